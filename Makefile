@@ -1,0 +1,36 @@
+# Everything here needs only Python 3.11+ and pip; the rest installs itself into .venv from uv.lock.
+PYTHON ?= python3
+BIN := .venv/bin
+UV := $(BIN)/uv
+READY := .venv/.ready
+
+.PHONY: demo test dev bench format clean
+
+$(READY): pyproject.toml uv.lock
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@test -x $(UV) || $(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.9"
+	@VIRTUAL_ENV=$(CURDIR)/.venv $(UV) sync --frozen --inexact --quiet
+	@touch $(READY)
+
+demo: $(READY)  ## the main job on the embedded sandbox, ending on one screen of results
+	@$(BIN)/hr-centra demo
+
+dev: $(READY)  ## the Dagster UI on the sandbox, on loopback only
+	@$(BIN)/hr-centra dev
+
+test: $(READY)  ## format check, lint, import rules, strict types, tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+	$(BIN)/pytest -n 2 -m "not slow"
+
+bench: $(READY)  ## ratios measured side by side in one run
+	$(BIN)/python -m hr_centra_pipeline_tests.bench
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
