@@ -1,0 +1,44 @@
+"""The one clock of every decision about windows, holds, ages and months."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from hr_centra_pipeline.core.errors import ConfigurationError
+
+VARIABLE = "HR_CENTRA_NOW"
+
+
+def now(environment: Mapping[str, str] | None = None) -> datetime:
+    """Return the decision time, in UTC.
+
+    ``HR_CENTRA_NOW`` unset: the real clock. ISO 8601 text: that instant. ``@file``: the instant in the file, read anew.
+
+    Raises:
+        ConfigurationError: the text is no instant with an offset, the file cannot be read, or it lies in the future
+            (Dagster's partitions follow the real clock, so a decision time after it would have none).
+    """
+    given = (os.environ if environment is None else environment).get(VARIABLE, "").strip()
+    real = datetime.now(UTC)
+    if not given:
+        return real
+    text, place = given, VARIABLE
+    if given.startswith("@"):
+        place = f"{VARIABLE}={given}"
+        try:
+            text = Path(given[1:]).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ConfigurationError(f"{place}: cannot read the clock file ({error.strerror}).") from error
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigurationError(f"{place}: {text!r} is not an ISO 8601 time like 2026-09-30T12:00:00Z.") from None
+    if instant.tzinfo is None:
+        raise ConfigurationError(f"{place}: {text!r} has no UTC offset; write 2026-09-30T12:00:00Z.")
+    instant = instant.astimezone(UTC)
+    if instant > real:
+        raise ConfigurationError(f"{place}: {text} lies in the future; the clock may only be set back.")
+    return instant

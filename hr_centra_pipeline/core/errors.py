@@ -1,0 +1,9 @@
+"""The two ways in which we tell a person that something is wrong."""
+
+
+class ConfigurationError(Exception):
+    """A setting, policy or profile is wrong: the message names the place and the fix (exit code 2)."""
+
+
+class RunFailed(Exception):
+    """The run cannot go on although the configuration is sound (exit code 1)."""

@@ -1,0 +1,62 @@
+"""Exact amounts. Inside DuckDB money is DECIMAL(18,4) beside a currency column; here it is Decimal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import ROUND_HALF_UP, Decimal
+
+SQL_TYPE = "DECIMAL(18,4)"
+
+# ISO 4217 minor units that are not 2, for the currencies that shops sell in.
+_MINOR_UNITS = {
+    "JPY": 0,
+    "KRW": 0,
+    "ISK": 0,
+    "CLP": 0,
+    "VND": 0,
+    "HUF": 2,
+    "KWD": 3,
+    "BHD": 3,
+    "OMR": 3,
+    "JOD": 3,
+    "TND": 3,
+}
+
+
+def minor_units(currency: str) -> int:
+    """Number of decimals of a currency (ISO 4217)."""
+    return _MINOR_UNITS.get(currency, 2)
+
+
+def rounded(amount: Decimal, currency: str) -> Decimal:
+    """The one named place where an amount is rounded: half up to the currency's minor unit."""
+    return amount.quantize(Decimal(1).scaleb(-minor_units(currency)), rounding=ROUND_HALF_UP)
+
+
+def shown(amount: Decimal, currency: str) -> str:
+    """An amount as people read it: ``1,234.50 EUR``."""
+    return f"{rounded(amount, currency):,} {currency}"
+
+
+def allocate(total: Decimal, weights: Sequence[Decimal], currency: str) -> list[Decimal]:
+    """Share ``total`` over ``weights`` by largest remainder; the shares sum to ``total`` exactly.
+
+    Ties go to the earlier weight. All weights zero: shared evenly. No weights and a total: an error.
+    """
+    if not weights:
+        if total:
+            raise ValueError("nothing to allocate to")
+        return []
+    unit = Decimal(1).scaleb(-minor_units(currency))
+    base = list(weights) if any(weights) else [Decimal(1)] * len(weights)
+    whole = sum(base, Decimal(0))
+    exact = [total * weight / whole for weight in base]
+    floors = [(share // unit) * unit for share in exact]
+    left = int((total - sum(floors, Decimal(0))) / unit)
+    order = sorted(range(len(base)), key=lambda i: (-(abs(exact[i]) - abs(floors[i])), i))
+    step = unit if left >= 0 else -unit
+    for position in range(abs(left)):
+        floors[order[position % len(order)]] += step
+    rest = total - sum(floors, Decimal(0))
+    floors[-1] += rest  # below a minor unit: only when the total itself is not a whole number of them
+    return floors

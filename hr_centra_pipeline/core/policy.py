@@ -1,0 +1,282 @@
+"""The policy file: what the shop has decided about returns, validated, one clear message per mistake.
+
+Nothing that moves money or goods has a silent default: ``cutover``, ``pays_through`` and ``dispositions`` must be stated.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tomllib
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from hr_centra_pipeline.core.errors import ConfigurationError
+from hr_centra_pipeline.core.kinds import EXCEPTION_KINDS, Owner
+
+DropoffMethod = str
+RefundType = Literal["refund", "gift-card", "exchange"]
+Trigger = Literal["first_scan", "approved", "hub_received", "warehouse_received"]
+PaysThrough = Literal["centra", "gift_card", "elsewhere"]
+Mode = Literal["off", "dry_run", "approve", "live"]
+
+
+def _exact(value: object) -> object:
+    if isinstance(value, float):
+        raise ValueError(f'write the amount as text, "{value}", so that no binary rounding touches it')
+    return value
+
+
+Amount = Annotated[Decimal, BeforeValidator(_exact), Field(ge=0)]
+Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Disposition(_Section):
+    """What a grade means for the goods: into which Centra warehouse, or no movement at all."""
+
+    warehouse_id: int | None = None
+    stock: Literal["restock", "none"] = "restock"
+    hold_hours: Annotated[int, Field(ge=0)] | None = None
+
+    @model_validator(mode="after")
+    def _warehouse_when_restocked(self) -> Self:
+        if (self.stock == "restock") != (self.warehouse_id is not None):
+            raise ValueError('give either a warehouse_id, or stock = "none"')
+        return self
+
+
+class Triggers(_Section):
+    """When the money is due, by drop-off method; ``exchange`` for units that are exchanged, whatever their method."""
+
+    by_method: dict[DropoffMethod, Trigger] = {
+        "return-bar": "first_scan",
+        "in-store": "first_scan",
+        "retailer-store": "first_scan",
+        "mail": "warehouse_received",
+        "mail-nolabel": "warehouse_received",
+        "mail-nobox-nolabel": "warehouse_received",
+        "mail-shopper-provided": "approved",
+        "returnless": "approved",
+    }
+    exchange: Trigger = "approved"
+
+
+class Shipping(_Section):
+    """Which shipping cost is credited."""
+
+    rule: Literal["as_told", "never", "when_whole_order_returned"] = "as_told"
+    source: Literal["happy_returns", "policy"] = "happy_returns"
+
+
+class Fee(_Section):
+    """The processing fee that is deducted: per item or per return (never both), by drop-off method and currency."""
+
+    basis: Literal["item", "return"] = "return"
+    source: Literal["happy_returns", "policy"] = "happy_returns"
+    amounts: dict[DropoffMethod, dict[Currency, Amount]] = {}
+
+
+class Components(_Section):
+    """Which parts of a refund are credited, and from which source. Items and tax are always Centra's own line values."""
+
+    on_difference: Literal["credit", "hold"] = "credit"
+    amount_wait_hours: Annotated[int, Field(ge=0)] = 24
+    shipping: Shipping = Shipping()
+    fee: Fee = Fee()
+
+
+class Tolerance(_Section):
+    """A difference up to the larger of the two is within tolerance (and every use of it is listed)."""
+
+    absolute: Amount = Decimal(0)
+    percent: Amount = Decimal(0)
+
+
+class Modes(_Section):
+    """How each effect type is sent; the more careful of this and ``HR_CENTRA_MODE`` holds."""
+
+    credit_note: Mode = "live"
+    inventory_adjustment: Mode = "live"
+    exchange_order: Mode = "live"
+    status_update: Mode = "live"
+
+
+class ExchangeOrders(_Section):
+    """Replacement orders get their number from a range that nobody else uses."""
+
+    first_number: Annotated[int, Field(gt=0)] = 900_000_000
+    last_number: Annotated[int, Field(gt=0)] = 999_999_999
+
+    @model_validator(mode="after")
+    def _a_range(self) -> Self:
+        if self.last_number - self.first_number < 9_999:
+            raise ValueError("reserve at least 10,000 order numbers (first_number to last_number)")
+        return self
+
+
+class StatusUpdates(_Section):
+    """Where customer service sees a return's state. Happy Returns' e-mails are not touched."""
+
+    status_target: Literal["order", "customer", "both"] = "order"
+    attribute_type: str | None = None
+    attribute_element: str = "status"
+
+
+class Restock(_Section):
+    """The restock gate."""
+
+    hold_hours: Annotated[int, Field(ge=0)] = 24
+    unit_cost: Literal["none", "original"] = "none"
+    refused_dispositions: list[str] = ["wrong-item", "missing"]
+
+
+class ExceptionRule(_Section):
+    """Whose work an exception kind is, and after how many hours it opens."""
+
+    owner_team: Owner
+    window_hours: Annotated[int, Field(ge=0)]
+
+
+class Lateness(_Section):
+    """Windows of the physical path, in days."""
+
+    stalled_days: Annotated[int, Field(gt=0)] = 18
+    ungraded_days: Annotated[int, Field(gt=0)] = 20
+    unapproved_days: Annotated[int, Field(gt=0)] = 7
+
+
+class Caps(_Section):
+    """Guardrails: at most so many effects, and so much money per currency, in one run."""
+
+    effects_per_run: Annotated[int, Field(gt=0)] = 20_000
+    money_per_run: dict[Currency, Amount] = {}
+
+
+class CentraLimits(_Section):
+    """Vendor facts that are not documented, with the value that we assume."""
+
+    description_limit: Annotated[int, Field(ge=40)] = 255
+    comment_limit: Annotated[int, Field(ge=60)] = 255
+    page_size: Annotated[int, Field(ge=1, le=200)] = 100
+    overlap_minutes: Annotated[int, Field(ge=0)] = 60
+    returns_window_days: Annotated[int, Field(ge=1)] = 14
+    history_days: Annotated[int, Field(ge=1)] = 120
+    customer_return_patterns: list[str] = ["(?i)customer return", "(?i)\\brma\\b", "(?i)happy ?returns"]
+
+
+class Policy(_Section):
+    """The whole policy file."""
+
+    cutover: AwareDatetime
+    dispositions: dict[str, Disposition]
+    pays_through: dict[Literal["refund", "gift-card"], PaysThrough]
+    triggers: Triggers = Triggers()
+    components: Components = Components()
+    tolerance: dict[Currency, Tolerance] = {}
+    restock: Restock = Restock()
+    exchange_orders: ExchangeOrders = ExchangeOrders()
+    status: StatusUpdates = StatusUpdates()
+    modes: Modes = Modes()
+    caps: Caps = Caps()
+    lateness: Lateness = Lateness()
+    exceptions: dict[str, ExceptionRule] = {}
+    centra: CentraLimits = CentraLimits()
+    settling_minutes: Annotated[int, Field(ge=0)] = 15
+    push_budget_minutes: Annotated[int, Field(gt=0)] = 40
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        missing = {"refund", "gift-card"} - set(self.pays_through)
+        if missing:
+            raise ValueError(
+                f"pays_through: say who pays for {' and '.join(sorted(missing))}: centra, gift_card or elsewhere"
+            )
+        unknown = sorted(set(self.exceptions) - set(EXCEPTION_KINDS))
+        if unknown:
+            raise ValueError(f"exceptions: unknown kind {unknown[0]!r}; known are {', '.join(sorted(EXCEPTION_KINDS))}")
+        return self
+
+    def exception_rule(self, kind: str) -> ExceptionRule:
+        """Owner and window of a kind: the policy's, else the usual ones."""
+        usual = EXCEPTION_KINDS[kind]
+        return self.exceptions.get(kind) or ExceptionRule(owner_team=usual.owner_team, window_hours=usual.window_hours)
+
+
+class LoadedPolicy(BaseModel):
+    """A policy with where it came from and the hash that control totals and derived tables are stamped with."""
+
+    model_config = ConfigDict(frozen=True)
+
+    policy: Policy
+    path: Path
+    sha256: str
+
+
+def load_policy(path: Path) -> LoadedPolicy:
+    """Read and validate a policy file.
+
+    Raises:
+        ConfigurationError: one line per mistake, each with file, line and what to write instead.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path}: cannot read the policy ({error.strerror}). Copy data/policy.example.toml there, "
+            "or point HR_CENTRA_POLICY at yours."
+        ) from error
+    try:
+        content: dict[str, Any] = tomllib.loads(raw.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path}: not UTF-8 text (byte {error.start}).") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{path}: not valid TOML: {error}") from error
+    try:
+        policy = Policy.model_validate(content)
+    except ValidationError as error:
+        raise ConfigurationError("\n".join(_told(path, raw.decode("utf-8"), error))) from None
+    return LoadedPolicy(policy=policy, path=path, sha256=hashlib.sha256(raw).hexdigest())
+
+
+def _told(path: Path, text: str, error: ValidationError) -> list[str]:
+    lines = []
+    for mistake in error.errors():
+        place = ".".join(str(part) for part in mistake["loc"] if part != "[key]")
+        message = mistake["msg"].removeprefix("Value error, ")
+        if mistake["type"] == "missing":
+            message = "is missing; the policy must say it"
+        elif mistake["type"] == "extra_forbidden":
+            message = "is not a setting that the policy knows (misspelt?)"
+        elif not isinstance(mistake["input"], dict | list):
+            message = f"{message} (found {mistake['input']!r})"
+        lines.append(f"{path}:{_line_of(text, mistake['loc'])}: {place + ': ' if place else ''}{message}")
+    return lines
+
+
+def _line_of(text: str, location: tuple[int | str, ...]) -> int:
+    """The line that a mistake stands on: the last part of its place that the text spells, searched from its table on."""
+    best = 1
+    lines = text.splitlines()
+    for part in location:
+        spelled = re.compile(rf'(^|[\[.\s{{,"]){re.escape(str(part))}(["\].\s=]|$)')
+        for number in range(best - 1, len(lines)):
+            if not lines[number].lstrip().startswith("#") and spelled.search(lines[number]):
+                best = number + 1
+                break
+    return best
+
+
+def more_careful(first: Mode, second: Mode) -> Mode:
+    """The more careful of two modes."""
+    order: tuple[Mode, ...] = ("off", "dry_run", "approve", "live")
+    return min(first, second, key=order.index)
+
+
+__all__ = ["Disposition", "ExceptionRule", "LoadedPolicy", "Mode", "Policy", "load_policy", "more_careful"]

@@ -1,0 +1,96 @@
+"""Where things are and how to reach the vendors: from the environment only, secrets never shown."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, SecretStr
+
+from hr_centra_pipeline.core.errors import ConfigurationError
+
+RunMode = Literal["dry_run", "live"]
+
+
+class Settings(BaseModel):
+    """The environment of one run. Paths are absolute."""
+
+    model_config = ConfigDict(frozen=True)
+
+    home: Path
+    database: Path
+    policy_path: Path
+    mode: RunMode = "dry_run"
+    exports: str = ""
+    centra_graphql_url: str = ""
+    centra_token: SecretStr = SecretStr("")
+    centra_order_api_url: str = ""
+    centra_order_api_key: SecretStr = SecretStr("")
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
+        """Read the public variables; see the README for what each means.
+
+        Raises:
+            ConfigurationError: ``HR_CENTRA_MODE`` is neither ``dry_run`` nor ``live``.
+        """
+        env = os.environ if environment is None else environment
+        home = Path(env.get("HR_CENTRA_HOME", "data")).resolve()
+        mode = env.get("HR_CENTRA_MODE", "dry_run")
+        if mode not in ("dry_run", "live"):
+            raise ConfigurationError(f"HR_CENTRA_MODE={mode!r}: write dry_run (the default, sends nothing) or live.")
+        return cls(
+            home=home,
+            database=Path(env.get("HR_CENTRA_DATABASE", home / "warehouse.duckdb")).resolve(),
+            policy_path=Path(env.get("HR_CENTRA_POLICY", home / "policy.toml")).resolve(),
+            mode="live" if mode == "live" else "dry_run",
+            exports=env.get("HAPPY_RETURNS_EXPORTS", ""),
+            centra_graphql_url=env.get("CENTRA_GRAPHQL_URL", ""),
+            centra_token=SecretStr(env.get("CENTRA_TOKEN", "")),
+            centra_order_api_url=env.get("CENTRA_ORDER_API_URL", ""),
+            centra_order_api_key=SecretStr(env.get("CENTRA_ORDER_API_KEY", "")),
+        )
+
+    def required(self, *names: str) -> None:
+        """Fail early when a variable that this run needs is unset.
+
+        Raises:
+            ConfigurationError: names every missing variable.
+        """
+        variables = {
+            "exports": "HAPPY_RETURNS_EXPORTS",
+            "centra_graphql_url": "CENTRA_GRAPHQL_URL",
+            "centra_token": "CENTRA_TOKEN",
+            "centra_order_api_url": "CENTRA_ORDER_API_URL",
+            "centra_order_api_key": "CENTRA_ORDER_API_KEY",
+        }
+
+        def empty(name: str) -> bool:
+            value = getattr(self, name)
+            return not (value.get_secret_value() if isinstance(value, SecretStr) else value)
+
+        missing = [variables[name] for name in names if empty(name)]
+        if missing:
+            raise ConfigurationError(f"{', '.join(missing)}: not set. See the README's table of environment variables.")
+
+    @property
+    def lock_path(self) -> Path:
+        """The kernel file lock that every door takes before a run starts."""
+        return self.home / "sync.lock"
+
+    @property
+    def stop_path(self) -> Path:
+        """The kill switch: while this file exists, nothing is sent."""
+        return self.home / "STOP"
+
+    @property
+    def published(self) -> Path:
+        """Where readers find what was published after the last sync."""
+        return self.home / "published"
+
+    @property
+    def exported(self) -> Path:
+        """Where finance downloads the tables, per month."""
+        return self.home / "exports"
