@@ -20,7 +20,7 @@ def _short(text: str) -> str:
 
 
 def effect_key(kind: str, *business_ids: str) -> str:
-    """The key of one effect: its kind and the unit's (or the return's and order's) ids. SQL twin: ``effect_key(text)``."""
+    """The key of one effect: its kind and the unit's (or the return's and order's) ids. SQL twin: ``effect_key``."""
     return "HR" + _short(SEPARATOR.join((kind, *business_ids)))
 
 
@@ -43,6 +43,8 @@ create or replace temp macro base32_quad(h) as
 create or replace temp macro base32_of_hex(h) as
     base32_quad(substr(h, 1, 5)) || base32_quad(substr(h, 6, 5)) || base32_quad(substr(h, 11, 5))
     || base32_digit(('0x' || substr(h, 16, 2))::int >> 3);
-create or replace temp macro effect_key(kind, ids) as 'HR' || base32_of_hex(sha256(kind || chr(31) || array_to_string(ids, chr(31))));
-create or replace temp macro packet_key(members) as 'PK' || base32_of_hex(sha256(array_to_string(list_sort(members), chr(31))));
+create or replace temp macro effect_key(kind, ids) as
+    'HR' || base32_of_hex(sha256(kind || chr(31) || array_to_string(ids, chr(31))));
+create or replace temp macro packet_key(members) as
+    'PK' || base32_of_hex(sha256(array_to_string(list_sort(members), chr(31))));
 """

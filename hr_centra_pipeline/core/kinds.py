@@ -1,4 +1,4 @@
-"""The closed lists that people filter by: exception kinds with their usual owner and window, classes, causes, culprits."""
+"""The closed lists that people filter by: exception kinds (usual owner, window), classes, causes, culprits."""
 
 from __future__ import annotations
 

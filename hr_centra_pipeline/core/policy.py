@@ -1,6 +1,6 @@
 """The policy file: what the shop has decided about returns, validated, one clear message per mistake.
 
-Nothing that moves money or goods has a silent default: ``cutover``, ``pays_through`` and ``dispositions`` must be stated.
+Nothing that moves money or goods has a silent default: ``cutover``, ``pays_through`` and ``dispositions`` must be said.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Mode = Literal["off", "dry_run", "approve", "live"]
 
 def _exact(value: object) -> object:
     if isinstance(value, float):
-        raise ValueError(f'write the amount as text, "{value}", so that no binary rounding touches it')
+        raise ValueError(f'write the amount as text, "{value}", so that no binary rounding touches it')  # noqa: TRY004 - pydantic collects ValueErrors
     return value
 
 
@@ -84,7 +84,7 @@ class Fee(_Section):
 
 
 class Components(_Section):
-    """Which parts of a refund are credited, and from which source. Items and tax are always Centra's own line values."""
+    """Which parts of a refund are credited, and from which source. Items and tax are always Centra's line values."""
 
     on_difference: Literal["credit", "hold"] = "credit"
     amount_wait_hours: Annotated[int, Field(ge=0)] = 24
@@ -261,7 +261,7 @@ def _told(path: Path, text: str, error: ValidationError) -> list[str]:
 
 
 def _line_of(text: str, location: tuple[int | str, ...]) -> int:
-    """The line that a mistake stands on: the last part of its place that the text spells, searched from its table on."""
+    """The line that a mistake stands on: the last part of its place that the text spells, from its table on."""
     best = 1
     lines = text.splitlines()
     for part in location:

@@ -1,0 +1,91 @@
+-- State: what cannot be rebuilt. Append-only but for push.ledger and push.packets, whose rows change state.
+-- No primary keys and no ON CONFLICT: the same SQL is to run on DuckLake.
+create schema if not exists landing;
+create schema if not exists quarantine;
+create schema if not exists push;
+create schema if not exists reconciliation;
+create schema if not exists meta;
+
+-- One row per export file that was looked at, with its control totals: rows_read = landed + rejected + repeated.
+create table landing.files (
+    source_file varchar not null, file_sha256 varchar not null, kind varchar, profile varchar, byte_size bigint not null,
+    source_time timestamptz, source_time_from varchar, rows_read bigint not null, rows_landed bigint not null,
+    rows_rejected bigint not null, rows_repeated bigint not null, rows_conflicting bigint not null default 0,
+    first_source_time timestamptz, last_source_time timestamptz,
+    problem varchar, -- the whole file was refused: why
+    batch bigint not null, received_at timestamptz not null
+);
+
+-- Personal data stands here and nowhere else; other tables hold the token.
+create table landing.personal (
+    token varchar not null, source varchar not null, field varchar not null, value varchar, received_at timestamptz not null
+);
+
+-- One row per object of Centra as fetched, when it differs from the last one landed. payload: JSON without personal fields.
+create table landing.centra_orders (
+    order_number varchar not null, content_sha256 varchar not null, payload json not null,
+    updated_at timestamptz not null, fetched_at timestamptz not null, batch bigint not null
+);
+create table landing.centra_shipments (
+    shipment_id bigint not null, order_number varchar not null, content_sha256 varchar not null, payload json not null,
+    updated_at timestamptz not null, fetched_at timestamptz not null, batch bigint not null
+);
+create table landing.centra_returns (
+    centra_return_id bigint not null, order_number varchar not null, content_sha256 varchar not null, payload json,
+    is_deleted boolean not null, created_at timestamptz not null, fetched_at timestamptz not null, batch bigint not null
+);
+create table landing.centra_stock_changes (
+    stock_change_id bigint not null, content_sha256 varchar not null, payload json not null,
+    created_at timestamptz not null, fetched_at timestamptz not null, batch bigint not null
+);
+create table landing.centra_warehouses (
+    warehouse_id bigint not null, content_sha256 varchar not null, payload json not null,
+    fetched_at timestamptz not null, batch bigint not null
+);
+create table landing.centra_replacement_stock (
+    sku varchar not null, product_size_id bigint, free_quantity bigint not null,
+    fetched_at timestamptz not null, batch bigint not null
+);
+-- One row per pull: its window by Centra's own timestamps, and whether it ended.
+create table landing.centra_pulls (
+    object varchar not null, window_from timestamptz, window_to timestamptz, rows_read bigint not null, rows_landed bigint not null,
+    is_complete boolean not null, problem varchar, batch bigint not null, fetched_at timestamptz not null
+);
+-- Order numbers that were asked for and that Centra does not know: only this proves that there is no such order.
+create table landing.centra_absent_orders (order_number varchar not null, fetched_at timestamptz not null, batch bigint not null);
+
+create table quarantine.rejected_rows (
+    source_file varchar not null, source_line bigint, kind varchar, column_name varchar, reason varchar not null,
+    raw_text varchar, file_sha256 varchar, batch bigint not null, rejected_at timestamptz not null
+);
+
+create table push.ledger (
+    effect_key varchar not null, effect_kind varchar, packet_key varchar, return_id varchar, return_item_id varchar,
+    order_number varchar, shipment_line_id bigint, warehouse_id bigint, currency varchar, amount decimal(18, 4),
+    state varchar not null, centra_id varchar, is_foreign boolean not null default false,
+    input_sha256 varchar, -- of what was planned: a rejected effect is planned again when this changes
+    reason varchar, -- of the present state, in Centra's or our words
+    planned_at timestamptz, updated_at timestamptz not null
+);
+create table push.packets (
+    packet_key varchar not null, operation varchar not null, members varchar[] not null, payload json not null,
+    step varchar not null, state varchar not null, centra_id varchar, message varchar,
+    created_at timestamptz not null, updated_at timestamptz not null
+);
+create table push.attempts (
+    attempt_id varchar not null, packet_key varchar not null, step varchar not null, operation varchar not null, request_id varchar,
+    started_at timestamptz not null, real_started_at timestamptz not null, outcome varchar not null, http_status integer,
+    latency_ms bigint, message varchar, request json, response json
+);
+-- Returns before the cut-over that a person included by name.
+create table push.adoptions (return_id varchar not null, adopted_by varchar not null, why varchar, adopted_at timestamptz not null);
+
+create table reconciliation.exception_events (
+    exception_id varchar not null, event varchar not null, "at" timestamptz not null, "by" varchar not null, proof varchar, note varchar,
+    kind varchar not null, subject varchar
+);
+
+-- How far each reader of landing has come, and what derived tables were made with.
+create table meta.watermarks (consumer varchar not null, batch bigint not null, updated_at timestamptz not null);
+create table meta.derived_from (stage varchar not null, fingerprint varchar not null, updated_at timestamptz not null);
+create sequence landing.batch_numbers start 1;

@@ -1,0 +1,193 @@
+"""Staging of Centra: latest state of orders, lines, shipments, returns, payments and stock. No personal column."""
+
+from __future__ import annotations
+
+from hr_centra_pipeline.warehouse.declare import flag, instant, money, table, text, texts, whole
+
+ORDERS = table(
+    "staging.orders",
+    "One row per Centra order: its latest state.",
+    ["order_number"],
+    {
+        "order_number": text("order number"),
+        "order_id": text("Centra's order id (32 hex characters)"),
+        "status": text("PENDING, CONFIRMED, PROCESSING, SHIPPED, ARCHIVED or CANCELED"),
+        "is_internal": flag("internal: not in sales figures"),
+        "currency": text("ISO 4217", pattern="[A-Z]{3}"),
+        "country": text("ISO country of delivery", null=True),
+        "customer_id": whole("Centra customer", null=True),
+        "grand_total": money("with tax"),
+        "shipping": money("shipping cost, gross"),
+        "handling": money("handling cost, gross"),
+        "discounts": money("order vouchers"),
+        "captured": money("sum of successful captures"),
+        "our_note": text("our own delimited lines in the internal comment", null=True),
+        "effect_keys": texts("effect keys that stand in the internal comment"),
+        "origin_return_key": text("packet key of the exchange that made this order", null=True),
+        "created_at": instant("placed"),
+        "updated_at": instant("last change that Centra shows"),
+        "fetched_at": instant("when we read it"),
+    },
+)
+
+ORDER_LINES = table(
+    "staging.order_lines",
+    "One row per line of a Centra order.",
+    ["order_line_id"],
+    {
+        "order_line_id": text("Centra's line id"),
+        "order_number": text("order number"),
+        "sku": text("SKU of the size", null=True),
+        "ean": text("EAN", null=True),
+        "upc": text("UPC", null=True),
+        "product_name": text("product name", null=True),
+        "is_product": flag("an ordinary product line; false: bundle or another kind"),
+        "quantity": whole("units, without cancelled ones", at_least=0),
+        "cancelled_quantity": whole("cancelled units", at_least=0),
+        "returned_quantity": whole("returned units", at_least=0),
+        "unit_price": money("one unit with tax, after line discounts"),
+        "unit_original_price": money("one unit with tax, before discounts"),
+        "line_value": money("the line with tax"),
+        "tax_percent": money("tax rate in percent"),
+    },
+)
+
+SHIPMENTS = table(
+    "staging.shipments",
+    "One row per Centra shipment.",
+    ["shipment_id"],
+    {
+        "shipment_id": whole("Centra's shipment id"),
+        "shipment_number": text("order-n"),
+        "order_number": text("order number"),
+        "is_shipped": flag("left the warehouse"),
+        "is_captured": flag("paid"),
+        "grand_total": money("with tax, shipping and discounts"),
+        "created_at": instant("made"),
+        "updated_at": instant("last change"),
+        "shipped_at": instant("shipped", null=True),
+    },
+)
+
+SHIPMENT_LINES = table(
+    "staging.shipment_lines",
+    "One row per line of a Centra shipment.",
+    ["shipment_line_id"],
+    {
+        "shipment_line_id": whole("Centra's shipment line id"),
+        "shipment_id": whole("its shipment"),
+        "order_number": text("order number"),
+        "order_line_id": text("its order line"),
+        "quantity": whole("units shipped", at_least=0),
+        "returned_quantity": whole("units on Centra returns", at_least=0),
+        "unit_price": money("one unit with tax"),
+        "unit_tax": money("tax in one unit"),
+        "line_value": money("the line with tax"),
+        "currency": text("ISO 4217"),
+    },
+)
+
+CENTRA_RETURNS = table(
+    "staging.centra_returns",
+    "One row per Centra return: its latest state, deleted ones included.",
+    ["centra_return_id"],
+    {
+        "centra_return_id": whole("Centra's return id"),
+        "order_number": text("order number"),
+        "shipment_id": whole("its shipment"),
+        "status": text("PENDING or COMPLETED"),
+        "external_id": text("external id: a look-up key, no proof", null=True),
+        "packet_key": text("our packet key in its comment", null=True),
+        "effect_keys": texts("our effect keys in its comment"),
+        "express_codes": texts("express codes and return ids that its comment names"),
+        "created_from": text("where it was made", null=True),
+        "returned_to_stock": flag("its stock policy put the goods back"),
+        "warehouse_id": whole("warehouse that took them back", null=True),
+        "currency": text("ISO 4217"),
+        "grand_total": money("what it gives back"),
+        "line_values": money("lines with tax"),
+        "shipping": money("shipping"),
+        "handling": money("handling"),
+        "discounts": money("voucher taken off"),
+        "return_cost": money("fee taken off"),
+        "tax": money("tax in it"),
+        "created_at": instant("made"),
+        "fetched_at": instant("when we read it"),
+        "deleted_at": instant("when a sweep found it gone", null=True),
+    },
+)
+
+CENTRA_RETURN_LINES = table(
+    "staging.centra_return_lines",
+    "One row per line of a Centra return.",
+    ["centra_return_line_id"],
+    {
+        "centra_return_line_id": whole("Centra's return line id"),
+        "centra_return_id": whole("its return"),
+        "order_number": text("order number"),
+        "shipment_line_id": whole("its shipment line"),
+        "order_line_id": text("its order line"),
+        "quantity": whole("units", at_least=0),
+        "line_value": money("with tax"),
+        "line_tax": money("tax in it"),
+    },
+)
+
+PAYMENT_ENTRIES = table(
+    "staging.payment_entries",
+    "One row per entry of an order's payment history.",
+    ["entry_id"],
+    {
+        "entry_id": whole("Centra's entry id"),
+        "order_number": text("order number"),
+        "centra_return_id": whole("return that it belongs to", null=True),
+        "entry_type": text("CAPTURE, REFUND, REFUND_REQUEST, REFUND_FAILED, REFUND_GIFT_CARD, …"),
+        "status": text("PENDING, SUCCESS or FAILED"),
+        "amount": money("as Centra shows it"),
+        "currency": text("ISO 4217"),
+        "external_reference": text("payment provider's reference", null=True),
+        "created_at": instant("made"),
+    },
+)
+
+STOCK_CHANGES = table(
+    "staging.stock_changes",
+    "One row per line of a Centra stock change.",
+    ["stock_change_line_id"],
+    {
+        "stock_change_line_id": whole("Centra's line id"),
+        "stock_change_id": whole("its stock change"),
+        "created_at": instant("made"),
+        "type": text("IN, OUT, TRANSFER, RETURN, SHIPMENT or OTHER"),
+        "effect_keys": texts("our effect keys in its text"),
+        "is_customer_return": flag("its text looks like a customer return (policy's patterns)"),
+        "by_person": flag("made by an admin user"),
+        "sku": text("SKU", null=True),
+        "warehouse_id": whole("warehouse", null=True),
+        "quantity": whole("units, negative when they leave"),
+    },
+)
+
+WAREHOUSES = table(
+    "staging.warehouses",
+    "One row per Centra warehouse.",
+    ["warehouse_id"],
+    {
+        "warehouse_id": whole("Centra's warehouse id"),
+        "name": text("name"),
+        "is_active": flag("active"),
+        "stock_master": text("CENTRA or EXTERNAL"),
+    },
+)
+
+REPLACEMENT_STOCK = table(
+    "staging.replacement_stock",
+    "One row per SKU that an open exchange asks for.",
+    ["sku"],
+    {
+        "sku": text("SKU"),
+        "product_size_id": whole("Centra's size id (null: no such SKU)", null=True),
+        "free_quantity": whole("free to allocate, over all warehouses"),
+        "fetched_at": instant("when we read it"),
+    },
+)

@@ -1,0 +1,118 @@
+"""Matching and effects: which shipment line a unit is, what ought to be true in Centra, and what is still missing."""
+
+from __future__ import annotations
+
+from hr_centra_pipeline.core.kinds import EFFECT_KINDS
+from hr_centra_pipeline.warehouse.declare import Table, flag, instant, money, table, text, whole
+
+MATCHED_ITEMS = table(
+    "matching.matched_items",
+    "One row per return unit, with the shipment line that it is, or why it is none.",
+    ["return_item_id"],
+    {
+        "return_item_id": text("the unit"),
+        "return_id": text("its return"),
+        "order_number": text("order number without '#'"),
+        "order_line_id": text("Centra order line", null=True),
+        "shipment_id": whole("Centra shipment", null=True),
+        "shipment_line_id": whole("Centra shipment line (null: unmatched)", null=True),
+        "matched_by": text("frozen, line_id, sku, ean or upc", null=True),
+        "reason": text("why it is unmatched (null: matched)", null=True),
+        "sku": text("SKU in Centra, else as told", null=True),
+        "currency": text("order's currency", null=True),
+        "unit_price": money("what the unit cost the customer, with tax", null=True),
+        "unit_tax": money("tax in it", null=True),
+        "voucher_share": money("its share of the order's vouchers", null=True),
+        "foreign_centra_return_id": whole("return of somebody else that already gave this unit back", null=True),
+    },
+)
+
+
+def _pending(name: str, grain: str) -> Table:
+    return table(
+        name,
+        grain,
+        ["effect_key"],
+        {
+            "effect_key": text("HR and 13 base32 characters", pattern="HR[A-Z2-7]{13}"),
+            "effect_kind": text("kind of effect", values=EFFECT_KINDS),
+            "packet_key": text("frozen packet that carries it (null: none yet)", null=True),
+            "group_key": text("effects with one group key may travel in one packet"),
+            "return_id": text("its return"),
+            "return_item_id": text("its unit (null: the whole return on one order)", null=True),
+            "order_number": text("order number"),
+            "shipment_id": whole("Centra shipment", null=True),
+            "shipment_line_id": whole("Centra shipment line", null=True),
+            "sku": text("SKU that moves, or of the replacement", null=True),
+            "quantity": whole("units"),
+            "warehouse_id": whole("warehouse that it goes into", null=True),
+            "from_warehouse_id": whole("warehouse that it leaves", null=True),
+            "currency": text("ISO 4217", null=True),
+            "amount": money("money or value of the goods", null=True),
+            "items": money("items net of discount, without tax", null=True),
+            "tax": money("tax of the lines", null=True),
+            "shipping": money("shipping and handling, gross", null=True),
+            "fee": money("fee taken off, gross", null=True),
+            "voucher": money("order voucher taken off", null=True),
+            "pays_through": text("centra, gift_card or elsewhere", null=True),
+            "text": text("note to write, or the replacement's own key", null=True),
+            "express_code": text("express code (RMA)", null=True),
+            "refund_id": text("Happy Returns refund", null=True),
+            "trigger_at": instant("when its trigger was reached"),
+            "sendable_at": instant("when waits and holds are over"),
+            "mode": text("off, dry_run, approve or live"),
+            "blocked_by": text("why it cannot be sent now (null: it can)", null=True),
+            "state": text("ledger state (planned when the ledger does not know it yet)"),
+            "evidence": text("rules and figures that made it, as JSON", null=True),
+        },
+    )
+
+
+PENDING_CREDIT_NOTES = _pending(
+    "effects.pending_credit_notes",
+    "One row per credit that is due and not in Centra: a unit's, or a return's shipping or fee on one order.",
+)
+PENDING_INVENTORY_ADJUSTMENTS = _pending(
+    "effects.pending_inventory_adjustments", "One row per stock movement of a unit that is due and not in Centra."
+)
+PENDING_EXCHANGE_ORDERS = _pending(
+    "effects.pending_exchange_orders", "One row per replacement of a unit that is due and not in Centra."
+)
+PENDING_STATUS_UPDATES = _pending(
+    "effects.pending_status_updates", "One row per latest milestone of a return on an order that Centra does not show."
+)
+
+UNITS = table(
+    "effects.units",
+    "One row per return unit: what the policy says about it, which every effect is planned from.",
+    ["return_item_id"],
+    {
+        "return_item_id": text("the unit"),
+        "return_id": text("its return"),
+        "order_number": text("order number"),
+        "is_after_cutover": flag(
+            "its return started at or after the cut-over, or was adopted (null: unknown)", null=True
+        ),
+        "is_refused": flag("refused or missing: no money is due"),
+        "credit_trigger": text("trigger that the policy names for it", null=True),
+        "credit_due_at": instant("when that trigger was reached (null: not yet)", null=True),
+        "restock_due_at": instant("when its disposition was set and its hold is over (null: no movement)", null=True),
+        "disposition": text("its grade", null=True),
+        "is_mapped": flag("the policy maps its grade (null: ungraded)", null=True),
+        "target_warehouse_id": whole("warehouse that its grade names (null: none)", null=True),
+    },
+)
+
+OBSERVED = table(
+    "effects.observed",
+    "One row per effect key that Centra shows.",
+    ["effect_key"],
+    {
+        "effect_key": text("the key as read back"),
+        "effect_kind": text("kind, where the place tells it", null=True),
+        "centra_id": text("return, stock change or order that carries it"),
+        "packet_key": text("packet key that stands beside it", null=True),
+        "is_complete": flag("nothing of its packet is left to do"),
+        "seen_at": instant("made in Centra"),
+    },
+)
