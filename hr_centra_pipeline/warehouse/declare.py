@@ -20,7 +20,7 @@ def text(
     """A text column; ``values`` closes the list, ``pattern`` is a regular expression that the whole text matches."""
     checks = [pa.Check.isin(list(values))] if values is not None else []
     if pattern is not None:
-        checks.append(pa.Check.str_matches(pattern))
+        checks.append(pa.Check.str_matches(f"(?:{pattern})$"))  # pandera matches at the start only
     return pa.Column(
         "string",
         checks,

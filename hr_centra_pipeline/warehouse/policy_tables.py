@@ -18,7 +18,9 @@ create or replace table policy.parameters (
     settling_minutes integer, returns_window_days integer
 );
 -- One row per disposition word that the policy maps.
-create or replace table policy.dispositions (disposition varchar, stock varchar, warehouse_id bigint, hold_hours integer);
+create or replace table policy.dispositions (
+    disposition varchar, stock varchar, warehouse_id bigint, hold_hours integer
+);
 create or replace table policy.refused_dispositions (disposition varchar);
 create or replace table policy.triggers (dropoff_method varchar, trigger varchar);
 create or replace table policy.pays_through (refund_type varchar, pays_through varchar);
@@ -27,12 +29,14 @@ create or replace table policy.tolerance (currency varchar, absolute decimal(18,
 -- One row per effect type: the more careful of the policy's mode and the run's.
 create or replace table policy.modes (effect_type varchar, mode varchar);
 create or replace table policy.customer_return_patterns (pattern varchar);
-create or replace table policy.exception_kinds (kind varchar, owner_team varchar, window_hours integer, precedence integer);
+create or replace table policy.exception_kinds (
+    kind varchar, owner_team varchar, window_hours integer, precedence integer
+);
 """
 
 
 def write_policy(connection: Connection, policy: Policy, run_mode: RunMode) -> None:
-    """Replace the policy tables (schema ``policy``) by this policy, with ``run_mode`` as the upper bound of every mode."""
+    """Replace schema ``policy`` by this policy, with ``run_mode`` as the upper bound of every mode."""
     connection.execute(_DDL)
     fee, shipping = policy.components.fee, policy.components.shipping
     parameters = (

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import duckdb
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hr_centra_pipeline.core import keys
+
+IDS = st.lists(
+    st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\x00\x1f"), max_size=40), min_size=1, max_size=3
+)
+
+
+@pytest.fixture(scope="module")
+def connection() -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect()
+    connection.execute(keys.SQL_MACROS)
+    return connection
+
+
+@given(ids=IDS)
+def test_sql_makes_the_same_keys_as_python(connection: duckdb.DuckDBPyConnection, ids: list[str]) -> None:
+    row = connection.execute("select effect_key('credit_note', $ids), packet_key($ids)", {"ids": ids}).fetchone()
+    assert row == (keys.effect_key("credit_note", *ids), keys.packet_key(ids))
+
+
+def test_a_key_never_changes_between_releases() -> None:
+    assert keys.effect_key("credit_note", "5035789d-f873-4bad-b2f3-2daca346c111") == "HREWC52BN6YIANI"
+    assert keys.packet_key(["HREWC52BN6YIANI"]) == keys.packet_key(["HREWC52BN6YIANI"])
+
+
+def test_a_packet_key_does_not_depend_on_the_order_of_its_members() -> None:
+    assert keys.packet_key(["b", "a"]) == keys.packet_key(["a", "b"])
+
+
+def test_kinds_and_ordinals_of_one_unit_have_keys_of_their_own() -> None:
+    made = {
+        keys.effect_key("credit_note", "unit"),
+        keys.effect_key("exchange_order", "unit"),
+        keys.effect_key("inventory_adjustment", "unit", "1"),
+        keys.effect_key("inventory_adjustment", "unit", "2"),
+    }
+    assert len(made) == 4
+
+
+def test_keys_are_read_back_from_a_text_that_people_wrote_around() -> None:
+    first, second = keys.effect_key("credit_note", "a"), keys.effect_key("credit_note", "b")
+    packet = keys.packet_key([first, second])
+    text = f"Anna: see {packet} RMA HRVPBGPR {first} {second}, {first}; HRnotakey"
+    assert keys.effect_keys_in(text) == [first, second]
+    assert keys.PACKET_KEY.findall(text) == [packet]
+    assert keys.effect_keys_in(None) == []

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hr_centra_pipeline.core.money import allocate, minor_units, rounded, shown
+
+CURRENCIES = st.sampled_from(["EUR", "SEK", "JPY", "KWD"])
+
+
+@st.composite
+def amounts(draw: st.DrawFn) -> tuple[Decimal, str]:
+    currency = draw(CURRENCIES)
+    return Decimal(draw(st.integers(-10_000_000, 10_000_000))).scaleb(-minor_units(currency)), currency
+
+
+@given(amounts(), st.lists(st.integers(0, 10_000).map(Decimal), min_size=1, max_size=12))
+def test_shares_sum_back_to_the_total_and_each_is_payable(total: tuple[Decimal, str], weights: list[Decimal]) -> None:
+    amount, currency = total
+    shares = allocate(amount, weights, currency)
+    assert sum(shares) == amount
+    assert all(share == rounded(share, currency) for share in shares)
+
+
+@given(amounts(), st.lists(st.integers(1, 10_000).map(Decimal), min_size=1, max_size=12))
+def test_no_share_is_further_than_one_minor_unit_from_the_exact_one(
+    total: tuple[Decimal, str], weights: list[Decimal]
+) -> None:
+    amount, currency = total
+    unit = Decimal(1).scaleb(-minor_units(currency))
+    for share, weight in zip(allocate(amount, weights, currency), weights, strict=True):
+        assert abs(share - amount * weight / sum(weights)) < unit
+
+
+def test_ties_go_to_the_earlier_weight() -> None:
+    assert allocate(Decimal("10.00"), [Decimal(1)] * 3, "EUR") == [Decimal("3.34"), Decimal("3.33"), Decimal("3.33")]
+
+
+def test_a_total_without_anything_to_share_it_over_is_an_error() -> None:
+    assert allocate(Decimal(0), [], "EUR") == []
+    with pytest.raises(ValueError, match="nothing to allocate to"):
+        allocate(Decimal(1), [], "EUR")
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "text"),
+    [("1234.5", "EUR", "1,234.50 EUR"), ("1234.5", "JPY", "1,235 JPY"), ("0.0005", "KWD", "0.001 KWD")],
+)
+def test_amounts_are_shown_in_the_currency_s_minor_units(amount: str, currency: str, text: str) -> None:
+    assert shown(Decimal(amount), currency) == text
