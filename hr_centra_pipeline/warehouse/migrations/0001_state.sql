@@ -65,13 +65,19 @@ create table push.ledger (
     state varchar not null, centra_id varchar, is_foreign boolean not null default false,
     input_sha256 varchar, -- of what was planned: a rejected effect is planned again when this changes
     reason varchar, -- of the present state, in Centra's or our words
+    travels_alone boolean not null default false, -- its packet was refused without saying which member: sent alone, once
     planned_at timestamptz, updated_at timestamptz not null
 );
+-- One row per packet. step: the one under way or next. state: sending, unknown, confirmed, rejected, dissolved.
 create table push.packets (
     packet_key varchar not null, operation varchar not null, members varchar[] not null, payload json not null,
     step varchar not null, state varchar not null, centra_id varchar, message varchar,
+    payments_sent integer not null default 0, -- how often its paying call left us: a refund is sent again once at most
+    needs_person boolean not null default false, -- in doubt for good: never sent again by itself
+    real_sent_at timestamptz, -- real clock of its last call: settling counts from here
     created_at timestamptz not null, updated_at timestamptz not null
 );
+-- One row per call: inserted before it leaves (outcome 'started'), completed once afterwards, kept for good.
 create table push.attempts (
     attempt_id varchar not null, packet_key varchar not null, step varchar not null, operation varchar not null, request_id varchar,
     started_at timestamptz not null, real_started_at timestamptz not null, outcome varchar not null, http_status integer,

@@ -1,0 +1,162 @@
+-- Which ledger rows change because of what is desired and what Centra shows. Fills the temporary table `moves`
+-- (one row per effect key that moves, with its whole new row); `ledger.py` checks each move and merges them.
+create or replace temp table moves as
+with
+pending as (
+    from effects.pending_credit_notes
+    union all by name from effects.pending_inventory_adjustments
+    union all by name from effects.pending_exchange_orders
+    union all by name from effects.pending_status_updates
+),
+
+-- One row: what the policy says that a refusal may hang on. When it changes, what was rejected may be tried again.
+policy_said as (
+    select sha256(concat_ws(
+        chr(31),
+        (select coalesce(string_agg(p::varchar, chr(30) order by p::varchar), '') from policy.parameters as p),
+        (select coalesce(string_agg(d::varchar, chr(30) order by d::varchar), '') from policy.dispositions as d),
+        (select coalesce(string_agg(t::varchar, chr(30) order by t::varchar), '') from policy.pays_through as t),
+        (select coalesce(string_agg(f::varchar, chr(30) order by f::varchar), '') from policy.fees as f)
+    )) as policy_sha256
+),
+
+-- One row per effect that ought to be in Centra and is not, with the hash of everything that would be sent.
+desired as (
+    select
+        pending.*,
+        sha256(concat_ws(
+            chr(31),
+            policy_sha256,
+            effect_kind,
+            coalesce(shipment_id::varchar, '-'),
+            coalesce(shipment_line_id::varchar, '-'),
+            coalesce(sku, '-'),
+            quantity::varchar,
+            coalesce(warehouse_id::varchar, '-'),
+            coalesce(from_warehouse_id::varchar, '-'),
+            coalesce(currency, '-'),
+            coalesce(amount::varchar, '-'),
+            coalesce(items::varchar, '-'),
+            coalesce(tax::varchar, '-'),
+            coalesce(shipping::varchar, '-'),
+            coalesce(fee::varchar, '-'),
+            coalesce(voucher::varchar, '-'),
+            coalesce(pays_through, '-'),
+            coalesce("text", '-')
+        )) as input_sha256
+    from pending
+    cross join policy_said
+),
+
+-- One row per effect that Centra shows as finished and that the ledger does not have as confirmed.
+observed as (
+    select
+        observed.effect_key,
+        coalesce(ledger.effect_kind, desired.effect_kind, observed.effect_kind) as effect_kind,
+        coalesce(ledger.packet_key, observed.packet_key) as packet_key,
+        coalesce(ledger.return_id, desired.return_id) as return_id,
+        coalesce(ledger.return_item_id, desired.return_item_id) as return_item_id,
+        coalesce(ledger.order_number, desired.order_number) as order_number,
+        coalesce(ledger.shipment_line_id, desired.shipment_line_id) as shipment_line_id,
+        coalesce(ledger.warehouse_id, desired.warehouse_id) as warehouse_id,
+        coalesce(ledger.currency, desired.currency) as currency,
+        coalesce(ledger.amount, desired.amount) as amount,
+        'confirmed' as state,
+        observed.centra_id,
+        false as is_foreign,
+        false as travels_alone,
+        coalesce(ledger.input_sha256, desired.input_sha256) as input_sha256,
+        cast(null as varchar) as reason,
+        coalesce(ledger.planned_at, $now) as planned_at
+    from effects.observed
+    left join push.ledger using (effect_key)
+    left join desired using (effect_key)
+    where observed.is_complete and ledger.state is distinct from 'confirmed'
+),
+
+-- One row per unit whose money somebody else gave back in Centra. An exchange unit is not credited by it: a person may
+-- have sent the replacement by hand.
+foreign_returns as (
+    select matched.*
+    from matching.matched_items as matched
+    semi join (select return_item_id from staging.return_items where refund_type <> 'exchange') as credited
+        using (return_item_id)
+    anti join (
+        select return_item_id from push.ledger
+        where effect_kind = 'credit_note' and state in ('confirmed', 'sending', 'unknown')
+    ) as ours_or_known
+        using (return_item_id)
+    where matched.foreign_centra_return_id is not null
+),
+
+adopted as (
+    select
+        effect_key('credit_note', [return_item_id]) as effect_key,
+        'credit_note' as effect_kind,
+        cast(null as varchar) as packet_key,
+        return_id,
+        return_item_id,
+        order_number,
+        shipment_line_id,
+        cast(null as bigint) as warehouse_id,
+        currency,
+        unit_price - coalesce(voucher_share, 0) as amount,
+        'confirmed' as state,
+        cast(foreign_centra_return_id as varchar) as centra_id,
+        true as is_foreign,
+        false as travels_alone,
+        cast(null as varchar) as input_sha256,
+        'somebody else gave this unit back in Centra' as reason,
+        $now as planned_at
+    from foreign_returns
+    anti join observed on observed.effect_key = effect_key('credit_note', [foreign_returns.return_item_id])
+),
+
+-- One row per effect to plan: new, desired again, or refused before and asked for differently now. What Centra shows half
+-- done and the ledger does not know (our database was lost) is in doubt, never begun again.
+planned as (
+    select
+        desired.effect_key,
+        desired.effect_kind,
+        case when ledger.state is null then half_done.packet_key end as packet_key,
+        desired.return_id,
+        desired.return_item_id,
+        desired.order_number,
+        desired.shipment_line_id,
+        desired.warehouse_id,
+        desired.currency,
+        desired.amount,
+        case when ledger.state is null and half_done.effect_key is not null then 'unknown' else 'planned' end as state,
+        case when ledger.state is null then half_done.centra_id end as centra_id,
+        false as is_foreign,
+        coalesce(ledger.state = 'planned' and ledger.travels_alone, false) as travels_alone,
+        desired.input_sha256,
+        case when ledger.state is null and half_done.effect_key is not null
+            then 'half done in Centra, and this database does not know its packet' end as reason,
+        case when ledger.state = 'planned' then ledger.planned_at else $now end as planned_at
+    from desired
+    left join push.ledger using (effect_key)
+    left join (select * from effects.observed where not is_complete) as half_done using (effect_key)
+    anti join observed using (effect_key)
+    anti join adopted using (effect_key)
+    where
+        ledger.state is null
+        or ledger.state = 'withdrawn'
+        or (ledger.state in ('planned', 'rejected') and ledger.input_sha256 is distinct from desired.input_sha256)
+),
+
+-- One row per effect that was not sent and is not desired any more.
+withdrawn as (
+    select
+        ledger.* replace ('withdrawn' as state, 'no longer desired' as reason, cast(null as varchar) as packet_key)
+    from push.ledger
+    anti join desired using (effect_key)
+    anti join observed using (effect_key)
+    anti join adopted using (effect_key)
+    where ledger.state in ('planned', 'rejected')
+)
+
+select *, $now as updated_at from observed
+union all by name select *, $now as updated_at from adopted
+union all by name select *, $now as updated_at from planned
+union all by name select * replace ($now as updated_at) from withdrawn;
