@@ -106,12 +106,15 @@ def move(
     _apply(connection)
 
 
-def note_why_planned(connection: Connection, reasons: Sequence[tuple[str, str]]) -> None:
-    """Say on planned effects why this push did not send them: (effect key, reason)."""
-    if reasons:
-        connection.executemany(
-            "update push.ledger set reason = $2 where effect_key = $1 and state = 'planned'", list(reasons)
-        )
+def note_reason(connection: Connection, effect_keys: Sequence[str], state: State, reason: str) -> None:
+    """Say why effects are still in a state (what held them back, what the last look-up showed)."""
+    connection.execute(
+        """
+        update push.ledger set reason = $reason
+        where state = $state and effect_key in (select unnest($effect_keys::varchar[]))
+        """,
+        {"reason": reason, "state": state, "effect_keys": list(effect_keys)},
+    )
 
 
 def _apply(connection: Connection) -> None:

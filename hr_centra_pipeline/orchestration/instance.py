@@ -1,0 +1,25 @@
+"""Dagster's own instance: its ``dagster.yaml`` for one machine, written where ``DAGSTER_HOME`` points."""
+
+from __future__ import annotations
+
+import os
+from importlib import resources
+from pathlib import Path
+
+from hr_centra_pipeline.core.settings import Settings
+
+_PACKAGE = "hr_centra_pipeline.orchestration"
+
+
+def prepare_dagster_home(settings: Settings) -> Path:
+    """Make ``DAGSTER_HOME`` absolute (default ``$HR_CENTRA_HOME/dagster``) and give it a ``dagster.yaml`` if it has none.
+
+    A ``dagster.yaml`` that somebody put there (see ``dagster.postgres.yaml`` beside this module) is left alone.
+    """
+    home = Path(os.environ.get("DAGSTER_HOME") or settings.home / "dagster").resolve()
+    home.mkdir(parents=True, exist_ok=True)
+    os.environ["DAGSTER_HOME"] = str(home)
+    file = home / "dagster.yaml"
+    if not file.exists():
+        file.write_text(resources.files(_PACKAGE).joinpath("dagster.sqlite.yaml").read_text("utf-8"), encoding="utf-8")
+    return home

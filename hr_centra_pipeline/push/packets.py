@@ -1,0 +1,336 @@
+"""Which effects travel together. Centra counts mutations, so packets are filled; once sent, a packet is never cut anew."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from decimal import Decimal
+from itertools import groupby
+from typing import Any, Literal
+
+from hr_centra_pipeline.core.keys import packet_key
+from hr_centra_pipeline.core.money import rounded
+from hr_centra_pipeline.core.policy import Policy
+from hr_centra_pipeline.warehouse.database import Connection, run_sql
+
+OperationName = Literal["credit", "exchange", "stock", "note"]
+
+# Money and exchanges are sent first, then stock, then notes.
+OPERATION_OF: dict[str, OperationName] = {
+    "credit_note": "credit",
+    "return_fee": "credit",
+    "shipping_refund": "credit",
+    "exchange_order": "exchange",
+    "inventory_adjustment": "stock",
+    "status_update": "note",
+}
+ORDER_OF_SENDING: tuple[OperationName, ...] = ("credit", "exchange", "stock", "note")
+_ANY_KEY = "PK" + "A" * 13
+_NOTHING = Decimal(0)
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One planned effect as the plan describes it; ``waits_for`` says why it may not be sent now."""
+
+    effect_key: str
+    effect_kind: str
+    group_key: str
+    return_id: str
+    return_item_id: str | None
+    order_number: str
+    shipment_id: int | None
+    shipment_line_id: int | None
+    sku: str | None
+    quantity: int
+    warehouse_id: int | None
+    from_warehouse_id: int | None
+    currency: str | None
+    amount: Decimal | None
+    items: Decimal | None
+    tax: Decimal | None
+    shipping: Decimal | None
+    fee: Decimal | None
+    voucher: Decimal | None
+    pays_through: str | None
+    text: str | None
+    express_code: str | None
+    refund_id: str | None
+    travels_alone: bool
+    mode: str
+    waits_for: str | None
+
+
+@dataclass(frozen=True)
+class Packet:
+    """Effects that travel in one write (of one or more steps); ``payload`` is all that its calls are made from."""
+
+    key: str
+    operation: OperationName
+    members: tuple[str, ...]
+    payload: dict[str, Any]
+    step: str
+    state: str = "new"
+    centra_id: str | None = None
+    message: str | None = None
+    payments_sent: int = 0
+    needs_person: bool = False
+    real_sent_at: datetime | None = None
+    created_at: datetime | None = None
+
+    def at(self, step: str, **changes: Any) -> Packet:
+        """The packet with another step."""
+        return replace(self, step=step, **changes)
+
+
+FIRST_STEP: dict[OperationName, str] = {
+    "credit": "create_return",
+    "exchange": "create_return",
+    "stock": "change_stock",
+    "note": "write_note",
+}
+
+
+@dataclass
+class Cut:
+    """What was cut out of a plan: packets in the order of sending, and (effect, why it stays)."""
+
+    packets: list[Packet] = field(default_factory=list)
+    skipped: list[tuple[Effect, str]] = field(default_factory=list)
+
+    def add(self, operation: OperationName, members: Sequence[Effect], payload: dict[str, Any]) -> None:
+        """Freeze one packet."""
+        effect_keys = tuple(effect.effect_key for effect in members)
+        key = packet_key(effect_keys)
+        self.packets.append(Packet(key, operation, effect_keys, payload, FIRST_STEP[operation]))
+
+
+def planned_effects(connection: Connection, now: datetime) -> list[Effect]:
+    """Every planned effect of the last plan, the earliest trigger first."""
+    rows = run_sql(connection, "hr_centra_pipeline.push", "sendable.sql", {"now": now}).fetchall()
+    return [Effect(*row) for row in rows]
+
+
+def cut(effects: Iterable[Effect], policy: Policy) -> Cut:
+    """Cut effects into packets. The same effects and policy give the same packets."""
+    by_operation: dict[OperationName, list[Effect]] = {name: [] for name in ORDER_OF_SENDING}
+    for effect in effects:
+        by_operation[OPERATION_OF[effect.effect_kind]].append(effect)
+    result = Cut()
+    _cut_credits(by_operation["credit"], policy, result)
+    _cut_exchanges(by_operation["exchange"], policy, result)
+    _cut_stock(by_operation["stock"], policy, result)
+    _cut_notes(by_operation["note"], result)
+    return result
+
+
+def _grouped(effects: Iterable[Effect], by: Callable[[Effect], tuple[object, ...]]) -> list[list[Effect]]:
+    """Groups in the order of their first effect."""
+    groups: dict[tuple[object, ...], list[Effect]] = {}
+    for effect in effects:
+        groups.setdefault(by(effect), []).append(effect)
+    return list(groups.values())
+
+
+def _filled(effects: Sequence[Effect], fits: Callable[[Sequence[Effect]], bool]) -> list[list[Effect]]:
+    """Fill packets up to what fits; an effect that has to travel alone gets one of its own."""
+    packets: list[list[Effect]] = []
+    is_open = False
+    for effect in effects:
+        if is_open and not effect.travels_alone and fits([*packets[-1], effect]):
+            packets[-1].append(effect)
+        else:
+            packets.append([effect])
+            is_open = not effect.travels_alone
+    return packets
+
+
+# ---------------------------------------------------------------- credits: one Return per shipment and instrument
+
+
+def _cut_credits(effects: Sequence[Effect], policy: Policy, result: Cut) -> None:
+    def same_return(effect: Effect) -> tuple[object, ...]:
+        return effect.group_key, effect.order_number, effect.shipment_id, effect.pays_through, effect.currency
+
+    for group in _grouped(effects, same_return):
+        units = [effect for effect in group if effect.shipment_line_id is not None]
+        riders = [effect for effect in group if effect.shipment_line_id is None]
+        if not units:
+            result.skipped += [(rider, "waits for a unit that is credited on the same shipment") for rider in riders]
+            continue
+        # What belongs to the whole return rides with the first unit: a Return needs a line.
+        first, *others = _filled(units, lambda some: _comment_fits([*riders, *some], policy))
+        for members in ([*riders, *first], *others):
+            _add_credit(members, policy, result)
+
+
+def _add_credit(members: Sequence[Effect], policy: Policy, result: Cut) -> None:
+    anyone = members[0]
+    problem = None
+    if any(effect.items is None for effect in members if effect.shipment_line_id is not None):
+        problem = "the plan gives no amount"
+    elif not _comment_fits(members, policy):
+        problem = f"its marks do not fit into centra.comment_limit = {policy.centra.comment_limit}"
+    elif anyone.currency is None or anyone.shipment_id is None or anyone.pays_through is None:
+        problem = "the plan names no shipment, currency or payer"
+    elif total(members) < 0:
+        problem = "the fee is larger than what is given back"
+    if problem or anyone.currency is None:
+        result.skipped += [(effect, problem or "") for effect in members]
+        return
+    amounts = {
+        "shipping": sum((effect.shipping or _NOTHING for effect in members), _NOTHING),
+        "voucher": sum((effect.voucher or _NOTHING for effect in members), _NOTHING),
+        "fee": sum((effect.fee or _NOTHING for effect in members), _NOTHING),
+        "total": total(members),
+    }
+    payload = {
+        "order_number": anyone.order_number,
+        "shipment_id": anyone.shipment_id,
+        "currency": anyone.currency,
+        "pays_through": anyone.pays_through,
+        "lines": _lines(members),
+        **{name: str(rounded(amount, anyone.currency)) for name, amount in amounts.items()},
+        "shipping_members": [effect.effect_key for effect in members if effect.shipping],
+        "fee_members": [effect.effect_key for effect in members if effect.fee],
+        "comment": comment(members, policy.centra.comment_limit),
+        "unit_count": sum(effect.shipment_line_id is not None for effect in members),
+    }
+    result.add("credit", members, payload)
+
+
+def total(members: Iterable[Effect]) -> Decimal:
+    """What a Return of these credits has to give back: items + tax + shipping - fee."""
+    return sum(
+        (
+            (effect.items or _NOTHING) + (effect.tax or _NOTHING) + (effect.shipping or _NOTHING)
+            - (effect.fee or _NOTHING)
+            for effect in members
+        ),
+        _NOTHING,
+    )  # fmt: skip
+
+
+def _lines(members: Iterable[Effect]) -> list[dict[str, Any]]:
+    """One row per shipment line, with the units of it that are members."""
+    lines: dict[int, dict[str, Any]] = {}
+    for effect in members:
+        if effect.shipment_line_id is not None:
+            line = lines.setdefault(
+                effect.shipment_line_id, {"shipment_line_id": effect.shipment_line_id, "quantity": 0, "members": []}
+            )
+            line["quantity"] += effect.quantity
+            line["members"].append(effect.effect_key)
+    return list(lines.values())
+
+
+def comment(members: Sequence[Effect], limit: int, key: str | None = None) -> str:
+    """The marks in a Return's comment: packet key, then per return its express code, its id and its members' keys.
+
+    Refund ids come last, where they still fit: nothing is rebuilt from them.
+    """
+    parts = [key or packet_key(effect.effect_key for effect in members)]
+    for return_id, of_return in groupby(sorted(members, key=lambda effect: effect.return_id), lambda e: e.return_id):
+        effects = list(of_return)
+        code = next((effect.express_code for effect in effects if effect.express_code), None)
+        parts += ["RMA", *([code] if code else []), return_id, *(effect.effect_key for effect in effects)]
+    text = " ".join(parts)
+    refunds = " ".join(dict.fromkeys(f"refund {effect.refund_id}" for effect in members if effect.refund_id))
+    return f"{text} {refunds}" if refunds and len(text) + 1 + len(refunds) <= limit else text
+
+
+def _comment_fits(members: Sequence[Effect], policy: Policy) -> bool:
+    return len(comment(members, 0, _ANY_KEY)) <= policy.centra.comment_limit
+
+
+# ---------------------------------------------------------------- exchanges: one replacement order per Return
+
+
+def _cut_exchanges(effects: Sequence[Effect], policy: Policy, result: Cut) -> None:
+    for group in _grouped(effects, lambda effect: (effect.group_key, effect.order_number, effect.shipment_id)):
+        for members in _filled(group, lambda some: _comment_fits(some, policy)):
+            anyone = members[0]
+            problem = None
+            if any(effect.shipment_line_id is None or effect.sku is None for effect in members):
+                problem = "the plan names no shipment line or replacement"
+            elif not _comment_fits(members, policy):
+                problem = f"its marks do not fit into centra.comment_limit = {policy.centra.comment_limit}"
+            if problem or anyone.currency is None:
+                result.skipped += [(effect, problem or "the plan names no currency") for effect in members]
+                continue
+            payload = {
+                "order_number": anyone.order_number,
+                "shipment_id": anyone.shipment_id,
+                "currency": anyone.currency,
+                "lines": _lines(members),
+                "replacements": [
+                    {"sku": effect.sku, "quantity": effect.quantity, "members": [effect.effect_key]}
+                    for effect in members
+                ],
+                "new_order_number": replacement_order_number(members, policy),
+                "comment": comment(members, policy.centra.comment_limit),
+                "units": [effect.return_item_id for effect in members],
+            }
+            result.add("exchange", members, payload)
+
+
+def replacement_order_number(members: Iterable[Effect], policy: Policy) -> int:
+    """The number of a replacement order: made of the first effect key, in the range that is reserved for us."""
+    first = min(effect.effect_key for effect in members)
+    reserved = policy.exchange_orders
+    size = reserved.last_number - reserved.first_number + 1
+    return reserved.first_number + int.from_bytes(hashlib.sha256(first.encode()).digest()[:8], "big") % size
+
+
+# ---------------------------------------------------------------- stock: one change per pair of warehouses
+
+
+def _cut_stock(effects: Sequence[Effect], policy: Policy, result: Cut) -> None:
+    most = (policy.centra.description_limit - len(_ANY_KEY)) // 16  # a blank and a short key each
+
+    def same_way(effect: Effect) -> tuple[object, ...]:
+        return effect.group_key, effect.from_warehouse_id, effect.warehouse_id
+
+    for group in _grouped(effects, same_way):
+        for members in _filled(group, lambda some: len(some) <= most):
+            anyone = members[0]
+            if (anyone.warehouse_id is None and anyone.from_warehouse_id is None) or any(not e.sku for e in members):
+                result.skipped += [(effect, "the plan names no warehouse or SKU") for effect in members]
+                continue
+            sizes: dict[str, dict[str, Any]] = {}
+            for effect in members:
+                size = sizes.setdefault(str(effect.sku), {"sku": effect.sku, "quantity": 0, "members": []})
+                size["quantity"] += effect.quantity
+                size["members"].append(effect.effect_key)
+            keys = [effect.effect_key for effect in members]
+            payload = {
+                "into": anyone.warehouse_id,
+                "out_from": anyone.from_warehouse_id,
+                "sizes": list(sizes.values()),
+                "description": " ".join([packet_key(keys), *keys]),
+            }
+            result.add("stock", members, payload)
+
+
+# ---------------------------------------------------------------- notes: one write per order and run
+
+
+def _cut_notes(effects: Sequence[Effect], result: Cut) -> None:
+    for members in _grouped(effects, lambda effect: (effect.order_number,)):
+        lines = [
+            {
+                "key": effect.effect_key,
+                "about": effect.express_code or effect.return_id,
+                "text": note_line(effect),
+            }
+            for effect in members
+        ]
+        result.add("note", members, {"order_number": members[0].order_number, "lines": lines})
+
+
+def note_line(effect: Effect) -> str:
+    """Our own delimited line in an order's internal comment."""
+    text = effect.text or ""
+    return text if text.startswith("[hr-centra ") else f"[hr-centra {effect.effect_key} {text}]"
