@@ -60,3 +60,31 @@ def allocate(total: Decimal, weights: Sequence[Decimal], currency: str) -> list[
     rest = total - sum(floors, Decimal(0))
     floors[-1] += rest  # below a minor unit: only when the total itself is not a whole number of them
     return floors
+
+
+# DuckDB divides decimals as doubles, so that shares are made of whole numbers of 1/10,000. Half up, away from zero.
+SQL_MACROS = f"""
+create or replace temp macro smallest_unit(currency) as
+    case
+        when currency in ({", ".join(f"'{code}'" for code, digits in _MINOR_UNITS.items() if digits == 0)}) then 10000
+        when currency in ({", ".join(f"'{code}'" for code, digits in _MINOR_UNITS.items() if digits == 3)}) then 10
+        else 100
+    end::hugeint;
+create or replace temp macro ten_thousandths(amount) as (amount::decimal(18, 4) * 10000)::hugeint;
+create or replace temp macro share_of(amount, part, whole, currency) as
+    (cast(
+        sign(ten_thousandths(amount)) * sign(ten_thousandths(part)) * sign(ten_thousandths(whole))
+        * (
+            (
+                2 * abs(ten_thousandths(amount)) * abs(ten_thousandths(part))
+                + abs(ten_thousandths(whole)) * smallest_unit(currency)
+            )
+            // nullif(2 * abs(ten_thousandths(whole)) * smallest_unit(currency), 0)
+        )
+        * smallest_unit(currency) as decimal(38, 0)
+    ) * 0.0001::decimal(5, 4))::decimal(18, 4);
+create or replace temp macro rounded_money(amount, currency) as
+    share_of(amount, 1, 1, currency);
+create or replace temp macro tax_in(gross, percent, currency) as
+    share_of(gross, percent, 100 + percent, currency);
+"""

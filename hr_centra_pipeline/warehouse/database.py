@@ -13,7 +13,7 @@ from typing import Any
 
 import duckdb
 
-from hr_centra_pipeline.core import keys
+from hr_centra_pipeline.core import keys, money
 from hr_centra_pipeline.core.errors import RunFailed
 
 Connection = duckdb.DuckDBPyConnection
@@ -59,6 +59,7 @@ class Warehouse:
                 break
         connection.execute("set timezone = 'UTC'; set preserve_insertion_order = false")
         connection.execute(keys.SQL_MACROS)
+        connection.execute(money.SQL_MACROS)
         return connection
 
 

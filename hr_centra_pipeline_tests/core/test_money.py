@@ -2,11 +2,12 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import duckdb
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hr_centra_pipeline.core.money import allocate, minor_units, rounded, shown
+from hr_centra_pipeline.core.money import SQL_MACROS, allocate, minor_units, rounded, shown
 
 CURRENCIES = st.sampled_from(["EUR", "SEK", "JPY", "KWD"])
 
@@ -51,3 +52,17 @@ def test_a_total_without_anything_to_share_it_over_is_an_error() -> None:
 )
 def test_amounts_are_shown_in_the_currency_s_minor_units(amount: str, currency: str, text: str) -> None:
     assert shown(Decimal(amount), currency) == text
+
+
+@given(
+    st.decimals(min_value=-100000, max_value=100000, places=2),
+    st.decimals(min_value=1, max_value=100, places=1),
+)
+def test_sql_rounds_the_tax_in_a_gross_amount_as_python_does(gross: Decimal, percent: Decimal) -> None:
+    expected = rounded(gross * percent / (100 + percent), "EUR")
+    with duckdb.connect() as connection:
+        connection.execute(SQL_MACROS)
+        found = connection.execute(
+            "select tax_in(?::decimal(18, 4), ?::decimal(18, 4), 'EUR')", [gross, percent]
+        ).fetchone()
+    assert found == (expected,)
