@@ -1,0 +1,258 @@
+"""The sandbox Centra's durable state in SQLite, and what its parts share."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import ROUND_HALF_UP, Decimal
+from pathlib import Path
+from typing import Any
+
+from hr_centra_pipeline.sandbox.clock import SandboxClock
+
+Row = dict[str, Any]
+
+_EXACT = frozenset(
+    {
+        "unit_price", "unit_original_price", "tax_percent", "shipping", "handling", "voucher", "return_cost", "value",
+    }
+)  # fmt: skip
+_FLAGS = frozenset({"is_internal", "is_on_hold", "is_captured", "captures", "is_confirmed"})
+
+_SCHEMA = """
+create table if not exists warehouses (id integer primary key, name text, external_id text, status text, stock_master text);
+create table if not exists variants (
+    id integer primary key, product_number text, product_name text, name text, variant_number text
+);
+create table if not exists sizes (
+    id integer primary key, variant_id integer, sku text unique, ean text, upc text, size text
+);
+create table if not exists stock (
+    warehouse_id integer, size_id integer, physical integer, allocated integer, primary key (warehouse_id, size_id)
+);
+create table if not exists customers (
+    id integer primary key, email text, first_name text, last_name text, country text, internal_comment text,
+    created_at text, updated_at text
+);
+create table if not exists orders (
+    number integer primary key, id text unique, external_id text, status text, customer_id integer, currency text,
+    country text, created_at text, updated_at text, is_internal integer default 0, is_on_hold integer default 0,
+    internal_comment text default '', other_comment text default '', shipping text, handling text, voucher text,
+    captures integer default 1, origin_type text, origin_id integer, store_id integer default 1
+);
+create table if not exists order_lines (
+    id integer primary key, order_number integer, size_id integer, warehouse_id integer, quantity integer,
+    cancelled_quantity integer default 0, unit_price text, unit_original_price text, tax_percent text, comment text
+);
+create table if not exists shipments (
+    id integer primary key, order_number integer, number text, external_id text, created_at text, updated_at text,
+    shipped_at text, is_captured integer, warehouse_id integer, shipping text, handling text, voucher text
+);
+create table if not exists shipment_lines (
+    id integer primary key, shipment_id integer, order_line_id integer, quantity integer
+);
+create table if not exists returns (
+    id integer primary key autoincrement, order_number integer, shipment_id integer, status text, created_at text,
+    created_from text, admin_user integer, comment text, stock_policy text, warehouse_id integer, shipping text,
+    handling text, voucher text, return_cost text
+);
+create table if not exists return_lines (
+    id integer primary key autoincrement, return_id integer, shipment_line_id integer, quantity integer
+);
+create table if not exists payments (
+    id integer primary key autoincrement, order_number integer, return_id integer, entry_type text, status text,
+    value text, external_reference text, payment_method text, source text, created_at text
+);
+create table if not exists stock_changes (
+    id integer primary key autoincrement, created_at text, comment text, type text, admin_user integer,
+    warehouse_id integer
+);
+create table if not exists stock_change_lines (
+    id integer primary key autoincrement, stock_change_id integer, size_id integer, warehouse_id integer,
+    quantity integer, free integer
+);
+create table if not exists id_conversions (
+    id integer primary key autoincrement, object_type text, external_id text, internal_id integer,
+    integration_name text, unique (object_type, external_id, integration_name)
+);
+create table if not exists attributes (
+    object_type text, object_id integer, type text, key text, value text, primary key (object_type, object_id, type, key)
+);
+create table if not exists events (
+    id integer primary key autoincrement, object_type text, change_type text, object_reference integer, created_at text,
+    is_confirmed integer default 0
+);
+create table if not exists event_listeners (
+    object_type text primary key, change_types text, created_at text, updated_at text
+);
+create table if not exists refusals (subject text, target text, message text, primary key (subject, target));
+create index if not exists order_lines_of on order_lines (order_number);
+create index if not exists shipments_of on shipments (order_number);
+create index if not exists shipment_lines_of on shipment_lines (shipment_id);
+create index if not exists shipment_lines_at on shipment_lines (order_line_id);
+create index if not exists returns_of on returns (order_number);
+create index if not exists returns_at on returns (shipment_id);
+create index if not exists return_lines_of on return_lines (return_id);
+create index if not exists return_lines_at on return_lines (shipment_line_id);
+create index if not exists payments_of on payments (order_number);
+create index if not exists stock_change_lines_of on stock_change_lines (stock_change_id);
+"""
+
+
+class CentraRefusal(Exception):  # noqa: N818 - a business answer, not an error
+    """Centra says no: ``message``, and ``path`` to the input that it is about."""
+
+    def __init__(self, message: str, path: Sequence[str] = (), code: int | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.path = list(path)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class CentraSettings:
+    """What a shop can have configured. Amounts in tests and demo follow these."""
+
+    time_zone: str = "Europe/Stockholm"
+    integration_name: str = "happy-returns"
+    text_limit: int = 255
+    refunds_are_requests: bool = False  # the provider answers later: REFUND_REQUEST first
+    splits_orders: bool = False  # one POST /order may become two orders
+    closed_markets: tuple[str, ...] = ()  # countries that the Order API plugin does not serve
+    # First ids, so that a second shop in a test has other ids than the first.
+    first_order_number: int = 1001
+
+
+def instant_text(instant: datetime) -> str:
+    """An instant as the store keeps it: UTC, sortable as text."""
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def rounded(amount: Decimal, currency: str) -> Decimal:
+    """Half up to the currency's smallest unit."""
+    return amount.quantize(Decimal(1) if currency in ("JPY", "KRW") else Decimal("0.01"), rounding=ROUND_HALF_UP)
+
+
+def tax_in(gross: Decimal, percent: Decimal, currency: str) -> Decimal:
+    """The tax that a gross amount contains."""
+    return rounded(gross * percent / (100 + percent), currency)
+
+
+class Database:
+    """SQLite behind one lock; every public write commits before it returns."""
+
+    def __init__(self, path: Path, clock: SandboxClock, settings: CentraSettings | None = None) -> None:
+        self.clock = clock
+        self.settings = settings or CentraSettings()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.RLock()
+        self._depth = 0
+        self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=30)
+        self._connection.row_factory = _row
+        self._connection.execute("pragma journal_mode = wal")
+        self._connection.execute("pragma synchronous = normal")
+        self._connection.executescript(_SCHEMA)
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._connection.close()
+
+    @contextmanager
+    def write(self) -> Iterator[None]:
+        """One transaction; a refusal or error inside leaves nothing behind."""
+        with self._lock:
+            if self._depth:
+                yield
+                return
+            self._connection.execute("begin immediate")
+            self._depth = 1
+            try:
+                yield
+            except BaseException:
+                self._connection.execute("rollback")
+                raise
+            else:
+                self._connection.execute("commit")
+            finally:
+                self._depth = 0
+
+    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        """Rows as dictionaries; amounts as decimals."""
+        with self._lock:
+            return list(self._connection.execute(sql, [_plain(value) for value in parameters]))
+
+    def row(self, sql: str, parameters: Sequence[Any] = ()) -> Row | None:
+        """The first row, if any."""
+        found = self.rows(sql, parameters)
+        return found[0] if found else None
+
+    def insert(self, table: str, values: Mapping[str, Any]) -> int:
+        """Insert one row; answers its id."""
+        names, marks = ", ".join(values), ", ".join("?" * len(values))
+        with self._lock:
+            cursor = self._connection.execute(
+                f"insert into {table} ({names}) values ({marks})",  # noqa: S608 - our own names
+                [_plain(value) for value in values.values()],
+            )
+        return int(cursor.lastrowid or 0)
+
+    def update(self, table: str, key: str, value: Any, changes: Mapping[str, Any]) -> None:
+        """Change the rows of one key."""
+        sets = ", ".join(f"{name} = ?" for name in changes)
+        with self._lock:
+            self._connection.execute(
+                f"update {table} set {sets} where {key} = ?",  # noqa: S608 - our own names
+                [*(_plain(change) for change in changes.values()), value],
+            )
+
+    def delete(self, table: str, key: str, value: Any) -> None:
+        """Delete the rows of one key."""
+        with self._lock:
+            self._connection.execute(f"delete from {table} where {key} = ?", [value])  # noqa: S608 - our own names
+
+    def happened(self, object_type: str, change_type: str, reference: int) -> None:
+        """Keep an event, when somebody listens for it."""
+        listener = self.row("select change_types from event_listeners where object_type = ?", [object_type])
+        if listener and (not listener["change_types"] or change_type in listener["change_types"].split(",")):
+            self.insert(
+                "events",
+                {
+                    "object_type": object_type, "change_type": change_type, "object_reference": reference,
+                    "created_at": instant_text(self.clock.now()),
+                },
+            )  # fmt: skip
+
+    def refusal_of(self, subject: str, target: Any) -> str | None:
+        """A planted refusal: Centra will not do this, whoever asks."""
+        found = self.row("select message from refusals where subject = ? and target = ?", [subject, str(target)])
+        return found["message"] if found else None
+
+    def refuse(self, subject: str, target: Any, message: str) -> None:
+        """Plant a refusal."""
+        with self.write():
+            self._connection.execute(
+                "insert or replace into refusals values (?, ?, ?)", [subject, str(target), message]
+            )
+
+
+def _row(cursor: sqlite3.Cursor, values: tuple[Any, ...]) -> Row:
+    row: Row = {}
+    for (name, *_), value in zip(cursor.description, values, strict=True):
+        if name in _EXACT and value is not None:
+            row[name] = Decimal(value)
+        else:
+            row[name] = bool(value) if name in _FLAGS and value is not None else value
+    return row
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return str(value)
+    if isinstance(value, datetime):
+        return instant_text(value)
+    return value
