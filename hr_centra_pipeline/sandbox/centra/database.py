@@ -103,7 +103,7 @@ create index if not exists stock_change_lines_of on stock_change_lines (stock_ch
 """
 
 
-class CentraRefusal(Exception):  # noqa: N818 - a business answer, not an error
+class CentraRefusal(Exception):
     """Centra says no: ``message``, and ``path`` to the input that it is about."""
 
     def __init__(self, message: str, path: Sequence[str] = (), code: int | None = None) -> None:

@@ -309,3 +309,8 @@ class OrderDesk(StockRoom):
             [object_type, internal_id, self.settings.integration_name],
         )
         return found["external_id"] if found else None
+
+    def set_external_id(self, object_type: str, external_id: str, internal_id: int) -> None:
+        """Name an object for this integration; an id that is taken points here from now on."""
+        with self.write():
+            self._convert(object_type, external_id, internal_id)

@@ -291,7 +291,7 @@ class ReturnDesk(OrderDesk):
             at,
         )  # fmt: skip
 
-    def person_complete_return(self, return_id: int, *, at: datetime) -> None:  # noqa: ARG002 - one shape for all
+    def person_complete_return(self, return_id: int, *, at: datetime) -> None:
         """Somebody completes a Return."""
         self.complete_return(return_id)
 

@@ -1,0 +1,95 @@
+"""The control door of the sandbox: faults, the request log, the clock. Loopback only, never part of a vendor's API."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import anyio.to_thread
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from hr_centra_pipeline.sandbox.centra.api import Grant
+
+if TYPE_CHECKING:
+    from hr_centra_pipeline.sandbox.server import Sandbox
+
+Body = dict[str, Any]
+
+
+def control_routes(sandbox: Sandbox) -> list[Route]:
+    """The routes below ``/control``."""
+    advancing = threading.Lock()
+
+    def health(_: Body) -> Any:
+        return {"status": "ok", "now": sandbox.clock.now().isoformat()}
+
+    def arm(body: Body) -> Any:
+        return asdict(sandbox.faults.arm(body))
+
+    def armed(_: Body) -> Any:
+        return sandbox.faults.armed()
+
+    def disarm(_: Body) -> Any:
+        sandbox.faults.clear()
+        return []
+
+    def log(_: Body) -> Any:
+        return sandbox.log
+
+    def books(_: Body) -> Any:
+        return sandbox.store.books()
+
+    def advance(body: Body) -> Any:
+        # Imported here: the shop is only needed when its clock moves.
+        from hr_centra_pipeline.sandbox.shop.shop import Shop
+
+        with advancing:
+            Shop(sandbox.home, sandbox.store, sandbox.clock).advance(int(body.get("hours", 1)))
+        return health({})
+
+    def clock(_: Body) -> Any:
+        return {"now": sandbox.clock.now().isoformat()}
+
+    def quota(body: Body) -> Any:
+        sandbox.quotas.use(body["type"], body["interval"], int(body["use"]))
+        return sandbox.quotas.shown()
+
+    def tokens(body: Body) -> Any:
+        permissions, expires = body.get("permissions"), body.get("expires_at")
+        grant = Grant(
+            frozenset(permissions) if permissions is not None else None,
+            datetime.fromisoformat(expires) if expires else None,
+            body.get("store_id"),
+        )
+        return {"token": sandbox.api.new_token(grant)}
+
+    def stop(_: Body) -> Any:
+        if sandbox.server is not None:
+            sandbox.server.should_exit = True
+        return {"status": "stopping"}
+
+    return [
+        _route("health", health, "GET"), _route("faults", arm, "POST"), _route("faults", armed, "GET"),
+        _route("faults", disarm, "DELETE"), _route("log", log, "GET"), _route("books", books, "GET"),
+        _route("advance", advance, "POST"), _route("clock", clock, "GET"), _route("quota", quota, "POST"),
+        _route("tokens", tokens, "POST"), _route("stop", stop, "POST"),
+    ]  # fmt: skip
+
+
+def _route(name: str, handler: Callable[[Body], Any], method: str) -> Route:
+    async def answer(request: Request) -> Response:
+        text = await request.body()
+        try:
+            body = json.loads(text or b"{}")
+            return JSONResponse(await anyio.to_thread.run_sync(handler, body))
+        except (ValueError, KeyError) as error:
+            return JSONResponse({"message": f"control/{name}: {error}"}, status_code=400)
+
+    endpoint: Callable[[Request], Awaitable[Response]] = answer
+    return Route(f"/control/{name}", endpoint, methods=[method])

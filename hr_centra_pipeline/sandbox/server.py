@@ -1,0 +1,335 @@
+"""The sandbox as one HTTP server on loopback: Centra's two APIs, the control door, and the shop behind them."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import anyio.to_thread
+import simplejson
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from hr_centra_pipeline.sandbox.centra import order_api
+from hr_centra_pipeline.sandbox.centra.api import Grant, IntegrationApi, Reply
+from hr_centra_pipeline.sandbox.centra.quota import Plan, Quotas, retry_after
+from hr_centra_pipeline.sandbox.centra.store import CentraSettings, CentraStore
+from hr_centra_pipeline.sandbox.clock import SandboxClock
+from hr_centra_pipeline.sandbox.faults import Fault, Faults
+
+DEFAULT_NOW = datetime(2026, 9, 30, 12, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class SandboxSettings:
+    """``speed``: how much faster than real time the quota buckets refill. ``retry_after``: http_date, iso or unix."""
+
+    plan: Plan = "growth"
+    speed: float = 1.0
+    retry_after: str = "http_date"
+    centra: CentraSettings = field(default_factory=CentraSettings)
+
+
+class Sandbox:
+    """One sandbox home: clock, Centra's store, exports, credentials; and what happened to each request."""
+
+    def __init__(self, home: Path, settings: SandboxSettings | None = None) -> None:
+        self.home = home
+        self.settings = settings or SandboxSettings()
+        home.mkdir(parents=True, exist_ok=True)
+        self.exports.mkdir(exist_ok=True)
+        self.clock = SandboxClock(home / "clock")
+        if not self.clock.path.exists():
+            self.clock.advance_to(DEFAULT_NOW)
+        self.store = CentraStore(home / "centra.sqlite", self.clock, self.settings.centra)
+        self.quotas = Quotas(self.settings.plan, self.settings.speed)
+        self.api = IntegrationApi(self.store, self.quotas)
+        self.faults = Faults()
+        self.log: list[dict[str, Any]] = []
+        self.server: uvicorn.Server | None = None
+        kept = self._kept()
+        self.token = kept.get("token") or secrets.token_urlsafe(24)
+        self.order_api_key = kept.get("order_api_key") or secrets.token_urlsafe(24)
+        self.api.tokens[self.token] = Grant()
+
+    @property
+    def exports(self) -> Path:
+        """The export files of Happy Returns."""
+        return self.home / "exports"
+
+    @property
+    def credentials_path(self) -> Path:
+        """Addresses and credentials of this sandbox, for this user only."""
+        return self.home / "sandbox.json"
+
+    def _kept(self) -> dict[str, str]:
+        try:
+            kept: dict[str, str] = json.loads(self.credentials_path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return kept
+
+    def announce(self, port: int) -> dict[str, Any]:
+        """Write ``sandbox.json``; answers its content."""
+        base = f"http://127.0.0.1:{port}"
+        note = {
+            "graphql_url": f"{base}/centra/graphql", "order_api_url": f"{base}/centra/order-api",
+            "control_url": f"{base}/control", "token": self.token, "order_api_key": self.order_api_key,
+            "exports": str(self.exports), "clock_file": str(self.clock.path), "pid": os.getpid(), "port": port,
+        }  # fmt: skip
+        fresh = self.credentials_path.with_suffix(".new")
+        fresh.touch(mode=0o600)
+        fresh.write_text(json.dumps(note, indent=2), encoding="utf-8")
+        fresh.replace(self.credentials_path)
+        return note
+
+
+Handler = Callable[[Request, bytes], Reply]
+
+
+def create_app(sandbox: Sandbox) -> Starlette:
+    """The ASGI application of one sandbox."""
+    # Imported here: control knows the shop, the shop needs nothing of the server.
+    from hr_centra_pipeline.sandbox.control import control_routes
+
+    def endpoint(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request) -> Response:
+            body = await request.body()
+            return await anyio.to_thread.run_sync(_answer, sandbox, request, body, handler)
+
+        return answer
+
+    def graphql(request: Request, body: bytes) -> Reply:
+        return _graphql(sandbox, request, body)
+
+    def rest(request: Request, body: bytes) -> Reply:
+        return _rest(sandbox, request, body)
+
+    return Starlette(
+        routes=[
+            Route("/centra/graphql", endpoint(graphql), methods=["POST"]),
+            Route("/centra/order-api/order", endpoint(rest), methods=["POST"]),
+            Route("/centra/order-api/order/{number:int}", endpoint(rest), methods=["POST"]),
+            Route("/centra/order-api/orders", endpoint(rest), methods=["GET", "PUT"]),
+            *control_routes(sandbox),
+        ]
+    )
+
+
+def _answer(sandbox: Sandbox, request: Request, body: bytes, handler: Handler) -> Response:
+    started = time.monotonic()
+    request_id = secrets.token_hex(8)
+    names = _names(request, body)
+    fault = sandbox.faults.next_for(names)
+    reply = _before(sandbox, fault) or handler(request, body)
+    response = _after(sandbox, fault, reply)
+    sandbox.log.append(
+        {
+            "request_id": request_id, "path": request.url.path, "method": request.method,
+            "operations": reply.operations or names, "mutations": reply.mutations, "status": response.status_code,
+            "fault": fault.kind if fault else None, "milliseconds": round(1000 * (time.monotonic() - started)),
+        }
+    )  # fmt: skip
+    response.headers["X-Request-Id"] = request_id
+    return response
+
+
+def _names(request: Request, body: bytes) -> list[str]:
+    """What faults can be aimed at: the operation's name, or method and path of the Order API."""
+    if request.url.path.endswith("/graphql"):
+        try:
+            named = json.loads(body)
+        except ValueError:
+            return []
+        text = str(named.get("query") or "") if isinstance(named, dict) else ""
+        name = named.get("operationName") if isinstance(named, dict) else None
+        return [name] if name else text.split("{", 1)[0].split("(", 1)[0].split()[1:2]
+    return [f"{request.method} {request.url.path.removeprefix('/centra/order-api')}"]
+
+
+def _before(sandbox: Sandbox, fault: Fault | None) -> Reply | None:
+    match fault.kind if fault else None:
+        case "delay" if fault:
+            time.sleep(fault.seconds)
+        case "rate_limited" if fault:
+            return _limited(sandbox, fault.seconds or 1.0)
+        case "error_before" if fault:
+            return Reply(fault.status, {"message": "Internal Server Error"})
+        case "dropped_before":
+            return Reply(0, {})
+    return None
+
+
+def _after(sandbox: Sandbox, fault: Fault | None, reply: Reply) -> Response:
+    text = simplejson.dumps(reply.body, use_decimal=True)
+    match fault.kind if fault else None:
+        case "error_after" if fault:
+            return Response('{"message": "Internal Server Error"}', fault.status, media_type="application/json")
+        case "dropped_after" | "dropped_before":
+            return _Cut()
+        case "truncated":
+            return Response(text[: len(text) // 2], 200, media_type="application/json")
+        case "wrong_content_type":
+            return HTMLResponse("<html><body>Service temporarily unavailable</body></html>", 200)
+    return Response(text, reply.status, headers=reply.headers, media_type="application/json")
+
+
+class _Cut(Response):
+    """Cuts the connection without a single byte."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Abort the transport: ASGI has no word for it, so that the server's own request object is asked."""
+        receive.__self__.transport.abort()
+
+
+def _limited(sandbox: Sandbox, seconds: float) -> Reply:
+    headers = {"Retry-After": retry_after(seconds, sandbox.settings.retry_after)}
+    return Reply(429, {"message": "Too Many Requests"}, headers)
+
+
+def _graphql(sandbox: Sandbox, request: Request, body: bytes) -> Reply:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    grant = sandbox.api.tokens.get(token) if scheme.lower() == "bearer" else None
+    if grant is None or (grant.expires_at and grant.expires_at <= datetime.now(UTC)):
+        return Reply(403, {"message": "Invalid or expired token"})
+    wait = sandbox.quotas.take(REQUEST_COUNT=1)
+    if wait:
+        return _limited(sandbox, wait)
+    try:
+        given = simplejson.loads(body, use_decimal=True)
+        assert isinstance(given, dict)  # noqa: S101 - answered as a bad request below
+    except (ValueError, AssertionError):
+        return Reply(400, {"errors": [{"message": "The body is no JSON object"}]})
+    ready = sandbox.api.prepare(grant, given)
+    if isinstance(ready, Reply):
+        return ready
+    wait = sandbox.quotas.take(QUERY_COMPLEXITY=ready.cost.complexity, MUTATION_COUNT=len(ready.cost.mutations))
+    if wait:
+        return _limited(sandbox, wait)
+    return sandbox.api.execute(ready)
+
+
+def _rest(sandbox: Sandbox, request: Request, body: bytes) -> Reply:
+    if request.headers.get("API-Authorization") != sandbox.order_api_key:
+        return Reply(401, order_api.refused("Unauthorized"))
+    store = sandbox.store
+    if request.method == "GET":
+        number = request.query_params.get("order")
+        return Reply(200, order_api.read_orders(store, int(number) if number else None))
+    try:
+        given = simplejson.loads(body or b"{}", use_decimal=True)
+    except ValueError:
+        return Reply(400, order_api.refused("The body is no JSON"))
+    if request.method == "PUT":
+        return Reply(200, order_api.update_order(store, given), mutations=["PUT /orders"])
+    if "number" in request.path_params:
+        number = request.path_params["number"]
+        return Reply(200, order_api.complete_order(store, number), mutations=["POST /order/{number}"])
+    return Reply(200, order_api.create_order(store, given), mutations=["POST /order"])
+
+
+# ---------------------------------------------------------------- running
+
+
+class _Server(uvicorn.Server):
+    """Runs in any thread; answers its port once it listens."""
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on."""
+        return int(self.servers[0].sockets[0].getsockname()[1])
+
+
+def _configure(sandbox: Sandbox, port: int) -> _Server:
+    return _Server(
+        uvicorn.Config(
+            create_app(sandbox), host="127.0.0.1", port=port, log_level="critical", access_log=False, lifespan="off",
+            timeout_graceful_shutdown=1,
+        )
+    )  # fmt: skip
+
+
+def serve(
+    home: Path, port: int = 0, settings: SandboxSettings | None = None, *, on_start: Callable[[Any], None] | None = None
+) -> None:
+    """Serve a sandbox home on loopback until it is stopped; ``on_start`` gets the content of ``sandbox.json``."""
+    sandbox = Sandbox(home, settings)
+    server = _configure(sandbox, port)
+    sandbox.server = server
+
+    def announce() -> None:
+        while not server.started and not server.should_exit:
+            time.sleep(0.01)
+        if server.started:
+            note = sandbox.announce(server.port)
+            if on_start:
+                on_start(note)
+
+    threading.Thread(target=announce, daemon=True).start()
+    server.run()
+    sandbox.store.close()
+
+
+@dataclass(frozen=True)
+class RunningSandbox:
+    """A sandbox that answers: addresses, credentials, and its parts for tests to look into."""
+
+    sandbox: Sandbox
+    graphql_url: str
+    order_api_url: str
+    control_url: str
+    token: str
+    order_api_key: str
+    exports: Path
+    clock_file: Path
+
+    @property
+    def store(self) -> CentraStore:
+        """Centra's store, for seeding and looking."""
+        return self.sandbox.store
+
+    @property
+    def clock(self) -> SandboxClock:
+        """The sandbox's clock."""
+        return self.sandbox.clock
+
+    def environment(self) -> dict[str, str]:
+        """The variables that point the pipeline here."""
+        return {
+            "CENTRA_GRAPHQL_URL": self.graphql_url, "CENTRA_TOKEN": self.token,
+            "CENTRA_ORDER_API_URL": self.order_api_url, "CENTRA_ORDER_API_KEY": self.order_api_key,
+            "HAPPY_RETURNS_EXPORTS": str(self.exports), "HR_CENTRA_NOW": f"@{self.clock_file}",
+        }  # fmt: skip
+
+
+@contextmanager
+def running_sandbox(home: Path, settings: SandboxSettings | None = None) -> Iterator[RunningSandbox]:
+    """A sandbox in a thread of this process, on a free loopback port. Default: quotas refill 1,000 times faster."""
+    sandbox = Sandbox(home, settings or SandboxSettings(speed=1000.0))
+    server = _configure(sandbox, 0)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.005)
+    note = sandbox.announce(server.port)
+    try:
+        yield RunningSandbox(
+            sandbox, note["graphql_url"], note["order_api_url"], note["control_url"], note["token"],
+            note["order_api_key"], sandbox.exports, sandbox.clock.path,
+        )  # fmt: skip
+    finally:
+        server.should_exit = True
+        thread.join(timeout=5)
+        sandbox.store.close()
