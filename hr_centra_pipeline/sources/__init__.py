@@ -1,0 +1,1 @@
+"""One package per vendor: what is read from it and landed, and its client."""

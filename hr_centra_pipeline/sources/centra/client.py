@@ -1,0 +1,146 @@
+"""Centra's GraphQL Integration API: named operations, exact amounts, and one of three errors."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import SecretStr
+
+from hr_centra_pipeline.sources.centra import operations
+from hr_centra_pipeline.sources.centra.errors import Permanent, Transient, UnknownOutcome
+from hr_centra_pipeline.sources.centra.governor import Governor
+from hr_centra_pipeline.sources.centra.operations import Operation
+from hr_centra_pipeline.sources.centra.transport import Clock, Credential, Reply, Sleep, Transport, real_clock
+
+_READ_LIMITS = "ReadRateLimits"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What an operation answered. ``errors``: the ``userErrors`` of its payloads, each with ``message`` and ``path``:
+    Centra refused and did nothing. ``latency`` in seconds.
+    """
+
+    data: dict[str, Any]
+    extensions: dict[str, Any]
+    errors: Sequence[Mapping[str, Any]]
+    request_id: str
+    http_status: int
+    latency: float
+
+
+class CentraClient:
+    """Executes our operations, paced below the shop's quotas. Not for several threads at once."""
+
+    def __init__(
+        self, url: str, token: SecretStr | str, *, clock: Clock = real_clock, sleep: Sleep = time.sleep
+    ) -> None:
+        self._url = url
+        credential = Credential("Authorization", token, prefix="Bearer ", variable="CENTRA_TOKEN")
+        self._transport = Transport(credential, vendor="Centra", clock=clock, sleep=sleep)
+        self._governor = Governor(clock, sleep)
+
+    def __repr__(self) -> str:
+        return f"CentraClient({self._url!r})"
+
+    def execute(self, operation_name: str, variables: Mapping[str, Any]) -> Answer:
+        """Execute one operation; Decimals in ``variables`` are written as exact JSON numbers.
+
+        Raises:
+            Transient: nothing was done; later it may succeed.
+            Permanent: nothing was done; the message names the missing permission or the mistake.
+            UnknownOutcome: a mutation left and its answer did not arrive, or cannot be read.
+        """
+        operation = operations.load(operation_name)
+        self._governor.admit(operation.name, len(operation.mutations), self.rate_limits)
+        answer = self._executed(operation, variables)
+        self._governor.learn(operation.name, int(answer.extensions.get("complexity") or 0))
+        return answer
+
+    def rate_limits(self) -> list[dict[str, Any]]:
+        """The six quota buckets as they stand."""
+        answer = self._executed(operations.load(_READ_LIMITS), {})
+        found: list[dict[str, Any]] = answer.data["rateLimits"]
+        return found
+
+    def pages(
+        self, operation_name: str, variables: Mapping[str, Any], connection: str, page_size: int
+    ) -> Iterator[list[dict[str, Any]]]:
+        """The nodes of a connection, page by page.
+
+        Raises:
+            Permanent: a cursor came back a second time, or a page has no cursor to go on from: it would never end,
+                or silently end early. And what ``execute`` raises.
+        """
+        after: str | None = None
+        seen: set[str] = set()
+        while True:
+            answer = self.execute(operation_name, {**variables, "first": page_size, "after": after})
+            page = answer.data[connection]
+            yield [edge["node"] for edge in page["edges"]]
+            if not page["pageInfo"]["hasNextPage"]:
+                return
+            after = page["pageInfo"]["endCursor"]
+            if not after or after in seen:
+                problem = f"page {len(seen) + 1} ends at the cursor {after!r}, which it gave before: reading stopped."
+                raise Permanent(
+                    f"{problem} Report it to Centra with the request id.",
+                    operation=operation_name,
+                    request_id=answer.request_id,
+                    http_status=answer.http_status,
+                )
+            seen.add(after)
+
+    def _executed(self, operation: Operation, variables: Mapping[str, Any]) -> Answer:
+        reply = self._transport.send(
+            "POST",
+            self._url,
+            operation=operation.name,
+            writes=operation.is_mutation,
+            body={"query": operation.text, "operationName": operation.name, "variables": dict(variables)},
+        )
+        data = reply.body.get("data")
+        if reply.body.get("errors"):
+            self._raise_errors(operation, reply)
+        if not isinstance(data, dict) or any(data.get(field) is None for field in operation.mutations):
+            kind = UnknownOutcome if operation.is_mutation else Transient
+            raise self._transport.refused(
+                kind, operation.name, "the answer holds no data. Look before repeating.", reply
+            )
+        payloads = [data[field] for field in operation.mutations]
+        return Answer(
+            data=data,
+            extensions=reply.body.get("extensions") or {},
+            errors=[error for payload in payloads for error in payload.get("userErrors") or []],
+            request_id=reply.request_id,
+            http_status=reply.http_status,
+            latency=reply.latency,
+        )
+
+    def _raise_errors(self, operation: Operation, reply: Reply) -> None:
+        errors = [error if isinstance(error, dict) else {"message": error} for error in reply.body["errors"]]
+        told = "; ".join(_told(error) for error in errors)[:1000]
+        is_permission = all(_category(error) == "authorization" for error in errors)
+        # A request that is refused before it is executed has no "data" at all; with it, a mutation may have been done.
+        was_executed = reply.body.get("data") is not None or ("data" in reply.body and not is_permission)
+        if operation.is_mutation and was_executed:
+            problem = f"{told}. Whether it was done is not known: it is looked up before anything is sent again."
+            raise self._transport.refused(UnknownOutcome, operation.name, problem, reply)
+        if is_permission:
+            problem = f"{told}. Give the token this permission in Centra, or make a new token with it."
+            raise self._transport.refused(Permanent, operation.name, problem, reply)
+        problem = f"{told}. `hr-centra doctor` checks our operations against your Centra."
+        raise self._transport.refused(Permanent, operation.name, problem, reply)
+
+
+def _category(error: Mapping[str, Any]) -> str:
+    extensions = error.get("extensions")
+    return str(extensions.get("category", "")) if isinstance(extensions, Mapping) else ""
+
+
+def _told(error: Mapping[str, Any]) -> str:
+    path = ".".join(str(part) for part in error.get("path") or [])
+    return f"{str(error.get('message')).rstrip('.')}{f' (at {path})' if path else ''}"

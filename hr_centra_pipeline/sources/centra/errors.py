@@ -1,0 +1,42 @@
+"""What can go wrong with a call to Centra: three kinds, told apart by what the caller may do next."""
+
+from __future__ import annotations
+
+from hr_centra_pipeline.core.errors import RunFailed
+
+
+class CentraError(RunFailed):
+    """A call failed. ``message`` says what happened and what to do; it never holds a credential."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        operation: str,
+        request_id: str | None = None,
+        http_status: int | None = None,
+        vendor: str = "Centra",
+    ) -> None:
+        self.message = message
+        self.operation = operation
+        self.request_id = request_id
+        self.http_status = http_status
+        self.vendor = vendor
+        known = [
+            f"HTTP {http_status}" if http_status is not None else "",
+            f"request {request_id}" if request_id else "",
+        ]
+        told = ", ".join(part for part in known if part)
+        super().__init__(f"{vendor} {operation}: {message}{f' ({told})' if told else ''}")
+
+
+class Transient(CentraError):
+    """Certainly nothing was done, and the same call may succeed later."""
+
+
+class Permanent(CentraError):
+    """Certainly nothing was done, and the same call will fail again until somebody changes something."""
+
+
+class UnknownOutcome(CentraError):
+    """A writing call left and nobody knows whether it was done: look before it is sent again."""

@@ -1,0 +1,91 @@
+"""Centra's REST Order API: the only door through which an order is made. Its own address and key."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import SecretStr
+
+from hr_centra_pipeline.sources.centra.errors import Transient, UnknownOutcome
+from hr_centra_pipeline.sources.centra.transport import Clock, Credential, Reply, Sleep, Transport, real_clock
+
+CREATE_ORDER = "POST /order"
+READ_ORDER = "GET /orders"
+NUMBER_IS_TAKEN = -5
+OUT_OF_STOCK = -2
+
+
+@dataclass(frozen=True)
+class OrderAnswer:
+    """``refusal`` and ``code``: why Centra made nothing; else ``numbers`` are those of the orders made (it may split
+    one call into several). ``latency`` in seconds.
+    """
+
+    numbers: tuple[str, ...]
+    refusal: str | None
+    code: int | None
+    body: Mapping[str, Any]
+    request_id: str
+    http_status: int
+    latency: float
+
+
+class OrderApiClient:
+    """Makes and reads orders. Not for several threads at once."""
+
+    def __init__(self, url: str, key: SecretStr | str, *, clock: Clock = real_clock, sleep: Sleep = time.sleep) -> None:
+        self._url = url.rstrip("/")
+        credential = Credential("API-Authorization", key, variable="CENTRA_ORDER_API_KEY")
+        self._transport = Transport(credential, vendor="Centra's Order API", clock=clock, sleep=sleep)
+
+    def __repr__(self) -> str:
+        return f"OrderApiClient({self._url!r})"
+
+    def create_order(self, body: Mapping[str, Any]) -> OrderAnswer:
+        """``POST /order``; Decimals are written as exact JSON numbers.
+
+        Raises:
+            Transient, Permanent, UnknownOutcome: as for the GraphQL client. A refusal is an answer, not an error.
+        """
+        reply = self._transport.send("POST", f"{self._url}/order", operation=CREATE_ORDER, writes=True, body=body)
+        if reply.body.get("status") == "no":
+            return _answer(reply, (), str(reply.body.get("msg") or "refused without a reason"))
+        numbers = _numbers(reply.body)
+        if not numbers:
+            problem = "it said neither no nor an order number. Whether an order was made must be looked up."
+            raise self._transport.refused(UnknownOutcome, CREATE_ORDER, problem, reply)
+        return _answer(reply, numbers, None)
+
+    def read_order(self, number: int | str) -> dict[str, Any] | None:
+        """``GET /orders?order=N``: one order as this API shows it (times without offset), ``None`` when unknown."""
+        reply = self._transport.send(
+            "GET", f"{self._url}/orders", operation=READ_ORDER, writes=False, query={"order": str(number)}
+        )
+        if reply.body.get("status") == "no":
+            return None
+        found = reply.body.get("orders")
+        if not isinstance(found, list):
+            raise self._transport.refused(Transient, READ_ORDER, "the answer holds no orders. Try again later.", reply)
+        return next((one for one in found if str(one.get("order")) == str(number)), None)
+
+
+def _numbers(body: Mapping[str, Any]) -> tuple[str, ...]:
+    given = body.get("orders") or [body.get("order")]
+    shown = [one.get("order") if isinstance(one, Mapping) else one for one in given]
+    return tuple(str(number) for number in shown if number)
+
+
+def _answer(reply: Reply, numbers: tuple[str, ...], refusal: str | None) -> OrderAnswer:
+    code = reply.body.get("code")
+    return OrderAnswer(
+        numbers=numbers,
+        refusal=refusal,
+        code=int(code) if refusal is not None and code is not None else None,
+        body=reply.body,
+        request_id=reply.request_id,
+        http_status=reply.http_status,
+        latency=reply.latency,
+    )

@@ -1,0 +1,35 @@
+"""When Centra says to come back: the format of its ``Retry-After`` is not documented, so every likely one is read."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+_NO_TIMESTAMP = 1_000_000_000  # Unix seconds of 2001; below it, a number is a number of seconds
+_MILLISECONDS = 100_000_000_000
+
+
+def seconds_to_wait(text: str | None, now: datetime) -> float | None:
+    """Seconds from ``now`` on: HTTP date, ISO 8601 or Unix seconds; a small number is seconds. ``None``: unreadable."""
+    given = (text or "").strip()
+    try:
+        number = float(given)
+    except ValueError:
+        at = _instant(given)
+    else:
+        if not 0 <= number < _MILLISECONDS * 100:
+            return None
+        if number < _NO_TIMESTAMP:
+            return number
+        at = datetime.fromtimestamp(number / 1000 if number >= _MILLISECONDS else number, UTC)
+    return None if at is None else max(0.0, (at - now).total_seconds())
+
+
+def _instant(text: str) -> datetime | None:
+    for read in (datetime.fromisoformat, parsedate_to_datetime):
+        try:
+            at = read(text)
+        except ValueError:
+            continue
+        return at if at.tzinfo else at.replace(tzinfo=UTC)
+    return None

@@ -1,0 +1,281 @@
+"""One HTTP exchange with Centra, and what its outcome means for who sent it. Both of Centra's APIs go through here."""
+
+from __future__ import annotations
+
+import ssl
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NoReturn
+
+import requests
+import simplejson
+from pydantic import SecretStr
+from requests.auth import AuthBase
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+
+from hr_centra_pipeline.core.errors import ConfigurationError
+from hr_centra_pipeline.sources.centra.errors import CentraError, Permanent, Transient, UnknownOutcome
+from hr_centra_pipeline.sources.centra.retry_after import seconds_to_wait
+
+Clock = Callable[[], datetime]
+Sleep = Callable[[float], None]
+
+_TIMEOUT = (10.0, 60.0)  # seconds to connect, to read: the Order API may take 20
+_READ_ATTEMPTS = 4
+_LIMITED_ATTEMPTS = 6
+_LONGEST_WAIT = 900.0
+_OUR_MISTAKE_BELOW = 500
+_CLOSED_BY_CENTRA = 499  # it ran too long: what it did is not told
+
+
+def real_clock() -> datetime:
+    """The real time: what a vendor's ``Retry-After`` is about, whatever time decisions are made for."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A JSON object that came back. ``latency`` in seconds."""
+
+    body: dict[str, Any]
+    request_id: str
+    http_status: int
+    latency: float
+
+
+class Credential(AuthBase):
+    """Puts the secret into its header; as ``auth`` of the session, so that no ``.netrc`` replaces it.
+
+    Raises:
+        ConfigurationError: the secret cannot stand in a header (a line break or a blank was copied with it).
+    """
+
+    def __init__(self, header: str, secret: SecretStr | str, *, prefix: str = "", variable: str) -> None:
+        self._secret = secret if isinstance(secret, SecretStr) else SecretStr(secret)
+        self._header, self._prefix = header, prefix
+        plain = self._secret.get_secret_value()
+        if not plain or not plain.isascii() or not plain.isprintable() or " " in plain:
+            raise ConfigurationError(f"{variable}: empty, or with blanks or line breaks in it. Copy it again.")
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Called by requests before it sends."""
+        request.headers[self._header] = self._prefix + self._secret.get_secret_value()
+        return request
+
+    def hidden(self, text: str) -> str:
+        """A text of others without the secret in it."""
+        return text.replace(self._secret.get_secret_value(), "***")
+
+
+class _Again(Exception):
+    """No answer to a reading call, which may be repeated."""
+
+    def __init__(self, problem: str, http_status: int | None) -> None:
+        super().__init__(problem)
+        self.problem, self.http_status = problem, http_status
+
+
+class Transport:
+    """Sends to one API of Centra. Not for several threads at once."""
+
+    def __init__(
+        self, credential: Credential, *, vendor: str, clock: Clock = real_clock, sleep: Sleep = time.sleep
+    ) -> None:
+        self._credential, self._vendor = credential, vendor
+        self._clock, self._sleep = clock, sleep
+        self._session = requests.Session()
+        self._session.auth = credential
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        operation: str,
+        writes: bool,
+        body: Mapping[str, Any] | None = None,
+        query: Mapping[str, str] | None = None,
+    ) -> Reply:
+        """One call; reading ones are repeated a few times, writing ones only when Centra certainly did nothing (429).
+
+        Raises:
+            Transient, Permanent, UnknownOutcome: see there.
+        """
+        call = _Call(method, url, operation, writes, body, query, str(uuid.uuid4()))
+        if writes:
+            return self._once(call)
+        retrying = Retrying(
+            stop=stop_after_attempt(_READ_ATTEMPTS),
+            wait=wait_random_exponential(multiplier=0.5, max=20),
+            retry=retry_if_exception_type(_Again),
+            sleep=self._sleep,
+            retry_error_callback=lambda state: self._gave_up(call, state),
+        )
+        reply: Reply = retrying(self._once, call)
+        return reply
+
+    def _once(self, call: _Call) -> Reply:
+        for attempt in range(_LIMITED_ATTEMPTS):
+            started = time.monotonic()
+            response = self._sent(call)
+            latency = time.monotonic() - started
+            if response.status_code != requests.codes.too_many_requests:
+                return self._read(call, response, latency)
+            asked = seconds_to_wait(response.headers.get("Retry-After"), self._clock())
+            # Its clock may be behind ours: each further 429 waits a little longer than what was asked for.
+            wait = max(10.0 if asked is None else asked, 0.5 * 2**attempt if attempt else 0.0)
+            if wait > _LONGEST_WAIT:
+                break
+            self._sleep(wait)
+        problem = "its quota is used up for longer than we wait: try again later, or see which integration uses it"
+        raise self._error(Transient, call, problem, requests.codes.too_many_requests)
+
+    def _sent(self, call: _Call) -> requests.Response:
+        try:
+            return self._session.request(
+                call.method,
+                call.url,
+                params=call.query,
+                data=None if call.body is None else simplejson.dumps(call.body, use_decimal=True).encode(),
+                headers={
+                    "Content-Type": "application/json",
+                    "Accept": "application/json",
+                    "X-Request-Id": call.request_id,
+                },
+                timeout=_TIMEOUT,
+                allow_redirects=False,
+            )
+        except (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema, requests.exceptions.InvalidSchema):
+            problem = f"{call.url!r} is no address. Correct the address in the environment."
+            raise self._error(Permanent, call, problem) from None
+        except requests.RequestException as error:
+            if _is_about_certificate(error):
+                problem = "its certificate is not trusted. Correct the address, or install the certificate."
+                raise self._error(Permanent, call, problem) from None
+            told = f"no connection ({type(error).__name__})"
+            if _was_never_sent(error) and call.writes:
+                raise self._error(Transient, call, f"{told}; nothing was sent. Try again later.") from None
+            self._doubtful(call, f"the connection broke ({type(error).__name__})", None)
+
+    def _read(self, call: _Call, response: requests.Response, latency: float) -> Reply:
+        status = response.status_code
+        if status == _CLOSED_BY_CENTRA or status >= _OUR_MISTAKE_BELOW or status == requests.codes.request_timeout:
+            self._doubtful(call, f"it answered {status}", status)
+        if status >= requests.codes.multiple_choices:
+            raise self._error(Permanent, call, self._refusal(response), status)
+        try:
+            body = _json_object(response)
+        except (ValueError, RecursionError) as error:
+            self._doubtful(call, f"its answer is unreadable ({error})", status)
+        return Reply(body, response.headers.get("X-Request-Id") or call.request_id, status, latency)
+
+    def _refusal(self, response: requests.Response) -> str:
+        told = _told(response)
+        match response.status_code:
+            case 401 | 403:
+                step = "The token or key is wrong or has expired (tokens live 30 days): make a new one in Centra."
+            case 404:
+                step = "The address in the environment is wrong, or the endpoint is switched off in Centra."
+            case status if status < requests.codes.bad_request:
+                step = "It redirects elsewhere: put the final address into the environment."
+            case _:
+                step = "The request itself was refused: `hr-centra doctor` checks our operations against your Centra."
+        return f"refused: {told} {step}"
+
+    def _doubtful(self, call: _Call, problem: str, http_status: int | None) -> NoReturn:
+        """Nobody knows whether it was done: a reading call is repeated, a writing one is not."""
+        if call.writes:
+            step = "Whether it was done is not known: it is looked up before anything is sent again."
+            raise self._error(UnknownOutcome, call, f"{problem}. {step}", http_status) from None
+        raise _Again(problem, http_status) from None
+
+    def _gave_up(self, call: _Call, state: RetryCallState) -> NoReturn:
+        last = state.outcome.exception() if state.outcome else None
+        problem = last.problem if isinstance(last, _Again) else "no answer"
+        status = last.http_status if isinstance(last, _Again) else None
+        told = f"{problem}, {_READ_ATTEMPTS} times in a row. Nothing was changed; try again later."
+        raise self._error(Transient, call, told, status) from None
+
+    def _error(self, kind: type[CentraError], call: _Call, problem: str, http_status: int | None = None) -> CentraError:
+        return kind(
+            self._credential.hidden(problem),
+            operation=call.operation,
+            request_id=call.request_id,
+            http_status=http_status,
+            vendor=self._vendor,
+        )
+
+    def refused(self, kind: type[CentraError], operation: str, problem: str, reply: Reply) -> CentraError:
+        """An error about an answer that could be read."""
+        return kind(
+            self._credential.hidden(problem),
+            operation=operation,
+            request_id=reply.request_id,
+            http_status=reply.http_status,
+            vendor=self._vendor,
+        )
+
+
+@dataclass(frozen=True)
+class _Call:
+    method: str
+    url: str
+    operation: str
+    writes: bool
+    body: Mapping[str, Any] | None
+    query: Mapping[str, str] | None
+    request_id: str
+
+
+def _json_object(response: requests.Response) -> dict[str, Any]:
+    """The body, its numbers exact.
+
+    Raises:
+        ValueError: it is none.
+    """
+    content_type = response.headers.get("Content-Type", "")
+    if "json" not in content_type:
+        raise ValueError(f"content type {content_type[:40]!r}")
+    body = simplejson.loads(response.content, use_decimal=True, parse_constant=_no_number)
+    if not isinstance(body, dict):
+        raise ValueError("no JSON object")  # noqa: TRY004 - unreadable, like the others
+    return body
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no JSON number")
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """An error with what it wraps: requests keeps urllib3's in ``args``, urllib3 in ``reason``."""
+    found: list[BaseException] = []
+    waiting: list[object] = [error]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, BaseException) and one not in found:
+            found.append(one)
+            waiting += [*one.args, getattr(one, "reason", None), one.__cause__, one.__context__]
+    return found
+
+
+def _was_never_sent(error: BaseException) -> bool:
+    return any(isinstance(cause, NewConnectionError | ConnectTimeoutError) for cause in _causes(error))
+
+
+def _is_about_certificate(error: BaseException) -> bool:
+    return any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error))
+
+
+def _told(response: requests.Response) -> str:
+    """The vendor's own words in a refusal, cut short."""
+    try:
+        body = response.json()
+        words = [error.get("message") for error in body.get("errors") or []] or [body.get("message") or body.get("msg")]
+        told = "; ".join(str(word) for word in words if word)
+    except (ValueError, AttributeError, TypeError):
+        told = ""
+    return f"{told[:500] or f'HTTP {response.status_code}'}."
