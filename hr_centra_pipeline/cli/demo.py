@@ -1,0 +1,72 @@
+"""``hr-centra demo``: a believable shop, synced until nothing is pending."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from rich.console import Console
+
+import hr_centra_pipeline
+from hr_centra_pipeline.cli import sandbox
+from hr_centra_pipeline.cli.screen import pending, sent_so_far, show_result
+from hr_centra_pipeline.cli.sync import run_sync
+from hr_centra_pipeline.core.settings import Settings
+
+HOURS = 48
+_MOST_SYNCS = 5
+
+
+def demo_home() -> Path:
+    """Where the demo lives: apart from a real shop's data."""
+    return Path(os.environ.get("HR_CENTRA_HOME", "data")).resolve() / "demo"
+
+
+def point_here(home: Path, note: dict[str, str]) -> Settings:
+    """Point this process to the demo's home and sandbox, in live mode: nothing but the sandbox can be reached."""
+    os.environ.update(sandbox.environment(note))
+    os.environ["HR_CENTRA_HOME"] = str(home)
+    os.environ["HR_CENTRA_MODE"] = "live"
+    os.environ["DAGSTER_HOME"] = str(home / "dagster")
+    for variable in ("HR_CENTRA_DATABASE", "HR_CENTRA_POLICY"):
+        os.environ.pop(variable, None)
+    policy = home / "policy.toml"
+    if not policy.exists():
+        home.mkdir(parents=True, exist_ok=True)
+        policy.write_text(_example_policy(), encoding="utf-8")
+    return Settings.from_environment()
+
+
+def _example_policy() -> str:
+    # The demo is for whoever has the repository: `make demo`.
+    return (Path(hr_centra_pipeline.__file__).parents[1] / "data" / "policy.example.toml").read_text(encoding="utf-8")
+
+
+def run_demo() -> None:
+    """Sync the shop's past, let two days pass, sync again; a later run only looks whether anything is pending."""
+    console = Console()
+    home = demo_home()
+    is_new = not (home / "warehouse.duckdb").exists()
+    with (
+        console.status("Opening the shop: 45 days of orders and returns …") as status,
+        sandbox.served(home / "sandbox") as note,
+    ):
+        settings = point_here(home, note)
+        before = sent_so_far(settings)
+        if is_new:
+            status.update("First sync: everything that happened until now …")
+            run_sync()
+            status.update(f"{HOURS} hours pass: goods travel, people act, new export files appear …")
+            sandbox.let_pass(note, HOURS)
+        for number in range(1, _MOST_SYNCS + 1):
+            status.update(f"Sync {number}: what is new, and what Centra shows of the last one …")
+            known = sent_so_far(settings)
+            run_sync()
+            if sent_so_far(settings) == known:
+                break
+    left = pending(settings)
+    news = sent_so_far(settings) != before
+    footer = "" if news else "Nothing was pending, and nothing was sent.\n"
+    footer += f"{left} effects wait for their time. " if left else ""
+    footer += "The Dagster UI on this shop: make dev, then http://127.0.0.1:3000"
+    show_result(settings, before=before, footer=footer)

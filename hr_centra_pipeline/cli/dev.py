@@ -1,0 +1,32 @@
+"""``hr-centra dev``: the Dagster UI and daemon on the demo's shop."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import typer
+
+from hr_centra_pipeline.cli import sandbox
+from hr_centra_pipeline.cli.demo import demo_home, point_here
+
+
+def run_dev(port: int) -> None:
+    """Serve the sandbox and the UI until Ctrl-C; loopback only."""
+    # Imported here: Dagster takes seconds.
+    from hr_centra_pipeline.orchestration.instance import prepare_dagster_home
+
+    home = demo_home()
+    with sandbox.served(home / "sandbox") as note:
+        settings = point_here(home, note)
+        prepare_dagster_home(settings)
+        typer.echo(f"Dagster UI: http://127.0.0.1:{port}   (Ctrl-C ends it; the hourly schedule is on)")
+        command = [
+            sys.executable, "-m", "dagster", "dev", "-m", "hr_centra_pipeline.definitions", "--host", "127.0.0.1",
+            "--port", str(port),
+        ]  # fmt: skip
+        try:
+            subprocess.run(command, env=os.environ, check=False)  # noqa: S603 - our own command
+        except KeyboardInterrupt:
+            typer.echo("Stopped.")

@@ -1,0 +1,80 @@
+"""``hr-centra``: the command line. Exit codes: 0 done, 1 the run failed, 2 wrong configuration or usage."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Joins Happy Returns to Centra: reads both, plans and sends effects, says which returns are in trouble.",
+)
+
+
+# Each command imports what it needs: `--help` and `plan` must not wait for Dagster or a web server.
+@app.command()
+def sync() -> None:
+    """The hourly job once: read, plan, send (in live mode), reconcile, publish."""
+    from hr_centra_pipeline.cli.sync import sync_once
+
+    sync_once()
+
+
+@app.command()
+def plan() -> None:
+    """What a live run would send, call by call, and what it would skip and why. Sends nothing."""
+    from hr_centra_pipeline.cli.plan import show_plan
+
+    show_plan()
+
+
+@app.command()
+def export(month: Annotated[str, typer.Option(help="Month to export, like 2026-09.")]) -> None:
+    """The reconciliation tables of a month as CSV in $HR_CENTRA_HOME/exports/<month>/."""
+    from hr_centra_pipeline.cli.export import export_month_now
+
+    export_month_now(month)
+
+
+@app.command()
+def demo() -> None:
+    """A believable shop on a local sandbox, synced until nothing is pending, ending on one screen."""
+    from hr_centra_pipeline.cli.demo import run_demo
+
+    run_demo()
+
+
+@app.command()
+def dev(port: Annotated[int, typer.Option(help="Loopback port of the Dagster UI.")] = 3000) -> None:
+    """The Dagster UI on the demo's sandbox, with its daemon; loopback only."""
+    from hr_centra_pipeline.cli.dev import run_dev
+
+    run_dev(port)
+
+
+def _sandbox() -> typer.Typer:
+    from hr_centra_pipeline.cli.sandbox import app as sandbox_app
+
+    return sandbox_app
+
+
+app.add_typer(_sandbox(), name="sandbox")
+
+
+def main() -> None:
+    """Run the command; our own errors are one message and an exit code."""
+    try:
+        app()
+    except (ConfigurationError, RunFailed) as error:
+        typer.echo(str(error), err=True)
+        sys.exit(2 if isinstance(error, ConfigurationError) else 1)
+
+
+if __name__ == "__main__":
+    main()

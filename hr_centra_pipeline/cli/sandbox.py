@@ -1,0 +1,144 @@
+"""``hr-centra sandbox``: the local vendors, alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import requests
+import typer
+
+from hr_centra_pipeline.core.errors import RunFailed
+
+app = typer.Typer(no_args_is_help=True, help="The local Happy Returns and Centra, over HTTP on loopback.")
+
+UNTIL = datetime(2026, 9, 30, 12, tzinfo=UTC)
+DAYS = 45
+_START_SECONDS = 120
+
+
+@app.command()
+def serve(
+    home: Annotated[Path, typer.Option(help="Where its state and exports lie.")] = Path("data/sandbox"),
+    port: Annotated[int, typer.Option(help="Loopback port; 0 takes a free one.")] = 0,
+    seed: Annotated[int, typer.Option(help="Which shop; only used for a new home.")] = 1,
+    returns: Annotated[int, typer.Option(help="How many returns; only used for a new home. 0: an empty shop.")] = 120,
+    speed: Annotated[float, typer.Option(help="How much faster than real time Centra's quotas refill.")] = 60.0,
+    plan: Annotated[str, typer.Option(help="Centra plan: growth, enhanced, high_volume, enterprise.")] = "growth",
+) -> None:
+    """Serve until stopped, and print the variables that point the pipeline here."""
+    # Imported here: nobody else needs a web server.
+    from hr_centra_pipeline.sandbox.centra.quota import PLANS
+    from hr_centra_pipeline.sandbox.server import SandboxSettings
+    from hr_centra_pipeline.sandbox.server import serve as serve_home
+
+    if plan not in PLANS:
+        raise typer.BadParameter(f"--plan {plan}: one of {', '.join(PLANS)}")
+    seed_home(home, seed=seed, returns=returns)
+
+    def show(note: dict[str, Any]) -> None:
+        lines = [f"Serving {home} on http://127.0.0.1:{note['port']} until Ctrl-C. Paste where the pipeline runs:", ""]
+        lines += [f"export {name}={value}" for name, value in environment(note).items()]
+        typer.echo("\n".join(lines))
+        sys.stdout.flush()
+
+    settings = SandboxSettings(plan=plan, speed=speed)  # type: ignore[arg-type] # checked above
+    serve_home(home, port, settings, on_start=show)
+
+
+@app.command()
+def advance(
+    hours: Annotated[int, typer.Option(help="Hours that pass in both systems.")] = 24,
+    home: Annotated[Path, typer.Option(help="The home of a sandbox that is being served.")] = Path("data/sandbox"),
+) -> None:
+    """Let time pass: goods travel, people act, new export files appear."""
+    note = running(home)
+    if note is None:
+        raise RunFailed(f"No sandbox is served from {home}: start one with `hr-centra sandbox serve --home {home}`.")
+    typer.echo(f"It is {let_pass(note, hours)} now.")
+
+
+def seed_home(home: Path, *, seed: int, returns: int) -> None:
+    """Make a shop with a past of 45 days, once; a home that was seeded before is left alone."""
+    # Imported here: a served sandbox is usually seeded already.
+    from hr_centra_pipeline.sandbox.server import Sandbox
+    from hr_centra_pipeline.sandbox.shop.shop import Shop
+
+    sandbox = Sandbox(home)
+    try:
+        if returns:
+            Shop(sandbox.home, sandbox.store, sandbox.clock).seed(
+                seed=seed, returns=returns, start=UNTIL - timedelta(days=DAYS), until=UNTIL
+            )
+    finally:
+        sandbox.store.close()
+
+
+def environment(note: dict[str, Any]) -> dict[str, str]:
+    """The variables that point the pipeline to a served sandbox."""
+    return {
+        "CENTRA_GRAPHQL_URL": note["graphql_url"],
+        "CENTRA_TOKEN": note["token"],
+        "CENTRA_ORDER_API_URL": note["order_api_url"],
+        "CENTRA_ORDER_API_KEY": note["order_api_key"],
+        "HAPPY_RETURNS_EXPORTS": note["exports"],
+        "HR_CENTRA_NOW": f"@{note['clock_file']}",
+    }
+
+
+def running(home: Path) -> dict[str, Any] | None:
+    """Addresses of the sandbox that is served from a home, if one answers."""
+    try:
+        note: dict[str, Any] = json.loads((home / "sandbox.json").read_text(encoding="utf-8"))
+        requests.get(f"{note['control_url']}/health", timeout=5).raise_for_status()
+    except (OSError, ValueError, requests.RequestException):
+        return None
+    return note
+
+
+def let_pass(note: dict[str, Any], hours: int) -> str:
+    """Advance a served sandbox; answers its new time."""
+    answer = requests.post(f"{note['control_url']}/advance", json={"hours": hours}, timeout=600)
+    answer.raise_for_status()
+    return str(answer.json()["now"])
+
+
+@contextmanager
+def served(home: Path, *, seed: int = 1, returns: int = 120, speed: float = 600.0) -> Iterator[dict[str, Any]]:
+    """A sandbox that answers: the one that is served already, else a process of our own, stopped at the end.
+
+    Raises:
+        RunFailed: it did not start; the message holds what it said.
+    """
+    found = running(home)
+    if found is not None:
+        yield found
+        return
+    home.mkdir(parents=True, exist_ok=True)
+    log = home / "sandbox.log"
+    with log.open("w", encoding="utf-8") as output:
+        process = subprocess.Popen(  # noqa: S603 - our own program
+            [
+                sys.executable, "-m", "hr_centra_pipeline.cli.main", "sandbox", "serve", "--home", str(home),
+                "--seed", str(seed), "--returns", str(returns), "--speed", str(speed),
+            ],
+            stdout=output, stderr=subprocess.STDOUT, env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )  # fmt: skip
+    try:
+        deadline = time.monotonic() + _START_SECONDS
+        while (note := running(home)) is None or note["pid"] != process.pid:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RunFailed(f"The sandbox did not start:\n{log.read_text(encoding='utf-8').strip()}")
+            time.sleep(0.1)
+        yield note
+    finally:
+        process.terminate()
+        process.wait(timeout=10)

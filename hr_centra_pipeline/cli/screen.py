@@ -1,0 +1,165 @@
+"""One screen of results, read from the warehouse: what was read, matched, sent, refused, and what is in trouble."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from rich import box
+from rich.console import Console, Group
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from hr_centra_pipeline.core.money import shown
+from hr_centra_pipeline.core.settings import Settings
+from hr_centra_pipeline.warehouse.database import Connection, Warehouse
+
+_EFFECTS = {
+    "credit_note": "credit notes", "shipping_refund": "shipping refunds", "return_fee": "return fees (taken off)",
+    "inventory_adjustment": "stock movements", "exchange_order": "exchange orders", "status_update": "status notes",
+}  # fmt: skip
+_WITHOUT_MONEY = frozenset({"status_update"})
+_GOODS = frozenset({"inventory_adjustment", "exchange_order"})
+
+
+@dataclass(frozen=True)
+class Sent:
+    """Effects of one kind that are in Centra by our hand: how many, and their amounts by currency."""
+
+    count: int
+    money: dict[str, Decimal]
+
+    def minus(self, earlier: Sent) -> Sent:
+        """What came since."""
+        money = {currency: amount - earlier.money.get(currency, Decimal(0)) for currency, amount in self.money.items()}
+        return Sent(self.count - earlier.count, {currency: amount for currency, amount in money.items() if amount})
+
+
+NOTHING = Sent(0, {})
+
+
+def sent_so_far(settings: Settings) -> dict[str, Sent]:
+    """What was sent until now, by kind of effect; nothing when there is no database yet."""
+    if not settings.database.exists():
+        return {}
+    with Warehouse(settings.database).transaction() as connection:
+        if not _exists(connection, "push.ledger"):
+            return {}
+        rows = connection.execute(
+            """
+            select effect_kind, currency, count(*), coalesce(sum(amount), 0)
+            from push.ledger where state = 'confirmed' and not is_foreign group by all
+            """
+        ).fetchall()
+    sent: dict[str, Sent] = {}
+    for kind, currency, count, amount in rows:
+        before = sent.get(kind, NOTHING)
+        money = {**before.money, currency: amount} if currency else before.money
+        sent[kind] = Sent(before.count + count, money)
+    return sent
+
+
+def pending(settings: Settings) -> int:
+    """Effects that the next live push would send."""
+    with Warehouse(settings.database).transaction() as connection:
+        return _number(connection, "select count(*) from push.ledger where state = 'planned' and reason is null")
+
+
+def show_result(settings: Settings, *, before: dict[str, Sent] | None = None, footer: str = "") -> None:
+    """Print the screen. ``before``: what was sent before this command, to tell the two apart."""
+    console = Console(width=min(Console().width, 118))
+    sent = sent_so_far(settings)
+    with Warehouse(settings.database).transaction() as connection:
+        parts: list[Any] = [_read(connection), _sent(sent, before, settings), _exceptions(connection)]
+    console.print(Group(*parts))
+    console.print(Text(_where(settings) + (f"\n{footer}" if footer else ""), style="dim"), soft_wrap=True)
+
+
+def _read(connection: Connection) -> Panel:
+    files, rows, landed, repeated, rejected = connection.execute(
+        """
+        select count(*), coalesce(sum(rows_read), 0), coalesce(sum(rows_landed), 0), coalesce(sum(rows_repeated), 0),
+            (select count(*) from quarantine.rejected_rows)
+        from landing.files
+        """
+    ).fetchone() or (0, 0, 0, 0, 0)
+    units = _number(connection, "select count(*) from staging.return_items")
+    returns = _number(connection, "select count(distinct return_id) from staging.return_items")
+    orders = _number(connection, "select count(*) from staging.orders")
+    matched = _number(connection, "select count(*) from matching.matched_items where shipment_line_id is not null")
+    text = Text.assemble(
+        ("Read     ", "bold"), f"{files:,} export files: {rows:,} rows = {landed:,} landed + {repeated:,} repeated + ",
+        (f"{rejected:,} quarantined", "yellow" if rejected else ""), f";  {orders:,} Centra orders\n",
+        ("Matched  ", "bold"), f"{matched:,} of {units:,} units in {returns:,} returns",
+        (f";  {units - matched:,} unmatched" if units > matched else "", "yellow"),
+    )  # fmt: skip
+    return Panel(text, title="Happy Returns → Centra", title_align="left", box=box.ROUNDED)
+
+
+def _sent(sent: dict[str, Sent], before: dict[str, Sent] | None, settings: Settings) -> Table:
+    title = "Sent to Centra" if settings.mode == "live" else "In Centra by our hand (dry run: nothing is sent now)"
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("effect")
+    if before is not None:
+        table.add_column("this run", justify="right")
+    table.add_column("altogether", justify="right")
+    table.add_column("amount altogether")
+    for kind, label in _EFFECTS.items():
+        total = sent.get(kind, NOTHING)
+        row = [label]
+        if before is not None:
+            row.append(f"{total.minus(before.get(kind, NOTHING)).count:,}")
+        money = "  ".join(shown(amount, currency) for currency, amount in sorted(total.money.items()))
+        note = "  (value of the goods)" if kind in _GOODS and money else ""
+        table.add_row(*row, f"{total.count:,}", "" if kind in _WITHOUT_MONEY else money + note)
+    return table
+
+
+def _exceptions(connection: Connection) -> Table:
+    rows = connection.execute(
+        """
+        select kind, any_value(owner_team), currency, count(*), sum(amount), count(*) filter (where overdue)
+        from reconciliation.exceptions group by kind, currency order by kind, currency nulls last
+        """
+    ).fetchall()
+    table = Table(
+        title=f"Open exceptions: {sum(row[3] for row in rows)}", title_justify="left", title_style="bold",
+        box=box.SIMPLE_HEAD, pad_edge=False,
+    )  # fmt: skip
+    for name in ("kind", "owner"):
+        table.add_column(name)
+    table.add_column("open", justify="right")
+    table.add_column("overdue", justify="right")
+    table.add_column("amount at stake")
+    kinds: dict[str, list[Any]] = {}
+    for kind, owner, currency, count, amount, overdue in rows:
+        line = kinds.setdefault(kind, [owner, 0, 0, []])
+        line[1] += count
+        line[2] += overdue
+        if currency and amount:
+            line[3].append(shown(amount, currency))
+    for kind, (owner, count, overdue, money) in kinds.items():
+        table.add_row(kind, owner, str(count), Text(str(overdue), "red" if overdue else "dim"), "  ".join(money))
+    if not kinds:
+        table.add_row("none", "", "", "", "")
+    return table
+
+
+def _where(settings: Settings) -> str:
+    return f"Tables: {settings.published}/published.duckdb (and Parquet beside it); CSV: {settings.exported}/<month>/"
+
+
+def _number(connection: Connection, query: str) -> int:
+    row = connection.execute(query).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _exists(connection: Connection, name: str) -> bool:
+    schema, table = name.split(".")
+    return bool(
+        connection.execute(
+            "select 1 from information_schema.tables where table_schema = ? and table_name = ?", [schema, table]
+        ).fetchone()
+    )

@@ -1,0 +1,31 @@
+"""``hr-centra sync``: the hourly job once, in this process."""
+
+from __future__ import annotations
+
+from hr_centra_pipeline.cli.screen import show_result
+from hr_centra_pipeline.core import clock
+from hr_centra_pipeline.core.policy import load_policy
+from hr_centra_pipeline.core.settings import Settings
+
+
+def sync_once() -> None:
+    """Run the job and say what came of it."""
+    run_sync()
+    show_result(Settings.from_environment())
+
+
+def run_sync() -> None:
+    """The job in this process, behind the lock.
+
+    Raises:
+        ConfigurationError: mistakes are told before Dagster, which takes seconds, is even loaded.
+        RunFailed: a step failed; the message holds the step's own words.
+    """
+    settings = Settings.from_environment()
+    settings.required("exports", "centra_graphql_url", "centra_token", "centra_order_api_url", "centra_order_api_key")
+    load_policy(settings.policy_path)
+    clock.now()
+    from hr_centra_pipeline.definitions import defs
+    from hr_centra_pipeline.orchestration import once
+
+    once.sync(defs, settings)

@@ -1,0 +1,66 @@
+"""The sync job once, in this process: what the command line does."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import dagster as dg
+
+from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
+from hr_centra_pipeline.core.settings import Settings
+from hr_centra_pipeline.orchestration import door
+from hr_centra_pipeline.orchestration.instance import prepare_dagster_home
+from hr_centra_pipeline.orchestration.jobs import SYNC, partition_now
+
+
+def sync(defs: dg.Definitions, settings: Settings) -> None:
+    """Take the lock, bury who died holding it, run the job.
+
+    Raises:
+        ConfigurationError: a step found a mistake in the configuration.
+        RunFailed: a step failed; the message holds its own words.
+    """
+    prepare_dagster_home(settings)
+    with door.held(settings.lock_path, "hr-centra sync"), dg.DagsterInstance.get() as instance, _quiet():
+        door.bury_dead_runs(instance)
+        result = defs.resolve_job_def(SYNC.name).execute_in_process(
+            instance=instance,
+            partition_key=partition_now(),
+            tags={door.PROCESS_TAG: str(os.getpid())},
+            raise_on_error=False,
+        )
+    if not result.success:
+        raise _failure([event for event in result.all_events if event.is_failure])
+
+
+def _failure(events: Sequence[dg.DagsterEvent]) -> Exception:
+    """The failed steps' own words, each once; a configuration mistake keeps its exit code."""
+    words: list[str] = []
+    is_configuration = False
+    for event in events:
+        error = getattr(event.event_specific_data, "error", None)
+        while error is not None and error.cause is not None:
+            error = error.cause
+        if error is not None:
+            is_configuration |= error.cls_name == ConfigurationError.__name__
+            name, _, rest = error.message.strip().partition(": ")
+            words.append(rest if name.rpartition(".")[2] == error.cls_name and rest else error.message.strip())
+    text = "\n".join(dict.fromkeys(words)) or "The run failed; the Dagster UI has its events."
+    return ConfigurationError(text) if is_configuration else RunFailed(text)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Dagster's events stand in its UI; the terminal shows the result."""
+    loggers = [logging.getLogger("dagster"), logging.getLogger("dagster.builtin")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
