@@ -68,16 +68,17 @@ def advance(
 
 def seed_home(home: Path, *, seed: int, returns: int) -> None:
     """Make a shop with a past of 45 days, once; a home that was seeded before is left alone."""
-    # Imported here: a served sandbox is usually seeded already.
+    if not returns:
+        return
+    # Imported here: nobody else needs the simulated shop.
     from hr_centra_pipeline.sandbox.server import Sandbox
     from hr_centra_pipeline.sandbox.shop.shop import Shop
 
     sandbox = Sandbox(home)
     try:
-        if returns:
-            Shop(sandbox.home, sandbox.store, sandbox.clock).seed(
-                seed=seed, returns=returns, start=UNTIL - timedelta(days=DAYS), until=UNTIL
-            )
+        Shop(sandbox.home, sandbox.store, sandbox.clock).seed(
+            seed=seed, returns=returns, start=UNTIL - timedelta(days=DAYS), until=UNTIL
+        )
     finally:
         sandbox.store.close()
 
