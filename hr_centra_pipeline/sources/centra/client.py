@@ -13,7 +13,7 @@ from hr_centra_pipeline.sources.centra import operations
 from hr_centra_pipeline.sources.centra.errors import Permanent, Transient, UnknownOutcome
 from hr_centra_pipeline.sources.centra.governor import Governor
 from hr_centra_pipeline.sources.centra.operations import Operation
-from hr_centra_pipeline.sources.centra.transport import Clock, Credential, Reply, Sleep, Transport, real_clock
+from hr_centra_pipeline.sources.centra.transport import Clock, Credential, Reply, Sleep, Transport
 
 _READ_LIMITS = "ReadRateLimits"
 
@@ -36,7 +36,7 @@ class CentraClient:
     """Executes our operations, paced below the shop's quotas. Not for several threads at once."""
 
     def __init__(
-        self, url: str, token: SecretStr | str, *, clock: Clock = real_clock, sleep: Sleep = time.sleep
+        self, url: str, token: SecretStr | str, *, clock: Clock = time.time, sleep: Sleep = time.sleep
     ) -> None:
         self._url = url
         credential = Credential("Authorization", token, prefix="Bearer ", variable="CENTRA_TOKEN")
@@ -72,26 +72,27 @@ class CentraClient:
         """The nodes of a connection, page by page.
 
         Raises:
-            Permanent: a cursor came back a second time, or a page has no cursor to go on from: it would never end,
-                or silently end early. And what ``execute`` raises.
+            Permanent: a cursor came back a second time, or a page has no cursor to go on from: reading would never end,
+            or silently end early; that page is not yielded.
+        Transient, Permanent: as ``execute``.
         """
         after: str | None = None
         seen: set[str] = set()
         while True:
             answer = self.execute(operation_name, {**variables, "first": page_size, "after": after})
-            page = answer.data[connection]
-            yield [edge["node"] for edge in page["edges"]]
-            if not page["pageInfo"]["hasNextPage"]:
+            try:
+                page = answer.data[connection]
+                nodes = [edge["node"] for edge in page["edges"]]
+                after = page["pageInfo"]["endCursor"] if page["pageInfo"]["hasNextPage"] else None
+                goes_on = bool(page["pageInfo"]["hasNextPage"])
+            except (KeyError, TypeError):
+                raise _page_error(answer, operation_name, f"page {len(seen) + 1} has no {connection}") from None
+            if goes_on and (not after or after in seen):
+                problem = f"page {len(seen) + 1} ends at the cursor {after!r}: it is no way on to the next page"
+                raise _page_error(answer, operation_name, problem)
+            yield nodes
+            if after is None:
                 return
-            after = page["pageInfo"]["endCursor"]
-            if not after or after in seen:
-                problem = f"page {len(seen) + 1} ends at the cursor {after!r}, which it gave before: reading stopped."
-                raise Permanent(
-                    f"{problem} Report it to Centra with the request id.",
-                    operation=operation_name,
-                    request_id=answer.request_id,
-                    http_status=answer.http_status,
-                )
             seen.add(after)
 
     def _executed(self, operation: Operation, variables: Mapping[str, Any]) -> Answer:
@@ -134,6 +135,15 @@ class CentraClient:
             raise self._transport.refused(Permanent, operation.name, problem, reply)
         problem = f"{told}. `hr-centra doctor` checks our operations against your Centra."
         raise self._transport.refused(Permanent, operation.name, problem, reply)
+
+
+def _page_error(answer: Answer, operation_name: str, problem: str) -> Permanent:
+    return Permanent(
+        f"{problem}. Reading stopped; report it to Centra with the request id.",
+        operation=operation_name,
+        request_id=answer.request_id,
+        http_status=answer.http_status,
+    )
 
 
 def _category(error: Mapping[str, Any]) -> str:

@@ -86,11 +86,11 @@ class Governor:
                 bucket.remaining -= complexity - before
 
     def _age(self) -> float:
-        return (self._clock() - self._read_at).total_seconds()
+        return self._clock() - self._read_at
 
     def _refill(self) -> None:
         now = self._clock()
-        passed = max(0.0, (now - self._refilled_at).total_seconds())
+        passed = max(0.0, now - self._refilled_at)
         for bucket in self._buckets:
             bucket.remaining = min(bucket.quota, bucket.remaining + passed * bucket.quota / bucket.seconds)
         self._refilled_at = now

@@ -9,8 +9,11 @@ _NO_TIMESTAMP = 1_000_000_000  # Unix seconds of 2001; below it, a number is a n
 _MILLISECONDS = 100_000_000_000
 
 
-def seconds_to_wait(text: str | None, now: datetime) -> float | None:
-    """Seconds from ``now`` on: HTTP date, ISO 8601 or Unix seconds; a small number is seconds. ``None``: unreadable."""
+def seconds_to_wait(text: str | None, now: float) -> float | None:
+    """Seconds from ``now`` (Unix seconds) on; ``None``: unreadable.
+
+    HTTP date, ISO 8601 or Unix seconds; a small number is seconds.
+    """
     given = (text or "").strip()
     try:
         number = float(given)
@@ -21,15 +24,15 @@ def seconds_to_wait(text: str | None, now: datetime) -> float | None:
             return None
         if number < _NO_TIMESTAMP:
             return number
-        at = datetime.fromtimestamp(number / 1000 if number >= _MILLISECONDS else number, UTC)
-    return None if at is None else max(0.0, (at - now).total_seconds())
+        at = number / 1000 if number >= _MILLISECONDS else number
+    return None if at is None else max(0.0, at - now)
 
 
-def _instant(text: str) -> datetime | None:
+def _instant(text: str) -> float | None:
     for read in (datetime.fromisoformat, parsedate_to_datetime):
         try:
             at = read(text)
         except ValueError:
             continue
-        return at if at.tzinfo else at.replace(tzinfo=UTC)
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
     return None

@@ -7,7 +7,6 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 import requests
@@ -21,7 +20,7 @@ from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.sources.centra.errors import CentraError, Permanent, Transient, UnknownOutcome
 from hr_centra_pipeline.sources.centra.retry_after import seconds_to_wait
 
-Clock = Callable[[], datetime]
+Clock = Callable[[], float]  # Unix seconds: the real time, whatever time decisions are made for
 Sleep = Callable[[float], None]
 
 _TIMEOUT = (10.0, 60.0)  # seconds to connect, to read: the Order API may take 20
@@ -30,11 +29,6 @@ _LIMITED_ATTEMPTS = 6
 _LONGEST_WAIT = 900.0
 _OUR_MISTAKE_BELOW = 500
 _CLOSED_BY_CENTRA = 499  # it ran too long: what it did is not told
-
-
-def real_clock() -> datetime:
-    """The real time: what a vendor's ``Retry-After`` is about, whatever time decisions are made for."""
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True)
@@ -83,7 +77,7 @@ class Transport:
     """Sends to one API of Centra. Not for several threads at once."""
 
     def __init__(
-        self, credential: Credential, *, vendor: str, clock: Clock = real_clock, sleep: Sleep = time.sleep
+        self, credential: Credential, *, vendor: str, clock: Clock = time.time, sleep: Sleep = time.sleep
     ) -> None:
         self._credential, self._vendor = credential, vendor
         self._clock, self._sleep = clock, sleep

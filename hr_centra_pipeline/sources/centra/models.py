@@ -1,0 +1,257 @@
+"""What we expect of each object of Centra, field by field; what does not fit is refused before anything is landed.
+
+Amounts and rates are exact decimals, kept as text in the landed JSON: a JSON number would be read as a binary one.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic.alias_generators import to_camel
+
+from hr_centra_pipeline.sources.centra.texts import codes_only, our_marks, without_contacts
+
+
+def _exact(value: object) -> object:
+    if isinstance(value, float):
+        raise ValueError("a binary float: amounts must be read as decimals")  # noqa: TRY004 - pydantic collects these
+    return value
+
+
+def _in_utc(value: datetime) -> datetime:
+    return value.astimezone(UTC)
+
+
+Exact = Annotated[
+    Decimal,
+    BeforeValidator(_exact),
+    Field(max_digits=18, decimal_places=4, allow_inf_nan=False),
+    # One spelling for 10, 10.0 and 1E+1: the landed row is compared by its hash.
+    PlainSerializer(lambda value: f"{value.normalize():f}", return_type=str),
+]
+Instant = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+Whole = Annotated[int, Field(strict=True)]
+Count = Annotated[int, Field(strict=True, ge=0)]
+
+
+class _Node(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True)
+
+
+class Currency(_Node):
+    """ISO 4217."""
+
+    code: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+
+
+class Money(_Node):
+    """``MonetaryValue``."""
+
+    value: Exact
+    currency: Currency
+
+
+class ById(_Node):
+    """Only who it is."""
+
+    id: Whole
+
+
+class ByNumber(_Node):
+    """An order, by its number."""
+
+    number: Whole
+
+
+class Country(_Node):
+    """ISO 3166."""
+
+    code: str
+
+
+class ProductSize(_Node):
+    """What is sold and counted."""
+
+    sku: Annotated[str | None, Field(alias="SKU")] = None
+    ean: Annotated[str | None, Field(alias="EAN")] = None
+    upc: Annotated[str | None, Field(alias="UPC")] = None
+
+
+class PaymentEntry(_Node):
+    """One entry of a payment history. New words of Centra's are kept as they are."""
+
+    id: Whole
+    created_at: Instant
+    status: str
+    entry_type: str
+    value: Money
+    external_reference: str | None = None
+    return_: Annotated[ById | None, Field(alias="return")] = None
+
+
+class OrderLine(_Node):
+    """One line; ``kind`` is Centra's type of it (``ProductOrderLine``, or a bundle's)."""
+
+    kind: Annotated[str, Field(alias="__typename")]
+    id: Whole
+    quantity: Count
+    cancelled_quantity: Count
+    returned_quantity: Count
+    product_name: str | None = None
+    unit_original_price: Money
+    unit_price: Money
+    line_value: Money
+    tax_percent: Exact
+    product_size: ProductSize | None = None
+
+
+class OrderTotals(_Node):
+    """Costs and vouchers of an order."""
+
+    shipping: Money
+    handling: Money
+    discounts: Money
+
+
+class Order(_Node):
+    """One order; its internal comment reduced to our own marks."""
+
+    id: str
+    number: Whole
+    status: Literal["PENDING", "CONFIRMED", "PROCESSING", "SHIPPED", "ARCHIVED", "CANCELED"]
+    is_internal: bool
+    created_at: Instant
+    updated_at: Instant
+    grand_total: Money
+    totals: OrderTotals
+    internal_comment: Annotated[str | None, AfterValidator(our_marks)] = None
+    country: Country | None = None
+    customer: ById | None = None
+    lines: list[OrderLine]
+    payment_history: list[PaymentEntry]
+
+
+class OrderLineOf(_Node):
+    """The order line behind a line of a shipment or Return."""
+
+    id: Whole
+    tax_percent: Exact
+
+
+class ShipmentLine(_Node):
+    """One line of a shipment."""
+
+    id: Whole
+    quantity: Count
+    returned_quantity: Count
+    unit_price: Money
+    line_value: Money
+    order_line: OrderLineOf
+
+
+class Shipment(_Node):
+    """One shipment."""
+
+    id: Whole
+    number: str
+    created_at: Instant
+    updated_at: Instant
+    shipped_at: Instant | None = None
+    is_shipped: bool
+    is_captured: bool
+    grand_total: Money
+    order: ByNumber
+    lines: list[ShipmentLine]
+
+
+class TaxRule(_Node):
+    """Tax that a rule put into a line."""
+
+    value: Money
+
+
+class ReturnLine(_Node):
+    """One line of a Return."""
+
+    id: Whole
+    quantity: Count
+    line_value: Money
+    order_line: OrderLineOf
+    shipment_line: ById
+    applied_tax_rules: list[TaxRule]
+
+
+class ReturnTotals(_Node):
+    """Parts of what a Return gives back."""
+
+    line_values: Money
+    shipping: Money
+    handling: Money
+    discounts: Money
+    return_cost: Money
+
+
+class Return(_Node):
+    """One Return; of its comment only keys, codes and ids are kept."""
+
+    id: Whole
+    external_id: str | None = None
+    return_status: str
+    created_at: Instant
+    created_from: str | None = None
+    comment: Annotated[str | None, AfterValidator(codes_only)] = None
+    returned_to_stock: bool
+    return_warehouse: ById | None = None
+    grand_total: Money
+    totals: ReturnTotals
+    order: ByNumber
+    shipment: ById
+    lines: list[ReturnLine]
+    refund_payment_history: list[PaymentEntry]
+
+
+class StockChangeLine(_Node):
+    """One size of a stock change."""
+
+    id: Whole
+    delivered_quantity: Whole
+    product_size: ProductSize | None = None
+    warehouse: ById | None = None
+
+
+class StockChange(_Node):
+    """One stock change with all of its lines."""
+
+    id: Whole
+    created_at: Instant
+    comment: Annotated[str, AfterValidator(without_contacts)]
+    type: str
+    admin_user: ById | None = None
+    warehouse: ById | None = None
+    lines: list[StockChangeLine]
+
+
+class Warehouse(_Node):
+    """One warehouse."""
+
+    id: Whole
+    name: str
+    status: str
+    stock_master: str
+
+
+class FreeStock(_Node):
+    """What is free in one warehouse."""
+
+    free_to_allocate_quantity: Whole
+
+
+class SizeStock(_Node):
+    """One size with its free stock."""
+
+    id: Whole
+    sku: Annotated[str, Field(alias="SKU")]
+    stock: list[FreeStock]

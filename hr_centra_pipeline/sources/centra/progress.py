@@ -1,0 +1,150 @@
+"""One pull: what it read and landed, how far it came by Centra's own timestamps, and what went wrong."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from hr_centra_pipeline.core.policy import Policy
+from hr_centra_pipeline.sources.centra import landing
+from hr_centra_pipeline.sources.centra.client import CentraClient
+from hr_centra_pipeline.sources.centra.errors import CentraError
+from hr_centra_pipeline.sources.centra.landing import Row, Target
+from hr_centra_pipeline.warehouse.database import Warehouse
+
+Node = TypeVar("Node", bound=BaseModel)
+Raw = Mapping[str, Any]
+
+_MESSAGES = 3  # of refused objects, in one problem
+_CLOCKS_DIFFER = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class PullReport:
+    """What one pull did. ``complete``: it came to its end and every page fitted; else ``problem`` says why not."""
+
+    object: str
+    rows_read: int
+    rows_landed: int
+    complete: bool
+    problem: str | None
+
+
+@dataclass
+class Pull:
+    """A pull under way. Every HTTP call happens between transactions, never inside one."""
+
+    object: str
+    client: CentraClient
+    warehouse: Warehouse
+    policy: Policy
+    now: datetime
+    window_from: datetime | None = None
+    newest: datetime | None = None
+    rows_read: int = 0
+    rows_landed: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def overlap(self) -> timedelta:
+        """How far an incremental pull looks back."""
+        return timedelta(minutes=self.policy.centra.overlap_minutes)
+
+    @property
+    def page_size(self) -> int:
+        """Objects per page, and keys per question."""
+        return self.policy.centra.page_size
+
+    def since(self) -> datetime:
+        """Where an incremental pull starts: the overlap before the watermark; the first one goes back the history."""
+        with self.warehouse.transaction() as connection:
+            row = connection.execute(
+                "select max(window_to) from landing.centra_pulls where object = ? and is_complete", [self.object]
+            ).fetchone()
+        watermark = row[0] if row else None
+        history = self.now - timedelta(days=self.policy.centra.history_days)
+        self.window_from = history if watermark is None else watermark - self.overlap
+        return self.window_from
+
+    def saw(self, at: datetime) -> None:
+        """One of Centra's own timestamps."""
+        if self.newest is None or at > self.newest:
+            self.newest = at
+
+    def fitting(self, model: type[Node], raws: Iterable[Raw]) -> list[Node]:
+        """The objects of one page; none of them when one does not fit, which makes the pull incomplete."""
+        given = list(raws)
+        self.rows_read += len(given)
+        fitting, refused = [], []
+        for raw in given:
+            try:
+                fitting.append(model.model_validate(raw))
+            except ValidationError as error:
+                refused.append(f"{_name(model, raw)}: {_told(error)}")
+        if not refused:
+            return fitting
+        more = f" and {len(refused) - _MESSAGES} more" if len(refused) > _MESSAGES else ""
+        self.problems.append(
+            f"Centra {self.object}: a page of {len(given)} was not landed: {'; '.join(refused[:_MESSAGES])}{more}. "
+            "Centra shows something that sources/centra/models.py does not expect."
+        )
+        return []
+
+    def land(self, target: Target, rows: Sequence[Row]) -> None:
+        """Land one page in one short transaction."""
+        with self.warehouse.transaction() as connection:
+            self.rows_landed += landing.land(connection, target, rows, self.now)
+
+
+def recorded(pull: Pull, work: Callable[[Pull], None]) -> PullReport:
+    """Do the pull and write its row into ``landing.centra_pulls``, complete or not."""
+    started = time.monotonic()
+    try:
+        work(pull)
+    except CentraError as error:
+        pull.problems.append(str(error))
+    elapsed = timedelta(seconds=time.monotonic() - started)
+    problem = " ".join(pull.problems) or None
+    with pull.warehouse.transaction() as connection:
+        connection.execute(
+            "insert into landing.centra_pulls values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                pull.object, pull.window_from, _watermark(pull, elapsed), pull.rows_read, pull.rows_landed,
+                problem is None, problem, landing.next_batch(connection), pull.now,
+            ],
+        )  # fmt: skip
+    return PullReport(pull.object, pull.rows_read, pull.rows_landed, problem is None, problem)
+
+
+def _watermark(pull: Pull, elapsed: timedelta) -> datetime | None:
+    """The newest of Centra's timestamps that was seen.
+
+    What changes behind a pull that takes longer than the overlap must not be missed by the next one; and one object
+    that is dated into the future must not hide all others.
+    """
+    if pull.newest is None:
+        return None
+    covered = pull.newest - max(timedelta(0), elapsed - pull.overlap)
+    return min(covered, pull.now + _CLOCKS_DIFFER)
+
+
+def text_of(instant: datetime) -> str:
+    """An instant as Centra's filters take it."""
+    return instant.isoformat(timespec="seconds")
+
+
+def _name(model: type[BaseModel], raw: Raw) -> str:
+    known = raw.get("number") or raw.get("id") if isinstance(raw, Mapping) else None
+    return f"{model.__name__} {known}"
+
+
+def _told(error: ValidationError) -> str:
+    """Place and mistake, without the value: it could be personal."""
+    return ", ".join(
+        f"{'.'.join(str(part) for part in mistake['loc'])}: {mistake['msg']}" for mistake in error.errors()[:_MESSAGES]
+    )

@@ -1,0 +1,342 @@
+"""What is pulled from Centra and when it is read again. Each function does one pull and reports on it.
+
+Connections are paged by cursor in the order of their key: what changes meanwhile is read again by the next pull.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import TypeVar
+
+from hr_centra_pipeline.core.policy import Policy
+from hr_centra_pipeline.sources.centra import landing
+from hr_centra_pipeline.sources.centra.client import CentraClient
+from hr_centra_pipeline.sources.centra.errors import Permanent
+from hr_centra_pipeline.sources.centra.models import Order, Return, Shipment, SizeStock, StockChange
+from hr_centra_pipeline.sources.centra.models import Warehouse as CentraWarehouse
+from hr_centra_pipeline.sources.centra.progress import Pull, PullReport, Raw, recorded, text_of
+from hr_centra_pipeline.warehouse.database import Connection, Warehouse
+
+__all__ = [
+    "PullReport", "pull_named_orders", "pull_orders", "pull_replacement_stock", "pull_returns", "pull_shipments",
+    "pull_stock_changes", "pull_warehouses",
+]  # fmt: skip
+
+Key = TypeVar("Key", int, str)
+
+_LIST_LIMIT = 200  # the most that Centra's lists give at once
+_CHANGE_LINES = 50  # of a stock change, with its page: the rest of a long one is read by itself
+_SKUS_AT_ONCE = 50
+_ASK_AGAIN = timedelta(hours=1)
+_LARGEST_NUMBER = 2**31 - 1  # a GraphQL Int
+
+
+def pull_orders(client: CentraClient, warehouse: Warehouse, policy: Policy, now: datetime) -> PullReport:
+    """Orders by Centra's own ``updatedAt``; whatever order is new or changed is read with its shipments."""
+
+    def work(pull: Pull) -> None:
+        for page in _order_pages(pull, {"updatedAt": {"from": text_of(pull.since())}}):
+            _land_orders(pull, page)
+            for order in page:
+                pull.saw(order.updated_at)
+
+    return recorded(Pull("orders", client, warehouse, policy, now), work)
+
+
+def pull_named_orders(client: CentraClient, warehouse: Warehouse, policy: Policy, now: datetime) -> PullReport:
+    """Orders that return items name and that were not landed, by number, with their shipments.
+
+    Only Centra's "no such order" proves that there is none; while an item is open it is asked again, once an hour.
+    """
+
+    def work(pull: Pull) -> None:
+        with warehouse.transaction() as connection:
+            unknown = _unknown_orders(connection, now, policy)
+        askable = [number for number in unknown if _is_order_number(number)]
+        # Centra's numbers are whole: anything else cannot be one of its orders, and asking would be refused.
+        absent = [number for number in unknown if not _is_order_number(number)]
+        for numbers in _batches(askable, pull.page_size):
+            shown: set[str] = set()
+            problems = len(pull.problems)
+            for page in _order_pages(pull, {"number": [int(number) for number in numbers]}):
+                _land_orders(pull, page)
+                shown |= {str(order.number) for order in page}
+            if len(pull.problems) == problems:
+                absent += [number for number in numbers if number not in shown]
+        if absent:
+            with warehouse.transaction() as connection:
+                batch = landing.next_batch(connection)
+                connection.executemany(
+                    "insert into landing.centra_absent_orders values (?, ?, ?)",
+                    [(number, now, batch) for number in absent],
+                )
+
+    return recorded(Pull("named_orders", client, warehouse, policy, now), work)
+
+
+def pull_shipments(client: CentraClient, warehouse: Warehouse, policy: Policy, now: datetime) -> PullReport:
+    """Shipments by Centra's own ``updatedAt``: whether one touches its order's is not documented."""
+
+    def work(pull: Pull) -> None:
+        where = {"updatedAt": {"from": text_of(pull.since())}}
+        for raws in client.pages("PullShipments", {"where": where}, "shipmentConnection", pull.page_size):
+            page = pull.fitting(Shipment, _consumer(raws))
+            pull.land(landing.SHIPMENTS, [landing.shipment_row(shipment) for shipment in page])
+            for shipment in page:
+                pull.saw(shipment.updated_at)
+
+    return recorded(Pull("shipments", client, warehouse, policy, now), work)
+
+
+def pull_returns(client: CentraClient, warehouse: Warehouse, policy: Policy, now: datetime) -> PullReport:
+    """Returns: those made in the window, those of orders with open return items, and by id those still under way.
+
+    Centra tells neither that a Return changed nor that it is gone: what was landed and is in none of the lists is
+    asked for by id, and is deleted when Centra does not know it any more.
+    """
+
+    def work(pull: Pull) -> None:
+        window = now - timedelta(days=policy.centra.returns_window_days)
+        pull.window_from = since = min(pull.since(), window)
+        with warehouse.transaction() as connection:
+            open_orders = [number for number in _open_orders(connection, now, policy) if _is_order_number(number)]
+        shown = _land_returns(pull, {"createdAt": {"from": text_of(since)}}, is_window=True)
+        for numbers in _batches(open_orders, pull.page_size):
+            shown |= _land_returns(pull, {"orderNumber": [int(number) for number in numbers]})
+        with warehouse.transaction() as connection:
+            doubtful = _returns_to_ask_for(connection, since, open_orders, shown)
+        for ids in _batches(doubtful, pull.page_size):
+            gone = sorted(set(ids) - _land_returns(pull, {"id": ids}))
+            with warehouse.transaction() as connection:
+                pull.rows_landed += landing.land_deleted(connection, gone, now)
+
+    return recorded(Pull("returns", client, warehouse, policy, now), work)
+
+
+def pull_stock_changes(client: CentraClient, warehouse: Warehouse, policy: Policy, now: datetime) -> PullReport:
+    """Stock changes by Centra's own ``createdAt``, each with all of its lines."""
+
+    def work(pull: Pull) -> None:
+        variables = {"where": {"createdAt": {"from": text_of(pull.since())}}, "lines": _CHANGE_LINES}
+        for raws in client.pages("PullStockChanges", variables, "stockChangeConnection", pull.page_size):
+            page = pull.fitting(StockChange, [_with_all_lines(client, raw) for raw in raws])
+            pull.land(landing.STOCK_CHANGES, [landing.stock_change_row(change) for change in page])
+            for change in page:
+                pull.saw(change.created_at)
+
+    return recorded(Pull("stock_changes", client, warehouse, policy, now), work)
+
+
+def pull_warehouses(client: CentraClient, warehouse: Warehouse, policy: Policy, now: datetime) -> PullReport:
+    """Every warehouse."""
+
+    def work(pull: Pull) -> None:
+        number = 1
+        while True:
+            variables = {"limit": _LIST_LIMIT, "page": number}
+            raws = client.execute("PullWarehouses", variables).data["warehouses"]
+            page = pull.fitting(CentraWarehouse, raws)
+            pull.land(landing.WAREHOUSES, [landing.warehouse_row(found) for found in page])
+            if len(raws) < _LIST_LIMIT:
+                return
+            number += 1
+
+    return recorded(Pull("warehouses", client, warehouse, policy, now), work)
+
+
+def pull_replacement_stock(client: CentraClient, warehouse: Warehouse, policy: Policy, now: datetime) -> PullReport:
+    """What is free of every SKU that an open exchange asks for; a SKU that Centra does not know has none."""
+
+    def work(pull: Pull) -> None:
+        with warehouse.transaction() as connection:
+            wanted = _replacement_skus(connection)
+        for skus in _batches(wanted, _SKUS_AT_ONCE):
+            raws = client.execute("PullReplacementStock", {"sku": skus, "limit": _LIST_LIMIT}).data["productSizes"]
+            if len(raws) >= _LIST_LIMIT:
+                problem = f"{len(raws)} sizes for {len(skus)} SKUs: the list may go on. Make SKUs unique in Centra."
+                raise Permanent(problem, operation="PullReplacementStock")
+            problems = len(pull.problems)
+            sizes = pull.fitting(SizeStock, raws)
+            if len(pull.problems) == problems:
+                _land_free_stock(pull, skus, sizes)
+
+    return recorded(Pull("replacement_stock", client, warehouse, policy, now), work)
+
+
+# ---------------------------------------------------------------- orders and shipments
+
+
+def _consumer(raws: Iterable[Raw]) -> list[Raw]:
+    """Without wholesale: its orders, shipments and returns are other types."""
+    return [raw for raw in raws if str(raw.get("__typename", "")).startswith("DirectToConsumer")]
+
+
+def _order_pages(pull: Pull, where: Raw) -> Iterator[list[Order]]:
+    for raws in pull.client.pages("PullOrders", {"where": where}, "orderConnection", pull.page_size):
+        yield pull.fitting(Order, _consumer(raws))
+
+
+def _land_orders(pull: Pull, orders: Sequence[Order]) -> None:
+    """Land a page. Shipments first: an order that was landed is not asked for by number again."""
+    with pull.warehouse.transaction() as connection:
+        news = {row.key for row in landing.changed(connection, landing.ORDERS, map(landing.order_row, orders))}
+    if not news:
+        return
+    problems = len(pull.problems)
+    where = {"orderId": [order.id for order in orders if str(order.number) in news]}
+    for raws in pull.client.pages("PullShipments", {"where": where}, "shipmentConnection", pull.page_size):
+        page = pull.fitting(Shipment, _consumer(raws))
+        pull.land(landing.SHIPMENTS, [landing.shipment_row(shipment) for shipment in page])
+    if len(pull.problems) == problems:
+        pull.land(landing.ORDERS, [landing.order_row(order) for order in orders])
+
+
+def _is_order_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and str(int(text)) == text and 0 < int(text) <= _LARGEST_NUMBER
+
+
+def _unknown_orders(connection: Connection, now: datetime, policy: Policy) -> list[str]:
+    """Named by return items, never landed; known to be absent: only for open items, and not within the last hour."""
+    landed = connection.execute(
+        """
+        select distinct order_number from staging.return_items
+        anti join landing.centra_orders using (order_number)
+        left join (
+            select order_number, max(fetched_at) as absent_at from landing.centra_absent_orders group by all
+        ) using (order_number)
+        where absent_at is null or absent_at <= ?
+        order by order_number
+        """,
+        [now - _ASK_AGAIN],
+    ).fetchall()
+    asked_before = {
+        number for (number,) in connection.execute("select order_number from landing.centra_absent_orders").fetchall()
+    }
+    is_open = set(_open_orders(connection, now, policy))
+    return [number for (number,) in landed if number not in asked_before or number in is_open]
+
+
+def _open_orders(connection: Connection, now: datetime, policy: Policy) -> list[str]:
+    """Order numbers with return items that may still get an effect, or got one within the window."""
+    rows = connection.execute(
+        """
+        select distinct order_number from staging.return_items
+        where
+            (refunded_at is null or refunded_at > ?)
+            and (coalesce(return_status, '') not in ('expired', 'failed') or source_time > ?)
+            and source_time > ?
+        order by order_number
+        """,
+        [
+            now - timedelta(days=policy.centra.returns_window_days),
+            now - timedelta(days=policy.centra.returns_window_days),
+            now - timedelta(days=policy.centra.history_days),
+        ],
+    ).fetchall()
+    return [number for (number,) in rows]
+
+
+# ---------------------------------------------------------------- Returns
+
+
+def _land_returns(pull: Pull, where: Raw, *, is_window: bool = False) -> set[int]:
+    """Land the Returns of one list; answers the ids that Centra showed, those that do not fit included."""
+    shown: set[int] = set()
+    for raws in pull.client.pages("PullReturns", {"where": where}, "returnConnection", pull.page_size):
+        shown |= {raw["id"] for raw in raws}
+        page = pull.fitting(Return, _consumer(raws))
+        pull.land(landing.RETURNS, [landing.return_row(found) for found in page])
+        for found in page if is_window else []:
+            pull.saw(found.created_at)
+    return shown
+
+
+def _returns_to_ask_for(
+    connection: Connection, since: datetime, open_orders: Sequence[str], shown: set[int]
+) -> list[int]:
+    """Landed, not known to be deleted, not shown just now: those that should have been, and those still under way."""
+    rows = connection.execute(
+        """
+        with
+        -- one row per Return: as landed last
+        latest as (
+            select centra_return_id, order_number, payload, is_deleted, created_at from landing.centra_returns
+            qualify row_number() over (partition by centra_return_id order by batch desc) = 1
+        )
+
+        select centra_return_id from latest
+        where
+            not is_deleted
+            and centra_return_id not in (select unnest(?::bigint[]))
+            and (
+                created_at >= ?
+                or order_number in (select unnest(?::varchar[]))
+                or payload ->> 'returnStatus' = 'PENDING'
+                -- a refund that was asked for is answered later, as a second entry or a changed one
+                or list_contains(payload ->> '$.refundPaymentHistory[*].status', 'PENDING')
+            )
+        order by centra_return_id
+        """,
+        [sorted(shown), since, list(open_orders)],
+    ).fetchall()
+    return [return_id for (return_id,) in rows]
+
+
+# ---------------------------------------------------------------- stock
+
+
+def _with_all_lines(client: CentraClient, raw: Raw) -> Raw:
+    """A stock change with the lines beyond its first page: they never change, so that page numbers hold."""
+    lines, number = list(raw["lines"]), 1
+    while len(lines) == number * _CHANGE_LINES:
+        number += 1
+        variables = {"id": [raw["id"]], "lines": _CHANGE_LINES, "page": number}
+        found = client.execute("PullStockChangeLines", variables).data["stockChanges"]
+        lines += found[0]["lines"] if found else []
+    return {**raw, "lines": lines}
+
+
+def _replacement_skus(connection: Connection) -> list[str]:
+    rows = connection.execute(
+        """
+        select distinct exchange_sku from staging.return_items
+        where refund_type = 'exchange' and exchange_sku is not null and refunded_at is null
+        order by exchange_sku
+        """
+    ).fetchall()
+    return [sku for (sku,) in rows]
+
+
+def _land_free_stock(pull: Pull, skus: Sequence[str], sizes: Sequence[SizeStock]) -> None:
+    found = []
+    for sku in skus:
+        of_sku = [size for size in sizes if size.sku == sku]
+        free = sum(stock.free_to_allocate_quantity for size in of_sku for stock in size.stock)
+        found.append((sku, min((size.id for size in of_sku), default=None), free))
+    with pull.warehouse.transaction() as connection:
+        landed = {
+            sku: (size_id, free)
+            for sku, size_id, free in connection.execute(
+                """
+                select sku, product_size_id, free_quantity from landing.centra_replacement_stock
+                where sku in (select unnest(?)) qualify row_number() over (partition by sku order by batch desc) = 1
+                """,
+                [list(skus)],
+            ).fetchall()
+        }
+        news = [row for row in found if landed.get(row[0]) != row[1:]]
+        if news:
+            batch = landing.next_batch(connection)
+            connection.executemany(
+                "insert into landing.centra_replacement_stock values (?, ?, ?, ?, ?)",
+                [(*row, pull.now, batch) for row in news],
+            )
+    pull.rows_landed += len(news)
+
+
+def _batches(values: Sequence[Key], size: int) -> Iterator[list[Key]]:
+    rest = iter(values)
+    while batch := list(islice(rest, size)):
+        yield batch

@@ -1,0 +1,354 @@
+-- Landed JSON to typed tables, changed keys only: those with a landed row above the watermark. Amounts are text in the
+-- JSON and go straight to decimal(18, 4).
+
+create or replace temp macro amount(money) as cast(money ->> '$.value' as decimal(18, 4));
+create or replace temp macro currency_of(money) as money ->> '$.currency.code';
+create or replace temp macro keys_in(marks) as list_distinct(regexp_extract_all(marks, '\bHR[A-Z2-7]{13}\b'));
+create or replace temp macro items_of(list) as from_json(coalesce(list, '[]'), '["json"]');
+
+-- ---------------------------------------------------------------- orders, lines
+
+-- one row per order that changed: as landed last
+create or replace temp table changed_orders as
+select order_number, payload, updated_at, fetched_at
+from landing.centra_orders
+where order_number in (select order_number from landing.centra_orders where batch > $watermark)
+qualify row_number() over (partition by order_number order by batch desc) = 1;
+
+delete from staging.orders where order_number in (select order_number from changed_orders);
+
+insert into staging.orders by name
+with
+-- one row per changed order: its money from payments that succeeded
+captures as (
+    select order_number, sum(abs(amount(entry -> 'value'))) as captured
+    from (select order_number, unnest(items_of(payload -> 'paymentHistory')) as entry from changed_orders)
+    where
+        entry ->> 'entryType' in ('CAPTURE', 'CAPTURE_GIFT_CARD', 'PREPAID', 'MARKED_AS_PAID')
+        and entry ->> 'status' = 'SUCCESS'
+    group by order_number
+)
+
+select
+    order_number,
+    payload ->> 'id' as order_id,
+    payload ->> 'status' as status,
+    cast(payload ->> 'isInternal' as boolean) as is_internal,
+    currency_of(payload -> 'grandTotal') as currency,
+    payload ->> '$.country.code' as country,
+    cast(payload ->> '$.customer.id' as bigint) as customer_id,
+    amount(payload -> 'grandTotal') as grand_total,
+    amount(payload -> '$.totals.shipping') as shipping,
+    amount(payload -> '$.totals.handling') as handling,
+    abs(amount(payload -> '$.totals.discounts')) as discounts, -- Centra's sign of it is not documented
+    coalesce(captured, 0) as captured,
+    nullif(array_to_string(regexp_extract_all(payload ->> 'internalComment', '\[hr-centra [^\]\n]*\]'), chr(10)), '')
+        as our_note,
+    coalesce(keys_in(payload ->> 'internalComment'), []) as effect_keys,
+    nullif(regexp_extract(payload ->> 'internalComment', '\bPK[A-Z2-7]{13}\b'), '') as origin_return_key,
+    cast(payload ->> 'createdAt' as timestamptz) as created_at,
+    updated_at,
+    fetched_at
+from changed_orders
+left join captures using (order_number);
+
+delete from staging.order_lines where order_number in (select order_number from changed_orders);
+
+insert into staging.order_lines by name
+with
+-- one row per line of a changed order
+lines as (
+    select order_number, unnest(items_of(payload -> 'lines')) as line from changed_orders
+)
+
+select
+    line ->> 'id' as order_line_id,
+    order_number,
+    line ->> '$.productSize.SKU' as sku,
+    line ->> '$.productSize.EAN' as ean,
+    line ->> '$.productSize.UPC' as upc,
+    line ->> 'productName' as product_name,
+    line ->> '__typename' = 'ProductOrderLine' as is_product,
+    cast(line ->> 'quantity' as bigint) as quantity,
+    cast(line ->> 'cancelledQuantity' as bigint) as cancelled_quantity,
+    cast(line ->> 'returnedQuantity' as bigint) as returned_quantity,
+    amount(line -> 'unitPrice') as unit_price,
+    amount(line -> 'unitOriginalPrice') as unit_original_price,
+    amount(line -> 'lineValue') as line_value,
+    cast(line ->> 'taxPercent' as decimal(18, 4)) as tax_percent
+from lines;
+
+-- ---------------------------------------------------------------- shipments, lines
+
+-- one row per shipment that changed: as landed last
+create or replace temp table changed_shipments as
+select shipment_id, order_number, payload, updated_at
+from landing.centra_shipments
+where shipment_id in (select shipment_id from landing.centra_shipments where batch > $watermark)
+qualify row_number() over (partition by shipment_id order by batch desc) = 1;
+
+delete from staging.shipments where shipment_id in (select shipment_id from changed_shipments);
+
+insert into staging.shipments by name
+select
+    shipment_id,
+    payload ->> 'number' as shipment_number,
+    order_number,
+    cast(payload ->> 'isShipped' as boolean) as is_shipped,
+    cast(payload ->> 'isCaptured' as boolean) as is_captured,
+    amount(payload -> 'grandTotal') as grand_total,
+    cast(payload ->> 'createdAt' as timestamptz) as created_at,
+    updated_at,
+    cast(payload ->> 'shippedAt' as timestamptz) as shipped_at
+from changed_shipments;
+
+delete from staging.shipment_lines where shipment_id in (select shipment_id from changed_shipments);
+
+insert into staging.shipment_lines by name
+with
+-- one row per line of a changed shipment
+lines as (
+    select shipment_id, order_number, unnest(items_of(payload -> 'lines')) as line from changed_shipments
+)
+
+select
+    cast(line ->> 'id' as bigint) as shipment_line_id,
+    shipment_id,
+    order_number,
+    line ->> '$.orderLine.id' as order_line_id,
+    cast(line ->> 'quantity' as bigint) as quantity,
+    cast(line ->> 'returnedQuantity' as bigint) as returned_quantity,
+    amount(line -> 'unitPrice') as unit_price,
+    tax_in(
+        amount(line -> 'unitPrice'),
+        cast(line ->> '$.orderLine.taxPercent' as decimal(18, 4)),
+        currency_of(line -> 'unitPrice')
+    ) as unit_tax,
+    amount(line -> 'lineValue') as line_value,
+    currency_of(line -> 'unitPrice') as currency
+from lines;
+
+-- ---------------------------------------------------------------- Returns, lines
+
+-- one row per Return that changed or was found deleted: as landed last
+create or replace temp table changed_returns as
+select centra_return_id, order_number, payload, is_deleted, created_at, fetched_at
+from landing.centra_returns
+where centra_return_id in (select centra_return_id from landing.centra_returns where batch > $watermark)
+qualify row_number() over (partition by centra_return_id order by batch desc) = 1;
+
+-- one row per line of a changed Return
+create or replace temp table changed_return_lines as
+with
+lines as (
+    select centra_return_id, order_number, unnest(items_of(payload -> 'lines')) as line from changed_returns
+),
+
+-- one row per line: tax as the sum of its rules
+taxes as (
+    select line ->> 'id' as line_id, sum(amount(rule -> 'value')) as line_tax
+    from (select line, unnest(items_of(line -> 'appliedTaxRules')) as rule from lines)
+    group by line_id
+)
+
+select
+    cast(line ->> 'id' as bigint) as centra_return_line_id,
+    centra_return_id,
+    order_number,
+    cast(line ->> '$.shipmentLine.id' as bigint) as shipment_line_id,
+    line ->> '$.orderLine.id' as order_line_id,
+    cast(line ->> 'quantity' as bigint) as quantity,
+    amount(line -> 'lineValue') as line_value,
+    coalesce(line_tax, 0)::decimal(18, 4) as line_tax,
+    cast(line ->> '$.orderLine.taxPercent' as decimal(18, 4)) as tax_percent
+from lines
+left join taxes on line_id = line ->> 'id';
+
+delete from staging.centra_returns where centra_return_id in (select centra_return_id from changed_returns);
+
+insert into staging.centra_returns by name
+with
+parts as (
+    select
+        *,
+        currency_of(payload -> 'grandTotal') as currency,
+        amount(payload -> '$.totals.lineValues') as line_values,
+        abs(amount(payload -> '$.totals.discounts')) as discounts
+    from changed_returns
+),
+
+-- one row per Return and tax rate: the voucher is shared over the rates by line value, and is gross like the lines
+tax_by_rate as (
+    select
+        parts.centra_return_id,
+        sum(line.line_tax)
+        - tax_in(
+            coalesce(share_of(any_value(discounts), sum(line.line_value)::decimal(18, 4), any_value(line_values), any_value(currency)), 0),
+            line.tax_percent,
+            any_value(currency)
+        ) as tax
+    from parts
+    inner join changed_return_lines as line using (centra_return_id)
+    group by parts.centra_return_id, line.tax_percent
+),
+
+-- one row per Return: the tax of its lines, net of the voucher's
+taxes as (
+    select centra_return_id, sum(tax) as tax from tax_by_rate group by centra_return_id
+)
+
+select
+    centra_return_id,
+    order_number,
+    cast(payload ->> '$.shipment.id' as bigint) as shipment_id,
+    payload ->> 'returnStatus' as status,
+    payload ->> 'externalId' as external_id,
+    nullif(regexp_extract(payload ->> 'comment', '\bPK[A-Z2-7]{13}\b'), '') as packet_key,
+    coalesce(keys_in(payload ->> 'comment'), []) as effect_keys,
+    -- express codes and ids alike: every code-like word that is no key of ours
+    coalesce(
+        list_distinct(
+            list_filter(
+                string_split(payload ->> 'comment', ' '),
+                lambda word: word <> '' and not regexp_full_match(word, '(HR|PK)[A-Z2-7]{13}')
+            )
+        ),
+        []
+    ) as express_codes,
+    payload ->> 'createdFrom' as created_from,
+    cast(payload ->> 'returnedToStock' as boolean) as returned_to_stock,
+    cast(payload ->> '$.returnWarehouse.id' as bigint) as warehouse_id,
+    currency,
+    amount(payload -> 'grandTotal') as grand_total,
+    line_values,
+    amount(payload -> '$.totals.shipping') as shipping,
+    amount(payload -> '$.totals.handling') as handling,
+    discounts,
+    abs(amount(payload -> '$.totals.returnCost')) as return_cost,
+    coalesce(tax, 0) as tax,
+    created_at,
+    fetched_at,
+    case when is_deleted then fetched_at end as deleted_at
+from parts
+left join taxes using (centra_return_id);
+
+delete from staging.centra_return_lines where centra_return_id in (select centra_return_id from changed_returns);
+
+insert into staging.centra_return_lines by name
+select * exclude (tax_percent) from changed_return_lines;
+
+-- ---------------------------------------------------------------- payments
+
+-- one row per entry as fetched last: an order's history and a Return's refunds show the same entries, of which the
+-- Return's are read again more often
+create or replace temp table changed_entries as
+with
+shown as (
+    select order_number, fetched_at, 0 as rank, unnest(items_of(payload -> 'paymentHistory')) as entry,
+        cast(null as bigint) as of_return
+    from changed_orders
+    union all by name
+    select order_number, fetched_at, 1 as rank, unnest(items_of(payload -> 'refundPaymentHistory')) as entry,
+        centra_return_id as of_return
+    from changed_returns
+    where not is_deleted
+)
+
+select
+    cast(entry ->> 'id' as bigint) as entry_id,
+    order_number,
+    coalesce(of_return, cast(entry ->> '$.return.id' as bigint)) as centra_return_id,
+    entry ->> 'entryType' as entry_type,
+    entry ->> 'status' as status,
+    amount(entry -> 'value') as amount,
+    currency_of(entry -> 'value') as currency,
+    entry ->> 'externalReference' as external_reference,
+    cast(entry ->> 'createdAt' as timestamptz) as created_at
+from shown
+qualify row_number() over (partition by entry_id order by fetched_at desc, rank desc) = 1;
+
+delete from staging.payment_entries where entry_id in (select entry_id from changed_entries);
+
+insert into staging.payment_entries by name
+from changed_entries;
+
+-- ---------------------------------------------------------------- stock changes
+
+-- one row per stock change that is new: as landed last
+create or replace temp table changed_stock_changes as
+select stock_change_id, payload, created_at
+from landing.centra_stock_changes
+where stock_change_id in (select stock_change_id from landing.centra_stock_changes where batch > $watermark)
+qualify row_number() over (partition by stock_change_id order by batch desc) = 1;
+
+delete from staging.stock_changes where stock_change_id in (select stock_change_id from changed_stock_changes);
+
+insert into staging.stock_changes by name
+with
+-- one row per new stock change: does its text look like a customer return?
+looks as (
+    select
+        stock_change_id,
+        exists(
+            from policy.customer_return_patterns as known
+            where regexp_matches(new.payload ->> 'comment', known.pattern)
+        ) as is_customer_return
+    from changed_stock_changes as new
+),
+
+-- one row per line of a new stock change
+lines as (
+    select stock_change_id, payload, created_at, unnest(items_of(payload -> 'lines')) as line
+    from changed_stock_changes
+)
+
+select
+    cast(line ->> 'id' as bigint) as stock_change_line_id,
+    stock_change_id,
+    created_at,
+    payload ->> 'type' as type,
+    coalesce(keys_in(payload ->> 'comment'), []) as effect_keys,
+    is_customer_return,
+    payload ->> '$.adminUser.id' is not null as by_person,
+    line ->> '$.productSize.SKU' as sku,
+    coalesce(
+        cast(line ->> '$.warehouse.id' as bigint), cast(payload ->> '$.warehouse.id' as bigint)
+    ) as warehouse_id,
+    -- what is told of a movement out is positive in the input; whether it comes back signed is not documented
+    case
+        when payload ->> 'type' = 'OUT' then -abs(cast(line ->> 'deliveredQuantity' as bigint))
+        else cast(line ->> 'deliveredQuantity' as bigint)
+    end as quantity
+from lines
+inner join looks using (stock_change_id);
+
+-- ---------------------------------------------------------------- warehouses, replacement stock
+
+merge into staging.warehouses as known
+using (
+    -- one row per warehouse that changed: as landed last
+    select
+        warehouse_id,
+        payload ->> 'name' as name,
+        payload ->> 'status' = 'ACTIVE' as is_active,
+        payload ->> 'stockMaster' as stock_master
+    from landing.centra_warehouses
+    where batch > $watermark
+    qualify row_number() over (partition by warehouse_id order by batch desc) = 1
+) as new
+on known.warehouse_id = new.warehouse_id
+when matched then update set name = new.name, is_active = new.is_active, stock_master = new.stock_master
+when not matched then insert by name;
+
+merge into staging.replacement_stock as known
+using (
+    -- one row per SKU that was read: as landed last
+    select sku, product_size_id, free_quantity, fetched_at
+    from landing.centra_replacement_stock
+    where batch > $watermark
+    qualify row_number() over (partition by sku order by batch desc) = 1
+) as new
+on known.sku = new.sku
+when matched then
+    update set product_size_id = new.product_size_id, free_quantity = new.free_quantity, fetched_at = new.fetched_at
+when not matched then insert by name;
