@@ -1,0 +1,83 @@
+"""A simulated shop on a served sandbox with a pipeline home beside it, for tests of the whole flow."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hr_centra_pipeline.sandbox.shop.shop import Shop
+
+from hr_centra_pipeline.core.settings import Settings
+from hr_centra_pipeline.sandbox.server import RunningSandbox, running_sandbox
+from hr_centra_pipeline.warehouse.database import Warehouse
+
+UNTIL = datetime(2026, 9, 30, 12, tzinfo=UTC)
+EXAMPLE_POLICY = Path(__file__).parents[1] / "data" / "policy.example.toml"
+
+
+@dataclass(frozen=True)
+class ShopWorld:
+    """A sandbox, its shop, and the pipeline pointed at both through the environment of this process."""
+
+    sandbox: RunningSandbox
+    shop: Shop
+    home: Path
+
+    @property
+    def settings(self) -> Settings:
+        """As the environment says now."""
+        return Settings.from_environment()
+
+    @property
+    def warehouse(self) -> Warehouse:
+        """The pipeline's database."""
+        return Warehouse(self.settings.database)
+
+    def sync(self) -> None:
+        """The hourly job once, in this process."""
+        from hr_centra_pipeline.definitions import defs
+        from hr_centra_pipeline.orchestration import once
+
+        once.sync(defs, self.settings)
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """Rows of the pipeline's database."""
+        with self.warehouse.transaction() as connection:
+            return connection.execute(query).fetchall()
+
+    def writes(self) -> list[str]:
+        """Every mutation that reached Centra, in order."""
+        return [name for entry in self.sandbox.sandbox.log for name in entry["mutations"]]
+
+
+@contextmanager
+def shop_world(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    seed: int = 1,
+    returns: int = 40,
+    days: int = 45,
+    mode: str = "live",
+) -> Iterator[ShopWorld]:
+    """A seeded shop that answers."""
+    home = tmp_path / "data"
+    home.mkdir(exist_ok=True)
+    (home / "policy.toml").write_text(EXAMPLE_POLICY.read_text(encoding="utf-8"), encoding="utf-8")
+    with running_sandbox(tmp_path / "sandbox") as sandbox:
+        shop = Shop(sandbox.sandbox.home, sandbox.store, sandbox.clock)
+        shop.seed(seed=seed, returns=returns, start=UNTIL - timedelta(days=days), until=UNTIL)
+        for variable in [name for name in os.environ if name.startswith(("HR_CENTRA_", "DAGSTER_"))]:
+            monkeypatch.delenv(variable)
+        for name, value in {
+            **sandbox.environment(), "HR_CENTRA_HOME": str(home), "HR_CENTRA_MODE": mode,
+            "DAGSTER_HOME": str(home / "dagster"),
+        }.items():  # fmt: skip
+            monkeypatch.setenv(name, value)
+        yield ShopWorld(sandbox, shop, home)

@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hr_centra_pipeline.core.keys import effect_keys_in
+from hr_centra_pipeline_tests.shops import ShopWorld, shop_world
+
+SEEDS = [1, 2, 3]
+
+Case = tuple[Any, ...]
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ShopWorld]:
+    with shop_world(tmp_path, monkeypatch) as opened:
+        yield opened
+
+
+def planted(world: ShopWorld) -> Counter[Case]:
+    """What the truth file says is open now."""
+    now = world.sandbox.clock.now()
+    cases: Counter[Case] = Counter()
+    for row in world.shop.truth():
+        closes = row.get("closes_at")
+        if datetime.fromisoformat(row["opens_at"]) > now or (closes and datetime.fromisoformat(closes) <= now):
+            continue
+        amount = Decimal(row["amount"]).quantize(Decimal("0.0001")) if row.get("amount") else None
+        where = (
+            row.get("source_file")
+            if row["kind"] in ("quarantined_row", "source_not_covered")
+            else (row.get("return_id"), row.get("return_item_id"), row.get("order_number"))
+        )
+        cases[row["kind"], where, row.get("currency"), amount, row["culprit"]] += 1
+    return cases
+
+
+def found(world: ShopWorld) -> Counter[Case]:
+    """What the reconciliation says is open now."""
+    rows = world.rows(
+        """
+        select kind, return_id, return_item_id, order_number, currency, amount, culprit,
+            evidence::json ->> 'source_file'
+        from reconciliation.exceptions
+        """
+    )
+    return Counter(
+        (
+            kind,
+            source_file if kind in ("quarantined_row", "source_not_covered") else (return_id, item, order),
+            currency,
+            amount,
+            culprit,
+        )
+        for kind, return_id, item, order, currency, amount, culprit, source_file in rows
+    )
+
+
+def effects_in_centra(world: ShopWorld) -> Counter[str]:
+    """How often each effect key stands in Centra: in a Return, a stock change or an order's comment."""
+    books = world.sandbox.store.books()
+    texts = [row["comment"] for row in books["returns"]] + [row["comment"] for row in books["stock_changes"]]
+    texts += [row["internal_comment"] for row in books["orders"]]
+    return Counter(key for text in texts for key in effect_keys_in(text))
+
+
+def settle(world: ShopWorld) -> None:
+    """Sync until a sync writes nothing; the last one has seen all of what was written."""
+    for _ in range(6):
+        before = len(world.writes())
+        world.sync()
+        if len(world.writes()) == before:
+            return
+    raise AssertionError("five syncs in a row, and each still writes")
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_exceptions_are_exactly_the_planted_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    with shop_world(tmp_path, monkeypatch, seed=seed, returns=60) as world:
+        settle(world)
+        assert found(world) == planted(world)
+        assert {case[0] for case in planted(world)} >= {"rejected_write", "refund_mismatch_tax", "stalled_return"}
+        world.shop.advance(48)
+        settle(world)
+        assert found(world) == planted(world)
+
+
+def test_no_effect_is_repeated_when_the_graph_runs_twice_and_the_clock_moves(world: ShopWorld) -> None:
+    settle(world)
+    first = effects_in_centra(world)
+    assert first
+    world.sync()
+    assert effects_in_centra(world) == first
+    world.shop.advance(48)
+    settle(world)
+    later = effects_in_centra(world)
+    assert later != first
+    assert set(later.values()) == {1}
+    refunds = Counter(
+        return_id for _, return_id, kind, _, _ in world.sandbox.store.books()["payments"] if kind == "REFUND"
+    )
+    assert set(refunds.values()) == {1}
+
+
+def test_with_the_database_deleted_what_stands_in_centra_is_observed_and_not_sent_again(world: ShopWorld) -> None:
+    settle(world)
+    books = world.sandbox.store.books()
+    confirmed = world.rows("select effect_key from push.ledger where state = 'confirmed' order by 1")
+    open_before = found(world)
+    world.settings.database.unlink()
+    writes = len(world.writes())
+    settle(world)
+    assert world.sandbox.store.books()["returns"] == books["returns"]
+    assert world.sandbox.store.books()["stock_changes"] == books["stock_changes"]
+    assert world.sandbox.store.books()["payments"] == books["payments"]
+    assert world.writes()[writes:] == []
+    assert world.rows("select effect_key from push.ledger where state = 'confirmed' order by 1") == confirmed
+    assert found(world) == open_before
+
+
+def test_a_dry_run_writes_nothing_and_shows_what_it_would_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with shop_world(tmp_path, monkeypatch, mode="dry_run") as world:
+        world.sync()
+        assert world.writes() == []
+        states = dict(world.rows("select state, count(*) from push.ledger group by state"))
+        assert states["planned"] > 20
+        assert world.rows("select 1 from push.attempts") == []
+
+
+def test_every_unit_is_matched_or_says_why_not_and_every_row_is_landed_or_refused(world: ShopWorld) -> None:
+    world.sync()
+    ((items, matched, silent),) = world.rows(
+        """
+        select (select count(*) from staging.return_items), count(*),
+            count(*) filter (where shipment_line_id is null and reason is null)
+        from matching.matched_items
+        """
+    )
+    assert items == matched > 0
+    assert silent == 0
+    assert (
+        world.rows(
+            "select source_file from landing.files where rows_read <> rows_landed + rows_rejected + rows_repeated"
+        )
+        == []
+    )
+
+
+def test_secrets_and_addresses_stay_out_of_logs_events_attempts_and_tables(
+    world: ShopWorld, capfd: pytest.CaptureFixture[str]
+) -> None:
+    world.sync()
+    secrets = [world.sandbox.token, world.sandbox.order_api_key]
+    emails = [row["email"] for row in world.sandbox.store.rows("select email from customers")]
+    captured = capfd.readouterr()
+    texts = {"output": captured.out + captured.err}
+    for file in (world.home / "dagster").rglob("*"):
+        if file.is_file():
+            texts[str(file)] = file.read_bytes().decode("utf-8", "replace")
+    for schema, table in world.rows(
+        "select table_schema, table_name from information_schema.tables where table_type = 'BASE TABLE'"
+    ):
+        if (schema, table) != ("landing", "personal"):
+            texts[f"{schema}.{table}"] = str(world.rows(f"select * from {schema}.{table}"))
+    for file in (world.home / "published").rglob("*"):
+        if file.is_file():
+            texts[str(file)] = file.read_bytes().decode("utf-8", "replace")
+    leaks = [place for place, text in texts.items() if any(secret in text for secret in secrets)]
+    assert leaks == []
+    named = re.compile("|".join(re.escape(email) for email in emails))
+    assert [place for place, text in texts.items() if named.search(text)] == []
