@@ -273,7 +273,7 @@ def _returns_to_ask_for(
             and (
                 created_at >= ?
                 or order_number in (select unnest(?::varchar[]))
-                or payload ->> 'returnStatus' = 'PENDING'
+                or (payload ->> 'returnStatus') = 'PENDING'
                 -- a refund that was asked for is answered later, as a second entry or a changed one
                 or list_contains(payload ->> '$.refundPaymentHistory[*].status', 'PENDING')
             )

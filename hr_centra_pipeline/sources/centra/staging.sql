@@ -24,8 +24,8 @@ captures as (
     select order_number, sum(abs(amount(entry -> 'value'))) as captured
     from (select order_number, unnest(items_of(payload -> 'paymentHistory')) as entry from changed_orders)
     where
-        entry ->> 'entryType' in ('CAPTURE', 'CAPTURE_GIFT_CARD', 'PREPAID', 'MARKED_AS_PAID')
-        and entry ->> 'status' = 'SUCCESS'
+        (entry ->> 'entryType') in ('CAPTURE', 'CAPTURE_GIFT_CARD', 'PREPAID', 'MARKED_AS_PAID')
+        and (entry ->> 'status') = 'SUCCESS'
     group by order_number
 )
 
@@ -68,7 +68,7 @@ select
     line ->> '$.productSize.EAN' as ean,
     line ->> '$.productSize.UPC' as upc,
     line ->> 'productName' as product_name,
-    line ->> '__typename' = 'ProductOrderLine' as is_product,
+    (line ->> '__typename') = 'ProductOrderLine' as is_product,
     cast(line ->> 'quantity' as bigint) as quantity,
     cast(line ->> 'cancelledQuantity' as bigint) as cancelled_quantity,
     cast(line ->> 'returnedQuantity' as bigint) as returned_quantity,
@@ -162,7 +162,7 @@ select
     coalesce(line_tax, 0)::decimal(18, 4) as line_tax,
     cast(line ->> '$.orderLine.taxPercent' as decimal(18, 4)) as tax_percent
 from lines
-left join taxes on line_id = line ->> 'id';
+left join taxes on line_id = (line ->> 'id');
 
 delete from staging.centra_returns where centra_return_id in (select centra_return_id from changed_returns);
 
@@ -309,14 +309,14 @@ select
     payload ->> 'type' as type,
     coalesce(keys_in(payload ->> 'comment'), []) as effect_keys,
     is_customer_return,
-    payload ->> '$.adminUser.id' is not null as by_person,
+    (payload ->> '$.adminUser.id') is not null as by_person,
     line ->> '$.productSize.SKU' as sku,
     coalesce(
         cast(line ->> '$.warehouse.id' as bigint), cast(payload ->> '$.warehouse.id' as bigint)
     ) as warehouse_id,
     -- what is told of a movement out is positive in the input; whether it comes back signed is not documented
     case
-        when payload ->> 'type' = 'OUT' then -abs(cast(line ->> 'deliveredQuantity' as bigint))
+        when (payload ->> 'type') = 'OUT' then -abs(cast(line ->> 'deliveredQuantity' as bigint))
         else cast(line ->> 'deliveredQuantity' as bigint)
     end as quantity
 from lines
@@ -330,7 +330,7 @@ using (
     select
         warehouse_id,
         payload ->> 'name' as name,
-        payload ->> 'status' = 'ACTIVE' as is_active,
+        (payload ->> 'status') = 'ACTIVE' as is_active,
         payload ->> 'stockMaster' as stock_master
     from landing.centra_warehouses
     where batch > $watermark

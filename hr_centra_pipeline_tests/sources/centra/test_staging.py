@@ -1,0 +1,302 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hr_centra_pipeline.core.keys import effect_key, packet_key
+from hr_centra_pipeline.core.policy import Policy
+from hr_centra_pipeline.sources.centra import landing, models
+from hr_centra_pipeline.sources.centra.staging import refresh
+from hr_centra_pipeline.warehouse.database import Warehouse
+from hr_centra_pipeline.warehouse.declare import Table
+from hr_centra_pipeline.warehouse.policy_tables import write_policy
+from hr_centra_pipeline.warehouse.tables import centra as declared
+from hr_centra_pipeline_tests.sources.centra import payloads
+from hr_centra_pipeline_tests.sources.centra.conftest import NOW, Rows
+
+KEY = effect_key("credit_note", "unit-1")
+OTHER_KEY = effect_key("credit_note", "unit-2")
+PACKET = packet_key([KEY])
+TABLES = [value for value in vars(declared).values() if isinstance(value, Table)]
+
+
+@pytest.fixture
+def land(warehouse: Warehouse) -> Callable[..., int]:
+    """Lands raw objects as a pull would; answers how many rows that made."""
+    ways = {
+        "order": (landing.ORDERS, models.Order, landing.order_row),
+        "shipment": (landing.SHIPMENTS, models.Shipment, landing.shipment_row),
+        "return": (landing.RETURNS, models.Return, landing.return_row),
+        "stock_change": (landing.STOCK_CHANGES, models.StockChange, landing.stock_change_row),
+        "warehouse": (landing.WAREHOUSES, models.Warehouse, landing.warehouse_row),
+    }
+
+    def land(kind: str, *nodes: payloads.Node, at: datetime = NOW) -> int:
+        target, model, row = ways[kind]
+        with warehouse.transaction() as connection:
+            fitting = [row(model.model_validate(node)) for node in nodes]  # type: ignore[attr-defined, operator]
+            return landing.land(connection, target, fitting, at)
+
+    return land
+
+
+Land = Callable[..., int]
+
+
+def test_an_order_is_staged_with_its_exact_amounts_and_without_people_s_words(
+    warehouse: Warehouse, land: Land, rows: Rows
+) -> None:
+    note = f"[hr-centra {KEY} HRABC123: received 2026-09-20]"
+    comment = f"Call Ms Doe, jane@doe.example\n{note}\n{PACKET}\n{OTHER_KEY}"
+    land(
+        "order",
+        payloads.order(
+            1001,
+            internalComment=comment,
+            grandTotal=payloads.money("1234567890.1234"),
+            paymentHistory=[
+                payloads.payment(1, "AUTH", "100"),
+                payloads.payment(2, "CAPTURE", "60.10"),
+                payloads.payment(3, "CAPTURE_GIFT_CARD", "39.90"),
+                payloads.payment(4, "CAPTURE", "7", status="FAILED"),
+                payloads.payment(5, "REFUND", "-20", of=9),
+            ],
+        ),
+    )
+    refresh(warehouse, NOW)
+    (staged,) = rows(
+        "select order_number, grand_total, shipping, captured, our_note, effect_keys, origin_return_key, customer_id,"
+        " country, created_at from staging.orders"
+    )
+    keys = sorted(staged[5])
+    assert staged[:5] == ("1001", Decimal("1234567890.1234"), Decimal(5), Decimal(100), note)
+    assert (keys, staged[6]) == (sorted([KEY, OTHER_KEY]), PACKET)
+    assert staged[7:9] == (7, "DE")
+    assert staged[9].astimezone(UTC) == datetime(2026, 9, 1, 8, tzinfo=UTC)
+    assert rows(
+        "select entry_id, amount, centra_return_id from staging.payment_entries where entry_type = 'REFUND'"
+    ) == [(5, Decimal(-20), 9)]
+    (kept,) = rows("select payload::varchar from landing.centra_orders")[0]
+    assert "Doe" not in kept
+    assert "jane" not in kept
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(amounts=st.lists(st.decimals("-99999999999999", "99999999999999", places=4), min_size=1, max_size=20))
+def test_no_amount_changes_by_a_digit_between_centra_and_staging(
+    warehouse: Warehouse, land: Land, rows: Rows, amounts: list[Decimal]
+) -> None:
+    numbers = range(2000, 2000 + len(amounts))
+    land(
+        "order", *(payloads.order(n, grandTotal=payloads.money(str(a))) for n, a in zip(numbers, amounts, strict=True))
+    )
+    refresh(warehouse, NOW)
+    staged = rows("select grand_total from staging.orders where order_number >= '2000' order by order_number")
+    assert [total for (total,) in staged][: len(amounts)] == amounts
+
+
+def test_a_line_that_is_no_ordinary_product_is_told_apart(warehouse: Warehouse, land: Land, rows: Rows) -> None:
+    bundle = payloads.order_line(2, "50", __typename="BundleOrderLine", productSize=None)
+    land("order", payloads.order(1001, lines=[payloads.order_line(1, "50"), bundle]))
+    refresh(warehouse, NOW)
+    assert rows("select order_line_id, is_product, sku from staging.order_lines order by 1") == [
+        ("1", True, "SKU1"),
+        ("2", False, None),
+    ]
+
+
+def test_a_shipment_line_carries_the_tax_in_one_unit(warehouse: Warehouse, land: Land, rows: Rows) -> None:
+    yen = payloads.shipment(60, 1002)
+    yen["lines"][0] |= {"unitPrice": payloads.money("1000", "JPY"), "lineValue": payloads.money("1000", "JPY")}
+    yen["lines"][0]["orderLine"] = {"id": 10020, "taxPercent": Decimal("8.875")}
+    land("shipment", payloads.shipment(50, 1001), yen)
+    refresh(warehouse, NOW)
+    assert rows("select shipment_line_id, unit_price, unit_tax, currency from staging.shipment_lines order by 1") == [
+        (500, Decimal(95), Decimal(19), "EUR"),
+        (600, Decimal(1000), Decimal(82), "JPY"),  # 81.515…: yen have no decimals
+    ]
+
+
+def test_the_tax_of_a_return_is_that_of_its_lines_less_that_in_its_voucher(
+    warehouse: Warehouse, land: Land, rows: Rows
+) -> None:
+    land(
+        "return",
+        payloads.a_return(
+            9,
+            1001,
+            grandTotal=payloads.money("93.95"),
+            totals={
+                "lineValues": payloads.money("100"),
+                "shipping": payloads.money("4"),
+                "discounts": payloads.money("10.05"),
+            },
+            lines=[payloads.return_line(1, "60", "12"), payloads.return_line(2, "40", "8")],
+        ),
+    )
+    refresh(warehouse, NOW)
+    ((tax, discounts),) = rows("select tax, discounts from staging.centra_returns")
+    assert (tax, discounts) == (Decimal("17.99"), Decimal("10.05"))  # 20 - 2.01
+    assert rows("select line_tax from staging.centra_return_lines order by 1 desc") == [(Decimal(12),), (Decimal(8),)]
+
+
+def test_a_voucher_over_two_tax_rates_is_shared_by_line_value(warehouse: Warehouse, land: Land, rows: Rows) -> None:
+    land(
+        "return",
+        payloads.a_return(
+            9,
+            1001,
+            totals={"lineValues": payloads.money("200"), "discounts": payloads.money("20")},
+            lines=[payloads.return_line(1, "100", "20", "25"), payloads.return_line(2, "100", "0", "0")],
+        ),
+    )
+    refresh(warehouse, NOW)
+    assert rows("select tax from staging.centra_returns") == [(Decimal(18),)]  # 20 - tax in 10 at 25 %
+
+
+def test_the_marks_in_a_return_s_comment_are_read_back(warehouse: Warehouse, land: Land, rows: Rows) -> None:
+    ours = f"{PACKET} RMA HRVPBGPR ret-77 {KEY} {OTHER_KEY}"
+    theirs = "Jane Doe (jane1@doe.example, +46 70 123 45 67) sent RET-12 back, see HRGDRQPX"
+    land("return", payloads.a_return(9, 1001, comment=ours), payloads.a_return(10, 1002, comment=theirs))
+    refresh(warehouse, NOW)
+    found = rows(
+        "select packet_key, list_sort(effect_keys), list_sort(express_codes) from staging.centra_returns order by centra_return_id"
+    )
+    assert found == [(PACKET, sorted([KEY, OTHER_KEY]), ["HRVPBGPR", "ret-77"]), (None, [], ["HRGDRQPX", "RET-12"])]
+    kept = rows("select string_agg(payload::varchar) from landing.centra_returns")[0][0]
+    assert not [word for word in ("Jane", "jane1", "doe", "123") if word in kept]
+
+
+def test_a_deleted_return_keeps_what_it_was_and_when_it_was_missed(
+    warehouse: Warehouse, land: Land, rows: Rows
+) -> None:
+    land("return", payloads.a_return(9, 1001, grandTotal=payloads.money("40")))
+    refresh(warehouse, NOW)
+    later = NOW + timedelta(hours=3)
+    with warehouse.transaction() as connection:
+        assert landing.land_deleted(connection, [9], later) == 1
+    refresh(warehouse, later)
+    assert rows("select grand_total, deleted_at from staging.centra_returns") == [(Decimal(40), later)]
+    # It comes back: somebody restored it. The same content as before its deletion is news.
+    assert land("return", payloads.a_return(9, 1001, grandTotal=payloads.money("40")), at=later) == 1
+    refresh(warehouse, later)
+    assert rows("select deleted_at from staging.centra_returns") == [(None,)]
+
+
+def test_what_did_not_change_is_neither_landed_nor_staged_again(warehouse: Warehouse, land: Land, rows: Rows) -> None:
+    assert land("order", payloads.order(1001), payloads.order(1002)) == 2
+    assert refresh(warehouse, NOW).rows_new == 2
+    assert land("order", payloads.order(1001), payloads.order(1002, status="ARCHIVED")) == 1
+    assert refresh(warehouse, NOW).rows_new == 1
+    assert refresh(warehouse, NOW).rows_new == 0
+    assert rows("select order_number, status from staging.orders order by 1") == [
+        ("1001", "SHIPPED"),
+        ("1002", "ARCHIVED"),
+    ]
+    # 10 and 10.00 are the same amount.
+    assert land("order", payloads.order(1001, grandTotal=payloads.money("100.00"))) == 0
+
+
+def test_an_object_that_goes_back_to_an_earlier_state_is_landed_a_third_time(
+    warehouse: Warehouse, land: Land, rows: Rows
+) -> None:
+    states = ["PENDING", "COMPLETED", "PENDING"]
+    assert [land("return", payloads.a_return(9, 1001, returnStatus=state)) for state in states] == [1, 1, 1]
+    refresh(warehouse, NOW)
+    assert rows("select status from staging.centra_returns") == [("PENDING",)]
+
+
+def test_a_line_that_vanished_from_its_order_vanishes_from_staging(
+    warehouse: Warehouse, land: Land, rows: Rows
+) -> None:
+    land("order", payloads.order(1001, lines=[payloads.order_line(1, "50"), payloads.order_line(2, "50")]))
+    refresh(warehouse, NOW)
+    land("order", payloads.order(1001, lines=[payloads.order_line(2, "50")]))
+    refresh(warehouse, NOW)
+    assert rows("select order_line_id from staging.order_lines") == [("2",)]
+
+
+def test_a_refund_that_fails_later_is_seen_on_its_return(warehouse: Warehouse, land: Land, rows: Rows) -> None:
+    requested = payloads.payment(5, "REFUND_REQUEST", "20", status="PENDING", of=9)
+    land("order", payloads.order(1001, paymentHistory=[requested]))
+    land("return", payloads.a_return(9, 1001, refundPaymentHistory=[requested]))
+    refresh(warehouse, NOW)
+    failed = [
+        payloads.payment(5, "REFUND_REQUEST", "20", status="FAILED", of=9),
+        payloads.payment(6, "REFUND_FAILED", "20", of=9),
+    ]
+    land("return", payloads.a_return(9, 1001, refundPaymentHistory=failed))
+    refresh(warehouse, NOW)
+    assert rows("select entry_id, entry_type, status, centra_return_id from staging.payment_entries order by 1") == [
+        (5, "REFUND_REQUEST", "FAILED", 9),
+        (6, "REFUND_FAILED", "SUCCESS", 9),
+    ]
+
+
+def test_stock_movements_are_signed_and_known_by_their_text(warehouse: Warehouse, land: Land, rows: Rows) -> None:
+    land(
+        "stock_change",
+        payloads.stock_change(1, f"PKAAAAAAAAAAAAA {KEY}", (11, "A", 2)),
+        payloads.stock_change(2, "Customer return, RMA 7", (21, "A", 1), adminUser={"id": 3}),
+        payloads.stock_change(3, "Delivery 4711", (31, "B", 50)),
+        payloads.stock_change(4, "Write-off", (41, "B", 4), type="OUT"),
+        payloads.stock_change(5, "Moved", (51, "B", -4), (52, "B", 4), type="TRANSFER"),
+    )
+    refresh(warehouse, NOW)
+    assert rows(
+        "select stock_change_line_id, effect_keys, is_customer_return, by_person, sku, quantity"
+        " from staging.stock_changes order by 1"
+    ) == [
+        (11, [KEY], False, False, "A", 2),
+        (21, [], True, True, "A", 1),
+        (31, [], False, False, "B", 50),
+        (41, [], False, False, "B", -4),
+        (51, [], False, False, "B", -4),
+        (52, [], False, False, "B", 4),
+    ]
+
+
+def test_other_patterns_in_the_policy_are_applied_to_old_stock_changes_too(
+    warehouse: Warehouse, land: Land, rows: Rows, policy: Policy
+) -> None:
+    land("stock_change", payloads.stock_change(3, "Retoure 4711", (31, "B", 1)))
+    refresh(warehouse, NOW)
+    assert rows("select is_customer_return from staging.stock_changes") == [(False,)]
+    limits = policy.centra.model_copy(update={"customer_return_patterns": ["(?i)retoure"]})
+    with warehouse.transaction() as connection:
+        write_policy(connection, policy.model_copy(update={"centra": limits}), "live")
+    assert refresh(warehouse, NOW).rebuilt
+    assert rows("select is_customer_return from staging.stock_changes") == [(True,)]
+
+
+def test_warehouses_are_staged_and_follow_their_changes(warehouse: Warehouse, land: Land, rows: Rows) -> None:
+    main = {"id": 1, "name": "Main", "status": "ACTIVE", "stockMaster": "CENTRA"}
+    land("warehouse", main)
+    refresh(warehouse, NOW)
+    land("warehouse", {**main, "status": "INACTIVE"})
+    refresh(warehouse, NOW)
+    assert rows("select * from staging.warehouses") == [(1, "Main", False, "CENTRA")]
+
+
+def test_what_is_staged_keeps_every_declaration(warehouse: Warehouse, land: Land) -> None:
+    land(
+        "order", payloads.order(1001, country=None, customer=None, paymentHistory=[payloads.payment(2, "CAPTURE", "1")])
+    )
+    land("shipment", payloads.shipment(50, 1001))
+    land("return", payloads.a_return(9, 1001, lines=[payloads.return_line(1, "60", "12")]))
+    land("stock_change", payloads.stock_change(1, "Delivery", (11, "A", 2)))
+    land("warehouse", {"id": 1, "name": "Main", "status": "ACTIVE", "stockMaster": "CENTRA"})
+    refresh(warehouse, NOW)
+    with warehouse.transaction() as connection:
+        for table in TABLES:
+            for column, reason, broken in table.predicates():
+                found = connection.execute(f"select * from {table.name} where {broken}").fetchall()
+                assert found == [], (table.name, column, reason)
+            key = ", ".join(table.key)
+            repeated = f"select {key} from {table.name} group by all having count(*) > 1"
+            assert connection.execute(repeated).fetchall() == []
