@@ -26,7 +26,10 @@ _CLOCKS_DIFFER = timedelta(days=1)
 
 @dataclass(frozen=True)
 class PullReport:
-    """What one pull did. ``complete``: it came to its end and every page fitted; else ``problem`` says why not."""
+    """What one pull did. ``complete``: it came to its end and every page fitted; else ``problem`` says why not.
+
+    ``rows_read`` and ``rows_landed`` count every object, the shipments that come along with orders too.
+    """
 
     object: str
     rows_read: int
