@@ -1,0 +1,193 @@
+"""What the shop sells and to whom: warehouses, sizes, customers, orders, shipments. All of it lies in the past."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from random import Random
+
+from hr_centra_pipeline.sandbox.centra.store import CentraStore, NewLine, NewOrder
+
+ZERO = Decimal(0)
+SIZES = ("XS", "S", "M", "L")
+_PRODUCTS = (
+    ("Linen Dress", "129.90"), ("Wool Coat", "289.00"), ("Silk Blouse", "99.95"), ("Denim Jacket", "119.00"),
+    ("Pleated Skirt", "79.95"), ("Cashmere Sweater", "189.90"), ("Chino Trousers", "89.90"), ("Rain Parka", "159.00"),
+    ("Jersey Top", "39.95"), ("Tailored Blazer", "199.00"),
+)  # fmt: skip
+_COLOURS = ("Ink", "Sand", "Moss")
+# Country, currency, tax percent, price of one euro, shipping, UTC offset of its drop-off points
+MARKETS = (
+    ("DE", "EUR", "19", "1.00", "4.90", 2), ("FR", "EUR", "20", "1.00", "4.90", 2), ("SE", "SEK", "25", "11.00", "49.00", 2),
+    ("GB", "GBP", "20", "0.86", "3.95", 1), ("US", "USD", "8", "1.10", "5.95", -4),
+)  # fmt: skip
+_FIRST_NAMES = ("Ada", "Björn", "Chloé", "Dmitri", "Elif", "Femi", "Grete", "Hugo", "Ines", "José")
+_LAST_NAMES = ("Andersson", "Brown", "Castro", "Dupont", "Eriksen", "Fischer", "Garcia", "Hansen")
+
+
+@dataclass(frozen=True)
+class Size:
+    """One size of a variant in the shop. ``siblings``: other sizes of it, which it can be exchanged for."""
+
+    sku: str
+    ean: str
+    upc: str
+    name: str
+    euro_price: Decimal
+    siblings: tuple[str, ...]
+
+
+@dataclass
+class Unit:
+    """One shipped piece. Prices with tax in the order's currency; ``voucher``: its share of the order's voucher."""
+
+    order_number: int
+    order_id: str
+    line_id: int
+    shipment_id: int
+    shipment_line_id: int
+    offset: int
+    line_quantity: int
+    size: Size
+    price: Decimal
+    voucher: Decimal = ZERO
+
+
+@dataclass
+class Order:
+    """One shipped order of the past."""
+
+    number: int
+    order_id: str
+    customer_email: str
+    country: str
+    currency: str
+    tax_percent: Decimal
+    shipping: Decimal
+    voucher: Decimal
+    placed_at: datetime
+    offset_hours: int
+    units: list[Unit] = field(default_factory=list)
+
+
+def rounded(amount: Decimal) -> Decimal:
+    """To the cent, half up: all currencies of this shop have two decimals."""
+    return amount.quantize(Decimal("0.01"), rounding="ROUND_HALF_UP")
+
+
+def tax_in(gross: Decimal, percent: Decimal) -> Decimal:
+    """Tax that a gross amount contains, to the cent."""
+    return rounded(gross * percent / (100 + percent))
+
+
+class Assortment:
+    """Fills an empty Centra and sells from it. The same random numbers give the same shop."""
+
+    def __init__(self, store: CentraStore, random: Random) -> None:
+        self.store = store
+        self.random = random
+        self.sizes: list[Size] = []
+        self._customers: list[tuple[int, str, int]] = []
+        self._spare = 0
+
+    def open(self) -> None:
+        """Warehouses, sizes and customers."""
+        for name in ("Main", "Outlet", "Quarantine"):
+            self.store.add_warehouse(name)
+        for number, (product, price) in enumerate(_PRODUCTS, start=101):
+            for colour in _COLOURS:
+                skus = {size: f"{number}-{colour.upper()}-{size}" for size in SIZES}
+                for size in SIZES:
+                    siblings = tuple(sku for other, sku in skus.items() if other != size)
+                    self.sizes.append(self._add_size(skus[size], number, product, colour, size, price, siblings))
+        for position in range(60):
+            market = self.random.randrange(len(MARKETS))
+            first, last = self.random.choice(_FIRST_NAMES), self.random.choice(_LAST_NAMES)
+            email = f"customer{position + 1}@example.com"
+            customer_id = self.store.add_customer(
+                email=email, first_name=first, last_name=last, country=MARKETS[market][0]
+            )
+            self._customers.append((customer_id, email, market))
+
+    def _add_size(
+        self, sku: str, number: int, product: str, colour: str, size: str, price: str, siblings: tuple[str, ...],
+        stock: int = 400,
+    ) -> Size:  # fmt: skip
+        serial = len(self.sizes) + 1 + 1000 * self._spare
+        ean, upc = f"73500{serial:08d}", f"8{serial:011d}"
+        self.store.add_product_size(
+            sku=sku, ean=ean, upc=upc, product_number=str(number), product_name=product, variant_name=colour, size=size,
+            stock={1: stock, 2: 5, 3: 0},
+        )  # fmt: skip
+        return Size(sku, ean, upc, f"{product} {colour}", Decimal(price), siblings)
+
+    def special_size(self, name: str, *, stock: int = 50) -> Size:
+        """A size that nothing else is sold in, so that what is planted about it hits one return only."""
+        self._spare += 1
+        return self._add_size(
+            f"9{self._spare:02d}-{name.upper()}-M", 900 + self._spare, name, "Only", "M", "75.00", (), stock
+        )
+
+    def sell(
+        self,
+        placed_at: datetime,
+        sizes: list[tuple[Size, int]],
+        *,
+        voucher_euro: Decimal = ZERO,
+        captured: bool = True,
+        two_shipments: bool = False,
+        customer: int | None = None,
+        discount_percent: int = 0,
+    ) -> Order:
+        """Place and ship an order of (size, quantity); answers it with its units."""
+        random = self.random
+        index = customer if customer is not None else random.randrange(len(self._customers))
+        customer_id, email, market = self._customers[index]
+        country, currency, tax, rate, shipping, offset_hours = MARKETS[market]
+        factor = Decimal(rate)
+        prices = [rounded(size.euro_price * factor) for size, _ in sizes]
+        paid = [rounded(price * (100 - discount_percent) / 100) for price in prices]
+        placed = self.store.add_order(
+            NewOrder(
+                customer_id, currency, country,
+                [
+                    NewLine(size.sku, quantity, now, before, Decimal(tax))
+                    for (size, quantity), now, before in zip(sizes, paid, prices, strict=True)
+                ],
+                placed_at, shipping=Decimal(shipping), voucher=rounded(voucher_euro * factor), captured=captured,
+            )
+        )  # fmt: skip
+        order = Order(
+            placed.number, placed.id, email, country, currency, Decimal(tax), Decimal(shipping),
+            rounded(voucher_euro * factor), placed_at, offset_hours,
+        )  # fmt: skip
+        parts: list[dict[int, int] | None] = [None]
+        if two_shipments and len(placed.line_ids) > 1:
+            parts = [{placed.line_ids[0]: sizes[0][1]}, None]
+        for day, part in enumerate(parts, start=1):
+            shipped_at = placed_at + timedelta(days=day, hours=random.randrange(1, 9))
+            self.store.ship(placed.number, part, at=shipped_at, warehouse_id=1, captured=captured)
+        for (size, quantity), line_id, price in zip(sizes, placed.line_ids, paid, strict=True):
+            line = self.store.row("select id, shipment_id from shipment_lines where order_line_id = ?", [line_id])
+            assert line is not None  # noqa: S101 - it was shipped just now
+            order.units += [
+                Unit(placed.number, placed.id, line_id, line["shipment_id"], line["id"], offset, quantity, size, price)
+                for offset in range(quantity)
+            ]
+        _share_voucher(order)
+        return order
+
+
+def _share_voucher(order: Order) -> None:
+    """Share the voucher over all units by price: whole cents, the largest remainders first, earlier units before later."""
+    if not order.voucher:
+        return
+    total = sum(unit.price for unit in order.units)
+    exact = [order.voucher * unit.price / total for unit in order.units]
+    for unit, share in zip(order.units, exact, strict=True):
+        unit.voucher = share.quantize(Decimal("0.01"), rounding="ROUND_FLOOR")
+    left = int((order.voucher - sum((unit.voucher for unit in order.units), ZERO)) * 100)
+    by_rest = sorted(range(len(exact)), key=lambda at: (-(exact[at] - order.units[at].voucher), at))
+    for at in by_rest[:left]:
+        order.units[at].voucher += Decimal("0.01")

@@ -1,0 +1,228 @@
+"""The simulated shop: its past is written down at once, and replayed hour by hour as its clock moves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from hr_centra_pipeline.sandbox.centra.store import CentraRefusal, CentraStore
+from hr_centra_pipeline.sandbox.clock import SandboxClock
+from hr_centra_pipeline.sandbox.happy_returns import exports
+from hr_centra_pipeline.sandbox.happy_returns.records import Happening, Records
+from hr_centra_pipeline.sandbox.shop.assortment import Assortment, Order
+from hr_centra_pipeline.sandbox.shop.stories import ordinary
+from hr_centra_pipeline.sandbox.shop.trouble import CUTOVER, Trouble
+from hr_centra_pipeline.sandbox.shop.workshop import Workshop
+
+_HOUR = timedelta(hours=1)
+_AFTER = timedelta(days=14)  # how far beyond its first look the shop's future is written
+_METHODS = {"return-bar": 45, "mail": 28, "in-store": 17, "mail-shopper-provided": 6, "returnless": 4}
+
+
+@dataclass
+class Shop:
+    """A shop in a sandbox home. Everything that it does to Centra goes through the store, by Centra's rules."""
+
+    home: Path
+    store: CentraStore
+    clock: SandboxClock
+
+    def __post_init__(self) -> None:
+        self.home.mkdir(parents=True, exist_ok=True)
+        self._records = Records(self.home / "happy_returns.sqlite")
+
+    @property
+    def truth_path(self) -> Path:
+        """What was planted."""
+        return self.home / "truth.jsonl"
+
+    def truth(self) -> list[dict[str, Any]]:
+        """Every planted trouble, whether it is open yet or not."""
+        if not self.truth_path.exists():
+            return []
+        return [json.loads(line) for line in self.truth_path.read_text(encoding="utf-8").splitlines()]
+
+    # ---------------------------------------------------------------- making it
+
+    def seed(self, *, seed: int, returns: int, start: datetime, until: datetime, trouble: bool = True) -> None:
+        """Make a shop with a past, and live it until ``until``; a home that was seeded before is left alone."""
+        if self._records.fact("seeded"):
+            return
+        random = Random(seed)
+        self.clock.advance_to(start)
+        shop = Assortment(self.store, random)
+        workshop = Workshop(shop, random)
+        with self.store.write():
+            shop.open()
+            self._ordinary_returns(workshop, returns, start, until)
+            planted = Trouble(workshop, until)
+            if trouble:
+                planted.plant()
+        self.truth_path.write_text("".join(json.dumps(row) + "\n" for row in planted.truth), encoding="utf-8")
+        self._records.begin()
+        self._records.plan([one for story in workshop.stories for one in story.happenings] + workshop.others)
+        self._records.keep("seed", str(seed))
+        self._records.keep("lived_until", start.isoformat())
+        self._records.commit()
+        moment = start
+        while moment < until:
+            moment = min(moment + timedelta(days=1), until)
+            self._live(moment, random)
+        self._records.keep("seeded", "yes")
+
+    def _ordinary_returns(self, workshop: Workshop, returns: int, start: datetime, until: datetime) -> None:
+        random = workshop.random
+        future = max(1, returns // 8)
+        # Before the cut-over nothing is acted on; a few returns that were over by then show that.
+        first = max(start, CUTOVER)
+        starts = sorted(first + (until - first) * random.random() for _ in range(returns))
+        starts += [until + _AFTER * random.random() for _ in range(future)]
+        orders = self._past_orders(workshop, starts, start)
+        for created, mine in zip(starts, orders, strict=True):
+            method = random.choices(list(_METHODS), list(_METHODS.values()))[0]
+            if random.random() < 0.07:
+                story = workshop.story(mine, self._pieces(workshop, mine), method, created)
+                story.start()
+                story.expire(created + timedelta(days=random.uniform(14, 30)))
+                continue
+            pieces = self._pieces(workshop, mine)
+            story = workshop.story(mine, pieces, method, created)
+            ordinary(story)
+            kinds = {piece.refund_type for piece in pieces}
+            in_time = created + timedelta(hours=5) < until
+            if method == "return-bar" and kinds == {"refund"} and len(mine) == 1 and in_time and random.random() < 0.1:
+                self._person_credits(workshop, story, created + timedelta(hours=4))
+        if start < CUTOVER - timedelta(days=10):
+            for _ in range(3):
+                order = workshop.shop.sell(start - timedelta(days=12), [(workshop.any_size(), 1)])
+                story = workshop.story([order], [workshop.piece(order.units[0])], "in-store", start + _HOUR)
+                story.start()
+                story.receive(start + 5 * _HOUR, story.pieces, approved=True)
+                story.refund(start + 7 * _HOUR, story.pieces)
+                story.grade(start + 30 * _HOUR, story.pieces, "sellable")
+
+    def _person_credits(self, workshop: Workshop, story: Any, at: datetime) -> None:
+        if len({piece.unit.shipment_id for piece in story.pieces}) == 1 and not story.orders[0].voucher:
+            workshop.person_credits(story, at)
+
+    def _past_orders(self, workshop: Workshop, starts: list[datetime], start: datetime) -> list[list[Order]]:
+        """One order for each return, at times two; and as many again that nobody returns."""
+        random = workshop.random
+        wanted: list[tuple[datetime, int | None]] = []
+        for number, created in enumerate(starts):
+            latest = min(created, start + timedelta(days=40)) - timedelta(days=6)
+            placed = latest - timedelta(days=random.uniform(0, 20))
+            wanted.append((placed, number))
+            if random.random() < 0.08:
+                wanted.append((placed - timedelta(days=1), number))
+            wanted += [
+                (placed - timedelta(hours=random.uniform(1, 200)), None) for _ in range(random.choice((0, 1, 2)))
+            ]
+        found: dict[int, list[Order]] = {}
+        customers: dict[int, int] = {}
+        for placed, position in sorted(wanted, key=lambda one: one[0]):
+            lines = [
+                (workshop.any_size(), random.choices((1, 2, 3), (80, 16, 4))[0])
+                for _ in range(random.choices((1, 2, 3), (55, 30, 15))[0])
+            ]
+            lines = list({size.sku: (size, quantity) for size, quantity in lines}.values())
+            voucher = Decimal(random.choice((5, 10, 20))) if random.random() < 0.1 else Decimal(0)
+            customer = customers.setdefault(position, random.randrange(60)) if position is not None else None
+            order = workshop.shop.sell(
+                placed.replace(microsecond=0), lines, voucher_euro=voucher, customer=customer,
+                two_shipments=not voucher and random.random() < 0.08,
+                discount_percent=random.choices((0, 20, 30), (75, 15, 10))[0],
+            )  # fmt: skip
+            if position is not None:
+                found.setdefault(position, []).append(order)
+        return [found[number] for number in range(len(starts))]
+
+    def _pieces(self, workshop: Workshop, orders: list[Order]) -> list[Any]:
+        """Which units of its orders come back, and for what."""
+        random = workshop.random
+        pieces = []
+        for order in orders:
+            count = random.choices((1, 2, len(order.units)), (60, 20, 20))[0]
+            kind = random.choices(("refund", "gift-card", "exchange"), (76, 10, 14))[0]
+            for unit in order.units[: max(1, min(count, len(order.units)))]:
+                more: dict[str, Any] = {"refund_type": kind}
+                if kind == "exchange":
+                    more["exchange_sku"] = random.choice(unit.size.siblings)
+                told = random.random()
+                if told < 0.08:
+                    more["sku"] = ""
+                elif told < 0.5:
+                    more["line_item_id"] = ""
+                pieces.append(workshop.piece(unit, **more))
+        return pieces
+
+    # ---------------------------------------------------------------- living
+
+    def advance(self, hours: int) -> None:
+        """Let hours pass, one after another: what happens in each is exported at its end."""
+        lived = datetime.fromisoformat(self._records.fact("lived_until") or "")
+        random = Random(f"{self._records.fact('seed')} {lived.isoformat()}")
+        for number in range(1, hours + 1):
+            self._live(lived + number * _HOUR, random)
+
+    def _live(self, until: datetime, random: Random) -> None:
+        """Everything up to a moment happens; the clock moves; the changed rows are exported."""
+        self._records.begin()
+        files: list[tuple[str, bytes, datetime]] = []
+        for at, what, arguments in self._records.take_due(until):
+            if what == "row":
+                self._records.change(arguments["kind"], arguments["key"], arguments["changes"], at)
+            elif what == "file":
+                files.append((arguments["name"], arguments["text"].encode(), at))
+            else:
+                self._person(what, arguments, at)
+        for kind in exports.COLUMNS:
+            changed = self._records.changed(kind)
+            if changed:
+                rows = [{**state, "updated_at": exports.shown(at, random.choice((0, 2, -4)))} for state, at in changed]
+                ending, data = exports.content(kind, rows)
+                files.append((f"{kind}-{until.astimezone(UTC):%Y%m%dT%H%M}Z.{ending}", data, until))
+        files += self._repeated(files, until, random)
+        for name, data, at in files:
+            exports.write(self.home / "exports", name, data, at)
+        self._records.keep("lived_until", until.isoformat())
+        self._records.commit()
+        self.clock.advance_to(until)
+
+    def _repeated(
+        self, files: list[tuple[str, bytes, datetime]], until: datetime, random: Random
+    ) -> list[tuple[str, bytes, datetime]]:
+        """Now and then a file comes twice under another name, or one of the days before comes again, late."""
+        more = []
+        items = [file for file in files if file[0].startswith("items-") and "manual" not in file[0]]
+        if items and random.random() < 0.08:
+            name, data, at = items[0]
+            more.append((name.replace("items-", "items-copy-"), data, at))
+            header, *lines = data.decode().splitlines()
+            late = "\n".join([header, *lines[: max(1, len(lines) // 2)]]) + "\n"
+            later = until + timedelta(days=1)
+            self._records.plan(
+                [Happening(later, "file", {"name": name.replace("items-", "items-late-"), "text": late})]
+            )
+        return more
+
+    def _person(self, what: str, arguments: dict[str, Any], at: datetime) -> None:
+        """Somebody acts in Centra's admin; if Centra refuses (somebody was faster), nothing comes of it."""
+        lines = {int(line): quantity for line, quantity in arguments["lines"].items()}
+        actions: dict[str, Callable[[int], Any]] = {
+            "person_credits": lambda made: self.store.person_refund_return(made, at=at),
+            "person_returns": lambda made: self.store.person_complete_return(made, at=at),
+        }
+        try:
+            made = self.store.person_create_return(
+                arguments["shipment_id"], lines, at=at, comment=arguments["comment"], stock="none"
+            )
+            actions[what](made)
+        except CentraRefusal:
+            return
