@@ -69,7 +69,7 @@ class CentraClient:
     def pages(
         self, operation_name: str, variables: Mapping[str, Any], connection: str, page_size: int
     ) -> Iterator[list[dict[str, Any]]]:
-        """The nodes of a connection, page by page.
+        """The nodes of a connection, page by page; pages that cost too much of the quota at once become smaller.
 
         Raises:
             Permanent: a cursor came back a second time, or a page has no cursor to go on from: reading would never end,
@@ -82,7 +82,7 @@ class CentraClient:
             answer = self.execute(operation_name, {**variables, "first": page_size, "after": after})
             try:
                 page = answer.data[connection]
-                nodes = [edge["node"] for edge in page["edges"]]
+                nodes = [dict(edge["node"]) for edge in page["edges"]]
                 after = page["pageInfo"]["endCursor"] if page["pageInfo"]["hasNextPage"] else None
                 goes_on = bool(page["pageInfo"]["hasNextPage"])
             except (KeyError, TypeError):
@@ -94,6 +94,7 @@ class CentraClient:
             if after is None:
                 return
             seen.add(after)
+            page_size = self._governor.fitting_size(operation_name, page_size)
 
     def _executed(self, operation: Operation, variables: Mapping[str, Any]) -> Answer:
         reply = self._transport.send(

@@ -10,6 +10,7 @@ from hr_centra_pipeline.sources.centra.transport import Clock, Sleep
 
 _SECONDS = {"TEN_SECONDS": 10.0, "ONE_HOUR": 3600.0}
 _LEFT_TO_OTHERS = 0.2  # of every bucket
+_OF_ONE_QUERY = 0.5  # of the smallest complexity bucket: a query over the whole bucket would be refused for good
 _READING_HOLDS = 60.0  # seconds: after that, look again what the others use
 _LONGEST_NAP = 10.0  # seconds: then look again, the others may have stopped
 
@@ -84,6 +85,13 @@ class Governor:
         for bucket in self._buckets:
             if bucket.kind == "QUERY_COMPLEXITY":
                 bucket.remaining -= complexity - before
+
+    def fitting_size(self, operation: str, size: int) -> int:
+        """How many objects a page of this operation may have, when its last one had ``size``."""
+        quotas = [bucket.quota for bucket in self._buckets if bucket.kind == "QUERY_COMPLEXITY"]
+        cost = self._complexity.get(operation, 0.0)
+        most = min(quotas, default=0) * _OF_ONE_QUERY
+        return max(1, int(size * most / cost)) if 0 < most < cost else size
 
     def _age(self) -> float:
         return self._clock() - self._read_at

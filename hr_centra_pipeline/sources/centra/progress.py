@@ -105,13 +105,23 @@ class Pull:
 
 
 def recorded(pull: Pull, work: Callable[[Pull], None]) -> PullReport:
-    """Do the pull and write its row into ``landing.centra_pulls``, complete or not."""
+    """Do the pull and write its row into ``landing.centra_pulls``, complete or not.
+
+    What goes wrong with Centra is reported; what goes wrong with us is raised, after the row was written.
+    """
     started = time.monotonic()
     try:
         work(pull)
     except CentraError as error:
         pull.problems.append(str(error))
-    elapsed = timedelta(seconds=time.monotonic() - started)
+    except Exception as error:
+        pull.problems.append(f"stopped by {type(error).__name__}: see the log of the run.")
+        _write(pull, timedelta(seconds=time.monotonic() - started))
+        raise
+    return _write(pull, timedelta(seconds=time.monotonic() - started))
+
+
+def _write(pull: Pull, elapsed: timedelta) -> PullReport:
     problem = " ".join(pull.problems) or None
     with pull.warehouse.transaction() as connection:
         connection.execute(

@@ -54,9 +54,9 @@ def pull_named_orders(client: CentraClient, warehouse: Warehouse, policy: Policy
     def work(pull: Pull) -> None:
         with warehouse.transaction() as connection:
             unknown = _unknown_orders(connection, now, policy)
-        askable = [number for number in unknown if _is_order_number(number)]
-        # Centra's numbers are whole: anything else cannot be one of its orders, and asking would be refused.
-        absent = [number for number in unknown if not _is_order_number(number)]
+        askable = [number for number, _ in unknown if _is_order_number(number)]
+        # Centra's numbers are whole: anything else cannot be one of its orders. Asking would be refused; said once.
+        absent = [number for number, was_asked in unknown if not was_asked and not _is_order_number(number)]
         for numbers in _batches(askable, pull.page_size):
             shown: set[str] = set()
             problems = len(pull.problems)
@@ -197,25 +197,27 @@ def _is_order_number(text: str) -> bool:
     return text.isascii() and text.isdecimal() and str(int(text)) == text and 0 < int(text) <= _LARGEST_NUMBER
 
 
-def _unknown_orders(connection: Connection, now: datetime, policy: Policy) -> list[str]:
-    """Named by return items, never landed; known to be absent: only for open items, and not within the last hour."""
-    landed = connection.execute(
+def _unknown_orders(connection: Connection, now: datetime, policy: Policy) -> list[tuple[str, bool]]:
+    """Order numbers that return items name and that were never landed, each with whether it was asked for before.
+
+    Those known to be absent only while an item is open on them, and not within the last hour.
+    """
+    rows = connection.execute(
         """
-        select distinct order_number from staging.return_items
+        select order_number, max(absent.fetched_at) as absent_at
+        from (select distinct order_number from staging.return_items)
         anti join landing.centra_orders using (order_number)
-        left join (
-            select order_number, max(fetched_at) as absent_at from landing.centra_absent_orders group by all
-        ) using (order_number)
-        where absent_at is null or absent_at <= ?
+        left join landing.centra_absent_orders as absent using (order_number)
+        group by order_number
         order by order_number
-        """,
-        [now - _ASK_AGAIN],
+        """
     ).fetchall()
-    asked_before = {
-        number for (number,) in connection.execute("select order_number from landing.centra_absent_orders").fetchall()
-    }
     is_open = set(_open_orders(connection, now, policy))
-    return [number for (number,) in landed if number not in asked_before or number in is_open]
+    return [
+        (number, absent_at is not None)
+        for number, absent_at in rows
+        if absent_at is None or (number in is_open and absent_at <= now - _ASK_AGAIN)
+    ]
 
 
 def _open_orders(connection: Connection, now: datetime, policy: Policy) -> list[str]:
