@@ -4,12 +4,17 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+import simplejson
 
 from hr_centra_pipeline.core.policy import Policy
-from hr_centra_pipeline.sources.centra import pull
+from hr_centra_pipeline.sources.centra import progress, pull
+from hr_centra_pipeline.sources.centra.client import CentraClient
+from hr_centra_pipeline.sources.centra.progress import Pull
 from hr_centra_pipeline.sources.centra.staging import refresh
 from hr_centra_pipeline.warehouse.database import Warehouse
+from hr_centra_pipeline_tests.sources.centra import payloads
 from hr_centra_pipeline_tests.sources.centra.conftest import NOW, Rows, Shop, add_item
+from hr_centra_pipeline_tests.sources.centra.server import always, answering
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -210,3 +215,30 @@ def test_the_size_of_a_page_makes_no_difference(
     limits = policy.centra.model_copy(update={"page_size": page_size})
     report = pull.pull_orders(shop.client, warehouse, policy.model_copy(update={"centra": limits}), NOW)
     assert (report.rows_read, report.rows_landed, report.complete) == (14, 14, True)
+
+
+def test_what_changes_behind_a_long_pull_is_not_missed_by_the_next_one(
+    shop: Shop, warehouse: Warehouse, policy: Policy
+) -> None:
+    long, newest = Pull("orders", shop.client, warehouse, policy, NOW), NOW - HOUR
+    long.saw(newest)
+    progress._write(long, elapsed=3 * HOUR)
+    # It took three hours and the overlap is one: the next one starts where this one did.
+    assert Pull("orders", shop.client, warehouse, policy, NOW).since() == newest - 3 * HOUR
+
+
+def test_an_object_dated_into_the_future_does_not_hide_what_comes_until_then(
+    shop: Shop, warehouse: Warehouse, policy: Policy
+) -> None:
+    progress.recorded(Pull("orders", shop.client, warehouse, policy, NOW), lambda pull: pull.saw(NOW + 900 * DAY))
+    assert Pull("orders", shop.client, warehouse, policy, NOW).since() == NOW + DAY - HOUR
+
+
+def test_wholesale_is_left_out(warehouse: Warehouse, policy: Policy, rows: Rows) -> None:
+    theirs = {**payloads.shipment(60, 1002), "__typename": "WholesaleShipment", "lines": None}
+    nodes = [payloads.shipment(50, 1001), theirs]
+    page = {"pageInfo": {"hasNextPage": False, "endCursor": None}, "edges": [{"node": node} for node in nodes]}
+    body = simplejson.dumps({"data": {"shipmentConnection": page}}, use_decimal=True).encode()
+    with answering(always(body)) as (url, _):
+        assert pull.pull_shipments(CentraClient(url, "token"), warehouse, policy, NOW).complete
+    assert rows("select shipment_id from landing.centra_shipments") == [(50,)]
