@@ -94,10 +94,14 @@ def land(connection: Connection, target: Target, rows: Iterable[Row], fetched_at
     if not news:
         return 0
     batch = next_batch(connection)
-    names = [target.key, *news[0].columns, "content_sha256", "payload", "fetched_at", "batch"]
-    connection.executemany(
-        f"insert into {target.table} ({', '.join(names)}) values ({', '.join('?' * len(names))})",  # noqa: S608 - our own names
-        [[row.key, *row.columns.values(), row.content_sha256, row.payload, fetched_at, batch] for row in news],
+    # One list per column: a page in one statement, not row by row.
+    columns: dict[str, list[Any]] = {target.key: [row.key for row in news]}
+    columns |= {name: [row.columns[name] for row in news] for name in news[0].columns}
+    columns |= {"content_sha256": [row.content_sha256 for row in news], "payload": [row.payload for row in news]}
+    connection.execute(
+        f"insert into {target.table} ({', '.join(columns)}, fetched_at, batch)"
+        f" select {', '.join(['unnest(?)'] * len(columns))}, ?, ?",
+        [*columns.values(), fetched_at, batch],
     )
     return len(news)
 
