@@ -9,12 +9,61 @@ create schema if not exists meta;
 -- One row per export file that was looked at, with its control totals: rows_read = landed + rejected + repeated.
 create table landing.files (
     source_file varchar not null, file_sha256 varchar not null, kind varchar, profile varchar, byte_size bigint not null,
-    source_time timestamptz, source_time_from varchar, rows_read bigint not null, rows_landed bigint not null,
+    source_time timestamptz, source_time_from varchar, modified_at timestamptz, rows_read bigint not null, rows_landed bigint not null,
     rows_rejected bigint not null, rows_repeated bigint not null, rows_conflicting bigint not null default 0,
     first_source_time timestamptz, last_source_time timestamptz,
     problem varchar, -- the whole file was refused: why
     batch bigint not null, received_at timestamptz not null
 );
+
+-- One row per landed row of an export, append-only, typed; batch: one per file, in the order of their source times.
+create table landing.happy_returns_returns (
+    return_id varchar, order_number varchar, order_id varchar, express_code varchar, external_rma_id varchar,
+    retailer_id varchar, created_at timestamptz, refund_status varchar, dropoff_method varchar, items_total bigint,
+    items_received bigint, items_approved varchar, started_at timestamptz, dropped_off_at timestamptz,
+    last_approved_at timestamptz, expired_at timestamptz, customer_token varchar,
+    profile varchar not null, row_sha256 varchar not null, source_time timestamptz not null, source_file varchar not null,
+    source_line bigint not null, landed_at timestamptz not null, batch bigint not null
+);
+create table landing.happy_returns_items (
+    item_id varchar, return_id varchar, express_code varchar, order_number varchar, order_id varchar,
+    order_line_item_id varchar, unit_offset bigint, line_quantity bigint, sku varchar, upc varchar, product_variant_id
+    varchar, label_barcode varchar, product_name varchar, category_id varchar, return_reason varchar, refund_type
+    varchar, exchange_sku varchar, dropoff_method varchar, received_channel varchar, purchased_at timestamptz,
+    received_at timestamptz, hub_received_at timestamptz, warehouse_received_at timestamptz, approved_at timestamptz,
+    refunded_at timestamptz, condition varchar, inspection_outcome varchar, disposition varchar, bag_barcode varchar,
+    return_item_id varchar, base_line_item_id varchar,
+    profile varchar not null, row_sha256 varchar not null, source_time timestamptz not null, source_file varchar not null,
+    source_line bigint not null, landed_at timestamptz not null, batch bigint not null
+);
+create table landing.happy_returns_refunds (
+    refund_id varchar, return_id varchar, order_number varchar, refund_type varchar, issued_at timestamptz, status
+    varchar, currency varchar, item_subtotal decimal(18,4), discount decimal(18,4), tax decimal(18,4), shipping_refund
+    decimal(18,4), processing_fee decimal(18,4), fee_basis varchar, total_refunded decimal(18,4),
+    exchange_order_number varchar, price_difference decimal(18,4), gift_card_id varchar, failure_reason varchar,
+    item_ids varchar,
+    profile varchar not null, row_sha256 varchar not null, source_time timestamptz not null, source_file varchar not null,
+    source_line bigint not null, landed_at timestamptz not null, batch bigint not null
+);
+create table landing.happy_returns_shipments (
+    shipment_id varchar, item_id varchar, express_code varchar, order_number varchar, sku varchar, carrier varchar,
+    tracking varchar, inspection_outcome varchar, departed_at timestamptz, destination_address_id varchar,
+    return_item_id varchar,
+    profile varchar not null, row_sha256 varchar not null, source_time timestamptz not null, source_file varchar not null,
+    source_line bigint not null, landed_at timestamptz not null, batch bigint not null
+);
+create view landing.happy_returns_rows as
+select 'returns' as kind, source_file, source_line, profile, row_sha256, source_time, landed_at as received_at, batch
+from landing.happy_returns_returns
+union all by name
+select 'items' as kind, source_file, source_line, profile, row_sha256, source_time, landed_at as received_at, batch
+from landing.happy_returns_items
+union all by name
+select 'refunds' as kind, source_file, source_line, profile, row_sha256, source_time, landed_at as received_at, batch
+from landing.happy_returns_refunds
+union all by name
+select 'shipments' as kind, source_file, source_line, profile, row_sha256, source_time, landed_at as received_at, batch
+from landing.happy_returns_shipments;
 
 -- Personal data stands here and nowhere else; other tables hold the token.
 create table landing.personal (
@@ -91,6 +140,8 @@ create table reconciliation.exception_events (
     kind varchar not null, subject varchar
 );
 
+-- Keys that were made for this database alone.
+create table meta.keys (name varchar not null, value varchar not null);
 -- How far each reader of landing has come, and what derived tables were made with.
 create table meta.watermarks (consumer varchar not null, batch bigint not null, updated_at timestamptz not null);
 create table meta.derived_from (stage varchar not null, fingerprint varchar not null, updated_at timestamptz not null);

@@ -1,0 +1,1 @@
+"""Happy Returns' export files: header profiles, landing, quarantine, staging."""

@@ -1,0 +1,1 @@
+"""Shipped header profiles: the default one and an example of another spelling."""

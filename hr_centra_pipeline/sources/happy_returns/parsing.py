@@ -1,0 +1,112 @@
+"""SQL that turns a file's texts into typed columns, and says of each row what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hr_centra_pipeline.core.money import SQL_TYPE
+from hr_centra_pipeline.sources.happy_returns.kinds import Kind
+from hr_centra_pipeline.sources.happy_returns.profiles import Profile
+
+_OFFSET = r"(Z|z|[+-]\d\d:?\d\d)$"
+UNIT = r"^(.+)-(\d+)-(\d+)$"
+_EXPECTED = {"TIMESTAMPTZ": "is no time", "BIGINT": "is no whole number", SQL_TYPE: "is no exact amount"}
+SEPARATOR = "chr(31)"
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def texts(kind: Kind, profile: Profile, headers: list[str]) -> dict[str, str]:
+    """Our column -> SQL for its trimmed text (``null`` when blank or not in the file)."""
+    position = {header: f"h{number}" for number, header in enumerate(headers)}
+    mapped = profile.columns[kind.name]
+    found = {}
+    for column in [*kind.brought, *(kind.known - set(kind.brought))]:
+        header = mapped.get(column)
+        if header in position:
+            found[column] = f"nullif(trim({position[header]}), '')"
+        else:
+            found[column] = "cast(null as varchar)"
+    if kind.name == "refunds" and "currency" not in mapped:
+        # Amounts that carry their currency: 4.95 EUR.
+        found["currency"] = f"nullif(regexp_extract({found['total_refunded']}, '[A-Z]{{3}}'), '')"
+    if kind.name == "items":
+        line = found["order_line_item_id"]
+        for column, group in (("unit_offset", 2), ("line_quantity", 3)):
+            found[column] = f"coalesce({found[column]}, nullif(regexp_extract({line}, '{UNIT}', {group}), ''))"
+    return found
+
+
+def typed(kind: Kind, profile: Profile) -> dict[str, str]:
+    """Our column -> SQL for its typed value, from its text ``t_…``; what does not fit is null."""
+    columns = {**kind.brought, "updated_at": "TIMESTAMPTZ"}
+    return {name: _typed(f"t_{name}", name, sql, profile) for name, sql in columns.items()}
+
+
+def _typed(text: str, name: str, sql: str, profile: Profile) -> str:
+    match sql:
+        case "TIMESTAMPTZ":
+            return _instant(text, profile)
+        case "VARCHAR":
+            return _word(f"ltrim({text}, '# ')" if name == "order_number" else text, profile.words.get(name, {}))
+        case _ if sql == SQL_TYPE:
+            plain = f"regexp_replace({text}, '[A-Za-z€$£\\s]', '', 'g')"
+            if profile.money.decimal == ",":
+                plain = f"replace(replace({plain}, '.', ''), ',', '.')"
+            exact = r"[+-]?\d+(\.\d{1,4})?"
+            return f"case when regexp_full_match({plain}, '{exact}') then try_cast({plain} as {SQL_TYPE}) end"
+        case _:
+            return f"try_cast({text} as {sql})"
+
+
+def _instant(text: str, profile: Profile) -> str:
+    zone = _quoted(profile.times.zone)
+    if profile.times.format is not None:
+        local = f"timezone({zone}, try_strptime({text}, {_quoted(profile.times.format)}))"
+        return (
+            f"coalesce({local}, case when regexp_matches({text}, '{_OFFSET}') then try_cast({text} as timestamptz) end)"
+        )
+    if profile.times.zone == "UTC":
+        return f"try_cast({text} as timestamptz)"  # the session's zone is UTC
+    with_offset = f"regexp_matches({text}, '{_OFFSET}')"
+    local = f"timezone({zone}, try_cast({text} as timestamp))"
+    return f"case when {with_offset} then try_cast({text} as timestamptz) else {local} end"
+
+
+def _word(text: str, words: Mapping[str, str]) -> str:
+    if not words:
+        return text
+    cases = " ".join(f"when {_quoted(theirs)} then {_quoted(ours)}" for theirs, ours in words.items())
+    return f"case {text} {cases} else {text} end"
+
+
+def problem(kind: Kind) -> str:
+    """SQL for what is wrong with a row: ``{column, reason}`` of the first thing, or null.
+
+    Expects texts (``t_…``) and typed values beside each other. Types first, then the predicates of the declaration.
+    """
+    columns = {**kind.brought, "updated_at": "TIMESTAMPTZ"}
+    cases = []
+    for name, sql in columns.items():
+        if sql in _EXPECTED:
+            reason = f"{_quoted(_EXPECTED[sql] + ': ')} || t_{name}"
+            cases.append(f"when t_{name} is not null and {name} is null then {_told(name, reason)}")
+    for name, reason, predicate in kind.declared.predicates():
+        if name in kind.brought:
+            shown = _quoted(reason) if predicate.endswith(" is null") else f"{_quoted(reason + ': ')} || {name}"
+            cases.append(f"when {predicate} then {_told(name, shown)}")
+    return "case " + " ".join(cases) + " end"
+
+
+def _told(column: str, reason: str) -> str:
+    return f"struct_pack(column_name := {_quoted(column)}, reason := {reason})"
+
+
+def row_hash(kind: Kind) -> str:
+    """SQL for the SHA-256 of a row's texts, e-mail as its token."""
+    columns = [f"coalesce(t_{name}, '')" for name in [*kind.brought, "updated_at"]]
+    if kind.name == "returns":
+        columns.append("coalesce(customer_token, '')")
+    return f"sha256(concat_ws({SEPARATOR}, {', '.join(columns)}))"

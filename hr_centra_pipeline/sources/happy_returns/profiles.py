@@ -1,0 +1,163 @@
+"""Header profiles: how one merchant's exports spell columns, words, amounts and times. Data, not code."""
+
+from __future__ import annotations
+
+import tomllib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from hr_centra_pipeline.core.errors import ConfigurationError
+from hr_centra_pipeline.sources.happy_returns.kinds import KINDS, KindName
+
+_PACKAGE = "hr_centra_pipeline.sources.happy_returns.header_profiles"
+
+
+_TEXT_COLUMNS = {name for kind in KINDS.values() for name, sql in kind.brought.items() if sql == "VARCHAR"}
+_CLOSED_LISTS: dict[str, set[str]] = {
+    name: {value for check in column.checks if check.name == "isin" for value in check.statistics["allowed_values"]}
+    for kind in KINDS.values()
+    for name, column in kind.declared.schema.columns.items()
+    if any(check.name == "isin" for check in column.checks)
+}
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Times(_Section):
+    """``zone``: of times without an offset. ``format``: strptime's, when they are not ISO 8601."""
+
+    zone: str = "UTC"
+    format: str | None = None
+
+    @model_validator(mode="after")
+    def _a_zone(self) -> Self:
+        try:
+            ZoneInfo(self.zone)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ValueError(f"zone {self.zone!r} is not in the IANA list (like Europe/Berlin)") from None
+        return self
+
+
+class Money(_Section):
+    """``decimal``: the sign before the cents. Currency letters around an amount are left out."""
+
+    decimal: Literal[".", ","] = "."
+
+
+class Profile(_Section):
+    """One merchant's way to spell. ``columns``: kind -> our column -> header. ``words``: our column -> their word -> ours."""
+
+    name: str
+    delimiter: Literal[",", ";", "\t", "|"] = ","
+    times: Times = Times()
+    money: Money = Money()
+    columns: dict[KindName, dict[str, str]]
+    words: dict[str, dict[str, str]] = {}
+
+    @model_validator(mode="after")
+    def _known_columns(self) -> Self:
+        for kind, mapped in self.columns.items():
+            unknown = sorted(set(mapped) - KINDS[kind].known)
+            if unknown:
+                raise ValueError(f"columns.{kind}: {', '.join(unknown)}: no such column of ours")
+            missing = sorted(KINDS[kind].required - set(mapped))
+            if missing:
+                raise ValueError(f"columns.{kind}: {', '.join(missing)}: must be mapped")
+            twice = sorted(header for header, times in Counter(mapped.values()).items() if times > 1)
+            if twice:
+                raise ValueError(f"columns.{kind}: the header {twice[0]!r} is mapped to two columns")
+        return self
+
+    @model_validator(mode="after")
+    def _known_words(self) -> Self:
+        for column, words in self.words.items():
+            if column not in _TEXT_COLUMNS:
+                raise ValueError(f"words.{column}: no such text column of ours")
+            allowed = _CLOSED_LISTS.get(column)
+            for theirs, ours in words.items():
+                if allowed is not None and ours not in allowed:
+                    known = ", ".join(sorted(allowed))
+                    raise ValueError(f"words.{column}: {theirs!r} is mapped to {ours!r}, which is none of {known}")
+        return self
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """What a header is: the profile and kind, and headers that the profile does not know."""
+
+    profile: Profile
+    kind: KindName
+    unknown_headers: tuple[str, ...]
+
+
+def load_profiles(folder: Path) -> list[Profile]:
+    """The shipped profiles, and those in a folder (which win over shipped ones of the same name).
+
+    Raises:
+        ConfigurationError: one line per mistake, with the file.
+    """
+    found: dict[str, Profile] = {}
+    shipped = [entry for entry in resources.files(_PACKAGE).iterdir() if entry.name.endswith(".toml")]
+    own = sorted(folder.glob("*.toml")) if folder.is_dir() else []
+    for entry in [*sorted(shipped, key=lambda one: one.name), *own]:
+        try:
+            text = entry.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            raise ConfigurationError(f"{entry}: is not UTF-8; save it again in that encoding.") from None
+        profile = _parsed(text, str(entry))
+        found[profile.name] = profile
+    return list(found.values())
+
+
+def _parsed(text: str, place: str) -> Profile:
+    try:
+        return Profile.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{place}: {error}") from None
+    except ValidationError as error:
+        lines = [
+            ": ".join(
+                part
+                for part in (
+                    place,
+                    ".".join(str(step) for step in mistake["loc"] if step != "[key]"),
+                    mistake["msg"].removeprefix("Value error, "),
+                )
+                if part
+            )
+            for mistake in error.errors()
+        ]
+        raise ConfigurationError("\n".join(lines)) from None
+
+
+def recognise(headers: Sequence[str], profiles: Sequence[Profile]) -> Recognised | str:
+    """The profile and kind of a header, or why it is none: what the closest one misses.
+
+    A header fits when every required column is there; of several that fit, the one with the most known headers.
+    """
+    present = set(headers)
+    fits: list[tuple[int, Recognised]] = []
+    misses: list[tuple[int, str]] = []
+    for profile in profiles:
+        for kind, mapped in profile.columns.items():
+            known = present & set(mapped.values())
+            missing = [mapped[column] for column in sorted(KINDS[kind].required) if mapped[column] not in present]
+            if missing:
+                misses.append((len(known), f"the closest is {profile.name}/{kind}, which needs {', '.join(missing)}"))
+            else:
+                unknown = tuple(header for header in headers if header not in known)
+                fits.append((len(known), Recognised(profile, kind, unknown)))
+    if fits:
+        return max(fits, key=lambda fit: fit[0])[1]
+    closest = max(misses, key=lambda miss: miss[0])[1] if misses else "there is no profile"
+    shown = ", ".join(headers[:6]) + (", …" if len(headers) > 6 else "")
+    return f"no profile knows the header ({shown}); {closest}"

@@ -1,0 +1,38 @@
+"""Staging: the latest state of each return, unit, refund and outbound shipment line; only what new rows touch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from hr_centra_pipeline.warehouse.database import Connection, Warehouse, run_sql
+
+CONSUMER = "staging.happy_returns"
+_PACKAGE = "hr_centra_pipeline.sources.happy_returns"
+
+
+@dataclass(frozen=True)
+class StagingReport:
+    """How many keys new landed rows touched."""
+
+    returns: int
+    units: int
+    refunds: int
+
+
+def refresh(warehouse: Warehouse, now: datetime) -> StagingReport:
+    """Recompute every return, unit, refund and shipment line that rows landed since the last refresh touch."""
+    with warehouse.transaction() as connection:
+        row = connection.execute("select max(batch) from meta.watermarks where consumer = ?", [CONSUMER]).fetchone()
+        since = row[0] if row and row[0] is not None else -1
+        run_sql(connection, _PACKAGE, "staging.sql", {"since": since, "now": now, "consumer": CONSUMER})
+        return StagingReport(
+            returns=_count(connection, "changed_returns"),
+            units=_count(connection, "changed_items"),
+            refunds=_count(connection, "changed_refunds"),
+        )
+
+
+def _count(connection: Connection, name: str) -> int:
+    row = connection.execute(f"select count(*) from {name}").fetchone()  # noqa: S608 - our own names
+    return int(row[0]) if row else 0

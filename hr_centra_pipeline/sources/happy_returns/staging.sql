@@ -1,0 +1,201 @@
+-- Latest state by source time; at the same source time the later line of the later file. `since`: what was staged before.
+
+-- One row per (return, order) that new rows touch.
+create or replace temp table changed_returns as
+select distinct return_id, order_number from landing.happy_returns_returns where batch > $since;
+
+-- One row per unit that new rows touch, its return's rows included: they tell when the return started.
+create or replace temp table changed_items as
+select return_item_id from landing.happy_returns_items where batch > $since
+union
+select return_item_id from landing.happy_returns_items semi join changed_returns using (return_id, order_number)
+union
+select return_item_id from landing.happy_returns_shipments where batch > $since;
+
+create or replace temp table changed_refunds as
+select distinct refund_id from landing.happy_returns_refunds where batch > $since;
+
+-- ---------------------------------------------------------------- returns
+delete from staging.returns where exists (
+    select 1 from changed_returns as changed
+    where changed.return_id = returns.return_id and changed.order_number = returns.order_number
+);
+insert into staging.returns by name
+select * exclude (profile, row_sha256, landed_at, batch), batch as landed_batch
+from landing.happy_returns_returns
+semi join changed_returns using (return_id, order_number)
+qualify row_number() over (
+    partition by return_id, order_number order by source_time desc, batch desc, source_line desc
+) = 1;
+
+-- ---------------------------------------------------------------- units
+-- One row per landed row of a changed unit, in the order of its states; a later row of the same source time replaces it.
+create or replace temp table item_states as
+select
+    *,
+    coalesce(disposition, condition) as grade
+from landing.happy_returns_items
+semi join changed_items using (return_item_id)
+qualify row_number() over (
+    partition by return_item_id, source_time order by batch desc, source_line desc
+) = 1;
+
+delete from staging.return_items where return_item_id in (select return_item_id from changed_items);
+insert into staging.return_items by name
+with
+latest as (
+    select * from item_states
+    qualify row_number() over (partition by return_item_id order by source_time desc) = 1
+),
+
+-- One row per unit: since when its present grade stands, unbroken.
+graded as (
+    select states.return_item_id, min(states.source_time) as disposition_at
+    from item_states as states
+    join latest using (return_item_id)
+    left join (
+        select states.return_item_id, max(states.source_time) as other_at
+        from item_states as states
+        join latest using (return_item_id)
+        where states.grade is distinct from latest.grade
+        group by states.return_item_id
+    ) as other using (return_item_id)
+    where latest.grade is not null and (other.other_at is null or states.source_time > other.other_at)
+    group by states.return_item_id
+),
+
+-- One row per unit that was approved once and is not any more: since when.
+withdrawn as (
+    select states.return_item_id, min(states.source_time) as approval_withdrawn_at
+    from item_states as states
+    join latest using (return_item_id)
+    join (
+        select return_item_id, max(source_time) as approved_until
+        from item_states where approved_at is not null group by return_item_id
+    ) as once using (return_item_id)
+    where latest.approved_at is null and states.source_time > once.approved_until
+    group by states.return_item_id
+)
+
+select
+    latest.* exclude (profile, row_sha256, landed_at, batch, grade, disposition),
+    latest.grade as disposition,
+    graded.disposition_at,
+    withdrawn.approval_withdrawn_at,
+    returns.created_at as return_created_at,
+    returns.refund_status as return_status,
+    latest.batch as landed_batch
+from latest
+left join graded using (return_item_id)
+left join withdrawn using (return_item_id)
+left join staging.returns as returns
+    on returns.return_id = latest.return_id and returns.order_number = latest.order_number;
+
+-- ---------------------------------------------------------------- outbound shipments
+delete from staging.return_shipments where return_item_id in (select return_item_id from changed_items);
+insert into staging.return_shipments by name
+select * exclude (profile, row_sha256, landed_at, batch), batch as landed_batch
+from landing.happy_returns_shipments
+semi join changed_items using (return_item_id)
+qualify row_number() over (
+    partition by shipment_id, return_item_id order by source_time desc, batch desc, source_line desc
+) = 1;
+
+-- ---------------------------------------------------------------- events
+delete from staging.return_item_events where return_item_id in (select return_item_id from changed_items);
+insert into staging.return_item_events by name
+with
+items as (
+    from staging.return_items semi join changed_items using (return_item_id)
+)
+
+select return_item_id, return_id, 'started' as event, return_created_at as happened_at, false as is_physical, cast(null as varchar) as value
+from items where return_created_at is not null
+union all by name
+select return_item_id, return_id, 'received' as event, received_at as happened_at, received_channel is distinct from 'returnless' as is_physical, received_channel as value
+from items where received_at is not null
+union all by name
+select return_item_id, return_id, 'hub_received' as event, hub_received_at as happened_at, true as is_physical
+from items where hub_received_at is not null
+union all by name
+select return_item_id, return_id, 'warehouse_received' as event, warehouse_received_at as happened_at, true as is_physical
+from items where warehouse_received_at is not null
+union all by name
+select return_item_id, return_id, 'approved' as event, approved_at as happened_at, false as is_physical
+from items where approved_at is not null
+union all by name
+select return_item_id, return_id, 'refunded' as event, refunded_at as happened_at, false as is_physical
+from items where refunded_at is not null
+union all by name
+select return_item_id, return_id, 'graded' as event, disposition_at as happened_at, true as is_physical, disposition as value
+from items where disposition_at is not null
+union all by name
+select
+    shipments.return_item_id, items.return_id, 'departed' as event, departed_at as happened_at, true as is_physical,
+    any_value(shipments.shipment_id) as value
+from staging.return_shipments as shipments
+join items using (return_item_id)
+where departed_at is not null
+group by all;
+
+-- ---------------------------------------------------------------- refunds and the units that they pay
+create or replace temp table changed_pairs as
+select distinct return_id, order_number from staging.refunds semi join changed_refunds using (refund_id);
+
+delete from staging.refunds where refund_id in (select refund_id from changed_refunds);
+insert into staging.refunds by name
+select * exclude (profile, row_sha256, landed_at, batch), batch as landed_batch
+from landing.happy_returns_refunds
+semi join changed_refunds using (refund_id)
+qualify row_number() over (partition by refund_id order by source_time desc, batch desc, source_line desc) = 1;
+
+insert into changed_pairs
+select distinct return_id, order_number from staging.refunds semi join changed_refunds using (refund_id)
+union
+select distinct return_id, order_number from staging.return_items semi join changed_items using (return_item_id);
+
+-- One row per refund of a changed pair.
+create or replace temp table pair_refunds as
+from staging.refunds semi join changed_pairs using (return_id, order_number);
+
+delete from staging.refund_units where refund_id in (select refund_id from pair_refunds);
+insert into staging.refund_units by name
+with
+-- Failed rows release their units.
+paying as (
+    select *, coalesce(issued_at, source_time) as paid_at from pair_refunds where status in ('issued', 'pending')
+),
+
+-- Ids as told, which may be the alias of a unit that has a hash.
+told as (
+    select distinct paying.refund_id, items.return_item_id
+    from (
+        select refund_id, return_id, unnest(regexp_split_to_array(trim(item_ids), '[\s,;|]+')) as item_id
+        from paying where item_ids is not null
+    ) as paying
+    join staging.return_items as items
+        on items.return_id = paying.return_id and paying.item_id in (items.item_id, items.return_item_id)
+),
+
+-- The units of the same return, order and type that were approved by then, and that no earlier row paid.
+derived as (
+    select arg_min(paying.refund_id, (paying.paid_at, paying.refund_id)) as refund_id, items.return_item_id
+    from staging.return_items as items
+    join paying
+        on paying.return_id = items.return_id
+        and paying.order_number = items.order_number
+        and paying.refund_type = items.refund_type
+        and paying.item_ids is null
+        and items.approved_at <= paying.paid_at
+    anti join told on told.return_item_id = items.return_item_id
+    group by items.return_item_id
+)
+
+select refund_id, return_item_id, true as is_told from told
+union all by name
+select refund_id, return_item_id, false as is_told from derived;
+
+-- ---------------------------------------------------------------- how far we have come
+delete from meta.watermarks where consumer = $consumer;
+insert into meta.watermarks
+select $consumer, coalesce(max(batch), $since), $now from landing.happy_returns_rows;
