@@ -1,0 +1,283 @@
+-- One row per credit that is due and not in Centra: a unit's, and a return's shipping and fee on one order.
+
+-- What is in Centra by our ledger or by what we read back.
+create or replace temp table done as
+select effect_key from push.ledger where state = 'confirmed'
+union
+select effect_key from effects.observed where is_complete;
+
+-- One row per unit and the refund row that pays it, with the row's fee shared over its units when it is per item.
+create or replace temp table paid_units as
+with
+rows_of_units as (
+    select
+        refund_units.return_item_id, refunds.refund_id, refunds.order_number, refunds.currency,
+        coalesce(refunds.issued_at, refunds.source_time) as row_at,
+        refunds.gift_card_id is not null as is_given_already, refunds.status, refunds.fee_basis,
+        coalesce(refunds.processing_fee, 0) as processing_fee,
+        coalesce(refunds.item_subtotal, 0) - coalesce(refunds.discount, 0) + coalesce(refunds.tax, 0) as told_for_items,
+        count(*) over (partition by refunds.refund_id) as units,
+        row_number() over (partition by refunds.refund_id order by refund_units.return_item_id) as place
+    from staging.refund_units
+    join staging.refunds using (refund_id)
+    where refunds.status in ('issued', 'pending')
+)
+
+select
+    *,
+    case when fee_basis = 'item' then
+        share_of(processing_fee, place, units, currency) - share_of(processing_fee, place - 1, units, currency)
+    end as item_fee
+from rows_of_units
+qualify row_number() over (partition by return_item_id order by row_at, refund_id) = 1;
+
+-- One row per unit whose credit is due and not given by anybody.
+create or replace temp table due_units as
+select
+    effect_key('credit_note', [units.return_item_id]) as effect_key,
+    units.*,
+    items.refund_type,
+    items.express_code,
+    items.dropoff_method,
+    items.received_channel,
+    matched.shipment_id,
+    matched.shipment_line_id,
+    matched.reason as unmatched_reason,
+    matched.sku,
+    matched.currency,
+    matched.unit_price,
+    matched.unit_tax - tax_in(matched.voucher_share, lines.tax_percent, matched.currency) as tax,
+    matched.unit_price - matched.voucher_share as amount,
+    matched.voucher_share,
+    paid.refund_id,
+    paid.row_at,
+    paid.item_fee,
+    case
+        when paid.is_given_already then 'elsewhere'
+        else coalesce(ways.pays_through, 'elsewhere')
+    end as pays_through,
+    least(coalesce(paid.row_at, 'infinity'::timestamptz), units.credit_due_at + to_hours(parameters.amount_wait_hours::integer)) as amount_known_at
+from effects.units as units
+cross join policy.parameters
+join staging.return_items as items using (return_item_id)
+join matching.matched_items as matched using (return_item_id)
+left join staging.order_lines as lines on lines.order_line_id = matched.order_line_id
+left join paid_units as paid using (return_item_id)
+left join policy.pays_through as ways on ways.refund_type = items.refund_type
+where
+    items.refund_type <> 'exchange'
+    and units.credit_due_at is not null
+    and not units.is_refused
+    and matched.foreign_centra_return_id is null
+    and (units.is_after_cutover is distinct from false or units.credit_due_at >= parameters.cutover)
+    and effect_key('credit_note', [units.return_item_id]) not in (select effect_key from done);
+
+-- One row per order: why nothing may be paid on it.
+create or replace temp table order_blocks as
+select
+    orders.order_number,
+    orders.captured <= 0 as nothing_captured,
+    exists (
+        select 1 from staging.payment_entries as entries
+        where entries.order_number = orders.order_number and entries.centra_return_id is null
+            and (
+                (entries.entry_type in ('REFUND', 'REFUND_GIFT_CARD') and entries.status <> 'FAILED')
+                or (entries.entry_type = 'REFUND_REQUEST' and entries.status = 'PENDING')
+            )
+    ) as has_untied_refund,
+    orders.discounts > 0 and (
+        select count(*) from staging.shipments where shipments.order_number = orders.order_number
+    ) > 1 as has_shared_voucher
+from staging.orders
+semi join due_units using (order_number);
+
+-- One row per refund row that differs from what Centra sold by more than the tolerance (asked for by on_difference = hold).
+create or replace temp table differing_rows as
+select paid.refund_id
+from paid_units as paid
+join matching.matched_items as matched using (return_item_id)
+left join policy.tolerance on tolerance.currency = matched.currency
+group by paid.refund_id, paid.told_for_items, matched.currency, tolerance.absolute, tolerance.percent
+having abs(paid.told_for_items - sum(matched.unit_price - matched.voucher_share)) > greatest(
+    coalesce(tolerance.absolute, 0),
+    coalesce(share_of(paid.told_for_items, tolerance.percent, 100::decimal(18, 4), matched.currency), 0)
+);
+
+delete from effects.pending_credit_notes;
+insert into effects.pending_credit_notes by name
+with
+blocked as (
+    select
+        due_units.*,
+        case
+            when is_after_cutover is null then 'the start of its return is not known'
+            when not is_after_cutover then 'its return was started before the cut-over: adopt it to act'
+            when shipment_line_id is null then 'no shipment line: ' || unmatched_reason
+            when pays_through <> 'elsewhere' and blocks.nothing_captured then 'nothing was captured on the order'
+            when pays_through <> 'elsewhere' and blocks.has_untied_refund then
+                'a refund without a Return stands on the order: tie it to units first'
+            when voucher_share > 0 and blocks.has_shared_voucher then
+                'a voucher on an order with several shipments: waits for approval'
+            when parameters.on_difference = 'hold' and differing.refund_id is not null then
+                'Happy Returns'' refund row differs from what Centra sold, and the policy holds such payments'
+        end as blocked_by,
+        parameters.fee_basis,
+        parameters.fee_source
+    from due_units
+    cross join policy.parameters
+    left join order_blocks as blocks using (order_number)
+    left join differing_rows as differing using (refund_id)
+),
+
+credits as (
+    select
+        effect_key,
+        'credit_note' as effect_kind,
+        order_number as group_key,
+        return_id,
+        return_item_id,
+        order_number,
+        shipment_id,
+        shipment_line_id,
+        sku,
+        1 as quantity,
+        currency,
+        blocked.amount,
+        blocked.amount - tax as items,
+        tax,
+        cast(0 as decimal(18, 4)) as shipping,
+        case when fee_basis = 'item' and blocked.refund_type = 'refund' and received_channel is distinct from 'returnless' then
+            least(blocked.amount, case
+                when fee_source = 'happy_returns' and refund_id is not null then coalesce(item_fee, 0)
+                else coalesce(fees.amount, 0)
+            end)
+        else 0 end as fee,
+        voucher_share as voucher,
+        pays_through,
+        express_code,
+        refund_id,
+        credit_due_at as trigger_at,
+        greatest(credit_due_at, amount_known_at) as sendable_at,
+        blocked_by,
+        credit_trigger,
+        refund_type,
+        dropoff_method
+    from blocked
+    left join policy.fees as fees using (dropoff_method, currency)
+),
+
+-- One row per return, order and shipment on which a unit's credit is pending: the earliest shipment of each pair.
+carriers as (
+    select
+        return_id, order_number, shipment_id, currency, pays_through, any_value(express_code) as express_code,
+        min(trigger_at) as trigger_at, min(sendable_at) as sendable_at, sum(amount) as credited,
+        any_value(dropoff_method) as dropoff_method,
+        bool_and(blocked_by is not null) as is_blocked, min(blocked_by) as blocked_by
+    from credits
+    where refund_type = 'refund' and shipment_id is not null and pays_through <> 'gift_card'
+    group by return_id, order_number, shipment_id, currency, pays_through
+    qualify row_number() over (partition by return_id, order_number order by shipment_id) = 1
+),
+
+told as (
+    select
+        return_id, order_number, sum(coalesce(shipping_refund, 0)) as shipping,
+        sum(coalesce(processing_fee, 0)) filter (where fee_basis is distinct from 'item') as fee,
+        min(refund_id) as refund_id
+    from staging.refunds where status in ('issued', 'pending') and refund_type = 'refund'
+    group by return_id, order_number
+),
+
+whole_orders as (
+    select order_number
+    from (
+        select order_number, sum(quantity) as units from staging.order_lines group by order_number
+    ) as ordered
+    join (
+        select order_number, count(*) as units from matching.matched_items
+        where shipment_line_id is not null group by order_number
+    ) as returned using (order_number)
+    where returned.units >= ordered.units
+),
+
+shipping as (
+    select
+        carriers.*, told.refund_id,
+        least(
+            case when parameters.shipping_source = 'policy' then orders.shipping + orders.handling else coalesce(told.shipping, 0) end,
+            orders.shipping + orders.handling - coalesce((
+                select sum(returns.shipping + returns.handling) from staging.centra_returns as returns
+                where returns.order_number = carriers.order_number and returns.deleted_at is null
+            ), 0)
+        ) as shipping_amount
+    from carriers
+    cross join policy.parameters
+    join staging.orders as orders using (order_number)
+    left join told using (return_id, order_number)
+    left join whole_orders using (order_number)
+    -- Centra keeps the shipping cost on an order's first shipment.
+    join (select order_number, min(shipment_id) as shipment_id from staging.shipments group by order_number) as first_one
+        on first_one.order_number = carriers.order_number and first_one.shipment_id = carriers.shipment_id
+    where parameters.shipping_rule <> 'never'
+        and (parameters.shipping_rule = 'as_told' or whole_orders.order_number is not null)
+),
+
+-- A per-return fee is charged once: where the refund row has it; by the policy on the lowest order number. Never more than is given.
+fees as (
+    select
+        carriers.*, told.refund_id,
+        least(carriers.credited, case
+            when parameters.fee_source = 'happy_returns' and told.refund_id is not null then coalesce(told.fee, 0)
+            when row_number() over (partition by carriers.return_id order by try_cast(order_number as bigint), order_number) = 1
+                then coalesce(amounts.amount, 0)
+            else 0
+        end) as fee_amount
+    from carriers
+    cross join policy.parameters
+    left join told using (return_id, order_number)
+    left join policy.fees as amounts
+        on amounts.dropoff_method = carriers.dropoff_method and amounts.currency = carriers.currency
+    where parameters.fee_basis = 'return'
+        and not exists (
+            select 1 from push.ledger
+            where ledger.effect_kind = 'return_fee' and ledger.return_id = carriers.return_id
+                and ledger.state in ('sending', 'unknown', 'confirmed')
+        )
+),
+
+riders as (
+    select
+        effect_key('shipping_refund', [return_id, order_number]) as effect_key, 'shipping_refund' as effect_kind,
+        shipping_amount as amount, shipping_amount as shipping, cast(0 as decimal(18, 4)) as fee,
+        columns(* exclude (shipping_amount))
+    from shipping where shipping_amount > 0
+    union all by name
+    select
+        effect_key('return_fee', [return_id, order_number]) as effect_key, 'return_fee' as effect_kind,
+        fee_amount as amount, cast(0 as decimal(18, 4)) as shipping, fee_amount as fee,
+        columns(* exclude (fee_amount))
+    from fees where fee_amount > 0
+),
+
+every as (
+    select * exclude (refund_type, dropoff_method, credit_trigger),
+        json_object('trigger', credit_trigger, 'refund_row', refund_id) as evidence
+    from credits
+    union all by name
+    select
+        effect_key, effect_kind, order_number as group_key, return_id, cast(null as varchar) as return_item_id, order_number,
+        shipment_id, 1 as quantity, currency, amount, shipping, fee, pays_through, express_code, refund_id, trigger_at,
+        sendable_at, case when is_blocked then blocked_by end as blocked_by,
+        json_object('refund_row', refund_id) as evidence
+    from riders
+    where effect_key not in (select effect_key from done)
+)
+
+select
+    every.*,
+    modes."mode",
+    coalesce(ledger.state, 'planned') as state,
+    case when ledger.state in ('sending', 'unknown') then ledger.packet_key end as packet_key
+from every
+join policy.modes on modes.effect_type = 'credit_note'
+left join push.ledger on ledger.effect_key = every.effect_key;

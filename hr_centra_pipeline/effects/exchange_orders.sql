@@ -1,0 +1,66 @@
+-- One row per replacement of a unit that is due and not in Centra.
+delete from effects.pending_exchange_orders;
+insert into effects.pending_exchange_orders by name
+with
+due as (
+    select
+        effect_key('exchange_order', [units.return_item_id]) as effect_key,
+        units.*,
+        items.express_code,
+        items.exchange_sku,
+        matched.shipment_id,
+        matched.shipment_line_id,
+        matched.currency,
+        matched.unit_price,
+        case
+            when units.is_after_cutover is null then 'the start of its return is not known'
+            when not units.is_after_cutover then 'its return was started before the cut-over: adopt it to act'
+            when matched.shipment_line_id is null then 'no shipment line: ' || matched.reason
+            when matched.foreign_centra_return_id is not null then
+                'somebody made a Return for the unit in Centra: the replacement may have been sent by hand'
+            when items.exchange_sku is null then 'the return names no replacement'
+            when stock.sku is null then null -- not looked up yet: the sender looks before it makes anything
+            when stock.product_size_id is null then 'Centra has no article ' || items.exchange_sku
+            when stock.free_quantity < 1 then 'the replacement ' || items.exchange_sku || ' is out of stock'
+        end as blocked_by
+    from effects.units as units
+    cross join policy.parameters
+    join staging.return_items as items using (return_item_id)
+    join matching.matched_items as matched using (return_item_id)
+    left join staging.replacement_stock as stock on stock.sku = items.exchange_sku
+    where
+        items.refund_type = 'exchange'
+        and units.credit_due_at is not null
+        and not units.is_refused
+        and (units.is_after_cutover is distinct from false or units.credit_due_at >= parameters.cutover)
+        and effect_key('exchange_order', [units.return_item_id]) not in (
+            select effect_key from push.ledger where state = 'confirmed'
+            union all
+            select effect_key from effects.observed where is_complete
+        )
+)
+
+select
+    due.effect_key,
+    'exchange_order' as effect_kind,
+    due.order_number as group_key,
+    due.return_id,
+    due.return_item_id,
+    due.order_number,
+    due.shipment_id,
+    due.shipment_line_id,
+    exchange_sku as sku,
+    1 as quantity,
+    due.currency,
+    unit_price as amount,
+    express_code,
+    credit_due_at as trigger_at,
+    credit_due_at as sendable_at,
+    modes."mode",
+    blocked_by,
+    coalesce(ledger.state, 'planned') as state,
+    case when ledger.state in ('sending', 'unknown') then ledger.packet_key end as packet_key,
+    json_object('trigger', credit_trigger) as evidence
+from due
+join policy.modes on modes.effect_type = 'exchange_order'
+left join push.ledger on ledger.effect_key = due.effect_key;

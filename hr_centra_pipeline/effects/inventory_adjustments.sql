@@ -1,0 +1,110 @@
+-- One row per stock movement of a unit that is due and not in Centra. A regrade is a transfer; net stock put back is 0 or 1.
+
+-- One row per unit and ordinal whose movement is in Centra (or on its way), with the warehouse that the unit lies in since.
+create or replace temp table movements as
+with
+possible as (
+    select return_item_id, ordinal, effect_key('inventory_adjustment', [return_item_id, ordinal::varchar]) as effect_key
+    from effects.units, range(1, 17) as ordinals(ordinal)
+    where restock_due_at is not null or is_mapped is not null
+),
+
+by_ledger as (
+    select effect_key, state, warehouse_id from push.ledger
+    where effect_kind = 'inventory_adjustment' and state in ('sending', 'unknown', 'confirmed')
+),
+
+by_centra as (
+    select keys.effect_key, max(changes.warehouse_id) filter (where changes.quantity > 0) as warehouse_id
+    from (
+        select distinct stock_change_id, unnest(effect_keys) as effect_key from staging.stock_changes
+    ) as keys
+    join staging.stock_changes as changes using (stock_change_id)
+    group by keys.effect_key
+)
+
+select
+    possible.return_item_id, possible.ordinal,
+    coalesce(by_ledger.state in ('sending', 'unknown') and by_centra.effect_key is null, false) as is_on_its_way,
+    coalesce(by_centra.warehouse_id, by_ledger.warehouse_id) as warehouse_id
+from possible
+left join by_ledger using (effect_key)
+left join by_centra using (effect_key)
+where by_ledger.effect_key is not null or by_centra.effect_key is not null;
+
+delete from effects.pending_inventory_adjustments;
+insert into effects.pending_inventory_adjustments by name
+with
+-- Where each unit lies by what is booked. Somebody else's Return that put the goods back counts as the first movement.
+booked as (
+    select
+        return_item_id, max(ordinal) as last_ordinal, arg_max(warehouse_id, ordinal) as warehouse_id,
+        bool_or(is_on_its_way) as is_on_its_way
+    from movements group by return_item_id
+),
+
+graded as (
+    select
+        units.*,
+        matched.shipment_id, matched.shipment_line_id, matched.reason as unmatched_reason, matched.sku, matched.currency,
+        matched.unit_price,
+        items.disposition_at, items.express_code,
+        coalesce(booked.last_ordinal, 0) + 1 as ordinal,
+        case
+            when booked.return_item_id is not null then booked.warehouse_id
+            when foreign_return.returned_to_stock then foreign_return.warehouse_id
+        end as lies_in,
+        coalesce(booked.is_on_its_way, false) as is_on_its_way
+    from effects.units as units
+    join staging.return_items as items using (return_item_id)
+    join matching.matched_items as matched using (return_item_id)
+    left join booked using (return_item_id)
+    left join staging.centra_returns as foreign_return
+        on foreign_return.centra_return_id = matched.foreign_centra_return_id
+    where units.is_mapped is not null
+),
+
+wanted as (
+    select
+        graded.*,
+        effect_key('inventory_adjustment', [return_item_id, ordinal::varchar]) as effect_key,
+        case
+            when is_after_cutover is null then 'the start of its return is not known'
+            when not is_after_cutover then 'its return was started before the cut-over: adopt it to act'
+            when not is_mapped then 'the policy does not map the disposition ' || disposition
+            when shipment_line_id is null then 'no shipment line: ' || unmatched_reason
+        end as blocked_by
+    from graded
+    cross join policy.parameters
+    where
+        not is_on_its_way
+        and (is_after_cutover is distinct from false or coalesce(restock_due_at, disposition_at) >= parameters.cutover)
+        and (not is_mapped or target_warehouse_id is distinct from lies_in)
+)
+
+select
+    wanted.effect_key,
+    'inventory_adjustment' as effect_kind,
+    'stock' as group_key,
+    wanted.return_id,
+    wanted.return_item_id,
+    wanted.order_number,
+    wanted.shipment_id,
+    wanted.shipment_line_id,
+    wanted.sku,
+    1 as quantity,
+    target_warehouse_id as warehouse_id,
+    lies_in as from_warehouse_id,
+    wanted.currency,
+    unit_price as amount,
+    express_code,
+    disposition_at as trigger_at,
+    coalesce(restock_due_at, disposition_at) as sendable_at,
+    modes."mode",
+    blocked_by,
+    coalesce(ledger.state, 'planned') as state,
+    json_object('disposition', disposition, 'ordinal', ordinal) as evidence
+from wanted
+join policy.modes on modes.effect_type = 'inventory_adjustment'
+left join push.ledger on ledger.effect_key = wanted.effect_key
+where blocked_by is not null or target_warehouse_id is not null or lies_in is not null;

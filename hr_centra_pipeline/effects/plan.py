@@ -1,0 +1,45 @@
+"""The plan: every effect that is due and not in Centra, set-based, from the latest state of everything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from hr_centra_pipeline.warehouse.database import Connection, run_sql
+
+_FILES = (
+    "units.sql", "observed.sql", "credit_notes.sql", "inventory_adjustments.sql", "exchange_orders.sql",
+    "status_updates.sql",
+)  # fmt: skip
+PENDING = (
+    "pending_credit_notes", "pending_inventory_adjustments", "pending_exchange_orders", "pending_status_updates",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PlanReport:
+    """Pending effects by kind, how many of them are blocked, and their money by kind and currency."""
+
+    pending: dict[str, int]
+    blocked: dict[str, int]
+    money: dict[tuple[str, str], Decimal]
+
+
+def plan(connection: Connection, now: datetime) -> PlanReport:
+    """Fill ``effects.*`` anew. Planning twice gives the same keys. Reads ``push.ledger``'s last committed state."""
+    for name in _FILES:
+        run_sql(connection, "hr_centra_pipeline.effects", name, {"now": now})
+    every = " union all by name ".join(f"from effects.{name}" for name in PENDING)
+    rows = connection.execute(
+        f"select effect_kind, currency, count(*), count(blocked_by), sum(amount) from ({every}) group by all"  # noqa: S608 - our own names
+    ).fetchall()
+    pending: dict[str, int] = {}
+    blocked: dict[str, int] = {}
+    money: dict[tuple[str, str], Decimal] = {}
+    for kind, currency, count, held, amount in rows:
+        pending[kind] = pending.get(kind, 0) + count
+        blocked[kind] = blocked.get(kind, 0) + held
+        if currency and amount is not None:
+            money[kind, currency] = amount
+    return PlanReport(pending, blocked, money)

@@ -1,0 +1,62 @@
+-- One row per return unit: what the policy says about it. Every effect is planned from here.
+delete from effects.units;
+insert into effects.units by name
+with
+said as (
+    select
+        items.*,
+        items.received_channel is not distinct from 'returnless' or items.dropoff_method is not distinct from 'returnless'
+            as is_returnless,
+        dispositions.disposition is not null as is_listed,
+        dispositions.stock,
+        dispositions.warehouse_id,
+        coalesce(dispositions.hold_hours, parameters.restock_hold_hours) as hold_hours,
+        case
+            when items.refund_type = 'exchange' then parameters.exchange_trigger
+            when items.received_channel is not distinct from 'returnless' then 'approved'
+            else coalesce(triggers.trigger, 'approved')
+        end as credit_trigger,
+        parameters.cutover
+    from staging.return_items as items
+    cross join policy.parameters
+    left join policy.dispositions using (disposition)
+    left join policy.triggers on triggers.dropoff_method = items.dropoff_method
+),
+
+-- When its trigger was reached; each also needs the approval.
+timed as (
+    select
+        *,
+        case credit_trigger
+            when 'first_scan' then received_at
+            when 'approved' then approved_at
+            when 'hub_received' then hub_received_at
+            when 'warehouse_received' then
+                case when dropoff_method like 'mail%' then coalesce(received_at, warehouse_received_at) else warehouse_received_at end
+        end as trigger_at
+    from said
+)
+
+select
+    timed.return_item_id,
+    timed.return_id,
+    timed.order_number,
+    case
+        when adopted.return_id is not null then true
+        when return_created_at is null then null
+        else return_created_at >= cutover
+    end as is_after_cutover,
+    (
+        coalesce(refused.disposition is not null, false)
+        or approval_withdrawn_at is not null
+        or (return_status = 'failed' and approved_at is null)
+    ) as is_refused,
+    credit_trigger,
+    case when trigger_at is not null and approved_at is not null then greatest(trigger_at, approved_at) end as credit_due_at,
+    case when is_listed and not is_returnless then disposition_at + to_hours(hold_hours::integer) end as restock_due_at,
+    timed.disposition,
+    case when timed.disposition is not null and not is_returnless then is_listed end as is_mapped,
+    case when stock = 'restock' then warehouse_id end as target_warehouse_id
+from timed
+left join (select distinct return_id from push.adoptions) as adopted on adopted.return_id = timed.return_id
+left join policy.refused_dispositions as refused on refused.disposition = timed.disposition;

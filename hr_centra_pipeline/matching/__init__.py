@@ -1,0 +1,1 @@
+"""Which shipment line each return unit is, or why it is none."""
