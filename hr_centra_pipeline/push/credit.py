@@ -136,7 +136,9 @@ def _checked(packet: Packet, return_id: int, grand_total: dict[str, Any]) -> Adv
     if Decimal(grand_total["value"]) == planned and grand_total["currency"]["code"] == currency:
         return Advance(_STEP_AFTER_CREATION[packet.payload["pays_through"]], str(return_id))
     found = shown(Decimal(grand_total["value"]), grand_total["currency"]["code"])
-    message = f"amount_mismatch: Centra's Return {return_id} gives {found} back, planned were {shown(planned, currency)}"
+    message = (
+        f"amount_mismatch: Centra's Return {return_id} gives {found} back, planned were {shown(planned, currency)}"
+    )
     return Advance("delete", str(return_id), message)
 
 

@@ -227,7 +227,10 @@ def look_up(packet: Packet, wire: Wire) -> LookUpResult:
         return Advance(packet.step) if found else _deleted(packet)
     if found is None:
         if has_order or packet.step != "create_return":
-            return InDoubt("the replacement was ordered, but our Return is gone" if has_order else "our Return is gone", needs_person=True)
+            return InDoubt(
+                "the replacement was ordered, but our Return is gone" if has_order else "our Return is gone",
+                needs_person=True,
+            )
         return Absent()
     return_id = str(found.return_id)
     if not has_order:

@@ -18,7 +18,7 @@ from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.push.packets import OperationName, Packet
 
 
-class Halted(Exception):  # noqa: N818 - a decision, not an error
+class Halted(Exception):
     """The push has to end now; what was not sent stays planned."""
 
 

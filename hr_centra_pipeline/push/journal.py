@@ -126,9 +126,7 @@ class Journal:
                         packet_key=packet.key, centra_id=centra_id, reason=message,
                     )  # fmt: skip
                 case "unknown" if packet.state != "unknown":
-                    ledger.move(
-                        connection, packet.members, "unknown", self.now, packet_key=packet.key, reason=message
-                    )
+                    ledger.move(connection, packet.members, "unknown", self.now, packet_key=packet.key, reason=message)
                 case "unknown":
                     ledger.note_reason(connection, packet.members, "unknown", message or "")
                 case "dissolved":

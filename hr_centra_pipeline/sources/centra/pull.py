@@ -303,8 +303,12 @@ def _with_all_lines(client: CentraClient, raw: Raw) -> Raw:
 def _replacement_skus(connection: Connection) -> list[str]:
     rows = connection.execute(
         """
+        -- Until the ledger has its replacement as confirmed, an exchange is open, whatever Happy Returns says of it.
         select distinct exchange_sku from staging.return_items
-        where refund_type = 'exchange' and exchange_sku is not null and refunded_at is null
+        anti join (
+            select return_item_id from push.ledger where effect_kind = 'exchange_order' and state = 'confirmed'
+        ) as exchanged using (return_item_id)
+        where refund_type = 'exchange' and exchange_sku is not null
         order by exchange_sku
         """
     ).fetchall()

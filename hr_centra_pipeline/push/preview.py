@@ -1,0 +1,60 @@
+"""What a live push would send now, call by call, and what it would leave and why. Nothing is sent or written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from hr_centra_pipeline.core.policy import Policy
+from hr_centra_pipeline.push.packets import Effect, Packet, cut, planned_effects
+from hr_centra_pipeline.push.sender import OPERATIONS
+from hr_centra_pipeline.push.wire import Call, redacted
+from hr_centra_pipeline.warehouse.database import Connection
+
+
+@dataclass(frozen=True)
+class PlannedPacket:
+    """One packet with its effects and its calls in order; what is read right before a call stands as ``<…>``."""
+
+    packet: Packet
+    effects: list[Effect]
+    calls: list[Call]
+
+    @property
+    def money(self) -> dict[str, Decimal]:
+        """Amount by currency; of stock and exchanges the value of the goods."""
+        total: dict[str, Decimal] = {}
+        for effect in self.effects:
+            if effect.currency and effect.amount is not None:
+                sign = -1 if effect.effect_kind == "return_fee" else 1
+                total[effect.currency] = total.get(effect.currency, Decimal(0)) + sign * effect.amount
+        return total
+
+
+@dataclass(frozen=True)
+class Preview:
+    """Packets in the order of sending, and every effect that would stay, with the reason."""
+
+    packets: list[PlannedPacket]
+    staying: list[tuple[Effect, str]]
+
+
+def preview(connection: Connection, policy: Policy, now: datetime) -> Preview:
+    """Cut the last plan as a live push would, whatever ``HR_CENTRA_MODE`` says; the policy's modes ``off`` and ``approve`` hold."""
+    effects = planned_effects(connection, now)
+    staying = [(effect, effect.waits_for) for effect in effects if effect.waits_for]
+    for mode in ("off", "approve"):
+        staying += [(effect, f"mode {mode}") for effect in effects if not effect.waits_for and effect.mode == mode]
+    kept = {effect.effect_key for effect, _ in staying}
+    result = cut([effect for effect in effects if effect.effect_key not in kept], policy)
+    by_key = {effect.effect_key: effect for effect in effects}
+    packets = [
+        PlannedPacket(
+            packet,
+            [by_key[key] for key in packet.members],
+            [Call(call.operation, redacted(call.variables)) for call in OPERATIONS[packet.operation].calls(packet)],
+        )
+        for packet in result.packets
+    ]
+    return Preview(packets, staying + result.skipped)
