@@ -161,7 +161,11 @@ def _cut_credits(effects: Sequence[Effect], policy: Policy, result: Cut) -> None
             result.skipped += [(rider, "waits for a unit that is credited on the same shipment") for rider in riders]
             continue
         # What belongs to the whole return rides with the first unit: a Return needs a line.
-        first, *others = _filled(units, lambda some, riders=riders: _comment_fits([*riders, *some], policy))
+
+        def fits(some: Sequence[Effect], riders: list[Effect] = riders) -> bool:
+            return _comment_fits([*riders, *some], policy)
+
+        first, *others = _filled(units, fits)
         for members in ([*riders, *first], *others):
             _add_credit(members, policy, result)
 
