@@ -118,7 +118,7 @@ class Assortment:
         ean, upc = f"73500{serial:08d}", f"8{serial:011d}"
         self.store.add_product_size(
             sku=sku, ean=ean, upc=upc, product_number=str(number), product_name=product, variant_name=colour, size=size,
-            stock={1: stock, 2: 5, 3: 0},
+            stock={1: stock, 2: min(stock, 5), 3: 0},
         )  # fmt: skip
         return Size(sku, ean, upc, f"{product} {colour}", Decimal(price), siblings)
 

@@ -1,4 +1,4 @@
-"""Export files: found on a folder or any fsspec address, read as bytes, cut into rows with their physical lines."""
+"""Export files: found on a folder or any fsspec address, read as bytes, and cut into rows where the fast reader cannot."""
 
 from __future__ import annotations
 
@@ -19,9 +19,14 @@ import fsspec
 
 from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
 
-_ENDINGS = (".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".ndjson", ".txt", ".tsv")
+_ENDINGS = (".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz", ".txt", ".txt.gz", ".tsv", ".tsv.gz")
 _TIME_IN_NAME = re.compile(r"(20\d\d)-?([01]\d)-?([0-3]\d)(?:[T_-]?([0-2]\d)-?:?([0-5]\d)(?:[0-5]\d)?Z?)?")
 _UTF8_MARK = b"\xef\xbb\xbf"
+_NUMBER = re.compile(r"[+-]?\d+(?:[.,](\d+))?")
+_FIGURES = re.compile(r"[\dTZ:+., -]*")
+_LONGEST_ROW = 1000  # physical lines: an open quote must not swallow the rest of a file
+
+csv.field_size_limit(1 << 30)
 
 
 @dataclass(frozen=True)
@@ -50,13 +55,14 @@ class Exports:
     """The place that exports are delivered to."""
 
     def __init__(self, address: str) -> None:
-        try:
-            self._filesystem, self._root = fsspec.core.url_to_fs(address)
-        except (ValueError, ImportError) as error:
-            raise ConfigurationError(f"HAPPY_RETURNS_EXPORTS={_without_password(address)}: {error}") from None
-        except OSError as error:
-            raise RunFailed(f"HAPPY_RETURNS_EXPORTS={_without_password(address)} cannot be reached: {error}") from error
         self._shown = _without_password(address)
+        try:
+            # A cached connection may have died since the last run, and a cached listing is old.
+            self._filesystem, self._root = fsspec.core.url_to_fs(address, skip_instance_cache=True)
+        except (ValueError, ImportError) as error:
+            raise ConfigurationError(f"HAPPY_RETURNS_EXPORTS={self._shown}: {error}") from None
+        except Exception as error:
+            raise RunFailed(f"HAPPY_RETURNS_EXPORTS={self._shown} cannot be reached: {_told(error)}") from error
 
     def listed(self) -> list[Listed]:
         """Every export file there, the oldest first; hidden and half-delivered ones are left out.
@@ -65,16 +71,18 @@ class Exports:
             RunFailed: the place cannot be read.
         """
         try:
-            if not self._filesystem.isdir(self._root):
-                raise RunFailed(f"HAPPY_RETURNS_EXPORTS={self._shown} is no folder.")
-            entries = self._filesystem.ls(self._root, detail=True)
-        except OSError as error:
-            raise RunFailed(f"HAPPY_RETURNS_EXPORTS={self._shown} cannot be read: {error}") from error
+            is_folder = self._filesystem.isdir(self._root)
+            entries = self._filesystem.ls(self._root, detail=True) if is_folder else []
+        except Exception as error:
+            raise RunFailed(f"HAPPY_RETURNS_EXPORTS={self._shown} cannot be read: {_told(error)}") from error
+        if not is_folder:
+            raise RunFailed(f"HAPPY_RETURNS_EXPORTS={self._shown} is no folder.")
         found = []
         for entry in entries:
             name = Path(str(entry["name"])).name
-            if entry["type"] == "file" and name.lower().endswith(_ENDINGS) and not name.startswith("."):
-                found.append(Listed(name, str(entry["name"]), int(entry["size"]), _modified(entry)))
+            is_file = entry["type"] in ("file", "link", "other")  # a dead link is refused by name, not passed over
+            if is_file and name.lower().endswith(_ENDINGS) and not name.startswith("."):
+                found.append(Listed(name, str(entry["name"]), int(entry["size"] or 0), _modified(entry)))
         return sorted(found, key=lambda file: (file.source_time[0], file.name))
 
     def content(self, file: Listed) -> bytes:
@@ -83,22 +91,32 @@ class Exports:
         Raises:
             OSError: it cannot be read.
         """
-        data: bytes = self._filesystem.cat_file(file.address)
+        try:
+            data: bytes = self._filesystem.cat_file(file.address)
+        except Exception as error:
+            raise OSError(_told(error)) from error
         return data
 
     def local_path(self, file: Listed) -> Path | None:
         """Where it lies on this machine, if it does."""
+        protocol = self._filesystem.protocol
         path = Path(file.address)
-        return path if "file" in _protocols(self._filesystem) and path.exists() else None
+        return path if "file" in ([protocol] if isinstance(protocol, str) else protocol) and path.exists() else None
+
+    def close(self) -> None:
+        """Hang up, where there is a line (SFTP)."""
+        for part in ("ftp", "client"):
+            line: Any = getattr(self._filesystem, part, None)
+            if hasattr(line, "close"):
+                line.close()
 
 
-def _protocols(filesystem: Any) -> tuple[str, ...]:
-    protocol = filesystem.protocol
-    return (protocol,) if isinstance(protocol, str) else tuple(protocol)
+def _told(error: Exception) -> str:
+    return str(error) or type(error).__name__
 
 
 def _without_password(address: str) -> str:
-    return re.sub(r"://([^:/@]+):[^@]*@", r"://\1:…@", address)
+    return re.sub(r"://([^:/@]+):[^/]*@", r"://\1:…@", address)
 
 
 def _modified(entry: dict[str, Any]) -> datetime:
@@ -110,19 +128,20 @@ def _modified(entry: dict[str, Any]) -> datetime:
 
 @dataclass
 class Content:
-    """A file's text. ``problem``: why it cannot be read at all; ``stump``: it was cut off."""
+    """A file's bytes, unpacked. ``problem``: why it cannot be read at all; ``is_cut``: its archive ends too early."""
 
     data: bytes
     sha256: str
     problem: str | None = None
     is_cut: bool = False
+    had_mark: bool = False  # a byte order mark, which was taken off
 
 
 def opened(raw: bytes, name: str) -> Content:
     """Unpack a file; what a cut archive still holds is kept."""
     sha256 = hashlib.sha256(raw).hexdigest()
     data, is_cut = raw, False
-    if name.lower().endswith(".gz"):
+    if name.lower().endswith(".gz") and raw:
         try:
             data = gzip.decompress(raw)
         except (EOFError, zlib.error, gzip.BadGzipFile):
@@ -130,13 +149,14 @@ def opened(raw: bytes, name: str) -> Content:
             try:
                 data = unpacker.decompress(raw)
             except zlib.error:
-                return Content(b"", sha256, "is no gzip file")
+                return Content(b"", sha256, "is no gzip file, or a damaged one")
             is_cut = True
-    if data.startswith(_UTF8_MARK):
+    marked = data.startswith(_UTF8_MARK)
+    if marked:
         data = data[len(_UTF8_MARK) :]
     if not data.strip():
         return Content(data, sha256, "is empty")
-    return Content(data, sha256, is_cut=is_cut)
+    return Content(data, sha256, is_cut=is_cut, had_mark=marked)
 
 
 @dataclass(frozen=True)
@@ -150,7 +170,7 @@ class BadRow:
 
 @dataclass
 class Cut:
-    """A file cut by hand, row by row: (physical line, values); for files that the fast reader refuses."""
+    """A file cut by hand, row by row: (physical line, values)."""
 
     headers: list[str]
     rows: list[tuple[int, list[str]]] = field(default_factory=list)
@@ -158,13 +178,13 @@ class Cut:
 
 
 def header_of(data: bytes, delimiter: str) -> list[str]:
-    """The header of a CSV file.
+    """The header of a CSV file: its first line.
 
     Raises:
         UnicodeDecodeError: it is not UTF-8.
     """
     first = data.split(b"\n", 1)[0].rstrip(b"\r").decode()
-    return next(csv.reader([first], delimiter=delimiter), [])
+    return [header.strip() for header in next(csv.reader([first], delimiter=delimiter), [])]
 
 
 def is_json(data: bytes) -> bool:
@@ -172,73 +192,121 @@ def is_json(data: bytes) -> bool:
     return data.lstrip()[:1] == b"{"
 
 
-def json_header(data: bytes) -> list[str]:
-    """The names in the first readable line of a JSON-lines file."""
-    for line in data.split(b"\n")[:20]:
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(row, dict):
-            return list(row)
-    return []
+def is_simple(content: Content) -> bool:
+    """Each line may be one row, so that the fast reader can do it: no stray line ends, and the last line is ended."""
+    data = content.data
+    return not content.is_cut and data.endswith(b"\n") and data.count(b"\r") == data.count(b"\r\n")
 
 
 def cut_csv(content: Content, delimiter: str) -> Cut:
-    """Cut a CSV file row by row, keeping what is good: lines that are not UTF-8, short or long rows are bad ones."""
-    lines: list[str] = []
-    bad: list[BadRow] = []
-    physical = content.data.split(b"\n")
-    for number, line in enumerate(physical, start=1):
-        try:
-            lines.append(line.decode() + "\n")
-        except UnicodeDecodeError as error:
-            bad.append(
-                BadRow(number, f"is not UTF-8 (byte {error.start + 1})", line.decode("utf-8", "replace").rstrip())
-            )
-            lines.append("\n")
-    if not physical[-1]:
-        lines.pop()  # what follows the last line break is no row
-    reader = csv.reader(lines, delimiter=delimiter)
-    cut = Cut(next(reader, []), bad=bad)
-    before = reader.line_num
-    for row in reader:
-        start, before = before + 1, reader.line_num
-        if not row:
+    """Cut a CSV file row by row, keeping what is good.
+
+    Bad rows: not UTF-8, too few or too many columns, an open quote (which costs its own line only), a stump at the end.
+    """
+    lines = content.data.decode("utf-8", "surrogateescape").split("\n")
+    is_ended = lines[-1] == ""
+    if is_ended:
+        lines.pop()
+    cut = Cut(header_of(content.data, delimiter))
+    at = 1
+    while at < len(lines):
+        if not lines[at].strip("\r"):
+            at += 1
             continue
-        is_last = reader.line_num == len(lines)
-        if len(row) != len(cut.headers):
-            cut.bad.append(
-                BadRow(
-                    start, f"has {len(row)} of {len(cut.headers)} columns", "".join(lines[start - 1 : before]).rstrip()
-                )
-            )
-        elif is_last and content.is_cut:
-            cut.bad.append(BadRow(start, "is where the file was cut off", "".join(lines[start - 1 : before]).rstrip()))
+        values, end = _row_at(lines, at, delimiter, len(cut.headers))
+        raw = "\n".join(lines[at:end])
+        is_stump = end == len(lines) and not is_ended
+        if (position := _not_utf8(raw)) is not None:
+            cut.bad.append(BadRow(at + 1, f"is not UTF-8 (character {position + 1})", _shown(raw)))
+        elif len(values) != len(cut.headers):
+            why = f"has {len(values)} of {len(cut.headers)} columns" if values else "has a quote that is never closed"
+            cut.bad.append(BadRow(at + 1, why + (": the file ends inside it" if is_stump else ""), _shown(raw)))
+        elif is_stump and (content.is_cut or not _is_whole(values[-1], cut)):
+            cut.bad.append(BadRow(at + 1, "is cut off: the file ends inside it", _shown(raw)))
         else:
-            cut.rows.append((start, row))
+            cut.rows.append((at + 1, values))
+        at = end
+    if content.is_cut and is_ended:
+        cut.bad.append(BadRow(len(lines) + 1, "is cut off: the archive ends here", ""))
     return cut
 
 
-def cut_json(content: Content, headers: list[str]) -> Cut:
-    """Cut a JSON-lines file row by row; lines that are no JSON object are bad ones."""
-    cut = Cut(headers)
-    for number, line in enumerate(content.data.split(b"\n"), start=1):
+def _row_at(lines: list[str], start: int, delimiter: str, width: int) -> tuple[list[str], int]:
+    """(values, line after it) of the row that begins at a line; none where its quote is never closed.
+
+    Over several lines only with the right number of columns: else a stray quote would take its neighbours with it.
+    """
+    if '"' not in lines[start]:
+        return lines[start].rstrip("\r").split(delimiter), start + 1
+    quotes = 0
+    for end in range(start + 1, min(start + 1 + _LONGEST_ROW, len(lines) + 1)):
+        quotes += lines[end - 1].count('"')
+        if quotes % 2:
+            continue
+        try:
+            values = next(csv.reader(["\n".join(lines[start:end]).rstrip("\r")], delimiter=delimiter, strict=True))
+        except csv.Error:
+            break
+        if len(values) == width or end == start + 1:
+            return values, end
+        break
+    return [], start + 1
+
+
+def _not_utf8(text: str) -> int | None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        return error.start
+    return None
+
+
+def _shown(text: str) -> str:
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace").rstrip("\r")
+
+
+def _is_whole(last: str, cut: Cut) -> bool:
+    """Without a line end only the last value can be short: figures must look like those of another row."""
+    others = {_shape(values[-1]) for _, values in cut.rows}
+    return not others or not _FIGURES.fullmatch(last) or _shape(last) in others
+
+
+def _shape(value: str) -> str:
+    number = _NUMBER.fullmatch(value)
+    return f"number with {len(number[1] or '')} decimals" if number else re.sub(r"\d", "0", value)
+
+
+def cut_json(content: Content) -> Cut:
+    """Cut a JSON-lines file row by row; lines that are no JSON object are bad ones. The header is all names in it."""
+    found: list[tuple[int, dict[str, Any]]] = []
+    cut = Cut([])
+    lines = content.data.split(b"\n")
+    for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        text = line.decode("utf-8", "replace")
+        text = line.decode("utf-8", "replace").rstrip("\r")
         try:
             row = json.loads(line.decode(), parse_float=str, parse_int=str)
         except UnicodeDecodeError as error:
             cut.bad.append(BadRow(number, f"is not UTF-8 (byte {error.start + 1})", text))
-            continue
-        except ValueError:
+        except (ValueError, RecursionError):
             cut.bad.append(BadRow(number, "is no JSON", text))
-            continue
-        if not isinstance(row, dict):
-            cut.bad.append(BadRow(number, "is no JSON object", text))
-            continue
-        cut.rows.append((number, [_plain(row.get(header)) for header in headers]))
+        else:
+            if isinstance(row, dict):
+                found.append((number, row))
+            else:
+                cut.bad.append(BadRow(number, "is no JSON object", text))
+    if content.is_cut and not lines[-1]:
+        cut.bad.append(BadRow(len(lines), "is cut off: the archive ends here", ""))
+    cut.headers = list(dict.fromkeys(name for _, row in found for name in row))
+    for number, row in found:
+        try:
+            values = [_plain(row.get(header)) for header in cut.headers]
+            "".join(values).encode()
+        except UnicodeEncodeError:
+            cut.bad.append(BadRow(number, "holds half a character (a lone surrogate)", ""))
+        else:
+            cut.rows.append((number, values))
     return cut
 
 
@@ -259,8 +327,10 @@ def as_csv(cut: Cut) -> bytes:
     return buffer.getvalue().encode()
 
 
-def lines_of(data: bytes, wanted: set[int]) -> Iterator[tuple[int, str]]:
-    """The raw text of some physical lines, as bytes of the file."""
-    for number, line in enumerate(data.split(b"\n"), start=1):
-        if number in wanted:
-            yield number, line.decode("utf-8", "replace").rstrip("\r")
+def raw_rows(content: Content, delimiter: str, wanted: set[int]) -> Iterator[tuple[int, str]]:
+    """The raw text of the rows that begin at some physical lines, from the bytes of the file."""
+    lines = content.data.decode("utf-8", "surrogateescape").split("\n")
+    width = 0 if is_json(content.data) else len(header_of(content.data, delimiter))
+    for number in sorted(wanted):
+        end = _row_at(lines, number - 1, delimiter, width)[1] if width else number
+        yield number, _shown("\n".join(lines[number - 1 : end]))

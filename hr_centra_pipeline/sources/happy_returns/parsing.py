@@ -9,7 +9,12 @@ from hr_centra_pipeline.sources.happy_returns.kinds import Kind
 from hr_centra_pipeline.sources.happy_returns.profiles import Profile
 
 _OFFSET = r"(Z|z|[+-]\d\d:?\d\d)$"
-UNIT = r"^(.+)-(\d+)-(\d+)$"
+_UNIT = r"^(.+)-(\d{1,9})-(\d{1,9})$"
+_CURRENCY = r"^([A-Z]{3}|[€£])\s*|\s*([A-Z]{3}|[€£])$"
+_EXACT = {
+    ".": r"[+-]?\d{1,14}(\.\d{1,4})?",
+    ",": r"[+-]?(\d{1,14}|\d{1,3}(\.\d{3}){1,4})(,\d{1,4})?",
+}
 _EXPECTED = {"TIMESTAMPTZ": "is no time", "BIGINT": "is no whole number", SQL_TYPE: "is no exact amount"}
 SEPARATOR = "chr(31)"
 
@@ -29,14 +34,31 @@ def texts(kind: Kind, profile: Profile, headers: list[str]) -> dict[str, str]:
             found[column] = f"nullif(trim({position[header]}), '')"
         else:
             found[column] = "cast(null as varchar)"
-    if kind.name == "refunds" and "currency" not in mapped:
-        # Amounts that carry their currency: 4.95 EUR.
-        found["currency"] = f"nullif(regexp_extract({found['total_refunded']}, '[A-Z]{{3}}'), '')"
+    if kind.name == "refunds":
+        total = found["total_refunded"]  # amounts may carry their currency: 4.95 EUR
+        found["currency"] = f"""coalesce({found["currency"]}, case
+            when {total} like '%€%' then 'EUR' when {total} like '%£%' then 'GBP'
+            else nullif(regexp_extract({total}, '[A-Z]{{3}}'), '') end)"""
     if kind.name == "items":
         line = found["order_line_item_id"]
         for column, group in (("unit_offset", 2), ("line_quantity", 3)):
-            found[column] = f"coalesce({found[column]}, nullif(regexp_extract({line}, '{UNIT}', {group}), ''))"
+            found[column] = (
+                f"coalesce({found[column]}, case when {is_unit(line)} then regexp_extract({line}, '{_UNIT}', {group}) end)"
+            )
     return found
+
+
+def is_unit(line: str) -> str:
+    """SQL: a line id that ends in -offset-total, with an offset below the total."""
+    return (
+        f"coalesce(try_cast(regexp_extract({line}, '{_UNIT}', 2) as bigint)"
+        f" < try_cast(regexp_extract({line}, '{_UNIT}', 3) as bigint), false)"
+    )
+
+
+def base_line(line: str) -> str:
+    """SQL: a line id without -offset-total."""
+    return f"case when {is_unit(line)} then regexp_extract({line}, '{_UNIT}', 1) else {line} end"
 
 
 def typed(kind: Kind, profile: Profile) -> dict[str, str]:
@@ -50,18 +72,30 @@ def _typed(text: str, name: str, sql: str, profile: Profile) -> str:
         case "TIMESTAMPTZ":
             return _instant(text, profile)
         case "VARCHAR":
-            return _word(f"ltrim({text}, '# ')" if name == "order_number" else text, profile.words.get(name, {}))
+            return _word(
+                f"nullif(ltrim({text}, '# '), '')" if name == "order_number" else text, profile.words.get(name, {})
+            )
         case _ if sql == SQL_TYPE:
-            plain = f"regexp_replace({text}, '[A-Za-z€$£\\s]', '', 'g')"
-            if profile.money.decimal == ",":
-                plain = f"replace(replace({plain}, '.', ''), ',', '.')"
-            exact = r"[+-]?\d+(\.\d{1,4})?"
-            return f"case when regexp_full_match({plain}, '{exact}') then try_cast({plain} as {SQL_TYPE}) end"
-        case _:
-            return f"try_cast({text} as {sql})"
+            plain = f"regexp_replace({text}, '{_CURRENCY}', '', 'g')"
+            point = profile.money.decimal
+            number = plain if point == "." else f"replace(replace({plain}, '.', ''), ',', '.')"
+            return f"case when regexp_full_match({plain}, '{_EXACT[point]}') then try_cast({number} as {SQL_TYPE}) end"
+        case _:  # a cast alone would round 1.5
+            return f"case when regexp_full_match({text}, '[+-]?\\d{{1,18}}') then try_cast({text} as {sql}) end"
+
+
+# Neither 'infinity' nor the year 1 that some systems write for "none".
+MACROS = """
+create or replace temp macro sane_instant(i) as
+    case when i between timestamptz '1990-01-01 00:00:00+00' and timestamptz '2200-01-01 00:00:00+00' then i end;
+"""
 
 
 def _instant(text: str, profile: Profile) -> str:
+    return f"sane_instant({_parsed_instant(text, profile)})"
+
+
+def _parsed_instant(text: str, profile: Profile) -> str:
     zone = _quoted(profile.times.zone)
     if profile.times.format is not None:
         local = f"timezone({zone}, try_strptime({text}, {_quoted(profile.times.format)}))"
@@ -93,6 +127,12 @@ def problem(kind: Kind) -> str:
         if sql in _EXPECTED:
             reason = f"{_quoted(_EXPECTED[sql] + ': ')} || t_{name}"
             cases.append(f"when t_{name} is not null and {name} is null then {_told(name, reason)}")
+    if kind.name == "refunds":
+        for name in (name for name, sql in columns.items() if sql == SQL_TYPE):
+            reason = f"'is in another currency than ' || currency || ': ' || t_{name}"
+            cases.append(
+                f"when regexp_extract(t_{name}, '[A-Z]{{3}}') not in ('', currency) then {_told(name, reason)}"
+            )
     for name, reason, predicate in kind.declared.predicates():
         if name in kind.brought:
             shown = _quoted(reason) if predicate.endswith(" is null") else f"{_quoted(reason + ': ')} || {name}"

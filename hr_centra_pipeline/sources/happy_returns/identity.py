@@ -1,0 +1,130 @@
+"""Which unit a row is about: Happy Returns' item id, else a stable hash of return, order, line and unit offset."""
+
+from __future__ import annotations
+
+from hr_centra_pipeline.sources.happy_returns import parsing
+from hr_centra_pipeline.sources.happy_returns.kinds import Kind
+from hr_centra_pipeline.warehouse.database import Connection
+
+
+def identify(connection: Connection, kind: Kind) -> None:
+    """``identified``: the rows of ``checked``, of items and shipments with their ``return_item_id``."""
+    match kind.name:
+        case "items":
+            connection.execute(_ITEMS)
+        case "shipments":
+            connection.execute(_SHIPMENTS)
+        case _:
+            connection.execute("create or replace temp table identified as from checked")
+
+
+# A row has a place where its unit's offset on its line is known: told, or counted in a file that holds the whole return.
+# An id that was landed keeps its unit for good. A place that was landed keeps its unit, too, unless both rows have ids
+# and these differ. Only then a hash is made; the id that turns up later for it is its alias.
+_ITEMS = f"""
+create or replace temp table identified as
+with
+-- One row per return and order: how many units it has, as last told.
+told as (
+    select return_id, order_number, arg_max(items_total, (source_time, batch, source_line)) as items_total
+    from landing.happy_returns_returns
+    where exists (from checked where item_id is null)
+    group by all
+),
+
+-- One row per incoming row, with its line.
+lined as (
+    select *, {parsing.base_line("order_line_item_id")} as base_line_item_id from checked
+),
+
+-- One row per incoming row without id or offset whose file holds its whole return: its place by counting.
+counted as (
+    select source_line, row_number() over (
+        partition by return_id, order_number, coalesce(base_line_item_id, sku, upc) order by source_line
+    ) - 1 as place
+    from lined
+    join told using (return_id, order_number)
+    where exists (from checked where item_id is null)
+    qualify count(*) over (partition by return_id, order_number) = told.items_total
+),
+
+-- One row per incoming row, with its unit's place on its line where that is known.
+placed as (
+    select
+        lined.* replace (coalesce(lined.unit_offset, counted.place) as unit_offset),
+        coalesce(base_line_item_id, sku, upc) as line_key,
+    from lined
+    left join counted using (source_line)
+),
+
+-- One row per id that was landed.
+known_ids as (
+    select item_id, any_value(return_item_id) as return_item_id
+    from landing.happy_returns_items
+    semi join checked using (item_id)
+    group by item_id
+),
+
+-- One row per place that was landed; the ids that it had.
+known_places as (
+    select
+        return_id, order_number, coalesce(base_line_item_id, sku, upc) as line_key, unit_offset,
+        arg_max(return_item_id, (batch, source_line)) as return_item_id,
+        list(distinct item_id) as item_ids
+    from landing.happy_returns_items
+    semi join checked using (return_id, order_number)
+    where unit_offset is not null and coalesce(base_line_item_id, sku, upc) is not null
+    group by all
+),
+
+-- One row per place of this file for which one row has no id, and all others have the same.
+nameless as (
+    select return_id, order_number, line_key, unit_offset
+    from placed
+    where unit_offset is not null and line_key is not null
+    group by all
+    having count(*) > count(item_id) and count(distinct item_id) <= 1
+),
+
+-- One row per incoming row: the unit, as far as it can be known.
+resolved as (
+    select
+        placed.* exclude (line_key),
+        coalesce(
+            known_ids.return_item_id,
+            case when placed.item_id is null or len(list_filter(known_places.item_ids, id -> id is not null)) = 0
+                then known_places.return_item_id end,
+            case when placed.item_id is null and placed.unit_offset is null then null
+                when placed.item_id is null or nameless.line_key is not null
+                then 'unit-' || substr(sha256(concat_ws(
+                    chr(31), placed.return_id, placed.order_number, placed.line_key, placed.unit_offset::varchar
+                )), 1, 20)
+                else placed.item_id end
+        ) as return_item_id
+    from placed
+    left join known_ids using (item_id)
+    left join known_places using (return_id, order_number, line_key, unit_offset)
+    left join nameless using (return_id, order_number, line_key, unit_offset)
+)
+
+select * replace (
+    coalesce(problem, case when return_item_id is null then struct_pack(
+        column_name := 'item_id',
+        reason := 'is missing, its line id has no unit offset, and the file does not hold the whole return'
+    ) end) as problem
+)
+from resolved
+"""  # noqa: S608 - our own names
+
+# The unit's id may be an alias, and the items file that says so may have come before or after: staging looks again.
+_SHIPMENTS = """
+create or replace temp table identified as
+select
+    * replace (
+        coalesce(problem, case when item_id is null then struct_pack(
+            column_name := 'item_id', reason := 'is missing'
+        ) end) as problem
+    ),
+    item_id as return_item_id
+from checked
+"""

@@ -1,0 +1,324 @@
+"""One export file into the landing tables: typed, checked and compared inside DuckDB, whole columns at a time."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+
+from hr_centra_pipeline.sources.happy_returns import files, identity, parsing
+from hr_centra_pipeline.sources.happy_returns.files import BadRow, Content, Cut, Listed
+from hr_centra_pipeline.sources.happy_returns.kinds import KINDS, Kind, KindName
+from hr_centra_pipeline.sources.happy_returns.profiles import Profile
+from hr_centra_pipeline.warehouse.database import Connection
+
+_EMAIL = re.compile(r"[^\s@,;|\"'<>]+@[^\s@,;|\"'<>]+")
+
+Rejected = tuple[int | None, str | None, str, str | None]  # line, column, reason, raw text
+
+
+@dataclass(frozen=True)
+class ExportFile:
+    """One new file on its way into landing. ``path``: what DuckDB reads, after ``bad`` rows were set aside."""
+
+    listed: Listed
+    content: Content
+    path: Path
+    headers: tuple[str, ...]
+    kind: KindName
+    profile: Profile
+    unknown_headers: tuple[str, ...] = ()
+    bad: list[BadRow] = field(default_factory=list)
+    is_cut_by_hand: bool = False  # then the first column is the physical line
+
+    def cut(self, path: Path, cut: Cut) -> ExportFile:
+        """The same file as it was cut by hand."""
+        return replace(self, path=path, headers=tuple(cut.headers), bad=cut.bad, is_cut_by_hand=True)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Rows of one file: read = landed + rejected + repeated."""
+
+    read: int = 0
+    landed: int = 0
+    rejected: int = 0
+    repeated: int = 0
+    conflicting: int = 0
+
+
+def is_landed(connection: Connection, sha256: str) -> bool:
+    """These bytes were landed before, whatever their name was."""
+    row = connection.execute(
+        "select exists (from landing.files where file_sha256 = ? and problem is null)", [sha256]
+    ).fetchone()
+    return bool(row and row[0])
+
+
+def note_repeated(connection: Connection, file: ExportFile, now: datetime) -> Counts:
+    """The same bytes under another name: noted, so that they are not read again, and nothing else."""
+    batch = _next_batch(connection)
+    _keep_file(connection, file.listed, file.content.sha256, batch, now, kind=file.kind, profile=file.profile.name)
+    return Counts()
+
+
+def note_refused(connection: Connection, listed: Listed, sha256: str, problem: str, now: datetime) -> Counts:
+    """A file that is of no use as a whole: one row in quarantine without a line."""
+    batch, problem = _next_batch(connection), without_addresses(problem)
+    _keep_file(connection, listed, sha256, batch, now, problem=problem)
+    _quarantine(connection, listed.name, None, sha256, [(None, None, problem, None)], batch, now)
+    return Counts()
+
+
+def without_addresses(text: str) -> str:
+    """A text with its e-mail addresses blotted out."""
+    return _EMAIL.sub("…@…", text)
+
+
+# ---------------------------------------------------------------- rows
+
+
+def read(connection: Connection, file: ExportFile) -> bool:
+    """Read a file into ``incoming``: its texts in our columns, trimmed, null where blank, with their physical lines.
+
+    Answers whether each row is one line of the file; else the lines are wrong, and it is to be cut by hand.
+    """
+    connection.execute("set preserve_insertion_order = true")  # rows are numbered by their order
+    texts = parsing.texts(KINDS[file.kind], file.profile, list(file.headers))
+    names = (["line"] if file.is_cut_by_hand else []) + [f"h{number}" for number in range(len(file.headers))]
+    columns = ", ".join(f"'{name}': 'VARCHAR'" for name in names)
+    line = ["line::bigint as source_line"] if file.is_cut_by_hand else []
+    selected = ", ".join([*line, *(f"{sql} as t_{name}" for name, sql in texts.items())])
+    connection.execute(
+        f"""
+        create or replace temp table incoming as
+        select {selected} from read_csv(
+            ?, delim = ?, quote = '"', escape = '"', header = true, auto_detect = false, columns = {{{columns}}},
+            nullstr = '', max_line_size = 100000000
+        )
+        """,  # noqa: S608 - our own names
+        [str(file.path), "," if file.is_cut_by_hand else file.profile.delimiter],
+    )
+    if file.is_cut_by_hand:
+        return True
+    row = connection.execute("select count(*) from incoming").fetchone()
+    return row is not None and row[0] == file.content.data.count(b"\n") - 1
+
+
+def land(connection: Connection, file: ExportFile, now: datetime) -> Counts:
+    """Type, check, compare with what is landed, and insert what ``incoming`` holds."""
+    kind, batch = KINDS[file.kind], _next_batch(connection)
+    _check(connection, kind, file)
+    identity.identify(connection, kind)
+    _compare(connection, kind)
+    columns = ", ".join(kind.landed)
+    connection.execute(
+        f"""
+        insert into landing.happy_returns_{kind.name}
+            ({columns}, profile, row_sha256, source_time, source_file, source_line, landed_at, batch)
+        select {columns}, $profile, row_sha256, source_time, $source_file, source_line, $now, $batch
+        from identified semi join new_lines using (source_line)
+        """,  # noqa: S608 - our own names
+        {"profile": file.profile.name, "source_file": file.listed.name, "now": now, "batch": batch},
+    )
+    if kind.name == "returns":
+        _keep_personal(connection, now)
+    return _account(connection, kind, file, batch, now)
+
+
+def _check(connection: Connection, kind: Kind, file: ExportFile) -> None:
+    """``checked``: one row per incoming row, typed, with its problem (column and reason) or null."""
+    typed = parsing.typed(kind, file.profile)
+    line = "source_line" if file.is_cut_by_hand else "rowid - (select min(rowid) from incoming) + 2 as source_line"
+    token, kept = "", ""
+    if kind.name == "returns":
+        token = f", substr(sha256('{_key(connection)}' || lower(t_customer_email)), 1, 24) as customer_token"
+        kept = "t_customer_email,"
+    connection.execute(parsing.MACROS)
+    connection.execute(
+        f"""
+        create or replace temp table checked as
+        select
+            source_line, {", ".join(kind.brought)}{", customer_token" if token else ""}, {kept}
+            coalesce(updated_at, $file_time) as source_time,
+            {parsing.problem(kind)} as problem,
+            {parsing.row_hash(kind)} as row_sha256
+        from (
+            select * exclude ({"" if not file.is_cut_by_hand else "source_line"}), {line},
+                {", ".join(f"{sql} as {name}" for name, sql in typed.items())}{token}
+            from incoming
+        )
+        """.replace("* exclude ()", "*"),  # noqa: S608 - our own names
+        {"file_time": file.listed.source_time[0]},
+    )
+
+
+def _key(connection: Connection) -> str:
+    """The key of this database's tokens, made at random once."""
+    row = connection.execute("select value from meta.keys where name = 'personal'").fetchone()
+    if row:
+        return str(row[0])
+    key = secrets.token_hex(16)
+    connection.execute("insert into meta.keys values ('personal', ?)", [key])
+    return key
+
+
+def _compare(connection: Connection, kind: Kind) -> None:
+    """``new_lines``: good rows that differ from the latest landed row of their business key, in this file, too."""
+    key = ", ".join(kind.key)
+    connection.execute(
+        f"""
+        create or replace temp table new_lines as
+        with
+        -- One row per good row, with the one before it of the same key in this file.
+        good as (
+            select {key}, source_line, row_sha256, lag(row_sha256) over (partition by {key} order by source_line) as before
+            from identified where problem is null
+        ),
+
+        -- One row per key of this file that was landed before: its latest row.
+        latest as (
+            select {key}, arg_max(row_sha256, (batch, source_line)) as row_sha256
+            from landing.happy_returns_{kind.name}
+            semi join good using ({key})
+            group by {key}
+        )
+
+        select good.source_line
+        from good
+        left join latest using ({key})
+        where good.row_sha256 is distinct from coalesce(good.before, latest.row_sha256)
+        """  # noqa: S608 - our own names
+    )
+
+
+def _keep_personal(connection: Connection, now: datetime) -> None:
+    connection.execute(
+        """
+        insert into landing.personal (token, source, field, value, received_at)
+        select distinct on (customer_token) customer_token, 'happy_returns', 'customer_email', t_customer_email, $now
+        from identified semi join new_lines using (source_line)
+        where customer_token is not null and customer_token not in (select token from landing.personal)
+        """,
+        {"now": now},
+    )
+
+
+# ---------------------------------------------------------------- accounts
+
+
+def _account(connection: Connection, kind: Kind, file: ExportFile, batch: int, now: datetime) -> Counts:
+    """Control totals of a file, and what was rejected of it."""
+    counted = connection.execute(
+        """
+        select count(*), count(*) filter (where problem is not null), (select count(*) from new_lines) from identified
+        """
+    ).fetchone()
+    good, refused, landed = counted or (0, 0, 0)
+    first, last = connection.execute(
+        "select min(source_time), max(source_time) from identified semi join new_lines using (source_line)"
+    ).fetchone() or (None, None)
+    wrong = connection.execute(
+        "select source_line, problem.column_name, problem.reason from identified where problem is not null"
+    ).fetchall()
+    raw = dict(files.raw_rows(file.content, file.profile.delimiter, {line for line, _, _ in wrong})) if wrong else {}
+    rejected: list[Rejected] = [(line, column, why, raw.get(line)) for line, column, why in wrong]
+    rejected += [(bad.line, None, bad.reason, bad.text) for bad in file.bad]
+    rejected.sort(key=lambda row: row[0] or 0)
+    _quarantine(connection, file.listed.name, kind.name, file.content.sha256, rejected, batch, now)
+    counts = Counts(
+        read=good + len(file.bad),
+        landed=landed,
+        rejected=refused + len(file.bad),
+        repeated=good - refused - landed,
+        conflicting=_conflicting(connection, kind, batch),
+    )
+    _keep_file(
+        connection, file.listed, file.content.sha256, batch, now, kind=kind.name, profile=file.profile.name,
+        counts=counts, times=(first, last),
+    )  # fmt: skip
+    return counts
+
+
+def _conflicting(connection: Connection, kind: Kind, batch: int) -> int:
+    """Landed rows of a batch that contradict an earlier one of the same key and source time; the later one holds."""
+    same = " and ".join(f"newer.{column} = older.{column}" for column in kind.key)
+    row = connection.execute(
+        f"""
+        select count(*)
+        from landing.happy_returns_{kind.name} as newer
+        semi join landing.happy_returns_{kind.name} as older
+            on {same} and newer.source_time = older.source_time and newer.row_sha256 <> older.row_sha256
+            and (older.batch < newer.batch or (older.batch = newer.batch and older.source_line < newer.source_line))
+        where newer.batch = ?
+        """,  # noqa: S608 - our own names
+        [batch],
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _keep_file(
+    connection: Connection,
+    listed: Listed,
+    sha256: str,
+    batch: int,
+    now: datetime,
+    *,
+    kind: str | None = None,
+    profile: str | None = None,
+    counts: Counts | None = None,
+    times: tuple[datetime | None, datetime | None] = (None, None),
+    problem: str | None = None,
+) -> None:
+    source_time, source_time_from = listed.source_time
+    counts = counts or Counts()
+    connection.execute(
+        """
+        insert into landing.files (
+            source_file, file_sha256, kind, profile, byte_size, source_time, source_time_from, modified_at, rows_read,
+            rows_landed, rows_rejected, rows_repeated, rows_conflicting, first_source_time, last_source_time, problem,
+            batch, received_at
+        )
+        values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        """,
+        [
+            listed.name, sha256, kind, profile, listed.size, source_time, source_time_from, listed.modified_at,
+            counts.read, counts.landed, counts.rejected, counts.repeated, counts.conflicting, *times, problem, batch, now,
+        ],
+    )  # fmt: skip
+
+
+def _quarantine(
+    connection: Connection,
+    source_file: str,
+    kind: str | None,
+    sha256: str,
+    rows: Sequence[Rejected],
+    batch: int,
+    now: datetime,
+) -> None:
+    """Set rejected rows aside; e-mail addresses in them are blotted out."""
+    if not rows:
+        return
+    connection.execute(
+        """
+        insert into quarantine.rejected_rows (
+            source_file, source_line, kind, column_name, reason, raw_text, file_sha256, batch, rejected_at
+        )
+        select $source_file, unnest($lines), $kind, unnest($columns), unnest($reasons), unnest($texts), $sha256, $batch, $now
+        """,
+        {
+            "source_file": source_file, "kind": kind, "sha256": sha256, "batch": batch, "now": now,
+            "lines": [row[0] for row in rows], "columns": [row[1] for row in rows],
+            "reasons": [without_addresses(row[2]) for row in rows],
+            "texts": [None if row[3] is None else without_addresses(row[3]) for row in rows],
+        },
+    )  # fmt: skip
+
+
+def _next_batch(connection: Connection) -> int:
+    row = connection.execute("select nextval('landing.batch_numbers')").fetchone()
+    return int(row[0]) if row else 0
