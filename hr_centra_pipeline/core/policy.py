@@ -145,10 +145,8 @@ class ExceptionRule(_Section):
 
 
 class Lateness(_Section):
-    """Windows of the physical path, in days."""
+    """Days after which an arrived unit that nobody approves is stalled; the other windows are those of the kinds."""
 
-    stalled_days: Annotated[int, Field(gt=0)] = 18
-    ungraded_days: Annotated[int, Field(gt=0)] = 20
     unapproved_days: Annotated[int, Field(gt=0)] = 7
 
 

@@ -1,0 +1,30 @@
+-- The lists that one team works through: the open exceptions of a family of kinds.
+delete from reconciliation.orphaned_returns;
+insert into reconciliation.orphaned_returns by name
+from reconciliation.exceptions
+where kind in (
+    'return_without_order', 'item_without_shipment_line', 'return_without_credit_note', 'centra_return_without_return'
+);
+
+delete from reconciliation.stock_gaps;
+insert into reconciliation.stock_gaps by name
+from reconciliation.exceptions
+where kind in ('return_without_stock_movement', 'unmapped_disposition', 'double_restock', 'stock_change_without_return');
+
+delete from reconciliation.exchange_gaps;
+insert into reconciliation.exchange_gaps by name
+from reconciliation.exceptions
+where kind in ('exchange_without_order', 'exchange_refused');
+
+delete from reconciliation.stalled_returns;
+insert into reconciliation.stalled_returns by name
+from reconciliation.exceptions
+where kind in ('stalled_return', 'disposition_missing');
+
+delete from reconciliation.unmapped_dispositions;
+insert into reconciliation.unmapped_dispositions by name
+select
+    disposition, count(*) as units, min(disposition_at) as first_seen_at, arg_min(return_id, disposition_at) as example_return_id
+from staging.return_items
+semi join (select return_item_id from effects.units where not is_mapped) as unmapped using (return_item_id)
+group by disposition;

@@ -1,0 +1,108 @@
+-- What every family of kinds reads and writes. One row of `findings` per trouble that the present facts show, open or not
+-- yet. subject: what of the unit it is about (for one unit and subject the first kind in the order of precedence wins);
+-- identity: what tells it apart where return, unit and order do not.
+create or replace temp table findings (
+    kind varchar, subject varchar, identity varchar, class varchar, cause varchar, culprit varchar,
+    return_id varchar, return_item_id varchar, order_number varchar, sku varchar,
+    currency varchar, amount decimal(18, 4), fact_at timestamptz, window_hours bigint,
+    detail varchar, next_step varchar, evidence json
+);
+
+-- 12.5000 EUR reads 12.50 EUR
+create or replace temp macro money_text(amount, currency) as
+    regexp_replace(amount::decimal(18, 4)::varchar, '00$', '') || ' ' || currency;
+
+-- One row per unit that has its shipment line, with what the kinds about units need.
+create or replace temp table known_units as
+select
+    items.return_item_id, items.return_id, items.order_number, matched.sku, matched.currency, matched.unit_price,
+    matched.voucher_share, matched.unit_tax, matched.order_line_id,
+    items.refund_type, items.dropoff_method, items.received_at, items.approved_at, items.disposition, items.disposition_at,
+    items.approval_withdrawn_at,
+    units.is_after_cutover, units.is_refused, units.is_mapped,
+    items.received_channel is not distinct from 'returnless' or items.dropoff_method is not distinct from 'returnless'
+        as is_returnless,
+    -- Where it ends: mail goes straight to the warehouse, a unit handed in at a store stays there.
+    case
+        when items.dropoff_method like 'mail%' then coalesce(items.received_at, items.warehouse_received_at)
+        when items.dropoff_method = 'in-store' then coalesce(items.received_at, items.warehouse_received_at)
+        else items.warehouse_received_at
+    end as arrived_at,
+    json_object('source_file', items.source_file, 'source_line', items.source_line) as evidence
+from staging.return_items as items
+join matching.matched_items as matched using (return_item_id)
+join effects.units as units using (return_item_id)
+where matched.shipment_line_id is not null;
+
+-- Why an effect does not go out, by how its reason begins: what it takes, who deviates, what to do.
+create or replace temp table blocks as
+select * from (values
+    ('the start of its return is not known', 'fix_happy_returns', 'data_gap', 'happy_returns',
+        'Have Happy Returns deliver the returns export that tells when this return was started.'),
+    ('its return was started before the cut-over', 'fix_pipeline', 'policy_gap', 'policy',
+        'Adopt the return by name, so that it is acted on, or do it by hand in Centra.'),
+    ('nothing was captured', 'fix_centra', 'data_gap', 'centra',
+        'Find out in Centra how the order was paid: capture it, or give the money back by hand.'),
+    ('a refund without a Return', 'fix_centra', 'data_gap', 'person',
+        'Somebody refunded this order without a Return: say for which units it was, or that it is unrelated.'),
+    ('a voucher on an order', 'fix_pipeline', 'policy_gap', 'policy',
+        'Share the voucher over the shipments by hand and credit the unit in Centra.'),
+    ('Happy Returns'' refund row differs', 'fix_happy_returns', 'amount_mismatch', 'happy_returns',
+        'Have Happy Returns correct the refund row, or set components.on_difference = "credit" in the policy.'),
+    ('the policy does not map', 'fix_pipeline', 'policy_gap', 'policy',
+        'Add the word to [dispositions] in the policy: into which warehouse, or stock = "none".'),
+    ('somebody made a Return', 'fix_centra', 'data_gap', 'person',
+        'Look whether the replacement was sent by hand in Centra; if not, send it there.'),
+    ('the return names no replacement', 'fix_happy_returns', 'data_gap', 'happy_returns',
+        'Ask Happy Returns (or the shopper) which article is wanted, and have the export corrected.'),
+    ('Centra has no article', 'fix_happy_returns', 'data_gap', 'happy_returns',
+        'The replacement''s SKU is not in Centra: correct it in Happy Returns'' catalogue, or offer another article.'),
+    ('the replacement', 'fix_centra', 'data_gap', 'centra',
+        'Restock the replacement in Centra, or offer the shopper another article or the money.')
+) as reasons (begins_with, class, cause, culprit, next_step);
+
+-- One row per effect of a known unit that is due and still not in Centra, with why. The pending tables were filled before
+-- the push: what the ledger has as confirmed is done, what was refused is a kind of its own.
+create or replace temp table missing_effects as
+with
+pending as (
+    from effects.pending_credit_notes
+    union all by name from effects.pending_inventory_adjustments
+    union all by name from effects.pending_exchange_orders
+),
+
+told as (
+    select
+        pending.effect_key, pending.effect_kind, pending.return_item_id, pending.amount, pending.trigger_at,
+        pending.sendable_at, pending."mode", coalesce(ledger.state, 'planned') as state, ledger.packet_key,
+        coalesce(pending.blocked_by, ledger.reason) as why
+    from pending
+    left join push.ledger using (effect_key)
+    where ledger.state is distinct from 'confirmed' and ledger.state is distinct from 'rejected'
+)
+
+select
+    told.* exclude (why),
+    units.* exclude (return_item_id, evidence),
+    json_merge_patch(units.evidence, json_object(
+        'effect_key', told.effect_key, 'mode', told."mode", 'state', told.state, 'packet_key', told.packet_key
+    )) as evidence,
+    coalesce(
+        told.why,
+        case when told."mode" <> 'live' then 'its effect type is in mode ' || told."mode" end,
+        case told.state when 'planned' then 'planned, and not sent yet' else 'its outcome is in doubt' end
+    ) as why,
+    coalesce(
+        blocks.class,
+        case when told."mode" <> 'live' then 'fix_pipeline' end, 'fix_pipeline'
+    ) as class,
+    coalesce(blocks.cause, case when told."mode" <> 'live' then 'policy_gap' end, 'system_error') as cause,
+    coalesce(blocks.culprit, case when told."mode" <> 'live' then 'policy' end, 'pipeline') as culprit,
+    coalesce(
+        blocks.next_step,
+        case when told."mode" <> 'live' then 'Do it by hand, or let the pipeline send it: [modes] in the policy, and HR_CENTRA_MODE.' end,
+        'Look at the last sync in Dagster: why it did not send this.'
+    ) as next_step
+from told
+join known_units as units using (return_item_id)
+left join blocks on starts_with(told.why, blocks.begins_with);

@@ -1,0 +1,179 @@
+-- The append-only history, and the open exceptions as it tells them. An exception closes only by what proves it; one whose
+-- finding is gone without a proof stays open as it was last told.
+
+-- One row per exception of the past, with what its last opening said.
+create or replace temp table told_before as
+select
+    exception_id,
+    any_value(kind) as kind,
+    arg_max(subject::json, ("at", rowid)) filter (where event in ('opened', 'reopened')) as told,
+    count(*) filter (where event in ('opened', 'reopened')) > count(*) filter (where event = 'closed') as is_open
+from reconciliation.exception_events
+group by exception_id;
+
+-- One row per exception that was open and is not found any more: what proves that it is over (null: nothing does).
+create or replace temp table gone as
+with
+unseen as (
+    select
+        exception_id, kind, told ->> 'subject' as subject, told ->> 'identity' as identity,
+        told ->> 'return_id' as return_id, told ->> 'return_item_id' as return_item_id, told ->> 'order_number' as order_number,
+        (told -> 'evidence') ->> 'effect_key' as effect_key
+    from told_before
+    anti join open_now using (exception_id)
+    where is_open
+),
+
+-- The effect that an exception is about: by its key, else the unit's credit or replacement.
+effects_of as (
+    select unseen.exception_id, ledger.state, ledger.centra_id, ledger.effect_kind
+    from unseen
+    join push.ledger on ledger.effect_key = unseen.effect_key
+)
+
+select
+    unseen.exception_id,
+    unseen.kind,
+    coalesce(
+        (
+            select 'became ' || min(other.kind) from open_now as other
+            where other.return_item_id = unseen.return_item_id and other.subject = unseen.subject
+        ),
+        case
+            when effects_of.state = 'confirmed' then
+                'the ' || replace(effects_of.effect_kind, '_', ' ') || ' is in Centra: ' || coalesce(effects_of.centra_id, 'observed')
+            when effects_of.state = 'withdrawn' then
+                'the ' || replace(effects_of.effect_kind, '_', ' ') || ' is not due any more'
+            when effects_of.state = 'rejected' and unseen.kind <> 'rejected_write' and unseen.kind <> 'exchange_refused' then
+                'Centra has answered: refused'
+            when effects_of.state = 'planned' and unseen.kind in ('rejected_write', 'exchange_refused') then
+                'planned again after its input or the policy changed'
+        end,
+        case
+            when unseen.kind in ('quarantined_row', 'source_not_covered') and exists (
+                select 1 from (
+                    select * from landing.files
+                    where source_file = unseen.identity qualify row_number() over (order by batch desc) = 1
+                ) as latest
+                where latest.problem is null and latest.rows_rejected = 0
+            ) then 'the file was delivered again and read whole'
+            when unseen.kind in ('quarantined_row', 'source_not_covered') and exists (
+                select 1 from landing.files where source_file = unseen.identity
+            ) then 'the file was delivered again'
+            when unseen.kind = 'source_not_covered' and exists (
+                select 1 from (
+                    select * from landing.centra_pulls where 'centra ' || "object" = unseen.identity
+                    qualify row_number() over (order by batch desc, fetched_at desc) = 1
+                ) as latest where latest.is_complete
+            ) then 'the next pull ended'
+            when unseen.kind = 'return_without_order' and exists (
+                select 1 from staging.orders where orders.order_number = unseen.order_number
+            ) then 'Centra has order ' || unseen.order_number
+            when unseen.kind = 'return_without_order' and not exists (
+                select 1 from staging.return_items as items
+                where items.return_id = unseen.return_id and items.order_number = unseen.order_number
+            ) then 'no unit of the return names that order any more'
+            when unseen.kind = 'item_without_shipment_line' and known.return_item_id is not null then
+                'it is shipment line ' || matched.shipment_line_id
+            when unseen.kind = 'centra_return_without_return' and returns.deleted_at is not null then
+                'the Return was deleted in Centra'
+            when unseen.kind = 'centra_return_without_return' and returns.centra_return_id is not null then
+                'the Return belongs to units of Happy Returns now'
+            when unseen.kind like 'refund_mismatch%' then 'both sides agree within the tolerance'
+            when unseen.kind = 'disposition_missing' and known.disposition is not null then 'graded ' || known.disposition
+            when unseen.kind = 'stalled_return' and known.disposition is not null then 'graded ' || known.disposition
+            when unseen.kind = 'stalled_return' and known.approved_at is not null and unseen.subject = 'credit' then
+                'approved on ' || strftime(known.approved_at, '%Y-%m-%d')
+            when unseen.kind = 'stalled_return' and known.is_refused and unseen.subject = 'credit' then 'refused by Happy Returns'
+            when unseen.kind = 'stalled_return' and unseen.subject = 'stock' and known.arrived_at is not null then
+                'arrived on ' || strftime(known.arrived_at, '%Y-%m-%d')
+            when unseen.kind = 'stalled_return' and unseen.subject = 'stock' then 'seen again on its way'
+            when unseen.kind = 'unmapped_disposition' and known.is_mapped then 'the policy maps ' || known.disposition
+            when unseen.kind = 'credited_item_refused' and not known.is_refused then 'graded ' || known.disposition || ' after all'
+            when known.is_refused and unseen.subject in ('credit', 'exchange') then 'refused by Happy Returns: nothing is due'
+        end
+    ) as proof
+from unseen
+left join effects_of using (exception_id)
+left join known_units as known on known.return_item_id = unseen.return_item_id
+left join matching.matched_items as matched on matched.return_item_id = unseen.return_item_id
+left join staging.centra_returns as returns on 'Return ' || returns.centra_return_id = unseen.identity;
+
+insert into reconciliation.exception_events by name
+select
+    exception_id,
+    case when before.exception_id is null then 'opened' else 'reopened' end as event,
+    case when before.exception_id is null then opens_at else $now end as "at",
+    'hr-centra' as "by",
+    open_now.kind,
+    to_json(struct_pack(
+        subject := subject, identity := identity, class := class, cause := cause, culprit := culprit, owner_team := owner_team,
+        window_hours := window_hours, return_id := return_id, return_item_id := return_item_id, order_number := order_number,
+        sku := sku, currency := currency, amount := amount::varchar, detail := detail, next_step := next_step, evidence := evidence
+    ))::varchar as subject
+from open_now
+left join told_before as before using (exception_id)
+where not coalesce(before.is_open, false)
+order by opens_at, exception_id;
+
+insert into reconciliation.exception_events by name
+select exception_id, 'closed' as event, $now as "at", 'hr-centra' as "by", proof, kind
+from gone where proof is not null
+order by exception_id;
+
+delete from reconciliation.exceptions;
+insert into reconciliation.exceptions by name
+with
+current as (
+    select * exclude (subject, identity, fact_at, opens_at) from open_now
+    union all by name
+    -- Not found any more, and nothing proves that it is over.
+    select
+        exception_id, kind, told ->> 'class' as class, told ->> 'cause' as cause, told ->> 'culprit' as culprit,
+        told ->> 'owner_team' as owner_team, (told ->> 'window_hours')::bigint as window_hours, told ->> 'return_id' as return_id,
+        told ->> 'return_item_id' as return_item_id, told ->> 'order_number' as order_number, told ->> 'sku' as sku,
+        told ->> 'currency' as currency, (told ->> 'amount')::decimal(18, 4) as amount,
+        (told ->> 'detail') || ' (not covered any more: nothing proves that it is over)' as detail,
+        told ->> 'next_step' as next_step, told -> 'evidence' as evidence
+    from told_before
+    semi join (select exception_id from gone where proof is null) as kept using (exception_id)
+),
+
+opened as (
+    select
+        exception_id, min("at") as opened_at, max("at") as last_opened_at
+    from reconciliation.exception_events where event in ('opened', 'reopened')
+    group by exception_id
+),
+
+dated as (
+    select
+        current.* exclude (window_hours),
+        opened.opened_at,
+        greatest(date_diff('minute', opened_at, $now::timestamptz) // 60, 0) as age_hours,
+        last_opened_at + to_hours(greatest(window_hours, 24)::integer) as due_at
+    from current
+    join opened using (exception_id)
+)
+
+select
+    dated.*,
+    case
+        when class = 'timing' then 'info'
+        when kind in (
+            'rejected_write', 'write_in_doubt', 'double_credit', 'double_restock', 'guard_breached', 'credited_item_refused',
+            'exchange_refused', 'source_not_covered'
+        ) or due_at <= $now then 'error'
+        else 'warning'
+    end as severity,
+    due_at <= $now as overdue,
+    case
+        when age_hours < 4 * 24 then '0-3'
+        when age_hours < 8 * 24 then '4-7'
+        when age_hours < 15 * 24 then '8-14'
+        when age_hours < 31 * 24 then '15-30'
+        when age_hours < 61 * 24 then '31-60'
+        when age_hours < 91 * 24 then '61-90'
+        else 'over 90'
+    end as age_bucket
+from dated;

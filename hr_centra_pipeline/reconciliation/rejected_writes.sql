@@ -1,0 +1,40 @@
+-- rejected_write: Centra said no to something of ours, for good until its input or the policy changes.
+insert into findings by name
+with
+refused as (
+    select * from push.ledger where state = 'rejected' and effect_kind <> 'exchange_order'
+),
+
+-- Fees, shipping and notes belong to a return on an order: told only when no unit of it tells the same.
+told as (
+    select * from refused where return_item_id is not null
+    union all
+    select * from refused as alone where alone.return_item_id is null and not exists (
+        select 1 from refused as units
+        where units.return_item_id is not null and units.return_id = alone.return_id and units.order_number = alone.order_number
+    )
+)
+
+select
+    'rejected_write' as kind,
+    case effect_kind when 'inventory_adjustment' then 'stock' when 'status_update' then 'status' else 'credit' end as subject,
+    effect_key as identity,
+    'fix_centra' as class,
+    case when contains(coalesce(reason, ''), 'planned amount') then 'amount_mismatch' else 'system_error' end as cause,
+    'centra' as culprit,
+    told.return_id,
+    told.return_item_id,
+    told.order_number,
+    units.sku,
+    case when effect_kind <> 'status_update' then coalesce(told.currency, units.currency) end as currency,
+    case
+        when effect_kind = 'status_update' then null
+        when effect_kind = 'inventory_adjustment' then units.unit_price
+        else told.amount
+    end as amount,
+    told.updated_at as fact_at,
+    'Centra refused the ' || replace(effect_kind, '_', ' ') || ': ' || coalesce(reason, 'no reason given') as detail,
+    'Mend in Centra what the message names, or do it by hand there. It is tried again when the return or the policy changes.' as next_step,
+    json_merge_patch(coalesce(units.evidence, '{}'), json_object('effect_key', effect_key, 'packet_key', packet_key)) as evidence
+from told
+left join known_units as units using (return_item_id);

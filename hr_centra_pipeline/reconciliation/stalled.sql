@@ -1,0 +1,65 @@
+-- stalled_return and disposition_missing: the physical path of a unit stands still.
+
+-- On its way, and not heard of since: after the drop-off, or after it left the hub.
+insert into findings by name
+with
+last_seen as (
+    select return_item_id, arg_max(event, happened_at) as event, max(happened_at) as happened_at
+    from staging.return_item_events
+    where is_physical
+    group by return_item_id
+)
+
+select
+    'stalled_return' as kind,
+    'stock' as subject,
+    'timing' as class,
+    'logistics_delay' as cause,
+    'logistics' as culprit,
+    units.return_id, units.return_item_id, units.order_number, units.sku, units.currency,
+    units.unit_price as amount,
+    last_seen.happened_at as fact_at,
+    case last_seen.event when 'departed' then 'Left the hub on ' else 'Dropped off on ' end
+        || strftime(last_seen.happened_at, '%Y-%m-%d') || ' and not heard of since' as detail,
+    'Ask Happy Returns'' support for the parcel (drop-off and hub scans), and claim it when it is lost.' as next_step,
+    json_merge_patch(units.evidence, json_object('last_event', last_seen.event, 'dropoff_method', units.dropoff_method)) as evidence
+from known_units as units
+join last_seen using (return_item_id)
+where units.arrived_at is null and units.disposition is null and not units.is_returnless
+    and last_seen.event in ('received', 'departed');
+
+-- Arrived, and nobody approves or refuses it.
+insert into findings by name
+select
+    'stalled_return' as kind,
+    'credit' as subject,
+    'fix_happy_returns' as class,
+    'data_gap' as cause,
+    'happy_returns' as culprit,
+    units.return_id, units.return_item_id, units.order_number, units.sku, units.currency,
+    units.unit_price as amount,
+    units.received_at as fact_at,
+    parameters.unapproved_days * 24 as window_hours,
+    'Received on ' || strftime(units.received_at, '%Y-%m-%d') || ' and neither approved nor refused' as detail,
+    'Approve or refuse it in Happy Returns'' dashboard: the shopper waits for the money.' as next_step,
+    units.evidence
+from known_units as units
+cross join policy.parameters
+where units.received_at is not null and units.approved_at is null and not units.is_refused;
+
+-- Arrived, and nobody grades it.
+insert into findings by name
+select
+    'disposition_missing' as kind,
+    'stock' as subject,
+    'fix_happy_returns' as class,
+    'data_gap' as cause,
+    'happy_returns' as culprit,
+    units.return_id, units.return_item_id, units.order_number, units.sku, units.currency,
+    units.unit_price as amount,
+    units.arrived_at as fact_at,
+    'Arrived on ' || strftime(units.arrived_at, '%Y-%m-%d') || ' and not graded' as detail,
+    'Find the unit in the warehouse or store and have it graded.' as next_step,
+    units.evidence
+from known_units as units
+where units.arrived_at is not null and units.disposition is null and not units.is_returnless;
