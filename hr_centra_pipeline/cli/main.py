@@ -27,11 +27,14 @@ def sync() -> None:
 
 
 @app.command()
-def plan() -> None:
-    """What a live run would send, call by call, and what it would skip and why. Sends nothing."""
+def plan(
+    every: Annotated[bool, typer.Option("--all", help="List every packet.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Every call with its variables, as JSON.")] = False,
+) -> None:
+    """What a live run would send, call by call, and what it would leave and why. Sends nothing."""
     from hr_centra_pipeline.cli.plan import show_plan
 
-    show_plan()
+    show_plan(every=every, as_json=as_json)
 
 
 @app.command()

@@ -13,7 +13,8 @@ create schema if not exists policy;
 create or replace table policy.parameters (
     cutover timestamptz, restock_hold_hours integer, amount_wait_hours integer, on_difference varchar,
     shipping_rule varchar, shipping_source varchar, fee_basis varchar, fee_source varchar, exchange_trigger varchar,
-    first_exchange_number bigint, last_exchange_number bigint, status_target varchar, unapproved_days integer, description_limit integer, comment_limit integer,
+    first_exchange_number bigint, last_exchange_number bigint, status_target varchar, unapproved_days integer,
+    description_limit integer, comment_limit integer,
     settling_minutes integer, returns_window_days integer
 );
 -- One row per disposition word that the policy maps.

@@ -1,7 +1,6 @@
 """Push: what is pending is sent to Centra, each effect at most once."""
 
-from __future__ import annotations
-
+# No postponed annotations here: Dagster reads the type of `context` itself.
 from collections.abc import Iterator
 from typing import Any
 

@@ -9,8 +9,8 @@ import dagster as dg
 
 from hr_centra_pipeline.orchestration.run import Run
 from hr_centra_pipeline.orchestration.tables import POOL, declaration_checks, results, spec
-from hr_centra_pipeline.sources.centra import staging as centra
-from hr_centra_pipeline.sources.happy_returns import staging as happy_returns
+from hr_centra_pipeline.sources.centra.staging import refresh as refresh_centra
+from hr_centra_pipeline.sources.happy_returns.staging import refresh as refresh_happy_returns
 
 HAPPY_RETURNS = [
     "staging.returns", "staging.return_items", "staging.return_item_events", "staging.refunds", "staging.refund_units",
@@ -38,7 +38,7 @@ CENTRA = {
 )
 def happy_returns_staging(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
     """Only what new landed rows touch is computed again."""
-    happy_returns.refresh(run.warehouse, run.now)
+    refresh_happy_returns(run.warehouse, run.now)
     yield from results(run.warehouse, HAPPY_RETURNS)
 
 
@@ -50,7 +50,7 @@ def happy_returns_staging(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
 )
 def centra_staging(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
     """Only what new landed objects touch is computed again."""
-    centra.refresh(run.warehouse, run.now)
+    refresh_centra(run.warehouse, run.now)
     yield from results(run.warehouse, list(CENTRA))
 
 
