@@ -49,7 +49,7 @@ def test_every_asset_has_owner_group_kinds_grain_and_the_pool(key: dg.AssetKey) 
     "key", [key for key in KEYS if ".".join(key.path) in DERIVED], ids=lambda key: key.to_user_string()
 )
 def test_every_declared_table_shows_its_columns_and_is_checked(key: dg.AssetKey) -> None:
-    schema = GRAPH.get(key).metadata["dagster/column_schema"].value
+    schema = GRAPH.get(key).metadata["dagster/column_schema"]
     assert [column.name for column in schema.columns] == list(DERIVED[".".join(key.path)].columns)
     assert any(check.asset_key == key for check in GRAPH.asset_check_keys)
 
