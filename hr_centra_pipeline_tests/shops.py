@@ -62,7 +62,7 @@ def shop_world(
     monkeypatch: pytest.MonkeyPatch,
     *,
     seed: int = 1,
-    returns: int = 40,
+    returns: int = 15,
     days: int = 45,
     mode: str = "live",
 ) -> Iterator[ShopWorld]:

@@ -16,14 +16,19 @@ reached as (
     join staging.return_items as items using (return_item_id)
     where events.event in ('received', 'departed', 'graded')
     union all by name
-    -- Refunded is what Centra shows as given, not what anybody intends.
+    -- Refunded is what Centra shows as given (`done`: by the ledger, or read back), by us or by somebody else.
     select
         units.return_id, units.order_number, units.return_item_id,
-        case ledger.effect_kind when 'credit_note' then 'refunded' else 'exchanged' end as milestone, 4 as rank,
+        case items.refund_type when 'exchange' then 'exchanged' else 'refunded' end as milestone, 4 as rank,
         units.credit_due_at as happened_at
-    from push.ledger
-    join effects.units as units using (return_item_id)
-    where ledger.effect_kind in ('credit_note', 'exchange_order') and ledger.state = 'confirmed' and units.credit_due_at is not null
+    from effects.units as units
+    join staging.return_items as items using (return_item_id)
+    join matching.matched_items as matched using (return_item_id)
+    where units.credit_due_at is not null and (
+        effect_key(case items.refund_type when 'exchange' then 'exchange_order' else 'credit_note' end, [units.return_item_id])
+            in (select effect_key from done)
+        or (items.refund_type <> 'exchange' and matched.foreign_centra_return_id is not null)
+    )
 ),
 
 latest as (
