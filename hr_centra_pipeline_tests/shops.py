@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hr_centra_pipeline.sandbox.shop.shop import Shop
 
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.sandbox.server import RunningSandbox, running_sandbox
+from hr_centra_pipeline.sandbox.shop.shop import Shop
 from hr_centra_pipeline.warehouse.database import Warehouse
 
 UNTIL = datetime(2026, 9, 30, 12, tzinfo=UTC)

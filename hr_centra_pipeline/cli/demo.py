@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from rich.console import Console
-
 import hr_centra_pipeline
 from hr_centra_pipeline.cli import sandbox
+from hr_centra_pipeline.cli.progress import progress
 from hr_centra_pipeline.cli.screen import pending, sent_so_far, show_result
 from hr_centra_pipeline.cli.sync import run_sync
 from hr_centra_pipeline.core.settings import Settings
@@ -44,11 +43,10 @@ def _example_policy() -> str:
 
 def run_demo() -> None:
     """Sync the shop's past, let two days pass, sync again; a later run only looks whether anything is pending."""
-    console = Console()
     home = demo_home()
     is_new = not (home / "warehouse.duckdb").exists()
     with (
-        console.status("Opening the shop: 45 days of orders and returns …") as status,
+        progress("Opening the shop: 45 days of orders and returns …") as status,
         sandbox.served(home / "sandbox") as note,
     ):
         settings = point_here(home, note)

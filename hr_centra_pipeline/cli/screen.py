@@ -69,7 +69,7 @@ def pending(settings: Settings) -> int:
 
 def show_result(settings: Settings, *, before: dict[str, Sent] | None = None, footer: str = "") -> None:
     """Print the screen. ``before``: what was sent before this command, to tell the two apart."""
-    console = Console(width=min(Console().width, 118))
+    console = Console(width=min(_width(), 118))
     sent = sent_so_far(settings)
     with Warehouse(settings.database).transaction() as connection:
         parts: list[Any] = [_read(connection), _sent(sent, before, settings), _exceptions(connection)]
@@ -77,21 +77,28 @@ def show_result(settings: Settings, *, before: dict[str, Sent] | None = None, fo
     console.print(Text(_where(settings) + (f"\n{footer}" if footer else ""), style="dim"), soft_wrap=True)
 
 
+def _width() -> int:
+    # Rich takes a pipe for 80 columns, and would break our tables in a log file.
+    console = Console()
+    return console.width if console.is_terminal else 118
+
+
 def _read(connection: Connection) -> Panel:
-    files, rows, landed, repeated, rejected = connection.execute(
+    files, refused, rows, landed, repeated, rejected = connection.execute(
         """
-        select count(*), coalesce(sum(rows_read), 0), coalesce(sum(rows_landed), 0), coalesce(sum(rows_repeated), 0),
-            (select count(*) from quarantine.rejected_rows)
+        select count(*), count(problem), coalesce(sum(rows_read), 0),
+            coalesce(sum(rows_landed), 0), coalesce(sum(rows_repeated), 0), coalesce(sum(rows_rejected), 0)
         from landing.files
         """
-    ).fetchone() or (0, 0, 0, 0, 0)
+    ).fetchone() or (0, 0, 0, 0, 0, 0)
     units = _number(connection, "select count(*) from staging.return_items")
     returns = _number(connection, "select count(distinct return_id) from staging.return_items")
     orders = _number(connection, "select count(*) from staging.orders")
     matched = _number(connection, "select count(*) from matching.matched_items where shipment_line_id is not null")
     text = Text.assemble(
         ("Read     ", "bold"), f"{files:,} export files: {rows:,} rows = {landed:,} landed + {repeated:,} repeated + ",
-        (f"{rejected:,} quarantined", "yellow" if rejected else ""), f";  {orders:,} Centra orders\n",
+        (f"{rejected:,} quarantined", "yellow" if rejected else ""),
+        (f";  {_plural(refused, 'file')} refused" if refused else "", "yellow"), f";  {orders:,} Centra orders\n",
         ("Matched  ", "bold"), f"{matched:,} of {units:,} units in {returns:,} returns",
         (f";  {units - matched:,} unmatched" if units > matched else "", "yellow"),
     )  # fmt: skip
@@ -128,8 +135,8 @@ def _exceptions(connection: Connection) -> Table:
         title=f"Open exceptions: {sum(row[3] for row in rows)}", title_justify="left", title_style="bold",
         box=box.SIMPLE_HEAD, pad_edge=False,
     )  # fmt: skip
-    for name in ("kind", "owner"):
-        table.add_column(name)
+    table.add_column("kind", no_wrap=True)
+    table.add_column("owner", no_wrap=True)
     table.add_column("open", justify="right")
     table.add_column("overdue", justify="right")
     table.add_column("amount at stake")
@@ -149,6 +156,10 @@ def _exceptions(connection: Connection) -> Table:
 
 def _where(settings: Settings) -> str:
     return f"Tables: {settings.published}/published.duckdb (and Parquet beside it); CSV: {settings.exported}/<month>/"
+
+
+def _plural(count: int, word: str) -> str:
+    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
 
 
 def _number(connection: Connection, query: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hr_centra_pipeline.cli.progress import progress
 from hr_centra_pipeline.cli.screen import show_result
 from hr_centra_pipeline.core import clock
 from hr_centra_pipeline.core.policy import load_policy
@@ -10,7 +11,8 @@ from hr_centra_pipeline.core.settings import Settings
 
 def sync_once() -> None:
     """Run the job and say what came of it."""
-    run_sync()
+    with progress("Sync …"):
+        run_sync()
     show_result(Settings.from_environment())
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import dagster as dg
 
@@ -24,11 +22,13 @@ def sync(defs: dg.Definitions, settings: Settings) -> None:
         RunFailed: a step failed; the message holds its own words.
     """
     prepare_dagster_home(settings)
-    with door.held(settings.lock_path, "hr-centra sync"), dg.DagsterInstance.get() as instance, _quiet():
+    with door.held(settings.lock_path, "hr-centra sync"), dg.DagsterInstance.get() as instance:
         door.bury_dead_runs(instance)
         result = defs.resolve_job_def(SYNC.name).execute_in_process(
             instance=instance,
             partition_key=partition_now(),
+            # Events stand in the UI; the terminal is the caller's.
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             tags={door.PROCESS_TAG: str(os.getpid())},
             raise_on_error=False,
         )
@@ -50,17 +50,3 @@ def _failure(events: Sequence[dg.DagsterEvent]) -> Exception:
             words.append(rest if name.rpartition(".")[2] == error.cls_name and rest else error.message.strip())
     text = "\n".join(dict.fromkeys(words)) or "The run failed; the Dagster UI has its events."
     return ConfigurationError(text) if is_configuration else RunFailed(text)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Dagster's events stand in its UI; the terminal shows the result."""
-    loggers = [logging.getLogger("dagster"), logging.getLogger("dagster.builtin")]
-    before = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, before, strict=True):
-            logger.setLevel(level)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -31,12 +30,13 @@ _MOST_STEPS = 12  # an exchange that is unwound has six
 _ROUNDS = 3  # members of a refused packet are cut again within the same push
 _MOST_PAYMENTS = 2  # a payment whose first call left no trace is made once more, then a person decides
 
-Progress = Callable[[str], object]
-
 
 @dataclass
 class PushReport:
-    """What a push did. ``confirmed`` and ``money``: by kind (and currency), of this push alone."""
+    """What a push did. ``confirmed`` and ``money``: by kind (and currency), of this push alone.
+
+    ``waiting``: why an effect was left, by effect key.
+    """
 
     mode: str
     confirmed: dict[str, int] = field(default_factory=dict)
@@ -44,7 +44,7 @@ class PushReport:
     rejected: int = 0
     in_doubt: int = 0
     would_send: int = 0
-    waiting: Counter[str] = field(default_factory=Counter)
+    waiting: dict[str, str] = field(default_factory=dict)
     writes: int = 0
     halted: str | None = None
 
@@ -57,7 +57,7 @@ class PushReport:
             "rejected": self.rejected,
             "in_doubt": self.in_doubt,
             "would_send": self.would_send,
-            "waiting": dict(self.waiting.most_common(20)),
+            "waiting": dict(Counter(self.waiting.values()).most_common(20)),
             "writes": self.writes,
             "halted": self.halted or "",
         }
@@ -70,8 +70,6 @@ def push(
     policy: Policy,
     settings: Settings,
     now: datetime,
-    *,
-    progress: Progress | None = None,
 ) -> PushReport:
     """Send what the last plan says; in dry run say what would be sent.
 
@@ -82,7 +80,7 @@ def push(
     if settings.mode != "live":
         with warehouse.transaction() as connection:
             effects = planned_effects(connection, now)
-        report.waiting.update(effect.waits_for for effect in effects if effect.waits_for)
+        report.waiting.update((effect.effect_key, effect.waits_for) for effect in effects if effect.waits_for)
         report.would_send = sum(effect.waits_for is None and effect.mode != "off" for effect in effects)
         return report
     refuse_beyond_loopback(settings)
@@ -99,14 +97,13 @@ def push(
         ),
         policy,
         report,
-        progress or _LOG.info,
     )
     try:
         sender.look_up_all(doubtful)
         sender.send_planned(warehouse, now)
     except Halted as halted:
         report.halted = str(halted)
-        (progress or _LOG.warning)(f"push ends: {halted}")
+        _LOG.warning("push ends: %s", halted)
     report.writes = sender.wire.writes
     with warehouse.transaction() as connection:
         after = _confirmed(connection)
@@ -141,7 +138,6 @@ class _Sender:
     wire: Wire
     policy: Policy
     report: PushReport
-    progress: Progress
     stopped: dict[OperationName, str] = field(default_factory=dict)
 
     # ---------------------------------------------------------------- what was left in doubt
@@ -189,7 +185,7 @@ class _Sender:
             due = [effect for effect in effects if effect.effect_key not in tried and self._is_due(effect)]
             result = cut(due, self.policy)
             for effect, why in result.skipped:
-                self.report.waiting[why] += 1
+                self.report.waiting[effect.effect_key] = why
                 tried.add(effect.effect_key)
             breached = breached_caps(result.packets, self.policy)
             self._note(warehouse, [(effect.effect_key, why) for effect, why in result.skipped])
@@ -199,7 +195,7 @@ class _Sender:
             for number, packet in enumerate(result.packets, start=1):
                 reason = breached.get(packet.operation) or self.stopped.get(packet.operation)
                 if reason:
-                    self.report.waiting[reason] += len(packet.members)
+                    self.report.waiting.update(dict.fromkeys(packet.members, reason))
                     self._note(warehouse, [(key, reason) for key in packet.members])
                     tried.update(packet.members)
                     continue
@@ -209,16 +205,16 @@ class _Sender:
                 if after.state not in ("dissolved", "rejected") or len(packet.members) == 1:
                     tried.update(packet.members)
                 if number % 20 == 0:
-                    self.progress(f"push: {number} of {len(result.packets)} packets, {self.wire.writes} writes")
+                    _LOG.info("push: %s of %s packets, %s writes", number, len(result.packets), self.wire.writes)
             if not refused:
                 return
 
     def _is_due(self, effect: Effect) -> bool:
         if effect.mode != "live":
-            self.report.waiting[f"mode {effect.mode}"] += 1
+            self.report.waiting[effect.effect_key] = f"mode {effect.mode}"
             return False
         if effect.waits_for:
-            self.report.waiting[effect.waits_for] += 1
+            self.report.waiting[effect.effect_key] = effect.waits_for
             return False
         return True
 
@@ -251,7 +247,7 @@ class _Sender:
             if halted:
                 raise halted
             if isinstance(result, NotNow):
-                self.report.waiting[result.reason] += len(packet.members)
+                self.report.waiting.update(dict.fromkeys(packet.members, result.reason))
                 if result.stops_operation:
                     self.stopped[packet.operation] = result.reason
                 return packet

@@ -59,10 +59,11 @@ class Warehouse:
     def _connect(self, wait_seconds: float) -> Connection:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         deadline = time.monotonic() + wait_seconds
-        config = {"memory_limit": self.memory_limit, "preserve_insertion_order": False}
         while True:
             try:
-                return duckdb.connect(self.path, config=config)
+                return duckdb.connect(
+                    self.path, config={"memory_limit": self.memory_limit, "preserve_insertion_order": False}
+                )
             except duckdb.IOException as error:
                 if "lock" not in str(error).lower() or time.monotonic() >= deadline:
                     raise RunFailed(f"Cannot open {self.path}: {error}") from error

@@ -1,6 +1,7 @@
 """Push: what is pending is sent to Centra, each effect at most once."""
 
-# No postponed annotations here: Dagster reads the type of `context` itself.
+from __future__ import annotations
+
 from collections.abc import Iterator
 from typing import Any
 
@@ -27,13 +28,11 @@ GRAINS = {
     specs=[spec(name, "push", "finance", _PENDING, grain=grain, kinds=["graphql"]) for name, grain in GRAINS.items()],
     pool=POOL,
 )
-def push_effects(context: dg.AssetExecutionContext, run: Run) -> Iterator[dg.MaterializeResult[Any]]:
+def push_effects(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
     """Dry run by default: then nothing is written, and the plan stays planned."""
     with run.warehouse.transaction() as connection:
         record_plan(connection, run.now)
-    report = push(
-        run.warehouse, run.client, run.order_api, run.policy.policy, run.settings, run.now, progress=context.log.info
-    )
+    report = push(run.warehouse, run.client, run.order_api, run.policy.policy, run.settings, run.now)
     yield from results(run.warehouse, list(GRAINS), {"mode": run.settings.mode, **report.metadata()})
 
 
