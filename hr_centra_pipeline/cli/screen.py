@@ -18,10 +18,10 @@ from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 
 _EFFECTS = {
     "credit_note": "credit notes", "shipping_refund": "shipping refunds", "return_fee": "return fees (taken off)",
-    "inventory_adjustment": "stock movements", "exchange_order": "exchange orders", "status_update": "status notes",
+    "inventory_adjustment": "stock movements (goods)", "exchange_order": "exchange orders (goods)",
+    "status_update": "status notes",
 }  # fmt: skip
 _WITHOUT_MONEY = frozenset({"status_update"})
-_GOODS = frozenset({"inventory_adjustment", "exchange_order"})
 
 
 @dataclass(frozen=True)
@@ -45,14 +45,16 @@ def sent_so_far(settings: Settings) -> dict[str, Sent]:
     if not settings.database.exists():
         return {}
     with Warehouse(settings.database).transaction() as connection:
-        if not _exists(connection, "push.ledger"):
-            return {}
-        rows = connection.execute(
-            """
-            select effect_kind, currency, count(*), coalesce(sum(amount), 0)
-            from push.ledger where state = 'confirmed' and not is_foreign group by all
-            """
-        ).fetchall()
+        return _sent_so_far(connection) if _exists(connection, "push.ledger") else {}
+
+
+def _sent_so_far(connection: Connection) -> dict[str, Sent]:
+    rows = connection.execute(
+        """
+        select effect_kind, currency, count(*), coalesce(sum(amount), 0)
+        from push.ledger where state = 'confirmed' and not is_foreign group by all
+        """
+    ).fetchall()
     sent: dict[str, Sent] = {}
     for kind, currency, count, amount in rows:
         before = sent.get(kind, NOTHING)
@@ -70,8 +72,8 @@ def pending(settings: Settings) -> int:
 def show_result(settings: Settings, *, before: dict[str, Sent] | None = None, footer: str = "") -> None:
     """Print the screen. ``before``: what was sent before this command, to tell the two apart."""
     console = Console(width=min(_width(), 118))
-    sent = sent_so_far(settings)
     with Warehouse(settings.database).transaction() as connection:
+        sent = _sent_so_far(connection)
         parts: list[Any] = [_read(connection), _sent(sent, before, settings), _exceptions(connection)]
     console.print(Group(*parts))
     console.print(Text(_where(settings) + (f"\n{footer}" if footer else ""), style="dim"), soft_wrap=True)
@@ -98,8 +100,8 @@ def _read(connection: Connection) -> Panel:
     text = Text.assemble(
         ("Read     ", "bold"), f"{files:,} export files: {rows:,} rows = {landed:,} landed + {repeated:,} repeated + ",
         (f"{rejected:,} quarantined", "yellow" if rejected else ""),
-        (f";  {_plural(refused, 'file')} refused" if refused else "", "yellow"), f";  {orders:,} Centra orders\n",
-        ("Matched  ", "bold"), f"{matched:,} of {units:,} units in {returns:,} returns",
+        (f";  {_plural(refused, 'file')} refused" if refused else "", "yellow"),
+        ("\nMatched  ", "bold"), f"{matched:,} of {units:,} units in {returns:,} returns to {orders:,} Centra orders",
         (f";  {units - matched:,} unmatched" if units > matched else "", "yellow"),
     )  # fmt: skip
     return Panel(text, title="Happy Returns → Centra", title_align="left", box=box.ROUNDED)
@@ -119,8 +121,7 @@ def _sent(sent: dict[str, Sent], before: dict[str, Sent] | None, settings: Setti
         if before is not None:
             row.append(f"{total.minus(before.get(kind, NOTHING)).count:,}")
         money = "  ".join(shown(amount, currency) for currency, amount in sorted(total.money.items()))
-        note = "  (value of the goods)" if kind in _GOODS and money else ""
-        table.add_row(*row, f"{total.count:,}", "" if kind in _WITHOUT_MONEY else money + note)
+        table.add_row(*row, f"{total.count:,}", "" if kind in _WITHOUT_MONEY else money)
     return table
 
 

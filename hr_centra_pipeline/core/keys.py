@@ -36,15 +36,15 @@ def effect_keys_in(text: str | None) -> list[str]:
 
 # DuckDB has sha256() but no base32: 5 hex digits are 20 bits are 4 characters; 13 characters need 17 hex digits.
 SQL_MACROS = """
-create or replace temp macro base32_digit(n) as substr('ABCDEFGHIJKLMNOPQRSTUVWXYZ234567', (n & 31)::int + 1, 1);
-create or replace temp macro base32_quad(h) as
+create or replace macro base32_digit(n) as substr('ABCDEFGHIJKLMNOPQRSTUVWXYZ234567', (n & 31)::int + 1, 1);
+create or replace macro base32_quad(h) as
     base32_digit(('0x' || h)::int >> 15) || base32_digit(('0x' || h)::int >> 10)
     || base32_digit(('0x' || h)::int >> 5) || base32_digit(('0x' || h)::int);
-create or replace temp macro base32_of_hex(h) as
+create or replace macro base32_of_hex(h) as
     base32_quad(substr(h, 1, 5)) || base32_quad(substr(h, 6, 5)) || base32_quad(substr(h, 11, 5))
     || base32_digit(('0x' || substr(h, 16, 2))::int >> 3);
-create or replace temp macro effect_key(kind, ids) as
+create or replace macro effect_key(kind, ids) as
     'HR' || base32_of_hex(sha256(kind || chr(31) || array_to_string(ids, chr(31))));
-create or replace temp macro packet_key(members) as
+create or replace macro packet_key(members) as
     'PK' || base32_of_hex(sha256(array_to_string(list_sort(members), chr(31))));
 """

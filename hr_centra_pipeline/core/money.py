@@ -64,14 +64,14 @@ def allocate(total: Decimal, weights: Sequence[Decimal], currency: str) -> list[
 
 # DuckDB divides decimals as doubles, so that shares are made of whole numbers of 1/10,000. Half up, away from zero.
 SQL_MACROS = f"""
-create or replace temp macro smallest_unit(currency) as
+create or replace macro smallest_unit(currency) as
     case
         when currency in ({", ".join(f"'{code}'" for code, digits in _MINOR_UNITS.items() if digits == 0)}) then 10000
         when currency in ({", ".join(f"'{code}'" for code, digits in _MINOR_UNITS.items() if digits == 3)}) then 10
         else 100
     end::hugeint;
-create or replace temp macro ten_thousandths(amount) as (amount::decimal(18, 4) * 10000)::hugeint;
-create or replace temp macro share_of(amount, part, whole, currency) as
+create or replace macro ten_thousandths(amount) as (amount::decimal(18, 4) * 10000)::hugeint;
+create or replace macro share_of(amount, part, whole, currency) as
     (cast(
         sign(ten_thousandths(amount)) * sign(ten_thousandths(part)) * sign(ten_thousandths(whole))
         * (
@@ -83,8 +83,8 @@ create or replace temp macro share_of(amount, part, whole, currency) as
         )
         * smallest_unit(currency) as decimal(38, 0)
     ) * 0.0001::decimal(5, 4))::decimal(18, 4);
-create or replace temp macro rounded_money(amount, currency) as
+create or replace macro rounded_money(amount, currency) as
     share_of(amount, 1, 1, currency);
-create or replace temp macro tax_in(gross, percent, currency) as
+create or replace macro tax_in(gross, percent, currency) as
     share_of(gross, percent, 100 + percent, currency);
 """

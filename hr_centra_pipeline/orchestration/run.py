@@ -27,7 +27,9 @@ class Run(dg.ConfigurableResource):  # type: ignore[type-arg]
     _settings: Settings = PrivateAttr()
     _policy: LoadedPolicy = PrivateAttr()
     _now: datetime = PrivateAttr()
+    _warehouse: Warehouse = PrivateAttr()
     _client: CentraClient = PrivateAttr()
+    _order_api: OrderApiClient = PrivateAttr()
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Run]:
@@ -43,14 +45,27 @@ class Run(dg.ConfigurableResource):  # type: ignore[type-arg]
         self._policy = load_policy(self._settings.policy_path)
         self._now = clock.now()
         settings = self._settings
+        self._warehouse = Warehouse(settings.database)
+
+        def sleep(seconds: float) -> None:
+            self._warehouse.yield_to_others()
+            time.sleep(seconds)
+
         self._client = CentraClient(
-            settings.centra_graphql_url, settings.centra_token.get_secret_value(), clock=time.time, sleep=time.sleep
+            settings.centra_graphql_url, settings.centra_token, sleep=sleep, before_call=self._warehouse.yield_to_others
         )
-        migrate.prepare(self.warehouse)
-        with self.warehouse.transaction() as connection:
-            forget_stale(connection, self._policy.sha256)
-            write_policy(connection, self._policy.policy, settings.mode)
-        yield self
+        self._order_api = OrderApiClient(
+            settings.centra_order_api_url,
+            settings.centra_order_api_key,
+            sleep=sleep,
+            before_call=self._warehouse.yield_to_others,
+        )
+        with self._warehouse.kept_open():
+            migrate.prepare(self._warehouse)
+            with self._warehouse.transaction() as connection:
+                forget_stale(connection, self._policy.sha256)
+                write_policy(connection, self._policy.policy, settings.mode)
+            yield self
 
     @property
     def settings(self) -> Settings:
@@ -69,8 +84,8 @@ class Run(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     @property
     def warehouse(self) -> Warehouse:
-        """The DuckDB file."""
-        return Warehouse(self._settings.database)
+        """The DuckDB file; its connection is kept, and during a call given to whoever else wants it."""
+        return self._warehouse
 
     @property
     def client(self) -> CentraClient:
@@ -80,5 +95,4 @@ class Run(dg.ConfigurableResource):  # type: ignore[type-arg]
     @property
     def order_api(self) -> OrderApiClient:
         """Centra's Order API."""
-        settings = self._settings
-        return OrderApiClient(settings.centra_order_api_url, settings.centra_order_api_key.get_secret_value())
+        return self._order_api

@@ -56,7 +56,7 @@ class Journal:
             real_sent_at=attempt.real_started_at,
             payments_sent=packet.payments_sent + (packet.step in PAYING_STEPS),
         )
-        with self.warehouse.transaction(is_brief=True) as connection:
+        with self.warehouse.transaction() as connection:
             if packet.state != "sending":
                 ledger.move(connection, packet.members, "sending", self.now, packet_key=packet.key)
             self._write(connection, sent)
@@ -73,7 +73,7 @@ class Journal:
         match result:
             case Advance(step, centra_id, message):
                 after = packet.at(step, centra_id=centra_id or packet.centra_id, message=message or packet.message)
-                with self.warehouse.transaction(is_brief=True) as connection:
+                with self.warehouse.transaction() as connection:
                     if packet.state == "unknown":
                         after = replace(after, state="sending")
                         ledger.move(connection, packet.members, "sending", self.now, packet_key=packet.key)
@@ -118,7 +118,7 @@ class Journal:
             needs_person=needs_person,
             centra_id=packet.centra_id or centra_id,
         )
-        with self.warehouse.transaction(is_brief=True) as connection:
+        with self.warehouse.transaction() as connection:
             match state:
                 case "confirmed":
                     ledger.move(
@@ -144,7 +144,7 @@ class Journal:
         blamed = set(refused.members) or (set(packet.members) if unit_count == 1 else set())
         others = [key for key in packet.members if key not in blamed]
         after = replace(packet, state="rejected" if blamed else "dissolved", message=refused.message)
-        with self.warehouse.transaction(is_brief=True) as connection:
+        with self.warehouse.transaction() as connection:
             if packet.state in ("new", "unknown"):
                 ledger.move(connection, packet.members, "sending", self.now, packet_key=packet.key)
             if blamed:
@@ -159,7 +159,7 @@ class Journal:
         return after
 
     def _release(self, packet: Packet, reason: str) -> None:
-        with self.warehouse.transaction(is_brief=True) as connection:
+        with self.warehouse.transaction() as connection:
             ledger.note_reason(connection, packet.members, "planned", reason)
             self._save(connection)
 

@@ -127,7 +127,7 @@ class Wire:
 
     def refused_units(self, packet: Packet) -> set[str]:
         """Units of the packet that are refused by now, or whose approval was withdrawn, as last read."""
-        with self.warehouse.transaction(is_brief=True) as connection:
+        with self.warehouse.transaction() as connection:
             rows = connection.execute(
                 "select return_item_id from effects.units where is_refused and return_item_id in (select unnest(?::varchar[]))",
                 [packet.payload["units"]],

@@ -1,11 +1,10 @@
-"""Short transactions on the one DuckDB file. Nobody holds a connection during an HTTP call."""
+"""Short transactions on the one DuckDB file; who waits for another system gives it to whoever else wants it."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -13,39 +12,47 @@ from typing import Any
 
 import duckdb
 
-from hr_centra_pipeline.core import keys, money
 from hr_centra_pipeline.core.errors import RunFailed
 
 Connection = duckdb.DuckDBPyConnection
 # Every opening replays the log: folded in when it has grown to this.
-_MOST_LOG_BYTES = 64 * 1024
+_MOST_LOG_BYTES = 1024 * 1024
 
 
-@dataclass(frozen=True)
 class Warehouse:
-    """The database file; ``memory_limit`` as DuckDB writes it."""
+    """The database file; ``memory_limit`` as DuckDB writes it. For one thread."""
 
-    path: Path
-    memory_limit: str = "2GB"
+    def __init__(self, path: Path, memory_limit: str = "2GB") -> None:
+        self.path = path
+        self.memory_limit = memory_limit
+        self._keeps = False
+        self._kept: Connection | None = None
 
     @contextmanager
-    def transaction(self, *, wait_seconds: float = 30, is_brief: bool = False) -> Iterator[Connection]:
-        """One committed transaction, rolled back on any error; the connection is always closed.
+    def kept_open(self) -> Iterator[None]:
+        """Inside the block transactions share a connection, which ``yield_to_others`` gives back."""
+        self._keeps = True
+        try:
+            yield
+        finally:
+            self._keeps = False
+            self._release()
 
-        ``is_brief``: for the many small ones between two calls. They go without our SQL macros, and leave the (fsynced)
-        write-ahead log to be folded into the file by the next ordinary one.
+    def yield_to_others(self) -> None:
+        """Before a wait: close a kept connection if another process wants the file; the next transaction opens anew."""
+        if self._kept is not None and self._wanted.exists():
+            self._release()
+
+    @contextmanager
+    def transaction(self, *, wait_seconds: float = 30) -> Iterator[Connection]:
+        """One committed transaction, rolled back on any error; the connection is closed unless it is kept.
 
         Raises:
             RunFailed: another process still has the file open after ``wait_seconds``.
         """
-        connection = self._connect(wait_seconds)
+        connection = self._kept or self._connect(wait_seconds)
+        self._kept = connection
         try:
-            if is_brief and self._log_size() < _MOST_LOG_BYTES:
-                connection.execute("pragma disable_checkpoint_on_shutdown")
-            connection.execute("set timezone = 'UTC'")
-            if not is_brief:
-                connection.execute(keys.SQL_MACROS)
-                connection.execute(money.SQL_MACROS)
             connection.execute("begin")
             try:
                 yield connection
@@ -53,21 +60,48 @@ class Warehouse:
                 connection.execute("rollback")
                 raise
             connection.execute("commit")
-        finally:
-            connection.close()
+        except BaseException:
+            self._release()  # after a failed commit or rollback nobody knows its state
+            raise
+        if not self._keeps:
+            self._release()
+
+    def _release(self) -> None:
+        if self._kept is None:
+            return
+        connection, self._kept = self._kept, None
+        if self._log_size() < _MOST_LOG_BYTES:
+            # What is committed stands, synced, in the log; folding it into the file at each closing would cost more.
+            connection.execute("pragma disable_checkpoint_on_shutdown")
+        connection.close()
 
     def _connect(self, wait_seconds: float) -> Connection:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         deadline = time.monotonic() + wait_seconds
-        while True:
-            try:
-                return duckdb.connect(
-                    self.path, config={"memory_limit": self.memory_limit, "preserve_insertion_order": False}
-                )
-            except duckdb.IOException as error:
-                if "lock" not in str(error).lower() or time.monotonic() >= deadline:
-                    raise RunFailed(f"Cannot open {self.path}: {error}") from error
-                time.sleep(0.1)
+        is_waiting = False
+        try:
+            while True:
+                try:
+                    connection = duckdb.connect(
+                        self.path, config={"memory_limit": self.memory_limit, "preserve_insertion_order": False}
+                    )
+                except duckdb.IOException as error:
+                    if "lock" not in str(error).lower() or time.monotonic() >= deadline:
+                        raise RunFailed(f"Cannot open {self.path}: {error}") from error
+                    self._wanted.touch()
+                    is_waiting = True
+                    time.sleep(0.02)
+                else:
+                    connection.execute("set timezone = 'UTC'")
+                    return connection
+        finally:
+            if is_waiting:
+                self._wanted.unlink(missing_ok=True)
+
+    @property
+    def _wanted(self) -> Path:
+        # Left behind by a waiter that was killed, it only makes the holder open more often.
+        return self.path.with_name(self.path.name + ".wanted")
 
     def _log_size(self) -> int:
         try:

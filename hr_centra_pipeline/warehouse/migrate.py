@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from importlib import resources
 
+from hr_centra_pipeline.core import keys, money
 from hr_centra_pipeline.core.errors import RunFailed
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 from hr_centra_pipeline.warehouse.tables import DERIVED
@@ -54,7 +55,9 @@ def schema_version(connection: Connection) -> int:
 
 
 def ensure_derived(connection: Connection) -> None:
-    """Create the derived tables that do not exist."""
+    """Create our SQL macros, and the derived tables that do not exist."""
+    connection.execute(keys.SQL_MACROS)
+    connection.execute(money.SQL_MACROS)
     for schema in _SCHEMAS:
         connection.execute(f"create schema if not exists {schema}")
     for declared in DERIVED.values():

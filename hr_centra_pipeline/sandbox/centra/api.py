@@ -6,11 +6,13 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from importlib import resources
 from typing import Any
 
 from ariadne import convert_camel_case_to_snake, make_executable_schema
 from graphql import (
+    DocumentNode,
     GraphQLError,
     GraphQLObjectType,
     GraphQLSchema,
@@ -79,6 +81,7 @@ class IntegrationApi:
         self.quotas = quotas
         self.tokens: dict[str, Grant] = {}
         self._app_version = app_version
+        self._read = lru_cache(maxsize=256)(self._parsed)  # clients send the same few documents again and again
 
     def new_token(self, grant: Grant | None = None) -> str:
         """Issue a token."""
@@ -88,12 +91,8 @@ class IntegrationApi:
 
     def prepare(self, grant: Grant, body: Mapping[str, Any]) -> Prepared | Reply:
         """Check a request: 400 when it is no valid query, errors when a permission is missing."""
-        try:
-            document = parse(str(body.get("query") or ""))
-        except GraphQLError as error:
-            return Reply(400, {"errors": [_shown(error, "graphql")]})
-        mistakes = validate(self.schema, document)
-        if mistakes:
+        document, mistakes = self._read(str(body.get("query") or ""))
+        if document is None or mistakes:
             return Reply(400, {"errors": [_shown(error, "graphql") for error in mistakes]})
         operation = get_operation_ast(document, body.get("operationName") or None)
         if operation is None:
@@ -104,6 +103,13 @@ class IntegrationApi:
         if cost.complexity > most:
             return Reply(400, {"errors": [{"message": f"Query complexity {cost.complexity} is above {most}"}]})
         return Prepared(document, operation, variables, cost, grant)
+
+    def _parsed(self, query: str) -> tuple[DocumentNode | None, list[GraphQLError]]:
+        try:
+            document = parse(query)
+        except GraphQLError as error:
+            return None, [error]
+        return document, validate(self.schema, document)
 
     def execute(self, ready: Prepared) -> Reply:
         """Execute; business refusals stand in ``userErrors`` of their own payload."""

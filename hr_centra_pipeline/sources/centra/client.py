@@ -13,7 +13,7 @@ from hr_centra_pipeline.sources.centra import operations
 from hr_centra_pipeline.sources.centra.errors import Permanent, Transient, UnknownOutcome
 from hr_centra_pipeline.sources.centra.governor import Governor
 from hr_centra_pipeline.sources.centra.operations import Operation
-from hr_centra_pipeline.sources.centra.transport import Clock, Credential, Reply, Sleep, Transport
+from hr_centra_pipeline.sources.centra.transport import BeforeCall, Clock, Credential, Reply, Sleep, Transport
 
 _READ_LIMITS = "ReadRateLimits"
 
@@ -33,14 +33,23 @@ class Answer:
 
 
 class CentraClient:
-    """Executes our operations, paced below the shop's quotas. Not for several threads at once."""
+    """Executes our operations, paced below the shop's quotas. Not for several threads at once.
+
+    ``before_call`` runs before each call: what the caller holds open and should not hold while it waits.
+    """
 
     def __init__(
-        self, url: str, token: SecretStr | str, *, clock: Clock = time.time, sleep: Sleep = time.sleep
+        self,
+        url: str,
+        token: SecretStr | str,
+        *,
+        clock: Clock = time.time,
+        sleep: Sleep = time.sleep,
+        before_call: BeforeCall = lambda: None,
     ) -> None:
         self._url = url
         credential = Credential("Authorization", token, prefix="Bearer ", variable="CENTRA_TOKEN")
-        self._transport = Transport(credential, vendor="Centra", clock=clock, sleep=sleep)
+        self._transport = Transport(credential, vendor="Centra", clock=clock, sleep=sleep, before_call=before_call)
         self._governor = Governor(clock, sleep)
 
     def __repr__(self) -> str:

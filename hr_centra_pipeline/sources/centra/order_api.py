@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from hr_centra_pipeline.sources.centra.errors import Transient, UnknownOutcome
-from hr_centra_pipeline.sources.centra.transport import Clock, Credential, Reply, Sleep, Transport
+from hr_centra_pipeline.sources.centra.transport import BeforeCall, Clock, Credential, Reply, Sleep, Transport
 
 CREATE_ORDER = "POST /order"
 READ_ORDER = "GET /orders"
@@ -36,10 +36,20 @@ class OrderAnswer:
 class OrderApiClient:
     """Makes and reads orders. Not for several threads at once."""
 
-    def __init__(self, url: str, key: SecretStr | str, *, clock: Clock = time.time, sleep: Sleep = time.sleep) -> None:
+    def __init__(
+        self,
+        url: str,
+        key: SecretStr | str,
+        *,
+        clock: Clock = time.time,
+        sleep: Sleep = time.sleep,
+        before_call: BeforeCall = lambda: None,
+    ) -> None:
         self._url = url.rstrip("/")
         credential = Credential("API-Authorization", key, variable="CENTRA_ORDER_API_KEY")
-        self._transport = Transport(credential, vendor="Centra's Order API", clock=clock, sleep=sleep)
+        self._transport = Transport(
+            credential, vendor="Centra's Order API", clock=clock, sleep=sleep, before_call=before_call
+        )
 
     def __repr__(self) -> str:
         return f"OrderApiClient({self._url!r})"

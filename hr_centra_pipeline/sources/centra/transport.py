@@ -22,6 +22,7 @@ from hr_centra_pipeline.sources.centra.retry_after import seconds_to_wait
 
 Clock = Callable[[], float]  # Unix seconds: the real time, whatever time decisions are made for
 Sleep = Callable[[float], None]
+BeforeCall = Callable[[], object]
 
 _TIMEOUT = (10.0, 60.0)  # seconds to connect, to read: the Order API may take 20
 _READ_ATTEMPTS = 4
@@ -74,13 +75,19 @@ class _Again(Exception):
 
 
 class Transport:
-    """Sends to one API of Centra. Not for several threads at once."""
+    """Sends to one API of Centra; ``before_call`` runs before each call. Not for several threads at once."""
 
     def __init__(
-        self, credential: Credential, *, vendor: str, clock: Clock = time.time, sleep: Sleep = time.sleep
+        self,
+        credential: Credential,
+        *,
+        vendor: str,
+        clock: Clock = time.time,
+        sleep: Sleep = time.sleep,
+        before_call: BeforeCall = lambda: None,
     ) -> None:
         self._credential, self._vendor = credential, vendor
-        self._clock, self._sleep = clock, sleep
+        self._clock, self._sleep, self._before_call = clock, sleep, before_call
         self._session = requests.Session()
         self._session.auth = credential
 
@@ -129,6 +136,7 @@ class Transport:
         raise self._error(Transient, call, problem, requests.codes.too_many_requests)
 
     def _sent(self, call: _Call) -> requests.Response:
+        self._before_call()
         try:
             return self._session.request(
                 call.method,

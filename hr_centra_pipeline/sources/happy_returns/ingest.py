@@ -71,6 +71,7 @@ def ingest(warehouse: Warehouse, exports_url: str, profiles: Sequence[Profile], 
             noted = connection.execute(
                 "select source_file, byte_size, modified_at, file_sha256 from landing.files"
             ).fetchall()
+        warehouse.yield_to_others()  # looking at a remote folder may take its time
         known = {row[:3] for row in noted if row[3]}
         unreadable = {row[:3] for row in noted if not row[3]}
         new = [file for file in exports.listed() if _seen(file) not in known]
@@ -82,6 +83,7 @@ def ingest(warehouse: Warehouse, exports_url: str, profiles: Sequence[Profile], 
                     if not (isinstance(one, _Refused) and not one.sha256 and _seen(one.listed) in unreadable)
                 ]  # fmt: skip
                 report = _land_portion(warehouse, fresh, report, now)
+                warehouse.yield_to_others()
         return report
     finally:
         exports.close()

@@ -174,7 +174,16 @@ def test_replacement_stock_is_read_for_open_exchanges_only(
 ) -> None:
     add_item(warehouse, "1", refund_type="exchange", exchange_sku="SKU-1")
     add_item(warehouse, "2", refund_type="exchange", exchange_sku="NO-SUCH")
-    add_item(warehouse, "3", refund_type="exchange", exchange_sku="SKU-2", refunded_at=NOW)
+    add_item(warehouse, "3", refund_type="exchange", exchange_sku="SKU-2")
+    with warehouse.transaction() as connection:
+        connection.execute(
+            """
+            insert into push.ledger by name
+            select 'HR-3' as effect_key, 'exchange_order' as effect_kind, '3' as return_item_id, 'confirmed' as state,
+                $now as updated_at
+            """,
+            {"now": NOW},
+        )
     pull.pull_replacement_stock(shop.client, warehouse, policy, NOW)
     shop.store.person_change_stock(sku="SKU-1", quantity=1005 - 1000, out_of=2, comment="sold", at=NOW)
     assert pull.pull_replacement_stock(shop.client, warehouse, policy, NOW + HOUR).rows_landed == 1
