@@ -25,7 +25,8 @@ def answering(respond: Respond) -> Iterator[tuple[str, list[dict[str, Any]]]]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             given = {**json.loads(body), "raw": body.decode()}
             if given["operationName"] == "ReadRateLimits":
-                status, headers, answer = 200, {}, json.dumps({"data": LIMITS}).encode()
+                headers: dict[str, str] = {}
+                status, answer = 200, json.dumps({"data": LIMITS}).encode()
             else:
                 asked.append(given)
                 status, headers, answer = respond(given)

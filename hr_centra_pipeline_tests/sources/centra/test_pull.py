@@ -179,7 +179,7 @@ def test_replacement_stock_is_read_for_open_exchanges_only(
         connection.execute(
             """
             insert into push.ledger by name
-            select 'HR-3' as effect_key, 'exchange_order' as effect_kind, '3' as return_item_id, 'confirmed' as state,
+            select 'HR-3' as effect_key, 'exchange_order' as effect_kind, 'item-3' as return_item_id, 'confirmed' as state,
                 $now as updated_at
             """,
             {"now": NOW},
