@@ -18,7 +18,7 @@ def main() -> None:
         module = importlib.import_module(f"hr_centra_pipeline_tests.bench.{name}")
         for measured in module.measure():
             table.add_row(*measured.row())
-    Console().print(table)
+    Console(width=160).print(table)
 
 
 if __name__ == "__main__":

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from hr_centra_pipeline.sources.happy_returns import parsing
 from hr_centra_pipeline.sources.happy_returns.kinds import Kind
 from hr_centra_pipeline.warehouse.database import Connection
 
 
 def identify(connection: Connection, kind: Kind) -> None:
-    """``identified``: the rows of ``checked``, of items and shipments with their ``return_item_id``."""
+    """``identified``: one narrow row per row of ``lines``: its key, of items and shipments with their unit, its problem."""
     match kind.name:
         case "items":
             connection.execute(_ITEMS)
         case "shipments":
             connection.execute(_SHIPMENTS)
         case _:
-            connection.execute("create or replace temp table identified as from checked")
+            key = ", ".join(kind.key)
+            connection.execute(
+                f"""
+                create or replace temp table identified as
+                select source_line, {key}, row_sha256, source_time, problem from lines
+                """  # noqa: S608 - our own names
+            )
 
 
 # A row has a place where its unit's offset on its line is known: told, or counted in a file that holds the whole return.
 # An id that was landed keeps its unit for good. A place that was landed keeps its unit, too, unless both rows have ids
 # and these differ. Only then a hash is made; the id that turns up later for it is its alias.
-_ITEMS = f"""
+_ITEMS = """
 create or replace temp table identified as
 with
 -- One row per return and order: how many units it has, as last told.
@@ -32,17 +37,12 @@ told as (
     group by all
 ),
 
--- One row per incoming row, with its line.
-lined as (
-    select *, {parsing.base_line("order_line_item_id")} as base_line_item_id from checked
-),
-
 -- One row per incoming row without id or offset whose file holds its whole return: its place by counting.
 counted as (
     select source_line, row_number() over (
         partition by return_id, order_number, coalesce(base_line_item_id, sku, upc) order by source_line
     ) - 1 as place
-    from lined
+    from lines
     join told using (return_id, order_number)
     where exists (from checked where item_id is null)
     qualify count(*) over (partition by return_id, order_number) = told.items_total
@@ -51,9 +51,9 @@ counted as (
 -- One row per incoming row, with its unit's place on its line where that is known.
 placed as (
     select
-        lined.* replace (coalesce(lined.unit_offset, counted.place) as unit_offset),
-        coalesce(base_line_item_id, sku, upc) as line_key,
-    from lined
+        source_line, item_id, return_id, order_number, coalesce(base_line_item_id, sku, upc) as line_key,
+        coalesce(lines.unit_offset, counted.place) as unit_offset, row_sha256, source_time, problem
+    from lines
     left join counted using (source_line)
 ),
 
@@ -89,7 +89,7 @@ nameless as (
 -- One row per incoming row: the unit, as far as it can be known.
 resolved as (
     select
-        placed.* exclude (line_key),
+        placed.source_line, placed.unit_offset, placed.row_sha256, placed.source_time, placed.problem,
         coalesce(
             known_ids.return_item_id,
             case when placed.item_id is null or len(list_filter(known_places.item_ids, id -> id is not null)) = 0
@@ -114,17 +114,15 @@ select * replace (
     ) end) as problem
 )
 from resolved
-"""  # noqa: S608 - our own names
+"""
 
 # The unit's id may be an alias, and the items file that says so may have come before or after: staging looks again.
 _SHIPMENTS = """
 create or replace temp table identified as
 select
-    * replace (
-        coalesce(problem, case when item_id is null then struct_pack(
-            column_name := 'item_id', reason := 'is missing'
-        ) end) as problem
-    ),
-    item_id as return_item_id
-from checked
+    source_line, shipment_id, item_id as return_item_id, row_sha256, source_time,
+    coalesce(problem, case when item_id is null then struct_pack(
+        column_name := 'item_id', reason := 'is missing'
+    ) end) as problem
+from lines
 """

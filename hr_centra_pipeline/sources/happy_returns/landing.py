@@ -82,78 +82,80 @@ def without_addresses(text: str) -> str:
 
 
 def read(connection: Connection, file: ExportFile) -> bool:
-    """Read a file into ``incoming``: its texts in our columns, trimmed, null where blank, with their physical lines.
+    """Read a file into ``checked``: one row per row, typed, with its problem (column and reason) or null, and its hash.
 
-    Answers whether each row is one line of the file; else the lines are wrong, and it is to be cut by hand.
+    All in one pass, since writing a wide table costs more than all that is computed here. Answers whether each row is
+    one line of the file; else the lines are wrong, and it is to be cut by hand.
     """
-    connection.execute("set preserve_insertion_order = true")  # rows are numbered by their order
-    texts = parsing.texts(KINDS[file.kind], file.profile, list(file.headers))
+    kind = KINDS[file.kind]
+    texts = parsing.texts(kind, file.profile, list(file.headers))
+    typed = parsing.typed(kind, file.profile)
     names = (["line"] if file.is_cut_by_hand else []) + [f"h{number}" for number in range(len(file.headers))]
-    columns = ", ".join(f"'{name}': 'VARCHAR'" for name in names)
-    line = ["line::bigint as source_line"] if file.is_cut_by_hand else []
-    selected = ", ".join([*line, *(f"{sql} as t_{name}" for name, sql in texts.items())])
+    headers = ", ".join(f"'{name}': 'VARCHAR'" for name in names)
+    more = ["line::bigint as cut_line"] if file.is_cut_by_hand else []
+    kept = ["cut_line"] if file.is_cut_by_hand else []
+    if kind.name == "items":
+        more.append("t_base_line_item_id as base_line_item_id")
+        kept.append("base_line_item_id")
+    if kind.name == "returns":
+        more.append(f"substr(sha256('{_key(connection)}' || lower(t_customer_email)), 1, 24) as customer_token")
+        kept += ["customer_token", "t_customer_email"]
+    connection.execute(parsing.MACROS)
+    connection.execute("set preserve_insertion_order = true")  # rows are numbered by it; wide tables are written faster
     connection.execute(
         f"""
-        create or replace temp table incoming as
-        select {selected} from read_csv(
-            ?, delim = ?, quote = '"', escape = '"', header = true, auto_detect = false, columns = {{{columns}}},
-            nullstr = '', max_line_size = 100000000
+        create or replace temp table checked as
+        with told as (
+            select {", ".join([*(["line"] if file.is_cut_by_hand else []), *(f"{sql} as t_{name}" for name, sql in texts.items())])}
+            from read_csv(
+                $path, delim = $delimiter, quote = '"', escape = '"', header = true, auto_detect = false,
+                columns = {{{headers}}}, nullstr = '', max_line_size = 100000000
+            )
+        ),
+
+        typed as (
+            select *, {", ".join([*(f"{sql} as {name}" for name, sql in typed.items()), *more])} from told
         )
+
+        select
+            {", ".join([*kind.brought, *kept])},
+            coalesce(updated_at, $file_time) as source_time,
+            {parsing.problem(kind)} as problem,
+            {parsing.row_hash(kind)} as row_sha256
+        from typed
         """,  # noqa: S608 - our own names
-        [str(file.path), "," if file.is_cut_by_hand else file.profile.delimiter],
-    )
-    if file.is_cut_by_hand:
-        return True
-    row = connection.execute("select count(*) from incoming").fetchone()
-    return row is not None and row[0] == file.content.data.count(b"\n") - 1
+        {
+            "path": str(file.path), "file_time": file.listed.source_time[0],
+            "delimiter": "," if file.is_cut_by_hand else file.profile.delimiter,
+        },
+    )  # fmt: skip
+    count, first = connection.execute("select count(*), min(rowid) from checked").fetchone() or (0, 0)
+    line = "cut_line" if file.is_cut_by_hand else f"rowid - {first or 0} + 2"
+    connection.execute(f"create or replace temp view lines as select {line} as source_line, * from checked")  # noqa: S608
+    return file.is_cut_by_hand or count == file.content.data.count(b"\n") - 1
 
 
 def land(connection: Connection, file: ExportFile, now: datetime) -> Counts:
-    """Type, check, compare with what is landed, and insert what ``incoming`` holds."""
+    """Compare what ``checked`` holds with what is landed, and insert what is new."""
     kind, batch = KINDS[file.kind], _next_batch(connection)
-    _check(connection, kind, file)
     identity.identify(connection, kind)
     _compare(connection, kind)
     columns = ", ".join(kind.landed)
+    known = {"items": ["unit_offset", "return_item_id"], "shipments": ["return_item_id"]}.get(kind.name, [])
+    selected = ", ".join(f"{'identified' if name in known else 'lines'}.{name}" for name in kind.landed)
     connection.execute(
         f"""
         insert into landing.happy_returns_{kind.name}
             ({columns}, profile, row_sha256, source_time, source_file, source_line, landed_at, batch)
-        select {columns}, $profile, row_sha256, source_time, $source_file, source_line, $now, $batch
-        from identified semi join new_lines using (source_line)
+        select {selected}, $profile, lines.row_sha256, lines.source_time, $source_file, source_line, $now, $batch
+        from lines
+        join (from identified semi join new_lines using (source_line)) as identified using (source_line)
         """,  # noqa: S608 - our own names
         {"profile": file.profile.name, "source_file": file.listed.name, "now": now, "batch": batch},
     )
     if kind.name == "returns":
         _keep_personal(connection, now)
     return _account(connection, kind, file, batch, now)
-
-
-def _check(connection: Connection, kind: Kind, file: ExportFile) -> None:
-    """``checked``: one row per incoming row, typed, with its problem (column and reason) or null."""
-    typed = parsing.typed(kind, file.profile)
-    line = "source_line" if file.is_cut_by_hand else "rowid - (select min(rowid) from incoming) + 2 as source_line"
-    token, kept = "", ""
-    if kind.name == "returns":
-        token = f", substr(sha256('{_key(connection)}' || lower(t_customer_email)), 1, 24) as customer_token"
-        kept = "t_customer_email,"
-    connection.execute(parsing.MACROS)
-    connection.execute(
-        f"""
-        create or replace temp table checked as
-        select
-            source_line, {", ".join(kind.brought)}{", customer_token" if token else ""}, {kept}
-            coalesce(updated_at, $file_time) as source_time,
-            {parsing.problem(kind)} as problem,
-            {parsing.row_hash(kind)} as row_sha256
-        from (
-            select * exclude ({"" if not file.is_cut_by_hand else "source_line"}), {line},
-                {", ".join(f"{sql} as {name}" for name, sql in typed.items())}{token}
-            from incoming
-        )
-        """.replace("* exclude ()", "*"),  # noqa: S608 - our own names
-        {"file_time": file.listed.source_time[0]},
-    )
 
 
 def _key(connection: Connection) -> str:
@@ -167,7 +169,10 @@ def _key(connection: Connection) -> str:
 
 
 def _compare(connection: Connection, kind: Kind) -> None:
-    """``new_lines``: good rows that differ from the latest landed row of their business key, in this file, too."""
+    """``new_lines``: good rows that differ from the latest landed row of their business key, in this file, too.
+
+    ``is_known``: there is such an earlier row.
+    """
     key = ", ".join(kind.key)
     connection.execute(
         f"""
@@ -187,7 +192,7 @@ def _compare(connection: Connection, kind: Kind) -> None:
             group by {key}
         )
 
-        select good.source_line
+        select good.source_line, coalesce(good.before, latest.row_sha256) is not null as is_known
         from good
         left join latest using ({key})
         where good.row_sha256 is distinct from coalesce(good.before, latest.row_sha256)
@@ -200,7 +205,7 @@ def _keep_personal(connection: Connection, now: datetime) -> None:
         """
         insert into landing.personal (token, source, field, value, received_at)
         select distinct on (customer_token) customer_token, 'happy_returns', 'customer_email', t_customer_email, $now
-        from identified semi join new_lines using (source_line)
+        from lines semi join new_lines using (source_line)
         where customer_token is not null and customer_token not in (select token from landing.personal)
         """,
         {"now": now},
@@ -245,17 +250,36 @@ def _account(connection: Connection, kind: Kind, file: ExportFile, batch: int, n
 
 def _conflicting(connection: Connection, kind: Kind, batch: int) -> int:
     """Landed rows of a batch that contradict an earlier one of the same key and source time; the later one holds."""
-    same = " and ".join(f"newer.{column} = older.{column}" for column in kind.key)
+    key = ", ".join([*kind.key, "source_time"])
     row = connection.execute(
         f"""
-        select count(*)
-        from landing.happy_returns_{kind.name} as newer
-        semi join landing.happy_returns_{kind.name} as older
-            on {same} and newer.source_time = older.source_time and newer.row_sha256 <> older.row_sha256
-            and (older.batch < newer.batch or (older.batch = newer.batch and older.source_line < newer.source_line))
-        where newer.batch = ?
+        with
+        -- One row per key and source time that the batch tells again.
+        again as (
+            select distinct {key} from identified semi join (from new_lines where is_known) as known using (source_line)
+        ),
+
+        -- One row per key and source time of these that was told in several ways.
+        contradicted as (
+            select {key}
+            from landing.happy_returns_{kind.name}
+            semi join again using ({key})
+            group by {key}
+            having min(row_sha256) <> max(row_sha256)
+        ),
+
+        told as (
+            select batch, row_sha256 <> min(row_sha256) over earlier or row_sha256 <> max(row_sha256) over earlier as differs
+            from landing.happy_returns_{kind.name}
+            semi join contradicted using ({key})
+            window earlier as (
+                partition by {key} order by batch, source_line rows between unbounded preceding and 1 preceding
+            )
+        )
+
+        select count(*) from told where batch = $batch and differs
         """,  # noqa: S608 - our own names
-        [batch],
+        {"batch": batch},
     ).fetchone()
     return int(row[0]) if row else 0
 

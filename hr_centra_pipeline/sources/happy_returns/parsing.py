@@ -24,14 +24,17 @@ def _quoted(text: str) -> str:
 
 
 def texts(kind: Kind, profile: Profile, headers: list[str]) -> dict[str, str]:
-    """Our column -> SQL for its trimmed text (``null`` when blank or not in the file)."""
+    """Our column -> SQL for its trimmed text (``null`` when blank or not in the file).
+
+    Of items, too: ``base_line_item_id``, the line id without its -offset-total.
+    """
     position = {header: f"h{number}" for number, header in enumerate(headers)}
     mapped = profile.columns[kind.name]
     found = {}
     for column in [*kind.brought, *(kind.known - set(kind.brought))]:
         header = mapped.get(column)
         if header in position:
-            found[column] = f"nullif(trim({position[header]}), '')"
+            found[column] = _trimmed(position[header])
         else:
             found[column] = "cast(null as varchar)"
     if kind.name == "refunds":
@@ -41,24 +44,26 @@ def texts(kind: Kind, profile: Profile, headers: list[str]) -> dict[str, str]:
             else nullif(regexp_extract({total}, '[A-Z]{{3}}'), '') end)"""
     if kind.name == "items":
         line = found["order_line_item_id"]
-        for column, group in (("unit_offset", 2), ("line_quantity", 3)):
-            found[column] = (
-                f"coalesce({found[column]}, case when {is_unit(line)} then regexp_extract({line}, '{_UNIT}', {group}) end)"
-            )
+        for column, part in (("unit_offset", "place"), ("line_quantity", "pieces")):
+            found[column] = f"coalesce({found[column]}, case when {_is_unit(line)} then {_parts(line)}.{part} end)"
+        found["base_line_item_id"] = f"case when {_is_unit(line)} then {_parts(line)}.line else {line} end"
     return found
 
 
-def is_unit(line: str) -> str:
+def _trimmed(text: str) -> str:
+    # trim() knows all of Unicode and takes its time; read_csv made null of what is empty.
+    spaced = f"starts_with({text}, ' ') or ends_with({text}, ' ')"
+    return f"case when {spaced} then nullif(trim({text}), '') else {text} end"
+
+
+def _parts(line: str) -> str:
+    return f"regexp_extract({line}, '{_UNIT}', ['line', 'place', 'pieces'])"
+
+
+def _is_unit(line: str) -> str:
     """SQL: a line id that ends in -offset-total, with an offset below the total."""
-    return (
-        f"coalesce(try_cast(regexp_extract({line}, '{_UNIT}', 2) as bigint)"
-        f" < try_cast(regexp_extract({line}, '{_UNIT}', 3) as bigint), false)"
-    )
-
-
-def base_line(line: str) -> str:
-    """SQL: a line id without -offset-total."""
-    return f"case when {is_unit(line)} then regexp_extract({line}, '{_UNIT}', 1) else {line} end"
+    parts = _parts(line)
+    return f"coalesce(try_cast({parts}.place as bigint) < try_cast({parts}.pieces as bigint), false)"
 
 
 def typed(kind: Kind, profile: Profile) -> dict[str, str]:
