@@ -182,6 +182,8 @@ class ReturnDesk(OrderDesk):
         tax = sum(
             (line["quantity"] * tax_in(line["unit_price"], line["tax_percent"], currency) for line in lines), ZERO
         )
+        if (other := self.refusal_of("tax", row["shipment_id"])) and lines:
+            tax = sum((line["quantity"] * tax_in(line["unit_price"], Decimal(other), currency) for line in lines), ZERO)
         percent = lines[0]["tax_percent"] if lines else ZERO
         tax += tax_in(row["shipping"] + row["handling"], percent, currency) - tax_in(row["voucher"], percent, currency)
         return ReturnTotals(
@@ -244,6 +246,18 @@ class ReturnDesk(OrderDesk):
                 self.complete_return(return_id)
             return entry_id
 
+    def request_refund(self, return_id: int, *, at: datetime) -> int:
+        """Somebody asks the payment provider for a refund that it answers later; answers the request's id."""
+        with self.write():
+            row = self.a_return(return_id)
+            amount = self.totals_of(return_id).grand_total
+            entry_id = self.pay(
+                row["order_number"], "REFUND_REQUEST", amount, at, return_id=return_id, status="PENDING"
+            )
+            if row["status"] != "COMPLETED":
+                self.complete_return(return_id)
+            return entry_id
+
     def settle_refund_request(self, entry_id: int, *, succeeded: bool, at: datetime) -> None:
         """The payment provider answers a refund request."""
         with self.write():
@@ -302,6 +316,10 @@ class ReturnDesk(OrderDesk):
     def person_delete_return(self, return_id: int, *, at: datetime) -> None:
         """Somebody deletes a Return."""
         self.delete_return(return_id, at)
+
+    def tax_returns_on(self, shipment_id: int, percent: Decimal) -> None:
+        """Plant: Returns of this shipment are taxed by another rate than the order was."""
+        self.refuse("tax", shipment_id, str(percent))
 
     def refuse_returns_on(self, shipment_id: int, message: str) -> None:
         """Plant: no Return may be created on this shipment."""

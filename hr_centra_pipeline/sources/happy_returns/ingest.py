@@ -11,8 +11,9 @@ from pathlib import Path
 
 import duckdb
 
-from hr_centra_pipeline.sources.happy_returns import files, landing
-from hr_centra_pipeline.sources.happy_returns.files import Content, Exports, Listed
+from hr_centra_pipeline.sources import files
+from hr_centra_pipeline.sources.files import Content, Exports, Listed
+from hr_centra_pipeline.sources.happy_returns import landing
 from hr_centra_pipeline.sources.happy_returns.kinds import KINDS
 from hr_centra_pipeline.sources.happy_returns.landing import Counts, ExportFile
 from hr_centra_pipeline.sources.happy_returns.profiles import Profile, Recognised, recognise

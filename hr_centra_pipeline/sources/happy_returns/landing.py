@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
-from hr_centra_pipeline.sources.happy_returns import files, identity, parsing
-from hr_centra_pipeline.sources.happy_returns.files import BadRow, Content, Cut, Listed
+from hr_centra_pipeline.sources import files
+from hr_centra_pipeline.sources.files import BadRow, Content, Cut, Listed
+from hr_centra_pipeline.sources.happy_returns import identity, parsing
 from hr_centra_pipeline.sources.happy_returns.kinds import KINDS, Kind, KindName
 from hr_centra_pipeline.sources.happy_returns.profiles import Profile
 from hr_centra_pipeline.warehouse.database import Connection

@@ -52,17 +52,17 @@ class Listed:
 
 
 class Exports:
-    """The place that exports are delivered to."""
+    """The place that exports are delivered to; ``variable`` names the setting in messages."""
 
-    def __init__(self, address: str) -> None:
-        self._shown = _without_password(address)
+    def __init__(self, address: str, variable: str = "HAPPY_RETURNS_EXPORTS") -> None:
+        self._shown = f"{variable}={_without_password(address)}"
         try:
             # A cached connection may have died since the last run, and a cached listing is old.
             self._filesystem, self._root = fsspec.core.url_to_fs(address, skip_instance_cache=True)
         except (ValueError, ImportError) as error:
-            raise ConfigurationError(f"HAPPY_RETURNS_EXPORTS={self._shown}: {error}") from None
+            raise ConfigurationError(f"{self._shown}: {error}") from None
         except Exception as error:
-            raise RunFailed(f"HAPPY_RETURNS_EXPORTS={self._shown} cannot be reached: {_told(error)}") from error
+            raise RunFailed(f"{self._shown} cannot be reached: {_told(error)}") from error
 
     def listed(self) -> list[Listed]:
         """Every export file there, the oldest first; hidden and half-delivered ones are left out.
@@ -74,9 +74,9 @@ class Exports:
             is_folder = self._filesystem.isdir(self._root)
             entries = self._filesystem.ls(self._root, detail=True) if is_folder else []
         except Exception as error:
-            raise RunFailed(f"HAPPY_RETURNS_EXPORTS={self._shown} cannot be read: {_told(error)}") from error
+            raise RunFailed(f"{self._shown} cannot be read: {_told(error)}") from error
         if not is_folder:
-            raise RunFailed(f"HAPPY_RETURNS_EXPORTS={self._shown} is no folder.")
+            raise RunFailed(f"{self._shown} is no folder.")
         found = []
         for entry in entries:
             name = Path(str(entry["name"])).name

@@ -1,0 +1,1 @@
+"""The payment providers: a card processor and a wallet that write settlement files of what Centra's payments moved."""

@@ -1,0 +1,1 @@
+"""Settlement files of payment providers: what was paid back to shoppers, charged back and paid out, line by line."""

@@ -1,0 +1,149 @@
+"""Header profiles of settlement files: how one provider's layout spells lines, amounts, times and its own total."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Literal, Self, get_args
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from hr_centra_pipeline.core.errors import ConfigurationError
+
+_PACKAGE = "hr_centra_pipeline.sources.payouts.header_profiles"
+
+LineType = Literal[
+    "capture", "refund", "refund_reversed", "chargeback", "chargeback_reversed", "fee", "payout", "other"
+]  # fmt: skip
+LINE_TYPES: tuple[LineType, ...] = get_args(LineType)
+REQUIRED = frozenset({"line_type", "reference", "happened_at", "currency"})
+_AMOUNTS = ("gross", "net", "fee")
+COLUMNS = REQUIRED | {
+    "payout_id", "payment_reference", "order_number", "time_zone", "settlement_currency",
+    *(f"{amount}_{part}" for amount in _AMOUNTS for part in ("amount", "sign", "debit", "credit")),
+}  # fmt: skip
+Place = Annotated[int, Field(ge=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Records(_Section):
+    """For files whose first column tells what a record is: the words of the header, of a line and of the footer."""
+
+    header: str
+    line: str
+    total: str | None = None
+
+
+class Times(_Section):
+    """``zone``: of times without an offset, unless a zone column says otherwise (``zones``: its words)."""
+
+    zone: str = "UTC"
+    zones: dict[str, str] = {}
+    format: str | None = None
+
+    @model_validator(mode="after")
+    def _known_zones(self) -> Self:
+        for zone in (self.zone, *self.zones.values()):
+            try:
+                ZoneInfo(zone)
+            except (ZoneInfoNotFoundError, ValueError):
+                raise ValueError(f"zone {zone!r} is not in the IANA list (like Europe/Berlin)") from None
+        return self
+
+
+class Money(_Section):
+    """``decimal``: the sign before the cents. ``smallest_units``: whole numbers of cents. ``debit``: the word of a sign column."""
+
+    decimal: Literal[".", ","] = "."
+    smallest_units: bool = False
+    debit: str = "DR"
+
+
+class Total(_Section):
+    """How a file's own total is told.
+
+    ``balances``: net amounts of a payout sum to zero in each currency. ``footer``: a record holds the sums, by place.
+    ``none``: the layout has no total of its own.
+    """
+
+    rule: Literal["balances", "footer", "none"]
+    currency: Place = 1
+    gross_credits: Place | None = None
+    gross_debits: Place | None = None
+    fee_credits: Place | None = None
+    fee_debits: Place | None = None
+
+
+class PayoutProfile(_Section):
+    """One provider's layout. ``columns``: our column -> header. ``line_types``: their word -> ours."""
+
+    name: str
+    provider: str
+    delimiter: Literal[",", ";", "\t", "|"] = ","
+    records: Records | None = None
+    times: Times = Times()
+    money: Money = Money()
+    columns: dict[str, str]
+    line_types: dict[str, LineType]
+    total: Total
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        unknown = sorted(set(self.columns) - COLUMNS)
+        if unknown:
+            raise ValueError(f"columns: {', '.join(unknown)}: no such column of ours")
+        missing = sorted(REQUIRED - set(self.columns))
+        if missing:
+            raise ValueError(f"columns: {', '.join(missing)}: must be mapped")
+        if not self.has("gross"):
+            raise ValueError("columns: map gross_amount, or gross_debit and gross_credit")
+        if self.total.rule == "balances" and not self.has("net"):
+            raise ValueError('total: rule "balances" needs net_amount, or net_debit and net_credit')
+        if self.total.rule == "footer" and (self.records is None or self.records.total is None):
+            raise ValueError('total: rule "footer" needs records.total')
+        return self
+
+    def has(self, amount: str) -> bool:
+        """Whether the layout tells this amount (gross, net or fee)."""
+        return f"{amount}_amount" in self.columns or {f"{amount}_debit", f"{amount}_credit"} <= set(self.columns)
+
+
+def load_payout_profiles(folder: Path) -> list[PayoutProfile]:
+    """The shipped layouts, and those in a folder (which win over shipped ones of the same name).
+
+    Raises:
+        ConfigurationError: one line per mistake, with the file.
+    """
+    found: dict[str, PayoutProfile] = {}
+    shipped = [entry for entry in resources.files(_PACKAGE).iterdir() if entry.name.endswith(".toml")]
+    own = sorted(folder.glob("*.toml")) if folder.is_dir() else []
+    for entry in [*sorted(shipped, key=lambda one: one.name), *own]:
+        try:
+            profile = PayoutProfile.model_validate(tomllib.loads(entry.read_text(encoding="utf-8")))
+        except UnicodeDecodeError:
+            raise ConfigurationError(f"{entry}: is not UTF-8; save it again in that encoding.") from None
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigurationError(f"{entry}: {error}") from None
+        except ValidationError as error:
+            raise ConfigurationError("\n".join(_told(str(entry), error))) from None
+        found[profile.name] = profile
+    return list(found.values())
+
+
+def _told(place: str, error: ValidationError) -> list[str]:
+    lines = []
+    for mistake in error.errors():
+        where = ".".join(str(step) for step in mistake["loc"] if step != "[key]")
+        lines.append(": ".join(part for part in (place, where, mistake["msg"].removeprefix("Value error, ")) if part))
+    return lines
+
+
+def missing_headers(profile: PayoutProfile, headers: Sequence[str]) -> list[str]:
+    """Headers that the layout has and a file has not."""
+    return sorted(set(profile.columns.values()) - set(headers))
