@@ -5,6 +5,13 @@ from __future__ import annotations
 from hr_centra_pipeline.core.kinds import EFFECT_KINDS
 from hr_centra_pipeline.warehouse.declare import Table, flag, instant, money, table, text, whole
 
+ORDERS_IN_PLAY = table(
+    "matching.orders_in_play",
+    "One row per order that this run looks at: something is new on it, or it is not settled.",
+    ["order_number"],
+    {"order_number": text("order number without '#'")},
+)
+
 MATCHED_ITEMS = table(
     "matching.matched_items",
     "One row per return unit, with the shipment line that it is, or why it is none.",

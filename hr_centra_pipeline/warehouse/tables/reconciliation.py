@@ -74,3 +74,10 @@ REFUND_MISMATCHES = table(
         "culprit": text("who deviates", values=CULPRITS),
     },
 )
+
+SETTLED_ORDERS = table(
+    "reconciliation.settled_orders",
+    "One row per order with nothing pending, in doubt or in trouble: left alone until something new touches it.",
+    ["order_number"],
+    {"order_number": text("order number without '#'")},
+)
