@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from hr_centra_pipeline.core.errors import RunFailed
+from hr_centra_pipeline.warehouse import watermarks
 from hr_centra_pipeline.warehouse.database import Connection, run_sql
 
 _PACKAGE = "hr_centra_pipeline.matching"
-_CONSUMER = "matching"
 
 
 @dataclass(frozen=True)
@@ -42,18 +42,16 @@ def match(connection: Connection, now: datetime) -> MatchReport:
 
 
 def _find_orders_in_play(connection: Connection, now: datetime) -> None:
-    since = _one(connection, f"select coalesce(max(batch), -1) from meta.watermarks where consumer = '{_CONSUMER}'")  # noqa: S608 - our own name
+    since = watermarks.read(connection, watermarks.MATCHING)
     run_sql(connection, _PACKAGE, "orders_in_play.sql", {"since": since})
     before, found = -1, 0
     while found > before:  # each round follows the returns of the last one's orders
-        before = _one(connection, "select count(*) from matching.orders_in_play")
+        before = _in_play(connection)
         run_sql(connection, _PACKAGE, "orders_of_shared_returns.sql")
-        found = _one(connection, "select count(*) from matching.orders_in_play")
-    newest = _one(connection, "select max(last_value) from duckdb_sequences() where sequence_name = 'batch_numbers'")
-    connection.execute("delete from meta.watermarks where consumer = ?", [_CONSUMER])
-    connection.execute("insert into meta.watermarks values (?, ?, ?)", [_CONSUMER, newest, now])
+        found = _in_play(connection)
+    watermarks.write(connection, watermarks.MATCHING, watermarks.newest_batch(connection), now)
 
 
-def _one(connection: Connection, query: str) -> int:
-    row = connection.execute(query).fetchone()
-    return int(row[0]) if row and row[0] is not None else 0
+def _in_play(connection: Connection) -> int:
+    row = connection.execute("select count(*) from matching.orders_in_play").fetchone()
+    return int(row[0]) if row else 0

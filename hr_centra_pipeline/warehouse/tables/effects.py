@@ -112,14 +112,18 @@ UNITS = table(
 
 OBSERVED = table(
     "effects.observed",
-    "One row per effect key that Centra shows.",
-    ["effect_key"],
+    "One row per effect key and object in Centra that shows it.",
+    ["effect_key", "place", "centra_id"],
     {
         "effect_key": text("the key as read back"),
+        "place": text("kind of the object that carries it", values=("return", "stock_change", "order")),
         "effect_kind": text("kind, where the place tells it", null=True),
         "centra_id": text("return, stock change or order that carries it"),
+        "order_number": text("order number (null: a stock change names none)", null=True),
         "packet_key": text("packet key that stands beside it", null=True),
+        "warehouse_id": whole("warehouse that the stock change put the unit into", null=True),
         "is_complete": flag("nothing of its packet is left to do"),
         "seen_at": instant("made in Centra"),
+        "landed_batch": whole("batch that landed the object as it is now"),
     },
 )
