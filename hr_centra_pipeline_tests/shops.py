@@ -29,6 +29,9 @@ from hr_centra_pipeline.sources.centra.order_api import OrderApiClient
 from hr_centra_pipeline.sources.happy_returns import staging as happy_returns_staging
 from hr_centra_pipeline.sources.happy_returns.ingest import ingest
 from hr_centra_pipeline.sources.happy_returns.profiles import load_profiles
+from hr_centra_pipeline.sources.payouts import staging as payout_staging
+from hr_centra_pipeline.sources.payouts.ingest import ingest_payouts
+from hr_centra_pipeline.sources.payouts.profiles import load_payout_profiles
 from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline.warehouse.derived import forget_stale
@@ -80,7 +83,9 @@ class ShopWorld:
                 forget_stale(connection, loaded.sha256)
                 write_policy(connection, policy, settings.mode)
             ingest(warehouse, settings.exports, load_profiles(settings.home / "profiles"), now)
+            ingest_payouts(warehouse, settings.payouts, load_payout_profiles(settings.home / "payout_profiles"), now)
             happy_returns_staging.refresh(warehouse, now)
+            payout_staging.refresh(warehouse, now)
             for one in PULLS:
                 one(client, warehouse, policy, now)
             centra_staging.refresh(warehouse, now)

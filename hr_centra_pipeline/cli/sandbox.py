@@ -91,6 +91,7 @@ def environment(note: dict[str, Any]) -> dict[str, str]:
         "CENTRA_ORDER_API_URL": note["order_api_url"],
         "CENTRA_ORDER_API_KEY": note["order_api_key"],
         "HAPPY_RETURNS_EXPORTS": note["exports"],
+        "HR_CENTRA_PAYOUTS": note["payouts"],
         "HR_CENTRA_NOW": f"@{note['clock_file']}",
     }
 

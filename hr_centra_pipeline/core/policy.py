@@ -145,9 +145,18 @@ class ExceptionRule(_Section):
 
 
 class Lateness(_Section):
-    """Days after which an arrived unit that nobody approves is stalled; the other windows are those of the kinds."""
+    """What is late: ``unapproved_days`` for an arrived unit that nobody approves; for the way of the goods and their grading
+
+    the 95th percentile of our own last ``history_weeks``, times ``factor``, once ``least_units`` in ``least_weeks`` went
+    through a stage; until then, and with ``learn = false``, the windows of the kinds.
+    """
 
     unapproved_days: Annotated[int, Field(gt=0)] = 7
+    learn: bool = True
+    least_units: Annotated[int, Field(gt=0)] = 200
+    least_weeks: Annotated[int, Field(gt=0)] = 6
+    history_weeks: Annotated[int, Field(gt=0, le=104)] = 26
+    factor: Annotated[Decimal, BeforeValidator(_exact), Field(ge=1)] = Decimal("1.5")
 
 
 class Caps(_Section):

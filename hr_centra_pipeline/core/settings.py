@@ -24,6 +24,7 @@ class Settings(BaseModel):
     policy_path: Path
     mode: RunMode = "dry_run"
     exports: str = ""
+    payouts: str = ""
     centra_graphql_url: str = ""
     centra_token: SecretStr = SecretStr("")
     centra_order_api_url: str = ""
@@ -47,6 +48,7 @@ class Settings(BaseModel):
             policy_path=Path(env.get("HR_CENTRA_POLICY", home / "policy.toml")).resolve(),
             mode="live" if mode == "live" else "dry_run",
             exports=env.get("HAPPY_RETURNS_EXPORTS", ""),
+            payouts=env.get("HR_CENTRA_PAYOUTS", ""),
             centra_graphql_url=env.get("CENTRA_GRAPHQL_URL", ""),
             centra_token=SecretStr(env.get("CENTRA_TOKEN", "")),
             centra_order_api_url=env.get("CENTRA_ORDER_API_URL", ""),

@@ -27,6 +27,8 @@ touched as (
     select order_number from landing.centra_returns where batch > $since
     union all
     select order_number from landing.centra_absent_orders where batch > $since
+    union all
+    select order_number from landing.payout_lines where batch > $since and line_type <> 'capture'
     -- A stock change names its units by their keys.
     union all
     select ledger.order_number

@@ -1,16 +1,6 @@
 -- The append-only history, and the open exceptions as it tells them. An exception closes only by what proves it; one whose
 -- finding is gone without a proof stays open as it was last told.
 
--- One row per exception of the past, with what its last opening said.
-create or replace temp table told_before as
-select
-    exception_id,
-    any_value(kind) as kind,
-    arg_max(subject::json, ("at", rowid)) filter (where event in ('opened', 'reopened')) as told,
-    count(*) filter (where event in ('opened', 'reopened')) > count(*) filter (where event = 'closed') as is_open
-from reconciliation.exception_events
-group by exception_id;
-
 -- One row per exception that was open and is not found any more: what proves that it is over (null: nothing does).
 create or replace temp table gone as
 with
@@ -18,7 +8,7 @@ unseen as (
     select
         exception_id, kind, told ->> 'subject' as subject, told ->> 'identity' as identity,
         told ->> 'return_id' as return_id, told ->> 'return_item_id' as return_item_id, told ->> 'order_number' as order_number,
-        (told -> 'evidence') ->> 'effect_key' as effect_key
+        told ->> 'currency' as currency, (told -> 'evidence') ->> 'effect_key' as effect_key
     from told_before
     anti join open_now using (exception_id)
     where is_open
@@ -66,6 +56,13 @@ select
                     qualify row_number() over (order by batch desc, fetched_at desc) = 1
                 ) as latest where latest.is_complete
             ) then 'the next pull ended'
+            when unseen.kind in ('quarantined_row', 'source_not_covered') and exists (
+                select 1 from (
+                    select * from landing.payout_files
+                    where source_file = unseen.identity qualify row_number() over (order by batch desc) = 1
+                ) as latest
+                where latest.problem is null
+            ) then 'the settlement file was delivered again and adds up'
             when unseen.kind = 'return_without_order' and exists (
                 select 1 from staging.orders where orders.order_number = unseen.order_number
             ) then 'Centra has order ' || unseen.order_number
@@ -79,7 +76,37 @@ select
                 'the Return was deleted in Centra'
             when unseen.kind = 'centra_return_without_return' and returns.centra_return_id is not null then
                 'the Return belongs to units of Happy Returns now'
-            when unseen.kind like 'refund_mismatch%' then 'both sides agree within the tolerance'
+            when unseen.kind like 'refund_mismatch%' then (
+                select case
+                    when matched.is_compared and (matched.culprit is null or matched.within_tolerance) then 'the sides agree within the tolerance'
+                    when matched.is_compared and matched.culprit = 'provider' then 'became payout_mismatch'
+                    when matched.is_compared then 'became refund_mismatch_tax'
+                end
+                from reconciliation.refund_match as matched
+                where matched.return_id is not distinct from unseen.return_id and matched.order_number = unseen.order_number
+                    and matched.component = unseen.subject and matched.currency is not distinct from unseen.currency
+            )
+            when unseen.kind = 'credit_note_without_refund' and returns.deleted_at is not null then 'the Return was deleted in Centra'
+            when unseen.kind = 'credit_note_without_refund' then (
+                select case when states.paid > 0 then 'refunded in Centra: ' || money_text(states.paid, unseen.currency) end
+                from return_states as states where states.centra_return_id = returns.centra_return_id
+            )
+            when unseen.kind = 'payout_mismatch' and exists (
+                from reconciliation.payouts
+                where payouts.payout_tie_id = unseen.identity and verdict in ('agrees', 'chargeback_settled')
+            ) then 'the payment provider''s settlement agrees'
+            when unseen.kind = 'payout_mismatch' and exists (
+                from tied_lines where 'line ' || tied_lines.payout_line_id = unseen.identity
+            ) then 'Centra shows the refund now'
+            when unseen.kind = 'payout_mismatch' and starts_with(unseen.identity, 'line ') and not exists (
+                from staging.payout_lines where 'line ' || payout_lines.payout_line_id = unseen.identity
+            ) and exists (
+                from staging.payout_lines
+                where starts_with(unseen.identity, 'line ' || payout_lines.provider || ' ' || payout_lines.payout_id || ' ')
+            ) then 'the settlement was delivered again without the line'
+            when unseen.kind = 'stock_change_without_return' and exists (
+                from told_stock_changes where 'Stock change ' || told_stock_changes.stock_change_id = unseen.identity
+            ) then 'the stock change names a return that is told'
             when unseen.kind = 'disposition_missing' and known.disposition is not null then 'graded ' || known.disposition
             when unseen.kind = 'stalled_return' and known.disposition is not null then 'graded ' || known.disposition
             when unseen.kind = 'stalled_return' and known.approved_at is not null and unseen.subject = 'credit' then

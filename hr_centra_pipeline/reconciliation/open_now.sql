@@ -1,17 +1,37 @@
--- Which findings are exceptions now: their window is over, they are not older than the cut-over, and no more telling kind
--- stands for the same subject of the same unit.
+-- Which findings are exceptions now: their window is over (or was, when it was shorter), they are not older than the cut-over,
+-- and no more telling kind stands for the same subject of the same unit.
+
+-- One row per exception of the past, with what its last opening said.
+create or replace temp table told_before as
+select
+    exception_id,
+    any_value(kind) as kind,
+    arg_max(subject::json, ("at", rowid)) filter (where event in ('opened', 'reopened')) as told,
+    count(*) filter (where event in ('opened', 'reopened')) > count(*) filter (where event = 'closed') as is_open
+from reconciliation.exception_events
+group by exception_id;
+
 create or replace temp table open_now as
 with
 named as (
     select
         'EX' || substr(effect_key('exception ' || findings.kind, [
-            subject, coalesce(identity, ''), coalesce(findings.return_id, ''), coalesce(findings.return_item_id, ''), coalesce(order_number, '')
+            subject, coalesce(identity, ''), coalesce(findings.return_id, ''), coalesce(findings.return_item_id, ''),
+            coalesce(findings.order_number, '')
         ]), 3) as exception_id,
-        findings.* exclude (window_hours),
+        findings.* exclude (window_hours, next_step, evidence),
+        -- where the unit stands, whether we called, and what Centra said: is it logistics, or us?
+        json_merge_patch(coalesce(evidence, '{}'), case when delays.return_item_id is not null then json_object(
+            'last_event', delays.last_event, 'last_event_at', delays.last_event_at, 'waits_for', delays.waits_for,
+            'waited_hours', delays.waited_hours, 'usual_hours', delays.usual_hours, 'late_hours', delays.late_hours,
+            'was_called', delays.was_called, 'called_at', delays.called_at, 'answer', delays.answer
+        ) else '{}' end) as evidence,
+        next_step || ' More: docs/exceptions.md#' || findings.kind as next_step,
         coalesce(findings.window_hours, rules.window_hours) as window_hours,
         rules.owner_team, rules.precedence
     from findings
     join policy.exception_kinds as rules using (kind)
+    left join reconciliation.delays as delays on delays.return_item_id = findings.return_item_id
 ),
 
 -- One row per return: whether it is to be acted on. What happened after the cut-over counts for the others too.
@@ -37,6 +57,6 @@ due as (
 
 select * exclude (precedence)
 from due
-where opens_at <= $now
+where opens_at <= $now or exception_id in (select exception_id from told_before where is_open)
 qualify return_item_id is null
     or row_number() over (partition by return_item_id, subject order by precedence, exception_id) = 1;

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from hr_centra_pipeline.warehouse import watermarks
 from hr_centra_pipeline.warehouse.database import Connection, run_sql
 
 _PACKAGE = "hr_centra_pipeline.reconciliation"
+_LEARNS_EVERY = timedelta(days=1)
 # Families of kinds; each adds rows to the temporary table `findings`.
 _KINDS = (
-    "sources.sql", "orphans.sql", "credits.sql", "stock.sql", "exchanges.sql", "rejected_writes.sql", "stalled.sql",
-    "refund_facts.sql", "refund_match.sql", "refund_mismatches.sql",
+    "delays.sql", "sources.sql", "orphans.sql", "credits.sql", "stock.sql", "exchanges.sql", "rejected_writes.sql", "stalled.sql",
+    "status.sql", "stock_of_nobody.sql",
+    "refund_facts.sql", "unpaid_credits.sql", "payouts.sql", "refund_match.sql", "refund_mismatches.sql",
 )  # fmt: skip
 
 
@@ -32,14 +35,24 @@ def reconcile(connection: Connection, now: datetime) -> ReconciliationReport:
     confirmed is no gap.
     """
     before = _events(connection)
+    if _is_lateness_old(connection, now):
+        run_sql(connection, _PACKAGE, "lateness.sql", {"now": now})
+    since = watermarks.read(connection, watermarks.RECONCILIATION)
     for name in ("findings.sql", *_KINDS, "open_now.sql", "history.sql", "families.sql", "settled_orders.sql"):
-        run_sql(connection, _PACKAGE, name, {"now": now})
+        run_sql(connection, _PACKAGE, name, {"now": now, "since": since})
+    watermarks.write(connection, watermarks.RECONCILIATION, watermarks.newest_batch(connection), now)
     after = _events(connection)
     rows = connection.execute("select kind, count(*) from reconciliation.exceptions group by kind order by kind")
     return ReconciliationReport(
         open_by_kind=dict(rows.fetchall()),
         **{event: after.get(event, 0) - before.get(event, 0) for event in ("opened", "reopened", "closed")},
     )
+
+
+def _is_lateness_old(connection: Connection, now: datetime) -> bool:
+    """What is learned from months does not change by the hour."""
+    row = connection.execute("select max(computed_at) from reconciliation.lateness").fetchone()
+    return not row or row[0] is None or row[0] <= now - _LEARNS_EVERY
 
 
 def _events(connection: Connection) -> dict[str, int]:

@@ -1,14 +1,20 @@
 -- What each side says was given back, unit by unit and component by component. Whatever a side tells for several units is
 -- allocated by `part_of`, in the order of their ids, so that the parts sum back to what was told.
 
--- The single entry of all that is about money: one row per order whose facts are made anew. Orders that one return joins
--- belong together, since a fee per return is charged on one of them.
+-- The single entry of all that is about money: one row per order whose facts are made anew. Those in play, and those that no
+-- return names and of which something was landed since the last run (since: the last batch that was looked at).
 create or replace temp table money_orders as
-select order_number from known_units
+select order_number from matching.orders_in_play
 union
-select order_number from staging.refunds
-union
-select order_number from staging.centra_returns;
+select order_number
+from (
+    select order_number from landing.centra_returns where batch > $since
+    union all
+    select order_number from landing.happy_returns_refunds where batch > $since
+    union all
+    select order_number from landing.payout_lines where batch > $since and line_type <> 'capture'
+)
+where order_number not in (select order_number from staging.return_items);
 
 delete from reconciliation.refund_facts where order_number in (select order_number from money_orders);
 
@@ -25,9 +31,8 @@ marked as (
 
 remembered as (
     select returns.centra_return_id, ledger.effect_key, returns.deleted_at is not null as is_deleted
-    from push.ledger
+    from (from push.ledger semi join money_orders using (order_number)) as ledger
     join staging.centra_returns as returns on returns.centra_return_id::varchar = ledger.centra_id
-    semi join money_orders on money_orders.order_number = returns.order_number
     anti join marked on marked.effect_key = ledger.effect_key
     where ledger.effect_kind in ('credit_note', 'return_fee', 'shipping_refund') and not ledger.is_foreign
 )
@@ -45,8 +50,10 @@ with
 pieces as (
     select
         lines.centra_return_id, lines.shipment_line_id, lines.order_line_id, returns.order_number, returns.currency,
-        part_of(lines.line_value, numbers.piece - 1, numbers.piece, lines.quantity, returns.currency) as value,
-        part_of(lines.line_tax, numbers.piece - 1, numbers.piece, lines.quantity, returns.currency) as line_tax,
+        case when lines.quantity = 1 then lines.line_value
+            else part_of(lines.line_value, numbers.piece - 1, numbers.piece, lines.quantity, returns.currency) end as value,
+        case when lines.quantity = 1 then lines.line_tax
+            else part_of(lines.line_tax, numbers.piece - 1, numbers.piece, lines.quantity, returns.currency) end as line_tax,
         row_number() over (
             partition by lines.centra_return_id, lines.shipment_line_id order by lines.centra_return_line_id, numbers.piece
         ) as piece
@@ -83,15 +90,13 @@ known as (
 ),
 
 -- The voucher that a Return takes off: as its units were promised, where that is the same sum, else by their value.
-shared as (
+weighed as (
     select
-        known.*, returns.discounts,
-        case when sum(voucher_share) over on_return = returns.discounts and count(voucher_share) over on_return = count(*) over on_return then voucher_share
-            when sum(value) over on_return > 0 then
-                part_of(returns.discounts, sum(value) over on_return_so_far - value, sum(value) over on_return_so_far, sum(value) over on_return, known.currency)
-            else part_of(returns.discounts, row_number() over on_return_so_far - 1, row_number() over on_return_so_far, count(*) over on_return, known.currency)
-        end as voucher,
-        row_number() over on_return_so_far as place
+        known.*, returns.discounts, row_number() over on_return_so_far as place,
+        count(*) over on_return as pieces,
+        sum(voucher_share) over on_return = returns.discounts and count(voucher_share) over on_return = count(*) over on_return
+            as is_as_promised,
+        sum(value) over on_return_so_far as value_upto, sum(value) over on_return as value_of_all
     from known
     join staging.centra_returns as returns using (centra_return_id)
     window
@@ -99,15 +104,31 @@ shared as (
         on_return_so_far as (partition by centra_return_id order by shipment_line_id, piece rows between unbounded preceding and current row)
 ),
 
+shared as (
+    select
+        *, case
+            when discounts = 0 then 0
+            when is_as_promised then voucher_share
+            else part_of(
+                discounts, case when value_of_all > 0 then value_upto - value else place - 1 end,
+                case when value_of_all > 0 then value_upto else place end,
+                case when value_of_all > 0 then value_of_all else pieces end, currency
+            )
+        end as voucher
+    from weighed
+),
+
 -- Each piece's tax less that of its voucher; the last piece takes what rounding leaves of the Return's own figure.
 taxed as (
-    select *, line_tax - tax_in(voucher, coalesce(tax_percent, 0), currency) as own_tax from shared
+    select
+        *, line_tax - case when voucher = 0 then 0 else tax_in(voucher, coalesce(tax_percent, 0), currency) end as own_tax
+    from shared
 )
 
 select
     taxed.centra_return_id, order_number, currency, shipment_line_id, piece, return_item_id, return_id, is_foreign, is_exchange, place,
     value - voucher as gross,
-    case when place = max(place) over on_return_taxed then returns.tax - sum(own_tax) over on_return_taxed + own_tax else own_tax end as tax
+    case when place = pieces then returns.tax - sum(own_tax) over on_return_taxed + own_tax else own_tax end as tax
 from taxed
 join (select centra_return_id, tax from staging.centra_returns) as returns using (centra_return_id)
 window on_return_taxed as (partition by taxed.centra_return_id);
@@ -133,27 +154,31 @@ planned as (
     group by all
 ),
 
-weighed as (
+told as (
     select
         pairs.*, coalesce(planned.shipping, 0) as planned_shipping, coalesce(planned.fee, 0) as planned_fee,
         returns.shipping + returns.handling as shipping, returns.return_cost as fee,
-        case when sum(value) over costs_weight > 0 then value else 1 end as weight
+        case when max(value) over (partition by pairs.centra_return_id) > 0 then value else 1 end as weight
     from pairs
     join staging.centra_returns as returns using (centra_return_id)
     left join planned on planned.centra_return_id = pairs.centra_return_id and planned.return_id = pairs.return_id
-    window costs_weight as (partition by pairs.centra_return_id)
+),
+
+weighed as (
+    select
+        *, sum(weight) over costs_so_far as upto, sum(weight) over costs_whole as whole,
+        sum(planned_shipping) over costs_whole = shipping as is_shipping_as_planned, sum(planned_fee) over costs_whole = fee as is_fee_as_planned
+    from told
+    window
+        costs_whole as (partition by centra_return_id),
+        costs_so_far as (partition by centra_return_id order by return_id nulls last rows between unbounded preceding and current row)
 )
 
 select
     centra_return_id, order_number, currency, return_id, is_exchange,
-    case when sum(planned_shipping) over costs_whole = shipping then planned_shipping
-        else part_of(shipping, sum(weight) over costs_so_far - weight, sum(weight) over costs_so_far, sum(weight) over costs_whole, currency) end as shipping,
-    case when sum(planned_fee) over costs_whole = fee then planned_fee
-        else part_of(fee, sum(weight) over costs_so_far - weight, sum(weight) over costs_so_far, sum(weight) over costs_whole, currency) end as fee
-from weighed
-window
-    costs_whole as (partition by centra_return_id),
-    costs_so_far as (partition by centra_return_id order by return_id nulls last rows between unbounded preceding and current row);
+    case when is_shipping_as_planned then planned_shipping else part_of(shipping, upto - weight, upto, whole, currency) end as shipping,
+    case when is_fee_as_planned then planned_fee else part_of(fee, upto - weight, upto, whole, currency) end as fee
+from weighed;
 
 -- One row per Return: is it final, and what was paid on it.
 create or replace temp table return_states as
@@ -187,27 +212,29 @@ amounts as (
     union all by name
     -- The Return of an exchange gives goods, not money; what was paid on it all the same is money.
     select
-        exchanged.centra_return_id, return_id, order_number, return_item_id, currency, place, 'exchange' as component,
-        part_of(paid, greatest(before, 0), greatest(upto, 0), greatest(whole, 0), currency) as amount,
-        value - part_of(paid, greatest(before, 0), greatest(upto, 0), greatest(whole, 0), currency) as in_goods
+        centra_return_id, return_id, order_number, return_item_id, currency, place, 'exchange' as component,
+        paid_part as amount, value - paid_part as in_goods
     from (
         select
-            *, sum(value) over to_here - value as before, sum(value) over to_here as upto,
-            sum(value) over (partition by centra_return_id) as whole
+            exchanged.*, case when paid = 0 then 0 else part_of(paid, upto - value, upto, whole, currency) end as paid_part
         from (
             select
-                centra_return_id, return_id, order_number, return_item_id, currency, shipment_line_id || '/' || piece as place,
-                gross as value
-            from return_pieces where is_exchange
-            union all by name
-            select centra_return_id, return_id, order_number, currency, 'costs' as place, shipping - fee as value
-            from return_costs where is_exchange and shipping <> fee
-        )
-        window to_here as (
-            partition by centra_return_id order by place, return_id rows between unbounded preceding and current row
-        )
-    ) as exchanged
-    join return_states using (centra_return_id)
+                *, sum(value) over (
+                    partition by centra_return_id order by place, return_id rows between unbounded preceding and current row
+                ) as upto,
+                sum(value) over (partition by centra_return_id) as whole
+            from (
+                select
+                    centra_return_id, return_id, order_number, return_item_id, currency, shipment_line_id || '/' || piece as place,
+                    gross as value
+                from return_pieces where is_exchange
+                union all by name
+                select centra_return_id, return_id, order_number, currency, 'costs' as place, shipping - fee as value
+                from return_costs where is_exchange and shipping <> fee
+            )
+        ) as exchanged
+        join return_states using (centra_return_id)
+    )
 )
 
 select
@@ -445,38 +472,51 @@ create or replace temp table told_facts as
 with
 rows_told as (
     select
-        refunds.*, coalesce(issued_at, source_time) as happened_at, item_subtotal - coalesce(discount, 0) as items_told,
-        status = 'pending' as is_pending, source_file || ':' || source_line as source
+        refunds.*, coalesce(issued_at, source_time) as happened_at, status = 'pending' as is_pending,
+        source_file || ':' || source_line as source
     from staging.refunds
     semi join money_orders using (order_number)
     where status in ('issued', 'pending')
+),
+
+-- One row per amount of a row. A fee per item belongs to the units, a fee per return and shipping to the whole return.
+amounts as (
+    select
+        rows_told.refund_id, return_id, order_number, currency, happened_at, is_pending, source, component,
+        case component
+            when 'items' then item_subtotal - coalesce(discount, 0)
+            when 'tax' then tax
+            when 'shipping' then shipping_refund
+            when 'fee' then -processing_fee
+            else total_refunded
+        end as amount,
+        component in ('items', 'tax', 'exchange') or (component = 'fee' and fee_basis is not distinct from 'item') as is_of_units
+    from rows_told, unnest(['items', 'tax', 'shipping', 'fee', 'exchange']) as components(component)
+    where (component = 'exchange') = (refund_type = 'exchange')
+),
+
+shared as (
+    select
+        amounts.*, return_item_id, units,
+        case when component = 'fee' then place - 1 else before end as before,
+        case when component = 'fee' then place else upto end as upto,
+        case when component = 'fee' then units else whole end as whole
+    from amounts
+    join told_units using (refund_id)
+    where is_of_units and amount is not null
 )
 
 select
     'happy_returns' as side, concat_ws(' ', 'happy_returns', refund_id, coalesce(return_item_id, '-'), component) as fact_id,
     return_id, order_number, return_item_id, component, currency,
-    case component
-        when 'items' then part_of(items_told, before, upto, whole, currency)
-        when 'tax' then part_of(tax, before, upto, whole, currency)
-        when 'fee' then -part_of(processing_fee, place - 1, place, units, currency)
-        else part_of(total_refunded, before, upto, whole, currency)
-    end as amount,
+    case when units = 1 then amount else part_of(amount, before, upto, whole, currency) end as amount,
     0 as in_goods, happened_at, is_pending, source
-from rows_told
-join told_units using (refund_id),
-unnest(['items', 'tax', 'fee', 'exchange']) as components(component)
-where (component = 'exchange') = (refund_type = 'exchange')
-    and (component <> 'fee' or fee_basis is not distinct from 'item')
-    and case component when 'items' then items_told when 'tax' then tax when 'fee' then processing_fee else total_refunded end
-        is not null
+from shared
 union all by name
 select
     'happy_returns' as side, concat_ws(' ', 'happy_returns', refund_id, '-', component) as fact_id, return_id, order_number,
-    component, currency, case component when 'shipping' then shipping_refund else -processing_fee end as amount,
-    0 as in_goods, happened_at, is_pending, source
-from rows_told, unnest(['shipping', 'fee']) as components(component)
-where refund_type <> 'exchange' and (component = 'shipping' or fee_basis is distinct from 'item')
-    and case component when 'shipping' then shipping_refund else processing_fee end <> 0;
+    component, currency, amount, 0 as in_goods, happened_at, is_pending, source
+from amounts where not is_of_units and amount <> 0;
 
 -- ---------------------------------------------------------------- together
 

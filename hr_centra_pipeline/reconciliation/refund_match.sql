@@ -133,15 +133,22 @@ filled as (
 )
 
 select
-    * exclude (happy_returns, centra, expected, happy_returns_compared, centra_compared, expected_compared),
+    * exclude (happy_returns, centra, expected, provider, happy_returns_compared, centra_compared, expected_compared, provider_compared),
     case when (component <> 'exchange' and is_known) or expected is not null then coalesce(expected, 0) end as expected,
     case when covered.happy_returns and not coalesce(is_not_told, false) then coalesce(filled.happy_returns, 0) end as happy_returns,
     case when covered.centra then coalesce(filled.centra, 0) end as centra,
     case when component <> 'exchange' or expected_compared is not null then coalesce(expected_compared, 0) end as expected_compared,
     case when not coalesce(is_not_told, false) then coalesce(happy_returns_compared, 0) end as happy_returns_compared,
-    case when component <> 'exchange' then coalesce(centra_compared, 0) end as centra_compared
+    case when component <> 'exchange' then coalesce(centra_compared, 0) end as centra_compared,
+    -- one line of the provider pays all components
+    case when settled.return_id is not null and component <> 'exchange' then coalesce(filled.provider, 0) end as provider,
+    case when settled.return_id is not null and component <> 'exchange' then coalesce(provider_compared, 0) end as provider_compared
 from filled
-cross join covered;
+cross join covered
+left join (
+    select distinct return_id, order_number from reconciliation.refund_facts semi join money_orders using (order_number)
+    where side = 'provider'
+) as settled using (return_id, order_number);
 
 -- Who deviates. `agree` counts as equal what differs by nothing; the tolerance is looked at afterwards.
 create or replace temp table verdicts as
@@ -149,7 +156,7 @@ with
 compared as (
     select
         sides.*,
-        expected_compared as e, happy_returns_compared as h, centra_compared as c,
+        expected_compared as e, happy_returns_compared as h, centra_compared as c, provider_compared as p,
         (component in ('shipping', 'fee') and landed_at > made_at) as is_late_row,
         coalesce(not is_partly_foreign, true) as is_ours,
         parameters.shipping_rule, parameters.shipping_source
@@ -165,7 +172,7 @@ judged as (
             when h is null and c is not distinct from e then null
             when h is null then case when is_ours then 'centra' else 'person' end
             when component = 'exchange' then case when h <> e then 'happy_returns' end
-            when h = c and h = e then null
+            when h = c and h = e then case when p <> c then 'provider' end
             -- the row came when the credit had been made already
             when component in ('shipping', 'fee') and is_late_row and is_ours and h <> c and shipping_rule <> 'never' then 'policy'
             when e = c then 'happy_returns'
@@ -185,6 +192,7 @@ measured as (
         *,
         case
             when culprit is null then 0
+            when culprit = 'provider' then p - c
             when culprit in ('centra', 'person', 'pipeline') then c - e
             when culprit = 'policy' and is_late_row then h - c
             when culprit = 'policy' then e - h
@@ -201,8 +209,8 @@ measured as (
 )
 
 select
-    return_id, order_number, component, currency, e, h, c, provider_compared as p, culprit, distance::decimal(18, 4) as distance,
-    abs(distance) <= allowed as is_within_tolerance, issued_at, made_at, landed_at, is_late_row, is_ours, centra_source, happy_returns_source,
+    return_id, order_number, component, currency, e, h, c, p, culprit, distance::decimal(18, 4) as distance,
+    abs(distance) <= allowed as is_within_tolerance, coalesce(issued_at, happy_returns_at) as issued_at, made_at, landed_at, is_late_row, is_ours, centra_source, happy_returns_source,
     expected_source
 from measured;
 
@@ -233,8 +241,9 @@ from (
     select
         *,
         case
-            when happy_returns is not distinct from centra and happy_returns_at is not null and centra_at is not null
-                and date_trunc('month', happy_returns_at) <> date_trunc('month', centra_at) then 'other_month'
+            when happy_returns is not distinct from centra and coalesce(provider, centra) is not distinct from centra
+                and date_trunc('month', least(happy_returns_at, centra_at, provider_at))
+                    <> date_trunc('month', greatest(happy_returns_at, centra_at, provider_at)) then 'other_month'
             when happy_returns is not distinct from centra or component = 'exchange' then null
             when is_pending or greatest(
                 -- not told yet, or not credited yet

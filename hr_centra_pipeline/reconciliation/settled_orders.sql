@@ -24,6 +24,11 @@ unfinished as (
     select order_number from in_trouble
     union all
     select items.order_number from staging.return_items as items semi join in_trouble using (return_id)
+    union all
+    -- the other side is awaited: its window ends without anything being landed
+    select order_number from reconciliation.refund_match where explained_by = 'pending'
+    union all
+    select order_number from reconciliation.payouts where verdict not in ('agrees', 'chargeback_settled')
 )
 
 select order_number from matching.orders_in_play

@@ -2,7 +2,12 @@
 insert into findings by name
 with
 delivered as (
-    select * from landing.files
+    select source_file, file_sha256, source_time, received_at, rows_read, problem, 'happy_returns' as culprit
+    from landing.files
+    qualify row_number() over (partition by source_file order by batch desc) = 1
+    union all
+    select source_file, file_sha256, modified_at, received_at, rows_read, problem, 'provider' as culprit
+    from landing.payout_files
     qualify row_number() over (partition by source_file order by batch desc) = 1
 ),
 
@@ -21,9 +26,9 @@ select
     'quarantined_row' as kind,
     'source' as subject,
     files.source_file as identity,
-    'fix_happy_returns' as class,
+    case culprit when 'provider' then 'fix_centra' else 'fix_happy_returns' end as class,
     'data_gap' as cause,
-    'happy_returns' as culprit,
+    culprit,
     coalesce(files.source_time, files.received_at) as fact_at,
     bad_rows.rows_rejected || ' of ' || files.rows_read || ' rows of ' || files.source_file || ' could not be read: '
         || array_to_string(reasons, '; ') as detail,
@@ -38,12 +43,13 @@ select
     'source_not_covered' as kind,
     'source' as subject,
     source_file as identity,
-    'fix_happy_returns' as class,
+    case culprit when 'provider' then 'fix_centra' else 'fix_happy_returns' end as class,
     'data_gap' as cause,
-    'happy_returns' as culprit,
+    culprit,
     coalesce(source_time, received_at) as fact_at,
     source_file || ' could not be read: ' || problem as detail,
-    'Deliver the file again under the same name, or map its headers in a profile.' as next_step,
+    case culprit when 'provider' then 'Have the payment provider deliver the file again, or map its headers in a payout profile.'
+        else 'Deliver the file again under the same name, or map its headers in a profile.' end as next_step,
     json_object('source_file', source_file, 'file_sha256', file_sha256) as evidence
 from delivered
 where problem is not null

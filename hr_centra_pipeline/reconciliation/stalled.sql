@@ -1,15 +1,8 @@
 -- stalled_return and disposition_missing: the physical path of a unit stands still.
 
--- On its way, and not heard of since: after the drop-off, or after it left the hub.
+-- On its way, and not heard of since: after the drop-off, or after it left the hub. Late is what takes longer than it usually
+-- does, as far as our own history tells.
 insert into findings by name
-with
-last_seen as (
-    select return_item_id, arg_max(event, happened_at) as event, max(happened_at) as happened_at
-    from staging.return_item_events
-    where is_physical
-    group by return_item_id
-)
-
 select
     'stalled_return' as kind,
     'stock' as subject,
@@ -18,15 +11,19 @@ select
     'logistics' as culprit,
     units.return_id, units.return_item_id, units.order_number, units.sku, units.currency,
     units.unit_price as amount,
-    last_seen.happened_at as fact_at,
-    case last_seen.event when 'departed' then 'Left the hub on ' else 'Dropped off on ' end
-        || strftime(last_seen.happened_at, '%Y-%m-%d') || ' and not heard of since' as detail,
+    last_event_at as fact_at,
+    lateness.window_hours as window_hours,
+    case last_event when 'departed' then 'Left the hub on ' else 'Dropped off on ' end
+        || strftime(last_event_at, '%Y-%m-%d') || ' and not heard of since'
+        || case when lateness.is_learned then '; 95 of 100 take at most ' || lateness.p95_hours || ' hours' else '' end as detail,
     'Ask Happy Returns'' support for the parcel (drop-off and hub scans), and claim it when it is lost.' as next_step,
-    json_merge_patch(units.evidence, json_object('last_event', last_seen.event, 'dropoff_method', units.dropoff_method)) as evidence
+    json_merge_patch(units.evidence, json_object('last_event', last_event, 'dropoff_method', units.dropoff_method)) as evidence
 from known_units as units
 join last_seen using (return_item_id)
+left join reconciliation.lateness as lateness
+    on lateness.stage = last_event and lateness.dropoff_method = coalesce(units.dropoff_method, 'unknown')
 where units.arrived_at is null and units.disposition is null and not units.is_returnless
-    and last_seen.event in ('received', 'departed');
+    and last_event in ('received', 'departed');
 
 -- Arrived, and nobody approves or refuses it.
 insert into findings by name
@@ -58,8 +55,13 @@ select
     units.return_id, units.return_item_id, units.order_number, units.sku, units.currency,
     units.unit_price as amount,
     units.arrived_at as fact_at,
-    'Arrived on ' || strftime(units.arrived_at, '%Y-%m-%d') || ' and not graded' as detail,
+    lateness.window_hours as window_hours,
+    'Arrived on ' || strftime(units.arrived_at, '%Y-%m-%d') || ' and not graded'
+        || case when lateness.is_learned then '; 95 of 100 are graded within ' || lateness.p95_hours || ' hours' else '' end as detail,
     'Find the unit in the warehouse or store and have it graded.' as next_step,
     units.evidence
 from known_units as units
+left join last_seen using (return_item_id)
+left join reconciliation.lateness as lateness
+    on lateness.stage = last_event and lateness.dropoff_method = coalesce(units.dropoff_method, 'unknown')
 where units.arrived_at is not null and units.disposition is null and not units.is_returnless;

@@ -50,6 +50,7 @@ class Sandbox:
         self.settings = settings or SandboxSettings()
         home.mkdir(parents=True, exist_ok=True)
         self.exports.mkdir(exist_ok=True)
+        self.payouts.mkdir(exist_ok=True)
         self.clock = SandboxClock(home / "clock")
         if not self.clock.path.exists():
             self.clock.advance_to(DEFAULT_NOW)
@@ -63,6 +64,11 @@ class Sandbox:
         self.token = kept.get("token") or secrets.token_urlsafe(24)
         self.order_api_key = kept.get("order_api_key") or secrets.token_urlsafe(24)
         self.api.tokens[self.token] = Grant()
+
+    @property
+    def payouts(self) -> Path:
+        """Where the payment providers' settlement files appear."""
+        return self.home / "payouts"
 
     @property
     def exports(self) -> Path:
@@ -87,7 +93,7 @@ class Sandbox:
         note = {
             "graphql_url": f"{base}/centra/graphql", "order_api_url": f"{base}/centra/order-api",
             "control_url": f"{base}/control", "token": self.token, "order_api_key": self.order_api_key,
-            "exports": str(self.exports), "clock_file": str(self.clock.path), "pid": os.getpid(), "port": port,
+            "exports": str(self.exports), "payouts": str(self.payouts), "clock_file": str(self.clock.path), "pid": os.getpid(), "port": port,
         }  # fmt: skip
         fresh = self.credentials_path.with_suffix(".new")
         fresh.touch(mode=0o600)
@@ -293,6 +299,7 @@ class RunningSandbox:
     token: str
     order_api_key: str
     exports: Path
+    payouts: Path
     clock_file: Path
 
     @property
@@ -310,7 +317,8 @@ class RunningSandbox:
         return {
             "CENTRA_GRAPHQL_URL": self.graphql_url, "CENTRA_TOKEN": self.token,
             "CENTRA_ORDER_API_URL": self.order_api_url, "CENTRA_ORDER_API_KEY": self.order_api_key,
-            "HAPPY_RETURNS_EXPORTS": str(self.exports), "HR_CENTRA_NOW": f"@{self.clock_file}",
+            "HAPPY_RETURNS_EXPORTS": str(self.exports), "HR_CENTRA_PAYOUTS": str(self.payouts),
+            "HR_CENTRA_NOW": f"@{self.clock_file}",
         }  # fmt: skip
 
 
@@ -327,7 +335,7 @@ def running_sandbox(home: Path, settings: SandboxSettings | None = None) -> Iter
     try:
         yield RunningSandbox(
             sandbox, note["graphql_url"], note["order_api_url"], note["control_url"], note["token"],
-            note["order_api_key"], sandbox.exports, sandbox.clock.path,
+            note["order_api_key"], sandbox.exports, sandbox.payouts, sandbox.clock.path,
         )  # fmt: skip
     finally:
         server.should_exit = True

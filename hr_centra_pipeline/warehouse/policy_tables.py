@@ -13,7 +13,9 @@ create schema if not exists policy;
 create or replace table policy.parameters (
     cutover timestamptz, restock_hold_hours integer, amount_wait_hours integer, on_difference varchar,
     shipping_rule varchar, shipping_source varchar, fee_basis varchar, fee_source varchar, exchange_trigger varchar,
-    first_exchange_number bigint, last_exchange_number bigint, status_target varchar, unapproved_days integer,
+    first_exchange_number bigint, last_exchange_number bigint, status_target varchar, status_attribute varchar,
+    unapproved_days integer, lateness_least_units bigint, lateness_least_weeks integer, lateness_weeks integer,
+    lateness_factor decimal(18, 4),
     description_limit integer, comment_limit integer,
     settling_minutes integer, returns_window_days integer
 );
@@ -52,7 +54,12 @@ def write_policy(connection: Connection, policy: Policy, run_mode: RunMode) -> N
         policy.exchange_orders.first_number,
         policy.exchange_orders.last_number,
         policy.status.status_target,
+        policy.status.attribute_type,
         policy.lateness.unapproved_days,
+        policy.lateness.least_units if policy.lateness.learn else 2**60,
+        policy.lateness.least_weeks,
+        policy.lateness.history_weeks,
+        policy.lateness.factor,
         policy.centra.description_limit,
         policy.centra.comment_limit,
         policy.settling_minutes,

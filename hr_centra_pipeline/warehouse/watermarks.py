@@ -9,6 +9,7 @@ from hr_centra_pipeline.warehouse.database import Connection
 MATCHING = "matching"
 OBSERVED = "effects.observed"
 LEDGER = "push.ledger"
+RECONCILIATION = "reconciliation"
 
 
 def read(connection: Connection, consumer: str) -> int:

@@ -13,8 +13,11 @@ from hr_centra_pipeline.orchestration.tables import POOL, key, results, spec
 from hr_centra_pipeline.sources.centra import pull
 from hr_centra_pipeline.sources.happy_returns.ingest import ingest
 from hr_centra_pipeline.sources.happy_returns.profiles import load_profiles
+from hr_centra_pipeline.sources.payouts.ingest import ingest_payouts
+from hr_centra_pipeline.sources.payouts.profiles import load_payout_profiles
 
 _ADDS_UP = "rows_read_are_landed_rejected_or_repeated"
+_ITS_TOTAL = "every_file_adds_up_to_its_own_total"
 _COMPLETE = "the_pull_came_to_its_end"
 
 
@@ -57,6 +60,43 @@ def happy_returns_exports(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
         _plain(report),
         {"landing.happy_returns_rows": [check]},
     )
+
+
+@dg.multi_asset(
+    name="payout_files",
+    specs=[
+        spec(
+            "landing.payout_lines", "landing", "finance", [], kinds=["csv"],
+            grain="One row per line of a payment provider's settlement file, append-only.",
+        )
+    ],
+    check_specs=[
+        dg.AssetCheckSpec(
+            _ITS_TOTAL, asset=key("landing.payout_lines"),
+            description="The latest delivery of every settlement file adds up to its own total (else nothing of it is landed).",
+        )
+    ],
+    partitions_def=DAILY,
+    backfill_policy=SINGLE_RUN,
+    pool=POOL,
+)  # fmt: skip
+def payout_files(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
+    """All new settlement files. Without an address payouts are not covered, which the reconciliation says."""
+    profiles = load_payout_profiles(run.settings.home / "payout_profiles")
+    report = ingest_payouts(run.warehouse, run.settings.payouts, profiles, run.now)
+    with run.warehouse.transaction() as connection:
+        refused = connection.execute(
+            """
+            select source_file, problem from (
+                select * from landing.payout_files qualify row_number() over (partition by source_file order by batch desc) = 1
+            ) where problem is not null order by source_file
+            """
+        ).fetchall()
+    check = dg.AssetCheckResult(
+        asset_key=key("landing.payout_lines"), check_name=_ITS_TOTAL, passed=not refused, severity=dg.AssetCheckSeverity.WARN,
+        description="; ".join(f"{name}: {problem}" for name, problem in refused) or None,
+    )  # fmt: skip
+    yield from results(run.warehouse, ["landing.payout_lines"], _plain(report), {"landing.payout_lines": [check]})
 
 
 def _plain(report: Any) -> dict[str, Any]:
@@ -103,6 +143,7 @@ def _centra(name: str, grain: str, *pulls: Pull, after_items: bool) -> dg.Assets
 
 ASSETS = [
     happy_returns_exports,
+    payout_files,
     _centra(
         "centra_warehouses", "One row per warehouse as fetched, when it changed.", pull.pull_warehouses, after_items=False
     ),

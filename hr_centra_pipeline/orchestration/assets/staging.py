@@ -11,6 +11,7 @@ from hr_centra_pipeline.orchestration.run import Run
 from hr_centra_pipeline.orchestration.tables import POOL, declaration_checks, results, spec
 from hr_centra_pipeline.sources.centra.staging import refresh as refresh_centra
 from hr_centra_pipeline.sources.happy_returns.staging import refresh as refresh_happy_returns
+from hr_centra_pipeline.sources.payouts.staging import refresh as refresh_payouts
 
 HAPPY_RETURNS = [
     "staging.returns", "staging.return_items", "staging.return_item_events", "staging.refunds", "staging.refund_units",
@@ -30,16 +31,23 @@ CENTRA = {
 }
 
 
+PAYOUTS = "staging.payout_lines"
+
+
 @dg.multi_asset(
-    name="happy_returns_staging",
-    specs=[spec(name, "staging", "data", ["landing.happy_returns_rows"]) for name in HAPPY_RETURNS],
-    check_specs=declaration_checks(HAPPY_RETURNS),
+    name="file_staging",
+    specs=[
+        *(spec(name, "staging", "data", ["landing.happy_returns_rows"]) for name in HAPPY_RETURNS),
+        spec(PAYOUTS, "staging", "finance", ["landing.payout_lines"]),
+    ],
+    check_specs=declaration_checks([*HAPPY_RETURNS, PAYOUTS]),
     pool=POOL,
 )
-def happy_returns_staging(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
-    """Only what new landed rows touch is computed again."""
+def file_staging(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
+    """What came as files. Only what new landed rows touch is computed again."""
     refresh_happy_returns(run.warehouse, run.now)
-    yield from results(run.warehouse, HAPPY_RETURNS)
+    refresh_payouts(run.warehouse, run.now)
+    yield from results(run.warehouse, [*HAPPY_RETURNS, PAYOUTS])
 
 
 @dg.multi_asset(
@@ -54,4 +62,4 @@ def centra_staging(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
     yield from results(run.warehouse, list(CENTRA))
 
 
-ASSETS = [happy_returns_staging, centra_staging]
+ASSETS = [file_staging, centra_staging]

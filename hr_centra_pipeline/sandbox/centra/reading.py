@@ -657,8 +657,9 @@ def shipment_line_of(row: Row, info: GraphQLResolveInfo) -> Row:
 def applied_tax_rules(row: Row, info: GraphQLResolveInfo) -> list[Row]:
     """The tax in a returned line: each unit's, rounded, times its quantity."""
     currency = _currency(info, row["order_number"])
-    value = row["quantity"] * tax_in(row["unit_price"], row["tax_percent"], currency)
-    return [{"name": "VAT", "percent": row["tax_percent"], "value": money(value, currency)}]
+    percent = _store(info).return_tax_percent(row["shipment_line_id"], row["tax_percent"])
+    value = row["quantity"] * tax_in(row["unit_price"], percent, currency)
+    return [{"name": "VAT", "percent": percent, "value": money(value, currency)}]
 
 
 @a_return.field("refundPaymentHistory")

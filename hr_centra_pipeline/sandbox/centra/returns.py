@@ -162,6 +162,12 @@ class ReturnDesk(OrderDesk):
             [return_id],
         )
 
+    def return_tax_percent(self, shipment_line_id: int, percent: Decimal) -> Decimal:
+        """The rate that a returned line is taxed by: the order's, unless another one was planted."""
+        line = self.row("select shipment_id from shipment_lines where id = ?", [shipment_line_id])
+        planted = self.refusal_of("tax", line["shipment_id"]) if line else None
+        return Decimal(planted) if planted else percent
+
     def a_return(self, return_id: int) -> Row:
         """One Return.
 
@@ -180,10 +186,15 @@ class ReturnDesk(OrderDesk):
         lines = self.return_lines(return_id)
         values = sum((line["quantity"] * line["unit_price"] for line in lines), ZERO)
         tax = sum(
-            (line["quantity"] * tax_in(line["unit_price"], line["tax_percent"], currency) for line in lines), ZERO
+            (
+                line["quantity"]
+                * tax_in(
+                    line["unit_price"], self.return_tax_percent(line["shipment_line_id"], line["tax_percent"]), currency
+                )
+                for line in lines
+            ),
+            ZERO,
         )
-        if (other := self.refusal_of("tax", row["shipment_id"])) and lines:
-            tax = sum((line["quantity"] * tax_in(line["unit_price"], Decimal(other), currency) for line in lines), ZERO)
         percent = lines[0]["tax_percent"] if lines else ZERO
         tax += tax_in(row["shipping"] + row["handling"], percent, currency) - tax_in(row["voucher"], percent, currency)
         return ReturnTotals(

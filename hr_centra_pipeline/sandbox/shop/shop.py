@@ -15,7 +15,10 @@ from hr_centra_pipeline.sandbox.centra.store import CentraRefusal, CentraStore
 from hr_centra_pipeline.sandbox.clock import SandboxClock
 from hr_centra_pipeline.sandbox.happy_returns import exports
 from hr_centra_pipeline.sandbox.happy_returns.records import Happening, Records
+from hr_centra_pipeline.sandbox.payouts import settlements
+from hr_centra_pipeline.sandbox.shop import people
 from hr_centra_pipeline.sandbox.shop.assortment import Assortment, Order
+from hr_centra_pipeline.sandbox.shop.disagreements import Disagreements
 from hr_centra_pipeline.sandbox.shop.stories import ordinary
 from hr_centra_pipeline.sandbox.shop.trouble import CUTOVER, Trouble
 from hr_centra_pipeline.sandbox.shop.workshop import Workshop
@@ -62,13 +65,18 @@ class Shop:
             shop.open()
             self._ordinary_returns(workshop, returns, start, until)
             planted = Trouble(workshop, until)
+            disagreements = Disagreements(workshop, until)
             if trouble:
                 planted.plant()
-        self.truth_path.write_text("".join(json.dumps(row) + "\n" for row in planted.truth), encoding="utf-8")
+                disagreements.plant()
+        truth = planted.truth + disagreements.truth
+        self.truth_path.write_text("".join(json.dumps(row) + "\n" for row in truth), encoding="utf-8")
         self._records.begin()
         self._records.plan([one for story in workshop.stories for one in story.happenings] + workshop.others)
         self._records.keep("seed", str(seed))
         self._records.keep("lived_until", start.isoformat())
+        self._records.keep("settled_until", (start - timedelta(days=60)).isoformat())
+        self._records.keep("payout_quirks", json.dumps(disagreements.quirks))
         self._records.commit()
         moment = start
         while moment < until:
@@ -180,6 +188,8 @@ class Shop:
                 self._records.change(arguments["kind"], arguments["key"], arguments["changes"], at)
             elif what == "file":
                 files.append((arguments["name"], arguments["text"].encode(), at))
+            elif what in people.ACTIONS:
+                people.act(self.store, what, arguments, at)
             else:
                 self._person(what, arguments, at)
         for kind in exports.COLUMNS:
@@ -191,9 +201,39 @@ class Shop:
         files += self._repeated(files, until, random)
         for name, data, at in files:
             exports.write(self.home / "exports", name, data, at)
+        self._settle(until)
         self._records.keep("lived_until", until.isoformat())
         self._records.commit()
         self.clock.advance_to(until)
+
+    def _settle(self, until: datetime) -> None:
+        """The payment providers write a file for each batch that is complete."""
+        since = datetime.fromisoformat(self._records.fact("settled_until") or until.isoformat())
+        due = list(settlements.batches(since, until))
+        if not due:
+            return
+        payments = self.store.rows(
+            "select payments.*, orders.currency from payments join orders on orders.number = payments.order_number"
+            " order by payments.id"
+        )
+        quirks = json.loads(self._records.fact("payout_quirks") or "[]")
+        lines = settlements.movements(payments, quirks)
+        method = {entry["order_number"]: entry["payment_method"] for entry in payments}
+        for number, begin, end in due:
+            booked = [line for line in lines if begin <= line.at < end]
+            wallet = [line for line in booked if method[line.order_number] == "wallet"]
+            card = [line for line in booked if method[line.order_number] != "wallet"]
+            at = settlements.delivered_at(end)
+            if card:
+                off = next(
+                    (Decimal(q["amount"]) for q in quirks if q["kind"] == "broken" and q["batch"] == number), Decimal(0)
+                )
+                name = f"settlement_detail_report_batch_{number}.csv"
+                exports.write(self.home / "payouts", name, settlements.card_file(number, card, end, off=off), at)
+            if wallet:
+                name = f"STL-{end:%Y%m%d}.CSV"
+                exports.write(self.home / "payouts", name, settlements.wallet_file(wallet, begin, end), at)
+        self._records.keep("settled_until", until.isoformat())
 
     def _repeated(
         self, files: list[tuple[str, bytes, datetime]], until: datetime, random: Random

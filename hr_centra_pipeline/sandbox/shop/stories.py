@@ -157,11 +157,12 @@ class Story:
 
     def refund(
         self, at: datetime, pieces: Sequence[Piece], *, fee: bool = True, whole_order: bool = False, pending_first: bool = False,
-        items_off: Decimal = ZERO, tax_off: Decimal = ZERO, names_items: bool | None = None,
+        items_off: Decimal = ZERO, tax_off: Decimal = ZERO, shipping_off: Decimal = ZERO, fee_off: Decimal = ZERO,
+        names_items: bool | None = None, more: dict[str, Any] | None = None,
     ) -> list[Decimal]:  # fmt: skip
         """One refund row per order and type for units that were approved together; answers the totals.
 
-        ``items_off``, ``tax_off``: what Happy Returns has wrong, for planted mismatches.
+        ``…_off``: what Happy Returns has wrong, for planted mismatches; ``more``: columns that are told otherwise.
         """
         totals = []
         groups: dict[tuple[int, str], list[Piece]] = {}
@@ -176,7 +177,8 @@ class Story:
             elif kind == "refund":
                 money["shipping_refund"] = order.shipping if whole_order else ZERO
                 charge = MAIL_FEE[order.currency] if fee and self.method == "mail" and number == lowest else ZERO
-                money["processing_fee"] = charge if charge < money["item_subtotal"] else ZERO
+                money["processing_fee"] = (charge if charge < money["item_subtotal"] else ZERO) + fee_off
+                money["shipping_refund"] += shipping_off
             total = (
                 money["item_subtotal"] - money["discount"] + money["tax"] + money["shipping_refund"]
                 - money["processing_fee"]
@@ -191,7 +193,7 @@ class Story:
                 **{name: str(value) for name, value in money.items()},
                 "fee_basis": "return" if money["processing_fee"] else None, "total_refunded": str(total),
                 "price_difference": "0.00" if kind == "exchange" else None,
-                "item_ids": " ".join(piece.item_id for piece in mine) if told else None,
+                "item_ids": " ".join(piece.item_id for piece in mine) if told else None, **(more or {}),
             }  # fmt: skip
             if pending_first:
                 self.change(at, "refunds", refund_id, **{**row, "status": "pending"})

@@ -4,6 +4,15 @@
 create or replace temp macro amount(money) as cast(money ->> '$.value' as decimal(18, 4));
 create or replace temp macro currency_of(money) as money ->> '$.currency.code';
 create or replace temp macro keys_in(marks) as list_distinct(regexp_extract_all(marks, '\bHR[A-Z2-7]{13}\b'));
+-- express codes and ids alike: every word that is no key of ours
+create or replace temp macro words_in(marks) as coalesce(
+    list_distinct(
+        list_filter(
+            string_split_regex(marks, '[\s,;#]+'), lambda word: word <> '' and not regexp_full_match(word, '(HR|PK)[A-Z2-7]{13}')
+        )
+    ),
+    []
+);
 create or replace temp macro items_of(list) as from_json(coalesce(list, '[]'), '["json"]');
 
 -- ---------------------------------------------------------------- orders, lines
@@ -205,16 +214,7 @@ select
     payload ->> 'externalId' as external_id,
     nullif(regexp_extract(payload ->> 'comment', '\bPK[A-Z2-7]{13}\b'), '') as packet_key,
     coalesce(keys_in(payload ->> 'comment'), []) as effect_keys,
-    -- express codes and ids alike: every code-like word that is no key of ours
-    coalesce(
-        list_distinct(
-            list_filter(
-                string_split(payload ->> 'comment', ' '),
-                lambda word: word <> '' and not regexp_full_match(word, '(HR|PK)[A-Z2-7]{13}')
-            )
-        ),
-        []
-    ) as express_codes,
+    words_in(payload ->> 'comment') as express_codes,
     payload ->> 'createdFrom' as created_from,
     cast(payload ->> 'returnedToStock' as boolean) as returned_to_stock,
     cast(payload ->> '$.returnWarehouse.id' as bigint) as warehouse_id,
@@ -309,6 +309,7 @@ select
     payload ->> 'type' as type,
     coalesce(keys_in(payload ->> 'comment'), []) as effect_keys,
     is_customer_return,
+    words_in(payload ->> 'comment') as named,
     (payload ->> '$.adminUser.id') is not null as by_person,
     line ->> '$.productSize.SKU' as sku,
     coalesce(

@@ -67,7 +67,9 @@ def ingest_payouts(
     exports = Exports(address, VARIABLE)
     try:
         with warehouse.transaction() as connection:
-            noted = connection.execute("select source_file, byte_size, modified_at from landing.payout_files").fetchall()
+            noted = connection.execute(
+                "select source_file, byte_size, modified_at from landing.payout_files"
+            ).fetchall()
         known = set(noted)
         warehouse.yield_to_others()
         for listed in exports.listed():
@@ -146,7 +148,11 @@ def _recognised(content: Content, profiles: Sequence[PayoutProfile]) -> _Read | 
     misses: list[tuple[int, str]] = []
     for profile in profiles:
         try:
-            read = _cut_records(content, profile) if profile.records else _Read(profile, files.cut_csv(content, profile.delimiter))
+            read = (
+                _cut_records(content, profile)
+                if profile.records
+                else _Read(profile, files.cut_csv(content, profile.delimiter))
+            )
         except UnicodeDecodeError:
             return "its header is not UTF-8"
         missing = missing_headers(profile, read.cut.headers)
@@ -242,7 +248,9 @@ def _footer_problems(connection: Connection, read: _Read) -> list[str]:
         sums = found.get(currency, {})
         for name, amount in read.footers.get(currency, {"gross_credits": Decimal(0)}).items():
             if sums.get(name, Decimal(0)) != amount:
-                told.append(f"{name.replace('_', ' ')} {sums.get(name, Decimal(0)).normalize():f} {currency}, its total says {amount.normalize():f}")
+                told.append(
+                    f"{name.replace('_', ' ')} {sums.get(name, Decimal(0)).normalize():f} {currency}, its total says {amount.normalize():f}"
+                )
     return told
 
 

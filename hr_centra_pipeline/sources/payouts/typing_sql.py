@@ -68,7 +68,9 @@ def _number(profile: PayoutProfile, text: str, currency: str) -> str:
     number = f"case when regexp_full_match({text}, '{_EXACT[point]}') then try_cast({plain} as decimal(18, 4)) end"
     if profile.money.smallest_units:
         whole = f"case when regexp_full_match({text}, '[+-]?\\d{{1,16}}') then {text}::hugeint end"
-        number = f"(cast({whole} * smallest_unit({currency}) as decimal(38, 0)) * 0.0001::decimal(5, 4))::decimal(18, 4)"
+        number = (
+            f"(cast({whole} * smallest_unit({currency}) as decimal(38, 0)) * 0.0001::decimal(5, 4))::decimal(18, 4)"
+        )
     return number
 
 
@@ -95,11 +97,13 @@ def _instant(profile: PayoutProfile, text: dict[str, str]) -> str:
     told, times = text["happened_at"], profile.times
     if times.format is not None and "%z" in times.format:
         return f"try_strptime({told}, {_quoted(times.format)})::timestamptz"
-    local = f"try_cast({told} as timestamp)" if times.format is None else f"try_strptime({told}, {_quoted(times.format)})"
+    local = (
+        f"try_cast({told} as timestamp)" if times.format is None else f"try_strptime({told}, {_quoted(times.format)})"
+    )
     zone = _quoted(times.zone)
     if "time_zone" in text:
         words = " ".join(f"when {_quoted(word)} then {_quoted(known)}" for word, known in times.zones.items())
-        zone = f"case when {text['time_zone']} is null then {zone} {words.replace('when ', f'when {text["time_zone"]} = ')} end"
+        zone = f"case coalesce({text['time_zone']}, '') when '' then {zone} {words} end"
     return f"case when regexp_matches({told}, '{_OFFSET}') then try_cast({told} as timestamptz) else timezone({zone}, {local}) end"
 
 

@@ -161,6 +161,7 @@ STOCK_CHANGES = table(
         "type": text("IN, OUT, TRANSFER, RETURN, SHIPMENT or OTHER"),
         "effect_keys": texts("our effect keys in its text"),
         "is_customer_return": flag("its text looks like a customer return (policy's patterns)"),
+        "named": texts("words of its text that may name a return: express codes, return ids, order numbers"),
         "by_person": flag("made by an admin user"),
         "sku": text("SKU", null=True),
         "warehouse_id": whole("warehouse", null=True),

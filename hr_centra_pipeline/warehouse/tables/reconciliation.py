@@ -131,3 +131,79 @@ SETTLED_ORDERS = table(
     ["order_number"],
     {"order_number": text("order number without '#'")},
 )
+
+PAYOUT_VERDICTS = (
+    "agrees", "waits", "amount_differs", "reversed", "not_settled", "not_credited", "chargeback", "chargeback_settled",
+)  # fmt: skip
+
+PAYOUTS = table(
+    "reconciliation.payouts",
+    "One row per refund in Centra next to the provider's lines of it, and per line that Centra knows nothing of.",
+    ["payout_tie_id"],
+    {
+        "payout_tie_id": text("payment entry of Centra, else the provider's line"),
+        "verdict": text("what came of it", values=PAYOUT_VERDICTS),
+        "return_id": text("its return, where the refund belongs to one", null=True),
+        "order_number": text("order number", null=True),
+        "centra_return_id": whole("the credit note that it pays", null=True),
+        "entry_id": whole("Centra's payment entry", null=True),
+        "provider": text("payment provider", null=True),
+        "reference": text("the provider's reference", null=True),
+        "currency": text("order_currency: ISO 4217", null=True),
+        "credited_amount": money("as Centra shows it paid"),
+        "settled_amount": money("as the provider booked it, less what came back"),
+        "difference": money("settled minus credited"),
+        "credited_at": instant("paid in Centra", null=True),
+        "settled_at": instant("last booked by the provider", null=True),
+        "is_other_month": flag("both sides agree, in different months"),
+        "tied_by": text("reference, or order and amount (exactly one fits)", null=True, values=("reference", "amount")),
+        "source": text("file and line of the provider", null=True),
+    },
+)
+
+LATENESS = table(
+    "reconciliation.lateness",
+    "One row per stage (what was seen last) and drop-off method: how long it takes until something physical happens next.",
+    ["stage", "dropoff_method"],
+    {
+        "stage": text("the event after which is waited"),
+        "dropoff_method": text("drop-off method"),
+        "units": whole("units of our own history that went through it"),
+        "weeks": whole("weeks in which they began it"),
+        "p50_hours": whole("half of them took at most so long: median over the weeks"),
+        "p95_hours": whole("95 of 100 took at most so long: median over the weeks"),
+        "policy_hours": whole("window of the policy"),
+        "is_learned": flag("there are enough units and weeks to go by our own history"),
+        "window_hours": whole("the window that is used: learned, else the policy's"),
+        "computed_at": instant("once a day"),
+    },
+)
+
+DELAYS = table(
+    "reconciliation.delays",
+    "One row per unit under way that waits for something: for what, since when, and whose delay it is.",
+    ["return_item_id"],
+    {
+        "return_item_id": text("the unit"),
+        "return_id": text("its return"),
+        "order_number": text("order number"),
+        "dropoff_method": text("drop-off method", null=True),
+        "last_event": text("what was seen of the goods last", null=True),
+        "last_event_at": instant("when", null=True),
+        "waits_for": text("the goods, an approval, a grade, our credit, our replacement order or our stock movement"),
+        "waits_since": instant("since when"),
+        "waited_hours": whole("how long"),
+        "window_hours": whole("after how long it is late"),
+        "usual_hours": whole("what half of our own history took", null=True),
+        "late_hours": whole("what 95 of 100 of our own history took", null=True),
+        "is_learned": flag("the window is learned from our own history"),
+        "verdict": text(
+            "whose delay it is",
+            values=("not_due", "in_time", "logistics_delay", "happy_returns_delay", "system_error"),
+        ),
+        "was_called": flag("we made a call to Centra for it"),
+        "called_at": instant("the last one", null=True),
+        "answer": text("what Centra answered to it", null=True),
+        "reason": text("why our effect was not sent", null=True),
+    },
+)

@@ -1,0 +1,275 @@
+-- Refunds in Centra next to what the payment providers booked: tied by the provider's reference, else by order and amount
+-- where exactly one fits.
+
+-- Orders whose refunds are looked at: those whose facts are made anew, and those of which something is not settled yet.
+create or replace temp table payout_orders as
+select order_number from money_orders
+union
+select order_number from reconciliation.payouts where verdict not in ('agrees', 'chargeback_settled') and order_number is not null;
+
+-- Payments that Centra shows as made by a provider. A Return that somebody else paid has no entry: it is one itself.
+create or replace temp table payable as
+select
+    'entry ' || entries.entry_id as payout_tie_id, entries.entry_id, entries.centra_return_id, entries.order_number,
+    entries.external_reference as reference, entries.currency, abs(entries.amount)::decimal(18, 4) as amount, entries.created_at
+from staging.payment_entries as entries
+semi join payout_orders using (order_number)
+where entries.entry_type = 'REFUND' and entries.status = 'SUCCESS'
+union all by name
+select
+    'Return ' || returns.centra_return_id as payout_tie_id, returns.centra_return_id, returns.order_number, returns.currency,
+    returns.grand_total as amount, returns.created_at
+from staging.centra_returns as returns
+semi join payout_orders using (order_number)
+anti join staging.payment_entries as entries on entries.centra_return_id = returns.centra_return_id
+where returns.deleted_at is null and returns.grand_total > 0 and returns.status = 'COMPLETED';
+
+-- The providers' lines about money given back, of these orders or of these payments.
+create or replace temp table given_back as
+select
+    lines.payout_line_id, lines.provider, lines.line_type, lines.reference, lines.order_number, lines.currency, lines.gross_amount,
+    lines.happened_at, lines.source_file || ':' || lines.source_line as source
+from staging.payout_lines as lines
+where lines.line_type in ('refund', 'refund_reversed', 'chargeback', 'chargeback_reversed')
+    and (
+        lines.order_number in (select order_number from payout_orders)
+        or lines.reference in (select reference from payable)
+        or (lines.order_number is null and lines.line_type = 'refund')
+    );
+
+create or replace temp table tied_lines as
+with
+by_reference as (
+    select lines.*, payable.payout_tie_id, 'reference' as tied_by
+    from given_back as lines
+    join payable using (reference)
+    where lines.line_type in ('refund', 'refund_reversed')
+),
+
+left_over as (
+    select lines.* from given_back as lines
+    anti join by_reference using (payout_line_id)
+    where lines.line_type = 'refund' and lines.order_number is not null
+),
+
+fitting as (
+    select left_over.payout_line_id, payable.payout_tie_id
+    from left_over
+    join payable
+        on payable.order_number = left_over.order_number and payable.currency = left_over.currency
+        and payable.amount = -left_over.gross_amount
+    anti join by_reference as taken on taken.payout_tie_id = payable.payout_tie_id
+),
+
+by_amount as (
+    select * from fitting
+    qualify count(*) over (partition by payout_line_id) = 1 and count(*) over (partition by payout_tie_id) = 1
+)
+
+from by_reference
+union all by name
+select left_over.*, by_amount.payout_tie_id, 'amount' as tied_by
+from left_over join by_amount using (payout_line_id);
+
+-- How far each provider's files tell, and since when a file may be missing: one that was refused may hold what is not found.
+create or replace temp table provider_covers as
+select provider, max(happened_at) as covered_until from staging.payout_lines group by provider;
+
+create or replace temp table refused_payouts as
+select max(coalesce(modified_at, received_at)) as refused_at
+from (
+    select * from landing.payout_files qualify row_number() over (partition by source_file order by batch desc) = 1
+)
+where problem is not null;
+
+-- The return that an order's money is about, where there is only one.
+create or replace temp table only_returns as
+select order_number, min(return_id) as return_id
+from staging.return_items
+semi join payout_orders using (order_number)
+group by order_number having count(distinct return_id) = 1;
+
+-- What was given back on an order in Centra.
+create or replace temp table credited_orders as
+select order_number, currency, sum(grand_total) as credited
+from staging.centra_returns
+semi join payout_orders using (order_number)
+where deleted_at is null
+group by all;
+
+delete from reconciliation.payouts where order_number in (select order_number from payout_orders) or order_number is null;
+insert into reconciliation.payouts by name
+with
+window_of as (
+    select window_hours from policy.exception_kinds where kind = 'payout_mismatch'
+),
+
+booked as (
+    select
+        payout_tie_id, any_value(provider) as provider, any_value(tied_by) as tied_by, min(currency) as currency,
+        count(distinct currency) = 1 as is_one_currency,
+        -sum(gross_amount) filter (where line_type = 'refund') as refunded,
+        coalesce(sum(gross_amount) filter (where line_type = 'refund_reversed'), 0) as reversed,
+        max(happened_at) as settled_at, any_value(source) as source, any_value(reference) as reference
+    from tied_lines
+    group by payout_tie_id
+),
+
+-- Who books an order's money: as its capture shows, else the only provider that there is.
+providers as (
+    select order_number, min(provider) as provider
+    from staging.payout_lines
+    where line_type = 'capture' and order_number in (select order_number from payable anti join booked using (payout_tie_id))
+    group by order_number
+),
+
+looked_for as (
+    select
+        payable.payout_tie_id,
+        covers.covered_until >= payable.created_at + to_hours(window_of.window_hours::integer)
+            and coalesce(refused.refused_at < payable.created_at, true) as is_covered
+    from payable
+    anti join booked using (payout_tie_id)
+    cross join window_of
+    cross join refused_payouts as refused
+    left join providers on providers.order_number = payable.order_number
+    left join provider_covers as covers on covers.provider = coalesce(
+        providers.provider, (select min(provider) from provider_covers having count(*) = 1)
+    )
+),
+
+paid as (
+    select
+        payable.payout_tie_id,
+        case
+            when booked.payout_tie_id is null and payable.entry_id is null then null -- somebody else may have paid without a card
+            when booked.payout_tie_id is null and looked_for.is_covered then 'not_settled'
+            when booked.payout_tie_id is null then 'waits'
+            when booked.reversed > 0 then 'reversed'
+            when not booked.is_one_currency or booked.currency <> payable.currency or booked.refunded <> payable.amount then 'amount_differs'
+            else 'agrees'
+        end as verdict,
+        of_return.return_id, payable.order_number, payable.centra_return_id, payable.entry_id, booked.provider,
+        coalesce(payable.reference, booked.reference) as reference, payable.currency,
+        payable.amount as credited_amount, coalesce(booked.refunded - booked.reversed, 0) as settled_amount,
+        payable.created_at as credited_at, booked.settled_at, booked.tied_by, booked.source
+    from payable
+    left join booked using (payout_tie_id)
+    left join looked_for using (payout_tie_id)
+    left join (
+        select centra_return_id, min(return_id) as return_id from (
+            select centra_return_id, return_id from return_pieces
+            union
+            select centra_return_id, return_id from reconciliation.payouts
+        )
+        group by all having count(distinct return_id) = 1
+    ) as of_return using (centra_return_id)
+),
+
+-- Lines that no payment of Centra is about.
+unknown as (
+    select
+        'line ' || lines.payout_line_id as payout_tie_id,
+        'not_credited' as verdict, only_returns.return_id, lines.order_number, lines.provider, lines.reference, lines.currency,
+        0 as credited_amount, -lines.gross_amount as settled_amount, lines.happened_at as settled_at, lines.source
+    from given_back as lines
+    anti join tied_lines using (payout_line_id)
+    left join only_returns using (order_number)
+    -- an order that was never read may have been refunded there
+    where lines.line_type = 'refund' and (lines.order_number is null or lines.order_number in (select order_number from staging.orders))
+),
+
+-- A chargeback on an order of which something was credited gives the money twice.
+disputed as (
+    select
+        'chargeback ' || lines.order_number || ' ' || lines.currency as payout_tie_id,
+        case when -sum(gross_amount) > 0 and any_value(credited) > 0 then 'chargeback' else 'chargeback_settled' end as verdict,
+        any_value(only_returns.return_id) as return_id, lines.order_number, any_value(lines.provider) as provider,
+        any_value(lines.reference) as reference, lines.currency, 0 as credited_amount,
+        greatest(least(-sum(gross_amount), coalesce(any_value(credited), 0)), 0) as settled_amount,
+        max(lines.happened_at) as settled_at, any_value(lines.source) as source
+    from given_back as lines
+    left join only_returns using (order_number)
+    left join credited_orders as credited on credited.order_number = lines.order_number and credited.currency = lines.currency
+    where lines.line_type in ('chargeback', 'chargeback_reversed') and lines.order_number is not null
+    group by lines.order_number, lines.currency
+),
+
+every as (
+    from paid where verdict is not null
+    union all by name from unknown
+    union all by name from disputed
+)
+
+select
+    every.*, settled_amount - credited_amount as difference,
+    verdict = 'agrees' and date_trunc('month', credited_at) <> date_trunc('month', settled_at) as is_other_month
+from every;
+
+insert into findings by name
+select
+    'payout_mismatch' as kind,
+    'payout' as subject,
+    payout_tie_id as identity,
+    'fix_centra' as class,
+    'amount_mismatch' as cause,
+    'provider' as culprit,
+    return_id, order_number, currency,
+    case verdict when 'reversed' then credited_amount - settled_amount else abs(difference) end as amount,
+    case verdict when 'not_settled' then credited_at else settled_at end as fact_at,
+    case verdict
+        when 'amount_differs' then 'Centra refunded ' || money_text(credited_amount, currency) || ', the payment provider booked '
+            || money_text(settled_amount, currency)
+        when 'reversed' then 'The refund of ' || money_text(credited_amount, currency) || ' came back to the payment provider after it had succeeded'
+        when 'not_settled' then 'Centra refunded ' || money_text(credited_amount, currency)
+            || ', and no settlement file of the time after it has the refund'
+        when 'chargeback' then 'Charged back by the shopper''s bank: ' || money_text(settled_amount, currency) || ' that were credited, too'
+        else 'The payment provider refunded ' || money_text(settled_amount, currency) || ', and Centra knows of no such refund'
+    end as detail,
+    case verdict
+        when 'reversed' then 'Pay the shopper another way: the credit stands, the money did not arrive.'
+        when 'not_settled' then 'Ask the payment provider for the refund; if it was never made, pay it by hand.'
+        when 'chargeback' then 'Contest the chargeback with the credit as proof, or claim one of the two back.'
+        when 'not_credited' then 'Ask who refunded in the provider''s dashboard, and make the Return in Centra.'
+        else 'Ask the payment provider why it booked another amount, and settle the difference by hand.'
+    end as next_step,
+    json_object(
+        'verdict', verdict, 'provider', provider, 'reference', reference, 'line', source, 'entry_id', entry_id,
+        'centra_return_id', centra_return_id, 'tied_by', tied_by
+    ) as evidence
+from reconciliation.payouts
+where verdict in ('amount_differs', 'reversed', 'not_settled', 'not_credited', 'chargeback');
+
+-- ---------------------------------------------------------------- the provider's side of the facts
+
+insert into reconciliation.refund_facts by name
+with
+settled as (
+    select
+        payouts.centra_return_id, lines.payout_line_id, -lines.gross_amount as amount, lines.happened_at, lines.source
+    from tied_lines as lines
+    join reconciliation.payouts using (payout_tie_id)
+    where payouts.centra_return_id is not null
+    union all
+    select centra_return_id, payout_tie_id, 0, credited_at, 'in no settlement file'
+    from reconciliation.payouts
+    semi join money_orders using (order_number)
+    where verdict = 'not_settled'
+),
+
+-- A provider tells one amount: it is shared over what its Return is made of, in proportion.
+shared as (
+    select
+        *, sum(amount) over (partition by source order by fact_id rows between unbounded preceding and current row) as upto,
+        sum(amount) over (partition by source) as whole
+    from centra_facts
+)
+
+select
+    'provider' as side, concat_ws(' ', 'provider', settled.payout_line_id, shared.fact_id) as fact_id, shared.return_id,
+    shared.order_number, shared.return_item_id, shared.component, shared.currency,
+    part_of(settled.amount, shared.upto - shared.amount, shared.upto, shared.whole, shared.currency) as amount, 0 as in_goods,
+    settled.happened_at, false as is_pending, settled.source
+from settled
+join shared on shared.source = 'Return ' || settled.centra_return_id
+where shared.whole <> 0;

@@ -1,0 +1,94 @@
+-- credit_note_without_refund: a Return stands in Centra, and its money did not go. And return_without_credit_note where our own
+-- Return, not paid yet, was deleted by somebody.
+insert into findings by name
+with
+paying as (
+    select
+        pieces.centra_return_id, pieces.return_id, pieces.order_number, pieces.currency, bool_and(pieces.is_foreign) as is_foreign,
+        sum(pieces.gross) as goods,
+        -- given by somebody else: a refund row that was issued pays it
+        bool_and(
+            refunds.refund_id is not null
+            and (refunds.gift_card_id is not null or ways.pays_through is not distinct from 'elsewhere')
+        ) as is_paid_elsewhere,
+        bool_and(coalesce(ways.pays_through, 'elsewhere') = 'elsewhere') as is_told_elsewhere
+    from return_pieces as pieces
+    join staging.return_items as items using (return_item_id)
+    left join policy.pays_through as ways on ways.refund_type = items.refund_type
+    left join staging.refund_units as units using (return_item_id)
+    left join staging.refunds as refunds on refunds.refund_id = units.refund_id and refunds.status = 'issued'
+    where not pieces.is_exchange
+    group by all
+),
+
+states as (
+    select
+        paying.*, returns.created_at, returns.created_from, goods + coalesce(costs.shipping, 0) - coalesce(costs.fee, 0) as amount,
+        failed.failed_at, asked.asked_at
+    from paying
+    join staging.centra_returns as returns using (centra_return_id)
+    join return_states using (centra_return_id)
+    left join return_costs as costs
+        on costs.centra_return_id = paying.centra_return_id and costs.return_id = paying.return_id and not costs.is_exchange
+    left join (
+        select centra_return_id, max(created_at) as failed_at from staging.payment_entries
+        where entry_type = 'REFUND_FAILED' or (entry_type like 'REFUND%' and status = 'FAILED') group by all
+    ) as failed using (centra_return_id)
+    left join (
+        select centra_return_id, max(created_at) as asked_at from staging.payment_entries
+        where entry_type = 'REFUND_REQUEST' and status = 'PENDING' group by all
+    ) as asked using (centra_return_id)
+    where return_states.paid = 0 and not paying.is_paid_elsewhere
+        and (paying.is_foreign or paying.is_told_elsewhere or failed.failed_at is not null or asked.asked_at is not null)
+)
+
+select
+    'credit_note_without_refund' as kind,
+    'refund' as subject,
+    'Return ' || centra_return_id as identity,
+    'fix_centra' as class,
+    case when failed_at is not null or asked_at is not null then 'system_error' else 'data_gap' end as cause,
+    case
+        when failed_at is not null or asked_at is not null then 'provider'
+        when is_foreign then 'person'
+        else 'happy_returns'
+    end as culprit,
+    return_id, order_number, currency, amount,
+    coalesce(failed_at, asked_at, created_at) as fact_at,
+    'Return ' || centra_return_id || ' gives back ' || money_text(amount, currency) || case
+        when failed_at is not null then ', and the payment provider refused the refund'
+        when asked_at is not null then '; the refund was asked for, and the payment provider has not answered'
+        when is_foreign then ' and was never refunded'
+        else '; who pays elsewhere has told no refund' end as detail,
+    case
+        when failed_at is not null then 'Find another way to pay the shopper: the provider does not take the refund. It is not tried again.'
+        when asked_at is not null then 'Ask the payment provider.'
+        when is_foreign then 'Refund the Return in Centra, or delete it so that the pipeline credits the unit.'
+        else 'Ask who pays these refunds whether it was paid; deliver the refund row.' end as next_step,
+    json_object('centra_return_id', centra_return_id, 'made_at', created_from) as evidence
+from states
+where amount > 0;
+
+insert into findings by name
+select
+    'return_without_credit_note' as kind,
+    'credit' as subject,
+    'fix_centra' as class,
+    'data_gap' as cause,
+    'person' as culprit,
+    units.return_id, units.return_item_id, units.order_number, units.sku, units.currency,
+    carried.amount,
+    returns.deleted_at as fact_at,
+    'Our Return ' || returns.centra_return_id || ' was deleted in Centra before it was paid; it is not made again by itself' as detail,
+    'Ask who deleted it and why; adopt the return to have it credited again.' as next_step,
+    json_merge_patch(units.evidence, json_object('centra_return_id', returns.centra_return_id, 'effect_key', carried.effect_key)) as evidence
+from carried
+join known_units as units using (return_item_id)
+join staging.centra_returns as returns using (centra_return_id)
+join push.ledger as ledger on ledger.effect_key = carried.effect_key and ledger.state = 'confirmed'
+where carried.is_deleted and carried.effect_kind = 'credit_note'
+    and carried.return_item_id not in (select return_item_id from return_pieces where return_item_id is not null)
+    and not exists (
+        from staging.payment_entries as entries
+        where entries.centra_return_id = returns.centra_return_id and entries.status <> 'FAILED'
+    );
