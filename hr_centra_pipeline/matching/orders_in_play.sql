@@ -39,11 +39,17 @@ touched as (
     join push.ledger using (effect_key)
 ),
 
-unsettled as (
+-- Every order that either side names with a return.
+named as (
     select order_number from staging.return_items
-    anti join reconciliation.settled_orders using (order_number)
+    union
+    select order_number from staging.returns
+    union
+    select order_number from staging.refunds
+    union
+    select order_number from staging.centra_returns
 )
 
-select distinct order_number
-from (from touched union all from unsettled) as orders
-where order_number in (select order_number from staging.return_items);
+select order_number from named
+where order_number in (select order_number from touched)
+    or order_number not in (select order_number from reconciliation.settled_orders);

@@ -1,9 +1,13 @@
 -- Refunds in Centra next to what the payment providers booked: tied by the provider's reference, else by order and amount
 -- where exactly one fits.
 
--- Orders whose refunds are looked at: those whose facts are made anew, and those of which something is not settled yet.
+-- Orders whose refunds are looked at: those whose facts are made anew, those of which something was settled since the last run
+-- (since: the last batch that was looked at), and those of which something is not settled yet.
 create or replace temp table payout_orders as
 select order_number from money_orders
+union
+select order_number from landing.payout_lines
+where batch > $since and line_type <> 'capture' and order_number is not null
 union
 select order_number from reconciliation.payouts where verdict not in ('agrees', 'chargeback_settled') and order_number is not null;
 

@@ -1,20 +1,10 @@
 -- What each side says was given back, unit by unit and component by component. Whatever a side tells for several units is
 -- allocated by `part_of`, in the order of their ids, so that the parts sum back to what was told.
 
--- The single entry of all that is about money: one row per order whose facts are made anew. Those in play, and those that no
--- return names and of which something was landed since the last run (since: the last batch that was looked at).
+-- The single entry of all that is about money: one row per order whose facts are made anew. Orders that one return joins
+-- are in play together, since a fee per return is charged on one of them.
 create or replace temp table money_orders as
-select order_number from matching.orders_in_play
-union
-select order_number
-from (
-    select order_number from landing.centra_returns where batch > $since
-    union all
-    select order_number from landing.happy_returns_refunds where batch > $since
-    union all
-    select order_number from landing.payout_lines where batch > $since and line_type <> 'capture'
-)
-where order_number not in (select order_number from staging.return_items);
+from matching.orders_in_play;
 
 delete from reconciliation.refund_facts where order_number in (select order_number from money_orders);
 
