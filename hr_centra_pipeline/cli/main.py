@@ -46,6 +46,17 @@ def export(month: Annotated[str, typer.Option(help="Month to export, like 2026-0
 
 
 @app.command()
+def shadow(
+    since: Annotated[str | None, typer.Option("--from", help="First UTC day, like 2026-09-01.")] = None,
+    until: Annotated[str | None, typer.Option("--to", help="The UTC day after the last.")] = None,
+) -> None:
+    """What we would have done next to what people did in Centra, and whether that is enough to go live."""
+    from hr_centra_pipeline.cli.shadow import show_shadow
+
+    show_shadow(since, until)
+
+
+@app.command()
 def demo() -> None:
     """A believable shop on a local sandbox, synced until nothing is pending, ending on one screen."""
     from hr_centra_pipeline.cli.demo import run_demo

@@ -159,6 +159,14 @@ class Lateness(_Section):
     factor: Annotated[Decimal, BeforeValidator(_exact), Field(ge=1)] = Decimal("1.5")
 
 
+class Shadow(_Section):
+    """When a shadow report says *ready to go live*: what has to be observed, and how often we may stand alone."""
+
+    days: Annotated[int, Field(gt=0)] = 14
+    least_decisions: Annotated[int, Field(gt=0)] = 50
+    most_alone_percent: Amount = Decimal(1)
+
+
 class Caps(_Section):
     """Guardrails: at most so many effects, and so much money per currency, in one run."""
 
@@ -193,6 +201,7 @@ class Policy(_Section):
     modes: Modes = Modes()
     caps: Caps = Caps()
     lateness: Lateness = Lateness()
+    shadow: Shadow = Shadow()
     exceptions: dict[str, ExceptionRule] = {}
     centra: CentraLimits = CentraLimits()
     settling_minutes: Annotated[int, Field(ge=0)] = 15

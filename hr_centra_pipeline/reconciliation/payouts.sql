@@ -9,7 +9,8 @@ union
 select order_number from landing.payout_lines
 where batch > $since and line_type <> 'capture' and order_number is not null
 union
-select order_number from reconciliation.payouts where verdict not in ('agrees', 'chargeback_settled') and order_number is not null;
+select order_number from reconciliation.payouts
+where verdict not in ('agrees', 'chargeback_settled', 'not_covered') and order_number is not null;
 
 -- Payments that Centra shows as made by a provider. A Return that somebody else paid has no entry: it is one itself.
 create or replace temp table payable as
@@ -77,7 +78,7 @@ from left_over join by_amount using (payout_line_id);
 
 -- How far each provider's files tell, and since when a file may be missing: one that was refused may hold what is not found.
 create or replace temp table provider_covers as
-select provider, max(happened_at) as covered_until from staging.payout_lines group by provider;
+select provider, min(happened_at) as covered_from, max(happened_at) as covered_until from staging.payout_lines group by provider;
 
 create or replace temp table refused_payouts as
 select max(coalesce(modified_at, received_at)) as refused_at
@@ -130,8 +131,9 @@ providers as (
 looked_for as (
     select
         payable.payout_tie_id,
+        coalesce(covers.covered_from <= payable.created_at, false) as is_covered, -- else nobody's files tell of that time
         covers.covered_until >= payable.created_at + to_hours(window_of.window_hours::integer)
-            and coalesce(refused.refused_at < payable.created_at, true) as is_covered
+            and coalesce(refused.refused_at < payable.created_at, true) as is_over
     from payable
     anti join booked using (payout_tie_id)
     cross join window_of
@@ -147,7 +149,8 @@ paid as (
         payable.payout_tie_id,
         case
             when booked.payout_tie_id is null and payable.entry_id is null then null -- somebody else may have paid without a card
-            when booked.payout_tie_id is null and looked_for.is_covered then 'not_settled'
+            when booked.payout_tie_id is null and not looked_for.is_covered then 'not_covered'
+            when booked.payout_tie_id is null and looked_for.is_over then 'not_settled'
             when booked.payout_tie_id is null then 'waits'
             when booked.reversed > 0 then 'reversed'
             when not booked.is_one_currency or booked.currency <> payable.currency or booked.refunded <> payable.amount then 'amount_differs'

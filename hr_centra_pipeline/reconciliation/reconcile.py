@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from hr_centra_pipeline.reconciliation import shadow
 from hr_centra_pipeline.warehouse import watermarks
 from hr_centra_pipeline.warehouse.database import Connection, run_sql
 
@@ -14,7 +15,7 @@ _LEARNS_EVERY = timedelta(days=1)
 _KINDS = (
     "delays.sql", "sources.sql", "orphans.sql", "credits.sql", "stock.sql", "exchanges.sql", "rejected_writes.sql", "stalled.sql",
     "status.sql", "stock_of_nobody.sql",
-    "refund_facts.sql", "unpaid_credits.sql", "payouts.sql", "refund_match.sql", "refund_mismatches.sql",
+    "refund_facts.sql", "unpaid_credits.sql", "payouts.sql", "refund_match.sql", "refund_mismatches.sql", "systematic_cents.sql",
 )  # fmt: skip
 
 
@@ -38,8 +39,11 @@ def reconcile(connection: Connection, now: datetime) -> ReconciliationReport:
     if _is_lateness_old(connection, now):
         run_sql(connection, _PACKAGE, "lateness.sql", {"now": now})
     since = watermarks.read(connection, watermarks.RECONCILIATION)
-    for name in ("findings.sql", *_KINDS, "open_now.sql", "history.sql", "families.sql", "settled_orders.sql"):
+    for name in (
+        "findings.sql", *_KINDS, "shadow.sql", "open_now.sql", "history.sql", "families.sql", "settled_orders.sql"
+    ):  # fmt: skip
         run_sql(connection, _PACKAGE, name, {"now": now, "since": since})
+    shadow.keep_verdict(connection, now)
     watermarks.write(connection, watermarks.RECONCILIATION, watermarks.newest_batch(connection), now)
     after = _events(connection)
     rows = connection.execute("select kind, count(*) from reconciliation.exceptions group by kind order by kind")

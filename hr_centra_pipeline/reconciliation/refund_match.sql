@@ -86,17 +86,36 @@ select
 from facts
 group by return_id, order_number, component, currency;
 
--- One row per return on an order: what a Happy Returns row of it does not tell, and how far its rows are from adding up.
+-- One row per return on an order: what its compared units have in common, for whoever looks for a rule behind differences.
+create or replace temp table traits as
+select
+    units.return_id, units.order_number,
+    case when count(distinct units.tax_percent) = 1 then min(units.tax_percent) end as tax_percent,
+    case when count(distinct discounted.discount_percent) = 1 then min(discounted.discount_percent) end as discount_percent,
+    bool_or(units.voucher_share > 0) as has_voucher
+from known_units as units
+semi join compared_units using (return_item_id)
+join (
+    select
+        order_line_id,
+        -- to the nearest whole percent: prices are rounded
+        (
+            (2 * 100 * ten_thousandths(unit_original_price - unit_price) + ten_thousandths(unit_original_price))
+            // nullif(2 * ten_thousandths(unit_original_price), 0)
+        )::decimal(18, 4) as discount_percent
+    from staging.order_lines
+    semi join money_orders using (order_number)
+) as discounted using (order_line_id)
+group by all;
+
+-- One row per return on an order: what a Happy Returns row of it does not tell.
 create or replace temp table told_gaps as
 select
     return_id, order_number, currency,
     bool_or(item_subtotal is null and refund_type <> 'exchange') as misses_items,
     bool_or(tax is null and refund_type <> 'exchange') as misses_tax,
     bool_or(shipping_refund is null and refund_type <> 'exchange') as misses_shipping,
-    bool_or(processing_fee is null and refund_type <> 'exchange') as misses_fee,
-    sum(case when refund_type <> 'exchange' and status = 'issued' then
-        total_refunded - (item_subtotal - coalesce(discount, 0) + tax + coalesce(shipping_refund, 0) - coalesce(processing_fee, 0))
-    end) as remainder
+    bool_or(processing_fee is null and refund_type <> 'exchange') as misses_fee
 from staging.refunds
 semi join money_orders using (order_number)
 where status in ('issued', 'pending')
@@ -124,7 +143,7 @@ filled as (
             when component = 'shipping' then gaps.misses_shipping when component = 'fee' then gaps.misses_fee else false end as is_not_told,
         -- of an order or article that nobody knows the policy says nothing
         sides.return_id is null or known.return_id is not null as is_known,
-        gaps.remainder, compared.issued_at, compared.landed_at, made.is_partly_foreign, made.made_at
+        compared.issued_at, compared.landed_at, made.is_partly_foreign, made.made_at
     from sides
     left join compared_pairs as compared using (return_id, order_number)
     left join told_gaps as gaps using (return_id, order_number, currency)
@@ -210,7 +229,7 @@ measured as (
 
 select
     return_id, order_number, component, currency, e, h, c, p, culprit, distance::decimal(18, 4) as distance,
-    abs(distance) <= allowed as is_within_tolerance, coalesce(issued_at, happy_returns_at) as issued_at, made_at, landed_at, is_late_row, is_ours, centra_source, happy_returns_source,
+    abs(distance) <= allowed as is_within_tolerance, allowed::decimal(18, 4) as allowed, coalesce(issued_at, happy_returns_at) as issued_at, made_at, landed_at, is_late_row, is_ours, centra_source, happy_returns_source,
     expected_source
 from measured;
 
@@ -236,6 +255,9 @@ select
         when 'exchange' then 'settled outside Centra: ' || coalesce(sides.expected_source, 'no price difference is told')
         else coalesce(sides.expected_source, 'the policy gives none')
     end as rule,
+    case when verdicts.component is not null then traits.tax_percent end as tax_percent,
+    case when verdicts.component is not null then traits.discount_percent end as discount_percent,
+    case when verdicts.component is not null then traits.has_voucher end as has_voucher,
     sides.expected_at, sides.happy_returns_at, sides.centra_at, sides.provider_at
 from (
     select
@@ -256,7 +278,8 @@ from (
 ) as sides
 left join verdicts
     on verdicts.return_id is not distinct from sides.return_id and verdicts.order_number = sides.order_number
-    and verdicts.component = sides.component and verdicts.currency = sides.currency;
+    and verdicts.component = sides.component and verdicts.currency = sides.currency
+left join traits on traits.return_id is not distinct from sides.return_id and traits.order_number = sides.order_number;
 
 delete from reconciliation.refund_mismatches where order_number in (select order_number from money_orders);
 insert into reconciliation.refund_mismatches by name
@@ -269,3 +292,11 @@ join reconciliation.refund_match as matched
     on matched.return_id is not distinct from verdicts.return_id and matched.order_number = verdicts.order_number
     and matched.component = verdicts.component and matched.currency = verdicts.currency
 where distance <> 0 and not is_within_tolerance;
+
+delete from reconciliation.tolerance_uses where order_number in (select order_number from money_orders);
+insert into reconciliation.tolerance_uses by name
+select
+    return_id, order_number, component, currency, e as expected_amount, h as happy_returns_amount, c as centra_amount,
+    p as provider_amount, distance as difference, allowed, culprit, coalesce(issued_at, made_at) as happened_at
+from verdicts
+where distance <> 0 and is_within_tolerance;

@@ -60,3 +60,38 @@ select
     ) as evidence
 from said
 left join told on told.return_id is not distinct from said.return_id and told.order_number = said.order_number;
+
+-- A row that contradicts itself. Where another component of it is wrong by just that, that is what breaks it, and is told.
+insert into findings by name
+with
+wrong as (
+    select
+        return_id, order_number, currency, refund_id, coalesce(issued_at, source_time) as fact_at, source_file, source_line,
+        total_refunded,
+        total_refunded - (item_subtotal - coalesce(discount, 0) + tax + coalesce(shipping_refund, 0) - coalesce(processing_fee, 0)) as remainder
+    from staging.refunds
+    semi join money_orders using (order_number)
+    where refund_type <> 'exchange' and status = 'issued'
+        and total_refunded <> item_subtotal - coalesce(discount, 0) + tax + coalesce(shipping_refund, 0) - coalesce(processing_fee, 0)
+)
+
+select
+    'refund_mismatch_items' as kind,
+    'items' as subject,
+    'sum of ' || refund_id as identity,
+    'fix_happy_returns' as class,
+    'amount_mismatch' as cause,
+    'happy_returns' as culprit,
+    return_id, order_number, currency,
+    abs(remainder) as amount,
+    fact_at,
+    'Happy Returns'' refund row does not add up: its total ' || money_text(total_refunded, currency) || ' is '
+        || money_text(remainder, currency) || ' off the sum of its parts' as detail,
+    'Have Happy Returns correct the row: one of its figures is wrong.' as next_step,
+    json_object('source_file', source_file, 'source_line', source_line, 'refund_id', refund_id) as evidence
+from wrong
+where not exists (
+    from verdicts
+    where verdicts.return_id = wrong.return_id and verdicts.order_number = wrong.order_number and verdicts.currency = wrong.currency
+        and verdicts.h - coalesce(verdicts.e, verdicts.c) = -wrong.remainder
+);

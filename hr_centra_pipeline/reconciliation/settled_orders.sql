@@ -28,7 +28,7 @@ unfinished as (
     -- the other side is awaited: its window ends without anything being landed
     select order_number from reconciliation.refund_match where explained_by = 'pending'
     union all
-    select order_number from reconciliation.payouts where verdict not in ('agrees', 'chargeback_settled')
+    select order_number from reconciliation.payouts where verdict not in ('agrees', 'chargeback_settled', 'not_covered')
 )
 
 select order_number from matching.orders_in_play

@@ -15,7 +15,7 @@ create or replace table policy.parameters (
     shipping_rule varchar, shipping_source varchar, fee_basis varchar, fee_source varchar, exchange_trigger varchar,
     first_exchange_number bigint, last_exchange_number bigint, status_target varchar, status_attribute varchar,
     unapproved_days integer, lateness_least_units bigint, lateness_least_weeks integer, lateness_weeks integer,
-    lateness_factor decimal(18, 4),
+    lateness_factor decimal(18, 4), shadow_days integer, shadow_least_decisions integer, shadow_most_alone_percent decimal(18, 4),
     description_limit integer, comment_limit integer,
     settling_minutes integer, returns_window_days integer
 );
@@ -60,6 +60,9 @@ def write_policy(connection: Connection, policy: Policy, run_mode: RunMode) -> N
         policy.lateness.least_weeks,
         policy.lateness.history_weeks,
         policy.lateness.factor,
+        policy.shadow.days,
+        policy.shadow.least_decisions,
+        policy.shadow.most_alone_percent,
         policy.centra.description_limit,
         policy.centra.comment_limit,
         policy.settling_minutes,

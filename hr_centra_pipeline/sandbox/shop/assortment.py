@@ -129,6 +129,10 @@ class Assortment:
             f"9{self._spare:02d}-{name.upper()}-M", 900 + self._spare, name, "Only", "M", "75.00", (), stock
         )
 
+    def currency_of(self, customer: int) -> str:
+        """What a customer pays in."""
+        return MARKETS[self._customers[customer][2]][1]
+
     def sell(
         self,
         placed_at: datetime,

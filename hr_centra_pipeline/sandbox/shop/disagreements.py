@@ -27,6 +27,8 @@ class Disagreements(Trouble):
     def plant(self) -> None:
         """Plant all of it."""
         self.happy_returns_is_wrong()
+        self.happy_returns_does_not_add_up()
+        self.happy_returns_rounds_otherwise()
         self.a_person_is_wrong()
         self.centra_is_wrong()
         self.the_policy_is_wrong()
@@ -85,6 +87,27 @@ class Disagreements(Trouble):
             "refund_mismatch_exchange", story, issued + DAY, "happy_returns", amount=Decimal("5.00"),
             description="the price difference is not that of the two articles",
         )  # fmt: skip
+
+    def happy_returns_does_not_add_up(self) -> None:
+        """A total that is not the sum of its parts."""
+        story = self._story(self._order(30), 11)
+        total = story.pieces[0].unit.price + Decimal("2.00")
+        issued = self._done(story, story.created_at + DAY, more={"total_refunded": str(total)})
+        self._known(
+            "refund_mismatch_items", story, issued + DAY, "happy_returns", amount=Decimal("2.00"),
+            description="the row does not add up to its total",
+        )  # fmt: skip
+
+    def happy_returns_rounds_otherwise(self) -> None:
+        """Tax of goods that were sold at 15 % off in Swedish crowns is rounded down: within the tolerance, so no exception, and a rule."""
+        customer = next(number for number in range(60) if self.workshop.shop.currency_of(number) == "SEK")
+        for position in range(8):
+            order = self.workshop.shop.sell(
+                self.until - 30 * DAY, [(self.workshop.any_size(), 1)], customer=customer, discount_percent=15
+            )
+            story = self._story(order, 9 + position / 4)
+            cent = Decimal("0.01")
+            self._done(story, story.created_at + DAY, items_off=cent, tax_off=-cent)
 
     def a_person_is_wrong(self) -> None:
         """A Return by hand that takes a fee which nobody else knows of."""

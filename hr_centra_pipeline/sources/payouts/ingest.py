@@ -218,7 +218,9 @@ def _total_problem(connection: Connection, read: _Read) -> str | None:
                 where settlement_currency is not null group by all having sum(net_amount) <> 0 order by all
                 """
             ).fetchall()
-            told = [f"payout {payout}: {amount.normalize():f} {currency} too much" for payout, currency, amount in rows]
+            told = [
+                f"payout {payout} is off by {abs(amount).normalize():f} {currency}" for payout, currency, amount in rows
+            ]
         case "footer":
             told = _footer_problems(connection, read)
         case _:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hr_centra_pipeline.core.kinds import CAUSES, CLASSES, CULPRITS, EXCEPTION_KINDS, OWNERS
+from hr_centra_pipeline.core.kinds import CAUSES, CLASSES, CULPRITS, EFFECT_KINDS, EXCEPTION_KINDS, OWNERS
 from hr_centra_pipeline.warehouse.declare import Table, flag, instant, money, table, text, whole
 
 AGE_BUCKETS = ("0-3", "4-7", "8-14", "15-30", "31-60", "61-90", "over 90")
@@ -106,6 +106,9 @@ REFUND_MATCH = table(
         "is_explained": flag("nothing is wrong: the other side's month is another one, or it is inside its window"),
         "explained_by": text("other_month or pending", null=True, values=("other_month", "pending")),
         "rule": text("what the amount ought to be, in words"),
+        "tax_percent": money("tax rate of the compared units (null: several, or not compared)", null=True),
+        "discount_percent": money("discount of their order lines, rounded (null: several)", null=True),
+        "has_voucher": flag("an order voucher is shared over them", null=True),
         "expected_at": instant("last fact of our policy", null=True),
         "happy_returns_at": instant("last fact of Happy Returns", null=True),
         "centra_at": instant("last fact of Centra", null=True),
@@ -133,7 +136,8 @@ SETTLED_ORDERS = table(
 )
 
 PAYOUT_VERDICTS = (
-    "agrees", "waits", "amount_differs", "reversed", "not_settled", "not_credited", "chargeback", "chargeback_settled",
+    "agrees", "waits", "not_covered", "amount_differs", "reversed", "not_settled", "not_credited", "chargeback",
+    "chargeback_settled",
 )  # fmt: skip
 
 PAYOUTS = table(
@@ -205,5 +209,81 @@ DELAYS = table(
         "called_at": instant("the last one", null=True),
         "answer": text("what Centra answered to it", null=True),
         "reason": text("why our effect was not sent", null=True),
+    },
+)
+
+TOLERANCE_USES = table(
+    "reconciliation.tolerance_uses",
+    "One row per difference that was let pass because the policy tolerates it.",
+    ["return_id", "order_number", "component", "currency"],
+    {
+        **_FOUR_AMOUNTS,
+        "difference": money("the deviating side minus the others"),
+        "allowed": money("the largest difference that the policy tolerates there", at_least=0),
+        "culprit": text("who deviates", values=CULPRITS),
+        "happened_at": instant("when the refund was issued", null=True),
+    },
+)
+
+SYSTEMATIC_CENTS = table(
+    "reconciliation.systematic_cents",
+    "One row per group of refunds that are off by small amounts of one sign: somebody rounds by another rule.",
+    ["component", "currency", "tax_percent", "discount_percent", "has_voucher", "culprit"],
+    {
+        "component": text("part of the refund", values=COMPONENTS),
+        "currency": text("ISO 4217"),
+        "tax_percent": money("tax rate (null: whatever it is)", null=True),
+        "discount_percent": money("discount of the order lines in percent (null: whatever it is)", null=True),
+        "has_voucher": flag("with an order voucher (null: whether or not)", null=True),
+        "culprit": text("who deviates", values=CULPRITS),
+        "compared": whole("refunds of the group that were compared"),
+        "off": whole("of these, off by a small amount"),
+        "same_sign": whole("of these, in the direction that most are"),
+        "usual_difference": money("the difference that is seen most often"),
+        "sum": money("of all differences of the group"),
+        "first_at": instant("first of them"),
+        "last_at": instant("last of them"),
+        "example_return_id": text("one of them"),
+        "named": text("the rule in words"),
+    },
+)
+
+SHADOW_OUTCOMES = ("same", "amounts_differ", "we_would_they_did_not", "they_did_we_would_not", "too_early")
+
+SHADOW = table(
+    "reconciliation.shadow",
+    "One row per decision that people took in Centra, or that we would have taken: did they do what we would have done?",
+    ["shadow_id"],
+    {
+        "shadow_id": text("what it is about"),
+        "effect_kind": text("credit_note, inventory_adjustment or exchange_order", values=EFFECT_KINDS),
+        "outcome": text("how the two compare", values=SHADOW_OUTCOMES),
+        "sided_with": text("whom Happy Returns' rows bear out", values=("us", "them", "nobody")),
+        "return_id": text("its return", null=True),
+        "return_item_id": text("its unit", null=True),
+        "order_number": text("order number", null=True),
+        "sku": text("SKU", null=True),
+        "currency": text("ISO 4217", null=True),
+        "our_amount": money("what we would have given back, or the value of the goods", null=True),
+        "their_amount": money("what they gave back, or the value of the goods", null=True),
+        "at_stake": money("money at stake: the difference, or all of it", null=True, at_least=0),
+        "our_at": instant("when it was due by the policy", null=True),
+        "their_at": instant("when they did it", null=True),
+        "happened_at": instant("our time, else theirs: what a period is cut by"),
+        "detail": text("both sides in a sentence"),
+        "source": text("Return, stock change or payment entry of theirs", null=True),
+    },
+)
+
+SHADOW_VERDICT = table(
+    "reconciliation.shadow_verdict",
+    "One row per criterion of *ready to go live*, over the last days that the policy names; ready when all are passed.",
+    ["criterion"],
+    {
+        "place": whole("order of the criteria"),
+        "criterion": text("what is looked at"),
+        "required": text("what is asked for"),
+        "found": text("what is found"),
+        "passed": flag("is it met"),
     },
 )
