@@ -46,6 +46,14 @@ def export(month: Annotated[str, typer.Option(help="Month to export, like 2026-0
 
 
 @app.command()
+def compare() -> None:
+    """Compare all of Centra's history with what was read: what was edited, deleted or missed without a trace."""
+    from hr_centra_pipeline.cli.compare import compare_now
+
+    compare_now()
+
+
+@app.command()
 def shadow(
     since: Annotated[str | None, typer.Option("--from", help="First UTC day, like 2026-09-01.")] = None,
     until: Annotated[str | None, typer.Option("--to", help="The UTC day after the last.")] = None,

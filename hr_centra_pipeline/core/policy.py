@@ -183,6 +183,8 @@ class CentraLimits(_Section):
     overlap_minutes: Annotated[int, Field(ge=0)] = 60
     returns_window_days: Annotated[int, Field(ge=1)] = 14
     history_days: Annotated[int, Field(ge=1)] = 120
+    compare_days: Annotated[int, Field(ge=1)] = 7
+    compare_pages: Annotated[int, Field(ge=1)] = 60
     customer_return_patterns: list[str] = ["(?i)customer return", "(?i)\\brma\\b", "(?i)happy ?returns"]
 
 

@@ -13,6 +13,8 @@ DATABASE = "published.duckdb"
 # State that readers need, with the columns that stay behind. landing.personal is never among them.
 _STATE = {
     "landing.files": "",
+    "landing.payout_files": "",
+    "landing.centra_differences": "",
     "quarantine.rejected_rows": "",
     "push.ledger": "",
     "push.packets": "payload",

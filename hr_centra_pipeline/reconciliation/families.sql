@@ -3,7 +3,8 @@ delete from reconciliation.orphaned_returns;
 insert into reconciliation.orphaned_returns by name
 from reconciliation.exceptions
 where kind in (
-    'return_without_order', 'item_without_shipment_line', 'return_without_credit_note', 'centra_return_without_return'
+    'return_without_order', 'item_without_shipment_line', 'return_without_credit_note', 'status_not_updated',
+    'centra_return_without_return', 'credit_note_without_refund', 'refund_without_credit_note'
 );
 
 delete from reconciliation.stock_gaps;

@@ -76,6 +76,11 @@ select
                 'the Return was deleted in Centra'
             when unseen.kind = 'centra_return_without_return' and returns.centra_return_id is not null then
                 'the Return belongs to units of Happy Returns now'
+            when unseen.kind like 'refund_mismatch%' and exists (
+                from staging.refunds
+                where refunds.return_id = unseen.return_id and refunds.order_number = unseen.order_number
+                having count(*) > 0 and count(*) filter (where refunds.status <> 'failed') = 0
+            ) then 'the refund has failed at Happy Returns'
             when unseen.kind like 'refund_mismatch%' then (
                 select case
                     when matched.is_compared and (matched.culprit is null or matched.within_tolerance) then 'the sides agree within the tolerance'
@@ -89,7 +94,15 @@ select
             when unseen.kind = 'credit_note_without_refund' and returns.deleted_at is not null then 'the Return was deleted in Centra'
             when unseen.kind = 'credit_note_without_refund' then (
                 select case when states.paid > 0 then 'refunded in Centra: ' || money_text(states.paid, unseen.currency) end
-                from return_states as states where states.centra_return_id = returns.centra_return_id
+                from return_states as states where states.centra_return_id = returns.centra_return_id and states.paid > 0
+                union all
+                select 'paid elsewhere: refund ' || min(refunds.refund_id)
+                from staging.refunds
+                where refunds.return_id = unseen.return_id and refunds.order_number = unseen.order_number and refunds.status = 'issued'
+                having count(*) > 0 and min(refunds.refund_type) in (
+                    select refund_type from policy.pays_through where pays_through = 'elsewhere'
+                )
+                limit 1
             )
             when unseen.kind = 'payout_mismatch' and exists (
                 from reconciliation.payouts

@@ -93,7 +93,8 @@ class Sandbox:
         note = {
             "graphql_url": f"{base}/centra/graphql", "order_api_url": f"{base}/centra/order-api",
             "control_url": f"{base}/control", "token": self.token, "order_api_key": self.order_api_key,
-            "exports": str(self.exports), "payouts": str(self.payouts), "clock_file": str(self.clock.path), "pid": os.getpid(), "port": port,
+            "exports": str(self.exports), "payouts": str(self.payouts),
+            "clock_file": str(self.clock.path), "pid": os.getpid(), "port": port,
         }  # fmt: skip
         fresh = self.credentials_path.with_suffix(".new")
         fresh.touch(mode=0o600)

@@ -11,6 +11,7 @@ from hr_centra_pipeline.orchestration.partitions import DAILY, SINGLE_RUN
 from hr_centra_pipeline.orchestration.run import Run
 from hr_centra_pipeline.orchestration.tables import POOL, key, results, spec
 from hr_centra_pipeline.sources.centra import pull
+from hr_centra_pipeline.sources.centra.compare import compare_with_centra
 from hr_centra_pipeline.sources.happy_returns.ingest import ingest
 from hr_centra_pipeline.sources.happy_returns.profiles import load_profiles
 from hr_centra_pipeline.sources.payouts.ingest import ingest_payouts
@@ -141,6 +142,26 @@ def _centra(name: str, grain: str, *pulls: Pull, after_items: bool) -> dg.Assets
     return pulled
 
 
+@dg.multi_asset(
+    name="full_compare",
+    specs=[
+        spec(
+            "landing.centra_differences", "landing", "data",
+            [f"landing.{name}" for name in ("centra_orders", "centra_shipments", "centra_returns", "centra_stock_changes")],
+            kinds=["graphql"],
+            grain="One row per object of Centra that was edited, deleted or missed without a trace, as the full compare found it.",
+        )
+    ],
+    partitions_def=DAILY,
+    backfill_policy=SINGLE_RUN,
+    pool=POOL,
+)  # fmt: skip
+def full_compare(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
+    """A few months of the history in each run, all of it within a week: silent edits leave no trace that increments follow."""
+    report = compare_with_centra(run.client, run.warehouse, run.policy.policy, run.now)
+    yield from results(run.warehouse, ["landing.centra_differences"], _plain(report))
+
+
 ASSETS = [
     happy_returns_exports,
     payout_files,
@@ -166,4 +187,5 @@ ASSETS = [
         "centra_replacement_stock", "One row per SKU that an open exchange asks for, as fetched.",
         pull.pull_replacement_stock, after_items=True,
     ),
+    full_compare,
 ]  # fmt: skip

@@ -52,7 +52,7 @@ def file_staging(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
 
 @dg.multi_asset(
     name="centra_staging",
-    specs=[spec(name, "staging", "data", [landed]) for name, landed in CENTRA.items()],
+    specs=[spec(name, "staging", "data", [landed, "landing.centra_differences"]) for name, landed in CENTRA.items()],
     check_specs=declaration_checks(list(CENTRA)),
     pool=POOL,
 )

@@ -118,14 +118,18 @@ def card_file(number: int, lines: Sequence[Movement], end: datetime, *, off: Dec
                 **_common(line.at, number), "Psp Reference": line.payment_reference, "Merchant Reference": line.order_number,
                 "Payment Method": "visa", "Type": _CARD_TYPES[line.kind], "Modification Reference": line.reference,
                 "Gross Currency": line.currency, "Exchange Rate": rate, "Net Currency": "EUR",
-                "Gross Debit (GC)": -line.amount if line.amount < 0 else "", "Gross Credit (GC)": line.amount if line.amount > 0 else "",
-                "Net Debit (NC)": -net if net < 0 else "", "Net Credit (NC)": net if net >= 0 else "", "Commission (NC)": commission or "",
+                "Gross Debit (GC)": -line.amount if line.amount < 0 else "",
+                "Gross Credit (GC)": line.amount if line.amount > 0 else "", "Net Debit (NC)": -net if net < 0 else "",
+                "Net Credit (NC)": net if net >= 0 else "", "Commission (NC)": commission or "",
             }
         )  # fmt: skip
     fee = Decimal("0.10") * len(lines)
     total -= fee
     writer.writerow(
-        {**_common(end, number), "Type": "Fee", "Modification Reference": "Transaction Fees", "Net Currency": "EUR", "Net Debit (NC)": fee}
+        {
+            **_common(end, number), "Type": "Fee", "Modification Reference": "Transaction Fees", "Net Currency": "EUR",
+            "Net Debit (NC)": fee,
+        }
     )  # fmt: skip
     payout = total + off
     side = "Net Debit (NC)" if payout >= 0 else "Net Credit (NC)"

@@ -50,7 +50,7 @@ class Disagreements(Trouble):
     # ---------------------------------------------------------------- each side in turn
 
     def happy_returns_is_wrong(self) -> None:
-        """Shipping beyond what the order paid; a fee that the policy does not name; an exchange row against itself and the prices."""
+        """Shipping beyond what the order paid; a fee that the policy does not name; exchange rows that contradict prices."""
         story = self._story(self._order(30), 12)
         issued = self._done(story, story.created_at + DAY, whole_order=True, shipping_off=Decimal("7.00"))
         self._known(
@@ -99,7 +99,7 @@ class Disagreements(Trouble):
         )  # fmt: skip
 
     def happy_returns_rounds_otherwise(self) -> None:
-        """Tax of goods that were sold at 15 % off in Swedish crowns is rounded down: within the tolerance, so no exception, and a rule."""
+        """Tax of goods sold at 15 % off in Swedish crowns is rounded down: within the tolerance, so no exception, but a rule."""
         customer = next(number for number in range(60) if self.workshop.shop.currency_of(number) == "SEK")
         for position in range(8):
             order = self.workshop.shop.sell(

@@ -20,14 +20,15 @@ from hr_centra_pipeline.sources.centra.progress import Pull, PullReport, Raw, re
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 
 __all__ = [
-    "PullReport", "pull_named_orders", "pull_orders", "pull_replacement_stock", "pull_returns", "pull_shipments",
-    "pull_stock_changes", "pull_warehouses",
+    "CHANGE_LINES", "PullReport", "consumer",
+    "pull_named_orders", "pull_orders", "pull_replacement_stock", "pull_returns", "pull_shipments",
+    "pull_stock_changes", "pull_warehouses", "with_all_lines",
 ]  # fmt: skip
 
 Key = TypeVar("Key", int, str)
 
 _LIST_LIMIT = 200  # the most that Centra's lists give at once
-_CHANGE_LINES = 50  # of a stock change, with its page: the rest of a long one is read by itself
+CHANGE_LINES = 50  # of a stock change, with its page: the rest of a long one is read by itself
 _SKUS_AT_ONCE = 50
 _ASK_AGAIN = timedelta(hours=1)
 _LARGEST_NUMBER = 2**31 - 1  # a GraphQL Int
@@ -82,7 +83,7 @@ def pull_shipments(client: CentraClient, warehouse: Warehouse, policy: Policy, n
     def work(pull: Pull) -> None:
         where = {"updatedAt": {"from": text_of(pull.since())}}
         for raws in client.pages("PullShipments", {"where": where}, "shipmentConnection", pull.page_size):
-            page = pull.fitting(Shipment, _consumer(raws))
+            page = pull.fitting(Shipment, consumer(raws))
             pull.land(landing.SHIPMENTS, [landing.shipment_row(shipment) for shipment in page])
             for shipment in page:
                 pull.saw(shipment.updated_at)
@@ -119,9 +120,9 @@ def pull_stock_changes(client: CentraClient, warehouse: Warehouse, policy: Polic
     """Stock changes by Centra's own ``createdAt``, each with all of its lines."""
 
     def work(pull: Pull) -> None:
-        variables = {"where": {"createdAt": {"from": text_of(pull.since())}}, "lines": _CHANGE_LINES}
+        variables = {"where": {"createdAt": {"from": text_of(pull.since())}}, "lines": CHANGE_LINES}
         for raws in client.pages("PullStockChanges", variables, "stockChangeConnection", pull.page_size):
-            page = pull.fitting(StockChange, [_with_all_lines(client, raw) for raw in raws])
+            page = pull.fitting(StockChange, [with_all_lines(client, raw) for raw in raws])
             pull.land(landing.STOCK_CHANGES, [landing.stock_change_row(change) for change in page])
             for change in page:
                 pull.saw(change.created_at)
@@ -168,14 +169,14 @@ def pull_replacement_stock(client: CentraClient, warehouse: Warehouse, policy: P
 # ---------------------------------------------------------------- orders and shipments
 
 
-def _consumer(raws: Iterable[Raw]) -> list[Raw]:
+def consumer(raws: Iterable[Raw]) -> list[Raw]:
     """Without wholesale: its orders, shipments and returns are other types."""
     return [raw for raw in raws if str(raw.get("__typename", "")).startswith("DirectToConsumer")]
 
 
 def _order_pages(pull: Pull, where: Raw) -> Iterator[list[Order]]:
     for raws in pull.client.pages("PullOrders", {"where": where}, "orderConnection", pull.page_size):
-        yield pull.fitting(Order, _consumer(raws))
+        yield pull.fitting(Order, consumer(raws))
 
 
 def _land_orders(pull: Pull, orders: Sequence[Order]) -> None:
@@ -187,7 +188,7 @@ def _land_orders(pull: Pull, orders: Sequence[Order]) -> None:
     problems = len(pull.problems)
     where = {"orderId": [order.id for order in orders if str(order.number) in news]}
     for raws in pull.client.pages("PullShipments", {"where": where}, "shipmentConnection", pull.page_size):
-        page = pull.fitting(Shipment, _consumer(raws))
+        page = pull.fitting(Shipment, consumer(raws))
         pull.land(landing.SHIPMENTS, [landing.shipment_row(shipment) for shipment in page])
     if len(pull.problems) == problems:
         pull.land(landing.ORDERS, [landing.order_row(order) for order in orders])
@@ -248,7 +249,7 @@ def _land_returns(pull: Pull, where: Raw, *, is_window: bool = False) -> set[int
     shown: set[int] = set()
     for raws in pull.client.pages("PullReturns", {"where": where}, "returnConnection", pull.page_size):
         shown |= {raw["id"] for raw in raws}
-        page = pull.fitting(Return, _consumer(raws))
+        page = pull.fitting(Return, consumer(raws))
         pull.land(landing.RETURNS, [landing.return_row(found) for found in page])
         for found in page if is_window else []:
             pull.saw(found.created_at)
@@ -289,12 +290,12 @@ def _returns_to_ask_for(
 # ---------------------------------------------------------------- stock
 
 
-def _with_all_lines(client: CentraClient, raw: Raw) -> Raw:
+def with_all_lines(client: CentraClient, raw: Raw) -> Raw:
     """A stock change with the lines beyond its first page: they never change, so that page numbers hold."""
     lines, number = list(raw["lines"]), 1
-    while len(lines) == number * _CHANGE_LINES:
+    while len(lines) == number * CHANGE_LINES:
         number += 1
-        variables = {"id": [raw["id"]], "lines": _CHANGE_LINES, "page": number}
+        variables = {"id": [raw["id"]], "lines": CHANGE_LINES, "page": number}
         found = client.execute("PullStockChangeLines", variables).data["stockChanges"]
         lines += found[0]["lines"] if found else []
     return {**raw, "lines": lines}

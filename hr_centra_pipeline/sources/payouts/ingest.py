@@ -239,8 +239,10 @@ def _footer_problems(connection: Connection, read: _Read) -> list[str]:
         for row in connection.execute(
             """
             select currency,
-                coalesce(sum(gross_amount) filter (where gross_amount > 0), 0), coalesce(-sum(gross_amount) filter (where gross_amount < 0), 0),
-                coalesce(sum(fee_amount) filter (where fee_amount > 0), 0), coalesce(-sum(fee_amount) filter (where fee_amount < 0), 0)
+                coalesce(sum(gross_amount) filter (where gross_amount > 0), 0),
+                coalesce(-sum(gross_amount) filter (where gross_amount < 0), 0),
+                coalesce(sum(fee_amount) filter (where fee_amount > 0), 0),
+                coalesce(-sum(fee_amount) filter (where fee_amount < 0), 0)
             from payout_rows where currency is not null group by currency
             """
         ).fetchall()
@@ -249,10 +251,10 @@ def _footer_problems(connection: Connection, read: _Read) -> list[str]:
     for currency in sorted({*found, *read.footers}):
         sums = found.get(currency, {})
         for name, amount in read.footers.get(currency, {"gross_credits": Decimal(0)}).items():
-            if sums.get(name, Decimal(0)) != amount:
-                told.append(
-                    f"{name.replace('_', ' ')} {sums.get(name, Decimal(0)).normalize():f} {currency}, its total says {amount.normalize():f}"
-                )
+            ours = sums.get(name, Decimal(0))
+            if ours != amount:
+                words = name.replace("_", " ")
+                told.append(f"{words} {ours.normalize():f} {currency}, its total says {amount.normalize():f}")
     return told
 
 

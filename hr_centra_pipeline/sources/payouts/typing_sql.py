@@ -53,7 +53,9 @@ def type_lines(
                 {net} as net_amount,
                 {fee} as fee_amount,
                 line::bigint as source_line
-            from read_csv($path, header = true, auto_detect = false, columns = {{{columns}}}, nullstr = '', delim = ',', quote = '"')
+            from read_csv(
+                $path, header = true, auto_detect = false, columns = {{{columns}}}, nullstr = '', delim = ',', quote = '"'
+            )
         )
 
         select *, case {" ".join(wrong)} end as problem from typed
