@@ -76,11 +76,27 @@ class Shipping(_Section):
 
 
 class Fee(_Section):
-    """The processing fee that is deducted: per item or per return (never both), by drop-off method and currency."""
+    """The processing fee that is deducted: per item or per return (never both), by drop-off method and currency.
+
+    ``zones``: countries of delivery by zone; ``zone_amounts``: what is charged there instead, by zone and method.
+    """
 
     basis: Literal["item", "return"] = "return"
     source: Literal["happy_returns", "policy"] = "happy_returns"
     amounts: dict[DropoffMethod, dict[Currency, Amount]] = {}
+    zones: dict[str, list[Annotated[str, Field(pattern=r"^[A-Z]{2}$")]]] = {}
+    zone_amounts: dict[str, dict[DropoffMethod, dict[Currency, Amount]]] = {}
+
+    @model_validator(mode="after")
+    def _known_zones(self) -> Self:
+        unknown = sorted(set(self.zone_amounts) - set(self.zones))
+        if unknown:
+            raise ValueError(f"zone_amounts: {unknown[0]!r} is no zone of zones")
+        countries = [country for named in self.zones.values() for country in named]
+        twice = sorted({country for country in countries if countries.count(country) > 1})
+        if twice:
+            raise ValueError(f"zones: {twice[0]} stands in two zones")
+        return self
 
 
 class Components(_Section):

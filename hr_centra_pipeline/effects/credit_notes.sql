@@ -145,7 +145,7 @@ credits as (
         case when fee_basis = 'item' and blocked.refund_type = 'refund' and received_channel is distinct from 'returnless' then
             least(blocked.amount, case
                 when fee_source = 'happy_returns' and refund_id is not null then coalesce(item_fee, 0)
-                else coalesce(fees.amount, 0)
+                else coalesce(policy.zone_fee(dropoff_method, currency, order_number), fees.amount, 0)
             end)
         else 0 end as fee,
         voucher_share as voucher,
@@ -232,7 +232,7 @@ fees as (
         least(carriers.credited, case
             when parameters.fee_source = 'happy_returns' and told.refund_id is not null then coalesce(told.fee, 0)
             when row_number() over (partition by carriers.return_id order by try_cast(order_number as bigint), order_number) = 1
-                then coalesce(amounts.amount, 0)
+                then coalesce(policy.zone_fee(carriers.dropoff_method, carriers.currency, carriers.order_number), amounts.amount, 0)
             else 0
         end) as fee_amount
     from carriers

@@ -323,8 +323,8 @@ asked as (
         -- the policy's fee: null where it names fees, and none for this
         case
             when pairs.is_returnless then 0
-            when fees.amount is not null then fees.amount * case parameters.fee_basis when 'item' then pairs.units else 1 end
-            when methods.dropoff_method is null and (select count(*) from policy.fees) > 0 then 0
+            when coalesce(zones.amount, fees.amount) is not null then coalesce(zones.amount, fees.amount) * case parameters.fee_basis when 'item' then pairs.units else 1 end
+            when methods.dropoff_method is null and (select count(*) from policy.fees) + (select count(*) from policy.zone_fees) > 0 then 0
             when parameters.fee_source = 'policy' then 0
         end as rule_fee,
         sum(pairs.credited) over earlier as credited_before
@@ -334,7 +334,11 @@ asked as (
     left join told_pairs as told on told.return_id = pairs.return_id and told.order_number = pairs.order_number
     left join whole_orders on whole_orders.order_number = pairs.order_number
     left join policy.fees as fees on fees.dropoff_method = pairs.dropoff_method and fees.currency = pairs.currency
-    left join (select distinct dropoff_method from policy.fees) as methods on methods.dropoff_method = pairs.dropoff_method
+    left join policy.zone_fees as zones
+        on zones.dropoff_method = pairs.dropoff_method and zones.currency = pairs.currency and zones.country = pairs.country
+    left join (
+        select dropoff_method from policy.fees union select dropoff_method from policy.zone_fees
+    ) as methods on methods.dropoff_method = pairs.dropoff_method
     window earlier as (
         partition by pairs.return_id order by try_cast(pairs.order_number as bigint), pairs.order_number
         rows between unbounded preceding and 1 preceding

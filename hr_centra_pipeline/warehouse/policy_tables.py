@@ -27,6 +27,13 @@ create or replace table policy.refused_dispositions (disposition varchar);
 create or replace table policy.triggers (dropoff_method varchar, trigger varchar);
 create or replace table policy.pays_through (refund_type varchar, pays_through varchar);
 create or replace table policy.fees (dropoff_method varchar, currency varchar, amount decimal(18, 4));
+-- Fees of delivery zones, one row per country: they take the place of the others there.
+create or replace table policy.zone_fees (dropoff_method varchar, currency varchar, country varchar, amount decimal(18, 4));
+create or replace macro policy.zone_fee(method, of_currency, number) as (
+    select fees.amount from policy.zone_fees as fees
+    join staging.orders as orders using (country)
+    where fees.dropoff_method = method and fees.currency = of_currency and orders.order_number = number
+);
 create or replace table policy.tolerance (currency varchar, absolute decimal(18, 4), percent decimal(18, 4));
 -- One row per effect type: the more careful of the policy's mode and the run's.
 create or replace table policy.modes (effect_type varchar, mode varchar);
@@ -82,6 +89,13 @@ def write_policy(connection: Connection, policy: Policy, run_mode: RunMode) -> N
             (method, currency, amount)
             for method, amounts in fee.amounts.items()
             for currency, amount in amounts.items()
+        ],
+        "zone_fees": [
+            (method, currency, country, amount)
+            for zone, methods in fee.zone_amounts.items()
+            for method, amounts in methods.items()
+            for currency, amount in amounts.items()
+            for country in fee.zones[zone]
         ],
         "tolerance": [(currency, allowed.absolute, allowed.percent) for currency, allowed in policy.tolerance.items()],
         "modes": [(effect_type, more_careful(mode, run_mode)) for effect_type, mode in modes.items()],
