@@ -89,12 +89,14 @@ create or replace macro rounded_money(amount, currency) as
     share_of(amount, 1, 1, currency);
 create or replace macro tax_in(gross, percent, currency) as
     share_of(gross, percent, 100 + percent, currency);
-create or replace macro whole_units_of(amount, part, whole, currency) as
-    ((
-        (ten_thousandths(amount) // smallest_unit(currency)) * ten_thousandths(part) // nullif(ten_thousandths(whole), 0)
-        * smallest_unit(currency)
-    )::decimal(38, 0) * 0.0001::decimal(5, 4))::decimal(18, 4);
+create or replace macro given_upto(amount, weight, whole, currency) as
+    case
+        when weight = whole then amount::decimal(18, 4)
+        else ((
+            (ten_thousandths(amount) // smallest_unit(currency)) * ten_thousandths(weight) // nullif(ten_thousandths(whole), 0)
+            * smallest_unit(currency)
+        )::decimal(38, 0) * 0.0001::decimal(5, 4))::decimal(18, 4)
+    end;
 create or replace macro part_of(amount, before, upto, whole, currency) as
-    (case when upto = whole then amount else whole_units_of(amount, upto, whole, currency) end
-    - case when before = 0 then 0 else whole_units_of(amount, before, whole, currency) end)::decimal(18, 4);
+    (given_upto(amount, upto, whole, currency) - given_upto(amount, before, whole, currency))::decimal(18, 4);
 """

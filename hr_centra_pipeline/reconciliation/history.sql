@@ -78,8 +78,10 @@ select
                 'the Return belongs to units of Happy Returns now'
             when unseen.kind like 'refund_mismatch%' and exists (
                 from staging.refunds
-                where refunds.return_id = unseen.return_id and refunds.order_number = unseen.order_number
-                having count(*) > 0 and count(*) filter (where refunds.status <> 'failed') = 0
+                where refunds.return_id = unseen.return_id and refunds.order_number = unseen.order_number and refunds.status = 'failed'
+            ) and not exists (
+                from staging.refunds
+                where refunds.return_id = unseen.return_id and refunds.order_number = unseen.order_number and refunds.status <> 'failed'
             ) then 'the refund has failed at Happy Returns'
             when unseen.kind like 'refund_mismatch%' then (
                 select case
@@ -92,18 +94,15 @@ select
                     and matched.component = unseen.subject and matched.currency is not distinct from unseen.currency
             )
             when unseen.kind = 'credit_note_without_refund' and returns.deleted_at is not null then 'the Return was deleted in Centra'
-            when unseen.kind = 'credit_note_without_refund' then (
-                select case when states.paid > 0 then 'refunded in Centra: ' || money_text(states.paid, unseen.currency) end
+            when unseen.kind = 'credit_note_without_refund' and exists (
                 from return_states as states where states.centra_return_id = returns.centra_return_id and states.paid > 0
-                union all
-                select 'paid elsewhere: refund ' || min(refunds.refund_id)
+            ) then 'refunded in Centra'
+            when unseen.kind = 'credit_note_without_refund' and exists (
                 from staging.refunds
-                where refunds.return_id = unseen.return_id and refunds.order_number = unseen.order_number and refunds.status = 'issued'
-                having count(*) > 0 and min(refunds.refund_type) in (
-                    select refund_type from policy.pays_through where pays_through = 'elsewhere'
-                )
-                limit 1
-            )
+                join policy.pays_through as ways using (refund_type)
+                where refunds.return_id = unseen.return_id and refunds.order_number = unseen.order_number
+                    and refunds.status = 'issued' and ways.pays_through = 'elsewhere'
+            ) then 'paid elsewhere, as Happy Returns tells'
             when unseen.kind = 'payout_mismatch' and exists (
                 from reconciliation.payouts
                 where payouts.payout_tie_id = unseen.identity and verdict in ('agrees', 'chargeback_settled')

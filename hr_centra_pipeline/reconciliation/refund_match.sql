@@ -160,14 +160,14 @@ select
     case when not coalesce(is_not_told, false) then coalesce(happy_returns_compared, 0) end as happy_returns_compared,
     case when component <> 'exchange' then coalesce(centra_compared, 0) end as centra_compared,
     -- one line of the provider pays all components
-    case when settled.return_id is not null and component <> 'exchange' then coalesce(filled.provider, 0) end as provider,
-    case when settled.return_id is not null and component <> 'exchange' then coalesce(provider_compared, 0) end as provider_compared
+    coalesce(filled.provider, case when settled.order_number is not null and component <> 'exchange' then 0 end) as provider,
+    coalesce(provider_compared, case when settled.order_number is not null and component <> 'exchange' then 0 end) as provider_compared
 from filled
 cross join covered
 left join (
     select distinct return_id, order_number from reconciliation.refund_facts semi join money_orders using (order_number)
     where side = 'provider'
-) as settled using (return_id, order_number);
+) as settled on settled.return_id is not distinct from filled.return_id and settled.order_number = filled.order_number;
 
 -- Who deviates. `agree` counts as equal what differs by nothing; the tolerance is looked at afterwards.
 create or replace temp table verdicts as

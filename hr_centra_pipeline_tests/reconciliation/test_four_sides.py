@@ -1,0 +1,275 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from hr_centra_pipeline_tests.reconciliation.books import DAY, DROPPED, HOUR, NOW, Books
+
+
+def all_agree(books: Books, number: str = "1001") -> list[str]:
+    books.sold(number)
+    units = books.returned(number)
+    books.told(number, units)
+    return units
+
+
+def test_nothing_is_open_when_all_sides_agree(books: Books) -> None:
+    units = all_agree(books)
+    books.credited("1001", units, 1, reference="psp-a")
+    books.booked("psp-a", "-125")
+    books.reconcile()
+    assert books.open("refund_mismatch", "payout", "credit_note") == []
+    assert books.rows(
+        "select component, expected_amount, happy_returns_amount, centra_amount, provider_amount, culprit, is_compared"
+        " from reconciliation.refund_match order by component"
+    ) == [
+        ("items", Decimal(100), Decimal(100), Decimal(100), Decimal(100), None, True),
+        ("tax", Decimal(25), Decimal(25), Decimal(25), Decimal(25), None, True),
+    ]
+
+
+def test_happy_returns_is_named_when_its_row_differs(books: Books) -> None:
+    books.sold("1001")
+    units = books.returned("1001")
+    books.told("1001", units, items="97.50")
+    books.credited("1001", units, 1)
+    books.reconcile()
+    assert books.open("refund_mismatch") == [("refund_mismatch_items", "R-1001", Decimal("2.50"), "happy_returns")]
+
+
+def test_centra_is_named_when_its_return_is_taxed_otherwise_than_its_order_and_only_once(books: Books) -> None:
+    units = all_agree(books)
+    books.credited("1001", units, 1, tax="20")
+    books.reconcile()
+    assert books.open("refund_mismatch") == [("refund_mismatch_tax", "R-1001", Decimal(5), "centra")]
+
+
+def test_a_person_is_named_whose_return_takes_a_fee_that_nobody_else_knows(books: Books) -> None:
+    units = all_agree(books)
+    books.credited("1001", units, 1, by_person=True, fee="10")
+    books.reconcile()
+    assert books.open("refund_mismatch") == [("refund_mismatch_fee", "R-1001", Decimal(10), "person")]
+
+
+def test_the_policy_is_named_when_two_independent_sides_agree_on_another_fee(books: Books) -> None:
+    """Mail costs 4.95 by the example policy; Happy Returns and a person both took 6.00."""
+    books.sold("1001")
+    units = books.returned("1001", dropoff_method="mail")
+    books.told("1001", units, fee="6.00")
+    books.credited("1001", units, 1, by_person=True, fee="6.00")
+    books.reconcile()
+    assert books.open("refund_mismatch") == [("refund_mismatch_fee", "R-1001", Decimal("1.05"), "policy")]
+
+
+def test_happy_returns_is_named_for_another_fee_when_our_credit_was_written_from_its_row(books: Books) -> None:
+    books.sold("1001")
+    units = books.returned("1001", dropoff_method="mail")
+    books.told("1001", units, fee="6.00")
+    books.credited("1001", units, 1, fee="6.00")
+    books.reconcile()
+    assert books.open("refund_mismatch") == [("refund_mismatch_fee", "R-1001", Decimal("1.05"), "happy_returns")]
+
+
+def test_the_policy_is_named_when_the_row_came_after_the_credit(books: Books) -> None:
+    books.sold("1001", shipping="4.90")
+    units = books.returned("1001")
+    books.credited("1001", units, 1, at=DROPPED + 26 * HOUR)
+    books.told("1001", units, shipping="4.90", at=DROPPED + 40 * HOUR)
+    books.reconcile()
+    assert books.open("refund_mismatch") == [("refund_mismatch_shipping", "R-1001", Decimal("4.90"), "policy")]
+
+
+def test_the_pipeline_is_named_when_our_credit_left_out_what_was_told_in_time(books: Books) -> None:
+    books.sold("1001", shipping="4.90")
+    units = books.returned("1001")
+    books.told("1001", units, shipping="4.90")
+    books.credited("1001", units, 1)
+    books.reconcile()
+    assert books.open("refund_mismatch") == [("refund_mismatch_shipping", "R-1001", Decimal("4.90"), "pipeline")]
+
+
+def test_nobody_is_guessed_when_every_side_says_something_else(books: Books) -> None:
+    books.sold("1001")
+    units = books.returned("1001", dropoff_method="mail")
+    books.told("1001", units, fee="6.00")
+    books.credited("1001", units, 1, by_person=True, fee="1.00")
+    books.reconcile()
+    assert books.open("refund_mismatch") == [("refund_mismatch_fee", "R-1001", Decimal("5.00"), "unknown")]
+
+
+@pytest.mark.parametrize(
+    ("booked", "amount"), [("-120", Decimal(5)), ("-130", Decimal(5)), ("0", Decimal(125))], ids=["less", "more", "nothing"]
+)
+def test_the_provider_is_named_once_when_it_books_another_amount(books: Books, booked: str, amount: Decimal) -> None:
+    units = all_agree(books)
+    books.credited("1001", units, 1, reference="psp-a")
+    books.booked("psp-a", booked)
+    books.reconcile()
+    assert books.open("refund_mismatch", "payout") == [("payout_mismatch", "R-1001", amount, "provider")]
+    sums = "select sum(provider_amount) - sum(centra_amount) from reconciliation.refund_match"
+    assert books.rows(sums) == [(-Decimal(booked) - 125,)]
+
+
+def test_a_row_that_does_not_add_up_is_named_by_the_component_that_breaks_it(books: Books) -> None:
+    books.sold("1001")
+    units = books.returned("1001")
+    books.told("1001", units, tax="27", total="125")  # the total is right, the tax is not
+    books.credited("1001", units, 1)
+    books.sold("1002")
+    units = books.returned("1002")
+    books.told("1002", units, total="128")  # every part is right
+    books.credited("1002", units, 2)
+    books.reconcile()
+    assert books.open("refund_mismatch") == [
+        ("refund_mismatch_items", "R-1002", Decimal(3), "happy_returns"),
+        ("refund_mismatch_tax", "R-1001", Decimal(2), "happy_returns"),
+    ]
+
+
+def test_sides_that_tell_of_different_units_are_not_compared(books: Books) -> None:
+    """Two units are refunded, one is credited: the missing credit is the trouble, not the amounts."""
+    books.sold("1001", pieces=2)
+    units = books.returned("1001", pieces=2)
+    books.told("1001", units, items="200", tax="50")
+    books.credited("1001", units[:1], 1)
+    books.reconcile()
+    assert books.open("refund_mismatch") == []
+    assert books.rows("select distinct is_compared, culprit from reconciliation.refund_match") == [(False, None)]
+    assert books.rows("select sum(difference) from reconciliation.refund_match") == [(Decimal(125),)]
+
+
+def test_a_difference_within_the_tolerance_is_listed_and_opens_nothing(books: Books) -> None:
+    books.sold("1001")
+    units = books.returned("1001")
+    books.told("1001", units, tax="25.05")
+    books.credited("1001", units, 1)
+    books.reconcile()
+    assert books.open("refund_mismatch") == []
+    assert books.rows("select component, difference, allowed, culprit from reconciliation.tolerance_uses") == [
+        ("tax", Decimal("0.05"), Decimal("0.05"), "happy_returns")
+    ]
+    assert books.rows(
+        "select tolerance_used from reconciliation.refund_match where component = 'tax' and within_tolerance"
+    ) == [(Decimal("0.05"),)]
+
+
+def test_a_refund_in_another_currency_is_one_trouble_per_component(books: Books) -> None:
+    books.sold("1001")
+    units = books.returned("1001")
+    books.told("1001", units, currency="SEK")
+    books.credited("1001", units, 1)
+    books.reconcile()
+    assert books.open("refund_mismatch") == [
+        ("refund_mismatch_items", "R-1001", Decimal(100), "happy_returns"),
+        ("refund_mismatch_tax", "R-1001", Decimal(25), "happy_returns"),
+    ]
+
+
+def test_an_exchange_counts_in_its_own_component_and_its_value_is_goods(books: Books) -> None:
+    books.sold("1001")
+    units = books.returned("1001", refund_type="exchange", exchange_sku="SKU-9")
+    books.told(
+        "1001", units, refund_type="exchange", items="0", tax="0", total="0", price_difference="-12.50",
+    )  # fmt: skip
+    books.credited("1001", units, 1, kind="exchange_order", paid=False)
+    books.reconcile()
+    assert books.rows("select component, amount, in_goods from reconciliation.refund_facts where side = 'centra'") == [
+        ("exchange", Decimal(0), Decimal(125))
+    ]
+    assert books.open("refund_mismatch", "credit_note") == [
+        ("refund_mismatch_exchange", "R-1001", Decimal("12.50"), "happy_returns")
+    ]
+
+
+def test_what_lies_in_another_month_is_explained(books: Books) -> None:
+    units = all_agree(books)
+    books.credited("1001", units, 1, at=DROPPED - 3 * DAY)
+    books.reconcile()
+    assert books.rows("select distinct is_explained, explained_by from reconciliation.refund_match") == [
+        (True, "other_month")
+    ]
+
+
+def test_a_credit_without_a_row_is_pending_inside_its_window_and_unexplained_after_it(books: Books) -> None:
+    books.sold("1001")
+    units = books.returned("1001")
+    books.credited("1001", units, 1)
+    books.reconcile(DROPPED + 40 * HOUR)
+    assert books.rows("select distinct explained_by from reconciliation.refund_match") == [("pending",)]
+    books.reconcile(NOW)
+    assert books.rows("select distinct explained_by, happy_returns_amount from reconciliation.refund_match") == [
+        (None, Decimal(0))
+    ]
+
+
+def test_a_side_that_was_never_read_is_null_and_one_that_says_nothing_is_zero(books: Books) -> None:
+    books.sold("1001")
+    units = books.returned("1001")
+    books.credited("1001", units, 1)
+    books.connection.execute("delete from landing.files where kind = 'refunds'")
+    books.reconcile()
+    assert books.rows("select distinct happy_returns_amount, provider_amount from reconciliation.refund_match") == [
+        (None, None)
+    ]
+
+
+def test_a_fee_per_return_is_expected_once_on_its_lowest_order(books: Books) -> None:
+    for number in ("1001", "1002"):
+        books.sold(number)
+        units = books.returned(number, dropoff_method="mail", return_id="R-1")
+        books.credited(number, units, int(number))
+    books.reconcile()
+    assert books.rows(
+        "select order_number, amount from reconciliation.refund_facts where side = 'expected' and component = 'fee'"
+    ) == [("1001", Decimal("-4.95"))]
+
+
+def test_shipping_as_told_is_expected_up_to_what_the_order_paid_and_earlier_returns_left(books: Books) -> None:
+    books.sold("1001", pieces=2, shipping="6")
+    units = books.returned("1001", pieces=2)
+    books.connection.execute("update staging.return_items set return_id = 'R-2' where return_item_id = ?", [units[1]])
+    books.told("1001", units[:1], shipping="4")
+    books.told("1001", units[1:], shipping="4", name="b", at=DROPPED + 2 * HOUR)
+    books.connection.execute("update staging.refunds set return_id = 'R-2' where refund_id = 'RF-1001b'")
+    books.reconcile()
+    assert books.rows(
+        "select return_id, amount from reconciliation.refund_facts where side = 'expected' and component = 'shipping' order by 1"
+    ) == [("R-1001", Decimal(4)), ("R-2", Decimal(2))]
+
+
+def test_a_mismatch_closes_when_the_sides_agree_and_by_nothing_else(books: Books) -> None:
+    books.sold("1001")
+    units = books.returned("1001")
+    books.told("1001", units, items="97.50")
+    books.credited("1001", units, 1)
+    books.reconcile()
+    books.connection.execute("delete from staging.refund_units")  # what it pays is not told any more
+    books.reconcile(NOW + DAY)
+    assert books.open("refund_mismatch") == [("refund_mismatch_items", "R-1001", Decimal("2.50"), "happy_returns")]
+    assert "not covered any more" in books.rows("select detail from reconciliation.exceptions where kind like 'refund%'")[0][0]
+    for unit in units:
+        books.connection.execute("insert into staging.refund_units values ('RF-1001', ?, true)", [unit])
+    books.connection.execute("update staging.refunds set item_subtotal = 100, total_refunded = 125")
+    books.reconcile(NOW + 2 * DAY)
+    assert books.open("refund_mismatch") == []
+    assert books.rows("select proof from reconciliation.exception_events where event = 'closed' and kind like 'refund%'") == [
+        ("the sides agree within the tolerance",)
+    ]
+
+
+def test_the_first_open_date_is_kept_when_a_mismatch_comes_back(books: Books) -> None:
+    books.sold("1001")
+    units = books.returned("1001")
+    books.told("1001", units, items="97.50")
+    books.credited("1001", units, 1)
+    books.reconcile()
+    (opened,) = books.rows("select opened_at from reconciliation.exceptions where kind like 'refund%'")
+    for items, after in (("100", 1), ("97.50", 2)):
+        books.connection.execute(
+            "update staging.refunds set item_subtotal = ?, total_refunded = ?::decimal(18, 4) + 25", [items, items]
+        )
+        books.reconcile(NOW + after * DAY)
+    assert books.rows("select opened_at from reconciliation.exceptions where kind like 'refund%'") == [opened]
+    assert opened[0] == DROPPED + HOUR + timedelta(hours=24)
