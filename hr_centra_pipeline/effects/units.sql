@@ -52,7 +52,7 @@ select
     (
         coalesce(refused.disposition is not null, false)
         or approval_withdrawn_at is not null
-        or (return_status = 'failed' and approved_at is null)
+        or coalesce(return_status = 'failed' and approved_at is null, false)
     ) as is_refused,
     credit_trigger,
     case when trigger_at is not null and approved_at is not null then greatest(trigger_at, approved_at) end as credit_due_at,

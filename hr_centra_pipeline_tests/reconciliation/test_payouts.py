@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+
+from hr_centra_pipeline.warehouse.database import run_sql
+from hr_centra_pipeline_tests.reconciliation.books import DAY, DROPPED, HOUR, NOW, Books
+
+
+def refunded(books: Books, number: str = "1001", **how: object) -> None:
+    books.sold(number)
+    units = books.returned(number)
+    books.told(number, units)
+    books.credited(number, units, int(number), reference=f"psp-{number}", **how)  # type: ignore[arg-type]
+
+
+def covered(books: Books) -> None:
+    """The provider's files tell of all of the time."""
+    for day in (-30, 15):
+        books.booked(f"other{day}", "10", line_type="capture", number="1", at=DROPPED + day * DAY)
+
+
+def verdicts(books: Books) -> list[str]:
+    return [row[0] for row in books.rows("select verdict from reconciliation.payouts order by payout_tie_id")]
+
+
+def test_a_refund_that_no_settlement_of_the_time_after_it_has_is_named(books: Books) -> None:
+    refunded(books)
+    covered(books)
+    books.reconcile()
+    assert books.open("payout") == [("payout_mismatch", "R-1001", Decimal(125), "provider")]
+    assert verdicts(books) == ["not_settled"]
+
+
+def test_without_settlement_files_nothing_is_said_and_inside_the_window_it_is_awaited(books: Books) -> None:
+    refunded(books)
+    books.reconcile()
+    assert verdicts(books) == ["not_covered"]
+    books.booked("other", "10", line_type="capture", number="1", at=DROPPED - DAY)
+    books.reconcile()
+    assert verdicts(books) == ["waits"]
+    assert books.open("payout") == []
+
+
+def test_a_settlement_file_that_was_refused_may_hold_what_is_missing(books: Books) -> None:
+    refunded(books)
+    covered(books)
+    books.connection.execute(
+        "insert into landing.payout_files (source_file, file_sha256, byte_size, modified_at, problem, batch, received_at)"
+        " values ('batch_9.csv', 'x', 1, ?, 'does not add up', 1, ?)",
+        [DROPPED + 2 * DAY, NOW],
+    )
+    books.reconcile()
+    assert verdicts(books) == ["waits"]
+    assert books.open("payout") == []
+    assert [row[0] for row in books.rows("select kind from reconciliation.exceptions")].count("source_not_covered") == 1
+
+
+def test_a_refund_that_came_back_after_it_had_succeeded_is_named(books: Books) -> None:
+    refunded(books)
+    books.booked("psp-1001", "-125")
+    books.booked("psp-1001", "125", line_type="refund_reversed", at=DROPPED + 3 * DAY)
+    books.reconcile()
+    assert books.open("payout") == [("payout_mismatch", "R-1001", Decimal(125), "provider")]
+    assert verdicts(books) == ["reversed"]
+    assert books.rows("select sum(amount) from reconciliation.refund_facts where side = 'provider'") == [(Decimal(0),)]
+
+
+def test_a_refund_that_centra_knows_nothing_of_is_named_with_the_return_of_its_order(books: Books) -> None:
+    refunded(books)
+    books.booked("psp-1001", "-125")
+    books.booked("dashboard", "-30", number="1001")
+    books.booked("dashboard2", "-7", number="9999")  # an order that was never read may have been refunded there
+    books.reconcile()
+    assert books.open("payout") == [("payout_mismatch", "R-1001", Decimal(30), "provider")]
+    books.paid("1001", None, "30", reference="dashboard")
+    books.reconcile(NOW + DAY)
+    assert books.open("payout") == []
+    assert books.rows("select proof from reconciliation.exception_events where event = 'closed' and kind = 'payout_mismatch'") == [
+        ("Centra shows the refund now",)
+    ]
+
+
+def test_a_chargeback_on_an_order_that_was_credited_is_money_given_twice(books: Books) -> None:
+    refunded(books)
+    books.booked("psp-1001", "-125")
+    books.booked("cb", "-200", line_type="chargeback", number="1001", at=DROPPED + 3 * DAY)
+    books.sold("1002")
+    books.booked("cb2", "-125", line_type="chargeback", number="1002", at=DROPPED + 3 * DAY)  # no return: not ours to say
+    books.reconcile()
+    assert books.open("payout") == [("payout_mismatch", "R-1001", Decimal(125), "provider")]
+    books.booked("cb", "200", line_type="chargeback_reversed", number="1001", at=DROPPED + 9 * DAY)
+    books.reconcile(NOW + DAY)
+    assert books.open("payout") == []
+
+
+def test_lines_are_tied_by_amount_only_where_exactly_one_fits(books: Books) -> None:
+    """Somebody else pays: Centra has no payment of it, and the provider's reference is nowhere."""
+    books.connection.execute("update policy.pays_through set pays_through = 'elsewhere'")
+    refunded(books, paid=False)
+    books.booked("their-reference", "-125", number="1001")
+    books.sold("1002", pieces=2)
+    units = books.returned("1002", pieces=2)
+    books.told("1002", units, items="200", tax="50")
+    books.credited("1002", units[:1], 2, paid=False)
+    books.credited("1002", units[1:], 3, paid=False)
+    books.booked("their-other", "-125", number="1002")
+    books.reconcile()
+    assert books.rows("select centra_return_id, tied_by from reconciliation.payouts where verdict = 'agrees'") == [
+        (1001, "amount")
+    ]
+    assert books.open("payout") == [("payout_mismatch", "R-1002", Decimal(125), "provider")]
+
+
+def test_a_refund_that_is_booked_in_the_next_month_agrees_and_says_so(books: Books) -> None:
+    refunded(books, at=DROPPED - 3 * DAY)
+    books.booked("psp-1001", "-125")
+    books.reconcile()
+    assert books.rows("select verdict, is_other_month from reconciliation.payouts") == [("agrees", True)]
+    assert books.rows("select distinct explained_by from reconciliation.refund_match") == [("other_month",)]
+
+
+def test_an_order_whose_refund_is_awaited_at_the_provider_is_looked_at_again_and_one_that_is_settled_is_not(
+    books: Books,
+) -> None:
+    refunded(books)
+    books.booked("psp-1001", "-125")
+    refunded(books, "1002")
+    books.booked("other", "10", line_type="capture", number="1", at=DROPPED - DAY)
+    books.reconcile()
+    for table in ("effects.pending_inventory_adjustments", "effects.pending_status_updates", "findings", "push.ledger"):
+        books.connection.execute(f"delete from {table}")  # nothing else keeps them in play
+    books.connection.execute("delete from reconciliation.exceptions")
+    run_sql(books.connection, "hr_centra_pipeline.reconciliation", "settled_orders.sql", {})
+    assert books.rows("select order_number from reconciliation.settled_orders") == [("1001",)]
+
+
+# ---------------------------------------------------------------- credits without money
+
+
+def credits(books: Books) -> list[tuple[object, ...]]:
+    return books.open("credit_note_without_refund")
+
+
+def test_a_return_by_hand_that_nobody_refunds_is_named_after_its_window_and_closes_when_it_is_paid(books: Books) -> None:
+    refunded(books, by_person=True, paid=False)
+    made = DROPPED + 2 * HOUR
+    books.reconcile(made + timedelta(hours=71))
+    assert credits(books) == []
+    books.reconcile(made + timedelta(hours=73))
+    assert credits(books) == [("credit_note_without_refund", "R-1001", Decimal(125), "person")]
+    books.paid("1001", 1001, "125", at=NOW)
+    books.reconcile(NOW)
+    assert credits(books) == []
+    assert books.rows(
+        "select proof from reconciliation.exception_events where event = 'closed' and kind = 'credit_note_without_refund'"
+    ) == [("refunded in Centra",)]
+
+
+def test_the_provider_is_named_when_it_refused_or_does_not_answer(books: Books) -> None:
+    refunded(books, paid=False)
+    books.paid("1001", 1001, "125", entry_type="REFUND_FAILED", status="FAILED")
+    refunded(books, "1002", paid=False)
+    books.paid("1002", 1002, "125", entry_type="REFUND_REQUEST", status="PENDING")
+    books.reconcile()
+    assert credits(books) == [
+        ("credit_note_without_refund", "R-1001", Decimal(125), "provider"),
+        ("credit_note_without_refund", "R-1002", Decimal(125), "provider"),
+    ]
+
+
+def test_who_pays_elsewhere_has_to_tell_the_refund(books: Books) -> None:
+    books.connection.execute("update policy.pays_through set pays_through = 'elsewhere'")
+    refunded(books, paid=False)
+    books.sold("1002")
+    books.credited("1002", books.returned("1002"), 1002, paid=False)
+    books.reconcile()
+    assert credits(books) == [("credit_note_without_refund", "R-1002", Decimal(125), "happy_returns")]
+
+
+def test_the_return_of_an_exchange_is_not_to_be_refunded(books: Books) -> None:
+    books.sold("1001")
+    units = books.returned("1001", refund_type="exchange", exchange_sku="X")
+    books.credited("1001", units, 1, kind="exchange_order", paid=False)
+    books.reconcile()
+    assert credits(books) == []
+
+
+def test_our_return_that_somebody_deleted_before_it_was_paid_is_told_once_and_not_made_again(books: Books) -> None:
+    refunded(books, paid=False, deleted_at=DROPPED + 2 * DAY)
+    books.reconcile()
+    assert books.open("return_without_credit") == [("return_without_credit_note", "R-1001", Decimal(125), "person")]
+    assert books.rows("select count(*) from effects.pending_credit_notes") == [(0,)]
