@@ -32,7 +32,13 @@ select
         case
             when effects_of.state = 'confirmed' then
                 'the ' || replace(effects_of.effect_kind, '_', ' ') || ' is in Centra: ' || coalesce(effects_of.centra_id, 'observed')
-            when effects_of.state = 'withdrawn' then
+            -- that unit or order are not told any more does not make it undue
+            when effects_of.state = 'withdrawn' and exists (
+                from staging.return_items as items
+                semi join staging.orders using (order_number)
+                where items.return_id = unseen.return_id and items.order_number = unseen.order_number
+                    and coalesce(unseen.return_item_id, items.return_item_id) = items.return_item_id
+            ) then
                 'the ' || replace(effects_of.effect_kind, '_', ' ') || ' is not due any more'
             when effects_of.state = 'rejected' and unseen.kind <> 'rejected_write' and unseen.kind <> 'exchange_refused' then
                 'Centra has answered: refused'
