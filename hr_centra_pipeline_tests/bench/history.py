@@ -206,5 +206,5 @@ def land_history(connection: Connection, units: int, now: datetime, *, spare_ord
 
 
 def first_spare(units: int) -> int:
-    """The number of the first order that nothing of came back; order n has the lines 10,000,000 + 2 (n - 1,000,000) and the next."""
+    """The number of the first order without a return; order n has the lines 10,000,000 + 2 (n - 1,000,000) and one more."""
     return 1_000_000 + units // 2
