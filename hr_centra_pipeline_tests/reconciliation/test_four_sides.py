@@ -100,7 +100,9 @@ def test_nobody_is_guessed_when_every_side_says_something_else(books: Books) -> 
 
 
 @pytest.mark.parametrize(
-    ("booked", "amount"), [("-120", Decimal(5)), ("-130", Decimal(5)), ("0", Decimal(125))], ids=["less", "more", "nothing"]
+    ("booked", "amount"),
+    [("-120", Decimal(5)), ("-130", Decimal(5)), ("0", Decimal(125))],
+    ids=["less", "more", "nothing"],
 )
 def test_the_provider_is_named_once_when_it_books_another_amount(books: Books, booked: str, amount: Decimal) -> None:
     units = all_agree(books)
@@ -248,15 +250,18 @@ def test_a_mismatch_closes_when_the_sides_agree_and_by_nothing_else(books: Books
     books.connection.execute("delete from staging.refund_units")  # what it pays is not told any more
     books.reconcile(NOW + DAY)
     assert books.open("refund_mismatch") == [("refund_mismatch_items", "R-1001", Decimal("2.50"), "happy_returns")]
-    assert "not covered any more" in books.rows("select detail from reconciliation.exceptions where kind like 'refund%'")[0][0]
+    assert (
+        "not covered any more"
+        in books.rows("select detail from reconciliation.exceptions where kind like 'refund%'")[0][0]
+    )
     for unit in units:
         books.connection.execute("insert into staging.refund_units values ('RF-1001', ?, true)", [unit])
     books.connection.execute("update staging.refunds set item_subtotal = 100, total_refunded = 125")
     books.reconcile(NOW + 2 * DAY)
     assert books.open("refund_mismatch") == []
-    assert books.rows("select proof from reconciliation.exception_events where event = 'closed' and kind like 'refund%'") == [
-        ("the sides agree within the tolerance",)
-    ]
+    assert books.rows(
+        "select proof from reconciliation.exception_events where event = 'closed' and kind like 'refund%'"
+    ) == [("the sides agree within the tolerance",)]
 
 
 def test_the_first_open_date_is_kept_when_a_mismatch_comes_back(books: Books) -> None:

@@ -13,7 +13,12 @@ WEEKS = 20
 
 
 def history(
-    connection: Connection, *, hours: float = 48, per_week: int = 40, slow_weeks: range = range(0), slow_hours: float = 480
+    connection: Connection,
+    *,
+    hours: float = 48,
+    per_week: int = 40,
+    slow_weeks: range = range(0),
+    slow_hours: float = 480,
 ) -> None:
     """Units that were dropped off in each of the last weeks and reached a hub about so many hours later."""
     random, rows = Random(1), []
@@ -25,7 +30,14 @@ def history(
     units, drops, hubs = (list(column) for column in zip(*rows, strict=True))
     connection.execute("delete from staging.return_items where order_number = '-'")
     connection.execute("delete from staging.return_item_events where starts_with(return_item_id, 'H-')")
-    put(connection, "staging.return_items", return_item_id="H", order_number="-", refund_type="refund", dropoff_method="return-bar")
+    put(
+        connection,
+        "staging.return_items",
+        return_item_id="H",
+        order_number="-",
+        refund_type="refund",
+        dropoff_method="return-bar",
+    )
     connection.execute(
         "insert into staging.return_items select items.* replace (unit as return_item_id, unit as return_id)"
         " from staging.return_items as items, (select unnest($units) as unit) where return_item_id = 'H'",
@@ -86,7 +98,9 @@ def on_its_way(books: Books) -> None:
     books.sold("1001")
     books.told("1001", books.returned("1001", warehouse_received_at=None, disposition=None, disposition_at=None))
     books.credited("1001", ["1001-0"], 1)
-    books.connection.execute("delete from staging.return_item_events where event = 'warehouse_received' and return_id = 'R-1001'")
+    books.connection.execute(
+        "delete from staging.return_item_events where event = 'warehouse_received' and return_id = 'R-1001'"
+    )
 
 
 def test_a_parcel_is_stalled_by_our_own_history_and_stays_open_when_the_line_moves(books: Books) -> None:
@@ -107,7 +121,10 @@ def test_a_parcel_is_stalled_by_our_own_history_and_stays_open_when_the_line_mov
     books.connection.execute("update reconciliation.lateness set window_hours = 400, computed_at = ?", [NOW])
     books.reconcile(DROPPED + 6 * DAY)
     assert len(books.open("stalled")) == 1
-    assert "not covered" not in books.rows("select detail from reconciliation.exceptions where kind = 'stalled_return'")[0][0]
+    assert (
+        "not covered"
+        not in books.rows("select detail from reconciliation.exceptions where kind = 'stalled_return'")[0][0]
+    )
 
 
 def delay(books: Books) -> tuple[Any, ...]:
@@ -128,7 +145,9 @@ def test_a_delay_is_ours_when_our_call_is_due_and_shows_what_centra_answered(boo
     books.told("1001", books.returned("1001"))
     books.reconcile(DROPPED + 3 * HOUR)
     assert delay(books)[:3] == ("our credit", "in_time", False)
-    books.connection.execute("update push.ledger set packet_key = 'PKX', state = 'unknown' where effect_kind = 'credit_note'")
+    books.connection.execute(
+        "update push.ledger set packet_key = 'PKX', state = 'unknown' where effect_kind = 'credit_note'"
+    )
     books.connection.execute(
         "insert into push.attempts (attempt_id, packet_key, step, operation, started_at, real_started_at, outcome, http_status,"
         " message) values ('a', 'PKX', 'create_return', 'CreateReturn', ?, ?, 'unknown', 499, 'closed')",

@@ -25,7 +25,9 @@ def refunds(books: Books, first: int, count: int, *, off: str, discount: str = "
 def named(books: Books, component: str = "tax") -> list[str]:
     return [
         row[0]
-        for row in books.rows(f"select named from reconciliation.systematic_cents where component = '{component}' order by 1")
+        for row in books.rows(
+            f"select named from reconciliation.systematic_cents where component = '{component}' order by 1"
+        )
     ]
 
 
@@ -77,7 +79,14 @@ def test_only_what_is_called_a_customer_return_and_names_no_return_is_goods_of_n
     assert books.rows(
         "select evidence::json ->> 'stock_change_id', culprit, sku from reconciliation.exceptions where kind like 'stock_change%'"
     ) == [("1", "person", "S")]
-    put(books.connection, "staging.returns", return_id="R-9", order_number="1001", refund_status="approved", express_code="return")
+    put(
+        books.connection,
+        "staging.returns",
+        return_id="R-9",
+        order_number="1001",
+        refund_status="approved",
+        express_code="return",
+    )
     books.reconcile(NOW)
     assert books.open("stock_change") == []
 
@@ -124,7 +133,12 @@ def test_exceptions_that_are_open_stay_so_when_a_source_is_dropped(books: Books)
         for table in tables:
             books.connection.execute(f"create or replace temp table kept_{table.split('.')[1]} as from {table}")
             books.connection.execute(f"delete from {table}")
-        for derived in ("matching.matched_items", "effects.units", "reconciliation.refund_facts", "reconciliation.refund_match"):
+        for derived in (
+            "matching.matched_items",
+            "effects.units",
+            "reconciliation.refund_facts",
+            "reconciliation.refund_match",
+        ):
             books.connection.execute(f"delete from {derived}")
         books.reconcile(NOW + 20 * DAY + HOUR)
         after = {row[0] for row in books.rows("select exception_id from reconciliation.exceptions")}
@@ -134,4 +148,6 @@ def test_exceptions_that_are_open_stay_so_when_a_source_is_dropped(books: Books)
         for table in tables:
             books.connection.execute(f"insert into {table} from kept_{table.split('.')[1]}")
     books.reconcile(NOW + 21 * DAY)
-    assert {row[0] for row in books.rows("select exception_id from reconciliation.exceptions")} >= {row[0] for row in before}
+    assert {row[0] for row in books.rows("select exception_id from reconciliation.exceptions")} >= {
+        row[0] for row in before
+    }

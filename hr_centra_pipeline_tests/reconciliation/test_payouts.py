@@ -76,9 +76,9 @@ def test_a_refund_that_centra_knows_nothing_of_is_named_with_the_return_of_its_o
     books.paid("1001", None, "30", reference="dashboard")
     books.reconcile(NOW + DAY)
     assert books.open("payout") == []
-    assert books.rows("select proof from reconciliation.exception_events where event = 'closed' and kind = 'payout_mismatch'") == [
-        ("Centra shows the refund now",)
-    ]
+    assert books.rows(
+        "select proof from reconciliation.exception_events where event = 'closed' and kind = 'payout_mismatch'"
+    ) == [("Centra shows the refund now",)]
 
 
 def test_a_chargeback_on_an_order_that_was_credited_is_money_given_twice(books: Books) -> None:
@@ -86,7 +86,9 @@ def test_a_chargeback_on_an_order_that_was_credited_is_money_given_twice(books: 
     books.booked("psp-1001", "-125")
     books.booked("cb", "-200", line_type="chargeback", number="1001", at=DROPPED + 3 * DAY)
     books.sold("1002")
-    books.booked("cb2", "-125", line_type="chargeback", number="1002", at=DROPPED + 3 * DAY)  # no return: not ours to say
+    books.booked(
+        "cb2", "-125", line_type="chargeback", number="1002", at=DROPPED + 3 * DAY
+    )  # no return: not ours to say
     books.reconcile()
     assert books.open("payout") == [("payout_mismatch", "R-1001", Decimal(125), "provider")]
     books.booked("cb", "200", line_type="chargeback_reversed", number="1001", at=DROPPED + 9 * DAY)
@@ -142,7 +144,9 @@ def credits(books: Books) -> list[tuple[object, ...]]:
     return books.open("credit_note_without_refund")
 
 
-def test_a_return_by_hand_that_nobody_refunds_is_named_after_its_window_and_closes_when_it_is_paid(books: Books) -> None:
+def test_a_return_by_hand_that_nobody_refunds_is_named_after_its_window_and_closes_when_it_is_paid(
+    books: Books,
+) -> None:
     refunded(books, by_person=True, paid=False)
     made = DROPPED + 2 * HOUR
     books.reconcile(made + timedelta(hours=71))

@@ -63,7 +63,9 @@ def test_goods_that_people_put_elsewhere_or_too_early_are_told(books: Books) -> 
     for number, warehouse in (("1001", 1), ("1002", 3)):
         books.sold(number)
         books.told(number, books.returned(number))
-        books.credited(number, [f"{number}-0"], int(number), by_person=True, returned_to_stock=True, warehouse_id=warehouse)
+        books.credited(
+            number, [f"{number}-0"], int(number), by_person=True, returned_to_stock=True, warehouse_id=warehouse
+        )
     books.sold("1003")
     books.told("1003", books.returned("1003", disposition=None, disposition_at=None))
     books.credited("1003", ["1003-0"], 1003, by_person=True, returned_to_stock=True, warehouse_id=1)

@@ -89,8 +89,8 @@ def fill(books: Books, random: Random) -> None:
         if given:
             part = (voucher * len(given) / pieces).quantize(Decimal("0.01"))
             books.credited(
-                number, given, int(number), by_person=by_person, price=str(price), tax=str((price / 5).quantize(Decimal("0.01"))),
-                shipping=random.choice(["0", shipping]), fee=fee, voucher=str(part), kind=kind, reference=f"psp-{number}",
+                number, given, int(number), by_person=by_person, price=str(price),
+                tax=str((price / 5).quantize(Decimal("0.01"))), shipping=random.choice(["0", shipping]), fee=fee, voucher=str(part), kind=kind, reference=f"psp-{number}",
                 paid=random.random() < 0.8,
             )  # fmt: skip
             row = books.rows(f"select grand_total from staging.centra_returns where centra_return_id = {number}")
@@ -126,27 +126,34 @@ def test_facts_sum_back_to_what_each_side_told(seed: int) -> None:
 def check(books: Books) -> None:
     assert books.rows("select count(*) from reconciliation.refund_facts") > [(20,)]
     # Centra: a Return's facts sum to its grandTotal, its tax to its tax.
-    assert books.rows(
-        """
+    assert (
+        books.rows(
+            """
         select source, told, grand_total from (
             select source, sum(amount + in_goods) as told from reconciliation.refund_facts where side = 'centra' group by source
         )
         join staging.centra_returns on source = 'Return ' || centra_return_id
         where told <> grand_total
         """
-    ) == []
-    assert books.rows(
-        """
+        )
+        == []
+    )
+    assert (
+        books.rows(
+            """
         select source from (
             select source, sum(amount) as tax from reconciliation.refund_facts where side = 'centra' and component = 'tax' group by source
         ) as facts
         join staging.centra_returns as returns on source = 'Return ' || centra_return_id
         where facts.tax <> returns.tax
         """
-    ) == []
+        )
+        == []
+    )
     # Happy Returns: the facts of a return on an order sum to its rows, component by component.
-    assert books.rows(
-        """
+    assert (
+        books.rows(
+            """
         with rows_ as (
             select
                 return_id, order_number, sum(case when refund_type = 'exchange' then total_refunded else
@@ -160,28 +167,37 @@ def check(books: Books) -> None:
         ) as facts using (return_id, order_number)
         where rows_.told is distinct from facts.told
         """
-    ) == []
+        )
+        == []
+    )
     # The provider: its facts sum to its lines.
-    assert books.rows(
-        """
+    assert (
+        books.rows(
+            """
         select source from (
             select source, sum(amount) as told from reconciliation.refund_facts where side = 'provider' group by source
         )
         join staging.payout_lines on source = source_file || ':' || source_line
         where told <> -gross_amount
         """
-    ) == []
+        )
+        == []
+    )
     # No fact twice; a unit has each component at most once per side and source.
     assert books.rows("select fact_id from reconciliation.refund_facts group by all having count(*) > 1") == []
-    assert books.rows(
-        """
+    assert (
+        books.rows(
+            """
         select return_item_id, side, component, source from reconciliation.refund_facts
         where return_item_id is not null group by all having count(*) > 1
         """
-    ) == []
+        )
+        == []
+    )
     # Expected: every matched unit whose money is due (or was given) once, at what it cost.
-    assert books.rows(
-        """
+    assert (
+        books.rows(
+            """
         select return_item_id from (
             select return_item_id, sum(amount) as expected from reconciliation.refund_facts
             where side = 'expected' and return_item_id is not null group by all
@@ -194,7 +210,9 @@ def check(books: Books) -> None:
         ) as units using (return_item_id)
         where expected is distinct from price
         """
-    ) == []
+        )
+        == []
+    )
     # The match holds every fact once.
     for side in ("expected", "happy_returns", "centra", "provider"):
         assert books.rows(
@@ -204,11 +222,16 @@ def check(books: Books) -> None:
             """
         ) == [(Decimal(0),)], side
     # Matching: every unit once, no piece taken twice.
-    assert books.rows("select count(*) - (select count(*) from staging.return_items) from matching.matched_items") == [(0,)]
-    assert books.rows(
-        """
+    assert books.rows("select count(*) - (select count(*) from staging.return_items) from matching.matched_items") == [
+        (0,)
+    ]
+    assert (
+        books.rows(
+            """
         select shipment_line_id from matching.matched_items
         join (select shipment_line_id, quantity from staging.shipment_lines) as lines using (shipment_line_id)
         group by shipment_line_id, quantity having count(*) > quantity
         """
-    ) == []
+        )
+        == []
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from hr_centra_pipeline.orchestration.tables import POOL, declaration_checks, ke
 from hr_centra_pipeline.publishing.exports import export_month
 from hr_centra_pipeline.publishing.publish import publish
 from hr_centra_pipeline.reconciliation.reconcile import reconcile
+from hr_centra_pipeline.warehouse.database import Connection
 
 _EXCEPTIONS = "reconciliation.exceptions"
 TABLES = {
@@ -40,6 +42,18 @@ _READS = [
     "quarantine.rejected_rows",
 ]  # fmt: skip
 _NOTHING_OVERDUE = "no_open_exception_is_overdue"
+_COVERED = "every_source_is_covered"
+# Over all open exceptions, not only today's: a later run that is clean does not hide an older trouble.
+_CHECKS = {
+    "no_open_error": ("severity = 'error'", dg.AssetCheckSeverity.ERROR, "Money or goods went wrong, or a due time is over."),
+    "no_open_warning": ("severity = 'warning'", dg.AssetCheckSeverity.WARN, "Open, and within its due time."),
+    _NOTHING_OVERDUE: ("overdue", dg.AssetCheckSeverity.WARN, "Over all open exceptions, not only today's."),
+    _COVERED: (
+        "kind = 'source_not_covered'", dg.AssetCheckSeverity.ERROR,
+        "No file or pull is missing: without it nothing may be called clean.",
+    ),
+}  # fmt: skip
+_PREVIEW = 20
 
 
 @dg.multi_asset(
@@ -47,31 +61,72 @@ _NOTHING_OVERDUE = "no_open_exception_is_overdue"
     specs=[spec(name, "reconciliation", team, _READS) for name, team in TABLES.items()],
     check_specs=[
         *declaration_checks(list(TABLES)),
-        dg.AssetCheckSpec(
-            _NOTHING_OVERDUE, asset=key(_EXCEPTIONS), description="Over all open exceptions, not only today's."
-        ),
+        *(dg.AssetCheckSpec(name, asset=key(_EXCEPTIONS), description=says) for name, (_, _, says) in _CHECKS.items()),
     ],
     pool=POOL,
 )
 def reconciliation(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
     """Key by key over all open items; an exception closes only by what proves it."""
     with run.warehouse.transaction() as connection:
-        reconcile(connection, run.now)
-        rows = connection.execute(
-            f"select kind, count(*), count(*) filter (where overdue) from {_EXCEPTIONS} group by kind order by kind"  # noqa: S608 - our own name
-        ).fetchall()
-    overdue = sum(row[2] for row in rows)
-    check = dg.AssetCheckResult(
-        asset_key=key(_EXCEPTIONS), check_name=_NOTHING_OVERDUE, passed=not overdue,
-        severity=dg.AssetCheckSeverity.WARN, metadata={"overdue": overdue},
-    )  # fmt: skip
-    lines = [
-        "| kind | open | overdue |",
-        "|---|---|---|",
-        *(f"| {kind} | {open_} | {late} |" for kind, open_, late in rows),
-    ]
-    metadata = {"open exceptions by kind": dg.MetadataValue.md("\n".join(lines))}
-    yield from results(run.warehouse, list(TABLES), metadata, {_EXCEPTIONS: [check]})
+        report = reconcile(connection, run.now)
+        failing = dict.fromkeys(_CHECKS, 0) | {
+            name: _count(connection, f"select count(*) from {_EXCEPTIONS} where {condition}")  # noqa: S608 - our own words
+            for name, (condition, _, _) in _CHECKS.items()
+        }
+        metadata = _metadata(connection, is_new=bool(report.opened or report.reopened or report.closed))
+    checks = [
+        dg.AssetCheckResult(
+            asset_key=key(_EXCEPTIONS), check_name=name, passed=not failing[name], severity=severity,
+            metadata={"exceptions": failing[name]},
+        )
+        for name, (_, severity, _) in _CHECKS.items()
+    ]  # fmt: skip
+    for result in results(run.warehouse, list(TABLES), {}, {_EXCEPTIONS: checks}):
+        if result.asset_key == key(_EXCEPTIONS):
+            result = result._replace(metadata={**(result.metadata or {}), **metadata})
+        yield result
+
+
+def _count(connection: Connection, query: str) -> int:
+    row = connection.execute(query).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _metadata(connection: Connection, *, is_new: bool) -> dict[str, Any]:
+    """Open by kind, the most urgent ones, and (when something opened or closed) the picture of kinds and ages."""
+    kinds = connection.execute(
+        f"""
+        select kind, any_value(owner_team), count(*), count(*) filter (where overdue), count(*) filter (where severity = 'error')
+        from {_EXCEPTIONS} group by kind order by kind
+        """  # noqa: S608 - our own name
+    ).fetchall()
+    lines = ["| kind | owner | open | overdue | errors |", "|---|---|---|---|---|"]
+    lines += [f"| {' | '.join(str(value) for value in row)} |" for row in kinds]
+    rows = connection.execute(
+        f"""
+        select kind, severity, owner_team, culprit, coalesce(return_id, ''), coalesce(order_number, ''),
+            coalesce(amount::varchar || ' ' || currency, ''), strftime(due_at, '%Y-%m-%d %H:%M'), detail
+        from {_EXCEPTIONS} order by severity = 'error' desc, due_at, exception_id limit {_PREVIEW}
+        """  # noqa: S608 - our own name
+    ).fetchall()
+    names = ("kind", "severity", "owner", "culprit", "return", "order", "amount", "due", "what is wrong")
+    found: dict[str, Any] = {
+        "open exceptions by kind": dg.MetadataValue.md("\n".join(lines)),
+        "most urgent": dg.MetadataValue.table(
+            records=[dg.TableRecord(dict(zip(names, row, strict=True))) for row in rows],
+            schema=dg.TableSchema(columns=[dg.TableColumn(name) for name in names]),
+        ),
+    }
+    if is_new and kinds:
+        # Imported here: loading it takes longer than a sync that finds nothing new.
+        from hr_centra_pipeline.publishing.open_chart import open_by_kind_and_age
+
+        counts = connection.execute(f"select kind, age_bucket, count(*) from {_EXCEPTIONS} group by all").fetchall()  # noqa: S608 - our own name
+        picture = base64.b64encode(open_by_kind_and_age({(kind, age): count for kind, age, count in counts})).decode()
+        found["open by kind and age"] = dg.MetadataValue.md(
+            f"![open exceptions by kind and age](data:image/png;base64,{picture})"
+        )
+    return found
 
 
 @dg.multi_asset(

@@ -83,7 +83,9 @@ def test_what_was_compared_is_left_alone_for_a_week_and_no_difference_is_told_tw
     assert len(differences(rows)) == 1
 
 
-def test_a_run_reads_a_part_and_the_next_ones_go_on(shop: Shop, warehouse: Warehouse, policy: Policy, rows: Rows) -> None:
+def test_a_run_reads_a_part_and_the_next_ones_go_on(
+    shop: Shop, warehouse: Warehouse, policy: Policy, rows: Rows
+) -> None:
     edited, _, _ = old_books(shop)
     pull_all(shop, warehouse, policy, NOW)
     with shop.store.write():
@@ -124,6 +126,8 @@ def test_a_compare_that_is_cut_short_takes_nothing_for_deleted_and_is_done_again
     report = compare_with_centra(shop.client, warehouse, policy, WEEK)
     assert report.problem is not None
     assert report.deleted == 0
-    assert rows("select count(*) from landing.centra_pulls where object = 'compare returns' and not is_complete") == [(1,)]
+    assert rows("select count(*) from landing.centra_pulls where object = 'compare returns' and not is_complete") == [
+        (1,)
+    ]
     shop.sandbox.sandbox.faults.clear()
     assert compare_with_centra(shop.client, warehouse, policy, WEEK).problem is None

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -57,8 +56,8 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
-    yield Place(tmp_path)
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
 
 
 def test_lines_are_landed_signed_as_the_merchant_sees_them_in_both_currencies(place: Place) -> None:
@@ -79,7 +78,9 @@ def test_lines_are_landed_signed_as_the_merchant_sees_them_in_both_currencies(pl
 
 
 def test_a_file_whose_lines_do_not_add_up_is_refused_by_name_and_nothing_of_it_is_landed(place: Place) -> None:
-    place.deliver("settlement_detail_report_batch_7.csv", GOOD.replace(",125.00,,1,EUR,125.00", ",125.00,,1,EUR,120.00"))
+    place.deliver(
+        "settlement_detail_report_batch_7.csv", GOOD.replace(",125.00,,1,EUR,125.00", ",125.00,,1,EUR,120.00")
+    )
     assert place.ingest() == PayoutReport(files=1, refused_files=1)
     assert place.rows("select count(*) from landing.payout_lines") == [(0,)]
     problem = "its lines do not add up to its own total: payout 7 is off by 5 EUR"
@@ -95,7 +96,9 @@ def test_the_same_bytes_again_change_nothing_and_a_corrected_file_takes_the_plac
     place.deliver("batch_7_copy.csv", GOOD)
     place.ingest()
     assert place.rows("select count(*) from staging.payout_lines") == [(5,)]
-    corrected = GOOD.replace("R1,EUR,125.00,,1,EUR,125.00", "R1,EUR,120.00,,1,EUR,120.00").replace(",,11.00,,7", ",,6.00,,7")
+    corrected = GOOD.replace("R1,EUR,125.00,,1,EUR,125.00", "R1,EUR,120.00,,1,EUR,120.00").replace(
+        ",,11.00,,7", ",,6.00,,7"
+    )
     place.deliver("batch_7_corrected.csv", corrected)
     place.ingest()
     assert place.rows("select count(*), min(gross_amount) from staging.payout_lines") == [(5, Decimal(-120))]
@@ -159,7 +162,15 @@ def test_a_wallet_s_records_are_read_in_cents_with_their_signs_and_checked_again
         "select provider, payout_id, line_type, payment_reference, gross_amount, fee_amount, happened_at"
         " from staging.payout_lines order by source_line"
     ) == [
-        ("wallet", "STL-20260906.CSV", "capture", None, Decimal(110), Decimal("-2.74"), datetime(2026, 9, 1, 19, tzinfo=UTC)),
+        (
+            "wallet",
+            "STL-20260906.CSV",
+            "capture",
+            None,
+            Decimal(110),
+            Decimal("-2.74"),
+            datetime(2026, 9, 1, 19, tzinfo=UTC),
+        ),
         ("wallet", "STL-20260906.CSV", "refund", "W1", Decimal(-100), None, datetime(2026, 9, 5, 19, tzinfo=UTC)),
     ]
 
@@ -187,9 +198,11 @@ def test_no_line_is_lost_of_a_large_file(place: Place) -> None:
     writer.writerow(HEADER.split(","))
     for number in range(2000):
         writer.writerow(
-            f"G,M,P{number},{number},visa,2026-09-05 10:00:00,CEST,Refunded,R{number},EUR,0.37,,1,EUR,0.37,,,8".split(",")
+            f"G,M,P{number},{number},visa,2026-09-05 10:00:00,CEST,Refunded,R{number},EUR,0.37,,1,EUR,0.37,,,8".split(
+                ","
+            )
         )
-    writer.writerow(PAYOUT.removesuffix("11.00,,7").split(",")[:-1] + ["740.00", "", "8"])
+    writer.writerow([*PAYOUT.removesuffix("11.00,,7").split(",")[:-1], "740.00", "", "8"])
     place.deliver("batch_8.csv", buffer.getvalue())
     assert place.ingest().rows_landed == 2001
     assert place.rows("select count(distinct reference), sum(gross_amount) from staging.payout_lines") == [
@@ -204,14 +217,18 @@ def test_a_layout_of_one_s_own_wins_and_its_mistakes_are_told_with_their_place(t
         'line_type = "Kind"\ncurrency = "Cur"\n[line_types]\nOut = "refund"\n[total]\nrule = "balances"\n',
         encoding="utf-8",
     )
-    with pytest.raises(ConfigurationError, match=r"mine\.toml: columns: map gross_amount, or gross_debit and gross_credit"):
+    with pytest.raises(
+        ConfigurationError, match=r"mine\.toml: columns: map gross_amount, or gross_debit and gross_credit"
+    ):
         load_payout_profiles(tmp_path)
     own.write_text(own.read_text("utf-8").replace('"balances"', '"none"') + '\n[money]\ndecimal = ","\n', "utf-8")
-    own.write_text(own.read_text("utf-8").replace('currency = "Cur"', 'currency = "Cur"\ngross_amount = "Sum"'), "utf-8")
+    own.write_text(
+        own.read_text("utf-8").replace('currency = "Cur"', 'currency = "Cur"\ngross_amount = "Sum"'), "utf-8"
+    )
     assert [profile.name for profile in load_payout_profiles(tmp_path)] == ["card-psp", "wallet", "mine"]
 
 
 def test_a_place_that_cannot_be_read_is_named_and_no_place_at_all_is_no_trouble(place: Place) -> None:
-    with pytest.raises(RunFailed, match="HR_CENTRA_PAYOUTS=.*is no folder"):
+    with pytest.raises(RunFailed, match=r"HR_CENTRA_PAYOUTS=.*is no folder"):
         ingest_payouts(place.warehouse, str(place.home / "nowhere"), load_payout_profiles(place.home), NOW)
     assert ingest_payouts(place.warehouse, "", [], NOW) == PayoutReport()
