@@ -267,9 +267,11 @@ settled as (
 -- A provider tells one amount: it is shared over what its Return is made of, in proportion.
 shared as (
     select
-        *, sum(amount) over (partition by source order by fact_id rows between unbounded preceding and current row) as upto,
+        facts.*, sum(amount) over (partition by source order by fact_id rows between unbounded preceding and current row) as upto,
         sum(amount) over (partition by source) as whole
-    from centra_facts
+    from reconciliation.refund_facts as facts
+    semi join (select distinct 'Return ' || centra_return_id as source from settled) as returns using (source)
+    where facts.side = 'centra'
 )
 
 select

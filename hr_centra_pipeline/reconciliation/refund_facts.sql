@@ -185,7 +185,7 @@ semi join money_orders on money_orders.order_number = returns.order_number
 where returns.deleted_at is null
 group by returns.centra_return_id, returns.created_at, returns.status;
 
-create or replace temp table centra_facts as
+insert into reconciliation.refund_facts by name
 with
 amounts as (
     select
@@ -244,7 +244,9 @@ create or replace temp table expected_units as
 with
 due as (
     select
-        units.*, pieces.centra_return_id,
+        units.return_item_id, units.return_id, units.order_number, units.currency, units.country, units.dropoff_method, units.refund_type,
+        units.is_returnless, units.is_refused, units.credit_trigger, units.credit_due_at, units.tax_percent, units.unit_tax,
+        units.voucher_share, units.unit_price - units.voucher_share as gross, pieces.centra_return_id,
         coalesce(pieces.centra_return_id::varchar, units.return_id) as together,
         units.unit_tax - tax_in(units.voucher_share, units.tax_percent, units.currency) as own_tax
     from known_units as units
@@ -263,8 +265,7 @@ by_rate as (
 )
 
 select
-    due.* exclude (own_tax, together),
-    unit_price - voucher_share as gross,
+    due.* exclude (own_tax, together, unit_tax, voucher_share),
     case when return_item_id = last_unit then by_rate.tax - sum(own_tax) over same + own_tax else own_tax end::decimal(18, 4) as tax,
     coalesce(waiting.sendable_at, due.credit_due_at) + to_hours(rules.window_hours::integer) as opens_at,
     due.centra_return_id is null and waiting.return_item_id is not null as is_missing
@@ -364,7 +365,7 @@ window before as (
     partition by order_number order by told_at nulls last, return_id rows between unbounded preceding and 1 preceding
 );
 
-create or replace temp table expected_facts as
+insert into reconciliation.refund_facts by name
 with
 units as (
     select
@@ -462,7 +463,7 @@ select
 from positive
 window row_so_far as (partition by refund_id order by return_item_id rows between unbounded preceding and current row);
 
-create or replace temp table told_facts as
+insert into reconciliation.refund_facts by name
 with
 rows_told as (
     select
@@ -512,7 +513,7 @@ select
     component, currency, amount, 0 as in_goods, happened_at, is_pending, source
 from amounts where not is_of_units and amount <> 0;
 
--- ---------------------------------------------------------------- together
+-- ---------------------------------------------------------------- Centra: what no pull has shown yet
 
 -- Credits that a push has just confirmed and that no pull has shown yet: as planned, which Centra's total was checked against.
 create or replace temp table fresh_facts as
@@ -549,7 +550,4 @@ where component in ('items', 'tax') and fresh.effect_kind = 'credit_note' and co
     or component = 'exchange' and fresh.effect_kind = 'exchange_order';
 
 insert into reconciliation.refund_facts by name
-from expected_facts
-union all by name from told_facts
-union all by name from centra_facts
-union all by name from fresh_facts;
+from fresh_facts;
