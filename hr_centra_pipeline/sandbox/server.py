@@ -7,7 +7,7 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,6 +22,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+from hr_centra_pipeline.sandbox import people
 from hr_centra_pipeline.sandbox.centra import order_api
 from hr_centra_pipeline.sandbox.centra.api import Grant, IntegrationApi, Reply
 from hr_centra_pipeline.sandbox.centra.quota import Plan, Quotas, retry_after
@@ -69,6 +70,21 @@ class Sandbox:
         """The export files of Happy Returns."""
         return self.home / "exports"
 
+    def person(self, name: str, given: Mapping[str, Any]) -> people.Act:
+        """Let somebody act in the admin; it stands in the log between the requests.
+
+        Raises:
+            ValueError: see :func:`people.act`.
+        """
+        done = people.act(self.store, name, given, self.clock.now())
+        self.log.append(
+            {
+                "person": name, "given": {key: str(value) for key, value in given.items()}, "made": done.made,
+                "refused": done.refused, "operations": [], "mutations": [], "path": "", "status": 0,
+            }
+        )  # fmt: skip
+        return done
+
     @property
     def credentials_path(self) -> Path:
         """Addresses and credentials of this sandbox, for this user only."""
@@ -96,7 +112,7 @@ class Sandbox:
         return note
 
 
-Handler = Callable[[Request, bytes], Reply]
+Handler = Callable[[Request, bytes, Fault | None], Reply]
 
 
 def create_app(sandbox: Sandbox) -> Starlette:
@@ -111,10 +127,10 @@ def create_app(sandbox: Sandbox) -> Starlette:
 
         return answer
 
-    def graphql(request: Request, body: bytes) -> Reply:
-        return _graphql(sandbox, request, body)
+    def graphql(request: Request, body: bytes, fault: Fault | None) -> Reply:
+        return _graphql(sandbox, request, body, fault)
 
-    def rest(request: Request, body: bytes) -> Reply:
+    def rest(request: Request, body: bytes, _: Fault | None) -> Reply:
         return _rest(sandbox, request, body)
 
     return Starlette(
@@ -133,7 +149,11 @@ def _answer(sandbox: Sandbox, request: Request, body: bytes, handler: Handler) -
     request_id = secrets.token_hex(8)
     names = _names(request, body)
     fault = sandbox.faults.next_for(names)
-    reply = _before(sandbox, fault) or handler(request, body)
+    if fault and fault.kind == "person_before":
+        _person(sandbox, fault, body)
+    reply = _before(sandbox, fault) or handler(request, body, fault)
+    if fault and fault.kind == "person_after":
+        _person(sandbox, fault, body)
     response = _after(sandbox, fault, reply)
     sandbox.log.append(
         {
@@ -144,6 +164,13 @@ def _answer(sandbox: Sandbox, request: Request, body: bytes, handler: Handler) -
     )  # fmt: skip
     response.headers["X-Request-Id"] = request_id
     return response
+
+
+def _person(sandbox: Sandbox, fault: Fault, body: bytes) -> None:
+    """Somebody acts on what the request is about."""
+    given = simplejson.loads(body or b"{}", use_decimal=True)
+    about = people.what_a_request_is_about(given.get("variables") or given)
+    sandbox.person(fault.act, {**about, **fault.given})
 
 
 def _names(request: Request, body: bytes) -> list[str]:
@@ -175,9 +202,9 @@ def _before(sandbox: Sandbox, fault: Fault | None) -> Reply | None:
 def _after(sandbox: Sandbox, fault: Fault | None, reply: Reply) -> Response:
     text = simplejson.dumps(reply.body, use_decimal=True)
     match fault.kind if fault else None:
-        case "error_after" if fault:
+        case "error_after" | "error_half_way" if fault:
             return Response('{"message": "Internal Server Error"}', fault.status, media_type="application/json")
-        case "dropped_after" | "dropped_before":
+        case "dropped_after" | "dropped_before" | "dropped_half_way":
             return _Cut()
         case "truncated":
             return Response(text[: len(text) // 2], 200, media_type="application/json")
@@ -199,7 +226,7 @@ def _limited(sandbox: Sandbox, seconds: float) -> Reply:
     return Reply(429, {"message": "Too Many Requests"}, headers)
 
 
-def _graphql(sandbox: Sandbox, request: Request, body: bytes) -> Reply:
+def _graphql(sandbox: Sandbox, request: Request, body: bytes, fault: Fault | None) -> Reply:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     grant = sandbox.api.tokens.get(token) if scheme.lower() == "bearer" else None
     if grant is None or (grant.expires_at and grant.expires_at <= datetime.now(UTC)):
@@ -218,7 +245,7 @@ def _graphql(sandbox: Sandbox, request: Request, body: bytes) -> Reply:
     wait = sandbox.quotas.take(QUERY_COMPLEXITY=ready.cost.complexity, MUTATION_COUNT=len(ready.cost.mutations))
     if wait:
         return _limited(sandbox, wait)
-    return sandbox.api.execute(ready)
+    return sandbox.api.execute(ready, half=fault is not None and fault.kind.endswith("_half_way"))
 
 
 def _rest(sandbox: Sandbox, request: Request, body: bytes) -> Reply:
