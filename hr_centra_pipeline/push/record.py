@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from hr_centra_pipeline.push import journal, ledger, recover
+from hr_centra_pipeline.warehouse import watermarks
 from hr_centra_pipeline.warehouse.database import Connection, run_sql
 
 _PACKAGE = "hr_centra_pipeline.push"
@@ -37,7 +38,8 @@ def record_plan(connection: Connection, now: datetime) -> PlanRecord:
     journal.in_doubt(connection, now)  # a crash left these: their attempts are kept before anything else moves
     run_sql(connection, _PACKAGE, "release_foreign.sql", {"now": now})
     ledger.apply(connection, allowed=ledger.REOPENED_MOVES)
-    run_sql(connection, _PACKAGE, "record_plan.sql", {"now": now})
+    since = watermarks.read(connection, watermarks.LEDGER)
+    run_sql(connection, _PACKAGE, "record_plan.sql", {"now": now, "since": since})
     counts = dict(
         connection.execute(
             "select case when is_foreign then 'adopted' else state end, count(*) from moves group by all"
@@ -47,6 +49,7 @@ def record_plan(connection: Connection, now: datetime) -> PlanRecord:
     recovered = recover.half_done(connection, now)
     if _one(connection, "select count(*) from push.ledger where return_id is null"):
         run_sql(connection, _PACKAGE, "recover_identity.sql")
+    watermarks.write(connection, watermarks.LEDGER, watermarks.read(connection, watermarks.OBSERVED), now)
     # A packet whose every member Centra shows finished has nothing left to do.
     connection.execute(
         """
