@@ -358,4 +358,3 @@ def _keep_tie(
             signature.recorded_by, signature.why, signature.at,
         ],
     )  # fmt: skip
-

@@ -147,8 +147,8 @@ def _pay(packet: Packet, facts: Facts) -> Steps[StepResult]:
         return Advance("delete", message=_not_the_planned_total(packet, return_id, found.grand_total))
     if facts.unwanted_of(packet.members):
         return Advance("undo", message=_UNWANTED)
-    if problem := _payment_elsewhere(packet, order):
-        return problem
+    if doubt := _payment_elsewhere(packet, order):
+        return doubt
     if problem := _money_problem(packet, order):
         return Advance("undo", message=problem.reason)
     email = (yield from _recipient(packet)) if packet.step == "issue_credit" else None
@@ -232,7 +232,9 @@ def _payment_elsewhere(packet: Packet, order: OrderInCentra) -> InDoubt | None:
     before = packet.payload.get("given_before")
     if packet.payments_sent and before is not None and order.given > Decimal(before):
         more = shown(order.given - Decimal(before), packet.payload["currency"])
-        return InDoubt(f"the order shows {more} more given back than before our payment, and not on our Return", "unpaid")
+        return InDoubt(
+            f"the order shows {more} more given back than before our payment, and not on our Return", "unpaid"
+        )
     return None
 
 

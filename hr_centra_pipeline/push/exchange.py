@@ -40,7 +40,9 @@ def calls(packet: Packet) -> list[Call]:
     """Every writing call in order; ``<…>`` stands for what is read right before and never stored, or made by Centra."""
     return [
         returns.create(packet),
-        order_call(packet, packet.payload["new_order_number"], "<return>", {"customerId": "<customer>", "address": "<address>"}),
+        order_call(
+            packet, packet.payload["new_order_number"], "<return>", {"customerId": "<customer>", "address": "<address>"}
+        ),
         returns.complete("<return>"),
     ]
 
@@ -348,7 +350,9 @@ def look_up(packet: Packet, facts: Facts) -> Steps[LookUpResult]:
     if found is None:
         if known.live:
             return InDoubt(f"order {known.shown} was made, but our Return is gone", "gone")
-        return Absent() if packet.step == "create_return" else InDoubt("our Return is gone: somebody deleted it", "gone")
+        return (
+            Absent() if packet.step == "create_return" else InDoubt("our Return is gone: somebody deleted it", "gone")
+        )
     return_id = str(found.return_id)
     if known.live:
         if found.is_completed:

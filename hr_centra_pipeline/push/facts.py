@@ -57,7 +57,9 @@ def load(connection: Connection, policy: Policy) -> Facts:
             )
         """
     )
-    sent = column("select effect_key, first_sent_at from push.ledger where state = 'planned' and first_sent_at is not null")
+    sent = column(
+        "select effect_key, first_sent_at from push.ledger where state = 'planned' and first_sent_at is not null"
+    )
     return Facts(
         known_returns=frozenset(int(str(key)) for (key,) in known),
         tied_entries=frozenset(

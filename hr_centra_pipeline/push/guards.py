@@ -164,8 +164,7 @@ def breaches(connection: Connection, due: Iterable[Effect], policy: Policy, now:
     waiting = amounts_of(due)
     today = sent_today(connection, now, weeks=policy.surge.weeks)
     raised = {
-        (effect_type, currency): up_to
-        for effect_type, currency, up_to in connection.execute("from raised").fetchall()
+        (effect_type, currency): up_to for effect_type, currency, up_to in connection.execute("from raised").fetchall()
     }
     usual: dict[tuple[str, str | None], Decimal] = {
         (effect_type, currency): amount

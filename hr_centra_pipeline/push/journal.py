@@ -11,6 +11,7 @@ from typing import Any
 from hr_centra_pipeline.push import ledger
 from hr_centra_pipeline.push.ledger import Move
 from hr_centra_pipeline.push.packets import PAYING_STEPS, Packet
+from hr_centra_pipeline.push.states import State
 from hr_centra_pipeline.push.steps import (
     Advance,
     Again,
@@ -57,7 +58,7 @@ class _Change:
     packet: Packet
     is_kept: bool = True
     moves: tuple[Move, ...] = ()
-    stays: tuple[tuple[tuple[str, ...], str, str], ...] = ()  # members, state, reason
+    stays: tuple[tuple[tuple[str, ...], State, str], ...] = ()  # members, state, reason
 
 
 @dataclass
@@ -259,9 +260,7 @@ def load(connection: Connection, condition: str, parameters: Sequence[Any] = ())
     return [packet for packet, _ in _load(connection, condition, parameters)]
 
 
-def _load(
-    connection: Connection, condition: str, parameters: Sequence[Any] = ()
-) -> list[tuple[Packet, str | None]]:
+def _load(connection: Connection, condition: str, parameters: Sequence[Any] = ()) -> list[tuple[Packet, str | None]]:
     rows = connection.execute(
         f"select {', '.join(_COLUMNS)}, attempt from push.packets where {condition} order by created_at, packet_key",  # noqa: S608 - our own names
         list(parameters),

@@ -75,7 +75,7 @@ def move(connection: Connection, moves: Sequence[Move], now: datetime) -> None:
         {"now": now},
     )
     if _one(connection, "select count(*) from asked anti join push.ledger using (effect_key)"):
-        raise ForbiddenMoveError(f"the ledger does not know every one of {', '.join(asked['effect_key'])}")
+        raise ForbiddenMoveError(f"the ledger does not know every one of {', '.join(key for key, _ in rows)}")
     apply(connection)
 
 

@@ -100,7 +100,7 @@ class Packet:
     @property
     def is_begun(self) -> bool:
         """A step of it is done in Centra: what is left is finished, not begun again."""
-        return self.step != self.payload.get("first_step", FIRST_STEP[self.operation])
+        return bool(self.step != self.payload.get("first_step", FIRST_STEP[self.operation]))
 
     def at(self, step: str, **changes: Any) -> Packet:
         """The packet with another step."""
@@ -226,7 +226,9 @@ def _add_credit(members: Sequence[Effect], policy: Policy, result: Cut) -> None:
         # A fee never makes an amount negative: the credit goes without it.
         fees = [effect for effect in members if effect.fee and effect.shipment_line_id is None]
         if fees and len(fees) < len(members):
-            result.skipped += [(fee, "the fee is larger than what is given back: waits for another credit") for fee in fees]
+            result.skipped += [
+                (fee, "the fee is larger than what is given back: waits for another credit") for fee in fees
+            ]
             _add_credit([effect for effect in members if effect not in fees], policy, result)
             return
         problem = "the fee is larger than what is given back"

@@ -13,13 +13,13 @@ approved as (
 
 planned as (
     select
-        pending.*, ledger.travels_alone, ledger.planned_at, effect_type, modes.policy_mode,
+        pending.*, ledger.travels_alone, ledger.planned_at, effect_types.effect_type, modes.policy_mode,
         approved.effect_key is not null as is_approved,
         coalesce(pending.evidence::json ->> 'milestone' = 'refund under way', false) as is_announcement
     from pending
     join push.ledger using (effect_key)
-    join policy.effect_types using (effect_kind)
-    join policy.modes using (effect_type)
+    join policy.effect_types on effect_types.effect_kind = pending.effect_kind
+    join policy.modes on modes.effect_type = effect_types.effect_type
     left join approved on approved.effect_key = ledger.effect_key and approved.input_sha256 = ledger.input_sha256
     where ledger.state = 'planned'
 )

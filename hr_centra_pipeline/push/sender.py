@@ -17,8 +17,8 @@ from hr_centra_pipeline.core.money import shown
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.push import coverage, credit, exchange, facts, guards, journal, ledger, note, stock
-from hr_centra_pipeline.push.facts import Facts
 from hr_centra_pipeline.push.approvals import machine_user
+from hr_centra_pipeline.push.facts import Facts
 from hr_centra_pipeline.push.guards import Breach, Gate, Halted
 from hr_centra_pipeline.push.journal import Journal
 from hr_centra_pipeline.push.packets import Effect, OperationName, Packet, cut, planned_effects
@@ -44,7 +44,12 @@ OPERATIONS: dict[OperationName, ModuleType] = {"credit": credit, "exchange": exc
 EFFECT_TYPE: dict[OperationName, str] = {
     "credit": "credit_note", "exchange": "exchange_order", "stock": "inventory_adjustment", "note": "status_update",
 }  # fmt: skip
-_MUTATIONS: dict[OperationName, int] = {"credit": 2, "exchange": 2, "stock": 1, "note": 1}  # as a rule, to reckon the end
+_MUTATIONS: dict[OperationName, int] = {
+    "credit": 2,
+    "exchange": 2,
+    "stock": 1,
+    "note": 1,
+}  # as a rule, to reckon the end
 _MOST_STEPS = 12  # an exchange that is unwound has six, and one more for each order that Centra split it into
 _ROUNDS = 3  # members of a refused or held packet are cut again within the same push
 _MOST_PAYMENTS = 2  # a payment whose first call left no trace is made once more, then a person decides
@@ -161,7 +166,9 @@ def _push(
         sender.send_planned()
         # What this push itself left in doubt: an answer that was lost is often there to be seen at once.
         with warehouse.transaction() as connection:
-            left = [packet for packet in journal.load(connection, "state = 'unknown'") if packet.key in sender.worked_on]
+            left = [
+                packet for packet in journal.load(connection, "state = 'unknown'") if packet.key in sender.worked_on
+            ]
         sender.look_up(left)
     except Halted as halted:
         report.halted = str(halted)
@@ -350,7 +357,14 @@ class Sender:
             self._tell_progress(len(packets) - len(left), len(packets), left)
             batch, left = _next_batch(left, self._batch_size())
             staying = {packet.key: why for packet in batch if (why := self._why_not(packet, unannounced))}
-            self._leave([(member, staying[packet.key]) for packet in batch if packet.key in staying for member in packet.members])
+            self._leave(
+                [
+                    (member, staying[packet.key])
+                    for packet in batch
+                    if packet.key in staying
+                    for member in packet.members
+                ]
+            )
             going = [packet for packet in batch if packet.key not in staying]
             for before, after in zip(going, self._run(going), strict=True):
                 if len(before.members) > 1 and (after.state in ("dissolved", "rejected") or after.key in self.held):

@@ -50,9 +50,9 @@ class _Talk:
             self.wants = self.steps.send(answer)
         except StopIteration as end:
             self.end(end.value)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - see above: whatever it is, the others go on
             _LOG.exception("packet %s at %s: Centra's answer is not understood", self.packet.key, self.packet.step)
-            told = f"Centra's answer is not understood ({type(error).__name__}: {error})"
+            told = f"Centra's answer is not understood ({type(error).__name__}); the log has the details"
             self.end(InDoubt(told) if self.told else NotNow(told))
 
     def end(self, result: Any) -> None:

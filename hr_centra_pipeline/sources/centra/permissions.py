@@ -18,9 +18,7 @@ NEEDED: Mapping[str, frozenset[str]] = {
     "PullReplacementStock": frozenset({"ProductSize:read", "ProductSize.stock:read"}),
     "LookAtOrder": _ORDERS | {"Return:read", "Return.comment:read", "Shipment:read"},
     "LookAtReturns": frozenset({"Return:read", "Return.comment:read"}),
-    "LookAtReplacements": frozenset(
-        {"Order:read", "Order.internalComment:read", "ProductSize:read", "Customer:read"}
-    ),
+    "LookAtReplacements": frozenset({"Order:read", "Order.internalComment:read", "ProductSize:read", "Customer:read"}),
     "ReadCustomer": frozenset({"Order:read", "Customer:read"}),
     "LookAtStockChanges": frozenset({"StockChange:read"}),
     "LookAtReplacementStock": frozenset({"ProductSize:read", "ProductSize.stock:read"}),
