@@ -85,10 +85,14 @@ class Wire:
         Raises:
             Halted: after :meth:`halted` was asked; nothing is lost, results stand.
         """
-        if may_tell:
-            self.client.reserve(len(packets))
         spent = 0
         talks = [_Talk(packet, start(packet)) for packet in packets]
+        if may_tell and packets:
+            try:
+                self.client.reserve(len(packets))
+            except CentraError as error:
+                self._halt(Halted(f"{error} The next push carries on."), talks)
+                return [(talk.packet, talk.result) for talk in talks]
         for talk in talks:
             talk.go_on(None)
         while waiting := [talk for talk in talks if talk.wants is not None]:

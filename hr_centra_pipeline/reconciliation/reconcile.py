@@ -10,7 +10,7 @@ from hr_centra_pipeline.warehouse.database import Connection, run_sql
 _PACKAGE = "hr_centra_pipeline.reconciliation"
 # Families of kinds; each adds rows to the temporary table `findings`.
 _KINDS = (
-    "sources.sql", "orphans.sql", "credits.sql", "stock.sql", "exchanges.sql", "rejected_writes.sql", "stalled.sql",
+    "sources.sql", "doubts.sql", "doubles.sql", "orphans.sql", "credits.sql", "stock.sql", "exchanges.sql", "rejected_writes.sql", "stalled.sql",
     "refund_facts.sql", "refund_match.sql", "refund_mismatches.sql",
 )  # fmt: skip
 
@@ -32,6 +32,9 @@ def reconcile(connection: Connection, now: datetime) -> ReconciliationReport:
     confirmed is no gap.
     """
     before = _events(connection)
+    # What the push has given since the plan counts, and what it cannot find any more.
+    run_sql(connection, "hr_centra_pipeline.effects", "value_given_back.sql")
+    run_sql(connection, "hr_centra_pipeline.push", "gone.sql")
     for name in ("findings.sql", *_KINDS, "open_now.sql", "history.sql", "families.sql", "settled_orders.sql"):
         run_sql(connection, _PACKAGE, name, {"now": now})
     after = _events(connection)

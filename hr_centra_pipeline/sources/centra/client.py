@@ -101,8 +101,8 @@ class CentraClient:
                 for name, value in one.variables.items()
             }
         mutations = 0 if reserved else len(operation.mutations)
-        self._governor.admit(operation.name, mutations, self.rate_limits, times=len(asked))
         try:
+            self._governor.admit(operation.name, mutations, self.rate_limits, times=len(asked))
             reply = self._sent(operation, variables, waits_out_limits=not reserved, gate=gate)
         except Limited as limited:
             self._governor.distrust()
@@ -115,7 +115,11 @@ class CentraClient:
         return [self._outcome(one, place, operation, reply) for place, one in enumerate(asked)]
 
     def reserve(self, mutations: int) -> None:
-        """Return when so many mutations fit below the quotas, and keep them."""
+        """Return when so many mutations fit below the quotas, and keep them.
+
+        Raises:
+            Transient, Permanent: the quotas could not be read.
+        """
         self._governor.reserve(mutations, self.rate_limits)
 
     def give_back(self, mutations: int) -> None:
