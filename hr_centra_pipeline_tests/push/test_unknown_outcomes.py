@@ -179,7 +179,7 @@ def test_when_centra_does_not_answer_it_is_left_alone_and_only_what_was_sent_is_
     one_by_one(at_desk)
     orders = credited(at_desk, 12)
     at_desk.plan()
-    at_desk.fault("error_before", times=1000)
+    at_desk.fault("error_before", "LookAtOrder", times=1000)
     report = at_desk.push()
     assert report.halted
     assert "has not answered" in report.halted
