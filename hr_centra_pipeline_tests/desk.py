@@ -137,10 +137,10 @@ class Desk:
     ) -> Sold:  # fmt: skip
         """Lines of (SKU, quantity, unit price with tax); ``parts``: how many lines go into the first shipment."""
         at = NOW - timedelta(days=20)
+        sold = [NewLine(sku, count, Decimal(price), Decimal(price), Decimal(25)) for sku, count, price in lines]
         placed = self.store.add_order(
             NewOrder(
-                1, currency, "DE", [NewLine(sku, count, Decimal(price), Decimal(price), Decimal(25)) for sku, count, price in lines],
-                at, shipping=Decimal(shipping), voucher=Decimal(voucher), captured=captured,
+                1, currency, "DE", sold, at, shipping=Decimal(shipping), voucher=Decimal(voucher), captured=captured,
             )
         )  # fmt: skip
         if parts:

@@ -1,4 +1,4 @@
-"""What was not seen is not absent: while Centra was not read to its end once, nothing is sent that relies on it."""
+"""What was not seen is not absent: while Centra was not read back to the cut-over once, nothing is sent that relies on it."""
 
 from __future__ import annotations
 
@@ -10,18 +10,21 @@ _NEEDED: dict[OperationName, tuple[str, ...]] = {"stock": ("stock_changes", "ret
 
 
 def uncovered(connection: Connection) -> dict[OperationName, str]:
-    """Operations whose effects could be in Centra unseen: no pull of what would show them ever came to its end.
+    """Operations whose effects could be in Centra unseen: no pull from the cut-over on ever came to its end.
 
-    A new database (the old one was lost) must have read everything since the cut-over before it sends.
+    A new database (the old one was lost) must have read all of that before it sends.
     """
     complete = {
         name
         for (name,) in connection.execute(
-            "select distinct object from landing.centra_pulls where is_complete"
+            """
+            select object from landing.centra_pulls cross join policy.parameters
+            where is_complete and window_from <= cutover group by object
+            """
         ).fetchall()
     }
     return {
-        operation: f"Centra's {missing[0].replace('_', ' ')} were not read to their end yet"
+        operation: f"Centra's {missing[0].replace('_', ' ')} were not read back to the cut-over yet"
         for operation, needed in _NEEDED.items()
         if (missing := [name for name in needed if name not in complete])
     }

@@ -120,9 +120,9 @@ def _create_order(packet: Packet, facts: Facts) -> Steps[StepResult]:
     if unwanted := facts.unwanted_of(packet.members):
         return Advance("cancel_order", message=_REFUSED, remember={"refused": list(unwanted)})
     known = yield from _ours(packet, facts)
+    if known.is_whole(packet):
+        return Advance("complete", remember={"order_numbers": known.numbers})
     if known.live:
-        if known.is_whole(packet):
-            return Advance("complete", remember={"order_numbers": known.numbers})
         return InDoubt(f"order {known.shown} is ours, and not the whole replacement", "not_ours")
     number = known.free_number(packet)
     if isinstance(number, InDoubt):
@@ -250,11 +250,12 @@ class _Replacements:
     numbered: dict[int, _Replacement]
     candidates: list[int]
     customer_id: int | None
+    tied: list[str]  # orders of somebody else that a person has said to be the replacement of every member
 
     @property
     def numbers(self) -> list[str]:
         """Of the live ones."""
-        return [str(order.number) for order in self.live]
+        return [str(order.number) for order in self.live] or self.tied
 
     @property
     def shown(self) -> str:
@@ -262,8 +263,8 @@ class _Replacements:
         return ", ".join(self.numbers)
 
     def is_whole(self, packet: Packet) -> bool:
-        """Together they are what was to be ordered, neither less nor more."""
-        return sum((order.skus for order in self.live), Counter()) == _wanted(packet)
+        """Together they are what was to be ordered, neither less nor more; or a person says so."""
+        return bool(self.tied) or sum((order.skus for order in self.live), Counter()) == _wanted(packet)
 
     def free_number(self, packet: Packet) -> int | InDoubt:
         """The first of the packet's numbers that nobody has.
@@ -316,7 +317,11 @@ def _ours(packet: Packet, facts: Facts) -> Steps[_Replacements]:
         for order in every.values()
         if not order.is_canceled and marks & {*effect_keys_in(order.comment), *PACKET_KEY.findall(order.comment)}
     ]
-    return _Replacements(sorted(live, key=lambda order: order.number), numbered, candidates, customer.get("id"))
+    tied = [facts.tied_orders[member] for member in packet.members if member in facts.tied_orders]
+    return _Replacements(
+        sorted(live, key=lambda order: order.number), numbered, candidates, customer.get("id"),
+        sorted(set(tied)) if len(tied) == len(packet.members) else [],
+    )  # fmt: skip
 
 
 def _replacement(row: dict[str, Any]) -> _Replacement:
@@ -354,7 +359,7 @@ def look_up(packet: Packet, facts: Facts) -> Steps[LookUpResult]:
             Absent() if packet.step == "create_return" else InDoubt("our Return is gone: somebody deleted it", "gone")
         )
     return_id = str(found.return_id)
-    if known.live:
+    if known.is_whole(packet):
         if found.is_completed:
             return _finished(packet)
         return Advance("complete", return_id, remember={"order_numbers": known.numbers})

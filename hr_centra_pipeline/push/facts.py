@@ -14,13 +14,15 @@ from hr_centra_pipeline.warehouse.database import Connection
 class Facts:
     """Read once per push; nothing of it changes before the next pull.
 
-    ``known_returns``: Returns that the last pull showed. ``tied_entries``: refunds without a Return that a person has tied.
+    ``known_returns``: Returns that the last pull showed. ``tied_entries``: refunds without a Return that a person has tied;
+    ``tied_orders``: replacements that somebody ordered by hand, by the effect that they are.
     ``unwanted``: effects under way that are not desired any more (refused, changed). ``sent_before``: effects that were
     sent once and found absent, with the real time of the first call: it may still arrive.
     """
 
     known_returns: frozenset[int] = frozenset()
     tied_entries: frozenset[int] = frozenset()
+    tied_orders: Mapping[str, str] = field(default_factory=dict)
     unwanted: frozenset[str] = frozenset()
     sent_before: Mapping[str, datetime] = field(default_factory=dict)
     first_order_number: int = 900_000_000
@@ -65,6 +67,13 @@ def load(connection: Connection, policy: Policy) -> Facts:
         tied_entries=frozenset(
             int(str(key)) for (key,) in column("select centra_id from push.ties where what = 'refund'")
         ),
+        tied_orders={
+            str(key): str(number)
+            for key, number in column(
+                "select effect_key('exchange_order', [return_item_id]), centra_id from push.ties"
+                " where what = 'order' and return_item_id is not null"
+            )
+        },
         unwanted=frozenset(str(key) for (key,) in unwanted),
         sent_before={str(key): at.astimezone(UTC) for key, at in sent if isinstance(at, datetime)},
         first_order_number=policy.exchange_orders.first_number,

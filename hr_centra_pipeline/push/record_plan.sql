@@ -179,7 +179,7 @@ planned as (
         ledger.state is null
         or ledger.state = 'withdrawn'
         or (ledger.state in ('planned', 'rejected') and ledger.input_sha256 is distinct from desired.input_sha256)
-        or (ledger.state = 'rejected' and starts_with(ledger.reason, 'out of stock') and stock.fetched_at > ledger.updated_at)
+        or (ledger.state = 'rejected' and starts_with(ledger.reason, 'out of stock') and stock.fetched_at >= ledger.updated_at)
 ),
 
 -- One row per effect that was not sent and is not desired any more.

@@ -22,6 +22,22 @@ planned as (
     join policy.modes on modes.effect_type = effect_types.effect_type
     left join approved on approved.effect_key = ledger.effect_key and approved.input_sha256 = ledger.input_sha256
     where ledger.state = 'planned'
+),
+
+reasoned as (
+    select
+        planned.*,
+        case
+            when blocked_by is not null and not (is_approved and starts_with(blocked_by, 'waits for approval')) then blocked_by
+            when sendable_at > $now and not (is_approved and effect_kind = 'inventory_adjustment') then
+                'waits until ' || strftime(sendable_at, '%Y-%m-%d %H:%M UTC')
+            when is_approved then null
+            when policy_mode = 'approve' then 'waits for approval: modes.' || effect_type || ' = "approve"'
+            when limits.amount is not null and planned.amount > limits.amount and effect_type in ('credit_note', 'exchange_order') then
+                'waits for approval: it is above approval_above.' || planned.currency
+        end as own_reason
+    from planned
+    left join policy.approval_limits as limits using (currency)
 )
 
 select
@@ -37,8 +53,8 @@ select
     quantity,
     warehouse_id,
     from_warehouse_id,
-    planned.currency,
-    planned.amount,
+    currency,
+    amount,
     items,
     tax,
     shipping,
@@ -54,15 +70,12 @@ select
     greatest(sendable_at, planned_at) as waiting_since,
     -- The more careful of the policy's and the run's: what a person approved counts as live in a live run.
     case when policy_mode = 'approve' and is_approved and "mode" = 'approve' then 'live' else "mode" end as "mode",
-    case
-        when blocked_by is not null and not (is_approved and starts_with(blocked_by, 'waits for approval')) then blocked_by
-        when sendable_at > $now and not (is_approved and effect_kind = 'inventory_adjustment') then
-            'waits until ' || strftime(sendable_at, '%Y-%m-%d %H:%M UTC')
-        when is_approved then null
-        when policy_mode = 'approve' then 'waits for approval: modes.' || effect_type || ' = "approve"'
-        when limits.amount is not null and planned.amount > limits.amount and effect_type in ('credit_note', 'exchange_order') then
-            'waits for approval: it is above approval_above.' || planned.currency
-    end as waits_for
-from planned
-left join policy.approval_limits as limits using (currency)
+    coalesce(
+        own_reason,
+        -- What was approved is the whole amount: a fee or shipping that nobody has seen holds its credit.
+        case when effect_kind = 'credit_note' and bool_or(
+            effect_kind in ('return_fee', 'shipping_refund') and starts_with(coalesce(own_reason, ''), 'waits for approval')
+        ) over (partition by return_id, order_number) then 'waits for approval of the fee or shipping that goes with it' end
+    ) as waits_for
+from reasoned
 order by trigger_at, effect_key;

@@ -10,7 +10,8 @@ from hr_centra_pipeline.warehouse.database import Connection, run_sql
 _PACKAGE = "hr_centra_pipeline.reconciliation"
 # Families of kinds; each adds rows to the temporary table `findings`.
 _KINDS = (
-    "sources.sql", "doubts.sql", "doubles.sql", "orphans.sql", "credits.sql", "stock.sql", "exchanges.sql", "rejected_writes.sql", "stalled.sql",
+    "sources.sql", "doubts.sql", "doubles.sql",
+    "orphans.sql", "credits.sql", "stock.sql", "exchanges.sql", "rejected_writes.sql", "stalled.sql",
     "refund_facts.sql", "refund_match.sql", "refund_mismatches.sql",
 )  # fmt: skip
 

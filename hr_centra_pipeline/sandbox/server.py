@@ -182,7 +182,7 @@ def _names(request: Request, body: bytes) -> list[str]:
             return []
         text = str(named.get("query") or "") if isinstance(named, dict) else ""
         name = named.get("operationName") if isinstance(named, dict) else None
-        return [name] if name else text.split("{", 1)[0].split("(", 1)[0].split()[1:2]
+        return str(name).split("_") if name else text.split("{", 1)[0].split("(", 1)[0].split()[1:2]
     return [f"{request.method} {request.url.path.removeprefix('/centra/order-api')}"]
 
 

@@ -65,6 +65,8 @@ def load(name: str) -> Operation:
 def together(names_in_order: tuple[str, ...]) -> Operation:
     """Several operations of one kind as one document: fields and variables of the third one end in ``_2``.
 
+    Its name is made of theirs, each once.
+
     Raises:
         ValueError: queries and mutations do not go together.
     """
@@ -72,7 +74,7 @@ def together(names_in_order: tuple[str, ...]) -> Operation:
     if len({part.is_mutation for part in parts}) != 1:
         raise ValueError("queries and mutations do not go together in one document")
     definitions = [_at_place(part, place) for place, part in enumerate(parts)]
-    name = names_in_order[0] if len(set(names_in_order)) == 1 else "Several"
+    name = "_".join(dict.fromkeys(names_in_order))
     whole = OperationDefinitionNode(
         operation=definitions[0].operation,
         name=NameNode(value=name),

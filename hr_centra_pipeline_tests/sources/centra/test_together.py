@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from graphql import parse, validate
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hr_centra_pipeline.sandbox.centra.api import load_schema
@@ -46,6 +46,7 @@ def kinds(outcomes: list[Any]) -> list[str]:
     ]
 
 
+@settings(deadline=None)
 @given(
     names=st.lists(st.sampled_from(QUERIES), min_size=1, max_size=5)
     | st.lists(st.sampled_from(MUTATIONS), min_size=1, max_size=5)
