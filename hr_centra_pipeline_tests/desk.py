@@ -169,6 +169,10 @@ class Desk:
         body = {"kind": kind, "target": target, **given}
         requests.post(f"{self.note['control_url']}/faults", json=body, timeout=30).raise_for_status()
 
+    def calm_down(self) -> None:
+        """Disarm every fault."""
+        requests.delete(f"{self.note['control_url']}/faults", timeout=30).raise_for_status()
+
     def log(self) -> list[dict[str, Any]]:
         """Every request and every act of a person, in order."""
         found: list[dict[str, Any]] = requests.get(f"{self.note['control_url']}/log", timeout=30).json()

@@ -62,7 +62,7 @@ def test_the_kill_switch_is_read_before_every_request_that_writes(
     assert "kill switch" in report.halted
     assert at_desk.mutations() == ["createReturn", "refundReturn", "createReturn"]
     assert at_desk.push().writes == 0
-    ((kind, _, detail),) = [row for row in at_desk.reconcile() if row[0] == "guard_breached"]
+    ((_, _, detail),) = [row for row in at_desk.reconcile() if row[0] == "guard_breached"]
     assert "kill switch" in detail
     at_desk.settings.stop_path.unlink()
     monkeypatch.undo()
@@ -178,8 +178,8 @@ def live_through(at_desk: Desk, weeks: int, a_day: int) -> None:
                 connection.execute(
                     """
                     insert into push.ledger (
-                        effect_key, effect_kind, currency, amount, state, is_foreign, travels_alone, order_number, planned_at, updated_at,
-                        confirmed_at
+                        effect_key, effect_kind, currency, amount, state, is_foreign, travels_alone, order_number, planned_at,
+                        updated_at, confirmed_at
                     )
                     values (?, 'credit_note', 'EUR', 100, 'confirmed', false, false, 'past', ?, ?, ?)
                     """,
@@ -234,7 +234,7 @@ def test_above_the_limit_an_effect_waits_for_somebody_who_neither_planned_nor_co
     (small,) = sold_and_back(at_desk, 1)
     (large,) = sold_and_back(at_desk, 1, price="200.00")
     at_desk.sync()
-    assert (at_desk.refunded(small), at_desk.refunded(large)) == (HUNDRED, 0)
+    assert (at_desk.refunded(small), at_desk.refunded(large)) == (HUNDRED, Decimal(0))
     with pytest.raises(ConfigurationError, match="changed the policy last"):
         decide(at_desk, approvals.approve, keys=["IT-00002"], by="petra POLICY")
     with pytest.raises(ConfigurationError, match="planned it"):
