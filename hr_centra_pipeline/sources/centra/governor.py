@@ -20,6 +20,7 @@ _SMALL = 60.0  # seconds
 _OF_ONE_QUERY = 0.5  # of the smallest complexity bucket: a query over the whole bucket would be refused for good
 _READING_HOLDS = 60.0  # seconds: after that, look again what the others use
 _FRESH = 10.0  # seconds: before we sleep, the reading is no older than this; and no sleep is longer
+_FRESH_AT_FIRST = 1.0  # seconds: the same, until we have learned how fast the bucket is refilled
 _SHORTEST_NAP = 0.01  # seconds
 _LEAST_SECONDS = 1.0  # between two readings, to tell from them how fast a bucket is refilled
 _LEAST_UNITS = 10  # gained in between, for the same: they are told in whole ones
@@ -42,6 +43,7 @@ class _Bucket:
     read: float
     since: float
     spent: float = 0.0
+    is_known: bool = False  # whether the rate was learned; it is the nominal one until then
 
     def wait(self, cost: float) -> float:
         """Seconds until ``cost`` fits above the reserve. What never fits waits for a full bucket."""
@@ -65,7 +67,7 @@ class _Bucket:
             self.rate = max(self.rate, gained / passed)  # a full bucket gains nothing more: this is a lower bound
         else:
             self.rate = max(_LEAST_RATE * nominal, (self.rate + gained / passed) / 2)
-        self.read, self.since, self.spent = remaining, now, 0.0
+        self.read, self.since, self.spent, self.is_known = remaining, now, 0.0, True
 
 
 class Governor:
@@ -133,9 +135,10 @@ class Governor:
     def _take(self, costs: Mapping[str, float], read: Read) -> None:
         if self._is_stale or self._age() > _READING_HOLDS:
             self.observe(read())
-        while (wait := self._wait(costs)) > 0:
-            if self._age() < _FRESH:
-                self._sleep(min(max(wait, _SHORTEST_NAP), _FRESH))
+        while bucket := self._short_of(costs):
+            fresh = _FRESH if bucket.is_known else _FRESH_AT_FIRST
+            if self._age() < fresh:
+                self._sleep(min(max(bucket.wait(costs[bucket.kind]), _SHORTEST_NAP), fresh))
             else:
                 self.observe(read())
         self._refill()
@@ -184,6 +187,9 @@ class Governor:
             bucket.remaining = min(bucket.quota, bucket.remaining + passed * bucket.rate)
         self._refilled_at = now
 
-    def _wait(self, costs: Mapping[str, float]) -> float:
+    def _short_of(self, costs: Mapping[str, float]) -> _Bucket | None:
+        """The bucket that makes us wait longest, if one does."""
         self._refill()
-        return max((bucket.wait(costs.get(bucket.kind, 0.0)) for bucket in self._buckets.values()), default=0.0)
+        waits = [(bucket.wait(costs[bucket.kind]), bucket) for bucket in self._buckets.values() if bucket.kind in costs]
+        wait, bucket = max(waits, key=lambda pair: pair[0], default=(0.0, None))
+        return bucket if wait > 0 else None

@@ -113,6 +113,7 @@ def test_reserved_mutations_are_kept_and_given_back(clock: Clock) -> None:
     governor.give_back(15)
     governor.reserve(15, vendor.read)
     assert clock.slept == []
+    assert vendor.take(mutations=15) == 0
     governor.reserve(5, vendor.read)
     assert clock.slept
     assert governor.seconds_for(0) == 0
