@@ -17,7 +17,7 @@ from hr_centra_pipeline.core.policy import load_policy
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.effects.plan import plan
 from hr_centra_pipeline.matching.match import match
-from hr_centra_pipeline.push.ledger import record_plan
+from hr_centra_pipeline.push.record import record_plan
 from hr_centra_pipeline.push.sender import push
 from hr_centra_pipeline.reconciliation.reconcile import reconcile
 from hr_centra_pipeline.sandbox.server import RunningSandbox, running_sandbox

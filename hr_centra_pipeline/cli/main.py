@@ -37,6 +37,92 @@ def plan(
     show_plan(every=every, as_json=as_json)
 
 
+_By = Annotated[str | None, typer.Option(help="Who decides.")]
+_Why = Annotated[str | None, typer.Option(help="The reason.")]
+
+
+@app.command()
+def approve(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Effect keys, units, returns, orders, or a packet in doubt.")
+    ] = None,
+    all_of: Annotated[list[str] | None, typer.Option("--all", help="All that wait of an effect type.")] = None,
+    by: _By = None,
+    why: _Why = None,
+) -> None:
+    """Let effects through that wait for a person; without names, list them. Not by who planned or configured them."""
+    from hr_centra_pipeline.cli import decisions
+
+    decisions.approve(names or [], all_of or [], by, why)
+
+
+@app.command(name="raise")
+def raise_(
+    effect_type: Annotated[
+        str, typer.Argument(help="credit_note, exchange_order, inventory_adjustment or status_update.")
+    ],
+    hours: Annotated[float, typer.Option(help="Until it expires; at most 168.")] = 24,
+    effects: Annotated[
+        int | None, typer.Option(help="Up to so many on one day; default: what waits now, and a tenth.")
+    ] = None,
+    by: _By = None,
+    why: _Why = None,
+) -> None:
+    """Let one effect type through its caps and its surge guard once."""
+    from hr_centra_pipeline.cli import decisions
+
+    decisions.raise_guard(effect_type, hours, effects, by, why)
+
+
+@app.command()
+def adopt(
+    name: Annotated[str, typer.Argument(metavar="RETURN", help="Return id or express code.")],
+    by: _By = None,
+    why: _Why = None,
+) -> None:
+    """Include a return by name: one from before the cut-over, or one whose Return somebody deleted in Centra."""
+    from hr_centra_pipeline.cli import decisions
+
+    decisions.adopt(name, by, why)
+
+
+@app.command()
+def tie(
+    name: Annotated[str, typer.Argument(help="Payment entry id; with --order an order number; with --release a unit.")],
+    unit: Annotated[list[str] | None, typer.Option(help="Unit that it was for, or UNIT=12.50 for its part.")] = None,
+    unrelated: Annotated[bool, typer.Option("--unrelated", help="It was for no return.")] = False,
+    order: Annotated[bool, typer.Option("--order", help="It is a replacement order that somebody made.")] = False,
+    release: Annotated[
+        bool, typer.Option("--release", help="Nobody sent the unit's replacement: ours is ordered.")
+    ] = False,
+    by: _By = None,
+    why: _Why = None,
+) -> None:
+    """Say for which units a refund without a Return, or a replacement order made by hand, was."""
+    from hr_centra_pipeline.cli import decisions
+
+    decisions.tie(name, unit or [], unrelated=unrelated, order=order, release=release, by=by, why=why)
+
+
+@app.command()
+def explain(
+    name: Annotated[str, typer.Argument(metavar="RETURN", help="Return id, express code, unit or order number.")],
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """One return's whole story on a timeline: events, decisions, calls, Centra's ids, money, exceptions."""
+    from hr_centra_pipeline.cli.explain import explain_return
+
+    explain_return(name, as_json=as_json)
+
+
+@app.command(name="rebuild-ledger")
+def rebuild_ledger() -> None:
+    """After the database was lost: read both sides anew and take over what Centra shows as done. Sends nothing."""
+    from hr_centra_pipeline.cli.rebuild_ledger import rebuild
+
+    rebuild()
+
+
 @app.command()
 def export(month: Annotated[str, typer.Option(help="Month to export, like 2026-09.")]) -> None:
     """The reconciliation tables of a month as CSV in $HR_CENTRA_HOME/exports/<month>/."""

@@ -17,7 +17,6 @@ from hr_centra_pipeline.core.money import shown
 from hr_centra_pipeline.core.policy import load_policy
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.push.preview import PlannedPacket, Preview, preview
-from hr_centra_pipeline.warehouse import lock
 from hr_centra_pipeline.warehouse.database import Warehouse
 
 _SHOWN = 25
@@ -29,16 +28,13 @@ def show_plan(*, every: bool = False, as_json: bool = False) -> None:
 
     Raises:
         ConfigurationError: there is no database yet, or the policy is wrong.
-        RunFailed: a sync is under way and did not end within 30 seconds.
+        RunFailed: another process had the database for 30 seconds; a push gives it away between two requests.
     """
     settings = Settings.from_environment()
     policy = load_policy(settings.policy_path).policy
     if not settings.database.exists():
         raise ConfigurationError(f"{settings.database}: there is no database yet; run `hr-centra sync` first.")
-    with (
-        lock.held(settings.lock_path, "hr-centra plan", wait_seconds=30),
-        Warehouse(settings.database).transaction() as connection,
-    ):
+    with Warehouse(settings.database).transaction() as connection:
         found = preview(connection, policy, clock.now())
     if as_json:
         typer.echo(_json(found))

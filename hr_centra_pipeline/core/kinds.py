@@ -58,6 +58,15 @@ EFFECT_KINDS = (
     "exchange_order",  # one unit
     "status_update",  # one (return, order, milestone)
 )
+# The four effect types of the policy (modes, guards), and what travels with each.
+EFFECT_TYPE_OF = {
+    "credit_note": "credit_note",
+    "return_fee": "credit_note",
+    "shipping_refund": "credit_note",
+    "inventory_adjustment": "inventory_adjustment",
+    "exchange_order": "exchange_order",
+    "status_update": "status_update",
+}
 EFFECT_STATES = ("planned", "sending", "confirmed", "rejected", "unknown", "withdrawn")
 
 CLASSES: tuple[str, ...] = get_args(Class)

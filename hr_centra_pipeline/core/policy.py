@@ -66,6 +66,7 @@ class Triggers(_Section):
         "returnless": "approved",
     }
     exchange: Trigger = "approved"
+    exchange_by_method: dict[DropoffMethod, Trigger] = {}
 
 
 class Shipping(_Section):
@@ -141,6 +142,7 @@ class StatusUpdates(_Section):
     """Where customer service sees a return's state. Happy Returns' e-mails are not touched."""
 
     status_target: Literal["order", "customer", "both"] = "order"
+    in_flight_note: bool = False
     attribute_type: str | None = None
     attribute_element: str = "status"
 
@@ -184,10 +186,20 @@ class Shadow(_Section):
 
 
 class Caps(_Section):
-    """Guardrails: at most so many effects, and so much money per currency, in one run."""
+    """Guardrails: at most so many effects, and so much money per currency, in one run and on one UTC day."""
 
     effects_per_run: Annotated[int, Field(gt=0)] = 20_000
+    effects_per_day: Annotated[int, Field(gt=0)] = 40_000
     money_per_run: dict[Currency, Amount] = {}
+    money_per_day: dict[Currency, Amount] = {}
+
+
+class Surge(_Section):
+    """The guard on our own past: today against the median of the same weekday. Small counts never are a surge."""
+
+    factor: Annotated[Decimal, BeforeValidator(_exact), Field(gt=1)] = Decimal(6)
+    least_effects: Annotated[int, Field(gt=0)] = 50
+    weeks: Annotated[int, Field(ge=4, le=52)] = 8
 
 
 class CentraLimits(_Section):
@@ -196,6 +208,8 @@ class CentraLimits(_Section):
     description_limit: Annotated[int, Field(ge=40)] = 255
     comment_limit: Annotated[int, Field(ge=60)] = 255
     page_size: Annotated[int, Field(ge=1, le=200)] = 100
+    calls_per_request: Annotated[int, Field(ge=1, le=10)] = 5
+    quota_left_to_others_percent: Annotated[int, Field(ge=0, le=90)] = 10
     overlap_minutes: Annotated[int, Field(ge=0)] = 60
     returns_window_days: Annotated[int, Field(ge=1)] = 14
     history_days: Annotated[int, Field(ge=1)] = 120
@@ -217,13 +231,16 @@ class Policy(_Section):
     exchange_orders: ExchangeOrders = ExchangeOrders()
     status: StatusUpdates = StatusUpdates()
     modes: Modes = Modes()
+    changed_by: str | None = None
+    approval_above: dict[Currency, Amount] = {}
     caps: Caps = Caps()
+    surge: Surge = Surge()
     lateness: Lateness = Lateness()
     shadow: Shadow = Shadow()
     exceptions: dict[str, ExceptionRule] = {}
     centra: CentraLimits = CentraLimits()
-    settling_minutes: Annotated[int, Field(ge=0)] = 15
-    push_budget_minutes: Annotated[int, Field(gt=0)] = 40
+    settling_minutes: Annotated[float, Field(ge=0)] = 15
+    push_budget_minutes: Annotated[float, Field(gt=0)] = 40
 
     @model_validator(mode="after")
     def _complete(self) -> Self:

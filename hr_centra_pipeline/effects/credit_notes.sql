@@ -27,7 +27,7 @@ from rows_of_units
 qualify row_number() over (partition by return_item_id order by row_at, refund_id) = 1;
 
 -- One row per unit whose credit is due and not given by anybody.
-create or replace temp table due_units as
+create or replace temp table due_units_before_vouchers as
 select
     effect_key('credit_note', [units.return_item_id]) as effect_key,
     units.*,
@@ -41,14 +41,18 @@ select
     matched.sku,
     matched.currency,
     matched.unit_price,
-    matched.unit_tax - tax_in(matched.voucher_share, lines.tax_percent, matched.currency) as tax,
-    matched.unit_price - matched.voucher_share as amount,
+    matched.unit_tax,
     matched.voucher_share,
+    lines.tax_percent,
     paid.refund_id,
     paid.row_at,
     paid.item_fee,
+    value.chain_depth,
+    value.root_order,
+    value.refundable,
+    value.exchange + value.chargeback + case when value.elsewhere > 0 then 0 else value.tied_refund end as given_otherwise,
     case
-        when paid.is_given_already then 'elsewhere'
+        when paid.is_given_already or value.tied_refund >= matched.unit_price - matched.voucher_share then 'elsewhere'
         else coalesce(ways.pays_through, 'elsewhere')
     end as pays_through,
     least(coalesce(paid.row_at, 'infinity'::timestamptz), units.credit_due_at + to_hours(parameters.amount_wait_hours::integer)) as amount_known_at
@@ -58,6 +62,7 @@ cross join policy.parameters
 join staging.return_items as items using (return_item_id)
 join matching.matched_items as matched using (return_item_id)
 left join staging.order_lines as lines on lines.order_line_id = matched.order_line_id
+left join effects.value_given_back as value using (return_item_id)
 left join paid_units as paid using (return_item_id)
 left join policy.pays_through as ways on ways.refund_type = items.refund_type
 where
@@ -68,6 +73,108 @@ where
     and (units.is_after_cutover is distinct from false or units.credit_due_at >= parameters.cutover)
     and effect_key('credit_note', [units.return_item_id]) not in (select effect_key from done);
 
+-- One row per order with a voucher: what is left of it, and how many pieces have not come back. A Return carries the part
+-- that it carries, whoever made it; an exchanged unit carries its share; a Return of ours that no pull has shown yet, what
+-- its packet says.
+create or replace temp table vouchers_left as
+with
+orders as (
+    select order_number, discounts from staging.orders
+    semi join (select order_number from due_units_before_vouchers where voucher_share > 0) as due using (order_number)
+),
+
+shown as (
+    select
+        returns.order_number, sum(returns.discounts) as carried,
+        sum((
+            select sum(lines.quantity) from staging.centra_return_lines as lines
+            where lines.centra_return_id = returns.centra_return_id
+        )) as pieces
+    from staging.centra_returns as returns
+    semi join orders using (order_number)
+    where returns.deleted_at is null
+    group by returns.order_number
+),
+
+not_shown as (
+    select
+        packets.payload ->> 'order_number' as order_number,
+        sum(coalesce((packets.payload ->> 'voucher')::decimal(18, 4), 0)) as carried,
+        sum(list_sum(list_transform(
+            from_json(packets.payload -> 'lines', '[{"quantity": "BIGINT"}]'), lambda line: line.quantity
+        ))) as pieces
+    from push.packets
+    semi join orders on orders.order_number = packets.payload ->> 'order_number'
+    where packets.operation in ('credit', 'exchange') and packets.state in ('sending', 'unknown', 'confirmed')
+        and not exists (
+            select 1 from staging.centra_returns as returns where returns.packet_key = packets.packet_key
+        )
+    group by all
+),
+
+exchanged as (
+    select matched.order_number, sum(matched.voucher_share) as carried
+    from push.ledger
+    join matching.matched_items as matched using (return_item_id)
+    semi join orders on orders.order_number = matched.order_number
+    where ledger.effect_kind = 'exchange_order' and ledger.state in ('sending', 'unknown', 'confirmed')
+    group by matched.order_number
+),
+
+ordered as (
+    select order_number, sum(quantity) as pieces from staging.order_lines semi join orders using (order_number)
+    group by order_number
+)
+
+select
+    orders.order_number,
+    orders.discounts - coalesce(shown.carried, 0) - coalesce(not_shown.carried, 0) - coalesce(exchanged.carried, 0) as voucher_left,
+    ordered.pieces - coalesce(shown.pieces, 0) - coalesce(not_shown.pieces, 0) as pieces_left
+from orders
+join ordered using (order_number)
+left join shown using (order_number)
+left join not_shown using (order_number)
+left join exchanged using (order_number);
+
+-- One row per due unit with its part of the order's voucher: its share, as far as it is left; the last piece of the order
+-- takes the rest. What is under way keeps the share that it was sent with.
+create or replace temp table due_units as
+with
+ranked as (
+    select
+        due.*, ledger.state in ('sending', 'unknown') as is_under_way, left_over.voucher_left, left_over.pieces_left,
+        row_number() over open_units as place,
+        count(*) over (partition by due.order_number, coalesce(ledger.state in ('sending', 'unknown'), false)) as open_units,
+        sum(due.voucher_share) over (open_units rows between unbounded preceding and 1 preceding) as shares_before
+    from due_units_before_vouchers as due
+    left join vouchers_left as left_over using (order_number)
+    left join push.ledger on ledger.effect_key = due.effect_key
+    window open_units as (
+        partition by due.order_number, coalesce(ledger.state in ('sending', 'unknown'), false)
+        order by due.credit_due_at, due.effect_key
+    )
+),
+
+shared as (
+    select
+        * exclude (voucher_share),
+        case
+            when voucher_left is null or is_under_way then voucher_share
+            else greatest(0, least(
+                unit_price,
+                voucher_left - coalesce(shares_before, 0),
+                case when place = open_units and open_units >= pieces_left then unit_price else voucher_share end
+            ))
+        end::decimal(18, 4) as voucher_share
+    from ranked
+)
+
+select
+    * exclude (is_under_way, voucher_left, pieces_left, place, open_units, shares_before),
+    unit_tax - tax_in(voucher_share, tax_percent, currency) as tax,
+    unit_price - voucher_share as amount
+from shared;
+
 -- One row per order: why nothing may be paid on it.
 create or replace temp table order_blocks as
 select
@@ -76,6 +183,9 @@ select
     exists (
         select 1 from staging.payment_entries as entries
         where entries.order_number = orders.order_number and entries.centra_return_id is null
+            and not exists (
+                select 1 from push.ties where ties.what = 'refund' and ties.centra_id = entries.entry_id::varchar
+            )
             and (
                 (entries.entry_type in ('REFUND', 'REFUND_GIFT_CARD') and entries.status <> 'FAILED')
                 or (entries.entry_type = 'REFUND_REQUEST' and entries.status = 'PENDING')
@@ -109,13 +219,17 @@ blocked as (
             when is_after_cutover is null then 'the start of its return is not known'
             when not is_after_cutover then 'its return was started before the cut-over: adopt it to act'
             when shipment_line_id is null then 'no shipment line: ' || unmatched_reason
+            when chain_depth > 0 then 'it was sent in exchange, and its order captured nothing: of root order ' || root_order
+                || ' may be refunded by hand ' || regexp_replace(refundable::varchar, '00$', '') || ' ' || currency
+            when pays_through <> 'elsewhere' and given_otherwise > 0 then
+                'its value was given back already: by a replacement, a chargeback or a refund that was tied to it'
             when pays_through <> 'elsewhere' and blocks.nothing_captured then 'nothing was captured on the order'
             when pays_through <> 'elsewhere' and blocks.has_untied_refund then
                 'a refund without a Return stands on the order: tie it to units first'
             when voucher_share > 0 and blocks.has_shared_voucher then
-                'a voucher on an order with several shipments: waits for approval'
+                'waits for approval: a voucher on an order with several shipments'
             when parameters.on_difference = 'hold' and differing.refund_id is not null then
-                'Happy Returns'' refund row differs from what Centra sold, and the policy holds such payments'
+                'waits for approval: Happy Returns'' refund row differs from what Centra sold'
         end as blocked_by,
         parameters.fee_basis,
         parameters.fee_source
@@ -172,7 +286,7 @@ carriers as (
     from credits
     where refund_type = 'refund' and shipment_id is not null and pays_through <> 'gift_card'
     group by return_id, order_number, shipment_id, currency, pays_through
-    qualify row_number() over (partition by return_id, order_number order by shipment_id) = 1
+    qualify row_number() over (partition by return_id, order_number order by is_blocked, shipment_id) = 1
 ),
 
 told as (

@@ -22,13 +22,27 @@ delete from effects.observed where
     or (place = 'stock_change' and centra_id in (select stock_change_id::varchar from changed_stock_changes))
     or (place = 'order' and centra_id in (select order_number from changed_orders));
 
+-- Completed is not paid: somebody may complete a Return of ours that is still to be paid, or still waits for its
+-- replacement. As long as its packet is in doubt, only the look-up of that packet says what is left to do.
 insert into effects.observed by name
 select
     unnest(effect_keys) as effect_key, 'return' as place, cast(null as varchar) as effect_kind,
     centra_return_id::varchar as centra_id, order_number, packet_key, cast(null as bigint) as warehouse_id,
-    status = 'COMPLETED' as is_complete, created_at as seen_at, landed_batch
+    status = 'COMPLETED' and case
+        when packets.packet_key is null then true
+        when packets.operation = 'exchange' then false
+        when packets.payload ->> 'pays_through' <> 'elsewhere' and (packets.payload ->> 'total')::decimal(18, 4) > 0 then exists (
+            select 1 from staging.payment_entries as entries
+            where entries.centra_return_id = centra_returns.centra_return_id and entries.entry_type like 'REFUND%'
+        )
+        else true
+    end as is_complete,
+    centra_returns.created_at as seen_at, landed_batch
 from staging.centra_returns
 join changed_returns using (centra_return_id)
+left join (
+    select packet_key, operation, payload from push.packets where state in ('sending', 'unknown')
+) as packets using (packet_key)
 where deleted_at is null
 union all by name
 select
@@ -47,9 +61,14 @@ join changed_orders using (order_number)
 where origin_return_key is null;
 
 -- One row per effect key that is in Centra for the orders in play: by the ledger, or by what it has not taken over yet. A key
--- whose unit is not known (our database was lost) counts everywhere.
+-- whose unit is not known (our database was lost) counts everywhere. What somebody else had done counts while it is there.
 create or replace temp table done as
 select effect_key from push.ledger
 where state = 'confirmed' and (order_number is null or order_number in (select order_number from matching.orders_in_play))
+    and not (is_foreign and effect_kind = 'credit_note' and centra_id in (
+        select centra_return_id::varchar from staging.centra_returns
+        semi join matching.orders_in_play using (order_number)
+        where deleted_at is not null
+    ))
 union
 select effect_key from effects.observed where is_complete and landed_batch > $since;

@@ -33,20 +33,77 @@ reached as (
     )
 ),
 
+-- How many units of each return on an order are credited: what is told about refunds counts them, so that a second refund of
+-- one return is told anew.
+given as (
+    select return_id, order_number, count(*) as units from reached where rank = 4 group by return_id, order_number
+),
+
+-- Before a refund is sent its note stands on the order, so that nobody refunds it by hand in between (a policy switch: it
+-- costs a mutation per order). It is replaced when the money is given, or when the refund is held back after all.
+announced as (
+    select
+        credits.return_id, credits.order_number, any_value(credits.express_code) as express_code,
+        bool_or(
+            credits.blocked_by is null and credits.sendable_at <= $now and credits."mode" = 'live'
+            and ledger.state is distinct from 'rejected' and modes.policy_mode <> 'approve'
+            and credits.amount <= coalesce(limits.amount, credits.amount)
+        ) as goes
+    from effects.pending_credit_notes as credits
+    semi join (select 1 as one from policy.parameters where in_flight_note) as switched_on on switched_on.one = 1
+    join policy.modes on modes.effect_type = 'credit_note'
+    left join policy.approval_limits as limits using (currency)
+    left join push.ledger using (effect_key)
+    where credits.pays_through <> 'elsewhere' and credits.effect_kind = 'credit_note'
+    group by credits.return_id, credits.order_number
+),
+
+standing as (
+    select returns.return_id, returns.order_number, orders.our_note
+    from staging.returns
+    join staging.orders as orders using (order_number)
+    semi join matching.orders_in_play using (order_number)
+    where regexp_matches(orders.our_note, coalesce(returns.express_code, returns.return_id) || ': refund (under way|held back)')
+),
+
+about_refunds as (
+    select
+        return_id, order_number,
+        case
+            when announced.goes then 'refund under way'
+            when standing.return_id is null then null
+            when announced.return_id is not null then 'refund held back'
+            when given.units > 0 then 'refunded'
+        end as milestone,
+        coalesce(given.units, 0) as units
+    from announced
+    full join standing using (return_id, order_number)
+    left join given using (return_id, order_number)
+),
+
 latest as (
-    select reached.return_id, reached.order_number, milestone, happened_at
-    from reached
-    join effects.units as units using (return_item_id)
-    where units.is_after_cutover
+    select
+        return_id, order_number, milestone, happened_at,
+        milestone || case when is_about_refund and units > 0 then ' ' || units else '' end as told_as
+    from (
+        select
+            reached.return_id, reached.order_number, milestone, happened_at, rank, false as is_about_refund, 0 as units
+        from reached
+        join effects.units as units using (return_item_id)
+        where units.is_after_cutover
+        union all by name
+        select return_id, order_number, milestone, $now as happened_at, 9 as rank, true as is_about_refund, units
+        from about_refunds where milestone is not null
+    )
     qualify row_number() over (
-        partition by reached.return_id, reached.order_number order by happened_at desc, rank desc, milestone
+        partition by return_id, order_number order by is_about_refund desc, happened_at desc, rank desc, milestone
     ) = 1
 ),
 
 named as (
     select
         latest.*,
-        effect_key('status_update', [latest.return_id, latest.order_number, milestone]) as effect_key,
+        effect_key('status_update', [latest.return_id, latest.order_number, told_as]) as effect_key,
         returns.express_code
     from latest
     join staging.orders using (order_number)
@@ -66,7 +123,8 @@ select
     happened_at as trigger_at,
     happened_at as sendable_at,
     modes."mode",
-    coalesce(ledger.state, 'planned') as state
+    coalesce(ledger.state, 'planned') as state,
+    json_object('milestone', milestone) as evidence
 from named
 join policy.modes on modes.effect_type = 'status_update'
 left join push.ledger on ledger.effect_key = named.effect_key

@@ -14,7 +14,7 @@ said as (
         dispositions.warehouse_id,
         coalesce(dispositions.hold_hours, parameters.restock_hold_hours) as hold_hours,
         case
-            when items.refund_type = 'exchange' then parameters.exchange_trigger
+            when items.refund_type = 'exchange' then coalesce(exchange_triggers.trigger, parameters.exchange_trigger)
             when items.received_channel is not distinct from 'returnless' then 'approved'
             else coalesce(triggers.trigger, 'approved')
         end as credit_trigger,
@@ -24,6 +24,7 @@ said as (
     cross join policy.parameters
     left join policy.dispositions using (disposition)
     left join policy.triggers on triggers.dropoff_method = items.dropoff_method
+    left join policy.exchange_triggers on exchange_triggers.dropoff_method = items.dropoff_method
 ),
 
 -- When its trigger was reached; each also needs the approval.

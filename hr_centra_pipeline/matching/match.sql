@@ -94,38 +94,117 @@ semi join matching.orders_in_play on orders_in_play.order_number = lines.order_n
 cross join range(1, lines.quantity + 1) as numbers(piece)
 where returns.deleted_at is null and returns.packet_key is null and len(coalesce(returns.effect_keys, [])) = 0;
 
--- Somebody else's Return counts for a unit when its comment names the return, or when it was made after the return started.
+-- One row per piece on a Return of somebody else and unit that it may be for: the unit that it was adopted for before (held),
+-- those of a return that its comment names, or those whose return was started before it was made.
+create or replace temp table wanting as
+select
+    pieces.centra_return_id, pieces.shipment_line_id, pieces.piece, pieces.order_line_id, pieces.created_at,
+    items.return_item_id, items.return_id, items.return_created_at,
+    coalesce(held.centra_id = pieces.centra_return_id::varchar, false) as is_held,
+    held.centra_id is not null as is_held_by_any,
+    list_has_any(coalesce(pieces.express_codes, []), [items.express_code, items.return_id]) as is_named
+from foreign_pieces as pieces
+join candidates using (order_line_id)
+join items_in_play as items using (return_item_id)
+left join (
+    select ledger.return_item_id, ledger.centra_id
+    from push.ledger
+    semi join items_in_play using (return_item_id)
+    semi join foreign_pieces on foreign_pieces.centra_return_id::varchar = ledger.centra_id
+    where ledger.effect_kind = 'credit_note' and ledger.is_foreign and ledger.state = 'confirmed'
+) as held using (return_item_id)
+anti join frozen using (return_item_id)
+where
+    coalesce(held.centra_id = pieces.centra_return_id::varchar, false)
+    or list_has_any(coalesce(pieces.express_codes, []), [items.express_code, items.return_id])
+    or items.return_created_at <= pieces.created_at;
+
+-- Each piece goes to one unit, each unit gets one piece: first those that were adopted before, then those that are named,
+-- then the earlier return by the earlier Return. One step each, since what is taken is not there for the next.
+create or replace temp table adopted_before as
+select units.return_item_id, pieces.centra_return_id, pieces.shipment_line_id, pieces.piece
+from (
+    select distinct return_item_id, centra_return_id, order_line_id,
+        dense_rank() over (partition by centra_return_id, order_line_id order by return_item_id) as place
+    from wanting where is_held
+) as units
+join (
+    select distinct centra_return_id, order_line_id, shipment_line_id, piece,
+        dense_rank() over (partition by centra_return_id, order_line_id order by shipment_line_id, piece) as place
+    from wanting where is_held
+) as pieces using (centra_return_id, order_line_id, place)
+qualify row_number() over (partition by units.return_item_id order by pieces.shipment_line_id, pieces.piece) = 1;
+
+create or replace temp table adopted_by_name as
+with
+open_pairs as (
+    select wanting.* from wanting
+    anti join adopted_before on adopted_before.return_item_id = wanting.return_item_id
+    anti join adopted_before as taken on taken.centra_return_id = wanting.centra_return_id
+        and taken.shipment_line_id = wanting.shipment_line_id and taken.piece = wanting.piece
+    where wanting.is_named and not wanting.is_held_by_any
+)
+
+select units.return_item_id, pieces.centra_return_id, pieces.shipment_line_id, pieces.piece
+from (
+    select distinct order_line_id, return_id, return_item_id,
+        dense_rank() over (partition by order_line_id, return_id order by return_item_id) as place
+    from open_pairs
+) as units
+join (
+    select distinct order_line_id, return_id, centra_return_id, shipment_line_id, piece,
+        dense_rank() over (
+            partition by order_line_id, return_id order by created_at, centra_return_id, shipment_line_id, piece
+        ) as place
+    from open_pairs
+) as pieces using (order_line_id, return_id, place)
+qualify row_number() over (
+    partition by pieces.centra_return_id, pieces.shipment_line_id, pieces.piece order by units.return_item_id
+) = 1 and row_number() over (
+    partition by units.return_item_id order by pieces.centra_return_id, pieces.shipment_line_id, pieces.piece
+) = 1;
+
 create or replace temp table adopted as
 with
-wanting as (
-    select
-        pieces.centra_return_id, pieces.shipment_line_id, pieces.piece, candidates.return_item_id,
-        list_has_any(coalesce(pieces.express_codes, []), [items.express_code, items.return_id]) as is_named,
-        items.return_created_at,
-        count(*) over (partition by pieces.centra_return_id, pieces.shipment_line_id, candidates.return_item_id) as pieces_in_line
-    from foreign_pieces as pieces
-    join candidates using (order_line_id)
-    join items_in_play as items using (return_item_id)
-    anti join frozen using (return_item_id)
-    where
-        list_has_any(coalesce(pieces.express_codes, []), [items.express_code, items.return_id])
-        or items.return_created_at <= pieces.created_at
+open_pairs as (
+    select wanting.* from wanting
+    anti join adopted_before on adopted_before.return_item_id = wanting.return_item_id
+    anti join adopted_by_name as named on named.return_item_id = wanting.return_item_id
+    anti join adopted_before as taken on taken.centra_return_id = wanting.centra_return_id
+        and taken.shipment_line_id = wanting.shipment_line_id and taken.piece = wanting.piece
+    anti join adopted_by_name as taken_by_name on taken_by_name.centra_return_id = wanting.centra_return_id
+        and taken_by_name.shipment_line_id = wanting.shipment_line_id and taken_by_name.piece = wanting.piece
+    -- A piece that names another return is not for these.
+    anti join (select distinct centra_return_id, return_id as other_return from wanting where is_named) as elsewhere
+        on elsewhere.centra_return_id = wanting.centra_return_id
+    where not wanting.is_held_by_any
 ),
 
--- A unit asks the Return that names it, else the earliest one.
-asking as (
-    select distinct centra_return_id, shipment_line_id, return_item_id, is_named, return_created_at, pieces_in_line
-    from wanting
-    qualify dense_rank() over (
-        partition by return_item_id order by is_named desc, centra_return_id, shipment_line_id
+unnamed as (
+    select units.return_item_id, pieces.centra_return_id, pieces.shipment_line_id, pieces.piece
+    from (
+        select distinct order_line_id, return_item_id, return_created_at,
+            dense_rank() over (partition by order_line_id order by return_created_at, return_item_id) as place
+        from open_pairs
+    ) as units
+    join (
+        select distinct order_line_id, centra_return_id, shipment_line_id, piece, created_at,
+            dense_rank() over (
+                partition by order_line_id order by created_at, centra_return_id, shipment_line_id, piece
+            ) as place
+        from open_pairs
+    ) as pieces using (order_line_id, place)
+    where units.return_created_at <= pieces.created_at
+    qualify row_number() over (
+        partition by units.return_item_id order by pieces.centra_return_id, pieces.shipment_line_id, pieces.piece
     ) = 1
 )
 
-select return_item_id, centra_return_id, shipment_line_id
-from asking
-qualify row_number() over (
-    partition by centra_return_id, shipment_line_id order by is_named desc, return_created_at, return_item_id
-) <= pieces_in_line;
+select return_item_id, centra_return_id, shipment_line_id from adopted_before
+union all
+select return_item_id, centra_return_id, shipment_line_id from adopted_by_name
+union all
+select return_item_id, centra_return_id, shipment_line_id from unnamed;
 
 -- One row per shipment line: pieces that are taken before anybody is placed. What others returned and nobody adopted is gone.
 create or replace temp table free_slots as

@@ -37,6 +37,20 @@ touched as (
         from landing.centra_stock_changes where batch > $since
     ) as moved
     join push.ledger using (effect_key)
+    -- What a person has decided since (adopted a return, tied a refund or an order) is acted on at once.
+    union all
+    select items.order_number
+    from push.adoptions
+    join staging.return_items as items using (return_id)
+    where adopted_at >= (select coalesce(max(updated_at), '-infinity'::timestamptz) from meta.watermarks where consumer = 'matching')
+    union all
+    select ties.order_number from push.ties
+    where tied_at >= (select coalesce(max(updated_at), '-infinity'::timestamptz) from meta.watermarks where consumer = 'matching')
+    union all
+    select items.order_number
+    from push.ties
+    join staging.return_items as items using (return_item_id)
+    where tied_at >= (select coalesce(max(updated_at), '-infinity'::timestamptz) from meta.watermarks where consumer = 'matching')
 ),
 
 -- Every order that either side names with a return.

@@ -7,33 +7,43 @@ from typing import Any
 
 from hr_centra_pipeline.core.money import shown
 from hr_centra_pipeline.push import returns
-from hr_centra_pipeline.push.packets import Packet
-from hr_centra_pipeline.push.results import (
+from hr_centra_pipeline.push.facts import Facts
+from hr_centra_pipeline.push.packets import PAYING_STEPS, Packet
+from hr_centra_pipeline.push.returns import OrderInCentra, ReturnInCentra
+from hr_centra_pipeline.push.steps import (
     Absent,
     Advance,
+    Ask,
+    Call,
     Finished,
     InDoubt,
     LookUpResult,
     NotNow,
     Refused,
     StepResult,
+    Steps,
+    Tell,
     Undone,
 )
-from hr_centra_pipeline.push.returns import OrderInCentra, ReturnInCentra
-from hr_centra_pipeline.push.wire import Call, Wire
 
-_STEP_AFTER_CREATION = {"centra": "refund", "gift_card": "issue_credit", "elsewhere": "complete"}
+_UNWANTED = "it is not due any more"
+
+
+def _step_after_creation(packet: Packet) -> str:
+    if not Decimal(packet.payload["total"]):
+        return "complete"  # nothing is to be paid: Centra refuses a refund of nothing
+    return {"centra": "refund", "gift_card": "issue_credit", "elsewhere": "complete"}[packet.payload["pays_through"]]
 
 
 def calls(packet: Packet) -> list[Call]:
-    """Every writing call of this packet in order; ``<return>`` stands for the id that Centra gives."""
-    steps = ["create_return", _STEP_AFTER_CREATION[packet.payload["pays_through"]]]
+    """Every writing call of this packet in order; ``<…>`` stands for what Centra gives, or what is read right before."""
+    steps = ["create_return", _step_after_creation(packet)]
     if steps[-1] == "issue_credit":
         steps.append("complete")
-    return [_call(packet.at(step), packet.centra_id or "<return>") for step in steps]
+    return [_call(packet.at(step), packet.centra_id or "<return>", "<e-mail>") for step in steps]
 
 
-def _call(packet: Packet, return_id: int | str) -> Call:
+def _call(packet: Packet, return_id: int | str, email: str | None = None) -> Call:
     payload = packet.payload
     match packet.step:
         case "create_return":
@@ -46,7 +56,7 @@ def _call(packet: Packet, return_id: int | str) -> Call:
                 "order": {"number": int(payload["order_number"])},
                 "return": {"id": return_id},
                 "amount": {"value": Decimal(payload["total"]), "currencyIsoCode": payload["currency"]},
-                "giftCard": {},
+                "giftCard": {"email": email} if email else {},
             }
             return Call("IssueCredit", {"input": credit})
         case "complete":
@@ -56,17 +66,39 @@ def _call(packet: Packet, return_id: int | str) -> Call:
     raise ValueError(f"a credit has no step {packet.step!r}")
 
 
-def last_look(packet: Packet, wire: Wire) -> StepResult | None:
-    """Read the order right before anything is made: do the lines and the money still allow it?
+# ---------------------------------------------------------------- doing
 
-    Returns ``None`` when they do.
-    """
-    order = returns.look(wire, packet.payload["order_number"])
+
+def advance(packet: Packet, facts: Facts) -> Steps[StepResult]:
+    """Do one step."""
+    if packet.step == "create_return":
+        return (yield from _create(packet, facts))
+    if packet.step in PAYING_STEPS:
+        return (yield from _pay(packet, facts))
+    return_id = int(packet.centra_id or 0)
+    if packet.step == "complete" and facts.unwanted_of(packet.members):
+        found = returns.by_id((yield from returns.look(packet.payload["order_number"], facts)), return_id)
+        if found is not None and not _is_paid(packet, found):
+            return Advance("undo", message=_UNWANTED)
+    answer = yield Tell(_call(packet, return_id))
+    if answer.refusal:
+        return (yield from _refused_later(packet, facts, answer.refusal, return_id))
+    return Finished(str(return_id), packet.message) if packet.step == "complete" else _deleted(packet)
+
+
+def _create(packet: Packet, facts: Facts) -> Steps[StepResult]:
+    """Read the order right before anything is made: do the lines and the money still allow it?"""
+    order = yield from returns.look(packet.payload["order_number"], facts)
     if order is None:
         return NotNow("Centra does not show the order")
-    if problem := returns.already_there(packet, order) or returns.lines_taken(packet, order):
-        return NotNow(problem)
-    return _money_problem(packet, order)
+    problem = returns.problem_with(packet, order, facts) or _money_problem(packet, order)
+    if problem:
+        return problem
+    answer = yield Tell(_call(packet, 0))
+    if answer.refusal:
+        return returns.creation_refused(packet, answer)
+    made = answer.payload["return"]
+    return _checked(packet, int(made["id"]), made["grandTotal"])
 
 
 def _money_problem(packet: Packet, order: OrderInCentra) -> NotNow | None:
@@ -84,36 +116,60 @@ def _money_problem(packet: Packet, order: OrderInCentra) -> NotNow | None:
     return None
 
 
-def advance(packet: Packet, wire: Wire) -> StepResult:
-    """Do one step."""
-    if packet.step == "create_return":
-        problem = last_look(packet, wire)
-        if problem:
-            return problem
-        return _created(packet, wire)
+def _checked(packet: Packet, return_id: int, grand_total: dict[str, Any]) -> Advance:
+    """Nothing is paid unless Centra's total is the planned one to the cent."""
+    if _is_planned_total(packet, grand_total):
+        return Advance(_step_after_creation(packet), str(return_id))
+    return Advance("delete", str(return_id), _not_the_planned_total(packet, return_id, grand_total))
+
+
+def _is_planned_total(packet: Packet, grand_total: dict[str, Any]) -> bool:
+    planned, currency = Decimal(packet.payload["total"]), packet.payload["currency"]
+    return Decimal(grand_total["value"]) == planned and bool(grand_total["currency"]["code"] == currency)
+
+
+def _not_the_planned_total(packet: Packet, return_id: int, grand_total: dict[str, Any]) -> str:
+    found = shown(Decimal(grand_total["value"]), grand_total["currency"]["code"])
+    planned = shown(Decimal(packet.payload["total"]), packet.payload["currency"])
+    return f"amount_mismatch: Centra's Return {return_id} gives {found} back, planned were {planned}"
+
+
+def _pay(packet: Packet, facts: Facts) -> Steps[StepResult]:
+    """The payment is the one call that cannot be undone: look once more at the Return and at what was given back meanwhile."""
     return_id = int(packet.centra_id or 0)
-    if packet.step in ("refund", "issue_credit"):
-        # The payment is the one call that cannot be undone: look once more at what was given back meanwhile.
-        order = returns.look(wire, packet.payload["order_number"])
-        found = returns.by_id(order, return_id)
-        if order is None or found is None:
-            return InDoubt("our Return is gone, before it was paid", needs_person=True)
-        if _is_paid(packet, found):
-            return _after_payment(packet, found)
-        if problem := _money_problem(packet, order):
-            return Advance("undo", message=problem.reason)
-    answer = wire.write(packet, _call(packet, return_id))
+    order = yield from returns.look(packet.payload["order_number"], facts)
+    found = returns.by_id(order, return_id)
+    if order is None or found is None:
+        return _gone(packet)
+    if _is_paid(packet, found):
+        return _after_payment(packet, found)
+    if not _is_planned_total(packet, found.grand_total):
+        return Advance("delete", message=_not_the_planned_total(packet, return_id, found.grand_total))
+    if facts.unwanted_of(packet.members):
+        return Advance("undo", message=_UNWANTED)
+    if doubt := _payment_elsewhere(packet, order):
+        return doubt
+    if problem := _money_problem(packet, order):
+        return Advance("undo", message=problem.reason)
+    email = (yield from _recipient(packet)) if packet.step == "issue_credit" else None
+    answer = yield Tell(_call(packet, return_id, email), remember={"given_before": str(order.given)})
     if answer.refusal:
-        return _refused_later(packet, wire, answer.refusal, return_id)
-    match packet.step:
-        case "refund":
-            return Finished(str(return_id), _failed_payment(answer.payload.get("paymentHistoryEntries") or []))
-        case "issue_credit":
-            return Advance("complete")
-        case "complete":
-            return Finished(str(return_id))
-        case _:
-            return _deleted(packet)
+        return (yield from _refused_later(packet, facts, answer.refusal, return_id))
+    entries = answer.payload.get("paymentHistoryEntries") or []
+    if not entries:
+        return InDoubt("Centra said yes and showed no payment: it is looked up")
+    if packet.step == "issue_credit":
+        return Advance("complete")
+    return Finished(str(return_id), _failed_payment(entries))
+
+
+def _recipient(packet: Packet) -> Steps[str | None]:
+    """Who gets the gift card: read right before it is issued, sent, and kept nowhere."""
+    data = yield Ask("ReadRecipient", {"orderNumber": [int(packet.payload["order_number"])]})
+    order = data["orders"][0] if data["orders"] else {}
+    address, customer = order.get("shippingAddress") or {}, order.get("customer") or {}
+    email: str | None = customer.get("email") or address.get("email")
+    return email
 
 
 def _deleted(packet: Packet) -> Refused | Undone:
@@ -122,82 +178,88 @@ def _deleted(packet: Packet) -> Refused | Undone:
     return Undone(message) if packet.step == "undo" else Refused(message)
 
 
-def _created(packet: Packet, wire: Wire) -> StepResult:
-    answer = wire.write(packet, _call(packet, 0))
-    if answer.refusal:
-        return returns.creation_refused(packet, answer)
-    made = answer.payload["return"]
-    return _checked(packet, int(made["id"]), made["grandTotal"])
+def _gone(packet: Packet) -> InDoubt:
+    paid = "whether it was paid is not certain" if packet.payments_sent else "nothing was paid"
+    return InDoubt(f"our Return {packet.centra_id} is gone: somebody deleted it, {paid}", "gone")
 
 
-def _checked(packet: Packet, return_id: int, grand_total: dict[str, Any]) -> Advance:
-    """Nothing is paid unless Centra's total is the planned one to the cent."""
-    planned, currency = Decimal(packet.payload["total"]), packet.payload["currency"]
-    if Decimal(grand_total["value"]) == planned and grand_total["currency"]["code"] == currency:
-        return Advance(_STEP_AFTER_CREATION[packet.payload["pays_through"]], str(return_id))
-    found = shown(Decimal(grand_total["value"]), grand_total["currency"]["code"])
-    message = (
-        f"amount_mismatch: Centra's Return {return_id} gives {found} back, planned were {shown(planned, currency)}"
-    )
-    return Advance("delete", str(return_id), message)
-
-
-def _refused_later(packet: Packet, wire: Wire, message: str, return_id: int) -> StepResult:
+def _refused_later(packet: Packet, facts: Facts, message: str, return_id: int) -> Steps[StepResult]:
     """Centra refused a step of a Return that exists: look what it is like now."""
-    found = returns.by_id(returns.look(wire, packet.payload["order_number"]), return_id)
+    order = yield from returns.look(packet.payload["order_number"], facts)
+    found = returns.by_id(order, return_id)
     if packet.step in ("delete", "undo"):
         if found is None:
             return _deleted(packet)
-        return InDoubt(f"{packet.message}; and our Return {return_id} cannot be deleted: {message}", needs_person=True)
+        if _is_paid(packet, found):
+            return _after_payment(packet, found)
+        return InDoubt(f"{packet.message}; and our Return {return_id} cannot be deleted: {message}", "refused")
     if found is None:
-        return InDoubt(f"our Return {return_id} is gone: {message}", needs_person=True)
+        return _gone(packet)
     if packet.step == "complete":
         if found.is_completed:
-            return Finished(str(return_id))
-        return InDoubt(f"Return {return_id} cannot be completed: {message}", needs_person=True)
+            return Finished(str(return_id), packet.message)
+        return InDoubt(f"Return {return_id} cannot be completed: {message}", "refused")
     if _is_paid(packet, found):
         return _after_payment(packet, found)
     return Advance("delete", message=message)
 
 
-def _is_paid(packet: Packet, found: ReturnInCentra) -> bool:
-    kinds = {"REFUND_GIFT_CARD"} if packet.payload["pays_through"] == "gift_card" else _REFUNDS
-    return any(entry["entryType"] in kinds for entry in found.payments)
-
+# ---------------------------------------------------------------- payments
 
 _REFUNDS = {"REFUND", "REFUND_REQUEST", "REFUND_FAILED"}
 
 
+def _is_paid(packet: Packet, found: ReturnInCentra) -> bool:
+    """A payment stands on the Return, whoever made it. A refund that failed was asked for once: it is not asked for again."""
+    kinds = _REFUNDS if packet.payload["pays_through"] == "centra" else _REFUNDS | {"REFUND_GIFT_CARD"}
+    return any(entry["entryType"] in kinds for entry in found.payments)
+
+
 def _after_payment(packet: Packet, found: ReturnInCentra) -> Finished | Advance:
-    if packet.payload["pays_through"] == "gift_card" and not found.is_completed:
-        return Advance("complete", str(found.return_id))
+    """A refund completes its Return by itself, at once or when the provider has answered; a gift card does not."""
+    if packet.payload["pays_through"] != "centra" and not found.is_completed:
+        return Advance("complete", str(found.return_id), _failed_payment(found.payments))
     return Finished(str(found.return_id), _failed_payment(found.payments))
 
 
 def _failed_payment(entries: list[dict[str, Any]]) -> str | None:
-    """A refund that the provider refused was still asked for once: it is not retried by us."""
     failed = any(entry["entryType"] == "REFUND_FAILED" or entry.get("status") == "FAILED" for entry in entries)
     return "the payment provider refused the refund" if failed else None
 
 
-def look_up(packet: Packet, wire: Wire) -> LookUpResult:
+def _payment_elsewhere(packet: Packet, order: OrderInCentra) -> InDoubt | None:
+    """Our payment was called for, and is not on the Return; but the order shows more given back than before the call."""
+    before = packet.payload.get("given_before")
+    if packet.payments_sent and before is not None and order.given > Decimal(before):
+        more = shown(order.given - Decimal(before), packet.payload["currency"])
+        return InDoubt(
+            f"the order shows {more} more given back than before our payment, and not on our Return", "unpaid"
+        )
+    return None
+
+
+# ---------------------------------------------------------------- looking up
+
+
+def look_up(packet: Packet, facts: Facts) -> Steps[LookUpResult]:
     """How far a packet in doubt came, as Centra shows it."""
-    order = returns.look(wire, packet.payload["order_number"])
+    order = yield from returns.look(packet.payload["order_number"], facts)
     found = returns.ours(packet, order)
     if isinstance(found, InDoubt):
         return found
     if found is None:
         if packet.step == "create_return":
             return Absent()
-        if packet.step in ("delete", "undo"):
-            return _deleted(packet)
-        return InDoubt(f"our Return {packet.centra_id} is gone, before {packet.step} was certain", needs_person=True)
+        return _deleted(packet) if packet.step in ("delete", "undo") else _gone(packet)
+    if _is_paid(packet, found):
+        return _after_payment(packet, found)
     match packet.step:
         case "create_return":
             return _checked(packet, found.return_id, found.grand_total)
-        case "refund" | "issue_credit":
-            return _after_payment(packet, found) if _is_paid(packet, found) else Absent(paid=True)
+        case "refund" | "issue_credit" if packet.payments_sent:
+            # Never empty here: an order without our Return was dealt with above.
+            return (_payment_elsewhere(packet, order) if order else None) or Absent(paid=True)
         case "complete" if found.is_completed:
-            return Finished(str(found.return_id))
+            return Finished(str(found.return_id), packet.message)
         case _:
             return Advance(packet.step)

@@ -1,21 +1,24 @@
-"""What keeps a push from doing harm: loopback only, kill switch, time budget, caps per run."""
+"""What keeps a push from doing harm: kill switch, time budget, caps, surge guard; and what live mode must be told first."""
 
 from __future__ import annotations
 
 import ipaddress
+import os
 import time
-from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from hr_centra_pipeline.core.errors import ConfigurationError
+from hr_centra_pipeline.core.kinds import EFFECT_TYPE_OF
 from hr_centra_pipeline.core.money import shown
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.core.settings import Settings
-from hr_centra_pipeline.push.packets import OperationName, Packet
+from hr_centra_pipeline.push.packets import Effect
+from hr_centra_pipeline.warehouse.database import Connection, run_sql
 
 
 class Halted(Exception):
@@ -24,7 +27,7 @@ class Halted(Exception):
 
 @dataclass
 class Gate:
-    """Passed before every write to Centra. The budget counts real time."""
+    """Passed before every request that writes. The budget counts real time."""
 
     stop_path: Path
     budget_seconds: float
@@ -32,35 +35,74 @@ class Gate:
     def __post_init__(self) -> None:
         self._ends = time.monotonic() + self.budget_seconds
 
-    def check(self) -> None:
-        """Pass, or end the push.
+    @property
+    def seconds_left(self) -> float:
+        """Until the budget is used up."""
+        return self._ends - time.monotonic()
+
+    def check(self, *, begins: bool = True) -> None:
+        """Pass, or end the push. What is half done may be finished beyond the budget; nothing passes the kill switch.
 
         Raises:
             Halted: the kill switch is on, or the time budget is used up.
         """
-        if self.stop_path.exists():
+        if is_stopped(self.stop_path):
             raise Halted(f"the kill switch {self.stop_path} is on: remove the file to send again")
-        if time.monotonic() >= self._ends:
-            raise Halted(f"push_budget_minutes is used up ({self.budget_seconds / 60:.0f}): the next push carries on")
+        if begins and self.seconds_left <= 0:
+            minutes = f"{self.budget_seconds / 60:g}"
+            raise Halted(f"push_budget_minutes is used up ({minutes}): the next push carries on")
 
 
-def refuse_beyond_loopback(settings: Settings) -> None:
-    """Live effects go to a Centra on this machine only, as long as some guards are missing.
+def is_stopped(stop_path: Path) -> bool:
+    """The kill switch is on; also when nobody can tell, or the file is a link that leads nowhere."""
+    try:
+        os.lstat(stop_path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+# ---------------------------------------------------------------- before real money
+
+
+def refuse_unguarded(settings: Settings, policy: Policy) -> None:
+    """A Centra that is not on this machine is real: its guards have to be stated, not defaulted, and nobody may listen.
 
     Raises:
-        ConfigurationError: names the variable and why.
+        ConfigurationError: names each setting that is missing, or the address that is not encrypted.
     """
     for variable, url in (
         ("CENTRA_GRAPHQL_URL", settings.centra_graphql_url),
         ("CENTRA_ORDER_API_URL", settings.centra_order_api_url),
     ):
-        host = urlsplit(url).hostname or ""
-        if url and not _is_loopback(host):
+        parts = urlsplit(url)
+        if not url or _is_loopback(parts.hostname or ""):
+            continue
+        if parts.scheme != "https":
+            raise ConfigurationError(f"HR_CENTRA_MODE=live is refused: {variable} must begin with https://.")
+        missing = missing_guards(policy)
+        if missing:
             raise ConfigurationError(
-                f"HR_CENTRA_MODE=live is refused: {variable} points to {host}, which is not this machine. The surge "
-                "guard and the approvals that have to stand before real money do not exist yet. Use "
-                "HR_CENTRA_MODE=dry_run to see what would be sent, or the sandbox to send it."
+                f"HR_CENTRA_MODE=live is refused: {variable} points to {parts.hostname}, which is real money, and the "
+                f"policy does not state {', '.join(missing)}. Write them down (data/policy.example.toml explains each), or "
+                "use HR_CENTRA_MODE=dry_run to see what would be sent."
             )
+
+
+def missing_guards(policy: Policy) -> list[str]:
+    """Settings that a live run against a real Centra must find in the policy file itself."""
+    stated = {
+        "changed_by": policy.changed_by is not None,
+        "approval_above": bool(policy.approval_above),
+        "caps.effects_per_run": "effects_per_run" in policy.caps.model_fields_set,
+        "caps.effects_per_day": "effects_per_day" in policy.caps.model_fields_set,
+        "caps.money_per_run": bool(policy.caps.money_per_run),
+        "caps.money_per_day": bool(policy.caps.money_per_day),
+        "surge.factor": "factor" in policy.surge.model_fields_set,
+    }
+    return [name for name, is_stated in stated.items() if not is_stated]
 
 
 def _is_loopback(host: str) -> bool:
@@ -72,22 +114,128 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def breached_caps(packets: Iterable[Packet], policy: Policy) -> dict[OperationName, str]:
-    """Operations whose packets together exceed a cap of the policy, with what was exceeded. None of them is sent."""
-    counts: dict[OperationName, int] = defaultdict(int)
-    money: dict[str, Decimal] = defaultdict(Decimal)
-    for packet in packets:
-        counts[packet.operation] += len(packet.members)
-        if packet.operation == "credit":
-            money[packet.payload["currency"]] += Decimal(packet.payload["total"])
-    breached: dict[OperationName, str] = {}
-    for operation, count in counts.items():
-        if count > policy.caps.effects_per_run:
-            breached[operation] = f"caps.effects_per_run: {count:,} effects, {policy.caps.effects_per_run:,} allowed"
-    for currency, amount in money.items():
-        cap = policy.caps.money_per_run.get(currency)
-        if cap is not None and amount > cap:
-            breached["credit"] = (
-                f"caps.money_per_run.{currency}: {shown(amount, currency)}, {shown(cap, currency)} allowed"
-            )
-    return breached
+# ---------------------------------------------------------------- caps and surge
+
+
+@dataclass(frozen=True)
+class Amounts:
+    """How many effects of one type, and their money by currency (value of the goods, where no money moves)."""
+
+    count: int = 0
+    money: Mapping[str, Decimal] = field(default_factory=dict)
+
+    def __add__(self, other: Amounts) -> Amounts:
+        currencies = {*self.money, *other.money}
+        return Amounts(
+            self.count + other.count,
+            {one: self.money.get(one, Decimal(0)) + other.money.get(one, Decimal(0)) for one in currencies},
+        )
+
+
+@dataclass(frozen=True)
+class Breach:
+    """A guard that stops an effect type: nothing of it is sent. ``currency``: of what was too much (``None``: the count)."""
+
+    effect_type: str
+    guard: str
+    currency: str | None
+    effects: int
+    amount: Decimal | None
+    allowed: Decimal
+    detail: str
+
+
+def amounts_of(effects: Iterable[Effect]) -> dict[str, Amounts]:
+    """By effect type. A fee lessens the money."""
+    found: dict[str, Amounts] = {}
+    for effect in effects:
+        kind = EFFECT_TYPE_OF[effect.effect_kind]
+        sign = -1 if effect.effect_kind == "return_fee" else 1
+        money = {effect.currency: sign * effect.amount} if effect.currency and effect.amount is not None else {}
+        found[kind] = found.get(kind, Amounts()) + Amounts(1, money)
+    return found
+
+
+def breaches(connection: Connection, due: Iterable[Effect], policy: Policy, now: datetime) -> list[Breach]:
+    """Guards that what is due now would breach: caps per run and day, and the surge guard on our own past.
+
+    ``due``: the effects that would be sent. A raise by a person counts until it expires.
+    """
+    waiting = amounts_of(due)
+    today = sent_today(connection, now, weeks=policy.surge.weeks)
+    raised = {
+        (effect_type, currency): up_to for effect_type, currency, up_to in connection.execute("from raised").fetchall()
+    }
+    usual: dict[tuple[str, str | None], Decimal] = {
+        (effect_type, currency): amount
+        for effect_type, currency, amount in connection.execute("from usual_day").fetchall()
+    }
+    found: list[Breach] = []
+    for effect_type, run in waiting.items():
+        day = run + today.get(effect_type, Amounts())
+        for guard, currency, amount, allowed in [
+            *_caps(run, day, policy, with_money=effect_type == "credit_note"),
+            *_surges(effect_type, day, usual, policy, now),
+        ]:
+            limit = max(allowed, raised.get((effect_type, currency), Decimal(0)))
+            if amount > limit:
+                shown_amount, shown_limit = _shown(amount, currency), _shown(allowed, currency)
+                detail = f"{guard}: {shown_amount} of {effect_type}, {shown_limit} allowed"
+                money = amount if currency else None
+                found.append(Breach(effect_type, guard, currency, run.count, money, allowed, detail))
+    return found
+
+
+Check = tuple[str, str | None, Decimal, Decimal]  # guard, currency, amount, allowed
+
+
+def _caps(run: Amounts, day: Amounts, policy: Policy, *, with_money: bool) -> list[Check]:
+    caps = policy.caps
+    checks: list[Check] = [
+        ("caps.effects_per_run", None, Decimal(run.count), Decimal(caps.effects_per_run)),
+        ("caps.effects_per_day", None, Decimal(day.count), Decimal(caps.effects_per_day)),
+    ]
+    for name, limits, amounts in (("run", caps.money_per_run, run), ("day", caps.money_per_day, day)):
+        for currency, amount in amounts.money.items():
+            # Where some currencies are capped, one that was forgotten may not pass unseen.
+            if with_money and limits:
+                allowed = limits.get(currency, Decimal(0))
+                checks.append((f"caps.money_per_{name}.{currency}", currency, amount, allowed))
+    return checks
+
+
+def _surges(
+    effect_type: str, day: Amounts, usual: Mapping[tuple[str, str | None], Decimal], policy: Policy, now: datetime
+) -> list[Check]:
+    """Today, next to the median of the same weekday; small counts never are a surge. Without enough past: none."""
+    surge = policy.surge
+    if day.count < surge.least_effects:
+        return []
+    weekday = f"{now:%A}"
+    checks: list[Check] = []
+    median = usual.get((effect_type, None))
+    if median is None:
+        return []
+    allowed = max(Decimal(surge.least_effects), surge.factor * median)
+    checks.append((f"surge: {median:.0f} on a usual {weekday}, today", None, Decimal(day.count), allowed))
+    for currency, amount in day.money.items():
+        of_currency = usual.get((effect_type, currency), Decimal(0))
+        if of_currency:
+            told = f"surge: {shown(of_currency, currency)} on a usual {weekday}, today"
+            checks.append((told, currency, amount, surge.factor * of_currency))
+    return checks
+
+
+def _shown(amount: Decimal, currency: str | None) -> str:
+    return shown(amount, currency) if currency else f"{amount:,.0f}"
+
+
+def sent_today(connection: Connection, now: datetime, *, weeks: int = 4) -> dict[str, Amounts]:
+    """What went out today by effect type, what is in doubt included. Fills the temporary tables of ``guards.sql``."""
+    run_sql(connection, "hr_centra_pipeline.push", "guards.sql", {"now": now, "weeks": weeks})
+    found: dict[str, Amounts] = {}
+    rows = connection.execute("select effect_type, currency, effects, amount from sent_today").fetchall()
+    for effect_type, currency, count, amount in rows:
+        money = {currency: amount} if currency and amount is not None else {}
+        found[effect_type] = found.get(effect_type, Amounts()) + Amounts(count, money)
+    return found

@@ -1,31 +1,44 @@
-"""The short transactions around every call: the packet and its step before it leaves, the outcome after it."""
+"""The short transactions around every request: packets and their step before it leaves, the outcomes after it."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from hr_centra_pipeline.push import ledger
-from hr_centra_pipeline.push.packets import FIRST_STEP, Packet
-from hr_centra_pipeline.push.results import Advance, Finished, InDoubt, NotNow, Refused, StepResult, Undone
+from hr_centra_pipeline.push.ledger import Move
+from hr_centra_pipeline.push.packets import PAYING_STEPS, Packet
+from hr_centra_pipeline.push.states import State
+from hr_centra_pipeline.push.steps import (
+    Advance,
+    Again,
+    Finished,
+    Held,
+    InDoubt,
+    NotNow,
+    Refused,
+    StepResult,
+    Trouble,
+    Undone,
+)
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 
 _COLUMNS = (
-    "packet_key, operation, members, payload, step, state, centra_id, message, payments_sent, needs_person, "
-    "real_sent_at, created_at"
-)
-PAYING_STEPS = frozenset({"refund", "issue_credit"})
+    "packet_key", "operation", "members", "payload", "step", "state", "centra_id", "message", "payments_sent", "trouble",
+    "real_sent_at", "created_at",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One call. ``request`` and ``response`` are redacted already."""
+    """One call for one packet. ``request`` and ``response`` are redacted already."""
 
     attempt_id: str
     packet_key: str
+    effect_keys: tuple[str, ...]
     step: str
     operation: str
     real_started_at: datetime
@@ -39,6 +52,16 @@ class Attempt:
 
 
 @dataclass
+class _Change:
+    """What one packet comes to: its row (``None``: it was never sent), moves of its members, reasons they stay as they are."""
+
+    packet: Packet
+    is_kept: bool = True
+    moves: tuple[Move, ...] = ()
+    stays: tuple[tuple[tuple[str, ...], State, str], ...] = ()  # members, state, reason
+
+
+@dataclass
 class Journal:
     """Writes ``push.packets``, ``push.attempts`` and the members' ledger rows. ``now`` is the decision time."""
 
@@ -46,191 +69,209 @@ class Journal:
     now: datetime
 
     def __post_init__(self) -> None:
-        self._unsaved: list[Attempt] = []
+        self._under_way: dict[str, Attempt] = {}
+        self._over: list[Attempt] = []
 
-    def begin(self, packet: Packet, attempt: Attempt) -> Packet:
-        """Commit that a writing call of this packet's step is about to leave."""
-        sent = replace(
-            packet,
-            state="sending",
-            real_sent_at=attempt.real_started_at,
-            payments_sent=packet.payments_sent + (packet.step in PAYING_STEPS),
-        )
+    # ---------------------------------------------------------------- before a request
+
+    def begin(self, telling: Sequence[tuple[Packet, Attempt]]) -> list[Packet]:
+        """Commit that a writing call of each of these packets is about to leave; answers them as committed."""
+        begun = []
         with self.warehouse.transaction() as connection:
-            if packet.state != "sending":
-                ledger.move(connection, packet.members, "sending", self.now, packet_key=packet.key)
-            self._write(connection, sent)
-            self._save(connection)
-            _insert(connection, attempt, self.now)
-        return replace(sent, created_at=packet.created_at or self.now)
+            moves = []
+            for packet, attempt in telling:
+                sent = replace(
+                    packet,
+                    state="sending",
+                    real_sent_at=attempt.real_started_at,
+                    created_at=packet.created_at or self.now,
+                    payments_sent=packet.payments_sent + (packet.step in PAYING_STEPS),
+                )
+                begun.append(sent)
+                self._under_way[packet.key] = attempt
+                if packet.state != "sending":
+                    moves.append(Move(packet.members, "sending", packet_key=packet.key))
+            ledger.move(connection, moves, self.now)
+            ledger.note_first_sent(
+                connection,
+                [member for packet, _ in telling for member in packet.members],
+                min(self.now, *(attempt.real_started_at for _, attempt in telling)),
+            )
+            self._write(connection, begun)
+        return begun
 
-    def keep(self, attempt: Attempt) -> None:
-        """Remember a call's outcome; it is committed with the state that follows from it."""
-        self._unsaved.append(attempt)
+    def over(self, attempt: Attempt) -> None:
+        """A call has its outcome; it is committed with the states that follow from it."""
+        self._under_way.pop(attempt.packet_key, None)
+        self._over.append(attempt)
 
-    def settle(self, packet: Packet, result: StepResult) -> Packet:
-        """Commit what a step came to, for the packet and each of its members."""
+    # ---------------------------------------------------------------- after it
+
+    def settle(self, outcomes: Sequence[tuple[Packet, StepResult]]) -> list[Packet]:
+        """Commit what the steps of these packets came to, for them and each of their members, in one transaction."""
+        changes = [self._change(packet, result) for packet, result in outcomes]
+        with self.warehouse.transaction() as connection:
+            ledger.move(connection, [move for change in changes for move in change.moves], self.now)
+            for change in changes:
+                for members, state, reason in change.stays:
+                    ledger.note_reason(connection, members, state, reason)
+            self._write(connection, [change.packet for change in changes if change.is_kept])
+            _insert(connection, self._over, self.now)
+        self._over.clear()
+        return [change.packet for change in changes]
+
+    def _change(self, packet: Packet, result: StepResult) -> _Change:
+        members = packet.members
         match result:
-            case Advance(step, centra_id, message):
-                after = packet.at(step, centra_id=centra_id or packet.centra_id, message=message or packet.message)
-                with self.warehouse.transaction() as connection:
-                    if packet.state == "unknown":
-                        after = replace(after, state="sending")
-                        ledger.move(connection, packet.members, "sending", self.now, packet_key=packet.key)
-                    self._write(connection, after)
-                    self._save(connection)
-                return after
+            case Advance(step, centra_id, message, remember):
+                after = packet.at(
+                    step, centra_id=centra_id or packet.centra_id, message=message or packet.message, state="sending",
+                    trouble=None, payload={**packet.payload, **remember},
+                )  # fmt: skip
+                moves = (Move(members, "sending", packet_key=packet.key),) if packet.state != "sending" else ()
+                return _Change(after, moves=moves)
             case Finished(centra_id, message):
-                return self._end(packet, "confirmed", centra_id=centra_id, message=message)
-            case Refused(message):
-                return self._refuse(packet, result)
-            case InDoubt(message, needs_person):
-                return self._end(packet, "unknown", message=message, needs_person=needs_person)
+                after = packet.at(
+                    "done", state="confirmed", centra_id=packet.centra_id or centra_id, message=message or packet.message,
+                    trouble=None,
+                )  # fmt: skip
+                move = Move(members, "confirmed", packet_key=packet.key, centra_id=centra_id, reason=message)
+                return _Change(after, moves=(move,))
+            case Refused():
+                return self._refused(packet, result)
+            case InDoubt(message, trouble):
+                return self._doubt(packet, message, trouble)
             case Undone(reason):
-                return self._end(packet, "dissolved", message=reason)
+                return self._dissolved(packet, reason)
+            case Held(held, reason):
+                if packet.state == "new":
+                    return _Change(packet, is_kept=False, stays=((held, "planned", reason),))
+                return self._dissolved(packet, reason)
             case NotNow(reason):
                 if packet.state == "new":
-                    self._release(packet, reason)
-                    return packet
-                if packet.step == FIRST_STEP[packet.operation]:
-                    return self._end(packet, "dissolved", message=reason)
+                    return _Change(packet, is_kept=False, stays=((members, "planned", reason),))
+                if not packet.is_begun:
+                    return self._dissolved(packet, reason)
                 # Half done: the rest is finished by the next push, after Centra was asked how far it came.
-                return self._end(packet, "unknown", message=f"half done, before {packet.step}: {reason}")
+                return self._doubt(packet, f"half done, before {packet.step}: {reason}", None)
+            case Again():
+                return _Change(packet, is_kept=packet.state != "new")
+        raise AssertionError(f"a step cannot come to {result!r}")
 
-    def resume(self, packet: Packet) -> Packet:
-        """Commit that a packet in doubt is being finished from its step on."""
-        return self.settle(packet, Advance(packet.step))
+    def _doubt(self, packet: Packet, message: str, trouble: Trouble | None) -> _Change:
+        after = replace(packet, state="unknown", message=message, trouble=trouble)
+        if packet.state == "unknown":
+            return _Change(after, stays=((packet.members, "unknown", message),))
+        return _Change(after, moves=(Move(packet.members, "unknown", packet_key=packet.key, reason=message),))
 
-    def _end(
-        self,
-        packet: Packet,
-        state: str,
-        *,
-        centra_id: str | None = None,
-        message: str | None = None,
-        needs_person: bool = False,
-    ) -> Packet:
-        after = replace(
-            packet,
-            state=state,
-            step="done" if state == "confirmed" else packet.step,
-            message=message or packet.message,
-            needs_person=needs_person,
-            centra_id=packet.centra_id or centra_id,
-        )
-        with self.warehouse.transaction() as connection:
-            match state:
-                case "confirmed":
-                    ledger.move(
-                        connection, packet.members, "confirmed", self.now,
-                        packet_key=packet.key, centra_id=centra_id, reason=message,
-                    )  # fmt: skip
-                case "unknown" if packet.state != "unknown":
-                    ledger.move(connection, packet.members, "unknown", self.now, packet_key=packet.key, reason=message)
-                case "unknown":
-                    ledger.note_reason(connection, packet.members, "unknown", message or "")
-                case "dissolved":
-                    ledger.move(connection, packet.members, "planned", self.now, reason=message)
-            self._write(connection, after)
-            self._save(connection)
-        return after
+    def _dissolved(self, packet: Packet, reason: str) -> _Change:
+        after = replace(packet, state="dissolved", message=reason, trouble=None)
+        return _Change(after, moves=(Move(packet.members, "planned", reason=reason),))
 
-    def _refuse(self, packet: Packet, refused: Refused) -> Packet:
+    def _refused(self, packet: Packet, refused: Refused) -> _Change:
         """Dissolve a refused packet: who is to blame is rejected, the others are planned again.
 
-        When nobody can tell who is to blame, each unit is sent alone once.
+        When nobody can tell who is to blame, each unit is sent alone once; alone, it is the unit, not what rides with it.
         """
-        unit_count = packet.payload.get("unit_count", len(packet.members))
-        blamed = set(refused.members) or (set(packet.members) if unit_count == 1 else set())
-        others = [key for key in packet.members if key not in blamed]
-        after = replace(packet, state="rejected" if blamed else "dissolved", message=refused.message)
-        with self.warehouse.transaction() as connection:
-            if packet.state in ("new", "unknown"):
-                ledger.move(connection, packet.members, "sending", self.now, packet_key=packet.key)
-            if blamed:
-                ledger.move(
-                    connection, sorted(blamed), "rejected", self.now, packet_key=packet.key, reason=refused.message
-                )
-            if others:
-                why = "sent again without the one that was refused" if blamed else "sent alone: its packet was refused"
-                ledger.move(connection, others, "planned", self.now, reason=why, travels_alone=not blamed or None)
-            self._write(connection, after)
-            self._save(connection)
-        return after
-
-    def _release(self, packet: Packet, reason: str) -> None:
-        with self.warehouse.transaction() as connection:
-            ledger.note_reason(connection, packet.members, "planned", reason)
-            self._save(connection)
-
-    def _write(self, connection: Connection, packet: Packet) -> None:
-        connection.execute("delete from push.packets where packet_key = ?", [packet.key])
-        connection.execute(
-            f"insert into push.packets ({_COLUMNS}, updated_at) values ({', '.join('?' * 13)})",  # noqa: S608 - our own names
-            [
-                packet.key,
-                packet.operation,
-                list(packet.members),
-                json.dumps(packet.payload),
-                packet.step,
-                packet.state,
-                packet.centra_id,
-                packet.message,
-                packet.payments_sent,
-                packet.needs_person,
-                packet.real_sent_at,
-                packet.created_at or self.now,
-                self.now,
-            ],
+        units = [member for line in packet.payload.get("lines", []) for member in line.get("members", [])] or list(
+            packet.members
         )
+        blamed = set(refused.members) or (set(units) if len(units) == 1 else set())
+        others = tuple(key for key in packet.members if key not in blamed)
+        moves = []
+        if blamed:
+            moves.append(Move(tuple(sorted(blamed)), "rejected", packet_key=packet.key, reason=refused.message))
+        if others:
+            why = "sent again without the one that was refused" if blamed else "sent alone: its packet was refused"
+            moves.append(Move(others, "planned", reason=why, travels_alone=not blamed or None))
+        after = replace(packet, state="rejected" if blamed else "dissolved", message=refused.message, trouble=None)
+        return _Change(after, moves=tuple(moves))
 
-    def _save(self, connection: Connection) -> None:
-        for attempt in self._unsaved:
-            connection.execute("delete from push.attempts where attempt_id = ?", [attempt.attempt_id])
-            _insert(connection, attempt, self.now)
-        self._unsaved.clear()
+    def _write(self, connection: Connection, packets: Sequence[Packet]) -> None:
+        write(connection, packets, self.now, self._under_way)
 
 
-def _insert(connection: Connection, attempt: Attempt, now: datetime) -> None:
+# ---------------------------------------------------------------- rows
+
+
+def write(
+    connection: Connection, packets: Sequence[Packet], now: datetime, under_way: Mapping[str, Attempt] | None = None
+) -> None:
+    """Replace rows of ``push.packets``, each with the call of it that is under way."""
+    if not packets:
+        return
     connection.execute(
-        """
-        insert into push.attempts (
-            attempt_id, packet_key, step, operation, request_id, started_at, real_started_at, outcome, http_status,
-            latency_ms, message, request, response
-        )
-        values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-        """,
-        [
-            attempt.attempt_id, attempt.packet_key, attempt.step, attempt.operation, attempt.request_id, now,
-            attempt.real_started_at, attempt.outcome, attempt.http_status, attempt.latency_ms, attempt.message,
-            json.dumps(attempt.request, default=str), json.dumps(attempt.response, default=str),
-        ],
-    )  # fmt: skip
+        "delete from push.packets where packet_key in (select unnest($keys::varchar[]))",
+        {"keys": [packet.key for packet in packets]},
+    )
+    for packet in packets:
+        attempt = (under_way or {}).get(packet.key)
+        connection.execute(
+            f"insert into push.packets ({', '.join(_COLUMNS)}, attempt, updated_at)"  # noqa: S608 - our own names
+            f" values ({', '.join('?' * (len(_COLUMNS) + 2))})",
+            [
+                packet.key, packet.operation, list(packet.members), json.dumps(packet.payload), packet.step,
+                packet.state, packet.centra_id, packet.message, packet.payments_sent, packet.trouble,
+                packet.real_sent_at, packet.created_at or now,
+                json.dumps(asdict(attempt), default=str) if attempt else None, now,
+            ],
+        )  # fmt: skip
+
+
+def _insert(connection: Connection, attempts: Sequence[Attempt], now: datetime) -> None:
+    """Append rows of ``push.attempts``: each call once, with its outcome, never changed."""
+    for attempt in attempts:
+        connection.execute(
+            """
+            insert into push.attempts (
+                attempt_id, packet_key, effect_keys, step, operation, request_id, started_at, real_started_at, outcome,
+                http_status, latency_ms, message, request, response
+            )
+            values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            """,
+            [
+                attempt.attempt_id, attempt.packet_key, list(attempt.effect_keys), attempt.step, attempt.operation,
+                attempt.request_id, now, attempt.real_started_at, attempt.outcome, attempt.http_status,
+                attempt.latency_ms, attempt.message, json.dumps(attempt.request, default=str),
+                json.dumps(attempt.response, default=str),
+            ],
+        )  # fmt: skip
 
 
 def in_doubt(connection: Connection, now: datetime) -> list[Packet]:
     """Every packet whose outcome is not known, the oldest first; those found ``sending`` were left by a crash."""
-    crashed = load(connection, "state = 'sending'")
-    for packet in crashed:
+    for packet, attempt in _load(connection, "state = 'sending'"):
         message = f"the sender died at {packet.step}"
-        ledger.move(connection, packet.members, "unknown", now, packet_key=packet.key, reason=message)
+        ledger.move(connection, [Move(packet.members, "unknown", packet_key=packet.key, reason=message)], now)
         connection.execute(
-            "update push.packets set state = 'unknown', message = ?, updated_at = ? where packet_key = ?",
+            "update push.packets set state = 'unknown', message = ?, attempt = null, updated_at = ? where packet_key = ?",
             [message, now, packet.key],
         )
-    return load(connection, "state = 'unknown' and not needs_person")
+        if attempt:
+            left = {**json.loads(attempt), "outcome": "unknown", "message": message}
+            left["effect_keys"] = tuple(left["effect_keys"])
+            left["real_started_at"] = datetime.fromisoformat(left["real_started_at"])
+            _insert(connection, [Attempt(**left)], now)
+    return load(connection, "state = 'unknown'")
 
 
 def load(connection: Connection, condition: str, parameters: Sequence[Any] = ()) -> list[Packet]:
     """Packets that meet a condition, the oldest first."""
+    return [packet for packet, _ in _load(connection, condition, parameters)]
+
+
+def _load(connection: Connection, condition: str, parameters: Sequence[Any] = ()) -> list[tuple[Packet, str | None]]:
     rows = connection.execute(
-        f"select {_COLUMNS} from push.packets where {condition} order by created_at, packet_key",  # noqa: S608 - our own names
+        f"select {', '.join(_COLUMNS)}, attempt from push.packets where {condition} order by created_at, packet_key",  # noqa: S608 - our own names
         list(parameters),
     ).fetchall()
     return [
-        Packet(
-            row[0], row[1], tuple(row[2]), json.loads(row[3]), row[4], row[5], row[6], row[7], row[8], row[9],
-            row[10] and row[10].astimezone(UTC), row[11] and row[11].astimezone(UTC),
+        (
+            Packet(
+                row[0], row[1], tuple(row[2]), json.loads(row[3]), row[4], row[5], row[6], row[7], row[8], row[9],
+                row[10] and row[10].astimezone(UTC), row[11] and row[11].astimezone(UTC),
+            ),
+            row[12],
         )
         for row in rows
     ]  # fmt: skip

@@ -1,112 +1,93 @@
-"""``push.ledger``: one row per effect and its state. Every change of a state goes through ``_apply``."""
+"""``push.ledger``: one row per effect and its state. Every change of a state goes through ``apply``."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from hr_centra_pipeline.push.states import ALLOWED, ForbiddenMoveError, State
-from hr_centra_pipeline.warehouse import watermarks
+from hr_centra_pipeline.push.states import ALLOWED, REOPENED, ForbiddenMoveError, State
 from hr_centra_pipeline.warehouse.database import Connection, run_sql
 
 _PACKAGE = "hr_centra_pipeline.push"
-_ALLOWED = [f"{before or 'nothing'} > {after}" for before, allowed in ALLOWED.items() for after in sorted(allowed)]
+
+
+def _as_text(table: Mapping[State | None, frozenset[State]]) -> list[str]:
+    return [f"{before or 'nothing'} > {after}" for before, allowed in table.items() for after in sorted(allowed)]
+
+
+ALLOWED_MOVES = _as_text(ALLOWED)
+REOPENED_MOVES = _as_text(REOPENED)
 
 
 @dataclass(frozen=True)
-class PlanRecord:
-    """How many effects moved into each state when a plan was recorded, and the ledger's size afterwards."""
+class Move:
+    """Effects that move into a state. ``packet_key`` and ``reason`` are set as given; ``None`` keeps the other two."""
 
-    planned: int
-    withdrawn: int
-    confirmed: int
-    adopted: int
-    in_doubt: int
-    ledger_rows: int
+    effect_keys: Sequence[str]
+    state: State
+    reason: str | None = None
+    packet_key: str | None = None
+    centra_id: str | None = None
+    travels_alone: bool | None = None
 
 
-def record_plan(connection: Connection, now: datetime) -> PlanRecord:
-    """Merge the plan (``effects.pending_*``) and what Centra shows (``effects.observed``) into the ledger.
-
-    New effects become planned; what is not desired any more before it was sent is withdrawn; a refused effect is planned
-    again when its input or the policy changed; keys that Centra shows are confirmed; returns that somebody else made for
-    a unit are adopted. An effect that is being sent or in doubt moves only when Centra shows it finished.
+def move(connection: Connection, moves: Sequence[Move], now: datetime) -> None:
+    """Move effects, all or none. What is confirmed already stays so: Centra has shown it meanwhile.
 
     Raises:
-        ForbiddenMoveError: the plan asks for a move that the table of states does not allow; nothing is written.
+        ForbiddenMoveError: a move is not allowed for one of them, or the ledger does not know it.
     """
-    since = watermarks.read(connection, watermarks.LEDGER)
-    run_sql(connection, _PACKAGE, "record_plan.sql", {"now": now, "since": since})
-    counts = dict(
-        connection.execute(
-            "select case when is_foreign then 'adopted' else state end, count(*) from moves group by all"
-        ).fetchall()
-    )
-    _apply(connection)
-    if _one(connection, "select count(*) from push.ledger where return_id is null"):
-        run_sql(connection, _PACKAGE, "recover_identity.sql")
-    watermarks.write(connection, watermarks.LEDGER, watermarks.read(connection, watermarks.OBSERVED), now)
-    # A packet whose every member Centra shows finished has nothing left to do.
+    rows = [(key, one) for one in moves for key in dict.fromkeys(one.effect_keys)]
+    if not rows:
+        return
+    asked = {
+        "effect_key": [key for key, _ in rows],
+        "state": [one.state for _, one in rows],
+        "reason": [one.reason for _, one in rows],
+        "packet_key": [one.packet_key for _, one in rows],
+        "centra_id": [one.centra_id for _, one in rows],
+        "travels_alone": [one.travels_alone for _, one in rows],
+    }
     connection.execute(
         """
-        update push.packets set state = 'confirmed', step = 'done', updated_at = $now
-        where state in ('sending', 'unknown') and not exists (
-            select 1 from push.ledger
-            where list_contains(packets.members, ledger.effect_key) and ledger.state <> 'confirmed'
-        )
+        create or replace temp table asked as
+        select
+            unnest($effect_key::varchar[]) as effect_key, unnest($state::varchar[]) as state,
+            unnest($reason::varchar[]) as reason, unnest($packet_key::varchar[]) as packet_key,
+            unnest($centra_id::varchar[]) as centra_id, unnest($travels_alone::boolean[]) as travels_alone
         """,
-        {"now": now},
+        asked,
     )
-    return PlanRecord(
-        planned=counts.get("planned", 0),
-        withdrawn=counts.get("withdrawn", 0),
-        confirmed=counts.get("confirmed", 0),
-        adopted=counts.get("adopted", 0),
-        in_doubt=counts.get("unknown", 0),
-        ledger_rows=_one(connection, "select count(*) from push.ledger"),
-    )
-
-
-def move(
-    connection: Connection,
-    effect_keys: Sequence[str],
-    state: State,
-    now: datetime,
-    *,
-    reason: str | None = None,
-    packet_key: str | None = None,
-    centra_id: str | None = None,
-    travels_alone: bool | None = None,
-) -> None:
-    """Move effects into a state. ``packet_key`` and ``reason`` are set as given; ``None`` keeps the other two.
-
-    Raises:
-        ForbiddenMoveError: the move is not allowed for one of them, or the ledger does not know it.
-    """
     connection.execute(
         """
         create or replace temp table moves as
         select ledger.* replace (
-            $state as state, $reason as reason, $packet_key as packet_key, $now as updated_at,
-            coalesce($centra_id, centra_id) as centra_id, coalesce($travels_alone, travels_alone) as travels_alone
+            asked.state as state, asked.reason as reason, asked.packet_key as packet_key, $now as updated_at,
+            coalesce(asked.centra_id, ledger.centra_id) as centra_id,
+            coalesce(asked.travels_alone, ledger.travels_alone) as travels_alone,
+            case when asked.state = 'confirmed' then $now end as confirmed_at
         )
         from push.ledger
-        where effect_key in (select unnest($effect_keys::varchar[]))
+        join asked using (effect_key)
+        where ledger.state <> 'confirmed'
         """,
-        {
-            "state": state,
-            "reason": reason,
-            "packet_key": packet_key,
-            "now": now,
-            "centra_id": centra_id,
-            "travels_alone": travels_alone,
-            "effect_keys": list(effect_keys),
-        },
+        {"now": now},
     )
-    if _one(connection, "select count(*) from moves") != len(set(effect_keys)):
-        raise ForbiddenMoveError(f"the ledger does not know every one of {', '.join(effect_keys)}")
-    _apply(connection)
+    if _one(connection, "select count(*) from asked anti join push.ledger using (effect_key)"):
+        raise ForbiddenMoveError(f"the ledger does not know every one of {', '.join(key for key, _ in rows)}")
+    apply(connection)
+
+
+def note_first_sent(connection: Connection, effect_keys: Sequence[str], at: datetime) -> None:
+    """Remember when a call with these effects left first: it may arrive late. ``at``: by the earlier one of the two clocks."""
+    connection.execute(
+        """
+        update push.ledger set first_sent_at = $at
+        where first_sent_at is null and effect_key in (select unnest($effect_keys::varchar[]))
+        """,
+        {"at": at, "effect_keys": list(effect_keys)},
+    )
 
 
 def note_reason(connection: Connection, effect_keys: Sequence[str], state: State, reason: str) -> None:
@@ -120,7 +101,49 @@ def note_reason(connection: Connection, effect_keys: Sequence[str], state: State
     )
 
 
-def _apply(connection: Connection) -> None:
+def reopen_gone(connection: Connection, return_id: str, now: datetime, reason: str) -> list[str]:
+    """Plan effects of a return again of which somebody has deleted in Centra what we had made; answers their keys."""
+    run_sql(connection, _PACKAGE, "gone.sql")
+    gone = connection.execute(
+        """
+        select packet_key, members from gone_returns
+        where packet_key in (select packet_key from push.ledger where return_id = $return_id)
+        union all
+        select packet_key, members from push.packets
+        where state = 'unknown' and trouble = 'gone'
+            and packet_key in (select packet_key from push.ledger where return_id = $return_id)
+        """,
+        {"return_id": return_id},
+    ).fetchall()
+    keys = [key for _, members in gone for key in members]
+    connection.execute(
+        """
+        create or replace temp table moves as
+        select * replace ('planned' as state, $reason as reason, $now as updated_at, null as centra_id, null as confirmed_at)
+        from push.ledger where effect_key in (select unnest($keys::varchar[])) and not is_foreign
+        """,
+        {"reason": reason, "now": now, "keys": keys},
+    )
+    apply(connection, allowed=[*ALLOWED_MOVES, *REOPENED_MOVES])
+    connection.execute(
+        "update push.packets set state = 'dissolved', message = ?, trouble = null, updated_at = ?"
+        " where packet_key in (select unnest(?::varchar[]))",
+        [reason, now, [key for key, _ in gone]],
+    )
+    # A replacement that somebody canceled is ordered anew, on the Return that is still there.
+    canceled = connection.execute(
+        """
+        update push.packets set step = 'create_order', trouble = null, message = $reason, updated_at = $now
+        where state = 'unknown' and trouble = 'canceled'
+            and packet_key in (select packet_key from push.ledger where return_id = $return_id)
+        returning members
+        """,
+        {"reason": reason, "now": now, "return_id": return_id},
+    ).fetchall()
+    return keys + [key for (members,) in canceled for key in members]
+
+
+def apply(connection: Connection, *, allowed: Sequence[str] | None = None) -> None:
     """Merge the rows of ``moves``, if every one of them is an allowed move; else write nothing."""
     forbidden = connection.execute(
         """
@@ -130,7 +153,7 @@ def _apply(connection: Connection) -> None:
         where not list_contains($allowed::varchar[], concat_ws(' > ', coalesce(ledger.state, 'nothing'), moves.state))
         limit 1
         """,
-        {"allowed": _ALLOWED},
+        {"allowed": list(ALLOWED_MOVES if allowed is None else allowed)},
     ).fetchone()
     if forbidden:
         key, before, after = forbidden

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import re
 
+from hr_centra_pipeline.push.facts import Facts
 from hr_centra_pipeline.push.packets import Packet
-from hr_centra_pipeline.push.results import Absent, Finished, LookUpResult, NotNow, Refused, StepResult
-from hr_centra_pipeline.push.wire import Call, Wire
-
-OUR_LINE = re.compile(r"\[hr-centra [^\]\n]*\]")
+from hr_centra_pipeline.push.steps import (
+    Absent,
+    Ask,
+    Call,
+    Finished,
+    LookUpResult,
+    NotNow,
+    Refused,
+    StepResult,
+    Steps,
+    Tell,
+)
 
 
 def calls(packet: Packet) -> list[Call]:
@@ -34,27 +43,26 @@ def with_our_lines(present: str, lines: list[dict[str, str]]) -> str:
     return text
 
 
-def advance(packet: Packet, wire: Wire) -> StepResult:
+def advance(packet: Packet, _: Facts) -> Steps[StepResult]:
     """Read what stands there, change our lines, write it back; nothing is sent when it reads so already."""
-    number = packet.payload["order_number"]
-    present = _present(packet, wire)
+    present = yield from _present(packet)
     if present is None:
         return NotNow("Centra does not show the order")
     wanted = with_our_lines(present, packet.payload["lines"])
     if wanted == present:
-        return Finished(number)
-    answer = wire.write(packet, _call(packet, wanted))
-    return Refused(answer.refusal) if answer.refusal else Finished(number)
+        return Finished(packet.payload["order_number"])
+    answer = yield Tell(_call(packet, wanted))
+    return Refused(answer.refusal) if answer.refusal else Finished(packet.payload["order_number"])
 
 
-def look_up(packet: Packet, wire: Wire) -> LookUpResult:
+def look_up(packet: Packet, _: Facts) -> Steps[LookUpResult]:
     """Do our lines stand there?"""
-    present = _present(packet, wire) or ""
+    present = (yield from _present(packet)) or ""
     if all(line["text"] in present for line in packet.payload["lines"]):
         return Finished(packet.payload["order_number"])
     return Absent()
 
 
-def _present(packet: Packet, wire: Wire) -> str | None:
-    data = wire.read("ReadInternalComment", {"orderNumber": [int(packet.payload["order_number"])]})
+def _present(packet: Packet) -> Steps[str | None]:
+    data = yield Ask("ReadInternalComment", {"orderNumber": [int(packet.payload["order_number"])]})
     return (data["orders"][0]["internalComment"] or "") if data["orders"] else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import groupby
 from typing import Any, Literal
@@ -13,6 +13,7 @@ from typing import Any, Literal
 from hr_centra_pipeline.core.keys import packet_key
 from hr_centra_pipeline.core.money import rounded
 from hr_centra_pipeline.core.policy import Policy
+from hr_centra_pipeline.push.steps import Trouble
 from hr_centra_pipeline.warehouse.database import Connection, run_sql
 
 OperationName = Literal["credit", "exchange", "stock", "note"]
@@ -26,7 +27,14 @@ OPERATION_OF: dict[str, OperationName] = {
     "inventory_adjustment": "stock",
     "status_update": "note",
 }
-ORDER_OF_SENDING: tuple[OperationName, ...] = ("credit", "exchange", "stock", "note")
+# How long an operation may be passed over by those before it: what has waited longer goes first, so that nothing starves.
+PATIENCE: dict[OperationName, timedelta] = {
+    "credit": timedelta(0),
+    "exchange": timedelta(0),
+    "stock": timedelta(hours=4),
+    "note": timedelta(hours=12),
+}
+PAYING_STEPS = frozenset({"refund", "issue_credit"})
 _ANY_KEY = "PK" + "A" * 13
 _NOTHING = Decimal(0)
 
@@ -58,7 +66,10 @@ class Effect:
     text: str | None
     express_code: str | None
     refund_id: str | None
+    origin_return_id: int | None
     travels_alone: bool
+    is_announcement: bool
+    waiting_since: datetime
     mode: str
     waits_for: str | None
 
@@ -76,9 +87,20 @@ class Packet:
     centra_id: str | None = None
     message: str | None = None
     payments_sent: int = 0
-    needs_person: bool = False
+    trouble: Trouble | None = None  # in doubt for good: a person must look
     real_sent_at: datetime | None = None
     created_at: datetime | None = None
+    waiting_since: datetime | None = None
+
+    @property
+    def origin_is_foreign(self) -> bool:
+        """The replacement is made from somebody else's Return, which stays as it is."""
+        return bool(self.payload.get("origin_is_foreign"))
+
+    @property
+    def is_begun(self) -> bool:
+        """A step of it is done in Centra: what is left is finished, not begun again."""
+        return bool(self.step != self.payload.get("first_step", FIRST_STEP[self.operation]))
 
     def at(self, step: str, **changes: Any) -> Packet:
         """The packet with another step."""
@@ -100,11 +122,24 @@ class Cut:
     packets: list[Packet] = field(default_factory=list)
     skipped: list[tuple[Effect, str]] = field(default_factory=list)
 
-    def add(self, operation: OperationName, members: Sequence[Effect], payload: dict[str, Any]) -> None:
+    def add(
+        self,
+        operation: OperationName,
+        members: Sequence[Effect],
+        payload: dict[str, Any],
+        *,
+        step: str | None = None,
+        centra_id: str | None = None,
+    ) -> None:
         """Freeze one packet."""
         effect_keys = tuple(effect.effect_key for effect in members)
-        key = packet_key(effect_keys)
-        self.packets.append(Packet(key, operation, effect_keys, payload, FIRST_STEP[operation]))
+        since = min(effect.waiting_since for effect in members)
+        step = step or FIRST_STEP[operation]
+        self.packets.append(
+            Packet(
+                packet_key(effect_keys), operation, effect_keys, payload, step, centra_id=centra_id, waiting_since=since
+            )
+        )
 
 
 def planned_effects(connection: Connection, now: datetime) -> list[Effect]:
@@ -114,16 +149,24 @@ def planned_effects(connection: Connection, now: datetime) -> list[Effect]:
 
 
 def cut(effects: Iterable[Effect], policy: Policy) -> Cut:
-    """Cut effects into packets. The same effects and policy give the same packets."""
-    by_operation: dict[OperationName, list[Effect]] = {name: [] for name in ORDER_OF_SENDING}
+    """Cut effects into packets, in the order of sending. The same effects and policy give the same packets."""
+    by_operation: dict[OperationName, list[Effect]] = {name: [] for name in PATIENCE}
     for effect in effects:
         by_operation[OPERATION_OF[effect.effect_kind]].append(effect)
     result = Cut()
     _cut_credits(by_operation["credit"], policy, result)
     _cut_exchanges(by_operation["exchange"], policy, result)
     _cut_stock(by_operation["stock"], policy, result)
-    _cut_notes(by_operation["note"], result)
+    _cut_notes([effect for effect in by_operation["note"] if effect.is_announcement], result)
+    _cut_notes([effect for effect in by_operation["note"] if not effect.is_announcement], result)
+    result.packets.sort(key=_turn)
     return result
+
+
+def _turn(packet: Packet) -> tuple[bool, datetime]:
+    """Announcements of refunds come first; then whoever has waited longest, less the patience of its operation."""
+    since = packet.waiting_since or datetime.min.replace(tzinfo=UTC)
+    return not packet.payload.get("announces", False), since + PATIENCE[packet.operation]
 
 
 def _grouped(effects: Iterable[Effect], by: Callable[[Effect], tuple[object, ...]]) -> list[list[Effect]]:
@@ -180,6 +223,14 @@ def _add_credit(members: Sequence[Effect], policy: Policy, result: Cut) -> None:
     elif anyone.currency is None or anyone.shipment_id is None or anyone.pays_through is None:
         problem = "the plan names no shipment, currency or payer"
     elif total(members) < 0:
+        # A fee never makes an amount negative: the credit goes without it.
+        fees = [effect for effect in members if effect.fee and effect.shipment_line_id is None]
+        if fees and len(fees) < len(members):
+            result.skipped += [
+                (fee, "the fee is larger than what is given back: waits for another credit") for fee in fees
+            ]
+            _add_credit([effect for effect in members if effect not in fees], policy, result)
+            return
         problem = "the fee is larger than what is given back"
     if problem or anyone.currency is None:
         result.skipped += [(effect, problem or "") for effect in members]
@@ -253,7 +304,10 @@ def _comment_fits(members: Sequence[Effect], policy: Policy) -> bool:
 
 
 def _cut_exchanges(effects: Sequence[Effect], policy: Policy, result: Cut) -> None:
-    for group in _grouped(effects, lambda effect: (effect.group_key, effect.order_number, effect.shipment_id)):
+    def same_return(effect: Effect) -> tuple[object, ...]:
+        return effect.group_key, effect.order_number, effect.shipment_id, effect.origin_return_id
+
+    for group in _grouped(effects, same_return):
         for members in _filled(group, lambda some: _comment_fits(some, policy)):
             anyone = members[0]
             problem = None
@@ -264,6 +318,8 @@ def _cut_exchanges(effects: Sequence[Effect], policy: Policy, result: Cut) -> No
             if problem or anyone.currency is None:
                 result.skipped += [(effect, problem or "the plan names no currency") for effect in members]
                 continue
+            reserved = policy.exchange_orders
+            keys = tuple(effect.effect_key for effect in members)
             payload = {
                 "order_number": anyone.order_number,
                 "shipment_id": anyone.shipment_id,
@@ -273,19 +329,25 @@ def _cut_exchanges(effects: Sequence[Effect], policy: Policy, result: Cut) -> No
                     {"sku": effect.sku, "quantity": effect.quantity, "members": [effect.effect_key]}
                     for effect in members
                 ],
-                "new_order_number": replacement_order_number(members, policy),
+                "new_order_number": reserved_number(keys, 0, reserved.first_number, reserved.last_number),
                 "comment": comment(members, policy.centra.comment_limit),
-                "units": [effect.return_item_id for effect in members],
             }
-            result.add("exchange", members, payload)
+            if anyone.origin_return_id is None:
+                result.add("exchange", members, payload)
+            else:
+                # Released by a person: the Return is there, by somebody else's hand, and only the order is missing.
+                payload |= {"origin_is_foreign": True, "first_step": "create_order"}
+                origin = str(anyone.origin_return_id)
+                result.add("exchange", members, payload, step="create_order", centra_id=origin)
 
 
-def replacement_order_number(members: Iterable[Effect], policy: Policy) -> int:
-    """The number of a replacement order: made of the first effect key, in the range that is reserved for us."""
-    first = min(effect.effect_key for effect in members)
-    reserved = policy.exchange_orders
-    size = reserved.last_number - reserved.first_number + 1
-    return reserved.first_number + int.from_bytes(hashlib.sha256(first.encode()).digest()[:8], "big") % size
+def reserved_number(members: Sequence[str], place: int, first: int, last: int) -> int:
+    """The number of a replacement order, in the range that is reserved for us: made of the first effect key.
+
+    ``place`` 0 is the one that is used, unless an order of somebody else has it.
+    """
+    text = min(members) + (f" {place}" if place else "")
+    return first + int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") % (last - first + 1)
 
 
 # ---------------------------------------------------------------- stock: one change per pair of warehouses
@@ -313,6 +375,10 @@ def _cut_stock(effects: Sequence[Effect], policy: Policy, result: Cut) -> None:
                 "into": anyone.warehouse_id,
                 "out_from": anyone.from_warehouse_id,
                 "sizes": list(sizes.values()),
+                "shipment_lines": {
+                    effect.effect_key: effect.shipment_line_id for effect in members if effect.shipment_line_id
+                },
+                "order_numbers": sorted({effect.order_number for effect in members}),
                 "description": " ".join([packet_key(keys), *keys]),
             }
             result.add("stock", members, payload)
@@ -331,7 +397,10 @@ def _cut_notes(effects: Sequence[Effect], result: Cut) -> None:
             }
             for effect in members
         ]
-        result.add("note", members, {"order_number": members[0].order_number, "lines": lines})
+        payload: dict[str, Any] = {"order_number": members[0].order_number, "lines": lines}
+        if members[0].is_announcement:
+            payload["announces"] = True
+        result.add("note", members, payload)
 
 
 def note_line(effect: Effect) -> str:

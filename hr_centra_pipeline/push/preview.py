@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from hr_centra_pipeline.core.kinds import EFFECT_TYPE_OF
 from hr_centra_pipeline.core.policy import Policy
+from hr_centra_pipeline.push import guards
 from hr_centra_pipeline.push.packets import Effect, Packet, cut, planned_effects
 from hr_centra_pipeline.push.sender import OPERATIONS
-from hr_centra_pipeline.push.wire import Call, redacted
+from hr_centra_pipeline.push.steps import Call
+from hr_centra_pipeline.push.wire import redacted
 from hr_centra_pipeline.warehouse.database import Connection
 
 
@@ -41,13 +44,21 @@ class Preview:
 
 
 def preview(connection: Connection, policy: Policy, now: datetime) -> Preview:
-    """Cut the last plan as a live push would, whatever ``HR_CENTRA_MODE`` says; the policy's modes ``off`` and ``approve`` hold."""
+    """Cut the last plan as a live push would, whatever ``HR_CENTRA_MODE`` says; the policy's modes and guards hold."""
     effects = planned_effects(connection, now)
-    staying = [(effect, effect.waits_for) for effect in effects if effect.waits_for]
-    for mode in ("off", "approve"):
-        staying += [(effect, f"mode {mode}") for effect in effects if not effect.waits_for and effect.mode == mode]
-    kept = {effect.effect_key for effect, _ in staying}
-    result = cut([effect for effect in effects if effect.effect_key not in kept], policy)
+    modes: dict[str, str] = policy.modes.model_dump()
+
+    def reason(effect: Effect) -> str | None:
+        mode = modes[EFFECT_TYPE_OF[effect.effect_kind]]
+        return f"mode {mode}" if mode in ("off", "dry_run") else effect.waits_for
+
+    staying = [(effect, why) for effect in effects if (why := reason(effect))]
+    due = [effect for effect in effects if not reason(effect)]
+    stopped = {
+        breach.effect_type: f"guard: {breach.detail}" for breach in guards.breaches(connection, due, policy, now)
+    }
+    staying += [(effect, why) for effect in due if (why := stopped.get(EFFECT_TYPE_OF[effect.effect_kind]))]
+    result = cut([effect for effect in due if EFFECT_TYPE_OF[effect.effect_kind] not in stopped], policy)
     by_key = {effect.effect_key: effect for effect in effects}
     packets = [
         PlannedPacket(

@@ -69,7 +69,9 @@ observed as (
         false as travels_alone,
         coalesce(ledger.input_sha256, desired.input_sha256) as input_sha256,
         cast(null as varchar) as reason,
-        coalesce(ledger.planned_at, $now) as planned_at
+        coalesce(ledger.planned_at, $now) as planned_at,
+        coalesce(observed.seen_at, $now) as confirmed_at,
+        ledger.first_sent_at
     from (
         select * from effects.observed where is_complete and landed_batch > $since
         qualify row_number() over (partition by effect_key order by seen_at, centra_id) = 1
@@ -112,18 +114,47 @@ adopted as (
         false as travels_alone,
         cast(null as varchar) as input_sha256,
         'somebody else gave this unit back in Centra' as reason,
-        $now as planned_at
+        $now as planned_at,
+        $now as confirmed_at
     from foreign_returns
     anti join observed on observed.effect_key = effect_key('credit_note', [foreign_returns.return_item_id])
 ),
 
--- One row per effect to plan: new, desired again, or refused before and asked for differently now. What Centra shows half
--- done and the ledger does not know (our database was lost) is in doubt, never begun again.
+-- One row per replacement that somebody ordered by hand, as a person has tied it.
+tied as (
+    select
+        effect_key('exchange_order', [ties.return_item_id]) as effect_key,
+        'exchange_order' as effect_kind,
+        cast(null as varchar) as packet_key,
+        items.return_id,
+        ties.return_item_id,
+        items.order_number,
+        matched.shipment_line_id,
+        cast(null as bigint) as warehouse_id,
+        matched.currency,
+        matched.unit_price as amount,
+        'confirmed' as state,
+        ties.centra_id,
+        true as is_foreign,
+        false as travels_alone,
+        cast(null as varchar) as input_sha256,
+        'somebody ordered the replacement in Centra: tied by ' || ties.tied_by as reason,
+        $now as planned_at,
+        $now as confirmed_at
+    from push.ties
+    join staging.return_items as items using (return_item_id)
+    join matching.matched_items as matched using (return_item_id)
+    left join push.ledger as known on known.effect_key = effect_key('exchange_order', [ties.return_item_id])
+    where ties.what = 'order' and (known.state is null or known.state in ('planned', 'rejected', 'withdrawn'))
+),
+
+-- One row per effect to plan: new, desired again, or refused before and asked for differently now. A replacement that was
+-- out of stock is asked for again when its stock has changed.
 planned as (
     select
         desired.effect_key,
         desired.effect_kind,
-        case when ledger.state is null then half_done.packet_key end as packet_key,
+        cast(null as varchar) as packet_key,
         desired.return_id,
         desired.return_item_id,
         desired.order_number,
@@ -131,26 +162,25 @@ planned as (
         desired.warehouse_id,
         desired.currency,
         desired.amount,
-        case when ledger.state is null and half_done.effect_key is not null then 'unknown' else 'planned' end as state,
-        case when ledger.state is null then half_done.centra_id end as centra_id,
+        'planned' as state,
+        cast(null as varchar) as centra_id,
         false as is_foreign,
         coalesce(ledger.state = 'planned' and ledger.travels_alone, false) as travels_alone,
         desired.input_sha256,
-        case when ledger.state is null and half_done.effect_key is not null
-            then 'half done in Centra, and this database does not know its packet' end as reason,
-        case when ledger.state = 'planned' then ledger.planned_at else $now end as planned_at
+        cast(null as varchar) as reason,
+        case when ledger.state = 'planned' then ledger.planned_at else $now end as planned_at,
+        ledger.first_sent_at
     from desired
     left join push.ledger using (effect_key)
-    left join (
-        select * from effects.observed where not is_complete
-        qualify row_number() over (partition by effect_key order by seen_at, centra_id) = 1
-    ) as half_done using (effect_key)
+    left join staging.replacement_stock as stock on desired.effect_kind = 'exchange_order' and stock.sku = desired.sku
     anti join observed using (effect_key)
     anti join adopted using (effect_key)
+    anti join tied using (effect_key)
     where
         ledger.state is null
         or ledger.state = 'withdrawn'
         or (ledger.state in ('planned', 'rejected') and ledger.input_sha256 is distinct from desired.input_sha256)
+        or (ledger.state = 'rejected' and starts_with(ledger.reason, 'out of stock') and stock.fetched_at >= ledger.updated_at)
 ),
 
 -- One row per effect that was not sent and is not desired any more.
@@ -161,10 +191,12 @@ withdrawn as (
     anti join desired using (effect_key)
     anti join observed using (effect_key)
     anti join adopted using (effect_key)
+    anti join tied using (effect_key)
     where ledger.state in ('planned', 'rejected')
 )
 
 select *, $now as updated_at from observed
 union all by name select *, $now as updated_at from adopted
+union all by name select *, $now as updated_at from tied
 union all by name select *, $now as updated_at from planned
 union all by name select * replace ($now as updated_at) from withdrawn;

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from hr_centra_pipeline.core.keys import effect_keys_in
+from hr_centra_pipeline.core.keys import PACKET_KEY, effect_keys_in
+from hr_centra_pipeline.push.facts import Facts
 from hr_centra_pipeline.push.packets import Packet
-from hr_centra_pipeline.push.results import InDoubt, Refused, members_of_path
-from hr_centra_pipeline.push.wire import Answered, Call, Wire
+from hr_centra_pipeline.push.steps import Answered, Ask, Call, Held, InDoubt, NotNow, Refused, Steps, members_of_path
 
 _CAPTURES = {"CAPTURE", "CAPTURE_GIFT_CARD", "PREPAID", "MARKED_AS_PAID"}
 _GIVEN = {"REFUND", "REFUND_GIFT_CARD"}
+_MOST_RETURNS = 50  # of one order, that LookAtOrder reads
 
 
 @dataclass(frozen=True)
@@ -21,11 +23,17 @@ class ReturnInCentra:
 
     return_id: int
     comment: str
+    external_id: str | None
     is_completed: bool
     shipment_id: int
     grand_total: dict[str, Any]
     quantities: dict[int, int]
     payments: list[dict[str, Any]]
+
+    @property
+    def is_ours(self) -> bool:
+        """It carries a packet key, whose ever."""
+        return bool(PACKET_KEY.search(f"{self.comment} {self.external_id or ''}"))
 
 
 @dataclass(frozen=True)
@@ -39,9 +47,9 @@ class OrderInCentra:
     returns: list[ReturnInCentra]
 
 
-def look(wire: Wire, order_number: str) -> OrderInCentra | None:
+def look(order_number: str, facts: Facts) -> Steps[OrderInCentra | None]:
     """Read an order with its Returns; ``None`` when Centra does not show it."""
-    data = wire.read("LookAtOrder", {"orderNumber": [int(order_number)]})
+    data = yield Ask("LookAtOrder", {"orderNumber": [int(order_number)]})
     if not data["orders"]:
         return None
     order = data["orders"][0]
@@ -52,17 +60,16 @@ def look(wire: Wire, order_number: str) -> OrderInCentra | None:
         if (entry["entryType"] in _GIVEN and entry["status"] != "FAILED")
         or (entry["entryType"] == "REFUND_REQUEST" and entry["status"] == "PENDING")
     ]
-    found = [_return(row, entries) for row in data["returns"]]
     return OrderInCentra(
         captured=sum((abs(_value(e)) for e in entries if e["entryType"] in _CAPTURES and _succeeded(e)), Decimal(0)),
         given=sum((abs(_value(entry)) for entry in given), Decimal(0)),
-        untied_refunds=any(entry["return"] is None for entry in given),
+        untied_refunds=any(entry["return"] is None and entry["id"] not in facts.tied_entries for entry in given),
         returnable={
             line["id"]: line["quantity"] - line["returnedQuantity"]
             for shipment in order["shipments"]
             for line in shipment["lines"]
         },
-        returns=found,
+        returns=[_return(row, entries) for row in data["returns"]],
     )
 
 
@@ -74,6 +81,7 @@ def _return(row: dict[str, Any], entries: list[dict[str, Any]]) -> ReturnInCentr
     return ReturnInCentra(
         return_id=row["id"],
         comment=row["comment"] or "",
+        external_id=row["externalId"],
         is_completed=row["returnStatus"] == "COMPLETED",
         shipment_id=row["shipment"]["id"],
         grand_total=row["grandTotal"],
@@ -99,42 +107,62 @@ def by_id(order: OrderInCentra | None, return_id: int) -> ReturnInCentra | None:
 
 
 def ours(packet: Packet, order: OrderInCentra | None) -> ReturnInCentra | InDoubt | None:
-    """The Return that carries a packet: its comment, shipment and quantities must all agree.
+    """The Return that carries a packet: known by its id, else by the marks in its comment; its quantities must agree.
 
-    Its external id is no proof: Centra lets another Return take it over.
+    An external id alone proves nothing (Centra lets another Return take it over), and is not overlooked either.
     """
-    marked = [found for found in (order.returns if order else []) if packet.key in found.comment]
+    returns = order.returns if order else []
+    wanted = {line["shipment_line_id"]: line["quantity"] for line in packet.payload["lines"]}
+    if packet.centra_id is not None:
+        known = by_id(order, int(packet.centra_id))
+        if known is not None and known.quantities == wanted:
+            return known
+        marked = [known] if known else [found for found in returns if packet.key in found.comment]
+    else:
+        marked = [found for found in returns if packet.key in f"{found.comment} {found.external_id or ''}"]
+        if len(marked) == 1:
+            (found,) = marked
+            if set(packet.members) == set(effect_keys_in(found.comment)) and found.quantities == wanted:
+                return found
     if not marked:
         return None
-    wanted = {line["shipment_line_id"]: line["quantity"] for line in packet.payload["lines"]}
-    for found in marked:
-        same_keys = set(packet.members) == set(effect_keys_in(found.comment))
-        if len(marked) == 1 and same_keys and found.quantities == wanted:
-            return found
     ids = ", ".join(str(found.return_id) for found in marked)
-    return InDoubt(f"Return {ids} carries our key {packet.key}, but not what we sent", needs_person=True)
+    return InDoubt(f"Return {ids} carries our key {packet.key}, but not what we sent", "not_ours")
 
 
-def already_there(packet: Packet, order: OrderInCentra) -> str | None:
-    """Why a packet may not be created: one of its effects stands in a Return already."""
+def problem_with(packet: Packet, order: OrderInCentra, facts: Facts) -> Held | NotNow | None:
+    """Why a packet may not be made, by what Centra shows right now: its effects are there already, or somebody was faster."""
+    if len(order.returns) >= _MOST_RETURNS:
+        return NotNow(f"the order has {len(order.returns)} Returns: more than we can look through")
     for found in order.returns:
-        if set(packet.members) & set(effect_keys_in(found.comment)):
-            return f"in Centra already, in Return {found.return_id}; the next pull shows it"
-    return None
-
-
-def lines_taken(packet: Packet, order: OrderInCentra) -> str | None:
-    """Why a packet may not be created: its lines were returned by somebody else meanwhile."""
+        there = set(packet.members) & set(effect_keys_in(found.comment))
+        if there or packet.key == found.external_id:
+            members = tuple(member for member in packet.members if member in there or not there)
+            return Held(members, f"in Centra already, in Return {found.return_id}; the next pull shows it")
+    for found in order.returns:
+        if found.return_id not in facts.known_returns and not found.is_ours:
+            members = members_on(packet, found.quantities)
+            if members:
+                why = "the next pull finds out for which units"
+                return Held(members, f"somebody made Return {found.return_id} on the same line meanwhile: {why}")
     for line in packet.payload["lines"]:
         left = order.returnable.get(line["shipment_line_id"])
         if left is None:
-            return f"shipment line {line['shipment_line_id']} is gone in Centra"
+            return Held(tuple(line["members"]), f"shipment line {line['shipment_line_id']} is gone in Centra")
         if left < line["quantity"]:
-            return (
-                f"shipment line {line['shipment_line_id']} has {left} of {line['quantity']} units left to return: "
-                "somebody returned it meanwhile"
-            )
+            reason = f"shipment line {line['shipment_line_id']} has {left} of {line['quantity']} units left to return"
+            return Held(tuple(line["members"]), f"{reason}: somebody returned it meanwhile")
     return None
+
+
+def members_on(packet: Packet, quantities: dict[int, int]) -> tuple[str, ...]:
+    """Members on any of these shipment lines."""
+    return tuple(
+        member
+        for line in packet.payload["lines"]
+        if line["shipment_line_id"] in quantities
+        for member in line["members"]
+    )
 
 
 # ---------------------------------------------------------------- writing
@@ -180,6 +208,9 @@ def creation_refused(packet: Packet, answer: Answered) -> Refused:
     blamed = members_of_path(answer.path, {"lines": [line["members"] for line in packet.payload["lines"]]})
     for field, members in (("shippingCost", "shipping_members"), ("returnCost", "fee_members")):
         if field in answer.path:
-            named = packet.payload.get(members, [])
-            blamed = tuple(named) if len(named) == 1 else ()
+            blamed = _one(packet.payload.get(members, []))
     return Refused(str(answer.refusal), blamed)
+
+
+def _one(members: Sequence[str]) -> tuple[str, ...]:
+    return tuple(members) if len(members) == 1 else ()

@@ -3,39 +3,66 @@
 from __future__ import annotations
 
 import logging
+import secrets
+import time
 from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 from hr_centra_pipeline.core.money import shown
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.core.settings import Settings
-from hr_centra_pipeline.push import credit, exchange, journal, ledger, note, stock
-from hr_centra_pipeline.push.guards import Gate, Halted, breached_caps, refuse_beyond_loopback
+from hr_centra_pipeline.push import coverage, credit, exchange, facts, guards, journal, ledger, note, stock
+from hr_centra_pipeline.push.approvals import machine_user
+from hr_centra_pipeline.push.facts import Facts
+from hr_centra_pipeline.push.guards import Breach, Gate, Halted
 from hr_centra_pipeline.push.journal import Journal
 from hr_centra_pipeline.push.packets import Effect, OperationName, Packet, cut, planned_effects
-from hr_centra_pipeline.push.results import Absent, InDoubt, LookUpResult, NotNow, StepResult, Undone
+from hr_centra_pipeline.push.steps import (
+    Absent,
+    Advance,
+    Again,
+    Held,
+    InDoubt,
+    LookUpResult,
+    NotNow,
+    StepResult,
+    Undone,
+)
 from hr_centra_pipeline.push.wire import Wire
 from hr_centra_pipeline.sources.centra.client import CentraClient
-from hr_centra_pipeline.sources.centra.errors import Permanent, Transient, UnknownOutcome
 from hr_centra_pipeline.sources.centra.order_api import OrderApiClient
+from hr_centra_pipeline.warehouse import lock
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 
 _LOG = logging.getLogger(__name__)
 OPERATIONS: dict[OperationName, ModuleType] = {"credit": credit, "exchange": exchange, "stock": stock, "note": note}
-_MOST_STEPS = 12  # an exchange that is unwound has six
-_ROUNDS = 3  # members of a refused packet are cut again within the same push
+EFFECT_TYPE: dict[OperationName, str] = {
+    "credit": "credit_note", "exchange": "exchange_order", "stock": "inventory_adjustment", "note": "status_update",
+}  # fmt: skip
+_MUTATIONS: dict[OperationName, int] = {
+    "credit": 2,
+    "exchange": 2,
+    "stock": 1,
+    "note": 1,
+}  # as a rule, to reckon the end
+_MOST_STEPS = 12  # an exchange that is unwound has six, and one more for each order that Centra split it into
+_ROUNDS = 3  # members of a refused or held packet are cut again within the same push
 _MOST_PAYMENTS = 2  # a payment whose first call left no trace is made once more, then a person decides
+_MOST_TROUBLES = 3  # requests in a row that failed: then Centra is left alone until the next push
+_TOLD_EVERY = 10.0  # seconds between two lines about the progress
+_LOOK_AHEAD = 20  # times a batch's size: how far a batch is filled from behind a packet that has to wait for its order
 
 
 @dataclass
 class PushReport:
     """What a push did. ``confirmed`` and ``money``: by kind (and currency), of this push alone.
 
-    ``waiting``: why an effect was left, by effect key.
+    ``waiting``: why an effect was left, by effect key. ``limited``: requests that Centra answered with 429.
     """
 
     mode: str
@@ -45,7 +72,10 @@ class PushReport:
     in_doubt: int = 0
     would_send: int = 0
     waiting: dict[str, str] = field(default_factory=dict)
+    breached: list[str] = field(default_factory=list)
     writes: int = 0
+    requests: int = 0
+    limited: int = 0
     halted: str | None = None
 
     def metadata(self) -> dict[str, Any]:
@@ -58,7 +88,10 @@ class PushReport:
             "in_doubt": self.in_doubt,
             "would_send": self.would_send,
             "waiting": dict(Counter(self.waiting.values()).most_common(20)),
+            "breached": self.breached,
             "writes": self.writes,
+            "requests": self.requests,
+            "limited": self.limited,
             "halted": self.halted or "",
         }
 
@@ -74,48 +107,125 @@ def push(
     """Send what the last plan says; in dry run say what would be sent.
 
     Raises:
-        ConfigurationError: live mode against a Centra that is not on this machine.
+        ConfigurationError: live mode against a real Centra, and the policy does not state every guard.
+        RunFailed: another push has its lease on this database.
     """
     report = PushReport(settings.mode)
-    if settings.mode != "live":
-        with warehouse.transaction() as connection:
-            effects = planned_effects(connection, now)
-        report.waiting.update((effect.effect_key, effect.waits_for) for effect in effects if effect.waits_for)
-        report.would_send = sum(effect.waits_for is None and effect.mode != "off" for effect in effects)
-        return report
-    refuse_beyond_loopback(settings)
+    if settings.mode == "live":
+        guards.refuse_unguarded(settings, policy)
+        # The door's lock is the home's; two homes with one database must not send at once either.
+        with lock.held(settings.database.with_name(settings.database.name + ".push.lock"), "a push"):
+            _push(warehouse, client, order_api, policy, settings, now, report)
+    else:
+        _rehearse(warehouse, policy, now, report)
+    return report
+
+
+def _rehearse(warehouse: Warehouse, policy: Policy, now: datetime, report: PushReport) -> None:
+    """Dry run: what would be sent, and which guard would stop it. Nothing leaves."""
+    push_id = secrets.token_hex(8)
     with warehouse.transaction() as connection:
+        _begin_record(connection, push_id, report.mode, policy, now)
+        effects = planned_effects(connection, now)
+        report.waiting.update((effect.effect_key, effect.waits_for) for effect in effects if effect.waits_for)
+        would = [effect for effect in effects if effect.waits_for is None and effect.mode != "off"]
+        report.would_send = len(would)
+        breached = guards.breaches(connection, would, policy, now)
+        _keep_breaches(connection, push_id, breached, now)
+        report.breached = [breach.detail for breach in breached]
+        _end_record(connection, push_id, report)
+
+
+def _push(
+    warehouse: Warehouse,
+    client: CentraClient,
+    order_api: OrderApiClient,
+    policy: Policy,
+    settings: Settings,
+    now: datetime,
+    report: PushReport,
+) -> None:
+    push_id = secrets.token_hex(8)
+    requests, limited = client.requests, client.limited
+    with warehouse.transaction() as connection:
+        _begin_record(connection, push_id, report.mode, policy, now)
         before = _confirmed(connection)
         doubtful = journal.in_doubt(connection, now)
-    sender = _Sender(
-        Wire(
-            client,
-            order_api,
-            warehouse,
-            Journal(warehouse, now),
-            Gate(settings.stop_path, 60.0 * policy.push_budget_minutes),
-        ),
-        policy,
-        report,
-    )
+        known = facts.load(connection, policy)
+        uncovered = coverage.uncovered(connection)
+        due = [effect for effect in planned_effects(connection, now) if effect.mode == "live" and not effect.waits_for]
+        breached = guards.breaches(connection, due, policy, now)
+        _keep_breaches(connection, push_id, breached, now)
+    gate = Gate(settings.stop_path, 60.0 * policy.push_budget_minutes)
+    wire = Wire(client, order_api, Journal(warehouse, now), gate, at_once=policy.centra.calls_per_request)
+    sender = Sender(warehouse, wire, policy, known, report, now)
+    sender.stop(breached, uncovered)
+    report.breached = [breach.detail for breach in breached]
     try:
-        sender.look_up_all(doubtful)
-        sender.send_planned(warehouse, now)
+        sender.look_up(doubtful)
+        sender.send_planned()
+        # What this push itself left in doubt: an answer that was lost is often there to be seen at once.
+        with warehouse.transaction() as connection:
+            left = [
+                packet for packet in journal.load(connection, "state = 'unknown'") if packet.key in sender.worked_on
+            ]
+        sender.look_up(left)
     except Halted as halted:
         report.halted = str(halted)
         _LOG.warning("push ends: %s", halted)
-    report.writes = sender.wire.writes
+    report.writes = wire.writes
+    report.requests, report.limited = client.requests - requests, client.limited - limited
     with warehouse.transaction() as connection:
         after = _confirmed(connection)
         report.rejected = _count(connection, "state = 'rejected'")
         report.in_doubt = _count(connection, "state in ('sending', 'unknown')")
-    for (kind, currency), (count, amount) in after.items():
-        earlier_count, earlier_amount = before.get((kind, currency), (0, Decimal(0)))
-        if count > earlier_count:
-            report.confirmed[kind] = report.confirmed.get(kind, 0) + count - earlier_count
-            if currency:
-                report.money[kind, currency] = amount - earlier_amount
-    return report
+        for (kind, currency), (count, amount) in after.items():
+            earlier_count, earlier_amount = before.get((kind, currency), (0, Decimal(0)))
+            if count > earlier_count:
+                report.confirmed[kind] = report.confirmed.get(kind, 0) + count - earlier_count
+                if currency:
+                    report.money[kind, currency] = amount - earlier_amount
+        _end_record(connection, push_id, report)
+
+
+# ---------------------------------------------------------------- the record of a push
+
+
+def _begin_record(connection: Connection, push_id: str, mode: str, policy: Policy, now: datetime) -> None:
+    connection.execute(
+        """
+        insert into push.pushes (push_id, mode, started_by, policy_changed_by, started_at, real_started_at)
+        values (?, ?, ?, ?, ?, ?)
+        """,
+        [push_id, mode, machine_user(), policy.changed_by, now, datetime.now(UTC)],
+    )
+
+
+def _end_record(connection: Connection, push_id: str, report: PushReport) -> None:
+    connection.execute(
+        """
+        update push.pushes set
+            real_ended_at = ?, confirmed = ?, rejected = ?, in_doubt = ?, waiting = ?, writes = ?, requests = ?,
+            limited = ?, halted = ?
+        where push_id = ?
+        """,
+        [
+            datetime.now(UTC), sum(report.confirmed.values()), report.rejected, report.in_doubt, len(report.waiting),
+            report.writes, report.requests, report.limited, report.halted, push_id,
+        ],
+    )  # fmt: skip
+
+
+def _keep_breaches(connection: Connection, push_id: str, breached: Iterable[Breach], now: datetime) -> None:
+    for breach in breached:
+        _LOG.warning("guard: %s; nothing of it is sent", breach.detail)
+        connection.execute(
+            "insert into push.breaches values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                push_id, breach.effect_type, breach.guard, breach.currency, breach.effects, breach.amount,
+                breach.allowed, breach.detail, now,
+            ],
+        )  # fmt: skip
 
 
 def _confirmed(connection: Connection) -> dict[tuple[str, str | None], tuple[int, Decimal]]:
@@ -133,124 +243,249 @@ def _count(connection: Connection, condition: str) -> int:
     return int(row[0]) if row else 0
 
 
+# ---------------------------------------------------------------- sending
+
+
 @dataclass
-class _Sender:
+class Sender:
+    """Takes packets through their steps. ``stopped``: why an operation is not sent in this push."""
+
+    warehouse: Warehouse
     wire: Wire
     policy: Policy
+    facts: Facts
     report: PushReport
+    now: datetime
     stopped: dict[OperationName, str] = field(default_factory=dict)
+    worked_on: set[str] = field(default_factory=set)  # packets of this push
+    held: set[str] = field(default_factory=set)  # packets of which some members had to stay
+    _told_at: float = 0.0
+
+    def stop(self, breached: Iterable[Breach], uncovered: Mapping[OperationName, str]) -> None:
+        """Operations that may not write: their mode is not live, a guard is breached, a source was not read to its end."""
+        modes: dict[str, str] = self.policy.modes.model_dump()
+        by_type = {effect_type: operation for operation, effect_type in EFFECT_TYPE.items()}
+        self.stopped.update(uncovered)
+        for breach in breached:
+            self.stopped[by_type[breach.effect_type]] = f"guard: {breach.detail}"
+        for operation, effect_type in EFFECT_TYPE.items():
+            if modes[effect_type] in ("off", "dry_run"):
+                self.stopped[operation] = f"mode {modes[effect_type]}"
 
     # ---------------------------------------------------------------- what was left in doubt
 
-    def look_up_all(self, doubtful: list[Packet]) -> None:
-        """Ask Centra about every packet in doubt, and finish those that are half done."""
-        for packet in doubtful:
-            try:
-                result: LookUpResult = OPERATIONS[packet.operation].look_up(packet, self.wire)
-            except (Transient, Permanent, UnknownOutcome) as error:
-                result = InDoubt(f"could not be looked up: {error}")
-            settled = self._absent(packet, result) if isinstance(result, Absent) else result
-            if settled is None:
-                continue
-            after = self.wire.journal.settle(packet, settled)
-            if after.state == "sending":
-                self._run(after)
+    def look_up(self, doubtful: Sequence[Packet]) -> None:
+        """Ask Centra about packets in doubt, and finish those that are half done."""
+        for packets in _batches(doubtful, self._batch_size()):
+            looked = self.wire.converse(
+                packets, lambda packet: OPERATIONS[packet.operation].look_up(packet, self.facts), may_tell=False
+            )
+            after = self.wire.journal.settle([(packet, self._settled(packet, result)) for packet, result in looked])
+            self._run([packet for packet in after if packet.state == "sending"])
 
-    def _absent(self, packet: Packet, absent: Absent) -> InDoubt | Undone | None:
+    def _settled(self, packet: Packet, result: LookUpResult | NotNow) -> StepResult:
+        """What a look-up comes to. Whatever would write again may have to wait: for its time, its operation, a person."""
+        stopped = self.stopped.get(packet.operation)
+        match result:
+            case NotNow(reason):
+                return self._still_in_doubt(packet, f"could not be looked up: {reason}")
+            case Absent(paid):
+                result = self._absent(packet, paid=paid)
+            case Advance(step) if packet.trouble == "refused" and step == packet.step:
+                return self._still_in_doubt(packet, packet.message or "Centra refused it")
+        if isinstance(result, Advance) and stopped:
+            return InDoubt(f"half done, before {result.step}: {stopped}")
+        return result
+
+    def _still_in_doubt(self, packet: Packet, message: str) -> InDoubt:
+        return InDoubt(message, packet.trouble)
+
+    def _absent(self, packet: Packet, *, paid: bool) -> InDoubt | Undone | Advance:
         """Nothing of the call is there: too early to say, or it never arrived."""
-        settled_at = (packet.real_sent_at or datetime.min.replace(tzinfo=UTC)) + timedelta(
-            minutes=self.policy.settling_minutes
-        )
+        sent_at = packet.real_sent_at or datetime.min.replace(tzinfo=UTC)
+        settled_at = sent_at + timedelta(minutes=self.policy.settling_minutes)
         if datetime.now(UTC) < settled_at:
-            return InDoubt(f"not in Centra yet; counts as absent after {settled_at:%H:%M} UTC")
-        if not absent.paid:
+            return InDoubt(f"not in Centra yet; counts as absent after {settled_at:%H:%M:%S} UTC")
+        if not paid:
             return Undone("its call left no trace in Centra")
-        if packet.payments_sent >= _MOST_PAYMENTS:
+        if packet.payments_sent >= _MOST_PAYMENTS + int(packet.payload.get("payments_allowed", 0)):
             return InDoubt(
                 f"Return {packet.centra_id} was to be paid {packet.payments_sent} times, and Centra shows no payment: "
                 "look at the payment provider, then refund it in Centra by hand",
-                needs_person=True,
+                "unpaid",
             )
-        self._run(self.wire.journal.resume(packet))
-        return None
+        return Advance(packet.step)
 
     # ---------------------------------------------------------------- what is planned
 
-    def send_planned(self, warehouse: Warehouse, now: datetime) -> None:
-        """Cut what is due into packets and send them; refused packets' other members once more."""
+    def send_planned(self) -> None:
+        """Cut what is due into packets and send them; members of refused or held packets once more."""
         tried: set[str] = set()
         for _ in range(_ROUNDS):
-            with warehouse.transaction() as connection:
-                effects = planned_effects(connection, now)
+            with self.warehouse.transaction() as connection:
+                effects = planned_effects(connection, self.now)
             due = [effect for effect in effects if effect.effect_key not in tried and self._is_due(effect)]
             result = cut(due, self.policy)
-            for effect, why in result.skipped:
-                self.report.waiting[effect.effect_key] = why
-                tried.add(effect.effect_key)
-            breached = breached_caps(result.packets, self.policy)
-            self._note(warehouse, [(effect.effect_key, why) for effect, why in result.skipped])
-            if not result.packets:
-                return
-            refused = False
-            for number, packet in enumerate(result.packets, start=1):
-                reason = breached.get(packet.operation) or self.stopped.get(packet.operation)
-                if reason:
-                    self.report.waiting.update(dict.fromkeys(packet.members, reason))
-                    self._note(warehouse, [(key, reason) for key in packet.members])
-                    tried.update(packet.members)
-                    continue
-                after = self._run(packet)
-                if after.state in ("dissolved", "rejected"):
-                    refused = True
-                if after.state not in ("dissolved", "rejected") or len(packet.members) == 1:
-                    tried.update(packet.members)
-                if number % 20 == 0:
-                    _LOG.info("push: %s of %s packets, %s writes", number, len(result.packets), self.wire.writes)
-            if not refused:
+            self._leave([(effect.effect_key, why) for effect, why in result.skipped])
+            again = self._send(result.packets)
+            tried.update(member for packet in result.packets for member in packet.members if packet.key not in again)
+            tried.update(self.report.waiting)
+            if not again:
                 return
 
     def _is_due(self, effect: Effect) -> bool:
-        if effect.mode != "live":
-            self.report.waiting[effect.effect_key] = f"mode {effect.mode}"
-            return False
-        if effect.waits_for:
-            self.report.waiting[effect.effect_key] = effect.waits_for
-            return False
-        return True
+        reason = effect.waits_for or (f"mode {effect.mode}" if effect.mode != "live" else None)
+        if reason:
+            self.report.waiting[effect.effect_key] = reason
+        return reason is None
 
-    def _note(self, warehouse: Warehouse, reasons: list[tuple[str, str]]) -> None:
+    def _leave(self, reasons: Sequence[tuple[str, str]]) -> None:
+        """Say why effects stay planned."""
         if not reasons:
             return
-        with warehouse.transaction() as connection:
+        self.report.waiting.update(reasons)
+        with self.warehouse.transaction() as connection:
             for reason in dict.fromkeys(reason for _, reason in reasons):
-                keys = [key for key, of in reasons if of == reason]
-                ledger.note_reason(connection, keys, "planned", reason)
+                ledger.note_reason(connection, [key for key, of in reasons if of == reason], "planned", reason)
 
-    # ---------------------------------------------------------------- one packet
+    def _send(self, packets: Sequence[Packet]) -> set[str]:
+        """Send packets in their order; answers the keys of those whose members may be cut again."""
+        again: set[str] = set()
+        unannounced: set[str] = set()  # orders whose note about the refund to come could not be written
+        left = list(packets)
+        while left:
+            self._tell_progress(len(packets) - len(left), len(packets), left)
+            batch, left = _next_batch(left, self._batch_size())
+            staying = {packet.key: why for packet in batch if (why := self._why_not(packet, unannounced))}
+            self._leave(
+                [
+                    (member, staying[packet.key])
+                    for packet in batch
+                    if packet.key in staying
+                    for member in packet.members
+                ]
+            )
+            going = [packet for packet in batch if packet.key not in staying]
+            for before, after in zip(going, self._run(going), strict=True):
+                if len(before.members) > 1 and (after.state in ("dissolved", "rejected") or after.key in self.held):
+                    again.add(before.key)
+                if before.payload.get("announces") and after.state not in ("confirmed", "rejected"):
+                    unannounced.add(before.payload["order_number"])
+        return again
 
-    def _run(self, packet: Packet) -> Packet:
-        """Do a packet's steps until it ends; each outcome is committed before the next call leaves."""
+    def _why_not(self, packet: Packet, unannounced: set[str]) -> str | None:
+        if packet.operation == "credit" and packet.payload["order_number"] in unannounced:
+            return "waits until its note stands on the order"
+        return self.stopped.get(packet.operation)
+
+    def _batch_size(self) -> int:
+        """Packets that go through their steps at the same time; no more than the quotas let pass at once."""
+        return max(1, min(self.policy.centra.calls_per_request, self.wire.client.most_at_once()))
+
+    # ---------------------------------------------------------------- packets
+
+    def _run(self, packets: Sequence[Packet]) -> list[Packet]:
+        """Take packets through their steps until each ends; every outcome is committed before the next call leaves.
+
+        Raises:
+            Halted: the kill switch, the budget, or Centra does not answer; whatever was begun is settled before.
+        """
+        now_at = {packet.key: packet for packet in packets}
+        self.worked_on.update(now_at)
+        active = list(packets)
         for _ in range(_MOST_STEPS):
-            halted: Halted | None = None
-            try:
-                result: StepResult = OPERATIONS[packet.operation].advance(packet, self.wire)
-            except UnknownOutcome as error:
-                result = InDoubt(str(error))
-            except Transient as error:
-                result = NotNow(str(error))
-            except Permanent as error:
-                result = NotNow(str(error), stops_operation=True)
-            except Halted as error:
-                result, halted = NotNow(str(error)), error
-            packet = self.wire.journal.settle(self.wire.begun(packet), result)
-            self.wire.forget(packet)
-            if halted:
-                raise halted
+            self._heed_troubles(active)
+            if not active:
+                return [now_at[packet.key] for packet in packets]
+            outcomes = self.wire.converse(
+                active, lambda packet: OPERATIONS[packet.operation].advance(packet, self.facts)
+            )
+            self._take_note(outcomes)
+            after = self.wire.journal.settle(outcomes)
+            now_at.update((packet.key, packet) for packet in after)
+            active = [
+                packet
+                for packet, (_, result) in zip(after, outcomes, strict=True)
+                if isinstance(result, Advance | Again)
+            ]
+            limited = [result.seconds for _, result in outcomes if isinstance(result, Again)]
+            if limited:
+                self._wait(max(limited), active)
+        raise AssertionError(f"packet {active[0].key} does not come to an end at step {active[0].step}")
+
+    def _take_note(self, outcomes: Sequence[tuple[Packet, StepResult]]) -> None:
+        for packet, result in outcomes:
             if isinstance(result, NotNow):
                 self.report.waiting.update(dict.fromkeys(packet.members, result.reason))
                 if result.stops_operation:
                     self.stopped[packet.operation] = result.reason
-                return packet
-            if packet.state != "sending":
-                return packet
-        raise AssertionError(f"packet {packet.key} does not come to an end at step {packet.step}")
+            if isinstance(result, Held):
+                self.report.waiting.update(dict.fromkeys(result.members, result.reason))
+                self.held.add(packet.key)
+
+    def _heed_troubles(self, active: Sequence[Packet]) -> None:
+        if self.wire.halted:
+            self._end(self.wire.halted, active)
+        if self.wire.troubles >= _MOST_TROUBLES:
+            reason = f"Centra has not answered {self.wire.troubles} requests in a row: the next push carries on"
+            self._end(Halted(reason), active)
+
+    def _wait(self, seconds: float, active: Sequence[Packet]) -> None:
+        """Centra asked for patience; the kill switch and the budget are heeded meanwhile."""
+        if seconds > max(0.0, self.wire.gate.seconds_left):
+            reason = f"Centra's quota is used up by others for {seconds / 60:.0f} minutes: the next push carries on"
+            self._end(Halted(reason), active)
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            try:
+                self.wire.gate.check()
+            except Halted as halted:
+                self._end(halted, active)
+            self.wire.rest(min(left, 1.0))
+
+    def _end(self, halted: Halted, active: Sequence[Packet]) -> NoReturn:
+        """End the push; packets that are under way are left as they certainly are: not begun, or half done."""
+        self.wire.journal.settle([(packet, NotNow(str(halted))) for packet in active])
+        raise halted
+
+    def _tell_progress(self, done: int, whole: int, left: Sequence[Packet]) -> None:
+        if time.monotonic() - self._told_at < _TOLD_EVERY:
+            return
+        self._told_at = time.monotonic()
+        seconds = self.wire.client.seconds_for(sum(_MUTATIONS[packet.operation] for packet in left))
+        ends = datetime.now(UTC) + timedelta(seconds=seconds)
+        later = "; the next push carries on" if seconds > self.wire.gate.seconds_left else ""
+        _LOG.info(
+            "push: %s of %s packets, %s writes; done at about %s UTC%s",
+            f"{done:,}", f"{whole:,}", f"{self.wire.writes:,}", f"{ends:%H:%M}", later,
+        )  # fmt: skip
+
+
+def _batches(packets: Sequence[Packet], size: int) -> list[list[Packet]]:
+    left, found = list(packets), []
+    while left:
+        batch, left = _next_batch(left, size)
+        found.append(batch)
+    return found
+
+
+def _next_batch(left: Sequence[Packet], size: int) -> tuple[list[Packet], list[Packet]]:
+    """The next packets that may go at the same time, and the rest.
+
+    Never two of one order, since what one does changes what the other has to see; a stock movement changes no order.
+    """
+    batch: list[Packet] = []
+    rest: list[Packet] = []
+    orders: set[str] = set()
+    for at, packet in enumerate(left):
+        if len(batch) == size or at > _LOOK_AHEAD * size:
+            rest += left[at:]
+            break
+        order = packet.payload.get("order_number")
+        if order is not None and order in orders:
+            rest.append(packet)
+            continue
+        batch.append(packet)
+        if order is not None:
+            orders.add(order)
+    return batch, rest

@@ -11,18 +11,22 @@ from typing import Literal
 
 State = Literal["planned", "sending", "confirmed", "rejected", "unknown", "withdrawn"]
 
-# From (None: the ledger does not know the effect) to the states that may follow. ``confirmed`` has no way out: what was
-# done is never sent again by itself. There is no way from ``unknown`` to ``rejected`` or ``withdrawn``: doubt ends by
-# what Centra shows, not by a change of mind.
+# From (None: the ledger does not know the effect) to the states that may follow. To ``unknown`` from anywhere but the end:
+# Centra shows the effect half done, whatever we thought. From ``unknown`` on only by what Centra shows: never to
+# ``withdrawn``, which would be a change of mind.
 ALLOWED: dict[State | None, frozenset[State]] = {
-    None: frozenset({"planned", "confirmed", "unknown"}),  # unknown: half done in Centra, and our database was lost
-    "planned": frozenset({"planned", "sending", "confirmed", "withdrawn"}),  # planned again: its figures changed
+    None: frozenset({"planned", "confirmed", "unknown"}),
+    "planned": frozenset({"planned", "sending", "confirmed", "unknown", "withdrawn"}),  # planned again: figures changed
     "sending": frozenset({"confirmed", "rejected", "unknown", "planned"}),
-    "unknown": frozenset({"sending", "confirmed", "planned"}),  # sending: the rest of a half-done packet
-    "rejected": frozenset({"planned", "confirmed", "withdrawn"}),
-    "withdrawn": frozenset({"planned", "confirmed"}),
+    "unknown": frozenset({"sending", "confirmed", "rejected", "planned"}),  # sending: the rest of a half-done packet
+    "rejected": frozenset({"planned", "confirmed", "unknown", "withdrawn"}),
+    "withdrawn": frozenset({"planned", "confirmed", "unknown"}),
     "confirmed": frozenset(),
 }
+
+# What was done is never sent again by itself. These two ways lead back all the same: a person adopts a return whose effect
+# somebody has deleted in Centra; or the effect was somebody else's, and is not there any more.
+REOPENED: dict[State | None, frozenset[State]] = {"confirmed": frozenset({"planned"})}
 
 
 class ForbiddenMoveError(Exception):

@@ -49,10 +49,18 @@ select * from (values
         'Find out in Centra how the order was paid: capture it, or give the money back by hand.'),
     ('a refund without a Return', 'fix_centra', 'data_gap', 'person',
         'Somebody refunded this order without a Return: say for which units it was, or that it is unrelated.'),
-    ('a voucher on an order', 'fix_pipeline', 'policy_gap', 'policy',
-        'Share the voucher over the shipments by hand and credit the unit in Centra.'),
-    ('Happy Returns'' refund row differs', 'fix_happy_returns', 'amount_mismatch', 'happy_returns',
-        'Have Happy Returns correct the refund row, or set components.on_difference = "credit" in the policy.'),
+    ('waits for approval: a voucher', 'fix_pipeline', 'policy_gap', 'policy',
+        'Look whether the unit''s part of the voucher is right, then `hr-centra approve` it, or credit it by hand.'),
+    ('waits for approval: Happy Returns', 'fix_happy_returns', 'amount_mismatch', 'happy_returns',
+        'Have Happy Returns correct the refund row, or `hr-centra approve` the credit as Centra has it.'),
+    ('waits for approval', 'fix_pipeline', 'policy_gap', 'policy',
+        '`hr-centra approve` lists it; whoever neither planned it nor changed the policy last may let it through.'),
+    ('it was sent in exchange', 'accept', 'policy_gap', 'policy',
+        'Refund the root order by hand in Centra, as much as `detail` says, and note it there.'),
+    ('its value was given back', 'accept', 'policy_gap', 'person',
+        'The unit was compensated already: correct its refund type at Happy Returns, or settle the rest by hand.'),
+    ('somebody made Return', 'timing', 'data_gap', 'person',
+        'Somebody was faster than the pipeline: the next sync finds out for which units it was.'),
     ('the policy does not map', 'fix_pipeline', 'policy_gap', 'policy',
         'Add the word to [dispositions] in the policy: into which warehouse, or stock = "none".'),
     ('somebody made a Return', 'fix_centra', 'data_gap', 'person',
@@ -83,6 +91,8 @@ told as (
     from pending
     left join push.ledger using (effect_key)
     where ledger.state is distinct from 'confirmed' and ledger.state is distinct from 'rejected'
+        -- What a guard holds back is one exception of that guard, not one of each unit.
+        and not starts_with(coalesce(pending.blocked_by, ledger.reason, ''), 'guard: ')
 )
 
 select
@@ -109,4 +119,6 @@ select
     ) as next_step
 from told
 join known_units as units using (return_item_id)
-left join blocks on starts_with(told.why, blocks.begins_with);
+left join blocks on blocks.begins_with = (
+    select arg_max(known.begins_with, length(known.begins_with)) from blocks as known where starts_with(told.why, known.begins_with)
+);

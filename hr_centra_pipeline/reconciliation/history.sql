@@ -44,6 +44,18 @@ select
                 'Centra has answered: refused'
             when effects_of.state = 'planned' and unseen.kind in ('rejected_write', 'exchange_refused') then
                 'planned again after its input or the policy changed'
+            when effects_of.state = 'planned' and unseen.kind = 'write_in_doubt' then
+                'looked up and proven absent: it is planned again'
+            when unseen.kind = 'guard_breached' and exists (from last_push) then 'the last push was not stopped by it'
+            when unseen.kind in ('double_credit', 'double_restock') and unseen.order_number in (from matching.orders_in_play) then
+                'Centra shows it given back once'
+            when unseen.kind = 'refund_without_credit_note' and exists (
+                select 1 from push.ties where 'Payment entry ' || ties.centra_id = unseen.identity
+            ) then (
+                select 'tied by ' || min(ties.tied_by) from push.ties where 'Payment entry ' || ties.centra_id = unseen.identity
+            )
+            when unseen.kind = 'refund_without_credit_note' and unseen.order_number in (from matching.orders_in_play) then
+                'the refund has its Return in Centra'
         end,
         case
             when unseen.kind in ('quarantined_row', 'source_not_covered') and exists (

@@ -98,10 +98,13 @@ foreign_lines as (
 ),
 
 left_over as (
+    -- Paid twice for one unit is a kind of its own.
     select
         centra_return_id, sum(quantity - adopted_units) as units, sum(adopted_units) as adopted_units,
         sum(line_value) as value, list({value: line_value, part: quantity - adopted_units, whole: quantity}) as parts
-    from foreign_lines group by centra_return_id
+    from foreign_lines
+    anti join doubled_returns using (centra_return_id)
+    group by centra_return_id
     having sum(quantity) > sum(adopted_units)
 )
 

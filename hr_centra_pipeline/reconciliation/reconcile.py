@@ -13,7 +13,8 @@ _PACKAGE = "hr_centra_pipeline.reconciliation"
 _LEARNS_EVERY = timedelta(days=1)
 # Families of kinds; each adds rows to the temporary table `findings`.
 _KINDS = (
-    "delays.sql", "sources.sql", "orphans.sql", "credits.sql", "stock.sql", "exchanges.sql", "rejected_writes.sql", "stalled.sql",
+    "delays.sql", "sources.sql", "doubts.sql", "doubles.sql",
+    "orphans.sql", "credits.sql", "stock.sql", "exchanges.sql", "rejected_writes.sql", "stalled.sql",
     "status.sql", "stock_of_nobody.sql",
     "refund_facts.sql", "unpaid_credits.sql", "payouts.sql", "refund_match.sql", "refund_mismatches.sql", "systematic_cents.sql",
 )  # fmt: skip
@@ -38,6 +39,9 @@ def reconcile(connection: Connection, now: datetime) -> ReconciliationReport:
     before = _events(connection)
     if _is_lateness_old(connection, now):
         run_sql(connection, _PACKAGE, "lateness.sql", {"now": now})
+    # What the push has given since the plan counts, and what it cannot find any more.
+    run_sql(connection, "hr_centra_pipeline.effects", "value_given_back.sql")
+    run_sql(connection, "hr_centra_pipeline.push", "gone.sql")
     since = watermarks.read(connection, watermarks.RECONCILIATION)
     for name in (
         "findings.sql", *_KINDS, "shadow.sql", "open_now.sql", "history.sql", "families.sql", "settled_orders.sql"

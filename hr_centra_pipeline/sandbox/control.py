@@ -60,6 +60,9 @@ def control_routes(sandbox: Sandbox) -> list[Route]:
         sandbox.quotas.use(body["type"], body["interval"], int(body["use"]))
         return sandbox.quotas.shown()
 
+    def person(body: Body) -> Any:
+        return asdict(sandbox.person(str(body.get("act")), body.get("given") or {}))
+
     def tokens(body: Body) -> Any:
         permissions, expires = body.get("permissions"), body.get("expires_at")
         grant = Grant(
@@ -78,7 +81,7 @@ def control_routes(sandbox: Sandbox) -> list[Route]:
         _route("health", health, "GET"), _route("faults", arm, "POST"), _route("faults", armed, "GET"),
         _route("faults", disarm, "DELETE"), _route("log", log, "GET"), _route("books", books, "GET"),
         _route("advance", advance, "POST"), _route("clock", clock, "GET"), _route("quota", quota, "POST"),
-        _route("tokens", tokens, "POST"), _route("stop", stop, "POST"),
+        _route("person", person, "POST"), _route("tokens", tokens, "POST"), _route("stop", stop, "POST"),
     ]  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
 FaultKind = Literal[
@@ -14,6 +14,10 @@ FaultKind = Literal[
     "error_after",  # `status` (default 500; 499 too), the effect was applied
     "dropped_after",  # the effect was applied, then the connection is cut
     "dropped_before",  # the connection is cut, nothing done
+    "error_half_way",  # of several mutations in a document the first half is applied, then `status`
+    "dropped_half_way",  # the same, then the connection is cut
+    "person_before",  # somebody acts (`act`, `given`) right before the request is executed
+    "person_after",  # somebody acts right after it
     "truncated",  # a page ends in the middle of its JSON
     "wrong_content_type",  # an HTML page at status 200, the effect was applied
 ]
@@ -21,7 +25,10 @@ FaultKind = Literal[
 
 @dataclass
 class Fault:
-    """``target``: operation name, mutation field or Order API call that it hits; empty: every request."""
+    """``target``: operation name, mutation field or Order API call that it hits; empty: every request.
+
+    ``given``: an act's arguments; those that are missing are taken from the request that it meets.
+    """
 
     kind: FaultKind
     target: str = ""
@@ -29,6 +36,8 @@ class Fault:
     after: int = 0  # let so many matching requests pass first
     seconds: float = 0.0
     status: int = 500
+    act: str = ""
+    given: dict[str, Any] = field(default_factory=dict)
 
 
 class Faults:

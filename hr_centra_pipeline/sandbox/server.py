@@ -7,7 +7,7 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,6 +22,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+from hr_centra_pipeline.sandbox import people
 from hr_centra_pipeline.sandbox.centra import order_api
 from hr_centra_pipeline.sandbox.centra.api import Grant, IntegrationApi, Reply
 from hr_centra_pipeline.sandbox.centra.quota import Plan, Quotas, retry_after
@@ -75,6 +76,21 @@ class Sandbox:
         """The export files of Happy Returns."""
         return self.home / "exports"
 
+    def person(self, name: str, given: Mapping[str, Any]) -> people.Act:
+        """Let somebody act in the admin; it stands in the log between the requests.
+
+        Raises:
+            ValueError: see :func:`people.act`.
+        """
+        done = people.act(self.store, name, given, self.clock.now())
+        self.log.append(
+            {
+                "person": name, "given": {key: str(value) for key, value in given.items()}, "made": done.made,
+                "refused": done.refused, "operations": [], "mutations": [], "path": "", "status": 0,
+            }
+        )  # fmt: skip
+        return done
+
     @property
     def credentials_path(self) -> Path:
         """Addresses and credentials of this sandbox, for this user only."""
@@ -103,7 +119,7 @@ class Sandbox:
         return note
 
 
-Handler = Callable[[Request, bytes], Reply]
+Handler = Callable[[Request, bytes, Fault | None], Reply]
 
 
 def create_app(sandbox: Sandbox) -> Starlette:
@@ -118,10 +134,10 @@ def create_app(sandbox: Sandbox) -> Starlette:
 
         return answer
 
-    def graphql(request: Request, body: bytes) -> Reply:
-        return _graphql(sandbox, request, body)
+    def graphql(request: Request, body: bytes, fault: Fault | None) -> Reply:
+        return _graphql(sandbox, request, body, fault)
 
-    def rest(request: Request, body: bytes) -> Reply:
+    def rest(request: Request, body: bytes, _: Fault | None) -> Reply:
         return _rest(sandbox, request, body)
 
     return Starlette(
@@ -140,7 +156,11 @@ def _answer(sandbox: Sandbox, request: Request, body: bytes, handler: Handler) -
     request_id = secrets.token_hex(8)
     names = _names(request, body)
     fault = sandbox.faults.next_for(names)
-    reply = _before(sandbox, fault) or handler(request, body)
+    if fault and fault.kind == "person_before":
+        _person(sandbox, fault, body)
+    reply = _before(sandbox, fault) or handler(request, body, fault)
+    if fault and fault.kind == "person_after":
+        _person(sandbox, fault, body)
     response = _after(sandbox, fault, reply)
     sandbox.log.append(
         {
@@ -153,6 +173,13 @@ def _answer(sandbox: Sandbox, request: Request, body: bytes, handler: Handler) -
     return response
 
 
+def _person(sandbox: Sandbox, fault: Fault, body: bytes) -> None:
+    """Somebody acts on what the request is about."""
+    given = simplejson.loads(body or b"{}", use_decimal=True)
+    about = people.what_a_request_is_about(given.get("variables") or given)
+    sandbox.person(fault.act, {**about, **fault.given})
+
+
 def _names(request: Request, body: bytes) -> list[str]:
     """What faults can be aimed at: the operation's name, or method and path of the Order API."""
     if request.url.path.endswith("/graphql"):
@@ -162,7 +189,7 @@ def _names(request: Request, body: bytes) -> list[str]:
             return []
         text = str(named.get("query") or "") if isinstance(named, dict) else ""
         name = named.get("operationName") if isinstance(named, dict) else None
-        return [name] if name else text.split("{", 1)[0].split("(", 1)[0].split()[1:2]
+        return str(name).split("_") if name else text.split("{", 1)[0].split("(", 1)[0].split()[1:2]
     return [f"{request.method} {request.url.path.removeprefix('/centra/order-api')}"]
 
 
@@ -182,9 +209,9 @@ def _before(sandbox: Sandbox, fault: Fault | None) -> Reply | None:
 def _after(sandbox: Sandbox, fault: Fault | None, reply: Reply) -> Response:
     text = simplejson.dumps(reply.body, use_decimal=True)
     match fault.kind if fault else None:
-        case "error_after" if fault:
+        case "error_after" | "error_half_way" if fault:
             return Response('{"message": "Internal Server Error"}', fault.status, media_type="application/json")
-        case "dropped_after" | "dropped_before":
+        case "dropped_after" | "dropped_before" | "dropped_half_way":
             return _Cut()
         case "truncated":
             return Response(text[: len(text) // 2], 200, media_type="application/json")
@@ -206,7 +233,7 @@ def _limited(sandbox: Sandbox, seconds: float) -> Reply:
     return Reply(429, {"message": "Too Many Requests"}, headers)
 
 
-def _graphql(sandbox: Sandbox, request: Request, body: bytes) -> Reply:
+def _graphql(sandbox: Sandbox, request: Request, body: bytes, fault: Fault | None) -> Reply:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     grant = sandbox.api.tokens.get(token) if scheme.lower() == "bearer" else None
     if grant is None or (grant.expires_at and grant.expires_at <= datetime.now(UTC)):
@@ -225,7 +252,7 @@ def _graphql(sandbox: Sandbox, request: Request, body: bytes) -> Reply:
     wait = sandbox.quotas.take(QUERY_COMPLEXITY=ready.cost.complexity, MUTATION_COUNT=len(ready.cost.mutations))
     if wait:
         return _limited(sandbox, wait)
-    return sandbox.api.execute(ready)
+    return sandbox.api.execute(ready, half=fault is not None and fault.kind.endswith("_half_way"))
 
 
 def _rest(sandbox: Sandbox, request: Request, body: bytes) -> Reply:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hr_centra_pipeline.core.kinds import EXCEPTION_KINDS
+from hr_centra_pipeline.core.kinds import EFFECT_TYPE_OF, EXCEPTION_KINDS
 from hr_centra_pipeline.core.policy import Mode, Policy, more_careful
 from hr_centra_pipeline.core.settings import RunMode
 from hr_centra_pipeline.warehouse.database import Connection
@@ -17,7 +17,7 @@ create or replace table policy.parameters (
     unapproved_days integer, lateness_least_units bigint, lateness_least_weeks integer, lateness_weeks integer,
     lateness_factor decimal(18, 4), shadow_days integer, shadow_least_decisions integer, shadow_most_alone_percent decimal(18, 4),
     description_limit integer, comment_limit integer,
-    settling_minutes integer, returns_window_days integer
+    settling_minutes double, returns_window_days integer, in_flight_note boolean
 );
 -- One row per disposition word that the policy maps.
 create or replace table policy.dispositions (
@@ -25,6 +25,7 @@ create or replace table policy.dispositions (
 );
 create or replace table policy.refused_dispositions (disposition varchar);
 create or replace table policy.triggers (dropoff_method varchar, trigger varchar);
+create or replace table policy.exchange_triggers (dropoff_method varchar, trigger varchar);
 create or replace table policy.pays_through (refund_type varchar, pays_through varchar);
 create or replace table policy.fees (dropoff_method varchar, currency varchar, amount decimal(18, 4));
 -- Fees of delivery zones, one row per country: they take the place of the others there.
@@ -35,8 +36,12 @@ create or replace macro policy.zone_fee(method, of_currency, number) as (
     where fees.dropoff_method = method and fees.currency = of_currency and orders.order_number = number
 );
 create or replace table policy.tolerance (currency varchar, absolute decimal(18, 4), percent decimal(18, 4));
--- One row per effect type: the more careful of the policy's mode and the run's.
-create or replace table policy.modes (effect_type varchar, mode varchar);
+-- One row per effect type: the more careful of the policy's mode and the run's, and the policy's own.
+create or replace table policy.modes (effect_type varchar, mode varchar, policy_mode varchar);
+-- One row per effect kind: the type whose mode and guards it has.
+create or replace table policy.effect_types (effect_kind varchar, effect_type varchar);
+-- Above this an effect waits for a person.
+create or replace table policy.approval_limits (currency varchar, amount decimal(18, 4));
 create or replace table policy.customer_return_patterns (pattern varchar);
 create or replace table policy.exception_kinds (
     kind varchar, owner_team varchar, window_hours integer, precedence integer
@@ -74,6 +79,7 @@ def write_policy(connection: Connection, policy: Policy, run_mode: RunMode) -> N
         policy.centra.comment_limit,
         policy.settling_minutes,
         policy.centra.returns_window_days,
+        policy.status.in_flight_note,
     )
     modes: dict[str, Mode] = policy.modes.model_dump()
     rules = {kind: policy.exception_rule(kind) for kind in EXCEPTION_KINDS}
@@ -84,6 +90,7 @@ def write_policy(connection: Connection, policy: Policy, run_mode: RunMode) -> N
         ],
         "refused_dispositions": [(word,) for word in policy.restock.refused_dispositions],
         "triggers": list(policy.triggers.by_method.items()),
+        "exchange_triggers": list(policy.triggers.exchange_by_method.items()),
         "pays_through": list(policy.pays_through.items()),
         "fees": [
             (method, currency, amount)
@@ -98,7 +105,9 @@ def write_policy(connection: Connection, policy: Policy, run_mode: RunMode) -> N
             for country in fee.zones[zone]
         ],
         "tolerance": [(currency, allowed.absolute, allowed.percent) for currency, allowed in policy.tolerance.items()],
-        "modes": [(effect_type, more_careful(mode, run_mode)) for effect_type, mode in modes.items()],
+        "modes": [(effect_type, more_careful(mode, run_mode), mode) for effect_type, mode in modes.items()],
+        "effect_types": list(EFFECT_TYPE_OF.items()),
+        "approval_limits": list(policy.approval_above.items()),
         "customer_return_patterns": [(pattern,) for pattern in policy.centra.customer_return_patterns],
         "exception_kinds": [
             (kind, rules[kind].owner_team, rules[kind].window_hours, usual.precedence)

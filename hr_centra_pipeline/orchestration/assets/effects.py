@@ -19,6 +19,10 @@ _READS = ["matching.matched_items", "staging.return_items", "staging.returns", "
 EFFECTS = {
     "effects.units": ["matching.matched_items", "staging.return_items"],
     "effects.observed": ["staging.centra_returns", "staging.stock_changes", "staging.orders"],
+    "effects.value_given_back": [
+        "matching.matched_items", "staging.return_items", "staging.centra_returns", "staging.payment_entries",
+        "staging.refunds", "staging.refund_units", "staging.orders",
+    ],
     "effects.pending_credit_notes": [
         *_READS, "staging.refunds", "staging.refund_units", "staging.centra_returns", "staging.payment_entries",
     ],

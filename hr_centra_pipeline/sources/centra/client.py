@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from hr_centra_pipeline.sources.centra import operations
-from hr_centra_pipeline.sources.centra.errors import Permanent, Transient, UnknownOutcome
+from hr_centra_pipeline.sources.centra.errors import CentraError, Limited, Permanent, Transient, UnknownOutcome
 from hr_centra_pipeline.sources.centra.governor import Governor
 from hr_centra_pipeline.sources.centra.operations import Operation
 from hr_centra_pipeline.sources.centra.transport import BeforeCall, Clock, Credential, Reply, Sleep, Transport
@@ -32,10 +32,19 @@ class Answer:
     latency: float
 
 
+@dataclass(frozen=True)
+class Asked:
+    """One operation with its variables, to be executed together with others."""
+
+    operation: str
+    variables: Mapping[str, Any]
+
+
 class CentraClient:
     """Executes our operations, paced below the shop's quotas. Not for several threads at once.
 
     ``before_call`` runs before each call: what the caller holds open and should not hold while it waits.
+    ``left_to_others``: the part of every quota that is left to the shop's other integrations.
     """
 
     def __init__(
@@ -46,11 +55,14 @@ class CentraClient:
         clock: Clock = time.time,
         sleep: Sleep = time.sleep,
         before_call: BeforeCall = lambda: None,
+        left_to_others: float = 0.1,
     ) -> None:
         self._url = url
         credential = Credential("Authorization", token, prefix="Bearer ", variable="CENTRA_TOKEN")
         self._transport = Transport(credential, vendor="Centra", clock=clock, sleep=sleep, before_call=before_call)
-        self._governor = Governor(clock, sleep)
+        self._governor = Governor(clock, sleep, left_to_others=left_to_others)
+        self.requests = 0  # that reached Centra, so that a run can tell what it used
+        self.limited = 0  # of them those that were answered with 429
 
     def __repr__(self) -> str:
         return f"CentraClient({self._url!r})"
@@ -68,6 +80,59 @@ class CentraClient:
         answer = self._executed(operation, variables)
         self._governor.learn(operation.name, int(answer.extensions.get("complexity") or 0))
         return answer
+
+    def execute_together(
+        self, asked: Sequence[Asked], *, reserved: bool = False, gate: BeforeCall = lambda: None
+    ) -> list[Answer | CentraError]:
+        """Execute several operations of one kind in one request, in order; answers an outcome for each of them.
+
+        What Centra refused is an answer with ``errors``, as ever; the others go on. When the request fails half way, those
+        without an answer of their own are in doubt. ``reserved``: its mutations were reserved before; then a 429 is not
+        waited out, but told as ``Limited``. ``gate`` is passed right before a request leaves; what it raises comes out.
+        """
+        if len(asked) == 1:
+            operation = operations.load(asked[0].operation)
+            variables = dict(asked[0].variables)
+        else:
+            operation = operations.together(tuple(one.operation for one in asked))
+            variables = {
+                operations.at_place(name, place): value
+                for place, one in enumerate(asked)
+                for name, value in one.variables.items()
+            }
+        mutations = 0 if reserved else len(operation.mutations)
+        try:
+            self._governor.admit(operation.name, mutations, self.rate_limits, times=len(asked))
+            reply = self._sent(operation, variables, waits_out_limits=not reserved, gate=gate)
+        except Limited as limited:
+            self._governor.distrust()
+            return [limited] * len(asked)
+        except CentraError as error:
+            return [error] * len(asked)
+        complexity = int((reply.body.get("extensions") or {}).get("complexity") or 0)
+        if complexity:
+            self._governor.learn(operation.name, complexity, times=len(asked))
+        return [self._outcome(one, place, operation, reply) for place, one in enumerate(asked)]
+
+    def reserve(self, mutations: int) -> None:
+        """Return when so many mutations fit below the quotas, and keep them.
+
+        Raises:
+            Transient, Permanent: the quotas could not be read.
+        """
+        self._governor.reserve(mutations, self.rate_limits)
+
+    def give_back(self, mutations: int) -> None:
+        """Reserved mutations that were not made."""
+        self._governor.give_back(mutations)
+
+    def seconds_for(self, mutations: int) -> float:
+        """How long so many mutations will take, as the quotas stand."""
+        return self._governor.seconds_for(mutations)
+
+    def most_at_once(self) -> int:
+        """How many mutations can be reserved together."""
+        return self._governor.most_at_once()
 
     def rate_limits(self) -> list[dict[str, Any]]:
         """The six quota buckets as they stand."""
@@ -105,46 +170,85 @@ class CentraClient:
             seen.add(after)
             page_size = self._governor.fitting_size(operation_name, page_size)
 
-    def _executed(self, operation: Operation, variables: Mapping[str, Any]) -> Answer:
-        reply = self._transport.send(
-            "POST",
-            self._url,
-            operation=operation.name,
-            writes=operation.is_mutation,
-            body={"query": operation.text, "operationName": operation.name, "variables": dict(variables)},
-        )
-        data = reply.body.get("data")
-        if reply.body.get("errors"):
-            self._raise_errors(operation, reply)
-        if not isinstance(data, dict) or any(data.get(field) is None for field in operation.mutations):
-            kind = UnknownOutcome if operation.is_mutation else Transient
-            raise self._transport.refused(
-                kind, operation.name, "the answer holds no data. Look before repeating.", reply
+    def _sent(
+        self,
+        operation: Operation,
+        variables: Mapping[str, Any],
+        *,
+        waits_out_limits: bool = True,
+        gate: BeforeCall = lambda: None,
+    ) -> Reply:
+        try:
+            return self._transport.send(
+                "POST",
+                self._url,
+                operation=operation.name,
+                writes=operation.is_mutation,
+                body={"query": operation.text, "operationName": operation.name, "variables": dict(variables)},
+                waits_out_limits=waits_out_limits,
+                gate=gate,
             )
-        payloads = [data[field] for field in operation.mutations]
-        return Answer(
-            data=data,
-            extensions=reply.body.get("extensions") or {},
-            errors=[error for payload in payloads for error in payload.get("userErrors") or []],
-            request_id=reply.request_id,
-            http_status=reply.http_status,
-            latency=reply.latency,
-        )
+        finally:
+            self.requests, self.limited = self._transport.requests, self._transport.limited
 
-    def _raise_errors(self, operation: Operation, reply: Reply) -> None:
-        errors = [error if isinstance(error, dict) else {"message": error} for error in reply.body["errors"]]
+    def _executed(self, operation: Operation, variables: Mapping[str, Any]) -> Answer:
+        reply = self._sent(operation, variables)
+        if reply.body.get("errors"):
+            raise self._error_of(operation, reply, reply.body["errors"])
+        data = reply.body.get("data")
+        if not isinstance(data, dict) or any(data.get(field) is None for field in operation.mutations):
+            raise self._without_data(operation, reply)
+        return _answer(data, operation.mutations, reply)
+
+    def _outcome(self, asked: Asked, place: int, whole: Operation, reply: Reply) -> Answer | CentraError:
+        """What became of one operation of a request that was answered."""
+        operation = operations.load(asked.operation)
+        alone = whole.name == operation.name and whole.fields == operation.fields
+        keys = [field if alone else operations.at_place(field, place) for field in operation.fields]
+        data, given = reply.body.get("data"), reply.body.get("errors") or []
+        errors = [error if isinstance(error, dict) else {"message": error} for error in given]
+        mine = [error for error in errors if error.get("path") and error["path"][0] in keys]
+        if isinstance(data, dict) and all(data.get(key) is not None for key in keys) and not mine:
+            own = {field: data[key] for field, key in zip(operation.fields, keys, strict=True)}
+            return _answer(own, operation.mutations, reply)
+        if errors:
+            return self._error_of(operation, reply, mine or errors, is_one_of_many=not alone)
+        return self._without_data(operation, reply)
+
+    def _without_data(self, operation: Operation, reply: Reply) -> CentraError:
+        kind = UnknownOutcome if operation.is_mutation else Transient
+        return self._transport.refused(kind, operation.name, "the answer holds no data. Look before repeating.", reply)
+
+    def _error_of(
+        self, operation: Operation, reply: Reply, given: Sequence[Any], *, is_one_of_many: bool = False
+    ) -> CentraError:
+        errors = [error if isinstance(error, dict) else {"message": error} for error in given]
         told = "; ".join(_told(error) for error in errors)[:1000]
         is_permission = all(_category(error) == "authorization" for error in errors)
-        # A request that is refused before it is executed has no "data" at all; with it, a mutation may have been done.
-        was_executed = reply.body.get("data") is not None or ("data" in reply.body and not is_permission)
+        # A request that is refused before it is executed has no "data" at all; with it, a mutation may have been done. Of
+        # several mutations the first may be done although the permission of the second is missing.
+        was_executed = reply.body.get("data") is not None or (
+            "data" in reply.body and (is_one_of_many or not is_permission)
+        )
         if operation.is_mutation and was_executed:
             problem = f"{told}. Whether it was done is not known: it is looked up before anything is sent again."
-            raise self._transport.refused(UnknownOutcome, operation.name, problem, reply)
+            return self._transport.refused(UnknownOutcome, operation.name, problem, reply)
         if is_permission:
             problem = f"{told}. Give the token this permission in Centra, or make a new token with it."
-            raise self._transport.refused(Permanent, operation.name, problem, reply)
+            return self._transport.refused(Permanent, operation.name, problem, reply)
         problem = f"{told}. `hr-centra doctor` checks our operations against your Centra."
-        raise self._transport.refused(Permanent, operation.name, problem, reply)
+        return self._transport.refused(Permanent, operation.name, problem, reply)
+
+
+def _answer(data: dict[str, Any], mutations: Sequence[str], reply: Reply) -> Answer:
+    return Answer(
+        data=data,
+        extensions=reply.body.get("extensions") or {},
+        errors=[error for field in mutations for error in data[field].get("userErrors") or []],
+        request_id=reply.request_id,
+        http_status=reply.http_status,
+        latency=reply.latency,
+    )
 
 
 def _page_error(answer: Answer, operation_name: str, problem: str) -> Permanent:

@@ -34,6 +34,12 @@ class Transient(CentraError):
     """Certainly nothing was done, and the same call may succeed later."""
 
 
+class Limited(Transient):
+    """The quota was used up (by others, as a rule) before a writing call was executed. ``seconds``: what Centra asks to wait."""
+
+    seconds: float = 0.0
+
+
 class Permanent(CentraError):
     """Certainly nothing was done, and the same call will fail again until somebody changes something."""
 

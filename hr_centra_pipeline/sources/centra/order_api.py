@@ -54,13 +54,15 @@ class OrderApiClient:
     def __repr__(self) -> str:
         return f"OrderApiClient({self._url!r})"
 
-    def create_order(self, body: Mapping[str, Any]) -> OrderAnswer:
-        """``POST /order``; Decimals are written as exact JSON numbers.
+    def create_order(self, body: Mapping[str, Any], *, gate: BeforeCall = lambda: None) -> OrderAnswer:
+        """``POST /order``; Decimals are written as exact JSON numbers. ``gate`` is passed right before it leaves.
 
         Raises:
             Transient, Permanent, UnknownOutcome: as for the GraphQL client. A refusal is an answer, not an error.
         """
-        reply = self._transport.send("POST", f"{self._url}/order", operation=CREATE_ORDER, writes=True, body=body)
+        reply = self._transport.send(
+            "POST", f"{self._url}/order", operation=CREATE_ORDER, writes=True, body=body, gate=gate
+        )
         if reply.body.get("status") == "no":
             return _answer(reply, (), str(reply.body.get("msg") or "refused without a reason"))
         numbers = _numbers(reply.body)

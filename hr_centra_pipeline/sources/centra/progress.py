@@ -64,13 +64,17 @@ class Pull:
         return self.policy.centra.page_size
 
     def since(self) -> datetime:
-        """Where an incremental pull starts: the overlap before the watermark; the first one goes back the history."""
+        """Where an incremental pull starts: the overlap before the watermark; the first one goes back the history.
+
+        At least to the cut-over: whatever was sent since then has to be seen before anything is sent again, should our
+        database have been lost.
+        """
         with self.warehouse.transaction() as connection:
             row = connection.execute(
                 "select max(window_to) from landing.centra_pulls where object = ? and is_complete", [self.object]
             ).fetchone()
         watermark = row[0] if row else None
-        history = self.now - timedelta(days=self.policy.centra.history_days)
+        history = min(self.now - timedelta(days=self.policy.centra.history_days), self.policy.cutover)
         self.window_from = history if watermark is None else watermark - self.overlap
         return self.window_from
 

@@ -17,7 +17,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from hr_centra_pipeline.core.errors import ConfigurationError
-from hr_centra_pipeline.sources.centra.errors import CentraError, Permanent, Transient, UnknownOutcome
+from hr_centra_pipeline.sources.centra.errors import CentraError, Limited, Permanent, Transient, UnknownOutcome
 from hr_centra_pipeline.sources.centra.retry_after import seconds_to_wait
 
 Clock = Callable[[], float]  # Unix seconds: the real time, whatever time decisions are made for
@@ -25,7 +25,7 @@ Sleep = Callable[[float], None]
 BeforeCall = Callable[[], object]
 
 _TIMEOUT = (10.0, 60.0)  # seconds to connect, to read: the Order API may take 20
-_READ_ATTEMPTS = 4
+_ATTEMPTS = 4
 _LIMITED_ATTEMPTS = 6
 _LONGEST_WAIT = 900.0
 _OUR_MISTAKE_BELOW = 500
@@ -67,7 +67,7 @@ class Credential(AuthBase):
 
 
 class _Again(Exception):
-    """No answer to a reading call, which may be repeated."""
+    """Certainly nothing was done: a reading call without an answer, or one that never left. It may be repeated."""
 
     def __init__(self, problem: str, http_status: int | None) -> None:
         super().__init__(problem)
@@ -90,6 +90,8 @@ class Transport:
         self._clock, self._sleep, self._before_call = clock, sleep, before_call
         self._session = requests.Session()
         self._session.auth = credential
+        self.requests = 0  # that were answered
+        self.limited = 0  # of them with 429
 
     def send(
         self,
@@ -100,17 +102,20 @@ class Transport:
         writes: bool,
         body: Mapping[str, Any] | None = None,
         query: Mapping[str, str] | None = None,
+        waits_out_limits: bool = True,
+        gate: BeforeCall = lambda: None,
     ) -> Reply:
-        """One call; reading ones are repeated a few times, writing ones only when Centra certainly did nothing (429).
+        """One call; reading ones are repeated a few times, writing ones only when Centra certainly did nothing.
+
+        ``gate`` is passed right before the request leaves, after every wait; what it raises comes out as it is, and
+        nothing was sent. Without ``waits_out_limits`` a 429 is ``Limited``: the caller looks again before it writes.
 
         Raises:
             Transient, Permanent, UnknownOutcome: see there.
         """
-        call = _Call(method, url, operation, writes, body, query, str(uuid.uuid4()))
-        if writes:
-            return self._once(call)
+        call = _Call(method, url, operation, writes, body, query, str(uuid.uuid4()), waits_out_limits, gate)
         retrying = Retrying(
-            stop=stop_after_attempt(_READ_ATTEMPTS),
+            stop=stop_after_attempt(_ATTEMPTS),
             wait=wait_random_exponential(multiplier=0.5, max=20),
             retry=retry_if_exception_type(_Again),
             sleep=self._sleep,
@@ -124,19 +129,32 @@ class Transport:
             started = time.monotonic()
             response = self._sent(call)
             latency = time.monotonic() - started
+            self.requests += 1
             if response.status_code != requests.codes.too_many_requests:
                 return self._read(call, response, latency)
+            self.limited += 1
             asked = seconds_to_wait(response.headers.get("Retry-After"), self._clock())
             # Its clock may be behind ours: each further 429 waits a little longer than what was asked for.
             wait = max(10.0 if asked is None else asked, 0.5 * 2**attempt if attempt else 0.0)
+            if not call.waits_out_limits:
+                raise self._limited(call, wait)
             if wait > _LONGEST_WAIT:
                 break
             self._sleep(wait)
         problem = "its quota is used up for longer than we wait: try again later, or see which integration uses it"
         raise self._error(Transient, call, problem, requests.codes.too_many_requests)
 
+    def _limited(self, call: _Call, wait: float) -> CentraError:
+        limited = self._error(
+            Limited, call, "its quota is used up. Nothing was done.", requests.codes.too_many_requests
+        )
+        assert isinstance(limited, Limited)  # noqa: S101 - made just now
+        limited.seconds = wait
+        return limited
+
     def _sent(self, call: _Call) -> requests.Response:
         self._before_call()
+        call.gate()
         try:
             return self._session.request(
                 call.method,
@@ -159,8 +177,8 @@ class Transport:
                 problem = "its certificate is not trusted. Correct the address, or install the certificate."
                 raise self._error(Permanent, call, problem) from None
             told = f"no connection ({type(error).__name__})"
-            if _was_never_sent(error) and call.writes:
-                raise self._error(Transient, call, f"{told}; nothing was sent. Try again later.") from None
+            if _was_never_sent(error):
+                raise _Again(f"{told}; nothing was sent", None) from None
             self._doubtful(call, f"the connection broke ({type(error).__name__})", None)
 
     def _read(self, call: _Call, response: requests.Response, latency: float) -> Reply:
@@ -199,7 +217,7 @@ class Transport:
         last = state.outcome.exception() if state.outcome else None
         problem = last.problem if isinstance(last, _Again) else "no answer"
         status = last.http_status if isinstance(last, _Again) else None
-        told = f"{problem}, {_READ_ATTEMPTS} times in a row. Nothing was changed; try again later."
+        told = f"{problem}, {_ATTEMPTS} times in a row. Nothing was changed; try again later."
         raise self._error(Transient, call, told, status) from None
 
     def _error(self, kind: type[CentraError], call: _Call, problem: str, http_status: int | None = None) -> CentraError:
@@ -231,6 +249,8 @@ class _Call:
     body: Mapping[str, Any] | None
     query: Mapping[str, str] | None
     request_id: str
+    waits_out_limits: bool
+    gate: BeforeCall
 
 
 def _json_object(response: requests.Response) -> dict[str, Any]:

@@ -127,3 +127,30 @@ OBSERVED = table(
         "landed_batch": whole("batch that landed the object as it is now"),
     },
 )
+
+VALUE_GIVEN_BACK = table(
+    "effects.value_given_back",
+    "One row per matched unit: what it cost, and what was given back for it by every way and hand. Never more than was paid.",
+    ["return_item_id"],
+    {
+        "return_item_id": text("the unit"),
+        "return_id": text("its return"),
+        "order_number": text("order number"),
+        "currency": text("order's currency", null=True),
+        "root_return_item_id": text("the unit that the exchange chain began with (itself: no chain)"),
+        "root_order": text("order that the money was paid on"),
+        "chain_depth": whole("exchanges between it and the root order (0: bought)", at_least=0),
+        "paid": money("what it cost on its own order, net of its voucher share, with tax"),
+        "refund": money("refunded by us on our Return, or called for"),
+        "gift_card": money("issued by us as store credit, or called for"),
+        "exchange": money("value of the replacement, until that comes back itself"),
+        "elsewhere": money("paid by Happy Returns or somebody else, as its rows tell"),
+        "foreign_refund": money("paid on a Return that somebody else made"),
+        "tied_refund": money("paid without a Return, tied to it by a person"),
+        "chargeback": money("taken back through the payment provider"),
+        "given": money("all of it"),
+        "is_in_doubt": flag("part of it is in doubt: it counts until Centra was asked"),
+        "refundable": money("what may still be given back in money, along the chain"),
+        "too_much": money("given beyond what was paid"),
+    },
+)

@@ -1,0 +1,141 @@
+"""Commands by which people decide about the push: approve, raise, adopt, tie. Each decision has a name and a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from decimal import Decimal, InvalidOperation
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from hr_centra_pipeline.core import clock
+from hr_centra_pipeline.core.errors import ConfigurationError
+from hr_centra_pipeline.core.money import shown
+from hr_centra_pipeline.core.settings import Settings
+from hr_centra_pipeline.push import approvals
+from hr_centra_pipeline.push.approvals import Signature
+from hr_centra_pipeline.warehouse import migrate
+from hr_centra_pipeline.warehouse.database import Connection, Warehouse
+
+_CLEARS = "The next sync acts on it."
+
+
+@contextmanager
+def _open() -> Iterator[Connection]:
+    """The database, in one transaction; a push that is under way gives it away between two requests."""
+    settings = Settings.from_environment()
+    if not settings.database.exists():
+        raise ConfigurationError(f"{settings.database}: there is no database yet; run `hr-centra sync` first.")
+    warehouse = Warehouse(settings.database)
+    migrate.prepare(warehouse)
+    with warehouse.transaction() as connection:
+        yield connection
+
+
+def _signed(by: str | None, why: str | None) -> Signature:
+    if not by or not why:
+        raise ConfigurationError("--by and --why: say who decides and why; both are kept.")
+    return Signature(by, why, clock.now())
+
+
+def approve(keys: Sequence[str], effect_types: Sequence[str], by: str | None, why: str | None) -> None:
+    """List what waits for an approval; or approve what is named.
+
+    Raises:
+        ConfigurationError: who approves planned or configured it, or nothing of what is named waits.
+    """
+    unknown = [name for name in effect_types if name not in approvals.EFFECT_TYPES]
+    if unknown:
+        raise ConfigurationError(f"--all {unknown[0]}: one of {', '.join(approvals.EFFECT_TYPES)}.")
+    if not keys and not effect_types:
+        _list_waiting()
+        return
+    signature = _signed(by, why)
+    with _open() as connection:
+        found = approvals.approve(connection, signature, keys=keys, effect_types=effect_types)
+    money: dict[str, Decimal] = {}
+    for effect in found:
+        if effect.currency and effect.amount is not None:
+            money[effect.currency] = money.get(effect.currency, Decimal(0)) + effect.amount
+    told = ", ".join(shown(amount, currency) for currency, amount in sorted(money.items()))
+    typer.echo(f"{len(found) or len(keys)} approved by {signature.by}{f' ({told})' if told else ''}. {_CLEARS}")
+
+
+def _list_waiting() -> None:
+    with _open() as connection:
+        found = approvals.waiting(connection, clock.now())
+    if not found:
+        typer.echo("Nothing waits for an approval.")
+        return
+    table = Table("effect", "type", "return", "order", "amount", "why it waits", box=box.SIMPLE_HEAD)
+    for effect in found:
+        amount = shown(effect.amount, effect.currency) if effect.currency and effect.amount is not None else ""
+        table.add_row(
+            effect.effect_key, effect.effect_kind, effect.return_id, effect.order_number, amount, effect.waits_for or ""
+        )
+    Console().print(table)
+    typer.echo("Approve some by effect, unit, return or order: hr-centra approve RT-1 --by NAME --why REASON")
+
+
+def raise_guard(effect_type: str, hours: float, effects: int | None, by: str | None, why: str | None) -> None:
+    """Let one effect type through its guards once."""
+    signature = _signed(by, why)
+    with _open() as connection:
+        given = approvals.raise_guards(connection, signature, effect_type, hours=hours, effects=effects)
+    money = ", ".join(shown(amount, currency) for currency, amount in sorted(given.money.items()))
+    typer.echo(
+        f"{effect_type}: up to {given.effects:,} effects{f' and {money}' if money else ''} on one day, until "
+        f"{given.expires_at:%Y-%m-%d %H:%M UTC}. {_CLEARS}"
+    )
+
+
+def adopt(named: str, by: str | None, why: str | None) -> None:
+    """Include a return by name."""
+    signature = _signed(by, why)
+    with _open() as connection:
+        done = approvals.adopt(connection, signature, named)
+    what = []
+    if done.was_before_cutover:
+        what.append("it was started before the cut-over, and is acted on from now on")
+    if done.reopened:
+        what.append(f"{len(done.reopened)} effects that somebody had deleted in Centra are sent again")
+    typer.echo(f"{done.return_id} adopted by {signature.by}: {'; '.join(what)}. {_CLEARS}")
+
+
+def tie(
+    named: str, units: Sequence[str], *, unrelated: bool, order: bool, release: bool, by: str | None, why: str | None
+) -> None:
+    """Say what somebody else's refund or order was for.
+
+    Raises:
+        ConfigurationError: neither units nor a way is given, or both; or what is named does not fit.
+    """
+    signature = _signed(by, why)
+    if sum((bool(units), unrelated, release)) != 1:
+        raise ConfigurationError("Give either --unit (once or more), or --unrelated, or --release.")
+    with _open() as connection:
+        if release:
+            approvals.release_exchange(connection, signature, named)
+        elif order:
+            approvals.tie_order(connection, signature, named, [unit for unit, _ in _parts(units)])
+        else:
+            if not named.isdecimal():
+                raise ConfigurationError(f"{named}: a refund is named by its payment entry id, a whole number.")
+            approvals.tie_refund(connection, signature, int(named), dict(_parts(units)))
+    told = ", ".join(units) or ("its exchange is released" if release else "unrelated to any return")
+    typer.echo(f"{named}: {told}, says {signature.by}. {_CLEARS}")
+
+
+def _parts(units: Sequence[str]) -> list[tuple[str, Decimal | None]]:
+    """``UNIT`` or ``UNIT=12.50``."""
+    found: list[tuple[str, Decimal | None]] = []
+    for given in units:
+        unit, _, amount = given.partition("=")
+        try:
+            found.append((unit, Decimal(amount) if amount else None))
+        except InvalidOperation:
+            raise ConfigurationError(f"--unit {given}: {amount!r} is no amount; write IT-1=12.50.") from None
+    return found

@@ -1,0 +1,73 @@
+"""``hr-centra explain``: one return's whole story on a timeline."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from decimal import Decimal
+
+import simplejson
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from hr_centra_pipeline.core.errors import ConfigurationError
+from hr_centra_pipeline.core.money import shown
+from hr_centra_pipeline.core.settings import Settings
+from hr_centra_pipeline.reconciliation.story import Story, UnitStory, stories
+from hr_centra_pipeline.warehouse.database import Warehouse
+
+
+def explain_return(named: str, *, as_json: bool = False) -> None:
+    """Print the story of what is named.
+
+    Raises:
+        ConfigurationError: there is no database yet, or nothing has that name.
+    """
+    settings = Settings.from_environment()
+    if not settings.database.exists():
+        raise ConfigurationError(f"{settings.database}: there is no database yet; run `hr-centra sync` first.")
+    with Warehouse(settings.database).transaction() as connection:
+        found = stories(connection, named)
+    if as_json:
+        typer.echo(simplejson.dumps([asdict(story) for story in found], indent=2, use_decimal=True, default=str))
+        return
+    console = Console(width=max(100, min(Console().width, 140)))
+    for story in found:
+        _print(console, story)
+
+
+def _print(console: Console, story: Story) -> None:
+    code = f" ({story.express_code})" if story.express_code else ""
+    console.print(f"[bold]Return {story.return_id}[/]{code}, order {', '.join(story.orders)}\n", highlight=False)
+    console.print(_units(story.units))
+    timeline = Table("UTC", "who", "unit", "what", box=box.SIMPLE_HEAD, pad_edge=False)
+    day = ""
+    for line in story.timeline:
+        same_day, day = day == f"{line.at:%Y-%m-%d}", f"{line.at:%Y-%m-%d}"
+        timeline.add_row(f"{'' if same_day else day:10} {line.at:%H:%M}", line.who, line.unit or "", line.what)
+    console.print(timeline)
+    if story.exceptions:
+        console.print("[bold]Open exceptions[/]")
+        for one in story.exceptions:
+            console.print(f"  [yellow]{one.kind}[/]: {one.detail}\n    → {one.next_step}", highlight=False)
+    else:
+        console.print("No open exception.")
+    console.print()
+
+
+def _units(units: list[UnitStory]) -> Table:
+    table = Table("unit", "article", "wants", "graded", "effects", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("paid", "given back", "refundable"):
+        table.add_column(name, justify="right")
+    for unit in units:
+        chain = f" (root {unit.root_order}, {unit.chain_depth} exchanges)" if unit.chain_depth else ""
+        table.add_row(
+            unit.return_item_id, unit.sku or "-", (unit.refund_type or "-") + chain, unit.disposition or "-", unit.effects,
+            *(_money(amount, unit.currency) for amount in (unit.paid, unit.given, unit.refundable)),
+        )  # fmt: skip
+    return table
+
+
+def _money(amount: Decimal | None, currency: str | None) -> str:
+    return shown(amount, currency) if amount is not None and currency else "-"

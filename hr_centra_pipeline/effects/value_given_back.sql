@@ -1,0 +1,250 @@
+-- One row per matched unit of the orders in play: what it cost, and what was given back for it by whatever way and hand:
+-- never more than was paid, traced to the root order when the unit was itself sent in exchange.
+
+-- One row per returned unit that was sent in exchange, with the unit that it replaced: of one article in the order of ids.
+create or replace temp table replaced as
+with
+replacements as (
+    select packets.packet_key as origin, orders.order_number, ledger.return_item_id as parent_id
+    from staging.orders
+    join push.packets on packets.packet_key = orders.origin_return_key
+    join push.ledger on ledger.packet_key = packets.packet_key and ledger.effect_kind = 'exchange_order'
+    union all
+    -- Our database was lost: the ledger knows the key of the packet all the same.
+    select orders.origin_return_key, orders.order_number, ledger.return_item_id
+    from staging.orders
+    join push.ledger on ledger.packet_key = orders.origin_return_key and ledger.effect_kind = 'exchange_order'
+    anti join push.packets on packets.packet_key = orders.origin_return_key
+    union all
+    select 'tied', centra_id, return_item_id from push.ties where what = 'order' and return_item_id is not null
+),
+
+parents as (
+    select
+        replacements.order_number, replacements.parent_id, coalesce(items.exchange_sku, '-') as sku,
+        row_number() over (partition by replacements.order_number, coalesce(items.exchange_sku, '-') order by parent_id) as place
+    from replacements
+    join staging.return_items as items on items.return_item_id = replacements.parent_id
+),
+
+children as (
+    select
+        return_item_id, order_number, coalesce(sku, '-') as sku,
+        row_number() over (partition by order_number, coalesce(sku, '-') order by return_item_id) as place
+    from matching.matched_items
+    semi join parents using (order_number)
+)
+
+select children.return_item_id, children.order_number, parents.parent_id
+from children
+join parents using (order_number, sku, place);
+
+-- One row per unit in an exchange chain: its root and how many exchanges lie between.
+create or replace temp table chains as
+with recursive
+up as (
+    select return_item_id, parent_id as root_id, 1 as depth from replaced
+    union all
+    select up.return_item_id, replaced.parent_id, up.depth + 1
+    from up
+    join replaced on replaced.return_item_id = up.root_id
+    where up.depth < 50
+)
+
+select return_item_id, arg_max(root_id, depth) as root_id, max(depth) as depth
+from up group by return_item_id;
+
+create or replace temp table valued_units as
+select
+    matched.return_item_id, matched.return_id, matched.order_number, matched.currency, items.refund_type,
+    matched.unit_price - coalesce(matched.voucher_share, 0) as paid,
+    matched.foreign_centra_return_id
+from matching.matched_items as matched
+semi join matching.orders_in_play using (order_number)
+join staging.return_items as items using (return_item_id)
+where matched.shipment_line_id is not null;
+
+-- One row per Return: what was paid on it (a request that is still open counts, one that failed gives nothing).
+create or replace temp table payments_of_returns as
+select
+    returns.centra_return_id, returns.grand_total, returns.deleted_at is not null as is_deleted,
+    coalesce(sum(abs(entries.amount)) filter (where entries.entry_type <> 'REFUND_GIFT_CARD'), 0)::decimal(18, 4) as refunded,
+    coalesce(sum(abs(entries.amount)) filter (where entries.entry_type = 'REFUND_GIFT_CARD'), 0)::decimal(18, 4) as gifted,
+    exists (
+        select 1 from staging.payment_entries as failed
+        where failed.centra_return_id = returns.centra_return_id
+            and (failed.entry_type = 'REFUND_FAILED' or (failed.entry_type like 'REFUND%' and failed.status = 'FAILED'))
+    ) as has_failed
+from staging.centra_returns as returns
+semi join matching.orders_in_play using (order_number)
+left join staging.payment_entries as entries on entries.centra_return_id = returns.centra_return_id
+    and (
+        (entries.entry_type in ('REFUND', 'REFUND_GIFT_CARD') and entries.status <> 'FAILED')
+        or (entries.entry_type = 'REFUND_REQUEST' and entries.status = 'PENDING')
+    )
+group by returns.centra_return_id, returns.grand_total, returns.deleted_at;
+
+-- A unit's part of what was paid on its Return: all of its value when the Return's total was paid once, twice it when twice.
+create or replace temp macro part_of_payment(amount, paid, total, currency) as
+    case when paid = total then amount when total > 0 then coalesce(share_of(amount, paid, total, currency), 0) else 0 end;
+
+-- One row per unit, way and source of value.
+create or replace temp table values_given as
+with
+ours as (
+    select
+        units.*, ledger.effect_kind, ledger.state, ledger.amount, packets.payload ->> 'pays_through' as pays_through,
+        coalesce(packets.payments_sent, 0) as payments_sent, packets.state in ('sending', 'unknown') as is_open,
+        ledger.centra_id,
+        coalesce(try_cast(packets.centra_id as bigint), try_cast(ledger.centra_id as bigint)) as centra_return_id
+    from push.ledger
+    join valued_units as units using (return_item_id)
+    left join push.packets using (packet_key)
+    where ledger.effect_kind in ('credit_note', 'exchange_order') and not ledger.is_foreign
+        and ledger.state in ('sending', 'unknown', 'confirmed')
+),
+
+-- What Centra shows on our Returns; until it shows it, what we have called for.
+ours_paid as (
+    select
+        ours.return_item_id, 'refund' as way, ours.state <> 'confirmed' as is_in_doubt,
+        case
+            when coalesce(payments.refunded, 0) > 0 then
+                part_of_payment(coalesce(ours.amount, ours.paid), payments.refunded, payments.grand_total, ours.currency)
+            when ours.effect_kind = 'credit_note' and ours.pays_through = 'centra'
+                and not coalesce(payments.has_failed or payments.is_deleted, false)
+                and (ours.state = 'confirmed' or ours.payments_sent > 0 or payments.centra_return_id is null)
+                then coalesce(ours.amount, ours.paid)
+            else 0
+        end as amount
+    from ours left join payments_of_returns as payments using (centra_return_id)
+    union all
+    select
+        ours.return_item_id, 'gift_card', ours.state <> 'confirmed',
+        case
+            when coalesce(payments.gifted, 0) > 0 then
+                part_of_payment(coalesce(ours.amount, ours.paid), payments.gifted, payments.grand_total, ours.currency)
+            when ours.effect_kind = 'credit_note' and ours.pays_through = 'gift_card' and coalesce(payments.refunded, 0) = 0
+                and not coalesce(payments.is_deleted, false)
+                and (ours.state = 'confirmed' or ours.payments_sent > 0 or payments.centra_return_id is null)
+                then coalesce(ours.amount, ours.paid)
+            else 0
+        end
+    from ours left join payments_of_returns as payments using (centra_return_id)
+),
+
+-- A replacement counts as the unit's value until it comes back itself, or is canceled.
+exchanged as (
+    select
+        ledger.return_item_id, 'exchange' as way, ledger.state <> 'confirmed' as is_in_doubt, units.paid as amount
+    from push.ledger
+    join valued_units as units using (return_item_id)
+    where ledger.effect_kind = 'exchange_order' and ledger.state in ('sending', 'unknown', 'confirmed')
+        and not exists (
+            select 1 from replaced join effects.units as back using (return_item_id)
+            where replaced.parent_id = ledger.return_item_id and back.credit_due_at is not null
+        )
+        and not exists (
+            select 1 from staging.orders
+            where list_contains(string_split(ledger.centra_id, ' '), orders.order_number) and orders.status = 'CANCELED'
+        )
+),
+
+-- Paid by Happy Returns or somebody else, as its rows tell.
+elsewhere as (
+    select units.return_item_id, 'elsewhere' as way, false as is_in_doubt, any_value(units.paid) as amount
+    from valued_units as units
+    join staging.refund_units using (return_item_id)
+    join staging.refunds using (refund_id)
+    left join policy.pays_through as ways on ways.refund_type = units.refund_type
+    where refunds.status = 'issued' and units.refund_type <> 'exchange'
+        and (refunds.gift_card_id is not null or ways.pays_through = 'elsewhere')
+    group by units.return_item_id
+),
+
+-- On a Return that somebody else made for it.
+foreign_paid as (
+    select
+        units.return_item_id, 'foreign' as way, false as is_in_doubt,
+        part_of_payment(units.paid, payments.refunded + payments.gifted, payments.grand_total, units.currency) as amount
+    from valued_units as units
+    join payments_of_returns as payments on payments.centra_return_id = units.foreign_centra_return_id
+    where not payments.is_deleted
+),
+
+-- Without a Return, as a person has tied it.
+tied as (
+    select units.return_item_id, 'tied' as way, false as is_in_doubt, ties.amount
+    from push.ties
+    join valued_units as units using (return_item_id)
+    left join staging.payment_entries as entries on entries.entry_id = try_cast(ties.centra_id as bigint)
+    where ties.what = 'refund' and entries.status is distinct from 'FAILED'
+)
+
+from ours_paid where amount <> 0
+union all by name from exchanged
+union all by name from elsewhere
+union all by name from foreign_paid where amount <> 0
+union all by name from tied;
+
+delete from effects.value_given_back where order_number in (select order_number from matching.orders_in_play);
+insert into effects.value_given_back by name
+with
+given as (
+    select
+        return_item_id,
+        sum(amount) filter (where way = 'refund') as refund,
+        sum(amount) filter (where way = 'gift_card') as gift_card,
+        sum(amount) filter (where way = 'exchange') as exchange,
+        sum(amount) filter (where way = 'elsewhere') as elsewhere,
+        sum(amount) filter (where way = 'foreign') as foreign_refund,
+        sum(amount) filter (where way = 'tied') as tied_refund,
+        sum(amount) as given,
+        sum(amount) filter (where way <> 'exchange') as money,
+        bool_or(is_in_doubt) as is_in_doubt
+    from values_given group by return_item_id
+),
+
+-- What the chain's root cost, and the money that was given anywhere in the chain.
+roots as (
+    select
+        chains.return_item_id, chains.root_id, chains.depth, root.order_number as root_order,
+        root.unit_price - coalesce(root.voucher_share, 0) as root_paid
+    from chains
+    join matching.matched_items as root on root.return_item_id = chains.root_id
+),
+
+chain_money as (
+    select members.root_id, sum(coalesce(given.money, known.given - known.exchange)) as money
+    from (
+        select root_id, return_item_id from chains union select root_id, root_id from chains
+    ) as members
+    left join given using (return_item_id)
+    left join effects.value_given_back as known using (return_item_id)
+    group by members.root_id
+)
+
+select
+    units.return_item_id, units.return_id, units.order_number, units.currency,
+    coalesce(roots.root_id, units.return_item_id) as root_return_item_id,
+    coalesce(roots.root_order, units.order_number) as root_order,
+    coalesce(roots.depth, 0) as chain_depth,
+    units.paid::decimal(18, 4) as paid,
+    coalesce(refund, 0)::decimal(18, 4) as refund,
+    coalesce(gift_card, 0)::decimal(18, 4) as gift_card,
+    coalesce(exchange, 0)::decimal(18, 4) as exchange,
+    coalesce(elsewhere, 0)::decimal(18, 4) as elsewhere,
+    coalesce(foreign_refund, 0)::decimal(18, 4) as foreign_refund,
+    coalesce(tied_refund, 0)::decimal(18, 4) as tied_refund,
+    0::decimal(18, 4) as chargeback,
+    coalesce(given, 0)::decimal(18, 4) as given,
+    coalesce(is_in_doubt, false) as is_in_doubt,
+    greatest(coalesce(roots.root_paid, units.paid) - case
+        when roots.root_id is not null then coalesce(chain_money.money, 0) else coalesce(given, 0)
+    end, 0)::decimal(18, 4) as refundable,
+    greatest(coalesce(given, 0) - case when roots.root_id is not null then greatest(units.paid, roots.root_paid) else units.paid end, 0)
+        ::decimal(18, 4) as too_much
+from valued_units as units
+left join given using (return_item_id)
+left join roots using (return_item_id)
+left join chain_money on chain_money.root_id = roots.root_id;

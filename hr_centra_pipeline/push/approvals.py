@@ -1,0 +1,360 @@
+"""What people decide about the push, by name and with a reason: approve, raise a guard, adopt a return, tie what others did."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import ROUND_UP, Decimal
+
+from hr_centra_pipeline.core.errors import ConfigurationError
+from hr_centra_pipeline.core.kinds import EFFECT_TYPE_OF
+from hr_centra_pipeline.core.money import allocate
+from hr_centra_pipeline.push import guards, journal, ledger
+from hr_centra_pipeline.push.packets import Effect, planned_effects
+from hr_centra_pipeline.warehouse.database import Connection
+
+EFFECT_TYPES = tuple(dict.fromkeys(EFFECT_TYPE_OF.values()))
+LONGEST_RAISE = timedelta(days=7)
+_HEADROOM = Decimal("1.1")  # a raise covers what waits now, and a little of what comes until it is sent
+
+
+def machine_user() -> str:
+    """The user of this machine that runs the program."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
+
+
+@dataclass(frozen=True)
+class Signature:
+    """Who decides, why, when. ``recorded_by``: the machine's user that typed it."""
+
+    by: str
+    why: str
+    at: datetime
+
+    def __post_init__(self) -> None:
+        if not self.by.strip() or not self.why.strip():
+            raise ConfigurationError("--by and --why: say who decides and why; both are kept.")
+
+    @property
+    def recorded_by(self) -> str:
+        """The user of this machine."""
+        return machine_user()
+
+
+# ---------------------------------------------------------------- approvals
+
+
+def waiting(connection: Connection, now: datetime) -> list[Effect]:
+    """Effects that a person has to let through, and stock movements that may go before their hold is over."""
+    return [
+        effect
+        for effect in planned_effects(connection, now)
+        if (effect.waits_for or "").startswith("waits for approval")
+        or (effect.effect_kind == "inventory_adjustment" and (effect.waits_for or "").startswith("waits until"))
+    ]
+
+
+def approve(
+    connection: Connection,
+    signature: Signature,
+    *,
+    keys: Sequence[str] = (),
+    effect_types: Sequence[str] = (),
+) -> list[Effect]:
+    """Let effects through: those named by effect key, unit, return or order number, or all that wait of these types.
+
+    A packet key lets the payment of a packet in doubt be made once more. Each approval holds for the effect as it stands
+    now: when its amount or anything else that would be sent changes, it needs another.
+
+    Raises:
+        ConfigurationError: the approver planned or configured it, or nothing of what was named waits for an approval.
+    """
+    refuse_own_work(connection, signature)
+    resumed = [key for key in keys if key.startswith("PK") and _approve_packet(connection, signature, key)]
+    found = [
+        effect
+        for effect in waiting(connection, signature.at)
+        if EFFECT_TYPE_OF[effect.effect_kind] in effect_types
+        or {effect.effect_key, effect.return_item_id, effect.return_id, effect.order_number} & set(keys)
+    ]
+    if not found and not resumed:
+        named = ", ".join([*keys, *effect_types]) or "nothing"
+        raise ConfigurationError(f"{named}: nothing of it waits for an approval. `hr-centra approve` lists what does.")
+    _keep(connection, signature, [effect.effect_key for effect in found])
+    return found
+
+
+def refuse_own_work(connection: Connection, signature: Signature) -> None:
+    """Two pairs of eyes: who planned it, or changed the policy last, does not approve it.
+
+    Raises:
+        ConfigurationError: names what the approver did.
+    """
+    row = connection.execute(
+        "select started_by, policy_changed_by from push.pushes order by real_started_at desc limit 1"
+    ).fetchone()
+    if row is None:
+        raise ConfigurationError("There is no plan yet: run `hr-centra sync` first.")
+    planned_by, changed_by = row
+    if changed_by is None:
+        raise ConfigurationError(
+            "The policy does not say who changed it last, so nobody can tell who may approve: set changed_by in it, "
+            "and sync."
+        )
+    for did, name in (("planned it", planned_by), ("changed the policy last", changed_by)):
+        if name and name.strip().casefold() == signature.by.strip().casefold():
+            raise ConfigurationError(f"--by {signature.by}: {name} {did}; somebody else has to approve it.")
+
+
+def _keep(connection: Connection, signature: Signature, effect_keys: Iterable[str]) -> None:
+    connection.execute(
+        """
+        insert into push.approvals by name
+        select
+            $approval_id as approval_id, effect_key, input_sha256, currency, amount, $by as approved_by,
+            $recorded_by as recorded_by, $why as why, $at as approved_at
+        from push.ledger where effect_key in (select unnest($effect_keys::varchar[]))
+        """,
+        {
+            "approval_id": secrets.token_hex(8),
+            "by": signature.by,
+            "recorded_by": signature.recorded_by,
+            "why": signature.why,
+            "at": signature.at,
+            "effect_keys": list(effect_keys),
+        },
+    )
+
+
+def _approve_packet(connection: Connection, signature: Signature, key: str) -> bool:
+    """Let the payment of a packet, or a step that Centra refused, be tried once more."""
+    found = journal.load(connection, "packet_key = ? and state = 'unknown' and trouble in ('unpaid', 'refused')", [key])
+    if not found:
+        return False
+    allowed = int(found[0].payload.get("payments_allowed", 0)) + (found[0].trouble == "unpaid")
+    connection.execute(
+        """
+        update push.packets set trouble = null, payload = json_merge_patch(payload, json_object('payments_allowed', ?::integer))
+        where packet_key = ?
+        """,
+        [allowed, key],
+    )
+    connection.execute(
+        "insert into push.approvals values (?, ?, null, null, null, ?, ?, ?, ?)",
+        [secrets.token_hex(8), key, signature.by, signature.recorded_by, signature.why, signature.at],
+    )
+    return True
+
+
+# ---------------------------------------------------------------- raising a guard
+
+
+@dataclass(frozen=True)
+class Raise:
+    """How far the guards of an effect type are raised, and until when."""
+
+    effect_type: str
+    effects: int
+    money: Mapping[str, Decimal]
+    expires_at: datetime
+
+
+def raise_guards(
+    connection: Connection, signature: Signature, effect_type: str, *, hours: float, effects: int | None = None
+) -> Raise:
+    """Raise the caps and the surge guard of one effect type once: up to what waits now and a tenth more, until it expires.
+
+    Raises:
+        ConfigurationError: no such type, the raise would last too long, the approver planned or configured it, or
+            nothing of the type waits.
+    """
+    if effect_type not in EFFECT_TYPES:
+        raise ConfigurationError(f"{effect_type}: one of {', '.join(EFFECT_TYPES)}.")
+    if not 0 < hours <= LONGEST_RAISE / timedelta(hours=1):
+        raise ConfigurationError(f"--hours {hours:g}: a raise lasts more than 0 and at most 168 hours.")
+    refuse_own_work(connection, signature)
+    due = [effect for effect in planned_effects(connection, signature.at) if not effect.waits_for]
+    now = guards.amounts_of(due).get(effect_type)
+    if now is None:
+        raise ConfigurationError(f"{effect_type}: nothing of it waits to be sent.")
+    day = now + guards.sent_today(connection, signature.at).get(effect_type, guards.Amounts())
+    count = effects if effects is not None else int((day.count * _HEADROOM).to_integral_value(ROUND_UP))
+    money = {currency: (amount * _HEADROOM).quantize(Decimal(1), ROUND_UP) for currency, amount in day.money.items()}
+    given = Raise(effect_type, count, money, signature.at + timedelta(hours=hours))
+    for currency, up_to in [(None, Decimal(count)), *money.items()]:
+        connection.execute(
+            "insert into push.raises values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                secrets.token_hex(8), effect_type, currency, up_to, signature.by, signature.recorded_by,
+                signature.why, signature.at, given.expires_at,
+            ],
+        )  # fmt: skip
+    return given
+
+
+# ---------------------------------------------------------------- adopting a return
+
+
+@dataclass(frozen=True)
+class Adopted:
+    """What adopting a return did: its effects of before the cut-over are planned from now on; ``reopened`` are sent anew."""
+
+    return_id: str
+    was_before_cutover: bool
+    reopened: list[str]
+
+
+def adopt(connection: Connection, signature: Signature, named: str) -> Adopted:
+    """Include a return by name (return id, express code or external RMA id): one of before the cut-over, or one of which
+    somebody has deleted in Centra what we had made; that is made again.
+
+    Raises:
+        ConfigurationError: there is no such return, or nothing about it needs adopting.
+    """
+    row = connection.execute(
+        """
+        select return_id, bool_or(is_after_cutover is distinct from true)
+        from staging.returns left join effects.units using (return_id)
+        where ? in (return_id, express_code) group by return_id
+        """,
+        [named],
+    ).fetchall()
+    if len(row) != 1:
+        found = f"{len(row)} returns have that name" if row else "no return has that id or express code"
+        raise ConfigurationError(f"{named}: {found}.")
+    return_id, is_before = row[0]
+    gone = ledger.reopen_gone(connection, return_id, signature.at, f"adopted by {signature.by}: {signature.why}")
+    if not is_before and not gone:
+        raise ConfigurationError(
+            f"{named}: it is acted on already, and nothing that we made for it is gone in Centra. Nothing to adopt."
+        )
+    connection.execute(
+        "insert into push.adoptions values (?, ?, ?, ?)", [return_id, signature.by, signature.why, signature.at]
+    )
+    return Adopted(return_id, bool(is_before), gone)
+
+
+# ---------------------------------------------------------------- tying what others did
+
+
+def tie_refund(
+    connection: Connection, signature: Signature, entry_id: int, units: Mapping[str, Decimal | None]
+) -> None:
+    """Say for which units a refund without a Return was (unit -> its part; ``None``: shared evenly), or for none.
+
+    Raises:
+        ConfigurationError: no such refund, it is tied already, a unit is not on its order, or the parts do not add up.
+    """
+    row = connection.execute(
+        """
+        select order_number, currency, abs(amount) from staging.payment_entries
+        where entry_id = ? and centra_return_id is null and entry_type in ('REFUND', 'REFUND_GIFT_CARD', 'REFUND_REQUEST')
+        """,
+        [entry_id],
+    ).fetchone()
+    if row is None:
+        raise ConfigurationError(f"{entry_id}: no refund without a Return has that payment entry id in Centra.")
+    order_number, currency, amount = row
+    _refuse_tied(connection, "refund", str(entry_id))
+    _refuse_strangers(connection, units, order_number)
+    parts = _parts(amount, currency, units)
+    if parts and sum(parts.values(), Decimal(0)) != amount:
+        raise ConfigurationError(f"{entry_id}: the parts add up to {sum(parts.values())}, the refund is {amount}.")
+    for unit, part in parts.items() or [(None, amount)]:
+        _keep_tie(connection, signature, "refund", str(entry_id), order_number, unit, currency, part)
+
+
+def tie_order(connection: Connection, signature: Signature, order_number: str, units: Sequence[str]) -> None:
+    """Say for which exchanged units somebody made a replacement order by hand.
+
+    Raises:
+        ConfigurationError: no such order, or a unit that is no exchange.
+    """
+    if not connection.execute("select 1 from staging.orders where order_number = ?", [order_number]).fetchone():
+        raise ConfigurationError(f"{order_number}: Centra has shown no such order.")
+    exchanged = {
+        unit
+        for (unit,) in connection.execute(
+            "select return_item_id from staging.return_items where refund_type = 'exchange'"
+        ).fetchall()
+    }
+    if strangers := [unit for unit in units if unit not in exchanged]:
+        raise ConfigurationError(f"{', '.join(strangers)}: no unit that is exchanged has that id.")
+    if not units:
+        raise ConfigurationError("--unit: name the exchanged units that the order was made for.")
+    _refuse_tied(connection, "order", order_number)
+    for unit in units:
+        _keep_tie(connection, signature, "order", order_number, order_number, unit, None, None)
+
+
+def release_exchange(connection: Connection, signature: Signature, unit: str) -> None:
+    """Nobody sent the replacement by hand, although somebody made a Return on the unit: ours is ordered.
+
+    Raises:
+        ConfigurationError: the unit's exchange does not wait for that.
+    """
+    row = connection.execute(
+        """
+        select matched.order_number, matched.foreign_centra_return_id
+        from matching.matched_items as matched join staging.return_items as items using (return_item_id)
+        where return_item_id = ? and items.refund_type = 'exchange' and matched.foreign_centra_return_id is not null
+        """,
+        [unit],
+    ).fetchone()
+    if row is None:
+        raise ConfigurationError(f"{unit}: no exchange of that unit waits behind a Return of somebody else.")
+    _keep_tie(connection, signature, "release", str(row[1]), row[0], unit, None, None)
+
+
+def _refuse_tied(connection: Connection, what: str, centra_id: str) -> None:
+    row = connection.execute(
+        "select tied_by, tied_at from push.ties where what = ? and centra_id = ?", [what, centra_id]
+    ).fetchone()
+    if row:
+        raise ConfigurationError(f"{centra_id}: {row[0]} has tied it on {row[1]:%Y-%m-%d}.")
+
+
+def _refuse_strangers(connection: Connection, units: Iterable[str], order_number: str) -> None:
+    known = {
+        unit
+        for (unit,) in connection.execute(
+            "select return_item_id from matching.matched_items where order_number = ? and shipment_line_id is not null",
+            [order_number],
+        ).fetchall()
+    }
+    if strangers := [unit for unit in units if unit not in known]:
+        raise ConfigurationError(f"{', '.join(strangers)}: no returned unit of order {order_number} has that id.")
+
+
+def _parts(amount: Decimal, currency: str, units: Mapping[str, Decimal | None]) -> dict[str, Decimal]:
+    given = {unit: part for unit, part in units.items() if part is not None}
+    open_units = [unit for unit in units if unit not in given]
+    rest = amount - sum(given.values(), Decimal(0))
+    shares = allocate(rest, [Decimal(1)] * len(open_units), currency) if open_units else []
+    return {**given, **dict(zip(open_units, shares, strict=True))}
+
+
+def _keep_tie(
+    connection: Connection,
+    signature: Signature,
+    what: str,
+    centra_id: str,
+    order_number: str,
+    unit: str | None,
+    currency: str | None,
+    amount: Decimal | None,
+) -> None:
+    connection.execute(
+        "insert into push.ties values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            secrets.token_hex(8), what, centra_id, order_number, unit, currency, amount, signature.by,
+            signature.recorded_by, signature.why, signature.at,
+        ],
+    )  # fmt: skip

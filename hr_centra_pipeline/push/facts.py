@@ -1,0 +1,81 @@
+"""What the last pull and plan know, for the last look: whatever Centra shows beyond it, somebody did meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from hr_centra_pipeline.core.policy import Policy
+from hr_centra_pipeline.warehouse.database import Connection
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Read once per push; nothing of it changes before the next pull.
+
+    ``known_returns``: Returns that the last pull showed. ``tied_entries``: refunds without a Return that a person has tied;
+    ``tied_orders``: replacements that somebody ordered by hand, by the effect that they are.
+    ``unwanted``: effects under way that are not desired any more (refused, changed). ``sent_before``: effects that were
+    sent once and found absent, with the real time of the first call: it may still arrive.
+    """
+
+    known_returns: frozenset[int] = frozenset()
+    tied_entries: frozenset[int] = frozenset()
+    tied_orders: Mapping[str, str] = field(default_factory=dict)
+    unwanted: frozenset[str] = frozenset()
+    sent_before: Mapping[str, datetime] = field(default_factory=dict)
+    first_order_number: int = 900_000_000
+    last_order_number: int = 999_999_999
+
+    def unwanted_of(self, members: Iterable[str]) -> tuple[str, ...]:
+        """Those of a packet's members that are not desired any more."""
+        return tuple(member for member in members if member in self.unwanted)
+
+
+def load(connection: Connection, policy: Policy) -> Facts:
+    """Read them from the last committed plan and pull."""
+
+    def column(query: str) -> list[tuple[object, ...]]:
+        return connection.execute(query).fetchall()
+
+    known = column(
+        """
+        with concerned as (
+            select order_number from push.ledger where state in ('planned', 'sending', 'unknown')
+        )
+        select centra_return_id from staging.centra_returns
+        semi join concerned using (order_number)
+        where deleted_at is null
+        """
+    )
+    unwanted = column(
+        """
+        select effect_key from push.ledger
+        where state in ('sending', 'unknown') and effect_kind in ('credit_note', 'exchange_order')
+            and effect_key not in (
+                select effect_key from effects.pending_credit_notes
+                union all select effect_key from effects.pending_exchange_orders
+            )
+        """
+    )
+    sent = column(
+        "select effect_key, first_sent_at from push.ledger where state = 'planned' and first_sent_at is not null"
+    )
+    return Facts(
+        known_returns=frozenset(int(str(key)) for (key,) in known),
+        tied_entries=frozenset(
+            int(str(key)) for (key,) in column("select centra_id from push.ties where what = 'refund'")
+        ),
+        tied_orders={
+            str(key): str(number)
+            for key, number in column(
+                "select effect_key('exchange_order', [return_item_id]), centra_id from push.ties"
+                " where what = 'order' and return_item_id is not null"
+            )
+        },
+        unwanted=frozenset(str(key) for (key,) in unwanted),
+        sent_before={str(key): at.astimezone(UTC) for key, at in sent if isinstance(at, datetime)},
+        first_order_number=policy.exchange_orders.first_number,
+        last_order_number=policy.exchange_orders.last_number,
+    )

@@ -1,0 +1,16 @@
+-- One row per Return that we made and that Centra does not have any more: shown as deleted, or never shown although a pull
+-- that must have shown it came to its end since.
+create or replace temp table gone_returns as
+select packets.packet_key, packets.members, packets.operation, packets.centra_id::bigint as centra_return_id, packets.state
+from push.packets
+left join staging.centra_returns as returns on returns.centra_return_id = try_cast(packets.centra_id as bigint)
+where packets.operation in ('credit', 'exchange') and packets.state = 'confirmed' and packets.centra_id is not null
+    and not coalesce((packets.payload ->> 'origin_is_foreign')::boolean, false)
+    and (
+        returns.deleted_at is not null
+        or (returns.centra_return_id is null and exists (
+            select 1 from landing.centra_pulls as pulls
+            where pulls."object" = 'returns' and pulls.is_complete and pulls.fetched_at > packets.updated_at
+                and pulls.window_from <= packets.created_at
+        ))
+    );

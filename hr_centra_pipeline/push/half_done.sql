@@ -1,0 +1,94 @@
+-- One row per Return of ours that is pending in Centra and that no packet in doubt carries, with what its packet is made of.
+create or replace temp table half_done as
+with
+pending_returns as (
+    select returns.*
+    from staging.centra_returns as returns
+    left join push.packets using (packet_key)
+    where returns.deleted_at is null and returns.status = 'PENDING' and returns.packet_key is not null
+        and len(coalesce(returns.effect_keys, [])) > 0
+        and (packets.packet_key is null or packets.state in ('dissolved', 'rejected'))
+),
+
+keys as (
+    select centra_return_id, packet_key, unnest(effect_keys) as effect_key from pending_returns
+),
+
+-- What was done once is not in doubt again: somebody has uncompleted the Return.
+done_once as (
+    select distinct keys.centra_return_id
+    from keys join push.ledger using (effect_key)
+    where ledger.state = 'confirmed'
+),
+
+-- Whose effects the keys are: units of their order, whether desired now or not.
+units as (
+    select
+        keys.centra_return_id, keys.effect_key, kinds.kind, matched.return_item_id, matched.shipment_line_id
+    from keys
+    join pending_returns using (centra_return_id)
+    join matching.matched_items as matched using (order_number)
+    cross join (select unnest(['credit_note', 'exchange_order']) as kind) as kinds
+    where keys.effect_key = effect_key(kinds.kind, [matched.return_item_id])
+),
+
+wanted as (
+    select effect_key, sku, quantity, items + tax as goods, pays_through from effects.pending_credit_notes
+    union all
+    select effect_key, sku, quantity, null, null from effects.pending_exchange_orders
+),
+
+of_units as (
+    select
+        units.centra_return_id,
+        bool_or(units.kind = 'exchange_order') as is_exchange,
+        bool_and(wanted.effect_key is not null) as is_desired,
+        sum(wanted.goods)::decimal(18, 4) as planned_goods,
+        case when count(distinct wanted.pays_through) = 1 then min(wanted.pays_through) end as pays_through,
+        list({effect_key: units.effect_key, sku: wanted.sku, quantity: wanted.quantity} order by units.effect_key)
+            filter (where wanted.sku is not null) as replacements
+    from units left join wanted using (effect_key)
+    group by units.centra_return_id
+),
+
+lines as (
+    select centra_return_id, list({shipment_line_id: shipment_line_id, quantity: quantity, members: members}) as lines
+    from (
+        select
+            lines.centra_return_id, lines.shipment_line_id, sum(lines.quantity)::bigint as quantity,
+            coalesce((
+                select list(units.effect_key order by units.effect_key) from units
+                where units.centra_return_id = lines.centra_return_id and units.shipment_line_id = lines.shipment_line_id
+            ), []) as members
+        from staging.centra_return_lines as lines
+        semi join pending_returns using (centra_return_id)
+        group by lines.centra_return_id, lines.shipment_line_id
+    )
+    group by centra_return_id
+)
+
+select
+    returns.centra_return_id, returns.packet_key, list_sort(returns.effect_keys) as effect_keys, returns.order_number,
+    returns.shipment_id, returns.currency,
+    returns.shipping + returns.handling - returns.return_cost as costs,
+    coalesce(of_units.is_exchange, false) as is_exchange,
+    coalesce(of_units.is_desired, false) as is_desired,
+    of_units.planned_goods, of_units.pays_through,
+    coalesce(of_units.replacements, []) as replacements,
+    coalesce(lines.lines, []) as lines,
+    exists (
+        select 1 from staging.payment_entries as entries
+        where entries.centra_return_id = returns.centra_return_id and entries.entry_type like 'REFUND%'
+    ) as is_paid,
+    (
+        select min(orders.order_number) from staging.orders
+        where orders.origin_return_key = returns.packet_key and orders.status <> 'CANCELED'
+    ) as replacement_number,
+    parameters.first_exchange_number as first_number,
+    parameters.last_exchange_number as last_number
+from pending_returns as returns
+cross join policy.parameters
+left join of_units using (centra_return_id)
+left join lines using (centra_return_id)
+anti join done_once using (centra_return_id)
+order by returns.centra_return_id;

@@ -1,0 +1,16 @@
+-- Effects that somebody else had done and that are gone in Centra: ours are due again. Fills `moves`.
+create or replace temp table moves as
+with
+pending as (
+    select effect_key from effects.pending_credit_notes
+    union all select effect_key from effects.pending_exchange_orders
+)
+
+select
+    ledger.* replace (
+        'planned' as state, false as is_foreign, cast(null as varchar) as centra_id, $now as updated_at,
+        cast(null as timestamptz) as confirmed_at, 'what somebody else had done is gone in Centra' as reason
+    )
+from push.ledger
+semi join pending using (effect_key)
+where ledger.state = 'confirmed' and ledger.is_foreign;

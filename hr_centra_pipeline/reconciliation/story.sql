@@ -1,0 +1,132 @@
+-- One return's story: one row per thing that happened or was decided, by whom, in the order of the decision clock.
+-- returns: the return ids; orders: the orders of those returns.
+with
+mine as (
+    select return_item_id, return_id, order_number, refund_type, dropoff_method, sku, express_code
+    from staging.return_items where return_id in (select unnest($returns::varchar[]))
+),
+
+my_ledger as (
+    select * from push.ledger where return_id in (select unnest($returns::varchar[]))
+),
+
+my_packets as (
+    select * from push.packets where packet_key in (select packet_key from my_ledger)
+        or list_has_any(members, (select coalesce(list(effect_key), []) from my_ledger))
+),
+
+my_returns as (
+    select * from staging.centra_returns
+    where list_has_any(coalesce(effect_keys, []), (select coalesce(list(effect_key), []) from my_ledger))
+        or centra_return_id in (select foreign_centra_return_id from matching.matched_items semi join mine using (return_item_id))
+        or centra_return_id in (select try_cast(centra_id as bigint) from my_packets where operation in ('credit', 'exchange'))
+),
+
+happened as (
+    select created_at as "at", 'happy_returns' as who, cast(null as varchar) as unit,
+        'started for order ' || order_number || coalesce(', ' || dropoff_method, '') || ' (' || coalesce(refund_status, '-') || ' by now)' as what
+    from staging.returns where return_id in (select unnest($returns::varchar[]))
+    union all by name
+    select happened_at as "at", 'happy_returns' as who, return_item_id as unit, event as what
+    from staging.return_item_events semi join mine using (return_item_id)
+    union all by name
+    select coalesce(issued_at, source_time) as "at", 'happy_returns' as who,
+        'refund row ' || refund_id || ' ' || status || ': ' || coalesce(regexp_replace(total_refunded::varchar, '00$', '') || ' ' || currency, '-')
+            || coalesce(', shipping ' || nullif(regexp_replace(shipping_refund::varchar, '00$', ''), '0.00'), '')
+            || coalesce(', fee ' || nullif(regexp_replace(processing_fee::varchar, '00$', ''), '0.00'), '')
+            || coalesce(', gift card', nullif(gift_card_id, '')) as what
+    from staging.refunds where return_id in (select unnest($returns::varchar[]))
+),
+
+decided as (
+    select credit_due_at as "at", 'policy' as who, return_item_id as unit,
+        'money due: trigger ' || credit_trigger || ' ('
+            || case when mine.refund_type = 'exchange' then 'triggers.exchange' else 'triggers.by_method.' || coalesce(mine.dropoff_method, '-') end
+            || '), and approved' as what
+    from effects.units join mine using (return_item_id) where credit_due_at is not null
+    union all by name
+    select restock_due_at as "at", 'policy' as who, return_item_id as unit,
+        'goods due: dispositions.' || disposition || coalesce(' into warehouse ' || target_warehouse_id, ', no movement') || ', hold over' as what
+    from effects.units semi join mine using (return_item_id) where restock_due_at is not null
+    union all by name
+    select planned_at as "at", 'pipeline' as who, return_item_id as unit,
+        replace(effect_kind, '_', ' ') || ' planned ' || effect_key || coalesce(': ' || regexp_replace(amount::varchar, '00$', '') || ' ' || currency, '') as what
+    from my_ledger where planned_at is not null and not is_foreign
+    union all by name
+    select coalesce(confirmed_at, updated_at) as "at", case when is_foreign then 'person' else 'pipeline' end as who, return_item_id as unit,
+        replace(effect_kind, '_', ' ') || ' ' || case state when 'unknown' then 'in doubt' else state end
+            || coalesce(', Centra ' || centra_id, '') || coalesce(': ' || reason, '') as what
+    from my_ledger where state <> 'planned'
+    union all by name
+    select updated_at as "at", 'pipeline' as who, return_item_id as unit, replace(effect_kind, '_', ' ') || ' waits: ' || reason as what
+    from my_ledger where state = 'planned' and reason is not null
+    union all by name
+    select approved_at as "at", approved_by as who, cast(null as varchar) as unit, 'approved ' || effect_key || ': ' || why as what
+    from push.approvals where effect_key in (select effect_key from my_ledger union all select packet_key from my_packets)
+    union all by name
+    select adopted_at as "at", adopted_by as who, cast(null as varchar) as unit, 'adopted the return' || coalesce(': ' || why, '') as what
+    from push.adoptions where return_id in (select unnest($returns::varchar[]))
+    union all by name
+    select tied_at as "at", tied_by as who, return_item_id as unit, 'tied ' || what || ' ' || centra_id || ': ' || why as what
+    from push.ties where order_number in (select unnest($orders::varchar[])) or return_item_id in (select return_item_id from mine)
+),
+
+called as (
+    select started_at as "at", 'pipeline' as who, cast(null as varchar) as unit,
+        'called ' || operation || ' (' || step || ', ' || packet_key || '): ' || outcome || coalesce(', HTTP ' || http_status, '')
+            || coalesce(', ' || latency_ms || ' ms', '') || coalesce(', request ' || request_id, '') || coalesce(': ' || message, '') as what,
+        real_started_at
+    from push.attempts where packet_key in (select packet_key from my_packets)
+),
+
+shown as (
+    select created_at as "at", coalesce(created_from, 'Centra') as who, cast(null as varchar) as unit,
+        'Return ' || centra_return_id || ' in Centra, ' || lower(status) || ', ' || regexp_replace(grand_total::varchar, '00$', '') || ' ' || currency
+            || case when packet_key is null then ', made by somebody else' else '' end
+            || case when returned_to_stock then ', goods put back' else '' end as what
+    from my_returns
+    union all by name
+    select deleted_at as "at", 'Centra' as who, cast(null as varchar) as unit, 'Return ' || centra_return_id || ' found deleted' as what
+    from my_returns where deleted_at is not null
+    union all by name
+    select created_at as "at", 'Centra' as who, cast(null as varchar) as unit,
+        lower(replace(entry_type, '_', ' ')) || ' ' || entry_id || ' ' || lower(status) || ': ' || regexp_replace(amount::varchar, '00$', '') || ' ' || currency
+            || coalesce(' on Return ' || centra_return_id, ', without a Return') as what
+    from staging.payment_entries
+    where entry_type like 'REFUND%' and (
+        centra_return_id in (select centra_return_id from my_returns)
+        or (centra_return_id is null and order_number in (select unnest($orders::varchar[])))
+    )
+    union all by name
+    select min(created_at) as "at", 'Centra' as who, cast(null as varchar) as unit,
+        'stock change ' || stock_change_id || ' ' || lower(any_value(type)) || coalesce(' into warehouse ' || max(warehouse_id) filter (where quantity > 0), '') as what
+    from staging.stock_changes
+    where list_has_any(coalesce(effect_keys, []), (select coalesce(list(effect_key), []) from my_ledger))
+    group by stock_change_id
+    union all by name
+    select created_at as "at", 'Centra' as who, cast(null as varchar) as unit, 'replacement order ' || order_number || ' ' || lower(status) as what
+    from staging.orders where origin_return_key in (select packet_key from my_packets)
+),
+
+troubled as (
+    select events."at", 'exception' as who, told ->> 'return_item_id' as unit,
+        events.event || ' ' || events.kind || coalesce(': ' || (told ->> 'detail'), '') || coalesce(': ' || proof, '') as what
+    from (
+        select *, subject::json as told from reconciliation.exception_events
+    ) as events
+    where events.exception_id in (
+        select exception_id from reconciliation.exception_events
+        where subject::json ->> 'return_id' in (select unnest($returns::varchar[]))
+    )
+)
+
+select "at", who, unit, what
+from (
+    select *, 1 as rank, cast(null as timestamptz) as real_started_at from happened
+    union all by name select *, 2 as rank from decided
+    union all by name select *, 3 as rank from called
+    union all by name select *, 4 as rank from shown
+    union all by name select *, 5 as rank from troubled
+)
+where "at" is not null
+order by "at", rank, real_started_at, unit nulls first, what;

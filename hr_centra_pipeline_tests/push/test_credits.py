@@ -1,0 +1,22 @@
+"""Credits as Centra's own books show them afterwards."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from hr_centra_pipeline_tests.desk import Desk
+
+
+def test_a_unit_is_credited_once_with_all_that_belongs_to_it(at_desk: Desk) -> None:
+    sold = at_desk.sell(("DRESS-S", 1, "129.90"), ("SHIRT-M", 1, "40.00"), shipping="4.90")
+    unit = at_desk.comes_back(sold, shipping="4.90", fee="3.00")
+    report = at_desk.sync()
+    (made,) = at_desk.returns_of(sold)
+    assert made["grand_total"] == "131.80"
+    assert made["payments"] == [["REFUND", "SUCCESS", "131.80"]]
+    assert {unit.return_id, unit.code} <= set(made["comment"].split())
+    assert report.confirmed == {"credit_note": 1, "shipping_refund": 1, "return_fee": 1, "status_update": 1}
+    before = at_desk.books
+    at_desk.settle()
+    assert at_desk.books["returns"] == before["returns"]
+    assert at_desk.refunded(sold) == Decimal("131.80")

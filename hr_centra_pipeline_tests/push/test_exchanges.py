@@ -1,0 +1,244 @@
+"""Exchanges: Return without refund, replacement by number, completion; refused half way each step is taken back."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from hr_centra_pipeline.push import approvals
+from hr_centra_pipeline.push.approvals import Signature
+from hr_centra_pipeline.push.packets import reserved_number
+from hr_centra_pipeline.sandbox.centra.store import CentraSettings, NewLine, NewOrder
+from hr_centra_pipeline_tests.desk import NOW, POLICY, Desk, Sold, Unit, desk
+
+HUNDRED = Decimal("100.00")
+
+
+def exchanged(at_desk: Desk, quantity: int = 1, sku: str = "DRESS-M", **given: str) -> tuple[Sold, list[Unit]]:
+    sold = at_desk.sell(("DRESS-S", quantity, "100.00"))
+    units: list[Unit] = []
+    for _ in range(quantity):
+        with_unit = units[0] if units else None
+        units.append(at_desk.comes_back(sold, refund_type="exchange", exchange_sku=sku, with_unit=with_unit, **given))  # type: ignore[arg-type]
+    return sold, units
+
+
+def free(at_desk: Desk, sku: str) -> int:
+    size = at_desk.store.size_by(sku)
+    assert size is not None
+    return at_desk.store.free(size["id"])
+
+
+def test_several_units_travel_in_one_return_and_one_order_that_is_internal_and_free_of_charge(at_desk: Desk) -> None:
+    sold, _ = exchanged(at_desk, 3)
+    at_desk.settle()
+    (made,) = at_desk.returns_of(sold)
+    assert (made["status"], made["payments"], list(made["lines"].values())) == ("COMPLETED", [], [3])
+    (order,) = at_desk.orders_of_ours()
+    assert order["is_internal"]
+    assert order["origin"] == ["return", made["id"]]
+    lines = at_desk.store.rows("select quantity, unit_price from order_lines where order_number = ?", [order["number"]])
+    assert [(row["quantity"], row["unit_price"]) for row in lines] == [(1, 0)] * 3
+    assert free(at_desk, "DRESS-M") == 47
+    sales = [row for row in at_desk.books["orders"] if not row["is_internal"]]
+    assert [row["number"] for row in sales] == [sold.number]
+
+
+@pytest.mark.parametrize("kind", ["dropped_after", "error_before"])
+def test_an_order_that_centra_splits_is_found_whole_completed_and_unwound(tmp_path: Path, kind: str) -> None:
+    with desk(tmp_path, centra=CentraSettings(splits_orders=True)) as at_desk:
+        sold = at_desk.sell(("DRESS-S", 2, "100.00"))
+        first = at_desk.comes_back(sold, refund_type="exchange", exchange_sku="DRESS-M")
+        at_desk.comes_back(sold, refund_type="exchange", exchange_sku="SHIRT-M", with_unit=first)
+        at_desk.fault(kind, "POST /order")
+        at_desk.plan()
+        for _ in range(2):
+            at_desk.push()
+        orders = at_desk.orders_of_ours()
+        assert len(orders) == 2
+        assert {row["status"] for row in orders} == {"CONFIRMED"}
+        assert set(at_desk.states("exchange_order").values()) == {"confirmed"}
+        ((numbers,),) = at_desk.rows("select distinct centra_id from push.ledger where effect_kind = 'exchange_order'")
+        assert sorted(numbers.split()) == sorted(str(row["number"]) for row in orders)
+
+
+def test_refused_half_way_every_order_is_canceled_the_return_taken_back_and_the_rest_sent_anew(tmp_path: Path) -> None:
+    with desk(tmp_path, centra=CentraSettings(splits_orders=True)) as at_desk:
+        sold = at_desk.sell(("DRESS-S", 2, "100.00"))
+        first = at_desk.comes_back(sold, refund_type="exchange", exchange_sku="DRESS-M")
+        second = at_desk.comes_back(sold, refund_type="exchange", exchange_sku="SHIRT-M", with_unit=first)
+        at_desk.fault("error_before", "CompleteReturn")
+        at_desk.with_policy(settling_minutes=15)
+        at_desk.fault("error_before", "LookAtOrder", after=1, times=4)
+        at_desk.sync()
+        at_desk.change(second, disposition="wrong-item")
+        at_desk.settle()
+        orders = at_desk.orders_of_ours()
+        assert sorted(row["status"] for row in orders) == ["CANCELED", "CANCELED", "CONFIRMED"]
+        (made,) = at_desk.returns_of(sold)
+        assert list(made["lines"].values()) == [1]
+        assert at_desk.states("exchange_order")[first.item] == "confirmed"
+        assert at_desk.states("exchange_order")[second.item] == "withdrawn"
+        assert (free(at_desk, "DRESS-M"), free(at_desk, "SHIRT-M")) == (49, 50)
+
+
+def test_stock_is_looked_at_before_anything_is_made_and_comes_back(at_desk: Desk) -> None:
+    at_desk.article("RARE-M", stock=0)
+    sold, _ = exchanged(at_desk, sku="RARE-M")
+    late, _ = exchanged(at_desk, sku="LATE-M")
+    at_desk.article("LATE-M", stock=1)
+    at_desk.plan()
+    # Somebody buys the last piece between the plan and the call.
+    at_desk.act("move_stock", sku="LATE-M", quantity=1, out_of=1)
+    at_desk.push()
+    assert at_desk.returns_of(sold) == at_desk.returns_of(late) == []
+    assert at_desk.orders_of_ours() == []
+    at_desk.clock.advance_to(at_desk.clock.now() + timedelta(days=2))
+    at_desk.plan()
+    kinds = [row[:2] for row in at_desk.reconcile() if row[0].startswith("exchange")]
+    assert kinds == [("exchange_without_order", "IT-00001"), ("exchange_without_order", "IT-00002")]
+    for sku in ("RARE-M", "LATE-M"):
+        at_desk.act("move_stock", sku=sku, quantity=1, into=1)
+    at_desk.settle()
+    assert len(at_desk.orders_of_ours()) == 2
+    assert set(at_desk.states("exchange_order").values()) == {"confirmed"}
+
+
+def test_sold_out_between_return_and_order_the_return_is_taken_back_and_tried_when_there_is_stock_again(
+    at_desk: Desk,
+) -> None:
+    at_desk.article("LAST-M", stock=1)
+    sold, _ = exchanged(at_desk, sku="LAST-M")
+    at_desk.fault("person_after", "CreateReturn", act="move_stock", given={"sku": "LAST-M", "quantity": 1, "out_of": 1})
+    at_desk.settle()
+    assert at_desk.returns_of(sold) == []
+    assert set(at_desk.states("exchange_order").values()) == {"planned"}
+    assert at_desk.mutations().count("deleteReturn") == 1
+    at_desk.act("move_stock", sku="LAST-M", quantity=1, into=1)
+    at_desk.settle()
+    assert len(at_desk.orders_of_ours()) == 1
+
+
+def number_of(unit: Unit, place: int = 0) -> int:
+    from hr_centra_pipeline.core.keys import effect_key
+
+    numbers = POLICY["exchange_orders"]
+    key = effect_key("exchange_order", unit.item)
+    return reserved_number([key], place, numbers["first_number"], numbers["last_number"])
+
+
+def take_number(at_desk: Desk, number: int, sku: str, customer: int) -> None:
+    line = NewLine(sku, 1, HUNDRED, HUNDRED, Decimal(25))
+    at_desk.store.add_order(NewOrder(customer, "EUR", "DE", [line], NOW, number=number))
+
+
+def test_a_number_that_somebody_else_has_is_passed_over_but_never_one_that_may_be_our_replacement(
+    at_desk: Desk,
+) -> None:
+    stranger = at_desk.store.add_customer(email="bob@example.com", first_name="Bob", last_name="B", country="DE")
+    _, (other,) = exchanged(at_desk)
+    sold, (same,) = exchanged(at_desk)
+    take_number(at_desk, number_of(other), "SHIRT-M", stranger)
+    take_number(at_desk, number_of(same), "DRESS-M", 1)  # the same customer, the same article: made by hand?
+    at_desk.settle()
+    assert [row["number"] for row in at_desk.orders_of_ours()] == [number_of(other, 1)]
+    assert at_desk.states("exchange_order") == {other.item: "confirmed", same.item: "unknown"}
+    ((trouble,),) = at_desk.rows("select trouble from push.packets where state = 'unknown'")
+    assert trouble == "number_taken"
+    # It was the replacement: customer service says so, and our Return is not left behind.
+    with at_desk.warehouse.transaction() as connection:
+        signature = Signature("Carl", "made by phone", at_desk.clock.now())
+        approvals.tie_order(connection, signature, str(number_of(same)), [same.item])
+    at_desk.settle()
+    assert at_desk.states("exchange_order")[same.item] == "confirmed"
+    (made,) = at_desk.returns_of(sold)
+    assert made["status"] == "COMPLETED"
+
+
+def test_a_replacement_that_somebody_cancels_half_way_is_a_doubt_and_adopting_orders_it_anew(at_desk: Desk) -> None:
+    sold, (unit,) = exchanged(at_desk)
+    at_desk.fault("person_after", "POST /order", act="cancel_order")
+    at_desk.settle()
+    assert [row["status"] for row in at_desk.orders_of_ours()] == ["CANCELED"]
+    assert at_desk.states("exchange_order") == {unit.item: "unknown"}
+    with at_desk.warehouse.transaction() as connection:
+        approvals.adopt(connection, Signature("Carl", "a slip", at_desk.clock.now()), unit.return_id)
+    at_desk.settle()
+    assert [row["status"] for row in at_desk.orders_of_ours()] == ["CANCELED", "CONFIRMED"]
+    assert [row["number"] for row in at_desk.orders_of_ours()] == sorted([number_of(unit), number_of(unit, 1)])
+    assert len(at_desk.returns_of(sold)) == 1
+
+
+def test_changed_to_a_refund_half_way_the_exchange_is_unwound_and_the_money_given(at_desk: Desk) -> None:
+    sold, (unit,) = exchanged(at_desk)
+    at_desk.fault("error_before", "CompleteReturn")
+    at_desk.with_policy(settling_minutes=15)
+    at_desk.fault("error_before", "LookAtOrder", after=1, times=4)
+    at_desk.sync()
+    assert at_desk.states("exchange_order") == {unit.item: "unknown"}
+    at_desk.change(unit, refund_type="refund")
+    at_desk.settle()
+    assert [row["status"] for row in at_desk.orders_of_ours()] == ["CANCELED"]
+    assert at_desk.refunded(sold) == HUNDRED
+    assert at_desk.states() == {unit.item: "confirmed"}
+
+
+def test_changed_after_it_was_done_nothing_is_given_twice(at_desk: Desk) -> None:
+    sold, (unit,) = exchanged(at_desk)
+    money = at_desk.sell(("DRESS-S", 1, "100.00"))
+    paid = at_desk.comes_back(money)
+    at_desk.settle()
+    at_desk.change(unit, refund_type="refund")
+    at_desk.change(paid, refund_type="exchange", exchange_sku="DRESS-M")
+    at_desk.settle()
+    assert at_desk.refunded(sold) == 0
+    assert len(at_desk.orders_of_ours()) == 1
+    blocked = at_desk.rows("select blocked_by from effects.pending_credit_notes")
+    blocked += at_desk.rows("select blocked_by from effects.pending_exchange_orders")
+    assert len(blocked) == 2
+    assert all("was given back already" in why for (why,) in blocked)
+    assert at_desk.rows("select max(too_much) from effects.value_given_back") == [(Decimal(0),)]
+
+
+def test_somebody_s_return_blocks_our_replacement_until_it_is_released_or_tied(at_desk: Desk) -> None:
+    sold, (unit,) = exchanged(at_desk)
+    made = at_desk.act("return", shipment_id=sold.shipment, lines={sold.lines[0]: 1})["made"]
+    at_desk.settle()
+    assert at_desk.orders_of_ours() == []
+    with at_desk.warehouse.transaction() as connection:
+        approvals.release_exchange(connection, Signature("Carl", "nobody sent it", at_desk.clock.now()), unit.item)
+    at_desk.fault("dropped_after", "POST /order")
+    at_desk.settle()
+    (order,) = at_desk.orders_of_ours()
+    assert order["origin"] == ["return", made]
+    assert at_desk.returns_of(sold)[0]["status"] == "PENDING"  # it is theirs to complete
+    assert at_desk.states("exchange_order") == {unit.item: "confirmed"}
+
+
+def test_the_return_of_a_replacement_is_traced_to_the_root_and_its_money_left_to_a_person(at_desk: Desk) -> None:
+    sold, (unit,) = exchanged(at_desk)
+    at_desk.settle()
+    (order,) = at_desk.orders_of_ours()
+    at_desk.store.ship(order["number"], at=NOW, warehouse_id=1, captured=False)
+    lines = at_desk.store.rows(
+        "select shipment_lines.id, shipment_id from shipment_lines join order_lines on order_lines.id = order_line_id"
+        " where order_number = ?",
+        [order["number"]],
+    )
+    again = Sold(order["number"], lines[0]["shipment_id"], (lines[0]["id"],), ("DRESS-M",), (Decimal(0),), "EUR")
+    back = at_desk.comes_back(again, days_ago=0.1, started_days_ago=0.2, row=False)
+    at_desk.clock.advance_to(at_desk.clock.now() + timedelta(days=2))
+    at_desk.settle()
+    assert at_desk.refunded(sold) == 0
+    ((root, depth, refundable),) = at_desk.rows(
+        "select root_order, chain_depth, refundable from effects.value_given_back where return_item_id = ?", back.item
+    )
+    assert (root, depth, refundable) == (str(sold.number), 1, HUNDRED)
+    told = [row for row in at_desk.reconcile() if row[1] == back.item and row[0] == "return_without_credit_note"]
+    assert len(told) == 1
+    assert f"of root order {sold.number} may be refunded by hand 100.00 EUR" in told[0][2]
+    # The root unit has not got more than it cost: its replacement came back.
+    assert at_desk.rows("select given from effects.value_given_back where return_item_id = ?", unit.item) == [(0,)]

@@ -1,0 +1,175 @@
+"""People and other systems act in Centra, too: at any moment, on the same lines."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from hr_centra_pipeline_tests.desk import MAIN, Desk, Sold
+
+HUNDRED = Decimal("100.00")
+
+
+def kinds(at_desk: Desk) -> set[str]:
+    """Kinds that are open a week later."""
+    at_desk.clock.advance_to(at_desk.clock.now() + timedelta(days=7))
+    at_desk.plan()
+    return {kind for kind, _, _ in at_desk.reconcile()}
+
+
+def by_hand(sold: Sold, pieces: int = 1, line: int = 0, **more: Any) -> dict[str, Any]:
+    return {"shipment_id": sold.shipment, "lines": {sold.lines[line]: pieces}, **more}
+
+
+def test_a_refund_by_hand_between_plan_and_send_is_adopted(at_desk: Desk) -> None:
+    alone = at_desk.sell(("DRESS-S", 1, "100.00"))
+    of_two = at_desk.sell(("DRESS-S", 2, "100.00"))
+    at_desk.comes_back(alone)
+    at_desk.comes_back(of_two)
+    at_desk.plan()
+    for sold in (alone, of_two):
+        at_desk.act("return_and_refund", **by_hand(sold))
+    report = at_desk.push()
+    assert "createReturn" not in at_desk.mutations()
+    assert all("somebody" in why for why in report.waiting.values())
+    at_desk.settle()
+    assert [at_desk.refunded(sold) for sold in (alone, of_two)] == [HUNDRED, HUNDRED]
+    foreign = at_desk.rows("select state, is_foreign from push.ledger where effect_kind = 'credit_note'")
+    assert foreign == [("confirmed", True)] * 2
+    assert "double_credit" not in kinds(at_desk)
+
+
+def test_who_acts_between_our_look_and_our_call_is_found_afterwards_and_told(at_desk: Desk) -> None:
+    sold = at_desk.sell(("DRESS-S", 2, "100.00"))
+    at_desk.comes_back(sold)
+    at_desk.fault("person_before", "CreateReturn", act="return_and_refund")
+    at_desk.settle()
+    assert at_desk.refunded(sold) == 2 * HUNDRED  # nobody can prevent that: Centra knows no lock
+    ((kind, unit, detail),) = [row for row in at_desk.reconcile() if row[0] == "double_credit"]
+    assert (kind, unit) == ("double_credit", "IT-00001")
+    assert "Somebody refunded Return" in detail
+    assert "centra_return_without_return" not in kinds(at_desk)
+
+
+def test_two_refunds_by_hand_on_one_line_are_for_two_units(at_desk: Desk) -> None:
+    sold = at_desk.sell(("DRESS-S", 3, "100.00"))
+    for _ in range(2):
+        at_desk.comes_back(sold)
+        at_desk.act("return_and_refund", **by_hand(sold))
+    at_desk.settle()
+    assert at_desk.refunded(sold) == 2 * HUNDRED
+    assert "createReturn" not in at_desk.mutations()
+
+
+@pytest.mark.parametrize(
+    ("act", "when", "paid"),
+    [
+        ("refund_return", "person_before", 1), ("complete_return", "person_before", 1), ("delete_return", "person_before", 0),
+        ("edit_return_comment", "person_before", 1), ("complete_return", "person_after", 1),
+    ],
+)  # fmt: skip
+def test_our_pending_return_is_touched_before_it_is_paid(at_desk: Desk, act: str, when: str, paid: int) -> None:
+    # Nothing else is left on the order, so that a second payment would be refused: the look is what has to see it.
+    sold = at_desk.sell(("DRESS-S", 1, "100.00"))
+    at_desk.comes_back(sold)
+    at_desk.fault("error_before", "RefundReturn")  # the first call for the payment leaves no trace …
+    at_desk.plan()
+    at_desk.fault(when, "LookAtOrder", act=act, after=1, given={"return_id": 1})  # … and somebody acts meanwhile
+    for _ in range(3):
+        at_desk.push()
+    at_desk.settle()
+    assert at_desk.refunded(sold) == paid * HUNDRED
+    assert len(at_desk.returns_of(sold)) == paid
+    if act == "delete_return":
+        assert at_desk.states() == {"IT-00001": "unknown"}
+        at_desk.clock.advance_to(at_desk.clock.now() + timedelta(hours=2))
+        at_desk.plan()
+        ((_, _, detail),) = [row for row in at_desk.reconcile() if row[0] == "write_in_doubt"]
+        assert "somebody deleted it" in detail
+    else:
+        assert at_desk.states() == {"IT-00001": "confirmed"}
+
+
+def test_a_refund_without_a_return_blocks_the_order_until_it_is_tied(at_desk: Desk) -> None:
+    sold = at_desk.sell(("DRESS-S", 2, "100.00"))
+    at_desk.comes_back(sold)
+    at_desk.act("refund_order", order_number=sold.number, amount="30.00")
+    at_desk.settle()
+    assert "createReturn" not in at_desk.mutations()
+    open_kinds = kinds(at_desk)
+    assert {"refund_without_credit_note", "return_without_credit_note"} <= open_kinds
+
+
+def test_when_a_return_by_hand_is_deleted_again_the_unit_is_credited_by_us(at_desk: Desk) -> None:
+    sold = at_desk.sell(("DRESS-S", 1, "100.00"))
+    at_desk.comes_back(sold)
+    made = at_desk.act("return", **by_hand(sold))["made"]
+    at_desk.settle()
+    assert at_desk.returns_of(sold)[0]["id"] == made
+    assert at_desk.states() == {"IT-00001": "confirmed"}
+    at_desk.act("delete_return", return_id=made)
+    at_desk.settle()
+    assert at_desk.refunded(sold) == HUNDRED
+    assert at_desk.rows("select is_foreign from push.ledger where effect_kind = 'credit_note'") == [(False,)]
+
+
+def test_goods_that_a_return_by_hand_put_back_are_not_put_back_again(at_desk: Desk) -> None:
+    seen, unseen = (at_desk.sell(("DRESS-S", 1, "100.00")) for _ in range(2))
+    for sold in (seen, unseen):
+        at_desk.comes_back(sold, grade="sellable")
+    at_desk.act("return_and_refund", **by_hand(seen, stock="origin"))
+    at_desk.plan()
+    at_desk.act("return_and_refund", **by_hand(unseen, stock="origin"))
+    report = at_desk.push()
+    assert any("goods put back" in why for why in report.waiting.values())
+    at_desk.settle()
+    assert at_desk.moved("DRESS-S", MAIN) == 0
+    assert at_desk.books["stock"][1][:3] == ["DRESS-S", MAIN, 50]
+
+
+def test_the_note_of_somebody_else_survives_and_ours_is_one_line_per_return(at_desk: Desk) -> None:
+    sold = at_desk.sell(("DRESS-S", 2, "100.00"))
+    first = at_desk.comes_back(sold)
+    at_desk.comes_back(sold)
+    at_desk.act("note", order_number=sold.number, text="VIP")
+    at_desk.settle()
+    at_desk.act("note", order_number=sold.number, text="Called twice")
+    at_desk.change(first, disposition="sellable")
+    at_desk.settle()
+    lines = at_desk.comment_of(sold).splitlines()
+    assert [line for line in lines if "hr-centra" not in line] == ["VIP", "Called twice"]
+    assert len([line for line in lines if "hr-centra" in line]) == 2
+
+
+def test_a_confirmed_return_that_somebody_deletes_is_not_made_again_and_told_once(at_desk: Desk) -> None:
+    at_desk.with_policy(pays_through={"refund": "elsewhere", "gift-card": "elsewhere"})
+    sold = at_desk.sell(("DRESS-S", 1, "100.00"))
+    at_desk.comes_back(sold)
+    at_desk.settle()
+    (made,) = at_desk.returns_of(sold)
+    at_desk.act("delete_return", return_id=made["id"])
+    at_desk.settle()
+    assert at_desk.returns_of(sold) == []
+    at_desk.clock.advance_to(at_desk.clock.now() + timedelta(days=2))
+    at_desk.plan()
+    told = [row for row in at_desk.reconcile() if "gone" in row[2]]
+    assert [row[0] for row in told] == ["return_without_credit_note"]
+
+
+def test_a_refund_that_was_asked_for_and_fails_later_is_not_asked_for_again(tmp_path: Any) -> None:
+    from hr_centra_pipeline.sandbox.centra.store import CentraSettings
+    from hr_centra_pipeline_tests.desk import desk
+
+    with desk(tmp_path, centra=CentraSettings(refunds_are_requests=True)) as at_desk:
+        sold = at_desk.sell(("DRESS-S", 1, "100.00"))
+        at_desk.comes_back(sold)
+        at_desk.settle()
+        assert at_desk.states() == {"IT-00001": "confirmed"}
+        at_desk.act("settle_requests", succeeded=False)
+        at_desk.settle()
+        assert at_desk.mutations().count("refundReturn") == 1
+        given = at_desk.rows("select refund, given, refundable from effects.value_given_back")
+        assert given == [(Decimal(0), Decimal(0), HUNDRED)]

@@ -1,0 +1,53 @@
+"""``make torture``: the storm until at least so many kills and faults, and its figures. Exit code 1 unless nothing is wrong."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from hr_centra_pipeline_tests.torture.broken import KINDS
+from hr_centra_pipeline_tests.torture.storm import Figures, Mix, storm
+
+LONG = Mix(syncs=0.03, lost_ledgers=0.02)
+
+
+def main() -> None:
+    """Run it."""
+    parser = argparse.ArgumentParser(prog="make torture")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--least", type=int, default=1000, help="kills and faults")
+    parser.add_argument("--broken", choices=KINDS)
+    given = parser.parse_args()
+    whole = Figures(given.seed)
+    rounds = 0
+    while whole.kills + whole.faults < given.least:
+        with tempfile.TemporaryDirectory() as folder:
+            found = storm(Path(folder), given.seed + 7919 * rounds, 5, LONG, broken=given.broken)
+        rounds += 1
+        whole.kills += found.kills
+        whole.faults += found.faults
+        whole.acts += found.acts
+        whole.runs += found.runs
+        whole.syncs += found.syncs
+        whole.lost_ledgers += found.lost_ledgers
+        whole.seconds += found.seconds
+        whole.verdict.add(found.verdict)
+        whole.by_fault += found.by_fault
+        whole.by_act += found.by_act
+        sys.stderr.write(
+            f"round {rounds}: kills {whole.kills}, faults {whole.faults}, doubles {len(whole.verdict.doubles)},"
+            f" losses {len(whole.verdict.losses)}, stuck {len(whole.verdict.stuck)}, {whole.seconds / 60:.1f} minutes\n"
+        )
+        for name in ("doubles", "losses", "stuck", "raced"):
+            for line in getattr(found.verdict, name):
+                sys.stderr.write(f"  {name}: {line}\n")
+    print(whole.told())
+    print("faults: " + ", ".join(f"{name} {count}" for name, count in whole.by_fault.most_common()))
+    print("people: " + ", ".join(f"{name} {count}" for name, count in whole.by_act.most_common()))
+    sys.exit(0 if whole.verdict.is_clean else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,312 @@
+"""The storm: kills at random boundaries, every fault, people and corrections in between; then calm, and the verdict."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from hr_centra_pipeline.push import approvals
+from hr_centra_pipeline.push.approvals import Signature
+from hr_centra_pipeline_tests.torture.verdict import Verdict, judge
+from hr_centra_pipeline_tests.torture.world import Planted, World, world
+
+FAULTS = (
+    "delay", "rate_limited", "error_before", "error_after", "dropped_after", "dropped_before", "truncated", "wrong_content_type",
+    "error_half_way", "dropped_half_way",
+)  # fmt: skip
+WRITES = (
+    "CreateReturn", "RefundReturn", "IssueCredit", "CompleteReturn", "DeleteReturn", "ChangeStock", "POST /order", "CancelOrder",
+    "UpdateDirectToConsumerOrder",
+)  # fmt: skip
+READS = ("LookAtOrder", "LookAtReturns", "LookAtStockChanges", "LookAtReplacements", "ReadInternalComment", "")
+_DELAY = 0.4  # seconds: well below the settling time, so that what is absent then does not come any more
+
+
+@dataclass
+class Figures:
+    """What a storm did and what came of it."""
+
+    seed: int
+    kills: int = 0
+    faults: int = 0
+    acts: int = 0
+    runs: int = 0
+    syncs: int = 0
+    lost_ledgers: int = 0
+    seconds: float = 0.0
+    verdict: Verdict = field(default_factory=Verdict)
+    by_fault: Counter[str] = field(default_factory=Counter)
+    by_act: Counter[str] = field(default_factory=Counter)
+
+    def told(self) -> str:
+        """As ``make torture`` prints it."""
+        found = self.verdict
+        return "\n".join(
+            [
+                f"kills {self.kills:,}, faults {self.faults:,}, acts of people {self.acts:,}, lost ledgers {self.lost_ledgers}",
+                f"runs {self.runs:,}, whole syncs by Dagster {self.syncs}, effects {found.effects:,},"
+                f" {self.seconds / 60:.1f} minutes",
+                f"doubles {len(found.doubles)}, losses {len(found.losses)}, stuck {len(found.stuck)}",
+                f"raced (nobody can prevent it; each is told as double_credit) {len(found.raced)}",
+                f"seed {self.seed}",
+            ]
+        )
+
+
+@dataclass
+class Mix:
+    """What a storm is made of. Probabilities per step of a wave."""
+
+    returns: int = 12
+    steps: int = 24
+    kills: float = 0.9
+    faults: float = 0.7
+    acts: float = 0.4
+    corrections: float = 0.1
+    syncs: float = 0.0
+    lost_ledgers: float = 0.0
+
+
+def storm(
+    folder: Path, seed: int, waves: int, mix: Mix, *, broken: str | None = None, until_caught: bool = False, **settings: Any
+) -> Figures:  # fmt: skip
+    """Waves of returns through the storm, each judged after it; a new world every few waves keeps them small."""
+    figures, started = Figures(seed), time.monotonic()
+    per_world = 5
+    for number in range(0, waves, per_world):
+        with world(folder / f"world-{number}", seed * 1000 + number, broken=broken, **settings) as opened:
+            for _ in range(min(per_world, waves - number)):
+                _wave(opened, mix, figures)
+                found = judge(opened, opened.units)
+                opened_effects = found.effects
+                figures.verdict.doubles = _fresh(figures.verdict.doubles, found.doubles)
+                figures.verdict.losses = _fresh(figures.verdict.losses, found.losses)
+                figures.verdict.stuck = _fresh(figures.verdict.stuck, found.stuck)
+                figures.verdict.raced = _fresh(figures.verdict.raced, found.raced)
+                if until_caught and found.doubles:
+                    break
+            figures.verdict.effects += opened_effects
+            figures.kills += opened.kills
+            figures.runs += opened.runs
+            for entry in opened.desk.log():
+                figures.by_fault[entry.get("fault") or ""] += 1
+                figures.by_act[entry.get("person") or ""] += 1
+        if until_caught and figures.verdict.doubles:
+            break
+    del figures.by_fault[""], figures.by_act[""]
+    figures.faults, figures.acts = figures.by_fault.total(), figures.by_act.total()
+    figures.seconds = time.monotonic() - started
+    return figures
+
+
+def _fresh(known: list[str], found: list[str]) -> list[str]:
+    return [*known, *(one for one in found if one not in known)]
+
+
+def _wave(opened: World, mix: Mix, figures: Figures) -> None:
+    random, desk = opened.random, opened.desk
+    # Short budgets, so that whoever is not killed does not send all of it at once.
+    desk.policy = desk.policy.model_copy(
+        update={
+            "centra": desk.policy.centra.model_copy(update={"calls_per_request": random.choice((1, 1, 2, 5))}),
+            "push_budget_minutes": 0.004,
+        }
+    )
+    fresh = opened.plant(mix.returns)
+    _killed_run(opened, mix, "plan")
+    opened.run("plan")
+    for _ in range(mix.steps):
+        if random.random() < mix.faults:
+            _fault(opened)
+        if random.random() < mix.acts:
+            _act(opened, fresh)
+        if random.random() < mix.corrections:
+            _correct(opened, fresh)
+            fresh += opened.plant(1)
+            _killed_run(opened, mix, "plan")
+        if random.random() < mix.lost_ledgers:
+            desk.forget()
+            figures.lost_ledgers += 1
+            opened.run("plan")
+        if random.random() < mix.syncs:
+            figures.syncs += 1
+            opened.kills += _real_sync(opened, kill_after=random.uniform(1.0, 14.0))
+        if random.random() < 0.1:
+            desk.clock.advance_to(desk.clock.now() + timedelta(hours=1))
+        _killed_run(opened, mix, "push")
+    desk.policy = desk.policy.model_copy(update={"push_budget_minutes": 40.0})
+    opened.calm()
+    _decide(opened)
+
+
+_BOUNDARIES = {"plan": 200, "push": 40}
+_SECONDS = {"plan": 1.5, "push": 0.6}
+
+
+def _killed_run(opened: World, mix: Mix, what: str) -> None:
+    """One process, which is killed as a rule: at a boundary, or at any moment."""
+    random = opened.random
+    if random.random() >= mix.kills:
+        opened.run(what)
+    elif random.random() < 0.8:
+        opened.run(what, kill_at=random.randint(1, _BOUNDARIES[what]))
+    else:
+        opened.run(what, kill_after=random.uniform(0.0, _SECONDS[what]))
+
+
+def _fault(opened: World) -> None:
+    random = opened.random
+    kind = random.choice(FAULTS)
+    target = random.choice(WRITES if random.random() < 0.8 else READS)
+    more: dict[str, Any] = {"after": random.choice((0, 0, 0, 1, 2))}
+    if kind == "delay":
+        more["seconds"] = _DELAY
+    if kind in ("error_before", "error_after", "error_half_way"):
+        more["status"] = random.choice((499, 500, 502, 503, 504))
+    opened.desk.fault(kind, target, **more)
+
+
+def _act(opened: World, fresh: list[Planted]) -> None:
+    """Somebody acts in Centra: on a line that comes back, on a Return of ours, on a replacement; now, or around a request."""
+    random, desk = opened.random, opened.desk
+    sold = random.choice(fresh).unit.sold
+    made = [row for row in desk.books["returns"] if row["created_from"] == "API"]
+    name = random.choice(
+        (
+            "return_and_refund",
+            "refund_return",
+            "complete_return",
+            "delete_return",
+            "edit_return_comment",
+            "note",
+            "cancel_order",
+        )
+    )
+    given: dict[str, Any] = {}
+    if name == "return_and_refund":
+        if any(planted.way == "exchange" for planted in opened.of(sold)):
+            return
+        given = {"shipment_id": sold.shipment, "lines": {str(sold.lines[0]): 1}}
+    elif name in ("refund_return", "complete_return", "delete_return", "edit_return_comment"):
+        pending = [row for row in made if row["status"] == "PENDING"]
+        exchanged = {row["origin"][1] for row in desk.orders_of_ours()}
+        pending = [row for row in pending if row["id"] not in exchanged]
+        if not pending:
+            return
+        row = random.choice(pending)
+        if name == "refund_return" and any(
+            p.way == "exchange" for p in opened.units if p.unit.sold.number == row["order_number"]
+        ):
+            return
+        given = {"return_id": row["id"]}
+    elif name == "note":
+        given = {"order_number": sold.number, "text": f"Called {random.randrange(100)}"}
+    else:
+        live = [row for row in desk.orders_of_ours() if row["status"] == "CONFIRMED"]
+        unfinished = {row["id"] for row in made if row["status"] == "PENDING"}
+        live = [row for row in live if row["origin"][1] in unfinished]
+        if not live:
+            return
+        given = {"order_number": random.choice(live)["number"]}
+    if random.random() < 0.5:
+        desk.act(name, **given)
+    else:
+        when = random.choice(("person_before", "person_after"))
+        desk.fault(when, random.choice((*WRITES, "LookAtOrder")), act=name, given=given, after=random.choice((0, 1)))
+
+
+def _correct(opened: World, fresh: list[Planted]) -> None:
+    """Happy Returns changes its mind about a unit."""
+    planted = opened.random.choice(fresh)
+    if planted.refused:
+        return
+    if planted.grade in ("sellable", "damaged") and opened.random.random() < 0.8:
+        opened.regrade(planted)
+    elif opened.random.random() < 0.4:
+        opened.refuse(planted)
+
+
+def _decide(opened: World) -> None:
+    """What waits for a person gets one: who deleted or canceled ours by mistake adopts the return."""
+    desk = opened.desk
+    for _ in range(3):
+        doubtful = desk.rows(
+            """
+            select distinct ledger.return_id, packets.trouble, packets.packet_key, packets.centra_id
+            from push.packets join push.ledger using (packet_key)
+            where packets.state = 'unknown' and packets.trouble is not null order by 1
+            """
+        )
+        if not doubtful:
+            return
+        for return_id, trouble, key, centra_id in doubtful:
+            signature = Signature("Nora Night", "a slip of the hand", desk.clock.now())
+            with desk.warehouse.transaction() as connection:
+                if trouble in ("gone", "canceled"):
+                    _quietly(lambda: approvals.adopt(connection, signature, return_id))  # noqa: B023
+                elif trouble in ("unpaid", "refused"):
+                    _quietly(lambda: approvals.approve(connection, signature, keys=[key]))  # noqa: B023
+            if trouble == "not_ours" and centra_id:
+                desk.act("delete_return", return_id=int(centra_id))
+        opened.calm()
+
+
+def _quietly(decide: Callable[[], Any]) -> None:
+    from hr_centra_pipeline.core.errors import ConfigurationError
+
+    try:
+        decide()
+    except ConfigurationError:
+        return
+
+
+def _real_sync(opened: World, *, kill_after: float) -> bool:
+    """The whole hourly job through Dagster, as an operator starts it, killed after some seconds; answers whether it was."""
+    desk = opened.desk
+    desk.export()
+    policy = desk.home / "policy.toml"
+    policy.write_text(_toml(desk.policy), encoding="utf-8")
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith(("HR_CENTRA_", "DAGSTER_"))},
+        "HR_CENTRA_HOME": str(desk.home), "HR_CENTRA_MODE": "live", "HR_CENTRA_NOW": f"@{desk.clock.path}",
+        "HR_CENTRA_POLICY": str(policy), "HAPPY_RETURNS_EXPORTS": str(desk.note["exports"]),
+        "CENTRA_GRAPHQL_URL": str(desk.note["graphql_url"]), "CENTRA_TOKEN": str(desk.note["token"]),
+        "CENTRA_ORDER_API_URL": str(desk.note["order_api_url"]), "CENTRA_ORDER_API_KEY": str(desk.note["order_api_key"]),
+    }  # fmt: skip
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hr_centra_pipeline.cli.main", "sync"], env=environment, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        process.wait(timeout=kill_after)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        return True
+    return False
+
+
+def _toml(policy: Any) -> str:
+    """The policy as a file."""
+    lines = [
+        f"cutover = {policy.cutover.isoformat()}", f"settling_minutes = {policy.settling_minutes}",
+        f'changed_by = "{policy.changed_by}"',
+        "[pays_through]", *(f'{name} = "{way}"' for name, way in policy.pays_through.items()),
+    ]  # fmt: skip
+    for word, grade in policy.dispositions.items():
+        lines.append(f"[dispositions.{word}]")
+        if grade.warehouse_id is None:
+            lines.append('stock = "none"')
+        else:
+            lines += [f"warehouse_id = {grade.warehouse_id}", f"hold_hours = {grade.hold_hours or 0}"]
+    reserved = policy.exchange_orders
+    lines += ["[exchange_orders]", f"first_number = {reserved.first_number}", f"last_number = {reserved.last_number}"]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,211 @@
+"""The sandbox's own books against what was planted: doubles, losses, what is stuck, and what nobody could have prevented."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from hr_centra_pipeline.core.keys import effect_key, effect_keys_in
+from hr_centra_pipeline_tests.desk import MAIN, QUARANTINE, Sold
+from hr_centra_pipeline_tests.torture.world import Planted, World
+
+_LIES_IN = {"sellable": MAIN, "damaged": QUARANTINE, "wrong-item": QUARANTINE, "missing": None, None: None}
+
+
+@dataclass
+class Verdict:
+    """What was found. ``raced``: somebody acted between our look and our call, and the pipeline tells it."""
+
+    effects: int = 0
+    doubles: list[str] = field(default_factory=list)
+    losses: list[str] = field(default_factory=list)
+    stuck: list[str] = field(default_factory=list)
+    raced: list[str] = field(default_factory=list)
+
+    @property
+    def is_clean(self) -> bool:
+        """Nothing twice, nothing lost, nothing stuck."""
+        return not (self.doubles or self.losses or self.stuck)
+
+    def add(self, other: Verdict) -> None:
+        """Put another one to it."""
+        self.effects += other.effects
+        for name in ("doubles", "losses", "stuck", "raced"):
+            getattr(self, name).extend(getattr(other, name))
+
+
+def judge(world: World, units: list[Planted]) -> Verdict:
+    """Compare the books with what was planted, after everything has settled."""
+    books = world.desk.books
+    found = Verdict()
+    told = _exceptions(world)
+    _judge_keys(books, units, found)
+    for sold in {planted.unit.sold.number: planted.unit.sold for planted in units}.values():
+        _judge_money(world, books, sold, told, found)
+    _judge_exchanges(books, units, told, found)
+    _judge_stock(books, units, told, found)
+    _judge_notes(world, units, found)
+    found.stuck += _stuck(world)
+    found.effects = int(
+        world.desk.rows("select count(*) from push.ledger where state = 'confirmed' and not is_foreign")[0][0]
+    )
+    return found
+
+
+def _exceptions(world: World) -> dict[str, set[str]]:
+    """Kinds that are open, by unit and by order."""
+    told: dict[str, set[str]] = defaultdict(set)
+    for kind, unit, order in world.desk.rows(
+        "select kind, return_item_id, order_number from reconciliation.exceptions"
+    ):
+        for name in filter(None, (unit, order)):
+            told[str(name)].add(str(kind))
+    return told
+
+
+def _judge_keys(books: dict[str, Any], units: list[Planted], found: Verdict) -> None:
+    """No key of ours stands in two objects of one kind."""
+    ours = {key for planted in units for key in _keys(planted)}
+    for name, texts in (
+        ("Returns", [row["comment"] for row in books["returns"]]),
+        ("stock changes", [row["comment"] for row in books["stock_changes"]]),
+    ):
+        times = Counter(key for text in texts for key in set(effect_keys_in(text)) & ours)
+        found.doubles += [f"{key} stands in {count} {name}" for key, count in times.items() if count > 1]
+
+
+def _keys(planted: Planted) -> list[str]:
+    item = planted.unit.item
+    moved = [effect_key("inventory_adjustment", item, str(ordinal)) for ordinal in range(1, 20)]
+    return [effect_key("credit_note", item), effect_key("exchange_order", item), *moved]
+
+
+def _judge_money(world: World, books: dict[str, Any], sold: Sold, told: dict[str, set[str]], found: Verdict) -> None:
+    units = world.of(sold)
+    entries = [row for row in books["payments"] if row[0] == sold.number and row[2] in ("REFUND", "REFUND_GIFT_CARD")]
+    given = sum((Decimal(value) for _, _, _, status, value in entries if status == "SUCCESS"), Decimal(0))
+    due = sum((planted.due for planted in units if not planted.refused), Decimal(0))
+    optional = sum((planted.due for planted in units if planted.refused), Decimal(0))
+    explained = {kind for planted in units for kind in told[planted.unit.item]} | told[str(sold.number)]
+    most = due + optional
+    may_be = f" (and {optional} may be)" if optional else ""
+    where = f"order {sold.number}: {given} given, {due} due{may_be}, told {sorted(explained)}"
+    if given > most:
+        if "double_credit" in explained and _somebody_paid(world, sold):
+            found.raced.append(where)
+        else:
+            found.doubles.append(where)
+    # A rider may have stayed behind with a unit that somebody refunded by hand; goods never.
+    elif given < due and not explained & {"write_in_doubt", "rejected_write", "return_without_credit_note"}:
+        riders = sum((planted.shipping for planted in units), Decimal(0))
+        fees = sum((planted.fee for planted in units), Decimal(0))
+        if not (_somebody_paid(world, sold) and given >= due - riders - fees):
+            found.losses.append(where)
+
+
+def _somebody_paid(world: World, sold: Sold) -> bool:
+    """A person has refunded something of the order."""
+    mine = {row["id"] for row in world.desk.returns_of(sold)}
+    for entry in world.desk.log():
+        if entry.get("person") in ("return_and_refund", "refund_return", "refund_order") and entry["refused"] is None:
+            given = entry["given"]
+            if str(given.get("shipment_id")) == str(sold.shipment) or int(given.get("return_id") or 0) in mine:
+                return True
+            if str(given.get("order_number")) == str(sold.number) and entry["person"] == "refund_order":
+                return True
+    return False
+
+
+def _judge_exchanges(books: dict[str, Any], units: list[Planted], told: dict[str, set[str]], found: Verdict) -> None:
+    """One live replacement per unit, its Return completed and not paid."""
+    live: Counter[str] = Counter()
+    for row in books["orders"]:
+        if row["origin"][0] == "return" and row["status"] != "CANCELED":
+            live.update(set(effect_keys_in(row["internal_comment"])))
+    completed = {
+        key for row in books["returns"] if row["status"] == "COMPLETED" for key in effect_keys_in(row["comment"])
+    }
+    for planted in units:
+        if planted.way != "exchange":
+            continue
+        key = effect_key("exchange_order", planted.unit.item)
+        explained = told[planted.unit.item] & {
+            "write_in_doubt",
+            "exchange_without_order",
+            "exchange_refused",
+            "rejected_write",
+        }
+        if live[key] > 1:
+            found.doubles.append(f"{planted.unit.item} has {live[key]} replacements")
+        elif live[key] == 0 and not planted.refused and not explained:
+            found.losses.append(f"{planted.unit.item} has no replacement, told {sorted(told[planted.unit.item])}")
+        elif live[key] == 1 and key not in completed and not explained:
+            found.stuck.append(f"{planted.unit.item}: its replacement is ordered, its Return is not completed")
+
+
+def _judge_stock(books: dict[str, Any], units: list[Planted], told: dict[str, set[str]], found: Verdict) -> None:
+    """Each graded unit lies once where its grade says: by our stock changes, or by a Return that somebody made."""
+    per_article: dict[tuple[str, int], int] = defaultdict(int)
+    keys = {key: planted for planted in units for key in _keys(planted)}
+    for change in books["stock_changes"]:
+        moved = [keys[key] for key in effect_keys_in(change["comment"]) if key in keys]
+        if not moved:
+            continue
+        for planted in moved:
+            for sku, warehouse, quantity in change["lines"]:
+                if sku == planted.unit.sold.skus[planted.unit.line]:
+                    per_article[planted.unit.item, warehouse] += 1 if quantity > 0 else -1
+    for planted in units:
+        wanted = _LIES_IN[planted.grade]
+        explained = told[planted.unit.item] & {"write_in_doubt", "rejected_write", "return_without_stock_movement"}
+        for warehouse in (MAIN, QUARANTINE):
+            lies = per_article[planted.unit.item, warehouse]
+            should = int(warehouse == wanted)
+            what = f"{planted.unit.item} graded {planted.grade} lies {lies} times in warehouse {warehouse}"
+            if lies > should:
+                found.doubles.append(what)
+            elif lies < should and not explained:
+                found.losses.append(what)
+
+
+def _judge_notes(world: World, units: list[Planted], found: Verdict) -> None:
+    """One line of ours per return on each order."""
+    comments = {row["number"]: str(row["internal_comment"]) for row in world.desk.books["orders"]}
+    for return_id, number, code in {(p.unit.return_id, p.unit.sold.number, p.unit.code) for p in units}:
+        lines = [line for line in comments[number].splitlines() if f" {code}: " in line]
+        if len(lines) > 1:
+            found.doubles.append(f"{return_id} has {len(lines)} notes on order {number}")
+        elif not lines:
+            found.losses.append(f"{return_id} has no note on order {number}")
+
+
+def _stuck(world: World) -> list[str]:
+    """Effects in doubt that no packet looks after, or that wait for nobody; packets that are never finished."""
+    lost = world.desk.rows(
+        """
+        select effect_key, effect_kind, state, reason from push.ledger
+        where state in ('sending', 'unknown') and not exists (
+            select 1 from push.packets where packets.state = 'unknown' and list_contains(packets.members, ledger.effect_key)
+        )
+        """
+    )
+    waiting = world.desk.rows(
+        "select packet_key, step, state, message from push.packets where state in ('sending', 'unknown') and trouble is null"
+    )
+    due = world.desk.rows(
+        """
+        select ledger.effect_key, ledger.effect_kind, ledger.state, ledger.reason
+        from push.ledger
+        join (
+            select effect_key, blocked_by from effects.pending_credit_notes
+            union all select effect_key, blocked_by from effects.pending_exchange_orders
+            union all select effect_key, blocked_by from effects.pending_inventory_adjustments
+            union all select effect_key, blocked_by from effects.pending_status_updates
+        ) as pending using (effect_key)
+        where ledger.state = 'planned' and blocked_by is null
+            and coalesce(reason, '') not like 'waits for a unit%' and coalesce(reason, '') not like 'the fee is larger%'
+        """
+    )
+    return [" ".join(str(part) for part in row) for row in [*lost, *waiting, *due]]

@@ -1,0 +1,127 @@
+"""One run of the pipeline's stages or of the push alone, in a process that may be killed at a chosen boundary.
+
+A boundary is each moment before and after a commit of the database, and before and after an HTTP request.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from hr_centra_pipeline.core.errors import RunFailed
+from hr_centra_pipeline.core.policy import Policy
+from hr_centra_pipeline.sandbox.centra.store import CentraStore
+from hr_centra_pipeline.sandbox.clock import SandboxClock
+from hr_centra_pipeline.warehouse.database import Connection, Warehouse
+from hr_centra_pipeline_tests.desk import Desk
+from hr_centra_pipeline_tests.torture.broken import break_it
+
+REFUSED = 3  # another process holds the lease or the database
+
+
+class Boundaries:
+    """Counts boundaries; at the chosen one this process kills itself with SIGKILL."""
+
+    def __init__(self, kill_at: int | None) -> None:
+        self.left = kill_at
+
+    def pass_one(self) -> None:
+        if self.left is None:
+            return
+        self.left -= 1
+        if self.left <= 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def watch(self) -> None:
+        """Put a boundary around every commit and every request of this process."""
+        transaction, request = Warehouse.transaction, requests.Session.request
+
+        @contextmanager
+        def watched(warehouse: Warehouse, *, wait_seconds: float = 30) -> Iterator[Connection]:
+            with transaction(warehouse, wait_seconds=wait_seconds) as connection:
+                yield connection
+                self.pass_one()
+            self.pass_one()
+
+        def sent(session: requests.Session, *given: Any, **more: Any) -> requests.Response:
+            self.pass_one()
+            answer = request(session, *given, **more)
+            self.pass_one()
+            return answer
+
+        Warehouse.transaction = watched  # type: ignore[method-assign, assignment]
+        requests.Session.request = sent  # type: ignore[method-assign, assignment]
+
+
+def run(command: dict[str, Any]) -> int:
+    """Do what the harness asks: ``plan``, ``push``, or ``stages`` (both, and the reconciliation)."""
+    if command.get("broken"):
+        break_it(command["broken"])
+    Boundaries(command.get("kill_at")).watch()
+    home = Path(command["home"])
+    clock = SandboxClock(Path(command["clock"]))
+    policy = Policy.model_validate(
+        {**command["policy"], "cutover": datetime.fromisoformat(command["policy"]["cutover"])}
+    )
+    # The sandbox's books are its own process' business: this one only talks to it.
+    desk = Desk(home, CentraStore.__new__(CentraStore), clock, command["note"], policy)
+    try:
+        if command["what"] in ("plan", "stages"):
+            desk.plan()
+        if command["what"] in ("push", "stages"):
+            desk.push()
+        if command["what"] == "stages":
+            desk.reconcile()
+    except RunFailed:
+        return REFUSED
+    return 0
+
+
+def zygote() -> None:
+    """Fork one process per command (a line of JSON) and tell how it ended; everything is imported once."""
+    for line in sys.stdin:
+        command = json.loads(line)
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                status = run(command)
+            except BaseException:  # noqa: BLE001 - told, and a status of its own
+                traceback.print_exc()
+            finally:
+                os._exit(status)
+        told: dict[str, Any] = {}
+        if command.get("kill_after") is not None:
+            told["killed"] = _kill_after(child, float(command["kill_after"]))
+        _, ended = os.waitpid(child, 0)
+        told["status"] = -os.WTERMSIG(ended) if os.WIFSIGNALED(ended) else os.WEXITSTATUS(ended)
+        sys.stdout.write(json.dumps(told) + "\n")
+        sys.stdout.flush()
+
+
+def _kill_after(child: int, seconds: float) -> bool:
+    """Kill a process of ours after some time, unless it has ended by itself."""
+    import select
+
+    pidfd = os.pidfd_open(child)
+    try:
+        ended, _, _ = select.select([pidfd], [], [], seconds)
+        if not ended:
+            os.kill(child, signal.SIGKILL)
+        return not ended
+    finally:
+        os.close(pidfd)
+
+
+if __name__ == "__main__":
+    zygote()

@@ -1,0 +1,166 @@
+"""What is planted: orders, returns and what has to be true of each in the end, written down when it is planted."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from hr_centra_pipeline_tests.desk import MAIN, POLICY, QUARANTINE, Desk, Sold, Unit, desk
+
+ARTICLES = [f"ART-{number:02d}" for number in range(24)]
+REPLACEMENTS = [f"NEW-{number:02d}" for number in range(24)]
+_WAREHOUSES = {"sellable": MAIN, "damaged": QUARANTINE}
+
+
+@dataclass
+class Planted:
+    """One unit. ``way``: refund, gift-card or exchange; ``refused``: it was refused at some moment, before or after."""
+
+    unit: Unit
+    way: str
+    grade: str | None = None
+    refused: bool = False
+    shipping: Decimal = Decimal(0)
+    fee: Decimal = Decimal(0)
+    replacement: str | None = None
+
+    @property
+    def due(self) -> Decimal:
+        """Money that has to be given back for it, all in all."""
+        return Decimal(0) if self.way == "exchange" else self.unit.price + self.shipping - self.fee
+
+
+@dataclass
+class World:
+    """A desk whose pipeline runs in processes of its own."""
+
+    desk: Desk
+    random: Random
+    broken: str | None
+    zygote: subprocess.Popen[str]
+    units: list[Planted] = field(default_factory=list)
+    kills: int = 0
+    runs: int = 0
+    refused: int = 0
+    crashed: int = 0
+    _articles: int = 0
+
+    # ---------------------------------------------------------------- planting
+
+    def plant(self, count: int) -> list[Planted]:
+        """Orders of which units come back."""
+        found: list[Planted] = []
+        for _ in range(count):
+            found += self._plant_one()
+        self.units += found
+        self.desk.export()
+        return found
+
+    def _plant_one(self) -> list[Planted]:
+        random = self.random
+        self._articles += 1
+        sku = ARTICLES[self._articles % len(ARTICLES)]
+        way = random.choices(("refund", "gift-card", "exchange"), (6, 2, 3))[0]
+        quantity, back = random.choice(((1, 1), (2, 1), (2, 2), (3, 2)))
+        shipping = Decimal("4.90") if way == "refund" and random.random() < 0.3 else Decimal(0)
+        fee = Decimal("3.00") if way == "refund" and random.random() < 0.3 else Decimal(0)
+        sold = self.desk.sell((sku, quantity, random.choice(("49.90", "100.00", "19.99"))), shipping="4.90")
+        found: list[Planted] = []
+        for number in range(back):
+            replacement = REPLACEMENTS[self._articles % len(REPLACEMENTS)] if way == "exchange" else None
+            grade = random.choice(("sellable", "damaged", None))
+            unit = self.desk.comes_back(
+                sold, refund_type=way, grade=grade, exchange_sku=replacement, shipping=str(shipping), fee=str(fee),
+                with_unit=found[0].unit if found else None,
+            )  # fmt: skip
+            first = number == 0
+            found.append(
+                Planted(
+                    unit, way, grade, shipping=shipping if first else Decimal(0), fee=fee if first else Decimal(0),
+                    replacement=replacement,
+                )
+            )  # fmt: skip
+        return found
+
+    def regrade(self, planted: Planted) -> None:
+        """The warehouse looks again."""
+        planted.grade = "damaged" if planted.grade == "sellable" else "sellable"
+        self.desk.change(planted.unit, disposition=planted.grade)
+
+    def refuse(self, planted: Planted) -> None:
+        """It was another article, or nothing was in the bag."""
+        planted.refused = True
+        planted.grade = self.random.choice(("wrong-item", "missing"))
+        self.desk.change(planted.unit, disposition=planted.grade)
+
+    def of(self, sold: Sold) -> list[Planted]:
+        """The units of an order."""
+        return [planted for planted in self.units if planted.unit.sold.number == sold.number]
+
+    # ---------------------------------------------------------------- processes
+
+    def run(self, what: str, *, kill_at: int | None = None, kill_after: float | None = None) -> int:
+        """Run a process of the pipeline; answers how it ended (minus a signal's number when it was killed)."""
+        self.desk.export()
+        policy = json.loads(self.desk.policy.model_dump_json())
+        command = {
+            "what": what, "kill_at": kill_at, "kill_after": kill_after, "broken": self.broken, "home": str(self.desk.home),
+            "clock": str(self.desk.clock.path), "note": dict(self.desk.note), "policy": policy,
+        }  # fmt: skip
+        assert self.zygote.stdin
+        assert self.zygote.stdout
+        self.zygote.stdin.write(json.dumps(command) + "\n")
+        self.zygote.stdin.flush()
+        told = json.loads(self.zygote.stdout.readline())
+        status = int(told["status"])
+        self.runs += 1
+        self.kills += status == -9
+        self.refused += status == 3
+        self.crashed += status == 1
+        return status
+
+    def calm(self) -> None:
+        """No faults, nobody acts: whatever can be settled settles."""
+        self.desk.calm_down()
+        for _ in range(8):
+            before = len(self.desk.mutations())
+            if self.run("stages") == 0 and len(self.desk.mutations()) == before and not self._in_doubt():
+                return
+
+    def _in_doubt(self) -> bool:
+        found = self.desk.rows(
+            "select 1 from push.packets where state in ('sending', 'unknown') and trouble is null limit 1"
+        )
+        return bool(found)
+
+
+@contextmanager
+def world(
+    folder: Path, seed: int, *, broken: str | None = None, policy: dict[str, Any] | None = None, **settings: Any
+) -> Iterator[World]:
+    """A furnished world; its processes are forked from one that has everything imported."""
+    with desk(folder, **settings) as opened:
+        for sku in (*ARTICLES, *REPLACEMENTS):
+            opened.article(sku, stock=5000)
+        opened.with_policy(settling_minutes=0.02, **(policy or {}))
+        assert POLICY["settling_minutes"] == 0
+        log = (folder / "worker.log").open("w", encoding="utf-8")
+        process = subprocess.Popen(
+            [sys.executable, "-m", "hr_centra_pipeline_tests.torture.worker"], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=log, text=True,
+        )  # fmt: skip
+        try:
+            yield World(opened, Random(seed), broken, process)
+        finally:
+            assert process.stdin
+            process.stdin.close()
+            process.wait(timeout=30)
+            log.close()
