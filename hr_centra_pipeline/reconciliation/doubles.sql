@@ -173,15 +173,29 @@ where entries.centra_return_id is null
 -- One row per unit whose confirmed Return somebody has deleted: with the money gone, or without.
 insert into findings by name
 with
+-- By the packet that made it; by the keys that it carried when the packet is lost.
+keys as (
+    select centra_return_id, unnest(members) as effect_key from gone_returns
+    union
+    select centra_return_id, unnest(effect_keys) as effect_key from staging.centra_returns
+    semi join matching.orders_in_play using (order_number)
+    where deleted_at is not null
+),
+
 gone as (
     select
-        gone_returns.centra_return_id, unnest(gone_returns.members) as effect_key,
+        keys.*,
         exists (
             select 1 from staging.payment_entries as entries
-            where entries.centra_return_id = gone_returns.centra_return_id and entries.entry_type like 'REFUND%'
+            where entries.centra_return_id = keys.centra_return_id and entries.entry_type like 'REFUND%'
                 and entries.entry_type <> 'REFUND_FAILED' and entries.status <> 'FAILED'
         ) as is_paid
-    from gone_returns
+    from keys
+    anti join (
+        select unnest(effect_keys) as effect_key from staging.centra_returns
+        semi join matching.orders_in_play using (order_number)
+        where deleted_at is null
+    ) as made_again using (effect_key)
 )
 
 select

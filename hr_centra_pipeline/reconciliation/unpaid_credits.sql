@@ -1,5 +1,4 @@
--- credit_note_without_refund: a Return stands in Centra, and its money did not go. And return_without_credit_note where our own
--- Return, not paid yet, was deleted by somebody.
+-- credit_note_without_refund: a Return stands in Centra, and its money did not go.
 insert into findings by name
 with
 paying as (
@@ -68,27 +67,3 @@ select
     json_object('centra_return_id', centra_return_id, 'made_at', created_from) as evidence
 from states
 where amount > 0;
-
-insert into findings by name
-select
-    'return_without_credit_note' as kind,
-    'credit' as subject,
-    'fix_centra' as class,
-    'data_gap' as cause,
-    'person' as culprit,
-    units.return_id, units.return_item_id, units.order_number, units.sku, units.currency,
-    carried.amount,
-    returns.deleted_at as fact_at,
-    'Our Return ' || returns.centra_return_id || ' was deleted in Centra before it was paid; it is not made again by itself' as detail,
-    'Ask who deleted it and why; adopt the return to have it credited again.' as next_step,
-    json_merge_patch(units.evidence, json_object('centra_return_id', returns.centra_return_id, 'effect_key', carried.effect_key)) as evidence
-from carried
-join known_units as units using (return_item_id)
-join staging.centra_returns as returns using (centra_return_id)
-join push.ledger as ledger on ledger.effect_key = carried.effect_key and ledger.state = 'confirmed'
-where carried.is_deleted and carried.effect_kind = 'credit_note'
-    and carried.return_item_id not in (select return_item_id from return_pieces where return_item_id is not null)
-    and not exists (
-        from staging.payment_entries as entries
-        where entries.centra_return_id = returns.centra_return_id and entries.status <> 'FAILED'
-    );

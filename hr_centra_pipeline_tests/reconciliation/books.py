@@ -9,7 +9,7 @@ from typing import Any
 from hr_centra_pipeline.core.keys import effect_key, packet_key
 from hr_centra_pipeline.effects.plan import plan
 from hr_centra_pipeline.matching.match import match
-from hr_centra_pipeline.push.ledger import record_plan
+from hr_centra_pipeline.push.record import record_plan
 from hr_centra_pipeline.reconciliation.reconcile import reconcile
 from hr_centra_pipeline.warehouse.database import Connection
 from hr_centra_pipeline_tests import staged

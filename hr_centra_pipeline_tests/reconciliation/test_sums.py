@@ -90,8 +90,8 @@ def fill(books: Books, random: Random) -> None:
             part = (voucher * len(given) / pieces).quantize(Decimal("0.01"))
             books.credited(
                 number, given, int(number), by_person=by_person, price=str(price),
-                tax=str((price / 5).quantize(Decimal("0.01"))), shipping=random.choice(["0", shipping]), fee=fee, voucher=str(part), kind=kind, reference=f"psp-{number}",
-                paid=random.random() < 0.8,
+                tax=str((price / 5).quantize(Decimal("0.01"))), shipping=random.choice(["0", shipping]), fee=fee,
+                voucher=str(part), kind=kind, reference=f"psp-{number}", paid=random.random() < 0.8,
             )  # fmt: skip
             row = books.rows(f"select grand_total from staging.centra_returns where centra_return_id = {number}")
             books.booked(f"psp-{number}", str(-(row[0][0] + off)))
@@ -142,7 +142,8 @@ def check(books: Books) -> None:
         books.rows(
             """
         select source from (
-            select source, sum(amount) as tax from reconciliation.refund_facts where side = 'centra' and component = 'tax' group by source
+            select source, sum(amount) as tax from reconciliation.refund_facts
+            where side = 'centra' and component = 'tax' group by source
         ) as facts
         join staging.centra_returns as returns on source = 'Return ' || centra_return_id
         where facts.tax <> returns.tax
