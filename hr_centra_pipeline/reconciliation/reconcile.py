@@ -31,14 +31,22 @@ def reconcile(connection: Connection, now: datetime) -> ReconciliationReport:
     Reads ``push.ledger``'s last committed state: what a push has just confirmed is no gap.
     """
     before = _events(connection)
+    run_number = next_run(connection)
     for name in ("findings.sql", *_KINDS, "open_now.sql", "history.sql", "families.sql"):
-        run_sql(connection, _PACKAGE, name, {"now": now})
+        run_sql(connection, _PACKAGE, name, {"now": now, "run": run_number})
     after = _events(connection)
     rows = connection.execute("select kind, count(*) from reconciliation.exceptions group by kind order by kind")
     return ReconciliationReport(
         open_by_kind=dict(rows.fetchall()),
         **{event: after.get(event, 0) - before.get(event, 0) for event in ("opened", "reopened", "closed")},
     )
+
+
+def next_run(connection: Connection) -> int:
+    """The number of a run that writes to the history: rows of an earlier run were known before."""
+    row = connection.execute("select nextval('reconciliation.run_numbers')").fetchone()
+    assert row is not None  # noqa: S101 - a sequence always answers
+    return int(row[0])
 
 
 def _events(connection: Connection) -> dict[str, int]:
