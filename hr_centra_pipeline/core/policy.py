@@ -150,6 +150,12 @@ class Lateness(_Section):
     unapproved_days: Annotated[int, Field(gt=0)] = 7
 
 
+class Coverage(_Section):
+    """How often Happy Returns delivers: ``daily`` (a day without an export is missing), or only ``when_changed``."""
+
+    exports: Literal["daily", "when_changed"] = "daily"
+
+
 class Caps(_Section):
     """Guardrails: at most so many effects, and so much money per currency, in one run."""
 
@@ -184,6 +190,7 @@ class Policy(_Section):
     modes: Modes = Modes()
     caps: Caps = Caps()
     lateness: Lateness = Lateness()
+    coverage: Coverage = Coverage()
     exceptions: dict[str, ExceptionRule] = {}
     centra: CentraLimits = CentraLimits()
     settling_minutes: Annotated[int, Field(ge=0)] = 15

@@ -15,7 +15,7 @@ create or replace table policy.parameters (
     shipping_rule varchar, shipping_source varchar, fee_basis varchar, fee_source varchar, exchange_trigger varchar,
     first_exchange_number bigint, last_exchange_number bigint, status_target varchar, unapproved_days integer,
     description_limit integer, comment_limit integer,
-    settling_minutes integer, returns_window_days integer
+    settling_minutes integer, returns_window_days integer, exports_are_daily boolean
 );
 -- One row per disposition word that the policy maps.
 create or replace table policy.dispositions (
@@ -57,6 +57,7 @@ def write_policy(connection: Connection, policy: Policy, run_mode: RunMode) -> N
         policy.centra.comment_limit,
         policy.settling_minutes,
         policy.centra.returns_window_days,
+        policy.coverage.exports == "daily",
     )
     modes: dict[str, Mode] = policy.modes.model_dump()
     rules = {kind: policy.exception_rule(kind) for kind in EXCEPTION_KINDS}
