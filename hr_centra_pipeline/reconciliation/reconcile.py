@@ -11,7 +11,7 @@ _PACKAGE = "hr_centra_pipeline.reconciliation"
 # Families of kinds; each adds rows to the temporary table `findings`.
 _KINDS = (
     "sources.sql", "orphans.sql", "credits.sql", "stock.sql", "exchanges.sql", "rejected_writes.sql", "stalled.sql",
-    "refund_mismatches.sql",
+    "refund_facts.sql", "refund_match.sql", "refund_mismatches.sql",
 )  # fmt: skip
 
 
