@@ -118,7 +118,9 @@ def sign(connection: Connection, month: str, now: datetime, *, role: Role, by: s
     if certificate.standing == "open":
         raise RunFailed(f"{month} is not closed: nothing is frozen that could be signed.")
     if certificate.standing == "decertified":
-        raise RunFailed(f"{month} moved beyond the tolerance after its close: reopen it, or sign the month of the late items.")
+        raise RunFailed(
+            f"{month} moved beyond the tolerance after its close: reopen it, or sign the month of the late items."
+        )
     verify(connection, month)
     signed = {one.role: one.by for one in certificate.signatures}
     if role in signed:

@@ -81,7 +81,8 @@ def _breaks(connection: Connection) -> list[str]:
 def _report(connection: Connection, month: str, breaks: list[str]) -> MonthReport:
     statuses = dict(
         connection.execute(
-            "select status, count(*) from reconciliation.month_end where month = ? group by status order by status", [month]
+            "select status, count(*) from reconciliation.month_end where month = ? group by status order by status",
+            [month],
         ).fetchall()
     )
     counted = connection.execute(

@@ -51,8 +51,12 @@ select
     end as arrived_at,
     least(credited.credited_at, foreign_returns.credited_at) as credited_at,
     least(booked.booked_at, foreign_returns.booked_at) as booked_at,
-    case when grades.stock = 'none' then items.disposition_at end as written_off_at
+    case
+        when grades.stock = 'none' or (units.is_after_cutover is false and items.disposition_at < parameters.cutover) then items.disposition_at
+    end as over_at
 from staging.return_items as items
+cross join policy.parameters
+left join (select return_item_id, is_after_cutover from effects.units) as units using (return_item_id)
 left join staging.returns as returns using (return_id, order_number)
 left join matching.matched_items as matched using (return_item_id)
 left join booked using (return_item_id)
@@ -73,7 +77,7 @@ under_way as (
     cross join asked
     where least(handed_over_at, credited_at) < cut_off
         and (booked_at is null or booked_at >= cut_off)
-        and (written_off_at is null or written_off_at >= cut_off)
+        and (over_at is null or over_at >= cut_off)
 )
 
 select

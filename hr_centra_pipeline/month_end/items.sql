@@ -155,7 +155,7 @@ where items.refund_type = 'exchange' and items.approved_at < cut_off
         strftime(items.approved_at, '%Y-%m') = asked.month
         or replaced.replacement is null
         or not coalesce(shipped.shipped_at < cut_off, false)
-        or not coalesce(dates.booked_at < cut_off or dates.written_off_at < cut_off, false)
+        or not coalesce(dates.booked_at < cut_off or dates.over_at < cut_off, false)
     );
 
 -- Facts of closed months that we learnt after their close, and exceptions that belong there. Beyond the tolerance: when all of

@@ -56,19 +56,21 @@ from reconciliation.fact_journal as entries
 asof left join locks on entries.run_number > locks.covers_run
 where entries.recorded_at <= (select as_of from asked);
 
--- Events of exceptions in the order in which they became known; places tell which state each one leaves behind.
+-- Events of exceptions in the order in which they became known; places tell which state each one leaves behind. What came out
+-- of another exception is posted with that one's end, whenever it would have opened by itself: it moves in one month.
 create or replace temp table known_events as
 with
 numbered as (
     select
         exception_id, event, "at", "by", proof, note, decision, kind, subject, counterpart, coalesce(run_number, 0) as run_number,
-        coalesce(recorded_at, "at") as recorded_at, rowid as place
+        coalesce(recorded_at, "at") as recorded_at, rowid as place,
+        strftime(case when counterpart is null then "at" else coalesce(recorded_at, "at") end, '%Y-%m') as own_month
     from reconciliation.exception_events
 )
 
 select
-    numbered.* exclude (place), strftime("at", '%Y-%m') as own_month,
-    greatest(strftime("at", '%Y-%m'), locks.first_open_month) as posted_month,
+    numbered.* exclude (place),
+    greatest(own_month, locks.first_open_month) as posted_month,
     row_number() over (partition by exception_id order by numbered.run_number, place) as place,
     subject::json ->> 'owner_team' as owner_team, subject::json ->> 'currency' as currency,
     coalesce((subject::json ->> 'amount')::decimal(18, 4), 0) as amount

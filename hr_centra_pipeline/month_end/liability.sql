@@ -1,5 +1,16 @@
 -- What is owed to shoppers: refundable by our policy, credited in Centra, paid. Exchanges owe goods, not money, and are left out.
+-- Returns of before the cut-over that were due then are settled by whoever did so before: they stand in the opening of the
+-- roll-forward, not here.
 create or replace temp table liability_movements as
+with
+settled_before as (
+    select units.return_id
+    from effects.units as units
+    cross join policy.parameters
+    group by units.return_id, cutover
+    having bool_and(units.is_after_cutover is false) and min(units.credit_due_at) < cutover
+)
+
 select
     return_id, order_number, currency, posted_month as month,
     coalesce(sum(amount) filter (where side = 'expected'), 0) as refundable,
@@ -9,6 +20,7 @@ select
     min(happened_at) as since
 from known_facts
 where side in ('expected', 'centra', 'paid') and component <> 'exchange'
+    and (return_id is null or return_id not in (select return_id from settled_before))
 group by all;
 
 delete from reconciliation.refund_liability;

@@ -56,7 +56,8 @@ class Books:
             """
             insert into reconciliation.refund_facts by name
             select ? as side, ? as fact_id, ? as return_id, ? as order_number, null as return_item_id, ? as component,
-                ? as currency, ?::decimal(18, 4) as amount, ?::timestamptz as happened_at, ? as is_pending, 'a test' as source
+                ? as currency, ?::decimal(18, 4) as amount, ?::timestamptz as happened_at, ? as is_pending, 'a test' as source,
+                0 as in_goods
             """,
             [
                 side, fact_id or f"{side} {return_id} {component} {at}", return_id, order, component, currency,
@@ -76,28 +77,33 @@ class Books:
         """One row of ``reconciliation.refund_match``; sides: expected, happy_returns, centra, provider."""
         amounts = {name: None if value is None else Decimal(value) for name, value in sides.items()}
         difference = (amounts.get("happy_returns") or Decimal(0)) - (amounts.get("centra") or Decimal(0))
+        within = abs(difference) <= Decimal(tolerance)
         self.connection.execute(
             """
             insert into reconciliation.refund_match by name
             select ? as return_id, ? as order_number, ? as component, ? as currency, ?::decimal(18, 4) as expected_amount,
                 ?::decimal(18, 4) as happy_returns_amount, ?::decimal(18, 4) as centra_amount,
                 ?::decimal(18, 4) as provider_amount, ?::decimal(18, 4) as difference, ? as culprit,
-                ?::decimal(18, 4) as tolerance_used, ? as within_tolerance, ? as is_explained, ? as explained_by
+                ?::decimal(18, 4) as deviation, ?::decimal(18, 4) as tolerance_used, ? as within_tolerance,
+                ? as is_explained, ? as explained_by, true as is_compared, 'a rule' as rule
             """,
             [
                 return_id, order, component, currency, amounts.get("expected"), amounts.get("happy_returns"),
-                amounts.get("centra"), amounts.get("provider"), difference, culprit, Decimal(tolerance),
-                abs(difference) <= Decimal(tolerance), explained_by is not None, explained_by,
+                amounts.get("centra"), amounts.get("provider"), difference, culprit, abs(difference),
+                abs(difference) if within else Decimal(0), within, explained_by is not None, explained_by,
             ],
         )  # fmt: skip
 
     def pulled(self, until: str, since: str = "2026-01-01") -> None:
-        """Centra was read whole, and one export tells of all days."""
-        for name in OBJECTS:
-            self.connection.execute(
-                "insert into landing.centra_pulls values (?, ?, ?, 1, 1, true, null, nextval('landing.batch_numbers'), ?)",
-                [name, utc(since), None, utc(until)],
-            )
+        """Centra was read whole, day after day."""
+        self.connection.execute(
+            """
+            insert into landing.centra_pulls
+            select object, day - interval 2 day, null, 1, 1, true, null, nextval('landing.batch_numbers'), day
+            from (select unnest(?) as object), (select unnest(generate_series(?, ?, interval 1 day)) as day)
+            """,
+            [list(OBJECTS), utc(since), utc(until)],
+        )
 
     def learn(self, at: str) -> int:
         """A sync ended: what is new is entered into the journal. Answers the entries."""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from hr_centra_pipeline.core.kinds import EXCEPTION_KINDS, OWNERS
 from hr_centra_pipeline.warehouse.declare import Table, flag, instant, money, table, text, whole
-from hr_centra_pipeline.warehouse.tables.reconciliation import AGE_BUCKETS
+from hr_centra_pipeline.warehouse.tables.reconciliation import AGE_BUCKETS, COMPONENTS
 
 BEFORE_CUTOVER = "before_cutover"
-COMPONENTS = ("items", "tax", "shipping", "fee", "exchange")
 STATUSES = ("ties", "does_not_tie", "not_covered", "late")
 STAGES = ("not_handed_over", "on_its_way", "at_bar", "at_hub", "outbound", "arrived_not_booked")
 DIRECTIONS = ("happy_returns_without_centra", "centra_without_happy_returns")
@@ -248,7 +247,9 @@ LATE_ITEMS = table(
         "effect": money("by how much that side of the closed month is another now", null=True),
         "happened_at": instant("when it happened"),
         "recorded_at": instant("when we learnt it"),
-        "is_beyond_tolerance": flag("its return's change of that month is beyond the tolerance: the certification falls"),
+        "is_beyond_tolerance": flag(
+            "its return's change of that month is beyond the tolerance: the certification falls"
+        ),
     },
 )
 
