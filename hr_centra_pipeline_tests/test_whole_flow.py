@@ -135,6 +135,30 @@ def test_with_the_database_deleted_what_stands_in_centra_is_observed_and_not_sen
     assert found(world) == open_before
 
 
+def test_a_look_at_what_is_in_play_finds_what_a_look_at_everything_finds(world: ShopWorld) -> None:
+    settle(world)
+    ((settled,),) = world.rows("select count(*) from reconciliation.settled_orders")
+    assert settled > 5
+    world.shop.advance(48)
+    settle(world)
+    tables = (
+        "matching.matched_items", "effects.units", "effects.pending_credit_notes", "effects.pending_inventory_adjustments",
+        "effects.pending_exchange_orders", "effects.pending_status_updates", "reconciliation.exceptions",
+        "reconciliation.refund_mismatches", "reconciliation.settled_orders",
+    )  # fmt: skip
+    ((in_play, everything),) = world.rows(
+        """
+        select (select count(*) from matching.orders_in_play), (select count(distinct order_number) from staging.return_items)
+        """
+    )
+    assert in_play < everything - 5
+    by_play = {table: world.rows(f"from {table} order by all") for table in tables}
+    with world.warehouse.transaction() as connection:
+        connection.execute("delete from reconciliation.settled_orders")
+    world.sync_stages()
+    assert {table: world.rows(f"from {table} order by all") for table in tables} == by_play
+
+
 def test_a_dry_run_writes_nothing_and_shows_what_it_would_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with shop_world(tmp_path, monkeypatch, mode="dry_run") as world:
         world.sync()

@@ -80,7 +80,8 @@ def close(
     if not report.is_clean and not (accept or "").strip():
         states = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in report.statuses.items())
         raise RunFailed(
-            f"{month} is not clean ({states}). Mend it, or close it with --accept and the reason why it may stand as it is."
+            f"{month} is not clean ({states}). "
+            "Mend it, or close it with --accept and the reason why it may stand as it is."
         )
     run_number = next_run(connection)
     content, sources = frozen.freeze(connection, month, run_number)
@@ -142,7 +143,10 @@ def verify(connection: Connection, month: str) -> None:
         RunFailed: they are not: somebody changed the database.
     """
     row = connection.execute(
-        "select run_number, content_sha256 from reconciliation.closes where event = 'closed' and month = ? order by run_number desc limit 1",
+        """
+        select run_number, content_sha256 from reconciliation.closes
+        where event = 'closed' and month = ? order by run_number desc limit 1
+        """,
         [month],
     ).fetchone()
     if row is not None and frozen.content_hash(connection, row[0]) != row[1]:

@@ -93,7 +93,9 @@ reached as (
     select
         month, "object", cut_off, asked_from, fetched_at,
         coalesce(
-            max(fetched_at) over (partition by month, "object" order by fetched_at, batch rows between unbounded preceding and 1 preceding),
+            max(fetched_at) over (
+                partition by month, "object" order by asked_from, fetched_at, batch rows between unbounded preceding and 1 preceding
+            ),
             starts_at
         ) as until_then
     from of_months where is_complete

@@ -64,7 +64,7 @@ def put_back(connection: Connection) -> None:
         connection.execute(
             f"delete from {declared.name} where month in (select month from valid_closes)"  # noqa: S608
         )
-        connection.execute(f"insert into {declared.name} by name from put_back")  # noqa: S608
+        connection.execute(f"insert into {declared.name} by name from put_back")
 
 
 def _kept(connection: Connection, run_number: int, table_name: str) -> Iterator[tuple[str]]:

@@ -1,4 +1,5 @@
--- What is known now next to what the journal holds: new and changed facts are entered, changed and vanished ones reversed.
+-- What is known now of the orders in play next to what the journal holds of them: new and changed facts are entered, changed and
+-- vanished ones reversed. Of other orders nothing can have changed.
 
 -- Refunds that were paid: by the provider, as a gift card, by somebody else. A request counts when it is made; when it fails, the
 -- failure takes it back on its own day. A request that succeeded and its REFUND are one payment. [assumed: Centra keeps both]
@@ -22,6 +23,7 @@ entries as (
         count(*) filter (where entry_type = 'REFUND_REQUEST' and status = 'SUCCESS')
             over (partition by centra_return_id, amount) as settled_requests
     from staging.payment_entries
+    semi join matching.orders_in_play using (order_number)
     where centra_return_id is not null
         and entry_type in ('REFUND', 'REFUND_GIFT_CARD', 'REFUND_REQUEST', 'REFUND_FAILED')
 )
@@ -48,48 +50,37 @@ select
     'payment' as component, currency, total_refunded as amount, issued_at as happened_at, false as is_pending,
     'paid elsewhere' as source
 from staging.refunds
+semi join matching.orders_in_play using (order_number)
 left join policy.pays_through using (refund_type)
 where status = 'issued' and issued_at is not null and refund_type <> 'exchange'
     and (gift_card_id is not null or pays_through = 'elsewhere');
 
-create or replace temp view facts_now as
-select side, fact_id, return_id, order_number, return_item_id, component, currency, amount, happened_at, is_pending, source
-from reconciliation.refund_facts
-union all by name
-from payments;
-
-create or replace temp view entries_until_now as
-select
-    side, fact_id, return_id, order_number, return_item_id, component, currency,
-    case when is_reversal then -amount else amount end as amount, happened_at, is_pending, source,
-    case when is_reversal then -1 else 1 end as times
-from reconciliation.fact_journal;
-
--- Which days differ at all: the hashes of a day's facts sum to the same on both sides, or something changed on it.
-create or replace temp table changed_days as
+create or replace temp table differing as
 with
-hashed as (
-    select
-        side, happened_at::date as day, 1 as times,
-        hash(fact_id, return_id, order_number, return_item_id, component, currency, amount, happened_at, is_pending, source)::hugeint as print
-    from facts_now
+facts_now as (
+    select side, fact_id, return_id, order_number, return_item_id, component, currency, amount, happened_at, is_pending, source
+    from reconciliation.refund_facts
+    semi join matching.orders_in_play using (order_number)
     union all by name
+    from payments
+),
+
+entered as (
     select
-        side, happened_at::date as day, -times as times,
-        hash(fact_id, return_id, order_number, return_item_id, component, currency, amount, happened_at, is_pending, source)::hugeint as print
-    from entries_until_now
+        side, fact_id, return_id, order_number, return_item_id, component, currency,
+        case when is_reversal then -amount else amount end as amount, happened_at, is_pending, source,
+        case when is_reversal then -1 else 1 end as times
+    from reconciliation.fact_journal
+    semi join matching.orders_in_play using (order_number)
 )
 
-select side, day from hashed group by side, day having sum(times * print) <> 0 or sum(times) <> 0;
-
-create or replace temp table differing as
 select
     side, fact_id, return_id, order_number, return_item_id, component, currency, amount, happened_at, is_pending, source,
     sum(times) as times
 from (
-    select *, 1 as times from facts_now where (side, happened_at::date) in (select (side, day) from changed_days)
+    select *, 1 as times from facts_now
     union all by name
-    select * replace (-times as times) from entries_until_now where (side, happened_at::date) in (select (side, day) from changed_days)
+    select * replace (-times as times) from entered
 )
 group by all having sum(times) <> 0;
 
@@ -106,6 +97,7 @@ insert into reconciliation.match_journal by name
 with
 told as (
     from reconciliation.match_journal
+    semi join matching.orders_in_play using (order_number)
     qualify row_number() over (
         partition by return_id, order_number, component, currency order by run_number desc
     ) = 1
@@ -116,6 +108,7 @@ said as (
         return_id, order_number, component, currency, expected_amount, happy_returns_amount, centra_amount, provider_amount,
         difference, culprit, tolerance_used, within_tolerance, is_explained, explained_by
     from reconciliation.refund_match
+    semi join matching.orders_in_play using (order_number)
     where coalesce(expected_amount, centra_amount, 0) is distinct from coalesce(centra_amount, 0)
         or coalesce(happy_returns_amount, 0) <> coalesce(centra_amount, 0)
         or coalesce(provider_amount, centra_amount, 0) is distinct from coalesce(centra_amount, 0)
@@ -144,6 +137,7 @@ select
     matched.currency,
     case subject when 'credit' then matched.unit_price - matched.voucher_share else matched.unit_price end as amount
 from effects.units as units
+semi join matching.orders_in_play using (order_number)
 cross join policy.parameters
 join staging.return_items as items using (return_item_id)
 join matching.matched_items as matched using (return_item_id)
@@ -172,6 +166,9 @@ insert into reconciliation.opening_position by name
 with
 standing as (
     from reconciliation.opening_position
+    semi join (
+        select return_item_id from staging.return_items semi join matching.orders_in_play using (order_number)
+    ) as in_play using (return_item_id)
     qualify row_number() over (partition by return_item_id, subject order by run_number desc) = 1
 )
 

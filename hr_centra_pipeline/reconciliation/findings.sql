@@ -12,7 +12,7 @@ create or replace temp table findings (
 create or replace temp macro money_text(amount, currency) as
     regexp_replace(amount::decimal(18, 4)::varchar, '00$', '') || ' ' || currency;
 
--- One row per unit that has its shipment line, with what the kinds about units need.
+-- One row per unit of the orders in play that has its shipment line, with what the kinds about units need.
 create or replace temp table known_units as
 select
     items.return_item_id, items.return_id, items.order_number, matched.sku, matched.currency, matched.unit_price,
@@ -31,6 +31,7 @@ select
     end as arrived_at,
     json_object('source_file', items.source_file, 'source_line', items.source_line) as evidence
 from staging.return_items as items
+semi join matching.orders_in_play using (order_number)
 join matching.matched_items as matched using (return_item_id)
 join effects.units as units using (return_item_id)
 join staging.order_lines as lines on lines.order_line_id = matched.order_line_id

@@ -28,11 +28,12 @@ class ReconciliationReport:
 def reconcile(connection: Connection, now: datetime) -> ReconciliationReport:
     """Fill ``reconciliation.*`` anew and append what changed to ``reconciliation.exception_events``.
 
-    Reads ``push.ledger``'s last committed state: what a push has just confirmed is no gap.
+    Looks at the orders in play and at what is open. Reads ``push.ledger``'s last committed state: what a push has just
+    confirmed is no gap.
     """
     before = _events(connection)
     run_number = next_run(connection)
-    for name in ("findings.sql", *_KINDS, "open_now.sql", "history.sql", "families.sql"):
+    for name in ("findings.sql", *_KINDS, "open_now.sql", "history.sql", "families.sql", "settled_orders.sql"):
         run_sql(connection, _PACKAGE, name, {"now": now, "run": run_number})
     after = _events(connection)
     rows = connection.execute("select kind, count(*) from reconciliation.exceptions group by kind order by kind")

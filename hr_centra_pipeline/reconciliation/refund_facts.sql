@@ -2,13 +2,9 @@
 -- allocated by `part_of`, in the order of their ids, so that the parts sum back to what was told.
 
 -- The single entry of all that is about money: one row per order whose facts are made anew. Orders that one return joins
--- belong together, since a fee per return is charged on one of them.
+-- are in play together, since a fee per return is charged on one of them.
 create or replace temp table money_orders as
-select order_number from known_units
-union
-select order_number from staging.refunds
-union
-select order_number from staging.centra_returns;
+from matching.orders_in_play;
 
 delete from reconciliation.refund_facts where order_number in (select order_number from money_orders);
 

@@ -107,6 +107,16 @@ class Books:
 
     def learn(self, at: str) -> int:
         """A sync ended: what is new is entered into the journal. Answers the entries."""
+        self.connection.execute("delete from matching.orders_in_play")
+        self.connection.execute(
+            """
+            insert into matching.orders_in_play
+            select order_number from reconciliation.refund_facts
+            union select order_number from reconciliation.fact_journal
+            union select order_number from staging.payment_entries
+            union select order_number from staging.return_items
+            """
+        )
         return remember(self.connection, utc(at), "policy").entries
 
     def findings(self, rows: Iterable[dict[str, Any]], at: datetime) -> None:

@@ -24,6 +24,7 @@ TABLES = {
     "reconciliation.exchange_gaps": "customer_service",
     "reconciliation.unmapped_dispositions": "warehouse",
     "reconciliation.stalled_returns": "warehouse",
+    "reconciliation.settled_orders": "data",
 }
 _READS = [
     "effects.units", "matching.matched_items", "push.ledger", "staging.refunds", "staging.refund_units",

@@ -124,3 +124,10 @@ REFUND_MISMATCHES = table(
         "rule": text("what the amount ought to be, in words"),
     },
 )
+
+SETTLED_ORDERS = table(
+    "reconciliation.settled_orders",
+    "One row per order with nothing pending, in doubt or in trouble: left alone until something new touches it.",
+    ["order_number"],
+    {"order_number": text("order number without '#'")},
+)
