@@ -21,6 +21,11 @@ def checked(text: str, place: str = "--month") -> str:
     return text
 
 
+def is_month(text: str) -> bool:
+    """Whether a text is written like ``2026-09``."""
+    return _WRITTEN.fullmatch(text) is not None
+
+
 def of(instant: datetime) -> str:
     """The month of an instant."""
     return f"{instant.astimezone(UTC):%Y-%m}"

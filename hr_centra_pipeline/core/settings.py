@@ -28,6 +28,8 @@ class Settings(BaseModel):
     centra_token: SecretStr = SecretStr("")
     centra_order_api_url: str = ""
     centra_order_api_key: SecretStr = SecretStr("")
+    downloads_url: str = "http://127.0.0.1:3080"
+    downloads_token: SecretStr = SecretStr("")
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
@@ -51,6 +53,8 @@ class Settings(BaseModel):
             centra_token=SecretStr(env.get("CENTRA_TOKEN", "")),
             centra_order_api_url=env.get("CENTRA_ORDER_API_URL", ""),
             centra_order_api_key=SecretStr(env.get("CENTRA_ORDER_API_KEY", "")),
+            downloads_url=env.get("HR_CENTRA_DOWNLOADS_URL", "http://127.0.0.1:3080").rstrip("/"),
+            downloads_token=SecretStr(env.get("HR_CENTRA_DOWNLOADS_TOKEN", "")),
         )
 
     def required(self, *names: str) -> None:
@@ -94,3 +98,8 @@ class Settings(BaseModel):
     def exported(self) -> Path:
         """Where finance downloads the tables, per month."""
         return self.home / "exports"
+
+    @property
+    def workbooks(self) -> Path:
+        """Where finance drops workbooks that were filled in."""
+        return self.home / "workbooks"

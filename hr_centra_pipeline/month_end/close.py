@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Literal
 
 from hr_centra_pipeline.core import months
@@ -57,7 +58,14 @@ class Certificate:
 
 
 def close(
-    connection: Connection, month: str, now: datetime, *, by: str, policy_sha256: str, accept: str | None = None
+    connection: Connection,
+    month: str,
+    now: datetime,
+    *,
+    by: str,
+    policy_sha256: str,
+    accept: str | None = None,
+    cost_file: Path | None = None,
 ) -> MonthReport:
     """Freeze the month with a hash of its content and of its sources; it covers every earlier month, too.
 
@@ -74,7 +82,7 @@ def close(
         raise RunFailed(f"{month} is closed already. To change it: hr-centra close --month {last} --reopen --why …")
     if last is not None and month != months.following(last):
         raise RunFailed(f"{last} is the last closed month: close {months.following(last)} first.")
-    report = compute(connection, month, now, policy_sha256=policy_sha256)
+    report = compute(connection, month, now, policy_sha256=policy_sha256, cost_file=cost_file)
     if report.breaks:
         raise RunFailed("The roll-forward does not tie, so nothing can be closed:\n" + "\n".join(report.breaks))
     if not report.is_clean and not (accept or "").strip():

@@ -5,7 +5,7 @@ with
 -- What an exception is after each event, and was before it. A closing says nothing new: it takes away what was.
 states as (
     select
-        exception_id, event, posted_month, kind, counterpart, decision, place, event <> 'closed' as is_open,
+        exception_id, event, posted_month, kind, counterpart, decision, "by", place, event <> 'closed' as is_open,
         last_value(case when event <> 'closed' then struct_pack(owner_team := owner_team, currency := currency, amount := amount) end ignore nulls)
             over (partition by exception_id order by place) as now_is
     from known_events
@@ -20,26 +20,26 @@ steps as (
 )
 
 select posted_month as month, kind, now_is.currency as currency, now_is.owner_team as owner_team, 1 as times, now_is.amount as amount,
-    case when counterpart is null then 'new' else 'reclassified' end as movement, false as is_written_off
+    case when counterpart is null then 'new' else 'reclassified' end as movement, cast(null as varchar) as written_off_by
 from steps where is_open and not was_open
 union all by name
 select posted_month as month, kind, now_is.currency as currency, now_is.owner_team as owner_team, -1 as times, -now_is.amount as amount,
-    case when counterpart is null then 'resolved' else 'reclassified' end as movement, decision is not distinct from 'write_off' as is_written_off
+    case when counterpart is null then 'resolved' else 'reclassified' end as movement, case when decision = 'write_off' then "by" end as written_off_by
 from steps where not is_open and was_open
 union all by name
 -- Changed while open: out of what it was and into what it is, or, when only its amount changed, the difference.
 select posted_month as month, kind, was.currency as currency, was.owner_team as owner_team, -1 as times, -was.amount as amount,
-    'reclassified' as movement, false as is_written_off
+    'reclassified' as movement, cast(null as varchar) as written_off_by
 from steps where is_open and was_open
     and (was.currency is distinct from now_is.currency or was.owner_team is distinct from now_is.owner_team)
 union all by name
 select posted_month as month, kind, now_is.currency as currency, now_is.owner_team as owner_team, 1 as times, now_is.amount as amount,
-    'reclassified' as movement, false as is_written_off
+    'reclassified' as movement, cast(null as varchar) as written_off_by
 from steps where is_open and was_open
     and (was.currency is distinct from now_is.currency or was.owner_team is distinct from now_is.owner_team)
 union all by name
 select posted_month as month, kind, now_is.currency as currency, now_is.owner_team as owner_team, 0 as times,
-    now_is.amount - was.amount as amount, 'revalued' as movement, false as is_written_off
+    now_is.amount - was.amount as amount, 'revalued' as movement, cast(null as varchar) as written_off_by
 from steps where is_open and was_open and was.currency is not distinct from now_is.currency
     and was.owner_team is not distinct from now_is.owner_team and was.amount <> now_is.amount
 union all by name
@@ -48,7 +48,7 @@ select
     case event when 'opened' then '' else greatest(strftime(recorded_at, '%Y-%m'), locks.first_open_month) end as month,
     'before_cutover' as kind, currency, owner_team, case event when 'opened' then 1 else -1 end as times,
     case event when 'opened' then coalesce(amount, 0) else -coalesce(amount, 0) end as amount,
-    case event when 'opened' then 'new' else 'resolved' end as movement, false as is_written_off
+    case event when 'opened' then 'new' else 'resolved' end as movement, cast(null as varchar) as written_off_by
 from reconciliation.opening_position as positions
 asof left join locks on positions.run_number > locks.covers_run
 where recorded_at <= (select as_of from asked);
@@ -78,8 +78,9 @@ summed as (
         coalesce(sum(amount) filter (where movements.month = months.month and movement = 'new'), 0) as new_amount,
         count(*) filter (where movements.month = months.month and movement = 'resolved') as resolved_count,
         -coalesce(sum(amount) filter (where movements.month = months.month and movement = 'resolved'), 0) as resolved_amount,
-        count(*) filter (where movements.month = months.month and movement = 'resolved' and is_written_off) as written_off_count,
-        -coalesce(sum(amount) filter (where movements.month = months.month and movement = 'resolved' and is_written_off), 0) as written_off_amount,
+        count(*) filter (where movements.month = months.month and movement = 'resolved' and written_off_by is not null) as written_off_count,
+        -coalesce(sum(amount) filter (where movements.month = months.month and movement = 'resolved' and written_off_by is not null), 0) as written_off_amount,
+        string_agg(distinct written_off_by, ', ' order by written_off_by) filter (where movements.month = months.month) as written_off_by,
         coalesce(sum(times) filter (where movements.month = months.month and movement = 'reclassified'), 0) as reclassified_count,
         coalesce(sum(amount) filter (where movements.month = months.month and movement in ('reclassified', 'revalued')), 0)
             as reclassified_amount,

@@ -7,10 +7,11 @@ from typing import Any
 
 import dagster as dg
 
+from hr_centra_pipeline.month_end.journal import remember
 from hr_centra_pipeline.orchestration.run import Run
 from hr_centra_pipeline.orchestration.tables import POOL, declaration_checks, key, keys, results, spec
-from hr_centra_pipeline.publishing.exports import export_month
 from hr_centra_pipeline.publishing.publish import publish
+from hr_centra_pipeline.publishing.round_trip import take_workbooks
 from hr_centra_pipeline.reconciliation.reconcile import reconcile
 
 _EXCEPTIONS = "reconciliation.exceptions"
@@ -46,9 +47,11 @@ _NOTHING_OVERDUE = "no_open_exception_is_overdue"
     pool=POOL,
 )
 def reconciliation(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
-    """Key by key over all open items; an exception closes only by what proves it."""
+    """Key by key over all open items; an exception closes only by what proves it. Then what is new is entered in the journal."""
+    workbooks = take_workbooks(run.warehouse, run.settings, run.now)
     with run.warehouse.transaction() as connection:
         reconcile(connection, run.now)
+        entered = remember(connection, run.now, run.policy.sha256)
         rows = connection.execute(
             f"select kind, count(*), count(*) filter (where overdue) from {_EXCEPTIONS} group by kind order by kind"  # noqa: S608 - our own name
         ).fetchall()
@@ -62,7 +65,13 @@ def reconciliation(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
         "|---|---|---|",
         *(f"| {kind} | {open_} | {late} |" for kind, open_, late in rows),
     ]
-    metadata = {"open exceptions by kind": dg.MetadataValue.md("\n".join(lines))}
+    metadata: dict[str, Any] = {
+        "open exceptions by kind": dg.MetadataValue.md("\n".join(lines)), "entries in the journal": entered.entries,
+    }  # fmt: skip
+    if workbooks:
+        told = [f"- {one.name}: {one.taken} notes taken" for one in workbooks]
+        told += [f"- {one.name}: refused: {why}" for one in workbooks for why in one.refused]
+        metadata["workbooks"] = dg.MetadataValue.md("\n".join(told))
     yield from results(run.warehouse, list(TABLES), metadata, {_EXCEPTIONS: [check]})
 
 
@@ -74,10 +83,6 @@ def reconciliation(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
             kinds={"parquet", "duckdb"},
             description="Every table as Parquet and one published.duckdb, replaced by rename: what readers read.",
         ),
-        dg.AssetSpec(
-            ["exports", "reconciliation_csv"], deps=keys(*TABLES), group_name="publishing", owners=["team:finance"],
-            kinds={"csv"}, description="One CSV per reconciliation table, in a folder per month.",
-        ),
     ],
     pool=POOL,
 )  # fmt: skip
@@ -86,11 +91,6 @@ def publishing(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
     publish(run.warehouse, run.settings, run.now)
     yield dg.MaterializeResult(
         asset_key=["published", "tables"], metadata={"path": dg.MetadataValue.path(str(run.settings.published))}
-    )
-    files = export_month(run.warehouse, run.settings, f"{run.now:%Y-%m}")
-    yield dg.MaterializeResult(
-        asset_key=["exports", "reconciliation_csv"],
-        metadata={"files": len(files), "path": dg.MetadataValue.path(str(files[0].parent if files else ""))},
     )
 
 

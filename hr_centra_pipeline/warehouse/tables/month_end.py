@@ -64,6 +64,7 @@ ROLLFORWARD = table(
         "resolved_amount": money("what was at stake when they closed"),
         "written_off_count": whole("those of the resolved that a person wrote off", at_least=0),
         "written_off_amount": money("their money"),
+        "written_off_by": text("who wrote them off", null=True),
         "reclassified_count": whole("became this kind or owner, minus became another"),
         "reclassified_amount": money("their money, and by how much the amounts of open ones changed"),
         "revalued_amount": money("the part of reclassified_amount that is changed amounts"),
