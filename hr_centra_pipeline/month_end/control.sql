@@ -55,8 +55,11 @@ days as (
 ),
 
 told as (
-    select distinct unnest(generate_series(told_from::date, told_to::date, interval 1 day))::date as day
+    select unnest(generate_series(told_from::date, told_to::date, interval 1 day))::date as day
     from delivered where problem is null
+    union
+    -- A file tells that nothing else had changed when it was written.
+    select coalesce(source_time, received_at)::date as day from delivered where problem is null
 )
 
 select

@@ -6,6 +6,7 @@ Colours are told apart by people who do not see red and green alike; every bar c
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import Any
@@ -44,6 +45,7 @@ def _drawn(paint: Callable[[Figure], None], width: float, height: float, kind: s
 
 def _svg(paint: Callable[[Figure], None], width: float, height: float) -> str:
     text = _drawn(paint, width, height, "svg").decode("utf-8")
+    text = re.sub(r"\s*<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     # The viewer's own sans serif is near enough when DejaVu is missing.
     return text[text.index("<svg") :].replace("'DejaVu Sans'", "'DejaVu Sans', Verdana, sans-serif")
 

@@ -70,20 +70,32 @@ def export_month(
         ConfigurationError: ``costs.csv`` has a mistake.
     """
     with warehouse.transaction() as connection:
-        key = workbook_key(connection)
-    folder = settings.exported / month
-    if as_of is not None:
-        folder = folder / f"as-of-{as_of:%Y-%m-%d}"
+        workbook_key(connection)
     with warehouse.transaction() as connection:
-        known = last_known(connection) or now
-        moment = min(as_of or known, now)
-        report = compute(connection, month, moment, policy_sha256=policy_sha256, cost_file=settings.home / costs.NAME)
-        pack = _write(Content(connection, report, moment, policy_sha256, key), folder)
+        pack = write_pack(connection, settings, month, now, policy_sha256, as_of=as_of)
         if as_of is not None:
             # What was computed for another day must not stay behind as the present.
             connection.execute("rollback")
             connection.execute("begin")
     return pack
+
+
+def write_pack(
+    connection: Connection,
+    settings: Settings,
+    month: str,
+    now: datetime,
+    policy_sha256: str,
+    *,
+    as_of: datetime | None = None,
+) -> Pack:
+    """The same inside a transaction of the caller's, which a look at another day has to roll back."""
+    moment = min(as_of or last_known(connection) or now, now)
+    report = compute(connection, month, moment, policy_sha256=policy_sha256, cost_file=settings.home / costs.NAME)
+    folder = settings.exported / month
+    if as_of is not None:
+        folder = folder / f"as-of-{as_of:%Y-%m-%d}"
+    return _write(Content(connection, report, moment, policy_sha256, workbook_key(connection)), folder)
 
 
 def _write(content: Content, folder: Path) -> Pack:

@@ -27,7 +27,7 @@ def write_csv(content: Content, name: str, path: Path) -> int:
     """UTF-8, times in UTC, amounts exact; a text that could start a formula gets a quote in front. Answers the rows."""
     count = 0
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        writer = csv.writer(file, lineterminator="\r\n")  # RFC 4180; so that a text with a lone \r is quoted, too
         writer.writerow(MONTHLY[name].columns)
         for row in content.rows(name):
             writer.writerow([_shown(value) for value in row.values()])

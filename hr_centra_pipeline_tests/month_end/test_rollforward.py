@@ -260,7 +260,9 @@ class Year:
             )
         for (when, kind, currency, owner), amounts in closings.items():
             if when != month and amounts != nothing:
-                assert (months.following(when), kind, currency, owner) in closings, "what was open is not rolled forward"
+                assert (months.following(when), kind, currency, owner) in closings, (
+                    "what was open is not rolled forward"
+                )
         # What is closed is what it was, row by row; and the months together are all facts, whatever was late.
         for closed in self.frozen if is_last else self.random.sample(sorted(self.frozen), min(1, len(self.frozen))):
             assert self.of(closed) == self.frozen[closed]

@@ -29,11 +29,12 @@ _SHOWN = 12
 
 
 @dg.multi_asset(
-    name="month_end",
+    name="month_tables",  # the job has the name month_end
     specs=[
         *[spec(name, "month_end", "finance", _READS) for name in NAMES],
         dg.AssetSpec(
-            _PACK, deps=keys(*NAMES), group_name="month_end", owners=["team:finance"], kinds={"excel", "csv", "parquet"},
+            # Made in the same step as the tables: a dependency on them would split a backfill in two.
+            _PACK, deps=keys(*_READS), group_name="month_end", owners=["team:finance"], kinds={"excel", "csv", "parquet"},
             description="One pack per month: workbook of twelve sheets, summary page with charts, CSV and Parquet, manifest.",
         ),
     ],
@@ -57,23 +58,43 @@ def month_end(context: dg.AssetExecutionContext, run: Run) -> Iterator[dg.Materi
         month = partition[:7]
         with run.warehouse.transaction() as connection:
             due.require_synced(connection, run.policy.sha256)
-        packs.append(export_month(run.warehouse, run.settings, month, run.now, run.policy.sha256))
+        pack = export_month(run.warehouse, run.settings, month, run.now, run.policy.sha256)
         with run.warehouse.transaction() as connection:
             due.was_made(connection, month, run.now)
+            content = Content(connection, pack.report, run.now, run.policy.sha256, workbook_key(connection))
+            shown = _shown(content, pack, run.settings.downloads_url)
+        packs.append(pack)
+        for name, metadata in shown.items():
+            # A range of months is one step: each month keeps its own figures.
+            context.add_asset_metadata(metadata, asset_key=name, partition_key=partition)
     publish(run.warehouse, run.settings, run.now)
-    last = packs[-1]
+    yield from results(run.warehouse, NAMES, checks=_checks(packs))
+    yield dg.MaterializeResult(asset_key=_PACK)
+
+
+def _shown(content: Content, pack: Pack, downloads_url: str) -> dict[dg.AssetKey, dict[str, Any]]:
+    """What the UI shows of a month, by asset."""
+    told: dict[str, Any] = {
+        "download": dg.MetadataValue.url(f"{downloads_url}/{content.month}/"),
+        "status of its figures": content.status, "standing": pack.standing, "open items": pack.report.open_items,
+        "late items": pack.report.late_items,
+    }  # fmt: skip
+    summary, rolled, picture = (dg.MetadataValue.md(draw(content)) for draw in (_summary, _rolled, _picture))
+    shown = {key(name): dict(told) for name in NAMES}
+    shown[key(_MONTH_END)] |= {"totals": summary}
+    shown[key(_ROLLFORWARD)] |= {"totals": rolled, "bridge": picture}
+    shown[_PACK] = {
+        **told, "files": len(pack.files), "folder": dg.MetadataValue.path(str(pack.folder)), "totals": summary,
+        "roll-forward": rolled, "bridge": picture,
+    }  # fmt: skip
+    return shown
+
+
+def _checks(packs: list[Pack]) -> dict[str, list[dg.AssetCheckResult]]:
     breaks = [text for pack in packs for text in pack.report.breaks]
     untied = {pack.report.month: count for pack in packs if (count := pack.report.statuses.get("does_not_tie"))}
     uncovered = [pack.report.month for pack in packs if pack.report.statuses.get("not_covered")]
-    with run.warehouse.transaction() as connection:
-        content = Content(connection, last.report, run.now, run.policy.sha256, workbook_key(connection))
-        shown = {
-            _MONTH_END: {"preview": dg.MetadataValue.md(_summary(content))},
-            _ROLLFORWARD: {
-                "preview": dg.MetadataValue.md(_rolled(content)), "bridge": dg.MetadataValue.md(_picture(content)),
-            },
-        }  # fmt: skip
-    checks = {
+    return {
         _ROLLFORWARD: [
             dg.AssetCheckResult(
                 asset_key=key(_ROLLFORWARD), check_name=_FOOTS, passed=not breaks, description=" ".join(breaks) or None
@@ -92,32 +113,23 @@ def month_end(context: dg.AssetExecutionContext, run: Run) -> Iterator[dg.Materi
             )
         ],
     }  # fmt: skip
-    told: dict[str, Any] = {
-        "month": last.report.month, "standing": last.standing, "open items": last.report.open_items,
-        "late items": last.report.late_items,
-        "download": dg.MetadataValue.url(f"{run.settings.downloads_url}/{last.report.month}/"),
-    }  # fmt: skip
-    for result in results(run.warehouse, NAMES, told, checks):
-        assert isinstance(result.asset_key, dg.AssetKey)  # noqa: S101 - results names every one
-        extra = shown.get(".".join(result.asset_key.path), {})
-        yield result._replace(metadata={**(result.metadata or {}), **extra})
-    yield dg.MaterializeResult(
-        asset_key=_PACK,
-        metadata={
-            **told, "files": len(last.files), "folder": dg.MetadataValue.path(str(last.folder)),
-            "months": ", ".join(pack.report.month for pack in packs), "summary": shown[_MONTH_END]["preview"],
-            "roll-forward": shown[_ROLLFORWARD]["bridge"],
-        },
-    )  # fmt: skip
 
 
 def _summary(content: Content) -> str:
+    """Totals by currency, and which components do not tie: short enough for the UI to show it in place."""
     names = ("happy_returns_amount", "centra_amount", "difference", "unexplained_amount")
-    lines = [f"| currency | component | {' | '.join(name.replace('_', ' ') for name in names)} | status |"]
-    lines.append("|---|---|--:|--:|--:|--:|---|")
+    lines = [
+        f"| currency | {' | '.join(name.removesuffix('_amount').replace('_', ' ') for name in names)} | components |"
+    ]
+    lines.append("|---|--:|--:|--:|--:|---|")
+    parts: list[str] = []
     for row in summary_rows(content):
+        if not row.get("_total"):
+            parts += [f"{row['component']} {row['status']}"] if row.get("status") not in (None, "ties") else []
+            continue
         amounts = " | ".join(f"{row.get(name) or 0:,.2f}" for name in names)
-        lines.append(f"| {row['currency']} | {row['component']} | {amounts} | {row.get('status', '')} |")
+        lines.append(f"| {row['currency']} | {amounts} | {', '.join(parts) or 'all tie'} |")
+        parts = []
     return "\n".join(lines)
 
 
