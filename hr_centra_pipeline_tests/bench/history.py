@@ -2,6 +2,7 @@
 
 Two units per return, one return per order; each was dropped off, travelled, was graded, refunded, credited and booked. One
 unit in a thousand was never graded, and one refund in a thousand differs by a cent, so that there is something to reconcile.
+Orders that nothing of came back yet can stand beside them.
 """
 
 from __future__ import annotations
@@ -29,11 +30,12 @@ with numbered as (
         'HR' || upper(substr(md5(i::varchar), 1, 6)) as express_code,
         $ends::timestamptz - to_seconds((($returns - i) * 86400 * 30.4 * {_MONTHS} / $returns)::bigint) as started_at,
         ['EUR', 'SEK', 'GBP', 'USD'][1 + i % 4] as currency
-    from range($returns) as numbers(i)
+    from range($returns + $spare_orders) as numbers(i)
 )
 
 select
-    *, {_PRICE} as price, tax_in({_PRICE}, 25, currency) as tax, h % 500 = 7 as is_never_graded, h % 1000 = 13 as is_a_cent_off,
+    *, number >= $returns as is_spare,
+    {_PRICE} as price, tax_in({_PRICE}, 25, currency) as tax, h % 500 = 7 as is_never_graded, h % 1000 = 13 as is_a_cent_off,
     started_at + interval 1 day as received_at, started_at + interval 26 hour as refunded_at,
     started_at + interval 3 day as hub_at, started_at + interval 4 day as departed_at,
     started_at + interval 6 day as arrived_at, started_at + interval 7 day as graded_at
@@ -62,7 +64,7 @@ _LANDED = (
         return_id, order_number, express_code, 'modern-retailer' as retailer_id, started_at as created_at,
         'approved' as refund_status, 'return-bar' as dropoff_method, 2 as items_total, 2 as items_received, started_at,
         received_at as dropped_off_at, received_at as last_approved_at, graded_at as source_time, {_SOURCE}
-    from made
+    from made where not is_spare
     """,
     f"""
     insert into landing.happy_returns_items by name
@@ -72,7 +74,7 @@ _LANDED = (
         'return-bar' as dropoff_method, 'app' as received_channel, received_at, received_at as approved_at, refunded_at,
         hub_at as hub_received_at, arrived_at as warehouse_received_at,
         case when not is_never_graded then 'sellable' end as disposition, graded_at as source_time, {_SOURCE}
-    from made_units
+    from made_units where not is_spare
     """,
     f"""
     insert into landing.happy_returns_refunds by name
@@ -81,14 +83,14 @@ _LANDED = (
         'issued' as status, currency, 2 * (price - tax) + case when is_a_cent_off then 0.01 else 0 end as item_subtotal,
         0 as discount, 2 * tax as tax, 0 as shipping_refund, 0 as processing_fee,
         2 * price + case when is_a_cent_off then 0.01 else 0 end as total_refunded, refunded_at as source_time, {_SOURCE}
-    from made
+    from made where not is_spare
     """,
     f"""
     insert into landing.happy_returns_shipments by name
     select
         'OS-' || (number // 20) as shipment_id, item_id, item_id as return_item_id, express_code, order_number, sku,
         departed_at as departed_at, departed_at as source_time, {_SOURCE}
-    from made_units
+    from made_units where not is_spare
     """,
     f"""
     insert into landing.centra_orders by name
@@ -97,9 +99,9 @@ _LANDED = (
             'id', md5(order_number), 'number', order_number::bigint, 'status', 'SHIPPED', 'isInternal', false,
             'grandTotal', {_money("2 * price")}, 'createdAt', (started_at - interval 20 day)::varchar,
             'totals', json_object('shipping', {_money("0")}, 'handling', {_money("0")}, 'discounts', {_money("0")}),
-            'internalComment', '[hr-centra ' || effect_key('status_update', [
+            'internalComment', case when not is_spare then '[hr-centra ' || effect_key('status_update', [
                 return_id, order_number, case when is_never_graded then 'in transit' else 'processed' end
-            ]) || ' ' || express_code || ': told]',
+            ]) || ' ' || express_code || ': told]' end,
             'country', json_object('code', 'SE'), 'customer', json_object('id', number),
             'lines', json(lines), 'paymentHistory', json_array(json_object(
                 'id', number, 'createdAt', (started_at - interval 20 day)::varchar, 'status', 'SUCCESS',
@@ -110,7 +112,8 @@ _LANDED = (
     from made
     join (
         select number, any_value(sha256(number::varchar)) as row_sha256, to_json(list(json_object(
-            '__typename', 'ProductOrderLine', 'id', line_id::varchar, 'quantity', 1, 'cancelledQuantity', 0, 'returnedQuantity', 1,
+            '__typename', 'ProductOrderLine', 'id', line_id::varchar, 'quantity', 1, 'cancelledQuantity', 0,
+            'returnedQuantity', (not is_spare)::int,
             'productName', 'Coat', 'unitOriginalPrice', {_money("price")}, 'unitPrice', {_money("price")},
             'lineValue', {_money("price")}, 'taxPercent', '25', 'productSize', json_object('SKU', sku)
         ))) as lines
@@ -126,7 +129,7 @@ _LANDED = (
             'shippedAt', (any_value(started_at) - interval 18 day)::varchar,
             'grandTotal', {_money("2 * any_value(price)", "any_value(currency)")},
             'lines', json(to_json(list(json_object(
-                'id', unit_number, 'quantity', 1, 'returnedQuantity', 1, 'unitPrice', {_money("price")},
+                'id', unit_number, 'quantity', 1, 'returnedQuantity', (not is_spare)::int, 'unitPrice', {_money("price")},
                 'lineValue', {_money("price")},
                 'orderLine', json_object('id', line_id::varchar, 'taxPercent', '25')
             ))))
@@ -161,7 +164,7 @@ _LANDED = (
             ))
         ) as payload,
         false as is_deleted, any_value(refunded_at) as created_at, $now::timestamptz as fetched_at, $batch as batch
-    from made_units group by number, order_number
+    from made_units where not is_spare group by number, order_number
     """,
     """
     insert into landing.centra_stock_changes by name
@@ -175,20 +178,33 @@ _LANDED = (
             ))))
         ) as payload,
         max(graded_at) + interval 1 day as created_at, $now::timestamptz as fetched_at, $batch as batch
-    from made_units where not is_never_graded group by unit_number // 12
+    from made_units where not is_never_graded and not is_spare group by unit_number // 12
     """,
 )
 
 
-def land_history(connection: Connection, units: int, now: datetime) -> None:
+def land_history(connection: Connection, units: int, now: datetime, *, spare_orders: int = 0) -> None:
     """Fill the landing tables of a prepared, empty database with ``units`` return units over 24 months until ``ENDS``.
 
-    Warehouse 1 takes what is sellable: the policy has to map ``sellable`` to it, and its cut-over to lie before all of it.
+    Beside them stand ``spare_orders`` shipped orders with two units each and no return, numbered from ``first_spare(units)``.
+    The policy has to map ``sellable`` to warehouse 1, and its cut-over to lie before all of it.
     """
     batch = connection.execute("select nextval('landing.batch_numbers')").fetchone()
-    given = {"now": now, "batch": batch[0] if batch else 0, "returns": units // 2, "ends": ENDS}
+    given = {
+        "now": now, "batch": batch[0] if batch else 0, "returns": units // 2, "spare_orders": spare_orders, "ends": ENDS,
+    }  # fmt: skip
     for text in (_RETURNS, _UNITS, *_LANDED):
         (statement,) = connection.extract_statements(text)
         connection.execute(statement, {name: given[name] for name in statement.named_parameters})
+    for name in ("orders", "shipments", "returns", "stock_changes"):
+        connection.execute(
+            "insert into landing.centra_pulls values (?, ?, ?, 0, 0, true, null, ?, ?)",
+            [name, ENDS, now, given["batch"], now],
+        )
     connection.execute("drop table made_units")
     connection.execute("drop table made")
+
+
+def first_spare(units: int) -> int:
+    """The number of the first order without a return; order n has the lines 10,000,000 + 2 (n - 1,000,000) and one more."""
+    return 1_000_000 + units // 2
