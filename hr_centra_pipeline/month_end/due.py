@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 from hr_centra_pipeline.core import months
 from hr_centra_pipeline.core.errors import RunFailed
@@ -12,10 +13,11 @@ from hr_centra_pipeline.warehouse import derived, watermarks
 from hr_centra_pipeline.warehouse.database import Connection
 
 _CONSUMER = "month_end "
+_ONCE_A = timedelta(days=1)
 
 # What was learnt, by the month that it belongs to and the run that learnt it.
 _LEARNT = """
-    select strftime(happened_at, '%Y-%m') as month, run_number, recorded_at from reconciliation.fact_journal
+    select month, run_number, recorded_at from reconciliation.fact_journal
     union all
     select strftime("at", '%Y-%m'), coalesce(run_number, 0), coalesce(recorded_at, "at") from reconciliation.exception_events
     union all
@@ -45,9 +47,11 @@ def require_synced(connection: Connection, policy_sha256: str) -> None:
 
 
 def due_months(connection: Connection, now: datetime) -> list[str]:
-    """Months whose pack is older than what is known: from the cut-over's month to the present one, in order.
+    """Months whose pack is older than what is known, in order.
 
-    A fact changes its own month and every later one that is open; a closed month only when the fact belongs to it.
+    A fact changes its own month and every later one that is open; a closed month only when the fact belongs to it. A pack
+    tells all history, so that it is made once a day, not once an hour; at once when the month has just ended, or was closed.
+    Older months that never had a pack are made when somebody asks for them.
     """
     made = {
         consumer.removeprefix(_CONSUMER): (batch, updated_at)
@@ -55,12 +59,10 @@ def due_months(connection: Connection, now: datetime) -> list[str]:
             "select consumer, batch, updated_at from meta.watermarks where starts_with(consumer, ?)", [_CONSUMER]
         ).fetchall()
     }
-    row = connection.execute("select strftime(cutover, '%Y-%m') from policy.parameters").fetchone()
     present = months.of(now)
-    first = min(row[0] if row else present, present)
+    wanted = sorted({*(month for month in made if month <= present), months.before(present), present})
     closed = closed_through(connection, now) or ""
-    oldest = min((made[month] for month in months.between(first, present) if month in made), default=(-1, None))
-    since = oldest[0] if len(made) == len(months.between(first, present)) else -1
+    since = min(made[month][0] for month in wanted) if made.keys() >= set(wanted) else -1
     learnt = connection.execute(
         f"""
         select month, max(run_number), max(recorded_at) from ({_LEARNT})
@@ -68,20 +70,33 @@ def due_months(connection: Connection, now: datetime) -> list[str]:
         """,  # noqa: S608 - our own text
         [since],
     ).fetchall()
+    first = min((month for month, *_ in learnt), default=present)
     due = []
-    for month in months.between(first, present):
-        if month not in made:
-            due.append(month)
-            continue
-        run_number, made_at = made[month]
-        is_news = any(
-            (of == month or (of < month and month > closed))
-            and ((last_run or 0) > run_number or (last_at is not None and last_at > made_at))
-            for of, last_run, last_at in learnt
-        )
-        if is_news or made_at < months.end(month) <= now:
+    for month in wanted:
+        run_number, made_at = made.get(month, (-1, None))
+        if made_at is None:
+            if month >= first:
+                due.append(month)
+        elif made_at < months.end(month) <= now or _changed(learnt, month, closed, run_number, made_at, now):
             due.append(month)
     return due
+
+
+def _changed(
+    learnt: Sequence[tuple[str, int | None, datetime | None]],
+    month: str,
+    closed: str,
+    run_number: int,
+    made_at: datetime,
+    now: datetime,
+) -> bool:
+    if now - made_at < _ONCE_A:
+        return False
+    return any(
+        (of == month or (of < month and month > closed))
+        and ((last_run or 0) > run_number or (last_at is not None and last_at > made_at))
+        for of, last_run, last_at in learnt
+    )
 
 
 def was_made(connection: Connection, month: str, now: datetime) -> None:

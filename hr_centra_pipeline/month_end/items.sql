@@ -160,31 +160,30 @@ where items.refund_type = 'exchange' and items.approved_at < cut_off
 
 -- Facts of closed months that we learnt after their close, and exceptions that belong there. Beyond the tolerance: when all of
 -- a return's late facts of one side and component together move that month by more than its currency allows.
+create or replace temp table late as
+select
+    posted_month as month, own_month as of_month, side as source, fact_id, component, return_id, return_item_id, order_number,
+    currency, amount as effect, happened_at, recorded_at, run_number
+from known_facts
+where posted_month > own_month
+union all by name
+select
+    posted_month as month, own_month as of_month, 'exceptions' as source, exception_id as fact_id, kind as component,
+    subject::json ->> 'return_id' as return_id, subject::json ->> 'return_item_id' as return_item_id,
+    subject::json ->> 'order_number' as order_number, currency, case when currency is not null then amount end as effect,
+    "at" as happened_at, recorded_at, run_number
+from known_events
+where event = 'opened' and posted_month > own_month;
+
 delete from reconciliation.late_items;
 insert into reconciliation.late_items by name
 with
-late as (
-    select
-        posted_month as month, own_month as of_month, side as source, fact_id, component, return_id, return_item_id, order_number,
-        currency, amount as effect, happened_at, recorded_at, run_number
-    from known_facts
-    where posted_month > own_month
-    union all by name
-    select
-        posted_month as month, own_month as of_month, 'exceptions' as source, exception_id as fact_id, kind as component,
-        subject::json ->> 'return_id' as return_id, subject::json ->> 'return_item_id' as return_item_id,
-        subject::json ->> 'order_number' as order_number, currency, case when currency is not null then amount end as effect,
-        "at" as happened_at, recorded_at, run_number
-    from known_events
-    where event = 'opened' and posted_month > own_month
-),
-
 -- What the returns of late facts had on that side of the closed month before.
 closed_sums as (
-    select own_month as of_month, side as source, component, return_id, order_number, currency, sum(amount) as amount
-    from known_facts
-    where posted_month = own_month and own_month in (select of_month from late)
-        and (return_id, order_number) in (select (return_id, order_number) from late)
+    select own_month as of_month, side as source, component, return_id, known.order_number, currency, sum(amount) as amount
+    from known_facts as known
+    semi join late on late.order_number = known.order_number and late.of_month = known.own_month
+    where posted_month = own_month
     group by all
 )
 

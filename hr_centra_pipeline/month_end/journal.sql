@@ -88,7 +88,7 @@ insert into reconciliation.fact_journal by name
 select
     $run as run_number, $now as recorded_at, times < 0 as is_reversal,
     side, fact_id, return_id, order_number, return_item_id, component, currency,
-    case when times < 0 then -amount else amount end as amount, happened_at, is_pending, source
+    case when times < 0 then -amount else amount end as amount, happened_at, strftime(happened_at, '%Y-%m') as month, is_pending, source
 from differing, range(abs(times)::bigint)
 order by side, fact_id, component, happened_at, times;
 

@@ -11,7 +11,7 @@ with
 first as (
     select least(
         coalesce(nullif(first_month, ''), strftime(as_of, '%Y-%m')),
-        coalesce((select min(strftime(happened_at, '%Y-%m')) from reconciliation.fact_journal), strftime(as_of, '%Y-%m')),
+        coalesce((select min(month) from reconciliation.fact_journal), strftime(as_of, '%Y-%m')),
         strftime(as_of, '%Y-%m')
     ) as month
     from asked
@@ -44,17 +44,35 @@ where event = 'closed' and "at" <= as_of and not exists (
     where later.event = 'reopened' and later.month = closes.month and later.run_number > closes.run_number and later."at" <= asked.as_of
 );
 
-create or replace temp table locks as
-select run_number as covers_run, strftime((month || '-01')::date + interval 1 month, '%Y-%m') as first_open_month
-from valid_closes;
+-- Runs that are known, and the first month that was open when each of them learnt something (null: nothing was closed yet).
+create or replace temp table known_runs as
+with
+runs as (
+    select run_number, min(recorded_at) as recorded_at
+    from (
+        select distinct run_number, recorded_at from reconciliation.fact_journal
+        union all
+        select distinct coalesce(run_number, 0), coalesce(recorded_at, "at") from reconciliation.exception_events
+        union all
+        select distinct run_number, recorded_at from reconciliation.opening_position
+    )
+    group by run_number
+),
+
+locks as (
+    select run_number as covers_run, strftime((month || '-01')::date + interval 1 month, '%Y-%m') as first_open_month
+    from valid_closes
+)
+
+select runs.run_number, locks.first_open_month
+from runs
+asof left join locks on runs.run_number > locks.covers_run
+where runs.recorded_at <= (select as_of from asked);
 
 create or replace temp view known_facts as
-select
-    entries.*, strftime(happened_at, '%Y-%m') as own_month,
-    greatest(strftime(happened_at, '%Y-%m'), locks.first_open_month) as posted_month
+select entries.*, month as own_month, greatest(month, first_open_month) as posted_month
 from reconciliation.fact_journal as entries
-asof left join locks on entries.run_number > locks.covers_run
-where entries.recorded_at <= (select as_of from asked);
+join known_runs using (run_number);
 
 -- Events of exceptions in the order in which they became known; places tell which state each one leaves behind. What came out
 -- of another exception is posted with that one's end, whenever it would have opened by itself: it moves in one month.
@@ -70,10 +88,10 @@ numbered as (
 
 select
     numbered.* exclude (place),
-    greatest(own_month, locks.first_open_month) as posted_month,
+    greatest(own_month, known_runs.first_open_month) as posted_month,
     row_number() over (partition by exception_id order by numbered.run_number, place) as place,
     subject::json ->> 'owner_team' as owner_team, subject::json ->> 'currency' as currency,
     coalesce((subject::json ->> 'amount')::decimal(18, 4), 0) as amount
 from numbered
-asof left join locks on numbered.run_number > locks.covers_run
+join known_runs using (run_number)
 where recorded_at <= (select as_of from asked);

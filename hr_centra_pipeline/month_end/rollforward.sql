@@ -45,13 +45,12 @@ from steps where is_open and was_open and was.currency is not distinct from now_
 union all by name
 -- What was due before the cut-over stands in the opening of the first month, whenever it was first seen.
 select
-    case event when 'opened' then '' else greatest(strftime(recorded_at, '%Y-%m'), locks.first_open_month) end as month,
+    case event when 'opened' then '' else greatest(strftime(recorded_at, '%Y-%m'), first_open_month) end as month,
     'before_cutover' as kind, currency, owner_team, case event when 'opened' then 1 else -1 end as times,
     case event when 'opened' then coalesce(amount, 0) else -coalesce(amount, 0) end as amount,
     case event when 'opened' then 'new' else 'resolved' end as movement, cast(null as varchar) as written_off_by
-from reconciliation.opening_position as positions
-asof left join locks on positions.run_number > locks.covers_run
-where recorded_at <= (select as_of from asked);
+from reconciliation.opening_position
+join known_runs using (run_number);
 
 delete from reconciliation.rollforward;
 insert into reconciliation.rollforward by name

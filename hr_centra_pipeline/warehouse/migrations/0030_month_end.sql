@@ -14,6 +14,7 @@ create table reconciliation.fact_journal (
     run_number bigint not null, recorded_at timestamptz not null, is_reversal boolean not null,
     side varchar not null, fact_id varchar not null, return_id varchar, order_number varchar, return_item_id varchar,
     component varchar not null, currency varchar not null, amount decimal(18, 4) not null, happened_at timestamptz not null,
+    month varchar not null, -- of happened_at, YYYY-MM in UTC
     is_pending boolean not null, source varchar
 );
 -- What the refund match said of a return, order and component, whenever it says something new. difference null: no difference.
