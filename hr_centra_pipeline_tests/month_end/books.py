@@ -145,7 +145,7 @@ class Books:
 @contextmanager
 def open_books(folder: Path, policy: str = POLICY) -> Iterator[Books]:
     """An empty database with this policy, in one transaction."""
-    warehouse = Warehouse(folder / "books.duckdb")
+    warehouse = Warehouse(folder / "warehouse.duckdb")
     migrate.prepare(warehouse)
     (folder / "policy.toml").write_text(policy, encoding="utf-8")
     with warehouse.transaction() as connection:
