@@ -17,6 +17,7 @@ from hr_centra_pipeline.core.policy import load_policy
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.effects.plan import plan
 from hr_centra_pipeline.matching.match import match
+from hr_centra_pipeline.month_end.journal import remember
 from hr_centra_pipeline.push.record import record_plan
 from hr_centra_pipeline.push.sender import push
 from hr_centra_pipeline.reconciliation.reconcile import reconcile
@@ -96,6 +97,7 @@ class ShopWorld:
             push(warehouse, client, order_api, policy, settings, now)
             with warehouse.transaction() as connection:
                 reconcile(connection, now)
+                remember(connection, now, loaded.sha256)
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """Rows of the pipeline's database."""

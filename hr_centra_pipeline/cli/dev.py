@@ -1,4 +1,4 @@
-"""``hr-centra dev``: the Dagster UI and daemon on the demo's shop."""
+"""``hr-centra dev``: the Dagster UI and daemon on the demo's shop, and the download page beside it."""
 
 from __future__ import annotations
 
@@ -22,11 +22,17 @@ def run_dev(port: int) -> None:
         settings = point_here(home, note)
         prepare_dagster_home(settings)
         typer.echo(f"Dagster UI: http://127.0.0.1:{port}   (Ctrl-C ends it; the hourly schedule is on)")
+        typer.echo(f"Downloads:  {settings.downloads_url}")
+        downloads = [sys.executable, "-m", "hr_centra_pipeline.cli.main", "downloads"]
         command = [
             sys.executable, "-m", "dagster", "dev", "-m", "hr_centra_pipeline.definitions", "--host", "127.0.0.1",
             "--port", str(port),
         ]  # fmt: skip
+        page = subprocess.Popen(downloads, env=os.environ, stdout=subprocess.DEVNULL)  # noqa: S603 - our own command
         try:
             subprocess.run(command, env=os.environ, check=False)  # noqa: S603 - our own command
         except KeyboardInterrupt:
             typer.echo("Stopped.")
+        finally:
+            page.terminate()
+            page.wait(timeout=10)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -15,6 +16,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Joins Happy Returns to Centra: reads both, plans and sends effects, says which returns are in trouble.",
 )
+
+
+class Role(StrEnum):
+    """Who signs a closed month."""
+
+    preparer = "preparer"
+    reviewer = "reviewer"
 
 
 # Each command imports what it needs: `--help` and `plan` must not wait for Dagster or a web server.
@@ -124,11 +132,57 @@ def rebuild_ledger() -> None:
 
 
 @app.command()
-def export(month: Annotated[str, typer.Option(help="Month to export, like 2026-09.")]) -> None:
-    """The reconciliation tables of a month as CSV in $HR_CENTRA_HOME/exports/<month>/."""
-    from hr_centra_pipeline.cli.export import export_month_now
+def export(
+    month: Annotated[str, typer.Option(help="Month to export, like 2026-09.")],
+    as_of: Annotated[str | None, typer.Option(help="As it stood at the end of this day, like 2026-10-05.")] = None,
+) -> None:
+    """A month's pack in $HR_CENTRA_HOME/exports/<month>/: workbook, summary page, CSV and Parquet, manifest."""
+    from hr_centra_pipeline.cli.month import run_export
 
-    export_month_now(month)
+    run_export(month, as_of)
+
+
+@app.command()
+def close(
+    month: Annotated[str, typer.Option(help="Month to close, like 2026-09: over, and the one after the last closed.")],
+    by: Annotated[str, typer.Option(help="Who closes it; recorded.")],
+    accept: Annotated[str | None, typer.Option(help="Why it may be closed although something does not tie.")] = None,
+    reopen: Annotated[bool, typer.Option("--reopen", help="Open the last closed month again.")] = False,
+    why: Annotated[str, typer.Option(help="With --reopen: why; recorded.")] = "",
+) -> None:
+    """Freeze a month with a hash of its content and sources. What comes later is a late item of the next one."""
+    from hr_centra_pipeline.cli.month import run_close, run_reopen
+
+    if reopen:
+        run_reopen(month, by, why)
+    else:
+        run_close(month, by, accept)
+
+
+@app.command()
+def sign(
+    month: Annotated[str, typer.Option(help="Closed month to sign, like 2026-09.")],
+    role: Annotated[Role, typer.Option("--as", help="The preparer signs first; the reviewer is somebody else.")],
+    by: Annotated[str, typer.Option(help="Who signs; recorded.")],
+    comment: Annotated[str | None, typer.Option(help="Recorded with the signature.")] = None,
+) -> None:
+    """Sign a closed month. A signature stands for the hash of the frozen tables."""
+    from hr_centra_pipeline.cli.month import run_sign
+
+    run_sign(month, "preparer" if role is Role.preparer else "reviewer", by, comment)
+
+
+@app.command()
+def downloads(
+    host: Annotated[str, typer.Option(help="Address to listen on; beyond loopback only with a token.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port.")] = 3080,
+) -> None:
+    """The download page: months, how they stand, and their files. Read only."""
+    from hr_centra_pipeline.core.settings import Settings
+    from hr_centra_pipeline.publishing.downloads import serve
+
+    typer.echo(f"Downloads: http://{host}:{port}   (Ctrl-C ends it)")
+    serve(Settings.from_environment(), host, port)
 
 
 @app.command()

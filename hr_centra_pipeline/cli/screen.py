@@ -156,7 +156,7 @@ def _exceptions(connection: Connection) -> Table:
 
 
 def _where(settings: Settings) -> str:
-    return f"Tables: {settings.published}/published.duckdb (and Parquet beside it); CSV: {settings.exported}/<month>/"
+    return f"Tables: {settings.published}/published.duckdb (and Parquet beside it); packs of the months: {settings.exported}"
 
 
 def _plural(count: int, word: str) -> str:

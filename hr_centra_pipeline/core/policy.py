@@ -185,6 +185,12 @@ class Shadow(_Section):
     most_alone_percent: Amount = Decimal(1)
 
 
+class Coverage(_Section):
+    """How often Happy Returns delivers: ``daily`` (a day without an export is missing), or only ``when_changed``."""
+
+    exports: Literal["daily", "when_changed"] = "daily"
+
+
 class Caps(_Section):
     """Guardrails: at most so many effects, and so much money per currency, in one run and on one UTC day."""
 
@@ -237,6 +243,7 @@ class Policy(_Section):
     surge: Surge = Surge()
     lateness: Lateness = Lateness()
     shadow: Shadow = Shadow()
+    coverage: Coverage = Coverage()
     exceptions: dict[str, ExceptionRule] = {}
     centra: CentraLimits = CentraLimits()
     settling_minutes: Annotated[float, Field(ge=0)] = 15

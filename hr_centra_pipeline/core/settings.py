@@ -29,6 +29,8 @@ class Settings(BaseModel):
     centra_token: SecretStr = SecretStr("")
     centra_order_api_url: str = ""
     centra_order_api_key: SecretStr = SecretStr("")
+    downloads_url: str = "http://127.0.0.1:3080"
+    downloads_token: SecretStr = SecretStr("")
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
@@ -53,6 +55,8 @@ class Settings(BaseModel):
             centra_token=SecretStr(env.get("CENTRA_TOKEN", "")),
             centra_order_api_url=env.get("CENTRA_ORDER_API_URL", ""),
             centra_order_api_key=SecretStr(env.get("CENTRA_ORDER_API_KEY", "")),
+            downloads_url=env.get("HR_CENTRA_DOWNLOADS_URL", "http://127.0.0.1:3080").rstrip("/"),
+            downloads_token=SecretStr(env.get("HR_CENTRA_DOWNLOADS_TOKEN", "")),
         )
 
     def required(self, *names: str) -> None:
@@ -96,3 +100,8 @@ class Settings(BaseModel):
     def exported(self) -> Path:
         """Where finance downloads the tables, per month."""
         return self.home / "exports"
+
+    @property
+    def workbooks(self) -> Path:
+        """Where finance drops workbooks that were filled in."""
+        return self.home / "workbooks"

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from pathlib import Path
 
 from hr_centra_pipeline.core.settings import Settings
+from hr_centra_pipeline.month_end.due import due_months
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 from hr_centra_pipeline.warehouse.tables import DERIVED
 
 DATABASE = "published.duckdb"
+DUE = "due_months.json"
+"""Months about which something new was learnt since their pack was made."""
 # State that readers need, with the columns that stay behind. landing.personal is never among them.
 _STATE = {
     "landing.files": "",
@@ -20,6 +24,7 @@ _STATE = {
     "push.packets": "payload",
     "push.attempts": "request, response",
     "reconciliation.exception_events": "",
+    "reconciliation.closes": "",
 }
 
 
@@ -41,10 +46,22 @@ def publish(warehouse: Warehouse, settings: Settings, now: datetime) -> list[Pat
         for name in [*DERIVED, *_STATE]:
             connection.execute(f"create table readers.{name} as {_select(name)}")
         connection.execute("create table readers.meta.published as select $now::timestamptz as as_of", {"now": now})
+        due = due_months(connection, now)
     for new, final in written:
         new.replace(final)
     beside.replace(folder / DATABASE)
+    (folder / f"{DUE}.new").write_text(json.dumps(due), encoding="utf-8")
+    (folder / f"{DUE}.new").replace(folder / DUE)
     return [*(final for _, final in written), folder / DATABASE]
+
+
+def read_due(settings: Settings) -> list[str]:
+    """The months that the last publishing found due."""
+    try:
+        found = json.loads((settings.published / DUE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    return [str(month) for month in found]
 
 
 def quoted(path: Path) -> str:

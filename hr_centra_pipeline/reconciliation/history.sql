@@ -1,6 +1,16 @@
 -- The append-only history, and the open exceptions as it tells them. An exception closes only by what proves it; one whose
 -- finding is gone without a proof stays open as it was last told.
 
+-- What a person wrote off stays closed as long as no more money is at stake than was written off.
+delete from open_now where exception_id in (
+    select before.exception_id
+    from told_before as before
+    join open_now using (exception_id)
+    where before.is_written_off and not before.is_open
+        and open_now.currency is not distinct from (before.told ->> 'currency')
+        and coalesce(open_now.amount, 0) <= coalesce((before.told ->> 'amount')::decimal(18, 4), 0)
+);
+
 -- One row per exception that was open and is not found any more: what proves that it is over (null: nothing does).
 create or replace temp table gone as
 with
@@ -19,16 +29,29 @@ effects_of as (
     select unseen.exception_id, ledger.state, ledger.centra_id, ledger.effect_kind
     from unseen
     join push.ledger on ledger.effect_key = unseen.effect_key
+),
+
+-- The kind that stands for the same subject of the same unit now; the counterpart when it opens just now.
+successors as (
+    select
+        unseen.exception_id, other.kind,
+        case
+            when not coalesce(before.is_open, false)
+                and row_number() over (partition by other.exception_id order by unseen.exception_id) = 1
+            then other.exception_id
+        end as counterpart
+    from unseen
+    join open_now as other on other.return_item_id = unseen.return_item_id and other.subject = unseen.subject
+    left join told_before as before on before.exception_id = other.exception_id
+    qualify row_number() over (partition by unseen.exception_id order by other.kind, other.exception_id) = 1
 )
 
 select
     unseen.exception_id,
     unseen.kind,
+    successors.counterpart,
     coalesce(
-        (
-            select 'became ' || min(other.kind) from open_now as other
-            where other.return_item_id = unseen.return_item_id and other.subject = unseen.subject
-        ),
+        'became ' || successors.kind,
         case
             when effects_of.state = 'confirmed' then
                 'the ' || replace(effects_of.effect_kind, '_', ' ') || ' is in Centra: ' || coalesce(effects_of.centra_id, 'observed')
@@ -152,29 +175,52 @@ select
     ) as proof
 from unseen
 left join effects_of using (exception_id)
+left join successors using (exception_id)
 left join known_units as known on known.return_item_id = unseen.return_item_id
 left join matching.matched_items as matched on matched.return_item_id = unseen.return_item_id
 left join staging.centra_returns as returns on 'Return ' || returns.centra_return_id = unseen.identity;
 
+-- What is open and was not, and what is said otherwise now than it was: owner ('assigned'), money or cause ('changed').
 insert into reconciliation.exception_events by name
+with
+said as (
+    select
+        open_now.*,
+        to_json(struct_pack(
+            subject := subject, identity := identity, class := class, cause := cause, culprit := culprit, owner_team := owner_team,
+            window_hours := window_hours, return_id := return_id, return_item_id := return_item_id, order_number := order_number,
+            sku := sku, currency := currency, amount := amount::varchar, detail := detail, next_step := next_step, evidence := evidence
+        )) as told_now
+    from open_now
+)
+
 select
     exception_id,
-    case when before.exception_id is null then 'opened' else 'reopened' end as event,
+    case
+        when before.exception_id is null then 'opened'
+        when not before.is_open then 'reopened'
+        when before.told ->> 'owner_team' is distinct from owner_team then 'assigned'
+        else 'changed'
+    end as event,
     case when before.exception_id is null then opens_at else $now end as "at",
     'hr-centra' as "by",
-    open_now.kind,
-    to_json(struct_pack(
-        subject := subject, identity := identity, class := class, cause := cause, culprit := culprit, owner_team := owner_team,
-        window_hours := window_hours, return_id := return_id, return_item_id := return_item_id, order_number := order_number,
-        sku := sku, currency := currency, amount := amount::varchar, detail := detail, next_step := next_step, evidence := evidence
-    ))::varchar as subject
-from open_now
+    said.kind,
+    told_now::varchar as subject,
+    $run as run_number,
+    $now as recorded_at,
+    gone.exception_id as counterpart
+from said
 left join told_before as before using (exception_id)
+left join gone on gone.counterpart = said.exception_id and gone.proof is not null
 where not coalesce(before.is_open, false)
+    or [before.told ->> 'owner_team', before.told ->> 'currency', before.told ->> 'amount', before.told ->> 'class', before.told ->> 'cause', before.told ->> 'culprit']
+        is distinct from [owner_team, currency, amount::varchar, class, cause, culprit]
 order by opens_at, exception_id;
 
 insert into reconciliation.exception_events by name
-select exception_id, 'closed' as event, $now as "at", 'hr-centra' as "by", proof, kind
+select
+    exception_id, 'closed' as event, $now as "at", 'hr-centra' as "by", proof, kind, $run as run_number, $now as recorded_at,
+    counterpart
 from gone where proof is not null
 order by exception_id;
 

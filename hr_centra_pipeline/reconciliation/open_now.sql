@@ -1,13 +1,15 @@
 -- Which findings are exceptions now: their window is over (or was, when it was shorter), they are not older than the cut-over,
 -- and no more telling kind stands for the same subject of the same unit.
 
--- One row per exception of the past, with what its last opening said.
+-- One row per exception of the past, with what its last opening or change said.
 create or replace temp table told_before as
 select
     exception_id,
     any_value(kind) as kind,
-    arg_max(subject::json, ("at", rowid)) filter (where event in ('opened', 'reopened')) as told,
-    count(*) filter (where event in ('opened', 'reopened')) > count(*) filter (where event = 'closed') as is_open
+    arg_max(subject::json, (coalesce(run_number, 0), "at", rowid)) filter (where event in ('opened', 'reopened', 'changed', 'assigned'))
+        as told,
+    count(*) filter (where event in ('opened', 'reopened')) > count(*) filter (where event = 'closed') as is_open,
+    arg_max(decision, (run_number, rowid)) filter (where event = 'closed') is not distinct from 'write_off' as is_written_off
 from reconciliation.exception_events
 group by exception_id;
 

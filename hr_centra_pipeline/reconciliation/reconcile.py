@@ -42,11 +42,12 @@ def reconcile(connection: Connection, now: datetime) -> ReconciliationReport:
     # What the push has given since the plan counts, and what it cannot find any more.
     run_sql(connection, "hr_centra_pipeline.effects", "value_given_back.sql")
     run_sql(connection, "hr_centra_pipeline.push", "gone.sql")
+    run_number = next_run(connection)
     since = watermarks.read(connection, watermarks.RECONCILIATION)
     for name in (
         "findings.sql", *_KINDS, "shadow.sql", "open_now.sql", "history.sql", "families.sql", "settled_orders.sql"
     ):  # fmt: skip
-        run_sql(connection, _PACKAGE, name, {"now": now, "since": since})
+        run_sql(connection, _PACKAGE, name, {"now": now, "since": since, "run": run_number})
     shadow.keep_verdict(connection, now)
     watermarks.write(connection, watermarks.RECONCILIATION, watermarks.newest_batch(connection), now)
     after = _events(connection)
@@ -61,6 +62,13 @@ def _is_lateness_old(connection: Connection, now: datetime) -> bool:
     """What is learned from months does not change by the hour."""
     row = connection.execute("select max(computed_at) from reconciliation.lateness").fetchone()
     return not row or row[0] is None or row[0] <= now - _LEARNS_EVERY
+
+
+def next_run(connection: Connection) -> int:
+    """The number of a run that writes to the history: rows of an earlier run were known before."""
+    row = connection.execute("select nextval('reconciliation.run_numbers')").fetchone()
+    assert row is not None  # noqa: S101 - a sequence always answers
+    return int(row[0])
 
 
 def _events(connection: Connection) -> dict[str, int]:

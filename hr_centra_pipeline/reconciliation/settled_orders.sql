@@ -25,7 +25,7 @@ unfinished as (
     union all
     select items.order_number from staging.return_items as items semi join in_trouble using (return_id)
     union all
-    -- the other side is awaited: its window ends without anything being landed
+    -- What is pending inside its window is so by the clock: it ends without anything being landed.
     select order_number from reconciliation.refund_match where explained_by = 'pending'
     union all
     select order_number from reconciliation.payouts where verdict not in ('agrees', 'chargeback_settled', 'not_covered')

@@ -37,8 +37,9 @@ def prepare(warehouse: Warehouse) -> None:
             raise RunFailed(
                 f"{warehouse.path} has schema version {version}, this program knows {newest}: install a newer one."
             )
+        applied = {row[0] for row in connection.execute("select version from meta.schema_versions").fetchall()}
         for number, sql in known:
-            if number > version:
+            if number not in applied:  # numbers are given out in ranges: a lower one may come later
                 connection.execute(sql)
                 connection.execute("insert into meta.schema_versions values (?, current_timestamp)", [number])
         ensure_derived(connection)

@@ -8,7 +8,7 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-MEASURES = ("ingest", "sync", "hourly")
+MEASURES = ("ingest", "sync", "hourly", "month_end")
 
 
 def main() -> None:

@@ -25,6 +25,10 @@ def test_the_lineage_is_the_one_that_was_reviewed() -> None:
     assert lineage() == json.loads(SNAPSHOT.read_text(encoding="utf-8"))
 
 
+def test_the_code_location_loads_whole_with_its_jobs_and_sensors() -> None:
+    dg.Definitions.validate_loadable(defs)
+
+
 def lineage() -> dict[str, list[str]]:
     return {
         key.to_user_string(): sorted(parent.to_user_string() for parent in GRAPH.get(key).parent_keys) for key in KEYS

@@ -8,10 +8,11 @@ from typing import Any
 
 import dagster as dg
 
+from hr_centra_pipeline.month_end.journal import remember
 from hr_centra_pipeline.orchestration.run import Run
 from hr_centra_pipeline.orchestration.tables import POOL, declaration_checks, key, keys, results, spec
-from hr_centra_pipeline.publishing.exports import export_month
 from hr_centra_pipeline.publishing.publish import publish
+from hr_centra_pipeline.publishing.round_trip import take_workbooks
 from hr_centra_pipeline.reconciliation.reconcile import reconcile
 from hr_centra_pipeline.warehouse.database import Connection
 
@@ -66,14 +67,21 @@ _PREVIEW = 20
     pool=POOL,
 )
 def reconciliation(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
-    """Key by key over all open items; an exception closes only by what proves it."""
+    """Key by key over all open items; an exception closes only by what proves it. Then what is new is entered in the journal."""
+    workbooks = take_workbooks(run.warehouse, run.settings, run.now)
     with run.warehouse.transaction() as connection:
         report = reconcile(connection, run.now)
+        entered = remember(connection, run.now, run.policy.sha256)
         failing = dict.fromkeys(_CHECKS, 0) | {
             name: _count(connection, f"select count(*) from {_EXCEPTIONS} where {condition}")  # noqa: S608 - our own words
             for name, (condition, _, _) in _CHECKS.items()
         }
         metadata = _metadata(connection, is_new=bool(report.opened or report.reopened or report.closed))
+    metadata["entries in the journal"] = entered.entries
+    if workbooks:
+        told = [f"- {one.name}: {one.taken} notes taken" for one in workbooks]
+        told += [f"- {one.name}: refused: {why}" for one in workbooks for why in one.refused]
+        metadata["workbooks"] = dg.MetadataValue.md("\n".join(told))
     checks = [
         dg.AssetCheckResult(
             asset_key=key(_EXCEPTIONS), check_name=name, passed=not failing[name], severity=severity,
@@ -137,10 +145,6 @@ def _metadata(connection: Connection, *, is_new: bool) -> dict[str, Any]:
             kinds={"parquet", "duckdb"},
             description="Every table as Parquet and one published.duckdb, replaced by rename: what readers read.",
         ),
-        dg.AssetSpec(
-            ["exports", "reconciliation_csv"], deps=keys(*TABLES), group_name="publishing", owners=["team:finance"],
-            kinds={"csv"}, description="One CSV per reconciliation table, in a folder per month.",
-        ),
     ],
     pool=POOL,
 )  # fmt: skip
@@ -149,11 +153,6 @@ def publishing(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
     publish(run.warehouse, run.settings, run.now)
     yield dg.MaterializeResult(
         asset_key=["published", "tables"], metadata={"path": dg.MetadataValue.path(str(run.settings.published))}
-    )
-    files = export_month(run.warehouse, run.settings, f"{run.now:%Y-%m}")
-    yield dg.MaterializeResult(
-        asset_key=["exports", "reconciliation_csv"],
-        metadata={"files": len(files), "path": dg.MetadataValue.path(str(files[0].parent if files else ""))},
     )
 
 

@@ -182,6 +182,7 @@ class Shop:
     def _live(self, until: datetime, random: Random) -> None:
         """Everything up to a moment happens; the clock moves; the changed rows are exported."""
         self._records.begin()
+        moved_from = datetime.fromisoformat(self._records.fact("lived_until") or "")
         files: list[tuple[str, bytes, datetime]] = []
         for at, what, arguments in self._records.take_due(until):
             if what == "row":
@@ -198,6 +199,10 @@ class Shop:
                 rows = [{**state, "updated_at": exports.shown(at, random.choice((0, 2, -4)))} for state, at in changed]
                 ending, data = exports.content(kind, rows)
                 files.append((f"{kind}-{until.astimezone(UTC):%Y%m%dT%H%M}Z.{ending}", data, until))
+        if not files and (until - moved_from >= timedelta(days=1) or until.hour == 0):
+            # Nothing happened: the day's export is a header.
+            ending, data = exports.content("returns", [])
+            files.append((f"returns-{until.astimezone(UTC):%Y%m%dT%H%M}Z.{ending}", data, until))
         files += self._repeated(files, until, random)
         for name, data, at in files:
             exports.write(self.home / "exports", name, data, at)

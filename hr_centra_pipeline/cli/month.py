@@ -1,0 +1,144 @@
+"""``hr-centra export``, ``close`` and ``sign``: a month's pack, its close, and who stands for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import typer
+
+from hr_centra_pipeline.core import clock, months
+from hr_centra_pipeline.core.errors import ConfigurationError
+from hr_centra_pipeline.core.policy import load_policy
+from hr_centra_pipeline.core.settings import Settings
+from hr_centra_pipeline.month_end import close as closing
+from hr_centra_pipeline.month_end import costs, due
+from hr_centra_pipeline.month_end.close import Role
+from hr_centra_pipeline.month_end.compute import compute
+from hr_centra_pipeline.publishing.pack import Pack, export_month
+from hr_centra_pipeline.warehouse import lock, migrate
+from hr_centra_pipeline.warehouse.database import Warehouse
+from hr_centra_pipeline.warehouse.policy_tables import write_policy
+
+
+@dataclass(frozen=True)
+class _Books:
+    """The database, held against every sync, with the policy that its tables were made with."""
+
+    settings: Settings
+    warehouse: Warehouse
+    policy_sha256: str
+    now: datetime
+
+    def export(self, month: str, as_of: datetime | None = None) -> Pack:
+        pack = export_month(self.warehouse, self.settings, month, self.now, self.policy_sha256, as_of=as_of)
+        if as_of is None:
+            with self.warehouse.transaction() as connection:
+                due.was_made(connection, month, self.now)
+        return pack
+
+
+@contextmanager
+def _books(purpose: str) -> Iterator[_Books]:
+    """Raises:
+    ConfigurationError: there is no database yet, or the policy has a mistake.
+    RunFailed: a sync is under way and did not end within 30 seconds, or one has to run first.
+    """
+    settings = Settings.from_environment()
+    if not settings.database.exists():
+        raise ConfigurationError(f"{settings.database}: there is no database yet; run `hr-centra sync` first.")
+    loaded = load_policy(settings.policy_path)
+    with lock.held(settings.lock_path, purpose, wait_seconds=30):
+        warehouse = Warehouse(settings.database)
+        migrate.prepare(warehouse)
+        with warehouse.transaction() as connection:
+            due.require_synced(connection, loaded.sha256)
+            write_policy(connection, loaded.policy, settings.mode)
+        yield _Books(settings, warehouse, loaded.sha256, clock.now())
+
+
+def run_export(month: str, as_of: str | None) -> None:
+    """Write the month's pack and name its files.
+
+    Raises:
+        ConfigurationError: the month or day is misspelt, or there is no database yet.
+        RunFailed: the month has not begun, or a sync is under way.
+    """
+    months.checked(month)
+    with _books(f"hr-centra export --month {month}") as books:
+        _show(books.export(month, _end_of(as_of) if as_of else None))
+
+
+def run_close(month: str, by: str, accept: str | None) -> None:
+    """Freeze the month and write its pack.
+
+    Raises:
+        RunFailed: it is not over, out of order, or not clean and nobody says why it may stand.
+    """
+    months.checked(month)
+    with _books(f"hr-centra close --month {month}") as books:
+        with books.warehouse.transaction() as connection:
+            closing.close(
+                connection, month, books.now, by=by, policy_sha256=books.policy_sha256, accept=accept,
+                cost_file=books.settings.home / costs.NAME,
+            )  # fmt: skip
+        pack = books.export(month)
+    typer.echo(f"{month} is closed by {by}. Next: hr-centra sign --month {month} --as preparer --by NAME")
+    _show(pack)
+
+
+def run_reopen(month: str, by: str, why: str) -> None:
+    """Open the last closed month again.
+
+    Raises:
+        RunFailed: it is not the last closed month, or nobody says who and why.
+    """
+    months.checked(month)
+    with _books(f"hr-centra close --month {month} --reopen") as books:
+        with books.warehouse.transaction() as connection:
+            closing.reopen(connection, month, books.now, by=by, why=why)
+        pack = books.export(month)
+    typer.echo(f"{month} is open again; its signatures are void.")
+    _show(pack)
+
+
+def run_sign(month: str, role: Role, by: str, comment: str | None) -> None:
+    """Sign the closed month and write its pack anew, with the signature.
+
+    Raises:
+        RunFailed: it is not closed, its certification fell, or the reviewer is the preparer.
+    """
+    months.checked(month)
+    with _books(f"hr-centra sign --month {month}") as books:
+        with books.warehouse.transaction() as connection:
+            compute(connection, month, books.now, policy_sha256=books.policy_sha256)
+            closing.sign(connection, month, books.now, role=role, by=by, comment=comment)
+        pack = books.export(month)
+    typer.echo(f"{by} has signed {month} as {role}.")
+    _show(pack)
+
+
+def _end_of(day: str) -> datetime:
+    """The last instant of a UTC day.
+
+    Raises:
+        ConfigurationError: it is no day.
+    """
+    try:
+        start = datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError:
+        raise ConfigurationError(f"--as-of {day}: write a day like 2026-10-05.") from None
+    return start + timedelta(days=1) - timedelta(microseconds=1)
+
+
+def _show(pack: Pack) -> None:
+    told = (
+        ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in pack.report.statuses.items())
+        or "no refunds"
+    )
+    typer.echo(f"{pack.report.month}: {told}; {pack.report.open_items} open items; standing: {pack.standing}")
+    for text in pack.report.breaks:
+        typer.echo(f"The roll-forward does not tie: {text}", err=True)
+    typer.echo(f"{len(pack.files)} files in {pack.folder}: {pack.files[0].name}, {pack.files[1].name}, CSV and Parquet")

@@ -1,0 +1,102 @@
+"""The tables of a month: as it stands now, or as it stood on a day. A closed month's rows are the frozen ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from hr_centra_pipeline.core import months
+from hr_centra_pipeline.core.errors import RunFailed
+from hr_centra_pipeline.core.version import code_version
+from hr_centra_pipeline.month_end import costs, frozen
+from hr_centra_pipeline.warehouse.database import Connection, run_sql
+from hr_centra_pipeline.warehouse.tables.month_end import MONTHLY
+
+_PACKAGE = "hr_centra_pipeline.month_end"
+_FILES = (
+    "known.sql", "control.sql", "rollforward.sql", "month_end.sql", "liability.sql", "goods.sql", "items.sql",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class MonthReport:
+    """What a month looks like, for whoever asks how it stands."""
+
+    month: str
+    statuses: dict[str, int]
+    """Rows of ``month_end`` by status."""
+    open_items: int
+    late_items: int
+    breaks: list[str]
+    """Where the roll-forward does not tie, in words. Empty: it ties."""
+
+    @property
+    def is_clean(self) -> bool:
+        """Every row ties, every source covers the month, and the roll-forward ties."""
+        return not self.breaks and not set(self.statuses) - {"ties", "late"}
+
+
+def compute(
+    connection: Connection,
+    month: str,
+    as_of: datetime,
+    *,
+    policy_sha256: str = "",
+    cost_file: Path | None = None,
+) -> MonthReport:
+    """Fill the month's tables in ``reconciliation`` from what was known at ``as_of``; a close counts from its own time on.
+
+    Tables of all months (``month_end``, ``rollforward``, ``refund_liability``, ``late_items``) are filled for every month up
+    to ``as_of``, the lists for ``month`` alone.
+
+    Raises:
+        RunFailed: the month had not begun.
+        ConfigurationError: the cost file has a mistake; the message names its line.
+    """
+    if months.start(month) > as_of:
+        raise RunFailed(f"{month} has not begun: it is {as_of:%Y-%m-%d %H:%M} UTC.")
+    costs.load(connection, cost_file)
+    given = {
+        "as_of": as_of, "month": month, "cut_off": cut_off(month, as_of), "code_version": code_version(),
+        "policy_sha256": policy_sha256,
+    }  # fmt: skip
+    for name in _FILES:
+        run_sql(connection, _PACKAGE, name, given)
+    breaks = _breaks(connection)
+    frozen.put_back(connection)
+    return _report(connection, month, breaks)
+
+
+def cut_off(month: str, as_of: datetime) -> datetime:
+    """The instant up to which the month is told: its end, or ``as_of`` when it is not over."""
+    return min(months.end(month), as_of)
+
+
+def _breaks(connection: Connection) -> list[str]:
+    rows = run_sql(connection, _PACKAGE, "breaks.sql").fetchall()
+    return [row[0] for row in rows]
+
+
+def _report(connection: Connection, month: str, breaks: list[str]) -> MonthReport:
+    statuses = dict(
+        connection.execute(
+            "select status, count(*) from reconciliation.month_end where month = ? group by status order by status",
+            [month],
+        ).fetchall()
+    )
+    counted = connection.execute(
+        """
+        select
+            (select count(*) from reconciliation.open_items where month = $month),
+            (select count(*) from reconciliation.late_items where month = $month)
+        """,
+        {"month": month},
+    ).fetchone()
+    open_items, late_items = counted or (0, 0)
+    return MonthReport(month, statuses, open_items, late_items, breaks)
+
+
+def is_declared(name: str) -> bool:
+    """Whether a month's table goes by this name."""
+    return name in MONTHLY

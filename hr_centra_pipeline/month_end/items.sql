@@ -1,0 +1,229 @@
+-- The lists of a month: what was open at its cut-off, what differed, what is exchanged, what came late, what leaked.
+delete from reconciliation.open_items where month = (select month from asked);
+insert into reconciliation.open_items by name
+with
+-- The last word about each exception in events posted until the month. What was opened keeps its first date.
+last_words as (
+    select
+        exception_id,
+        arg_max(event, place) filter (where event <> 'noted') as event,
+        arg_max(subject::json, place) filter (where event in ('opened', 'reopened', 'changed', 'assigned')) as told,
+        any_value(kind) as kind,
+        min("at") filter (where event in ('opened', 'reopened')) as opened_at,
+        max("at") filter (where event in ('opened', 'reopened')) as last_opened_at
+    from known_events
+    where posted_month <= (select month from asked)
+    group by exception_id
+),
+
+notes as (
+    select exception_id, arg_max(note, place) as note, arg_max(decision, place) as decision, arg_max("by", place) as noted_by
+    from known_events where event = 'noted' group by exception_id
+),
+
+-- What the present says in other words without being another matter (its detail tells days, for one).
+present as (
+    select exception_id, detail, next_step, evidence from reconciliation.exceptions
+    where (select as_of from asked) >= coalesce((select max(recorded_at) from reconciliation.exception_events), '-infinity'::timestamptz)
+        and (select cut_off = as_of from asked)
+)
+
+select
+    asked.month, exception_id, kind, told ->> 'class' as class, told ->> 'cause' as cause, told ->> 'culprit' as culprit,
+    told ->> 'owner_team' as owner_team, told ->> 'return_id' as return_id, told ->> 'return_item_id' as return_item_id,
+    told ->> 'order_number' as order_number, told ->> 'sku' as sku, told ->> 'currency' as currency,
+    (told ->> 'amount')::decimal(18, 4) as amount, opened_at,
+    greatest(date_diff('minute', opened_at, cut_off) // 1440, 0) as age_days,
+    age_bucket_of(age_days) as age_bucket,
+    last_opened_at + to_hours(greatest((told ->> 'window_hours')::integer, 24)) as due_at,
+    last_opened_at + to_hours(greatest((told ->> 'window_hours')::integer, 24)) <= cut_off as is_overdue,
+    case when strftime(opened_at, '%Y-%m') < asked.month then strftime(opened_at, '%Y-%m') end as carried_from,
+    coalesce(present.detail, told ->> 'detail') as detail,
+    coalesce(present.next_step, told ->> 'next_step') as next_step,
+    coalesce(present.evidence, told ->> 'evidence') as evidence,
+    notes.note, notes.decision, notes.noted_by
+from last_words
+cross join asked
+left join notes using (exception_id)
+left join present using (exception_id)
+where event <> 'closed';
+
+delete from reconciliation.refund_differences where month = (select month from asked);
+insert into reconciliation.refund_differences by name
+with
+sides as (
+    select
+        facts.return_id, facts.order_number, facts.component, facts.currency,
+        sum(amount) filter (where facts.side = 'expected') as expected_amount,
+        sum(amount) filter (where facts.side = 'happy_returns') as happy_returns_amount,
+        sum(amount) filter (where facts.side = 'centra') as centra_amount,
+        sum(amount) filter (where facts.side = 'provider') as provider_amount,
+        min(happened_at) as since
+    from known_facts as facts
+    join (select distinct return_id, order_number, component, currency from judged where verdict <> 'not_known') as keys
+        on keys.return_id is not distinct from facts.return_id and keys.order_number is not distinct from facts.order_number
+        and keys.component = facts.component and keys.currency = facts.currency
+    where facts.side in ('expected', 'happy_returns', 'centra', 'provider') and posted_month <= (select month from asked)
+    group by all
+    having coalesce(happy_returns_amount, 0) <> coalesce(centra_amount, 0)
+        or (expected_amount is not null and expected_amount <> coalesce(centra_amount, 0))
+        or (provider_amount is not null and provider_amount <> coalesce(centra_amount, 0))
+)
+
+select
+    asked.month, sides.*,
+    coalesce(sides.happy_returns_amount, 0) - coalesce(sides.centra_amount, 0) as difference,
+    verdicts.culprit, verdicts.tolerance_used,
+    coalesce(abs(coalesce(sides.happy_returns_amount, 0) - coalesce(sides.centra_amount, 0)) <= verdicts.tolerance_used, false)
+        as within_tolerance,
+    -- Explained: pending or timing by the match, or the other side came in a later month.
+    coalesce(verdicts.is_explained, later.return_id is not null, false) or later.order_number is not null as is_explained,
+    coalesce(verdicts.explained_by, case when later.order_number is not null then 'dated in another month' end) as explained_by,
+    count(*) over (partition by sides.component, sides.currency, coalesce(sides.happy_returns_amount, 0) - coalesce(sides.centra_amount, 0))
+        as repeats
+from sides
+cross join asked
+left join verdicts on verdicts.return_id is not distinct from sides.return_id
+    and verdicts.order_number is not distinct from sides.order_number
+    and verdicts.component = sides.component and verdicts.currency = sides.currency
+-- Keys that tie over all months that are known.
+left join (
+    select distinct return_id, order_number, component, currency from judged
+    group by all having bool_and(key_difference = 0 or verdict = 'not_known')
+) as later on later.return_id is not distinct from sides.return_id and later.order_number is not distinct from sides.order_number
+    and later.component = sides.component and later.currency = sides.currency;
+
+delete from reconciliation.month_exchanges where month = (select month from asked);
+insert into reconciliation.month_exchanges by name
+with recursive
+-- One row per replacement order of ours and the order that the exchanged unit was bought on.
+links as (
+    select replacements.order_number as replacement, returns.order_number as bought_on
+    from staging.orders as replacements
+    join staging.centra_returns as returns on returns.packet_key = replacements.origin_return_key
+),
+
+roots as (
+    select order_number, order_number as root, 1 as depth from staging.orders
+    anti join links on links.replacement = orders.order_number
+    union all
+    select links.replacement, roots.root, roots.depth + 1
+    from links join roots on roots.order_number = links.bought_on
+    where roots.depth < 50
+),
+
+replaced as (
+    select ledger.return_item_id, min(orders.order_number) as replacement
+    from push.ledger
+    join staging.orders on orders.origin_return_key = ledger.packet_key
+    where ledger.effect_kind = 'exchange_order' and ledger.state = 'confirmed'
+    group by ledger.return_item_id
+),
+
+shipped as (
+    select order_number, min(shipped_at) as shipped_at from staging.shipments where is_shipped group by order_number
+),
+
+told as (
+    select units.return_item_id, sum(price_difference) as price_difference, bool_or(status = 'issued') as is_settled
+    from staging.refund_units as units
+    join staging.refunds using (refund_id)
+    where refund_type = 'exchange' and price_difference is not null
+    group by units.return_item_id
+)
+
+select
+    asked.month, items.return_item_id, items.return_id, items.order_number,
+    coalesce(roots.root, items.order_number) as root_order_number, coalesce(roots.depth, 1) as chain_depth,
+    coalesce(matched.sku, items.sku) as sku, items.exchange_sku,
+    case when told.price_difference = 0 then 'like_for_like' when told.price_difference > 0 then 'upsell' when told.price_difference < 0 then 'downsell' end
+        as exchange_class,
+    matched.currency, matched.unit_price, told.price_difference, told.is_settled,
+    items.approved_at, replaced.replacement as replacement_order_number,
+    coalesce(shipped.shipped_at < cut_off, false) as is_shipped,
+    coalesce(dates.booked_at < cut_off, false) as is_back
+from staging.return_items as items
+cross join asked
+left join matching.matched_items as matched using (return_item_id)
+left join roots on roots.order_number = items.order_number
+left join replaced using (return_item_id)
+left join shipped on shipped.order_number = replaced.replacement
+left join told using (return_item_id)
+left join unit_dates as dates using (return_item_id)
+where items.refund_type = 'exchange' and items.approved_at < cut_off
+    and (
+        strftime(items.approved_at, '%Y-%m') = asked.month
+        or replaced.replacement is null
+        or not coalesce(shipped.shipped_at < cut_off, false)
+        or not coalesce(dates.booked_at < cut_off or dates.over_at < cut_off, false)
+    );
+
+-- Facts of closed months that we learnt after their close, and exceptions that belong there. Beyond the tolerance: when all of
+-- a return's late facts of one side and component together move that month by more than its currency allows.
+create or replace temp table late as
+select
+    posted_month as month, own_month as of_month, side as source, fact_id, component, return_id, return_item_id, order_number,
+    currency, amount as effect, happened_at, recorded_at, run_number
+from known_facts
+where posted_month > own_month
+union all by name
+select
+    posted_month as month, own_month as of_month, 'exceptions' as source, exception_id as fact_id, kind as component,
+    subject::json ->> 'return_id' as return_id, subject::json ->> 'return_item_id' as return_item_id,
+    subject::json ->> 'order_number' as order_number, currency, case when currency is not null then amount end as effect,
+    "at" as happened_at, recorded_at, run_number
+from known_events
+where event = 'opened' and posted_month > own_month;
+
+delete from reconciliation.late_items;
+insert into reconciliation.late_items by name
+with
+-- What the returns of late facts had on that side of the closed month before.
+closed_sums as (
+    select own_month as of_month, side as source, component, return_id, known.order_number, currency, sum(amount) as amount
+    from known_facts as known
+    semi join late on late.order_number = known.order_number and late.of_month = known.own_month
+    where posted_month = own_month
+    group by all
+)
+
+select
+    late.* exclude (run_number),
+    row_number() over (partition by month, late.of_month, late.source, fact_id, late.component order by run_number, effect, happened_at) as position,
+    abs(sum(coalesce(effect, 0)) over (
+        partition by late.of_month, late.source, late.component, late.return_id, late.order_number, late.currency
+    ))
+        > greatest(
+            coalesce(tolerance.absolute, 0::decimal(18, 4)),
+            coalesce(share_of(abs(closed_sums.amount), tolerance.percent, 100::decimal(18, 4), late.currency), 0::decimal(18, 4))
+        ) as is_beyond_tolerance
+from late
+left join policy.tolerance on tolerance.currency = late.currency
+left join closed_sums on closed_sums.of_month = late.of_month and closed_sums.source = late.source
+    and closed_sums.component = late.component and closed_sums.currency = late.currency
+    and closed_sums.return_id is not distinct from late.return_id and closed_sums.order_number is not distinct from late.order_number;
+
+delete from reconciliation.money_saved where month = (select month from asked);
+insert into reconciliation.money_saved by name
+-- Somebody else had given the money; without looking, we would have given it again.
+select
+    asked.month, 'double_credits_prevented' as measure, ledger.currency, count(*) as units, sum(coalesce(ledger.amount, 0)) as amount
+from push.ledger
+join staging.centra_returns as returns on returns.centra_return_id::varchar = ledger.centra_id
+join asked on strftime(returns.created_at, '%Y-%m') = asked.month and returns.created_at < cut_off
+where ledger.is_foreign and ledger.effect_kind = 'credit_note' and ledger.state = 'confirmed' and ledger.currency is not null
+group by asked.month, ledger.currency
+union all by name
+select
+    asked.month, 'over_credits_found' as measure, currency, count(distinct exception_id) as units, sum(amount) as amount
+from known_events
+join asked on known_events.posted_month = asked.month
+where event = 'opened' and currency is not null
+    and kind in ('double_credit', 'credited_item_refused', 'centra_return_without_return', 'refund_without_credit_note')
+group by asked.month, currency
+union all by name
+select month, 'unbooked_units_value' as measure, currency, count(*) as units, sum(amount) as amount
+from reconciliation.open_items
+where month = (select month from asked) and currency is not null
+    and kind in ('return_without_stock_movement', 'unmapped_disposition', 'disposition_missing', 'stalled_return')
+group by month, currency;

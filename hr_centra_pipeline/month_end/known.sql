@@ -1,0 +1,97 @@
+-- What was known at $as_of, and to which month each fact and event is posted: its own, or, when that was closed before we learnt
+-- it, the first month that was open then. $month: the month that is asked for; $cut_off: its end, or $as_of before that.
+create or replace temp table asked as
+select
+    $as_of::timestamptz as as_of, $month::varchar as month, $cut_off::timestamptz as cut_off,
+    coalesce(strftime((select cutover from policy.parameters), '%Y-%m'), '') as first_month;
+
+-- Every month from the first fact (or the cut-over) on, and up to which instant each is told.
+create or replace temp table all_months as
+with
+first as (
+    select least(
+        coalesce(nullif(first_month, ''), strftime(as_of, '%Y-%m')),
+        coalesce((select min(month) from reconciliation.fact_journal), strftime(as_of, '%Y-%m')),
+        strftime(as_of, '%Y-%m')
+    ) as month
+    from asked
+)
+
+select strftime(day, '%Y-%m') as month, day::timestamptz as starts_at, least((day + interval 1 month)::timestamptz, as_of) as cut_off
+from (
+    select unnest(generate_series((first.month || '-01')::timestamp, date_trunc('month', as_of)::timestamp, interval 1 month)) as day, as_of
+    from first, asked
+);
+
+create or replace temp macro age_bucket_of(days) as
+    case
+        when days < 4 then '0-3'
+        when days < 8 then '4-7'
+        when days < 15 then '8-14'
+        when days < 31 then '15-30'
+        when days < 61 then '31-60'
+        when days < 91 then '61-90'
+        else 'over 90'
+    end;
+
+-- A close counts until its month is reopened.
+create or replace temp table valid_closes as
+select *
+from reconciliation.closes
+cross join asked
+where event = 'closed' and "at" <= as_of and not exists (
+    select 1 from reconciliation.closes as later
+    where later.event = 'reopened' and later.month = closes.month and later.run_number > closes.run_number and later."at" <= asked.as_of
+);
+
+-- Runs that are known, and the first month that was open when each of them learnt something (null: nothing was closed yet).
+create or replace temp table known_runs as
+with
+runs as (
+    select run_number, min(recorded_at) as recorded_at
+    from (
+        select distinct run_number, recorded_at from reconciliation.fact_journal
+        union all
+        select distinct coalesce(run_number, 0), coalesce(recorded_at, "at") from reconciliation.exception_events
+        union all
+        select distinct run_number, recorded_at from reconciliation.opening_position
+    )
+    group by run_number
+),
+
+locks as (
+    select run_number as covers_run, strftime((month || '-01')::date + interval 1 month, '%Y-%m') as first_open_month
+    from valid_closes
+)
+
+select runs.run_number, locks.first_open_month
+from runs
+asof left join locks on runs.run_number > locks.covers_run
+where runs.recorded_at <= (select as_of from asked);
+
+create or replace temp view known_facts as
+select entries.*, month as own_month, greatest(month, first_open_month) as posted_month
+from reconciliation.fact_journal as entries
+join known_runs using (run_number);
+
+-- Events of exceptions in the order in which they became known; places tell which state each one leaves behind. What came out
+-- of another exception is posted with that one's end, whenever it would have opened by itself: it moves in one month.
+create or replace temp table known_events as
+with
+numbered as (
+    select
+        exception_id, event, "at", "by", proof, note, decision, kind, subject, counterpart, coalesce(run_number, 0) as run_number,
+        coalesce(recorded_at, "at") as recorded_at, rowid as place,
+        strftime(case when counterpart is null then "at" else coalesce(recorded_at, "at") end, '%Y-%m') as own_month
+    from reconciliation.exception_events
+)
+
+select
+    numbered.* exclude (place),
+    greatest(own_month, known_runs.first_open_month) as posted_month,
+    row_number() over (partition by exception_id order by numbered.run_number, place) as place,
+    subject::json ->> 'owner_team' as owner_team, subject::json ->> 'currency' as currency,
+    coalesce((subject::json ->> 'amount')::decimal(18, 4), 0) as amount
+from numbered
+join known_runs using (run_number)
+where recorded_at <= (select as_of from asked);

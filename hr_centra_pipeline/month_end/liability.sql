@@ -1,0 +1,93 @@
+-- What is owed to shoppers: refundable by our policy, credited in Centra, paid. Exchanges owe goods, not money, and are left out.
+-- Returns of before the cut-over that were due then are settled by whoever did so before: they stand in the opening of the
+-- roll-forward, not here.
+create or replace temp table liability_movements as
+with
+settled_before as (
+    select units.return_id
+    from effects.units as units
+    cross join policy.parameters
+    group by units.return_id, cutover
+    having bool_and(units.is_after_cutover is false) and min(units.credit_due_at) < cutover
+)
+
+select
+    return_id, order_number, currency, posted_month as month,
+    coalesce(sum(amount) filter (where side = 'expected'), 0) as refundable,
+    coalesce(sum(amount) filter (where side = 'centra'), 0) as credited,
+    coalesce(sum(amount) filter (where side = 'paid' and (source <> 'REFUND_FAILED')), 0) as paid,
+    -coalesce(sum(amount) filter (where side = 'paid' and source = 'REFUND_FAILED'), 0) as failed,
+    min(happened_at) as since
+from known_facts
+where side in ('expected', 'centra', 'paid') and component <> 'exchange'
+    and (return_id is null or return_id not in (select return_id from settled_before))
+group by all;
+
+delete from reconciliation.refund_liability;
+insert into reconciliation.refund_liability by name
+with
+months as (
+    select strftime(unnest(generate_series(
+        ((select min(month) from liability_movements) || '-01')::date, date_trunc('month', as_of)::date, interval 1 month
+    )), '%Y-%m') as month
+    from asked
+),
+
+by_month as (
+    select month, currency, sum(refundable) as refundable, sum(credited) as credited, sum(paid) as paid, sum(failed) as failed
+    from liability_movements group by month, currency
+),
+
+-- The balance of each return after each month in which it moved, and until which month that holds.
+balances as (
+    select
+        currency, month,
+        lead(month, 1, '9999-12') over key as until_month,
+        sum(refundable - paid + failed) over upto as balance,
+        sum(refundable - credited) over upto as not_credited
+    from liability_movements
+    window
+        key as (partition by return_id, order_number, currency order by month),
+        upto as (partition by return_id, order_number, currency order by month)
+),
+
+standing as (
+    select months.month, balances.currency, count(*) as returns_open, sum(not_credited) as not_credited
+    from months
+    join balances on balances.month <= months.month and balances.until_month > months.month and balance <> 0
+    group by months.month, balances.currency
+),
+
+running as (
+    select
+        months.month, currencies.currency,
+        coalesce(sum(refundable) filter (where by_month.month = months.month), 0) as became_refundable_amount,
+        coalesce(sum(credited) filter (where by_month.month = months.month), 0) as credited_amount,
+        coalesce(sum(paid) filter (where by_month.month = months.month), 0) as paid_amount,
+        coalesce(sum(failed) filter (where by_month.month = months.month), 0) as failed_amount,
+        coalesce(sum(refundable - paid + failed) filter (where by_month.month < months.month), 0) as opening_amount,
+        sum(refundable - paid + failed) as closing_amount
+    from months
+    cross join (select distinct currency from by_month) as currencies
+    join by_month on by_month.currency = currencies.currency and by_month.month <= months.month
+    group by months.month, currencies.currency
+)
+
+select
+    running.*,
+    coalesce(returns_open, 0) as closing_count,
+    coalesce(not_credited, 0) as closing_not_credited_amount,
+    closing_amount - coalesce(not_credited, 0) as closing_credited_amount
+from running
+left join standing using (month, currency);
+
+delete from reconciliation.refund_liability_returns where month = (select month from asked);
+insert into reconciliation.refund_liability_returns by name
+select
+    asked.month, return_id, order_number, currency,
+    sum(refundable) as refundable_amount, sum(credited) as credited_amount, sum(paid - failed) as paid_amount,
+    sum(refundable - paid + failed) as balance, min(since) as since
+from liability_movements
+join asked on liability_movements.month <= asked.month
+group by asked.month, return_id, order_number, currency
+having balance <> 0;

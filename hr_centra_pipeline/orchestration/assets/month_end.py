@@ -1,0 +1,154 @@
+"""Month end: a month's tables and its pack, one partition per month; a range of months is one run."""
+
+# No "from __future__ import annotations": Dagster reads the type of `context` itself.
+import base64
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from hr_centra_pipeline.month_end import due
+from hr_centra_pipeline.orchestration.partitions import MONTHLY, SINGLE_RUN
+from hr_centra_pipeline.orchestration.run import Run
+from hr_centra_pipeline.orchestration.tables import POOL, declaration_checks, key, keys, results, spec
+from hr_centra_pipeline.publishing import charts
+from hr_centra_pipeline.publishing.content import Content, workbook_key
+from hr_centra_pipeline.publishing.pack import Pack, export_month
+from hr_centra_pipeline.publishing.publish import publish
+from hr_centra_pipeline.publishing.workbook import rollforward_rows, summary_rows
+from hr_centra_pipeline.warehouse.tables.month_end import MONTHLY as TABLES
+
+NAMES = [declared.name for declared in TABLES.values()]
+_PACK = dg.AssetKey(["exports", "month_pack"])
+_MONTH_END, _ROLLFORWARD, _CONTROL = (
+    "reconciliation.month_end", "reconciliation.rollforward", "reconciliation.control_totals",
+)  # fmt: skip
+_READS = ["reconciliation.exceptions", "reconciliation.refund_facts", "reconciliation.refund_match"]
+_TIES, _COVERED, _FOOTS = "every_row_of_the_month_ties", "every_source_covers_the_month", "opening_and_closing_tie"
+_SHOWN = 12
+
+
+@dg.multi_asset(
+    name="month_tables",  # the job has the name month_end
+    specs=[
+        *[spec(name, "month_end", "finance", _READS) for name in NAMES],
+        dg.AssetSpec(
+            # Made in the same step as the tables: a dependency on them would split a backfill in two.
+            _PACK, deps=keys(*_READS), group_name="month_end", owners=["team:finance"], kinds={"excel", "csv", "parquet"},
+            description="One pack per month: workbook of twelve sheets, summary page with charts, CSV and Parquet, manifest.",
+        ),
+    ],
+    check_specs=[
+        *declaration_checks(NAMES),
+        dg.AssetCheckSpec(
+            _FOOTS, asset=key(_ROLLFORWARD),
+            description="Opening = last closing, closing = what is open, to the cent; also against what was frozen.",
+        ),
+        dg.AssetCheckSpec(_TIES, asset=key(_MONTH_END), description="No return is left unexplained, between any two sides."),
+        dg.AssetCheckSpec(_COVERED, asset=key(_CONTROL), description="No day, file or pull is missing from the month."),
+    ],
+    partitions_def=MONTHLY,
+    backfill_policy=SINGLE_RUN,
+    pool=POOL,
+)  # fmt: skip
+def month_end(context: dg.AssetExecutionContext, run: Run) -> Iterator[dg.MaterializeResult[Any]]:
+    """Reads the journal and the history, which the sync keeps. A closed month's rows are the frozen ones."""
+    packs: list[Pack] = []
+    for partition in context.partition_keys:
+        month = partition[:7]
+        with run.warehouse.transaction() as connection:
+            due.require_synced(connection, run.policy.sha256)
+        pack = export_month(run.warehouse, run.settings, month, run.now, run.policy.sha256)
+        with run.warehouse.transaction() as connection:
+            due.was_made(connection, month, run.now)
+            content = Content(connection, pack.report, run.now, run.policy.sha256, workbook_key(connection))
+            shown = _shown(content, pack, run.settings.downloads_url)
+        packs.append(pack)
+        for name, metadata in shown.items():
+            # A range of months is one step: each month keeps its own figures.
+            context.add_asset_metadata(metadata, asset_key=name, partition_key=partition)
+    publish(run.warehouse, run.settings, run.now)
+    yield from results(run.warehouse, NAMES, checks=_checks(packs))
+    yield dg.MaterializeResult(asset_key=_PACK)
+
+
+def _shown(content: Content, pack: Pack, downloads_url: str) -> dict[dg.AssetKey, dict[str, Any]]:
+    """What the UI shows of a month, by asset."""
+    told: dict[str, Any] = {
+        "download": dg.MetadataValue.url(f"{downloads_url}/{content.month}/"),
+        "status of its figures": content.status, "standing": pack.standing, "open items": pack.report.open_items,
+        "late items": pack.report.late_items,
+    }  # fmt: skip
+    summary, rolled, picture = (dg.MetadataValue.md(draw(content)) for draw in (_summary, _rolled, _picture))
+    shown = {key(name): dict(told) for name in NAMES}
+    shown[key(_MONTH_END)] |= {"totals": summary}
+    shown[key(_ROLLFORWARD)] |= {"totals": rolled, "bridge": picture}
+    shown[_PACK] = {
+        **told, "files": len(pack.files), "folder": dg.MetadataValue.path(str(pack.folder)), "totals": summary,
+        "roll-forward": rolled, "bridge": picture,
+    }  # fmt: skip
+    return shown
+
+
+def _checks(packs: list[Pack]) -> dict[str, list[dg.AssetCheckResult]]:
+    breaks = [text for pack in packs for text in pack.report.breaks]
+    untied = {pack.report.month: count for pack in packs if (count := pack.report.statuses.get("does_not_tie"))}
+    uncovered = [pack.report.month for pack in packs if pack.report.statuses.get("not_covered")]
+    return {
+        _ROLLFORWARD: [
+            dg.AssetCheckResult(
+                asset_key=key(_ROLLFORWARD), check_name=_FOOTS, passed=not breaks, description=" ".join(breaks) or None
+            )
+        ],
+        _MONTH_END: [
+            dg.AssetCheckResult(
+                asset_key=key(_MONTH_END), check_name=_TIES, passed=not untied, severity=dg.AssetCheckSeverity.WARN,
+                metadata={"rows that do not tie": sum(untied.values()), "months": ", ".join(untied) or "none"},
+            )
+        ],
+        _CONTROL: [
+            dg.AssetCheckResult(
+                asset_key=key(_CONTROL), check_name=_COVERED, passed=not uncovered, severity=dg.AssetCheckSeverity.WARN,
+                metadata={"months that are not covered": ", ".join(uncovered) or "none"},
+            )
+        ],
+    }  # fmt: skip
+
+
+def _summary(content: Content) -> str:
+    """Totals by currency, and which components do not tie: short enough for the UI to show it in place."""
+    names = ("happy_returns_amount", "centra_amount", "difference", "unexplained_amount")
+    lines = [
+        f"| currency | {' | '.join(name.removesuffix('_amount').replace('_', ' ') for name in names)} | components |"
+    ]
+    lines.append("|---|--:|--:|--:|--:|---|")
+    parts: list[str] = []
+    for row in summary_rows(content):
+        if not row.get("_total"):
+            parts += [f"{row['component']} {row['status']}"] if row.get("status") not in (None, "ties") else []
+            continue
+        amounts = " | ".join(f"{row.get(name) or 0:,.2f}" for name in names)
+        lines.append(f"| {row['currency']} | {amounts} | {', '.join(parts) or 'all tie'} |")
+        parts = []
+    return "\n".join(lines)
+
+
+def _rolled(content: Content) -> str:
+    rows = [row for row in rollforward_rows(content) if row["kind"] != "before_cutover"]
+    lines = ["| kind | currency | opening | new | resolved | reclassified | closing |", "|---|---|--:|--:|--:|--:|--:|"]
+    lines += [
+        f"| {row['kind']} | {row['currency'] or ''} | {row['opening_count']} | {row['new_count']} | {row['resolved_count']} "
+        f"| {row['reclassified_count']} | {row['closing_count']} |"
+        for row in rows[:_SHOWN]
+    ]
+    if len(rows) > _SHOWN:
+        lines.append(f"| … {len(rows) - _SHOWN} more | | | | | | |")
+    return "\n".join(lines)
+
+
+def _picture(content: Content) -> str:
+    picture = base64.b64encode(charts.rollforward_bridge_png(content)).decode()
+    return f"![opening, new, resolved, closing](data:image/png;base64,{picture})"
+
+
+ASSETS = [month_end]

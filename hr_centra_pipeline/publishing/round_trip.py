@@ -1,0 +1,192 @@
+"""Workbooks that come back: the three yellow columns of the open items become notes. Nothing else is read, no figure ever."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from openpyxl import load_workbook
+from openpyxl.utils import get_column_letter
+from openpyxl.utils.exceptions import InvalidFileException
+
+from hr_centra_pipeline.core import months
+from hr_centra_pipeline.core.settings import Settings
+from hr_centra_pipeline.publishing.content import check_of, workbook_key
+from hr_centra_pipeline.publishing.sheet import HEADER_ROW
+from hr_centra_pipeline.publishing.workbook import CHECK, EXCEPTION, INPUTS, OPEN_ITEMS
+from hr_centra_pipeline.reconciliation import notes
+from hr_centra_pipeline.reconciliation.notes import Note
+from hr_centra_pipeline.reconciliation.reconcile import next_run
+from hr_centra_pipeline.warehouse.database import Connection, Warehouse
+
+_LOG = logging.getLogger(__name__)
+_MOST_BYTES = 50_000_000
+_MOST_UNPACKED = 500_000_000
+_LONGEST_NOTE = 2_000
+_LONGEST_NAME = 100
+
+
+@dataclass(frozen=True)
+class WorkbookReport:
+    """What one workbook brought: notes that were taken, that stood there already, and what was refused and why."""
+
+    name: str
+    taken: int
+    unchanged: int
+    refused: tuple[str, ...]
+
+
+class _Unreadable(Exception):
+    """Nothing of the file can be used; the message says why."""
+
+
+def take_workbooks(warehouse: Warehouse, settings: Settings, now: datetime) -> list[WorkbookReport]:
+    """Take every workbook in ``$HR_CENTRA_HOME/workbooks``; answers what each one brought.
+
+    A file that was read moves to ``taken/``, one that could not be to ``refused/``, each with a text beside it that says
+    what came of it. Good rows are taken although others are refused. The same workbook twice changes nothing.
+    """
+    found = sorted(path for path in settings.workbooks.glob("*.xlsx") if not path.name.startswith(("~$", ".")))
+    return [_take(warehouse, path, now) for path in found]
+
+
+def _take(warehouse: Warehouse, path: Path, now: datetime) -> WorkbookReport:
+    with warehouse.transaction() as connection:
+        key = workbook_key(connection)
+    try:
+        sha256 = _sha256(path)
+        read, refused = _read(path, key)
+    except _Unreadable as error:
+        report = WorkbookReport(path.name, 0, 0, (str(error),))
+        _put_away(path, "refused", report, now)
+        return report
+    with warehouse.transaction() as connection:
+        result = notes.append(connection, read, now)
+        report = WorkbookReport(path.name, result.taken, result.unchanged, (*refused, *result.refused))
+        _record(connection, report, sha256, now)
+    _put_away(path, "taken", report, now)
+    return report
+
+
+def _record(connection: Connection, report: WorkbookReport, sha256: str, now: datetime) -> None:
+    connection.execute(
+        "insert into reconciliation.workbooks values (?, ?, ?, ?, ?, ?)",
+        [next_run(connection), report.name, sha256, report.taken, len(report.refused), now],
+    )
+
+
+def _put_away(path: Path, where: str, report: WorkbookReport, now: datetime) -> None:
+    folder = path.parent / where
+    folder.mkdir(exist_ok=True)
+    kept = folder / f"{now:%Y%m%dT%H%M%S}-{path.name}"
+    lines = [
+        f"{report.name}: {report.taken} notes taken, {report.unchanged} stood there already, {len(report.refused)} refused."
+    ]
+    lines += [f"refused: {why}" for why in report.refused]
+    for why in report.refused:
+        _LOG.warning("workbook %s: %s", report.name, why)
+    path.replace(kept)
+    kept.with_name(f"{kept.name}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read(path: Path, key: str) -> tuple[list[Note], list[str]]:
+    """Notes of a workbook, and rows that were refused by name.
+
+    Raises:
+        _Unreadable: it is no workbook of ours.
+    """
+    if path.stat().st_size > _MOST_BYTES:
+        raise _Unreadable(f"larger than {_MOST_BYTES // 1_000_000} MB: no workbook of ours is")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > _MOST_UNPACKED:
+                raise _Unreadable("unpacks to more than a workbook of ours ever has")
+        book = load_workbook(path, read_only=True, data_only=False)
+    except (zipfile.BadZipFile, InvalidFileException, KeyError, ValueError, OSError) as error:
+        raise _Unreadable(f"is no workbook that can be read; save it as .xlsx ({type(error).__name__})") from error
+    try:
+        if OPEN_ITEMS not in book.sheetnames:
+            raise _Unreadable(f"has no sheet {OPEN_ITEMS!r}")
+        rows = book[OPEN_ITEMS].iter_rows()
+        month, places = _header(rows)
+        found: list[Note] = []
+        refused: list[str] = []
+        for cells in rows:
+            note = _note(cells, places, month, key)
+            if isinstance(note, str):
+                refused.append(note)
+            elif note is not None:
+                found.append(note)
+        return found, refused
+    finally:
+        book.close()
+
+
+def _header(rows: Iterator[Any]) -> tuple[str, dict[str, int]]:
+    """The month that the sheet's title names, and where the columns stand that we read.
+
+    Raises:
+        _Unreadable: title or columns are not ours.
+    """
+    title = ""
+    for number, cells in enumerate(rows):
+        texts = {_text(cell.value): position for position, cell in enumerate(cells)}
+        if number == 0:
+            title = next((text for text in texts if text), "")
+        missing = [name for name in (EXCEPTION, *INPUTS, CHECK) if name not in texts]
+        if not missing:
+            month = title.rpartition(" ")[2]
+            if not months.is_month(month):
+                raise _Unreadable(f"the title of {OPEN_ITEMS!r} names no month: {title!r}")
+            return month, {name: texts[name] for name in (EXCEPTION, *INPUTS, CHECK)}
+        if number > HEADER_ROW + 10:
+            break
+    raise _Unreadable(f"{OPEN_ITEMS!r} has no header with {', '.join((EXCEPTION, *INPUTS, CHECK))}")
+
+
+def _note(cells: Sequence[Any], places: dict[str, int], month: str, key: str) -> Note | str | None:
+    """One row: a note, why it is refused, or None when nobody wrote anything."""
+
+    def cell(name: str) -> Any:
+        return cells[places[name]] if places[name] < len(cells) else None
+
+    entered = {name: cell(name) for name in INPUTS}
+    texts = {name: _text(getattr(one, "value", None)) for name, one in entered.items()}
+    note, decision, by = (texts[name] for name in INPUTS)
+    if not note and not decision:
+        return None
+    exception_id = _text(getattr(cell(EXCEPTION), "value", None))
+    row = next((one.row for one in cells if getattr(one, "row", None)), 0)
+    place = f"{OPEN_ITEMS}!{get_column_letter(places[INPUTS[0]] + 1)}{row}"
+    if not exception_id:
+        return f"{place}: the row names no exception"
+    expected = check_of(key, month, exception_id)
+    if not hmac.compare_digest(expected, _text(getattr(cell(CHECK), "value", None))):
+        return (
+            f"{place}: {exception_id} is not the exception that this row was written for: its id was changed or made up"
+        )
+    for name, one in entered.items():
+        if getattr(one, "data_type", "") == "f":
+            return f"{place}: {exception_id}: its {name.lower()} is a formula; write it as text"
+    if len(note) > _LONGEST_NOTE or len(by) > _LONGEST_NAME:
+        return f"{place}: {exception_id}: a note has at most {_LONGEST_NOTE} characters, a name {_LONGEST_NAME}"
+    return Note(exception_id, note or None, decision or None, by, place)
+
+
+def _text(value: object) -> str:
+    """A cell's text without control characters and outer blanks."""
+    return "".join(
+        char for char in str(value if value is not None else "") if char in "\n\t" or char.isprintable()
+    ).strip()

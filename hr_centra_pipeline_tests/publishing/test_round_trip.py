@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openpyxl import Workbook, load_workbook
+from openpyxl.worksheet.worksheet import Worksheet
+
+from hr_centra_pipeline.publishing.round_trip import WorkbookReport, take_workbooks
+from hr_centra_pipeline_tests.month_end.books import utc
+from hr_centra_pipeline_tests.publishing.conftest import MONTH, Shop, finding
+
+HEADER = 4
+Edit = Callable[[Worksheet, dict[str, int]], None]
+
+
+class Desk:
+    """Finance: opens the workbook of the month, edits a copy, drops it into the folder."""
+
+    def __init__(self, shop: Shop) -> None:
+        self.shop = shop
+        self.folder = shop.settings.workbooks
+        self.folder.mkdir()
+
+    def drop(self, edit: Edit, name: str = "march.xlsx") -> WorkbookReport:
+        book = load_workbook(self.shop.export().files[0])
+        sheet = book["5 Open items"]
+        columns = {str(cell.value): cell.column or 0 for cell in sheet[HEADER]}
+        edit(sheet, columns)
+        book.save(self.folder / name)
+        return self.sync()
+
+    def sync(self) -> WorkbookReport:
+        # The books stand in one transaction; taking a workbook has transactions of its own.
+        connection = self.shop.books.connection
+
+        class Same:
+            def transaction(self) -> Any:
+                return _Kept(connection)
+
+        (report,) = take_workbooks(Same(), self.shop.settings, utc("2026-04-06"))  # type: ignore[arg-type]
+        return report
+
+    def notes(self) -> list[tuple[Any, ...]]:
+        rows = self.shop.rows(
+            """
+            select note, decision, "by", event from reconciliation.exception_events
+            where event = 'noted' or (event = 'closed' and decision is not null) order by run_number, rowid
+            """
+        )
+        return [tuple(row.values()) for row in rows]
+
+
+class _Kept:
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+
+    def __enter__(self) -> Any:
+        return self.connection
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+@pytest.fixture
+def desk(shop: Shop) -> Desk:
+    return Desk(shop)
+
+
+def write(
+    sheet: Worksheet, columns: dict[str, int], row: int, note: object = None, decision: object = None, by: object = None
+) -> None:
+    for title, value in (("Note", note), ("Decision", decision), ("By", by)):
+        sheet.cell(row, columns[title]).value = value  # type: ignore[assignment]
+
+
+def test_an_edited_copy_brings_its_notes_into_the_history_and_into_the_next_workbook(desk: Desk) -> None:
+    def edit(sheet: Worksheet, columns: dict[str, int]) -> None:
+        write(sheet, columns, 5, "Asked Happy Returns on Monday", "chase", "Mia")
+        write(sheet, columns, 6, "Ready in April", "carry_forward", "Mia")
+
+    report = desk.drop(edit)
+    assert (report.taken, report.unchanged, report.refused) == (2, 0, ())
+    assert desk.notes() == [
+        ("Asked Happy Returns on Monday", "chase", "Mia", "noted"), ("Ready in April", "carry_forward", "Mia", "noted"),
+    ]  # fmt: skip
+    sheet = load_workbook(desk.shop.export(now="2026-04-07").files[0])["5 Open items"]
+    columns = {str(cell.value): cell.column or 0 for cell in sheet[HEADER]}
+    assert [sheet.cell(5, columns[title]).value for title in ("Note", "Decision", "By")] == [
+        "Asked Happy Returns on Monday", "chase", "Mia",
+    ]  # fmt: skip
+    (kept,) = (desk.folder / "taken").glob("*.xlsx")
+    assert "2 notes taken" in kept.with_name(f"{kept.name}.txt").read_text("utf-8")
+    assert list(desk.folder.glob("*.xlsx")) == []
+
+
+def test_the_same_workbook_twice_changes_nothing(desk: Desk) -> None:
+    def edit(sheet: Worksheet, columns: dict[str, int]) -> None:
+        write(sheet, columns, 5, "Once", None, "Mia")
+
+    desk.drop(edit)
+    assert desk.drop(edit, "again.xlsx").unchanged == 1
+    assert len(desk.notes()) == 1
+
+
+def test_figures_that_somebody_changed_are_not_read(desk: Desk) -> None:
+    amounts = "select sum(amount) as amount from reconciliation.exceptions"
+    before = desk.shop.rows(amounts)
+
+    def edit(sheet: Worksheet, columns: dict[str, int]) -> None:
+        for row in range(5, 12):
+            sheet.cell(row, columns["Amount"]).value = 1_000_000
+            sheet.cell(row, columns["Kind"]).value = "double_credit"
+        write(sheet, columns, 5, "Look at this", None, "Mia")
+
+    assert desk.drop(edit).taken == 1
+    assert desk.shop.rows(amounts) == before
+    assert desk.shop.rows("select 1 from reconciliation.exception_events where kind = 'double_credit'") == []
+
+
+def test_changed_swapped_and_made_up_ids_are_refused_by_name_and_the_good_rows_are_taken(desk: Desk) -> None:
+    ids: list[Any] = []
+
+    def edit(sheet: Worksheet, columns: dict[str, int]) -> None:
+        place = columns["Exception"]
+        ids.extend(sheet.cell(row, place).value for row in (5, 6, 7))
+        write(sheet, columns, 5, "Good", None, "Mia")
+        sheet.cell(6, place).value = ids[2]  # another one that exists
+        write(sheet, columns, 6, "Swapped", "write_off", "Eve")
+        sheet.cell(7, place).value = "EXAAAAAAAAAAAAA"
+        write(sheet, columns, 7, "Made up", None, "Eve")
+
+    report = desk.drop(edit)
+    assert report.taken == 1
+    swapped, made_up = report.refused
+    assert str(ids[2]) in swapped
+    assert swapped.startswith("5 Open items!L6")
+    assert "EXAAAAAAAAAAAAA" in made_up
+    assert [note[0] for note in desk.notes()] == ["Good"]
+    (text,) = (desk.folder / "taken").glob("*.txt")
+    assert "EXAAAAAAAAAAAAA" in text.read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("note", "decision", "by", "said"),
+    [
+        ("Who?", None, None, "does not say by whom"), ("What?", "forget_it", "Mia", "'forget_it' is none of chase"),
+        (None, "write_off", "Mia", "needs a note that says why"), ("=1+1", None, "Mia", "is a formula"),
+        ("x" * 2001, None, "Mia", "at most 2000 characters"),
+    ],
+)  # fmt: skip
+def test_what_a_row_lacks_is_said(desk: Desk, note: object, decision: object, by: object, said: str) -> None:
+    report = desk.drop(lambda sheet, columns: write(sheet, columns, 5, note, decision, by))
+    (refused,) = report.refused
+    assert said in refused
+    assert desk.notes() == []
+
+
+def test_a_write_off_closes_its_exception_and_it_stays_closed(desk: Desk) -> None:
+    report = desk.drop(lambda sheet, columns: write(sheet, columns, 5, "Too old to chase", "write_off", "Mia"))
+    assert report.taken == 1
+    assert [event for *_, event in desk.notes()] == ["noted", "closed"]
+    open_before = len(desk.shop.rows("from reconciliation.exceptions"))
+    desk.shop.books.findings([finding(1), finding(2)], utc("2026-04-07"))
+    desk.shop.export("2026-04", now="2026-04-08")
+    assert len(desk.shop.rows("from reconciliation.open_items where month = '2026-04'")) < open_before
+    (row,) = desk.shop.rows("from reconciliation.rollforward where month = '2026-04' and written_off_count > 0")
+    assert (row["written_off_count"], row["written_off_by"]) == (1, "Mia")
+
+
+def test_a_file_that_is_no_workbook_of_ours_is_put_aside_with_the_reason(desk: Desk) -> None:
+    (desk.folder / "broken.xlsx").write_bytes(b"PK\x03\x04 not really")
+    assert "is no workbook that can be read" in desk.sync().refused[0]
+    other = Workbook()
+    other.save(desk.folder / "other.xlsx")
+    assert "has no sheet '5 Open items'" in desk.sync().refused[0]
+    assert len(list((desk.folder / "refused").glob("*.xlsx"))) == 2
+    assert desk.notes() == []
+
+
+def test_a_workbook_of_another_database_is_refused_row_by_row(desk: Desk) -> None:
+    def edit(sheet: Worksheet, columns: dict[str, int]) -> None:
+        write(sheet, columns, 5, "From elsewhere", None, "Mia")
+        desk.shop.books.connection.execute("update meta.keys set value = repeat('ab', 32) where name = 'workbook'")
+
+    (refused,) = desk.drop(edit).refused
+    assert "its id was changed or made up" in refused
+
+
+@pytest.mark.skipif(shutil.which("soffice") is None, reason="LibreOffice is not installed")
+def test_a_copy_that_libreoffice_saved_brings_its_notes(desk: Desk, tmp_path: Path) -> None:
+    def edit(sheet: Worksheet, columns: dict[str, int]) -> None:
+        write(sheet, columns, 5, "Through LibreOffice", "chase", "Mia")
+
+    book = load_workbook(desk.shop.export().files[0])
+    sheet = book["5 Open items"]
+    edit(sheet, {str(cell.value): cell.column or 0 for cell in sheet[HEADER]})
+    edited = tmp_path / f"{MONTH}.xlsx"
+    book.save(edited)
+    subprocess.run(
+        [
+            "soffice", f"-env:UserInstallation=file://{tmp_path}/profile", "--headless", "--convert-to", "xlsx",
+            "--outdir", str(desk.folder), str(edited),
+        ],
+        check=True, capture_output=True, timeout=180,
+    )  # fmt: skip
+    assert desk.sync().taken == 1
+    assert desk.notes() == [("Through LibreOffice", "chase", "Mia", "noted")]
