@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import SecretStr
 
 from hr_centra_pipeline.sources.centra import operations
-from hr_centra_pipeline.sources.centra.errors import Permanent, Transient, UnknownOutcome
-from hr_centra_pipeline.sources.centra.governor import Governor
+from hr_centra_pipeline.sources.centra.errors import Misconfigured, Permanent, Transient, UnknownOutcome
+from hr_centra_pipeline.sources.centra.governor import LEFT_TO_OTHERS, Governor
 from hr_centra_pipeline.sources.centra.operations import Operation
 from hr_centra_pipeline.sources.centra.transport import BeforeCall, Clock, Credential, Reply, Sleep, Transport
 
@@ -36,6 +36,8 @@ class CentraClient:
     """Executes our operations, paced below the shop's quotas. Not for several threads at once.
 
     ``before_call`` runs before each call: what the caller holds open and should not hold while it waits.
+    ``left_to_others``: the part of every quota that this client does not touch. ``app_version`` and ``deprecated_fields``:
+    what Centra said in its answers so far about itself, and about fields that we use.
     """
 
     def __init__(
@@ -46,11 +48,14 @@ class CentraClient:
         clock: Clock = time.time,
         sleep: Sleep = time.sleep,
         before_call: BeforeCall = lambda: None,
+        left_to_others: float = LEFT_TO_OTHERS,
     ) -> None:
         self._url = url
         credential = Credential("Authorization", token, prefix="Bearer ", variable="CENTRA_TOKEN")
         self._transport = Transport(credential, vendor="Centra", clock=clock, sleep=sleep, before_call=before_call)
-        self._governor = Governor(clock, sleep)
+        self._governor = Governor(clock, sleep, left_to_others)
+        self.app_version: str | None = None
+        self.deprecated_fields: set[str] = set()
 
     def __repr__(self) -> str:
         return f"CentraClient({self._url!r})"
@@ -121,10 +126,13 @@ class CentraClient:
             raise self._transport.refused(
                 kind, operation.name, "the answer holds no data. Look before repeating.", reply
             )
+        extensions = reply.body.get("extensions") or {}
+        self.app_version = extensions.get("appVersion") or self.app_version
+        self.deprecated_fields |= {_plain(field) for field in extensions.get("deprecatedFieldsUsed") or []}
         payloads = [data[field] for field in operation.mutations]
         return Answer(
             data=data,
-            extensions=reply.body.get("extensions") or {},
+            extensions=extensions,
             errors=[error for payload in payloads for error in payload.get("userErrors") or []],
             request_id=reply.request_id,
             http_status=reply.http_status,
@@ -142,9 +150,14 @@ class CentraClient:
             raise self._transport.refused(UnknownOutcome, operation.name, problem, reply)
         if is_permission:
             problem = f"{told}. Give the token this permission in Centra, or make a new token with it."
-            raise self._transport.refused(Permanent, operation.name, problem, reply)
+            raise self._transport.refused(Misconfigured, operation.name, problem, reply)
         problem = f"{told}. `hr-centra doctor` checks our operations against your Centra."
         raise self._transport.refused(Permanent, operation.name, problem, reply)
+
+
+def _plain(field: Any) -> str:
+    """A deprecated field's name: whether Centra gives a text or an object with one is not documented."""
+    return str(field.get("field") or field.get("name") or field) if isinstance(field, Mapping) else str(field)
 
 
 def _page_error(answer: Answer, operation_name: str, problem: str) -> Permanent:

@@ -9,7 +9,7 @@ from typing import Any
 from hr_centra_pipeline.sources.centra.transport import Clock, Sleep
 
 _SECONDS = {"TEN_SECONDS": 10.0, "ONE_HOUR": 3600.0}
-_LEFT_TO_OTHERS = 0.2  # of every bucket
+LEFT_TO_OTHERS = 0.2  # of every bucket
 _OF_ONE_QUERY = 0.5  # of the smallest complexity bucket: a query over the whole bucket would be refused for good
 _READING_HOLDS = 60.0  # seconds: after that, look again what the others use
 _LONGEST_NAP = 10.0  # seconds: then look again, the others may have stopped
@@ -21,10 +21,11 @@ class _Bucket:
     seconds: float
     quota: int
     remaining: float
+    left_to_others: float
 
     @property
     def reserve(self) -> float:
-        return self.quota * _LEFT_TO_OTHERS
+        return self.quota * self.left_to_others
 
     def wait(self, cost: float) -> float:
         """Seconds until ``cost`` fits above the reserve. What never fits waits for a full bucket."""
@@ -36,8 +37,8 @@ class _Bucket:
 class Governor:
     """Token buckets as ``rateLimits`` showed them last, refilled by our own clock since then."""
 
-    def __init__(self, clock: Clock, sleep: Sleep) -> None:
-        self._clock, self._sleep = clock, sleep
+    def __init__(self, clock: Clock, sleep: Sleep, left_to_others: float = LEFT_TO_OTHERS) -> None:
+        self._clock, self._sleep, self._left_to_others = clock, sleep, left_to_others
         self._buckets: list[_Bucket] = []
         self._refilled_at = self._read_at = clock()
         self._complexity: dict[str, float] = {}  # operation -> what it cost last
@@ -45,7 +46,9 @@ class Governor:
     def observe(self, rate_limits: Sequence[Mapping[str, Any]]) -> None:
         """Take over what ``rateLimits`` answered."""
         self._buckets = [
-            _Bucket(row["type"], _SECONDS[row["intervalSeconds"]], row["quota"], row["remainingQuota"])
+            _Bucket(
+                row["type"], _SECONDS[row["intervalSeconds"]], row["quota"], row["remainingQuota"], self._left_to_others
+            )
             for row in rate_limits
             if row["intervalSeconds"] in _SECONDS and row["quota"] > 0
         ]

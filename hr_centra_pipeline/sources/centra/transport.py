@@ -17,7 +17,13 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from hr_centra_pipeline.core.errors import ConfigurationError
-from hr_centra_pipeline.sources.centra.errors import CentraError, Permanent, Transient, UnknownOutcome
+from hr_centra_pipeline.sources.centra.errors import (
+    CentraError,
+    Misconfigured,
+    Permanent,
+    Transient,
+    UnknownOutcome,
+)
 from hr_centra_pipeline.sources.centra.retry_after import seconds_to_wait
 
 Clock = Callable[[], float]  # Unix seconds: the real time, whatever time decisions are made for
@@ -29,6 +35,7 @@ _READ_ATTEMPTS = 4
 _LIMITED_ATTEMPTS = 6
 _LONGEST_WAIT = 900.0
 _OUR_MISTAKE_BELOW = 500
+_ACCESS = frozenset({401, 403, 404})  # token, key or address
 _CLOSED_BY_CENTRA = 499  # it ran too long: what it did is not told
 
 
@@ -153,11 +160,11 @@ class Transport:
             )
         except (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema, requests.exceptions.InvalidSchema):
             problem = f"{call.url!r} is no address. Correct the address in the environment."
-            raise self._error(Permanent, call, problem) from None
+            raise self._error(Misconfigured, call, problem) from None
         except requests.RequestException as error:
             if _is_about_certificate(error):
                 problem = "its certificate is not trusted. Correct the address, or install the certificate."
-                raise self._error(Permanent, call, problem) from None
+                raise self._error(Misconfigured, call, problem) from None
             told = f"no connection ({type(error).__name__})"
             if _was_never_sent(error) and call.writes:
                 raise self._error(Transient, call, f"{told}; nothing was sent. Try again later.") from None
@@ -168,7 +175,8 @@ class Transport:
         if status == _CLOSED_BY_CENTRA or status >= _OUR_MISTAKE_BELOW or status == requests.codes.request_timeout:
             self._doubtful(call, f"it answered {status}", status)
         if status >= requests.codes.multiple_choices:
-            raise self._error(Permanent, call, self._refusal(response), status)
+            kind = Misconfigured if status < requests.codes.bad_request or status in _ACCESS else Permanent
+            raise self._error(kind, call, self._refusal(response), status)
         try:
             body = _json_object(response)
         except (ValueError, RecursionError) as error:
