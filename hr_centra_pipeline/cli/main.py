@@ -27,6 +27,18 @@ def sync() -> None:
 
 
 @app.command()
+def backfill(
+    from_: Annotated[str, typer.Option("--from", help="First day, like 2026-01-01 (UTC).")],
+    to: Annotated[str, typer.Option("--to", help="Last day, like 2026-03-31 (UTC).")],
+    again: Annotated[bool, typer.Option("--again", help="Read days again that an earlier backfill has read.")] = False,
+) -> None:
+    """Read past days from both sides and plan; sends nothing. Goes on where it was stopped; the hourly sync gets in between."""
+    from hr_centra_pipeline.cli.backfill import run_backfill
+
+    run_backfill(from_, to, again=again)
+
+
+@app.command()
 def plan(
     every: Annotated[bool, typer.Option("--all", help="List every packet.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Every call with its variables, as JSON.")] = False,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -166,7 +167,38 @@ class CentraLimits(_Section):
     overlap_minutes: Annotated[int, Field(ge=0)] = 60
     returns_window_days: Annotated[int, Field(ge=1)] = 14
     history_days: Annotated[int, Field(ge=1)] = 120
+    retry_wait_seconds: Annotated[int, Field(ge=0)] = 20
     customer_return_patterns: list[str] = ["(?i)customer return", "(?i)\\brma\\b", "(?i)happy ?returns"]
+
+
+class Coverage(_Section):
+    """How often the sources are read and deliver; what is longer is a gap. ``exports_every_hours`` 0: they come when they come."""
+
+    sync_every_minutes: Annotated[int, Field(gt=0)] = 60
+    exports_every_hours: Annotated[int, Field(ge=0)] = 36
+    accepted_days: list[date] = []
+
+
+class Alerts(_Section):
+    """Who is told what, and how often. Addresses with secrets (webhooks, mail server) come from the environment."""
+
+    repeat_hours: Annotated[int, Field(gt=0)] = 24
+    silent_after_hours: Annotated[int, Field(gt=0)] = 3
+    escalate_after_hours: Annotated[int, Field(gt=0)] = 48
+    email_from: str = "hr-centra@localhost"
+    email: dict[Owner, list[str]] = {}
+
+
+class Privacy(_Section):
+    """How long an e-mail address is kept after it was landed first."""
+
+    keep_days: Annotated[int, Field(gt=0)] = 400
+
+
+class Retention(_Section):
+    """How long Dagster keeps the events of finished runs."""
+
+    runs_days: Annotated[int, Field(gt=0)] = 180
 
 
 class Policy(_Section):
@@ -186,6 +218,10 @@ class Policy(_Section):
     lateness: Lateness = Lateness()
     exceptions: dict[str, ExceptionRule] = {}
     centra: CentraLimits = CentraLimits()
+    coverage: Coverage = Coverage()
+    alerts: Alerts = Alerts()
+    privacy: Privacy = Privacy()
+    retention: Retention = Retention()
     settling_minutes: Annotated[int, Field(ge=0)] = 15
     push_budget_minutes: Annotated[int, Field(gt=0)] = 40
 

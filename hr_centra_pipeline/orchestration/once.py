@@ -1,17 +1,24 @@
-"""The sync job once, in this process: what the command line does."""
+"""The jobs once, in this process: what the command line does."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+from collections.abc import Mapping
+from datetime import date
 
 import dagster as dg
 
 from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.orchestration import door
+from hr_centra_pipeline.orchestration.assets.backfill import READ_AGAIN
 from hr_centra_pipeline.orchestration.instance import prepare_dagster_home
-from hr_centra_pipeline.orchestration.jobs import SYNC, partition_now
+from hr_centra_pipeline.orchestration.jobs import BACKFILL, SYNC
+from hr_centra_pipeline.orchestration.partitions import more_tags, partition_now
+
+# Events stand in the UI; the terminal is the caller's.
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+_PARTITION = "dagster/partition"
+_CONFIGURATION = {"ConfigurationError", "Misconfigured"}
 
 
 def sync(defs: dg.Definitions, settings: Settings) -> None:
@@ -24,29 +31,57 @@ def sync(defs: dg.Definitions, settings: Settings) -> None:
     prepare_dagster_home(settings)
     with door.held(settings.lock_path, "hr-centra sync"), dg.DagsterInstance.get() as instance:
         door.bury_dead_runs(instance)
-        result = defs.resolve_job_def(SYNC.name).execute_in_process(
-            instance=instance,
-            partition_key=partition_now(),
-            # Events stand in the UI; the terminal is the caller's.
-            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-            tags={door.PROCESS_TAG: str(os.getpid())},
-            raise_on_error=False,
-        )
+        _run(defs, instance, SYNC.name, {_PARTITION: partition_now()})
+
+
+def backfill(defs: dg.Definitions, settings: Settings, first: date, last: date, *, again: bool = False) -> str:
+    """Run the backfill of a range of days; answers the run's id. The hourly sync gets the lock in between.
+
+    Raises:
+        ConfigurationError: a step found a mistake in the configuration.
+        RunFailed: another backfill is under way, or a step failed. What was read is kept: run it again to go on.
+    """
+    prepare_dagster_home(settings)
+    tags = {
+        "dagster/asset_partition_range_start": f"{first}",
+        "dagster/asset_partition_range_end": f"{last}",
+        **({READ_AGAIN: "yes"} if again else {}),
+    }
+    with (
+        door.held(settings.backfill_lock_path, "hr-centra backfill", wait_seconds=2),
+        dg.DagsterInstance.get() as instance,
+    ):
+        return _run(defs, instance, BACKFILL.name, tags)
+
+
+def _run(defs: dg.Definitions, instance: dg.DagsterInstance, job: str, tags: Mapping[str, str]) -> str:
+    result = defs.resolve_job_def(job).execute_in_process(
+        instance=instance,
+        partition_key=tags.get(_PARTITION),
+        run_config=_QUIET,
+        tags={door.PROCESS_TAG: door.this_process(), **tags, **more_tags(tags)},
+        raise_on_error=False,
+    )
     if not result.success:
         raise _failure([event for event in result.all_events if event.is_failure])
+    return str(result.run_id)
 
 
-def _failure(events: Sequence[dg.DagsterEvent]) -> Exception:
+def _failure(events: list[dg.DagsterEvent]) -> Exception:
     """The failed steps' own words, each once; a configuration mistake keeps its exit code."""
     words: list[str] = []
     is_configuration = False
     for event in events:
         error = getattr(event.event_specific_data, "error", None)
-        while error is not None and error.cause is not None:
+        chain = []
+        while error is not None:
+            chain.append(error)
             error = error.cause
-        if error is not None:
-            is_configuration |= error.cls_name == ConfigurationError.__name__
-            name, _, rest = error.message.strip().partition(": ")
-            words.append(rest if name.rpartition(".")[2] == error.cls_name and rest else error.message.strip())
+        if not chain:
+            continue
+        is_configuration |= any(error.cls_name in _CONFIGURATION for error in chain)
+        told = chain[-1]
+        name, _, rest = told.message.strip().partition(": ")
+        words.append(rest if name.rpartition(".")[2] == told.cls_name and rest else told.message.strip())
     text = "\n".join(dict.fromkeys(words)) or "The run failed; the Dagster UI has its events."
     return ConfigurationError(text) if is_configuration else RunFailed(text)

@@ -104,9 +104,9 @@ def test_a_newer_database_is_refused_at_every_door(old: Path, monkeypatch: pytes
 
 
 def test_who_only_reads_is_told_to_sync_when_the_database_is_older(old: Path) -> None:
-    with pytest.raises(RunFailed, match=r"made by an older hr-centra .*run `hr-centra sync` first"):
-        with Warehouse(old).transaction():
-            pass
+    told = r"made by an older hr-centra .*run `hr-centra sync` first"
+    with pytest.raises(RunFailed, match=told), Warehouse(old).transaction():
+        pass
     warehouse = Warehouse(old)
     migrate.prepare(warehouse)
     with Warehouse(old).transaction() as connection:

@@ -5,6 +5,7 @@ Never by a past ``updatedAt``: what changed since then would be left out. Orders
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -17,6 +18,8 @@ from hr_centra_pipeline.sources.centra.client import CentraClient
 from hr_centra_pipeline.sources.centra.errors import CentraError, Permanent
 from hr_centra_pipeline.sources.centra.progress import Pull, text_of
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
+
+_LOG = logging.getLogger(__name__)
 
 Slice = Callable[[], AbstractContextManager[None]]
 Work = Callable[[Pull, datetime, datetime], None]
@@ -98,6 +101,9 @@ def read(
             with slice_():
                 _slice(pulling, WORK[name], at, until)
             report = report.plus(pulling)
+            _LOG.info(
+                "backfill: %s until %s, %s read", name.replace("_", " "), f"{until:%Y-%m-%d %H:%M}", report.rows_read
+            )
             length = _fitting(length, time.monotonic() - began)
             at = until
             sleep(_PAUSE_SECONDS)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from hr_centra_pipeline.warehouse.declare import Table
-from hr_centra_pipeline.warehouse.tables import centra, effects, happy_returns, reconciliation
+from hr_centra_pipeline.warehouse.tables import centra, effects, happy_returns, operations, reconciliation
 
 DERIVED: dict[str, Table] = {
     declared.name: declared
-    for module in (happy_returns, centra, effects, reconciliation)
+    for module in (happy_returns, centra, effects, reconciliation, operations)
     for declared in vars(module).values()
     if isinstance(declared, Table)
 }
