@@ -84,9 +84,9 @@ class Mailbox:
 
 
 @contextmanager
-def mail_server(user: str = "robot", password: str = "p@ss") -> Iterator[Mailbox]:
+def mail_server() -> Iterator[Mailbox]:
     """A mail server that wants a login."""
-    box = Mailbox()
+    user, password, box = "robot", "p@ss", Mailbox()
 
     def check(_server: Any, _session: Any, _envelope: Any, _mechanism: str, data: Any) -> AuthResult:
         good = isinstance(data, LoginPassword) and (data.login, data.password) == (user.encode(), password.encode())

@@ -69,6 +69,14 @@ def told(error: BaseException) -> dict[str, Any]:
     return known
 
 
+def words_of(error: Any) -> str:
+    """The words of an error as Dagster kept it: those of its first cause, without the name of its class."""
+    while error.cause is not None:
+        error = error.cause
+    name, _, rest = error.message.strip().partition(": ")
+    return rest if name.rpartition(".")[2] == error.cls_name and rest else str(error.message.strip())
+
+
 @contextmanager
 def permanent_unless_transient(context: dg.AssetExecutionContext, run: Run) -> Iterator[None]:
     """Around a step that must come to its end: our errors become retries, or a failure with their own words."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
+from typing import Any
 
 import dagster as dg
 
@@ -11,6 +12,7 @@ from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.orchestration import door
 from hr_centra_pipeline.orchestration.assets.backfill import READ_AGAIN
+from hr_centra_pipeline.orchestration.failures import words_of
 from hr_centra_pipeline.orchestration.instance import prepare_dagster_home
 from hr_centra_pipeline.orchestration.jobs import BACKFILL, SYNC
 from hr_centra_pipeline.orchestration.partitions import more_tags, partition_now
@@ -69,19 +71,12 @@ def _run(defs: dg.Definitions, instance: dg.DagsterInstance, job: str, tags: Map
 
 def _failure(events: list[dg.DagsterEvent]) -> Exception:
     """The failed steps' own words, each once; a configuration mistake keeps its exit code."""
-    words: list[str] = []
-    is_configuration = False
-    for event in events:
-        error = getattr(event.event_specific_data, "error", None)
-        chain = []
-        while error is not None:
-            chain.append(error)
-            error = error.cause
-        if not chain:
-            continue
-        is_configuration |= any(error.cls_name in _CONFIGURATION for error in chain)
-        told = chain[-1]
-        name, _, rest = told.message.strip().partition(": ")
-        words.append(rest if name.rpartition(".")[2] == told.cls_name and rest else told.message.strip())
-    text = "\n".join(dict.fromkeys(words)) or "The run failed; the Dagster UI has its events."
+    errors = [getattr(event.event_specific_data, "error", None) for event in events]
+    words = dict.fromkeys(words_of(error) for error in errors if error is not None)
+    text = "\n".join(words) or "The run failed; the Dagster UI has its events."
+    is_configuration = any(_is_configuration(error) for error in errors)
     return ConfigurationError(text) if is_configuration else RunFailed(text)
+
+
+def _is_configuration(error: Any) -> bool:
+    return error is not None and (error.cls_name in _CONFIGURATION or _is_configuration(error.cause))

@@ -15,6 +15,7 @@ from hr_centra_pipeline.core import clock
 from hr_centra_pipeline.core.policy import Policy, load_policy
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.orchestration import door
+from hr_centra_pipeline.orchestration.failures import words_of
 from hr_centra_pipeline.oversight import delivery, published
 from hr_centra_pipeline.oversight.alerts import Alert, Line, TellReport, fingerprint, over, tell
 
@@ -113,11 +114,8 @@ def failure_of(instance: dg.DagsterInstance, run: dg.DagsterRun, event: dg.Dagst
             continue
         data = failed.step_failure_data
         steps.append(failed.step_key or "")
-        error = data.error
-        while error is not None and error.cause is not None:
-            error = error.cause
         told = data.user_failure_data.description if data.user_failure_data else None
-        words.append(told or (error.message.strip() if error else "") or "no message")
+        words.append(told or (words_of(data.error) if data.error else "no message"))
     return ", ".join(dict.fromkeys(steps)), "\n".join(
         dict.fromkeys(words)
     ) or event.message or "It ended without a word."

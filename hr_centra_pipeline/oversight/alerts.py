@@ -82,8 +82,9 @@ def tell(
         memory = _read(settings.home / "alerts.json")
         try:
             for alert in alerts:
-                due = [line for line in alert.lines if _is_due(memory, line, now, policy)]
-                held_back += len(alert.lines) - len(due)
+                judged = [(line, _judged(memory, line, now, policy)) for line in alert.lines]
+                due = [line for line, what in judged if what == "due"]
+                held_back += sum(what == "held back" for _, what in judged)
                 if not due:
                     continue
                 ways = channels(settings, policy, alert.team)
@@ -112,18 +113,18 @@ def over(fingerprints: Iterable[str], settings: Settings, now: datetime) -> None
             _write(settings.home / "alerts.json", memory, now)
 
 
-def _is_due(memory: dict[str, _Told], line: Line, now: datetime, policy: Policy) -> bool:
+def _judged(memory: dict[str, _Told], line: Line, now: datetime, policy: Policy) -> str:
+    """``due``, ``held back``, or ``told`` (this very event was told or held back before: its tick runs again)."""
     told = memory.get(line.fingerprint)
     if told is None or not told.is_done:
-        return True
-    if told.event == line.event:
-        return False
+        return "due"
+    if line.event in (told.event, told.last_held_back):
+        return "told"
     if now - datetime.fromisoformat(told.told_at) >= timedelta(hours=policy.alerts.repeat_hours):
-        return True
-    if told.last_held_back != line.event:
-        told.held_back += 1
-        told.last_held_back = line.event
-    return False
+        return "due"
+    told.held_back += 1
+    told.last_held_back = line.event
+    return "held back"
 
 
 def _deliver(

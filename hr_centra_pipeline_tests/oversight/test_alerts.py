@@ -45,7 +45,9 @@ def settings(tmp_path: Path, **more: str) -> Settings:
 
 
 def alert(*events: str, team: str = "data", trouble: str = "centra is down") -> Alert:
-    return Alert(team, "Trouble", tuple(Line(trouble, event, f"{trouble} in {event}") for event in events), "see the runs")
+    return Alert(
+        team, "Trouble", tuple(Line(trouble, event, f"{trouble} in {event}") for event in events), "see the runs"
+    )
 
 
 def test_an_alert_goes_to_the_webhook_of_its_team_else_to_the_common_one(

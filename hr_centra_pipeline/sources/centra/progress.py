@@ -21,7 +21,6 @@ Node = TypeVar("Node", bound=BaseModel)
 Raw = Mapping[str, Any]
 
 _MESSAGES = 3  # of refused objects, in one problem
-_CLOCKS_DIFFER = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -147,13 +146,13 @@ def _write(pull: Pull, elapsed: timedelta) -> PullReport:
 def _watermark(pull: Pull, elapsed: timedelta) -> datetime | None:
     """The newest of Centra's timestamps that was seen.
 
-    What changes behind a pull that takes longer than the overlap must not be missed by the next one; and one object
-    that is dated into the future must not hide all others.
+    What changes behind a pull that takes longer than the overlap must not be missed by the next one; and an object that
+    is dated into the future must not hide what happens until then.
     """
     if pull.newest is None:
         return None
     covered = pull.newest - max(timedelta(0), elapsed - pull.overlap)
-    return min(covered, pull.now + _CLOCKS_DIFFER)
+    return min(covered, pull.now)
 
 
 def text_of(instant: datetime) -> str:
