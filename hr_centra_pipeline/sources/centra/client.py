@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from pydantic import SecretStr
@@ -21,7 +22,7 @@ _READ_LIMITS = "ReadRateLimits"
 @dataclass(frozen=True)
 class Answer:
     """What an operation answered. ``errors``: the ``userErrors`` of its payloads, each with ``message`` and ``path``:
-    Centra refused and did nothing. ``latency`` in seconds.
+    Centra refused and did nothing. ``latency`` in seconds; ``server_time``: what Centra's clock said, if it did.
     """
 
     data: dict[str, Any]
@@ -30,6 +31,7 @@ class Answer:
     request_id: str
     http_status: int
     latency: float
+    server_time: datetime | None = None
 
 
 class CentraClient:
@@ -73,6 +75,15 @@ class CentraClient:
         answer = self._executed(operation, variables)
         self._governor.learn(operation.name, int(answer.extensions.get("complexity") or 0))
         return answer
+
+    def ask(self, name: str, text: str, variables: Mapping[str, Any]) -> Answer:
+        """Ask a question whose text is no operation of ours, and that changes nothing: what ``doctor`` looks into.
+
+        Raises:
+            Transient, Permanent: as ``execute``.
+        """
+        self._governor.admit(name, 0, self.rate_limits)
+        return self._executed(Operation(name, text, ()), variables)
 
     def rate_limits(self) -> list[dict[str, Any]]:
         """The six quota buckets as they stand."""
@@ -137,6 +148,7 @@ class CentraClient:
             request_id=reply.request_id,
             http_status=reply.http_status,
             latency=reply.latency,
+            server_time=reply.server_time,
         )
 
     def _raise_errors(self, operation: Operation, reply: Reply) -> None:

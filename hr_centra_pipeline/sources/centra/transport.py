@@ -7,6 +7,8 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, NoReturn
 
 import requests
@@ -41,12 +43,13 @@ _CLOSED_BY_CENTRA = 499  # it ran too long: what it did is not told
 
 @dataclass(frozen=True)
 class Reply:
-    """A JSON object that came back. ``latency`` in seconds."""
+    """A JSON object that came back. ``latency`` in seconds; ``server_time``: the other side's clock, if it told."""
 
     body: dict[str, Any]
     request_id: str
     http_status: int
     latency: float
+    server_time: datetime | None = None
 
 
 class Credential(AuthBase):
@@ -181,7 +184,8 @@ class Transport:
             body = _json_object(response)
         except (ValueError, RecursionError) as error:
             self._doubtful(call, f"its answer is unreadable ({error})", status)
-        return Reply(body, response.headers.get("X-Request-Id") or call.request_id, status, latency)
+        request_id = response.headers.get("X-Request-Id") or call.request_id
+        return Reply(body, request_id, status, latency, _time_of(response))
 
     def _refusal(self, response: requests.Response) -> str:
         told = _told(response)
@@ -254,6 +258,13 @@ def _json_object(response: requests.Response) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise ValueError("no JSON object")  # noqa: TRY004 - unreadable, like the others
     return body
+
+
+def _time_of(response: requests.Response) -> datetime | None:
+    try:
+        return parsedate_to_datetime(response.headers["Date"])
+    except (KeyError, ValueError):
+        return None
 
 
 def _no_number(text: str) -> NoReturn:
