@@ -50,6 +50,22 @@ def plan(
 
 
 @app.command()
+def doctor(
+    offline: Annotated[bool, typer.Option("--offline", help="Do not ask Centra anything.")] = False,
+    settings: Annotated[bool, typer.Option("--settings", help="List every setting with its value and source.")] = False,
+    test_alert: Annotated[bool, typer.Option("--test-alert", help="Send a test alert to every team.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The findings as JSON.")] = False,
+) -> None:
+    """Check configuration, credentials, permissions, warehouses, quotas, clock, disk and database. Changes nothing.
+
+    Exit code 0: nothing stands in the way; 1: something is broken; 2: a setting is wrong.
+    """
+    from hr_centra_pipeline.cli.doctor import run_doctor
+
+    raise typer.Exit(run_doctor(is_offline=offline, as_json=as_json, every_setting=settings, test_alert=test_alert))
+
+
+@app.command()
 def export(month: Annotated[str, typer.Option(help="Month to export, like 2026-09.")]) -> None:
     """The reconciliation tables of a month as CSV in $HR_CENTRA_HOME/exports/<month>/."""
     from hr_centra_pipeline.cli.export import export_month_now

@@ -24,8 +24,8 @@ def presented(assets: Iterable[dg.AssetsDefinition]) -> list[dg.AssetsDefinition
 
 def _presented(spec: dg.AssetSpec) -> dg.AssetSpec:
     group = spec.group_name or ""
-    more = {"freshness_policy": FRESH} if group in _RELIED_ON and spec.freshness_policy is None else {}
-    return spec.replace_attributes(group_name=group_in_flow(group), **more)
+    fresh = FRESH if group in _RELIED_ON else spec.freshness_policy
+    return spec.replace_attributes(group_name=group_in_flow(group), freshness_policy=fresh)
 
 
 def group_in_flow(group: str) -> str:

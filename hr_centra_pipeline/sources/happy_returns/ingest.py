@@ -146,7 +146,7 @@ def _opened(exports: Exports, listed: Listed, profiles: Sequence[Profile], scrat
     if content.problem:
         return _Refused(listed, content.sha256, content.problem)
     try:
-        headers, found = _recognised(content, profiles)
+        headers, found = recognised(content, profiles)
     except UnicodeDecodeError:
         return _Refused(listed, content.sha256, "its header is not UTF-8")
     if isinstance(found, str):
@@ -167,7 +167,7 @@ def _opened(exports: Exports, listed: Listed, profiles: Sequence[Profile], scrat
     return file
 
 
-def _recognised(content: Content, profiles: Sequence[Profile]) -> tuple[list[str], Recognised | str]:
+def recognised(content: Content, profiles: Sequence[Profile]) -> tuple[list[str], Recognised | str]:
     """(headers, what they are or why they are nothing), tried with the delimiter of each profile."""
     if files.is_json(content.data):
         headers = files.cut_json(content).headers
