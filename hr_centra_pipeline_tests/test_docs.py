@@ -26,7 +26,7 @@ def raised_kinds() -> set[str]:
     package = resources.files("hr_centra_pipeline.reconciliation")
     texts = [entry.read_text("utf-8") for entry in package.iterdir() if entry.name.endswith(".sql")]
     named = {kind for kind in EXCEPTION_KINDS for text in texts if re.search(rf"'{kind}'", text)}
-    return named | {"refund_mismatch_items", "refund_mismatch_tax"}
+    return named | {kind for kind in EXCEPTION_KINDS if kind.startswith("refund_mismatch_")}
 
 
 def entry(kind: str) -> str:

@@ -73,10 +73,10 @@ def effects_in_centra(world: ShopWorld) -> Counter[tuple[str, str]]:
 
 
 def settle(world: ShopWorld) -> None:
-    """Sync until a sync writes nothing; the last one has seen all of what was written."""
+    """Run the stages until they write nothing; the last time they have seen all of what was written."""
     for _ in range(6):
         before = len(world.writes())
-        world.sync()
+        world.sync_stages()
         if len(world.writes()) == before:
             return
     raise AssertionError("five syncs in a row, and each still writes")
@@ -96,12 +96,14 @@ def test_the_exceptions_are_exactly_the_planted_ones(
 
 
 def test_no_effect_is_repeated_when_the_graph_runs_twice_and_the_clock_moves(world: ShopWorld) -> None:
+    world.sync()
     settle(world)
     first = effects_in_centra(world)
     assert first
     world.sync()
     assert effects_in_centra(world) == first
     world.shop.advance(48)
+    world.sync()
     settle(world)
     later = effects_in_centra(world)
     assert later != first
@@ -120,6 +122,7 @@ def test_with_the_database_deleted_what_stands_in_centra_is_observed_and_not_sen
     confirmed = world.rows(ours)
     open_before = found(world)
     world.settings.database.unlink()
+    world.sync()
     settle(world)
     assert world.sandbox.store.books()["orders"] == books["orders"]
     assert world.sandbox.store.books()["returns"] == books["returns"]
@@ -130,6 +133,30 @@ def test_with_the_database_deleted_what_stands_in_centra_is_observed_and_not_sen
     assert packets == [("rejected",)]
     assert world.rows(ours) == confirmed
     assert found(world) == open_before
+
+
+def test_a_look_at_what_is_in_play_finds_what_a_look_at_everything_finds(world: ShopWorld) -> None:
+    settle(world)
+    ((settled,),) = world.rows("select count(*) from reconciliation.settled_orders")
+    assert settled > 5
+    world.shop.advance(48)
+    settle(world)
+    tables = (
+        "matching.matched_items", "effects.units", "effects.pending_credit_notes", "effects.pending_inventory_adjustments",
+        "effects.pending_exchange_orders", "effects.pending_status_updates", "reconciliation.exceptions",
+        "reconciliation.refund_mismatches", "reconciliation.settled_orders",
+    )  # fmt: skip
+    ((in_play, everything),) = world.rows(
+        """
+        select (select count(*) from matching.orders_in_play), (select count(distinct order_number) from staging.return_items)
+        """
+    )
+    assert in_play < everything - 5
+    by_play = {table: world.rows(f"from {table} order by all") for table in tables}
+    with world.warehouse.transaction() as connection:
+        connection.execute("delete from reconciliation.settled_orders")
+    world.sync_stages()
+    assert {table: world.rows(f"from {table} order by all") for table in tables} == by_play
 
 
 def test_a_dry_run_writes_nothing_and_shows_what_it_would_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

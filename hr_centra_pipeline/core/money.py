@@ -63,6 +63,8 @@ def allocate(total: Decimal, weights: Sequence[Decimal], currency: str) -> list[
 
 
 # DuckDB divides decimals as doubles, so that shares are made of whole numbers of 1/10,000. Half up, away from zero.
+# `part_of` allocates in a fixed order: each part is the rounded share of the weights up to and including it, less that of
+# the weights before it; the last takes the rest, so that the parts sum to the amount exactly, whatever its decimals.
 SQL_MACROS = f"""
 create or replace macro smallest_unit(currency) as
     case
@@ -87,4 +89,7 @@ create or replace macro rounded_money(amount, currency) as
     share_of(amount, 1, 1, currency);
 create or replace macro tax_in(gross, percent, currency) as
     share_of(gross, percent, 100 + percent, currency);
+create or replace macro part_of(amount, before, upto, whole, currency) as
+    (case when upto = whole then amount else share_of(amount, upto, whole, currency) end
+    - case when before = 0 then 0 else share_of(amount, before, whole, currency) end)::decimal(18, 4);
 """

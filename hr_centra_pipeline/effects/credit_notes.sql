@@ -1,11 +1,5 @@
 -- One row per credit that is due and not in Centra: a unit's, and a return's shipping and fee on one order.
 
--- What is in Centra by our ledger or by what we read back.
-create or replace temp table done as
-select effect_key from push.ledger where state = 'confirmed'
-union
-select effect_key from effects.observed where is_complete;
-
 -- One row per unit and the refund row that pays it, with the row's fee shared over its units when it is per item.
 create or replace temp table paid_units as
 with
@@ -20,6 +14,7 @@ rows_of_units as (
         row_number() over (partition by refunds.refund_id order by refund_units.return_item_id) as place
     from staging.refund_units
     join staging.refunds using (refund_id)
+    semi join matching.orders_in_play using (order_number)
     where refunds.status in ('issued', 'pending')
 )
 
@@ -58,6 +53,7 @@ select
     end as pays_through,
     least(coalesce(paid.row_at, 'infinity'::timestamptz), units.credit_due_at + to_hours(parameters.amount_wait_hours::integer)) as amount_known_at
 from effects.units as units
+semi join matching.orders_in_play using (order_number)
 cross join policy.parameters
 join staging.return_items as items using (return_item_id)
 join matching.matched_items as matched using (return_item_id)
@@ -184,14 +180,17 @@ told as (
         return_id, order_number, sum(coalesce(shipping_refund, 0)) as shipping,
         sum(coalesce(processing_fee, 0)) filter (where fee_basis is distinct from 'item') as fee,
         min(refund_id) as refund_id
-    from staging.refunds where status in ('issued', 'pending') and refund_type = 'refund'
+    from staging.refunds semi join matching.orders_in_play using (order_number)
+    where status in ('issued', 'pending') and refund_type = 'refund'
     group by return_id, order_number
 ),
 
 whole_orders as (
     select order_number
     from (
-        select order_number, sum(quantity) as units from staging.order_lines group by order_number
+        select order_number, sum(quantity) as units
+        from staging.order_lines semi join matching.orders_in_play using (order_number)
+        group by order_number
     ) as ordered
     join (
         select order_number, count(*) as units from matching.matched_items
@@ -216,7 +215,11 @@ shipping as (
     left join told using (return_id, order_number)
     left join whole_orders using (order_number)
     -- Centra keeps the shipping cost on an order's first shipment.
-    join (select order_number, min(shipment_id) as shipment_id from staging.shipments group by order_number) as first_one
+    join (
+        select order_number, min(shipment_id) as shipment_id
+        from staging.shipments semi join matching.orders_in_play using (order_number)
+        group by order_number
+    ) as first_one
         on first_one.order_number = carriers.order_number and first_one.shipment_id = carriers.shipment_id
     where parameters.shipping_rule <> 'never'
         and (parameters.shipping_rule = 'as_told' or whole_orders.order_number is not null)

@@ -24,6 +24,7 @@ due as (
             when stock.free_quantity < 1 then 'the replacement ' || items.exchange_sku || ' is out of stock'
         end as blocked_by
     from effects.units as units
+    semi join matching.orders_in_play using (order_number)
     cross join policy.parameters
     join staging.return_items as items using (return_item_id)
     join matching.matched_items as matched using (return_item_id)
@@ -33,11 +34,7 @@ due as (
         and units.credit_due_at is not null
         and not units.is_refused
         and (units.is_after_cutover is distinct from false or units.credit_due_at >= parameters.cutover)
-        and effect_key('exchange_order', [units.return_item_id]) not in (
-            select effect_key from push.ledger where state = 'confirmed'
-            union all
-            select effect_key from effects.observed where is_complete
-        )
+        and effect_key('exchange_order', [units.return_item_id]) not in (select effect_key from done)
 )
 
 select

@@ -1,36 +1,43 @@
 -- One row per stock movement of a unit that is due and not in Centra. A regrade is a transfer; net stock put back is 0 or 1.
 
 -- One row per unit and ordinal whose movement is in Centra (or on its way), with the warehouse that the unit lies in since.
+-- A movement is looked for only where the one before it was found.
 create or replace temp table movements as
-with
-possible as (
-    select return_item_id, ordinal, effect_key('inventory_adjustment', [return_item_id, ordinal::varchar]) as effect_key
-    from effects.units, range(1, 17) as ordinals(ordinal)
-    where restock_due_at is not null or is_mapped is not null
-),
-
+with recursive
 by_ledger as (
     select effect_key, state, warehouse_id from push.ledger
     where effect_kind = 'inventory_adjustment' and state in ('sending', 'unknown', 'confirmed')
+        and (order_number is null or order_number in (select order_number from matching.orders_in_play))
 ),
 
 by_centra as (
-    select keys.effect_key, max(changes.warehouse_id) filter (where changes.quantity > 0) as warehouse_id
-    from (
-        select distinct stock_change_id, unnest(effect_keys) as effect_key from staging.stock_changes
-    ) as keys
-    join staging.stock_changes as changes using (stock_change_id)
-    group by keys.effect_key
+    select effect_key, arg_max(warehouse_id, seen_at) as warehouse_id from effects.observed
+    where place = 'stock_change'
+        and (landed_batch > $since or effect_key in (select effect_key from by_ledger))
+    group by effect_key
+),
+
+shown as (
+    select
+        effect_key,
+        coalesce(by_ledger.state in ('sending', 'unknown') and by_centra.effect_key is null, false) as is_on_its_way,
+        coalesce(by_centra.warehouse_id, by_ledger.warehouse_id) as warehouse_id
+    from by_ledger
+    full join by_centra using (effect_key)
+),
+
+found as (
+    select units.return_item_id, 1 as ordinal, shown.is_on_its_way, shown.warehouse_id
+    from effects.units as units
+    semi join matching.orders_in_play using (order_number)
+    join shown on shown.effect_key = effect_key('inventory_adjustment', [units.return_item_id, '1'])
+    union all
+    select found.return_item_id, found.ordinal + 1, shown.is_on_its_way, shown.warehouse_id
+    from found
+    join shown on shown.effect_key = effect_key('inventory_adjustment', [found.return_item_id, (found.ordinal + 1)::varchar])
 )
 
-select
-    possible.return_item_id, possible.ordinal,
-    coalesce(by_ledger.state in ('sending', 'unknown') and by_centra.effect_key is null, false) as is_on_its_way,
-    coalesce(by_centra.warehouse_id, by_ledger.warehouse_id) as warehouse_id
-from possible
-left join by_ledger using (effect_key)
-left join by_centra using (effect_key)
-where by_ledger.effect_key is not null or by_centra.effect_key is not null;
+from found;
 
 delete from effects.pending_inventory_adjustments;
 insert into effects.pending_inventory_adjustments by name
@@ -61,6 +68,7 @@ graded as (
     left join booked using (return_item_id)
     left join staging.centra_returns as foreign_return
         on foreign_return.centra_return_id = matched.foreign_centra_return_id
+    semi join matching.orders_in_play as in_play on in_play.order_number = units.order_number
     where units.is_mapped is not null
 ),
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from hr_centra_pipeline.warehouse import watermarks
 from hr_centra_pipeline.warehouse.database import Connection, run_sql
 
 _FILES = (
-    "units.sql", "observed.sql", "credit_notes.sql", "inventory_adjustments.sql", "exchange_orders.sql",
+    "observed.sql", "units.sql", "credit_notes.sql", "inventory_adjustments.sql", "exchange_orders.sql",
     "status_updates.sql",
 )  # fmt: skip
 PENDING = (
@@ -27,9 +28,14 @@ class PlanReport:
 
 
 def plan(connection: Connection, now: datetime) -> PlanReport:
-    """Fill ``effects.*`` anew. Planning twice gives the same keys. Reads ``push.ledger``'s last committed state."""
+    """Fill ``effects.*`` anew, of the orders in play. Planning twice gives the same keys.
+
+    Reads ``push.ledger``'s last committed state, and what of Centra's landed objects it has not taken over yet.
+    """
+    since = watermarks.read(connection, watermarks.LEDGER)
     for name in _FILES:
-        run_sql(connection, "hr_centra_pipeline.effects", name, {"now": now})
+        run_sql(connection, "hr_centra_pipeline.effects", name, {"now": now, "since": since})
+    watermarks.write(connection, watermarks.OBSERVED, watermarks.newest_batch(connection), now)
     every = " union all by name ".join(f"from effects.{name}" for name in PENDING)
     rows = connection.execute(
         f"select effect_kind, currency, count(*), count(blocked_by), sum(amount) from ({every}) group by all"  # noqa: S608 - our own names

@@ -14,6 +14,7 @@ reached as (
         events.happened_at
     from staging.return_item_events as events
     join staging.return_items as items using (return_item_id)
+    semi join matching.orders_in_play on orders_in_play.order_number = items.order_number
     where events.event in ('received', 'departed', 'graded')
     union all by name
     -- Refunded is what Centra shows as given (`done`: by the ledger, or read back), by us or by somebody else.
@@ -22,6 +23,7 @@ reached as (
         case items.refund_type when 'exchange' then 'exchanged' else 'refunded' end as milestone, 4 as rank,
         units.credit_due_at as happened_at
     from effects.units as units
+    semi join matching.orders_in_play using (order_number)
     join staging.return_items as items using (return_item_id)
     join matching.matched_items as matched using (return_item_id)
     where units.credit_due_at is not null and (
@@ -68,5 +70,4 @@ select
 from named
 join policy.modes on modes.effect_type = 'status_update'
 left join push.ledger on ledger.effect_key = named.effect_key
-where ledger.state is distinct from 'confirmed'
-    and named.effect_key not in (select effect_key from effects.observed where is_complete);
+where named.effect_key not in (select effect_key from done);

@@ -1,5 +1,7 @@
 -- One row per return unit: what the policy says about it. Every effect is planned from here.
-delete from effects.units;
+delete from effects.units where return_item_id in (
+    select return_item_id from staging.return_items semi join matching.orders_in_play using (order_number)
+);
 insert into effects.units by name
 with
 said as (
@@ -18,6 +20,7 @@ said as (
         end as credit_trigger,
         parameters.cutover
     from staging.return_items as items
+    semi join matching.orders_in_play using (order_number)
     cross join policy.parameters
     left join policy.dispositions using (disposition)
     left join policy.triggers on triggers.dropoff_method = items.dropoff_method

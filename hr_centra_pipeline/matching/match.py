@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from hr_centra_pipeline.core.errors import RunFailed
+from hr_centra_pipeline.warehouse import watermarks
 from hr_centra_pipeline.warehouse.database import Connection, run_sql
+
+_PACKAGE = "hr_centra_pipeline.matching"
 
 
 @dataclass(frozen=True)
@@ -19,12 +22,13 @@ class MatchReport:
 
 
 def match(connection: Connection, now: datetime) -> MatchReport:
-    """Fill ``matching.matched_items`` anew.
+    """Bring ``matching.matched_items`` to what is staged now; ``matching.orders_in_play`` says which orders it looked at.
 
     Raises:
         RunFailed: units in are not matched + unmatched: a mistake in this program, nothing is kept.
     """
-    run_sql(connection, "hr_centra_pipeline.matching", "match.sql")
+    _find_orders_in_play(connection, now)
+    run_sql(connection, _PACKAGE, "match.sql")
     rows = connection.execute("select reason, count(*) from matching.matched_items group by reason").fetchall()
     by_reason = {reason: count for reason, count in rows if reason is not None}
     matched = sum(count for reason, count in rows if reason is None)
@@ -35,3 +39,19 @@ def match(connection: Connection, now: datetime) -> MatchReport:
     if not items == distinct == matched + sum(by_reason.values()):
         raise RunFailed(f"matching: {items} units in, {matched} matched, {sum(by_reason.values())} unmatched")
     return MatchReport(matched, sum(by_reason.values()), by_reason)
+
+
+def _find_orders_in_play(connection: Connection, now: datetime) -> None:
+    since = watermarks.read(connection, watermarks.MATCHING)
+    run_sql(connection, _PACKAGE, "orders_in_play.sql", {"since": since})
+    before, found = -1, 0
+    while found > before:  # each round follows the returns of the last one's orders
+        before = _in_play(connection)
+        run_sql(connection, _PACKAGE, "orders_of_shared_returns.sql")
+        found = _in_play(connection)
+    watermarks.write(connection, watermarks.MATCHING, watermarks.newest_batch(connection), now)
+
+
+def _in_play(connection: Connection) -> int:
+    row = connection.execute("select count(*) from matching.orders_in_play").fetchone()
+    return int(row[0]) if row else 0

@@ -1,25 +1,28 @@
--- Every unit finds its place among the shipped pieces of its order: each piece is a slot, each slot is taken once.
+-- Every unit finds its place among the shipped pieces of its order: each piece is a slot, each slot is taken once. Only the
+-- orders in play are looked at, each with all of its units; what is settled keeps its place.
+create or replace temp table items_in_play as
+from staging.return_items semi join matching.orders_in_play using (order_number);
 
 -- One row per unit and order line that it may be, with how it was recognised (the first way that fits wins).
 create or replace temp table candidates as
 with
 fits as (
     select items.return_item_id, lines.order_line_id, 1 as rank, 'line_id' as matched_by
-    from staging.return_items as items
+    from items_in_play as items
     join staging.order_lines as lines
         on lines.order_number = items.order_number and lines.order_line_id = items.base_line_item_id
     union all
     select items.return_item_id, lines.order_line_id, 2, 'sku'
-    from staging.return_items as items
+    from items_in_play as items
     join staging.order_lines as lines on lines.order_number = items.order_number and lines.sku = items.sku
     union all
     select items.return_item_id, lines.order_line_id, 3, 'ean'
-    from staging.return_items as items
+    from items_in_play as items
     join staging.order_lines as lines
         on lines.order_number = items.order_number and lines.ean in (items.upc, items.sku, items.label_barcode)
     union all
     select items.return_item_id, lines.order_line_id, 4, 'upc'
-    from staging.return_items as items
+    from items_in_play as items
     join staging.order_lines as lines
         on lines.order_number = items.order_number and lines.upc in (items.upc, items.sku, items.label_barcode)
 )
@@ -41,6 +44,7 @@ select
 from staging.shipment_lines
 join staging.shipments using (shipment_id)
 join staging.order_lines as lines on lines.order_line_id = shipment_lines.order_line_id
+semi join matching.orders_in_play on orders_in_play.order_number = lines.order_number
 cross join range(1, shipment_lines.quantity + 1) as numbers(piece)
 where shipments.is_shipped and lines.is_product;
 
@@ -50,6 +54,7 @@ with
 sent as (
     select return_item_id, any_value(shipment_line_id) as shipment_line_id
     from push.ledger
+    semi join items_in_play using (return_item_id)
     where effect_kind in ('credit_note', 'exchange_order') and not is_foreign
         and state in ('sending', 'unknown', 'confirmed') and shipment_line_id is not null
     group by return_item_id
@@ -59,13 +64,14 @@ shown as (
     select candidates.return_item_id, min(lines.shipment_line_id) as shipment_line_id
     from (
         select centra_return_id, unnest(effect_keys) as effect_key
-        from staging.centra_returns where deleted_at is null
+        from staging.centra_returns semi join matching.orders_in_play using (order_number)
+        where deleted_at is null
     ) as keys
     join (
         select return_item_id, unnest([
             effect_key('credit_note', [return_item_id]), effect_key('exchange_order', [return_item_id])
         ]) as effect_key
-        from staging.return_items
+        from items_in_play
     ) as wanted using (effect_key)
     join staging.centra_return_lines as lines using (centra_return_id)
     join candidates using (return_item_id, order_line_id)
@@ -75,7 +81,7 @@ shown as (
 select return_item_id, coalesce(sent.shipment_line_id, shown.shipment_line_id) as shipment_line_id
 from sent
 full join shown using (return_item_id)
-join staging.return_items using (return_item_id);
+join items_in_play using (return_item_id);
 
 -- One row per line of a Return that somebody else made, with the units that it may be for, those that it names first.
 create or replace temp table foreign_pieces as
@@ -84,6 +90,7 @@ select
     numbers.piece
 from staging.centra_return_lines as lines
 join staging.centra_returns as returns using (centra_return_id)
+semi join matching.orders_in_play on orders_in_play.order_number = lines.order_number
 cross join range(1, lines.quantity + 1) as numbers(piece)
 where returns.deleted_at is null and returns.packet_key is null and len(coalesce(returns.effect_keys, [])) = 0;
 
@@ -98,7 +105,7 @@ wanting as (
         count(*) over (partition by pieces.centra_return_id, pieces.shipment_line_id, candidates.return_item_id) as pieces_in_line
     from foreign_pieces as pieces
     join candidates using (order_line_id)
-    join staging.return_items as items using (return_item_id)
+    join items_in_play as items using (return_item_id)
     anti join frozen using (return_item_id)
     where
         list_has_any(coalesce(pieces.express_codes, []), [items.express_code, items.return_id])
@@ -149,7 +156,7 @@ select
     items.return_created_at,
     candidates.matched_by = 'line_id' and lines_of_article.lines > 1 as names_its_line
 from candidates
-join staging.return_items as items using (return_item_id)
+join items_in_play as items using (return_item_id)
 join (select distinct order_number, order_line_id, article from slots) as articles using (order_line_id)
 join lines_of_article on lines_of_article.order_number = articles.order_number and lines_of_article.article = articles.article
 anti join frozen on frozen.return_item_id = candidates.return_item_id
@@ -209,6 +216,7 @@ pieces as (
         ten_thousandths(lines.unit_price) as weight,
         sum(ten_thousandths(lines.unit_price)) over (partition by orders.order_number) as weights
     from staging.orders
+    semi join matching.orders_in_play using (order_number)
     join staging.order_lines as lines using (order_number)
     cross join range(1, lines.quantity + 1) as numbers(piece)
     where orders.discounts > 0 and lines.quantity > 0
@@ -232,7 +240,7 @@ select
 from floored;
 
 -- ---------------------------------------------------------------- the result
-delete from matching.matched_items;
+delete from matching.matched_items where return_item_id in (select return_item_id from items_in_play);
 insert into matching.matched_items by name
 with
 -- One row per matched unit, with which piece of its order line it is.
@@ -246,7 +254,7 @@ matched as (
         ) - 1) as piece
     from placed
     join staging.shipment_lines using (shipment_line_id)
-    join staging.return_items as items on items.return_item_id = placed.return_item_id
+    join items_in_play as items on items.return_item_id = placed.return_item_id
 ),
 
 absent as (
@@ -292,7 +300,7 @@ select
     matched.unit_tax,
     case when matched.shipment_line_id is not null then coalesce(shares.voucher_share, 0)::decimal(18, 4) end as voucher_share,
     matched.foreign_centra_return_id
-from staging.return_items as items
+from items_in_play as items
 left join matched on matched.return_item_id = items.return_item_id
 left join staging.orders as orders on orders.order_number = items.order_number
 left join absent on absent.order_number = items.order_number

@@ -11,7 +11,8 @@ from hr_centra_pipeline.warehouse.tables import DERIVED
 
 # What a spreadsheet takes for the start of a formula. A quote in front keeps it text.
 _FORMULA = r"^[=+\-@\t\r]"
-_TABLES = [name for name in DERIVED if name.startswith("reconciliation.")]
+_NOT_FOR_FINANCE = {"reconciliation.settled_orders"}
+_TABLES = [name for name in DERIVED if name.startswith("reconciliation.") and name not in _NOT_FOR_FINANCE]
 
 
 def export_month(warehouse: Warehouse, settings: Settings, month: str) -> list[Path]:

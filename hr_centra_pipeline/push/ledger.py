@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from hr_centra_pipeline.push.states import ALLOWED, ForbiddenMoveError, State
+from hr_centra_pipeline.warehouse import watermarks
 from hr_centra_pipeline.warehouse.database import Connection, run_sql
 
 _PACKAGE = "hr_centra_pipeline.push"
@@ -35,7 +36,8 @@ def record_plan(connection: Connection, now: datetime) -> PlanRecord:
     Raises:
         ForbiddenMoveError: the plan asks for a move that the table of states does not allow; nothing is written.
     """
-    run_sql(connection, _PACKAGE, "record_plan.sql", {"now": now})
+    since = watermarks.read(connection, watermarks.LEDGER)
+    run_sql(connection, _PACKAGE, "record_plan.sql", {"now": now, "since": since})
     counts = dict(
         connection.execute(
             "select case when is_foreign then 'adopted' else state end, count(*) from moves group by all"
@@ -44,6 +46,7 @@ def record_plan(connection: Connection, now: datetime) -> PlanRecord:
     _apply(connection)
     if _one(connection, "select count(*) from push.ledger where return_id is null"):
         run_sql(connection, _PACKAGE, "recover_identity.sql")
+    watermarks.write(connection, watermarks.LEDGER, watermarks.read(connection, watermarks.OBSERVED), now)
     # A packet whose every member Centra shows finished has nothing left to do.
     connection.execute(
         """

@@ -1,5 +1,6 @@
 -- Which ledger rows change because of what is desired and what Centra shows. Fills the temporary table `moves`
--- (one row per effect key that moves, with its whole new row); `ledger.py` checks each move and merges them.
+-- (one row per effect key that moves, with its whole new row); `ledger.py` checks each move and merges them. since: up to
+-- which batch the ledger has taken over what Centra shows.
 create or replace temp table moves as
 with
 pending as (
@@ -56,7 +57,7 @@ observed as (
         coalesce(ledger.packet_key, observed.packet_key) as packet_key,
         coalesce(ledger.return_id, desired.return_id) as return_id,
         coalesce(ledger.return_item_id, desired.return_item_id) as return_item_id,
-        coalesce(ledger.order_number, desired.order_number) as order_number,
+        coalesce(ledger.order_number, desired.order_number, observed.order_number) as order_number,
         coalesce(ledger.shipment_line_id, desired.shipment_line_id) as shipment_line_id,
         coalesce(ledger.warehouse_id, desired.warehouse_id) as warehouse_id,
         coalesce(ledger.currency, desired.currency) as currency,
@@ -68,10 +69,13 @@ observed as (
         coalesce(ledger.input_sha256, desired.input_sha256) as input_sha256,
         cast(null as varchar) as reason,
         coalesce(ledger.planned_at, $now) as planned_at
-    from effects.observed
+    from (
+        select * from effects.observed where is_complete and landed_batch > $since
+        qualify row_number() over (partition by effect_key order by seen_at, centra_id) = 1
+    ) as observed
     left join push.ledger using (effect_key)
     left join desired using (effect_key)
-    where observed.is_complete and ledger.state is distinct from 'confirmed'
+    where ledger.state is distinct from 'confirmed'
 ),
 
 -- One row per unit whose money somebody else gave back in Centra. An exchange unit is not credited by it: a person may
@@ -136,7 +140,10 @@ planned as (
         case when ledger.state = 'planned' then ledger.planned_at else $now end as planned_at
     from desired
     left join push.ledger using (effect_key)
-    left join (select * from effects.observed where not is_complete) as half_done using (effect_key)
+    left join (
+        select * from effects.observed where not is_complete
+        qualify row_number() over (partition by effect_key order by seen_at, centra_id) = 1
+    ) as half_done using (effect_key)
     anti join observed using (effect_key)
     anti join adopted using (effect_key)
     where

@@ -1,5 +1,5 @@
--- After our database was lost: whose effects the keys are that Centra shows and that no plan names. Keys are hashes, so
--- every unit's possible keys are made and compared; a unit that moved more than 16 times stays without its unit here.
+-- After our database was lost: whose effects the keys are that Centra shows and that no plan names. Keys are hashes, so the
+-- possible keys of every unit in play are made and compared.
 update push.ledger
 set
     effect_kind = found.effect_kind,
@@ -10,20 +10,34 @@ set
     currency = coalesce(ledger.currency, found.currency),
     amount = coalesce(ledger.amount, found.amount)
 from (
-    with
+    with recursive
+    units as (
+        from matching.matched_items semi join matching.orders_in_play using (order_number)
+    ),
+
     of_units as (
         select
             effect_key(kind, [return_item_id]) as effect_key, kind as effect_kind, return_id, return_item_id,
             order_number, shipment_line_id, currency, unit_price - coalesce(voucher_share, 0) as amount
-        from matching.matched_items, unnest(['credit_note', 'exchange_order']) as kinds(kind)
+        from units, unnest(['credit_note', 'exchange_order']) as kinds(kind)
+    ),
+
+    -- A movement is looked for only where the one before it was found.
+    moved as (
+        select 1 as ordinal, effect_key('inventory_adjustment', [return_item_id, '1']) as effect_key, units.* from units
+        union all
+        select
+            ordinal + 1 as ordinal, effect_key('inventory_adjustment', [moved.return_item_id, (ordinal + 1)::varchar]) as effect_key,
+            moved.* exclude (ordinal, effect_key)
+        from moved
+        semi join push.ledger using (effect_key)
     ),
 
     of_movements as (
         select
-            effect_key('inventory_adjustment', [return_item_id, ordinal::varchar]) as effect_key,
-            'inventory_adjustment' as effect_kind, return_id, return_item_id,
-            order_number, shipment_line_id, currency, unit_price as amount
-        from matching.matched_items, range(1, 17) as ordinals(ordinal)
+            effect_key, 'inventory_adjustment' as effect_kind, return_id, return_item_id, order_number, shipment_line_id,
+            currency, unit_price as amount
+        from moved
     ),
 
     of_returns as (
@@ -31,7 +45,8 @@ from (
             effect_key(kind, [return_id, order_number]) as effect_key, kind as effect_kind, return_id,
             cast(null as varchar) as return_item_id, order_number, cast(null as bigint) as shipment_line_id,
             cast(null as varchar) as currency, cast(null as decimal(18, 4)) as amount
-        from staging.returns, unnest(['return_fee', 'shipping_refund']) as kinds(kind)
+        from (from staging.returns semi join matching.orders_in_play using (order_number)) as pairs,
+            unnest(['return_fee', 'shipping_refund']) as kinds(kind)
     )
 
     from of_units

@@ -12,14 +12,15 @@ create or replace temp table findings (
 create or replace temp macro money_text(amount, currency) as
     regexp_replace(amount::decimal(18, 4)::varchar, '00$', '') || ' ' || currency;
 
--- One row per unit that has its shipment line, with what the kinds about units need.
+-- One row per unit of the orders in play that has its shipment line, with what the kinds about units need.
 create or replace temp table known_units as
 select
     items.return_item_id, items.return_id, items.order_number, matched.sku, matched.currency, matched.unit_price,
-    matched.voucher_share, matched.unit_tax, matched.order_line_id,
+    matched.voucher_share, matched.unit_tax, lines.tax_percent, orders.country, matched.order_line_id, matched.shipment_line_id,
+    matched.foreign_centra_return_id,
     items.refund_type, items.dropoff_method, items.received_at, items.approved_at, items.disposition, items.disposition_at,
     items.approval_withdrawn_at,
-    units.is_after_cutover, units.is_refused, units.is_mapped,
+    units.is_after_cutover, units.is_refused, units.is_mapped, units.credit_trigger, units.credit_due_at,
     items.received_channel is not distinct from 'returnless' or items.dropoff_method is not distinct from 'returnless'
         as is_returnless,
     -- Where it ends: mail goes straight to the warehouse, a unit handed in at a store stays there.
@@ -30,8 +31,11 @@ select
     end as arrived_at,
     json_object('source_file', items.source_file, 'source_line', items.source_line) as evidence
 from staging.return_items as items
+semi join matching.orders_in_play using (order_number)
 join matching.matched_items as matched using (return_item_id)
 join effects.units as units using (return_item_id)
+join staging.order_lines as lines on lines.order_line_id = matched.order_line_id
+join staging.orders as orders on orders.order_number = matched.order_number
 where matched.shipment_line_id is not null;
 
 -- Why an effect does not go out, by how its reason begins: what it takes, who deviates, what to do.

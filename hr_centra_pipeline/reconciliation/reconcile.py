@@ -11,7 +11,7 @@ _PACKAGE = "hr_centra_pipeline.reconciliation"
 # Families of kinds; each adds rows to the temporary table `findings`.
 _KINDS = (
     "sources.sql", "orphans.sql", "credits.sql", "stock.sql", "exchanges.sql", "rejected_writes.sql", "stalled.sql",
-    "refund_mismatches.sql",
+    "refund_facts.sql", "refund_match.sql", "refund_mismatches.sql",
 )  # fmt: skip
 
 
@@ -28,10 +28,11 @@ class ReconciliationReport:
 def reconcile(connection: Connection, now: datetime) -> ReconciliationReport:
     """Fill ``reconciliation.*`` anew and append what changed to ``reconciliation.exception_events``.
 
-    Reads ``push.ledger``'s last committed state: what a push has just confirmed is no gap.
+    Looks at the orders in play and at what is open. Reads ``push.ledger``'s last committed state: what a push has just
+    confirmed is no gap.
     """
     before = _events(connection)
-    for name in ("findings.sql", *_KINDS, "open_now.sql", "history.sql", "families.sql"):
+    for name in ("findings.sql", *_KINDS, "open_now.sql", "history.sql", "families.sql", "settled_orders.sql"):
         run_sql(connection, _PACKAGE, name, {"now": now})
     after = _events(connection)
     rows = connection.execute("select kind, count(*) from reconciliation.exceptions group by kind order by kind")

@@ -1,32 +1,27 @@
-"""Derived tables never go stale silently: other SQL or declarations, or another policy, and they are recomputed."""
+"""Derived tables never go stale silently: other declarations or another policy, and they are recomputed from landing."""
 
 from __future__ import annotations
 
 import hashlib
 from functools import cache
-from importlib import resources
 from pathlib import Path
 
+import hr_centra_pipeline
 from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Connection
 from hr_centra_pipeline.warehouse.tables import DERIVED
 
 
-@cache
-def _our_sql() -> tuple[str, ...]:
-    """The text of every SQL file of ours: what it computes changes with it."""
-    root = Path(str(resources.files("hr_centra_pipeline")))
-    return tuple(
-        file.read_text(encoding="utf-8")
-        for file in sorted(root.rglob("*.sql"))
-        if file.parent.name != "migrations"
-    )  # fmt: skip
-
-
 def fingerprint(*made_with: str) -> str:
-    """A hash of our SQL, the declarations, and what else the derived tables were made with."""
-    parts = [*_our_sql(), *(declared.ddl for declared in DERIVED.values()), *made_with]
+    """A hash of the declarations, of every SQL file of ours, and of what else the derived tables were made with."""
+    parts = [declared.ddl for declared in DERIVED.values()] + _sql_texts() + list(made_with)
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
+
+
+@cache
+def _sql_texts() -> list[str]:
+    package = Path(hr_centra_pipeline.__file__).parent
+    return [file.read_text(encoding="utf-8") for file in sorted(package.rglob("*.sql"))]
 
 
 def forget_stale(connection: Connection, *made_with: str) -> bool:

@@ -8,7 +8,7 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-MEASURES = ("ingest", "sync")
+MEASURES = ("ingest", "sync", "hourly")
 
 
 def main() -> None:

@@ -129,5 +129,5 @@ def test_other_sql_makes_derived_tables_stale(old: Path, monkeypatch: pytest.Mon
     migrate.prepare(warehouse)
     with warehouse.transaction() as connection:
         derived.forget_stale(connection, "policy")
-        monkeypatch.setattr(derived, "_our_sql", lambda: ("select 1",))
+        monkeypatch.setattr(derived, "_sql_texts", lambda: ["select 1"])
         assert derived.forget_stale(connection, "policy")

@@ -13,6 +13,7 @@ from hr_centra_pipeline.orchestration.run import Run
 from hr_centra_pipeline.orchestration.tables import POOL, declaration_checks, key, results, spec
 
 _MATCHED = "matching.matched_items"
+_IN_PLAY = "matching.orders_in_play"
 _NOBODY_LOST = "every_return_item_is_matched_or_says_why_not"
 _READS = ["matching.matched_items", "staging.return_items", "staging.returns", "staging.orders"]
 EFFECTS = {
@@ -30,22 +31,26 @@ EFFECTS = {
 @dg.multi_asset(
     name="matching",
     specs=[
+        spec(_IN_PLAY, "matching", "data", ["staging.return_items", "staging.orders"]),
         spec(
             _MATCHED, "matching", "customer_service",
             [
                 "staging.return_items", "staging.orders", "staging.order_lines", "staging.shipment_lines",
-                "staging.centra_return_lines",
+                "staging.centra_return_lines", _IN_PLAY,
             ],
-        )
+        ),
     ],
     check_specs=[
-        *declaration_checks([_MATCHED]),
+        *declaration_checks([_IN_PLAY, _MATCHED]),
         dg.AssetCheckSpec(_NOBODY_LOST, asset=key(_MATCHED), description="Items in = matched + unmatched."),
     ],
     pool=POOL,
 )  # fmt: skip
 def matching(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
-    """Reads push.ledger's last committed state, without a lineage edge: a match is frozen once an effect was sent."""
+    """Reads push.ledger and reconciliation.settled_orders as last committed, without a lineage edge.
+
+    A match is frozen once an effect was sent; what is settled is left alone until something new touches its order.
+    """
     with run.warehouse.transaction() as connection:
         report = match(connection, run.now)
         row = connection.execute("select count(*) from staging.return_items").fetchone()
@@ -55,7 +60,7 @@ def matching(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
         metadata={"items": items, "matched": report.matched, "unmatched": report.unmatched},
     )  # fmt: skip
     metadata = {"matched": report.matched, "unmatched": report.unmatched}
-    yield from results(run.warehouse, [_MATCHED], metadata, {_MATCHED: [check]})
+    yield from results(run.warehouse, [_IN_PLAY, _MATCHED], metadata, {_MATCHED: [check]})
 
 
 @dg.multi_asset(

@@ -17,15 +17,19 @@ _EXCEPTIONS = "reconciliation.exceptions"
 TABLES = {
     _EXCEPTIONS: "finance",
     "reconciliation.orphaned_returns": "customer_service",
+    "reconciliation.refund_facts": "finance",
+    "reconciliation.refund_match": "finance",
     "reconciliation.refund_mismatches": "finance",
     "reconciliation.stock_gaps": "warehouse",
     "reconciliation.exchange_gaps": "customer_service",
     "reconciliation.unmapped_dispositions": "warehouse",
     "reconciliation.stalled_returns": "warehouse",
+    "reconciliation.settled_orders": "data",
 }
 _READS = [
     "effects.units", "matching.matched_items", "push.ledger", "staging.refunds", "staging.refund_units",
-    "staging.centra_returns", "staging.centra_return_lines", "quarantine.rejected_rows",
+    "staging.centra_returns", "staging.centra_return_lines", "staging.payment_entries", "staging.orders",
+    "staging.order_lines", "quarantine.rejected_rows",
 ]  # fmt: skip
 _NOTHING_OVERDUE = "no_open_exception_is_overdue"
 

@@ -221,8 +221,9 @@ class Shop:
         }
         try:
             made = self.store.person_create_return(
-                arguments["shipment_id"], lines, at=at, comment=arguments["comment"], stock="none"
-            )
+                arguments["shipment_id"], lines, at=at, comment=arguments["comment"], stock="none",
+                shipping=Decimal(arguments.get("shipping", "0")),
+            )  # fmt: skip
             actions[what](made)
         except CentraRefusal:
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from decimal import Decimal
 from random import Random
 from typing import Any
 
@@ -53,12 +54,17 @@ class Workshop:
         for piece in story.pieces:
             key = str(piece.unit.shipment_line_id)
             lines[key] = lines.get(key, 0) + 1
+        rows = [one.arguments for one in story.happenings if one.what == "row" and one.arguments["kind"] == "refunds"]
+        shipping = {
+            row["key"]: row["changes"].get("shipping_refund", "0") for row in rows if "issued_at" in row["changes"]
+        }
         self.happens(
             Happening(
                 at, "person_credits",
                 {
                     "shipment_id": story.pieces[0].unit.shipment_id, "lines": lines,
                     "comment": f"Refunded by phone, RMA {story.express_code}",
+                    "shipping": str(sum(map(Decimal, shipping.values()), Decimal(0))),
                 },
             )
         )  # fmt: skip

@@ -15,6 +15,9 @@ from hr_centra_pipeline.sources.happy_returns.kinds import KINDS, Kind, KindName
 from hr_centra_pipeline.sources.happy_returns.profiles import Profile
 from hr_centra_pipeline.warehouse.database import Connection
 
+# DuckDB reads a file in pieces of 16 lines of this size, a thread each: a longer line is for those that are cut by hand.
+_MOST_BYTES_OF_A_LINE = 2_000_000
+_MOST_BYTES_OF_A_ROW = 100_000_000
 _EMAIL = re.compile(r"[^\s@,;|\"'<>]+@[^\s@,;|\"'<>]+")
 
 Rejected = tuple[int | None, str | None, str, str | None]  # line, column, reason, raw text
@@ -109,7 +112,7 @@ def read(connection: Connection, file: ExportFile) -> bool:
             select {", ".join([*(["line"] if file.is_cut_by_hand else []), *(f"{sql} as t_{name}" for name, sql in texts.items())])}
             from read_csv(
                 $path, delim = $delimiter, quote = '"', escape = '"', header = true, auto_detect = false,
-                columns = {{{headers}}}, nullstr = '', max_line_size = 100000000
+                columns = {{{headers}}}, nullstr = '', max_line_size = $most_bytes
             )
         ),
 
@@ -127,6 +130,7 @@ def read(connection: Connection, file: ExportFile) -> bool:
         {
             "path": str(file.path), "file_time": file.listed.source_time[0],
             "delimiter": "," if file.is_cut_by_hand else file.profile.delimiter,
+            "most_bytes": _MOST_BYTES_OF_A_ROW if file.is_cut_by_hand else _MOST_BYTES_OF_A_LINE,
         },
     )  # fmt: skip
     count, first = connection.execute("select count(*), min(rowid) from checked").fetchone() or (0, 0)

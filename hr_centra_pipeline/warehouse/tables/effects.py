@@ -5,6 +5,13 @@ from __future__ import annotations
 from hr_centra_pipeline.core.kinds import EFFECT_KINDS
 from hr_centra_pipeline.warehouse.declare import Table, flag, instant, money, table, text, whole
 
+ORDERS_IN_PLAY = table(
+    "matching.orders_in_play",
+    "One row per order that this run looks at: something is new on it, or it is not settled.",
+    ["order_number"],
+    {"order_number": text("order number without '#'")},
+)
+
 MATCHED_ITEMS = table(
     "matching.matched_items",
     "One row per return unit, with the shipment line that it is, or why it is none.",
@@ -105,14 +112,18 @@ UNITS = table(
 
 OBSERVED = table(
     "effects.observed",
-    "One row per effect key that Centra shows.",
-    ["effect_key"],
+    "One row per effect key and object in Centra that shows it.",
+    ["effect_key", "place", "centra_id"],
     {
         "effect_key": text("the key as read back"),
+        "place": text("kind of the object that carries it", values=("return", "stock_change", "order")),
         "effect_kind": text("kind, where the place tells it", null=True),
         "centra_id": text("return, stock change or order that carries it"),
+        "order_number": text("order number (null: a stock change names none)", null=True),
         "packet_key": text("packet key that stands beside it", null=True),
+        "warehouse_id": whole("warehouse that the stock change put the unit into", null=True),
         "is_complete": flag("nothing of its packet is left to do"),
         "seen_at": instant("made in Centra"),
+        "landed_batch": whole("batch that landed the object as it is now"),
     },
 )

@@ -1,0 +1,53 @@
+-- Which orders are looked at in this run: those that something new touches, those that are not settled yet, and those that
+-- share a return with them. Everything else was settled by an earlier run and cannot have changed.
+-- since: the last batch that was looked at.
+delete from matching.orders_in_play;
+insert into matching.orders_in_play
+with
+new_units as (
+    select return_item_id, order_number from landing.happy_returns_items where batch > $since
+    union all
+    select return_item_id, order_number from landing.happy_returns_shipments where batch > $since
+),
+
+touched as (
+    select order_number from new_units
+    -- A unit that names another order now has left a place free on the one before.
+    union all
+    select order_number from matching.matched_items semi join new_units using (return_item_id)
+    union all
+    select order_number from landing.happy_returns_returns where batch > $since
+    union all
+    select order_number from landing.happy_returns_refunds where batch > $since
+    union all
+    select order_number from landing.centra_orders where batch > $since
+    union all
+    select order_number from landing.centra_shipments where batch > $since
+    union all
+    select order_number from landing.centra_returns where batch > $since
+    union all
+    select order_number from landing.centra_absent_orders where batch > $since
+    -- A stock change names its units by their keys.
+    union all
+    select ledger.order_number
+    from (
+        select unnest(regexp_extract_all(payload ->> 'comment', '\bHR[A-Z2-7]{13}\b')) as effect_key
+        from landing.centra_stock_changes where batch > $since
+    ) as moved
+    join push.ledger using (effect_key)
+),
+
+-- Every order that either side names with a return.
+named as (
+    select order_number from staging.return_items
+    union
+    select order_number from staging.returns
+    union
+    select order_number from staging.refunds
+    union
+    select order_number from staging.centra_returns
+)
+
+select order_number from named
+where order_number in (select order_number from touched)
+    or order_number not in (select order_number from reconciliation.settled_orders);

@@ -1,0 +1,517 @@
+-- What each side says was given back, unit by unit and component by component. Whatever a side tells for several units is
+-- allocated by `part_of`, in the order of their ids, so that the parts sum back to what was told.
+
+-- The single entry of all that is about money: one row per order whose facts are made anew. Orders that one return joins
+-- are in play together, since a fee per return is charged on one of them.
+create or replace temp table money_orders as
+from matching.orders_in_play;
+
+delete from reconciliation.refund_facts where order_number in (select order_number from money_orders);
+
+-- ---------------------------------------------------------------- Centra: Returns
+
+-- One row per effect of ours that a Return carries: by the keys in its comment, else (somebody emptied it) by the ledger.
+create or replace temp table carried as
+with
+marked as (
+    select centra_return_id, unnest(effect_keys) as effect_key, deleted_at is not null as is_deleted
+    from staging.centra_returns
+    semi join money_orders using (order_number)
+),
+
+remembered as (
+    select returns.centra_return_id, ledger.effect_key, returns.deleted_at is not null as is_deleted
+    from push.ledger
+    join staging.centra_returns as returns on returns.centra_return_id::varchar = ledger.centra_id
+    semi join money_orders on money_orders.order_number = returns.order_number
+    anti join marked on marked.effect_key = ledger.effect_key
+    where ledger.effect_kind in ('credit_note', 'return_fee', 'shipping_refund') and not ledger.is_foreign
+)
+
+select
+    keys.centra_return_id, keys.is_deleted, ledger.effect_key, ledger.effect_kind, ledger.return_id, ledger.return_item_id,
+    ledger.shipment_line_id, ledger.amount
+from (from marked union all from remembered) as keys
+join push.ledger using (effect_key)
+where ledger.effect_kind in ('credit_note', 'exchange_order', 'return_fee', 'shipping_refund');
+
+-- One row per piece on a Return that stands, with its value and tax, and the unit that it is (null: a unit of nobody).
+create or replace temp table return_pieces as
+with
+pieces as (
+    select
+        lines.centra_return_id, lines.shipment_line_id, lines.order_line_id, returns.order_number, returns.currency,
+        part_of(lines.line_value, numbers.piece - 1, numbers.piece, lines.quantity, returns.currency) as value,
+        part_of(lines.line_tax, numbers.piece - 1, numbers.piece, lines.quantity, returns.currency) as line_tax,
+        row_number() over (
+            partition by lines.centra_return_id, lines.shipment_line_id order by lines.centra_return_line_id, numbers.piece
+        ) as piece
+    from staging.centra_return_lines as lines
+    join staging.centra_returns as returns using (centra_return_id)
+    semi join money_orders on money_orders.order_number = returns.order_number
+    cross join range(1, lines.quantity + 1) as numbers(piece)
+    where returns.deleted_at is null
+),
+
+units as (
+    select centra_return_id, shipment_line_id, return_item_id, false as is_foreign
+    from carried where return_item_id is not null and not is_deleted
+    union
+    select foreign_centra_return_id, shipment_line_id, return_item_id, true as is_foreign
+    from known_units where foreign_centra_return_id is not null
+),
+
+placed as (
+    select *, row_number() over (partition by centra_return_id, shipment_line_id order by return_item_id) as piece
+    from units
+),
+
+known as (
+    select
+        pieces.*, placed.return_item_id, coalesce(placed.is_foreign, false) as is_foreign,
+        items.return_id, items.refund_type is not distinct from 'exchange' as is_exchange,
+        matched.voucher_share, lines.tax_percent
+    from pieces
+    left join placed using (centra_return_id, shipment_line_id, piece)
+    left join staging.return_items as items using (return_item_id)
+    left join matching.matched_items as matched using (return_item_id)
+    left join staging.order_lines as lines on lines.order_line_id = pieces.order_line_id
+),
+
+-- The voucher that a Return takes off: as its units were promised, where that is the same sum, else by their value.
+shared as (
+    select
+        known.*, returns.discounts,
+        case when sum(voucher_share) over on_return = returns.discounts and count(voucher_share) over on_return = count(*) over on_return then voucher_share
+            when sum(value) over on_return > 0 then
+                part_of(returns.discounts, sum(value) over on_return_so_far - value, sum(value) over on_return_so_far, sum(value) over on_return, known.currency)
+            else part_of(returns.discounts, row_number() over on_return_so_far - 1, row_number() over on_return_so_far, count(*) over on_return, known.currency)
+        end as voucher,
+        row_number() over on_return_so_far as place
+    from known
+    join staging.centra_returns as returns using (centra_return_id)
+    window
+        on_return as (partition by centra_return_id),
+        on_return_so_far as (partition by centra_return_id order by shipment_line_id, piece rows between unbounded preceding and current row)
+),
+
+-- Each piece's tax less that of its voucher; the last piece takes what rounding leaves of the Return's own figure.
+taxed as (
+    select *, line_tax - tax_in(voucher, coalesce(tax_percent, 0), currency) as own_tax from shared
+)
+
+select
+    taxed.centra_return_id, order_number, currency, shipment_line_id, piece, return_item_id, return_id, is_foreign, is_exchange, place,
+    value - voucher as gross,
+    case when place = max(place) over on_return_taxed then returns.tax - sum(own_tax) over on_return_taxed + own_tax else own_tax end as tax
+from taxed
+join (select centra_return_id, tax from staging.centra_returns) as returns using (centra_return_id)
+window on_return_taxed as (partition by taxed.centra_return_id);
+
+-- One row per Return and the return that its units belong to, with its part of the Return's costs: as our effects planned
+-- them, where that is the same sum, else by value.
+create or replace temp table return_costs as
+with
+pairs as (
+    select
+        centra_return_id, order_number, currency, return_id, bool_or(is_exchange) as is_exchange, bool_and(is_foreign) as is_foreign,
+        greatest(sum(gross), 0) as value
+    from return_pieces
+    group by all
+),
+
+planned as (
+    select
+        centra_return_id, return_id, sum(amount) filter (where effect_kind = 'shipping_refund') as shipping,
+        sum(amount) filter (where effect_kind = 'return_fee') as fee
+    from carried
+    where not is_deleted
+    group by all
+),
+
+weighed as (
+    select
+        pairs.*, coalesce(planned.shipping, 0) as planned_shipping, coalesce(planned.fee, 0) as planned_fee,
+        returns.shipping + returns.handling as shipping, returns.return_cost as fee,
+        case when sum(value) over costs_weight > 0 then value else 1 end as weight
+    from pairs
+    join staging.centra_returns as returns using (centra_return_id)
+    left join planned on planned.centra_return_id = pairs.centra_return_id and planned.return_id = pairs.return_id
+    window costs_weight as (partition by pairs.centra_return_id)
+)
+
+select
+    centra_return_id, order_number, currency, return_id, is_exchange,
+    case when sum(planned_shipping) over costs_whole = shipping then planned_shipping
+        else part_of(shipping, sum(weight) over costs_so_far - weight, sum(weight) over costs_so_far, sum(weight) over costs_whole, currency) end as shipping,
+    case when sum(planned_fee) over costs_whole = fee then planned_fee
+        else part_of(fee, sum(weight) over costs_so_far - weight, sum(weight) over costs_so_far, sum(weight) over costs_whole, currency) end as fee
+from weighed
+window
+    costs_whole as (partition by centra_return_id),
+    costs_so_far as (partition by centra_return_id order by return_id nulls last rows between unbounded preceding and current row);
+
+-- One row per Return: is it final, and what was paid on it.
+create or replace temp table return_states as
+select
+    returns.centra_return_id, returns.created_at, returns.status = 'PENDING' or coalesce(bool_or(
+        entries.entry_type = 'REFUND_REQUEST' and entries.status = 'PENDING'
+    ), false) as is_pending,
+    coalesce(sum(entries.amount) filter (
+        where entries.entry_type in ('REFUND', 'REFUND_GIFT_CARD') and entries.status = 'SUCCESS'
+    ), 0)::decimal(18, 4) as paid
+from staging.centra_returns as returns
+left join staging.payment_entries as entries using (centra_return_id)
+semi join money_orders on money_orders.order_number = returns.order_number
+where returns.deleted_at is null
+group by returns.centra_return_id, returns.created_at, returns.status;
+
+create or replace temp table centra_facts as
+with
+amounts as (
+    select
+        centra_return_id, return_id, order_number, return_item_id, currency, shipment_line_id || '/' || piece as place, component,
+        case component when 'items' then gross - tax else tax end as amount, 0 as in_goods
+    from return_pieces, unnest(['items', 'tax']) as components(component)
+    where not is_exchange
+    union all by name
+    select
+        centra_return_id, return_id, order_number, currency, '' as place, component,
+        case component when 'shipping' then shipping else -fee end as amount, 0 as in_goods
+    from return_costs, unnest(['shipping', 'fee']) as components(component)
+    where not is_exchange
+    union all by name
+    -- The Return of an exchange gives goods, not money; what was paid on it all the same is money.
+    select
+        exchanged.centra_return_id, return_id, order_number, return_item_id, currency, place, 'exchange' as component,
+        part_of(paid, greatest(before, 0), greatest(upto, 0), greatest(whole, 0), currency) as amount,
+        value - part_of(paid, greatest(before, 0), greatest(upto, 0), greatest(whole, 0), currency) as in_goods
+    from (
+        select
+            *, sum(value) over to_here - value as before, sum(value) over to_here as upto,
+            sum(value) over (partition by centra_return_id) as whole
+        from (
+            select
+                centra_return_id, return_id, order_number, return_item_id, currency, shipment_line_id || '/' || piece as place,
+                gross as value
+            from return_pieces where is_exchange
+            union all by name
+            select centra_return_id, return_id, order_number, currency, 'costs' as place, shipping - fee as value
+            from return_costs where is_exchange and shipping <> fee
+        )
+        window to_here as (
+            partition by centra_return_id order by place, return_id rows between unbounded preceding and current row
+        )
+    ) as exchanged
+    join return_states using (centra_return_id)
+)
+
+select
+    'centra' as side,
+    concat_ws(' ', 'centra', centra_return_id, coalesce(return_id, '-'), place, component) as fact_id,
+    return_id, order_number, return_item_id, component, currency, amount, in_goods, states.created_at as happened_at,
+    states.is_pending, 'Return ' || centra_return_id as source
+from amounts
+join return_states as states using (centra_return_id)
+where amount <> 0 or in_goods <> 0 or component in ('items', 'exchange');
+
+-- ---------------------------------------------------------------- our policy
+
+-- One row per unit whose money is due by the policy, or was given: what Centra sold it for. The voucher's tax is rounded
+-- once for all units of one Return (or of the return, as long as there is none), as both vendors do.
+create or replace temp table expected_units as
+with
+due as (
+    select
+        units.*, pieces.centra_return_id,
+        coalesce(pieces.centra_return_id::varchar, units.return_id) as together,
+        units.unit_tax - tax_in(units.voucher_share, units.tax_percent, units.currency) as own_tax
+    from known_units as units
+    left join (
+        select return_item_id, min(centra_return_id) as centra_return_id from return_pieces
+        where return_item_id is not null group by return_item_id
+    ) as pieces using (return_item_id)
+    where units.refund_type <> 'exchange'
+        and (pieces.return_item_id is not null or (units.credit_due_at is not null and not units.is_refused))
+),
+
+by_rate as (
+    select together, order_number, tax_percent, currency,
+        sum(unit_tax) - tax_in(sum(voucher_share), tax_percent, currency) as tax, max(return_item_id) as last_unit
+    from due group by together, order_number, tax_percent, currency
+)
+
+select
+    due.* exclude (own_tax, together),
+    unit_price - voucher_share as gross,
+    case when return_item_id = last_unit then by_rate.tax - sum(own_tax) over same + own_tax else own_tax end::decimal(18, 4) as tax,
+    coalesce(waiting.sendable_at, due.credit_due_at) + to_hours(rules.window_hours::integer) as opens_at,
+    due.centra_return_id is null and waiting.return_item_id is not null as is_missing
+from due
+join by_rate on by_rate.together = due.together and by_rate.order_number = due.order_number
+    and by_rate.tax_percent = due.tax_percent and by_rate.currency = due.currency
+left join (
+    select return_item_id, min(sendable_at) as sendable_at from effects.pending_credit_notes group by return_item_id
+) as waiting using (return_item_id)
+cross join (select window_hours from policy.exception_kinds where kind = 'return_without_credit_note') as rules
+window same as (partition by due.together, due.order_number, due.tax_percent, due.currency);
+
+-- Happy Returns' rows of each return on an order, as the policy may need them.
+create or replace temp table told_pairs as
+select
+    return_id, order_number, min(currency) as currency, count(distinct currency) = 1 as is_one_currency,
+    min(coalesce(issued_at, source_time)) as told_at,
+    sum(coalesce(shipping_refund, 0)) filter (where refund_type = 'refund') as shipping,
+    sum(coalesce(processing_fee, 0)) filter (where refund_type = 'refund') as fee,
+    count(*) filter (where refund_type = 'refund') as refund_rows
+from staging.refunds
+semi join money_orders using (order_number)
+where status in ('issued', 'pending')
+group by all;
+
+-- One row per return and order with refunds to the original payment: the shipping and the fee that the policy gives and takes.
+create or replace temp table expected_pairs as
+with
+pairs as (
+    select
+        return_id, order_number, currency, country, any_value(dropoff_method) as dropoff_method, bool_and(is_returnless) as is_returnless,
+        count(*) as units, sum(gross) as credited, min(coalesce(credit_due_at, known.created_at)) as happened_at,
+        bool_and(credit_due_at is null) or bool_or(is_missing and opens_at > $now) as is_pending
+    from expected_units
+    left join (select centra_return_id, created_at from return_states) as known using (centra_return_id)
+    where refund_type = 'refund'
+    group by return_id, order_number, currency, country
+),
+
+whole_orders as (
+    select order_number
+    from (select order_number, sum(quantity) as units from staging.order_lines semi join money_orders using (order_number) group by all)
+        as ordered
+    join (select order_number, count(*) as units from known_units group by all) as returned using (order_number)
+    where returned.units >= ordered.units
+),
+
+-- A fee per return is charged once: on its lowest order, what is more than that one's credit on the next.
+asked as (
+    select
+        pairs.*, told.shipping as told_shipping, told.fee as told_fee, coalesce(told.refund_rows, 0) as refund_rows,
+        told.told_at, orders.shipping + orders.handling as order_shipping,
+        orders.shipping + orders.handling > 0 and parameters.shipping_rule <> 'never'
+            and (parameters.shipping_rule = 'as_told' or whole_orders.order_number is not null) as gives_shipping,
+        parameters.shipping_source, parameters.shipping_rule, parameters.fee_basis, parameters.fee_source,
+        -- the policy's fee: null where it names fees, and none for this
+        case
+            when pairs.is_returnless then 0
+            when fees.amount is not null then fees.amount * case parameters.fee_basis when 'item' then pairs.units else 1 end
+            when methods.dropoff_method is null and (select count(*) from policy.fees) > 0 then 0
+            when parameters.fee_source = 'policy' then 0
+        end as rule_fee,
+        sum(pairs.credited) over earlier as credited_before
+    from pairs
+    cross join policy.parameters
+    join staging.orders as orders on orders.order_number = pairs.order_number
+    left join told_pairs as told on told.return_id = pairs.return_id and told.order_number = pairs.order_number
+    left join whole_orders on whole_orders.order_number = pairs.order_number
+    left join policy.fees as fees on fees.dropoff_method = pairs.dropoff_method and fees.currency = pairs.currency
+    left join (select distinct dropoff_method from policy.fees) as methods on methods.dropoff_method = pairs.dropoff_method
+    window earlier as (
+        partition by pairs.return_id order by try_cast(pairs.order_number as bigint), pairs.order_number
+        rows between unbounded preceding and 1 preceding
+    )
+)
+
+select
+    return_id, order_number, currency, dropoff_method, happened_at, is_pending, shipping_rule, shipping_source, fee_basis, refund_rows,
+    rule_fee is not null as has_fee_rule,
+    (case
+        when not gives_shipping then 0
+        when shipping_source = 'policy' then order_shipping
+        -- as told, up to what is left after the returns before
+        else greatest(0, least(coalesce(told_shipping, 0), order_shipping - coalesce(sum(told_shipping) over before, 0)))
+    end)::decimal(18, 4) as shipping,
+    least(credited, case
+        when rule_fee is null then coalesce(told_fee, 0)
+        when fee_basis = 'item' then rule_fee
+        else greatest(0, rule_fee - coalesce(credited_before, 0))
+    end)::decimal(18, 4) as fee
+from asked
+window before as (
+    partition by order_number order by told_at nulls last, return_id rows between unbounded preceding and 1 preceding
+);
+
+create or replace temp table expected_facts as
+with
+units as (
+    select
+        return_id, order_number, return_item_id, component, currency,
+        case component when 'items' then gross - tax else tax end as amount,
+        coalesce(credit_due_at, states.created_at) as happened_at,
+        credit_due_at is null or (is_missing and opens_at > $now) as is_pending,
+        'trigger ' || coalesce(credit_trigger, '?') || ', ' || coalesce(dropoff_method, 'no drop-off method') as source
+    from expected_units
+    left join return_states as states using (centra_return_id),
+    unnest(['items', 'tax']) as components(component)
+),
+
+pairs as (
+    select
+        return_id, order_number, component, currency,
+        case component when 'shipping' then shipping else -fee end as amount,
+        happened_at, is_pending,
+        case component when 'shipping' then 'shipping ' || shipping_rule
+            else 'fee per ' || fee_basis || ', ' || coalesce(dropoff_method, 'no drop-off method') end as source
+    from expected_pairs, unnest(['shipping', 'fee']) as components(component)
+),
+
+-- The difference of an exchange is settled outside Centra: by the row's own price difference, or by the prices of both
+-- articles where the row names a replacement order that Centra has with a price.
+exchanges as (
+    select
+        refunds.return_id, refunds.order_number, 'exchange' as component, refunds.currency,
+        greatest(0, coalesce(sold.difference, -refunds.price_difference)) as amount,
+        coalesce(refunds.issued_at, refunds.source_time) as happened_at, refunds.status = 'pending' as is_pending,
+        case when sold.difference is not null then 'prices of both articles' else 'price difference as told' end as source,
+        refunds.refund_id
+    from staging.refunds
+    semi join money_orders using (order_number)
+    left join (
+        select
+            paid.refund_id, sum(units.unit_price - units.voucher_share) - any_value(replacement.value) as difference
+        from staging.refund_units as paid
+        join known_units as units using (return_item_id)
+        join staging.refunds using (refund_id)
+        join (
+            select order_number, currency, sum(unit_original_price * quantity) as value
+            from staging.order_lines
+            join staging.orders using (order_number)
+            group by order_number, currency
+            having min(unit_original_price) > 0
+        ) as replacement on replacement.order_number = refunds.exchange_order_number and replacement.currency = refunds.currency
+        where units.currency = refunds.currency
+        group by paid.refund_id
+        having count(*) = (select count(*) from staging.refund_units as every where every.refund_id = paid.refund_id)
+    ) as sold using (refund_id)
+    where refunds.refund_type = 'exchange' and refunds.status in ('issued', 'pending')
+        and coalesce(sold.difference, refunds.price_difference) is not null
+)
+
+select
+    'expected' as side, concat_ws(' ', 'expected', return_item_id, component) as fact_id, return_id, order_number, return_item_id,
+    component, currency, amount, 0 as in_goods, happened_at, is_pending, source
+from units where amount <> 0 or component = 'items'
+union all by name
+select
+    'expected' as side, concat_ws(' ', 'expected', return_id, order_number, currency, component) as fact_id, return_id, order_number,
+    component, currency, amount, 0 as in_goods, happened_at, is_pending, source
+from pairs where amount <> 0
+union all by name
+select
+    'expected' as side, concat_ws(' ', 'expected', refund_id, component) as fact_id, return_id, order_number, component, currency,
+    amount, 0 as in_goods, happened_at, is_pending, source
+from exchanges;
+
+-- ---------------------------------------------------------------- Happy Returns
+
+-- One row per refund row and unit that it pays (one without a unit where none is known), with the unit's weight.
+create or replace temp table told_units as
+with
+weighed as (
+    select
+        refunds.refund_id, units.return_item_id, refunds.currency,
+        coalesce(matched.unit_price - coalesce(matched.voucher_share, 0), 0) as price
+    from staging.refunds
+    semi join money_orders using (order_number)
+    left join staging.refund_units as units using (refund_id)
+    left join matching.matched_items as matched using (return_item_id)
+    where refunds.status in ('issued', 'pending')
+),
+
+positive as (
+    select *, case when min(price) over (partition by refund_id) > 0 then price else 1 end as weight from weighed
+)
+
+select
+    refund_id, return_item_id, sum(weight) over row_so_far - weight as before, sum(weight) over row_so_far as upto,
+    sum(weight) over (partition by refund_id) as whole,
+    row_number() over row_so_far as place, count(*) over (partition by refund_id) as units
+from positive
+window row_so_far as (partition by refund_id order by return_item_id rows between unbounded preceding and current row);
+
+create or replace temp table told_facts as
+with
+rows_told as (
+    select
+        refunds.*, coalesce(issued_at, source_time) as happened_at, item_subtotal - coalesce(discount, 0) as items_told,
+        status = 'pending' as is_pending, source_file || ':' || source_line as source
+    from staging.refunds
+    semi join money_orders using (order_number)
+    where status in ('issued', 'pending')
+)
+
+select
+    'happy_returns' as side, concat_ws(' ', 'happy_returns', refund_id, coalesce(return_item_id, '-'), component) as fact_id,
+    return_id, order_number, return_item_id, component, currency,
+    case component
+        when 'items' then part_of(items_told, before, upto, whole, currency)
+        when 'tax' then part_of(tax, before, upto, whole, currency)
+        when 'fee' then -part_of(processing_fee, place - 1, place, units, currency)
+        else part_of(total_refunded, before, upto, whole, currency)
+    end as amount,
+    0 as in_goods, happened_at, is_pending, source
+from rows_told
+join told_units using (refund_id),
+unnest(['items', 'tax', 'fee', 'exchange']) as components(component)
+where (component = 'exchange') = (refund_type = 'exchange')
+    and (component <> 'fee' or fee_basis is not distinct from 'item')
+    and case component when 'items' then items_told when 'tax' then tax when 'fee' then processing_fee else total_refunded end
+        is not null
+union all by name
+select
+    'happy_returns' as side, concat_ws(' ', 'happy_returns', refund_id, '-', component) as fact_id, return_id, order_number,
+    component, currency, case component when 'shipping' then shipping_refund else -processing_fee end as amount,
+    0 as in_goods, happened_at, is_pending, source
+from rows_told, unnest(['shipping', 'fee']) as components(component)
+where refund_type <> 'exchange' and (component = 'shipping' or fee_basis is distinct from 'item')
+    and case component when 'shipping' then shipping_refund else processing_fee end <> 0;
+
+-- ---------------------------------------------------------------- together
+
+-- Credits that a push has just confirmed and that no pull has shown yet: as planned, which Centra's total was checked against.
+create or replace temp table fresh_facts as
+with
+fresh as (
+    select ledger.*
+    from push.ledger
+    semi join money_orders using (order_number)
+    anti join (select distinct effect_key from carried) as shown using (effect_key)
+    where ledger.state = 'confirmed' and not ledger.is_foreign
+        and ledger.effect_kind in ('credit_note', 'exchange_order', 'return_fee', 'shipping_refund')
+)
+
+select
+    'centra' as side, concat_ws(' ', 'centra', fresh.effect_key, component) as fact_id, fresh.return_id, fresh.order_number,
+    fresh.return_item_id, component, fresh.currency,
+    case component
+        when 'items' then coalesce(planned.items, units.gross - units.tax)
+        when 'tax' then coalesce(planned.tax, units.tax)
+        when 'shipping' then coalesce(planned.shipping, fresh.amount)
+        when 'fee' then -coalesce(planned.fee, fresh.amount)
+        else 0
+    end as amount,
+    case component when 'exchange' then coalesce(matched.unit_price - coalesce(matched.voucher_share, 0), 0) else 0 end as in_goods,
+    fresh.updated_at as happened_at, true as is_pending, 'packet ' || coalesce(fresh.packet_key, '?') as source
+from fresh
+left join effects.pending_credit_notes as planned on planned.effect_key = fresh.effect_key
+left join expected_units as units on units.return_item_id = fresh.return_item_id
+left join matching.matched_items as matched on matched.return_item_id = fresh.return_item_id,
+unnest(['items', 'tax', 'shipping', 'fee', 'exchange']) as components(component)
+where component in ('items', 'tax') and fresh.effect_kind = 'credit_note' and coalesce(planned.items, units.gross) is not null
+    or component = 'shipping' and fresh.effect_kind = 'shipping_refund'
+    or component = 'fee' and (fresh.effect_kind = 'return_fee' or fresh.effect_kind = 'credit_note' and planned.fee <> 0)
+    or component = 'exchange' and fresh.effect_kind = 'exchange_order';
+
+insert into reconciliation.refund_facts by name
+from expected_facts
+union all by name from told_facts
+union all by name from centra_facts
+union all by name from fresh_facts;

@@ -1,0 +1,262 @@
+-- The four sides next to each other, and who deviates. A difference is anybody's mistake only where the sides tell of the
+-- same units; until then the missing credit or refund is what is wrong, and that is a kind of its own.
+
+-- One row: what was ever read. A side that was never read says nothing, not zero.
+create or replace temp table covered as
+select
+    exists (from landing.files where kind = 'refunds' and problem is null) as happy_returns,
+    exists (from landing.centra_pulls where "object" = 'returns' and is_complete) as centra;
+
+-- One row per unit whose money was given back in Centra, with on how many Returns.
+create or replace temp table credited_units as
+select return_item_id, count(*) as returns
+from (
+    select return_item_id, centra_return_id from return_pieces where return_item_id is not null and not is_exchange
+    union
+    select return_item_id, null from fresh_facts where component = 'items'
+)
+group by return_item_id;
+
+-- One row per refund row of which every unit is credited: only then both sides tell of the same goods.
+create or replace temp table compared_rows as
+select refunds.refund_id, refunds.return_id, refunds.order_number, refunds.currency, refunds.issued_at
+from staging.refunds
+semi join money_orders using (order_number)
+join staging.refund_units as units using (refund_id)
+left join credited_units as credited using (return_item_id)
+where refunds.status = 'issued' and refunds.refund_type <> 'exchange'
+group by all
+having count(*) = count(credited.return_item_id) and max(credited.returns) = 1; -- credited twice is a kind of its own
+
+create or replace temp table compared_pairs as
+select
+    rows_.return_id, rows_.order_number, max(issued_at) as issued_at, max(landed.first_landed_at) as landed_at
+from compared_rows as rows_
+left join (
+    select refund_id, min(landed_at) as first_landed_at from landing.happy_returns_refunds
+    semi join money_orders using (order_number)
+    group by refund_id
+) as landed using (refund_id)
+group by all;
+
+-- Facts that are compared: of the units that both sides know; what belongs to the whole return counts with them.
+create or replace temp table compared_units as
+select distinct return_item_id from staging.refund_units semi join compared_rows using (refund_id);
+
+-- One row per return, order, component and currency with the sums of each side: of all facts, and of those compared.
+create or replace temp table sides as
+with
+facts as (
+    select
+        facts.*,
+        case
+            when facts.component = 'exchange' then true
+            when facts.return_item_id is not null then units.return_item_id is not null
+            when facts.side = 'happy_returns' then list_contains(compared.sources, facts.source)
+            else compared.return_id is not null
+        end as is_compared
+    from reconciliation.refund_facts as facts
+    semi join money_orders using (order_number)
+    left join compared_units as units using (return_item_id)
+    left join (
+        select return_id, order_number, list(source_file || ':' || source_line) as sources
+        from compared_rows join (select refund_id, source_file, source_line from staging.refunds) as told using (refund_id)
+        group by all
+    ) as compared on compared.return_id = facts.return_id and compared.order_number = facts.order_number
+)
+
+select
+    return_id, order_number, component, currency,
+    sum(amount) filter (where side = 'expected') as expected,
+    sum(amount) filter (where side = 'happy_returns') as happy_returns,
+    sum(amount) filter (where side = 'centra') as centra,
+    sum(amount) filter (where side = 'provider') as provider,
+    sum(amount) filter (where side = 'expected' and is_compared) as expected_compared,
+    sum(amount) filter (where side = 'happy_returns' and is_compared) as happy_returns_compared,
+    sum(amount) filter (where side = 'centra' and is_compared) as centra_compared,
+    sum(amount) filter (where side = 'provider' and is_compared) as provider_compared,
+    max(happened_at) filter (where side = 'expected') as expected_at,
+    max(happened_at) filter (where side = 'happy_returns') as happy_returns_at,
+    max(happened_at) filter (where side = 'centra') as centra_at,
+    max(happened_at) filter (where side = 'provider') as provider_at,
+    coalesce(bool_or(is_pending), false) as is_pending,
+    arg_min(source, happened_at) filter (where side = 'centra') as centra_source,
+    arg_min(source, happened_at) filter (where side = 'happy_returns') as happy_returns_source,
+    any_value(source) filter (where side = 'expected') as expected_source
+from facts
+group by return_id, order_number, component, currency;
+
+-- One row per return on an order: what a Happy Returns row of it does not tell, and how far its rows are from adding up.
+create or replace temp table told_gaps as
+select
+    return_id, order_number, currency,
+    bool_or(item_subtotal is null and refund_type <> 'exchange') as misses_items,
+    bool_or(tax is null and refund_type <> 'exchange') as misses_tax,
+    bool_or(shipping_refund is null and refund_type <> 'exchange') as misses_shipping,
+    bool_or(processing_fee is null and refund_type <> 'exchange') as misses_fee,
+    sum(case when refund_type <> 'exchange' and status = 'issued' then
+        total_refunded - (item_subtotal - coalesce(discount, 0) + tax + coalesce(shipping_refund, 0) - coalesce(processing_fee, 0))
+    end) as remainder
+from staging.refunds
+semi join money_orders using (order_number)
+where status in ('issued', 'pending')
+group by all;
+
+-- Who made the Returns of a return on an order, and when the last one was made.
+create or replace temp table returns_made as
+select
+    pieces.return_id, pieces.order_number, bool_or(pieces.is_foreign) as is_partly_foreign,
+    max(states.created_at) as made_at
+from return_pieces as pieces
+join return_states as states using (centra_return_id)
+where pieces.return_id is not null
+group by all;
+
+-- One row per return, order, component and currency with the figures that are compared (where they are, else all of them).
+create or replace temp table four_sides as
+with
+filled as (
+    select
+        sides.*,
+        -- what is told in another currency is told of that one's row
+        (compared.return_id is not null and gaps.return_id is not null) or component = 'exchange' as has_compared_units,
+        case when component = 'items' then gaps.misses_items when component = 'tax' then gaps.misses_tax
+            when component = 'shipping' then gaps.misses_shipping when component = 'fee' then gaps.misses_fee else false end as is_not_told,
+        -- of an order or article that nobody knows the policy says nothing
+        sides.return_id is null or known.return_id is not null as is_known,
+        gaps.remainder, compared.issued_at, compared.landed_at, made.is_partly_foreign, made.made_at
+    from sides
+    left join compared_pairs as compared using (return_id, order_number)
+    left join told_gaps as gaps using (return_id, order_number, currency)
+    left join (select distinct return_id, order_number from known_units) as known using (return_id, order_number)
+    left join returns_made as made using (return_id, order_number)
+)
+
+select
+    * exclude (happy_returns, centra, expected, happy_returns_compared, centra_compared, expected_compared),
+    case when (component <> 'exchange' and is_known) or expected is not null then coalesce(expected, 0) end as expected,
+    case when covered.happy_returns and not coalesce(is_not_told, false) then coalesce(filled.happy_returns, 0) end as happy_returns,
+    case when covered.centra then coalesce(filled.centra, 0) end as centra,
+    case when component <> 'exchange' or expected_compared is not null then coalesce(expected_compared, 0) end as expected_compared,
+    case when not coalesce(is_not_told, false) then coalesce(happy_returns_compared, 0) end as happy_returns_compared,
+    case when component <> 'exchange' then coalesce(centra_compared, 0) end as centra_compared
+from filled
+cross join covered;
+
+-- Who deviates. `agree` counts as equal what differs by nothing; the tolerance is looked at afterwards.
+create or replace temp table verdicts as
+with
+compared as (
+    select
+        sides.*,
+        expected_compared as e, happy_returns_compared as h, centra_compared as c,
+        (component in ('shipping', 'fee') and landed_at > made_at) as is_late_row,
+        coalesce(not is_partly_foreign, true) as is_ours,
+        parameters.shipping_rule, parameters.shipping_source
+    from four_sides as sides
+    cross join policy.parameters
+    where has_compared_units and (component <> 'exchange' or expected_compared is not null)
+),
+
+judged as (
+    select
+        *,
+        case
+            when h is null and c is not distinct from e then null
+            when h is null then case when is_ours then 'centra' else 'person' end
+            when component = 'exchange' then case when h <> e then 'happy_returns' end
+            when h = c and h = e then null
+            -- the row came when the credit had been made already
+            when component in ('shipping', 'fee') and is_late_row and is_ours and h <> c and shipping_rule <> 'never' then 'policy'
+            when e = c then 'happy_returns'
+            when e = h and not is_ours then 'person'
+            when e = h and component in ('items', 'tax') then 'centra'
+            when e = h then 'pipeline'
+            -- our own credit was written from the row, so that the two are one opinion
+            when h = c and is_ours and component in ('shipping', 'fee') then 'happy_returns'
+            when h = c then 'policy'
+            else 'unknown'
+        end as culprit
+    from compared
+),
+
+measured as (
+    select
+        *,
+        case
+            when culprit is null then 0
+            when culprit in ('centra', 'person', 'pipeline') then c - e
+            when culprit = 'policy' and is_late_row then h - c
+            when culprit = 'policy' then e - h
+            when culprit = 'happy_returns' and e = c then h - c
+            when culprit = 'happy_returns' then h - e
+            else h - c
+        end as distance,
+        greatest(
+            coalesce(tolerance.absolute, 0),
+            coalesce(share_of(greatest(abs(coalesce(h, c)), abs(coalesce(c, h))), tolerance.percent, 100::decimal(18, 4), judged.currency), 0)
+        ) as allowed
+    from judged
+    left join policy.tolerance as tolerance on tolerance.currency = judged.currency
+)
+
+select
+    return_id, order_number, component, currency, e, h, c, provider_compared as p, culprit, distance::decimal(18, 4) as distance,
+    abs(distance) <= allowed as is_within_tolerance, issued_at, made_at, landed_at, is_late_row, is_ours, centra_source, happy_returns_source,
+    expected_source
+from measured;
+
+delete from reconciliation.refund_match where order_number in (select order_number from money_orders);
+insert into reconciliation.refund_match by name
+select
+    sides.return_id, sides.order_number, sides.component, sides.currency,
+    sides.expected as expected_amount,
+    sides.happy_returns as happy_returns_amount,
+    sides.centra as centra_amount,
+    sides.provider as provider_amount,
+    sides.happy_returns - sides.centra as difference,
+    verdicts.component is not null as is_compared,
+    coalesce(abs(verdicts.distance), 0) as deviation,
+    case when verdicts.distance <> 0 then verdicts.culprit end as culprit,
+    coalesce(verdicts.is_within_tolerance, false) as within_tolerance,
+    case when verdicts.is_within_tolerance then abs(verdicts.distance) else 0 end as tolerance_used,
+    explained_by is not null as is_explained,
+    explained_by,
+    case sides.component
+        when 'items' then 'what Centra sold, net of discount and voucher, without tax'
+        when 'tax' then 'the tax in what Centra sold'
+        when 'exchange' then 'settled outside Centra: ' || coalesce(sides.expected_source, 'no price difference is told')
+        else coalesce(sides.expected_source, 'the policy gives none')
+    end as rule,
+    sides.expected_at, sides.happy_returns_at, sides.centra_at, sides.provider_at
+from (
+    select
+        *,
+        case
+            when happy_returns is not distinct from centra and happy_returns_at is not null and centra_at is not null
+                and date_trunc('month', happy_returns_at) <> date_trunc('month', centra_at) then 'other_month'
+            when happy_returns is not distinct from centra or component = 'exchange' then null
+            when is_pending or greatest(
+                -- not told yet, or not credited yet
+                case when coalesce(happy_returns, 0) = 0 then centra_at + to_hours(parameters.amount_wait_hours::integer + 24) end,
+                case when centra = 0 then happy_returns_at + to_hours(24) end
+            ) > $now then 'pending'
+        end as explained_by
+    from four_sides
+    cross join policy.parameters
+) as sides
+left join verdicts
+    on verdicts.return_id is not distinct from sides.return_id and verdicts.order_number = sides.order_number
+    and verdicts.component = sides.component and verdicts.currency = sides.currency;
+
+delete from reconciliation.refund_mismatches where order_number in (select order_number from money_orders);
+insert into reconciliation.refund_mismatches by name
+select
+    verdicts.return_id, verdicts.order_number, verdicts.component, verdicts.currency,
+    e as expected_amount, h as happy_returns_amount, c as centra_amount, p as provider_amount, distance as difference,
+    verdicts.culprit, rule
+from verdicts
+join reconciliation.refund_match as matched
+    on matched.return_id is not distinct from verdicts.return_id and matched.order_number = verdicts.order_number
+    and matched.component = verdicts.component and matched.currency = verdicts.currency
+where distance <> 0 and not is_within_tolerance;

@@ -1,0 +1,30 @@
+-- Orders in play of which nothing is pending, in doubt or in trouble (open, or about to be): the next run leaves them alone.
+delete from reconciliation.settled_orders where order_number in (select order_number from matching.orders_in_play);
+insert into reconciliation.settled_orders
+with
+pending as (
+    select effect_key, order_number from effects.pending_credit_notes
+    union all select effect_key, order_number from effects.pending_inventory_adjustments
+    union all select effect_key, order_number from effects.pending_exchange_orders
+    union all select effect_key, order_number from effects.pending_status_updates
+),
+
+in_trouble as (
+    select return_id, order_number from findings
+    union all
+    select return_id, order_number from reconciliation.exceptions
+),
+
+unfinished as (
+    select order_number from pending
+    anti join (select effect_key from push.ledger where state = 'confirmed') as done using (effect_key)
+    union all
+    select order_number from push.ledger where state not in ('confirmed', 'withdrawn')
+    union all
+    select order_number from in_trouble
+    union all
+    select items.order_number from staging.return_items as items semi join in_trouble using (return_id)
+)
+
+select order_number from matching.orders_in_play
+anti join unfinished using (order_number);

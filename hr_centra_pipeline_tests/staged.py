@@ -1,0 +1,70 @@
+"""Hand-made rows of declared tables: what a test does not say has a plain value."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from hr_centra_pipeline.warehouse.database import Connection
+from hr_centra_pipeline.warehouse.tables import DERIVED
+
+DAY = datetime(2026, 9, 1, 12, tzinfo=UTC)
+_PLAIN: dict[str, Any] = {
+    "VARCHAR": "-", "BIGINT": 1, "DECIMAL(18,4)": Decimal(0), "TIMESTAMPTZ": DAY, "BOOLEAN": False, "VARCHAR[]": [],
+}  # fmt: skip
+
+
+def put(connection: Connection, table: str, **given: Any) -> None:
+    """One row of a derived table."""
+    declared = DERIVED[table]
+    row = {
+        name: given.pop(name, None if column.nullable else _PLAIN[column.metadata["sql"]])
+        for name, column in declared.schema.columns.items()
+    }
+    assert not given, f"{table} has no column {', '.join(given)}"
+    marks = ", ".join("?" * len(row))
+    connection.execute(f"insert into {table} ({', '.join(row)}) values ({marks})", list(row.values()))
+
+
+def order(connection: Connection, number: str, *lines: tuple[str, str, int], price: str = "100", **given: Any) -> None:
+    """An order that was shipped whole in one shipment: lines of (line id, SKU, pieces), each piece at ``price``.
+
+    Its shipment has the order's number as id, its lines those of the order.
+    """
+    put(connection, "staging.orders", **{"order_number": number, "currency": "EUR", "captured": 1000, **given})
+    for line, sku, quantity in lines:
+        put(
+            connection, "staging.order_lines", order_line_id=line, order_number=number, sku=sku, is_product=True,
+            quantity=quantity, unit_price=price, tax_percent=25,
+        )  # fmt: skip
+    shipment(
+        connection, int(number), number, *((int(line), line, quantity) for line, _, quantity in lines), price=price
+    )
+
+
+def shipment(
+    connection: Connection, shipment_id: int, number: str, *lines: tuple[int, str, int], price: str = "100",
+    at: datetime = DAY, is_shipped: bool = True,
+) -> None:  # fmt: skip
+    """A shipment: lines of (shipment line id, order line id, pieces)."""
+    put(
+        connection, "staging.shipments", shipment_id=shipment_id, order_number=number, is_shipped=is_shipped,
+        shipped_at=at if is_shipped else None,
+    )  # fmt: skip
+    for line, order_line, quantity in lines:
+        put(
+            connection, "staging.shipment_lines", shipment_line_id=line, shipment_id=shipment_id, order_number=number,
+            order_line_id=order_line, quantity=quantity, unit_price=price, unit_tax=Decimal(price) / 5, currency="EUR",
+        )  # fmt: skip
+
+
+def unit(connection: Connection, item: str, number: str, **given: Any) -> None:
+    """A return unit; its return is ``R-<item>`` unless said."""
+    put(
+        connection, "staging.return_items",
+        **{
+            "return_item_id": item, "return_id": f"R-{item}", "order_number": number, "refund_type": "refund",
+            "dropoff_method": "return-bar", "return_created_at": DAY, **given,
+        },
+    )  # fmt: skip
