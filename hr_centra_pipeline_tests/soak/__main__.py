@@ -85,9 +85,13 @@ def live(world: World, hours: int, pace: float) -> None:
 def switch_on(world: World) -> None:
     """What a person does in the UI once."""
 
-    command = [str(BIN / "dagster"), "schedule", "start", "hourly_sync", "-w", str(ROOT / "workspace.yaml")]
-    done = subprocess.run(command, cwd=ROOT, env=world.environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    command = [str(BIN / "dagster"), "schedule", "start", "hourly_sync", "-w", str(world.workspace)]
+    for _ in range(20):  # the code server takes a while
+        done = subprocess.run(command, cwd=ROOT, env=world.environment, capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            return
+        time.sleep(3)
+    raise AssertionError(done.stdout + done.stderr)
 
 
 def _until(world: World, moment: float) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from hr_centra_pipeline.sandbox.shop.shop import Shop
 from hr_centra_pipeline.warehouse import lock
 from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline_tests.postgres import Postgres, running_postgres
-from hr_centra_pipeline_tests.receivers import Hook, webhook
+from hr_centra_pipeline_tests.receivers import Hook, free_port, webhook
 from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY, UNTIL
 
 ROOT = Path(__file__).parents[2]
@@ -49,6 +48,8 @@ class World:
     daemon: subprocess.Popen[bytes] | None = None
     daemon_is_wanted: bool = False
     daemon_restarts: int = 0
+    code_server: subprocess.Popen[bytes] | None = None
+    code_port: int = field(default_factory=free_port)
     log: list[str] = field(default_factory=list)
 
     def say(self, text: str) -> None:
@@ -64,27 +65,46 @@ class World:
     # ---------------------------------------------------------------- the pipeline
 
     def start_daemon(self) -> None:
+        """As in production: one code server, one daemon that talks to it."""
         self.daemon_is_wanted = True
         with (self.folder / "daemon.log").open("ab") as output:
+            if self.code_server is None or self.code_server.poll() is not None:
+                self.code_server = subprocess.Popen(
+                    [
+                        str(BIN / "dagster"), "code-server", "start", "-m", "hr_centra_pipeline.definitions",
+                        "--host", "127.0.0.1", "--port", str(self.code_port),
+                    ],
+                    cwd=ROOT, env=self.environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+                )  # fmt: skip
             self.daemon = subprocess.Popen(
-                [str(BIN / "dagster-daemon"), "run", "-w", str(ROOT / "workspace.yaml")],
+                [str(BIN / "dagster-daemon"), "run", "-w", str(self.workspace)],
                 cwd=ROOT, env=self.environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
+
+    @property
+    def workspace(self) -> Path:
+        return self.folder / "workspace.yaml"
 
     def kill_pipeline(self) -> None:
         """The machine of the pipeline goes down: the daemon, its code server and every run at once."""
         self.daemon_is_wanted = False
-        if self.daemon is None:
-            return
-        os.killpg(self.daemon.pid, signal.SIGKILL)
-        self.daemon.wait()
+        for process in (self.daemon, self.code_server):
+            if process is not None:
+                _kill(process.pid)
+                process.wait()
         for pid in self.run_processes():
             _kill(pid)
-        self.daemon = None
+        self.daemon = self.code_server = None
 
     def look_after_daemon(self) -> None:
         """What systemd does: a daemon that ended is started again."""
-        if self.daemon_is_wanted and self.daemon is not None and self.daemon.poll() is not None:
+        if not self.daemon_is_wanted or self.daemon is None:
+            return
+        dead_server = self.code_server is not None and self.code_server.poll() is not None
+        if self.daemon.poll() is not None or dead_server:
+            if dead_server:
+                _kill(self.daemon.pid)
+                self.daemon.wait()
             self.daemon_restarts += 1
             self.say(f"the daemon had ended (exit code {self.daemon.returncode}), started again in ten seconds")
             time.sleep(10)
@@ -190,17 +210,11 @@ def opened(folder: Path, *, returns: int, pace: float, seed: int) -> Iterator[Wo
             },
         }  # fmt: skip
         world = World(folder, sandbox, shop, postgres, hook, environment)
+        world.workspace.write_text(
+            f"load_from: [{{grpc_server: {{host: 127.0.0.1, port: {world.code_port}, location_name: hr_centra_pipeline}}}}]\n",
+            encoding="utf-8",
+        )
         try:
             yield world
         finally:
             world.kill_pipeline()
-
-
-def now_of(world: World) -> datetime:
-    """The shop's time."""
-    return world.sandbox.clock.now()
-
-
-def remove(folder: Path) -> None:
-    """Clean up."""
-    shutil.rmtree(folder, ignore_errors=True)
