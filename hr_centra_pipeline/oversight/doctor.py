@@ -113,11 +113,16 @@ def examine(environment: Mapping[str, str], *, is_offline: bool = False) -> Iter
         policy = loaded.policy
         yield Finding("policy", "ok", f"{loaded.path} is valid; cut-over {policy.cutover:%Y-%m-%d %H:%M %Z}")
         yield from guarded("alerts", lambda: _alerts(settings, policy))
-    yield from guarded("database", lambda: _database(settings))
+    try:
+        now = clock.now(environment)
+    except ConfigurationError as error:
+        yield Finding("settings", "error", str(error), is_configuration=True)
+        now = datetime.now(UTC)
+    yield from guarded("database", lambda: _database(settings, now))
     yield from guarded("disk", lambda: _disk(settings))
     if settings.exports and profiles:
         hours = loaded.policy.coverage.exports_every_hours if loaded else 0
-        yield from guarded("exports", lambda: _exports(settings, profiles, hours))
+        yield from guarded("exports", lambda: _exports(settings, profiles, hours, now))
     if is_offline:
         yield Finding("Centra", "note", "not asked (--offline)")
         return
@@ -161,12 +166,11 @@ def _settings(settings: Settings, environment: Mapping[str, str]) -> Iterator[Fi
                 "Write https://.",
                 True,
             )
-    now = clock.now(environment)
     if environment.get(clock.VARIABLE):
         yield Finding(
             "settings",
             "note",
-            f"HR_CENTRA_NOW: decisions are made as of {now:%Y-%m-%d %H:%M} UTC",
+            f"HR_CENTRA_NOW={environment[clock.VARIABLE]}: decisions are made as of another time than now",
             "Unset it for a real shop.",
         )
     if settings.stop_path.exists():
@@ -204,7 +208,7 @@ def _alerts(settings: Settings, policy: Policy) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def _database(settings: Settings) -> Iterator[Finding]:
+def _database(settings: Settings, now: datetime) -> Iterator[Finding]:
     if not settings.database.exists():
         yield Finding("database", "note", f"{settings.database} does not exist yet", "The first sync makes it.")
         return
@@ -229,7 +233,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
     if last is None:
         yield Finding("database", "note", "nothing was published yet")
     else:
-        age = clock.now() - last
+        age = now - last
         level = "warning" if age > timedelta(hours=3) else "ok"
         yield Finding(
             "database", "warning" if level == "warning" else "ok",
@@ -281,7 +285,7 @@ def _disk(settings: Settings) -> Iterator[Finding]:
 # ---------------------------------------------------------------- Happy Returns
 
 
-def _exports(settings: Settings, profiles: list[Profile], every_hours: int) -> Iterator[Finding]:
+def _exports(settings: Settings, profiles: list[Profile], every_hours: int, now: datetime) -> Iterator[Finding]:
     exports = Exports(settings.exports)
     try:
         listed = exports.listed()
@@ -294,7 +298,7 @@ def _exports(settings: Settings, profiles: list[Profile], every_hours: int) -> I
             )
             return
         newest = listed[-1].source_time[0]
-        age = clock.now() - newest
+        age = now - newest
         late = bool(every_hours) and age > timedelta(hours=every_hours)
         yield Finding(
             "exports", "warning" if late else "ok",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -35,6 +36,7 @@ def main() -> int:
     if binaries() is None:
         print("PostgreSQL is not installed: apt-get install postgresql", file=sys.stderr)
         return 2
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))  # so that nothing is left running
     folder = Path(tempfile.mkdtemp(prefix="hr-centra-soak-"))
     print(f"{given.hours} hours, one each {given.pace:.0f} s, {given.returns} returns; everything lies in {folder}")
     with opened(folder, returns=given.returns, pace=given.pace, seed=given.seed) as world:

@@ -56,21 +56,21 @@ _NOTHING: Mapping[str, Mapping[str, Any]] = {
 
 # What a token of ours need not be allowed: one question each.
 _TOO_MUCH: Mapping[str, str] = {
-    "Event:read": "query Events { events(limit: 1) { id } }",
-    "IdConversion:read": "query IdConversions { idConversions(limit: 1) { externalId } }",
+    "Event:read": "query Probe { events(limit: 1) { id } }",
+    "IdConversion:read": "query Probe { idConversions(limit: 1) { externalId } }",
     "Customer:write": (
-        "mutation UpdateCustomer { updateCustomer(customer: {id: 0}, input: {}) @skip(if: true) "
+        "mutation Probe { updateCustomer(customer: {id: 0}, input: {}) @skip(if: true) "
         "{ userErrors { message } } }"
     ),
     "Attribute:write": (
-        "mutation AssignAttributes { assignAttributes(input: {objectType: Order, objectId: 0}) @skip(if: true) "
+        "mutation Probe { assignAttributes(input: {objectType: Order, objectId: 0}) @skip(if: true) "
         "{ userErrors { message } } }"
     ),
     "IdConversion:write": (
-        "mutation SetIdConversions { setIdConversions(input: []) @skip(if: true) { userErrors { message } } }"
+        "mutation Probe { setIdConversions(input: []) @skip(if: true) { userErrors { message } } }"
     ),
     "Event:write": (
-        "mutation UnsetEventListeners { unsetEventListeners(input: []) @skip(if: true) { userErrors { message } } }"
+        "mutation Probe { unsetEventListeners(input: []) @skip(if: true) { userErrors { message } } }"
     ),
 }  # fmt: skip
 
@@ -97,7 +97,7 @@ def operations_answer(client: CentraClient) -> Iterator[Probed]:
 def beyond_need(client: CentraClient) -> Iterator[Probed]:
     """Permissions that we do not need and that the token seems to have."""
     for permission, text in _TOO_MUCH.items():
-        probed = _asked(client, permission, text, {}, is_write="mutation" in text)
+        probed = _asked(client, permission, text, {}, operation="Probe", is_write="mutation" in text)
         if probed.problem is None:
             yield probed
 
@@ -117,9 +117,11 @@ def skipped(text: str) -> str:
     return print_ast(document)
 
 
-def _asked(client: CentraClient, name: str, text: str, variables: Mapping[str, Any], *, is_write: bool) -> Probed:
+def _asked(
+    client: CentraClient, name: str, text: str, variables: Mapping[str, Any], *, is_write: bool, operation: str = ""
+) -> Probed:
     try:
-        client.ask(name, text, variables)
+        client.ask(operation or name, text, variables)
     except CentraError as error:
         found = re.search(r"\b[A-Z]\w+(?:\.\w+)?:(?:read|write)\b", str(error))
         is_access = isinstance(error, Misconfigured)
