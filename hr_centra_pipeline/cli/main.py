@@ -74,6 +74,18 @@ def export(month: Annotated[str, typer.Option(help="Month to export, like 2026-0
 
 
 @app.command()
+def forget(
+    who: Annotated[str, typer.Argument(help="E-mail address, return id, express code or order number.")],
+    by: Annotated[str, typer.Option("--by", help="Who erases; stays in the record of erasures.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Erase a person's data for good, backups included; amounts, effects and reports stay as they are."""
+    from hr_centra_pipeline.cli.forget import forget_person
+
+    forget_person(who, by=by, is_sure=yes)
+
+
+@app.command()
 def demo() -> None:
     """A believable shop on a local sandbox, synced until nothing is pending, ending on one screen."""
     from hr_centra_pipeline.cli.demo import run_demo

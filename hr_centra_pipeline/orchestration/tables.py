@@ -17,7 +17,7 @@ CHECK = "every_row_meets_its_declaration"
 
 _SHOWN_ROWS = 5
 _SHOWN_CHARACTERS = 60
-_NOT_SHOWN = frozenset({"payload", "request", "response"})  # long, and of use to nobody in a table
+_NOT_SHOWN = frozenset({"payload", "request", "response", "raw_text"})  # long, or with who knows what in it
 
 
 def key(name: str) -> dg.AssetKey:
