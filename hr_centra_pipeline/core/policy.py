@@ -13,7 +13,17 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+import duckdb
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.kinds import EXCEPTION_KINDS, Owner
@@ -29,6 +39,21 @@ def _exact(value: object) -> object:
     if isinstance(value, float):
         raise ValueError(f'write the amount as text, "{value}", so that no binary rounding touches it')  # noqa: TRY004 - pydantic collects ValueErrors
     return value
+
+
+def _known_kind(kind: str) -> str:
+    if kind not in EXCEPTION_KINDS:
+        raise ValueError(f"unknown kind {kind!r}; known are {', '.join(sorted(EXCEPTION_KINDS))}")
+    return kind
+
+
+def _searchable(pattern: str) -> str:
+    """DuckDB searches with it, whose expressions are not quite Python's."""
+    try:
+        duckdb.execute("select regexp_matches('', ?)", [pattern])
+    except duckdb.Error as error:
+        raise ValueError(f"is no regular expression: {str(error).splitlines()[0]}") from None
+    return pattern
 
 
 Amount = Annotated[Decimal, BeforeValidator(_exact), Field(ge=0)]
@@ -168,7 +193,11 @@ class CentraLimits(_Section):
     returns_window_days: Annotated[int, Field(ge=1)] = 14
     history_days: Annotated[int, Field(ge=1)] = 120
     retry_wait_seconds: Annotated[int, Field(ge=0)] = 20
-    customer_return_patterns: list[str] = ["(?i)customer return", "(?i)\\brma\\b", "(?i)happy ?returns"]
+    customer_return_patterns: list[Annotated[str, AfterValidator(_searchable)]] = [
+        "(?i)customer return",
+        "(?i)\\brma\\b",
+        "(?i)happy ?returns",
+    ]
 
 
 class Coverage(_Section):
@@ -216,7 +245,7 @@ class Policy(_Section):
     modes: Modes = Modes()
     caps: Caps = Caps()
     lateness: Lateness = Lateness()
-    exceptions: dict[str, ExceptionRule] = {}
+    exceptions: dict[Annotated[str, AfterValidator(_known_kind)], ExceptionRule] = {}
     centra: CentraLimits = CentraLimits()
     coverage: Coverage = Coverage()
     alerts: Alerts = Alerts()
@@ -232,9 +261,6 @@ class Policy(_Section):
             raise ValueError(
                 f"pays_through: say who pays for {' and '.join(sorted(missing))}: centra, gift_card or elsewhere"
             )
-        unknown = sorted(set(self.exceptions) - set(EXCEPTION_KINDS))
-        if unknown:
-            raise ValueError(f"exceptions: unknown kind {unknown[0]!r}; known are {', '.join(sorted(EXCEPTION_KINDS))}")
         return self
 
     def exception_rule(self, kind: str) -> ExceptionRule:

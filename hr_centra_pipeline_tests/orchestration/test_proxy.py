@@ -102,8 +102,8 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
         lines = [f"{user}:{hashed(f'{user}-password')}" for user in users]
         (folder / f"{name}.htpasswd").write_text("\n".join(lines) + "\n", encoding="utf-8")
     subprocess.run(
-        [str(OPENSSL), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout",
-         str(folder / "tls.key"), "-out", str(folder / "tls.crt")],
+        [str(OPENSSL), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext",
+         "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", str(folder / "tls.key"), "-out", str(folder / "tls.crt")],
         check=True, capture_output=True,
     )  # fmt: skip
     text = (ROOT / "deploy" / "nginx" / "hr-centra.conf").read_text(encoding="utf-8")

@@ -53,7 +53,7 @@ def live(world: World, hours: int, pace: float) -> None:
     assert first.returncode == 0, first.stdout + first.stderr
     world.start_daemon()
     world.instance()
-    switch_on(world)
+    switch(world, "start")
     began = time.monotonic()
     faults = [fault for fault in FAULTS if fault.ends < hours]
     for hour in range(1, hours + 1):
@@ -78,6 +78,7 @@ def live(world: World, hours: int, pace: float) -> None:
                 world.say(f"begins: {fault.name}")
     world.hour = hours + 1
     world.say("the last hour is over")
+    switch(world, "stop")
     if not world.wait_until_idle(_QUEUE_SECONDS):
         world.say("runs are still under way")
     time.sleep(max(60.0, pace))  # the sensors look every half minute

@@ -184,7 +184,7 @@ def opened(folder: Path, *, returns: int, pace: float, seed: int) -> Iterator[Wo
     home = folder / "data"
     home.mkdir(parents=True)
     policy = EXAMPLE_POLICY.read_text(encoding="utf-8")
-    policy += "\n[centra]\nretry_wait_seconds = 1\n\n[alerts]\nsilent_after_hours = 4\n"
+    policy += "\n[centra]\nretry_wait_seconds = 1\n\n[alerts]\nsilent_after_hours = 4\n\n[coverage]\nexports_every_hours = 0\n"
     (home / "policy.toml").write_text(policy, encoding="utf-8")
     dagster_home = home / "dagster"
     dagster_home.mkdir()
