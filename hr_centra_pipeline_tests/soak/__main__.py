@@ -85,10 +85,9 @@ def live(world: World, hours: int, pace: float) -> None:
     world.kill_pipeline()
 
 
-def switch_on(world: World) -> None:
-    """What a person does in the UI once."""
-
-    command = [str(BIN / "dagster"), "schedule", "start", "hourly_sync", "-w", str(world.workspace)]
+def switch(world: World, how: str) -> None:
+    """What a person does in the UI: ``start`` or ``stop`` the schedule."""
+    command = [str(BIN / "dagster"), "schedule", how, "hourly_sync", "-w", str(world.workspace)]
     for _ in range(20):  # the code server takes a while
         done = subprocess.run(command, cwd=ROOT, env=world.environment, capture_output=True, text=True, check=False)
         if done.returncode == 0:
