@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -80,15 +81,16 @@ class Postgres:
 
 
 @contextmanager
-def running_postgres(folder: Path) -> Iterator[Postgres]:
-    """A server with an empty database, gone at the end."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for parent in [folder, *folder.parents]:  # its user has to get there
-        if parent.stat().st_uid == os.geteuid() and parent != Path("/"):
-            parent.chmod(parent.stat().st_mode | 0o011)
+def running_postgres() -> Iterator[Postgres]:
+    """A server with an empty database, gone at the end. In a folder of its own: pytest's are closed to other users."""
+    folder = Path(tempfile.mkdtemp(prefix="hr-centra-postgres-"))
+    folder.chmod(0o755)
     server = Postgres(folder, free_port())
-    server.make()
     try:
-        yield server
+        server.make()
+        try:
+            yield server
+        finally:
+            server.stop()
     finally:
-        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)

@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 NGINX = shutil.which("nginx") or ("/usr/sbin/nginx" if Path("/usr/sbin/nginx").exists() else None)
 OPENSSL = shutil.which("openssl")
 MAIN = """
-daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log;
+{user} daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log;
 events {{}}
 http {{
     access_log off;
@@ -90,9 +90,6 @@ def started_by(unit: str, port: int, environment: dict[str, str]) -> subprocess.
 @pytest.fixture(scope="module")
 def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     folder = tmp_path_factory.mktemp("proxy")
-    for parent in (folder, *folder.parents):  # nginx's workers are another user
-        if parent.stat().st_uid == os.geteuid() and parent != Path("/"):
-            parent.chmod(parent.stat().st_mode | 0o055)
     operators, viewers, outside = free_port(), free_port(), free_port()
     (folder / "exports").mkdir()
     (folder / "exports" / "exceptions.csv").write_text("kind\n", encoding="utf-8")
@@ -115,7 +112,9 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
         assert shipped in text
         text = text.replace(shipped, here)
     (folder / "hr-centra.conf").write_text(text, encoding="utf-8")
-    (folder / "nginx.conf").write_text(MAIN.format(folder=folder), encoding="utf-8")
+    (folder / "nginx.conf").write_text(
+        MAIN.format(folder=folder, user="user root;" if os.geteuid() == 0 else ""), encoding="utf-8"
+    )
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("DAGSTER_", "HR_CENTRA_"))}
     environment["DAGSTER_HOME"] = str(folder / "dagster")
     with ExitStack() as stack:

@@ -192,7 +192,7 @@ def opened(folder: Path, *, returns: int, pace: float, seed: int) -> Iterator[Wo
     (dagster_home / "dagster.yaml").write_text(shipped, encoding="utf-8")
     with ExitStack() as stack:
         hook = stack.enter_context(webhook())
-        postgres = stack.enter_context(running_postgres(folder / "postgres"))
+        postgres = stack.enter_context(running_postgres())
         speed = 3600 / max(pace, 1)  # Centra's quotas refill by the shop's hours
         sandbox = stack.enter_context(running_sandbox(folder / "sandbox", SandboxSettings(speed=speed)))
         shop = Shop(sandbox.sandbox.home, sandbox.store, sandbox.clock)
