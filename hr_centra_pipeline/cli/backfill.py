@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hr_centra_pipeline.cli.progress import progress
+from hr_centra_pipeline.cli.screen import width
 from hr_centra_pipeline.core import clock
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.policy import load_policy
@@ -69,7 +70,7 @@ def _show(settings: Settings, run_id: str, first: date, last: date) -> None:
             """,
             [run_id],
         ).fetchall()
-    console = Console(width=min(Console().width, 118))
+    console = Console(width=min(width(), 118))
     console.print(
         f"[bold]Read {first} to {last}[/] (run {run_id[:8]}; days that were read before are counted, not read again)"
     )

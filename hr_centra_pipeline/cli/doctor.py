@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from hr_centra_pipeline.cli.screen import width
 from hr_centra_pipeline.core import clock
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.kinds import OWNERS
@@ -67,7 +68,7 @@ def _sent(way: delivery.Channel, text: str) -> Any:
 
 
 def _print(findings: list[Finding]) -> None:
-    console = Console(width=min(Console().width, 118))
+    console = Console(width=min(width(), 118))
     section = ""
     for finding in findings:
         if finding.section != section:
@@ -104,4 +105,4 @@ def _print_settings() -> None:
         table.add_column(column, overflow="fold")
     for setting in doctor.settings_table(os.environ, policy, given):
         table.add_row(setting.name, setting.value, setting.source, style="dim" if setting.source == "default" else "")
-    Console(width=min(Console().width, 118)).print("", table)
+    Console(width=min(width(), 118)).print("", table)

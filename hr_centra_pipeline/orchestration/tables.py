@@ -80,7 +80,7 @@ def results(
                     description="; ".join(f"{count} rows: {reason}" for reason, count in broken.items()) or None,
                 )
             )  # fmt: skip
-        about = {"dagster/row_count": rows, **shown[name], **(metadata or {})}
+        about = {"dagster/row_count": rows, **(metadata or {}), **shown[name]}
         yield dg.MaterializeResult(asset_key=key(name), metadata=about, check_results=found)
 
 

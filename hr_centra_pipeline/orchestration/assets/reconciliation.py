@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 
 from hr_centra_pipeline.orchestration.run import Run
-from hr_centra_pipeline.orchestration.tables import POOL, declaration_checks, key, keys, results, spec
+from hr_centra_pipeline.orchestration.tables import POOL, declaration_checks, keys, results, spec
 from hr_centra_pipeline.publishing.exports import export_month
 from hr_centra_pipeline.publishing.publish import publish
 from hr_centra_pipeline.reconciliation.reconcile import reconcile
@@ -31,18 +31,12 @@ _READS = [
     "staging.centra_returns", "staging.centra_return_lines", "staging.payment_entries", "staging.orders",
     "staging.order_lines", "quarantine.rejected_rows",
 ]  # fmt: skip
-_NOTHING_OVERDUE = "no_open_exception_is_overdue"
 
 
 @dg.multi_asset(
     name="reconciliation",
     specs=[spec(name, "reconciliation", team, _READS) for name, team in TABLES.items()],
-    check_specs=[
-        *declaration_checks(list(TABLES)),
-        dg.AssetCheckSpec(
-            _NOTHING_OVERDUE, asset=key(_EXCEPTIONS), description="Over all open exceptions, not only today's."
-        ),
-    ],
+    check_specs=declaration_checks(list(TABLES)),
     pool=POOL,
 )
 def reconciliation(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
@@ -52,18 +46,13 @@ def reconciliation(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
         rows = connection.execute(
             f"select kind, count(*), count(*) filter (where overdue) from {_EXCEPTIONS} group by kind order by kind"  # noqa: S608 - our own name
         ).fetchall()
-    overdue = sum(row[2] for row in rows)
-    check = dg.AssetCheckResult(
-        asset_key=key(_EXCEPTIONS), check_name=_NOTHING_OVERDUE, passed=not overdue,
-        severity=dg.AssetCheckSeverity.WARN, metadata={"overdue": overdue},
-    )  # fmt: skip
     lines = [
         "| kind | open | overdue |",
         "|---|---|---|",
         *(f"| {kind} | {open_} | {late} |" for kind, open_, late in rows),
     ]
     metadata = {"open exceptions by kind": dg.MetadataValue.md("\n".join(lines))}
-    yield from results(run.warehouse, list(TABLES), metadata, {_EXCEPTIONS: [check]})
+    yield from results(run.warehouse, list(TABLES), metadata)
 
 
 @dg.multi_asset(
