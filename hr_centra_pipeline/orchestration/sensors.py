@@ -15,6 +15,7 @@ from hr_centra_pipeline.core import clock
 from hr_centra_pipeline.core.policy import Policy, load_policy
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.orchestration import door
+from hr_centra_pipeline.orchestration.assets.oversight import LINES, TEAM
 from hr_centra_pipeline.orchestration.failures import words_of
 from hr_centra_pipeline.oversight import delivery, published
 from hr_centra_pipeline.oversight.alerts import Alert, Line, TellReport, fingerprint, over, tell
@@ -153,7 +154,8 @@ def alert_on_failed_checks(context: dg.SensorEvaluationContext) -> Outcome:
             if found.passed:
                 passed.append(known)
                 continue
-            said = found.description or "no more is said"
+            listed = found.metadata.get(LINES)
+            said = str(listed.value) if listed is not None else found.description or "no more is said"
             text = f"{'Warning' if found.severity == dg.AssetCheckSeverity.WARN else 'ERROR'}: not so: {name}\n{said}"
             failed.setdefault(owner(found), []).append(Line(known, run_id, text))
         over(passed, settings, now)
@@ -169,7 +171,7 @@ def _owner_of(context: dg.SensorEvaluationContext) -> Callable[[dg.AssetCheckEva
     graph = context.repository_def.asset_graph if context.repository_def else None
 
     def owner(found: dg.AssetCheckEvaluation) -> str:
-        told = found.metadata.get("owner_team")
+        told = found.metadata.get(TEAM)
         if told is not None:
             return str(told.value)
         owners = graph.get(found.asset_key).owners if graph and graph.has(found.asset_key) else []

@@ -72,11 +72,9 @@ class Alarm:
 
     @property
     def told(self) -> str:
-        """Its troubles in a few lines; empty when there are none."""
-        if not self.found:
-            return ""
-        more = f"\n… and {self.found - _SHOWN} more" if self.found > _SHOWN else ""
-        return f"{self.found}: " + "\n".join(self.lines[:_SHOWN]) + more
+        """Its troubles as a list, a line each; empty when there are none."""
+        more = [f"… and {self.found - _SHOWN} more"] if self.found > _SHOWN else []
+        return "\n".join(f"- {line}" for line in [*self.lines[:_SHOWN], *more])
 
 
 def refresh(connection: Connection, policy: Policy, now: datetime) -> None:

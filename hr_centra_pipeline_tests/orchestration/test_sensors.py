@@ -88,7 +88,8 @@ def books() -> Iterator[Any]:
         check_results=[
             dg.AssetCheckResult(
                 asset_key=["books", "goods"], check_name="goods_tie", passed=words.goods_tie, severity=dg.AssetCheckSeverity.WARN,
-                description="2 are missing", metadata={"owner_team": "warehouse"},
+                description="2 found, listed below.",
+                metadata={"owner_team": "warehouse", "troubles": dg.MetadataValue.md("- RT-1 is missing\n- RT-2 is missing")},
             )
         ],
     )  # fmt: skip
@@ -205,7 +206,8 @@ def test_failed_checks_of_a_green_run_are_told_to_who_owns_them(hook: Hook, inst
         ("/finance", "*1 failed check for finance*\nERROR: not so: books.refunds: refunds tie\n3 of 9 differ" + footer),
         (
             "/warehouse",
-            "*1 failed check for warehouse*\nWarning: not so: books.goods: goods tie\n2 are missing" + footer,
+            "*1 failed check for warehouse*\nWarning: not so: books.goods: goods tie\n- RT-1 is missing\n- RT-2 is missing"
+            + footer,
         ),
     ]
 

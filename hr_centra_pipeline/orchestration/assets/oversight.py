@@ -16,6 +16,9 @@ TABLES = {
     "operations.vendor_drift": ["landing.happy_returns_rows", "quarantine.rejected_rows", "staging.return_items",
         "staging.payment_entries", "staging.centra_returns", "staging.stock_changes"],
 }  # fmt: skip
+TEAM, LINES = "owner_team", "troubles"
+"""Metadata of a check that alerts read: whose it is, and what exactly is wrong."""
+
 _AT_ONCE = 50  # old runs that one sync deletes
 
 
@@ -54,8 +57,11 @@ def standing_alarms(context: dg.AssetCheckExecutionContext, run: Run) -> Iterato
             yield dg.AssetCheckResult(
                 asset_key=key(alarm.rule.table), check_name=alarm.name, passed=not alarm.found,
                 severity=dg.AssetCheckSeverity.ERROR if alarm.rule.is_error else dg.AssetCheckSeverity.WARN,
-                description=alarm.told or None,
-                metadata={"found": alarm.found, "owner_team": alarm.rule.owner_team},
+                description=f"{alarm.found} found, listed below." if alarm.found else None,
+                metadata={
+                    "found": alarm.found, TEAM: alarm.rule.owner_team,
+                    **({LINES: dg.MetadataValue.md(alarm.told)} if alarm.found else {}),
+                },
             )  # fmt: skip
 
 
