@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,16 @@ def test_a_wrong_argument_is_named_with_an_example(name: str, home: Path, comman
     assert told.code == 2
     told.is_clear(*words)
     assert sorted(file.name for file in home.iterdir()) == ["policy.toml"]
+
+
+def test_a_port_that_is_taken_is_told(command: Command) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        told = command("dev", "--port", port)
+    assert told.code == 2
+    told.is_clear(f"--port {port}", "another program has this port")
 
 
 @pytest.mark.parametrize("name", USAGE)

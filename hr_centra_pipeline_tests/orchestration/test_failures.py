@@ -51,6 +51,7 @@ class Result:
             self.types = [event.event_type_value for event in run.all_node_events]
             self.failures = [event.step_failure_data for event in run.all_node_events if event.is_step_failure]
             self.checks = {check.check_name: check for check in run.get_asset_check_evaluations()}
+            self.kept = "\n".join(str(entry) for entry in instance.all_logs(run.run_id))
             stored = instance.get_run_by_id(run.run_id)
             self.tags: dict[str, Any] = dict(stored.tags) if stored else {}
 
@@ -135,6 +136,32 @@ def test_a_mistake_of_the_configuration_is_no_weather(
     (failure,) = result.failures
     assert failure.user_failure_data is not None
     assert ("gopher" if mistake == "address" else "ours.toml") in str(failure.user_failure_data.description)
+
+
+@pytest.mark.parametrize("trouble", ["revoked", "down", "broken"])
+def test_no_secret_stands_in_any_event_of_a_run_that_goes_wrong(
+    sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], trouble: str
+) -> None:
+    marked = {
+        "HR_CENTRA_SMTP_URL": "smtp://robot:MARKED-SMTP@127.0.0.1:9", "HR_CENTRA_HEARTBEAT_URL": "http://127.0.0.1:9/MARKED-BEAT",
+        "HR_CENTRA_ALERT_WEBHOOK": "http://127.0.0.1:9/MARKED-HOOK", "DAGSTER_PG_PASSWORD": "MARKED-PG",
+        "HAPPY_RETURNS_EXPORTS": "sftp://user:MARKED-SFTP@127.0.0.1:9/exports",
+    }  # fmt: skip
+    for name, value in marked.items():
+        monkeypatch.setenv(name, value)
+    if trouble == "revoked":
+        sandbox.sandbox.api.tokens.clear()
+    elif trouble == "down":
+        down(sandbox, 999)
+    else:
+        sandbox.sandbox.faults.arm({"kind": "wrong_content_type", "target": "", "times": 999})
+    result = Result(EXPORTS, WAREHOUSES)
+    assert len(result.kept) > 1000
+    captured = capfd.readouterr()
+    for text in (result.kept, captured.out, captured.err):
+        assert "MARKED" not in text
+        assert sandbox.token not in text
+        assert sandbox.order_api_key not in text
 
 
 def test_the_jobs_say_that_a_failed_step_is_not_worth_another_run() -> None:
