@@ -4,7 +4,7 @@ BIN := .venv/bin
 UV := $(BIN)/uv
 READY := .venv/.ready
 
-.PHONY: demo test dev bench format clean
+.PHONY: demo test dev bench soak format clean
 
 $(READY): pyproject.toml uv.lock
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -23,10 +23,14 @@ test: $(READY)  ## format check, lint, import rules, strict types, tests
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+	$(BIN)/dg check defs
 	$(BIN)/pytest -n 2 -m "not slow"
 
 bench: $(READY)  ## ratios measured side by side in one run
 	$(BIN)/python -m hr_centra_pipeline_tests.bench
+
+soak: $(READY)  ## 72 hours of a shop, an hour each minute: real daemon, schedule, sensors and Postgres, outages of everything
+	$(BIN)/python -u -m hr_centra_pipeline_tests.soak $(SOAK)
 
 format: $(READY)
 	$(BIN)/ruff format .

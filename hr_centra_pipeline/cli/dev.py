@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 
@@ -10,10 +11,21 @@ import typer
 
 from hr_centra_pipeline.cli import sandbox
 from hr_centra_pipeline.cli.demo import demo_home, point_here
+from hr_centra_pipeline.core.errors import ConfigurationError
 
 
 def run_dev(port: int) -> None:
-    """Serve the sandbox and the UI until Ctrl-C; loopback only."""
+    """Serve the sandbox and the UI until Ctrl-C; loopback only.
+
+    Raises:
+        ConfigurationError: the port is taken.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            raise ConfigurationError(f"--port {port}: another program has this port; give another one.") from None
     # Imported here: Dagster takes seconds.
     from hr_centra_pipeline.orchestration.instance import prepare_dagster_home
 

@@ -35,6 +35,18 @@ def sync() -> None:
 
 
 @app.command()
+def backfill(
+    from_: Annotated[str, typer.Option("--from", help="First day, like 2026-01-01 (UTC).")],
+    to: Annotated[str, typer.Option("--to", help="Last day, like 2026-03-31 (UTC).")],
+    again: Annotated[bool, typer.Option("--again", help="Read days again that an earlier backfill has read.")] = False,
+) -> None:
+    """Read past days from both sides and plan; sends nothing. Goes on where it was stopped; the hourly sync gets in between."""
+    from hr_centra_pipeline.cli.backfill import run_backfill
+
+    run_backfill(from_, to, again=again)
+
+
+@app.command()
 def plan(
     every: Annotated[bool, typer.Option("--all", help="List every packet.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Every call with its variables, as JSON.")] = False,
@@ -43,6 +55,22 @@ def plan(
     from hr_centra_pipeline.cli.plan import show_plan
 
     show_plan(every=every, as_json=as_json)
+
+
+@app.command()
+def doctor(
+    offline: Annotated[bool, typer.Option("--offline", help="Do not ask Centra anything.")] = False,
+    settings: Annotated[bool, typer.Option("--settings", help="List every setting with its value and source.")] = False,
+    test_alert: Annotated[bool, typer.Option("--test-alert", help="Send a test alert to every team.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The findings as JSON.")] = False,
+) -> None:
+    """Check configuration, credentials, permissions, warehouses, quotas, clock, disk and database. Changes nothing.
+
+    Exit code 0: nothing stands in the way; 1: something is broken; 2: a setting is wrong.
+    """
+    from hr_centra_pipeline.cli.doctor import run_doctor
+
+    raise typer.Exit(run_doctor(is_offline=offline, as_json=as_json, every_setting=settings, test_alert=test_alert))
 
 
 _By = Annotated[str | None, typer.Option(help="Who decides.")]
@@ -202,6 +230,18 @@ def shadow(
     from hr_centra_pipeline.cli.shadow import show_shadow
 
     show_shadow(since, until)
+
+
+@app.command()
+def forget(
+    who: Annotated[str, typer.Argument(help="E-mail address, return id, express code or order number.")],
+    by: Annotated[str, typer.Option("--by", help="Who erases; stays in the record of erasures.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Erase a person's data for good, backups included; amounts, effects and reports stay as they are."""
+    from hr_centra_pipeline.cli.forget import forget_person
+
+    forget_person(who, by=by, is_sure=yes)
 
 
 @app.command()

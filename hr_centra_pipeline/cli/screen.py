@@ -71,7 +71,7 @@ def pending(settings: Settings) -> int:
 
 def show_result(settings: Settings, *, before: dict[str, Sent] | None = None, footer: str = "") -> None:
     """Print the screen. ``before``: what was sent before this command, to tell the two apart."""
-    console = Console(width=min(_width(), 118))
+    console = Console(width=min(width(), 118))
     with Warehouse(settings.database).transaction() as connection:
         sent = _sent_so_far(connection)
         parts: list[Any] = [_read(connection), _sent(sent, before, settings), _exceptions(connection)]
@@ -79,7 +79,8 @@ def show_result(settings: Settings, *, before: dict[str, Sent] | None = None, fo
     console.print(Text(_where(settings) + (f"\n{footer}" if footer else ""), style="dim"), soft_wrap=True)
 
 
-def _width() -> int:
+def width() -> int:
+    """Columns for our tables."""
     # Rich takes a pipe for 80 columns, and would break our tables in a log file.
     console = Console()
     return console.width if console.is_terminal else 118

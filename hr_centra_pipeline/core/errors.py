@@ -7,3 +7,7 @@ class ConfigurationError(Exception):
 
 class RunFailed(Exception):
     """The run cannot go on although the configuration is sound (exit code 1)."""
+
+
+class Unreachable(RunFailed):
+    """A place that we read could not be reached or read: nothing was done, and the same may succeed later."""

@@ -8,11 +8,22 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+import duckdb
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.kinds import EXCEPTION_KINDS, Owner
@@ -28,6 +39,21 @@ def _exact(value: object) -> object:
     if isinstance(value, float):
         raise ValueError(f'write the amount as text, "{value}", so that no binary rounding touches it')  # noqa: TRY004 - pydantic collects ValueErrors
     return value
+
+
+def _known_kind(kind: str) -> str:
+    if kind not in EXCEPTION_KINDS:
+        raise ValueError(f"unknown kind {kind!r}; known are {', '.join(sorted(EXCEPTION_KINDS))}")
+    return kind
+
+
+def _searchable(pattern: str) -> str:
+    """DuckDB searches with it, whose expressions are not quite Python's."""
+    try:
+        duckdb.execute("select regexp_matches('', ?)", [pattern])
+    except duckdb.Error as error:
+        raise ValueError(f"is no regular expression: {str(error).splitlines()[0]}") from None
+    return pattern
 
 
 Amount = Annotated[Decimal, BeforeValidator(_exact), Field(ge=0)]
@@ -185,12 +211,6 @@ class Shadow(_Section):
     most_alone_percent: Amount = Decimal(1)
 
 
-class Coverage(_Section):
-    """How often Happy Returns delivers: ``daily`` (a day without an export is missing), or only ``when_changed``."""
-
-    exports: Literal["daily", "when_changed"] = "daily"
-
-
 class Caps(_Section):
     """Guardrails: at most so many effects, and so much money per currency, in one run and on one UTC day."""
 
@@ -221,7 +241,42 @@ class CentraLimits(_Section):
     history_days: Annotated[int, Field(ge=1)] = 120
     compare_days: Annotated[int, Field(ge=1)] = 7
     compare_pages: Annotated[int, Field(ge=1)] = 60
-    customer_return_patterns: list[str] = ["(?i)customer return", "(?i)\\brma\\b", "(?i)happy ?returns"]
+    retry_wait_seconds: Annotated[int, Field(ge=0)] = 20
+    customer_return_patterns: list[Annotated[str, AfterValidator(_searchable)]] = [
+        "(?i)customer return",
+        "(?i)\\brma\\b",
+        "(?i)happy ?returns",
+    ]
+
+
+class Coverage(_Section):
+    """How often the sources are read and deliver; what is longer is a gap. ``exports_every_hours`` 0: they come when they come."""
+
+    sync_every_minutes: Annotated[int, Field(gt=0)] = 60
+    exports_every_hours: Annotated[int, Field(ge=0)] = 36
+    accepted_days: list[date] = []
+
+
+class Alerts(_Section):
+    """Who is told what, and how often. Addresses with secrets (webhooks, mail server) come from the environment."""
+
+    repeat_hours: Annotated[int, Field(gt=0)] = 24
+    silent_after_hours: Annotated[int, Field(gt=0)] = 3
+    escalate_after_hours: Annotated[int, Field(gt=0)] = 48
+    email_from: str = "hr-centra@localhost"
+    email: dict[Owner, list[str]] = {}
+
+
+class Privacy(_Section):
+    """How long an e-mail address is kept after it was landed first."""
+
+    keep_days: Annotated[int, Field(gt=0)] = 400
+
+
+class Retention(_Section):
+    """How long Dagster keeps the events of finished runs."""
+
+    runs_days: Annotated[int, Field(gt=0)] = 180
 
 
 class Policy(_Section):
@@ -243,9 +298,12 @@ class Policy(_Section):
     surge: Surge = Surge()
     lateness: Lateness = Lateness()
     shadow: Shadow = Shadow()
-    coverage: Coverage = Coverage()
-    exceptions: dict[str, ExceptionRule] = {}
+    exceptions: dict[Annotated[str, AfterValidator(_known_kind)], ExceptionRule] = {}
     centra: CentraLimits = CentraLimits()
+    coverage: Coverage = Coverage()
+    alerts: Alerts = Alerts()
+    privacy: Privacy = Privacy()
+    retention: Retention = Retention()
     settling_minutes: Annotated[float, Field(ge=0)] = 15
     push_budget_minutes: Annotated[float, Field(gt=0)] = 40
 
@@ -256,9 +314,6 @@ class Policy(_Section):
             raise ValueError(
                 f"pays_through: say who pays for {' and '.join(sorted(missing))}: centra, gift_card or elsewhere"
             )
-        unknown = sorted(set(self.exceptions) - set(EXCEPTION_KINDS))
-        if unknown:
-            raise ValueError(f"exceptions: unknown kind {unknown[0]!r}; known are {', '.join(sorted(EXCEPTION_KINDS))}")
         return self
 
     def exception_rule(self, kind: str) -> ExceptionRule:

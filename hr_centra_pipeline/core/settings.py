@@ -10,6 +10,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, SecretStr
 
 from hr_centra_pipeline.core.errors import ConfigurationError
+from hr_centra_pipeline.core.kinds import OWNERS
 
 RunMode = Literal["dry_run", "live"]
 
@@ -31,6 +32,10 @@ class Settings(BaseModel):
     centra_order_api_key: SecretStr = SecretStr("")
     downloads_url: str = "http://127.0.0.1:3080"
     downloads_token: SecretStr = SecretStr("")
+    alert_webhooks: Mapping[str, SecretStr] = {}  # by owner team; "" for every team without one of its own
+    smtp_url: SecretStr = SecretStr("")
+    heartbeat_url: SecretStr = SecretStr("")
+    ui_url: str = ""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
@@ -57,6 +62,14 @@ class Settings(BaseModel):
             centra_order_api_key=SecretStr(env.get("CENTRA_ORDER_API_KEY", "")),
             downloads_url=env.get("HR_CENTRA_DOWNLOADS_URL", "http://127.0.0.1:3080").rstrip("/"),
             downloads_token=SecretStr(env.get("HR_CENTRA_DOWNLOADS_TOKEN", "")),
+            alert_webhooks={
+                team: SecretStr(env[variable])
+                for team in ("", *OWNERS)
+                if env.get(variable := f"HR_CENTRA_ALERT_WEBHOOK_{team}".rstrip("_").upper())
+            },
+            smtp_url=SecretStr(env.get("HR_CENTRA_SMTP_URL", "")),
+            heartbeat_url=SecretStr(env.get("HR_CENTRA_HEARTBEAT_URL", "")),
+            ui_url=env.get("HR_CENTRA_UI_URL", "").rstrip("/"),
         )
 
     def required(self, *names: str) -> None:
@@ -85,6 +98,11 @@ class Settings(BaseModel):
     def lock_path(self) -> Path:
         """The kernel file lock that every door takes before a run starts."""
         return self.home / "sync.lock"
+
+    @property
+    def backfill_lock_path(self) -> Path:
+        """Held by a backfill for its whole run; it takes the other lock for short slices."""
+        return self.home / "backfill.lock"
 
     @property
     def stop_path(self) -> Path:

@@ -71,7 +71,7 @@ select
 from days
 cross join made_with
 anti join told using (day)
-where (select exports_are_daily from policy.parameters);
+where (select exports_are_daily and not list_contains(accepted_days, day) from policy.parameters);
 
 -- Queries of Centra: one row per object. A complete pull covers from its window's start until it was made.
 insert into reconciliation.control_totals by name

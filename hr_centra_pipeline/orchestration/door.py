@@ -1,10 +1,14 @@
-"""The door that every run goes through: the file lock, and whoever died inside it."""
+"""The doors that every run goes through: the file locks, and whoever died inside them.
+
+``sync.lock`` is what keeps a second writer of the database out. A sync holds it for its whole run; a backfill, which may take
+hours, holds ``backfill.lock`` for its whole run and ``sync.lock`` only for short slices, so that the hourly sync gets in.
+"""
 
 from __future__ import annotations
 
 import os
+import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,14 +17,18 @@ import dagster as dg
 
 from hr_centra_pipeline.core.errors import RunFailed
 from hr_centra_pipeline.warehouse import lock
+from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 
 WAIT_SECONDS = 30.0
-"""How long a run or command waits for the lock before it names the holder and fails."""
+"""How long a command waits for the lock before it names the holder and fails."""
 
-PROCESS_TAG = "hr_centra/pid"
-"""Tag of a run that has, or had, the lock: the process that executes it."""
+RUN_WAIT_SECONDS = 3000.0
+"""How long a run that Dagster started waits: below ``max_runtime_seconds``, above any sync."""
 
-_UNFINISHED = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+PROCESS_TAG = "hr_centra/process"
+"""Tag of a run that went through a door: the process that executes it, and when that process began."""
+
+UNFINISHED = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 _mine = threading.local()
 
 
@@ -31,15 +39,16 @@ def held(path: Path, purpose: str, *, wait_seconds: float = WAIT_SECONDS) -> Ite
     Raises:
         RunFailed: somebody else still holds it after ``wait_seconds``; the message names the holder.
     """
-    if getattr(_mine, "path", None) == path:
+    mine: set[Path] = _mine.__dict__.setdefault("paths", set())
+    if path in mine:
         yield
         return
     with lock.held(path, purpose, wait_seconds=wait_seconds):
-        _mine.path = path
+        mine.add(path)
         try:
             yield
         finally:
-            _mine.path = None
+            mine.discard(path)
 
 
 def is_held(path: Path) -> bool:
@@ -51,22 +60,56 @@ def is_held(path: Path) -> bool:
         return True
 
 
-def bury_dead_runs(instance: dg.DagsterInstance, *, but: str | None = None, patience_seconds: float = 5) -> list[str]:
-    """Mark runs failed that had the lock and lost it by dying, and free their pool slots. Hold the lock to call this.
+class BehindTheLock(Warehouse):
+    """The database for a run that does not hold the sync lock: it is taken for each transaction, or for a ``slice_``."""
 
-    Without it, a slot that a killed run left behind would let the next run spin until somebody frees it by hand.
-    A process that has left the lock but still writes its last events gets ``patience_seconds``.
+    def __init__(self, path: Path, lock_path: Path, purpose: str) -> None:
+        super().__init__(path)
+        self._lock_path, self._purpose = lock_path, purpose
+
+    @contextmanager
+    def slice_(self) -> Iterator[None]:
+        """Keep others out for a while; its transactions share a connection."""
+        with held(self._lock_path, self._purpose, wait_seconds=RUN_WAIT_SECONDS), super().kept_open():
+            yield
+
+    @contextmanager
+    def kept_open(self) -> Iterator[None]:
+        """Nothing is kept beyond a slice: who gets the lock must get the file, too."""
+        yield
+
+    @contextmanager
+    def transaction(self, *, wait_seconds: float = 30) -> Iterator[Connection]:
+        """As everywhere, behind the lock."""
+        with (
+            held(self._lock_path, self._purpose, wait_seconds=RUN_WAIT_SECONDS),
+            super().transaction(wait_seconds=wait_seconds) as connection,
+        ):
+            yield connection
+
+
+# ---------------------------------------------------------------- who died
+
+
+def this_process() -> str:
+    """The value of ``PROCESS_TAG`` for a run of this process."""
+    return f"{socket.gethostname()}:{os.getpid()}@{_began(os.getpid())}"
+
+
+def bury_dead_runs(instance: dg.DagsterInstance, *, but: str | None = None) -> list[str]:
+    """Mark runs failed whose process died, and free their slots; answers their ids.
+
+    Without it, the slots that a killed run left behind would stay taken until ``max_runtime_seconds`` is over: the default
+    launcher does not notice a death. Runs of other machines are left to that limit.
     """
     buried = []
-    deadline = time.monotonic() + patience_seconds
-    for run in instance.get_runs(filters=dg.RunsFilter(statuses=_UNFINISHED)):
+    for run in instance.get_runs(filters=dg.RunsFilter(statuses=UNFINISHED)):
         process = run.tags.get(PROCESS_TAG)
-        if process is None or run.run_id == but:
+        if process is None or run.run_id == but or not is_dead(process):
             continue
-        while _lives(int(process)) and time.monotonic() < deadline and not _is_over(instance, run.run_id):
-            time.sleep(0.2)
         if not _is_over(instance, run.run_id):
-            instance.report_run_failed(run, f"Its process {process} died; found by the next holder of the lock.")
+            words = f"Its process {process.partition('@')[0]} died without a word (killed, or out of memory)."
+            instance.report_run_failed(run, words)
             buried.append(run.run_id)
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
     return buried
@@ -77,11 +120,32 @@ def _is_over(instance: dg.DagsterInstance, run_id: str) -> bool:
     return run is None or run.is_finished
 
 
-def _lives(process: int) -> bool:
+def is_dead(process: str) -> bool:
+    """Whether the process of a ``PROCESS_TAG`` is gone; another one that got its number later is not it."""
+    host, _, rest = process.partition(":")
+    pid, _, began = rest.partition("@")
+    if host != socket.gethostname():
+        return False
+    if int(pid) == os.getpid():
+        return began == _began(int(pid))  # whoever asks holds the lock: an earlier run of this process was left behind
+    return _began(int(pid)) != began
+
+
+def _began(pid: int) -> str:
+    """When a process began, in clock ticks since the machine did; empty when it is gone (or the system does not tell)."""
     try:
-        os.kill(process, 0)
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return "" if Path("/proc/self").exists() or not _answers(pid) else "?"
+    state, *rest = stat.rpartition(")")[2].split()
+    return "" if state == "Z" else rest[18]
+
+
+def _answers(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
         return True
-    return process != os.getpid()
+    return True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,18 +10,21 @@ from dagster._core.execution.retries import RetryMode
 from dagster._core.executor.in_process import InProcessExecutor
 
 from hr_centra_pipeline.core.settings import Settings
-from hr_centra_pipeline.orchestration import door
+from hr_centra_pipeline.orchestration import door, partitions
 
 
 class _LockedExecutor(InProcessExecutor):
-    """Dagster's in-process executor, which waits for the lock first and buries who died holding it."""
+    """Dagster's in-process executor, which waits for its lock first and buries who died holding it."""
 
     def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[Any]:
-        """Hold the lock for the whole run."""
-        run_id = plan_context.dagster_run.run_id
-        with door.held(Settings.from_environment().lock_path, f"run {run_id[:8]}"):
-            plan_context.instance.add_run_tags(run_id, {door.PROCESS_TAG: str(os.getpid())})
-            door.bury_dead_runs(plan_context.instance, but=run_id)
+        """Hold the lock for the whole run: the sync's, or a backfill's own."""
+        run, instance, settings = plan_context.dagster_run, plan_context.instance, Settings.from_environment()
+        instance.add_run_tags(run.run_id, {door.PROCESS_TAG: door.this_process(), **partitions.more_tags(run.tags)})
+        is_backfill = partitions.is_backfill(run.tags)
+        path = settings.backfill_lock_path if is_backfill else settings.lock_path
+        with door.held(path, f"run {run.run_id[:8]}", wait_seconds=door.RUN_WAIT_SECONDS):
+            if not is_backfill:
+                door.bury_dead_runs(instance, but=run.run_id)
             yield from super().execute(plan_context, execution_plan)
 
 

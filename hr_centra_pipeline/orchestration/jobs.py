@@ -1,24 +1,30 @@
-"""The hourly job and its schedule; the monthly job, which follows a sync that learnt something."""
+"""The hourly job and its schedule; the monthly job, which follows a sync that learnt something; and the backfill."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 import dagster as dg
 
-from hr_centra_pipeline.core import clock
 from hr_centra_pipeline.core.settings import Settings
+from hr_centra_pipeline.orchestration.assets.backfill import REPORTS
 from hr_centra_pipeline.orchestration.executor import in_process_behind_the_lock
+from hr_centra_pipeline.orchestration.failures import NO_RUN_RETRY
+from hr_centra_pipeline.orchestration.partitions import JOB_TAG, is_backfill, partition_now
+from hr_centra_pipeline.orchestration.presentation import group_in_flow
+from hr_centra_pipeline.orchestration.tables import keys
 from hr_centra_pipeline.publishing.publish import read_due
 
-_MONTHLY = dg.AssetSelection.groups("month_end")
+_MONTHLY = dg.AssetSelection.groups(group_in_flow("month_end"))
 
 SYNC = dg.define_asset_job(
     "sync",
-    selection=dg.AssetSelection.all() - _MONTHLY,  # daily and monthly partitions in one job are an error
+    # Daily and monthly partitions in one job are an error.
+    selection=dg.AssetSelection.all() - _MONTHLY - dg.AssetSelection.assets(*keys(REPORTS)),
     description="Read both sides, plan, send (in live mode), reconcile, publish. Twice in a row changes nothing.",
     executor_def=in_process_behind_the_lock,
-    tags={"hr_centra/job": "sync"},
+    tags={JOB_TAG: "sync", **NO_RUN_RETRY},
 )
 
 MONTH_END = dg.define_asset_job(
@@ -26,17 +32,23 @@ MONTH_END = dg.define_asset_job(
     selection=_MONTHLY,
     description="A month's tables and its pack: workbook, summary page, CSV, Parquet, manifest. Changes nothing in Centra.",
     executor_def=in_process_behind_the_lock,
-    tags={"hr_centra/job": "month_end"},
+    tags={JOB_TAG: "month_end", **NO_RUN_RETRY},
 )
 
 FOLLOWED_TAG = "hr_centra/month_end"
 """Tag of a sync whose caller makes the months itself, so that the sensor need not."""
 _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
+BACKFILL = dg.define_asset_job(
+    "backfill",
+    selection=dg.AssetSelection.assets(*keys(REPORTS)),
+    description="Read a range of past days from Centra, one run for all of them, in short slices beside the hourly sync. "
+    "Lands and plans, never sends. Days that were read before are left out, so that a stopped one goes on where it was.",
+    executor_def=in_process_behind_the_lock,
+    tags={JOB_TAG: "backfill", **NO_RUN_RETRY},
+)
 
-def partition_now() -> str:
-    """The partition of a run that starts now: the UTC day of the decision clock."""
-    return f"{clock.now():%Y-%m-%d}"
+_CRON = os.environ.get("HR_CENTRA_SYNC_CRON") or "7 * * * *"
 
 
 def _default_status() -> dg.DefaultScheduleStatus:
@@ -47,33 +59,28 @@ def _default_status() -> dg.DefaultScheduleStatus:
 
 @dg.schedule(
     job=SYNC,
-    cron_schedule="7 * * * *",
+    cron_schedule=_CRON,
     execution_timezone="UTC",
     default_status=_default_status(),
-    description="Every hour, seven minutes past. A run that is still going is not doubled.",
+    description="Every hour, seven minutes past (HR_CENTRA_SYNC_CRON changes it). A run that is still going is not doubled.",
 )
 def hourly_sync(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-    """One run for now, whatever hours were missed: it takes everything that is new."""
+    """One run for now, whatever hours were missed: it takes everything that is new. Missed hours stand as gaps."""
     unfinished = context.instance.get_runs(
         filters=dg.RunsFilter(
             job_name=SYNC.name,
             statuses=[dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED],
         ),
-        limit=1,
     )
-    if unfinished:
-        return dg.SkipReason(f"Run {unfinished[0].run_id[:8]} is still going.")
+    going = [run for run in unfinished if not is_backfill(run.tags)]
+    if going:
+        return dg.SkipReason(f"Run {going[0].run_id[:8]} is still going.")
     return dg.RunRequest(partition_key=partition_now())
-
-
-def month_partition(month: str) -> str:
-    """The partition key of ``2026-09``."""
-    return f"{month}-01"
 
 
 def range_tags(due: Sequence[str]) -> dict[str, str]:
     """Tags of one run over several months."""
-    return {_RANGE_START: month_partition(due[0]), _RANGE_END: month_partition(due[-1])}
+    return {_RANGE_START: due[0], _RANGE_END: due[-1]}
 
 
 @dg.run_status_sensor(

@@ -1,18 +1,27 @@
-"""The sync job once, and the months that follow from it, in this process: what the command line does."""
+"""The jobs once, and the months that follow from a sync, in this process: what the command line does."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
 
 import dagster as dg
 
 from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.orchestration import door
+from hr_centra_pipeline.orchestration.assets.backfill import READ_AGAIN
+from hr_centra_pipeline.orchestration.failures import words_of
 from hr_centra_pipeline.orchestration.instance import prepare_dagster_home
-from hr_centra_pipeline.orchestration.jobs import FOLLOWED_TAG, MONTH_END, SYNC, partition_now, range_tags
+from hr_centra_pipeline.orchestration.jobs import BACKFILL, FOLLOWED_TAG, MONTH_END, SYNC, range_tags
+from hr_centra_pipeline.orchestration.partitions import more_tags, partition_now
 from hr_centra_pipeline.publishing.publish import read_due
+
+# Events stand in the UI; the terminal is the caller's.
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+_PARTITION = "dagster/partition"
+_CONFIGURATION = {"ConfigurationError", "Misconfigured"}
 
 
 def sync(defs: dg.Definitions, settings: Settings, *, month_end: bool = True) -> None:
@@ -25,37 +34,53 @@ def sync(defs: dg.Definitions, settings: Settings, *, month_end: bool = True) ->
     prepare_dagster_home(settings)
     with door.held(settings.lock_path, "hr-centra sync"), dg.DagsterInstance.get() as instance:
         door.bury_dead_runs(instance)
-        followed = {FOLLOWED_TAG: "by its caller"}
-        _run(defs.resolve_job_def(SYNC.name), instance, followed, partition_now())
+        _run(defs, instance, SYNC.name, {_PARTITION: partition_now(), FOLLOWED_TAG: "by its caller"})
         due = read_due(settings) if month_end else []
         if due:
-            _run(defs.resolve_job_def(MONTH_END.name), instance, range_tags(due), None)
+            _run(defs, instance, MONTH_END.name, range_tags(due))
 
 
-def _run(job: dg.JobDefinition, instance: dg.DagsterInstance, tags: dict[str, str], partition: str | None) -> None:
-    result = job.execute_in_process(
+def backfill(defs: dg.Definitions, settings: Settings, first: date, last: date, *, again: bool = False) -> str:
+    """Run the backfill of a range of days; answers the run's id. The hourly sync gets the lock in between.
+
+    Raises:
+        ConfigurationError: a step found a mistake in the configuration.
+        RunFailed: another backfill is under way, or a step failed. What was read is kept: run it again to go on.
+    """
+    prepare_dagster_home(settings)
+    tags = {
+        "dagster/asset_partition_range_start": f"{first}",
+        "dagster/asset_partition_range_end": f"{last}",
+        **({READ_AGAIN: "yes"} if again else {}),
+    }
+    with (
+        door.held(settings.backfill_lock_path, "hr-centra backfill", wait_seconds=2),
+        dg.DagsterInstance.get() as instance,
+    ):
+        return _run(defs, instance, BACKFILL.name, tags)
+
+
+def _run(defs: dg.Definitions, instance: dg.DagsterInstance, job: str, tags: Mapping[str, str]) -> str:
+    result = defs.resolve_job_def(job).execute_in_process(
         instance=instance,
-        partition_key=partition,
-        # Events stand in the UI; the terminal is the caller's.
-        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        tags={door.PROCESS_TAG: str(os.getpid()), **tags},
+        partition_key=tags.get(_PARTITION),
+        run_config=_QUIET,
+        tags={door.PROCESS_TAG: door.this_process(), **tags, **more_tags(tags)},
         raise_on_error=False,
     )
     if not result.success:
         raise _failure([event for event in result.all_events if event.is_failure])
+    return str(result.run_id)
 
 
-def _failure(events: Sequence[dg.DagsterEvent]) -> Exception:
+def _failure(events: list[dg.DagsterEvent]) -> Exception:
     """The failed steps' own words, each once; a configuration mistake keeps its exit code."""
-    words: list[str] = []
-    is_configuration = False
-    for event in events:
-        error = getattr(event.event_specific_data, "error", None)
-        while error is not None and error.cause is not None:
-            error = error.cause
-        if error is not None:
-            is_configuration |= error.cls_name == ConfigurationError.__name__
-            name, _, rest = error.message.strip().partition(": ")
-            words.append(rest if name.rpartition(".")[2] == error.cls_name and rest else error.message.strip())
-    text = "\n".join(dict.fromkeys(words)) or "The run failed; the Dagster UI has its events."
+    errors = [getattr(event.event_specific_data, "error", None) for event in events]
+    words = dict.fromkeys(words_of(error) for error in errors if error is not None)
+    text = "\n".join(words) or "The run failed; the Dagster UI has its events."
+    is_configuration = any(_is_configuration(error) for error in errors)
     return ConfigurationError(text) if is_configuration else RunFailed(text)
+
+
+def _is_configuration(error: Any) -> bool:
+    return error is not None and (error.cls_name in _CONFIGURATION or _is_configuration(error.cause))

@@ -13,12 +13,16 @@ from pydantic import PrivateAttr
 from hr_centra_pipeline.core import clock
 from hr_centra_pipeline.core.policy import LoadedPolicy, load_policy
 from hr_centra_pipeline.core.settings import Settings
+from hr_centra_pipeline.orchestration import door, partitions
 from hr_centra_pipeline.sources.centra.client import CentraClient
 from hr_centra_pipeline.sources.centra.order_api import OrderApiClient
 from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline.warehouse.derived import forget_stale
 from hr_centra_pipeline.warehouse.policy_tables import write_policy
+
+_BACKFILL_LEAVES = 0.5  # of Centra's quotas, to the hourly sync and everybody else
+_RETRIES = 3  # of failed steps in one run: when Centra is down, each step would wait for it anew
 
 
 class Run(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -30,6 +34,9 @@ class Run(dg.ConfigurableResource):  # type: ignore[type-arg]
     _warehouse: Warehouse = PrivateAttr()
     _client: CentraClient = PrivateAttr()
     _order_api: OrderApiClient = PrivateAttr()
+    _run_id: str = PrivateAttr(default="")
+    _window: tuple[datetime, datetime] | None = PrivateAttr(default=None)
+    _retries: int = PrivateAttr(default=_RETRIES)
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Run]:
@@ -38,6 +45,11 @@ class Run(dg.ConfigurableResource):  # type: ignore[type-arg]
         Raises:
             ConfigurationError: a setting or the policy is wrong; the message names the place.
         """
+        run = context.run
+        self._run_id = run.run_id if run else ""
+        tags = run.tags if run else {}
+        is_backfill = partitions.is_backfill(tags)
+        self._window = partitions.window_of(tags) if is_backfill else None
         self._settings = Settings.from_environment()
         self._settings.required(
             "exports", "centra_graphql_url", "centra_token", "centra_order_api_url", "centra_order_api_key"
@@ -45,14 +57,24 @@ class Run(dg.ConfigurableResource):  # type: ignore[type-arg]
         self._policy = load_policy(self._settings.policy_path)
         self._now = clock.now()
         settings = self._settings
-        self._warehouse = Warehouse(settings.database)
+        self._warehouse = (
+            door.BehindTheLock(settings.database, settings.lock_path, f"a slice of backfill {self._run_id[:8]}")
+            if is_backfill
+            else Warehouse(settings.database)
+        )
 
         def sleep(seconds: float) -> None:
             self._warehouse.yield_to_others()
             time.sleep(seconds)
 
         self._client = CentraClient(
-            settings.centra_graphql_url, settings.centra_token, sleep=sleep, before_call=self._warehouse.yield_to_others
+            settings.centra_graphql_url,
+            settings.centra_token,
+            sleep=sleep,
+            before_call=self._warehouse.yield_to_others,
+            left_to_others=_BACKFILL_LEAVES
+            if is_backfill
+            else self._policy.policy.centra.quota_left_to_others_percent / 100,
         )
         self._order_api = OrderApiClient(
             settings.centra_order_api_url,
@@ -68,9 +90,29 @@ class Run(dg.ConfigurableResource):  # type: ignore[type-arg]
             yield self
 
     @property
+    def run_id(self) -> str:
+        """Dagster's id of the run."""
+        return self._run_id
+
+    @property
+    def window(self) -> tuple[datetime, datetime] | None:
+        """The instants whose history a backfill reads; ``None`` for a sync, which reads what is new."""
+        return self._window
+
+    @property
+    def sends(self) -> bool:
+        """Whether this run may send effects: a backfill never does, whatever the mode."""
+        return self._window is None
+
+    def may_retry(self) -> bool:
+        """Take one of the retries that all steps of the run share."""
+        self._retries -= 1
+        return self._retries >= 0
+
+    @property
     def settings(self) -> Settings:
-        """The environment."""
-        return self._settings
+        """The environment; of a backfill in dry run, so that nothing is sent."""
+        return self._settings if self.sends else self._settings.model_copy(update={"mode": "dry_run"})
 
     @property
     def policy(self) -> LoadedPolicy:

@@ -47,6 +47,11 @@ def publish(warehouse: Warehouse, settings: Settings, now: datetime) -> list[Pat
             connection.execute(f"create table readers.{name} as {_select(name)}")
         connection.execute("create table readers.meta.published as select $now::timestamptz as as_of", {"now": now})
         due = due_months(connection, now)
+        # The connection may be kept open: what was written has to be in the file, not in a log beside it, before it is moved.
+        connection.execute("commit")
+        connection.execute("force checkpoint readers")
+        connection.execute("detach readers")
+        connection.execute("begin")
     for new, final in written:
         new.replace(final)
     beside.replace(folder / DATABASE)

@@ -17,7 +17,7 @@ from typing import Any
 
 import fsspec
 
-from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
+from hr_centra_pipeline.core.errors import ConfigurationError, Unreachable
 
 _ENDINGS = (".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz", ".txt", ".txt.gz", ".tsv", ".tsv.gz")
 _TIME_IN_NAME = re.compile(r"(20\d\d)-?([01]\d)-?([0-3]\d)(?:[T_-]?([0-2]\d)-?:?([0-5]\d)(?:[0-5]\d)?Z?)?")
@@ -62,21 +62,21 @@ class Exports:
         except (ValueError, ImportError) as error:
             raise ConfigurationError(f"{self._shown}: {error}") from None
         except Exception as error:
-            raise RunFailed(f"{self._shown} cannot be reached: {_told(error)}") from error
+            raise Unreachable(f"{self._shown} cannot be reached: {_told(error)}") from error
 
     def listed(self) -> list[Listed]:
         """Every export file there, the oldest first; hidden and half-delivered ones are left out.
 
         Raises:
-            RunFailed: the place cannot be read.
+            Unreachable: the place cannot be read.
         """
         try:
             is_folder = self._filesystem.isdir(self._root)
             entries = self._filesystem.ls(self._root, detail=True) if is_folder else []
         except Exception as error:
-            raise RunFailed(f"{self._shown} cannot be read: {_told(error)}") from error
+            raise Unreachable(f"{self._shown} cannot be read: {_told(error)}") from error
         if not is_folder:
-            raise RunFailed(f"{self._shown} is no folder.")
+            raise Unreachable(f"{self._shown} is no folder.")
         found = []
         for entry in entries:
             name = Path(str(entry["name"])).name

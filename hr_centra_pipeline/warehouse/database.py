@@ -13,6 +13,7 @@ from typing import Any
 import duckdb
 
 from hr_centra_pipeline.core.errors import RunFailed
+from hr_centra_pipeline.warehouse import versions
 
 Connection = duckdb.DuckDBPyConnection
 # Every opening replays the log: folded in when it has grown to this.
@@ -25,6 +26,8 @@ class Warehouse:
     def __init__(self, path: Path, memory_limit: str = "2GB") -> None:
         self.path = path
         self.memory_limit = memory_limit
+        self.migrates = False  # who is about to migrate it may open an older one
+        self._is_ours = False
         self._keeps = False
         self._kept: Connection | None = None
 
@@ -48,11 +51,14 @@ class Warehouse:
         """One committed transaction, rolled back on any error; the connection is closed unless it is kept.
 
         Raises:
-            RunFailed: another process still has the file open after ``wait_seconds``.
+            RunFailed: another process still has the file open after ``wait_seconds``, or it is another version's.
         """
         connection = self._kept or self._connect(wait_seconds)
         self._kept = connection
         try:
+            if not self._is_ours:
+                versions.refuse_others(connection, self.path, may_be_older=self.migrates)
+                self._is_ours = True
             connection.execute("begin")
             try:
                 yield connection
@@ -65,6 +71,17 @@ class Warehouse:
             raise
         if not self._keeps:
             self._release()
+
+    def release(self) -> None:
+        """Before a long wait: close a kept connection."""
+        self._release()
+
+    def fold_log_in(self) -> None:
+        """Write what stands in the log into the file, and close it: then the file alone is the database."""
+        connection = self._kept or self._connect(30)
+        self._kept = None
+        connection.execute("force checkpoint")
+        connection.close()
 
     def _release(self) -> None:
         if self._kept is None:

@@ -2,57 +2,58 @@
 
 from __future__ import annotations
 
-import re
-from importlib import resources
+import duckdb
 
 from hr_centra_pipeline.core import keys, money
 from hr_centra_pipeline.core.errors import RunFailed
+from hr_centra_pipeline.warehouse import backups, versions
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 from hr_centra_pipeline.warehouse.tables import DERIVED
 
-_PACKAGE = "hr_centra_pipeline.warehouse.migrations"
-_SCHEMAS = ("staging", "matching", "effects", "reconciliation", "policy")
-
-
-def migrations() -> list[tuple[int, str]]:
-    """(number, SQL) of every migration that this program has, in order."""
-    found = []
-    for entry in resources.files(_PACKAGE).iterdir():
-        if match := re.fullmatch(r"(\d{4})_\w+\.sql", entry.name):
-            found.append((int(match[1]), entry.read_text(encoding="utf-8")))
-    return sorted(found)
+_SCHEMAS = ("staging", "matching", "effects", "reconciliation", "policy", "operations")
 
 
 def prepare(warehouse: Warehouse) -> None:
-    """Bring a database to this program's version: each missing migration in one transaction, then derived tables.
+    """Bring a database to this program's version, then create the derived tables that do not exist.
+
+    Each missing migration runs in one transaction, after a backup of the file beside it (``backups/``); its number need
+    not be the highest, since branches number theirs in ranges. Derived tables are computed anew after one. Hold the sync lock.
 
     Raises:
-        RunFailed: the database was made by a newer program.
+        RunFailed: the database was made by a newer program, or a migration cannot be done; then nothing was changed by it.
     """
-    known = migrations()
-    newest = known[-1][0]
+    known = dict(versions.migrations())
+    warehouse.migrates = True
     with warehouse.transaction() as connection:
-        version = schema_version(connection)
-        if version > newest:
+        versions.refuse_others(connection, warehouse.path, may_be_older=True)
+        done = versions.applied(connection)
+    for number in sorted(set(known) - done):
+        backup = backups.make(warehouse, number) if done else None
+        try:
+            with warehouse.transaction() as connection:
+                _migrate(connection, number, known[number])
+        except duckdb.Error as error:
+            kept = f" The file as it was before: {backup}." if backup else ""
             raise RunFailed(
-                f"{warehouse.path} has schema version {version}, this program knows {newest}: install a newer one."
-            )
-        applied = {row[0] for row in connection.execute("select version from meta.schema_versions").fetchall()}
-        for number, sql in known:
-            if number not in applied:  # numbers are given out in ranges: a lower one may come later
-                connection.execute(sql)
-                connection.execute("insert into meta.schema_versions values (?, current_timestamp)", [number])
+                f"{warehouse.path}: migration {number:04} failed and was rolled back: {str(error).splitlines()[0]}{kept}"
+            ) from error
+    with warehouse.transaction() as connection:
         ensure_derived(connection)
 
 
-def schema_version(connection: Connection) -> int:
-    """Number of the last migration that was applied; 0 for an empty file."""
+def _migrate(connection: Connection, number: int, sql: str) -> None:
     connection.execute("create schema if not exists meta")
     connection.execute(
         "create table if not exists meta.schema_versions (version integer not null, applied_at timestamptz)"
     )
-    row = connection.execute("select coalesce(max(version), 0) from meta.schema_versions").fetchone()
-    return int(row[0]) if row else 0
+    connection.execute(sql)
+    connection.execute("insert into meta.schema_versions values (?, current_timestamp)", [number])
+    connection.execute("delete from meta.derived_from")  # whatever derived tables were made with: they are stale now
+
+
+def schema_version(connection: Connection) -> int:
+    """The highest number of the migrations that were applied; 0 for an empty file."""
+    return max(versions.applied(connection), default=0)
 
 
 def ensure_derived(connection: Connection) -> None:

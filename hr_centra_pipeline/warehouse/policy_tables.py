@@ -17,7 +17,8 @@ create or replace table policy.parameters (
     unapproved_days integer, lateness_least_units bigint, lateness_least_weeks integer, lateness_weeks integer,
     lateness_factor decimal(18, 4), shadow_days integer, shadow_least_decisions integer, shadow_most_alone_percent decimal(18, 4),
     description_limit integer, comment_limit integer,
-    settling_minutes double, returns_window_days integer, in_flight_note boolean, exports_are_daily boolean
+    settling_minutes double, returns_window_days integer, in_flight_note boolean, exports_are_daily boolean,
+    accepted_days date[]
 );
 -- One row per disposition word that the policy maps.
 create or replace table policy.dispositions (
@@ -80,7 +81,8 @@ def write_policy(connection: Connection, policy: Policy, run_mode: RunMode) -> N
         policy.settling_minutes,
         policy.centra.returns_window_days,
         policy.status.in_flight_note,
-        policy.coverage.exports == "daily",
+        policy.coverage.exports_every_hours > 0,
+        policy.coverage.accepted_days,
     )
     modes: dict[str, Mode] = policy.modes.model_dump()
     rules = {kind: policy.exception_rule(kind) for kind in EXCEPTION_KINDS}

@@ -31,7 +31,7 @@ stock = "none"
 [tolerance.EUR]
 absolute = "0.05"
 [coverage]
-exports = "when_changed"
+exports_every_hours = 0
 """
 OBJECTS = ("orders", "shipments", "returns", "stock_changes")
 

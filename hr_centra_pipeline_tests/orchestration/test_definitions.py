@@ -1,38 +1,141 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 import yaml
 
 from hr_centra_pipeline.definitions import defs
+from hr_centra_pipeline.orchestration.assets import oversight
 from hr_centra_pipeline.orchestration.executor import in_process_behind_the_lock
 from hr_centra_pipeline.orchestration.jobs import SYNC, hourly_sync
+from hr_centra_pipeline.orchestration.partitions import more_tags
 from hr_centra_pipeline.orchestration.tables import POOL
+from hr_centra_pipeline.oversight.watch import RULES
 from hr_centra_pipeline.warehouse.tables import DERIVED
 
 ROOT = Path(__file__).parents[2]
-SNAPSHOT = Path(__file__).with_name("lineage.json")
+SNAPSHOT = Path(__file__).with_name("definitions.json")
 GRAPH = defs.resolve_asset_graph()
 KEYS = sorted(GRAPH.materializable_asset_keys)
 
 
-def test_the_lineage_is_the_one_that_was_reviewed() -> None:
+def test_the_graph_is_the_one_that_was_reviewed() -> None:
     """Write it anew with: python -m hr_centra_pipeline_tests.orchestration.test_definitions"""
-    assert lineage() == json.loads(SNAPSHOT.read_text(encoding="utf-8"))
+    assert snapshot() == json.loads(SNAPSHOT.read_text(encoding="utf-8"))
 
 
 def test_the_code_location_loads_whole_with_its_jobs_and_sensors() -> None:
     dg.Definitions.validate_loadable(defs)
 
 
-def lineage() -> dict[str, list[str]]:
+def snapshot() -> dict[str, Any]:
+    """Everything that a person sees of the code location: a change of it is a diff to look at."""
+    repository = defs.get_repository_def()
+    checks = sorted(GRAPH.asset_check_keys, key=lambda one: one.to_user_string())
     return {
-        key.to_user_string(): sorted(parent.to_user_string() for parent in GRAPH.get(key).parent_keys) for key in KEYS
+        "assets": {
+            key.to_user_string(): {
+                "group": GRAPH.get(key).group_name,
+                "owners": sorted(GRAPH.get(key).owners),
+                "kinds": sorted(GRAPH.get(key).kinds),
+                "step": GRAPH.get(key).assets_def.op.name,
+                "partitioned": GRAPH.get(key).is_partitioned,
+                "fresh within hours": _hours(GRAPH.get(key)),
+                "after": sorted(parent.to_user_string() for parent in GRAPH.get(key).parent_keys),
+            }
+            for key in KEYS
+        },
+        "checks": {check.to_user_string(): _explained(check) for check in checks},
+        "jobs": {
+            job.name: {
+                "description": job.description,
+                "tags": dict(job.tags),
+                "steps": sorted(node.name for node in job.graph.nodes),
+            }
+            for job in repository.get_all_jobs()
+            if not job.name.startswith("__")
+        },
+        "schedules": {one.name: [one.cron_schedule, one.job_name] for one in repository.schedule_defs},
+        "sensors": {one.name: one.description for one in repository.sensor_defs},
     }
+
+
+def _explained(check: dg.AssetCheckKey) -> str | None:
+    spec: Any = GRAPH.get_check_spec(check)
+    return str(spec.description) if spec.description else None
+
+
+def _hours(node: Any) -> float | None:
+    policy = node.freshness_policy_or_from_metadata
+    return policy.fail_window.to_timedelta().total_seconds() / 3600 if policy else None
+
+
+def test_the_code_location_loads_in_a_fresh_interpreter_without_any_variable_set() -> None:
+    code = (
+        "import dagster as dg; from hr_centra_pipeline.definitions import defs; dg.Definitions.validate_loadable(defs)"
+    )
+    bare = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("HR_", "CENTRA_", "HAPPY_", "DAGSTER_"))
+    }
+    done = subprocess.run([sys.executable, "-c", code], env=bare, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_groups_stand_in_the_order_of_the_flow() -> None:
+    shown = {GRAPH.get(key).group_name: key.path[0] for key in KEYS}
+    stages = [shown[group] for group in sorted(name for name in shown if name)]
+    order = ["landing", "quarantine", "staging", "matching", "effects", "push", "reconciliation"]
+    assert [stage for stage in stages if stage in order] == [stage for stage in order if stage in stages]
+
+
+@pytest.mark.parametrize("check", sorted(GRAPH.asset_check_keys, key=str), ids=lambda check: check.to_user_string())
+def test_every_check_is_a_sentence_with_an_explanation(check: dg.AssetCheckKey) -> None:
+    assert len(check.name.split("_")) >= 4
+    assert _explained(check)
+
+
+def test_the_checks_that_are_a_step_of_their_own_run_in_the_pool() -> None:
+    assert [checks.op.pool for checks in oversight.CHECKS] == [POOL]
+
+
+def test_every_standing_alarm_is_a_check_of_a_table_that_exists() -> None:
+    names = {check.name for check in GRAPH.asset_check_keys}
+    assert set(RULES) <= names
+    assert {rule.table for rule in RULES.values()} <= {".".join(key.path) for key in KEYS}
+
+
+def test_what_finance_and_warehouse_rely_on_has_to_be_fresh() -> None:
+    for key in KEYS:
+        if key.path[0] in ("reconciliation", "published", "exports"):
+            assert _hours(GRAPH.get(key)) == 3
+
+
+def test_every_job_schedule_and_sensor_says_what_it_is_for() -> None:
+    repository = defs.get_repository_def()
+    watching: list[Any] = [*repository.schedule_defs, *repository.sensor_defs]
+    assert all(one.description for one in watching)
+    assert all(job.description for job in repository.get_all_jobs() if not job.name.startswith("__"))
+
+
+def test_runs_are_found_by_the_month_of_returns_that_they_are_about(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HR_CENTRA_NOW", "2026-10-02T12:00:00Z")
+    assert more_tags({"dagster/partition": "2026-10-02", "hr_centra/job": "sync"}) == {
+        "hr_centra/window/2026-10": "yes"
+    }
+    history = {"dagster/asset_partition_range_start": "2026-08-30", "dagster/asset_partition_range_end": "2026-10-01"}
+    assert more_tags(history) == {
+        **{f"hr_centra/window/2026-{month}": "yes" for month in ("08", "09", "10")}, "dagster/max_runtime": "604800",
+    }  # fmt: skip
 
 
 def test_every_declared_table_is_an_asset_of_the_same_name() -> None:
@@ -101,4 +204,4 @@ def test_workspace_and_dg_name_the_same_module() -> None:
 
 
 if __name__ == "__main__":
-    SNAPSHOT.write_text(json.dumps(lineage(), indent=1) + "\n", encoding="utf-8")
+    SNAPSHOT.write_text(json.dumps(snapshot(), indent=1) + "\n", encoding="utf-8")

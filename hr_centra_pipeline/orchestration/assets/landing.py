@@ -1,24 +1,29 @@
 """Landing: what the sources brought, as it came; and what was refused."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import dagster as dg
 
+from hr_centra_pipeline.core.errors import ConfigurationError, Unreachable
+from hr_centra_pipeline.orchestration import failures
+from hr_centra_pipeline.orchestration.assets.backfill import read_history
 from hr_centra_pipeline.orchestration.partitions import DAILY, SINGLE_RUN
 from hr_centra_pipeline.orchestration.run import Run
 from hr_centra_pipeline.orchestration.tables import POOL, key, results, spec
 from hr_centra_pipeline.sources.centra import pull
 from hr_centra_pipeline.sources.centra.compare import compare_with_centra
-from hr_centra_pipeline.sources.happy_returns.ingest import ingest
+from hr_centra_pipeline.sources.happy_returns.ingest import IngestReport, ingest
 from hr_centra_pipeline.sources.happy_returns.profiles import load_profiles
-from hr_centra_pipeline.sources.payouts.ingest import ingest_payouts
+from hr_centra_pipeline.sources.payouts.ingest import PayoutReport, ingest_payouts
 from hr_centra_pipeline.sources.payouts.profiles import load_payout_profiles
 
+_ROWS = "landing.happy_returns_rows"
 _ADDS_UP = "rows_read_are_landed_rejected_or_repeated"
+_PAYOUTS = "landing.payout_lines"
 _ITS_TOTAL = "every_file_adds_up_to_its_own_total"
+_READABLE = "the_place_of_the_exports_could_be_read"
+_PAYOUTS_READABLE = "the_place_of_the_settlement_files_could_be_read"
 _COMPLETE = "the_pull_came_to_its_end"
 
 
@@ -26,7 +31,7 @@ _COMPLETE = "the_pull_came_to_its_end"
     name="happy_returns_exports",
     specs=[
         spec(
-            "landing.happy_returns_rows", "landing", "data", [], kinds=["csv"],
+            _ROWS, "landing", "data", [], kinds=["csv"],
             grain="One row per row of an export file, append-only: file, line, hash, source time.",
         ),
         spec(
@@ -36,55 +41,80 @@ _COMPLETE = "the_pull_came_to_its_end"
     ],
     check_specs=[
         dg.AssetCheckSpec(
-            _ADDS_UP, asset=key("landing.happy_returns_rows"),
-            description="For every file: rows read = landed + rejected + repeated.",
-        )
+            _ADDS_UP, asset=key(_ROWS), description="For every file: rows read = landed + rejected + repeated."
+        ),
+        dg.AssetCheckSpec(
+            _READABLE, asset=key(_ROWS), description="Folder or address in HAPPY_RETURNS_EXPORTS; if not, nothing new is known."
+        ),
     ],
     partitions_def=DAILY,
     backfill_policy=SINGLE_RUN,
     pool=POOL,
 )  # fmt: skip
-def happy_returns_exports(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
+def happy_returns_exports(context: dg.AssetExecutionContext, run: Run) -> Iterator[dg.MaterializeResult[Any]]:
     """All new export files, whatever the partition: a partition is the day on which rows were received."""
-    report = ingest(run.warehouse, run.settings.exports, load_profiles(run.settings.home / "profiles"), run.now)
+    problem: Unreachable | None = None
+    report = IngestReport()
+    try:
+        profiles = load_profiles(run.settings.home / "profiles")
+        report = ingest(run.warehouse, run.settings.exports, profiles, run.now)
+    except Unreachable as error:
+        failures.try_again(context, run, error)
+        problem = error  # the rest goes on: what was planned before may be due now
+    except ConfigurationError as error:
+        failures.stop_if_misconfigured(context, error)
     with run.warehouse.transaction() as connection:
         row = connection.execute(
             "select count(*) from landing.files where rows_read <> rows_landed + rows_rejected + rows_repeated"
         ).fetchone()
     wrong = int(row[0]) if row else 0
-    check = dg.AssetCheckResult(
-        asset_key=key("landing.happy_returns_rows"), check_name=_ADDS_UP, passed=not wrong, metadata={"files": wrong}
-    )
-    yield from results(
-        run.warehouse,
-        ["landing.happy_returns_rows", "quarantine.rejected_rows"],
-        _plain(report),
-        {"landing.happy_returns_rows": [check]},
-    )
+    checks = [
+        dg.AssetCheckResult(
+            asset_key=key(_ROWS), check_name=_ADDS_UP, passed=not wrong, metadata={"files": wrong},
+            description=f"{wrong} files do not add up: see landing.files." if wrong else None,
+        ),
+        dg.AssetCheckResult(
+            asset_key=key(_ROWS), check_name=_READABLE, passed=problem is None,
+            description=str(problem) if problem else None,
+            metadata=failures.told(problem) if problem else {},
+        ),
+    ]  # fmt: skip
+    yield from results(run.warehouse, [_ROWS, "quarantine.rejected_rows"], _plain(report), {_ROWS: checks})
 
 
 @dg.multi_asset(
     name="payout_files",
     specs=[
         spec(
-            "landing.payout_lines", "landing", "finance", [], kinds=["csv"],
+            _PAYOUTS, "landing", "finance", [], kinds=["csv"],
             grain="One row per line of a payment provider's settlement file, append-only.",
         )
     ],
     check_specs=[
         dg.AssetCheckSpec(
-            _ITS_TOTAL, asset=key("landing.payout_lines"),
+            _ITS_TOTAL, asset=key(_PAYOUTS),
             description="The latest delivery of every settlement file adds up to its own total (else nothing of it is landed).",
-        )
+        ),
+        dg.AssetCheckSpec(
+            _PAYOUTS_READABLE, asset=key(_PAYOUTS), description="Folder or address in HR_CENTRA_PAYOUTS, if any."
+        ),
     ],
     partitions_def=DAILY,
     backfill_policy=SINGLE_RUN,
     pool=POOL,
 )  # fmt: skip
-def payout_files(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
+def payout_files(context: dg.AssetExecutionContext, run: Run) -> Iterator[dg.MaterializeResult[Any]]:
     """All new settlement files. Without an address payouts are not covered, which the reconciliation says."""
-    profiles = load_payout_profiles(run.settings.home / "payout_profiles")
-    report = ingest_payouts(run.warehouse, run.settings.payouts, profiles, run.now)
+    problem: Unreachable | None = None
+    report = PayoutReport()
+    try:
+        profiles = load_payout_profiles(run.settings.home / "payout_profiles")
+        report = ingest_payouts(run.warehouse, run.settings.payouts, profiles, run.now)
+    except Unreachable as error:
+        failures.try_again(context, run, error)
+        problem = error
+    except ConfigurationError as error:
+        failures.stop_if_misconfigured(context, error)
     with run.warehouse.transaction() as connection:
         refused = connection.execute(
             """
@@ -93,11 +123,18 @@ def payout_files(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
             ) where problem is not null order by source_file
             """
         ).fetchall()
-    check = dg.AssetCheckResult(
-        asset_key=key("landing.payout_lines"), check_name=_ITS_TOTAL, passed=not refused, severity=dg.AssetCheckSeverity.WARN,
-        description="; ".join(f"{name}: {problem}" for name, problem in refused) or None,
-    )  # fmt: skip
-    yield from results(run.warehouse, ["landing.payout_lines"], _plain(report), {"landing.payout_lines": [check]})
+    checks = [
+        dg.AssetCheckResult(
+            asset_key=key(_PAYOUTS), check_name=_ITS_TOTAL, passed=not refused, severity=dg.AssetCheckSeverity.WARN,
+            description="; ".join(f"{name}: {problem}" for name, problem in refused) or None,
+        ),
+        dg.AssetCheckResult(
+            asset_key=key(_PAYOUTS), check_name=_PAYOUTS_READABLE, passed=problem is None,
+            description=str(problem) if problem else None,
+            metadata=failures.told(problem) if problem else {},
+        ),
+    ]  # fmt: skip
+    yield from results(run.warehouse, [_PAYOUTS], _plain(report), {_PAYOUTS: checks})
 
 
 def _plain(report: Any) -> dict[str, Any]:
@@ -108,8 +145,11 @@ def _plain(report: Any) -> dict[str, Any]:
 Pull = Callable[..., pull.PullReport]
 
 
-def _centra(name: str, grain: str, *pulls: Pull, after_items: bool) -> dg.AssetsDefinition:
-    """One pull of Centra as an asset. What open return items ask for is only known after staging."""
+def _centra(name: str, grain: str, *pulls: Pull, after_items: bool, history: str | None = None) -> dg.AssetsDefinition:
+    """One pull of Centra as an asset. What open return items ask for is only known after staging.
+
+    ``history``: what a backfill reads of it by creation; the others are read as they stand now.
+    """
     table = f"landing.{name}"
     deps = ["staging.return_items"] if after_items else []
 
@@ -126,17 +166,27 @@ def _centra(name: str, grain: str, *pulls: Pull, after_items: bool) -> dg.Assets
         backfill_policy=SINGLE_RUN,
         pool=POOL,
     )  # fmt: skip
-    def pulled(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
-        reports = [one(run.client, run.warehouse, run.policy.policy, run.now) for one in pulls]
+    def pulled(context: dg.AssetExecutionContext, run: Run) -> Iterator[dg.MaterializeResult[Any]]:
+        if run.window is None:
+            reports = [one(run.client, run.warehouse, run.policy.policy, run.now) for one in pulls]
+            for report in reports:
+                failures.stop_if_misconfigured(context, report.error)
+                failures.try_again(context, run, report.error)
+            metadata: dict[str, Any] = {
+                "rows_read": sum(report.rows_read for report in reports),
+                "rows_landed": sum(report.rows_landed for report in reports),
+            }
+        else:
+            reports = []
+            metadata = (
+                _plain(read_history(context, run, history)) if history else {"note": "a backfill leaves it to the sync"}
+            )
         problems = "; ".join(report.problem for report in reports if report.problem)
+        errors = [report.error for report in reports if report.error]
         check = dg.AssetCheckResult(
-            asset_key=key(table), check_name=_COMPLETE, passed=all(report.complete for report in reports),
-            description=problems or None,
+            asset_key=key(table), check_name=_COMPLETE, passed=not problems, description=problems or None,
+            metadata=failures.told(errors[0]) if errors else {},
         )  # fmt: skip
-        metadata = {
-            "rows_read": sum(report.rows_read for report in reports),
-            "rows_landed": sum(report.rows_landed for report in reports),
-        }
         yield from results(run.warehouse, [table], metadata, {table: [check]})
 
     return pulled
@@ -158,8 +208,10 @@ def _centra(name: str, grain: str, *pulls: Pull, after_items: bool) -> dg.Assets
 )  # fmt: skip
 def full_compare(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
     """A few months of the history in each run, all of it within a week: silent edits leave no trace that increments follow."""
-    report = compare_with_centra(run.client, run.warehouse, run.policy.policy, run.now)
-    yield from results(run.warehouse, ["landing.centra_differences"], _plain(report))
+    metadata: dict[str, Any] = {"note": "a backfill leaves it to the sync"}
+    if run.window is None:
+        metadata = _plain(compare_with_centra(run.client, run.warehouse, run.policy.policy, run.now))
+    yield from results(run.warehouse, ["landing.centra_differences"], metadata)
 
 
 ASSETS = [
@@ -169,19 +221,20 @@ ASSETS = [
         "centra_warehouses", "One row per warehouse as fetched, when it changed.", pull.pull_warehouses, after_items=False
     ),
     _centra(
-        "centra_stock_changes", "One row per stock change as fetched.", pull.pull_stock_changes, after_items=False
+        "centra_stock_changes", "One row per stock change as fetched.", pull.pull_stock_changes, after_items=False,
+        history="stock_changes",
     ),
     _centra(
         "centra_orders",
         "One row per order as fetched, when it changed; orders that open return items name are fetched by number.",
-        pull.pull_orders, pull.pull_named_orders, after_items=True,
+        pull.pull_orders, pull.pull_named_orders, after_items=True, history="orders",
     ),
     _centra(
         "centra_shipments", "One row per shipment as fetched, when it changed.", pull.pull_shipments, after_items=True
     ),
     _centra(
         "centra_returns", "One row per Return as fetched, when it changed or was deleted.", pull.pull_returns,
-        after_items=True,
+        after_items=True, history="returns",
     ),
     _centra(
         "centra_replacement_stock", "One row per SKU that an open exchange asks for, as fetched.",

@@ -2,15 +2,25 @@
 
 # No "from __future__ import annotations": Dagster reads the type of `context` itself.
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
 
+from hr_centra_pipeline.core import months
 from hr_centra_pipeline.month_end import due
 from hr_centra_pipeline.orchestration.partitions import MONTHLY, SINGLE_RUN
 from hr_centra_pipeline.orchestration.run import Run
-from hr_centra_pipeline.orchestration.tables import POOL, declaration_checks, key, keys, results, spec
+from hr_centra_pipeline.orchestration.tables import (
+    POOL,
+    TOLD_ELSEWHERE,
+    declaration_checks,
+    key,
+    keys,
+    results,
+    spec,
+)
 from hr_centra_pipeline.publishing import charts
 from hr_centra_pipeline.publishing.content import Content, workbook_key
 from hr_centra_pipeline.publishing.pack import Pack, export_month
@@ -55,7 +65,7 @@ def month_end(context: dg.AssetExecutionContext, run: Run) -> Iterator[dg.Materi
     """Reads the journal and the history, which the sync keeps. A closed month's rows are the frozen ones."""
     packs: list[Pack] = []
     for partition in context.partition_keys:
-        month = partition[:7]
+        month = partition
         with run.warehouse.transaction() as connection:
             due.require_synced(connection, run.policy.sha256)
         pack = export_month(run.warehouse, run.settings, month, run.now, run.policy.sha256)
@@ -68,7 +78,7 @@ def month_end(context: dg.AssetExecutionContext, run: Run) -> Iterator[dg.Materi
             # A range of months is one step: each month keeps its own figures.
             context.add_asset_metadata(metadata, asset_key=name, partition_key=partition)
     publish(run.warehouse, run.settings, run.now)
-    yield from results(run.warehouse, NAMES, checks=_checks(packs))
+    yield from results(run.warehouse, NAMES, checks=_checks(packs, run.now))
     yield dg.MaterializeResult(asset_key=_PACK)
 
 
@@ -90,7 +100,7 @@ def _shown(content: Content, pack: Pack, downloads_url: str) -> dict[dg.AssetKey
     return shown
 
 
-def _checks(packs: list[Pack]) -> dict[str, list[dg.AssetCheckResult]]:
+def _checks(packs: list[Pack], now: datetime) -> dict[str, list[dg.AssetCheckResult]]:
     breaks = [text for pack in packs for text in pack.report.breaks]
     untied = {pack.report.month: count for pack in packs if (count := pack.report.statuses.get("does_not_tie"))}
     uncovered = [pack.report.month for pack in packs if pack.report.statuses.get("not_covered")]
@@ -103,16 +113,21 @@ def _checks(packs: list[Pack]) -> dict[str, list[dg.AssetCheckResult]]:
         _MONTH_END: [
             dg.AssetCheckResult(
                 asset_key=key(_MONTH_END), check_name=_TIES, passed=not untied, severity=dg.AssetCheckSeverity.WARN,
-                metadata={"rows that do not tie": sum(untied.values()), "months": ", ".join(untied) or "none"},
+                metadata={"rows": sum(untied.values()), "months": ", ".join(untied) or "none", **_told(untied, now)},
             )
         ],
         _CONTROL: [
             dg.AssetCheckResult(
                 asset_key=key(_CONTROL), check_name=_COVERED, passed=not uncovered, severity=dg.AssetCheckSeverity.WARN,
-                metadata={"months that are not covered": ", ".join(uncovered) or "none"},
+                metadata={"months that are not covered": ", ".join(uncovered) or "none", **_told(uncovered, now)},
             )
         ],
     }  # fmt: skip
+
+
+def _told(failing: Iterable[str], now: datetime) -> dict[str, bool]:
+    """Nobody is woken for a month that is not over."""
+    return {} if any(months.end(month) <= now for month in failing) else {TOLD_ELSEWHERE: True}
 
 
 def _summary(content: Content) -> str:

@@ -5,13 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from pydantic import SecretStr
 
 from hr_centra_pipeline.sources.centra import operations
-from hr_centra_pipeline.sources.centra.errors import CentraError, Limited, Permanent, Transient, UnknownOutcome
-from hr_centra_pipeline.sources.centra.governor import Governor
+from hr_centra_pipeline.sources.centra.errors import (
+    CentraError,
+    Limited,
+    Misconfigured,
+    Permanent,
+    Transient,
+    UnknownOutcome,
+)
+from hr_centra_pipeline.sources.centra.governor import LEFT_TO_OTHERS, Governor
 from hr_centra_pipeline.sources.centra.operations import Operation
 from hr_centra_pipeline.sources.centra.transport import BeforeCall, Clock, Credential, Reply, Sleep, Transport
 
@@ -21,7 +29,7 @@ _READ_LIMITS = "ReadRateLimits"
 @dataclass(frozen=True)
 class Answer:
     """What an operation answered. ``errors``: the ``userErrors`` of its payloads, each with ``message`` and ``path``:
-    Centra refused and did nothing. ``latency`` in seconds.
+    Centra refused and did nothing. ``latency`` in seconds; ``server_time``: what Centra's clock said, if it did.
     """
 
     data: dict[str, Any]
@@ -30,6 +38,7 @@ class Answer:
     request_id: str
     http_status: int
     latency: float
+    server_time: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -44,7 +53,8 @@ class CentraClient:
     """Executes our operations, paced below the shop's quotas. Not for several threads at once.
 
     ``before_call`` runs before each call: what the caller holds open and should not hold while it waits.
-    ``left_to_others``: the part of every quota that is left to the shop's other integrations.
+    ``left_to_others``: the part of every quota that this client does not touch. ``app_version`` and ``deprecated_fields``:
+    what Centra said in its answers so far about itself, and about fields that we use.
     """
 
     def __init__(
@@ -55,7 +65,7 @@ class CentraClient:
         clock: Clock = time.time,
         sleep: Sleep = time.sleep,
         before_call: BeforeCall = lambda: None,
-        left_to_others: float = 0.1,
+        left_to_others: float = LEFT_TO_OTHERS,
     ) -> None:
         self._url = url
         credential = Credential("Authorization", token, prefix="Bearer ", variable="CENTRA_TOKEN")
@@ -63,6 +73,8 @@ class CentraClient:
         self._governor = Governor(clock, sleep, left_to_others=left_to_others)
         self.requests = 0  # that reached Centra, so that a run can tell what it used
         self.limited = 0  # of them those that were answered with 429
+        self.app_version: str | None = None
+        self.deprecated_fields: set[str] = set()
 
     def __repr__(self) -> str:
         return f"CentraClient({self._url!r})"
@@ -134,6 +146,15 @@ class CentraClient:
         """How many mutations can be reserved together."""
         return self._governor.most_at_once()
 
+    def ask(self, name: str, text: str, variables: Mapping[str, Any]) -> Answer:
+        """Ask a question whose text is no operation of ours, and that changes nothing: what ``doctor`` looks into.
+
+        Raises:
+            Transient, Permanent: as ``execute``.
+        """
+        self._governor.admit(name, 0, self.rate_limits)
+        return self._executed(Operation(name, text, (), ()), variables)
+
     def rate_limits(self) -> list[dict[str, Any]]:
         """The six quota buckets as they stand."""
         answer = self._executed(operations.load(_READ_LIMITS), {})
@@ -179,7 +200,7 @@ class CentraClient:
         gate: BeforeCall = lambda: None,
     ) -> Reply:
         try:
-            return self._transport.send(
+            reply = self._transport.send(
                 "POST",
                 self._url,
                 operation=operation.name,
@@ -190,6 +211,10 @@ class CentraClient:
             )
         finally:
             self.requests, self.limited = self._transport.requests, self._transport.limited
+        extensions = reply.body.get("extensions") or {}
+        self.app_version = extensions.get("appVersion") or self.app_version
+        self.deprecated_fields |= {_plain(field) for field in extensions.get("deprecatedFieldsUsed") or []}
+        return reply
 
     def _executed(self, operation: Operation, variables: Mapping[str, Any]) -> Answer:
         reply = self._sent(operation, variables)
@@ -235,7 +260,7 @@ class CentraClient:
             return self._transport.refused(UnknownOutcome, operation.name, problem, reply)
         if is_permission:
             problem = f"{told}. Give the token this permission in Centra, or make a new token with it."
-            return self._transport.refused(Permanent, operation.name, problem, reply)
+            return self._transport.refused(Misconfigured, operation.name, problem, reply)
         problem = f"{told}. `hr-centra doctor` checks our operations against your Centra."
         return self._transport.refused(Permanent, operation.name, problem, reply)
 
@@ -248,7 +273,13 @@ def _answer(data: dict[str, Any], mutations: Sequence[str], reply: Reply) -> Ans
         request_id=reply.request_id,
         http_status=reply.http_status,
         latency=reply.latency,
+        server_time=reply.server_time,
     )
+
+
+def _plain(field: Any) -> str:
+    """A deprecated field's name: whether Centra gives a text or an object with one is not documented."""
+    return str(field.get("field") or field.get("name") or field) if isinstance(field, Mapping) else str(field)
 
 
 def _page_error(answer: Answer, operation_name: str, problem: str) -> Permanent:

@@ -46,3 +46,7 @@ class Permanent(CentraError):
 
 class UnknownOutcome(CentraError):
     """A writing call left and nobody knows whether it was done: look before it is sent again."""
+
+
+class Misconfigured(Permanent):
+    """A setting of ours is wrong: the token, its permissions, a key or an address. Every other call will fail, too."""

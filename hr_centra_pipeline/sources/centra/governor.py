@@ -15,6 +15,7 @@ Read = Callable[[], Sequence[Mapping[str, Any]]]
 """Asks Centra for its rate limits, which costs a request itself."""
 
 _SECONDS = {"TEN_SECONDS": 10.0, "ONE_HOUR": 3600.0}
+LEFT_TO_OTHERS = 0.1  # of every bucket, unless the policy says otherwise
 _LEFT_IN_SMALL_BUCKETS = 0.25  # of ten seconds' quota: what one of the others may take at once is more of it
 _SMALL = 60.0  # seconds
 _OF_ONE_QUERY = 0.5  # of the smallest complexity bucket: a query over the whole bucket would be refused for good
@@ -76,7 +77,7 @@ class Governor:
     ``left_to_others``: the part of every bucket that we never touch.
     """
 
-    def __init__(self, clock: Clock, sleep: Sleep, *, left_to_others: float = 0.1) -> None:
+    def __init__(self, clock: Clock, sleep: Sleep, *, left_to_others: float = LEFT_TO_OTHERS) -> None:
         self._clock, self._sleep, self._left = clock, sleep, left_to_others
         self._buckets: dict[tuple[str, float], _Bucket] = {}
         self._refilled_at = self._read_at = clock()

@@ -125,6 +125,20 @@ def land_deleted(connection: Connection, return_ids: Sequence[int], fetched_at: 
     return len(return_ids)
 
 
+def note_version(connection: Connection, app_version: str | None, deprecated: Iterable[str], now: datetime) -> None:
+    """Append what Centra says about itself and about the fields that we use, when it is not what it said last."""
+    said = (app_version, sorted(deprecated))
+    if app_version is None:
+        return
+    last = connection.execute(
+        "select app_version, deprecated_fields from landing.centra_versions order by batch desc limit 1"
+    ).fetchone()
+    if last is None or (last[0], list(last[1])) != said:
+        connection.execute(
+            "insert into landing.centra_versions values (?, ?, ?, ?)", [*said, now, next_batch(connection)]
+        )
+
+
 def next_batch(connection: Connection) -> int:
     """A new batch number: readers of landing go by it."""
     row = connection.execute("select nextval('landing.batch_numbers')").fetchone()

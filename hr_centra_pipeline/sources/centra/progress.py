@@ -21,12 +21,12 @@ Node = TypeVar("Node", bound=BaseModel)
 Raw = Mapping[str, Any]
 
 _MESSAGES = 3  # of refused objects, in one problem
-_CLOCKS_DIFFER = timedelta(days=1)
 
 
 @dataclass(frozen=True)
 class PullReport:
-    """What one pull did. ``complete``: it came to its end and every page fitted; else ``problem`` says why not.
+    """What one pull did. ``complete``: it came to its end and every page fitted; else ``problem`` says why not, and
+    ``error`` is what Centra's client raised, if it was that.
 
     ``rows_read`` and ``rows_landed`` count every object, the shipments that come along with orders too.
     """
@@ -36,6 +36,7 @@ class PullReport:
     rows_landed: int
     complete: bool
     problem: str | None
+    error: CentraError | None = None
 
 
 @dataclass
@@ -52,6 +53,7 @@ class Pull:
     rows_read: int = 0
     rows_landed: int = 0
     problems: list[str] = field(default_factory=list)
+    error: CentraError | None = None
 
     @property
     def overlap(self) -> timedelta:
@@ -77,6 +79,11 @@ class Pull:
         history = min(self.now - timedelta(days=self.policy.centra.history_days), self.policy.cutover)
         self.window_from = history if watermark is None else watermark - self.overlap
         return self.window_from
+
+    def report(self) -> PullReport:
+        """What it did so far."""
+        problem = " ".join(self.problems) or None
+        return PullReport(self.object, self.rows_read, self.rows_landed, problem is None, problem, self.error)
 
     def saw(self, at: datetime) -> None:
         """One of Centra's own timestamps."""
@@ -118,6 +125,7 @@ def recorded(pull: Pull, work: Callable[[Pull], None]) -> PullReport:
         work(pull)
     except CentraError as error:
         pull.problems.append(str(error))
+        pull.error = error
     except Exception as error:
         pull.problems.append(f"stopped by {type(error).__name__}: see the log of the run.")
         _write(pull, timedelta(seconds=time.monotonic() - started))
@@ -135,19 +143,20 @@ def _write(pull: Pull, elapsed: timedelta) -> PullReport:
                 problem is None, problem, landing.next_batch(connection), pull.now,
             ],
         )  # fmt: skip
-    return PullReport(pull.object, pull.rows_read, pull.rows_landed, problem is None, problem)
+        landing.note_version(connection, pull.client.app_version, pull.client.deprecated_fields, pull.now)
+    return pull.report()
 
 
 def _watermark(pull: Pull, elapsed: timedelta) -> datetime | None:
     """The newest of Centra's timestamps that was seen.
 
-    What changes behind a pull that takes longer than the overlap must not be missed by the next one; and one object
-    that is dated into the future must not hide all others.
+    What changes behind a pull that takes longer than the overlap must not be missed by the next one; and an object that
+    is dated into the future must not hide what happens until then.
     """
     if pull.newest is None:
         return None
     covered = pull.newest - max(timedelta(0), elapsed - pull.overlap)
-    return min(covered, pull.now + _CLOCKS_DIFFER)
+    return min(covered, pull.now)
 
 
 def text_of(instant: datetime) -> str:

@@ -38,8 +38,8 @@ def pull_orders(client: CentraClient, warehouse: Warehouse, policy: Policy, now:
     """Orders by Centra's own ``updatedAt``; whatever order is new or changed is read with its shipments."""
 
     def work(pull: Pull) -> None:
-        for page in _order_pages(pull, {"updatedAt": {"from": text_of(pull.since())}}):
-            _land_orders(pull, page)
+        for page in order_pages(pull, {"updatedAt": {"from": text_of(pull.since())}}):
+            land_orders(pull, page)
             for order in page:
                 pull.saw(order.updated_at)
 
@@ -54,25 +54,8 @@ def pull_named_orders(client: CentraClient, warehouse: Warehouse, policy: Policy
 
     def work(pull: Pull) -> None:
         with warehouse.transaction() as connection:
-            unknown = _unknown_orders(connection, now, policy)
-        askable = [number for number, _ in unknown if _is_order_number(number)]
-        # Centra's numbers are whole: anything else cannot be one of its orders. Asking would be refused; said once.
-        absent = [number for number, was_asked in unknown if not was_asked and not _is_order_number(number)]
-        for numbers in _batches(askable, pull.page_size):
-            shown: set[str] = set()
-            problems = len(pull.problems)
-            for page in _order_pages(pull, {"number": [int(number) for number in numbers]}):
-                _land_orders(pull, page)
-                shown |= {str(order.number) for order in page}
-            if len(pull.problems) == problems:
-                absent += [number for number in numbers if number not in shown]
-        if absent:
-            with warehouse.transaction() as connection:
-                batch = landing.next_batch(connection)
-                connection.executemany(
-                    "insert into landing.centra_absent_orders values (?, ?, ?)",
-                    [(number, now, batch) for number in absent],
-                )
+            unknown = unknown_orders(connection, now, policy)
+        name_orders(pull, unknown)
 
     return recorded(Pull("named_orders", client, warehouse, policy, now), work)
 
@@ -103,13 +86,13 @@ def pull_returns(client: CentraClient, warehouse: Warehouse, policy: Policy, now
         pull.window_from = since = min(pull.since(), window)
         with warehouse.transaction() as connection:
             open_orders = [number for number in _open_orders(connection, now, policy) if _is_order_number(number)]
-        shown = _land_returns(pull, {"createdAt": {"from": text_of(since)}}, is_window=True)
+        shown = land_returns(pull, {"createdAt": {"from": text_of(since)}}, is_window=True)
         for numbers in _batches(open_orders, pull.page_size):
-            shown |= _land_returns(pull, {"orderNumber": [int(number) for number in numbers]})
+            shown |= land_returns(pull, {"orderNumber": [int(number) for number in numbers]})
         with warehouse.transaction() as connection:
             doubtful = _returns_to_ask_for(connection, since, open_orders, shown)
         for ids in _batches(doubtful, pull.page_size):
-            gone = sorted(set(ids) - _land_returns(pull, {"id": ids}))
+            gone = sorted(set(ids) - land_returns(pull, {"id": ids}))
             with warehouse.transaction() as connection:
                 pull.rows_landed += landing.land_deleted(connection, gone, now)
 
@@ -120,12 +103,7 @@ def pull_stock_changes(client: CentraClient, warehouse: Warehouse, policy: Polic
     """Stock changes by Centra's own ``createdAt``, each with all of its lines."""
 
     def work(pull: Pull) -> None:
-        variables = {"where": {"createdAt": {"from": text_of(pull.since())}}, "lines": CHANGE_LINES}
-        for raws in client.pages("PullStockChanges", variables, "stockChangeConnection", pull.page_size):
-            page = pull.fitting(StockChange, [with_all_lines(client, raw) for raw in raws])
-            pull.land(landing.STOCK_CHANGES, [landing.stock_change_row(change) for change in page])
-            for change in page:
-                pull.saw(change.created_at)
+        land_stock_changes(pull, {"createdAt": {"from": text_of(pull.since())}})
 
     return recorded(Pull("stock_changes", client, warehouse, policy, now), work)
 
@@ -174,12 +152,13 @@ def consumer(raws: Iterable[Raw]) -> list[Raw]:
     return [raw for raw in raws if str(raw.get("__typename", "")).startswith("DirectToConsumer")]
 
 
-def _order_pages(pull: Pull, where: Raw) -> Iterator[list[Order]]:
+def order_pages(pull: Pull, where: Raw) -> Iterator[list[Order]]:
+    """Consumer orders, page by page; a page that does not fit is empty."""
     for raws in pull.client.pages("PullOrders", {"where": where}, "orderConnection", pull.page_size):
         yield pull.fitting(Order, consumer(raws))
 
 
-def _land_orders(pull: Pull, orders: Sequence[Order]) -> None:
+def land_orders(pull: Pull, orders: Sequence[Order]) -> None:
     """Land a page. Shipments first: an order that was landed is not asked for by number again."""
     with pull.warehouse.transaction() as connection:
         news = {row.key for row in landing.changed(connection, landing.ORDERS, map(landing.order_row, orders))}
@@ -194,11 +173,33 @@ def _land_orders(pull: Pull, orders: Sequence[Order]) -> None:
         pull.land(landing.ORDERS, [landing.order_row(order) for order in orders])
 
 
+def name_orders(pull: Pull, wanted: Sequence[tuple[str, bool]]) -> None:
+    """Ask for orders by number, each with whether it was asked before; note those that Centra does not know."""
+    askable = [number for number, _ in wanted if _is_order_number(number)]
+    # Centra's numbers are whole: anything else cannot be one of its orders. Asking would be refused; said once.
+    absent = [number for number, was_asked in wanted if not was_asked and not _is_order_number(number)]
+    for numbers in _batches(askable, pull.page_size):
+        shown: set[str] = set()
+        problems = len(pull.problems)
+        for page in order_pages(pull, {"number": [int(number) for number in numbers]}):
+            land_orders(pull, page)
+            shown |= {str(order.number) for order in page}
+        if len(pull.problems) == problems:
+            absent += [number for number in numbers if number not in shown]
+    if absent:
+        with pull.warehouse.transaction() as connection:
+            batch = landing.next_batch(connection)
+            connection.executemany(
+                "insert into landing.centra_absent_orders values (?, ?, ?)",
+                [(number, pull.now, batch) for number in absent],
+            )
+
+
 def _is_order_number(text: str) -> bool:
     return text.isascii() and text.isdecimal() and str(int(text)) == text and 0 < int(text) <= _LARGEST_NUMBER
 
 
-def _unknown_orders(connection: Connection, now: datetime, policy: Policy) -> list[tuple[str, bool]]:
+def unknown_orders(connection: Connection, now: datetime, policy: Policy) -> list[tuple[str, bool]]:
     """Order numbers that return items name and that were never landed, each with whether it was asked for before.
 
     Those known to be absent only while an item is open on them, and not within the last hour.
@@ -244,7 +245,7 @@ def _open_orders(connection: Connection, now: datetime, policy: Policy) -> list[
 # ---------------------------------------------------------------- Returns
 
 
-def _land_returns(pull: Pull, where: Raw, *, is_window: bool = False) -> set[int]:
+def land_returns(pull: Pull, where: Raw, *, is_window: bool = False) -> set[int]:
     """Land the Returns of one list; answers the ids that Centra showed, those that do not fit included."""
     shown: set[int] = set()
     for raws in pull.client.pages("PullReturns", {"where": where}, "returnConnection", pull.page_size):
@@ -288,6 +289,16 @@ def _returns_to_ask_for(
 
 
 # ---------------------------------------------------------------- stock
+
+
+def land_stock_changes(pull: Pull, where: Raw) -> None:
+    """Land the stock changes of one list, each with all of its lines."""
+    variables = {"where": where, "lines": CHANGE_LINES}
+    for raws in pull.client.pages("PullStockChanges", variables, "stockChangeConnection", pull.page_size):
+        page = pull.fitting(StockChange, [with_all_lines(pull.client, raw) for raw in raws])
+        pull.land(landing.STOCK_CHANGES, [landing.stock_change_row(change) for change in page])
+        for change in page:
+            pull.saw(change.created_at)
 
 
 def with_all_lines(client: CentraClient, raw: Raw) -> Raw:

@@ -7,6 +7,8 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, NoReturn
 
 import requests
@@ -17,7 +19,14 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from hr_centra_pipeline.core.errors import ConfigurationError
-from hr_centra_pipeline.sources.centra.errors import CentraError, Limited, Permanent, Transient, UnknownOutcome
+from hr_centra_pipeline.sources.centra.errors import (
+    CentraError,
+    Limited,
+    Misconfigured,
+    Permanent,
+    Transient,
+    UnknownOutcome,
+)
 from hr_centra_pipeline.sources.centra.retry_after import seconds_to_wait
 
 Clock = Callable[[], float]  # Unix seconds: the real time, whatever time decisions are made for
@@ -29,17 +38,19 @@ _ATTEMPTS = 4
 _LIMITED_ATTEMPTS = 6
 _LONGEST_WAIT = 900.0
 _OUR_MISTAKE_BELOW = 500
+_ACCESS = frozenset({401, 403, 404})  # token, key or address
 _CLOSED_BY_CENTRA = 499  # it ran too long: what it did is not told
 
 
 @dataclass(frozen=True)
 class Reply:
-    """A JSON object that came back. ``latency`` in seconds."""
+    """A JSON object that came back. ``latency`` in seconds; ``server_time``: the other side's clock, if it told."""
 
     body: dict[str, Any]
     request_id: str
     http_status: int
     latency: float
+    server_time: datetime | None = None
 
 
 class Credential(AuthBase):
@@ -171,11 +182,11 @@ class Transport:
             )
         except (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema, requests.exceptions.InvalidSchema):
             problem = f"{call.url!r} is no address. Correct the address in the environment."
-            raise self._error(Permanent, call, problem) from None
+            raise self._error(Misconfigured, call, problem) from None
         except requests.RequestException as error:
             if _is_about_certificate(error):
                 problem = "its certificate is not trusted. Correct the address, or install the certificate."
-                raise self._error(Permanent, call, problem) from None
+                raise self._error(Misconfigured, call, problem) from None
             told = f"no connection ({type(error).__name__})"
             if _was_never_sent(error):
                 raise _Again(f"{told}; nothing was sent", None) from None
@@ -186,12 +197,14 @@ class Transport:
         if status == _CLOSED_BY_CENTRA or status >= _OUR_MISTAKE_BELOW or status == requests.codes.request_timeout:
             self._doubtful(call, f"it answered {status}", status)
         if status >= requests.codes.multiple_choices:
-            raise self._error(Permanent, call, self._refusal(response), status)
+            kind = Misconfigured if status < requests.codes.bad_request or status in _ACCESS else Permanent
+            raise self._error(kind, call, self._refusal(response), status)
         try:
             body = _json_object(response)
         except (ValueError, RecursionError) as error:
             self._doubtful(call, f"its answer is unreadable ({error})", status)
-        return Reply(body, response.headers.get("X-Request-Id") or call.request_id, status, latency)
+        request_id = response.headers.get("X-Request-Id") or call.request_id
+        return Reply(body, request_id, status, latency, _time_of(response))
 
     def _refusal(self, response: requests.Response) -> str:
         told = _told(response)
@@ -266,6 +279,13 @@ def _json_object(response: requests.Response) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise ValueError("no JSON object")  # noqa: TRY004 - unreadable, like the others
     return body
+
+
+def _time_of(response: requests.Response) -> datetime | None:
+    try:
+        return parsedate_to_datetime(response.headers["Date"])
+    except (KeyError, ValueError):
+        return None
 
 
 def _no_number(text: str) -> NoReturn:

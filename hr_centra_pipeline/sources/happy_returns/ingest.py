@@ -11,6 +11,7 @@ from pathlib import Path
 
 import duckdb
 
+from hr_centra_pipeline.core.errors import Unreachable
 from hr_centra_pipeline.sources import files
 from hr_centra_pipeline.sources.files import Content, Exports, Listed
 from hr_centra_pipeline.sources.happy_returns import landing
@@ -62,20 +63,30 @@ def ingest(warehouse: Warehouse, exports_url: str, profiles: Sequence[Profile], 
     A file is new by its name, size and time, its content by its SHA-256. What cannot be used is refused as a whole and
     noted once; the others go on. A file that could not be read, or not for a reason of ours, is tried again by the next run.
 
+    Each look at the place is noted in ``landing.exports_looks``, one that failed, too.
+
     Raises:
-        RunFailed: the place cannot be read.
+        Unreachable: the place cannot be read.
         ConfigurationError: the address is none.
     """
-    exports = Exports(exports_url)
+    try:
+        exports = Exports(exports_url)
+        try:
+            listed = exports.listed()
+        except BaseException:
+            exports.close()
+            raise
+    except Unreachable as error:
+        _note_look(warehouse, now, problem=str(error))
+        raise
     try:
         with warehouse.transaction() as connection:
             noted = connection.execute(
                 "select source_file, byte_size, modified_at, file_sha256 from landing.files"
             ).fetchall()
-        warehouse.yield_to_others()  # looking at a remote folder may take its time
         known = {row[:3] for row in noted if row[3]}
         unreadable = {row[:3] for row in noted if not row[3]}
-        new = [file for file in exports.listed() if _seen(file) not in known]
+        new = [file for file in listed if _seen(file) not in known]
         report = IngestReport()
         with tempfile.TemporaryDirectory() as scratch:
             for portion in _portions(exports, new, profiles, Path(scratch)):
@@ -85,9 +96,25 @@ def ingest(warehouse: Warehouse, exports_url: str, profiles: Sequence[Profile], 
                 ]  # fmt: skip
                 report = _land_portion(warehouse, fresh, report, now)
                 warehouse.yield_to_others()
+        _note_look(warehouse, now, listed=len(listed), new=report.files)
         return report
     finally:
         exports.close()
+
+
+def _note_look(
+    warehouse: Warehouse,
+    now: datetime,
+    *,
+    listed: int | None = None,
+    new: int | None = None,
+    problem: str | None = None,
+) -> None:
+    with warehouse.transaction() as connection:
+        connection.execute(
+            "insert into landing.exports_looks values (?, ?, ?, ?, ?, nextval('landing.batch_numbers'))",
+            [now, listed, new, problem is None, problem],
+        )
 
 
 def _seen(file: Listed) -> tuple[str, int, datetime]:
@@ -120,7 +147,7 @@ def _opened(exports: Exports, listed: Listed, profiles: Sequence[Profile], scrat
     if content.problem:
         return _Refused(listed, content.sha256, content.problem)
     try:
-        headers, found = _recognised(content, profiles)
+        headers, found = recognised(content, profiles)
     except UnicodeDecodeError:
         return _Refused(listed, content.sha256, "its header is not UTF-8")
     if isinstance(found, str):
@@ -141,7 +168,7 @@ def _opened(exports: Exports, listed: Listed, profiles: Sequence[Profile], scrat
     return file
 
 
-def _recognised(content: Content, profiles: Sequence[Profile]) -> tuple[list[str], Recognised | str]:
+def recognised(content: Content, profiles: Sequence[Profile]) -> tuple[list[str], Recognised | str]:
     """(headers, what they are or why they are nothing), tried with the delimiter of each profile."""
     if files.is_json(content.data):
         headers = files.cut_json(content).headers

@@ -248,7 +248,7 @@ def _account(connection: Connection, kind: Kind, file: ExportFile, batch: int, n
     )
     _keep_file(
         connection, file.listed, file.content.sha256, batch, now, kind=kind.name, profile=file.profile.name,
-        counts=counts, times=(first, last),
+        counts=counts, times=(first, last), unknown_headers=file.unknown_headers,
     )  # fmt: skip
     return counts
 
@@ -301,6 +301,7 @@ def _keep_file(
     counts: Counts | None = None,
     times: tuple[datetime | None, datetime | None] = (None, None),
     problem: str | None = None,
+    unknown_headers: Sequence[str] = (),
 ) -> None:
     source_time, source_time_from = listed.source_time
     counts = counts or Counts()
@@ -309,13 +310,14 @@ def _keep_file(
         insert into landing.files (
             source_file, file_sha256, kind, profile, byte_size, source_time, source_time_from, modified_at, rows_read,
             rows_landed, rows_rejected, rows_repeated, rows_conflicting, first_source_time, last_source_time, problem,
-            batch, received_at
+            batch, received_at, unknown_headers
         )
-        values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
         """,
         [
             listed.name, sha256, kind, profile, listed.size, source_time, source_time_from, listed.modified_at,
             counts.read, counts.landed, counts.rejected, counts.repeated, counts.conflicting, *times, problem, batch, now,
+            list(unknown_headers) or None,
         ],
     )  # fmt: skip
 

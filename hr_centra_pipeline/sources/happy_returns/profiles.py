@@ -54,7 +54,10 @@ class Money(_Section):
 
 
 class Profile(_Section):
-    """One merchant's way to spell. ``columns``: kind -> our column -> header. ``words``: our column -> their word -> ours."""
+    """One merchant's way to spell. ``columns``: kind -> our column -> header. ``words``: our column -> their word -> ours.
+
+    ``ignored``: kind -> headers that are known and of no use to us; any other header that is not mapped is told as new.
+    """
 
     name: str
     delimiter: Literal[",", ";", "\t", "|"] = ","
@@ -62,6 +65,7 @@ class Profile(_Section):
     money: Money = Money()
     columns: dict[KindName, dict[str, str]]
     words: dict[str, dict[str, str]] = {}
+    ignored: dict[KindName, list[str]] = {}
 
     @model_validator(mode="after")
     def _known_columns(self) -> Self:
@@ -154,7 +158,8 @@ def recognise(headers: Sequence[str], profiles: Sequence[Profile]) -> Recognised
             if missing:
                 misses.append((len(known), f"the closest is {profile.name}/{kind}, which needs {', '.join(missing)}"))
             else:
-                unknown = tuple(header for header in headers if header not in known)
+                told = known | set(profile.ignored.get(kind, ()))
+                unknown = tuple(header for header in headers if header not in told)
                 fits.append((len(known), Recognised(profile, kind, unknown)))
     if fits:
         return max(fits, key=lambda fit: fit[0])[1]

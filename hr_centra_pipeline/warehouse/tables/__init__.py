@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from hr_centra_pipeline.warehouse.declare import Table
-from hr_centra_pipeline.warehouse.tables import centra, effects, happy_returns, month_end, payouts, reconciliation
+from hr_centra_pipeline.warehouse.tables import (
+    centra,
+    effects,
+    happy_returns,
+    month_end,
+    operations,
+    payouts,
+    reconciliation,
+)
 
 DERIVED: dict[str, Table] = {
     declared.name: declared
-    for module in (happy_returns, centra, payouts, effects, reconciliation, month_end)
+    for module in (happy_returns, centra, payouts, effects, reconciliation, month_end, operations)
     for declared in vars(module).values()
     if isinstance(declared, Table)
 }

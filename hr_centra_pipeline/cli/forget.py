@@ -1,0 +1,47 @@
+"""``hr-centra forget``: erase a person; the books stay."""
+
+from __future__ import annotations
+
+import typer
+
+from hr_centra_pipeline.cli.progress import progress
+from hr_centra_pipeline.core import clock
+from hr_centra_pipeline.core.errors import ConfigurationError
+from hr_centra_pipeline.core.settings import Settings
+from hr_centra_pipeline.oversight import forget, published
+from hr_centra_pipeline.publishing.publish import publish
+from hr_centra_pipeline.warehouse import lock
+from hr_centra_pipeline.warehouse.database import Warehouse
+
+
+def forget_person(who: str, *, by: str, is_sure: bool) -> None:
+    """Say what is known, ask, erase, publish anew, and name the export files that still hold the person.
+
+    Raises:
+        ConfigurationError: nothing is known about the person, or there is no database yet.
+        RunFailed: a sync is under way and did not end within 30 seconds.
+    """
+    settings = Settings.from_environment()
+    if not settings.database.exists():
+        raise ConfigurationError(f"{settings.database}: there is no database yet; run `hr-centra sync` first.")
+    warehouse = Warehouse(settings.database)
+    with lock.held(settings.lock_path, "hr-centra forget", wait_seconds=30):
+        with warehouse.transaction() as connection:
+            person = forget.find(connection, who)
+        what = f"{len(person.emails)} address(es), {len(person.files)} export file(s) with returns of this person"
+        if not is_sure and not typer.confirm(f"{what}. Erase for good?"):
+            typer.echo("Nothing was erased.")
+            return
+        with progress("Erasing, and writing the database anew …"):
+            erased = forget.forget(warehouse, who, by, clock.now())
+            as_of = published.as_of(settings)
+            if as_of is not None:
+                publish(warehouse, settings, as_of)
+    places = ", ".join(f"{count} in {place}" for place, count in sorted(erased.places.items()))
+    typer.echo(f"Erased: {places or 'nothing was left to erase'}.")
+    if erased.backups:
+        typer.echo(f"Also in {', '.join(one.name for one in erased.backups)}.")
+    if erased.files:
+        typer.echo("These export files still name the person, and are not ours to change: delete them where they lie.")
+        for name in erased.files:
+            typer.echo(f"  {name}")

@@ -1,0 +1,77 @@
+"""Oversight: what was not read in time, what is new at the vendors, and the alarms that stand over everything that is open."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+
+from hr_centra_pipeline.orchestration.run import Run
+from hr_centra_pipeline.orchestration.tables import LINES, POOL, TEAM, declaration_checks, key, results, spec
+from hr_centra_pipeline.oversight.watch import RULES, alarms, refresh
+
+TABLES = {
+    "operations.coverage_gaps": ["landing.centra_orders", "landing.centra_shipments", "landing.centra_returns",
+        "landing.centra_stock_changes", "landing.happy_returns_rows"],
+    "operations.vendor_drift": ["landing.happy_returns_rows", "quarantine.rejected_rows", "staging.return_items",
+        "staging.payment_entries", "staging.centra_returns", "staging.stock_changes"],
+}  # fmt: skip
+
+_AT_ONCE = 50  # old runs that one sync deletes
+
+
+@dg.multi_asset(
+    name="coverage_and_drift",
+    specs=[spec(name, "oversight", "data", reads) for name, reads in TABLES.items()],
+    check_specs=declaration_checks(list(TABLES)),
+    pool=POOL,
+)
+def coverage_and_drift(context: dg.AssetExecutionContext, run: Run) -> Iterator[dg.MaterializeResult[Any]]:
+    """Over all that was ever read; here, too, what is past its retention goes."""
+    with run.warehouse.transaction() as connection:
+        refresh(connection, run.policy.policy, run.now)
+    forgotten = delete_old_runs(context.instance, run.policy.policy.retention.runs_days)
+    yield from results(run.warehouse, list(TABLES), {"old_runs_deleted": forgotten})
+
+
+@dg.multi_asset_check(
+    name="standing_alarms",
+    specs=[
+        dg.AssetCheckSpec(
+            name, asset=key(rule.table), description=rule.sentence, metadata={"owner_team": rule.owner_team},
+        )
+        for name, rule in RULES.items()
+    ],
+    can_subset=True,
+    pool=POOL,
+)  # fmt: skip
+def standing_alarms(context: dg.AssetCheckExecutionContext, run: Run) -> Iterator[dg.AssetCheckResult]:
+    """Each asks about everything that is open, so that a later day cannot hide an earlier one."""
+    with run.warehouse.transaction() as connection:
+        found = alarms(connection, run.now)
+    wanted = {check.name for check in context.selected_asset_check_keys}
+    for alarm in found:
+        if alarm.name in wanted:
+            yield dg.AssetCheckResult(
+                asset_key=key(alarm.rule.table), check_name=alarm.name, passed=not alarm.found,
+                severity=dg.AssetCheckSeverity.ERROR if alarm.rule.is_error else dg.AssetCheckSeverity.WARN,
+                description=f"{alarm.found} found, listed below." if alarm.found else None,
+                metadata={
+                    "found": alarm.found, TEAM: alarm.rule.owner_team,
+                    **({LINES: dg.MetadataValue.md(alarm.told)} if alarm.found else {}),
+                },
+            )  # fmt: skip
+
+
+def delete_old_runs(instance: dg.DagsterInstance, keep_days: int) -> int:
+    """Delete finished runs of long ago with their events, a few at a time; answers how many."""
+    before = datetime.now(UTC) - timedelta(days=keep_days)
+    old = instance.get_runs(filters=dg.RunsFilter(created_before=before), limit=_AT_ONCE, ascending=True)
+    finished = [run for run in old if run.is_finished]
+    for run in finished:
+        instance.delete_run(run.run_id)
+    return len(finished)
+
+
+ASSETS = [coverage_and_drift]
+CHECKS = [standing_alarms]

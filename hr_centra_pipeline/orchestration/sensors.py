@@ -1,0 +1,256 @@
+"""Who watches: sensors that tell people, and one that buries dead runs. They read Dagster's events and what is published, never
+the warehouse.
+
+Plain sensors with a cursor of their own, not ``run_failure_sensor``: that one moves on when a delivery fails (the alert would be
+lost), and it does not see runs of the command line.
+"""
+
+import json
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import dagster as dg
+
+from hr_centra_pipeline.core import clock
+from hr_centra_pipeline.core.policy import Policy, load_policy
+from hr_centra_pipeline.core.settings import Settings
+from hr_centra_pipeline.orchestration import door
+from hr_centra_pipeline.orchestration.failures import words_of
+from hr_centra_pipeline.orchestration.tables import LINES, TEAM, TOLD_ELSEWHERE
+from hr_centra_pipeline.oversight import delivery, published
+from hr_centra_pipeline.oversight.alerts import Alert, Line, TellReport, fingerprint, over, tell
+
+_RUNS_AT_ONCE = 50
+_RETRY_TAG = "dagster/retry_number"  # only the first attempt is told, not its automatic retries
+_RUNNING = dg.DefaultSensorStatus.RUNNING
+_DATA = "data"
+
+Outcome = dg.SensorResult | dg.SkipReason
+
+
+def _watch() -> tuple[Settings, Policy, datetime]:
+    settings = Settings.from_environment()
+    return settings, load_policy(settings.policy_path).policy, clock.now()
+
+
+def _changes(
+    context: dg.SensorEvaluationContext, *types: dg.DagsterEventType
+) -> tuple[list[tuple[int, str, dg.DagsterEvent]], int | None]:
+    """(storage id, run id, event) of runs that ended since the cursor, in order, and the new cursor; none at the first tick."""
+    instance = context.instance
+    if context.cursor is None:
+        newest = [instance.fetch_run_status_changes(one, limit=1).records for one in types]
+        return [], max((records[0].storage_id for records in newest if records), default=0)
+    since = int(context.cursor)
+    found = []
+    for one in types:
+        wanted = dg.RunStatusChangeRecordsFilter(event_type=one, after_storage_id=since)  # type: ignore[arg-type]
+        records = instance.fetch_run_status_changes(wanted, limit=_RUNS_AT_ONCE, ascending=True).records
+        found += [
+            (record.storage_id, record.run_id, record.event_log_entry.dagster_event)
+            for record in records
+            if record.event_log_entry.dagster_event is not None
+        ]
+    found.sort(key=lambda one: one[0])
+    found = found[:_RUNS_AT_ONCE]
+    return found, (found[-1][0] if found else None)
+
+
+def _ended(context: dg.SensorEvaluationContext, cursor: int | None, report: TellReport, idle: str) -> Outcome:
+    if cursor is not None:
+        context.update_cursor(str(cursor))
+    said = f"{report.sent} told, {report.held_back} held back"
+    if report.nobody:
+        said += (
+            f"; {report.nobody} for whom no webhook or mail is configured (HR_CENTRA_ALERT_WEBHOOK, HR_CENTRA_SMTP_URL)"
+        )
+    return dg.SkipReason(said if report != TellReport() else idle)
+
+
+def _footer(settings: Settings, run: dg.DagsterRun) -> str:
+    return f"Run {run.run_id[:8]} of {run.job_name}" + (
+        f": {settings.ui_url}/runs/{run.run_id}" if settings.ui_url else ""
+    )
+
+
+# ---------------------------------------------------------------- failed runs
+
+
+@dg.sensor(
+    minimum_interval_seconds=30,
+    default_status=_RUNNING,
+    description="A run that failed is told to data, its first attempt only. A failed delivery fails the tick, and is tried again.",
+)
+def alert_on_failed_runs(context: dg.SensorEvaluationContext) -> Outcome:
+    """One alert per failed run; the same failure again within ``repeat_hours`` is counted, not told."""
+    settings, policy, now = _watch()
+    changes, cursor = _changes(context, dg.DagsterEventType.RUN_FAILURE, dg.DagsterEventType.RUN_SUCCESS)
+    alerts = []
+    for _, run_id, event in changes:
+        run = context.instance.get_run_by_id(run_id)
+        if run is None or _RETRY_TAG in run.tags:
+            continue
+        if event.event_type is dg.DagsterEventType.RUN_SUCCESS:
+            over([one for one in _known(settings) if one.startswith(f"run | {run.job_name} |")], settings, now)
+            continue
+        where, words = failure_of(context.instance, run, event)
+        line = Line(fingerprint("run", run.job_name, where, words), run_id, words)
+        alerts.append(Alert(_DATA, f"{run.job_name} failed{where and f' at {where}'}", (line,), _footer(settings, run)))
+    return _ended(context, cursor, tell(alerts, settings, policy, now), "No run has failed since the last look.")
+
+
+def _known(settings: Settings) -> list[str]:
+    try:
+        return list(json.loads((settings.home / "alerts.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return []
+
+
+def failure_of(instance: dg.DagsterInstance, run: dg.DagsterRun, event: dg.DagsterEvent) -> tuple[str, str]:
+    """Where a run failed and why, in its own words; a death without a failed step says so."""
+    steps, words = [], []
+    for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
+        failed = entry.dagster_event
+        if failed is None:
+            continue
+        data = failed.step_failure_data
+        steps.append(failed.step_key or "")
+        told = data.user_failure_data.description if data.user_failure_data else None
+        words.append(told or (words_of(data.error) if data.error else "no message"))
+    return ", ".join(dict.fromkeys(steps)), "\n".join(
+        dict.fromkeys(words)
+    ) or event.message or "It ended without a word."
+
+
+# ---------------------------------------------------------------- failed checks
+
+
+@dg.sensor(
+    minimum_interval_seconds=30,
+    default_status=_RUNNING,
+    description="Failed checks of every run that ended, green ones too, told to the team that owns the check or its asset.",
+)
+def alert_on_failed_checks(context: dg.SensorEvaluationContext) -> Outcome:
+    """One alert per run and team; a check that stays failed is told again after ``repeat_hours``."""
+    settings, policy, now = _watch()
+    changes, cursor = _changes(
+        context, dg.DagsterEventType.RUN_SUCCESS, dg.DagsterEventType.RUN_FAILURE, dg.DagsterEventType.RUN_CANCELED
+    )
+    owner = _owner_of(context)
+    alerts = []
+    for _, run_id, _ in changes:
+        run = context.instance.get_run_by_id(run_id)
+        if run is None or _RETRY_TAG in run.tags:
+            continue
+        failed: dict[str, list[Line]] = {}
+        passed = []
+        for entry in context.instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION):
+            event = entry.dagster_event
+            if event is None:
+                continue
+            found = event.asset_check_evaluation_data
+            name = f"{found.asset_key.to_user_string().replace('/', '.')}: {found.check_name.replace('_', ' ')}"
+            known = fingerprint("check", name)
+            if found.passed:
+                passed.append(known)
+                continue
+            if TOLD_ELSEWHERE in found.metadata:
+                continue
+            listed = found.metadata.get(LINES)
+            said = str(listed.value) if listed is not None else found.description or "no more is said"
+            text = f"{'Warning' if found.severity == dg.AssetCheckSeverity.WARN else 'ERROR'}: not so: {name}\n{said}"
+            failed.setdefault(owner(found), []).append(Line(known, run_id, text))
+        over(passed, settings, now)
+        alerts += [
+            Alert(team, f"{len(lines)} failed check{'s' if len(lines) > 1 else ''} for {team.replace('_', ' ')}", tuple(lines),
+                _footer(settings, run))
+            for team, lines in sorted(failed.items())
+        ]  # fmt: skip
+    return _ended(context, cursor, tell(alerts, settings, policy, now), "No check has failed since the last look.")
+
+
+def _owner_of(context: dg.SensorEvaluationContext) -> Callable[[dg.AssetCheckEvaluation], str]:
+    graph = context.repository_def.asset_graph if context.repository_def else None
+
+    def owner(found: dg.AssetCheckEvaluation) -> str:
+        told = found.metadata.get(TEAM)
+        if told is not None:
+            return str(told.value)
+        owners = graph.get(found.asset_key).owners if graph and graph.has(found.asset_key) else []
+        teams = [one.removeprefix("team:") for one in owners if one.startswith("team:")]
+        return teams[0] if teams else _DATA
+
+    return owner
+
+
+# ---------------------------------------------------------------- what stays overdue, and silence
+
+
+@dg.sensor(
+    minimum_interval_seconds=60,
+    default_status=_RUNNING,
+    description="An exception that is still overdue after a second window is told to its team and to data, once.",
+)
+def escalate_overdue_exceptions(context: dg.SensorEvaluationContext) -> Outcome:
+    """Reads the published exceptions; the cursor is the publication up to which all were told."""
+    settings, policy, now = _watch()
+    until = published.as_of(settings)
+    since = datetime.fromisoformat(context.cursor) if context.cursor else None
+    if until is None or (since and until <= since):
+        return dg.SkipReason("Nothing was published since the last look.")
+    after = timedelta(hours=policy.alerts.escalate_after_hours)
+    alerts = []
+    for late in published.overdue_since(settings, since, until, after):
+        money = ", ".join(f"{amount:,.2f} {currency}" for currency, amount in sorted(late.amounts.items()))
+        title = f"{late.count} overdue exception{'s' if late.count > 1 else ''} of {late.team.replace('_', ' ')}: nobody has acted"
+        text = f"Overdue for {policy.alerts.escalate_after_hours} hours and more{f', {money} at stake' if money else ''}:\n"
+        text += "\n".join(late.lines)
+        for team in dict.fromkeys((late.team, _DATA)):
+            event = f"{until.isoformat()}"
+            alerts.append(Alert(team, title, (Line(f"escalation | {late.team} | {team} | {event}", event, text),)))
+    report = tell(alerts, settings, policy, now)
+    context.update_cursor(until.isoformat())
+    return _ended(context, None, report, "No exception has passed its second window.")
+
+
+@dg.sensor(
+    minimum_interval_seconds=60,
+    default_status=_RUNNING,
+    description="When nothing was published for [alerts] silent_after_hours, data is told. Else the heartbeat outside is fed.",
+)
+def alert_on_silence(context: dg.SensorEvaluationContext) -> Outcome:
+    """A sync that never starts fails nothing: only the age of what is published tells."""
+    settings, policy, now = _watch()
+    last = published.as_of(settings)
+    if last is None:
+        return dg.SkipReason("Nothing was published yet.")
+    known = fingerprint("silence")
+    age = now - last
+    if age < timedelta(hours=policy.alerts.silent_after_hours):
+        over([known], settings, now)
+        delivery.beat(settings)
+        return dg.SkipReason(f"Published {age.total_seconds() / 60:.0f} minutes ago.")
+    text = (
+        f"The published tables are those of {last:%Y-%m-%d %H:%M} UTC, {age.total_seconds() / 3600:.0f} hours old: since then no "
+        "sync came to its end. Look at the runs, the schedule and the daemon; what was missed is caught up by the next sync."
+    )
+    report = tell(
+        [Alert(_DATA, "No sync has ended well", (Line(known, last.isoformat(), text),))], settings, policy, now
+    )
+    return _ended(context, None, report, "Told before.")
+
+
+@dg.sensor(
+    minimum_interval_seconds=30,
+    default_status=_RUNNING,
+    description="Marks runs failed whose process died, so that they free their slot and the next sync starts.",
+)
+def bury_dead_runs(context: dg.SensorEvaluationContext) -> Outcome:
+    """Dagster's default launcher does not notice a killed run before ``max_runtime_seconds`` is over."""
+    buried = door.bury_dead_runs(context.instance)
+    return dg.SkipReason(
+        f"Buried {', '.join(one[:8] for one in buried)}." if buried else "Every run that is under way lives."
+    )
+
+
+SENSORS = [alert_on_failed_runs, alert_on_failed_checks, escalate_overdue_exceptions, alert_on_silence, bury_dead_runs]

@@ -1,0 +1,443 @@
+"""``doctor``: is everything in place that a sync needs, and nothing that it should not have? Changes nothing anywhere."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import duckdb
+from pydantic import BaseModel
+
+from hr_centra_pipeline.core import clock
+from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
+from hr_centra_pipeline.core.kinds import OWNERS
+from hr_centra_pipeline.core.policy import LoadedPolicy, Policy, load_policy
+from hr_centra_pipeline.core.settings import Settings
+from hr_centra_pipeline.oversight import delivery, published
+from hr_centra_pipeline.oversight.findings import Finding, Level, guarded
+from hr_centra_pipeline.sources import files
+from hr_centra_pipeline.sources.centra import probes
+from hr_centra_pipeline.sources.centra.client import CentraClient
+from hr_centra_pipeline.sources.centra.models import Warehouse as CentraWarehouse
+from hr_centra_pipeline.sources.centra.order_api import OrderApiClient
+from hr_centra_pipeline.sources.files import Exports
+from hr_centra_pipeline.sources.happy_returns.ingest import recognised
+from hr_centra_pipeline.sources.happy_returns.kinds import KIND_NAMES
+from hr_centra_pipeline.sources.happy_returns.profiles import Profile, load_profiles
+from hr_centra_pipeline.warehouse import backups, lock, versions
+
+_SECRETS = {"CENTRA_TOKEN", "CENTRA_ORDER_API_KEY", "HR_CENTRA_SMTP_URL", "HR_CENTRA_HEARTBEAT_URL"}
+_VARIABLES = (
+    "HR_CENTRA_HOME", "HR_CENTRA_DATABASE", "HR_CENTRA_POLICY", "HR_CENTRA_MODE", "HR_CENTRA_NOW", "HR_CENTRA_SYNC_CRON",
+    "HAPPY_RETURNS_EXPORTS", "CENTRA_GRAPHQL_URL", "CENTRA_TOKEN", "CENTRA_ORDER_API_URL", "CENTRA_ORDER_API_KEY",
+    "HR_CENTRA_ALERT_WEBHOOK", *(f"HR_CENTRA_ALERT_WEBHOOK_{team.upper()}" for team in OWNERS), "HR_CENTRA_SMTP_URL",
+    "HR_CENTRA_HEARTBEAT_URL", "HR_CENTRA_UI_URL", "DAGSTER_HOME",
+)  # fmt: skip
+_REQUIRED = {
+    "HAPPY_RETURNS_EXPORTS",
+    "CENTRA_GRAPHQL_URL",
+    "CENTRA_TOKEN",
+    "CENTRA_ORDER_API_URL",
+    "CENTRA_ORDER_API_KEY",
+}
+_CLOCKS_DIFFER = timedelta(seconds=60)
+_FILES_LOOKED_AT = 12
+_GIGABYTE = 1 << 30
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting with where its value comes from. Secrets show only that they are set."""
+
+    name: str
+    value: str
+    source: str
+
+
+def settings_table(environment: Mapping[str, str], policy: Policy | None, given: Mapping[str, Any]) -> list[Setting]:
+    """Every variable and every policy setting, each with its value and source."""
+    settings = Settings.from_environment(environment)
+    defaults = {
+        "HR_CENTRA_HOME": str(settings.home), "HR_CENTRA_DATABASE": str(settings.database),
+        "HR_CENTRA_POLICY": str(settings.policy_path), "HR_CENTRA_MODE": settings.mode, "HR_CENTRA_NOW": "the real clock",
+        "HR_CENTRA_SYNC_CRON": "7 * * * *", "DAGSTER_HOME": str(settings.home / "dagster"),
+    }  # fmt: skip
+    found = []
+    for name in _VARIABLES:
+        value = environment.get(name, "")
+        shown = "set, not shown" if value and (name in _SECRETS or "WEBHOOK" in name) else value
+        found.append(Setting(name, shown or defaults.get(name, "–"), "environment" if value else "default"))
+    if policy is not None:
+        found += _policy_settings("", policy, given)
+    return found
+
+
+def _policy_settings(prefix: str, section: BaseModel, given: Mapping[str, Any]) -> Iterator[Setting]:
+    for name in type(section).model_fields:
+        value = getattr(section, name)
+        place = f"{prefix}{name}"
+        if isinstance(value, BaseModel):
+            inner = given.get(name, {})
+            yield from _policy_settings(f"{place}.", value, inner if isinstance(inner, Mapping) else {})
+        else:
+            shown = ", ".join(map(str, value)) if isinstance(value, dict | list) else str(value)
+            yield Setting(place, shown or "–", "policy" if name in given else "default")
+
+
+def examine(environment: Mapping[str, str], *, is_offline: bool = False) -> Iterator[Finding]:
+    """Every look, one after another. ``is_offline``: without asking Centra or the mail server anything."""
+    try:
+        settings = Settings.from_environment(environment)
+    except ConfigurationError as error:
+        yield Finding("settings", "error", str(error), is_configuration=True)
+        return
+    loaded: LoadedPolicy | None = None
+    yield from guarded("settings", lambda: _settings(settings, environment))
+    try:
+        loaded = load_policy(settings.policy_path)
+    except ConfigurationError as error:
+        for line in str(error).splitlines():
+            yield Finding("policy", "error", line, is_configuration=True)
+    profiles: list[Profile] = []
+    try:
+        profiles = load_profiles(settings.home / "profiles")
+    except ConfigurationError as error:
+        for line in str(error).splitlines():
+            yield Finding("profiles", "error", line, is_configuration=True)
+    if loaded is not None:
+        policy = loaded.policy
+        yield Finding("policy", "ok", f"{loaded.path} is valid; cut-over {policy.cutover:%Y-%m-%d %H:%M %Z}")
+        yield from guarded("alerts", lambda: _alerts(settings, policy))
+    try:
+        now = clock.now(environment)
+    except ConfigurationError as error:
+        yield Finding("settings", "error", str(error), is_configuration=True)
+        now = datetime.now(UTC)
+    yield from guarded("database", lambda: _database(settings, now))
+    yield from guarded("disk", lambda: _disk(settings))
+    if settings.exports and profiles:
+        hours = loaded.policy.coverage.exports_every_hours if loaded else 0
+        yield from guarded("exports", lambda: _exports(settings, profiles, hours, now))
+    if is_offline:
+        yield Finding("Centra", "note", "not asked (--offline)")
+        return
+    if settings.centra_graphql_url and settings.centra_token.get_secret_value():
+        yield from guarded("Centra", lambda: _centra(settings, loaded.policy if loaded else None))
+    if settings.centra_order_api_url and settings.centra_order_api_key.get_secret_value():
+        yield from guarded("Order API", lambda: _order_api(settings, loaded.policy if loaded else None))
+
+
+# ---------------------------------------------------------------- here
+
+
+def _settings(settings: Settings, environment: Mapping[str, str]) -> Iterator[Finding]:
+    missing = sorted(name for name in _REQUIRED if not environment.get(name))
+    if missing:
+        yield Finding(
+            "settings",
+            "error",
+            f"not set: {', '.join(missing)}",
+            "Set them in the service's environment; see the README's table.",
+            True,
+        )
+    known = {name for name in environment if name.startswith(("HR_CENTRA_", "CENTRA_", "HAPPY_RETURNS_"))}
+    reserved = {
+        "HAPPY_RETURNS_API_URL",
+        "HAPPY_RETURNS_API_KEY",
+        "HAPPY_RETURNS_RETAILER_ID",
+        "HAPPY_RETURNS_WEBHOOK_SECRET",
+    }
+    for name in sorted(known - set(_VARIABLES) - reserved):
+        yield Finding(
+            "settings", "warning", f"{name} is set, and no setting of ours", "Is it misspelt? See the README's table."
+        )
+    for name in ("CENTRA_GRAPHQL_URL", "CENTRA_ORDER_API_URL"):
+        value = environment.get(name, "")
+        if value.startswith("http://") and not any(host in value for host in ("127.0.0.1", "localhost", "[::1]")):
+            yield Finding(
+                "settings",
+                "error",
+                f"{name} is not encrypted: the token would travel in the clear",
+                "Write https://.",
+                True,
+            )
+    if environment.get(clock.VARIABLE):
+        yield Finding(
+            "settings",
+            "note",
+            f"HR_CENTRA_NOW={environment[clock.VARIABLE]}: decisions are made as of another time than now",
+            "Unset it for a real shop.",
+        )
+    if settings.stop_path.exists():
+        yield Finding(
+            "settings",
+            "warning",
+            f"the kill switch {settings.stop_path} is on: nothing is sent",
+            "Remove the file to send again.",
+        )
+    yield Finding("settings", "ok", f"mode {settings.mode}" + ("" if settings.mode == "live" else ": nothing is sent"))
+
+
+def _alerts(settings: Settings, policy: Policy) -> Iterator[Finding]:
+    silent = [team for team in OWNERS if not delivery.channels(settings, policy, team)]
+    told = [team for team in OWNERS if team not in silent]
+    for team in told:
+        ways = ", ".join(way.name for way in delivery.channels(settings, policy, team))
+        yield Finding("alerts", "ok", f"{team.replace('_', ' ')}: {ways}")
+    if silent:
+        yield Finding(
+            "alerts", "warning", f"nobody is told of what concerns {', '.join(team.replace('_', ' ') for team in silent)}",
+            "Set HR_CENTRA_ALERT_WEBHOOK, or HR_CENTRA_SMTP_URL and [alerts.email] in the policy.",
+        )  # fmt: skip
+    if policy.alerts.email and not settings.smtp_url.get_secret_value():
+        yield Finding(
+            "alerts",
+            "warning",
+            "[alerts.email] names addresses, and there is no mail server",
+            "Set HR_CENTRA_SMTP_URL.",
+        )
+    if not settings.heartbeat_url.get_secret_value():
+        yield Finding(
+            "alerts", "note", "no heartbeat: when this machine dies, nobody is told",
+            "Point HR_CENTRA_HEARTBEAT_URL at a dead man's switch outside.",
+        )  # fmt: skip
+
+
+def _database(settings: Settings, now: datetime) -> Iterator[Finding]:
+    if not settings.database.exists():
+        yield Finding("database", "note", f"{settings.database} does not exist yet", "The first sync makes it.")
+        return
+    try:
+        with (
+            lock.held(settings.lock_path, "hr-centra doctor", wait_seconds=3),
+            duckdb.connect(settings.database, read_only=True) as connection,
+        ):
+            done = versions.applied(connection)
+    except RunFailed:
+        yield Finding("database", "note", f"in use by {lock.holder(settings.lock_path)}: not looked into")
+    except duckdb.Error as error:
+        yield Finding(
+            "database",
+            "error",
+            f"{settings.database} cannot be opened: {str(error).splitlines()[0]}",
+            "Restore a backup: docs/operations.md.",
+        )
+    else:
+        yield from _version(settings, done)
+    last = published.as_of(settings)
+    if last is None:
+        yield Finding("database", "note", "nothing was published yet")
+    else:
+        age = now - last
+        level = "warning" if age > timedelta(hours=3) else "ok"
+        yield Finding(
+            "database", "warning" if level == "warning" else "ok",
+            f"published as of {last:%Y-%m-%d %H:%M} UTC, {age.total_seconds() / 3600:.1f} hours ago",
+            "Look at the runs in Dagster: no sync came to its end since then." if level == "warning" else "",
+        )  # fmt: skip
+    mode = settings.database.stat().st_mode
+    if mode & (stat.S_IROTH | stat.S_IWOTH):
+        yield Finding(
+            "database", "warning", f"{settings.database} can be read by every user of this machine, and holds e-mail addresses",
+            f"chmod o-rwx {settings.home}",
+        )  # fmt: skip
+
+
+def _version(settings: Settings, done: set[int]) -> Iterator[Finding]:
+    known = {number for number, _ in versions.migrations()}
+    if newer := done - known:
+        yield Finding(
+            "database", "error", f"{settings.database} was made by a newer program (schema {max(newer)}, ours is {max(known)})",
+            "Install that version again, or restore the backup in backups/.", True,
+        )  # fmt: skip
+    elif missing := known - done:
+        yield Finding(
+            "database", "note", f"{len(missing)} migrations are due", "The next sync makes a backup and applies them."
+        )
+    else:
+        size = settings.database.stat().st_size
+        kept = len(backups.existing(settings.database))
+        yield Finding(
+            "database", "ok", f"schema version {max(done)}, {size / _GIGABYTE:.2f} GB, {kept} backups of upgrades"
+        )
+
+
+def _disk(settings: Settings) -> Iterator[Finding]:
+    folder = settings.home if settings.home.exists() else settings.home.parent
+    if not os.access(folder, os.W_OK):
+        yield Finding("disk", "error", f"{folder} cannot be written", "Let the service's user own it.", True)
+    free = shutil.disk_usage(folder).free
+    size = settings.database.stat().st_size if settings.database.exists() else 0
+    wanted = 3 * size + _GIGABYTE  # the published copy, a backup, and room to grow
+    level: Level = "error" if free < size + _GIGABYTE / 4 else "warning" if free < wanted else "ok"
+    told = f"{free / _GIGABYTE:.1f} GB free at {folder}"
+    fix = (
+        f"Make room: at least {wanted / _GIGABYTE:.1f} GB for the published copy and a backup." if level != "ok" else ""
+    )
+    yield Finding("disk", level, told, fix)
+
+
+# ---------------------------------------------------------------- Happy Returns
+
+
+def _exports(settings: Settings, profiles: list[Profile], every_hours: int, now: datetime) -> Iterator[Finding]:
+    exports = Exports(settings.exports)
+    try:
+        listed = exports.listed()
+        if not listed:
+            yield Finding(
+                "exports",
+                "warning",
+                "the place of the exports is empty",
+                "Have Happy Returns deliver, or correct HAPPY_RETURNS_EXPORTS.",
+            )
+            return
+        newest = listed[-1].source_time[0]
+        age = now - newest
+        late = bool(every_hours) and age > timedelta(hours=every_hours)
+        yield Finding(
+            "exports", "warning" if late else "ok",
+            f"{len(listed)} files, the newest of {newest:%Y-%m-%d %H:%M} UTC",
+            f"That is {age.total_seconds() / 3600:.0f} hours ago: ask Happy Returns for the exports." if late else "",
+        )  # fmt: skip
+        seen: dict[str, str] = {}
+        for file in reversed(listed[-_FILES_LOOKED_AT:]):
+            content = files.opened(exports.content(file), file.name)
+            if content.problem:
+                yield Finding(
+                    "exports",
+                    "warning",
+                    f"{file.name} {content.problem}",
+                    "Have it delivered again under the same name.",
+                )
+                continue
+            try:
+                _, found = recognised(content, profiles)
+            except UnicodeDecodeError:
+                found = "its header is not UTF-8"
+            if isinstance(found, str):
+                yield Finding(
+                    "exports",
+                    "warning",
+                    f"{file.name}: {found}",
+                    "Map its headers in a profile: data/profiles/ shows how.",
+                )
+            elif found.kind not in seen:
+                seen[found.kind] = found.profile.name
+                new = f"; new columns: {', '.join(found.unknown_headers)}" if found.unknown_headers else ""
+                yield Finding(
+                    "exports", "warning" if new else "ok", f"{found.kind}: profile {found.profile.name} knows {file.name}{new}",
+                    "Map them in the profile, or list them under [ignored]." if new else "",
+                )  # fmt: skip
+        if unseen := [kind for kind in KIND_NAMES if kind not in seen]:
+            yield Finding(
+                "exports", "note", f"no {', '.join(unseen)} among the newest {min(len(listed), _FILES_LOOKED_AT)} files"
+            )
+    except OSError as error:
+        raise RunFailed(f"an export cannot be read: {error}") from error
+    finally:
+        exports.close()
+
+
+# ---------------------------------------------------------------- Centra
+
+
+def _centra(settings: Settings, policy: Policy | None) -> Iterator[Finding]:
+    client = CentraClient(settings.centra_graphql_url, settings.centra_token)
+    before = datetime.now(UTC)
+    answer = client.ask("Hello", "query Hello { rateLimits { type intervalSeconds quota remainingQuota } }", {})
+    yield Finding(
+        "Centra", "ok", f"answers in {1000 * answer.latency:.0f} ms; version {client.app_version or 'not told'}"
+    )
+    yield from _quotas(answer.data["rateLimits"])
+    if answer.server_time is not None:
+        differ = abs(answer.server_time - before)
+        yield Finding(
+            "Centra", "ok" if differ <= _CLOCKS_DIFFER else "warning",
+            f"its clock and ours differ by {differ.total_seconds():.0f} s",
+            "" if differ <= _CLOCKS_DIFFER else "Set this machine's clock by NTP: Retry-After is a time of Centra's clock.",
+        )  # fmt: skip
+    yield from _permissions(client, is_live=settings.mode == "live")
+    if policy is not None:
+        yield from _dispositions(client, policy)
+
+
+def _quotas(limits: list[dict[str, Any]]) -> Iterator[Finding]:
+    for row in limits:
+        left = row["remainingQuota"] / row["quota"] if row["quota"] else 0
+        if left < 0.3:
+            yield Finding(
+                "Centra", "warning",
+                f"quota {row['type']} per {row['intervalSeconds']}: {row['remainingQuota']:,} of {row['quota']:,} left",
+                "See which integration uses it, or ask Centra for a larger plan.",
+            )  # fmt: skip
+    hourly = {row["type"]: row["quota"] for row in limits if row["intervalSeconds"] == "ONE_HOUR"}
+    told = ", ".join(f"{quota:,} {kind.lower().replace('_', ' ')}" for kind, quota in hourly.items())
+    yield Finding("Centra", "ok", f"quotas an hour: {told}")
+
+
+def _permissions(client: CentraClient, *, is_live: bool) -> Iterator[Finding]:
+    refused = [probed for probed in probes.operations_answer(client) if probed.problem]
+    missing: dict[str, list[str]] = {}
+    for probed in refused:
+        if probed.missing:
+            missing.setdefault(probed.missing, []).append(probed.name)
+        else:
+            yield Finding(
+                "Centra", "error", f"our operation {probed.name} does not fit this Centra: {probed.problem}",
+                "An update of hr-centra is needed; report it with this line.",
+            )  # fmt: skip
+    for permission, names in sorted(missing.items()):
+        is_needed = is_live or not permission.endswith(":write")
+        yield Finding(
+            "Centra", "error" if is_needed else "warning", f"the token lacks {permission}, for {', '.join(names)}",
+            "Make a token with it in Centra (AMS, Integrations)." + ("" if is_needed else " Dry run works without it."), is_needed,
+        )  # fmt: skip
+    more = [probed.name for probed in probes.beyond_need(client)]
+    if more:
+        yield Finding(
+            "Centra", "warning", f"the token may do more than is needed: {', '.join(sorted(more))}",
+            "Make one with the least set: hr_centra_pipeline/sources/centra/permissions.py lists it.",
+        )  # fmt: skip
+    if not refused and not more:
+        yield Finding("Centra", "ok", "the token may do what is needed, and nothing else that was tried")
+
+
+def _dispositions(client: CentraClient, policy: Policy) -> Iterator[Finding]:
+    raws = client.execute("PullWarehouses", {"limit": 200, "page": 1}).data["warehouses"]
+    real = {found.id: found for found in (CentraWarehouse.model_validate(raw) for raw in raws)}
+    for word, grade in policy.dispositions.items():
+        if grade.warehouse_id is None:
+            yield Finding("Centra", "ok", f"disposition {word}: no stock movement")
+            continue
+        found = real.get(grade.warehouse_id)
+        if found is None:
+            known = ", ".join(f"{one.id} {one.name}" for one in real.values())
+            yield Finding(
+                "Centra", "error", f"disposition {word}: Centra has no warehouse {grade.warehouse_id}",
+                f"Correct [dispositions.{word}] in the policy; Centra has {known}.", True,
+            )  # fmt: skip
+        elif found.status != "ACTIVE":
+            yield Finding(
+                "Centra", "error", f"disposition {word}: warehouse {found.id} {found.name} is {found.status.lower()}",
+                f"Activate it in Centra, or correct [dispositions.{word}] in the policy.", True,
+            )  # fmt: skip
+        else:
+            yield Finding("Centra", "ok", f"disposition {word}: warehouse {found.id} {found.name}")
+
+
+def _order_api(settings: Settings, policy: Policy | None) -> Iterator[Finding]:
+    api = OrderApiClient(settings.centra_order_api_url, settings.centra_order_api_key)
+    number = policy.exchange_orders.first_number if policy else 1
+    taken = api.read_order(number)
+    yield Finding("Order API", "ok", "answers, and takes the key")
+    if taken is not None and "PK" not in str(taken.get("internalComment", "")):
+        yield Finding(
+            "Order API", "error", f"order {number} of the range that is reserved for replacements is somebody else's",
+            "Reserve another range in [exchange_orders].", True,
+        )  # fmt: skip

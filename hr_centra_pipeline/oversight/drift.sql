@@ -1,0 +1,95 @@
+-- What is new at either vendor: columns and words that neither profile nor policy knows, fields of Centra's that will go.
+delete from operations.vendor_drift;
+
+insert into operations.vendor_drift by name
+with
+-- One row per kind and profile: its newest file. A column that was mapped or ignored since then is not new any more.
+newest as (
+    select kind, unknown_headers, received_at from landing.files where problem is null and kind is not null
+    qualify row_number() over (partition by kind, profile order by batch desc) = 1
+),
+
+headers as (
+    select
+        files.kind as object, header as name, min(files.received_at) as first_seen_at, count(*) as times_seen
+    from (select kind, received_at, unnest(unknown_headers) as header from landing.files) as files
+    semi join (select kind, unnest(unknown_headers) as header from newest) as present using (kind, header)
+    group by all
+),
+
+-- One row per word of Happy Returns in a column whose words the policy or the fact sheet lists.
+words as (
+    select 'items' as object, 'dropoff_method' as name, dropoff_method as value, source_time as seen_at from staging.return_items
+    where dropoff_method not in (select dropoff_method from policy.triggers) and dropoff_method not in ('home-pickup', 'other')
+    union all by name
+    select 'items' as object, 'received_channel' as name, received_channel as value, source_time as seen_at from staging.return_items
+    where received_channel not in (select dropoff_method from policy.triggers) and received_channel not in (
+        'app', 'store-app', 'hosted', 'mail-nolabel', 'mail-nobox-nolabel', 'mail-shopper-provided', 'retailer-dashboard', 'returnless'
+    )
+    union all by name
+    -- Words of a closed list: their rows are in quarantine. Of files that were not delivered anew since.
+    select
+        rejected.kind as object, rejected.column_name as name, regexp_extract(rejected.reason, 'is none of .*?: (.*)$', 1) as value,
+        rejected.rejected_at as seen_at
+    from quarantine.rejected_rows as rejected
+    semi join (
+        select source_file, file_sha256 from landing.files
+        qualify row_number() over (partition by source_file order by batch desc) = 1
+    ) as delivered using (source_file, file_sha256)
+    where rejected.reason like 'is none of %'
+),
+
+-- One row per word of Centra in a field whose values we know.
+centra_words as (
+    select 'payment' as object, 'entryType' as name, entry_type as value, created_at as seen_at from staging.payment_entries
+    where entry_type not in (
+        'AUTH', 'CAPTURE', 'CAPTURE_PENDING', 'CAPTURE_FAILED', 'CAPTURE_REQUEST', 'REFUND', 'REFUND_REQUEST', 'REFUND_FAILED', 'CANCEL',
+        'CANCEL_REQUEST', 'MARKED_AS_PAID', 'MARKED_AS_UNPAID', 'PREPAID', 'AUTH_PENDING', 'ADDITIONAL_ORDER_PAYMENT', 'INVOICE',
+        'OTHER', 'AUTH_GIFT_CARD', 'CAPTURE_GIFT_CARD', 'CANCEL_GIFT_CARD', 'REFUND_GIFT_CARD'
+    )
+    union all by name
+    select 'payment' as object, 'status' as name, status as value, created_at as seen_at from staging.payment_entries
+    where status not in ('PENDING', 'SUCCESS', 'FAILED')
+    union all by name
+    select 'return' as object, 'returnStatus' as name, status as value, created_at as seen_at from staging.centra_returns
+    where status not in ('PENDING', 'COMPLETED')
+    union all by name
+    select 'stock change' as object, 'type' as name, "type" as value, created_at as seen_at from staging.stock_changes
+    where "type" not in ('IN', 'OUT', 'TRANSFER', 'RETURN', 'SHIPMENT', 'OTHER')
+),
+
+said as (
+    select unnest(deprecated_fields) as name, fetched_at from landing.centra_versions
+    qualify row_number() over (order by batch desc) = 1
+)
+
+select
+    'happy_returns' as vendor, object, 'new column' as what, name, '' as value, first_seen_at, times_seen,
+    'Map it in the header profile if it is of use, else list it under [ignored].' as next_step
+from headers
+union all by name
+select
+    'happy_returns' as vendor, object, 'new word' as what, name, value, min(seen_at) as first_seen_at, count(*) as times_seen,
+    'Map the word in the header profile, or say in the policy what it means.' as next_step
+from words
+group by all
+union all by name
+select
+    'centra' as vendor, object, 'new word' as what, name, value, min(seen_at) as first_seen_at, count(*) as times_seen,
+    'Read in Centra''s documents what it means; an update of hr-centra may be needed.' as next_step
+from centra_words
+group by all
+union all by name
+select
+    'centra' as vendor, 'GraphQL' as object, 'deprecated field' as what, name, '' as value, min(fetched_at) as first_seen_at,
+    1 as times_seen, 'Centra will take this field away: an update of hr-centra is needed before that.' as next_step
+from said
+group by all
+union all by name
+select
+    'centra' as vendor, "object", 'unexpected shape' as what, 'page' as name, '' as value, fetched_at as first_seen_at, 1 as times_seen,
+    left(problem, 500) as next_step
+from (
+    select * from landing.centra_pulls qualify row_number() over (partition by "object" order by batch desc, fetched_at desc) = 1
+)
+where not is_complete and contains(problem, 'does not expect')

@@ -1,0 +1,41 @@
+"""What ``doctor`` finds: one line each, with its fix."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
+
+Level = Literal["ok", "note", "warning", "error"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """``fix``: what to do about it, in a sentence. ``is_configuration``: somebody has to change a setting (exit code 2)."""
+
+    section: str
+    level: Level
+    told: str
+    fix: str = ""
+    is_configuration: bool = False
+
+
+def exit_code(findings: Iterable[Finding]) -> int:
+    """0 without an error; 2 when a setting is wrong, 1 for any other error."""
+    errors = [finding for finding in findings if finding.level == "error"]
+    if not errors:
+        return 0
+    return 2 if any(finding.is_configuration for finding in errors) else 1
+
+
+def guarded(section: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+    """The findings of one look; what stops it is a finding itself, so that the other looks go on."""
+    try:
+        yield from look()
+    except ConfigurationError as error:
+        for line in str(error).splitlines():
+            yield Finding(section, "error", line, is_configuration=True)
+    except RunFailed as error:
+        yield Finding(section, "error", str(error))

@@ -1,0 +1,160 @@
+"""Erase a person: the address, wherever it stands, and what quarantined rows say about the person's returns. The books stay.
+
+What stays is the keyed token in the return rows, which says nothing to who has not the address, and a row without a value in
+``landing.personal``, so that an export that is delivered again does not bring the address back.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+
+from hr_centra_pipeline.core.errors import ConfigurationError
+from hr_centra_pipeline.warehouse import backups
+from hr_centra_pipeline.warehouse.database import Connection, Warehouse
+from hr_centra_pipeline.warehouse.rewrite import rewrite
+
+ERASED = "(erased on request)"
+_EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
+
+
+@dataclass(frozen=True)
+class Person:
+    """Who is to be forgotten, as far as the database knows: tokens and addresses, and the ids of the person's returns."""
+
+    tokens: tuple[str, ...]
+    emails: tuple[str, ...]
+    ids: tuple[str, ...]
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Erased:
+    """Rows that were changed, by place; ``files``: exports that still name the person; ``backups``: cleaned, too."""
+
+    places: dict[str, int]
+    files: tuple[str, ...]
+    backups: tuple[Path, ...]
+
+
+def find(connection: Connection, who: str) -> Person:
+    """By e-mail address, return id, express code or order number.
+
+    Raises:
+        ConfigurationError: nothing here is about this person.
+    """
+    if _EMAIL.fullmatch(who):
+        rows = connection.execute(
+            "select substr(sha256(value || lower($email)), 1, 24) from meta.keys where name = 'personal'",
+            {"email": who},
+        ).fetchall()
+        tokens = [token for (token,) in rows]
+    else:
+        rows = connection.execute(
+            """
+            select distinct customer_token from landing.happy_returns_returns
+            where $who in (return_id, express_code, order_number) and customer_token is not null
+            """,
+            {"who": who.removeprefix("#")},
+        ).fetchall()
+        tokens = [token for (token,) in rows]
+    known = connection.execute(
+        "select distinct token, value from landing.personal where token in (select unnest(?::varchar[]))", [tokens]
+    ).fetchall()
+    mine = connection.execute(
+        """
+        select return_id, express_code, order_number, external_rma_id, source_file from landing.happy_returns_returns
+        where customer_token in (select unnest(?::varchar[]))
+        """,
+        [tokens],
+    ).fetchall()
+    if not known and not mine:
+        raise ConfigurationError(
+            f"{who}: nothing here is about this person. Give an e-mail address, return, code or order."
+        )
+    emails = {value for _, value in known if value} | ({who} if _EMAIL.fullmatch(who) else set())
+    ids = {str(one) for row in mine for one in row[:4] if one}
+    return Person(tuple(tokens), tuple(sorted(emails)), tuple(sorted(ids)), tuple(sorted({row[4] for row in mine})))
+
+
+def forget(warehouse: Warehouse, who: str, by: str, now: datetime) -> Erased:
+    """Erase and write the file anew, backups of upgrades as well. Hold the sync lock.
+
+    Raises:
+        ConfigurationError: nothing here is about this person.
+        RunFailed: there is no room to write the file anew.
+    """
+    with warehouse.transaction() as connection:
+        person = find(connection, who)
+        places = _erase(connection, person)
+        connection.execute("insert into operations.erasures values (?, ?, ?)", [now, by, json.dumps(places)])
+    warehouse.fold_log_in()
+    rewrite(warehouse.path)
+    cleaned = []
+    for copy in backups.existing(warehouse.path):
+        with duckdb.connect(copy) as connection:
+            connection.execute("begin")
+            changed = _erase(connection, person)
+            connection.execute("commit")
+        if changed:
+            rewrite(copy)
+            cleaned.append(copy)
+    return Erased(places, person.files, tuple(cleaned))
+
+
+def _erase(connection: Connection, person: Person) -> dict[str, int]:
+    places = {}
+    places["landing.personal"] = _changed(
+        connection,
+        "update landing.personal set value = null where token in (select unnest($tokens::varchar[])) and value is not null",
+        {"tokens": list(person.tokens)},
+    )
+    # A quarantined row may hold anything: names, streets. Those about the person's returns lose their text.
+    places["quarantine.rejected_rows"] = _changed(
+        connection,
+        f"""
+        update quarantine.rejected_rows set raw_text = '{ERASED}'
+        where raw_text is not null and raw_text <> '{ERASED}' and exists (
+            from (select unnest($marks::varchar[]) as mark)
+            where regexp_matches(raw_text, '(^|[^A-Za-z0-9])' || regexp_escape(mark) || '([^A-Za-z0-9]|$)', 'i')
+        )
+        """,  # noqa: S608 - our own words
+        {"marks": [*person.ids, *person.emails]},
+    )
+    for table, column, sql_type in _texts(connection):
+        for email in person.emails:
+            text = f"{column}::varchar"
+            replaced = f"regexp_replace({text}, regexp_escape($email), '…@…', 'gi')"
+            count = _changed(
+                connection,
+                f"update {table} set {column} = {replaced}::{sql_type} where contains(lower({text}), lower($email))",  # noqa: S608
+                {"email": email},
+            )
+            place = f"{table}.{column}".replace('"', "")
+            places[place] = places.get(place, 0) + count
+    return {place: count for place, count in places.items() if count}
+
+
+def _texts(connection: Connection) -> Iterator[tuple[str, str, str]]:
+    """Every column of ours that can hold a text; those of ``landing.personal`` are keys."""
+    rows = connection.execute(
+        """
+        select schema_name || '.' || table_name, '"' || column_name || '"', data_type from duckdb_columns()
+        semi join duckdb_tables() using (schema_name, table_name)
+        where not internal and (data_type in ('VARCHAR', 'JSON') or data_type like '%VARCHAR%[]')
+            and schema_name not in ('meta', 'policy') and schema_name || '.' || table_name <> 'landing.personal'
+        order by all
+        """
+    ).fetchall()
+    yield from rows
+
+
+def _changed(connection: Connection, query: str, parameters: dict[str, object]) -> int:
+    row = connection.execute(query, parameters).fetchone()
+    return int(row[0]) if row else 0

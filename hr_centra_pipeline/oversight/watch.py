@@ -1,0 +1,101 @@
+"""Coverage, drift and standing alarms, computed over everything that is open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from hr_centra_pipeline.core.kinds import OWNERS
+from hr_centra_pipeline.core.policy import Policy
+from hr_centra_pipeline.warehouse.database import Connection, run_sql
+
+_PACKAGE = "hr_centra_pipeline.oversight"
+_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class AlarmRule:
+    """One standing alarm: which table it is about, whose work it is, whether it is an error, and what it says in a sentence."""
+
+    table: str
+    owner_team: str
+    is_error: bool
+    sentence: str
+
+
+RULES: dict[str, AlarmRule] = {
+    **{
+        f"{team}_has_no_overdue_exception": AlarmRule(
+            "reconciliation.exceptions", team, False, f"No open exception of {team.replace('_', ' ')} is past its due time."
+        )
+        for team in OWNERS
+    },
+    "no_write_is_in_doubt_beyond_its_window": AlarmRule(
+        "push.ledger", "data", True, "Every call to Centra whose outcome was unknown was looked up and settled in time."
+    ),
+    "every_effect_stands_in_the_ledger_once": AlarmRule(
+        "push.ledger", "data", True, "No effect key has two rows: an effect has one state."
+    ),
+    "every_disposition_is_mapped": AlarmRule(
+        "reconciliation.unmapped_dispositions", "warehouse", False, "The policy says for every grade where the goods go."
+    ),
+    "every_missed_hour_was_caught_up": AlarmRule(
+        "operations.coverage_gaps", "data", True, "Whatever was not read in time was read afterwards, or stands here."
+    ),
+    "every_hour_has_an_export_file": AlarmRule(
+        "operations.coverage_gaps", "data", False, "The exports have no longer pause than [coverage] exports_every_hours."
+    ),
+    "happy_returns_brings_nothing_that_we_do_not_know": AlarmRule(
+        "operations.vendor_drift", "data", False, "No new column or word in the exports."
+    ),
+    "centra_brings_nothing_that_we_do_not_know": AlarmRule(
+        "operations.vendor_drift", "data", False, "No new word, deprecated field or unexpected shape in Centra's answers."
+    ),
+    "every_landed_key_is_staged_once": AlarmRule(
+        "staging.return_items", "data", True, "Landed and staged objects are as many, for every kind."
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """How one standing alarm stands: ``found`` troubles, the first of them in words."""
+
+    name: str
+    found: int
+    lines: tuple[str, ...]
+
+    @property
+    def rule(self) -> AlarmRule:
+        """What it is about."""
+        return RULES[self.name]
+
+    @property
+    def told(self) -> str:
+        """Its troubles as a list, a line each; empty when there are none."""
+        more = [f"… and {self.found - _SHOWN} more"] if self.found > _SHOWN else []
+        return "\n".join(f"- {line}" for line in [*self.lines[:_SHOWN], *more])
+
+
+def refresh(connection: Connection, policy: Policy, now: datetime) -> None:
+    """Fill ``operations.coverage_gaps`` and ``operations.vendor_drift`` anew; let go of personal data that is old enough."""
+    coverage = policy.coverage
+    run_sql(
+        connection, _PACKAGE, "coverage.sql",
+        {
+            "now": now, "sync_every_minutes": coverage.sync_every_minutes,
+            "exports_every_hours": coverage.exports_every_hours, "accepted_days": coverage.accepted_days,
+        },
+    )  # fmt: skip
+    run_sql(connection, _PACKAGE, "drift.sql")
+    # The row stays, so that a file that is delivered again does not bring the address back.
+    connection.execute(
+        "update landing.personal set value = null where value is not null and received_at < ?",
+        [now - timedelta(days=policy.privacy.keep_days)],
+    )
+
+
+def alarms(connection: Connection, now: datetime) -> list[Alarm]:
+    """Every standing alarm, ringing or not."""
+    rows = run_sql(connection, _PACKAGE, "alarms.sql", {"now": now, "owners": list(OWNERS)}).fetchall()
+    return [Alarm(name, found, tuple(lines)) for name, found, lines in rows]

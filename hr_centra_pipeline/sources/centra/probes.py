@@ -1,0 +1,129 @@
+"""What a token may do, found out without doing it: each of our operations asked about nothing, each mutation told to be skipped.
+
+GraphQL itself guarantees that a field with ``@skip(if: true)`` is not executed; the ids in it (0) would be refused besides.
+Whether Centra checks the permission of a skipped mutation is not documented: "not refused" is no proof for those.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from graphql import DirectiveNode, FieldNode, OperationDefinitionNode, parse, print_ast
+from graphql.language import ArgumentNode, BooleanValueNode, NameNode
+
+from hr_centra_pipeline.sources.centra import operations
+from hr_centra_pipeline.sources.centra.client import CentraClient
+from hr_centra_pipeline.sources.centra.errors import CentraError, Misconfigured
+
+_NOWHERE = {"from": "2999-01-01T00:00:00+00:00"}
+_MONEY = {"value": 0, "currencyIsoCode": "EUR"}
+_ORDER = {"number": 0}
+# Variables with which an operation finds nothing.
+_NOTHING: Mapping[str, Mapping[str, Any]] = {
+    "ReadRateLimits": {},
+    "PullOrders": {"where": {"number": [0]}, "first": 1},
+    "PullShipments": {"where": {"id": [0]}, "first": 1},
+    "PullReturns": {"where": {"id": [0]}, "first": 1},
+    "PullStockChanges": {"where": {"createdAt": _NOWHERE}, "first": 1, "lines": 1},
+    "PullStockChangeLines": {"id": [0], "lines": 1, "page": 1},
+    "PullWarehouses": {"limit": 1, "page": 1},
+    "PullReplacementStock": {"sku": ["-"], "limit": 1},
+    "LookAtOrder": {"orderNumber": [0]},
+    "LookAtStockChanges": {"where": {"createdAt": _NOWHERE}, "first": 1},
+    "LookAtReplacementStock": {"sku": ["-"]},
+    "ReadRecipient": {"orderNumber": [0]},
+    "ReadInternalComment": {"orderNumber": [0]},
+    "CreateReturn": {
+        "input": {
+            "shipment": {"id": 0}, "lines": [{"shipmentLine": {"id": 0}, "quantity": 1}],
+            "returnStockActionPolicy": {"removeItemsFromStock": True},
+        }
+    },
+    "CompleteReturn": {"id": 0, "input": {"sendEmail": False}},
+    "RefundReturn": {"id": 0, "input": {"sendEmail": False}},
+    "IssueCredit": {"input": {"order": _ORDER, "amount": _MONEY, "giftCard": {}}},
+    "DeleteReturn": {"id": 0},
+    "ChangeStock": {"input": {"description": "-", "productSizes": []}},
+    "UpdateDirectToConsumerOrder": {"order": _ORDER, "input": {}},
+    "CancelOrder": {
+        "order": _ORDER,
+        "input": {"stockAction": {"removeItemsFromStock": True}, "emailOptions": {"sendEmail": False}},
+    },
+}  # fmt: skip
+
+# What a token of ours need not be allowed: one question each.
+_TOO_MUCH: Mapping[str, str] = {
+    "Event:read": "query Probe { events(limit: 1) { id } }",
+    "IdConversion:read": "query Probe { idConversions(limit: 1) { externalId } }",
+    "Customer:write": (
+        "mutation Probe { updateCustomer(customer: {id: 0}, input: {}) @skip(if: true) "
+        "{ userErrors { message } } }"
+    ),
+    "Attribute:write": (
+        "mutation Probe { assignAttributes(input: {objectType: Order, objectId: 0}) @skip(if: true) "
+        "{ userErrors { message } } }"
+    ),
+    "IdConversion:write": (
+        "mutation Probe { setIdConversions(input: []) @skip(if: true) { userErrors { message } } }"
+    ),
+    "Event:write": (
+        "mutation Probe { unsetEventListeners(input: []) @skip(if: true) { userErrors { message } } }"
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Probed:
+    """One question. ``problem``: why it was refused, in Centra's words; ``missing``: the permission that it names."""
+
+    name: str
+    problem: str | None = None
+    missing: str | None = None
+    is_write: bool = False
+    is_access: bool = False
+
+
+def operations_answer(client: CentraClient) -> Iterator[Probed]:
+    """Each operation of ours: is it valid in this Centra, and may our token ask it?"""
+    for name in operations.names():
+        operation = operations.load(name)
+        text = skipped(operation.text) if operation.is_mutation else operation.text
+        yield _asked(client, name, text, _NOTHING[name], is_write=operation.is_mutation)
+
+
+def beyond_need(client: CentraClient) -> Iterator[Probed]:
+    """Permissions that we do not need and that the token seems to have."""
+    for permission, text in _TOO_MUCH.items():
+        probed = _asked(client, permission, text, {}, operation="Probe", is_write="mutation" in text)
+        if probed.problem is None:
+            yield probed
+
+
+def skipped(text: str) -> str:
+    """A mutation's document in which nothing is executed: every root field is skipped."""
+    document = parse(text)
+    skip = DirectiveNode(
+        name=NameNode(value="skip"),
+        arguments=(ArgumentNode(name=NameNode(value="if"), value=BooleanValueNode(value=True)),),
+    )
+    for definition in document.definitions:
+        if isinstance(definition, OperationDefinitionNode):
+            for node in definition.selection_set.selections:
+                assert isinstance(node, FieldNode)  # noqa: S101 - our own documents
+                node.directives = (*node.directives, skip)
+    return print_ast(document)
+
+
+def _asked(
+    client: CentraClient, name: str, text: str, variables: Mapping[str, Any], *, is_write: bool, operation: str = ""
+) -> Probed:
+    try:
+        client.ask(operation or name, text, variables)
+    except CentraError as error:
+        found = re.search(r"\b[A-Z]\w+(?:\.\w+)?:(?:read|write)\b", str(error))
+        is_access = isinstance(error, Misconfigured)
+        return Probed(name, str(error), found[0] if found else None, is_write, is_access)
+    return Probed(name, is_write=is_write)

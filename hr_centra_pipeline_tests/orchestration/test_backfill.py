@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from hr_centra_pipeline.core.errors import RunFailed
+from hr_centra_pipeline.definitions import defs
+from hr_centra_pipeline.orchestration import door, once
+from hr_centra_pipeline.orchestration.partitions import is_backfill
+from hr_centra_pipeline.warehouse import lock
+from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY, ShopWorld, shop_world
+
+FIRST, LAST = date(2026, 9, 4), date(2026, 9, 14)
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ShopWorld]:
+    with shop_world(tmp_path, monkeypatch, returns=8, days=10) as opened:
+        text = EXAMPLE_POLICY.read_text(encoding="utf-8")
+        text = text.replace("cutover = 2026-08-27", "cutover = 2026-09-24") + "\n[centra]\nretry_wait_seconds = 0\n"
+        (opened.home / "policy.toml").write_text(text, encoding="utf-8")
+        yield opened
+
+
+def backfill(world: ShopWorld) -> str:
+    return once.backfill(defs, world.settings, FIRST, LAST)
+
+
+def test_a_backfill_lands_and_plans_beside_the_hourly_sync_and_sends_nothing(
+    world: ShopWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In live mode, from the command line, while another process syncs (in dry run, so that whoever writes is the backfill)."""
+    world.sandbox.sandbox.faults.arm({"kind": "delay", "target": "PullOrders", "seconds": 1, "times": 12})
+    command = [
+        sys.executable, "-m", "hr_centra_pipeline.cli.main", "backfill", "--from", str(FIRST), "--to", str(LAST),
+    ]  # fmt: skip
+    assert world.settings.mode == "live"
+    process = subprocess.Popen(command, env=os.environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    monkeypatch.setenv("HR_CENTRA_MODE", "dry_run")
+    try:
+        while not (world.settings.database.exists() and door.is_held(world.settings.backfill_lock_path)):
+            assert process.poll() is None, process.communicate()[0]
+            time.sleep(0.5)
+        world.sync()
+        assert process.poll() is None, "the backfill was over before the sync"
+        output, _ = process.communicate(timeout=180)
+    finally:
+        process.kill()
+    assert process.returncode == 0, output
+    assert world.writes() == []
+    created = [row["created_at"] for row in world.sandbox.store.rows("select created_at from orders")]
+    in_range = [at for at in created if FIRST <= datetime.fromisoformat(at).astimezone(UTC).date() <= LAST]
+    ((landed,),) = world.rows(
+        "select count(distinct order_number) from landing.centra_orders where (payload ->> 'createdAt')::timestamptz"
+        f" between '{FIRST}' and '{LAST}'::date + 1"
+    )
+    assert landed == len(in_range) > 5
+    reasons = dict(world.rows("select reason, sum(effects) from operations.backfill_reports group by 1"))
+    assert reasons["left to the hourly sync"] > 0
+    assert sum(count for reason, count in reasons.items() if "before the cut-over" in reason) >= 3
+    assert "A backfill never sends" in output
+    assert "left to the hourly sync" in output
+    with dg.DagsterInstance.get() as instance:
+        runs = instance.get_runs()
+        assert {run.status for run in runs} == {dg.DagsterRunStatus.SUCCESS}
+        (history,) = [run for run in runs if run.job_name == "backfill"]
+        assert instance.get_materialized_partitions(dg.AssetKey(["operations", "backfill_reports"])) == {
+            f"{FIRST + timedelta(days=number)}" for number in range((LAST - FIRST).days + 1)
+        }
+    assert history.tags["hr_centra/window/2026-09"] == "yes"
+
+
+def test_a_second_backfill_is_refused_and_told_who_is_at_it(world: ShopWorld) -> None:
+    with (
+        lock.held(world.settings.backfill_lock_path, "hr-centra backfill"),
+        pytest.raises(RunFailed, match=r"backfill\.lock is held by hr-centra backfill"),
+    ):
+        backfill(world)
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        ({}, False),
+        ({"dagster/partition": "2026-09-30", "hr_centra/job": "sync"}, False),
+        ({"dagster/partition": "2026-09-29", "hr_centra/job": "sync"}, False),
+        ({"dagster/partition": "2026-09-29", "hr_centra/job": "sync", "dagster/backfill": "abc"}, True),
+        ({"dagster/partition": "2026-09-29"}, True),
+        ({"dagster/partition": "2026-09-30"}, False),
+        (
+            {"dagster/asset_partition_range_start": "2026-09-01", "dagster/asset_partition_range_end": "2026-09-30"},
+            True,
+        ),
+    ],
+)
+def test_what_counts_as_a_backfill(monkeypatch: pytest.MonkeyPatch, tags: dict[str, str], expected: bool) -> None:
+    monkeypatch.setenv("HR_CENTRA_NOW", "2026-09-30T12:00:00Z")
+    assert is_backfill(tags) is expected

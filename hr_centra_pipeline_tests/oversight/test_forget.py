@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from hr_centra_pipeline.cli.main import main
+from hr_centra_pipeline.core.errors import ConfigurationError
+from hr_centra_pipeline.oversight import forget
+from hr_centra_pipeline.sources.happy_returns.ingest import ingest
+from hr_centra_pipeline.sources.happy_returns.profiles import load_profiles
+from hr_centra_pipeline.sources.happy_returns.staging import refresh
+from hr_centra_pipeline.warehouse import backups, migrate, versions
+from hr_centra_pipeline.warehouse.database import Warehouse
+
+NOW = datetime(2026, 9, 30, 12, tzinfo=UTC)
+KNOWN = versions.migrations()
+ANNA, BERT = "Anna.Smith@example.com", "bert@example.com"
+HEADER = "return_id,order_number,express_code,refund_status,customer_email,updated_at\n"
+RETURNS = (
+    HEADER
+    + f"RT-1,1001,HRAAAAAA,started,{ANNA},2026-09-01T08:00:00Z\n"
+    + f"RT-2,1002,HRBBBBBB,started,{BERT},2026-09-01T08:00:00Z\n"
+    + f"RT-1,1001,HRAAAAAA,bartered,{ANNA},2026-09-02T08:00:00Z\n"  # refused: its words stand in quarantine
+)
+ITEMS = (
+    "return_id,order_number,sku,refund_type,item_id,updated_at,recipient\n"
+    "RT-1,1001,SKU-1,barter,I1,2026-09-01T08:00:00Z,Anna Smith of 5 Mill Lane\n"
+    "RT-2,1002,SKU-1,barter,I2,2026-09-01T08:00:00Z,Bert Jones of 7 Mill Lane\n"
+)
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
+    """Two customers' returns, landed and staged; strings are stored as they are, so that the file can be searched."""
+    exports = tmp_path / "exports"
+    exports.mkdir()
+    (exports / "returns-20260902T0900Z.csv").write_text(RETURNS, encoding="utf-8")
+    (exports / "items-20260902T0900Z.csv").write_text(ITEMS, encoding="utf-8")
+    monkeypatch.setenv("HR_CENTRA_HOME", str(tmp_path))
+    monkeypatch.setenv("HR_CENTRA_NOW", NOW.isoformat())
+    warehouse = Warehouse(tmp_path / "warehouse.duckdb")
+    migrate.prepare(warehouse)
+    land(warehouse)
+    with warehouse.transaction() as connection:
+        connection.execute(
+            "insert into push.attempts (attempt_id, packet_key, step, operation, started_at, real_started_at, outcome, message,"
+            " request) values ('a', 'PK1', 'create', 'CreateReturn', now(), now(), 'refused',"
+            f" 'customer {ANNA.lower()} is blocked', '{{\"note\": \"{ANNA}\"}}')"
+        )
+    warehouse.fold_log_in()
+    return warehouse
+
+
+def land(warehouse: Warehouse) -> None:
+    exports = warehouse.path.parent / "exports"
+    with warehouse.kept_open():
+        with warehouse.transaction() as connection:
+            connection.execute("set force_compression = 'uncompressed'")
+        ingest(warehouse, str(exports), load_profiles(Path("/nowhere")), NOW)
+        refresh(warehouse, NOW)
+
+
+def everything(warehouse: Warehouse) -> str:
+    with warehouse.transaction() as connection:
+        tables = connection.execute(
+            "select schema_name || '.' || table_name from duckdb_tables() where not temporary"
+        ).fetchall()
+        return "\n".join(str(connection.execute(f"from {name}").fetchall()) for (name,) in tables)
+
+
+def books(warehouse: Warehouse) -> list[tuple[object, ...]]:
+    """What has to tie before and after."""
+    with warehouse.transaction() as connection:
+        return [
+            *connection.execute("select * from landing.files order by all").fetchall(),
+            *connection.execute("select * from staging.returns order by all").fetchall(),
+            *connection.execute(
+                "select return_id, row_sha256, source_line from landing.happy_returns_returns order by all"
+            ).fetchall(),
+            *connection.execute(
+                "select source_file, source_line, column_name from quarantine.rejected_rows order by all"
+            ).fetchall(),
+        ]
+
+
+def about(text: str, *words: str) -> set[str]:
+    return {word for word in words if re.search(re.escape(word), text, re.IGNORECASE)}
+
+
+@pytest.mark.parametrize("who", [ANNA, ANNA.upper(), "RT-1", "HRAAAAAA", "1001", "#1001"])
+def test_a_person_is_gone_from_every_table_and_every_block_and_the_books_tie(shop: Warehouse, who: str) -> None:
+    before = books(shop)
+    assert about(everything(shop), ANNA, "Mill Lane", "5 Mill") == {ANNA, "Mill Lane", "5 Mill"}
+    erased = forget.forget(shop, who, "dpo", NOW)
+    after = everything(shop)
+    assert about(after, ANNA, "Anna Smith", "5 Mill Lane") == set()
+    assert about(after, BERT, "Bert Jones", "7 Mill Lane") == {BERT, "Bert Jones", "7 Mill Lane"}
+    assert books(shop) == before
+    assert erased.files == ("returns-20260902T0900Z.csv",)
+    assert erased.places["landing.personal"] == 1
+    assert erased.places["quarantine.rejected_rows"] == 2
+    assert set(erased.places) >= {"push.attempts.message", "push.attempts.request"}
+    content = shop.path.read_bytes()
+    assert b"Mill Lane" in content
+    assert about(content.decode("latin-1"), ANNA, "5 Mill Lane") == set()
+
+
+def test_the_old_file_did_hold_the_person_so_that_the_search_of_its_bytes_can_fail(shop: Warehouse) -> None:
+    assert about(shop.path.read_bytes().decode("latin-1"), ANNA, "5 Mill Lane") == {ANNA, "5 Mill Lane"}
+
+
+def test_an_export_that_is_delivered_again_does_not_bring_the_address_back(shop: Warehouse) -> None:
+    forget.forget(shop, ANNA, "dpo", NOW)
+    later = HEADER + f"RT-1,1001,HRAAAAAA,approved,{ANNA},2026-09-05T08:00:00Z\n"
+    (shop.path.parent / "exports" / "returns-20260905T0900Z.csv").write_text(later, encoding="utf-8")
+    land(shop)
+    with shop.transaction() as connection:
+        assert connection.execute("select refund_status from staging.returns where return_id = 'RT-1'").fetchall() == [
+            ("approved",)
+        ]
+    assert about(everything(shop), ANNA) == set()
+
+
+def test_backups_of_upgrades_are_cleaned_too(shop: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(versions, "migrations", lambda: (*KNOWN, (9000, "create table push.more (x int)")))
+    migrate.prepare(Warehouse(shop.path))
+    (copy,) = backups.existing(shop.path)
+    erased = forget.forget(Warehouse(shop.path), ANNA, "dpo", NOW)
+    assert erased.backups == (copy,)
+    with duckdb.connect(copy, read_only=True) as connection:
+        rows = connection.execute("select value from landing.personal order by value nulls first").fetchall()
+    assert rows == [(None,), (BERT,)]
+    assert about(copy.read_bytes().decode("latin-1"), ANNA) == set()
+
+
+def test_who_is_not_known_is_said_and_nothing_is_changed(shop: Warehouse) -> None:
+    before = everything(shop)
+    with pytest.raises(ConfigurationError, match=r"nobody@example\.com: nothing here is about this person"):
+        forget.forget(shop, "nobody@example.com", "dpo", NOW)
+    assert everything(shop) == before
+
+
+def test_the_command_erases_and_names_the_files_that_still_hold_the_person(
+    shop: Warehouse, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["hr-centra", "forget", ANNA, "--by", "dpo", "--yes"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+    printed = capsys.readouterr().out
+    assert "1 in landing.personal" in printed
+    assert "delete them where they lie.\n  returns-20260902T0900Z.csv" in printed
+    with shop.transaction() as connection:
+        ((by, places),) = connection.execute('select "by", places from operations.erasures').fetchall()
+    assert by == "dpo"
+    assert ANNA not in places

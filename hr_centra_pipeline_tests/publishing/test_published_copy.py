@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from hr_centra_pipeline.core.settings import Settings
+from hr_centra_pipeline.oversight import published
+from hr_centra_pipeline.publishing.publish import DATABASE, publish
+from hr_centra_pipeline.warehouse import migrate
+from hr_centra_pipeline.warehouse.database import Warehouse
+
+NOW = datetime(2026, 9, 30, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("is_kept_open", [False, True])
+def test_what_is_published_stands_in_the_file_alone_while_the_sync_keeps_its_connection(
+    tmp_path: Path, is_kept_open: bool
+) -> None:
+    settings = Settings.from_environment({"HR_CENTRA_HOME": str(tmp_path)})
+    warehouse = Warehouse(settings.database)
+    migrate.prepare(warehouse)
+    if is_kept_open:
+        with warehouse.kept_open():
+            publish(warehouse, settings, NOW)
+            publish(warehouse, settings, NOW)
+            assert published.as_of(settings) == NOW
+    else:
+        publish(warehouse, settings, NOW)
+    leftovers = [file.name for file in settings.published.iterdir() if file.suffix not in (".parquet", ".duckdb")]
+    assert leftovers == []
+    with duckdb.connect(settings.published / DATABASE, read_only=True) as connection:
+        assert connection.execute("select count(*) from reconciliation.exceptions").fetchall() == [(0,)]

@@ -1,0 +1,109 @@
+"""The faults of the soak: when each begins and ends, and the alerts that it must raise, no more and no fewer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hr_centra_pipeline.sandbox.centra.api import Grant
+from hr_centra_pipeline_tests.soak.world import World, _kill
+
+
+@dataclass(frozen=True)
+class Fault:
+    """``begin`` and ``end`` at hours of the shop's life. ``alerts``: (team, regular expression of the text), each once.
+
+    ``is_midway``: it begins while a sync is under way, instead of between two.
+    """
+
+    name: str
+    begins: int
+    ends: int
+    begin: Callable[[World], None]
+    end: Callable[[World], None] = lambda _: None
+    alerts: tuple[tuple[str, str], ...] = ()
+    is_midway: bool = False
+
+
+def centra_goes_down(world: World) -> None:
+    world.sandbox.sandbox.faults.arm({"kind": "error_before", "target": "", "times": 1_000_000, "status": 503})
+
+
+def centra_is_back(world: World) -> None:
+    world.sandbox.sandbox.faults.clear()
+
+
+def postgres_goes_down(world: World) -> None:
+    world.postgres.stop()
+
+
+def postgres_is_back(world: World) -> None:
+    world.postgres.start()
+
+
+def pipeline_goes_down(world: World) -> None:
+    world.kill_pipeline()
+
+
+def pipeline_is_back(world: World) -> None:
+    world.start_daemon()
+
+
+def sync_is_killed(world: World) -> None:
+    pid = world.running_process()
+    assert pid is not None
+    _kill(pid)
+
+
+def token_is_revoked(world: World) -> None:
+    world.sandbox.sandbox.api.tokens.pop(world.sandbox.token)
+
+
+def token_is_back(world: World) -> None:
+    world.sandbox.sandbox.api.tokens[world.sandbox.token] = Grant()
+
+
+def vendor_adds_a_column(world: World) -> None:
+    """In one file; the next ordinary export does not have it any more."""
+    (order,) = world.sandbox.store.rows("select number from orders order by number limit 1")
+    now = world.sandbox.clock.now()
+    header = "return_id,order_number,refund_status,return_method,updated_at,carbon_footprint\n"
+    row = f"RT-NEW,{order['number']},expired,mail,{now:%Y-%m-%dT%H:%M:%SZ},12\n"
+    (world.sandbox.exports / f"returns-{now:%Y%m%dT%H%M}Z-new.csv").write_text(header + row, encoding="utf-8")
+
+
+def nobody_takes_alerts(world: World) -> None:
+    world.hook.status = 503
+    vendor_adds_a_column(world)
+
+
+def alerts_are_taken_again(world: World) -> None:
+    world.hook.status = 200
+
+
+FAULTS = (
+    Fault(
+        "Centra answers 503", 8, 12, centra_goes_down, centra_is_back,
+        alerts=(("data", r"failed checks? for data.*the pull came to its end.*Centra \w+: it answered 503.*HTTP 503, request"),),
+    ),
+    Fault(
+        "Postgres goes down in the middle of a sync", 20, 21, postgres_goes_down, postgres_is_back, is_midway=True,
+        alerts=(("data", r"sync failed"),),
+    ),
+    Fault(
+        "the pipeline's machine is down", 32, 37, pipeline_goes_down, pipeline_is_back,
+        alerts=(("data", r"No sync has ended well.*5 hours old|No sync has ended well.*6 hours old"),),
+    ),
+    Fault(
+        "a sync is killed", 46, 47, sync_is_killed, is_midway=True,
+        alerts=(("data", r"sync failed\*\n.*died without a word"),),
+    ),
+    Fault(
+        "the token is revoked", 52, 54, token_is_revoked, token_is_back,
+        alerts=(("data", r"sync failed at .*Centra \w+: refused: .*token or key is wrong or has expired.*HTTP 403, request"),),
+    ),
+    Fault(
+        "Happy Returns adds a column, while the webhook refuses alerts", 60, 62, nobody_takes_alerts, alerts_are_taken_again,
+        alerts=(("data", r"happy returns brings nothing that we do not know.*new column returns\.carbon_footprint"),),
+    ),
+)  # fmt: skip
