@@ -51,9 +51,6 @@ from told
 left join known_units as units using (return_item_id);
 
 -- One row per guard that stopped an effect type in the last push; the kill switch is one of them.
-create or replace temp table last_push as
-from push.pushes qualify row_number() over (order by real_started_at desc) = 1;
-
 insert into findings by name
 select
     'guard_breached' as kind,

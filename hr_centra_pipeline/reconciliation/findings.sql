@@ -122,3 +122,7 @@ join known_units as units using (return_item_id)
 left join blocks on blocks.begins_with = (
     select arg_max(known.begins_with, length(known.begins_with)) from blocks as known where starts_with(told.why, known.begins_with)
 );
+
+-- The push that was tried last.
+create or replace temp table last_push as
+from push.pushes qualify row_number() over (order by real_started_at desc) = 1;

@@ -39,15 +39,10 @@ def reconcile(connection: Connection, now: datetime) -> ReconciliationReport:
     before = _events(connection)
     if _is_lateness_old(connection, now):
         run_sql(connection, _PACKAGE, "lateness.sql", {"now": now})
-    # What the push has given since the plan counts, and what it cannot find any more.
-    run_sql(connection, "hr_centra_pipeline.effects", "value_given_back.sql")
-    run_sql(connection, "hr_centra_pipeline.push", "gone.sql")
+    find(connection, now)
     run_number = next_run(connection)
-    since = watermarks.read(connection, watermarks.RECONCILIATION)
-    for name in (
-        "findings.sql", *_KINDS, "shadow.sql", "open_now.sql", "history.sql", "families.sql", "settled_orders.sql"
-    ):  # fmt: skip
-        run_sql(connection, _PACKAGE, name, {"now": now, "since": since, "run": run_number})
+    for name in ("shadow.sql", "open_now.sql", "history.sql", "families.sql", "settled_orders.sql"):
+        run_sql(connection, _PACKAGE, name, {"now": now, "run": run_number})
     shadow.keep_verdict(connection, now)
     watermarks.write(connection, watermarks.RECONCILIATION, watermarks.newest_batch(connection), now)
     after = _events(connection)
@@ -56,6 +51,16 @@ def reconcile(connection: Connection, now: datetime) -> ReconciliationReport:
         open_by_kind=dict(rows.fetchall()),
         **{event: after.get(event, 0) - before.get(event, 0) for event in ("opened", "reopened", "closed")},
     )
+
+
+def find(connection: Connection, now: datetime) -> None:
+    """Fill the temporary table ``findings``: what looks wrong now in the orders in play, due or not."""
+    # What the push has given since the plan counts, and what it cannot find any more.
+    run_sql(connection, "hr_centra_pipeline.effects", "value_given_back.sql")
+    run_sql(connection, "hr_centra_pipeline.push", "gone.sql")
+    since = watermarks.read(connection, watermarks.RECONCILIATION)
+    for name in ("findings.sql", *_KINDS):
+        run_sql(connection, _PACKAGE, name, {"now": now, "since": since})
 
 
 def _is_lateness_old(connection: Connection, now: datetime) -> bool:

@@ -14,7 +14,7 @@ from hr_centra_pipeline.core.policy import load_policy
 from hr_centra_pipeline.month_end import compute as month_end
 from hr_centra_pipeline.month_end.compute import MonthReport
 from hr_centra_pipeline.month_end.journal import remember
-from hr_centra_pipeline.reconciliation.reconcile import next_run
+from hr_centra_pipeline.reconciliation.reconcile import find, next_run
 from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse, run_sql
 from hr_centra_pipeline.warehouse.policy_tables import write_policy
@@ -120,15 +120,29 @@ class Books:
         return remember(self.connection, utc(at), "policy").entries
 
     def findings(self, rows: Iterable[dict[str, Any]], at: datetime) -> None:
-        """A reconciliation that found just these, through the real precedence, windows and history."""
-        run_sql(self.connection, "hr_centra_pipeline.reconciliation", "findings.sql", {"now": at})
+        """A reconciliation that found just these, through the real precedence, windows and history.
+
+        A mismatch of order 1001 that is not found any more is one whose sides agree now, which closes it.
+        """
+        self.connection.execute("delete from matching.orders_in_play")  # no order's facts are made anew
+        find(self.connection, at)
+        self.connection.execute("delete from findings")
         for row in rows:
             names = ", ".join(row)
             marks = ", ".join("?" * len(row))
             self.connection.execute(f"insert into findings ({names}) values ({marks})", list(row.values()))
+        self.connection.execute(
+            """
+            insert into reconciliation.refund_match by name
+            select
+                '1001' as order_number, unnest(['items', 'tax']) as component, 'EUR' as currency, true as is_compared,
+                0 as deviation, true as within_tolerance, 0 as tolerance_used, false as is_explained, 'test' as rule
+            """
+        )
         given = {"now": at, "run": next_run(self.connection)}
         for name in ("open_now.sql", "history.sql"):
             run_sql(self.connection, "hr_centra_pipeline.reconciliation", name, given)
+        self.connection.execute("delete from reconciliation.refund_match where rule = 'test'")
 
     def compute(self, month: str, as_of: str | datetime) -> MonthReport:
         """The month's tables."""

@@ -44,9 +44,10 @@ def test_a_new_fact_makes_its_month_due_and_the_later_ones_once_a_day(made: Book
     assert due(made, "2026-04-12") == ["2026-03", "2026-04"]
 
 
-def test_a_month_is_due_once_more_when_it_is_over(made: Books) -> None:
-    assert due(made, "2026-05-01 00:07") == ["2026-04"]
-    was_made(made.connection, "2026-04", utc("2026-05-01 00:07"))
+def test_a_month_is_due_once_more_when_it_is_over_and_the_next_one_begins(made: Books) -> None:
+    assert due(made, "2026-05-01 00:07") == ["2026-04", "2026-05"]
+    for month in ("2026-04", "2026-05"):
+        was_made(made.connection, month, utc("2026-05-01 00:07"))
     assert due(made, "2026-05-03") == []
 
 

@@ -54,8 +54,10 @@ _COVERED = "every_source_is_covered"
 # Over all open exceptions, not only today's: a later run that is clean does not hide an older trouble. They say how things stand;
 # what is overdue, and whose it is, the standing alarms tell.
 _CHECKS = {
-    "no_open_error": ("severity = 'error'", dg.AssetCheckSeverity.ERROR, "Money or goods went wrong, or a due time is over."),
-    "no_open_warning": ("severity = 'warning'", dg.AssetCheckSeverity.WARN, "Open, and within its due time."),
+    "no_open_exception_is_an_error": (
+        "severity = 'error'", dg.AssetCheckSeverity.ERROR, "Money or goods went wrong, or a due time is over.",
+    ),
+    "no_open_exception_is_a_warning": ("severity = 'warning'", dg.AssetCheckSeverity.WARN, "Open, and within its due time."),
     _COVERED: (
         "kind = 'source_not_covered'", dg.AssetCheckSeverity.ERROR,
         "No file or pull is missing: without it nothing may be called clean.",

@@ -252,7 +252,7 @@ SHADOW_OUTCOMES = ("same", "amounts_differ", "we_would_they_did_not", "they_did_
 
 SHADOW = table(
     "reconciliation.shadow",
-    "One row per decision that people took in Centra, or that we would have taken: did they do what we would have done?",
+    "One row per decision that people took in Centra, or that we would have taken: whether the two are the same.",
     ["shadow_id"],
     {
         "shadow_id": text("what it is about"),

@@ -46,7 +46,7 @@ def test_the_second_pull_reads_only_what_changed_since_the_newest_order_seen(
     shop.add_order(at=newest)
     pull.pull_orders(shop.client, warehouse, policy, NOW)
     assert rows("select window_from, window_to, is_complete from landing.centra_pulls") == [
-        (NOW - 120 * DAY, newest, True)
+        (min(NOW - 120 * DAY, policy.cutover), newest, True)
     ]
     shop.add_order(at=NOW - 7 * DAY)
     report = pull.pull_orders(shop.client, warehouse, policy, NOW)
