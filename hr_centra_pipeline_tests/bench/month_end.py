@@ -29,7 +29,7 @@ from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY
 
 SHORT, LONG = 100_000, 1_000_000
 _ROUNDS = 2
-_NOW = datetime(2026, 8, 3, 12, tzinfo=UTC)
+NOW = datetime(2026, 8, 3, 12, tzinfo=UTC)
 MONTH = f"{ENDS - timedelta(days=1):%Y-%m}"
 
 
@@ -45,18 +45,18 @@ def prepared(folder: Path, units: int) -> dict[str, str]:
         with warehouse.transaction() as connection:
             forget_stale(connection, loaded.sha256)
             write_policy(connection, loaded.policy, "dry_run")
-            land_history(connection, units, _NOW)
-        happy_returns_staging.refresh(warehouse, _NOW)
-        centra_staging.refresh(warehouse, _NOW)
+            land_history(connection, units, NOW)
+        happy_returns_staging.refresh(warehouse, NOW)
+        centra_staging.refresh(warehouse, NOW)
         with warehouse.transaction() as connection:
-            match(connection, _NOW)
-            plan(connection, _NOW)
-            record_plan(connection, _NOW)
+            match(connection, NOW)
+            plan(connection, NOW)
+            record_plan(connection, NOW)
         with warehouse.transaction() as connection:
-            reconcile(connection, _NOW)
-            remember(connection, _NOW, loaded.sha256)
+            reconcile(connection, NOW)
+            remember(connection, NOW, loaded.sha256)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("HR_CENTRA_", "DAGSTER_"))}
-    return {**kept, "HR_CENTRA_HOME": str(folder), "HR_CENTRA_NOW": _NOW.isoformat()}
+    return {**kept, "HR_CENTRA_HOME": str(folder), "HR_CENTRA_NOW": NOW.isoformat()}
 
 
 def export(environment: dict[str, str]) -> None:

@@ -17,7 +17,10 @@ from hr_centra_pipeline.orchestration.run import Run
 from hr_centra_pipeline.sandbox.server import RunningSandbox, running_sandbox
 from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY
 
-EXPORTS, WAREHOUSES, STOCK = landing.ASSETS[:3]
+_BY_NAME = {asset.op.name: asset for asset in landing.ASSETS}
+EXPORTS, WAREHOUSES, STOCK = (
+    _BY_NAME[name] for name in ("happy_returns_exports", "centra_warehouses", "centra_stock_changes")
+)
 
 
 @pytest.fixture
