@@ -29,7 +29,9 @@ def test_what_is_published_stands_in_the_file_alone_while_the_sync_keeps_its_con
             assert published.as_of(settings) == NOW
     else:
         publish(warehouse, settings, NOW)
-    leftovers = [file.name for file in settings.published.iterdir() if file.suffix not in (".parquet", ".duckdb")]
+    leftovers = [
+        file.name for file in settings.published.iterdir() if file.suffix not in (".parquet", ".duckdb", ".json")
+    ]
     assert leftovers == []
     with duckdb.connect(settings.published / DATABASE, read_only=True) as connection:
         assert connection.execute("select count(*) from reconciliation.exceptions").fetchall() == [(0,)]

@@ -138,7 +138,7 @@ def test_an_error_about_one_of_them_says_nothing_about_the_others(clock: Clock) 
 def test_a_permission_that_is_missing_for_one_of_them_may_have_let_the_others_through(clock: Clock) -> None:
     missing = {"message": "Missing", "path": ["deleteReturn_1"], "extensions": {"category": "authorization"}}
     assert outcomes_of({"data": None, "errors": [missing]}, clock) == ["UnknownOutcome"] * 2
-    assert outcomes_of({"errors": [missing]}, clock) == ["Permanent"] * 2
+    assert outcomes_of({"errors": [missing]}, clock) == ["Misconfigured"] * 2
 
 
 def test_a_query_without_data_is_tried_again_later(clock: Clock) -> None:
