@@ -402,7 +402,7 @@ def desk(folder: Path, *, centra: CentraSettings | None = None, **settings: Any)
     """An empty shop on a sandbox of its own, with three warehouses and three articles."""
     home = folder / "data"
     home.mkdir(parents=True, exist_ok=True)
-    given = SandboxSettings(**{"speed": 1000.0, **settings}, centra=centra or CentraSettings())
+    given = SandboxSettings(**{"plan": "enterprise", "speed": 1000.0, **settings}, centra=centra or CentraSettings())
     with running_sandbox(folder / "sandbox", given) as sandbox:
         note = {
             "graphql_url": sandbox.graphql_url, "order_api_url": sandbox.order_api_url, "control_url": sandbox.control_url,

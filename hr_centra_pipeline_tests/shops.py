@@ -21,7 +21,7 @@ from hr_centra_pipeline.month_end.journal import remember
 from hr_centra_pipeline.push.record import record_plan
 from hr_centra_pipeline.push.sender import push
 from hr_centra_pipeline.reconciliation.reconcile import reconcile
-from hr_centra_pipeline.sandbox.server import RunningSandbox, running_sandbox
+from hr_centra_pipeline.sandbox.server import RunningSandbox, SandboxSettings, running_sandbox
 from hr_centra_pipeline.sandbox.shop.shop import Shop
 from hr_centra_pipeline.sources.centra import pull
 from hr_centra_pipeline.sources.centra import staging as centra_staging
@@ -123,7 +123,8 @@ def shop_world(
     home = tmp_path / "data"
     home.mkdir(exist_ok=True)
     (home / "policy.toml").write_text(EXAMPLE_POLICY.read_text(encoding="utf-8"), encoding="utf-8")
-    with running_sandbox(tmp_path / "sandbox") as sandbox:
+    # The largest plan: a governor that is new to a shop does not know how fast the sandbox's small buckets are refilled.
+    with running_sandbox(tmp_path / "sandbox", SandboxSettings(plan="enterprise", speed=1000)) as sandbox:
         shop = Shop(sandbox.sandbox.home, sandbox.store, sandbox.clock)
         shop.seed(seed=seed, returns=returns, start=UNTIL - timedelta(days=days), until=UNTIL)
         for variable in [name for name in os.environ if name.startswith(("HR_CENTRA_", "DAGSTER_"))]:

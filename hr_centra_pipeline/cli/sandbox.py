@@ -130,7 +130,7 @@ def served(home: Path, *, seed: int = 1, returns: int = 120, speed: float = 600.
         process = subprocess.Popen(  # noqa: S603 - our own program
             [
                 sys.executable, "-m", "hr_centra_pipeline.cli.main", "sandbox", "serve", "--home", str(home),
-                "--seed", str(seed), "--returns", str(returns), "--speed", str(speed),
+                "--seed", str(seed), "--returns", str(returns), "--speed", str(speed), "--plan", "enterprise",
             ],
             stdout=output, stderr=subprocess.STDOUT, env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )  # fmt: skip
