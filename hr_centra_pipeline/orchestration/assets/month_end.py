@@ -137,14 +137,17 @@ def _summary(content: Content) -> str:
         f"| currency | {' | '.join(name.removesuffix('_amount').replace('_', ' ') for name in names)} | components |"
     ]
     lines.append("|---|--:|--:|--:|--:|---|")
-    parts: list[str] = []
+    statuses: dict[str, list[str]] = {}  # of a currency's components: status -> components
     for row in summary_rows(content):
         if not row.get("_total"):
-            parts += [f"{row['component']} {row['status']}"] if row.get("status") not in (None, "ties") else []
+            statuses.setdefault(str(row.get("status") or "ties"), []).append(str(row["component"]))
             continue
+        told = [f"{', '.join(parts)}: {status}" for status, parts in sorted(statuses.items()) if status != "ties"]
+        if len(statuses) == 1:
+            told = [f"all: {next(iter(statuses))}"]
         amounts = " | ".join(f"{row.get(name) or 0:,.2f}" for name in names)
-        lines.append(f"| {row['currency']} | {amounts} | {', '.join(parts) or 'all tie'} |")
-        parts = []
+        lines.append(f"| {row['currency']} | {amounts} | {'; '.join(told)} |")
+        statuses = {}
     return "\n".join(lines)
 
 
