@@ -11,6 +11,8 @@ from hr_centra_pipeline.cli.progress import progress
 from hr_centra_pipeline.cli.screen import pending, sent_so_far, show_result
 from hr_centra_pipeline.cli.sync import run_sync
 from hr_centra_pipeline.core.settings import Settings
+from hr_centra_pipeline.warehouse import lock, migrate
+from hr_centra_pipeline.warehouse.database import Warehouse
 
 HOURS = 48
 _MOST_SYNCS = 5
@@ -50,6 +52,9 @@ def run_demo() -> None:
         sandbox.served(home / "sandbox") as note,
     ):
         settings = point_here(home, note)
+        if not is_new:  # it may be a home of an older program
+            with lock.held(settings.lock_path, "hr-centra demo"):
+                migrate.prepare(Warehouse(settings.database))
         before = sent_so_far(settings)
         if is_new:
             status.update("First sync: everything that happened until now …")
