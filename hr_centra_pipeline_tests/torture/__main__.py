@@ -41,9 +41,8 @@ def main() -> None:
             f"round {rounds}: kills {whole.kills}, faults {whole.faults}, doubles {len(whole.verdict.doubles)},"
             f" losses {len(whole.verdict.losses)}, stuck {len(whole.verdict.stuck)}, {whole.seconds / 60:.1f} minutes\n"
         )
-        for name in ("doubles", "losses", "stuck", "raced"):
-            for line in getattr(found.verdict, name):
-                sys.stderr.write(f"  {name}: {line}\n")
+        if told := found.verdict.told():
+            sys.stderr.write(told + "\n")
     print(whole.told())
     print("faults: " + ", ".join(f"{name} {count}" for name, count in whole.by_fault.most_common()))
     print("people: " + ", ".join(f"{name} {count}" for name, count in whole.by_act.most_common()))

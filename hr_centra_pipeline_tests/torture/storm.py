@@ -88,7 +88,7 @@ def storm(
     per_world = 5
     for number in range(0, waves, per_world):
         with world(folder / f"world-{number}", seed * 1000 + number, broken=broken, **settings) as opened:
-            for _ in range(min(per_world, waves - number)):
+            for wave in range(min(per_world, waves - number)):
                 _wave(opened, mix, figures)
                 found = judge(opened, opened.units)
                 opened_effects = found.effects
@@ -97,7 +97,7 @@ def storm(
                 figures.verdict.stuck = _fresh(figures.verdict.stuck, found.stuck)
                 figures.verdict.raced = _fresh(figures.verdict.raced, found.raced)
                 if not found.is_clean and keep is not None:
-                    opened.keep(keep / str(opened.seed))
+                    opened.keep(keep / f"{opened.seed}-{wave}", found.told())
                 if until_caught and found.doubles:
                     break
             figures.verdict.effects += opened_effects

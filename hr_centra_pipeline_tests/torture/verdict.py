@@ -29,6 +29,11 @@ class Verdict:
         """Nothing twice, nothing lost, nothing stuck."""
         return not (self.doubles or self.losses or self.stuck)
 
+    def told(self) -> str:
+        """One line per trouble."""
+        names = ("doubles", "losses", "stuck", "raced")
+        return "\n".join(f"  {name}: {line}" for name in names for line in getattr(self, name))
+
     def add(self, other: Verdict) -> None:
         """Put another one to it."""
         self.effects += other.effects

@@ -139,9 +139,10 @@ class World:
             if self.run("stages") == 0 and len(self.desk.mutations()) == before and not self._in_doubt():
                 return
 
-    def keep(self, folder: Path) -> None:
+    def keep(self, folder: Path, told: str) -> None:
         """Put down what a person needs to understand a verdict: the database, Centra's books, every request."""
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / "verdict.txt").write_text(told + "\n", encoding="utf-8")
         self.desk.warehouse.fold_log_in()
         shutil.copy(self.desk.settings.database, folder)
         (folder / "books.json").write_text(json.dumps(self.desk.books, default=str, indent=1), encoding="utf-8")
