@@ -194,11 +194,15 @@ class Desk:
 
     def refunded(self, sold: Sold) -> Decimal:
         """What was given back on an order, in money and store credit."""
+        return self.given(sold.number)
+
+    def given(self, order_number: int) -> Decimal:
+        """The same, by the order's number."""
         return sum(
             (
                 Decimal(value)
                 for number, _, kind, status, value in self.books["payments"]
-                if number == sold.number and kind in ("REFUND", "REFUND_GIFT_CARD") and status == "SUCCESS"
+                if number == order_number and kind in ("REFUND", "REFUND_GIFT_CARD") and status == "SUCCESS"
             ),
             Decimal(0),
         )

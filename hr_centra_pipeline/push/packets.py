@@ -391,13 +391,14 @@ def _cut_stock(effects: Sequence[Effect], policy: Policy, result: Cut) -> None:
 def _without_those_soon_overtaken(notes: Sequence[Effect], result: Cut, now: datetime) -> list[Effect]:
     """Leave a note whose order gets its money or replacement in the same push: the next plan tells of that, in one write.
 
-    Only as long as a note may have to wait anyway: a credit that is held up again and again must not hide the return.
+    Only as long as a note may have to wait anyway: a credit that is held up again and again must not hide the return. The
+    reconciliation (``status.sql``) knows these words and this time.
     """
     orders = {packet.payload["order_number"] for packet in result.packets if packet.operation in ("credit", "exchange")}
     staying: list[Effect] = []
     for note in notes:
         if note.order_number in orders and note.waiting_since + PATIENCE["note"] > now:
-            result.skipped.append((note, "its order's credit goes first, and the note after it tells of both"))
+            result.skipped.append((note, "waits for the credit of its order: one note tells of both"))
         else:
             staying.append(note)
     return staying

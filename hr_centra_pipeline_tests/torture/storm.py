@@ -228,9 +228,12 @@ def _act(opened: World, fresh: list[Planted]) -> None:
         if not live:
             return
         given = {"order_number": random.choice(live)["number"]}
+    order = next((row["order_number"] for row in made if row["id"] == given.get("return_id")), sold.number)
     if random.random() < 0.5:
         desk.act(name, **given)
+        opened.given_by_hand[order] = desk.given(order)
     else:
+        opened.raced.add(order)
         when = random.choice(("person_before", "person_after"))
         desk.fault(when, _target(opened), act=name, given=given, after=random.choice((0, 1)))
 

@@ -19,7 +19,7 @@ from hr_centra_pipeline_tests.desk import POLICY, Desk, Sold, Unit, desk
 
 ARTICLES = [f"ART-{number:02d}" for number in range(24)]
 REPLACEMENTS = [f"NEW-{number:02d}" for number in range(24)]
-_OVER_ALL_HOLDS = timedelta(hours=25)  # longer than each restock hold, and than the windows of what is told
+_OVER_ALL_HOLDS = timedelta(hours=97)  # longer than each restock hold, and than the windows of whatever has to be told
 
 
 @dataclass
@@ -50,6 +50,8 @@ class World:
     broken: str | None
     zygote: subprocess.Popen[str]
     units: list[Planted] = field(default_factory=list)
+    given_by_hand: dict[int, Decimal] = field(default_factory=dict)  # order -> all given on it, right after such an act
+    raced: set[int] = field(default_factory=set)  # orders on which somebody was to act around one of our requests
     kills: int = 0
     runs: int = 0
     refused: int = 0
