@@ -20,8 +20,8 @@ from hr_centra_pipeline_tests.bench.measured import Measured
 from hr_centra_pipeline_tests.desk import MAIN, QUARANTINE, Desk, Unit, desk
 from hr_centra_pipeline_tests.torture.world import ARTICLES, World, world
 
-EFFECTS = int(os.environ.get("BENCH_PUSH_EFFECTS", "2000"))  # 10,000 take a quarter of an hour
-SPEED = float(os.environ.get("BENCH_PUSH_SPEED", "20"))  # how much faster than Centra's the quota clock runs
+EFFECTS = int(os.environ.get("BENCH_PUSH_EFFECTS", "1500"))  # 10,000 take a quarter of an hour
+SPEED = float(os.environ.get("BENCH_PUSH_SPEED", "10"))  # how much faster than Centra's the quota clock runs
 _EFFECTS_PER_RETURN = 5  # two units on average, each with credit and stock movement, and one note
 _SAMPLE = 60  # returns of the simple sender: what it spends is the same for each of a kind
 _WAREHOUSES = {"sellable": MAIN, "damaged": QUARANTINE}

@@ -10,6 +10,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -154,9 +155,9 @@ class Sending(RuleBasedStateMachine):
                 result = Advance("refund")  # the payment stays to be made
             case _:
                 paid = begun.payments_sent - (begun.step in PAYING_STEPS)
-                begun = journals.replace(begun, payments_sent=paid)
+                begun = replace(begun, payments_sent=paid)
                 result = Again(0) if fate == "limited" else NotNow("the kill switch")
-        self.journal.over(journals.replace(attempt, outcome=fate))
+        self.journal.over(replace(attempt, outcome=fate))
         (after,) = self.journal.settle([(begun, result)])
         return after if isinstance(result, Advance | Again) and after.state in ("sending", "new") else None
 

@@ -98,7 +98,7 @@ def storm(
                 figures.verdict.raced = _fresh(figures.verdict.raced, found.raced)
                 if not found.is_clean and keep is not None:
                     opened.keep(keep / f"{opened.seed}-{wave}", found.told())
-                if until_caught and found.doubles:
+                if until_caught and not found.is_clean:
                     break
             figures.verdict.effects += opened_effects
             figures.kills += opened.kills
@@ -106,7 +106,7 @@ def storm(
             for entry in opened.desk.log():
                 figures.by_fault[entry.get("fault") or ""] += 1
                 figures.by_act[entry.get("person") or ""] += 1
-        if until_caught and figures.verdict.doubles:
+        if until_caught and not figures.verdict.is_clean:
             break
     del figures.by_fault[""], figures.by_act[""]
     figures.faults, figures.acts = figures.by_fault.total(), figures.by_act.total()
