@@ -101,6 +101,8 @@ def _judge_money(world: World, books: dict[str, Any], sold: Sold, told: dict[str
         sum((planted.fee for planted in units), Decimal(0)) if by_hand else Decimal(0)
     )  # who refunds by hand forgets them
     riders = sum((planted.shipping for planted in units), Decimal(0)) if by_hand else Decimal(0)
+    # The fee of a return rides with whichever of its units is paid, not with the one that it was planted on.
+    riders += sum((planted.fee for planted in units if planted.refused), Decimal(0))
     # A person may give more than is due; whatever stood there before our process began may not be added to.
     most = max(due + optional + fees, world.given_by_hand.get(sold.number, Decimal(0)))
     may_be = f" (and {optional} may be)" if optional else ""
@@ -129,12 +131,15 @@ def _somebody_paid(world: World, sold: Sold) -> bool:
 def _judge_exchanges(books: dict[str, Any], units: list[Planted], told: dict[str, set[str]], found: Verdict) -> None:
     """One live replacement per unit, its Return completed and not paid."""
     live: Counter[str] = Counter()
+    # By the order's origin, not by the Return's comment: somebody may have wiped that.
+    completed_returns = {row["id"] for row in books["returns"] if row["status"] == "COMPLETED"}
+    completed: set[str] = set()
     for row in books["orders"]:
         if row["origin"][0] == "return" and row["status"] != "CANCELED":
-            live.update(set(effect_keys_in(row["internal_comment"])))
-    completed = {
-        key for row in books["returns"] if row["status"] == "COMPLETED" for key in effect_keys_in(row["comment"])
-    }
+            keys = set(effect_keys_in(row["internal_comment"]))
+            live.update(keys)
+            if row["origin"][1] in completed_returns:
+                completed |= keys
     for planted in units:
         if planted.way != "exchange":
             continue
