@@ -4,7 +4,7 @@ BIN := .venv/bin
 UV := $(BIN)/uv
 READY := .venv/.ready
 
-.PHONY: demo test dev bench soak format clean
+.PHONY: demo test dev bench soak torture format clean
 
 $(READY): pyproject.toml uv.lock
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -31,6 +31,9 @@ bench: $(READY)  ## ratios measured side by side in one run
 
 soak: $(READY)  ## 72 hours of a shop, an hour each minute: real daemon, schedule, sensors and Postgres, outages of everything
 	$(BIN)/python -u -m hr_centra_pipeline_tests.soak $(SOAK)
+
+torture: $(READY)  ## 1,000 kills and faults in the middle of sending, people too; then Centra's books against what was planted
+	$(BIN)/python -u -m hr_centra_pipeline_tests.torture $(TORTURE)
 
 format: $(READY)
 	$(BIN)/ruff format .

@@ -27,7 +27,7 @@ from hr_centra_pipeline.push.sender import PushReport, push
 from hr_centra_pipeline.reconciliation.reconcile import reconcile
 from hr_centra_pipeline.sandbox.centra.store import CentraSettings, CentraStore, NewLine, NewOrder
 from hr_centra_pipeline.sandbox.clock import SandboxClock
-from hr_centra_pipeline.sandbox.server import SandboxSettings, running_sandbox
+from hr_centra_pipeline.sandbox.server import RunningSandbox, SandboxSettings, running_sandbox
 from hr_centra_pipeline.sources.centra import pull
 from hr_centra_pipeline.sources.centra import staging as centra_staging
 from hr_centra_pipeline.sources.centra.client import CentraClient
@@ -109,6 +109,7 @@ class Desk:
     note: Mapping[str, Any]
     policy: Policy = field(default_factory=lambda: Policy.model_validate(POLICY))
     mode: str = "live"
+    sandbox: RunningSandbox | None = None  # behind it, when it runs in this process
     _rows: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     _changed: dict[tuple[str, str], None] = field(default_factory=dict)
     _count: int = 0
@@ -193,11 +194,15 @@ class Desk:
 
     def refunded(self, sold: Sold) -> Decimal:
         """What was given back on an order, in money and store credit."""
+        return self.given(sold.number)
+
+    def given(self, order_number: int) -> Decimal:
+        """The same, by the order's number."""
         return sum(
             (
                 Decimal(value)
                 for number, _, kind, status, value in self.books["payments"]
-                if number == sold.number and kind in ("REFUND", "REFUND_GIFT_CARD") and status == "SUCCESS"
+                if number == order_number and kind in ("REFUND", "REFUND_GIFT_CARD") and status == "SUCCESS"
             ),
             Decimal(0),
         )
@@ -408,6 +413,6 @@ def desk(folder: Path, *, centra: CentraSettings | None = None, **settings: Any)
             "graphql_url": sandbox.graphql_url, "order_api_url": sandbox.order_api_url, "control_url": sandbox.control_url,
             "token": sandbox.token, "order_api_key": sandbox.order_api_key, "exports": str(sandbox.exports), "pid": os.getpid(),
         }  # fmt: skip
-        opened = Desk(home, sandbox.store, sandbox.clock, note)
+        opened = Desk(home, sandbox.store, sandbox.clock, note, sandbox=sandbox)
         opened.furnish("DRESS-S", "DRESS-M", "SHIRT-M")
         yield opened

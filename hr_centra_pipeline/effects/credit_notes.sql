@@ -355,9 +355,11 @@ fees as (
     left join policy.fees as amounts
         on amounts.dropoff_method = carriers.dropoff_method and amounts.currency = carriers.currency
     where parameters.fee_basis = 'return'
+        -- Its own fee stays desired while it is under way: found absent, it has to ride with the credit that is sent again.
         and not exists (
             select 1 from push.ledger
             where ledger.effect_kind = 'return_fee' and ledger.return_id = carriers.return_id
+                and ledger.effect_key <> effect_key('return_fee', [carriers.return_id, carriers.order_number])
                 and ledger.state in ('sending', 'unknown', 'confirmed')
         )
 ),

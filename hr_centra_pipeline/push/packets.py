@@ -148,8 +148,8 @@ def planned_effects(connection: Connection, now: datetime) -> list[Effect]:
     return [Effect(*row) for row in rows]
 
 
-def cut(effects: Iterable[Effect], policy: Policy) -> Cut:
-    """Cut effects into packets, in the order of sending. The same effects and policy give the same packets."""
+def cut(effects: Iterable[Effect], policy: Policy, now: datetime) -> Cut:
+    """Cut effects into packets, in the order of sending. The same effects, policy and time give the same packets."""
     by_operation: dict[OperationName, list[Effect]] = {name: [] for name in PATIENCE}
     for effect in effects:
         by_operation[OPERATION_OF[effect.effect_kind]].append(effect)
@@ -158,7 +158,8 @@ def cut(effects: Iterable[Effect], policy: Policy) -> Cut:
     _cut_exchanges(by_operation["exchange"], policy, result)
     _cut_stock(by_operation["stock"], policy, result)
     _cut_notes([effect for effect in by_operation["note"] if effect.is_announcement], result)
-    _cut_notes([effect for effect in by_operation["note"] if not effect.is_announcement], result)
+    notes = [effect for effect in by_operation["note"] if not effect.is_announcement]
+    _cut_notes(_without_those_soon_overtaken(notes, result, now), result)
     result.packets.sort(key=_turn)
     return result
 
@@ -385,6 +386,22 @@ def _cut_stock(effects: Sequence[Effect], policy: Policy, result: Cut) -> None:
 
 
 # ---------------------------------------------------------------- notes: one write per order and run
+
+
+def _without_those_soon_overtaken(notes: Sequence[Effect], result: Cut, now: datetime) -> list[Effect]:
+    """Leave a note whose order gets its money or replacement in the same push: the next plan tells of that, in one write.
+
+    Only as long as a note may have to wait anyway: a credit that is held up again and again must not hide the return. The
+    reconciliation (``status.sql``) knows these words and this time.
+    """
+    orders = {packet.payload["order_number"] for packet in result.packets if packet.operation in ("credit", "exchange")}
+    staying: list[Effect] = []
+    for note in notes:
+        if note.order_number in orders and note.waiting_since + PATIENCE["note"] > now:
+            result.skipped.append((note, "waits for the credit of its order: one note tells of both"))
+        else:
+            staying.append(note)
+    return staying
 
 
 def _cut_notes(effects: Sequence[Effect], result: Cut) -> None:

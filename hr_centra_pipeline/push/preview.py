@@ -58,7 +58,7 @@ def preview(connection: Connection, policy: Policy, now: datetime) -> Preview:
         breach.effect_type: f"guard: {breach.detail}" for breach in guards.breaches(connection, due, policy, now)
     }
     staying += [(effect, why) for effect in due if (why := stopped.get(EFFECT_TYPE_OF[effect.effect_kind]))]
-    result = cut([effect for effect in due if EFFECT_TYPE_OF[effect.effect_kind] not in stopped], policy)
+    result = cut([effect for effect in due if EFFECT_TYPE_OF[effect.effect_kind] not in stopped], policy, now)
     by_key = {effect.effect_key: effect for effect in effects}
     packets = [
         PlannedPacket(

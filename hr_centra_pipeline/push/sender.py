@@ -21,7 +21,7 @@ from hr_centra_pipeline.push.approvals import machine_user
 from hr_centra_pipeline.push.facts import Facts
 from hr_centra_pipeline.push.guards import Breach, Gate, Halted
 from hr_centra_pipeline.push.journal import Journal
-from hr_centra_pipeline.push.packets import Effect, OperationName, Packet, cut, planned_effects
+from hr_centra_pipeline.push.packets import OPERATION_OF, Effect, OperationName, Packet, cut, planned_effects
 from hr_centra_pipeline.push.steps import (
     Absent,
     Advance,
@@ -325,7 +325,9 @@ class Sender:
             with self.warehouse.transaction() as connection:
                 effects = planned_effects(connection, self.now)
             due = [effect for effect in effects if effect.effect_key not in tried and self._is_due(effect)]
-            result = cut(due, self.policy)
+            stopped = {effect.effect_key: why for effect in due if (why := self.stopped.get(_operation(effect)))}
+            self._leave(list(stopped.items()))
+            result = cut([effect for effect in due if effect.effect_key not in stopped], self.policy, self.now)
             self._leave([(effect.effect_key, why) for effect, why in result.skipped])
             again = self._send(result.packets)
             tried.update(member for packet in result.packets for member in packet.members if packet.key not in again)
@@ -459,6 +461,10 @@ class Sender:
             "push: %s of %s packets, %s writes; done at about %s UTC%s",
             f"{done:,}", f"{whole:,}", f"{self.wire.writes:,}", f"{ends:%H:%M}", later,
         )  # fmt: skip
+
+
+def _operation(effect: Effect) -> OperationName:
+    return OPERATION_OF[effect.effect_kind]
 
 
 def _batches(packets: Sequence[Packet], size: int) -> list[list[Packet]]:

@@ -17,7 +17,9 @@ select
     json_object('effect_key', pending.effect_key, 'mode', pending."mode", 'state', coalesce(ledger.state, 'planned')) as evidence
 from effects.pending_status_updates as pending
 left join push.ledger using (effect_key)
-where coalesce(ledger.state, 'planned') in ('planned', 'withdrawn');
+where coalesce(ledger.state, 'planned') in ('planned', 'withdrawn')
+    -- Left by the last push for one that tells of the money too: the next one writes it, with or without (`packets.py`).
+    and not (starts_with(coalesce(ledger.reason, ''), 'waits for the credit of its order') and ledger.planned_at > $now - to_hours(12));
 
 -- Written once, and gone from the order since. It is not written again by itself: somebody wanted the comment otherwise.
 insert into findings by name

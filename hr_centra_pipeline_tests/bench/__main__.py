@@ -8,12 +8,12 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-MEASURES = ("ingest", "sync", "hourly", "month_end")
+MEASURES = ("ingest", "sync", "hourly", "month_end", "push")
 
 
 def main() -> None:
     """Run the measures that are named on the command line, or all."""
-    table = Table("what", "seconds", "next to", "seconds", "ratio", "aim")
+    table = Table("what", "ours", "next to", "theirs", "ratio", "aim")
     for name in sys.argv[1:] or MEASURES:
         module = importlib.import_module(f"hr_centra_pipeline_tests.bench.{name}")
         for measured in module.measure():

@@ -10,18 +10,22 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Measured:
-    """Median seconds of ours and of what stands next to it."""
+    """A figure of ours and of what stands next to it: median seconds, unless ``unit`` says otherwise."""
 
     what: str
-    seconds: float
+    ours: float
     next_to: str
-    other_seconds: float
+    other: float
     aim: str
+    unit: str = "s"
 
     def row(self) -> tuple[str, ...]:
         """As a row of the table."""
-        ratio = self.seconds / self.other_seconds
-        return (self.what, f"{self.seconds:.2f}", self.next_to, f"{self.other_seconds:.2f}", f"{ratio:.2f}", self.aim)
+        ratio = self.ours / self.other
+        return (self.what, self._told(self.ours), self.next_to, self._told(self.other), f"{ratio:.2f}", self.aim)
+
+    def _told(self, figure: float) -> str:
+        return f"{figure:,.2f} {self.unit}".strip()
 
 
 def in_turn(rounds: int, *jobs: Callable[[], object]) -> list[float]:

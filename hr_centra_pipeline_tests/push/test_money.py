@@ -65,6 +65,18 @@ def test_a_fee_is_taken_once_per_return_and_never_makes_an_amount_negative(at_de
     assert at_desk.refunded(split) == Decimal("195.05")
 
 
+def test_a_fee_rides_again_when_its_first_packet_was_planned_over_in_doubt_and_is_found_absent(at_desk: Desk) -> None:
+    at_desk.with_policy(settling_minutes=15)
+    sold = at_desk.sell(("DRESS-S", 1, "100.00"))
+    at_desk.comes_back(sold, fee="3.00")
+    at_desk.fault("dropped_before", "CreateReturn")
+    at_desk.sync()
+    at_desk.plan()  # while it is in doubt
+    at_desk.with_policy()
+    at_desk.push()
+    assert at_desk.refunded(sold) == Decimal("97.00")
+
+
 def test_what_was_paid_elsewhere_is_only_booked_and_counts_as_given(at_desk: Desk) -> None:
     at_desk.with_policy(pays_through={"refund": "elsewhere", "gift-card": "elsewhere"})
     sold = at_desk.sell(("DRESS-S", 1, "100.00"))

@@ -10,7 +10,7 @@ from pathlib import Path
 from hr_centra_pipeline_tests.torture.broken import KINDS
 from hr_centra_pipeline_tests.torture.storm import Figures, Mix, storm
 
-LONG = Mix(syncs=0.03, lost_ledgers=0.02)
+LONG = Mix(returns=20, steps=50, faults=1.3, syncs=0.02, lost_ledgers=0.01)
 
 
 def main() -> None:
@@ -19,12 +19,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--least", type=int, default=1000, help="kills and faults")
     parser.add_argument("--broken", choices=KINDS)
+    parser.add_argument("--keep", type=Path, help="where to put a world in which something was found")
     given = parser.parse_args()
     whole = Figures(given.seed)
     rounds = 0
     while whole.kills + whole.faults < given.least:
         with tempfile.TemporaryDirectory() as folder:
-            found = storm(Path(folder), given.seed + 7919 * rounds, 5, LONG, broken=given.broken)
+            found = storm(Path(folder), given.seed + 7919 * rounds, 5, LONG, broken=given.broken, keep=given.keep)
         rounds += 1
         whole.kills += found.kills
         whole.faults += found.faults
@@ -40,9 +41,8 @@ def main() -> None:
             f"round {rounds}: kills {whole.kills}, faults {whole.faults}, doubles {len(whole.verdict.doubles)},"
             f" losses {len(whole.verdict.losses)}, stuck {len(whole.verdict.stuck)}, {whole.seconds / 60:.1f} minutes\n"
         )
-        for name in ("doubles", "losses", "stuck", "raced"):
-            for line in getattr(found.verdict, name):
-                sys.stderr.write(f"  {name}: {line}\n")
+        if told := found.verdict.told():
+            sys.stderr.write(told + "\n")
     print(whole.told())
     print("faults: " + ", ".join(f"{name} {count}" for name, count in whole.by_fault.most_common()))
     print("people: " + ", ".join(f"{name} {count}" for name, count in whole.by_act.most_common()))

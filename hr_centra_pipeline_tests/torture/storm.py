@@ -22,11 +22,12 @@ FAULTS = (
     "delay", "rate_limited", "error_before", "error_after", "dropped_after", "dropped_before", "truncated", "wrong_content_type",
     "error_half_way", "dropped_half_way",
 )  # fmt: skip
-WRITES = (
-    "CreateReturn", "RefundReturn", "IssueCredit", "CompleteReturn", "DeleteReturn", "ChangeStock", "POST /order", "CancelOrder",
-    "UpdateDirectToConsumerOrder",
-)  # fmt: skip
-READS = ("LookAtOrder", "LookAtReturns", "LookAtStockChanges", "LookAtReplacements", "ReadInternalComment", "")
+# How often each is aimed at: those that happen often more often, or most faults would never meet their call.
+TARGETS = {
+    "CreateReturn": 6, "RefundReturn": 6, "IssueCredit": 2, "CompleteReturn": 3, "DeleteReturn": 1, "ChangeStock": 3,
+    "POST /order": 3, "CancelOrder": 1, "UpdateDirectToConsumerOrder": 3,
+    "LookAtOrder": 3, "LookAtReturns": 1, "LookAtStockChanges": 1, "LookAtReplacements": 1, "ReadInternalComment": 1, "": 2,
+}  # fmt: skip
 _DELAY = 0.4  # seconds: well below the settling time, so that what is absent then does not come any more
 
 
@@ -68,7 +69,7 @@ class Mix:
     returns: int = 12
     steps: int = 24
     kills: float = 0.9
-    faults: float = 0.7
+    faults: float = 0.7  # above 1: that many
     acts: float = 0.4
     corrections: float = 0.1
     syncs: float = 0.0
@@ -76,14 +77,18 @@ class Mix:
 
 
 def storm(
-    folder: Path, seed: int, waves: int, mix: Mix, *, broken: str | None = None, until_caught: bool = False, **settings: Any
+    folder: Path, seed: int, waves: int, mix: Mix, *, broken: str | None = None, until_caught: bool = False,
+    keep: Path | None = None, **settings: Any,
 ) -> Figures:  # fmt: skip
-    """Waves of returns through the storm, each judged after it; a new world every few waves keeps them small."""
+    """Waves of returns through the storm, each judged after it; a new world every few waves keeps them small.
+
+    ``keep``: where to put down a world in which something was found.
+    """
     figures, started = Figures(seed), time.monotonic()
     per_world = 5
     for number in range(0, waves, per_world):
         with world(folder / f"world-{number}", seed * 1000 + number, broken=broken, **settings) as opened:
-            for _ in range(min(per_world, waves - number)):
+            for wave in range(min(per_world, waves - number)):
                 _wave(opened, mix, figures)
                 found = judge(opened, opened.units)
                 opened_effects = found.effects
@@ -91,7 +96,9 @@ def storm(
                 figures.verdict.losses = _fresh(figures.verdict.losses, found.losses)
                 figures.verdict.stuck = _fresh(figures.verdict.stuck, found.stuck)
                 figures.verdict.raced = _fresh(figures.verdict.raced, found.raced)
-                if until_caught and found.doubles:
+                if not found.is_clean and keep is not None:
+                    opened.keep(keep / f"{opened.seed}-{wave}", found.told())
+                if until_caught and not found.is_clean:
                     break
             figures.verdict.effects += opened_effects
             figures.kills += opened.kills
@@ -99,7 +106,7 @@ def storm(
             for entry in opened.desk.log():
                 figures.by_fault[entry.get("fault") or ""] += 1
                 figures.by_act[entry.get("person") or ""] += 1
-        if until_caught and figures.verdict.doubles:
+        if until_caught and not figures.verdict.is_clean:
             break
     del figures.by_fault[""], figures.by_act[""]
     figures.faults, figures.acts = figures.by_fault.total(), figures.by_act.total()
@@ -124,7 +131,7 @@ def _wave(opened: World, mix: Mix, figures: Figures) -> None:
     _killed_run(opened, mix, "plan")
     opened.run("plan")
     for _ in range(mix.steps):
-        if random.random() < mix.faults:
+        for _ in range(int(random.random() + mix.faults)):
             _fault(opened)
         if random.random() < mix.acts:
             _act(opened, fresh)
@@ -165,13 +172,18 @@ def _killed_run(opened: World, mix: Mix, what: str) -> None:
 def _fault(opened: World) -> None:
     random = opened.random
     kind = random.choice(FAULTS)
-    target = random.choice(WRITES if random.random() < 0.8 else READS)
+    target = _target(opened)
     more: dict[str, Any] = {"after": random.choice((0, 0, 0, 1, 2))}
     if kind == "delay":
         more["seconds"] = _DELAY
     if kind in ("error_before", "error_after", "error_half_way"):
         more["status"] = random.choice((499, 500, 502, 503, 504))
     opened.desk.fault(kind, target, **more)
+
+
+def _target(opened: World) -> str:
+    (target,) = opened.random.choices(list(TARGETS), list(TARGETS.values()))
+    return target
 
 
 def _act(opened: World, fresh: list[Planted]) -> None:
@@ -216,11 +228,14 @@ def _act(opened: World, fresh: list[Planted]) -> None:
         if not live:
             return
         given = {"order_number": random.choice(live)["number"]}
+    order = next((row["order_number"] for row in made if row["id"] == given.get("return_id")), sold.number)
     if random.random() < 0.5:
         desk.act(name, **given)
+        opened.given_by_hand[order] = desk.given(order)
     else:
+        opened.raced.add(order)
         when = random.choice(("person_before", "person_after"))
-        desk.fault(when, random.choice((*WRITES, "LookAtOrder")), act=name, given=given, after=random.choice((0, 1)))
+        desk.fault(when, _target(opened), act=name, given=given, after=random.choice((0, 1)))
 
 
 def _correct(opened: World, fresh: list[Planted]) -> None:

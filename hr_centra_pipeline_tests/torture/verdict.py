@@ -13,6 +13,8 @@ from hr_centra_pipeline_tests.torture.world import Planted, World
 
 _LIES_IN = {"sellable": MAIN, "damaged": QUARANTINE, "wrong-item": QUARANTINE, "missing": None, None: None}
 
+_WAITS_FOR_A_PERSON = {"write_in_doubt", "rejected_write", "return_without_credit_note", "credit_note_without_refund"}
+
 
 @dataclass
 class Verdict:
@@ -28,6 +30,11 @@ class Verdict:
     def is_clean(self) -> bool:
         """Nothing twice, nothing lost, nothing stuck."""
         return not (self.doubles or self.losses or self.stuck)
+
+    def told(self) -> str:
+        """One line per trouble."""
+        names = ("doubles", "losses", "stuck", "raced")
+        return "\n".join(f"  {name}: {line}" for name in names for line in getattr(self, name))
 
     def add(self, other: Verdict) -> None:
         """Put another one to it."""
@@ -89,20 +96,23 @@ def _judge_money(world: World, books: dict[str, Any], sold: Sold, told: dict[str
     due = sum((planted.due for planted in units if not planted.refused), Decimal(0))
     optional = sum((planted.due for planted in units if planted.refused), Decimal(0))
     explained = {kind for planted in units for kind in told[planted.unit.item]} | told[str(sold.number)]
-    most = due + optional
+    by_hand = _somebody_paid(world, sold)
+    fees = (
+        sum((planted.fee for planted in units), Decimal(0)) if by_hand else Decimal(0)
+    )  # who refunds by hand forgets them
+    riders = sum((planted.shipping for planted in units), Decimal(0)) if by_hand else Decimal(0)
+    # The fee of a return rides with whichever of its units is paid, not with the one that it was planted on.
+    riders += sum((planted.fee for planted in units if planted.refused), Decimal(0))
+    # A person may give more than is due; whatever stood there before our process began may not be added to.
+    most = max(due + optional + fees, world.given_by_hand.get(sold.number, Decimal(0)))
     may_be = f" (and {optional} may be)" if optional else ""
     where = f"order {sold.number}: {given} given, {due} due{may_be}, told {sorted(explained)}"
     if given > most:
-        if "double_credit" in explained and _somebody_paid(world, sold):
-            found.raced.append(where)
-        else:
-            found.doubles.append(where)
+        is_told = explained & {"double_credit", "centra_return_without_return"}
+        (found.raced if is_told and sold.number in world.raced else found.doubles).append(where)
     # A rider may have stayed behind with a unit that somebody refunded by hand; goods never.
-    elif given < due and not explained & {"write_in_doubt", "rejected_write", "return_without_credit_note"}:
-        riders = sum((planted.shipping for planted in units), Decimal(0))
-        fees = sum((planted.fee for planted in units), Decimal(0))
-        if not (_somebody_paid(world, sold) and given >= due - riders - fees):
-            found.losses.append(where)
+    elif given < due - riders - fees and not explained & _WAITS_FOR_A_PERSON:
+        found.losses.append(where)
 
 
 def _somebody_paid(world: World, sold: Sold) -> bool:
@@ -121,12 +131,15 @@ def _somebody_paid(world: World, sold: Sold) -> bool:
 def _judge_exchanges(books: dict[str, Any], units: list[Planted], told: dict[str, set[str]], found: Verdict) -> None:
     """One live replacement per unit, its Return completed and not paid."""
     live: Counter[str] = Counter()
+    # By the order's origin, not by the Return's comment: somebody may have wiped that.
+    completed_returns = {row["id"] for row in books["returns"] if row["status"] == "COMPLETED"}
+    completed: set[str] = set()
     for row in books["orders"]:
         if row["origin"][0] == "return" and row["status"] != "CANCELED":
-            live.update(set(effect_keys_in(row["internal_comment"])))
-    completed = {
-        key for row in books["returns"] if row["status"] == "COMPLETED" for key in effect_keys_in(row["comment"])
-    }
+            keys = set(effect_keys_in(row["internal_comment"]))
+            live.update(keys)
+            if row["origin"][1] in completed_returns:
+                completed |= keys
     for planted in units:
         if planted.way != "exchange":
             continue

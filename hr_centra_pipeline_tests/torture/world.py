@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from random import Random
 from typing import Any
 
-from hr_centra_pipeline_tests.desk import MAIN, POLICY, QUARANTINE, Desk, Sold, Unit, desk
+from hr_centra_pipeline_tests.desk import POLICY, Desk, Sold, Unit, desk
 
 ARTICLES = [f"ART-{number:02d}" for number in range(24)]
 REPLACEMENTS = [f"NEW-{number:02d}" for number in range(24)]
-_WAREHOUSES = {"sellable": MAIN, "damaged": QUARANTINE}
+_OVER_ALL_HOLDS = timedelta(hours=97)  # longer than each restock hold, and than the windows of whatever has to be told
 
 
 @dataclass
@@ -43,10 +45,13 @@ class World:
     """A desk whose pipeline runs in processes of its own."""
 
     desk: Desk
+    seed: int
     random: Random
     broken: str | None
     zygote: subprocess.Popen[str]
     units: list[Planted] = field(default_factory=list)
+    given_by_hand: dict[int, Decimal] = field(default_factory=dict)  # order -> all given on it, right after such an act
+    raced: set[int] = field(default_factory=set)  # orders on which somebody was to act around one of our requests
     kills: int = 0
     runs: int = 0
     refused: int = 0
@@ -128,12 +133,22 @@ class World:
         return status
 
     def calm(self) -> None:
-        """No faults, nobody acts: whatever can be settled settles."""
+        """No faults, nobody acts, holds and windows pass: whatever can be settled settles, the rest is told."""
         self.desk.calm_down()
+        self.desk.clock.advance_to(self.desk.clock.now() + _OVER_ALL_HOLDS)
         for _ in range(8):
             before = len(self.desk.mutations())
             if self.run("stages") == 0 and len(self.desk.mutations()) == before and not self._in_doubt():
                 return
+
+    def keep(self, folder: Path, told: str) -> None:
+        """Put down what a person needs to understand a verdict: the database, Centra's books, every request."""
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "verdict.txt").write_text(told + "\n", encoding="utf-8")
+        self.desk.warehouse.fold_log_in()
+        shutil.copy(self.desk.settings.database, folder)
+        (folder / "books.json").write_text(json.dumps(self.desk.books, default=str, indent=1), encoding="utf-8")
+        (folder / "log.json").write_text(json.dumps(self.desk.log(), default=str, indent=1), encoding="utf-8")
 
     def _in_doubt(self) -> bool:
         found = self.desk.rows(
@@ -158,7 +173,7 @@ def world(
             stdout=subprocess.PIPE, stderr=log, text=True,
         )  # fmt: skip
         try:
-            yield World(opened, Random(seed), broken, process)
+            yield World(opened, seed, Random(seed), broken, process)
         finally:
             assert process.stdin
             process.stdin.close()
