@@ -180,7 +180,7 @@ def measure() -> list[Measured]:
         told = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
         seconds, peak = float(told[0]), float(told[1])
         what = f"match, plan, exceptions of {UNITS:,} units anew, peak {peak:.2f} GiB (<= 2)"
-        return [*found, Measured(what, seconds, "of it the four-way match", found[0].seconds, "-")]
+        return [*found, Measured(what, seconds, "of it the four-way match", found[0].ours, "-")]
 
 
 if __name__ == "__main__":
