@@ -4,7 +4,7 @@ BIN := .venv/bin
 UV := $(BIN)/uv
 READY := .venv/.ready
 
-.PHONY: demo test dev bench soak torture format clean
+.PHONY: demo test dev slow bench soak torture format clean
 
 $(READY): pyproject.toml uv.lock
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -25,6 +25,9 @@ test: $(READY)  ## format check, lint, import rules, strict types, tests
 	$(BIN)/mypy
 	$(BIN)/dg check defs
 	$(BIN)/pytest -n 2 -m "not slow"
+
+slow: $(READY)  ## the tests that `make test` leaves out: broken senders in the storm, random years
+	$(BIN)/pytest -n 2 -m slow
 
 bench: $(READY)  ## ratios measured side by side in one run
 	$(BIN)/python -m hr_centra_pipeline_tests.bench

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
@@ -118,6 +120,22 @@ def test_no_effect_is_repeated_when_the_graph_runs_twice_and_the_clock_moves(wor
         return_id for _, return_id, kind, _, _ in world.sandbox.store.books()["payments"] if kind == "REFUND"
     )
     assert set(refunds.values()) == {1}
+
+
+def test_of_two_syncs_started_at_once_one_waits_or_steps_aside_and_nothing_is_sent_twice(world: ShopWorld) -> None:
+    command = [sys.executable, "-m", "hr_centra_pipeline.cli.main", "sync"]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for _ in range(2)]
+    told = [process.communicate()[0] for process in both]
+    codes = sorted(process.returncode for process in both)
+    assert codes in ([0, 0], [0, 1])
+    if codes == [0, 1]:
+        (other,) = [text for text, process in zip(told, both, strict=True) if process.returncode == 1]
+        assert "is held by" in other
+        assert "hr-centra sync" in other
+    settle(world)
+    found = effects_in_centra(world)
+    assert found
+    assert set(found.values()) == {1}
 
 
 def test_with_the_database_deleted_what_stands_in_centra_is_observed_and_not_sent_again(world: ShopWorld) -> None:

@@ -21,14 +21,8 @@ def test_a_small_storm_leaves_nothing_twice_nothing_lost_and_nothing_stuck(tmp_p
     assert found.faults > 0
 
 
-@pytest.mark.parametrize(
-    "broken",
-    [
-        "no_read_back",
-        pytest.param("new_key_per_attempt", marks=pytest.mark.slow),
-        pytest.param("no_last_look", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("broken", ["no_read_back", "new_key_per_attempt", "no_last_look"])
 def test_a_broken_sender_is_caught(tmp_path: Path, broken: str) -> None:
     found = storm(tmp_path, 12, 10, HARSH, broken=broken, until_caught=True)
     assert not found.verdict.is_clean, f"{found.kills} kills and {found.faults} faults did not show it"
