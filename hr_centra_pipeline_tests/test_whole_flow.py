@@ -15,7 +15,7 @@ import pytest
 from hr_centra_pipeline.core.keys import effect_keys_in
 from hr_centra_pipeline_tests.shops import ShopWorld, shop_world
 
-SEEDS = [1, 2, 3, 4, 5]
+SEEDS = [1, 2, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (3, 4, 5))]
 
 Case = tuple[Any, ...]
 

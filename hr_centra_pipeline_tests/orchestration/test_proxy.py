@@ -128,7 +128,7 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
             stack.callback(server.wait)
             stack.callback(server.terminate)
         found = Door(outside, str(folder / "tls.crt"))
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 300
         while not answers(found, "/", "anna") or not answers(found, "/view/", "victor"):
             assert time.monotonic() < deadline, (folder / "error.log").read_text(encoding="utf-8")
             time.sleep(0.5)
