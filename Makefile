@@ -24,10 +24,10 @@ test: $(READY)  ## format check, lint, import rules, strict types, tests
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/dg check defs
-	$(BIN)/pytest -n 2 -m "not slow"
+	$(BIN)/pytest -n 2 --dist worksteal -m "not slow"
 
 slow: $(READY)  ## the tests that `make test` leaves out: broken senders in the storm, random years
-	$(BIN)/pytest -n 2 -m slow
+	$(BIN)/pytest -n 2 --dist worksteal -m slow
 
 bench: $(READY)  ## ratios measured side by side in one run
 	$(BIN)/python -m hr_centra_pipeline_tests.bench
