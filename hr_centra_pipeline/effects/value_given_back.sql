@@ -187,6 +187,39 @@ union all by name from elsewhere
 union all by name from foreign_paid where amount <> 0
 union all by name from tied;
 
+-- A chargeback (less what of it was won back) is about an order and names no unit: it counts on the returned units for which
+-- something is still to be given, in the order of ids, up to what they cost, so that nothing is given on top of it. What is
+-- beyond that was given already: the payouts tell it as given twice.
+insert into values_given by name
+with
+charged_back as (
+    select order_number, currency, -sum(gross_amount) as amount
+    from staging.payout_lines
+    where line_type in ('chargeback', 'chargeback_reversed') and order_number in (select order_number from valued_units)
+    group by all having -sum(gross_amount) > 0
+),
+
+still_to_give as (
+    select
+        units.return_item_id, units.order_number, units.currency,
+        greatest(units.paid - coalesce(sum(values_given.amount), 0), 0) as amount
+    from valued_units as units
+    semi join charged_back on charged_back.order_number = units.order_number and charged_back.currency = units.currency
+    left join values_given using (return_item_id)
+    group by units.return_item_id, units.order_number, units.currency, units.paid
+),
+
+running as (
+    select *, sum(amount) over (partition by order_number, currency order by return_item_id) - amount as before
+    from still_to_give
+)
+
+select
+    return_item_id, 'chargeback' as way, false as is_in_doubt, least(running.amount, charged_back.amount - before) as amount
+from running
+join charged_back using (order_number, currency)
+where running.amount > 0 and charged_back.amount > before;
+
 delete from effects.value_given_back where order_number in (select order_number from matching.orders_in_play);
 insert into effects.value_given_back by name
 with
@@ -199,6 +232,7 @@ given as (
         sum(amount) filter (where way = 'elsewhere') as elsewhere,
         sum(amount) filter (where way = 'foreign') as foreign_refund,
         sum(amount) filter (where way = 'tied') as tied_refund,
+        sum(amount) filter (where way = 'chargeback') as chargeback,
         sum(amount) as given,
         sum(amount) filter (where way <> 'exchange') as money,
         bool_or(is_in_doubt) as is_in_doubt
@@ -236,7 +270,7 @@ select
     coalesce(elsewhere, 0)::decimal(18, 4) as elsewhere,
     coalesce(foreign_refund, 0)::decimal(18, 4) as foreign_refund,
     coalesce(tied_refund, 0)::decimal(18, 4) as tied_refund,
-    0::decimal(18, 4) as chargeback,
+    coalesce(chargeback, 0)::decimal(18, 4) as chargeback,
     coalesce(given, 0)::decimal(18, 4) as given,
     coalesce(is_in_doubt, false) as is_in_doubt,
     greatest(coalesce(roots.root_paid, units.paid) - case

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 import requests
 
@@ -115,6 +116,8 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     (folder / "nginx.conf").write_text(
         MAIN.format(folder=folder, user="user root;" if os.geteuid() == 0 else ""), encoding="utf-8"
     )
+    with dg.DagsterInstance.from_config(str(folder / "dagster")) as instance:
+        instance.get_runs_count()  # its SQLite files are made once, not by two servers at the same moment
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("DAGSTER_", "HR_CENTRA_"))}
     environment["DAGSTER_HOME"] = str(folder / "dagster")
     with ExitStack() as stack:
@@ -128,8 +131,10 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
             stack.callback(server.wait)
             stack.callback(server.terminate)
         found = Door(outside, str(folder / "tls.crt"))
-        deadline = time.monotonic() + 300
+        deadline = time.monotonic() + 120
         while not answers(found, "/", "anna") or not answers(found, "/view/", "victor"):
+            ended = [server.args for server in servers if server.poll() is not None]
+            assert not ended, f"ended by themselves: {ended}"
             assert time.monotonic() < deadline, (folder / "error.log").read_text(encoding="utf-8")
             time.sleep(0.5)
         yield found

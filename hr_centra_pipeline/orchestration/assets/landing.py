@@ -1,7 +1,7 @@
 """Landing: what the sources brought, as it came; and what was refused."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import dagster as dg
 
@@ -17,6 +17,8 @@ from hr_centra_pipeline.sources.happy_returns.ingest import IngestReport, ingest
 from hr_centra_pipeline.sources.happy_returns.profiles import load_profiles
 from hr_centra_pipeline.sources.payouts.ingest import PayoutReport, ingest_payouts
 from hr_centra_pipeline.sources.payouts.profiles import load_payout_profiles
+
+Report = TypeVar("Report", IngestReport, PayoutReport)
 
 _ROWS = "landing.happy_returns_rows"
 _ADDS_UP = "rows_read_are_landed_rejected_or_repeated"
@@ -53,16 +55,12 @@ _COMPLETE = "the_pull_came_to_its_end"
 )  # fmt: skip
 def happy_returns_exports(context: dg.AssetExecutionContext, run: Run) -> Iterator[dg.MaterializeResult[Any]]:
     """All new export files, whatever the partition: a partition is the day on which rows were received."""
-    problem: Unreachable | None = None
-    report = IngestReport()
-    try:
+
+    def take() -> IngestReport:
         profiles = load_profiles(run.settings.home / "profiles")
-        report = ingest(run.warehouse, run.settings.exports, profiles, run.now)
-    except Unreachable as error:
-        failures.try_again(context, run, error)
-        problem = error  # the rest goes on: what was planned before may be due now
-    except ConfigurationError as error:
-        failures.stop_if_misconfigured(context, error)
+        return ingest(run.warehouse, run.settings.exports, profiles, run.now)
+
+    report, readable = _taken(context, run, take, IngestReport(), key(_ROWS), _READABLE)
     with run.warehouse.transaction() as connection:
         row = connection.execute(
             "select count(*) from landing.files where rows_read <> rows_landed + rows_rejected + rows_repeated"
@@ -73,11 +71,7 @@ def happy_returns_exports(context: dg.AssetExecutionContext, run: Run) -> Iterat
             asset_key=key(_ROWS), check_name=_ADDS_UP, passed=not wrong, metadata={"files": wrong},
             description=f"{wrong} files do not add up: see landing.files." if wrong else None,
         ),
-        dg.AssetCheckResult(
-            asset_key=key(_ROWS), check_name=_READABLE, passed=problem is None,
-            description=str(problem) if problem else None,
-            metadata=failures.told(problem) if problem else {},
-        ),
+        readable,
     ]  # fmt: skip
     yield from results(run.warehouse, [_ROWS, "quarantine.rejected_rows"], _plain(report), {_ROWS: checks})
 
@@ -105,16 +99,12 @@ def happy_returns_exports(context: dg.AssetExecutionContext, run: Run) -> Iterat
 )  # fmt: skip
 def payout_files(context: dg.AssetExecutionContext, run: Run) -> Iterator[dg.MaterializeResult[Any]]:
     """All new settlement files. Without an address payouts are not covered, which the reconciliation says."""
-    problem: Unreachable | None = None
-    report = PayoutReport()
-    try:
+
+    def take() -> PayoutReport:
         profiles = load_payout_profiles(run.settings.home / "payout_profiles")
-        report = ingest_payouts(run.warehouse, run.settings.payouts, profiles, run.now)
-    except Unreachable as error:
-        failures.try_again(context, run, error)
-        problem = error
-    except ConfigurationError as error:
-        failures.stop_if_misconfigured(context, error)
+        return ingest_payouts(run.warehouse, run.settings.payouts, profiles, run.now)
+
+    report, readable = _taken(context, run, take, PayoutReport(), key(_PAYOUTS), _PAYOUTS_READABLE)
     with run.warehouse.transaction() as connection:
         refused = connection.execute(
             """
@@ -128,13 +118,36 @@ def payout_files(context: dg.AssetExecutionContext, run: Run) -> Iterator[dg.Mat
             asset_key=key(_PAYOUTS), check_name=_ITS_TOTAL, passed=not refused, severity=dg.AssetCheckSeverity.WARN,
             description="; ".join(f"{name}: {problem}" for name, problem in refused) or None,
         ),
-        dg.AssetCheckResult(
-            asset_key=key(_PAYOUTS), check_name=_PAYOUTS_READABLE, passed=problem is None,
-            description=str(problem) if problem else None,
-            metadata=failures.told(problem) if problem else {},
-        ),
+        readable,
     ]  # fmt: skip
     yield from results(run.warehouse, [_PAYOUTS], _plain(report), {_PAYOUTS: checks})
+
+
+def _taken(
+    context: dg.AssetExecutionContext,
+    run: Run,
+    take: Callable[[], Report],
+    nothing: Report,
+    asset: dg.AssetKey,
+    check: str,
+) -> tuple[Report, dg.AssetCheckResult]:
+    """Take files from a place that may be out of reach: the report (``nothing`` of it then), and the check that says so.
+
+    The rest of the run goes on without them: what was planned before may be due now.
+    """
+    problem: Unreachable | None = None
+    report = nothing
+    try:
+        report = take()
+    except Unreachable as error:
+        failures.try_again(context, run, error)
+        problem = error
+    except ConfigurationError as error:
+        failures.stop_if_misconfigured(context, error)
+    return report, dg.AssetCheckResult(
+        asset_key=asset, check_name=check, passed=problem is None, description=str(problem) if problem else None,
+        metadata=failures.told(problem) if problem else {},
+    )  # fmt: skip
 
 
 def _plain(report: Any) -> dict[str, Any]:

@@ -80,7 +80,7 @@ def reconciliation(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
     with run.warehouse.transaction() as connection:
         report = reconcile(connection, run.now)
         entered = remember(connection, run.now, run.policy.sha256)
-        failing = dict.fromkeys(_CHECKS, 0) | {
+        failing = {
             name: _count(connection, f"select count(*) from {_EXCEPTIONS} where {condition}")  # noqa: S608 - our own words
             for name, (condition, _, _) in _CHECKS.items()
         }
@@ -135,10 +135,12 @@ def _metadata(connection: Connection, *, is_new: bool) -> dict[str, Any]:
     }
     if is_new and kinds:
         # Imported here: loading it takes longer than a sync that finds nothing new.
-        from hr_centra_pipeline.publishing.open_chart import open_by_kind_and_age
+        from hr_centra_pipeline.publishing.charts import open_by_kind_and_age_png
 
-        counts = connection.execute(f"select kind, age_bucket, count(*) from {_EXCEPTIONS} group by all").fetchall()  # noqa: S608 - our own name
-        picture = base64.b64encode(open_by_kind_and_age({(kind, age): count for kind, age, count in counts})).decode()
+        query = f"select kind, age_bucket, count(*) from {_EXCEPTIONS} group by all order by all"  # noqa: S608 - our own name
+        counts = connection.execute(query).fetchall()
+        items = [{"kind": kind, "age_bucket": age, "items": count} for kind, age, count in counts]
+        picture = base64.b64encode(open_by_kind_and_age_png(items)).decode()
         found["open by kind and age"] = dg.MetadataValue.md(
             f"![open exceptions by kind and age](data:image/png;base64,{picture})"
         )
