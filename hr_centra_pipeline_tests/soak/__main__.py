@@ -65,7 +65,7 @@ def live(world: World, hours: int, pace: float) -> None:
                 world.say(f"over:   {fault.name}")
         starting = [fault for fault in faults if fault.begins == hour]
         between = [fault for fault in starting if not fault.is_midway]
-        if between:
+        if starting:  # a fault in the middle of a sync means one that has just begun, not one that is about to end
             world.wait_until_idle(pace)
         for fault in between:
             fault.begin(world)
