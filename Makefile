@@ -4,7 +4,7 @@ BIN := .venv/bin
 UV := $(BIN)/uv
 READY := .venv/.ready
 
-.PHONY: demo test dev slow bench soak torture format clean
+.PHONY: demo test dev slow bench soak torture truth format clean
 
 $(READY): pyproject.toml uv.lock
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -37,6 +37,9 @@ soak: $(READY)  ## 72 hours of a shop, an hour each minute: real daemon, schedul
 
 torture: $(READY)  ## 1,000 kills and faults in the middle of sending, people too; then Centra's books against what was planted
 	$(BIN)/python -u -m hr_centra_pipeline_tests.torture $(TORTURE)
+
+truth: $(READY)  ## five shops of twelve months each, closed month by month; the tables next to what follows from what happened
+	$(BIN)/python -u -m hr_centra_pipeline_tests.truth $(TRUTH)
 
 format: $(READY)
 	$(BIN)/ruff format .

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 ZERO = Decimal(0)
 BATCH = timedelta(days=3)
-_FIRST = datetime(2026, 1, 1, tzinfo=UTC)
+_FIRST = datetime(2024, 12, 31, tzinfo=UTC)
 _DELIVERED_AFTER = timedelta(hours=5)
 _BOOKED_AFTER = timedelta(hours=3)
 # What one unit of a currency is in euro, in which the card processor settles.

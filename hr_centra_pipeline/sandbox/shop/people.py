@@ -37,6 +37,13 @@ def _makes_return(
             store.settle_refund_request(entry_id, succeeded=False, at=at + timedelta(hours=6))
 
 
+def _refunds_return(store: CentraStore, at: datetime, *, shipment_id: int) -> None:
+    """Somebody refunds the last Return of a shipment, which nobody had paid."""
+    row = store.row("select max(id) as made from returns where shipment_id = ?", [shipment_id])
+    if row is not None and row["made"] is not None:
+        store.person_refund_return(row["made"], at=at)
+
+
 def _writes_comment(store: CentraStore, at: datetime, *, order_number: int, text: str) -> None:
     """Customer service replaces the whole internal comment of an order."""
     store.person_set_internal_comment(order_number, text, at=at)
@@ -49,6 +56,7 @@ def _moves_stock(store: CentraStore, at: datetime, *, sku: str, into: int, comme
 
 ACTIONS: dict[str, Callable[..., None]] = {
     "makes_return": _makes_return,
+    "refunds_return": _refunds_return,
     "writes_comment": _writes_comment,
     "moves_stock": _moves_stock,
 }

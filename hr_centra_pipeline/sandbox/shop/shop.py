@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -69,20 +69,33 @@ class Shop:
             if trouble:
                 planted.plant()
                 disagreements.plant()
-        truth = planted.truth + disagreements.truth
+        self.write_down(
+            workshop, start, seed=seed, truth=planted.truth + disagreements.truth, quirks=disagreements.quirks
+        )
+        moment = start
+        while moment < until:
+            moment = min(moment + timedelta(days=1), until)
+            self._live(moment, random)
+        self._records.keep("seeded", "yes")
+
+    def write_down(
+        self,
+        workshop: Workshop,
+        start: datetime,
+        *,
+        seed: int,
+        truth: Sequence[dict[str, Any]] = (),
+        quirks: Sequence[dict[str, Any]] = (),
+    ) -> None:
+        """Put all that a workshop has made on the list of what happens from ``start`` on; ``quirks``: of payment providers."""
         self.truth_path.write_text("".join(json.dumps(row) + "\n" for row in truth), encoding="utf-8")
         self._records.begin()
         self._records.plan([one for story in workshop.stories for one in story.happenings] + workshop.others)
         self._records.keep("seed", str(seed))
         self._records.keep("lived_until", start.isoformat())
         self._records.keep("settled_until", (start - timedelta(days=60)).isoformat())
-        self._records.keep("payout_quirks", json.dumps(disagreements.quirks))
+        self._records.keep("payout_quirks", json.dumps(list(quirks)))
         self._records.commit()
-        moment = start
-        while moment < until:
-            moment = min(moment + timedelta(days=1), until)
-            self._live(moment, random)
-        self._records.keep("seeded", "yes")
 
     def _ordinary_returns(self, workshop: Workshop, returns: int, start: datetime, until: datetime) -> None:
         random = workshop.random
@@ -175,9 +188,16 @@ class Shop:
     def advance(self, hours: int) -> None:
         """Let hours pass, one after another: what happens in each is exported at its end."""
         lived = datetime.fromisoformat(self._records.fact("lived_until") or "")
-        random = Random(f"{self._records.fact('seed')} {lived.isoformat()}")
+        random = self._chance(lived)
         for number in range(1, hours + 1):
             self._live(lived + number * _HOUR, random)
+
+    def live_until(self, moment: datetime) -> None:
+        """Let the time until a moment pass: what happens in it is exported at once, at its end."""
+        self._live(moment, self._chance(moment))
+
+    def _chance(self, moment: datetime) -> Random:
+        return Random(f"{self._records.fact('seed')} {moment.isoformat()}")
 
     def _live(self, until: datetime, random: Random) -> None:
         """Everything up to a moment happens; the clock moves; the changed rows are exported."""

@@ -113,9 +113,11 @@ class Story:
             self.item(
                 at, piece, received_at=self.at(at), received_channel=channel or self.method, **more, **bag, **approval
             )
+        # A parcel by mail was handed in before it arrives.
+        handed_in = {} if self.method == "mail" else {"dropped_off_at": self.at(at)}
         self.returns(
-            at, pieces, refund_status="approved" if approved else "dropped-off", dropped_off_at=self.at(at),
-            items_received=len(pieces), **({"last_approved_at": self.at(at)} if approved else {}),
+            at, pieces, refund_status="approved" if approved else "dropped-off", items_received=len(pieces), **handed_in,
+            **({"last_approved_at": self.at(at)} if approved else {}),
         )  # fmt: skip
 
     def approve(self, at: datetime, pieces: Sequence[Piece]) -> None:

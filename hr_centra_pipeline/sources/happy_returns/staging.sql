@@ -177,9 +177,14 @@ told as (
         on items.return_id = paying.return_id and paying.item_id in (items.item_id, items.return_item_id)
 ),
 
--- The units of the same return, order and type that were approved by then, and that no earlier row paid.
+-- The units of the same return, order and type that were approved by then: by the row that is nearest to when the unit says
+-- that it was refunded; as long as it says nothing, by the earliest.
 derived as (
-    select arg_min(paying.refund_id, (paying.paid_at, paying.refund_id)) as refund_id, items.return_item_id
+    select
+        arg_min(paying.refund_id, (
+            coalesce(abs(date_diff('second', items.refunded_at, paying.paid_at)), 0), paying.paid_at, paying.refund_id
+        )) as refund_id,
+        items.return_item_id
     from staging.return_items as items
     join paying
         on paying.return_id = items.return_id

@@ -499,3 +499,19 @@ def test_the_token_of_one_address_differs_from_database_to_database(desk: Desk, 
         tokens += one.rows("select customer_token from landing.happy_returns_returns")
     assert len(set(tokens)) == 2
     assert None not in tokens[0]
+
+
+def test_a_refund_row_that_names_no_items_pays_those_that_were_refunded_when_it_was_issued(desk: Desk) -> None:
+    approved = {"approved_at": "2026-09-22T07:00:00Z"}
+    units = [
+        ITEM | approved | {"item_id": "IT-1", "refunded_at": "2026-09-22T08:40:00Z"},
+        ITEM | approved | {"item_id": "IT-2", "refunded_at": "2026-09-22T08:00:00Z"},
+        ITEM | approved | {"item_id": "IT-3"},
+    ]
+    desk.csv("items", *units)
+    desk.csv("refunds", REFUND, REFUND | {"refund_id": "RF-2", "issued_at": "2026-09-22T08:41:00Z"})
+    desk.ingest()
+    desk.refresh()
+    assert desk.rows("select return_item_id, refund_id from staging.refund_units order by all") == [
+        ("IT-1", "RF-2"), ("IT-2", "RF-1"), ("IT-3", "RF-1"),
+    ]  # fmt: skip

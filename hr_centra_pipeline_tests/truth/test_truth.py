@@ -1,0 +1,19 @@
+"""The small form of ``make truth``: one shop, three months."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hr_centra_pipeline_tests.truth.lived import live
+
+
+def test_a_quarter_s_tables_are_what_follows_from_what_happened_and_stay_as_they_were_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    year, differing, compared = live(tmp_path, monkeypatch, seed=2, months=3)
+    assert differing == {}
+    assert compared > 100
+    kinds = {matter.kind for matter in year.matters}
+    assert kinds >= {"stalled_return", "credit_note_without_refund", "payout_mismatch", "refund_mismatch_fee"}

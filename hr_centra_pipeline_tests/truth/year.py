@@ -1,0 +1,417 @@
+"""What happens in a year, and what follows for the books: postings of each side, matters of dispute, units under way.
+
+Nothing here knows how the pipeline works. What it is held to are its rules in ``docs/``: when money is due, what each side tells,
+when an exception opens and what closes it. A sync is the only moment at which something becomes known or is done.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from random import Random
+from typing import Any
+
+from hr_centra_pipeline.sandbox.centra.store import CentraStore
+from hr_centra_pipeline.sandbox.happy_returns.records import Happening
+from hr_centra_pipeline.sandbox.shop.assortment import Assortment, Order, tax_in
+from hr_centra_pipeline.sandbox.shop.shop import Shop
+from hr_centra_pipeline.sandbox.shop.stories import MAIL_FEE, Story
+from hr_centra_pipeline.sandbox.shop.workshop import Workshop
+
+START = datetime(2025, 10, 1, tzinfo=UTC)
+SYNC_DAYS = (1, 5, 9, 15, 21, 27)  # at noon
+CLOSE_DAY = 9  # of the month after, right after that day's sync
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+ZERO = Decimal(0)
+
+
+def month_of(moment: datetime) -> str:
+    return f"{moment:%Y-%m}"
+
+
+def begin_of(month: str) -> datetime:
+    return datetime.strptime(month, "%Y-%m").replace(tzinfo=UTC)
+
+
+def after(month: str) -> str:
+    return month_of(begin_of(month) + 32 * DAY)
+
+
+@dataclass(frozen=True)
+class Posting:
+    """What one side says of one component of a return, and from which sync on that is known."""
+
+    return_id: str
+    side: str
+    component: str
+    currency: str
+    amount: Decimal
+    at: datetime
+    known_at: datetime
+
+
+@dataclass(frozen=True)
+class Gap:
+    """What is left unexplained between a side and Centra, in the month of ``at``. ``components``: where it shows."""
+
+    return_id: str
+    side: str
+    components: tuple[str, ...]
+    currency: str
+    amounts: tuple[Decimal, ...]
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Matter:
+    """An exception: when it opens, and the sync that closes it."""
+
+    kind: str
+    owner: str
+    return_id: str
+    currency: str | None
+    amount: Decimal
+    opens_at: datetime
+    closes_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Journey:
+    """A unit that comes back. Times that never come are ``None``."""
+
+    method: str
+    currency: str
+    value: Decimal
+    handed_over: datetime
+    hub: datetime | None
+    departed: datetime | None
+    arrived: datetime | None
+    credited: datetime | None
+    booked: datetime | None
+
+
+@dataclass
+class Year:
+    """``months`` of a shop from ``START`` on, written down in a sandbox; afterwards ``shop.live_until`` each of ``syncs``."""
+
+    shop: Shop
+    seed: int
+    months: int
+    postings: list[Posting] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
+    matters: list[Matter] = field(default_factory=list)
+    journeys: list[Journey] = field(default_factory=list)
+    late: list[Posting] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.random = Random(self.seed)
+        self.names = [month_of(START)]
+        while len(self.names) < self.months:
+            self.names.append(after(self.names[-1]))
+        last_close = begin_of(after(self.names[-1])) + (CLOSE_DAY - 1) * DAY + 12 * HOUR
+        days = [
+            begin_of(name) + (day - 1) * DAY + 12 * HOUR
+            for name in (*self.names, after(self.names[-1]))
+            for day in SYNC_DAYS
+        ]
+        self.syncs = [day for day in days if day <= last_close]
+        self.quirks: list[dict[str, Any]] = []
+        store: CentraStore = self.shop.store
+        self.shop.clock.advance_to(START)
+        with store.write():
+            assortment = Assortment(store, self.random)
+            assortment.open()
+            self.workshop = Workshop(assortment, self.random)
+            for name in self.names:
+                self._month(begin_of(name))
+        self.shop.write_down(self.workshop, START, seed=self.seed, quirks=self.quirks)
+
+    def close_of(self, month: str) -> datetime:
+        """When a month is closed."""
+        return begin_of(after(month)) + (CLOSE_DAY - 1) * DAY + 12 * HOUR
+
+    # ---------------------------------------------------------------- what happens
+
+    def _month(self, begin: datetime) -> None:
+        for _ in range(6):
+            self._goes_well(self._moment(begin))
+        for case in (
+            self._fee_that_the_policy_lacks, self._too_much_shipping, self._never_paid, self._lost, self._not_graded,
+            self._short_payout, self._order_that_is_none, self._row_comes_late, self._credited_by_hand,
+        ):  # fmt: skip
+            if self.random.random() < 0.7:
+                case(self._moment(begin))
+
+    def _moment(self, begin: datetime) -> datetime:
+        """When a return is started: late enough in the month, too, that it runs into the next one."""
+        return begin + timedelta(minutes=self.random.randrange(12 * 60, 29 * 24 * 60) // 7 * 7 + 1)
+
+    def _order(self, lines: int = 1) -> Order:
+        """Bought before the year began, so that it was captured and shipped when its return starts."""
+        sizes = self.random.sample(self.workshop.shop.sizes, lines)
+        placed = START - timedelta(days=self.random.uniform(3, 12))
+        return self.workshop.shop.sell(
+            placed.replace(microsecond=0),
+            [(size, 1) for size in sizes],
+            discount_percent=self.random.choice((0, 0, 20)),
+        )
+
+    def _story(self, start: datetime, method: str, *, lines: int = 1, **more: Any) -> Story:
+        order = self._order(lines)
+        if more.get("refund_type") == "exchange":
+            size = order.units[0].size
+            more["exchange_sku"] = self.random.choice(size.siblings)
+        story = self.workshop.story([order], [self.workshop.piece(unit, **more) for unit in order.units], method, start)
+        story.start()
+        return story
+
+    def _travels(
+        self, story: Story, *, handed_over: datetime, credited: datetime | None, days: float = 5, grade_days: float = 1
+    ) -> datetime:
+        """From the bar to the warehouse, graded and booked; answers when it was graded."""
+        arrives = handed_over + timedelta(days=days)
+        story.travel(handed_over, story.pieces, arrives)
+        graded = arrives + timedelta(days=grade_days)
+        story.grade(graded, story.pieces, "sellable")
+        self._under_way(
+            story, handed_over, credited=credited, hub=handed_over + (arrives - handed_over) * 0.35,
+            departed=handed_over + (arrives - handed_over) * 0.5, arrived=arrives, booked=self.sync_after(graded + DAY),
+        )  # fmt: skip
+        return graded
+
+    def _under_way(self, story: Story, handed_over: datetime, **times: datetime | None) -> None:
+        for piece in story.pieces:
+            self.journeys.append(
+                Journey(
+                    story.method, story.orders[0].currency, piece.unit.price, handed_over,
+                    **{"hub": None, "departed": None, "arrived": None, "credited": None, "booked": None, **times},
+                )
+            )  # fmt: skip
+
+    def _goes_well(self, start: datetime) -> None:
+        method = self.random.choice(("return-bar", "return-bar", "mail", "in-store"))
+        kind = self.random.choice(("refund", "refund", "refund", "gift-card", "exchange"))
+        lines = self.random.choice((1, 1, 2)) if kind == "refund" else 1
+        story = self._story(start, method, lines=lines, refund_type=kind)
+        dropped = start + DAY
+        due = dropped
+        match method:
+            case "return-bar":
+                story.receive(dropped, story.pieces, approved=True)
+            case "in-store":
+                story.receive(dropped, story.pieces, approved=True)
+            case "mail":
+                due = dropped + 4 * DAY
+                story.returns(dropped, story.pieces, refund_status="dropped-off", dropped_off_at=story.at(dropped))
+                story.receive(due, story.pieces, approved=True)
+        issued = due + 2 * HOUR
+        whole = kind == "refund" and self.random.random() < 0.4
+        story.refund(issued, story.pieces, whole_order=whole)
+        # An exchange waits for no row; a credit does, for a day.
+        credited = self.sync_after(due if kind == "exchange" else issued)
+        if kind != "exchange":
+            self._money(story, due, issued, credited, shipping=whole, fee=method == "mail" and kind == "refund")
+        if method == "return-bar":
+            self._travels(story, handed_over=dropped, credited=None if kind == "exchange" else credited)
+            return
+        story.grade(due + DAY, story.pieces, "sellable")
+        self._under_way(
+            story,
+            dropped,
+            arrived=due,
+            credited=None if kind == "exchange" else credited,
+            booked=self.sync_after(due + 2 * DAY),
+        )
+
+    def _at_the_bar(self, start: datetime) -> tuple[Story, datetime, datetime, datetime]:
+        """One unit, dropped off; answers when, when the refund is issued, and when it is credited."""
+        story = self._story(start, "return-bar")
+        dropped = start + DAY
+        story.receive(dropped, story.pieces, approved=True)
+        issued = dropped + 2 * HOUR
+        credited = self.sync_after(issued)
+        assert credited is not None
+        return story, dropped, issued, credited
+
+    def _fee_that_the_policy_lacks(self, start: datetime) -> None:
+        """Happy Returns takes 3.00 at the bar, and our credit is made as its row tells."""
+        story, dropped, issued, credited = self._at_the_bar(start)
+        fee = Decimal("3.00")
+        story.refund(issued, story.pieces, fee_off=fee)
+        self._money(story, dropped, issued, credited, taken=fee)
+        self._matter("refund_mismatch_fee", "finance", story, fee, issued + DAY)
+        self._gap(story, "expected", credited, fee=fee)
+        self._travels(story, handed_over=dropped, credited=credited)
+
+    def _too_much_shipping(self, start: datetime) -> None:
+        """Happy Returns refunds 7.00 more than the order's shipping; Centra gives what the order paid."""
+        story, dropped, issued, credited = self._at_the_bar(start)
+        off = Decimal("7.00")
+        story.refund(issued, story.pieces, whole_order=True, shipping_off=off)
+        self._money(story, dropped, issued, credited, shipping=True, told_more=off)
+        self._matter("refund_mismatch_shipping", "finance", story, off, issued + DAY)
+        self._gap(story, "happy_returns", issued, shipping=off)
+        self._travels(story, handed_over=dropped, credited=credited)
+
+    def _never_paid(self, start: datetime) -> None:
+        """Somebody makes the Return by hand and does not refund it; at times somebody notices."""
+        story, dropped, issued, _ = self._at_the_bar(start)
+        made = dropped + HOUR
+        self._by_hand(story, made, pays="nothing")
+        story.refund(issued, story.pieces)
+        noticed = made + timedelta(days=self.random.choice((12, 25, 40, 400)))
+        seen = self.sync_after(noticed)
+        if seen is not None:
+            self.workshop.happens(
+                Happening(noticed, "refunds_return", {"shipment_id": story.pieces[0].unit.shipment_id})
+            )
+        self._money(story, dropped, issued, made, paid=noticed if seen else None)
+        self._matter("credit_note_without_refund", "finance", story, story.pieces[0].unit.price, made + 72 * HOUR, seen)
+        self._travels(story, handed_over=dropped, credited=made)
+
+    def _lost(self, start: datetime) -> None:
+        """Dropped off and seen no more; at times it turns up."""
+        story, dropped, issued, credited = self._at_the_bar(start)
+        story.refund(issued, story.pieces)
+        self._money(story, dropped, issued, credited)
+        days = self.random.choice((24, 33, 50, 400))
+        found = self.sync_after(dropped + timedelta(days=days))
+        self._matter("stalled_return", "warehouse", story, story.pieces[0].unit.price, dropped + 18 * DAY, found)
+        if found is None:
+            self._under_way(story, dropped, credited=credited)
+            return
+        arrives = dropped + timedelta(days=days)
+        for piece in story.pieces:
+            story.item(arrives, piece, warehouse_received_at=story.at(arrives))
+        story.grade(arrives + DAY, story.pieces, "sellable")
+        self._under_way(story, dropped, credited=credited, arrived=arrives, booked=self.sync_after(arrives + 2 * DAY))
+
+    def _not_graded(self, start: datetime) -> None:
+        """It arrives, and nobody grades it for a month."""
+        story, dropped, issued, credited = self._at_the_bar(start)
+        story.refund(issued, story.pieces)
+        self._money(story, dropped, issued, credited)
+        graded = self._travels(story, handed_over=dropped, credited=credited, grade_days=31)
+        self._matter(
+            "disposition_missing", "warehouse", story, story.pieces[0].unit.price, dropped + 5 * DAY + 20 * DAY,
+            self.sync_after(graded),
+        )  # fmt: skip
+
+    def _short_payout(self, start: datetime) -> None:
+        """The payment provider books 5.00 less than Centra refunded."""
+        story, dropped, issued, credited = self._at_the_bar(start)
+        story.refund(issued, story.pieces)
+        off = Decimal("5.00")
+        self.quirks.append({"order_number": story.orders[0].number, "kind": "short", "amount": str(off)})
+        self._money(story, dropped, issued, credited, booked_less=off)
+        self._matter("payout_mismatch", "finance", story, off, credited + 3 * HOUR + 72 * HOUR)
+        self._gap(story, "provider", credited, items=-off, tax=ZERO)  # shared over both
+        self._travels(story, handed_over=dropped, credited=credited)
+
+    def _order_that_is_none(self, start: datetime) -> None:
+        """The order's number is mistyped: nothing is done."""
+        order = self._order()
+        story = self.workshop.story([order], [self.workshop.piece(unit) for unit in order.units], "return-bar", start)
+        story.order_numbers[order.number] = str(order.number + 5_000_000)
+        story.start()
+        self._matter("return_without_order", "customer_service", story, ZERO, start + DAY, currency=None)
+
+    def _row_comes_late(self, start: datetime) -> None:
+        """The refund row is delivered when its month is closed; the credit was made without it."""
+        start = start.replace(day=3 + start.day % 10)
+        story, dropped, issued, _ = self._at_the_bar(start)
+        delivered = begin_of(after(month_of(issued))) + timedelta(days=self.random.uniform(9, 24))
+        delivered = delivered.replace(microsecond=0)
+        credited = self.sync_after(dropped + DAY)
+        seen = self.sync_after(delivered)
+        unit, currency = story.pieces[0].unit, story.orders[0].currency
+        tax = tax_in(unit.price, story.orders[0].tax_percent)
+        if seen is not None:
+            story.refund(delivered, story.pieces, more={"issued_at": story.at(issued)})
+        self._money(story, dropped, issued, credited, told_at=seen or self.syncs[-1] + DAY)
+        self._gap(story, "happy_returns", dropped + DAY, items=tax - unit.price, tax=-tax)
+        if seen is not None:
+            for component, amount in (("items", unit.price - tax), ("tax", tax)):
+                self.late.append(Posting(story.return_id, "happy_returns", component, currency, amount, issued, seen))
+        self._travels(story, handed_over=dropped, credited=credited, days=3)
+
+    def _credited_by_hand(self, start: datetime) -> None:
+        """Customer service is faster than we are, and right."""
+        story, dropped, issued, _ = self._at_the_bar(start)
+        made = dropped + HOUR
+        self._by_hand(story, made, pays="refund")
+        story.refund(issued, story.pieces)
+        self._money(story, dropped, issued, made)
+        self._travels(story, handed_over=dropped, credited=made)
+
+    def _by_hand(self, story: Story, at: datetime, **how: Any) -> None:
+        unit = story.pieces[0].unit
+        self.workshop.happens(
+            Happening(
+                at, "makes_return",
+                {
+                    "shipment_id": unit.shipment_id, "lines": {str(unit.shipment_line_id): 1},
+                    "comment": f"By phone, RMA {story.express_code}", **how,
+                },
+            )
+        )  # fmt: skip
+
+    # ---------------------------------------------------------------- what follows
+
+    def sync_after(self, moment: datetime) -> datetime | None:
+        """The first sync from a moment on."""
+        place = bisect_left(self.syncs, moment)
+        return self.syncs[place] if place < len(self.syncs) else None
+
+    def _money(
+        self, story: Story, due: datetime, issued: datetime, credited: datetime | None, *, shipping: bool = False,
+        fee: bool = False, taken: Decimal = ZERO, told_more: Decimal = ZERO, booked_less: Decimal = ZERO,
+        paid: datetime | str | None = "with the credit", told_at: datetime | None = None,
+    ) -> None:  # fmt: skip
+        """The four sides of a return and its payment. ``taken``: a fee that both vendors know and the policy does not;
+        ``told_more``: shipping that only Happy Returns tells; ``paid``: when its payment was made, if ever."""
+        order = story.orders[0]
+        taxes = [tax_in(piece.unit.price, order.tax_percent) for piece in story.pieces]
+        prices = [piece.unit.price for piece in story.pieces]
+        right = {"items": sum(prices, ZERO) - sum(taxes, ZERO), "tax": sum(taxes, ZERO)}
+        if shipping:
+            right["shipping"] = order.shipping
+        if fee and MAIL_FEE[order.currency] < right["items"]:
+            right["fee"] = -MAIL_FEE[order.currency]
+        in_centra = {**right, **({"fee": -taken} if taken else {})}
+        told = {**in_centra, **({"shipping": right["shipping"] + told_more} if told_more else {})}
+        self._post(story, "expected", right, due)
+        self._post(story, "happy_returns", told, issued, told_at)
+        if credited is None:
+            return
+        self._post(story, "centra", in_centra, credited)
+        total = sum(in_centra.values(), ZERO)
+        paid_at = credited if paid == "with the credit" else paid
+        if isinstance(paid_at, datetime):
+            self._post(story, "paid", {"payment": total}, paid_at)
+            if story.pieces[0].refund_type == "refund":
+                self._post(story, "provider", {"payment": total - booked_less}, paid_at + 3 * HOUR)
+
+    def _post(
+        self, story: Story, side: str, amounts: dict[str, Decimal], at: datetime, known_at: datetime | None = None
+    ) -> None:
+        seen = known_at or self.sync_after(at)
+        if seen is None:
+            return
+        for component, amount in amounts.items():
+            self.postings.append(Posting(story.return_id, side, component, story.orders[0].currency, amount, at, seen))
+
+    def _gap(self, story: Story, side: str, at: datetime | None, **amounts: Decimal) -> None:
+        if at is not None:
+            self.gaps.append(
+                Gap(story.return_id, side, tuple(amounts), story.orders[0].currency, tuple(amounts.values()), at)
+            )
+
+    def _matter(
+        self, kind: str, owner: str, story: Story, amount: Decimal, opens_at: datetime, closes_at: datetime | None = None, *,
+        currency: str | None = "its own",
+    ) -> None:  # fmt: skip
+        told_in = story.orders[0].currency if currency == "its own" else currency
+        self.matters.append(Matter(kind, owner, story.return_id, told_in, amount, opens_at, closes_at))
