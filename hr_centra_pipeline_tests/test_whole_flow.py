@@ -15,7 +15,7 @@ import pytest
 from hr_centra_pipeline.core.keys import effect_keys_in
 from hr_centra_pipeline_tests.shops import ShopWorld, shop_world
 
-SEEDS = [1, 2, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (3, 4, 5))]
+SEEDS = [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (2, 3, 4, 5))]
 
 Case = tuple[Any, ...]
 
@@ -111,7 +111,6 @@ def test_no_effect_is_repeated_when_the_graph_runs_twice_and_the_clock_moves(wor
     world.sync()
     assert effects_in_centra(world) == first
     world.shop.advance(48)
-    world.sync()
     settle(world)
     later = effects_in_centra(world)
     assert later != first
@@ -202,7 +201,7 @@ def test_a_dry_run_writes_nothing_and_shows_what_it_would_do(tmp_path: Path, mon
 
 
 def test_every_unit_is_matched_or_says_why_not_and_every_row_is_landed_or_refused(world: ShopWorld) -> None:
-    world.sync()
+    world.sync_stages()
     ((items, matched, silent),) = world.rows(
         """
         select (select count(*) from staging.return_items), count(*),

@@ -71,7 +71,8 @@ select
         -- provider with a refund of a day whose payouts are not read.
         when netted.side = 'expected' and not is_told and verdicts.expected_amount is null then 'not_known'
         when netted.side = 'provider' and not is_told and verdicts.provider_amount is null then 'not_known'
-        when left_over = 0 or verdicts.is_explained then 'explained'
+        -- That both vendors agree in another month explains nothing that is left: the policy may still differ from both.
+        when left_over = 0 or verdicts.explained_by = 'pending' then 'explained'
         when abs(more - less) <= coalesce(verdicts.tolerance_used, 0) then 'within_tolerance'
         else 'unexplained'
     end as verdict
