@@ -122,24 +122,34 @@ left join known_units as units using (return_item_id);
 
 -- One row per unit that we put back, and that a Return of somebody else had put back, too.
 insert into findings by name
+with
+-- Few Returns of somebody else put anything back: the keys of our movements are made for those alone.
+put_back_by_hand as materialized (
+    select
+        units.return_item_id, units.return_id, units.order_number, units.sku, units.currency, units.unit_price, units.evidence,
+        returns.centra_return_id, returns.created_at
+    from (
+        select centra_return_id, created_at from staging.centra_returns where deleted_at is null and returned_to_stock
+    ) as returns
+    join matching.matched_items as matched on matched.foreign_centra_return_id = returns.centra_return_id
+    join known_units as units on units.return_item_id = matched.return_item_id
+    semi join matching.orders_in_play on orders_in_play.order_number = units.order_number
+)
+
 select
-    'double_restock' as kind, 'stock' as subject, 'Return ' || returns.centra_return_id as identity,
+    'double_restock' as kind, 'stock' as subject, 'Return ' || units.centra_return_id as identity,
     'fix_centra' as class, 'data_gap' as cause, 'person' as culprit,
     units.return_id, units.return_item_id, units.order_number, units.sku, units.currency, units.unit_price as amount,
-    returns.created_at as fact_at,
-    'Return ' || returns.centra_return_id || ' of somebody else put the unit back, and so did we (stock change ' || changes.stock_change_id || ')' as detail,
+    units.created_at as fact_at,
+    'Return ' || units.centra_return_id || ' of somebody else put the unit back, and so did we (stock change ' || changes.stock_change_id || ')' as detail,
     'Count the article and take one piece out again in Centra.' as next_step,
-    json_merge_patch(units.evidence, json_object('centra_return_id', returns.centra_return_id, 'stock_change_id', changes.stock_change_id)) as evidence
-from known_units as units
-join matching.matched_items as matched using (return_item_id)
-semi join matching.orders_in_play on orders_in_play.order_number = units.order_number
-join staging.centra_returns as returns on returns.centra_return_id = matched.foreign_centra_return_id
-join push.ledger on ledger.return_item_id = units.return_item_id and ledger.effect_kind = 'inventory_adjustment' and ledger.state = 'confirmed'
-    and ledger.effect_key = effect_key('inventory_adjustment', [units.return_item_id, '1'])
+    json_merge_patch(units.evidence, json_object('centra_return_id', units.centra_return_id, 'stock_change_id', changes.stock_change_id)) as evidence
+from put_back_by_hand as units
+join push.ledger on ledger.effect_key = effect_key('inventory_adjustment', [units.return_item_id, '1']) and ledger.state = 'confirmed'
 join (
     select stock_change_id, any_value(type) as type from staging.stock_changes group by stock_change_id
 ) as changes on changes.stock_change_id::varchar = ledger.centra_id
-where returns.deleted_at is null and returns.returned_to_stock and changes.type = 'IN';
+where changes.type = 'IN';
 
 -- One row per refund without a Return that nobody has tied; and per Return of ours with money on it that is gone.
 insert into findings by name

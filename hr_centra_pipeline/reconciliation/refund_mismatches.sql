@@ -7,6 +7,20 @@ told as (
     group by all
 ),
 
+-- The earliest line of each side that tells of what deviates.
+sources as (
+    select
+        facts.return_id, facts.order_number, facts.component, facts.currency,
+        arg_min(facts.source, facts.happened_at) filter (where side = 'centra') as centra_source,
+        arg_min(facts.source, facts.happened_at) filter (where side = 'happy_returns') as happy_returns_source,
+        any_value(facts.source) filter (where side = 'expected') as expected_source
+    from reconciliation.refund_facts as facts
+    join (select distinct return_id, order_number, component, currency from verdicts where distance <> 0) as off
+        on off.return_id is not distinct from facts.return_id and off.order_number = facts.order_number
+        and off.component = facts.component and off.currency = facts.currency
+    group by all
+),
+
 said as (
     select
         *,
@@ -28,22 +42,22 @@ said as (
 )
 
 select
-    'refund_mismatch_' || component as kind,
-    component as subject,
+    'refund_mismatch_' || said.component as kind,
+    said.component as subject,
     case culprit when 'happy_returns' then 'fix_happy_returns' when 'centra' then 'fix_centra' when 'person' then 'fix_centra'
         when 'unknown' then 'fix_centra' else 'fix_pipeline' end as class,
     case culprit when 'policy' then 'policy_gap' else 'amount_mismatch' end as cause,
-    culprit, said.return_id, said.order_number, currency,
+    culprit, said.return_id, said.order_number, said.currency,
     abs(off) as amount,
     coalesce(issued_at, made_at) as fact_at,
-    upper(component[1]) || component[2:] || ': ' || figures || '. ' || case culprit
-        when 'happy_returns' then 'Happy Returns deviates by ' || money_text(off, currency)
-        when 'person' then 'The Return that somebody made in Centra deviates by ' || money_text(off, currency)
-        when 'centra' then 'Centra''s Return deviates from what Centra sold by ' || money_text(off, currency)
-        when 'pipeline' then 'Our own credit deviates by ' || money_text(off, currency)
+    upper(said.component[1]) || said.component[2:] || ': ' || figures || '. ' || case culprit
+        when 'happy_returns' then 'Happy Returns deviates by ' || money_text(off, said.currency)
+        when 'person' then 'The Return that somebody made in Centra deviates by ' || money_text(off, said.currency)
+        when 'centra' then 'Centra''s Return deviates from what Centra sold by ' || money_text(off, said.currency)
+        when 'pipeline' then 'Our own credit deviates by ' || money_text(off, said.currency)
         when 'policy' then case when is_late_row
-            then 'Happy Returns'' row came when the credit had been made already: ' || money_text(off, currency) || ' are not settled'
-            else 'The policy deviates by ' || money_text(off, currency) end
+            then 'Happy Returns'' row came when the credit had been made already: ' || money_text(off, said.currency) || ' are not settled'
+            else 'The policy deviates by ' || money_text(off, said.currency) end
         else 'Every side says something else' end as detail,
     case culprit
         when 'happy_returns' then 'Compare the refund with the order: correct it at Happy Returns, and settle the difference by hand.'
@@ -59,6 +73,8 @@ select
         'expected', e::varchar, 'happy_returns', h::varchar, 'centra_amount', c::varchar, 'provider', p::varchar
     ) as evidence
 from said
+left join sources on sources.return_id is not distinct from said.return_id and sources.order_number = said.order_number
+    and sources.component = said.component and sources.currency = said.currency
 left join told on told.return_id is not distinct from said.return_id and told.order_number = said.order_number;
 
 -- A row that contradicts itself. Where another component of it is wrong by just that, that is what breaks it, and is told.
