@@ -23,7 +23,7 @@ _MOST_LOG_BYTES = 1024 * 1024
 class Warehouse:
     """The database file; ``memory_limit`` as DuckDB writes it. For one thread."""
 
-    def __init__(self, path: Path, memory_limit: str = "2GB") -> None:
+    def __init__(self, path: Path, memory_limit: str = "1600MB") -> None:
         self.path = path
         self.memory_limit = memory_limit
         self.migrates = False  # who is about to migrate it may open an older one

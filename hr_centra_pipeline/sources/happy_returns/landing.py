@@ -19,6 +19,7 @@ from hr_centra_pipeline.warehouse.database import Connection
 # DuckDB reads a file in pieces of 16 lines of this size, a thread each: a longer line is for those that are cut by hand.
 _MOST_BYTES_OF_A_LINE = 2_000_000
 _MOST_BYTES_OF_A_ROW = 100_000_000
+_BUFFER_BYTES = 32_000_000
 _EMAIL = re.compile(r"[^\s@,;|\"'<>]+@[^\s@,;|\"'<>]+")
 
 Rejected = tuple[int | None, str | None, str, str | None]  # line, column, reason, raw text
@@ -104,6 +105,10 @@ def read(connection: Connection, file: ExportFile) -> bool:
     if kind.name == "returns":
         more.append(f"substr(sha256('{_key(connection)}' || lower(t_customer_email)), 1, 24) as customer_token")
         kept += ["customer_token", "t_customer_email"]
+    # What was cut by hand has each row on a line of its own, of any length; what DuckDB sets aside for lines follows from that.
+    most_bytes = _MOST_BYTES_OF_A_LINE
+    if file.is_cut_by_hand:
+        most_bytes = min(_MOST_BYTES_OF_A_ROW, max(file.path.stat().st_size, most_bytes))
     connection.execute(parsing.MACROS)
     connection.execute("set preserve_insertion_order = true")  # rows are numbered by it; wide tables are written faster
     connection.execute(
@@ -113,7 +118,8 @@ def read(connection: Connection, file: ExportFile) -> bool:
             select {", ".join([*(["line"] if file.is_cut_by_hand else []), *(f"{sql} as t_{name}" for name, sql in texts.items())])}
             from read_csv(
                 $path, delim = $delimiter, quote = '"', escape = '"', header = true, auto_detect = false,
-                columns = {{{headers}}}, nullstr = '', max_line_size = $most_bytes
+                columns = {{{headers}}}, nullstr = '', max_line_size = $most_bytes,
+                buffer_size = $buffer_bytes
             )
         ),
 
@@ -131,7 +137,7 @@ def read(connection: Connection, file: ExportFile) -> bool:
         {
             "path": str(file.path), "file_time": file.listed.source_time[0],
             "delimiter": "," if file.is_cut_by_hand else file.profile.delimiter,
-            "most_bytes": _MOST_BYTES_OF_A_ROW if file.is_cut_by_hand else _MOST_BYTES_OF_A_LINE,
+            "most_bytes": most_bytes, "buffer_bytes": max(_BUFFER_BYTES, 2 * most_bytes),
         },
     )  # fmt: skip
     count, first = connection.execute("select count(*), min(rowid) from checked").fetchone() or (0, 0)
