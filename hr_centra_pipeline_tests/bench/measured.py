@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -37,3 +42,31 @@ def in_turn(rounds: int, *jobs: Callable[[], object]) -> list[float]:
             job()
             taken[position].append(time.perf_counter() - started)
     return [statistics.median(times) for times in taken]
+
+
+def own_peak() -> float:
+    """The most memory that this process ever held, in GiB. Of its own image: ``ru_maxrss`` begins with its parent's."""
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    assert found
+    return int(found[1]) / 1024 / 1024
+
+
+_MODULE = """
+import runpy, sys
+from hr_centra_pipeline_tests.bench.measured import own_peak
+place, module, *sys.argv[1:] = sys.argv[1:]
+try:
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+finally:
+    open(place, "w").write(str(own_peak()))
+"""
+
+
+def peak_of(module: str, *arguments: str, environment: Mapping[str, str]) -> float:
+    """Run a module in a process of its own; answers its peak memory in GiB."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder) / "peak"
+        command = [sys.executable, "-c", _MODULE, str(place), module, *arguments]
+        subprocess.run(command, env=dict(environment), check=True, stdout=subprocess.DEVNULL)
+        return float(place.read_text(encoding="utf-8"))

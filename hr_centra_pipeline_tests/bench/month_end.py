@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import resource
 import subprocess
 import sys
 import tempfile
@@ -24,7 +23,7 @@ from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline.warehouse.derived import forget_stale
 from hr_centra_pipeline.warehouse.policy_tables import write_policy
 from hr_centra_pipeline_tests.bench.history import ENDS, land_history
-from hr_centra_pipeline_tests.bench.measured import Measured, in_turn
+from hr_centra_pipeline_tests.bench.measured import Measured, in_turn, peak_of
 from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY
 
 SHORT, LONG = 100_000, 1_000_000
@@ -69,8 +68,7 @@ def measure() -> list[Measured]:
     """Seconds of the pack of a month after 1,000,000 units in 24 months, next to one after 100,000."""
     with tempfile.TemporaryDirectory() as name:
         homes = {units: prepared(Path(name) / str(units), units) for units in (SHORT, LONG)}
-        export(homes[LONG])
-        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024 / 1024
+        peak = peak_of("hr_centra_pipeline.cli.main", "export", "--month", MONTH, environment=homes[LONG])
         seconds, other = in_turn(_ROUNDS, lambda: export(homes[LONG]), lambda: export(homes[SHORT]))
     what = f"pack of one month of 24, {LONG:,} units, peak {peak:.2f} GiB (<= 2)"
     return [Measured(what, seconds, f"{SHORT:,} units", other, "<= 10")]
