@@ -25,6 +25,7 @@ SPEED = float(os.environ.get("BENCH_PUSH_SPEED", "10"))  # how much faster than 
 _EFFECTS_PER_RETURN = 5  # two units on average, each with credit and stock movement, and one note
 _SAMPLE = 60  # returns of the simple sender: what it spends is the same for each of a kind
 _WAREHOUSES = {"sellable": MAIN, "damaged": QUARANTINE}
+_PLAN = "growth"  # of Centra: its quotas
 _MILESTONES = ("dropped off", "processed", "refunded")
 
 
@@ -66,7 +67,7 @@ class Spent:
 
 def _ours(folder: Path, returns: int) -> tuple[Spent, Spent]:
     """Send a backlog of so many returns; answers what the backlog's push spent, and all until nothing is left to do."""
-    with world(folder, 1, speed=SPEED) as opened:
+    with world(folder, 1, plan=_PLAN, speed=SPEED) as opened:
         plant(opened.desk, returns)
         _must(opened, "plan")
         assert opened.desk.sandbox
@@ -74,7 +75,7 @@ def _ours(folder: Path, returns: int) -> tuple[Spent, Spent]:
             row["remaining_quota"] for row in opened.desk.sandbox.sandbox.quotas.shown()
             if (row["type"], row["interval_seconds"]) == ("MUTATION_COUNT", "ONE_HOUR")
         )  # fmt: skip
-        quota = PLANS["growth"]["MUTATION_COUNT"][1]
+        quota = PLANS[_PLAN]["MUTATION_COUNT"][1]
         opened.desk.sandbox.sandbox.quotas.use("MUTATION_COUNT", "ONE_HOUR", left - round(LEFT_TO_OTHERS * quota))
         _must(opened, "push")
         backlog = _pushed(opened, returns)
@@ -100,7 +101,7 @@ def _pushed(opened: World, returns: int) -> Spent:
         """
     )[0]
     mutations = len([name for name in opened.desk.mutations() if not name.startswith("POST ")])
-    gained = float(seconds) * SPEED * PLANS["growth"]["MUTATION_COUNT"][1] / 3600
+    gained = float(seconds) * SPEED * PLANS[_PLAN]["MUTATION_COUNT"][1] / 3600
     return Spent(returns, mutations, int(requests), int(limited), float(seconds), gained)
 
 
@@ -165,7 +166,7 @@ def measure() -> list[Measured]:
     with tempfile.TemporaryDirectory() as name:
         backlog, ours = _ours(Path(name) / "ours", returns)
         simple = _simple(Path(name) / "simple", _SAMPLE)
-    hours = backlog.mutations / PLANS["growth"]["MUTATION_COUNT"][1]
+    hours = backlog.mutations / PLANS[_PLAN]["MUTATION_COUNT"][1]
     what = f"push of {EFFECTS:,} effects ({hours:.1f} hours of quota): mutations"
     return [
         Measured(what, backlog.mutations, "that the quota let pass meanwhile", backlog.gained, ">= 0.90", ""),
