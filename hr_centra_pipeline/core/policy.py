@@ -257,6 +257,12 @@ class Coverage(_Section):
     accepted_days: list[date] = []
 
 
+class Publishing(_Section):
+    """How old the published tables of all history may grow; what is open, pending or refused is published after each sync."""
+
+    history_every_hours: Annotated[int, Field(ge=0)] = 24
+
+
 class Alerts(_Section):
     """Who is told what, and how often. Addresses with secrets (webhooks, mail server) come from the environment."""
 
@@ -301,6 +307,7 @@ class Policy(_Section):
     exceptions: dict[Annotated[str, AfterValidator(_known_kind)], ExceptionRule] = {}
     centra: CentraLimits = CentraLimits()
     coverage: Coverage = Coverage()
+    publishing: Publishing = Publishing()
     alerts: Alerts = Alerts()
     privacy: Privacy = Privacy()
     retention: Retention = Retention()

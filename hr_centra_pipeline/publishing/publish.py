@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 
+import duckdb
+
 from hr_centra_pipeline.core.settings import Settings
+from hr_centra_pipeline.core.version import code_version
 from hr_centra_pipeline.month_end.due import due_months
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 from hr_centra_pipeline.warehouse.tables import DERIVED
 
-DATABASE = "published.duckdb"
+DATABASE, HISTORY_DATABASE = "published.duckdb", "history.duckdb"
 DUE = "due_months.json"
 """Months about which something new was learnt since their pack was made."""
 # State that readers need, with the columns that stay behind. landing.personal is never among them.
@@ -26,38 +30,71 @@ _STATE = {
     "reconciliation.exception_events": "",
     "reconciliation.closes": "",
 }
+TABLES = (*DERIVED, *_STATE)
+_DETAILS = (
+    "effects.observed", "effects.units", "effects.value_given_back", "matching.matched_items", "push.attempts", "push.ledger",
+    "push.packets", "reconciliation.refund_facts", "reconciliation.settled_orders",
+)  # fmt: skip
+HISTORY = tuple(name for name in TABLES if name.startswith("staging.") or name in _DETAILS)
+"""Tables that hold every order and unit there ever was: writing them takes as long as all history is."""
 
 
-def publish(warehouse: Warehouse, settings: Settings, now: datetime) -> list[Path]:
-    """Write every table as Parquet and all of them into one DuckDB file; answers the files.
+def publish(
+    warehouse: Warehouse, settings: Settings, now: datetime, *, history_every: timedelta = timedelta(0)
+) -> list[Path]:
+    """Write tables as Parquet, and together into a DuckDB file; answers the files.
 
-    Each file is written beside its place and moved there by rename: a reader has the old one or the new one, whole.
-    ``meta.published`` in the DuckDB file tells the run's decision time.
+    What is open, pending, refused or told of a month is written each time, the tables of ``HISTORY`` when theirs are as old as
+    ``history_every`` or from another program. Each file is written beside its place and moved there by rename: a reader has the
+    old one or the new one, whole. ``meta.published`` in each DuckDB file tells the run's decision time.
     """
-    folder = settings.published
-    folder.mkdir(parents=True, exist_ok=True)
-    beside = folder / f"{DATABASE}.new"
-    beside.unlink(missing_ok=True)
+    settings.published.mkdir(parents=True, exist_ok=True)
+    parts = {DATABASE: tuple(name for name in TABLES if name not in HISTORY)}
+    if _is_history_due(settings, now, history_every):
+        parts[HISTORY_DATABASE] = HISTORY
     with warehouse.transaction() as connection:
-        connection.execute(f"attach {quoted(beside)} as readers")
-        written = [_parquet(connection, name, folder) for name in [*DERIVED, *_STATE]]
-        for schema in sorted({name.split(".")[0] for name in [*DERIVED, *_STATE]} | {"meta"}):
-            connection.execute(f"create schema readers.{schema}")
-        for name in [*DERIVED, *_STATE]:
-            connection.execute(f"create table readers.{name} as {_select(name)}")
-        connection.execute("create table readers.meta.published as select $now::timestamptz as as_of", {"now": now})
+        written = [
+            file for database, names in parts.items() for file in _written(connection, settings, database, names, now)
+        ]
         due = due_months(connection, now)
-        # The connection may be kept open: what was written has to be in the file, not in a log beside it, before it is moved.
-        connection.execute("commit")
-        connection.execute("force checkpoint readers")
-        connection.execute("detach readers")
-        connection.execute("begin")
     for new, final in written:
         new.replace(final)
-    beside.replace(folder / DATABASE)
-    (folder / f"{DUE}.new").write_text(json.dumps(due), encoding="utf-8")
-    (folder / f"{DUE}.new").replace(folder / DUE)
-    return [*(final for _, final in written), folder / DATABASE]
+    (settings.published / f"{DUE}.new").write_text(json.dumps(due), encoding="utf-8")
+    (settings.published / f"{DUE}.new").replace(settings.published / DUE)
+    return [final for _, final in written]
+
+
+def _written(
+    connection: Connection, settings: Settings, database: str, names: Sequence[str], now: datetime
+) -> list[tuple[Path, Path]]:
+    """Files that are whole beside their places, with these."""
+    beside = settings.published / f"{database}.new"
+    beside.unlink(missing_ok=True)
+    connection.execute(f"attach {quoted(beside)} as readers")
+    written = [_parquet(connection, name, settings.published) for name in names]
+    for schema in sorted({name.split(".")[0] for name in names} | {"meta"}):
+        connection.execute(f"create schema readers.{schema}")
+    for name in names:
+        connection.execute(f"create table readers.{name} as {_select(name)}")
+    connection.execute(
+        "create table readers.meta.published as select $now::timestamptz as as_of, $code as code_version",
+        {"now": now, "code": code_version()},
+    )
+    # The connection may be kept open: what was written has to be in the file, not in a log beside it, before it is moved.
+    connection.execute("commit")
+    connection.execute("force checkpoint readers")
+    connection.execute("detach readers")
+    connection.execute("begin")
+    return [*written, (beside, settings.published / database)]
+
+
+def _is_history_due(settings: Settings, now: datetime, every: timedelta) -> bool:
+    file = settings.published / HISTORY_DATABASE
+    if not file.exists():
+        return True
+    with duckdb.connect(file, read_only=True) as readers:
+        row = readers.execute("select as_of, code_version from meta.published").fetchone()
+    return row is None or row[1] != code_version() or now - row[0] >= every
 
 
 def read_due(settings: Settings) -> list[str]:

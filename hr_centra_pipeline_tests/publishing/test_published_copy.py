@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
@@ -8,7 +8,7 @@ import pytest
 
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.oversight import published
-from hr_centra_pipeline.publishing.publish import DATABASE, publish
+from hr_centra_pipeline.publishing.publish import DATABASE, HISTORY, HISTORY_DATABASE, TABLES, publish
 from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Warehouse
 
@@ -35,3 +35,20 @@ def test_what_is_published_stands_in_the_file_alone_while_the_sync_keeps_its_con
     assert leftovers == []
     with duckdb.connect(settings.published / DATABASE, read_only=True) as connection:
         assert connection.execute("select count(*) from reconciliation.exceptions").fetchall() == [(0,)]
+
+
+def test_the_tables_of_all_history_are_published_once_a_day_and_everything_else_each_time(tmp_path: Path) -> None:
+    settings = Settings.from_environment({"HR_CENTRA_HOME": str(tmp_path)})
+    warehouse = Warehouse(settings.database)
+    migrate.prepare(warehouse)
+    day = timedelta(hours=24)
+    first = publish(warehouse, settings, NOW, history_every=day)
+    assert {file.stem for file in first if file.suffix == ".parquet"} == set(TABLES)
+    later = publish(warehouse, settings, NOW + timedelta(hours=23), history_every=day)
+    assert {file.stem for file in later if file.suffix == ".parquet"} == set(TABLES) - set(HISTORY)
+    assert published.as_of(settings) == NOW + timedelta(hours=23)
+    with duckdb.connect(settings.published / HISTORY_DATABASE, read_only=True) as connection:
+        assert connection.execute("select count(*) from staging.return_items").fetchall() == [(0,)]
+        assert connection.execute("select as_of from meta.published").fetchall() == [(NOW,)]
+    assert settings.published / HISTORY_DATABASE in publish(warehouse, settings, NOW + day, history_every=day)
+    assert settings.published / HISTORY_DATABASE in publish(warehouse, settings, NOW + day)

@@ -70,7 +70,8 @@ class Mix:
     steps: int = 24
     kills: float = 0.9
     faults: float = 0.7  # above 1: that many
-    acts: float = 0.4
+    acts: float = 0.4  # the same
+    by_hand: int = 1  # how much oftener than any other act somebody returns and refunds a line by hand
     corrections: float = 0.1
     syncs: float = 0.0
     lost_ledgers: float = 0.0
@@ -133,8 +134,8 @@ def _wave(opened: World, mix: Mix, figures: Figures) -> None:
     for _ in range(mix.steps):
         for _ in range(int(random.random() + mix.faults)):
             _fault(opened)
-        if random.random() < mix.acts:
-            _act(opened, fresh)
+        for _ in range(int(random.random() + mix.acts)):
+            _act(opened, fresh, mix.by_hand)
         if random.random() < mix.corrections:
             _correct(opened, fresh)
             fresh += opened.plant(1)
@@ -186,22 +187,17 @@ def _target(opened: World) -> str:
     return target
 
 
-def _act(opened: World, fresh: list[Planted]) -> None:
+_ACTS = (
+    "return_and_refund", "refund_return", "complete_return", "delete_return", "edit_return_comment", "note", "cancel_order",
+)  # fmt: skip
+
+
+def _act(opened: World, fresh: list[Planted], by_hand: int) -> None:
     """Somebody acts in Centra: on a line that comes back, on a Return of ours, on a replacement; now, or around a request."""
     random, desk = opened.random, opened.desk
     sold = random.choice(fresh).unit.sold
     made = [row for row in desk.books["returns"] if row["created_from"] == "API"]
-    name = random.choice(
-        (
-            "return_and_refund",
-            "refund_return",
-            "complete_return",
-            "delete_return",
-            "edit_return_comment",
-            "note",
-            "cancel_order",
-        )
-    )
+    (name,) = random.choices(_ACTS, [by_hand, *[1] * (len(_ACTS) - 1)])
     given: dict[str, Any] = {}
     if name == "return_and_refund":
         if any(planted.way == "exchange" for planted in opened.of(sold)):

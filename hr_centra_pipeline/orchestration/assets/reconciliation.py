@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
@@ -153,14 +154,15 @@ def _metadata(connection: Connection, *, is_new: bool) -> dict[str, Any]:
         dg.AssetSpec(
             ["published", "tables"], deps=keys(*TABLES), group_name="publishing", owners=["team:data"],
             kinds={"parquet", "duckdb"},
-            description="Every table as Parquet and one published.duckdb, replaced by rename: what readers read.",
+            description="What readers read, replaced by rename: Parquet, published.duckdb, and history.duckdb once a day.",
         ),
     ],
     pool=POOL,
 )  # fmt: skip
 def publishing(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
     """Readers never open the warehouse: one open reader would make the next sync fail."""
-    publish(run.warehouse, run.settings, run.now)
+    hours = run.policy.policy.publishing.history_every_hours
+    publish(run.warehouse, run.settings, run.now, history_every=timedelta(hours=hours))
     yield dg.MaterializeResult(
         asset_key=["published", "tables"], metadata={"path": dg.MetadataValue.path(str(run.settings.published))}
     )
