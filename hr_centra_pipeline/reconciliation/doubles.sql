@@ -100,7 +100,9 @@ twice as (
         observed.effect_key, observed.place, count(distinct observed.centra_id) as times, max(observed.seen_at) as seen_at,
         string_agg(distinct observed.centra_id, ', ') as centra_ids
     from effects.observed
-    where observed.place in ('return', 'stock_change')
+    where observed.place in ('return', 'stock_change') and observed.effect_key in (
+        select effect_key from push.ledger semi join matching.orders_in_play using (order_number)
+    )
     group by observed.effect_key, observed.place
     having count(distinct observed.centra_id) > 1
 )

@@ -277,9 +277,12 @@ def _returns_to_ask_for(
             and (
                 created_at >= ?
                 or order_number in (select unnest(?::varchar[]))
-                or (payload ->> 'returnStatus') = 'PENDING'
-                -- a refund that was asked for is answered later, as a second entry or a changed one
-                or list_contains(payload ->> '$.refundPaymentHistory[*].status', 'PENDING')
+                -- looked for as text first: few are, and reading each as JSON takes long
+                or (contains(payload::varchar, 'PENDING') and (
+                    (payload ->> 'returnStatus') = 'PENDING'
+                    -- a refund that was asked for is answered later, as a second entry or a changed one
+                    or list_contains(payload ->> '$.refundPaymentHistory[*].status', 'PENDING')
+                ))
             )
         order by centra_return_id
         """,
