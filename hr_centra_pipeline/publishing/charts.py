@@ -89,13 +89,16 @@ def _open_items(rows: Sequence[Row]) -> tuple[Callable[[Figure], None], float, f
                 left = {kind: left[kind] + here.get(kind, 0) for kind in kinds}
         for position, kind in enumerate(kinds):
             axes.text(left[kind], position, f" {left[kind]}", va="center", color=_INK)
-        axes.invert_yaxis()
+        axes.set_ylim(max(len(kinds), 4) - 0.5, -0.5)  # from above; a bar alone is no wall
         axes.set_xlabel("open exceptions")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         _plain(axes)
-        axes.legend(title="days open", frameon=False, loc="lower right", fontsize=8, title_fontsize=8)
+        # Beside the bars: with few kinds there is no room below the shortest.
+        axes.legend(
+            title="days open", frameon=False, loc="upper left", bbox_to_anchor=(1.02, 1.0), fontsize=8, title_fontsize=8
+        )
 
-    return paint, 8.6, 0.9 + 0.27 * len(kinds)
+    return paint, 8.6, max(1.9, 0.9 + 0.27 * len(kinds))
 
 
 def mismatch_by_component(content: Content) -> str | None:
