@@ -108,11 +108,15 @@ def bury_dead_runs(instance: dg.DagsterInstance, *, but: str | None = None) -> l
         if process is None or run.run_id == but or not is_dead(process):
             continue
         if not _is_over(instance, run.run_id):
-            words = f"Its process {process.partition('@')[0]} died without a word (killed, or out of memory)."
-            instance.report_run_failed(run, words)
+            instance.report_run_failed(run, words_of_death(process))
             buried.append(run.run_id)
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
     return buried
+
+
+def words_of_death(process: str) -> str:
+    """What is said of a run whose process is gone."""
+    return f"Its process {process.partition('@')[0]} died without a word (killed, or out of memory)."
 
 
 def _is_over(instance: dg.DagsterInstance, run_id: str) -> bool:

@@ -117,6 +117,10 @@ def failure_of(instance: dg.DagsterInstance, run: dg.DagsterRun, event: dg.Dagst
         steps.append(failed.step_key or "")
         told = data.user_failure_data.description if data.user_failure_data else None
         words.append(told or (words_of(data.error) if data.error else "no message"))
+    process = run.tags.get(door.PROCESS_TAG)
+    if not words and process is not None and door.is_dead(process):
+        # Dagster's monitoring may notice a death before us, and says only that it noticed.
+        words.append(door.words_of_death(process))
     return ", ".join(dict.fromkeys(steps)), "\n".join(
         dict.fromkeys(words)
     ) or event.message or "It ended without a word."

@@ -3,10 +3,11 @@ delete from operations.vendor_drift;
 
 insert into operations.vendor_drift by name
 with
--- One row per kind and profile: its newest file. A column that was mapped or ignored since then is not new any more.
+-- One row per file that came with the newest of its kind and profile: several may come at once, and not all have the column.
+-- A column that was mapped or ignored since then is not new any more.
 newest as (
     select kind, unknown_headers, received_at from landing.files where problem is null and kind is not null
-    qualify row_number() over (partition by kind, profile order by batch desc) = 1
+    qualify rank() over (partition by kind, profile order by received_at desc) = 1
 ),
 
 headers as (

@@ -182,6 +182,19 @@ def test_a_run_that_was_killed_is_buried_and_told_although_no_step_failed(
     assert "died without a word (killed, or out of memory)" in text
 
 
+def test_a_death_that_dagster_notices_first_is_told_in_the_same_words(hook: Hook, instance: dg.DagsterInstance) -> None:
+    tick = Ticks(sensors.alert_on_failed_runs, instance)
+    tick()
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        alive = door.this_process().partition(":")[0] + f":{process.pid}@{door._began(process.pid)}"
+        started = instance.create_run_for_job(SYNC, status=dg.DagsterRunStatus.STARTED, tags={door.PROCESS_TAG: alive})
+        process.kill()
+        process.wait()
+    instance.report_run_failed(started)
+    assert tick() == "1 told, 0 held back"
+    assert "died without a word (killed, or out of memory)" in hook.got[0][1]
+
+
 def test_a_run_of_another_machine_is_not_buried(instance: dg.DagsterInstance, hook: Hook) -> None:
     tags = {door.PROCESS_TAG: "elsewhere:1@1"}
     started = instance.create_run_for_job(SYNC, status=dg.DagsterRunStatus.STARTED, tags=tags)

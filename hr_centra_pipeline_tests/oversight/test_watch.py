@@ -179,6 +179,16 @@ def test_a_new_column_rings_until_the_newest_file_of_its_kind_has_none(prepared:
     assert rings(NOW + HOUR) == {}
 
 
+def test_a_new_column_rings_though_a_file_without_it_came_in_the_same_hour(prepared: Connection, rings: Rings) -> None:
+    delivered(prepared, NOW - HOUR, headers=["carbon_footprint"])
+    delivered(prepared, NOW - HOUR)
+    assert [line.split(" (")[0] for line in rings()["happy_returns_brings_nothing_that_we_do_not_know"]] == [
+        "new column items.carbon_footprint"
+    ]
+    delivered(prepared, NOW)
+    assert rings() == {}
+
+
 def test_a_word_of_a_closed_list_is_told_from_quarantine_while_its_file_is_the_latest(
     prepared: Connection, rings: Rings
 ) -> None:
