@@ -7,6 +7,7 @@ ten-thousandths, which is quicker and leaves the exactness to whoever remembers 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -23,7 +24,7 @@ from hr_centra_pipeline.effects.plan import plan
 from hr_centra_pipeline.matching.match import match
 from hr_centra_pipeline.reconciliation.reconcile import find, reconcile
 from hr_centra_pipeline.warehouse import watermarks
-from hr_centra_pipeline.warehouse.database import Connection, Warehouse, run_sql
+from hr_centra_pipeline.warehouse.database import Connection, Warehouse, run_sql, sql_text
 from hr_centra_pipeline_tests.bench.measured import Measured, in_turn, own_peak
 from hr_centra_pipeline_tests.bench.month_end import NOW, prepared
 
@@ -119,7 +120,13 @@ def match_in_pandas(connection: Connection, *, whole: bool) -> pd.DataFrame:
 
 
 def match_in_sql(connection: Connection) -> None:
-    """The product's own statements, up to the verdicts: what is kept of them in tables pandas does not do either."""
+    """The product's own statements, up to the verdicts: what is kept of them in tables pandas does not do either.
+
+    As a sync finds the database: without the tables that they make. Beside those of the round before there is less memory.
+    """
+    for table in re.findall(r"create or replace temp table (\w+)", sql_text(_PACKAGE, "refund_match.sql")):
+        connection.execute(f"drop table if exists {table}")
+    connection.execute("commit; begin")  # what was dropped is let go of
     run_sql(connection, _PACKAGE, "refund_match.sql", {"now": NOW})
 
 
