@@ -195,10 +195,11 @@ measured as (
             when culprit = 'happy_returns' then h - e
             else h - c
         end as distance,
-        greatest(
+        -- Most keys have no distance: what is allowed is worked out where there is one.
+        case when distance <> 0 then greatest(
             coalesce(tolerance.absolute, 0),
             coalesce(share_of(greatest(abs(coalesce(h, c)), abs(coalesce(c, h))), tolerance.percent, 100::decimal(18, 4), judged.currency), 0)
-        ) as allowed
+        ) else 0 end as allowed
     from judged
     left join policy.tolerance as tolerance on tolerance.currency = judged.currency
 )
