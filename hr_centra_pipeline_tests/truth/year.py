@@ -259,7 +259,7 @@ class Year:
         """Somebody makes the Return by hand and does not refund it; at times somebody notices."""
         story, dropped, issued, _ = self._at_the_bar(start)
         made = dropped + HOUR
-        self._by_hand(story, made, pays="nothing")
+        self.workshop.by_hand(story, made, pays="nothing")
         story.refund(issued, story.pieces)
         noticed = made + timedelta(days=self.random.choice((12, 25, 40, 400)))
         seen = self.sync_after(noticed)
@@ -341,22 +341,10 @@ class Year:
         """Customer service is faster than we are, and right."""
         story, dropped, issued, _ = self._at_the_bar(start)
         made = dropped + HOUR
-        self._by_hand(story, made, pays="refund")
+        self.workshop.by_hand(story, made, pays="refund")
         story.refund(issued, story.pieces)
         self._money(story, dropped, issued, made)
         self._travels(story, handed_over=dropped, credited=made)
-
-    def _by_hand(self, story: Story, at: datetime, **how: Any) -> None:
-        unit = story.pieces[0].unit
-        self.workshop.happens(
-            Happening(
-                at, "makes_return",
-                {
-                    "shipment_id": unit.shipment_id, "lines": {str(unit.shipment_line_id): 1},
-                    "comment": f"By phone, RMA {story.express_code}", **how,
-                },
-            )
-        )  # fmt: skip
 
     # ---------------------------------------------------------------- what follows
 

@@ -114,7 +114,7 @@ class Disagreements(Trouble):
         story = self._story(self._order(30), 10)
         dropped = story.created_at + DAY
         issued = self._done(story, dropped)
-        self._by_hand(story, dropped + 5 * HOUR, pays="refund", fee="10.00")
+        self.workshop.by_hand(story, dropped + 5 * HOUR, pays="refund", fee="10.00")
         self._known(
             "refund_mismatch_fee", story, issued + DAY, "person", amount=Decimal("10.00"),
             description="a Return made by hand takes a fee off",
@@ -146,19 +146,6 @@ class Disagreements(Trouble):
 
     # ---------------------------------------------------------------- money that did not go, or went twice
 
-    def _by_hand(self, story: Story, at: datetime, **how: Any) -> None:
-        """Somebody makes the Return of a story's unit in Centra."""
-        unit = story.pieces[0].unit
-        self.workshop.happens(
-            Happening(
-                at, "makes_return",
-                {
-                    "shipment_id": unit.shipment_id, "lines": {str(unit.shipment_line_id): 1},
-                    "comment": f"By phone, RMA {story.express_code}", **how,
-                },
-            )
-        )  # fmt: skip
-
     def credits_without_money(self) -> None:
         """A Return by hand that was never refunded, and one whose refund the provider refused."""
         for pays, culprit, later in (("nothing", "person", ZERO), ("fails", "provider", 6)):
@@ -166,7 +153,7 @@ class Disagreements(Trouble):
             dropped = story.created_at + DAY
             self._done(story, dropped)
             made = dropped + 5 * HOUR
-            self._by_hand(story, made, pays=pays)
+            self.workshop.by_hand(story, made, pays=pays)
             self._known(
                 "credit_note_without_refund", story, made + int(later) * HOUR + _WINDOW, culprit,
                 amount=story.pieces[0].unit.price, description=f"a Return by hand: the refund {pays}",
@@ -246,7 +233,7 @@ class Disagreements(Trouble):
         dropped = story.created_at + DAY
         self._done(story, dropped)
         made = dropped + timedelta(hours=5)
-        self._by_hand(story, made, pays="refund")
+        self.workshop.by_hand(story, made, pays="refund")
         return story, made
 
     def _quirk(self, story: Story, fact_at: datetime, kind: str, *, truth: Decimal, **how: Any) -> None:

@@ -68,3 +68,16 @@ class Workshop:
                 },
             )
         )  # fmt: skip
+
+    def by_hand(self, story: Story, at: datetime, **how: Any) -> None:
+        """Somebody makes the Return of a story's unit in Centra; ``how``: as ``people`` has it."""
+        unit = story.pieces[0].unit
+        self.happens(
+            Happening(
+                at, "makes_return",
+                {
+                    "shipment_id": unit.shipment_id, "lines": {str(unit.shipment_line_id): 1},
+                    "comment": f"By phone, RMA {story.express_code}", **how,
+                },
+            )
+        )  # fmt: skip
