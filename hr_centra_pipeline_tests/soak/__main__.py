@@ -73,7 +73,7 @@ def live(world: World, hours: int, pace: float) -> None:
         world.shop.advance(1)
         for fault in starting:
             if fault.is_midway:
-                world.wait_for("a sync under way", lambda: world.running_process() is not None, 2 * pace + 60)
+                world.wait_for("a sync under way", lambda: world.running() is not None, 2 * pace + 60)
                 fault.begin(world)
                 world.say(f"begins: {fault.name}")
     world.hour = hours + 1

@@ -154,13 +154,19 @@ class World:
     def wait_until_idle(self, seconds: float) -> bool:
         return self.wait_for("the runs to end", lambda: not self.unfinished(), seconds)
 
-    def running_process(self) -> int | None:
-        """The process of the sync that holds the lock now."""
+    def running(self) -> tuple[str, int] | None:
+        """The sync that holds the lock now, and its process."""
         for run in self.unfinished():
             tag = run.tags.get(door.PROCESS_TAG)
             if run.status is dg.DagsterRunStatus.STARTED and tag and not door.is_dead(tag):
-                return int(tag.partition(":")[2].partition("@")[0])
+                return run.run_id, int(tag.partition(":")[2].partition("@")[0])
         return None
+
+    def has_succeeded(self, run_id: str) -> bool:
+        """Whether a run came to its end."""
+        with self.instance() as instance:
+            run = instance.get_run_by_id(run_id)
+        return run is not None and run.status is dg.DagsterRunStatus.SUCCESS
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         settings = Settings.from_environment(self.environment)
