@@ -127,11 +127,16 @@ def shop_world(
     with running_sandbox(tmp_path / "sandbox", SandboxSettings(plan="enterprise", speed=1000)) as sandbox:
         shop = Shop(sandbox.sandbox.home, sandbox.store, sandbox.clock)
         shop.seed(seed=seed, returns=returns, start=UNTIL - timedelta(days=days), until=UNTIL)
-        for variable in [name for name in os.environ if name.startswith(("HR_CENTRA_", "DAGSTER_"))]:
-            monkeypatch.delenv(variable)
-        for name, value in {
-            **sandbox.environment(), "HR_CENTRA_HOME": str(home), "HR_CENTRA_MODE": mode,
-            "DAGSTER_HOME": str(home / "dagster"),
-        }.items():  # fmt: skip
-            monkeypatch.setenv(name, value)
-        yield ShopWorld(sandbox, shop, home)
+        yield pointed_at(ShopWorld(sandbox, shop, home), monkeypatch, mode=mode)
+
+
+def pointed_at(world: ShopWorld, monkeypatch: pytest.MonkeyPatch, *, mode: str = "live") -> ShopWorld:
+    """The world, to which the environment of this process points now."""
+    for variable in [name for name in os.environ if name.startswith(("HR_CENTRA_", "DAGSTER_"))]:
+        monkeypatch.delenv(variable)
+    for name, value in {
+        **world.sandbox.environment(), "HR_CENTRA_HOME": str(world.home), "HR_CENTRA_MODE": mode,
+        "DAGSTER_HOME": str(world.home / "dagster"),
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    return world

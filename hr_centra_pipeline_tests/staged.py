@@ -1,18 +1,32 @@
-"""Hand-made rows of declared tables: what a test does not say has a plain value."""
+"""An empty database to copy, and hand-made rows of declared tables: what a test does not say has a plain value."""
 
 from __future__ import annotations
 
+import tempfile
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import cache
+from pathlib import Path
 from typing import Any
 
-from hr_centra_pipeline.warehouse.database import Connection
+from hr_centra_pipeline.warehouse import migrate
+from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 from hr_centra_pipeline.warehouse.tables import DERIVED
 
 DAY = datetime(2026, 9, 1, 12, tzinfo=UTC)
 _PLAIN: dict[str, Any] = {
     "VARCHAR": "-", "BIGINT": 1, "DECIMAL(18,4)": Decimal(0), "TIMESTAMPTZ": DAY, "BOOLEAN": False, "VARCHAR[]": [],
 }  # fmt: skip
+
+
+@cache
+def template() -> Path:
+    """An empty database of this program, made once per process and copied."""
+    folder = Path(tempfile.mkdtemp(prefix="hr-centra-template-"))
+    warehouse = Warehouse(folder / "warehouse.duckdb")
+    migrate.prepare(warehouse)
+    warehouse.fold_log_in()
+    return folder / "warehouse.duckdb"
 
 
 def put(connection: Connection, table: str, **given: Any) -> None:

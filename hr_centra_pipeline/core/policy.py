@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -261,6 +261,11 @@ class Publishing(_Section):
     """How old the published tables of all history may grow; what is open, pending or refused is published after each sync."""
 
     history_every_hours: Annotated[int, Field(ge=0)] = 24
+
+    @property
+    def history_every(self) -> timedelta:
+        """The same as a length of time."""
+        return timedelta(hours=self.history_every_hours)
 
 
 class Alerts(_Section):

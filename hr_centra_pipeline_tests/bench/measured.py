@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import statistics
 import subprocess
 import sys
@@ -52,21 +53,22 @@ def own_peak() -> float:
     return int(found[1]) / 1024 / 1024
 
 
-_MODULE = """
-import runpy, sys
-from hr_centra_pipeline_tests.bench.measured import own_peak
-place, module, *sys.argv[1:] = sys.argv[1:]
-try:
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
-finally:
-    open(place, "w").write(str(own_peak()))
-"""
-
-
 def peak_of(module: str, *arguments: str, environment: Mapping[str, str]) -> float:
     """Run a module in a process of its own; answers its peak memory in GiB."""
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "peak"
-        command = [sys.executable, "-c", _MODULE, str(place), module, *arguments]
+        command = [sys.executable, "-m", __name__, str(place), module, *arguments]
         subprocess.run(command, env=dict(environment), check=True, stdout=subprocess.DEVNULL)
         return float(place.read_text(encoding="utf-8"))
+
+
+def _run_and_tell(place: str, module: str, *arguments: str) -> None:
+    sys.argv[1:] = arguments
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    finally:
+        Path(place).write_text(str(own_peak()), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    _run_and_tell(*sys.argv[1:])

@@ -163,14 +163,19 @@ def test_automatic_retries_are_not_told(hook: Hook, instance: dg.DagsterInstance
     assert hook.got == []
 
 
+def started_in(instance: dg.DagsterInstance, process: subprocess.Popen[bytes]) -> dg.DagsterRun:
+    """A run that a process of this machine executes."""
+    alive = door.this_process().partition(":")[0] + f":{process.pid}@{door._began(process.pid)}"
+    return instance.create_run_for_job(SYNC, status=dg.DagsterRunStatus.STARTED, tags={door.PROCESS_TAG: alive})
+
+
 def test_a_run_that_was_killed_is_buried_and_told_although_no_step_failed(
     hook: Hook, instance: dg.DagsterInstance
 ) -> None:
     tick = Ticks(sensors.alert_on_failed_runs, instance)
     tick()
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-        alive = door.this_process().partition(":")[0] + f":{process.pid}@{door._began(process.pid)}"
-        started = instance.create_run_for_job(SYNC, status=dg.DagsterRunStatus.STARTED, tags={door.PROCESS_TAG: alive})
+        started = started_in(instance, process)
         bury = Ticks(sensors.bury_dead_runs, instance)
         assert bury() == "Every run that is under way lives."
         process.kill()
@@ -186,8 +191,7 @@ def test_a_death_that_dagster_notices_first_is_told_in_the_same_words(hook: Hook
     tick = Ticks(sensors.alert_on_failed_runs, instance)
     tick()
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-        alive = door.this_process().partition(":")[0] + f":{process.pid}@{door._began(process.pid)}"
-        started = instance.create_run_for_job(SYNC, status=dg.DagsterRunStatus.STARTED, tags={door.PROCESS_TAG: alive})
+        started = started_in(instance, process)
         process.kill()
         process.wait()
     instance.report_run_failed(started)

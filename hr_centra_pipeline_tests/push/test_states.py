@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -44,24 +43,14 @@ from hr_centra_pipeline.push.steps import (
     Refused,
     StepResult,
 )
-from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 from hr_centra_pipeline_tests.desk import POLICY
+from hr_centra_pipeline_tests.staged import template
 
 NOW = datetime(2026, 9, 30, 12, tzinfo=UTC)
 UNITS = [effect_key("credit_note", f"IT-{number}") for number in range(5)]
 # What may become of a call: it arrived or not, and we learn of it or not; or it never left.
 FATES = ("done", "refused", "limited", "not_left", "lost_done", "lost_absent", "died_before", "died_after")
-
-
-@cache
-def template() -> Path:
-    """An empty database of this program, made once per process and copied."""
-    folder = Path(tempfile.mkdtemp(prefix="hr-centra-template-"))
-    warehouse = Warehouse(folder / "warehouse.duckdb")
-    migrate.prepare(warehouse)
-    warehouse.fold_log_in()
-    return folder / "warehouse.duckdb"
 
 
 class Sending(RuleBasedStateMachine):

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
-import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -17,12 +16,12 @@ from hr_centra_pipeline.core.policy import load_policy
 from hr_centra_pipeline.matching.match import match
 from hr_centra_pipeline.push import approvals
 from hr_centra_pipeline.push.approvals import Signature
-from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline.warehouse.policy_tables import write_policy
 from hr_centra_pipeline_tests.desk import Desk
 from hr_centra_pipeline_tests.reconciliation.books import DROPPED, HOUR, NOW, ZERO, Books
 from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY
+from hr_centra_pipeline_tests.staged import template
 
 PRICE = Decimal(125)
 
@@ -81,17 +80,6 @@ SALES = st.one_of(
         st.sampled_from([0, 12_500]),
     ),
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database without orders, to be copied for each example."""
-    warehouse = Warehouse(tmp_path_factory.mktemp("empty") / "warehouse.duckdb")
-    migrate.prepare(warehouse)
-    with warehouse.transaction() as connection:
-        write_policy(connection, load_policy(EXAMPLE_POLICY).policy, "live")
-    warehouse.fold_log_in()
-    return warehouse.path
 
 
 def enter(books: Books, number: str, sale: Sale) -> None:
@@ -155,10 +143,11 @@ def in_doubt(books: Books, number: str, unit: str, kind: str, pays_through: str)
 @example(
     sales=[Sale([Piece(wants="exchange")], 1), Sale([Piece("us in doubt"), Piece("us in doubt", "exchange")], 90_000)]
 )
-def test_every_way_counts_once_and_nothing_is_planned_beyond_what_a_unit_cost(empty: Path, sales: list[Sale]) -> None:
+def test_every_way_counts_once_and_nothing_is_planned_beyond_what_a_unit_cost(sales: list[Sale]) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        shutil.copy(empty, Path(folder) / "warehouse.duckdb")
+        shutil.copy(template(), Path(folder) / "warehouse.duckdb")
         with Warehouse(Path(folder) / "warehouse.duckdb").transaction() as connection:
+            write_policy(connection, load_policy(EXAMPLE_POLICY).policy, "live")
             books = Books(connection)
             for place, sale in enumerate(sales):
                 enter(books, str(1001 + place), sale)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,10 @@ from hr_centra_pipeline.month_end import close as closing
 from hr_centra_pipeline.month_end import compute
 from hr_centra_pipeline.sandbox.server import SandboxSettings, running_sandbox
 from hr_centra_pipeline.sandbox.shop.shop import Shop
-from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY, ShopWorld
+from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY, ShopWorld, pointed_at
 from hr_centra_pipeline_tests.truth import tables
 from hr_centra_pipeline_tests.truth.tables import Table
-from hr_centra_pipeline_tests.truth.year import START, Year, after
+from hr_centra_pipeline_tests.truth.year import START, Year
 
 _POLICY = """
 [lateness]
@@ -92,11 +91,7 @@ def live(
     with running_sandbox(folder / "sandbox", SandboxSettings(plan="enterprise", speed=1000)) as sandbox:
         shop = Shop(sandbox.sandbox.home, sandbox.store, sandbox.clock)
         year = Year(shop, seed, months)
-        for variable in [name for name in os.environ if name.startswith(("HR_CENTRA_", "DAGSTER_"))]:
-            monkeypatch.delenv(variable)
-        for name, value in {**sandbox.environment(), "HR_CENTRA_HOME": str(home), "HR_CENTRA_MODE": "live"}.items():
-            monkeypatch.setenv(name, value)
-        world = ShopWorld(sandbox, shop, home)
+        world = pointed_at(ShopWorld(sandbox, shop, home), monkeypatch)
         at_close: dict[str, dict[str, Table]] = {}
         for moment in year.syncs:
             shop.live_until(moment)
@@ -105,7 +100,7 @@ def live(
                 if year.close_of(month) == moment:
                     _close(world, month)
                     at_close[month] = _rows_of(world, month)
-        _compute(world, after(year.names[-1]))
+        _compute(world, year.after_all)
         differing, compared = compare(world, year)
         for month, rows in at_close.items():
             now = _rows_of(world, month)

@@ -1,7 +1,8 @@
 """What happens in a year, and what follows for the books: postings of each side, matters of dispute, units under way.
 
-Nothing here knows how the pipeline works. What it is held to are its rules in ``docs/``: when money is due, what each side tells,
-when an exception opens and what closes it. A sync is the only moment at which something becomes known or is done.
+Nothing here knows how the pipeline works; only the calendar is common. What it is held to are its rules in ``docs/``: when money
+is due, what each side tells, when an exception opens and what closes it. A sync is the only moment at which something becomes
+known or is done.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from decimal import Decimal
 from random import Random
 from typing import Any
 
+from hr_centra_pipeline.core import months
 from hr_centra_pipeline.sandbox.centra.store import CentraStore
 from hr_centra_pipeline.sandbox.happy_returns.records import Happening
 from hr_centra_pipeline.sandbox.shop.assortment import Assortment, Order, tax_in
@@ -25,18 +27,6 @@ SYNC_DAYS = (1, 5, 9, 15, 21, 27)  # at noon
 CLOSE_DAY = 9  # of the month after, right after that day's sync
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 ZERO = Decimal(0)
-
-
-def month_of(moment: datetime) -> str:
-    return f"{moment:%Y-%m}"
-
-
-def begin_of(month: str) -> datetime:
-    return datetime.strptime(month, "%Y-%m").replace(tzinfo=UTC)
-
-
-def after(month: str) -> str:
-    return month_of(begin_of(month) + 32 * DAY)
 
 
 @dataclass(frozen=True)
@@ -94,11 +84,11 @@ class Journey:
 
 @dataclass
 class Year:
-    """``months`` of a shop from ``START`` on, written down in a sandbox; afterwards ``shop.live_until`` each of ``syncs``."""
+    """``count`` months of a shop from ``START`` on, written down in a sandbox; afterwards ``shop.live_until`` each of ``syncs``."""
 
     shop: Shop
     seed: int
-    months: int
+    count: int
     postings: list[Posting] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
     matters: list[Matter] = field(default_factory=list)
@@ -107,16 +97,12 @@ class Year:
 
     def __post_init__(self) -> None:
         self.random = Random(self.seed)
-        self.names = [month_of(START)]
-        while len(self.names) < self.months:
-            self.names.append(after(self.names[-1]))
-        last_close = begin_of(after(self.names[-1])) + (CLOSE_DAY - 1) * DAY + 12 * HOUR
-        days = [
-            begin_of(name) + (day - 1) * DAY + 12 * HOUR
-            for name in (*self.names, after(self.names[-1]))
-            for day in SYNC_DAYS
-        ]
-        self.syncs = [day for day in days if day <= last_close]
+        self.names = [months.of(START)]
+        while len(self.names) < self.count:
+            self.names.append(months.following(self.names[-1]))
+        self.after_all = months.following(self.names[-1])
+        syncs = [_noon(name, day) for name in (*self.names, self.after_all) for day in SYNC_DAYS]
+        self.syncs = [moment for moment in syncs if moment <= self.close_of(self.names[-1])]
         self.quirks: list[dict[str, Any]] = []
         store: CentraStore = self.shop.store
         self.shop.clock.advance_to(START)
@@ -125,12 +111,12 @@ class Year:
             assortment.open()
             self.workshop = Workshop(assortment, self.random)
             for name in self.names:
-                self._month(begin_of(name))
+                self._month(months.start(name))
         self.shop.write_down(self.workshop, START, seed=self.seed, quirks=self.quirks)
 
     def close_of(self, month: str) -> datetime:
         """When a month is closed."""
-        return begin_of(after(month)) + (CLOSE_DAY - 1) * DAY + 12 * HOUR
+        return _noon(months.following(month), CLOSE_DAY)
 
     # ---------------------------------------------------------------- what happens
 
@@ -195,35 +181,23 @@ class Year:
         kind = self.random.choice(("refund", "refund", "refund", "gift-card", "exchange"))
         lines = self.random.choice((1, 1, 2)) if kind == "refund" else 1
         story = self._story(start, method, lines=lines, refund_type=kind)
-        dropped = start + DAY
-        due = dropped
-        match method:
-            case "return-bar":
-                story.receive(dropped, story.pieces, approved=True)
-            case "in-store":
-                story.receive(dropped, story.pieces, approved=True)
-            case "mail":
-                due = dropped + 4 * DAY
-                story.returns(dropped, story.pieces, refund_status="dropped-off", dropped_off_at=story.at(dropped))
-                story.receive(due, story.pieces, approved=True)
+        dropped = due = start + DAY
+        if method == "mail":
+            due = dropped + 4 * DAY
+            story.returns(dropped, story.pieces, refund_status="dropped-off", dropped_off_at=story.at(dropped))
+        story.receive(due, story.pieces, approved=True)
         issued = due + 2 * HOUR
         whole = kind == "refund" and self.random.random() < 0.4
         story.refund(issued, story.pieces, whole_order=whole)
-        # An exchange waits for no row; a credit does, for a day.
-        credited = self.sync_after(due if kind == "exchange" else issued)
+        # A credit waits for its row, for a day. An exchange gives no money.
+        credited = None if kind == "exchange" else self.sync_after(issued)
         if kind != "exchange":
             self._money(story, due, issued, credited, shipping=whole, fee=method == "mail" and kind == "refund")
         if method == "return-bar":
-            self._travels(story, handed_over=dropped, credited=None if kind == "exchange" else credited)
+            self._travels(story, handed_over=dropped, credited=credited)
             return
         story.grade(due + DAY, story.pieces, "sellable")
-        self._under_way(
-            story,
-            dropped,
-            arrived=due,
-            credited=None if kind == "exchange" else credited,
-            booked=self.sync_after(due + 2 * DAY),
-        )
+        self._under_way(story, dropped, arrived=due, credited=credited, booked=self.sync_after(due + 2 * DAY))
 
     def _at_the_bar(self, start: datetime) -> tuple[Story, datetime, datetime, datetime]:
         """One unit, dropped off; answers when, when the refund is issued, and when it is credited."""
@@ -267,7 +241,8 @@ class Year:
             self.workshop.happens(
                 Happening(noticed, "refunds_return", {"shipment_id": story.pieces[0].unit.shipment_id})
             )
-        self._money(story, dropped, issued, made, paid=noticed if seen else None)
+        total = self._money(story, dropped, issued, made, is_paid=False)
+        self._paid(story, total, noticed)
         self._matter("credit_note_without_refund", "finance", story, story.pieces[0].unit.price, made + 72 * HOUR, seen)
         self._travels(story, handed_over=dropped, credited=made)
 
@@ -316,13 +291,13 @@ class Year:
         story = self.workshop.story([order], [self.workshop.piece(unit) for unit in order.units], "return-bar", start)
         story.order_numbers[order.number] = str(order.number + 5_000_000)
         story.start()
-        self._matter("return_without_order", "customer_service", story, ZERO, start + DAY, currency=None)
+        self._matter("return_without_order", "customer_service", story, ZERO, start + DAY)
 
     def _row_comes_late(self, start: datetime) -> None:
         """The refund row is delivered when its month is closed; the credit was made without it."""
         start = start.replace(day=3 + start.day % 10)
         story, dropped, issued, _ = self._at_the_bar(start)
-        delivered = begin_of(after(month_of(issued))) + timedelta(days=self.random.uniform(9, 24))
+        delivered = months.end(months.of(issued)) + timedelta(days=self.random.uniform(9, 24))
         delivered = delivered.replace(microsecond=0)
         credited = self.sync_after(dropped + DAY)
         seen = self.sync_after(delivered)
@@ -356,10 +331,10 @@ class Year:
     def _money(
         self, story: Story, due: datetime, issued: datetime, credited: datetime | None, *, shipping: bool = False,
         fee: bool = False, taken: Decimal = ZERO, told_more: Decimal = ZERO, booked_less: Decimal = ZERO,
-        paid: datetime | str | None = "with the credit", told_at: datetime | None = None,
-    ) -> None:  # fmt: skip
-        """The four sides of a return and its payment. ``taken``: a fee that both vendors know and the policy does not;
-        ``told_more``: shipping that only Happy Returns tells; ``paid``: when its payment was made, if ever."""
+        is_paid: bool = True, told_at: datetime | None = None,
+    ) -> Decimal:  # fmt: skip
+        """The four sides of a return, and its payment with the credit; answers what is credited. ``taken``: a fee that both
+        vendors know and the policy does not; ``told_more``: shipping that only Happy Returns tells."""
         order = story.orders[0]
         taxes = [tax_in(piece.unit.price, order.tax_percent) for piece in story.pieces]
         prices = [piece.unit.price for piece in story.pieces]
@@ -370,17 +345,20 @@ class Year:
             right["fee"] = -MAIL_FEE[order.currency]
         in_centra = {**right, **({"fee": -taken} if taken else {})}
         told = {**in_centra, **({"shipping": right["shipping"] + told_more} if told_more else {})}
+        total = sum(in_centra.values(), ZERO)
         self._post(story, "expected", right, due)
         self._post(story, "happy_returns", told, issued, told_at)
-        if credited is None:
-            return
-        self._post(story, "centra", in_centra, credited)
-        total = sum(in_centra.values(), ZERO)
-        paid_at = credited if paid == "with the credit" else paid
-        if isinstance(paid_at, datetime):
-            self._post(story, "paid", {"payment": total}, paid_at)
-            if story.pieces[0].refund_type == "refund":
-                self._post(story, "provider", {"payment": total - booked_less}, paid_at + 3 * HOUR)
+        if credited is not None:
+            self._post(story, "centra", in_centra, credited)
+            if is_paid:
+                self._paid(story, total, credited, booked_less)
+        return total
+
+    def _paid(self, story: Story, total: Decimal, at: datetime, booked_less: Decimal = ZERO) -> None:
+        """A payment, and what its provider books; a gift card has none."""
+        self._post(story, "paid", {"payment": total}, at)
+        if story.pieces[0].refund_type == "refund":
+            self._post(story, "provider", {"payment": total - booked_less}, at + 3 * HOUR)
 
     def _post(
         self, story: Story, side: str, amounts: dict[str, Decimal], at: datetime, known_at: datetime | None = None
@@ -391,15 +369,17 @@ class Year:
         for component, amount in amounts.items():
             self.postings.append(Posting(story.return_id, side, component, story.orders[0].currency, amount, at, seen))
 
-    def _gap(self, story: Story, side: str, at: datetime | None, **amounts: Decimal) -> None:
-        if at is not None:
-            self.gaps.append(
-                Gap(story.return_id, side, tuple(amounts), story.orders[0].currency, tuple(amounts.values()), at)
-            )
+    def _gap(self, story: Story, side: str, at: datetime, **amounts: Decimal) -> None:
+        self.gaps.append(
+            Gap(story.return_id, side, tuple(amounts), story.orders[0].currency, tuple(amounts.values()), at)
+        )
 
     def _matter(
-        self, kind: str, owner: str, story: Story, amount: Decimal, opens_at: datetime, closes_at: datetime | None = None, *,
-        currency: str | None = "its own",
+        self, kind: str, owner: str, story: Story, amount: Decimal, opens_at: datetime, closes_at: datetime | None = None
     ) -> None:  # fmt: skip
-        told_in = story.orders[0].currency if currency == "its own" else currency
-        self.matters.append(Matter(kind, owner, story.return_id, told_in, amount, opens_at, closes_at))
+        currency = story.orders[0].currency if amount else None  # no money, no currency
+        self.matters.append(Matter(kind, owner, story.return_id, currency, amount, opens_at, closes_at))
+
+
+def _noon(month: str, day: int) -> datetime:
+    return months.start(month) + (day - 1) * DAY + 12 * HOUR

@@ -3,7 +3,7 @@
 # No "from __future__ import annotations": Dagster reads the type of `context` itself.
 import base64
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
@@ -77,8 +77,7 @@ def month_end(context: dg.AssetExecutionContext, run: Run) -> Iterator[dg.Materi
         for name, metadata in shown.items():
             # A range of months is one step: each month keeps its own figures.
             context.add_asset_metadata(metadata, asset_key=name, partition_key=partition)
-    hours = run.policy.policy.publishing.history_every_hours
-    publish(run.warehouse, run.settings, run.now, history_every=timedelta(hours=hours))
+    publish(run.warehouse, run.settings, run.now, history_every=run.policy.policy.publishing.history_every)
     yield from results(run.warehouse, NAMES, checks=_checks(packs, run.now))
     yield dg.MaterializeResult(asset_key=_PACK)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import Any
 
 import dagster as dg
@@ -161,8 +160,7 @@ def _metadata(connection: Connection, *, is_new: bool) -> dict[str, Any]:
 )  # fmt: skip
 def publishing(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
     """Readers never open the warehouse: one open reader would make the next sync fail."""
-    hours = run.policy.policy.publishing.history_every_hours
-    publish(run.warehouse, run.settings, run.now, history_every=timedelta(hours=hours))
+    publish(run.warehouse, run.settings, run.now, history_every=run.policy.policy.publishing.history_every)
     yield dg.MaterializeResult(
         asset_key=["published", "tables"], metadata={"path": dg.MetadataValue.path(str(run.settings.published))}
     )
