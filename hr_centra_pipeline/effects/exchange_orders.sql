@@ -43,6 +43,8 @@ due as (
         and units.credit_due_at is not null
         and not units.is_refused
         and (units.is_after_cutover is distinct from false or units.credit_due_at >= parameters.cutover)
+        -- Somebody gave the money instead: the shopper waits for no goods any more.
+        and not coalesce(value.is_paid_by_hand, false)
         and effect_key('exchange_order', [units.return_item_id]) not in (select effect_key from done)
 )
 

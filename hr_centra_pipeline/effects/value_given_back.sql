@@ -273,6 +273,7 @@ select
     coalesce(chargeback, 0)::decimal(18, 4) as chargeback,
     coalesce(given, 0)::decimal(18, 4) as given,
     coalesce(is_in_doubt, false) as is_in_doubt,
+    coalesce(foreign_refund > 0 and foreign_refund >= units.paid, false) as is_paid_by_hand,
     greatest(coalesce(roots.root_paid, units.paid) - case
         when roots.root_id is not null then coalesce(chain_money.money, 0) else coalesce(given, 0)
     end, 0)::decimal(18, 4) as refundable,

@@ -95,33 +95,37 @@ left join (
 
 delete from reconciliation.month_exchanges where month = (select month from asked);
 insert into reconciliation.month_exchanges by name
-with recursive
--- One row per replacement order of ours and the order that the exchanged unit was bought on.
-links as (
-    select replacements.order_number as replacement, returns.order_number as bought_on
-    from staging.orders as replacements
-    join staging.centra_returns as returns on returns.packet_key = replacements.origin_return_key
-),
-
-roots as (
-    select order_number, order_number as root, 1 as depth from staging.orders
-    anti join links on links.replacement = orders.order_number
-    union all
-    select links.replacement, roots.root, roots.depth + 1
-    from links join roots on roots.order_number = links.bought_on
-    where roots.depth < 50
-),
-
+with
+-- The replacement of each unit: our order, or the one that somebody made by hand, as a person has tied it.
 replaced as (
-    select ledger.return_item_id, min(orders.order_number) as replacement
-    from push.ledger
-    join staging.orders on orders.origin_return_key = ledger.packet_key
-    where ledger.effect_kind = 'exchange_order' and ledger.state = 'confirmed'
-    group by ledger.return_item_id
+    select return_item_id, min(order_number) as replacement
+    from (
+        select ledger.return_item_id, orders.order_number, orders.created_at
+        from push.ledger
+        join staging.orders on orders.origin_return_key = ledger.packet_key
+        where ledger.effect_kind = 'exchange_order' and ledger.state = 'confirmed'
+        union all
+        select ties.return_item_id, orders.order_number, orders.created_at
+        from push.ties
+        join staging.orders on orders.order_number = ties.centra_id
+        where ties.what = 'order'
+    )
+    join asked on created_at < cut_off
+    group by return_item_id
 ),
 
 shipped as (
     select order_number, min(shipped_at) as shipped_at from staging.shipments where is_shipped group by order_number
+),
+
+-- Units that somebody gave the money for instead, and when.
+refunded as (
+    select matched.return_item_id, min(entries.created_at) as refunded_at
+    from matching.matched_items as matched
+    semi join (select return_item_id from effects.value_given_back where is_paid_by_hand) as paid using (return_item_id)
+    join staging.payment_entries as entries on entries.centra_return_id = matched.foreign_centra_return_id
+    where entries.entry_type in ('REFUND', 'REFUND_GIFT_CARD', 'REFUND_REQUEST') and entries.status <> 'FAILED'
+    group by matched.return_item_id
 ),
 
 told as (
@@ -134,28 +138,39 @@ told as (
 
 select
     asked.month, items.return_item_id, items.return_id, items.order_number,
-    coalesce(roots.root, items.order_number) as root_order_number, coalesce(roots.depth, 1) as chain_depth,
+    coalesce(value.root_order, items.order_number) as root_order_number, coalesce(value.chain_depth, 0) + 1 as chain_depth,
     coalesce(matched.sku, items.sku) as sku, items.exchange_sku,
     case when told.price_difference = 0 then 'like_for_like' when told.price_difference > 0 then 'upsell' when told.price_difference < 0 then 'downsell' end
         as exchange_class,
     matched.currency, matched.unit_price, told.price_difference, told.is_settled,
     items.approved_at, replaced.replacement as replacement_order_number,
     coalesce(shipped.shipped_at < cut_off, false) as is_shipped,
+    coalesce(refunded.refunded_at < cut_off, false) as is_refunded,
     coalesce(dates.booked_at < cut_off, false) as is_back
 from staging.return_items as items
 cross join asked
 left join matching.matched_items as matched using (return_item_id)
-left join roots on roots.order_number = items.order_number
+left join effects.units as units using (return_item_id)
+left join effects.value_given_back as value using (return_item_id)
 left join replaced using (return_item_id)
 left join shipped on shipped.order_number = replaced.replacement
+left join refunded using (return_item_id)
 left join told using (return_item_id)
 left join unit_dates as dates using (return_item_id)
 where items.refund_type = 'exchange' and items.approved_at < cut_off
     and (
         strftime(items.approved_at, '%Y-%m') = asked.month
-        or replaced.replacement is null
-        or not coalesce(shipped.shipped_at < cut_off, false)
-        or not coalesce(dates.booked_at < cut_off or dates.over_at < cut_off, false)
+        -- Not finished. Those of before the cut-over are others' to finish; one that was refused first gets no replacement.
+        or (
+            units.is_after_cutover is distinct from false
+            and not (
+                coalesce(
+                    shipped.shipped_at < cut_off or refunded.refunded_at < cut_off
+                        or (units.is_refused and replaced.replacement is null), false
+                )
+                and coalesce(dates.booked_at < cut_off or dates.over_at < cut_off, false)
+            )
+        )
     );
 
 -- Facts of closed months that we learnt after their close, and exceptions that belong there. Beyond the tolerance: when all of

@@ -1,4 +1,5 @@
--- What is owed to shoppers: refundable by our policy, credited in Centra, paid. Exchanges owe goods, not money, and are left out.
+-- What is owed to shoppers: refundable by our policy, credited in Centra, paid. Exchanges owe goods, not money, and are left out,
+-- but for those for which somebody gave the money instead: it became refundable and was credited when it was given.
 -- Returns of before the cut-over that were due then are settled by whoever did so before: they stand in the opening of the
 -- roll-forward, not here.
 create or replace temp table liability_movements as
@@ -9,6 +10,23 @@ settled_before as (
     cross join policy.parameters
     group by units.return_id, cutover
     having bool_and(units.is_after_cutover is false) and min(units.credit_due_at) < cutover
+),
+
+-- What was paid on the Return of an exchange, but where the replacement had been ordered before: that is too much, and not owed.
+instead as (
+    select known_facts.*
+    from known_facts
+    left join (
+        select return_item_id, min(confirmed_at) as replaced_at from push.ledger
+        where effect_kind = 'exchange_order' and state = 'confirmed' group by return_item_id
+    ) as replaced using (return_item_id)
+    where side = 'centra' and component = 'exchange' and (replaced_at is null or replaced_at > happened_at)
+),
+
+facts as (
+    from known_facts where side in ('expected', 'centra', 'paid') and component <> 'exchange'
+    union all by name from instead
+    union all by name select * replace ('expected' as side) from instead
 )
 
 select
@@ -18,9 +36,8 @@ select
     coalesce(sum(amount) filter (where side = 'paid' and (source <> 'REFUND_FAILED')), 0) as paid,
     -coalesce(sum(amount) filter (where side = 'paid' and source = 'REFUND_FAILED'), 0) as failed,
     min(happened_at) as since
-from known_facts
-where side in ('expected', 'centra', 'paid') and component <> 'exchange'
-    and (return_id is null or return_id not in (select return_id from settled_before))
+from facts
+where return_id is null or return_id not in (select return_id from settled_before)
 group by all;
 
 delete from reconciliation.refund_liability;

@@ -466,6 +466,7 @@ _EXCHANGES = columns(
     Approved           | approved_at              | 15 | instant
     Replacement order  | replacement_order_number | 13 | text
     Shipped            | is_shipped               | 9  | text
+    Refunded instead   | is_refunded              | 10 | text
     Item back          | is_back                  | 9  | text
     """
 )

@@ -53,6 +53,9 @@ select
     coalesce(
         'became ' || successors.kind,
         case
+            when effects_of.state = 'withdrawn' and unseen.kind like 'exchange%' and unseen.return_item_id in (
+                select return_item_id from effects.value_given_back where is_paid_by_hand
+            ) then 'the money was given instead: Return ' || matched.foreign_centra_return_id
             when effects_of.state = 'confirmed' then
                 'the ' || replace(effects_of.effect_kind, '_', ' ') || ' is in Centra: ' || coalesce(effects_of.centra_id, 'observed')
             -- that unit or order are not told any more does not make it undue

@@ -218,6 +218,30 @@ def test_somebody_s_return_blocks_our_replacement_until_it_is_released_or_tied(a
     assert at_desk.states("exchange_order") == {unit.item: "confirmed"}
 
 
+def test_once_somebody_gave_the_money_instead_nothing_is_ordered_any_more(at_desk: Desk) -> None:
+    at_desk.article("GONE-M", stock=0)
+    sold, (unit,) = exchanged(at_desk, sku="GONE-M")
+    at_desk.settle()
+    at_desk.clock.advance_to(at_desk.clock.now() + timedelta(days=2))
+
+    def waits() -> bool:
+        return any(kind == "exchange_without_order" and item == unit.item for kind, item, _ in at_desk.reconcile())
+
+    assert waits()
+    made = at_desk.act("return", shipment_id=sold.shipment, lines={sold.lines[0]: 1})["made"]
+    at_desk.settle()
+    assert waits()  # a Return alone may have been made for goods that were sent by hand
+    at_desk.act("refund_return", return_id=made)
+    at_desk.settle()
+    assert not waits()
+    proofs = at_desk.rows("select proof from reconciliation.exception_events where event = 'closed'")
+    assert proofs == [(f"the money was given instead: Return {made}",)]
+    at_desk.act("move_stock", sku="GONE-M", quantity=1, into=1)
+    at_desk.settle()
+    assert at_desk.orders_of_ours() == []
+    assert at_desk.refunded(sold) == HUNDRED
+
+
 def test_the_return_of_a_replacement_is_traced_to_the_root_and_its_money_left_to_a_person(at_desk: Desk) -> None:
     sold, (unit,) = exchanged(at_desk)
     at_desk.settle()

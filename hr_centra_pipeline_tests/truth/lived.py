@@ -58,9 +58,9 @@ COMPARED: dict[str, tuple[Callable[[Year], Table], int, str]] = {
     "refund_liability": (
         tables.liability, 2,
         """
-        select month, currency, opening_amount, became_refundable_amount, credited_amount, paid_amount, closing_amount,
-            closing_count
-        from reconciliation.refund_liability where failed_amount = 0
+        select month, currency, opening_amount, became_refundable_amount, credited_amount, paid_amount,
+            failed_amount, closing_amount, closing_count
+        from reconciliation.refund_liability
         """,
     ),
     "goods_in_transit": (
@@ -68,6 +68,14 @@ COMPARED: dict[str, tuple[Callable[[Year], Table], int, str]] = {
         """
         select month, stage, age_bucket, currency, units, selling_value, refunded_units, refunded_value
         from reconciliation.goods_in_transit
+        """,
+    ),
+    "month_exchanges": (
+        tables.month_exchanges, 2,
+        """
+        select month, return_id, currency, unit_price, approved_at, replacement_order_number is not null, is_shipped,
+            is_refunded, is_back
+        from reconciliation.month_exchanges
         """,
     ),
     "late_items": (

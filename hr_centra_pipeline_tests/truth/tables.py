@@ -12,6 +12,7 @@ from hr_centra_pipeline_tests.truth.year import DAY, ZERO, Journey, Matter, Post
 
 Row = tuple[Any, ...]
 Table = dict[Row, Row]
+_OWED = {"expected": 1, "centra": 0, "paid": -1, "failed": 1}  # what each does to the money that is owed
 _BUCKETS = ((4, "0-3"), (8, "4-7"), (15, "8-14"), (31, "15-30"), (61, "31-60"), (91, "61-90"))
 
 
@@ -27,7 +28,8 @@ def month_end(year: Year) -> Table:
     """(month, currency, component, is late) -> expected, Happy Returns, Centra; unexplained against each; returns; status."""
     sides: dict[Row, dict[str, Decimal]] = defaultdict(lambda: defaultdict(lambda: ZERO))
     for one in year.postings:
-        if one.side in ("expected", "happy_returns", "centra") and one.known_at <= year.syncs[-1]:
+        is_compared = one.side in ("expected", "happy_returns", "centra") and one.component != "exchange"
+        if is_compared and one.known_at <= year.syncs[-1]:
             month = posted(year, one.at, one.known_at)
             sides[month, one.currency, one.component, month > months.of(one.at)][one.side] += one.amount
     left: dict[Row, dict[str, Decimal]] = defaultdict(lambda: defaultdict(lambda: ZERO))
@@ -95,10 +97,10 @@ def open_items(year: Year) -> Table:
 
 
 def liability(year: Year) -> Table:
-    """(month, currency) -> opening, became refundable, credited, paid, closing; returns that are not settled."""
+    """(month, currency) -> opening, became refundable, credited, paid, failed, closing; returns that are not settled."""
     moved: dict[str, list[tuple[str, Posting]]] = defaultdict(list)
     for one in year.postings:
-        if one.side in ("expected", "centra", "paid") and one.known_at <= year.syncs[-1]:
+        if one.side in ("expected", "centra", "paid", "failed") and one.known_at <= year.syncs[-1]:
             moved[one.currency].append((posted(year, one.at, one.known_at), one))
     found: Table = {}
     for month in year.names:
@@ -108,13 +110,13 @@ def liability(year: Year) -> Table:
             for of, one in mine:
                 if of <= month:
                     sums[one.side, of == month] += one.amount
-                    balances[one.return_id] += {"expected": one.amount, "paid": -one.amount}.get(one.side, ZERO)
+                    balances[one.return_id] += _OWED[one.side] * one.amount
             if not balances:
                 continue
-            opening = sums["expected", False] - sums["paid", False]
-            due, credited, paid = (sums[side, True] for side in ("expected", "centra", "paid"))
+            opening = sum((_OWED[side] * amount for (side, is_now), amount in sums.items() if not is_now), ZERO)
+            due, credited, paid, failed = (sums[side, True] for side in ("expected", "centra", "paid", "failed"))
             unsettled = sum(balance != 0 for balance in balances.values())
-            found[month, currency] = (opening, due, credited, paid, opening + due - paid, unsettled)
+            found[month, currency] = (opening, due, credited, paid, failed, opening + due - paid + failed, unsettled)
     return found
 
 
@@ -161,3 +163,18 @@ def late_items(year: Year) -> Table:
         for one in year.late
         if (month := posted(year, one.at, one.known_at)) in year.names
     }
+
+
+def month_exchanges(year: Year) -> Table:
+    """(month, return) -> currency, price, approved; is it ordered, shipped, the money given instead, the unit back."""
+    found: Table = {}
+    for month in year.names:
+        end = months.end(month)
+        for one in year.exchanges:
+            ordered, shipped, settled, booked = (
+                moment is not None and moment < end for moment in (one.ordered, one.shipped, one.settled, one.booked)
+            )
+            is_finished = booked and (settled or shipped)
+            if one.approved < end and (months.of(one.approved) == month or not is_finished):
+                found[month, one.return_id] = (one.currency, one.price, one.approved, ordered, shipped, settled, booked)
+    return found

@@ -82,6 +82,20 @@ class Journey:
     booked: datetime | None
 
 
+@dataclass(frozen=True)
+class Exchange:
+    """A unit that comes back for a replacement. ``settled``: the money was given instead. Times that never come are ``None``."""
+
+    return_id: str
+    currency: str
+    price: Decimal
+    approved: datetime
+    ordered: datetime | None
+    shipped: datetime | None
+    settled: datetime | None
+    booked: datetime | None
+
+
 @dataclass
 class Year:
     """``count`` months of a shop from ``START`` on, written down in a sandbox; afterwards ``shop.live_until`` each of ``syncs``."""
@@ -93,6 +107,7 @@ class Year:
     gaps: list[Gap] = field(default_factory=list)
     matters: list[Matter] = field(default_factory=list)
     journeys: list[Journey] = field(default_factory=list)
+    exchanges: list[Exchange] = field(default_factory=list)
     late: list[Posting] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -126,6 +141,7 @@ class Year:
         for case in (
             self._fee_that_the_policy_lacks, self._too_much_shipping, self._never_paid, self._lost, self._not_graded,
             self._short_payout, self._order_that_is_none, self._row_comes_late, self._credited_by_hand,
+            self._out_of_stock, self._payment_fails,
         ):  # fmt: skip
             if self.random.random() < 0.7:
                 case(self._moment(begin))
@@ -147,8 +163,7 @@ class Year:
     def _story(self, start: datetime, method: str, *, lines: int = 1, **more: Any) -> Story:
         order = self._order(lines)
         if more.get("refund_type") == "exchange":
-            size = order.units[0].size
-            more["exchange_sku"] = self.random.choice(size.siblings)
+            more.setdefault("exchange_sku", self.random.choice(order.units[0].size.siblings))
         story = self.workshop.story([order], [self.workshop.piece(unit, **more) for unit in order.units], method, start)
         story.start()
         return story
@@ -194,10 +209,13 @@ class Year:
         if kind != "exchange":
             self._money(story, due, issued, credited, shipping=whole, fee=method == "mail" and kind == "refund")
         if method == "return-bar":
-            self._travels(story, handed_over=dropped, credited=credited)
-            return
-        story.grade(due + DAY, story.pieces, "sellable")
-        self._under_way(story, dropped, arrived=due, credited=credited, booked=self.sync_after(due + 2 * DAY))
+            graded = self._travels(story, handed_over=dropped, credited=credited)
+        else:
+            graded = due + DAY
+            story.grade(graded, story.pieces, "sellable")
+            self._under_way(story, dropped, arrived=due, credited=credited, booked=self.sync_after(graded + DAY))
+        if kind == "exchange":
+            self._exchange(story, due, graded, ordered=self.sync_after(due))
 
     def _at_the_bar(self, start: datetime) -> tuple[Story, datetime, datetime, datetime]:
         """One unit, dropped off; answers when, when the refund is issued, and when it is credited."""
@@ -321,7 +339,68 @@ class Year:
         self._money(story, dropped, issued, made)
         self._travels(story, handed_over=dropped, credited=made)
 
+    def _out_of_stock(self, start: datetime) -> None:
+        """Nothing is left of the replacement: it is restocked, or customer service gives the money instead, or neither."""
+        gone = self.workshop.shop.special_size(f"Sold Out {len(self.exchanges)}", stock=0)
+        story = self._story(start, "return-bar", refund_type="exchange", exchange_sku=gone.sku)
+        dropped = start + DAY
+        story.receive(dropped, story.pieces, approved=True)
+        story.refund(dropped + 2 * HOUR, story.pieces)
+        acted = dropped + timedelta(days=self.random.choice((9, 25, 45)))
+        seen, ordered, settled = self.sync_after(acted), None, None
+        match self.random.choice(("restocked", "refunded", "neither")):
+            case "restocked":
+                what = {"sku": gone.sku, "into": 1, "comment": "Delivery of supplier 12"}
+                self.workshop.happens(Happening(acted, "moves_stock", what))
+                ordered = seen
+            case "refunded" if seen is not None:
+                self.workshop.by_hand(story, acted, pays="refund")
+                settled = acted
+                given = {"exchange": story.pieces[0].unit.price}
+                self._post(story, "expected", given, acted)
+                self._post(story, "centra", given, acted)
+                self._paid(story, given["exchange"], acted)
+            case _:
+                seen = None
+        unit = story.pieces[0].unit
+        self._matter("exchange_without_order", "customer_service", story, unit.price, dropped + DAY, seen)
+        graded = self._travels(story, handed_over=dropped, credited=settled)
+        self._exchange(story, dropped, graded, ordered=ordered, settled=settled)
+
+    def _payment_fails(self, start: datetime) -> None:
+        """A Return by hand whose refund the provider refuses hours later; at times it is paid again."""
+        story, dropped, issued, _ = self._at_the_bar(start)
+        made = dropped + HOUR
+        failed = made + 6 * HOUR
+        self.workshop.by_hand(story, made, pays="fails")
+        story.refund(issued, story.pieces)
+        total = self._money(story, dropped, issued, made, is_paid=False)
+        self._post(story, "paid", {"payment": total}, made)
+        self._post(story, "failed", {"payment": total}, failed)
+        again = failed + timedelta(days=self.random.choice((12, 30, 400)))
+        seen = self.sync_after(again)
+        if seen is not None:
+            self.workshop.happens(Happening(again, "refunds_return", {"shipment_id": story.pieces[0].unit.shipment_id}))
+            self._paid(story, total, again)
+        self._matter("credit_note_without_refund", "finance", story, total, failed + 72 * HOUR, seen)
+        self._travels(story, handed_over=dropped, credited=made)
+
     # ---------------------------------------------------------------- what follows
+
+    def _exchange(
+        self, story: Story, approved: datetime, graded: datetime, *, ordered: datetime | None, settled: datetime | None = None
+    ) -> None:  # fmt: skip
+        """An exchange, and the shipping of its replacement one to three days after it was ordered."""
+        unit, shipped = story.pieces[0].unit, None
+        if ordered is not None:
+            shipped = ordered + timedelta(days=self.random.uniform(1, 3))
+            self.workshop.happens(Happening(shipped, "ships_replacement", {"shipment_id": unit.shipment_id}))
+        self.exchanges.append(
+            Exchange(
+                story.return_id, story.orders[0].currency, unit.price, approved, ordered, shipped, settled,
+                self.sync_after(graded + DAY),
+            )
+        )  # fmt: skip
 
     def sync_after(self, moment: datetime) -> datetime | None:
         """The first sync from a moment on."""
@@ -357,7 +436,7 @@ class Year:
     def _paid(self, story: Story, total: Decimal, at: datetime, booked_less: Decimal = ZERO) -> None:
         """A payment, and what its provider books; a gift card has none."""
         self._post(story, "paid", {"payment": total}, at)
-        if story.pieces[0].refund_type == "refund":
+        if story.pieces[0].refund_type != "gift-card":
             self._post(story, "provider", {"payment": total - booked_less}, at + 3 * HOUR)
 
     def _post(

@@ -44,6 +44,16 @@ def _refunds_return(store: CentraStore, at: datetime, *, shipment_id: int) -> No
         store.person_refund_return(row["made"], at=at)
 
 
+def _ships_replacement(store: CentraStore, at: datetime, *, shipment_id: int) -> None:
+    """The warehouse ships the order that was made for a Return of a shipment."""
+    row = store.row(
+        "select number from orders join returns on returns.id = orders.origin_id where returns.shipment_id = ?",
+        [shipment_id],
+    )
+    if row is not None:
+        store.ship(row["number"], at=at, warehouse_id=1, captured=False)
+
+
 def _writes_comment(store: CentraStore, at: datetime, *, order_number: int, text: str) -> None:
     """Customer service replaces the whole internal comment of an order."""
     store.person_set_internal_comment(order_number, text, at=at)
@@ -57,6 +67,7 @@ def _moves_stock(store: CentraStore, at: datetime, *, sku: str, into: int, comme
 ACTIONS: dict[str, Callable[..., None]] = {
     "makes_return": _makes_return,
     "refunds_return": _refunds_return,
+    "ships_replacement": _ships_replacement,
     "writes_comment": _writes_comment,
     "moves_stock": _moves_stock,
 }

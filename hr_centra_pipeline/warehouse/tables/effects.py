@@ -150,6 +150,7 @@ VALUE_GIVEN_BACK = table(
         "chargeback": money("taken back through the payment provider"),
         "given": money("all of it"),
         "is_in_doubt": flag("part of it is in doubt: it counts until Centra was asked"),
+        "is_paid_by_hand": flag("all that it cost was paid on a Return that somebody else made"),
         "refundable": money("what may still be given back in money, along the chain"),
         "too_much": money("given beyond what was paid"),
     },

@@ -207,7 +207,7 @@ REFUND_DIFFERENCES = table(
 
 EXCHANGES = table(
     "reconciliation.month_exchanges",
-    "One row per month and exchange that was approved in it, or not finished at its cut-off.",
+    "One row per month and exchange that was approved in it, or not finished at its cut-off: shipped (or refunded) and back.",
     ["month", "return_item_id"],
     {
         "month": _MONTH,
@@ -228,6 +228,7 @@ EXCHANGES = table(
         "approved_at": instant("approved", null=True),
         "replacement_order_number": text("order of the replacement", null=True),
         "is_shipped": flag("the replacement left the warehouse"),
+        "is_refunded": flag("somebody gave the money instead", null=True),  # null: closed before it was told
         "is_back": flag("the unit is booked into a warehouse"),
     },
 )
