@@ -73,6 +73,7 @@ select
         when netted.side = 'provider' and not is_told and verdicts.provider_amount is null then 'not_known'
         -- That both vendors agree in another month explains nothing that is left: the policy may still differ from both.
         when left_over = 0 or verdicts.explained_by = 'pending' then 'explained'
+        when netted.side <> 'provider' and verdicts.explained_by in ('given_instead', 'settled_outside') then 'explained'
         when abs(more - less) <= coalesce(verdicts.tolerance_used, 0) then 'within_tolerance'
         else 'unexplained'
     end as verdict

@@ -107,6 +107,17 @@ join return_states as states using (centra_return_id)
 where pieces.return_id is not null
 group by all;
 
+-- One row per return on an order: the money that somebody gave in Centra instead of replacements.
+create or replace temp table given_instead as
+select return_id, order_number, currency, sum(amount) as amount
+from reconciliation.refund_facts
+semi join money_orders using (order_number)
+semi join (
+    select return_item_id from effects.value_given_back where is_paid_by_hand and exchange = 0
+) as paid using (return_item_id)
+where side = 'centra' and component = 'exchange'
+group by all;
+
 -- One row per return, order, component and currency with the figures that are compared (where they are, else all of them).
 create or replace temp table four_sides as
 with

@@ -58,12 +58,19 @@ select
     sides.expected_at, sides.happy_returns_at, sides.centra_at, sides.provider_at
 from (
     select
-        *,
+        four_sides.*,
         case
             when happy_returns is not distinct from centra and coalesce(provider, centra) is not distinct from centra
                 and date_trunc('month', least(happy_returns_at, centra_at, provider_at))
                     <> date_trunc('month', greatest(happy_returns_at, centra_at, provider_at)) then 'other_month'
-            when happy_returns is not distinct from centra or component = 'exchange' then null
+            when happy_returns is not distinct from centra then null
+            -- The difference of an exchange is settled outside Centra; in Centra stands what was given instead of the goods.
+            when component = 'exchange' then case
+                when coalesce(happy_returns, 0) <> coalesce(expected, 0) or coalesce(centra, 0) <> coalesce(given_instead.amount, 0)
+                    then null
+                when centra <> 0 then 'given_instead'
+                else 'settled_outside'
+            end
             when is_pending or greatest(
                 -- not told yet, or not credited yet
                 case when coalesce(happy_returns, 0) = 0 then centra_at + to_hours(parameters.amount_wait_hours::integer + 24) end,
@@ -72,6 +79,8 @@ from (
         end as explained_by
     from four_sides
     cross join policy.parameters
+    left join given_instead on given_instead.return_id = four_sides.return_id
+        and given_instead.order_number = four_sides.order_number and given_instead.currency = four_sides.currency
 ) as sides
 left join verdicts
     on verdicts.return_id is not distinct from sides.return_id and verdicts.order_number = sides.order_number

@@ -185,6 +185,35 @@ def test_an_exchange_counts_in_its_own_component_and_its_value_is_goods(books: B
     ]
 
 
+def test_an_exchange_ties_by_its_price_difference_and_by_the_money_that_was_given_instead(books: Books) -> None:
+    # Happy Returns pays 12.50 for a cheaper replacement; the shopper of the other order got the money, by hand.
+    for number, off in (("1001", "12.50"), ("1002", "0")):
+        books.sold(number)
+        units = books.returned(number, refund_type="exchange", exchange_sku="SKU-9")
+        books.told(
+            number, units, refund_type="exchange", items="0", tax="0", total=off, price_difference=f"-{off}",
+        )  # fmt: skip
+        books.credited(number, units, int(number), kind="exchange_order", paid=off == "0", by_person=off == "0")
+    books.reconcile()
+    assert books.rows(
+        "select order_number, happy_returns_amount, centra_amount, explained_by from reconciliation.refund_match order by 1"
+    ) == [
+        ("1001", Decimal("12.50"), Decimal(0), "settled_outside"),
+        ("1002", Decimal(0), Decimal(125), "given_instead"),
+    ]
+    assert books.open("refund_mismatch", "exchange_without_order", "double_credit") == []
+
+
+def test_money_beside_a_replacement_explains_nothing(books: Books) -> None:
+    books.sold("1001")
+    units = books.returned("1001", refund_type="exchange", exchange_sku="SKU-9")
+    books.told("1001", units, refund_type="exchange", items="0", tax="0", total="0", price_difference="0")
+    books.credited("1001", units, 1, kind="exchange_order")
+    books.reconcile()
+    assert books.rows("select centra_amount, is_explained from reconciliation.refund_match") == [(Decimal(125), False)]
+    assert len(books.open("double_credit")) == 1
+
+
 def test_what_lies_in_another_month_is_explained(books: Books) -> None:
     units = all_agree(books)
     books.credited("1001", units, 1, at=DROPPED - 3 * DAY)

@@ -33,7 +33,7 @@ COMPARED: dict[str, tuple[Callable[[Year], Table], int, str]] = {
         """
         select month, currency, component, status = 'late', expected_amount, happy_returns_amount, centra_amount,
             unexplained_amount, expected_unexplained_amount, unexplained_count, status
-        from reconciliation.month_end where component <> 'exchange'
+        from reconciliation.month_end
         """,
     ),
     "month_end of the providers": (

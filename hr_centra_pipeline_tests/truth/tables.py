@@ -12,7 +12,7 @@ from hr_centra_pipeline_tests.truth.year import DAY, ZERO, Journey, Matter, Post
 
 Row = tuple[Any, ...]
 Table = dict[Row, Row]
-_OWED = {"expected": 1, "centra": 0, "paid": -1, "failed": 1}  # what each does to the money that is owed
+_OWED = {"expected": 1, "instead": 1, "centra": 0, "paid": -1, "failed": 1}  # what each does to the money that is owed
 _BUCKETS = ((4, "0-3"), (8, "4-7"), (15, "8-14"), (31, "15-30"), (61, "31-60"), (91, "61-90"))
 
 
@@ -28,8 +28,7 @@ def month_end(year: Year) -> Table:
     """(month, currency, component, is late) -> expected, Happy Returns, Centra; unexplained against each; returns; status."""
     sides: dict[Row, dict[str, Decimal]] = defaultdict(lambda: defaultdict(lambda: ZERO))
     for one in year.postings:
-        is_compared = one.side in ("expected", "happy_returns", "centra") and one.component != "exchange"
-        if is_compared and one.known_at <= year.syncs[-1]:
+        if one.side in ("expected", "happy_returns", "centra") and one.known_at <= year.syncs[-1]:
             month = posted(year, one.at, one.known_at)
             sides[month, one.currency, one.component, month > months.of(one.at)][one.side] += one.amount
     left: dict[Row, dict[str, Decimal]] = defaultdict(lambda: defaultdict(lambda: ZERO))
@@ -100,7 +99,7 @@ def liability(year: Year) -> Table:
     """(month, currency) -> opening, became refundable, credited, paid, failed, closing; returns that are not settled."""
     moved: dict[str, list[tuple[str, Posting]]] = defaultdict(list)
     for one in year.postings:
-        if one.side in ("expected", "centra", "paid", "failed") and one.known_at <= year.syncs[-1]:
+        if one.side in _OWED and one.component != "exchange" and one.known_at <= year.syncs[-1]:
             moved[one.currency].append((posted(year, one.at, one.known_at), one))
     found: Table = {}
     for month in year.names:
@@ -114,7 +113,8 @@ def liability(year: Year) -> Table:
             if not balances:
                 continue
             opening = sum((_OWED[side] * amount for (side, is_now), amount in sums.items() if not is_now), ZERO)
-            due, credited, paid, failed = (sums[side, True] for side in ("expected", "centra", "paid", "failed"))
+            expected, instead, credited, paid, failed = (sums[side, True] for side in _OWED)
+            due, credited = expected + instead, credited + instead
             unsettled = sum(balance != 0 for balance in balances.values())
             found[month, currency] = (opening, due, credited, paid, failed, opening + due - paid + failed, unsettled)
     return found

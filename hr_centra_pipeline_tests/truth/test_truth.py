@@ -16,4 +16,9 @@ def test_a_quarter_s_tables_are_what_follows_from_what_happened_and_stay_as_they
     assert differing == {}
     assert compared > 100
     kinds = {matter.kind for matter in year.matters}
-    assert kinds >= {"stalled_return", "credit_note_without_refund", "payout_mismatch", "refund_mismatch_fee"}
+    assert kinds >= {
+        "stalled_return", "credit_note_without_refund", "payout_mismatch", "refund_mismatch_fee", "exchange_without_order",
+    }  # fmt: skip
+    assert any(one.settled for one in year.exchanges)
+    assert any(one.shipped for one in year.exchanges)
+    assert any(one.side == "failed" for one in year.postings)

@@ -203,7 +203,8 @@ class Year:
         story.receive(due, story.pieces, approved=True)
         issued = due + 2 * HOUR
         whole = kind == "refund" and self.random.random() < 0.4
-        story.refund(issued, story.pieces, whole_order=whole)
+        off = self._cheaper(story, issued) if kind == "exchange" else None
+        story.refund(issued, story.pieces, whole_order=whole, more=off)
         # A credit waits for its row, for a day. An exchange gives no money.
         credited = None if kind == "exchange" else self.sync_after(issued)
         if kind != "exchange":
@@ -345,7 +346,7 @@ class Year:
         story = self._story(start, "return-bar", refund_type="exchange", exchange_sku=gone.sku)
         dropped = start + DAY
         story.receive(dropped, story.pieces, approved=True)
-        story.refund(dropped + 2 * HOUR, story.pieces)
+        story.refund(dropped + 2 * HOUR, story.pieces, more=self._cheaper(story, dropped + 2 * HOUR))
         acted = dropped + timedelta(days=self.random.choice((9, 25, 45)))
         seen, ordered, settled = self.sync_after(acted), None, None
         match self.random.choice(("restocked", "refunded", "neither")):
@@ -356,10 +357,10 @@ class Year:
             case "refunded" if seen is not None:
                 self.workshop.by_hand(story, acted, pays="refund")
                 settled = acted
-                given = {"exchange": story.pieces[0].unit.price}
-                self._post(story, "expected", given, acted)
-                self._post(story, "centra", given, acted)
-                self._paid(story, given["exchange"], acted)
+                given = story.pieces[0].unit.price
+                self._post(story, "instead", {"payment": given}, acted)
+                self._post(story, "centra", {"exchange": given}, acted)
+                self._paid(story, given, acted)
             case _:
                 seen = None
         unit = story.pieces[0].unit
@@ -387,12 +388,20 @@ class Year:
 
     # ---------------------------------------------------------------- what follows
 
+    def _cheaper(self, story: Story, issued: datetime) -> dict[str, str]:
+        """At times the replacement costs 10.00 less, which Happy Returns pays by itself; what its row tells."""
+        difference = self.random.choice((ZERO, ZERO, Decimal("10.00")))
+        for side in ("expected", "happy_returns"):
+            self._post(story, side, {"exchange": difference}, issued)
+        return {"price_difference": str(-difference), "total_refunded": str(difference)}
+
     def _exchange(
         self, story: Story, approved: datetime, graded: datetime, *, ordered: datetime | None, settled: datetime | None = None
     ) -> None:  # fmt: skip
         """An exchange, and the shipping of its replacement one to three days after it was ordered."""
         unit, shipped = story.pieces[0].unit, None
         if ordered is not None:
+            self._post(story, "centra", {"exchange": ZERO}, ordered)  # its Return gives goods
             shipped = ordered + timedelta(days=self.random.uniform(1, 3))
             self.workshop.happens(Happening(shipped, "ships_replacement", {"shipment_id": unit.shipment_id}))
         self.exchanges.append(

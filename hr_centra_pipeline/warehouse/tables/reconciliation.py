@@ -104,7 +104,11 @@ REFUND_MATCH = table(
         "within_tolerance": flag("the deviation is not larger than the policy tolerates"),
         "tolerance_used": money("the deviation that the tolerance let pass; 0 where the sides agree"),
         "is_explained": flag("nothing is wrong: the other side's month is another one, or it is inside its window"),
-        "explained_by": text("other_month or pending", null=True, values=("other_month", "pending")),
+        "explained_by": text(
+            "the rule that explains it",
+            null=True,
+            values=("other_month", "pending", "given_instead", "settled_outside"),
+        ),
         "rule": text("what the amount ought to be, in words"),
         "tax_percent": money("tax rate of the compared units (null: several, or not compared)", null=True),
         "discount_percent": money("discount of their order lines, rounded (null: several)", null=True),
