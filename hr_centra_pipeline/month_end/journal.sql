@@ -55,6 +55,7 @@ left join policy.pays_through using (refund_type)
 where status = 'issued' and issued_at is not null and refund_type <> 'exchange'
     and (gift_card_id is not null or pays_through = 'elsewhere');
 
+-- Which line of which file tells a fact is no part of it: a row that is corrected in one amount is not told anew in all others.
 create or replace temp table differing as
 with
 facts_now as (
@@ -75,14 +76,15 @@ entered as (
 )
 
 select
-    side, fact_id, return_id, order_number, return_item_id, component, currency, amount, happened_at, is_pending, source,
-    sum(times) as times
+    side, fact_id, return_id, order_number, return_item_id, component, currency, amount, happened_at, is_pending,
+    any_value(source) as source, sum(times) as times
 from (
     select *, 1 as times from facts_now
     union all by name
     select * replace (-times as times) from entered
 )
-group by all having sum(times) <> 0;
+group by side, fact_id, return_id, order_number, return_item_id, component, currency, amount, happened_at, is_pending
+having sum(times) <> 0;
 
 insert into reconciliation.fact_journal by name
 select

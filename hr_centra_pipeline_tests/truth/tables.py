@@ -35,7 +35,8 @@ def month_end(year: Year) -> Table:
     returns: dict[Row, set[str]] = defaultdict(set)
     for gap in year.gaps:
         for component, amount in zip(gap.components, gap.amounts, strict=True):
-            key = (months.of(gap.at), gap.currency, component, False)
+            month = posted(year, gap.at, gap.known_at)
+            key = (month, gap.currency, component, month > months.of(gap.at))
             left[key][gap.side] += amount
             returns[key].add(gap.return_id)
     return {
@@ -60,8 +61,10 @@ def providers(year: Year) -> Table:
     return {key: tuple(amounts) for key, amounts in found.items() if any(amounts)}
 
 
-def _is_open_at(matter: Matter, moment: datetime) -> bool:
-    return matter.opens_at < moment and (matter.closes_at is None or matter.closes_at >= moment)
+def _months_of(year: Year, matter: Matter) -> tuple[str, str]:
+    """In which months it opens and closes: in none, ``z``."""
+    opens = posted(year, matter.opens_at, matter.known_at)
+    return opens, "z" if matter.closes_at is None else months.of(matter.closes_at)
 
 
 def rollforward(year: Year) -> Table:
@@ -72,16 +75,14 @@ def rollforward(year: Year) -> Table:
     found: Table = {}
     for month in year.names:
         for line, mine in lines.items():
-            parts = (
-                [one for one in mine if _is_open_at(one, months.start(month))],
-                [one for one in mine if months.of(one.opens_at) == month],
-                [one for one in mine if one.closes_at is not None and months.of(one.closes_at) == month],
-                [one for one in mine if _is_open_at(one, months.end(month))],
-            )
+            parts: tuple[list[Decimal], ...] = ([], [], [], [])
+            for one in mine:
+                opens, closes = _months_of(year, one)
+                held = (opens < month <= closes, opens == month, closes == month, opens <= month < closes)
+                for part, is_in in zip(parts, held, strict=True):
+                    part += [one.amount] if is_in else []
             if any(parts):
-                found[month, *line] = tuple(
-                    value for part in parts for value in (len(part), sum((one.amount for one in part), ZERO))
-                )
+                found[month, *line] = tuple(value for part in parts for value in (len(part), sum(part, ZERO)))
     return found
 
 
@@ -91,7 +92,8 @@ def open_items(year: Year) -> Table:
         (month, one.kind, one.return_id): (one.currency, one.amount, one.owner, one.opens_at)
         for month in year.names
         for one in year.matters
-        if _is_open_at(one, months.end(month))
+        for opens, closes in [_months_of(year, one)]
+        if opens <= month < closes
     }
 
 

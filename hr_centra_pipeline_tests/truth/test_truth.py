@@ -22,3 +22,4 @@ def test_a_quarter_s_tables_are_what_follows_from_what_happened_and_stay_as_they
     assert any(one.settled for one in year.exchanges)
     assert any(one.shipped for one in year.exchanges)
     assert any(one.side == "failed" for one in year.postings)
+    assert {one.side for one in year.late} == {"happy_returns", "exceptions"}

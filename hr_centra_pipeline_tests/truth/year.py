@@ -44,7 +44,7 @@ class Posting:
 
 @dataclass(frozen=True)
 class Gap:
-    """What is left unexplained between a side and Centra, in the month of ``at``. ``components``: where it shows."""
+    """What is left unexplained between a side and Centra. ``components``: where it shows."""
 
     return_id: str
     side: str
@@ -52,11 +52,12 @@ class Gap:
     currency: str
     amounts: tuple[Decimal, ...]
     at: datetime
+    known_at: datetime
 
 
 @dataclass(frozen=True)
 class Matter:
-    """An exception: when it opens, and the sync that closes it."""
+    """An exception: when it opens, from which sync on that is known, and the sync that closes it."""
 
     kind: str
     owner: str
@@ -64,6 +65,7 @@ class Matter:
     currency: str | None
     amount: Decimal
     opens_at: datetime
+    known_at: datetime
     closes_at: datetime | None
 
 
@@ -141,7 +143,7 @@ class Year:
         for case in (
             self._fee_that_the_policy_lacks, self._too_much_shipping, self._never_paid, self._lost, self._not_graded,
             self._short_payout, self._order_that_is_none, self._row_comes_late, self._credited_by_hand,
-            self._out_of_stock, self._payment_fails,
+            self._out_of_stock, self._payment_fails, self._row_is_corrected_late, self._refused_after_the_credit,
         ):  # fmt: skip
             if self.random.random() < 0.7:
                 case(self._moment(begin))
@@ -169,16 +171,30 @@ class Year:
         return story
 
     def _travels(
-        self, story: Story, *, handed_over: datetime, credited: datetime | None, days: float = 5, grade_days: float = 1
+        self,
+        story: Story,
+        *,
+        handed_over: datetime,
+        credited: datetime | None,
+        days: float = 5,
+        grade_days: float = 1,
+        grade: str = "sellable",
     ) -> datetime:
         """From the bar to the warehouse, graded and booked; answers when it was graded."""
         arrives = handed_over + timedelta(days=days)
         story.travel(handed_over, story.pieces, arrives)
         graded = arrives + timedelta(days=grade_days)
-        story.grade(graded, story.pieces, "sellable")
+        story.grade(graded, story.pieces, grade)
+        match grade:
+            case "sellable":
+                booked = self.sync_after(graded + DAY)
+            case "missing":
+                booked = graded  # there is nothing to book
+            case _:
+                booked = self.sync_after(graded)
         self._under_way(
             story, handed_over, credited=credited, hub=handed_over + (arrives - handed_over) * 0.35,
-            departed=handed_over + (arrives - handed_over) * 0.5, arrived=arrives, booked=self.sync_after(graded + DAY),
+            departed=handed_over + (arrives - handed_over) * 0.5, arrived=arrives, booked=booked,
         )  # fmt: skip
         return graded
 
@@ -316,8 +332,7 @@ class Year:
         """The refund row is delivered when its month is closed; the credit was made without it."""
         start = start.replace(day=3 + start.day % 10)
         story, dropped, issued, _ = self._at_the_bar(start)
-        delivered = months.end(months.of(issued)) + timedelta(days=self.random.uniform(9, 24))
-        delivered = delivered.replace(microsecond=0)
+        delivered = self._after_the_close(issued)
         credited = self.sync_after(dropped + DAY)
         seen = self.sync_after(delivered)
         unit, currency = story.pieces[0].unit, story.orders[0].currency
@@ -330,6 +345,43 @@ class Year:
             for component, amount in (("items", unit.price - tax), ("tax", tax)):
                 self.late.append(Posting(story.return_id, "happy_returns", component, currency, amount, issued, seen))
         self._travels(story, handed_over=dropped, credited=credited, days=3)
+
+    def _row_is_corrected_late(self, start: datetime) -> None:
+        """When its month is closed, Happy Returns refunds 7.00 more than the order's shipping."""
+        story, dropped, issued, credited = self._at_the_bar(start.replace(day=3 + start.day % 10))
+        story.refund(issued, story.pieces, whole_order=True)
+        total = self._money(story, dropped, issued, credited, shipping=True)
+        corrected = self._after_the_close(issued)
+        seen = self.sync_after(corrected)
+        if seen is not None:
+            order, off = story.orders[0], Decimal("7.00")
+            more = {"shipping_refund": str(order.shipping + off), "total_refunded": str(total + off)}
+            story.change(corrected, "refunds", f"RF-{story.return_id[3:]}-{story.refunds}", **more)
+            self._post(story, "happy_returns", {"shipping": off}, issued, seen)
+            self._gap(story, "happy_returns", issued, seen, shipping=off)
+            self._matter("refund_mismatch_shipping", "finance", story, off, issued + DAY, known_at=seen)
+            self.late += [
+                Posting(story.return_id, side, of, order.currency, off, at, seen)
+                for side, of, at in (
+                    ("happy_returns", "shipping", issued),
+                    ("exceptions", "refund_mismatch_shipping", issued + DAY),
+                )
+            ]
+        self._travels(story, handed_over=dropped, credited=credited)
+
+    def _refused_after_the_credit(self, start: datetime) -> None:
+        """Credited at the bar; the warehouse finds another article, or an empty bag."""
+        story, dropped, issued, credited = self._at_the_bar(start)
+        story.refund(issued, story.pieces)
+        self._money(story, dropped, issued, credited)
+        grade = self.random.choice(("wrong-item", "missing"))
+        graded = self._travels(story, handed_over=dropped, credited=credited, grade=grade)
+        self._matter("credited_item_refused", "finance", story, story.pieces[0].unit.price, graded)
+
+    def _after_the_close(self, moment: datetime) -> datetime:
+        """When the month of a moment is closed."""
+        delivered = months.end(months.of(moment)) + timedelta(days=self.random.uniform(9, 24))
+        return delivered.replace(microsecond=0)
 
     def _credited_by_hand(self, start: datetime) -> None:
         """Customer service is faster than we are, and right."""
@@ -457,16 +509,20 @@ class Year:
         for component, amount in amounts.items():
             self.postings.append(Posting(story.return_id, side, component, story.orders[0].currency, amount, at, seen))
 
-    def _gap(self, story: Story, side: str, at: datetime, **amounts: Decimal) -> None:
-        self.gaps.append(
-            Gap(story.return_id, side, tuple(amounts), story.orders[0].currency, tuple(amounts.values()), at)
-        )
+    def _gap(
+        self, story: Story, side: str, at: datetime, known_at: datetime | None = None, **amounts: Decimal
+    ) -> None:  # fmt: skip
+        of, values, currency = tuple(amounts), tuple(amounts.values()), story.orders[0].currency
+        self.gaps.append(Gap(story.return_id, side, of, currency, values, at, known_at or at))
 
     def _matter(
-        self, kind: str, owner: str, story: Story, amount: Decimal, opens_at: datetime, closes_at: datetime | None = None
+        self, kind: str, owner: str, story: Story, amount: Decimal, opens_at: datetime, closes_at: datetime | None = None,
+        *, known_at: datetime | None = None,
     ) -> None:  # fmt: skip
         currency = story.orders[0].currency if amount else None  # no money, no currency
-        self.matters.append(Matter(kind, owner, story.return_id, currency, amount, opens_at, closes_at))
+        self.matters.append(
+            Matter(kind, owner, story.return_id, currency, amount, opens_at, known_at or opens_at, closes_at)
+        )
 
 
 def _noon(month: str, day: int) -> datetime:
