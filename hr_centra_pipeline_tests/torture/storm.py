@@ -56,7 +56,7 @@ class Figures:
                 f"runs {self.runs:,}, whole syncs by Dagster {self.syncs}, effects {found.effects:,},"
                 f" {self.seconds / 60:.1f} minutes",
                 f"doubles {len(found.doubles)}, losses {len(found.losses)}, stuck {len(found.stuck)}",
-                f"raced (nobody can prevent it; each is told as double_credit) {len(found.raced)}",
+                f"raced (nobody can prevent it; each is told as an exception) {len(found.raced)}",
                 f"seed {self.seed}",
             ]
         )

@@ -45,7 +45,7 @@ def month_end(year: Year) -> Table:
             len(returns[key]), "late" if key[3] else "does_not_tie" if returns[key] else "ties",
         )
         for key, told in sides.items()
-        if key[0] in year.names
+        if key[0] in year.names and any(told.values())
     }  # fmt: skip
 
 
