@@ -17,19 +17,23 @@ reached as (
     semi join matching.orders_in_play on orders_in_play.order_number = items.order_number
     where events.event in ('received', 'departed', 'graded')
     union all by name
-    -- Refunded is what Centra shows as given (`done`: by the ledger, or read back), by us or by somebody else.
+    -- Refunded is what Centra shows as given (`done`: by the ledger, or read back), by us or by somebody else; so is a unit for
+    -- which somebody gave the money instead of the replacement.
     select
         units.return_id, units.order_number, units.return_item_id,
-        case items.refund_type when 'exchange' then 'exchanged' else 'refunded' end as milestone, 4 as rank,
+        case when items.refund_type = 'exchange' and value.is_paid_by_hand is distinct from true then 'exchanged' else 'refunded' end
+            as milestone,
+        4 as rank,
         units.credit_due_at as happened_at
     from effects.units as units
     semi join matching.orders_in_play using (order_number)
     join staging.return_items as items using (return_item_id)
     join matching.matched_items as matched using (return_item_id)
+    left join effects.value_given_back as value using (return_item_id)
     where units.credit_due_at is not null and (
         effect_key(case items.refund_type when 'exchange' then 'exchange_order' else 'credit_note' end, [units.return_item_id])
             in (select effect_key from done)
-        or (items.refund_type <> 'exchange' and matched.foreign_centra_return_id is not null)
+        or (matched.foreign_centra_return_id is not null and (items.refund_type <> 'exchange' or value.is_paid_by_hand))
     )
 ),
 

@@ -236,6 +236,7 @@ def test_once_somebody_gave_the_money_instead_nothing_is_ordered_any_more(at_des
     assert not waits()
     proofs = at_desk.rows("select proof from reconciliation.exception_events where event = 'closed'")
     assert proofs == [(f"the money was given instead: Return {made}",)]
+    assert "refunded" in at_desk.comment_of(sold)
     at_desk.act("move_stock", sku="GONE-M", quantity=1, into=1)
     at_desk.settle()
     assert at_desk.orders_of_ours() == []
