@@ -190,8 +190,13 @@ class Sheet:
         self.sheet.set_row(first, 42)
         for position, column in enumerate(shape):
             look = yellow if column.kind == "input" else dark
-            side = "right" if column.kind in ("money", "count", "alarm", "right") else "left"
-            self.sheet.write_string(first, position, column.title, self.book.format(**look, align=side))
+            # A little room on the right, as the numbers have it: the next title may stand on the left.
+            side = (
+                {"align": "right", "indent": 1}
+                if column.kind in ("money", "count", "alarm", "right")
+                else {"align": "left"}
+            )
+            self.sheet.write_string(first, position, column.title, self.book.format(**look, **side))
         self.row += 1
         count = 0
         for row in rows:

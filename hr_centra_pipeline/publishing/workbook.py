@@ -248,7 +248,7 @@ _OWED = columns(
 def _liability(sheet: Sheet, content: Content) -> None:
     what = (
         "Opening + became refundable − paid + failed = closing: what is owed to shoppers. "
-        "Exchanges owe goods and are left out."
+        "Exchanges owe goods and are left out, unless somebody gave the money instead."
     )
     sheet.begin("Refund liability", what, _LIABILITY, is_one_table=False)
     sheet.table(_LIABILITY, content.rows("refund_liability"), filters=False, freeze=False)
