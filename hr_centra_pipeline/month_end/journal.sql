@@ -77,7 +77,7 @@ entered as (
 
 select
     side, fact_id, return_id, order_number, return_item_id, component, currency, amount, happened_at, is_pending,
-    any_value(source) as source, sum(times) as times
+    min(source) as source, sum(times) as times
 from (
     select *, 1 as times from facts_now
     union all by name

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from hr_centra_pipeline.sandbox.centra.api import Grant
-from hr_centra_pipeline_tests.soak.world import World, _kill
+from hr_centra_pipeline_tests.soak.world import World, kill
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def sync_is_killed(world: World) -> None:
         found = world.running()
         if found is not None:
             run_id, pid = found
-            _kill(pid)
+            kill(pid)
             if not world.has_succeeded(run_id):
                 return
         world.wait_for("a sync under way", lambda: world.running() is not None, 180)

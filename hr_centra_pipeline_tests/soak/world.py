@@ -90,10 +90,10 @@ class World:
         self.daemon_is_wanted = False
         for process in (self.daemon, self.code_server):
             if process is not None:
-                _kill(process.pid)
+                kill(process.pid)
                 process.wait()
         for pid in self.run_processes():
-            _kill(pid)
+            kill(pid)
         self.daemon = self.code_server = None
 
     def look_after_daemon(self) -> None:
@@ -103,7 +103,7 @@ class World:
         dead_server = self.code_server is not None and self.code_server.poll() is not None
         if self.daemon.poll() is not None or dead_server:
             if dead_server:
-                _kill(self.daemon.pid)
+                kill(self.daemon.pid)
                 self.daemon.wait()
             self.daemon_restarts += 1
             self.say(f"the daemon had ended (exit code {self.daemon.returncode}), started again in ten seconds")
@@ -177,7 +177,7 @@ class World:
             return connection.execute(query).fetchall()
 
 
-def _kill(pid: int) -> None:
+def kill(pid: int) -> None:
     try:
         os.kill(pid, signal.SIGKILL)
     except ProcessLookupError:

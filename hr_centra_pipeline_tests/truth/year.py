@@ -453,7 +453,6 @@ class Year:
         """An exchange, and the shipping of its replacement one to three days after it was ordered."""
         unit, shipped = story.pieces[0].unit, None
         if ordered is not None:
-            self._post(story, "centra", {"exchange": ZERO}, ordered)  # its Return gives goods
             shipped = ordered + timedelta(days=self.random.uniform(1, 3))
             self.workshop.happens(Happening(shipped, "ships_replacement", {"shipment_id": unit.shipment_id}))
         self.exchanges.append(
