@@ -22,6 +22,46 @@ delete from effects.observed where
     or (place = 'stock_change' and centra_id in (select stock_change_id::varchar from changed_stock_changes))
     or (place = 'order' and centra_id in (select order_number from changed_orders));
 
+-- Completed Returns of ours that no packet carries (our database was lost), and without what they were made for: the payment
+-- that the policy wants by our call, or the replacement.
+create or replace temp table without_result as
+with
+keys as (
+    select
+        returns.centra_return_id, returns.packet_key, returns.order_number, unnest(returns.effect_keys) as effect_key
+    from staging.centra_returns as returns
+    semi join changed_returns using (centra_return_id)
+    anti join (select packet_key from push.packets where state in ('sending', 'unknown', 'confirmed')) as known using (packet_key)
+    where returns.deleted_at is null and returns.status = 'COMPLETED' and returns.packet_key is not null and returns.grand_total > 0
+),
+
+units as (
+    select keys.centra_return_id, keys.packet_key, kinds.kind, items.return_item_id, items.refund_type
+    from keys
+    join staging.return_items as items using (order_number)
+    cross join (select unnest(['credit_note', 'exchange_order']) as kind) as kinds
+    where keys.effect_key = effect_key(kinds.kind, [items.return_item_id])
+)
+
+select distinct centra_return_id
+from units
+left join policy.pays_through as ways using (refund_type)
+where case units.kind
+    when 'exchange_order' then units.packet_key not in (
+        select origin_return_key from staging.orders where origin_return_key is not null
+    )
+    else ways.pays_through in ('centra', 'gift_card')
+        and units.centra_return_id not in (
+            select centra_return_id from staging.payment_entries
+            where centra_return_id is not null and entry_type like 'REFUND%'
+        )
+        and units.return_item_id not in (
+            select paid.return_item_id from staging.refund_units as paid
+            join staging.refunds using (refund_id)
+            where refunds.gift_card_id is not null and refunds.status = 'issued'
+        )
+end;
+
 -- Completed is not paid: somebody may complete a Return of ours that is still to be paid, or still waits for its
 -- replacement. As long as its packet is in doubt, only the look-up of that packet says what is left to do.
 insert into effects.observed by name
@@ -29,7 +69,7 @@ select
     unnest(effect_keys) as effect_key, 'return' as place, cast(null as varchar) as effect_kind,
     centra_return_id::varchar as centra_id, order_number, packet_key, cast(null as bigint) as warehouse_id,
     status = 'COMPLETED' and case
-        when packets.packet_key is null then true
+        when packets.packet_key is null then centra_return_id not in (select centra_return_id from without_result)
         when packets.operation = 'exchange' then false
         when packets.payload ->> 'pays_through' <> 'elsewhere' and (packets.payload ->> 'total')::decimal(18, 4) > 0 then exists (
             select 1 from staging.payment_entries as entries

@@ -1,11 +1,15 @@
--- One row per Return of ours that is pending in Centra and that no packet in doubt carries, with what its packet is made of.
+-- One row per Return of ours that is half done in Centra and that no packet in doubt carries, with what its packet is made of:
+-- pending, or completed by somebody without what it was made for.
 create or replace temp table half_done as
 with
 pending_returns as (
     select returns.*
     from staging.centra_returns as returns
     left join push.packets using (packet_key)
-    where returns.deleted_at is null and returns.status = 'PENDING' and returns.packet_key is not null
+    where returns.deleted_at is null and returns.packet_key is not null
+        and (returns.status = 'PENDING' or returns.centra_return_id::varchar in (
+            select centra_id from effects.observed where place = 'return' and not is_complete
+        ))
         and len(coalesce(returns.effect_keys, [])) > 0
         and (packets.packet_key is null or packets.state in ('dissolved', 'rejected'))
 ),
@@ -73,6 +77,7 @@ select
     returns.shipping + returns.handling - returns.return_cost as costs,
     coalesce(of_units.is_exchange, false) as is_exchange,
     coalesce(of_units.is_desired, false) as is_desired,
+    returns.status = 'COMPLETED' as is_completed,
     of_units.planned_goods, of_units.pays_through,
     coalesce(of_units.replacements, []) as replacements,
     coalesce(lines.lines, []) as lines,

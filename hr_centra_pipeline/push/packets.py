@@ -35,6 +35,7 @@ PATIENCE: dict[OperationName, timedelta] = {
     "note": timedelta(hours=12),
 }
 PAYING_STEPS = frozenset({"refund", "issue_credit"})
+MOST_PAYMENTS = 2  # a payment whose first call left no trace is made once more, then a person decides
 _ANY_KEY = "PK" + "A" * 13
 _NOTHING = Decimal(0)
 

@@ -1,7 +1,7 @@
 """Packets rebuilt from Centra: Returns of ours that are half done there, and that no packet in doubt carries.
 
 Our database was lost in between, or a call arrived after it had counted as absent. They are finished or taken back, as
-every half-done packet is: never begun again.
+every half-done packet is: never begun again. One that somebody completed before it was paid is paid when a person says so.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from hr_centra_pipeline.core.keys import packet_key
 from hr_centra_pipeline.push import journal, ledger
-from hr_centra_pipeline.push.packets import PAYING_STEPS, Packet, reserved_number
+from hr_centra_pipeline.push.packets import MOST_PAYMENTS, PAYING_STEPS, Packet, reserved_number
 from hr_centra_pipeline.warehouse.database import Connection, run_sql
 
 _FOUND = "half done in Centra, and no packet of this database carried it"
@@ -53,6 +53,8 @@ def _packet(connection: Connection, row: dict[str, Any]) -> Packet | None:
     members = tuple(row["effect_keys"])
     if packet_key(members) != row["packet_key"]:
         return None
+    if row["is_completed"] and not row["is_desired"]:
+        return None  # nothing is left to do, and it is not ours to take back what somebody completed
     known = journal.load(connection, "packet_key = ?", [row["packet_key"]])
     operation = "exchange" if row["is_exchange"] else "credit"
     payload = known[0].payload if known else _exchange(row, members) if row["is_exchange"] else _credit(row)
@@ -65,6 +67,9 @@ def _packet(connection: Connection, row: dict[str, Any]) -> Packet | None:
     else:
         step = "undo"
     found = known[0] if known else Packet(row["packet_key"], operation, members, payload, step)  # type: ignore[arg-type]
+    # Whether it was called for is not known: as if it was, so that it is looked up and settles first. Who completed it may
+    # have paid in another way: as if it was called for as often as we may, so that a person decides.
+    called = MOST_PAYMENTS if row["is_completed"] else 1
     return replace(
         found,
         step=step,
@@ -72,8 +77,7 @@ def _packet(connection: Connection, row: dict[str, Any]) -> Packet | None:
         centra_id=str(row["centra_return_id"]),
         message=_FOUND,
         trouble=None,
-        # Whether it was called for is not known: as if it was, so that it is looked up and settles first.
-        payments_sent=max(found.payments_sent, 1) if step in PAYING_STEPS else found.payments_sent,
+        payments_sent=max(found.payments_sent, called) if step in PAYING_STEPS else found.payments_sent,
         real_sent_at=datetime.now(UTC),
     )
 

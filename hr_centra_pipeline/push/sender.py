@@ -21,7 +21,15 @@ from hr_centra_pipeline.push.approvals import machine_user
 from hr_centra_pipeline.push.facts import Facts
 from hr_centra_pipeline.push.guards import Breach, Gate, Halted
 from hr_centra_pipeline.push.journal import Journal
-from hr_centra_pipeline.push.packets import OPERATION_OF, Effect, OperationName, Packet, cut, planned_effects
+from hr_centra_pipeline.push.packets import (
+    MOST_PAYMENTS,
+    OPERATION_OF,
+    Effect,
+    OperationName,
+    Packet,
+    cut,
+    planned_effects,
+)
 from hr_centra_pipeline.push.steps import (
     Absent,
     Advance,
@@ -52,7 +60,6 @@ _MUTATIONS: dict[OperationName, int] = {
 }  # as a rule, to reckon the end
 _MOST_STEPS = 12  # an exchange that is unwound has six, and one more for each order that Centra split it into
 _ROUNDS = 3  # members of a refused or held packet are cut again within the same push
-_MOST_PAYMENTS = 2  # a payment whose first call left no trace is made once more, then a person decides
 _MOST_TROUBLES = 3  # requests in a row that failed: then Centra is left alone until the next push
 _TOLD_EVERY = 10.0  # seconds between two lines about the progress
 _LOOK_AHEAD = 20  # times a batch's size: how far a batch is filled from behind a packet that has to wait for its order
@@ -308,9 +315,9 @@ class Sender:
             return InDoubt(f"not in Centra yet; counts as absent after {settled_at:%H:%M:%S} UTC")
         if not paid:
             return Undone("its call left no trace in Centra")
-        if packet.payments_sent >= _MOST_PAYMENTS + int(packet.payload.get("payments_allowed", 0)):
+        if packet.payments_sent >= MOST_PAYMENTS + int(packet.payload.get("payments_allowed", 0)):
             return InDoubt(
-                f"Return {packet.centra_id} was to be paid {packet.payments_sent} times, and Centra shows no payment: "
+                f"Return {packet.centra_id} may have been paid {packet.payments_sent} times, and Centra shows no payment: "
                 "look at the payment provider, then refund it in Centra by hand",
                 "unpaid",
             )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from hr_centra_pipeline.push import approvals
+from hr_centra_pipeline.push.approvals import Signature
 from hr_centra_pipeline.push.sender import Sender
 from hr_centra_pipeline_tests.desk import MAIN, OUTLET, QUARANTINE, Desk
 
@@ -79,6 +82,39 @@ def test_lost_half_way_what_is_there_is_finished_and_not_begun_again(
     assert len(at_desk.orders_of_ours()) == 1
     assert (at_desk.moved("DRESS-S", MAIN), at_desk.moved("DRESS-S", QUARANTINE)) == (1, 1)
     assert at_desk.rows("select count(*) from push.ledger where state in ('sending', 'unknown')") == [(0,)]
+
+
+def test_completed_by_somebody_and_then_lost_what_is_missing_is_ordered_or_asked_about(
+    at_desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between our Return and its payment, or its replacement, somebody completes it; then the database is lost."""
+    refund, gift_card, exchange = a_bit_of_everything(at_desk)
+    for operation in ("RefundReturn", "IssueCredit", "POST /order"):
+        at_desk.fault("error_before", operation)
+    at_desk.plan()
+    with monkeypatch.context() as dies_early:
+        dies_early.setattr(Sender, "look_up", lambda *_: None)
+        at_desk.push()
+    for row in at_desk.books["returns"]:
+        assert (row["status"], row["payments"]) == ("PENDING", [])
+        at_desk.act("complete_return", return_id=row["id"])
+    at_desk.calm_down()
+    at_desk.forget()
+    for _ in range(3):
+        at_desk.sync()
+    # Who completed it may have paid in another way: a person decides. A replacement of ours is found by its number.
+    assert len(at_desk.orders_of_ours()) == 1
+    assert [at_desk.refunded(sold) for sold in (refund, gift_card, exchange)] == [0, 0, 0]
+    asked = at_desk.rows("select packet_key, trouble from push.packets where state = 'unknown'")
+    assert [trouble for _, trouble in asked] == ["unpaid", "unpaid"]
+    at_desk.clock.advance_to(at_desk.clock.now() + timedelta(hours=2))
+    assert [kind for kind, _, _ in at_desk.reconcile() if kind == "write_in_doubt"] == ["write_in_doubt"] * 2
+    with at_desk.warehouse.transaction() as connection:
+        signature = Signature("Fina", "not paid", at_desk.clock.now())
+        approvals.approve(connection, signature, keys=[key for key, _ in asked])
+    at_desk.settle()
+    assert [at_desk.refunded(sold) for sold in (refund, gift_card, exchange)] == [Decimal("101.90"), HUNDRED, 0]
+    assert [len(at_desk.returns_of(sold)) for sold in (refund, gift_card, exchange)] == [1, 1, 1]
 
 
 def test_half_done_and_not_due_any_more_it_is_taken_back(at_desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
