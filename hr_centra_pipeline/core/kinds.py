@@ -31,16 +31,19 @@ EXCEPTION_KINDS: dict[str, Kind] = {
     "rejected_write": Kind("data", 0, 70),
     "credited_item_refused": Kind("finance", 0, 80),
     "exchange_refused": Kind("customer_service", 0, 90),
+    "exchange_differs": Kind("customer_service", 0, 91),
+    "exchange_canceled": Kind("customer_service", 0, 92),
     "unmapped_disposition": Kind("warehouse", 24, 100),
     "stalled_return": Kind("warehouse", 432, 110),
     "disposition_missing": Kind("warehouse", 480, 120),
     "return_without_credit_note": Kind("finance", 24, 130),
     "return_without_stock_movement": Kind("warehouse", 72, 131),
     "exchange_without_order": Kind("customer_service", 24, 132),
-    "credit_note_without_refund": Kind("finance", 72, 133),
-    "refund_without_credit_note": Kind("finance", 72, 134),
-    "centra_return_without_return": Kind("customer_service", 72, 135),
-    "stock_change_without_return": Kind("warehouse", 72, 136),
+    "exchange_not_shipped": Kind("warehouse", 120, 133),
+    "credit_note_without_refund": Kind("finance", 72, 134),
+    "refund_without_credit_note": Kind("finance", 72, 135),
+    "centra_return_without_return": Kind("customer_service", 72, 136),
+    "stock_change_without_return": Kind("warehouse", 72, 137),
     "refund_mismatch_items": Kind("finance", 24, 140),
     "refund_mismatch_tax": Kind("finance", 24, 141),
     "refund_mismatch_shipping": Kind("finance", 24, 142),
@@ -55,7 +58,8 @@ EFFECT_KINDS = (
     "return_fee",  # one (return, order): the per-return fee
     "shipping_refund",  # one (return, order)
     "inventory_adjustment",  # one unit and ordinal
-    "exchange_order",  # one unit
+    "exchange_order",  # one unit; ordered again after somebody canceled it: one more, with its ordinal
+    "exchange_release",  # one unit: its replacement's shipment is marked paid, or good to go
     "status_update",  # one (return, order, milestone)
 )
 # The four effect types of the policy (modes, guards), and what travels with each.
@@ -65,6 +69,7 @@ EFFECT_TYPE_OF = {
     "shipping_refund": "credit_note",
     "inventory_adjustment": "inventory_adjustment",
     "exchange_order": "exchange_order",
+    "exchange_release": "exchange_order",
     "status_update": "status_update",
 }
 EFFECT_STATES = ("planned", "sending", "confirmed", "rejected", "unknown", "withdrawn")

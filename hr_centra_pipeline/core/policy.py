@@ -165,6 +165,15 @@ class ExchangeOrders(_Section):
         return self
 
 
+class Exchange(_Section):
+    """What the shop wants done with a replacement beyond its order, once Centra has made a shipment of it.
+
+    ``paid`` and ``good_to_go`` are marks of the shipment: some shops hand only marked ones to the warehouse.
+    """
+
+    release: Literal["none", "paid", "good_to_go"] = "none"
+
+
 class StatusUpdates(_Section):
     """Where customer service sees a return's state. Happy Returns' e-mails are not touched."""
 
@@ -308,6 +317,7 @@ class Policy(_Section):
     tolerance: dict[Currency, Tolerance] = {}
     restock: Restock = Restock()
     exchange_orders: ExchangeOrders = ExchangeOrders()
+    exchange: Exchange = Exchange()
     status: StatusUpdates = StatusUpdates()
     modes: Modes = Modes()
     changed_by: str | None = None

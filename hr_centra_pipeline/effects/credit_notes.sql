@@ -26,11 +26,30 @@ select
 from rows_of_units
 qualify row_number() over (partition by return_item_id order by row_at, refund_id) = 1;
 
+-- One row per unit whose replacement somebody has canceled in Centra, and that gets its money after all: a person has decided so,
+-- or Happy Returns refunds it now. It is paid on the Return of ours that the replacement was made from, and that says what the
+-- unit cost: as much of a voucher as the Return carries.
+create or replace temp table paid_instead as
+select
+    canceled.return_item_id, canceled.centra_return_id as origin_return_id, decisions.decided_at,
+    nullif(matched.unit_price - ledger.amount, 0) as voucher
+from effects.replacements as canceled
+semi join matching.orders_in_play using (order_number)
+join push.ledger using (effect_key)
+join staging.return_items as items on items.return_item_id = canceled.return_item_id
+join matching.matched_items as matched on matched.return_item_id = canceled.return_item_id
+left join push.exchange_decisions as decisions on decisions.return_item_id = canceled.return_item_id
+    and decisions.ordinal = canceled.ordinal and decisions.decision = 'pay'
+where canceled.state = 'canceled' and canceled.centra_return_id is distinct from matched.foreign_centra_return_id
+    and (decisions.decision is not null or items.refund_type <> 'exchange')
+qualify row_number() over (partition by canceled.return_item_id order by canceled.ordinal desc) = 1;
+
 -- One row per unit whose credit is due and not given by anybody.
 create or replace temp table due_units_before_vouchers as
 select
     effect_key('credit_note', [units.return_item_id]) as effect_key,
-    units.*,
+    units.* replace (greatest(units.credit_due_at, instead.decided_at) as credit_due_at),
+    instead.origin_return_id,
     items.refund_type,
     items.express_code,
     items.dropoff_method,
@@ -42,7 +61,7 @@ select
     matched.currency,
     matched.unit_price,
     matched.unit_tax,
-    matched.voucher_share,
+    coalesce(instead.voucher, matched.voucher_share) as voucher_share,
     lines.tax_percent,
     paid.refund_id,
     paid.row_at,
@@ -64,9 +83,10 @@ join matching.matched_items as matched using (return_item_id)
 left join staging.order_lines as lines on lines.order_line_id = matched.order_line_id
 left join effects.value_given_back as value using (return_item_id)
 left join paid_units as paid using (return_item_id)
-left join policy.pays_through as ways on ways.refund_type = items.refund_type
+left join paid_instead as instead on instead.return_item_id = units.return_item_id
+left join policy.pays_through as ways on ways.refund_type = case items.refund_type when 'exchange' then 'refund' else items.refund_type end
 where
-    items.refund_type <> 'exchange'
+    (items.refund_type <> 'exchange' or instead.origin_return_id is not null)
     and units.credit_due_at is not null
     and not units.is_refused
     and matched.foreign_centra_return_id is null
@@ -74,13 +94,13 @@ where
     and effect_key('credit_note', [units.return_item_id]) not in (select effect_key from done);
 
 -- One row per order with a voucher: what is left of it, and how many pieces have not come back. A Return carries the part
--- that it carries, whoever made it; an exchanged unit carries its share; a Return of ours that no pull has shown yet, what
--- its packet says.
+-- that it carries, whoever made it; an exchanged unit whose Return carries none (an order in several shipments, a Return made
+-- by hand or by an earlier version) takes its share with it; a Return of ours that no pull has shown yet, what its packet says.
 create or replace temp table vouchers_left as
 with
 orders as (
-    select order_number, discounts from staging.orders
-    semi join (select order_number from due_units_before_vouchers where voucher_share > 0) as due using (order_number)
+    select order_number, discounts from staging.orders semi join matching.orders_in_play using (order_number)
+    where discounts > 0
 ),
 
 shown as (
@@ -106,6 +126,7 @@ not_shown as (
     from push.packets
     semi join orders on orders.order_number = packets.payload ->> 'order_number'
     where packets.operation in ('credit', 'exchange') and packets.state in ('sending', 'unknown', 'confirmed')
+        and packets.payload ->> 'first_step' is null -- it brings no Return of its own
         and not exists (
             select 1 from staging.centra_returns as returns where returns.packet_key = packets.packet_key
         )
@@ -113,12 +134,22 @@ not_shown as (
 ),
 
 exchanged as (
-    select matched.order_number, sum(matched.voucher_share) as carried
-    from push.ledger
-    join matching.matched_items as matched using (return_item_id)
-    semi join orders on orders.order_number = matched.order_number
-    where ledger.effect_kind = 'exchange_order' and ledger.state in ('sending', 'unknown', 'confirmed')
-    group by matched.order_number
+    select order_number, sum(voucher_share) as carried
+    from (
+        select matched.return_item_id, matched.order_number, matched.voucher_share
+        from push.ledger
+        join matching.matched_items as matched using (return_item_id)
+        semi join orders on orders.order_number = matched.order_number
+        left join push.packets using (packet_key)
+        left join staging.centra_returns as returns
+            on returns.centra_return_id = coalesce(try_cast(packets.centra_id as bigint), matched.foreign_centra_return_id)
+        where ledger.effect_kind = 'exchange_order' and ledger.state in ('sending', 'unknown', 'confirmed')
+        group by all
+        having max(greatest(
+            coalesce((packets.payload ->> 'voucher')::decimal(18, 4), 0), coalesce(returns.discounts, 0)
+        )) = 0
+    )
+    group by order_number
 ),
 
 ordered as (
@@ -136,41 +167,43 @@ left join shown using (order_number)
 left join not_shown using (order_number)
 left join exchanged using (order_number);
 
--- One row per due unit with its part of the order's voucher: its share, as far as it is left; the last piece of the order
--- takes the rest. What is under way keeps the share that it was sent with.
+-- A unit's part of its order's voucher: its share, as far as it is left; the last piece of the order takes the rest.
+create or replace temp macro voucher_part(unit_price, voucher_share, voucher_left, shares_before, is_last) as greatest(0, least(
+    unit_price, voucher_left - coalesce(shares_before, 0), case when is_last then unit_price else voucher_share end
+));
+
+-- One row per due unit with its part of the voucher. What is under way, or paid on a Return that is there, keeps the share that
+-- it was sent with.
 create or replace temp table due_units as
 with
 ranked as (
     select
-        due.*, ledger.state in ('sending', 'unknown') as is_under_way, left_over.voucher_left, left_over.pieces_left,
+        due.*, left_over.voucher_left, left_over.pieces_left,
         row_number() over open_units as place,
-        count(*) over (partition by due.order_number, coalesce(ledger.state in ('sending', 'unknown'), false)) as open_units,
+        count(*) over (partition by due.order_number, due.has_its_share) as open_units,
         sum(due.voucher_share) over (open_units rows between unbounded preceding and 1 preceding) as shares_before
-    from due_units_before_vouchers as due
+    from (
+        select
+            due.*, coalesce(ledger.state in ('sending', 'unknown'), false) or due.origin_return_id is not null as has_its_share
+        from due_units_before_vouchers as due
+        left join push.ledger on ledger.effect_key = due.effect_key
+    ) as due
     left join vouchers_left as left_over using (order_number)
-    left join push.ledger on ledger.effect_key = due.effect_key
-    window open_units as (
-        partition by due.order_number, coalesce(ledger.state in ('sending', 'unknown'), false)
-        order by due.credit_due_at, due.effect_key
-    )
+    window open_units as (partition by due.order_number, due.has_its_share order by due.credit_due_at, due.effect_key)
 ),
 
 shared as (
     select
         * exclude (voucher_share),
         case
-            when voucher_left is null or is_under_way then voucher_share
-            else greatest(0, least(
-                unit_price,
-                voucher_left - coalesce(shares_before, 0),
-                case when place = open_units and open_units >= pieces_left then unit_price else voucher_share end
-            ))
+            when voucher_left is null or has_its_share then voucher_share
+            else voucher_part(unit_price, voucher_share, voucher_left, shares_before, place = open_units and open_units >= pieces_left)
         end::decimal(18, 4) as voucher_share
     from ranked
 )
 
 select
-    * exclude (is_under_way, voucher_left, pieces_left, place, open_units, shares_before),
+    * exclude (has_its_share, voucher_left, pieces_left, place, open_units, shares_before),
     unit_tax - tax_in(voucher_share, tax_percent, currency) as tax,
     unit_price - voucher_share as amount
 from shared;
@@ -259,7 +292,7 @@ credits as (
         blocked.amount - tax as items,
         tax,
         cast(0 as decimal(18, 4)) as shipping,
-        case when fee_basis = 'item' and blocked.refund_type = 'refund' and received_channel is distinct from 'returnless' then
+        case when fee_basis = 'item' and blocked.refund_type = 'refund' and origin_return_id is null and received_channel is distinct from 'returnless' then
             least(blocked.amount, case
                 when fee_source = 'happy_returns' and refund_id is not null then coalesce(item_fee, 0)
                 else coalesce(policy.zone_fee(dropoff_method, currency, order_number), fees.amount, 0)
@@ -269,6 +302,7 @@ credits as (
         pays_through,
         express_code,
         refund_id,
+        origin_return_id,
         credit_due_at as trigger_at,
         greatest(credit_due_at, amount_known_at) as sendable_at,
         blocked_by,
@@ -287,7 +321,7 @@ carriers as (
         any_value(dropoff_method) as dropoff_method,
         bool_and(blocked_by is not null) as is_blocked, min(blocked_by) as blocked_by
     from credits
-    where refund_type = 'refund' and shipment_id is not null and pays_through <> 'gift_card'
+    where refund_type = 'refund' and shipment_id is not null and pays_through <> 'gift_card' and origin_return_id is null
     group by return_id, order_number, shipment_id, currency, pays_through
     qualify row_number() over (partition by return_id, order_number order by is_blocked, shipment_id) = 1
 ),

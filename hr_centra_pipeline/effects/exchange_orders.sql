@@ -1,53 +1,117 @@
--- One row per replacement of a unit that is due and not in Centra.
-delete from effects.pending_exchange_orders;
-insert into effects.pending_exchange_orders by name
+-- One row per replacement of a unit that is due and not in Centra; and per release of one whose shipment is there.
+-- What a person wants ordered again, after somebody had canceled it in Centra, is a replacement with an ordinal of its own.
+create or replace temp table due_exchanges as
 with
-due as (
+-- A person has said that nobody sent the replacement by hand: it is ordered, and the Return that is there is its origin.
+released as (
+    select distinct return_item_id, try_cast(centra_id as bigint) as centra_return_id from push.ties where what = 'release'
+),
+
+wanted as (
     select
-        effect_key('exchange_order', [units.return_item_id]) as effect_key,
-        units.*,
-        items.express_code,
-        items.exchange_sku,
-        matched.shipment_id,
-        matched.shipment_line_id,
-        matched.currency,
-        matched.unit_price,
-        case
-            when units.is_after_cutover is null then 'the start of its return is not known'
-            when not units.is_after_cutover then 'its return was started before the cut-over: adopt it to act'
-            when matched.shipment_line_id is null then 'no shipment line: ' || matched.reason
-            when value.given - value.exchange > 0 then
-                'its value was given back already: by a refund, store credit or a chargeback'
-            when matched.foreign_centra_return_id is not null and released.return_item_id is null then
-                'somebody made a Return for the unit in Centra: the replacement may have been sent by hand'
-            when items.exchange_sku is null then 'the return names no replacement'
-            when stock.sku is null then null -- not looked up yet: the sender looks before it makes anything
-            when stock.product_size_id is null then 'Centra has no article ' || items.exchange_sku
-            when stock.free_quantity < 1 then 'the replacement ' || items.exchange_sku || ' is out of stock'
-        end as blocked_by,
-        released.centra_return_id as origin_return
+        units.return_item_id, 1 as ordinal, units.credit_due_at as due_at, released.centra_return_id as origin_return_id
     from effects.units as units
     semi join matching.orders_in_play using (order_number)
-    cross join policy.parameters
-    join staging.return_items as items using (return_item_id)
     join matching.matched_items as matched using (return_item_id)
-    left join effects.value_given_back as value using (return_item_id)
-    left join staging.replacement_stock as stock on stock.sku = items.exchange_sku
-    -- A person has said that nobody sent the replacement by hand: it is ordered, and the Return that is there is its origin.
-    left join (
-        select distinct return_item_id, try_cast(centra_id as bigint) as centra_return_id from push.ties where what = 'release'
-    ) as released on released.return_item_id = units.return_item_id
+    left join released on released.return_item_id = units.return_item_id
         and released.centra_return_id = matched.foreign_centra_return_id
-    where
-        items.refund_type = 'exchange'
-        and units.credit_due_at is not null
-        and not units.is_refused
-        and (units.is_after_cutover is distinct from false or units.credit_due_at >= parameters.cutover)
-        -- Somebody gave the money instead: the shopper waits for no goods any more.
-        and not coalesce(value.is_paid_by_hand, false)
-        and effect_key('exchange_order', [units.return_item_id]) not in (select effect_key from done)
+    union all
+    select canceled.return_item_id, decisions.ordinal + 1, decisions.decided_at, canceled.centra_return_id
+    from push.exchange_decisions as decisions
+    join effects.replacements as canceled using (return_item_id, ordinal)
+    semi join matching.orders_in_play using (order_number)
+    where decisions.decision = 'order_again'
 )
 
+select
+    effect_key('exchange_order', exchange_ids(wanted.return_item_id, wanted.ordinal)) as effect_key,
+    units.*,
+    wanted.ordinal,
+    wanted.due_at,
+    wanted.origin_return_id,
+    items.express_code,
+    items.exchange_sku,
+    matched.shipment_id,
+    matched.shipment_line_id,
+    matched.currency,
+    matched.unit_price,
+    matched.voucher_share,
+    case
+        when units.is_after_cutover is null then 'the start of its return is not known'
+        when not units.is_after_cutover then 'its return was started before the cut-over: adopt it to act'
+        when matched.shipment_line_id is null then 'no shipment line: ' || matched.reason
+        when value.given - value.exchange > 0 then
+            'its value was given back already: by a refund, store credit or a chargeback'
+        when matched.foreign_centra_return_id is not null and wanted.origin_return_id is null then
+            'somebody made a Return for the unit in Centra: the replacement may have been sent by hand'
+        when items.exchange_sku is null then 'the return names no replacement'
+        when stock.sku is null then null -- not looked up yet: the sender looks before it makes anything
+        when stock.product_size_id is null then 'Centra has no article ' || items.exchange_sku
+        when stock.free_quantity < 1 then 'the replacement ' || items.exchange_sku || ' is out of stock'
+    end as blocked_by
+from wanted
+join effects.units as units using (return_item_id)
+cross join policy.parameters
+join staging.return_items as items using (return_item_id)
+join matching.matched_items as matched using (return_item_id)
+left join effects.value_given_back as value using (return_item_id)
+left join staging.replacement_stock as stock on stock.sku = items.exchange_sku
+where
+    items.refund_type = 'exchange'
+    and units.credit_due_at is not null
+    and not units.is_refused
+    and (units.is_after_cutover is distinct from false or units.credit_due_at >= parameters.cutover)
+    -- Somebody gave the money instead: the shopper waits for no goods any more.
+    and not coalesce(value.is_paid_instead, false)
+    and effect_key('exchange_order', exchange_ids(wanted.return_item_id, wanted.ordinal)) not in (select effect_key from done);
+
+-- One row per replacement that brings its own Return, with the part of the order's voucher that the Return carries: so that
+-- its total is what the unit cost. Credits come first (`credit_notes.sql`). Centra keeps a voucher on one shipment: where an
+-- order has several, the Return of an exchange carries none.
+create or replace temp table exchange_vouchers as
+with
+one_shipment as (
+    select order_number from staging.shipments semi join due_exchanges using (order_number)
+    group by order_number having count(*) = 1
+),
+
+credits as (
+    select order_number, sum(voucher) as voucher, count(*) as pieces
+    from effects.pending_credit_notes
+    where effect_kind = 'credit_note' and state not in ('sending', 'unknown') and origin_return_id is null
+    group by order_number
+),
+
+ranked as (
+    select
+        due.*,
+        left_over.voucher_left - coalesce(credits.voucher, 0) as voucher_left,
+        left_over.pieces_left - coalesce(credits.pieces, 0) as pieces_left,
+        row_number() over open_units as place,
+        count(*) over (partition by due.order_number, due.has_its_share) as open_units,
+        sum(due.voucher_share) over (open_units rows between unbounded preceding and 1 preceding) as shares_before
+    from (
+        select due.*, coalesce(ledger.state in ('sending', 'unknown'), false) as has_its_share
+        from due_exchanges as due
+        semi join one_shipment using (order_number)
+        left join push.ledger on ledger.effect_key = due.effect_key
+        where due.ordinal = 1 and due.origin_return_id is null and due.shipment_line_id is not null
+    ) as due
+    left join vouchers_left as left_over using (order_number)
+    left join credits using (order_number)
+    window open_units as (partition by due.order_number, due.has_its_share order by due.credit_due_at, due.effect_key)
+)
+
+select
+    effect_key,
+    case
+        when voucher_left is null or has_its_share then coalesce(voucher_share, 0)
+        else voucher_part(unit_price, voucher_share, voucher_left, shares_before, place = open_units and open_units >= pieces_left)
+    end::decimal(18, 4) as voucher
+from ranked;
+
+delete from effects.pending_exchange_orders;
+insert into effects.pending_exchange_orders by name
 select
     due.effect_key,
     'exchange_order' as effect_kind,
@@ -60,15 +124,61 @@ select
     exchange_sku as sku,
     1 as quantity,
     due.currency,
-    unit_price as amount,
+    unit_price - coalesce(vouchers.voucher, voucher_share, 0) as amount,
+    nullif(vouchers.voucher, 0) as voucher,
     express_code,
-    credit_due_at as trigger_at,
-    credit_due_at as sendable_at,
+    origin_return_id,
+    due_at as trigger_at,
+    due_at as sendable_at,
     modes."mode",
     blocked_by,
     coalesce(ledger.state, 'planned') as state,
     case when ledger.state in ('sending', 'unknown') then ledger.packet_key end as packet_key,
-    json_object('trigger', credit_trigger, 'origin_return', origin_return) as evidence
-from due
+    json_object('trigger', credit_trigger, 'ordinal', ordinal) as evidence
+from due_exchanges as due
 join policy.modes on modes.effect_type = 'exchange_order'
+left join exchange_vouchers as vouchers on vouchers.effect_key = due.effect_key
 left join push.ledger on ledger.effect_key = due.effect_key;
+
+-- Releases: the mark of the policy on the shipment that holds the replacement, unless it is there, by whoever. A shipment that
+-- has left needs none. A replacement that differs from what was meant is not confirmed, and so not here.
+insert into effects.pending_exchange_orders by name
+with
+held as (
+    select
+        effect_key('exchange_release', exchange_ids(replacements.return_item_id, replacements.ordinal)) as effect_key,
+        replacements.*, parameters.exchange_release
+    from effects.replacements as replacements
+    semi join matching.orders_in_play using (order_number)
+    cross join policy.parameters
+    where replacements.state = 'ordered' and replacements.shipment_id is not null and replacements.ordinal is not null
+        and case parameters.exchange_release
+            when 'paid' then replacements.is_paid is distinct from true
+            when 'good_to_go' then replacements.is_good_to_go is distinct from true
+            else false
+        end
+)
+
+select
+    held.effect_key,
+    'exchange_release' as effect_kind,
+    held.order_number as group_key,
+    held.return_id,
+    held.return_item_id,
+    held.order_number,
+    held.shipment_id,
+    1 as quantity,
+    held.exchange_release as "text",
+    held.ordered_at as trigger_at,
+    held.ordered_at as sendable_at,
+    modes."mode",
+    coalesce(ledger.state, 'planned') as state,
+    case when ledger.state in ('sending', 'unknown') then ledger.packet_key end as packet_key,
+    json_object('replacement', held.replacement_order_number) as evidence
+from held
+join effects.units as units using (return_item_id)
+join policy.modes on modes.effect_type = 'exchange_order'
+left join effects.value_given_back as value using (return_item_id)
+left join push.ledger on ledger.effect_key = held.effect_key
+where not units.is_refused and not coalesce(value.is_paid_instead, false)
+    and held.effect_key not in (select effect_key from done);

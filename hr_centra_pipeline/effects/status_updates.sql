@@ -2,6 +2,20 @@
 delete from effects.pending_status_updates;
 insert into effects.pending_status_updates by name
 with
+-- One row per exchanged unit: its latest replacement.
+replaced as (
+    from effects.replacements
+    semi join matching.orders_in_play using (order_number)
+    qualify row_number() over (partition by return_item_id order by ordinal desc nulls last, effect_key) = 1
+),
+
+-- One row per return on an order: the replacement orders that its note names.
+named_orders as (
+    select return_id, order_number, string_agg(distinct replacement_order_number, ' ' order by replacement_order_number) as numbers
+    from replaced where state <> 'canceled'
+    group by return_id, order_number
+),
+
 reached as (
     select
         items.return_id, items.order_number, items.return_item_id,
@@ -18,22 +32,27 @@ reached as (
     where events.event in ('received', 'departed', 'graded')
     union all by name
     -- Refunded is what Centra shows as given (`done`: by the ledger, or read back), by us or by somebody else; so is a unit for
-    -- which somebody gave the money instead of the replacement.
+    -- which the money was given instead of the replacement.
     select
         units.return_id, units.order_number, units.return_item_id,
-        case when items.refund_type = 'exchange' and value.is_paid_by_hand is distinct from true then 'exchanged' else 'refunded' end
-            as milestone,
+        case
+            when items.refund_type <> 'exchange' or value.is_paid_instead then 'refunded'
+            when replaced.state = 'canceled' then 'replacement canceled'
+            else 'exchanged'
+        end as milestone,
         4 as rank,
-        units.credit_due_at as happened_at
+        case when replaced.state = 'canceled' then greatest(units.credit_due_at, replaced.order_updated_at) else units.credit_due_at end
+            as happened_at
     from effects.units as units
     semi join matching.orders_in_play using (order_number)
     join staging.return_items as items using (return_item_id)
     join matching.matched_items as matched using (return_item_id)
     left join effects.value_given_back as value using (return_item_id)
+    left join replaced on replaced.return_item_id = units.return_item_id
     where units.credit_due_at is not null and (
         effect_key(case items.refund_type when 'exchange' then 'exchange_order' else 'credit_note' end, [units.return_item_id])
             in (select effect_key from done)
-        or (matched.foreign_centra_return_id is not null and (items.refund_type <> 'exchange' or value.is_paid_by_hand))
+        or (matched.foreign_centra_return_id is not null and (items.refund_type <> 'exchange' or value.is_paid_instead))
     )
 ),
 
@@ -106,12 +125,16 @@ latest as (
 
 named as (
     select
-        latest.*,
-        effect_key('status_update', [latest.return_id, latest.order_number, told_as]) as effect_key,
+        latest.* replace (latest.milestone || coalesce(', replacement order ' || named_orders.numbers, '') as milestone),
+        effect_key('status_update', [
+            latest.return_id, latest.order_number, told_as || coalesce(' ' || named_orders.numbers, '')
+        ]) as effect_key,
+        latest.milestone as plain_milestone,
         returns.express_code
     from latest
     join staging.orders using (order_number)
     left join staging.returns as returns using (return_id, order_number)
+    left join named_orders using (return_id, order_number)
 )
 
 select
@@ -128,7 +151,7 @@ select
     happened_at as sendable_at,
     modes."mode",
     coalesce(ledger.state, 'planned') as state,
-    json_object('milestone', milestone) as evidence
+    json_object('milestone', plain_milestone) as evidence
 from named
 join policy.modes on modes.effect_type = 'status_update'
 left join push.ledger on ledger.effect_key = named.effect_key

@@ -87,17 +87,25 @@ create or replace temp macro part_of_payment(amount, paid, total, currency) as
 -- One row per unit, way and source of value.
 create or replace temp table values_given as
 with
+-- One row per unit and Return of ours that it is on. The Return of an exchange may have several effects of the unit: a
+-- replacement that was ordered again, or the money that was given instead; the money tells what was called for.
 ours as (
     select
-        units.*, ledger.effect_kind, ledger.state, ledger.amount, packets.payload ->> 'pays_through' as pays_through,
-        coalesce(packets.payments_sent, 0) as payments_sent, packets.state in ('sending', 'unknown') as is_open,
-        ledger.centra_id,
+        units.*, ledger.effect_kind, ledger.state,
+        case ledger.effect_kind when 'credit_note' then ledger.amount else units.paid end as amount,
+        packets.payload ->> 'pays_through' as pays_through, coalesce(packets.payments_sent, 0) as payments_sent,
         coalesce(try_cast(packets.centra_id as bigint), try_cast(ledger.centra_id as bigint)) as centra_return_id
     from push.ledger
     join valued_units as units using (return_item_id)
     left join push.packets using (packet_key)
     where ledger.effect_kind in ('credit_note', 'exchange_order') and not ledger.is_foreign
         and ledger.state in ('sending', 'unknown', 'confirmed')
+        -- A Return by hand from which our replacement was made: what is paid on it is counted as such.
+        and (units.foreign_centra_return_id is null or centra_return_id is distinct from units.foreign_centra_return_id)
+    qualify row_number() over (
+        partition by units.return_item_id, coalesce(centra_return_id::varchar, ledger.effect_key)
+        order by ledger.effect_kind, ledger.effect_key
+    ) = 1
 ),
 
 -- What Centra shows on our Returns; until it shows it, what we have called for.
@@ -140,10 +148,7 @@ exchanged as (
             select 1 from replaced join effects.units as back using (return_item_id)
             where replaced.parent_id = ledger.return_item_id and back.credit_due_at is not null
         )
-        and not exists (
-            select 1 from staging.orders
-            where list_contains(string_split(ledger.centra_id, ' '), orders.order_number) and orders.is_cancelled
-        )
+        and ledger.effect_key not in (select effect_key from effects.replacements where state = 'canceled')
 ),
 
 -- Paid by Happy Returns or somebody else, as its rows tell.
@@ -231,7 +236,9 @@ given as (
         sum(amount) filter (where way = 'chargeback') as chargeback,
         sum(amount) as given,
         sum(amount) filter (where way <> 'exchange') as money,
-        bool_or(is_in_doubt) as is_in_doubt
+        bool_or(is_in_doubt) as is_in_doubt,
+        bool_or(is_in_doubt and way in ('refund', 'gift_card')) as is_money_in_doubt,
+        coalesce(sum(amount) filter (where way in ('refund', 'gift_card', 'foreign')), 0) as on_returns
     from values_given group by return_item_id
 ),
 
@@ -269,7 +276,9 @@ select
     coalesce(chargeback, 0)::decimal(18, 4) as chargeback,
     coalesce(given, 0)::decimal(18, 4) as given,
     coalesce(is_in_doubt, false) as is_in_doubt,
-    coalesce(foreign_refund > 0 and foreign_refund >= units.paid, false) as is_paid_by_hand,
+    coalesce(
+        units.refund_type = 'exchange' and on_returns > 0 and on_returns >= units.paid and not is_money_in_doubt, false
+    ) as is_paid_instead,
     greatest(coalesce(roots.root_paid, units.paid) - case
         when roots.root_id is not null then coalesce(chain_money.money, 0) else coalesce(given, 0)
     end, 0)::decimal(18, 4) as refundable,

@@ -24,6 +24,14 @@ touched as (
     union all
     select order_number from landing.centra_shipments where batch > $since
     union all
+    -- What became of a replacement is about the order whose unit it replaces.
+    select replaced.order_number
+    from (select order_number, unnest(order_numbers) as replacement from effects.replacements) as replaced
+    where replaced.replacement in (
+        select order_number from landing.centra_orders where batch > $since
+        union all select order_number from landing.centra_shipments where batch > $since
+    )
+    union all
     select order_number from landing.centra_returns where batch > $since
     union all
     select order_number from landing.centra_absent_orders where batch > $since
@@ -51,6 +59,11 @@ touched as (
     from push.ties
     join staging.return_items as items using (return_item_id)
     where tied_at >= (select coalesce(max(updated_at), '-infinity'::timestamptz) from meta.watermarks where consumer = 'matching')
+    union all
+    select items.order_number
+    from push.exchange_decisions
+    join staging.return_items as items using (return_item_id)
+    where decided_at >= (select coalesce(max(updated_at), '-infinity'::timestamptz) from meta.watermarks where consumer = 'matching')
 ),
 
 -- Every order that either side names with a return.

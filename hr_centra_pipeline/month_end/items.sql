@@ -96,21 +96,19 @@ left join (
 delete from reconciliation.month_exchanges where month = (select month from asked);
 insert into reconciliation.month_exchanges by name
 with
--- The replacement of each unit: our order, or the one that somebody made by hand, as a person has tied it.
+-- The replacement of each unit: our order, or the one that somebody made by hand, as a person has tied it. One that was
+-- canceled until the cut-off is none.
 replaced as (
-    select return_item_id, min(order_number) as replacement
+    select return_item_id, arg_max(order_number, (ordinal, order_number)) as replacement
     from (
-        select ledger.return_item_id, orders.order_number, orders.created_at
-        from push.ledger
-        join staging.orders on orders.origin_return_key = ledger.packet_key
-        where ledger.effect_kind = 'exchange_order' and ledger.state = 'confirmed'
-        union all
-        select ties.return_item_id, orders.order_number, orders.created_at
-        from push.ties
-        join staging.orders on orders.order_number = ties.centra_id
-        where ties.what = 'order'
+        select return_item_id, coalesce(ordinal, 1) as ordinal, unnest(order_numbers) as order_number, replacement_order_number
+        from effects.replacements
     )
-    join asked on created_at < cut_off
+    join staging.orders as orders using (order_number)
+    join asked on orders.created_at < cut_off
+    where not (orders.is_cancelled is not distinct from true and orders.updated_at < cut_off)
+        -- Centra may have split what one packet ordered: the order that holds the unit's piece.
+        and (replacement_order_number is null or replacement_order_number = order_number)
     group by return_item_id
 ),
 
@@ -118,14 +116,18 @@ shipped as (
     select order_number, min(shipped_at) as shipped_at from staging.shipments where is_shipped group by order_number
 ),
 
--- Units that somebody gave the money for instead, and when.
+-- Units for which the money was given instead, and when: on a Return by hand, or on that of the exchange.
 refunded as (
-    select matched.return_item_id, min(entries.created_at) as refunded_at
-    from matching.matched_items as matched
-    semi join (select return_item_id from effects.value_given_back where is_paid_by_hand) as paid using (return_item_id)
-    join staging.payment_entries as entries on entries.centra_return_id = matched.foreign_centra_return_id
+    select returns.return_item_id, min(entries.created_at) as refunded_at
+    from (
+        select return_item_id, foreign_centra_return_id as centra_return_id from matching.matched_items
+        union
+        select return_item_id, centra_return_id from effects.replacements
+    ) as returns
+    semi join (select return_item_id from effects.value_given_back where is_paid_instead) as paid using (return_item_id)
+    join staging.payment_entries as entries using (centra_return_id)
     where entries.money in ('refunded', 'refund_pending')
-    group by matched.return_item_id
+    group by returns.return_item_id
 ),
 
 told as (

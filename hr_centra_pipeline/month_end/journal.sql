@@ -12,6 +12,9 @@ returns_of as (
         where effect_kind in ('credit_note', 'exchange_order', 'shipping_refund', 'return_fee') and state = 'confirmed'
         union all
         select foreign_centra_return_id::varchar, return_id from matching.matched_items where foreign_centra_return_id is not null
+        union all
+        -- The ledger has the order of a replacement, not its Return.
+        select centra_return_id::varchar, return_id from effects.replacements
     )
     where centra_id is not null
     group by centra_id

@@ -12,13 +12,16 @@ settled_before as (
     having bool_and(units.is_after_cutover is false) and min(units.credit_due_at) < cutover
 ),
 
--- What was paid on the Return of an exchange, but where the replacement had been ordered before: that is too much, and not owed.
+-- What was paid on the Return of an exchange, but where the replacement had been ordered before (and was not canceled): that is
+-- too much, and not owed.
 instead as (
     select known_facts.*
     from known_facts
     left join (
         select return_item_id, min(confirmed_at) as replaced_at from push.ledger
-        where effect_kind = 'exchange_order' and state = 'confirmed' group by return_item_id
+        where effect_kind = 'exchange_order' and state = 'confirmed'
+            and effect_key not in (select effect_key from effects.replacements where state = 'canceled')
+        group by return_item_id
     ) as replaced using (return_item_id)
     where side = 'centra' and component = 'exchange' and (replaced_at is null or replaced_at > happened_at)
 ),

@@ -1,4 +1,8 @@
-"""A credit: the Return is created, its total read, then paid by who the policy says; else deleted again."""
+"""A credit: the Return is created, its total read, then paid by who the policy says; else deleted again.
+
+Where a replacement was canceled, its money is paid on the Return that it was made from (``has_origin``): that one is opened
+again when Centra asks for it, and whatever happens it stays, as completed as it was.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +43,7 @@ def _step_after_creation(packet: Packet) -> str:
 
 def calls(packet: Packet) -> list[Call]:
     """Every writing call of this packet in order; ``<…>`` stands for what Centra gives, or what is read right before."""
-    steps = ["create_return", _step_after_creation(packet)]
+    steps = [packet.step] if packet.has_origin else ["create_return", _step_after_creation(packet)]
     if steps[-1] == "issue_credit":
         steps.append("complete")
     return [_call(packet.at(step), packet.centra_id or "<return>", "<e-mail>") for step in steps]
@@ -63,6 +67,8 @@ def _call(packet: Packet, return_id: int | str, email: str | None = None) -> Cal
             return Call("IssueCredit", {"input": credit})
         case "complete":
             return returns.complete(return_id)
+        case "uncomplete":
+            return Call("UncompleteReturn", {"id": return_id})
         case "delete" | "undo":
             return returns.delete(return_id)
     raise ValueError(f"a credit has no step {packet.step!r}")
@@ -78,14 +84,16 @@ def advance(packet: Packet, facts: Facts) -> Steps[StepResult]:
     if packet.step in PAYING_STEPS:
         return (yield from _pay(packet, facts))
     return_id = int(packet.centra_id or 0)
-    if packet.step == "complete" and facts.unwanted_of(packet.members):
+    if packet.step == "uncomplete":
+        return (yield from _open_again(packet, facts))
+    if packet.step == "complete" and not packet.has_origin and facts.unwanted_of(packet.members):
         found = returns.by_id((yield from returns.look(packet.payload["order_number"], facts)), return_id)
         if found is not None and None not in found.refunds and not _is_paid(packet, found):
             return Advance("undo", message=_UNWANTED)
     answer = yield Tell(_call(packet, return_id))
     if answer.refusal:
         return (yield from _refused_later(packet, facts, answer.refusal, return_id))
-    return Finished(str(return_id), packet.message) if packet.step == "complete" else _deleted(packet)
+    return _completed(packet) if packet.step == "complete" else _deleted(packet)
 
 
 def _create(packet: Packet, facts: Facts) -> Steps[StepResult]:
@@ -154,13 +162,13 @@ def _pay(packet: Packet, facts: Facts) -> Steps[StepResult]:
     if _is_paid(packet, found):
         return _after_payment(packet, found)
     if not _is_planned_total(packet, found.grand_total):
-        return Advance("delete", message=_not_the_planned_total(packet, return_id, found.grand_total))
+        return _take_back(packet, "delete", _not_the_planned_total(packet, return_id, found.grand_total))
     if facts.unwanted_of(packet.members):
-        return Advance("undo", message=_UNWANTED)
+        return _take_back(packet, "undo", _UNWANTED)
     if doubt := _payment_elsewhere(packet, order):
         return doubt
     if problem := _money_problem(packet, order):
-        return Advance("undo", message=problem.reason)
+        return _take_back(packet, "undo", problem.reason)
     email = (yield from _recipient(packet)) if packet.step == "issue_credit" else None
     answer = yield Tell(_call(packet, return_id, email), remember={"given_before": str(order.given)})
     if answer.refusal:
@@ -189,6 +197,37 @@ def _deleted(packet: Packet) -> Refused | Undone:
     return Undone(message) if packet.step == "undo" else Refused(message)
 
 
+def _take_back(packet: Packet, step: str, message: str) -> Advance | NotNow | Refused | Undone:
+    """Go on to delete our Return, unpaid as it is. One that was there before is put back as it was."""
+    if not packet.has_origin:
+        return Advance(step, message=message)
+    if packet.payload.get("uncompleted"):
+        return Advance("complete", message=message, remember={"put_back": step})
+    if packet.state == "new":
+        return NotNow(message)
+    return _deleted(packet.at(step, message=message))
+
+
+def _completed(packet: Packet) -> Finished | Refused | Undone:
+    """It is paid, or needs no payment; or it is put back as it was."""
+    if step := packet.payload.get("put_back"):
+        return _deleted(packet.at(step))
+    return Finished(str(packet.centra_id), packet.message)
+
+
+def _open_again(packet: Packet, facts: Facts) -> Steps[StepResult]:
+    """Centra did not refund a completed Return: open it, then ask once more."""
+    return_id = int(packet.centra_id or 0)
+    answer = yield Tell(_call(packet, return_id), remember={"uncompleted": True})
+    if answer.refusal:
+        found = returns.by_id((yield from returns.look(packet.payload["order_number"], facts)), return_id)
+        if found is None:
+            return _gone(packet)
+        if found.is_completed:
+            return InDoubt(f"Return {return_id} cannot be opened again: {answer.refusal}", "refused")
+    return Advance(str(packet.payload["first_step"]))
+
+
 def _gone(packet: Packet) -> InDoubt:
     paid = "whether it was paid is not certain" if packet.payments_sent else "nothing was paid"
     return InDoubt(f"our Return {packet.centra_id} is gone: somebody deleted it, {paid}", "gone")
@@ -208,11 +247,13 @@ def _refused_later(packet: Packet, facts: Facts, message: str, return_id: int) -
         return _gone(packet)
     if packet.step == "complete":
         if found.is_completed:
-            return Finished(str(return_id), packet.message)
+            return _completed(packet)
         return InDoubt(f"Return {return_id} cannot be completed: {message}", "refused")
     if _is_paid(packet, found):
         return _after_payment(packet, found)
-    return Advance("delete", message=message)
+    if packet.has_origin and found.is_completed and not packet.payload.get("uncompleted"):
+        return Advance("uncomplete")
+    return _take_back(packet.at(packet.step, state="sending"), "delete", message)
 
 
 # ---------------------------------------------------------------- payments
@@ -255,7 +296,7 @@ def _payment_elsewhere(packet: Packet, order: OrderInCentra) -> InDoubt | None:
 def look_up(packet: Packet, facts: Facts) -> Steps[LookUpResult]:
     """How far a packet in doubt came, as Centra shows it."""
     order = yield from returns.look(packet.payload["order_number"], facts)
-    found = returns.ours(packet, order)
+    found = returns.by_id(order, int(packet.centra_id or 0)) if packet.has_origin else returns.ours(packet, order)
     if isinstance(found, InDoubt):
         return found
     if found is None:
@@ -273,6 +314,8 @@ def look_up(packet: Packet, facts: Facts) -> Steps[LookUpResult]:
             # Never empty here: an order without our Return was dealt with above.
             return (_payment_elsewhere(packet, order) if order else None) or Absent(paid=True)
         case "complete" if found.is_completed:
-            return Finished(str(found.return_id), packet.message)
+            return _completed(packet.at("complete", centra_id=str(found.return_id)))
+        case "uncomplete" if not found.is_completed:
+            return Advance(str(packet.payload["first_step"]), remember={"uncompleted": True})
         case _:
             return Advance(packet.step)

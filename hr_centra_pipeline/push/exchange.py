@@ -1,6 +1,7 @@
 """An exchange: the Return without refund, then the replacement order at zero price, then the Return is completed.
 
-Refused or out of stock half way, it is unwound: our own unshipped orders are cancelled, our own unpaid Return is deleted.
+Before it is completed the order is read back: where it is not what was meant, everything waits for a person. Refused or out
+of stock half way, it is unwound: our own unshipped orders are cancelled, our own unpaid Return is deleted.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from hr_centra_pipeline.core.keys import PACKET_KEY, effect_keys_in
@@ -20,6 +22,7 @@ from hr_centra_pipeline.push.steps import (
     Ask,
     Call,
     Finished,
+    Held,
     InDoubt,
     LookUpResult,
     NotNow,
@@ -42,9 +45,12 @@ _NUMBERS = 5  # of a replacement: the first one that is free; more than one are 
 
 def calls(packet: Packet) -> list[Call]:
     """Every writing call in order; ``<…>`` stands for what is read right before and never stored, or made by Centra."""
+    number = packet.payload["new_order_number"]
+    if packet.has_origin:
+        return [order_call(packet, number, packet.centra_id or "<return>", _UNREAD_RECIPIENT)]
     return [
         returns.create(packet),
-        order_call(packet, packet.payload["new_order_number"], "<return>", _UNREAD_RECIPIENT),
+        order_call(packet, number, "<return>", _UNREAD_RECIPIENT),
         returns.complete("<return>"),
     ]
 
@@ -68,18 +74,11 @@ def order_call(packet: Packet, number: int, return_id: int | str, recipient: dic
             {"sku": replacement["sku"], "qty": replacement["quantity"], "unitPrice": 0, "originalPrice": 0}
             for replacement in payload["replacements"]
         ],
-        "internalComment": _comment(packet),
+        # Frozen when the packet was cut; one that was rebuilt from Centra has the marks alone.
+        "internalComment": payload.get("order_comment") or "\n".join([packet.key, *packet.members]),
         **recipient,
     }
     return Call("POST /order", body)
-
-
-def _comment(packet: Packet) -> str:
-    """What the replacement is for, in words, then the marks by which it is found again."""
-    origins = packet.payload.get("origins") or []
-    words = "; ".join(" ".join(part for part in (code, return_id) if part) for return_id, code in origins)
-    about = f"Replacement for order {packet.payload['order_number']}" + (f", Happy Returns {words}" if words else "")
-    return "\n".join([about, packet.key, *packet.members])
 
 
 # ---------------------------------------------------------------- doing
@@ -94,13 +93,13 @@ def advance(packet: Packet, facts: Facts) -> Steps[StepResult]:
             return (yield from _create_order(packet, facts))
         case "cancel_order":
             return (yield from _cancel_order(packet, facts))
-        case "complete" if packet.origin_is_foreign:
-            return _finished(packet)  # the Return is somebody else's: it is theirs to complete
         case "complete":
             if unwanted := facts.unwanted_of(packet.members):
                 return Advance("cancel_order", message=_REFUSED, remember={"refused": list(unwanted)})
-            if not (yield from _ours(packet, facts)).is_whole(packet):
-                return InDoubt("the replacement order is not there any more: somebody canceled it", "canceled")
+            if doubt := (yield from _not_as_meant(packet, facts)):
+                return doubt
+            if packet.has_origin:
+                return _finished(packet)  # its Return is completed already, or somebody else's to complete
     return_id = int(packet.centra_id or 0)
     completes = packet.step in ("complete", "complete_anyway")
     answer = yield Tell(returns.complete(return_id) if completes else returns.delete(return_id))
@@ -111,6 +110,8 @@ def advance(packet: Packet, facts: Facts) -> Steps[StepResult]:
             return _finished(packet)
         if not completes and found is None:
             return _deleted(packet)
+        if not completes and found and found.is_refunded:
+            return _paid_by_hand(return_id)
         return InDoubt(f"{packet.step} was refused: {answer.refusal}", "refused")
     return _finished(packet) if completes else _deleted(packet)
 
@@ -130,32 +131,32 @@ def _create_return(packet: Packet, facts: Facts) -> Steps[StepResult]:
 
 
 def _create_order(packet: Packet, facts: Facts) -> Steps[StepResult]:
+    if problem := (yield from _problem_with_return(packet, facts)):
+        return problem
     if unwanted := facts.unwanted_of(packet.members):
         return Advance("cancel_order", message=_REFUSED, remember={"refused": list(unwanted)})
     known = yield from _ours(packet, facts)
-    if known.is_whole(packet):
-        return Advance("complete", remember={"order_numbers": known.numbers})
-    if known.live:
-        return InDoubt(f"order {known.shown} is ours, and not the whole replacement", "not_ours")
+    if made := known.made_by(packet):
+        return Advance("complete", remember={"order_numbers": made})
     number = known.free_number(packet)
     if isinstance(number, InDoubt):
         return number
     if short := (yield from _out_of_stock(packet)):
         return _taken_back(packet, "delete", short)
-    recipient = yield from _recipient(packet)
-    if recipient is None:
+    replaced = yield from _order_to_replace(packet)
+    if replaced is None:
         return _taken_back(packet, "delete", "the order shows no address to send the replacement to")
     tried = sorted({*packet.payload.get("tried_numbers", []), number})
     remember = {"new_order_number": number, "tried_numbers": tried}
-    answer = yield Tell(order_call(packet, number, int(packet.centra_id or 0), recipient), remember=remember)
+    answer = yield Tell(order_call(packet, number, int(packet.centra_id or 0), _recipient(replaced)), remember=remember)
     match answer.code:
         case None if not answer.refusal:
             made = answer.payload.get("orders") or [answer.payload.get("order") or number]
             return Advance("complete", remember={"order_numbers": [str(one) for one in made]})
         case -5:
             # Taken since we looked: by a call of ours that was thought lost, or by somebody in our range.
-            if (yield from _ours(packet, facts)).is_whole(packet):
-                return Advance("complete", remember={"order_numbers": [str(number)]})
+            if made := (yield from _ours(packet, facts)).made_by(packet):
+                return Advance("complete", remember={"order_numbers": made})
             return InDoubt(f"order number {number} is taken by an order that is not ours", "number_taken")
         case -2:
             return _taken_back(packet, "delete", f"out of stock: {answer.refusal}")
@@ -172,13 +173,13 @@ def _cancel_order(packet: Packet, facts: Facts) -> Steps[StepResult]:
     # Centra cancels no order that was shipped: then the customer has the replacement, and completing is true.
     if answer.refusal:
         too_late = f"{packet.message}; too late: {answer.refusal}"
-        return _finished(packet) if packet.origin_is_foreign else Advance("complete_anyway", message=too_late)
+        return _finished(packet) if packet.has_origin else Advance("complete_anyway", message=too_late)
     return Advance("cancel_order") if len(known.live) > 1 else _taken_back(packet, "undo")
 
 
 def _taken_back(packet: Packet, step: str, message: str | None = None) -> Advance | Refused | Undone:
-    """Go on to delete our Return; somebody else's, for which the replacement was released, stays."""
-    if packet.origin_is_foreign:
+    """Go on to delete our Return; one that was there before stays."""
+    if packet.has_origin:
         return _deleted(packet.at(step, message=message or packet.message))
     return Advance(step, message=message)
 
@@ -190,6 +191,28 @@ def _cancel(packet: Packet, order_id: str) -> Call:
         "comment": packet.key,
     }
     return Call("CancelOrder", {"id": order_id, "input": asked})
+
+
+def _problem_with_return(packet: Packet, facts: Facts) -> Steps[StepResult | None]:
+    """Why nothing may be ordered, by what its Return shows right now: somebody has refunded it, or it is gone."""
+    return_id = int(packet.centra_id or 0)
+    order = yield from returns.look(packet.payload["order_number"], facts)
+    found = returns.by_id(order, return_id)
+    if found is None:
+        gone = f"Centra does not show Return {return_id}, which the replacement is made from"
+        return InDoubt(gone) if packet.is_begun or packet.state != "new" else Held(packet.members, gone)
+    if None in found.refunds:
+        return NotNow(f"Return {return_id} shows a payment whose meaning is not known: add its words to [centra.words]")
+    if not found.is_refunded:
+        return None
+    if packet.has_origin:
+        return Held(packet.members, f"somebody refunded Return {return_id} meanwhile; the next pull shows it")
+    return _paid_by_hand(return_id)
+
+
+def _paid_by_hand(return_id: int) -> Finished:
+    """Nothing is left to do for the exchange: its Return is what the ledger keeps, there is no order."""
+    return Finished(str(return_id), f"somebody refunded Return {return_id}: no replacement is sent")
 
 
 def _finished(packet: Packet) -> Finished:
@@ -221,26 +244,29 @@ def _out_of_stock(packet: Packet) -> Steps[str | None]:
     return None
 
 
-def _recipient(packet: Packet) -> Steps[dict[str, Any] | None]:
-    """Who gets the replacement, and in which market: read right before it is needed, sent, and kept nowhere."""
+Order = dict[str, Any]  # as a query answers it
+
+
+def _order_to_replace(packet: Packet) -> Steps[Order | None]:
+    """Where the shopper's order went, and in which market: read right before it is needed, and kept nowhere."""
     data = yield Ask("ReadRecipient", {"orderNumber": [int(packet.payload["order_number"])]})
-    order = data["orders"][0] if data["orders"] else None
-    address = order and order["shippingAddress"]
-    if not order or not address or not address.get("country"):
+    order: Order | None = data["orders"][0] if data["orders"] else None
+    if order is None or not order["shippingAddress"] or not order["shippingAddress"].get("country"):
         return None
-    sent = rest_address(address)
-    customer = order.get("customer")
-    if customer:
-        sent.setdefault("email", customer["email"])
+    customer = order.get("customer") or {}
+    if not order["shippingAddress"].get("email") and customer.get("email"):
+        return {**order, "shippingAddress": {**order["shippingAddress"], "email": customer["email"]}}
+    return order
+
+
+def _recipient(order: Order) -> dict[str, Any]:
+    """Who gets the replacement, in which market and by which price list: those of the order that it replaces."""
+    sent = rest_address(order["shippingAddress"])
     # Both addresses: without an invoice address Centra would have to guess one.
     recipient: dict[str, Any] = {"deliveryAddress": sent, "invoiceAddress": sent}
-    for key, value in (
-        ("customerId", customer),
-        ("marketId", order.get("market")),
-        ("pricelistId", order.get("pricelist")),
-    ):
-        if value:
-            recipient[key] = value["id"]
+    for key, name in (("customerId", "customer"), ("marketId", "market"), ("pricelistId", "pricelist")):
+        if order.get(name):
+            recipient[key] = order[name]["id"]
     return recipient
 
 
@@ -264,6 +290,84 @@ def rest_address(address: dict[str, Any]) -> dict[str, Any]:
     return sent
 
 
+# ---------------------------------------------------------------- is it what was meant?
+
+
+def _not_as_meant(packet: Packet, facts: Facts) -> Steps[InDoubt | None]:
+    """Read the replacement back: may the exchange go on? A replacement that somebody canceled is not held up: there is nothing
+    to release, and what is left to decide (order again, or pay) is decided when the exchange is done.
+    """
+    known = yield from _ours(packet, facts)
+    if known.tied:
+        return None  # somebody made it by hand, and a person says that it is the replacement
+    if not known.live:
+        if known.made_by(packet):
+            return None
+        return InDoubt("the replacement order is not there any more", "canceled")
+    differs = yield from _differences(packet, known)
+    if not set(differs) - set(packet.payload.get("accepted", [])):
+        return None
+    message = f"order {known.shown} differs in {', '.join(differs)}"
+    return InDoubt(message, "differs", remember={"differs": differs})
+
+
+def _differences(packet: Packet, known: _Replacements) -> Steps[list[str]]:
+    """In what the orders are not what was meant: names of fields, never what they hold."""
+    differs = []
+    missing, surplus = _wanted(packet) - known.skus, known.skus - _wanted(packet)
+    if surplus or (missing and not known.canceled):
+        differs.append("lines")
+    meant: Order = (yield from _order_to_replace(packet)) or {}
+    data = yield Ask("LookAtReplacementOrder", {"number": [order.number for order in known.live]})
+    for made in data["orders"]:
+        differs += _differing_parts(meant.get("shippingAddress") or {}, made["shippingAddress"] or {})
+        differs += [
+            called
+            for name, called in (("market", "market"), ("pricelist", "price list"))
+            if meant.get(name) and (made[name] or {}).get("id") != meant[name]["id"]
+        ]
+        if made["grandTotal"]["currency"]["code"] != packet.payload["currency"]:
+            differs.append("currency")
+        if Decimal(made["grandTotal"]["value"]):
+            differs.append("total")
+    return list(dict.fromkeys(differs))
+
+
+# What people call the parts of an address, and the fields that hold one: a state has several, any of which may be empty.
+_PARTS = {
+    "first name": ("firstName",), "last name": ("lastName",), "company": ("companyName",), "attention": ("attention",),
+    "street": ("address1",), "second address line": ("address2",), "postcode": ("zipCode",), "city": ("city",),
+    "state": ("state.code", "state.name", "stateOrProvince"), "country": ("country.code",), "telephone": ("phoneNumber",),
+    "mobile telephone": ("cellPhoneNumber",), "e-mail": ("email",),
+}  # fmt: skip
+# Goods arrive without these: what was sent has to be there, and what Centra adds does no harm.
+_CONTACTS = frozenset({"telephone", "mobile telephone", "e-mail"})
+
+
+def _differing_parts(meant: Order, made: Order) -> list[str]:
+    """Names of the parts of an address that Centra does not show as they were sent."""
+    found = []
+    for part in _PARTS:
+        wanted, there = _written(meant, part), _written(made, part)
+        if wanted & there or (not wanted and (not there or part in _CONTACTS)):
+            continue
+        found.append(part)
+    return found
+
+
+def _written(address: Order, part: str) -> set[str]:
+    """What an address says of a part, without what does not change where goods go: case, blanks, a number's punctuation."""
+    texts = set()
+    for place in _PARTS[part]:
+        name, _, inner = place.partition(".")
+        value = address.get(name)
+        text = str((value or {}).get(inner) or "") if inner else str(value or "")
+        if part in ("telephone", "mobile telephone"):
+            text = "".join(character for character in text if character.isdecimal()).lstrip("0")
+        texts.add("".join(text.split()).casefold())
+    return texts - {""}
+
+
 # ---------------------------------------------------------------- replacement orders in Centra
 
 
@@ -281,27 +385,36 @@ class _Replacement:
 
 @dataclass(frozen=True)
 class _Replacements:
-    """What Centra shows of a packet's replacement. ``live``: ours and not canceled; ``numbered``: those with its numbers."""
+    """What Centra shows of a packet's replacement. ``live``: ours and not canceled; ``canceled``: ours all the same;
+    ``numbered``: those with its numbers.
+    """
 
     live: list[_Replacement]
+    canceled: list[_Replacement]
     numbered: dict[int, _Replacement]
     candidates: list[int]
     customer_id: int | None
     tied: list[str]  # orders of somebody else that a person has said to be the replacement of every member
 
     @property
-    def numbers(self) -> list[str]:
-        """Of the live ones."""
-        return [str(order.number) for order in self.live] or self.tied
+    def shown(self) -> str:
+        """The numbers of the live ones, as text."""
+        return ", ".join(str(order.number) for order in self.live)
 
     @property
-    def shown(self) -> str:
-        """The same as text."""
-        return ", ".join(self.numbers)
+    def skus(self) -> Counter[str]:
+        """What the live ones hold together."""
+        return sum((order.skus for order in self.live), Counter())
 
-    def is_whole(self, packet: Packet) -> bool:
-        """Together they are what was to be ordered, neither less nor more; or a person says so."""
-        return bool(self.tied) or sum((order.skus for order in self.live), Counter()) == _wanted(packet)
+    def made_by(self, packet: Packet) -> list[str]:
+        """Numbers of the orders that this packet made, somebody canceled them since or not; or those that a person has tied.
+
+        Canceled ones that it has not tried are of an earlier time, when we took them back ourselves.
+        """
+        if self.live:
+            return [str(order.number) for order in self.live]
+        tried = {*packet.payload.get("tried_numbers", []), *map(int, packet.payload.get("order_numbers", []))}
+        return self.tied or [str(order.number) for order in self.canceled if order.number in tried]
 
     def free_number(self, packet: Packet) -> int | InDoubt:
         """The first of the packet's numbers that nobody has.
@@ -349,15 +462,15 @@ def _ours(packet: Packet, facts: Facts) -> Steps[_Replacements]:
     numbered = {row["number"]: _replacement(row, facts) for row in data["numbered"]}
     every = {**{row["number"]: _replacement(row, facts) for row in data["internal"]}, **numbered}
     marks = {packet.key, *packet.members}
-    live = [
+    ours = [
         order
-        for order in every.values()
-        if not order.is_canceled and marks & {*effect_keys_in(order.comment), *PACKET_KEY.findall(order.comment)}
+        for order in sorted(every.values(), key=lambda order: order.number)
+        if marks & {*effect_keys_in(order.comment), *PACKET_KEY.findall(order.comment)}
     ]
     tied = [facts.tied_orders[member] for member in packet.members if member in facts.tied_orders]
     return _Replacements(
-        sorted(live, key=lambda order: order.number), numbered, candidates, customer.get("id"),
-        sorted(set(tied)) if len(tied) == len(packet.members) else [],
+        [order for order in ours if not order.is_canceled], [order for order in ours if order.is_canceled], numbered,
+        candidates, customer.get("id"), sorted(set(tied)) if len(tied) == len(packet.members) else [],
     )  # fmt: skip
 
 
@@ -377,12 +490,10 @@ def _replacement(row: dict[str, Any], facts: Facts) -> _Replacement:
 def look_up(packet: Packet, facts: Facts) -> Steps[LookUpResult]:
     """How far an exchange in doubt came: its Return on the order, and its replacement."""
     order = yield from returns.look(packet.payload["order_number"], facts)
-    found = _foreign_origin(packet, order) or returns.ours(packet, order)
+    found = _origin(packet, order) if packet.has_origin else returns.ours(packet, order)
     if isinstance(found, InDoubt):
         return found
     known = yield from _ours(packet, facts)
-    if known.live and not known.is_whole(packet):
-        return InDoubt(f"order {known.shown} is ours, and not the whole replacement", "not_ours")
     if packet.step in _UNWINDING:
         if packet.step == "cancel_order" and known.live:
             return Advance("cancel_order")
@@ -395,18 +506,19 @@ def look_up(packet: Packet, facts: Facts) -> Steps[LookUpResult]:
             Absent() if packet.step == "create_return" else InDoubt("our Return is gone: somebody deleted it", "gone")
         )
     return_id = str(found.return_id)
-    if known.is_whole(packet):
-        if found.is_completed:
-            return _finished(packet)
-        return Advance("complete", return_id, remember={"order_numbers": known.numbers})
+    if made := known.made_by(packet):
+        after = Advance("complete", return_id, remember={"order_numbers": made})
+        if not found.is_completed or packet.has_origin:
+            return after
+        # Completed by us, or by somebody before the order was read back.
+        made_known = packet.at("complete", payload={**packet.payload, **after.remember})
+        return (yield from _not_as_meant(made_known, facts)) or _finished(made_known)
     if packet.step in ("create_return", "create_order"):
         # Ordering again is safe: a number that is taken is refused.
         return Advance("create_order", return_id)
-    return InDoubt("our Return is there, but the replacement order is gone: somebody canceled it", "canceled")
+    return InDoubt("our Return is there, but the replacement order is not there any more", "canceled")
 
 
-def _foreign_origin(packet: Packet, order: returns.OrderInCentra | None) -> returns.ReturnInCentra | None:
-    """Somebody else's Return that the replacement was released for."""
-    if not packet.origin_is_foreign or packet.centra_id is None:
-        return None
-    return returns.by_id(order, int(packet.centra_id))
+def _origin(packet: Packet, order: returns.OrderInCentra | None) -> returns.ReturnInCentra | None:
+    """The Return that was there before."""
+    return returns.by_id(order, int(packet.centra_id or 0))

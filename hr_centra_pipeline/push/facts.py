@@ -54,7 +54,7 @@ def load(connection: Connection, policy: Policy) -> Facts:
     unwanted = column(
         """
         select effect_key from push.ledger
-        where state in ('sending', 'unknown') and effect_kind in ('credit_note', 'exchange_order')
+        where state in ('sending', 'unknown') and effect_kind in ('credit_note', 'exchange_order', 'exchange_release')
             and effect_key not in (
                 select effect_key from effects.pending_credit_notes
                 union all select effect_key from effects.pending_exchange_orders
@@ -72,8 +72,17 @@ def load(connection: Connection, policy: Policy) -> Facts:
         tied_orders={
             str(key): str(number)
             for key, number in column(
-                "select effect_key('exchange_order', [return_item_id]), centra_id from push.ties"
-                " where what = 'order' and return_item_id is not null"
+                """
+                select
+                    effect_key('exchange_order', exchange_ids(return_item_id, 1 + (
+                        select count(*) from push.exchange_decisions as decisions
+                        where decisions.return_item_id = ties.return_item_id and decision = 'order_again'
+                            and decided_at <= tied_at
+                    ))),
+                    centra_id
+                from push.ties
+                where what = 'order' and return_item_id is not null
+                """
             )
         },
         unwanted=frozenset(str(key) for (key,) in unwanted),

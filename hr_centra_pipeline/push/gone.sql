@@ -5,7 +5,7 @@ select packets.packet_key, packets.members, packets.operation, packets.centra_id
 from push.packets
 left join staging.centra_returns as returns on returns.centra_return_id = try_cast(packets.centra_id as bigint)
 where packets.operation in ('credit', 'exchange') and packets.state = 'confirmed' and packets.centra_id is not null
-    and not coalesce((packets.payload ->> 'origin_is_foreign')::boolean, false)
+    and packets.payload ->> 'first_step' is null -- made from a Return that was there: not its own
     and (
         returns.deleted_at is not null
         or (returns.centra_return_id is null and exists (

@@ -89,6 +89,10 @@ select
         select min(orders.order_number) from staging.orders
         where orders.origin_return_key = returns.packet_key and orders.is_cancelled is distinct from true
     ) as replacement_number,
+    (
+        select coalesce(list(orders.order_number::bigint), []) from staging.orders
+        where orders.origin_return_key = returns.packet_key and orders.is_cancelled
+    ) as canceled_numbers,
     parameters.first_exchange_number as first_number,
     parameters.last_exchange_number as last_number
 from pending_returns as returns

@@ -139,8 +139,9 @@ class Journal:
                 return _Change(after, moves=(move,))
             case Refused():
                 return self._refused(packet, result)
-            case InDoubt(message, trouble):
-                return self._doubt(packet, message, trouble)
+            case InDoubt(message, trouble, remember):
+                known = replace(packet, payload={**packet.payload, **remember})
+                return self._doubt(known, message, trouble)
             case Undone(reason):
                 return self._dissolved(packet, reason)
             case Held(held, reason):

@@ -108,6 +108,13 @@ def reopen_gone(connection: Connection, return_id: str, now: datetime, reason: s
         """
         select packet_key, members from gone_returns
         where packet_key in (select packet_key from push.ledger where return_id = $return_id)
+            -- What was ordered again since then has its goods: beginning anew would give them twice.
+            and not exists (
+                select 1 from push.ledger as again
+                join push.ledger as first using (return_item_id)
+                where list_contains(gone_returns.members, first.effect_key) and first.effect_kind = 'exchange_order'
+                    and again.effect_kind = 'exchange_order' and again.effect_key <> first.effect_key
+            )
         union all
         select packet_key, members from push.packets
         where state = 'unknown' and trouble = 'gone'

@@ -16,7 +16,7 @@ from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.push.steps import Trouble
 from hr_centra_pipeline.warehouse.database import Connection, run_sql
 
-OperationName = Literal["credit", "exchange", "stock", "note"]
+OperationName = Literal["credit", "exchange", "release", "stock", "note"]
 
 # Money and exchanges are sent first, then stock, then notes.
 OPERATION_OF: dict[str, OperationName] = {
@@ -24,6 +24,7 @@ OPERATION_OF: dict[str, OperationName] = {
     "return_fee": "credit",
     "shipping_refund": "credit",
     "exchange_order": "exchange",
+    "exchange_release": "release",
     "inventory_adjustment": "stock",
     "status_update": "note",
 }
@@ -31,6 +32,7 @@ OPERATION_OF: dict[str, OperationName] = {
 PATIENCE: dict[OperationName, timedelta] = {
     "credit": timedelta(0),
     "exchange": timedelta(0),
+    "release": timedelta(0),
     "stock": timedelta(hours=4),
     "note": timedelta(hours=12),
 }
@@ -94,14 +96,15 @@ class Packet:
     waiting_since: datetime | None = None
 
     @property
-    def origin_is_foreign(self) -> bool:
-        """The replacement is made from somebody else's Return, which stays as it is."""
-        return bool(self.payload.get("origin_is_foreign"))
+    def has_origin(self) -> bool:
+        """It is done on a Return that was there before, ours or somebody else's: that one is not its own, and never deleted."""
+        return "first_step" in self.payload
 
     @property
     def is_begun(self) -> bool:
         """A step of it is done in Centra: what is left is finished, not begun again."""
-        return bool(self.step != self.payload.get("first_step", FIRST_STEP[self.operation]))
+        first = self.payload.get("first_step", FIRST_STEP[self.operation])
+        return bool(self.step != first or self.payload.get("uncompleted"))
 
     def at(self, step: str, **changes: Any) -> Packet:
         """The packet with another step."""
@@ -111,6 +114,7 @@ class Packet:
 FIRST_STEP: dict[OperationName, str] = {
     "credit": "create_return",
     "exchange": "create_return",
+    "release": "release",
     "stock": "change_stock",
     "note": "write_note",
 }
@@ -157,6 +161,7 @@ def cut(effects: Iterable[Effect], policy: Policy, now: datetime) -> Cut:
     result = Cut()
     _cut_credits(by_operation["credit"], policy, result)
     _cut_exchanges(by_operation["exchange"], policy, result)
+    _cut_releases(by_operation["release"], result)
     _cut_stock(by_operation["stock"], policy, result)
     _cut_notes([effect for effect in by_operation["note"] if effect.is_announcement], result)
     notes = [effect for effect in by_operation["note"] if not effect.is_announcement]
@@ -199,7 +204,8 @@ def _cut_credits(effects: Sequence[Effect], policy: Policy, result: Cut) -> None
     def same_return(effect: Effect) -> tuple[object, ...]:
         return effect.group_key, effect.order_number, effect.shipment_id, effect.pays_through, effect.currency
 
-    for group in _grouped(effects, same_return):
+    _cut_payments([effect for effect in effects if effect.origin_return_id is not None], result)
+    for group in _grouped([effect for effect in effects if effect.origin_return_id is None], same_return):
         units = [effect for effect in group if effect.shipment_line_id is not None]
         riders = [effect for effect in group if effect.shipment_line_id is None]
         if not units:
@@ -302,6 +308,26 @@ def _comment_fits(members: Sequence[Effect], policy: Policy) -> bool:
     return len(comment(members, 0, _ANY_KEY)) <= policy.centra.comment_limit
 
 
+def _cut_payments(effects: Sequence[Effect], result: Cut) -> None:
+    """Credits that are paid on the Return of an exchange whose replacement was canceled: one packet for each such Return."""
+    for members in _grouped(effects, lambda effect: (effect.origin_return_id, effect.pays_through, effect.currency)):
+        anyone = members[0]
+        if anyone.currency is None or anyone.pays_through is None or any(effect.items is None for effect in members):
+            result.skipped += [(effect, "the plan names no currency, payer or amount") for effect in members]
+            continue
+        step = {"centra": "refund", "gift_card": "issue_credit", "elsewhere": "complete"}[anyone.pays_through]
+        payload = {
+            "order_number": anyone.order_number,
+            "shipment_id": anyone.shipment_id,
+            "currency": anyone.currency,
+            "pays_through": anyone.pays_through,
+            "lines": _lines(members),
+            "total": str(rounded(total(members), anyone.currency)),
+            "first_step": step,
+        }
+        result.add("credit", members, payload, step=step, centra_id=str(anyone.origin_return_id))
+
+
 # ---------------------------------------------------------------- exchanges: one replacement order per Return
 
 
@@ -331,17 +357,44 @@ def _cut_exchanges(effects: Sequence[Effect], policy: Policy, result: Cut) -> No
                     {"sku": effect.sku, "quantity": effect.quantity, "members": [effect.effect_key]}
                     for effect in members
                 ],
-                "origins": sorted({(effect.return_id, effect.express_code or "") for effect in members}),
+                "voucher": str(rounded(sum((e.voucher or _NOTHING for e in members), _NOTHING), anyone.currency)),
                 "new_order_number": reserved_number(keys, 0, reserved.first_number, reserved.last_number),
                 "comment": comment(members, policy.centra.comment_limit),
+                "order_comment": order_comment(members, policy.centra.comment_limit),
             }
             if anyone.origin_return_id is None:
                 result.add("exchange", members, payload)
             else:
-                # Released by a person: the Return is there, by somebody else's hand, and only the order is missing.
-                payload |= {"origin_is_foreign": True, "first_step": "create_order"}
+                # The Return is there, by somebody else's hand or from the first time, and only the order is missing.
+                payload["first_step"] = "create_order"
                 origin = str(anyone.origin_return_id)
                 result.add("exchange", members, payload, step="create_order", centra_id=origin)
+
+
+def order_comment(members: Sequence[Effect], limit: int) -> str:
+    """The internal comment of a replacement: the order, returns and express codes that it is for, in words; then the marks.
+
+    How long it may be is not documented: as long as a Return's. What does not fit is left out of the words, never of the
+    marks, by which the order is found again.
+    """
+    keys = [effect.effect_key for effect in members]
+    marks = "\n".join([packet_key(keys), *keys])
+    origins = dict.fromkeys(
+        " ".join(part for part in (effect.express_code, effect.return_id) if part) for effect in members
+    )
+    words = f"Replacement for order {members[0].order_number}"
+    for about in (f"{words}, Happy Returns {', '.join(origins)}", words):
+        if len(about) + 1 + len(marks) <= limit:
+            return f"{about}\n{marks}"
+    return marks
+
+
+def _cut_releases(effects: Sequence[Effect], result: Cut) -> None:
+    """One packet for each shipment of a replacement; ``text`` is the mark that the policy asks for."""
+    for members in _grouped(effects, lambda effect: (effect.order_number, effect.shipment_id, effect.text)):
+        anyone = members[0]
+        payload = {"order_number": anyone.order_number, "shipment_id": anyone.shipment_id, "release": anyone.text}
+        result.add("release", members, payload)
 
 
 def reserved_number(members: Sequence[str], place: int, first: int, last: int) -> int:

@@ -120,10 +120,21 @@ adopted as (
     anti join observed on observed.effect_key = effect_key('credit_note', [foreign_returns.return_item_id])
 ),
 
--- One row per replacement that somebody ordered by hand, as a person has tied it.
+-- One row per replacement that somebody ordered by hand, as a person has tied it: in place of the first one, or of one that was
+-- to be ordered again by then.
+tied_orders as (
+    select
+        ties.*, effect_key('exchange_order', exchange_ids(ties.return_item_id, 1 + (
+            select count(*) from push.exchange_decisions as decisions
+            where decisions.return_item_id = ties.return_item_id and decisions.decision = 'order_again'
+                and decisions.decided_at <= ties.tied_at
+        ))) as effect_key
+    from push.ties where what = 'order' and return_item_id is not null
+),
+
 tied as (
     select
-        effect_key('exchange_order', [ties.return_item_id]) as effect_key,
+        ties.effect_key,
         'exchange_order' as effect_kind,
         cast(null as varchar) as packet_key,
         items.return_id,
@@ -141,11 +152,11 @@ tied as (
         'somebody ordered the replacement in Centra: tied by ' || ties.tied_by as reason,
         $now as planned_at,
         $now as confirmed_at
-    from push.ties
+    from tied_orders as ties
     join staging.return_items as items using (return_item_id)
     join matching.matched_items as matched using (return_item_id)
-    left join push.ledger as known on known.effect_key = effect_key('exchange_order', [ties.return_item_id])
-    where ties.what = 'order' and (known.state is null or known.state in ('planned', 'rejected', 'withdrawn'))
+    left join push.ledger as known on known.effect_key = ties.effect_key
+    where known.state is null or known.state in ('planned', 'rejected', 'withdrawn')
 ),
 
 -- One row per effect to plan: new, desired again, or refused before and asked for differently now. A replacement that was

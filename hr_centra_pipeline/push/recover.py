@@ -116,5 +116,7 @@ def _exchange(row: dict[str, Any], members: tuple[str, ...]) -> dict[str, Any]:
             for one in row["replacements"]
         ],
         "new_order_number": int(row["replacement_number"] or number),
+        # Made, and canceled since: not ordered again by itself.
+        "tried_numbers": row["canceled_numbers"],
         "comment": "",
     }

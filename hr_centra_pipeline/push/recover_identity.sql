@@ -7,14 +7,29 @@ units as (
     from matching.matched_items semi join matching.orders_in_play using (order_number)
 ),
 
-of_units as (
+-- Ordered again, and moved again, are looked for only where the one before was found.
+exchanged as (
+    select 1 as ordinal, effect_key('exchange_order', exchange_ids(return_item_id, 1)) as effect_key, units.* from units
+    union all
     select
-        effect_key(kind, [return_item_id]) as effect_key, kind as effect_kind, return_id, return_item_id,
-        order_number, shipment_line_id, currency, unit_price - coalesce(voucher_share, 0) as amount
-    from units, unnest(['credit_note', 'exchange_order']) as kinds(kind)
+        ordinal + 1 as ordinal, effect_key('exchange_order', exchange_ids(return_item_id, ordinal + 1)) as effect_key,
+        exchanged.* exclude (ordinal, effect_key)
+    from exchanged
+    semi join push.ledger using (effect_key)
+    where ordinal < 9
 ),
 
--- A movement is looked for only where the one before it was found.
+of_units as (
+    select
+        effect_key, effect_kind, return_id, return_item_id, order_number, shipment_line_id, currency,
+        unit_price - coalesce(voucher_share, 0) as amount
+    from (
+        select effect_key('credit_note', [return_item_id]) as effect_key, 'credit_note' as effect_kind, units.* from units
+        union all
+        select effect_key, 'exchange_order', exchanged.* exclude (ordinal, effect_key) from exchanged
+    )
+),
+
 moved as (
     select 1 as ordinal, effect_key('inventory_adjustment', [return_item_id, '1']) as effect_key, units.* from units
     union all

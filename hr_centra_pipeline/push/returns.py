@@ -30,6 +30,11 @@ class ReturnInCentra:
     refunds: list[Payment | None]
 
     @property
+    def is_refunded(self) -> bool:
+        """Money was given back on it, or was asked for and is not answered yet."""
+        return any(known is not None and known.money in ("refunded", "refund_pending") for known in self.refunds)
+
+    @property
     def is_ours(self) -> bool:
         """It carries a packet key, whose ever."""
         return bool(PACKET_KEY.search(f"{self.comment} {self.external_id or ''}"))

@@ -64,7 +64,7 @@ select
     "text",
     express_code,
     refund_id,
-    (evidence::json ->> 'origin_return')::bigint as origin_return_id,
+    origin_return_id,
     travels_alone,
     is_announcement,
     greatest(sendable_at, planned_at) as waiting_since,

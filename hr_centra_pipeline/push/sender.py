@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 from hr_centra_pipeline.core.money import shown
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.core.settings import Settings
-from hr_centra_pipeline.push import coverage, credit, exchange, facts, guards, journal, ledger, note, stock
+from hr_centra_pipeline.push import coverage, credit, exchange, facts, guards, journal, ledger, note, release, stock
 from hr_centra_pipeline.push.approvals import machine_user
 from hr_centra_pipeline.push.facts import Facts
 from hr_centra_pipeline.push.guards import Breach, Gate, Halted
@@ -48,13 +48,17 @@ from hr_centra_pipeline.warehouse import lock
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 
 _LOG = logging.getLogger(__name__)
-OPERATIONS: dict[OperationName, ModuleType] = {"credit": credit, "exchange": exchange, "stock": stock, "note": note}
+OPERATIONS: dict[OperationName, ModuleType] = {
+    "credit": credit, "exchange": exchange, "release": release, "stock": stock, "note": note,
+}  # fmt: skip
 EFFECT_TYPE: dict[OperationName, str] = {
-    "credit": "credit_note", "exchange": "exchange_order", "stock": "inventory_adjustment", "note": "status_update",
+    "credit": "credit_note", "exchange": "exchange_order", "release": "exchange_order", "stock": "inventory_adjustment",
+    "note": "status_update",
 }  # fmt: skip
 _MUTATIONS: dict[OperationName, int] = {
     "credit": 2,
     "exchange": 2,
+    "release": 1,
     "stock": 1,
     "note": 1,
 }  # as a rule, to reckon the end
@@ -271,10 +275,11 @@ class Sender:
     def stop(self, breached: Iterable[Breach], uncovered: Mapping[OperationName, str]) -> None:
         """Operations that may not write: their mode is not live, a guard is breached, a source was not read to its end."""
         modes: dict[str, str] = self.policy.modes.model_dump()
-        by_type = {effect_type: operation for operation, effect_type in EFFECT_TYPE.items()}
         self.stopped.update(uncovered)
         for breach in breached:
-            self.stopped[by_type[breach.effect_type]] = f"guard: {breach.detail}"
+            for operation, effect_type in EFFECT_TYPE.items():
+                if effect_type == breach.effect_type:
+                    self.stopped[operation] = f"guard: {breach.detail}"
         for operation, effect_type in EFFECT_TYPE.items():
             if modes[effect_type] in ("off", "dry_run"):
                 self.stopped[operation] = f"mode {modes[effect_type]}"
@@ -301,7 +306,9 @@ class Sender:
             case Advance(step) if packet.trouble == "refused" and step == packet.step:
                 return self._still_in_doubt(packet, packet.message or "Centra refused it")
         if isinstance(result, Advance) and stopped:
-            return InDoubt(f"half done, before {result.step}: {stopped}")
+            # What a person has to correct is still to be corrected.
+            trouble = packet.trouble if packet.trouble == "differs" else None
+            return InDoubt(f"half done, before {result.step}: {stopped}", trouble)
         return result
 
     def _still_in_doubt(self, packet: Packet, message: str) -> InDoubt:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 Result = TypeVar("Result")
-Trouble = Literal["gone", "not_ours", "refused", "unpaid", "number_taken", "canceled"]
+Trouble = Literal["gone", "not_ours", "refused", "unpaid", "number_taken", "canceled", "differs"]
 
 
 @dataclass(frozen=True)
@@ -115,10 +115,14 @@ class Again:
 
 @dataclass(frozen=True)
 class InDoubt:
-    """Nobody knows whether the step was done. With a ``trouble``, looking again will not tell: a person must."""
+    """Nobody knows whether the step was done. With a ``trouble``, looking again will not tell: a person must.
+
+    ``remember`` joins the packet's payload.
+    """
 
     message: str
     trouble: Trouble | None = None
+    remember: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -37,4 +37,6 @@ from known_units as units
 join push.ledger using (return_item_id)
 left join policy.refused_dispositions as refused on refused.disposition = units.disposition
 where ledger.effect_kind in ('credit_note', 'exchange_order') and ledger.state = 'confirmed' and units.is_refused
-    and coalesce(disposition_at, approval_withdrawn_at) is not null;
+    and coalesce(disposition_at, approval_withdrawn_at) is not null
+    -- A replacement that was canceled has not left.
+    and ledger.effect_key not in (select effect_key from effects.replacements where state = 'canceled');

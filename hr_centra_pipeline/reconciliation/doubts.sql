@@ -9,7 +9,7 @@ doubtful as (
         coalesce(packets.created_at, ledger.updated_at) as since, packets.payload ->> 'order_number' as of_order
     from push.ledger
     left join push.packets using (packet_key)
-    where ledger.state in ('sending', 'unknown')
+    where ledger.state in ('sending', 'unknown') and packets.trouble is distinct from 'differs' -- a kind of its own
 ),
 
 told as (
@@ -22,7 +22,7 @@ told as (
 
 select
     'write_in_doubt' as kind,
-    case effect_kind when 'inventory_adjustment' then 'stock' when 'exchange_order' then 'exchange' when 'status_update' then 'status' else 'credit' end
+    case when effect_kind = 'inventory_adjustment' then 'stock' when starts_with(effect_kind, 'exchange_') then 'exchange' when effect_kind = 'status_update' then 'status' else 'credit' end
         as subject,
     case when told.return_item_id is null then effect_key end as identity,
     case when trouble is null then 'timing' else 'fix_centra' end as class,
@@ -30,14 +30,14 @@ select
     case when trouble in ('gone', 'canceled', 'number_taken') then 'person' when trouble = 'unpaid' then 'provider' else 'centra' end as culprit,
     told.return_id, told.return_item_id, coalesce(told.order_number, told.of_order) as order_number, units.sku,
     case when effect_kind <> 'status_update' then coalesce(told.currency, units.currency) end as currency,
-    case when effect_kind = 'status_update' then null when effect_kind = 'inventory_adjustment' then units.unit_price else told.amount end
+    case when effect_kind = 'status_update' then null when effect_kind in ('inventory_adjustment', 'exchange_release') then units.unit_price else told.amount end
         as amount,
     told.since as fact_at,
     'Whether Centra did the ' || replace(effect_kind, '_', ' ') || ' is in doubt, at ' || coalesce(step, 'an unknown step') || ': '
         || coalesce(message, reason, 'no answer') as detail,
     case trouble
         when 'gone' then 'Somebody deleted our Return in Centra: ask why. To make it again: `hr-centra adopt` the return.'
-        when 'canceled' then 'Somebody canceled the replacement in Centra: ask why. To order it again: `hr-centra adopt` the return.'
+        when 'canceled' then 'The replacement is not in Centra any more: ask why. To order it again: `hr-centra adopt` the return.'
         when 'number_taken' then 'Look at the order with that number: if it is the replacement, `hr-centra tie` it to the unit; else free our range.'
         when 'unpaid' then 'Look at the payment provider. Not paid: refund the Return in Centra by hand, or `hr-centra approve` the packet for one more call.'
         when 'refused' then 'Do in Centra what it refused, or mend what it names and `hr-centra approve` the packet.'

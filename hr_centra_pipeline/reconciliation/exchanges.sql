@@ -1,4 +1,5 @@
--- exchange_without_order and exchange_refused: a shopper who waits for the replacement.
+-- A shopper who waits for the replacement: it is not ordered, was refused, differs from what was meant, was canceled, or does
+-- not leave.
 insert into findings by name
 select
     'exchange_without_order' as kind,
@@ -32,3 +33,94 @@ select
 from push.ledger
 join known_units as units using (return_item_id)
 where ledger.state = 'rejected' and ledger.effect_kind = 'exchange_order';
+
+-- Read back before our Return is completed: what differs is held until a person corrects or accepts it.
+insert into findings by name
+select
+    'exchange_differs' as kind,
+    'exchange' as subject,
+    'fix_centra' as class,
+    'data_gap' as cause,
+    'centra' as culprit,
+    units.return_id,
+    units.return_item_id,
+    units.order_number,
+    units.sku,
+    units.currency,
+    units.unit_price as amount,
+    packets.created_at as fact_at,
+    'The replacement is not what was meant: ' || packets.message as detail,
+    'Correct the order in Centra before it is shipped: the next sync compares again and goes on. To accept it as it is: `hr-centra approve '
+        || packets.packet_key || '`.' as next_step,
+    json_merge_patch(units.evidence, json_object(
+        'effect_key', ledger.effect_key, 'packet_key', packets.packet_key, 'differs', packets.payload -> 'differs'
+    )) as evidence
+from push.packets
+join push.ledger using (packet_key)
+join known_units as units using (return_item_id)
+where packets.trouble = 'differs' and ledger.state in ('sending', 'unknown');
+
+-- One row per unit: its latest replacement that is confirmed, and what a person has decided about it.
+create or replace temp table latest_replacements as
+select
+    units.* exclude (evidence), replacements.* exclude (return_item_id, return_id, order_number), decisions.decision,
+    decisions.decided_by, value.is_paid_instead, gone_returns.centra_return_id is not null as is_return_gone,
+    json_merge_patch(units.evidence, json_object(
+        'replacement_key', replacements.effect_key, 'replacement_orders', replacements.order_numbers,
+        'centra_return_id', replacements.centra_return_id
+    )) as evidence
+from effects.replacements as replacements
+join known_units as units using (return_item_id)
+left join effects.value_given_back as value using (return_item_id)
+left join push.exchange_decisions as decisions on decisions.return_item_id = replacements.return_item_id
+    and decisions.ordinal = replacements.ordinal
+left join gone_returns on gone_returns.centra_return_id = replacements.centra_return_id
+qualify row_number() over (
+    partition by replacements.return_item_id order by replacements.ordinal desc nulls last, replacements.effect_key
+) = 1;
+
+-- Neither goods nor money: a person decides which, once.
+insert into findings by name
+select
+    'exchange_canceled' as kind,
+    'exchange' as subject,
+    'fix_centra' as class,
+    'data_gap' as cause,
+    'person' as culprit,
+    return_id, return_item_id, order_number, sku, currency,
+    unit_price as amount,
+    coalesce(order_updated_at, $now) as fact_at,
+    'Somebody canceled replacement order ' || coalesce(nullif(array_to_string(order_numbers, ', '), ''), '-')
+        || ' in Centra: the shopper has neither goods nor money' as detail,
+    'Ask who canceled it and why. ' || case
+        when is_return_gone then 'Our Return is gone, too: to begin the exchange again, `hr-centra adopt ' || return_id || '`.'
+        else 'To order it again: `hr-centra reorder ' || return_item_id || '`. To give the money: `hr-centra pay-instead '
+            || return_item_id || '`. Either, once.' end as next_step,
+    evidence
+from latest_replacements
+where state = 'canceled' and refund_type = 'exchange' and not is_refused and decision is null
+    and is_paid_instead is distinct from true;
+
+insert into findings by name
+select
+    'exchange_not_shipped' as kind,
+    'exchange' as subject,
+    'timing' as class,
+    'logistics_delay' as cause,
+    'logistics' as culprit,
+    latest.return_id, latest.return_item_id, latest.order_number, latest.sku, latest.currency,
+    unit_price as amount,
+    ordered_at as fact_at,
+    'Replacement order ' || coalesce(replacement_order_number, '-') || ' was made on ' || strftime(ordered_at, '%Y-%m-%d')
+        || ' and is not shipped: ' || case
+            when latest.shipment_id is null then 'Centra shows no shipment of it'
+            when releases.effect_key is not null then 'its shipment ' || latest.shipment_id || ' is not marked as '
+                || replace(releases."text", '_', ' ') || coalesce(' (' || release_ledger.reason || ')', '')
+            else 'its shipment ' || latest.shipment_id || ' has not left' end as detail,
+    'Find out in the warehouse why it does not leave: no stock, no shipment, not released, or forgotten.' as next_step,
+    latest.evidence
+from latest_replacements as latest
+left join effects.pending_exchange_orders as releases on releases.effect_kind = 'exchange_release'
+    and releases.return_item_id = latest.return_item_id
+left join push.ledger as release_ledger on release_ledger.effect_key = releases.effect_key
+where latest.state = 'ordered' and not is_refused;

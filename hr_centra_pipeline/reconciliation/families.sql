@@ -15,7 +15,7 @@ where kind in ('return_without_stock_movement', 'unmapped_disposition', 'double_
 delete from reconciliation.exchange_gaps;
 insert into reconciliation.exchange_gaps by name
 from reconciliation.exceptions
-where kind in ('exchange_without_order', 'exchange_refused');
+where kind in ('exchange_without_order', 'exchange_refused', 'exchange_differs', 'exchange_canceled', 'exchange_not_shipped');
 
 delete from reconciliation.stalled_returns;
 insert into reconciliation.stalled_returns by name

@@ -111,6 +111,7 @@ told as (
     from pending
     left join push.ledger using (effect_key)
     where ledger.state is distinct from 'confirmed' and ledger.state is distinct from 'rejected'
+        and pending.effect_kind <> 'exchange_release' -- told with the replacement that is not shipped
         -- What a guard holds back is one exception of that guard, not one of each unit.
         and not starts_with(coalesce(pending.blocked_by, ledger.reason, ''), 'guard: ')
 )

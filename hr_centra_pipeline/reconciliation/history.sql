@@ -53,9 +53,18 @@ select
     coalesce(
         'became ' || successors.kind,
         case
-            when effects_of.state = 'withdrawn' and unseen.kind like 'exchange%' and unseen.return_item_id in (
-                select return_item_id from effects.value_given_back where is_paid_by_hand
-            ) then 'the money was given instead: Return ' || matched.foreign_centra_return_id
+            when unseen.kind like 'exchange%' and effects_of.state is distinct from 'confirmed' and unseen.return_item_id in (
+                select return_item_id from effects.value_given_back where is_paid_instead
+            ) then 'the money was given instead: Return ' || coalesce(matched.foreign_centra_return_id, replaced.centra_return_id)
+            when unseen.kind = 'exchange_canceled' and replaced.decision is not null then
+                case replaced.decision when 'order_again' then 'to be ordered again' else 'to be paid' end || ', decided by ' || replaced.decided_by
+            when unseen.kind = 'exchange_canceled' and replaced.refund_type <> 'exchange' then 'Happy Returns gives the money instead'
+            when unseen.kind in ('exchange_canceled', 'exchange_not_shipped') and replaced.state = 'shipped' then
+                'replacement order ' || replaced.replacement_order_number || ' was shipped on ' || strftime(replaced.shipped_at, '%Y-%m-%d')
+            when unseen.kind = 'exchange_canceled' and replaced.state = 'ordered' then
+                'the replacement is in Centra again: ' || replaced.replacement_order_number
+            when unseen.kind = 'credited_item_refused' and unseen.subject = 'exchange' and replaced.state = 'canceled' then
+                'the replacement was canceled before it left'
             when effects_of.state = 'confirmed' then
                 'the ' || replace(effects_of.effect_kind, '_', ' ') || ' is in Centra: ' || coalesce(effects_of.centra_id, 'observed')
             -- that unit or order are not told any more does not make it undue
@@ -180,6 +189,7 @@ from unseen
 left join effects_of using (exception_id)
 left join successors using (exception_id)
 left join known_units as known on known.return_item_id = unseen.return_item_id
+left join latest_replacements as replaced on replaced.return_item_id = unseen.return_item_id
 left join matching.matched_items as matched on matched.return_item_id = unseen.return_item_id
 left join staging.centra_returns as returns on 'Return ' || returns.centra_return_id = unseen.identity;
 
@@ -268,7 +278,7 @@ select
         when class = 'timing' then 'info'
         when kind in (
             'rejected_write', 'write_in_doubt', 'double_credit', 'double_restock', 'guard_breached', 'credited_item_refused',
-            'exchange_refused', 'source_not_covered'
+            'exchange_refused', 'exchange_differs', 'exchange_canceled', 'source_not_covered'
         ) or due_at <= $now then 'error'
         else 'warning'
     end as severity,

@@ -107,13 +107,13 @@ join return_states as states using (centra_return_id)
 where pieces.return_id is not null
 group by all;
 
--- One row per return on an order: the money that somebody gave in Centra instead of replacements.
+-- One row per return on an order: the money that was given in Centra instead of replacements.
 create or replace temp table given_instead as
 select return_id, order_number, currency, sum(amount) as amount
 from reconciliation.refund_facts
 semi join money_orders using (order_number)
 semi join (
-    select return_item_id from effects.value_given_back where is_paid_by_hand and exchange = 0
+    select return_item_id from effects.value_given_back where is_paid_instead and exchange = 0
 ) as paid using (return_item_id)
 where side = 'centra' and component = 'exchange'
 group by all;

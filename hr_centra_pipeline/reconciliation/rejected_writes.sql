@@ -17,7 +17,7 @@ told as (
 
 select
     'rejected_write' as kind,
-    case effect_kind when 'inventory_adjustment' then 'stock' when 'status_update' then 'status' else 'credit' end as subject,
+    case effect_kind when 'inventory_adjustment' then 'stock' when 'exchange_release' then 'exchange' when 'status_update' then 'status' else 'credit' end as subject,
     effect_key as identity,
     'fix_centra' as class,
     case when contains(coalesce(reason, ''), 'planned amount') then 'amount_mismatch' else 'system_error' end as cause,
@@ -29,7 +29,7 @@ select
     case when effect_kind <> 'status_update' then coalesce(told.currency, units.currency) end as currency,
     case
         when effect_kind = 'status_update' then null
-        when effect_kind = 'inventory_adjustment' then units.unit_price
+        when effect_kind in ('inventory_adjustment', 'exchange_release') then units.unit_price
         else told.amount
     end as amount,
     told.updated_at as fact_at,

@@ -67,6 +67,11 @@ decided as (
     select adopted_at as "at", adopted_by as who, cast(null as varchar) as unit, 'adopted the return' || coalesce(': ' || why, '') as what
     from push.adoptions where return_id in (select unnest($returns::varchar[]))
     union all by name
+    select decided_at as "at", decided_by as who, return_item_id as unit,
+        case decision when 'order_again' then 'has the canceled replacement ordered again: ' else 'gives the money instead of the canceled replacement: ' end
+            || why as what
+    from push.exchange_decisions where return_item_id in (select return_item_id from mine)
+    union all by name
     select tied_at as "at", tied_by as who, return_item_id as unit, 'tied ' || what || ' ' || centra_id || ': ' || why as what
     from push.ties where order_number in (select unnest($orders::varchar[])) or return_item_id in (select return_item_id from mine)
 ),

@@ -13,7 +13,8 @@ create schema if not exists policy;
 create or replace table policy.parameters (
     cutover timestamptz, restock_hold_hours integer, amount_wait_hours integer, on_difference varchar,
     shipping_rule varchar, shipping_source varchar, fee_basis varchar, fee_source varchar, exchange_trigger varchar,
-    first_exchange_number bigint, last_exchange_number bigint, status_target varchar, status_attribute varchar,
+    first_exchange_number bigint, last_exchange_number bigint, exchange_release varchar,
+    status_target varchar, status_attribute varchar,
     unapproved_days integer, lateness_least_units bigint, lateness_least_weeks integer, lateness_weeks integer,
     lateness_factor decimal(18, 4), shadow_days integer, shadow_least_decisions integer, shadow_most_alone_percent decimal(18, 4),
     description_limit integer, comment_limit integer,
@@ -75,6 +76,7 @@ def write_policy(connection: Connection, policy: Policy, run_mode: RunMode) -> N
         policy.triggers.exchange,
         policy.exchange_orders.first_number,
         policy.exchange_orders.last_number,
+        policy.exchange.release,
         policy.status.status_target,
         policy.status.attribute_type,
         policy.lateness.unapproved_days,

@@ -172,6 +172,8 @@ class Shipment(_Node):
     shipped_at: Instant | None = None
     is_shipped: bool
     is_captured: bool
+    is_paid: bool
+    is_good_to_go: bool
     grand_total: Money
     order: ByNumber
     lines: list[ShipmentLine]

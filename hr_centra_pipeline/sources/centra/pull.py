@@ -333,10 +333,17 @@ def with_all_lines(client: CentraClient, raw: Raw) -> Raw:
 def _replacement_skus(connection: Connection) -> list[str]:
     rows = connection.execute(
         """
-        -- Until the ledger has its replacement as confirmed, an exchange is open, whatever Happy Returns says of it.
+        -- Until the ledger has its replacement as confirmed, an exchange is open, whatever Happy Returns says of it; and again
+        -- when a person wants a canceled one ordered again.
+        with again as (
+            select return_item_id, count(*) as times from push.exchange_decisions where decision = 'order_again' group by all
+        )
+
         select distinct exchange_sku from staging.return_items
         anti join (
-            select return_item_id from push.ledger where effect_kind = 'exchange_order' and state = 'confirmed'
+            select return_item_id from push.ledger left join again using (return_item_id)
+            where effect_kind = 'exchange_order' and state = 'confirmed'
+            group by return_item_id having count(*) > coalesce(any_value(again.times), 0)
         ) as exchanged using (return_item_id)
         where refund_type = 'exchange' and exchange_sku is not null
         order by exchange_sku

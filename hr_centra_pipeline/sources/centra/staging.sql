@@ -114,6 +114,8 @@ select
     order_number,
     cast(payload ->> 'isShipped' as boolean) as is_shipped,
     cast(payload ->> 'isCaptured' as boolean) as is_captured,
+    cast(payload ->> 'isPaid' as boolean) as is_paid,
+    cast(payload ->> 'isGoodToGo' as boolean) as is_good_to_go,
     amount(payload -> 'grandTotal') as grand_total,
     cast(payload ->> 'createdAt' as timestamptz) as created_at,
     updated_at,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hr_centra_pipeline.core.kinds import EFFECT_KINDS
-from hr_centra_pipeline.warehouse.declare import Table, flag, instant, money, table, text, whole
+from hr_centra_pipeline.warehouse.declare import Table, flag, instant, money, table, text, texts, whole
 
 ORDERS_IN_PLAY = table(
     "matching.orders_in_play",
@@ -65,6 +65,7 @@ def _pending(name: str, grain: str) -> Table:
             "text": text("note to write, or the replacement's own key", null=True),
             "express_code": text("express code (RMA)", null=True),
             "refund_id": text("Happy Returns refund", null=True),
+            "origin_return_id": whole("Return in Centra that it is done on (null: one of its own)", null=True),
             "trigger_at": instant("when its trigger was reached"),
             "sendable_at": instant("when waits and holds are over"),
             "mode": text("off, dry_run, approve or live"),
@@ -128,6 +129,32 @@ OBSERVED = table(
     },
 )
 
+REPLACEMENTS = table(
+    "effects.replacements",
+    "One row per replacement that is confirmed, ours or tied by a person: its order in Centra, and what became of it.",
+    ["effect_key"],
+    {
+        "effect_key": text("key of the exchange"),
+        "return_item_id": text("the unit that it replaces"),
+        "return_id": text("its return"),
+        "order_number": text("order of the unit"),
+        "ordinal": whole("1: the first; 2, …: ordered again after it was canceled", null=True, at_least=1),
+        "centra_return_id": whole("Return that it was made from", null=True),
+        "order_numbers": texts("orders in Centra that were made with it: Centra may split one"),
+        "replacement_order_number": text("the order that holds its piece (null: none does any more)", null=True),
+        "state": text(
+            "ordered, shipped, or canceled: no order in Centra holds its piece any more",
+            values=("ordered", "shipped", "canceled"),
+        ),
+        "shipment_id": whole("Centra shipment that holds its piece (null: none yet)", null=True),
+        "is_paid": flag("that shipment is marked as paid", null=True),
+        "is_good_to_go": flag("that shipment is marked as good to go", null=True),
+        "ordered_at": instant("ordered in Centra", null=True),
+        "shipped_at": instant("shipped", null=True),
+        "order_updated_at": instant("last change of its orders in Centra", null=True),
+    },
+)
+
 VALUE_GIVEN_BACK = table(
     "effects.value_given_back",
     "One row per matched unit: what it cost, and what was given back for it by every way and hand. Never more than was paid.",
@@ -143,14 +170,16 @@ VALUE_GIVEN_BACK = table(
         "paid": money("what it cost on its own order, net of its voucher share, with tax"),
         "refund": money("refunded by us on our Return, or called for"),
         "gift_card": money("issued by us as store credit, or called for"),
-        "exchange": money("value of the replacement, until that comes back itself"),
+        "exchange": money("value of the replacement, until that comes back itself or is canceled"),
         "elsewhere": money("paid by Happy Returns or somebody else, as its rows tell"),
         "foreign_refund": money("paid on a Return that somebody else made"),
         "tied_refund": money("paid without a Return, tied to it by a person"),
         "chargeback": money("taken back through the payment provider"),
         "given": money("all of it"),
         "is_in_doubt": flag("part of it is in doubt: it counts until Centra was asked"),
-        "is_paid_by_hand": flag("all that it cost was paid on a Return that somebody else made"),
+        "is_paid_instead": flag(
+            "an exchange, and all that the unit cost was paid on its Return, ours or somebody else's"
+        ),
         "refundable": money("what may still be given back in money, along the chain"),
         "too_much": money("given beyond what was paid"),
     },

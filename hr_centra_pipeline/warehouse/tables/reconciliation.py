@@ -42,7 +42,10 @@ ORPHANED_RETURNS = _family(
     "reconciliation.orphaned_returns", "One row per return or Centra return without its other side."
 )
 STOCK_GAPS = _family("reconciliation.stock_gaps", "One row per unit whose stock movement is missing or doubled.")
-EXCHANGE_GAPS = _family("reconciliation.exchange_gaps", "One row per exchange without its order, or refused.")
+EXCHANGE_GAPS = _family(
+    "reconciliation.exchange_gaps",
+    "One row per exchange without its order, refused, or whose order differs, was canceled or is not shipped.",
+)
 STALLED_RETURNS = _family("reconciliation.stalled_returns", "One row per unit that stands still or is not graded.")
 
 UNMAPPED_DISPOSITIONS = table(

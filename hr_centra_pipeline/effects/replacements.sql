@@ -1,0 +1,146 @@
+-- One row per confirmed replacement of a unit of the orders in play: the orders in Centra that were made for it, and what became
+-- of its piece of them. What one packet made (or what a person has tied together) is shared by its units.
+create or replace temp table confirmed_exchanges as
+select
+    ledger.effect_key, ledger.return_item_id, ledger.return_id, ledger.order_number, items.exchange_sku as sku,
+    list_position(
+        list_transform(range(1, 10), lambda place: effect_key('exchange_order', exchange_ids(ledger.return_item_id, place))),
+        ledger.effect_key
+    ) as ordinal,
+    coalesce(ledger.packet_key, 'order ' || ledger.centra_id) as made_by, ledger.packet_key, ledger.centra_id, ledger.confirmed_at,
+    coalesce(try_cast(packets.centra_id as bigint), own.centra_return_id, matched.foreign_centra_return_id) as centra_return_id
+from push.ledger
+semi join matching.orders_in_play using (order_number)
+join staging.return_items as items using (return_item_id)
+left join matching.matched_items as matched using (return_item_id)
+left join push.packets on packets.packet_key = ledger.packet_key
+left join (
+    select packet_key, min(centra_return_id) as centra_return_id from staging.centra_returns
+    where deleted_at is null and packet_key is not null group by packet_key
+) as own on own.packet_key = ledger.packet_key
+where ledger.effect_kind = 'exchange_order' and ledger.state = 'confirmed';
+
+-- One row per packet and order that it made: by the number that Centra answered, or by our mark in the order's comment.
+create or replace temp table replacement_orders as
+with
+named as (
+    select made_by, confirmed_at, unnest(string_split(centra_id, ' ')) as order_number
+    from confirmed_exchanges
+    -- Read back from its Return after our database was lost, or ended without an order: then it is the Return's id.
+    where centra_id is distinct from centra_return_id::varchar
+    union all
+    select confirmed.made_by, confirmed.confirmed_at, orders.order_number
+    from confirmed_exchanges as confirmed
+    join staging.orders on orders.origin_return_key = confirmed.packet_key
+),
+
+once as (
+    select made_by, order_number, min(confirmed_at) as confirmed_at from named group by all
+)
+
+select
+    once.made_by, once.order_number, orders.created_at, orders.updated_at,
+    orders.order_number is not null and orders.is_cancelled is distinct from true as is_live,
+    -- No pull that must have shown it has come to its end since it was made.
+    orders.order_number is null and not exists (
+        select 1 from landing.centra_pulls as pulls
+        where pulls."object" = 'orders' and pulls.is_complete and pulls.fetched_at > once.confirmed_at
+            and pulls.window_from <= once.confirmed_at
+    ) as is_unread
+from once
+left join staging.orders as orders using (order_number);
+
+-- One row per piece of a live replacement order, with the shipment that holds it.
+create or replace temp table replacement_pieces as
+with
+ordered as (
+    select orders.made_by, orders.created_at, lines.order_number, lines.order_line_id, lines.sku, numbers.piece
+    from replacement_orders as orders
+    join staging.order_lines as lines using (order_number)
+    cross join range(1, lines.quantity + 1) as numbers(piece)
+    where orders.is_live
+),
+
+packed as (
+    select
+        lines.order_line_id, shipments.shipment_id, shipments.is_shipped, shipments.shipped_at, shipments.is_paid,
+        shipments.is_good_to_go,
+        row_number() over (partition by lines.order_line_id order by lines.shipment_id, lines.shipment_line_id, numbers.piece) as piece
+    from staging.shipment_lines as lines
+    join staging.shipments as shipments using (shipment_id)
+    cross join range(1, lines.quantity + 1) as numbers(piece)
+    where lines.order_line_id in (select order_line_id from ordered)
+)
+
+select
+    ordered.made_by, ordered.created_at, ordered.order_number, ordered.sku, packed.shipment_id,
+    coalesce(packed.is_shipped, false) as is_shipped, packed.shipped_at, packed.is_paid, packed.is_good_to_go,
+    row_number() over (
+        partition by ordered.made_by, ordered.sku
+        order by coalesce(packed.is_shipped, false) desc, packed.shipment_id nulls last, ordered.order_line_id, ordered.piece
+    ) as place
+from ordered
+left join packed using (order_line_id, piece);
+
+delete from effects.replacements where order_number in (select order_number from matching.orders_in_play);
+insert into effects.replacements by name
+with
+units as (
+    select *, row_number() over (partition by made_by, sku order by return_item_id, effect_key) as place
+    from confirmed_exchanges
+),
+
+by_article as (
+    select units.effect_key, pieces.*
+    from units
+    join replacement_pieces as pieces using (made_by, sku, place)
+),
+
+-- Somebody put another article into the order: its pieces are for the units that have none.
+by_order as (
+    select units.effect_key, pieces.*
+    from (
+        select *, row_number() over (partition by made_by order by return_item_id, effect_key) as turn
+        from units anti join by_article using (effect_key)
+    ) as units
+    join (
+        select *, row_number() over (partition by made_by order by is_shipped desc, shipment_id nulls last, sku, place) as turn
+        from replacement_pieces anti join by_article using (made_by, sku, place)
+    ) as pieces using (made_by, turn)
+),
+
+placed as (
+    from by_article
+    union all by name
+    select * exclude (turn) from by_order
+),
+
+made as (
+    select
+        made_by, list(order_number order by order_number) as order_numbers, max(updated_at) as updated_at,
+        min(order_number) filter (where is_unread) as unread_number
+    from replacement_orders group by made_by
+)
+
+select
+    units.effect_key, units.return_item_id, units.return_id, units.order_number, units.ordinal, units.centra_return_id,
+    coalesce(made.order_numbers, []) as order_numbers,
+    coalesce(placed.order_number, made.unread_number) as replacement_order_number,
+    case
+        when placed.is_shipped then 'shipped'
+        when placed.order_number is not null or made.unread_number is not null then 'ordered'
+        -- Nothing names an order: either somebody has wiped its comment since our database was lost, or it was never made,
+        -- because somebody had refunded its Return.
+        when made.made_by is null and not exists (
+            select 1 from staging.payment_entries as entries
+            where entries.centra_return_id = units.centra_return_id and entries.money in ('refunded', 'refund_pending')
+        ) then 'ordered'
+        else 'canceled'
+    end as state,
+    placed.shipment_id, placed.is_paid, placed.is_good_to_go,
+    coalesce(placed.created_at, units.confirmed_at) as ordered_at,
+    placed.shipped_at,
+    made.updated_at as order_updated_at
+from units
+left join placed on placed.effect_key = units.effect_key
+left join made on made.made_by = units.made_by;

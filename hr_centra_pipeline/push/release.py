@@ -1,0 +1,67 @@
+"""A release: the shipment of a replacement is marked as paid, or as good to go, as the policy asks. A mark, not a count: made
+twice it is the same; it is looked at all the same, so that nothing is released that somebody has canceled meanwhile.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hr_centra_pipeline.push.facts import Facts
+from hr_centra_pipeline.push.packets import Packet
+from hr_centra_pipeline.push.steps import (
+    Absent,
+    Ask,
+    Call,
+    Finished,
+    Held,
+    LookUpResult,
+    Refused,
+    StepResult,
+    Steps,
+    Tell,
+    Undone,
+)
+
+_MARKS = {"paid": "isPaid", "good_to_go": "isGoodToGo"}
+
+
+def calls(packet: Packet) -> list[Call]:
+    """The one writing call."""
+    mark = _MARKS[packet.payload["release"]]
+    return [Call("UpdateShipment", {"id": packet.payload["shipment_id"], "input": {mark: True}})]
+
+
+def advance(packet: Packet, facts: Facts) -> Steps[StepResult]:
+    """Mark the shipment, unless it is marked or its order is not to be shipped any more."""
+    found = yield from _shipment(packet)
+    if found is None:
+        return Held(packet.members, f"Centra does not show shipment {packet.payload['shipment_id']} any more")
+    if _is_canceled(found, facts):
+        return Held(packet.members, "somebody canceled the replacement order meanwhile")
+    if _is_released(packet, found):
+        return Finished(str(found["id"]))
+    answer = yield Tell(calls(packet)[0])
+    return Refused(answer.refusal) if answer.refusal else Finished(str(found["id"]))
+
+
+def look_up(packet: Packet, facts: Facts) -> Steps[LookUpResult]:
+    """Is the mark there?"""
+    found = yield from _shipment(packet)
+    if found is not None and _is_released(packet, found):
+        return Finished(str(found["id"]))
+    if found is None or _is_canceled(found, facts):
+        return Undone("its shipment is gone, or its order was canceled")
+    return Absent()
+
+
+def _shipment(packet: Packet) -> Steps[dict[str, Any] | None]:
+    data = yield Ask("LookAtShipment", {"id": [packet.payload["shipment_id"]]})
+    return data["shipments"][0] if data["shipments"] else None
+
+
+def _is_released(packet: Packet, found: dict[str, Any]) -> bool:
+    return bool(found[_MARKS[packet.payload["release"]]] or found["isShipped"])
+
+
+def _is_canceled(found: dict[str, Any], facts: Facts) -> bool:
+    return facts.words.order_status.meaning_of(found["order"]["status"]) == "cancelled"
