@@ -101,9 +101,13 @@ def order_api(running: RunningSandbox, method: str = "POST", path: str = "order"
         body = {**usual, **body}
     given = {name: value for name, value in body.items() if value is not None}
     return requests.request(
-        method, f"{running.order_api_url}/{path}", headers={"API-Authorization": running.order_api_key}, timeout=10,
-        **({"params": given} if method == "GET" else {"json": given}),
-    ).json()  # fmt: skip
+        method,
+        f"{running.order_api_url}/{path}",
+        headers={"API-Authorization": running.order_api_key},
+        timeout=10,
+        params=given if method == "GET" else None,
+        json=None if method == "GET" else given,
+    ).json()
 
 
 def shown_order(running: RunningSandbox, number: int, fields: str) -> Any:
