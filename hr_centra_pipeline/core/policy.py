@@ -27,6 +27,7 @@ from pydantic import (
 
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.kinds import EXCEPTION_KINDS, Owner
+from hr_centra_pipeline.core.words import CentraWords
 
 DropoffMethod = str
 RefundType = Literal["refund", "gift-card", "exchange"]
@@ -247,6 +248,12 @@ class CentraLimits(_Section):
         "(?i)\\brma\\b",
         "(?i)happy ?returns",
     ]
+    reference_paths: list[str] = [
+        "pspReference",
+        "PaymentTransactions.0.PaymentTransactionId",
+        "MerchantReference",
+    ]
+    words: CentraWords = CentraWords()
 
 
 class Coverage(_Section):

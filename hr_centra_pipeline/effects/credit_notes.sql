@@ -179,17 +179,16 @@ from shared;
 create or replace temp table order_blocks as
 select
     orders.order_number,
-    orders.captured <= 0 as nothing_captured,
+    orders.captured <= 0 and orders.capture_pending <= 0 as nothing_captured,
+    orders.captured <= 0 and orders.capture_pending > 0 as waits_for_capture,
+    orders.has_unknown_payment,
     exists (
         select 1 from staging.payment_entries as entries
         where entries.order_number = orders.order_number and entries.centra_return_id is null
             and not exists (
                 select 1 from push.ties where ties.what = 'refund' and ties.centra_id = entries.entry_id::varchar
             )
-            and (
-                (entries.entry_type in ('REFUND', 'REFUND_GIFT_CARD') and entries.status <> 'FAILED')
-                or (entries.entry_type = 'REFUND_REQUEST' and entries.status = 'PENDING')
-            )
+            and entries.money in ('refunded', 'refund_pending')
     ) as has_untied_refund,
     orders.discounts > 0 and (
         select count(*) from staging.shipments where shipments.order_number = orders.order_number
@@ -223,7 +222,11 @@ blocked as (
                 || ' may be refunded by hand ' || regexp_replace(refundable::varchar, '00$', '') || ' ' || currency
             when pays_through <> 'elsewhere' and given_otherwise > 0 then
                 'its value was given back already: by a replacement, a chargeback or a refund that was tied to it'
+            when pays_through <> 'elsewhere' and blocks.has_unknown_payment then
+                'the meaning of a payment of the order is not known: add its words to [centra.words] in the policy'
             when pays_through <> 'elsewhere' and blocks.nothing_captured then 'nothing was captured on the order'
+            when pays_through <> 'elsewhere' and blocks.waits_for_capture then
+                'the payment provider has not confirmed the capture yet'
             when pays_through <> 'elsewhere' and blocks.has_untied_refund then
                 'a refund without a Return stands on the order: tie it to units first'
             when voucher_share > 0 and blocks.has_shared_voucher then

@@ -32,7 +32,7 @@ keys as (
     from staging.centra_returns as returns
     semi join changed_returns using (centra_return_id)
     anti join (select packet_key from push.packets where state in ('sending', 'unknown', 'confirmed')) as known using (packet_key)
-    where returns.deleted_at is null and returns.status = 'COMPLETED' and returns.packet_key is not null and returns.grand_total > 0
+    where returns.deleted_at is null and returns.is_completed and returns.packet_key is not null and returns.grand_total > 0
 ),
 
 units as (
@@ -53,7 +53,7 @@ where case units.kind
     else ways.pays_through in ('centra', 'gift_card')
         and units.centra_return_id not in (
             select centra_return_id from staging.payment_entries
-            where centra_return_id is not null and entry_type like 'REFUND%'
+            where centra_return_id is not null and is_refund
         )
         and units.return_item_id not in (
             select paid.return_item_id from staging.refund_units as paid
@@ -68,12 +68,13 @@ insert into effects.observed by name
 select
     unnest(effect_keys) as effect_key, 'return' as place, cast(null as varchar) as effect_kind,
     centra_return_id::varchar as centra_id, order_number, packet_key, cast(null as bigint) as warehouse_id,
-    status = 'COMPLETED' and case
+    coalesce(is_completed, false) and case
         when packets.packet_key is null then centra_return_id not in (select centra_return_id from without_result)
         when packets.operation = 'exchange' then false
         when packets.payload ->> 'pays_through' <> 'elsewhere' and (packets.payload ->> 'total')::decimal(18, 4) > 0 then exists (
             select 1 from staging.payment_entries as entries
-            where entries.centra_return_id = centra_returns.centra_return_id and entries.entry_type like 'REFUND%'
+            where entries.centra_return_id = centra_returns.centra_return_id
+                and entries.is_refund
         )
         else true
     end as is_complete,

@@ -68,20 +68,16 @@ where matched.shipment_line_id is not null;
 create or replace temp table payments_of_returns as
 select
     returns.centra_return_id, returns.grand_total, returns.deleted_at is not null as is_deleted,
-    coalesce(sum(abs(entries.amount)) filter (where entries.entry_type <> 'REFUND_GIFT_CARD'), 0)::decimal(18, 4) as refunded,
-    coalesce(sum(abs(entries.amount)) filter (where entries.entry_type = 'REFUND_GIFT_CARD'), 0)::decimal(18, 4) as gifted,
+    coalesce(sum(abs(entries.amount)) filter (where entries.instrument <> 'gift_card'), 0)::decimal(18, 4) as refunded,
+    coalesce(sum(abs(entries.amount)) filter (where entries.instrument = 'gift_card'), 0)::decimal(18, 4) as gifted,
     exists (
         select 1 from staging.payment_entries as failed
-        where failed.centra_return_id = returns.centra_return_id
-            and (failed.entry_type = 'REFUND_FAILED' or (failed.entry_type like 'REFUND%' and failed.status = 'FAILED'))
+        where failed.centra_return_id = returns.centra_return_id and failed.money = 'refund_failed'
     ) as has_failed
 from staging.centra_returns as returns
 semi join matching.orders_in_play using (order_number)
 left join staging.payment_entries as entries on entries.centra_return_id = returns.centra_return_id
-    and (
-        (entries.entry_type in ('REFUND', 'REFUND_GIFT_CARD') and entries.status <> 'FAILED')
-        or (entries.entry_type = 'REFUND_REQUEST' and entries.status = 'PENDING')
-    )
+    and entries.money in ('refunded', 'refund_pending')
 group by returns.centra_return_id, returns.grand_total, returns.deleted_at;
 
 -- A unit's part of what was paid on its Return: all of its value when the Return's total was paid once, twice it when twice.
@@ -146,7 +142,7 @@ exchanged as (
         )
         and not exists (
             select 1 from staging.orders
-            where list_contains(string_split(ledger.centra_id, ' '), orders.order_number) and orders.status = 'CANCELED'
+            where list_contains(string_split(ledger.centra_id, ' '), orders.order_number) and orders.is_cancelled
         )
 ),
 
@@ -178,7 +174,7 @@ tied as (
     from push.ties
     join valued_units as units using (return_item_id)
     left join staging.payment_entries as entries on entries.entry_id = try_cast(ties.centra_id as bigint)
-    where ties.what = 'refund' and entries.status is distinct from 'FAILED'
+    where ties.what = 'refund' and entries.money is distinct from 'refund_failed'
 )
 
 from ours_paid where amount <> 0

@@ -124,7 +124,7 @@ refunded as (
     from matching.matched_items as matched
     semi join (select return_item_id from effects.value_given_back where is_paid_by_hand) as paid using (return_item_id)
     join staging.payment_entries as entries on entries.centra_return_id = matched.foreign_centra_return_id
-    where entries.entry_type in ('REFUND', 'REFUND_GIFT_CARD', 'REFUND_REQUEST') and entries.status <> 'FAILED'
+    where entries.money in ('refunded', 'refund_pending')
     group by matched.return_item_id
 ),
 

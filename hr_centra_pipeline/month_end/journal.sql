@@ -19,13 +19,17 @@ returns_of as (
 
 entries as (
     select
-        *, row_number() over (partition by centra_return_id, entry_type, amount order by created_at, entry_id) as place,
-        count(*) filter (where entry_type = 'REFUND_REQUEST' and status = 'SUCCESS')
+        *, row_number() over (partition by centra_return_id, means, amount order by created_at, entry_id) as place,
+        count(*) filter (where means = 'refund_requested' and outcome = 'succeeded')
             over (partition by centra_return_id, amount) as settled_requests
-    from staging.payment_entries
-    semi join matching.orders_in_play using (order_number)
-    where centra_return_id is not null
-        and entry_type in ('REFUND', 'REFUND_GIFT_CARD', 'REFUND_REQUEST', 'REFUND_FAILED')
+    from (
+        select
+            *, policy.meaning_of('payment_type', entry_type) as means, policy.meaning_of('payment_status', status) as outcome
+        from staging.payment_entries
+        semi join matching.orders_in_play using (order_number)
+        where centra_return_id is not null
+    )
+    where means in ('refunded', 'refunded_gift_card', 'refund_requested', 'refund_failed') and outcome is not null
 )
 
 select
@@ -36,14 +40,15 @@ select
     cast(null as varchar) as return_item_id,
     'payment' as component,
     currency,
-    case when entry_type = 'REFUND_FAILED' then -abs(amount) else abs(amount) end as amount,
+    case when means = 'refund_failed' then -amount else amount end as amount,
     created_at as happened_at,
-    entry_type = 'REFUND_REQUEST' and status = 'PENDING' as is_pending,
-    entry_type as source
+    means = 'refund_requested' and outcome = 'pending' as is_pending,
+    -- The journal is kept for good: it has one spelling of a failed refund, whatever Centra's is.
+    case when means = 'refund_failed' then 'REFUND_FAILED' else entry_type end as source
 from entries
 left join returns_of on returns_of.centra_id = entries.centra_return_id::varchar
-where not (entry_type = 'REFUND' and (place <= settled_requests or status = 'FAILED'))
-    and not (entry_type = 'REFUND_GIFT_CARD' and status = 'FAILED')
+where not (means = 'refunded' and (place <= settled_requests or outcome = 'failed'))
+    and not (means = 'refunded_gift_card' and outcome = 'failed')
 union all by name
 select
     'paid' as side, 'refund ' || refund_id as fact_id, return_id, order_number, cast(null as varchar) as return_item_id,

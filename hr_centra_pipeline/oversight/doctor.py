@@ -429,7 +429,7 @@ def _dispositions(client: CentraClient, policy: Policy) -> Iterator[Finding]:
                 "Centra", "error", f"disposition {word}: Centra has no warehouse {grade.warehouse_id}",
                 f"Correct [dispositions.{word}] in the policy; Centra has {known}.", True,
             )  # fmt: skip
-        elif found.status != "ACTIVE":
+        elif policy.centra.words.warehouse_status.meaning_of(found.status) != "active":
             yield Finding(
                 "Centra", "error", f"disposition {word}: warehouse {found.id} {found.name} is {found.status.lower()}",
                 f"Activate it in Centra, or correct [dispositions.{word}] in the policy.", True,

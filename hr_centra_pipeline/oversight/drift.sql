@@ -40,23 +40,31 @@ words as (
     where rejected.reason like 'is none of %'
 ),
 
--- One row per word of Centra in a field whose values we know.
+-- One row per word of one of Centra's enums to which the policy gives no meaning.
 centra_words as (
-    select 'payment' as object, 'entryType' as name, entry_type as value, created_at as seen_at from staging.payment_entries
-    where entry_type not in (
-        'AUTH', 'CAPTURE', 'CAPTURE_PENDING', 'CAPTURE_FAILED', 'CAPTURE_REQUEST', 'REFUND', 'REFUND_REQUEST', 'REFUND_FAILED', 'CANCEL',
-        'CANCEL_REQUEST', 'MARKED_AS_PAID', 'MARKED_AS_UNPAID', 'PREPAID', 'AUTH_PENDING', 'ADDITIONAL_ORDER_PAYMENT', 'INVOICE',
-        'OTHER', 'AUTH_GIFT_CARD', 'CAPTURE_GIFT_CARD', 'CANCEL_GIFT_CARD', 'REFUND_GIFT_CARD'
-    )
-    union all by name
-    select 'payment' as object, 'status' as name, status as value, created_at as seen_at from staging.payment_entries
-    where status not in ('PENDING', 'SUCCESS', 'FAILED')
-    union all by name
-    select 'return' as object, 'returnStatus' as name, status as value, created_at as seen_at from staging.centra_returns
-    where status not in ('PENDING', 'COMPLETED')
-    union all by name
-    select 'stock change' as object, 'type' as name, "type" as value, created_at as seen_at from staging.stock_changes
-    where "type" not in ('IN', 'OUT', 'TRANSFER', 'RETURN', 'SHIPMENT', 'OTHER')
+    select object, name, value, seen_at, enum
+    from (
+        select 'order' as object, 'status' as name, status as value, created_at as seen_at, 'order_status' as enum from staging.orders
+        union all by name
+        select 'payment' as object, 'entryType' as name, entry_type as value, created_at as seen_at, 'payment_type' as enum
+        from staging.payment_entries
+        union all by name
+        select 'payment' as object, 'status' as name, status as value, created_at as seen_at, 'payment_status' as enum
+        from staging.payment_entries
+        union all by name
+        select 'return' as object, 'returnStatus' as name, status as value, created_at as seen_at, 'return_status' as enum
+        from staging.centra_returns
+        union all by name
+        select 'stock change' as object, 'type' as name, "type" as value, created_at as seen_at, 'stock_change_type' as enum
+        from staging.stock_changes
+        union all by name
+        select 'warehouse' as object, 'status' as name, status as value, fetched_at as seen_at, 'warehouse_status' as enum
+        from staging.warehouses
+        union all by name
+        select 'warehouse' as object, 'stockMaster' as name, stock_master as value, fetched_at as seen_at, 'stock_master' as enum
+        from staging.warehouses
+    ) as words
+    anti join policy.centra_words as known on known.enum = words.enum and known.word = words.value
 ),
 
 said as (
@@ -77,7 +85,7 @@ group by all
 union all by name
 select
     'centra' as vendor, object, 'new word' as what, name, value, min(seen_at) as first_seen_at, count(*) as times_seen,
-    'Read in Centra''s documents what it means; an update of hr-centra may be needed.' as next_step
+    'Say in the policy what it means ([centra.words.' || any_value(enum) || ']); until then nothing is decided by it.' as next_step
 from centra_words
 group by all
 union all by name

@@ -255,7 +255,7 @@ def tie_refund(
     row = connection.execute(
         """
         select order_number, currency, abs(amount) from staging.payment_entries
-        where entry_id = ? and centra_return_id is null and entry_type in ('REFUND', 'REFUND_GIFT_CARD', 'REFUND_REQUEST')
+        where entry_id = ? and centra_return_id is null and money in ('refunded', 'refund_pending')
         """,
         [entry_id],
     ).fetchone()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
 from hr_centra_pipeline.core.money import shown
+from hr_centra_pipeline.core.words import Payment
 from hr_centra_pipeline.push import returns
 from hr_centra_pipeline.push.facts import Facts
 from hr_centra_pipeline.push.packets import PAYING_STEPS, Packet
@@ -78,7 +80,7 @@ def advance(packet: Packet, facts: Facts) -> Steps[StepResult]:
     return_id = int(packet.centra_id or 0)
     if packet.step == "complete" and facts.unwanted_of(packet.members):
         found = returns.by_id((yield from returns.look(packet.payload["order_number"], facts)), return_id)
-        if found is not None and not _is_paid(packet, found):
+        if found is not None and None not in found.refunds and not _is_paid(packet, found):
             return Advance("undo", message=_UNWANTED)
     answer = yield Tell(_call(packet, return_id))
     if answer.refusal:
@@ -105,10 +107,16 @@ def _money_problem(packet: Packet, order: OrderInCentra) -> NotNow | None:
     if packet.payload["pays_through"] == "elsewhere":
         return None
     currency = packet.payload["currency"]
+    if order.unknown_payments:
+        words = ", ".join(order.unknown_payments)
+        return NotNow(f"the order shows payments whose meaning is not known ({words}): add the words to [centra.words]")
     if order.untied_refunds:
         return NotNow("a refund without a Return stands on the order: tie it to units first")
     left = order.captured - order.given
     if Decimal(packet.payload["total"]) > left:
+        if Decimal(packet.payload["total"]) <= left + order.capture_pending:
+            pending = shown(order.capture_pending, currency)
+            return NotNow(f"the payment provider has not confirmed the capture of {pending} yet")
         return NotNow(
             f"{shown(order.captured, currency)} were captured and {shown(order.given, currency)} given back: "
             f"{shown(Decimal(packet.payload['total']), currency)} more would be too much"
@@ -141,6 +149,8 @@ def _pay(packet: Packet, facts: Facts) -> Steps[StepResult]:
     found = returns.by_id(order, return_id)
     if order is None or found is None:
         return _gone(packet)
+    if None in found.refunds:
+        return NotNow(_NOT_UNDERSTOOD)
     if _is_paid(packet, found):
         return _after_payment(packet, found)
     if not _is_planned_total(packet, found.grand_total):
@@ -160,7 +170,8 @@ def _pay(packet: Packet, facts: Facts) -> Steps[StepResult]:
         return InDoubt("Centra said yes and showed no payment: it is looked up")
     if packet.step == "issue_credit":
         return Advance("complete")
-    return Finished(str(return_id), _failed_payment(entries))
+    refunds = [facts.words.payment(entry["entryType"], entry["status"]) for entry in entries]
+    return Finished(str(return_id), _failed_payment(refunds))
 
 
 def _recipient(packet: Packet) -> Steps[str | None]:
@@ -206,24 +217,24 @@ def _refused_later(packet: Packet, facts: Facts, message: str, return_id: int) -
 
 # ---------------------------------------------------------------- payments
 
-_REFUNDS = {"REFUND", "REFUND_REQUEST", "REFUND_FAILED"}
+_NOT_UNDERSTOOD = "its Return shows a payment whose meaning is not known: add its words to [centra.words] in the policy"
 
 
 def _is_paid(packet: Packet, found: ReturnInCentra) -> bool:
     """A payment stands on the Return, whoever made it. A refund that failed was asked for once: it is not asked for again."""
-    kinds = _REFUNDS if packet.payload["pays_through"] == "centra" else _REFUNDS | {"REFUND_GIFT_CARD"}
-    return any(entry["entryType"] in kinds for entry in found.payments)
+    is_gift_card = packet.payload["pays_through"] != "centra"
+    return any(known and (known.instrument == "original" or is_gift_card) for known in found.refunds)
 
 
 def _after_payment(packet: Packet, found: ReturnInCentra) -> Finished | Advance:
     """A refund completes its Return by itself, at once or when the provider has answered; a gift card does not."""
     if packet.payload["pays_through"] != "centra" and not found.is_completed:
-        return Advance("complete", str(found.return_id), _failed_payment(found.payments))
-    return Finished(str(found.return_id), _failed_payment(found.payments))
+        return Advance("complete", str(found.return_id), _failed_payment(found.refunds))
+    return Finished(str(found.return_id), _failed_payment(found.refunds))
 
 
-def _failed_payment(entries: list[dict[str, Any]]) -> str | None:
-    failed = any(entry["entryType"] == "REFUND_FAILED" or entry.get("status") == "FAILED" for entry in entries)
+def _failed_payment(refunds: Sequence[Payment | None]) -> str | None:
+    failed = any(known is not None and known.money == "refund_failed" for known in refunds)
     return "the payment provider refused the refund" if failed else None
 
 
@@ -251,6 +262,8 @@ def look_up(packet: Packet, facts: Facts) -> Steps[LookUpResult]:
         if packet.step == "create_return":
             return Absent()
         return _deleted(packet) if packet.step in ("delete", "undo") else _gone(packet)
+    if None in found.refunds:
+        return InDoubt(_NOT_UNDERSTOOD)
     if _is_paid(packet, found):
         return _after_payment(packet, found)
     match packet.step:

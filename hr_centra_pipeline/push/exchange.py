@@ -33,6 +33,10 @@ from hr_centra_pipeline.push.steps import (
 _LOG = logging.getLogger(__name__)
 _UNWINDING = frozenset({"cancel_order", "delete", "undo"})
 _REFUSED = "the return was refused, its approval withdrawn, or it is no exchange any more"
+_UNREAD_RECIPIENT = {
+    "customerId": "<customer>", "deliveryAddress": "<address>", "invoiceAddress": "<address>", "marketId": "<market>",
+    "pricelistId": "<price list>",
+}  # fmt: skip
 _NUMBERS = 5  # of a replacement: the first one that is free; more than one are taken only by orders of somebody else
 
 
@@ -40,15 +44,16 @@ def calls(packet: Packet) -> list[Call]:
     """Every writing call in order; ``<…>`` stands for what is read right before and never stored, or made by Centra."""
     return [
         returns.create(packet),
-        order_call(
-            packet, packet.payload["new_order_number"], "<return>", {"customerId": "<customer>", "address": "<address>"}
-        ),
+        order_call(packet, packet.payload["new_order_number"], "<return>", _UNREAD_RECIPIENT),
         returns.complete("<return>"),
     ]
 
 
 def order_call(packet: Packet, number: int, return_id: int | str, recipient: dict[str, Any]) -> Call:
-    """``POST /order``: zero price, internal, our number, made from the Return."""
+    """``POST /order``: zero price and no shipping cost, internal, our number, made from the Return.
+
+    Its currency follows from the price list: there is no such key. ``recipient``: addresses, customer, market, price list.
+    """
     payload = packet.payload
     body = {
         "orderNumber": number,
@@ -58,15 +63,23 @@ def order_call(packet: Packet, number: int, return_id: int | str, recipient: dic
         "adjustStock": True,
         "forceCreate": False,
         "sendEmail": False,
-        "currency": payload["currency"],
+        "shippingValue": 0,  # without it Centra charges the country's default shipping cost
         "products": [
             {"sku": replacement["sku"], "qty": replacement["quantity"], "unitPrice": 0, "originalPrice": 0}
             for replacement in payload["replacements"]
         ],
-        "internalComment": "\n".join([packet.key, *packet.members]),
+        "internalComment": _comment(packet),
         **recipient,
     }
     return Call("POST /order", body)
+
+
+def _comment(packet: Packet) -> str:
+    """What the replacement is for, in words, then the marks by which it is found again."""
+    origins = packet.payload.get("origins") or []
+    words = "; ".join(" ".join(part for part in (code, return_id) if part) for return_id, code in origins)
+    about = f"Replacement for order {packet.payload['order_number']}" + (f", Happy Returns {words}" if words else "")
+    return "\n".join([about, packet.key, *packet.members])
 
 
 # ---------------------------------------------------------------- doing
@@ -155,7 +168,7 @@ def _cancel_order(packet: Packet, facts: Facts) -> Steps[StepResult]:
     known = yield from _ours(packet, facts)
     if not known.live:
         return _taken_back(packet, "undo")
-    answer = yield Tell(_cancel(packet, known.live[0].number))
+    answer = yield Tell(_cancel(packet, known.live[0].order_id))
     # Centra cancels no order that was shipped: then the customer has the replacement, and completing is true.
     if answer.refusal:
         too_late = f"{packet.message}; too late: {answer.refusal}"
@@ -170,13 +183,13 @@ def _taken_back(packet: Packet, step: str, message: str | None = None) -> Advanc
     return Advance(step, message=message)
 
 
-def _cancel(packet: Packet, number: int) -> Call:
+def _cancel(packet: Packet, order_id: str) -> Call:
     asked = {
         "stockAction": {"releaseItemsBackToWarehouse": True},
         "emailOptions": {"sendEmail": False},
         "comment": packet.key,
     }
-    return Call("CancelOrder", {"order": {"number": number}, "input": asked})
+    return Call("CancelOrder", {"id": order_id, "input": asked})
 
 
 def _finished(packet: Packet) -> Finished:
@@ -209,23 +222,46 @@ def _out_of_stock(packet: Packet) -> Steps[str | None]:
 
 
 def _recipient(packet: Packet) -> Steps[dict[str, Any] | None]:
-    """Who gets the replacement: read right before it is needed, sent, and kept nowhere."""
+    """Who gets the replacement, and in which market: read right before it is needed, sent, and kept nowhere."""
     data = yield Ask("ReadRecipient", {"orderNumber": [int(packet.payload["order_number"])]})
     order = data["orders"][0] if data["orders"] else None
     address = order and order["shippingAddress"]
     if not order or not address or not address.get("country"):
         return None
-    names = {
-        "firstName": "firstName", "lastName": "lastName", "address1": "address1", "address2": "address2",
-        "city": "city", "zipCode": "zipCode", "stateOrProvince": "state", "phoneNumber": "phoneNumber",
-        "email": "email",
-    }  # fmt: skip
-    sent = {ours: address[theirs] for theirs, ours in names.items() if address.get(theirs)}
-    sent["country"] = address["country"]["code"]
+    sent = rest_address(address)
     customer = order.get("customer")
     if customer:
         sent.setdefault("email", customer["email"])
-    return {"address": sent, **({"customerId": customer["id"]} if customer else {})}
+    # Both addresses: without an invoice address Centra would have to guess one.
+    recipient: dict[str, Any] = {"deliveryAddress": sent, "invoiceAddress": sent}
+    for key, value in (
+        ("customerId", customer),
+        ("marketId", order.get("market")),
+        ("pricelistId", order.get("pricelist")),
+    ):
+        if value:
+            recipient[key] = value["id"]
+    return recipient
+
+
+_REST_NAMES = {
+    "firstName": "firstName", "lastName": "lastName", "companyName": "company", "attention": "attn",
+    "address1": "address", "address2": "coaddress", "zipCode": "zipcode", "city": "city", "stateOrProvince": "state",
+    "phoneNumber": "tele", "cellPhoneNumber": "cell", "email": "email",
+}  # fmt: skip
+
+
+def rest_address(address: dict[str, Any]) -> dict[str, Any]:
+    """An address as GraphQL shows it, in the keys of the Order API, which are its own.
+
+    ``state`` is set where ``stateOrProvince`` is not, and the other way round; the Order API takes a code or a name.
+    """
+    sent = {rest: address[name] for name, rest in _REST_NAMES.items() if address.get(name)}
+    state = address.get("state") or {}
+    if state.get("code") or state.get("name"):
+        sent["state"] = state.get("code") or state["name"]
+    sent["country"] = address["country"]["code"]
+    return sent
 
 
 # ---------------------------------------------------------------- replacement orders in Centra
@@ -235,6 +271,7 @@ def _recipient(packet: Packet) -> Steps[dict[str, Any] | None]:
 class _Replacement:
     """One order that may be the replacement, as Centra shows it."""
 
+    order_id: str
     number: int
     comment: str
     is_canceled: bool
@@ -309,8 +346,8 @@ def _ours(packet: Packet, facts: Facts) -> Steps[_Replacements]:
     first = [packet.payload["new_order_number"], *packet.payload.get("tried_numbers", [])]
     candidates = list(dict.fromkeys([*first, *candidates]))
     data = yield Ask("LookAtReplacements", {"number": candidates, "customerId": [customer.get("id") or 0]})
-    numbered = {row["number"]: _replacement(row) for row in data["numbered"]}
-    every = {**{row["number"]: _replacement(row) for row in data["internal"]}, **numbered}
+    numbered = {row["number"]: _replacement(row, facts) for row in data["numbered"]}
+    every = {**{row["number"]: _replacement(row, facts) for row in data["internal"]}, **numbered}
     marks = {packet.key, *packet.members}
     live = [
         order
@@ -324,15 +361,14 @@ def _ours(packet: Packet, facts: Facts) -> Steps[_Replacements]:
     )  # fmt: skip
 
 
-def _replacement(row: dict[str, Any]) -> _Replacement:
+def _replacement(row: dict[str, Any], facts: Facts) -> _Replacement:
     skus: Counter[str] = Counter()
     for line in row["lines"]:
         if line["productSize"] and line["quantity"]:
             skus[line["productSize"]["SKU"]] += line["quantity"]
     customer = row.get("customer") or {}
-    return _Replacement(
-        row["number"], row["internalComment"] or "", row["status"] == "CANCELED", customer.get("id"), skus
-    )
+    is_canceled = facts.words.order_status.meaning_of(row["status"]) == "cancelled"
+    return _Replacement(row["id"], row["number"], row["internalComment"] or "", is_canceled, customer.get("id"), skus)
 
 
 # ---------------------------------------------------------------- looking up

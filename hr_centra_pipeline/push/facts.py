@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from hr_centra_pipeline.core.policy import Policy
+from hr_centra_pipeline.core.words import CentraWords
 from hr_centra_pipeline.warehouse.database import Connection
 
 
@@ -17,7 +18,7 @@ class Facts:
     ``known_returns``: Returns that the last pull showed. ``tied_entries``: refunds without a Return that a person has tied;
     ``tied_orders``: replacements that somebody ordered by hand, by the effect that they are.
     ``unwanted``: effects under way that are not desired any more (refused, changed). ``sent_before``: effects that were
-    sent once and found absent, with the real time of the first call: it may still arrive.
+    sent once and found absent, with the real time of the first call: it may still arrive. ``words``: what Centra's words mean.
     """
 
     known_returns: frozenset[int] = frozenset()
@@ -27,6 +28,7 @@ class Facts:
     sent_before: Mapping[str, datetime] = field(default_factory=dict)
     first_order_number: int = 900_000_000
     last_order_number: int = 999_999_999
+    words: CentraWords = field(default_factory=CentraWords)
 
     def unwanted_of(self, members: Iterable[str]) -> tuple[str, ...]:
         """Those of a packet's members that are not desired any more."""
@@ -78,4 +80,5 @@ def load(connection: Connection, policy: Policy) -> Facts:
         sent_before={str(key): at.astimezone(UTC) for key, at in sent if isinstance(at, datetime)},
         first_order_number=policy.exchange_orders.first_number,
         last_order_number=policy.exchange_orders.last_number,
+        words=policy.centra.words,
     )

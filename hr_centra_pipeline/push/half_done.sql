@@ -7,7 +7,7 @@ pending_returns as (
     from staging.centra_returns as returns
     left join push.packets using (packet_key)
     where returns.deleted_at is null and returns.packet_key is not null
-        and (returns.status = 'PENDING' or returns.centra_return_id::varchar in (
+        and (returns.is_completed is distinct from true or returns.centra_return_id::varchar in (
             select centra_id from effects.observed where place = 'return' and not is_complete
         ))
         and len(coalesce(returns.effect_keys, [])) > 0
@@ -77,17 +77,17 @@ select
     returns.shipping + returns.handling - returns.return_cost as costs,
     coalesce(of_units.is_exchange, false) as is_exchange,
     coalesce(of_units.is_desired, false) as is_desired,
-    returns.status = 'COMPLETED' as is_completed,
+    coalesce(returns.is_completed, false) as is_completed,
     of_units.planned_goods, of_units.pays_through,
     coalesce(of_units.replacements, []) as replacements,
     coalesce(lines.lines, []) as lines,
     exists (
         select 1 from staging.payment_entries as entries
-        where entries.centra_return_id = returns.centra_return_id and entries.entry_type like 'REFUND%'
+        where entries.centra_return_id = returns.centra_return_id and entries.is_refund
     ) as is_paid,
     (
         select min(orders.order_number) from staging.orders
-        where orders.origin_return_key = returns.packet_key and orders.status <> 'CANCELED'
+        where orders.origin_return_key = returns.packet_key and orders.is_cancelled is distinct from true
     ) as replacement_number,
     parameters.first_exchange_number as first_number,
     parameters.last_exchange_number as last_number

@@ -331,6 +331,7 @@ def _cut_exchanges(effects: Sequence[Effect], policy: Policy, result: Cut) -> No
                     {"sku": effect.sku, "quantity": effect.quantity, "members": [effect.effect_key]}
                     for effect in members
                 ],
+                "origins": sorted({(effect.return_id, effect.express_code or "") for effect in members}),
                 "new_order_number": reserved_number(keys, 0, reserved.first_number, reserved.last_number),
                 "comment": comment(members, policy.centra.comment_limit),
             }

@@ -8,18 +8,17 @@ from decimal import Decimal
 from typing import Any
 
 from hr_centra_pipeline.core.keys import PACKET_KEY, effect_keys_in
+from hr_centra_pipeline.core.words import CentraWords, Money, Payment
 from hr_centra_pipeline.push.facts import Facts
 from hr_centra_pipeline.push.packets import Packet
 from hr_centra_pipeline.push.steps import Answered, Ask, Call, Held, InDoubt, NotNow, Refused, Steps, members_of_path
 
-_CAPTURES = {"CAPTURE", "CAPTURE_GIFT_CARD", "PREPAID", "MARKED_AS_PAID"}
-_GIVEN = {"REFUND", "REFUND_GIFT_CARD"}
 _MOST_RETURNS = 50  # of one order, that LookAtOrder reads
 
 
 @dataclass(frozen=True)
 class ReturnInCentra:
-    """One Return of an order. ``payments``: its refund entries."""
+    """One Return of an order. ``refunds``: its payment entries of refunds, ``None`` for one whose words have no meaning."""
 
     return_id: int
     comment: str
@@ -28,7 +27,7 @@ class ReturnInCentra:
     shipment_id: int
     grand_total: dict[str, Any]
     quantities: dict[int, int]
-    payments: list[dict[str, Any]]
+    refunds: list[Payment | None]
 
     @property
     def is_ours(self) -> bool:
@@ -38,10 +37,16 @@ class ReturnInCentra:
 
 @dataclass(frozen=True)
 class OrderInCentra:
-    """An order's Returns, money and shipment lines, as read just now. Amounts in the order's currency."""
+    """An order's Returns, money and shipment lines, as read just now. Amounts in the order's currency.
+
+    ``capture_pending``: requested from the payment provider and not confirmed yet. ``unknown_payments``: words of payment
+    entries to which the policy gives no meaning; as long as there are any, nothing is known about the order's money.
+    """
 
     captured: Decimal
+    capture_pending: Decimal
     given: Decimal
+    unknown_payments: tuple[str, ...]
     untied_refunds: bool
     returnable: dict[int, int]  # shipment line -> units shipped and on no Return
     returns: list[ReturnInCentra]
@@ -54,26 +59,31 @@ def look(order_number: str, facts: Facts) -> Steps[OrderInCentra | None]:
         return None
     order = data["orders"][0]
     entries = order["paymentHistory"]
-    given = [
-        entry
-        for entry in entries
-        if (entry["entryType"] in _GIVEN and entry["status"] != "FAILED")
-        or (entry["entryType"] == "REFUND_REQUEST" and entry["status"] == "PENDING")
-    ]
+    did = [(entry, facts.words.payment(entry["entryType"], entry["status"])) for entry in entries]
+    given = [entry for entry, known in did if known and known.money in ("refunded", "refund_pending")]
+
+    def total(money: Money) -> Decimal:
+        return sum((_value(entry) for entry, known in did if known and known.money == money), Decimal(0))
+
+    captured = total("captured")
     return OrderInCentra(
-        captured=sum((abs(_value(e)) for e in entries if e["entryType"] in _CAPTURES and _succeeded(e)), Decimal(0)),
-        given=sum((abs(_value(entry)) for entry in given), Decimal(0)),
+        captured=captured,
+        capture_pending=max(total("capture_pending") - captured, Decimal(0)),
+        given=sum((_value(entry) for entry in given), Decimal(0)),
+        unknown_payments=tuple(f"{entry['entryType']}/{entry['status']}" for entry, known in did if known is None),
         untied_refunds=any(entry["return"] is None and entry["id"] not in facts.tied_entries for entry in given),
         returnable={
             line["id"]: line["quantity"] - line["returnedQuantity"]
             for shipment in order["shipments"]
             for line in shipment["lines"]
         },
-        returns=[_return(row, entries) for row in data["returns"]],
+        returns=[_return(row, did, facts.words) for row in data["returns"]],
     )
 
 
-def _return(row: dict[str, Any], entries: list[dict[str, Any]]) -> ReturnInCentra:
+def _return(
+    row: dict[str, Any], entries: list[tuple[dict[str, Any], Payment | None]], words: CentraWords
+) -> ReturnInCentra:
     quantities: dict[int, int] = {}
     for line in row["lines"]:
         shipment_line_id = line["shipmentLine"]["id"]
@@ -82,20 +92,21 @@ def _return(row: dict[str, Any], entries: list[dict[str, Any]]) -> ReturnInCentr
         return_id=row["id"],
         comment=row["comment"] or "",
         external_id=row["externalId"],
-        is_completed=row["returnStatus"] == "COMPLETED",
+        is_completed=words.return_status.meaning_of(row["returnStatus"]) == "completed",
         shipment_id=row["shipment"]["id"],
         grand_total=row["grandTotal"],
         quantities=quantities,
-        payments=[entry for entry in entries if entry["return"] and entry["return"]["id"] == row["id"]],
+        refunds=[
+            known
+            for entry, known in entries
+            if entry["return"] and entry["return"]["id"] == row["id"] and (known is None or known.is_refund)
+        ],
     )
 
 
 def _value(entry: dict[str, Any]) -> Decimal:
-    return Decimal(entry["value"]["value"])
-
-
-def _succeeded(entry: dict[str, Any]) -> bool:
-    return bool(entry["status"] == "SUCCESS")
+    """Without its sign, which is documented for cancellations only: the words say which way the money went."""
+    return abs(Decimal(entry["value"]["value"]))
 
 
 # ---------------------------------------------------------------- reading

@@ -25,7 +25,7 @@ from hr_centra_pipeline.sources.centra.errors import CentraError, Limited, Perma
 from hr_centra_pipeline.sources.centra.order_api import CREATE_ORDER, OrderApiClient
 
 _LOG = logging.getLogger(__name__)
-_PERSONAL = frozenset({"address", "deliveryAddress", "invoiceAddress", "email", "customerId"})
+_PERSONAL = frozenset({"address", "deliveryAddress", "invoiceAddress", "email", "customerId", "paramsJSON"})
 _OUR_LINE = re.compile(r"\[hr-centra [^\]\n]*\]")
 
 Start = Callable[[Packet], Steps[Any]]

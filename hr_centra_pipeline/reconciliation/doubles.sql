@@ -12,7 +12,7 @@ select
     value.too_much as amount,
     coalesce((
         select max(entries.created_at) from staging.payment_entries as entries
-        where entries.order_number = value.order_number and entries.entry_type like 'REFUND%'
+        where entries.order_number = value.order_number and entries.is_refund
     ), $now) as fact_at,
     'Given back for it: ' || money_text(value.given, value.currency) || ', paid were ' || money_text(value.paid, value.currency)
         || ' (' || concat_ws(', ',
@@ -53,8 +53,7 @@ surplus as (
         and lines.quantity > coalesce(adopted.units, 0)
         and exists (
             select 1 from staging.payment_entries as entries
-            where entries.centra_return_id = returns.centra_return_id and entries.entry_type like 'REFUND%'
-                and entries.entry_type <> 'REFUND_FAILED' and entries.status <> 'FAILED'
+            where entries.centra_return_id = returns.centra_return_id and entries.money in ('refunded', 'refund_pending')
         )
         -- Ours, even when somebody has emptied its comment.
         and returns.centra_return_id::varchar not in (
@@ -149,9 +148,9 @@ select
 from put_back_by_hand as units
 join push.ledger on ledger.effect_key = effect_key('inventory_adjustment', [units.return_item_id, '1']) and ledger.state = 'confirmed'
 join (
-    select stock_change_id, any_value(type) as type from staging.stock_changes group by stock_change_id
+    select stock_change_id, bool_and(quantity > 0) as is_in from staging.stock_changes group by stock_change_id
 ) as changes on changes.stock_change_id::varchar = ledger.centra_id
-where changes.type = 'IN';
+where changes.is_in;
 
 -- One row per refund without a Return that nobody has tied; and per Return of ours with money on it that is gone.
 insert into findings by name
@@ -168,10 +167,7 @@ select
 from staging.payment_entries as entries
 semi join matching.orders_in_play using (order_number)
 where entries.centra_return_id is null
-    and (
-        (entries.entry_type in ('REFUND', 'REFUND_GIFT_CARD') and entries.status <> 'FAILED')
-        or (entries.entry_type = 'REFUND_REQUEST' and entries.status = 'PENDING')
-    )
+    and entries.money in ('refunded', 'refund_pending')
     and not exists (select 1 from push.ties where ties.what = 'refund' and ties.centra_id = entries.entry_id::varchar)
     -- A credit that pays elsewhere, and the only one of that amount on its order, is what it was for.
     and not exists (
@@ -199,8 +195,7 @@ gone as (
         keys.*,
         exists (
             select 1 from staging.payment_entries as entries
-            where entries.centra_return_id = keys.centra_return_id and entries.entry_type like 'REFUND%'
-                and entries.entry_type <> 'REFUND_FAILED' and entries.status <> 'FAILED'
+            where entries.centra_return_id = keys.centra_return_id and entries.money in ('refunded', 'refund_pending')
         ) as is_paid
     from keys
     anti join (

@@ -38,6 +38,22 @@ join staging.order_lines as lines on lines.order_line_id = matched.order_line_id
 join staging.orders as orders on orders.order_number = matched.order_number
 where matched.shipment_line_id is not null;
 
+-- One row per line of a stock change that somebody booked as a customer return. Centra's own movement for a Return that put its
+-- goods back is none: it is in that Return's warehouse, of its articles, and of the same minutes. (What a movement is called
+-- in `type` is not documented.)
+create or replace temp table booked_returns as
+select changes.*
+from staging.stock_changes as changes
+where changes.is_customer_return and changes.quantity > 0 and len(coalesce(changes.effect_keys, [])) = 0
+    and not exists (
+        select 1
+        from staging.centra_returns as returns
+        join staging.centra_return_lines as lines using (centra_return_id)
+        join staging.order_lines as sold on sold.order_line_id = lines.order_line_id
+        where returns.returned_to_stock and returns.warehouse_id = changes.warehouse_id and sold.sku = changes.sku
+            and abs(date_diff('second', returns.created_at, changes.created_at)) <= 300
+    );
+
 -- Why an effect does not go out, by how its reason begins: what it takes, who deviates, what to do.
 create or replace temp table blocks as
 select * from (values
@@ -47,6 +63,10 @@ select * from (values
         'Adopt the return by name, so that it is acted on, or do it by hand in Centra.'),
     ('nothing was captured', 'fix_centra', 'data_gap', 'centra',
         'Find out in Centra how the order was paid: capture it, or give the money back by hand.'),
+    ('the meaning of a payment', 'fix_pipeline', 'policy_gap', 'policy',
+        'Read in Centra''s documents what the word means, and add it to [centra.words] in the policy (`operations.vendor_drift` names it).'),
+    ('the payment provider has not confirmed', 'timing', 'system_error', 'provider',
+        'Wait for the payment provider''s message; if it does not come within days, look at the order''s payment in Centra.'),
     ('a refund without a Return', 'fix_centra', 'data_gap', 'person',
         'Somebody refunded this order without a Return: say for which units it was, or that it is unrelated.'),
     ('waits for approval: a voucher', 'fix_pipeline', 'policy_gap', 'policy',

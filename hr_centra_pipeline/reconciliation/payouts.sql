@@ -1,5 +1,5 @@
--- Refunds in Centra next to what the payment providers booked: tied by the provider's reference, else by order and amount
--- where exactly one fits.
+-- Refunds in Centra next to what the payment providers booked: tied by the refund's own reference, else by the reference of
+-- the payment that it belongs to, else by order and amount where exactly one fits.
 
 -- Orders whose refunds are looked at: those whose facts are made anew, those of which something was settled since the last run
 -- (since: the last batch that was looked at), and those of which something is not settled yet.
@@ -16,44 +16,76 @@ where verdict not in ('agrees', 'chargeback_settled', 'not_covered') and order_n
 create or replace temp table payable as
 select
     'entry ' || entries.entry_id as payout_tie_id, entries.entry_id, entries.centra_return_id, entries.order_number,
-    entries.external_reference as reference, entries.currency, abs(entries.amount)::decimal(18, 4) as amount, entries.created_at
+    coalesce(entries.provider_references[1], entries.external_reference) as reference,
+    -- Centra's reference of a refund is in many cases the authorisation's; the provider's own answer knows better.
+    list_filter(list_append(entries.provider_references, entries.external_reference), lambda known: known is not null) as "references",
+    entries.currency, entries.amount, entries.created_at
 from staging.payment_entries as entries
 semi join payout_orders using (order_number)
-where entries.entry_type = 'REFUND' and entries.status = 'SUCCESS'
+where entries.money = 'refunded' and entries.instrument = 'original'
 union all by name
 select
     'Return ' || returns.centra_return_id as payout_tie_id, returns.centra_return_id, returns.order_number, returns.currency,
-    returns.grand_total as amount, returns.created_at
+    returns.grand_total as amount, returns.created_at, []::varchar[] as "references"
 from staging.centra_returns as returns
 semi join payout_orders using (order_number)
 anti join staging.payment_entries as entries on entries.centra_return_id = returns.centra_return_id
-where returns.deleted_at is null and returns.grand_total > 0 and returns.status = 'COMPLETED';
+where returns.deleted_at is null and returns.grand_total > 0 and returns.is_completed;
 
 -- The providers' lines about money given back, of these orders or of these payments.
 create or replace temp table given_back as
 select
-    lines.payout_line_id, lines.provider, lines.line_type, lines.reference, lines.order_number, lines.currency, lines.gross_amount,
+    lines.payout_line_id, lines.provider, lines.line_type, lines.reference, lines.payment_reference, lines.order_number, lines.currency, lines.gross_amount,
     lines.happened_at, lines.source_file || ':' || lines.source_line as source
 from staging.payout_lines as lines
 where lines.line_type in ('refund', 'refund_reversed', 'chargeback', 'chargeback_reversed')
     and (
         lines.order_number in (select order_number from payout_orders)
-        or lines.reference in (select reference from payable)
+        or lines.reference in (select unnest("references") from payable)
+        or lines.payment_reference in (select unnest("references") from payable)
         or (lines.order_number is null and lines.line_type = 'refund')
     );
 
 create or replace temp table tied_lines as
 with
+known_references as (
+    select payout_tie_id, unnest("references") as reference from payable
+),
+
 by_reference as (
-    select lines.*, payable.payout_tie_id, 'reference' as tied_by
+    select lines.*, known.payout_tie_id, 'reference' as tied_by
     from given_back as lines
-    join payable using (reference)
+    join known_references as known using (reference)
     where lines.line_type in ('refund', 'refund_reversed')
+),
+
+-- Refunds whose own reference Centra does not have: of a payment several may be, so that the amount has to fit.
+of_payment as (
+    select
+        lines.payout_line_id, payable.payout_tie_id,
+        payable.currency = lines.currency and payable.amount = -lines.gross_amount as is_same_amount
+    from given_back as lines
+    join known_references as known on known.reference = lines.payment_reference
+    join payable using (payout_tie_id)
+    anti join by_reference as tied on tied.payout_line_id = lines.payout_line_id
+    anti join by_reference as taken on taken.payout_tie_id = known.payout_tie_id
+    where lines.line_type = 'refund'
+),
+
+by_payment as (
+    select payout_line_id, payout_tie_id from of_payment
+    where is_same_amount
+    qualify count(*) over (partition by payout_line_id) = 1 and count(*) over (partition by payout_tie_id) = 1
+    union
+    -- the only refund of its payment on both sides, whatever its amount
+    select payout_line_id, payout_tie_id from of_payment
+    qualify count(*) over (partition by payout_line_id) = 1 and count(*) over (partition by payout_tie_id) = 1
 ),
 
 left_over as (
     select lines.* from given_back as lines
     anti join by_reference using (payout_line_id)
+    anti join by_payment using (payout_line_id)
     where lines.line_type = 'refund' and lines.order_number is not null
 ),
 
@@ -64,17 +96,31 @@ fitting as (
         on payable.order_number = left_over.order_number and payable.currency = left_over.currency
         and payable.amount = -left_over.gross_amount
     anti join by_reference as taken on taken.payout_tie_id = payable.payout_tie_id
+    anti join by_payment as paid on paid.payout_tie_id = payable.payout_tie_id
 ),
 
 by_amount as (
     select * from fitting
     qualify count(*) over (partition by payout_line_id) = 1 and count(*) over (partition by payout_tie_id) = 1
+),
+
+tied as (
+    from by_reference
+    union all by name
+    select lines.*, by_payment.payout_tie_id, 'payment' as tied_by
+    from given_back as lines join by_payment using (payout_line_id)
+    union all by name
+    select left_over.*, by_amount.payout_tie_id, 'amount' as tied_by
+    from left_over join by_amount using (payout_line_id)
 )
 
-from by_reference
+from tied
 union all by name
-select left_over.*, by_amount.payout_tie_id, 'amount' as tied_by
-from left_over join by_amount using (payout_line_id);
+-- A refund that came back carries the reference of the refund that it reverses.
+select lines.*, tied.payout_tie_id, tied.tied_by
+from given_back as lines
+join tied on tied.line_type = 'refund' and tied.provider = lines.provider and tied.reference = lines.reference
+where lines.line_type = 'refund_reversed' and lines.payout_line_id not in (select payout_line_id from tied);
 
 -- How far each provider's files tell, and since when a file may be missing: one that was refused may hold what is not found.
 create or replace temp table provider_covers as

@@ -173,17 +173,15 @@ from weighed;
 -- One row per Return: is it final, and what was paid on it.
 create or replace temp table return_states as
 select
-    returns.centra_return_id, returns.created_at, returns.status = 'PENDING' or coalesce(bool_or(
-        entries.entry_type = 'REFUND_REQUEST' and entries.status = 'PENDING'
+    returns.centra_return_id, returns.created_at, returns.is_completed is distinct from true or coalesce(bool_or(
+        entries.money = 'refund_pending'
     ), false) as is_pending,
-    coalesce(sum(entries.amount) filter (
-        where entries.entry_type in ('REFUND', 'REFUND_GIFT_CARD') and entries.status = 'SUCCESS'
-    ), 0)::decimal(18, 4) as paid
+    coalesce(sum(entries.amount) filter (where entries.money = 'refunded'), 0)::decimal(18, 4) as paid
 from staging.centra_returns as returns
 left join staging.payment_entries as entries using (centra_return_id)
 semi join money_orders on money_orders.order_number = returns.order_number
 where returns.deleted_at is null
-group by returns.centra_return_id, returns.created_at, returns.status;
+group by returns.centra_return_id, returns.created_at, returns.is_completed;
 
 insert into reconciliation.refund_facts by name
 with

@@ -135,7 +135,7 @@ of_nobody as (
         'refunded without a Return' as detail, 'payment entry ' || entry_id as source
     from staging.payment_entries
     semi join money_orders using (order_number)
-    where centra_return_id is null and entry_type in ('REFUND', 'REFUND_GIFT_CARD') and status = 'SUCCESS'
+    where centra_return_id is null and money = 'refunded'
 ),
 
 -- Goods: a Return by hand that puts them back, or a stock change whose text names the return.
@@ -150,8 +150,7 @@ booked_by_hand as (
     join staging.returns as told using (return_id, order_number)
     join (
         select stock_change_id, sku, warehouse_id, created_at, named
-        from staging.stock_changes
-        where is_customer_return and quantity > 0 and len(coalesce(effect_keys, [])) = 0 and type not in ('RETURN', 'SHIPMENT')
+        from booked_returns
     ) as changes
         on changes.sku = units.sku and list_has_any(changes.named, [told.return_id, told.express_code])
     qualify row_number() over (partition by units.return_item_id order by changes.created_at) = 1

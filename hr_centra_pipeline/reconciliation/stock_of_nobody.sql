@@ -4,8 +4,7 @@ create or replace temp table customer_returns as
 select
     stock_change_id, min(created_at) as created_at, sum(quantity) as units, bool_or(by_person) as by_person,
     case when count(distinct sku) = 1 then min(sku) end as sku, any_value(named) as named
-from staging.stock_changes
-where is_customer_return and len(coalesce(effect_keys, [])) = 0 and type not in ('RETURN', 'SHIPMENT') and quantity > 0
+from booked_returns
 group by stock_change_id;
 
 -- One row per such change whose text names a return or order of Happy Returns.

@@ -93,7 +93,7 @@ shown as (
         lower(replace(entry_type, '_', ' ')) || ' ' || entry_id || ' ' || lower(status) || ': ' || regexp_replace(amount::varchar, '00$', '') || ' ' || currency
             || coalesce(' on Return ' || centra_return_id, ', without a Return') as what
     from staging.payment_entries
-    where entry_type like 'REFUND%' and (
+    where is_refund and (
         centra_return_id in (select centra_return_id from my_returns)
         or (centra_return_id is null and order_number in (select unnest($orders::varchar[])))
     )

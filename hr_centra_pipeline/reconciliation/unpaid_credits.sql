@@ -31,11 +31,11 @@ states as (
         on costs.centra_return_id = paying.centra_return_id and costs.return_id = paying.return_id and not costs.is_exchange
     left join (
         select centra_return_id, max(created_at) as failed_at from staging.payment_entries
-        where entry_type = 'REFUND_FAILED' or (entry_type like 'REFUND%' and status = 'FAILED') group by all
+        where money = 'refund_failed' group by all
     ) as failed using (centra_return_id)
     left join (
         select centra_return_id, max(created_at) as asked_at from staging.payment_entries
-        where entry_type = 'REFUND_REQUEST' and status = 'PENDING' group by all
+        where money = 'refund_pending' group by all
     ) as asked using (centra_return_id)
     where return_states.paid = 0 and not paying.is_paid_elsewhere
         and (paying.is_foreign or paying.is_told_elsewhere or failed.failed_at is not null or asked.asked_at is not null)

@@ -44,6 +44,15 @@ create or replace table policy.effect_types (effect_kind varchar, effect_type va
 -- Above this an effect waits for a person.
 create or replace table policy.approval_limits (currency varchar, amount decimal(18, 4));
 create or replace table policy.customer_return_patterns (pattern varchar);
+-- One row per word of an enum of Centra's whose meaning the policy defines.
+create or replace table policy.centra_words (enum varchar, word varchar, meaning varchar);
+-- One row per type and status of a payment entry, both with a meaning: what the entry did to the order's money.
+create or replace table policy.payment_words (
+    entry_type varchar, status varchar, money varchar, instrument varchar, is_refund boolean
+);
+create or replace macro policy.meaning_of(of_enum, of_word) as (
+    select words.meaning from policy.centra_words as words where words.enum = of_enum and words.word = of_word
+);
 create or replace table policy.exception_kinds (
     kind varchar, owner_team varchar, window_hours integer, precedence integer
 );
@@ -112,6 +121,8 @@ def write_policy(connection: Connection, policy: Policy, run_mode: RunMode) -> N
         "effect_types": list(EFFECT_TYPE_OF.items()),
         "approval_limits": list(policy.approval_above.items()),
         "customer_return_patterns": [(pattern,) for pattern in policy.centra.customer_return_patterns],
+        "centra_words": list(policy.centra.words.rows()),
+        "payment_words": list(policy.centra.words.payments()),
         "exception_kinds": [
             (kind, rules[kind].owner_team, rules[kind].window_hours, usual.precedence)
             for kind, usual in EXCEPTION_KINDS.items()

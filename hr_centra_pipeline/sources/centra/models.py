@@ -1,4 +1,6 @@
-"""What we expect of each object of Centra, field by field; what does not fit is refused before anything is landed.
+"""What we expect of each object of Centra, field by field; an object that does not fit is refused before it is landed.
+
+Enums are texts: a word that we do not know is landed like any other, and reported as drift (``core/words.py``).
 
 Amounts and rates are exact decimals, kept as text in the landed JSON: a JSON number would be read as a binary one.
 """
@@ -7,12 +9,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 from pydantic.alias_generators import to_camel
 
-from hr_centra_pipeline.sources.centra.texts import codes_only, our_marks, without_contacts
+from hr_centra_pipeline.sources.centra.texts import codes_only, our_marks, references_in, without_contacts
 
 
 def _exact(value: object) -> object:
@@ -89,6 +91,12 @@ class PaymentEntry(_Node):
     entry_type: str
     value: Money
     external_reference: str | None = None
+    # Of the provider's raw answer only the references are kept: it may hold names and addresses.
+    provider_references: Annotated[
+        list[str],
+        Field(validation_alias="paramsJSON", serialization_alias="providerReferences", default_factory=list),
+        BeforeValidator(references_in),
+    ]
     return_: Annotated[ById | None, Field(alias="return")] = None
 
 
@@ -121,7 +129,7 @@ class Order(_Node):
 
     id: str
     number: Whole
-    status: Literal["PENDING", "CONFIRMED", "PROCESSING", "SHIPPED", "ARCHIVED", "CANCELED"]
+    status: str
     is_internal: bool
     created_at: Instant
     updated_at: Instant
@@ -129,6 +137,8 @@ class Order(_Node):
     totals: OrderTotals
     internal_comment: Annotated[str | None, AfterValidator(our_marks)] = None
     country: Country | None = None
+    market: ById | None = None
+    pricelist: ById | None = None
     customer: ById | None = None
     lines: list[OrderLine]
     payment_history: list[PaymentEntry]
@@ -168,9 +178,11 @@ class Shipment(_Node):
 
 
 class TaxRule(_Node):
-    """Tax that a rule put into a line."""
+    """Tax by one rule: in the price, on top of it, or taken out of it (export)."""
 
-    value: Money
+    tax_included: Money
+    tax_added: Money
+    tax_deducted: Money
 
 
 class ReturnLine(_Node):

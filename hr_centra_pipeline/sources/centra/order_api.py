@@ -72,7 +72,11 @@ class OrderApiClient:
         return _answer(reply, numbers, None)
 
     def read_order(self, number: int | str) -> dict[str, Any] | None:
-        """``GET /orders?order=N``: one order as this API shows it (times without offset), ``None`` when unknown."""
+        """``GET /orders?order=N``: one order as this API shows it (times without offset, its number as ``orderId``).
+
+        ``None``: not shown, which does not prove that the number is free: the plugin shows only its own markets, and only
+        the statuses that are ticked in it.
+        """
         reply = self._transport.send(
             "GET", f"{self._url}/orders", operation=READ_ORDER, writes=False, query={"order": str(number)}
         )
@@ -81,7 +85,7 @@ class OrderApiClient:
         found = reply.body.get("orders")
         if not isinstance(found, list):
             raise self._transport.refused(Transient, READ_ORDER, "the answer holds no orders. Try again later.", reply)
-        return next((one for one in found if str(one.get("order")) == str(number)), None)
+        return next((one for one in found if str(one.get("orderId")) == str(number)), None)
 
 
 def _numbers(body: Mapping[str, Any]) -> tuple[str, ...]:

@@ -91,23 +91,24 @@ class Pull:
             self.newest = at
 
     def fitting(self, model: type[Node], raws: Iterable[Raw]) -> list[Node]:
-        """The objects of one page; none of them when one does not fit, which makes the pull incomplete."""
+        """The objects of one page that fit; each of the others is named and makes the pull incomplete."""
         given = list(raws)
         self.rows_read += len(given)
         fitting, refused = [], []
+        context = {"reference_paths": self.policy.centra.reference_paths}
         for raw in given:
             try:
-                fitting.append(model.model_validate(raw))
+                fitting.append(model.model_validate(raw, context=context))
             except ValidationError as error:
                 refused.append(f"{_name(model, raw)}: {_told(error)}")
-        if not refused:
-            return fitting
-        more = f" and {len(refused) - _MESSAGES} more" if len(refused) > _MESSAGES else ""
-        self.problems.append(
-            f"Centra {self.object}: a page of {len(given)} was not landed: {'; '.join(refused[:_MESSAGES])}{more}. "
-            "Centra shows something that sources/centra/models.py does not expect."
-        )
-        return []
+        if refused:
+            more = f" and {len(refused) - _MESSAGES} more" if len(refused) > _MESSAGES else ""
+            self.problems.append(
+                f"Centra {self.object}: {len(refused)} of {len(given)} objects were not landed: "
+                f"{'; '.join(refused[:_MESSAGES])}{more}. "
+                "Centra shows something that sources/centra/models.py does not expect."
+            )
+        return fitting
 
     def land(self, target: Target, rows: Sequence[Row]) -> None:
         """Land one page in one short transaction."""

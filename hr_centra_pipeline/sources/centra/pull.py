@@ -5,7 +5,7 @@ Connections are paged by cursor in the order of their key: what changes meanwhil
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import TypeVar
@@ -164,13 +164,24 @@ def land_orders(pull: Pull, orders: Sequence[Order]) -> None:
         news = {row.key for row in landing.changed(connection, landing.ORDERS, map(landing.order_row, orders))}
     if not news:
         return
-    problems = len(pull.problems)
     where = {"orderId": [order.id for order in orders if str(order.number) in news]}
+    unread: set[str] = set()  # orders of which a shipment could not be read
     for raws in pull.client.pages("PullShipments", {"where": where}, "shipmentConnection", pull.page_size):
-        page = pull.fitting(Shipment, consumer(raws))
+        given = consumer(raws)
+        page = pull.fitting(Shipment, given)
         pull.land(landing.SHIPMENTS, [landing.shipment_row(shipment) for shipment in page])
-    if len(pull.problems) == problems:
-        pull.land(landing.ORDERS, [landing.order_row(order) for order in orders])
+        fitting = {shipment.id for shipment in page}
+        unread |= {_number_of_order(raw) for raw in given if raw.get("id") not in fitting}
+    if "" not in unread:
+        whole = [order for order in orders if str(order.number) not in unread]
+        pull.land(landing.ORDERS, [landing.order_row(order) for order in whole])
+
+
+def _number_of_order(raw: Raw) -> str:
+    """The order of a shipment that does not fit; empty when even that cannot be read."""
+    order = raw.get("order")
+    number = order.get("number") if isinstance(order, Mapping) else None
+    return str(number) if isinstance(number, int) else ""
 
 
 def name_orders(pull: Pull, wanted: Sequence[tuple[str, bool]]) -> None:
@@ -266,8 +277,17 @@ def _returns_to_ask_for(
         with
         -- one row per Return: as landed last
         latest as (
-            select centra_return_id, order_number, payload, is_deleted, created_at from landing.centra_returns
+            select centra_return_id, order_number, is_deleted, created_at from landing.centra_returns
             qualify row_number() over (partition by centra_return_id order by batch desc) = 1
+        ),
+
+        -- one row per Return that the last staging shows as finished: completed, and every payment on it answered
+        finished as (
+            select centra_return_id from staging.centra_returns
+            where is_completed and centra_return_id not in (
+                select centra_return_id from staging.payment_entries
+                where centra_return_id is not null and (money is null or money = 'refund_pending')
+            )
         )
 
         select centra_return_id from latest
@@ -277,12 +297,7 @@ def _returns_to_ask_for(
             and (
                 created_at >= ?
                 or order_number in (select unnest(?::varchar[]))
-                -- looked for as text first: few are, and reading each as JSON takes long
-                or (contains(payload::varchar, 'PENDING') and (
-                    (payload ->> 'returnStatus') = 'PENDING'
-                    -- a refund that was asked for is answered later, as a second entry or a changed one
-                    or list_contains(payload ->> '$.refundPaymentHistory[*].status', 'PENDING')
-                ))
+                or centra_return_id not in (from finished)
             )
         order by centra_return_id
         """,
@@ -310,8 +325,8 @@ def with_all_lines(client: CentraClient, raw: Raw) -> Raw:
     while len(lines) == number * CHANGE_LINES:
         number += 1
         variables = {"id": [raw["id"]], "lines": CHANGE_LINES, "page": number}
-        found = client.execute("PullStockChangeLines", variables).data["stockChanges"]
-        lines += found[0]["lines"] if found else []
+        found = client.execute("PullStockChangeLines", variables).data["stockChangeConnection"]["edges"]
+        lines += found[0]["node"]["lines"] if found else []
     return {**raw, "lines": lines}
 
 

@@ -43,7 +43,7 @@ class StagingReport:
 def refresh(warehouse: Warehouse, now: datetime) -> StagingReport:
     """Bring ``staging.*`` of Centra to what was landed last, in one transaction.
 
-    Everything is made anew when this SQL or the policy's customer return patterns changed since the last time.
+    Everything is made anew when this SQL or the policy's customer return patterns or words changed since the last time.
     """
     with warehouse.transaction() as connection:
         made_with = _fingerprint(connection)
@@ -59,7 +59,8 @@ def refresh(warehouse: Warehouse, now: datetime) -> StagingReport:
 
 def _fingerprint(connection: Connection) -> str:
     patterns = connection.execute("select pattern from policy.customer_return_patterns order by pattern").fetchall()
-    made_with = [sql_text(_PACKAGE, "staging.sql"), *(pattern for (pattern,) in patterns)]
+    words = connection.execute("select enum, word, meaning from policy.centra_words order by all").fetchall()
+    made_with = [sql_text(_PACKAGE, "staging.sql"), *(pattern for (pattern,) in patterns), repr(words)]
     return hashlib.sha256("\x1f".join(made_with).encode()).hexdigest()
 
 

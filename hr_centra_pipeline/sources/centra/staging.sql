@@ -28,13 +28,17 @@ delete from staging.orders where order_number in (select order_number from chang
 
 insert into staging.orders by name
 with
--- one row per changed order: its money from payments that succeeded
+-- one row per changed order: what its payment entries did, by the policy's reading of their words
 captures as (
-    select order_number, sum(abs(amount(entry -> 'value'))) as captured
+    select
+        order_number,
+        sum(abs(amount(entry -> 'value'))) filter (where did.money = 'captured') as captured,
+        -- What was confirmed since then has an entry of its own beside the request.
+        sum(abs(amount(entry -> 'value'))) filter (where did.money = 'capture_pending') as requested,
+        bool_or(did.money is null) as has_unknown_payment
     from (select order_number, unnest(items_of(payload -> 'paymentHistory')) as entry from changed_orders)
-    where
-        (entry ->> 'entryType') in ('CAPTURE', 'CAPTURE_GIFT_CARD', 'PREPAID', 'MARKED_AS_PAID')
-        and (entry ->> 'status') = 'SUCCESS'
+    left join policy.payment_words as did
+        on did.entry_type = (entry ->> 'entryType') and did.status = (entry ->> 'status')
     group by order_number
 )
 
@@ -42,6 +46,7 @@ select
     order_number,
     payload ->> 'id' as order_id,
     payload ->> 'status' as status,
+    policy.meaning_of('order_status', payload ->> 'status') = 'cancelled' as is_cancelled,
     cast(payload ->> 'isInternal' as boolean) as is_internal,
     currency_of(payload -> 'grandTotal') as currency,
     payload ->> '$.country.code' as country,
@@ -51,6 +56,10 @@ select
     amount(payload -> '$.totals.handling') as handling,
     abs(amount(payload -> '$.totals.discounts')) as discounts, -- Centra's sign of it is not documented
     coalesce(captured, 0) as captured,
+    greatest(coalesce(requested, 0) - coalesce(captured, 0), 0) as capture_pending,
+    coalesce(has_unknown_payment, false) as has_unknown_payment,
+    cast(payload ->> '$.market.id' as bigint) as market_id,
+    cast(payload ->> '$.pricelist.id' as bigint) as pricelist_id,
     nullif(array_to_string(regexp_extract_all(payload ->> 'internalComment', '\[hr-centra [^\]\n]*\]'), chr(10)), '')
         as our_note,
     coalesce(keys_in(payload ->> 'internalComment'), []) as effect_keys,
@@ -153,9 +162,9 @@ lines as (
     select centra_return_id, order_number, unnest(items_of(payload -> 'lines')) as line from changed_returns
 ),
 
--- one row per line: tax as the sum of its rules
+-- one row per line: the tax that is owed with it, in the price or on top of it; what was deducted (export) is not owed
 taxes as (
-    select line ->> 'id' as line_id, sum(amount(rule -> 'value')) as line_tax
+    select line ->> 'id' as line_id, sum(amount(rule -> 'taxIncluded') + amount(rule -> 'taxAdded')) as line_tax
     from (select line, unnest(items_of(line -> 'appliedTaxRules')) as rule from lines)
     group by line_id
 )
@@ -211,6 +220,7 @@ select
     order_number,
     cast(payload ->> '$.shipment.id' as bigint) as shipment_id,
     payload ->> 'returnStatus' as status,
+    policy.meaning_of('return_status', payload ->> 'returnStatus') = 'completed' as is_completed,
     payload ->> 'externalId' as external_id,
     nullif(regexp_extract(payload ->> 'comment', '\bPK[A-Z2-7]{13}\b'), '') as packet_key,
     coalesce(keys_in(payload ->> 'comment'), []) as effect_keys,
@@ -260,11 +270,16 @@ select
     coalesce(of_return, cast(entry ->> '$.return.id' as bigint)) as centra_return_id,
     entry ->> 'entryType' as entry_type,
     entry ->> 'status' as status,
-    amount(entry -> 'value') as amount,
+    did.money,
+    did.instrument,
+    did.is_refund,
+    abs(amount(entry -> 'value')) as amount,
     currency_of(entry -> 'value') as currency,
     entry ->> 'externalReference' as external_reference,
+    coalesce(from_json(entry -> 'providerReferences', '["varchar"]'), []) as provider_references,
     cast(entry ->> 'createdAt' as timestamptz) as created_at
 from shown
+left join policy.payment_words as did on did.entry_type = (entry ->> 'entryType') and did.status = (entry ->> 'status')
 qualify row_number() over (partition by entry_id order by fetched_at desc, rank desc) = 1;
 
 delete from staging.payment_entries where entry_id in (select entry_id from changed_entries);
@@ -315,11 +330,8 @@ select
     coalesce(
         cast(line ->> '$.warehouse.id' as bigint), cast(payload ->> '$.warehouse.id' as bigint)
     ) as warehouse_id,
-    -- what is told of a movement out is positive in the input; whether it comes back signed is not documented
-    case
-        when (payload ->> 'type') = 'OUT' then -abs(cast(line ->> 'deliveredQuantity' as bigint))
-        else cast(line ->> 'deliveredQuantity' as bigint)
-    end as quantity
+    -- Centra's sign (assumed: negative when goods leave); the words of `type` decide nothing, they are not documented.
+    cast(line ->> 'deliveredQuantity' as bigint) as quantity
 from lines
 inner join looks using (stock_change_id);
 
@@ -331,14 +343,17 @@ using (
     select
         warehouse_id,
         payload ->> 'name' as name,
-        (payload ->> 'status') = 'ACTIVE' as is_active,
-        payload ->> 'stockMaster' as stock_master
+        payload ->> 'status' as status,
+        coalesce(policy.meaning_of('warehouse_status', payload ->> 'status') = 'active', false) as is_active,
+        payload ->> 'stockMaster' as stock_master,
+        fetched_at
     from landing.centra_warehouses
     where batch > $watermark
     qualify row_number() over (partition by warehouse_id order by batch desc) = 1
 ) as new
 on known.warehouse_id = new.warehouse_id
-when matched then update set name = new.name, is_active = new.is_active, stock_master = new.stock_master
+when matched then
+    update set name = new.name, status = new.status, is_active = new.is_active, stock_master = new.stock_master, fetched_at = new.fetched_at
 when not matched then insert by name;
 
 merge into staging.replacement_stock as known

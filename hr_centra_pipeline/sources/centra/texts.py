@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
+from typing import Any
+
+from pydantic import ValidationInfo
 
 from hr_centra_pipeline.core.keys import EFFECT_KEY, PACKET_KEY
 
 OUR_LINE = re.compile(r"\[hr-centra [^\]\n]*\]")
+_LONGEST_REFERENCE = 100
 _EMAIL = re.compile(r"[^\s@<>()\[\],;:]+@[^\s@<>()\[\],;:]+")
 _PHONE = re.compile(r"(?<!\w)(?:\+|00)\d[\d ()./-]{5,}\d")
 _CODE_LIKE = re.compile(
@@ -32,6 +37,34 @@ def codes_only(text: str | None) -> str | None:
 def without_contacts(text: str | None) -> str:
     """A stock change's text, e-mail addresses and telephone numbers blacked out: what it is about is said in words."""
     return _without_contacts(text or "")
+
+
+def references_in(params: object, info: ValidationInfo) -> object:
+    """Of a payment provider's raw answer (``paramsJSON``): the references at the policy's paths, in their order.
+
+    ``info.context["reference_paths"]``: dotted paths, such as ``PaymentTransactions.0.PaymentTransactionId``. An answer
+    that cannot be read holds none: the payment is landed all the same.
+    """
+    if not isinstance(params, str):
+        return params or []
+    paths: list[str] = (info.context or {}).get("reference_paths", [])
+    try:
+        answer = json.loads(params, parse_float=str, parse_int=str)
+    except (ValueError, RecursionError):
+        return []
+    found = (_at(answer, path.split(".")) for path in paths)
+    return list(dict.fromkeys(value for value in found if value))
+
+
+def _at(value: Any, path: list[str]) -> str | None:
+    for part in path:
+        if isinstance(value, dict):
+            value = value.get(part)
+        elif isinstance(value, list) and part.isdecimal() and int(part) < len(value):
+            value = value[int(part)]
+        else:
+            return None
+    return value.strip() if isinstance(value, str) and len(value) <= _LONGEST_REFERENCE else None
 
 
 def _without_contacts(text: str) -> str:

@@ -11,7 +11,8 @@ ORDERS = table(
     {
         "order_number": text("order number"),
         "order_id": text("Centra's order id (32 hex characters)"),
-        "status": text("PENDING, CONFIRMED, PROCESSING, SHIPPED, ARCHIVED or CANCELED"),
+        "status": text("Centra's word for it"),
+        "is_cancelled": flag("cancelled; unknown where the policy gives the word no meaning", null=True),
         "is_internal": flag("internal: not in sales figures"),
         "currency": text("ISO 4217", pattern="[A-Z]{3}"),
         "country": text("ISO country of delivery", null=True),
@@ -21,6 +22,10 @@ ORDERS = table(
         "handling": money("handling cost, gross"),
         "discounts": money("order vouchers"),
         "captured": money("sum of successful captures"),
+        "capture_pending": money("asked of the payment provider, and not confirmed yet"),
+        "has_unknown_payment": flag("a payment entry has a word without a meaning: nothing may be paid by its history"),
+        "market_id": whole("Centra market", null=True),
+        "pricelist_id": whole("Centra price list", null=True),
         "our_note": text("our own delimited lines in the internal comment", null=True),
         "effect_keys": texts("effect keys that stand in the internal comment"),
         "origin_return_key": text("packet key of the exchange that made this order", null=True),
@@ -95,7 +100,8 @@ CENTRA_RETURNS = table(
         "centra_return_id": whole("Centra's return id"),
         "order_number": text("order number"),
         "shipment_id": whole("its shipment"),
-        "status": text("PENDING or COMPLETED"),
+        "status": text("Centra's word for it"),
+        "is_completed": flag("completed; unknown where the policy gives the word no meaning", null=True),
         "external_id": text("external id: a look-up key, no proof", null=True),
         "packet_key": text("our packet key in its comment", null=True),
         "effect_keys": texts("our effect keys in its comment"),
@@ -141,11 +147,21 @@ PAYMENT_ENTRIES = table(
         "entry_id": whole("Centra's entry id"),
         "order_number": text("order number"),
         "centra_return_id": whole("return that it belongs to", null=True),
-        "entry_type": text("CAPTURE, REFUND, REFUND_REQUEST, REFUND_FAILED, REFUND_GIFT_CARD, …"),
-        "status": text("PENDING, SUCCESS or FAILED"),
-        "amount": money("as Centra shows it"),
+        "entry_type": text("Centra's word: CAPTURE, REFUND, REFUND_REQUEST, REFUND_FAILED, REFUND_GIFT_CARD, …"),
+        "status": text("Centra's word: PENDING, SUCCESS, FAILED"),
+        "money": text(
+            "what it did: captured, capture_pending, refunded, refund_pending, refund_failed, refund_answered (its answer has "
+            "an entry of its own) or neutral; unknown where the policy gives a word of it no meaning",
+            null=True,
+        ),
+        "instrument": text("original or gift_card; unknown like money", null=True),
+        "is_refund": flag("part of a refund, whatever came of it; unknown like money", null=True),
+        "amount": money("without a sign: what it did says which way the money went", at_least=0),
         "currency": text("ISO 4217"),
-        "external_reference": text("payment provider's reference", null=True),
+        "external_reference": text(
+            "payment provider's reference: of the refund, or of the payment that it belongs to", null=True
+        ),
+        "provider_references": texts("the references in the provider's own answer, the most specific first"),
         "created_at": instant("made"),
     },
 )
@@ -158,7 +174,7 @@ STOCK_CHANGES = table(
         "stock_change_line_id": whole("Centra's line id"),
         "stock_change_id": whole("its stock change"),
         "created_at": instant("made"),
-        "type": text("IN, OUT, TRANSFER, RETURN, SHIPMENT or OTHER"),
+        "type": text("Centra's word for it; nothing is decided by it"),
         "effect_keys": texts("our effect keys in its text"),
         "is_customer_return": flag("its text looks like a customer return (policy's patterns)"),
         "named": texts("words of its text that may name a return: express codes, return ids, order numbers"),
@@ -176,8 +192,10 @@ WAREHOUSES = table(
     {
         "warehouse_id": whole("Centra's warehouse id"),
         "name": text("name"),
+        "status": text("Centra's word for it"),
         "is_active": flag("active"),
-        "stock_master": text("CENTRA or EXTERNAL"),
+        "stock_master": text("Centra's word: CENTRA or EXTERNAL"),
+        "fetched_at": instant("when we read it"),
     },
 )
 

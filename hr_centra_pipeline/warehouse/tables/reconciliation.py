@@ -164,7 +164,11 @@ PAYOUTS = table(
         "credited_at": instant("paid in Centra", null=True),
         "settled_at": instant("last booked by the provider", null=True),
         "is_other_month": flag("both sides agree, in different months"),
-        "tied_by": text("reference, or order and amount (exactly one fits)", null=True, values=("reference", "amount")),
+        "tied_by": text(
+            "the refund's reference, its payment's, or order and amount (exactly one fits)",
+            null=True,
+            values=("reference", "payment", "amount"),
+        ),
         "source": text("file and line of the provider", null=True),
     },
 )
