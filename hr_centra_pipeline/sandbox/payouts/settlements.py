@@ -21,12 +21,13 @@ _EURO = {"EUR": "1", "SEK": "0.0909", "GBP": "1.1628", "USD": "0.9091"}
 _CARD = (
     "Company Account", "Merchant Account", "Psp Reference", "Merchant Reference", "Payment Method", "Creation Date", "TimeZone",
     "Type", "Modification Reference", "Gross Currency", "Gross Debit (GC)", "Gross Credit (GC)", "Exchange Rate", "Net Currency",
-    "Net Debit (NC)", "Net Credit (NC)", "Commission (NC)", "Batch Number",
+    "Net Debit (NC)", "Net Credit (NC)", "Commission (NC)", "Markup (NC)", "Scheme Fees (NC)", "Interchange (NC)",
+    "Payment Method Variant", "Modification Merchant Reference", "Batch Number", "Booking Date", "Booking Date TimeZone",
 )  # fmt: skip
 _WALLET = (
     "Transaction ID", "Invoice ID", "PayPal Reference ID", "PayPal Reference ID Type", "Transaction Event Code",
     "Transaction Initiation Date", "Transaction Completion Date", "Transaction Debit or Credit", "Gross Transaction Amount",
-    "Gross Transaction Currency", "Fee Debit or Credit", "Fee Amount", "Fee Currency",
+    "Gross Transaction Currency", "Fee Debit or Credit", "Fee Amount", "Fee Currency", "Custom Field", "Consumer ID",
 )  # fmt: skip
 _CARD_TYPES = {
     "capture": "Settled", "refund": "Refunded", "refund_reversed": "RefundedReversed", "chargeback": "Chargeback",
@@ -68,23 +69,27 @@ def movements(payments: Sequence[dict[str, Any]], quirks: Sequence[dict[str, Any
     comes back ``hours`` later. chargeback and extra: a line of ``amount`` and ``currency`` at ``at`` that Centra knows nothing of.
     """
     found = []
-    captures = {
-        entry["order_number"]: entry["external_reference"] for entry in payments if entry["entry_type"] == "CAPTURE"
+    # A payment is known by its authorisation's number, where there is one; each booking by its own.
+    paid = {
+        entry["order_number"]: entry["own_reference"]
+        for kind in ("CAPTURE", "AUTH")
+        for entry in payments
+        if entry["entry_type"] == kind
     }
     by_order = {quirk["order_number"]: quirk for quirk in quirks}
     for entry in payments:
         if entry["status"] != "SUCCESS" or entry["entry_type"] not in ("CAPTURE", "REFUND"):
             continue
-        number, reference = entry["order_number"], entry["external_reference"]
+        number, reference, value = entry["order_number"], entry["own_reference"], abs(entry["value"])
         booked = datetime.fromisoformat(entry["created_at"]) + _BOOKED_AFTER
-        payment = captures.get(number, reference)
+        payment = paid.get(number, reference)
         if entry["entry_type"] == "CAPTURE":
-            found.append(Movement("capture", number, reference, payment, entry["currency"], entry["value"], booked))
+            found.append(Movement("capture", number, reference, payment, entry["currency"], value, booked))
             continue
         quirk = by_order.get(number, {"kind": ""})
         if quirk["kind"] == "missing":
             continue
-        amount = entry["value"] - (Decimal(quirk["amount"]) if quirk["kind"] == "short" else ZERO)
+        amount = value - (Decimal(quirk["amount"]) if quirk["kind"] == "short" else ZERO)
         found.append(Movement("refund", number, reference, payment, entry["currency"], -amount, booked))
         if quirk["kind"] == "reversed":
             later = booked + timedelta(hours=quirk["hours"])
@@ -95,7 +100,7 @@ def movements(payments: Sequence[dict[str, Any]], quirks: Sequence[dict[str, Any
             number = quirk["order_number"]
             found.append(
                 Movement(
-                    kind, number, f"dash-{position:06d}", captures.get(number, ""), quirk["currency"],
+                    kind, number, f"dash-{position:06d}", paid.get(number, ""), quirk["currency"],
                     -Decimal(quirk["amount"]), datetime.fromisoformat(quirk["at"]),
                 )
             )  # fmt: skip
@@ -116,7 +121,9 @@ def card_file(number: int, lines: Sequence[Movement], end: datetime, *, off: Dec
         writer.writerow(
             {
                 **_common(line.at, number), "Psp Reference": line.payment_reference, "Merchant Reference": line.order_number,
-                "Payment Method": "visa", "Type": _CARD_TYPES[line.kind], "Modification Reference": line.reference,
+                "Payment Method": "visa", "Payment Method Variant": "visacredit",
+                "Modification Merchant Reference": line.order_number, "Type": _CARD_TYPES[line.kind],
+                "Modification Reference": line.reference,
                 "Gross Currency": line.currency, "Exchange Rate": rate, "Net Currency": "EUR",
                 "Gross Debit (GC)": -line.amount if line.amount < 0 else "",
                 "Gross Credit (GC)": line.amount if line.amount > 0 else "", "Net Debit (NC)": -net if net < 0 else "",
@@ -146,7 +153,8 @@ def _common(at: datetime, number: int) -> dict[str, Any]:
     local = at.astimezone(ZoneInfo("Europe/Amsterdam"))
     return {
         "Company Account": "DemoGroup", "Merchant Account": "DemoShop", "Creation Date": f"{local:%Y-%m-%d %H:%M:%S}",
-        "TimeZone": f"{local:%Z}", "Batch Number": number,
+        "TimeZone": f"{local:%Z}", "Batch Number": number, "Booking Date": f"{local:%Y-%m-%d %H:%M:%S}",
+        "Booking Date TimeZone": f"{local:%Z}",
     }  # fmt: skip
 
 
@@ -165,7 +173,7 @@ def wallet_file(lines: Sequence[Movement], begin: datetime, end: datetime) -> by
             [
                 "SB", line.reference, line.order_number, line.payment_reference, "TXN", _WALLET_TYPES[line.kind], _stamp(line.at),
                 _stamp(line.at), _side(line.amount), _whole(line.amount), line.currency, _side(-fee) if fee else "",
-                _whole(fee) if fee else "", line.currency if fee else "",
+                _whole(fee) if fee else "", line.currency if fee else "", "", "",
             ]
         )  # fmt: skip
         of = sums.setdefault(line.currency, [ZERO, ZERO, ZERO, ZERO])
