@@ -1,4 +1,7 @@
-"""Commands by which people decide about the push: approve, raise, adopt, tie. Each decision has a name and a reason."""
+"""Commands by which people decide about the push: approve, raise, adopt, tie, reorder, pay-instead.
+
+Each decision has a name and a reason.
+"""
 
 from __future__ import annotations
 
@@ -127,6 +130,25 @@ def tie(
             approvals.tie_refund(connection, signature, int(named), dict(_parts(units)))
     told = ", ".join(units) or ("its exchange is released" if release else "unrelated to any return")
     typer.echo(f"{named}: {told}, says {signature.by}. {_CLEARS}")
+
+
+def reorder(unit: str, by: str | None, why: str | None) -> None:
+    """Have a canceled replacement ordered again."""
+    signature = _signed(by, why)
+    with _open() as connection:
+        canceled = approvals.order_again(connection, signature, unit)
+    typer.echo(
+        f"{unit}: {', '.join(canceled.order_numbers)} was canceled; {signature.by} has the replacement ordered again. {_CLEARS}"
+    )
+
+
+def pay_instead(unit: str, by: str | None, why: str | None) -> None:
+    """Give the money for a unit whose replacement was canceled."""
+    signature = _signed(by, why)
+    with _open() as connection:
+        paid = approvals.pay_instead(connection, signature, unit)
+    units = ", ".join(one.return_item_id for one in paid)
+    typer.echo(f"{units}: {signature.by} gives the money instead, on Return {paid[0].centra_return_id}. {_CLEARS}")
 
 
 def _parts(units: Sequence[str]) -> list[tuple[str, Decimal | None]]:

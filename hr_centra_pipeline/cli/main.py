@@ -141,6 +141,30 @@ def tie(
 
 
 @app.command()
+def reorder(
+    unit: Annotated[str, typer.Argument(metavar="RETURN_ITEM", help="Unit whose replacement was canceled in Centra.")],
+    by: _By = None,
+    why: _Why = None,
+) -> None:
+    """Order a replacement again that somebody canceled in Centra, once. Not by who planned it or changed the policy last."""
+    from hr_centra_pipeline.cli import decisions
+
+    decisions.reorder(unit, by, why)
+
+
+@app.command(name="pay-instead")
+def pay_instead(
+    unit: Annotated[str, typer.Argument(metavar="RETURN_ITEM", help="Unit whose replacement was canceled in Centra.")],
+    by: _By = None,
+    why: _Why = None,
+) -> None:
+    """Refund the Return of an exchange whose replacement somebody canceled in Centra, once. Not by who planned it."""
+    from hr_centra_pipeline.cli import decisions
+
+    decisions.pay_instead(unit, by, why)
+
+
+@app.command()
 def explain(
     name: Annotated[str, typer.Argument(metavar="RETURN", help="Return id, express code, unit or order number.")],
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,

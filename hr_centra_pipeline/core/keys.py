@@ -24,14 +24,6 @@ def effect_key(kind: str, *business_ids: str) -> str:
     return "HR" + _short(SEPARATOR.join((kind, *business_ids)))
 
 
-def exchange_ids(unit: str, ordinal: int = 1) -> tuple[str, ...]:
-    """The ids of a unit's replacement, and of its release: what is ordered again after it was canceled has its ordinal, too.
-
-    SQL twin: ``exchange_ids``.
-    """
-    return (unit,) if ordinal == 1 else (unit, str(ordinal))
-
-
 def packet_key(member_keys: Iterable[str]) -> str:
     """The key of a packet: a hash of its members' keys, whatever their order."""
     return "PK" + _short(SEPARATOR.join(sorted(member_keys)))
@@ -53,6 +45,7 @@ create or replace macro base32_of_hex(h) as
     || base32_digit(('0x' || substr(h, 16, 2))::int >> 3);
 create or replace macro effect_key(kind, ids) as
     'HR' || base32_of_hex(sha256(kind || chr(31) || array_to_string(ids, chr(31))));
+-- The ids of a unit's replacement, and of its release: what is ordered again after it was canceled has its ordinal, too.
 create or replace macro exchange_ids(unit, ordinal) as
     case when ordinal = 1 then [unit] else [unit, ordinal::varchar] end;
 create or replace macro packet_key(members) as

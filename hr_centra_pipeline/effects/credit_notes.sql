@@ -126,7 +126,7 @@ not_shown as (
     from push.packets
     semi join orders on orders.order_number = packets.payload ->> 'order_number'
     where packets.operation in ('credit', 'exchange') and packets.state in ('sending', 'unknown', 'confirmed')
-        and packets.payload ->> 'first_step' is null -- it brings no Return of its own
+        and (packets.payload ->> 'first_step') is null -- it brings no Return of its own
         and not exists (
             select 1 from staging.centra_returns as returns where returns.packet_key = packets.packet_key
         )

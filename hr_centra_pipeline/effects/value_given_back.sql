@@ -94,7 +94,10 @@ ours as (
         units.*, ledger.effect_kind, ledger.state,
         case ledger.effect_kind when 'credit_note' then ledger.amount else units.paid end as amount,
         packets.payload ->> 'pays_through' as pays_through, coalesce(packets.payments_sent, 0) as payments_sent,
-        coalesce(try_cast(packets.centra_id as bigint), try_cast(ledger.centra_id as bigint)) as centra_return_id
+        coalesce(try_cast(packets.centra_id as bigint), try_cast(ledger.centra_id as bigint)) as centra_return_id,
+        bool_or(ledger.effect_kind = 'exchange_order') over (
+            partition by units.return_item_id, coalesce(centra_return_id::varchar, ledger.effect_key)
+        ) as is_exchange
     from push.ledger
     join valued_units as units using (return_item_id)
     left join push.packets using (packet_key)
@@ -111,7 +114,7 @@ ours as (
 -- What Centra shows on our Returns; until it shows it, what we have called for.
 ours_paid as (
     select
-        ours.return_item_id, 'refund' as way, ours.state <> 'confirmed' as is_in_doubt,
+        ours.return_item_id, 'refund' as way, ours.is_exchange as is_instead, ours.state <> 'confirmed' as is_in_doubt,
         case
             when coalesce(payments.refunded, 0) > 0 then
                 part_of_payment(coalesce(ours.amount, ours.paid), payments.refunded, payments.grand_total, ours.currency)
@@ -124,7 +127,7 @@ ours_paid as (
     from ours left join payments_of_returns as payments using (centra_return_id)
     union all
     select
-        ours.return_item_id, 'gift_card', ours.state <> 'confirmed',
+        ours.return_item_id, 'gift_card', ours.is_exchange, ours.state <> 'confirmed',
         case
             when coalesce(payments.gifted, 0) > 0 then
                 part_of_payment(coalesce(ours.amount, ours.paid), payments.gifted, payments.grand_total, ours.currency)
@@ -166,7 +169,7 @@ elsewhere as (
 -- On a Return that somebody else made for it.
 foreign_paid as (
     select
-        units.return_item_id, 'foreign' as way, false as is_in_doubt,
+        units.return_item_id, 'foreign' as way, true as is_instead, false as is_in_doubt,
         part_of_payment(units.paid, payments.refunded + payments.gifted, payments.grand_total, units.currency) as amount
     from valued_units as units
     join payments_of_returns as payments on payments.centra_return_id = units.foreign_centra_return_id
@@ -237,8 +240,7 @@ given as (
         sum(amount) as given,
         sum(amount) filter (where way <> 'exchange') as money,
         bool_or(is_in_doubt) as is_in_doubt,
-        bool_or(is_in_doubt and way in ('refund', 'gift_card')) as is_money_in_doubt,
-        coalesce(sum(amount) filter (where way in ('refund', 'gift_card', 'foreign')), 0) as on_returns
+        coalesce(sum(amount) filter (where is_instead and not is_in_doubt), 0) as instead
     from values_given group by return_item_id
 ),
 
@@ -276,9 +278,7 @@ select
     coalesce(chargeback, 0)::decimal(18, 4) as chargeback,
     coalesce(given, 0)::decimal(18, 4) as given,
     coalesce(is_in_doubt, false) as is_in_doubt,
-    coalesce(
-        units.refund_type = 'exchange' and on_returns > 0 and on_returns >= units.paid and not is_money_in_doubt, false
-    ) as is_paid_instead,
+    coalesce(units.refund_type = 'exchange' and instead > 0 and instead >= units.paid, false) as is_paid_instead,
     greatest(coalesce(roots.root_paid, units.paid) - case
         when roots.root_id is not null then coalesce(chain_money.money, 0) else coalesce(given, 0)
     end, 0)::decimal(18, 4) as refundable,

@@ -1,8 +1,12 @@
-"""What people decide about the push, by name and with a reason: approve, raise a guard, adopt a return, tie what others did."""
+"""What people decide about the push, by name and with a reason: approve, raise a guard, adopt a return, tie what others did,
+
+have a canceled replacement ordered again or paid.
+"""
 
 from __future__ import annotations
 
 import getpass
+import json
 import os
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
@@ -70,7 +74,8 @@ def approve(
 ) -> list[Effect]:
     """Let effects through: those named by effect key, unit, return or order number, or all that wait of these types.
 
-    A packet key lets the payment of a packet in doubt be made once more. Each approval holds for the effect as it stands
+    A packet key lets the payment of a packet in doubt be made once more, or accepts a replacement order that differs from what
+    was meant as it is now. Each approval holds for the effect as it stands
     now: when its amount or anything else that would be sent changes, it needs another.
 
     Raises:
@@ -134,17 +139,20 @@ def _keep(connection: Connection, signature: Signature, effect_keys: Iterable[st
 
 
 def _approve_packet(connection: Connection, signature: Signature, key: str) -> bool:
-    """Let the payment of a packet, or a step that Centra refused, be tried once more."""
-    found = journal.load(connection, "packet_key = ? and state = 'unknown' and trouble in ('unpaid', 'refused')", [key])
+    """Let the payment of a packet, or a step that Centra refused, be tried once more; or accept its order as it is."""
+    found = journal.load(
+        connection, "packet_key = ? and state = 'unknown' and trouble in ('unpaid', 'refused', 'differs')", [key]
+    )
     if not found:
         return False
-    allowed = int(found[0].payload.get("payments_allowed", 0)) + (found[0].trouble == "unpaid")
+    packet = found[0]
+    if packet.trouble == "differs":
+        said: dict[str, object] = {"accepted": packet.payload["differs"]}
+    else:
+        said = {"payments_allowed": int(packet.payload.get("payments_allowed", 0)) + (packet.trouble == "unpaid")}
     connection.execute(
-        """
-        update push.packets set trouble = null, payload = json_merge_patch(payload, json_object('payments_allowed', ?::integer))
-        where packet_key = ?
-        """,
-        [allowed, key],
+        "update push.packets set trouble = null, payload = json_merge_patch(payload, ?) where packet_key = ?",
+        [json.dumps(said), key],
     )
     connection.execute(
         "insert into push.approvals values (?, ?, null, null, null, ?, ?, ?, ?)",
@@ -291,6 +299,10 @@ def tie_order(connection: Connection, signature: Signature, order_number: str, u
         raise ConfigurationError("--unit: name the exchanged units that the order was made for.")
     _refuse_tied(connection, "order", order_number)
     for unit in units:
+        # In place of our own that was canceled: it was ordered again, by hand.
+        canceled = _latest_replacement(connection, unit)
+        if canceled is not None and canceled.state == "canceled" and canceled.decision is None:
+            _keep_decision(connection, signature, canceled, "order_again")
         _keep_tie(connection, signature, "order", order_number, order_number, unit, None, None)
 
 
@@ -311,6 +323,147 @@ def release_exchange(connection: Connection, signature: Signature, unit: str) ->
     if row is None:
         raise ConfigurationError(f"{unit}: no exchange of that unit waits behind a Return of somebody else.")
     _keep_tie(connection, signature, "release", str(row[1]), row[0], unit, None, None)
+
+
+# ---------------------------------------------------------------- a replacement that was canceled
+
+
+@dataclass(frozen=True)
+class Replacement:
+    """A unit's latest replacement that is confirmed, and what was decided about it. ``ordinal`` 1: the first."""
+
+    return_item_id: str
+    ordinal: int
+    state: str
+    order_numbers: tuple[str, ...]
+    centra_return_id: int | None
+    decision: str | None
+    decided_by: str | None
+    decided_at: datetime | None
+
+
+_MOST_ORDERS = 9  # of one unit: so many keys are looked for when the database was lost (effects/replacements.sql)
+_DECIDED = {"order_again": "has it ordered again", "pay": "gives the money instead"}
+
+
+def order_again(connection: Connection, signature: Signature, unit: str) -> Replacement:
+    """Have a replacement ordered again that somebody canceled in Centra: once, on the Return that is there.
+
+    Raises:
+        ConfigurationError: the unit's replacement was not canceled, is decided about, or is not due any more; or the same
+            person planned it or changed the policy last.
+    """
+    refuse_own_work(connection, signature)
+    canceled = _refuse_undecidable(connection, unit)
+    if canceled.ordinal >= _MOST_ORDERS:
+        raise ConfigurationError(
+            f"{unit}: its replacement was ordered {canceled.ordinal} times. Order it in Centra by hand."
+        )
+    _keep_decision(connection, signature, canceled, "order_again")
+    return canceled
+
+
+def pay_instead(connection: Connection, signature: Signature, unit: str) -> list[Replacement]:
+    """Give the money for a unit whose replacement somebody canceled in Centra: its Return is refunded, once.
+
+    A Return is refunded whole: with all units that it carries, which must all have lost their replacement. Answers them.
+
+    Raises:
+        ConfigurationError: as :func:`order_again`; or the Return was made by hand, or who pays refunds is not Centra.
+    """
+    refuse_own_work(connection, signature)
+    canceled = _refuse_undecidable(connection, unit)
+    row = connection.execute("select pays_through from policy.pays_through where refund_type = 'refund'").fetchone()
+    if row and row[0] == "elsewhere":
+        raise ConfigurationError(
+            f'{unit}: pays_through.refund is "elsewhere": have it paid there, and its refund type corrected at Happy Returns.'
+        )
+    together = [
+        name
+        for (name,) in connection.execute(
+            "select distinct return_item_id from effects.replacements where centra_return_id = ? order by 1",
+            [canceled.centra_return_id],
+        ).fetchall()
+    ]
+    units = [_refuse_undecidable(connection, name) for name in together]
+    foreign = connection.execute(
+        "select 1 from matching.matched_items where foreign_centra_return_id = ?", [canceled.centra_return_id]
+    ).fetchone()
+    if canceled.centra_return_id is None or foreign:
+        raise ConfigurationError(
+            f"{unit}: Return {canceled.centra_return_id or '-'} was made by hand, and we never pay on those: refund it in Centra."
+        )
+    for one in units:
+        _keep_decision(connection, signature, one, "pay")
+    return units
+
+
+def _refuse_undecidable(connection: Connection, unit: str) -> Replacement:
+    """The unit's canceled replacement, about which nobody has decided yet.
+
+    Raises:
+        ConfigurationError: there is nothing to decide; says why.
+    """
+    latest = _latest_replacement(connection, unit)
+    if latest is None:
+        raise ConfigurationError(f"{unit}: no replacement of that unit is confirmed.")
+    orders = ", ".join(latest.order_numbers) or "-"
+    if latest.state != "canceled":
+        raise ConfigurationError(f"{unit}: its replacement {orders} is {latest.state}, not canceled.")
+    if latest.decision is not None:
+        raise ConfigurationError(
+            f"{unit}: {latest.decided_by} {_DECIDED[latest.decision]} (decided on {latest.decided_at:%Y-%m-%d})."
+        )
+    row = connection.execute(
+        """
+        select
+            items.refund_type, units.is_refused, coalesce(value.is_paid_instead, false),
+            coalesce(returns.deleted_at is not null, false), items.return_id
+        from staging.return_items as items
+        join effects.units as units using (return_item_id)
+        left join effects.value_given_back as value using (return_item_id)
+        left join staging.centra_returns as returns on returns.centra_return_id = ?
+        where return_item_id = ?
+        """,
+        [latest.centra_return_id, unit],
+    ).fetchone()
+    refund_type, is_refused, is_paid, is_return_gone, return_id = row or ("exchange", False, False, False, "")
+    if refund_type != "exchange":
+        raise ConfigurationError(f"{unit}: Happy Returns gives a {refund_type} for it now, which is paid by itself.")
+    if is_refused:
+        raise ConfigurationError(f"{unit}: it was refused or is missing: nothing is due for it.")
+    if is_paid:
+        raise ConfigurationError(f"{unit}: its money was given already, on Return {latest.centra_return_id}.")
+    if is_return_gone:
+        gone = f"{unit}: its Return {latest.centra_return_id} is gone in Centra"
+        raise ConfigurationError(f"{gone}: `hr-centra adopt {return_id}` begins the exchange again.")
+    return latest
+
+
+def _latest_replacement(connection: Connection, unit: str) -> Replacement | None:
+    row = connection.execute(
+        """
+        select
+            return_item_id, ordinal, state, order_numbers, centra_return_id, decisions.decision, decisions.decided_by,
+            decisions.decided_at
+        from effects.replacements
+        left join push.exchange_decisions as decisions using (return_item_id, ordinal)
+        where return_item_id = ? and ordinal is not null
+        order by ordinal desc limit 1
+        """,
+        [unit],
+    ).fetchone()
+    return None if row is None else Replacement(row[0], row[1], row[2], tuple(row[3] or ()), *row[4:])
+
+
+def _keep_decision(connection: Connection, signature: Signature, about: Replacement, decision: str) -> None:
+    connection.execute(
+        "insert into push.exchange_decisions values (?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            secrets.token_hex(8), about.return_item_id, about.ordinal, decision, signature.by, signature.recorded_by,
+            signature.why, signature.at,
+        ],
+    )  # fmt: skip
 
 
 def _refuse_tied(connection: Connection, what: str, centra_id: str) -> None:

@@ -252,7 +252,7 @@ def _refused_later(packet: Packet, facts: Facts, message: str, return_id: int) -
     if _is_paid(packet, found):
         return _after_payment(packet, found)
     if packet.has_origin and found.is_completed and not packet.payload.get("uncompleted"):
-        return Advance("uncomplete")
+        return Advance("uncomplete", remember={"given_before": None})
     return _take_back(packet.at(packet.step, state="sending"), "delete", message)
 
 

@@ -214,12 +214,19 @@ class Wire:
                 http_status=outcome.http_status, message=answered.refusal, response=redacted(answered.payload),
             )
         )  # fmt: skip
+        if answered.refusal:
+            self._not_paid(talk)
         talk.told = True
         talk.go_on(answered)
 
     def _not_done(self, talk: _Talk, attempt: Attempt) -> None:
-        """Certainly nothing was done: a payment that never left does not count as one."""
+        """Certainly nothing was done."""
         self.journal.over(replace(attempt, outcome="not_done"))
+        self._not_paid(talk)
+
+    @staticmethod
+    def _not_paid(talk: _Talk) -> None:
+        """A payment that never left, or that Centra refused, does not count as one."""
         paid = talk.packet.payments_sent - (talk.packet.step in PAYING_STEPS)
         talk.packet = replace(talk.packet, payments_sent=paid)
 

@@ -211,7 +211,10 @@ select
     'fix_centra' as class, 'data_gap' as cause, 'person' as culprit,
     ledger.return_id, ledger.return_item_id, ledger.order_number, units.sku, coalesce(ledger.currency, units.currency) as currency,
     coalesce(ledger.amount, units.unit_price) as amount,
-    coalesce(returns.deleted_at, $now) as fact_at,
+    -- Deleted before a pull has shown it once: some time after we made it.
+    coalesce(returns.deleted_at, (
+        select min(done_at) from gone_returns where gone_returns.centra_return_id = gone.centra_return_id
+    ), $now) as fact_at,
     'Our Return ' || gone.centra_return_id || ' is gone in Centra: somebody deleted it' || case when is_paid then ', the money is given all the same'
         else '; it is not made again by itself' end as detail,
     'Ask who deleted it and why. To have it made again: `hr-centra adopt` the return.' as next_step,

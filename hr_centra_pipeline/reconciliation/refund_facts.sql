@@ -176,7 +176,8 @@ select
     returns.centra_return_id, returns.created_at, returns.is_completed is distinct from true or coalesce(bool_or(
         entries.money = 'refund_pending'
     ), false) as is_pending,
-    coalesce(sum(entries.amount) filter (where entries.money = 'refunded'), 0)::decimal(18, 4) as paid
+    coalesce(sum(entries.amount) filter (where entries.money = 'refunded'), 0)::decimal(18, 4) as paid,
+    max(entries.created_at) filter (where entries.money = 'refunded') as paid_at
 from staging.centra_returns as returns
 left join staging.payment_entries as entries using (centra_return_id)
 semi join money_orders on money_orders.order_number = returns.order_number
@@ -228,7 +229,10 @@ amounts as (
 select
     'centra' as side,
     concat_ws(' ', 'centra', centra_return_id, coalesce(return_id, '-'), place, component) as fact_id,
-    return_id, order_number, return_item_id, component, currency, amount, in_goods, states.created_at as happened_at,
+    return_id, order_number, return_item_id, component, currency, amount, in_goods,
+    -- Money in place of a replacement is given when it is paid, not when the Return of the exchange was made.
+    case when component = 'exchange' and amount <> 0 then coalesce(states.paid_at, states.created_at) else states.created_at end
+        as happened_at,
     states.is_pending, 'Return ' || centra_return_id as source
 from amounts
 join return_states as states using (centra_return_id)

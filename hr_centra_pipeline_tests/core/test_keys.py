@@ -44,6 +44,15 @@ def test_kinds_and_ordinals_of_one_unit_have_keys_of_their_own() -> None:
     assert len(made) == 4
 
 
+def test_what_is_ordered_again_has_its_ordinal_in_its_key_and_the_first_has_none(
+    connection: duckdb.DuckDBPyConnection,
+) -> None:
+    row = connection.execute(
+        "select effect_key('exchange_order', exchange_ids('unit', 1)), effect_key('exchange_order', exchange_ids('unit', 2))"
+    ).fetchone()
+    assert row == (keys.effect_key("exchange_order", "unit"), keys.effect_key("exchange_order", "unit", "2"))
+
+
 def test_keys_are_read_back_from_a_text_that_people_wrote_around() -> None:
     first, second = keys.effect_key("credit_note", "a"), keys.effect_key("credit_note", "b")
     packet = keys.packet_key([first, second])

@@ -76,7 +76,10 @@ SALES = st.one_of(
     # Somebody else's Return is adopted for one unit of its line: which one of several is not this test's matter.
     st.builds(
         Sale,
-        st.lists(st.builds(Piece, return_by=st.just("somebody else"), wants=st.just("refund")), min_size=1, max_size=1),
+        st.lists(
+            st.builds(Piece, return_by=st.just("somebody else"), wants=st.sampled_from(["refund", "exchange"])),
+            min_size=1, max_size=1,
+        ),
         st.sampled_from([0, 12_500]),
     ),
 )  # fmt: skip
@@ -162,14 +165,14 @@ def test_every_way_counts_once_and_nothing_is_planned_beyond_what_a_unit_cost(sa
 def check(books: Books, number: str, sale: Sale) -> None:
     rows = books.rows(
         f"""
-        select return_item_id, given - chargeback, chargeback, given, refundable, too_much, is_in_doubt, is_paid_by_hand
+        select return_item_id, given - chargeback, chargeback, given, refundable, too_much, is_in_doubt, is_paid_instead
         from effects.value_given_back where order_number = '{number}' order by return_item_id
         """
     )
     assert len(rows) == len(sale.pieces)
     to_give = [max(PRICE - piece.given, ZERO) for piece in sale.pieces]
     left = Decimal(sale.charged_back) / 100
-    for (unit, without, chargeback, all_of_it, refundable, too_much, doubtful, by_hand), piece, open_value in zip(
+    for (unit, without, chargeback, all_of_it, refundable, too_much, doubtful, instead), piece, open_value in zip(
         rows, sale.pieces, to_give, strict=True
     ):
         assert without == piece.given
@@ -180,7 +183,7 @@ def check(books: Books, number: str, sale: Sale) -> None:
         assert refundable == max(PRICE - all_of_it, ZERO)
         assert too_much == max(all_of_it - PRICE, ZERO)
         assert doubtful == (piece.return_by == "us in doubt")
-        assert by_hand == (piece.return_by == "somebody else")
+        assert instead == (piece.return_by == "somebody else" and piece.is_exchange)
         pays = books.rows(
             f"""
             select amount from effects.pending_credit_notes

@@ -19,6 +19,10 @@ _READS = ["matching.matched_items", "staging.return_items", "staging.returns", "
 EFFECTS = {
     "effects.units": ["matching.matched_items", "staging.return_items"],
     "effects.observed": ["staging.centra_returns", "staging.stock_changes", "staging.orders"],
+    "effects.replacements": [
+        "matching.matched_items", "staging.return_items", "staging.orders", "staging.order_lines", "staging.shipments",
+        "staging.shipment_lines", "staging.centra_returns", "staging.payment_entries",
+    ],
     "effects.value_given_back": [
         "matching.matched_items", "staging.return_items", "staging.centra_returns", "staging.payment_entries",
         "staging.refunds", "staging.refund_units", "staging.orders",

@@ -257,6 +257,8 @@ class ReturnDesk(OrderDesk):
             captured, given = self.money_of(order["number"])
             if amount <= 0:
                 raise CentraRefusal("There is nothing to refund", ["id"])
+            if self.settings.refunds_only_open_returns and row["status"] == "COMPLETED":
+                raise CentraRefusal("A completed return can not be refunded", ["id"])
             if given + amount > captured:
                 raise CentraRefusal(f"Only {captured - given} {order['currency']} can be refunded", ["id"])
             requested = self.settings.refunds_are_requests
