@@ -25,7 +25,8 @@ FAULTS = (
 # How often each is aimed at: those that happen often more often, or most faults would never meet their call.
 TARGETS = {
     "CreateReturn": 6, "RefundReturn": 6, "IssueCredit": 2, "CompleteReturn": 3, "DeleteReturn": 1, "ChangeStock": 3,
-    "POST /order": 3, "CancelOrder": 1, "UpdateDirectToConsumerOrder": 3,
+    "POST /order": 3, "CancelOrder": 1, "UpdateShipment": 2, "UncompleteReturn": 1, "LookAtReplacementOrder": 1,
+    "UpdateDirectToConsumerOrder": 3,
     "LookAtOrder": 3, "LookAtReturns": 1, "LookAtStockChanges": 1, "LookAtReplacements": 1, "ReadInternalComment": 1, "": 2,
 }  # fmt: skip
 _DELAY = 0.4  # seconds: well below the settling time, so that what is absent then does not come any more
@@ -153,6 +154,7 @@ def _wave(opened: World, mix: Mix, figures: Figures) -> None:
     desk.policy = desk.policy.model_copy(update={"push_budget_minutes": 40.0})
     opened.calm()
     _decide(opened)
+    _decide_about_canceled(opened)
 
 
 _BOUNDARIES = {"plan": 200, "push": 40}
@@ -218,9 +220,7 @@ def _act(opened: World, fresh: list[Planted], by_hand: int) -> None:
     elif name == "note":
         given = {"order_number": sold.number, "text": f"Called {random.randrange(100)}"}
     else:
-        live = [row for row in desk.orders_of_ours() if row["status"] == "CONFIRMED"]
-        unfinished = {row["id"] for row in made if row["status"] == "PENDING"}
-        live = [row for row in live if row["origin"][1] in unfinished]
+        live = [row for row in desk.orders_of_ours() if row["status"] != "DELETED"]
         if not live:
             return
         given = {"order_number": random.choice(live)["number"]}
@@ -270,13 +270,34 @@ def _decide(opened: World) -> None:
         opened.calm()
 
 
-def _quietly(decide: Callable[[], Any]) -> None:
+def _decide_about_canceled(opened: World) -> None:
+    """Customer service has each canceled replacement ordered again, or gives the money; and says it twice."""
+    desk = opened.desk
+    for _ in range(3):
+        rows = desk.rows(
+            "select return_item_id from reconciliation.exceptions where kind = 'exchange_canceled' order by 1"
+        )
+        if not rows:
+            return
+        for (unit,) in rows:
+            decide = opened.random.choice((approvals.order_again, approvals.pay_instead))
+            signature = Signature("Carla Customer", "asked the shopper", desk.clock.now())
+            for _ in range(2):
+                with desk.warehouse.transaction() as connection:
+                    done = _quietly(lambda: decide(connection, signature, unit))  # noqa: B023
+                paid = {one.return_item_id for one in done} if isinstance(done, list) else set()
+                for planted in opened.units:
+                    planted.is_paid_instead |= planted.unit.item in paid
+        opened.calm()
+
+
+def _quietly(decide: Callable[[], Any]) -> Any:
     from hr_centra_pipeline.core.errors import ConfigurationError
 
     try:
-        decide()
+        return decide()
     except ConfigurationError:
-        return
+        return None
 
 
 def _real_sync(opened: World, *, kill_after: float) -> bool:
@@ -318,6 +339,7 @@ def _toml(policy: Any) -> str:
             lines.append('stock = "none"')
         else:
             lines += [f"warehouse_id = {grade.warehouse_id}", f"hold_hours = {grade.hold_hours or 0}"]
+    lines += ["[exchange]", f'release = "{policy.exchange.release}"']
     reserved = policy.exchange_orders
     lines += ["[exchange_orders]", f"first_number = {reserved.first_number}", f"last_number = {reserved.last_number}"]
     return "\n".join(lines) + "\n"

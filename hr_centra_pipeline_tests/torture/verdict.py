@@ -13,6 +13,10 @@ from hr_centra_pipeline_tests.torture.world import Planted, World
 
 _LIES_IN = {"sellable": MAIN, "damaged": QUARANTINE, "wrong-item": QUARANTINE, "missing": None, None: None}
 
+_A_REPLACEMENT_IS_MISSING = {
+    "write_in_doubt", "exchange_without_order", "exchange_refused", "exchange_differs", "exchange_canceled", "rejected_write",
+    "return_without_credit_note",
+}  # fmt: skip
 _WAITS_FOR_A_PERSON = {"write_in_doubt", "rejected_write", "return_without_credit_note", "credit_note_without_refund"}
 
 
@@ -52,6 +56,7 @@ def judge(world: World, units: list[Planted]) -> Verdict:
     for sold in {planted.unit.sold.number: planted.unit.sold for planted in units}.values():
         _judge_money(world, books, sold, told, found)
     _judge_exchanges(books, units, told, found)
+    _judge_releases(world, units, told, found)
     _judge_stock(books, units, told, found)
     _judge_notes(world, units, found)
     found.stuck += _stuck(world)
@@ -86,7 +91,13 @@ def _judge_keys(books: dict[str, Any], units: list[Planted], found: Verdict) -> 
 def _keys(planted: Planted) -> list[str]:
     item = planted.unit.item
     moved = [effect_key("inventory_adjustment", item, str(ordinal)) for ordinal in range(1, 20)]
-    return [effect_key("credit_note", item), effect_key("exchange_order", item), *moved]
+    return [effect_key("credit_note", item), *_replacement_keys(planted), *moved]
+
+
+def _replacement_keys(planted: Planted) -> list[str]:
+    """Of the first order, and of those that were made again after somebody had canceled one."""
+    item = planted.unit.item
+    return [effect_key("exchange_order", item), *(effect_key("exchange_order", item, str(n)) for n in range(2, 10))]
 
 
 def _judge_money(world: World, books: dict[str, Any], sold: Sold, told: dict[str, set[str]], found: Verdict) -> None:
@@ -143,19 +154,29 @@ def _judge_exchanges(books: dict[str, Any], units: list[Planted], told: dict[str
     for planted in units:
         if planted.way != "exchange":
             continue
-        key = effect_key("exchange_order", planted.unit.item)
-        explained = told[planted.unit.item] & {
-            "write_in_doubt",
-            "exchange_without_order",
-            "exchange_refused",
-            "rejected_write",
-        }
-        if live[key] > 1:
-            found.doubles.append(f"{planted.unit.item} has {live[key]} replacements")
-        elif live[key] == 0 and not planted.refused and not explained:
+        keys = set(_replacement_keys(planted))
+        alive = sum(live[key] for key in keys)
+        explained = told[planted.unit.item] & _A_REPLACEMENT_IS_MISSING
+        if alive > (0 if planted.is_paid_instead else 1):
+            found.doubles.append(f"{planted.unit.item} has {alive} replacements, paid {planted.is_paid_instead}")
+        elif alive == 0 and not planted.refused and not planted.is_paid_instead and not explained:
             found.losses.append(f"{planted.unit.item} has no replacement, told {sorted(told[planted.unit.item])}")
-        elif live[key] == 1 and key not in completed and not explained:
+        elif alive == 1 and not keys & completed and not explained:
             found.stuck.append(f"{planted.unit.item}: its replacement is ordered, its Return is not completed")
+
+
+def _judge_releases(world: World, units: list[Planted], told: dict[str, set[str]], found: Verdict) -> None:
+    """The shipment of each replacement that is alive is released, and that of no other."""
+    keys = {key: planted for planted in units for key in _replacement_keys(planted)}
+    rows = world.desk.store.rows(
+        "select internal_comment, is_paid from shipments join orders on orders.number = order_number where origin_type = 'return'"
+    )
+    for row in rows:
+        planted = next((keys[key] for key in effect_keys_in(row["internal_comment"]) if key in keys), None)
+        if planted is None or planted.refused or told[planted.unit.item] & _A_REPLACEMENT_IS_MISSING:
+            continue
+        if not row["is_paid"]:
+            found.losses.append(f"{planted.unit.item}: the shipment of its replacement is not released")
 
 
 def _judge_stock(books: dict[str, Any], units: list[Planted], told: dict[str, set[str]], found: Verdict) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from hr_centra_pipeline.sandbox.centra.store import CentraSettings
 from hr_centra_pipeline_tests.desk import POLICY, Desk, Sold, Unit, desk
 
 ARTICLES = [f"ART-{number:02d}" for number in range(24)]
@@ -24,7 +25,9 @@ _OVER_ALL_HOLDS = timedelta(hours=97)  # longer than each restock hold, and than
 
 @dataclass
 class Planted:
-    """One unit. ``way``: refund, gift-card or exchange; ``refused``: it was refused at some moment, before or after."""
+    """One unit. ``way``: refund, gift-card or exchange; ``refused``: it was refused at some moment, before or after;
+    ``is_paid_instead``: its replacement was canceled, and a person gives the money.
+    """
 
     unit: Unit
     way: str
@@ -33,11 +36,14 @@ class Planted:
     shipping: Decimal = Decimal(0)
     fee: Decimal = Decimal(0)
     replacement: str | None = None
+    is_paid_instead: bool = False
 
     @property
     def due(self) -> Decimal:
         """Money that has to be given back for it, all in all."""
-        return Decimal(0) if self.way == "exchange" else self.unit.price + self.shipping - self.fee
+        if self.way == "exchange":
+            return self.unit.price if self.is_paid_instead else Decimal(0)
+        return self.unit.price + self.shipping - self.fee
 
 
 @dataclass
@@ -162,10 +168,12 @@ def world(
     folder: Path, seed: int, *, broken: str | None = None, policy: dict[str, Any] | None = None, **settings: Any
 ) -> Iterator[World]:
     """A furnished world; its processes are forked from one that has everything imported."""
+    # A shipment is made with each order, and the policy asks for it to be released.
+    settings.setdefault("centra", CentraSettings(creates_shipments=True))
     with desk(folder, **settings) as opened:
         for sku in (*ARTICLES, *REPLACEMENTS):
             opened.article(sku, stock=5000)
-        opened.with_policy(settling_minutes=0.02, **(policy or {}))
+        opened.with_policy(**{"settling_minutes": 0.02, "exchange": {"release": "paid"}, **(policy or {})})
         assert POLICY["settling_minutes"] == 0
         log = (folder / "worker.log").open("w", encoding="utf-8")
         process = subprocess.Popen(
