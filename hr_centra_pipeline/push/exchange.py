@@ -271,7 +271,7 @@ def _recipient(order: Order) -> dict[str, Any]:
 
 
 _REST_NAMES = {
-    "firstName": "firstName", "lastName": "lastName", "companyName": "company", "attention": "attn",
+    "firstName": "firstName", "lastName": "lastName", "attention": "attn",
     "address1": "address", "address2": "coaddress", "zipCode": "zipcode", "city": "city", "stateOrProvince": "state",
     "phoneNumber": "tele", "cellPhoneNumber": "cell", "email": "email",
 }  # fmt: skip
