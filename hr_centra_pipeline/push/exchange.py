@@ -335,7 +335,7 @@ def _differences(packet: Packet, known: _Replacements) -> Steps[list[str]]:
 
 # What people call the parts of an address, and the fields that hold one: a state has several, any of which may be empty.
 _PARTS = {
-    "first name": ("firstName",), "last name": ("lastName",), "company": ("companyName",), "attention": ("attention",),
+    "first name": ("firstName",), "last name": ("lastName",), "attention": ("attention",),
     "street": ("address1",), "second address line": ("address2",), "postcode": ("zipCode",), "city": ("city",),
     "state": ("state.code", "state.name", "stateOrProvince"), "country": ("country.code",), "telephone": ("phoneNumber",),
     "mobile telephone": ("cellPhoneNumber",), "e-mail": ("email",),

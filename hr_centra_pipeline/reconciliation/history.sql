@@ -62,7 +62,7 @@ select
             when unseen.kind in ('exchange_canceled', 'exchange_not_shipped') and replaced.state = 'shipped' then
                 'replacement order ' || replaced.replacement_order_number || ' was shipped on ' || strftime(replaced.shipped_at, '%Y-%m-%d')
             when unseen.kind = 'exchange_canceled' and replaced.state = 'ordered' then
-                'the replacement is in Centra again: ' || replaced.replacement_order_number
+                'the replacement is ordered again: ' || replaced.replacement_order_number
             when unseen.kind = 'credited_item_refused' and unseen.subject = 'exchange' and replaced.state = 'canceled' then
                 'the replacement was canceled before it left'
             when effects_of.state = 'confirmed' then
