@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from hr_centra_pipeline.cli.main import app
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.month_end.compute import compute
 from hr_centra_pipeline.month_end.journal import remember
@@ -407,7 +409,8 @@ def test_ordered_again_there_is_one_new_order_with_a_number_of_its_own_and_the_s
     assert (made["status"], made["payments"]) == ("COMPLETED", [])
     assert set(at_desk.states("exchange_order").values()) == {"confirmed"}
     assert kinds(at_desk) == []
-    assert f"exchanged, replacement order {again['number']} " in at_desk.comment_of(sold)
+    # The grade came last; the order is named whatever the milestone is.
+    assert f"{unit.code}: processed, replacement order {again['number']} " in at_desk.comment_of(sold)
     assert "not canceled" in refused(at_desk, "reorder", unit)
     assert at_desk.rows("select exchange, given, too_much from effects.value_given_back") == [(HUNDRED, HUNDRED, 0)]
     later(at_desk, minutes=1)
@@ -561,6 +564,33 @@ def test_who_pays_elsewhere_or_by_hand_is_told_and_two_pairs_of_eyes_are_needed(
     assert "nothing is due" in refused(at_desk, "pay", unit)
     assert kinds(at_desk) == []
     assert proofs(at_desk, "exchange_canceled") == ["refused by Happy Returns: nothing is due"]
+
+
+def test_both_decisions_are_commands_that_want_a_name_and_a_reason(
+    at_desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    units = all_canceled(at_desk)
+    monkeypatch.setenv("HR_CENTRA_HOME", str(at_desk.home))
+    monkeypatch.setenv("HR_CENTRA_NOW", f"{at_desk.clock.now():%Y-%m-%dT%H:%M:%SZ}")
+    for command, decision, (_, unit) in zip(("reorder", "pay-instead"), ("order_again", "pay"), units, strict=False):
+        signed = ["--by", "Carla Customer", "--why", "she asked for it"]
+        unsigned = CliRunner().invoke(app, [command, unit.item])
+        assert isinstance(unsigned.exception, ConfigurationError)
+        done = CliRunner().invoke(app, [command, unit.item, *signed], catch_exceptions=False)
+        assert unit.item in done.output
+        assert "Carla Customer" in done.output
+        twice = CliRunner().invoke(app, [command, unit.item, *signed])
+        assert isinstance(twice.exception, ConfigurationError)
+        kept = at_desk.rows(
+            "select ordinal, decision, decided_by, why from push.exchange_decisions where return_item_id = ?", unit.item
+        )
+        assert kept == [(1, decision, "Carla Customer", "she asked for it")]
+    story = explain(at_desk, units[0][1].return_id)
+    assert "has the canceled replacement ordered again: she asked for it" in story
+
+
+def explain(at_desk: Desk, return_id: str) -> str:
+    return CliRunner().invoke(app, ["explain", return_id, "--json"], catch_exceptions=False).output
 
 
 def test_a_return_of_several_units_is_paid_whole_or_not_at_all(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ NEEDED: Mapping[str, frozenset[str]] = {
     "LookAtOrder": _ORDERS | {"Return:read", "Return.comment:read", "Shipment:read"},
     "LookAtReturns": frozenset({"Return:read", "Return.comment:read"}),
     "LookAtReplacements": frozenset({"Order:read", "Order.internalComment:read", "ProductSize:read", "Customer:read"}),
-    "LookAtReplacementOrder": frozenset({"Order:read", "Order.shippingAddress:read"}),
+    "LookAtReplacementOrder": frozenset({"Order:read", "Order.shippingAddress:read", "Market:read", "Pricelist:read"}),
     "LookAtShipment": frozenset({"Shipment:read", "Order:read"}),
     "ReadCustomer": frozenset({"Order:read", "Customer:read"}),
     "LookAtStockChanges": frozenset({"StockChange:read"}),

@@ -34,6 +34,8 @@ _NOTHING: Mapping[str, Mapping[str, Any]] = {
     "LookAtOrder": {"orderNumber": [0]},
     "LookAtReturns": {"orderNumber": [0]},
     "LookAtReplacements": {"number": [0], "customerId": [0]},
+    "LookAtReplacementOrder": {"number": [0]},
+    "LookAtShipment": {"id": [0]},
     "ReadCustomer": {"orderNumber": [0]},
     "LookAtStockChanges": {"where": {"createdAt": _NOWHERE}, "first": 1},
     "LookAtReplacementStock": {"sku": ["-"]},
@@ -48,7 +50,9 @@ _NOTHING: Mapping[str, Mapping[str, Any]] = {
     "CompleteReturn": {"id": 0, "input": {"sendEmail": False}},
     "RefundReturn": {"id": 0, "input": {"sendEmail": False}},
     "IssueCredit": {"input": {"order": _ORDER, "amount": _MONEY, "giftCard": {}}},
+    "UncompleteReturn": {"id": 0},
     "DeleteReturn": {"id": 0},
+    "UpdateShipment": {"id": 0, "input": {}},
     "ChangeStock": {"input": {"description": "-", "productSizes": []}},
     "UpdateDirectToConsumerOrder": {"order": _ORDER, "input": {}},
     "CancelOrder": {
