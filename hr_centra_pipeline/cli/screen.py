@@ -19,9 +19,10 @@ from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 _EFFECTS = {
     "credit_note": "credit notes", "shipping_refund": "shipping refunds", "return_fee": "return fees (taken off)",
     "inventory_adjustment": "stock movements (goods)", "exchange_order": "exchange orders (goods)",
+    "exchange_release": "releases of replacements",
     "status_update": "status notes",
 }  # fmt: skip
-_WITHOUT_MONEY = frozenset({"status_update"})
+_WITHOUT_MONEY = frozenset({"status_update", "exchange_release"})
 
 
 @dataclass(frozen=True)

@@ -103,6 +103,9 @@ replaced as (
     from (
         select return_item_id, coalesce(ordinal, 1) as ordinal, unnest(order_numbers) as order_number, replacement_order_number
         from effects.replacements
+        union all
+        select return_item_id, 0 as ordinal, centra_id as order_number, centra_id as replacement_order_number
+        from push.ties where what = 'order' and return_item_id is not null
     )
     join staging.orders as orders using (order_number)
     join asked on orders.created_at < cut_off

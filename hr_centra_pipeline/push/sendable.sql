@@ -14,7 +14,8 @@ approved as (
 planned as (
     select
         pending.*, ledger.travels_alone, ledger.planned_at, effect_types.effect_type, modes.policy_mode,
-        approved.effect_key is not null as is_approved,
+        -- Who let the replacement through has let its release through.
+        approved.effect_key is not null or pending.effect_kind = 'exchange_release' as is_approved,
         coalesce(pending.evidence::json ->> 'milestone' = 'refund under way', false) as is_announcement
     from pending
     join push.ledger using (effect_key)

@@ -100,7 +100,7 @@ def enter(books: Books, number: str, sale: Sale) -> None:
         if piece.return_by in ("us", "somebody else"):
             books.credited(number, [unit], return_id, by_person=piece.return_by != "us", paid=False, kind=kind)
             entry = "REFUND_GIFT_CARD" if piece.wants == "gift-card" else "REFUND"
-            for _ in range(0 if piece.is_exchange else piece.payments):
+            for _ in range(0 if piece.is_exchange and piece.return_by == "us" else piece.payments):
                 books.paid(number, return_id, PRICE, entry_type=entry)
         if piece.return_by == "us in doubt":
             in_doubt(books, number, unit, kind, "gift_card" if piece.wants == "gift-card" else "centra")
