@@ -194,57 +194,71 @@ def _of_words(
             )  # fmt: skip
             continue
         there = list(type_.values)
-        for meaning, of_meaning in meanings.items():
-            yield from _of_meaning(enum, meaning, of_meaning, there, readers, needed, listed)
         known = {word for of_meaning in meanings.values() for word in of_meaning}
-        for word in there:
-            if word not in known and listed.of("word", f"{enum}.{word}") is None:
-                yield Row(
-                    "word", f"{enum}.{word}", "assumed", tuple(readers), (), "not known", "a word", "differs", False,
-                    f"Say in [{_SETTINGS.get(enum, 'centra.words')}] what it means; until then nothing is decided by it.",
-                )  # fmt: skip
+        free = [word for word in there if word not in known]
+        for meaning, of_meaning in meanings.items():
+            reading = _Reading(enum, meaning, of_meaning, [word for word in of_meaning if word in there], free, readers)
+            yield from _of_meaning(reading, needed, listed)
+        for word in free:
+            yield Row(
+                "word", f"{enum}.{word}", "assumed", tuple(readers), (), "not known", "a word", "differs", False,
+                f"Say in [{_SETTINGS.get(enum, enum)}] what it means; until then nothing is decided by it.",
+            )  # fmt: skip
 
 
-def _of_meaning(
-    enum: str,
-    meaning: str,
-    of_meaning: Sequence[str],
-    there: Sequence[str],
-    readers: Sequence[str],
-    needed: Mapping[str, frozenset[str]],
-    listed: Ledger,
-) -> Iterator[Row]:
-    """The words of one meaning: one that this Centra lacks matters when no other word says the same.
+@dataclass(frozen=True)
+class _Reading:
+    """What we read as one meaning. ``there``: those of its words that this Centra has; ``free``: its words without a meaning."""
+
+    enum: str
+    meaning: str
+    words: Sequence[str]
+    there: Sequence[str]
+    free: Sequence[str]
+    readers: Sequence[str]
+
+    @property
+    def setting(self) -> str:
+        return f"{_SETTINGS.get(self.enum, self.enum)}.{self.meaning}"
+
+    @property
+    def is_lost(self) -> bool:
+        """Something is decided by it, and this Centra has no word for it."""
+        decides = self.meaning not in _DECIDES_NOTHING and self.enum not in _FIXED
+        return decides and bool(self.words) and not self.there
+
+
+def _of_meaning(reading: _Reading, needed: Mapping[str, frozenset[str]], listed: Ledger) -> Iterator[Row]:
+    """The words of one meaning that the ledger lists. One that is missing matters when no other word says the same.
 
     What is pulled is landed whatever its words are; what is looked at right before a call decides about it.
     """
-    instead = [word for word in of_meaning if word in there]
-    deciding = [name for name in readers if not name.startswith("Pull")]
-    stops = bool(of_meaning) and not instead and meaning not in _DECIDES_NOTHING
-    of_ledger = [word for word in of_meaning if listed.of("word", f"{enum}.{word}")]
-    for word in of_ledger or of_meaning[:1]:
-        known = listed.of("word", f"{enum}.{word}")
-        basis = known.tag if known else "assumed"
-        if word in there:
-            yield Row("word", f"{enum}.{word}", basis, tuple(readers), (), meaning, word, "as_assumed", False, "")
+    known = {word: listed.of("word", f"{reading.enum}.{word}") for word in reading.words}
+    for word in [word for word, of in known.items() if of] or reading.words[:1]:
+        of, coordinate = known[word], f"{reading.enum}.{word}"
+        basis, readers = of.tag if of else "assumed", tuple(reading.readers)
+        if word in reading.there:
+            yield Row("word", coordinate, basis, readers, (), reading.meaning, word, "as_assumed", False, "")
             continue
-        names = deciding if stops else readers
-        effect_types = _effect_types(names, needed) if stops else ()
-        found = ", ".join(there)
-        setting = f"{_SETTINGS.get(enum, 'centra.words')}.{meaning}"
-        if stops:
-            remedy = (
-                f"Set {setting} to the words of your Centra that mean {meaning.replace('_', ' ')}, or to [] if it has none. "
-                f"{consequence(effect_types)}"
-            )
-        elif instead:
-            remedy = f"Nothing to set: {', '.join(instead)} means the same here."
-        else:
-            remedy = f"Nothing is decided by it; take it out of {setting} to be told no more."
+        deciding = tuple(name for name in readers if not name.startswith("Pull")) if reading.is_lost else ()
+        effect_types = _effect_types(deciding, needed)
+        found = f"words without a meaning: {', '.join(reading.free)}" if reading.free else "no such word"
         yield Row(
-            "word", f"{enum}.{word}", basis, tuple(names), effect_types, meaning, found, "differs", stops and bool(names),
-            remedy,
+            "word", coordinate, basis, deciding or readers, effect_types, reading.meaning, found, "differs", bool(deciding),
+            _remedy_of_word(reading, effect_types),
         )  # fmt: skip
+
+
+def _remedy_of_word(reading: _Reading, effect_types: Sequence[str]) -> str:
+    means = reading.meaning.replace("_", " ")
+    if reading.enum in _FIXED:
+        return "The rate limiter leaves that quota alone; what Centra refuses with 429 is waited out."
+    if reading.is_lost:
+        step = f"Set {reading.setting} to the words of your Centra that mean {means}, or to [] if it has none."
+        return f"{step} {consequence(effect_types)}"
+    if reading.there:
+        return f"Nothing to set: {', '.join(reading.there)} means {means} as well."
+    return f"Nothing is decided by it; take it out of {reading.setting} and it is not reported any more."
 
 
 # ---------------------------------------------------------------- what no schema shows

@@ -47,6 +47,7 @@ from graphql import (
     type_from_ast,
     value_from_ast_untyped,
 )
+from graphql.pyutils import suggestion_list
 from graphql.validation.rules.variables_in_allowed_position import allowed_variable_usage
 
 from hr_centra_pipeline.sources.centra.variables import Sometimes, Variables
@@ -54,6 +55,7 @@ from hr_centra_pipeline.sources.centra.variables import Sometimes, Variables
 Kind = Literal["root field", "field", "argument", "input member", "word", "type"]
 Problem = Literal["missing", "another type", "required"]
 
+_FEW = 8
 _WORDS_OF = {dict: "an object", list: "a list", str: "a text", bool: "true or false", int: "a whole number"}
 
 
@@ -132,7 +134,7 @@ class _Walk:
         known: Mapping[str, Any] = parent.fields if isinstance(parent, GraphQLObjectType | GraphQLInterfaceType) else {}
         definition = known.get(node.name.value)
         if definition is None:
-            yield Use(kind, coordinate, "a field", _instead(known), "missing")
+            yield Use(kind, coordinate, "a field", _instead(known, node.name.value), "missing")
             return
         named = get_named_type(definition.type)
         has_fields = isinstance(named, GraphQLObjectType | GraphQLInterfaceType) or hasattr(named, "types")
@@ -152,7 +154,7 @@ class _Walk:
             at = f"{coordinate}({name}:)"
             definition = known.get(name)
             if definition is None:
-                yield Use("argument", at, self._shown(given), _instead(known), "missing")
+                yield Use("argument", at, self._shown(given), _instead(known, name), "missing")
             else:
                 yield from self._argument(at, definition, given)
         sent = {given.name.value for given in node.arguments}
@@ -210,7 +212,7 @@ class _Walk:
         at = f"{owner.name}.{given.name.value}"
         definition = owner.fields.get(given.name.value)
         if definition is None:
-            yield Use("input member", at, "a member", _instead(owner.fields), "missing")
+            yield Use("input member", at, "a member", _instead(owner.fields, given.name.value), "missing")
             return
         yield Use("input member", at, self._shown(given), str(definition.type), self._problem(given.value, definition))
         yield from self._value(at, definition.type, given.value)
@@ -229,7 +231,7 @@ class _Walk:
                 member = f"{inner.name}.{name}"
                 definition = inner.fields.get(name)
                 if definition is None:
-                    yield Use("input member", member, "a member", _instead(inner.fields), "missing")
+                    yield Use("input member", member, "a member", _instead(inner.fields, name), "missing")
                 else:
                     yield Use("input member", member, "a member", str(definition.type))
                     yield from self._sent(member, definition.type, given)
@@ -251,7 +253,7 @@ def _required(owner: GraphQLInputObjectType, always: set[str], sometimes: set[st
 
 def _word(enum: GraphQLEnumType, word: str) -> Use:
     problem: Problem | None = None if word in enum.values else "missing"
-    return Use("word", f"{enum.name}.{word}", "a word", _instead(enum.values), problem)
+    return Use("word", f"{enum.name}.{word}", "a word", _instead(enum.values, word), problem)
 
 
 def _leaf(at: str, type_: Any, value: Any, *, is_enum: bool = False) -> Iterator[Use]:
@@ -270,7 +272,10 @@ def _is_of_simple_type(type_: Any) -> bool:
     return isinstance(get_named_type(type_), GraphQLScalarType)
 
 
-def _instead(known: Mapping[str, Any]) -> str:
-    """What there is, short enough for a table."""
+def _instead(known: Mapping[str, Any], name: str) -> str:
+    """What there is in place of a name: what is like it, else everything, if that is short enough for a table."""
     names = sorted(known)
-    return ", ".join(names) if len(names) <= 12 else f"{', '.join(names[:12])} and {len(names) - 12} more"
+    if len(names) <= _FEW:
+        return ", ".join(names) or "nothing"
+    similar = suggestion_list(name, names)[:_FEW]
+    return f"nothing of that name; similar: {', '.join(similar)}" if similar else "nothing like it"
