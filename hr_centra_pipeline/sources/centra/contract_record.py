@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -39,14 +39,6 @@ class ContractReport:
     looked: bool
     rows: Mapping[str, int]
     problem: str | None = None
-
-
-@dataclass(frozen=True)
-class Unfit:
-    """What a push must not send to this Centra, each with the reason: by effect type, and credit notes by who pays."""
-
-    effect_types: Mapping[str, str] = field(default_factory=dict)
-    payers: Mapping[str, str] = field(default_factory=dict)
 
 
 # ---------------------------------------------------------------- looking
@@ -139,20 +131,18 @@ def _counts(connection: Connection) -> dict[str, int]:
 # ---------------------------------------------------------------- what it means for sending
 
 
-def unfit(connection: Connection, policy: Policy) -> Unfit:
-    """What the last look forbids to send under this policy. Before the first look, nothing."""
+def reasons(connection: Connection, policy: Policy) -> dict[str, str]:
+    """Why an effect type of :func:`permissions.needed` cannot be sent, by the last look. Before the first look, nothing."""
     rows = connection.execute(
         "select coordinate, operations, found, remedy from operations.contract where verdict = 'differs' and stops"
         " order by coordinate"
     ).fetchall()
-    reasons: dict[str, list[str]] = {}
-    for coordinate, operations, found, remedy in rows:
+    found: dict[str, list[str]] = {}
+    for coordinate, operations, there, remedy in rows:
         for effect_type, needed in permissions.needed(policy).items():
             if needed & set(operations):
-                reasons.setdefault(effect_type, []).append(f"{coordinate} (this Centra: {found}). {remedy}")
-    told = {effect_type: _reason(of) for effect_type, of in reasons.items()}
-    payers = {payer: told[name] for payer in permissions.PAYING if (name := permissions.paid_by(payer)) in told}
-    return Unfit({name: reason for name, reason in told.items() if name in permissions.SENDING}, payers)
+                found.setdefault(effect_type, []).append(f"{coordinate} (this Centra: {there}). {remedy}")
+    return {effect_type: _reason(of) for effect_type, of in found.items()}
 
 
 def _reason(reasons: Sequence[str]) -> str:
