@@ -8,6 +8,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -18,10 +19,10 @@ from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
 from hr_centra_pipeline.core.kinds import OWNERS
 from hr_centra_pipeline.core.policy import LoadedPolicy, Policy, load_policy
 from hr_centra_pipeline.core.settings import Settings
-from hr_centra_pipeline.oversight import delivery, published
+from hr_centra_pipeline.oversight import contract, delivery, published
 from hr_centra_pipeline.oversight.findings import Finding, Level, guarded
 from hr_centra_pipeline.sources import files
-from hr_centra_pipeline.sources.centra import probes
+from hr_centra_pipeline.sources.centra import contract_record, probes
 from hr_centra_pipeline.sources.centra.client import CentraClient
 from hr_centra_pipeline.sources.centra.models import Warehouse as CentraWarehouse
 from hr_centra_pipeline.sources.centra.order_api import OrderApiClient
@@ -96,8 +97,13 @@ def _policy_settings(prefix: str, section: BaseModel, given: Mapping[str, Any]) 
             yield Setting(place, shown or "–", "policy" if name in given else "default")
 
 
-def examine(environment: Mapping[str, str], *, is_offline: bool = False) -> Iterator[Finding]:
-    """Every look, one after another. ``is_offline``: without asking Centra or the mail server anything."""
+def examine(
+    environment: Mapping[str, str], *, is_offline: bool = False, saved_schema: Path | None = None
+) -> Iterator[Finding]:
+    """Every look, one after another. ``is_offline``: without asking Centra or the mail server anything.
+
+    ``saved_schema``: a file whose schema is examined in place of Centra's own.
+    """
     try:
         settings = Settings.from_environment(environment)
     except ConfigurationError as error:
@@ -130,11 +136,19 @@ def examine(environment: Mapping[str, str], *, is_offline: bool = False) -> Iter
     if settings.exports and profiles:
         hours = loaded.policy.coverage.exports_every_hours if loaded else 0
         yield from guarded("exports", lambda: _exports(settings, profiles, hours, now))
+    if saved_schema is not None and loaded is not None:
+        policy, file = loaded.policy, saved_schema
+        is_live = settings.mode == "live"
+        yield from guarded(contract.SECTION, lambda: contract.findings(contract.of_file(file, policy), is_live=is_live))
     if is_offline:
         yield Finding("Centra", "note", "not asked (--offline)")
         return
     if settings.centra_graphql_url and settings.centra_token.get_secret_value():
-        yield from guarded("Centra", lambda: _centra(settings, loaded.policy if loaded else None))
+        client = CentraClient(settings.centra_graphql_url, settings.centra_token)
+        yield from guarded("Centra", lambda: _centra(settings, client, loaded.policy if loaded else None))
+        if saved_schema is None and loaded is not None:
+            policy = loaded.policy
+            yield from guarded(contract.SECTION, lambda: _contract(settings, client, policy))
     if settings.centra_order_api_url and settings.centra_order_api_key.get_secret_value():
         yield from guarded("Order API", lambda: _order_api(settings, loaded.policy if loaded else None))
 
@@ -354,8 +368,15 @@ def _exports(settings: Settings, profiles: list[Profile], every_hours: int, now:
 # ---------------------------------------------------------------- Centra
 
 
-def _centra(settings: Settings, policy: Policy | None) -> Iterator[Finding]:
-    client = CentraClient(settings.centra_graphql_url, settings.centra_token)
+def _contract(settings: Settings, client: CentraClient, policy: Policy) -> Iterator[Finding]:
+    api = None
+    if settings.centra_order_api_url and settings.centra_order_api_key.get_secret_value():
+        api = OrderApiClient(settings.centra_order_api_url, settings.centra_order_api_key)
+    looked = contract_record.look(client, api, policy)
+    yield from contract.findings(looked, is_live=settings.mode == "live")
+
+
+def _centra(settings: Settings, client: CentraClient, policy: Policy | None) -> Iterator[Finding]:
     before = datetime.now(UTC)
     answer = client.ask("Hello", "query Hello { rateLimits { type intervalSeconds quota remainingQuota } }", {})
     yield Finding(
@@ -396,8 +417,8 @@ def _permissions(client: CentraClient, *, is_live: bool) -> Iterator[Finding]:
             missing.setdefault(probed.missing, []).append(probed.name)
         else:
             yield Finding(
-                "Centra", "error", f"our operation {probed.name} does not fit this Centra: {probed.problem}",
-                "An update of hr-centra is needed; report it with this line.",
+                "Centra", "note", f"whether the token may use {probed.name} cannot be told: {probed.problem}",
+                "The contract with Centra says what does not fit.",
             )  # fmt: skip
     for permission, names in sorted(missing.items()):
         is_needed = is_live or not permission.endswith(":write")

@@ -37,7 +37,7 @@ INTROSPECTION = get_introspection_query(descriptions=False)
 _LISTED_AS: Mapping[Kind, CoordinateKind] = {
     "root field": "field", "field": "field", "argument": "argument", "input member": "input member", "word": "word",
 }  # fmt: skip
-_UPDATE = "An update of hr-centra is needed; report this line."
+_UPDATE = "hr-centra is updated (report this line)"
 _DECIDES_NOTHING = frozenset({"neutral", "expected"})  # meanings by which nothing is decided
 _SETTINGS = {enum: f"centra.words.{name}" for name, enum in GRAPHQL_ENUMS.items()}
 # Enums whose words the program itself knows: the rate limiter needs them.
@@ -154,23 +154,23 @@ def _effect_types(names: Iterable[str], needed: Mapping[str, frozenset[str]]) ->
 
 
 def _remedy(use: Use, known: Known | None, effect_types: Sequence[str]) -> str:
-    match use.problem:
-        case "required":
-            step = "This Centra requires it and hr-centra does not send it in every call: an update is needed; report this line."
-        case _:
-            step = _advice(known) if known and known.remedy else _UPDATE
-    return f"{step} {consequence(effect_types)}"
+    if use.problem == "required":
+        how_often = "in every call" if use.expected == "not always sent" else "at all"
+        return f"hr-centra does not send it {how_often}. {consequence(effect_types, _UPDATE)}"
+    if known and known.remedy:
+        return f"{_advice(known)} {consequence(effect_types)}"
+    return consequence(effect_types, _UPDATE)
 
 
 def _advice(known: Known) -> str:
     return f"{known.remedy} ({known.setting})" if known.setting else known.remedy
 
 
-def consequence(effect_types: Sequence[str]) -> str:
+def consequence(effect_types: Sequence[str], until: str = "then") -> str:
     """What will not work, in a sentence."""
     if not effect_types:
         return "Nothing that the policy sends needs it."
-    return f"Until then not sent: {', '.join(_NAMES.get(one, one) for one in effect_types)}."
+    return f"Not sent until {until}: {', '.join(_NAMES.get(one, one) for one in effect_types)}."
 
 
 # ---------------------------------------------------------------- words that we read
