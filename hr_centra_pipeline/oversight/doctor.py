@@ -144,13 +144,9 @@ def examine(
         yield Finding("Centra", "note", "not asked (--offline)")
         return
     if settings.centra_graphql_url and settings.centra_token.get_secret_value():
-        client = CentraClient(settings.centra_graphql_url, settings.centra_token)
-        yield from guarded("Centra", lambda: _centra(settings, client, loaded.policy if loaded else None))
-        if saved_schema is None and loaded is not None:
-            policy = loaded.policy
-            yield from guarded(contract.SECTION, lambda: _contract(settings, client, policy))
-    if settings.centra_order_api_url and settings.centra_order_api_key.get_secret_value():
-        yield from guarded("Order API", lambda: _order_api(settings, loaded.policy if loaded else None))
+        yield from guarded("Centra", lambda: _centra(settings, loaded.policy if loaded else None, saved_schema))
+    if (api := _order_api_client(settings)) is not None:
+        yield from guarded("Order API", lambda: _order_api(api, loaded.policy if loaded else None))
 
 
 # ---------------------------------------------------------------- here
@@ -368,15 +364,8 @@ def _exports(settings: Settings, profiles: list[Profile], every_hours: int, now:
 # ---------------------------------------------------------------- Centra
 
 
-def _contract(settings: Settings, client: CentraClient, policy: Policy) -> Iterator[Finding]:
-    api = None
-    if settings.centra_order_api_url and settings.centra_order_api_key.get_secret_value():
-        api = OrderApiClient(settings.centra_order_api_url, settings.centra_order_api_key)
-    looked = contract_record.look(client, api, policy)
-    yield from contract.findings(looked, is_live=settings.mode == "live")
-
-
-def _centra(settings: Settings, client: CentraClient, policy: Policy | None) -> Iterator[Finding]:
+def _centra(settings: Settings, policy: Policy | None, saved_schema: Path | None) -> Iterator[Finding]:
+    client = CentraClient(settings.centra_graphql_url, settings.centra_token)
     before = datetime.now(UTC)
     answer = client.ask("Hello", "query Hello { rateLimits { type intervalSeconds quota remainingQuota } }", {})
     yield Finding(
@@ -390,9 +379,15 @@ def _centra(settings: Settings, client: CentraClient, policy: Policy | None) -> 
             f"its clock and ours differ by {differ.total_seconds():.0f} s",
             "" if differ <= _CLOCKS_DIFFER else "Set this machine's clock by NTP: Retry-After is a time of Centra's clock.",
         )  # fmt: skip
-    yield from _permissions(client, is_live=settings.mode == "live")
+    is_live = settings.mode == "live"
+    misfits: set[str] = set()
     if policy is not None:
         yield from _dispositions(client, policy)
+        if saved_schema is None:
+            looked = contract_record.look(client, _order_api_client(settings), policy)
+            misfits = {name for row in looked.rows if row.stops for name in row.operations}
+            yield from contract.findings(looked, is_live=is_live)
+    yield from _permissions(client, misfits, is_live=is_live)
 
 
 def _quotas(limits: list[dict[str, Any]]) -> Iterator[Finding]:
@@ -409,16 +404,17 @@ def _quotas(limits: list[dict[str, Any]]) -> Iterator[Finding]:
     yield Finding("Centra", "ok", f"quotas an hour: {told}")
 
 
-def _permissions(client: CentraClient, *, is_live: bool) -> Iterator[Finding]:
+def _permissions(client: CentraClient, misfits: set[str], *, is_live: bool) -> Iterator[Finding]:
+    """``misfits``: operations of which the contract has said already that they do not fit."""
     refused = [probed for probed in probes.operations_answer(client) if probed.problem]
     missing: dict[str, list[str]] = {}
     for probed in refused:
         if probed.missing:
             missing.setdefault(probed.missing, []).append(probed.name)
-        else:
+        elif probed.name not in misfits:
             yield Finding(
-                "Centra", "note", f"whether the token may use {probed.name} cannot be told: {probed.problem}",
-                "The contract with Centra says what does not fit.",
+                "Centra", "error", f"our operation {probed.name} does not fit this Centra: {probed.problem}",
+                "An update of hr-centra is needed; report it with this line.",
             )  # fmt: skip
     for permission, names in sorted(missing.items()):
         is_needed = is_live or not permission.endswith(":write")
@@ -459,8 +455,14 @@ def _dispositions(client: CentraClient, policy: Policy) -> Iterator[Finding]:
             yield Finding("Centra", "ok", f"disposition {word}: warehouse {found.id} {found.name}")
 
 
-def _order_api(settings: Settings, policy: Policy | None) -> Iterator[Finding]:
-    api = OrderApiClient(settings.centra_order_api_url, settings.centra_order_api_key)
+def _order_api_client(settings: Settings) -> OrderApiClient | None:
+    """``None``: there is no access to it."""
+    if not settings.centra_order_api_url or not settings.centra_order_api_key.get_secret_value():
+        return None
+    return OrderApiClient(settings.centra_order_api_url, settings.centra_order_api_key)
+
+
+def _order_api(api: OrderApiClient, policy: Policy | None) -> Iterator[Finding]:
     number = policy.exchange_orders.first_number if policy else 1
     taken = api.read_order(number)
     yield Finding("Order API", "ok", "answers, and takes the key")
