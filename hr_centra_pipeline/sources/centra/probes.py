@@ -20,7 +20,7 @@ from hr_centra_pipeline.sources.centra.errors import CentraError, Misconfigured
 from hr_centra_pipeline.sources.centra.variables import WIDEST, plain
 
 # What a token of ours need not be allowed: one question each.
-_TOO_MUCH: Mapping[str, str] = {
+TOO_MUCH: Mapping[str, str] = {
     "Event:read": "query Probe { events(limit: 1) { id } }",
     "IdConversion:read": "query Probe { idConversions(limit: 1) { externalId } }",
     "Customer:write": (
@@ -61,7 +61,7 @@ def operations_answer(client: CentraClient) -> Iterator[Probed]:
 
 def beyond_need(client: CentraClient) -> Iterator[Probed]:
     """Permissions that we do not need and that the token seems to have."""
-    for permission, text in _TOO_MUCH.items():
+    for permission, text in TOO_MUCH.items():
         probed = _asked(client, permission, text, {}, operation="Probe", is_write="mutation" in text)
         if probed.problem is None:
             yield probed
