@@ -39,9 +39,9 @@ def shop(at_desk: Desk) -> Desk:
 
 
 def states(desk: Desk) -> dict[str, set[str]]:
-    """The states of each kind of effect."""
+    """The states of each kind of effect; a note that a later one overtook is none."""
     found: dict[str, set[str]] = {}
-    for kind, state in desk.rows("select effect_kind, state from push.ledger"):
+    for kind, state in desk.rows("select effect_kind, state from push.ledger where state <> 'withdrawn'"):
         found.setdefault(str(kind), set()).add(str(state))
     return found
 
