@@ -11,27 +11,29 @@ from hr_centra_pipeline.core.policy import Policy
 
 _ORDERS = frozenset({"Order:read", "PaymentHistory:read"})
 _RETURN = frozenset({"Return:read"})
+_CUSTOMER = frozenset({"Customer:read", "Purchaser:read"})
+_MARKET = frozenset({"Market:read", "Pricelist:read"})
 
 NEEDED: Mapping[str, frozenset[str]] = {
     "ReadRateLimits": frozenset(),
-    "PullOrders": _ORDERS | {"Order.internalComment:read", "ProductSize:read", "Customer:read", "Return:read"},
+    "PullOrders": _ORDERS | _CUSTOMER | _MARKET | {"Order.internalComment:read", "ProductSize:read", "Return:read"},
     "PullShipments": frozenset({"Shipment:read", "Order:read"}),
     "PullReturns": _ORDERS | {"Return:read", "Return.comment:read", "Shipment:read", "Warehouse:read"},
-    "PullStockChanges": frozenset({"StockChange:read", "ProductSize:read", "Warehouse:read"}),
+    "PullStockChanges": frozenset({"StockChange:read", "ProductSize:read", "Warehouse:read", "AdminUser:read"}),
     "PullStockChangeLines": frozenset({"StockChange:read", "ProductSize:read", "Warehouse:read"}),
     "PullWarehouses": frozenset({"Warehouse:read"}),
     "PullReplacementStock": frozenset({"ProductSize:read", "ProductSize.stock:read"}),
     "LookAtOrder": _ORDERS | {"Return:read", "Return.comment:read", "Shipment:read"},
     "LookAtReturns": frozenset({"Return:read", "Return.comment:read"}),
-    "LookAtReplacements": frozenset({"Order:read", "Order.internalComment:read", "ProductSize:read", "Customer:read"}),
-    "ReadCustomer": frozenset({"Order:read", "Customer:read"}),
+    "LookAtReplacements": _CUSTOMER | {"Order:read", "Order.internalComment:read", "ProductSize:read"},
+    "ReadCustomer": _CUSTOMER | {"Order:read"},
     "LookAtStockChanges": frozenset({"StockChange:read"}),
     "LookAtReplacementStock": frozenset({"ProductSize:read", "ProductSize.stock:read"}),
-    "ReadRecipient": frozenset({"Order:read", "Order.shippingAddress:read", "Customer:read"}),
+    "ReadRecipient": _CUSTOMER | _MARKET | {"Order:read", "Order.shippingAddress:read"},
     "ReadInternalComment": frozenset({"Order:read", "Order.internalComment:read"}),
     "CreateReturn": _RETURN | {"Return:write"},
-    "RefundReturn": _RETURN | {"Return:write", "PaymentHistory:read"},
-    "IssueCredit": _RETURN | {"Order:write", "PaymentHistory:read"},
+    "RefundReturn": _RETURN | {"Return:write", "PaymentHistory:read", "Payment.refund:write"},
+    "IssueCredit": _RETURN | {"Order:write", "PaymentHistory:read", "Payment.refund:write"},
     "CompleteReturn": _RETURN | {"Return:write"},
     "DeleteReturn": frozenset({"Return:write"}),
     "ChangeStock": frozenset({"StockChange:read", "StockChange:write"}),
