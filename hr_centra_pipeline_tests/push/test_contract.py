@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Iterable
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -15,18 +16,17 @@ from hr_centra_pipeline.push.preview import preview
 from hr_centra_pipeline.sources.centra import contract_record, operations, permissions
 from hr_centra_pipeline.sources.centra.contract import without_schema
 from hr_centra_pipeline.sources.centra.contract_record import Looked
-from hr_centra_pipeline_tests.desk import Desk
-from hr_centra_pipeline_tests.sources.centra.schemas import FIVE, introspection
+from hr_centra_pipeline_tests.desk import Desk, desk
+from hr_centra_pipeline_tests.sources.centra.schemas import FIVE, introspection, write_introspection
 
 SORT, CANCEL, CREDIT, MEMBER, WORD = FIVE
 
 
-def look(desk: Desk, *edits: tuple[str, str]) -> Looked:
+def look(shop: Desk, *edits: tuple[str, str]) -> None:
     """Keep the contract with a schema, as if the sync had looked at it just now."""
-    looked = contract_record.look_at_file(introspection(*edits), desk.policy)
-    with desk.warehouse.transaction() as connection:
-        contract_record.keep(connection, looked, desk.policy, desk.clock.now(), app_version="1.60")
-    return looked
+    looked = contract_record.look_at_file(introspection(*edits), shop.policy)
+    with shop.warehouse.transaction() as connection:
+        contract_record.keep(connection, looked, shop.policy, shop.clock.now(), app_version="1.60")
 
 
 @pytest.fixture
@@ -38,10 +38,10 @@ def shop(at_desk: Desk) -> Desk:
     return at_desk
 
 
-def states(desk: Desk) -> dict[str, set[str]]:
+def states(shop: Desk) -> dict[str, set[str]]:
     """The states of each kind of effect; a note that a later one overtook is none."""
     found: dict[str, set[str]] = {}
-    for kind, state in desk.rows("select effect_kind, state from push.ledger where state <> 'withdrawn'"):
+    for kind, state in shop.rows("select effect_kind, state from push.ledger where state <> 'withdrawn'"):
         found.setdefault(str(kind), set()).add(str(state))
     return found
 
@@ -168,6 +168,34 @@ def test_a_schema_that_cannot_be_seen_refuses_nothing(shop: Desk) -> None:
         contract_record.keep(connection, looked, shop.policy, shop.clock.now(), app_version=None)
     shop.settle()
     assert states(shop) == {kind: {"confirmed"} for kind in KINDS}
+
+
+# ---------------------------------------------------------------- on a Centra that really has another schema
+
+
+@pytest.mark.parametrize(
+    ("edits", "fitting"),
+    [(FIVE, {"status_update"}), (FIVE[:4], {"credit_note", "status_update"})],
+    ids=["five differences", "without the word"],
+)
+def test_on_a_centra_with_another_schema_only_what_fits_is_called(
+    tmp_path: Path, edits: tuple[tuple[str, str], ...], fitting: set[str]
+) -> None:
+    file = write_introspection(tmp_path / "schema.json", *edits)
+    with desk(tmp_path, schema_path=file) as odd:
+        odd.comes_back(odd.sell(("DRESS-S", 1, "100.00")), grade="sellable")
+        odd.comes_back(odd.sell(("DRESS-S", 1, "100.00")), refund_type="exchange", exchange_sku="DRESS-M")
+        card = odd.comes_back(odd.sell(("DRESS-S", 1, "100.00")), refund_type="gift-card")
+        odd.plan()
+        with odd.warehouse.kept_open():
+            contract_record.refresh(odd.client(), odd.order_api(), odd.warehouse, odd.policy, odd.clock.now())
+        odd.settle()
+        found = states(odd)
+        assert {kind for kind in KINDS if "confirmed" in found[kind]} == fitting
+        assert odd.states()[card.item] == "planned"
+        assert not odd.rows("select * from push.attempts where outcome in ('not_done', 'unknown')")
+        calls = {name for kind in fitting for name in DONE_BY[kind]} | {"createReturn", "completeReturn"}
+        assert set(odd.mutations()) <= calls
 
 
 # ---------------------------------------------------------------- the map of operations
