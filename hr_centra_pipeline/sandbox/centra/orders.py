@@ -211,6 +211,7 @@ class OrderDesk(PaymentDesk):
             going = {key: value for key, value in (quantities or left).items() if value > 0}
             if not going or any(value > left.get(key, 0) for key, value in going.items()):
                 raise CentraRefusal(f"Order {order_number} has not that much left to ship", ["input", "lines"])
+            # Not documented, assumption: behaviour.costs_sit_on_first_shipment
             earlier = self.rows("select id from shipments where order_number = ?", [order_number])
             costs = {name: ZERO if earlier else order[name] for name in ("shipping", "handling", "voucher")}
             ready = good_to_go if good_to_go is not None else order["payment_method"] is not None
@@ -304,6 +305,7 @@ class OrderDesk(PaymentDesk):
             number = shipment["order_number"]
             if shipment["shipped_at"]:
                 raise CentraRefusal("Shipment is shipped already", ["id"])
+            # Not documented, assumption: behaviour.replacement_ships_unpaid
             if self.settings.ships_only_good_to_go and not shipment["is_good_to_go"]:
                 raise CentraRefusal(f"Shipment {shipment['number']} is not good to go", ["id"])
             moves: list[tuple[int, int, int]] = []
