@@ -151,6 +151,7 @@ class CentraSettings:
     # Not documented, assumption: behaviour.payment_value_sign
     negative_entries: tuple[str, ...] = ("CANCEL", "CANCEL_REQUEST")  # entry types whose value has a minus
     # Not documented, assumption: behaviour.discount_sign
+    # Not documented, assumption: behaviour.return_discount_sign
     # Not documented, assumption: behaviour.return_cost_sign
     negative_totals: tuple[str, ...] = ()  # of a Return's totals: discounts, returnCost
     # Shipments: made with the order or only when it ships; shipped as they are or only when good to go.

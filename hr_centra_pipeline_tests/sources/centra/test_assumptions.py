@@ -264,9 +264,9 @@ def test_enums_that_the_policy_gives_a_meaning_exist() -> None:
         assert isinstance(get_named_type(schema().type_map[name]), GraphQLEnumType)
 
 
-# ---------------------------------------------------------------- rules of the sandbox that no document states
+# ---------------------------------------------------------------- undocumented rules of the sandbox
 
-# What is assumed of Centra, and no rule of the sandbox stands for.
+# What is assumed of Centra without a rule in the sandbox.
 NOT_PLAYED = {
     "skipped_mutation_is_not_executed",  # GraphQL's own
     "returns_change_without_trace",  # the schema has no such filter
@@ -277,7 +277,7 @@ NOT_PLAYED = {
 
 
 def marked() -> set[str]:
-    """Behaviours that the sandbox's sources name where they stand for what is not documented."""
+    """Behaviours that the sandbox's sources name where a rule is not documented."""
     package = Path(str(resources.files("hr_centra_pipeline.sandbox")))
     return {
         name

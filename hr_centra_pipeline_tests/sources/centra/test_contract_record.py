@@ -152,6 +152,7 @@ def old_shop(shop: Shop) -> None:
     made = {
         "shipment": {"id": shipment}, "lines": [{"shipmentLine": {"id": lines[0]}, "quantity": 1}],
         "returnStockActionPolicy": {"removeItemsFromStock": True}, "returnCost": {"value": 3, "currencyIsoCode": "EUR"},
+        "voucherValue": {"value": {"value": 2, "currencyIsoCode": "EUR"}},
     }  # fmt: skip
     created = shop.client.execute("CreateReturn", {"input": made}).data["createReturn"]
     assert created["userErrors"] == []
@@ -172,6 +173,7 @@ def test_old_objects_show_signs_words_and_keys(shop: Shop, policy: Policy) -> No
             "success",
         ),
         "discount_sign": ("as_assumed", "discounts: 1 positive"),
+        "return_discount_sign": ("as_assumed", "discounts: 1 positive"),
         "order_api_shows_order_id": ("as_assumed", "orderId is the order's number"),
         "cancelled_order": ("as_assumed", "DELETED"),
         "cancelled_order_keeps_quantities": ("as_assumed", "1 of 1 cancelled orders keep theirs"),
