@@ -147,6 +147,7 @@ class CentraSettings:
     refunds_are_requests: bool = False  # REFUND_REQUEST first
     cancels_in_two_steps: bool = False  # CANCEL_REQUEST first
     provider_answers_after_hours: float | None = None
+    # Not documented, assumption: behaviour.requests_are_answered_by_an_entry
     requests_stay_pending: bool = False  # an answered request keeps its status; the answer is an entry of its own
     authorisation_references: tuple[str, ...] = ()  # methods whose entries all show the authorisation's reference
     wallet_answers_as: str = "paypal"
