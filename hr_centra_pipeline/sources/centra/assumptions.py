@@ -19,8 +19,8 @@ Tag = Literal["documented", "connector", "assumed"]
 CoordinateKind = Literal["field", "argument", "input member", "word", "REST key", "REST answer"]
 
 TAGS: tuple[str, ...] = get_args(Tag)
-_ENTRY = re.compile(r"([\w.]+)(?:\(([^)]*)\))?")
-_LINE = re.compile(r"([^:]+):((?:\s+[\w.]+(?:\([^)]*\))?)+)")
+_ENTRY = re.compile(r"([\w.*]+)(?:\(([^)]*)\))?")
+_LINE = re.compile(r"([^:]+):((?:\s+[\w.*]+(?:\([^)]*\))?)+)")
 _GROUP_KEYS = {
     "schema": {"tag", "source", "remedy", "setting", "fields", "arguments", "inputs", "words", "implementations"},
     "rest": {"tag", "source", "remedy", "setting", "sends", "answers"},
@@ -64,11 +64,9 @@ class Ledger:
     def of(self, kind: CoordinateKind, coordinate: str) -> Known | None:
         """How we know a coordinate; ``None`` when it is not listed. Fields of an object type count as its interface's."""
         listed = self.coordinates[kind]
-        if coordinate in listed:
-            return listed[coordinate]
-        owner, dot, rest = coordinate.partition(".")
-        interface = self.implementations.get(owner)
-        return listed.get(f"{interface}{dot}{rest}") if interface else None
+        owner, _, rest = coordinate.partition(".")
+        names = (coordinate, f"{self.implementations.get(owner)}.{rest}", f"{owner}.*")
+        return next((listed[name] for name in names if name in listed), None)
 
     def words_of(self, enum: str) -> list[str]:
         """The words of an enum that are listed, in their order."""
