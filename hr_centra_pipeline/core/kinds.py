@@ -7,7 +7,9 @@ from typing import Literal, NamedTuple, get_args
 Owner = Literal["customer_service", "warehouse", "finance", "data"]
 Class = Literal["timing", "fix_happy_returns", "fix_centra", "fix_pipeline", "accept"]
 Cause = Literal["system_error", "logistics_delay", "data_gap", "policy_gap", "amount_mismatch"]
-Culprit = Literal["happy_returns", "centra", "provider", "policy", "person", "pipeline", "logistics", "unknown"]
+Culprit = Literal[
+    "happy_returns", "centra", "provider", "policy", "person", "integration", "pipeline", "logistics", "unknown"
+]
 Subject = Literal["credit", "stock", "exchange", "status", "source"]
 
 

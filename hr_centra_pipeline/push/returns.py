@@ -31,7 +31,7 @@ class ReturnInCentra:
 
     @property
     def is_ours(self) -> bool:
-        """It carries a packet key, whose ever."""
+        """It carries a packet key, of whatever packet."""
         return bool(PACKET_KEY.search(f"{self.comment} {self.external_id or ''}"))
 
 
@@ -142,7 +142,7 @@ def ours(packet: Packet, order: OrderInCentra | None) -> ReturnInCentra | InDoub
 
 
 def problem_with(packet: Packet, order: OrderInCentra, facts: Facts) -> Held | NotNow | None:
-    """Why a packet may not be made, by what Centra shows right now: its effects are there already, or somebody was faster."""
+    """Why a packet may not be made, by what Centra shows right now: its effects exist, or another user was faster."""
     if len(order.returns) >= _MOST_RETURNS:
         return NotNow(f"the order has {len(order.returns)} Returns: more than we can look through")
     for found in order.returns:
@@ -155,7 +155,7 @@ def problem_with(packet: Packet, order: OrderInCentra, facts: Facts) -> Held | N
             members = members_on(packet, found.quantities)
             if members:
                 why = "the next pull finds out for which units"
-                return Held(members, f"somebody made Return {found.return_id} on the same line meanwhile: {why}")
+                return Held(members, f"another user or integration made Return {found.return_id} on the same line meanwhile: {why}")
     for line in packet.payload["lines"]:
         left = order.returnable.get(line["shipment_line_id"])
         if left is None:

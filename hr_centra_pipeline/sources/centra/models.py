@@ -214,6 +214,7 @@ class Return(_Node):
     return_status: str
     created_at: Instant
     created_from: str | None = None
+    admin_user: ById | None = None
     comment: Annotated[str | None, AfterValidator(codes_only)] = None
     returned_to_stock: bool
     return_warehouse: ById | None = None

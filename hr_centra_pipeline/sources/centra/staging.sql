@@ -226,6 +226,10 @@ select
     coalesce(keys_in(payload ->> 'comment'), []) as effect_keys,
     words_in(payload ->> 'comment') as express_codes,
     payload ->> 'createdFrom' as created_from,
+    case
+        when (payload ->> '$.adminUser.id') is not null then 'person'
+        else coalesce(policy.meaning_of('return_created_from', payload ->> 'createdFrom'), 'unknown')
+    end as made_by,
     cast(payload ->> 'returnedToStock' as boolean) as returned_to_stock,
     cast(payload ->> '$.returnWarehouse.id' as bigint) as warehouse_id,
     currency,

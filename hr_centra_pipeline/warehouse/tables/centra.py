@@ -106,7 +106,10 @@ CENTRA_RETURNS = table(
         "packet_key": text("our packet key in its comment", null=True),
         "effect_keys": texts("our effect keys in its comment"),
         "express_codes": texts("express codes and return ids that its comment names"),
-        "created_from": text("where it was made", null=True),
+        "created_from": text("Centra's word for where it was made", null=True),
+        "made_by": text(
+            "who made it, by its admin user, else by the policy's reading of that word", values=("person", "integration", "unknown")
+        ),
         "returned_to_stock": flag("its stock policy put the goods back"),
         "warehouse_id": whole("warehouse that took them back", null=True),
         "currency": text("ISO 4217"),
