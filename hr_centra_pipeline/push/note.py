@@ -20,7 +20,7 @@ from hr_centra_pipeline.push.steps import (
 )
 
 
-def calls(packet: Packet) -> list[Call]:
+def calls(packet: Packet, facts: Facts) -> list[Call]:
     """The one writing call; ``<the rest>`` stands for what other people wrote, which is read right before."""
     return [_call(packet, "\n".join(["<the rest>", *(line["text"] for line in packet.payload["lines"])]))]
 

@@ -204,9 +204,9 @@ def create(packet: Packet) -> Call:
     return Call("CreateReturn", {"input": made})
 
 
-def complete(return_id: int | str) -> Call:
+def complete(return_id: int | str, facts: Facts) -> Call:
     """``completeReturn``: pays nothing."""
-    return Call("CompleteReturn", {"id": return_id, "input": {"sendEmail": False}})
+    return Call("CompleteReturn", {"id": return_id, "input": {"sendEmail": facts.emails.completion}})
 
 
 def delete(return_id: int | str) -> Call:

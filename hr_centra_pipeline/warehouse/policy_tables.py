@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from hr_centra_pipeline.core.kinds import EFFECT_TYPE_OF, EXCEPTION_KINDS
 from hr_centra_pipeline.core.policy import Mode, Policy, more_careful
 from hr_centra_pipeline.core.settings import RunMode
@@ -18,7 +20,7 @@ create or replace table policy.parameters (
     lateness_factor decimal(18, 4), shadow_days integer, shadow_least_decisions integer, shadow_most_alone_percent decimal(18, 4),
     description_limit integer, comment_limit integer,
     settling_minutes double, returns_window_days integer, in_flight_note boolean, exports_are_daily boolean,
-    accepted_days date[]
+    accepted_days date[], gift_card_template varchar
 );
 -- One row per disposition word that the policy maps.
 create or replace table policy.dispositions (
@@ -92,6 +94,7 @@ def write_policy(connection: Connection, policy: Policy, run_mode: RunMode) -> N
         policy.status.in_flight_note,
         policy.coverage.exports_every_hours > 0,
         policy.coverage.accepted_days,
+        None if policy.gift_card.template is None else json.dumps(policy.gift_card.template, sort_keys=True),
     )
     modes: dict[str, Mode] = policy.modes.model_dump()
     rules = {kind: policy.exception_rule(kind) for kind in EXCEPTION_KINDS}
