@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hr_centra_pipeline.core import gift_card
+from hr_centra_pipeline.core.policy import Policy
+
 Variables = Mapping[str, Any]
 
 
@@ -59,6 +62,9 @@ WIDEST: Mapping[str, Variables] = {
     "ReadCustomer": {"orderNumber": [0]},
     "ReadRecipient": {"orderNumber": [0]},
     "ReadInternalComment": {"orderNumber": [0]},
+    "ReadOrderAttributes": {"number": [0], "limit": 1},
+    "ReadCustomerComments": {"id": [0], "limit": 1},
+    "ReadCustomerAttributes": {"id": [0], "limit": 1},
     "CreateReturn": {
         "input": {
             "shipment": {"id": 0}, "lines": [{"shipmentLine": {"id": 0}, "quantity": 1}],
@@ -77,6 +83,15 @@ WIDEST: Mapping[str, Variables] = {
         }
     },
     "UpdateDirectToConsumerOrder": {"order": _ORDER, "input": {"internalComment": "-"}},
+    "UpdateCustomer": {"customer": {"id": 0}, "input": {"internalComment": "-"}},
+    "AssignAttributes": {
+        "input": {
+            "objectType": "Order", "objectId": 0,
+            "dynamicAttributes": [
+                {"attributeTypeName": "-", "attributeElementKey": "-", "attributeElementValue": "-"}
+            ],
+        }
+    },
     "CancelOrder": {
         "id": "-",
         "input": {
@@ -84,6 +99,17 @@ WIDEST: Mapping[str, Variables] = {
         },
     },
 }  # fmt: skip
+
+
+def widest(policy: Policy) -> Mapping[str, Variables]:
+    """The same under a policy: a gift card as its template fills it in, an attribute of the object that is named last."""
+    issued: dict[str, Any] = {**WIDEST["IssueCredit"]["input"]}
+    if policy.gift_card.template is not None:
+        issued["giftCard"] = gift_card.filled(policy.gift_card.template, dict.fromkeys(gift_card.PLACEHOLDERS, "-"))
+    assigned: dict[str, Any] = {**WIDEST["AssignAttributes"]["input"]}
+    if policy.status.effect_kinds == ("customer_attribute",):
+        assigned["objectType"] = "Customer"
+    return {**WIDEST, "IssueCredit": {"input": issued}, "AssignAttributes": {"input": assigned}}
 
 
 def plain(value: Any) -> Any:
