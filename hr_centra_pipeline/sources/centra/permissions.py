@@ -45,7 +45,8 @@ NEEDED: Mapping[str, frozenset[str]] = {
     "ChangeStock": frozenset({"StockChange:read", "StockChange:write"}),
     "UpdateDirectToConsumerOrder": frozenset({"Order:read", "Order:write"}),
     "UpdateCustomer": frozenset({"Customer:read", "Customer:write"}),
-    "AssignAttributes": frozenset({"Attribute:write"}),
+    "AssignOrderAttribute": frozenset({"Attribute:write"}),
+    "AssignCustomerAttribute": frozenset({"Attribute:write"}),
     "CancelOrder": frozenset({"Order:read", "Order:write"}),
 }
 
@@ -79,9 +80,9 @@ Where the state is written is policy: see :data:`WRITING`."""
 
 WRITING: Mapping[str, frozenset[str]] = {
     "status_update": frozenset({"ReadInternalComment", "UpdateDirectToConsumerOrder"}),
-    "order_attribute": frozenset({"ReadOrderAttributes", "AssignAttributes"}),
+    "order_attribute": frozenset({"ReadOrderAttributes", "AssignOrderAttribute"}),
     "customer_note": frozenset({"ReadCustomerComments", "UpdateCustomer"}),
-    "customer_attribute": frozenset({"ReadCustomerAttributes", "AssignAttributes"}),
+    "customer_attribute": frozenset({"ReadCustomerAttributes", "AssignCustomerAttribute"}),
 }
 """Operations that status updates need besides, by the kind of effect, which says where the state is written."""
 

@@ -21,7 +21,7 @@ from hr_centra_pipeline.sources.centra.errors import CentraError, Misconfigured
 from hr_centra_pipeline.sources.centra.variables import WIDEST, plain, widest
 
 # What a token of ours need not be allowed: one question each.
-_TOO_MUCH: Mapping[str, str] = {
+TOO_MUCH: Mapping[str, str] = {
     "Event:read": "query Probe { events(limit: 1) { id } }",
     "IdConversion:read": "query Probe { idConversions(limit: 1) { externalId } }",
     "Customer:write": (
@@ -67,7 +67,7 @@ def operations_answer(client: CentraClient, policy: Policy | None = None) -> Ite
 def beyond_need(client: CentraClient, policy: Policy | None = None) -> Iterator[Probed]:
     """Permissions that the policy does not need and that the token seems to have."""
     needed = permissions.least(permissions.used(policy))
-    for permission, text in _TOO_MUCH.items():
+    for permission, text in TOO_MUCH.items():
         if permission in needed:
             continue
         probed = _asked(client, permission, text, {}, operation="Probe", is_write="mutation" in text)

@@ -27,6 +27,7 @@ _NOWHERE = {"from": "2999-01-01T00:00:00+00:00", "to": Sometimes("2999-01-02T00:
 _MONEY = {"value": 0, "currencyIsoCode": "EUR"}
 _ORDER = {"number": 0}
 _COST = Sometimes({"value": _MONEY})
+_ATTRIBUTES = [{"attributeTypeName": "-", "attributeElementKey": "-", "attributeElementValue": "-"}]
 _SIZES = [{"productSize": {"SKU": "-"}, "deliveredQuantity": 1}]
 
 WIDEST: Mapping[str, Variables] = {
@@ -84,14 +85,8 @@ WIDEST: Mapping[str, Variables] = {
     },
     "UpdateDirectToConsumerOrder": {"order": _ORDER, "input": {"internalComment": "-"}},
     "UpdateCustomer": {"customer": {"id": 0}, "input": {"internalComment": "-"}},
-    "AssignAttributes": {
-        "input": {
-            "objectType": "Order", "objectId": 0,
-            "dynamicAttributes": [
-                {"attributeTypeName": "-", "attributeElementKey": "-", "attributeElementValue": "-"}
-            ],
-        }
-    },
+    "AssignOrderAttribute": {"objectId": 0, "attributes": _ATTRIBUTES},
+    "AssignCustomerAttribute": {"objectId": 0, "attributes": _ATTRIBUTES},
     "CancelOrder": {
         "id": "-",
         "input": {
@@ -102,14 +97,12 @@ WIDEST: Mapping[str, Variables] = {
 
 
 def widest(policy: Policy) -> Mapping[str, Variables]:
-    """The same under a policy: a gift card as its template fills it in, an attribute of the object that is named last."""
-    issued: dict[str, Any] = {**WIDEST["IssueCredit"]["input"]}
-    if policy.gift_card.template is not None:
-        issued["giftCard"] = gift_card.filled(policy.gift_card.template, dict.fromkeys(gift_card.PLACEHOLDERS, "-"))
-    assigned: dict[str, Any] = {**WIDEST["AssignAttributes"]["input"]}
-    if policy.status.effect_kinds == ("customer_attribute",):
-        assigned["objectType"] = "Customer"
-    return {**WIDEST, "IssueCredit": {"input": issued}, "AssignAttributes": {"input": assigned}}
+    """The same under a policy: a gift card as its template fills it in."""
+    template = policy.gift_card.template
+    if template is None:
+        return WIDEST
+    card = gift_card.filled(template, dict.fromkeys(gift_card.PLACEHOLDERS, "-"))
+    return {**WIDEST, "IssueCredit": {"input": {**WIDEST["IssueCredit"]["input"], "giftCard": card}}}
 
 
 def plain(value: Any) -> Any:
