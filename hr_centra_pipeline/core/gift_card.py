@@ -24,7 +24,9 @@ def checked(template: Mapping[str, Any]) -> dict[str, Any]:
     """
     if len(template) != 1:
         found = ", ".join(template) or "none"
-        raise ValueError(f"give exactly one member of Centra's GiftCardCreateInput, with what it needs inside ({found})")
+        raise ValueError(
+            f"give exactly one member of Centra's GiftCardCreateInput, with what it needs inside ({found})"
+        )
     for text in _texts(template):
         unknown = sorted(set(_PLACEHOLDER.findall(text)) - set(PLACEHOLDERS))
         if unknown:
@@ -59,4 +61,6 @@ def _texts(template: Any) -> Iterator[str]:
     elif isinstance(template, str):
         yield template
     elif not isinstance(template, bool | int):
-        raise ValueError(f"write {template!r} as text: only texts, whole numbers, true, false, lists and tables are sent")  # noqa: TRY004 - pydantic collects ValueErrors
+        raise ValueError(
+            f"write {template!r} as text: only texts, whole numbers, true, false, lists and tables are sent"
+        )  # noqa: TRY004 - pydantic collects ValueErrors

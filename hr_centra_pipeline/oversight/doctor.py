@@ -407,9 +407,7 @@ def _quotas(limits: list[dict[str, Any]]) -> Iterator[Finding]:
     yield Finding("Centra", "ok", f"quotas an hour: {told}")
 
 
-def _permissions(
-    client: CentraClient, policy: Policy | None, misfits: set[str], *, is_live: bool
-) -> Iterator[Finding]:
+def _permissions(client: CentraClient, policy: Policy | None, misfits: set[str], *, is_live: bool) -> Iterator[Finding]:
     """``misfits``: operations of which the contract has said already that they do not fit."""
     needed = permissions.least(permissions.used(policy))
     yield Finding("Centra", "note", f"the least token for this policy: {', '.join(needed)}")

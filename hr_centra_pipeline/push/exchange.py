@@ -49,9 +49,7 @@ def calls(packet: Packet, facts: Facts) -> list[Call]:
     ]
 
 
-def order_call(
-    packet: Packet, number: int, return_id: int | str, recipient: dict[str, Any], facts: Facts
-) -> Call:
+def order_call(packet: Packet, number: int, return_id: int | str, recipient: dict[str, Any], facts: Facts) -> Call:
     """``POST /order``: zero price and no shipping cost, internal, our number, made from the Return.
 
     Its currency follows from the price list: there is no such key. ``recipient``: addresses, customer, market, price list.

@@ -155,7 +155,10 @@ def problem_with(packet: Packet, order: OrderInCentra, facts: Facts) -> Held | N
             members = members_on(packet, found.quantities)
             if members:
                 why = "the next pull finds out for which units"
-                return Held(members, f"another user or integration made Return {found.return_id} on the same line meanwhile: {why}")
+                return Held(
+                    members,
+                    f"another user or integration made Return {found.return_id} on the same line meanwhile: {why}",
+                )
     for line in packet.payload["lines"]:
         left = order.returnable.get(line["shipment_line_id"])
         if left is None:

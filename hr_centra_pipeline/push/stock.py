@@ -70,7 +70,9 @@ def _put_back_meanwhile(packet: Packet, facts: Facts) -> Steps[Held | NotNow | N
         touched = {line["shipmentLine"]["id"] for line in found["lines"]}
         if members := tuple(member for member, line in lines.items() if line in touched):
             why = "the next pull finds out for which units"
-            return Held(members, f"another user or integration made Return {found['id']} meanwhile, with goods put back: {why}")
+            return Held(
+                members, f"another user or integration made Return {found['id']} meanwhile, with goods put back: {why}"
+            )
     return None
 
 

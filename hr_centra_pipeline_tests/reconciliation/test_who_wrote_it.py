@@ -57,9 +57,10 @@ def test_a_return_with_another_amount_than_everybody_else_s(books: Books, made_b
     books.credited("1001", units, 1, by_person=True, fee="10", made_by=made_by)
     books.reconcile()
     assert books.open("refund_mismatch") == [("refund_mismatch_fee", "R-1001", Decimal(10), made_by)]
-    assert f"The Return that {words.removeprefix('made by ')} made in Centra deviates by" in told(
-        books, "refund_mismatch_fee"
-    )[1]
+    assert (
+        f"The Return that {words.removeprefix('made by ')} made in Centra deviates by"
+        in told(books, "refund_mismatch_fee")[1]
+    )
 
 
 @MAKERS

@@ -21,7 +21,8 @@ NEEDED: Mapping[str, frozenset[str]] = {
     "PullOrders": _ORDERS | _BUYER | _MARKET | {"Order.internalComment:read", "ProductSize:read", "Return:read"},
     "PullShipments": frozenset({"Shipment:read", "Order:read"}),
     # AdminUser: only the id is read, which tells a person's Return from another integration's.
-    "PullReturns": _ORDERS | {"Return:read", "Return.comment:read", "Shipment:read", "Warehouse:read", "AdminUser:read"},
+    "PullReturns": _ORDERS
+    | {"Return:read", "Return.comment:read", "Shipment:read", "Warehouse:read", "AdminUser:read"},
     "PullStockChanges": frozenset({"StockChange:read", "ProductSize:read", "Warehouse:read", "AdminUser:read"}),
     "PullStockChangeLines": frozenset({"StockChange:read", "ProductSize:read", "Warehouse:read"}),
     "PullWarehouses": frozenset({"Warehouse:read"}),

@@ -108,7 +108,8 @@ CENTRA_RETURNS = table(
         "express_codes": texts("express codes and return ids that its comment names"),
         "created_from": text("Centra's word for where it was made", null=True),
         "made_by": text(
-            "who made it, by its admin user, else by the policy's reading of that word", values=("person", "integration", "unknown")
+            "who made it, by its admin user, else by the policy's reading of that word",
+            values=("person", "integration", "unknown"),
         ),
         "returned_to_stock": flag("its stock policy put the goods back"),
         "warehouse_id": whole("warehouse that took them back", null=True),
