@@ -57,7 +57,7 @@ POLICY: dict[str, Any] = {
 }  # fmt: skip
 _PULLS = (
     pull.pull_stock_changes, pull.pull_orders, pull.pull_named_orders, pull.pull_shipments, pull.pull_returns,
-    pull.pull_replacement_stock,
+    pull.pull_replacement_stock, pull.pull_status_marks,
 )  # fmt: skip
 _KINDS = {
     "returns": "return_id order_number express_code refund_status return_method created_at updated_at",

@@ -20,7 +20,7 @@ from hr_centra_pipeline.push.preview import PlannedPacket, Preview, preview
 from hr_centra_pipeline.warehouse.database import Warehouse
 
 _SHOWN = 25
-_WITHOUT_MONEY = frozenset({"note"})
+_WITHOUT_MONEY = frozenset({"note", "customer_note", "attribute"})
 
 
 def show_plan(*, every: bool = False, as_json: bool = False) -> None:

@@ -61,6 +61,5 @@ def _texts(template: Any) -> Iterator[str]:
     elif isinstance(template, str):
         yield template
     elif not isinstance(template, bool | int):
-        raise ValueError(
-            f"write {template!r} as text: only texts, whole numbers, true, false, lists and tables are sent"
-        )  # noqa: TRY004 - pydantic collects ValueErrors
+        known = "only texts, whole numbers, true, false, lists and tables are sent"
+        raise ValueError(f"write {template!r} as text: {known}")  # noqa: TRY004 - pydantic collects ValueErrors

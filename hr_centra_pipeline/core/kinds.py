@@ -58,7 +58,10 @@ EFFECT_KINDS = (
     "shipping_refund",  # one (return, order)
     "inventory_adjustment",  # one unit and ordinal
     "exchange_order",  # one unit
-    "status_update",  # one (return, order, milestone)
+    "status_update",  # one (return, order, milestone): a line in the order's internal comment
+    "order_attribute",  # one (return, order, milestone): the value of the order's attribute
+    "customer_note",  # one (return, order, milestone): a line in the customer's internal comment
+    "customer_attribute",  # one (return, order, milestone): the value of the customer's attribute
 )
 # The four effect types of the policy (modes, guards), and what travels with each.
 EFFECT_TYPE_OF = {
@@ -68,6 +71,9 @@ EFFECT_TYPE_OF = {
     "inventory_adjustment": "inventory_adjustment",
     "exchange_order": "exchange_order",
     "status_update": "status_update",
+    "order_attribute": "status_update",
+    "customer_note": "status_update",
+    "customer_attribute": "status_update",
 }
 EFFECT_STATES = ("planned", "sending", "confirmed", "rejected", "unknown", "withdrawn")
 

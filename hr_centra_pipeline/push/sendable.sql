@@ -63,6 +63,8 @@ select
     pays_through,
     "text",
     express_code,
+    evidence::json ->> 'about' as about,
+    (evidence::json ->> 'customer_id')::bigint as customer_id,
     refund_id,
     (evidence::json ->> 'origin_return')::bigint as origin_return_id,
     travels_alone,

@@ -8,6 +8,14 @@ create or replace temp table findings (
     detail varchar, next_step varchar, evidence json
 );
 
+-- What of a return an effect is about.
+create or replace temp macro subject_of(effect_kind) as case
+    when effect_kind = 'inventory_adjustment' then 'stock'
+    when effect_kind = 'exchange_order' then 'exchange'
+    when effect_kind in ('status_update', 'order_attribute', 'customer_note', 'customer_attribute') then 'status'
+    else 'credit'
+end;
+
 -- 12.5000 EUR reads 12.50 EUR
 create or replace temp macro money_text(amount, currency) as
     regexp_replace(amount::decimal(18, 4)::varchar, '00$', '') || ' ' || currency;

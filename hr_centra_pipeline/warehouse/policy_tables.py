@@ -15,7 +15,7 @@ create schema if not exists policy;
 create or replace table policy.parameters (
     cutover timestamptz, restock_hold_hours integer, amount_wait_hours integer, on_difference varchar,
     shipping_rule varchar, shipping_source varchar, fee_basis varchar, fee_source varchar, exchange_trigger varchar,
-    first_exchange_number bigint, last_exchange_number bigint, status_target varchar, status_attribute varchar,
+    first_exchange_number bigint, last_exchange_number bigint,
     unapproved_days integer, lateness_least_units bigint, lateness_least_weeks integer, lateness_weeks integer,
     lateness_factor decimal(18, 4), shadow_days integer, shadow_least_decisions integer, shadow_most_alone_percent decimal(18, 4),
     description_limit integer, comment_limit integer,
@@ -43,6 +43,8 @@ create or replace table policy.tolerance (currency varchar, absolute decimal(18,
 create or replace table policy.modes (effect_type varchar, mode varchar, policy_mode varchar);
 -- One row per effect kind: the type whose mode and guards it has.
 create or replace table policy.effect_types (effect_kind varchar, effect_type varchar);
+-- One row per kind of effect that writes a return's state where the policy wants it.
+create or replace table policy.status_targets (effect_kind varchar);
 -- Above this an effect waits for a person.
 create or replace table policy.approval_limits (currency varchar, amount decimal(18, 4));
 create or replace table policy.customer_return_patterns (pattern varchar);
@@ -77,8 +79,6 @@ def write_policy(connection: Connection, policy: Policy, run_mode: RunMode) -> N
         policy.triggers.exchange,
         policy.exchange_orders.first_number,
         policy.exchange_orders.last_number,
-        policy.status.status_target,
-        policy.status.attribute_type,
         policy.lateness.unapproved_days,
         policy.lateness.least_units if policy.lateness.learn else 2**60,
         policy.lateness.least_weeks,
@@ -122,6 +122,7 @@ def write_policy(connection: Connection, policy: Policy, run_mode: RunMode) -> N
         "tolerance": [(currency, allowed.absolute, allowed.percent) for currency, allowed in policy.tolerance.items()],
         "modes": [(effect_type, more_careful(mode, run_mode), mode) for effect_type, mode in modes.items()],
         "effect_types": list(EFFECT_TYPE_OF.items()),
+        "status_targets": [(kind,) for kind in policy.status.effect_kinds],
         "approval_limits": list(policy.approval_above.items()),
         "customer_return_patterns": [(pattern,) for pattern in policy.centra.customer_return_patterns],
         "centra_words": list(policy.centra.words.rows()),

@@ -214,3 +214,19 @@ REPLACEMENT_STOCK = table(
         "fetched_at": instant("when we read it"),
     },
 )
+
+STATUS_MARKS = table(
+    "staging.status_marks",
+    "One row per order or customer that was read for what of ours it shows, where the policy writes it there.",
+    ["mark"],
+    {
+        "mark": text("kind and id of the object"),
+        "object_type": text("order or customer", values=("order", "customer")),
+        "object_id": text("order number, or Centra's customer id"),
+        "our_note": text("our own delimited lines in the customer's internal comment", null=True),
+        "our_value": text("our attribute's value, as we write it", null=True),
+        "note_keys": texts("effect keys in the comment"),
+        "value_keys": texts("effect key in the attribute"),
+        "fetched_at": instant("when we read it"),
+    },
+)
