@@ -42,6 +42,8 @@ from hr_centra_pipeline.warehouse.policy_tables import write_policy
 
 NOW = datetime(2026, 9, 30, 12, tzinfo=UTC)
 MAIN, OUTLET, QUARANTINE = 1, 2, 3
+GIFT_CARDS = CentraSettings(gift_card_members=("sendToEmail: String",))
+"""A Centra whose schema has the member that the example policy's gift cards are filled into."""
 POLICY: dict[str, Any] = {
     "cutover": datetime(2026, 8, 1, tzinfo=UTC),
     "pays_through": {"refund": "centra", "gift-card": "gift_card"},
@@ -52,6 +54,7 @@ POLICY: dict[str, Any] = {
         "wrong-item": {"warehouse_id": QUARANTINE, "hold_hours": 0},
     },
     "exchange_orders": {"first_number": 900_000, "last_number": 999_999},
+    "gift_card": {"template": {"sendToEmail": "{email}"}},
     "changed_by": "Petra Policy",
     "settling_minutes": 0,
 }  # fmt: skip
@@ -407,7 +410,7 @@ def desk(folder: Path, *, centra: CentraSettings | None = None, **settings: Any)
     """An empty shop on a sandbox of its own, with three warehouses and three articles."""
     home = folder / "data"
     home.mkdir(parents=True, exist_ok=True)
-    given = SandboxSettings(**{"plan": "enterprise", "speed": 1000.0, **settings}, centra=centra or CentraSettings())
+    given = SandboxSettings(**{"plan": "enterprise", "speed": 1000.0, **settings}, centra=centra or GIFT_CARDS)
     with running_sandbox(folder / "sandbox", given) as sandbox:
         note = {
             "graphql_url": sandbox.graphql_url, "order_api_url": sandbox.order_api_url, "control_url": sandbox.control_url,

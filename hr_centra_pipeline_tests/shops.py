@@ -37,6 +37,7 @@ from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline.warehouse.derived import forget_stale
 from hr_centra_pipeline.warehouse.policy_tables import write_policy
+from hr_centra_pipeline_tests.desk import GIFT_CARDS
 
 PULLS = (
     pull.pull_warehouses, pull.pull_stock_changes, pull.pull_orders, pull.pull_named_orders, pull.pull_shipments,
@@ -124,7 +125,9 @@ def shop_world(
     home.mkdir(exist_ok=True)
     (home / "policy.toml").write_text(EXAMPLE_POLICY.read_text(encoding="utf-8"), encoding="utf-8")
     # The largest plan: a governor that is new to a shop does not know how fast the sandbox's small buckets are refilled.
-    with running_sandbox(tmp_path / "sandbox", SandboxSettings(plan="enterprise", speed=1000)) as sandbox:
+    with running_sandbox(
+        tmp_path / "sandbox", SandboxSettings(plan="enterprise", speed=1000, centra=GIFT_CARDS)
+    ) as sandbox:
         shop = Shop(sandbox.sandbox.home, sandbox.store, sandbox.clock)
         shop.seed(seed=seed, returns=returns, start=UNTIL - timedelta(days=days), until=UNTIL)
         yield pointed_at(ShopWorld(sandbox, shop, home), monkeypatch, mode=mode)

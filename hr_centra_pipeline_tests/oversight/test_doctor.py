@@ -15,10 +15,11 @@ from hr_centra_pipeline.orchestration import doctor as dagster_doctor
 from hr_centra_pipeline.oversight.doctor import examine, settings_table
 from hr_centra_pipeline.oversight.findings import Finding, exit_code
 from hr_centra_pipeline.sandbox.centra.api import Grant
-from hr_centra_pipeline.sandbox.server import RunningSandbox, running_sandbox
+from hr_centra_pipeline.sandbox.server import RunningSandbox, SandboxSettings, running_sandbox
 from hr_centra_pipeline.sources.centra.permissions import least
 from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Warehouse
+from hr_centra_pipeline_tests.desk import GIFT_CARDS
 from hr_centra_pipeline_tests.receivers import webhook
 from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY
 
@@ -28,7 +29,9 @@ RETURNS = "return_id,order_number,refund_status,updated_at\nR1,1001,started,2026
 @pytest.fixture(scope="module")
 def centra(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSandbox]:
     """A Centra with the warehouses of the example policy."""
-    with running_sandbox(tmp_path_factory.mktemp("sandbox")) as sandbox:
+    with running_sandbox(
+        tmp_path_factory.mktemp("sandbox"), SandboxSettings(speed=1000.0, centra=GIFT_CARDS)
+    ) as sandbox:
         for name in ("Main", "Outlet", "Quarantine"):
             sandbox.store.add_warehouse(name)
         yield sandbox
