@@ -58,7 +58,12 @@ def _json(found: Preview, policy: Policy) -> str:
         {"effect_key": effect.effect_key, "effect_kind": effect.effect_kind, "why": why}
         for effect, why in found.staying
     ]
-    about = {"packets": packets, "staying": staying, "emails": policy.emails.model_dump(), "warnings": policy.warnings()}
+    about = {
+        "packets": packets,
+        "staying": staying,
+        "emails": policy.emails.model_dump(),
+        "warnings": policy.warnings(),
+    }
     return simplejson.dumps(about, indent=2, use_decimal=True, default=str)
 
 

@@ -112,9 +112,12 @@ class Packet:
 
     @property
     def objects(self) -> frozenset[str]:
-        """What of Centra its steps look at and change, by kind and id. A stock movement changes no order."""
-        named = {name: self.payload.get(f"{name}_{key}") for name, key in (("order", "number"), ("customer", "id"))}
-        return frozenset(f"{name} {value}" for name, value in named.items() if value is not None)
+        """What of Centra has to be left alone by others while it is under way. A stock movement changes no order."""
+        orders = [self.payload["order_number"]] if "order_number" in self.payload else []
+        if self.payload.get("announces"):
+            orders += self.payload["order_numbers"]  # their refunds come after it
+        customers = [self.payload["customer_id"]] if "customer_id" in self.payload else []
+        return frozenset([*(f"order {one}" for one in orders), *(f"customer {one}" for one in customers)])
 
     def at(self, step: str, **changes: Any) -> Packet:
         """The packet with another step."""

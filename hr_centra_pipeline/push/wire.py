@@ -263,9 +263,13 @@ def _made(call: Call, answer: Answer) -> _Made:
 
 
 def _chunks(talks: Sequence[_Talk], size: int) -> list[list[_Talk]]:
-    """In order; operations of one kind side by side, so that a document holds the same operation several times."""
-    ordered = sorted(talks, key=lambda talk: str(getattr(talk.wants, "operation", "")))
-    return [list(ordered[at : at + size]) for at in range(0, len(ordered), size)]
+    """Groups that share a request, in order. One of them holds one operation, several times: what Centra refuses before it is
+    executed, for want of a permission or because a field is gone, must not hold back others.
+    """
+    groups: dict[str, list[_Talk]] = {}
+    for talk in talks:
+        groups.setdefault(str(getattr(talk.wants, "operation", None) or _call(talk).operation), []).append(talk)
+    return [group[at : at + size] for _, group in sorted(groups.items()) for at in range(0, len(group), size)]
 
 
 def redacted(value: Any) -> Any:
