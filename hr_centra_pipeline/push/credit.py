@@ -178,7 +178,7 @@ def _pay(packet: Packet, facts: Facts) -> Steps[StepResult]:
     if packet.step == "issue_credit":
         recipient = yield from _recipient(packet, facts)
         if isinstance(recipient, NotNow):
-            return recipient if packet.payments_sent else Advance("undo", message=recipient.reason)
+            return Advance("undo", message=recipient.reason)
         email = recipient
     answer = yield Tell(_call(packet, return_id, facts, email), remember={"given_before": str(order.given)})
     if answer.refusal:
