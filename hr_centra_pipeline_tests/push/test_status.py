@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import requests
 
+from hr_centra_pipeline.push.wire import Wire
 from hr_centra_pipeline.sandbox.centra.store import CentraSettings
 from hr_centra_pipeline.sources.centra.permissions import least, used
 from hr_centra_pipeline_tests.desk import Desk, Sold, desk
@@ -250,6 +251,38 @@ def test_a_call_whose_answer_is_lost_is_looked_up_and_made_once(at_desk: Desk, k
     assert [row[1] for row in states_of(at_desk, kind)] == ["confirmed"]
     reached = [name for name in at_desk.mutations() if name == MUTATIONS[kind]]
     assert len(reached) == 1
+
+
+@EVERY_PLACE
+@pytest.mark.parametrize("moment", ["before the call", "after the call"])
+def test_a_sender_that_dies_around_the_call_writes_once(
+    at_desk: Desk, monkeypatch: pytest.MonkeyPatch, kind: str, moment: str
+) -> None:
+    at_desk.with_policy(status=PLACES[kind])
+    sold = at_desk.sell(("DRESS-S", 1, "100.00"))
+    at_desk.comes_back(sold)
+    at_desk.sync()
+    at_desk.plan()
+
+    class Killed(BaseException):
+        """Nothing of ours catches it."""
+
+    def die(*_: Any, **__: Any) -> Any:
+        raise Killed
+
+    with monkeypatch.context() as dies:
+        if moment == "before the call":
+            dies.setattr(Wire, "_send", die)
+        else:
+            dies.setattr(Wire, "_take_down", die)
+        with pytest.raises(Killed):
+            at_desk.push()
+    assert [row[1] for row in states_of(at_desk, kind)] == ["sending"]
+    for _ in range(3):
+        at_desk.sync()
+    assert [row[1] for row in states_of(at_desk, kind)] == ["confirmed"]
+    assert at_desk.mutations().count(MUTATIONS[kind]) == 1
+    assert ": refunded 2026-09-28" in shown(at_desk, kind, sold)
 
 
 @EVERY_PLACE
