@@ -390,7 +390,9 @@ def _centra(settings: Settings, policy: Policy | None, saved_schema: Path | None
             looked = contract_record.look(client, _order_api_client(settings), policy)
             misfits = {name for row in looked.rows if row.stops for name in row.operations}
             yield from contract.findings(looked, is_live=is_live)
-    yield from _permissions(client, policy, misfits, is_live=is_live)
+        yield from _permissions(client, policy, misfits, is_live=is_live)
+    else:
+        yield Finding("Centra", "note", "what the token needs follows from the policy: not looked at")
 
 
 def _quotas(limits: list[dict[str, Any]]) -> Iterator[Finding]:
@@ -407,7 +409,7 @@ def _quotas(limits: list[dict[str, Any]]) -> Iterator[Finding]:
     yield Finding("Centra", "ok", f"quotas an hour: {told}")
 
 
-def _permissions(client: CentraClient, policy: Policy | None, misfits: set[str], *, is_live: bool) -> Iterator[Finding]:
+def _permissions(client: CentraClient, policy: Policy, misfits: set[str], *, is_live: bool) -> Iterator[Finding]:
     """``misfits``: operations of which the contract has said already that they do not fit."""
     needed = permissions.least(permissions.used(policy))
     yield Finding("Centra", "note", f"the least token for this policy: {', '.join(needed)}")

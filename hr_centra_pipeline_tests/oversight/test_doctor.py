@@ -16,13 +16,14 @@ from hr_centra_pipeline.oversight.doctor import examine, settings_table
 from hr_centra_pipeline.oversight.findings import Finding, exit_code
 from hr_centra_pipeline.sandbox.centra.api import Grant
 from hr_centra_pipeline.sandbox.server import RunningSandbox, SandboxSettings, running_sandbox
-from hr_centra_pipeline.sources.centra.permissions import least
+from hr_centra_pipeline.sources.centra.permissions import least, used
 from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline_tests.desk import GIFT_CARDS
 from hr_centra_pipeline_tests.receivers import webhook
 from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY
 
+LEAST = least(used(load_policy(EXAMPLE_POLICY).policy))
 RETURNS = "return_id,order_number,refund_status,updated_at\nR1,1001,started,2026-09-30T08:00:00Z\n"
 
 
@@ -48,7 +49,7 @@ def environment(tmp_path: Path, centra: RunningSandbox) -> Iterator[dict[str, st
     with webhook() as hook:
         yield {
             **centra.environment(), "HR_CENTRA_HOME": str(home), "HR_CENTRA_MODE": "dry_run", "HAPPY_RETURNS_EXPORTS": str(exports),
-            "CENTRA_TOKEN": centra.sandbox.api.new_token(Grant(frozenset(least()))), "HR_CENTRA_ALERT_WEBHOOK": hook.url,
+            "CENTRA_TOKEN": centra.sandbox.api.new_token(Grant(frozenset(LEAST))), "HR_CENTRA_ALERT_WEBHOOK": hook.url,
             "HR_CENTRA_HEARTBEAT_URL": f"{hook.url}/beat", "DAGSTER_HOME": str(home / "dagster"),
         }  # fmt: skip
 
@@ -136,7 +137,7 @@ def test_the_disposition_map_is_compared_with_centra_s_warehouses(
 
 
 def token(centra: RunningSandbox, *more: str, less: str = "") -> str:
-    return centra.sandbox.api.new_token(Grant(frozenset({*least(), *more} - {less})))
+    return centra.sandbox.api.new_token(Grant(frozenset({*LEAST, *more} - {less})))
 
 
 def test_a_missing_right_to_read_names_the_operations_that_need_it(

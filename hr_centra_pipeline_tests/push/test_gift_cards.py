@@ -106,7 +106,8 @@ def test_a_return_whose_template_was_taken_away_half_way_is_taken_back(
 def test_an_order_without_an_e_mail_address_waits_and_no_return_is_made(at_desk: Desk) -> None:
     card, _ = returned(at_desk)
     with at_desk.store.write():
-        address = json.loads(at_desk.store.row("select address from orders where number = ?", [card.number])["address"])
+        (order,) = at_desk.store.rows("select address from orders where number = ?", [card.number])
+        address = json.loads(order["address"])
         address.pop("email", None)
         at_desk.store.update("orders", "number", card.number, {"address": json.dumps(address), "customer_id": None})
     at_desk.sync()

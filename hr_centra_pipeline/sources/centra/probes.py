@@ -18,7 +18,7 @@ from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.sources.centra import operations, permissions
 from hr_centra_pipeline.sources.centra.client import CentraClient
 from hr_centra_pipeline.sources.centra.errors import CentraError, Misconfigured
-from hr_centra_pipeline.sources.centra.variables import WIDEST, plain, widest
+from hr_centra_pipeline.sources.centra.variables import plain, widest
 
 # What a token of ours need not be allowed: one question each.
 TOO_MUCH: Mapping[str, str] = {
@@ -52,10 +52,10 @@ class Probed:
     is_access: bool = False
 
 
-def operations_answer(client: CentraClient, policy: Policy | None = None) -> Iterator[Probed]:
+def operations_answer(client: CentraClient, policy: Policy) -> Iterator[Probed]:
     """Each operation that the policy uses: is it valid in this Centra, and may our token execute it?"""
     used = permissions.used(policy)
-    variables = WIDEST if policy is None else widest(policy)
+    variables = widest(policy)
     for name in operations.names():
         if name not in used:
             continue
@@ -64,7 +64,7 @@ def operations_answer(client: CentraClient, policy: Policy | None = None) -> Ite
         yield _asked(client, name, text, plain(variables[name]), is_write=operation.is_mutation)
 
 
-def beyond_need(client: CentraClient, policy: Policy | None = None) -> Iterator[Probed]:
+def beyond_need(client: CentraClient, policy: Policy) -> Iterator[Probed]:
     """Permissions that the policy does not need and that the token seems to have."""
     needed = permissions.least(permissions.used(policy))
     for permission, text in TOO_MUCH.items():
