@@ -41,6 +41,12 @@ def serve(
             help='A member of GiftCardCreateInput, such as "sendToEmail: String". Without one no gift card can be issued.'
         ),
     ] = None,
+    schema: Annotated[
+        Path | None,
+        typer.Option(
+            help="Serve this schema in place of the documented one: `hr-centra doctor --write-schema` saves it."
+        ),
+    ] = None,
 ) -> None:
     """Serve until stopped, and print the variables that point the pipeline here."""
     # Imported here: nobody else needs a web server.
@@ -51,6 +57,8 @@ def serve(
 
     if plan not in PLANS:
         raise typer.BadParameter(f"--plan {plan}: one of {', '.join(PLANS)}")
+    if schema is not None and not schema.is_file():
+        raise typer.BadParameter(f"--schema {schema}: there is no such file")
     seed_home(home, seed=seed, returns=returns)
 
     def show(note: dict[str, Any]) -> None:
@@ -60,7 +68,7 @@ def serve(
         sys.stdout.flush()
 
     centra = CentraSettings(gift_card_members=tuple(gift_card_member or ()))
-    settings = SandboxSettings(plan=plan, speed=speed, centra=centra)  # type: ignore[arg-type] # checked above
+    settings = SandboxSettings(plan=plan, speed=speed, schema_path=schema, centra=centra)  # type: ignore[arg-type] # checked above
     serve_home(home, port, settings, on_start=show)
 
 

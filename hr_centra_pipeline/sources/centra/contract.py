@@ -122,11 +122,12 @@ def _uses_of(schema: GraphQLSchema, name: str, variables: Variables) -> Iterator
     found = [*uses(schema, text, variables), *unreadable(schema, name)]
     yield from found
     if not any(use.problem for use in found):
-        for problem in _problems(schema, text, plain(variables)):
+        for problem in problems(schema, text, plain(variables)):
             yield Use("type", name, "a valid document", problem, "another type")
 
 
-def _problems(schema: GraphQLSchema, text: str, variables: Mapping[str, Any]) -> Iterator[str]:
+def problems(schema: GraphQLSchema, text: str, variables: Mapping[str, Any]) -> Iterator[str]:
+    """Why a document with its variables is not valid in a schema, in words."""
     document = parse(text)
     yield from (error.message for error in validate(schema, document))
     operation = get_operation_ast(document)

@@ -88,9 +88,8 @@ def refresh(
     client: CentraClient, order_api: OrderApiClient, warehouse: Warehouse, policy: Policy, now: datetime
 ) -> ContractReport:
     """Look when the last look is a day old, or was made with another policy, program or version of Centra; keep it."""
-    made_with = _made_with(policy)
     with warehouse.transaction() as connection:
-        if not _is_due(connection, made_with, now):
+        if not _is_due(connection, _made_with(policy), now):
             return ContractReport(False, _counts(connection))
     try:
         looked = look(client, order_api, policy)
@@ -98,18 +97,24 @@ def refresh(
         with warehouse.transaction() as connection:
             return ContractReport(False, _counts(connection), str(error))
     with warehouse.transaction() as connection:
-        connection.execute("delete from operations.contract")
-        connection.executemany(
-            "insert into operations.contract values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [
-                (
-                    row.kind, row.coordinate, row.basis, list(row.operations), list(row.effect_types), row.expected,
-                    row.found, row.verdict, row.stops, row.remedy, now, client.app_version, made_with,
-                )
-                for row in looked.rows
-            ],
-        )  # fmt: skip
+        keep(connection, looked, policy, now, app_version=client.app_version)
         return ContractReport(True, _counts(connection))
+
+
+def keep(connection: Connection, looked: Looked, policy: Policy, now: datetime, *, app_version: str | None) -> None:
+    """Replace what the last look showed."""
+    made_with = _made_with(policy)
+    connection.execute("delete from operations.contract")
+    connection.executemany(
+        "insert into operations.contract values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (
+                row.kind, row.coordinate, row.basis, list(row.operations), list(row.effect_types), row.expected,
+                row.found, row.verdict, row.stops, row.remedy, now, app_version, made_with,
+            )
+            for row in looked.rows
+        ],
+    )  # fmt: skip
 
 
 def _made_with(policy: Policy) -> str:

@@ -31,7 +31,7 @@ QUESTIONS: Mapping[str, tuple[str, Json]] = {
         }""",
         {},
     ),
-    "OldOrders": ("query OldOrders { orders(limit: 100) { number totals { discounts { value } } } }", {}),
+    "OldOrders": ("query OldOrders { orders(limit: 100) { number status totals { discounts { value } } } }", {}),
     "OldCancelledOrders": (
         """query OldCancelledOrders($status: [OrderStatus!]) {
           orders(where: { status: $status }, limit: 20) { status lines(includeFullyCancelled: true) { quantity } }
@@ -212,10 +212,11 @@ def _order_api(asker: _Asker, orders: Sequence[Json]) -> Seen:
     """The newest of the orders as the Order API shows it, by its number."""
     if asker.order_api is None:
         return Seen("cannot_be_seen", "there is no access to the Order API")
-    if not orders:
+    cancelled = asker.policy.centra.words.order_status.cancelled
+    numbers = [int(order["number"]) for order in orders if order["status"] not in cancelled]
+    if not numbers:
         return Seen("cannot_be_seen", "there is no order yet")
-    number = max(int(order["number"]) for order in orders)
-    if asker.order_api.read_order(number) is None:
+    if asker.order_api.read_order(max(numbers)) is None:
         return Seen(
             "cannot_be_seen", "GET /orders does not show the order that was asked for: another market or status?"
         )

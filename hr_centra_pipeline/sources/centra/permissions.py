@@ -12,13 +12,13 @@ from hr_centra_pipeline.core.policy import Policy
 _ORDERS = frozenset({"Order:read", "PaymentHistory:read"})
 _RETURN = frozenset({"Return:read"})
 # Who bought an order: the guides' samples name a permission of its own for it, beside the customer's.
-_BUYER = frozenset({"Customer:read", "Purchaser:read"})
+_CUSTOMER = frozenset({"Customer:read", "Purchaser:read"})
 _MARKET = frozenset({"Market:read", "Pricelist:read"})
 
 # Names that no document lists follow the pattern of those that are listed (`Type:read`, `Type.field:read`, `Type:write`).
 NEEDED: Mapping[str, frozenset[str]] = {
     "ReadRateLimits": frozenset(),
-    "PullOrders": _ORDERS | _BUYER | _MARKET | {"Order.internalComment:read", "ProductSize:read", "Return:read"},
+    "PullOrders": _ORDERS | _CUSTOMER | _MARKET | {"Order.internalComment:read", "ProductSize:read", "Return:read"},
     "PullShipments": frozenset({"Shipment:read", "Order:read"}),
     # AdminUser: only the id is read, which tells a person's Return from another integration's.
     "PullReturns": _ORDERS
@@ -29,18 +29,18 @@ NEEDED: Mapping[str, frozenset[str]] = {
     "PullReplacementStock": frozenset({"ProductSize:read", "ProductSize.stock:read"}),
     "LookAtOrder": _ORDERS | {"Return:read", "Return.comment:read", "Shipment:read"},
     "LookAtReturns": frozenset({"Return:read", "Return.comment:read"}),
-    "LookAtReplacements": _BUYER | {"Order:read", "Order.internalComment:read", "ProductSize:read"},
-    "ReadCustomer": _BUYER | {"Order:read"},
+    "LookAtReplacements": _CUSTOMER | {"Order:read", "Order.internalComment:read", "ProductSize:read"},
+    "ReadCustomer": _CUSTOMER | {"Order:read"},
     "LookAtStockChanges": frozenset({"StockChange:read"}),
     "LookAtReplacementStock": frozenset({"ProductSize:read", "ProductSize.stock:read"}),
-    "ReadRecipient": _BUYER | _MARKET | {"Order:read", "Order.shippingAddress:read"},
+    "ReadRecipient": _CUSTOMER | _MARKET | {"Order:read", "Order.shippingAddress:read"},
     "ReadInternalComment": frozenset({"Order:read", "Order.internalComment:read"}),
     "ReadOrderAttributes": frozenset({"Order:read", "Order.attributes:read", "Attribute:read"}),
     "ReadCustomerComments": frozenset({"Customer:read", "Customer.internalComment:read"}),
     "ReadCustomerAttributes": frozenset({"Customer:read", "Customer.attributes:read", "Attribute:read"}),
     "CreateReturn": _RETURN | {"Return:write"},
-    "RefundReturn": _RETURN | {"Return:write", "Payment.refund:write", "PaymentHistory:read"},
-    "IssueCredit": _RETURN | {"Order:write", "Payment.refund:write", "PaymentHistory:read"},
+    "RefundReturn": _RETURN | {"Return:write", "PaymentHistory:read", "Payment.refund:write"},
+    "IssueCredit": _RETURN | {"Order:write", "PaymentHistory:read", "Payment.refund:write"},
     "CompleteReturn": _RETURN | {"Return:write"},
     "DeleteReturn": frozenset({"Return:write"}),
     "ChangeStock": frozenset({"StockChange:read", "StockChange:write"}),

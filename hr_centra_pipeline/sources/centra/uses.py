@@ -156,17 +156,25 @@ class _Walk:
             if definition is None:
                 yield Use("argument", at, self._shown(given), _instead(known, name), "missing")
             else:
-                yield from self._argument(at, definition, given)
+                yield from self._given("argument", at, definition, given)
         sent = {given.name.value for given in node.arguments}
         for name, definition in known.items():
             if name not in sent and is_required_argument(definition):
                 at = f"{coordinate}({name}:)"
                 yield Use("argument", at, "not required", f"required: {definition.type}", "required")
 
-    def _argument(self, at: str, definition: GraphQLArgument, given: ArgumentNode) -> Iterator[Use]:
+    def _given(
+        self,
+        kind: Kind,
+        at: str,
+        definition: GraphQLArgument | GraphQLInputField,
+        given: ArgumentNode | ObjectFieldNode,
+    ) -> Iterator[Use]:
+        """An argument or member that is there: does what we give fit, and all that is in it?"""
         problem = self._problem(given.value, definition)
-        yield Use("argument", at, self._shown(given), str(definition.type), problem)
-        if problem is None or not _is_of_simple_type(definition.type):
+        yield Use(kind, at, self._shown(given), str(definition.type), problem)
+        # A variable of another simple type is said once; of an input type of another name the members are looked at.
+        if problem is None or not isinstance(get_named_type(definition.type), GraphQLScalarType):
             yield from self._value(at, definition.type, given.value)
 
     def _shown(self, given: ArgumentNode | ObjectFieldNode) -> str:
@@ -213,9 +221,8 @@ class _Walk:
         definition = owner.fields.get(given.name.value)
         if definition is None:
             yield Use("input member", at, "a member", _instead(owner.fields, given.name.value), "missing")
-            return
-        yield Use("input member", at, self._shown(given), str(definition.type), self._problem(given.value, definition))
-        yield from self._value(at, definition.type, given.value)
+        else:
+            yield from self._given("input member", at, definition, given)
 
     def _sent(self, at: str, type_: Any, value: Any) -> Iterator[Use]:
         """What a variable is filled with."""
@@ -266,10 +273,6 @@ def _leaf(at: str, type_: Any, value: Any, *, is_enum: bool = False) -> Iterator
             fits = False
     if not fits:
         yield Use("type", at, _WORDS_OF.get(type(value), "a value"), str(type_), "another type")
-
-
-def _is_of_simple_type(type_: Any) -> bool:
-    return isinstance(get_named_type(type_), GraphQLScalarType)
 
 
 def _instead(known: Mapping[str, Any], name: str) -> str:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from graphql import GraphQLSchema, build_schema, introspection_from_schema
 
-from hr_centra_pipeline.sandbox.centra import schema as _sandbox
-
-DOCUMENTED = Path(_sandbox.__file__).with_name("schema.graphql").read_text(encoding="utf-8")
+DOCUMENTED = resources.files("hr_centra_pipeline.sandbox.centra").joinpath("schema.graphql").read_text("utf-8")
 # Five differences, each as an edit of the text.
 FIVE = (
     # a missing sort
