@@ -9,7 +9,7 @@ import csv
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -25,7 +25,7 @@ from hr_centra_pipeline.matching.match import match
 from hr_centra_pipeline.push.record import record_plan
 from hr_centra_pipeline.push.sender import PushReport, push
 from hr_centra_pipeline.reconciliation.reconcile import reconcile
-from hr_centra_pipeline.sandbox.centra.store import CentraSettings, CentraStore, NewLine, NewOrder
+from hr_centra_pipeline.sandbox.centra.store import GIFT_CARD_BY_EMAIL, CentraSettings, CentraStore, NewLine, NewOrder
 from hr_centra_pipeline.sandbox.clock import SandboxClock
 from hr_centra_pipeline.sandbox.server import RunningSandbox, SandboxSettings, running_sandbox
 from hr_centra_pipeline.sources.centra import pull
@@ -42,8 +42,6 @@ from hr_centra_pipeline.warehouse.policy_tables import write_policy
 
 NOW = datetime(2026, 9, 30, 12, tzinfo=UTC)
 MAIN, OUTLET, QUARANTINE = 1, 2, 3
-GIFT_CARDS = CentraSettings(gift_card_members=("sendToEmail: String",))
-"""A Centra whose schema has the member that the example policy's gift cards are filled into."""
 POLICY: dict[str, Any] = {
     "cutover": datetime(2026, 8, 1, tzinfo=UTC),
     "pays_through": {"refund": "centra", "gift-card": "gift_card"},
@@ -54,7 +52,7 @@ POLICY: dict[str, Any] = {
         "wrong-item": {"warehouse_id": QUARANTINE, "hold_hours": 0},
     },
     "exchange_orders": {"first_number": 900_000, "last_number": 999_999},
-    "gift_card": {"template": {"sendToEmail": "{email}"}},
+    "gift_card": {"template": {"email": "{email}"}},
     "changed_by": "Petra Policy",
     "settling_minutes": 0,
 }  # fmt: skip
@@ -410,7 +408,9 @@ def desk(folder: Path, *, centra: CentraSettings | None = None, **settings: Any)
     """An empty shop on a sandbox of its own, with three warehouses and three articles."""
     home = folder / "data"
     home.mkdir(parents=True, exist_ok=True)
-    given = SandboxSettings(**{"plan": "enterprise", "speed": 1000.0, **settings}, centra=centra or GIFT_CARDS)
+    shop = centra or CentraSettings()
+    shop = replace(shop, gift_card_members=shop.gift_card_members or GIFT_CARD_BY_EMAIL)
+    given = SandboxSettings(**{"plan": "enterprise", "speed": 1000.0, **settings}, centra=shop)
     with running_sandbox(folder / "sandbox", given) as sandbox:
         note = {
             "graphql_url": sandbox.graphql_url, "order_api_url": sandbox.order_api_url, "control_url": sandbox.control_url,

@@ -22,7 +22,7 @@ app = typer.Typer(no_args_is_help=True, help="The local Happy Returns and Centra
 
 UNTIL = datetime(2026, 9, 30, 12, tzinfo=UTC)
 DAYS = 45
-GIFT_CARD_MEMBER = "sendToEmail: String"
+GIFT_CARD_MEMBER = "email: String"
 """What the example policy's template fills in; which member a real Centra has, only its schema says."""
 _START_SECONDS = 120
 
@@ -38,7 +38,7 @@ def serve(
     gift_card_member: Annotated[
         list[str] | None,
         typer.Option(
-            help='A member of GiftCardCreateInput, such as "sendToEmail: String". Without one no gift card can be issued.'
+            help='A member of GiftCardCreateInput, such as "email: String". Without one no gift card can be issued.'
         ),
     ] = None,
     schema: Annotated[

@@ -17,8 +17,7 @@ from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline_tests.bench.history import first_spare, land_history
 from hr_centra_pipeline_tests.bench.measured import Measured, in_turn
-from hr_centra_pipeline_tests.desk import GIFT_CARDS
-from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY
+from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY, WITH_GIFT_CARDS
 
 SHORT, LONG = 100_000, 1_000_000
 NEW_UNITS = 1_000
@@ -103,7 +102,7 @@ def prepared(folder: Path, units: int, sandbox: RunningSandbox) -> Home:
 
 def measure() -> list[Measured]:
     """Seconds of a sync with 1,000 new units after 1,000,000, next to one after 100,000."""
-    settings = SandboxSettings(speed=1000.0, centra=GIFT_CARDS)
+    settings = SandboxSettings(speed=1000.0, centra=WITH_GIFT_CARDS)
     with tempfile.TemporaryDirectory() as name, running_sandbox(Path(name) / "sandbox", settings) as sandbox:
         long, short = (prepared(Path(name) / str(units), units, sandbox) for units in (LONG, SHORT))
         seconds, other = in_turn(_ROUNDS, long.next_hour, short.next_hour)

@@ -22,9 +22,8 @@ from hr_centra_pipeline.sources.centra.contract import compared, schema_of
 from hr_centra_pipeline.sources.centra.permissions import least, used
 from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Warehouse
-from hr_centra_pipeline_tests.desk import GIFT_CARDS
 from hr_centra_pipeline_tests.receivers import webhook
-from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY
+from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY, WITH_GIFT_CARDS
 from hr_centra_pipeline_tests.sources.centra.schemas import FIVE, write_introspection
 
 LEAST = least(used(load_policy(EXAMPLE_POLICY).policy))
@@ -35,7 +34,7 @@ RETURNS = "return_id,order_number,refund_status,updated_at\nR1,1001,started,2026
 def centra(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSandbox]:
     """A Centra with the warehouses of the example policy."""
     with running_sandbox(
-        tmp_path_factory.mktemp("sandbox"), SandboxSettings(speed=1000.0, centra=GIFT_CARDS)
+        tmp_path_factory.mktemp("sandbox"), SandboxSettings(speed=1000.0, centra=WITH_GIFT_CARDS)
     ) as sandbox:
         for name in ("Main", "Outlet", "Quarantine"):
             sandbox.store.add_warehouse(name)

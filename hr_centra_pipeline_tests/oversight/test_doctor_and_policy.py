@@ -13,8 +13,8 @@ from hr_centra_pipeline.oversight.doctor import examine
 from hr_centra_pipeline.sandbox.centra.api import Grant
 from hr_centra_pipeline.sandbox.server import RunningSandbox, SandboxSettings, running_sandbox
 from hr_centra_pipeline.sources.centra.permissions import least, used
-from hr_centra_pipeline_tests.desk import GIFT_CARDS, POLICY
-from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY
+from hr_centra_pipeline_tests.desk import POLICY
+from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY, WITH_GIFT_CARDS
 
 PLACES: dict[str, tuple[str, set[str]]] = {
     "order": ("", {"Order.internalComment:read", "Order:write"}),
@@ -36,7 +36,7 @@ OPTIONAL = {
 @pytest.fixture(scope="module")
 def centra(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSandbox]:
     with running_sandbox(
-        tmp_path_factory.mktemp("sandbox"), SandboxSettings(speed=1000.0, centra=GIFT_CARDS)
+        tmp_path_factory.mktemp("sandbox"), SandboxSettings(speed=1000.0, centra=WITH_GIFT_CARDS)
     ) as sandbox:
         for name in ("Main", "Outlet", "Quarantine"):
             sandbox.store.add_warehouse(name)
@@ -114,7 +114,7 @@ def test_every_operation_is_used_by_some_policy() -> None:
 def test_a_gift_card_without_a_template_is_one_clear_warning(centra: RunningSandbox, tmp_path: Path) -> None:
     home = tmp_path / "data"
     home.mkdir()
-    text = EXAMPLE_POLICY.read_text(encoding="utf-8").replace('template = { sendToEmail = "{email}" }', "")
+    text = EXAMPLE_POLICY.read_text(encoding="utf-8").replace('template = { email = "{email}" }', "")
     (home / "policy.toml").write_text(text, encoding="utf-8")
     environment = {**centra.environment(), "HR_CENTRA_HOME": str(home)}
     (warning,) = [one for one in examine(environment, is_offline=True) if one.section == "policy" and one.level != "ok"]
@@ -131,7 +131,7 @@ def test_a_template_that_this_centra_does_not_have_is_named_by_the_contract(
 ) -> None:
     home = tmp_path / "data"
     home.mkdir()
-    text = EXAMPLE_POLICY.read_text(encoding="utf-8").replace("sendToEmail =", "recipient =")
+    text = EXAMPLE_POLICY.read_text(encoding="utf-8").replace("{ email =", "{ recipient =")
     (home / "policy.toml").write_text(text, encoding="utf-8")
     granted = least(used(load_policy(home / "policy.toml").policy))
     environment = {
@@ -140,4 +140,4 @@ def test_a_template_that_this_centra_does_not_have_is_named_by_the_contract(
     }  # fmt: skip
     lines = [f"{one.told} {one.fix}" for one in examine(environment) if one.level in ("warning", "error")]
     (named,) = [line for line in lines if "GiftCardCreateInput.recipient" in line]
-    assert "sendToEmail" in named
+    assert "email" in named

@@ -142,7 +142,7 @@ def test_the_plan_shows_the_template_and_no_address(at_desk: Desk) -> None:
     with at_desk.warehouse.transaction() as connection:
         plan = preview(connection, at_desk.policy, at_desk.clock.now())
     (issue,) = [call for planned in plan.packets for call in planned.calls if call.operation == "IssueCredit"]
-    assert issue.variables["input"]["giftCard"] == {"sendToEmail": "<e-mail>"}
+    assert issue.variables["input"]["giftCard"] == {"email": "<e-mail>"}
 
 
 @pytest.mark.parametrize(

@@ -210,7 +210,9 @@ class OrderDesk(PaymentDesk):
             left = {line["id"]: line["quantity"] - self._packed(line["id"]) for line in lines}
             going = {key: value for key, value in (quantities or left).items() if value > 0}
             if not going or any(value > left.get(key, 0) for key, value in going.items()):
-                raise CentraRefusal(f"Order {order_number} has not that much left to ship", ["input", "lines"])
+                raise CentraRefusal(
+                    f"Order {order_number} does not have that many units left to ship", ["input", "lines"]
+                )
             earlier = self.rows("select id from shipments where order_number = ?", [order_number])
             costs = {name: ZERO if earlier else order[name] for name in ("shipping", "handling", "voucher")}
             ready = good_to_go if good_to_go is not None else order["payment_method"] is not None
@@ -414,7 +416,7 @@ class OrderDesk(PaymentDesk):
         with self.write():
             line = self.row("select * from order_lines where id = ?", [order_line_id])
             if line is None or not 0 < quantity <= line["quantity"] - self._packed(order_line_id):
-                raise CentraRefusal("The line has not that much left to cancel", ["lines"])
+                raise CentraRefusal("The line does not have that many units left to cancel", ["lines"])
             self._let_go(line, quantity, "origin", "", at)
             self.update(
                 "order_lines", "id", order_line_id,
