@@ -251,7 +251,7 @@ def odd(tmp_path: Path, environment: dict[str, str]) -> Iterator[dict[str, str]]
     with running_sandbox(tmp_path / "odd", settings) as sandbox:
         for name in ("Main", "Outlet", "Quarantine"):
             sandbox.store.add_warehouse(name)
-        token = sandbox.sandbox.api.new_token(Grant(frozenset(least())))
+        token = sandbox.sandbox.api.new_token(Grant(frozenset(LEAST)))
         yield {**environment, **sandbox.environment(), "HAPPY_RETURNS_EXPORTS": environment["HAPPY_RETURNS_EXPORTS"],
                "CENTRA_TOKEN": token}  # fmt: skip
 
