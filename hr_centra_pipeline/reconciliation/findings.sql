@@ -80,6 +80,8 @@ select * from (values
         'Find out in Centra how the order was paid: capture it, or give the money back by hand.'),
     ('gift cards cannot be issued', 'fix_pipeline', 'policy_gap', 'policy',
         'Set [gift_card] template in the policy, or make the Return and its gift card by hand in Centra: the next sync adopts it.'),
+    ('it does not fit this Centra', 'fix_pipeline', 'system_error', 'centra',
+        '`hr-centra doctor` lists what does not fit this Centra and what to set; until then do it by hand.'),
     ('the order shows no e-mail address', 'fix_centra', 'data_gap', 'centra',
         'Add the customer''s e-mail address in Centra, or make the Return and its gift card by hand there.'),
     ('the meaning of a payment', 'fix_pipeline', 'policy_gap', 'policy',

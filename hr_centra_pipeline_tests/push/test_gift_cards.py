@@ -14,6 +14,7 @@ from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.push.preview import preview
 from hr_centra_pipeline.push.sender import Sender
 from hr_centra_pipeline.sandbox.centra.store import CentraSettings
+from hr_centra_pipeline.sources.centra.contract_record import refresh
 from hr_centra_pipeline_tests.desk import POLICY, Desk, desk
 
 HUNDRED = Decimal("100.00")
@@ -62,6 +63,27 @@ def test_without_a_template_each_unit_waits_for_a_person_and_everything_else_goe
     with at_desk.warehouse.transaction() as connection:
         plan = preview(connection, at_desk.policy, at_desk.clock.now())
     assert (WAITS, "credit_note") in {(why, effect.effect_kind) for effect, why in plan.staying}
+
+
+def test_a_template_that_does_not_fit_this_centra_is_not_sent_and_each_unit_says_so(at_desk: Desk) -> None:
+    at_desk.with_policy(gift_card={"template": {"recipient": "{email}"}})
+    card, money = returned(at_desk)
+    at_desk.plan()
+    refresh(at_desk.client(), at_desk.order_api(), at_desk.warehouse, at_desk.policy, at_desk.clock.now())
+    at_desk.settle()
+    assert at_desk.returns_of(card) == []
+    assert at_desk.refunded(money) == HUNDRED
+    at_desk.clock.advance_to(at_desk.clock.now().replace(month=10, day=5))
+    at_desk.sync()
+    at_desk.reconcile()
+    found = at_desk.rows(
+        "select culprit, detail, next_step from reconciliation.exceptions"
+        " where return_item_id = 'IT-00001' and kind = 'return_without_credit_note'"
+    )
+    ((culprit, detail, next_step),) = found
+    assert culprit == "centra"
+    assert "it does not fit this Centra: GiftCardCreateInput.recipient (this Centra: email)" in detail
+    assert next_step.startswith("`hr-centra doctor` lists what does not fit")
 
 
 def test_once_the_policy_has_a_template_the_gift_card_is_issued(at_desk: Desk) -> None:
