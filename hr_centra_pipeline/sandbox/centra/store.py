@@ -12,7 +12,8 @@ from hr_centra_pipeline.sandbox.centra.stock import Moved
 from hr_centra_pipeline.sandbox.centra.words import WordDesk
 
 __all__ = [
-    "FROM_SHIPMENT", "GIFT_CARD_BY_EMAIL", "CentraRefusal", "CentraSettings", "CentraStore", "Moved", "NewLine", "NewOrder", "NewReturn",
+    "FROM_SHIPMENT", "GIFT_CARD_BY_EMAIL", "CentraRefusal", "CentraSettings", "CentraStore",
+    "Moved", "NewLine", "NewOrder", "NewReturn",
     "PlacedOrder",
 ]  # fmt: skip
 

@@ -58,7 +58,7 @@ def test_store_credit_is_given_and_its_return_completed(shop: Shop) -> None:
         "order": {"number": number},
         "return": {"id": return_id},
         "amount": {"value": Decimal("79.95"), "currencyIsoCode": "EUR"},
-        "giftCard": {},
+        "giftCard": {"email": "jane@doe.example"},
     }
     given = shop.client.execute("IssueCredit", {"input": credit})
     assert given.data["issueCredit"]["paymentHistoryEntries"][0]["entryType"] == "REFUND_GIFT_CARD"
