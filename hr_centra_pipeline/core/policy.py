@@ -187,9 +187,9 @@ class GiftCards(_Section):
 
 
 class StatusUpdates(_Section):
-    """Where customer service sees a return's state: on the order, the customer, or both; in an attribute of type
+    """Where customer service sees the state of a return: on the order, the customer, or both.
 
-    ``attribute_type`` where it is named, else in the internal comment. Happy Returns' e-mails are not touched.
+    In an attribute of type ``attribute_type`` where that is named, else in the internal comment.
     """
 
     status_target: Literal["order", "customer", "both"] = "order"
