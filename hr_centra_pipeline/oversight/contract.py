@@ -1,4 +1,4 @@
-"""The contract with a Centra, as ``doctor`` tells it: differences first, then what is as assumed, and what cannot be seen."""
+"""The contract with a Centra, as ``doctor`` reports it: differences first, then what is as assumed, and what cannot be seen."""
 
 from __future__ import annotations
 

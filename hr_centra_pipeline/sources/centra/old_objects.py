@@ -104,6 +104,7 @@ def _returns(asker: _Asker) -> Mapping[str, Seen]:
     refunds = [entry for one in returns for entry in one["refundPaymentHistory"] if _is_refund(asker.policy, entry)]
     return {
         "payment_value_sign": _any_sign("refunds", (entry["value"]["value"] for entry in refunds)),
+        "return_discount_sign": _any_sign("discounts", (one["totals"]["discounts"]["value"] for one in returns)),
         "return_cost_sign": _any_sign("return costs", (one["totals"]["returnCost"]["value"] for one in returns)),
         "external_reference": _external_references(refunds, asker.policy),
         "params_json": _params(refunds, asker.policy),
@@ -142,16 +143,16 @@ def _stock_changes(asker: _Asker) -> Mapping[str, Seen]:
     for change in changes:
         of_type = signs.setdefault(str(change["type"]), set())
         of_type |= {_sign(line["deliveredQuantity"]) for line in change["lines"]} - {"zero"}
-    told = "; ".join(f"{name}: {' and '.join(sorted(of))}" for name, of in sorted(signs.items()) if of)
+    shown = "; ".join(f"{name}: {' and '.join(sorted(of))}" for name, of in sorted(signs.items()) if of)
     if any("negative" in of for of in signs.values()):
-        return {"stock_out_is_negative": Seen("as_assumed", told)}
+        return {"stock_out_is_negative": Seen("as_assumed", shown)}
     if any(of == {"positive"} for name, of in signs.items() if name in _GO_OUT):
-        return {"stock_out_is_negative": Seen("differs", told)}
-    return {"stock_out_is_negative": Seen("cannot_be_seen", told or "no stock change with lines")}
+        return {"stock_out_is_negative": Seen("differs", shown)}
+    return {"stock_out_is_negative": Seen("cannot_be_seen", shown or "no stock change with lines")}
 
 
 _LOOKS: Sequence[tuple[Sequence[str], Callable[[_Asker], Mapping[str, Seen]]]] = (
-    (("payment_value_sign", "return_cost_sign", "external_reference", "params_json"), _returns),
+    (("payment_value_sign", "return_discount_sign", "return_cost_sign", "external_reference", "params_json"), _returns),
     (("discount_sign", "order_api_shows_order_id"), _orders),
     (("cancelled_order", "cancelled_order_keeps_quantities"), _cancelled),
     (("stock_out_is_negative",), _stock_changes),

@@ -195,7 +195,7 @@ class _Walk:
         return None if is_allowed else "another type"
 
     def _value(self, at: str, type_: Any, node: ValueNode) -> Iterator[Use]:
-        """One literal, or the variable that stands in its place."""
+        """One literal, or the variable in its place."""
         if isinstance(node, VariableNode):
             name = node.name.value
             if name in self._variables:

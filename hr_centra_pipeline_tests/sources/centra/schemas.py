@@ -1,4 +1,4 @@
-"""Schemas for tests of the contract: the documented one, and such as somebody else's Centra may have."""
+"""Schemas for tests of the contract: the documented one, and ones that a merchant's Centra may have."""
 
 from __future__ import annotations
 

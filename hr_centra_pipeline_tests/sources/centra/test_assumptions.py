@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +23,7 @@ from graphql.language import FieldNode, InlineFragmentNode
 from pydantic import BaseModel
 
 from hr_centra_pipeline.core.words import GRAPHQL_ENUMS, CentraWords
+from hr_centra_pipeline.sandbox.centra import order_api
 from hr_centra_pipeline.sources.centra import old_objects, operations, probes
 from hr_centra_pipeline.sources.centra.assumptions import CoordinateKind, Unreadable, ledger, read, unlisted
 from hr_centra_pipeline.sources.centra.readable import READ_AS, key_of
@@ -258,3 +262,43 @@ def test_a_field_is_known_by_the_interface_of_its_type() -> None:
 def test_enums_that_the_policy_gives_a_meaning_exist() -> None:
     for name in GRAPHQL_ENUMS.values():
         assert isinstance(get_named_type(schema().type_map[name]), GraphQLEnumType)
+
+
+# ---------------------------------------------------------------- undocumented rules of the sandbox
+
+# What is assumed of Centra without a rule in the sandbox.
+NOT_PLAYED = {
+    "skipped_mutation_is_not_executed",  # GraphQL's own
+    "returns_change_without_trace",  # the schema has no such filter
+    "credit_is_a_return",  # how we read it
+    "stock_change_lines_are_final",  # nothing of the sandbox changes them
+    "bundles",  # not sold
+}
+
+
+def marked() -> set[str]:
+    """Behaviours that the sandbox's sources name where a rule is not documented."""
+    package = Path(str(resources.files("hr_centra_pipeline.sandbox")))
+    return {
+        name
+        for file in sorted(package.rglob("*.py"))
+        for name in re.findall(r"assumption: behaviour\.(\w+)", file.read_text(encoding="utf-8"))
+    }
+
+
+def test_every_assumption_that_the_sandbox_names_is_in_the_ledger() -> None:
+    assert marked() <= set(ledger().behaviours)
+
+
+def test_every_assumption_about_centra_is_a_rule_of_the_sandbox_or_is_not_played() -> None:
+    assumed = {one.id for one in ledger().behaviours.values() if one.vendor == "Centra" and one.known.tag == "assumed"}
+    assert assumed - marked() == NOT_PLAYED
+
+
+def test_the_order_api_of_the_sandbox_takes_the_documented_keys_of_the_ledger_and_no_assumed_one() -> None:
+    for coordinate, known in ledger().coordinates["REST key"].items():
+        call, _, path = coordinate.rpartition(" ")
+        given: Any = "x"
+        for part in reversed(path.split(".")):
+            given = {part: given}
+        assert order_api.unknown_keys(call, given) == ([path] if known.tag == "assumed" else []), coordinate

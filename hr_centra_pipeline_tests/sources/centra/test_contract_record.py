@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 
 from hr_centra_pipeline.core.policy import Policy
+from hr_centra_pipeline.sandbox.centra import order_api as sandbox_order_api
 from hr_centra_pipeline.sandbox.server import SandboxSettings, running_sandbox
 from hr_centra_pipeline.sources.centra import contract_record, old_objects, permissions
 from hr_centra_pipeline.sources.centra.client import CentraClient
 from hr_centra_pipeline.sources.centra.contract_record import ContractReport
 from hr_centra_pipeline.sources.centra.order_api import OrderApiClient
 from hr_centra_pipeline.warehouse.database import Warehouse
+from hr_centra_pipeline_tests import recorded
 from hr_centra_pipeline_tests.sources.centra.conftest import NOW, Rows, Shop
 from hr_centra_pipeline_tests.sources.centra.schemas import FIVE, write_introspection
 
@@ -150,6 +152,7 @@ def old_shop(shop: Shop) -> None:
     made = {
         "shipment": {"id": shipment}, "lines": [{"shipmentLine": {"id": lines[0]}, "quantity": 1}],
         "returnStockActionPolicy": {"removeItemsFromStock": True}, "returnCost": {"value": 3, "currencyIsoCode": "EUR"},
+        "voucherValue": {"value": {"value": 2, "currencyIsoCode": "EUR"}},
     }  # fmt: skip
     created = shop.client.execute("CreateReturn", {"input": made}).data["createReturn"]
     assert created["userErrors"] == []
@@ -170,6 +173,7 @@ def test_old_objects_show_signs_words_and_keys(shop: Shop, policy: Policy) -> No
             "success",
         ),
         "discount_sign": ("as_assumed", "discounts: 1 positive"),
+        "return_discount_sign": ("as_assumed", "discounts: 1 positive"),
         "order_api_shows_order_id": ("as_assumed", "orderId is the order's number"),
         "cancelled_order": ("as_assumed", "DELETED"),
         "cancelled_order_keeps_quantities": ("as_assumed", "1 of 1 cancelled orders keep theirs"),
@@ -209,3 +213,24 @@ def test_an_odd_answer_is_said_and_stops_nothing(shop: Shop, policy: Policy, mon
     questions = {**old_objects.QUESTIONS, "OldOrders": ("query OldOrders { warehouses(limit: 1) { id } }", {})}
     monkeypatch.setattr(old_objects, "QUESTIONS", questions)
     assert seen(shop, policy)["discount_sign"] == ("cannot_be_seen", "an odd answer (KeyError)")
+
+
+# ---------------------------------------------------------------- the Order API: keys that no document lists
+
+
+def test_a_key_of_the_order_api_that_is_renamed_is_reported(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = sandbox_order_api.KEYS["POST /order"]["deliveryAddress"]
+    monkeypatch.delitem(keys, "zipcode")
+    monkeypatch.setitem(keys, "postcode", None)
+    address = {"email": "jane@doe.example", "country": "DE", "zipcode": "10115"}
+    body = {"orderNumber": 900_000_001, "products": [{"sku": "SKU-1", "qty": 1}], "deliveryAddress": address}
+    order_api(shop).create_order({**body, "invoiceAddress": address})
+    assert recorded.not_in_the_ledger() == [
+        "POST /order deliveryAddress.zipcode (in no document)", "POST /order invoiceAddress.zipcode (in no document)",
+    ]  # fmt: skip
+
+
+def test_what_a_client_uses_beyond_the_ledger_is_reported(shop: Shop) -> None:
+    text = "query Odd($n: [Int!]) { orders(where: {number: $n, isOnHold: true}, sort: [number_DESC]) { isOnHold } }"
+    shop.client.ask("Odd", text, {"n": [1]})
+    assert recorded.not_in_the_ledger() == ["Order.isOnHold", "OrderFilter.isOnHold", "OrderSort.number_DESC"]
