@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ from hr_centra_pipeline.core.policy import Policy, load_policy
 from hr_centra_pipeline.oversight.doctor import examine
 from hr_centra_pipeline.sandbox.centra.api import Grant
 from hr_centra_pipeline.sandbox.server import RunningSandbox, SandboxSettings, running_sandbox
+from hr_centra_pipeline.sources.centra import contract, permissions, variables
 from hr_centra_pipeline.sources.centra.permissions import least, used
 from hr_centra_pipeline_tests.desk import POLICY
 from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY, WITH_GIFT_CARDS
+from hr_centra_pipeline_tests.sources.centra.schemas import introspection
 
 PLACES: dict[str, tuple[str, set[str]]] = {
     "order": ("", {"Order.internalComment:read", "Order:write"}),
@@ -66,11 +69,7 @@ def test_the_least_token_of_a_policy_is_enough_and_not_too_much(
 @pytest.mark.parametrize("place", PLACES)
 def test_each_place_of_the_status_needs_its_own_permissions_and_no_other(place: str) -> None:
     text, needed = PLACES[place]
-    status: dict[str, Any] = {}
-    for line in text.splitlines()[1:]:
-        name, _, value = line.partition(" = ")
-        status[name] = value.strip('"')
-    policy = Policy.model_validate({**POLICY, "status": status})
+    policy = Policy.model_validate({**POLICY, "status": tomllib.loads(text).get("status", {})})
     assert set(least(used(policy))) & OPTIONAL == needed & OPTIONAL
     assert needed <= set(least(used(policy)))
 
@@ -141,3 +140,26 @@ def test_a_template_that_this_centra_does_not_have_is_named_by_the_contract(
     lines = [f"{one.told} {one.fix}" for one in examine(environment) if one.level in ("warning", "error")]
     (named,) = [line for line in lines if "GiftCardCreateInput.recipient" in line]
     assert "email" in named
+
+
+@pytest.mark.parametrize(
+    ("edit", "place", "coordinate"),
+    [
+        (("  updateCustomer(", "  changeCustomer("), "customer", "Mutation.updateCustomer"),
+        (("  assignAttributes(", "  setAttributes("), "order attribute", "Mutation.assignAttributes"),
+        (("enum AttributeObjectType { Order Customer", "enum AttributeObjectType { Order Shopper"), "customer attribute",
+         "AttributeObjectType.Customer"),
+    ],
+)  # fmt: skip
+def test_a_place_that_this_centra_cannot_write_stops_the_status_of_a_policy_that_names_it_and_of_no_other(
+    edit: tuple[str, str], place: str, coordinate: str
+) -> None:
+    for text, stops in ((PLACES[place][0], True), (PLACES["order"][0], False)):
+        policy = Policy.model_validate({**POLICY, "status": tomllib.loads(text).get("status", {})})
+        words = contract.words_read(policy.centra.words)
+        rows = contract.compared(
+            contract.schema_of(introspection(edit)), permissions.needed(policy), words, variables.widest(policy)
+        )
+        (row,) = [one for one in rows if one.coordinate == coordinate and one.verdict == "differs"]
+        assert ("status_update" in row.effect_types) is stops
+        assert row.remedy
