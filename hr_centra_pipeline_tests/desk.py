@@ -52,12 +52,13 @@ POLICY: dict[str, Any] = {
         "wrong-item": {"warehouse_id": QUARANTINE, "hold_hours": 0},
     },
     "exchange_orders": {"first_number": 900_000, "last_number": 999_999},
+    "gift_card": {"template": {"email": "{email}"}},
     "changed_by": "Petra Policy",
     "settling_minutes": 0,
 }  # fmt: skip
 _PULLS = (
     pull.pull_stock_changes, pull.pull_orders, pull.pull_named_orders, pull.pull_shipments, pull.pull_returns,
-    pull.pull_replacement_stock,
+    pull.pull_replacement_stock, pull.pull_status_marks,
 )  # fmt: skip
 _KINDS = {
     "returns": "return_id order_number express_code refund_status return_method created_at updated_at",
@@ -407,7 +408,8 @@ def desk(folder: Path, *, centra: CentraSettings | None = None, **settings: Any)
     """An empty shop on a sandbox of its own, with three warehouses and three articles."""
     home = folder / "data"
     home.mkdir(parents=True, exist_ok=True)
-    shop = replace(centra or CentraSettings(), gift_card_members=GIFT_CARD_BY_EMAIL)
+    shop = centra or CentraSettings()
+    shop = replace(shop, gift_card_members=shop.gift_card_members or GIFT_CARD_BY_EMAIL)
     given = SandboxSettings(**{"plan": "enterprise", "speed": 1000.0, **settings}, centra=shop)
     with running_sandbox(folder / "sandbox", given) as sandbox:
         note = {

@@ -41,7 +41,7 @@ from hr_centra_pipeline.warehouse.policy_tables import write_policy
 
 PULLS = (
     pull.pull_warehouses, pull.pull_stock_changes, pull.pull_orders, pull.pull_named_orders, pull.pull_shipments,
-    pull.pull_returns, pull.pull_replacement_stock,
+    pull.pull_returns, pull.pull_replacement_stock, pull.pull_status_marks,
 )  # fmt: skip
 UNTIL = datetime(2026, 9, 30, 12, tzinfo=UTC)
 WITH_GIFT_CARDS = CentraSettings(gift_card_members=GIFT_CARD_BY_EMAIL)

@@ -82,7 +82,7 @@ def test_kinds_classes_causes_culprits_and_states_are_the_public_ones() -> None:
     assert set(CLASSES) == {"timing", "fix_happy_returns", "fix_centra", "fix_pipeline", "accept"}
     assert set(CAUSES) == {"system_error", "logistics_delay", "data_gap", "policy_gap", "amount_mismatch"}
     assert set(CULPRITS) == {
-        "happy_returns", "centra", "provider", "policy", "person", "pipeline", "logistics", "unknown",
+        "happy_returns", "centra", "provider", "policy", "person", "integration", "pipeline", "logistics", "unknown",
     }  # fmt: skip
     assert set(EFFECT_STATES) == {"planned", "sending", "confirmed", "rejected", "unknown", "withdrawn"}
 

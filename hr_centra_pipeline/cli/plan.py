@@ -10,17 +10,18 @@ import typer
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from hr_centra_pipeline.core import clock
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.money import shown
-from hr_centra_pipeline.core.policy import load_policy
+from hr_centra_pipeline.core.policy import Policy, load_policy
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.push.preview import PlannedPacket, Preview, preview
 from hr_centra_pipeline.warehouse.database import Warehouse
 
 _SHOWN = 25
-_WITHOUT_MONEY = frozenset({"note", "release"})
+_WITHOUT_MONEY = frozenset({"note", "customer_note", "attribute", "release"})
 
 
 def show_plan(*, every: bool = False, as_json: bool = False) -> None:
@@ -37,12 +38,12 @@ def show_plan(*, every: bool = False, as_json: bool = False) -> None:
     with Warehouse(settings.database).transaction() as connection:
         found = preview(connection, policy, clock.now())
     if as_json:
-        typer.echo(_json(found))
+        typer.echo(_json(found, policy))
     else:
-        _print(found, every=every)
+        _print(found, policy, every=every)
 
 
-def _json(found: Preview) -> str:
+def _json(found: Preview, policy: Policy) -> str:
     packets = [
         {
             "packet_key": planned.packet.key,
@@ -57,10 +58,16 @@ def _json(found: Preview) -> str:
         {"effect_key": effect.effect_key, "effect_kind": effect.effect_kind, "why": why}
         for effect, why in found.staying
     ]
-    return simplejson.dumps({"packets": packets, "staying": staying}, indent=2, use_decimal=True, default=str)
+    about = {
+        "packets": packets,
+        "staying": staying,
+        "emails": policy.emails.model_dump(),
+        "warnings": policy.warnings(),
+    }
+    return simplejson.dumps(about, indent=2, use_decimal=True, default=str)
 
 
-def _print(found: Preview, *, every: bool) -> None:
+def _print(found: Preview, policy: Policy, *, every: bool) -> None:
     console = Console(width=min(Console().width, 118))
     kinds = Counter(effect.effect_kind for planned in found.packets for effect in planned.effects)
     writes = Counter(call.operation for planned in found.packets for call in planned.calls)
@@ -70,7 +77,11 @@ def _print(found: Preview, *, every: bool) -> None:
     console.print(f"[bold]Would be sent:[/] {what or 'nothing'}")
     if found.packets:
         calls = ", ".join(f"{count} {name}" for name, count in writes.most_common())
-        console.print(f"[bold]In {len(found.packets)} packets:[/] {calls}\n")
+        console.print(f"[bold]In {len(found.packets)} packets:[/] {calls}")
+    console.print(f"[bold]E-mails that Centra sends for them:[/] {', '.join(policy.emails.sent) or 'none'}\n")
+    for warning in policy.warnings():
+        console.print(Text(f"! {warning}", style="yellow"))
+    if found.packets:
         console.print(_packets(found.packets, every=every))
     if found.staying:
         console.print(_staying(found))

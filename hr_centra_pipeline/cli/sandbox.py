@@ -22,6 +22,8 @@ app = typer.Typer(no_args_is_help=True, help="The local Happy Returns and Centra
 
 UNTIL = datetime(2026, 9, 30, 12, tzinfo=UTC)
 DAYS = 45
+GIFT_CARD_MEMBER = "email: String"
+"""What the example policy's template fills in; which member a real Centra has, only its schema says."""
 _START_SECONDS = 120
 
 
@@ -33,6 +35,12 @@ def serve(
     returns: Annotated[int, typer.Option(help="How many returns; only used for a new home. 0: an empty shop.")] = 120,
     speed: Annotated[float, typer.Option(help="How much faster than real time Centra's quotas refill.")] = 60.0,
     plan: Annotated[str, typer.Option(help="Centra plan: growth, enhanced, high_volume, enterprise.")] = "growth",
+    gift_card_member: Annotated[
+        list[str] | None,
+        typer.Option(
+            help='A member of GiftCardCreateInput, such as "email: String". Without one no gift card can be issued.'
+        ),
+    ] = None,
     schema: Annotated[
         Path | None,
         typer.Option(
@@ -43,6 +51,7 @@ def serve(
     """Serve until stopped, and print the variables that point the pipeline here."""
     # Imported here: nobody else needs a web server.
     from hr_centra_pipeline.sandbox.centra.quota import PLANS
+    from hr_centra_pipeline.sandbox.centra.store import CentraSettings
     from hr_centra_pipeline.sandbox.server import SandboxSettings
     from hr_centra_pipeline.sandbox.server import serve as serve_home
 
@@ -58,7 +67,8 @@ def serve(
         typer.echo("\n".join(lines))
         sys.stdout.flush()
 
-    settings = SandboxSettings(plan=plan, speed=speed, schema_path=schema)  # type: ignore[arg-type] # checked above
+    centra = CentraSettings(gift_card_members=tuple(gift_card_member or ()))
+    settings = SandboxSettings(plan=plan, speed=speed, schema_path=schema, centra=centra)  # type: ignore[arg-type] # checked above
     serve_home(home, port, settings, on_start=show)
 
 
@@ -139,6 +149,7 @@ def served(home: Path, *, seed: int = 1, returns: int = 120, speed: float = 600.
             [
                 sys.executable, "-m", "hr_centra_pipeline.cli.main", "sandbox", "serve", "--home", str(home),
                 "--seed", str(seed), "--returns", str(returns), "--speed", str(speed), "--plan", "enterprise",
+                "--gift-card-member", GIFT_CARD_MEMBER,
             ],
             stdout=output, stderr=subprocess.STDOUT, env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )  # fmt: skip

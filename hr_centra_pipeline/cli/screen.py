@@ -20,14 +20,17 @@ _EFFECTS = {
     "credit_note": "credit notes", "shipping_refund": "shipping refunds", "return_fee": "return fees (taken off)",
     "inventory_adjustment": "stock movements (goods)", "exchange_order": "exchange orders (goods)",
     "exchange_release": "releases of replacements",
-    "status_update": "status notes",
+    "status_update": "status notes", "order_attribute": "order attributes", "customer_note": "customer notes",
+    "customer_attribute": "customer attributes",
 }  # fmt: skip
-_WITHOUT_MONEY = frozenset({"status_update", "exchange_release"})
+_WITHOUT_MONEY = frozenset(
+    {"status_update", "order_attribute", "customer_note", "customer_attribute", "exchange_release"}
+)
 
 
 @dataclass(frozen=True)
 class Sent:
-    """Effects of one kind that are in Centra by our hand: how many, and their amounts by currency."""
+    """Effects of one kind that hr-centra wrote into Centra: how many, and their amounts by currency."""
 
     count: int
     money: dict[str, Decimal]

@@ -7,7 +7,9 @@ from typing import Literal, NamedTuple, get_args
 Owner = Literal["customer_service", "warehouse", "finance", "data"]
 Class = Literal["timing", "fix_happy_returns", "fix_centra", "fix_pipeline", "accept"]
 Cause = Literal["system_error", "logistics_delay", "data_gap", "policy_gap", "amount_mismatch"]
-Culprit = Literal["happy_returns", "centra", "provider", "policy", "person", "pipeline", "logistics", "unknown"]
+Culprit = Literal[
+    "happy_returns", "centra", "provider", "policy", "person", "integration", "pipeline", "logistics", "unknown"
+]
 Subject = Literal["credit", "stock", "exchange", "status", "source"]
 
 
@@ -60,7 +62,10 @@ EFFECT_KINDS = (
     "inventory_adjustment",  # one unit and ordinal
     "exchange_order",  # one unit; ordered again after somebody canceled it: one more, with its ordinal
     "exchange_release",  # one unit: its replacement's shipment is marked paid, or good to go
-    "status_update",  # one (return, order, milestone)
+    "status_update",  # one (return, order, milestone): a line in the order's internal comment
+    "order_attribute",  # one (return, order, milestone): the value of the order's attribute
+    "customer_note",  # one (return, order, milestone): a line in the customer's internal comment
+    "customer_attribute",  # one (return, order, milestone): the value of the customer's attribute
 )
 # The four effect types of the policy (modes, guards), and what travels with each.
 EFFECT_TYPE_OF = {
@@ -71,6 +76,9 @@ EFFECT_TYPE_OF = {
     "exchange_order": "exchange_order",
     "exchange_release": "exchange_order",
     "status_update": "status_update",
+    "order_attribute": "status_update",
+    "customer_note": "status_update",
+    "customer_attribute": "status_update",
 }
 EFFECT_STATES = ("planned", "sending", "confirmed", "rejected", "unknown", "withdrawn")
 

@@ -25,6 +25,7 @@ from pydantic import (
     model_validator,
 )
 
+from hr_centra_pipeline.core import gift_card
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.kinds import EXCEPTION_KINDS, Owner
 from hr_centra_pipeline.core.words import CentraWords
@@ -174,13 +175,45 @@ class Exchange(_Section):
     release: Literal["none", "paid", "good_to_go"] = "none"
 
 
+class Emails(_Section):
+    """Which e-mails Centra sends the shopper because of our calls. Happy Returns' own e-mails are not touched."""
+
+    refund: bool = False
+    completion: bool = False
+    replacement: bool = False
+    cancellation: bool = False
+
+    @property
+    def sent(self) -> tuple[str, ...]:
+        """The names of those that are switched on."""
+        return tuple(name for name, is_on in self.model_dump().items() if is_on)
+
+
+class GiftCards(_Section):
+    """How Centra's gift cards are filled in; without a template they cannot be issued (``core/gift_card.py``)."""
+
+    template: Annotated[dict[str, Any], AfterValidator(gift_card.checked)] | None = None
+
+
 class StatusUpdates(_Section):
-    """Where customer service sees a return's state. Happy Returns' e-mails are not touched."""
+    """Where customer service sees the state of a return: on the order, the customer, or both.
+
+    In an attribute of type ``attribute_type`` where that is named, else in the internal comment.
+    """
 
     status_target: Literal["order", "customer", "both"] = "order"
     in_flight_note: bool = False
-    attribute_type: str | None = None
-    attribute_element: str = "status"
+    attribute_type: Annotated[str, Field(min_length=1)] | None = None
+    attribute_element: Annotated[str, Field(min_length=1)] = "status"
+
+    @property
+    def effect_kinds(self) -> tuple[str, ...]:
+        """The kinds of effects that this asks for: one for each place where the state is written."""
+        if self.attribute_type is None:
+            on_order, on_customer = "status_update", "customer_note"
+        else:
+            on_order, on_customer = "order_attribute", "customer_attribute"
+        return {"order": (on_order,), "customer": (on_customer,), "both": (on_order, on_customer)}[self.status_target]
 
 
 class Restock(_Section):
@@ -319,6 +352,8 @@ class Policy(_Section):
     exchange_orders: ExchangeOrders = ExchangeOrders()
     exchange: Exchange = Exchange()
     status: StatusUpdates = StatusUpdates()
+    emails: Emails = Emails()
+    gift_card: GiftCards = GiftCards()
     modes: Modes = Modes()
     changed_by: str | None = None
     approval_above: dict[Currency, Amount] = {}
@@ -344,6 +379,17 @@ class Policy(_Section):
                 f"pays_through: say who pays for {' and '.join(sorted(missing))}: centra, gift_card or elsewhere"
             )
         return self
+
+    def warnings(self) -> tuple[str, ...]:
+        """What the policy asks for and cannot be done as it is."""
+        asked = sorted(kind for kind, way in self.pays_through.items() if way == "gift_card")
+        if not asked or self.gift_card.template is not None:
+            return ()
+        ways = " and ".join(f'pays_through.{kind} = "gift_card"' for kind in asked)
+        return (
+            f"{ways}, and there is no [gift_card] template: Centra does not document what a gift card needs, so none can be "
+            "issued. Those units wait for a person. Set the template (docs/rules.md explains it), or pay another way.",
+        )
 
     def exception_rule(self, kind: str) -> ExceptionRule:
         """Owner and window of a kind: the policy's, else the usual ones."""

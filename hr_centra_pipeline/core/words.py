@@ -102,6 +102,17 @@ class StockMaster(_Enum):
     external: list[Word] = ["EXTERNAL"]
 
 
+class ReturnCreatedFrom(_Enum):
+    """``Return.createdFrom``: who made a Return. It is a text, and its words are not documented.
+
+    A Return with an admin user is a person's, whatever the word; without one, a word that is not listed means that another
+    integration or user made it.
+    """
+
+    person: list[Word] = ["AMS"]
+    integration: list[Word] = ["API"]
+
+
 class Payment(NamedTuple):
     """What a payment entry did, and by which instrument."""
 
@@ -148,6 +159,7 @@ class CentraWords(BaseModel):
     stock_change_type: StockChangeType = StockChangeType()
     warehouse_status: WarehouseStatus = WarehouseStatus()
     stock_master: StockMaster = StockMaster()
+    return_created_from: ReturnCreatedFrom = ReturnCreatedFrom()
 
     def payment(self, entry_type: str, status: str) -> Payment | None:
         """What a payment entry did; ``None``: one of its words has no meaning yet, so nothing may be decided by it."""
@@ -181,4 +193,4 @@ GRAPHQL_ENUMS: dict[str, str] = {
     "warehouse_status": "Status",
     "stock_master": "WarehouseStockMaster",
 }
-"""The name of each enum in Centra's schema."""
+"""The name of each enum in Centra's schema; ``return_created_from`` is a text there."""

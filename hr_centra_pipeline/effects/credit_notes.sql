@@ -255,6 +255,8 @@ blocked as (
                 || ' may be refunded by hand ' || regexp_replace(refundable::varchar, '00$', '') || ' ' || currency
             when pays_through <> 'elsewhere' and given_otherwise > 0 then
                 'its value was given back already: by a replacement, a chargeback or a refund that was tied to it'
+            when pays_through = 'gift_card' and parameters.gift_card_template is null then
+                'gift cards cannot be issued: the policy has no [gift_card] template'
             when pays_through <> 'elsewhere' and blocks.has_unknown_payment then
                 'the meaning of a payment of the order is not known: add its words to [centra.words] in the policy'
             when pays_through <> 'elsewhere' and blocks.nothing_captured then 'nothing was captured on the order'

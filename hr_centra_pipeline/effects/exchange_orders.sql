@@ -43,7 +43,9 @@ select
         when value.given - value.exchange > 0 then
             'its value was given back already: by a refund, store credit or a chargeback'
         when matched.foreign_centra_return_id is not null and wanted.origin_return_id is null then
-            'somebody made a Return for the unit in Centra: the replacement may have been sent by hand'
+            case external.made_by when 'person' then 'a person' when 'integration' then 'another integration'
+                else 'another integration or user' end
+            || ' made a Return for the unit in Centra: the replacement may have been sent already'
         when items.exchange_sku is null then 'the return names no replacement'
         when stock.sku is null then null -- not looked up yet: the sender looks before it makes anything
         when stock.product_size_id is null then 'Centra has no article ' || items.exchange_sku
@@ -55,6 +57,7 @@ cross join policy.parameters
 join staging.return_items as items using (return_item_id)
 join matching.matched_items as matched using (return_item_id)
 left join effects.value_given_back as value using (return_item_id)
+left join staging.centra_returns as external on external.centra_return_id = matched.foreign_centra_return_id
 left join staging.replacement_stock as stock on stock.sku = items.exchange_sku
 where
     items.refund_type = 'exchange'

@@ -1,10 +1,13 @@
 -- One row per effect key and object in Centra that shows it: the comment of a Return, the text of a stock change, an order's
--- note. Only objects are read anew that were landed since the ledger took over what Centra shows (since: up to which batch).
+-- note, a customer's note, an attribute. Only objects are read anew that were landed since the ledger took over what Centra shows (since: up to which batch).
 create or replace temp table changed_returns as
 select centra_return_id, max(batch) as landed_batch from landing.centra_returns where batch > $since group by all;
 
 create or replace temp table changed_orders as
 select order_number, max(batch) as landed_batch from landing.centra_orders where batch > $since group by all;
+
+create or replace temp table changed_marks as
+select mark, max(batch) as landed_batch from landing.centra_status_marks where batch > $since group by all;
 
 -- Its text stands on each of its lines.
 create or replace temp table changed_stock_changes as
@@ -20,7 +23,9 @@ group by stock_change_id;
 delete from effects.observed where
     (place = 'return' and centra_id in (select centra_return_id::varchar from changed_returns))
     or (place = 'stock_change' and centra_id in (select stock_change_id::varchar from changed_stock_changes))
-    or (place = 'order' and centra_id in (select order_number from changed_orders));
+    or (place = 'order' and centra_id in (select order_number from changed_orders))
+    or (place = 'order_attribute' and 'order ' || centra_id in (select mark from changed_marks))
+    or (place in ('customer_note', 'customer_attribute') and 'customer ' || centra_id in (select mark from changed_marks));
 
 -- Completed Returns of ours that no packet carries (our database was lost), and without what they were made for: the payment
 -- that the policy wants by our call, or the replacement.
@@ -120,7 +125,21 @@ where again.effect_key not in (
     where refund_type = 'exchange'
 ) and again.effect_key not in (
     select unnest(effect_keys) from staging.centra_returns where packet_key is not null
-);
+)
+union all by name
+select
+    unnest(note_keys) as effect_key, 'customer_note' as place, 'customer_note' as effect_kind, object_id as centra_id,
+    cast(null as varchar) as order_number, cast(null as varchar) as packet_key, cast(null as bigint) as warehouse_id, true as is_complete,
+    fetched_at as seen_at, landed_batch
+from staging.status_marks
+join changed_marks using (mark)
+union all by name
+select
+    unnest(value_keys) as effect_key, object_type || '_attribute' as place, object_type || '_attribute' as effect_kind,
+    object_id as centra_id, case object_type when 'order' then object_id end as order_number, cast(null as varchar) as packet_key,
+    cast(null as bigint) as warehouse_id, true as is_complete, fetched_at as seen_at, landed_batch
+from staging.status_marks
+join changed_marks using (mark);
 
 -- One row per effect key that is in Centra for the orders in play: by the ledger, or by what it has not taken over yet. A key
 -- whose unit is not known (our database was lost) counts everywhere. What somebody else had done counts while it is there.

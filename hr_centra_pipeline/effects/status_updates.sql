@@ -1,4 +1,10 @@
--- One row per return on an order whose latest milestone Centra does not show. Older milestones are skipped.
+-- One row per return on an order and place where the policy writes its state (`policy.status_targets`) whose latest milestone
+-- Centra does not show there. Older milestones are skipped. An attribute holds one value: that of the return that began last.
+
+-- What our texts call a return. Brackets and line ends would break the form by which our lines and values are found again.
+create or replace temp macro about(express_code, return_id) as
+    left(regexp_replace(coalesce(express_code, return_id), '[\[\]()\r\n]', ' ', 'g'), 100);
+
 delete from effects.pending_status_updates;
 insert into effects.pending_status_updates by name
 with
@@ -56,14 +62,14 @@ reached as (
     )
 ),
 
--- How many units of each return on an order are credited: what is told about refunds counts them, so that a second refund of
--- one return is told anew.
+-- How many units of each return on an order are credited: what is written about refunds counts them, so that a second refund
+-- of one return is written too.
 given as (
     select return_id, order_number, count(*) as units from reached where rank = 4 group by return_id, order_number
 ),
 
--- Before a refund is sent its note stands on the order, so that nobody refunds it by hand in between (a policy switch: it
--- costs a mutation per order). It is replaced when the money is given, or when the refund is held back after all.
+-- Before a refund is sent it is announced, so that nobody refunds it by hand in between (a policy switch: it costs a mutation
+-- per order). The announcement is replaced when the money was refunded, or when the refund is held back after all.
 announced as (
     select
         credits.return_id, credits.order_number, any_value(credits.express_code) as express_code,
@@ -81,12 +87,21 @@ announced as (
     group by credits.return_id, credits.order_number
 ),
 
+-- One row per return on an order of which Centra shows an announcement, wherever it is written.
 standing as (
-    select returns.return_id, returns.order_number, orders.our_note
+    select returns.return_id, returns.order_number
     from staging.returns
     join staging.orders as orders using (order_number)
     semi join matching.orders_in_play using (order_number)
-    where regexp_matches(orders.our_note, coalesce(returns.express_code, returns.return_id) || ': refund (under way|held back)')
+    left join staging.status_marks as on_order on on_order.mark = 'order ' || returns.order_number
+    left join staging.status_marks as on_customer on on_customer.mark = 'customer ' || orders.customer_id
+    where exists (
+        select 1
+        from (select unnest([orders.our_note, on_order.our_value, on_customer.our_note, on_customer.our_value]) as shown) as texts
+        cross join (select unnest([': refund under way', ': refund held back']) as words) as announcements
+        where contains(shown, about(returns.express_code, returns.return_id) || words)
+            or contains(shown, about(returns.express_code, returns.return_id) || ' order ' || returns.order_number || words)
+    )
 ),
 
 about_refunds as (
@@ -123,36 +138,59 @@ latest as (
     ) = 1
 ),
 
-named as (
+-- One row per return on an order and place, with the object that the place is on.
+placed as (
     select
         latest.* replace (latest.milestone || coalesce(', replacement order ' || named_orders.numbers, '') as milestone),
-        effect_key('status_update', [
+        latest.milestone as plain_milestone,
+        targets.effect_kind,
+        effect_key(targets.effect_kind, [
             latest.return_id, latest.order_number, told_as || coalesce(' ' || named_orders.numbers, '')
         ]) as effect_key,
-        latest.milestone as plain_milestone,
-        returns.express_code
+        returns.express_code,
+        returns.created_at as started_at,
+        orders.customer_id,
+        targets.effect_kind in ('order_attribute', 'customer_attribute') as is_attribute,
+        targets.effect_kind in ('customer_note', 'customer_attribute') as is_on_customer,
+        case when is_on_customer then coalesce('customer ' || orders.customer_id, 'no customer of ' || latest.order_number)
+            else latest.order_number end as object,
+        about(returns.express_code, latest.return_id) || case when is_on_customer then ' order ' || latest.order_number else '' end
+            as subject,
+        latest.milestone || coalesce(', replacement order ' || named_orders.numbers, '') || ' ' || strftime(happened_at, '%Y-%m-%d')
+            as says
     from latest
-    join staging.orders using (order_number)
+    cross join policy.status_targets as targets
+    join staging.orders as orders using (order_number)
     left join staging.returns as returns using (return_id, order_number)
     left join named_orders using (return_id, order_number)
+),
+
+written as (
+    select * from placed
+    qualify not is_attribute or row_number() over (
+        partition by effect_kind, object order by started_at desc nulls last, return_id desc, happened_at desc, order_number desc
+    ) = 1
 )
 
 select
-    named.effect_key,
-    'status_update' as effect_kind,
-    named.order_number as group_key,
-    named.return_id,
-    named.order_number,
+    written.effect_key,
+    written.effect_kind,
+    written.object as group_key,
+    written.return_id,
+    written.order_number,
     1 as quantity,
-    '[hr-centra ' || named.effect_key || ' ' || coalesce(express_code, named.return_id) || ': ' || milestone || ' '
-        || strftime(happened_at, '%Y-%m-%d') || ']' as "text",
+    case
+        when is_attribute then subject || ': ' || says || ' (' || written.effect_key || ')'
+        else '[hr-centra ' || written.effect_key || ' ' || subject || ': ' || says || ']'
+    end as "text",
     express_code,
     happened_at as trigger_at,
     happened_at as sendable_at,
     modes."mode",
+    case when is_on_customer and customer_id is null then 'the order names no customer in Centra' end as blocked_by,
     coalesce(ledger.state, 'planned') as state,
-    json_object('milestone', plain_milestone) as evidence
-from named
+    json_object('milestone', plain_milestone, 'says', says, 'about', subject, 'customer_id', customer_id) as evidence
+from written
 join policy.modes on modes.effect_type = 'status_update'
-left join push.ledger on ledger.effect_key = named.effect_key
-where named.effect_key not in (select effect_key from done);
+left join push.ledger on ledger.effect_key = written.effect_key
+where written.effect_key not in (select effect_key from done);

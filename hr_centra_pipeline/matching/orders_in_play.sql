@@ -36,6 +36,14 @@ touched as (
     union all
     select order_number from landing.centra_absent_orders where batch > $since
     union all
+    -- Where a return's state is written: on the order, or on the customer.
+    select object_id as order_number from landing.centra_status_marks where object_type = 'order' and batch > $since
+    union all
+    select orders.order_number
+    from landing.centra_status_marks as marks
+    join staging.orders as orders on orders.customer_id = try_cast(marks.object_id as bigint)
+    where marks.object_type = 'customer' and marks.batch > $since
+    union all
     select order_number from landing.payout_lines where batch > $since and line_type <> 'capture'
     -- A stock change names its units by their keys.
     union all

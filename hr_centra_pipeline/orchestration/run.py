@@ -55,6 +55,8 @@ class Run(dg.ConfigurableResource):  # type: ignore[type-arg]
             "exports", "centra_graphql_url", "centra_token", "centra_order_api_url", "centra_order_api_key"
         )
         self._policy = load_policy(self._settings.policy_path)
+        for warning in self._policy.policy.warnings():
+            dg.get_dagster_logger().warning(warning)
         self._now = clock.now()
         settings = self._settings
         self._warehouse = (

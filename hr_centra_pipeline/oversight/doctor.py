@@ -22,7 +22,7 @@ from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.oversight import contract, delivery, published
 from hr_centra_pipeline.oversight.findings import Finding, Level, guarded
 from hr_centra_pipeline.sources import files
-from hr_centra_pipeline.sources.centra import contract_record, probes
+from hr_centra_pipeline.sources.centra import contract_record, permissions, probes
 from hr_centra_pipeline.sources.centra.client import CentraClient
 from hr_centra_pipeline.sources.centra.models import Warehouse as CentraWarehouse
 from hr_centra_pipeline.sources.centra.order_api import OrderApiClient
@@ -125,6 +125,9 @@ def examine(
     if loaded is not None:
         policy = loaded.policy
         yield Finding("policy", "ok", f"{loaded.path} is valid; cut-over {policy.cutover:%Y-%m-%d %H:%M %Z}")
+        for warning in policy.warnings():
+            told, _, fix = warning.partition(". ")
+            yield Finding("policy", "warning", told, fix)
         yield from guarded("alerts", lambda: _alerts(settings, policy))
     try:
         now = clock.now(environment)
@@ -387,7 +390,9 @@ def _centra(settings: Settings, policy: Policy | None, saved_schema: Path | None
             looked = contract_record.look(client, _order_api_client(settings), policy)
             misfits = {name for row in looked.rows if row.stops for name in row.operations}
             yield from contract.findings(looked, is_live=is_live)
-    yield from _permissions(client, misfits, is_live=is_live)
+        yield from _permissions(client, policy, misfits, is_live=is_live)
+    else:
+        yield Finding("Centra", "note", "what the token needs follows from the policy: not looked at")
 
 
 def _quotas(limits: list[dict[str, Any]]) -> Iterator[Finding]:
@@ -404,9 +409,11 @@ def _quotas(limits: list[dict[str, Any]]) -> Iterator[Finding]:
     yield Finding("Centra", "ok", f"quotas an hour: {told}")
 
 
-def _permissions(client: CentraClient, misfits: set[str], *, is_live: bool) -> Iterator[Finding]:
+def _permissions(client: CentraClient, policy: Policy, misfits: set[str], *, is_live: bool) -> Iterator[Finding]:
     """``misfits``: operations of which the contract has said already that they do not fit."""
-    refused = [probed for probed in probes.operations_answer(client) if probed.problem]
+    needed = permissions.least(permissions.used(policy))
+    yield Finding("Centra", "note", f"the least token for this policy: {', '.join(needed)}")
+    refused = [probed for probed in probes.operations_answer(client, policy) if probed.problem]
     missing: dict[str, list[str]] = {}
     for probed in refused:
         if probed.missing:
@@ -422,11 +429,11 @@ def _permissions(client: CentraClient, misfits: set[str], *, is_live: bool) -> I
             "Centra", "error" if is_needed else "warning", f"the token lacks {permission}, for {', '.join(names)}",
             "Make a token with it in Centra (AMS, Integrations)." + ("" if is_needed else " Dry run works without it."), is_needed,
         )  # fmt: skip
-    more = [probed.name for probed in probes.beyond_need(client)]
+    more = [probed.name for probed in probes.beyond_need(client, policy)]
     if more:
         yield Finding(
             "Centra", "warning", f"the token may do more than is needed: {', '.join(sorted(more))}",
-            "Make one with the least set: hr_centra_pipeline/sources/centra/permissions.py lists it.",
+            "Make one with the least set, which is listed above.",
         )  # fmt: skip
     if not refused and not more:
         yield Finding("Centra", "ok", "the token may do what is needed, and nothing else that was tried")

@@ -55,6 +55,11 @@ centra_words as (
         select 'return' as object, 'returnStatus' as name, status as value, created_at as seen_at, 'return_status' as enum
         from staging.centra_returns
         union all by name
+        -- A text, not an enum: it matters where no admin user says who made the Return.
+        select 'return' as object, 'createdFrom' as name, created_from as value, created_at as seen_at, 'return_created_from' as enum
+        from staging.centra_returns
+        where created_from is not null and made_by = 'unknown'
+        union all by name
         select 'stock change' as object, 'type' as name, "type" as value, created_at as seen_at, 'stock_change_type' as enum
         from staging.stock_changes
         union all by name

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
+from hr_centra_pipeline.core import gift_card
 from hr_centra_pipeline.core.money import shown
 from hr_centra_pipeline.core.words import Payment
 from hr_centra_pipeline.push import returns
@@ -41,37 +42,45 @@ def _step_after_creation(packet: Packet) -> str:
     return {"centra": "refund", "gift_card": "issue_credit", "elsewhere": "complete"}[packet.payload["pays_through"]]
 
 
-def calls(packet: Packet) -> list[Call]:
+def calls(packet: Packet, facts: Facts) -> list[Call]:
     """Every writing call of this packet in order; ``<…>`` stands for what Centra gives, or what is read right before."""
     steps = [packet.step] if packet.has_origin else ["create_return", _step_after_creation(packet)]
     if steps[-1] == "issue_credit":
         steps.append("complete")
-    return [_call(packet.at(step), packet.centra_id or "<return>", "<e-mail>") for step in steps]
+    return [_call(packet.at(step), packet.centra_id or "<return>", facts, "<e-mail>") for step in steps]
 
 
-def _call(packet: Packet, return_id: int | str, email: str | None = None) -> Call:
-    payload = packet.payload
+def _call(packet: Packet, return_id: int | str, facts: Facts, email: str = "") -> Call:
     match packet.step:
         case "create_return":
             return returns.create(packet)
         case "refund":
-            return Call("RefundReturn", {"id": return_id, "input": {"sendEmail": False}})
+            return Call("RefundReturn", {"id": return_id, "input": {"sendEmail": facts.emails.refund}})
         case "issue_credit":
-            # No code of ours: Centra makes one, since a key that stands in comments must not be worth money.
-            credit = {
-                "order": {"number": int(payload["order_number"])},
-                "return": {"id": return_id},
-                "amount": {"value": Decimal(payload["total"]), "currencyIsoCode": payload["currency"]},
-                "giftCard": {"email": email} if email else {},
-            }
-            return Call("IssueCredit", {"input": credit})
+            return _issue(packet, return_id, facts, email)
         case "complete":
-            return returns.complete(return_id)
+            return returns.complete(return_id, facts)
         case "uncomplete":
             return Call("UncompleteReturn", {"id": return_id})
         case "delete" | "undo":
             return returns.delete(return_id)
     raise ValueError(f"a credit has no step {packet.step!r}")
+
+
+def _issue(packet: Packet, return_id: int | str, facts: Facts, email: str) -> Call:
+    """``issueCredit``: the gift card itself as the policy's template says."""
+    payload = packet.payload
+    values = {
+        "email": email, "order_number": payload["order_number"], "return_id": str(return_id),
+        "currency": payload["currency"], "amount": payload["total"],
+    }  # fmt: skip
+    credit = {
+        "order": {"number": int(payload["order_number"])},
+        "return": {"id": return_id},
+        "amount": {"value": Decimal(payload["total"]), "currencyIsoCode": payload["currency"]},
+        "giftCard": gift_card.filled(facts.gift_card, values),
+    }
+    return Call("IssueCredit", {"input": credit})
 
 
 # ---------------------------------------------------------------- doing
@@ -90,7 +99,7 @@ def advance(packet: Packet, facts: Facts) -> Steps[StepResult]:
         found = returns.by_id((yield from returns.look(packet.payload["order_number"], facts)), return_id)
         if found is not None and None not in found.refunds and not _is_paid(packet, found):
             return Advance("undo", message=_UNWANTED)
-    answer = yield Tell(_call(packet, return_id))
+    answer = yield Tell(_call(packet, return_id, facts))
     if answer.refusal:
         return (yield from _refused_later(packet, facts, answer.refusal, return_id))
     return _completed(packet) if packet.step == "complete" else _deleted(packet)
@@ -104,7 +113,11 @@ def _create(packet: Packet, facts: Facts) -> Steps[StepResult]:
     problem = returns.problem_with(packet, order, facts) or _money_problem(packet, order)
     if problem:
         return problem
-    answer = yield Tell(_call(packet, 0))
+    if _step_after_creation(packet) == "issue_credit":
+        recipient = yield from _recipient(packet, facts)
+        if isinstance(recipient, NotNow):
+            return recipient
+    answer = yield Tell(_call(packet, 0, facts))
     if answer.refusal:
         return returns.creation_refused(packet, answer)
     made = answer.payload["return"]
@@ -169,8 +182,13 @@ def _pay(packet: Packet, facts: Facts) -> Steps[StepResult]:
         return doubt
     if problem := _money_problem(packet, order):
         return _take_back(packet, "undo", problem.reason)
-    email = (yield from _recipient(packet)) if packet.step == "issue_credit" else None
-    answer = yield Tell(_call(packet, return_id, email), remember={"given_before": str(order.given)})
+    email = ""
+    if packet.step == "issue_credit":
+        recipient = yield from _recipient(packet, facts)
+        if isinstance(recipient, NotNow):
+            return _take_back(packet, "undo", recipient.reason)
+        email = recipient
+    answer = yield Tell(_call(packet, return_id, facts, email), remember={"given_before": str(order.given)})
     if answer.refusal:
         return (yield from _refused_later(packet, facts, answer.refusal, return_id))
     entries = answer.payload.get("paymentHistoryEntries") or []
@@ -182,13 +200,20 @@ def _pay(packet: Packet, facts: Facts) -> Steps[StepResult]:
     return Finished(str(return_id), _failed_payment(refunds))
 
 
-def _recipient(packet: Packet) -> Steps[str | None]:
-    """Who gets the gift card: read right before it is issued, sent, and kept nowhere."""
+def _recipient(packet: Packet, facts: Facts) -> Steps[str | NotNow]:
+    """Who gets the gift card, where its template names an e-mail: read right before it is issued, sent, and kept nowhere.
+
+    Looked at before the Return is made too, so that none is made whose gift card cannot be issued.
+    """
+    if facts.gift_card is None:
+        return NotNow("gift cards cannot be issued: the policy has no [gift_card] template")
+    if not gift_card.uses(facts.gift_card, "email"):
+        return ""
     data = yield Ask("ReadRecipient", {"orderNumber": [int(packet.payload["order_number"])]})
     order = data["orders"][0] if data["orders"] else {}
     address, customer = order.get("shippingAddress") or {}, order.get("customer") or {}
     email: str | None = customer.get("email") or address.get("email")
-    return email
+    return email or NotNow("the order shows no e-mail address for the gift card")
 
 
 def _deleted(packet: Packet) -> Refused | Undone:
@@ -218,7 +243,7 @@ def _completed(packet: Packet) -> Finished | Refused | Undone:
 def _open_again(packet: Packet, facts: Facts) -> Steps[StepResult]:
     """Centra did not refund a completed Return: open it, then ask once more."""
     return_id = int(packet.centra_id or 0)
-    answer = yield Tell(_call(packet, return_id), remember={"uncompleted": True})
+    answer = yield Tell(_call(packet, return_id, facts), remember={"uncompleted": True})
     if answer.refusal:
         found = returns.by_id((yield from returns.look(packet.payload["order_number"], facts)), return_id)
         if found is None:

@@ -43,19 +43,19 @@ _UNREAD_RECIPIENT = {
 _NUMBERS = 5  # of a replacement: the first one that is free; more than one are taken only by orders of somebody else
 
 
-def calls(packet: Packet) -> list[Call]:
+def calls(packet: Packet, facts: Facts) -> list[Call]:
     """Every writing call in order; ``<…>`` stands for what is read right before and never stored, or made by Centra."""
     number = packet.payload["new_order_number"]
     if packet.has_origin:
-        return [order_call(packet, number, packet.centra_id or "<return>", _UNREAD_RECIPIENT)]
+        return [order_call(packet, number, packet.centra_id or "<return>", _UNREAD_RECIPIENT, facts)]
     return [
         returns.create(packet),
-        order_call(packet, number, "<return>", _UNREAD_RECIPIENT),
-        returns.complete("<return>"),
+        order_call(packet, number, "<return>", _UNREAD_RECIPIENT, facts),
+        returns.complete("<return>", facts),
     ]
 
 
-def order_call(packet: Packet, number: int, return_id: int | str, recipient: dict[str, Any]) -> Call:
+def order_call(packet: Packet, number: int, return_id: int | str, recipient: dict[str, Any], facts: Facts) -> Call:
     """``POST /order``: zero price and no shipping cost, internal, our number, made from the Return.
 
     Its currency follows from the price list: there is no such key. ``recipient``: addresses, customer, market, price list.
@@ -68,7 +68,7 @@ def order_call(packet: Packet, number: int, return_id: int | str, recipient: dic
         "applyVouchers": False,  # true by default: a voucher that is running would be used up
         "adjustStock": True,
         "forceCreate": False,
-        "sendEmail": False,
+        "sendEmail": facts.emails.replacement,
         "shippingValue": 0,  # without it Centra charges the country's default shipping cost
         "products": [
             {"sku": replacement["sku"], "qty": replacement["quantity"], "unitPrice": 0, "originalPrice": 0}
@@ -102,7 +102,7 @@ def advance(packet: Packet, facts: Facts) -> Steps[StepResult]:
                 return _finished(packet)  # its Return is completed already, or somebody else's to complete
     return_id = int(packet.centra_id or 0)
     completes = packet.step in ("complete", "complete_anyway")
-    answer = yield Tell(returns.complete(return_id) if completes else returns.delete(return_id))
+    answer = yield Tell(returns.complete(return_id, facts) if completes else returns.delete(return_id))
     if answer.refusal:
         order = yield from returns.look(packet.payload["order_number"], facts)
         found = returns.by_id(order, return_id)
@@ -148,7 +148,9 @@ def _create_order(packet: Packet, facts: Facts) -> Steps[StepResult]:
         return _taken_back(packet, "delete", "the order shows no address to send the replacement to")
     tried = sorted({*packet.payload.get("tried_numbers", []), number})
     remember = {"new_order_number": number, "tried_numbers": tried}
-    answer = yield Tell(order_call(packet, number, int(packet.centra_id or 0), _recipient(replaced)), remember=remember)
+    answer = yield Tell(
+        order_call(packet, number, int(packet.centra_id or 0), _recipient(replaced), facts), remember=remember
+    )
     match answer.code:
         case None if not answer.refusal:
             made = answer.payload.get("orders") or [answer.payload.get("order") or number]
@@ -169,7 +171,7 @@ def _cancel_order(packet: Packet, facts: Facts) -> Steps[StepResult]:
     known = yield from _ours(packet, facts)
     if not known.live:
         return _taken_back(packet, "undo")
-    answer = yield Tell(_cancel(packet, known.live[0].order_id))
+    answer = yield Tell(_cancel(packet, known.live[0].order_id, facts))
     # Centra cancels no order that was shipped: then the customer has the replacement, and completing is true.
     if answer.refusal:
         too_late = f"{packet.message}; too late: {answer.refusal}"
@@ -184,10 +186,10 @@ def _taken_back(packet: Packet, step: str, message: str | None = None) -> Advanc
     return Advance(step, message=message)
 
 
-def _cancel(packet: Packet, order_id: str) -> Call:
+def _cancel(packet: Packet, order_id: str, facts: Facts) -> Call:
     asked = {
         "stockAction": {"releaseItemsBackToWarehouse": True},
-        "emailOptions": {"sendEmail": False},
+        "emailOptions": {"sendEmail": facts.emails.cancellation},
         "comment": packet.key,
     }
     return Call("CancelOrder", {"id": order_id, "input": asked})

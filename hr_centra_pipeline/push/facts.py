@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
-from hr_centra_pipeline.core.policy import Policy
+from hr_centra_pipeline.core.policy import Emails, Policy
 from hr_centra_pipeline.core.words import CentraWords
 from hr_centra_pipeline.warehouse.database import Connection
 
@@ -19,6 +20,7 @@ class Facts:
     ``tied_orders``: replacements that somebody ordered by hand, by the effect that they are.
     ``unwanted``: effects under way that are not desired any more (refused, changed). ``sent_before``: effects that were
     sent once and found absent, with the real time of the first call: it may still arrive. ``words``: what Centra's words mean.
+    ``emails``: which ones Centra sends; ``gift_card``: the template of a gift card, by today's policy.
     """
 
     known_returns: frozenset[int] = frozenset()
@@ -29,6 +31,8 @@ class Facts:
     first_order_number: int = 900_000_000
     last_order_number: int = 999_999_999
     words: CentraWords = field(default_factory=CentraWords)
+    emails: Emails = field(default_factory=Emails)
+    gift_card: Mapping[str, Any] | None = None
 
     def unwanted_of(self, members: Iterable[str]) -> tuple[str, ...]:
         """Those of a packet's members that are not desired any more."""
@@ -90,4 +94,6 @@ def load(connection: Connection, policy: Policy) -> Facts:
         first_order_number=policy.exchange_orders.first_number,
         last_order_number=policy.exchange_orders.last_number,
         words=policy.centra.words,
+        emails=policy.emails,
+        gift_card=policy.gift_card.template,
     )

@@ -16,7 +16,7 @@ from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.push.steps import Trouble
 from hr_centra_pipeline.warehouse.database import Connection, run_sql
 
-OperationName = Literal["credit", "exchange", "release", "stock", "note"]
+OperationName = Literal["credit", "exchange", "release", "stock", "note", "customer_note", "attribute"]
 
 # Money and exchanges are sent first, then stock, then notes.
 OPERATION_OF: dict[str, OperationName] = {
@@ -27,6 +27,9 @@ OPERATION_OF: dict[str, OperationName] = {
     "exchange_release": "release",
     "inventory_adjustment": "stock",
     "status_update": "note",
+    "customer_note": "customer_note",
+    "order_attribute": "attribute",
+    "customer_attribute": "attribute",
 }
 # How long an operation may be passed over by those before it: what has waited longer goes first, so that nothing starves.
 PATIENCE: dict[OperationName, timedelta] = {
@@ -35,6 +38,8 @@ PATIENCE: dict[OperationName, timedelta] = {
     "release": timedelta(0),
     "stock": timedelta(hours=4),
     "note": timedelta(hours=12),
+    "customer_note": timedelta(hours=12),
+    "attribute": timedelta(hours=12),
 }
 PAYING_STEPS = frozenset({"refund", "issue_credit"})
 MOST_PAYMENTS = 2  # a payment whose first call left no trace is made once more, then a person decides
@@ -68,6 +73,8 @@ class Effect:
     pays_through: str | None
     text: str | None
     express_code: str | None
+    about: str | None
+    customer_id: int | None
     refund_id: str | None
     origin_return_id: int | None
     travels_alone: bool
@@ -106,6 +113,15 @@ class Packet:
         first = self.payload.get("first_step", FIRST_STEP[self.operation])
         return bool(self.step != first or self.payload.get("uncompleted"))
 
+    @property
+    def objects(self) -> frozenset[str]:
+        """What of Centra has to be left alone by others while it is under way. A stock movement changes no order."""
+        orders = [self.payload["order_number"]] if "order_number" in self.payload else []
+        if self.payload.get("announces"):
+            orders += self.payload["order_numbers"]  # their refunds come after it
+        customers = [self.payload["customer_id"]] if "customer_id" in self.payload else []
+        return frozenset([*(f"order {one}" for one in orders), *(f"customer {one}" for one in customers)])
+
     def at(self, step: str, **changes: Any) -> Packet:
         """The packet with another step."""
         return replace(self, step=step, **changes)
@@ -117,6 +133,8 @@ FIRST_STEP: dict[OperationName, str] = {
     "release": "release",
     "stock": "change_stock",
     "note": "write_note",
+    "customer_note": "write_note",
+    "attribute": "assign",
 }
 
 
@@ -163,9 +181,10 @@ def cut(effects: Iterable[Effect], policy: Policy, now: datetime) -> Cut:
     _cut_exchanges(by_operation["exchange"], policy, result)
     _cut_releases(by_operation["release"], result)
     _cut_stock(by_operation["stock"], policy, result)
-    _cut_notes([effect for effect in by_operation["note"] if effect.is_announcement], result)
-    notes = [effect for effect in by_operation["note"] if not effect.is_announcement]
-    _cut_notes(_without_those_soon_overtaken(notes, result, now), result)
+    status = [*by_operation["note"], *by_operation["customer_note"], *by_operation["attribute"]]
+    _cut_status([effect for effect in status if effect.is_announcement], policy, result)
+    later = [effect for effect in status if not effect.is_announcement]
+    _cut_status(_without_those_soon_overtaken(later, result, now), policy, result)
     result.packets.sort(key=_turn)
     return result
 
@@ -440,42 +459,46 @@ def _cut_stock(effects: Sequence[Effect], policy: Policy, result: Cut) -> None:
             result.add("stock", members, payload)
 
 
-# ---------------------------------------------------------------- notes: one write per order and run
+# ---------------------------------------------------------------- status: one write per order or customer and run
 
 
-def _without_those_soon_overtaken(notes: Sequence[Effect], result: Cut, now: datetime) -> list[Effect]:
-    """Leave a note whose order gets its money or replacement in the same push: the next plan tells of that, in one write.
+def _without_those_soon_overtaken(status: Sequence[Effect], result: Cut, now: datetime) -> list[Effect]:
+    """Leave a status whose order gets its money or replacement in the same push: the next plan reports both, in one write.
 
-    Only as long as a note may have to wait anyway: a credit that is held up again and again must not hide the return. The
+    Only as long as a status may have to wait anyway: a credit that is held up again and again must not hide the return. The
     reconciliation (``status.sql``) knows these words and this time.
     """
     orders = {packet.payload["order_number"] for packet in result.packets if packet.operation in ("credit", "exchange")}
-    staying: list[Effect] = []
-    for note in notes:
-        if note.order_number in orders and note.waiting_since + PATIENCE["note"] > now:
-            result.skipped.append((note, "waits for the credit of its order: one note tells of both"))
+    going: list[Effect] = []
+    for effect in status:
+        patience = PATIENCE[OPERATION_OF[effect.effect_kind]]
+        if effect.order_number in orders and effect.waiting_since + patience > now:
+            result.skipped.append((effect, "waits for the credit of its order: one note reports both"))
         else:
-            staying.append(note)
-    return staying
+            going.append(effect)
+    return going
 
 
-def _cut_notes(effects: Sequence[Effect], result: Cut) -> None:
-    for members in _grouped(effects, lambda effect: (effect.order_number,)):
-        lines = [
-            {
-                "key": effect.effect_key,
-                "about": effect.express_code or effect.return_id,
-                "text": note_line(effect),
-            }
-            for effect in members
-        ]
-        payload: dict[str, Any] = {"order_number": members[0].order_number, "lines": lines}
-        if members[0].is_announcement:
-            payload["announces"] = True
-        result.add("note", members, payload)
+def _cut_status(effects: Sequence[Effect], policy: Policy, result: Cut) -> None:
+    def same_object(effect: Effect) -> tuple[object, ...]:
+        return effect.effect_kind, effect.group_key
 
-
-def note_line(effect: Effect) -> str:
-    """Our own delimited line in an order's internal comment."""
-    text = effect.text or ""
-    return text if text.startswith("[hr-centra ") else f"[hr-centra {effect.effect_key} {text}]"
+    for group in _grouped(effects, same_object):
+        for members in _filled(group, lambda _: True):
+            anyone = members[0]
+            payload: dict[str, Any] = {"order_numbers": sorted({effect.order_number for effect in members})}
+            if anyone.effect_kind in ("status_update", "order_attribute"):
+                payload["order_number"] = anyone.order_number
+            else:
+                payload["customer_id"] = anyone.customer_id
+            if OPERATION_OF[anyone.effect_kind] == "attribute":
+                # One value for the whole object: the plan has one effect of it.
+                type_, element = policy.status.attribute_type, policy.status.attribute_element
+                payload |= {"type": type_, "element": element, "value": anyone.text}
+            else:
+                payload["lines"] = [
+                    {"key": effect.effect_key, "about": effect.about, "text": effect.text} for effect in members
+                ]
+            if anyone.is_announcement:
+                payload["announces"] = True
+            result.add(OPERATION_OF[anyone.effect_kind], members, payload)

@@ -8,17 +8,16 @@ from decimal import Decimal
 
 from hr_centra_pipeline.core.kinds import EFFECT_TYPE_OF
 from hr_centra_pipeline.core.policy import Policy
-from hr_centra_pipeline.push import contract, guards
+from hr_centra_pipeline.push import contract, facts, guards
 from hr_centra_pipeline.push.packets import Effect, Packet, cut, planned_effects
 from hr_centra_pipeline.push.sender import OPERATIONS
 from hr_centra_pipeline.push.steps import Call
-from hr_centra_pipeline.push.wire import redacted
 from hr_centra_pipeline.warehouse.database import Connection
 
 
 @dataclass(frozen=True)
 class PlannedPacket:
-    """One packet with its effects and its calls in order; what is read right before a call stands as ``<…>``."""
+    """One packet with its effects and its calls in order; what is read right before a call is shown as ``<…>``."""
 
     packet: Packet
     effects: list[Effect]
@@ -61,11 +60,11 @@ def preview(connection: Connection, policy: Policy, now: datetime) -> Preview:
     staying += [(effect, why) for effect in due if (why := stopped.get(EFFECT_TYPE_OF[effect.effect_kind]))]
     result = cut([effect for effect in due if EFFECT_TYPE_OF[effect.effect_kind] not in stopped], policy, now)
     by_key = {effect.effect_key: effect for effect in effects}
+    known = facts.load(connection, policy)
+    # Nothing personal is in these calls: a packet is stored, and what is read for a call is not known yet.
     packets = [
         PlannedPacket(
-            packet,
-            [by_key[key] for key in packet.members],
-            [Call(call.operation, redacted(call.variables)) for call in OPERATIONS[packet.operation].calls(packet)],
+            packet, [by_key[key] for key in packet.members], OPERATIONS[packet.operation].calls(packet, known)
         )
         for packet in result.packets
     ]

@@ -81,8 +81,8 @@ observed as (
     where ledger.state is distinct from 'confirmed'
 ),
 
--- One row per unit whose money somebody else gave back in Centra. An exchange unit is not credited by it: a person may
--- have sent the replacement by hand.
+-- One row per unit that another user or integration credited in Centra. An exchange unit is not credited by it: the
+-- replacement may have been sent already.
 foreign_returns as (
     select matched.*
     from matching.matched_items as matched
@@ -113,7 +113,7 @@ adopted as (
         true as is_foreign,
         false as travels_alone,
         cast(null as varchar) as input_sha256,
-        'somebody else gave this unit back in Centra' as reason,
+        'another user or integration credited this unit in Centra' as reason,
         $now as planned_at,
         $now as confirmed_at
     from foreign_returns

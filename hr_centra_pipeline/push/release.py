@@ -25,7 +25,7 @@ from hr_centra_pipeline.push.steps import (
 _MARKS = {"paid": "isPaid", "good_to_go": "isGoodToGo"}
 
 
-def calls(packet: Packet) -> list[Call]:
+def calls(packet: Packet, facts: Facts) -> list[Call]:
     """The one writing call."""
     mark = _MARKS[packet.payload["release"]]
     return [Call("UpdateShipment", {"id": packet.payload["shipment_id"], "input": {mark: True}})]
@@ -40,7 +40,7 @@ def advance(packet: Packet, facts: Facts) -> Steps[StepResult]:
         return Held(packet.members, "somebody canceled the replacement order meanwhile")
     if _is_released(packet, found):
         return Finished(str(found["id"]))
-    answer = yield Tell(calls(packet)[0])
+    answer = yield Tell(calls(packet, facts)[0])
     return Refused(answer.refusal) if answer.refusal else Finished(str(found["id"]))
 
 

@@ -36,7 +36,7 @@ class ReturnInCentra:
 
     @property
     def is_ours(self) -> bool:
-        """It carries a packet key, whose ever."""
+        """It carries a packet key, of whatever packet."""
         return bool(PACKET_KEY.search(f"{self.comment} {self.external_id or ''}"))
 
 
@@ -147,7 +147,7 @@ def ours(packet: Packet, order: OrderInCentra | None) -> ReturnInCentra | InDoub
 
 
 def problem_with(packet: Packet, order: OrderInCentra, facts: Facts) -> Held | NotNow | None:
-    """Why a packet may not be made, by what Centra shows right now: its effects are there already, or somebody was faster."""
+    """Why a packet may not be made, by what Centra shows right now: its effects exist, or another user was faster."""
     if len(order.returns) >= _MOST_RETURNS:
         return NotNow(f"the order has {len(order.returns)} Returns: more than we can look through")
     for found in order.returns:
@@ -160,7 +160,10 @@ def problem_with(packet: Packet, order: OrderInCentra, facts: Facts) -> Held | N
             members = members_on(packet, found.quantities)
             if members:
                 why = "the next pull finds out for which units"
-                return Held(members, f"somebody made Return {found.return_id} on the same line meanwhile: {why}")
+                return Held(
+                    members,
+                    f"another user or integration made Return {found.return_id} on the same line meanwhile: {why}",
+                )
     for line in packet.payload["lines"]:
         left = order.returnable.get(line["shipment_line_id"])
         if left is None:
@@ -209,9 +212,9 @@ def create(packet: Packet) -> Call:
     return Call("CreateReturn", {"input": made})
 
 
-def complete(return_id: int | str) -> Call:
+def complete(return_id: int | str, facts: Facts) -> Call:
     """``completeReturn``: pays nothing."""
-    return Call("CompleteReturn", {"id": return_id, "input": {"sendEmail": False}})
+    return Call("CompleteReturn", {"id": return_id, "input": {"sendEmail": facts.emails.completion}})
 
 
 def delete(return_id: int | str) -> Call:

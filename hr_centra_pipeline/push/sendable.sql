@@ -64,6 +64,8 @@ select
     pays_through,
     "text",
     express_code,
+    evidence::json ->> 'about' as about,
+    (evidence::json ->> 'customer_id')::bigint as customer_id,
     refund_id,
     origin_return_id,
     travels_alone,

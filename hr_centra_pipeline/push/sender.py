@@ -17,6 +17,7 @@ from hr_centra_pipeline.core.money import shown
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.push import (
+    attribute,
     contract,
     coverage,
     credit,
@@ -63,11 +64,12 @@ from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 
 _LOG = logging.getLogger(__name__)
 OPERATIONS: dict[OperationName, ModuleType] = {
-    "credit": credit, "exchange": exchange, "release": release, "stock": stock, "note": note,
+    "credit": credit, "exchange": exchange, "release": release, "stock": stock, "note": note, "customer_note": note,
+    "attribute": attribute,
 }  # fmt: skip
 EFFECT_TYPE: dict[OperationName, str] = {
     "credit": "credit_note", "exchange": "exchange_order", "release": "exchange_order", "stock": "inventory_adjustment",
-    "note": "status_update",
+    "note": "status_update", "customer_note": "status_update", "attribute": "status_update",
 }  # fmt: skip
 _MUTATIONS: dict[OperationName, int] = {
     "credit": 2,
@@ -75,6 +77,8 @@ _MUTATIONS: dict[OperationName, int] = {
     "release": 1,
     "stock": 1,
     "note": 1,
+    "customer_note": 1,
+    "attribute": 1,
 }  # as a rule, to reckon the end
 _MOST_STEPS = 12  # an exchange that is unwound has six, and one more for each order that Centra split it into
 _ROUNDS = 3  # members of a refused or held packet are cut again within the same push
@@ -300,11 +304,10 @@ class Sender:
         """
         modes: dict[str, str] = self.policy.modes.model_dump()
         self.stopped.update(uncovered)
-        for breach in breached:
-            for operation, effect_type in EFFECT_TYPE.items():
-                if effect_type == breach.effect_type:
-                    self.stopped[operation] = f"guard: {breach.detail}"
+        breaches = {breach.effect_type: f"guard: {breach.detail}" for breach in breached}
         for operation, effect_type in EFFECT_TYPE.items():
+            if effect_type in breaches:
+                self.stopped[operation] = breaches[effect_type]
             if reason := self.unfit.effect_types.get(effect_type):
                 self.stopped[operation] = reason
             if modes[effect_type] in ("off", "dry_run"):
@@ -421,12 +424,12 @@ class Sender:
                 if len(before.members) > 1 and (after.state in ("dissolved", "rejected") or after.key in self.held):
                     again.add(before.key)
                 if before.payload.get("announces") and after.state not in ("confirmed", "rejected"):
-                    unannounced.add(before.payload["order_number"])
+                    unannounced.update(before.payload["order_numbers"])
         return again
 
     def _why_not(self, packet: Packet, unannounced: set[str]) -> str | None:
         if packet.operation == "credit" and packet.payload["order_number"] in unannounced:
-            return "waits until its note stands on the order"
+            return "waits until its announcement is in Centra"
         return self.stopped.get(packet.operation)
 
     def _batch_size(self) -> int:
@@ -527,20 +530,18 @@ def _batches(packets: Sequence[Packet], size: int) -> list[list[Packet]]:
 def _next_batch(left: Sequence[Packet], size: int) -> tuple[list[Packet], list[Packet]]:
     """The next packets that may go at the same time, and the rest.
 
-    Never two of one order, since what one does changes what the other has to see; a stock movement changes no order.
+    Never two of one order or customer, since what one does changes what the other has to see.
     """
     batch: list[Packet] = []
     rest: list[Packet] = []
-    orders: set[str] = set()
+    busy: set[str] = set()
     for at, packet in enumerate(left):
         if len(batch) == size or at > _LOOK_AHEAD * size:
             rest += left[at:]
             break
-        order = packet.payload.get("order_number")
-        if order is not None and order in orders:
+        if packet.objects & busy:
             rest.append(packet)
             continue
         batch.append(packet)
-        if order is not None:
-            orders.add(order)
+        busy |= packet.objects
     return batch, rest

@@ -29,7 +29,7 @@ _PAGE_SIZE = 100
 _MOST_RETURNS = 200  # that LookAtReturns reads
 
 
-def calls(packet: Packet) -> list[Call]:
+def calls(packet: Packet, facts: Facts) -> list[Call]:
     """The one writing call of this packet."""
     payload = packet.payload
     made: dict[str, Any] = {
@@ -50,7 +50,7 @@ def advance(packet: Packet, facts: Facts) -> Steps[StepResult]:
         return problem
     if problem := (yield from _arrived_late(packet, facts)):
         return problem
-    answer = yield Tell(calls(packet)[0])
+    answer = yield Tell(calls(packet, facts)[0])
     if answer.refusal:
         members = [size["members"] for size in packet.payload["sizes"]]
         return Refused(answer.refusal, members_of_path(answer.path, {"productSizes": members}))
@@ -70,7 +70,9 @@ def _put_back_meanwhile(packet: Packet, facts: Facts) -> Steps[Held | NotNow | N
         touched = {line["shipmentLine"]["id"] for line in found["lines"]}
         if members := tuple(member for member, line in lines.items() if line in touched):
             why = "the next pull finds out for which units"
-            return Held(members, f"somebody made Return {found['id']} meanwhile, with goods put back: {why}")
+            return Held(
+                members, f"another user or integration made Return {found['id']} meanwhile, with goods put back: {why}"
+            )
     return None
 
 

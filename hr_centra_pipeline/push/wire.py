@@ -6,7 +6,6 @@ Nothing personal stands in what is kept of a call.
 from __future__ import annotations
 
 import logging
-import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,10 +22,10 @@ from hr_centra_pipeline.sources.centra import operations
 from hr_centra_pipeline.sources.centra.client import Answer, Asked, CentraClient
 from hr_centra_pipeline.sources.centra.errors import CentraError, Limited, Permanent, UnknownOutcome
 from hr_centra_pipeline.sources.centra.order_api import CREATE_ORDER, OrderApiClient
+from hr_centra_pipeline.sources.centra.texts import OUR_LINE, without_contacts
 
 _LOG = logging.getLogger(__name__)
-_PERSONAL = frozenset({"address", "deliveryAddress", "invoiceAddress", "email", "customerId", "paramsJSON"})
-_OUR_LINE = re.compile(r"\[hr-centra [^\]\n]*\]")
+_PERSONAL = frozenset({"address", "deliveryAddress", "invoiceAddress", "email", "customerId", "paramsJSON", "giftCard"})
 
 Start = Callable[[Packet], Steps[Any]]
 
@@ -180,7 +179,8 @@ class Wire:
                 made = self.order_api.create_order(calls[0].variables, gate=gate)
             except CentraError as error:
                 return [error]
-            return [_Made(Answered(made.body, made.refusal, (), made.code), made.request_id, made.http_status)]
+            refusal = made.refusal and without_contacts(made.refusal)
+            return [_Made(Answered(made.body, refusal, (), made.code), made.request_id, made.http_status)]
         outcomes = self.client.execute_together(
             [Asked(call.operation, call.variables) for call in calls], reserved=True, gate=gate
         )
@@ -263,15 +263,20 @@ def _made(call: Call, answer: Answer) -> _Made:
     payload = answer.data[operations.load(call.operation).mutations[0]]
     if not answer.errors:
         return _Made(Answered(payload), answer.request_id, answer.http_status)
-    refusal = "; ".join(str(error.get("message")) for error in answer.errors)
+    # Centra may repeat in its message what was sent, and the message is kept.
+    refusal = without_contacts("; ".join(str(error.get("message")) for error in answer.errors))
     path = tuple(str(part) for part in answer.errors[0].get("path") or ())
     return _Made(Answered(payload, refusal, path), answer.request_id, answer.http_status)
 
 
 def _chunks(talks: Sequence[_Talk], size: int) -> list[list[_Talk]]:
-    """In order; operations of one kind side by side, so that a document holds the same operation several times."""
-    ordered = sorted(talks, key=lambda talk: str(getattr(talk.wants, "operation", "")))
-    return [list(ordered[at : at + size]) for at in range(0, len(ordered), size)]
+    """Groups that share a request, in order. One of them holds one operation, several times: what Centra refuses before it is
+    executed, for want of a permission or because a field is gone, must not hold back others.
+    """
+    groups: dict[str, list[_Talk]] = {}
+    for talk in talks:
+        groups.setdefault(str(getattr(talk.wants, "operation", None) or _call(talk).operation), []).append(talk)
+    return [group[at : at + size] for _, group in sorted(groups.items()) for at in range(0, len(group), size)]
 
 
 def redacted(value: Any) -> Any:
@@ -285,5 +290,7 @@ def redacted(value: Any) -> Any:
 
 def _comment(name: str, value: Any) -> Any:
     if name == "internalComment" and isinstance(value, str) and "[hr-centra " in value:
-        return "\n".join(_OUR_LINE.findall(value))
+        return "\n".join(OUR_LINE.findall(value))
+    if name in ("message", "msg") and isinstance(value, str):
+        return without_contacts(value)
     return redacted(value)

@@ -7,7 +7,12 @@ select
     'credit' as subject,
     'fix_centra' as class,
     'amount_mismatch' as cause,
-    case when foreign_refund > 0 or tied_refund > 0 then 'person' when elsewhere > 0 then 'happy_returns' else 'unknown' end as culprit,
+    case
+        when foreign_refund > 0 then external.made_by
+        when tied_refund > 0 then 'person'
+        when elsewhere > 0 then 'happy_returns'
+        else 'unknown'
+    end as culprit,
     value.return_id, value.return_item_id, value.order_number, units.sku, value.currency,
     value.too_much as amount,
     coalesce((
@@ -20,7 +25,7 @@ select
             case when gift_card > 0 then 'store credit ' || money_text(gift_card, value.currency) end,
             case when exchange > 0 then 'replacement ' || money_text(exchange, value.currency) end,
             case when elsewhere > 0 then 'elsewhere ' || money_text(elsewhere, value.currency) end,
-            case when foreign_refund > 0 then 'by somebody else ' || money_text(foreign_refund, value.currency) end,
+            case when foreign_refund > 0 then 'by ' || maker_text(external.made_by) || ' ' || money_text(foreign_refund, value.currency) end,
             case when tied_refund > 0 then 'without a Return ' || money_text(tied_refund, value.currency) end,
             case when chargeback > 0 then 'chargeback ' || money_text(chargeback, value.currency) end
         ) || ')' as detail,
@@ -28,10 +33,11 @@ select
     json_merge_patch(units.evidence, json_object('root_order', root_order, 'chain_depth', chain_depth)) as evidence
 from effects.value_given_back as value
 join known_units as units using (return_item_id)
+left join staging.centra_returns as external on external.centra_return_id = units.foreign_centra_return_id
 semi join matching.orders_in_play on orders_in_play.order_number = value.order_number
 where value.too_much > 0 and not value.is_in_doubt;
 
--- One row per Return of somebody else with paid pieces that no unit of Happy Returns has, on a line of which a unit was
+-- One row per external Return with paid pieces that no unit of Happy Returns has, on a line of which a unit was
 -- credited by us: made for a return that it names, or while that unit's credit was under way.
 create or replace temp table doubled_returns as
 with
@@ -43,7 +49,7 @@ adopted as (
 
 surplus as (
     select
-        returns.centra_return_id, returns.order_number, returns.currency, returns.created_at, returns.express_codes,
+        returns.centra_return_id, returns.order_number, returns.currency, returns.created_at, returns.made_by, returns.express_codes,
         lines.shipment_line_id, lines.line_value, lines.quantity, lines.quantity - coalesce(adopted.units, 0) as pieces
     from staging.centra_returns as returns
     semi join matching.orders_in_play using (order_number)
@@ -62,7 +68,7 @@ surplus as (
 )
 
 select
-    surplus.centra_return_id, surplus.order_number, surplus.currency, surplus.created_at, units.return_id, units.return_item_id, units.sku,
+    surplus.centra_return_id, surplus.order_number, surplus.currency, surplus.created_at, surplus.made_by, units.return_id, units.return_item_id, units.sku,
     share_of(surplus.line_value, surplus.pieces::decimal(18, 4), surplus.quantity::decimal(18, 4), surplus.currency) as amount,
     ledger.centra_id as ours
 from surplus
@@ -81,12 +87,12 @@ qualify row_number() over (
 insert into findings by name
 select
     'double_credit' as kind, 'credit' as subject, 'Return ' || doubled.centra_return_id as identity,
-    'fix_centra' as class, 'data_gap' as cause, 'person' as culprit,
+    'fix_centra' as class, 'data_gap' as cause, doubled.made_by as culprit,
     doubled.return_id, doubled.return_item_id, doubled.order_number, doubled.sku, doubled.currency, doubled.amount,
     doubled.created_at as fact_at,
-    'Somebody refunded Return ' || doubled.centra_return_id || ' on the line of a unit that we have credited, too (' || coalesce(ours, '-') || ')'
-        as detail,
-    'Ask who made the Return: was it for the same unit? Then claim the money back; else note for which unit it was.' as next_step,
+    'Return ' || doubled.centra_return_id || ', made by ' || maker_text(doubled.made_by)
+        || ', was refunded on the line of a unit that hr-centra credited too (' || coalesce(ours, '-') || ')' as detail,
+    ask_maker(doubled.made_by) || ': was it for the same unit? Then claim the money back; else note for which unit it was.' as next_step,
     json_merge_patch(units.evidence, json_object('centra_return_id', doubled.centra_return_id, 'ours', ours)) as evidence
 from doubled_returns as doubled
 join known_units as units using (return_item_id);
@@ -121,16 +127,16 @@ from twice
 join push.ledger using (effect_key)
 left join known_units as units using (return_item_id);
 
--- One row per unit that we put back, and that a Return of somebody else had put back, too.
+-- One row per unit that we put back, and that an external Return had put back too.
 insert into findings by name
 with
--- Few Returns of somebody else put anything back: the keys of our movements are made for those alone.
+-- Few external Returns put anything back: the keys of our movements are made for those alone.
 put_back_by_hand as materialized (
     select
         units.return_item_id, units.return_id, units.order_number, units.sku, units.currency, units.unit_price, units.evidence,
-        returns.centra_return_id, returns.created_at
+        returns.centra_return_id, returns.created_at, returns.made_by
     from (
-        select centra_return_id, created_at from staging.centra_returns where deleted_at is null and returned_to_stock
+        select centra_return_id, created_at, made_by from staging.centra_returns where deleted_at is null and returned_to_stock
     ) as returns
     join matching.matched_items as matched on matched.foreign_centra_return_id = returns.centra_return_id
     join known_units as units on units.return_item_id = matched.return_item_id
@@ -139,10 +145,11 @@ put_back_by_hand as materialized (
 
 select
     'double_restock' as kind, 'stock' as subject, 'Return ' || units.centra_return_id as identity,
-    'fix_centra' as class, 'data_gap' as cause, 'person' as culprit,
+    'fix_centra' as class, 'data_gap' as cause, units.made_by as culprit,
     units.return_id, units.return_item_id, units.order_number, units.sku, units.currency, units.unit_price as amount,
     units.created_at as fact_at,
-    'Return ' || units.centra_return_id || ' of somebody else put the unit back, and so did we (stock change ' || changes.stock_change_id || ')' as detail,
+    'Return ' || units.centra_return_id || ', made by ' || maker_text(units.made_by) || ', put the unit back into stock, and so did hr-centra (stock change '
+        || changes.stock_change_id || ')' as detail,
     'Count the article and take one piece out again in Centra.' as next_step,
     json_merge_patch(units.evidence, json_object('centra_return_id', units.centra_return_id, 'stock_change_id', changes.stock_change_id)) as evidence
 from put_back_by_hand as units

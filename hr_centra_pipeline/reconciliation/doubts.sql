@@ -22,15 +22,14 @@ told as (
 
 select
     'write_in_doubt' as kind,
-    case when effect_kind = 'inventory_adjustment' then 'stock' when starts_with(effect_kind, 'exchange_') then 'exchange' when effect_kind = 'status_update' then 'status' else 'credit' end
-        as subject,
+    subject_of(effect_kind) as subject,
     case when told.return_item_id is null then effect_key end as identity,
     case when trouble is null then 'timing' else 'fix_centra' end as class,
     case when trouble in ('gone', 'canceled', 'number_taken') then 'data_gap' else 'system_error' end as cause,
     case when trouble in ('gone', 'canceled', 'number_taken') then 'person' when trouble = 'unpaid' then 'provider' else 'centra' end as culprit,
     told.return_id, told.return_item_id, coalesce(told.order_number, told.of_order) as order_number, units.sku,
-    case when effect_kind <> 'status_update' then coalesce(told.currency, units.currency) end as currency,
-    case when effect_kind = 'status_update' then null when effect_kind in ('inventory_adjustment', 'exchange_release') then units.unit_price else told.amount end
+    case when subject_of(effect_kind) <> 'status' then coalesce(told.currency, units.currency) end as currency,
+    case when subject_of(effect_kind) = 'status' then null when effect_kind in ('inventory_adjustment', 'exchange_release') then units.unit_price else told.amount end
         as amount,
     told.since as fact_at,
     'Whether Centra did the ' || replace(effect_kind, '_', ' ') || ' is in doubt, at ' || coalesce(step, 'an unknown step') || ': '
@@ -54,8 +53,7 @@ left join known_units as units using (return_item_id);
 insert into findings by name
 select
     'guard_breached' as kind,
-    case effect_type when 'inventory_adjustment' then 'stock' when 'exchange_order' then 'exchange' when 'status_update' then 'status' else 'credit' end
-        as subject,
+    subject_of(effect_type) as subject,
     concat_ws(' ', effect_type, split_part(guard, ':', 1), currency) as identity,
     'fix_pipeline' as class,
     case when starts_with(guard, 'contract') then 'system_error' else 'policy_gap' end as cause,

@@ -8,9 +8,24 @@ create or replace temp table findings (
     detail varchar, next_step varchar, evidence json
 );
 
+-- What of a return an effect is about.
+create or replace temp macro subject_of(effect_kind) as case
+    when effect_kind = 'inventory_adjustment' then 'stock'
+    when effect_kind in ('exchange_order', 'exchange_release') then 'exchange'
+    when effect_kind in ('status_update', 'order_attribute', 'customer_note', 'customer_attribute') then 'status'
+    else 'credit'
+end;
+
 -- 12.5000 EUR reads 12.50 EUR
 create or replace temp macro money_text(amount, currency) as
     regexp_replace(amount::decimal(18, 4)::varchar, '00$', '') || ' ' || currency;
+
+-- Who made a Return that is not ours, in words; and how to find out. An unlisted word without an admin user may be anybody's.
+create or replace temp macro maker_text(made_by) as
+    case made_by when 'person' then 'a person' when 'integration' then 'another integration' else 'another integration or user' end;
+create or replace temp macro ask_maker(made_by) as
+    case made_by when 'person' then 'Ask who made the Return' when 'integration' then 'Find out which integration made the Return'
+        else 'Find out who made the Return' end;
 
 -- One row per unit of the orders in play that has its shipment line, with what the kinds about units need.
 create or replace temp table known_units as
@@ -63,6 +78,12 @@ select * from (values
         'Adopt the return by name, so that it is acted on, or do it by hand in Centra.'),
     ('nothing was captured', 'fix_centra', 'data_gap', 'centra',
         'Find out in Centra how the order was paid: capture it, or give the money back by hand.'),
+    ('gift cards cannot be issued', 'fix_pipeline', 'policy_gap', 'policy',
+        'Set [gift_card] template in the policy, or make the Return and its gift card by hand in Centra: the next sync adopts it.'),
+    ('it does not fit this Centra', 'fix_pipeline', 'system_error', 'centra',
+        '`hr-centra doctor` lists what does not fit this Centra and what to set; until then do it by hand.'),
+    ('the order shows no e-mail address', 'fix_centra', 'data_gap', 'centra',
+        'Add the customer''s e-mail address in Centra, or make the Return and its gift card by hand there.'),
     ('the meaning of a payment', 'fix_pipeline', 'policy_gap', 'policy',
         'Read in Centra''s documents what the word means, and add it to [centra.words] in the policy (`operations.vendor_drift` names it).'),
     ('the payment provider has not confirmed', 'timing', 'system_error', 'provider',
@@ -79,12 +100,16 @@ select * from (values
         'Refund the root order by hand in Centra, as much as `detail` says, and note it there.'),
     ('its value was given back', 'accept', 'policy_gap', 'person',
         'The unit was compensated already: correct its refund type at Happy Returns, or settle the rest by hand.'),
-    ('somebody made Return', 'timing', 'data_gap', 'person',
-        'Somebody was faster than the pipeline: the next sync finds out for which units it was.'),
+    ('another user or integration made Return', 'timing', 'data_gap', 'unknown',
+        'Another user or integration was faster than the pipeline: the next sync finds out for which units it was.'),
     ('the policy does not map', 'fix_pipeline', 'policy_gap', 'policy',
         'Add the word to [dispositions] in the policy: into which warehouse, or stock = "none".'),
-    ('somebody made a Return', 'fix_centra', 'data_gap', 'person',
+    ('a person made a Return', 'fix_centra', 'data_gap', 'person',
         'Look whether the replacement was sent by hand in Centra; if not, send it there.'),
+    ('another integration made a Return', 'fix_centra', 'data_gap', 'integration',
+        'Look whether that integration sent a replacement; if not, send it by hand in Centra.'),
+    ('another integration or user made a Return', 'fix_centra', 'data_gap', 'unknown',
+        'Look whether a replacement was sent in Centra; if not, send it there.'),
     ('the return names no replacement', 'fix_happy_returns', 'data_gap', 'happy_returns',
         'Ask Happy Returns (or the shopper) which article is wanted, and have the export corrected.'),
     ('Centra has no article', 'fix_happy_returns', 'data_gap', 'happy_returns',

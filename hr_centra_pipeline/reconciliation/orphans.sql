@@ -75,7 +75,7 @@ from matching.matched_items as matched
 join staging.return_items as items using (return_item_id)
 where matched.shipment_line_id is null and matched.reason not in ('no_such_order', 'order_not_read_yet');
 
--- One row per Return that somebody else made in Centra, with lines that are no unit of Happy Returns.
+-- One row per external Return in Centra with lines that are no unit of Happy Returns.
 insert into findings by name
 with
 adopted as (
@@ -114,7 +114,7 @@ select
     'Return ' || returns.centra_return_id as identity,
     'fix_centra' as class,
     'data_gap' as cause,
-    'person' as culprit,
+    returns.made_by as culprit,
     returns.order_number,
     returns.currency,
     case when left_over.adopted_units = 0 then returns.grand_total
@@ -122,9 +122,10 @@ select
             left_over.parts, lambda p: share_of(p.value, p.part::decimal(18, 4), p.whole::decimal(18, 4), returns.currency)
         )) end as amount,
     returns.created_at as fact_at,
-    'Return ' || returns.centra_return_id || ' in Centra gives back ' || left_over.units || ' unit(s) of order ' || returns.order_number
-        || ' of which Happy Returns knows nothing' as detail,
-    'Ask who made the Return: was it sent back without Happy Returns, or made twice? Delete it or tie it to its return.' as next_step,
+    'Return ' || returns.centra_return_id || ' in Centra, made by ' || maker_text(returns.made_by) || ', credits ' || left_over.units
+        || ' unit(s) of order ' || returns.order_number || ' that Happy Returns does not know' as detail,
+    ask_maker(returns.made_by) || ': did the goods come back without Happy Returns, or was it made twice? Then delete it or tie it to its return.'
+        as next_step,
     json_object('centra_return_id', returns.centra_return_id, 'made_at', returns.created_from, 'status', returns.status) as evidence
 from left_over
 join staging.centra_returns as returns using (centra_return_id);

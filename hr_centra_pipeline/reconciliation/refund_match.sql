@@ -97,13 +97,16 @@ semi join money_orders using (order_number)
 where status in ('issued', 'pending')
 group by all;
 
--- Who made the Returns of a return on an order, and when the last one was made.
+-- Who made the Returns of a return on an order that are not ours (unknown: several), and when the last one was made.
 create or replace temp table returns_made as
 select
     pieces.return_id, pieces.order_number, bool_or(pieces.is_foreign) as is_partly_foreign,
+    case when count(distinct returns.made_by) filter (where pieces.is_foreign) = 1
+        then min(returns.made_by) filter (where pieces.is_foreign) else 'unknown' end as made_by,
     max(states.created_at) as made_at
 from return_pieces as pieces
 join return_states as states using (centra_return_id)
+join staging.centra_returns as returns using (centra_return_id)
 where pieces.return_id is not null
 group by all;
 
@@ -130,7 +133,7 @@ filled as (
             when component = 'shipping' then gaps.misses_shipping when component = 'fee' then gaps.misses_fee else false end as is_not_told,
         -- of an order or article that nobody knows the policy says nothing
         sides.return_id is null or known.return_id is not null as is_known,
-        compared.issued_at, compared.landed_at, made.is_partly_foreign, made.made_at
+        compared.issued_at, compared.landed_at, made.is_partly_foreign, made.made_by, made.made_at
     from sides
     left join compared_pairs as compared using (return_id, order_number)
     left join told_gaps as gaps using (return_id, order_number, currency)
@@ -156,7 +159,7 @@ left join (
     where side = 'provider'
 ) as settled on settled.return_id is not distinct from filled.return_id and settled.order_number = filled.order_number;
 
--- Who deviates. `agree` counts as equal what differs by nothing; the tolerance is looked at afterwards.
+-- Which side deviates (`external`: a Return that is not ours), and whose doing that is. `agree` counts as equal what differs by nothing; the tolerance is looked at afterwards.
 create or replace temp table verdicts as
 with
 compared as (
@@ -176,20 +179,20 @@ judged as (
         *,
         case
             when h is null and c is not distinct from e then null
-            when h is null then case when is_ours then 'centra' else 'person' end
+            when h is null then case when is_ours then 'centra' else 'external' end
             when component = 'exchange' then case when h <> e then 'happy_returns' end
             when h = c and h = e then case when p <> c then 'provider' end
             -- the row came when the credit had been made already
             when component in ('shipping', 'fee') and is_late_row and is_ours and h <> c and shipping_rule <> 'never' then 'policy'
             when e = c then 'happy_returns'
-            when e = h and not is_ours then 'person'
+            when e = h and not is_ours then 'external'
             when e = h and component in ('items', 'tax') then 'centra'
             when e = h then 'pipeline'
             -- our own credit was written from the row, so that the two are one opinion
             when h = c and is_ours and component in ('shipping', 'fee') then 'happy_returns'
             when h = c then 'policy'
             else 'unknown'
-        end as culprit
+        end as deviates
     from compared
 ),
 
@@ -197,13 +200,13 @@ measured as (
     select
         *,
         case
-            when culprit is null then 0
-            when culprit = 'provider' then p - c
-            when culprit in ('centra', 'person', 'pipeline') then c - e
-            when culprit = 'policy' and is_late_row then h - c
-            when culprit = 'policy' then e - h
-            when culprit = 'happy_returns' and e = c then h - c
-            when culprit = 'happy_returns' then h - e
+            when deviates is null then 0
+            when deviates = 'provider' then p - c
+            when deviates in ('centra', 'external', 'pipeline') then c - e
+            when deviates = 'policy' and is_late_row then h - c
+            when deviates = 'policy' then e - h
+            when deviates = 'happy_returns' and e = c then h - c
+            when deviates = 'happy_returns' then h - e
             else h - c
         end as distance,
         -- Most keys have no distance: what is allowed is worked out where there is one.
@@ -216,6 +219,7 @@ measured as (
 )
 
 select
-    return_id, order_number, component, currency, e, h, c, p, culprit, distance::decimal(18, 4) as distance,
+    return_id, order_number, component, currency, e, h, c, p, deviates,
+    case deviates when 'external' then made_by else deviates end as culprit, made_by, distance::decimal(18, 4) as distance,
     abs(distance) <= allowed as is_within_tolerance, allowed::decimal(18, 4) as allowed, coalesce(issued_at, happy_returns_at) as issued_at, made_at, landed_at, is_late_row, is_ours
 from measured;

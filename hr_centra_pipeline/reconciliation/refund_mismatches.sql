@@ -31,7 +31,7 @@ said as (
         ) as figures
     from verdicts
     where distance <> 0 and not is_within_tolerance
-        and culprit <> 'provider' -- one line of the provider is one payout_mismatch
+        and deviates <> 'provider' -- one line of the provider is one payout_mismatch
         -- tax that is taken out of the goods at another rate is one trouble
         and not (component = 'items' and exists (
             from verdicts as taxes
@@ -44,24 +44,24 @@ said as (
 select
     'refund_mismatch_' || said.component as kind,
     said.component as subject,
-    case culprit when 'happy_returns' then 'fix_happy_returns' when 'centra' then 'fix_centra' when 'person' then 'fix_centra'
+    case deviates when 'happy_returns' then 'fix_happy_returns' when 'centra' then 'fix_centra' when 'external' then 'fix_centra'
         when 'unknown' then 'fix_centra' else 'fix_pipeline' end as class,
-    case culprit when 'policy' then 'policy_gap' else 'amount_mismatch' end as cause,
+    case deviates when 'policy' then 'policy_gap' else 'amount_mismatch' end as cause,
     culprit, said.return_id, said.order_number, said.currency,
     abs(off) as amount,
     coalesce(issued_at, made_at) as fact_at,
-    upper(said.component[1]) || said.component[2:] || ': ' || figures || '. ' || case culprit
+    upper(said.component[1]) || said.component[2:] || ': ' || figures || '. ' || case deviates
         when 'happy_returns' then 'Happy Returns deviates by ' || money_text(off, said.currency)
-        when 'person' then 'The Return that somebody made in Centra deviates by ' || money_text(off, said.currency)
+        when 'external' then 'The Return that ' || maker_text(made_by) || ' made in Centra deviates by ' || money_text(off, said.currency)
         when 'centra' then 'Centra''s Return deviates from what Centra sold by ' || money_text(off, said.currency)
         when 'pipeline' then 'Our own credit deviates by ' || money_text(off, said.currency)
         when 'policy' then case when is_late_row
             then 'Happy Returns'' row came when the credit had been made already: ' || money_text(off, said.currency) || ' are not settled'
             else 'The policy deviates by ' || money_text(off, said.currency) end
         else 'Every side says something else' end as detail,
-    case culprit
+    case deviates
         when 'happy_returns' then 'Compare the refund with the order: correct it at Happy Returns, and settle the difference by hand.'
-        when 'person' then 'Ask who made the Return why, and settle the difference by hand.'
+        when 'external' then ask_maker(made_by) || ' and why, and settle the difference by hand.'
         when 'centra' then 'Compare the Return with its order in Centra, and have Centra''s figures corrected.'
         when 'pipeline' then 'Settle the difference by hand, and look in the push attempts why it was left out.'
         when 'policy' then case when is_late_row

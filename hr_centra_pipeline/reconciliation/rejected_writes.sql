@@ -17,7 +17,7 @@ told as (
 
 select
     'rejected_write' as kind,
-    case effect_kind when 'inventory_adjustment' then 'stock' when 'exchange_release' then 'exchange' when 'status_update' then 'status' else 'credit' end as subject,
+    subject_of(effect_kind) as subject,
     effect_key as identity,
     'fix_centra' as class,
     case when contains(coalesce(reason, ''), 'planned amount') then 'amount_mismatch' else 'system_error' end as cause,
@@ -26,9 +26,9 @@ select
     told.return_item_id,
     told.order_number,
     units.sku,
-    case when effect_kind <> 'status_update' then coalesce(told.currency, units.currency) end as currency,
+    case when subject_of(effect_kind) <> 'status' then coalesce(told.currency, units.currency) end as currency,
     case
-        when effect_kind = 'status_update' then null
+        when subject_of(effect_kind) = 'status' then null
         when effect_kind in ('inventory_adjustment', 'exchange_release') then units.unit_price
         else told.amount
     end as amount,

@@ -1,5 +1,5 @@
--- What the pipeline would have done next to what people did in Centra, unit by unit, whatever mode and cut-over say. What we
--- did ourselves is left out. `sided_with`: whom Happy Returns' own rows bear out where the two differ.
+-- What the pipeline would have done next to what people and other integrations did in Centra, unit by unit, whatever mode and
+-- cut-over say. What we did ourselves is left out. `sided_with`: whom Happy Returns' own rows bear out where the two differ.
 create or replace temp table shadow_credits as
 with
 ours as (
@@ -16,17 +16,18 @@ ours as (
 
 theirs as (
     select
-        pieces.return_item_id, pieces.centra_return_id, pieces.gross, states.created_at,
+        pieces.return_item_id, pieces.centra_return_id, pieces.gross, states.created_at, returns.made_by,
         row_number() over (partition by pieces.centra_return_id, pieces.return_id order by pieces.return_item_id) = 1 as is_first
     from return_pieces as pieces
     join return_states as states using (centra_return_id)
+    join staging.centra_returns as returns using (centra_return_id)
     where pieces.is_foreign and pieces.return_item_id is not null
 ),
 
 both_sides as (
     select
         ours.return_item_id, ours.return_id, ours.order_number, ours.sku, ours.currency, ours.is_due, ours.is_refused, ours.credit_due_at,
-        ours.credit_trigger, theirs.centra_return_id, theirs.created_at as their_at, ours.gross as our_gross, theirs.gross as their_gross,
+        ours.credit_trigger, theirs.centra_return_id, theirs.created_at as their_at, theirs.made_by, ours.gross as our_gross, theirs.gross as their_gross,
         coalesce(costs.shipping - costs.fee, 0) as their_costs,
         row_number() over (
             partition by ours.return_id, ours.order_number, ours.is_due order by theirs.return_item_id is null, ours.return_item_id
@@ -104,8 +105,8 @@ credits as (
             when is_due and their_amount is not null then 'we ' || money_text(pairs.ours, currency) || ', they ' || money_text(pairs.theirs, currency)
                 || coalesce(', Happy Returns ' || money_text(pairs.told, currency), '')
             when is_due then 'due since ' || strftime(credit_due_at, '%Y-%m-%d') || ' (' || coalesce(credit_trigger, '?') || '), nobody credited it'
-            when is_refused then 'refused or missing, and credited by hand'
-            else 'not due by the policy (' || coalesce(credit_trigger, '?') || '), and credited by hand'
+            when is_refused then 'refused or missing, and credited by ' || maker_text(made_by)
+            else 'not due by the policy (' || coalesce(credit_trigger, '?') || '), and credited by ' || maker_text(made_by)
         end as detail,
         'Return ' || centra_return_id as source
     from shadow_credits
@@ -116,13 +117,14 @@ credits as (
     where is_due or their_amount is not null
 ),
 
--- Returns by hand, or parts of them, that are nobody's unit.
+-- External Returns, or parts of them, that are nobody's unit.
 of_nobody as (
     select
         'Return ' || pieces.centra_return_id as shadow_id, 'credit_note' as effect_kind, 'they_did_we_would_not' as outcome,
         pieces.order_number, pieces.currency, sum(pieces.gross) as their_amount, sum(pieces.gross) as at_stake,
         any_value(states.created_at) as their_at, 'us' as sided_with,
-        count(*) || ' unit(s) of which Happy Returns knows nothing, credited by hand' as detail, 'Return ' || pieces.centra_return_id as source
+        count(*) || ' unit(s) that Happy Returns does not know, credited by ' || maker_text(any_value(returns.made_by)) as detail,
+        'Return ' || pieces.centra_return_id as source
     from return_pieces as pieces
     join return_states as states using (centra_return_id)
     join staging.centra_returns as returns using (centra_return_id)
@@ -138,7 +140,7 @@ of_nobody as (
     where centra_return_id is null and money = 'refunded'
 ),
 
--- Goods: a Return by hand that puts them back, or a stock change whose text names the return.
+-- Goods: an external Return that puts them back, or a stock change whose text names the return.
 booked_by_hand as (
     select units.return_item_id, returns.warehouse_id, returns.created_at, 'Return ' || returns.centra_return_id as source
     from known_units as units
@@ -208,12 +210,16 @@ replacements as (
         case when states.centra_return_id is not null then units.unit_price end as their_amount,
         case when states.centra_return_id is not null and states.paid = 0 then 0 else units.unit_price end as at_stake,
         units.credit_due_at as our_at, states.created_at as their_at, 'us' as sided_with,
-        case when states.paid > 0 then 'an exchange, and the money was given back by hand' when states.centra_return_id is not null
-            then 'a Return by hand; the replacement may have been sent by hand' else 'an exchange, and nobody ordered the replacement' end as detail,
+        case
+            when states.paid > 0 then 'an exchange, and the money was refunded by ' || maker_text(returns.made_by)
+            when states.centra_return_id is not null then 'a Return made by ' || maker_text(returns.made_by) || '; the replacement may have been sent too'
+            else 'an exchange, and nobody ordered the replacement'
+        end as detail,
         'Return ' || states.centra_return_id as source
     from known_units as units
     cross join windows
     left join return_states as states on states.centra_return_id = units.foreign_centra_return_id
+    left join staging.centra_returns as returns on returns.centra_return_id = states.centra_return_id
     anti join (
         select return_item_id from push.ledger where effect_kind = 'exchange_order' and state = 'confirmed' and not is_foreign
     ) as done using (return_item_id)

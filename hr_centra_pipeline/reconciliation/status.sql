@@ -1,52 +1,87 @@
--- status_not_updated: customer service does not see on the order where a return stands.
+-- status_not_updated: customer service does not see where a return stands, in a place where the policy wants it written.
+
+-- One row per place, as people call it.
+create or replace temp table places as
+select * from (values
+    ('status_update', 'note', 'The order''s internal comment', 'the order''s internal comment'),
+    ('order_attribute', 'order_attribute', 'The order''s attribute', 'the order''s attribute'),
+    ('customer_note', 'customer_note', 'The customer''s internal comment', 'the customer''s internal comment'),
+    ('customer_attribute', 'customer_attribute', 'The customer''s attribute', 'the customer''s attribute')
+) as places (effect_kind, identity, at_the_start, within)
+semi join policy.status_targets using (effect_kind);
+
 insert into findings by name
 select
     'status_not_updated' as kind,
     'status' as subject,
-    'note' as identity,
-    'fix_pipeline' as class,
-    case when pending."mode" <> 'live' then 'policy_gap' else 'system_error' end as cause,
-    case when pending."mode" <> 'live' then 'policy' else 'pipeline' end as culprit,
+    places.identity,
+    case when pending.blocked_by is not null then 'fix_centra' else 'fix_pipeline' end as class,
+    case when pending.blocked_by is not null then 'data_gap' when pending."mode" <> 'live' then 'policy_gap' else 'system_error' end as cause,
+    case when pending.blocked_by is not null then 'centra' when pending."mode" <> 'live' then 'policy' else 'pipeline' end as culprit,
     pending.return_id, pending.order_number,
     sendable_at as fact_at,
-    'The order does not say "' || regexp_extract("text", ': (.*)\]', 1) || '": '
-        || coalesce(blocked_by, ledger.reason, case when pending."mode" <> 'live' then 'notes are in mode ' || pending."mode" end, 'it was not written yet')
-        as detail,
-    case when pending."mode" <> 'live' then 'Let the pipeline write notes: [modes] in the policy, and HR_CENTRA_MODE.'
-        else 'Look at the last sync in Dagster: why it did not write this.' end as next_step,
-    json_object('effect_key', pending.effect_key, 'mode', pending."mode", 'state', coalesce(ledger.state, 'planned')) as evidence
+    places.at_the_start || ' does not say "' || (pending.evidence::json ->> 'says') || '": '
+        || coalesce(
+            blocked_by, ledger.reason, case when pending."mode" <> 'live' then 'status updates are in mode ' || pending."mode" end,
+            'it was not written yet'
+        ) as detail,
+    case
+        when pending.blocked_by is not null then 'Find the customer of the order in Centra, or set status_target = "order" in [status].'
+        when pending."mode" <> 'live' then 'Let the pipeline write it: [modes] in the policy, and HR_CENTRA_MODE.'
+        else 'Look at the last sync in Dagster: why it did not write this.'
+    end as next_step,
+    json_object(
+        'effect_key', pending.effect_key, 'effect_kind', effect_kind, 'mode', pending."mode", 'state', coalesce(ledger.state, 'planned')
+    ) as evidence
 from effects.pending_status_updates as pending
-left join push.ledger using (effect_key)
+join places using (effect_kind)
+left join push.ledger as ledger on ledger.effect_key = pending.effect_key
 where coalesce(ledger.state, 'planned') in ('planned', 'withdrawn')
-    -- Left by the last push for one that tells of the money too: the next one writes it, with or without (`packets.py`).
+    -- Left by the last push for one that reports the money too: the next one writes it, with or without (`packets.py`).
     and not (starts_with(coalesce(ledger.reason, ''), 'waits for the credit of its order') and ledger.planned_at > $now - to_hours(12));
 
--- Written once, and gone from the order since. It is not written again by itself: somebody wanted the comment otherwise.
+-- Written once, and gone since. It is not written again by itself: somebody wanted it otherwise.
 insert into findings by name
 with
+-- One row per line of ours in a comment, and per attribute, which holds one value whatever the return: as written last.
 latest as (
-    select effect_key, return_id, order_number, updated_at
+    select effect_key, effect_kind, return_id, order_number, centra_id, updated_at
     from push.ledger
     semi join matching.orders_in_play using (order_number)
-    where effect_kind = 'status_update' and state = 'confirmed' and return_id is not null
-    qualify row_number() over (partition by return_id, order_number order by updated_at desc, planned_at desc, effect_key) = 1
+    semi join places using (effect_kind)
+    where state = 'confirmed' and return_id is not null
+    qualify row_number() over (
+        partition by
+            effect_kind, case when effect_kind in ('order_attribute', 'customer_attribute') then centra_id else return_id || ' ' || order_number end
+        order by updated_at desc, planned_at desc, effect_key
+    ) = 1
+),
+
+-- One row per place on an order or customer, with our keys there as they were read last.
+shown as (
+    select 'status_update' as effect_kind, order_number as centra_id, effect_keys as keys, fetched_at, updated_at as changed_at
+    from staging.orders
+    union all
+    select object_type || '_attribute', object_id, value_keys, fetched_at, fetched_at from staging.status_marks
+    union all
+    select 'customer_note', object_id, note_keys, fetched_at, fetched_at from staging.status_marks where object_type = 'customer'
 )
 
 select
     'status_not_updated' as kind,
     'status' as subject,
-    'note' as identity,
+    places.identity,
     'fix_centra' as class,
     'data_gap' as cause,
     'person' as culprit,
     latest.return_id, latest.order_number,
-    orders.updated_at as fact_at,
-    'Our note on the order was written on ' || strftime(latest.updated_at, '%Y-%m-%d') || ' and is gone' as detail,
-    'Write the return''s state into the order by hand, or leave it: it is written again at the next milestone.' as next_step,
-    json_object('effect_key', latest.effect_key, 'order_number', latest.order_number) as evidence
+    shown.changed_at as fact_at,
+    'What we wrote into ' || places.within || ' on ' || strftime(latest.updated_at, '%Y-%m-%d') || ' is gone' as detail,
+    'Write the return''s state there by hand, or leave it: it is written again at the next milestone.' as next_step,
+    json_object(
+        'effect_key', latest.effect_key, 'effect_kind', effect_kind, 'order_number', latest.order_number, 'centra_id', latest.centra_id
+    ) as evidence
 from latest
-join staging.orders as orders using (order_number)
-cross join policy.parameters
-where orders.fetched_at > latest.updated_at and not list_contains(orders.effect_keys, latest.effect_key)
-    and parameters.status_target <> 'customer' and parameters.status_attribute is null
-    and latest.effect_key not in (select effect_key from push.ledger where effect_kind = 'status_update' and state <> 'confirmed');
+join places using (effect_kind)
+join shown using (effect_kind, centra_id)
+where shown.fetched_at > latest.updated_at and not list_contains(shown.keys, latest.effect_key);

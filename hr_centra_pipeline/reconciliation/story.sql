@@ -53,7 +53,16 @@ decided as (
         replace(effect_kind, '_', ' ') || ' planned ' || effect_key || coalesce(': ' || regexp_replace(amount::varchar, '00$', '') || ' ' || currency, '') as what
     from my_ledger where planned_at is not null and not is_foreign
     union all by name
-    select coalesce(confirmed_at, updated_at) as "at", case when is_foreign then 'person' else 'pipeline' end as who, return_item_id as unit,
+    select coalesce(confirmed_at, updated_at) as "at",
+        case
+            when not is_foreign then 'pipeline'
+            when effect_kind <> 'credit_note' then 'person'
+            else coalesce((
+                select nullif(made_by, 'unknown') from staging.centra_returns as returns
+                where returns.centra_return_id = try_cast(my_ledger.centra_id as bigint)
+            ), 'integration or user')
+        end as who,
+        return_item_id as unit,
         replace(effect_kind, '_', ' ') || ' ' || case state when 'unknown' then 'in doubt' else state end
             || coalesce(', Centra ' || centra_id, '') || coalesce(': ' || reason, '') as what
     from my_ledger where state <> 'planned'
@@ -87,7 +96,12 @@ called as (
 shown as (
     select created_at as "at", coalesce(created_from, 'Centra') as who, cast(null as varchar) as unit,
         'Return ' || centra_return_id || ' in Centra, ' || lower(status) || ', ' || regexp_replace(grand_total::varchar, '00$', '') || ' ' || currency
-            || case when packet_key is null then ', made by somebody else' else '' end
+            || case
+                when packet_key is not null then ''
+                when made_by = 'person' then ', made by a person'
+                when made_by = 'integration' then ', made by another integration'
+                else ', made by another integration or user'
+            end
             || case when returned_to_stock then ', goods put back' else '' end as what
     from my_returns
     union all by name

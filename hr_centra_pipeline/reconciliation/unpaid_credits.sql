@@ -22,7 +22,7 @@ paying as (
 
 states as (
     select
-        paying.*, returns.created_at, returns.created_from, goods + coalesce(costs.shipping, 0) - coalesce(costs.fee, 0) as amount,
+        paying.*, returns.created_at, returns.created_from, returns.made_by, goods + coalesce(costs.shipping, 0) - coalesce(costs.fee, 0) as amount,
         failed.failed_at, asked.asked_at
     from paying
     join staging.centra_returns as returns using (centra_return_id)
@@ -49,7 +49,7 @@ select
     case when failed_at is not null or asked_at is not null then 'system_error' else 'data_gap' end as cause,
     case
         when failed_at is not null or asked_at is not null then 'provider'
-        when is_foreign then 'person'
+        when is_foreign then made_by
         else 'happy_returns'
     end as culprit,
     return_id, order_number, currency, amount,
@@ -57,8 +57,8 @@ select
     'Return ' || centra_return_id || ' gives back ' || money_text(amount, currency) || case
         when failed_at is not null then ', and the payment provider refused the refund'
         when asked_at is not null then '; the refund was asked for, and the payment provider has not answered'
-        when is_foreign then ' and was never refunded'
-        else '; who pays elsewhere has told no refund' end as detail,
+        when is_foreign then ' and was never refunded; it was made by ' || maker_text(made_by)
+        else '; no refund row reports that it was paid elsewhere' end as detail,
     case
         when failed_at is not null then 'Find another way to pay the shopper: the provider does not take the refund. It is not tried again.'
         when asked_at is not null then 'Ask the payment provider.'

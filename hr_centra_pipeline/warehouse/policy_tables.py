@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from hr_centra_pipeline.core.kinds import EFFECT_TYPE_OF, EXCEPTION_KINDS
 from hr_centra_pipeline.core.policy import Mode, Policy, more_careful
 from hr_centra_pipeline.core.settings import RunMode
@@ -14,12 +16,11 @@ create or replace table policy.parameters (
     cutover timestamptz, restock_hold_hours integer, amount_wait_hours integer, on_difference varchar,
     shipping_rule varchar, shipping_source varchar, fee_basis varchar, fee_source varchar, exchange_trigger varchar,
     first_exchange_number bigint, last_exchange_number bigint, exchange_release varchar,
-    status_target varchar, status_attribute varchar,
     unapproved_days integer, lateness_least_units bigint, lateness_least_weeks integer, lateness_weeks integer,
     lateness_factor decimal(18, 4), shadow_days integer, shadow_least_decisions integer, shadow_most_alone_percent decimal(18, 4),
     description_limit integer, comment_limit integer,
     settling_minutes double, returns_window_days integer, in_flight_note boolean, exports_are_daily boolean,
-    accepted_days date[]
+    accepted_days date[], gift_card_template varchar
 );
 -- One row per disposition word that the policy maps.
 create or replace table policy.dispositions (
@@ -42,6 +43,8 @@ create or replace table policy.tolerance (currency varchar, absolute decimal(18,
 create or replace table policy.modes (effect_type varchar, mode varchar, policy_mode varchar);
 -- One row per effect kind: the type whose mode and guards it has.
 create or replace table policy.effect_types (effect_kind varchar, effect_type varchar);
+-- One row per kind of effect that writes a return's state where the policy wants it.
+create or replace table policy.status_targets (effect_kind varchar);
 -- Above this an effect waits for a person.
 create or replace table policy.approval_limits (currency varchar, amount decimal(18, 4));
 create or replace table policy.customer_return_patterns (pattern varchar);
@@ -77,8 +80,6 @@ def write_policy(connection: Connection, policy: Policy, run_mode: RunMode) -> N
         policy.exchange_orders.first_number,
         policy.exchange_orders.last_number,
         policy.exchange.release,
-        policy.status.status_target,
-        policy.status.attribute_type,
         policy.lateness.unapproved_days,
         policy.lateness.least_units if policy.lateness.learn else 2**60,
         policy.lateness.least_weeks,
@@ -94,6 +95,7 @@ def write_policy(connection: Connection, policy: Policy, run_mode: RunMode) -> N
         policy.status.in_flight_note,
         policy.coverage.exports_every_hours > 0,
         policy.coverage.accepted_days,
+        None if policy.gift_card.template is None else json.dumps(policy.gift_card.template, sort_keys=True),
     )
     modes: dict[str, Mode] = policy.modes.model_dump()
     rules = {kind: policy.exception_rule(kind) for kind in EXCEPTION_KINDS}
@@ -121,6 +123,7 @@ def write_policy(connection: Connection, policy: Policy, run_mode: RunMode) -> N
         "tolerance": [(currency, allowed.absolute, allowed.percent) for currency, allowed in policy.tolerance.items()],
         "modes": [(effect_type, more_careful(mode, run_mode), mode) for effect_type, mode in modes.items()],
         "effect_types": list(EFFECT_TYPE_OF.items()),
+        "status_targets": [(kind,) for kind in policy.status.effect_kinds],
         "approval_limits": list(policy.approval_above.items()),
         "customer_return_patterns": [(pattern,) for pattern in policy.centra.customer_return_patterns],
         "centra_words": list(policy.centra.words.rows()),

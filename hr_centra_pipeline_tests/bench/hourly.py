@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from hr_centra_pipeline.sandbox.server import RunningSandbox, running_sandbox
+from hr_centra_pipeline.sandbox.server import RunningSandbox, SandboxSettings, running_sandbox
 from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline_tests.bench.history import first_spare, land_history
 from hr_centra_pipeline_tests.bench.measured import Measured, in_turn
-from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY
+from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY, WITH_GIFT_CARDS
 
 SHORT, LONG = 100_000, 1_000_000
 NEW_UNITS = 1_000
@@ -102,7 +102,8 @@ def prepared(folder: Path, units: int, sandbox: RunningSandbox) -> Home:
 
 def measure() -> list[Measured]:
     """Seconds of a sync with 1,000 new units after 1,000,000, next to one after 100,000."""
-    with tempfile.TemporaryDirectory() as name, running_sandbox(Path(name) / "sandbox") as sandbox:
+    settings = SandboxSettings(speed=1000.0, centra=WITH_GIFT_CARDS)
+    with tempfile.TemporaryDirectory() as name, running_sandbox(Path(name) / "sandbox", settings) as sandbox:
         long, short = (prepared(Path(name) / str(units), units, sandbox) for units in (LONG, SHORT))
         seconds, other = in_turn(_ROUNDS, long.next_hour, short.next_hour)
     return [Measured(f"sync of {NEW_UNITS:,} new units after {LONG:,}", seconds, f"after {SHORT:,}", other, "<= 2")]

@@ -19,20 +19,23 @@ from hr_centra_pipeline.oversight.findings import Finding, exit_code
 from hr_centra_pipeline.sandbox.centra.api import Grant
 from hr_centra_pipeline.sandbox.server import RunningSandbox, SandboxSettings, running_sandbox
 from hr_centra_pipeline.sources.centra.contract import compared, schema_of
-from hr_centra_pipeline.sources.centra.permissions import least
+from hr_centra_pipeline.sources.centra.permissions import least, used
 from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline_tests.receivers import webhook
-from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY
+from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY, WITH_GIFT_CARDS
 from hr_centra_pipeline_tests.sources.centra.schemas import FIVE, write_introspection
 
+LEAST = least(used(load_policy(EXAMPLE_POLICY).policy))
 RETURNS = "return_id,order_number,refund_status,updated_at\nR1,1001,started,2026-09-30T08:00:00Z\n"
 
 
 @pytest.fixture(scope="module")
 def centra(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSandbox]:
     """A Centra with the warehouses of the example policy."""
-    with running_sandbox(tmp_path_factory.mktemp("sandbox")) as sandbox:
+    with running_sandbox(
+        tmp_path_factory.mktemp("sandbox"), SandboxSettings(speed=1000.0, centra=WITH_GIFT_CARDS)
+    ) as sandbox:
         for name in ("Main", "Outlet", "Quarantine"):
             sandbox.store.add_warehouse(name)
         yield sandbox
@@ -49,7 +52,7 @@ def environment(tmp_path: Path, centra: RunningSandbox) -> Iterator[dict[str, st
     with webhook() as hook:
         yield {
             **centra.environment(), "HR_CENTRA_HOME": str(home), "HR_CENTRA_MODE": "dry_run", "HAPPY_RETURNS_EXPORTS": str(exports),
-            "CENTRA_TOKEN": centra.sandbox.api.new_token(Grant(frozenset(least()))), "HR_CENTRA_ALERT_WEBHOOK": hook.url,
+            "CENTRA_TOKEN": centra.sandbox.api.new_token(Grant(frozenset(LEAST))), "HR_CENTRA_ALERT_WEBHOOK": hook.url,
             "HR_CENTRA_HEARTBEAT_URL": f"{hook.url}/beat", "DAGSTER_HOME": str(home / "dagster"),
         }  # fmt: skip
 
@@ -149,7 +152,7 @@ def test_the_disposition_map_is_compared_with_centra_s_warehouses(
 
 
 def token(centra: RunningSandbox, *more: str, less: str = "") -> str:
-    return centra.sandbox.api.new_token(Grant(frozenset({*least(), *more} - {less})))
+    return centra.sandbox.api.new_token(Grant(frozenset({*LEAST, *more} - {less})))
 
 
 def test_a_missing_right_to_read_names_the_operations_that_need_it(
@@ -248,7 +251,7 @@ def odd(tmp_path: Path, environment: dict[str, str]) -> Iterator[dict[str, str]]
     with running_sandbox(tmp_path / "odd", settings) as sandbox:
         for name in ("Main", "Outlet", "Quarantine"):
             sandbox.store.add_warehouse(name)
-        token = sandbox.sandbox.api.new_token(Grant(frozenset(least())))
+        token = sandbox.sandbox.api.new_token(Grant(frozenset(LEAST)))
         yield {**environment, **sandbox.environment(), "HAPPY_RETURNS_EXPORTS": environment["HAPPY_RETURNS_EXPORTS"],
                "CENTRA_TOKEN": token}  # fmt: skip
 

@@ -103,6 +103,7 @@ class Books:
     ) -> None:  # fmt: skip
         """A Return in Centra of pieces at one price each; ours carries its keys and stands in the ledger."""
         keys = [] if by_person else [effect_key(kind, unit) for unit in units]
+        made_by = more.pop("made_by", "person" if by_person else "integration")
         pieces = len(units) or 1
         total = pieces * Decimal(price) + Decimal(shipping) - Decimal(fee) - Decimal(voucher)
         riders = {"shipping_refund": Decimal(shipping), "return_fee": Decimal(fee)}
@@ -114,6 +115,7 @@ class Books:
             shipment_id=int(number), status="COMPLETED", currency=currency, grand_total=total,
             line_values=pieces * Decimal(price), shipping=Decimal(shipping), return_cost=Decimal(fee), discounts=Decimal(voucher),
             tax=pieces * Decimal(tax), created_at=at, fetched_at=NOW, created_from="AMS" if by_person else "API",
+            made_by=made_by,
             packet_key=None if by_person else packet_key(keys), effect_keys=[*keys, *rider_keys.values()],
             express_codes=[f"HRX{number}"] if by_person and units else [], deleted_at=deleted_at, **more,
         )  # fmt: skip

@@ -7,6 +7,7 @@ from collections.abc import Generator
 from typing import Any
 
 from hr_centra_pipeline.push import credit, exchange, returns, stock
+from hr_centra_pipeline.push.facts import Facts
 from hr_centra_pipeline.push.packets import Packet
 from hr_centra_pipeline.push.sender import OPERATIONS, Sender
 from hr_centra_pipeline.push.steps import Call, Undone
@@ -49,8 +50,8 @@ def _new_key_per_attempt() -> None:
         made |= {"comment": f"PK{fresh()} HR{fresh()}", "externalId": f"PK{fresh()}"}
         return Call("CreateReturn", {"input": made})
 
-    def with_fresh_text(packet: Packet) -> list[Call]:
-        made = dict(change(packet)[0].variables["input"])
+    def with_fresh_text(packet: Packet, facts: Facts) -> list[Call]:
+        made = dict(change(packet, facts)[0].variables["input"])
         return [Call("ChangeStock", {"input": made | {"description": f"PK{fresh()} HR{fresh()}"}})]
 
     returns.create = with_fresh_key

@@ -18,7 +18,7 @@ _NOBODY_LOST = "every_return_item_is_matched_or_says_why_not"
 _READS = ["matching.matched_items", "staging.return_items", "staging.returns", "staging.orders"]
 EFFECTS = {
     "effects.units": ["matching.matched_items", "staging.return_items"],
-    "effects.observed": ["staging.centra_returns", "staging.stock_changes", "staging.orders"],
+    "effects.observed": ["staging.centra_returns", "staging.stock_changes", "staging.orders", "staging.status_marks"],
     "effects.replacements": [
         "matching.matched_items", "staging.return_items", "staging.orders", "staging.order_lines", "staging.shipments",
         "staging.shipment_lines", "staging.centra_returns", "staging.payment_entries",
@@ -32,7 +32,9 @@ EFFECTS = {
     ],
     "effects.pending_inventory_adjustments": [*_READS, "staging.centra_returns"],
     "effects.pending_exchange_orders": [*_READS, "staging.replacement_stock"],
-    "effects.pending_status_updates": ["staging.returns", "staging.return_items", "staging.orders"],
+    "effects.pending_status_updates": [
+        "staging.returns", "staging.return_items", "staging.orders", "staging.status_marks",
+    ],
 }  # fmt: skip
 
 

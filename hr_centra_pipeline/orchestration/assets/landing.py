@@ -1,6 +1,6 @@
 """Landing: what the sources brought, as it came; and what was refused."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import dagster as dg
@@ -158,13 +158,17 @@ def _plain(report: Any) -> dict[str, Any]:
 Pull = Callable[..., pull.PullReport]
 
 
-def _centra(name: str, grain: str, *pulls: Pull, after_items: bool, history: str | None = None) -> dg.AssetsDefinition:
+def _centra(
+    name: str, grain: str, *pulls: Pull, after_items: bool, after: Sequence[str] = (), history: str | None = None,
+    stops: bool = True,
+) -> dg.AssetsDefinition:  # fmt: skip
     """One pull of Centra as an asset. What open return items ask for is only known after staging.
 
-    ``history``: what a backfill reads of it by creation; the others are read as they stand now.
+    ``history``: what a backfill reads of it by creation; the others are read as they are now. ``stops``: without the
+    permission for it nothing is sent; else the rest goes on.
     """
     table = f"landing.{name}"
-    deps = ["staging.return_items"] if after_items else []
+    deps = [*(["staging.return_items"] if after_items else []), *after]
 
     @dg.multi_asset(
         name=name,
@@ -183,7 +187,8 @@ def _centra(name: str, grain: str, *pulls: Pull, after_items: bool, history: str
         if run.window is None:
             reports = [one(run.client, run.warehouse, run.policy.policy, run.now) for one in pulls]
             for report in reports:
-                failures.stop_if_misconfigured(context, report.error)
+                if stops:
+                    failures.stop_if_misconfigured(context, report.error)
                 failures.try_again(context, run, report.error)
             metadata: dict[str, Any] = {
                 "rows_read": sum(report.rows_read for report in reports),
@@ -252,6 +257,11 @@ ASSETS = [
     _centra(
         "centra_replacement_stock", "One row per SKU that an open exchange asks for, as fetched.",
         pull.pull_replacement_stock, after_items=True,
+    ),
+    _centra(
+        "centra_status_marks",
+        "One row per order or customer and what of ours it shows, as fetched, where the policy writes a return's state there.",
+        pull.pull_status_marks, after_items=True, after=["landing.centra_orders"], stops=False,
     ),
     full_compare,
 ]  # fmt: skip

@@ -28,6 +28,7 @@ CENTRA = {
     "staging.stock_changes": "landing.centra_stock_changes",
     "staging.warehouses": "landing.centra_warehouses",
     "staging.replacement_stock": "landing.centra_replacement_stock",
+    "staging.status_marks": "landing.centra_status_marks",
 }
 
 

@@ -51,6 +51,7 @@ _FIELDS = {
     ("ProductSize", "stock"): "ProductSize.stock:read",
     ("Warehouse", "stock"): "Warehouse.stock:read",
 }
+# Not documented, assumption: behaviour.refunds_ask_for_a_payment_permission
 _WRITES: dict[str, tuple[str, ...]] = {
     "createReturn": ("Return:write",), "completeReturn": ("Return:write",), "uncompleteReturn": ("Return:write",),
     "deleteReturn": ("Return:write",), "refundReturn": ("Return:write", "Payment.refund:write"),

@@ -355,6 +355,7 @@ def update_customer(
 @_field("assignAttributes", "AttributesAssignPayload")
 def assign_attributes(store: CentraStore, _info: GraphQLResolveInfo, input: Mapping[str, Any]) -> Answer:
     """``assignAttributes``; an order is named by its number. Only attributes that are configured can be assigned."""
+    # Not documented, assumption: behaviour.attributes_are_replaced
     kind, object_id = input["objectType"], input["objectId"]
     found = one(store, {"Order": "order", "Customer": "customer"}.get(kind, "order"), object_id)
     if kind not in ("Order", "Customer") or found is None:

@@ -27,7 +27,7 @@ from hr_centra_pipeline.sources.centra import operations
 from hr_centra_pipeline.sources.centra.assumptions import CoordinateKind, Known, Ledger, ledger
 from hr_centra_pipeline.sources.centra.readable import unreadable
 from hr_centra_pipeline.sources.centra.uses import Kind, Use, uses
-from hr_centra_pipeline.sources.centra.variables import WIDEST, plain
+from hr_centra_pipeline.sources.centra.variables import WIDEST, Variables, plain
 
 Verdict = Literal["as_assumed", "differs", "cannot_be_seen"]
 Words = Mapping[str, Mapping[str, Sequence[str]]]
@@ -96,13 +96,19 @@ def words_read(words: CentraWords) -> Words:
 # ---------------------------------------------------------------- what the schema shows
 
 
-def compared(schema: GraphQLSchema, needed: Mapping[str, frozenset[str]], words: Words) -> list[Row]:
+def compared(
+    schema: GraphQLSchema,
+    needed: Mapping[str, frozenset[str]],
+    words: Words,
+    variables: Mapping[str, Variables] = WIDEST,
+) -> list[Row]:
     """Each coordinate that our operations use next to this schema: differences first.
 
-    ``needed``: operations by effect type under the present policy; ``words``: see :data:`Words`.
+    ``needed``: operations by effect type under the present policy; ``words``: see :data:`Words`; ``variables``: the widest
+    of each operation.
     """
     listed = ledger()
-    by_operation = {name: list(_uses_of(schema, name)) for name in operations.names()}
+    by_operation = {name: list(_uses_of(schema, name, variables[name])) for name in operations.names()}
     rows = [
         *_of_uses(by_operation, needed, listed),
         *_of_words(schema, by_operation, needed, {**words, **_FIXED}, listed),
@@ -110,13 +116,13 @@ def compared(schema: GraphQLSchema, needed: Mapping[str, frozenset[str]], words:
     return sorted(rows, key=lambda row: (row.verdict != "differs", not row.stops))
 
 
-def _uses_of(schema: GraphQLSchema, name: str) -> Iterator[Use]:
+def _uses_of(schema: GraphQLSchema, name: str, variables: Variables) -> Iterator[Use]:
     """What one operation uses. Should the validation find more than the coordinates show, it is a use as well."""
     text = operations.load(name).text
-    found = [*uses(schema, text, WIDEST[name]), *unreadable(schema, name)]
+    found = [*uses(schema, text, variables), *unreadable(schema, name)]
     yield from found
     if not any(use.problem for use in found):
-        for problem in problems(schema, text, plain(WIDEST[name])):
+        for problem in problems(schema, text, plain(variables)):
             yield Use("type", name, "a valid document", problem, "another type")
 
 

@@ -12,7 +12,7 @@ from graphql import GraphQLEnumType, GraphQLSchema
 
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.core.version import code_version
-from hr_centra_pipeline.sources.centra import contract, old_objects, permissions
+from hr_centra_pipeline.sources.centra import contract, old_objects, permissions, variables
 from hr_centra_pipeline.sources.centra.client import CentraClient
 from hr_centra_pipeline.sources.centra.contract import Row
 from hr_centra_pipeline.sources.centra.errors import CentraError, Permanent
@@ -77,7 +77,8 @@ def look_at_file(introspection: Any, policy: Policy) -> Looked:
 
 
 def _compared(schema: GraphQLSchema, policy: Policy) -> list[Row]:
-    return contract.compared(schema, permissions.needed(policy), contract.words_read(policy.centra.words))
+    words = contract.words_read(policy.centra.words)
+    return contract.compared(schema, permissions.needed(policy), words, variables.widest(policy))
 
 
 # ---------------------------------------------------------------- keeping
@@ -119,9 +120,9 @@ def keep(connection: Connection, looked: Looked, policy: Policy, now: datetime, 
 def _made_with(policy: Policy) -> str:
     parts = [
         code_version(), policy.centra.words.model_dump_json(), ",".join(sorted(policy.pays_through.values())),
-        policy.exchange.release, *policy.centra.reference_paths,
+        policy.status.model_dump_json(), policy.gift_card.model_dump_json(), policy.exchange.release,
     ]  # fmt: skip
-    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
+    return hashlib.sha256("\x1f".join([*parts, *policy.centra.reference_paths]).encode()).hexdigest()
 
 
 def _is_due(connection: Connection, made_with: str, now: datetime) -> bool:

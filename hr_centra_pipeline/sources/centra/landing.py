@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel
 
-from hr_centra_pipeline.sources.centra.models import Order, Return, Shipment, StockChange, Warehouse
+from hr_centra_pipeline.sources.centra.models import Order, Return, Shipment, StatusMark, StockChange, Warehouse
 from hr_centra_pipeline.warehouse.database import Connection
 
 DELETED = hashlib.sha256(b"deleted").hexdigest()
@@ -40,6 +40,7 @@ SHIPMENTS = Target("landing.centra_shipments", "shipment_id")
 RETURNS = Target("landing.centra_returns", "centra_return_id")
 STOCK_CHANGES = Target("landing.centra_stock_changes", "stock_change_id")
 WAREHOUSES = Target("landing.centra_warehouses", "warehouse_id")
+STATUS_MARKS = Target("landing.centra_status_marks", "mark")
 
 
 def order_row(order: Order) -> Row:
@@ -68,6 +69,12 @@ def warehouse_row(warehouse: Warehouse) -> Row:
     return _row(warehouse.id, warehouse)
 
 
+def status_mark_row(mark: StatusMark) -> Row:
+    """The landing row of what of ours an order or customer shows."""
+    key = f"{mark.object_type} {mark.object_id}"
+    return _row(key, mark, object_type=mark.object_type, object_id=mark.object_id)
+
+
 def _row(key: str | int, node: BaseModel, **columns: Any) -> Row:
     payload = json.dumps(node.model_dump(mode="json", by_alias=True), sort_keys=True, ensure_ascii=False)
     return Row(key, columns, payload, hashlib.sha256(payload.encode()).hexdigest())
@@ -88,9 +95,16 @@ def changed(connection: Connection, target: Target, rows: Iterable[Row]) -> list
     return [row for key, row in wanted.items() if landed.get(key) != row.content_sha256]
 
 
-def land(connection: Connection, target: Target, rows: Iterable[Row], fetched_at: datetime) -> int:
-    """Append what changed under one new batch number; answers how many rows that were."""
-    news = changed(connection, target, rows)
+def land(
+    connection: Connection, target: Target, rows: Iterable[Row], fetched_at: datetime, *, again: Collection[str] = ()
+) -> int:
+    """Append what changed under one new batch number; answers how many rows that were.
+
+    ``again``: keys that are landed although nothing changed, to prove that they were read.
+    """
+    given = {row.key: row for row in rows}
+    news = changed(connection, target, given.values())
+    news += [row for key, row in given.items() if key in again and row not in news]
     if not news:
         return 0
     batch = next_batch(connection)

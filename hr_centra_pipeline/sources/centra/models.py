@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 from pydantic.alias_generators import to_camel
 
-from hr_centra_pipeline.sources.centra.texts import codes_only, our_marks, references_in, without_contacts
+from hr_centra_pipeline.sources.centra.texts import codes_only, our_marks, our_value, references_in, without_contacts
 
 
 def _exact(value: object) -> object:
@@ -222,6 +222,7 @@ class Return(_Node):
     return_status: str
     created_at: Instant
     created_from: str | None = None
+    admin_user: ById | None = None
     comment: Annotated[str | None, AfterValidator(codes_only)] = None
     returned_to_stock: bool
     return_warehouse: ById | None = None
@@ -231,6 +232,73 @@ class Return(_Node):
     shipment: ById
     lines: list[ReturnLine]
     refund_payment_history: list[PaymentEntry]
+
+
+class AttributeType(_Node):
+    """What an attribute is called."""
+
+    name: str
+
+
+class AttributeElement(_Node):
+    """One part of an attribute. Other kinds than text have no value."""
+
+    key: str
+    value: str | None = None
+
+
+class Attribute(_Node):
+    """One attribute of an order or customer."""
+
+    type_: Annotated[AttributeType, Field(alias="type")]
+    elements: list[AttributeElement]
+
+
+def _our_value(attributes: list[Attribute], type_name: str | None, element: str) -> str | None:
+    values = (
+        one.value
+        for attribute in attributes
+        if attribute.type_.name == type_name
+        for one in attribute.elements
+        if one.key == element
+    )
+    return next((value for value in map(our_value, values) if value), None)
+
+
+class StatusMark(_Node):
+    """What of ours an order or customer shows, and nothing else; both empty: nothing, or Centra does not show the object."""
+
+    object_type: Literal["order", "customer"]
+    object_id: str
+    our_note: str | None = None
+    our_value: str | None = None
+
+
+class MarkedOrder(_Node):
+    """An order with its attributes."""
+
+    number: Whole
+    attributes: list[Attribute]
+
+    def mark(self, type_name: str | None, element: str) -> StatusMark:
+        """What of it is ours, by the name of our attribute."""
+        value = _our_value(self.attributes, type_name, element)
+        return StatusMark(object_type="order", object_id=str(self.number), our_value=value)
+
+
+class MarkedCustomer(_Node):
+    """A customer with the internal comment, reduced to our own marks, or with attributes."""
+
+    id: Whole
+    internal_comment: Annotated[str | None, AfterValidator(our_marks)] = None
+    attributes: list[Attribute] = []
+
+    def mark(self, type_name: str | None, element: str) -> StatusMark:
+        """What of it is ours, by the name of our attribute."""
+        value = _our_value(self.attributes, type_name, element)
+        return StatusMark(
+            object_type="customer", object_id=str(self.id), our_note=self.internal_comment, our_value=value
+        )
 
 
 class StockChangeLine(_Node):

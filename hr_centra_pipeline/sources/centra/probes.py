@@ -14,10 +14,11 @@ from typing import Any
 from graphql import DirectiveNode, FieldNode, OperationDefinitionNode, parse, print_ast
 from graphql.language import ArgumentNode, BooleanValueNode, NameNode
 
-from hr_centra_pipeline.sources.centra import operations
+from hr_centra_pipeline.core.policy import Policy
+from hr_centra_pipeline.sources.centra import operations, permissions
 from hr_centra_pipeline.sources.centra.client import CentraClient
 from hr_centra_pipeline.sources.centra.errors import CentraError, Misconfigured
-from hr_centra_pipeline.sources.centra.variables import WIDEST, plain
+from hr_centra_pipeline.sources.centra.variables import plain, widest
 
 # What a token of ours need not be allowed: one question each.
 TOO_MUCH: Mapping[str, str] = {
@@ -51,17 +52,24 @@ class Probed:
     is_access: bool = False
 
 
-def operations_answer(client: CentraClient) -> Iterator[Probed]:
-    """Each operation of ours: is it valid in this Centra, and may our token ask it?"""
+def operations_answer(client: CentraClient, policy: Policy) -> Iterator[Probed]:
+    """Each operation that the policy uses: is it valid in this Centra, and may our token execute it?"""
+    used = permissions.used(policy)
+    variables = widest(policy)
     for name in operations.names():
+        if name not in used:
+            continue
         operation = operations.load(name)
         text = skipped(operation.text) if operation.is_mutation else operation.text
-        yield _asked(client, name, text, plain(WIDEST[name]), is_write=operation.is_mutation)
+        yield _asked(client, name, text, plain(variables[name]), is_write=operation.is_mutation)
 
 
-def beyond_need(client: CentraClient) -> Iterator[Probed]:
-    """Permissions that we do not need and that the token seems to have."""
+def beyond_need(client: CentraClient, policy: Policy) -> Iterator[Probed]:
+    """Permissions that the policy does not need and that the token seems to have."""
+    needed = permissions.least(permissions.used(policy))
     for permission, text in TOO_MUCH.items():
+        if permission in needed:
+            continue
         probed = _asked(client, permission, text, {}, operation="Probe", is_write="mutation" in text)
         if probed.problem is None:
             yield probed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -110,10 +110,10 @@ class Pull:
             )
         return fitting
 
-    def land(self, target: Target, rows: Sequence[Row]) -> None:
+    def land(self, target: Target, rows: Sequence[Row], *, again: Collection[str] = ()) -> None:
         """Land one page in one short transaction."""
         with self.warehouse.transaction() as connection:
-            self.rows_landed += landing.land(connection, target, rows, self.now)
+            self.rows_landed += landing.land(connection, target, rows, self.now, again=again)
 
 
 def recorded(pull: Pull, work: Callable[[Pull], None]) -> PullReport:

@@ -5,23 +5,32 @@ Connections are paged by cursor in the order of their key: what changes meanwhil
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.sources.centra import landing
 from hr_centra_pipeline.sources.centra.client import CentraClient
 from hr_centra_pipeline.sources.centra.errors import Permanent
-from hr_centra_pipeline.sources.centra.models import Order, Return, Shipment, SizeStock, StockChange
+from hr_centra_pipeline.sources.centra.models import (
+    MarkedCustomer,
+    MarkedOrder,
+    Order,
+    Return,
+    Shipment,
+    SizeStock,
+    StatusMark,
+    StockChange,
+)
 from hr_centra_pipeline.sources.centra.models import Warehouse as CentraWarehouse
 from hr_centra_pipeline.sources.centra.progress import Pull, PullReport, Raw, recorded, text_of
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 
 __all__ = [
     "CHANGE_LINES", "PullReport", "consumer",
-    "pull_named_orders", "pull_orders", "pull_replacement_stock", "pull_returns", "pull_shipments",
+    "pull_named_orders", "pull_orders", "pull_replacement_stock", "pull_returns", "pull_shipments", "pull_status_marks",
     "pull_stock_changes", "pull_warehouses", "with_all_lines",
 ]  # fmt: skip
 
@@ -142,6 +151,35 @@ def pull_replacement_stock(client: CentraClient, warehouse: Warehouse, policy: P
                 _land_free_stock(pull, skus, sizes)
 
     return recorded(Pull("replacement_stock", client, warehouse, policy, now), work)
+
+
+def pull_status_marks(client: CentraClient, warehouse: Warehouse, policy: Policy, now: datetime) -> PullReport:
+    """What of ours the orders with open return items and their customers show, where the policy writes it there.
+
+    Only our own lines and our own attribute are kept. Centra does not say which of them have changed, so all are read again.
+    """
+
+    def work(pull: Pull) -> None:
+        kinds = policy.status.effect_kinds
+        if kinds == ("status_update",):
+            return  # the orders' own comments come with the orders
+        with warehouse.transaction() as connection:
+            orders = [int(number) for number in _open_orders(connection, now, policy) if _is_order_number(number)]
+            customers = _customers_of(connection, orders)
+            written = _written_since_read(connection)
+        if "order_attribute" in kinds:
+            for numbers in _batches(orders, pull.page_size):
+                raws = client.execute("ReadOrderAttributes", {"number": numbers, "limit": len(numbers)}).data["orders"]
+                _land_marks(pull, "order", numbers, MarkedOrder, raws, written)
+        for kind, operation in (
+            ("customer_note", "ReadCustomerComments"),
+            ("customer_attribute", "ReadCustomerAttributes"),
+        ):
+            for ids in _batches(customers if kind in kinds else [], pull.page_size):
+                raws = client.execute(operation, {"id": ids, "limit": len(ids)}).data["customers"]
+                _land_marks(pull, "customer", ids, MarkedCustomer, raws, written)
+
+    return recorded(Pull("status_marks", client, warehouse, policy, now), work)
 
 
 # ---------------------------------------------------------------- orders and shipments
@@ -377,6 +415,65 @@ def _land_free_stock(pull: Pull, skus: Sequence[str], sizes: Sequence[SizeStock]
                 [(*row, pull.now, batch) for row in news],
             )
     pull.rows_landed += len(news)
+
+
+# ---------------------------------------------------------------- where a return's state is written
+
+
+def _customers_of(connection: Connection, orders: Sequence[int]) -> list[int]:
+    """The customers of landed orders."""
+    rows = connection.execute(
+        """
+        with latest as (
+            select payload ->> '$.customer.id' as customer_id from landing.centra_orders
+            where order_number in (select unnest(?::varchar[]))
+            qualify row_number() over (partition by order_number order by batch desc) = 1
+        )
+
+        select distinct customer_id::bigint from latest where customer_id is not null order by all
+        """,
+        [[str(number) for number in orders]],
+    ).fetchall()
+    return [customer_id for (customer_id,) in rows]
+
+
+def _written_since_read(connection: Connection) -> frozenset[str]:
+    """Keys of marks that were written since they were landed last: whether they are there has to be seen once."""
+    rows = connection.execute(
+        """
+        with written as (
+            select
+                case when effect_kind = 'order_attribute' then 'order ' else 'customer ' end || centra_id as mark,
+                max(updated_at) as updated_at
+            from push.ledger
+            where effect_kind in ('order_attribute', 'customer_note', 'customer_attribute') and state = 'confirmed'
+            group by all
+        )
+
+        select mark from written
+        where updated_at >= coalesce(
+            (select max(fetched_at) from landing.centra_status_marks as landed where landed.mark = written.mark),
+            '-infinity'::timestamptz
+        )
+        """
+    ).fetchall()
+    return frozenset(mark for (mark,) in rows)
+
+
+def _land_marks(
+    pull: Pull,
+    object_type: Literal["order", "customer"],
+    asked: Sequence[int],
+    model: type[MarkedOrder] | type[MarkedCustomer],
+    raws: Sequence[Raw],
+    written: Collection[str],
+) -> None:
+    """Land what is ours of each object; nothing of one that Centra does not show any more."""
+    status = pull.policy.status
+    marks = [found.mark(status.attribute_type, status.attribute_element) for found in pull.fitting(model, raws)]
+    shown = {raw.get("number" if object_type == "order" else "id") for raw in raws}
+    marks += [StatusMark(object_type=object_type, object_id=str(one)) for one in asked if one not in shown]
+    pull.land(landing.STATUS_MARKS, [landing.status_mark_row(mark) for mark in marks], again=written)
 
 
 def _batches(values: Sequence[Key], size: int) -> Iterator[list[Key]]:

@@ -17,6 +17,7 @@ _LANDED = (
     "centra_stock_changes",
     "centra_warehouses",
     "centra_replacement_stock",
+    "centra_status_marks",
 )
 _STAGED = (
     "orders",
@@ -29,6 +30,7 @@ _STAGED = (
     "stock_changes",
     "warehouses",
     "replacement_stock",
+    "status_marks",
 )
 
 

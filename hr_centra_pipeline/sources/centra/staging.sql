@@ -228,6 +228,10 @@ select
     coalesce(keys_in(payload ->> 'comment'), []) as effect_keys,
     words_in(payload ->> 'comment') as express_codes,
     payload ->> 'createdFrom' as created_from,
+    case
+        when (payload ->> '$.adminUser.id') is not null then 'person'
+        else coalesce(policy.meaning_of('return_created_from', payload ->> 'createdFrom'), 'unknown')
+    end as made_by,
     cast(payload ->> 'returnedToStock' as boolean) as returned_to_stock,
     cast(payload ->> '$.returnWarehouse.id' as bigint) as warehouse_id,
     currency,
@@ -369,4 +373,28 @@ using (
 on known.sku = new.sku
 when matched then
     update set product_size_id = new.product_size_id, free_quantity = new.free_quantity, fetched_at = new.fetched_at
+when not matched then insert by name;
+
+-- ---------------------------------------------------------------- where a return's state is written
+
+merge into staging.status_marks as known
+using (
+    -- one row per order or customer that was read: as landed last
+    select
+        mark,
+        object_type,
+        object_id,
+        payload ->> 'ourNote' as our_note,
+        payload ->> 'ourValue' as our_value,
+        coalesce(keys_in(payload ->> 'ourNote'), []) as note_keys,
+        coalesce(keys_in(payload ->> 'ourValue'), []) as value_keys,
+        fetched_at
+    from landing.centra_status_marks
+    where batch > $watermark
+    qualify row_number() over (partition by mark order by batch desc) = 1
+) as new
+on known.mark = new.mark
+when matched then
+    update set our_note = new.our_note, our_value = new.our_value, note_keys = new.note_keys, value_keys = new.value_keys,
+        fetched_at = new.fetched_at
 when not matched then insert by name;

@@ -12,6 +12,7 @@ from pydantic import ValidationInfo
 from hr_centra_pipeline.core.keys import EFFECT_KEY, PACKET_KEY
 
 OUR_LINE = re.compile(r"\[hr-centra [^\]\n]*\]")
+OUR_VALUE = re.compile(r"[^()\n]{1,200} \(HR[A-Z2-7]{13}\)")
 _LONGEST_REFERENCE = 100
 _EMAIL = re.compile(r"[^\s@<>()\[\],;:]+@[^\s@<>()\[\],;:]+")
 _PHONE = re.compile(r"(?<!\w)(?:\+|00)\d[\d ()./-]{5,}\d")
@@ -27,6 +28,11 @@ def our_marks(text: str | None) -> str | None:
     elsewhere = OUR_LINE.sub(" ", given)
     keys = [*PACKET_KEY.findall(elsewhere), *EFFECT_KEY.findall(elsewhere)]
     return "\n".join([*lines, *dict.fromkeys(keys)]) or None
+
+
+def our_value(value: str | None) -> str | None:
+    """Of our attribute: its value as we write it; ``None`` when it is anything else, which may be a person's words."""
+    return value if value and OUR_VALUE.fullmatch(value) else None
 
 
 def codes_only(text: str | None) -> str | None:

@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hr_centra_pipeline.core import gift_card
+from hr_centra_pipeline.core.policy import Policy
+
 Variables = Mapping[str, Any]
 
 
@@ -24,6 +27,7 @@ _NOWHERE = {"from": "2999-01-01T00:00:00+00:00", "to": Sometimes("2999-01-02T00:
 _MONEY = {"value": 0, "currencyIsoCode": "EUR"}
 _ORDER = {"number": 0}
 _COST = Sometimes({"value": _MONEY})
+_ATTRIBUTES = [{"attributeTypeName": "-", "attributeElementKey": "-", "attributeElementValue": "-"}]
 _SIZES = [{"productSize": {"SKU": "-"}, "deliveredQuantity": 1}]
 
 WIDEST: Mapping[str, Variables] = {
@@ -61,6 +65,9 @@ WIDEST: Mapping[str, Variables] = {
     "ReadCustomer": {"orderNumber": [0]},
     "ReadRecipient": {"orderNumber": [0]},
     "ReadInternalComment": {"orderNumber": [0]},
+    "ReadOrderAttributes": {"number": [0], "limit": 1},
+    "ReadCustomerComments": {"id": [0], "limit": 1},
+    "ReadCustomerAttributes": {"id": [0], "limit": 1},
     "CreateReturn": {
         "input": {
             "shipment": {"id": 0}, "lines": [{"shipmentLine": {"id": 0}, "quantity": 1}],
@@ -81,6 +88,9 @@ WIDEST: Mapping[str, Variables] = {
         }
     },
     "UpdateDirectToConsumerOrder": {"order": _ORDER, "input": {"internalComment": "-"}},
+    "UpdateCustomer": {"customer": {"id": 0}, "input": {"internalComment": "-"}},
+    "AssignOrderAttribute": {"objectId": 0, "attributes": _ATTRIBUTES},
+    "AssignCustomerAttribute": {"objectId": 0, "attributes": _ATTRIBUTES},
     "CancelOrder": {
         "id": "-",
         "input": {
@@ -88,6 +98,15 @@ WIDEST: Mapping[str, Variables] = {
         },
     },
 }  # fmt: skip
+
+
+def widest(policy: Policy) -> Mapping[str, Variables]:
+    """The same under a policy: a gift card as its template fills it in."""
+    template = policy.gift_card.template
+    if template is None:
+        return WIDEST
+    card = gift_card.filled(template, dict.fromkeys(gift_card.PLACEHOLDERS, "-"))
+    return {**WIDEST, "IssueCredit": {"input": {**WIDEST["IssueCredit"]["input"], "giftCard": card}}}
 
 
 def plain(value: Any) -> Any:

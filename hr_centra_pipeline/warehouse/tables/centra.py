@@ -108,7 +108,11 @@ CENTRA_RETURNS = table(
         "packet_key": text("our packet key in its comment", null=True),
         "effect_keys": texts("our effect keys in its comment"),
         "express_codes": texts("express codes and return ids that its comment names"),
-        "created_from": text("where it was made", null=True),
+        "created_from": text("Centra's word for where it was made", null=True),
+        "made_by": text(
+            "who made it, by its admin user, else by the policy's reading of that word",
+            values=("person", "integration", "unknown"),
+        ),
         "returned_to_stock": flag("its stock policy put the goods back"),
         "warehouse_id": whole("warehouse that took them back", null=True),
         "currency": text("ISO 4217"),
@@ -209,6 +213,22 @@ REPLACEMENT_STOCK = table(
         "sku": text("SKU"),
         "product_size_id": whole("Centra's size id (null: no such SKU)", null=True),
         "free_quantity": whole("free to allocate, over all warehouses"),
+        "fetched_at": instant("when we read it"),
+    },
+)
+
+STATUS_MARKS = table(
+    "staging.status_marks",
+    "One row per order or customer that was read for what of ours it shows, where the policy writes it there.",
+    ["mark"],
+    {
+        "mark": text("kind and id of the object"),
+        "object_type": text("order or customer", values=("order", "customer")),
+        "object_id": text("order number, or Centra's customer id"),
+        "our_note": text("our own delimited lines in the customer's internal comment", null=True),
+        "our_value": text("our attribute's value, as we write it", null=True),
+        "note_keys": texts("effect keys in the comment"),
+        "value_keys": texts("effect key in the attribute"),
         "fetched_at": instant("when we read it"),
     },
 )

@@ -87,7 +87,8 @@ PENDING_EXCHANGE_ORDERS = _pending(
     "effects.pending_exchange_orders", "One row per replacement of a unit that is due and not in Centra."
 )
 PENDING_STATUS_UPDATES = _pending(
-    "effects.pending_status_updates", "One row per latest milestone of a return on an order that Centra does not show."
+    "effects.pending_status_updates",
+    "One row per latest milestone of a return on an order and place where the policy writes it, that Centra does not show there.",
 )
 
 UNITS = table(
@@ -117,9 +118,12 @@ OBSERVED = table(
     ["effect_key", "place", "centra_id"],
     {
         "effect_key": text("the key as read back"),
-        "place": text("kind of the object that carries it", values=("return", "stock_change", "order")),
+        "place": text(
+            "kind of the object that carries it",
+            values=("return", "stock_change", "order", "order_attribute", "customer_note", "customer_attribute"),
+        ),
         "effect_kind": text("kind, where the place tells it", null=True),
-        "centra_id": text("return, stock change or order that carries it"),
+        "centra_id": text("return, stock change, order or customer that carries it"),
         "order_number": text("order number (null: a stock change names none)", null=True),
         "packet_key": text("packet key that stands beside it", null=True),
         "warehouse_id": whole("warehouse that the stock change put the unit into", null=True),

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from hr_centra_pipeline.core.policy import Policy
+from hr_centra_pipeline.core.policy import GiftCards, Policy
 from hr_centra_pipeline.sandbox.centra import order_api as sandbox_order_api
 from hr_centra_pipeline.sandbox.server import SandboxSettings, running_sandbox
 from hr_centra_pipeline.sources.centra import contract_record, old_objects, permissions
@@ -112,6 +112,7 @@ def odd_shop(tmp_path: Path) -> Iterator[Shop]:
 def test_five_differences_of_a_centra_are_kept_with_their_remedies(
     odd_shop: Shop, warehouse: Warehouse, policy: Policy, rows: Rows
 ) -> None:
+    policy = policy.model_copy(update={"gift_card": GiftCards(template={"email": "{email}"})})
     Sync(odd_shop, warehouse, policy)()
     found = dict(rows("select coordinate, remedy from operations.contract where verdict = 'differs' and stops"))
     assert set(found) == {

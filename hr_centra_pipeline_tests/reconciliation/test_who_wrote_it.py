@@ -1,0 +1,119 @@
+"""A Return that is not ours is a person's, another integration's, or nobody can tell; its exceptions say which."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from hr_centra_pipeline.reconciliation.story import stories
+from hr_centra_pipeline_tests.reconciliation.books import DAY, DROPPED, HOUR, NOW, Books
+from hr_centra_pipeline_tests.staged import put
+
+MAKERS = pytest.mark.parametrize(
+    ("made_by", "words"),
+    [
+        ("person", "made by a person"),
+        ("integration", "made by another integration"),
+        ("unknown", "made by another integration or user"),
+    ],
+)
+
+
+def told(books: Books, kind: str) -> tuple[str, str]:
+    """Culprit and detail of the one exception of a kind."""
+    ((culprit, detail),) = books.connection.execute(
+        "select culprit, detail from reconciliation.exceptions where kind = ?", [kind]
+    ).fetchall()
+    return culprit, detail
+
+
+@MAKERS
+def test_a_return_that_happy_returns_does_not_know(books: Books, made_by: str, words: str) -> None:
+    books.sold("1001")
+    books.credited("1001", [], 1, by_person=True, made_by=made_by)
+    books.reconcile()
+    culprit, detail = told(books, "centra_return_without_return")
+    assert culprit == made_by
+    assert f"{words}, credits 1 unit(s) of order 1001" in detail
+
+
+@MAKERS
+def test_a_return_that_was_never_refunded(books: Books, made_by: str, words: str) -> None:
+    books.sold("1001")
+    books.told("1001", books.returned("1001"))
+    books.credited("1001", ["1001-0"], 1, by_person=True, paid=False, made_by=made_by)
+    books.reconcile()
+    culprit, detail = told(books, "credit_note_without_refund")
+    assert culprit == made_by
+    assert detail.endswith(words)
+
+
+@MAKERS
+def test_a_return_with_another_amount_than_everybody_else_s(books: Books, made_by: str, words: str) -> None:
+    books.sold("1001")
+    units = books.returned("1001")
+    books.told("1001", units)
+    books.credited("1001", units, 1, by_person=True, fee="10", made_by=made_by)
+    books.reconcile()
+    assert books.open("refund_mismatch") == [("refund_mismatch_fee", "R-1001", Decimal(10), made_by)]
+    assert (
+        f"The Return that {words.removeprefix('made by ')} made in Centra deviates by"
+        in told(books, "refund_mismatch_fee")[1]
+    )
+
+
+@MAKERS
+def test_a_unit_that_was_refunded_twice(books: Books, made_by: str, words: str) -> None:
+    books.sold("1001")
+    units = books.returned("1001")
+    books.told("1001", units)
+    books.credited("1001", units, 1, by_person=True, made_by=made_by)
+    books.paid("1001", 1, "125")
+    books.reconcile()
+    culprit, detail = told(books, "double_credit")
+    assert culprit == made_by
+    assert f"{words.removeprefix('made ')} 250.00 EUR" in detail
+
+
+def test_goods_that_another_integration_put_back_before_we_did(books: Books) -> None:
+    books.sold("1001")
+    units = books.returned("1001")
+    books.told("1001", units)
+    books.credited("1001", units, 1, by_person=True, made_by="integration", returned_to_stock=True, warehouse_id=1)
+    movement = books.connection.execute("select effect_key('inventory_adjustment', ['1001-0', '1'])").fetchone()
+    assert movement is not None
+    put(
+        books.connection, "staging.stock_changes", stock_change_line_id=7, stock_change_id=7, type="IN", sku="SKU-1001",
+        warehouse_id=1, quantity=1, created_at=DROPPED + 5 * DAY, effect_keys=[movement[0]], named=[],
+    )  # fmt: skip
+    books._ledger(movement[0], "inventory_adjustment", "1001", "1001-0", Decimal(125), 7)
+    books.reconcile()
+    culprit, detail = told(books, "double_restock")
+    assert culprit == "integration"
+    assert "made by another integration, put the unit back into stock" in detail
+
+
+def test_the_shadow_report_and_the_story_name_the_integration(books: Books) -> None:
+    books.sold("1001")
+    books.returned("1001", approved_at=None)
+    books.credited("1001", ["1001-0"], 1, by_person=True, made_by="integration")
+    books.reconcile()
+    assert books.rows("select detail from reconciliation.shadow where effect_kind = 'credit_note'") == [
+        ("not due by the policy (first_scan), and credited by another integration",)
+    ]
+    (story,) = stories(books.connection, "R-1001")
+    assert [line.what for line in story.timeline if "Return 1 in Centra" in line.what] == [
+        "Return 1 in Centra, completed, 125.00 EUR, made by another integration"
+    ]
+    assert ("integration", "credit note confirmed") in {(line.who, line.what.split(",")[0]) for line in story.timeline}
+
+
+def test_returns_of_several_makers_for_one_return_are_nobody_s_in_particular(books: Books) -> None:
+    books.sold("1001", pieces=2)
+    units = books.returned("1001", pieces=2)
+    books.told("1001", units, items="200", tax="50")
+    books.credited("1001", units[:1], 1, by_person=True, fee="10")
+    books.credited("1001", units[1:], 2, by_person=True, made_by="integration", at=DROPPED + 3 * HOUR)
+    books.reconcile(NOW)
+    assert books.open("refund_mismatch") == [("refund_mismatch_fee", "R-1001", Decimal(10), "unknown")]
