@@ -72,6 +72,8 @@ create or replace macro smallest_unit(currency) as
         when currency in ({", ".join(f"'{code}'" for code, digits in _MINOR_UNITS.items() if digits == 3)}) then 10
         else 100
     end::hugeint;
+create or replace macro smallest_amount(currency) as
+    (smallest_unit(currency)::decimal(38, 0) * 0.0001::decimal(5, 4))::decimal(18, 4);
 create or replace macro ten_thousandths(amount) as (amount::decimal(18, 4) * 10000)::hugeint;
 create or replace macro share_of(amount, part, whole, currency) as
     (cast(
@@ -89,6 +91,15 @@ create or replace macro rounded_money(amount, currency) as
     share_of(amount, 1, 1, currency);
 create or replace macro tax_in(gross, percent, currency) as
     share_of(gross, percent, 100 + percent, currency);
+-- Of an amount that Centra keeps before tax, a part of the tax that it adds to `whole`; and of an amount with its tax added.
+create or replace macro added_to_part(added, part, whole, currency) as
+    case when added = 0 then 0 when part = whole then added
+        else coalesce(share_of(added, part, whole, currency), 0) end::decimal(18, 4);
+create or replace macro added_within_part(added, part, whole, currency) as
+    added_to_part(added, part, (whole + added)::decimal(18, 4), currency);
+-- The tax that a voucher takes off: in it, as in the goods; or what is added to it. Export has none.
+create or replace macro voucher_tax_of(tax_mode, kept, added, percent, currency) as
+    case when coalesce(tax_mode, 'included') = 'included' then tax_in(kept, percent, currency) else greatest(added, 0) end;
 create or replace macro given_upto(amount, weight, whole, currency) as
     case
         when weight = whole then amount::decimal(18, 4)

@@ -18,7 +18,8 @@ policy_said as (
         (select coalesce(string_agg(d::varchar, chr(30) order by d::varchar), '') from policy.dispositions as d),
         (select coalesce(string_agg(t::varchar, chr(30) order by t::varchar), '') from policy.pays_through as t),
         (select coalesce(string_agg(f::varchar, chr(30) order by f::varchar), '') from policy.fees as f),
-        (select coalesce(string_agg(f::varchar, chr(30) order by f::varchar), '') from policy.zone_fees as f)
+        (select coalesce(string_agg(f::varchar, chr(30) order by f::varchar), '') from policy.zone_fees as f),
+        (select coalesce(string_agg(t::varchar, chr(30) order by t::varchar), '') from policy.tax_limits as t)
     )) as policy_sha256
 ),
 
