@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from hr_centra_pipeline.core.words import CentraWords
 from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 from hr_centra_pipeline.warehouse.tables import DERIVED
@@ -30,8 +31,9 @@ def template() -> Path:
 
 
 def put(connection: Connection, table: str, **given: Any) -> None:
-    """One row of a derived table."""
+    """One row of a derived table; what Centra's words mean is filled in by the map of words, as staging does."""
     declared = DERIVED[table]
+    given = {**_meanings(table, given), **given}
     row = {
         name: given.pop(name, None if column.nullable else _PLAIN[column.metadata["sql"]])
         for name, column in declared.schema.columns.items()
@@ -39,6 +41,21 @@ def put(connection: Connection, table: str, **given: Any) -> None:
     assert not given, f"{table} has no column {', '.join(given)}"
     marks = ", ".join("?" * len(row))
     connection.execute(f"insert into {table} ({', '.join(row)}) values ({marks})", list(row.values()))
+
+
+def _meanings(table: str, given: dict[str, Any]) -> dict[str, Any]:
+    words = CentraWords()
+    match table:
+        case "staging.payment_entries":
+            did = words.payment(given["entry_type"], given["status"])
+            return {"money": did.money, "instrument": did.instrument, "is_refund": did.is_refund} if did else {}
+        case "staging.centra_returns" if "status" in given:
+            meaning = words.return_status.meaning_of(given["status"])
+            return {"is_completed": meaning and meaning == "completed"}
+        case "staging.orders" if "status" in given:
+            meaning = words.order_status.meaning_of(given["status"])
+            return {"is_cancelled": meaning and meaning == "cancelled"}
+    return {}
 
 
 def order(connection: Connection, number: str, *lines: tuple[str, str, int], price: str = "100", **given: Any) -> None:

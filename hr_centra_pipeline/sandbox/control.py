@@ -45,6 +45,24 @@ def control_routes(sandbox: Sandbox) -> list[Route]:
     def books(_: Body) -> Any:
         return sandbox.store.books()
 
+    def used(_: Body) -> Any:
+        return sandbox.used()
+
+    def unknown_keys(_: Body) -> Any:
+        return sandbox.unknown_keys()
+
+    def settings(body: Body) -> Any:
+        return asdict(sandbox.configure(**body))
+
+    def unknown_words(body: Body) -> Any:
+        sandbox.configure(unknown_words=bool(body.get("on", True)))
+        return sorted(f"{enum}.{word}" for enum, word in sandbox.store.extra_words())
+
+    def word(body: Body) -> Any:
+        sandbox.store.force_word(str(body["kind"]), int(body["id"]), str(body["word"]))
+        sandbox.api.refresh()
+        return body
+
     def advance(body: Body) -> Any:
         # Imported here: the shop is only needed when its clock moves.
         from hr_centra_pipeline.sandbox.shop.shop import Shop
@@ -80,6 +98,8 @@ def control_routes(sandbox: Sandbox) -> list[Route]:
     return [
         _route("health", health, "GET"), _route("faults", arm, "POST"), _route("faults", armed, "GET"),
         _route("faults", disarm, "DELETE"), _route("log", log, "GET"), _route("books", books, "GET"),
+        _route("used", used, "GET"), _route("unknown-keys", unknown_keys, "GET"), _route("settings", settings, "POST"),
+        _route("unknown-words", unknown_words, "POST"), _route("word", word, "POST"),
         _route("advance", advance, "POST"), _route("clock", clock, "GET"), _route("quota", quota, "POST"),
         _route("person", person, "POST"), _route("tokens", tokens, "POST"), _route("stop", stop, "POST"),
     ]  # fmt: skip

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,19 +27,26 @@ from hr_centra_pipeline.sandbox.centra import order_api
 from hr_centra_pipeline.sandbox.centra.api import Grant, IntegrationApi, Reply
 from hr_centra_pipeline.sandbox.centra.quota import Plan, Quotas, retry_after
 from hr_centra_pipeline.sandbox.centra.store import CentraSettings, CentraStore
+from hr_centra_pipeline.sandbox.centra.used import Used, leaves
 from hr_centra_pipeline.sandbox.clock import SandboxClock
 from hr_centra_pipeline.sandbox.faults import Fault, Faults
 
+_ORDER_API = "/centra/order-api"
 DEFAULT_NOW = datetime(2026, 9, 30, 12, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
 class SandboxSettings:
-    """``speed``: how much faster than real time the quota buckets refill. ``retry_after``: http_date, iso or unix."""
+    """``speed``: how much faster than real time the quota buckets refill. ``retry_after``: http_date, iso or unix.
+
+    ``schema_path``: serve this schema instead of the documented one (SDL, or the JSON answer of an introspection query);
+    what it lacks is missing for clients, too.
+    """
 
     plan: Plan = "growth"
     speed: float = 1.0
     retry_after: str = "http_date"
+    schema_path: Path | None = None
     centra: CentraSettings = field(default_factory=CentraSettings)
 
 
@@ -57,7 +64,8 @@ class Sandbox:
             self.clock.advance_to(DEFAULT_NOW)
         self.store = CentraStore(home / "centra.sqlite", self.clock, self.settings.centra)
         self.quotas = Quotas(self.settings.plan, self.settings.speed)
-        self.api = IntegrationApi(self.store, self.quotas)
+        self._used = Used()
+        self.api = IntegrationApi(self.store, self.quotas, used=self._used, schema_path=self.settings.schema_path)
         self.faults = Faults()
         self.log: list[dict[str, Any]] = []
         self.server: uvicorn.Server | None = None
@@ -76,6 +84,39 @@ class Sandbox:
         """The export files of Happy Returns."""
         return self.home / "exports"
 
+    def used(self) -> dict[str, list[str]]:
+        """What clients have used since the start: see ``Used.shown``."""
+        return self._used.shown()
+
+    def unknown_keys(self) -> list[str]:
+        """Keys that were sent to the Order API since the start and that no document lists: ``POST /order currency``."""
+        return sorted(set(self._used.unknown_keys))
+
+    def count_rest(self, call: str, given: Any) -> list[str]:
+        """Count the keys of a call to the Order API; answers those that its documents don't list."""
+        unknown = order_api.unknown_keys(call, given)
+        self._used.rest_keys |= {f"{call} {path}" for path in leaves(given)}
+        self._used.unknown_keys |= {f"{call} {path}" for path in unknown}
+        return unknown
+
+    def configure(self, **changes: Any) -> CentraSettings:
+        """Change settings of the shop while it runs.
+
+        Raises:
+            ValueError: there is no such setting.
+        """
+        known = {one.name: one for one in fields(CentraSettings)}
+        if unknown := sorted(set(changes) - set(known)):
+            raise ValueError(f"no such setting: {', '.join(unknown)}")
+        given: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in changes.items()
+        }
+        if given.get("unknown_words") is False:
+            self.store.forget_extra_words()
+        self.store.settings = replace(self.store.settings, **given)
+        self.api.refresh()
+        return self.store.settings
+
     def person(self, name: str, given: Mapping[str, Any]) -> people.Act:
         """Let somebody act in the admin; it stands in the log between the requests.
 
@@ -87,6 +128,7 @@ class Sandbox:
             {
                 "person": name, "given": {key: str(value) for key, value in given.items()}, "made": done.made,
                 "refused": done.refused, "operations": [], "mutations": [], "path": "", "status": 0,
+                "unknown_keys": [],
             }
         )  # fmt: skip
         return done
@@ -107,7 +149,7 @@ class Sandbox:
         """Write ``sandbox.json``; answers its content."""
         base = f"http://127.0.0.1:{port}"
         note = {
-            "graphql_url": f"{base}/centra/graphql", "order_api_url": f"{base}/centra/order-api",
+            "graphql_url": f"{base}/centra/graphql", "order_api_url": f"{base}{_ORDER_API}",
             "control_url": f"{base}/control", "token": self.token, "order_api_key": self.order_api_key,
             "exports": str(self.exports), "payouts": str(self.payouts),
             "clock_file": str(self.clock.path), "pid": os.getpid(), "port": port,
@@ -143,9 +185,9 @@ def create_app(sandbox: Sandbox) -> Starlette:
     return Starlette(
         routes=[
             Route("/centra/graphql", endpoint(graphql), methods=["POST"]),
-            Route("/centra/order-api/order", endpoint(rest), methods=["POST"]),
-            Route("/centra/order-api/order/{number:int}", endpoint(rest), methods=["POST"]),
-            Route("/centra/order-api/orders", endpoint(rest), methods=["GET", "PUT"]),
+            Route(f"{_ORDER_API}/order", endpoint(rest), methods=["POST"]),
+            Route(f"{_ORDER_API}/order/{{number:int}}", endpoint(rest), methods=["POST"]),
+            Route(f"{_ORDER_API}/orders", endpoint(rest), methods=["GET", "PUT"]),
             *control_routes(sandbox),
         ]
     )
@@ -166,7 +208,8 @@ def _answer(sandbox: Sandbox, request: Request, body: bytes, handler: Handler) -
         {
             "request_id": request_id, "path": request.url.path, "method": request.method,
             "operations": reply.operations or names, "mutations": reply.mutations, "status": response.status_code,
-            "fault": fault.kind if fault else None, "milliseconds": round(1000 * (time.monotonic() - started)),
+            "unknown_keys": reply.unknown_keys, "fault": fault.kind if fault else None,
+            "milliseconds": round(1000 * (time.monotonic() - started)),
         }
     )  # fmt: skip
     response.headers["X-Request-Id"] = request_id
@@ -176,7 +219,7 @@ def _answer(sandbox: Sandbox, request: Request, body: bytes, handler: Handler) -
 def _person(sandbox: Sandbox, fault: Fault, body: bytes) -> None:
     """Somebody acts on what the request is about."""
     given = simplejson.loads(body or b"{}", use_decimal=True)
-    about = people.what_a_request_is_about(given.get("variables") or given)
+    about = people.what_a_request_is_about(given.get("variables") or given, str(given.get("query") or ""))
     sandbox.person(fault.act, {**about, **fault.given})
 
 
@@ -190,7 +233,7 @@ def _names(request: Request, body: bytes) -> list[str]:
         text = str(named.get("query") or "") if isinstance(named, dict) else ""
         name = named.get("operationName") if isinstance(named, dict) else None
         return str(name).split("_") if name else text.split("{", 1)[0].split("(", 1)[0].split()[1:2]
-    return [f"{request.method} {request.url.path.removeprefix('/centra/order-api')}"]
+    return [f"{request.method} {request.url.path.removeprefix(_ORDER_API)}"]
 
 
 def _before(sandbox: Sandbox, fault: Fault | None) -> Reply | None:
@@ -246,12 +289,14 @@ def _graphql(sandbox: Sandbox, request: Request, body: bytes, fault: Fault | Non
         assert isinstance(given, dict)  # noqa: S101 - answered as a bad request below
     except (ValueError, AssertionError):
         return Reply(400, {"errors": [{"message": "The body is no JSON object"}]})
+    sandbox.api.refresh()
     ready = sandbox.api.prepare(grant, given)
     if isinstance(ready, Reply):
         return ready
     wait = sandbox.quotas.take(QUERY_COMPLEXITY=ready.cost.complexity, MUTATION_COUNT=len(ready.cost.mutations))
     if wait:
         return _limited(sandbox, wait)
+    sandbox.store.let_providers_answer(sandbox.clock.now())
     return sandbox.api.execute(ready, half=fault is not None and fault.kind.endswith("_half_way"))
 
 
@@ -259,19 +304,30 @@ def _rest(sandbox: Sandbox, request: Request, body: bytes) -> Reply:
     if request.headers.get("API-Authorization") != sandbox.order_api_key:
         return Reply(401, order_api.refused("Unauthorized"))
     store = sandbox.store
-    if request.method == "GET":
-        number = request.query_params.get("order")
-        return Reply(200, order_api.read_orders(store, int(number) if number else None))
+    numbered = "number" in request.path_params
+    call = "POST /order/{number}" if numbered else f"{request.method} {request.url.path.removeprefix(_ORDER_API)}"
+    if call in store.settings.disabled_endpoints:
+        return Reply(200, order_api.refused("This endpoint is disabled in the plugin"))
     try:
-        given = simplejson.loads(body or b"{}", use_decimal=True)
+        given = (
+            dict(request.query_params) if request.method == "GET" else simplejson.loads(body or b"{}", use_decimal=True)
+        )
     except ValueError:
-        return Reply(400, order_api.refused("The body is no JSON"))
-    if request.method == "PUT":
-        return Reply(200, order_api.update_order(store, given), mutations=["PUT /orders"])
-    if "number" in request.path_params:
-        number = request.path_params["number"]
-        return Reply(200, order_api.complete_order(store, number), mutations=["POST /order/{number}"])
-    return Reply(200, order_api.create_order(store, given), mutations=["POST /order"])
+        given = None
+    if not isinstance(given, dict):
+        return Reply(400, order_api.refused("The body is no JSON object"))
+    store.let_providers_answer(sandbox.clock.now())
+    unknown = sandbox.count_rest(call, given)
+    if request.method == "GET":
+        try:
+            return Reply(200, order_api.read_orders(store, given), unknown_keys=unknown)
+        except ValueError:
+            return Reply(200, order_api.refused("Invalid parameter"), unknown_keys=unknown)
+    if numbered:
+        answer = order_api.complete_order(store, request.path_params["number"])
+    else:
+        answer = (order_api.update_order if request.method == "PUT" else order_api.create_order)(store, given)
+    return Reply(200, answer, mutations=[call], unknown_keys=unknown)
 
 
 # ---------------------------------------------------------------- running

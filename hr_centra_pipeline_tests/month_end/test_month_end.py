@@ -4,6 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 from hr_centra_pipeline_tests.month_end.books import Books
+from hr_centra_pipeline_tests.staged import put
 
 
 def month_end(books: Books, month: str, component: str = "items", *, late: bool = False) -> dict[str, Any]:
@@ -183,20 +184,23 @@ def test_the_refund_liability_clears_to_zero_when_everything_is_paid_and_comes_b
     books.three_sides("100", "2026-03-30")
     books.three_sides("20", "2026-03-30", component="tax")
     books.learn("2026-03-31")
-    entry = """
-        insert into staging.payment_entries
-        select ?, '1001', 7, ?, ?, ?::decimal(18, 4), 'EUR', null, ?::timestamptz
-    """
+
+    def entry(entry_id: int, entry_type: str, status: str, at: str) -> None:
+        put(
+            books.connection, "staging.payment_entries", entry_id=entry_id, order_number="1001", centra_return_id=7,
+            entry_type=entry_type, status=status, amount="120", currency="EUR", created_at=at,
+        )  # fmt: skip
+
     books.connection.execute(
         "insert into push.ledger by name select 'HR1' as effect_key, 'credit_note' as effect_kind, 'RT-1' as return_id,"
         " 'confirmed' as state, '7' as centra_id, now() as updated_at"
     )
-    books.connection.execute(entry, [1, "REFUND_REQUEST", "PENDING", "120", "2026-04-01 00:00:00+00"])
+    entry(1, "REFUND_REQUEST", "PENDING", "2026-04-01 00:00:00+00")
     books.learn("2026-04-02")
     books.connection.execute("update staging.payment_entries set status = 'FAILED' where entry_id = 1")
-    books.connection.execute(entry, [2, "REFUND_FAILED", "FAILED", "120", "2026-05-03 00:00:00+00"])
+    entry(2, "REFUND_FAILED", "FAILED", "2026-05-03 00:00:00+00")
     books.learn("2026-05-04")
-    books.connection.execute(entry, [3, "REFUND", "SUCCESS", "120", "2026-06-01 00:00:00+00"])
+    entry(3, "REFUND", "SUCCESS", "2026-06-01 00:00:00+00")
     books.learn("2026-06-02")
     books.compute("2026-05", "2026-06-10")
     rows = books.rows("from reconciliation.refund_liability order by month")
@@ -210,13 +214,11 @@ def test_the_refund_liability_clears_to_zero_when_everything_is_paid_and_comes_b
 
 def test_a_request_that_was_granted_and_its_refund_are_one_payment(books: Books) -> None:
     books.three_sides("120", "2026-03-30")
-    books.connection.execute(
-        """
-        insert into staging.payment_entries
-        select id, '1001', 7, type, 'SUCCESS', 120, 'EUR', null, day::timestamptz
-        from (values (1, 'REFUND_REQUEST', '2026-03-30'), (2, 'REFUND', '2026-04-02')) as entries(id, type, day)
-        """
-    )
+    for entry_id, entry_type, at in ((1, "REFUND_REQUEST", "2026-03-30"), (2, "REFUND", "2026-04-02")):
+        put(
+            books.connection, "staging.payment_entries", entry_id=entry_id, order_number="1001", centra_return_id=7,
+            entry_type=entry_type, status="SUCCESS", amount="120", currency="EUR", created_at=f"{at} 00:00:00+00",
+        )  # fmt: skip
     books.connection.execute(
         "insert into push.ledger by name select 'HR1' as effect_key, 'credit_note' as effect_kind, 'RT-1' as return_id,"
         " 'confirmed' as state, '7' as centra_id, now() as updated_at"

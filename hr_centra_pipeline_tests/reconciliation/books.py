@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -131,6 +132,7 @@ class Books:
     def paid(
         self, number: str, return_id: int | None, amount: Decimal | str, *, entry_type: str = "REFUND",
         status: str = "SUCCESS", at: datetime = DROPPED + 2 * HOUR, reference: str | None = None, currency: str = "EUR",
+        provider_references: Sequence[str] = (),
     ) -> int:  # fmt: skip
         """An entry of an order's payment history."""
         row = self.connection.execute("select coalesce(max(entry_id), 0) + 1 from staging.payment_entries").fetchone()
@@ -138,20 +140,21 @@ class Books:
         put(
             self.connection, "staging.payment_entries", entry_id=entry_id, order_number=number, centra_return_id=return_id,
             entry_type=entry_type, status=status, amount=Decimal(amount), currency=currency,
-            external_reference=reference or f"psp-{entry_id}", created_at=at,
+            external_reference=reference or f"psp-{entry_id}", provider_references=list(provider_references), created_at=at,
         )  # fmt: skip
         return entry_id
 
     def booked(
         self, reference: str, amount: str, *, line_type: str = "refund", number: str | None = None,
-        at: datetime = DROPPED + 5 * HOUR, provider: str = "card-psp", currency: str = "EUR",
+        at: datetime = DROPPED + 5 * HOUR, provider: str = "card-psp", currency: str = "EUR", payment: str | None = None,
     ) -> None:  # fmt: skip
         """A line of a settlement, as the merchant sees it: what goes out is negative."""
         row = self.connection.execute("select count(*) + 2 from staging.payout_lines").fetchone()
         line = int(row[0]) if row else 2
         put(
             self.connection, "staging.payout_lines", payout_line_id=f"{provider} 1 {line}", provider=provider, payout_id="1",
-            line_type=line_type, told_type=line_type, reference=reference, order_number=number, happened_at=at,
+            line_type=line_type, told_type=line_type, reference=reference, payment_reference=payment, order_number=number,
+            happened_at=at,
             currency=currency, gross_amount=Decimal(amount), source_file="settlement.csv", source_line=line,
         )  # fmt: skip
 

@@ -114,6 +114,51 @@ def test_lines_are_tied_by_amount_only_where_exactly_one_fits(books: Books) -> N
     assert books.open("payout") == [("payout_mismatch", "R-1002", Decimal(125), "provider")]
 
 
+def ties(books: Books) -> list[tuple[object, ...]]:
+    return books.rows("select entry_id, tied_by, verdict from reconciliation.payouts order by entry_id")
+
+
+def test_a_refund_that_centra_keeps_under_the_authorisation_s_number_is_tied_by_the_provider_s_own_answer(
+    books: Books,
+) -> None:
+    refunded(books, paid=False)
+    books.paid("1001", 1001, "125", reference="AUTH-1", provider_references=["MOD-1", "1001"])
+    books.booked("MOD-1", "-125", payment="AUTH-1")
+    books.reconcile()
+    assert ties(books) == [(1, "reference", "agrees")]
+
+
+def test_without_that_answer_it_is_tied_by_its_payment_where_one_amount_fits(books: Books) -> None:
+    books.sold("1001", pieces=2)
+    units = books.returned("1001", pieces=2)
+    books.told("1001", units, items="200", tax="50")
+    for return_id, unit, price in ((1, units[0], "125"), (2, units[1], "100")):
+        books.credited("1001", [unit], return_id, price=price, tax="20", paid=False)
+        books.paid("1001", return_id, price, reference="AUTH-1")
+    books.booked("MOD-1", "-100", payment="AUTH-1")
+    books.booked("MOD-2", "-125", payment="AUTH-1")
+    books.reconcile()
+    assert ties(books) == [(1, "payment", "agrees"), (2, "payment", "agrees")]
+
+
+def test_the_only_refund_of_a_payment_is_tied_to_it_whatever_its_amount_and_differs(books: Books) -> None:
+    refunded(books, paid=False)
+    books.paid("1001", 1001, "125", reference="AUTH-1")
+    books.booked("MOD-1", "-100", payment="AUTH-1")
+    books.reconcile()
+    assert ties(books) == [(1, "payment", "amount_differs")]
+    assert books.open("payout") == [("payout_mismatch", "R-1001", Decimal(25), "provider")]
+
+
+def test_a_refund_that_came_back_is_tied_to_the_refund_with_its_reference_however_that_was_tied(books: Books) -> None:
+    refunded(books, paid=False)
+    books.paid("1001", 1001, "125", reference="AUTH-1")
+    books.booked("MOD-1", "-125", payment="AUTH-1")
+    books.booked("MOD-1", "125", line_type="refund_reversed", payment="AUTH-1", at=DROPPED + 3 * DAY)
+    books.reconcile()
+    assert verdicts(books) == ["reversed"]
+
+
 def test_a_refund_that_is_booked_in_the_next_month_agrees_and_says_so(books: Books) -> None:
     refunded(books, at=DROPPED - 3 * DAY)
     books.booked("psp-1001", "-125")

@@ -8,14 +8,12 @@ from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
-from ariadne import convert_camel_case_to_snake, make_executable_schema
 from graphql import (
     DocumentNode,
     GraphQLError,
-    GraphQLObjectType,
     GraphQLSchema,
     OperationDefinitionNode,
     SelectionSetNode,
@@ -28,19 +26,15 @@ from graphql import (
 from hr_centra_pipeline.sandbox.centra.cost import Cost, cost_of
 from hr_centra_pipeline.sandbox.centra.quota import Quotas
 from hr_centra_pipeline.sandbox.centra.reading import BINDINGS
+from hr_centra_pipeline.sandbox.centra.schema import Wanted, bound_schema, schema_text
 from hr_centra_pipeline.sandbox.centra.store import CentraStore
+from hr_centra_pipeline.sandbox.centra.used import Footprint, Used, count_variables, footprint
 from hr_centra_pipeline.sandbox.centra.writing import mutation
-
-
-def _only_shown_fields(name: str, schema: GraphQLSchema, path: tuple[str, ...]) -> str:
-    is_shown = len(path) == 2 and isinstance(schema.type_map[path[0]], GraphQLObjectType)
-    return convert_camel_case_to_snake(name) if is_shown else name
 
 
 def load_schema() -> GraphQLSchema:
     """The documented schema, bound to the store."""
-    text = resources.files("hr_centra_pipeline.sandbox.centra").joinpath("schema.graphql").read_text("utf-8")
-    return make_executable_schema(text, *BINDINGS, mutation, convert_names_case=_only_shown_fields)
+    return bound_schema(schema_text(), [*BINDINGS, mutation])
 
 
 @dataclass(frozen=True)
@@ -54,13 +48,14 @@ class Grant:
 
 @dataclass
 class Reply:
-    """Status, JSON body (decimals and all), headers; ``operations`` for the request log."""
+    """Status, JSON body (decimals and all), headers; ``operations`` and ``unknown_keys`` (of a body) for the request log."""
 
     status: int
     body: dict[str, Any]
     headers: dict[str, str] = field(default_factory=dict)
     operations: list[str] = field(default_factory=list)
     mutations: list[str] = field(default_factory=list)
+    unknown_keys: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -72,18 +67,54 @@ class Prepared:
     variables: dict[str, Any]
     cost: Cost
     grant: Grant
+    footprint: Footprint
+
+
+@dataclass
+class _Read:
+    """A document as it was read once; ``footprints`` of its operations."""
+
+    document: DocumentNode | None
+    mistakes: list[GraphQLError]
+    footprints: dict[str, Footprint] = field(default_factory=dict)
 
 
 class IntegrationApi:
-    """Executes documents on the store, within permissions and quotas."""
+    """Executes documents on the store, within permissions and quotas. ``schema_path``: see ``schema_text``."""
 
-    def __init__(self, store: CentraStore, quotas: Quotas, *, app_version: str = "sandbox") -> None:
-        self.schema = load_schema()
+    def __init__(
+        self,
+        store: CentraStore,
+        quotas: Quotas,
+        *,
+        used: Used | None = None,
+        schema_path: Path | None = None,
+        app_version: str = "sandbox",
+    ) -> None:
         self.store = store
         self.quotas = quotas
+        self.used = used or Used()
         self.tokens: dict[str, Grant] = {}
         self._app_version = app_version
+        self._text = schema_text(schema_path)
+        self._load(self._wanted())
+
+    def _wanted(self) -> Wanted:
+        settings = self.store.settings
+        words = tuple(sorted(settings.words.items()))
+        return Wanted(settings.gift_card_members, self.store.extra_words(), words, self.used.enum_words_answered.add)
+
+    def _load(self, wanted: Wanted) -> None:
+        self._served = wanted
+        self.schema = bound_schema(self._text, [*BINDINGS, mutation], wanted)
         self._read = lru_cache(maxsize=256)(self._parsed)  # clients send the same few documents again and again
+
+    def refresh(self) -> None:
+        """Serve what the settings say now: unlisted words, members of gift cards."""
+        if self.store.settings.unknown_words:
+            self.store.show_unlisted_words()
+        if (wanted := self._wanted()) != self._served:
+            self._load(wanted)
 
     def new_token(self, grant: Grant | None = None) -> str:
         """Issue a token."""
@@ -93,9 +124,10 @@ class IntegrationApi:
 
     def prepare(self, grant: Grant, body: Mapping[str, Any]) -> Prepared | Reply:
         """Check a request: 400 when it is no valid query, errors when a permission is missing."""
-        document, mistakes = self._read(str(body.get("query") or ""))
-        if document is None or mistakes:
-            return Reply(400, {"errors": [_shown(error, "graphql") for error in mistakes]})
+        read = self._read(str(body.get("query") or ""))
+        document = read.document
+        if document is None or read.mistakes:
+            return Reply(400, {"errors": [_shown(error, "graphql") for error in read.mistakes]})
         operation = get_operation_ast(document, body.get("operationName") or None)
         if operation is None:
             return Reply(400, {"errors": [{"message": "Unknown or ambiguous operationName"}]})
@@ -104,14 +136,17 @@ class IntegrationApi:
         most = self.quotas.capacity("QUERY_COMPLEXITY")
         if cost.complexity > most:
             return Reply(400, {"errors": [{"message": f"Query complexity {cost.complexity} is above {most}"}]})
-        return Prepared(document, operation, variables, cost, grant)
+        name = operation.name.value if operation.name else ""
+        if name not in read.footprints:
+            read.footprints[name] = footprint(self.schema, document, operation)
+        return Prepared(document, operation, variables, cost, grant, read.footprints[name])
 
-    def _parsed(self, query: str) -> tuple[DocumentNode | None, list[GraphQLError]]:
+    def _parsed(self, query: str) -> _Read:
         try:
             document = parse(query)
         except GraphQLError as error:
-            return None, [error]
-        return document, validate(self.schema, document)
+            return _Read(None, [error])
+        return _Read(document, validate(self.schema, document))
 
     def execute(self, ready: Prepared, *, half: bool = False) -> Reply:
         """Execute; business refusals stand in ``userErrors`` of their own payload. ``half``: only the first half of its fields."""
@@ -126,6 +161,8 @@ class IntegrationApi:
         missing = self._missing(ready)
         if missing:
             return Reply(200, {"errors": missing, "extensions": extensions}, operations=names)
+        self.used.add(ready.footprint.used)
+        count_variables(ready.footprint.variables, ready.variables, self.used)
         result = execute_sync(
             self.schema,
             _first_half(ready) if half else ready.document,

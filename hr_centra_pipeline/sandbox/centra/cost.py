@@ -14,7 +14,6 @@ from graphql import (
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
-    GraphQLObjectType,
     GraphQLOutputType,
     GraphQLSchema,
     InlineFragmentNode,
@@ -24,6 +23,7 @@ from graphql import (
     SelectionSetNode,
     VariableNode,
     get_named_type,
+    value_from_ast_untyped,
 )
 
 _UNPAGED = 5
@@ -34,22 +34,33 @@ _READ = {
     "DirectToConsumerShipment": "Shipment", "Return": "Return", "DirectToConsumerReturn": "Return",
     "StockChange": "StockChange", "Warehouse": "Warehouse", "ProductSize": "ProductSize", "ProductVariant":
     "ProductVariant", "Customer": "Customer", "PaymentHistoryEntry": "PaymentHistory", "IdConversionEntry":
-    "IdConversion", "Event": "Event", "EventListener": "Event",
+    "IdConversion", "Event": "Event", "EventListener": "Event", "Market": "Market", "Pricelist": "Pricelist",
+    "PaymentMethod": "PaymentMethod", "AdminUser": "AdminUser", "Store": "Store", "Attribute": "Attribute",
 }  # fmt: skip
+# Fields that need more than the object that they show. The guides' samples name Purchaser for the buyer of an order.
 _FIELDS = {
     ("Return", "comment"): "Return.comment:read",
     ("Order", "internalComment"): "Order.internalComment:read",
     ("Order", "shippingAddress"): "Order.shippingAddress:read",
+    ("Order", "customer"): "Purchaser:read",
+    ("Order", "attributes"): "Order.attributes:read",
+    ("Customer", "internalComment"): "Customer.internalComment:read",
+    ("Customer", "attributes"): "Customer.attributes:read",
     ("ProductSize", "stock"): "ProductSize.stock:read",
     ("Warehouse", "stock"): "Warehouse.stock:read",
 }
-_WRITES = {
-    "createReturn": "Return", "completeReturn": "Return", "uncompleteReturn": "Return", "deleteReturn": "Return",
-    "refundReturn": "Return", "issueCredit": "Order", "changeStock": "StockChange", "confirmOrder": "Order",
-    "updateDirectToConsumerOrder": "Order", "cancelDirectToConsumerOrder": "Order", "updateCustomer": "Customer",
-    "assignAttributes": "Attribute", "setIdConversions": "IdConversion", "setEventListeners": "Event",
-    "unsetEventListeners": "Event", "confirmEvents": "Event",
+_WRITES: dict[str, tuple[str, ...]] = {
+    "createReturn": ("Return:write",), "completeReturn": ("Return:write",), "uncompleteReturn": ("Return:write",),
+    "deleteReturn": ("Return:write",), "refundReturn": ("Return:write", "Payment.refund:write"),
+    "issueCredit": ("Order:write", "Payment.refund:write"), "changeStock": ("StockChange:write",),
+    "confirmOrder": ("Order:write",), "updateDirectToConsumerOrder": ("Order:write",),
+    "cancelDirectToConsumerOrder": ("Order:write",), "updateShipment": ("Shipment:write",),
+    "createShipment": ("Shipment:write",), "updateCustomer": ("Customer:write",), "assignAttributes": ("Attribute:write",),
+    "setIdConversions": ("IdConversion:write",), "setEventListeners": ("Event:write",),
+    "unsetEventListeners": ("Event:write",), "confirmEvents": ("Event:write",),
 }  # fmt: skip
+# What a member of a mutation's input asks for in addition, when it is true.
+_ASKED = {("cancelDirectToConsumerOrder", "cancelAuthorization"): "Payment.cancel:write"}
 
 
 @dataclass
@@ -96,7 +107,7 @@ def _walk(
             name = node.name.value
             here = [*path, node.alias.value if node.alias else name]
             definition = getattr(parent, "fields", {})[name]
-            _permit(parent, name, definition.type, here, cost)
+            _permit(parent, node, definition.type, here, cost, variables)
             if at_mutation_root:
                 cost.mutations.append(name)
                 total += _MUTATION
@@ -109,10 +120,19 @@ def _walk(
     return total
 
 
-def _permit(parent: Any, name: str, type_: GraphQLOutputType, path: list[str], cost: Cost) -> None:
-    needed = []
-    if isinstance(parent, GraphQLObjectType) and name in _WRITES and parent.name == "Mutation":
-        needed.append(f"{_WRITES[name]}:write")
+def _permit(
+    parent: Any, node: FieldNode, type_: GraphQLOutputType, path: list[str], cost: Cost, variables: dict[str, Any]
+) -> None:
+    name = node.name.value
+    needed: list[str] = []
+    if getattr(parent, "name", "") == "Mutation":
+        needed += _WRITES.get(name, ())
+        inputs = [value_from_ast_untyped(argument.value, variables) for argument in node.arguments]
+        needed += [
+            permission
+            for (mutation, member), permission in _ASKED.items()
+            if mutation == name and any(isinstance(one, dict) and one.get(member) for one in inputs)
+        ]
     owner = _READ.get(getattr(parent, "name", ""))
     if owner and (owner, name) in _FIELDS:
         needed.append(_FIELDS[owner, name])

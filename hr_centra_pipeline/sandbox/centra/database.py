@@ -6,12 +6,13 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any
 
+from hr_centra_pipeline.sandbox.centra.markets import MARKETS, PRICELISTS
 from hr_centra_pipeline.sandbox.clock import SandboxClock
 
 Row = dict[str, Any]
@@ -21,7 +22,12 @@ _EXACT = frozenset(
         "unit_price", "unit_original_price", "tax_percent", "shipping", "handling", "voucher", "return_cost", "value",
     }
 )  # fmt: skip
-_FLAGS = frozenset({"is_internal", "is_on_hold", "is_captured", "captures", "is_confirmed"})
+_FLAGS = frozenset(
+    {
+        "is_internal", "is_on_hold", "is_captured", "is_paid", "is_good_to_go", "is_registered", "captures", "is_confirmed",
+    }
+)  # fmt: skip
+_VERSION = 2
 
 _SCHEMA = """
 create table if not exists warehouses (id integer primary key, name text, external_id text, status text, stock_master text);
@@ -36,13 +42,16 @@ create table if not exists stock (
 );
 create table if not exists customers (
     id integer primary key, email text, first_name text, last_name text, country text, internal_comment text,
-    created_at text, updated_at text
+    created_at text, updated_at text, is_registered integer default 1, address text
 );
+create table if not exists markets (id integer primary key, name text unique);
+create table if not exists pricelists (id integer primary key, name text unique, currency text);
 create table if not exists orders (
     number integer primary key, id text unique, external_id text, status text, customer_id integer, currency text,
     country text, created_at text, updated_at text, is_internal integer default 0, is_on_hold integer default 0,
     internal_comment text default '', other_comment text default '', shipping text, handling text, voucher text,
-    captures integer default 1, origin_type text, origin_id integer, store_id integer default 1
+    captures integer default 1, origin_type text, origin_id integer, store_id integer default 1, market_id integer,
+    pricelist_id integer, payment_method text, address text
 );
 create table if not exists order_lines (
     id integer primary key, order_number integer, size_id integer, warehouse_id integer, quantity integer,
@@ -50,7 +59,8 @@ create table if not exists order_lines (
 );
 create table if not exists shipments (
     id integer primary key, order_number integer, number text, external_id text, created_at text, updated_at text,
-    shipped_at text, is_captured integer, warehouse_id integer, shipping text, handling text, voucher text
+    shipped_at text, is_captured integer default 0, is_paid integer default 0, is_good_to_go integer default 0,
+    warehouse_id integer, shipping text, handling text, voucher text
 );
 create table if not exists shipment_lines (
     id integer primary key, shipment_id integer, order_line_id integer, quantity integer
@@ -64,8 +74,9 @@ create table if not exists return_lines (
     id integer primary key autoincrement, return_id integer, shipment_line_id integer, quantity integer
 );
 create table if not exists payments (
-    id integer primary key autoincrement, order_number integer, return_id integer, entry_type text, status text,
-    value text, external_reference text, payment_method text, source text, created_at text
+    id integer primary key autoincrement, order_number integer, return_id integer, shipment_id integer, entry_type text,
+    status text, value text, external_reference text, own_reference text, params text, payment_method text, source text,
+    created_at text, is_open integer default 0, answers_at text
 );
 create table if not exists stock_changes (
     id integer primary key autoincrement, created_at text, comment text, type text, admin_user integer,
@@ -89,6 +100,10 @@ create table if not exists events (
 create table if not exists event_listeners (
     object_type text primary key, change_types text, created_at text, updated_at text
 );
+create table if not exists emails (
+    id integer primary key autoincrement, what text, object_id integer, created_at text
+);
+create table if not exists extra_words (enum text, word text, primary key (enum, word));
 create table if not exists refusals (subject text, target text, message text, primary key (subject, target));
 create index if not exists order_lines_of on order_lines (order_number);
 create index if not exists shipments_of on shipments (order_number);
@@ -99,6 +114,7 @@ create index if not exists returns_at on returns (shipment_id);
 create index if not exists return_lines_of on return_lines (return_id);
 create index if not exists return_lines_at on return_lines (shipment_line_id);
 create index if not exists payments_of on payments (order_number);
+create index if not exists open_payments on payments (answers_at) where is_open and answers_at is not null;
 create index if not exists stock_change_lines_of on stock_change_lines (stock_change_id);
 """
 
@@ -115,14 +131,40 @@ class CentraRefusal(Exception):
 
 @dataclass(frozen=True)
 class CentraSettings:
-    """What a shop can have configured. Amounts in tests and demo follow these."""
+    """What a shop, its plugins and its payment providers can have configured. Amounts in tests and demo follow these.
+
+    Payment methods are ``card`` (answers like Adyen) and ``wallet`` (like PayPal, or Qliro by ``wallet_answers_as``).
+    """
 
     time_zone: str = "Europe/Stockholm"
     integration_name: str = "happy-returns"
     text_limit: int = 255
-    refunds_are_requests: bool = False  # the provider answers later: REFUND_REQUEST first
+    attributes: tuple[str, ...] = ()  # "type.element" of orders and customers that are configured
+    # Payments. The provider answers a request later: after so many hours, or (None) when somebody makes it answer.
+    captures_in_two_steps: tuple[str, ...] = ()  # methods: CAPTURE_REQUEST first
+    refunds_are_requests: bool = False  # REFUND_REQUEST first
+    cancels_in_two_steps: bool = False  # CANCEL_REQUEST first
+    provider_answers_after_hours: float | None = None
+    requests_stay_pending: bool = False  # an answered request keeps its status; the answer is an entry of its own
+    authorisation_references: tuple[str, ...] = ()  # methods whose entries all show the authorisation's reference
+    wallet_answers_as: str = "paypal"
+    negative_entries: tuple[str, ...] = ("CANCEL", "CANCEL_REQUEST")  # entry types whose value has a minus
+    negative_totals: tuple[str, ...] = ()  # of a Return's totals: discounts, returnCost
+    # Shipments: made with the order or only when it ships; shipped as they are or only when good to go.
+    creates_shipments: bool = False
+    ships_only_good_to_go: bool = False
+    # The Order API plugin: what it may create and see. ``None``: every market.
+    allows_order_create: bool = True
+    disabled_endpoints: tuple[str, ...] = ()  # "POST /order", "GET /orders", …
+    plugin_markets: tuple[int, ...] | None = None
+    plugin_statuses: tuple[str, ...] = ("PENDING", "CONFIRMED", "PROCESSING", "SHIPPED")
     splits_orders: bool = False  # one POST /order may become two orders
     closed_markets: tuple[str, ...] = ()  # countries that the Order API plugin does not serve
+    # The schema: members of the one-of input of gift cards as SDL; words that are shown in place of ours ("OrderStatus.DELETED":
+    # "CANCELLED"); whether one object of each kind has an enum word that no document lists.
+    gift_card_members: tuple[str, ...] = ()
+    words: Mapping[str, str] = field(default_factory=dict)
+    unknown_words: bool = False
     # First ids, so that a second shop in a test has other ids than the first.
     first_order_number: int = 1001
 
@@ -155,7 +197,24 @@ class Database:
         self._connection.row_factory = _row
         self._connection.execute("pragma journal_mode = wal")
         self._connection.execute("pragma synchronous = normal")
-        self._connection.executescript(_SCHEMA)
+        self._connection.executescript(self._checked(path))
+        for market_id, name in MARKETS.items():
+            self.rows("insert or ignore into markets values (?, ?)", [market_id, name])
+        for pricelist_id, (name, currency) in PRICELISTS.items():
+            self.rows("insert or ignore into pricelists values (?, ?, ?)", [pricelist_id, name, currency])
+
+    def _checked(self, path: Path) -> str:
+        """The schema, for a new file or one of this version.
+
+        Raises:
+            ValueError: the file was made by another version of the sandbox.
+        """
+        version = self._connection.execute("pragma user_version").fetchone()["user_version"]
+        is_new = not self._connection.execute("select 1 from sqlite_master limit 1").fetchone()
+        if not is_new and version != _VERSION:
+            self._connection.close()
+            raise ValueError(f"{path} was made by another version of the sandbox: remove {path.parent} and start again")
+        return f"{_SCHEMA}; pragma user_version = {_VERSION};"
 
     def close(self) -> None:
         """Close the file."""
@@ -226,6 +285,11 @@ class Database:
                     "created_at": instant_text(self.clock.now()),
                 },
             )  # fmt: skip
+
+    def send_email(self, what: str, object_id: int, asked: bool | None) -> None:
+        """An e-mail to the customer: sent unless the caller said no, as a careless shop has it configured."""
+        if asked is not False:
+            self.insert("emails", {"what": what, "object_id": object_id, "created_at": self.clock.now()})
 
     def refusal_of(self, subject: str, target: Any) -> str | None:
         """A planted refusal: Centra will not do this, whoever asks."""

@@ -18,12 +18,16 @@ MOST = 200
 
 @dataclass(frozen=True)
 class Source:
-    """One listable object: the SQL that shows it, its key, its filters (name -> column of that SQL)."""
+    """One listable object: the SQL that shows it, its key, its filters (name -> column of that SQL).
+
+    ``is_of_a_store``: a token that is restricted to another store does not see it.
+    """
 
     sql: str
     key: str
     columns: Mapping[str, str] = field(default_factory=dict)
     search: Sequence[str] = ()
+    is_of_a_store: bool = False
 
 
 def refuse(message: str) -> GraphQLError:
@@ -39,8 +43,7 @@ def page(
     check_limit(limit)
     if number < 1:
         raise refuse("page starts at 1")
-    found = _sorted(database, source, arguments, zone, store)
-    return found[(number - 1) * limit : number * limit]
+    return every(database, source, arguments, zone, store)[(number - 1) * limit : number * limit]
 
 
 def check_limit(limit: int) -> None:
@@ -58,26 +61,26 @@ def connection(
         raise refuse("give first or last, not both")
     size = first if first is not None else last if last is not None else 20
     check_limit(size)
-    every = _sorted(database, source, arguments, zone, store)
+    found = every(database, source, arguments, zone, store)
     name, descending = _order(source, arguments)
 
     def place(row: Row) -> tuple[Any, Any]:
         return (row[name], row[source.key])
 
-    window = every
+    window = found
     if arguments.get("after"):
-        edge = _decode(arguments["after"], every, place)
+        edge = _decode(arguments["after"], found, place)
         window = [row for row in window if (place(row) < edge if descending else place(row) > edge)]
     if arguments.get("before"):
-        edge = _decode(arguments["before"], every, place)
+        edge = _decode(arguments["before"], found, place)
         window = [row for row in window if (place(row) > edge if descending else place(row) < edge)]
     shown = window[:size] if last is None else window[-size:]
     cursors = [_encode(place(row)) for row in shown]
     return {
-        "total_count": len(every),
+        "total_count": len(found),
         "page_info": {
-            "has_next_page": bool(shown) and shown[-1] is not every[-1],
-            "has_previous_page": bool(shown) and shown[0] is not every[0],
+            "has_next_page": bool(shown) and shown[-1] is not found[-1],
+            "has_previous_page": bool(shown) and shown[0] is not found[0],
             "start_cursor": cursors[0] if cursors else None,
             "end_cursor": cursors[-1] if cursors else None,
         },
@@ -106,12 +109,13 @@ def _order(source: Source, arguments: Mapping[str, Any]) -> tuple[str, bool]:
     return source.columns.get(name, name), direction == "DESC"
 
 
-def _sorted(
+def every(
     database: Database, source: Source, arguments: Mapping[str, Any], zone: ZoneInfo, store: int | None
 ) -> list[Row]:
+    """All that ``where`` lets through, sorted."""
     conditions, values = _conditions(source, arguments.get("where") or {}, zone)
-    if store is not None and "storeId" in source.columns:
-        conditions.append(f"{source.columns['storeId']} = ?")
+    if store is not None and source.is_of_a_store:
+        conditions.append("store_id = ?")
         values.append(store)
     name, descending = _order(source, arguments)
     way = "desc" if descending else "asc"
@@ -129,8 +133,8 @@ def _conditions(source: Source, where: Mapping[str, Any], zone: ZoneInfo) -> tup
             conditions += [f"{source.columns[column]} is not null" for column in wanted]
             continue
         if name == "search":
-            conditions.append("(" + " or ".join(f"{column} like ?" for column in source.search) + ")")
-            values += [f"%{wanted}%"] * len(source.search)
+            conditions.append("(" + " or ".join(f"{column} like ? escape '|'" for column in source.search) + ")")
+            values += [f"%{_literal(wanted)}%"] * len(source.search)
             continue
         if name not in source.columns:
             raise refuse(f"filter {name} is not simulated")
@@ -152,11 +156,18 @@ def _condition(column: str, wanted: Any, zone: ZoneInfo) -> tuple[str, list[Any]
         if len(wanted) != 1:
             raise refuse("give exactly one of equals, contains, startsWith")
         (way, text), *_ = wanted.items()
-        pattern = {"equals": text, "contains": f"%{text}%", "startsWith": f"{text}%"}[way]
-        return (f"{column} = ?" if way == "equals" else f"{column} like ?"), [pattern]
+        if way == "equals":
+            return f"{column} = ?", [text]
+        pattern = f"%{_literal(text)}%" if way == "contains" else f"{_literal(text)}%"
+        return f"{column} like ? escape '|'", [pattern]
     if isinstance(wanted, list):
         return f"{column} in ({', '.join('?' * len(wanted))})", list(wanted)
     return f"{column} = ?", [int(wanted) if isinstance(wanted, bool) else wanted]
+
+
+def _literal(text: str) -> str:
+    """A text that is no pattern."""
+    return text.replace("|", "||").replace("%", "|%").replace("_", "|_")
 
 
 def in_zone(instant: datetime, zone: ZoneInfo) -> datetime:

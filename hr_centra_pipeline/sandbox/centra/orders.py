@@ -1,4 +1,4 @@
-"""Customers, orders, shipments and payments."""
+"""Customers, orders and shipments."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from hr_centra_pipeline.sandbox.centra import addresses
+from hr_centra_pipeline.sandbox.centra.addresses import Address
 from hr_centra_pipeline.sandbox.centra.database import CentraRefusal, Row, instant_text, rounded
-from hr_centra_pipeline.sandbox.centra.stock import StockRoom
+from hr_centra_pipeline.sandbox.centra.markets import country_of
+from hr_centra_pipeline.sandbox.centra.payments import ZERO, PaymentDesk
+from hr_centra_pipeline.sandbox.centra.providers import method_of
 
-ZERO = Decimal(0)
-
-
-def method_of(order_number: int) -> str:
-    """How an order was paid: every fourth by the wallet."""
-    return "wallet" if order_number % 4 == 0 else "card"
+BY_NUMBER = "by number"
+CANCELLED = "DELETED"
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,11 @@ class NewLine:
 
 @dataclass(frozen=True)
 class NewOrder:
-    """An order to place. ``captured``: shipping it captures its grand total (amounts with tax, in ``currency``)."""
+    """An order to place. ``captured``: shipping it captures its grand total (amounts with tax, in ``currency``).
+
+    ``market_id`` and ``pricelist_id``: those of its country unless given. ``address``: the customer's unless given.
+    ``payment_method``: card, wallet, by the order's number, or ``None`` for an order that is not paid through Centra.
+    """
 
     customer_id: int
     currency: str
@@ -50,6 +54,11 @@ class NewOrder:
     internal_comment: str = ""
     other_comment: str = ""
     origin: tuple[str, int] | None = None
+    market_id: int | None = None
+    pricelist_id: int | None = None
+    address: Address | None = None
+    payment_method: str | None = BY_NUMBER
+    status: str = "CONFIRMED"
 
 
 @dataclass(frozen=True)
@@ -61,23 +70,47 @@ class PlacedOrder:
     line_ids: list[int]
 
 
-class OrderDesk(StockRoom):
+class OrderDesk(PaymentDesk):
     """Orders from placing to shipping, and what people do to them."""
 
-    def add_customer(self, *, email: str, first_name: str, last_name: str, country: str) -> int:
-        """Register a customer; answers the id."""
+    def add_market(self, name: str) -> int:
+        """Open a further market; answers its id."""
+        with self.write():
+            return self.insert("markets", {"name": name})
+
+    def add_pricelist(self, name: str, currency: str) -> int:
+        """A further pricelist; answers its id."""
+        with self.write():
+            return self.insert("pricelists", {"name": name, "currency": currency})
+
+    def add_customer(
+        self,
+        *,
+        email: str,
+        first_name: str,
+        last_name: str,
+        country: str,
+        address: Address | None = None,
+        is_registered: bool = True,
+    ) -> int:
+        """Register a customer; answers the id. ``address``: made up unless given."""
         now = self.clock.now()
         with self.write():
-            return self.insert(
+            customer_id = self.insert(
                 "customers",
                 {
                     "email": email, "first_name": first_name, "last_name": last_name, "country": country,
-                    "internal_comment": "", "created_at": now, "updated_at": now,
+                    "internal_comment": "", "created_at": now, "updated_at": now, "is_registered": int(is_registered),
                 },
             )  # fmt: skip
+            lives_at = address or addresses.made_up(
+                customer_id, first_name=first_name, last_name=last_name, email=email, country=country
+            )
+            self.update("customers", "id", customer_id, {"address": addresses.kept(lives_at)})
+            return customer_id
 
     def add_order(self, order: NewOrder) -> PlacedOrder:
-        """Place a confirmed order and promise its stock.
+        """Place a confirmed order, promise its stock and authorise its payment.
 
         Raises:
             CentraRefusal: code -1 unknown product, -2 out of stock, -3 no lines, -5 number taken.
@@ -90,23 +123,45 @@ class OrderDesk(StockRoom):
                 raise CentraRefusal(f"Order number {number} already exists", ["orderNumber"], -5)
             at = instant_text(order.created_at)
             order_id = hashlib.md5(str(number).encode(), usedforsecurity=False).hexdigest()
+            method = method_of(number) if order.payment_method == BY_NUMBER else order.payment_method
             self.insert(
                 "orders",
                 {
-                    "number": number, "id": order_id, "external_id": order.external_id, "status": "CONFIRMED",
+                    "number": number, "id": order_id, "external_id": order.external_id, "status": order.status,
                     "customer_id": order.customer_id, "currency": order.currency, "country": order.country,
                     "created_at": at, "updated_at": at, "is_internal": int(order.is_internal),
                     "internal_comment": order.internal_comment, "other_comment": order.other_comment,
                     "shipping": order.shipping, "handling": order.handling, "voucher": order.voucher,
                     "captures": int(order.captured), "origin_type": order.origin and order.origin[0],
-                    "origin_id": order.origin and order.origin[1],
+                    "origin_id": order.origin and order.origin[1], "payment_method": method,
+                    "market_id": order.market_id or country_of(order.country).market_id,
+                    "pricelist_id": order.pricelist_id or self._pricelist(order), "address": self._address(order),
                 },
             )  # fmt: skip
             line_ids = [self._add_line(number, line, position) for position, line in enumerate(order.lines)]
             if order.external_id:
                 self._convert("Order", order.external_id, number)
             self.happened("Order", "CREATED", number)
+            total = self.order_total(self.order(number))
+            if method and total > 0:
+                self.pay(number, "AUTH", total, order.created_at)
+            if self.settings.creates_shipments and order.status == "CONFIRMED":
+                self.create_shipment(number, at=order.created_at)
             return PlacedOrder(order_id, number, line_ids)
+
+    def _pricelist(self, order: NewOrder) -> int:
+        """The country's, if it has the order's currency; else one of that currency."""
+        usual = country_of(order.country).pricelist_id
+        found = self.row(
+            "select id from pricelists where currency = ? order by id <> ?, id limit 1", [order.currency, usual]
+        )
+        return int(found["id"]) if found else self.add_pricelist(order.currency, order.currency)
+
+    def _address(self, order: NewOrder) -> str:
+        if order.address is not None:
+            return addresses.kept(order.address)
+        buyer = self.row("select address from customers where id = ?", [order.customer_id]) or {"address": None}
+        return addresses.kept({**addresses.read(buyer["address"]), "country": order.country})
 
     def _add_line(self, number: int, line: NewLine, position: int) -> int:
         size = self.size_by(line.sku)
@@ -130,112 +185,184 @@ class OrderDesk(StockRoom):
         top = found["top"] if found else None
         return int(top) + 1 if top else self.settings.first_order_number
 
+    # ---------------------------------------------------------------- shipments
+
+    def create_shipment(
+        self,
+        order_number: int,
+        quantities: Mapping[int, int] | None = None,
+        *,
+        at: datetime,
+        warehouse_id: int | None = None,
+        good_to_go: bool | None = None,
+        paid: bool = False,
+    ) -> int:
+        """Pack units (order line id -> quantity; ``None``: all that is left), to be shipped later; answers the shipment's id.
+
+        The order's shipping, handling and voucher sit on its first shipment. ``good_to_go``: unless given, an order that is
+        paid through Centra is.
+        """
+        with self.write():
+            order = self.order(order_number)
+            if order["status"] in (CANCELLED, "PENDING"):
+                raise CentraRefusal(f"Order {order_number} is not confirmed", ["input", "order"])
+            lines = self.rows("select * from order_lines where order_number = ? order by id", [order_number])
+            left = {line["id"]: line["quantity"] - self._packed(line["id"]) for line in lines}
+            going = {key: value for key, value in (quantities or left).items() if value > 0}
+            if not going or any(value > left.get(key, 0) for key, value in going.items()):
+                raise CentraRefusal(f"Order {order_number} has not that much left to ship", ["input", "lines"])
+            earlier = self.rows("select id from shipments where order_number = ?", [order_number])
+            costs = {name: ZERO if earlier else order[name] for name in ("shipping", "handling", "voucher")}
+            ready = good_to_go if good_to_go is not None else order["payment_method"] is not None
+            shipment_id = self.insert(
+                "shipments",
+                {
+                    "order_number": order_number, "number": f"{order_number}-{len(earlier) + 1}", "created_at": at,
+                    "updated_at": at, "is_good_to_go": int(ready), "is_paid": int(paid),
+                    "warehouse_id": warehouse_id or next(x["warehouse_id"] for x in lines if x["id"] in going), **costs,
+                },
+            )  # fmt: skip
+            for line in lines:
+                if line["id"] in going:
+                    self.insert(
+                        "shipment_lines",
+                        {"shipment_id": shipment_id, "order_line_id": line["id"], "quantity": going[line["id"]]},
+                    )
+            self._progress(order_number, at)
+            self.happened("Shipment", "CREATED", shipment_id)
+            return shipment_id
+
+    def mark_shipment(
+        self, shipment_id: int, *, paid: bool | None = None, good_to_go: bool | None = None, at: datetime | None = None
+    ) -> None:
+        """``updateShipment``: paid outside of Centra, or good to go.
+
+        Raises:
+            CentraRefusal: there is no such shipment; it is shipped already and its way can not be changed; nothing to change.
+        """
+        at = at or self.clock.now()
+        with self.write():
+            shipment = self.shipment(shipment_id)
+            if paid is None and good_to_go is None:
+                raise CentraRefusal("Nothing to update", ["input"])
+            if good_to_go is not None and shipment["shipped_at"]:
+                raise CentraRefusal("Shipment is shipped already", ["input", "isGoodToGo"])
+            if paid is not None and shipment["is_captured"]:
+                raise CentraRefusal("Shipment is captured already", ["input", "isPaid"])
+            flags = {"is_paid": paid, "is_good_to_go": good_to_go}
+            changes = {name: int(value) for name, value in flags.items() if value is not None}
+            self.update("shipments", "id", shipment_id, {**changes, "updated_at": at})
+            if paid is not None and paid != shipment["is_paid"]:
+                word = "MARKED_AS_PAID" if paid else "MARKED_AS_UNPAID"
+                self.pay(shipment["order_number"], word, self._shipment_total(shipment), at, shipment_id=shipment_id)
+            self._progress(shipment["order_number"], at)
+            self.happened("Shipment", "UPDATED", shipment_id)
+
+    def shipment(self, shipment_id: int) -> Row:
+        """One shipment.
+
+        Raises:
+            CentraRefusal: there is none.
+        """
+        found = self.row("select * from shipments where id = ?", [shipment_id])
+        if found is None:
+            raise CentraRefusal("Shipment not found", ["id"])
+        return found
+
     def ship(
         self,
         order_number: int,
         quantities: Mapping[int, int] | None = None,
         *,
         at: datetime,
-        warehouse_id: int,
+        warehouse_id: int | None = None,
         captured: bool = True,
     ) -> int:
-        """Ship units (order line id -> quantity; ``None``: all that is left) and capture their money; answers the shipment's id.
-
-        The order's shipping, handling and voucher sit on its first shipment.
+        """Ship what is packed already, or pack and ship units (order line id -> quantity; ``None``: all that is left), and
+        capture their money; answers the shipment's id.
         """
         with self.write():
-            order = self.order(order_number)
-            lines = self.rows("select * from order_lines where order_number = ? order by id", [order_number])
-            left = {line["id"]: line["quantity"] - self._shipped(line["id"]) for line in lines}
-            going = {key: value for key, value in (quantities or left).items() if value > 0}
-            if not going or any(value > left.get(key, 0) for key, value in going.items()):
-                raise CentraRefusal(f"Order {order_number} has not that much left to ship", ["lines"])
-            earlier = self.rows("select id from shipments where order_number = ?", [order_number])
+            packed = self.row(
+                "select id from shipments where order_number = ? and shipped_at is null order by id", [order_number]
+            )
+            shipment_id = (
+                packed["id"]
+                if packed and quantities is None
+                else self.create_shipment(order_number, quantities, at=at, warehouse_id=warehouse_id)
+            )
+            self.complete_shipment(shipment_id, at=at, captured=captured)
+            return int(shipment_id)
+
+    def complete_shipment(self, shipment_id: int, *, at: datetime, captured: bool = True) -> None:
+        """A shipment leaves the warehouse; its money is captured, or asked for.
+
+        Raises:
+            CentraRefusal: it was shipped already; it is not good to go, where the shop asks for that.
+        """
+        with self.write():
+            shipment = self.shipment(shipment_id)
+            number = shipment["order_number"]
+            if shipment["shipped_at"]:
+                raise CentraRefusal("Shipment is shipped already", ["id"])
+            if self.settings.ships_only_good_to_go and not shipment["is_good_to_go"]:
+                raise CentraRefusal(f"Shipment {shipment['number']} is not good to go", ["id"])
+            moves: list[tuple[int, int, int]] = []
+            for line in self.rows(
+                "select size_id, warehouse_id, shipment_lines.quantity from shipment_lines"
+                " join order_lines on order_lines.id = order_line_id where shipment_id = ? order by order_lines.id",
+                [shipment_id],
+            ):
+                self._shift(line["size_id"], line["warehouse_id"], allocated=-line["quantity"])
+                moves.append((line["size_id"], shipment["warehouse_id"], -line["quantity"]))
+            self.record_change("SHIPMENT", moves, f"Shipment {shipment['number']}", at)
+            order = self.order(number)
             captures = captured and order["captures"]
-            costs = {name: ZERO if earlier else order[name] for name in ("shipping", "handling", "voucher")}
-            shipment_id = self.insert(
-                "shipments",
+            in_two_steps = order["payment_method"] in self.settings.captures_in_two_steps
+            total = self._shipment_total(shipment)
+            done = captures and (total <= 0 or not in_two_steps)
+            self.update(
+                "shipments", "id", shipment_id,
                 {
-                    "order_number": order_number, "number": f"{order_number}-{len(earlier) + 1}", "created_at": at,
-                    "updated_at": at, "shipped_at": at, "is_captured": int(captures), "warehouse_id": warehouse_id,
-                    **costs,
+                    "shipped_at": at, "updated_at": at, "is_good_to_go": 1, "is_captured": int(done),
+                    "is_paid": int(done or shipment["is_paid"]),
                 },
             )  # fmt: skip
-            goods = ZERO
-            moves: list[tuple[int, int, int]] = []
-            for line in lines:
-                quantity = going.get(line["id"], 0)
-                if not quantity:
-                    continue
-                self.insert(
-                    "shipment_lines",
-                    {"shipment_id": shipment_id, "order_line_id": line["id"], "quantity": quantity},
-                )
-                goods += quantity * line["unit_price"]
-                self._shift(line["size_id"], line["warehouse_id"], allocated=-quantity)
-                moves.append((line["size_id"], warehouse_id, -quantity))
-            self.record_change("SHIPMENT", moves, f"Shipment {order_number}-{len(earlier) + 1}", at)
-            total = goods + costs["shipping"] + costs["handling"] - costs["voucher"]
             if captures and total > 0:
-                self.pay(order_number, "CAPTURE", total, at)
-            done = sum(going.values()) == sum(left.values())
-            self.update(
-                "orders", "number", order_number,
-                {"status": "SHIPPED" if done else "PROCESSING", "updated_at": instant_text(at)},
-            )  # fmt: skip
-            self.happened("Shipment", "CREATED", shipment_id)
-            return shipment_id
+                word, status = ("CAPTURE_REQUEST", "PENDING") if in_two_steps else ("CAPTURE", "SUCCESS")
+                self.pay(number, word, total, at, shipment_id=shipment_id, status=status)
+            self._progress(number, at)
+            self.happened("Shipment", "COMPLETED", shipment_id)
 
-    def _shipped(self, order_line_id: int) -> int:
+    def captured(self, shipment_id: int, at: datetime) -> None:
+        """A shipment's money has come."""
+        self.update("shipments", "id", shipment_id, {"is_captured": 1, "is_paid": 1, "updated_at": at})
+        self._progress(self.shipment(shipment_id)["order_number"], at)
+
+    def _progress(self, number: int, at: datetime) -> None:
+        """An order is over when all of it is shipped and each shipment is paid; with a shipment, it is in progress."""
+        lines = self.rows("select id, quantity from order_lines where order_number = ?", [number])
+        shipments = self.rows("select shipped_at, is_paid from shipments where order_number = ?", [number])
+        is_over = all(x["shipped_at"] and x["is_paid"] for x in shipments) and all(
+            line["quantity"] == self._packed(line["id"]) for line in lines
+        )
+        status = "SHIPPED" if is_over else "PROCESSING"
+        self.update("orders", "number", number, {"status": status, "updated_at": instant_text(at)})
+
+    def _packed(self, order_line_id: int) -> int:
+        """Units of a line in shipments, shipped or not."""
         found = self.row(
             "select coalesce(sum(quantity), 0) as n from shipment_lines where order_line_id = ?", [order_line_id]
         )
         return int(found["n"]) if found else 0
 
-    def pay(
-        self,
-        order_number: int,
-        entry_type: str,
-        value: Decimal,
-        at: datetime,
-        *,
-        return_id: int | None = None,
-        status: str = "SUCCESS",
-    ) -> int:
-        """Write one entry of the payment history; answers its id."""
-        entry_id = self.insert(
-            "payments",
-            {
-                "order_number": order_number, "return_id": return_id, "entry_type": entry_type, "status": status,
-                "value": value, "payment_method": method_of(order_number), "source": "psp", "created_at": instant_text(at),
-            },
-        )  # fmt: skip
-        self.update("payments", "id", entry_id, {"external_reference": f"psp-{entry_id:08d}"})
-        self.update("orders", "number", order_number, {"updated_at": instant_text(at)})
-        self.happened("PaymentHistoryEntry", "CREATED", entry_id)
-        return entry_id
-
-    def order(self, number: int) -> Row:
-        """One order.
-
-        Raises:
-            CentraRefusal: there is none.
-        """
-        found = self.row("select * from orders where number = ?", [number])
-        if found is None:
-            raise CentraRefusal("Order not found", ["order"])
-        return found
-
-    def money_of(self, order_number: int) -> tuple[Decimal, Decimal]:
-        """(captured, given back) on an order; requests that are still open count as given."""
-        captured = given = ZERO
-        for entry in self.rows("select * from payments where order_number = ?", [order_number]):
-            if entry["entry_type"] in ("CAPTURE", "CAPTURE_GIFT_CARD") and entry["status"] == "SUCCESS":
-                captured += entry["value"]
-            is_request = entry["entry_type"] == "REFUND_REQUEST" and entry["status"] == "PENDING"
-            if is_request or (entry["entry_type"] in ("REFUND", "REFUND_GIFT_CARD") and entry["status"] == "SUCCESS"):
-                given += entry["value"]
-        return captured, given
+    def _shipment_total(self, shipment: Row) -> Decimal:
+        goods = self.rows(
+            "select shipment_lines.quantity, unit_price from shipment_lines"
+            " join order_lines on order_lines.id = order_line_id where shipment_id = ?",
+            [shipment["id"]],
+        )
+        value = sum((x["quantity"] * x["unit_price"] for x in goods), ZERO)
+        return Decimal(value + shipment["shipping"] + shipment["handling"] - shipment["voucher"])
 
     def order_total(self, order: Row) -> Decimal:
         """Grand total with tax."""
@@ -256,29 +383,64 @@ class OrderDesk(StockRoom):
         """Customer service writes into an order."""
         self.set_order(order_number, {"internal_comment": text}, at)
 
-    def cancel_order(self, number: int, *, release: bool = True, at: datetime | None = None) -> None:
-        """Cancel an order of which nothing was shipped, and let its stock go.
+    def cancel_order(
+        self, number: int, *, stock: str | int = "origin", authorisation: bool = False, at: datetime | None = None
+    ) -> tuple[list[int], list[str]]:
+        """Cancel an order of which nothing was shipped: its quantities stay, its stock goes back (``origin``), to another
+        warehouse (its id) or away (``none``). Answers payment entries that were written, and warnings.
 
         Raises:
-            CentraRefusal: shipped or canceled already.
+            CentraRefusal: shipped or cancelled already, no such warehouse.
         """
+        at = at or self.clock.now()
         with self.write():
             order = self.order(number)
-            if order["status"] == "CANCELED":
-                raise CentraRefusal("Order is canceled already", ["order"])
-            if self.row("select 1 as x from shipments where order_number = ?", [number]):
-                raise CentraRefusal("A shipped order can not be canceled", ["order"])
+            if order["status"] == CANCELLED:
+                raise CentraRefusal("Order is cancelled already", ["id"])
+            if self.row("select 1 as x from shipments where order_number = ? and shipped_at is not null", [number]):
+                raise CentraRefusal("A shipped order can not be cancelled", ["id"])
+            for shipment in self.rows("select id from shipments where order_number = ?", [number]):
+                self.delete("shipment_lines", "shipment_id", shipment["id"])
+                self.delete("shipments", "id", shipment["id"])
+                self.happened("Shipment", "DELETED", shipment["id"])
             for line in self.rows("select * from order_lines where order_number = ?", [number]):
-                self._shift(
-                    line["size_id"], line["warehouse_id"], allocated=-line["quantity"],
-                    physical=0 if release else -line["quantity"],
-                )  # fmt: skip
-                self.update("order_lines", "id", line["id"], {"cancelled_quantity": line["quantity"], "quantity": 0})
-            self.set_order(number, {"status": "CANCELED"}, at)
+                self._let_go(line, line["quantity"], stock, f"Order {number} cancelled", at)
+            self.set_order(number, {"status": CANCELLED}, at)
+            entry, warning = self.cancel_authorisation(number, at) if authorisation else (None, None)
+            return [entry] if entry else [], [warning] if warning else []
+
+    def cancel_line(self, order_line_id: int, quantity: int, *, at: datetime) -> None:
+        """Somebody cancels some units of a line: unlike those of a cancelled order, they leave its quantity."""
+        with self.write():
+            line = self.row("select * from order_lines where id = ?", [order_line_id])
+            if line is None or not 0 < quantity <= line["quantity"] - self._packed(order_line_id):
+                raise CentraRefusal("The line has not that much left to cancel", ["lines"])
+            self._let_go(line, quantity, "origin", "", at)
+            self.update(
+                "order_lines", "id", order_line_id,
+                {
+                    "quantity": line["quantity"] - quantity,
+                    "cancelled_quantity": line["cancelled_quantity"] + quantity,
+                },
+            )  # fmt: skip
+            self.set_order(line["order_number"], {}, at)
+
+    def _let_go(self, line: Row, quantity: int, stock: str | int, comment: str, at: datetime) -> None:
+        """Promised units are free again, or leave their warehouse."""
+        size_id, warehouse_id = line["size_id"], line["warehouse_id"]
+        self._shift(size_id, warehouse_id, allocated=-quantity)
+        if stock == "origin" or not quantity:
+            return
+        moves = [(size_id, warehouse_id, -quantity)]
+        if stock != "none":
+            if not self.row("select 1 as x from warehouses where id = ?", [stock]):
+                raise CentraRefusal("Warehouse not found", ["input", "stockAction", "sendItemsToDifferentWarehouse"])
+            moves.append((size_id, int(stock), quantity))
+        self.record_change("OTHER", moves, comment, at)
 
     def person_cancel_order(self, order_number: int, *, at: datetime) -> None:
-        """Customer service cancels an order."""
-        self.cancel_order(order_number, at=at)
+        """Customer service cancels an order, and its payment."""
+        self.cancel_order(order_number, authorisation=self.authorisation_of(order_number) is not None, at=at)
 
     def person_refund_order(self, order_number: int, amount: Decimal, *, at: datetime) -> int:
         """Somebody refunds money on an order without a Return."""
@@ -314,6 +476,14 @@ class OrderDesk(StockRoom):
             [object_type, internal_id, self.settings.integration_name],
         )
         return found["external_id"] if found else None
+
+    def internal_id(self, object_type: str, external_id: str) -> int | None:
+        """The object that has an external id for this integration."""
+        found = self.row(
+            "select internal_id from id_conversions where object_type = ? and external_id = ? and integration_name = ?",
+            [object_type, external_id, self.settings.integration_name],
+        )
+        return found["internal_id"] if found else None
 
     def set_external_id(self, object_type: str, external_id: str, internal_id: int) -> None:
         """Name an object for this integration; an id that is taken points here from now on."""

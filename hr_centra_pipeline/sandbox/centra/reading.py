@@ -8,13 +8,16 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from ariadne import InterfaceType, ObjectType, QueryType, ScalarType, UnionType
+from ariadne import convert_camel_case_to_snake
 from graphql import FloatValueNode, GraphQLError, GraphQLResolveInfo, IntValueNode, StringValueNode, ValueNode
 
-from hr_centra_pipeline.sandbox.centra import filters
+from hr_centra_pipeline.sandbox.centra import addresses, filters
+from hr_centra_pipeline.sandbox.centra.bindings import Fields, OneOfSeveral, Shape, Value
 from hr_centra_pipeline.sandbox.centra.database import Row, tax_in
 from hr_centra_pipeline.sandbox.centra.filters import Source
-from hr_centra_pipeline.sandbox.centra.orders import ZERO
+from hr_centra_pipeline.sandbox.centra.markets import BASE_CURRENCY, RATES, country_of
+from hr_centra_pipeline.sandbox.centra.payments import ZERO
+from hr_centra_pipeline.sandbox.centra.providers import METHODS
 from hr_centra_pipeline.sandbox.centra.store import CentraStore
 
 _CURRENCY_IDS = {"EUR": 1, "SEK": 2, "USD": 3, "GBP": 4}
@@ -39,9 +42,11 @@ SOURCES: dict[str, Source] = {
             "otherComment": "other_comment",
         },
         ("number", "external_key"),
+        is_of_a_store=True,
     ),
     "shipment": Source(
-        "select shipments.*, orders.id as order_id, orders.customer_id, orders.store_id, 1 as is_shipped"
+        "select shipments.*, orders.id as order_id, orders.customer_id, orders.store_id,"
+        " shipments.shipped_at is not null as is_shipped"
         " from shipments join orders on orders.number = shipments.order_number",
         "id",
         {
@@ -50,6 +55,7 @@ SOURCES: dict[str, Source] = {
             "shippedAt": "shipped_at", "isShipped": "is_shipped", "isCaptured": "is_captured",
         },
         ("number",),
+        is_of_a_store=True,
     ),
     "return": Source(
         _OF_RETURN,
@@ -61,6 +67,7 @@ SOURCES: dict[str, Source] = {
             "adminUserId": "admin_user", "storeId": "store_id",
         },
         ("external_key", "shipment_number"),
+        is_of_a_store=True,
     ),
     "payment": Source(
         "select payments.*, orders.id as order_id, orders.store_id, null as external_id from payments"
@@ -71,6 +78,7 @@ SOURCES: dict[str, Source] = {
             "externalReference": "external_reference", "orderId": "order_id", "externalId": "external_id",
         },
         ("external_reference",),
+        is_of_a_store=True,
     ),
     "stock_change": Source(
         "select * from stock_changes",
@@ -104,39 +112,40 @@ SOURCES: dict[str, Source] = {
     ),
 }  # fmt: skip
 
-query = QueryType()
-order = InterfaceType("Order", lambda *_: "DirectToConsumerOrder")
-order_line = InterfaceType("OrderLine", lambda *_: "ProductOrderLine")
-shipment = InterfaceType("Shipment", lambda *_: "DirectToConsumerShipment")
-a_return = InterfaceType("Return", lambda *_: "DirectToConsumerReturn")
-payload = InterfaceType("Payload", lambda value, *_: value["__typename"])
-shipment_line, return_line = ObjectType("ShipmentLine"), ObjectType("ReturnLine")
+query = Fields("Query")
+order = Shape("Order", lambda *_: "DirectToConsumerOrder")
+order_line = Shape("OrderLine", lambda *_: "ProductOrderLine")
+shipment = Shape("Shipment", lambda *_: "DirectToConsumerShipment")
+a_return = Shape("Return", lambda *_: "DirectToConsumerReturn")
+payload = Shape("Payload", lambda value, *_: value["__typename"])
+shipment_line, return_line = Fields("ShipmentLine"), Fields("ReturnLine")
 payment, stock_change, stock_line = (
-    ObjectType("PaymentHistoryEntry"),
-    ObjectType("StockChange"),
-    ObjectType("StockChangeLine"),
+    Fields("PaymentHistoryEntry"),
+    Fields("StockChange"),
+    Fields("StockChangeLine"),
 )
 warehouse, size, variant, stock = (
-    ObjectType("Warehouse"),
-    ObjectType("ProductSize"),
-    ObjectType("ProductVariant"),
-    ObjectType("Stock"),
+    Fields("Warehouse"),
+    Fields("ProductSize"),
+    Fields("ProductVariant"),
+    Fields("Stock"),
 )
-customer, event, conversion = ObjectType("Customer"), ObjectType("Event"), ObjectType("IdConversionEntry")
-concrete_return, concrete_order = ObjectType("DirectToConsumerReturn"), ObjectType("DirectToConsumerOrder")
+customer, event, conversion = Fields("Customer"), Fields("Event"), Fields("IdConversionEntry")
+concrete_return, concrete_order = Fields("DirectToConsumerReturn"), Fields("DirectToConsumerOrder")
+money_value = Fields("MonetaryValue")
 
 
 def _object_type(value: Row, *_: Any) -> str:
     return str(value["__typename"])
 
 
-target = UnionType("EventTarget", _object_type)
-with_attributes = UnionType("ObjectWithAttributes", _object_type)
-instant_scalar, decimal_scalar, whole_scalar = ScalarType("DateTimeTz"), ScalarType("Decimal"), ScalarType("Int64")
+target = OneOfSeveral("EventTarget", _object_type)
+with_attributes = OneOfSeveral("ObjectWithAttributes", _object_type)
+instant_scalar, decimal_scalar, whole_scalar = Value("DateTimeTz"), Value("Decimal"), Value("Int64")
 BINDINGS = [
     query, order, order_line, shipment, a_return, payload, shipment_line, return_line, payment, stock_change, stock_line,
     warehouse, size, variant, stock, customer, event, conversion, concrete_return, concrete_order, target,
-    with_attributes, instant_scalar, decimal_scalar, whole_scalar,
+    money_value, with_attributes, instant_scalar, decimal_scalar, whole_scalar,
 ]  # fmt: skip
 
 Resolver = Callable[..., Any]
@@ -222,7 +231,7 @@ def _connection(name: str, of: str) -> None:
 
 for field_name, object_name in (
     ("orders", "order"), ("shipments", "shipment"), ("returns", "return"), ("orderPaymentHistory", "payment"),
-    ("stockChanges", "stock_change"), ("warehouses", "warehouse"), ("productSizes", "size"), ("customers", "customer"),
+    ("warehouses", "warehouse"), ("productSizes", "size"), ("customers", "customer"),
     ("idConversions", "id_conversion"), ("events", "event"),
 ):  # fmt: skip
     _list(field_name, object_name)
@@ -231,6 +240,14 @@ for field_name, object_name in (
     ("stockChangeConnection", "stock_change"),
 ):  # fmt: skip
     _connection(field_name, object_name)
+
+
+@query.field("order")
+def the_order(_: Any, info: GraphQLResolveInfo, id: str) -> Row | None:
+    """One order by its id; nothing for one of another store."""
+    found = one(_store(info), "order", id, "id")
+    store = info.context["store_id"]
+    return found if found and store in (None, found["store_id"]) else None
 
 
 @query.field("rateLimits")
@@ -277,10 +294,25 @@ def one(store: CentraStore, of: str, value: Any, key: str = "") -> Row | None:
 
 def money(value: Decimal, currency: str) -> Row:
     """``MonetaryValue``."""
-    return {
-        "value": value, "conversion_rate": Decimal(1), "formatted_value": f"{value} {currency}",
-        "currency": {"id": _CURRENCY_IDS.get(currency, 99), "code": currency},
-    }  # fmt: skip
+    return {"value": value, "code": currency, "formatted_value": f"{value} {currency}"}
+
+
+@money_value.field("currency")
+def money_currency(row: Row, _info: GraphQLResolveInfo) -> Row:
+    """Currency of an amount."""
+    return {"id": _CURRENCY_IDS.get(row["code"], 99), "code": row["code"]}
+
+
+@money_value.field("conversionRate")
+def money_rate(row: Row, _info: GraphQLResolveInfo) -> Decimal:
+    """Of an amount's currency to the shop's base currency."""
+    return RATES.get(row["code"], RATES[BASE_CURRENCY])
+
+
+@money_value.field("valueInCents")
+def money_cents(row: Row, _info: GraphQLResolveInfo) -> int:
+    """Whole hundredths."""
+    return int(row["value"] * 100)
 
 
 def _currency(info: GraphQLResolveInfo, order_number: int) -> str:
@@ -336,9 +368,10 @@ _columns(a_return, externalId="external_key", returnStatus="status")
 
 @order.field("currencyBaseRate")
 @a_return.field("currencyBaseRate")
-def base_rate(*_: Any) -> Decimal:
-    """One currency only."""
-    return Decimal(1)
+def base_rate(row: Row, info: GraphQLResolveInfo) -> Decimal:
+    """Of the order's currency to the shop's base currency."""
+    currency = row["currency"] if "currency" in row else _currency(info, row["order_number"])
+    return RATES.get(currency, RATES[BASE_CURRENCY])
 
 
 @order.field("store")
@@ -362,30 +395,48 @@ _priced(order, "grandTotal", lambda info, row: (_store(info).order_total(row), _
 @order.field("totals")
 def order_totals(row: Row, info: GraphQLResolveInfo) -> Row:
     """Costs and taxes of an order."""
+    lines = _store(info).rows("select * from order_lines where order_number = ? order by id", [row["number"]])
+    percent = lines[0]["tax_percent"] if lines else ZERO
     shown = {
+        "line_values": sum((line["quantity"] * line["unit_price"] for line in lines), ZERO),
         "shipping": row["shipping"], "handling": row["handling"], "discounts": row["voucher"],
+        "shipping_tax_included": tax_in(row["shipping"], percent, row["currency"]),
         "tax_added": ZERO, "tax_deducted": ZERO, "tax_included": _order_tax(info, row),
     }  # fmt: skip
-    return {name: money(value, row["currency"]) for name, value in shown.items()}
+    return {
+        "quantity": sum(line["quantity"] for line in lines),
+        **{name: money(value, row["currency"]) for name, value in shown.items()},
+    }
 
 
 @order.field("shippingAddress")
-def shipping_address(row: Row, info: GraphQLResolveInfo) -> Row | None:
-    """Where it goes: made up from the customer."""
-    buyer = one(_store(info), "customer", row["customer_id"])
-    if buyer is None:
-        return None
-    return {
-        "first_name": buyer["first_name"], "last_name": buyer["last_name"], "address1": "1 High Street",
-        "city": "Springfield", "zip_code": "12345", "country": {"code": row["country"], "name": row["country"]},
-        "email": buyer["email"], "phone_number": None,
-    }  # fmt: skip
+def shipping_address(row: Row, _info: GraphQLResolveInfo) -> Row | None:
+    """Where it goes."""
+    return addresses.shown(addresses.read(row["address"])) if row["address"] else None
 
 
 @order.field("country")
 def country(row: Row, _info: GraphQLResolveInfo) -> Row:
     """Country of delivery."""
-    return {"code": row["country"], "name": row["country"]}
+    return {"code": row["country"], "name": country_of(row["country"]).name}
+
+
+@order.field("market")
+def market(row: Row, info: GraphQLResolveInfo) -> Row | None:
+    """The market that it was sold in."""
+    return _store(info).row("select * from markets where id = ?", [row["market_id"]])
+
+
+@order.field("pricelist")
+def pricelist(row: Row, info: GraphQLResolveInfo) -> Row | None:
+    """The pricelist, and with it the currency, that it was sold by."""
+    return _store(info).row("select * from pricelists where id = ?", [row["pricelist_id"]])
+
+
+@order.field("paymentMethod")
+def payment_method(row: Row, _info: GraphQLResolveInfo) -> Any:
+    """How it is paid; nothing for an order that is not paid through Centra."""
+    return METHODS.get(row["payment_method"])
 
 
 @order.field("lines")
@@ -402,9 +453,12 @@ def order_shipments(row: Row, info: GraphQLResolveInfo) -> list[Row]:
 
 
 @order.field("paymentHistory")
-def order_payments(row: Row, info: GraphQLResolveInfo) -> list[Row]:
+def order_payments(row: Row, info: GraphQLResolveInfo, where: Mapping[str, Any] | None = None) -> list[Row]:
     """Payment entries of an order."""
-    return rows_of(_store(info), "payment", "order_number", row["number"])
+    if where is None:
+        return rows_of(_store(info), "payment", "order_number", row["number"])
+    only = {**where, "orderId": [row["id"]]}
+    return filters.every(_store(info), SOURCES["payment"], {"where": only}, _zone(info), info.context["store_id"])
 
 
 @concrete_order.field("customer")
@@ -539,18 +593,10 @@ def _shipment_total(info: GraphQLResolveInfo, row: Row) -> tuple[Decimal, Decima
 _priced(shipment, "grandTotal", _shipment_total)
 
 
-@shipment.field("isGoodToGo")
 @shipment.field("isShipped")
 def is_shipped(row: Row, _info: GraphQLResolveInfo) -> bool:
     """Left the warehouse."""
     return row["shipped_at"] is not None
-
-
-@shipment.field("isPaid")
-@shipment.field("isCaptured")
-def is_captured(row: Row, _info: GraphQLResolveInfo) -> bool:
-    """Its money was captured."""
-    return bool(row["is_captured"])
 
 
 @shipment.field("order")
@@ -633,8 +679,29 @@ def return_totals(row: Row, info: GraphQLResolveInfo) -> Row:
         "discounts": totals.voucher, "return_cost": totals.return_cost, "tax_added": ZERO, "tax_deducted": ZERO,
         "tax_included": totals.tax,
     }  # fmt: skip
-    currency = _currency(info, row["order_number"])
-    return {"quantity": totals.quantity, **{name: money(value, currency) for name, value in shown.items()}}
+    for name in _store(info).settings.negative_totals:
+        shown[convert_camel_case_to_snake(name)] *= -1
+    currency, percent = _currency(info, row["order_number"]), totals.tax_percent
+    return {
+        "quantity": totals.quantity,
+        **{name: money(value, currency) for name, value in shown.items()},
+        "shipping_tax_rules": _tax_rules(totals.shipping, percent, totals.shipping_tax, currency),
+        "handling_tax_rules": _tax_rules(totals.handling, percent, totals.handling_tax, currency),
+        "discount_tax_rules": _tax_rules(totals.voucher, percent, -totals.voucher_tax, currency),
+        "return_cost_tax_rules": [],
+    }
+
+
+def _tax_rules(taxed: Decimal, percent: Decimal, tax: Decimal, currency: str) -> list[Row]:
+    """The rule that a part is taxed by; none where there is nothing to tax. A discount's tax is negative."""
+    if not taxed:
+        return []
+    return [
+        {
+            "rule": {"tax_id": 1, "tax_name": "VAT", "tax_percent": percent},
+            "tax_included": money(tax, currency), "tax_added": money(ZERO, currency), "tax_deducted": money(ZERO, currency),
+        }
+    ]  # fmt: skip
 
 
 @a_return.field("lines")
@@ -658,8 +725,8 @@ def applied_tax_rules(row: Row, info: GraphQLResolveInfo) -> list[Row]:
     """The tax in a returned line: each unit's, rounded, times its quantity."""
     currency = _currency(info, row["order_number"])
     percent = _store(info).return_tax_percent(row["shipment_line_id"], row["tax_percent"])
-    value = row["quantity"] * tax_in(row["unit_price"], percent, currency)
-    return [{"name": "VAT", "percent": percent, "value": money(value, currency)}]
+    tax = row["quantity"] * tax_in(row["unit_price"], percent, currency)
+    return _tax_rules(Decimal(row["quantity"]), percent, tax, currency)
 
 
 @a_return.field("refundPaymentHistory")
@@ -693,6 +760,9 @@ def payment_return(row: Row, info: GraphQLResolveInfo) -> Row | None:
     return one(_store(info), "return", row["return_id"]) if row["return_id"] else None
 
 
+_columns(payment, paramsJSON="params")
+
+
 @payment.field("value")
 def payment_value(row: Row, info: GraphQLResolveInfo) -> Row:
     """Its amount."""
@@ -704,7 +774,7 @@ def payment_value(row: Row, info: GraphQLResolveInfo) -> Row:
 
 @stock_change.field("lines")
 def stock_change_lines(row: Row, info: GraphQLResolveInfo, limit: int = 20, page: int = 1) -> list[Row]:
-    """Lines of a stock change, 20 unless told."""
+    """Lines of a stock change, 20 unless asked for more."""
     filters.check_limit(limit)
     return _store(info).rows(
         "select * from stock_change_lines where stock_change_id = ? order by id limit ? offset ?",

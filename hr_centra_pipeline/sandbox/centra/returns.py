@@ -8,7 +8,8 @@ from datetime import datetime
 from decimal import Decimal
 
 from hr_centra_pipeline.sandbox.centra.database import CentraRefusal, Row, instant_text, rounded, tax_in
-from hr_centra_pipeline.sandbox.centra.orders import ZERO, OrderDesk
+from hr_centra_pipeline.sandbox.centra.orders import OrderDesk
+from hr_centra_pipeline.sandbox.centra.payments import ZERO
 
 FROM_SHIPMENT = Decimal("Infinity")
 """A cost that takes what is left of it on the shipment."""
@@ -33,7 +34,7 @@ class NewReturn:
 
 @dataclass(frozen=True)
 class ReturnTotals:
-    """What a Return gives back, in the order's currency. ``tax``: contained in all of it."""
+    """What a Return gives back, in the order's currency; and the tax that is in each part of it."""
 
     quantity: int
     line_values: Decimal
@@ -41,7 +42,16 @@ class ReturnTotals:
     handling: Decimal
     voucher: Decimal
     return_cost: Decimal
-    tax: Decimal
+    tax_percent: Decimal
+    line_tax: Decimal
+    shipping_tax: Decimal
+    handling_tax: Decimal
+    voucher_tax: Decimal
+
+    @property
+    def tax(self) -> Decimal:
+        """Tax in all of it. The return cost has none: its tax code is not set."""
+        return self.line_tax + self.shipping_tax + self.handling_tax - self.voucher_tax
 
     @property
     def grand_total(self) -> Decimal:
@@ -196,18 +206,19 @@ class ReturnDesk(OrderDesk):
             ZERO,
         )
         percent = lines[0]["tax_percent"] if lines else ZERO
-        tax += tax_in(row["shipping"] + row["handling"], percent, currency) - tax_in(row["voucher"], percent, currency)
+        costs = (row["shipping"], row["handling"], row["voucher"])
         return ReturnTotals(
-            sum(line["quantity"] for line in lines), Decimal(values), row["shipping"], row["handling"],
-            row["voucher"], row["return_cost"], Decimal(tax),
+            sum(line["quantity"] for line in lines), Decimal(values), *costs, row["return_cost"], percent, Decimal(tax),
+            *(tax_in(cost, percent, currency) for cost in costs),
         )  # fmt: skip
 
-    def complete_return(self, return_id: int) -> None:
-        """``completeReturn``: pays nothing; refused when completed already."""
+    def complete_return(self, return_id: int, *, send_email: bool | None = False) -> None:
+        """``completeReturn``: pays nothing; refused when completed already. ``send_email`` ``None``: as the shop has it."""
         with self.write():
             if self.a_return(return_id)["status"] == "COMPLETED":
                 raise CentraRefusal("Return is completed already", ["id"])
             self.update("returns", "id", return_id, {"status": "COMPLETED"})
+            self.send_email("return completed", return_id, send_email)
             self.happened("Return", "COMPLETED", return_id)
 
     def uncomplete_return(self, return_id: int) -> None:
@@ -233,7 +244,7 @@ class ReturnDesk(OrderDesk):
             self.happened("Return", "DELETED", return_id)
             return row
 
-    def refund_return(self, return_id: int, at: datetime | None = None) -> int:
+    def refund_return(self, return_id: int, at: datetime | None = None, *, send_email: bool | None = False) -> int:
         """``refundReturn``: pays the Return's total, again on each call while captured money is left; answers the entry's id.
 
         Raises:
@@ -253,6 +264,7 @@ class ReturnDesk(OrderDesk):
                 order["number"], "REFUND_REQUEST" if requested else "REFUND", amount, at or self.clock.now(),
                 return_id=return_id, status="PENDING" if requested else "SUCCESS",
             )  # fmt: skip
+            self.send_email("return refunded", return_id, send_email)
             if row["status"] != "COMPLETED":
                 self.complete_return(return_id)
             return entry_id
@@ -268,18 +280,6 @@ class ReturnDesk(OrderDesk):
             if row["status"] != "COMPLETED":
                 self.complete_return(return_id)
             return entry_id
-
-    def settle_refund_request(self, entry_id: int, *, succeeded: bool, at: datetime) -> None:
-        """The payment provider answers a refund request."""
-        with self.write():
-            entry = self.row("select * from payments where id = ? and entry_type = 'REFUND_REQUEST'", [entry_id])
-            if entry is None or entry["status"] != "PENDING":
-                raise CentraRefusal("No open refund request", ["id"])
-            self.update("payments", "id", entry_id, {"status": "SUCCESS" if succeeded else "FAILED"})
-            self.pay(
-                entry["order_number"], "REFUND" if succeeded else "REFUND_FAILED", entry["value"], at,
-                return_id=entry["return_id"], status="SUCCESS" if succeeded else "FAILED",
-            )  # fmt: skip
 
     def issue_credit(
         self, order_number: int, amount: Decimal, *, return_id: int | None = None, at: datetime | None = None
@@ -315,6 +315,13 @@ class ReturnDesk(OrderDesk):
             ),
             at,
         )  # fmt: skip
+
+    def integration_return(
+        self, shipment_id: int, lines: dict[int, int], *, created_from: str, at: datetime, comment: str = ""
+    ) -> int:
+        """Another integration, or an agent, creates a Return: nobody in the admin did (shipment line id -> quantity)."""
+        new = NewReturn(shipment_id, list(lines.items()), "none", comment=comment, created_from=created_from)
+        return self.create_return(new, at)
 
     def person_complete_return(self, return_id: int, *, at: datetime) -> None:
         """Somebody completes a Return."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from hr_centra_pipeline.sandbox.centra import addresses
 from hr_centra_pipeline.sandbox.centra.database import CentraRefusal, CentraSettings
 from hr_centra_pipeline.sandbox.centra.orders import NewLine, NewOrder, PlacedOrder
-from hr_centra_pipeline.sandbox.centra.returns import FROM_SHIPMENT, NewReturn, ReturnDesk
+from hr_centra_pipeline.sandbox.centra.returns import FROM_SHIPMENT, NewReturn
 from hr_centra_pipeline.sandbox.centra.stock import Moved
+from hr_centra_pipeline.sandbox.centra.words import WordDesk
 
 __all__ = [
     "FROM_SHIPMENT", "CentraRefusal", "CentraSettings", "CentraStore", "Moved", "NewLine", "NewOrder", "NewReturn",
@@ -15,7 +17,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-class CentraStore(ReturnDesk):
+class CentraStore(WordDesk):
     """Products, stock, orders, shipments, returns and payments of one shop."""
 
     def books(self) -> dict[str, Any]:
@@ -42,11 +44,14 @@ class CentraStore(ReturnDesk):
                 {
                     "number": row["number"], "status": row["status"], "currency": row["currency"],
                     "is_internal": row["is_internal"], "internal_comment": row["internal_comment"],
-                    "origin": [row["origin_type"], row["origin_id"]],
+                    "origin": [row["origin_type"], row["origin_id"]], "market_id": row["market_id"],
+                    "pricelist_id": row["pricelist_id"], "total": str(self.order_total(row)),
+                    "address": addresses.read(row["address"]),
                 }
                 for row in self.rows("select * from orders order by number")
             ],
             "returns": returns,
+            "emails": [[row["what"], row["object_id"]] for row in self.rows("select * from emails order by id")],
             "payments": [
                 [row["order_number"], row["return_id"], row["entry_type"], row["status"], str(row["value"])]
                 for row in self.rows("select * from payments order by id")

@@ -7,15 +7,16 @@ from decimal import Decimal
 from functools import wraps
 from typing import Any
 
-from ariadne import MutationType
-from graphql import GraphQLResolveInfo
+from graphql import GraphQLInputObjectType, GraphQLResolveInfo
 
+from hr_centra_pipeline.sandbox.centra.bindings import Fields
 from hr_centra_pipeline.sandbox.centra.database import CentraRefusal, Row, instant_text
 from hr_centra_pipeline.sandbox.centra.filters import in_zone
 from hr_centra_pipeline.sandbox.centra.reading import _store, _zone, listeners, one
+from hr_centra_pipeline.sandbox.centra.schema import GIFT_CARD_INPUT, PLACEHOLDER
 from hr_centra_pipeline.sandbox.centra.store import FROM_SHIPMENT, CentraStore, Moved, NewReturn
 
-mutation = MutationType()
+mutation = Fields("Mutation")
 Answer = dict[str, Any]
 
 
@@ -31,8 +32,10 @@ def _field(name: str, payload_type: str) -> Callable[[Callable[..., Answer]], Ca
                 shown = function(_store(info), info, **arguments)
             except CentraRefusal as refusal:
                 errors = [{"message": refusal.message, "path": refusal.path}]
-            empty: Answer = {"payment_history_entries": [], "entries": [], "event_listeners": [], "events": []}
-            return {**empty, **shown, "__typename": payload_type, "user_errors": errors, "user_warnings": []}
+            empty: Answer = {
+                "payment_history_entries": [], "entries": [], "event_listeners": [], "events": [], "user_warnings": [],
+            }  # fmt: skip
+            return {**empty, **shown, "__typename": payload_type, "user_errors": errors}
 
         mutation.set_field(name, resolve)
         return resolve
@@ -131,7 +134,7 @@ def complete_return(
     input: Mapping[str, Any] | None = None,
 ) -> Answer:
     """``completeReturn``."""
-    store.complete_return(id)
+    store.complete_return(id, send_email=(input or {}).get("sendEmail"))
     return {"return": one(store, "return", id)}
 
 
@@ -157,13 +160,18 @@ def refund_return(
     input: Mapping[str, Any] | None = None,
 ) -> Answer:
     """``refundReturn``."""
-    entry_id = store.refund_return(id)
+    entry_id = store.refund_return(id, send_email=(input or {}).get("sendEmail"))
     return {"return": one(store, "return", id), "payment_history_entries": [one(store, "payment", entry_id)]}
 
 
 @_field("issueCredit", "CreditIssuePayload")
-def issue_credit(store: CentraStore, _info: GraphQLResolveInfo, input: Mapping[str, Any]) -> Answer:
-    """``issueCredit``."""
+def issue_credit(store: CentraStore, info: GraphQLResolveInfo, input: Mapping[str, Any]) -> Answer:
+    """``issueCredit``: only where the schema has members by which a gift card can be made out."""
+    of = info.schema.type_map.get(GIFT_CARD_INPUT)
+    members = [name for name in of.fields if name != PLACEHOLDER] if isinstance(of, GraphQLInputObjectType) else []
+    if not members:
+        raise CentraRefusal("A gift card can not be made out: no way to do so is known", ["input", "giftCard"])
+    one_of(input["giftCard"], ["input", "giftCard"], *members)
     number = _order_number(store, input["order"], ["input", "order"])
     return_id = None
     if input.get("return"):
@@ -225,7 +233,7 @@ def _size_of_variant(store: CentraStore, variant: Row, row: Row, path: tuple[str
     return int(found["id"])
 
 
-# ---------------------------------------------------------------- orders, customers, attributes
+# ---------------------------------------------------------------- orders
 
 
 @_field("confirmOrder", "OrderPayload")
@@ -254,21 +262,73 @@ def update_order(
     changes = {column: input[name] for name, column in columns.items() if input.get(name) is not None}
     if changes:
         store.set_order(number, changes)
+    if input.get("externalId"):
+        store.set_external_id("Order", input["externalId"], number)
     return {"order": one(store, "order", number)}
 
 
-@_field("cancelDirectToConsumerOrder", "OrderPayload")
-def cancel_order(
-    store: CentraStore,
-    _info: GraphQLResolveInfo,
-    order: Mapping[str, Any],
-    input: Mapping[str, Any],
-) -> Answer:
-    """``cancelDirectToConsumerOrder``: refused once shipped."""
-    number = _order_number(store, order, ["order"])
-    policy = _stock_policy(store, input["stockAction"], ["input", "stockAction"])
-    store.cancel_order(number, release=policy != "none")
-    return {"order": one(store, "order", number)}
+@_field("cancelDirectToConsumerOrder", "DirectToConsumerOrderCancelPayload")
+def cancel_order(store: CentraStore, _info: GraphQLResolveInfo, id: str, input: Mapping[str, Any]) -> Answer:
+    """``cancelDirectToConsumerOrder``, by the order's id: refused once shipped. Its payment goes only when asked for; where
+    that fails, the order is cancelled all the same, with a warning.
+    """
+    found = one(store, "order", id, "id")
+    if found is None:
+        raise CentraRefusal("Order not found", ["id"])
+    if input.get("reason") is not None:
+        raise CentraRefusal("This reason is not configured", ["input", "reason"])
+    number = int(found["number"])
+    entries, warnings = store.cancel_order(
+        number,
+        stock=_stock_policy(store, input["stockAction"], ["input", "stockAction"]),
+        authorisation=bool(input.get("cancelAuthorization")),
+    )
+    with store.write():
+        store.send_email("order cancelled", number, input["emailOptions"]["sendEmail"])
+    return {
+        "order": one(store, "order", number),
+        "payment_history_entries": [one(store, "payment", entry) for entry in entries],
+        "user_warnings": [{"message": text, "path": ["input", "cancelAuthorization"]} for text in warnings],
+    }
+
+
+# ---------------------------------------------------------------- shipments
+
+
+@_field("updateShipment", "ShipmentPayload")
+def update_shipment(store: CentraStore, _info: GraphQLResolveInfo, id: int, input: Mapping[str, Any]) -> Answer:
+    """``updateShipment``: marks it as paid, or as good to go."""
+    store.mark_shipment(id, paid=input.get("isPaid"), good_to_go=input.get("isGoodToGo"))
+    return {"shipment": one(store, "shipment", id)}
+
+
+@_field("createShipment", "ShipmentPayload")
+def create_shipment(store: CentraStore, _info: GraphQLResolveInfo, input: Mapping[str, Any]) -> Answer:
+    """``createShipment``: packs lines of an order, to be shipped later."""
+    number = _order_number(store, input["order"], ["input", "order"])
+    mine = {row["id"] for row in store.rows("select id from order_lines where order_number = ?", [number])}
+    quantities: dict[int, int] = {}
+    for position, line in enumerate(input["lines"]):
+        path = ["input", "lines", str(position)]
+        line_id, quantity = line["orderLine"]["id"], line["quantity"]
+        if line_id not in mine:
+            raise CentraRefusal("Order line not found on this order", [*path, "orderLine"])
+        if quantity < 1:
+            raise CentraRefusal("Quantity must be positive", [*path, "quantity"])
+        quantities[line_id] = quantities.get(line_id, 0) + quantity
+    if not quantities:
+        raise CentraRefusal("A shipment needs lines", ["input", "lines"])
+    shipment_id = store.create_shipment(
+        number,
+        quantities,
+        at=store.clock.now(),
+        good_to_go=bool(input.get("isGoodToGo")),
+        paid=bool(input.get("isPaid")),
+    )
+    return {"shipment": one(store, "shipment", shipment_id)}
+
+
+# ---------------------------------------------------------------- customers, attributes
 
 
 @_field("updateCustomer", "CustomerPayload")
@@ -279,10 +339,13 @@ def update_customer(
     input: Mapping[str, Any],
 ) -> Answer:
     """``updateCustomer``."""
-    _, customer_id = one_of(customer, ["customer"], "id", "externalId")
-    if one(store, "customer", customer_id) is None:
+    name, given = one_of(customer, ["customer"], "id", "externalId")
+    customer_id = given if name == "id" else store.internal_id("Customer", given)
+    if customer_id is None or one(store, "customer", customer_id) is None:
         raise CentraRefusal("Customer not found", ["customer"])
     with store.write():
+        if input.get("externalId"):
+            store.set_external_id("Customer", input["externalId"], customer_id)
         if input.get("internalComment") is not None:
             changes = {"internal_comment": input["internalComment"], "updated_at": instant_text(store.clock.now())}
             store.update("customers", "id", customer_id, changes)
@@ -291,13 +354,15 @@ def update_customer(
 
 @_field("assignAttributes", "AttributesAssignPayload")
 def assign_attributes(store: CentraStore, _info: GraphQLResolveInfo, input: Mapping[str, Any]) -> Answer:
-    """``assignAttributes``; an order is named by its number."""
+    """``assignAttributes``; an order is named by its number. Only attributes that are configured can be assigned."""
     kind, object_id = input["objectType"], input["objectId"]
     found = one(store, {"Order": "order", "Customer": "customer"}.get(kind, "order"), object_id)
     if kind not in ("Order", "Customer") or found is None:
         raise CentraRefusal("Object not found", ["input", "objectId"])
     with store.write():
-        for given in input.get("dynamicAttributes") or ():
+        for position, given in enumerate(input.get("dynamicAttributes") or ()):
+            if f"{given['attributeTypeName']}.{given['attributeElementKey']}" not in store.settings.attributes:
+                raise CentraRefusal("Attribute not found", ["input", "dynamicAttributes", str(position)])
             store.rows(
                 "insert or replace into attributes values (?, ?, ?, ?, ?)",
                 [

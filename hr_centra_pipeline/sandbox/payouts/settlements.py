@@ -68,23 +68,27 @@ def movements(payments: Sequence[dict[str, Any]], quirks: Sequence[dict[str, Any
     comes back ``hours`` later. chargeback and extra: a line of ``amount`` and ``currency`` at ``at`` that Centra knows nothing of.
     """
     found = []
-    captures = {
-        entry["order_number"]: entry["external_reference"] for entry in payments if entry["entry_type"] == "CAPTURE"
+    # A payment is known by its authorisation's number, where there is one; each booking by its own.
+    paid = {
+        entry["order_number"]: entry["own_reference"]
+        for kind in ("CAPTURE", "AUTH")
+        for entry in payments
+        if entry["entry_type"] == kind
     }
     by_order = {quirk["order_number"]: quirk for quirk in quirks}
     for entry in payments:
         if entry["status"] != "SUCCESS" or entry["entry_type"] not in ("CAPTURE", "REFUND"):
             continue
-        number, reference = entry["order_number"], entry["external_reference"]
+        number, reference, value = entry["order_number"], entry["own_reference"], abs(entry["value"])
         booked = datetime.fromisoformat(entry["created_at"]) + _BOOKED_AFTER
-        payment = captures.get(number, reference)
+        payment = paid.get(number, reference)
         if entry["entry_type"] == "CAPTURE":
-            found.append(Movement("capture", number, reference, payment, entry["currency"], entry["value"], booked))
+            found.append(Movement("capture", number, reference, payment, entry["currency"], value, booked))
             continue
         quirk = by_order.get(number, {"kind": ""})
         if quirk["kind"] == "missing":
             continue
-        amount = entry["value"] - (Decimal(quirk["amount"]) if quirk["kind"] == "short" else ZERO)
+        amount = value - (Decimal(quirk["amount"]) if quirk["kind"] == "short" else ZERO)
         found.append(Movement("refund", number, reference, payment, entry["currency"], -amount, booked))
         if quirk["kind"] == "reversed":
             later = booked + timedelta(hours=quirk["hours"])
@@ -95,7 +99,7 @@ def movements(payments: Sequence[dict[str, Any]], quirks: Sequence[dict[str, Any
             number = quirk["order_number"]
             found.append(
                 Movement(
-                    kind, number, f"dash-{position:06d}", captures.get(number, ""), quirk["currency"],
+                    kind, number, f"dash-{position:06d}", paid.get(number, ""), quirk["currency"],
                     -Decimal(quirk["amount"]), datetime.fromisoformat(quirk["at"]),
                 )
             )  # fmt: skip

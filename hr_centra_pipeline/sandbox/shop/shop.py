@@ -237,6 +237,7 @@ class Shop:
         due = list(settlements.batches(since, until))
         if not due:
             return
+        self.store.let_providers_answer(until)
         payments = self.store.rows(
             "select payments.*, orders.currency from payments join orders on orders.number = payments.order_number"
             " order by payments.id"

@@ -23,8 +23,7 @@ def control(sandbox: RunningSandbox, name: str, body: dict[str, Any] | None = No
 
 def order_api(sandbox: RunningSandbox, **body: Any) -> Any:
     given = {
-        "products": [{"sku": "DRESS-S", "qty": 1, "unitPrice": 0}], "address": {"email": "a@b.c", "country": "SE"},
-        "currency": "SEK", **body,
+        "products": [{"sku": "DRESS-S", "qty": 1, "unitPrice": 0}], "address": {"email": "a@b.c", "country": "SE"}, **body,
     }  # fmt: skip
     answer = requests.post(
         f"{sandbox.order_api_url}/order", json=given, headers={"API-Authorization": sandbox.order_api_key}, timeout=10
@@ -124,11 +123,14 @@ def test_cursors_stay_where_they_are_when_rows_are_added_and_pages_shift(sandbox
 def test_the_text_of_a_stock_change_can_be_filtered_and_its_lines_default_to_20(sandbox: RunningSandbox) -> None:
     sandbox.store.person_change_stock(sku="DRESS-S", quantity=1, into=2, comment="RMA 17", at=SHIPPED)
     where = '{comment: {contains: "RMA"}}'
-    (found,) = data(sandbox, "{ stockChanges(where: %s) { comment lines { deliveredQuantity } } }" % where)[
-        "stockChanges"
-    ]
-    assert found == {"comment": "RMA 17", "lines": [{"deliveredQuantity": 1}]}
-    assert "between 1 and 200" in ask(sandbox, "{ stockChanges { lines(limit: 500) { id } } }").text
+    look = (
+        "{ stockChangeConnection(first: 5, where: %s) { edges { node { comment lines { deliveredQuantity } } } } }"
+        % where
+    )
+    (edge,) = data(sandbox, look)["stockChangeConnection"]["edges"]
+    assert edge["node"] == {"comment": "RMA 17", "lines": [{"deliveredQuantity": 1}]}
+    beyond = "{ stockChangeConnection(first: 5) { edges { node { lines(limit: 500) { id } } } } }"
+    assert "between 1 and 200" in ask(sandbox, beyond).text
 
 
 # ---------------------------------------------------------------- quotas
@@ -214,7 +216,7 @@ def test_the_order_api_refuses_with_the_documented_codes(sandbox: RunningSandbox
     codes = [
         order_api(sandbox, orderNumber=900001)["code"],
         order_api(sandbox, products=[])["code"],
-        order_api(sandbox, products=[{"sku": "NOPE"}])["code"],
+        order_api(sandbox, products=[{"sku": "NOPE", "qty": 1}])["code"],
         order_api(sandbox, products=[{"sku": "DRESS-S", "qty": 99}])["code"],
         order_api(sandbox, address={"country": "SE"})["code"],
     ]
@@ -226,25 +228,15 @@ def test_a_split_order_answers_several_numbers(tmp_path: Path) -> None:
     settings = slow(1000.0, centra=CentraSettings(splits_orders=True))
     with running_sandbox(tmp_path, settings) as sandbox:
         furnish(sandbox.store)
-        answer = order_api(sandbox, orderNumber=900001, products=[{"sku": "DRESS-S"}, {"sku": "SHIRT-M"}])
-    assert answer["orders"] == ["900001", "900002"]
+        answer = order_api(
+            sandbox, orderNumber=900001, products=[{"sku": "DRESS-S", "qty": 1}, {"sku": "SHIRT-M", "qty": 1}]
+        )
+    assert answer["orders"] == [900001, 900002]
 
 
 def test_a_wrong_order_api_key_is_unauthorized(sandbox: RunningSandbox) -> None:
     answer = requests.get(f"{sandbox.order_api_url}/orders", headers={"API-Authorization": "no"}, timeout=10)
     assert answer.status_code == 401
-
-
-def test_an_order_is_canceled_until_it_is_shipped(sandbox: RunningSandbox) -> None:
-    shipped = sell(sandbox.store).number
-    order_api(sandbox, orderNumber=900001)
-    cancel = """mutation { cancelDirectToConsumerOrder(order: {number: %d}, input: {
-        stockAction: {releaseItemsBackToWarehouse: true}, emailOptions: {sendEmail: false}}) { userErrors { message } } }"""
-    answers = [
-        data(sandbox, cancel % number)["cancelDirectToConsumerOrder"]["userErrors"] for number in (900001, shipped)
-    ]
-    assert answers[0] == []
-    assert "shipped" in answers[1][0]["message"]
 
 
 # ---------------------------------------------------------------- events, faults, durability

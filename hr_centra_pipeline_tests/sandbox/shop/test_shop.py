@@ -178,7 +178,7 @@ def test_settlement_files_tell_every_payment_and_add_up_but_the_planted_one(shop
         row["order_number"]
         for row in shop.store.rows("select * from payments where entry_type in ('CAPTURE', 'REFUND') order by id")
         if row["status"] == "SUCCESS" and datetime.fromisoformat(row["created_at"]) < settled
-        and told[row["external_reference"]] != 1
+        and told[row["own_reference"]] != 1
     ]  # fmt: skip
     planted = [row["order_number"] for row in shop.truth() if row["description"] == "the provider: missing"]
     assert [str(number) for number in missing] == planted

@@ -59,7 +59,7 @@ def return_line(line_id: int, value: str, tax: str, percent: str = "25") -> Node
     return {
         "id": line_id, "quantity": 1, "lineValue": money(value),
         "orderLine": {"id": 10010, "taxPercent": Decimal(percent)}, "shipmentLine": {"id": 500},
-        "appliedTaxRules": [{"value": money(tax)}],
+        "appliedTaxRules": [{"taxIncluded": money(tax), "taxAdded": money("0"), "taxDeducted": money("0")}],
     }  # fmt: skip
 
 
