@@ -100,6 +100,20 @@ create or replace macro added_within_part(added, part, whole, currency) as
 -- The tax that a voucher takes off: in it, as in the goods; or what is added to it. Export has none.
 create or replace macro voucher_tax_of(tax_mode, kept, added, percent, currency) as
     case when coalesce(tax_mode, 'included') = 'included' then tax_in(kept, percent, currency) else greatest(added, 0) end;
+-- What Centra keeps of a cost that Happy Returns reports; `added` is the tax that Centra adds to `whole`. For export it reports
+-- what is given.
+create or replace macro kept_of_told(told, added, whole, reported_costs, tax_mode, currency) as
+    (told - case
+        when added <> 0 and (reported_costs = 'with_tax' or tax_mode = 'none') then added_within_part(added, told, whole, currency)
+        else 0
+    end)::decimal(18, 4);
+-- What a Return has given back in the end: its total; where Centra settles its tax after the payment, what was paid by the one
+-- payment. That is as far as what was paid can be its value and a tax of it.
+create or replace macro settled_total(tax_mode, paid, payments, grand_total, net_total) as
+    case
+        when tax_mode in ('added', 'none') and payments = 1 and paid >= net_total and 3 * paid <= 4 * net_total then paid
+        else grand_total
+    end::decimal(18, 4);
 create or replace macro given_upto(amount, weight, whole, currency) as
     case
         when weight = whole then amount::decimal(18, 4)

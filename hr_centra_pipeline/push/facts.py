@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from hr_centra_pipeline.core.policy import Policy
+from hr_centra_pipeline.core.policy import Policy, Tax
 from hr_centra_pipeline.core.words import CentraWords
 from hr_centra_pipeline.warehouse.database import Connection
 
@@ -17,6 +17,7 @@ class Facts:
 
     ``known_returns``: Returns that the last pull showed. ``tied_entries``: refunds without a Return that a person has tied;
     ``tied_orders``: replacements that somebody ordered by hand, by the effect that they are.
+    ``tax``: how far Centra's tax may be off.
     ``unwanted``: effects under way that are not desired any more (refused, changed). ``sent_before``: effects that were
     sent once and found absent, with the real time of the first call: it may still arrive. ``words``: what Centra's words mean.
     """
@@ -29,6 +30,7 @@ class Facts:
     first_order_number: int = 900_000_000
     last_order_number: int = 999_999_999
     words: CentraWords = field(default_factory=CentraWords)
+    tax: Tax = field(default_factory=Tax)
 
     def unwanted_of(self, members: Iterable[str]) -> tuple[str, ...]:
         """Those of a packet's members that are not desired any more."""
@@ -81,4 +83,5 @@ def load(connection: Connection, policy: Policy) -> Facts:
         first_order_number=policy.exchange_orders.first_number,
         last_order_number=policy.exchange_orders.last_number,
         words=policy.centra.words,
+        tax=policy.tax,
     )

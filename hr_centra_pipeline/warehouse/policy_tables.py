@@ -43,6 +43,9 @@ create or replace macro policy.tax_allowed(tax, of_currency) as greatest(
     coalesce((select limits.absolute from policy.tax_limits as limits where limits.currency = of_currency), 10 * smallest_amount(of_currency)),
     share_of(abs(tax), (select tax_percent from policy.parameters), 100::decimal(18, 4), of_currency)
 )::decimal(18, 4);
+-- The same, and nothing where the tax is in the price.
+create or replace macro policy.tax_slack(tax_mode, tax, of_currency) as
+    case when coalesce(tax_mode, 'included') = 'included' then 0 else policy.tax_allowed(tax, of_currency) end::decimal(18, 4);
 -- One row per effect type: the more careful of the policy's mode and the run's, and the policy's own.
 create or replace table policy.modes (effect_type varchar, mode varchar, policy_mode varchar);
 -- One row per effect kind: the type whose mode and guards it has.

@@ -315,6 +315,7 @@ select
     cast(payload ->> '$.returnWarehouse.id' as bigint) as warehouse_id,
     currency,
     paid_of(amount(payload -> 'grandTotal'), amount(payload -> 'grandTotalNet'), tax_mode) as grand_total,
+    amount(payload -> 'grandTotalNet') as net_total,
     line_values,
     amount(payload -> '$.totals.shipping') as shipping,
     amount(payload -> '$.totals.handling') as handling,

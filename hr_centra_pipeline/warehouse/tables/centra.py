@@ -121,6 +121,7 @@ CENTRA_RETURNS = table(
         "warehouse_id": whole("warehouse that took them back", null=True),
         "currency": text("ISO 4217"),
         "grand_total": money("what it gives back"),
+        "net_total": money("the same without tax (unknown: landed before this was read)", null=True),
         "line_values": money("lines with tax"),
         "shipping": money("shipping, as Centra keeps it: before tax is added or deducted"),
         "handling": money("handling, likewise"),
