@@ -198,7 +198,9 @@ def _reading(packet: Packet, name: Literal["created", "final"], totals: Totals) 
     return {f"{name}_total": str(totals.total), f"{name}_kept": str(totals.kept)}
 
 
-def _final(packet: Packet, shown_return: dict[str, Any] | None, facts: Facts, paid: Decimal | None = None) -> dict[str, str]:
+def _final(
+    packet: Packet, shown_return: dict[str, Any] | None, facts: Facts, paid: Decimal | None = None
+) -> dict[str, str]:
     """The second reading: what was paid, and the totals of a Return that is completed."""
     found: dict[str, str] = {}
     if paid is not None and packet.payload.get("tax_mode", "included") != "included":
@@ -254,7 +256,10 @@ def _recipient(packet: Packet) -> Steps[str | None]:
 def _deleted(packet: Packet) -> Refused | Undone:
     """Nothing of it is left: what Centra refused is rejected, what only did not fit any more is planned again."""
     message = packet.message or "its Return was deleted"
-    return Undone(message) if packet.step == "undo" else Refused(message)
+    if packet.step == "undo":
+        return Undone(message)
+    # Sent one by one, what is too much together would pass in parts.
+    return Refused(message, packet.members if packet.payload.get("differs_in") == "tax" else ())
 
 
 def _gone(packet: Packet) -> InDoubt:

@@ -182,6 +182,10 @@ planned as (
         or ledger.state = 'withdrawn'
         or (ledger.state in ('planned', 'rejected') and ledger.input_sha256 is distinct from desired.input_sha256)
         or (ledger.state = 'rejected' and starts_with(ledger.reason, 'out of stock') and stock.fetched_at >= ledger.updated_at)
+        -- A tax engine that was down is asked again once a day.
+        or (ledger.state = 'rejected' and ledger.updated_at <= $now::timestamptz - interval 24 hours and ledger.packet_key in (
+            select packet_key from push.packets where state = 'rejected' and (payload ->> 'differs_in') = 'tax'
+        ))
 ),
 
 -- One row per effect that was not sent and is not desired any more.

@@ -147,22 +147,24 @@ added as (
     )
 ),
 
--- Each piece's tax less that of its voucher; the last piece takes what rounding leaves of the Return's own figure, and what was
--- paid beyond it.
+-- Each piece's tax less that of its voucher; the last piece takes what rounding leaves of the Return's own figure, the one that is
+-- taxed most what was paid beyond it.
 taxed as (
     select
         *, voucher_kept + voucher_added as voucher,
         line_tax - case
             when voucher_kept = 0 then 0
             else voucher_tax_of(tax_mode, voucher_kept, voucher_added, coalesce(tax_percent, 0), currency)
-        end as own_tax
+        end as own_tax,
+        row_number() over (partition by centra_return_id order by line_tax desc, place) = 1 as is_most_taxed
     from added
 )
 
 select
     taxed.centra_return_id, order_number, currency, shipment_line_id, piece, return_item_id, return_id, is_foreign, is_exchange, place,
-    value - voucher + case when place = pieces then paid_beyond else 0 end as gross,
-    case when place = pieces then returns.tax + paid_beyond - sum(own_tax) over on_return_taxed + own_tax else own_tax end as tax
+    value - voucher + case when is_most_taxed then paid_beyond else 0 end as gross,
+    case when place = pieces then returns.tax - sum(own_tax) over on_return_taxed + own_tax else own_tax end
+        + case when is_most_taxed then paid_beyond else 0 end as tax
 from taxed
 join (
     select

@@ -16,10 +16,11 @@ create or replace temp macro words_in(marks) as coalesce(
 create or replace temp macro items_of(list) as from_json(coalesce(list, '[]'), '["json"]');
 -- What Centra does with the tax of an order or Return: it is in its values, is added to them, or there is none (export: what
 -- the values contain is deducted). Unknown where it was landed before we read it.
+create or replace temp macro amount_at(object, path) as cast(json_extract_string(object, '$.' || path || '.value') as decimal(18, 4));
 create or replace temp macro tax_mode_of(totals) as case
-    when amount(totals -> 'taxAdded') is null then null
-    when amount(totals -> 'taxAdded') <> 0 then 'added'
-    when amount(totals -> 'taxIncluded') <> 0 and amount(totals -> 'taxDeducted') = 0 then 'included'
+    when amount_at(totals, 'taxAdded') is null then null
+    when amount_at(totals, 'taxAdded') <> 0 then 'added'
+    when amount_at(totals, 'taxIncluded') <> 0 and amount_at(totals, 'taxDeducted') = 0 then 'included'
     else 'none'
 end;
 -- What a customer pays for a value, of which Centra shows both readings; and how much of that it adds to the value that it keeps
@@ -29,7 +30,7 @@ create or replace temp macro added_to(gross, net, mode) as
     case mode when 'added' then gross - coalesce(net, gross) when 'none' then coalesce(net, gross) - gross else 0 end;
 -- The tax by all rules of one cost. It is given back, or taken off, together with its cost: Centra's signs are not needed.
 create or replace temp macro tax_by_rules(rules, field) as
-    coalesce(abs(list_sum(list_transform(items_of(rules), lambda rule: amount(rule -> field)))), 0)::decimal(18, 4);
+    coalesce(abs(list_sum(list_transform(items_of(rules), lambda rule: amount_at(rule, field)))), 0)::decimal(18, 4);
 create or replace temp macro added_by_rules(rules) as tax_by_rules(rules, 'taxAdded') - tax_by_rules(rules, 'taxDeducted');
 
 -- ---------------------------------------------------------------- orders, lines

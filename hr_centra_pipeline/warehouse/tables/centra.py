@@ -28,7 +28,9 @@ ORDERS = table(
         "handling": money("handling cost, likewise"),
         "discounts": money("order vouchers, likewise"),
         "shipping_tax_added": money("tax that Centra adds to shipping and handling (negative: deducts)"),
-        "discount_tax_added": money("tax that Centra adds to the vouchers, which are taken off (negative: deducts); estimated"),
+        "discount_tax_added": money(
+            "tax that Centra adds to the vouchers, which are taken off (negative: deducts); estimated"
+        ),
         "captured": money("sum of successful captures"),
         "capture_pending": money("asked of the payment provider, and not confirmed yet"),
         "has_unknown_payment": flag("a payment entry has a word without a meaning: nothing may be paid by its history"),
@@ -60,7 +62,9 @@ ORDER_LINES = table(
         "returned_quantity": whole("returned units", at_least=0),
         "unit_price": money("one unit with tax, after line discounts"),
         "unit_original_price": money("one unit with tax, before discounts"),
-        "unit_tax_added": money("of its price, the tax that Centra adds to the price that it keeps (negative: deducts)"),
+        "unit_tax_added": money(
+            "of its price, the tax that Centra adds to the price that it keeps (negative: deducts)"
+        ),
         "line_value": money("the line with tax"),
         "tax_percent": money("tax rate in percent"),
     },
@@ -96,7 +100,9 @@ SHIPMENT_LINES = table(
         "returned_quantity": whole("units on Centra returns", at_least=0),
         "unit_price": money("one unit with tax"),
         "unit_tax": money("tax in one unit"),
-        "unit_tax_added": money("of its price, the tax that Centra adds to the price that it keeps (negative: deducts)"),
+        "unit_tax_added": money(
+            "of its price, the tax that Centra adds to the price that it keeps (negative: deducts)"
+        ),
         "line_value": money("the line with tax"),
         "currency": text("ISO 4217"),
     },

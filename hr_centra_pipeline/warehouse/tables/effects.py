@@ -29,7 +29,9 @@ MATCHED_ITEMS = table(
         "currency": text("order's currency", null=True),
         "unit_price": money("what the unit cost the customer, with tax", null=True),
         "unit_tax": money("tax in it", null=True),
-        "unit_tax_added": money("of its price, the tax that Centra adds to the price that it keeps (negative: deducts)", null=True),
+        "unit_tax_added": money(
+            "of its price, the tax that Centra adds to the price that it keeps (negative: deducts)", null=True
+        ),
         "tax_mode": text("its order's: included, added or none (null: not known)", null=True),
         "voucher_share": money("its share of the order's vouchers, with tax", null=True),
         "voucher_tax": money("tax in that share", null=True),
@@ -65,8 +67,12 @@ def _pending(name: str, grain: str) -> Table:
             "shipping": money("shipping and handling, gross", null=True),
             "fee": money("fee taken off, gross", null=True),
             "voucher": money("order voucher taken off, as Centra takes it: before tax is added or deducted", null=True),
-            "tax_mode": text("what Centra does with the order's tax: included, added or none (null: not known)", null=True),
-            "tax_added": money("of items, tax and shipping, the tax that Centra adds (negative: deducts); estimated", null=True),
+            "tax_mode": text(
+                "what Centra does with the order's tax: included, added or none (null: not known)", null=True
+            ),
+            "tax_added": money(
+                "of items, tax and shipping, the tax that Centra adds (negative: deducts); estimated", null=True
+            ),
             "fee_tax_added": money("of the fee, likewise", null=True),
             "pays_through": text("centra, gift_card or elsewhere", null=True),
             "text": text("note to write, or the replacement's own key", null=True),
