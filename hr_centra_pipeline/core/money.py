@@ -100,11 +100,11 @@ create or replace macro added_within_part(added, part, whole, currency) as
 -- The tax that a voucher takes off: in it, as in the goods; or what is added to it. Export has none.
 create or replace macro voucher_tax_of(tax_mode, kept, added, percent, currency) as
     case when coalesce(tax_mode, 'included') = 'included' then tax_in(kept, percent, currency) else greatest(added, 0) end;
--- What Centra keeps of a cost that Happy Returns reports; `added` is the tax that Centra adds to `whole`. For export it reports
--- what is given.
-create or replace macro kept_of_told(told, added, whole, reported_costs, tax_mode, currency) as
+-- What Centra keeps of a cost that Happy Returns reports; `added` is the tax that Centra adds to `whole`. Where Centra deducts tax
+-- (export), Happy Returns reports what is given.
+create or replace macro kept_of_told(told, added, whole, reported_costs, currency) as
     (told - case
-        when added <> 0 and (reported_costs = 'with_tax' or tax_mode = 'none') then added_within_part(added, told, whole, currency)
+        when coalesce(added, 0) < 0 or reported_costs = 'with_tax' then added_within_part(coalesce(added, 0), told, whole, currency)
         else 0
     end)::decimal(18, 4);
 -- What a Return has given back in the end: its total; where Centra settles its tax after the payment, what was paid by the one

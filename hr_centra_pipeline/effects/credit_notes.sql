@@ -262,7 +262,7 @@ item_fees as (
         (case when fee_basis = 'item' and refund_type = 'refund' and received_channel is distinct from 'returnless' then
             least(kept, case
                 when fee_source = 'happy_returns' and refund_id is not null then
-                    kept_of_told(coalesce(item_fee, 0), fee_rate_tax, kept, reported_costs, tax_mode, currency)
+                    kept_of_told(coalesce(item_fee, 0), fee_rate_tax, kept, reported_costs, currency)
                 else coalesce(policy.zone_fee(dropoff_method, currency, order_number), fees.amount, 0)
             end)
         else 0 end)::decimal(18, 4) as fee_kept
@@ -355,7 +355,7 @@ shipping_kept as (
             case when parameters.shipping_source = 'policy' then orders.shipping + orders.handling
                 else kept_of_told(
                     coalesce(told.shipping, 0), orders.shipping_tax_added, orders.shipping + orders.handling, parameters.reported_costs,
-                    orders.tax_mode, carriers.currency
+                    carriers.currency
                 ) end,
             orders.shipping + orders.handling - coalesce((
                 select sum(returns.shipping + returns.handling) from staging.centra_returns as returns
@@ -392,7 +392,7 @@ fees_kept as (
         carriers.*, told.refund_id,
         least(carriers.kept, case
             when parameters.fee_source = 'happy_returns' and told.refund_id is not null then kept_of_told(
-                coalesce(told.fee, 0), carriers.fee_rate_tax, carriers.kept, parameters.reported_costs, carriers.tax_mode, carriers.currency
+                coalesce(told.fee, 0), carriers.fee_rate_tax, carriers.kept, parameters.reported_costs, carriers.currency
             )
             when row_number() over (partition by carriers.return_id order by try_cast(order_number as bigint), order_number) = 1
                 then coalesce(policy.zone_fee(carriers.dropoff_method, carriers.currency, carriers.order_number), amounts.amount, 0)

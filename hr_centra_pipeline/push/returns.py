@@ -130,14 +130,14 @@ def totals_of(shown: dict[str, Any], tax_mode: str | None) -> Totals:
     """A Return's totals as an operation shows them. ``tax_mode``: its order's."""
     gross, net = Decimal(shown["grandTotal"]["value"]), Decimal(shown["grandTotalNet"]["value"])
     currency = shown["grandTotal"]["currency"]["code"]
-    if tax_mode == "none":
-        deducted = abs(Decimal(shown["totals"]["taxDeducted"]["value"]))  # Centra's sign of it is not documented
+    if tax_mode in (None, "included"):
+        return Totals(gross, gross, Decimal(0), currency)
+    deducted = abs(Decimal(shown["totals"]["taxDeducted"]["value"]))  # Centra's sign of it is not documented
+    if deducted:
         return Totals(net + deducted, net, Decimal(0), currency)
-    if tax_mode == "added":
-        rules = shown["totals"]["returnCostTaxRules"]
-        fee_tax = abs(sum((Decimal(rule["taxAdded"]["value"]) for rule in rules), Decimal(0)))
-        return Totals(net, gross, fee_tax, currency)
-    return Totals(gross, gross, Decimal(0), currency)
+    rules = shown["totals"]["returnCostTaxRules"]
+    fee_tax = abs(sum((Decimal(rule["taxAdded"]["value"]) for rule in rules), Decimal(0)))
+    return Totals(net, gross, fee_tax, currency)
 
 
 def _value(entry: dict[str, Any]) -> Decimal:

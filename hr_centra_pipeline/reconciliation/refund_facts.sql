@@ -374,12 +374,12 @@ cross join policy.parameters
 join staging.orders as orders using (order_number)
 left join shown using (return_id, order_number);
 
--- What a cost that Happy Returns reports, or our policy names, is with tax.
-create or replace temp macro told_with_tax(told, added, whole, reported_costs, tax_mode, currency) as
-    case
-        when coalesce(added, 0) = 0 or reported_costs = 'with_tax' or tax_mode = 'none' then told
-        else told + added_to_part(added, told, whole, currency)
-    end::decimal(18, 4);
+-- What a cost that Happy Returns reports is with tax; and one that our policy names.
+create or replace temp macro with_tax_added(kept, added, whole, currency) as
+    (kept + added_to_part(coalesce(added, 0), kept, whole, currency))::decimal(18, 4);
+create or replace temp macro told_with_tax(told, added, whole, reported_costs, currency) as
+    case when coalesce(added, 0) <= 0 or reported_costs = 'with_tax' then told else with_tax_added(told, added, whole, currency) end
+        ::decimal(18, 4);
 
 -- Happy Returns' rows of each return on an order, as the policy may need them.
 create or replace temp table told_pairs as
@@ -420,20 +420,20 @@ whole_orders as (
 asked as (
     select
         pairs.*, coalesce(told.refund_rows, 0) as refund_rows,
-        told_with_tax(
-            told.shipping, taxed.shipping_tax, taxed.shipping, taxed.reported_costs, taxed.tax_mode, pairs.currency
-        ) as told_shipping,
-        told_with_tax(told.fee, taxed.fee_tax, taxed.fee, taxed.reported_costs, taxed.tax_mode, pairs.currency) as told_fee,
-        told.told_at, orders.shipping + orders.handling + orders.shipping_tax_added as order_shipping,
+        -- as Centra keeps them: before tax
+        kept_of_told(told.shipping, taxed.shipping_tax, taxed.shipping, taxed.reported_costs, pairs.currency) as told_shipping,
+        told_with_tax(told.fee, taxed.fee_tax, taxed.fee, taxed.reported_costs, pairs.currency) as told_fee,
+        taxed.shipping as taxed_shipping, taxed.shipping_tax,
+        told.told_at, orders.shipping + orders.handling as order_shipping,
         orders.shipping + orders.handling > 0 and parameters.shipping_rule <> 'never'
             and (parameters.shipping_rule = 'as_told' or whole_orders.order_number is not null) as gives_shipping,
         parameters.shipping_source, parameters.shipping_rule, parameters.fee_basis, parameters.fee_source,
         -- the policy's fee: null where it names fees, and none for this
         case
             when pairs.is_returnless then 0
-            when coalesce(zones.amount, fees.amount) is not null then told_with_tax(
+            when coalesce(zones.amount, fees.amount) is not null then with_tax_added(
                 (coalesce(zones.amount, fees.amount) * case parameters.fee_basis when 'item' then pairs.units else 1 end)::decimal(18, 4),
-                taxed.fee_tax, taxed.fee, 'before_tax', taxed.tax_mode, pairs.currency
+                taxed.fee_tax, taxed.fee, pairs.currency
             )
             when methods.dropoff_method is null and (select count(*) from policy.fees) + (select count(*) from policy.zone_fees) > 0 then 0
             when parameters.fee_source = 'policy' then 0
@@ -455,26 +455,33 @@ asked as (
         partition by pairs.return_id order by try_cast(pairs.order_number as bigint), pairs.order_number
         rows between unbounded preceding and 1 preceding
     )
+),
+
+given as (
+    select
+        *,
+        (case
+            when not gives_shipping then 0
+            when shipping_source = 'policy' then order_shipping
+            -- as told, up to what is left after the returns before
+            else greatest(0, least(coalesce(told_shipping, 0), order_shipping - coalesce(sum(told_shipping) over before, 0)))
+        end)::decimal(18, 4) as shipping_kept
+    from asked
+    window before as (
+        partition by order_number order by told_at nulls last, return_id rows between unbounded preceding and 1 preceding
+    )
 )
 
 select
     return_id, order_number, currency, dropoff_method, happened_at, is_pending, shipping_rule, shipping_source, fee_basis, refund_rows,
     rule_fee is not null as has_fee_rule,
-    (case
-        when not gives_shipping then 0
-        when shipping_source = 'policy' then order_shipping
-        -- as told, up to what is left after the returns before
-        else greatest(0, least(coalesce(told_shipping, 0), order_shipping - coalesce(sum(told_shipping) over before, 0)))
-    end)::decimal(18, 4) as shipping,
+    with_tax_added(shipping_kept, shipping_tax, taxed_shipping, currency) as shipping,
     least(credited, case
         when rule_fee is null then coalesce(told_fee, 0)
         when fee_basis = 'item' then rule_fee
         else greatest(0, rule_fee - coalesce(credited_before, 0))
     end)::decimal(18, 4) as fee
-from asked
-window before as (
-    partition by order_number order by told_at nulls last, return_id rows between unbounded preceding and 1 preceding
-);
+from given;
 
 insert into reconciliation.refund_facts by name
 with
@@ -589,11 +596,11 @@ rows_told as (
 with_tax as (
     select
         rows_told.* replace (
-            told_with_tax(shipping_told, shipping_tax, shipping, taxed.reported_costs, tax_mode, currency) - told_with_tax(
-                shipping_told - shipping_refund, shipping_tax, shipping, taxed.reported_costs, tax_mode, currency
+            told_with_tax(shipping_told, shipping_tax, shipping, taxed.reported_costs, currency) - told_with_tax(
+                shipping_told - shipping_refund, shipping_tax, shipping, taxed.reported_costs, currency
             ) as shipping_refund,
-            told_with_tax(fee_told, fee_tax, fee, taxed.reported_costs, tax_mode, currency) - told_with_tax(
-                fee_told - processing_fee, fee_tax, fee, taxed.reported_costs, tax_mode, currency
+            told_with_tax(fee_told, fee_tax, fee, taxed.reported_costs, currency) - told_with_tax(
+                fee_told - processing_fee, fee_tax, fee, taxed.reported_costs, currency
             ) as processing_fee
         )
     from (
