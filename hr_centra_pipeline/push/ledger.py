@@ -111,7 +111,7 @@ def settle_amounts(connection: Connection) -> None:
         """
         update push.ledger set amount = settled_amounts.amount
         from settled_amounts
-        where settled_amounts.effect_key = ledger.effect_key and settled_amounts.amount <> ledger.amount
+        where settled_amounts.effect_key = ledger.effect_key and settled_amounts.amount is distinct from ledger.amount
         """
     )
 

@@ -41,11 +41,12 @@ answered as (
 -- one row per effect of ours that one of them carries
 members as (
     select
-        ledger.effect_key, ledger.effect_kind, ledger.amount, settled.* exclude (shipping),
+        -- After our database was lost, nobody knows what a fee was planned as.
+        ledger.effect_key, ledger.effect_kind, coalesce(ledger.amount, 1) as amount, settled.* exclude (shipping),
         coalesce(settled.shipping, sum(ledger.amount) filter (where effect_kind = 'shipping_refund') over of_return, 0) as shipping,
         count(*) filter (where effect_kind = 'credit_note') over of_return as units,
-        sum(ledger.amount) over so_far as upto,
-        sum(ledger.amount) over of_kind as whole
+        sum(coalesce(ledger.amount, 1)) over so_far as upto,
+        sum(coalesce(ledger.amount, 1)) over of_kind as whole
     from (from shown union all by name from answered) as settled
     join push.ledger on ledger.centra_id = settled.centra_return_id::varchar
     where ledger.state = 'confirmed' and not ledger.is_foreign
