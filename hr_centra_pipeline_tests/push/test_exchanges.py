@@ -77,7 +77,7 @@ def test_refused_half_way_every_order_is_canceled_the_return_taken_back_and_the_
         at_desk.change(second, disposition="wrong-item")
         at_desk.settle()
         orders = at_desk.orders_of_ours()
-        assert sorted(row["status"] for row in orders) == ["CANCELED", "CANCELED", "CONFIRMED"]
+        assert sorted(row["status"] for row in orders) == ["CONFIRMED", "DELETED", "DELETED"]
         (made,) = at_desk.returns_of(sold)
         assert list(made["lines"].values()) == [1]
         assert at_desk.states("exchange_order")[first.item] == "confirmed"
@@ -162,12 +162,12 @@ def test_a_replacement_that_somebody_cancels_half_way_is_a_doubt_and_adopting_or
     sold, (unit,) = exchanged(at_desk)
     at_desk.fault("person_after", "POST /order", act="cancel_order")
     at_desk.settle()
-    assert [row["status"] for row in at_desk.orders_of_ours()] == ["CANCELED"]
+    assert [row["status"] for row in at_desk.orders_of_ours()] == ["DELETED"]
     assert at_desk.states("exchange_order") == {unit.item: "unknown"}
     with at_desk.warehouse.transaction() as connection:
         approvals.adopt(connection, Signature("Carl", "a slip", at_desk.clock.now()), unit.return_id)
     at_desk.settle()
-    assert [row["status"] for row in at_desk.orders_of_ours()] == ["CANCELED", "CONFIRMED"]
+    assert [row["status"] for row in at_desk.orders_of_ours()] == ["DELETED", "CONFIRMED"]
     assert [row["number"] for row in at_desk.orders_of_ours()] == sorted([number_of(unit), number_of(unit, 1)])
     assert len(at_desk.returns_of(sold)) == 1
 
@@ -181,7 +181,7 @@ def test_changed_to_a_refund_half_way_the_exchange_is_unwound_and_the_money_give
     assert at_desk.states("exchange_order") == {unit.item: "unknown"}
     at_desk.change(unit, refund_type="refund")
     at_desk.settle()
-    assert [row["status"] for row in at_desk.orders_of_ours()] == ["CANCELED"]
+    assert [row["status"] for row in at_desk.orders_of_ours()] == ["DELETED"]
     assert at_desk.refunded(sold) == HUNDRED
     assert at_desk.states() == {unit.item: "confirmed"}
 

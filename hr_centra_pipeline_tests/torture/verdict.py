@@ -135,7 +135,7 @@ def _judge_exchanges(books: dict[str, Any], units: list[Planted], told: dict[str
     completed_returns = {row["id"] for row in books["returns"] if row["status"] == "COMPLETED"}
     completed: set[str] = set()
     for row in books["orders"]:
-        if row["origin"][0] == "return" and row["status"] != "CANCELED":
+        if row["origin"][0] == "return" and row["status"] != "DELETED":
             keys = set(effect_keys_in(row["internal_comment"]))
             live.update(keys)
             if row["origin"][1] in completed_returns:

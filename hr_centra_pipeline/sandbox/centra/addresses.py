@@ -73,4 +73,6 @@ def shown(address: Address) -> Address:
         "code": code,
         "name": country.states.get(code, code),
     }
-    return {**address, "state": state, "country": {"code": country.code, "name": country.name}}
+    # The names of fields with a number get an underscore before it.
+    lines = {"address_1": address["address1"], "address_2": address["address2"]}
+    return {**address, **lines, "state": state, "country": {"code": country.code, "name": country.name}}

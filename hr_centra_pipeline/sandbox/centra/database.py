@@ -96,7 +96,7 @@ create table if not exists id_conversions (
     integration_name text, unique (object_type, external_id, integration_name)
 );
 create table if not exists attributes (
-    object_type text, object_id integer, type text, key text, value text, primary key (object_type, object_id, type, key)
+    object_type text, object_id integer, type text, key text, content text, primary key (object_type, object_id, type, key)
 );
 create table if not exists events (
     id integer primary key autoincrement, object_type text, change_type text, object_reference integer, created_at text,

@@ -473,7 +473,7 @@ def _attributes(object_type: str, object_id: Any, info: GraphQLResolveInfo) -> l
     return [
         {
             "type": {"name": name, "is_mapped": False},
-            "elements": [{"key": row["key"], "value": row["value"]} for row in found if row["type"] == name],
+            "elements": [{"key": row["key"], "value": row["content"]} for row in found if row["type"] == name],
         }
         for name in dict.fromkeys(row["type"] for row in found)
     ]

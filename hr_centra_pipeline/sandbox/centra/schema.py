@@ -122,19 +122,19 @@ def _speak(enum: GraphQLEnumType, words: Mapping[str, str], answered: Callable[[
     prefix = f"{enum.name}."
     shown = {kept.removeprefix(prefix): word for kept, word in words.items() if kept.startswith(prefix)}
     kept = {word: name for name, word in shown.items()}
-    parse_value, parse_literal = enum.parse_value, enum.parse_literal
 
     def serialize(value: Any) -> str:
         word = shown.get(str(value), str(value))
         answered(prefix + word)
         return word
 
+    # The class's own: ariadne replaces those of the instance by ones that graphql-core calls with more than they take.
     def read(*value: Any) -> Any:
-        given = parse_value(*value)
+        given = GraphQLEnumType.parse_value(enum, *value)
         return kept.get(given, given)
 
     def read_literal(*node: Any) -> Any:
-        given = parse_literal(*node)
+        given = GraphQLEnumType.parse_literal(enum, *node)
         return kept.get(given, given)
 
     for name, function in (("serialize", serialize), ("parse_value", read), ("parse_literal", read_literal)):

@@ -21,12 +21,13 @@ _EURO = {"EUR": "1", "SEK": "0.0909", "GBP": "1.1628", "USD": "0.9091"}
 _CARD = (
     "Company Account", "Merchant Account", "Psp Reference", "Merchant Reference", "Payment Method", "Creation Date", "TimeZone",
     "Type", "Modification Reference", "Gross Currency", "Gross Debit (GC)", "Gross Credit (GC)", "Exchange Rate", "Net Currency",
-    "Net Debit (NC)", "Net Credit (NC)", "Commission (NC)", "Batch Number",
+    "Net Debit (NC)", "Net Credit (NC)", "Commission (NC)", "Markup (NC)", "Scheme Fees (NC)", "Interchange (NC)",
+    "Payment Method Variant", "Modification Merchant Reference", "Batch Number", "Booking Date", "Booking Date TimeZone",
 )  # fmt: skip
 _WALLET = (
     "Transaction ID", "Invoice ID", "PayPal Reference ID", "PayPal Reference ID Type", "Transaction Event Code",
     "Transaction Initiation Date", "Transaction Completion Date", "Transaction Debit or Credit", "Gross Transaction Amount",
-    "Gross Transaction Currency", "Fee Debit or Credit", "Fee Amount", "Fee Currency",
+    "Gross Transaction Currency", "Fee Debit or Credit", "Fee Amount", "Fee Currency", "Custom Field", "Consumer ID",
 )  # fmt: skip
 _CARD_TYPES = {
     "capture": "Settled", "refund": "Refunded", "refund_reversed": "RefundedReversed", "chargeback": "Chargeback",
@@ -120,7 +121,9 @@ def card_file(number: int, lines: Sequence[Movement], end: datetime, *, off: Dec
         writer.writerow(
             {
                 **_common(line.at, number), "Psp Reference": line.payment_reference, "Merchant Reference": line.order_number,
-                "Payment Method": "visa", "Type": _CARD_TYPES[line.kind], "Modification Reference": line.reference,
+                "Payment Method": "visa", "Payment Method Variant": "visacredit",
+                "Modification Merchant Reference": line.order_number, "Type": _CARD_TYPES[line.kind],
+                "Modification Reference": line.reference,
                 "Gross Currency": line.currency, "Exchange Rate": rate, "Net Currency": "EUR",
                 "Gross Debit (GC)": -line.amount if line.amount < 0 else "",
                 "Gross Credit (GC)": line.amount if line.amount > 0 else "", "Net Debit (NC)": -net if net < 0 else "",
@@ -150,7 +153,8 @@ def _common(at: datetime, number: int) -> dict[str, Any]:
     local = at.astimezone(ZoneInfo("Europe/Amsterdam"))
     return {
         "Company Account": "DemoGroup", "Merchant Account": "DemoShop", "Creation Date": f"{local:%Y-%m-%d %H:%M:%S}",
-        "TimeZone": f"{local:%Z}", "Batch Number": number,
+        "TimeZone": f"{local:%Z}", "Batch Number": number, "Booking Date": f"{local:%Y-%m-%d %H:%M:%S}",
+        "Booking Date TimeZone": f"{local:%Z}",
     }  # fmt: skip
 
 
@@ -169,7 +173,7 @@ def wallet_file(lines: Sequence[Movement], begin: datetime, end: datetime) -> by
             [
                 "SB", line.reference, line.order_number, line.payment_reference, "TXN", _WALLET_TYPES[line.kind], _stamp(line.at),
                 _stamp(line.at), _side(line.amount), _whole(line.amount), line.currency, _side(-fee) if fee else "",
-                _whole(fee) if fee else "", line.currency if fee else "",
+                _whole(fee) if fee else "", line.currency if fee else "", "", "",
             ]
         )  # fmt: skip
         of = sums.setdefault(line.currency, [ZERO, ZERO, ZERO, ZERO])

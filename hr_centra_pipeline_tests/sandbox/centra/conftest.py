@@ -83,3 +83,33 @@ def data(running: RunningSandbox, query: str, variables: dict[str, Any] | None =
 
 def slow(speed: float = 1.0, **settings: Any) -> SandboxSettings:
     return SandboxSettings(speed=speed, **settings)
+
+
+def control(running: RunningSandbox, name: str, body: dict[str, Any] | None = None) -> Any:
+    if body is None:
+        return requests.get(f"{running.control_url}/{name}", timeout=10).json()
+    return requests.post(f"{running.control_url}/{name}", json=body, timeout=10).json()
+
+
+def order_api(running: RunningSandbox, method: str = "POST", path: str = "order", **body: Any) -> Any:
+    """A call to the Order API; creating without more: one dress for nothing, to Sweden. ``None`` leaves a key out."""
+    if method == "POST" and path == "order":
+        usual = {
+            "products": [{"sku": "DRESS-S", "qty": 1, "unitPrice": 0}], "shippingValue": 0,
+            "address": {"email": "a@b.c", "country": "SE"},
+        }  # fmt: skip
+        body = {**usual, **body}
+    given = {name: value for name, value in body.items() if value is not None}
+    return requests.request(
+        method,
+        f"{running.order_api_url}/{path}",
+        headers={"API-Authorization": running.order_api_key},
+        timeout=10,
+        params=given if method == "GET" else None,
+        json=None if method == "GET" else given,
+    ).json()
+
+
+def shown_order(running: RunningSandbox, number: int, fields: str) -> Any:
+    (found,) = data(running, "{ orders(where: {number: [%d]}) { %s } }" % (number, fields))["orders"]
+    return found

@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 import requests
@@ -12,24 +11,7 @@ import requests
 from hr_centra_pipeline.sandbox.centra.store import CentraSettings, CentraStore
 from hr_centra_pipeline.sandbox.clock import SandboxClock
 from hr_centra_pipeline.sandbox.server import RunningSandbox, running_sandbox
-from hr_centra_pipeline_tests.sandbox.centra.conftest import SHIPPED, ask, data, furnish, sell, slow
-
-
-def control(sandbox: RunningSandbox, name: str, body: dict[str, Any] | None = None) -> Any:
-    if body is None:
-        return requests.get(f"{sandbox.control_url}/{name}", timeout=10).json()
-    return requests.post(f"{sandbox.control_url}/{name}", json=body, timeout=10).json()
-
-
-def order_api(sandbox: RunningSandbox, **body: Any) -> Any:
-    given = {
-        "products": [{"sku": "DRESS-S", "qty": 1, "unitPrice": 0}], "address": {"email": "a@b.c", "country": "SE"}, **body,
-    }  # fmt: skip
-    answer = requests.post(
-        f"{sandbox.order_api_url}/order", json=given, headers={"API-Authorization": sandbox.order_api_key}, timeout=10
-    )
-    return answer.json()
-
+from hr_centra_pipeline_tests.sandbox.centra.conftest import SHIPPED, ask, control, data, furnish, order_api, sell, slow
 
 # ---------------------------------------------------------------- access
 

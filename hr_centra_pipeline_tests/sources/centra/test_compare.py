@@ -43,6 +43,7 @@ def test_a_silent_edit_and_a_deletion_are_found_within_a_week_and_staged(
 ) -> None:
     edited, deleted, change = old_books(shop)
     pull_all(shop, warehouse, policy, NOW)
+    refresh(warehouse, NOW)
     with shop.store.write():
         shop.store.update("returns", "id", edited, {"return_cost": Decimal("3.00")})
         shop.store.update("stock_changes", "id", change, {"comment": "Customer return"})

@@ -67,4 +67,4 @@ def test_reading_an_order_is_repeated_when_it_fails(shop: Shop, order_api: Order
     shop.fault(kind="error_before", target="GET /orders", times=2)
     found = order_api.read_order(number)
     assert found is not None
-    assert found["order"] == str(number)
+    assert found["orderId"] == str(number)
