@@ -206,15 +206,20 @@ semi join due_units using (order_number);
 
 -- One row per refund row that differs from what Centra sold by more than the tolerance (asked for by on_difference = hold).
 create or replace temp table differing_rows as
-select paid.refund_id
-from paid_units as paid
-join matching.matched_items as matched using (return_item_id)
-left join policy.tolerance on tolerance.currency = matched.currency
-group by paid.refund_id, paid.told_for_items, matched.currency, tolerance.absolute, tolerance.percent
-having abs(paid.told_for_items - sum(matched.unit_price - matched.voucher_share)) > greatest(
+select refund_id
+from (
+    select
+        paid.refund_id, paid.told_for_items, matched.currency, sum(matched.unit_price - matched.voucher_share) as sold,
+        any_value(matched.tax_mode) as tax_mode, sum(matched.unit_tax)::decimal(18, 4) as tax
+    from paid_units as paid
+    join matching.matched_items as matched using (return_item_id)
+    group by paid.refund_id, paid.told_for_items, matched.currency
+)
+left join policy.tolerance using (currency)
+where abs(told_for_items - sold) > greatest(
     coalesce(tolerance.absolute, 0),
-    coalesce(share_of(paid.told_for_items, tolerance.percent, 100::decimal(18, 4), matched.currency), 0),
-    policy.tax_slack(min(matched.tax_mode), sum(matched.unit_tax)::decimal(18, 4), matched.currency)
+    coalesce(share_of(told_for_items, tolerance.percent, 100::decimal(18, 4), currency), 0),
+    coalesce(policy.tax_slack(tax_mode, tax, currency), 0)
 );
 
 delete from effects.pending_credit_notes;

@@ -47,19 +47,26 @@ left join expected_pairs as pairs
 
 -- One row per return on an order: both totals, and Happy Returns'.
 create or replace temp table shadow_pairs as
+with
+summed as (
+    select
+        return_id, order_number, currency,
+        sum(our_amount) filter (where their_amount is not null) as ours, sum(their_amount) filter (where is_due) as theirs,
+        any_value(tax_mode) as tax_mode, coalesce(sum(unit_tax), 0)::decimal(18, 4) as tax
+    from shadow_credits
+    group by all
+)
+
 select
-    credits.return_id, credits.order_number, credits.currency,
-    sum(our_amount) filter (where their_amount is not null) as ours, sum(their_amount) filter (where is_due) as theirs,
-    any_value(told.amount) as told,
+    summed.* exclude (tax_mode, tax), told.amount as told,
     -- where Centra adds the tax, it is nobody's decision to the cent
-    policy.tax_slack(any_value(tax_mode), coalesce(sum(unit_tax), 0)::decimal(18, 4), credits.currency) as slack
-from shadow_credits as credits
+    policy.tax_slack(tax_mode, tax, summed.currency) as slack
+from summed
 left join (
     select return_id, order_number, currency, sum(amount) as amount from reconciliation.refund_facts
     semi join money_orders using (order_number)
     where side = 'happy_returns' and component <> 'exchange' group by all
-) as told on told.return_id = credits.return_id and told.order_number = credits.order_number and told.currency = credits.currency
-group by all;
+) as told on told.return_id = summed.return_id and told.order_number = summed.order_number and told.currency = summed.currency;
 
 delete from reconciliation.shadow where order_number in (select order_number from money_orders) or order_number is null;
 insert into reconciliation.shadow by name

@@ -41,7 +41,8 @@ create or replace table policy.tax_limits (currency varchar, absolute decimal(18
 -- How far a tax of that size may be off an estimate of it, on an order whose tax Centra adds to the price.
 create or replace macro policy.tax_allowed(tax, of_currency) as greatest(
     coalesce(
-        (select limits.absolute from policy.tax_limits as limits where limits.currency = of_currency), 10 * smallest_amount(of_currency)
+        (select limits.absolute from policy.tax_limits as limits where limits.currency = of_currency),
+        10 * smallest_amount(of_currency)
     ),
     share_of(abs(tax), (select tax_percent from policy.parameters), 100::decimal(18, 4), of_currency)
 )::decimal(18, 4);

@@ -17,7 +17,7 @@ from hr_centra_pipeline.sandbox.centra.store import CentraSettings
 from hr_centra_pipeline_tests.desk import Desk, Sold, Unit, desk
 
 ZERO = Decimal(0)
-SHOP = {"tax_engine_countries": ("US",), "export_countries": ("CH",)}
+SHOP: dict[str, Any] = {"tax_engine_countries": ("US",), "export_countries": ("CH",)}
 PAYS = {"pays_through": {"refund": "centra", "gift-card": "elsewhere"}}
 RATES = {"TX": "8.25", "NY": "8.875", "WA": "10.35", "CA": "7.25", "IL": "6.25", "OR": "0"}
 

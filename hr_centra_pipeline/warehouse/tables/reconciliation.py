@@ -235,7 +235,7 @@ TOLERANCE_USES = table(
 
 TAX_READINGS = table(
     "reconciliation.tax_readings",
-    "One row per Return of an order whose tax Centra adds to the price, or deducts: its total as planned, as created, paid and final.",
+    "One row per Return of an order whose tax Centra adds to the price, or deducts: its total as planned, created, paid and final.",
     ["centra_return_id"],
     {
         "centra_return_id": whole("Centra's return id"),
@@ -246,7 +246,9 @@ TAX_READINGS = table(
         "planned_total": money("as we planned it, its tax estimated (null: not planned by this database)", null=True),
         "created_total": money("as Centra estimated it at creation (null: not recorded)", null=True),
         "paid": money("what was paid on it (null: nothing)", null=True),
-        "final_total": money("as Centra has it now that it is completed (null: not completed, or its payment is pending)", null=True),
+        "final_total": money(
+            "as it is now that it is completed (null: not completed, or its payment is pending)", null=True
+        ),
         "tax": money("tax in its present total"),
         "estimate_difference": money("paid, or created, minus planned (null: not planned by this database)", null=True),
         "settled_difference": money("final minus paid (null: not final, or not paid once)", null=True),

@@ -14,6 +14,7 @@ from hr_centra_pipeline.sandbox.centra.store import CentraRefusal, CentraSetting
 from hr_centra_pipeline.sandbox.centra.taxes import total
 from hr_centra_pipeline.sandbox.clock import SandboxClock
 
+ZERO = Decimal(0)
 AT = datetime(2026, 9, 1, 12, tzinfo=UTC)
 Opened = Callable[..., CentraStore]
 
@@ -143,7 +144,7 @@ def test_the_tax_in_the_prices_of_an_export_is_deducted(opened: Opened) -> None:
     store = opened()
     shipment = sell(store, "ZH", ("A", 2, "125.00"), country="CH", shipping="12.50", voucher="10.00")
     tax = total(store.taxes_of("shipment", store.shipment(shipment)))
-    assert (tax.included, tax.added, tax.deducted) == (0, 0, Decimal("50.50"))
+    assert (tax.included, tax.added, tax.deducted) == (ZERO, ZERO, Decimal("50.50"))
     assert order_of(store, shipment) == Decimal("202.00")
     (line,) = lines_of(store, shipment)
     made = store.totals_of(store.create_return(NewReturn(shipment, [(line, 1)], "none"), AT))
@@ -154,5 +155,5 @@ def test_elsewhere_prices_contain_their_tax(opened: Opened) -> None:
     store = opened()
     shipment = sell(store, "BY", ("A", 1, "125.00"), country="DE", shipping="5.00")
     tax = total(store.taxes_of("shipment", store.shipment(shipment)))
-    assert (tax.included, tax.on_top) == (Decimal("26.00"), 0)
+    assert (tax.included, tax.on_top) == (Decimal("26.00"), ZERO)
     assert order_of(store, shipment) == Decimal("130.00")
