@@ -15,14 +15,23 @@ create or replace temp macro words_in(marks) as coalesce(
 );
 create or replace temp macro items_of(list) as from_json(coalesce(list, '[]'), '["json"]');
 -- What Centra does with the tax of an order or Return: it is in its values, is added to them, or there is none (export: what
--- the values contain is deducted). Unknown where it was landed before we read it.
+-- the values contain is deducted). Unknown where it was landed before we read it. A voucher over all of it leaves no tax: then
+-- the lines tell (has_taxed_lines), and whether their values with tax make the total (sums_with_tax).
 create or replace temp macro amount_at(object, path) as cast(json_extract_string(object, '$.' || path || '.value') as decimal(18, 4));
-create or replace temp macro tax_mode_of(totals) as case
+create or replace temp macro tax_mode_of(totals, has_taxed_lines, sums_with_tax) as case
     when amount_at(totals, 'taxAdded') is null then null
     when amount_at(totals, 'taxAdded') <> 0 then 'added'
-    when amount_at(totals, 'taxIncluded') <> 0 and amount_at(totals, 'taxDeducted') = 0 then 'included'
+    when amount_at(totals, 'taxDeducted') <> 0 then 'none'
+    when amount_at(totals, 'taxIncluded') <> 0 then 'included'
+    when has_taxed_lines then case when sums_with_tax then 'included' else 'added' end
     else 'none'
 end;
+create or replace temp macro has_taxed_lines(lines, gross, net) as len(list_filter(
+    items_of(lines), lambda line: amount_at(line, net) is not null and amount_at(line, gross) <> amount_at(line, net)
+)) > 0;
+create or replace temp macro sum_of(lines, field) as
+    coalesce(list_sum(list_transform(items_of(lines), lambda line: amount_at(line, field))), 0)::decimal(18, 4);
+
 -- What a customer pays for a value, of which Centra shows both readings; and how much of that it adds to the value that it keeps
 -- (negative: deducts from it).
 create or replace temp macro paid_of(gross, net, mode) as case when mode = 'none' then coalesce(net, gross) else gross end;
@@ -37,7 +46,13 @@ create or replace temp macro added_by_rules(rules) as tax_by_rules(rules, 'taxAd
 
 -- one row per order that changed: as landed last
 create or replace temp table changed_orders as
-select order_number, payload, updated_at, fetched_at, tax_mode_of(payload -> 'totals') as tax_mode
+select
+    order_number, payload, updated_at, fetched_at,
+    tax_mode_of(
+        payload -> 'totals', has_taxed_lines(payload -> 'lines', 'lineValue', 'lineValueNet'),
+        amount(payload -> 'grandTotal') = sum_of(payload -> 'lines', 'lineValue') + amount(payload -> '$.totals.shipping')
+            + amount(payload -> '$.totals.handling') - abs(amount(payload -> '$.totals.discounts'))
+    ) as tax_mode
 from landing.centra_orders
 where order_number in (select order_number from landing.centra_orders where batch > $watermark)
 qualify row_number() over (partition by order_number order by batch desc) = 1;
@@ -200,9 +215,14 @@ lines as (
         shipment_id, order_number, tax_mode, line, amount(line -> 'unitPrice') as gross, amount(line -> 'unitPriceNet') as net
     from (
         select
-            shipment_id, order_number, tax_mode_of(payload -> '$.order.totals') as tax_mode,
+            shipment_id, order_number,
+            tax_mode_of(
+                payload -> '$.order.totals', has_taxed_lines(payload -> 'lines', 'unitPrice', 'unitPriceNet'),
+                coalesce(orders.tax_mode, 'included') = 'included'
+            ) as tax_mode,
             unnest(items_of(payload -> 'lines')) as line
         from changed_shipments
+        left join staging.orders as orders using (order_number)
     )
 )
 
@@ -228,7 +248,14 @@ from lines;
 
 -- one row per Return that changed or was found deleted: as landed last
 create or replace temp table changed_returns as
-select centra_return_id, order_number, payload, is_deleted, created_at, fetched_at, tax_mode_of(payload -> 'totals') as tax_mode
+select
+    centra_return_id, order_number, payload, is_deleted, created_at, fetched_at,
+    tax_mode_of(
+        payload -> 'totals', has_taxed_lines(payload -> 'lines', 'lineValue', 'lineValueNet'),
+        amount(payload -> 'grandTotal') = sum_of(payload -> 'lines', 'lineValue') + amount(payload -> '$.totals.shipping')
+            + amount(payload -> '$.totals.handling') - abs(amount(payload -> '$.totals.discounts'))
+            - abs(amount(payload -> '$.totals.returnCost'))
+    ) as tax_mode
 from landing.centra_returns
 where centra_return_id in (select centra_return_id from landing.centra_returns where batch > $watermark)
 qualify row_number() over (partition by centra_return_id order by batch desc) = 1;
