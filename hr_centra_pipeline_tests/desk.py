@@ -9,7 +9,7 @@ import csv
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -25,7 +25,7 @@ from hr_centra_pipeline.matching.match import match
 from hr_centra_pipeline.push.record import record_plan
 from hr_centra_pipeline.push.sender import PushReport, push
 from hr_centra_pipeline.reconciliation.reconcile import reconcile
-from hr_centra_pipeline.sandbox.centra.store import CentraSettings, CentraStore, NewLine, NewOrder
+from hr_centra_pipeline.sandbox.centra.store import GIFT_CARD_BY_EMAIL, CentraSettings, CentraStore, NewLine, NewOrder
 from hr_centra_pipeline.sandbox.clock import SandboxClock
 from hr_centra_pipeline.sandbox.server import RunningSandbox, SandboxSettings, running_sandbox
 from hr_centra_pipeline.sources.centra import pull
@@ -409,7 +409,8 @@ def desk(folder: Path, *, centra: CentraSettings | None = None, **settings: Any)
     """An empty shop on a sandbox of its own, with three warehouses and three articles."""
     home = folder / "data"
     home.mkdir(parents=True, exist_ok=True)
-    given = SandboxSettings(**{"plan": "enterprise", "speed": 1000.0, **settings}, centra=centra or CentraSettings())
+    shop = replace(centra or CentraSettings(), gift_card_members=GIFT_CARD_BY_EMAIL)
+    given = SandboxSettings(**{"plan": "enterprise", "speed": 1000.0, **settings}, centra=shop)
     with running_sandbox(folder / "sandbox", given) as sandbox:
         note = {
             "graphql_url": sandbox.graphql_url, "order_api_url": sandbox.order_api_url, "control_url": sandbox.control_url,

@@ -21,6 +21,7 @@ from hr_centra_pipeline.month_end.journal import remember
 from hr_centra_pipeline.push.record import record_plan
 from hr_centra_pipeline.push.sender import push
 from hr_centra_pipeline.reconciliation.reconcile import reconcile
+from hr_centra_pipeline.sandbox.centra.store import GIFT_CARD_BY_EMAIL, CentraSettings
 from hr_centra_pipeline.sandbox.server import RunningSandbox, SandboxSettings, running_sandbox
 from hr_centra_pipeline.sandbox.shop.shop import Shop
 from hr_centra_pipeline.sources.centra import pull
@@ -43,6 +44,7 @@ PULLS = (
     pull.pull_returns, pull.pull_replacement_stock,
 )  # fmt: skip
 UNTIL = datetime(2026, 9, 30, 12, tzinfo=UTC)
+WITH_GIFT_CARDS = CentraSettings(gift_card_members=GIFT_CARD_BY_EMAIL)
 EXAMPLE_POLICY = Path(__file__).parents[1] / "data" / "policy.example.toml"
 
 
@@ -124,7 +126,8 @@ def shop_world(
     home.mkdir(exist_ok=True)
     (home / "policy.toml").write_text(EXAMPLE_POLICY.read_text(encoding="utf-8"), encoding="utf-8")
     # The largest plan: a governor that is new to a shop does not know how fast the sandbox's small buckets are refilled.
-    with running_sandbox(tmp_path / "sandbox", SandboxSettings(plan="enterprise", speed=1000)) as sandbox:
+    settings = SandboxSettings(plan="enterprise", speed=1000, centra=WITH_GIFT_CARDS)
+    with running_sandbox(tmp_path / "sandbox", settings) as sandbox:
         shop = Shop(sandbox.sandbox.home, sandbox.store, sandbox.clock)
         shop.seed(seed=seed, returns=returns, start=UNTIL - timedelta(days=days), until=UNTIL)
         yield pointed_at(ShopWorld(sandbox, shop, home), monkeypatch, mode=mode)

@@ -33,6 +33,12 @@ def serve(
     returns: Annotated[int, typer.Option(help="How many returns; only used for a new home. 0: an empty shop.")] = 120,
     speed: Annotated[float, typer.Option(help="How much faster than real time Centra's quotas refill.")] = 60.0,
     plan: Annotated[str, typer.Option(help="Centra plan: growth, enhanced, high_volume, enterprise.")] = "growth",
+    schema: Annotated[
+        Path | None,
+        typer.Option(
+            help="Serve this schema in place of the documented one: `hr-centra doctor --write-schema` saves it."
+        ),
+    ] = None,
 ) -> None:
     """Serve until stopped, and print the variables that point the pipeline here."""
     # Imported here: nobody else needs a web server.
@@ -42,6 +48,8 @@ def serve(
 
     if plan not in PLANS:
         raise typer.BadParameter(f"--plan {plan}: one of {', '.join(PLANS)}")
+    if schema is not None and not schema.is_file():
+        raise typer.BadParameter(f"--schema {schema}: there is no such file")
     seed_home(home, seed=seed, returns=returns)
 
     def show(note: dict[str, Any]) -> None:
@@ -50,7 +58,7 @@ def serve(
         typer.echo("\n".join(lines))
         sys.stdout.flush()
 
-    settings = SandboxSettings(plan=plan, speed=speed)  # type: ignore[arg-type] # checked above
+    settings = SandboxSettings(plan=plan, speed=speed, schema_path=schema)  # type: ignore[arg-type] # checked above
     serve_home(home, port, settings, on_start=show)
 
 

@@ -245,7 +245,7 @@ def _recipient(packet: Packet) -> Steps[dict[str, Any] | None]:
 
 
 _REST_NAMES = {
-    "firstName": "firstName", "lastName": "lastName", "companyName": "company", "attention": "attn",
+    "firstName": "firstName", "lastName": "lastName", "attention": "attn",
     "address1": "address", "address2": "coaddress", "zipCode": "zipcode", "city": "city", "stateOrProvince": "state",
     "phoneNumber": "tele", "cellPhoneNumber": "cell", "email": "email",
 }  # fmt: skip

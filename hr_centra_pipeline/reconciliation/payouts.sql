@@ -49,7 +49,7 @@ where lines.line_type in ('refund', 'refund_reversed', 'chargeback', 'chargeback
 create or replace temp table tied_lines as
 with
 known_references as (
-    select payout_tie_id, unnest("references") as reference from payable
+    select distinct payout_tie_id, unnest("references") as reference from payable
 ),
 
 by_reference as (

@@ -25,7 +25,7 @@ from hr_centra_pipeline.warehouse import lock
 from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline_tests.postgres import Postgres, running_postgres
 from hr_centra_pipeline_tests.receivers import Hook, free_port, webhook
-from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY, UNTIL
+from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY, UNTIL, WITH_GIFT_CARDS
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -200,7 +200,9 @@ def opened(folder: Path, *, returns: int, pace: float, seed: int) -> Iterator[Wo
         hook = stack.enter_context(webhook())
         postgres = stack.enter_context(running_postgres())
         speed = 3600 / max(pace, 1)  # Centra's quotas refill by the shop's hours
-        sandbox = stack.enter_context(running_sandbox(folder / "sandbox", SandboxSettings(speed=speed)))
+        sandbox = stack.enter_context(
+            running_sandbox(folder / "sandbox", SandboxSettings(speed=speed, centra=WITH_GIFT_CARDS))
+        )
         shop = Shop(sandbox.sandbox.home, sandbox.store, sandbox.clock)
         shop.seed(seed=seed, returns=returns, start=UNTIL - timedelta(days=45), until=UNTIL, trouble=False)
         environment = {

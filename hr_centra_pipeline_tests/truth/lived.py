@@ -14,7 +14,7 @@ from hr_centra_pipeline.month_end import close as closing
 from hr_centra_pipeline.month_end import compute
 from hr_centra_pipeline.sandbox.server import SandboxSettings, running_sandbox
 from hr_centra_pipeline.sandbox.shop.shop import Shop
-from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY, ShopWorld, pointed_at
+from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY, WITH_GIFT_CARDS, ShopWorld, pointed_at
 from hr_centra_pipeline_tests.truth import tables
 from hr_centra_pipeline_tests.truth.tables import Table
 from hr_centra_pipeline_tests.truth.year import START, Year
@@ -97,7 +97,8 @@ def live(
     home.mkdir(parents=True)
     text = EXAMPLE_POLICY.read_text(encoding="utf-8").replace("2026-08-27T00:00:00Z", f"{START:%Y-%m-%dT%H:%M:%SZ}")
     (home / "policy.toml").write_text(text + _POLICY, encoding="utf-8")
-    with running_sandbox(folder / "sandbox", SandboxSettings(plan="enterprise", speed=1000)) as sandbox:
+    settings = SandboxSettings(plan="enterprise", speed=1000, centra=WITH_GIFT_CARDS)
+    with running_sandbox(folder / "sandbox", settings) as sandbox:
         shop = Shop(sandbox.sandbox.home, sandbox.store, sandbox.clock)
         year = Year(shop, seed, months)
         world = pointed_at(ShopWorld(sandbox, shop, home), monkeypatch)

@@ -29,6 +29,8 @@ _FLAGS = frozenset(
     }
 )  # fmt: skip
 _VERSION = 3
+# The members of the one-of input of gift cards are on no public page. A shop whose schema names this one can issue them.
+GIFT_CARD_BY_EMAIL = ("email: String",)
 
 _SCHEMA = """
 create table if not exists warehouses (id integer primary key, name text, external_id text, status text, stock_master text);
@@ -150,10 +152,15 @@ class CentraSettings:
     refunds_are_requests: bool = False  # REFUND_REQUEST first
     cancels_in_two_steps: bool = False  # CANCEL_REQUEST first
     provider_answers_after_hours: float | None = None
+    # Not documented, assumption: behaviour.requests_are_answered_by_an_entry
     requests_stay_pending: bool = False  # an answered request keeps its status; the answer is an entry of its own
     authorisation_references: tuple[str, ...] = ()  # methods whose entries all show the authorisation's reference
     wallet_answers_as: str = "paypal"
+    # Not documented, assumption: behaviour.payment_value_sign
     negative_entries: tuple[str, ...] = ("CANCEL", "CANCEL_REQUEST")  # entry types whose value has a minus
+    # Not documented, assumption: behaviour.discount_sign
+    # Not documented, assumption: behaviour.return_discount_sign
+    # Not documented, assumption: behaviour.return_cost_sign
     negative_totals: tuple[str, ...] = ()  # of a Return's totals: discounts, returnCost
     # Taxes. Countries whose tax an engine adds to the price, by state; and those that are sold to without the tax in the price.
     # The engine settles a Return some cents off its estimate, and may fail for every so many Returns (0: never).
@@ -175,6 +182,7 @@ class CentraSettings:
     closed_markets: tuple[str, ...] = ()  # countries that the Order API plugin does not serve
     # The schema: members of the one-of input of gift cards as SDL; words that are shown in place of ours ("OrderStatus.DELETED":
     # "CANCELLED"); whether one object of each kind has an enum word that no document lists.
+    # Not documented, assumption: behaviour.gift_card_input
     gift_card_members: tuple[str, ...] = ()
     words: Mapping[str, str] = field(default_factory=dict)
     unknown_words: bool = False

@@ -216,7 +216,10 @@ class OrderDesk(TaxDesk):
             left = {line["id"]: line["quantity"] - self._packed(line["id"]) for line in lines}
             going = {key: value for key, value in (quantities or left).items() if value > 0}
             if not going or any(value > left.get(key, 0) for key, value in going.items()):
-                raise CentraRefusal(f"Order {order_number} has not that much left to ship", ["input", "lines"])
+                raise CentraRefusal(
+                    f"Order {order_number} does not have that many units left to ship", ["input", "lines"]
+                )
+            # Not documented, assumption: behaviour.costs_sit_on_first_shipment
             earlier = self.rows("select id from shipments where order_number = ?", [order_number])
             costs = {name: ZERO if earlier else order[name] for name in ("shipping", "handling", "voucher")}
             ready = good_to_go if good_to_go is not None else order["payment_method"] is not None
@@ -311,6 +314,7 @@ class OrderDesk(TaxDesk):
             number = shipment["order_number"]
             if shipment["shipped_at"]:
                 raise CentraRefusal("Shipment is shipped already", ["id"])
+            # Not documented, assumption: behaviour.replacement_ships_unpaid
             if self.settings.ships_only_good_to_go and not shipment["is_good_to_go"]:
                 raise CentraRefusal(f"Shipment {shipment['number']} is not good to go", ["id"])
             moves: list[tuple[int, int, int]] = []
@@ -425,7 +429,7 @@ class OrderDesk(TaxDesk):
         with self.write():
             line = self.row("select * from order_lines where id = ?", [order_line_id])
             if line is None or not 0 < quantity <= line["quantity"] - self._packed(order_line_id):
-                raise CentraRefusal("The line has not that much left to cancel", ["lines"])
+                raise CentraRefusal("The line does not have that many units left to cancel", ["lines"])
             self._let_go(line, quantity, "origin", "", at)
             self.update(
                 "order_lines", "id", order_line_id,

@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from hr_centra_pipeline.sandbox.centra import addresses
-from hr_centra_pipeline.sandbox.centra.database import CentraRefusal, CentraSettings
+from hr_centra_pipeline.sandbox.centra.database import GIFT_CARD_BY_EMAIL, CentraRefusal, CentraSettings
 from hr_centra_pipeline.sandbox.centra.orders import NewLine, NewOrder, PlacedOrder
 from hr_centra_pipeline.sandbox.centra.returns import FROM_SHIPMENT, NewReturn
 from hr_centra_pipeline.sandbox.centra.stock import Moved
 from hr_centra_pipeline.sandbox.centra.words import WordDesk
 
 __all__ = [
-    "FROM_SHIPMENT", "CentraRefusal", "CentraSettings", "CentraStore", "Moved", "NewLine", "NewOrder", "NewReturn",
+    "FROM_SHIPMENT", "GIFT_CARD_BY_EMAIL", "CentraRefusal", "CentraSettings", "CentraStore",
+    "Moved", "NewLine", "NewOrder", "NewReturn",
     "PlacedOrder",
 ]  # fmt: skip
 

@@ -11,8 +11,8 @@ import pytest
 import requests
 
 from hr_centra_pipeline.core.policy import Policy
-from hr_centra_pipeline.sandbox.centra.store import CentraStore, NewLine, NewOrder
-from hr_centra_pipeline.sandbox.server import RunningSandbox, running_sandbox
+from hr_centra_pipeline.sandbox.centra.store import GIFT_CARD_BY_EMAIL, CentraSettings, CentraStore, NewLine, NewOrder
+from hr_centra_pipeline.sandbox.server import RunningSandbox, SandboxSettings, running_sandbox
 from hr_centra_pipeline.sources.centra.client import CentraClient
 from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Warehouse
@@ -148,7 +148,8 @@ class Shop:
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Iterator[Shop]:
-    with running_sandbox(tmp_path / "sandbox") as sandbox:
+    settings = SandboxSettings(speed=1000.0, centra=CentraSettings(gift_card_members=GIFT_CARD_BY_EMAIL))
+    with running_sandbox(tmp_path / "sandbox", settings) as sandbox:
         store = sandbox.store
         store.add_warehouse("Main")
         store.add_warehouse("Outlet")

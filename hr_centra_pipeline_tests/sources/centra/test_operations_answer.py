@@ -58,7 +58,7 @@ def test_store_credit_is_given_and_its_return_completed(shop: Shop) -> None:
         "order": {"number": number},
         "return": {"id": return_id},
         "amount": {"value": Decimal("79.95"), "currencyIsoCode": "EUR"},
-        "giftCard": {},
+        "giftCard": {"email": "jane@doe.example"},
     }
     given = shop.client.execute("IssueCredit", {"input": credit})
     assert given.data["issueCredit"]["paymentHistoryEntries"][0]["entryType"] == "REFUND_GIFT_CARD"
@@ -107,7 +107,7 @@ def test_a_replacement_is_ordered_for_who_the_order_names_and_cancelled(shop: Sh
     body = {
         "orderNumber": 900_000_001,
         "products": [{"sku": "SKU-1", "qty": 1, "unitPrice": 0, "originalPrice": 0}],
-        "address": {"email": address["email"], "country": "DE"},
+        **{key: {"email": address["email"], "country": "DE"} for key in ("deliveryAddress", "invoiceAddress")},
         "shippingValue": 0,
         "customerId": recipient["customer"]["id"],
         "internalComment": "PKAAAAAAAAAAAAA",
