@@ -33,8 +33,10 @@ answered as (
         cast(null as decimal(18, 4)) as shipping,
         ((payload ->> 'fee')::decimal(18, 4) + (payload ->> 'fee_tax')::decimal(18, 4))::decimal(18, 4) as fee
     from push.packets
+    semi join (
+        select distinct packet_key from push.ledger semi join matching.orders_in_play using (order_number)
+    ) as concerned using (packet_key)
     where operation = 'credit' and state = 'confirmed' and coalesce(payload ->> 'paid', payload ->> 'final_total') is not null
-        and (payload ->> 'order_number') in (select order_number from matching.orders_in_play)
         and try_cast(centra_id as bigint) not in (select centra_return_id from shown)
 ),
 

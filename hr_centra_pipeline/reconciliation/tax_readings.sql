@@ -24,6 +24,9 @@ planned as (
         try_cast(centra_id as bigint) as centra_return_id, (payload ->> 'total')::decimal(18, 4) as planned_total,
         (payload ->> 'kept')::decimal(18, 4) as planned_kept, (payload ->> 'created_total')::decimal(18, 4) as created_total
     from push.packets
+    semi join (
+        select distinct packet_key from push.ledger semi join money_orders using (order_number)
+    ) as concerned using (packet_key)
     where operation = 'credit' and state in ('unknown', 'confirmed') and (payload ->> 'tax_mode') in ('added', 'none')
 ),
 

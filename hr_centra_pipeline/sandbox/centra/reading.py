@@ -674,6 +674,7 @@ def warehouse_of(row: Row, info: GraphQLResolveInfo) -> Row | None:
 
 
 def _return_total(info: GraphQLResolveInfo, row: Row) -> tuple[Decimal, Decimal, str]:
+    # Not documented, assumption: behaviour.total_without_tax
     totals = _store(info).totals_of(row["id"])
     return totals.grand_total, totals.tax.owed, _currency(info, row["order_number"])
 

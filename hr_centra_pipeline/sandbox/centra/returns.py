@@ -189,8 +189,6 @@ class ReturnDesk(OrderDesk):
         row = self.a_return(return_id)
         lines = self.return_lines(return_id)
         # Not documented, assumption: behaviour.return_values_are_centras
-        # Not documented, assumption: behaviour.tax_of_returns
-        # Not documented, assumption: behaviour.tax_rounding
         values = sum((line["quantity"] * line["unit_price"] for line in lines), ZERO)
         return ReturnTotals(
             sum(line["quantity"] for line in lines), Decimal(values), row["shipping"], row["handling"], row["voucher"],
@@ -239,6 +237,7 @@ class ReturnDesk(OrderDesk):
             CentraRefusal: nothing to pay, or more than is left of what was captured.
         """
         with self.write():
+            # Not documented, assumption: behaviour.refund_pays_the_total_of_the_moment
             if self.settings.refund_settles_tax_first and self.a_return(return_id)["status"] != "COMPLETED":
                 self.complete_return(return_id)
             row = self.a_return(return_id)

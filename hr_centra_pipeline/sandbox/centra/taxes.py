@@ -70,6 +70,7 @@ class Tax:
     @property
     def on_top(self) -> Decimal:
         """What the customer pays beyond the value; negative: pays less."""
+        # Not documented, assumption: behaviour.deducted_tax_sign
         return self.added - self.deducted
 
 
@@ -147,6 +148,7 @@ class TaxDesk(PaymentDesk):
     # ---------------------------------------------------------------- parts
 
     def _parts(self, subject: Subject, row: Row) -> list[Part]:
+        # Not documented, assumption: behaviour.costs_are_sent_before_tax
         lines = [
             Part(
                 f"line {line['id']}", line["quantity"] * line["unit_price"], self._percent_of(subject, line),
@@ -220,6 +222,7 @@ def _key(subject: Subject, row: Row) -> int:
 
 def _tax_within(part: Part, currency: str) -> Decimal:
     """Of a line each unit's, rounded, times its quantity."""
+    # Not documented, assumption: behaviour.tax_rounding
     if part.is_line:
         return part.quantity * tax_in(part.unit_price, part.percent, currency)
     return tax_in(abs(part.value), part.percent, currency).copy_sign(part.value)
@@ -255,6 +258,7 @@ def _by_engine(parts: Sequence[Part], order: Row, *, taxes_return_cost: bool) ->
 def _rate(part: Part, state: StateTax, taxes_return_cost: bool) -> Decimal:
     if part.is_line:
         return ZERO if part.unit_price < state.exempt_below else state.percent
+    # Not documented, assumption: behaviour.return_cost_is_taxed
     if part.name in ("shipping", "handling"):
         return state.percent if state.taxes_shipping else ZERO
     return state.percent if part.name == "voucher" or taxes_return_cost else ZERO
