@@ -135,14 +135,16 @@ class Desk:
 
     def sell(
         self, *lines: tuple[str, int, str], voucher: str = "0", shipping: str = "0", captured: bool = True, currency: str = "EUR",
-        parts: Sequence[int] = (),
+        parts: Sequence[int] = (), country: str = "DE", state: str | None = None,
     ) -> Sold:  # fmt: skip
-        """Lines of (SKU, quantity, unit price with tax); ``parts``: how many lines go into the first shipment."""
+        """Lines of (SKU, quantity, unit price as the price list has it); ``parts``: how many lines go into the first shipment."""
         at = NOW - timedelta(days=20)
         sold = [NewLine(sku, count, Decimal(price), Decimal(price), Decimal(25)) for sku, count, price in lines]
+        address = {"country": country, "email": "ada@example.com", "city": "Springfield", "state_code": state}
         placed = self.store.add_order(
             NewOrder(
-                1, currency, "DE", sold, at, shipping=Decimal(shipping), voucher=Decimal(voucher), captured=captured,
+                1, currency, country, sold, at, shipping=Decimal(shipping), voucher=Decimal(voucher), captured=captured,
+                address=address if state else None,
             )
         )  # fmt: skip
         if parts:

@@ -169,7 +169,7 @@ def test_a_look_at_what_is_in_play_finds_what_a_look_at_everything_finds(world: 
         "effects.pending_exchange_orders", "effects.pending_status_updates", "reconciliation.exceptions",
         "reconciliation.refund_mismatches", "reconciliation.settled_orders", "reconciliation.refund_facts",
         "reconciliation.refund_match", "reconciliation.payouts", "reconciliation.shadow", "reconciliation.delays",
-        "reconciliation.tolerance_uses", "reconciliation.systematic_cents",
+        "reconciliation.tolerance_uses", "reconciliation.systematic_cents", "reconciliation.tax_readings",
     )  # fmt: skip
     ((in_play, everything),) = world.rows(
         """

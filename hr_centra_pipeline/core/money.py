@@ -72,6 +72,8 @@ create or replace macro smallest_unit(currency) as
         when currency in ({", ".join(f"'{code}'" for code, digits in _MINOR_UNITS.items() if digits == 3)}) then 10
         else 100
     end::hugeint;
+create or replace macro smallest_amount(currency) as
+    (smallest_unit(currency)::decimal(38, 0) * 0.0001::decimal(5, 4))::decimal(18, 4);
 create or replace macro ten_thousandths(amount) as (amount::decimal(18, 4) * 10000)::hugeint;
 create or replace macro share_of(amount, part, whole, currency) as
     (cast(
@@ -89,6 +91,29 @@ create or replace macro rounded_money(amount, currency) as
     share_of(amount, 1, 1, currency);
 create or replace macro tax_in(gross, percent, currency) as
     share_of(gross, percent, 100 + percent, currency);
+-- Of an amount that Centra keeps before tax, a part of the tax that it adds to `whole`; and of an amount with its tax added.
+create or replace macro added_to_part(added, part, whole, currency) as
+    case when added = 0 then 0 when part = whole then added
+        else coalesce(share_of(added, part, whole, currency), 0) end::decimal(18, 4);
+create or replace macro added_within_part(added, part, whole, currency) as
+    added_to_part(added, part, (whole + added)::decimal(18, 4), currency);
+-- The tax that a voucher takes off: in it, as in the goods; or what is added to it. Export has none.
+create or replace macro voucher_tax_of(tax_mode, kept, added, percent, currency) as
+    case when coalesce(tax_mode, 'included') = 'included' then tax_in(kept, percent, currency) else greatest(added, 0) end;
+-- What Centra keeps of a cost that Happy Returns reports; `added` is the tax that Centra adds to `whole`. Where Centra deducts tax
+-- (export), Happy Returns reports what is given.
+create or replace macro kept_of_told(told, added, whole, reported_costs, currency) as
+    (told - case
+        when coalesce(added, 0) < 0 or reported_costs = 'with_tax' then added_within_part(coalesce(added, 0), told, whole, currency)
+        else 0
+    end)::decimal(18, 4);
+-- What a Return has given back in the end: its total; where Centra settles its tax after the payment, what was paid by the one
+-- payment. That is as far as what was paid can be its value and a tax of it.
+create or replace macro settled_total(tax_mode, paid, payments, grand_total, net_total) as
+    case
+        when tax_mode in ('added', 'none') and payments = 1 and paid >= net_total and 3 * paid <= 4 * net_total then paid
+        else grand_total
+    end::decimal(18, 4);
 create or replace macro given_upto(amount, weight, whole, currency) as
     case
         when weight = whole then amount::decimal(18, 4)

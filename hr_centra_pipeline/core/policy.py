@@ -28,6 +28,7 @@ from pydantic import (
 from hr_centra_pipeline.core import gift_card
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.kinds import EXCEPTION_KINDS, Owner
+from hr_centra_pipeline.core.money import minor_units, rounded
 from hr_centra_pipeline.core.words import CentraWords
 
 DropoffMethod = str
@@ -142,6 +143,26 @@ class Tolerance(_Section):
 
     absolute: Amount = Decimal(0)
     percent: Amount = Decimal(0)
+
+
+class Tax(_Section):
+    """Orders whose tax Centra adds to the price, by an engine that estimates it for a Return and settles it at completion.
+
+    How far the tax may be off our estimate, and off what was paid, before nothing is paid and a person decides: the larger
+    of ``absolute`` (of a currency that is not listed: ten of its smallest unit) and ``percent`` of the tax.
+    ``reported_costs``: what Happy Returns' shipping and fee are on these orders. ``return_cost_is_taxed``: our estimate
+    until Centra shows it.
+    """
+
+    absolute: dict[Currency, Amount] = {}
+    percent: Amount = Decimal(2)
+    reported_costs: Literal["before_tax", "with_tax"] = "before_tax"
+    return_cost_is_taxed: bool = True
+
+    def allowed(self, tax: Decimal, currency: str) -> Decimal:
+        """How far a tax of that size may be off. Its SQL twin: ``policy.tax_allowed``."""
+        least = self.absolute.get(currency, Decimal(10).scaleb(-minor_units(currency)))
+        return max(least, rounded(abs(tax) * self.percent / 100, currency))
 
 
 class Modes(_Section):
@@ -348,6 +369,7 @@ class Policy(_Section):
     triggers: Triggers = Triggers()
     components: Components = Components()
     tolerance: dict[Currency, Tolerance] = {}
+    tax: Tax = Tax()
     restock: Restock = Restock()
     exchange_orders: ExchangeOrders = ExchangeOrders()
     exchange: Exchange = Exchange()

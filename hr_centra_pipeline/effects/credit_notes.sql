@@ -28,11 +28,14 @@ qualify row_number() over (partition by return_item_id order by row_at, refund_i
 
 -- One row per unit whose replacement somebody has canceled in Centra, and that gets its money after all: a person has decided so,
 -- or Happy Returns refunds it now. It is paid on the Return of ours that the replacement was made from, and that says what the
--- unit cost: as much of a voucher as the Return carries.
+-- unit cost: as much of a voucher as the Return carries, as Centra keeps it.
 create or replace temp table paid_instead as
 select
     canceled.return_item_id, canceled.centra_return_id as origin_return_id, decisions.decided_at,
-    nullif(matched.unit_price - ledger.amount, 0) as voucher
+    matched.unit_price - ledger.amount as voucher_given,
+    nullif(
+        voucher_given - added_within_part(matched.unit_tax_added, voucher_given, matched.unit_price - matched.unit_tax_added, matched.currency), 0
+    ) as voucher
 from effects.replacements as canceled
 semi join matching.orders_in_play using (order_number)
 join push.ledger using (effect_key)
@@ -61,7 +64,10 @@ select
     matched.currency,
     matched.unit_price,
     matched.unit_tax,
-    coalesce(instead.voucher, matched.voucher_share) as voucher_share,
+    matched.unit_tax_added,
+    matched.tax_mode,
+    -- As Centra keeps it, before tax: what is sent, and what sums to the order's voucher.
+    coalesce(instead.voucher, matched.voucher_share - matched.voucher_tax_added)::decimal(18, 4) as voucher_share,
     lines.tax_percent,
     paid.refund_id,
     paid.row_at,
@@ -71,7 +77,9 @@ select
     value.refundable,
     value.exchange + value.chargeback + case when value.elsewhere > 0 then 0 else value.tied_refund end as given_otherwise,
     case
-        when paid.is_given_already or value.tied_refund >= matched.unit_price - matched.voucher_share then 'elsewhere'
+        when paid.is_given_already or value.tied_refund >= matched.unit_price - matched.voucher_share - policy.tax_slack(
+            matched.tax_mode, matched.unit_tax, matched.currency
+        ) then 'elsewhere'
         else coalesce(ways.pays_through, 'elsewhere')
     end as pays_through,
     least(coalesce(paid.row_at, 'infinity'::timestamptz), units.credit_due_at + to_hours(parameters.amount_wait_hours::integer)) as amount_known_at
@@ -136,7 +144,7 @@ not_shown as (
 exchanged as (
     select order_number, sum(voucher_share) as carried
     from (
-        select matched.return_item_id, matched.order_number, matched.voucher_share
+        select matched.return_item_id, matched.order_number, matched.voucher_share - matched.voucher_tax_added as voucher_share
         from push.ledger
         join matching.matched_items as matched using (return_item_id)
         semi join orders on orders.order_number = matched.order_number
@@ -197,15 +205,20 @@ shared as (
         * exclude (voucher_share),
         case
             when voucher_left is null or has_its_share then voucher_share
-            else voucher_part(unit_price, voucher_share, voucher_left, shares_before, place = open_units and open_units >= pieces_left)
+            else voucher_part(
+                unit_price - unit_tax_added, voucher_share, voucher_left, shares_before, place = open_units and open_units >= pieces_left
+            )
         end::decimal(18, 4) as voucher_share
     from ranked
 )
 
+-- What Centra adds to the voucher is tax that is taken off.
 select
     * exclude (has_its_share, voucher_left, pieces_left, place, open_units, shares_before),
-    unit_tax - tax_in(voucher_share, tax_percent, currency) as tax,
-    unit_price - voucher_share as amount
+    added_to_part(unit_tax_added, voucher_share, unit_price - unit_tax_added, currency) as voucher_tax_added,
+    unit_tax - voucher_tax_of(tax_mode, voucher_share, voucher_tax_added, tax_percent, currency) as tax,
+    unit_price - voucher_share - voucher_tax_added as amount,
+    unit_tax_added - voucher_tax_added as tax_added
 from shared;
 
 -- One row per order: why nothing may be paid on it.
@@ -231,14 +244,20 @@ semi join due_units using (order_number);
 
 -- One row per refund row that differs from what Centra sold by more than the tolerance (asked for by on_difference = hold).
 create or replace temp table differing_rows as
-select paid.refund_id
-from paid_units as paid
-join matching.matched_items as matched using (return_item_id)
-left join policy.tolerance on tolerance.currency = matched.currency
-group by paid.refund_id, paid.told_for_items, matched.currency, tolerance.absolute, tolerance.percent
-having abs(paid.told_for_items - sum(matched.unit_price - matched.voucher_share)) > greatest(
+select refund_id
+from (
+    select
+        paid.refund_id, paid.told_for_items, matched.currency, sum(matched.unit_price - matched.voucher_share) as sold,
+        any_value(matched.tax_mode) as tax_mode, sum(matched.unit_tax)::decimal(18, 4) as tax
+    from paid_units as paid
+    join matching.matched_items as matched using (return_item_id)
+    group by paid.refund_id, paid.told_for_items, matched.currency
+)
+left join policy.tolerance using (currency)
+where abs(told_for_items - sold) > greatest(
     coalesce(tolerance.absolute, 0),
-    coalesce(share_of(paid.told_for_items, tolerance.percent, 100::decimal(18, 4), matched.currency), 0)
+    coalesce(share_of(told_for_items, tolerance.percent, 100::decimal(18, 4), currency), 0),
+    coalesce(policy.tax_slack(tax_mode, tax, currency), 0)
 );
 
 delete from effects.pending_credit_notes;
@@ -247,6 +266,9 @@ with
 blocked as (
     select
         due_units.*,
+        -- The tax of the fee, until Centra shows it: that of the goods.
+        case when tax_mode = 'added' and parameters.return_cost_is_taxed then tax_added else 0 end as fee_rate_tax,
+        amount - tax_added as kept,
         case
             when is_after_cutover is null then 'the start of its return is not known'
             when not is_after_cutover then 'its return was started before the cut-over: adopt it to act'
@@ -270,11 +292,27 @@ blocked as (
                 'waits for approval: Happy Returns'' refund row differs from what Centra sold'
         end as blocked_by,
         parameters.fee_basis,
-        parameters.fee_source
+        parameters.fee_source,
+        parameters.reported_costs
     from due_units
     cross join policy.parameters
     left join order_blocks as blocks using (order_number)
     left join differing_rows as differing using (refund_id)
+),
+
+-- The fee of a unit, as Centra keeps it: before tax.
+item_fees as (
+    select
+        blocked.*,
+        (case when fee_basis = 'item' and refund_type = 'refund' and origin_return_id is null and received_channel is distinct from 'returnless' then
+            least(kept, case
+                when fee_source = 'happy_returns' and refund_id is not null then
+                    kept_of_told(coalesce(item_fee, 0), fee_rate_tax, kept, reported_costs, currency)
+                else coalesce(policy.zone_fee(dropoff_method, currency, order_number), fees.amount, 0)
+            end)
+        else 0 end)::decimal(18, 4) as fee_kept
+    from blocked
+    left join policy.fees as fees using (dropoff_method, currency)
 ),
 
 credits as (
@@ -294,13 +332,13 @@ credits as (
         blocked.amount - tax as items,
         tax,
         cast(0 as decimal(18, 4)) as shipping,
-        case when fee_basis = 'item' and blocked.refund_type = 'refund' and origin_return_id is null and received_channel is distinct from 'returnless' then
-            least(blocked.amount, case
-                when fee_source = 'happy_returns' and refund_id is not null then coalesce(item_fee, 0)
-                else coalesce(policy.zone_fee(dropoff_method, currency, order_number), fees.amount, 0)
-            end)
-        else 0 end as fee,
+        fee_kept + fee_tax_added as fee,
         voucher_share as voucher,
+        tax_mode,
+        tax_added,
+        fee_tax_added,
+        fee_rate_tax,
+        kept,
         pays_through,
         express_code,
         refund_id,
@@ -311,15 +349,18 @@ credits as (
         credit_trigger,
         refund_type,
         dropoff_method
-    from blocked
-    left join policy.fees as fees using (dropoff_method, currency)
+    from (
+        select *, added_to_part(fee_rate_tax, fee_kept, kept, currency) as fee_tax_added
+        from item_fees
+    ) as blocked
 ),
 
 -- One row per return, order and shipment on which a unit's credit is pending: the earliest shipment of each pair.
 carriers as (
     select
         return_id, order_number, shipment_id, currency, pays_through, any_value(express_code) as express_code,
-        min(trigger_at) as trigger_at, min(sendable_at) as sendable_at, sum(amount) as credited,
+        min(trigger_at) as trigger_at, min(sendable_at) as sendable_at, any_value(tax_mode) as tax_mode,
+        sum(kept)::decimal(18, 4) as kept, sum(fee_rate_tax)::decimal(18, 4) as fee_rate_tax,
         any_value(dropoff_method) as dropoff_method,
         bool_and(blocked_by is not null) as is_blocked, min(blocked_by) as blocked_by
     from credits
@@ -352,16 +393,21 @@ whole_orders as (
     where returned.units >= ordered.units
 ),
 
-shipping as (
+-- As Centra keeps it, before tax.
+shipping_kept as (
     select
-        carriers.*, told.refund_id,
+        carriers.*, told.refund_id, orders.shipping_tax_added, orders.shipping + orders.handling as order_shipping,
         least(
-            case when parameters.shipping_source = 'policy' then orders.shipping + orders.handling else coalesce(told.shipping, 0) end,
+            case when parameters.shipping_source = 'policy' then orders.shipping + orders.handling
+                else kept_of_told(
+                    coalesce(told.shipping, 0), orders.shipping_tax_added, orders.shipping + orders.handling, parameters.reported_costs,
+                    carriers.currency
+                ) end,
             orders.shipping + orders.handling - coalesce((
                 select sum(returns.shipping + returns.handling) from staging.centra_returns as returns
                 where returns.order_number = carriers.order_number and returns.deleted_at is null
             ), 0)
-        ) as shipping_amount
+        )::decimal(18, 4) as shipping_kept
     from carriers
     cross join policy.parameters
     join staging.orders as orders using (order_number)
@@ -378,16 +424,26 @@ shipping as (
         and (parameters.shipping_rule = 'as_told' or whole_orders.order_number is not null)
 ),
 
+shipping as (
+    select
+        * exclude (shipping_tax_added, order_shipping, shipping_kept),
+        added_to_part(shipping_tax_added, shipping_kept, order_shipping, currency) as tax_added,
+        shipping_kept + tax_added as shipping_amount
+    from shipping_kept
+),
+
 -- A per-return fee is charged once: where the refund row has it; by the policy on the lowest order number. Never more than is given.
-fees as (
+fees_kept as (
     select
         carriers.*, told.refund_id,
-        least(carriers.credited, case
-            when parameters.fee_source = 'happy_returns' and told.refund_id is not null then coalesce(told.fee, 0)
+        least(carriers.kept, case
+            when parameters.fee_source = 'happy_returns' and told.refund_id is not null then kept_of_told(
+                coalesce(told.fee, 0), carriers.fee_rate_tax, carriers.kept, parameters.reported_costs, carriers.currency
+            )
             when row_number() over (partition by carriers.return_id order by try_cast(order_number as bigint), order_number) = 1
                 then coalesce(policy.zone_fee(carriers.dropoff_method, carriers.currency, carriers.order_number), amounts.amount, 0)
             else 0
-        end) as fee_amount
+        end)::decimal(18, 4) as fee_kept
     from carriers
     cross join policy.parameters
     left join told using (return_id, order_number)
@@ -401,6 +457,12 @@ fees as (
                 and ledger.effect_key <> effect_key('return_fee', [carriers.return_id, carriers.order_number])
                 and ledger.state in ('sending', 'unknown', 'confirmed')
         )
+),
+
+fees as (
+    select
+        * exclude (fee_kept), added_to_part(fee_rate_tax, fee_kept, kept, currency) as fee_tax_added, fee_kept + fee_tax_added as fee_amount
+    from fees_kept
 ),
 
 riders as (
@@ -418,13 +480,14 @@ riders as (
 ),
 
 every as (
-    select * exclude (refund_type, dropoff_method, credit_trigger),
+    select * exclude (refund_type, dropoff_method, credit_trigger, kept, fee_rate_tax),
         json_object('trigger', credit_trigger, 'refund_row', refund_id) as evidence
     from credits
     union all by name
     select
         effect_key, effect_kind, order_number as group_key, return_id, cast(null as varchar) as return_item_id, order_number,
-        shipment_id, 1 as quantity, currency, amount, shipping, fee, pays_through, express_code, refund_id, trigger_at,
+        shipment_id, 1 as quantity, currency, amount, shipping, fee, tax_mode, tax_added, fee_tax_added, pays_through, express_code,
+        refund_id, trigger_at,
         sendable_at, case when is_blocked then blocked_by end as blocked_by,
         json_object('refund_row', refund_id) as evidence
     from riders

@@ -35,7 +35,8 @@ select
     matched.shipment_line_id,
     matched.currency,
     matched.unit_price,
-    matched.voucher_share,
+    coalesce(matched.unit_tax_added, 0) as unit_tax_added,
+    (matched.voucher_share - matched.voucher_tax_added)::decimal(18, 4) as voucher_share, -- as Centra keeps it
     case
         when units.is_after_cutover is null then 'the start of its return is not known'
         when not units.is_after_cutover then 'its return was started before the cut-over: adopt it to act'
@@ -109,7 +110,9 @@ select
     effect_key,
     case
         when voucher_left is null or has_its_share then coalesce(voucher_share, 0)
-        else voucher_part(unit_price, voucher_share, voucher_left, shares_before, place = open_units and open_units >= pieces_left)
+        else voucher_part(
+            unit_price - unit_tax_added, voucher_share, voucher_left, shares_before, place = open_units and open_units >= pieces_left
+        )
     end::decimal(18, 4) as voucher
 from ranked;
 
@@ -127,8 +130,8 @@ select
     exchange_sku as sku,
     1 as quantity,
     due.currency,
-    unit_price - coalesce(vouchers.voucher, voucher_share, 0) as amount,
-    nullif(vouchers.voucher, 0) as voucher,
+    unit_price - less - added_to_part(unit_tax_added, less, unit_price - unit_tax_added, due.currency) as amount,
+    nullif(due.voucher, 0) as voucher,
     express_code,
     origin_return_id,
     due_at as trigger_at,
@@ -138,9 +141,12 @@ select
     coalesce(ledger.state, 'planned') as state,
     case when ledger.state in ('sending', 'unknown') then ledger.packet_key end as packet_key,
     json_object('trigger', credit_trigger, 'ordinal', ordinal) as evidence
-from due_exchanges as due
+from (
+    select due.*, vouchers.voucher, coalesce(vouchers.voucher, due.voucher_share, 0) as less
+    from due_exchanges as due
+    left join exchange_vouchers as vouchers using (effect_key)
+) as due
 join policy.modes on modes.effect_type = 'exchange_order'
-left join exchange_vouchers as vouchers on vouchers.effect_key = due.effect_key
 left join push.ledger on ledger.effect_key = due.effect_key;
 
 -- Releases: the mark of the policy on the shipment that holds the replacement, unless it is there, by whoever. A shipment that

@@ -58,16 +58,22 @@ create or replace temp table valued_units as
 select
     matched.return_item_id, matched.return_id, matched.order_number, matched.currency, items.refund_type,
     matched.unit_price - coalesce(matched.voucher_share, 0) as paid,
+    -- Where Centra adds the tax, it may give back a little more or less than it took: that is not given twice.
+    policy.tax_slack(matched.tax_mode, matched.unit_tax, matched.currency) as slack,
     matched.foreign_centra_return_id
 from matching.matched_items as matched
 semi join matching.orders_in_play using (order_number)
 join staging.return_items as items using (return_item_id)
 where matched.shipment_line_id is not null;
 
--- One row per Return: what was paid on it (a request that is still open counts, one that failed gives nothing).
+-- One row per Return: what was paid on it (a request that is still open counts, one that failed gives nothing), and what one
+-- payment of it is: its total; where Centra settles the tax after the payment, what was paid.
 create or replace temp table payments_of_returns as
 select
-    returns.centra_return_id, returns.grand_total, returns.deleted_at is not null as is_deleted,
+    returns.centra_return_id, returns.deleted_at is not null as is_deleted,
+    settled_total(
+        any_value(orders.tax_mode), sum(abs(entries.amount)), count(entries.entry_id), returns.grand_total, any_value(returns.net_total)
+    ) as grand_total,
     coalesce(sum(abs(entries.amount)) filter (where entries.instrument <> 'gift_card'), 0)::decimal(18, 4) as refunded,
     coalesce(sum(abs(entries.amount)) filter (where entries.instrument = 'gift_card'), 0)::decimal(18, 4) as gifted,
     exists (
@@ -76,6 +82,7 @@ select
     ) as has_failed
 from staging.centra_returns as returns
 semi join matching.orders_in_play using (order_number)
+left join staging.orders as orders on orders.order_number = returns.order_number
 left join staging.payment_entries as entries on entries.centra_return_id = returns.centra_return_id
     and entries.money in ('refunded', 'refund_pending')
 group by returns.centra_return_id, returns.grand_total, returns.deleted_at;
@@ -83,6 +90,8 @@ group by returns.centra_return_id, returns.grand_total, returns.deleted_at;
 -- A unit's part of what was paid on its Return: all of its value when the Return's total was paid once, twice it when twice.
 create or replace temp macro part_of_payment(amount, paid, total, currency) as
     case when paid = total then amount when total > 0 then coalesce(share_of(amount, paid, total, currency), 0) else 0 end;
+
+create or replace temp macro more_than(amount, slack) as case when amount > slack then amount else 0 end::decimal(18, 4);
 
 -- One row per unit, way and source of value.
 create or replace temp table values_given as
@@ -206,11 +215,11 @@ charged_back as (
 still_to_give as (
     select
         units.return_item_id, units.order_number, units.currency,
-        greatest(units.paid - coalesce(sum(values_given.amount), 0), 0) as amount
+        more_than(units.paid - coalesce(sum(values_given.amount), 0), units.slack) as amount
     from valued_units as units
     semi join charged_back on charged_back.order_number = units.order_number and charged_back.currency = units.currency
     left join values_given using (return_item_id)
-    group by units.return_item_id, units.order_number, units.currency, units.paid
+    group by units.return_item_id, units.order_number, units.currency, units.paid, units.slack
 ),
 
 running as (
@@ -278,12 +287,13 @@ select
     coalesce(chargeback, 0)::decimal(18, 4) as chargeback,
     coalesce(given, 0)::decimal(18, 4) as given,
     coalesce(is_in_doubt, false) as is_in_doubt,
-    coalesce(units.refund_type = 'exchange' and instead > 0 and instead >= units.paid, false) as is_paid_instead,
-    greatest(coalesce(roots.root_paid, units.paid) - case
+    coalesce(units.refund_type = 'exchange' and instead > 0 and instead >= units.paid - units.slack, false) as is_paid_instead,
+    more_than(coalesce(roots.root_paid, units.paid) - case
         when roots.root_id is not null then coalesce(chain_money.money, 0) else coalesce(given, 0)
-    end, 0)::decimal(18, 4) as refundable,
-    greatest(coalesce(given, 0) - case when roots.root_id is not null then greatest(units.paid, roots.root_paid) else units.paid end, 0)
-        ::decimal(18, 4) as too_much
+    end, units.slack) as refundable,
+    more_than(
+        coalesce(given, 0) - case when roots.root_id is not null then greatest(units.paid, roots.root_paid) else units.paid end, units.slack
+    ) as too_much
 from valued_units as units
 left join given using (return_item_id)
 left join roots using (return_item_id)

@@ -285,15 +285,16 @@ from placed_by_article
 join (select return_item_id, any_value(matched_by) as matched_by from candidates group by all) as ways using (return_item_id);
 
 -- ---------------------------------------------------------------- vouchers
--- One row per piece of an order with a voucher: its share, by price, whole cents, the largest remainders first.
+-- One row per piece of an order with a voucher: its share, by price, whole cents, the largest remainders first. Both as Centra
+-- keeps them, before tax is added or deducted: only there the shares sum to the voucher exactly.
 create or replace temp table voucher_shares as
 with
 pieces as (
     select
         orders.order_number, orders.currency, lines.order_line_id, numbers.piece - 1 as piece,
         ten_thousandths(orders.discounts) // smallest_unit(orders.currency) as voucher,
-        ten_thousandths(lines.unit_price) as weight,
-        sum(ten_thousandths(lines.unit_price)) over (partition by orders.order_number) as weights
+        ten_thousandths(lines.unit_price - lines.unit_tax_added) as weight,
+        sum(ten_thousandths(lines.unit_price - lines.unit_tax_added)) over (partition by orders.order_number) as weights
     from staging.orders
     semi join matching.orders_in_play using (order_number)
     join staging.order_lines as lines using (order_number)
@@ -327,13 +328,22 @@ matched as (
     select
         placed.return_item_id, placed.shipment_line_id, placed.matched_by, placed.foreign_centra_return_id,
         shipment_lines.shipment_id, shipment_lines.order_line_id, shipment_lines.currency, shipment_lines.unit_price,
-        shipment_lines.unit_tax,
+        shipment_lines.unit_tax, shipment_lines.unit_tax_added,
         coalesce(items.unit_offset, row_number() over (
             partition by shipment_lines.order_line_id order by items.return_item_id
         ) - 1) as piece
     from placed
     join staging.shipment_lines using (shipment_line_id)
     join items_in_play as items on items.return_item_id = placed.return_item_id
+),
+
+-- One row per matched unit with its share of the voucher, as Centra keeps it, and the tax that is added to that.
+shared as (
+    select
+        matched.*, coalesce(shares.voucher_share, 0)::decimal(18, 4) as voucher_kept,
+        added_to_part(unit_tax_added, voucher_kept, unit_price - unit_tax_added, currency) as voucher_tax_added
+    from matched
+    left join voucher_shares as shares on shares.order_line_id = matched.order_line_id and shares.piece = matched.piece
 ),
 
 absent as (
@@ -377,13 +387,17 @@ select
     coalesce(matched.currency, orders.currency) as currency,
     coalesce(matched.unit_price, looked.unit_price) as unit_price, -- of a surplus unit: what its line cost
     matched.unit_tax,
-    case when matched.shipment_line_id is not null then coalesce(shares.voucher_share, 0)::decimal(18, 4) end as voucher_share,
+    matched.unit_tax_added,
+    orders.tax_mode,
+    (matched.voucher_kept + matched.voucher_tax_added)::decimal(18, 4) as voucher_share,
+    voucher_tax_of(
+        orders.tax_mode, matched.voucher_kept, matched.voucher_tax_added, lines.tax_percent, matched.currency
+    ) as voucher_tax,
+    matched.voucher_tax_added,
     matched.foreign_centra_return_id
 from items_in_play as items
-left join matched on matched.return_item_id = items.return_item_id
+left join shared as matched on matched.return_item_id = items.return_item_id
 left join staging.orders as orders on orders.order_number = items.order_number
 left join absent on absent.order_number = items.order_number
 left join looked on looked.return_item_id = items.return_item_id
-left join staging.order_lines as lines on lines.order_line_id = matched.order_line_id
-left join voucher_shares as shares
-    on shares.order_line_id = matched.order_line_id and shares.piece = matched.piece;
+left join staging.order_lines as lines on lines.order_line_id = matched.order_line_id;

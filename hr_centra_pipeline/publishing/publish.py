@@ -35,7 +35,7 @@ TABLES = (*DERIVED, *_STATE)
 _DETAILS = (
     "effects.observed", "effects.replacements", "effects.units", "effects.value_given_back", "matching.matched_items",
     "push.attempts", "push.ledger", "push.packets", "reconciliation.payouts", "reconciliation.refund_facts",
-    "reconciliation.refund_match", "reconciliation.settled_orders",
+    "reconciliation.refund_match", "reconciliation.settled_orders", "reconciliation.tax_readings",
 )  # fmt: skip
 HISTORY = tuple(name for name in TABLES if name.startswith("staging.") or name in _DETAILS)
 """Tables that hold every order and unit there ever was: writing them takes as long as all history is."""

@@ -1,4 +1,7 @@
-"""A credit: the Return is created, its total read, then paid by who the policy says; else deleted again.
+"""A credit: the Return is created, its totals read, then paid by who the policy says; else deleted again.
+
+What is before tax has to be the planned amount to the cent. Where Centra adds the tax, or deducts it, that is Centra's to say:
+read after creation, and again after payment, it may be off our estimate as far as the policy allows.
 
 Where a replacement was canceled, its money is paid on the Return that it was made from (``has_origin``): that one is opened
 again when Centra asks for it, and whatever happens it stays, as completed as it was.
@@ -7,8 +10,9 @@ again when Centra asks for it, and whatever happens it stays, as completed as it
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 from hr_centra_pipeline.core import gift_card
 from hr_centra_pipeline.core.money import shown
@@ -16,7 +20,7 @@ from hr_centra_pipeline.core.words import Payment
 from hr_centra_pipeline.push import returns
 from hr_centra_pipeline.push.facts import Facts
 from hr_centra_pipeline.push.packets import PAYING_STEPS, Packet
-from hr_centra_pipeline.push.returns import OrderInCentra, ReturnInCentra
+from hr_centra_pipeline.push.returns import OrderInCentra, ReturnInCentra, Totals
 from hr_centra_pipeline.push.steps import (
     Absent,
     Advance,
@@ -50,14 +54,15 @@ def calls(packet: Packet, facts: Facts) -> list[Call]:
     return [_call(packet.at(step), packet.centra_id or "<return>", facts, "<e-mail>") for step in steps]
 
 
-def _call(packet: Packet, return_id: int | str, facts: Facts, email: str = "") -> Call:
+def _call(packet: Packet, return_id: int | str, facts: Facts, email: str = "", amount: Decimal | None = None) -> Call:
+    """``amount``: of a gift card; the planned one until the Return is there, which knows its tax."""
     match packet.step:
         case "create_return":
             return returns.create(packet)
         case "refund":
             return Call("RefundReturn", {"id": return_id, "input": {"sendEmail": facts.emails.refund}})
         case "issue_credit":
-            return _issue(packet, return_id, facts, email)
+            return _issue(packet, return_id, facts, email, amount)
         case "complete":
             return returns.complete(return_id, facts)
         case "uncomplete":
@@ -67,17 +72,18 @@ def _call(packet: Packet, return_id: int | str, facts: Facts, email: str = "") -
     raise ValueError(f"a credit has no step {packet.step!r}")
 
 
-def _issue(packet: Packet, return_id: int | str, facts: Facts, email: str) -> Call:
+def _issue(packet: Packet, return_id: int | str, facts: Facts, email: str, amount: Decimal | None) -> Call:
     """``issueCredit``: the gift card itself as the policy's template says."""
     payload = packet.payload
+    worth = Decimal(payload["total"]) if amount is None else amount
     values = {
         "email": email, "order_number": payload["order_number"], "return_id": str(return_id),
-        "currency": payload["currency"], "amount": payload["total"],
+        "currency": payload["currency"], "amount": str(worth),
     }  # fmt: skip
     credit = {
         "order": {"number": int(payload["order_number"])},
         "return": {"id": return_id},
-        "amount": {"value": Decimal(payload["total"]), "currencyIsoCode": payload["currency"]},
+        "amount": {"value": worth, "currencyIsoCode": payload["currency"]},
         "giftCard": gift_card.filled(facts.gift_card, values),
     }
     return Call("IssueCredit", {"input": credit})
@@ -102,7 +108,9 @@ def advance(packet: Packet, facts: Facts) -> Steps[StepResult]:
     answer = yield Tell(_call(packet, return_id, facts))
     if answer.refusal:
         return (yield from _refused_later(packet, facts, answer.refusal, return_id))
-    return _completed(packet) if packet.step == "complete" else _deleted(packet)
+    if packet.step == "complete":
+        return _completed(packet, _final(packet, answer.payload.get("return"), facts))
+    return _deleted(packet)
 
 
 def _create(packet: Packet, facts: Facts) -> Steps[StepResult]:
@@ -110,7 +118,7 @@ def _create(packet: Packet, facts: Facts) -> Steps[StepResult]:
     order = yield from returns.look(packet.payload["order_number"], facts)
     if order is None:
         return NotNow("Centra does not show the order")
-    problem = returns.problem_with(packet, order, facts) or _money_problem(packet, order)
+    problem = returns.problem_with(packet, order, facts) or _money_problem(packet, order, facts)
     if problem:
         return problem
     if _step_after_creation(packet) == "issue_credit":
@@ -121,10 +129,10 @@ def _create(packet: Packet, facts: Facts) -> Steps[StepResult]:
     if answer.refusal:
         return returns.creation_refused(packet, answer)
     made = answer.payload["return"]
-    return _checked(packet, int(made["id"]), made["grandTotal"])
+    return _checked(packet, int(made["id"]), made, facts)
 
 
-def _money_problem(packet: Packet, order: OrderInCentra) -> NotNow | None:
+def _money_problem(packet: Packet, order: OrderInCentra, facts: Facts) -> NotNow | None:
     if packet.payload["pays_through"] == "elsewhere":
         return None
     currency = packet.payload["currency"]
@@ -134,8 +142,9 @@ def _money_problem(packet: Packet, order: OrderInCentra) -> NotNow | None:
     if order.untied_refunds:
         return NotNow("a refund without a Return stands on the order: tie it to units first")
     left = order.captured - order.given
-    if Decimal(packet.payload["total"]) > left:
-        if Decimal(packet.payload["total"]) <= left + order.capture_pending:
+    least = Decimal(packet.payload["total"]) - _tax_allowed(packet, facts)
+    if least > left:
+        if least <= left + order.capture_pending:
             pending = shown(order.capture_pending, currency)
             return NotNow(f"the payment provider has not confirmed the capture of {pending} yet")
         return NotNow(
@@ -145,22 +154,74 @@ def _money_problem(packet: Packet, order: OrderInCentra) -> NotNow | None:
     return None
 
 
-def _checked(packet: Packet, return_id: int, grand_total: dict[str, Any]) -> Advance:
-    """Nothing is paid unless Centra's total is the planned one to the cent."""
-    if _is_planned_total(packet, grand_total):
-        return Advance(_step_after_creation(packet), str(return_id))
-    return Advance("delete", str(return_id), _not_the_planned_total(packet, return_id, grand_total))
+def _checked(packet: Packet, return_id: int, shown_return: dict[str, Any], facts: Facts) -> Advance:
+    """Nothing is paid unless Centra's totals are the planned ones."""
+    totals = _totals(packet, shown_return)
+    if problem := _difference(packet, return_id, totals, facts):
+        return Advance("delete", str(return_id), problem.message, remember={"differs_in": problem.what})
+    return Advance(_step_after_creation(packet), str(return_id), remember=_reading(packet, "created", totals))
 
 
-def _is_planned_total(packet: Packet, grand_total: dict[str, Any]) -> bool:
-    planned, currency = Decimal(packet.payload["total"]), packet.payload["currency"]
-    return Decimal(grand_total["value"]) == planned and bool(grand_total["currency"]["code"] == currency)
+@dataclass(frozen=True)
+class _Difference:
+    """Centra's Return is not what was planned: in tax alone (``tax``), or in anything else (``amount``)."""
+
+    what: Literal["amount", "tax"]
+    message: str
 
 
-def _not_the_planned_total(packet: Packet, return_id: int, grand_total: dict[str, Any]) -> str:
-    found = shown(Decimal(grand_total["value"]), grand_total["currency"]["code"])
-    planned = shown(Decimal(packet.payload["total"]), packet.payload["currency"])
-    return f"amount_mismatch: Centra's Return {return_id} gives {found} back, planned were {planned}"
+def _difference(packet: Packet, return_id: int, found: Totals, facts: Facts) -> _Difference | None:
+    payload = packet.payload
+    currency = payload["currency"]
+    planned, kept = Decimal(payload["total"]), Decimal(payload.get("kept", payload["total"]))
+    if found.currency == currency:
+        # An export that gives just what was planned is right, whatever Centra shows as deducted.
+        if found.kept != kept and not (payload.get("tax_mode") == "none" and found.total == planned):
+            before_tax = " before tax" if payload.get("tax_mode") == "added" else ""
+            gives = f"gives {shown(found.kept, currency)} back{before_tax}, planned were {shown(kept, currency)}"
+            return _Difference("amount", f"amount_mismatch: Centra's Return {return_id} {gives}")
+        allowed = _tax_allowed(packet, facts)
+        off = found.total - planned
+        # Whether a return cost is taxed is a setting of Centra's: no difference that anybody has to decide.
+        without_fee = off + found.fee_tax - Decimal(payload.get("fee_tax", 0))
+        if abs(off) <= allowed or (abs(without_fee) <= allowed and found.fee_tax <= Decimal(payload.get("fee", 0))):
+            return None
+        gives = f"gives {shown(found.total, currency)} back, planned were {shown(planned, currency)}"
+        why = f"its tax is {shown(abs(off), currency)} off, {shown(allowed, currency)} are allowed"
+        return _Difference("tax", f"tax_mismatch: Centra's Return {return_id} {gives}: {why}")
+    gives = f"gives {shown(found.total, found.currency)} back, planned were {shown(planned, currency)}"
+    return _Difference("amount", f"amount_mismatch: Centra's Return {return_id} {gives}")
+
+
+def _tax_allowed(packet: Packet, facts: Facts) -> Decimal:
+    """How far Centra's tax may be off our estimate; nothing where it is in the prices."""
+    payload = packet.payload
+    if payload.get("tax_mode", "included") == "included":
+        return Decimal(0)
+    return facts.tax.allowed(Decimal(payload["total"]) - Decimal(payload["kept"]), payload["currency"])
+
+
+def _totals(packet: Packet, shown_return: dict[str, Any]) -> Totals:
+    return returns.totals_of(shown_return, packet.payload.get("tax_mode"))
+
+
+def _reading(packet: Packet, name: Literal["created", "final"], totals: Totals) -> dict[str, str]:
+    """What Centra said, for the record; nothing where it can say nothing else than was planned."""
+    if packet.payload.get("tax_mode", "included") == "included":
+        return {}
+    return {f"{name}_total": str(totals.total), f"{name}_kept": str(totals.kept)}
+
+
+def _final(
+    packet: Packet, shown_return: dict[str, Any] | None, facts: Facts, paid: Decimal | None = None
+) -> dict[str, str]:
+    """The second reading: what was paid, and the totals of a Return that is completed."""
+    found: dict[str, str] = {}
+    if paid is not None and packet.payload.get("tax_mode", "included") != "included":
+        found["paid"] = str(paid)
+    if shown_return and facts.words.return_status.meaning_of(shown_return["returnStatus"]) == "completed":
+        found |= _reading(packet, "final", _totals(packet, shown_return))
+    return found
 
 
 def _pay(packet: Packet, facts: Facts) -> Steps[StepResult]:
@@ -173,14 +234,15 @@ def _pay(packet: Packet, facts: Facts) -> Steps[StepResult]:
     if None in found.refunds:
         return NotNow(_NOT_UNDERSTOOD)
     if _is_paid(packet, found):
-        return _after_payment(packet, found)
-    if not _is_planned_total(packet, found.grand_total):
-        return _take_back(packet, "delete", _not_the_planned_total(packet, return_id, found.grand_total))
+        return _after_payment(packet, found, facts)
+    totals = _totals(packet, found.shown)
+    if difference := _difference(packet, return_id, totals, facts):
+        return _take_back(packet, "delete", difference.message, {"differs_in": difference.what})
     if facts.unwanted_of(packet.members):
         return _take_back(packet, "undo", _UNWANTED)
     if doubt := _payment_elsewhere(packet, order):
         return doubt
-    if problem := _money_problem(packet, order):
+    if problem := _money_problem(packet, order, facts):
         return _take_back(packet, "undo", problem.reason)
     email = ""
     if packet.step == "issue_credit":
@@ -188,16 +250,19 @@ def _pay(packet: Packet, facts: Facts) -> Steps[StepResult]:
         if isinstance(recipient, NotNow):
             return _take_back(packet, "undo", recipient.reason)
         email = recipient
-    answer = yield Tell(_call(packet, return_id, facts, email), remember={"given_before": str(order.given)})
+    answer = yield Tell(
+        _call(packet, return_id, facts, email, totals.total), remember={"given_before": str(order.given)}
+    )
     if answer.refusal:
         return (yield from _refused_later(packet, facts, answer.refusal, return_id))
     entries = answer.payload.get("paymentHistoryEntries") or []
     if not entries:
         return InDoubt("Centra said yes and showed no payment: it is looked up")
+    did = [(entry, facts.words.payment(entry["entryType"], entry["status"])) for entry in entries]
+    record = _final(packet, answer.payload.get("return"), facts, returns.paid_by(did))
     if packet.step == "issue_credit":
-        return Advance("complete")
-    refunds = [facts.words.payment(entry["entryType"], entry["status"]) for entry in entries]
-    return Finished(str(return_id), _failed_payment(refunds))
+        return Advance("complete", remember=record)
+    return Finished(str(return_id), _failed_payment([known for _, known in did]), record)
 
 
 def _recipient(packet: Packet, facts: Facts) -> Steps[str | NotNow]:
@@ -219,25 +284,30 @@ def _recipient(packet: Packet, facts: Facts) -> Steps[str | NotNow]:
 def _deleted(packet: Packet) -> Refused | Undone:
     """Nothing of it is left: what Centra refused is rejected, what only did not fit any more is planned again."""
     message = packet.message or "its Return was deleted"
-    return Undone(message) if packet.step == "undo" else Refused(message)
+    if packet.step == "undo":
+        return Undone(message)
+    # Sent one by one, what is too much together would pass in parts.
+    return Refused(message, packet.members if packet.payload.get("differs_in") == "tax" else ())
 
 
-def _take_back(packet: Packet, step: str, message: str) -> Advance | NotNow | Refused | Undone:
+def _take_back(
+    packet: Packet, step: str, message: str, remember: dict[str, str] | None = None
+) -> Advance | NotNow | Refused | Undone:
     """Go on to delete our Return, unpaid as it is. One that was there before is put back as it was."""
     if not packet.has_origin:
-        return Advance(step, message=message)
+        return Advance(step, message=message, remember=remember or {})
     if packet.payload.get("uncompleted"):
-        return Advance("complete", message=message, remember={"put_back": step})
+        return Advance("complete", message=message, remember={**(remember or {}), "put_back": step})
     if packet.state == "new":
         return NotNow(message)
     return _deleted(packet.at(step, message=message))
 
 
-def _completed(packet: Packet) -> Finished | Refused | Undone:
+def _completed(packet: Packet, record: dict[str, str]) -> Finished | Refused | Undone:
     """It is paid, or needs no payment; or it is put back as it was."""
     if step := packet.payload.get("put_back"):
         return _deleted(packet.at(step))
-    return Finished(str(packet.centra_id), packet.message)
+    return Finished(str(packet.centra_id), packet.message, record)
 
 
 def _open_again(packet: Packet, facts: Facts) -> Steps[StepResult]:
@@ -266,16 +336,16 @@ def _refused_later(packet: Packet, facts: Facts, message: str, return_id: int) -
         if found is None:
             return _deleted(packet)
         if _is_paid(packet, found):
-            return _after_payment(packet, found)
+            return _after_payment(packet, found, facts)
         return InDoubt(f"{packet.message}; and our Return {return_id} cannot be deleted: {message}", "refused")
     if found is None:
         return _gone(packet)
     if packet.step == "complete":
         if found.is_completed:
-            return _completed(packet)
+            return _completed(packet, _final(packet, found.shown, facts))
         return InDoubt(f"Return {return_id} cannot be completed: {message}", "refused")
     if _is_paid(packet, found):
-        return _after_payment(packet, found)
+        return _after_payment(packet, found, facts)
     if packet.has_origin and found.is_completed and not packet.payload.get("uncompleted"):
         return Advance("uncomplete", remember={"given_before": None})
     return _take_back(packet.at(packet.step, state="sending"), "delete", message)
@@ -292,11 +362,12 @@ def _is_paid(packet: Packet, found: ReturnInCentra) -> bool:
     return any(known and (known.instrument == "original" or is_gift_card) for known in found.refunds)
 
 
-def _after_payment(packet: Packet, found: ReturnInCentra) -> Finished | Advance:
+def _after_payment(packet: Packet, found: ReturnInCentra, facts: Facts) -> Finished | Advance:
     """A refund completes its Return by itself, at once or when the provider has answered; a gift card does not."""
+    record = _final(packet, found.shown, facts, found.paid)
     if packet.payload["pays_through"] != "centra" and not found.is_completed:
-        return Advance("complete", str(found.return_id), _failed_payment(found.refunds))
-    return Finished(str(found.return_id), _failed_payment(found.refunds))
+        return Advance("complete", str(found.return_id), _failed_payment(found.refunds), record)
+    return Finished(str(found.return_id), _failed_payment(found.refunds), record)
 
 
 def _failed_payment(refunds: Sequence[Payment | None]) -> str | None:
@@ -331,15 +402,15 @@ def look_up(packet: Packet, facts: Facts) -> Steps[LookUpResult]:
     if None in found.refunds:
         return InDoubt(_NOT_UNDERSTOOD)
     if _is_paid(packet, found):
-        return _after_payment(packet, found)
+        return _after_payment(packet, found, facts)
     match packet.step:
         case "create_return":
-            return _checked(packet, found.return_id, found.grand_total)
+            return _checked(packet, found.return_id, found.shown, facts)
         case "refund" | "issue_credit" if packet.payments_sent:
             # Never empty here: an order without our Return was dealt with above.
             return (_payment_elsewhere(packet, order) if order else None) or Absent(paid=True)
         case "complete" if found.is_completed:
-            return _completed(packet.at("complete", centra_id=str(found.return_id)))
+            return _completed(packet.at("complete", centra_id=str(found.return_id)), _final(packet, found.shown, facts))
         case "uncomplete" if not found.is_completed:
             return Advance(str(packet.payload["first_step"]), remember={"uncompleted": True})
         case _:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from hr_centra_pipeline.core.policy import Emails, Policy
+from hr_centra_pipeline.core.policy import Emails, Policy, Tax
 from hr_centra_pipeline.core.words import CentraWords
 from hr_centra_pipeline.warehouse.database import Connection
 
@@ -18,6 +18,7 @@ class Facts:
 
     ``known_returns``: Returns that the last pull showed. ``tied_entries``: refunds without a Return that a person has tied;
     ``tied_orders``: replacements that somebody ordered by hand, by the effect that they are.
+    ``tax``: how far Centra's tax may be off.
     ``unwanted``: effects under way that are not desired any more (refused, changed). ``sent_before``: effects that were
     sent once and found absent, with the real time of the first call: it may still arrive. ``words``: what Centra's words mean.
     ``emails``: which ones Centra sends; ``gift_card``: the template of a gift card, by today's policy.
@@ -33,6 +34,7 @@ class Facts:
     words: CentraWords = field(default_factory=CentraWords)
     emails: Emails = field(default_factory=Emails)
     gift_card: Mapping[str, Any] | None = None
+    tax: Tax = field(default_factory=Tax)
 
     def unwanted_of(self, members: Iterable[str]) -> tuple[str, ...]:
         """Those of a packet's members that are not desired any more."""
@@ -96,4 +98,5 @@ def load(connection: Connection, policy: Policy) -> Facts:
         words=policy.centra.words,
         emails=policy.emails,
         gift_card=policy.gift_card.template,
+        tax=policy.tax,
     )

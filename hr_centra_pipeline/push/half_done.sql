@@ -37,9 +37,9 @@ units as (
 ),
 
 wanted as (
-    select effect_key, sku, quantity, items + tax as goods, pays_through from effects.pending_credit_notes
+    select effect_key, sku, quantity, items + tax as goods, tax_added, pays_through from effects.pending_credit_notes
     union all
-    select effect_key, sku, quantity, null, null from effects.pending_exchange_orders
+    select effect_key, sku, quantity, null, null, null from effects.pending_exchange_orders
 ),
 
 of_units as (
@@ -48,6 +48,7 @@ of_units as (
         bool_or(units.kind = 'exchange_order') as is_exchange,
         bool_and(wanted.effect_key is not null) as is_desired,
         sum(wanted.goods)::decimal(18, 4) as planned_goods,
+        sum(wanted.tax_added)::decimal(18, 4) as planned_tax_added,
         case when count(distinct wanted.pays_through) = 1 then min(wanted.pays_through) end as pays_through,
         list({effect_key: units.effect_key, sku: wanted.sku, quantity: wanted.quantity} order by units.effect_key)
             filter (where wanted.sku is not null) as replacements
@@ -74,11 +75,14 @@ lines as (
 select
     returns.centra_return_id, returns.packet_key, list_sort(returns.effect_keys) as effect_keys, returns.order_number,
     returns.shipment_id, returns.currency,
-    returns.shipping + returns.handling - returns.return_cost as costs,
+    returns.shipping + returns.handling - returns.return_cost as costs_kept,
+    returns.shipping_tax_added - returns.return_cost_tax_added as costs_tax_added,
+    returns.return_cost, returns.return_cost_tax_added,
+    (select orders.tax_mode from staging.orders where orders.order_number = returns.order_number) as tax_mode,
     coalesce(of_units.is_exchange, false) as is_exchange,
     coalesce(of_units.is_desired, false) as is_desired,
     coalesce(returns.is_completed, false) as is_completed,
-    of_units.planned_goods, of_units.pays_through,
+    of_units.planned_goods, of_units.planned_tax_added, of_units.pays_through,
     coalesce(of_units.replacements, []) as replacements,
     coalesce(lines.lines, []) as lines,
     exists (

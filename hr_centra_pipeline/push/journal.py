@@ -130,10 +130,10 @@ class Journal:
                 )  # fmt: skip
                 moves = (Move(members, "sending", packet_key=packet.key),) if packet.state != "sending" else ()
                 return _Change(after, moves=moves)
-            case Finished(centra_id, message):
+            case Finished(centra_id, message, remember):
                 after = packet.at(
                     "done", state="confirmed", centra_id=packet.centra_id or centra_id, message=message or packet.message,
-                    trouble=None,
+                    trouble=None, payload={**packet.payload, **remember},
                 )  # fmt: skip
                 move = Move(members, "confirmed", packet_key=packet.key, centra_id=centra_id, reason=message)
                 return _Change(after, moves=(move,))

@@ -101,6 +101,21 @@ def note_reason(connection: Connection, effect_keys: Sequence[str], state: State
     )
 
 
+def settle_amounts(connection: Connection) -> None:
+    """Where Centra settles the tax of a credit, its amount becomes what was really given back.
+
+    Reads staging, what the push itself was answered, and the orders in play.
+    """
+    run_sql(connection, _PACKAGE, "settled_amounts.sql")
+    connection.execute(
+        """
+        update push.ledger set amount = settled_amounts.amount
+        from settled_amounts
+        where settled_amounts.effect_key = ledger.effect_key and settled_amounts.amount is distinct from ledger.amount
+        """
+    )
+
+
 def reopen_gone(connection: Connection, return_id: str, now: datetime, reason: str) -> list[str]:
     """Plan effects of a return again of which somebody has deleted in Centra what we had made; answers their keys."""
     run_sql(connection, _PACKAGE, "gone.sql")

@@ -70,6 +70,9 @@ class Effect:
     shipping: Decimal | None
     fee: Decimal | None
     voucher: Decimal | None
+    tax_mode: str | None
+    tax_added: Decimal | None
+    fee_tax_added: Decimal | None
     pays_through: str | None
     text: str | None
     express_code: str | None
@@ -262,19 +265,14 @@ def _add_credit(members: Sequence[Effect], policy: Policy, result: Cut) -> None:
     if problem or anyone.currency is None:
         result.skipped += [(effect, problem or "") for effect in members]
         return
-    amounts = {
-        "shipping": sum((effect.shipping or _NOTHING for effect in members), _NOTHING),
-        "voucher": sum((effect.voucher or _NOTHING for effect in members), _NOTHING),
-        "fee": sum((effect.fee or _NOTHING for effect in members), _NOTHING),
-        "total": total(members),
-    }
     payload = {
         "order_number": anyone.order_number,
         "shipment_id": anyone.shipment_id,
         "currency": anyone.currency,
         "pays_through": anyone.pays_through,
         "lines": _lines(members),
-        **{name: str(rounded(amount, anyone.currency)) for name, amount in amounts.items()},
+        **{name: str(rounded(amount, anyone.currency)) for name, amount in _amounts(members).items()},
+        **({"tax_mode": anyone.tax_mode} if anyone.tax_mode else {}),
         "shipping_members": [effect.effect_key for effect in members if effect.shipping],
         "fee_members": [effect.effect_key for effect in members if effect.fee],
         "comment": comment(members, policy.centra.comment_limit),
@@ -283,16 +281,31 @@ def _add_credit(members: Sequence[Effect], policy: Policy, result: Cut) -> None:
     result.add("credit", members, payload)
 
 
-def total(members: Iterable[Effect]) -> Decimal:
+def _amounts(members: Sequence[Effect]) -> dict[str, Decimal]:
+    """Shipping, voucher and fee as they are sent, before Centra adds tax (or deducts it, for export); and what comes of it.
+
+    ``kept``: what the Return gives back before that, fixed to the cent; ``total``: with it, an estimate.
+    """
+    fee_tax = _sum(effect.fee_tax_added for effect in members)
+    return {
+        "shipping": _sum(effect.shipping for effect in members)
+        - _sum(effect.tax_added for effect in members if effect.shipping),
+        "voucher": _sum(effect.voucher for effect in members),
+        "fee": _sum(effect.fee for effect in members) - fee_tax,
+        "fee_tax": fee_tax,
+        "kept": total(members) - _sum(effect.tax_added for effect in members) + fee_tax,
+        "total": total(members),
+    }
+
+
+def total(members: Sequence[Effect]) -> Decimal:
     """What a Return of these credits has to give back: items + tax + shipping - fee."""
-    return sum(
-        (
-            (effect.items or _NOTHING) + (effect.tax or _NOTHING) + (effect.shipping or _NOTHING)
-            - (effect.fee or _NOTHING)
-            for effect in members
-        ),
-        _NOTHING,
-    )  # fmt: skip
+    given = (amount for effect in members for amount in (effect.items, effect.tax, effect.shipping))
+    return _sum(given) - _sum(effect.fee for effect in members)
+
+
+def _sum(amounts: Iterable[Decimal | None]) -> Decimal:
+    return sum((amount or _NOTHING for amount in amounts), _NOTHING)
 
 
 def _lines(members: Iterable[Effect]) -> list[dict[str, Any]]:

@@ -49,6 +49,7 @@ def record_plan(connection: Connection, now: datetime) -> PlanRecord:
     recovered = recover.half_done(connection, now)
     if _one(connection, "select count(*) from push.ledger where return_id is null"):
         run_sql(connection, _PACKAGE, "recover_identity.sql")
+    ledger.settle_amounts(connection)
     watermarks.write(connection, watermarks.LEDGER, watermarks.read(connection, watermarks.OBSERVED), now)
     # A packet whose every member Centra shows finished has nothing left to do.
     connection.execute(

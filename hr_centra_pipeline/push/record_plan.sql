@@ -18,7 +18,8 @@ policy_said as (
         (select coalesce(string_agg(d::varchar, chr(30) order by d::varchar), '') from policy.dispositions as d),
         (select coalesce(string_agg(t::varchar, chr(30) order by t::varchar), '') from policy.pays_through as t),
         (select coalesce(string_agg(f::varchar, chr(30) order by f::varchar), '') from policy.fees as f),
-        (select coalesce(string_agg(f::varchar, chr(30) order by f::varchar), '') from policy.zone_fees as f)
+        (select coalesce(string_agg(f::varchar, chr(30) order by f::varchar), '') from policy.zone_fees as f),
+        (select coalesce(string_agg(t::varchar, chr(30) order by t::varchar), '') from policy.tax_limits as t)
     )) as policy_sha256
 ),
 
@@ -192,6 +193,10 @@ planned as (
         or ledger.state = 'withdrawn'
         or (ledger.state in ('planned', 'rejected') and ledger.input_sha256 is distinct from desired.input_sha256)
         or (ledger.state = 'rejected' and starts_with(ledger.reason, 'out of stock') and stock.fetched_at >= ledger.updated_at)
+        -- A tax engine that was down is asked again once a day.
+        or (ledger.state = 'rejected' and ledger.updated_at <= $now::timestamptz - interval 24 hours and ledger.packet_key in (
+            select packet_key from push.packets where state = 'rejected' and (payload ->> 'differs_in') = 'tax'
+        ))
 ),
 
 -- One row per effect that was not sent and is not desired any more.

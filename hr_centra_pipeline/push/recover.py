@@ -90,14 +90,19 @@ def _lines(row: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _credit(row: dict[str, Any]) -> dict[str, Any]:
+    # Costs as they stand on the Return, goods as the plan has them: together they must be what Centra gives back.
+    total = (row["planned_goods"] or Decimal(0)) + row["costs_kept"] + row["costs_tax_added"]
     return {
         "order_number": row["order_number"],
         "shipment_id": row["shipment_id"],
         "currency": row["currency"],
         "pays_through": row["pays_through"] or "centra",
         "lines": _lines(row),
-        # Costs as they stand on the Return, goods as the plan has them: together they must be what Centra gives back.
-        "total": str((row["planned_goods"] or Decimal(0)) + row["costs"]),
+        "total": str(total),
+        "kept": str(total - (row["planned_tax_added"] or Decimal(0)) - row["costs_tax_added"]),
+        "fee": str(row["return_cost"]),
+        "fee_tax": str(row["return_cost_tax_added"]),
+        **({"tax_mode": row["tax_mode"]} if row["tax_mode"] else {}),
         "comment": "",
         "shipping_members": [],
         "fee_members": [],

@@ -17,17 +17,35 @@ _MOST_RETURNS = 50  # of one order, that LookAtOrder reads
 
 
 @dataclass(frozen=True)
+class Totals:
+    """What a Return gives back, as Centra shows it at the moment.
+
+    ``kept``: before tax is added to its values, or deducted from them; the rest is Centra's to say, and may still change.
+    ``fee_tax``: of the tax that is added, what the return cost takes off.
+    """
+
+    kept: Decimal
+    total: Decimal
+    fee_tax: Decimal
+    currency: str
+
+
+@dataclass(frozen=True)
 class ReturnInCentra:
-    """One Return of an order. ``refunds``: its payment entries of refunds, ``None`` for one whose words have no meaning."""
+    """One Return of an order. ``refunds``: its payment entries of refunds, ``None`` for one whose words have no meaning.
+
+    ``paid``: by those that are paid or under way.
+    """
 
     return_id: int
     comment: str
     external_id: str | None
     is_completed: bool
     shipment_id: int
-    grand_total: dict[str, Any]
+    shown: dict[str, Any]
     quantities: dict[int, int]
     refunds: list[Payment | None]
+    paid: Decimal
 
     @property
     def is_refunded(self) -> bool:
@@ -93,20 +111,38 @@ def _return(
     for line in row["lines"]:
         shipment_line_id = line["shipmentLine"]["id"]
         quantities[shipment_line_id] = quantities.get(shipment_line_id, 0) + line["quantity"]
+    own = [(entry, known) for entry, known in entries if entry["return"] and entry["return"]["id"] == row["id"]]
     return ReturnInCentra(
         return_id=row["id"],
         comment=row["comment"] or "",
         external_id=row["externalId"],
         is_completed=words.return_status.meaning_of(row["returnStatus"]) == "completed",
         shipment_id=row["shipment"]["id"],
-        grand_total=row["grandTotal"],
+        shown=row,
         quantities=quantities,
-        refunds=[
-            known
-            for entry, known in entries
-            if entry["return"] and entry["return"]["id"] == row["id"] and (known is None or known.is_refund)
-        ],
+        refunds=[known for _, known in own if known is None or known.is_refund],
+        paid=paid_by(own),
     )
+
+
+def paid_by(entries: Sequence[tuple[dict[str, Any], Payment | None]]) -> Decimal:
+    """What payment entries have given back, or are about to: what failed or was answered by another entry gives nothing."""
+    given = (_value(entry) for entry, known in entries if known and known.money in ("refunded", "refund_pending"))
+    return sum(given, Decimal(0))
+
+
+def totals_of(shown: dict[str, Any], tax_mode: str | None) -> Totals:
+    """A Return's totals as an operation shows them. ``tax_mode``: its order's."""
+    gross, net = Decimal(shown["grandTotal"]["value"]), Decimal(shown["grandTotalNet"]["value"])
+    currency = shown["grandTotal"]["currency"]["code"]
+    if tax_mode in (None, "included"):
+        return Totals(gross, gross, Decimal(0), currency)
+    deducted = abs(Decimal(shown["totals"]["taxDeducted"]["value"]))  # Centra's sign of it is not documented
+    if deducted:
+        return Totals(net + deducted, net, Decimal(0), currency)
+    rules = shown["totals"]["returnCostTaxRules"]
+    fee_tax = abs(sum((Decimal(rule["taxAdded"]["value"]) for rule in rules), Decimal(0)))
+    return Totals(net, gross, fee_tax, currency)
 
 
 def _value(entry: dict[str, Any]) -> Decimal:
@@ -188,7 +224,10 @@ def members_on(packet: Packet, quantities: dict[int, int]) -> tuple[str, ...]:
 
 
 def create(packet: Packet) -> Call:
-    """``createReturn`` of a packet's lines and costs. The goods are not back yet, so stock is not touched."""
+    """``createReturn`` of a packet's lines and costs. The goods are not back yet, so stock is not touched.
+
+    Costs are what Centra keeps: with tax where its prices include it, without where it adds tax.
+    """
     payload = packet.payload
 
     def money(amount: str) -> dict[str, Any]:

@@ -210,6 +210,7 @@ def _push(
     report.writes = wire.writes
     report.requests, report.limited = client.requests - requests, client.limited - limited
     with warehouse.transaction() as connection:
+        ledger.settle_amounts(connection)
         after = _confirmed(connection)
         report.rejected = _count(connection, "state = 'rejected'")
         report.in_doubt = _count(connection, "state in ('sending', 'unknown')")

@@ -69,10 +69,11 @@ class Advance:
 
 @dataclass(frozen=True)
 class Finished:
-    """Nothing is left to do: every member is in Centra under ``centra_id``."""
+    """Nothing is left to do: every member is in Centra under ``centra_id``. ``remember`` joins the packet's payload."""
 
     centra_id: str
     message: str | None = None
+    remember: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

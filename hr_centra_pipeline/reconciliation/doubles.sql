@@ -179,8 +179,9 @@ where entries.centra_return_id is null
     -- A credit that pays elsewhere, and the only one of that amount on its order, is what it was for.
     and not exists (
         select 1 from staging.centra_returns as returns
+        join staging.orders using (order_number)
         where returns.order_number = entries.order_number and returns.deleted_at is null and returns.packet_key is not null
-            and returns.grand_total = abs(entries.amount)
+            and abs(returns.grand_total - abs(entries.amount)) <= policy.tax_slack(orders.tax_mode, returns.tax, returns.currency)
             and not exists (select 1 from staging.payment_entries as own where own.centra_return_id = returns.centra_return_id)
         having count(*) = 1
     );

@@ -31,7 +31,8 @@ create or replace temp macro ask_maker(made_by) as
 create or replace temp table known_units as
 select
     items.return_item_id, items.return_id, items.order_number, matched.sku, matched.currency, matched.unit_price,
-    matched.voucher_share, matched.unit_tax, lines.tax_percent, orders.country, matched.order_line_id, matched.shipment_line_id,
+    matched.voucher_share, matched.voucher_tax, matched.voucher_tax_added, matched.unit_tax, matched.unit_tax_added, matched.tax_mode,
+    lines.tax_percent, orders.country, matched.order_line_id, matched.shipment_line_id,
     matched.foreign_centra_return_id,
     items.refund_type, items.dropoff_method, items.received_at, items.approved_at, items.disposition, items.disposition_at,
     items.approval_withdrawn_at,

@@ -136,6 +136,11 @@ select
                 from staging.refunds
                 where refunds.return_id = unseen.return_id and refunds.order_number = unseen.order_number and refunds.status <> 'failed'
             ) then 'the refund has failed at Happy Returns'
+            when unseen.subject = 'settled_tax' then (
+                select 'what was paid and Centra''s final total are within the limit'
+                from reconciliation.tax_readings as readings
+                where 'Return ' || readings.centra_return_id = unseen.identity and readings.verdict in ('as_planned', 'within_limit')
+            )
             when unseen.kind like 'refund_mismatch%' then (
                 select case
                     when matched.is_compared and (matched.culprit is null or matched.within_tolerance) then 'the sides agree within the tolerance'

@@ -16,8 +16,8 @@ _KINDS = (
     "delays.sql", "sources.sql", "doubts.sql", "doubles.sql",
     "orphans.sql", "credits.sql", "stock.sql", "exchanges.sql", "rejected_writes.sql", "stalled.sql",
     "status.sql", "stock_of_nobody.sql",
-    "refund_facts.sql", "unpaid_credits.sql", "payouts.sql", "refund_match.sql", "refund_matched.sql", "refund_mismatches.sql",
-    "systematic_cents.sql",
+    "refund_facts.sql", "tax_readings.sql", "unpaid_credits.sql", "payouts.sql", "refund_match.sql", "refund_matched.sql",
+    "refund_mismatches.sql", "systematic_cents.sql",
 )  # fmt: skip
 
 

@@ -10,6 +10,30 @@ delete from reconciliation.refund_facts where order_number in (select order_numb
 
 -- ---------------------------------------------------------------- Centra: Returns
 
+-- One row per Return: is it final, what was paid on it, and what that makes of its total.
+create or replace temp table return_states as
+with
+paid_on as (
+    select
+        returns.centra_return_id, returns.created_at, returns.grand_total, returns.net_total, any_value(orders.tax_mode) as tax_mode,
+        returns.is_completed is distinct from true or coalesce(bool_or(entries.money = 'refund_pending'), false) as is_pending,
+        coalesce(sum(entries.amount) filter (where entries.money = 'refunded'), 0)::decimal(18, 4) as paid,
+        max(entries.created_at) filter (where entries.money = 'refunded') as paid_at,
+        sum(entries.amount) filter (where entries.money in ('refunded', 'refund_pending')) as given,
+        count(*) filter (where entries.money in ('refunded', 'refund_pending')) as payments
+    from staging.centra_returns as returns
+    left join staging.payment_entries as entries using (centra_return_id)
+    left join staging.orders as orders on orders.order_number = returns.order_number
+    semi join money_orders on money_orders.order_number = returns.order_number
+    where returns.deleted_at is null
+    group by returns.centra_return_id, returns.created_at, returns.grand_total, returns.net_total, returns.is_completed
+)
+
+select
+    centra_return_id, created_at, is_pending, paid, paid_at,
+    settled_total(tax_mode, given, payments, grand_total, net_total) as settled
+from paid_on;
+
 -- One row per effect of ours that a Return carries: by the keys in its comment, else (somebody emptied it) by the ledger.
 create or replace temp table carried as
 with
@@ -71,8 +95,10 @@ known as (
     select
         pieces.*, placed.return_item_id, coalesce(placed.is_foreign, false) as is_foreign,
         items.return_id, items.refund_type is not distinct from 'exchange' as is_exchange,
-        matched.voucher_share, lines.tax_percent
+        -- as Centra keeps it: only there the shares sum to what a Return takes off
+        matched.voucher_share - matched.voucher_tax_added as voucher_share, lines.tax_percent, orders.tax_mode
     from pieces
+    left join staging.orders as orders on orders.order_number = pieces.order_number
     left join placed using (centra_return_id, shipment_line_id, piece)
     left join staging.return_items as items using (return_item_id)
     left join matching.matched_items as matched using (return_item_id)
@@ -82,7 +108,7 @@ known as (
 -- The voucher that a Return takes off: as its units were promised, where that is the same sum, else by their value.
 weighed as (
     select
-        known.*, returns.discounts, row_number() over on_return_so_far as place,
+        known.*, returns.discounts, returns.discount_tax_added, row_number() over on_return_so_far as place,
         count(*) over on_return as pieces,
         sum(voucher_share) over on_return = returns.discounts and count(voucher_share) over on_return = count(*) over on_return
             as is_as_promised,
@@ -104,27 +130,57 @@ shared as (
                 case when value_of_all > 0 then value_upto else place end,
                 case when value_of_all > 0 then value_of_all else pieces end, currency
             )
-        end as voucher
+        end as voucher_kept
     from weighed
 ),
 
--- Each piece's tax less that of its voucher; the last piece takes what rounding leaves of the Return's own figure.
+-- The tax that Centra adds to the voucher is shared as the voucher is.
+added as (
+    select
+        *,
+        case when discount_tax_added = 0 then 0 else part_of(
+            discount_tax_added, voucher_upto - voucher_kept, voucher_upto, discounts, currency
+        ) end::decimal(18, 4) as voucher_added
+    from (
+        select *, (sum(voucher_kept) over (
+            partition by centra_return_id order by place rows between unbounded preceding and current row
+        ))::decimal(18, 4) as voucher_upto
+        from shared
+    )
+),
+
+-- Each piece's tax less that of its voucher; the last piece takes what rounding leaves of the Return's own figure, the one that is
+-- taxed most what was paid beyond it.
 taxed as (
     select
-        *, line_tax - case when voucher = 0 then 0 else tax_in(voucher, coalesce(tax_percent, 0), currency) end as own_tax
-    from shared
+        *, voucher_kept + voucher_added as voucher,
+        line_tax - case
+            when voucher_kept = 0 then 0
+            else voucher_tax_of(tax_mode, voucher_kept, voucher_added, coalesce(tax_percent, 0), currency)
+        end as own_tax,
+        row_number() over (partition by centra_return_id order by line_tax desc, place) = 1 as is_most_taxed
+    from added
 )
 
 select
     taxed.centra_return_id, order_number, currency, shipment_line_id, piece, return_item_id, return_id, is_foreign, is_exchange, place,
-    value - voucher as gross,
-    case when place = pieces then returns.tax - sum(own_tax) over on_return_taxed + own_tax else own_tax end as tax
+    value - voucher + case when is_most_taxed then paid_beyond else 0 end as gross,
+    case when place = pieces then returns.tax - sum(own_tax) over on_return_taxed + own_tax else own_tax end
+        + case when is_most_taxed then paid_beyond else 0 end as tax
 from taxed
-join (select centra_return_id, tax from staging.centra_returns) as returns using (centra_return_id)
+join (
+    select
+        returns.centra_return_id, returns.tax,
+        -- Where Centra settles the tax after the payment, what was paid is what was given back. Of an exchange, goods were.
+        case when returns.centra_return_id in (select centra_return_id from known where is_exchange) then 0
+            else states.settled - returns.grand_total end as paid_beyond
+    from staging.centra_returns as returns
+    join return_states as states using (centra_return_id)
+) as returns using (centra_return_id)
 window on_return_taxed as (partition by taxed.centra_return_id);
 
--- One row per Return and the return that its units belong to, with its part of the Return's costs: as our effects planned
--- them, where that is the same sum, else by value.
+-- One row per Return and the return that its units belong to, with its part of the Return's costs (as Centra keeps them, and the
+-- tax that it adds): as our effects planned them, where that is the same sum, else by value.
 create or replace temp table return_costs as
 with
 pairs as (
@@ -147,7 +203,8 @@ planned as (
 told as (
     select
         pairs.*, coalesce(planned.shipping, 0) as planned_shipping, coalesce(planned.fee, 0) as planned_fee,
-        returns.shipping + returns.handling as shipping, returns.return_cost as fee,
+        returns.shipping + returns.handling as shipping, returns.shipping_tax_added as shipping_tax,
+        returns.return_cost as fee, returns.return_cost_tax_added as fee_tax,
         case when max(value) over (partition by pairs.centra_return_id) > 0 then value else 1 end as weight
     from pairs
     join staging.centra_returns as returns using (centra_return_id)
@@ -156,33 +213,32 @@ told as (
 
 weighed as (
     select
-        *, sum(weight) over costs_so_far as upto, sum(weight) over costs_whole as whole,
-        sum(planned_shipping) over costs_whole = shipping as is_shipping_as_planned, sum(planned_fee) over costs_whole = fee as is_fee_as_planned
+        * exclude (weight),
+        case when sum(planned_shipping) over of_return = shipping + shipping_tax then planned_shipping else weight end as shipping_weight,
+        case when sum(planned_fee) over of_return = fee + fee_tax then planned_fee else weight end as fee_weight
     from told
+    window of_return as (partition by centra_return_id)
+),
+
+summed as (
+    select
+        *, sum(shipping_weight) over so_far as shipping_upto, sum(shipping_weight) over of_return as shipping_whole,
+        sum(fee_weight) over so_far as fee_upto, sum(fee_weight) over of_return as fee_whole
+    from weighed
     window
-        costs_whole as (partition by centra_return_id),
-        costs_so_far as (partition by centra_return_id order by return_id nulls last rows between unbounded preceding and current row)
+        of_return as (partition by centra_return_id),
+        so_far as (partition by centra_return_id order by return_id nulls last rows between unbounded preceding and current row)
 )
 
 select
     centra_return_id, order_number, currency, return_id, is_exchange,
-    case when is_shipping_as_planned then planned_shipping else part_of(shipping, upto - weight, upto, whole, currency) end as shipping,
-    case when is_fee_as_planned then planned_fee else part_of(fee, upto - weight, upto, whole, currency) end as fee
-from weighed;
-
--- One row per Return: is it final, and what was paid on it.
-create or replace temp table return_states as
-select
-    returns.centra_return_id, returns.created_at, returns.is_completed is distinct from true or coalesce(bool_or(
-        entries.money = 'refund_pending'
-    ), false) as is_pending,
-    coalesce(sum(entries.amount) filter (where entries.money = 'refunded'), 0)::decimal(18, 4) as paid,
-    max(entries.created_at) filter (where entries.money = 'refunded') as paid_at
-from staging.centra_returns as returns
-left join staging.payment_entries as entries using (centra_return_id)
-semi join money_orders on money_orders.order_number = returns.order_number
-where returns.deleted_at is null
-group by returns.centra_return_id, returns.created_at, returns.is_completed;
+    part_of(shipping, shipping_upto - shipping_weight, shipping_upto, shipping_whole, currency) as shipping_kept,
+    part_of(shipping_tax, shipping_upto - shipping_weight, shipping_upto, shipping_whole, currency) as shipping_added,
+    part_of(fee, fee_upto - fee_weight, fee_upto, fee_whole, currency) as fee_kept,
+    part_of(fee_tax, fee_upto - fee_weight, fee_upto, fee_whole, currency) as fee_added,
+    shipping_kept + shipping_added as shipping,
+    fee_kept + fee_added as fee
+from summed;
 
 insert into reconciliation.refund_facts by name
 with
@@ -249,8 +305,9 @@ due as (
         units.return_item_id, units.return_id, units.order_number, units.currency, units.country, units.dropoff_method, units.refund_type,
         units.is_returnless, units.is_refused, units.credit_trigger, units.credit_due_at, units.tax_percent, units.unit_tax,
         units.voucher_share, units.unit_price - units.voucher_share as gross, pieces.centra_return_id,
-        coalesce(pieces.centra_return_id::varchar, units.return_id) as together,
-        units.unit_tax - tax_in(units.voucher_share, units.tax_percent, units.currency) as own_tax
+        coalesce(pieces.centra_return_id::varchar, units.return_id) as together, units.tax_mode, units.unit_tax_added,
+        units.voucher_tax_added,
+        units.unit_tax - units.voucher_tax as own_tax
     from known_units as units
     left join (
         select return_item_id, min(centra_return_id) as centra_return_id from return_pieces
@@ -262,7 +319,12 @@ due as (
 
 by_rate as (
     select together, order_number, tax_percent, currency,
-        sum(unit_tax) - tax_in(sum(voucher_share), tax_percent, currency) as tax, max(return_item_id) as last_unit
+        case
+            when coalesce(any_value(tax_mode), 'included') = 'included'
+                then sum(unit_tax) - tax_in(sum(voucher_share), tax_percent, currency)
+            else sum(own_tax)
+        end as tax,
+        max(return_item_id) as last_unit
     from due group by together, order_number, tax_percent, currency
 )
 
@@ -279,6 +341,50 @@ left join (
 ) as waiting using (return_item_id)
 cross join (select window_hours from policy.exception_kinds where kind = 'return_without_credit_note') as rules
 window same as (partition by due.together, due.order_number, due.tax_percent, due.currency);
+
+-- One row per return on an order: its costs before tax, and the tax that Centra adds to them: as its Returns show it, until
+-- then as it is estimated. Only where Centra adds or deducts tax.
+create or replace temp table costs_taxed as
+with
+shown as (
+    select
+        return_id, order_number, sum(shipping_kept) as shipping, sum(shipping_added) as shipping_tax, sum(fee_kept) as fee,
+        sum(fee_added) as fee_tax
+    from return_costs where return_id is not null
+    group by all
+),
+
+sold as (
+    select
+        return_id, order_number, any_value(tax_mode) as tax_mode, sum(unit_price - voucher_share) as value,
+        sum(unit_tax_added - voucher_tax_added) as tax_added
+    from known_units
+    where tax_mode in ('added', 'none')
+    group by all
+)
+
+select
+    sold.return_id, sold.order_number, sold.tax_mode,
+    case when coalesce(shown.shipping, 0) > 0 then shown.shipping else orders.shipping + orders.handling end::decimal(18, 4) as shipping,
+    case when coalesce(shown.shipping, 0) > 0 then shown.shipping_tax else orders.shipping_tax_added end::decimal(18, 4) as shipping_tax,
+    case when coalesce(shown.fee, 0) > 0 then shown.fee else sold.value - sold.tax_added end::decimal(18, 4) as fee,
+    case
+        when coalesce(shown.fee, 0) > 0 then shown.fee_tax
+        when sold.tax_mode = 'added' and parameters.return_cost_is_taxed then sold.tax_added
+        else 0
+    end::decimal(18, 4) as fee_tax,
+    parameters.reported_costs
+from sold
+cross join policy.parameters
+join staging.orders as orders using (order_number)
+left join shown using (return_id, order_number);
+
+-- What a cost that Happy Returns reports is with tax; and one that our policy names.
+create or replace temp macro with_tax_added(kept, added, whole, currency) as
+    (kept + added_to_part(coalesce(added, 0), kept, whole, currency))::decimal(18, 4);
+create or replace temp macro told_with_tax(told, added, whole, reported_costs, currency) as
+    case when coalesce(added, 0) <= 0 or reported_costs = 'with_tax' then told else with_tax_added(told, added, whole, currency) end
+        ::decimal(18, 4);
 
 -- Happy Returns' rows of each return on an order, as the policy may need them.
 create or replace temp table told_pairs as
@@ -318,7 +424,11 @@ whole_orders as (
 -- A fee per return is charged once: on its lowest order, what is more than that one's credit on the next.
 asked as (
     select
-        pairs.*, told.shipping as told_shipping, told.fee as told_fee, coalesce(told.refund_rows, 0) as refund_rows,
+        pairs.*, coalesce(told.refund_rows, 0) as refund_rows,
+        -- as Centra keeps them: before tax
+        kept_of_told(told.shipping, taxed.shipping_tax, taxed.shipping, taxed.reported_costs, pairs.currency) as told_shipping,
+        told_with_tax(told.fee, taxed.fee_tax, taxed.fee, taxed.reported_costs, pairs.currency) as told_fee,
+        taxed.shipping as taxed_shipping, taxed.shipping_tax,
         told.told_at, orders.shipping + orders.handling as order_shipping,
         orders.shipping + orders.handling > 0 and parameters.shipping_rule <> 'never'
             and (parameters.shipping_rule = 'as_told' or whole_orders.order_number is not null) as gives_shipping,
@@ -326,7 +436,10 @@ asked as (
         -- the policy's fee: null where it names fees, and none for this
         case
             when pairs.is_returnless then 0
-            when coalesce(zones.amount, fees.amount) is not null then coalesce(zones.amount, fees.amount) * case parameters.fee_basis when 'item' then pairs.units else 1 end
+            when coalesce(zones.amount, fees.amount) is not null then with_tax_added(
+                (coalesce(zones.amount, fees.amount) * case parameters.fee_basis when 'item' then pairs.units else 1 end)::decimal(18, 4),
+                taxed.fee_tax, taxed.fee, pairs.currency
+            )
             when methods.dropoff_method is null and (select count(*) from policy.fees) + (select count(*) from policy.zone_fees) > 0 then 0
             when parameters.fee_source = 'policy' then 0
         end as rule_fee,
@@ -336,6 +449,7 @@ asked as (
     join staging.orders as orders on orders.order_number = pairs.order_number
     left join told_pairs as told on told.return_id = pairs.return_id and told.order_number = pairs.order_number
     left join whole_orders on whole_orders.order_number = pairs.order_number
+    left join costs_taxed as taxed on taxed.return_id = pairs.return_id and taxed.order_number = pairs.order_number
     left join policy.fees as fees on fees.dropoff_method = pairs.dropoff_method and fees.currency = pairs.currency
     left join policy.zone_fees as zones
         on zones.dropoff_method = pairs.dropoff_method and zones.currency = pairs.currency and zones.country = pairs.country
@@ -346,26 +460,33 @@ asked as (
         partition by pairs.return_id order by try_cast(pairs.order_number as bigint), pairs.order_number
         rows between unbounded preceding and 1 preceding
     )
+),
+
+given as (
+    select
+        *,
+        (case
+            when not gives_shipping then 0
+            when shipping_source = 'policy' then order_shipping
+            -- as told, up to what is left after the returns before
+            else greatest(0, least(coalesce(told_shipping, 0), order_shipping - coalesce(sum(told_shipping) over before, 0)))
+        end)::decimal(18, 4) as shipping_kept
+    from asked
+    window before as (
+        partition by order_number order by told_at nulls last, return_id rows between unbounded preceding and 1 preceding
+    )
 )
 
 select
     return_id, order_number, currency, dropoff_method, happened_at, is_pending, shipping_rule, shipping_source, fee_basis, refund_rows,
     rule_fee is not null as has_fee_rule,
-    (case
-        when not gives_shipping then 0
-        when shipping_source = 'policy' then order_shipping
-        -- as told, up to what is left after the returns before
-        else greatest(0, least(coalesce(told_shipping, 0), order_shipping - coalesce(sum(told_shipping) over before, 0)))
-    end)::decimal(18, 4) as shipping,
+    with_tax_added(shipping_kept, shipping_tax, taxed_shipping, currency) as shipping,
     least(credited, case
         when rule_fee is null then coalesce(told_fee, 0)
         when fee_basis = 'item' then rule_fee
         else greatest(0, rule_fee - coalesce(credited_before, 0))
     end)::decimal(18, 4) as fee
-from asked
-window before as (
-    partition by order_number order by told_at nulls last, return_id rows between unbounded preceding and 1 preceding
-);
+from given;
 
 insert into reconciliation.refund_facts by name
 with
@@ -476,6 +597,26 @@ rows_told as (
     where status in ('issued', 'pending')
 ),
 
+-- Costs are compared with tax: what is told before it gets Centra's own tax of that cost, shared over the rows.
+with_tax as (
+    select
+        rows_told.* replace (
+            told_with_tax(shipping_told, shipping_tax, shipping, taxed.reported_costs, currency) - told_with_tax(
+                shipping_told - shipping_refund, shipping_tax, shipping, taxed.reported_costs, currency
+            ) as shipping_refund,
+            told_with_tax(fee_told, fee_tax, fee, taxed.reported_costs, currency) - told_with_tax(
+                fee_told - processing_fee, fee_tax, fee, taxed.reported_costs, currency
+            ) as processing_fee
+        )
+    from (
+        select
+            *, (sum(shipping_refund) over so_far)::decimal(18, 4) as shipping_told, (sum(processing_fee) over so_far)::decimal(18, 4) as fee_told
+        from rows_told
+        window so_far as (partition by return_id, order_number order by refund_id rows between unbounded preceding and current row)
+    ) as rows_told
+    left join costs_taxed as taxed using (return_id, order_number)
+),
+
 -- One row per amount of a row. A fee per item belongs to the units, a fee per return and shipping to the whole return.
 amounts as (
     select
@@ -488,7 +629,7 @@ amounts as (
             else total_refunded
         end as amount,
         component in ('items', 'tax', 'exchange') or (component = 'fee' and fee_basis is not distinct from 'item') as is_of_units
-    from rows_told, unnest(['items', 'tax', 'shipping', 'fee', 'exchange']) as components(component)
+    from with_tax as rows_told, unnest(['items', 'tax', 'shipping', 'fee', 'exchange']) as components(component)
     where (component = 'exchange') = (refund_type = 'exchange')
 ),
 
@@ -538,9 +679,10 @@ select
     fresh.return_item_id, component, fresh.currency,
     case component
         when 'items' then coalesce(planned.items, units.gross - units.tax)
-        when 'tax' then coalesce(planned.tax, units.tax)
-        when 'shipping' then coalesce(planned.shipping, fresh.amount)
-        when 'fee' then -coalesce(planned.fee, fresh.amount)
+        -- what was really given: Centra may have settled the tax
+        when 'tax' then coalesce(fresh.amount - planned.items, units.tax)
+        when 'shipping' then fresh.amount
+        when 'fee' then -case fresh.effect_kind when 'return_fee' then fresh.amount else planned.fee end
         else 0
     end as amount,
     case component when 'exchange' then coalesce(matched.unit_price - coalesce(matched.voucher_share, 0), 0) else 0 end as in_goods,

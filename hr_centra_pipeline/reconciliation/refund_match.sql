@@ -209,17 +209,26 @@ measured as (
             when deviates = 'happy_returns' then h - e
             else h - c
         end as distance,
+        -- Where Centra settles the tax, neither the order nor Happy Returns knows it to the cent: all of them may differ.
+        case
+            when deviates <> 'provider' and (component = 'tax' and orders.tax_mode in ('added', 'none') or component = 'items' and orders.tax_mode = 'none')
+                then greatest(abs(distance), abs(e - c), abs(h - c))
+            else abs(distance)
+        end as spread,
         -- Most keys have no distance: what is allowed is worked out where there is one.
         case when distance <> 0 then greatest(
             coalesce(tolerance.absolute, 0),
-            coalesce(share_of(greatest(abs(coalesce(h, c)), abs(coalesce(c, h))), tolerance.percent, 100::decimal(18, 4), judged.currency), 0)
+            coalesce(share_of(greatest(abs(coalesce(h, c)), abs(coalesce(c, h))), tolerance.percent, 100::decimal(18, 4), judged.currency), 0),
+            case when component = 'tax' or orders.tax_mode = 'none' and component = 'items'
+                then policy.tax_slack(orders.tax_mode, greatest(abs(coalesce(e, c)), abs(coalesce(c, h))), judged.currency) else 0 end
         ) else 0 end as allowed
     from judged
     left join policy.tolerance as tolerance on tolerance.currency = judged.currency
+    left join staging.orders as orders on orders.order_number = judged.order_number
 )
 
 select
     return_id, order_number, component, currency, e, h, c, p, deviates,
     case deviates when 'external' then made_by else deviates end as culprit, made_by, distance::decimal(18, 4) as distance,
-    abs(distance) <= allowed as is_within_tolerance, allowed::decimal(18, 4) as allowed, coalesce(issued_at, happy_returns_at) as issued_at, made_at, landed_at, is_late_row, is_ours
+    spread <= allowed as is_within_tolerance, spread::decimal(18, 4) as spread, allowed::decimal(18, 4) as allowed, coalesce(issued_at, happy_returns_at) as issued_at, made_at, landed_at, is_late_row, is_ours
 from measured;

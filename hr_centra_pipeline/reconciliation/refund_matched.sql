@@ -43,7 +43,7 @@ select
     coalesce(abs(verdicts.distance), 0) as deviation,
     case when verdicts.distance <> 0 then verdicts.culprit end as culprit,
     coalesce(verdicts.is_within_tolerance, false) as within_tolerance,
-    case when verdicts.is_within_tolerance then abs(verdicts.distance) else 0 end as tolerance_used,
+    case when verdicts.is_within_tolerance then verdicts.spread else 0 end as tolerance_used,
     explained_by is not null as is_explained,
     explained_by,
     case sides.component

@@ -20,7 +20,7 @@ select
     subject_of(effect_kind) as subject,
     effect_key as identity,
     'fix_centra' as class,
-    case when contains(coalesce(reason, ''), 'planned amount') then 'amount_mismatch' else 'system_error' end as cause,
+    case when (packets.payload ->> 'differs_in') is not null then 'amount_mismatch' else 'system_error' end as cause,
     'centra' as culprit,
     told.return_id,
     told.return_item_id,
@@ -34,7 +34,12 @@ select
     end as amount,
     told.updated_at as fact_at,
     'Centra refused the ' || replace(effect_kind, '_', ' ') || ': ' || coalesce(reason, 'no reason given') as detail,
-    'Mend in Centra what the message names, or do it by hand there. It is tried again when the return or the policy changes.' as next_step,
+    case when (packets.payload ->> 'differs_in') = 'tax'
+        then 'Is the tax engine up, and is its tax right? It is tried again once a day, and when [tax] in the policy allows more; '
+            || 'else credit it by hand in Centra.'
+        else 'Mend in Centra what the message names, or do it by hand there. It is tried again when the return or the policy changes.'
+    end as next_step,
     json_merge_patch(coalesce(units.evidence, '{}'), json_object('effect_key', effect_key, 'packet_key', packet_key)) as evidence
 from told
+left join push.packets using (packet_key)
 left join known_units as units using (return_item_id);

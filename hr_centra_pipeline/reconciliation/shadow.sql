@@ -27,7 +27,8 @@ theirs as (
 both_sides as (
     select
         ours.return_item_id, ours.return_id, ours.order_number, ours.sku, ours.currency, ours.is_due, ours.is_refused, ours.credit_due_at,
-        ours.credit_trigger, theirs.centra_return_id, theirs.created_at as their_at, theirs.made_by, ours.gross as our_gross, theirs.gross as their_gross,
+        ours.credit_trigger, ours.tax_mode, ours.unit_tax, theirs.centra_return_id, theirs.created_at as their_at, theirs.made_by,
+        ours.gross as our_gross, theirs.gross as their_gross,
         coalesce(costs.shipping - costs.fee, 0) as their_costs,
         row_number() over (
             partition by ours.return_id, ours.order_number, ours.is_due order by theirs.return_item_id is null, ours.return_item_id
@@ -48,17 +49,26 @@ left join expected_pairs as pairs
 
 -- One row per return on an order: both totals, and Happy Returns'.
 create or replace temp table shadow_pairs as
+with
+summed as (
+    select
+        return_id, order_number, currency,
+        sum(our_amount) filter (where their_amount is not null) as ours, sum(their_amount) filter (where is_due) as theirs,
+        any_value(tax_mode) as tax_mode, coalesce(sum(unit_tax), 0)::decimal(18, 4) as tax
+    from shadow_credits
+    group by all
+)
+
 select
-    credits.return_id, credits.order_number, credits.currency,
-    sum(our_amount) filter (where their_amount is not null) as ours, sum(their_amount) filter (where is_due) as theirs,
-    any_value(told.amount) as told
-from shadow_credits as credits
+    summed.* exclude (tax_mode, tax), told.amount as told,
+    -- where Centra adds the tax, it is nobody's decision to the cent
+    policy.tax_slack(tax_mode, tax, summed.currency) as slack
+from summed
 left join (
     select return_id, order_number, currency, sum(amount) as amount from reconciliation.refund_facts
     semi join money_orders using (order_number)
     where side = 'happy_returns' and component <> 'exchange' group by all
-) as told on told.return_id = credits.return_id and told.order_number = credits.order_number and told.currency = credits.currency
-group by all;
+) as told on told.return_id = summed.return_id and told.order_number = summed.order_number and told.currency = summed.currency;
 
 delete from reconciliation.shadow where order_number in (select order_number from money_orders) or order_number is null;
 insert into reconciliation.shadow by name
@@ -81,7 +91,7 @@ credits as (
     select
         'credit_note ' || return_item_id as shadow_id, 'credit_note' as effect_kind,
         case
-            when is_due and their_amount is not null and is_first_due and abs(pairs.ours - pairs.theirs) > coalesce(tolerance.absolute, 0)
+            when is_due and their_amount is not null and is_first_due and abs(pairs.ours - pairs.theirs) > greatest(coalesce(tolerance.absolute, 0), pairs.slack)
                 then 'amounts_differ'
             when is_due and their_amount is not null then 'same'
             when is_due and credit_due_at + to_hours(windows.credit_hours::integer) > $now then 'too_early'
@@ -96,8 +106,8 @@ credits as (
         case when is_due then credit_due_at end as our_at, their_at,
         case
             when is_due and their_amount is not null then case
-                when abs(pairs.told - pairs.ours) <= coalesce(tolerance.absolute, 0) then 'us'
-                when abs(pairs.told - pairs.theirs) <= coalesce(tolerance.absolute, 0) then 'them' else 'nobody' end
+                when abs(pairs.told - pairs.ours) <= greatest(coalesce(tolerance.absolute, 0), pairs.slack) then 'us'
+                when abs(pairs.told - pairs.theirs) <= greatest(coalesce(tolerance.absolute, 0), pairs.slack) then 'them' else 'nobody' end
             when is_due then case when paid.refund_id is not null then 'us' else 'nobody' end
             else case when paid.refund_id is not null then 'them' else 'us' end
         end as sided_with,

@@ -20,7 +20,8 @@ create or replace table policy.parameters (
     lateness_factor decimal(18, 4), shadow_days integer, shadow_least_decisions integer, shadow_most_alone_percent decimal(18, 4),
     description_limit integer, comment_limit integer,
     settling_minutes double, returns_window_days integer, in_flight_note boolean, exports_are_daily boolean,
-    accepted_days date[], gift_card_template varchar
+    accepted_days date[], gift_card_template varchar,
+    tax_percent decimal(18, 4), reported_costs varchar, return_cost_is_taxed boolean
 );
 -- One row per disposition word that the policy maps.
 create or replace table policy.dispositions (
@@ -39,6 +40,18 @@ create or replace macro policy.zone_fee(method, of_currency, number) as (
     where fees.dropoff_method = method and fees.currency = of_currency and orders.order_number = number
 );
 create or replace table policy.tolerance (currency varchar, absolute decimal(18, 4), percent decimal(18, 4));
+create or replace table policy.tax_limits (currency varchar, absolute decimal(18, 4));
+-- How far a tax of that size may be off an estimate of it, on an order whose tax Centra adds to the price.
+create or replace macro policy.tax_allowed(tax, of_currency) as greatest(
+    coalesce(
+        (select limits.absolute from policy.tax_limits as limits where limits.currency = of_currency),
+        10 * smallest_amount(of_currency)
+    ),
+    share_of(abs(tax), (select tax_percent from policy.parameters), 100::decimal(18, 4), of_currency)
+)::decimal(18, 4);
+-- The same, and nothing where the tax is in the price.
+create or replace macro policy.tax_slack(tax_mode, tax, of_currency) as
+    case when coalesce(tax_mode, 'included') = 'included' then 0 else policy.tax_allowed(tax, of_currency) end::decimal(18, 4);
 -- One row per effect type: the more careful of the policy's mode and the run's, and the policy's own.
 create or replace table policy.modes (effect_type varchar, mode varchar, policy_mode varchar);
 -- One row per effect kind: the type whose mode and guards it has.
@@ -96,6 +109,9 @@ def write_policy(connection: Connection, policy: Policy, run_mode: RunMode) -> N
         policy.coverage.exports_every_hours > 0,
         policy.coverage.accepted_days,
         None if policy.gift_card.template is None else json.dumps(policy.gift_card.template, sort_keys=True),
+        policy.tax.percent,
+        policy.tax.reported_costs,
+        policy.tax.return_cost_is_taxed,
     )
     modes: dict[str, Mode] = policy.modes.model_dump()
     rules = {kind: policy.exception_rule(kind) for kind in EXCEPTION_KINDS}
@@ -121,6 +137,7 @@ def write_policy(connection: Connection, policy: Policy, run_mode: RunMode) -> N
             for country in fee.zones[zone]
         ],
         "tolerance": [(currency, allowed.absolute, allowed.percent) for currency, allowed in policy.tolerance.items()],
+        "tax_limits": list(policy.tax.absolute.items()),
         "modes": [(effect_type, more_careful(mode, run_mode), mode) for effect_type, mode in modes.items()],
         "effect_types": list(EFFECT_TYPE_OF.items()),
         "status_targets": [(kind,) for kind in policy.status.effect_kinds],

@@ -32,6 +32,7 @@ TABLES = {
     "reconciliation.refund_match": "finance",
     "reconciliation.refund_mismatches": "finance",
     "reconciliation.tolerance_uses": "finance",
+    "reconciliation.tax_readings": "finance",
     "reconciliation.systematic_cents": "finance",
     "reconciliation.payouts": "finance",
     "reconciliation.shadow": "finance",

@@ -34,6 +34,30 @@ STATE_IDS: Mapping[tuple[str, str], int] = {
 
 
 @dataclass(frozen=True)
+class StateTax:
+    """What a tax engine knows of a state: goods below a price may be exempt, shipping may be taxed."""
+
+    percent: Decimal
+    taxes_shipping: bool = False
+    exempt_below: Decimal = Decimal(0)
+
+
+_STATE_TAXES: Mapping[tuple[str, str], StateTax] = {
+    (country, state): StateTax(Decimal(percent), taxes_shipping, Decimal(exempt_below))
+    for country, state, percent, taxes_shipping, exempt_below in (
+        ("US", "CA", "7.25", False, "0"), ("US", "IL", "6.25", False, "0"), ("US", "NY", "8.875", True, "40"),
+        ("US", "OR", "0", False, "0"), ("US", "TX", "8.25", True, "0"), ("US", "WA", "10.35", True, "0"),
+        ("CA", "BC", "12", True, "0"), ("CA", "ON", "13", True, "0"), ("CA", "QC", "14.975", True, "0"),
+    )
+}  # fmt: skip
+
+
+def state_tax_of(country: str, state: str) -> StateTax:
+    """The tax of a state; of one that the engine does not know, the country's."""
+    return _STATE_TAXES.get((country, state)) or StateTax(country_of(country).tax_percent)
+
+
+@dataclass(frozen=True)
 class Country:
     """``shipping``: its default cost in the pricelist's currency. ``states``: code -> name, as far as Centra knows them.
 

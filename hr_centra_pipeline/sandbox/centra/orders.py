@@ -13,8 +13,9 @@ from hr_centra_pipeline.sandbox.centra import addresses
 from hr_centra_pipeline.sandbox.centra.addresses import Address
 from hr_centra_pipeline.sandbox.centra.database import CentraRefusal, Row, instant_text, rounded
 from hr_centra_pipeline.sandbox.centra.markets import country_of
-from hr_centra_pipeline.sandbox.centra.payments import ZERO, PaymentDesk
+from hr_centra_pipeline.sandbox.centra.payments import ZERO
 from hr_centra_pipeline.sandbox.centra.providers import method_of
+from hr_centra_pipeline.sandbox.centra.taxes import TaxDesk, total
 
 BY_NUMBER = "by number"
 CANCELLED = "DELETED"
@@ -22,7 +23,10 @@ CANCELLED = "DELETED"
 
 @dataclass(frozen=True)
 class NewLine:
-    """One line of a new order. Prices of one unit with tax, after and before line discounts; tax in percent."""
+    """One line of a new order. Prices of one unit, after and before line discounts; tax in percent.
+
+    Prices are with tax, unless the country has a tax engine, which adds it.
+    """
 
     sku: str
     quantity: int
@@ -33,7 +37,7 @@ class NewLine:
 
 @dataclass(frozen=True)
 class NewOrder:
-    """An order to place. ``captured``: shipping it captures its grand total (amounts with tax, in ``currency``).
+    """An order to place. ``captured``: shipping it captures its grand total. Amounts in ``currency``, as its lines are.
 
     ``market_id`` and ``pricelist_id``: those of its country unless given. ``address``: the customer's unless given.
     ``payment_method``: card, wallet, by the order's number, or ``None`` for an order that is not paid through Centra.
@@ -70,7 +74,7 @@ class PlacedOrder:
     line_ids: list[int]
 
 
-class OrderDesk(PaymentDesk):
+class OrderDesk(TaxDesk):
     """Orders from placing to shipping, and what people do to them."""
 
     def add_market(self, name: str) -> int:
@@ -136,15 +140,17 @@ class OrderDesk(PaymentDesk):
                     "origin_id": order.origin and order.origin[1], "payment_method": method,
                     "market_id": order.market_id or country_of(order.country).market_id,
                     "pricelist_id": order.pricelist_id or self._pricelist(order), "address": self._address(order),
+                    "tax_mode": self.tax_mode(order.country),
                 },
             )  # fmt: skip
             line_ids = [self._add_line(number, line, position) for position, line in enumerate(order.lines)]
             if order.external_id:
                 self._convert("Order", order.external_id, number)
             self.happened("Order", "CREATED", number)
-            total = self.order_total(self.order(number))
-            if method and total > 0:
-                self.pay(number, "AUTH", total, order.created_at)
+            self.assess("order", self.order(number))
+            to_pay = self.order_total(self.order(number))
+            if method and to_pay > 0:
+                self.pay(number, "AUTH", to_pay, order.created_at)
             if self.settings.creates_shipments and order.status == "CONFIRMED":
                 self.create_shipment(number, at=order.created_at)
             return PlacedOrder(order_id, number, line_ids)
@@ -231,6 +237,7 @@ class OrderDesk(PaymentDesk):
                         "shipment_lines",
                         {"shipment_id": shipment_id, "order_line_id": line["id"], "quantity": going[line["id"]]},
                     )
+            self.assess("shipment", self.shipment(shipment_id))
             self._progress(order_number, at)
             self.happened("Shipment", "CREATED", shipment_id)
             return shipment_id
@@ -257,7 +264,7 @@ class OrderDesk(PaymentDesk):
             self.update("shipments", "id", shipment_id, {**changes, "updated_at": at})
             if paid is not None and paid != shipment["is_paid"]:
                 word = "MARKED_AS_PAID" if paid else "MARKED_AS_UNPAID"
-                self.pay(shipment["order_number"], word, self._shipment_total(shipment), at, shipment_id=shipment_id)
+                self.pay(shipment["order_number"], word, self.shipment_total(shipment), at, shipment_id=shipment_id)
             self._progress(shipment["order_number"], at)
             self.happened("Shipment", "UPDATED", shipment_id)
 
@@ -322,8 +329,9 @@ class OrderDesk(PaymentDesk):
             order = self.order(number)
             captures = captured and order["captures"]
             in_two_steps = order["payment_method"] in self.settings.captures_in_two_steps
-            total = self._shipment_total(shipment)
-            done = captures and (total <= 0 or not in_two_steps)
+            self.assess("shipment", shipment)
+            to_pay = self.shipment_total(shipment)
+            done = captures and (to_pay <= 0 or not in_two_steps)
             self.update(
                 "shipments", "id", shipment_id,
                 {
@@ -331,9 +339,9 @@ class OrderDesk(PaymentDesk):
                     "is_paid": int(done or shipment["is_paid"]),
                 },
             )  # fmt: skip
-            if captures and total > 0:
+            if captures and to_pay > 0:
                 word, status = ("CAPTURE_REQUEST", "PENDING") if in_two_steps else ("CAPTURE", "SUCCESS")
-                self.pay(number, word, total, at, shipment_id=shipment_id, status=status)
+                self.pay(number, word, to_pay, at, shipment_id=shipment_id, status=status)
             self._progress(number, at)
             self.happened("Shipment", "COMPLETED", shipment_id)
 
@@ -359,20 +367,23 @@ class OrderDesk(PaymentDesk):
         )
         return int(found["n"]) if found else 0
 
-    def _shipment_total(self, shipment: Row) -> Decimal:
+    def shipment_total(self, shipment: Row) -> Decimal:
+        """What the customer pays for a shipment."""
         goods = self.rows(
             "select shipment_lines.quantity, unit_price from shipment_lines"
             " join order_lines on order_lines.id = order_line_id where shipment_id = ?",
             [shipment["id"]],
         )
         value = sum((x["quantity"] * x["unit_price"] for x in goods), ZERO)
-        return Decimal(value + shipment["shipping"] + shipment["handling"] - shipment["voucher"])
+        on_top = total(self.taxes_of("shipment", shipment)).on_top
+        return Decimal(value + shipment["shipping"] + shipment["handling"] - shipment["voucher"] + on_top)
 
     def order_total(self, order: Row) -> Decimal:
-        """Grand total with tax."""
+        """Grand total: what the customer pays."""
         lines = self.rows("select quantity, unit_price from order_lines where order_number = ?", [order["number"]])
         goods = sum((line["quantity"] * line["unit_price"] for line in lines), ZERO)
-        return Decimal(goods + order["shipping"] + order["handling"] - order["voucher"])
+        on_top = total(self.taxes_of("order", order)).on_top
+        return Decimal(goods + order["shipping"] + order["handling"] - order["voucher"] + on_top)
 
     # ---------------------------------------------------------------- changes, by API or by people
 
@@ -427,6 +438,7 @@ class OrderDesk(PaymentDesk):
                     "cancelled_quantity": line["cancelled_quantity"] + quantity,
                 },
             )  # fmt: skip
+            self.assess("order", self.order(line["order_number"]))
             self.set_order(line["order_number"], {}, at)
 
     def _let_go(self, line: Row, quantity: int, stock: str | int, comment: str, at: datetime) -> None:

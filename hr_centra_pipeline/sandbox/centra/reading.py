@@ -13,12 +13,13 @@ from graphql import FloatValueNode, GraphQLError, GraphQLResolveInfo, IntValueNo
 
 from hr_centra_pipeline.sandbox.centra import addresses, filters
 from hr_centra_pipeline.sandbox.centra.bindings import Fields, OneOfSeveral, Shape, Value
-from hr_centra_pipeline.sandbox.centra.database import Row, tax_in
+from hr_centra_pipeline.sandbox.centra.database import Row, rounded, tax_in
 from hr_centra_pipeline.sandbox.centra.filters import Source
 from hr_centra_pipeline.sandbox.centra.markets import BASE_CURRENCY, RATES, country_of
 from hr_centra_pipeline.sandbox.centra.payments import ZERO
 from hr_centra_pipeline.sandbox.centra.providers import METHODS
 from hr_centra_pipeline.sandbox.centra.store import CentraStore
+from hr_centra_pipeline.sandbox.centra.taxes import Subject, Tax, total
 
 _CURRENCY_IDS = {"EUR": 1, "SEK": 2, "USD": 3, "GBP": 4}
 _OF_ORDER = (
@@ -381,27 +382,25 @@ def the_store(row: Row, _info: GraphQLResolveInfo) -> Row:
     return {"id": row.get("store_id", 1), "name": "Store", "type": "DIRECT_TO_CONSUMER"}
 
 
-def _order_tax(info: GraphQLResolveInfo, row: Row) -> Decimal:
-    lines = _store(info).rows("select * from order_lines where order_number = ?", [row["number"]])
-    tax = sum((x["quantity"] * tax_in(x["unit_price"], x["tax_percent"], row["currency"]) for x in lines), ZERO)
-    percent = lines[0]["tax_percent"] if lines else ZERO
-    tax += tax_in(row["shipping"] + row["handling"], percent, row["currency"])
-    return Decimal(tax - tax_in(row["voucher"], percent, row["currency"]))
+def _order_total(info: GraphQLResolveInfo, row: Row) -> tuple[Decimal, Decimal, str]:
+    store = _store(info)
+    return store.order_total(row), total(store.taxes_of("order", row)).owed, row["currency"]
 
 
-_priced(order, "grandTotal", lambda info, row: (_store(info).order_total(row), _order_tax(info, row), row["currency"]))
+_priced(order, "grandTotal", _order_total)
 
 
 @order.field("totals")
 def order_totals(row: Row, info: GraphQLResolveInfo) -> Row:
     """Costs and taxes of an order."""
     lines = _store(info).rows("select * from order_lines where order_number = ? order by id", [row["number"]])
-    percent = lines[0]["tax_percent"] if lines else ZERO
+    taxes = _store(info).taxes_of("order", row)
+    tax = total(taxes)
     shown = {
         "line_values": sum((line["quantity"] * line["unit_price"] for line in lines), ZERO),
         "shipping": row["shipping"], "handling": row["handling"], "discounts": row["voucher"],
-        "shipping_tax_included": tax_in(row["shipping"], percent, row["currency"]),
-        "tax_added": ZERO, "tax_deducted": ZERO, "tax_included": _order_tax(info, row),
+        "shipping_tax_included": taxes.get("shipping", Tax()).included,
+        "tax_added": tax.added, "tax_deducted": tax.deducted, "tax_included": tax.included,
     }  # fmt: skip
     return {
         "quantity": sum(line["quantity"] for line in lines),
@@ -492,19 +491,37 @@ def customer_attributes(row: Row, info: GraphQLResolveInfo) -> list[Row]:
     return _attributes("Customer", row["id"], info)
 
 
-def _line_price(column: str, times_quantity: bool) -> Callable[[GraphQLResolveInfo, Row], tuple[Decimal, Decimal, str]]:
+_OWNERS: Mapping[Subject, str] = {"order": "order_number", "shipment": "shipment_id", "return": "return_id"}
+
+
+@order_line.field("taxPercent")
+def tax_percent(row: Row, info: GraphQLResolveInfo) -> Decimal:
+    """The rate that it was sold by."""
+    if _store(info).order(row["order_number"])["tax_mode"] == "added":
+        return _store(info).engine_tax("order", row["order_number"], row["id"]).percent
+    return Decimal(row["tax_percent"])
+
+
+def _line_price(
+    subject: Subject, column: str, times_quantity: bool
+) -> Callable[[GraphQLResolveInfo, Row], tuple[Decimal, Decimal, str]]:
     def value(info: GraphQLResolveInfo, row: Row) -> tuple[Decimal, Decimal, str]:
-        currency = _currency(info, row["order_number"])
+        store, order_row = _store(info), _store(info).order(row["order_number"])
+        currency = order_row["currency"]
         times = row["quantity"] if times_quantity else 1
-        tax = tax_in(row[column], row["tax_percent"], currency)
-        return row[column] * times, tax * times, currency
+        if order_row["tax_mode"] != "added":
+            return row[column] * times, tax_in(row[column], row["tax_percent"], currency) * times, currency
+        # An engine rounds line by line.
+        taxed = store.engine_tax(subject, row[_OWNERS[subject]], row["id"])
+        tax = taxed.added if times_quantity else rounded(row[column] * taxed.percent / 100, currency)
+        return row[column] * times + tax, tax, currency
 
     return value
 
 
-_priced(order_line, "unitPrice", _line_price("unit_price", False))
-_priced(order_line, "unitOriginalPrice", _line_price("unit_original_price", False))
-_priced(order_line, "lineValue", _line_price("unit_price", True))
+_priced(order_line, "unitPrice", _line_price("order", "unit_price", False))
+_priced(order_line, "unitOriginalPrice", _line_price("order", "unit_original_price", False))
+_priced(order_line, "lineValue", _line_price("order", "unit_price", True))
 
 
 @order_line.field("returnedQuantity")
@@ -579,15 +596,9 @@ for field_name, column_name in (
 
 
 def _shipment_total(info: GraphQLResolveInfo, row: Row) -> tuple[Decimal, Decimal, str]:
-    currency = _currency(info, row["order_number"])
-    lines = _store(info).rows(
-        "select shipment_lines.quantity, unit_price, tax_percent from shipment_lines"
-        " join order_lines on order_lines.id = order_line_id where shipment_id = ?",
-        [row["id"]],
-    )
-    gross = sum((x["quantity"] * x["unit_price"] for x in lines), ZERO) + row["shipping"] + row["handling"]
-    tax = sum((x["quantity"] * tax_in(x["unit_price"], x["tax_percent"], currency) for x in lines), ZERO)
-    return Decimal(gross - row["voucher"]), Decimal(tax), currency
+    store = _store(info)
+    owed = total(store.taxes_of("shipment", row)).owed
+    return store.shipment_total(row), owed, _currency(info, row["order_number"])
 
 
 _priced(shipment, "grandTotal", _shipment_total)
@@ -621,8 +632,8 @@ def _shipment_lines(store: CentraStore, key: str, value: Any) -> list[Row]:
     )
 
 
-_priced(shipment_line, "unitPrice", _line_price("unit_price", False))
-_priced(shipment_line, "lineValue", _line_price("unit_price", True))
+_priced(shipment_line, "unitPrice", _line_price("shipment", "unit_price", False))
+_priced(shipment_line, "lineValue", _line_price("shipment", "unit_price", True))
 
 
 @shipment_line.field("returnedQuantity")
@@ -663,8 +674,9 @@ def warehouse_of(row: Row, info: GraphQLResolveInfo) -> Row | None:
 
 
 def _return_total(info: GraphQLResolveInfo, row: Row) -> tuple[Decimal, Decimal, str]:
+    # Not documented, assumption: behaviour.total_without_tax
     totals = _store(info).totals_of(row["id"])
-    return totals.grand_total, totals.tax, _currency(info, row["order_number"])
+    return totals.grand_total, totals.tax.owed, _currency(info, row["order_number"])
 
 
 _priced(a_return, "grandTotal", _return_total)
@@ -676,30 +688,29 @@ def return_totals(row: Row, info: GraphQLResolveInfo) -> Row:
     totals = _store(info).totals_of(row["id"])
     shown = {
         "line_values": totals.line_values, "handling": totals.handling, "shipping": totals.shipping,
-        "discounts": totals.voucher, "return_cost": totals.return_cost, "tax_added": ZERO, "tax_deducted": ZERO,
-        "tax_included": totals.tax,
+        "discounts": totals.voucher, "return_cost": totals.return_cost, "tax_added": totals.tax.added,
+        "tax_deducted": totals.tax.deducted, "tax_included": totals.tax.included,
     }  # fmt: skip
     for name in _store(info).settings.negative_totals:
         shown[convert_camel_case_to_snake(name)] *= -1
-    currency, percent = _currency(info, row["order_number"]), totals.tax_percent
+    currency = _currency(info, row["order_number"])
+    parts = {"shipping": "shipping", "handling": "handling", "voucher": "discount", "return_cost": "return_cost"}
     return {
         "quantity": totals.quantity,
         **{name: money(value, currency) for name, value in shown.items()},
-        "shipping_tax_rules": _tax_rules(totals.shipping, percent, totals.shipping_tax, currency),
-        "handling_tax_rules": _tax_rules(totals.handling, percent, totals.handling_tax, currency),
-        "discount_tax_rules": _tax_rules(totals.voucher, percent, -totals.voucher_tax, currency),
-        "return_cost_tax_rules": [],
+        **{f"{shown_as}_tax_rules": _tax_rules(totals.taxes.get(part), currency) for part, shown_as in parts.items()},
     }
 
 
-def _tax_rules(taxed: Decimal, percent: Decimal, tax: Decimal, currency: str) -> list[Row]:
+def _tax_rules(tax: Tax | None, currency: str) -> list[Row]:
     """The rule that a part is taxed by; none where there is nothing to tax. A discount's tax is negative."""
-    if not taxed:
+    if tax is None:
         return []
     return [
         {
-            "rule": {"tax_id": 1, "tax_name": "VAT", "tax_percent": percent},
-            "tax_included": money(tax, currency), "tax_added": money(ZERO, currency), "tax_deducted": money(ZERO, currency),
+            "rule": {"tax_id": 1, "tax_name": "VAT", "tax_percent": tax.percent},
+            "tax_included": money(tax.included, currency), "tax_added": money(tax.added, currency),
+            "tax_deducted": money(tax.deducted, currency),
         }
     ]  # fmt: skip
 
@@ -710,8 +721,8 @@ def return_lines(row: Row, info: GraphQLResolveInfo) -> list[Row]:
     return [{**line, "order_number": row["order_number"]} for line in _store(info).return_lines(row["id"])]
 
 
-_priced(return_line, "unitPrice", _line_price("unit_price", False))
-_priced(return_line, "lineValue", _line_price("unit_price", True))
+_priced(return_line, "unitPrice", _line_price("return", "unit_price", False))
+_priced(return_line, "lineValue", _line_price("return", "unit_price", True))
 
 
 @return_line.field("shipmentLine")
@@ -722,11 +733,9 @@ def shipment_line_of(row: Row, info: GraphQLResolveInfo) -> Row:
 
 @return_line.field("appliedTaxRules")
 def applied_tax_rules(row: Row, info: GraphQLResolveInfo) -> list[Row]:
-    """The tax in a returned line: each unit's, rounded, times its quantity."""
-    currency = _currency(info, row["order_number"])
-    percent = _store(info).return_tax_percent(row["shipment_line_id"], row["tax_percent"])
-    tax = row["quantity"] * tax_in(row["unit_price"], percent, currency)
-    return _tax_rules(Decimal(row["quantity"]), percent, tax, currency)
+    """The tax of a returned line."""
+    taxes = _store(info).taxes_of("return", _store(info).a_return(row["return_id"]))
+    return _tax_rules(taxes.get(f"line {row['id']}"), _currency(info, row["order_number"]))
 
 
 @a_return.field("refundPaymentHistory")

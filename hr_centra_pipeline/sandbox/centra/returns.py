@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from hr_centra_pipeline.sandbox.centra.database import CentraRefusal, Row, instant_text, rounded, tax_in
+from hr_centra_pipeline.sandbox.centra.database import CentraRefusal, Row, instant_text, rounded
 from hr_centra_pipeline.sandbox.centra.orders import OrderDesk
 from hr_centra_pipeline.sandbox.centra.payments import ZERO
+from hr_centra_pipeline.sandbox.centra.taxes import Tax, total
 
 FROM_SHIPMENT = Decimal("Infinity")
 """A cost that takes what is left of it on the shipment."""
@@ -34,7 +35,7 @@ class NewReturn:
 
 @dataclass(frozen=True)
 class ReturnTotals:
-    """What a Return gives back, in the order's currency; and the tax that is in each part of it."""
+    """What a Return gives back, in the order's currency, as the price list has it; and the tax of each part by its name."""
 
     quantity: int
     line_values: Decimal
@@ -42,21 +43,18 @@ class ReturnTotals:
     handling: Decimal
     voucher: Decimal
     return_cost: Decimal
-    tax_percent: Decimal
-    line_tax: Decimal
-    shipping_tax: Decimal
-    handling_tax: Decimal
-    voucher_tax: Decimal
+    taxes: Mapping[str, Tax]
 
     @property
-    def tax(self) -> Decimal:
-        """Tax in all of it. The return cost has none: its tax code is not set."""
-        return self.line_tax + self.shipping_tax + self.handling_tax - self.voucher_tax
+    def tax(self) -> Tax:
+        """Tax of all of it."""
+        return total(self.taxes)
 
     @property
     def grand_total(self) -> Decimal:
-        """Lines and costs, less voucher and return cost."""
-        return self.line_values + self.shipping + self.handling - self.voucher - self.return_cost
+        """Lines and costs, less voucher and return cost, with the tax that is added or deducted."""
+        value = self.line_values + self.shipping + self.handling - self.voucher - self.return_cost
+        return value + self.tax.on_top
 
 
 class ReturnDesk(OrderDesk):
@@ -105,6 +103,7 @@ class ReturnDesk(OrderDesk):
                     "return_lines",
                     {"return_id": return_id, "shipment_line_id": shipment_line_id, "quantity": quantity},
                 )
+            self.assess("return", self.a_return(return_id))
             if self.totals_of(return_id).grand_total < 0:
                 raise CentraRefusal("The return cost is higher than what is returned", ["input", "returnCost"])
             if warehouse_id is not None:
@@ -174,12 +173,6 @@ class ReturnDesk(OrderDesk):
             [return_id],
         )
 
-    def return_tax_percent(self, shipment_line_id: int, percent: Decimal) -> Decimal:
-        """The rate that a returned line is taxed by: the order's, unless another one was planted."""
-        line = self.row("select shipment_id from shipment_lines where id = ?", [shipment_line_id])
-        planted = self.refusal_of("tax", line["shipment_id"]) if line else None
-        return Decimal(planted) if planted else percent
-
     def a_return(self, return_id: int) -> Row:
         """One Return.
 
@@ -192,29 +185,14 @@ class ReturnDesk(OrderDesk):
         return found
 
     def totals_of(self, return_id: int) -> ReturnTotals:
-        """What a Return gives back. Tax: each unit's rounded, less the voucher's, plus the costs' at the lines' rate."""
+        """What a Return gives back."""
         row = self.a_return(return_id)
-        currency = self.order(row["order_number"])["currency"]
         lines = self.return_lines(return_id)
         # Not documented, assumption: behaviour.return_values_are_centras
-        # Not documented, assumption: behaviour.tax_of_returns
-        # Not documented, assumption: behaviour.tax_rounding
         values = sum((line["quantity"] * line["unit_price"] for line in lines), ZERO)
-        tax = sum(
-            (
-                line["quantity"]
-                * tax_in(
-                    line["unit_price"], self.return_tax_percent(line["shipment_line_id"], line["tax_percent"]), currency
-                )
-                for line in lines
-            ),
-            ZERO,
-        )
-        percent = lines[0]["tax_percent"] if lines else ZERO
-        costs = (row["shipping"], row["handling"], row["voucher"])
         return ReturnTotals(
-            sum(line["quantity"] for line in lines), Decimal(values), *costs, row["return_cost"], percent, Decimal(tax),
-            *(tax_in(cost, percent, currency) for cost in costs),
+            sum(line["quantity"] for line in lines), Decimal(values), row["shipping"], row["handling"], row["voucher"],
+            row["return_cost"], self.taxes_of("return", row),
         )  # fmt: skip
 
     def complete_return(self, return_id: int, *, send_email: bool | None = False) -> None:
@@ -223,6 +201,7 @@ class ReturnDesk(OrderDesk):
             if self.a_return(return_id)["status"] == "COMPLETED":
                 raise CentraRefusal("Return is completed already", ["id"])
             self.update("returns", "id", return_id, {"status": "COMPLETED"})
+            self.assess("return", self.a_return(return_id), is_final=True)
             self.send_email("return completed", return_id, send_email)
             self.happened("Return", "COMPLETED", return_id)
 
@@ -245,6 +224,7 @@ class ReturnDesk(OrderDesk):
                 comment = f"Return {return_id} deleted"
                 self._move_goods(return_id, row["warehouse_id"], -1, comment, at or self.clock.now())
             self.delete("return_lines", "return_id", return_id)
+            self.rows("delete from taxes where subject = 'return' and subject_id = ?", [return_id])
             self.delete("returns", "id", return_id)
             self.rows("delete from id_conversions where object_type = 'Return' and internal_id = ?", [return_id])
             self.happened("Return", "DELETED", return_id)
@@ -257,6 +237,9 @@ class ReturnDesk(OrderDesk):
             CentraRefusal: nothing to pay, or more than is left of what was captured.
         """
         with self.write():
+            # Not documented, assumption: behaviour.refund_pays_the_total_of_the_moment
+            if self.settings.refund_settles_tax_first and self.a_return(return_id)["status"] != "COMPLETED":
+                self.complete_return(return_id)
             row = self.a_return(return_id)
             order = self.order(row["order_number"])
             # Not documented, assumption: behaviour.refund_pays_the_total

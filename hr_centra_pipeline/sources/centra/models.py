@@ -116,14 +116,25 @@ class OrderLine(_Node):
     returned_quantity: Count
     product_name: str | None = None
     unit_original_price: Money
+    unit_original_price_net: Money | None = None
     unit_price: Money
+    unit_price_net: Money | None = None
     line_value: Money
+    line_value_net: Money | None = None
     tax_percent: Exact
     product_size: ProductSize | None = None
 
 
-class OrderTotals(_Node):
-    """Costs and vouchers of an order."""
+class TaxTotals(_Node):
+    """The tax of an order or Return, by what is done with it: in its values, added to them, or deducted (export)."""
+
+    tax_included: Money | None = None
+    tax_added: Money | None = None
+    tax_deducted: Money | None = None
+
+
+class OrderTotals(TaxTotals):
+    """Costs and vouchers of an order, as they are before tax is added or deducted."""
 
     shipping: Money
     handling: Money
@@ -140,6 +151,7 @@ class Order(_Node):
     created_at: Instant
     updated_at: Instant
     grand_total: Money
+    grand_total_net: Money | None = None
     totals: OrderTotals
     internal_comment: Annotated[str | None, AfterValidator(our_marks)] = None
     country: Country | None = None
@@ -157,6 +169,13 @@ class OrderLineOf(_Node):
     tax_percent: Exact
 
 
+class OrderOf(_Node):
+    """The order of a shipment."""
+
+    number: Whole
+    totals: TaxTotals = TaxTotals()
+
+
 class ShipmentLine(_Node):
     """One line of a shipment."""
 
@@ -164,6 +183,7 @@ class ShipmentLine(_Node):
     quantity: Count
     returned_quantity: Count
     unit_price: Money
+    unit_price_net: Money | None = None
     line_value: Money
     order_line: OrderLineOf
 
@@ -181,7 +201,7 @@ class Shipment(_Node):
     is_paid: bool
     is_good_to_go: bool
     grand_total: Money
-    order: ByNumber
+    order: OrderOf
     lines: list[ShipmentLine]
 
 
@@ -199,19 +219,24 @@ class ReturnLine(_Node):
     id: Whole
     quantity: Count
     line_value: Money
+    line_value_net: Money | None = None
     order_line: OrderLineOf
     shipment_line: ById
     applied_tax_rules: list[TaxRule]
 
 
-class ReturnTotals(_Node):
-    """Parts of what a Return gives back."""
+class ReturnTotals(TaxTotals):
+    """Parts of what a Return gives back, as they are before tax is added or deducted, each with its own tax."""
 
     line_values: Money
     shipping: Money
     handling: Money
     discounts: Money
     return_cost: Money
+    shipping_tax_rules: list[TaxRule] = []
+    handling_tax_rules: list[TaxRule] = []
+    discount_tax_rules: list[TaxRule] = []
+    return_cost_tax_rules: list[TaxRule] = []
 
 
 class Return(_Node):
@@ -227,6 +252,7 @@ class Return(_Node):
     returned_to_stock: bool
     return_warehouse: ById | None = None
     grand_total: Money
+    grand_total_net: Money | None = None
     totals: ReturnTotals
     order: ByNumber
     shipment: ById

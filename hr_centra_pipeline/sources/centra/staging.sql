@@ -14,20 +14,122 @@ create or replace temp macro words_in(marks) as coalesce(
     []
 );
 create or replace temp macro items_of(list) as from_json(coalesce(list, '[]'), '["json"]');
+-- What Centra does with the tax of an order or Return: it is in its values, is added to them, or there is none (export: what
+-- the values contain is deducted). Unknown where it was landed before we read it. A voucher over all of it leaves no tax: then
+-- the lines tell (has_taxed_lines), and whether their values with tax make the total (sums_with_tax).
+create or replace temp macro amount_at(object, path) as cast(json_extract_string(object, '$.' || path || '.value') as decimal(18, 4));
+create or replace temp macro tax_mode_of(totals, has_taxed_lines, sums_with_tax) as case
+    when amount_at(totals, 'taxAdded') is null then null
+    when amount_at(totals, 'taxAdded') <> 0 then 'added'
+    when amount_at(totals, 'taxDeducted') <> 0 then 'none'
+    when amount_at(totals, 'taxIncluded') <> 0 then 'included'
+    when has_taxed_lines then case when sums_with_tax then 'included' else 'added' end
+    else 'none'
+end;
+create or replace temp macro has_taxed_lines(lines, gross, net) as len(list_filter(
+    items_of(lines), lambda line: amount_at(line, net) is not null and amount_at(line, gross) <> amount_at(line, net)
+)) > 0;
+create or replace temp macro sum_of(lines, field) as
+    coalesce(list_sum(list_transform(items_of(lines), lambda line: amount_at(line, field))), 0)::decimal(18, 4);
+
+-- What a customer pays for a value, of which Centra shows both readings; and how much of that it adds to the value that it keeps
+-- (negative: deducts from it).
+create or replace temp macro paid_of(gross, net, mode) as case when mode = 'none' then coalesce(net, gross) else gross end;
+create or replace temp macro added_to(gross, net, mode) as
+    case mode when 'added' then gross - coalesce(net, gross) when 'none' then coalesce(net, gross) - gross else 0 end;
+-- The tax by all rules of one cost. It is given back, or taken off, together with its cost: Centra's signs are not needed.
+create or replace temp macro tax_by_rules(rules, field) as
+    coalesce(abs(list_sum(list_transform(items_of(rules), lambda rule: amount_at(rule, field)))), 0)::decimal(18, 4);
+create or replace temp macro added_by_rules(rules) as tax_by_rules(rules, 'taxAdded') - tax_by_rules(rules, 'taxDeducted');
 
 -- ---------------------------------------------------------------- orders, lines
 
 -- one row per order that changed: as landed last
 create or replace temp table changed_orders as
-select order_number, payload, updated_at, fetched_at
+select
+    order_number, payload, updated_at, fetched_at,
+    tax_mode_of(
+        payload -> 'totals', has_taxed_lines(payload -> 'lines', 'lineValue', 'lineValueNet'),
+        amount(payload -> 'grandTotal') = sum_of(payload -> 'lines', 'lineValue') + amount(payload -> '$.totals.shipping')
+            + amount(payload -> '$.totals.handling') - abs(amount(payload -> '$.totals.discounts'))
+    ) as tax_mode
 from landing.centra_orders
 where order_number in (select order_number from landing.centra_orders where batch > $watermark)
 qualify row_number() over (partition by order_number order by batch desc) = 1;
+
+-- one row per line of a changed order
+create or replace temp table changed_order_lines as
+with
+lines as (
+    select order_number, tax_mode, unnest(items_of(payload -> 'lines')) as line from changed_orders
+)
+
+select
+    line ->> 'id' as order_line_id,
+    order_number,
+    line ->> '$.productSize.SKU' as sku,
+    line ->> '$.productSize.EAN' as ean,
+    line ->> '$.productSize.UPC' as upc,
+    line ->> 'productName' as product_name,
+    (line ->> '__typename') = 'ProductOrderLine' as is_product,
+    cast(line ->> 'quantity' as bigint) as quantity,
+    cast(line ->> 'cancelledQuantity' as bigint) as cancelled_quantity,
+    cast(line ->> 'returnedQuantity' as bigint) as returned_quantity,
+    paid_of(amount(line -> 'unitPrice'), amount(line -> 'unitPriceNet'), tax_mode) as unit_price,
+    paid_of(amount(line -> 'unitOriginalPrice'), amount(line -> 'unitOriginalPriceNet'), tax_mode) as unit_original_price,
+    added_to(amount(line -> 'unitPrice'), amount(line -> 'unitPriceNet'), tax_mode) as unit_tax_added,
+    paid_of(amount(line -> 'lineValue'), amount(line -> 'lineValueNet'), tax_mode) as line_value,
+    added_to(amount(line -> 'lineValue'), amount(line -> 'lineValueNet'), tax_mode) as line_tax_added,
+    cast(line ->> 'taxPercent' as decimal(18, 4)) as tax_percent
+from lines;
 
 delete from staging.orders where order_number in (select order_number from changed_orders);
 
 insert into staging.orders by name
 with
+-- one row per changed order: its costs as Centra keeps them, and the tax that Centra adds to all of them together: what its
+-- total has beyond its lines
+costs as (
+    select
+        order_number, tax_mode, currency_of(payload -> 'grandTotal') as currency,
+        paid_of(amount(payload -> 'grandTotal'), amount(payload -> 'grandTotalNet'), tax_mode) as grand_total,
+        amount(payload -> '$.totals.shipping') as shipping,
+        amount(payload -> '$.totals.handling') as handling,
+        abs(amount(payload -> '$.totals.discounts')) as discounts, -- Centra's sign of it is not documented
+        coalesce(lines.line_value, 0) as goods,
+        coalesce(lines.line_tax_added, 0) as goods_added
+    from changed_orders
+    left join (
+        select order_number, sum(line_value)::decimal(18, 4) as line_value, sum(line_tax_added)::decimal(18, 4) as line_tax_added
+        from changed_order_lines group by order_number
+    ) as lines using (order_number)
+),
+
+-- A voucher's tax is that of the goods that it is taken off: Centra shows it of Returns only. The rest is the shipping's.
+estimated as (
+    select
+        *, grand_total - goods - (shipping + handling - discounts) as costs_added,
+        coalesce(share_of(goods_added, discounts, goods - goods_added, currency), 0) as discount_added,
+        coalesce(share_of(goods_added, shipping + handling, goods - goods_added, currency), 0) as shipping_added
+    from costs
+),
+
+taxed as (
+    select
+        order_number, shipping, handling, discounts, grand_total,
+        (case
+            when coalesce(tax_mode, 'included') = 'included' or shipping + handling = 0 then 0
+            -- what is no possible tax of the shipping is something else: then it is taxed like the goods
+            when abs(costs_added + discount_added) > shipping + handling
+                or (costs_added + discount_added) * case tax_mode when 'none' then -1 else 1 end < 0 then shipping_added
+            else costs_added + discount_added
+        end)::decimal(18, 4) as shipping_tax_added,
+        (case when coalesce(tax_mode, 'included') = 'included' or discounts = 0 then 0
+            when shipping + handling = 0 then -costs_added
+            else discount_added end)::decimal(18, 4) as discount_tax_added
+    from estimated
+),
+
 -- one row per changed order: what its payment entries did, by the policy's reading of their words
 captures as (
     select
@@ -51,10 +153,13 @@ select
     currency_of(payload -> 'grandTotal') as currency,
     payload ->> '$.country.code' as country,
     cast(payload ->> '$.customer.id' as bigint) as customer_id,
-    amount(payload -> 'grandTotal') as grand_total,
-    amount(payload -> '$.totals.shipping') as shipping,
-    amount(payload -> '$.totals.handling') as handling,
-    abs(amount(payload -> '$.totals.discounts')) as discounts, -- Centra's sign of it is not documented
+    tax_mode,
+    taxed.grand_total,
+    taxed.shipping,
+    taxed.handling,
+    taxed.discounts,
+    taxed.shipping_tax_added,
+    taxed.discount_tax_added,
     coalesce(captured, 0) as captured,
     greatest(coalesce(requested, 0) - coalesce(captured, 0), 0) as capture_pending,
     coalesce(has_unknown_payment, false) as has_unknown_payment,
@@ -68,33 +173,13 @@ select
     updated_at,
     fetched_at
 from changed_orders
+join taxed using (order_number)
 left join captures using (order_number);
 
 delete from staging.order_lines where order_number in (select order_number from changed_orders);
 
 insert into staging.order_lines by name
-with
--- one row per line of a changed order
-lines as (
-    select order_number, unnest(items_of(payload -> 'lines')) as line from changed_orders
-)
-
-select
-    line ->> 'id' as order_line_id,
-    order_number,
-    line ->> '$.productSize.SKU' as sku,
-    line ->> '$.productSize.EAN' as ean,
-    line ->> '$.productSize.UPC' as upc,
-    line ->> 'productName' as product_name,
-    (line ->> '__typename') = 'ProductOrderLine' as is_product,
-    cast(line ->> 'quantity' as bigint) as quantity,
-    cast(line ->> 'cancelledQuantity' as bigint) as cancelled_quantity,
-    cast(line ->> 'returnedQuantity' as bigint) as returned_quantity,
-    amount(line -> 'unitPrice') as unit_price,
-    amount(line -> 'unitOriginalPrice') as unit_original_price,
-    amount(line -> 'lineValue') as line_value,
-    cast(line ->> 'taxPercent' as decimal(18, 4)) as tax_percent
-from lines;
+select * exclude (line_tax_added) from changed_order_lines;
 
 -- ---------------------------------------------------------------- shipments, lines
 
@@ -128,7 +213,19 @@ insert into staging.shipment_lines by name
 with
 -- one row per line of a changed shipment
 lines as (
-    select shipment_id, order_number, unnest(items_of(payload -> 'lines')) as line from changed_shipments
+    select
+        shipment_id, order_number, tax_mode, line, amount(line -> 'unitPrice') as gross, amount(line -> 'unitPriceNet') as net
+    from (
+        select
+            shipment_id, order_number,
+            tax_mode_of(
+                payload -> '$.order.totals', has_taxed_lines(payload -> 'lines', 'unitPrice', 'unitPriceNet'),
+                coalesce(orders.tax_mode, 'included') = 'included'
+            ) as tax_mode,
+            unnest(items_of(payload -> 'lines')) as line
+        from changed_shipments
+        left join staging.orders as orders using (order_number)
+    )
 )
 
 select
@@ -138,12 +235,13 @@ select
     line ->> '$.orderLine.id' as order_line_id,
     cast(line ->> 'quantity' as bigint) as quantity,
     cast(line ->> 'returnedQuantity' as bigint) as returned_quantity,
-    amount(line -> 'unitPrice') as unit_price,
-    tax_in(
-        amount(line -> 'unitPrice'),
-        cast(line ->> '$.orderLine.taxPercent' as decimal(18, 4)),
-        currency_of(line -> 'unitPrice')
-    ) as unit_tax,
+    paid_of(gross, net, tax_mode) as unit_price,
+    case
+        when tax_mode = 'none' then 0
+        when net is not null then gross - net
+        else tax_in(gross, cast(line ->> '$.orderLine.taxPercent' as decimal(18, 4)), currency_of(line -> 'unitPrice'))
+    end as unit_tax,
+    added_to(gross, net, tax_mode) as unit_tax_added,
     amount(line -> 'lineValue') as line_value,
     currency_of(line -> 'unitPrice') as currency
 from lines;
@@ -152,7 +250,14 @@ from lines;
 
 -- one row per Return that changed or was found deleted: as landed last
 create or replace temp table changed_returns as
-select centra_return_id, order_number, payload, is_deleted, created_at, fetched_at
+select
+    centra_return_id, order_number, payload, is_deleted, created_at, fetched_at,
+    tax_mode_of(
+        payload -> 'totals', has_taxed_lines(payload -> 'lines', 'lineValue', 'lineValueNet'),
+        amount(payload -> 'grandTotal') = sum_of(payload -> 'lines', 'lineValue') + amount(payload -> '$.totals.shipping')
+            + amount(payload -> '$.totals.handling') - abs(amount(payload -> '$.totals.discounts'))
+            - abs(amount(payload -> '$.totals.returnCost'))
+    ) as tax_mode
 from landing.centra_returns
 where centra_return_id in (select centra_return_id from landing.centra_returns where batch > $watermark)
 qualify row_number() over (partition by centra_return_id order by batch desc) = 1;
@@ -161,7 +266,7 @@ qualify row_number() over (partition by centra_return_id order by batch desc) = 
 create or replace temp table changed_return_lines as
 with
 lines as (
-    select centra_return_id, order_number, unnest(items_of(payload -> 'lines')) as line from changed_returns
+    select centra_return_id, order_number, tax_mode, unnest(items_of(payload -> 'lines')) as line from changed_returns
 ),
 
 -- one row per line: the tax that is owed with it, in the price or on top of it; what was deducted (export) is not owed
@@ -178,7 +283,7 @@ select
     cast(line ->> '$.shipmentLine.id' as bigint) as shipment_line_id,
     line ->> '$.orderLine.id' as order_line_id,
     cast(line ->> 'quantity' as bigint) as quantity,
-    amount(line -> 'lineValue') as line_value,
+    paid_of(amount(line -> 'lineValue'), amount(line -> 'lineValueNet'), tax_mode) as line_value,
     coalesce(line_tax, 0)::decimal(18, 4) as line_tax,
     cast(line ->> '$.orderLine.taxPercent' as decimal(18, 4)) as tax_percent
 from lines
@@ -192,21 +297,29 @@ parts as (
     select
         *,
         currency_of(payload -> 'grandTotal') as currency,
-        amount(payload -> '$.totals.lineValues') as line_values,
-        abs(amount(payload -> '$.totals.discounts')) as discounts
+        coalesce((
+            select sum(lines.line_value) from changed_return_lines as lines
+            where lines.centra_return_id = changed_returns.centra_return_id
+        ), 0)::decimal(18, 4) as line_values,
+        abs(amount(payload -> '$.totals.discounts')) as discounts,
+        tax_by_rules(payload -> '$.totals.discountTaxRules', 'taxIncluded')
+            + tax_by_rules(payload -> '$.totals.discountTaxRules', 'taxAdded') as discount_tax
     from changed_returns
 ),
 
--- one row per Return and tax rate: the voucher is shared over the rates by line value, and is gross like the lines
+-- one row per Return and tax rate. Where Centra shows no tax of the voucher, it is shared over the rates by line value, and
+-- contains tax as the lines do
 tax_by_rate as (
     select
         parts.centra_return_id,
-        sum(line.line_tax)
-        - tax_in(
-            coalesce(share_of(any_value(discounts), sum(line.line_value)::decimal(18, 4), any_value(line_values), any_value(currency)), 0),
-            line.tax_percent,
-            any_value(currency)
-        ) as tax
+        sum(line.line_tax) - case
+            when any_value(discount_tax) <> 0 or any_value(tax_mode) in ('added', 'none') then 0
+            else tax_in(
+                coalesce(share_of(any_value(discounts), sum(line.line_value)::decimal(18, 4), any_value(line_values), any_value(currency)), 0),
+                line.tax_percent,
+                any_value(currency)
+            )
+        end as tax
     from parts
     inner join changed_return_lines as line using (centra_return_id)
     group by parts.centra_return_id, line.tax_percent
@@ -235,13 +348,17 @@ select
     cast(payload ->> 'returnedToStock' as boolean) as returned_to_stock,
     cast(payload ->> '$.returnWarehouse.id' as bigint) as warehouse_id,
     currency,
-    amount(payload -> 'grandTotal') as grand_total,
+    paid_of(amount(payload -> 'grandTotal'), amount(payload -> 'grandTotalNet'), tax_mode) as grand_total,
+    amount(payload -> 'grandTotalNet') as net_total,
     line_values,
     amount(payload -> '$.totals.shipping') as shipping,
     amount(payload -> '$.totals.handling') as handling,
     discounts,
     abs(amount(payload -> '$.totals.returnCost')) as return_cost,
-    coalesce(tax, 0) as tax,
+    added_by_rules(payload -> '$.totals.shippingTaxRules') + added_by_rules(payload -> '$.totals.handlingTaxRules') as shipping_tax_added,
+    added_by_rules(payload -> '$.totals.discountTaxRules') as discount_tax_added,
+    added_by_rules(payload -> '$.totals.returnCostTaxRules') as return_cost_tax_added,
+    coalesce(tax, 0) - discount_tax as tax,
     created_at,
     fetched_at,
     case when is_deleted then fetched_at end as deleted_at

@@ -29,7 +29,13 @@ MATCHED_ITEMS = table(
         "currency": text("order's currency", null=True),
         "unit_price": money("what the unit cost the customer, with tax", null=True),
         "unit_tax": money("tax in it", null=True),
-        "voucher_share": money("its share of the order's vouchers", null=True),
+        "unit_tax_added": money(
+            "of its price, the tax that Centra adds to the price that it keeps (negative: deducts)", null=True
+        ),
+        "tax_mode": text("its order's: included, added or none (null: not known)", null=True),
+        "voucher_share": money("its share of the order's vouchers, with tax", null=True),
+        "voucher_tax": money("tax in that share", null=True),
+        "voucher_tax_added": money("of that share, the tax that Centra adds to it (negative: deducts)", null=True),
         "foreign_centra_return_id": whole("return of somebody else that already gave this unit back", null=True),
     },
 )
@@ -60,7 +66,14 @@ def _pending(name: str, grain: str) -> Table:
             "tax": money("tax of the lines", null=True),
             "shipping": money("shipping and handling, gross", null=True),
             "fee": money("fee taken off, gross", null=True),
-            "voucher": money("order voucher taken off", null=True),
+            "voucher": money("order voucher taken off, as Centra takes it: before tax is added or deducted", null=True),
+            "tax_mode": text(
+                "what Centra does with the order's tax: included, added or none (null: not known)", null=True
+            ),
+            "tax_added": money(
+                "of items, tax and shipping, the tax that Centra adds (negative: deducts); estimated", null=True
+            ),
+            "fee_tax_added": money("of the fee, likewise", null=True),
             "pays_through": text("centra, gift_card or elsewhere", null=True),
             "text": text("note to write, or the replacement's own key", null=True),
             "express_code": text("express code (RMA)", null=True),

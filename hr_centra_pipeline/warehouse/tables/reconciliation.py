@@ -236,6 +236,31 @@ TOLERANCE_USES = table(
     },
 )
 
+TAX_READINGS = table(
+    "reconciliation.tax_readings",
+    "One row per Return of an order whose tax Centra adds to the price, or deducts: its total as planned, created, paid and final.",
+    ["centra_return_id"],
+    {
+        "centra_return_id": whole("Centra's return id"),
+        "return_id": text("the return whose units it has (null: several, or nobody's)", null=True),
+        "order_number": text("order number"),
+        "currency": text("ISO 4217"),
+        "is_ours": flag("made by us"),
+        "planned_total": money("as we planned it, its tax estimated (null: not planned by this database)", null=True),
+        "created_total": money("as Centra estimated it at creation (null: not recorded)", null=True),
+        "paid": money("what was paid on it (null: nothing)", null=True),
+        "final_total": money(
+            "as it is now that it is completed (null: not completed, or its payment is pending)", null=True
+        ),
+        "tax": money("tax in its present total"),
+        "estimate_difference": money("paid, or created, minus planned (null: not planned by this database)", null=True),
+        "settled_difference": money("final minus paid (null: not final, or not paid once)", null=True),
+        "allowed": money("how far a tax of that size may be off by the policy", at_least=0),
+        "happened_at": instant("paid, else created"),
+        "verdict": text("what came of it", values=("as_planned", "within_limit", "beyond_limit", "open")),
+    },
+)
+
 SYSTEMATIC_CENTS = table(
     "reconciliation.systematic_cents",
     "One row per group of refunds that are off by small amounts of one sign: somebody rounds by another rule.",

@@ -129,7 +129,7 @@ def _selected(node: Any) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for one in node.selection_set.selections if node.selection_set else ():
         if isinstance(one, FieldNode):
-            found[one.name.value] = one
+            found[(one.alias or one.name).value] = one
         elif isinstance(one, InlineFragmentNode):
             found |= _selected(one)
     return found
