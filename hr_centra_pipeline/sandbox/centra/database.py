@@ -144,7 +144,7 @@ class CentraSettings:
     attributes: tuple[str, ...] = ()  # "type.element" of orders and customers that are configured
     # Payments. The provider answers a request later: after so many hours, or (None) when somebody makes it answer.
     captures_in_two_steps: tuple[str, ...] = ()  # methods: CAPTURE_REQUEST first
-    refunds_are_requests: bool = False  # REFUND_REQUEST first
+    refunds_in_two_steps: tuple[str, ...] = ()  # methods: REFUND_REQUEST first
     cancels_in_two_steps: bool = False  # CANCEL_REQUEST first
     provider_answers_after_hours: float | None = None
     requests_stay_pending: bool = False  # an answered request keeps its status; the answer is an entry of its own
