@@ -20,16 +20,19 @@ def is_forgotten(order_number: int) -> bool:
 def ship_replacements(store: CentraStore, until: datetime) -> None:
     """Pack and ship what is due by then, each at its time."""
     for order in store.rows(
-        "select number, created_at, exists (select 1 from shipments where order_number = number) as is_packed from orders"
-        " where origin_type = 'return' and status <> ? and not exists"
-        " (select 1 from shipments where order_number = number and shipped_at is not null) order by number",
+        """
+        select orders.number, orders.created_at, count(shipments.id) as shipments from orders
+        left join shipments on shipments.order_number = orders.number
+        where origin_type = 'return' and status <> ? group by orders.number
+        having count(shipments.shipped_at) = 0 order by orders.number
+        """,
         [CANCELLED],
     ):
         number, ordered_at = order["number"], datetime.fromisoformat(order["created_at"])
         packed_at = ordered_at + timedelta(hours=4 + number % 5)
         shipped_at = packed_at + timedelta(hours=16 + number % 7)
         try:
-            if packed_at <= until and not order["is_packed"] and number % _ONE_IN != 0:
+            if packed_at <= until and not order["shipments"] and number % _ONE_IN != 0:
                 store.create_shipment(number, at=packed_at)
             if shipped_at <= until and not is_forgotten(number):
                 store.ship(number, at=shipped_at, captured=False)
