@@ -11,12 +11,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import requests
 import typer
 
 from hr_centra_pipeline.core.errors import RunFailed
+
+if TYPE_CHECKING:
+    from hr_centra_pipeline.sandbox.server import SandboxSettings
+    from hr_centra_pipeline.sandbox.shop.variety import Variety
 
 app = typer.Typer(no_args_is_help=True, help="The local Happy Returns and Centra, over HTTP on loopback.")
 
@@ -33,16 +37,26 @@ def serve(
     returns: Annotated[int, typer.Option(help="How many returns; only used for a new home. 0: an empty shop.")] = 120,
     speed: Annotated[float, typer.Option(help="How much faster than real time Centra's quotas refill.")] = 60.0,
     plan: Annotated[str, typer.Option(help="Centra plan: growth, enhanced, high_volume, enterprise.")] = "growth",
+    plain: Annotated[
+        bool,
+        typer.Option(
+            "--plain",
+            help="Payments in one step, every word documented; a new shop without cancelled orders and the like.",
+        ),
+    ] = False,
 ) -> None:
     """Serve until stopped, and print the variables that point the pipeline here."""
     # Imported here: nobody else needs a web server.
+    from hr_centra_pipeline.sandbox.centra.database import CentraSettings, UnusableHome
     from hr_centra_pipeline.sandbox.centra.quota import PLANS
     from hr_centra_pipeline.sandbox.server import SandboxSettings
     from hr_centra_pipeline.sandbox.server import serve as serve_home
+    from hr_centra_pipeline.sandbox.shop.variety import PLAIN, VARIED, VARIED_CENTRA
 
     if plan not in PLANS:
         raise typer.BadParameter(f"--plan {plan}: one of {', '.join(PLANS)}")
-    seed_home(home, seed=seed, returns=returns)
+    centra = CentraSettings() if plain else VARIED_CENTRA
+    settings = SandboxSettings(plan=plan, speed=speed, centra=centra)  # type: ignore[arg-type] # checked above
 
     def show(note: dict[str, Any]) -> None:
         lines = [f"Serving {home} on http://127.0.0.1:{note['port']} until Ctrl-C. Paste where the pipeline runs:", ""]
@@ -50,8 +64,12 @@ def serve(
         typer.echo("\n".join(lines))
         sys.stdout.flush()
 
-    settings = SandboxSettings(plan=plan, speed=speed)  # type: ignore[arg-type] # checked above
-    serve_home(home, port, settings, on_start=show)
+    try:
+        if returns:
+            _seed(home, settings, seed=seed, returns=returns, variety=PLAIN if plain else VARIED)
+        serve_home(home, port, settings, on_start=show)
+    except UnusableHome as problem:
+        raise RunFailed(f"{problem}.") from None
 
 
 @app.command()
@@ -66,21 +84,27 @@ def advance(
     typer.echo(f"It is {let_pass(note, hours)} now.")
 
 
-def seed_home(home: Path, *, seed: int, returns: int) -> None:
+def _seed(home: Path, settings: SandboxSettings, *, seed: int, returns: int, variety: Variety) -> None:
     """Make a shop with a past of 45 days, once; a home that was seeded before is left alone."""
-    if not returns:
-        return
     # Imported here: nobody else needs the simulated shop.
     from hr_centra_pipeline.sandbox.server import Sandbox
     from hr_centra_pipeline.sandbox.shop.shop import Shop
 
-    sandbox = Sandbox(home)
+    sandbox = Sandbox(home, settings)
     try:
         Shop(sandbox.home, sandbox.store, sandbox.clock).seed(
-            seed=seed, returns=returns, start=UNTIL - timedelta(days=DAYS), until=UNTIL
+            seed=seed, returns=returns, start=UNTIL - timedelta(days=DAYS), until=UNTIL, variety=variety
         )
     finally:
         sandbox.store.close()
+
+
+def is_usable(home: Path) -> bool:
+    """Whether this version of the sandbox can go on with a home."""
+    # Imported here: only the demo asks.
+    from hr_centra_pipeline.sandbox.centra.database import problem_with
+
+    return (home / "centra.sqlite").exists() and problem_with(home / "centra.sqlite") is None
 
 
 def environment(note: dict[str, Any]) -> dict[str, str]:

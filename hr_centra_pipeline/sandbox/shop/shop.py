@@ -11,6 +11,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from hr_centra_pipeline.sandbox.centra.database import UnusableHome
 from hr_centra_pipeline.sandbox.centra.store import CentraRefusal, CentraStore
 from hr_centra_pipeline.sandbox.clock import SandboxClock
 from hr_centra_pipeline.sandbox.happy_returns import exports
@@ -65,9 +66,15 @@ class Shop:
         trouble: bool = True,
         variety: Variety = PLAIN,
     ) -> None:
-        """Make a shop with a past, and live it until ``until``; a home that was seeded before is left alone."""
+        """Make a shop with a past, and live it until ``until``; a home that was seeded before is left alone.
+
+        Raises:
+            UnusableHome: it was stopped in the middle of this before.
+        """
         if self._records.fact("seeded"):
             return
+        if self._records.fact("lived_until"):
+            raise UnusableHome(f"{self.home} was begun and never finished: remove it and start again")
         random = Random(seed)
         self.clock.advance_to(start)
         shop = Assortment(self.store, random, variety)
