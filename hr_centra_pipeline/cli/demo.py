@@ -86,6 +86,8 @@ def run_demo() -> None:
         if is_new:
             status.update("First sync: everything that happened until now …")
             run_sync()
+            status.update("Again: what follows from what was sent just now …")
+            run_sync()
             status.update(f"{HOURS} hours pass: goods travel, people act, new export files appear …")
             sandbox.let_pass(note, HOURS)
         for number in range(1, _MOST_SYNCS + 1):
