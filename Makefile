@@ -4,7 +4,7 @@ BIN := .venv/bin
 UV := $(BIN)/uv
 READY := .venv/.ready
 
-.PHONY: demo test dev slow bench soak torture truth format clean
+.PHONY: demo test dev slow bench soak torture truth vendors format clean
 
 $(READY): pyproject.toml uv.lock
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -40,6 +40,10 @@ torture: $(READY)  ## 1,000 kills and faults in the middle of sending, people to
 
 truth: $(READY)  ## five shops of twelve months each, closed month by month; the tables next to what follows from what happened
 	$(BIN)/python -u -m hr_centra_pipeline_tests.truth $(TRUTH)
+
+vendors: $(READY)  ## docs/vendors.md from the ledger of assumptions
+	$(BIN)/python -m hr_centra_pipeline.sources.centra.vendors_page > docs/vendors.md.new
+	mv docs/vendors.md.new docs/vendors.md
 
 format: $(READY)
 	$(BIN)/ruff format .

@@ -6,6 +6,7 @@ import dagster as dg
 
 from hr_centra_pipeline.orchestration.assets import (
     backfill,
+    contract,
     effects,
     landing,
     month_end,
@@ -22,8 +23,8 @@ from hr_centra_pipeline.orchestration.sensors import SENSORS
 
 defs = dg.Definitions(
     assets=presented([
-        *landing.ASSETS, *staging.ASSETS, *effects.ASSETS, *push.ASSETS, *reconciliation.ASSETS, *month_end.ASSETS,
-        *oversight.ASSETS, *backfill.ASSETS,
+        *contract.ASSETS, *landing.ASSETS, *staging.ASSETS, *effects.ASSETS, *push.ASSETS, *reconciliation.ASSETS,
+        *month_end.ASSETS, *oversight.ASSETS, *backfill.ASSETS,
     ]),
     asset_checks=[*oversight.CHECKS],
     jobs=[SYNC, MONTH_END, BACKFILL],

@@ -10,11 +10,22 @@ from hr_centra_pipeline.core.policy import load_policy
 from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 from hr_centra_pipeline.warehouse.policy_tables import write_policy
+from hr_centra_pipeline_tests import recorded
 from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY
 
 # A busy machine is slow: time is no property of what is tested.
 hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
+recorded.listen()
+
+
+@pytest.fixture(autouse=True)
+def whatever_is_used_of_centra_is_in_the_ledger(request: pytest.FixtureRequest) -> Iterator[None]:
+    """After each test: what the sandbox recorded is listed in ``assumptions.toml``. A test that plays another client says so."""
+    yield
+    found = recorded.not_in_the_ledger()
+    if request.node.get_closest_marker("another_client") is None:
+        assert not found, f"used of Centra, and not in the ledger of assumptions: {', '.join(found)}"
 
 
 @pytest.fixture

@@ -3,12 +3,16 @@ from __future__ import annotations
 import re
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hr_centra_pipeline.core.kinds import EXCEPTION_KINDS, OWNERS
+from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.orchestration.assets import push as push_assets
+from hr_centra_pipeline.sources.centra.assumptions import Known, ledger
+from hr_centra_pipeline.sources.centra.vendors_page import page as vendors_page
 from hr_centra_pipeline.warehouse.tables import DERIVED
 
 ROOT = Path(__file__).parents[1]
@@ -75,3 +79,30 @@ def test_the_readme_names_only_tables_that_exist() -> None:
     section = README.partition("## Where to read results")[2].partition("##")[0]
     named = set(re.findall(r"`(?:reconciliation\.)?([a-z_]+)`", section))
     assert named <= known
+
+
+def test_the_page_about_the_vendors_is_the_ledger_as_it_is_now() -> None:
+    """Write it with: make vendors"""
+    assert (ROOT / "docs" / "vendors.md").read_text(encoding="utf-8") == vendors_page()
+
+
+def test_what_the_manual_calls_a_setting_of_an_assumption_exists() -> None:
+    named = {name for known in _all_known() for name in known.setting.split(", ") if name and not name.startswith("$")}
+    unknown = []
+    for name in named:
+        model: Any = Policy
+        for part in name.split("."):
+            info = getattr(model, "model_fields", {}).get(part)
+            if info is None:
+                # A table whose keys are the shop's own words ends the path.
+                if getattr(model, "__origin__", None) is not dict:
+                    unknown.append(name)
+                break
+            model = info.annotation
+    assert unknown == []
+
+
+def _all_known() -> list[Known]:
+    found = ledger()
+    coordinates = [known for of in found.coordinates.values() for known in of.values()]
+    return [*coordinates, *(one.known for one in found.behaviours.values())]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -20,15 +22,24 @@ from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.kinds import OWNERS
 from hr_centra_pipeline.core.policy import Policy, load_policy
 from hr_centra_pipeline.core.settings import Settings
-from hr_centra_pipeline.oversight import delivery, doctor
+from hr_centra_pipeline.oversight import contract, delivery, doctor
 from hr_centra_pipeline.oversight.findings import Finding, exit_code, guarded
+from hr_centra_pipeline.sources.centra.client import CentraClient
 
 _SIGNS = {"ok": ("✓", "green"), "note": ("·", "blue"), "warning": ("!", "yellow"), "error": ("✗", "red")}
 
 
-def run_doctor(*, is_offline: bool, as_json: bool, every_setting: bool, test_alert: bool) -> int:
+def run_doctor(
+    *,
+    is_offline: bool,
+    as_json: bool,
+    every_setting: bool,
+    test_alert: bool,
+    schema: Path | None = None,
+    write_schema: Path | None = None,
+) -> int:
     """Look, print, answer the exit code."""
-    findings = list(doctor.examine(os.environ, is_offline=is_offline))
+    findings = list(doctor.examine(os.environ, is_offline=is_offline, saved_schema=schema))
     settings = (
         None
         if any(one.section == "settings" and "HR_CENTRA_MODE" in one.told for one in findings)
@@ -38,6 +49,8 @@ def run_doctor(*, is_offline: bool, as_json: bool, every_setting: bool, test_ale
         findings += guarded("Dagster", lambda: _dagster(settings))
         if test_alert:
             findings += guarded("alerts", lambda: _test_alert(settings))
+        if write_schema is not None:
+            findings += guarded(contract.SECTION, lambda: _written(settings, write_schema))
     if as_json:
         typer.echo(json.dumps([asdict(finding) for finding in findings], indent=1))
     else:
@@ -45,6 +58,12 @@ def run_doctor(*, is_offline: bool, as_json: bool, every_setting: bool, test_ale
         if every_setting:
             _print_settings()
     return exit_code(findings)
+
+
+def _written(settings: Settings, file: Path) -> Iterator[Finding]:
+    settings.required("centra_graphql_url", "centra_token")
+    types = contract.save_schema(CentraClient(settings.centra_graphql_url, settings.centra_token), file)
+    yield Finding(contract.SECTION, "ok", f"{types} types of this Centra's schema written to {file}")
 
 
 def _dagster(settings: Settings) -> Any:
@@ -69,16 +88,14 @@ def _sent(way: delivery.Channel, text: str) -> Any:
 
 def _print(findings: list[Finding]) -> None:
     console = Console(width=min(width(), 118))
-    section = ""
-    for finding in findings:
-        if finding.section != section:
-            section = finding.section
-            console.print(f"\n[bold]{section}[/]")
-        sign, color = _SIGNS[finding.level]
-        line = Text.assemble((f"  {sign} ", f"bold {color}"), finding.told)
-        console.print(line, soft_wrap=False)
-        if finding.fix:
-            console.print(Text.assemble(("      → ", color), finding.fix))
+    for section in dict.fromkeys(finding.section for finding in findings):
+        console.print(f"\n[bold]{section}[/]")
+        of_section = [finding for finding in findings if finding.section == section]
+        if differences := [finding for finding in of_section if _is_difference(finding)]:
+            console.print(_differences(differences))
+        for finding in of_section:
+            if not _is_difference(finding):
+                _print_line(console, finding)
     counts = {level: sum(one.level == level for one in findings) for level in ("error", "warning")}
     if counts["error"]:
         console.print(
@@ -89,6 +106,34 @@ def _print(findings: list[Finding]) -> None:
         console.print(f"\n[bold yellow]Nothing stands in the way of a sync; {counts['warning']} warnings[/]")
     else:
         console.print("\n[bold green]All is well[/]")
+
+
+def _print_line(console: Console, finding: Finding) -> None:
+    sign, color = _SIGNS[finding.level]
+    console.print(Text.assemble((f"  {sign} ", f"bold {color}"), finding.told), soft_wrap=False)
+    if finding.fix:
+        console.print(Text.assemble(("      → ", color), finding.fix))
+
+
+def _is_difference(finding: Finding) -> bool:
+    return finding.row is not None and finding.row.verdict == "differs"
+
+
+def _differences(findings: list[Finding]) -> Table:
+    """What differs in this Centra. Texts of a schema are text, not markup."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=True)
+    for column, ratio in (("", 1), ("differs", 14), ("expected", 7), ("this Centra has", 10), ("what to do", 18)):
+        table.add_column(column, overflow="fold", ratio=ratio)
+    for finding in findings:
+        assert finding.row is not None  # noqa: S101 - sorted out before
+        sign, color = _SIGNS[finding.level]
+        row = finding.row
+        needed_by = f"\n{', '.join(row.operations)}" if row.operations else ""
+        table.add_row(
+            Text(sign, f"bold {color}"), Text.assemble(row.coordinate, (needed_by, "dim")), Text(row.expected),
+            Text(row.found), Text(row.remedy),
+        )  # fmt: skip
+    return table
 
 
 def _print_settings() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -63,14 +64,26 @@ def doctor(
     settings: Annotated[bool, typer.Option("--settings", help="List every setting with its value and source.")] = False,
     test_alert: Annotated[bool, typer.Option("--test-alert", help="Send a test alert to every team.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The findings as JSON.")] = False,
+    schema: Annotated[
+        Path | None, typer.Option(help="Examine a schema that was saved, in place of Centra's own.", metavar="FILE")
+    ] = None,
+    write_schema: Annotated[
+        Path | None, typer.Option(help="Save Centra's schema, for tests and the sandbox.", metavar="FILE")
+    ] = None,
 ) -> None:
-    """Check configuration, credentials, permissions, warehouses, quotas, clock, disk and database. Changes nothing.
+    """Check configuration, credentials, permissions, Centra's schema, warehouses, quotas, clock, disk and database.
+
+    Changes nothing.
 
     Exit code 0: nothing stands in the way; 1: something is broken; 2: a setting is wrong.
     """
     from hr_centra_pipeline.cli.doctor import run_doctor
 
-    raise typer.Exit(run_doctor(is_offline=offline, as_json=as_json, every_setting=settings, test_alert=test_alert))
+    code = run_doctor(
+        is_offline=offline, as_json=as_json, every_setting=settings, test_alert=test_alert, schema=schema,
+        write_schema=write_schema,
+    )  # fmt: skip
+    raise typer.Exit(code)
 
 
 _By = Annotated[str | None, typer.Option(help="Who decides.")]

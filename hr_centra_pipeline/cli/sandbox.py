@@ -37,6 +37,12 @@ def serve(
     returns: Annotated[int, typer.Option(help="How many returns; only used for a new home. 0: an empty shop.")] = 120,
     speed: Annotated[float, typer.Option(help="How much faster than real time Centra's quotas refill.")] = 60.0,
     plan: Annotated[str, typer.Option(help="Centra plan: growth, enhanced, high_volume, enterprise.")] = "growth",
+    schema: Annotated[
+        Path | None,
+        typer.Option(
+            help="Serve this schema in place of the documented one: `hr-centra doctor --write-schema` saves it."
+        ),
+    ] = None,
     plain: Annotated[
         bool,
         typer.Option(
@@ -55,8 +61,10 @@ def serve(
 
     if plan not in PLANS:
         raise typer.BadParameter(f"--plan {plan}: one of {', '.join(PLANS)}")
+    if schema is not None and not schema.is_file():
+        raise typer.BadParameter(f"--schema {schema}: there is no such file")
     centra = CentraSettings() if plain else VARIED_CENTRA
-    settings = SandboxSettings(plan=plan, speed=speed, centra=centra)  # type: ignore[arg-type] # checked above
+    settings = SandboxSettings(plan=plan, speed=speed, schema_path=schema, centra=centra)  # type: ignore[arg-type] # checked above
 
     def show(note: dict[str, Any]) -> None:
         lines = [f"Serving {home} on http://127.0.0.1:{note['port']} until Ctrl-C. Paste where the pipeline runs:", ""]

@@ -56,6 +56,24 @@ from (values ('happy_returns'), ('centra')) as vendors (vendor)
 left join operations.vendor_drift using (vendor)
 group by vendor;
 
+-- What differs in this Centra, with what to do about it. A schema that cannot be seen stops nothing, and is worth a question to Centra.
+insert into alarms
+with
+differences as (
+    select
+        case when stops then 'this_centra_fits_every_operation_of_ours' else 'this_centra_is_as_we_assume' end as alarm, *
+    from operations.contract
+    where verdict = 'differs' or kind = 'schema'
+)
+
+select
+    alarm, count(coordinate),
+    list(kind || ' ' || coordinate || coalesce(' for ' || nullif(array_to_string(operations, ', '), ''), '') || ': expected ' || expected
+        || ', found ' || found || '. ' || remedy order by coordinate) filter (where coordinate is not null)
+from (values ('this_centra_fits_every_operation_of_ours'), ('this_centra_is_as_we_assume')) as both_alarms (alarm)
+left join differences using (alarm)
+group by alarm;
+
 -- Row-count identities: what was landed is staged, once; what is planned stands in the ledger, once.
 insert into alarms
 with identities (name, one, other) as (

@@ -8,6 +8,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -18,10 +19,10 @@ from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
 from hr_centra_pipeline.core.kinds import OWNERS
 from hr_centra_pipeline.core.policy import LoadedPolicy, Policy, load_policy
 from hr_centra_pipeline.core.settings import Settings
-from hr_centra_pipeline.oversight import delivery, published
+from hr_centra_pipeline.oversight import contract, delivery, published
 from hr_centra_pipeline.oversight.findings import Finding, Level, guarded
 from hr_centra_pipeline.sources import files
-from hr_centra_pipeline.sources.centra import probes
+from hr_centra_pipeline.sources.centra import contract_record, probes
 from hr_centra_pipeline.sources.centra.client import CentraClient
 from hr_centra_pipeline.sources.centra.models import Warehouse as CentraWarehouse
 from hr_centra_pipeline.sources.centra.order_api import OrderApiClient
@@ -96,8 +97,13 @@ def _policy_settings(prefix: str, section: BaseModel, given: Mapping[str, Any]) 
             yield Setting(place, shown or "–", "policy" if name in given else "default")
 
 
-def examine(environment: Mapping[str, str], *, is_offline: bool = False) -> Iterator[Finding]:
-    """Every look, one after another. ``is_offline``: without asking Centra or the mail server anything."""
+def examine(
+    environment: Mapping[str, str], *, is_offline: bool = False, saved_schema: Path | None = None
+) -> Iterator[Finding]:
+    """Every look, one after another. ``is_offline``: without asking Centra or the mail server anything.
+
+    ``saved_schema``: a file whose schema is examined in place of Centra's own.
+    """
     try:
         settings = Settings.from_environment(environment)
     except ConfigurationError as error:
@@ -130,13 +136,17 @@ def examine(environment: Mapping[str, str], *, is_offline: bool = False) -> Iter
     if settings.exports and profiles:
         hours = loaded.policy.coverage.exports_every_hours if loaded else 0
         yield from guarded("exports", lambda: _exports(settings, profiles, hours, now))
+    if saved_schema is not None and loaded is not None:
+        policy, file = loaded.policy, saved_schema
+        is_live = settings.mode == "live"
+        yield from guarded(contract.SECTION, lambda: contract.findings(contract.of_file(file, policy), is_live=is_live))
     if is_offline:
         yield Finding("Centra", "note", "not asked (--offline)")
         return
     if settings.centra_graphql_url and settings.centra_token.get_secret_value():
-        yield from guarded("Centra", lambda: _centra(settings, loaded.policy if loaded else None))
-    if settings.centra_order_api_url and settings.centra_order_api_key.get_secret_value():
-        yield from guarded("Order API", lambda: _order_api(settings, loaded.policy if loaded else None))
+        yield from guarded("Centra", lambda: _centra(settings, loaded.policy if loaded else None, saved_schema))
+    if (api := _order_api_client(settings)) is not None:
+        yield from guarded("Order API", lambda: _order_api(api, loaded.policy if loaded else None))
 
 
 # ---------------------------------------------------------------- here
@@ -354,7 +364,7 @@ def _exports(settings: Settings, profiles: list[Profile], every_hours: int, now:
 # ---------------------------------------------------------------- Centra
 
 
-def _centra(settings: Settings, policy: Policy | None) -> Iterator[Finding]:
+def _centra(settings: Settings, policy: Policy | None, saved_schema: Path | None) -> Iterator[Finding]:
     client = CentraClient(settings.centra_graphql_url, settings.centra_token)
     before = datetime.now(UTC)
     answer = client.ask("Hello", "query Hello { rateLimits { type intervalSeconds quota remainingQuota } }", {})
@@ -369,9 +379,15 @@ def _centra(settings: Settings, policy: Policy | None) -> Iterator[Finding]:
             f"its clock and ours differ by {differ.total_seconds():.0f} s",
             "" if differ <= _CLOCKS_DIFFER else "Set this machine's clock by NTP: Retry-After is a time of Centra's clock.",
         )  # fmt: skip
-    yield from _permissions(client, is_live=settings.mode == "live")
+    is_live = settings.mode == "live"
+    misfits: set[str] = set()
     if policy is not None:
         yield from _dispositions(client, policy)
+        if saved_schema is None:
+            looked = contract_record.look(client, _order_api_client(settings), policy)
+            misfits = {name for row in looked.rows if row.stops for name in row.operations}
+            yield from contract.findings(looked, is_live=is_live)
+    yield from _permissions(client, misfits, is_live=is_live)
 
 
 def _quotas(limits: list[dict[str, Any]]) -> Iterator[Finding]:
@@ -388,13 +404,14 @@ def _quotas(limits: list[dict[str, Any]]) -> Iterator[Finding]:
     yield Finding("Centra", "ok", f"quotas an hour: {told}")
 
 
-def _permissions(client: CentraClient, *, is_live: bool) -> Iterator[Finding]:
+def _permissions(client: CentraClient, misfits: set[str], *, is_live: bool) -> Iterator[Finding]:
+    """``misfits``: operations of which the contract has said already that they do not fit."""
     refused = [probed for probed in probes.operations_answer(client) if probed.problem]
     missing: dict[str, list[str]] = {}
     for probed in refused:
         if probed.missing:
             missing.setdefault(probed.missing, []).append(probed.name)
-        else:
+        elif probed.name not in misfits:
             yield Finding(
                 "Centra", "error", f"our operation {probed.name} does not fit this Centra: {probed.problem}",
                 "An update of hr-centra is needed; report it with this line.",
@@ -438,8 +455,14 @@ def _dispositions(client: CentraClient, policy: Policy) -> Iterator[Finding]:
             yield Finding("Centra", "ok", f"disposition {word}: warehouse {found.id} {found.name}")
 
 
-def _order_api(settings: Settings, policy: Policy | None) -> Iterator[Finding]:
-    api = OrderApiClient(settings.centra_order_api_url, settings.centra_order_api_key)
+def _order_api_client(settings: Settings) -> OrderApiClient | None:
+    """``None``: there is no access to it."""
+    if not settings.centra_order_api_url or not settings.centra_order_api_key.get_secret_value():
+        return None
+    return OrderApiClient(settings.centra_order_api_url, settings.centra_order_api_key)
+
+
+def _order_api(api: OrderApiClient, policy: Policy | None) -> Iterator[Finding]:
     number = policy.exchange_orders.first_number if policy else 1
     taken = api.read_order(number)
     yield Finding("Order API", "ok", "answers, and takes the key")

@@ -7,19 +7,24 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
+from hr_centra_pipeline.sources.centra.contract import Row
 
 Level = Literal["ok", "note", "warning", "error"]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """``fix``: what to do about it, in a sentence. ``is_configuration``: somebody has to change a setting (exit code 2)."""
+    """``fix``: what to do about it, in a sentence. ``is_configuration``: somebody has to change a setting (exit code 2).
+
+    ``row``: of the contract with Centra, which is shown as a table.
+    """
 
     section: str
     level: Level
     told: str
     fix: str = ""
     is_configuration: bool = False
+    row: Row | None = None
 
 
 def exit_code(findings: Iterable[Finding]) -> int:

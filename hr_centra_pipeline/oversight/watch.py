@@ -51,6 +51,12 @@ RULES: dict[str, AlarmRule] = {
     "centra_brings_nothing_that_we_do_not_know": AlarmRule(
         "operations.vendor_drift", "data", False, "No new word, deprecated field or unexpected shape in Centra's answers."
     ),
+    "this_centra_fits_every_operation_of_ours": AlarmRule(
+        "operations.contract", "data", True, "Nothing that we send or read is other in this Centra's schema than it has to be."
+    ),
+    "this_centra_is_as_we_assume": AlarmRule(
+        "operations.contract", "data", False, "What stops nothing is as assumed as well: words, signs, a schema that can be seen."
+    ),
     "every_landed_key_is_staged_once": AlarmRule(
         "staging.return_items", "data", True, "Landed and staged objects are as many, for every kind."
     ),

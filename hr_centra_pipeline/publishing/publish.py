@@ -24,6 +24,7 @@ _STATE = {
     "landing.payout_files": "",
     "landing.centra_differences": "",
     "quarantine.rejected_rows": "",
+    "operations.contract": "",
     "push.ledger": "",
     "push.packets": "payload",
     "push.attempts": "request, response",

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from hr_centra_pipeline.core.kinds import EFFECT_TYPE_OF
 from hr_centra_pipeline.core.policy import Policy
-from hr_centra_pipeline.push import guards
+from hr_centra_pipeline.push import contract, guards
 from hr_centra_pipeline.push.packets import Effect, Packet, cut, planned_effects
 from hr_centra_pipeline.push.sender import OPERATIONS
 from hr_centra_pipeline.push.steps import Call
@@ -47,10 +47,11 @@ def preview(connection: Connection, policy: Policy, now: datetime) -> Preview:
     """Cut the last plan as a live push would, whatever ``HR_CENTRA_MODE`` says; the policy's modes and guards hold."""
     effects = planned_effects(connection, now)
     modes: dict[str, str] = policy.modes.model_dump()
+    unfit = contract.unfit(connection, policy)
 
     def reason(effect: Effect) -> str | None:
         mode = modes[EFFECT_TYPE_OF[effect.effect_kind]]
-        return f"mode {mode}" if mode in ("off", "dry_run") else effect.waits_for
+        return f"mode {mode}" if mode in ("off", "dry_run") else effect.waits_for or unfit.of(effect)
 
     staying = [(effect, why) for effect in effects if (why := reason(effect))]
     due = [effect for effect in effects if not reason(effect)]

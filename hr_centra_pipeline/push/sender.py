@@ -16,14 +16,16 @@ from typing import Any, NoReturn
 from hr_centra_pipeline.core.money import shown
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.core.settings import Settings
-from hr_centra_pipeline.push import coverage, credit, exchange, facts, guards, journal, ledger, note, stock
+from hr_centra_pipeline.push import contract, coverage, credit, exchange, facts, guards, journal, ledger, note, stock
 from hr_centra_pipeline.push.approvals import machine_user
+from hr_centra_pipeline.push.contract import Unfit
 from hr_centra_pipeline.push.facts import Facts
 from hr_centra_pipeline.push.guards import Breach, Gate, Halted
 from hr_centra_pipeline.push.journal import Journal
 from hr_centra_pipeline.push.packets import (
     MOST_PAYMENTS,
     OPERATION_OF,
+    PAYING_STEPS,
     Effect,
     OperationName,
     Packet,
@@ -135,9 +137,12 @@ def _rehearse(warehouse: Warehouse, policy: Policy, now: datetime, report: PushR
         _begin_record(connection, push_id, report.mode, policy, now)
         effects = planned_effects(connection, now)
         report.waiting.update((effect.effect_key, effect.waits_for) for effect in effects if effect.waits_for)
-        would = [effect for effect in effects if effect.waits_for is None and effect.mode != "off"]
+        unfit = contract.unfit(connection, policy)
+        due = [effect for effect in effects if effect.waits_for is None and effect.mode != "off"]
+        report.waiting.update((effect.effect_key, why) for effect in due if (why := unfit.of(effect)))
+        would = [effect for effect in due if not unfit.of(effect)]
         report.would_send = len(would)
-        breached = guards.breaches(connection, would, policy, now)
+        breached = guards.breaches(connection, would, policy, now) + unfit.breaches(due)
         _keep_breaches(connection, push_id, breached, now)
         report.breached = [breach.detail for breach in breached]
         _end_record(connection, push_id, report)
@@ -160,14 +165,16 @@ def _push(
         doubtful = journal.in_doubt(connection, now)
         known = facts.load(connection, policy)
         uncovered = coverage.uncovered(connection)
+        unfit = contract.unfit(connection, policy)
         due = [effect for effect in planned_effects(connection, now) if effect.mode == "live" and not effect.waits_for]
-        breached = guards.breaches(connection, due, policy, now)
-        _keep_breaches(connection, push_id, breached, now)
+        breached = guards.breaches(connection, [effect for effect in due if not unfit.of(effect)], policy, now)
+        misfits = unfit.breaches(due)
+        _keep_breaches(connection, push_id, [*breached, *misfits], now)
     gate = Gate(settings.stop_path, 60.0 * policy.push_budget_minutes)
     wire = Wire(client, order_api, Journal(warehouse, now), gate, at_once=policy.centra.calls_per_request)
-    sender = Sender(warehouse, wire, policy, known, report, now)
+    sender = Sender(warehouse, wire, policy, known, report, now, unfit)
     sender.stop(breached, uncovered)
-    report.breached = [breach.detail for breach in breached]
+    report.breached = [breach.detail for breach in [*breached, *misfits]]
     try:
         sender.look_up(doubtful)
         sender.send_planned()
@@ -255,7 +262,9 @@ def _count(connection: Connection, condition: str) -> int:
 
 @dataclass
 class Sender:
-    """Takes packets through their steps. ``stopped``: why an operation is not sent in this push."""
+    """Takes packets through their steps. ``stopped``: why an operation is not sent in this push; ``unfit``: what does not
+    fit this Centra.
+    """
 
     warehouse: Warehouse
     wire: Wire
@@ -263,19 +272,24 @@ class Sender:
     facts: Facts
     report: PushReport
     now: datetime
+    unfit: Unfit = field(default_factory=Unfit)
     stopped: dict[OperationName, str] = field(default_factory=dict)
     worked_on: set[str] = field(default_factory=set)  # packets of this push
     held: set[str] = field(default_factory=set)  # packets of which some members had to stay
     _told_at: float = 0.0
 
     def stop(self, breached: Iterable[Breach], uncovered: Mapping[OperationName, str]) -> None:
-        """Operations that may not write: their mode is not live, a guard is breached, a source was not read to its end."""
+        """Operations that may not write: their mode is not live, a guard is breached, a source was not read to its end, or
+        this Centra does not fit.
+        """
         modes: dict[str, str] = self.policy.modes.model_dump()
         by_type = {effect_type: operation for operation, effect_type in EFFECT_TYPE.items()}
         self.stopped.update(uncovered)
         for breach in breached:
             self.stopped[by_type[breach.effect_type]] = f"guard: {breach.detail}"
         for operation, effect_type in EFFECT_TYPE.items():
+            if reason := self.unfit.effect_types.get(effect_type):
+                self.stopped[operation] = reason
             if modes[effect_type] in ("off", "dry_run"):
                 self.stopped[operation] = f"mode {modes[effect_type]}"
 
@@ -292,7 +306,6 @@ class Sender:
 
     def _settled(self, packet: Packet, result: LookUpResult | NotNow) -> StepResult:
         """What a look-up comes to. Whatever would write again may have to wait: for its time, its operation, a person."""
-        stopped = self.stopped.get(packet.operation)
         match result:
             case NotNow(reason):
                 return self._still_in_doubt(packet, f"could not be looked up: {reason}")
@@ -300,9 +313,15 @@ class Sender:
                 result = self._absent(packet, paid=paid)
             case Advance(step) if packet.trouble == "refused" and step == packet.step:
                 return self._still_in_doubt(packet, packet.message or "Centra refused it")
-        if isinstance(result, Advance) and stopped:
+        if isinstance(result, Advance) and (stopped := self._stopped(packet.at(result.step))):
             return InDoubt(f"half done, before {result.step}: {stopped}")
         return result
+
+    def _stopped(self, packet: Packet) -> str | None:
+        """Why a packet's next step may not be sent."""
+        is_paying = packet.step in PAYING_STEPS
+        payer = packet.payload.get("pays_through", "") if is_paying else ""
+        return self.stopped.get(packet.operation) or self.unfit.payers.get(payer)
 
     def _still_in_doubt(self, packet: Packet, message: str) -> InDoubt:
         return InDoubt(message, packet.trouble)
@@ -332,7 +351,11 @@ class Sender:
             with self.warehouse.transaction() as connection:
                 effects = planned_effects(connection, self.now)
             due = [effect for effect in effects if effect.effect_key not in tried and self._is_due(effect)]
-            stopped = {effect.effect_key: why for effect in due if (why := self.stopped.get(_operation(effect)))}
+            stopped = {
+                effect.effect_key: why
+                for effect in due
+                if (why := self.stopped.get(_operation(effect)) or self.unfit.of(effect))
+            }
             self._leave(list(stopped.items()))
             result = cut([effect for effect in due if effect.effect_key not in stopped], self.policy, self.now)
             self._leave([(effect.effect_key, why) for effect, why in result.skipped])

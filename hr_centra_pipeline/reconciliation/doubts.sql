@@ -58,13 +58,18 @@ select
         as subject,
     concat_ws(' ', effect_type, split_part(guard, ':', 1), currency) as identity,
     'fix_pipeline' as class,
-    'policy_gap' as cause,
-    case when starts_with(guard, 'surge') then 'unknown' else 'policy' end as culprit,
+    case when starts_with(guard, 'contract') then 'system_error' else 'policy_gap' end as cause,
+    case when starts_with(guard, 'contract') then 'centra' when starts_with(guard, 'surge') then 'unknown' else 'policy' end as culprit,
     currency, amount,
     breached_at as fact_at,
-    detail || ' (' || effects || ' effects wait); nothing of this type is sent' as detail,
-    'Find out why there is so much: a setting at Happy Returns, a peak, a mistake. If it is right: `hr-centra raise ' || effect_type
-        || '` lets it through once.' as next_step,
+    detail || ' (' || effects || ' effects wait); nothing of '
+        || case when contains(guard, ' ') and starts_with(guard, 'contract') then 'it' else 'this type' end || ' is sent' as detail,
+    case
+        when starts_with(guard, 'contract') then
+            '`hr-centra doctor` lists what does not fit and what to set. It is looked at again each day, and as soon as the policy changes.'
+        else 'Find out why there is so much: a setting at Happy Returns, a peak, a mistake. If it is right: `hr-centra raise ' || effect_type
+            || '` lets it through once.'
+    end as next_step,
     json_object('guard', guard, 'effects', effects, 'allowed', allowed, 'mode', last_push.mode, 'push_id', push_id) as evidence
 from push.breaches
 join last_push using (push_id)

@@ -293,6 +293,7 @@ def _graphql(sandbox: Sandbox, request: Request, body: bytes, fault: Fault | Non
     ready = sandbox.api.prepare(grant, given)
     if isinstance(ready, Reply):
         return ready
+    # Not documented, assumption: behaviour.aliased_mutations_count_each
     wait = sandbox.quotas.take(QUERY_COMPLEXITY=ready.cost.complexity, MUTATION_COUNT=len(ready.cost.mutations))
     if wait:
         return _limited(sandbox, wait)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,15 +13,18 @@ from hr_centra_pipeline.cli.main import main
 from hr_centra_pipeline.core.policy import load_policy
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.orchestration import doctor as dagster_doctor
+from hr_centra_pipeline.oversight import contract
 from hr_centra_pipeline.oversight.doctor import examine, settings_table
 from hr_centra_pipeline.oversight.findings import Finding, exit_code
 from hr_centra_pipeline.sandbox.centra.api import Grant
-from hr_centra_pipeline.sandbox.server import RunningSandbox, running_sandbox
+from hr_centra_pipeline.sandbox.server import RunningSandbox, SandboxSettings, running_sandbox
+from hr_centra_pipeline.sources.centra.contract import compared, schema_of
 from hr_centra_pipeline.sources.centra.permissions import least
 from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline_tests.receivers import webhook
 from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY
+from hr_centra_pipeline_tests.sources.centra.schemas import FIVE, write_introspection
 
 RETURNS = "return_id,order_number,refund_status,updated_at\nR1,1001,started,2026-09-30T08:00:00Z\n"
 
@@ -67,11 +71,23 @@ def test_a_shop_in_good_order_has_nothing_to_mend(environment: dict[str, str]) -
     assert [finding for finding in findings if finding.level in ("warning", "error")] == []
     assert exit_code(findings) == 0
     sections = {finding.section for finding in findings}
-    assert sections == {"settings", "policy", "alerts", "database", "disk", "exports", "Centra", "Order API"}
+    assert sections == {
+        "settings",
+        "policy",
+        "alerts",
+        "database",
+        "disk",
+        "exports",
+        "Centra",
+        contract.SECTION,
+        "Order API",
+    }
     told = "\n".join(finding.told for finding in findings)
     assert "disposition sellable: warehouse 1 Main" in told
     assert "its clock and ours differ by" in told
     assert "quotas an hour: 5,000 request count, 1,800 mutation count" in told
+    assert "as assumed: 1" in told
+    assert "cannot be seen: " in told
 
 
 def test_looking_changes_nothing_in_centra_nor_here(environment: dict[str, str], centra: RunningSandbox) -> None:
@@ -220,6 +236,107 @@ def test_an_order_number_of_the_reserved_range_that_is_taken_is_told(
     policy = Path(environment["HR_CENTRA_HOME"]) / "policy.toml"
     policy.write_text(policy.read_text().replace("first_number = 900000", f"first_number = {number}"))
     assert "order 910000 of the range that is reserved for replacements is somebody else's" in only(environment).told
+
+
+# ---------------------------------------------------------------- the contract with Centra
+
+
+@pytest.fixture
+def odd(tmp_path: Path, environment: dict[str, str]) -> Iterator[dict[str, str]]:
+    """The same shop, on a Centra whose schema differs in five places."""
+    settings = SandboxSettings(schema_path=write_introspection(tmp_path / "odd.json", *FIVE))
+    with running_sandbox(tmp_path / "odd", settings) as sandbox:
+        for name in ("Main", "Outlet", "Quarantine"):
+            sandbox.store.add_warehouse(name)
+        token = sandbox.sandbox.api.new_token(Grant(frozenset(least())))
+        yield {**environment, **sandbox.environment(), "HAPPY_RETURNS_EXPORTS": environment["HAPPY_RETURNS_EXPORTS"],
+               "CENTRA_TOKEN": token}  # fmt: skip
+
+
+FIVE_PLACES = {
+    "word OrderSort.orderDate_DESC", "argument Mutation.cancelDirectToConsumerOrder(id:)",
+    "required Mutation.cancelDirectToConsumerOrder(order:)", "root field Mutation.issueCredit",
+    "required StockChangeInput.reason", "word PaymentHistoryEntryType.REFUND_FAILED",
+    "word PaymentHistoryEntryType.REFUND_REJECTED",
+}  # fmt: skip
+
+
+def places(findings: list[Finding]) -> set[str]:
+    return {one.told.partition(": ")[0] for one in findings if one.section == contract.SECTION}
+
+
+def test_a_schema_that_differs_in_five_places_is_told_place_by_place_with_the_remedy(odd: dict[str, str]) -> None:
+    findings = bad(odd)
+    assert places(findings) == FIVE_PLACES
+    assert all(one.fix for one in findings)
+    assert {one.section for one in findings} == {contract.SECTION}
+    # Nothing is sent in dry run; in live mode what stops something is an error.
+    assert {one.level for one in findings} == {"warning"}
+    odd["HR_CENTRA_MODE"] = "live"
+    assert {one.told.split()[1].rstrip(":"): one.level for one in bad(odd)}["StockChangeInput.reason"] == "error"
+    assert exit_code(bad(odd)) == 1
+
+
+def test_a_saved_schema_is_examined_without_a_network(environment: dict[str, str], tmp_path: Path) -> None:
+    file = write_introspection(tmp_path / "saved.json", *FIVE)
+    findings = list(examine(environment, is_offline=True, saved_schema=file))
+    assert places(findings) > FIVE_PLACES
+    assert [one.told for one in findings if one.section == "Centra"] == ["not asked (--offline)"]
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"data": {}}', "not JSON", "type Query { a: Int }"])
+def test_a_file_that_is_no_saved_schema_is_a_matter_of_configuration(
+    environment: dict[str, str], tmp_path: Path, text: str
+) -> None:
+    file = tmp_path / "saved.json"
+    file.write_text(text, encoding="utf-8")
+    (finding,) = [one for one in examine(environment, is_offline=True, saved_schema=file) if one.level == "error"]
+    assert finding.told.startswith(f"--schema {file}: ")
+    assert finding.is_configuration
+
+
+def test_a_centra_that_hides_its_schema_is_a_warning_and_its_operations_are_asked_one_by_one(
+    environment: dict[str, str], centra: RunningSandbox
+) -> None:
+    centra.sandbox.faults.arm({"kind": "error_before", "target": "IntrospectionQuery", "times": 1, "status": 400})
+    finding = only(environment)
+    assert (finding.level, finding.section) == ("warning", contract.SECTION)
+    assert finding.told.startswith("the schema cannot be seen: ")
+
+
+def test_the_command_writes_the_schema_and_prints_the_differences_as_a_table(
+    odd: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in odd.items():
+        monkeypatch.setenv(name, value)
+    written = tmp_path / "written.json"
+    monkeypatch.setattr("sys.argv", ["hr-centra", "doctor", "--write-schema", str(written)])
+    with pytest.raises(SystemExit):
+        main()
+    printed = capsys.readouterr().out
+    assert "what to do" in printed
+    assert "StockChangeInput.reason" in printed
+    assert "types of this Centra's schema written to" in printed
+    assert "as assumed: 1" in printed
+    found = compared(schema_of(json.loads(written.read_text(encoding="utf-8"))), {}, {})
+    assert "StockChangeInput.reason" in {row.coordinate for row in found if row.verdict == "differs"}
+    # What it wrote is what another sandbox serves.
+    with running_sandbox(tmp_path / "again", SandboxSettings(schema_path=written)) as sandbox:
+        again = {**odd, **sandbox.environment(), "HAPPY_RETURNS_EXPORTS": odd["HAPPY_RETURNS_EXPORTS"]}
+        assert places(bad(again)) >= FIVE_PLACES
+
+
+def test_the_findings_as_json_hold_the_rows_of_the_contract(
+    odd: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in odd.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("sys.argv", ["hr-centra", "doctor", "--json"])
+    with pytest.raises(SystemExit):
+        main()
+    findings = json.loads(capsys.readouterr().out)
+    (row,) = [one["row"] for one in findings if one["row"] and one["row"]["coordinate"] == "StockChangeInput.reason"]
+    assert (row["verdict"], row["effect_types"]) == ("differs", ["inventory_adjustment"])
 
 
 # ---------------------------------------------------------------- files, database, disk

@@ -14,7 +14,7 @@ from hr_centra_pipeline.push.sender import push
 
 _PENDING = [
     "effects.pending_credit_notes", "effects.pending_inventory_adjustments", "effects.pending_exchange_orders",
-    "effects.pending_status_updates", "effects.observed",
+    "effects.pending_status_updates", "effects.observed", "operations.contract",
 ]  # fmt: skip
 GRAINS = {
     "push.ledger": "One row per effect and its state.",

@@ -26,6 +26,7 @@ from graphql import (
     value_from_ast_untyped,
 )
 
+# Not documented, assumption: behaviour.complexity_formula
 _UNPAGED = 5
 _MUTATION = 50
 # Objects whose reading needs a permission of their own; others come with what shows them.
@@ -38,6 +39,7 @@ _READ = {
     "PaymentMethod": "PaymentMethod", "AdminUser": "AdminUser", "Store": "Store", "Attribute": "Attribute",
 }  # fmt: skip
 # Fields that need more than the object that they show. The guides' samples name Purchaser for the buyer of an order.
+# Not documented, assumption: behaviour.permission_names
 _FIELDS = {
     ("Return", "comment"): "Return.comment:read",
     ("Order", "internalComment"): "Order.internalComment:read",

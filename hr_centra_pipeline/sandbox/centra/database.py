@@ -151,10 +151,15 @@ class CentraSettings:
     refunds_in_two_steps: tuple[str, ...] = ()  # methods: REFUND_REQUEST first
     cancels_in_two_steps: bool = False  # CANCEL_REQUEST first
     provider_answers_after_hours: float | None = None
+    # Not documented, assumption: behaviour.requests_are_answered_by_an_entry
     requests_stay_pending: bool = False  # an answered request keeps its status; the answer is an entry of its own
     authorisation_references: tuple[str, ...] = ()  # methods whose entries all show the authorisation's reference
     wallet_answers_as: str = "paypal"
+    # Not documented, assumption: behaviour.payment_value_sign
     negative_entries: tuple[str, ...] = ("CANCEL", "CANCEL_REQUEST")  # entry types whose value has a minus
+    # Not documented, assumption: behaviour.discount_sign
+    # Not documented, assumption: behaviour.return_discount_sign
+    # Not documented, assumption: behaviour.return_cost_sign
     negative_totals: tuple[str, ...] = ()  # of a Return's totals: discounts, returnCost
     # Shipments: made with the order or only when it ships; shipped as they are or only when good to go.
     creates_shipments: bool = False
@@ -168,6 +173,7 @@ class CentraSettings:
     closed_markets: tuple[str, ...] = ()  # countries that the Order API plugin does not serve
     # The schema: members of the one-of input of gift cards as SDL; words that are shown in place of ours ("OrderStatus.DELETED":
     # "CANCELLED"); whether one object of each kind has an enum word that no document lists.
+    # Not documented, assumption: behaviour.gift_card_input
     gift_card_members: tuple[str, ...] = ()
     words: Mapping[str, str] = field(default_factory=dict)
     unknown_words: bool = False

@@ -13,6 +13,7 @@ from graphql import GraphQLError
 
 from hr_centra_pipeline.sandbox.centra.database import Database, Row, instant_text
 
+# Not documented, assumption: behaviour.largest_page
 MOST = 200
 
 

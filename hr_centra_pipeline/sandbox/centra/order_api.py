@@ -174,6 +174,7 @@ def _addresses(body: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str,
         country = COUNTRIES.get(str(address["country"]))
         if country is None:
             raise CentraRefusal(f"Country {address['country']} not found", code=-7)
+        # Not documented, assumption: behaviour.state_code_or_name
         if country.needs_state and address.get("state") not in country.states:
             raise CentraRefusal(f"Field state of {name} is missing, or unknown in {country.code}", code=-4)
     return both[0], both[1]  # type: ignore[return-value] # both were looked at

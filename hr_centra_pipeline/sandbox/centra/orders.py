@@ -213,6 +213,7 @@ class OrderDesk(PaymentDesk):
                 raise CentraRefusal(
                     f"Order {order_number} does not have that many units left to ship", ["input", "lines"]
                 )
+            # Not documented, assumption: behaviour.costs_sit_on_first_shipment
             earlier = self.rows("select id from shipments where order_number = ?", [order_number])
             costs = {name: ZERO if earlier else order[name] for name in ("shipping", "handling", "voucher")}
             ready = good_to_go if good_to_go is not None else order["payment_method"] is not None
@@ -306,6 +307,7 @@ class OrderDesk(PaymentDesk):
             number = shipment["order_number"]
             if shipment["shipped_at"]:
                 raise CentraRefusal("Shipment is shipped already", ["id"])
+            # Not documented, assumption: behaviour.replacement_ships_unpaid
             if self.settings.ships_only_good_to_go and not shipment["is_good_to_go"]:
                 raise CentraRefusal(f"Shipment {shipment['number']} is not good to go", ["id"])
             moves: list[tuple[int, int, int]] = []

@@ -75,6 +75,7 @@ class PaymentDesk(StockRoom):
                 "params": self._raw(order, method, entry_type, own, authorisation, value, status),
             },
         )  # fmt: skip
+        # Not documented, assumption: behaviour.updated_at_of_orders
         self.update("orders", "number", order_number, {"updated_at": instant_text(at)})
         self.happened("PaymentHistoryEntry", "CREATED", entry_id)
         return entry_id

@@ -96,6 +96,7 @@ class Quotas:
 
 def retry_after(seconds: float, style: str) -> str:
     """``Retry-After`` as a timestamp of the real clock: HTTP date (whole seconds), ISO 8601 or Unix."""
+    # Not documented, assumption: behaviour.retry_after
     at = datetime.now(UTC) + timedelta(seconds=seconds)
     if style == "iso":
         return at.isoformat(timespec="milliseconds")

@@ -79,6 +79,7 @@ class ReturnDesk(OrderDesk):
             if not new.lines:
                 raise CentraRefusal("A return needs lines", ["input", "lines"])
             self._check_lines(new)
+            # Not documented, assumption: behaviour.return_comment_length
             if len(new.comment) > self.settings.text_limit:
                 raise CentraRefusal(f"Comment may have {self.settings.text_limit} characters", ["input", "comment"])
             warehouse_id = self._stock_goes_to(new.stock, shipment)
@@ -108,6 +109,7 @@ class ReturnDesk(OrderDesk):
                 raise CentraRefusal("The return cost is higher than what is returned", ["input", "returnCost"])
             if warehouse_id is not None:
                 self._move_goods(return_id, warehouse_id, 1, f"Return {return_id}", at)
+            # Not documented, assumption: behaviour.external_id_is_no_guard
             if new.external_id:
                 self._convert("Return", new.external_id, return_id)
             self.happened("Return", "CREATED", return_id)
@@ -194,6 +196,9 @@ class ReturnDesk(OrderDesk):
         row = self.a_return(return_id)
         currency = self.order(row["order_number"])["currency"]
         lines = self.return_lines(return_id)
+        # Not documented, assumption: behaviour.return_values_are_centras
+        # Not documented, assumption: behaviour.tax_of_returns
+        # Not documented, assumption: behaviour.tax_rounding
         values = sum((line["quantity"] * line["unit_price"] for line in lines), ZERO)
         tax = sum(
             (
@@ -233,6 +238,7 @@ class ReturnDesk(OrderDesk):
         """``deleteReturn``: takes goods out again that its policy had put back; answers what it was."""
         with self.write():
             row = self.a_return(return_id)
+            # Not documented, assumption: behaviour.paid_return_is_not_deleted
             if self.row("select 1 as x from payments where return_id = ? and status <> 'FAILED'", [return_id]):
                 raise CentraRefusal("A refunded return can not be deleted", ["id"])
             if row["warehouse_id"] is not None:
@@ -253,9 +259,12 @@ class ReturnDesk(OrderDesk):
         with self.write():
             row = self.a_return(return_id)
             order = self.order(row["order_number"])
+            # Not documented, assumption: behaviour.refund_pays_the_total
+            # Not documented, assumption: behaviour.second_refund_pays_again
             amount = rounded(self.totals_of(return_id).grand_total, order["currency"])
             captured, given = self.money_of(order["number"])
             if amount <= 0:
+                # Not documented, assumption: behaviour.refund_needs_an_amount
                 raise CentraRefusal("There is nothing to refund", ["id"])
             if given + amount > captured:
                 raise CentraRefusal(f"Only {captured - given} {order['currency']} can be refunded", ["id"])
@@ -265,6 +274,7 @@ class ReturnDesk(OrderDesk):
                 return_id=return_id, status="PENDING" if requested else "SUCCESS",
             )  # fmt: skip
             self.send_email("return refunded", return_id, send_email)
+            # Not documented, assumption: behaviour.refund_completes_return
             if row["status"] != "COMPLETED":
                 self.complete_return(return_id)
             return entry_id
@@ -320,6 +330,7 @@ class ReturnDesk(OrderDesk):
         self, shipment_id: int, lines: dict[int, int], *, created_from: str, at: datetime, comment: str = ""
     ) -> int:
         """Another integration, or an agent, creates a Return: nobody in the admin did (shipment line id -> quantity)."""
+        # Not documented, assumption: behaviour.created_from
         new = NewReturn(shipment_id, list(lines.items()), "none", comment=comment, created_from=created_from)
         return self.create_return(new, at)
 

@@ -112,6 +112,7 @@ class StockRoom(Database):
             "stock_changes",
             {
                 "created_at": instant_text(at), "comment": comment, "type": kind, "admin_user": admin_user,
+                # Not documented, assumption: behaviour.stock_change_warehouse_filter
                 "warehouse_id": lines[0][1] if lines else None,
             },
         )  # fmt: skip
@@ -150,6 +151,8 @@ class StockRoom(Database):
                 raise CentraRefusal("Give productVariants or productSizes", ["input"])
             if not description.strip():
                 raise CentraRefusal("Description is required", ["input", "description"])
+            # Not documented, assumption: behaviour.stock_change_text
+            # Not documented, assumption: behaviour.stock_change_text_length
             if len(description) > self.settings.text_limit:
                 raise CentraRefusal(
                     f"Description may have {self.settings.text_limit} characters", ["input", "description"]
@@ -165,6 +168,7 @@ class StockRoom(Database):
                 if one.quantity < 1:
                     raise CentraRefusal("Quantity must be positive", [*one.path, "deliveredQuantity"])
                 sku = (self.row("select sku from sizes where id = ?", [one.size_id]) or {}).get("sku")
+                # Not documented, assumption: behaviour.stock_change_is_whole
                 if message := self.refusal_of("stock", sku):
                     raise CentraRefusal(message, [*one.path, "productSize"])
                 if out_of is not None:
@@ -174,9 +178,11 @@ class StockRoom(Database):
                             f"Only {self.free(one.size_id, out_of)} units of {sku} can be taken out",
                             [*one.path, "deliveredQuantity"],
                         )
+                    # Not documented, assumption: behaviour.stock_out_is_negative
                     lines.append((one.size_id, out_of, -one.quantity))
                 if into is not None:
                     lines.append((one.size_id, into, one.quantity))
+            # Not documented, assumption: behaviour.stock_change_types
             kind = "TRANSFER" if into is not None and out_of is not None else "IN" if into is not None else "OUT"
             return self.record_change(kind, lines, description, at or self.clock.now(), admin_user)
 

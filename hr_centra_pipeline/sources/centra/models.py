@@ -82,6 +82,12 @@ class ProductSize(_Node):
     upc: Annotated[str | None, Field(alias="UPC")] = None
 
 
+class BySku(_Node):
+    """A size, by its SKU."""
+
+    sku: Annotated[str | None, Field(alias="SKU")] = None
+
+
 class PaymentEntry(_Node):
     """One entry of a payment history. New words of Centra's are kept as they are."""
 
@@ -230,7 +236,7 @@ class StockChangeLine(_Node):
 
     id: Whole
     delivered_quantity: Whole
-    product_size: ProductSize | None = None
+    product_size: BySku | None = None
     warehouse: ById | None = None
 
 

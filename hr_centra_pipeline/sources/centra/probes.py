@@ -17,48 +17,10 @@ from graphql.language import ArgumentNode, BooleanValueNode, NameNode
 from hr_centra_pipeline.sources.centra import operations
 from hr_centra_pipeline.sources.centra.client import CentraClient
 from hr_centra_pipeline.sources.centra.errors import CentraError, Misconfigured
-
-_NOWHERE = {"from": "2999-01-01T00:00:00+00:00"}
-_MONEY = {"value": 0, "currencyIsoCode": "EUR"}
-_ORDER = {"number": 0}
-# Variables with which an operation finds nothing.
-_NOTHING: Mapping[str, Mapping[str, Any]] = {
-    "ReadRateLimits": {},
-    "PullOrders": {"where": {"number": [0]}, "first": 1},
-    "PullShipments": {"where": {"id": [0]}, "first": 1},
-    "PullReturns": {"where": {"id": [0]}, "first": 1},
-    "PullStockChanges": {"where": {"createdAt": _NOWHERE}, "first": 1, "lines": 1},
-    "PullStockChangeLines": {"id": [0], "lines": 1, "page": 1},
-    "PullWarehouses": {"limit": 1, "page": 1},
-    "PullReplacementStock": {"sku": ["-"], "limit": 1},
-    "LookAtOrder": {"orderNumber": [0]},
-    "LookAtReturns": {"orderNumber": [0]},
-    "LookAtReplacements": {"number": [0], "customerId": [0]},
-    "ReadCustomer": {"orderNumber": [0]},
-    "LookAtStockChanges": {"where": {"createdAt": _NOWHERE}, "first": 1},
-    "LookAtReplacementStock": {"sku": ["-"]},
-    "ReadRecipient": {"orderNumber": [0]},
-    "ReadInternalComment": {"orderNumber": [0]},
-    "CreateReturn": {
-        "input": {
-            "shipment": {"id": 0}, "lines": [{"shipmentLine": {"id": 0}, "quantity": 1}],
-            "returnStockActionPolicy": {"removeItemsFromStock": True},
-        }
-    },
-    "CompleteReturn": {"id": 0, "input": {"sendEmail": False}},
-    "RefundReturn": {"id": 0, "input": {"sendEmail": False}},
-    "IssueCredit": {"input": {"order": _ORDER, "amount": _MONEY, "giftCard": {}}},
-    "DeleteReturn": {"id": 0},
-    "ChangeStock": {"input": {"description": "-", "productSizes": []}},
-    "UpdateDirectToConsumerOrder": {"order": _ORDER, "input": {}},
-    "CancelOrder": {
-        "order": _ORDER,
-        "input": {"stockAction": {"removeItemsFromStock": True}, "emailOptions": {"sendEmail": False}},
-    },
-}  # fmt: skip
+from hr_centra_pipeline.sources.centra.variables import WIDEST, plain
 
 # What a token of ours need not be allowed: one question each.
-_TOO_MUCH: Mapping[str, str] = {
+TOO_MUCH: Mapping[str, str] = {
     "Event:read": "query Probe { events(limit: 1) { id } }",
     "IdConversion:read": "query Probe { idConversions(limit: 1) { externalId } }",
     "Customer:write": (
@@ -94,12 +56,12 @@ def operations_answer(client: CentraClient) -> Iterator[Probed]:
     for name in operations.names():
         operation = operations.load(name)
         text = skipped(operation.text) if operation.is_mutation else operation.text
-        yield _asked(client, name, text, _NOTHING[name], is_write=operation.is_mutation)
+        yield _asked(client, name, text, plain(WIDEST[name]), is_write=operation.is_mutation)
 
 
 def beyond_need(client: CentraClient) -> Iterator[Probed]:
     """Permissions that we do not need and that the token seems to have."""
-    for permission, text in _TOO_MUCH.items():
+    for permission, text in TOO_MUCH.items():
         probed = _asked(client, permission, text, {}, operation="Probe", is_write="mutation" in text)
         if probed.problem is None:
             yield probed

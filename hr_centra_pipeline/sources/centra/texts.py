@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import ValidationInfo
@@ -47,7 +48,11 @@ def references_in(params: object, info: ValidationInfo) -> object:
     """
     if not isinstance(params, str):
         return params or []
-    paths: list[str] = (info.context or {}).get("reference_paths", [])
+    return values_at(params, (info.context or {}).get("reference_paths", []))
+
+
+def values_at(params: str, paths: Sequence[str]) -> list[str]:
+    """Texts of a provider's answer at dotted paths, each once; none of an answer that cannot be read."""
     try:
         answer = json.loads(params, parse_float=str, parse_int=str)
     except (ValueError, RecursionError):

@@ -107,7 +107,7 @@ def test_a_replacement_is_ordered_for_who_the_order_names_and_cancelled(shop: Sh
     body = {
         "orderNumber": 900_000_001,
         "products": [{"sku": "SKU-1", "qty": 1, "unitPrice": 0, "originalPrice": 0}],
-        "address": {"email": address["email"], "country": "DE"},
+        **{key: {"email": address["email"], "country": "DE"} for key in ("deliveryAddress", "invoiceAddress")},
         "shippingValue": 0,
         "customerId": recipient["customer"]["id"],
         "internalComment": "PKAAAAAAAAAAAAA",

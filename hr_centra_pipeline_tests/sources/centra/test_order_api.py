@@ -21,7 +21,7 @@ def replacement(**given: Any) -> dict[str, Any]:
         "internalOrder": True,
         "products": [{"sku": "SKU-1", "qty": 1, "unitPrice": 0, "originalPrice": 0}],
         "customerId": 1,
-        "address": {"email": "jane@doe.example", "country": "DE"},
+        **{key: {"email": "jane@doe.example", "country": "DE"} for key in ("deliveryAddress", "invoiceAddress")},
         "internalComment": "PKAAAAAAAAAAAAA",
         **given,
     }

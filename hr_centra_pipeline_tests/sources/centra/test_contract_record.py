@@ -1,0 +1,236 @@
+"""The contract as the sync keeps it: asked of a Centra over HTTP, once a day, with what old objects show."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hr_centra_pipeline.core.policy import Policy
+from hr_centra_pipeline.sandbox.centra import order_api as sandbox_order_api
+from hr_centra_pipeline.sandbox.server import SandboxSettings, running_sandbox
+from hr_centra_pipeline.sources.centra import contract_record, old_objects, permissions
+from hr_centra_pipeline.sources.centra.client import CentraClient
+from hr_centra_pipeline.sources.centra.contract_record import ContractReport
+from hr_centra_pipeline.sources.centra.order_api import OrderApiClient
+from hr_centra_pipeline.warehouse.database import Warehouse
+from hr_centra_pipeline_tests import recorded
+from hr_centra_pipeline_tests.sources.centra.conftest import NOW, Rows, Shop
+from hr_centra_pipeline_tests.sources.centra.schemas import FIVE, write_introspection
+
+
+def order_api(shop: Shop) -> OrderApiClient:
+    return OrderApiClient(shop.sandbox.order_api_url, shop.sandbox.order_api_key)
+
+
+class Sync:
+    """The step of the sync that looks at the contract."""
+
+    def __init__(self, shop: Shop, warehouse: Warehouse, policy: Policy) -> None:
+        self.shop, self.warehouse, self.policy = shop, warehouse, policy
+
+    def __call__(self, now: datetime = NOW, **policy: Any) -> ContractReport:
+        given = self.policy.model_copy(update=policy)
+        return contract_record.refresh(self.shop.client, order_api(self.shop), self.warehouse, given, now)
+
+    def looks(self) -> int:
+        """Introspections that arrived."""
+        return self.shop.asked().count("IntrospectionQuery")
+
+
+@pytest.fixture
+def sync(shop: Shop, warehouse: Warehouse, policy: Policy) -> Sync:
+    return Sync(shop, warehouse, policy)
+
+
+# ---------------------------------------------------------------- when it is looked at
+
+
+def test_the_contract_is_looked_at_once_a_day_and_kept_with_its_date(sync: Sync, rows: Rows) -> None:
+    assert sync().looked
+    assert not sync(NOW + timedelta(hours=23)).looked
+    assert sync(NOW + timedelta(hours=24)).looked
+    assert sync.looks() == 2
+    ((checked_at, version),) = rows("select distinct checked_at, app_version from operations.contract")
+    assert (checked_at, version) == (NOW + timedelta(hours=24), "sandbox")
+    assert rows("select count(*) from operations.contract where verdict = 'differs'") == [(0,)]
+    assert rows("select count(*) > 300 from operations.contract where verdict = 'as_assumed'") == [(True,)]
+
+
+def test_another_policy_or_another_version_of_centra_is_looked_at_at_once(sync: Sync, warehouse: Warehouse) -> None:
+    sync()
+    assert sync(pays_through={"refund": "elsewhere", "gift-card": "elsewhere"}).looked
+    assert sync().looked
+    assert not sync().looked
+    with warehouse.transaction() as connection:
+        connection.execute("insert into landing.centra_versions values ('2.0', [], now(), 1)")
+    assert sync().looked
+
+
+def test_a_centra_that_does_not_answer_leaves_what_was_known(sync: Sync, rows: Rows) -> None:
+    sync()
+    before = rows("from operations.contract order by all")
+    sync.shop.fault(kind="error_before", target="IntrospectionQuery", times=4, status=503)
+    report = sync(NOW + timedelta(days=1))
+    assert (report.looked, "503" in str(report.problem)) == (False, True)
+    assert rows("from operations.contract order by all") == before
+    assert sync(NOW + timedelta(days=1, hours=1)).looked
+
+
+def test_a_centra_that_refuses_the_introspection_is_one_row_and_no_difference(sync: Sync, rows: Rows) -> None:
+    sync.shop.fault(kind="error_before", target="IntrospectionQuery", times=1, status=400)
+    assert sync().looked
+    ((kind, verdict, remedy),) = rows("select kind, verdict, remedy from operations.contract where kind = 'schema'")
+    assert (kind, verdict) == ("schema", "cannot_be_seen")
+    assert str(remedy).startswith("Ask Centra to allow introspection")
+    assert rows("select count(*) from operations.contract where verdict = 'differs'") == [(0,)]
+
+
+def test_a_token_with_the_least_permissions_is_enough(sync: Sync, rows: Rows) -> None:
+    sync.shop.add_order(at=NOW - timedelta(days=9))
+    sync.shop.client = sync.shop.client_with(*permissions.least())
+    sync()
+    assert rows("select * from operations.contract where contains(found, 'could not be asked')") == []
+
+
+# ---------------------------------------------------------------- another schema
+
+
+@pytest.fixture
+def odd_shop(tmp_path: Path) -> Iterator[Shop]:
+    """A Centra whose schema differs in five places."""
+    file = write_introspection(tmp_path / "schema.json", *FIVE)
+    with running_sandbox(tmp_path / "odd", SandboxSettings(speed=1000.0, schema_path=file)) as sandbox:
+        sandbox.store.add_warehouse("Main")
+        yield Shop(sandbox, CentraClient(sandbox.graphql_url, sandbox.token, sleep=lambda _: None))
+
+
+def test_five_differences_of_a_centra_are_kept_with_their_remedies(
+    odd_shop: Shop, warehouse: Warehouse, policy: Policy, rows: Rows
+) -> None:
+    Sync(odd_shop, warehouse, policy)()
+    found = dict(rows("select coordinate, remedy from operations.contract where verdict = 'differs' and stops"))
+    assert set(found) == {
+        "OrderSort.orderDate_DESC", "Mutation.cancelDirectToConsumerOrder(id:)",
+        "Mutation.cancelDirectToConsumerOrder(order:)", "Mutation.issueCredit", "StockChangeInput.reason",
+        "PaymentHistoryEntryType.REFUND_FAILED",
+    }  # fmt: skip
+    assert all(found.values())
+    with warehouse.transaction() as connection:
+        reasons = contract_record.reasons(connection, policy)
+    assert set(reasons) == {
+        "credit_note", "exchange_order", "inventory_adjustment", "credit_note by centra", "credit_note by gift_card",
+    }  # fmt: skip
+
+
+# ---------------------------------------------------------------- old objects
+
+
+def seen(shop: Shop, policy: Policy) -> dict[str, tuple[str, str]]:
+    """What old objects show: (verdict, found) by behaviour."""
+    rows = old_objects.look(shop.client, order_api(shop), policy, ["DELETED", "PENDING"])
+    return {row.coordinate.removeprefix("behaviour."): (row.verdict, row.found) for row in rows}
+
+
+def test_an_empty_shop_shows_nothing(shop: Shop, policy: Policy) -> None:
+    assert {verdict for verdict, _ in seen(shop, policy).values()} == {"cannot_be_seen"}
+
+
+def test_an_order_api_that_is_not_set_up_is_not_asked(shop: Shop, policy: Policy) -> None:
+    rows = {row.coordinate: row.found for row in old_objects.look(shop.client, None, policy, ["DELETED"])}
+    assert rows["behaviour.order_api_shows_order_id"] == "there is no access to the Order API"
+
+
+def old_shop(shop: Shop) -> None:
+    """A refund with a fee, a voucher, goods that left, a cancelled order."""
+    number = shop.add_order(at=NOW - timedelta(days=40), voucher="5.00")
+    shipment, lines = shop.shipment_of(number)
+    made = {
+        "shipment": {"id": shipment}, "lines": [{"shipmentLine": {"id": lines[0]}, "quantity": 1}],
+        "returnStockActionPolicy": {"removeItemsFromStock": True}, "returnCost": {"value": 3, "currencyIsoCode": "EUR"},
+        "voucherValue": {"value": {"value": 2, "currencyIsoCode": "EUR"}},
+    }  # fmt: skip
+    created = shop.client.execute("CreateReturn", {"input": made}).data["createReturn"]
+    assert created["userErrors"] == []
+    shop.client.execute("RefundReturn", {"id": created["return"]["id"], "input": {"sendEmail": False}})
+    cancelled = shop.add_order(at=NOW - timedelta(days=30))
+    shop.store.rows("update orders set status = 'DELETED' where number = ?", [cancelled])
+
+
+def test_old_objects_show_signs_words_and_keys(shop: Shop, policy: Policy) -> None:
+    old_shop(shop)
+    assert seen(shop, policy) == {
+        "payment_value_sign": ("as_assumed", "refunds: 1 positive"),
+        "return_cost_sign": ("as_assumed", "return costs: 1 positive"),
+        "external_reference": ("as_assumed", "the refund's own reference in 1 of 1 refunds"),
+        "params_json": (
+            "as_assumed",
+            "a reference in 1 of 1; keys: additionalData, amount, eventCode, merchantReference, originalReference, pspReference, "
+            "success",
+        ),
+        "discount_sign": ("as_assumed", "discounts: 1 positive"),
+        "return_discount_sign": ("as_assumed", "discounts: 1 positive"),
+        "order_api_shows_order_id": ("as_assumed", "orderId is the order's number"),
+        "cancelled_order": ("as_assumed", "DELETED"),
+        "cancelled_order_keeps_quantities": ("as_assumed", "1 of 1 cancelled orders keep theirs"),
+        "stock_out_is_negative": ("as_assumed", "SHIPMENT: negative"),
+    }
+
+
+def test_other_signs_and_references_are_told_as_they_are(shop: Shop, policy: Policy) -> None:
+    shop.sandbox.sandbox.configure(
+        negative_entries=["REFUND"], negative_totals=["returnCost"], authorisation_references=["card"]
+    )
+    old_shop(shop)
+    found = seen(shop, policy)
+    assert found["payment_value_sign"] == ("as_assumed", "refunds: 1 negative")
+    assert found["return_cost_sign"] == ("as_assumed", "return costs: 1 negative")
+    assert found["external_reference"] == ("as_assumed", "the refund's own reference in 0 of 1 refunds")
+
+
+def test_a_reference_that_no_path_finds_differs_and_names_the_keys(shop: Shop, policy: Policy) -> None:
+    old_shop(shop)
+    limits = policy.centra.model_copy(update={"reference_paths": ["nowhere"]})
+    verdict, found = seen(shop, policy.model_copy(update={"centra": limits}))["params_json"]
+    assert (verdict, "pspReference" in found) == ("differs", True)
+
+
+def test_nothing_of_old_objects_is_kept_but_signs_words_and_keys(sync: Sync, rows: Rows) -> None:
+    old_shop(sync.shop)
+    sync()
+    kept = json.dumps(rows("from operations.contract"), default=str)
+    references = sync.shop.store.rows("select external_reference from payments where external_reference is not null")
+    assert references
+    for secret in ("jane@doe.example", "Jane", "Doe", *(str(one["external_reference"]) for one in references)):
+        assert secret not in kept
+
+
+def test_an_odd_answer_is_said_and_stops_nothing(shop: Shop, policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
+    questions = {**old_objects.QUESTIONS, "OldOrders": ("query OldOrders { warehouses(limit: 1) { id } }", {})}
+    monkeypatch.setattr(old_objects, "QUESTIONS", questions)
+    assert seen(shop, policy)["discount_sign"] == ("cannot_be_seen", "an odd answer (KeyError)")
+
+
+# ---------------------------------------------------------------- the Order API: keys that no document lists
+
+
+def test_a_key_of_the_order_api_that_is_renamed_is_reported(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = sandbox_order_api.KEYS["POST /order"]["deliveryAddress"]
+    monkeypatch.delitem(keys, "zipcode")
+    monkeypatch.setitem(keys, "postcode", None)
+    address = {"email": "jane@doe.example", "country": "DE", "zipcode": "10115"}
+    body = {"orderNumber": 900_000_001, "products": [{"sku": "SKU-1", "qty": 1}], "deliveryAddress": address}
+    order_api(shop).create_order({**body, "invoiceAddress": address})
+    assert recorded.not_in_the_ledger() == [
+        "POST /order deliveryAddress.zipcode (in no document)", "POST /order invoiceAddress.zipcode (in no document)",
+    ]  # fmt: skip
+
+
+def test_what_a_client_uses_beyond_the_ledger_is_reported(shop: Shop) -> None:
+    text = "query Odd($n: [Int!]) { orders(where: {number: $n, isOnHold: true}, sort: [number_DESC]) { isOnHold } }"
+    shop.client.ask("Odd", text, {"n": [1]})
+    assert recorded.not_in_the_ledger() == ["Order.isOnHold", "OrderFilter.isOnHold", "OrderSort.number_DESC"]
