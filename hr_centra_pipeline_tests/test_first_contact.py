@@ -5,6 +5,7 @@ two steps, replacements that ship or do not, Returns by other integrations, and 
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from hr_centra_pipeline.oversight import contract
+from hr_centra_pipeline.oversight.doctor import examine
 from hr_centra_pipeline.sandbox.centra.orders import CANCELLED
 from hr_centra_pipeline.sandbox.centra.words import PLACES
 from hr_centra_pipeline.sandbox.shop.warehouse import is_forgotten
@@ -161,6 +164,27 @@ def test_an_object_with_an_unlisted_word_is_landed_with_it(contact: Contact) -> 
     ):  # fmt: skip
         rows = contact.world.rows(f"select count(*) from staging.{table} where {column} = '{PLACES[place].unlisted}'")
         assert rows == [(1,)], place
+
+
+# ---------------------------------------------------------------- doctor
+
+
+def test_doctor_shows_the_table_with_each_unlisted_word_and_what_old_objects_show(contact: Contact) -> None:
+    findings = [one for one in examine(os.environ) if one.section == contract.SECTION]
+    assert [one for one in findings if one.level == "error"] == []
+    differing = {one.row.coordinate for one in findings if one.row and one.row.verdict == "differs"}
+    # What the wallet answers has its reference where the policy names no path.
+    assert differing == {"behaviour.params_json", *(f"{place.enum}.{place.unlisted}" for place in PLACES.values())}
+    assert all(one.fix for one in findings if one.row and one.row.verdict == "differs")
+    seen = {one.row.coordinate.removeprefix("behaviour."): one.row.found for one in findings if one.row}
+    assert {name: seen[name] for name in ("cancelled_order", "order_api_shows_order_id")} == {
+        "cancelled_order": CANCELLED,
+        "order_api_shows_order_id": "orderId is the order's number",
+    }
+    # The wallet's references are the refunds' own, the card's are not.
+    assert re.fullmatch(r"the refund's own reference in \d+ of \d+ refunds", seen["external_reference"])
+    assert "invoice_id" in seen["params_json"]
+    assert "positive" in seen["payment_value_sign"]
 
 
 # ---------------------------------------------------------------- replacements
