@@ -24,6 +24,7 @@ from hr_centra_pipeline.reconciliation.reconcile import reconcile
 from hr_centra_pipeline.sandbox.centra.store import GIFT_CARD_BY_EMAIL, CentraSettings
 from hr_centra_pipeline.sandbox.server import RunningSandbox, SandboxSettings, running_sandbox
 from hr_centra_pipeline.sandbox.shop.shop import Shop
+from hr_centra_pipeline.sandbox.shop.variety import PLAIN, VARIED, VARIED_CENTRA
 from hr_centra_pipeline.sources.centra import pull
 from hr_centra_pipeline.sources.centra import staging as centra_staging
 from hr_centra_pipeline.sources.centra.client import CentraClient
@@ -120,16 +121,21 @@ def shop_world(
     returns: int = 15,
     days: int = 45,
     mode: str = "live",
+    varied: bool = False,
 ) -> Iterator[ShopWorld]:
-    """A seeded shop that answers."""
+    """A seeded shop that answers. ``varied``: the demo's, with all that real shops and their providers have."""
     home = tmp_path / "data"
     home.mkdir(exist_ok=True)
     (home / "policy.toml").write_text(EXAMPLE_POLICY.read_text(encoding="utf-8"), encoding="utf-8")
     # The largest plan: a governor that is new to a shop does not know how fast the sandbox's small buckets are refilled.
-    settings = SandboxSettings(plan="enterprise", speed=1000, centra=WITH_GIFT_CARDS)
+    centra = VARIED_CENTRA if varied else WITH_GIFT_CARDS
+    settings = SandboxSettings(plan="enterprise", speed=1000, centra=centra)
     with running_sandbox(tmp_path / "sandbox", settings) as sandbox:
         shop = Shop(sandbox.sandbox.home, sandbox.store, sandbox.clock)
-        shop.seed(seed=seed, returns=returns, start=UNTIL - timedelta(days=days), until=UNTIL)
+        shop.seed(
+            seed=seed, returns=returns, start=UNTIL - timedelta(days=days), until=UNTIL,
+            variety=VARIED if varied else PLAIN,
+        )  # fmt: skip
         yield pointed_at(ShopWorld(sandbox, shop, home), monkeypatch, mode=mode)
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path
+
+import typer
 
 import hr_centra_pipeline
 from hr_centra_pipeline.cli import sandbox
 from hr_centra_pipeline.cli.progress import progress
 from hr_centra_pipeline.cli.screen import pending, sent_so_far, show_result
 from hr_centra_pipeline.cli.sync import run_sync
+from hr_centra_pipeline.core.errors import RunFailed
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.warehouse import lock, migrate
 from hr_centra_pipeline.warehouse.database import Warehouse
@@ -21,6 +25,29 @@ _MOST_SYNCS = 5
 def demo_home() -> Path:
     """Where the demo lives: apart from a real shop's data."""
     return Path(os.environ.get("HR_CENTRA_HOME", "data")).resolve() / "demo"
+
+
+def opened_home() -> Path:
+    """The demo's home; one that this version can not go on with is moved aside, and the terminal says so.
+
+    Raises:
+        RunFailed: its sandbox is being served by an older program.
+    """
+    home = demo_home()
+    begun = any((home / name).exists() for name in ("warehouse.duckdb", "sandbox/centra.sqlite"))
+    # A database without its sandbox is about a Centra that is gone.
+    if not begun or sandbox.is_usable(home / "sandbox"):
+        return home
+    if sandbox.running(home / "sandbox") is not None:
+        raise RunFailed(
+            f"{home / 'sandbox'} is still served by another version: stop it (`make dev`), then run this again."
+        )
+    aside = next(
+        place for number in itertools.count(1) if not (place := home.with_name(f"{home.name}.{number}")).exists()
+    )
+    home.rename(aside)
+    typer.echo(f"{home} is of another version: it is kept as {aside.name}, and a new shop is opened.", err=True)
+    return home
 
 
 def point_here(home: Path, note: dict[str, str]) -> Settings:
@@ -45,7 +72,7 @@ def _example_policy() -> str:
 
 def run_demo() -> None:
     """Sync the shop's past, let two days pass, sync again; a later run only looks whether anything is pending."""
-    home = demo_home()
+    home = opened_home()
     is_new = not (home / "warehouse.duckdb").exists()
     with (
         progress("Opening the shop: 45 days of orders and returns …") as status,
@@ -58,6 +85,8 @@ def run_demo() -> None:
         before = sent_so_far(settings)
         if is_new:
             status.update("First sync: everything that happened until now …")
+            run_sync()
+            status.update("Again: what follows from what was sent just now …")
             run_sync()
             status.update(f"{HOURS} hours pass: goods travel, people act, new export files appear …")
             sandbox.let_pass(note, HOURS)

@@ -10,7 +10,7 @@ import sys
 import typer
 
 from hr_centra_pipeline.cli import sandbox
-from hr_centra_pipeline.cli.demo import demo_home, point_here
+from hr_centra_pipeline.cli.demo import opened_home, point_here
 from hr_centra_pipeline.core.errors import ConfigurationError
 
 
@@ -29,7 +29,7 @@ def run_dev(port: int) -> None:
     # Imported here: Dagster takes seconds.
     from hr_centra_pipeline.orchestration.instance import prepare_dagster_home
 
-    home = demo_home()
+    home = opened_home()
     with sandbox.served(home / "sandbox") as note:
         settings = point_here(home, note)
         prepare_dagster_home(settings)

@@ -20,7 +20,9 @@ class _Line(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Progress replaces the line; a warning is printed above it."""
         if record.levelno >= logging.WARNING:
-            self.status.console.print(record.getMessage(), style="yellow", markup=False, highlight=False)
+            self.status.console.print(
+                record.getMessage(), style="yellow", markup=False, highlight=False, soft_wrap=True
+            )
         else:
             self.status.update(record.getMessage())
 

@@ -9,14 +9,19 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import requests
 import typer
 
 from hr_centra_pipeline.core.errors import RunFailed
+
+if TYPE_CHECKING:
+    from hr_centra_pipeline.sandbox.server import SandboxSettings
+    from hr_centra_pipeline.sandbox.shop.variety import Variety
 
 app = typer.Typer(no_args_is_help=True, help="The local Happy Returns and Centra, over HTTP on loopback.")
 
@@ -38,7 +43,7 @@ def serve(
     gift_card_member: Annotated[
         list[str] | None,
         typer.Option(
-            help='A member of GiftCardCreateInput, such as "email: String". Without one no gift card can be issued.'
+            help='A member of GiftCardCreateInput, such as "email: String". A plain shop without one issues no gift cards.'
         ),
     ] = None,
     schema: Annotated[
@@ -47,19 +52,30 @@ def serve(
             help="Serve this schema in place of the documented one: `hr-centra doctor --write-schema` saves it."
         ),
     ] = None,
+    plain: Annotated[
+        bool,
+        typer.Option(
+            "--plain",
+            help="Payments in one step, every word documented; a new shop without cancelled orders and the like.",
+        ),
+    ] = False,
 ) -> None:
     """Serve until stopped, and print the variables that point the pipeline here."""
     # Imported here: nobody else needs a web server.
+    from hr_centra_pipeline.sandbox.centra.database import CentraSettings, UnusableHome
     from hr_centra_pipeline.sandbox.centra.quota import PLANS
-    from hr_centra_pipeline.sandbox.centra.store import CentraSettings
     from hr_centra_pipeline.sandbox.server import SandboxSettings
     from hr_centra_pipeline.sandbox.server import serve as serve_home
+    from hr_centra_pipeline.sandbox.shop.variety import PLAIN, VARIED, VARIED_CENTRA
 
     if plan not in PLANS:
         raise typer.BadParameter(f"--plan {plan}: one of {', '.join(PLANS)}")
     if schema is not None and not schema.is_file():
         raise typer.BadParameter(f"--schema {schema}: there is no such file")
-    seed_home(home, seed=seed, returns=returns)
+    centra = CentraSettings() if plain else VARIED_CENTRA
+    if gift_card_member:
+        centra = replace(centra, gift_card_members=tuple(gift_card_member))
+    settings = SandboxSettings(plan=plan, speed=speed, schema_path=schema, centra=centra)  # type: ignore[arg-type] # checked above
 
     def show(note: dict[str, Any]) -> None:
         lines = [f"Serving {home} on http://127.0.0.1:{note['port']} until Ctrl-C. Paste where the pipeline runs:", ""]
@@ -67,9 +83,12 @@ def serve(
         typer.echo("\n".join(lines))
         sys.stdout.flush()
 
-    centra = CentraSettings(gift_card_members=tuple(gift_card_member or ()))
-    settings = SandboxSettings(plan=plan, speed=speed, schema_path=schema, centra=centra)  # type: ignore[arg-type] # checked above
-    serve_home(home, port, settings, on_start=show)
+    try:
+        if returns:
+            _seed(home, settings, seed=seed, returns=returns, variety=PLAIN if plain else VARIED)
+        serve_home(home, port, settings, on_start=show)
+    except UnusableHome as problem:
+        raise RunFailed(f"{problem}.") from None
 
 
 @app.command()
@@ -84,21 +103,27 @@ def advance(
     typer.echo(f"It is {let_pass(note, hours)} now.")
 
 
-def seed_home(home: Path, *, seed: int, returns: int) -> None:
+def _seed(home: Path, settings: SandboxSettings, *, seed: int, returns: int, variety: Variety) -> None:
     """Make a shop with a past of 45 days, once; a home that was seeded before is left alone."""
-    if not returns:
-        return
     # Imported here: nobody else needs the simulated shop.
     from hr_centra_pipeline.sandbox.server import Sandbox
     from hr_centra_pipeline.sandbox.shop.shop import Shop
 
-    sandbox = Sandbox(home)
+    sandbox = Sandbox(home, settings)
     try:
         Shop(sandbox.home, sandbox.store, sandbox.clock).seed(
-            seed=seed, returns=returns, start=UNTIL - timedelta(days=DAYS), until=UNTIL
+            seed=seed, returns=returns, start=UNTIL - timedelta(days=DAYS), until=UNTIL, variety=variety
         )
     finally:
         sandbox.store.close()
+
+
+def is_usable(home: Path) -> bool:
+    """Whether this version of the sandbox can go on with a home."""
+    # Imported here: only the demo asks.
+    from hr_centra_pipeline.sandbox.centra.database import problem_with
+
+    return (home / "centra.sqlite").exists() and problem_with(home / "centra.sqlite") is None
 
 
 def environment(note: dict[str, Any]) -> dict[str, str]:

@@ -23,6 +23,7 @@ _EFFECTS = {
     "status_update": "status notes", "order_attribute": "order attributes", "customer_note": "customer notes",
     "customer_attribute": "customer attributes",
 }  # fmt: skip
+_VENDORS = {"centra": "Centra", "happy_returns": "Happy Returns"}
 _WITHOUT_MONEY = frozenset(
     {"status_update", "order_attribute", "customer_note", "customer_attribute", "exchange_release"}
 )
@@ -78,7 +79,7 @@ def show_result(settings: Settings, *, before: dict[str, Sent] | None = None, fo
     console = Console(width=min(width(), 118))
     with Warehouse(settings.database).transaction() as connection:
         sent = _sent_so_far(connection)
-        parts: list[Any] = [_read(connection), _sent(sent, before, settings), _exceptions(connection)]
+        parts: list[Any] = [_read(connection), _sent(sent, before, settings), "", _exceptions(connection), ""]
     console.print(Group(*parts))
     console.print(Text(_where(settings) + (f"\n{footer}" if footer else ""), style="dim"), soft_wrap=True)
 
@@ -102,24 +103,37 @@ def _read(connection: Connection) -> Panel:
     returns = _number(connection, "select count(distinct return_id) from staging.return_items")
     orders = _number(connection, "select count(*) from staging.orders")
     matched = _number(connection, "select count(*) from matching.matched_items where shipment_line_id is not null")
+    words = _new_words(connection)
     text = Text.assemble(
         ("Read     ", "bold"), f"{files:,} export files: {rows:,} rows = {landed:,} landed + {repeated:,} repeated + ",
         (f"{rejected:,} quarantined", "yellow" if rejected else ""),
         (f";  {_plural(refused, 'file')} refused" if refused else "", "yellow"),
         ("\nMatched  ", "bold"), f"{matched:,} of {units:,} units in {returns:,} returns to {orders:,} Centra orders",
         (f";  {units - matched:,} unmatched" if units > matched else "", "yellow"),
+        ("\nNew      " if words else "", "bold"), (f"words without a meaning yet: {words}" if words else "", "yellow"),
     )  # fmt: skip
     return Panel(text, title="Happy Returns → Centra", title_align="left", box=box.ROUNDED)
 
 
+def _new_words(connection: Connection) -> str:
+    """Words that nobody gave a meaning, by vendor: they are data, and what they are about was read all the same."""
+    rows = connection.execute(
+        "select vendor, list(distinct value order by value) from operations.vendor_drift where what = 'new word'"
+        " group by vendor order by vendor"
+    ).fetchall()
+    return "; ".join(f"{_VENDORS[vendor]} {', '.join(words)}" for vendor, words in rows)
+
+
 def _sent(sent: dict[str, Sent], before: dict[str, Sent] | None, settings: Settings) -> Table:
     title = "Sent to Centra" if settings.mode == "live" else "In Centra by our hand (dry run: nothing is sent now)"
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(
+        title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False
+    )
     table.add_column("effect")
     if before is not None:
         table.add_column("this run", justify="right")
-    table.add_column("altogether", justify="right")
-    table.add_column("amount altogether")
+    table.add_column("in total", justify="right")
+    table.add_column("amount in total")
     for kind, label in _EFFECTS.items():
         total = sent.get(kind, NOTHING)
         row = [label]
@@ -139,7 +153,7 @@ def _exceptions(connection: Connection) -> Table:
     ).fetchall()
     table = Table(
         title=f"Open exceptions: {sum(row[3] for row in rows)}", title_justify="left", title_style="bold",
-        box=box.SIMPLE_HEAD, pad_edge=False,
+        box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False,
     )  # fmt: skip
     table.add_column("kind", no_wrap=True)
     table.add_column("owner", no_wrap=True)

@@ -164,7 +164,7 @@ def test_a_refund_that_was_asked_for_and_fails_later_is_not_asked_for_again(tmp_
     from hr_centra_pipeline.sandbox.centra.store import CentraSettings
     from hr_centra_pipeline_tests.desk import desk
 
-    with desk(tmp_path, centra=CentraSettings(refunds_are_requests=True)) as at_desk:
+    with desk(tmp_path, centra=CentraSettings(refunds_in_two_steps=("card", "wallet"))) as at_desk:
         sold = at_desk.sell(("DRESS-S", 1, "100.00"))
         at_desk.comes_back(sold)
         at_desk.settle()

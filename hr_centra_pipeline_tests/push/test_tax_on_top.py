@@ -390,7 +390,9 @@ def test_a_lost_database_takes_over_what_was_paid_not_what_was_estimated(shop: D
 
 
 def test_a_refund_that_the_provider_answers_later_is_in_the_books_as_asked_for(tmp_path: Path) -> None:
-    with desk(tmp_path, centra=CentraSettings(**SHOP, refunds_are_requests=True, provider_answers_after_hours=5)) as at:
+    with desk(
+        tmp_path, centra=CentraSettings(**SHOP, refunds_in_two_steps=("card", "wallet"), provider_answers_after_hours=5)
+    ) as at:
         at.with_policy(**PAYS)
         sold = sell(at, "CA", ("DRESS-S", 2, "40.00"))
         at.store.shift_tax_of_returns_on(sold.shipment, 3, is_final=True)

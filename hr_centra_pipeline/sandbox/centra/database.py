@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
@@ -136,6 +136,10 @@ class CentraRefusal(Exception):
         self.code = code
 
 
+class UnusableHome(Exception):
+    """A sandbox home that this version can not go on with; the message has the remedy."""
+
+
 @dataclass(frozen=True)
 class CentraSettings:
     """What a shop, its plugins and its payment providers can have configured. Amounts in tests and demo follow these.
@@ -149,7 +153,7 @@ class CentraSettings:
     attributes: tuple[str, ...] = ()  # "type.element" of orders and customers that are configured
     # Payments. The provider answers a request later: after so many hours, or (None) when somebody makes it answer.
     captures_in_two_steps: tuple[str, ...] = ()  # methods: CAPTURE_REQUEST first
-    refunds_are_requests: bool = False  # REFUND_REQUEST first
+    refunds_in_two_steps: tuple[str, ...] = ()  # methods: REFUND_REQUEST first
     refunds_only_open_returns: bool = False  # a completed Return has to be uncompleted first
     cancels_in_two_steps: bool = False  # CANCEL_REQUEST first
     provider_answers_after_hours: float | None = None
@@ -206,10 +210,28 @@ def tax_in(gross: Decimal, percent: Decimal, currency: str) -> Decimal:
     return rounded(gross * percent / (100 + percent), currency)
 
 
+def problem_with(path: Path) -> str | None:
+    """Why this version can not open a store's file; one that is not there yet has no problem."""
+    if not path.exists():
+        return None
+    with closing(sqlite3.connect(path)) as connection:
+        (version,) = connection.execute("pragma user_version").fetchone()
+        is_new = connection.execute("select 1 from sqlite_master limit 1").fetchone() is None
+    if is_new or version == _VERSION:
+        return None
+    return f"{path} was made by another version of the sandbox: remove {path.parent} and start again"
+
+
 class Database:
-    """SQLite behind one lock; every public write commits before it returns."""
+    """SQLite behind one lock; every public write commits before it returns.
+
+    Raises:
+        UnusableHome: the file was made by another version of the sandbox.
+    """
 
     def __init__(self, path: Path, clock: SandboxClock, settings: CentraSettings | None = None) -> None:
+        if problem := problem_with(path):
+            raise UnusableHome(problem)
         self.clock = clock
         self.settings = settings or CentraSettings()
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -219,24 +241,11 @@ class Database:
         self._connection.row_factory = _row
         self._connection.execute("pragma journal_mode = wal")
         self._connection.execute("pragma synchronous = normal")
-        self._connection.executescript(self._checked(path))
+        self._connection.executescript(f"{_SCHEMA}; pragma user_version = {_VERSION};")
         for market_id, name in MARKETS.items():
             self.rows("insert or ignore into markets values (?, ?)", [market_id, name])
         for pricelist_id, (name, currency) in PRICELISTS.items():
             self.rows("insert or ignore into pricelists values (?, ?, ?)", [pricelist_id, name, currency])
-
-    def _checked(self, path: Path) -> str:
-        """The schema, for a new file or one of this version.
-
-        Raises:
-            ValueError: the file was made by another version of the sandbox.
-        """
-        version = self._connection.execute("pragma user_version").fetchone()["user_version"]
-        is_new = not self._connection.execute("select 1 from sqlite_master limit 1").fetchone()
-        if not is_new and version != _VERSION:
-            self._connection.close()
-            raise ValueError(f"{path} was made by another version of the sandbox: remove {path.parent} and start again")
-        return f"{_SCHEMA}; pragma user_version = {_VERSION};"
 
     def close(self) -> None:
         """Close the file."""

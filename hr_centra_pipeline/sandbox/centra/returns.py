@@ -253,7 +253,7 @@ class ReturnDesk(OrderDesk):
                 raise CentraRefusal("A completed return can not be refunded", ["id"])
             if given + amount > captured:
                 raise CentraRefusal(f"Only {captured - given} {order['currency']} can be refunded", ["id"])
-            requested = self.settings.refunds_are_requests
+            requested = order["payment_method"] in self.settings.refunds_in_two_steps
             entry_id = self.pay(
                 order["number"], "REFUND_REQUEST" if requested else "REFUND", amount, at or self.clock.now(),
                 return_id=return_id, status="PENDING" if requested else "SUCCESS",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
@@ -73,10 +74,10 @@ class WordDesk(ReturnDesk):
             if word not in documented(place.enum):
                 self.rows("insert or ignore into extra_words values (?, ?)", [place.enum, word])
 
-    def show_unlisted_words(self) -> None:
+    def show_unlisted_words(self, at: datetime | None = None) -> None:
         """One object of each kind with a word that no document lists. They are additional and hold nothing else: an empty
         warehouse, an article of its own with one stock change, an order with two payment entries, and its Return, which a
-        person made.
+        person made. ``at``: when, unless now.
         """
         known = self.extra_words()
         if all((place.enum, place.unlisted) in known for place in PLACES.values()):
@@ -84,12 +85,11 @@ class WordDesk(ReturnDesk):
         if not self.row("select 1 as x from warehouses"):
             return  # a shop that is still to be opened
         with self.write():
-            for kind, key in self._objects_of_their_own().items():
+            for kind, key in self._objects_of_their_own(at or self.clock.now()).items():
                 self.force_word(kind, key, PLACES[kind].unlisted)
 
-    def _objects_of_their_own(self) -> dict[str, int]:
+    def _objects_of_their_own(self, now: datetime) -> dict[str, int]:
         """Kind -> key; made once."""
-        now = self.clock.now()
         buyer = self.row("select id from customers where email = ?", [_EMAIL])
         if buyer is None:
             warehouse_id = self.add_warehouse("Pop-up store")
@@ -108,7 +108,7 @@ class WordDesk(ReturnDesk):
             self.person_create_return(shipment_id, {shipped["id"]: 1}, at=now, stock="none")
             for _ in range(2):
                 self.pay(order.number, "OTHER", Decimal("1.00"), now)
-            return self._objects_of_their_own()
+            return self._objects_of_their_own(now)
         number = self._key("select number from orders where customer_id = ?", buyer["id"])
         warehouse_id = self._key("select id from warehouses where name = ?", "Pop-up store")
         others = "select id from payments where order_number = ? and entry_type <> 'AUTH' order by id"

@@ -11,13 +11,13 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from hr_centra_pipeline.sandbox.centra.markets import RATES
+
 ZERO = Decimal(0)
 BATCH = timedelta(days=3)
 _FIRST = datetime(2024, 12, 31, tzinfo=UTC)
 _DELIVERED_AFTER = timedelta(hours=5)
 _BOOKED_AFTER = timedelta(hours=3)
-# What one unit of a currency is in euro, in which the card processor settles.
-_EURO = {"EUR": "1", "SEK": "0.0909", "GBP": "1.1628", "USD": "0.9091"}
 _CARD = (
     "Company Account", "Merchant Account", "Psp Reference", "Merchant Reference", "Payment Method", "Creation Date", "TimeZone",
     "Type", "Modification Reference", "Gross Currency", "Gross Debit (GC)", "Gross Credit (GC)", "Exchange Rate", "Net Currency",
@@ -114,7 +114,7 @@ def card_file(number: int, lines: Sequence[Movement], end: datetime, *, off: Dec
     writer.writeheader()
     total = ZERO
     for line in lines:
-        rate = Decimal(_EURO[line.currency])
+        rate = RATES[line.currency]  # the card processor settles in euro
         commission = _cents(abs(line.amount) * rate * Decimal("0.012")) if line.kind == "capture" else ZERO
         net = _cents(line.amount * rate) - commission
         total += net

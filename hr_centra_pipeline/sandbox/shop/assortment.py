@@ -7,7 +7,11 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from random import Random
 
+from hr_centra_pipeline.sandbox.centra import addresses
+from hr_centra_pipeline.sandbox.centra.addresses import Address
+from hr_centra_pipeline.sandbox.centra.markets import PRICELISTS, Country, country_of
 from hr_centra_pipeline.sandbox.centra.store import CentraStore, NewLine, NewOrder
+from hr_centra_pipeline.sandbox.shop.variety import PLAIN, Variety
 
 ZERO = Decimal(0)
 SIZES = ("XS", "S", "M", "L")
@@ -17,13 +21,36 @@ _PRODUCTS = (
     ("Jersey Top", "39.95"), ("Tailored Blazer", "199.00"),
 )  # fmt: skip
 _COLOURS = ("Ink", "Sand", "Moss")
-# Country, currency, tax percent, price of one euro, shipping, UTC offset of its drop-off points
-MARKETS = (
-    ("DE", "EUR", "19", "1.00", "4.90", 2), ("FR", "EUR", "20", "1.00", "4.90", 2), ("SE", "SEK", "25", "11.00", "49.00", 2),
-    ("GB", "GBP", "20", "0.86", "3.95", 1), ("US", "USD", "8", "1.10", "5.95", -4),
-)  # fmt: skip
 _FIRST_NAMES = ("Ada", "Björn", "Chloé", "Dmitri", "Elif", "Femi", "Grete", "Hugo", "Ines", "José")
 _LAST_NAMES = ("Andersson", "Brown", "Castro", "Dupont", "Eriksen", "Fischer", "Garcia", "Hansen")
+
+
+@dataclass(frozen=True)
+class Market:
+    """A country that is sold to: what one euro costs in its currency, and the UTC offset of its drop-off points. Market,
+    price list, tax and shipping are as Centra has the country.
+    """
+
+    country: str
+    euro: Decimal
+    offset_hours: int
+
+    @property
+    def in_centra(self) -> Country:
+        """The country as Centra has it."""
+        return country_of(self.country)
+
+    @property
+    def currency(self) -> str:
+        """Of its price list."""
+        return PRICELISTS[self.in_centra.pricelist_id][1]
+
+
+MARKETS = (
+    Market("DE", Decimal(1), 2), Market("FR", Decimal(1), 2), Market("SE", Decimal(11), 2), Market("GB", Decimal("0.86"), 1),
+    Market("US", Decimal("1.10"), -4),
+)  # fmt: skip
+EXPORT = Market("CH", Decimal("0.95"), 2)
 
 
 @dataclass(frozen=True)
@@ -84,11 +111,15 @@ def tax_in(gross: Decimal, percent: Decimal) -> Decimal:
 class Assortment:
     """Fills an empty Centra and sells from it. The same random numbers give the same shop."""
 
-    def __init__(self, store: CentraStore, random: Random) -> None:
+    def __init__(self, store: CentraStore, random: Random, variety: Variety = PLAIN) -> None:
         self.store = store
         self.random = random
         self.sizes: list[Size] = []
-        self._customers: list[tuple[int, str, int]] = []
+        self._variety = variety
+        # Variety has random numbers of its own: what is ordinary is the same with and without it.
+        self._aside = Random(repr(random.getstate()))
+        self._customers: list[tuple[int, str, Market]] = []
+        self._sold = 0
         self._spare = 0
 
     def open(self) -> None:
@@ -102,12 +133,12 @@ class Assortment:
                     siblings = tuple(sku for other, sku in skus.items() if other != size)
                     self.sizes.append(self._add_size(skus[size], number, product, colour, size, price, siblings))
         for position in range(60):
-            market = self.random.randrange(len(MARKETS))
+            market = MARKETS[self.random.randrange(len(MARKETS))]
+            if self._aside.random() < self._variety.exports:
+                market = EXPORT
             first, last = self.random.choice(_FIRST_NAMES), self.random.choice(_LAST_NAMES)
             email = f"customer{position + 1}@example.com"
-            customer_id = self.store.add_customer(
-                email=email, first_name=first, last_name=last, country=MARKETS[market][0]
-            )
+            customer_id = self.store.add_customer(email=email, first_name=first, last_name=last, country=market.country)
             self._customers.append((customer_id, email, market))
 
     def _add_size(
@@ -131,7 +162,17 @@ class Assortment:
 
     def currency_of(self, customer: int) -> str:
         """What a customer pays in."""
-        return MARKETS[self._customers[customer][2]][1]
+        return self._customers[customer][2].currency
+
+    @property
+    def customers(self) -> int:
+        """How many there are."""
+        return len(self._customers)
+
+    def address_of(self, customer: int) -> Address:
+        """Where a customer lives."""
+        found = self.store.row("select address from customers where id = ?", [self._customers[customer][0]])
+        return addresses.read(found["address"] if found else None)
 
     def sell(
         self,
@@ -143,35 +184,38 @@ class Assortment:
         two_shipments: bool = False,
         customer: int | None = None,
         discount_percent: int = 0,
+        shipped_at: datetime | None = None,
     ) -> Order:
-        """Place and ship an order of (size, quantity); answers it with its units."""
+        """Place and ship an order of (size, quantity); answers it with its units. ``shipped_at``: a day or two later unless
+        given.
+        """
         random = self.random
         index = customer if customer is not None else random.randrange(len(self._customers))
         customer_id, email, market = self._customers[index]
-        country, currency, tax, rate, shipping, offset_hours = MARKETS[market]
-        factor = Decimal(rate)
-        prices = [rounded(size.euro_price * factor) for size, _ in sizes]
+        tax, shipping = market.in_centra.tax_percent, market.in_centra.shipping
+        voucher = rounded(voucher_euro * market.euro)
+        prices = [rounded(size.euro_price * market.euro) for size, _ in sizes]
         paid = [rounded(price * (100 - discount_percent) / 100) for price in prices]
         placed = self.store.add_order(
             NewOrder(
-                customer_id, currency, country,
+                customer_id, market.currency, market.country,
                 [
-                    NewLine(size.sku, quantity, now, before, Decimal(tax))
+                    NewLine(size.sku, quantity, now, before, tax)
                     for (size, quantity), now, before in zip(sizes, paid, prices, strict=True)
                 ],
-                placed_at, shipping=Decimal(shipping), voucher=rounded(voucher_euro * factor), captured=captured,
+                placed_at, shipping=shipping, voucher=voucher, captured=captured,
             )
         )  # fmt: skip
         order = Order(
-            placed.number, placed.id, email, country, currency, Decimal(tax), Decimal(shipping),
-            rounded(voucher_euro * factor), placed_at, offset_hours,
+            placed.number, placed.id, email, market.country, market.currency, tax, shipping, voucher, placed_at,
+            market.offset_hours,
         )  # fmt: skip
         parts: list[dict[int, int] | None] = [None]
         if two_shipments and len(placed.line_ids) > 1:
             parts = [{placed.line_ids[0]: sizes[0][1]}, None]
         for day, part in enumerate(parts, start=1):
-            shipped_at = placed_at + timedelta(days=day, hours=random.randrange(1, 9))
-            self.store.ship(placed.number, part, at=shipped_at, warehouse_id=1, captured=captured)
+            leaves_at = placed_at + timedelta(days=day, hours=random.randrange(1, 9))
+            self.store.ship(placed.number, part, at=shipped_at or leaves_at, warehouse_id=1, captured=captured)
         for (size, quantity), line_id, price in zip(sizes, placed.line_ids, paid, strict=True):
             line = self.store.row("select id, shipment_id from shipment_lines where order_line_id = ?", [line_id])
             assert line is not None  # noqa: S101 - it was shipped just now
@@ -180,7 +224,21 @@ class Assortment:
                 for offset in range(quantity)
             ]
         _share_voucher(order)
+        self._sold += 1
+        if self._variety.cancelled_one_in and self._sold % (self._variety.cancelled_one_in - 1) == 0:
+            self._sell_and_cancel(placed_at)
         return order
+
+    def _sell_and_cancel(self, placed_at: datetime) -> None:
+        """Somebody else's order, which is cancelled within a day, before it ships; its payment is let go."""
+        customer_id, _, market = self._aside.choice(self._customers)
+        country, size = market.in_centra, self._aside.choice(self.sizes)
+        price = rounded(size.euro_price * market.euro)
+        line = NewLine(size.sku, self._aside.choice((1, 1, 2)), price, price, country.tax_percent)
+        placed = self.store.add_order(
+            NewOrder(customer_id, market.currency, market.country, [line], placed_at, shipping=country.shipping)
+        )
+        self.store.person_cancel_order(placed.number, at=placed_at + timedelta(hours=self._aside.uniform(1, 20)))
 
 
 def _share_voucher(order: Order) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from hr_centra_pipeline.sandbox.happy_returns.records import Happening
 from hr_centra_pipeline.sandbox.payouts import settlements
-from hr_centra_pipeline.sandbox.shop.assortment import ZERO, Order, tax_in
+from hr_centra_pipeline.sandbox.shop.assortment import ZERO, tax_in
 from hr_centra_pipeline.sandbox.shop.stories import Story
 from hr_centra_pipeline.sandbox.shop.trouble import DAY, HOUR, Trouble
 
@@ -220,21 +220,16 @@ class Disagreements(Trouble):
             source_file=f"settlement_detail_report_batch_{number}.csv", description="does not add up to its payout",
         )  # fmt: skip
 
-    def _paid_by(self, method: str, days_ago: float) -> Order:
-        """An order that was paid that way: every fourth is the wallet's."""
-        while True:
-            order = self._order(days_ago)
-            if (order.number % 4 == 0) == (method == "wallet"):
-                return order
-
     def _refunded(self, method: str, days_ago: float) -> tuple[Story, datetime]:
-        """A return that was refunded by hand in Centra; answers when."""
+        """A return that was refunded by hand in Centra; answers when the provider did it."""
         story = self._story(self._paid_by(method, 30), days_ago)
         dropped = story.created_at + DAY
         self._done(story, dropped)
         made = dropped + timedelta(hours=5)
         self.workshop.by_hand(story, made, pays="refund")
-        return story, made
+        settings = self.workshop.shop.store.settings
+        waits = settings.provider_answers_after_hours if method in settings.refunds_in_two_steps else None
+        return story, made + timedelta(hours=waits or 0)
 
     def _quirk(self, story: Story, fact_at: datetime, kind: str, *, truth: Decimal, **how: Any) -> None:
         self.quirks.append({"order_number": story.orders[0].number, "kind": kind, **how})

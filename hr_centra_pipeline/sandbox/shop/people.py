@@ -37,6 +37,14 @@ def _makes_return(
             store.settle_refund_request(entry_id, succeeded=False, at=at + timedelta(hours=6))
 
 
+def _integration_returns(
+    store: CentraStore, at: datetime, *, shipment_id: int, lines: dict[str, int], created_from: str, comment: str
+) -> None:
+    """A Return that nobody in the admin makes; it is left as it is."""
+    quantities = {int(line): quantity for line, quantity in lines.items()}
+    store.integration_return(shipment_id, quantities, created_from=created_from, at=at, comment=comment)
+
+
 def _refunds_return(store: CentraStore, at: datetime, *, shipment_id: int) -> None:
     """Somebody refunds the last Return of a shipment, which nobody had paid."""
     row = store.row("select max(id) as made from returns where shipment_id = ?", [shipment_id])
@@ -66,6 +74,7 @@ def _moves_stock(store: CentraStore, at: datetime, *, sku: str, into: int, comme
 
 ACTIONS: dict[str, Callable[..., None]] = {
     "makes_return": _makes_return,
+    "integration_returns": _integration_returns,
     "refunds_return": _refunds_return,
     "ships_replacement": _ships_replacement,
     "writes_comment": _writes_comment,

@@ -11,16 +11,19 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from hr_centra_pipeline.sandbox.centra.database import UnusableHome
 from hr_centra_pipeline.sandbox.centra.store import CentraRefusal, CentraStore
 from hr_centra_pipeline.sandbox.clock import SandboxClock
 from hr_centra_pipeline.sandbox.happy_returns import exports
 from hr_centra_pipeline.sandbox.happy_returns.records import Happening, Records
 from hr_centra_pipeline.sandbox.payouts import settlements
-from hr_centra_pipeline.sandbox.shop import people
+from hr_centra_pipeline.sandbox.shop import people, warehouse
 from hr_centra_pipeline.sandbox.shop.assortment import Assortment, Order
 from hr_centra_pipeline.sandbox.shop.disagreements import Disagreements
 from hr_centra_pipeline.sandbox.shop.stories import ordinary
 from hr_centra_pipeline.sandbox.shop.trouble import CUTOVER, Trouble
+from hr_centra_pipeline.sandbox.shop.variations import Variations
+from hr_centra_pipeline.sandbox.shop.variety import PLAIN, Variety
 from hr_centra_pipeline.sandbox.shop.workshop import Workshop
 
 _HOUR = timedelta(hours=1)
@@ -53,25 +56,44 @@ class Shop:
 
     # ---------------------------------------------------------------- making it
 
-    def seed(self, *, seed: int, returns: int, start: datetime, until: datetime, trouble: bool = True) -> None:
-        """Make a shop with a past, and live it until ``until``; a home that was seeded before is left alone."""
+    def seed(
+        self,
+        *,
+        seed: int,
+        returns: int,
+        start: datetime,
+        until: datetime,
+        trouble: bool = True,
+        variety: Variety = PLAIN,
+    ) -> None:
+        """Make a shop with a past, and live it until ``until``; a home that was seeded before is left alone.
+
+        Raises:
+            UnusableHome: it was stopped in the middle of this before.
+        """
         if self._records.fact("seeded"):
             return
+        if self._records.fact("lived_until"):
+            raise UnusableHome(f"{self.home} was begun and never finished: remove it and start again")
         random = Random(seed)
         self.clock.advance_to(start)
-        shop = Assortment(self.store, random)
+        shop = Assortment(self.store, random, variety)
         workshop = Workshop(shop, random)
         with self.store.write():
             shop.open()
             self._ordinary_returns(workshop, returns, start, until)
             planted = Trouble(workshop, until)
             disagreements = Disagreements(workshop, until)
+            variations = Variations(workshop, until)
             if trouble:
                 planted.plant()
                 disagreements.plant()
-        self.write_down(
-            workshop, start, seed=seed, truth=planted.truth + disagreements.truth, quirks=disagreements.quirks
-        )
+            if variety.plants:
+                variations.plant()
+        truth = planted.truth + disagreements.truth + variations.truth
+        self.write_down(workshop, start, seed=seed, truth=truth, quirks=disagreements.quirks)
+        if variety.ships_replacements:
+            self._records.keep("ships_replacements", "yes")
         moment = start
         while moment < until:
             moment = min(moment + timedelta(days=1), until)
@@ -226,6 +248,8 @@ class Shop:
         files += self._repeated(files, until, random)
         for name, data, at in files:
             exports.write(self.home / "exports", name, data, at)
+        if self._records.fact("ships_replacements"):
+            warehouse.ship_replacements(self.store, until)
         self._settle(until)
         self._records.keep("lived_until", until.isoformat())
         self._records.commit()

@@ -14,7 +14,13 @@ from hr_centra_pipeline.sandbox.happy_returns.records import Happening
 from hr_centra_pipeline.sandbox.shop.assortment import ZERO, Order, Unit, tax_in
 
 # The shop's fee for a return by mail, deducted from a refund to the original payment.
-MAIL_FEE = {"EUR": Decimal("4.95"), "SEK": Decimal("49.00"), "USD": Decimal("4.95"), "GBP": Decimal("3.95")}
+MAIL_FEE = {
+    "EUR": Decimal("4.95"),
+    "SEK": Decimal("49.00"),
+    "USD": Decimal("4.95"),
+    "GBP": Decimal("3.95"),
+    "CHF": Decimal("4.95"),
+}
 _REASONS = ("too-small", "too-large", "not-as-expected", "changed-mind", "faulty")
 _BARS = (("Ulta Beauty 214", "Berlin"), ("Staples 88", "Boston"), ("PostNord Söder", "Stockholm"))
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from hr_centra_pipeline.sandbox.centra.providers import method_of
 from hr_centra_pipeline.sandbox.happy_returns.exports import COLUMNS, content
 from hr_centra_pipeline.sandbox.happy_returns.records import Happening
 from hr_centra_pipeline.sandbox.shop.assortment import Order, Size
@@ -48,9 +49,16 @@ class Trouble:
 
     # ---------------------------------------------------------------- tools
 
-    def _order(self, days_ago: float, quantity: int = 1, *, captured: bool = True, size: Size | None = None) -> Order:
+    def _order(self, days_ago: float, quantity: int = 1, *, size: Size | None = None, **how: Any) -> Order:
         size = size or self.workshop.any_size()
-        return self.workshop.shop.sell(self.until - days_ago * DAY, [(size, quantity)], captured=captured)
+        return self.workshop.shop.sell(self.until - days_ago * DAY, [(size, quantity)], **how)
+
+    def _paid_by(self, method: str, days_ago: float, **how: Any) -> Order:
+        """An order that was paid that way: its number decides it."""
+        while True:
+            order = self._order(days_ago, **how)
+            if method_of(order.number) == method:
+                return order
 
     def _story(self, order: Order, days_ago: float, method: str = "return-bar", **more: Any) -> Story:
         pieces = [self.workshop.piece(unit, **more) for unit in order.units]

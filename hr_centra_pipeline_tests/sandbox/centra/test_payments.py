@@ -101,7 +101,7 @@ def test_only_methods_that_do_so_capture_in_two_steps(open_shop: Open) -> None:
 
 
 def test_an_open_refund_request_counts_as_money_that_is_gone(open_shop: Open) -> None:
-    sandbox = open_shop(refunds_are_requests=True)
+    sandbox = open_shop(refunds_in_two_steps=("card", "wallet"))
     sale = sell(sandbox.store)
     refunded(sandbox, sale)
     assert entries(sandbox, sale.number)[2] == ("REFUND_REQUEST", "PENDING", Decimal("199.90"))
@@ -115,7 +115,7 @@ def test_an_open_refund_request_counts_as_money_that_is_gone(open_shop: Open) ->
 
 
 def test_a_request_may_stay_pending_beside_its_answer_and_counts_once(open_shop: Open) -> None:
-    sandbox = open_shop(refunds_are_requests=True, requests_stay_pending=True)
+    sandbox = open_shop(refunds_in_two_steps=("card", "wallet"), requests_stay_pending=True)
     sale = sell(sandbox.store)
     refunded(sandbox, sale)
     control(sandbox, "person", {"act": "answer_requests", "given": {}})
@@ -156,7 +156,7 @@ def test_a_wallet_may_answer_like_qliro(open_shop: Open) -> None:
 
 
 def test_the_answer_to_a_request_has_the_requests_number(open_shop: Open) -> None:
-    sandbox = open_shop(refunds_are_requests=True)
+    sandbox = open_shop(refunds_in_two_steps=("card", "wallet"))
     sale = sell(sandbox.store)
     refunded(sandbox, sale)
     control(sandbox, "person", {"act": "settle_requests", "given": {}})

@@ -193,7 +193,7 @@ def test_what_people_do_is_visible_as_theirs(sandbox: RunningSandbox) -> None:
 
 def test_a_refund_that_the_provider_answers_later_is_a_request_first(sandbox: RunningSandbox) -> None:
     store = sandbox.store
-    object.__setattr__(store.settings, "refunds_are_requests", True)
+    object.__setattr__(store.settings, "refunds_in_two_steps", ("card", "wallet"))
     sale = sell(store)
     made = store.create_return(NewReturn(sale.shipment, [(sale.dresses, 1)], "none"))
     entry = store.refund_return(made)

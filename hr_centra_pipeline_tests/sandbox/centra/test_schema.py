@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from graphql import get_introspection_query
 
+from hr_centra_pipeline.sandbox.centra.database import UnusableHome
 from hr_centra_pipeline.sandbox.centra.schema import schema_text
 from hr_centra_pipeline.sandbox.server import RunningSandbox, running_sandbox
 from hr_centra_pipeline_tests.sandbox.centra.conftest import ask, data, furnish, order_api, sell, slow
@@ -110,5 +111,5 @@ def test_a_file_without_a_schema_is_named(tmp_path: Path) -> None:
 def test_a_home_of_another_version_is_refused_with_the_remedy(tmp_path: Path) -> None:
     with running_sandbox(tmp_path) as sandbox:
         sandbox.store.rows("pragma user_version = 1")
-    with pytest.raises(ValueError, match="another version of the sandbox: remove"), running_sandbox(tmp_path):
+    with pytest.raises(UnusableHome, match="another version of the sandbox: remove"), running_sandbox(tmp_path):
         pass

@@ -89,7 +89,7 @@ def test_a_mistake_of_ours_is_raised_and_the_pull_still_has_its_row(
 def test_a_refund_that_was_only_asked_for_is_followed_until_the_provider_answered(
     shop: Shop, warehouse: Warehouse, policy: Policy, rows: Rows
 ) -> None:
-    shop.store.settings = replace(shop.store.settings, refunds_are_requests=True)
+    shop.store.settings = replace(shop.store.settings, refunds_in_two_steps=("card", "wallet"))
     shipment, lines = shop.shipment_of(shop.add_order(at=NOW - 60 * DAY))
     old = shop.store.person_create_return(shipment, {lines[0]: 1}, at=NOW - 50 * DAY)
     shop.store.person_refund_return(old, at=NOW - 50 * DAY)

@@ -1,0 +1,88 @@
+"""What a varied shop has on purpose, so that a test of it can not pass for want of cases. What is trouble has its truth."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hr_centra_pipeline.sandbox.centra.words import PLACES
+from hr_centra_pipeline.sandbox.happy_returns.records import Happening
+from hr_centra_pipeline.sandbox.shop.trouble import DAY, HOUR, Trouble
+
+_WINDOW = 72 * HOUR
+
+
+class Variations(Trouble):
+    """Plants them."""
+
+    def plant(self) -> None:
+        """Plant all of it."""
+        self.exchanges_to_every_kind_of_address()
+        self.capture_under_way()
+        self.returns_of_other_integrations()
+        self.words_that_no_document_lists()
+
+    def exchanges_to_every_kind_of_address(self) -> None:
+        """Exchanges that go well: of a customer in each country, of one with a c/o line, and of one whose state and telephone
+        number are where most addresses have none.
+        """
+        shop = self.workshop.shop
+        chosen: dict[str, int] = {}
+        for customer in range(shop.customers):
+            address = shop.address_of(customer)
+            chosen.setdefault(address["country"], customer)
+            if address["address2"]:
+                chosen.setdefault("c/o", customer)
+            if address["state_code"] and address["cell_phone_number"]:
+                chosen.setdefault("state", customer)
+        for position, customer in enumerate(sorted(set(chosen.values()))):
+            size = self.workshop.any_size()
+            order = shop.sell(self.until - 25 * DAY, [(size, 1)], customer=customer)
+            story = self._story(order, 9 + position / 8, refund_type="exchange", exchange_sku=size.siblings[0])
+            self._bar(story, story.created_at + DAY)
+
+    def capture_under_way(self) -> None:
+        """Shipped to a store and handed in there within the hour: the capture is not confirmed yet when the money is due."""
+        shipped = self.until - 3 * HOUR
+        order = self._paid_by("card", 2, shipped_at=shipped)
+        pieces = [self.workshop.piece(unit) for unit in order.units]
+        story = self.workshop.story([order], pieces, "in-store", shipped + HOUR / 4)
+        story.start()
+        received = shipped + HOUR / 2
+        story.receive(received, pieces, approved=True)
+        story.refund(received + HOUR / 2, pieces)
+        story.grade(self.until + 20 * HOUR, pieces, "sellable")
+
+    def returns_of_other_integrations(self) -> None:
+        """Another integration, and an agent, make Returns in Centra that Happy Returns knows nothing of."""
+        for days_ago, created_from in ((5, "API"), (3.5, "Returns agent")):
+            order, at = self._order(20), self.until - days_ago * DAY
+            unit = order.units[0]
+            self.workshop.happens(
+                Happening(
+                    at, "integration_returns",
+                    {
+                        "shipment_id": unit.shipment_id, "lines": {str(unit.shipment_line_id): 1},
+                        "created_from": created_from, "comment": "Imported",
+                    },
+                )
+            )  # fmt: skip
+            self._known(
+                "centra_return_without_return", None, at + _WINDOW, "person", order_number=str(order.number),
+                description=f"a Return made by {created_from}",
+            )  # fmt: skip
+            self.truth[-1] |= {"currency": order.currency, "amount": str(unit.price)}
+
+    def words_that_no_document_lists(self) -> None:
+        """One object of each kind with an enum word that no document lists, where the shop's Centra has them."""
+        store = self.workshop.shop.store
+        if not store.settings.unknown_words:
+            return
+        store.show_unlisted_words(self.until)
+        made: dict[str, Any] = store.rows("select * from returns where status = ?", [PLACES["return"].unlisted])[0]
+        order = store.order(made["order_number"])
+        self._known(
+            "centra_return_without_return", None, self.until + _WINDOW, "person", order_number=str(order["number"]),
+            description="a Return of the pop-up store",
+        )  # fmt: skip
+        amount = store.totals_of(made["id"]).grand_total
+        self.truth[-1] |= {"currency": order["currency"], "amount": str(amount)}
