@@ -125,7 +125,11 @@ def _new_words(connection: Connection) -> str:
 
 
 def _sent(sent: dict[str, Sent], before: dict[str, Sent] | None, settings: Settings) -> Table:
-    title = "Sent to Centra" if settings.mode == "live" else "In Centra by our hand (dry run: nothing is sent now)"
+    title = (
+        "Sent to Centra"
+        if settings.mode == "live"
+        else "Sent to Centra by hr-centra before (dry run: nothing is sent now)"
+    )
     table = Table(
         title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False
     )

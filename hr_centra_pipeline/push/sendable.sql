@@ -6,7 +6,7 @@ with pending as (
     union all by name from effects.pending_status_updates
 ),
 
--- One row per effect that a person let through as it stands now: another input needs another approval.
+-- One row per effect that a person approved as it is: another input needs another approval.
 approved as (
     select distinct effect_key, input_sha256 from push.approvals
 ),

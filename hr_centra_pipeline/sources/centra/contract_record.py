@@ -1,4 +1,4 @@
-"""The contract with this Centra as it is kept: looked at once a day, and by ``doctor`` whenever somebody asks."""
+"""The contract with this Centra as it is kept: looked at once a day. ``doctor`` looks at it too, and keeps nothing."""
 
 from __future__ import annotations
 
