@@ -151,7 +151,8 @@ def test_what_is_open_is_what_was_planted_and_a_sync_without_news_sends_nothing(
 
 def test_drift_names_each_word_that_no_document_lists_and_nothing_else(contact: Contact) -> None:
     said = contact.world.rows("select value from operations.vendor_drift where vendor = 'centra'")
-    assert sorted(said) == sorted((place.unlisted,) for place in PLACES.values())
+    # What Centra says of an agent's Return is a text, which no schema lists.
+    assert sorted(said) == sorted([("Returns agent",), *((place.unlisted,) for place in PLACES.values())])
     shown = contact.rows("select enum, word from extra_words")
     assert {(row["enum"], row["word"]) for row in shown} == {(place.enum, place.unlisted) for place in PLACES.values()}
 

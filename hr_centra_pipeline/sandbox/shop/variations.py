@@ -53,8 +53,10 @@ class Variations(Trouble):
         story.grade(self.until + 20 * HOUR, pieces, "sellable")
 
     def returns_of_other_integrations(self) -> None:
-        """Another integration, and an agent, make Returns in Centra that Happy Returns knows nothing of."""
-        for days_ago, created_from in ((5, "API"), (3.5, "Returns agent")):
+        """Another integration, and an agent, make Returns in Centra that Happy Returns knows nothing of. Centra says ``API`` of
+        the integration's; what it says of the agent's is in no document, so nobody can know whose that one is.
+        """
+        for days_ago, created_from, culprit in ((5, "API", "integration"), (3.5, "Returns agent", "unknown")):
             order, at = self._order(20), self.until - days_ago * DAY
             unit = order.units[0]
             self.workshop.happens(
@@ -67,7 +69,7 @@ class Variations(Trouble):
                 )
             )  # fmt: skip
             self._known(
-                "centra_return_without_return", None, at + _WINDOW, "person", order_number=str(order.number),
+                "centra_return_without_return", None, at + _WINDOW, culprit, order_number=str(order.number),
                 description=f"a Return made by {created_from}",
             )  # fmt: skip
             self.truth[-1] |= {"currency": order.currency, "amount": str(unit.price)}
