@@ -297,6 +297,72 @@ def test_refunds_by_card_are_answered_later_and_each_return_is_paid_once(contact
     assert Counter(tied.values())["reference"] > 5
 
 
+# ---------------------------------------------------------------- tax on top
+
+
+def paid_in_centra(contact: Contact, country: str) -> dict[int, Decimal]:
+    """What Centra paid, or has asked the provider to pay, by Return; of each exactly one payment."""
+    entries = contact.rows(
+        "select return_id, entry_type, payments.status, value from payments join orders on orders.number = order_number"
+        f" where country = '{country}' and return_id is not null and payments.status <> 'FAILED'"
+    )
+    found: dict[int, Decimal] = {}
+    for entry in entries:
+        if entry["entry_type"] == "REFUND" or (entry["entry_type"], entry["status"]) == ("REFUND_REQUEST", "PENDING"):
+            assert entry["return_id"] not in found
+            found[entry["return_id"]] = entry["value"]
+    return found
+
+
+@pytest.mark.parametrize(("country", "at_least"), [("US", 10), ("CH", 4)])
+def test_what_centra_paid_where_the_tax_is_not_in_the_prices_is_what_every_table_says(
+    contact: Contact, country: str, at_least: int
+) -> None:
+    paid = paid_in_centra(contact, country)
+    assert len(paid) >= at_least
+    returns = ", ".join(map(str, paid))
+
+    def summed(query: str) -> dict[int, Decimal]:
+        return dict(contact.world.rows(f"{query} and centra_return_id in ({returns}) group by all"))
+
+    ledger = summed(
+        "select centra_id::bigint as centra_return_id, sum(case effect_kind when 'return_fee' then -amount else amount end)"
+        " from push.ledger where state = 'confirmed' and effect_kind in ('credit_note', 'return_fee', 'shipping_refund')"
+    )
+    assert ledger == paid
+    readings = summed("select centra_return_id, sum(paid) from reconciliation.tax_readings where true")
+    assert readings == paid
+
+
+def test_what_a_tax_engine_settles_within_the_limit_is_recorded_and_no_exception(contact: Contact) -> None:
+    readings = contact.world.rows(
+        "select order_number, currency, verdict, settled_difference from reconciliation.tax_readings"
+    )
+    settled = {
+        number: off for number, currency, verdict, off in readings if (currency, verdict) == ("USD", "within_limit")
+    }
+    assert len([off for off in settled.values() if off]) > 3
+    assert all(abs(off) <= Decimal("0.03") for off in settled.values())
+    known = {row["order_number"] for row in contact.world.shop.truth() if "tax engine" in row["description"]}
+    assert {number for number, _, verdict, _ in readings if verdict == "beyond_limit"} <= known
+    told = contact.world.rows(
+        "select order_number, kind from reconciliation.exceptions join staging.orders using (order_number)"
+        " where tax_mode = 'added' and kind in ('refund_mismatch_tax', 'rejected_write') and cause = 'amount_mismatch'"
+    )
+    assert {number for number, _ in told} & settled.keys() == set()
+    assert {number for number, _ in told} >= known
+    # Nothing is taxed that is exported.
+    assert {verdict for _, currency, verdict, _ in readings if currency == "CHF"} == {"as_planned"}
+
+
+def test_nothing_is_paid_while_the_tax_of_a_return_is_too_far_from_that_of_its_sale(contact: Contact) -> None:
+    (number,) = {row["order_number"] for row in contact.world.shop.truth() if "engine is down" in row["description"]}
+    assert contact.rows(f"select id from returns where order_number = {number}") == []
+    assert (
+        contact.rows(f"select 1 as x from payments where order_number = {number} and entry_type like 'REFUND%'") == []
+    )
+
+
 # ---------------------------------------------------------------- personal data
 
 
