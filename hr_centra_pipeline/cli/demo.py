@@ -100,5 +100,6 @@ def run_demo() -> None:
     news = sent_so_far(settings) != before
     footer = "" if news else "Nothing was pending, and nothing was sent.\n"
     footer += f"{left} effects wait for their time. " if left else ""
-    footer += "The Dagster UI on this shop: make dev, then http://127.0.0.1:3000"
+    footer += "The Dagster UI on this shop: make dev, then http://127.0.0.1:3000\n"
+    footer += f"The trouble in this shop is planted, case by case: {home / 'sandbox' / 'truth.jsonl'}"
     show_result(settings, before=before, footer=footer)
