@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from hr_centra_pipeline.push import credit, exchange, note, returns, stock
+from hr_centra_pipeline.push import attribute, credit, exchange, note, release, returns, stock
 from hr_centra_pipeline.push.preview import preview
 from hr_centra_pipeline.sources.centra import contract_record, operations, permissions
 from hr_centra_pipeline.sources.centra.contract import without_schema
@@ -212,15 +212,18 @@ def named_in(*modules: ModuleType) -> set[str]:
     ("effect_type", "modules"),
     [
         ("credit_note", (credit, returns)),
-        ("exchange_order", (exchange, returns)),
+        ("exchange_order", (exchange, release, returns)),
         ("inventory_adjustment", (stock,)),
-        ("status_update", (note,)),
+        ("status_update", (note, attribute)),
     ],
 )
 def test_whatever_operation_an_effect_type_calls_is_among_those_that_it_needs(
     effect_type: str, modules: tuple[ModuleType, ...]
 ) -> None:
-    paid = frozenset().union(*permissions.PAYING.values()) if effect_type == "credit_note" else frozenset()
-    assert named_in(*modules) == {
-        name for name in permissions.SENDING[effect_type] | paid if not name.startswith("Pull") and name != "ReadRateLimits"
-    }  # fmt: skip
+    by_policy = {
+        "credit_note": permissions.PAYING.values(),
+        "exchange_order": [permissions.RELEASING],
+        "status_update": permissions.WRITING.values(),
+    }
+    needed = permissions.SENDING[effect_type].union(*by_policy.get(effect_type, ()))
+    assert named_in(*modules) == {name for name in needed if not name.startswith("Pull") and name != "ReadRateLimits"}

@@ -72,7 +72,9 @@ def test_only_what_is_called_a_customer_return_and_names_no_return_is_goods_of_n
     booked(books, 3, ["Customer", "return", "1001"])  # its order
     booked(books, 4, ["Delivery"], is_customer_return=False)
     booked(books, 5, ["RMA"], effect_keys=["HRAAAAAAAAAAAAA"])  # ours
-    booked(books, 6, ["RMA"], type="RETURN")  # Centra's own movement of a Return
+    books.sold("1003")
+    books.credited("1003", [], 7, by_person=True, returned_to_stock=True, warehouse_id=4, at=DROPPED)
+    booked(books, 6, ["RMA"], type="RETURN", warehouse_id=4, sku="SKU-1003")  # Centra's own movement of that Return
     books.reconcile(DROPPED + timedelta(hours=71))
     assert books.open("stock_change") == []
     books.reconcile(DROPPED + timedelta(hours=73))
@@ -89,6 +91,10 @@ def test_only_what_is_called_a_customer_return_and_names_no_return_is_goods_of_n
     )
     books.reconcile(NOW)
     assert books.open("stock_change") == []
+    # What Centra calls a movement decides nothing: without a Return behind it, it is as any other.
+    booked(books, 8, ["RMA"], type="RETURN")
+    books.reconcile(NOW)
+    assert len(books.open("stock_change")) == 1
 
 
 def test_a_note_that_was_not_written_is_named_by_what_keeps_it(books: Books) -> None:

@@ -410,6 +410,7 @@ class OrderDesk(TaxDesk):
         at = at or self.clock.now()
         with self.write():
             order = self.order(number)
+            # Not documented, assumption: behaviour.cancelled_is_final
             if order["status"] == CANCELLED:
                 raise CentraRefusal("Order is cancelled already", ["id"])
             if self.row("select 1 as x from shipments where order_number = ? and shipped_at is not null", [number]):

@@ -249,6 +249,7 @@ class ReturnDesk(OrderDesk):
             if amount <= 0:
                 # Not documented, assumption: behaviour.refund_needs_an_amount
                 raise CentraRefusal("There is nothing to refund", ["id"])
+            # Not documented, assumption: behaviour.refund_of_completed_return
             if self.settings.refunds_only_open_returns and row["status"] == "COMPLETED":
                 raise CentraRefusal("A completed return can not be refunded", ["id"])
             if given + amount > captured:

@@ -68,12 +68,12 @@ _READ_FOR_ALL = frozenset({"ReadRateLimits", "PullOrders", "PullShipments", "Pul
 _RETURNS = frozenset({"LookAtOrder", "CreateReturn", "CompleteReturn", "DeleteReturn"})
 
 SENDING: Mapping[str, frozenset[str]] = {
-    "credit_note": _READ_FOR_ALL | _RETURNS,
+    "credit_note": _READ_FOR_ALL | _RETURNS | {"UncompleteReturn"},
     "exchange_order": _READ_FOR_ALL
     | _RETURNS
     | {
         "PullReplacementStock", "LookAtReplacementStock", "LookAtReplacements", "LookAtReplacementOrder", "ReadCustomer",
-        "ReadRecipient", "CancelOrder", "UncompleteReturn",
+        "ReadRecipient", "CancelOrder",
     },
     "inventory_adjustment": _READ_FOR_ALL
     | {"PullStockChanges", "PullStockChangeLines", "LookAtReturns", "LookAtStockChanges", "ChangeStock"},

@@ -96,7 +96,7 @@ def test_five_differences_are_named_each_with_its_remedy_and_what_is_not_sent() 
         (("totalQuantity: Int!  returnedToStock: Boolean!", "totalQuantity: Int!  returnedToStock: String!"),
          "Return.returnedToStock", "true or false", "String!"),
         # required, and not sent in every call
-        (("uncompleteReturn(id: Int!)", "uncompleteReturn(id: Int!, why: String!)"), "", "", ""),
+        (("createShipment(input: ShipmentCreateInput!)", "createShipment(input: ShipmentCreateInput!, why: String!)"), "", "", ""),
         (("deleteReturn(id: Int!)", "deleteReturn(id: Int!, why: String!)"), "Mutation.deleteReturn(why:)", "not required",
          "required: String!"),
         (("  returnCost: MonetaryValueInput\n", "  returnCost: MonetaryValueInput!\n"), "ReturnCreateInput.returnCost",
