@@ -55,7 +55,7 @@ def contact(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Contact]:
         every_message() as logged,
         shop_world(folder, patch, seed=3, returns=20, varied=True) as world,
     ):
-        world.sync()
+        world.sync_stages()
         late = world.sandbox.store.rows(
             "select order_number from payments where is_open and entry_type = 'CAPTURE_REQUEST'"
         )
