@@ -36,7 +36,7 @@ from hr_centra_pipeline.sources.happy_returns import staging as happy_returns_st
 from hr_centra_pipeline.sources.happy_returns.ingest import ingest
 from hr_centra_pipeline.sources.happy_returns.profiles import load_profiles
 from hr_centra_pipeline.warehouse import migrate
-from hr_centra_pipeline.warehouse.database import Warehouse
+from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 from hr_centra_pipeline.warehouse.derived import forget_stale
 from hr_centra_pipeline.warehouse.policy_tables import write_policy
 
@@ -337,6 +337,7 @@ class Desk:
             with warehouse.transaction() as connection:
                 forget_stale(connection, self.policy.model_dump_json())
                 write_policy(connection, self.policy, self.settings.mode)
+                _have_seen_gift_cards(connection, now)
             ingest(warehouse, self.settings.exports, load_profiles(self.home / "profiles"), now)
             happy_returns_staging.refresh(warehouse, now)
             for one in _PULLS:
@@ -403,6 +404,27 @@ class Desk:
     def with_policy(self, **changes: Any) -> None:
         """Another policy from now on."""
         self.policy = Policy.model_validate({**POLICY, **changes})
+
+
+def _have_seen_gift_cards(connection: Connection, now: datetime) -> None:
+    """As after a look at the sandbox's schema, which takes long: without one no gift card is issued."""
+    if not connection.execute("select 1 from operations.contract limit 1").fetchone():
+        seen: tuple[Any, ...] = (
+            "root field",
+            "Mutation.issueCredit",
+            "assumed",
+            ["IssueCredit"],
+            [],
+            "",
+            "",
+            "as_assumed",
+            False,
+            "",
+            now,
+            None,
+            "",
+        )
+        connection.execute("insert into operations.contract values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", seen)
 
 
 def _text(instant: datetime) -> str:

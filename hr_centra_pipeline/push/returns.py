@@ -125,6 +125,11 @@ def _return(
     )
 
 
+def unknown_status(word: str) -> str:
+    """Why nothing is done about an order whose status the policy does not know."""
+    return f"the meaning of the order status {word} is not known: add it to [centra.words.order_status] in the policy"
+
+
 def paid_by(entries: Sequence[tuple[dict[str, Any], Payment | None]]) -> Decimal:
     """What payment entries have given back, or are about to: what failed or was answered by another entry gives nothing."""
     given = (_value(entry) for entry, known in entries if known and known.money in ("refunded", "refund_pending"))

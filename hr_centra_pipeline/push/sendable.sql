@@ -15,7 +15,9 @@ planned as (
     select
         pending.*, ledger.travels_alone, ledger.planned_at, effect_types.effect_type, modes.policy_mode,
         -- Who let the replacement through has let its release through.
-        approved.effect_key is not null or pending.effect_kind = 'exchange_release' as is_approved,
+        approved.effect_key is not null or coalesce(pending.evidence::json ->> 'exchange' in (
+            select effect_key from push.approvals
+        ), false) as is_approved,
         coalesce(pending.evidence::json ->> 'milestone' = 'refund under way', false) as is_announcement
     from pending
     join push.ledger using (effect_key)
