@@ -49,10 +49,15 @@ class Currency(_Node):
     code: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 
 
-class Money(_Node):
-    """``MonetaryValue``."""
+class Amount(_Node):
+    """``MonetaryValue`` in the currency of the object that it belongs to."""
 
     value: Exact
+
+
+class Money(Amount):
+    """``MonetaryValue``."""
+
     currency: Currency
 
 
@@ -205,12 +210,17 @@ class Shipment(_Node):
     lines: list[ShipmentLine]
 
 
-class TaxRule(_Node):
-    """Tax by one rule: in the price, on top of it, or taken out of it (export)."""
+class CostTaxRule(_Node):
+    """Tax of a cost by one rule: on top of it, or taken out of it (export)."""
 
-    tax_included: Money
-    tax_added: Money
-    tax_deducted: Money
+    tax_added: Amount
+    tax_deducted: Amount
+
+
+class TaxRule(CostTaxRule):
+    """Tax by one rule: in the price as well."""
+
+    tax_included: Amount
 
 
 class ReturnLine(_Node):
@@ -233,10 +243,10 @@ class ReturnTotals(TaxTotals):
     handling: Money
     discounts: Money
     return_cost: Money
-    shipping_tax_rules: list[TaxRule] = []
-    handling_tax_rules: list[TaxRule] = []
+    shipping_tax_rules: list[CostTaxRule] = []
+    handling_tax_rules: list[CostTaxRule] = []
     discount_tax_rules: list[TaxRule] = []
-    return_cost_tax_rules: list[TaxRule] = []
+    return_cost_tax_rules: list[CostTaxRule] = []
 
 
 class Return(_Node):
