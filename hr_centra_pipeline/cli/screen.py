@@ -27,6 +27,8 @@ _VENDORS = {"centra": "Centra", "happy_returns": "Happy Returns"}
 _WITHOUT_MONEY = frozenset(
     {"status_update", "order_attribute", "customer_note", "customer_attribute", "exchange_release"}
 )
+# Off unless the policy asks for them: a row of zeros would only puzzle.
+_OPTIONAL = frozenset({"order_attribute", "customer_note", "customer_attribute", "exchange_release"})
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,8 @@ def _sent(sent: dict[str, Sent], before: dict[str, Sent] | None, settings: Setti
     table.add_column("amount in total")
     for kind, label in _EFFECTS.items():
         total = sent.get(kind, NOTHING)
+        if kind in _OPTIONAL and not total.count:
+            continue
         row = [label]
         if before is not None:
             row.append(f"{total.minus(before.get(kind, NOTHING)).count:,}")
