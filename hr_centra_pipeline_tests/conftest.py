@@ -7,7 +7,7 @@ import hypothesis
 import pytest
 
 from hr_centra_pipeline.core.policy import load_policy
-from hr_centra_pipeline.warehouse import migrate
+from hr_centra_pipeline.warehouse import database, migrate
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 from hr_centra_pipeline.warehouse.policy_tables import write_policy
 from hr_centra_pipeline_tests import recorded
@@ -17,6 +17,8 @@ from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY
 hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
 recorded.listen()
+# Tests run side by side on all cores; their tables are small, and a second thread would only wait.
+database.CONFIG["threads"] = 1
 
 
 @pytest.fixture(autouse=True)

@@ -115,6 +115,7 @@ class Desk:
     problems: list[str] = field(default_factory=list)  # of the pulls that did
     _rows: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     _changed: dict[tuple[str, str], None] = field(default_factory=dict)
+    _shared: Warehouse | None = None
     _count: int = 0
     _files: int = 0
 
@@ -320,7 +321,20 @@ class Desk:
 
     @property
     def warehouse(self) -> Warehouse:
-        return Warehouse(self.settings.database)
+        return self._shared or Warehouse(self.settings.database)
+
+    @contextmanager
+    def one_connection(self) -> Iterator[None]:
+        """What happens inside shares a connection: to open one costs more than most steps of a shop of this size."""
+        if self._shared is not None:
+            yield
+            return
+        self._shared = self.warehouse
+        try:
+            with self._shared.kept_open():
+                yield
+        finally:
+            self._shared = None
 
     def client(self) -> CentraClient:
         return CentraClient(self.note["graphql_url"], self.note["token"])
@@ -359,16 +373,18 @@ class Desk:
 
     def sync(self) -> PushReport:
         """Plan and push."""
-        self.plan()
-        return self.push()
+        with self.one_connection():
+            self.plan()
+            return self.push()
 
     def settle(self, most: int = 6) -> None:
         """Sync until a sync writes nothing."""
-        for _ in range(most):
-            before = len(self.mutations())
-            self.sync()
-            if len(self.mutations()) == before:
-                return
+        with self.one_connection():
+            for _ in range(most):
+                before = len(self.mutations())
+                self.sync()
+                if len(self.mutations()) == before:
+                    return
         raise AssertionError(f"{most} syncs in a row, and each still writes: {self.mutations()[-10:]}")
 
     def reconcile(self) -> list[tuple[str, str | None, str]]:

@@ -20,6 +20,10 @@ Connection = duckdb.DuckDBPyConnection
 _MOST_LOG_BYTES = 1024 * 1024
 
 
+CONFIG: dict[str, str | bool | int] = {"preserve_insertion_order": False}
+"""Settings of DuckDB for every connection."""
+
+
 class Warehouse:
     """The database file; ``memory_limit`` as DuckDB writes it. For one thread."""
 
@@ -28,18 +32,19 @@ class Warehouse:
         self.memory_limit = memory_limit
         self.migrates = False  # who is about to migrate it may open an older one
         self._is_ours = False
-        self._keeps = False
+        self._keeping = 0  # blocks that keep the connection open
         self._kept: Connection | None = None
 
     @contextmanager
     def kept_open(self) -> Iterator[None]:
-        """Inside the block transactions share a connection, which ``yield_to_others`` gives back."""
-        self._keeps = True
+        """Inside the block transactions share a connection, which ``yield_to_others`` gives back. Blocks may be nested."""
+        self._keeping += 1
         try:
             yield
         finally:
-            self._keeps = False
-            self._release()
+            self._keeping -= 1
+            if not self._keeping:
+                self._release()
 
     def yield_to_others(self) -> None:
         """Before a wait: close a kept connection if another process wants the file; the next transaction opens anew."""
@@ -69,7 +74,7 @@ class Warehouse:
         except BaseException:
             self._release()  # after a failed commit or rollback nobody knows its state
             raise
-        if not self._keeps:
+        if not self._keeping:
             self._release()
 
     def release(self) -> None:
@@ -99,9 +104,7 @@ class Warehouse:
         try:
             while True:
                 try:
-                    connection = duckdb.connect(
-                        self.path, config={"memory_limit": self.memory_limit, "preserve_insertion_order": False}
-                    )
+                    connection = duckdb.connect(self.path, config={**CONFIG, "memory_limit": self.memory_limit})
                 except duckdb.IOException as error:
                     if "lock" not in str(error).lower() or time.monotonic() >= deadline:
                         raise RunFailed(f"Cannot open {self.path}: {error}") from error
