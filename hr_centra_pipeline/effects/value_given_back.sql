@@ -190,8 +190,10 @@ tied as (
     select units.return_item_id, 'tied' as way, false as is_in_doubt, ties.amount
     from push.ties
     join valued_units as units using (return_item_id)
-    left join staging.payment_entries as entries on entries.entry_id = try_cast(ties.centra_id as bigint)
-    where ties.what = 'refund' and entries.money is distinct from 'refund_failed'
+    where ties.what = 'refund' and not exists (
+        select 1 from staging.payment_entries as entries
+        where try_cast(ties.centra_id as bigint) in (entries.entry_id, entries.request_id) and entries.money = 'refund_failed'
+    )
 )
 
 from ours_paid where amount <> 0
