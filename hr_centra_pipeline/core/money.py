@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 
 SQL_TYPE = "DECIMAL(18,4)"
+_FINEST = Decimal("0.0001")
 
 # ISO 4217 minor units that are not 2, for the currencies that shops sell in.
 _MINOR_UNITS = {
@@ -31,6 +32,17 @@ def minor_units(currency: str) -> int:
 def rounded(amount: Decimal, currency: str) -> Decimal:
     """The one named place where an amount is rounded: half up to the currency's minor unit."""
     return amount.quantize(Decimal(1).scaleb(-minor_units(currency)), rounding=ROUND_HALF_UP)
+
+
+def kept(computed: Decimal) -> Decimal:
+    """What we keep of a value that a vendor has computed and may not have rounded (a net value, a tax): half up to 4 decimals.
+
+    Beyond 28 digits it stays as it is, for the caller to refuse.
+    """
+    try:
+        return computed.quantize(_FINEST, rounding=ROUND_HALF_UP)
+    except InvalidOperation:
+        return computed
 
 
 def shown(amount: Decimal, currency: str) -> str:

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from hr_centra_pipeline.core.keys import PACKET_KEY, effect_keys_in
+from hr_centra_pipeline.core.money import kept
 from hr_centra_pipeline.core.words import CentraWords, Payment
 from hr_centra_pipeline.push import payments
 from hr_centra_pipeline.push.facts import Facts
@@ -123,15 +124,15 @@ def _return(row: dict[str, Any], entries: Sequence[payments.Entry], words: Centr
 
 def totals_of(shown: dict[str, Any], tax_mode: str | None) -> Totals:
     """A Return's totals as an operation shows them. ``tax_mode``: its order's."""
-    gross, net = Decimal(shown["grandTotal"]["value"]), Decimal(shown["grandTotalNet"]["value"])
+    gross, net = Decimal(shown["grandTotal"]["value"]), kept(Decimal(shown["grandTotalNet"]["value"]))
     currency = shown["grandTotal"]["currency"]["code"]
     if tax_mode in (None, "included"):
         return Totals(gross, gross, Decimal(0), currency)
-    deducted = abs(Decimal(shown["totals"]["taxDeducted"]["value"]))  # Centra's sign of it is not documented
+    deducted = abs(kept(Decimal(shown["totals"]["taxDeducted"]["value"])))  # Centra's sign of it is not documented
     if deducted:
         return Totals(net + deducted, net, Decimal(0), currency)
     rules = shown["totals"]["returnCostTaxRules"]
-    fee_tax = abs(sum((Decimal(rule["taxAdded"]["value"]) for rule in rules), Decimal(0)))
+    fee_tax = abs(sum((kept(Decimal(rule["taxAdded"]["value"])) for rule in rules), Decimal(0)))
     return Totals(net, gross, fee_tax, currency)
 
 

@@ -224,7 +224,8 @@ select
     paid_of(gross, net, tax_mode) as unit_price,
     case
         when tax_mode = 'none' then 0
-        when net is not null then gross - net
+        -- A net value may come unrounded; a unit's tax has its currency's decimals, as the other branch makes it.
+        when net is not null then rounded_money((gross - net)::decimal(18, 4), currency_of(line -> 'unitPrice'))
         else tax_in(gross, cast(line ->> '$.orderLine.taxPercent' as decimal(18, 4)), currency_of(line -> 'unitPrice'))
     end as unit_tax,
     added_to(gross, net, tax_mode) as unit_tax_added,
@@ -270,7 +271,7 @@ select
     line ->> '$.orderLine.id' as order_line_id,
     cast(line ->> 'quantity' as bigint) as quantity,
     paid_of(amount(line -> 'lineValue'), amount(line -> 'lineValueNet'), tax_mode) as line_value,
-    coalesce(line_tax, 0)::decimal(18, 4) as line_tax,
+    coalesce(rounded_money(line_tax::decimal(18, 4), currency_of(line -> 'lineValue')), 0)::decimal(18, 4) as line_tax,
     cast(line ->> '$.orderLine.taxPercent' as decimal(18, 4)) as tax_percent
 from lines
 left join taxes on line_id = (line ->> 'id');
@@ -288,8 +289,11 @@ parts as (
             where lines.centra_return_id = changed_returns.centra_return_id
         ), 0)::decimal(18, 4) as line_values,
         abs(amount(payload -> '$.totals.discounts')) as discounts,
-        tax_by_rules(payload -> '$.totals.discountTaxRules', 'taxIncluded')
-            + tax_by_rules(payload -> '$.totals.discountTaxRules', 'taxAdded') as discount_tax
+        rounded_money(
+            (tax_by_rules(payload -> '$.totals.discountTaxRules', 'taxIncluded')
+                + tax_by_rules(payload -> '$.totals.discountTaxRules', 'taxAdded'))::decimal(18, 4),
+            currency_of(payload -> 'grandTotal')
+        ) as discount_tax
     from changed_returns
 ),
 
