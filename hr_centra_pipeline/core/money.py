@@ -119,13 +119,6 @@ create or replace macro kept_of_told(told, added, whole, reported_costs, currenc
         when coalesce(added, 0) < 0 or reported_costs = 'with_tax' then added_within_part(coalesce(added, 0), told, whole, currency)
         else 0
     end)::decimal(18, 4);
--- What a Return has given back in the end: its total; where Centra settles its tax after the payment, what was paid by the one
--- payment. That is as far as what was paid can be its value and a tax of it.
-create or replace macro settled_total(tax_mode, paid, payments, grand_total, net_total) as
-    case
-        when tax_mode in ('added', 'none') and payments = 1 and paid >= net_total and 3 * paid <= 4 * net_total then paid
-        else grand_total
-    end::decimal(18, 4);
 create or replace macro given_upto(amount, weight, whole, currency) as
     case
         when weight = whole then amount::decimal(18, 4)
