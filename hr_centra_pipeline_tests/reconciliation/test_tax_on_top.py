@@ -227,9 +227,7 @@ BY_HAND = {
 
 
 @pytest.mark.parametrize("case", BY_HAND)
-def test_more_than_the_value_and_its_tax_was_given_twice_and_no_tax_engine_is_blamed(
-    tmp_path: Path, case: str
-) -> None:
+def test_more_than_the_value_and_its_tax_was_given_twice_and_no_tax_engine_is_blamed(tmp_path: Path, case: str) -> None:
     mode, net, total, refunded, too_much = BY_HAND[case]
     file = tmp_path / "warehouse.duckdb"
     file.write_bytes(template().read_bytes())
