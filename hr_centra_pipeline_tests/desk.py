@@ -36,7 +36,7 @@ from hr_centra_pipeline.sources.happy_returns import staging as happy_returns_st
 from hr_centra_pipeline.sources.happy_returns.ingest import ingest
 from hr_centra_pipeline.sources.happy_returns.profiles import load_profiles
 from hr_centra_pipeline.warehouse import migrate
-from hr_centra_pipeline.warehouse.database import Warehouse
+from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 from hr_centra_pipeline.warehouse.derived import forget_stale
 from hr_centra_pipeline.warehouse.policy_tables import write_policy
 
@@ -111,6 +111,8 @@ class Desk:
     policy: Policy = field(default_factory=lambda: Policy.model_validate(POLICY))
     mode: str = "live"
     sandbox: RunningSandbox | None = None  # behind it, when it runs in this process
+    may_fail: bool = False  # whether a pull may
+    problems: list[str] = field(default_factory=list)  # of the pulls that did
     _rows: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     _changed: dict[tuple[str, str], None] = field(default_factory=dict)
     _count: int = 0
@@ -335,11 +337,14 @@ class Desk:
             with warehouse.transaction() as connection:
                 forget_stale(connection, self.policy.model_dump_json())
                 write_policy(connection, self.policy, self.settings.mode)
+                _have_seen_gift_cards(connection, now)
             ingest(warehouse, self.settings.exports, load_profiles(self.home / "profiles"), now)
             happy_returns_staging.refresh(warehouse, now)
             for one in _PULLS:
                 report = one(client, warehouse, self.policy, now)
-                assert report.complete, report.problem
+                assert report.complete or self.may_fail, report.problem
+                if report.problem:
+                    self.problems.append(report.problem)
             centra_staging.refresh(warehouse, now)
             with warehouse.transaction() as connection:
                 match(connection, now)
@@ -399,6 +404,27 @@ class Desk:
     def with_policy(self, **changes: Any) -> None:
         """Another policy from now on."""
         self.policy = Policy.model_validate({**POLICY, **changes})
+
+
+def _have_seen_gift_cards(connection: Connection, now: datetime) -> None:
+    """As after a look at the sandbox's schema, which takes long: without one no gift card is issued."""
+    if not connection.execute("select 1 from operations.contract limit 1").fetchone():
+        seen: tuple[Any, ...] = (
+            "root field",
+            "Mutation.issueCredit",
+            "assumed",
+            ["IssueCredit"],
+            [],
+            "",
+            "",
+            "as_assumed",
+            False,
+            "",
+            now,
+            None,
+            "",
+        )
+        connection.execute("insert into operations.contract values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", seen)
 
 
 def _text(instant: datetime) -> str:

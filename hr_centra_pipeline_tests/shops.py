@@ -25,7 +25,7 @@ from hr_centra_pipeline.sandbox.centra.store import GIFT_CARD_BY_EMAIL, CentraSe
 from hr_centra_pipeline.sandbox.server import RunningSandbox, SandboxSettings, running_sandbox
 from hr_centra_pipeline.sandbox.shop.shop import Shop
 from hr_centra_pipeline.sandbox.shop.variety import PLAIN, VARIED, VARIED_CENTRA
-from hr_centra_pipeline.sources.centra import pull
+from hr_centra_pipeline.sources.centra import contract_record, pull
 from hr_centra_pipeline.sources.centra import staging as centra_staging
 from hr_centra_pipeline.sources.centra.client import CentraClient
 from hr_centra_pipeline.sources.centra.order_api import OrderApiClient
@@ -97,6 +97,7 @@ class ShopWorld:
                 match(connection, now)
                 plan(connection, now)
                 record_plan(connection, now)
+            contract_record.refresh(client, order_api, warehouse, policy, now)
             push(warehouse, client, order_api, policy, settings, now)
             with warehouse.transaction() as connection:
                 reconcile(connection, now)

@@ -98,7 +98,8 @@ def run_demo() -> None:
                 break
     left = pending(settings)
     news = sent_so_far(settings) != before
-    footer = "" if news else "Nothing was pending, and nothing was sent.\n"
+    footer = "" if news else "Nothing was due, and nothing was sent.\n"
     footer += f"{left} effects wait for their time. " if left else ""
-    footer += "The Dagster UI on this shop: make dev, then http://127.0.0.1:3000"
+    footer += "The Dagster UI on this shop: make dev, then http://127.0.0.1:3000\n"
+    footer += f"The trouble in this shop is planted, case by case: {home / 'sandbox' / 'truth.jsonl'}"
     show_result(settings, before=before, footer=footer)

@@ -34,6 +34,7 @@ def run_doctor(
     is_offline: bool,
     as_json: bool,
     every_setting: bool,
+    whole_contract: bool,
     test_alert: bool,
     schema: Path | None = None,
     write_schema: Path | None = None,
@@ -55,6 +56,8 @@ def run_doctor(
         typer.echo(json.dumps([asdict(finding) for finding in findings], indent=1))
     else:
         _print(findings)
+        if whole_contract:
+            _print_contract(findings)
         if every_setting:
             _print_settings()
     return exit_code(findings)
@@ -94,7 +97,7 @@ def _print(findings: list[Finding]) -> None:
         if differences := [finding for finding in of_section if _is_difference(finding)]:
             console.print(_differences(differences))
         for finding in of_section:
-            if not _is_difference(finding):
+            if _is_line(finding):
                 _print_line(console, finding)
     counts = {level: sum(one.level == level for one in findings) for level in ("error", "warning")}
     if counts["error"]:
@@ -113,6 +116,12 @@ def _print_line(console: Console, finding: Finding) -> None:
     console.print(Text.assemble((f"  {sign} ", f"bold {color}"), finding.told), soft_wrap=False)
     if finding.fix:
         console.print(Text.assemble(("      → ", color), finding.fix))
+
+
+def _is_line(finding: Finding) -> bool:
+    """Of the contract only what was seen of Centra's behaviour: the rest is counted, and shown whole on demand."""
+    row = finding.row
+    return row is None or row.kind == "schema" or (row.kind == "behaviour" and row.verdict == "as_assumed")
 
 
 def _is_difference(finding: Finding) -> bool:
@@ -134,6 +143,26 @@ def _differences(findings: list[Finding]) -> Table:
             Text(row.found), Text(row.remedy),
         )  # fmt: skip
     return table
+
+
+def _print_contract(findings: list[Finding]) -> None:
+    table = Table(
+        title="All that hr-centra relies on",
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    for column in ("", "what", "known from", "expected", "this Centra"):
+        table.add_column(column, overflow="fold")
+    for finding in findings:
+        if (row := finding.row) is not None:
+            sign, color = _SIGNS[finding.level]
+            found = "cannot be seen" if row.verdict == "cannot_be_seen" else row.found
+            table.add_row(
+                Text(sign, f"bold {color}"), *(Text(text) for text in (row.coordinate, row.basis, row.expected, found))
+            )
+    Console(width=min(width(), 118)).print("", table)
 
 
 def _print_settings() -> None:

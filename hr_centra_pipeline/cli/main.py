@@ -62,6 +62,9 @@ def plan(
 def doctor(
     offline: Annotated[bool, typer.Option("--offline", help="Do not ask Centra anything.")] = False,
     settings: Annotated[bool, typer.Option("--settings", help="List every setting with its value and source.")] = False,
+    contract: Annotated[
+        bool, typer.Option("--contract", help="List all that is relied on of Centra, with what this Centra has.")
+    ] = False,
     test_alert: Annotated[bool, typer.Option("--test-alert", help="Send a test alert to every team.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The findings as JSON.")] = False,
     schema: Annotated[
@@ -80,8 +83,8 @@ def doctor(
     from hr_centra_pipeline.cli.doctor import run_doctor
 
     code = run_doctor(
-        is_offline=offline, as_json=as_json, every_setting=settings, test_alert=test_alert, schema=schema,
-        write_schema=write_schema,
+        is_offline=offline, as_json=as_json, every_setting=settings, whole_contract=contract,
+        test_alert=test_alert, schema=schema, write_schema=write_schema,
     )  # fmt: skip
     raise typer.Exit(code)
 

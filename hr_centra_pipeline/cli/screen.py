@@ -27,6 +27,8 @@ _VENDORS = {"centra": "Centra", "happy_returns": "Happy Returns"}
 _WITHOUT_MONEY = frozenset(
     {"status_update", "order_attribute", "customer_note", "customer_attribute", "exchange_release"}
 )
+# Off unless the policy asks for them: a row of zeros would only puzzle.
+_OPTIONAL = frozenset({"order_attribute", "customer_note", "customer_attribute", "exchange_release"})
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,11 @@ def _new_words(connection: Connection) -> str:
 
 
 def _sent(sent: dict[str, Sent], before: dict[str, Sent] | None, settings: Settings) -> Table:
-    title = "Sent to Centra" if settings.mode == "live" else "In Centra by our hand (dry run: nothing is sent now)"
+    title = (
+        "Sent to Centra"
+        if settings.mode == "live"
+        else "Sent to Centra by hr-centra before (dry run: nothing is sent now)"
+    )
     table = Table(
         title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False
     )
@@ -136,6 +142,8 @@ def _sent(sent: dict[str, Sent], before: dict[str, Sent] | None, settings: Setti
     table.add_column("amount in total")
     for kind, label in _EFFECTS.items():
         total = sent.get(kind, NOTHING)
+        if kind in _OPTIONAL and not total.count:
+            continue
         row = [label]
         if before is not None:
             row.append(f"{total.minus(before.get(kind, NOTHING)).count:,}")

@@ -74,14 +74,19 @@ def allocate(total: Decimal, weights: Sequence[Decimal], currency: str) -> list[
     return floors
 
 
+def _codes(digits: int) -> str:
+    """One text to search: a list costs the planner of each statement as many comparisons as it has codes."""
+    return " ".join(["", *(code for code, of_currency in _MINOR_UNITS.items() if of_currency == digits), ""])
+
+
 # DuckDB divides decimals as doubles, so that shares are made of whole numbers of 1/10,000. Half up, away from zero.
 # `part_of` allocates in a fixed order: each part is what the weights up to and including it get in whole smallest units, less
 # what those before it got; the last takes the rest, so that the parts sum to the amount exactly, whatever its decimals.
 SQL_MACROS = f"""
 create or replace macro smallest_unit(currency) as
     case
-        when currency in ({", ".join(f"'{code}'" for code, digits in _MINOR_UNITS.items() if digits == 0)}) then 10000
-        when currency in ({", ".join(f"'{code}'" for code, digits in _MINOR_UNITS.items() if digits == 3)}) then 10
+        when contains('{_codes(0)}', ' ' || currency || ' ') then 10000
+        when contains('{_codes(3)}', ' ' || currency || ' ') then 10
         else 100
     end::hugeint;
 create or replace macro smallest_amount(currency) as

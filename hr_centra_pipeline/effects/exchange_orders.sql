@@ -149,16 +149,22 @@ from (
 join policy.modes on modes.effect_type = 'exchange_order'
 left join push.ledger on ledger.effect_key = due.effect_key;
 
--- Releases: the mark of the policy on the shipment that holds the replacement, unless it is there, by whoever. A shipment that
--- has left needs none. A replacement that differs from what was meant is not confirmed, and so not here.
+-- Releases: the mark of the policy on the shipment that holds the replacement, unless it has it already. A shipment that has left
+-- needs none. A replacement that differs from what was meant is not confirmed, and so not here; an order that somebody made by
+-- hand, and a person has tied, is theirs to release; so is one whose status the policy does not know.
 insert into effects.pending_exchange_orders by name
 with
 held as (
     select
-        effect_key('exchange_release', exchange_ids(replacements.return_item_id, replacements.ordinal)) as effect_key,
-        replacements.*, parameters.exchange_release
+        effect_key('exchange_release', list_append(
+            exchange_ids(replacements.return_item_id, replacements.ordinal), parameters.exchange_release
+        )) as effect_key,
+        replacements.* exclude (effect_key), replacements.effect_key as exchange_key, parameters.exchange_release
     from effects.replacements as replacements
     semi join matching.orders_in_play using (order_number)
+    semi join (select effect_key from push.ledger where not is_foreign) as ours on ours.effect_key = replacements.effect_key
+    semi join (select order_number from staging.orders where not is_cancelled) as alive
+        on alive.order_number = replacements.replacement_order_number
     cross join policy.parameters
     where replacements.state = 'ordered' and replacements.shipment_id is not null and replacements.ordinal is not null
         and case parameters.exchange_release
@@ -183,7 +189,7 @@ select
     modes."mode",
     coalesce(ledger.state, 'planned') as state,
     case when ledger.state in ('sending', 'unknown') then ledger.packet_key end as packet_key,
-    json_object('replacement', held.replacement_order_number) as evidence
+    json_object('replacement', held.replacement_order_number, 'exchange', held.exchange_key) as evidence
 from held
 join effects.units as units using (return_item_id)
 join policy.modes on modes.effect_type = 'exchange_order'

@@ -45,9 +45,8 @@ def _find_orders_in_play(connection: Connection, now: datetime) -> None:
     since = watermarks.read(connection, watermarks.MATCHING)
     run_sql(connection, _PACKAGE, "orders_in_play.sql", {"since": since})
     before, found = -1, 0
-    while (
-        found > before
-    ):  # each round follows the returns, and where it matters the customers, of the last one's orders
+    # Each round follows the returns, and where it matters the customers, of the last one's orders.
+    while found > before:
         before = _in_play(connection)
         run_sql(connection, _PACKAGE, "orders_of_shared_returns.sql")
         run_sql(connection, _PACKAGE, "orders_of_shared_customers.sql")

@@ -47,7 +47,10 @@ def save_schema(client: CentraClient, path: Path) -> int:
 
 
 def findings(looked: Looked, *, is_live: bool) -> Iterator[Finding]:
-    """Each difference with its remedy, then counts. What only stops sending is no error while nothing is sent."""
+    """Each difference with its remedy, then what is as assumed and what cannot be seen, with counts.
+
+    What only stops sending is no error while nothing is sent.
+    """
     for row in _sorted(looked.rows):
         if row.verdict == "differs":
             hinders = row.stops and bool(row.effect_types) and (is_live or _is_read(row))
@@ -61,8 +64,10 @@ def findings(looked: Looked, *, is_live: bool) -> Iterator[Finding]:
         elif row.kind == "schema":
             yield Finding(SECTION, "warning", f"the schema cannot be seen: {row.found}", row.remedy, row=row)
     for row in looked.rows:
-        if row.kind == "behaviour" and row.verdict == "as_assumed":
+        if row.verdict == "as_assumed":
             yield Finding(SECTION, "ok", f"{row.coordinate}: {row.found}", row=row)
+        elif row.verdict == "cannot_be_seen" and row.kind != "schema":
+            yield Finding(SECTION, "note", f"{row.coordinate}: {row.expected}", row.remedy, row=row)
     if assumed := _counted(looked.rows, "as_assumed"):
         yield Finding(SECTION, "ok", f"as assumed: {assumed}")
     if hidden := _counted(looked.rows, "cannot_be_seen"):

@@ -52,7 +52,7 @@ RULES: dict[str, AlarmRule] = {
         "operations.vendor_drift", "data", False, "No new word, deprecated field or unexpected shape in Centra's answers."
     ),
     "this_centra_fits_every_operation_of_ours": AlarmRule(
-        "operations.contract", "data", True, "Nothing that we send or read is other in this Centra's schema than it has to be."
+        "operations.contract", "data", True, "This Centra's schema supports every operation that the policy uses."
     ),
     "this_centra_is_as_we_assume": AlarmRule(
         "operations.contract", "data", False, "What stops nothing is as assumed as well: words, signs, a schema that can be seen."

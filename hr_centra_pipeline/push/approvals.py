@@ -75,8 +75,8 @@ def approve(
     """Let effects through: those named by effect key, unit, return or order number, or all that wait of these types.
 
     A packet key lets the payment of a packet in doubt be made once more, or accepts a replacement order that differs from what
-    was meant as it is now. Each approval holds for the effect as it stands
-    now: when its amount or anything else that would be sent changes, it needs another.
+    was meant as it is now. Each approval is for the effect as it is now: when its amount or anything else that would be sent
+    changes, it needs another.
 
     Raises:
         ConfigurationError: the approver planned or configured it, or nothing of what was named waits for an approval.
@@ -284,7 +284,8 @@ def tie_order(connection: Connection, signature: Signature, order_number: str, u
     """Say for which exchanged units somebody made a replacement order by hand.
 
     Raises:
-        ConfigurationError: no such order, or a unit that is no exchange.
+        ConfigurationError: no such order, or a unit that is no exchange; or it is in place of a canceled replacement, and the
+            same person planned that or changed the policy last.
     """
     if not connection.execute("select 1 from staging.orders where order_number = ?", [order_number]).fetchone():
         raise ConfigurationError(f"{order_number}: Centra has shown no such order.")
@@ -303,6 +304,7 @@ def tie_order(connection: Connection, signature: Signature, order_number: str, u
         # In place of our own that was canceled: it was ordered again, by hand.
         canceled = _latest_replacement(connection, unit)
         if canceled is not None and canceled.state == "canceled" and canceled.decision is None:
+            refuse_own_work(connection, signature)
             _keep_decision(connection, signature, canceled, "order_again")
         _keep_tie(connection, signature, "order", order_number, order_number, unit, None, None)
 

@@ -138,7 +138,7 @@ def _money_problem(packet: Packet, order: OrderInCentra, facts: Facts) -> NotNow
     currency = packet.payload["currency"]
     if order.unknown_payments:
         words = ", ".join(order.unknown_payments)
-        return NotNow(f"the order shows payments whose meaning is not known ({words}): add the words to [centra.words]")
+        return NotNow(f"the meaning of a payment of the order is not known ({words}): {_ADD_WORDS}")
     if order.untied_refunds:
         return NotNow("a refund without a Return stands on the order: tie it to units first")
     left = order.captured - order.given
@@ -353,7 +353,8 @@ def _refused_later(packet: Packet, facts: Facts, message: str, return_id: int) -
 
 # ---------------------------------------------------------------- payments
 
-_NOT_UNDERSTOOD = "its Return shows a payment whose meaning is not known: add its words to [centra.words] in the policy"
+_ADD_WORDS = "add its words to [centra.words] in the policy"
+_NOT_UNDERSTOOD = f"the meaning of a payment of its Return is not known: {_ADD_WORDS}"
 
 
 def _is_paid(packet: Packet, found: ReturnInCentra) -> bool:

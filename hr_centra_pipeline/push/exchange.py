@@ -153,8 +153,7 @@ def _create_order(packet: Packet, facts: Facts) -> Steps[StepResult]:
     )
     match answer.code:
         case None if not answer.refusal:
-            made = answer.payload.get("orders") or [answer.payload.get("order") or number]
-            return Advance("complete", remember={"order_numbers": [str(one) for one in made]})
+            return Advance("complete", remember={"order_numbers": answer.payload["orders"]})
         case -5:
             # Taken since we looked: by a call of ours that was thought lost, or by somebody in our range.
             if made := (yield from _ours(packet, facts)).made_by(packet):
@@ -171,6 +170,8 @@ def _cancel_order(packet: Packet, facts: Facts) -> Steps[StepResult]:
     known = yield from _ours(packet, facts)
     if not known.live:
         return _taken_back(packet, "undo")
+    if known.unclear:
+        return NotNow(known.unclear)
     answer = yield Tell(_cancel(packet, known.live[0].order_id, facts))
     # Centra cancels no order that was shipped: then the customer has the replacement, and completing is true.
     if answer.refusal:
@@ -204,7 +205,9 @@ def _problem_with_return(packet: Packet, facts: Facts) -> Steps[StepResult | Non
         gone = f"Centra does not show Return {return_id}, which the replacement is made from"
         return InDoubt(gone) if packet.is_begun or packet.state != "new" else Held(packet.members, gone)
     if None in found.refunds:
-        return NotNow(f"Return {return_id} shows a payment whose meaning is not known: add its words to [centra.words]")
+        return NotNow(
+            f"the meaning of a payment of Return {return_id} is not known: add its words to [centra.words] in the policy"
+        )
     if not found.is_refunded:
         return None
     if packet.has_origin:
@@ -295,7 +298,7 @@ def rest_address(address: dict[str, Any]) -> dict[str, Any]:
 # ---------------------------------------------------------------- is it what was meant?
 
 
-def _not_as_meant(packet: Packet, facts: Facts) -> Steps[InDoubt | None]:
+def _not_as_meant(packet: Packet, facts: Facts) -> Steps[InDoubt | NotNow | None]:
     """Read the replacement back: may the exchange go on? A replacement that somebody canceled is not held up: there is nothing
     to release, and what is left to decide (order again, or pay) is decided when the exchange is done.
     """
@@ -306,6 +309,8 @@ def _not_as_meant(packet: Packet, facts: Facts) -> Steps[InDoubt | None]:
         if known.made_by(packet):
             return None
         return InDoubt("the replacement order is not there any more", "canceled")
+    if known.unclear:
+        return NotNow(known.unclear)
     differs = yield from _differences(packet, known)
     if not set(differs) - set(packet.payload.get("accepted", [])):
         return None
@@ -375,11 +380,12 @@ def _written(address: Order, part: str) -> set[str]:
 
 @dataclass(frozen=True)
 class _Replacement:
-    """One order that may be the replacement, as Centra shows it."""
+    """One order that may be the replacement, as Centra shows it. ``unknown_status``: its word, if the policy does not know it."""
 
     order_id: str
     number: int
     comment: str
+    unknown_status: str | None
     is_canceled: bool
     customer_id: int | None
     skus: Counter[str]
@@ -397,6 +403,11 @@ class _Replacements:
     candidates: list[int]
     customer_id: int | None
     tied: list[str]  # orders of somebody else that a person has said to be the replacement of every member
+
+    @property
+    def unclear(self) -> str | None:
+        """Why nothing may be decided about them: one has a status that the policy does not know."""
+        return next((returns.unknown_status(order.unknown_status) for order in self.live if order.unknown_status), None)
 
     @property
     def shown(self) -> str:
@@ -482,8 +493,11 @@ def _replacement(row: dict[str, Any], facts: Facts) -> _Replacement:
         if line["productSize"] and line["quantity"]:
             skus[line["productSize"]["SKU"]] += line["quantity"]
     customer = row.get("customer") or {}
-    is_canceled = facts.words.order_status.meaning_of(row["status"]) == "cancelled"
-    return _Replacement(row["id"], row["number"], row["internalComment"] or "", is_canceled, customer.get("id"), skus)
+    meaning = facts.words.order_status.meaning_of(row["status"])
+    return _Replacement(
+        row["id"], row["number"], row["internalComment"] or "", row["status"] if meaning is None else None,
+        meaning == "cancelled", customer.get("id"), skus,
+    )  # fmt: skip
 
 
 # ---------------------------------------------------------------- looking up
@@ -514,7 +528,8 @@ def look_up(packet: Packet, facts: Facts) -> Steps[LookUpResult]:
             return after
         # Completed by us, or by somebody before the order was read back.
         made_known = packet.at("complete", payload={**packet.payload, **after.remember})
-        return (yield from _not_as_meant(made_known, facts)) or _finished(made_known)
+        problem = yield from _not_as_meant(made_known, facts)
+        return after if isinstance(problem, NotNow) else problem or _finished(made_known)
     if packet.step in ("create_return", "create_order"):
         # Ordering again is safe: a number that is taken is refused.
         return Advance("create_order", return_id)

@@ -354,7 +354,8 @@ def _cut_payments(effects: Sequence[Effect], result: Cut) -> None:
             "currency": anyone.currency,
             "pays_through": anyone.pays_through,
             "lines": _lines(members),
-            "total": str(rounded(total(members), anyone.currency)),
+            **{name: str(rounded(amount, anyone.currency)) for name, amount in _amounts(members).items()},
+            **({"tax_mode": anyone.tax_mode} if anyone.tax_mode else {}),
             "first_step": step,
         }
         result.add("credit", members, payload, step=step, centra_id=str(anyone.origin_return_id))
@@ -397,7 +398,7 @@ def _cut_exchanges(effects: Sequence[Effect], policy: Policy, result: Cut) -> No
             if anyone.origin_return_id is None:
                 result.add("exchange", members, payload)
             else:
-                # The Return is there, by somebody else's hand or from the first time, and only the order is missing.
+                # The Return is there, by somebody else or from the first time, and only the order is missing.
                 payload["first_step"] = "create_order"
                 origin = str(anyone.origin_return_id)
                 result.add("exchange", members, payload, step="create_order", centra_id=origin)

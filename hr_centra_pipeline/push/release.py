@@ -8,6 +8,7 @@ from typing import Any
 
 from hr_centra_pipeline.push.facts import Facts
 from hr_centra_pipeline.push.packets import Packet
+from hr_centra_pipeline.push.returns import unknown_status
 from hr_centra_pipeline.push.steps import (
     Absent,
     Ask,
@@ -15,6 +16,7 @@ from hr_centra_pipeline.push.steps import (
     Finished,
     Held,
     LookUpResult,
+    NotNow,
     Refused,
     StepResult,
     Steps,
@@ -36,7 +38,10 @@ def advance(packet: Packet, facts: Facts) -> Steps[StepResult]:
     found = yield from _shipment(packet)
     if found is None:
         return Held(packet.members, f"Centra does not show shipment {packet.payload['shipment_id']} any more")
-    if _is_canceled(found, facts):
+    meaning = _meaning(found, facts)
+    if meaning is None:
+        return NotNow(unknown_status(found["order"]["status"]))
+    if meaning == "cancelled":
         return Held(packet.members, "somebody canceled the replacement order meanwhile")
     if _is_released(packet, found):
         return Finished(str(found["id"]))
@@ -49,7 +54,7 @@ def look_up(packet: Packet, facts: Facts) -> Steps[LookUpResult]:
     found = yield from _shipment(packet)
     if found is not None and _is_released(packet, found):
         return Finished(str(found["id"]))
-    if found is None or _is_canceled(found, facts):
+    if found is None or _meaning(found, facts) == "cancelled":
         return Undone("its shipment is gone, or its order was canceled")
     return Absent()
 
@@ -63,5 +68,5 @@ def _is_released(packet: Packet, found: dict[str, Any]) -> bool:
     return bool(found[_MARKS[packet.payload["release"]]] or found["isShipped"])
 
 
-def _is_canceled(found: dict[str, Any], facts: Facts) -> bool:
-    return facts.words.order_status.meaning_of(found["order"]["status"]) == "cancelled"
+def _meaning(found: dict[str, Any], facts: Facts) -> str | None:
+    return facts.words.order_status.meaning_of(found["order"]["status"])

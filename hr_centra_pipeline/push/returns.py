@@ -122,6 +122,11 @@ def _return(row: dict[str, Any], entries: Sequence[payments.Entry], words: Centr
     )
 
 
+def unknown_status(word: str) -> str:
+    """Why nothing is done about an order whose status the policy does not know."""
+    return f"the meaning of the order status {word} is not known: add it to [centra.words.order_status] in the policy"
+
+
 def totals_of(shown: dict[str, Any], tax_mode: str | None) -> Totals:
     """A Return's totals as an operation shows them. ``tax_mode``: its order's."""
     gross, net = Decimal(shown["grandTotal"]["value"]), kept(Decimal(shown["grandTotalNet"]["value"]))

@@ -6,7 +6,7 @@ with pending as (
     union all by name from effects.pending_status_updates
 ),
 
--- One row per effect that a person let through as it stands now: another input needs another approval.
+-- One row per effect that a person approved as it is: another input needs another approval.
 approved as (
     select distinct effect_key, input_sha256 from push.approvals
 ),
@@ -15,7 +15,9 @@ planned as (
     select
         pending.*, ledger.travels_alone, ledger.planned_at, effect_types.effect_type, modes.policy_mode,
         -- Who let the replacement through has let its release through.
-        approved.effect_key is not null or pending.effect_kind = 'exchange_release' as is_approved,
+        approved.effect_key is not null or coalesce(pending.evidence::json ->> 'exchange' in (
+            select effect_key from push.approvals
+        ), false) as is_approved,
         coalesce(pending.evidence::json ->> 'milestone' = 'refund under way', false) as is_announcement
     from pending
     join push.ledger using (effect_key)

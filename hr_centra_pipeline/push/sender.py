@@ -310,7 +310,7 @@ class Sender:
             if effect_type in breaches:
                 self.stopped[operation] = breaches[effect_type]
             if reason := self.unfit.effect_types.get(effect_type):
-                self.stopped[operation] = reason
+                self.stopped[operation] = f"guard: {reason}"
             if modes[effect_type] in ("off", "dry_run"):
                 self.stopped[operation] = f"mode {modes[effect_type]}"
 

@@ -180,7 +180,8 @@ class Wire:
             except CentraError as error:
                 return [error]
             refusal = made.refusal and without_contacts(made.refusal)
-            return [_Made(Answered(made.body, refusal, (), made.code), made.request_id, made.http_status)]
+            answer = {**made.body, "orders": list(made.numbers)}
+            return [_Made(Answered(answer, refusal, (), made.code), made.request_id, made.http_status)]
         outcomes = self.client.execute_together(
             [Asked(call.operation, call.variables) for call in calls], reserved=True, gate=gate
         )

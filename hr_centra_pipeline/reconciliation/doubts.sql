@@ -32,7 +32,7 @@ select
     case when subject_of(effect_kind) = 'status' then null when effect_kind in ('inventory_adjustment', 'exchange_release') then units.unit_price else told.amount end
         as amount,
     told.since as fact_at,
-    'Whether Centra did the ' || replace(effect_kind, '_', ' ') || ' is in doubt, at ' || coalesce(step, 'an unknown step') || ': '
+    'The outcome of the ' || replace(effect_kind, '_', ' ') || ' in Centra is not known, at ' || coalesce(step, 'an unknown step') || ': '
         || coalesce(message, reason, 'no answer') as detail,
     case trouble
         when 'gone' then 'Somebody deleted our Return in Centra: ask why. To make it again: `hr-centra adopt` the return.'

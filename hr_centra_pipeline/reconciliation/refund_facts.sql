@@ -214,15 +214,16 @@ summed as (
         so_far as (partition by centra_return_id order by return_id nulls last rows between unbounded preceding and current row)
 )
 
-select
-    centra_return_id, order_number, currency, return_id, is_exchange,
-    part_of(shipping, shipping_upto - shipping_weight, shipping_upto, shipping_whole, currency) as shipping_kept,
-    part_of(shipping_tax, shipping_upto - shipping_weight, shipping_upto, shipping_whole, currency) as shipping_added,
-    part_of(fee, fee_upto - fee_weight, fee_upto, fee_whole, currency) as fee_kept,
-    part_of(fee_tax, fee_upto - fee_weight, fee_upto, fee_whole, currency) as fee_added,
-    shipping_kept + shipping_added as shipping,
-    fee_kept + fee_added as fee
-from summed;
+select *, shipping_kept + shipping_added as shipping, fee_kept + fee_added as fee
+from (
+    select
+        centra_return_id, order_number, currency, return_id, is_exchange,
+        part_of(shipping, shipping_upto - shipping_weight, shipping_upto, shipping_whole, currency) as shipping_kept,
+        part_of(shipping_tax, shipping_upto - shipping_weight, shipping_upto, shipping_whole, currency) as shipping_added,
+        part_of(fee, fee_upto - fee_weight, fee_upto, fee_whole, currency) as fee_kept,
+        part_of(fee_tax, fee_upto - fee_weight, fee_upto, fee_whole, currency) as fee_added
+    from summed
+);
 
 insert into reconciliation.refund_facts by name
 with

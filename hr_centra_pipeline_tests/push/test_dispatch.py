@@ -311,6 +311,100 @@ def test_what_is_canceled_refused_or_shipped_is_not_released(at_desk: Desk, what
     assert "confirmed" not in at_desk.states("exchange_release").values()
 
 
+def test_a_release_by_another_mark_is_another_release(at_desk: Desk) -> None:
+    at_desk.with_policy(exchange={"release": "paid"})
+    exchanged(at_desk)
+    at_desk.settle()
+    (order,) = at_desk.orders_of_ours()
+    shipment = at_desk.act("create_shipment", order_number=order["number"])["made"]
+    at_desk.settle()
+    at_desk.with_policy(exchange={"release": "good_to_go"})
+    at_desk.settle()
+    assert at_desk.mutations().count("updateShipment") == 2
+    (marked,) = at_desk.store.rows(f"select is_paid, is_good_to_go from shipments where id = {shipment}")
+    assert (marked["is_paid"], marked["is_good_to_go"]) == (True, True)
+
+
+def test_an_order_that_somebody_made_by_hand_is_theirs_to_release(at_desk: Desk) -> None:
+    by_hand = at_desk.sell(("DRESS-M", 1, "100.00"), parts=())
+    at_desk.act("create_shipment", order_number=by_hand.number)
+    at_desk.with_policy(exchange={"release": "paid"}, modes={"exchange_order": "approve"})
+    _, (unit,) = exchanged(at_desk)
+    at_desk.plan()
+    with at_desk.warehouse.transaction() as connection:
+        signature = Signature("Carl", "by phone", at_desk.clock.now())
+        approvals.tie_order(connection, signature, str(by_hand.number), [unit.item])
+    at_desk.settle()
+    assert at_desk.states("exchange_order") == {unit.item: "confirmed"}
+    assert "updateShipment" not in at_desk.mutations()
+
+
+def test_a_release_waits_for_an_approval_unless_its_exchange_has_one(at_desk: Desk) -> None:
+    at_desk.with_policy(exchange={"release": "paid"}, modes={"exchange_order": "approve"})
+    exchanged(at_desk)
+    at_desk.settle()
+    assert at_desk.orders_of_ours() == []
+    with at_desk.warehouse.transaction() as connection:
+        approvals.approve(connection, Signature("Carl", "seen", at_desk.clock.now()), effect_types=["exchange_order"])
+    at_desk.settle()
+    (order,) = at_desk.orders_of_ours()
+    at_desk.act("create_shipment", order_number=order["number"])
+    at_desk.settle()
+    assert at_desk.mutations().count("updateShipment") == 1
+    # Sent without an approval, in live mode: its release is for a person once the mode is "approve".
+    at_desk.with_policy(exchange={"release": "paid"})
+    exchanged(at_desk)
+    at_desk.settle()
+    other = next(row for row in at_desk.orders_of_ours() if row["number"] != order["number"])
+    at_desk.with_policy(exchange={"release": "paid"}, modes={"exchange_order": "approve"})
+    at_desk.act("create_shipment", order_number=other["number"])
+    at_desk.settle()
+    assert at_desk.mutations().count("updateShipment") == 1
+
+
+def called(at_desk: Desk, order: dict[str, Any], word: str) -> None:
+    """Centra gives an order a status that no document lists."""
+    at_desk.store.force_word("order", order["number"], word)
+    at_desk.store.set_order(order["number"], {}, at_desk.clock.now())
+
+
+@pytest.mark.parametrize("when", ["before the plan", "after the plan"])
+def test_a_replacement_whose_status_the_policy_does_not_know_is_not_released(at_desk: Desk, when: str) -> None:
+    exchanged(at_desk)
+    at_desk.settle()
+    (order,) = at_desk.orders_of_ours()
+    at_desk.act("create_shipment", order_number=order["number"])
+    at_desk.settle()
+    at_desk.with_policy(exchange={"release": "paid"})
+    if when == "before the plan":
+        called(at_desk, order, "VOIDED")
+    at_desk.plan()
+    called(at_desk, order, "VOIDED")
+    at_desk.push()
+    assert "updateShipment" not in at_desk.mutations()
+    words = {"order_status": {"open": ["PENDING", "CONFIRMED", "VOIDED"]}}
+    at_desk.with_policy(exchange={"release": "paid"}, centra={"words": words})
+    at_desk.settle()
+    assert at_desk.mutations().count("updateShipment") == 1
+
+
+def test_an_exchange_does_not_go_on_while_the_status_of_its_order_is_not_known(at_desk: Desk) -> None:
+    sold, _ = exchanged(at_desk)
+    at_desk.fault("error_before", "CompleteReturn")
+    at_desk.sync()
+    (order,) = at_desk.orders_of_ours()
+    called(at_desk, order, "VOIDED")
+    later(at_desk, minutes=20)
+    at_desk.sync()
+    at_desk.sync()
+    (made,) = at_desk.returns_of(sold)
+    assert made["status"] == "PENDING"
+    assert len(at_desk.orders_of_ours()) == 1
+    at_desk.with_policy(centra={"words": {"order_status": {"cancelled": ["DELETED", "VOIDED"]}}})
+    at_desk.settle()
+    assert [kind for kind, _ in kinds(at_desk)] == ["exchange_canceled"]
+
+
 # ---------------------------------------------------------------- M6: ordered and not shipped
 
 
@@ -643,6 +737,13 @@ def test_somebody_refunds_the_return_of_a_canceled_exchange_by_hand_and_that_end
 def test_who_makes_the_order_again_by_hand_ties_it(at_desk: Desk) -> None:
     by_hand = at_desk.sell(("DRESS-M", 1, "100.00"))
     _, unit = canceled(at_desk)
+    with (
+        at_desk.warehouse.transaction() as connection,
+        pytest.raises(ConfigurationError, match="changed the policy last"),
+    ):
+        approvals.tie_order(
+            connection, Signature("Petra Policy", "by phone", at_desk.clock.now()), str(by_hand.number), [unit.item]
+        )
     with at_desk.warehouse.transaction() as connection:
         approvals.tie_order(
             connection, Signature("Carl", "by phone", at_desk.clock.now()), str(by_hand.number), [unit.item]

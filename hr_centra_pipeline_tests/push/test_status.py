@@ -298,6 +298,28 @@ def test_after_the_database_was_lost_nothing_is_written_again(at_desk: Desk, kin
     assert [row[1] for row in states_of(at_desk, kind)] == ["confirmed"]
 
 
+@EVERY_PLACE
+def test_after_the_database_was_lost_what_names_a_replacement_is_not_overwritten(at_desk: Desk, kind: str) -> None:
+    at_desk.with_policy(status=PLACES[kind])
+    sold = at_desk.sell(("DRESS-S", 1, "100.00"))
+    unit = at_desk.comes_back(sold, refund_type="exchange", exchange_sku="DRESS-M")
+    at_desk.settle()
+    next_hour(at_desk)
+    (order,) = at_desk.orders_of_ours()
+    said = shown(at_desk, kind, sold)
+    assert f"replacement order {order['number']}" in said
+    before = at_desk.mutations()
+    at_desk.forget()
+    at_desk.settle()
+    assert at_desk.mutations() == before
+    assert shown(at_desk, kind, sold) == said
+    # What comes later is written as ever.
+    at_desk.clock.advance_to(at_desk.clock.now() + timedelta(hours=2))
+    at_desk.change(unit, disposition="sellable")
+    at_desk.settle()
+    assert f": processed, replacement order {order['number']}" in shown(at_desk, kind, sold)
+
+
 def test_an_attribute_that_is_not_configured_is_refused_once_and_said(at_desk: Desk) -> None:
     at_desk.with_policy(status={"status_target": "order", "attribute_type": "missing"})
     sold = at_desk.sell(("DRESS-S", 1, "100.00"))

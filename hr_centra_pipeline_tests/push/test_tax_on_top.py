@@ -13,6 +13,8 @@ import pytest
 
 from hr_centra_pipeline.month_end import compute as month_end
 from hr_centra_pipeline.month_end.journal import remember
+from hr_centra_pipeline.push import approvals
+from hr_centra_pipeline.push.approvals import Signature
 from hr_centra_pipeline.sandbox.centra.store import CentraSettings
 from hr_centra_pipeline_tests.desk import Desk, Sold, Unit, desk
 
@@ -467,3 +469,50 @@ def test_the_last_piece_takes_the_rest_of_the_voucher_before_tax(shop: Desk) -> 
     shop.sync()
     assert [kind for kind, _, _ in shop.reconcile() if "refund" in kind or "double" in kind or "write" in kind] == []
     the_tables_say_what_was_paid(shop)
+
+
+# ---------------------------------------------------------------- exchanges of an order with a voucher
+
+
+@pytest.mark.parametrize("voucher", ["0", "10.00", "9.99"])
+@pytest.mark.parametrize("only_open", [True, False])
+def test_money_in_place_of_a_canceled_replacement_is_what_the_unit_cost_with_its_tax(
+    tmp_path: Path, voucher: str, only_open: bool
+) -> None:
+    with desk(tmp_path, centra=CentraSettings(**SHOP, refunds_only_open_returns=only_open)) as at:
+        at.with_policy(**PAYS)
+        sold = sell(at, "TX", ("DRESS-S", 2, "33.33"), voucher=voucher)
+        at.store.shift_tax_of_returns_on(sold.shipment, 0, is_final=True)
+        units = [at.comes_back(sold, refund_type="exchange", exchange_sku="DRESS-M") for _ in range(2)]
+        at.settle()
+        at.sync()
+        kept = 2 * Decimal("33.33") - Decimal(voucher)
+        assert at.rows("select sum(net_total) from staging.centra_returns") == [(kept,)]
+        assert at.rows("select sum(given), sum(too_much) from effects.value_given_back") == at.rows(
+            "select sum(unit_price - voucher_share), 0 from matching.matched_items"
+        )
+        for order in at.orders_of_ours():
+            at.act("cancel_order", order_number=order["number"])
+        at.sync()
+        for unit in units:
+            with at.warehouse.transaction() as connection:
+                signature = Signature("Carla Customer", "the shopper was asked", at.clock.now())
+                approvals.pay_instead(connection, signature, unit.item)
+        at.settle()
+        assert abs(at.refunded(sold) - kept * Decimal("1.0825")) <= Decimal("0.02")
+        assert at.refunded(sold) == sum(paid(at).values())
+        assert at.reconcile() == []
+
+
+def test_refunds_and_exchanges_of_one_order_share_its_voucher_before_tax(shop: Desk) -> None:
+    sold = sell(shop, "TX", ("DRESS-S", 3, "33.33"), voucher="10.00")
+    shop.store.shift_tax_of_returns_on(sold.shipment, 0, is_final=True)
+    comes_back(shop, sold, items="29.99", tax="2.48")
+    shop.comes_back(sold, refund_type="exchange", exchange_sku="DRESS-M")
+    shop.settle()
+    comes_back(shop, sold, items="30.00", tax="2.48")
+    shop.settle()
+    assert shop.rows("select sum(discounts), count(*) from staging.centra_returns") == [(Decimal(10), 3)]
+    days_pass(shop)
+    shop.sync()
+    assert [row for row in shop.reconcile() if "refund" in row[0] or "double" in row[0] or "write" in row[0]] == []

@@ -29,9 +29,13 @@ EFFECTS = {
     ],
     "effects.pending_credit_notes": [
         *_READS, "staging.refunds", "staging.refund_units", "staging.centra_returns", "staging.payment_entries",
+        "effects.replacements", "effects.value_given_back",
     ],
     "effects.pending_inventory_adjustments": [*_READS, "staging.centra_returns"],
-    "effects.pending_exchange_orders": [*_READS, "staging.replacement_stock"],
+    "effects.pending_exchange_orders": [
+        *_READS, "staging.replacement_stock", "staging.centra_returns", "effects.replacements", "effects.value_given_back",
+        "effects.pending_credit_notes",
+    ],
     "effects.pending_status_updates": [
         "staging.returns", "staging.return_items", "staging.orders", "staging.status_marks",
     ],

@@ -14,7 +14,7 @@ TABLES = {
     "operations.coverage_gaps": ["landing.centra_orders", "landing.centra_shipments", "landing.centra_returns",
         "landing.centra_stock_changes", "landing.happy_returns_rows"],
     "operations.vendor_drift": ["landing.happy_returns_rows", "quarantine.rejected_rows", "staging.return_items",
-        "staging.payment_entries", "staging.centra_returns", "staging.stock_changes"],
+        "staging.payment_entries", "staging.centra_returns", "staging.stock_changes", "staging.orders", "staging.warehouses"],
 }  # fmt: skip
 
 _AT_ONCE = 50  # old runs that one sync deletes

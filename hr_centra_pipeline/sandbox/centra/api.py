@@ -109,6 +109,11 @@ class IntegrationApi:
         self.schema = bound_schema(self._text, [*BINDINGS, mutation], wanted)
         self._read = lru_cache(maxsize=256)(self._parsed)  # clients send the same few documents again and again
 
+    def serve(self, text: str, *, app_version: str) -> None:
+        """Serve another schema from now on, as after a release of Centra; what it lacks is missing for clients, too."""
+        self._text, self._app_version = text, app_version
+        self._load(self._wanted())
+
     def refresh(self) -> None:
         """Serve what the settings say now: unlisted words, members of gift cards."""
         if self.store.settings.unknown_words:

@@ -139,7 +139,7 @@ class TaxDesk(PaymentDesk):
             return
         parts = self._parts(subject, row)
         subject_id = _key(subject, row)
-        if self._engine_fails(subject, subject_id, is_final):
+        if self._engine_fails(subject, row, is_final):
             taxes = _by_own_rules(parts, order)
         else:
             taxes = _by_engine(parts, order, taxes_return_cost=self.settings.tax_engine_taxes_return_cost)
@@ -188,9 +188,9 @@ class TaxDesk(PaymentDesk):
 
     # ---------------------------------------------------------------- the engine
 
-    def stop_tax_engine(self) -> None:
-        """Plant: the engine does not answer from now on."""
-        self.refuse("tax engine", "all", "down")
+    def stop_tax_engine(self, shipment_id: int | None = None) -> None:
+        """Plant: the engine does not answer from now on, or never for Returns of this shipment."""
+        self.refuse("tax engine", shipment_id or "all", "down")
 
     def start_tax_engine(self) -> None:
         """The engine answers again."""
@@ -201,10 +201,14 @@ class TaxDesk(PaymentDesk):
         """Plant: the engine's estimate for Returns of this shipment, or its final word, is so many cents off."""
         self.refuse("final tax" if is_final else "estimated tax", shipment_id, str(cents))
 
-    def _engine_fails(self, subject: Subject, subject_id: int, is_final: bool) -> bool:
+    def _engine_fails(self, subject: Subject, row: Row, is_final: bool) -> bool:
+        if self.refusal_of("tax engine", "all"):
+            return True
+        if subject != "return":
+            return False
         every = self.settings.tax_engine_fails_every
-        now_and_then = subject == "return" and every > 0 and (subject_id + is_final) % every == 0
-        return now_and_then or self.refusal_of("tax engine", "all") is not None
+        now_and_then = every > 0 and (row["id"] + is_final) % every == 0
+        return now_and_then or self.refusal_of("tax engine", row["shipment_id"]) is not None
 
     def _within_its_sale(self, row: Row, taxes: dict[str, Tax]) -> dict[str, Tax]:
         """A Return gives no more tax back than its sale has left: units that are taxed one by one round up otherwise."""

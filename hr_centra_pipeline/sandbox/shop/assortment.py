@@ -11,6 +11,7 @@ from hr_centra_pipeline.sandbox.centra import addresses
 from hr_centra_pipeline.sandbox.centra.addresses import Address
 from hr_centra_pipeline.sandbox.centra.markets import PRICELISTS, Country, country_of
 from hr_centra_pipeline.sandbox.centra.store import CentraStore, NewLine, NewOrder
+from hr_centra_pipeline.sandbox.centra.taxes import Mode
 from hr_centra_pipeline.sandbox.shop.variety import PLAIN, Variety
 
 ZERO = Decimal(0)
@@ -67,7 +68,9 @@ class Size:
 
 @dataclass
 class Unit:
-    """One shipped piece. Prices with tax in the order's currency; ``voucher``: its share of the order's voucher."""
+    """One shipped piece. ``price``: as the price list has it, in the order's currency; ``voucher``: its share of the order's
+    voucher. ``tax_mode``: whether its tax at ``tax_percent`` is in the price, added to it, or deducted from it.
+    """
 
     order_number: int
     order_id: str
@@ -78,12 +81,24 @@ class Unit:
     line_quantity: int
     size: Size
     price: Decimal
+    tax_percent: Decimal
+    tax_mode: Mode = "included"
     voucher: Decimal = ZERO
+
+    def tax_of(self, amount: Decimal) -> Decimal:
+        """The tax in, on or off a part of its price, not rounded."""
+        return amount * self.tax_percent / (100 if self.tax_mode == "added" else 100 + self.tax_percent)
+
+    @property
+    def paid(self) -> Decimal:
+        """What the customer paid for it, without regard to a voucher."""
+        tax = rounded(self.tax_of(self.price))
+        return self.price + {"included": ZERO, "added": tax, "deducted": -tax}[self.tax_mode]
 
 
 @dataclass
 class Order:
-    """One shipped order of the past."""
+    """One shipped order of the past. ``shipping`` and ``voucher``: as the price list has them, tax included or not."""
 
     number: int
     order_id: str
@@ -95,7 +110,13 @@ class Order:
     voucher: Decimal
     placed_at: datetime
     offset_hours: int
+    tax_mode: Mode = "included"
     units: list[Unit] = field(default_factory=list)
+
+    @property
+    def shipping_told(self) -> Decimal:
+        """The shipping cost as a refund row tells it: what was paid, but where tax was added to it, without that."""
+        return self.shipping - (tax_in(self.shipping, self.tax_percent) if self.tax_mode == "deducted" else ZERO)
 
 
 def rounded(amount: Decimal) -> Decimal:
@@ -164,6 +185,10 @@ class Assortment:
         """What a customer pays in."""
         return self._customers[customer][2].currency
 
+    def tax_mode_of(self, customer: int) -> Mode:
+        """Whether a customer pays the tax in the prices, on top of them, or not at all."""
+        return self.store.tax_mode(self._customers[customer][2].country)
+
     @property
     def customers(self) -> int:
         """How many there are."""
@@ -185,12 +210,16 @@ class Assortment:
         customer: int | None = None,
         discount_percent: int = 0,
         shipped_at: datetime | None = None,
+        tax_mode: Mode | None = None,
     ) -> Order:
         """Place and ship an order of (size, quantity); answers it with its units. ``shipped_at``: a day or two later unless
-        given.
+        given. ``tax_mode``: of the customer, or of the next one who has it.
         """
         random = self.random
         index = customer if customer is not None else random.randrange(len(self._customers))
+        if tax_mode:
+            others = [at % self.customers for at in range(index, index + self.customers)]
+            index = next(at for at in others if self.tax_mode_of(at) == tax_mode)
         customer_id, email, market = self._customers[index]
         tax, shipping = market.in_centra.tax_percent, market.in_centra.shipping
         voucher = rounded(voucher_euro * market.euro)
@@ -208,7 +237,7 @@ class Assortment:
         )  # fmt: skip
         order = Order(
             placed.number, placed.id, email, market.country, market.currency, tax, shipping, voucher, placed_at,
-            market.offset_hours,
+            market.offset_hours, self.store.tax_mode(market.country),
         )  # fmt: skip
         parts: list[dict[int, int] | None] = [None]
         if two_shipments and len(placed.line_ids) > 1:
@@ -219,10 +248,15 @@ class Assortment:
         for (size, quantity), line_id, price in zip(sizes, placed.line_ids, paid, strict=True):
             line = self.store.row("select id, shipment_id from shipment_lines where order_line_id = ?", [line_id])
             assert line is not None  # noqa: S101 - it was shipped just now
+            if order.tax_mode == "added":
+                tax = self.store.engine_tax("shipment", line["shipment_id"], line["id"]).percent
             order.units += [
-                Unit(placed.number, placed.id, line_id, line["shipment_id"], line["id"], offset, quantity, size, price)
+                Unit(
+                    placed.number, placed.id, line_id, line["shipment_id"], line["id"], offset, quantity, size, price, tax,
+                    order.tax_mode,
+                )
                 for offset in range(quantity)
-            ]
+            ]  # fmt: skip
         _share_voucher(order)
         self._sold += 1
         if self._variety.cancelled_one_in and self._sold % (self._variety.cancelled_one_in - 1) == 0:

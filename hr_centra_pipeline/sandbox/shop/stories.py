@@ -11,7 +11,7 @@ from typing import Any
 
 from hr_centra_pipeline.sandbox.happy_returns.exports import shown
 from hr_centra_pipeline.sandbox.happy_returns.records import Happening
-from hr_centra_pipeline.sandbox.shop.assortment import ZERO, Order, Unit, tax_in
+from hr_centra_pipeline.sandbox.shop.assortment import ZERO, Order, Unit, rounded
 
 # The shop's fee for a return by mail, deducted from a refund to the original payment.
 MAIL_FEE = {
@@ -183,7 +183,7 @@ class Story:
             if kind == "exchange":
                 money = dict.fromkeys(money, ZERO)
             elif kind == "refund":
-                money["shipping_refund"] = order.shipping if whole_order else ZERO
+                money["shipping_refund"] = order.shipping_told if whole_order else ZERO
                 charge = MAIL_FEE[order.currency] if fee and self.method == "mail" and number == lowest else ZERO
                 money["processing_fee"] = (charge if charge < money["item_subtotal"] else ZERO) + fee_off
                 money["shipping_refund"] += shipping_off
@@ -214,14 +214,16 @@ class Story:
 
 
 def _money(order: Order, pieces: Sequence[Piece], items_off: Decimal, tax_off: Decimal) -> dict[str, Decimal]:
-    """Parts of a refund: subtotal and discount without tax, tax after the discount."""
-    voucher = sum((piece.unit.voucher for piece in pieces), ZERO)
-    in_voucher = tax_in(voucher, order.tax_percent)
-    in_units = sum((tax_in(piece.unit.price, order.tax_percent) for piece in pieces), ZERO)
-    gross = sum((piece.unit.price for piece in pieces), ZERO)
+    """Parts of a refund: subtotal and discount without tax, tax after the discount; exported goods have none."""
+    units = [piece.unit for piece in pieces]
+    price = sum((unit.price for unit in units), ZERO)
+    voucher = sum((unit.voucher for unit in units), ZERO)
+    of_units = sum((rounded(unit.tax_of(unit.price)) for unit in units), ZERO)
+    of_voucher = rounded(sum((unit.tax_of(unit.voucher) for unit in units), ZERO))
+    is_in_prices, is_owed = order.tax_mode != "added", order.tax_mode != "deducted"
     return {
-        "item_subtotal": gross - in_units + items_off, "discount": voucher - in_voucher,
-        "tax": in_units - in_voucher + tax_off, "shipping_refund": ZERO, "processing_fee": ZERO,
+        "item_subtotal": price - of_units * is_in_prices + items_off, "discount": voucher - of_voucher * is_in_prices,
+        "tax": (of_units - of_voucher) * is_owed + tax_off, "shipping_refund": ZERO, "processing_fee": ZERO,
     }  # fmt: skip
 
 

@@ -111,7 +111,7 @@ class Trouble:
             amount = None
             if refunded:
                 self._bar(story, story.created_at + DAY)
-                amount = order.units[0].price
+                amount = order.units[0].paid
             else:
                 story.start()
             self._known(
@@ -134,7 +134,7 @@ class Trouble:
         story.grade(dropped + 5 * DAY, story.pieces, "sellable")
         self._known(
             "item_without_shipment_line", story, story.created_at + DAY, "happy_returns", piece=surplus,
-            amount=order.units[0].price, description="one unit more than the order has",
+            amount=order.units[0].paid, description="one unit more than the order has",
         )  # fmt: skip
         order = self._order(27)
         other = self.workshop.shop.special_size("Unsold Scarf")
@@ -154,7 +154,7 @@ class Trouble:
             self._bar(story, dropped)
             self._known(
                 "return_without_credit_note", story, dropped + 2 * HOUR + DAY, "centra", piece=story.pieces[0],
-                amount=story.pieces[0].unit.price, description="nothing was captured on the order",
+                amount=story.pieces[0].unit.paid, description="nothing was captured on the order",
             )  # fmt: skip
 
     def graded_after_the_cutover(self) -> None:
@@ -174,7 +174,7 @@ class Trouble:
             story.grade(graded, story.pieces, "sellable")
             self._known(
                 "return_without_stock_movement", story, graded + DAY + 3 * DAY, "policy", piece=story.pieces[0],
-                amount=story.pieces[0].unit.price, description="started before the cut-over, graded after it",
+                amount=story.pieces[0].unit.paid, description="started before the cut-over, graded after it",
             )  # fmt: skip
 
     def replacement_out_of_stock(self) -> None:
@@ -185,7 +185,7 @@ class Trouble:
         self._bar(story, dropped)
         self._known(
             "exchange_without_order", story, dropped + DAY, "centra", piece=story.pieces[0],
-            amount=story.pieces[0].unit.price, description="the replacement is out of stock",
+            amount=story.pieces[0].unit.paid, description="the replacement is out of stock",
         )  # fmt: skip
 
     def replacement_refused(self) -> None:
@@ -196,7 +196,7 @@ class Trouble:
         dropped = story.created_at + DAY
         self._bar(story, dropped)
         self._known(
-            "exchange_refused", story, dropped, "centra", piece=story.pieces[0], amount=story.pieces[0].unit.price,
+            "exchange_refused", story, dropped, "centra", piece=story.pieces[0], amount=story.pieces[0].unit.paid,
             description="Centra refuses the replacement order",
         )  # fmt: skip
 
@@ -213,7 +213,7 @@ class Trouble:
             story.grade(graded, story.pieces, grade)
             self._known(
                 "credited_item_refused", story, graded, "happy_returns", piece=story.pieces[0],
-                amount=story.pieces[0].unit.price, description=f"graded {grade} after the money was given back",
+                amount=story.pieces[0].unit.paid, description=f"graded {grade} after the money was given back",
             )  # fmt: skip
 
     def unmapped_grade(self) -> None:
@@ -223,7 +223,7 @@ class Trouble:
             graded = self._bar(story, story.created_at + DAY, grade="refurbish")
             self._known(
                 "unmapped_disposition", story, graded + DAY, "policy", piece=story.pieces[0],
-                amount=story.pieces[0].unit.price, description="the grade 'refurbish' is not in the policy",
+                amount=story.pieces[0].unit.paid, description="the grade 'refurbish' is not in the policy",
             )  # fmt: skip
 
     def never_graded(self) -> None:
@@ -236,7 +236,7 @@ class Trouble:
             story.refund(received + 2 * HOUR, story.pieces)
             self._known(
                 "disposition_missing", story, received + 480 * HOUR, "happy_returns", piece=story.pieces[0],
-                amount=story.pieces[0].unit.price, description="not graded for 20 days",
+                amount=story.pieces[0].unit.paid, description="not graded for 20 days",
             )  # fmt: skip
 
     def standing_still(self) -> None:
@@ -248,7 +248,7 @@ class Trouble:
         story.refund(dropped + 2 * HOUR, story.pieces)
         self._known(
             "stalled_return", story, dropped + 432 * HOUR, "logistics", piece=story.pieces[0],
-            amount=story.pieces[0].unit.price, description="lost between the bar and the hub",
+            amount=story.pieces[0].unit.paid, description="lost between the bar and the hub",
         )  # fmt: skip
         story = self._story(self._order(35), 24)
         dropped = story.created_at + DAY
@@ -260,7 +260,7 @@ class Trouble:
         story.depart(departed, story.pieces[0])
         self._known(
             "stalled_return", story, departed + 432 * HOUR, "logistics", piece=story.pieces[0],
-            amount=story.pieces[0].unit.price, description="left the hub and never arrived",
+            amount=story.pieces[0].unit.paid, description="left the hub and never arrived",
         )  # fmt: skip
         story = self._story(self._order(30), 13, "mail-shopper-provided")
         received = story.created_at + 3 * DAY
@@ -269,7 +269,7 @@ class Trouble:
         story.grade(received + 1.5 * DAY, story.pieces, "sellable")
         self._known(
             "stalled_return", story, received + 168 * HOUR, "happy_returns", piece=story.pieces[0],
-            amount=story.pieces[0].unit.price, description="received, and not approved for a week",
+            amount=story.pieces[0].unit.paid, description="received, and not approved for a week",
         )  # fmt: skip
 
     def wrong_figures(self) -> None:
@@ -293,7 +293,7 @@ class Trouble:
     def return_made_by_a_person(self) -> None:
         """Somebody makes a Return in Centra that Happy Returns knows nothing of."""
         for days_ago in (6, 2):
-            order = self._order(20)
+            order = self._order(20, tax_mode="included")
             at = self.until - days_ago * DAY
             self.workshop.happens(
                 Happening(
@@ -308,7 +308,7 @@ class Trouble:
                 "centra_return_without_return", None, at + 72 * HOUR, "person", order_number=str(order.number),
                 description="a Return in Centra without one at Happy Returns",
             )  # fmt: skip
-            self.truth[-1] |= {"currency": order.currency, "amount": str(order.units[0].price)}
+            self.truth[-1] |= {"currency": order.currency, "amount": str(order.units[0].paid)}
 
     def writes_that_centra_refuses(self) -> None:
         """Centra refuses the Return of one shipment, and stock changes of one article."""
@@ -319,7 +319,7 @@ class Trouble:
         self._bar(story, dropped)
         self._known(
             "rejected_write", story, dropped + 2 * HOUR, "centra", piece=story.pieces[0],
-            amount=story.pieces[0].unit.price, description="Centra refuses the credit",
+            amount=story.pieces[0].unit.paid, description="Centra refuses the credit",
         )  # fmt: skip
         size = self.workshop.shop.special_size("Locked Stole")
         store.refuse_stock_changes_of(size.sku, "Stock of this article is locked by a stocktaking")
@@ -327,7 +327,7 @@ class Trouble:
         graded = self._bar(story, story.created_at + DAY)
         self._known(
             "rejected_write", story, graded + DAY, "centra", piece=story.pieces[0],
-            amount=story.pieces[0].unit.price, description="Centra refuses the stock movement",
+            amount=story.pieces[0].unit.paid, description="Centra refuses the stock movement",
         )  # fmt: skip
 
     def broken_files(self) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
+from hr_centra_pipeline.sandbox.centra.markets import state_tax_of
 from hr_centra_pipeline.sandbox.centra.words import PLACES
 from hr_centra_pipeline.sandbox.happy_returns.records import Happening
 from hr_centra_pipeline.sandbox.shop.trouble import DAY, HOUR, Trouble
@@ -20,6 +22,8 @@ class Variations(Trouble):
         self.capture_under_way()
         self.returns_of_other_integrations()
         self.words_that_no_document_lists()
+        if self.workshop.shop.store.settings.tax_engine_countries:
+            self.tax_engine_is_far_off()
 
     def exchanges_to_every_kind_of_address(self) -> None:
         """Exchanges that go well: of a customer in each country, of one with a c/o line, and of one whose state and telephone
@@ -53,8 +57,10 @@ class Variations(Trouble):
         story.grade(self.until + 20 * HOUR, pieces, "sellable")
 
     def returns_of_other_integrations(self) -> None:
-        """Another integration, and an agent, make Returns in Centra that Happy Returns knows nothing of."""
-        for days_ago, created_from in ((5, "API"), (3.5, "Returns agent")):
+        """Another integration, and an agent, make Returns in Centra that Happy Returns knows nothing of. Centra says ``API`` of
+        the integration's; what it says of the agent's is in no document, so nobody can know whose that one is.
+        """
+        for days_ago, created_from, culprit in ((5, "API", "integration"), (3.5, "Returns agent", "unknown")):
             order, at = self._order(20), self.until - days_ago * DAY
             unit = order.units[0]
             self.workshop.happens(
@@ -67,10 +73,43 @@ class Variations(Trouble):
                 )
             )  # fmt: skip
             self._known(
-                "centra_return_without_return", None, at + _WINDOW, "person", order_number=str(order.number),
+                "centra_return_without_return", None, at + _WINDOW, culprit, order_number=str(order.number),
                 description=f"a Return made by {created_from}",
             )  # fmt: skip
-            self.truth[-1] |= {"currency": order.currency, "amount": str(unit.price)}
+            self.truth[-1] |= {"currency": order.currency, "amount": str(unit.paid)}
+
+    def tax_engine_is_far_off(self) -> None:
+        """The tax engine settles a dollar more than it had estimated; and it is down whenever a Return is made of an order to
+        a state without sales tax, so that Centra puts the country's own rate on it.
+        """
+        shop = self.workshop.shop
+        off = Decimal("1.00")
+        untaxed, taxed = self._customers_by_tax()
+        story = self._story(self._order(30, customer=taxed), 11)
+        shop.store.shift_tax_of_returns_on(story.pieces[0].unit.shipment_id, int(100 * off), is_final=True)
+        self._bar(story, story.created_at + DAY)
+        self._known(
+            "refund_mismatch_tax", story, self.until + DAY, "centra", amount=off,
+            description="the tax engine settles another tax than was paid",
+        )  # fmt: skip
+        story = self._story(self._order(30, customer=untaxed), 9)
+        shop.store.stop_tax_engine(story.pieces[0].unit.shipment_id)
+        self._bar(story, story.created_at + DAY)
+        self._known(
+            "rejected_write", story, story.created_at + DAY + 2 * HOUR, "centra", piece=story.pieces[0],
+            amount=story.pieces[0].unit.paid, description="the tax engine is down: the Return is taxed, the sale was not",
+        )  # fmt: skip
+
+    def _customers_by_tax(self) -> list[int]:
+        """Two customers to whose prices an engine adds the tax, in a state without sales tax and in one that has most."""
+        shop = self.workshop.shop
+        rates = {}
+        for customer in range(shop.customers):
+            if shop.tax_mode_of(customer) == "added":
+                address = shop.address_of(customer)
+                state = address["state_code"] or address["state_or_province"] or ""
+                rates[customer] = state_tax_of(address["country"], state).percent
+        return [min(rates, key=rates.__getitem__), max(rates, key=rates.__getitem__)]
 
     def words_that_no_document_lists(self) -> None:
         """One object of each kind with an enum word that no document lists, where the shop's Centra has them."""

@@ -21,7 +21,7 @@ class Variety:
 
 
 PLAIN = Variety()
-VARIED = Variety(cancelled_one_in=20, ships_replacements=True, plants=True)
+VARIED = Variety(cancelled_one_in=20, ships_replacements=True, plants=True, exports=0.1)
 """The shop of the demo; it goes with ``VARIED_CENTRA``."""
 
 VARIED_CENTRA = CentraSettings(
@@ -32,4 +32,7 @@ VARIED_CENTRA = CentraSettings(
     provider_answers_after_hours=5,
     authorisation_references=("card",),
     unknown_words=True,
+    tax_engine_countries=("US",),
+    tax_engine_drift_cents=3,
+    export_countries=("CH",),
 )

@@ -55,16 +55,16 @@ class Workshop:
             key = str(piece.unit.shipment_line_id)
             lines[key] = lines.get(key, 0) + 1
         rows = [one.arguments for one in story.happenings if one.what == "row" and one.arguments["kind"] == "refunds"]
-        shipping = {
-            row["key"]: row["changes"].get("shipping_refund", "0") for row in rows if "issued_at" in row["changes"]
-        }
+        told = {row["key"]: row["changes"].get("shipping_refund", "0") for row in rows if "issued_at" in row["changes"]}
+        # Into Centra it is typed as the price list has it.
+        shipping = story.orders[0].shipping if any(map(Decimal, told.values())) else Decimal(0)
         self.happens(
             Happening(
                 at, "person_credits",
                 {
                     "shipment_id": story.pieces[0].unit.shipment_id, "lines": lines,
                     "comment": f"Refunded by phone, RMA {story.express_code}",
-                    "shipping": str(sum(map(Decimal, shipping.values()), Decimal(0))),
+                    "shipping": str(shipping),
                 },
             )
         )  # fmt: skip

@@ -38,7 +38,13 @@ _LISTED_AS: Mapping[Kind, CoordinateKind] = {
     "root field": "field", "field": "field", "argument": "argument", "input member": "input member", "word": "word",
 }  # fmt: skip
 _UPDATE = "hr-centra is updated (report this line)"
-_DECIDES_NOTHING = frozenset({"neutral", "expected"})  # meanings by which nothing is decided
+# Meanings by which nothing is decided: what an order or a Return is not (cancelled, completed) is all that is asked.
+_DECIDES_NOTHING = frozenset(
+    {
+        ("PaymentHistoryEntryType", "neutral"), ("StockChangeType", "expected"), ("OrderStatus", "open"),
+        ("OrderStatus", "shipped"), ("ReturnStatus", "pending"),
+    }
+)  # fmt: skip
 _SETTINGS = {enum: f"centra.words.{name}" for name, enum in GRAPHQL_ENUMS.items()}
 # Enums whose words the program itself knows: the rate limiter needs them.
 _FIXED: Words = {
@@ -56,7 +62,7 @@ class Row:
     """One thing that we rely on, next to what this Centra has.
 
     ``operations``: ours that need it; ``effect_types``: what is sent with them under the present policy. ``basis``: the tag
-    of the ledger. ``stops``: the operations cannot be used until the remedy is applied.
+    of the ledger. ``stops``: what is read or sent under the present policy needs it, and cannot be until the remedy is applied.
     """
 
     kind: str
@@ -149,10 +155,11 @@ def _of_uses(
         use, names = those[0][1], sorted({name for name, _ in those})
         effect_types = _effect_types(names, needed)
         known = listed.of(_LISTED_AS[use.kind], use.coordinate) if use.kind in _LISTED_AS else None
+        is_needed = bool(effect_types) or any(name.startswith("Pull") for name in names)
         yield Row(
             "required" if problem == "required" else use.kind, use.coordinate, known.tag if known else "assumed",
-            tuple(names), effect_types, use.expected, use.found, "differs" if problem else "as_assumed", bool(problem),
-            _remedy(use, known, effect_types) if problem else "",
+            tuple(names), effect_types, use.expected, use.found, "differs" if problem else "as_assumed",
+            bool(problem) and is_needed, _remedy(use, known, effect_types) if problem else "",
         )  # fmt: skip
 
 
@@ -231,7 +238,7 @@ class _Reading:
     @property
     def is_lost(self) -> bool:
         """Something is decided by it, and this Centra has no word for it."""
-        decides = self.meaning not in _DECIDES_NOTHING and self.enum not in _FIXED
+        decides = (self.enum, self.meaning) not in _DECIDES_NOTHING and self.enum not in _FIXED
         return decides and bool(self.words) and not self.there
 
 

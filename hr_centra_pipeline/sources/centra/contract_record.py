@@ -1,4 +1,4 @@
-"""The contract with this Centra as it is kept: looked at once a day, and by ``doctor`` whenever somebody asks."""
+"""The contract with this Centra as it is kept: looked at once a day. ``doctor`` looks at it too, and keeps nothing."""
 
 from __future__ import annotations
 
@@ -102,9 +102,15 @@ def refresh(
 
 
 def keep(connection: Connection, looked: Looked, policy: Policy, now: datetime, *, app_version: str | None) -> None:
-    """Replace what the last look showed."""
+    """Replace what the last look showed. What the last schema showed stays while Centra refuses to show the present one."""
     made_with = _made_with(policy)
-    connection.execute("delete from operations.contract")
+    connection.execute(
+        """
+        delete from operations.contract
+        where $has_schema or kind in ('schema', 'behaviour', 'REST key', 'REST answer')
+        """,
+        {"has_schema": looked.introspection is not None},
+    )
     connection.executemany(
         "insert into operations.contract values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
@@ -126,7 +132,9 @@ def _made_with(policy: Policy) -> str:
 
 
 def _is_due(connection: Connection, made_with: str, now: datetime) -> bool:
-    row = connection.execute("select checked_at, made_with, app_version from operations.contract limit 1").fetchone()
+    row = connection.execute(
+        "select checked_at, made_with, app_version from operations.contract order by checked_at limit 1"
+    ).fetchone()
     if row is None or row[1] != made_with or now - row[0] >= _LOOKED_AT_EVERY or row[0] > now:
         return True
     last = connection.execute("select app_version from landing.centra_versions order by batch desc limit 1").fetchone()
@@ -141,7 +149,7 @@ def _counts(connection: Connection) -> dict[str, int]:
 
 
 def reasons(connection: Connection, policy: Policy) -> dict[str, str]:
-    """Why an effect type of :func:`permissions.needed` cannot be sent, by the last look. Before the first look, nothing."""
+    """Why an effect type of :func:`permissions.needed` cannot be sent, by the last look. Before the first look only gift cards."""
     rows = connection.execute(
         "select coordinate, operations, found, remedy from operations.contract where verdict = 'differs' and stops"
         " order by coordinate"
@@ -151,7 +159,22 @@ def reasons(connection: Connection, policy: Policy) -> dict[str, str]:
         for effect_type, needed in permissions.needed(policy).items():
             if needed & set(operations):
                 found.setdefault(effect_type, []).append(f"{coordinate} (this Centra: {there}). {remedy}")
+    gift_cards = permissions.paid_by("gift_card")
+    if (
+        gift_cards in permissions.needed(policy)
+        and gift_cards not in found
+        and not _has_seen(connection, "Mutation.issueCredit")
+    ):
+        found[gift_cards] = [
+            "Mutation.issueCredit was not seen in its schema, and its input is not documented. "
+            "`hr-centra doctor` says why; until it is seen, issue the gift cards by hand."
+        ]
     return {effect_type: _reason(of) for effect_type, of in found.items()}
+
+
+def _has_seen(connection: Connection, coordinate: str) -> bool:
+    seen = "select 1 from operations.contract where coordinate = ? and verdict = 'as_assumed'"
+    return connection.execute(seen, [coordinate]).fetchone() is not None
 
 
 def _reason(reasons: Sequence[str]) -> str:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from hr_centra_pipeline.core.errors import RunFailed
+from hr_centra_pipeline.sources.centra.texts import without_contacts
 
 
 class CentraError(RunFailed):
-    """A call failed. ``message`` says what happened and what to do; it never holds a credential."""
+    """A call failed. ``message`` says what happened and what to do; it holds no credential and no contact.
+
+    A GraphQL server quotes what it was sent when that does not fit its schema, an e-mail address for one.
+    """
 
     def __init__(
         self,
@@ -17,7 +21,7 @@ class CentraError(RunFailed):
         http_status: int | None = None,
         vendor: str = "Centra",
     ) -> None:
-        self.message = message
+        self.message = message = without_contacts(message)
         self.operation = operation
         self.request_id = request_id
         self.http_status = http_status

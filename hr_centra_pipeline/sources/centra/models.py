@@ -61,10 +61,19 @@ class Money(_Node):
     currency: Currency
 
 
-class ComputedMoney(Money):
-    """A net value or a tax: Centra may answer it unrounded. [assumed: behaviour.computed_values_may_be_unrounded]"""
+class ComputedAmount(_Node):
+    """A net value or a tax, in the currency of the object that it belongs to: Centra may answer it unrounded.
+
+    [assumed: behaviour.computed_values_may_be_unrounded]
+    """
 
     value: Annotated[Exact, BeforeValidator(_computed)]
+
+
+class ComputedMoney(ComputedAmount):
+    """The same with its currency."""
+
+    currency: Currency
 
 
 class ById(_Node):
@@ -216,12 +225,17 @@ class Shipment(_Node):
     lines: list[ShipmentLine]
 
 
-class TaxRule(_Node):
-    """Tax by one rule: in the price, on top of it, or taken out of it (export)."""
+class CostTaxRule(_Node):
+    """Tax of a cost by one rule: on top of it, or taken out of it (export)."""
 
-    tax_included: ComputedMoney
-    tax_added: ComputedMoney
-    tax_deducted: ComputedMoney
+    tax_added: ComputedAmount
+    tax_deducted: ComputedAmount
+
+
+class TaxRule(CostTaxRule):
+    """Tax by one rule: in the price as well."""
+
+    tax_included: ComputedAmount
 
 
 class ReturnLine(_Node):
@@ -244,10 +258,10 @@ class ReturnTotals(TaxTotals):
     handling: Money
     discounts: Money
     return_cost: Money
-    shipping_tax_rules: list[TaxRule] = []
-    handling_tax_rules: list[TaxRule] = []
+    shipping_tax_rules: list[CostTaxRule] = []
+    handling_tax_rules: list[CostTaxRule] = []
     discount_tax_rules: list[TaxRule] = []
-    return_cost_tax_rules: list[TaxRule] = []
+    return_cost_tax_rules: list[CostTaxRule] = []
 
 
 class Return(_Node):

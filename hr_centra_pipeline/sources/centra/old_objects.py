@@ -15,7 +15,7 @@ from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.sources.centra.assumptions import ledger
 from hr_centra_pipeline.sources.centra.client import CentraClient
 from hr_centra_pipeline.sources.centra.contract import Row, Verdict
-from hr_centra_pipeline.sources.centra.errors import CentraError
+from hr_centra_pipeline.sources.centra.errors import CentraError, Permanent
 from hr_centra_pipeline.sources.centra.order_api import OrderApiClient
 from hr_centra_pipeline.sources.centra.texts import values_at
 
@@ -210,14 +210,18 @@ def _keys(params: str) -> list[str]:
 
 
 def _order_api(asker: _Asker, orders: Sequence[Json]) -> Seen:
-    """The newest of the orders as the Order API shows it, by its number."""
+    """The order with the largest number of those that were read, as the Order API shows it."""
     if asker.order_api is None:
         return Seen("cannot_be_seen", "there is no access to the Order API")
     cancelled = asker.policy.centra.words.order_status.cancelled
     numbers = [int(order["number"]) for order in orders if order["status"] not in cancelled]
     if not numbers:
         return Seen("cannot_be_seen", "there is no order yet")
-    if asker.order_api.read_order(max(numbers)) is None:
+    try:
+        shown = asker.order_api.read_order(max(numbers))
+    except Permanent as error:
+        return Seen("differs", error.message)
+    if shown is None:
         return Seen(
             "cannot_be_seen", "GET /orders does not show the order that was asked for: another market or status?"
         )

@@ -1,4 +1,4 @@
-"""Centra's REST Order API: the only door through which an order is made. Its own address and key."""
+"""Centra's REST Order API: the only way to make an order. It has an address and a key of its own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from hr_centra_pipeline.sources.centra.errors import Transient, UnknownOutcome
+from hr_centra_pipeline.sources.centra.errors import Permanent, Transient, UnknownOutcome
 from hr_centra_pipeline.sources.centra.transport import BeforeCall, Clock, Credential, Reply, Sleep, Transport
 
 CREATE_ORDER = "POST /order"
@@ -76,6 +76,10 @@ class OrderApiClient:
 
         ``None``: not shown, which does not prove that the number is free: the plugin shows only its own markets, and only
         the statuses that are ticked in it.
+
+        Raises:
+            Transient: it shows no orders at all; and as for the GraphQL client.
+            Permanent: its orders have no ``orderId``.
         """
         reply = self._transport.send(
             "GET", f"{self._url}/orders", operation=READ_ORDER, writes=False, query={"order": str(number)}
@@ -85,6 +89,11 @@ class OrderApiClient:
         found = reply.body.get("orders")
         if not isinstance(found, list):
             raise self._transport.refused(Transient, READ_ORDER, "the answer holds no orders. Try again later.", reply)
+        if found and not any(isinstance(one, Mapping) and "orderId" in one for one in found):
+            problem = (
+                "its orders have no orderId, so that none can be told from another. An update of hr-centra is needed."
+            )
+            raise self._transport.refused(Permanent, READ_ORDER, problem, reply)
         return next((one for one in found if str(one.get("orderId")) == str(number)), None)
 
 

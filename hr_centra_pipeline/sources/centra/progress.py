@@ -25,7 +25,7 @@ _MESSAGES = 3  # of refused objects, in one problem
 
 @dataclass(frozen=True)
 class PullReport:
-    """What one pull did. ``complete``: it came to its end and every page fitted; else ``problem`` says why not, and
+    """What one pull did. ``complete``: it came to its end and every object fitted; else ``problem`` says why not, and
     ``error`` is what Centra's client raised, if it was that.
 
     ``rows_read`` and ``rows_landed`` count every object, the shipments that come along with orders too.

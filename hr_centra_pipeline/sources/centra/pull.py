@@ -191,7 +191,7 @@ def consumer(raws: Iterable[Raw]) -> list[Raw]:
 
 
 def order_pages(pull: Pull, where: Raw) -> Iterator[list[Order]]:
-    """Consumer orders, page by page; a page that does not fit is empty."""
+    """Consumer orders that fit, page by page."""
     for raws in pull.client.pages("PullOrders", {"where": where}, "orderConnection", pull.page_size):
         yield pull.fitting(Order, consumer(raws))
 

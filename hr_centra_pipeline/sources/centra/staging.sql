@@ -30,7 +30,7 @@ create or replace temp macro has_taxed_lines(lines, gross, net) as len(list_filt
     items_of(lines), lambda line: amount_at(line, net) is not null and amount_at(line, gross) <> amount_at(line, net)
 )) > 0;
 create or replace temp macro sum_of(lines, field) as
-    coalesce(list_sum(list_transform(items_of(lines), lambda line: amount_at(line, field))), 0)::decimal(18, 4);
+    coalesce(list_sum(list_transform(items_of(lines), lambda line: amount_at(line, field))), 0)::decimal(38, 4);
 
 -- What a customer pays for a value, of which Centra shows both readings; and how much of that it adds to the value that it keeps
 -- (negative: deducts from it).

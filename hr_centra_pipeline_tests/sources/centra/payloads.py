@@ -44,7 +44,8 @@ def shipment(shipment_id: int, number: int, **given: Any) -> Node:
         "__typename": "DirectToConsumerShipment", "id": shipment_id, "number": f"{number}-1",
         "createdAt": "2026-09-02T10:00:00+02:00", "updatedAt": "2026-09-02T10:00:00+02:00",
         "shippedAt": "2026-09-02T10:00:00+02:00", "isShipped": True, "isCaptured": True, "isPaid": True,
-        "isGoodToGo": True, "grandTotal": money("100"), "order": {"number": number},
+        "isGoodToGo": True, "grandTotal": money("100"),
+        "order": {"number": number},
         "lines": [
             {
                 "id": shipment_id * 10, "quantity": 1, "returnedQuantity": 0, "unitPrice": money("95"),

@@ -58,7 +58,7 @@ def test_a_silent_edit_and_a_deletion_are_found_within_a_week_and_staged(
         ("shipments", "edited", ["lines"]),
     ]
     assert [row for row in differences(rows) if row[0] in ("returns", "stock_changes")] == [
-        ("returns", str(edited), "edited", ["grandTotal", "totals"]),
+        ("returns", str(edited), "edited", ["grandTotal", "grandTotalNet", "totals"]),
         ("returns", str(deleted), "deleted", None),
         ("stock_changes", str(change), "edited", ["comment"]),
     ]

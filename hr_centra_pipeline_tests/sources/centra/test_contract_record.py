@@ -90,6 +90,56 @@ def test_a_centra_that_refuses_the_introspection_is_one_row_and_no_difference(sy
     assert rows("select count(*) from operations.contract where verdict = 'differs'") == [(0,)]
 
 
+def test_a_centra_that_refuses_the_introspection_later_is_still_known_by_its_last_schema(
+    odd_shop: Shop, warehouse: Warehouse, policy: Policy, rows: Rows
+) -> None:
+    sync = Sync(odd_shop, warehouse, policy)
+    sync()
+    differing = "select coordinate, checked_at from operations.contract where verdict = 'differs' order by all"
+    before = rows(differing)
+    assert before
+    odd_shop.fault(kind="error_before", target="IntrospectionQuery", times=1, status=403)
+    assert sync(NOW + timedelta(days=1)).looked
+    assert rows(differing) == before
+    assert rows("select count(*) from operations.contract where kind = 'schema'") == [(1,)]
+    assert sync(NOW + timedelta(days=1, hours=1)).looked  # it is asked again at each sync
+    assert rows("select count(*) from operations.contract where kind = 'schema'") == [(0,)]
+
+
+def test_gift_cards_wait_until_the_schema_was_seen_to_have_them(
+    sync: Sync, warehouse: Warehouse, policy: Policy
+) -> None:
+    cards = policy.model_copy(update={"gift_card": GiftCards(template={"email": "{email}"})})
+
+    def stopped() -> set[str]:
+        with warehouse.transaction() as connection:
+            return set(contract_record.reasons(connection, cards))
+
+    assert stopped() == {"credit_note by gift_card"}
+    sync.shop.fault(kind="error_before", target="IntrospectionQuery", times=1, status=400)
+    sync(gift_card=cards.gift_card)
+    assert stopped() == {"credit_note by gift_card"}
+    sync.shop.sandbox.sandbox.configure(gift_card_members=["email: String"])
+    sync(NOW + timedelta(days=1), gift_card=cards.gift_card)
+    assert stopped() == set()
+
+
+def test_what_no_effect_of_the_policy_needs_stops_nothing(tmp_path: Path, policy: Policy) -> None:
+    elsewhere = policy.model_copy(update={"pays_through": {"refund": "centra", "gift-card": "elsewhere"}})
+    file = write_introspection(tmp_path / "schema.json", ("issueCredit(", "issueOtherCredit("))
+    looked = contract_record.look_at_file(json.loads(file.read_text()), elsewhere)
+    (row,) = [row for row in looked.rows if row.coordinate == "Mutation.issueCredit"]
+    assert (row.verdict, row.stops, row.effect_types) == ("differs", False, ())
+
+
+def test_a_word_by_which_nothing_is_decided_stops_nothing_when_it_is_missing(tmp_path: Path, policy: Policy) -> None:
+    file = write_introspection(tmp_path / "schema.json", ("PENDING CONFIRMED PROCESSING SHIPPED", "RECEIVED COMPLETED"))
+    looked = contract_record.look_at_file(json.loads(file.read_text()), policy)
+    missing = {row.coordinate: row.stops for row in looked.rows if row.verdict == "differs"}
+    assert {"OrderStatus.PENDING", "OrderStatus.SHIPPED"} <= set(missing)
+    assert not any(missing.values())
+
+
 def test_a_token_with_the_least_permissions_is_enough(sync: Sync, rows: Rows) -> None:
     sync.shop.add_order(at=NOW - timedelta(days=9))
     sync.shop.client = sync.shop.client_with(*permissions.least())
@@ -198,6 +248,19 @@ def test_a_reference_that_no_path_finds_differs_and_names_the_keys(shop: Shop, p
     limits = policy.centra.model_copy(update={"reference_paths": ["nowhere"]})
     verdict, found = seen(shop, policy.model_copy(update={"centra": limits}))["params_json"]
     assert (verdict, "pspReference" in found) == ("differs", True)
+
+
+def test_an_order_api_whose_orders_have_no_order_id_differs(
+    shop: Shop, policy: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old_shop(shop)
+    as_documented = sandbox_order_api._shown
+    monkeypatch.setattr(
+        sandbox_order_api, "_shown",
+        lambda store, row: {("order" if key == "orderId" else key): value for key, value in as_documented(store, row).items()},
+    )  # fmt: skip
+    verdict, found = seen(shop, policy)["order_api_shows_order_id"]
+    assert (verdict, "have no orderId" in found) == ("differs", True)
 
 
 def test_nothing_of_old_objects_is_kept_but_signs_words_and_keys(sync: Sync, rows: Rows) -> None:
