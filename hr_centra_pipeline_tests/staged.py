@@ -11,7 +11,7 @@ from typing import Any
 
 from hr_centra_pipeline.core.words import CentraWords
 from hr_centra_pipeline.warehouse import migrate
-from hr_centra_pipeline.warehouse.database import Connection, Warehouse
+from hr_centra_pipeline.warehouse.database import Connection, Warehouse, run_sql
 from hr_centra_pipeline.warehouse.tables import DERIVED
 
 DAY = datetime(2026, 9, 1, 12, tzinfo=UTC)
@@ -56,6 +56,14 @@ def _meanings(table: str, given: dict[str, Any]) -> dict[str, Any]:
             meaning = words.order_status.meaning_of(given["status"])
             return {"is_cancelled": meaning and meaning == "cancelled"}
     return {}
+
+
+def pair_payments(connection: Connection) -> None:
+    """Pair requests with their answers, as staging does."""
+    connection.execute(
+        "create or replace temp table paying_orders as select distinct order_number from staging.payment_entries"
+    )
+    run_sql(connection, "hr_centra_pipeline.sources.centra", "payments.sql")
 
 
 def order(connection: Connection, number: str, *lines: tuple[str, str, int], price: str = "100", **given: Any) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 
 SQL_TYPE = "DECIMAL(18,4)"
+_FINEST = Decimal("0.0001")
 
 # ISO 4217 minor units that are not 2, for the currencies that shops sell in.
 _MINOR_UNITS = {
@@ -31,6 +32,17 @@ def minor_units(currency: str) -> int:
 def rounded(amount: Decimal, currency: str) -> Decimal:
     """The one named place where an amount is rounded: half up to the currency's minor unit."""
     return amount.quantize(Decimal(1).scaleb(-minor_units(currency)), rounding=ROUND_HALF_UP)
+
+
+def kept(computed: Decimal) -> Decimal:
+    """What we keep of a value that a vendor has computed and may not have rounded (a net value, a tax): half up to 4 decimals.
+
+    Beyond 28 digits it stays as it is, for the caller to refuse.
+    """
+    try:
+        return computed.quantize(_FINEST, rounding=ROUND_HALF_UP)
+    except InvalidOperation:
+        return computed
 
 
 def shown(amount: Decimal, currency: str) -> str:
@@ -112,13 +124,6 @@ create or replace macro kept_of_told(told, added, whole, reported_costs, currenc
         when coalesce(added, 0) < 0 or reported_costs = 'with_tax' then added_within_part(coalesce(added, 0), told, whole, currency)
         else 0
     end)::decimal(18, 4);
--- What a Return has given back in the end: its total; where Centra settles its tax after the payment, what was paid by the one
--- payment. That is as far as what was paid can be its value and a tax of it.
-create or replace macro settled_total(tax_mode, paid, payments, grand_total, net_total) as
-    case
-        when tax_mode in ('added', 'none') and payments = 1 and paid >= net_total and 3 * paid <= 4 * net_total then paid
-        else grand_total
-    end::decimal(18, 4);
 create or replace macro given_upto(amount, weight, whole, currency) as
     case
         when weight = whole then amount::decimal(18, 4)

@@ -15,10 +15,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Word = Annotated[str, Field(min_length=1)]
 Instrument = Literal["original", "gift_card"]
 Money = Literal[
-    "captured", "capture_pending", "refunded", "refund_pending", "refund_failed", "refund_answered", "neutral"
+    "captured", "capture_pending", "capture_answered",
+    "refunded", "refund_pending", "refund_failed", "refund_answered", "neutral",
 ]  # fmt: skip
-"""What one payment entry did to the money of its order. ``refund_pending``: requested, and not answered yet;
-``refund_answered``: the request of a refund that has an entry of its own."""
+"""What one payment entry did to the money of its order. ``…_pending``: requested, and not answered yet; ``…_answered``: a
+request whose answer has an entry of its own, which says what came of it."""
+Step = Literal["capture_request", "capture_answer", "refund_request", "refund_answer"]
+Says = Literal["yes", "no", "open"]
 
 
 class _Enum(BaseModel):
@@ -64,13 +67,14 @@ class PaymentType(_Enum):
     captured: list[Word] = ["CAPTURE", "PREPAID", "MARKED_AS_PAID"]
     captured_gift_card: list[Word] = ["CAPTURE_GIFT_CARD"]
     capture_requested: list[Word] = ["CAPTURE_REQUEST", "CAPTURE_PENDING"]
+    capture_failed: list[Word] = ["CAPTURE_FAILED"]
     refunded: list[Word] = ["REFUND"]
     refunded_gift_card: list[Word] = ["REFUND_GIFT_CARD"]
     refund_requested: list[Word] = ["REFUND_REQUEST"]
     refund_failed: list[Word] = ["REFUND_FAILED"]
     neutral: list[Word] = [
-        "AUTH", "AUTH_PENDING", "AUTH_GIFT_CARD", "CANCEL", "CANCEL_REQUEST", "CANCEL_GIFT_CARD", "CAPTURE_FAILED",
-        "MARKED_AS_UNPAID", "ADDITIONAL_ORDER_PAYMENT", "INVOICE", "OTHER",
+        "AUTH", "AUTH_PENDING", "AUTH_GIFT_CARD", "CANCEL", "CANCEL_REQUEST", "CANCEL_GIFT_CARD", "MARKED_AS_UNPAID",
+        "ADDITIONAL_ORDER_PAYMENT", "INVOICE", "OTHER",
     ]  # fmt: skip
 
 
@@ -114,10 +118,16 @@ class ReturnCreatedFrom(_Enum):
 
 
 class Payment(NamedTuple):
-    """What a payment entry did, and by which instrument."""
+    """What a payment entry did, and by which instrument; of a request: what it did if no entry answers it.
+
+    ``step``: its part in a payment in two steps, ``None`` for one that is in none; ``says``: what came of the payment, by
+    this entry alone.
+    """
 
     money: Money
     instrument: Instrument
+    step: Step | None = None
+    says: Says = "open"
 
     @property
     def is_refund(self) -> bool:
@@ -131,6 +141,8 @@ _DID: dict[tuple[str, str], Money] = {
     ("captured_gift_card", "succeeded"): "captured",
     ("captured_gift_card", "pending"): "capture_pending",
     ("capture_requested", "pending"): "capture_pending",
+    # That it succeeded may be said of the asking: money that no entry shows as captured is waited for, and not given back.
+    ("capture_requested", "succeeded"): "capture_pending",
     ("refunded", "succeeded"): "refunded",
     ("refunded", "pending"): "refund_pending",
     ("refunded", "failed"): "refund_failed",
@@ -138,13 +150,23 @@ _DID: dict[tuple[str, str], Money] = {
     ("refunded_gift_card", "pending"): "refund_pending",
     ("refunded_gift_card", "failed"): "refund_failed",
     ("refund_requested", "pending"): "refund_pending",
-    # The provider's answer has an entry of its own.
-    ("refund_requested", "succeeded"): "refund_answered",
+    ("refund_requested", "succeeded"): "refunded",
     ("refund_requested", "failed"): "refund_failed",
     ("refund_failed", "succeeded"): "refund_failed",
     ("refund_failed", "pending"): "refund_failed",
     ("refund_failed", "failed"): "refund_failed",
 }
+
+_STEP: dict[str, Step] = {
+    "capture_requested": "capture_request",
+    "captured": "capture_answer",
+    "capture_failed": "capture_answer",
+    "refund_requested": "refund_request",
+    "refunded": "refund_answer",
+    "refund_failed": "refund_answer",
+}
+# Of a request that is not answered yet; any entry that answers one is a yes, unless it failed.
+_SAYS: dict[str, Says] = {"succeeded": "yes", "pending": "open", "failed": "no"}
 
 
 class CentraWords(BaseModel):
@@ -166,7 +188,11 @@ class CentraWords(BaseModel):
         kind, outcome = self.payment_type.meaning_of(entry_type), self.payment_status.meaning_of(status)
         if kind is None or outcome is None:
             return None
-        return Payment(_DID.get((kind, outcome), "neutral"), "gift_card" if kind.endswith("gift_card") else "original")
+        step, says = _STEP.get(kind), _SAYS[outcome]
+        if step in ("capture_answer", "refund_answer"):
+            says = "no" if kind.endswith("failed") or says == "no" else "yes"
+        instrument: Instrument = "gift_card" if kind.endswith("gift_card") else "original"
+        return Payment(_DID.get((kind, outcome), "neutral"), instrument, step, says)
 
     def rows(self) -> Iterator[tuple[str, str, str]]:
         """(enum, word, meaning), for SQL."""
@@ -174,14 +200,14 @@ class CentraWords(BaseModel):
             words: _Enum = getattr(self, name)
             yield from ((name, word, meaning) for meaning, listed in words.by_meaning().items() for word in listed)
 
-    def payments(self) -> Iterator[tuple[str, str, Money, Instrument, bool]]:
-        """(entry type, status, what it did, instrument, is it a refund) of every pair of known words, for SQL."""
+    def payments(self) -> Iterator[tuple[str, str, Money, Instrument, bool, Step | None, Says]]:
+        """(entry type, status, what it did, instrument, is it a refund, step, what it says) of every pair of known words."""
         types = [word for words in self.payment_type.by_meaning().values() for word in words]
         statuses = [word for words in self.payment_status.by_meaning().values() for word in words]
         for entry_type, status in product(types, statuses):
             known = self.payment(entry_type, status)
             if known is not None:
-                yield entry_type, status, known.money, known.instrument, known.is_refund
+                yield entry_type, status, known.money, known.instrument, known.is_refund, known.step, known.says
 
 
 GRAPHQL_ENUMS: dict[str, str] = {

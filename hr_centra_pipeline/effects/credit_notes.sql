@@ -232,7 +232,7 @@ select
         select 1 from staging.payment_entries as entries
         where entries.order_number = orders.order_number and entries.centra_return_id is null
             and not exists (
-                select 1 from push.ties where ties.what = 'refund' and ties.centra_id = entries.entry_id::varchar
+                select 1 from push.ties where ties.what = 'refund' and ties.centra_id in (entries.entry_id::varchar, entries.request_id::varchar)
             )
             and entries.money in ('refunded', 'refund_pending')
     ) as has_untied_refund,

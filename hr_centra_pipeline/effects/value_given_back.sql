@@ -70,22 +70,12 @@ where matched.shipment_line_id is not null;
 -- payment of it is: its total; where Centra settles the tax after the payment, what was paid.
 create or replace temp table payments_of_returns as
 select
-    returns.centra_return_id, returns.deleted_at is not null as is_deleted,
-    settled_total(
-        any_value(orders.tax_mode), sum(abs(entries.amount)), count(entries.entry_id), returns.grand_total, any_value(returns.net_total)
-    ) as grand_total,
-    coalesce(sum(abs(entries.amount)) filter (where entries.instrument <> 'gift_card'), 0)::decimal(18, 4) as refunded,
-    coalesce(sum(abs(entries.amount)) filter (where entries.instrument = 'gift_card'), 0)::decimal(18, 4) as gifted,
+    centra_return_id, deleted_at is not null as is_deleted, settled as grand_total, refunded, gifted,
     exists (
         select 1 from staging.payment_entries as failed
-        where failed.centra_return_id = returns.centra_return_id and failed.money = 'refund_failed'
+        where failed.centra_return_id = settled_returns.centra_return_id and failed.money = 'refund_failed'
     ) as has_failed
-from staging.centra_returns as returns
-semi join matching.orders_in_play using (order_number)
-left join staging.orders as orders on orders.order_number = returns.order_number
-left join staging.payment_entries as entries on entries.centra_return_id = returns.centra_return_id
-    and entries.money in ('refunded', 'refund_pending')
-group by returns.centra_return_id, returns.grand_total, returns.deleted_at;
+from settled_returns;
 
 -- A unit's part of what was paid on its Return: all of its value when the Return's total was paid once, twice it when twice.
 create or replace temp macro part_of_payment(amount, paid, total, currency) as
@@ -190,8 +180,10 @@ tied as (
     select units.return_item_id, 'tied' as way, false as is_in_doubt, ties.amount
     from push.ties
     join valued_units as units using (return_item_id)
-    left join staging.payment_entries as entries on entries.entry_id = try_cast(ties.centra_id as bigint)
-    where ties.what = 'refund' and entries.money is distinct from 'refund_failed'
+    where ties.what = 'refund' and not exists (
+        select 1 from staging.payment_entries as entries
+        where try_cast(ties.centra_id as bigint) in (entries.entry_id, entries.request_id) and entries.money = 'refund_failed'
+    )
 )
 
 from ours_paid where amount <> 0

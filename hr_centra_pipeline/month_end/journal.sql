@@ -1,8 +1,9 @@
 -- What is known now of the orders in play next to what the journal holds of them: new and changed facts are entered, changed and
 -- vanished ones reversed. Of other orders nothing can have changed.
 
--- Refunds that were paid: by the provider, as a gift card, by somebody else. A request counts when it is made; when it fails, the
--- failure takes it back on its own day. A request that succeeded and its REFUND are one payment. [assumed: Centra keeps both]
+-- Refunds that were paid: by the provider, as a gift card, by somebody else. A request counts when it is made, and stays where it
+-- was counted: an answer that pays adds nothing to it, one that fails takes it back on its own day. So a Return's facts sum to
+-- what its entries have given.
 create or replace temp table payments as
 with
 returns_of as (
@@ -18,21 +19,6 @@ returns_of as (
     )
     where centra_id is not null
     group by centra_id
-),
-
-entries as (
-    select
-        *, row_number() over (partition by centra_return_id, means, amount order by created_at, entry_id) as place,
-        count(*) filter (where means = 'refund_requested' and outcome = 'succeeded')
-            over (partition by centra_return_id, amount) as settled_requests
-    from (
-        select
-            *, policy.meaning_of('payment_type', entry_type) as means, policy.meaning_of('payment_status', status) as outcome
-        from staging.payment_entries
-        semi join matching.orders_in_play using (order_number)
-        where centra_return_id is not null
-    )
-    where means in ('refunded', 'refunded_gift_card', 'refund_requested', 'refund_failed') and outcome is not null
 )
 
 select
@@ -43,15 +29,18 @@ select
     cast(null as varchar) as return_item_id,
     'payment' as component,
     currency,
-    case when means = 'refund_failed' then -amount else amount end as amount,
+    case when money = 'refund_failed' then -amount else amount end as amount,
     created_at as happened_at,
-    means = 'refund_requested' and outcome = 'pending' as is_pending,
+    money = 'refund_pending' as is_pending,
     -- The journal is kept for good: it has one spelling of a failed refund, whatever Centra's is.
-    case when means = 'refund_failed' then 'REFUND_FAILED' else entry_type end as source
-from entries
+    case when money = 'refund_failed' then 'REFUND_FAILED' else entry_type end as source
+from staging.payment_entries as entries
+semi join matching.orders_in_play using (order_number)
 left join returns_of on returns_of.centra_id = entries.centra_return_id::varchar
-where not (means = 'refunded' and (place <= settled_requests or outcome = 'failed'))
-    and not (means = 'refunded_gift_card' and outcome = 'failed')
+where entries.centra_return_id is not null and case
+    when request_id is null then money in ('refunded', 'refund_pending', 'refund_answered')
+    else money = 'refund_failed'
+end
 union all by name
 select
     'paid' as side, 'refund ' || refund_id as fact_id, return_id, order_number, cast(null as varchar) as return_item_id,

@@ -262,15 +262,16 @@ def tie_refund(
     """
     row = connection.execute(
         """
-        select order_number, currency, abs(amount) from staging.payment_entries
+        select order_number, currency, abs(amount), request_id from staging.payment_entries
         where entry_id = ? and centra_return_id is null and money in ('refunded', 'refund_pending')
         """,
         [entry_id],
     ).fetchone()
     if row is None:
         raise ConfigurationError(f"{entry_id}: no refund without a Return has that payment entry id in Centra.")
-    order_number, currency, amount = row
-    _refuse_tied(connection, "refund", str(entry_id))
+    order_number, currency, amount, request_id = row
+    for of_payment in (entry_id, request_id):
+        _refuse_tied(connection, "refund", str(of_payment))
     _refuse_strangers(connection, units, order_number)
     parts = _parts(amount, currency, units)
     if parts and sum(parts.values(), Decimal(0)) != amount:

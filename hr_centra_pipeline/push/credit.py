@@ -17,7 +17,7 @@ from typing import Any, Literal
 from hr_centra_pipeline.core import gift_card
 from hr_centra_pipeline.core.money import shown
 from hr_centra_pipeline.core.words import Payment
-from hr_centra_pipeline.push import returns
+from hr_centra_pipeline.push import payments, returns
 from hr_centra_pipeline.push.facts import Facts
 from hr_centra_pipeline.push.packets import PAYING_STEPS, Packet
 from hr_centra_pipeline.push.returns import OrderInCentra, ReturnInCentra, Totals
@@ -258,11 +258,11 @@ def _pay(packet: Packet, facts: Facts) -> Steps[StepResult]:
     entries = answer.payload.get("paymentHistoryEntries") or []
     if not entries:
         return InDoubt("Centra said yes and showed no payment: it is looked up")
-    did = [(entry, facts.words.payment(entry["entryType"], entry["status"])) for entry in entries]
-    record = _final(packet, answer.payload.get("return"), facts, returns.paid_by(did))
+    made = payments.read(entries, facts.words)
+    record = _final(packet, answer.payload.get("return"), facts, payments.given(made))
     if packet.step == "issue_credit":
         return Advance("complete", remember=record)
-    return Finished(str(return_id), _failed_payment([known for _, known in did]), record)
+    return Finished(str(return_id), _failed_payment([entry.did for entry in made]), record)
 
 
 def _recipient(packet: Packet, facts: Facts) -> Steps[str | NotNow]:

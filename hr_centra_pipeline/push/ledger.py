@@ -106,6 +106,7 @@ def settle_amounts(connection: Connection) -> None:
 
     Reads staging, what the push itself was answered, and the orders in play.
     """
+    run_sql(connection, "hr_centra_pipeline.effects", "settled_returns.sql")
     run_sql(connection, _PACKAGE, "settled_amounts.sql")
     connection.execute(
         """

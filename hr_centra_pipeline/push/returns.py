@@ -8,7 +8,9 @@ from decimal import Decimal
 from typing import Any
 
 from hr_centra_pipeline.core.keys import PACKET_KEY, effect_keys_in
-from hr_centra_pipeline.core.words import CentraWords, Money, Payment
+from hr_centra_pipeline.core.money import kept
+from hr_centra_pipeline.core.words import CentraWords, Payment
+from hr_centra_pipeline.push import payments
 from hr_centra_pipeline.push.facts import Facts
 from hr_centra_pipeline.push.packets import Packet
 from hr_centra_pipeline.push.steps import Answered, Ask, Call, Held, InDoubt, NotNow, Refused, Steps, members_of_path
@@ -50,7 +52,7 @@ class ReturnInCentra:
     @property
     def is_refunded(self) -> bool:
         """Money was given back on it, or was asked for and is not answered yet."""
-        return any(known is not None and known.money in ("refunded", "refund_pending") for known in self.refunds)
+        return any(known is not None and known.money in payments.GIVEN for known in self.refunds)
 
     @property
     def is_ours(self) -> bool:
@@ -81,37 +83,32 @@ def look(order_number: str, facts: Facts) -> Steps[OrderInCentra | None]:
     if not data["orders"]:
         return None
     order = data["orders"][0]
-    entries = order["paymentHistory"]
-    did = [(entry, facts.words.payment(entry["entryType"], entry["status"])) for entry in entries]
-    given = [entry for entry, known in did if known and known.money in ("refunded", "refund_pending")]
-
-    def total(money: Money) -> Decimal:
-        return sum((_value(entry) for entry, known in did if known and known.money == money), Decimal(0))
-
-    captured = total("captured")
+    entries = payments.read(order["paymentHistory"], facts.words)
+    tied = facts.tied_entries
     return OrderInCentra(
-        captured=captured,
-        capture_pending=max(total("capture_pending") - captured, Decimal(0)),
-        given=sum((_value(entry) for entry in given), Decimal(0)),
-        unknown_payments=tuple(f"{entry['entryType']}/{entry['status']}" for entry, known in did if known is None),
-        untied_refunds=any(entry["return"] is None and entry["id"] not in facts.tied_entries for entry in given),
+        captured=payments.total(entries, "captured"),
+        capture_pending=payments.total(entries, "capture_pending"),
+        given=payments.given(entries),
+        unknown_payments=tuple(entry.words for entry in entries if entry.did is None),
+        untied_refunds=any(
+            entry.is_given and entry.return_id is None and not {entry.entry_id, entry.request_id} & tied
+            for entry in entries
+        ),
         returnable={
             line["id"]: line["quantity"] - line["returnedQuantity"]
             for shipment in order["shipments"]
             for line in shipment["lines"]
         },
-        returns=[_return(row, did, facts.words) for row in data["returns"]],
+        returns=[_return(row, entries, facts.words) for row in data["returns"]],
     )
 
 
-def _return(
-    row: dict[str, Any], entries: list[tuple[dict[str, Any], Payment | None]], words: CentraWords
-) -> ReturnInCentra:
+def _return(row: dict[str, Any], entries: Sequence[payments.Entry], words: CentraWords) -> ReturnInCentra:
     quantities: dict[int, int] = {}
     for line in row["lines"]:
         shipment_line_id = line["shipmentLine"]["id"]
         quantities[shipment_line_id] = quantities.get(shipment_line_id, 0) + line["quantity"]
-    own = [(entry, known) for entry, known in entries if entry["return"] and entry["return"]["id"] == row["id"]]
+    own = [entry for entry in entries if entry.return_id == row["id"]]
     return ReturnInCentra(
         return_id=row["id"],
         comment=row["comment"] or "",
@@ -120,8 +117,8 @@ def _return(
         shipment_id=row["shipment"]["id"],
         shown=row,
         quantities=quantities,
-        refunds=[known for _, known in own if known is None or known.is_refund],
-        paid=paid_by(own),
+        refunds=[entry.did for entry in own if entry.did is None or entry.did.is_refund],
+        paid=payments.given(own),
     )
 
 
@@ -130,29 +127,18 @@ def unknown_status(word: str) -> str:
     return f"the meaning of the order status {word} is not known: add it to [centra.words.order_status] in the policy"
 
 
-def paid_by(entries: Sequence[tuple[dict[str, Any], Payment | None]]) -> Decimal:
-    """What payment entries have given back, or are about to: what failed or was answered by another entry gives nothing."""
-    given = (_value(entry) for entry, known in entries if known and known.money in ("refunded", "refund_pending"))
-    return sum(given, Decimal(0))
-
-
 def totals_of(shown: dict[str, Any], tax_mode: str | None) -> Totals:
     """A Return's totals as an operation shows them. ``tax_mode``: its order's."""
-    gross, net = Decimal(shown["grandTotal"]["value"]), Decimal(shown["grandTotalNet"]["value"])
+    gross, net = Decimal(shown["grandTotal"]["value"]), kept(Decimal(shown["grandTotalNet"]["value"]))
     currency = shown["grandTotal"]["currency"]["code"]
     if tax_mode in (None, "included"):
         return Totals(gross, gross, Decimal(0), currency)
-    deducted = abs(Decimal(shown["totals"]["taxDeducted"]["value"]))  # Centra's sign of it is not documented
+    deducted = abs(kept(Decimal(shown["totals"]["taxDeducted"]["value"])))  # Centra's sign of it is not documented
     if deducted:
         return Totals(net + deducted, net, Decimal(0), currency)
     rules = shown["totals"]["returnCostTaxRules"]
-    fee_tax = abs(sum((Decimal(rule["taxAdded"]["value"]) for rule in rules), Decimal(0)))
+    fee_tax = abs(sum((kept(Decimal(rule["taxAdded"]["value"])) for rule in rules), Decimal(0)))
     return Totals(net, gross, fee_tax, currency)
-
-
-def _value(entry: dict[str, Any]) -> Decimal:
-    """Without its sign, which is documented for cancellations only: the words say which way the money went."""
-    return abs(Decimal(entry["value"]["value"]))
 
 
 # ---------------------------------------------------------------- reading

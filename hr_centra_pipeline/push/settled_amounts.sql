@@ -2,27 +2,16 @@
 -- gives. The ledger's amounts were estimates until then. Fills the temporary table `settled_amounts`: one row per effect.
 create or replace temp table settled_amounts as
 with
-payments as (
-    select centra_return_id, sum(amount) as paid, count(*) as payments
-    from staging.payment_entries
-    semi join matching.orders_in_play using (order_number)
-    where centra_return_id is not null and money in ('refunded', 'refund_pending')
-    group by centra_return_id
-),
-
 -- one row per Return that a pull has shown with its payment, or completed
 shown as (
     select
-        returns.centra_return_id, returns.currency,
-        settled_total(orders.tax_mode, paid, payments, returns.grand_total, returns.net_total) as total,
+        returns.centra_return_id, returns.currency, settled.settled as total,
         returns.shipping + returns.handling + returns.shipping_tax_added as shipping,
         returns.return_cost + returns.return_cost_tax_added as fee,
         (select sum(quantity) from staging.centra_return_lines as lines where lines.centra_return_id = returns.centra_return_id) as pieces
     from staging.centra_returns as returns
-    semi join matching.orders_in_play using (order_number)
-    join staging.orders as orders using (order_number)
-    left join payments using (centra_return_id)
-    where returns.deleted_at is null and orders.tax_mode in ('added', 'none') and (payments > 0 or returns.is_completed)
+    join settled_returns as settled using (centra_return_id)
+    where returns.deleted_at is null and settled.tax_mode in ('added', 'none') and (settled.payments > 0 or returns.is_completed)
 ),
 
 -- one row per Return that only the push has seen so far: its costs as planned

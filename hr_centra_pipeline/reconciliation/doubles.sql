@@ -175,7 +175,7 @@ from staging.payment_entries as entries
 semi join matching.orders_in_play using (order_number)
 where entries.centra_return_id is null
     and entries.money in ('refunded', 'refund_pending')
-    and not exists (select 1 from push.ties where ties.what = 'refund' and ties.centra_id = entries.entry_id::varchar)
+    and not exists (select 1 from push.ties where ties.what = 'refund' and ties.centra_id in (entries.entry_id::varchar, entries.request_id::varchar))
     -- A credit that pays elsewhere, and the only one of that amount on its order, is what it was for.
     and not exists (
         select 1 from staging.centra_returns as returns

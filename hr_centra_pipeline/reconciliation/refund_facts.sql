@@ -12,27 +12,11 @@ delete from reconciliation.refund_facts where order_number in (select order_numb
 
 -- One row per Return: is it final, what was paid on it, and what that makes of its total.
 create or replace temp table return_states as
-with
-paid_on as (
-    select
-        returns.centra_return_id, returns.created_at, returns.grand_total, returns.net_total, any_value(orders.tax_mode) as tax_mode,
-        returns.is_completed is distinct from true or coalesce(bool_or(entries.money = 'refund_pending'), false) as is_pending,
-        coalesce(sum(entries.amount) filter (where entries.money = 'refunded'), 0)::decimal(18, 4) as paid,
-        max(entries.created_at) filter (where entries.money = 'refunded') as paid_at,
-        sum(entries.amount) filter (where entries.money in ('refunded', 'refund_pending')) as given,
-        count(*) filter (where entries.money in ('refunded', 'refund_pending')) as payments
-    from staging.centra_returns as returns
-    left join staging.payment_entries as entries using (centra_return_id)
-    left join staging.orders as orders on orders.order_number = returns.order_number
-    semi join money_orders on money_orders.order_number = returns.order_number
-    where returns.deleted_at is null
-    group by returns.centra_return_id, returns.created_at, returns.grand_total, returns.net_total, returns.is_completed
-)
-
 select
-    centra_return_id, created_at, is_pending, paid, paid_at,
-    settled_total(tax_mode, given, payments, grand_total, net_total) as settled
-from paid_on;
+    centra_return_id, created_at, is_completed is distinct from true or is_pending as is_pending, paid, paid_at, settled
+from settled_returns
+semi join money_orders using (order_number)
+where deleted_at is null;
 
 -- One row per effect of ours that a Return carries: by the keys in its comment, else (somebody emptied it) by the ledger.
 create or replace temp table carried as

@@ -3,15 +3,6 @@
 delete from reconciliation.tax_readings where order_number in (select order_number from money_orders);
 insert into reconciliation.tax_readings by name
 with
-paid_on as (
-    select
-        centra_return_id, sum(amount) as paid, max(created_at) as paid_at, bool_or(money = 'refund_pending') as is_pending
-    from staging.payment_entries
-    semi join money_orders using (order_number)
-    where money in ('refunded', 'refund_pending') and centra_return_id is not null
-    group by centra_return_id
-),
-
 -- the return that a Return's pieces belong to, where it is one
 of_return as (
     select centra_return_id, min(return_id) as return_id
@@ -33,20 +24,19 @@ planned as (
 readings as (
     select
         returns.centra_return_id, of_return.return_id, returns.order_number, returns.currency,
-        returns.packet_key is not null as is_ours, planned.planned_total, planned.created_total, paid_on.paid,
-        case when returns.is_completed and not coalesce(paid_on.is_pending, false) then returns.grand_total end as final_total,
+        returns.packet_key is not null as is_ours, planned.planned_total, planned.created_total, settled.given as paid, settled.settled,
+        case when returns.is_completed and not settled.is_pending then returns.grand_total end as final_total,
         returns.grand_total - returns.net_total as tax,
         policy.tax_allowed(
             greatest(abs(coalesce(planned_total - planned_kept, 0)), abs(returns.grand_total - returns.net_total)), returns.currency
         ) as allowed,
-        coalesce(paid_on.paid_at, returns.created_at) as happened_at
+        coalesce(settled.given_at, returns.created_at) as happened_at
     from staging.centra_returns as returns
     semi join money_orders using (order_number)
-    join staging.orders as orders using (order_number)
-    left join paid_on using (centra_return_id)
+    join settled_returns as settled using (centra_return_id)
     left join of_return using (centra_return_id)
     left join planned using (centra_return_id)
-    where returns.deleted_at is null and orders.tax_mode in ('added', 'none') and returns.net_total is not null
+    where returns.deleted_at is null and settled.tax_mode in ('added', 'none') and returns.net_total is not null
         and returns.centra_return_id not in (select centra_return_id from return_pieces where is_exchange)
 ),
 
@@ -54,12 +44,12 @@ compared as (
     select
         *, coalesce(paid, created_total) - planned_total as estimate_difference,
         -- paid twice, or in part, is another trouble
-        case when settled_total('added', paid, 1, final_total, final_total - tax) = paid then final_total - paid end as settled_difference
+        case when settled = paid then final_total - paid end as settled_difference
     from readings
 )
 
 select
-    *,
+    * exclude (settled),
     case
         when final_total is null then 'open'
         when abs(coalesce(settled_difference, 0)) > allowed then 'beyond_limit'

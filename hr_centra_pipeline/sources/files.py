@@ -25,6 +25,7 @@ _UTF8_MARK = b"\xef\xbb\xbf"
 _NUMBER = re.compile(r"[+-]?\d+(?:[.,](\d+))?")
 _FIGURES = re.compile(r"[\dTZ:+., -]*")
 _LONGEST_ROW = 1000  # physical lines: an open quote must not swallow the rest of a file
+_HALF_A_CHARACTER = "holds half a character (a lone surrogate)"
 
 csv.field_size_limit(1 << 30)
 
@@ -300,19 +301,19 @@ def cut_json(content: Content) -> Cut:
         except (ValueError, RecursionError):
             cut.bad.append(BadRow(number, "is no JSON", text))
         else:
-            if isinstance(row, dict):
-                found.append((number, row))
-            else:
+            if not isinstance(row, dict):
                 cut.bad.append(BadRow(number, "is no JSON object", text))
+            elif _not_utf8("".join(row)) is not None:
+                cut.bad.append(BadRow(number, _HALF_A_CHARACTER, ""))
+            else:
+                found.append((number, row))
     if content.is_cut and not lines[-1]:
         cut.bad.append(BadRow(len(lines), "is cut off: the archive ends here", ""))
     cut.headers = list(dict.fromkeys(name for _, row in found for name in row))
     for number, row in found:
-        try:
-            values = [_plain(row.get(header)) for header in cut.headers]
-            "".join(values).encode()
-        except UnicodeEncodeError:
-            cut.bad.append(BadRow(number, "holds half a character (a lone surrogate)", ""))
+        values = [_plain(row.get(header)) for header in cut.headers]
+        if _not_utf8("".join(values)) is not None:
+            cut.bad.append(BadRow(number, _HALF_A_CHARACTER, ""))
         else:
             cut.rows.append((number, values))
     return cut

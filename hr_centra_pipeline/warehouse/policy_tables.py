@@ -63,9 +63,10 @@ create or replace table policy.approval_limits (currency varchar, amount decimal
 create or replace table policy.customer_return_patterns (pattern varchar);
 -- One row per word of an enum of Centra's whose meaning the policy defines.
 create or replace table policy.centra_words (enum varchar, word varchar, meaning varchar);
--- One row per type and status of a payment entry, both with a meaning: what the entry did to the order's money.
+-- One row per type and status of a payment entry, both with a meaning: what the entry did to the order's money, and its part in
+-- a payment in two steps.
 create or replace table policy.payment_words (
-    entry_type varchar, status varchar, money varchar, instrument varchar, is_refund boolean
+    entry_type varchar, status varchar, money varchar, instrument varchar, is_refund boolean, step varchar, says varchar
 );
 create or replace macro policy.meaning_of(of_enum, of_word) as (
     select words.meaning from policy.centra_words as words where words.enum = of_enum and words.word = of_word

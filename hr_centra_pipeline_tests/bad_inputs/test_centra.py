@@ -155,3 +155,50 @@ def test_an_answer_that_is_none_is_told_with_vendor_operation_request_and_next_s
     assert objects(books) == before
     with books.transaction() as written:
         assert written.execute("select is_complete from landing.centra_pulls").fetchall() == [(False,)]
+
+
+HALF = "Anna \\ud800"  # escaped in JSON: half a character, which no UTF-8 can hold
+
+
+# name -> (pull, the connection, a node with HALF in a text)
+HALVES: dict[str, tuple[str, str, Node]] = {
+    "an order": ("orders", "orderConnection", payloads.order(1, status="HALF", lines=[LINE | {"productName": "HALF"}])),
+    "a payment": ("orders", "orderConnection", payloads.order(1, paymentHistory=[payloads.payment(1, "CAPTURE", "1") | {"externalReference": "HALF"}])),
+    "a shipment": ("shipments", "shipmentConnection", payloads.shipment(5, 1001) | {"number": "HALF"}),
+    "a Return": ("returns", "returnConnection", RETURN | {"comment": "HALF RET-1", "externalId": "HALF"}),
+    "a stock change": ("stock_changes", "stockChangeConnection", CHANGE | {"comment": "HALF"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", HALVES)
+def test_a_text_with_half_a_character_is_landed_with_a_mark_in_its_place(case: str, books: Warehouse) -> None:
+    name, connection, node = HALVES[case]
+    shown = page(connection, node).replace(b"HALF", HALF.encode())
+    report = pulled(
+        books, name, lambda asked: (200, {}, shown if connection in asked["query"] else page("shipmentConnection"))
+    )
+    assert (report.complete, report.problem, report.rows_landed) == (True, None, 1)
+    with books.transaction() as tables:
+        landed = tables.execute(f"select payload::varchar from landing.centra_{name}").fetchall()
+    assert [payload.count("\ufffd") for (payload,) in landed] == [2 if case == "an order" else 1]
+
+
+@pytest.mark.parametrize(
+    "params", [{"pspReference": "MOD-7"}, ["MOD-7"], 7, True, None, '{"pspReference": "MOD\\ud800"}']
+)
+def test_a_provider_s_answer_that_is_no_text_holds_no_references_and_its_payment_is_landed(
+    params: Any, books: Warehouse
+) -> None:
+    entry = payloads.payment(1, "CAPTURE", "1") | {"paramsJSON": params}
+    shown = page("orderConnection", payloads.order(1, paymentHistory=[entry]))
+    report = pulled(
+        books,
+        "orders",
+        lambda asked: (200, {}, shown if "orderConnection" in asked["query"] else page("shipmentConnection")),
+    )
+    assert (report.complete, report.problem) == (True, None)
+    with books.transaction() as tables:
+        landed = tables.execute(
+            "select payload ->> '$.paymentHistory[0].providerReferences' from landing.centra_orders"
+        ).fetchall()
+    assert landed == [('["MOD\ufffd"]' if isinstance(params, str) else "[]",)]

@@ -106,6 +106,7 @@ PARTS: dict[str, tuple[str, bytes, list[tuple[int, str]], int]] = {
     "a line that is no JSON": ("r.jsonl", f'{{"return_id": "RT-7", "order_number": "1007", "refund_status": "started", "updated_at": "{T}"}}\n{{"return_id": \n'.encode(), [(2, "is no JSON")], 1),
     "a line that is no object": ("r.jsonl", f'{{"return_id": "RT-7", "order_number": "1007", "refund_status": "started", "updated_at": "{T}"}}\n["RT-8"]\n'.encode(), [(2, "is no JSON object")], 1),
     "half a character": ("r.jsonl", f'{{"return_id": "RT-7", "order_number": "1007", "refund_status": "started", "updated_at": "{T}"}}\n{{"return_id": "\\ud800", "order_number": "1", "refund_status": "started"}}\n'.encode(), [(2, "half a character")], 1),
+    "half a character in a name": ("r.jsonl", f'{{"return_id": "RT-7", "order_number": "1007", "refund_status": "started", "updated_at": "{T}"}}\n{{"return_id": "RT-8", "\\ud800": "1", "refund_status": "started"}}\n'.encode(), [(2, "half a character")], 1),
 }  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.policy import load_policy
-from hr_centra_pipeline.core.words import CentraWords, PaymentStatus, PaymentType
+from hr_centra_pipeline.core.words import CentraWords, Payment, PaymentStatus, PaymentType
 
 WORDS = CentraWords()
 
@@ -27,12 +27,14 @@ def test_every_pair_of_known_payment_words_has_one_meaning_and_no_other_pair_has
         ("CAPTURE", "SUCCESS", "captured"),
         ("CAPTURE", "FAILED", "neutral"),
         ("CAPTURE_REQUEST", "PENDING", "capture_pending"),
-        ("CAPTURE_REQUEST", "SUCCESS", "neutral"),
+        ("CAPTURE_REQUEST", "SUCCESS", "capture_pending"),
+        ("CAPTURE_REQUEST", "FAILED", "neutral"),
+        ("CAPTURE_FAILED", "FAILED", "neutral"),
         ("REFUND", "SUCCESS", "refunded"),
         ("REFUND", "PENDING", "refund_pending"),
         ("REFUND", "FAILED", "refund_failed"),
         ("REFUND_REQUEST", "PENDING", "refund_pending"),
-        ("REFUND_REQUEST", "SUCCESS", "refund_answered"),
+        ("REFUND_REQUEST", "SUCCESS", "refunded"),
         ("REFUND_FAILED", "SUCCESS", "refund_failed"),
         ("CANCEL", "SUCCESS", "neutral"),
     ],
@@ -45,8 +47,8 @@ def test_what_a_payment_entry_did_follows_from_its_two_words(entry_type: str, st
 
 
 def test_a_gift_card_is_an_instrument_of_its_own() -> None:
-    assert WORDS.payment("REFUND_GIFT_CARD", "SUCCESS") == ("refunded", "gift_card")
-    assert WORDS.payment("CAPTURE_GIFT_CARD", "SUCCESS") == ("captured", "gift_card")
+    assert WORDS.payment("REFUND_GIFT_CARD", "SUCCESS") == Payment("refunded", "gift_card", None, "yes")
+    assert WORDS.payment("CAPTURE_GIFT_CARD", "SUCCESS") == Payment("captured", "gift_card", None, "yes")
 
 
 def test_a_word_with_two_meanings_is_refused() -> None:

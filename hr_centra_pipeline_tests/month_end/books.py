@@ -18,6 +18,7 @@ from hr_centra_pipeline.reconciliation.reconcile import find, next_run
 from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse, run_sql
 from hr_centra_pipeline.warehouse.policy_tables import write_policy
+from hr_centra_pipeline_tests.staged import pair_payments
 
 POLICY = """
 cutover = 2026-01-01T00:00:00Z
@@ -107,6 +108,7 @@ class Books:
 
     def learn(self, at: str) -> int:
         """A sync ended: what is new is entered into the journal. Answers the entries."""
+        pair_payments(self.connection)
         self.connection.execute("delete from matching.orders_in_play")
         self.connection.execute(
             """

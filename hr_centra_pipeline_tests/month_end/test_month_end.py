@@ -3,6 +3,9 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from hr_centra_pipeline_tests.month_end.books import Books
 from hr_centra_pipeline_tests.staged import put
 
@@ -229,3 +232,53 @@ def test_a_request_that_was_granted_and_its_refund_are_one_payment(books: Books)
     assert [tuple(row.values()) for row in rows] == [
         ("2026-03", Decimal(120), Decimal(0)), ("2026-04", Decimal(0), Decimal(0)),
     ]  # fmt: skip
+
+
+PAID_BY_ENTRIES = st.lists(
+    st.tuples(
+        st.sampled_from(["REFUND_REQUEST", "REFUND_REQUEST", "REFUND", "REFUND_FAILED", "REFUND_GIFT_CARD"]),
+        st.sampled_from(["SUCCESS", "PENDING", "FAILED"]),
+        st.sampled_from(["120", "120", "20"]),
+    ),
+    max_size=6,
+)
+
+
+def test_a_request_that_stays_pending_beside_its_refund_is_one_payment_on_the_day_it_was_asked_for(
+    books: Books,
+) -> None:
+    entry_of(books, 1, "REFUND_REQUEST", "PENDING", "2026-03-30")
+    books.learn("2026-03-31")
+    entry_of(books, 2, "REFUND", "SUCCESS", "2026-04-02")
+    books.learn("2026-04-03")
+    assert books.rows(
+        "select fact_id, month, is_pending, sum(amount) as amount"
+        " from reconciliation.fact_journal where side = 'paid' group by all having sum(amount) <> 0"
+    ) == [{"fact_id": "entry 1", "month": "2026-03", "is_pending": False, "amount": Decimal(120)}]
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(shown=PAID_BY_ENTRIES, then=PAID_BY_ENTRIES)
+def test_the_journal_sums_to_what_the_entries_of_a_return_have_given(books: Books, shown: Any, then: Any) -> None:
+    books.connection.execute("delete from staging.payment_entries")
+    books.connection.execute("delete from reconciliation.fact_journal")
+    for place, entry in enumerate([*shown, *then], 1):
+        entry_of(books, place, entry[0], entry[1], f"2026-04-{place:02}", amount=entry[2])
+        if place == len(shown):
+            books.learn("2026-05-01")
+    books.learn("2026-05-02")
+    (journal,) = books.rows(
+        "select coalesce(sum(amount), 0) as amount from reconciliation.fact_journal where side = 'paid'"
+    )
+    (entries,) = books.rows(
+        "select coalesce(sum(amount), 0) as amount from staging.payment_entries"
+        " where money in ('refunded', 'refund_pending')"
+    )
+    assert journal == entries
+
+
+def entry_of(books: Books, entry_id: int, entry_type: str, status: str, at: str, *, amount: str = "120") -> None:
+    put(
+        books.connection, "staging.payment_entries", entry_id=entry_id, order_number="1001", centra_return_id=7,
+        entry_type=entry_type, status=status, amount=amount, currency="EUR", created_at=f"{at} 00:00:00+00",
+    )  # fmt: skip

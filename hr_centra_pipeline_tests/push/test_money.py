@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 
 from hr_centra_pipeline.push import approvals
 from hr_centra_pipeline.push.approvals import Signature
-from hr_centra_pipeline_tests.desk import Desk
+from hr_centra_pipeline.sandbox.centra.store import CentraSettings
+from hr_centra_pipeline_tests.desk import Desk, desk
 
 HUNDRED = Decimal("100.00")
 
@@ -170,3 +172,19 @@ def test_a_poisoned_unit_never_holds_up_the_others(at_desk: Desk) -> None:
     before = len(at_desk.mutations())
     at_desk.sync()
     assert len(at_desk.mutations()) == before  # not tried again until something changes
+
+
+def test_net_values_that_centra_does_not_round_make_no_difference_of_a_fraction_of_a_cent(tmp_path: Path) -> None:
+    with desk(tmp_path, centra=CentraSettings(shows_unrounded_tax=True)) as shop:
+        sold = shop.sell(("DRESS-S", 1, "19.99"), ("SHIRT-M", 2, "33.33"))
+        first = shop.comes_back(sold)
+        shop.comes_back(sold, 1, with_unit=first)
+        shop.settle()
+        shop.clock.advance_to(shop.clock.now() + timedelta(days=3))
+        shop.sync()
+        assert shop.refunded(sold) == Decimal("53.32")
+        assert [kind for kind, _, _ in shop.reconcile() if "mismatch" in kind] == []
+        taxes = (
+            "select distinct side, sum(amount) from reconciliation.refund_facts where component = 'tax' group by side"
+        )
+        assert set(shop.rows(taxes)) == {(side, Decimal("10.67")) for side in ("centra", "expected", "happy_returns")}

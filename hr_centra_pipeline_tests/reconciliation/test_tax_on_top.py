@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -214,3 +215,35 @@ def test_a_cost_with_its_tax_is_taken_apart_as_it_was_put_together(
     ).fetchall()
     assert all_back == base
     assert abs(back - part) <= CENT
+
+
+# mode, what the Return gives before and with tax, what a person refunded on it -> what the unit was given too much
+BY_HAND = {
+    "an export has no tax that could explain it": ("none", "100", "100", "130", "30"),
+    "far beyond the tax": ("added", "100", "108", "130", "22"),
+    "just beyond the tax and what may differ": ("added", "100", "108", "108.17", "0.17"),
+    "as far as the tax may differ": ("added", "100", "108", "108.16", "0"),
+}
+
+
+@pytest.mark.parametrize("case", BY_HAND)
+def test_more_than_the_value_and_its_tax_was_given_twice_and_no_tax_engine_is_blamed(tmp_path: Path, case: str) -> None:
+    mode, net, total, refunded, too_much = BY_HAND[case]
+    file = tmp_path / "warehouse.duckdb"
+    file.write_bytes(template().read_bytes())
+    with Warehouse(file).transaction() as connection:
+        write_policy(connection, Policy.model_validate(POLICY | {"tax": {"absolute": {"EUR": "0.05"}}}), "live")
+        books = Books(connection)
+        tax = Decimal(total) - Decimal(net)
+        books.sold("1001", price=total, tax_mode=mode)
+        connection.execute("update staging.shipment_lines set unit_tax = ?, unit_tax_added = ?", [tax, tax])
+        units = books.returned("1001")
+        books.told("1001", units, items=net, tax=str(tax))
+        books.credited("1001", units, 7, price=total, tax=str(tax), paid=False, net_total=Decimal(net))
+        books.paid("1001", 7, refunded)
+        books.reconcile()
+        assert books.rows("select given, too_much from effects.value_given_back") == [
+            (Decimal(refunded), Decimal(too_much))
+        ]
+        doubles = [("double_credit", "R-1001", Decimal(too_much), "unknown")] if Decimal(too_much) else []
+        assert books.open("double_credit", "refund_mismatch_tax") == doubles

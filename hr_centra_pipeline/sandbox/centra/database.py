@@ -174,6 +174,8 @@ class CentraSettings:
     tax_engine_taxes_return_cost: bool = True
     tax_engine_drift_cents: int = 2
     tax_engine_fails_every: int = 0
+    # Not documented, assumption: behaviour.computed_values_may_be_unrounded
+    shows_unrounded_tax: bool = False  # of prices that contain it: in net values, totals and rules
     refund_settles_tax_first: bool = False  # a refund completes its Return before it pays, not after
     # Shipments: made with the order or only when it ships; shipped as they are or only when good to go.
     creates_shipments: bool = False
@@ -208,6 +210,11 @@ def rounded(amount: Decimal, currency: str) -> Decimal:
 def tax_in(gross: Decimal, percent: Decimal, currency: str) -> Decimal:
     """The tax that a gross amount contains."""
     return rounded(gross * percent / (100 + percent), currency)
+
+
+def unrounded_tax_in(gross: Decimal, percent: Decimal) -> Decimal:
+    """The same as a program computes it that rounds only what it shows to people."""
+    return (gross * percent / (100 + percent)).quantize(Decimal("1e-15"))
 
 
 def problem_with(path: Path) -> str | None:

@@ -13,7 +13,7 @@ from graphql import FloatValueNode, GraphQLError, GraphQLResolveInfo, IntValueNo
 
 from hr_centra_pipeline.sandbox.centra import addresses, filters
 from hr_centra_pipeline.sandbox.centra.bindings import Fields, OneOfSeveral, Shape, Value
-from hr_centra_pipeline.sandbox.centra.database import Row, rounded, tax_in
+from hr_centra_pipeline.sandbox.centra.database import Row, rounded
 from hr_centra_pipeline.sandbox.centra.filters import Source
 from hr_centra_pipeline.sandbox.centra.markets import BASE_CURRENCY, RATES, country_of
 from hr_centra_pipeline.sandbox.centra.payments import ZERO
@@ -510,7 +510,8 @@ def _line_price(
         currency = order_row["currency"]
         times = row["quantity"] if times_quantity else 1
         if order_row["tax_mode"] != "added":
-            return row[column] * times, tax_in(row[column], row["tax_percent"], currency) * times, currency
+            tax = store.tax_within(row[column], row["tax_percent"], currency, order_row["tax_mode"])
+            return row[column] * times, tax * times, currency
         # An engine rounds line by line.
         taxed = store.engine_tax(subject, row[_OWNERS[subject]], row["id"])
         tax = taxed.added if times_quantity else rounded(row[column] * taxed.percent / 100, currency)

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Literal
 
 from hr_centra_pipeline.sandbox.centra import addresses
-from hr_centra_pipeline.sandbox.centra.database import Row, rounded, tax_in
+from hr_centra_pipeline.sandbox.centra.database import Row, rounded, tax_in, unrounded_tax_in
 from hr_centra_pipeline.sandbox.centra.markets import StateTax, country_of, state_tax_of
 from hr_centra_pipeline.sandbox.centra.payments import ZERO, PaymentDesk
 
@@ -105,10 +105,24 @@ class TaxDesk(PaymentDesk):
             }
         currency, field = order["currency"], order["tax_mode"]
         found = {
-            part.name: Tax(part.percent, **{field: _tax_within(part, currency)}) for part in self._parts(subject, row)
+            part.name: Tax(part.percent, **{field: self._tax_within(part, currency, field)})
+            for part in self._parts(subject, row)
         }
         # The return cost's tax code is not set in the shop's own rules.
         return {name: tax for name, tax in found.items() if name != "return_cost"}
+
+    def tax_within(self, gross: Decimal, percent: Decimal, currency: str, mode: Mode) -> Decimal:
+        """The tax that a price contains, as this shop shows it."""
+        # Not documented, assumption: behaviour.tax_rounding
+        if mode == "included" and self.settings.shows_unrounded_tax:
+            return unrounded_tax_in(gross, percent)
+        return tax_in(gross, percent, currency)
+
+    def _tax_within(self, part: Part, currency: str, mode: Mode) -> Decimal:
+        """Of a line each unit's, times its quantity."""
+        if part.is_line:
+            return part.quantity * self.tax_within(part.unit_price, part.percent, currency, mode)
+        return self.tax_within(abs(part.value), part.percent, currency, mode).copy_sign(part.value)
 
     def engine_tax(self, subject: Subject, subject_id: int, line_id: int) -> Tax:
         """What the engine made of a line."""
@@ -222,14 +236,6 @@ class TaxDesk(PaymentDesk):
 
 def _key(subject: Subject, row: Row) -> int:
     return int(row["number"] if subject == "order" else row["id"])
-
-
-def _tax_within(part: Part, currency: str) -> Decimal:
-    """Of a line each unit's, rounded, times its quantity."""
-    # Not documented, assumption: behaviour.tax_rounding
-    if part.is_line:
-        return part.quantity * tax_in(part.unit_price, part.percent, currency)
-    return tax_in(abs(part.value), part.percent, currency).copy_sign(part.value)
 
 
 def _by_own_rules(parts: Sequence[Part], order: Row) -> dict[str, Tax]:

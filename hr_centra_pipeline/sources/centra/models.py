@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 from pydantic.alias_generators import to_camel
 
+from hr_centra_pipeline.core.money import kept
 from hr_centra_pipeline.sources.centra.texts import codes_only, our_marks, our_value, references_in, without_contacts
 
 
@@ -25,6 +26,10 @@ def _exact(value: object) -> object:
 
 def _in_utc(value: datetime) -> datetime:
     return value.astimezone(UTC)
+
+
+def _computed(value: object) -> object:
+    return kept(value) if isinstance(value, Decimal) and value.is_finite() else value
 
 
 Exact = Annotated[
@@ -49,14 +54,24 @@ class Currency(_Node):
     code: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 
 
-class Amount(_Node):
-    """``MonetaryValue`` in the currency of the object that it belongs to."""
+class Money(_Node):
+    """``MonetaryValue``."""
 
     value: Exact
+    currency: Currency
 
 
-class Money(Amount):
-    """``MonetaryValue``."""
+class ComputedAmount(_Node):
+    """A net value or a tax, in the currency of the object that it belongs to: Centra may answer it unrounded.
+
+    [assumed: behaviour.computed_values_may_be_unrounded]
+    """
+
+    value: Annotated[Exact, BeforeValidator(_computed)]
+
+
+class ComputedMoney(ComputedAmount):
+    """The same with its currency."""
 
     currency: Currency
 
@@ -121,11 +136,11 @@ class OrderLine(_Node):
     returned_quantity: Count
     product_name: str | None = None
     unit_original_price: Money
-    unit_original_price_net: Money | None = None
+    unit_original_price_net: ComputedMoney | None = None
     unit_price: Money
-    unit_price_net: Money | None = None
+    unit_price_net: ComputedMoney | None = None
     line_value: Money
-    line_value_net: Money | None = None
+    line_value_net: ComputedMoney | None = None
     tax_percent: Exact
     product_size: ProductSize | None = None
 
@@ -133,9 +148,9 @@ class OrderLine(_Node):
 class TaxTotals(_Node):
     """The tax of an order or Return, by what is done with it: in its values, added to them, or deducted (export)."""
 
-    tax_included: Money | None = None
-    tax_added: Money | None = None
-    tax_deducted: Money | None = None
+    tax_included: ComputedMoney | None = None
+    tax_added: ComputedMoney | None = None
+    tax_deducted: ComputedMoney | None = None
 
 
 class OrderTotals(TaxTotals):
@@ -156,7 +171,7 @@ class Order(_Node):
     created_at: Instant
     updated_at: Instant
     grand_total: Money
-    grand_total_net: Money | None = None
+    grand_total_net: ComputedMoney | None = None
     totals: OrderTotals
     internal_comment: Annotated[str | None, AfterValidator(our_marks)] = None
     country: Country | None = None
@@ -188,7 +203,7 @@ class ShipmentLine(_Node):
     quantity: Count
     returned_quantity: Count
     unit_price: Money
-    unit_price_net: Money | None = None
+    unit_price_net: ComputedMoney | None = None
     line_value: Money
     order_line: OrderLineOf
 
@@ -213,14 +228,14 @@ class Shipment(_Node):
 class CostTaxRule(_Node):
     """Tax of a cost by one rule: on top of it, or taken out of it (export)."""
 
-    tax_added: Amount
-    tax_deducted: Amount
+    tax_added: ComputedAmount
+    tax_deducted: ComputedAmount
 
 
 class TaxRule(CostTaxRule):
     """Tax by one rule: in the price as well."""
 
-    tax_included: Amount
+    tax_included: ComputedAmount
 
 
 class ReturnLine(_Node):
@@ -229,7 +244,7 @@ class ReturnLine(_Node):
     id: Whole
     quantity: Count
     line_value: Money
-    line_value_net: Money | None = None
+    line_value_net: ComputedMoney | None = None
     order_line: OrderLineOf
     shipment_line: ById
     applied_tax_rules: list[TaxRule]
@@ -262,7 +277,7 @@ class Return(_Node):
     returned_to_stock: bool
     return_warehouse: ById | None = None
     grand_total: Money
-    grand_total_net: Money | None = None
+    grand_total_net: ComputedMoney | None = None
     totals: ReturnTotals
     order: ByNumber
     shipment: ById

@@ -10,6 +10,7 @@ from hr_centra_pipeline.warehouse.database import Connection, Warehouse, run_sql
 
 _PACKAGE = "hr_centra_pipeline.sources.centra"
 _CONSUMER = "staging.centra"
+_SQL = ("staging.sql", "payments.sql", "order_money.sql")
 _LANDED = (
     "centra_orders",
     "centra_shipments",
@@ -53,7 +54,8 @@ def refresh(warehouse: Warehouse, now: datetime) -> StagingReport:
         watermark = _watermark(connection)
         newest, rows_new = _landed_since(connection, watermark)
         if rows_new:
-            run_sql(connection, _PACKAGE, "staging.sql", {"watermark": watermark})
+            for name in _SQL:
+                run_sql(connection, _PACKAGE, name, {"watermark": watermark})
             connection.execute("delete from meta.watermarks where consumer = ?", [_CONSUMER])
             connection.execute("insert into meta.watermarks values (?, ?, ?)", [_CONSUMER, newest, now])
     return StagingReport(rows_new, rebuilt)
@@ -62,7 +64,9 @@ def refresh(warehouse: Warehouse, now: datetime) -> StagingReport:
 def _fingerprint(connection: Connection) -> str:
     patterns = connection.execute("select pattern from policy.customer_return_patterns order by pattern").fetchall()
     words = connection.execute("select enum, word, meaning from policy.centra_words order by all").fetchall()
-    made_with = [sql_text(_PACKAGE, "staging.sql"), *(pattern for (pattern,) in patterns), repr(words)]
+    payments = connection.execute("from policy.payment_words order by all").fetchall()
+    sql = [sql_text(_PACKAGE, name) for name in _SQL]
+    made_with = [*sql, *(pattern for (pattern,) in patterns), repr(words), repr(payments)]
     return hashlib.sha256("\x1f".join(made_with).encode()).hexdigest()
 
 

@@ -108,7 +108,7 @@ costs as (
 -- A voucher's tax is that of the goods that it is taken off: Centra shows it of Returns only. The rest is the shipping's.
 estimated as (
     select
-        *, grand_total - goods - (shipping + handling - discounts) as costs_added,
+        *, grand_total::decimal(38, 4) - goods - (shipping + handling - discounts) as costs_added,
         coalesce(share_of(goods_added, discounts, goods - goods_added, currency), 0) as discount_added,
         coalesce(share_of(goods_added, shipping + handling, goods - goods_added, currency), 0) as shipping_added
     from costs
@@ -128,20 +128,6 @@ taxed as (
             when shipping + handling = 0 then -costs_added
             else discount_added end)::decimal(18, 4) as discount_tax_added
     from estimated
-),
-
--- one row per changed order: what its payment entries did, by the policy's reading of their words
-captures as (
-    select
-        order_number,
-        sum(abs(amount(entry -> 'value'))) filter (where did.money = 'captured') as captured,
-        -- What was confirmed since then has an entry of its own beside the request.
-        sum(abs(amount(entry -> 'value'))) filter (where did.money = 'capture_pending') as requested,
-        bool_or(did.money is null) as has_unknown_payment
-    from (select order_number, unnest(items_of(payload -> 'paymentHistory')) as entry from changed_orders)
-    left join policy.payment_words as did
-        on did.entry_type = (entry ->> 'entryType') and did.status = (entry ->> 'status')
-    group by order_number
 )
 
 select
@@ -160,9 +146,10 @@ select
     taxed.discounts,
     taxed.shipping_tax_added,
     taxed.discount_tax_added,
-    coalesce(captured, 0) as captured,
-    greatest(coalesce(requested, 0) - coalesce(captured, 0), 0) as capture_pending,
-    coalesce(has_unknown_payment, false) as has_unknown_payment,
+    -- what its payments say: order_money.sql
+    0 as captured,
+    0 as capture_pending,
+    false as has_unknown_payment,
     cast(payload ->> '$.market.id' as bigint) as market_id,
     cast(payload ->> '$.pricelist.id' as bigint) as pricelist_id,
     nullif(array_to_string(regexp_extract_all(payload ->> 'internalComment', '\[hr-centra [^\]\n]*\]'), chr(10)), '')
@@ -173,8 +160,7 @@ select
     updated_at,
     fetched_at
 from changed_orders
-join taxed using (order_number)
-left join captures using (order_number);
+join taxed using (order_number);
 
 delete from staging.order_lines where order_number in (select order_number from changed_orders);
 
@@ -238,7 +224,8 @@ select
     paid_of(gross, net, tax_mode) as unit_price,
     case
         when tax_mode = 'none' then 0
-        when net is not null then gross - net
+        -- A net value may come unrounded; a unit's tax has its currency's decimals, as the other branch makes it.
+        when net is not null then rounded_money((gross - net)::decimal(18, 4), currency_of(line -> 'unitPrice'))
         else tax_in(gross, cast(line ->> '$.orderLine.taxPercent' as decimal(18, 4)), currency_of(line -> 'unitPrice'))
     end as unit_tax,
     added_to(gross, net, tax_mode) as unit_tax_added,
@@ -284,7 +271,7 @@ select
     line ->> '$.orderLine.id' as order_line_id,
     cast(line ->> 'quantity' as bigint) as quantity,
     paid_of(amount(line -> 'lineValue'), amount(line -> 'lineValueNet'), tax_mode) as line_value,
-    coalesce(line_tax, 0)::decimal(18, 4) as line_tax,
+    coalesce(rounded_money(line_tax::decimal(18, 4), currency_of(line -> 'lineValue')), 0)::decimal(18, 4) as line_tax,
     cast(line ->> '$.orderLine.taxPercent' as decimal(18, 4)) as tax_percent
 from lines
 left join taxes on line_id = (line ->> 'id');
@@ -302,8 +289,11 @@ parts as (
             where lines.centra_return_id = changed_returns.centra_return_id
         ), 0)::decimal(18, 4) as line_values,
         abs(amount(payload -> '$.totals.discounts')) as discounts,
-        tax_by_rules(payload -> '$.totals.discountTaxRules', 'taxIncluded')
-            + tax_by_rules(payload -> '$.totals.discountTaxRules', 'taxAdded') as discount_tax
+        rounded_money(
+            (tax_by_rules(payload -> '$.totals.discountTaxRules', 'taxIncluded')
+                + tax_by_rules(payload -> '$.totals.discountTaxRules', 'taxAdded'))::decimal(18, 4),
+            currency_of(payload -> 'grandTotal')
+        ) as discount_tax
     from changed_returns
 ),
 
@@ -396,6 +386,7 @@ select
     did.money,
     did.instrument,
     did.is_refund,
+    cast(null as bigint) as request_id,
     abs(amount(entry -> 'value')) as amount,
     currency_of(entry -> 'value') as currency,
     entry ->> 'externalReference' as external_reference,
@@ -409,6 +400,12 @@ delete from staging.payment_entries where entry_id in (select entry_id from chan
 
 insert into staging.payment_entries by name
 from changed_entries;
+
+-- orders whose payments are read anew: payments.sql goes on from here
+create or replace temp table paying_orders as
+select order_number from changed_orders
+union
+select order_number from changed_entries;
 
 -- ---------------------------------------------------------------- stock changes
 

@@ -14,6 +14,7 @@ from hr_centra_pipeline.core.keys import EFFECT_KEY, PACKET_KEY
 OUR_LINE = re.compile(r"\[hr-centra [^\]\n]*\]")
 OUR_VALUE = re.compile(r"[^()\n]{1,200} \(HR[A-Z2-7]{13}\)")
 _LONGEST_REFERENCE = 100
+_HALF = re.compile("[\ud800-\udfff]")
 _EMAIL = re.compile(r"[^\s@<>()\[\],;:]+@[^\s@<>()\[\],;:]+")
 _PHONE = re.compile(r"(?<!\w)(?:\+|00)\d[\d ()./-]{5,}\d")
 _CODE_LIKE = re.compile(
@@ -46,14 +47,28 @@ def without_contacts(text: str | None) -> str:
     return _without_contacts(text or "")
 
 
+def whole_characters(answer: Any) -> Any:
+    """A JSON value in whose texts each half of a character (a lone surrogate) is replaced by U+FFFD.
+
+    JSON may hold them, UTF-8 cannot: no database could take the text.
+    """
+    if isinstance(answer, str):
+        return answer.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if _HALF.search(answer) else answer
+    if isinstance(answer, dict):
+        return {whole_characters(key): whole_characters(value) for key, value in answer.items()}
+    if isinstance(answer, list):
+        return [whole_characters(value) for value in answer]
+    return answer
+
+
 def references_in(params: object, info: ValidationInfo) -> object:
     """Of a payment provider's raw answer (``paramsJSON``): the references at the policy's paths, in their order.
 
     ``info.context["reference_paths"]``: dotted paths, such as ``PaymentTransactions.0.PaymentTransactionId``. An answer
-    that cannot be read holds none: the payment is landed all the same.
+    that cannot be read, or is no text, holds none: the payment is landed all the same.
     """
     if not isinstance(params, str):
-        return params or []
+        return []
     return values_at(params, (info.context or {}).get("reference_paths", []))
 
 
@@ -63,7 +78,7 @@ def values_at(params: str, paths: Sequence[str]) -> list[str]:
         answer = json.loads(params, parse_float=str, parse_int=str)
     except (ValueError, RecursionError):
         return []
-    found = (_at(answer, path.split(".")) for path in paths)
+    found = (_at(whole_characters(answer), path.split(".")) for path in paths)
     return list(dict.fromkeys(value for value in found if value))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 import time
 import uuid
@@ -28,6 +29,7 @@ from hr_centra_pipeline.sources.centra.errors import (
     UnknownOutcome,
 )
 from hr_centra_pipeline.sources.centra.retry_after import seconds_to_wait
+from hr_centra_pipeline.sources.centra.texts import whole_characters
 
 Clock = Callable[[], float]  # Unix seconds: the real time, whatever time decisions are made for
 Sleep = Callable[[float], None]
@@ -39,6 +41,7 @@ _LIMITED_ATTEMPTS = 6
 _LONGEST_WAIT = 900.0
 _OUR_MISTAKE_BELOW = 500
 _ACCESS = frozenset({401, 403, 404})  # token, key or address
+_MAY_HOLD_HALVES = re.compile(rb"\\u[dD][89a-fA-F]")  # a surrogate, of a pair or alone
 _CLOSED_BY_CENTRA = 499  # it ran too long: what it did is not told
 
 
@@ -276,6 +279,8 @@ def _json_object(response: requests.Response) -> dict[str, Any]:
     if "json" not in content_type:
         raise ValueError(f"content type {content_type[:40]!r}")
     body = simplejson.loads(response.content, use_decimal=True, parse_constant=_no_number)
+    if _MAY_HOLD_HALVES.search(response.content):
+        body = whole_characters(body)
     if not isinstance(body, dict):
         raise ValueError("no JSON object")  # noqa: TRY004 - unreadable, like the others
     return body
@@ -317,7 +322,7 @@ def _told(response: requests.Response) -> str:
     try:
         body = response.json()
         words = [error.get("message") for error in body.get("errors") or []] or [body.get("message") or body.get("msg")]
-        told = "; ".join(str(word) for word in words if word)
+        told = whole_characters("; ".join(str(word) for word in words if word))
     except (ValueError, AttributeError, TypeError):
         told = ""
     return f"{told[:500] or f'HTTP {response.status_code}'}."

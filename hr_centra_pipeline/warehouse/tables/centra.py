@@ -176,12 +176,14 @@ PAYMENT_ENTRIES = table(
         "entry_type": text("Centra's word: CAPTURE, REFUND, REFUND_REQUEST, REFUND_FAILED, REFUND_GIFT_CARD, …"),
         "status": text("Centra's word: PENDING, SUCCESS, FAILED"),
         "money": text(
-            "what it did: captured, capture_pending, refunded, refund_pending, refund_failed, refund_answered (its answer has "
-            "an entry of its own) or neutral; unknown where the policy gives a word of it no meaning",
+            "what it did: captured, capture_pending, refunded, refund_pending, refund_failed or neutral; capture_answered and "
+            "refund_answered: a request, of which the entry that answers it says what came of it, whatever its own status; "
+            "unknown where the policy gives a word of it no meaning",
             null=True,
         ),
         "instrument": text("original or gift_card; unknown like money", null=True),
         "is_refund": flag("part of a refund, whatever came of it; unknown like money", null=True),
+        "request_id": whole("the request that this entry answers: both are one payment", null=True),
         "amount": money("without a sign: what it did says which way the money went", at_least=0),
         "currency": text("ISO 4217"),
         "external_reference": text(

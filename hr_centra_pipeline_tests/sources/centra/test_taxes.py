@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
-from hr_centra_pipeline.sources.centra import landing, models
+from hr_centra_pipeline.core.policy import Policy
+from hr_centra_pipeline.sandbox.centra.store import NewLine, NewOrder
+from hr_centra_pipeline.sources.centra import landing, models, pull
 from hr_centra_pipeline.sources.centra.staging import refresh
 from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline_tests.sources.centra import payloads
-from hr_centra_pipeline_tests.sources.centra.conftest import NOW, Rows
+from hr_centra_pipeline_tests.sources.centra.conftest import NOW, Rows, Shop
 from hr_centra_pipeline_tests.sources.centra.payloads import Node, money
 
 ZERO = Decimal(0)
@@ -200,3 +204,36 @@ def test_what_was_landed_before_taxes_were_read_is_staged_as_it_was(warehouse: W
     assert rows("select unit_price, unit_tax, unit_tax_added from staging.shipment_lines") == [
         (Decimal(95), Decimal(19), ZERO)
     ]
+
+
+def test_net_values_and_taxes_that_centra_does_not_round_are_rounded_half_up_as_they_are_read(
+    shop: Shop, warehouse: Warehouse, policy: Policy, rows: Rows
+) -> None:
+    shop.store.settings = replace(shop.store.settings, shows_unrounded_tax=True)
+    sold = shop.store.add_order(
+        NewOrder(1, "EUR", "DE", [NewLine("SKU-1", 2, Decimal("19.99"), Decimal("19.99"), Decimal(19))], NOW)
+    )
+    shop.store.ship(sold.number, at=NOW, warehouse_id=1)
+    shipment, (line_id,) = shop.shipment_of(sold.number)
+    shop.store.person_create_return(shipment, {line_id: 1}, at=NOW)
+    for each in (pull.pull_orders, pull.pull_shipments, pull.pull_returns):
+        assert each(shop.client, warehouse, policy, NOW).problem is None
+    refresh(warehouse, NOW)
+    net = "payload ->> '$.lines[0].unitPriceNet.value'"
+    assert rows(f"select {net} from landing.centra_orders") == [("16.7983",)]
+    assert rows(f"select {net} from landing.centra_shipments") == [("16.7983",)]
+    assert rows("select payload ->> '$.totals.taxIncluded.value' from landing.centra_returns") == [("3.1917",)]
+    assert rows("select unit_price, unit_tax from staging.shipment_lines") == [(Decimal("19.99"), Decimal("3.19"))]
+    assert rows("select line_value, line_tax from staging.centra_return_lines") == [(Decimal("19.99"), Decimal("3.19"))]
+    assert rows("select tax_mode, grand_total from staging.orders") == [("included", Decimal("39.98"))]
+    assert rows("select tax, grand_total from staging.centra_returns") == [(Decimal("3.19"), Decimal("19.99"))]
+
+
+@pytest.mark.parametrize(
+    ("shown", "kept"), [("16.798319327731093", "16.7983"), ("0.00005", "0.0001"), ("-0.00005", "-0.0001"), ("8", "8")]
+)
+def test_a_computed_value_is_kept_half_up_to_four_decimals(shown: str, kept: str) -> None:
+    node = {"value": Decimal(shown), "currency": {"code": "EUR"}}
+    assert models.ComputedMoney.model_validate(node).model_dump()["value"] == kept
+    with pytest.raises(ValidationError):
+        models.ComputedMoney.model_validate(node | {"value": Decimal("1e30")})

@@ -1,0 +1,56 @@
+-- What was paid on each Return of the orders in play, and what one payment of it is (`settled`): its total. Where Centra adds the
+-- tax it may settle it after the payment: then it is what was paid. That is as far as what was paid beyond the value can be its
+-- tax: what Centra says of it now, or said when we made the Return, and what the policy allows. More was paid on top of it.
+create or replace temp table settled_returns as
+with
+paid_on as (
+    select
+        centra_return_id, sum(amount)::decimal(18, 4) as given, count(*) as payments,
+        coalesce(sum(amount) filter (where money = 'refunded'), 0)::decimal(18, 4) as paid,
+        max(created_at) filter (where money = 'refunded') as paid_at,
+        max(created_at) as given_at,
+        bool_or(money = 'refund_pending') as is_pending,
+        coalesce(sum(amount) filter (where instrument <> 'gift_card'), 0)::decimal(18, 4) as refunded,
+        coalesce(sum(amount) filter (where instrument = 'gift_card'), 0)::decimal(18, 4) as gifted
+    from staging.payment_entries
+    semi join matching.orders_in_play using (order_number)
+    where money in ('refunded', 'refund_pending') and centra_return_id is not null
+    group by centra_return_id
+),
+
+-- one row per Return of ours that was read when it was made
+made as (
+    select
+        try_cast(centra_id as bigint) as centra_return_id,
+        max((payload ->> 'created_total')::decimal(18, 4) - (payload ->> 'created_kept')::decimal(18, 4)) as tax
+    from push.packets
+    semi join (
+        select distinct packet_key from push.ledger semi join matching.orders_in_play using (order_number)
+    ) as concerned using (packet_key)
+    where operation = 'credit' and state in ('unknown', 'confirmed') and (payload ->> 'tax_mode') in ('added', 'none')
+    group by all
+),
+
+known as (
+    select
+        returns.*, orders.tax_mode, paid_on.* exclude (centra_return_id),
+        -- An export's is deducted, it has none; an order without tax may have a Return to which the engine adds one.
+        greatest(returns.grand_total - returns.net_total, made.tax, 0)::decimal(18, 4) as tax_at_most
+    from staging.centra_returns as returns
+    semi join matching.orders_in_play on orders_in_play.order_number = returns.order_number
+    left join staging.orders as orders on orders.order_number = returns.order_number
+    left join paid_on on paid_on.centra_return_id = returns.centra_return_id
+    left join made on made.centra_return_id = returns.centra_return_id
+)
+
+select
+    centra_return_id, order_number, currency, tax_mode, grand_total, net_total, created_at, is_completed, deleted_at,
+    given, coalesce(payments, 0) as payments, coalesce(paid, 0)::decimal(18, 4) as paid, paid_at, given_at,
+    coalesce(is_pending, false) as is_pending, coalesce(refunded, 0)::decimal(18, 4) as refunded,
+    coalesce(gifted, 0)::decimal(18, 4) as gifted,
+    (case
+        when tax_mode in ('added', 'none') and payments = 1 and given >= net_total
+            and given <= net_total + tax_at_most + policy.tax_allowed(tax_at_most, currency) then given
+        else grand_total
+    end)::decimal(18, 4) as settled
+from known;
