@@ -7,10 +7,10 @@ from datetime import date, timedelta
 import typer
 from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from hr_centra_pipeline.cli.progress import progress
 from hr_centra_pipeline.cli.screen import width
+from hr_centra_pipeline.cli.table import DataTable
 from hr_centra_pipeline.core import clock
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.policy import load_policy
@@ -74,7 +74,7 @@ def _show(settings: Settings, run_id: str, first: date, last: date) -> None:
     console.print(
         f"[bold]Read {first} to {last}[/] (run {run_id[:8]}; days that were read before are counted, not read again)"
     )
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = DataTable(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("from Centra")
     for name in ("slices", "objects read", "new or changed"):
         table.add_column(name, justify="right")
@@ -84,7 +84,9 @@ def _show(settings: Settings, run_id: str, first: date, last: date) -> None:
     if not unsent:
         console.print("Nothing is left to send.")
         return
-    table = Table(title="Left unsent", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = DataTable(
+        title="Left unsent", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
+    )
     table.add_column("effects", justify="right")
     table.add_column("kind")
     table.add_column("amount", justify="right")

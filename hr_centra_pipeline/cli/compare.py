@@ -5,8 +5,8 @@ from __future__ import annotations
 import typer
 from rich import box
 from rich.console import Console
-from rich.table import Table
 
+from hr_centra_pipeline.cli.table import DataTable
 from hr_centra_pipeline.core import clock
 from hr_centra_pipeline.core.errors import RunFailed
 from hr_centra_pipeline.core.policy import load_policy
@@ -43,7 +43,7 @@ def compare_now() -> None:
         f"{report.objects:,} objects compared: {report.edited} edited, {report.missed} missed, {report.deleted} deleted."
     )
     if rows:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        table = DataTable(box=box.SIMPLE_HEAD, pad_edge=False)
         for column in ("object", "id", "order", "difference", "fields"):
             table.add_column(column, overflow="fold")
         for row in rows:

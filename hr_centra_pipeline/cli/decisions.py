@@ -12,8 +12,8 @@ from decimal import Decimal, InvalidOperation
 import typer
 from rich import box
 from rich.console import Console
-from rich.table import Table
 
+from hr_centra_pipeline.cli.table import DataTable
 from hr_centra_pipeline.core import clock
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.money import shown
@@ -73,7 +73,7 @@ def _list_waiting() -> None:
     if not found:
         typer.echo("Nothing waits for an approval.")
         return
-    table = Table("effect", "type", "return", "order", "amount", "why it waits", box=box.SIMPLE_HEAD)
+    table = DataTable("effect", "type", "return", "order", "amount", "why it waits", box=box.SIMPLE_HEAD)
     for effect in found:
         amount = shown(effect.amount, effect.currency) if effect.currency and effect.amount is not None else ""
         table.add_row(

@@ -13,10 +13,10 @@ from typing import Any
 import typer
 from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from hr_centra_pipeline.cli.screen import width
+from hr_centra_pipeline.cli.table import DataTable
 from hr_centra_pipeline.core import clock
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.kinds import OWNERS
@@ -128,9 +128,9 @@ def _is_difference(finding: Finding) -> bool:
     return finding.row is not None and finding.row.verdict == "differs"
 
 
-def _differences(findings: list[Finding]) -> Table:
+def _differences(findings: list[Finding]) -> DataTable:
     """What differs in this Centra. Texts of a schema are text, not markup."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=True)
+    table = DataTable(box=box.SIMPLE_HEAD, pad_edge=False, expand=True)
     for column, ratio in (("", 1), ("differs", 14), ("expected", 7), ("this Centra has", 10), ("what to do", 18)):
         table.add_column(column, overflow="fold", ratio=ratio)
     for finding in findings:
@@ -146,7 +146,7 @@ def _differences(findings: list[Finding]) -> Table:
 
 
 def _print_contract(findings: list[Finding]) -> None:
-    table = Table(
+    table = DataTable(
         title="All that hr-centra relies on",
         title_justify="left",
         title_style="bold",
@@ -174,7 +174,7 @@ def _print_settings() -> None:
         given = tomllib.loads(settings.policy_path.read_text(encoding="utf-8"))
     except ConfigurationError:
         pass
-    table = Table(title="Settings", title_justify="left", title_style="bold", box=None, pad_edge=False)
+    table = DataTable(title="Settings", title_justify="left", title_style="bold", box=None, pad_edge=False)
     for column in ("setting", "value", "from"):
         table.add_column(column, overflow="fold")
     for setting in doctor.settings_table(os.environ, policy, given):

@@ -9,8 +9,9 @@ import simplejson
 import typer
 from rich import box
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
+from hr_centra_pipeline.cli.table import DataTable
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.money import shown
 from hr_centra_pipeline.core.settings import Settings
@@ -39,9 +40,9 @@ def explain_return(named: str, *, as_json: bool = False) -> None:
 
 def _print(console: Console, story: Story) -> None:
     code = f" ({story.express_code})" if story.express_code else ""
-    console.print(f"[bold]Return {story.return_id}[/]{code}, order {', '.join(story.orders)}\n", highlight=False)
+    console.print(Text.assemble((f"Return {story.return_id}", "bold"), f"{code}, order {', '.join(story.orders)}\n"))
     console.print(_units(story.units))
-    timeline = Table("UTC", "who", "unit", "what", box=box.SIMPLE_HEAD, pad_edge=False)
+    timeline = DataTable("UTC", "who", "unit", "what", box=box.SIMPLE_HEAD, pad_edge=False)
     day = ""
     for line in story.timeline:
         same_day, day = day == f"{line.at:%Y-%m-%d}", f"{line.at:%Y-%m-%d}"
@@ -50,14 +51,14 @@ def _print(console: Console, story: Story) -> None:
     if story.exceptions:
         console.print("[bold]Open exceptions[/]")
         for one in story.exceptions:
-            console.print(f"  [yellow]{one.kind}[/]: {one.detail}\n    → {one.next_step}", highlight=False)
+            console.print(Text.assemble("  ", (one.kind, "yellow"), f": {one.detail}\n    → {one.next_step}"))
     else:
         console.print("No open exception.")
     console.print()
 
 
-def _units(units: list[UnitStory]) -> Table:
-    table = Table("unit", "article", "wants", "graded", "effects", box=box.SIMPLE_HEAD, pad_edge=False)
+def _units(units: list[UnitStory]) -> DataTable:
+    table = DataTable("unit", "article", "wants", "graded", "effects", box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("paid", "given back", "refundable"):
         table.add_column(name, justify="right")
     for unit in units:

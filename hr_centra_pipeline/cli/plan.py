@@ -9,9 +9,9 @@ import simplejson
 import typer
 from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from hr_centra_pipeline.cli.table import DataTable
 from hr_centra_pipeline.core import clock
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.money import shown
@@ -78,7 +78,9 @@ def _print(found: Preview, policy: Policy, *, every: bool) -> None:
     if found.packets:
         calls = ", ".join(f"{count} {name}" for name, count in writes.most_common())
         console.print(f"[bold]In {len(found.packets)} packets:[/] {calls}")
-    console.print(f"[bold]E-mails that Centra sends for them:[/] {', '.join(policy.emails.sent) or 'none'}\n")
+    console.print(
+        f"[bold]E-mails that Centra sends with refunds, completions and orders:[/] {', '.join(policy.emails.sent) or 'none'}\n"
+    )
     for warning in policy.warnings():
         console.print(Text(f"! {warning}", style="yellow"))
     if found.packets:
@@ -87,10 +89,10 @@ def _print(found: Preview, policy: Policy, *, every: bool) -> None:
         console.print(_staying(found))
 
 
-def _packets(packets: list[PlannedPacket], *, every: bool) -> Table:
+def _packets(packets: list[PlannedPacket], *, every: bool) -> DataTable:
     listed = packets if every else packets[:_SHOWN]
     more = len(packets) - len(listed)
-    table = Table(
+    table = DataTable(
         box=box.SIMPLE_HEAD, pad_edge=False, caption=f"… and {more} more: --all, or --json for every variable" if more else None,
         caption_justify="left",
     )  # fmt: skip
@@ -107,8 +109,8 @@ def _packets(packets: list[PlannedPacket], *, every: bool) -> Table:
     return table
 
 
-def _staying(found: Preview) -> Table:
-    table = Table(title="Stays", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+def _staying(found: Preview) -> DataTable:
+    table = DataTable(title="Stays", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("effects", justify="right")
     table.add_column("kind")
     table.add_column("because", overflow="fold")

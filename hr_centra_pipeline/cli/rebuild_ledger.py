@@ -7,10 +7,10 @@ import os
 import typer
 from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from hr_centra_pipeline.cli.progress import progress
 from hr_centra_pipeline.cli.sync import run_sync
+from hr_centra_pipeline.cli.table import DataTable
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.warehouse.database import Warehouse
 
@@ -33,7 +33,7 @@ def rebuild() -> None:
     with progress("Reading both sides; nothing is sent …"):
         run_sync()
     after = _known(Settings.from_environment())
-    table = Table("effect", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = DataTable("effect", box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("known before", "confirmed now", "half done: the next live sync finishes"):
         table.add_column(name, justify="right")
     for kind, (confirmed, doubtful) in sorted(after.items()):

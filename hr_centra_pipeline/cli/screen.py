@@ -9,9 +9,9 @@ from typing import Any
 from rich import box
 from rich.console import Console, Group
 from rich.panel import Panel
-from rich.table import Table
 from rich.text import Text
 
+from hr_centra_pipeline.cli.table import DataTable
 from hr_centra_pipeline.core.money import shown
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
@@ -110,7 +110,7 @@ def _read(connection: Connection) -> Panel:
         ("Read     ", "bold"), f"{files:,} export files: {rows:,} rows = {landed:,} landed + {repeated:,} repeated + ",
         (f"{rejected:,} quarantined", "yellow" if rejected else ""),
         (f";  {_plural(refused, 'file')} refused" if refused else "", "yellow"),
-        ("\nMatched  ", "bold"), f"{matched:,} of {units:,} units in {returns:,} returns to {orders:,} Centra orders",
+        ("\nMatched  ", "bold"), f"{matched:,} of {units:,} units in {returns:,} returns; {orders:,} Centra orders read",
         (f";  {units - matched:,} unmatched" if units > matched else "", "yellow"),
         ("\nNew      " if words else "", "bold"), (f"words without a meaning yet: {words}" if words else "", "yellow"),
     )  # fmt: skip
@@ -126,13 +126,13 @@ def _new_words(connection: Connection) -> str:
     return "; ".join(f"{_VENDORS[vendor]} {', '.join(words)}" for vendor, words in rows)
 
 
-def _sent(sent: dict[str, Sent], before: dict[str, Sent] | None, settings: Settings) -> Table:
+def _sent(sent: dict[str, Sent], before: dict[str, Sent] | None, settings: Settings) -> DataTable:
     title = (
         "Sent to Centra"
         if settings.mode == "live"
         else "Sent to Centra by hr-centra before (dry run: nothing is sent now)"
     )
-    table = Table(
+    table = DataTable(
         title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False
     )
     table.add_column("effect")
@@ -152,14 +152,14 @@ def _sent(sent: dict[str, Sent], before: dict[str, Sent] | None, settings: Setti
     return table
 
 
-def _exceptions(connection: Connection) -> Table:
+def _exceptions(connection: Connection) -> DataTable:
     rows = connection.execute(
         """
         select kind, any_value(owner_team), currency, count(*), sum(amount), count(*) filter (where overdue)
         from reconciliation.exceptions group by kind, currency order by kind, currency nulls last
         """
     ).fetchall()
-    table = Table(
+    table = DataTable(
         title=f"Open exceptions: {sum(row[3] for row in rows)}", title_justify="left", title_style="bold",
         box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False,
     )  # fmt: skip

@@ -7,9 +7,9 @@ from decimal import Decimal
 
 from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from hr_centra_pipeline.cli.table import DataTable
 from hr_centra_pipeline.core import clock
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.money import shown
@@ -84,7 +84,7 @@ def _print(found: ShadowReport, worst: list[tuple[str, str, str, str]]) -> None:
     )
     console.print(_outcomes(found.outcomes))
     if worst:
-        table = Table(
+        table = DataTable(
             title="Differences, those without Happy Returns on our side first",
             title_justify="left",
             box=box.SIMPLE_HEAD,
@@ -95,7 +95,7 @@ def _print(found: ShadowReport, worst: list[tuple[str, str, str, str]]) -> None:
         for what, outcome, side, detail in worst:
             table.add_row(what, _WORDS[outcome], side, detail)
         console.print(table)
-    criteria = Table(title="Ready to go live?", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    criteria = DataTable(title="Ready to go live?", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for column in ("criterion", "required", "found", ""):
         criteria.add_column(column)
     for one in found.criteria:
@@ -115,8 +115,8 @@ def _print(found: ShadowReport, worst: list[tuple[str, str, str, str]]) -> None:
     console.print(Text("All decisions: reconciliation.shadow in the published tables.", "dim"))
 
 
-def _outcomes(outcomes: list[Outcome]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+def _outcomes(outcomes: list[Outcome]) -> DataTable:
+    table = DataTable(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("decision")
     table.add_column("outcome")
     table.add_column("decisions", justify="right")

@@ -304,8 +304,9 @@ blocked as (
 item_fees as (
     select
         blocked.*,
+        -- Never more than is given: where Centra deducts tax, that is less than what it keeps.
         (case when fee_basis = 'item' and refund_type = 'refund' and origin_return_id is null and received_channel is distinct from 'returnless' then
-            least(kept, case
+            least(kept, blocked.amount, case
                 when fee_source = 'happy_returns' and refund_id is not null then
                     kept_of_told(coalesce(item_fee, 0), fee_rate_tax, kept, reported_costs, currency)
                 else coalesce(policy.zone_fee(dropoff_method, currency, order_number), fees.amount, 0)
@@ -360,7 +361,7 @@ carriers as (
     select
         return_id, order_number, shipment_id, currency, pays_through, any_value(express_code) as express_code,
         min(trigger_at) as trigger_at, min(sendable_at) as sendable_at, any_value(tax_mode) as tax_mode,
-        sum(kept)::decimal(18, 4) as kept, sum(fee_rate_tax)::decimal(18, 4) as fee_rate_tax,
+        sum(kept)::decimal(18, 4) as kept, sum(amount)::decimal(18, 4) as most, sum(fee_rate_tax)::decimal(18, 4) as fee_rate_tax,
         any_value(dropoff_method) as dropoff_method,
         bool_and(blocked_by is not null) as is_blocked, min(blocked_by) as blocked_by
     from credits
@@ -436,7 +437,7 @@ shipping as (
 fees_kept as (
     select
         carriers.*, told.refund_id,
-        least(carriers.kept, case
+        least(carriers.kept, carriers.most, case
             when parameters.fee_source = 'happy_returns' and told.refund_id is not null then kept_of_told(
                 coalesce(told.fee, 0), carriers.fee_rate_tax, carriers.kept, parameters.reported_costs, carriers.currency
             )

@@ -163,6 +163,12 @@ held as (
     from effects.replacements as replacements
     semi join matching.orders_in_play using (order_number)
     semi join (select effect_key from push.ledger where not is_foreign) as ours on ours.effect_key = replacements.effect_key
+    -- One mark sends off all that a shipment holds.
+    anti join (
+        select others.shipment_id from effects.replacements as others
+        join effects.units as refused using (return_item_id)
+        where refused.is_refused and others.shipment_id is not null
+    ) as with_refused on with_refused.shipment_id = replacements.shipment_id
     semi join (select order_number from staging.orders where not is_cancelled) as alive
         on alive.order_number = replacements.replacement_order_number
     cross join policy.parameters

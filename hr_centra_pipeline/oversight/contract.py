@@ -37,7 +37,7 @@ def save_schema(client: CentraClient, path: Path) -> int:
         CentraError: it refuses, or does not answer.
         ConfigurationError: the file cannot be written, or the answer is not a schema.
     """
-    answer = client.ask("IntrospectionQuery", contract.INTROSPECTION, {}).data
+    answer = contract.asked(client)
     try:
         types = contract.schema_of(answer).type_map
         path.write_text(json.dumps({"data": answer}, indent=1, default=str) + "\n", encoding="utf-8")

@@ -21,6 +21,7 @@ from hr_centra_pipeline.core.policy import LoadedPolicy, Policy, load_policy
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.oversight import contract, delivery, published
 from hr_centra_pipeline.oversight.findings import Finding, Level, guarded
+from hr_centra_pipeline.push.guards import refuse_unguarded
 from hr_centra_pipeline.sources import files
 from hr_centra_pipeline.sources.centra import contract_record, permissions, probes
 from hr_centra_pipeline.sources.centra.client import CentraClient
@@ -139,12 +140,16 @@ def examine(
     if settings.exports and profiles:
         hours = loaded.policy.coverage.exports_every_hours if loaded else 0
         yield from guarded("exports", lambda: _exports(settings, profiles, hours, now))
+    if settings.mode == "live" and loaded is not None:
+        yield from guarded("settings", lambda: _guards(settings, loaded.policy))
     if saved_schema is not None and loaded is not None:
         policy, file = loaded.policy, saved_schema
         is_live = settings.mode == "live"
         yield from guarded(contract.SECTION, lambda: contract.findings(contract.of_file(file, policy), is_live=is_live))
     if is_offline:
         yield Finding("Centra", "note", "not asked (--offline)")
+        if loaded is not None:
+            yield _least_token(loaded.policy)
         return
     if settings.centra_graphql_url and settings.centra_token.get_secret_value():
         yield from guarded("Centra", lambda: _centra(settings, loaded.policy if loaded else None, saved_schema))
@@ -153,6 +158,12 @@ def examine(
 
 
 # ---------------------------------------------------------------- here
+
+
+def _guards(settings: Settings, policy: Policy) -> Iterator[Finding]:
+    """What live mode asks for, before a sync refuses it."""
+    refuse_unguarded(settings, policy)
+    yield Finding("settings", "ok", "the policy states the guards that live mode asks for")
 
 
 def _settings(settings: Settings, environment: Mapping[str, str]) -> Iterator[Finding]:
@@ -409,10 +420,14 @@ def _quotas(limits: list[dict[str, Any]]) -> Iterator[Finding]:
     yield Finding("Centra", "ok", f"quotas an hour: {told}")
 
 
+def _least_token(policy: Policy) -> Finding:
+    needed = permissions.least(permissions.used(policy))
+    return Finding("Centra", "note", f"the least token for this policy: {', '.join(needed)}")
+
+
 def _permissions(client: CentraClient, policy: Policy, misfits: set[str], *, is_live: bool) -> Iterator[Finding]:
     """``misfits``: operations of which the contract has said already that they do not fit."""
-    needed = permissions.least(permissions.used(policy))
-    yield Finding("Centra", "note", f"the least token for this policy: {', '.join(needed)}")
+    yield _least_token(policy)
     refused = [probed for probed in probes.operations_answer(client, policy) if probed.problem]
     missing: dict[str, list[str]] = {}
     for probed in refused:

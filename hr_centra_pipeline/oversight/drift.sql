@@ -90,7 +90,11 @@ group by all
 union all by name
 select
     'centra' as vendor, object, 'new word' as what, name, value, min(seen_at) as first_seen_at, count(*) as times_seen,
-    'Say in the policy what it means ([centra.words.' || any_value(enum) || ']); until then nothing is decided by it.' as next_step
+    case any_value(enum)
+        when 'stock_change_type' then 'List it under [centra.words.stock_change_type] expected, and it is not reported any more; nothing depends on it.'
+        else 'Say in the policy what it means ([centra.words.' || any_value(enum)
+            || '], beside the words that are listed there by default); until then nothing is decided by it.'
+    end as next_step
 from centra_words
 group by all
 union all by name

@@ -40,8 +40,9 @@ from hr_centra_pipeline.push.steps import (
 _UNWANTED = "it is not due any more"
 
 
-def _step_after_creation(packet: Packet) -> str:
-    if not Decimal(packet.payload["total"]):
+def _step_after_creation(packet: Packet, total: Decimal | None = None) -> str:
+    """``total``: what Centra's Return gives back; the planned one until it is there."""
+    if not (Decimal(packet.payload["total"]) if total is None else total):
         return "complete"  # nothing is to be paid: Centra refuses a refund of nothing
     return {"centra": "refund", "gift_card": "issue_credit", "elsewhere": "complete"}[packet.payload["pays_through"]]
 
@@ -64,7 +65,8 @@ def _call(packet: Packet, return_id: int | str, facts: Facts, email: str = "", a
         case "issue_credit":
             return _issue(packet, return_id, facts, email, amount)
         case "complete":
-            return returns.complete(return_id, facts)
+            # Put back as it was, it is no news to the shopper.
+            return returns.complete(return_id, sends_email=facts.emails.completion and "put_back" not in packet.payload)
         case "uncomplete":
             return Call("UncompleteReturn", {"id": return_id})
         case "delete" | "undo":
@@ -159,7 +161,9 @@ def _checked(packet: Packet, return_id: int, shown_return: dict[str, Any], facts
     totals = _totals(packet, shown_return)
     if problem := _difference(packet, return_id, totals, facts):
         return Advance("delete", str(return_id), problem.message, remember={"differs_in": problem.what})
-    return Advance(_step_after_creation(packet), str(return_id), remember=_reading(packet, "created", totals))
+    return Advance(
+        _step_after_creation(packet, totals.total), str(return_id), remember=_reading(packet, "created", totals)
+    )
 
 
 @dataclass(frozen=True)
@@ -358,9 +362,16 @@ _NOT_UNDERSTOOD = f"the meaning of a payment of its Return is not known: {_ADD_W
 
 
 def _is_paid(packet: Packet, found: ReturnInCentra) -> bool:
-    """A payment stands on the Return, whoever made it. A refund that failed was asked for once: it is not asked for again."""
+    """A payment stands on the Return, whoever made it. A refund that failed was asked for once: it is not asked for again.
+
+    On a Return that was there before, what failed earlier was not our payment.
+    """
     is_gift_card = packet.payload["pays_through"] != "centra"
-    return any(known and (known.instrument == "original" or is_gift_card) for known in found.refunds)
+    ignored = ("refund_failed", "refund_answered") if packet.has_origin and not packet.payments_sent else ()
+    return any(
+        known and known.money not in ignored and (known.instrument == "original" or is_gift_card)
+        for known in found.refunds
+    )
 
 
 def _after_payment(packet: Packet, found: ReturnInCentra, facts: Facts) -> Finished | Advance:

@@ -51,7 +51,7 @@ def calls(packet: Packet, facts: Facts) -> list[Call]:
     return [
         returns.create(packet),
         order_call(packet, number, "<return>", _UNREAD_RECIPIENT, facts),
-        returns.complete("<return>", facts),
+        returns.complete("<return>", sends_email=facts.emails.completion),
     ]
 
 
@@ -102,7 +102,9 @@ def advance(packet: Packet, facts: Facts) -> Steps[StepResult]:
                 return _finished(packet)  # its Return is completed already, or somebody else's to complete
     return_id = int(packet.centra_id or 0)
     completes = packet.step in ("complete", "complete_anyway")
-    answer = yield Tell(returns.complete(return_id, facts) if completes else returns.delete(return_id))
+    answer = yield Tell(
+        returns.complete(return_id, sends_email=facts.emails.completion) if completes else returns.delete(return_id)
+    )
     if answer.refusal:
         order = yield from returns.look(packet.payload["order_number"], facts)
         found = returns.by_id(order, return_id)
@@ -210,6 +212,8 @@ def _problem_with_return(packet: Packet, facts: Facts) -> Steps[StepResult | Non
         )
     if not found.is_refunded:
         return None
+    if found.is_being_refunded:
+        return NotNow(f"a refund of Return {return_id} is under way: the payment provider has not answered yet")
     if packet.has_origin:
         return Held(packet.members, f"somebody refunded Return {return_id} meanwhile; the next pull shows it")
     return _paid_by_hand(return_id)

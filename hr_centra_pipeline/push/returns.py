@@ -55,6 +55,11 @@ class ReturnInCentra:
         return any(known is not None and known.money in payments.GIVEN for known in self.refunds)
 
     @property
+    def is_being_refunded(self) -> bool:
+        """A refund was asked for, and is not answered yet."""
+        return any(known is not None and known.money == "refund_pending" for known in self.refunds)
+
+    @property
     def is_ours(self) -> bool:
         """It carries a packet key, of whatever packet."""
         return bool(PACKET_KEY.search(f"{self.comment} {self.external_id or ''}"))
@@ -242,9 +247,9 @@ def create(packet: Packet) -> Call:
     return Call("CreateReturn", {"input": made})
 
 
-def complete(return_id: int | str, facts: Facts) -> Call:
+def complete(return_id: int | str, *, sends_email: bool) -> Call:
     """``completeReturn``: pays nothing."""
-    return Call("CompleteReturn", {"id": return_id, "input": {"sendEmail": facts.emails.completion}})
+    return Call("CompleteReturn", {"id": return_id, "input": {"sendEmail": sends_email}})
 
 
 def delete(return_id: int | str) -> Call:

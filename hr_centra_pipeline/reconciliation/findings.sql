@@ -85,6 +85,8 @@ select * from (values
         '`hr-centra doctor` lists what does not fit this Centra and what to set; until then do it by hand.'),
     ('the order shows no e-mail address', 'fix_centra', 'data_gap', 'centra',
         'Add the customer''s e-mail address in Centra, or make the Return and its gift card by hand there.'),
+    ('the meaning of the order status', 'fix_pipeline', 'policy_gap', 'policy',
+        'Add the word to [centra.words.order_status] in the policy, beside those that are listed (`operations.vendor_drift` names it).'),
     ('the meaning of a payment', 'fix_pipeline', 'policy_gap', 'policy',
         'Read in Centra''s documents what the word means, and add it to [centra.words] in the policy (`operations.vendor_drift` names it).'),
     ('the payment provider has not confirmed', 'timing', 'system_error', 'provider',

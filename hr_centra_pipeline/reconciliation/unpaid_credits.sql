@@ -13,17 +13,21 @@ paying as (
         bool_and(coalesce(ways.pays_through, 'elsewhere') = 'elsewhere') as is_told_elsewhere
     from return_pieces as pieces
     join staging.return_items as items using (return_item_id)
-    left join policy.pays_through as ways on ways.refund_type = items.refund_type
+    left join policy.pays_through as ways on ways.refund_type = case items.refund_type when 'exchange' then 'refund' else items.refund_type end
     left join staging.refund_units as units using (return_item_id)
     left join staging.refunds as refunds on refunds.refund_id = units.refund_id and refunds.status = 'issued'
-    where not pieces.is_exchange
+    -- Of an exchange: once money was given in place of its replacement.
+    where not pieces.is_exchange or pieces.return_item_id in (
+        select return_item_id from push.ledger
+        where effect_kind = 'credit_note' and not is_foreign and state in ('sending', 'unknown', 'confirmed')
+    )
     group by all
 ),
 
 states as (
     select
         paying.*, returns.created_at, returns.created_from, returns.made_by, goods + coalesce(costs.shipping, 0) - coalesce(costs.fee, 0) as amount,
-        failed.failed_at, asked.asked_at
+        failed.failed_at, asked.asked_at, unknown.seen_at
     from paying
     join staging.centra_returns as returns using (centra_return_id)
     join return_states using (centra_return_id)
@@ -37,6 +41,9 @@ states as (
         select centra_return_id, max(created_at) as asked_at from staging.payment_entries
         where money = 'refund_pending' group by all
     ) as asked using (centra_return_id)
+    left join (
+        select centra_return_id, max(created_at) as seen_at from staging.payment_entries where money is null group by all
+    ) as unknown using (centra_return_id)
     where return_states.paid = 0 and not paying.is_paid_elsewhere
         and (paying.is_foreign or paying.is_told_elsewhere or failed.failed_at is not null or asked.asked_at is not null)
 )
@@ -45,21 +52,28 @@ select
     'credit_note_without_refund' as kind,
     'refund' as subject,
     'Return ' || centra_return_id as identity,
-    'fix_centra' as class,
-    case when failed_at is not null or asked_at is not null then 'system_error' else 'data_gap' end as cause,
+    case when seen_at is not null then 'fix_pipeline' else 'fix_centra' end as class,
     case
+        when seen_at is not null then 'policy_gap'
+        when failed_at is not null or asked_at is not null then 'system_error'
+        else 'data_gap'
+    end as cause,
+    case
+        when seen_at is not null then 'policy'
         when failed_at is not null or asked_at is not null then 'provider'
         when is_foreign then made_by
         else 'happy_returns'
     end as culprit,
     return_id, order_number, currency, amount,
-    coalesce(failed_at, asked_at, created_at) as fact_at,
+    coalesce(seen_at, failed_at, asked_at, created_at) as fact_at,
     'Return ' || centra_return_id || ' gives back ' || money_text(amount, currency) || case
+        when seen_at is not null then '; whether it was paid is not known: it shows a payment whose meaning the policy does not know'
         when failed_at is not null then ', and the payment provider refused the refund'
         when asked_at is not null then '; the refund was asked for, and the payment provider has not answered'
         when is_foreign then ' and was never refunded; it was made by ' || maker_text(made_by)
         else '; no refund row reports that it was paid elsewhere' end as detail,
     case
+        when seen_at is not null then 'Add the words of its payment to [centra.words] in the policy: operations.vendor_drift names them.'
         when failed_at is not null then 'Find another way to pay the shopper: the provider does not take the refund. It is not tried again.'
         when asked_at is not null then 'Ask the payment provider.'
         when is_foreign then 'Refund the Return in Centra, or delete it so that the pipeline credits the unit.'

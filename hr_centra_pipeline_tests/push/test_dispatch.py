@@ -825,6 +825,62 @@ def test_somebody_refunds_our_return_before_the_replacement_is_ordered_and_nothi
     assert f"{unit.code}: refunded " in at_desk.comment_of(sold)
 
 
+def test_money_in_place_of_a_replacement_that_the_provider_refuses_is_an_exception(tmp_path: Path) -> None:
+    with desk(tmp_path, centra=CentraSettings(refunds_in_two_steps=("card", "wallet"))) as at_desk:
+        _, unit = canceled(at_desk)
+        decide(at_desk, "pay", unit)
+        at_desk.settle()
+        at_desk.act("answer_requests", kind="refund", succeeded=False)
+        later(at_desk, days=5)
+        at_desk.settle()
+        ((kind, _, detail),) = at_desk.reconcile()
+        assert kind == "credit_note_without_refund"
+        assert "the payment provider refused the refund" in detail
+
+
+def test_a_refund_by_hand_that_failed_before_is_not_ours_and_the_money_is_given(tmp_path: Path) -> None:
+    with desk(tmp_path, centra=CentraSettings(refunds_in_two_steps=("card", "wallet"))) as at_desk:
+        sold, unit = canceled(at_desk)
+        at_desk.act("refund_return", return_id=at_desk.returns_of(sold)[0]["id"])
+        at_desk.settle()
+        at_desk.act("answer_requests", kind="refund", succeeded=False)
+        at_desk.settle()
+        decide(at_desk, "pay", unit)
+        at_desk.settle()
+        at_desk.act("answer_requests", kind="refund")
+        at_desk.settle()
+        assert at_desk.rows("select given, too_much from effects.value_given_back") == [(HUNDRED, 0)]
+        assert at_desk.mutations().count("refundReturn") == 1
+
+
+def test_nothing_is_decided_while_a_refund_by_hand_is_under_way(tmp_path: Path) -> None:
+    with desk(tmp_path, centra=CentraSettings(refunds_in_two_steps=("card", "wallet"))) as at_desk:
+        at_desk.fault("person_after", "CreateReturn", act="refund_return", given={"return_id": 1})
+        sold, (unit,) = exchanged(at_desk)
+        at_desk.sync()
+        later(at_desk, minutes=20)
+        at_desk.sync()
+        assert at_desk.orders_of_ours() == []
+        assert at_desk.states("exchange_order") != {unit.item: "confirmed"}
+        at_desk.act("answer_requests", kind="refund", succeeded=False)
+        at_desk.settle()
+        assert at_desk.states("exchange_order") == {unit.item: "confirmed"}
+        assert len(at_desk.orders_of_ours()) == 1
+        assert [row["status"] for row in at_desk.returns_of(sold)] == ["COMPLETED"]
+
+
+def test_a_shipment_that_also_holds_a_refused_unit_s_replacement_is_not_released(at_desk: Desk) -> None:
+    at_desk.with_policy(exchange={"release": "good_to_go"})
+    _, units = exchanged(at_desk, 2)
+    at_desk.settle()
+    (order,) = at_desk.orders_of_ours()
+    at_desk.change(units[0], disposition="wrong-item")
+    at_desk.settle()
+    at_desk.act("create_shipment", order_number=order["number"])
+    at_desk.settle()
+    assert "updateShipment" not in at_desk.mutations()
+
+
 # ---------------------------------------------------------------- M8: what the unit cost
 
 

@@ -494,10 +494,9 @@ def test_money_in_place_of_a_canceled_replacement_is_what_the_unit_cost_with_its
         for order in at.orders_of_ours():
             at.act("cancel_order", order_number=order["number"])
         at.sync()
-        for unit in units:
-            with at.warehouse.transaction() as connection:
-                signature = Signature("Carla Customer", "the shopper was asked", at.clock.now())
-                approvals.pay_instead(connection, signature, unit.item)
+        with at.warehouse.transaction() as connection:  # both units are on one Return, which is refunded whole
+            signature = Signature("Carla Customer", "the shopper was asked", at.clock.now())
+            assert len(approvals.pay_instead(connection, signature, units[0].item)) == 2
         at.settle()
         assert abs(at.refunded(sold) - kept * Decimal("1.0825")) <= Decimal("0.02")
         assert at.refunded(sold) == sum(paid(at).values())
@@ -516,3 +515,36 @@ def test_refunds_and_exchanges_of_one_order_share_its_voucher_before_tax(shop: D
     days_pass(shop)
     shop.sync()
     assert [row for row in shop.reconcile() if "refund" in row[0] or "double" in row[0] or "write" in row[0]] == []
+
+
+# ---------------------------------------------------------------- fees as large as the goods
+
+
+@pytest.mark.parametrize(("is_taxed", "we_think"), [(False, True), (True, False)])
+def test_what_is_paid_hangs_on_centras_total_and_not_on_the_planned_one(
+    tmp_path: Path, is_taxed: bool, we_think: bool
+) -> None:
+    fee = {"source": "policy", "basis": "return", "amounts": {"return-bar": {"USD": "20.00"}}}
+    with desk(tmp_path, centra=CentraSettings(**SHOP, tax_engine_taxes_return_cost=is_taxed)) as at:
+        at.with_policy(**PAYS, tax={"return_cost_is_taxed": we_think}, components={"fee": fee})
+        sold = sell(at, "TX", ("DRESS-S", 1, "20.00"))
+        at.store.shift_tax_of_returns_on(sold.shipment, 0, is_final=True)
+        comes_back(at, sold, tax="1.65", fee="20.00")
+        at.settle()
+        (made,) = at.returns_of(sold)
+        assert made["status"] == "COMPLETED"
+        assert at.refunded(sold) == (Decimal("0") if is_taxed else Decimal("1.65"))
+        assert [row for row in at.reconcile() if row[0] == "rejected_write"] == []
+
+
+@pytest.mark.parametrize("basis", ["item", "return"])
+def test_of_an_export_no_more_is_taken_off_than_is_given(tmp_path: Path, basis: str) -> None:
+    fee = {"source": "policy", "basis": basis, "amounts": {"return-bar": {"EUR": "9.00"}}}
+    with desk(tmp_path, centra=CentraSettings(**SHOP)) as at:
+        at.with_policy(**PAYS, components={"fee": fee})
+        sold = at.sell(("DRESS-S", 1, "10.00"), country="CH")
+        at.comes_back(sold)
+        at.settle()
+        (made,) = at.returns_of(sold)
+        assert (made["status"], Decimal(made["grand_total"])) == ("COMPLETED", ZERO)
+        assert at.refunded(sold) == ZERO

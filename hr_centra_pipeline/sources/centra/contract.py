@@ -25,6 +25,8 @@ from graphql import (
 from hr_centra_pipeline.core.words import GRAPHQL_ENUMS, CentraWords
 from hr_centra_pipeline.sources.centra import operations
 from hr_centra_pipeline.sources.centra.assumptions import CoordinateKind, Known, Ledger, ledger
+from hr_centra_pipeline.sources.centra.client import CentraClient
+from hr_centra_pipeline.sources.centra.errors import Permanent
 from hr_centra_pipeline.sources.centra.readable import unreadable
 from hr_centra_pipeline.sources.centra.uses import Kind, Use, uses
 from hr_centra_pipeline.sources.centra.variables import WIDEST, Variables, plain
@@ -33,7 +35,10 @@ Verdict = Literal["as_assumed", "differs", "cannot_be_seen"]
 Words = Mapping[str, Mapping[str, Sequence[str]]]
 """What we read: GraphQL enum → meaning → words."""
 
-INTROSPECTION = get_introspection_query(descriptions=False)
+# With deprecated arguments and members, which work as well; some servers know no such option, and are asked without.
+_INTROSPECTIONS = tuple(
+    get_introspection_query(descriptions=False, input_value_deprecation=is_known) for is_known in (True, False)
+)
 _LISTED_AS: Mapping[Kind, CoordinateKind] = {
     "root field": "field", "field": "field", "argument": "argument", "input member": "input member", "word": "word",
 }  # fmt: skip
@@ -46,6 +51,7 @@ _DECIDES_NOTHING = frozenset(
     }
 )  # fmt: skip
 _SETTINGS = {enum: f"centra.words.{name}" for name, enum in GRAPHQL_ENUMS.items()}
+_DEFAULTS = {enum: getattr(CentraWords(), name).by_meaning() for name, enum in GRAPHQL_ENUMS.items()}
 # Enums whose words the program itself knows: the rate limiter needs them.
 _FIXED: Words = {
     "RateLimitType": {word: [word] for word in ("REQUEST_COUNT", "MUTATION_COUNT", "QUERY_COMPLEXITY")},
@@ -79,6 +85,19 @@ class Row:
 
 class NotASchema(ValueError):
     """What should be the result of an introspection is not one."""
+
+
+def asked(client: CentraClient) -> Mapping[str, Any]:
+    """What a Centra answers to an introspection.
+
+    Raises:
+        CentraError: it refuses, or does not answer.
+    """
+    fullest, plainest = _INTROSPECTIONS
+    try:
+        return client.ask("IntrospectionQuery", fullest, {}).data
+    except Permanent:
+        return client.ask("IntrospectionQuery", plainest, {}).data
 
 
 def schema_of(introspection: Any) -> GraphQLSchema:
@@ -216,7 +235,7 @@ def _of_words(
         for word in free:
             yield Row(
                 "word", f"{enum}.{word}", "assumed", tuple(readers), (), "not known", "a word", "differs", False,
-                f"Say in [{_SETTINGS.get(enum, enum)}] what it means; until then nothing is decided by it.",
+                _remedy_of_free_word(enum, word),
             )  # fmt: skip
 
 
@@ -261,6 +280,17 @@ def _of_meaning(reading: _Reading, needed: Mapping[str, frozenset[str]], listed:
             "word", coordinate, basis, deciding or readers, effect_types, reading.meaning, found, "differs", bool(deciding),
             _remedy_of_word(reading, effect_types),
         )  # fmt: skip
+
+
+def _remedy_of_free_word(enum: str, word: str) -> str:
+    setting = _SETTINGS.get(enum, enum)
+    if enum == "StockChangeType":
+        return f"List it under {setting}.expected, and it is not reported any more; nothing depends on it."
+    by_default = next((meaning for meaning, words in _DEFAULTS.get(enum, {}).items() if word in words), None)
+    if by_default is not None:
+        return f"By default it means {by_default}; your list in [{setting}] has replaced that one: add it there."
+    beside = "beside the words that are listed there by default"
+    return f"Say in [{setting}] what it means, {beside}; until then nothing is decided by it."
 
 
 def _remedy_of_word(reading: _Reading, effect_types: Sequence[str]) -> str:

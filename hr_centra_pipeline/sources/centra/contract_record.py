@@ -54,7 +54,7 @@ def look(client: CentraClient, order_api: OrderApiClient | None, policy: Policy)
     """
     introspection: Mapping[str, Any] | None = None
     try:
-        introspection = client.ask("IntrospectionQuery", contract.INTROSPECTION, {}).data
+        introspection = contract.asked(client)
         schema = contract.schema_of(introspection)
         rows = _compared(schema, policy)
         words = schema.get_type("OrderStatus")

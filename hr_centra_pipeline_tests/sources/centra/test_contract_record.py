@@ -9,18 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from graphql import build_schema, graphql_sync
 
 from hr_centra_pipeline.core.policy import GiftCards, Policy
 from hr_centra_pipeline.sandbox.centra import order_api as sandbox_order_api
 from hr_centra_pipeline.sandbox.server import SandboxSettings, running_sandbox
-from hr_centra_pipeline.sources.centra import contract_record, old_objects, permissions
+from hr_centra_pipeline.sources.centra import contract, contract_record, old_objects, permissions
 from hr_centra_pipeline.sources.centra.client import CentraClient
 from hr_centra_pipeline.sources.centra.contract_record import ContractReport
 from hr_centra_pipeline.sources.centra.order_api import OrderApiClient
 from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline_tests import recorded
 from hr_centra_pipeline_tests.sources.centra.conftest import NOW, Rows, Shop
-from hr_centra_pipeline_tests.sources.centra.schemas import FIVE, write_introspection
+from hr_centra_pipeline_tests.sources.centra.schemas import FIVE, edited, write_introspection
 
 
 def order_api(shop: Shop) -> OrderApiClient:
@@ -82,7 +83,7 @@ def test_a_centra_that_does_not_answer_leaves_what_was_known(sync: Sync, rows: R
 
 
 def test_a_centra_that_refuses_the_introspection_is_one_row_and_no_difference(sync: Sync, rows: Rows) -> None:
-    sync.shop.fault(kind="error_before", target="IntrospectionQuery", times=1, status=400)
+    sync.shop.fault(kind="error_before", target="IntrospectionQuery", times=2, status=400)
     assert sync().looked
     ((kind, verdict, remedy),) = rows("select kind, verdict, remedy from operations.contract where kind = 'schema'")
     assert (kind, verdict) == ("schema", "cannot_be_seen")
@@ -98,12 +99,26 @@ def test_a_centra_that_refuses_the_introspection_later_is_still_known_by_its_las
     differing = "select coordinate, checked_at from operations.contract where verdict = 'differs' order by all"
     before = rows(differing)
     assert before
-    odd_shop.fault(kind="error_before", target="IntrospectionQuery", times=1, status=403)
+    odd_shop.fault(kind="error_before", target="IntrospectionQuery", times=2, status=403)
     assert sync(NOW + timedelta(days=1)).looked
     assert rows(differing) == before
     assert rows("select count(*) from operations.contract where kind = 'schema'") == [(1,)]
     assert sync(NOW + timedelta(days=1, hours=1)).looked  # it is asked again at each sync
     assert rows("select count(*) from operations.contract where kind = 'schema'") == [(0,)]
+
+
+def test_a_deprecated_member_works_as_well_and_is_no_difference(tmp_path: Path, policy: Policy) -> None:
+    edit = (
+        "input DirectToConsumerOrderUpdateInput {",
+        "input DirectToConsumerOrderUpdateInput { old: Int @deprecated ",
+    )
+    fullest, plainest = contract._INTROSPECTIONS
+    assert "includeDeprecated" in fullest
+    text = edited(edit).replace("internalComment: String", "internalComment: String @deprecated")
+    answer = graphql_sync(build_schema(text, assume_valid=True), fullest).data
+    looked = contract_record.look_at_file(answer, policy)
+    assert [row.coordinate for row in looked.rows if row.verdict == "differs"] == []
+    assert graphql_sync(build_schema(text, assume_valid=True), plainest).errors is None
 
 
 def test_gift_cards_wait_until_the_schema_was_seen_to_have_them(
@@ -116,7 +131,7 @@ def test_gift_cards_wait_until_the_schema_was_seen_to_have_them(
             return set(contract_record.reasons(connection, cards))
 
     assert stopped() == {"credit_note by gift_card"}
-    sync.shop.fault(kind="error_before", target="IntrospectionQuery", times=1, status=400)
+    sync.shop.fault(kind="error_before", target="IntrospectionQuery", times=2, status=400)
     sync(gift_card=cards.gift_card)
     assert stopped() == {"credit_note by gift_card"}
     sync.shop.sandbox.sandbox.configure(gift_card_members=["email: String"])
