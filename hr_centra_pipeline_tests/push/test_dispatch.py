@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from hr_centra_pipeline.push import approvals
 from hr_centra_pipeline.push.approvals import Signature
 from hr_centra_pipeline.push.sender import Sender
 from hr_centra_pipeline.sandbox.centra.store import CentraSettings
+from hr_centra_pipeline_tests.cases import mostly_slow
 from hr_centra_pipeline_tests.desk import POLICY, Desk, Sold, Unit, desk
 from hr_centra_pipeline_tests.push.test_exchanges import HUNDRED, exchanged, number_of
 
@@ -115,7 +117,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("field", CHANGES)
+@pytest.mark.parametrize("field", mostly_slow(CHANGES, "postcode, state", "total"))
 def test_an_order_that_is_not_what_was_meant_holds_everything_until_a_person_has_corrected_it(
     tmp_path: Path, field: str
 ) -> None:
@@ -249,7 +251,10 @@ def test_a_state_that_is_written_otherwise_is_no_difference(at_desk: Desk) -> No
 # ---------------------------------------------------------------- released, once there is a shipment
 
 
-@pytest.mark.parametrize(("release", "mark"), [("paid", "is_paid"), ("good_to_go", "is_good_to_go")])
+@pytest.mark.parametrize(
+    ("release", "mark"),
+    mostly_slow([("paid", "is_paid"), ("good_to_go", "is_good_to_go")], ("good_to_go", "is_good_to_go")),
+)
 def test_once_there_is_a_shipment_it_is_released_as_the_policy_says_and_that_once(
     at_desk: Desk, release: str, mark: str
 ) -> None:
@@ -558,7 +563,10 @@ def month(at_desk: Desk, name: str) -> dict[str, tuple[str | None, bool]]:
 
 
 @pytest.mark.parametrize(
-    ("only_open", "operation"), [(False, "RefundReturn"), (True, "RefundReturn"), (True, "UncompleteReturn")]
+    ("only_open", "operation"),
+    mostly_slow(
+        [(False, "RefundReturn"), (True, "RefundReturn"), (True, "UncompleteReturn")], (True, "UncompleteReturn")
+    ),
 )
 def test_paid_instead_the_return_of_the_exchange_is_refunded_once_whatever_is_lost_on_the_way(
     tmp_path: Path, only_open: bool, operation: str
@@ -902,8 +910,10 @@ def test_the_return_of_an_exchange_carries_the_units_share_of_the_voucher(at_des
     assert at_desk.reconcile() == []
 
 
-@pytest.mark.parametrize("ways", ["xxx", "xrx", "rxr", "rrx"])
-@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize(
+    ("ways", "together"),
+    mostly_slow(product(["xxx", "xrx", "rxr", "rrx"], [True, False]), ("xrx", False), ("rrx", True)),
+)
 def test_the_shares_of_refunds_and_exchanges_sum_back_to_the_voucher(at_desk: Desk, ways: str, together: bool) -> None:
     sold = at_desk.sell(("DRESS-S", 3, "33.33"), voucher="10.00")
     for way in ways:

@@ -13,6 +13,7 @@ import requests
 from hr_centra_pipeline.push.wire import Wire
 from hr_centra_pipeline.sandbox.centra.store import CentraSettings
 from hr_centra_pipeline.sources.centra.permissions import least, used
+from hr_centra_pipeline_tests.cases import mostly_slow
 from hr_centra_pipeline_tests.desk import Desk, Sold, desk
 
 ATTRIBUTE = {"attribute_type": "happy_returns", "attribute_element": "state"}
@@ -26,6 +27,7 @@ MUTATIONS = {
     "customer_note": "updateCustomer", "customer_attribute": "assignAttributes",
 }  # fmt: skip
 EVERY_PLACE = pytest.mark.parametrize("kind", PLACES)
+MOST_PLACES = pytest.mark.parametrize("kind", mostly_slow(PLACES, "order_attribute", "customer_note"))
 
 
 @pytest.fixture
@@ -196,7 +198,7 @@ def test_another_attribute_is_left_alone_and_nothing_of_it_is_landed(at_desk: De
     assert "Anna" not in landed
 
 
-@EVERY_PLACE
+@MOST_PLACES
 def test_what_somebody_overwrites_is_an_exception_and_written_again_at_the_next_milestone(
     at_desk: Desk, kind: str
 ) -> None:
@@ -222,7 +224,7 @@ def test_what_somebody_overwrites_is_an_exception_and_written_again_at_the_next_
     assert gone(at_desk) == []
 
 
-@EVERY_PLACE
+@MOST_PLACES
 def test_what_is_gone_before_anybody_saw_it_is_missed_too(at_desk: Desk, kind: str) -> None:
     at_desk.with_policy(status=PLACES[kind])
     sold = at_desk.sell(("DRESS-S", 1, "100.00"))
@@ -234,7 +236,7 @@ def test_what_is_gone_before_anybody_saw_it_is_missed_too(at_desk: Desk, kind: s
     assert [detail.endswith("is gone") for detail, _ in gone(at_desk)] == [True]
 
 
-@EVERY_PLACE
+@MOST_PLACES
 @pytest.mark.parametrize("fault", ["dropped_after", "dropped_before", "error_after"])
 def test_a_call_whose_answer_is_lost_is_looked_up_and_made_once(at_desk: Desk, kind: str, fault: str) -> None:
     at_desk.with_policy(status=PLACES[kind])
@@ -253,7 +255,7 @@ def test_a_call_whose_answer_is_lost_is_looked_up_and_made_once(at_desk: Desk, k
     assert len(reached) == 1
 
 
-@EVERY_PLACE
+@MOST_PLACES
 @pytest.mark.parametrize("moment", ["before the call", "after the call"])
 def test_a_sender_that_dies_around_the_call_writes_once(
     at_desk: Desk, monkeypatch: pytest.MonkeyPatch, kind: str, moment: str
