@@ -91,6 +91,7 @@ def test_the_replacement_says_in_words_what_it_is_for_and_the_old_order_names_it
     assert {text for (text,) in kept} == {"\n".join(marks)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["dropped_after", "error_before"])
 def test_words_that_do_not_fit_are_left_out_and_the_order_is_found_by_its_marks(at_desk: Desk, kind: str) -> None:
     at_desk.with_policy(centra={"comment_limit": 60})
@@ -117,7 +118,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("field", mostly_slow(CHANGES, "postcode, state", "total"))
+@pytest.mark.parametrize("field", mostly_slow(CHANGES, "total"))
 def test_an_order_that_is_not_what_was_meant_holds_everything_until_a_person_has_corrected_it(
     tmp_path: Path, field: str
 ) -> None:
@@ -161,6 +162,7 @@ def assert_nothing_personal_is_kept(at_desk: Desk) -> None:
             assert personal not in text
 
 
+@pytest.mark.slow
 def test_a_line_that_somebody_changes_is_a_difference_and_one_that_is_canceled_is_none(at_desk: Desk) -> None:
     sold, (unit,) = exchanged(at_desk)
     at_desk.fault("error_before", "LookAtReplacementOrder", times=50)
@@ -203,6 +205,7 @@ def test_a_difference_is_accepted_as_it_is_by_name_and_another_one_is_held_again
     assert kinds(at_desk) == []
 
 
+@pytest.mark.slow
 def test_a_return_that_somebody_completes_meanwhile_does_not_end_what_differs(at_desk: Desk) -> None:
     sold, (unit,) = exchanged(at_desk)
     at_desk.fault("person_after", "POST /order", act="change_order", given=CHANGES["market"])
@@ -219,6 +222,7 @@ def test_a_return_that_somebody_completes_meanwhile_does_not_end_what_differs(at
     assert at_desk.mutations().count("completeReturn") == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "operation", ["ReadRecipient", "LookAtReplacementOrder", "LookAtReplacements", "CompleteReturn"]
 )
@@ -239,6 +243,7 @@ def test_whatever_is_lost_between_order_and_completion_there_is_one_order_and_it
     assert set(at_desk.states("exchange_order").values()) == {"confirmed"}
 
 
+@pytest.mark.slow
 def test_a_state_that_is_written_otherwise_is_no_difference(at_desk: Desk) -> None:
     sold, (unit,) = exchanged(at_desk)
     address = {"state_code": None, "state_or_province": "BY", "phone_number": "+49 (30) 1234-56", "city": " Riverton "}
@@ -293,7 +298,12 @@ def test_by_default_nothing_is_released_and_what_somebody_has_released_is_not_re
     assert at_desk.rows("select effect_kind from effects.pending_exchange_orders") == []
 
 
-@pytest.mark.parametrize("what", ["canceled before the plan", "canceled after the plan", "refused", "shipped"])
+@pytest.mark.parametrize(
+    "what",
+    mostly_slow(
+        ["canceled before the plan", "canceled after the plan", "refused", "shipped"], "canceled after the plan"
+    ),
+)
 def test_what_is_canceled_refused_or_shipped_is_not_released(at_desk: Desk, what: str) -> None:
     _, (unit,) = exchanged(at_desk)
     at_desk.settle()
@@ -316,6 +326,7 @@ def test_what_is_canceled_refused_or_shipped_is_not_released(at_desk: Desk, what
     assert "confirmed" not in at_desk.states("exchange_release").values()
 
 
+@pytest.mark.slow
 def test_a_release_by_another_mark_is_another_release(at_desk: Desk) -> None:
     at_desk.with_policy(exchange={"release": "paid"})
     exchanged(at_desk)
@@ -443,6 +454,7 @@ def test_an_exchange_that_is_ordered_and_never_shipped_is_the_warehouses_excepti
     ]
 
 
+@pytest.mark.slow
 def test_one_that_is_not_shipped_because_nobody_released_it_says_so_and_becomes_canceled(at_desk: Desk) -> None:
     _, (unit,) = exchanged(at_desk)
     at_desk.settle()
@@ -538,6 +550,7 @@ def all_canceled(at_desk: Desk) -> list[tuple[Sold, Unit]]:
     return units
 
 
+@pytest.mark.slow
 def test_whatever_is_lost_on_the_way_a_canceled_replacement_is_ordered_again_once(at_desk: Desk) -> None:
     units = all_canceled(at_desk)
     for _, unit in units:
@@ -593,6 +606,7 @@ def test_paid_instead_the_return_of_the_exchange_is_refunded_once_whatever_is_lo
         assert set(proofs(at_desk, "exchange_canceled")) == paid
 
 
+@pytest.mark.slow
 def test_money_given_instead_is_explained_and_owed_and_paid_in_the_books(at_desk: Desk) -> None:
     _, unit = canceled(at_desk)
     decide(at_desk, "pay", unit)
@@ -626,6 +640,7 @@ def test_money_given_instead_is_explained_and_owed_and_paid_in_the_books(at_desk
     assert at_desk.rows("select return_id, balance from reconciliation.refund_liability_returns") == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("when", "operation", "state"),
     [("person_after", "UncompleteReturn", "planned"), ("person_before", "RefundReturn", "rejected")],
@@ -652,6 +667,7 @@ def test_when_the_money_cannot_be_given_any_more_the_return_is_put_back_as_it_wa
         assert open_kinds == {"refund_without_credit_note", credit}
 
 
+@pytest.mark.slow
 def test_who_pays_elsewhere_or_by_hand_is_told_and_two_pairs_of_eyes_are_needed(at_desk: Desk) -> None:
     _, unit = canceled(at_desk)
     assert "changed the policy last" in refused(at_desk, "pay", unit, by="Petra Policy")
@@ -697,6 +713,7 @@ def explain(at_desk: Desk, return_id: str) -> str:
     return CliRunner().invoke(app, ["explain", return_id, "--json"], catch_exceptions=False).output
 
 
+@pytest.mark.slow
 def test_a_return_of_several_units_is_paid_whole_or_not_at_all(tmp_path: Path) -> None:
     with desk(tmp_path, centra=CentraSettings(splits_orders=True)) as at_desk:
         sold = at_desk.sell(("DRESS-S", 2, "100.00"))
@@ -718,6 +735,7 @@ def test_a_return_of_several_units_is_paid_whole_or_not_at_all(tmp_path: Path) -
         assert kinds(at_desk) == []
 
 
+@pytest.mark.slow
 def test_happy_returns_changes_a_canceled_exchange_to_a_refund_and_it_is_paid_on_the_return_that_is_there(
     at_desk: Desk,
 ) -> None:
@@ -731,6 +749,7 @@ def test_happy_returns_changes_a_canceled_exchange_to_a_refund_and_it_is_paid_on
     assert "paid by itself" in refused(at_desk, "pay", unit) or "money was given" in refused(at_desk, "pay", unit)
 
 
+@pytest.mark.slow
 def test_somebody_refunds_the_return_of_a_canceled_exchange_by_hand_and_that_ends_it(at_desk: Desk) -> None:
     sold, unit = canceled(at_desk)
     (made,) = at_desk.returns_of(sold)
@@ -744,6 +763,7 @@ def test_somebody_refunds_the_return_of_a_canceled_exchange_by_hand_and_that_end
     assert at_desk.refunded(sold) == HUNDRED
 
 
+@pytest.mark.slow
 def test_who_makes_the_order_again_by_hand_ties_it(at_desk: Desk) -> None:
     by_hand = at_desk.sell(("DRESS-M", 1, "100.00"))
     _, unit = canceled(at_desk)
@@ -764,6 +784,7 @@ def test_who_makes_the_order_again_by_hand_ties_it(at_desk: Desk) -> None:
     assert "not canceled" in refused(at_desk, "pay", unit)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("act", ["cancel_order", "delete_return"])
 @pytest.mark.parametrize("when", ["person_before", "person_after"])
 def test_who_cancels_the_order_or_deletes_the_return_right_around_our_completion_is_found(
@@ -786,6 +807,7 @@ def test_who_cancels_the_order_or_deletes_the_return_right_around_our_completion
     assert at_desk.refunded(sold) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("canceled_too", [False, True])
 def test_the_database_is_lost_after_it_was_ordered_again(at_desk: Desk, canceled_too: bool) -> None:
     _, unit = canceled(at_desk)
@@ -805,6 +827,7 @@ def test_the_database_is_lost_after_it_was_ordered_again(at_desk: Desk, canceled
     assert kinds(at_desk) == ([("exchange_canceled", unit.item)] if canceled_too else [])
 
 
+@pytest.mark.slow
 def test_canceled_while_our_order_was_in_doubt_it_is_not_ordered_again_by_itself(
     at_desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -822,6 +845,7 @@ def test_canceled_while_our_order_was_in_doubt_it_is_not_ordered_again_by_itself
     assert at_desk.returns_of(sold)[0]["status"] == "COMPLETED"
 
 
+@pytest.mark.slow
 def test_somebody_refunds_our_return_before_the_replacement_is_ordered_and_nothing_is_ordered(at_desk: Desk) -> None:
     sold, (unit,) = exchanged(at_desk)
     at_desk.fault("person_after", "CreateReturn", act="refund_return", given={"return_id": 1})
@@ -912,7 +936,7 @@ def test_the_return_of_an_exchange_carries_the_units_share_of_the_voucher(at_des
 
 @pytest.mark.parametrize(
     ("ways", "together"),
-    mostly_slow(product(["xxx", "xrx", "rxr", "rrx"], [True, False]), ("xrx", False), ("rrx", True)),
+    mostly_slow(product(["xxx", "xrx", "rxr", "rrx"], [True, False]), ("xrx", False)),
 )
 def test_the_shares_of_refunds_and_exchanges_sum_back_to_the_voucher(at_desk: Desk, ways: str, together: bool) -> None:
     sold = at_desk.sell(("DRESS-S", 3, "33.33"), voucher="10.00")
@@ -928,6 +952,7 @@ def test_the_shares_of_refunds_and_exchanges_sum_back_to_the_voucher(at_desk: De
     assert sum(Decimal(row["grand_total"]) for row in made) == 3 * Decimal("33.33") - Decimal("10.00")
 
 
+@pytest.mark.slow
 def test_where_an_order_has_several_shipments_the_return_of_an_exchange_carries_no_voucher_and_is_not_paid_by_us(
     at_desk: Desk,
 ) -> None:

@@ -56,7 +56,9 @@ def refunds(shop: Desk, sold: Sold) -> int:
     ("edit", "coordinate"),
     [
         (("isPaid: Boolean!  isCaptured: Boolean!", "isPaid: Boolean!  captured: Boolean!"), "Shipment.isCaptured"),
-        (("returnedToStock: Boolean!", "backInStock: Boolean!"), "Return.returnedToStock"),
+        pytest.param(
+            ("returnedToStock: Boolean!", "backInStock: Boolean!"), "Return.returnedToStock", marks=pytest.mark.slow
+        ),
     ],
 )
 def test_a_field_that_is_renamed_is_named_and_what_came_meanwhile_is_done_once_when_it_fits_again(
@@ -112,7 +114,7 @@ Order = Callable[[CentraStore, Mapping[str, Any]], dict[str, Any]]
     ("path", "kind", "told"),
     [
         ("deliveryAddress.coaddress", "exchange_differs", "differs in second address line"),
-        ("products.unitPrice", "exchange_differs", "differs in total"),
+        pytest.param("products.unitPrice", "exchange_differs", "differs in total", marks=pytest.mark.slow),
         # Our key is in it: the order cannot be known for ours.
         ("internalComment", "write_in_doubt", "our Return is there, but the replacement order is not"),
     ],
@@ -144,7 +146,7 @@ def test_a_key_that_the_order_api_does_not_read_any_more_holds_the_exchange_and_
     ("word", "coordinate"),
     [
         ("REFUND", "PaymentHistoryEntryType.REFUND"),
-        ("SUCCESS", "PaymentHistoryEntryStatus.SUCCESS"),
+        pytest.param("SUCCESS", "PaymentHistoryEntryStatus.SUCCESS", marks=pytest.mark.slow),
     ],
 )
 def test_a_word_that_is_renamed_is_named_and_money_that_went_under_it_is_not_paid_again(

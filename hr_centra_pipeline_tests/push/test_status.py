@@ -26,7 +26,6 @@ MUTATIONS = {
     "status_update": "updateDirectToConsumerOrder", "order_attribute": "assignAttributes",
     "customer_note": "updateCustomer", "customer_attribute": "assignAttributes",
 }  # fmt: skip
-EVERY_PLACE = pytest.mark.parametrize("kind", PLACES)
 MOST_PLACES = pytest.mark.parametrize("kind", mostly_slow(PLACES, "order_attribute", "customer_note"))
 
 
@@ -89,7 +88,7 @@ def states_of(at_desk: Desk, kind: str) -> list[tuple[Any, ...]]:
     )
 
 
-@EVERY_PLACE
+@MOST_PLACES
 def test_the_state_is_written_once_where_the_policy_wants_it_and_nowhere_else(at_desk: Desk, kind: str) -> None:
     at_desk.with_policy(status=PLACES[kind])
     sold = at_desk.sell(("DRESS-S", 1, "100.00"))
@@ -149,7 +148,7 @@ def test_a_customer_with_several_returns_has_a_line_for_each_and_keeps_other_peo
     assert at_desk.mutations().count("updateCustomer") == 2
 
 
-@pytest.mark.parametrize("kind", ["order_attribute", "customer_attribute"])
+@pytest.mark.parametrize("kind", mostly_slow(["order_attribute", "customer_attribute"], "order_attribute"))
 def test_an_attribute_holds_the_latest_milestone_of_the_return_that_began_last(at_desk: Desk, kind: str) -> None:
     at_desk.with_policy(status=PLACES[kind])
     sold = at_desk.sell(("DRESS-S", 3, "100.00"))
@@ -237,7 +236,7 @@ def test_what_is_gone_before_anybody_saw_it_is_missed_too(at_desk: Desk, kind: s
 
 
 @MOST_PLACES
-@pytest.mark.parametrize("fault", ["dropped_after", "dropped_before", "error_after"])
+@pytest.mark.parametrize("fault", mostly_slow(["dropped_after", "dropped_before", "error_after"], "dropped_after"))
 def test_a_call_whose_answer_is_lost_is_looked_up_and_made_once(at_desk: Desk, kind: str, fault: str) -> None:
     at_desk.with_policy(status=PLACES[kind])
     sold = at_desk.sell(("DRESS-S", 1, "100.00"))
@@ -287,7 +286,7 @@ def test_a_sender_that_dies_around_the_call_writes_once(
     assert ": refunded 2026-09-28" in shown(at_desk, kind, sold)
 
 
-@EVERY_PLACE
+@MOST_PLACES
 def test_after_the_database_was_lost_nothing_is_written_again(at_desk: Desk, kind: str) -> None:
     at_desk.with_policy(status=PLACES[kind])
     sold = at_desk.sell(("DRESS-S", 1, "100.00"))
@@ -300,7 +299,7 @@ def test_after_the_database_was_lost_nothing_is_written_again(at_desk: Desk, kin
     assert [row[1] for row in states_of(at_desk, kind)] == ["confirmed"]
 
 
-@EVERY_PLACE
+@MOST_PLACES
 def test_after_the_database_was_lost_what_names_a_replacement_is_not_overwritten(at_desk: Desk, kind: str) -> None:
     at_desk.with_policy(status=PLACES[kind])
     sold = at_desk.sell(("DRESS-S", 1, "100.00"))
