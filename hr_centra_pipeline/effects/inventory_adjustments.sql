@@ -11,7 +11,7 @@ by_ledger as (
 ),
 
 by_centra as (
-    select effect_key, arg_max(warehouse_id, seen_at) as warehouse_id from effects.observed
+    select effect_key, arg_max_null(warehouse_id, seen_at) as warehouse_id from effects.observed
     where place = 'stock_change'
         and (landed_batch > $since or effect_key in (select effect_key from by_ledger))
     group by effect_key
@@ -45,7 +45,8 @@ with
 -- Where each unit lies by what is booked. Somebody else's Return that put the goods back counts as the first movement.
 booked as (
     select
-        return_item_id, max(ordinal) as last_ordinal, arg_max(warehouse_id, ordinal) as warehouse_id,
+        return_item_id, max(ordinal) as last_ordinal,
+        arg_max_null(warehouse_id, ordinal) as warehouse_id, -- null: it was moved out, and lies nowhere
         bool_or(is_on_its_way) as is_on_its_way
     from movements group by return_item_id
 ),

@@ -1,0 +1,52 @@
+"""Goods: each unit is moved as often as it was graded elsewhere, and then lies where its grade says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from hr_centra_pipeline_tests.desk import Desk, desk
+
+
+@pytest.fixture
+def at_desk(tmp_path: Path) -> Iterator[Desk]:
+    with desk(tmp_path) as opened:
+        yield opened
+
+
+def days_pass(at_desk: Desk, days: int) -> None:
+    """A sync each day."""
+    for _ in range(days):
+        at_desk.clock.advance_to(at_desk.clock.now() + timedelta(hours=30))
+        at_desk.sync()
+
+
+@pytest.mark.parametrize(("grade", "warehouse"), [("sellable", 1), ("damaged", 3)])
+def test_what_is_missing_after_its_restock_is_moved_out_once(at_desk: Desk, grade: str, warehouse: int) -> None:
+    sold = at_desk.sell(("DRESS-S", 1, "100.00"))
+    unit = at_desk.comes_back(sold, grade=grade)
+    days_pass(at_desk, 2)
+    at_desk.change(unit, disposition="missing")
+    days_pass(at_desk, 4)
+    assert at_desk.mutations().count("changeStock") == 2
+    moves = at_desk.rows(
+        "select warehouse_id, quantity from staging.stock_changes where len(effect_keys) > 0 order by 2"
+    )
+    assert moves == [(warehouse, -1), (warehouse, 1)]
+    assert at_desk.rows("select * from effects.pending_inventory_adjustments") == []
+
+
+def test_what_is_found_again_after_it_was_missing_is_put_back_once(at_desk: Desk) -> None:
+    sold = at_desk.sell(("DRESS-S", 1, "100.00"))
+    unit = at_desk.comes_back(sold, grade="sellable")
+    for grade in (None, "missing", "damaged", "missing", "sellable"):
+        if grade:
+            at_desk.change(unit, disposition=grade)
+        days_pass(at_desk, 3)
+    moves = at_desk.rows(
+        "select warehouse_id, quantity from staging.stock_changes where len(effect_keys) > 0 order by stock_change_id"
+    )
+    assert moves == [(1, 1), (1, -1), (3, 1), (3, -1), (1, 1)]
