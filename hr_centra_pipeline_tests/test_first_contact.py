@@ -365,6 +365,7 @@ def test_nothing_is_paid_while_the_tax_of_a_return_is_too_far_from_that_of_its_s
 # ---------------------------------------------------------------- personal data
 
 
+@pytest.mark.slow
 def test_what_the_provider_says_of_a_shopper_is_in_no_table_file_or_log(contact: Contact) -> None:
     shoppers = contact.rows("select email, first_name || ' ' || last_name as name from customers")
     raw = " ".join(row["params"] for row in contact.rows("select params from payments where params is not null"))

@@ -183,6 +183,7 @@ def test_a_line_that_somebody_changes_is_a_difference_and_one_that_is_canceled_i
     assert proofs(at_desk, "exchange_differs") == ["became exchange_canceled"]
 
 
+@pytest.mark.slow
 def test_a_difference_is_accepted_as_it_is_by_name_and_another_one_is_held_again(at_desk: Desk) -> None:
     sold, (unit,) = exchanged(at_desk)
     at_desk.fault("person_after", "POST /order", act="change_order", given=CHANGES["street"])
@@ -341,6 +342,7 @@ def test_a_release_by_another_mark_is_another_release(at_desk: Desk) -> None:
     assert (marked["is_paid"], marked["is_good_to_go"]) == (True, True)
 
 
+@pytest.mark.slow
 def test_an_order_that_somebody_made_by_hand_is_theirs_to_release(at_desk: Desk) -> None:
     by_hand = at_desk.sell(("DRESS-M", 1, "100.00"), parts=())
     at_desk.act("create_shipment", order_number=by_hand.number)
@@ -870,6 +872,7 @@ def test_money_in_place_of_a_replacement_that_the_provider_refuses_is_an_excepti
         assert "the payment provider refused the refund" in detail
 
 
+@pytest.mark.slow
 def test_a_refund_by_hand_that_failed_before_is_not_ours_and_the_money_is_given(tmp_path: Path) -> None:
     with desk(tmp_path, centra=CentraSettings(refunds_in_two_steps=("card", "wallet"))) as at_desk:
         sold, unit = canceled(at_desk)

@@ -26,7 +26,7 @@ MUTATIONS = {
     "status_update": "updateDirectToConsumerOrder", "order_attribute": "assignAttributes",
     "customer_note": "updateCustomer", "customer_attribute": "assignAttributes",
 }  # fmt: skip
-MOST_PLACES = pytest.mark.parametrize("kind", mostly_slow(PLACES, "order_attribute", "customer_note"))
+MOST_PLACES = pytest.mark.parametrize("kind", mostly_slow(PLACES, "order_attribute"))
 
 
 @pytest.fixture

@@ -284,6 +284,7 @@ def test_whether_centra_taxes_the_return_cost_is_no_difference(tmp_path: Path, i
         the_tables_say_what_was_paid(at)
 
 
+@pytest.mark.slow
 def test_costs_that_happy_returns_reports_with_tax_are_sent_without(shop: Desk) -> None:
     shop.with_policy(**PAYS, tax={"reported_costs": "with_tax"})
     sold = sell(shop, "TX", ("DRESS-S", 1, "100.00"), shipping="10.00")
@@ -393,6 +394,7 @@ def test_a_lost_database_takes_over_what_was_paid_not_what_was_estimated(shop: D
     the_tables_say_what_was_paid(shop)
 
 
+@pytest.mark.slow
 def test_a_refund_that_the_provider_answers_later_is_in_the_books_as_asked_for(tmp_path: Path) -> None:
     with desk(
         tmp_path, centra=CentraSettings(**SHOP, refunds_in_two_steps=("card", "wallet"), provider_answers_after_hours=5)
@@ -413,6 +415,7 @@ def test_a_refund_that_the_provider_answers_later_is_in_the_books_as_asked_for(t
         the_tables_say_what_was_paid(at)
 
 
+@pytest.mark.slow
 def test_a_return_that_is_paid_elsewhere_counts_as_centra_completes_it(shop: Desk) -> None:
     shop.with_policy(pays_through={"refund": "elsewhere", "gift-card": "elsewhere"})
     sold = sell(shop, "CA", ("DRESS-S", 2, "40.00"))
@@ -458,6 +461,7 @@ def test_an_exchange_gives_the_value_with_its_tax_in_goods(shop: Desk) -> None:
     assert shop.rows("select exchange, too_much from effects.value_given_back") == [(Decimal("108.25"), ZERO)]
 
 
+@pytest.mark.slow
 def test_the_last_piece_takes_the_rest_of_the_voucher_before_tax(shop: Desk) -> None:
     sold = sell(shop, "TX", ("DRESS-S", 3, "33.33"), voucher="10.00")
     for items in ("29.99", "30.00", "30.00"):
