@@ -138,6 +138,7 @@ def test_of_two_syncs_started_at_once_one_waits_or_steps_aside_and_nothing_is_se
     assert set(found.values()) == {1}
 
 
+@pytest.mark.slow
 def test_with_the_database_deleted_what_stands_in_centra_is_observed_and_not_sent_again(world: ShopWorld) -> None:
     settle(world)
     books = world.sandbox.store.books()
@@ -159,6 +160,7 @@ def test_with_the_database_deleted_what_stands_in_centra_is_observed_and_not_sen
     assert found(world) == open_before
 
 
+@pytest.mark.slow
 def test_a_look_at_what_is_in_play_finds_what_a_look_at_everything_finds(world: ShopWorld) -> None:
     settle(world)
     ((settled,),) = world.rows("select count(*) from reconciliation.settled_orders")
