@@ -21,6 +21,14 @@ recorded.listen()
 database.CONFIG["threads"] = 1
 
 
+_LONG = ("test_truth.py", "test_whole_flow.py", "test_first_contact.py", "test_instance.py", "test_backfill.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first: at the end one of them would keep a single core busy."""
+    items.sort(key=lambda item: item.path.name not in _LONG)
+
+
 @pytest.fixture(autouse=True)
 def whatever_is_used_of_centra_is_in_the_ledger(request: pytest.FixtureRequest) -> Iterator[None]:
     """After each test: what the sandbox recorded is listed in ``assumptions.toml``. A test that plays another client says so."""
