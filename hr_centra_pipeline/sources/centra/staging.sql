@@ -401,7 +401,7 @@ delete from staging.payment_entries where entry_id in (select entry_id from chan
 insert into staging.payment_entries by name
 from changed_entries;
 
--- orders whose payments are read anew: payments.sql goes on from here
+-- orders whose payments are read again: payments.sql goes on from here
 create or replace temp table paying_orders as
 select order_number from changed_orders
 union
