@@ -129,7 +129,7 @@ def _is_difference(finding: Finding) -> bool:
 
 
 def _differences(findings: list[Finding]) -> DataTable:
-    """What differs in this Centra. Texts of a schema are text, not markup."""
+    """What differs in this Centra."""
     table = DataTable(box=box.SIMPLE_HEAD, pad_edge=False, expand=True)
     for column, ratio in (("", 1), ("differs", 14), ("expected", 7), ("this Centra has", 10), ("what to do", 18)):
         table.add_column(column, overflow="fold", ratio=ratio)
@@ -139,8 +139,8 @@ def _differences(findings: list[Finding]) -> DataTable:
         row = finding.row
         needed_by = f"\n{', '.join(row.operations)}" if row.operations else ""
         table.add_row(
-            Text(sign, f"bold {color}"), Text.assemble(row.coordinate, (needed_by, "dim")), Text(row.expected),
-            Text(row.found), Text(row.remedy),
+            Text(sign, f"bold {color}"), Text.assemble(row.coordinate, (needed_by, "dim")), row.expected,
+            row.found, row.remedy,
         )  # fmt: skip
     return table
 
@@ -159,9 +159,7 @@ def _print_contract(findings: list[Finding]) -> None:
         if (row := finding.row) is not None:
             sign, color = _SIGNS[finding.level]
             found = "cannot be seen" if row.verdict == "cannot_be_seen" else row.found
-            table.add_row(
-                Text(sign, f"bold {color}"), *(Text(text) for text in (row.coordinate, row.basis, row.expected, found))
-            )
+            table.add_row(Text(sign, f"bold {color}"), row.coordinate, row.basis, row.expected, found)
     Console(width=min(width(), 118)).print("", table)
 
 

@@ -24,11 +24,9 @@ _EFFECTS = {
     "customer_attribute": "customer attributes",
 }  # fmt: skip
 _VENDORS = {"centra": "Centra", "happy_returns": "Happy Returns"}
-_WITHOUT_MONEY = frozenset(
-    {"status_update", "order_attribute", "customer_note", "customer_attribute", "exchange_release"}
-)
 # Off unless the policy asks for them: a row of zeros would only puzzle.
 _OPTIONAL = frozenset({"order_attribute", "customer_note", "customer_attribute", "exchange_release"})
+_WITHOUT_MONEY = _OPTIONAL | {"status_update"}
 
 
 @dataclass(frozen=True)

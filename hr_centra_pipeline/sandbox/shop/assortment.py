@@ -264,7 +264,7 @@ class Assortment:
         return order
 
     def _sell_and_cancel(self, placed_at: datetime) -> None:
-        """Somebody else's order, which is cancelled within a day, before it ships; its payment is let go."""
+        """Another customer's order, which is cancelled within a day, before it ships; its payment is let go."""
         customer_id, _, market = self._aside.choice(self._customers)
         country, size = market.in_centra, self._aside.choice(self.sizes)
         price = rounded(size.euro_price * market.euro)
