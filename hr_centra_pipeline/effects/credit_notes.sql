@@ -274,7 +274,7 @@ blocked as (
             when not is_after_cutover then 'its return was started before the cut-over: adopt it to act'
             when shipment_line_id is null then 'no shipment line: ' || unmatched_reason
             when chain_depth > 0 then 'it was sent in exchange, and its order captured nothing: of root order ' || root_order
-                || ' may be refunded by hand ' || regexp_replace(refundable::varchar, '00$', '') || ' ' || currency
+                || ' may be refunded by hand ' || money_text(refundable, currency)
             when pays_through <> 'elsewhere' and given_otherwise > 0 then
                 'its value was given back already: by a replacement, a chargeback or a refund that was tied to it'
             when pays_through = 'gift_card' and parameters.gift_card_template is null then

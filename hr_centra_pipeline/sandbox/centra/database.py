@@ -12,6 +12,8 @@ from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any
 
+from iso4217 import Currency
+
 from hr_centra_pipeline.sandbox.centra.markets import MARKETS, PRICELISTS
 from hr_centra_pipeline.sandbox.clock import SandboxClock
 
@@ -204,7 +206,7 @@ def instant_text(instant: datetime) -> str:
 
 def rounded(amount: Decimal, currency: str) -> Decimal:
     """Half up to the currency's smallest unit."""
-    return amount.quantize(Decimal(1) if currency in ("JPY", "KRW") else Decimal("0.01"), rounding=ROUND_HALF_UP)
+    return amount.quantize(Decimal(1).scaleb(-(Currency(currency).exponent or 0)), rounding=ROUND_HALF_UP)
 
 
 def tax_in(gross: Decimal, percent: Decimal, currency: str) -> Decimal:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hr_centra_pipeline.core.money import SQL_TYPE
+from hr_centra_pipeline.core.money import LIMIT, SQL_TYPE
 from hr_centra_pipeline.sources.happy_returns.kinds import Kind
 from hr_centra_pipeline.sources.happy_returns.profiles import Profile
 
@@ -132,6 +132,9 @@ def problem(kind: Kind) -> str:
         if sql in _EXPECTED:
             reason = f"{_quoted(_EXPECTED[sql] + ': ')} || t_{name}"
             cases.append(f"when t_{name} is not null and {name} is null then {_told(name, reason)}")
+        if sql == SQL_TYPE:
+            reason = f"'is beyond what an amount may be, {LIMIT:,}: ' || t_{name}"
+            cases.append(f"when abs({name}) >= {LIMIT} then {_told(name, reason)}")
     if kind.name == "refunds":
         for name in (name for name, sql in columns.items() if sql == SQL_TYPE):
             reason = f"'is in another currency than ' || currency || ': ' || t_{name}"

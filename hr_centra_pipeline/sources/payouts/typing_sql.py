@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from hr_centra_pipeline.core.money import LIMIT
 from hr_centra_pipeline.sources.payouts.profiles import PayoutProfile
 from hr_centra_pipeline.warehouse.database import Connection
 
@@ -30,6 +31,8 @@ def type_lines(
         f"when line_type is null then {_told('line_type', _quoted('is no line type that the layout maps: ') + ' || told_type')}",
         f"when happened_at is null then {_told('happened_at', _quoted('is no time, or of an unknown zone'))}",
         f"when not gross_ok then {_told('gross_amount', _quoted('is no exact amount'))}",
+        f"when greatest(abs(gross_amount), abs(net_amount), abs(fee_amount)) >= {LIMIT} then "
+        + _told("gross_amount", _quoted(f"is beyond what an amount may be, {LIMIT:,}")),
         f"when line_type in ('refund', 'refund_reversed') and reference is null then {_told('reference', _quoted('is missing'))}",
         f"when line_type not in ('fee', 'payout', 'other') and currency is null then {_told('currency', _quoted('is missing'))}",
     ]
