@@ -240,7 +240,7 @@ select
             and not exists (
                 select 1 from push.ties where ties.what = 'refund' and ties.centra_id in (entries.entry_id::varchar, entries.request_id::varchar)
             )
-            and entries.money in ('refunded', 'refund_pending')
+            and policy.is_given(entries.money)
     ) as has_untied_refund,
     orders.discounts > 0 and (
         select count(*) from staging.shipments where shipments.order_number = orders.order_number

@@ -13,7 +13,8 @@ delete from reconciliation.refund_facts where order_number in (select order_numb
 -- One row per Return: is it final, what was paid on it, and what that makes of its total.
 create or replace temp table return_states as
 select
-    centra_return_id, created_at, is_completed is distinct from true or is_pending as is_pending, paid, paid_at, settled
+    centra_return_id, created_at, is_completed is distinct from true or is_pending as is_pending, paid, coalesce(given, 0) as given,
+    given_at, settled
 from settled_returns
 semi join money_orders using (order_number)
 where deleted_at is null;
@@ -247,7 +248,7 @@ amounts as (
         paid_part as amount, value - paid_part as in_goods
     from (
         select
-            exchanged.*, case when paid = 0 then 0 else part_of(paid, upto - value, upto, whole, currency) end as paid_part
+            exchanged.*, case when given = 0 then 0 else part_of(given, upto - value, upto, whole, currency) end as paid_part
         from (
             select
                 *, sum(value) over (
@@ -272,8 +273,8 @@ select
     'centra' as side,
     concat_ws(' ', 'centra', centra_return_id, coalesce(return_id, '-'), place, component) as fact_id,
     return_id, order_number, return_item_id, component, currency, amount, in_goods,
-    -- Money in place of a replacement is given when it is paid, not when the Return of the exchange was made.
-    case when component = 'exchange' and amount <> 0 then coalesce(states.paid_at, states.created_at) else states.created_at end
+    -- Money in place of a replacement is given when it is asked for, not when the Return of the exchange was made.
+    case when component = 'exchange' and amount <> 0 then coalesce(states.given_at, states.created_at) else states.created_at end
         as happened_at,
     states.is_pending, 'Return ' || centra_return_id as source
 from amounts

@@ -84,7 +84,8 @@ def test_no_amount_that_fits_its_column_overflows_when_it_is_shared(amount: str)
         found = connection.execute(
             """
             select
-                share_of(amount, amount, amount, 'IDR'), part_of(amount, 1::decimal(18, 4), 2::decimal(18, 4), 2::decimal(18, 4), 'VND')
+                share_of(amount, amount, amount, 'IDR'),
+                part_of(amount, 1::decimal(18, 4), 2::decimal(18, 4), 2::decimal(18, 4), 'VND')
                     + part_of(amount, 0::decimal(18, 4), 1::decimal(18, 4), 2::decimal(18, 4), 'VND')
             from (select ?::decimal(18, 4) as amount)
             """,
