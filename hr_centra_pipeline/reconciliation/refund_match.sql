@@ -58,7 +58,16 @@ group by all;
 
 -- Facts that are compared: of the units that both sides know; what belongs to the whole return counts with them.
 create or replace temp table compared_units as
-select distinct return_item_id from staging.refund_units semi join compared_rows using (refund_id);
+select return_item_id from staging.refund_units semi join compared_rows using (refund_id)
+union
+-- A row that pays no unit is about those of its return.
+select units.return_item_id
+from known_units as units
+semi join (
+    select return_id, order_number from compared_rows
+    anti join staging.refund_units as paid using (refund_id)
+) as without_units using (return_id, order_number)
+where units.refund_type <> 'exchange';
 
 -- One row per return, order, component and currency with the sums of each side: of all facts, and of those compared.
 create or replace temp table sides as
