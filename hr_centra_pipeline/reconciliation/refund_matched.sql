@@ -74,7 +74,7 @@ from (
                     <> date_trunc('month', greatest(happy_returns_at, centra_at, provider_at)) then 'other_month'
             -- Nobody acts on a return of before the cut-over, and no exception is opened for what was due before it. Where
             -- both sides tell of it, they are compared all the same.
-            when early.return_id is not null and (four_sides.return_id, four_sides.order_number, component, currency) not in (
+            when early.return_id is not null and (four_sides.return_id, four_sides.order_number, four_sides.component, four_sides.currency) not in (
                 select (return_id, order_number, component, currency) from verdicts
                 where distance <> 0 and not is_within_tolerance and return_id is not null
             ) then 'before_cutover'
