@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from hr_centra_pipeline.cli.progress import progress
+from hr_centra_pipeline.cli.table import echo
 from hr_centra_pipeline.core import clock
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.settings import Settings
@@ -30,7 +31,7 @@ def forget_person(who: str, *, by: str, is_sure: bool) -> None:
             person = forget.find(connection, who)
         what = f"{len(person.emails)} address(es), {len(person.files)} export file(s) with returns of this person"
         if not is_sure and not typer.confirm(f"{what}. Erase for good?"):
-            typer.echo("Nothing was erased.")
+            echo("Nothing was erased.")
             return
         with progress("Erasing, and writing the database anew …"):
             erased = forget.forget(warehouse, who, by, clock.now())
@@ -38,10 +39,10 @@ def forget_person(who: str, *, by: str, is_sure: bool) -> None:
             if as_of is not None:
                 publish(warehouse, settings, as_of)
     places = ", ".join(f"{count} in {place}" for place, count in sorted(erased.places.items()))
-    typer.echo(f"Erased: {places or 'nothing was left to erase'}.")
+    echo(f"Erased: {places or 'nothing was left to erase'}.")
     if erased.backups:
-        typer.echo(f"Also in {', '.join(one.name for one in erased.backups)}.")
+        echo(f"Also in {', '.join(one.name for one in erased.backups)}.")
     if erased.files:
-        typer.echo("These export files still name the person, and are not ours to change: delete them where they lie.")
+        echo("These export files still name the person, and are not ours to change: delete them where they lie.")
         for name in erased.files:
-            typer.echo(f"  {name}")
+            echo(f"  {name}")
