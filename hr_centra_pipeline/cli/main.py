@@ -316,7 +316,7 @@ def main() -> None:
     try:
         app()
     except (ConfigurationError, RunFailed) as error:
-        echo(str(error), err=True)
+        echo(trouble.of_opening(error) or str(error), err=True)
         sys.exit(2 if isinstance(error, ConfigurationError) else 1)
     except Exception as error:
         line = trouble.told(error)

@@ -23,6 +23,12 @@ def told(error: BaseException) -> str | None:
     return None
 
 
+def of_opening(error: Exception) -> str | None:
+    """One line with the remedy for a database file that could not be opened at all; ``None``: the error says enough itself."""
+    is_opening = isinstance(error.__cause__, duckdb.Error) and str(error).startswith("Cannot open ")
+    return told(error.__cause__) if is_opening and error.__cause__ is not None else None
+
+
 def _chain(error: BaseException) -> list[BaseException]:
     """The error and what it came from, the root first."""
     found: list[BaseException] = []

@@ -20,8 +20,8 @@ from hr_centra_pipeline.sources.payouts.profiles import load_payout_profiles
 from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 from hr_centra_pipeline.warehouse.policy_tables import write_policy
-from hr_centra_pipeline_tests.conftest import EXAMPLE_POLICY
 from hr_centra_pipeline_tests.reconciliation.books import NOW, Books
+from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY
 
 ROWS = 50  # of a file
 _CARD = (
@@ -107,8 +107,8 @@ def _outcomes(connection: Connection, name: str, rows: int) -> Counter[str]:
     assert read == landed + rejected, f"{name}: {read} rows are not {landed} + {rejected}"
     assert (rejected, landed) == (named[0], good[0]), f"{name}: what is counted is not what is kept"
     reasons = connection.execute(
-        "select coalesce(column_name, 'row') || ' ' || regexp_replace(split_part(reason, ':', 1), '[0-9,]+', 'n', 'g'), count(*)"
-        " from quarantine.rejected_rows where source_file = ? group by all",
+        "select coalesce(column_name, 'row') || ' ' || regexp_replace(regexp_extract(reason, '^[^:,]*'), '[0-9]+', 'n', 'g'),"
+        " count(*) from quarantine.rejected_rows where source_file = ? group by all",
         [name],
     ).fetchall()
     # A change of bytes may make more rows or fewer of those that were written: they count as what most of the file became.
@@ -180,7 +180,7 @@ def _written(header: tuple[str, ...], lines: list[list[str]]) -> str:
 def _about(chance: random.Random) -> tuple[str, str, Decimal, datetime]:
     """Order, reference, amount, time."""
     order = chance.choice(("1001", "#1002", "1003", "77", ""))
-    amount = Decimal(chance.choice((1, 100, 12500, 10**12, 10**14))) / 100
+    amount = Decimal(chance.choice((1, 100, 12500, 10**9, 10**12))) / 100
     return (
         order,
         f"R-{chance.randrange(5000)}",

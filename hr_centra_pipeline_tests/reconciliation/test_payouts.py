@@ -356,8 +356,14 @@ def test_a_line_of_an_unknown_type_holds_the_credits_of_its_order_and_no_others(
         books.sold(number)
         books.told(number, books.returned(number))
         books.paid(number, None, "125", entry_type="CAPTURE", reference=f"AUTH-{number}")
-    number, payment = ("1001", None) if names == "the order" else (None, "AUTH-1001")
-    books.booked("odd", "-125", line_type="unknown", number=number, payment=payment)
+    is_order = names == "the order"
+    books.booked(
+        "odd",
+        "-125",
+        line_type="unknown",
+        number="1001" if is_order else None,
+        payment=None if is_order else "AUTH-1001",
+    )
     books.reconcile()
     assert books.rows(
         "select order_number, starts_with(blocked_by, 'waits for approval: a settlement line of the order is not understood')"

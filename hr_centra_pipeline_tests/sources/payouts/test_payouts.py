@@ -400,7 +400,7 @@ def test_a_cell_that_is_there_and_cannot_be_read_sets_its_line_aside(
     assert change[0] in GOOD
     text = GOOD.replace(*change)
     if column == "net_amount":
-        text = text.replace(",,11.00,,7", "114.00,,,7")  # the others add up by themselves
+        text = text.replace(",,11.00,,7", ",114.00,,,7")  # the others add up by themselves
     place.deliver("batch_7.csv", text)
     assert place.ingest() == PayoutReport(files=1, rows_read=5, rows_landed=4, rows_rejected=1)
     assert place.rows("select source_line, column_name from quarantine.rejected_rows") == [(3, column)]
