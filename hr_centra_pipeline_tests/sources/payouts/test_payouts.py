@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
-from hr_centra_pipeline.sources.payouts import staging
+from hr_centra_pipeline.sources.payouts import profiles, staging
 from hr_centra_pipeline.sources.payouts.ingest import PayoutReport, ingest_payouts
 from hr_centra_pipeline.sources.payouts.profiles import load_payout_profiles
 from hr_centra_pipeline.warehouse import migrate
@@ -232,6 +232,13 @@ def test_a_layout_of_one_s_own_wins_and_its_mistakes_are_told_with_their_place(t
         "wallet",
         "mine",
     ]
+
+
+def test_a_time_format_that_the_database_does_not_know_is_refused_with_the_layout(tmp_path: Path) -> None:
+    shipped = Path(profiles.__file__).parent / "header_profiles" / "wallet.toml"
+    (tmp_path / "mine.toml").write_text(shipped.read_text("utf-8").replace("%H:%M:%S %z", "%Q"), "utf-8")
+    with pytest.raises(ConfigurationError, match=r"mine\.toml: times: format '%Y/%m/%d %Q' is none"):
+        load_payout_profiles(tmp_path)
 
 
 def test_a_place_that_cannot_be_read_is_named_and_no_place_at_all_is_no_trouble(place: Place) -> None:
