@@ -260,7 +260,7 @@ create or replace temp table foreign_chargebacks as
 select order_number, min(currency) as currency, min(amount) as amount
 from (
     select lines.order_number, lines.currency, -sum(lines.gross_amount) as amount
-    from staging.payout_lines as lines
+    from bookings_of_orders as lines
     join staging.orders as orders on orders.order_number = lines.order_number and orders.currency <> lines.currency
     semi join matching.orders_in_play on orders_in_play.order_number = lines.order_number
     where lines.line_type in ('chargeback', 'chargeback_reversed')
