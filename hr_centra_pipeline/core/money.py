@@ -10,7 +10,7 @@ from iso4217 import Currency
 SQL_TYPE = "DECIMAL(18,4)"
 SUM_TYPE = "DECIMAL(38,4)"  # of many returns, in a currency of small units
 _FINEST = Decimal("0.0001")
-LIMIT = Decimal(10**10)
+LIMIT = 10**10
 """No amount of a return reaches this in any currency: a source's amount that does is refused where it is read, so that sums fit."""
 
 # ISO 4217. Codes that are no money (gold, a test code) have no smallest unit.
