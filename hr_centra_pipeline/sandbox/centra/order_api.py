@@ -229,7 +229,13 @@ def _line(store: CentraStore, product: Mapping[str, Any], country: Country) -> N
         name: _amount(product[key], key) if product.get(key) is not None else usual[name]
         for key, name in (("unitPrice", "unit_price"), ("originalPrice", "unit_original_price"))
     }
-    return NewLine(str(found["sku"]), quantity, **prices, tax_percent=country.tax_percent)
+    return NewLine(
+        str(found["sku"]),
+        quantity,
+        prices["unit_price"],
+        prices["unit_original_price"],
+        tax_percent=country.tax_percent,
+    )
 
 
 def _origin(store: CentraStore, given: Any) -> tuple[str, int] | None:

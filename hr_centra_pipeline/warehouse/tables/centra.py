@@ -87,7 +87,9 @@ BUNDLES = table(
         "parts": whole("pieces in one bundle, as far as they are known", at_least=0),
         "currency": text("ISO 4217"),
         "unit_price": money("one bundle with tax, after line discounts"),
-        "has_own_prices": flag("Centra shows what its parts cost alone: its price is shared by that, else by their number"),
+        "has_own_prices": flag(
+            "Centra shows what its parts cost alone: its price is shared by that, else by their number"
+        ),
         "is_known": flag("which lines are its parts is known; of an order all or none"),
     },
 )

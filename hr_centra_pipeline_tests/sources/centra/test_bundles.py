@@ -149,15 +149,15 @@ def test_a_bundle_whose_parts_left_in_two_shipments_cannot_be_named_by_one_retur
     land("order", payloads.order(1001, lines=lines))
     land("shipment", shipment_of(lines[:2]), shipment_of(lines[2:], 51))
     refresh(warehouse, NOW)
-    assert rows("select shipment_line_id, unit_price, bundle_shipment_line_id from staging.shipment_lines order by 1") == [
+    assert rows(
+        "select shipment_line_id, unit_price, bundle_shipment_line_id from staging.shipment_lines order by 1"
+    ) == [
         (5012, Decimal(50), None),
         (5013, Decimal(50), None),
     ]
 
 
-def test_a_bundle_that_has_no_parts_stays_a_line_that_no_unit_is(
-    warehouse: Warehouse, land: Land, rows: Rows
-) -> None:
+def test_a_bundle_that_has_no_parts_stays_a_line_that_no_unit_is(warehouse: Warehouse, land: Land, rows: Rows) -> None:
     land("order", payloads.order(1001, lines=[payloads.order_line(1, "50"), bundle(2, "50")]))
     refresh(warehouse, NOW)
     assert rows("select order_line_id, is_product from staging.order_lines order by 1") == [("1", True), ("2", False)]
