@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from hr_centra_pipeline.sandbox.centra.database import CentraRefusal, Row, rounded
+from hr_centra_pipeline.sandbox.centra.database import CentraRefusal, Row, rounded_down
 from hr_centra_pipeline.sandbox.centra.payments import ZERO
 from hr_centra_pipeline.sandbox.centra.taxes import TaxDesk
 
@@ -82,13 +82,15 @@ class BundleDesk(TaxDesk):
         return self.rows("select * from order_lines where part_of = ? order by id", [order_line_id])
 
     def worth_of(self, price: Decimal, parts: Sequence[NewPart], currency: str) -> list[Decimal]:
-        """What one piece of each part is of its bundle's price, where a Return may name it: by the parts' own prices."""
+        """What one piece of each part is of its bundle's price, where a Return may name it: by the parts' own prices, whole
+        smallest units, the last part the rest.
+        """
         # Not documented, assumption: behaviour.bundle_part_returns
         whole = sum((part.unit_price * part.quantity for part in parts), ZERO)
         worth, before, given = [], ZERO, ZERO
         for part in parts:
             before += part.unit_price * part.quantity
-            upto = rounded(price * before / whole, currency) if whole else ZERO
+            upto = rounded_down(price * before / whole, currency) if whole else ZERO
             worth.append(((upto - given) / part.quantity).quantize(_FINEST))
             given = upto
         return worth

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any
 
@@ -211,9 +211,18 @@ def instant_text(instant: datetime) -> str:
     return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def _smallest(currency: str) -> Decimal:
+    return Decimal(1) if currency in ("JPY", "KRW") else Decimal("0.01")
+
+
 def rounded(amount: Decimal, currency: str) -> Decimal:
     """Half up to the currency's smallest unit."""
-    return amount.quantize(Decimal(1) if currency in ("JPY", "KRW") else Decimal("0.01"), rounding=ROUND_HALF_UP)
+    return amount.quantize(_smallest(currency), rounding=ROUND_HALF_UP)
+
+
+def rounded_down(amount: Decimal, currency: str) -> Decimal:
+    """To whole smallest units, the rest left out."""
+    return amount.quantize(_smallest(currency), rounding=ROUND_DOWN)
 
 
 def tax_in(gross: Decimal, percent: Decimal, currency: str) -> Decimal:

@@ -116,8 +116,11 @@ placed as (
 select
     parts.order_number, parts.order_line_id, parts.place, bundles.order_line_id as bundle_line_id,
     case when bundles.ordered > 0 and parts.ordered % bundles.ordered = 0 then parts.ordered // bundles.ordered end as per_bundle,
-    -- What a part costs when it is sold alone.
-    coalesce(nullif(parts.unit_original_price, 0), parts.unit_price) as own_price,
+    -- What a part costs when it is sold alone; where what its parts show sums to the bundle's price, that is what they cost in it.
+    case
+        when sum(parts.unit_price * per_bundle) over (partition by parts.bundle_line_id) = bundles.unit_price then parts.unit_price
+        else coalesce(nullif(parts.unit_original_price, 0), parts.unit_price)
+    end as own_price,
     parts.quantity, bundles.quantity as bundles
 from placed as parts
 left join placed as bundles on bundles.order_line_id = parts.bundle_line_id
