@@ -192,3 +192,22 @@ def test_a_lost_database_finds_the_credit_of_a_bundle_again(at_desk: Desk) -> No
     at_desk.settle()
     assert named(at_desk, sold) == [{sold.lines[0]: 1}]
     assert at_desk.refunded(sold) == Decimal("100.00")
+
+
+def test_of_a_bundle_of_which_somebody_gave_a_part_back_the_rest_waits(tmp_path: Path) -> None:
+    with desk(tmp_path, centra=CentraSettings(returns_may_name_parts=True)) as at_desk:
+        known, raced = (at_desk.sell_bundle("100.00", *PARTS[:2]) for _ in range(2))
+        for sold in (known, raced):
+            for line in (1, 2):
+                at_desk.comes_back(sold, line, row=False)
+        at_desk.act("return_and_refund", shipment_id=known.shipment, lines={known.lines[1]: 1})
+        at_desk.plan()
+        # While the plan is on its way, somebody does the same with the other one.
+        at_desk.act("return_and_refund", shipment_id=raced.shipment, lines={raced.lines[1]: 1})
+        at_desk.push()
+        at_desk.settle()
+        for sold in (known, raced):
+            assert named(at_desk, sold) == [{sold.lines[1]: 1}]
+            assert at_desk.refunded(sold) == Decimal("66.66")
+        assert all("another part of which was given back alone" in why for why in waiting(at_desk).values())
+        assert len(waiting(at_desk)) == 2
