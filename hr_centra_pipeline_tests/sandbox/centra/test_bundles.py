@@ -36,10 +36,14 @@ def test_a_fixed_bundle_has_one_part_of_each_section_and_a_flexible_one_any_numb
     assert [part["quantity"] for part in sandbox.store.parts_of(placed.line_ids[0])] == [2]
 
 
-def test_graphql_and_rest_show_a_bundle_and_its_parts_as_lines_and_the_total_counts_it_once(sandbox: RunningSandbox) -> None:
+def test_graphql_and_rest_show_a_bundle_and_its_parts_as_lines_and_the_total_counts_it_once(
+    sandbox: RunningSandbox,
+) -> None:
     placed = place(sandbox, DRESS, COAT, quantity=2)
     sandbox.store.ship(placed.number, at=SHIPPED)
-    look = "{ orders(where: {number: [%d]}) { grandTotal { value } lines { __typename quantity productSize { SKU } } } }"
+    look = (
+        "{ orders(where: {number: [%d]}) { grandTotal { value } lines { __typename quantity productSize { SKU } } } }"
+    )
     (order,) = data(sandbox, look % placed.number)["orders"]
     assert [(line["__typename"], line["quantity"], line["productSize"]["SKU"]) for line in order["lines"]] == [
         ("BundleOrderLine", 2, "SET"), ("BundleItemOrderLine", 2, "DRESS-S"), ("BundleItemOrderLine", 2, "COAT-M"),
@@ -56,7 +60,9 @@ def test_a_return_names_the_bundle_once_and_its_parts_go_back_into_stock(sandbox
     store = sandbox.store
     placed = place(sandbox, DRESS, COAT)
     shipment = store.ship(placed.number, at=SHIPPED, warehouse_id=1)
-    lines = [row["id"] for row in store.rows("select id from shipment_lines where shipment_id = ? order by id", [shipment])]
+    lines = [
+        row["id"] for row in store.rows("select id from shipment_lines where shipment_id = ? order by id", [shipment])
+    ]
     with pytest.raises(CentraRefusal, match="alone"):
         store.create_return(NewReturn(shipment, [(lines[1], 1)], "origin"))
     coats = store.row("select physical from stock join sizes on sizes.id = size_id where sku = 'COAT-M'")
