@@ -41,6 +41,7 @@ select
         when units.is_after_cutover is null then 'the start of its return is not known'
         when not units.is_after_cutover then 'its return was started before the cut-over: adopt it to act'
         when matched.shipment_line_id is null then 'no shipment line: ' || matched.reason
+        when matched.doubt is not null then doubt_text(matched.doubt, matched.doubtful_return_id, matched.sku)
         when value.given - value.exchange > 0 then
             'its value was given back already: by a refund, store credit or a chargeback'
         when matched.foreign_centra_return_id is not null and wanted.origin_return_id is null then

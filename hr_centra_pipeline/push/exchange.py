@@ -36,6 +36,7 @@ from hr_centra_pipeline.push.steps import (
 _LOG = logging.getLogger(__name__)
 _UNWINDING = frozenset({"cancel_order", "delete", "undo"})
 _REFUSED = "the return was refused, its approval withdrawn, or it is no exchange any more"
+_BEING_REFUNDED = "a refund of Return {return_id} is under way: the payment provider has not answered yet"
 _UNREAD_RECIPIENT = {
     "customerId": "<customer>", "deliveryAddress": "<address>", "invoiceAddress": "<address>", "marketId": "<market>",
     "pricelistId": "<price list>",
@@ -112,6 +113,8 @@ def advance(packet: Packet, facts: Facts) -> Steps[StepResult]:
             return _finished(packet)
         if not completes and found is None:
             return _deleted(packet)
+        if not completes and found and found.is_being_refunded:
+            return NotNow(_BEING_REFUNDED.format(return_id=return_id))  # it may fail: then the Return can be deleted
         if not completes and found and found.is_refunded:
             return _paid_by_hand(return_id)
         return InDoubt(f"{packet.step} was refused: {answer.refusal}", "refused")
@@ -120,7 +123,7 @@ def advance(packet: Packet, facts: Facts) -> Steps[StepResult]:
 
 def _create_return(packet: Packet, facts: Facts) -> Steps[StepResult]:
     if short := (yield from _out_of_stock(packet)):
-        return NotNow(short)
+        return Held(short.members, short.reason)  # the others go without them
     order = yield from returns.look(packet.payload["order_number"], facts)
     if order is None:
         return NotNow("Centra does not show the order")
@@ -144,7 +147,7 @@ def _create_order(packet: Packet, facts: Facts) -> Steps[StepResult]:
     if isinstance(number, InDoubt):
         return number
     if short := (yield from _out_of_stock(packet)):
-        return _taken_back(packet, "delete", short)
+        return _taken_back_for(packet, short)
     replaced = yield from _order_to_replace(packet)
     if replaced is None:
         return _taken_back(packet, "delete", "the order shows no address to send the replacement to")
@@ -162,7 +165,8 @@ def _create_order(packet: Packet, facts: Facts) -> Steps[StepResult]:
                 return Advance("complete", remember={"order_numbers": made})
             return InDoubt(f"order number {number} is taken by an order that is not ours", "number_taken")
         case -2:
-            return _taken_back(packet, "delete", f"out of stock: {answer.refusal}")
+            short = (yield from _out_of_stock(packet)) or _Short((), f"out of stock: {answer.refusal}")
+            return _taken_back_for(packet, short)
         case _:
             return _taken_back(packet, "delete", answer.refusal)
 
@@ -189,6 +193,13 @@ def _taken_back(packet: Packet, step: str, message: str | None = None) -> Advanc
     return Advance(step, message=message)
 
 
+def _taken_back_for(packet: Packet, short: _Short) -> Advance | Refused:
+    """The same, since the replacements of some members are out of stock: those are refused, the others are planned again."""
+    if packet.has_origin:
+        return Refused(short.reason, short.members)
+    return Advance("delete", message=short.reason, remember={"refused": list(short.members)})
+
+
 def _cancel(packet: Packet, order_id: str, facts: Facts) -> Call:
     asked = {
         "stockAction": {"releaseItemsBackToWarehouse": True},
@@ -213,7 +224,7 @@ def _problem_with_return(packet: Packet, facts: Facts) -> Steps[StepResult | Non
     if not found.is_refunded:
         return None
     if found.is_being_refunded:
-        return NotNow(f"a refund of Return {return_id} is under way: the payment provider has not answered yet")
+        return NotNow(_BEING_REFUNDED.format(return_id=return_id))
     if packet.has_origin:
         return Held(packet.members, f"somebody refunded Return {return_id} meanwhile; the next pull shows it")
     return _paid_by_hand(return_id)
@@ -241,16 +252,32 @@ def _deleted(packet: Packet) -> Refused | Undone:
 # ---------------------------------------------------------------- stock, address
 
 
-def _out_of_stock(packet: Packet) -> Steps[str | None]:
-    wanted: Counter[str] = Counter()
+@dataclass(frozen=True)
+class _Short:
+    """Members whose replacements are out of stock (empty: nobody can tell which), and why."""
+
+    members: tuple[str, ...]
+    reason: str
+
+
+def _out_of_stock(packet: Packet) -> Steps[_Short | None]:
+    """Stock is counted per unit: as many as are free go, in the order of the packet."""
+    wanted: dict[str, list[str]] = {}  # the members that want an article, one entry per piece
     for replacement in packet.payload["replacements"]:
-        wanted[replacement["sku"]] += replacement["quantity"]
-    for sku, quantity in wanted.items():
+        wanted.setdefault(replacement["sku"], []).extend(
+            member
+            for member in replacement["members"]
+            for _ in range(replacement["quantity"] // len(replacement["members"]))
+        )
+    short: list[str] = []
+    reasons = []
+    for sku, members in wanted.items():
         data = yield Ask("LookAtReplacementStock", {"sku": [sku]})
         free = sum(stock["freeToAllocateQuantity"] for size in data["productSizes"] for stock in size["stock"])
-        if free < quantity:
-            return f"out of stock: {free} of {sku} are free, {quantity} needed"
-    return None
+        if free < len(members):
+            short += members[max(0, free) :]
+            reasons.append(f"{free} of {sku} are free, {len(members)} needed")
+    return _Short(tuple(dict.fromkeys(short)), f"out of stock: {', '.join(reasons)}") if reasons else None
 
 
 Order = dict[str, Any]  # as a query answers it
