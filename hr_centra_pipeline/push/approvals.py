@@ -327,7 +327,8 @@ def tie_return(connection: Connection, signature: Signature, return_id: int, uni
         raise ConfigurationError(f"{return_id}: hr-centra made that Return; it is tied by its comment.")
     _refuse_tied(connection, "return", str(return_id))
     _refuse_strangers(connection, units, order_number)
-    for unit in units or [None]:
+    tied_to: Sequence[str | None] = units or [None]
+    for unit in tied_to:
         _keep_tie(connection, signature, "return", str(return_id), order_number, unit, None, None)
 
 
