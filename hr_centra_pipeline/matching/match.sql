@@ -109,8 +109,8 @@ join items_in_play using (return_item_id);
 -- One row per line of a Return that somebody else made, with the units that it may be for, those that it names first.
 create or replace temp table foreign_pieces as
 select
-    lines.centra_return_id, lines.shipment_line_id, lines.order_line_id, returns.created_at, returns.express_codes,
-    numbers.piece
+    lines.centra_return_id, lines.shipment_line_id, lines.order_number, lines.order_line_id, returns.created_at,
+    returns.express_codes, numbers.piece
 from staging.centra_return_lines as lines
 join staging.centra_returns as returns using (centra_return_id)
 semi join matching.orders_in_play on orders_in_play.order_number = lines.order_number
@@ -599,11 +599,11 @@ join (select return_item_id, any_value(matched_by) as matched_by from candidates
 -- One row per piece on one, made before a return was started or named by none; not those of a return that is known, nor
 -- those about which a person has decided.
 create or replace temp table open_pieces as
-select pieces.* exclude (place), articles.order_number, articles.article
+select pieces.* exclude (place), articles.article
 from (
     select *, row_number() over (partition by centra_return_id, shipment_line_id order by piece) as place from foreign_pieces
 ) as pieces
-join (select distinct order_number, order_line_id, article from slots) as articles using (order_line_id)
+join (select distinct order_line_id, article from slots) as articles using (order_line_id)
 left join (
     select centra_return_id, shipment_line_id, count(*) as pieces from adopted group by all
 ) as gone using (centra_return_id, shipment_line_id)
@@ -611,7 +611,8 @@ anti join return_ties using (centra_return_id)
 anti join (
     select distinct pieces.centra_return_id
     from foreign_pieces as pieces
-    join items_in_play as items on list_has_any(pieces.express_codes, [items.express_code, items.return_id])
+    join items_in_play as items on items.order_number = pieces.order_number
+        and list_has_any(pieces.express_codes, [items.express_code, items.return_id])
 ) as of_known_returns using (centra_return_id)
 where pieces.place > coalesce(gone.pieces, 0);
 

@@ -101,24 +101,44 @@ def advance(packet: Packet, facts: Facts) -> Steps[StepResult]:
                 return doubt
             if packet.has_origin:
                 return _finished(packet)  # its Return is completed already, or somebody else's to complete
+    if packet.step in ("complete", "complete_anyway"):
+        return (yield from _complete(packet, facts))
+    return (yield from _delete_return(packet, facts))
+
+
+def _complete(packet: Packet, facts: Facts) -> Steps[StepResult]:
     return_id = int(packet.centra_id or 0)
-    completes = packet.step in ("complete", "complete_anyway")
-    answer = yield Tell(
-        returns.complete(return_id, sends_email=facts.emails.completion) if completes else returns.delete(return_id)
-    )
+    answer = yield Tell(returns.complete(return_id, sends_email=facts.emails.completion))
     if answer.refusal:
         order = yield from returns.look(packet.payload["order_number"], facts)
         found = returns.by_id(order, return_id)
-        if completes and found and found.is_completed:
-            return _finished(packet)
-        if not completes and found is None:
-            return _deleted(packet)
-        if not completes and found and found.is_being_refunded:
-            return NotNow(_BEING_REFUNDED.format(return_id=return_id))  # it may fail: then the Return can be deleted
-        if not completes and found and found.is_refunded:
-            return _paid_by_hand(return_id)
-        return InDoubt(f"{packet.step} was refused: {answer.refusal}", "refused")
-    return _finished(packet) if completes else _deleted(packet)
+        if not (found and found.is_completed):
+            return InDoubt(f"{packet.step} was refused: {answer.refusal}", "refused")
+    return _finished(packet)
+
+
+def _delete_return(packet: Packet, facts: Facts) -> Steps[StepResult]:
+    """Take our own Return back, unless somebody refunds it: a refund that is under way may still fail."""
+    if outcome := (yield from _why_not_to_delete(packet, facts)):
+        return outcome
+    answer = yield Tell(returns.delete(int(packet.centra_id or 0)))
+    if answer.refusal:
+        refused = InDoubt(f"{packet.step} was refused: {answer.refusal}", "refused")
+        return (yield from _why_not_to_delete(packet, facts)) or refused
+    return _deleted(packet)
+
+
+def _why_not_to_delete(packet: Packet, facts: Facts) -> Steps[StepResult | None]:
+    return_id = int(packet.centra_id or 0)
+    order = yield from returns.look(packet.payload["order_number"], facts)
+    if order is None:
+        return NotNow("Centra does not show the order")
+    found = returns.by_id(order, return_id)
+    if found is None:
+        return _deleted(packet)
+    if found.is_being_refunded:
+        return NotNow(_BEING_REFUNDED.format(return_id=return_id))
+    return _paid_by_hand(return_id) if found.is_refunded else None
 
 
 def _create_return(packet: Packet, facts: Facts) -> Steps[StepResult]:

@@ -14,7 +14,9 @@ given as (
         from staging.shipment_lines as lines join staging.order_lines as sold using (order_line_id)
     ) as before using (shipment_line_id)
     where ledger.effect_kind in ('credit_note', 'exchange_order') and ledger.state in ('sending', 'unknown', 'confirmed')
-        and ledger.return_item_id is not null
+        and ledger.return_item_id in (
+            select return_item_id from staging.return_items semi join matching.orders_in_play using (order_number)
+        )
     qualify row_number() over (
         partition by ledger.return_item_id, ledger.effect_kind order by ledger.confirmed_at desc nulls last, ledger.effect_key
     ) = 1
@@ -84,7 +86,8 @@ booked as (
     from movements
     join (
         select stock_change_id::varchar as centra_id, min(sku) as sku
-        from staging.stock_changes group by stock_change_id having count(distinct sku) = 1
+        from staging.stock_changes where stock_change_id::varchar in (select centra_id from movements)
+        group by stock_change_id having count(distinct sku) = 1
     ) as changes using (centra_id)
     anti join push.packets using (packet_key)
 )

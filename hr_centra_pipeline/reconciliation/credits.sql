@@ -49,10 +49,12 @@ promised as (
     select refund_units.return_item_id, refunds.*
     from staging.refund_units
     join staging.refunds using (refund_id)
+    semi join matching.orders_in_play using (order_number)
     where refunds.status in ('issued', 'pending')
     union by name
     select items.return_item_id, refunds.*
     from staging.return_items as items
+    semi join matching.orders_in_play using (order_number)
     join staging.refunds as refunds using (return_id, order_number, refund_type)
     where refunds.status in ('issued', 'pending') and refunds.item_ids is null
         and coalesce(refunds.issued_at, refunds.source_time) <= items.approval_withdrawn_at

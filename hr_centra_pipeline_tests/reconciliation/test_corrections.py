@@ -8,10 +8,14 @@ from typing import Any
 
 import pytest
 
+from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.keys import effect_key, packet_key
+from hr_centra_pipeline.push import approvals
+from hr_centra_pipeline.push.approvals import Signature
 from hr_centra_pipeline_tests.reconciliation.books import DROPPED, HOUR, NOW, Books
 from hr_centra_pipeline_tests.staged import put
 
+CARL = Signature("Carl", "asked the shopper", NOW)
 CORRECTED = "corrected_after"
 
 
@@ -236,9 +240,12 @@ def test_a_piece_on_a_return_by_hand_that_may_be_another_is_paid_once_a_person_h
     assert [row[0] for row in books.open("return_without_credit_note", "centra_return_without")] == [
         "centra_return_without_return", "return_without_credit_note",
     ]  # fmt: skip
-    books.connection.execute(
-        "insert into push.ties values ('T', 'return', '7', '1001', null, null, null, 'Carl', null, 'asked', now())"
-    )
+    for wrong, units_named in ((8, []), (7, ["1002-0"])):
+        with pytest.raises(ConfigurationError):
+            approvals.tie_return(books.connection, CARL, wrong, units_named)
+    approvals.tie_return(books.connection, CARL, 7, [])
+    with pytest.raises(ConfigurationError, match="has tied it"):
+        approvals.tie_return(books.connection, CARL, 7, units)
     books.reconcile()
     assert books.rows("select blocked_by from effects.pending_credit_notes") == [(None,)]
     assert books.open("centra_return_without") == []
@@ -256,3 +263,46 @@ def test_what_is_received_is_credited_although_an_earlier_return_of_the_piece_ha
     books.reconcile()
     assert books.rows("select return_item_id, blocked_by from effects.pending_credit_notes") == [("1001-0", None)]
     assert books.open("item_without_shipment_line") == []
+
+
+def test_a_unit_whose_line_nothing_tells_is_credited_as_the_line_that_a_person_names(books: Books) -> None:
+    books.sold("1001")
+    another_article(books, "1001", "80")
+    books.connection.execute("update staging.order_lines set sku = 'SKU-1001' where order_line_id = '5000'")
+    books.returned("1001")
+    books.reconcile()
+    ((blocked,),) = books.rows("select blocked_by from effects.pending_credit_notes")
+    assert blocked == (
+        "its article SKU-1001 was sold at several prices on the order, and neither line id nor refund row tells which"
+    )
+    assert books.rows("select culprit from reconciliation.exceptions where kind = 'return_without_credit_note'") == [
+        ("happy_returns",)
+    ]
+    for line, units in ((9999, ["1001-0"]), (5000, []), (5000, ["1002-0"])):
+        with pytest.raises(ConfigurationError):
+            approvals.tie_line(books.connection, CARL, line, units)
+    approvals.tie_line(books.connection, CARL, 5000, ["1001-0"])
+    books.reconcile()
+    assert books.rows("select blocked_by, amount from effects.pending_credit_notes") == [(None, Decimal(80))]
+
+
+def test_shipping_of_a_whole_order_is_not_given_back_for_a_piece_that_never_came(books: Books) -> None:
+    books.connection.execute(
+        "update policy.parameters set shipping_rule = 'when_whole_order_returned', shipping_source = 'policy'"
+    )
+    books.sold("1001", pieces=2, shipping="10")
+    books.returned("1001")
+    books.told("1001", ["1001-0"])
+    put(
+        books.connection, "staging.return_items", return_item_id="early", return_id="R-early", order_number="1001",
+        refund_type="refund", sku="SKU-1001", return_created_at=DROPPED, return_status="started", dropoff_method="return-bar",
+    )  # fmt: skip
+    for status in ("started", "expired"):
+        correct(books, "early", return_status=status)
+        books.reconcile()
+        assert books.rows("select distinct effect_kind from effects.pending_credit_notes") == [("credit_note",)]
+    correct(books, "early", return_status="approved", approved_at=str(DROPPED), received_at=str(DROPPED))
+    books.reconcile()
+    assert [
+        row[0] for row in books.rows("select distinct effect_kind from effects.pending_credit_notes order by 1")
+    ] == ["credit_note", "shipping_refund"]
