@@ -128,5 +128,6 @@ def test_our_return_that_is_being_refunded_by_hand_is_taken_back_or_kept_once_th
         shop.act("answer_requests", kind="refund", succeeded=succeeded)
         shop.settle()
         assert len(shop.returns_of(sold)) == left
-        assert shop.states("exchange_order") == {unit.item: "confirmed" if succeeded else "planned"}
+        # Without money it waits for stock: what was refused is asked for again when there is some.
+        assert shop.states("exchange_order")[unit.item] in ({"confirmed"} if succeeded else {"planned", "rejected"})
         assert shop.refunded(sold) == left * HUNDRED
