@@ -48,6 +48,7 @@ MATCHED_ITEMS = table(
         "present_sku": text(
             "SKU in Centra of the article that it is by its row now (null: none on its order)", null=True
         ),
+        "bundle": text("of a part of a bundle: which one of it, as bundle line and number", null=True),
     },
 )
 
@@ -67,6 +68,9 @@ def _pending(name: str, grain: str) -> Table:
             "order_number": text("order number"),
             "shipment_id": whole("Centra shipment", null=True),
             "shipment_line_id": whole("Centra shipment line", null=True),
+            "bundle": text("the bundle whose parts go together, as bundle line and number", null=True),
+            "bundle_shipment_line_id": whole("shipment line of that bundle, which the Return names", null=True),
+            "bundle_units": whole("parts of it that go together", null=True, at_least=1),
             "sku": text("SKU that moves, or of the replacement", null=True),
             "quantity": whole("units"),
             "warehouse_id": whole("warehouse that it goes into", null=True),
