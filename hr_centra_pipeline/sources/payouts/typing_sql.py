@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from hr_centra_pipeline.sources.instants import instant
 from hr_centra_pipeline.sources.payouts.profiles import PayoutProfile
 from hr_centra_pipeline.warehouse.database import Connection
 
 _EXACT = {".": r"[+-]?\d{1,14}(\.\d{1,4})?", ",": r"[+-]?(\d{1,14}|\d{1,3}(\.\d{3}){1,4})(,\d{1,4})?"}
-_OFFSET = r"(Z|z|[+-]\d\d:?\d\d)$"
 
 
 def type_lines(
@@ -96,17 +96,12 @@ def _is_exact(profile: PayoutProfile, text: dict[str, str], name: str) -> str:
 
 
 def _instant(profile: PayoutProfile, text: dict[str, str]) -> str:
-    told, times = text["happened_at"], profile.times
-    if times.format is not None and "%z" in times.format:
-        return f"try_strptime({told}, {_quoted(times.format)})::timestamptz"
-    local = (
-        f"try_cast({told} as timestamp)" if times.format is None else f"try_strptime({told}, {_quoted(times.format)})"
-    )
+    times = profile.times
     zone = _quoted(times.zone)
     if "time_zone" in text:
         words = " ".join(f"when {_quoted(word)} then {_quoted(known)}" for word, known in times.zones.items())
         zone = f"case coalesce({text['time_zone']}, '') when '' then {zone} {words} end"
-    return f"case when regexp_matches({told}, '{_OFFSET}') then try_cast({told} as timestamptz) else timezone({zone}, {local}) end"
+    return instant(text["happened_at"], zone, times.format)
 
 
 def _quoted(text: str) -> str:
