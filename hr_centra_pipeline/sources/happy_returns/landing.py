@@ -292,7 +292,7 @@ def _number_lines(connection: Connection, group: Group, number: str) -> None:
         create or replace temp view lines as
         select numbered.*, members.place as file, members.batch, coalesce(told_time, members.file_time) as source_time
         from (select {number} as source_line, * from checked) as numbered
-        asof join members on numbered.source_line >= members.base + 1
+        asof join members on numbered.source_line >= members.base + {1 if group.is_cut_by_hand else 2}
         """  # noqa: S608 - our own names
     )
 

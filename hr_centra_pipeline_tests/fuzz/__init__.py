@@ -1,0 +1,1 @@
+"""Fuzzers, one for each edge at which something comes in."""
