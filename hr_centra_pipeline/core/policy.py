@@ -443,7 +443,7 @@ def load_policy(path: Path) -> LoadedPolicy:
             "or point HR_CENTRA_POLICY at yours."
         ) from error
     try:
-        content: dict[str, Any] = tomllib.loads(raw.decode("utf-8"))
+        content: dict[str, Any] = tomllib.loads(raw.decode("utf-8-sig"))  # some editors write a mark first
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{path}: not UTF-8 text (byte {error.start}).") from error
     except tomllib.TOMLDecodeError as error:
@@ -451,7 +451,7 @@ def load_policy(path: Path) -> LoadedPolicy:
     try:
         policy = Policy.model_validate(content)
     except ValidationError as error:
-        raise ConfigurationError("\n".join(_told(path, raw.decode("utf-8"), error))) from None
+        raise ConfigurationError("\n".join(_told(path, raw.decode("utf-8-sig"), error))) from None
     return LoadedPolicy(policy=policy, path=path, sha256=hashlib.sha256(raw).hexdigest())
 
 

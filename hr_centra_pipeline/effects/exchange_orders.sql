@@ -48,6 +48,10 @@ select
                 else 'another integration or user' end
             || ' made a Return for the unit in Centra: the replacement may have been sent already'
         when items.exchange_sku is null then 'the return names no replacement'
+        when matched.order_number in (
+            select order_number from bookings_of_orders where line_type = 'unknown' and order_number is not null
+        ) then
+            'waits for approval: a settlement line of the order is not understood, and may be a chargeback (quarantine.rejected_rows)'
         when stock.sku is null then null -- not looked up yet: the sender looks before it makes anything
         when stock.product_size_id is null then 'Centra has no article ' || items.exchange_sku
         when stock.free_quantity < 1 then 'the replacement ' || items.exchange_sku || ' is out of stock'

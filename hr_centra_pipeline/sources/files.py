@@ -19,6 +19,7 @@ from typing import Any
 
 import fsspec
 
+from hr_centra_pipeline.core import addresses
 from hr_centra_pipeline.core.errors import ConfigurationError, Unreachable
 
 _ENDINGS = (".csv", ".jsonl", ".ndjson", ".json", ".txt", ".tsv")
@@ -102,14 +103,18 @@ class Exports:
     """The place that exports are delivered to; ``variable`` names the setting in messages."""
 
     def __init__(self, address: str, variable: str = "HAPPY_RETURNS_EXPORTS") -> None:
-        self._shown = f"{variable}={_without_password(address)}"
+        self._address = address
+        self._shown = f"{variable}={addresses.shown(address)}"
+        if (problem := addresses.problem(address)) is not None:
+            raise ConfigurationError(f"{self._shown}: {problem}")
+        place, options = _options(address)
         try:
             # A cached connection may have died since the last run, and a cached listing is old.
-            self._filesystem, self._root = fsspec.core.url_to_fs(address, skip_instance_cache=True, **_options(address))
+            self._filesystem, self._root = fsspec.core.url_to_fs(place, skip_instance_cache=True, **options)
         except (ValueError, ImportError) as error:
-            raise ConfigurationError(f"{self._shown}: {error}") from None
-        except Exception as error:
-            raise Unreachable(f"{self._shown} cannot be reached: {_told(error)}") from error
+            raise ConfigurationError(f"{self._shown}: {self._told(error)}") from None
+        except Exception as error:  # noqa: BLE001 - every filesystem has its own errors
+            raise Unreachable(f"{self._shown} cannot be reached: {self._told(error)}") from None
 
     def listed(self, now: datetime | None = None) -> list[Listed]:
         """Every export file there, the oldest first; hidden and half-delivered ones are left out.
@@ -122,8 +127,8 @@ class Exports:
         try:
             is_folder = self._filesystem.isdir(self._root)
             entries = self._filesystem.ls(self._root, detail=True) if is_folder else []
-        except Exception as error:
-            raise Unreachable(f"{self._shown} cannot be read: {_told(error)}") from error
+        except Exception as error:  # noqa: BLE001 - every filesystem has its own errors
+            raise Unreachable(f"{self._shown} cannot be read: {self._told(error)}") from None
         if not is_folder:
             raise Unreachable(f"{self._shown} is no folder.")
         found = []
@@ -145,17 +150,27 @@ class Exports:
         if file.size > MOST_BYTES_OF_A_FILE:
             raise TooLarge(f"it is larger than {MOST_BYTES_OF_A_FILE:,} bytes")
         try:
+<<<<<<< HEAD
             data: bytes = _regular_file(file.address) if self._is_local else self._filesystem.cat_file(file.address)
         except Exception as error:
             raise OSError(_told(error)) from error
         if len(data) > MOST_BYTES_OF_A_FILE:
             raise TooLarge(f"it is larger than {MOST_BYTES_OF_A_FILE:,} bytes")
+=======
+            data: bytes = self._filesystem.cat_file(file.address)
+        except Exception as error:  # noqa: BLE001 - every filesystem has its own errors
+            raise OSError(self._told(error)) from None
+>>>>>>> main
         return data
 
     @property
     def _is_local(self) -> bool:
         protocol = self._filesystem.protocol
         return "file" in ([protocol] if isinstance(protocol, str) else protocol)
+
+    def _told(self, error: Exception) -> str:
+        """An error's text, in which a filesystem may have repeated the address. Without its cause, which would, too."""
+        return addresses.hide(str(error), self._address) or type(error).__name__
 
     def close(self) -> None:
         """Hang up, where there is a line (SFTP)."""
@@ -165,6 +180,7 @@ class Exports:
                 line.close()
 
 
+<<<<<<< HEAD
 class TooLarge(OSError):
     """A file that is larger than what is read."""
 
@@ -193,19 +209,16 @@ def shown(text: str) -> str:
 
 
 def _options(address: str) -> dict[str, Any]:
+=======
+def _options(address: str) -> tuple[str, dict[str, Any]]:
+    """The address as fsspec takes it, and its options: it does not decode user names and passwords."""
+>>>>>>> main
     if not address.startswith(("sftp://", "ssh://")):
-        return {}
+        return address, {}
     from hr_centra_pipeline.sources.happy_returns.sftp import KnownHostsOnly  # paramiko takes its time
 
-    return {"host_key_policy": KnownHostsOnly()}
-
-
-def _told(error: Exception) -> str:
-    return str(error) or type(error).__name__
-
-
-def _without_password(address: str) -> str:
-    return re.sub(r"://([^:/@]+):[^/]*@", r"://\1:…@", address)
+    place, login = addresses.without_login(address)
+    return place, {"host_key_policy": KnownHostsOnly(), **login}
 
 
 def _modified(entry: dict[str, Any]) -> datetime:
