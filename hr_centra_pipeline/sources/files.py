@@ -150,17 +150,11 @@ class Exports:
         if file.size > MOST_BYTES_OF_A_FILE:
             raise TooLarge(f"it is larger than {MOST_BYTES_OF_A_FILE:,} bytes")
         try:
-<<<<<<< HEAD
             data: bytes = _regular_file(file.address) if self._is_local else self._filesystem.cat_file(file.address)
-        except Exception as error:
-            raise OSError(_told(error)) from error
-        if len(data) > MOST_BYTES_OF_A_FILE:
-            raise TooLarge(f"it is larger than {MOST_BYTES_OF_A_FILE:,} bytes")
-=======
-            data: bytes = self._filesystem.cat_file(file.address)
         except Exception as error:  # noqa: BLE001 - every filesystem has its own errors
             raise OSError(self._told(error)) from None
->>>>>>> main
+        if len(data) > MOST_BYTES_OF_A_FILE:
+            raise TooLarge(f"it is larger than {MOST_BYTES_OF_A_FILE:,} bytes")
         return data
 
     @property
@@ -180,7 +174,6 @@ class Exports:
                 line.close()
 
 
-<<<<<<< HEAD
 class TooLarge(OSError):
     """A file that is larger than what is read."""
 
@@ -208,11 +201,8 @@ def shown(text: str) -> str:
     )
 
 
-def _options(address: str) -> dict[str, Any]:
-=======
 def _options(address: str) -> tuple[str, dict[str, Any]]:
     """The address as fsspec takes it, and its options: it does not decode user names and passwords."""
->>>>>>> main
     if not address.startswith(("sftp://", "ssh://")):
         return address, {}
     from hr_centra_pipeline.sources.happy_returns.sftp import KnownHostsOnly  # paramiko takes its time

@@ -193,8 +193,8 @@ def test_small_files_land_together_with_the_counts_and_lines_of_each(desk: Desk)
             "select rows_read, rows_landed, rows_rejected, rows_repeated from landing.files where source_file = ?",
             f"items-{number:03}.csv",
         )
-        count, bad, again = 1 + number % 3, int(number % 5 == 0), int(number % 7 == 0)
-        assert (read, landed, rejected, repeated) == (count + bad + again, count, bad, again)
+        count, wrong, again = 1 + number % 3, int(number % 5 == 0), int(number % 7 == 0)
+        assert (read, landed, rejected, repeated) == (count + wrong + again, count, wrong, again)
         assert desk.rows(
             "select item_id, source_line from landing.happy_returns_items where source_file = ? order by 2",
             f"items-{number:03}.csv",
