@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from hr_centra_pipeline.reconciliation import reconcile
 from hr_centra_pipeline.sources import files
+from hr_centra_pipeline.warehouse.database import run_sql
 from hr_centra_pipeline_tests.sources.happy_returns.conftest import ITEM, NOW, REFUND, RETURN, SHIPMENT, Desk, as_csv
 
 
@@ -232,29 +232,32 @@ def test_a_row_that_is_rejected_without_a_column_is_an_exception_with_its_reason
     desk.put("items.csv", as_csv(desk.header("items"), [ITEM]) + b"RT-9,1\n")
     desk.ingest()
     desk.refresh()
-    found = _sources(desk)
-    assert {name for name, _ in found} == {"shipments.jsonl", "items.csv"}
-    assert all("is no JSON" in detail or "has 2 of" in detail for _, detail in found)
+    found = _findings(desk, "quarantined_row")
+    assert {name for name, _, _ in found} == {"shipments.jsonl", "items.csv"}
+    assert all("is no JSON" in detail or "has 2 of" in detail for _, detail, _ in found)
 
 
 def test_a_bad_file_is_an_exception_although_the_clock_was_set_back(desk: Desk) -> None:
     desk.put("items.csv", b"what,is,this\n1,2,3\n")
     earlier = NOW - timedelta(days=300)
     desk.ingest(earlier)
-    with desk.warehouse.transaction() as connection:
-        reconcile.find(connection, earlier - timedelta(days=1))
-        found = connection.execute(
-            "select identity, fact_at from findings where kind = 'source_not_covered'"
-        ).fetchall()
-    assert [(name, at <= earlier - timedelta(days=1)) for name, at in found if name == "items.csv"] == [
-        ("items.csv", True)
-    ]
+    found = _findings(desk, "source_not_covered", earlier - timedelta(days=1))
+    assert [(name, at <= earlier - timedelta(days=1)) for name, _, at in found] == [("items.csv", True)]
 
 
-def _sources(desk: Desk) -> list[tuple[str, str]]:
+def _findings(desk: Desk, kind: str, now: datetime = NOW) -> list[tuple[str, str, datetime]]:
+    """Identity, detail and time of what the sources raise."""
     with desk.warehouse.transaction() as connection:
-        reconcile.find(connection, NOW)
-        return connection.execute("select identity, detail from findings where kind = 'quarantined_row'").fetchall()
+        connection.execute(
+            """
+            create temp table findings (
+                kind varchar, subject varchar, identity varchar, class varchar, cause varchar, culprit varchar,
+                fact_at timestamptz, detail varchar not null, next_step varchar not null, evidence json
+            )
+            """
+        )
+        run_sql(connection, "hr_centra_pipeline.reconciliation", "sources.sql", {"now": now})
+        return connection.execute("select identity, detail, fact_at from findings where kind = ?", [kind]).fetchall()
 
 
 def test_a_portion_of_files_that_cannot_be_read_stops_none_of_the_others(desk: Desk, tmp_path: Path) -> None:
