@@ -368,7 +368,7 @@ def cut_csv(content: Content, delimiter: str, keep: Keep | None = None) -> Cut:
         is_stump = not lines.is_ended and lines.at(end) is None
         if (position := _not_utf8(raw)) is not None:
             cut.bad.append(BadRow(at + 1, f"is not UTF-8 (character {position + 1})", _shown(raw)))
-        elif len(values) != len(cut.headers):
+        elif not values or len(values) != len(cut.headers):
             why = f"has {len(values)} of {len(cut.headers)} columns" if values else "has a quote that is never closed"
             cut.bad.append(BadRow(at + 1, why + (": the file ends inside it" if is_stump else ""), _shown(raw)))
         elif is_stump and (content.is_cut or not _is_whole(values[-1], shapes)):
