@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from hr_centra_pipeline.cli import trouble
+from hr_centra_pipeline.cli.table import echo
 from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
 
 app = typer.Typer(
@@ -140,20 +142,37 @@ def adopt(
 
 @app.command()
 def tie(
-    name: Annotated[str, typer.Argument(help="Payment entry id; with --order an order number; with --release a unit.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="Payment entry id; with --order an order number; with --return a Return's id; with --line a shipment line's; "
+            "with --release or --money a unit."
+        ),
+    ],
     unit: Annotated[list[str] | None, typer.Option(help="Unit that it was for, or UNIT=12.50 for its part.")] = None,
     unrelated: Annotated[bool, typer.Option("--unrelated", help="It was for no return.")] = False,
     order: Annotated[bool, typer.Option("--order", help="It is a replacement order that somebody made.")] = False,
+    a_return: Annotated[bool, typer.Option("--return", help="It is a Return that somebody made in Centra.")] = False,
+    line: Annotated[bool, typer.Option("--line", help="It is the shipment line that the units are of.")] = False,
     release: Annotated[
         bool, typer.Option("--release", help="Nobody sent the unit's replacement: ours is ordered.")
+    ] = False,
+    money: Annotated[
+        bool, typer.Option("--money", help="What was refunded by hand is in place of the unit's replacement.")
     ] = False,
     by: _By = None,
     why: _Why = None,
 ) -> None:
-    """Say for which units a refund without a Return, or a replacement order made by hand, was."""
+    """Say for which units a refund, a Return or a replacement order made by hand was, or which line a unit is of."""
     from hr_centra_pipeline.cli import decisions
 
-    decisions.tie(name, unit or [], unrelated=unrelated, order=order, release=release, by=by, why=why)
+    flags: dict[decisions.TieKind, bool] = {
+        "order": order, "return": a_return, "line": line, "release": release, "money": money,
+    }  # fmt: skip
+    chosen = [kind for kind, is_given in flags.items() if is_given]
+    if len(chosen) > 1:
+        raise ConfigurationError("Give one of --order, --return, --line, --release and --money.")
+    decisions.tie(name, unit or [], kind=chosen[0] if chosen else "refund", unrelated=unrelated, by=by, why=why)
 
 
 @app.command()
@@ -249,7 +268,7 @@ def downloads(
     from hr_centra_pipeline.core.settings import Settings
     from hr_centra_pipeline.publishing.downloads import serve
 
-    typer.echo(f"Downloads: http://{host}:{port}   (Ctrl-C ends it)")
+    echo(f"Downloads: http://{host}:{port}   (Ctrl-C ends it)")
     serve(Settings.from_environment(), host, port)
 
 
@@ -314,8 +333,14 @@ def main() -> None:
     try:
         app()
     except (ConfigurationError, RunFailed) as error:
-        typer.echo(str(error), err=True)
+        echo(trouble.of_opening(error) or str(error), err=True)
         sys.exit(2 if isinstance(error, ConfigurationError) else 1)
+    except Exception as error:
+        line = trouble.told(error)
+        if line is None:
+            raise
+        echo(line, err=True)
+        sys.exit(1)
 
 
 if __name__ == "__main__":
