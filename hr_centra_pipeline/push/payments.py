@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from hr_centra_pipeline.core.words import CentraWords, Money, Payment, Says
+from hr_centra_pipeline.core.words import CentraWords, Instrument, Money, Payment, Says
 
 GIVEN: tuple[Money, ...] = ("refunded", "refund_pending")
 
@@ -71,6 +71,11 @@ def read(shown: Sequence[dict[str, Any]], words: CentraWords) -> list[Entry]:
 def given(entries: Sequence[Entry]) -> Decimal:
     """What entries have given back, or are about to: what failed, or was answered by another entry, gives nothing."""
     return total(entries, *GIVEN)
+
+
+def by(entries: Sequence[Entry], instrument: Instrument) -> list[Entry]:
+    """Those that went by one instrument."""
+    return [entry for entry in entries if entry.did and entry.did.instrument == instrument]
 
 
 def total(entries: Sequence[Entry], *money: Money) -> Decimal:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from hr_centra_pipeline.core.kinds import EFFECT_TYPE_OF
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.push import contract, facts, guards
-from hr_centra_pipeline.push.packets import Effect, Packet, cut, planned_effects
+from hr_centra_pipeline.push.packets import Effect, Packet, considered_effects, cut
 from hr_centra_pipeline.push.sender import OPERATIONS
 from hr_centra_pipeline.push.steps import Call
 from hr_centra_pipeline.warehouse.database import Connection
@@ -44,7 +44,8 @@ class Preview:
 
 def preview(connection: Connection, policy: Policy, now: datetime) -> Preview:
     """Cut the last plan as a live push would, whatever ``HR_CENTRA_MODE`` says; the policy's modes and guards hold."""
-    effects = planned_effects(connection, now)
+    considered = considered_effects(connection, now)
+    effects = [effect for effect in considered if effect.ledger_state == "planned"]
     modes: dict[str, str] = policy.modes.model_dump()
     unfit = contract.unfit(connection, policy)
 
@@ -60,7 +61,7 @@ def preview(connection: Connection, policy: Policy, now: datetime) -> Preview:
     staying += [(effect, why) for effect in due if (why := stopped.get(EFFECT_TYPE_OF[effect.effect_kind]))]
     result = cut([effect for effect in due if EFFECT_TYPE_OF[effect.effect_kind] not in stopped], policy, now)
     by_key = {effect.effect_key: effect for effect in effects}
-    known = facts.load(connection, policy)
+    known = facts.load(connection, policy, considered)
     # Nothing personal is in these calls: a packet is stored, and what is read for a call is not known yet.
     packets = [
         PlannedPacket(

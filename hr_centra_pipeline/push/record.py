@@ -39,6 +39,7 @@ def record_plan(connection: Connection, now: datetime) -> PlanRecord:
     run_sql(connection, _PACKAGE, "release_foreign.sql", {"now": now})
     ledger.apply(connection, allowed=ledger.REOPENED_MOVES)
     since = watermarks.read(connection, watermarks.LEDGER)
+    run_sql(connection, _PACKAGE, "desired.sql")
     run_sql(connection, _PACKAGE, "record_plan.sql", {"now": now, "since": since})
     counts = dict(
         connection.execute(

@@ -69,6 +69,8 @@ class ReturnInCentra:
 class OrderInCentra:
     """An order's Returns, money and shipment lines, as read just now. Amounts in the order's currency.
 
+    ``given_without_return``: of what was given, that on no Return. ``paid_by_gift_card``: of what was captured; ``given_to_others``:
+    of what was given, that to any payment but a gift card.
     ``capture_pending``: requested from the payment provider and not confirmed yet. ``unknown_payments``: words of payment
     entries to which the policy gives no meaning; as long as there are any, nothing is known about the order's money.
     """
@@ -76,6 +78,9 @@ class OrderInCentra:
     captured: Decimal
     capture_pending: Decimal
     given: Decimal
+    given_without_return: Decimal
+    paid_by_gift_card: Decimal
+    given_to_others: Decimal
     unknown_payments: tuple[str, ...]
     untied_refunds: bool
     returnable: dict[int, int]  # shipment line -> units shipped and on no Return
@@ -94,6 +99,9 @@ def look(order_number: str, facts: Facts) -> Steps[OrderInCentra | None]:
         captured=payments.total(entries, "captured"),
         capture_pending=payments.total(entries, "capture_pending"),
         given=payments.given(entries),
+        given_without_return=payments.given([entry for entry in entries if entry.return_id is None]),
+        paid_by_gift_card=payments.total(payments.by(entries, "gift_card"), "captured"),
+        given_to_others=payments.given(payments.by(entries, "original")),
         unknown_payments=tuple(entry.words for entry in entries if entry.did is None),
         untied_refunds=any(
             entry.is_given and entry.return_id is None and not {entry.entry_id, entry.request_id} & tied

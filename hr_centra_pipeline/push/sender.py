@@ -28,6 +28,7 @@ from hr_centra_pipeline.push import (
     ledger,
     note,
     release,
+    still_due,
     stock,
 )
 from hr_centra_pipeline.push.approvals import machine_user
@@ -42,6 +43,7 @@ from hr_centra_pipeline.push.packets import (
     Effect,
     OperationName,
     Packet,
+    considered_effects,
     cut,
     planned_effects,
 )
@@ -54,6 +56,7 @@ from hr_centra_pipeline.push.steps import (
     LookUpResult,
     NotNow,
     StepResult,
+    Steps,
     Undone,
 )
 from hr_centra_pipeline.push.wire import Wire
@@ -183,10 +186,15 @@ def _push(
         _begin_record(connection, push_id, report.mode, policy, now)
         before = _confirmed(connection)
         doubtful = journal.in_doubt(connection, now)
-        known = facts.load(connection, policy)
+        effects = considered_effects(connection, now)
+        known = facts.load(connection, policy, effects)
         uncovered = coverage.uncovered(connection)
         unfit = contract.unfit(connection, policy)
-        due = [effect for effect in planned_effects(connection, now) if effect.mode == "live" and not effect.waits_for]
+        due = [
+            effect
+            for effect in effects
+            if effect.ledger_state == "planned" and effect.mode == "live" and not effect.waits_for
+        ]
         breached = guards.breaches(connection, [effect for effect in due if not unfit.of(effect)], policy, now)
         misfits = unfit.breaches(due)
         _keep_breaches(connection, push_id, [*breached, *misfits], now)
@@ -452,9 +460,7 @@ class Sender:
             self._heed_troubles(active)
             if not active:
                 return [now_at[packet.key] for packet in packets]
-            outcomes = self.wire.converse(
-                active, lambda packet: OPERATIONS[packet.operation].advance(packet, self.facts)
-            )
+            outcomes = self.wire.converse(active, self._next_step)
             self._take_note(outcomes)
             after = self.wire.journal.settle(outcomes)
             now_at.update((packet.key, packet) for packet in after)
@@ -467,6 +473,16 @@ class Sender:
             if limited:
                 self._wait(max(limited), active)
         raise AssertionError(f"packet {active[0].key} does not come to an end at step {active[0].step}")
+
+    def _next_step(self, packet: Packet) -> Steps[StepResult]:
+        """A packet's next step, if today's plan still wants it."""
+        operation = OPERATIONS[packet.operation]
+        steps: Steps[StepResult]
+        if reason := still_due.stopped(packet, self.facts):
+            steps = operation.stop(packet, self.facts, reason)
+        else:
+            steps = operation.advance(packet, self.facts)
+        return steps
 
     def _take_note(self, outcomes: Sequence[tuple[Packet, StepResult]]) -> None:
         for packet, result in outcomes:
