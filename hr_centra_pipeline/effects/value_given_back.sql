@@ -114,7 +114,6 @@ ours as (
 ours_paid as (
     select
         ours.return_item_id, 'refund' as way, ours.is_exchange as is_instead, ours.state <> 'confirmed' as is_in_doubt,
-        ours.state <> 'confirmed' and coalesce(payments.refunded, 0) = 0 as is_unseen,
         case
             when coalesce(payments.refunded, 0) > 0 then
                 part_of_payment(coalesce(ours.amount, ours.paid), payments.refunded, payments.grand_total, ours.currency)
@@ -128,7 +127,6 @@ ours_paid as (
     union all
     select
         ours.return_item_id, 'gift_card', ours.is_exchange, ours.state <> 'confirmed',
-        ours.state <> 'confirmed' and coalesce(payments.gifted, 0) = 0,
         case
             when coalesce(payments.gifted, 0) > 0 then
                 part_of_payment(coalesce(ours.amount, ours.paid), payments.gifted, payments.grand_total, ours.currency)
@@ -144,8 +142,7 @@ ours_paid as (
 -- A replacement counts as the unit's value until it comes back itself, or is canceled.
 exchanged as (
     select
-        ledger.return_item_id, 'exchange' as way, ledger.state <> 'confirmed' as is_in_doubt,
-        ledger.state <> 'confirmed' as is_unseen, units.paid as amount
+        ledger.return_item_id, 'exchange' as way, ledger.state <> 'confirmed' as is_in_doubt, units.paid as amount
     from push.ledger
     join valued_units as units using (return_item_id)
     where ledger.effect_kind = 'exchange_order' and ledger.state in ('sending', 'unknown', 'confirmed')
@@ -197,8 +194,7 @@ union all by name from tied;
 
 -- A chargeback (less what of it was won back) is about an order and names no unit: it counts on the returned units for which
 -- something is still to be given, in the order of ids, up to what they cost, so that nothing is given on top of it. What is
--- beyond that was given already: the payouts tell it as given twice. What is half done and that Centra does not show is still to
--- give: its packet asks before it pays.
+-- beyond that was given already: the payouts tell it as given twice.
 insert into values_given by name
 with
 charged_back as (
@@ -211,9 +207,7 @@ charged_back as (
 still_to_give as (
     select
         units.return_item_id, units.order_number, units.currency,
-        more_than(
-            units.paid - coalesce(sum(values_given.amount) filter (where values_given.is_unseen is distinct from true), 0), units.slack
-        ) as amount
+        more_than(units.paid - coalesce(sum(values_given.amount), 0), units.slack) as amount
     from valued_units as units
     semi join charged_back on charged_back.order_number = units.order_number and charged_back.currency = units.currency
     left join values_given using (return_item_id)

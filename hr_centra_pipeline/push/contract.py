@@ -19,17 +19,22 @@ GUARD = "contract"
 
 @dataclass(frozen=True)
 class Unfit:
-    """Why an effect type cannot be sent to this Centra, and why credit notes that a payer pays cannot."""
+    """Why an effect type cannot be sent to this Centra, and why credit notes that a payer pays cannot; ``instead``: those that are
+    paid on the Return of a canceled replacement.
+    """
 
     effect_types: Mapping[str, str] = field(default_factory=dict)
     payers: Mapping[str, str] = field(default_factory=dict)
+    instead: str | None = None
 
     def of(self, effect: Effect) -> str | None:
         """Why an effect must not be sent; ``None``: it fits."""
         effect_type = EFFECT_TYPE_OF[effect.effect_kind]
         if effect_type in self.effect_types:
             return self.effect_types[effect_type]
-        return self.payers.get(effect.pays_through or "") if effect_type == "credit_note" else None
+        if effect_type != "credit_note":
+            return None
+        return self.payers.get(effect.pays_through or "") or (self.instead if effect.origin_return_id else None)
 
     def breaches(self, due: Iterable[Effect]) -> list[Breach]:
         """What is stopped of what is due now, as breaches of a guard: its exception names the reason."""
@@ -51,4 +56,5 @@ def unfit(connection: Connection, policy: Policy) -> Unfit:
     return Unfit(
         {name: reason for name, reason in reasons.items() if name in permissions.SENDING},
         {payer: reasons[name] for payer in permissions.PAYING if (name := permissions.paid_by(payer)) in reasons},
+        reasons.get(permissions.INSTEAD),
     )

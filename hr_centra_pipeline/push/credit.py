@@ -148,12 +148,16 @@ def _create(packet: Packet, facts: Facts) -> Steps[StepResult]:
             return recipient
     answer = yield Tell(_call(packet, 0, facts))
     if answer.refusal:
+        if returns.may_carry_voucher_as_cost(packet, answer, facts):
+            return Advance("create_return", remember={"voucher_as_cost": True})
         return returns.creation_refused(packet, answer)
     made = answer.payload["return"]
     return _checked(packet, int(made["id"]), made, facts)
 
 
-PAID_IN_PART = "the order was paid in part by gift card, and a refund may not give the other payments more than they paid"
+PAID_IN_PART = (
+    "the order was paid in part by gift card, and a refund may not give the other payments more than they paid"
+)
 
 
 def _money_problem(packet: Packet, order: OrderInCentra, facts: Facts) -> NotNow | None:
@@ -279,7 +283,8 @@ def _pay(packet: Packet, facts: Facts) -> Steps[StepResult]:
             return _take_back(packet, "undo", recipient.reason)
         email = recipient
     answer = yield Tell(
-        _call(packet, return_id, facts, email, totals.total), remember={"given_without_return": str(order.given_without_return)}
+        _call(packet, return_id, facts, email, totals.total),
+        remember={"given_without_return": str(order.given_without_return)},
     )
     if answer.refusal:
         return (yield from _refused_later(packet, facts, answer.refusal, return_id))

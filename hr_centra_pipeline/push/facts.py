@@ -22,8 +22,8 @@ class Facts:
     ``tied_orders``: replacements that somebody ordered by hand, by the effect that they are.
     ``tax``: how far Centra's tax may be off.
     ``today``: effects as the last plan, policy and approvals have them, by key: those that are planned, and those under way that
-    are still desired (``still_due.py`` asks it before every call). ``sent_before``: effects that were sent once and found absent, with
-    the real time of the first call: it may still arrive. ``words``: what Centra's words mean.
+    are still desired (asked before every call, ``still_due.py``). ``sent_before``: effects that were sent once and found absent,
+    with the real time of the first call: it may still arrive. ``words``: what Centra's words mean.
     ``emails``: which ones Centra sends; ``gift_card``: the template of a gift card, by today's policy.
     """
 
@@ -34,6 +34,7 @@ class Facts:
     sent_before: Mapping[str, datetime] = field(default_factory=dict)
     first_order_number: int = 900_000_000
     last_order_number: int = 999_999_999
+    comment_limit: int = 255
     words: CentraWords = field(default_factory=CentraWords)
     emails: Emails = field(default_factory=Emails)
     gift_card: Mapping[str, Any] | None = None
@@ -100,6 +101,7 @@ def load(connection: Connection, policy: Policy, effects: Iterable[Effect]) -> F
         sent_before={str(key): at.astimezone(UTC) for key, at in sent if isinstance(at, datetime)},
         first_order_number=policy.exchange_orders.first_number,
         last_order_number=policy.exchange_orders.last_number,
+        comment_limit=policy.centra.comment_limit,
         words=policy.centra.words,
         emails=policy.emails,
         gift_card=policy.gift_card.template,

@@ -7,6 +7,34 @@ approved as (
     select distinct effect_key, input_sha256 from push.approvals
 ),
 
+-- A chargeback counts on units for which something is still to be given, and the plan takes what is half done for given: here
+-- is what found no other unit. One row per effect that meets it; one in another currency meets every one of its order.
+beyond as (
+    select lines.order_number, lines.currency, -sum(lines.gross_amount) - coalesce(any_value(counted.amount), 0) as amount
+    from staging.payout_lines as lines
+    left join (
+        select order_number, currency, sum(chargeback) as amount from effects.value_given_back group by all
+    ) as counted on counted.order_number = lines.order_number and counted.currency = lines.currency
+    where lines.line_type in ('chargeback', 'chargeback_reversed') and lines.order_number in (select order_number from desired)
+    group by lines.order_number, lines.currency
+),
+
+charged_back as (
+    select distinct units.effect_key
+    from (
+        select
+            desired.effect_key, desired.order_number, desired.currency,
+            sum(desired.amount) over (partition by desired.order_number order by desired.return_item_id) - desired.amount as before
+        from desired
+        join push.ledger using (effect_key)
+        left join effects.value_given_back as value on value.return_item_id = desired.return_item_id
+        where desired.effect_kind in ('credit_note', 'exchange_order') and coalesce(value.chargeback, 0) = 0
+            and ledger."state" in ('planned', 'sending', 'unknown')
+    ) as units
+    join beyond using (order_number)
+    where beyond.amount > 0 and (beyond.currency <> units.currency or units.before < beyond.amount)
+),
+
 considered as (
     select
         desired.* exclude ("state"), ledger."state" as ledger_state, ledger.travels_alone, ledger.planned_at,
@@ -16,13 +44,15 @@ considered as (
             select effect_key from push.approvals
         ), false) as is_approved,
         coalesce(desired.evidence::json ->> 'milestone' = 'refund under way', false) as is_announcement,
-        coalesce(value.given - value.exchange > 0, false) as is_given_back
+        charged_back.effect_key is not null or coalesce(value.given - value.exchange > 0, false) as is_given_back,
+        charged_back.effect_key is not null as is_charged_back
     from desired
     join push.ledger using (effect_key)
     join policy.effect_types on effect_types.effect_kind = desired.effect_kind
     join policy.modes on modes.effect_type = effect_types.effect_type
     left join approved on approved.effect_key = desired.effect_key and approved.input_sha256 = desired.input_sha256
     left join effects.value_given_back as value on value.return_item_id = desired.return_item_id
+    left join charged_back on charged_back.effect_key = desired.effect_key
     where ledger."state" in ('planned', 'sending', 'unknown')
 ),
 
@@ -31,6 +61,8 @@ held as (
         *,
         case
             when blocked_by is not null and not (is_approved and starts_with(blocked_by, 'waits for approval')) then blocked_by
+            when is_charged_back and pays_through is distinct from 'elsewhere' then
+                'its value was given back already: by a chargeback'
             when sendable_at > $now and not (is_approved and effect_kind = 'inventory_adjustment') then
                 'waits until ' || strftime(sendable_at, '%Y-%m-%d %H:%M UTC')
         end as held_by

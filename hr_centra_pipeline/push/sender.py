@@ -352,7 +352,8 @@ class Sender:
         """Why a packet's next step may not be sent."""
         is_paying = packet.step in PAYING_STEPS
         payer = packet.payload.get("pays_through", "") if is_paying else ""
-        return self.stopped.get(packet.operation) or self.unfit.payers.get(payer)
+        instead = self.unfit.instead if packet.operation == "credit" and packet.has_origin else None
+        return self.stopped.get(packet.operation) or self.unfit.payers.get(payer) or instead
 
     def _still_in_doubt(self, packet: Packet, message: str) -> InDoubt:
         return InDoubt(message, packet.trouble)
@@ -381,6 +382,7 @@ class Sender:
         for _ in range(_ROUNDS):
             with self.warehouse.transaction() as connection:
                 effects = planned_effects(connection, self.now)
+            self._leave_for_approval(effects)
             due = [effect for effect in effects if effect.effect_key not in tried and self._is_due(effect)]
             stopped = {
                 effect.effect_key: why
@@ -401,6 +403,11 @@ class Sender:
         if reason:
             self.report.waiting[effect.effect_key] = reason
         return reason is None
+
+    def _leave_for_approval(self, effects: Sequence[Effect]) -> None:
+        """Say that effects wait for a person, in the words that their exception needs."""
+        waiting = [(effect.effect_key, effect.waits_for or "") for effect in effects]
+        self._leave([(key, why) for key, why in waiting if why.startswith("waits for approval")])
 
     def _leave(self, reasons: Sequence[tuple[str, str]]) -> None:
         """Say why effects stay planned."""

@@ -66,7 +66,8 @@ create or replace table policy.centra_words (enum varchar, word varchar, meaning
 -- One row per type and status of a payment entry, both with a meaning: what the entry did to the order's money, and its part in
 -- a payment in two steps.
 create or replace table policy.payment_words (
-    entry_type varchar, status varchar, money varchar, instrument varchar, is_refund boolean, step varchar, says varchar
+    entry_type varchar, status varchar, money varchar, instrument varchar, is_refund boolean, step varchar, says varchar,
+    takes_back boolean
 );
 create or replace macro policy.meaning_of(of_enum, of_word) as (
     select words.meaning from policy.centra_words as words where words.enum = of_enum and words.word = of_word

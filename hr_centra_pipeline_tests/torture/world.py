@@ -26,7 +26,7 @@ _OVER_ALL_HOLDS = timedelta(hours=97)  # longer than each restock hold, and than
 @dataclass
 class Planted:
     """One unit. ``way``: refund, gift-card or exchange; ``refused``: it was refused at some moment, before or after;
-    ``is_paid_instead``: its replacement was canceled, and a person gives the money.
+    ``is_paid_instead``: its replacement was canceled, and a person gives the money; ``is_paid_elsewhere``: Happy Returns does.
     """
 
     unit: Unit
@@ -37,12 +37,15 @@ class Planted:
     fee: Decimal = Decimal(0)
     replacement: str | None = None
     is_paid_instead: bool = False
+    is_paid_elsewhere: bool = False
 
     @property
     def due(self) -> Decimal:
         """Money that has to be given back for it, all in all."""
         if self.way == "exchange":
             return self.unit.price if self.is_paid_instead else Decimal(0)
+        if self.is_paid_elsewhere:
+            return Decimal(0)
         return self.unit.price + self.shipping - self.fee
 
 

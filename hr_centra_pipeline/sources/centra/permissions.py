@@ -68,7 +68,7 @@ _READ_FOR_ALL = frozenset({"ReadRateLimits", "PullOrders", "PullShipments", "Pul
 _RETURNS = frozenset({"LookAtOrder", "CreateReturn", "CompleteReturn", "DeleteReturn"})
 
 SENDING: Mapping[str, frozenset[str]] = {
-    "credit_note": _READ_FOR_ALL | _RETURNS | {"UncompleteReturn"},
+    "credit_note": _READ_FOR_ALL | _RETURNS,
     "exchange_order": _READ_FOR_ALL
     | _RETURNS
     | {
@@ -97,6 +97,10 @@ PAYING: Mapping[str, frozenset[str]] = {
 }
 """Operations that a credit note needs besides, by who pays for it."""
 
+INSTEAD = "credit_note instead of a replacement"
+REOPENING = frozenset({"UncompleteReturn"})
+"""Operations that a credit note needs besides, where it is paid on the completed Return of a canceled replacement."""
+
 RELEASING = frozenset({"LookAtShipment", "UpdateShipment"})
 """Operations that exchange orders need besides, where the policy wants their shipments released."""
 
@@ -110,7 +114,9 @@ def paid_by(payer: str) -> str:
 
 
 def needed(policy: Policy) -> dict[str, frozenset[str]]:
-    """Operations by effect type under this policy; credit notes by payer, as :func:`paid_by` calls them, in addition."""
+    """Operations by effect type under this policy; credit notes by payer, as :func:`paid_by` calls them, and those that are paid
+    instead of a replacement, in addition.
+    """
     payers = set(policy.pays_through.values()) & set(PAYING)
     if policy.gift_card.template is None:
         payers.discard("gift_card")  # none is issued
@@ -119,7 +125,7 @@ def needed(policy: Policy) -> dict[str, frozenset[str]]:
         "exchange_order": SENDING["exchange_order"] | released,
         "status_update": SENDING["status_update"].union(*(WRITING[kind] for kind in policy.status.effect_kinds)),
     }
-    return {**SENDING, **by_policy, **{paid_by(payer): PAYING[payer] for payer in sorted(payers)}}
+    return {**SENDING, INSTEAD: REOPENING, **by_policy, **{paid_by(payer): PAYING[payer] for payer in sorted(payers)}}
 
 
 def used(policy: Policy | None = None) -> frozenset[str]:
