@@ -87,6 +87,7 @@ _MOST_STEPS = 12  # an exchange that is unwound has six, and one more for each o
 _ROUNDS = 3  # members of a refused or held packet are cut again within the same push
 _MOST_TROUBLES = 3  # requests in a row that failed: then Centra is left alone until the next push
 _TOLD_EVERY = 10.0  # seconds between two lines about the progress
+_SAID_BY_THE_PUSH = ("waits for approval", "its value was given back already: by a chargeback")  # sendable.sql, not the plan
 _LOOK_AHEAD = 20  # times a batch's size: how far a batch is filled from behind a packet that has to wait for its order
 
 
@@ -382,7 +383,7 @@ class Sender:
         for _ in range(_ROUNDS):
             with self.warehouse.transaction() as connection:
                 effects = planned_effects(connection, self.now)
-            self._leave_for_approval(effects)
+            self._leave_held(effects)
             due = [effect for effect in effects if effect.effect_key not in tried and self._is_due(effect)]
             stopped = {
                 effect.effect_key: why
@@ -404,10 +405,10 @@ class Sender:
             self.report.waiting[effect.effect_key] = reason
         return reason is None
 
-    def _leave_for_approval(self, effects: Sequence[Effect]) -> None:
-        """Say that effects wait for a person, in the words that their exception needs."""
+    def _leave_held(self, effects: Sequence[Effect]) -> None:
+        """Say why effects are held by what only the push knows, in the words that their exception needs."""
         waiting = [(effect.effect_key, effect.waits_for or "") for effect in effects]
-        self._leave([(key, why) for key, why in waiting if why.startswith("waits for approval")])
+        self._leave([(key, why) for key, why in waiting if why.startswith(_SAID_BY_THE_PUSH)])
 
     def _leave(self, reasons: Sequence[tuple[str, str]]) -> None:
         """Say why effects stay planned."""
