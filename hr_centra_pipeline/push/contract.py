@@ -19,13 +19,10 @@ GUARD = "contract"
 
 @dataclass(frozen=True)
 class Unfit:
-    """Why an effect type cannot be sent to this Centra, and why credit notes that a payer pays cannot; ``instead``: those that are
-    paid on the Return of a canceled replacement.
-    """
+    """Why an effect type cannot be sent to this Centra, and why credit notes that a payer pays cannot."""
 
     effect_types: Mapping[str, str] = field(default_factory=dict)
     payers: Mapping[str, str] = field(default_factory=dict)
-    instead: str | None = None
 
     def of(self, effect: Effect) -> str | None:
         """Why an effect must not be sent; ``None``: it fits."""
@@ -34,7 +31,11 @@ class Unfit:
             return self.effect_types[effect_type]
         if effect_type != "credit_note":
             return None
-        return self.payers.get(effect.pays_through or "") or (self.instead if effect.origin_return_id else None)
+        return self.of_payment(effect.pays_through or "", instead=effect.origin_return_id is not None)
+
+    def of_payment(self, payer: str, *, instead: bool) -> str | None:
+        """Why a payer cannot pay; ``instead``: on the Return of a canceled replacement, which may have to be opened again."""
+        return self.payers.get(payer) or (self.payers.get(permissions.INSTEAD) if instead else None)
 
     def breaches(self, due: Iterable[Effect]) -> list[Breach]:
         """What is stopped of what is due now, as breaches of a guard: its exception names the reason."""
@@ -56,5 +57,4 @@ def unfit(connection: Connection, policy: Policy) -> Unfit:
     return Unfit(
         {name: reason for name, reason in reasons.items() if name in permissions.SENDING},
         {payer: reasons[name] for payer in permissions.PAYING if (name := permissions.paid_by(payer)) in reasons},
-        reasons.get(permissions.INSTEAD),
     )

@@ -87,7 +87,10 @@ _MOST_STEPS = 12  # an exchange that is unwound has six, and one more for each o
 _ROUNDS = 3  # members of a refused or held packet are cut again within the same push
 _MOST_TROUBLES = 3  # requests in a row that failed: then Centra is left alone until the next push
 _TOLD_EVERY = 10.0  # seconds between two lines about the progress
-_SAID_BY_THE_PUSH = ("waits for approval", "its value was given back already: by a chargeback")  # sendable.sql, not the plan
+_SAID_BY_THE_PUSH = (
+    "waits for approval",
+    "its value was given back already: by a chargeback",
+)  # sendable.sql, not the plan
 _LOOK_AHEAD = 20  # times a batch's size: how far a batch is filled from behind a packet that has to wait for its order
 
 
@@ -351,10 +354,9 @@ class Sender:
 
     def _stopped(self, packet: Packet) -> str | None:
         """Why a packet's next step may not be sent."""
-        is_paying = packet.step in PAYING_STEPS
-        payer = packet.payload.get("pays_through", "") if is_paying else ""
-        instead = self.unfit.instead if packet.operation == "credit" and packet.has_origin else None
-        return self.stopped.get(packet.operation) or self.unfit.payers.get(payer) or instead
+        payer = packet.payload.get("pays_through", "") if packet.step in PAYING_STEPS else ""
+        instead = packet.operation == "credit" and packet.has_origin
+        return self.stopped.get(packet.operation) or self.unfit.of_payment(payer, instead=instead)
 
     def _still_in_doubt(self, packet: Packet, message: str) -> InDoubt:
         return InDoubt(message, packet.trouble)
