@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from hr_centra_pipeline.core import clock
 from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
@@ -23,7 +23,7 @@ from hr_centra_pipeline.oversight import contract, delivery, published
 from hr_centra_pipeline.oversight.findings import Finding, Level, guarded
 from hr_centra_pipeline.push.guards import refuse_unguarded
 from hr_centra_pipeline.sources import files
-from hr_centra_pipeline.sources.centra import contract_record, permissions, probes
+from hr_centra_pipeline.sources.centra import contract_record, judged, permissions, probes
 from hr_centra_pipeline.sources.centra.client import CentraClient
 from hr_centra_pipeline.sources.centra.models import Warehouse as CentraWarehouse
 from hr_centra_pipeline.sources.centra.order_api import OrderApiClient
@@ -385,7 +385,10 @@ def _centra(settings: Settings, policy: Policy | None, saved_schema: Path | None
     yield Finding(
         "Centra", "ok", f"answers in {1000 * answer.latency:.0f} ms; version {client.app_version or 'not told'}"
     )
-    yield from _quotas(answer.data["rateLimits"])
+    try:
+        yield from _quotas(judged.limits_in(answer.data))
+    except judged.Unreadable as error:
+        yield Finding("Centra", "warning", f"its quotas cannot be read: {error}", "Report it to Centra.")
     if answer.server_time is not None:
         differ = abs(answer.server_time - before)
         yield Finding(
@@ -455,8 +458,15 @@ def _permissions(client: CentraClient, policy: Policy, misfits: set[str], *, is_
 
 
 def _dispositions(client: CentraClient, policy: Policy) -> Iterator[Finding]:
-    raws = client.execute("PullWarehouses", {"limit": 200, "page": 1}).data["warehouses"]
-    real = {found.id: found for found in (CentraWarehouse.model_validate(raw) for raw in raws)}
+    raws = client.objects("PullWarehouses", {"limit": 200, "page": 1}, "warehouses")
+    try:
+        real = {found.id: found for found in (CentraWarehouse.model_validate(raw) for raw in raws)}
+    except ValidationError as error:
+        yield Finding(
+            "Centra", "warning", f"a warehouse cannot be read: {error.error_count()} members do not fit",
+            "An update of hr-centra is needed; report it with this line.",
+        )  # fmt: skip
+        return
     for word, grade in policy.dispositions.items():
         if grade.warehouse_id is None:
             yield Finding("Centra", "ok", f"disposition {word}: no stock movement")
