@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 from pydantic import BaseModel, ValidationError
 
-from hr_centra_pipeline.core import clock
+from hr_centra_pipeline.core import addresses, clock
 from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
 from hr_centra_pipeline.core.kinds import OWNERS
 from hr_centra_pipeline.core.policy import LoadedPolicy, Policy, load_policy
@@ -79,7 +79,7 @@ def settings_table(environment: Mapping[str, str], policy: Policy | None, given:
     found = []
     for name in _VARIABLES:
         value = environment.get(name, "")
-        shown = "set, not shown" if value and (name in _SECRETS or "WEBHOOK" in name) else value
+        shown = "set, not shown" if value and (name in _SECRETS or "WEBHOOK" in name) else addresses.shown(value)
         found.append(Setting(name, shown or defaults.get(name, "–"), "environment" if value else "default"))
     if policy is not None:
         found += _policy_settings("", policy, given)
@@ -129,6 +129,7 @@ def examine(
         for warning in policy.warnings():
             told, _, fix = warning.partition(". ")
             yield Finding("policy", "warning", told, fix)
+        yield _bundles(policy)
         yield from guarded("alerts", lambda: _alerts(settings, policy))
     try:
         now = clock.now(environment)
@@ -158,6 +159,16 @@ def examine(
 
 
 # ---------------------------------------------------------------- here
+
+
+def _bundles(policy: Policy) -> Finding:
+    """Where the policy relies on something about bundles that no document of Centra's says."""
+    told = "no document says whether this Centra takes a Return that names a part of a bundle alone"
+    if policy.bundles.return_names_parts:
+        fix = "Seen in a test environment? Else set return_names_parts = false: what Centra refuses is reported, not paid."
+        return Finding("bundles", "warning", f"{told}; [bundles] return_names_parts says it does", fix)
+    fix = "Try it in a test environment, then see [bundles] in the policy."
+    return Finding("bundles", "note", f"{told}: a bundle is credited once all of its parts are back", fix)
 
 
 def _guards(settings: Settings, policy: Policy) -> Iterator[Finding]:
@@ -370,7 +381,7 @@ def _exports(settings: Settings, profiles: list[Profile], every_hours: int, now:
                 "exports", "note", f"no {', '.join(unseen)} among the newest {min(len(listed), _FILES_LOOKED_AT)} files"
             )
     except OSError as error:
-        raise RunFailed(f"an export cannot be read: {error}") from error
+        raise RunFailed(f"an export cannot be read: {error}") from None
     finally:
         exports.close()
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from hr_centra_pipeline.core import addresses
 from hr_centra_pipeline.sources.centra import judged, operations
 from hr_centra_pipeline.sources.centra.errors import (
     AnswerTooLarge,
@@ -81,7 +82,7 @@ class CentraClient:
         self.deprecated_fields: set[str] = set()
 
     def __repr__(self) -> str:
-        return f"CentraClient({self._url!r})"
+        return f"CentraClient({addresses.shown(self._url)!r})"
 
     def execute(self, operation_name: str, variables: Mapping[str, Any]) -> Answer:
         """Execute one operation; Decimals in ``variables`` are written as exact JSON numbers.

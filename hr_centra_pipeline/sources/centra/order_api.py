@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from hr_centra_pipeline.core import addresses
 from hr_centra_pipeline.sources.centra.errors import Permanent, Transient, UnknownOutcome
 from hr_centra_pipeline.sources.centra.judged import shown
 from hr_centra_pipeline.sources.centra.transport import BeforeCall, Clock, Credential, Reply, Sleep, Transport
@@ -56,7 +57,7 @@ class OrderApiClient:
         )
 
     def __repr__(self) -> str:
-        return f"OrderApiClient({self._url!r})"
+        return f"OrderApiClient({addresses.shown(self._url)!r})"
 
     def create_order(self, body: Mapping[str, Any], *, gate: BeforeCall = lambda: None) -> OrderAnswer:
         """``POST /order``; Decimals are written as exact JSON numbers. ``gate`` is passed right before it leaves.

@@ -19,6 +19,7 @@ from requests.auth import AuthBase
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
+from hr_centra_pipeline.core import addresses
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.sources.centra.bounded import BoundedSession, Received, TooLarge, Unbounded
 from hr_centra_pipeline.sources.centra.errors import (
@@ -188,7 +189,7 @@ class Transport:
         except Unbounded as error:
             self._given_up(call, error)
         except (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema, requests.exceptions.InvalidSchema):
-            problem = f"{call.url!r} is no address. Correct the address in the environment."
+            problem = f"{addresses.shown(call.url)!r} is no address. Correct the address in the environment."
             raise self._error(Misconfigured, call, problem) from None
         except requests.RequestException as error:
             if _is_about_certificate(error):
