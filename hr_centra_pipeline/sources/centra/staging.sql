@@ -493,10 +493,12 @@ parts as (
             where lines.centra_return_id = changed_returns.centra_return_id
         ), 0)::decimal(18, 4) as line_values,
         -- Of our own Returns, what the return cost says of a voucher that Centra keeps on another shipment (push/returns.py).
-        case when regexp_matches(payload ->> 'comment', '\bPK[A-Z2-7]{13}\b') then coalesce(least(
-            try_cast(regexp_extract(payload ->> 'comment', '\bvoucher ([0-9]+(\.[0-9]{1,4})?)\b', 1) as decimal(18, 4)),
+        case when regexp_matches(payload ->> 'comment', '\bPK[A-Z2-7]{13}\b') then least(
+            coalesce(try_cast(
+                regexp_extract(payload ->> 'comment', '\bvoucher ([0-9]+(\.[0-9]{1,4})?)\b', 1) as decimal(18, 4)
+            ), 0),
             abs(amount(payload -> '$.totals.returnCost'))
-        ), 0) else 0 end::decimal(18, 4) as voucher_in_cost,
+        ) else 0 end::decimal(18, 4) as voucher_in_cost,
         abs(amount(payload -> '$.totals.discounts')) + voucher_in_cost as discounts,
         rounded_money(
             (tax_by_rules(payload -> '$.totals.discountTaxRules', 'taxIncluded')
