@@ -45,7 +45,9 @@ def _of_credit(packet: Packet, today: Sequence[Effect], facts: Facts) -> str | N
     if others := {effect.pays_through for effect in units} - {payload["pays_through"]}:
         return f"it is paid through {', '.join(sorted(filter(None, others))) or 'nobody'} by now"
     # Rebuilt from Centra, it has no parts: its total is the plan's.
-    if "voucher" in payload and _value(amounts(today), payload["currency"]) != _value(payload, payload["currency"]):
+    if "voucher" in payload and _value(amounts(today, payload["currency"]), payload["currency"]) != _value(
+        payload, payload["currency"]
+    ):
         return "its amount has changed"
     late = [
         rider
