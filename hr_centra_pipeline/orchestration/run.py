@@ -14,6 +14,7 @@ from hr_centra_pipeline.core import clock
 from hr_centra_pipeline.core.policy import LoadedPolicy, load_policy
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.orchestration import door, partitions
+from hr_centra_pipeline.sources.centra import belonging
 from hr_centra_pipeline.sources.centra.client import CentraClient
 from hr_centra_pipeline.sources.centra.order_api import OrderApiClient
 from hr_centra_pipeline.warehouse import migrate
@@ -86,6 +87,7 @@ class Run(dg.ConfigurableResource):  # type: ignore[type-arg]
         )
         with self._warehouse.kept_open():
             migrate.prepare(self._warehouse)
+            belonging.refuse_another(self._warehouse, self._client, settings)
             with self._warehouse.transaction() as connection:
                 forget_stale(connection, self._policy.sha256)
                 write_policy(connection, self._policy.policy, settings.mode)

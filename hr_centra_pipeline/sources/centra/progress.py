@@ -73,7 +73,18 @@ class Pull:
         """
         with self.warehouse.transaction() as connection:
             row = connection.execute(
-                "select max(window_to) from landing.centra_pulls where object = ? and is_complete", [self.object]
+                """
+                with known as (
+                    select window_from, window_to from landing.centra_pulls
+                    where "object" = ? and is_complete
+                        -- Before it was bound to another address it was about what may have been another Centra.
+                        and batch > (select coalesce(max(batch), -1) from meta.turns where reason = 'rebound')
+                )
+
+                -- From the watermark on only if what is before it was read: the cut-over may have been moved back.
+                select case when min(window_from) <= ? then max(window_to) end from known
+                """,
+                [self.object, self.policy.cutover],
             ).fetchone()
         watermark = row[0] if row else None
         history = min(self.now - timedelta(days=self.policy.centra.history_days), self.policy.cutover)
