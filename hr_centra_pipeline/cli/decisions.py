@@ -27,7 +27,7 @@ _CLEARS = "The next sync acts on it."
 
 
 @contextmanager
-def _open() -> Iterator[Connection]:
+def opened() -> Iterator[Connection]:
     """The database, in one transaction; a push that is under way gives it away between two requests."""
     settings = Settings.from_environment()
     if not settings.database.exists():
@@ -38,7 +38,12 @@ def _open() -> Iterator[Connection]:
         yield connection
 
 
-def _signed(by: str | None, why: str | None) -> Signature:
+def signed(by: str | None, why: str | None) -> Signature:
+    """Who decides and why.
+
+    Raises:
+        ConfigurationError: one of the two is missing.
+    """
     if not by or not why:
         raise ConfigurationError("--by and --why: say who decides and why; both are kept.")
     return Signature(by, why, clock.now())
@@ -56,8 +61,8 @@ def approve(keys: Sequence[str], effect_types: Sequence[str], by: str | None, wh
     if not keys and not effect_types:
         _list_waiting()
         return
-    signature = _signed(by, why)
-    with _open() as connection:
+    signature = signed(by, why)
+    with opened() as connection:
         found = approvals.approve(connection, signature, keys=keys, effect_types=effect_types)
     money: dict[str, Decimal] = {}
     for effect in found:
@@ -68,7 +73,7 @@ def approve(keys: Sequence[str], effect_types: Sequence[str], by: str | None, wh
 
 
 def _list_waiting() -> None:
-    with _open() as connection:
+    with opened() as connection:
         found = approvals.waiting(connection, clock.now())
     if not found:
         typer.echo("Nothing waits for an approval.")
@@ -85,8 +90,8 @@ def _list_waiting() -> None:
 
 def raise_guard(effect_type: str, hours: float, effects: int | None, by: str | None, why: str | None) -> None:
     """Let one effect type through its guards once."""
-    signature = _signed(by, why)
-    with _open() as connection:
+    signature = signed(by, why)
+    with opened() as connection:
         given = approvals.raise_guards(connection, signature, effect_type, hours=hours, effects=effects)
     money = ", ".join(shown(amount, currency) for currency, amount in sorted(given.money.items()))
     typer.echo(
@@ -97,8 +102,8 @@ def raise_guard(effect_type: str, hours: float, effects: int | None, by: str | N
 
 def adopt(named: str, by: str | None, why: str | None) -> None:
     """Include a return by name."""
-    signature = _signed(by, why)
-    with _open() as connection:
+    signature = signed(by, why)
+    with opened() as connection:
         done = approvals.adopt(connection, signature, named)
     what = []
     if done.was_before_cutover:
@@ -116,10 +121,10 @@ def tie(
     Raises:
         ConfigurationError: neither units nor a way is given, or both; or what is named does not fit.
     """
-    signature = _signed(by, why)
+    signature = signed(by, why)
     if sum((bool(units), unrelated, release)) != 1:
         raise ConfigurationError("Give either --unit (once or more), or --unrelated, or --release.")
-    with _open() as connection:
+    with opened() as connection:
         if release:
             approvals.release_exchange(connection, signature, named)
         elif order:
@@ -134,8 +139,8 @@ def tie(
 
 def reorder(unit: str, by: str | None, why: str | None) -> None:
     """Have a canceled replacement ordered again."""
-    signature = _signed(by, why)
-    with _open() as connection:
+    signature = signed(by, why)
+    with opened() as connection:
         canceled = approvals.order_again(connection, signature, unit)
     typer.echo(
         f"{unit}: {', '.join(canceled.order_numbers)} was canceled; {signature.by} has the replacement ordered again. {_CLEARS}"
@@ -144,8 +149,8 @@ def reorder(unit: str, by: str | None, why: str | None) -> None:
 
 def pay_instead(unit: str, by: str | None, why: str | None) -> None:
     """Give the money for a unit whose replacement was canceled."""
-    signature = _signed(by, why)
-    with _open() as connection:
+    signature = signed(by, why)
+    with opened() as connection:
         paid = approvals.pay_instead(connection, signature, unit)
     units = ", ".join(one.return_item_id for one in paid)
     typer.echo(f"{units}: {signature.by} gives the money instead, on Return {paid[0].centra_return_id}. {_CLEARS}")

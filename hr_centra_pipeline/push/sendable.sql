@@ -13,7 +13,7 @@ approved as (
 
 planned as (
     select
-        pending.*, ledger.travels_alone, ledger.planned_at, effect_types.effect_type, modes.policy_mode,
+        pending.*, ledger.travels_alone, ledger.planned_at, ledger.asked_batch, effect_types.effect_type, modes.policy_mode,
         -- Who let the replacement through has let its release through.
         approved.effect_key is not null or coalesce(pending.evidence::json ->> 'exchange' in (
             select effect_key from push.approvals
@@ -35,6 +35,8 @@ reasoned as (
             when sendable_at > $now and not (is_approved and effect_kind = 'inventory_adjustment') then
                 'waits until ' || strftime(sendable_at, '%Y-%m-%d %H:%M UTC')
             when is_approved then null
+            when asked_batch is not null then
+                'waits for approval: it is due only since the settings were changed, by what was known before'
             when policy_mode = 'approve' then 'waits for approval: modes.' || effect_type || ' = "approve"'
             when limits.amount is not null and planned.amount > limits.amount and effect_type in ('credit_note', 'exchange_order') then
                 'waits for approval: it is above approval_above.' || planned.currency

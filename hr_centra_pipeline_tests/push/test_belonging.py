@@ -63,6 +63,8 @@ def test_a_token_that_does_not_show_what_was_made_is_of_another_store(at_desk: D
         at_desk.push()
 
 
-@pytest.mark.parametrize("url", ["https://Shop.example/graphql/", "https://shop.example/graphql?x=1", "https://u:p@shop.example/graphql"])  # fmt: skip
+@pytest.mark.parametrize(
+    "url", ["https://Shop.example/graphql/", "https://shop.example/graphql?x=1", "https://u:p@shop.example/graphql"]
+)
 def test_one_address_in_several_spellings_is_one(url: str) -> None:
     assert belonging.address(url) == "https://shop.example/graphql"

@@ -98,7 +98,7 @@ def test_after_a_restore_no_credit_leaves_while_one_source_is_not_read_since(at_
         where = "landing.exports_looks set" if source == "exports" else "landing.centra_pulls set"
         only = "" if source == "exports" else f"and object = '{source}'"
         connection.execute(
-            f"update {where} is_complete = false where batch > (select max(batch) from meta.turns) {only}"  # noqa: S608
+            f"update {where} is_complete = false where batch > (select max(batch) from meta.turns) {only}"
         )
         assert "credit" in coverage.uncovered(connection)
 

@@ -1,4 +1,4 @@
-"""Which Centra a database is about. Another one is refused: there nothing that was sent would be found, and all of it be due again."""
+"""Which Centra a database is about. Another is refused: nothing that was sent would be found there, and all be due again."""
 
 from __future__ import annotations
 

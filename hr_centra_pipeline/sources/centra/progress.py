@@ -82,7 +82,7 @@ class Pull:
                 )
 
                 -- From the watermark on only if what is before it was read: the cut-over may have been moved back.
-                select case when min(window_from) <= ? then max(window_to) end from known
+                select case when min(coalesce(window_from, '-infinity'::timestamptz)) <= ? then max(window_to) end from known
                 """,
                 [self.object, self.policy.cutover],
             ).fetchone()
