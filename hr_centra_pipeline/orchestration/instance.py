@@ -18,6 +18,7 @@ def prepare_dagster_home(settings: Settings) -> Path:
     """
     home = Path(os.environ.get("DAGSTER_HOME") or settings.home / "dagster").resolve()
     home.mkdir(parents=True, exist_ok=True)
+    home.chmod(home.stat().st_mode & ~0o077)  # runs and their logs
     os.environ["DAGSTER_HOME"] = str(home)
     file = home / "dagster.yaml"
     if not file.exists():

@@ -6,11 +6,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 
 import dagster as dg
 from pydantic import PrivateAttr
 
-from hr_centra_pipeline.core import clock
+from hr_centra_pipeline.core import clock, private
 from hr_centra_pipeline.core.policy import LoadedPolicy, load_policy
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.orchestration import door, partitions
@@ -84,6 +85,10 @@ class Run(dg.ConfigurableResource):  # type: ignore[type-arg]
             settings.centra_order_api_key,
             sleep=sleep,
             before_call=self._warehouse.yield_to_others,
+        )
+        # Dagster's records and what others put there are theirs; the sandbox is nobody's.
+        private.tighten(
+            settings.home, but={settings.home / name for name in ("dagster", "sandbox")} | {Path(settings.exports)}
         )
         with self._warehouse.kept_open():
             migrate.prepare(self._warehouse)

@@ -15,6 +15,7 @@ from typing import Any
 
 import duckdb
 
+from hr_centra_pipeline.core import private
 from hr_centra_pipeline.core.errors import RunFailed
 from hr_centra_pipeline.warehouse import log, swap, versions
 
@@ -109,6 +110,7 @@ class Warehouse:
             _open_here[self.path] -= 1
 
     def _connect(self, wait_seconds: float) -> Connection:
+        private.keep()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         deadline = time.monotonic() + wait_seconds
         is_waiting = False
