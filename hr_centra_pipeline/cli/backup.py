@@ -59,8 +59,8 @@ def restore_backup(backup: Path, by: str | None, why: str | None, *, is_sure: bo
     )
 
 
-def rebind_here(by: str | None, why: str | None) -> None:
-    """Bind the database to the Centra of the settings.
+def rebind_here(retailer: str | None, by: str | None, why: str | None) -> None:
+    """Bind the database to the Centra of the settings; or let it take the returns of one more retailer.
 
     Raises:
         ConfigurationError: nobody signs, who signs planned last or changed the policy, or an address is not set.
@@ -71,6 +71,14 @@ def rebind_here(by: str | None, why: str | None) -> None:
     with opened() as connection:
         if connection.execute("select 1 from push.pushes limit 1").fetchone():
             approvals.refuse_own_work(connection, signature)
+        if retailer:
+            belonging.note(
+                connection, {"retailer": retailer}, by=signature.by, recorded_by=signature.recorded_by, why=signature.why
+            )  # fmt: skip
+            typer.echo(
+                f"Returns of {retailer} are accepted, says {signature.by}. Deliver the files that were rejected again."
+            )
+            return
         belonging.rebind(connection, settings, by=signature.by, recorded_by=signature.recorded_by, why=signature.why)
     typer.echo(
         f"{settings.database} is about {belonging.address(settings.centra_graphql_url)}, says {signature.by}. The next sync reads "

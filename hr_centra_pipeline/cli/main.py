@@ -223,11 +223,17 @@ def restore(
 
 
 @app.command()
-def rebind(by: _By = None, why: _Why = None) -> None:
+def rebind(
+    retailer: Annotated[
+        str | None, typer.Option(help="Accept returns of this retailer id, too; Centra stays as it is.")
+    ] = None,
+    by: _By = None,
+    why: _Why = None,
+) -> None:
     """Say that the Centra of the settings is the one that the database is about, at another address. All is read again."""
     from hr_centra_pipeline.cli.backup import rebind_here
 
-    rebind_here(by, why)
+    rebind_here(retailer, by, why)
 
 
 @app.command()
