@@ -4,7 +4,7 @@ BIN := .venv/bin
 UV := $(BIN)/uv
 READY := .venv/.ready
 
-.PHONY: demo test dev slow bench soak torture truth vendors format clean
+.PHONY: demo test dev slow bench soak torture truth fuzz vendors format clean
 
 $(READY): pyproject.toml uv.lock
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -40,6 +40,9 @@ torture: $(READY)  ## 1,000 kills and faults in the middle of sending, people to
 
 truth: $(READY)  ## five shops of twelve months each, closed month by month; the tables next to what follows from what happened
 	$(BIN)/python -u -m hr_centra_pipeline_tests.truth $(TRUTH)
+
+fuzz: $(READY)  ## 200,000 files, rows, policies and answers changed at random; what became of each, and whether one escaped
+	$(BIN)/python -u -m hr_centra_pipeline_tests.fuzz $(FUZZ)
 
 vendors: $(READY)  ## docs/vendors.md from the ledger of assumptions
 	$(BIN)/python -m hr_centra_pipeline.sources.centra.vendors_page > docs/vendors.md.new

@@ -11,6 +11,7 @@ import typer
 
 from hr_centra_pipeline.cli import sandbox
 from hr_centra_pipeline.cli.demo import opened_home, point_here
+from hr_centra_pipeline.core import addresses
 from hr_centra_pipeline.core.errors import ConfigurationError
 
 
@@ -34,7 +35,7 @@ def run_dev(port: int) -> None:
         settings = point_here(home, note)
         prepare_dagster_home(settings)
         typer.echo(f"Dagster UI: http://127.0.0.1:{port}   (Ctrl-C ends it; the hourly schedule is on)")
-        typer.echo(f"Downloads:  {settings.downloads_url}")
+        typer.echo(f"Downloads:  {addresses.shown(settings.downloads_url)}")
         downloads = [sys.executable, "-m", "hr_centra_pipeline.cli.main", "downloads"]
         command = [
             sys.executable, "-m", "dagster", "dev", "-m", "hr_centra_pipeline.definitions", "--host", "127.0.0.1",

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from hr_centra_pipeline.core import private
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.kinds import OWNERS
 
+# May hold a password or a token: not in a text about the settings; ``core/addresses.py`` shows them.
+Address = Annotated[str, Field(repr=False)]
 RunMode = Literal["dry_run", "live"]
 
 
@@ -25,18 +27,18 @@ class Settings(BaseModel):
     database: Path
     policy_path: Path
     mode: RunMode = "dry_run"
-    exports: str = ""
-    payouts: str = ""
-    centra_graphql_url: str = ""
+    exports: Address = ""
+    payouts: Address = ""
+    centra_graphql_url: Address = ""
     centra_token: SecretStr = SecretStr("")
-    centra_order_api_url: str = ""
+    centra_order_api_url: Address = ""
     centra_order_api_key: SecretStr = SecretStr("")
-    downloads_url: str = "http://127.0.0.1:3080"
+    downloads_url: Address = "http://127.0.0.1:3080"
     downloads_token: SecretStr = SecretStr("")
     alert_webhooks: Mapping[str, SecretStr] = {}  # by owner team; "" for every team without one of its own
     smtp_url: SecretStr = SecretStr("")
     heartbeat_url: SecretStr = SecretStr("")
-    ui_url: str = ""
+    ui_url: Address = ""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:

@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 import requests
 from pydantic import SecretStr
 
+from hr_centra_pipeline.core import addresses
 from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.core.settings import Settings
@@ -35,7 +36,13 @@ class Webhook:
 
     def __init__(self, url: SecretStr) -> None:
         self._url = url
+        self._refuse_unclear(url)
         self.name = f"webhook {urlsplit(url.get_secret_value()).hostname or '?'}"
+
+    @staticmethod
+    def _refuse_unclear(url: SecretStr) -> None:
+        if (problem := addresses.problem(url.get_secret_value())) is not None:
+            raise ConfigurationError(f"HR_CENTRA_ALERT_WEBHOOK: {problem}")
 
     def send(self, title: str, text: str) -> None:
         """Post it.
@@ -56,6 +63,8 @@ class Mail:
     """A mail server, from ``smtp://``, ``smtp+starttls://`` or ``smtps://user:password@host:port``."""
 
     def __init__(self, url: SecretStr, sender: str, recipients: Sequence[str]) -> None:
+        if (problem := addresses.problem(url.get_secret_value())) is not None:
+            raise ConfigurationError(f"HR_CENTRA_SMTP_URL: {problem}")
         self._parts = urlsplit(url.get_secret_value())
         if self._parts.scheme not in _PORTS or not self._parts.hostname:
             raise ConfigurationError(

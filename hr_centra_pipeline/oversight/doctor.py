@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
-from hr_centra_pipeline.core import clock
+from hr_centra_pipeline.core import addresses, clock
 from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
 from hr_centra_pipeline.core.kinds import OWNERS
 from hr_centra_pipeline.core.policy import LoadedPolicy, Policy, load_policy
@@ -23,7 +23,7 @@ from hr_centra_pipeline.oversight import contract, delivery, published
 from hr_centra_pipeline.oversight.findings import Finding, Level, guarded
 from hr_centra_pipeline.push.guards import refuse_unguarded
 from hr_centra_pipeline.sources import files
-from hr_centra_pipeline.sources.centra import contract_record, permissions, probes
+from hr_centra_pipeline.sources.centra import contract_record, judged, permissions, probes
 from hr_centra_pipeline.sources.centra.client import CentraClient
 from hr_centra_pipeline.sources.centra.models import Warehouse as CentraWarehouse
 from hr_centra_pipeline.sources.centra.order_api import OrderApiClient
@@ -79,7 +79,7 @@ def settings_table(environment: Mapping[str, str], policy: Policy | None, given:
     found = []
     for name in _VARIABLES:
         value = environment.get(name, "")
-        shown = "set, not shown" if value and (name in _SECRETS or "WEBHOOK" in name) else value
+        shown = "set, not shown" if value and (name in _SECRETS or "WEBHOOK" in name) else addresses.shown(value)
         found.append(Setting(name, shown or defaults.get(name, "–"), "environment" if value else "default"))
     if policy is not None:
         found += _policy_settings("", policy, given)
@@ -370,7 +370,7 @@ def _exports(settings: Settings, profiles: list[Profile], every_hours: int, now:
                 "exports", "note", f"no {', '.join(unseen)} among the newest {min(len(listed), _FILES_LOOKED_AT)} files"
             )
     except OSError as error:
-        raise RunFailed(f"an export cannot be read: {error}") from error
+        raise RunFailed(f"an export cannot be read: {error}") from None
     finally:
         exports.close()
 
@@ -385,7 +385,10 @@ def _centra(settings: Settings, policy: Policy | None, saved_schema: Path | None
     yield Finding(
         "Centra", "ok", f"answers in {1000 * answer.latency:.0f} ms; version {client.app_version or 'not told'}"
     )
-    yield from _quotas(answer.data["rateLimits"])
+    try:
+        yield from _quotas(judged.limits_in(answer.data))
+    except judged.Unreadable as error:
+        yield Finding("Centra", "warning", f"its quotas cannot be read: {error}", "Report it to Centra.")
     if answer.server_time is not None:
         differ = abs(answer.server_time - before)
         yield Finding(
@@ -455,8 +458,15 @@ def _permissions(client: CentraClient, policy: Policy, misfits: set[str], *, is_
 
 
 def _dispositions(client: CentraClient, policy: Policy) -> Iterator[Finding]:
-    raws = client.execute("PullWarehouses", {"limit": 200, "page": 1}).data["warehouses"]
-    real = {found.id: found for found in (CentraWarehouse.model_validate(raw) for raw in raws)}
+    raws = client.objects("PullWarehouses", {"limit": 200, "page": 1}, "warehouses")
+    try:
+        real = {found.id: found for found in (CentraWarehouse.model_validate(raw) for raw in raws)}
+    except ValidationError as error:
+        yield Finding(
+            "Centra", "warning", f"a warehouse cannot be read: {error.error_count()} members do not fit",
+            "An update of hr-centra is needed; report it with this line.",
+        )  # fmt: skip
+        return
     for word, grade in policy.dispositions.items():
         if grade.warehouse_id is None:
             yield Finding("Centra", "ok", f"disposition {word}: no stock movement")

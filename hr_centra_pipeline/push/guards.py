@@ -12,6 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from hr_centra_pipeline.core import addresses
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.kinds import EFFECT_TYPE_OF
 from hr_centra_pipeline.core.money import shown
@@ -77,6 +78,8 @@ def refuse_unguarded(settings: Settings, policy: Policy) -> None:
         ("CENTRA_GRAPHQL_URL", settings.centra_graphql_url),
         ("CENTRA_ORDER_API_URL", settings.centra_order_api_url),
     ):
+        if (problem := addresses.problem(url)) is not None:
+            raise ConfigurationError(f"{variable}: {problem}")
         parts = urlsplit(url)
         if not url or _is_loopback(parts.hostname or ""):
             continue

@@ -17,6 +17,7 @@ from typing import Any
 
 import fsspec
 
+from hr_centra_pipeline.core import addresses
 from hr_centra_pipeline.core.errors import ConfigurationError, Unreachable
 
 _ENDINGS = (".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz", ".txt", ".txt.gz", ".tsv", ".tsv.gz")
@@ -56,14 +57,18 @@ class Exports:
     """The place that exports are delivered to; ``variable`` names the setting in messages."""
 
     def __init__(self, address: str, variable: str = "HAPPY_RETURNS_EXPORTS") -> None:
-        self._shown = f"{variable}={_without_password(address)}"
+        self._address = address
+        self._shown = f"{variable}={addresses.shown(address)}"
+        if (problem := addresses.problem(address)) is not None:
+            raise ConfigurationError(f"{self._shown}: {problem}")
+        place, options = _options(address)
         try:
             # A cached connection may have died since the last run, and a cached listing is old.
-            self._filesystem, self._root = fsspec.core.url_to_fs(address, skip_instance_cache=True, **_options(address))
+            self._filesystem, self._root = fsspec.core.url_to_fs(place, skip_instance_cache=True, **options)
         except (ValueError, ImportError) as error:
-            raise ConfigurationError(f"{self._shown}: {error}") from None
-        except Exception as error:
-            raise Unreachable(f"{self._shown} cannot be reached: {_told(error)}") from error
+            raise ConfigurationError(f"{self._shown}: {self._told(error)}") from None
+        except Exception as error:  # noqa: BLE001 - every filesystem has its own errors
+            raise Unreachable(f"{self._shown} cannot be reached: {self._told(error)}") from None
 
     def listed(self) -> list[Listed]:
         """Every export file there, the oldest first; hidden and half-delivered ones are left out.
@@ -74,8 +79,8 @@ class Exports:
         try:
             is_folder = self._filesystem.isdir(self._root)
             entries = self._filesystem.ls(self._root, detail=True) if is_folder else []
-        except Exception as error:
-            raise Unreachable(f"{self._shown} cannot be read: {_told(error)}") from error
+        except Exception as error:  # noqa: BLE001 - every filesystem has its own errors
+            raise Unreachable(f"{self._shown} cannot be read: {self._told(error)}") from None
         if not is_folder:
             raise Unreachable(f"{self._shown} is no folder.")
         found = []
@@ -94,8 +99,8 @@ class Exports:
         """
         try:
             data: bytes = self._filesystem.cat_file(file.address)
-        except Exception as error:
-            raise OSError(_told(error)) from error
+        except Exception as error:  # noqa: BLE001 - every filesystem has its own errors
+            raise OSError(self._told(error)) from None
         return data
 
     def local_path(self, file: Listed) -> Path | None:
@@ -103,6 +108,10 @@ class Exports:
         protocol = self._filesystem.protocol
         path = Path(file.address)
         return path if "file" in ([protocol] if isinstance(protocol, str) else protocol) and path.exists() else None
+
+    def _told(self, error: Exception) -> str:
+        """An error's text, in which a filesystem may have repeated the address. Without its cause, which would, too."""
+        return addresses.hide(str(error), self._address) or type(error).__name__
 
     def close(self) -> None:
         """Hang up, where there is a line (SFTP)."""
@@ -112,20 +121,14 @@ class Exports:
                 line.close()
 
 
-def _options(address: str) -> dict[str, Any]:
+def _options(address: str) -> tuple[str, dict[str, Any]]:
+    """The address as fsspec takes it, and its options: it does not decode user names and passwords."""
     if not address.startswith(("sftp://", "ssh://")):
-        return {}
+        return address, {}
     from hr_centra_pipeline.sources.happy_returns.sftp import KnownHostsOnly  # paramiko takes its time
 
-    return {"host_key_policy": KnownHostsOnly()}
-
-
-def _told(error: Exception) -> str:
-    return str(error) or type(error).__name__
-
-
-def _without_password(address: str) -> str:
-    return re.sub(r"://([^:/@]+):[^/]*@", r"://\1:…@", address)
+    place, login = addresses.without_login(address)
+    return place, {"host_key_policy": KnownHostsOnly(), **login}
 
 
 def _modified(entry: dict[str, Any]) -> datetime:

@@ -10,8 +10,10 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from hr_centra_pipeline.sources.centra import operations
+from hr_centra_pipeline.core import addresses
+from hr_centra_pipeline.sources.centra import judged, operations
 from hr_centra_pipeline.sources.centra.errors import (
+    AnswerTooLarge,
     CentraError,
     Limited,
     Misconfigured,
@@ -20,10 +22,13 @@ from hr_centra_pipeline.sources.centra.errors import (
     UnknownOutcome,
 )
 from hr_centra_pipeline.sources.centra.governor import LEFT_TO_OTHERS, Governor
+from hr_centra_pipeline.sources.centra.judged import Unreadable
 from hr_centra_pipeline.sources.centra.operations import Operation
 from hr_centra_pipeline.sources.centra.transport import BeforeCall, Clock, Credential, Reply, Sleep, Transport
 
 _READ_LIMITS = "ReadRateLimits"
+_MOST_PAGES = 20_000  # of one list: two million objects
+_MOST_WITHOUT_NEWS = 3  # pages in a row: an object is on one page only, so that such a list goes round
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,7 @@ class CentraClient:
         self.deprecated_fields: set[str] = set()
 
     def __repr__(self) -> str:
-        return f"CentraClient({self._url!r})"
+        return f"CentraClient({addresses.shown(self._url)!r})"
 
     def execute(self, operation_name: str, variables: Mapping[str, Any]) -> Answer:
         """Execute one operation; Decimals in ``variables`` are written as exact JSON numbers.
@@ -90,8 +95,21 @@ class CentraClient:
         operation = operations.load(operation_name)
         self._governor.admit(operation.name, len(operation.mutations), self.rate_limits)
         answer = self._executed(operation, variables)
-        self._governor.learn(operation.name, int(answer.extensions.get("complexity") or 0))
+        self._governor.learn(operation.name, judged.complexity_of(answer.extensions))
         return answer
+
+    def objects(self, operation_name: str, variables: Mapping[str, Any], field: str) -> list[dict[str, Any]]:
+        """The list that an operation answers in a field; one of it that is not an object is an empty one.
+
+        Raises:
+            Permanent: there is no list.
+        Transient, Permanent: as ``execute``.
+        """
+        answer = self.execute(operation_name, variables)
+        try:
+            return judged.objects_in(answer.data, field)
+        except Unreadable as error:
+            raise _page_error(answer, operation_name, str(error)) from None
 
     def execute_together(
         self, asked: Sequence[Asked], *, reserved: bool = False, gate: BeforeCall = lambda: None
@@ -121,7 +139,7 @@ class CentraClient:
             return [limited] * len(asked)
         except CentraError as error:
             return [error] * len(asked)
-        complexity = int((reply.body.get("extensions") or {}).get("complexity") or 0)
+        complexity = judged.complexity_of(judged.extensions_of(reply.body))
         if complexity:
             self._governor.learn(operation.name, complexity, times=len(asked))
         return [self._outcome(one, place, operation, reply) for place, one in enumerate(asked)]
@@ -157,38 +175,61 @@ class CentraClient:
 
     def rate_limits(self) -> list[dict[str, Any]]:
         """The six quota buckets as they stand."""
-        answer = self._executed(operations.load(_READ_LIMITS), {})
-        found: list[dict[str, Any]] = answer.data["rateLimits"]
-        return found
+        operation = operations.load(_READ_LIMITS)
+        reply = self._sent(operation, {})
+        answer = self._judged(operation, reply)
+        try:
+            return judged.limits_in(answer.data)
+        except Unreadable as error:
+            problem = f"its quotas cannot be read: {error}. Nothing was changed; try again later."
+            raise self._transport.refused(Transient, operation.name, problem, reply) from None
 
     def pages(
         self, operation_name: str, variables: Mapping[str, Any], connection: str, page_size: int
     ) -> Iterator[list[dict[str, Any]]]:
-        """The nodes of a connection, page by page; pages that cost too much of the quota at once become smaller.
+        """The nodes of a connection, page by page; pages that cost too much of the quota at once, or are too large, become
+        smaller. A node that is not an object is an empty one.
 
         Raises:
-            Permanent: a cursor came back a second time, or a page has no cursor to go on from: reading would never end,
-            or silently end early; that page is not yielded.
+            Permanent: a page cannot be read, or shows no way on to the next one, or the pages never end; that page is not
+            yielded.
         Transient, Permanent: as ``execute``.
         """
         after: str | None = None
-        seen: set[str] = set()
+        cursors: set[str] = set()
+        known: set[object] = set()
+        without_news = 0
         while True:
-            answer = self.execute(operation_name, {**variables, "first": page_size, "after": after})
             try:
-                page = answer.data[connection]
-                nodes = [dict(edge["node"]) for edge in page["edges"]]
-                after = page["pageInfo"]["endCursor"] if page["pageInfo"]["hasNextPage"] else None
-                goes_on = bool(page["pageInfo"]["hasNextPage"])
-            except (KeyError, TypeError):
-                raise _page_error(answer, operation_name, f"page {len(seen) + 1} has no {connection}") from None
-            if goes_on and (not after or after in seen):
-                problem = f"page {len(seen) + 1} ends at the cursor {after!r}: it is no way on to the next page"
+                answer = self.execute(operation_name, {**variables, "first": page_size, "after": after})
+            except AnswerTooLarge:
+                if page_size == 1:
+                    raise
+                page_size = max(1, page_size // 8)
+                continue
+            number = len(cursors) + 1
+            try:
+                nodes = judged.nodes_of(answer.data.get(connection))
+                cursor = judged.cursor_after(answer.data[connection])
+            except Unreadable as error:
+                raise _page_error(
+                    answer, operation_name, f"page {number} has no {connection} to read: {error}"
+                ) from None
+            news = {key for node in nodes if isinstance(key := node.get("id"), int | str)} - known
+            known |= news
+            without_news = 0 if news else without_news + 1
+            if cursor is not None and (
+                cursor in cursors or without_news == _MOST_WITHOUT_NEWS or number == _MOST_PAGES
+            ):
+                problem = (
+                    f"page {number} of {connection} ends at the cursor {cursor!r}: it is no way on to the next page"
+                )
                 raise _page_error(answer, operation_name, problem)
             yield nodes
-            if after is None:
+            if cursor is None:
                 return
-            seen.add(after)
+            after = cursor
+            cursors.add(cursor)
             page_size = self._governor.fitting_size(operation_name, page_size)
 
     def _sent(
@@ -211,45 +252,56 @@ class CentraClient:
             )
         finally:
             self.requests, self.limited = self._transport.requests, self._transport.limited
-        extensions = reply.body.get("extensions") or {}
-        self.app_version = extensions.get("appVersion") or self.app_version
-        self.deprecated_fields |= {_plain(field) for field in extensions.get("deprecatedFieldsUsed") or []}
+        extensions = judged.extensions_of(reply.body)
+        self.app_version = judged.app_version_of(extensions) or self.app_version
+        self.deprecated_fields |= judged.deprecated_in(extensions)
         return reply
 
     def _executed(self, operation: Operation, variables: Mapping[str, Any]) -> Answer:
-        reply = self._sent(operation, variables)
-        if reply.body.get("errors"):
-            raise self._error_of(operation, reply, reply.body["errors"])
+        return self._judged(operation, self._sent(operation, variables))
+
+    def _judged(self, operation: Operation, reply: Reply) -> Answer:
+        if errors := judged.errors_in(reply.body):
+            raise self._error_of(operation, reply, errors)
         data = reply.body.get("data")
         if not isinstance(data, dict) or any(data.get(field) is None for field in operation.mutations):
             raise self._without_data(operation, reply)
-        return _answer(data, operation.mutations, reply)
+        try:
+            return _answer(data, operation.mutations, reply)
+        except Unreadable as error:
+            raise self._unreadable(operation, reply, error) from None
 
     def _outcome(self, asked: Asked, place: int, whole: Operation, reply: Reply) -> Answer | CentraError:
         """What became of one operation of a request that was answered."""
         operation = operations.load(asked.operation)
         alone = whole.name == operation.name and whole.fields == operation.fields
         keys = [field if alone else operations.at_place(field, place) for field in operation.fields]
-        data, given = reply.body.get("data"), reply.body.get("errors") or []
-        errors = [error if isinstance(error, dict) else {"message": error} for error in given]
-        mine = [error for error in errors if error.get("path") and error["path"][0] in keys]
+        data, errors = reply.body.get("data"), judged.errors_in(reply.body)
+        mine = [error for error in errors if judged.path_of(error)[:1] and judged.path_of(error)[0] in keys]
         if isinstance(data, dict) and all(data.get(key) is not None for key in keys) and not mine:
             own = {field: data[key] for field, key in zip(operation.fields, keys, strict=True)}
-            return _answer(own, operation.mutations, reply)
+            try:
+                return _answer(own, operation.mutations, reply)
+            except Unreadable as error:
+                return self._unreadable(operation, reply, error)
         if errors:
             return self._error_of(operation, reply, mine or errors, is_one_of_many=not alone)
         return self._without_data(operation, reply)
+
+    def _unreadable(self, operation: Operation, reply: Reply, error: Unreadable) -> CentraError:
+        """Of a mutation: reading answers have nothing that is judged here."""
+        problem = f"{error}. Whether it was done is not known: it is looked up before anything is sent again."
+        return self._transport.refused(UnknownOutcome, operation.name, problem, reply)
 
     def _without_data(self, operation: Operation, reply: Reply) -> CentraError:
         kind = UnknownOutcome if operation.is_mutation else Transient
         return self._transport.refused(kind, operation.name, "the answer holds no data. Look before repeating.", reply)
 
     def _error_of(
-        self, operation: Operation, reply: Reply, given: Sequence[Any], *, is_one_of_many: bool = False
+        self, operation: Operation, reply: Reply, errors: Sequence[Mapping[str, Any]], *, is_one_of_many: bool = False
     ) -> CentraError:
-        errors = [error if isinstance(error, dict) else {"message": error} for error in given]
-        told = "; ".join(_told(error) for error in errors)[:1000]
-        is_permission = all(_category(error) == "authorization" for error in errors)
+        told = "; ".join(judged.text_of_error(error) for error in errors)[:1000]
+        is_permission = all(judged.category_of(error) == "authorization" for error in errors)
         # A request that is refused before it is executed has no "data" at all; with it, a mutation may have been done. Of
         # several mutations the first may be done although the permission of the second is missing.
         was_executed = reply.body.get("data") is not None or (
@@ -268,18 +320,13 @@ class CentraClient:
 def _answer(data: dict[str, Any], mutations: Sequence[str], reply: Reply) -> Answer:
     return Answer(
         data=data,
-        extensions=reply.body.get("extensions") or {},
-        errors=[error for field in mutations for error in data[field].get("userErrors") or []],
+        extensions=judged.extensions_of(reply.body),
+        errors=[error for field in mutations for error in judged.user_errors(data[field])],
         request_id=reply.request_id,
         http_status=reply.http_status,
         latency=reply.latency,
         server_time=reply.server_time,
     )
-
-
-def _plain(field: Any) -> str:
-    """A deprecated field's name: whether Centra gives a text or an object with one is not documented."""
-    return str(field.get("field") or field.get("name") or field) if isinstance(field, Mapping) else str(field)
 
 
 def _page_error(answer: Answer, operation_name: str, problem: str) -> Permanent:
@@ -289,13 +336,3 @@ def _page_error(answer: Answer, operation_name: str, problem: str) -> Permanent:
         request_id=answer.request_id,
         http_status=answer.http_status,
     )
-
-
-def _category(error: Mapping[str, Any]) -> str:
-    extensions = error.get("extensions")
-    return str(extensions.get("category", "")) if isinstance(extensions, Mapping) else ""
-
-
-def _told(error: Mapping[str, Any]) -> str:
-    path = ".".join(str(part) for part in error.get("path") or [])
-    return f"{str(error.get('message')).rstrip('.')}{f' (at {path})' if path else ''}"

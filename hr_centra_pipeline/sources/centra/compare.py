@@ -15,6 +15,7 @@ from typing import Any
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.sources.centra import landing
 from hr_centra_pipeline.sources.centra.client import CentraClient
+from hr_centra_pipeline.sources.centra.judged import identity
 from hr_centra_pipeline.sources.centra.landing import Row, Target
 from hr_centra_pipeline.sources.centra.models import Order, Return, Shipment, StockChange
 from hr_centra_pipeline.sources.centra.progress import Pull, Raw, recorded, text_of
@@ -155,11 +156,13 @@ def _compare(pull: Pull, one: _Compared, end: datetime) -> None:
     for raws in pull.client.pages(one.operation, variables, one.connection, pull.page_size):
         is_stock = one.name == "stock_changes"
         nodes = [with_all_lines(pull.client, raw) for raw in raws] if is_stock else consumer(raws)
-        shown |= {str(raw["number"] if one.name == "orders" else raw["id"]) for raw in raws}
+        shown |= {str(identity(raw, "number" if one.name == "orders" else "id")) for raw in raws}
         rows = [one.row(node) for node in pull.fitting(one.model, nodes)]
         with pull.warehouse.transaction() as connection:
             _note_changed(connection, one, rows, pull.now)
             pull.rows_landed += landing.land(connection, one.target, rows, pull.now)
+    if str(None) in shown:
+        return  # one of them cannot be read, so that nobody knows which ones are not there
     _find_deleted(pull, one, begin, end, shown)
     pull.newest = min(end, pull.now)
 

@@ -44,6 +44,10 @@ class Limited(Transient):
     seconds: float = 0.0
 
 
+class AnswerTooLarge(Transient):
+    """The answer to a reading call has more bytes than we take: a shorter list may fit."""
+
+
 class Permanent(CentraError):
     """Certainly nothing was done, and the same call will fail again until somebody changes something."""
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hr_centra_pipeline.sources.centra.errors import Transient
 from hr_centra_pipeline.sources.centra.transport import Clock, Sleep
 
 Read = Callable[[], Sequence[Mapping[str, Any]]]
@@ -22,6 +23,7 @@ _OF_ONE_QUERY = 0.5  # of the smallest complexity bucket: a query over the whole
 _READING_HOLDS = 60.0  # seconds: after that, look again what the others use
 _FRESH = 10.0  # seconds: before we sleep, the reading is no older than this; and no sleep is longer
 _FRESH_AT_FIRST = 1.0  # seconds: the same, until we have learned how fast the bucket is refilled
+_LONGEST_WAIT = 3900.0  # seconds: by then even an hour's bucket has been refilled
 _SHORTEST_NAP = 0.01  # seconds
 _LEAST_SECONDS = 1.0  # between two readings, to tell from them how fast a bucket is refilled
 _LEAST_UNITS = 10  # gained in between, for the same: they are told in whole ones
@@ -136,7 +138,11 @@ class Governor:
     def _take(self, costs: Mapping[str, float], read: Read) -> None:
         if self._is_stale or self._age() > _READING_HOLDS:
             self.observe(read())
+        until = self._clock() + _LONGEST_WAIT
         while bucket := self._short_of(costs):
+            if self._clock() > until:
+                problem = f"its quota {bucket.kind} stayed used up for more than an hour: see which integration uses it"
+                raise Transient(f"{problem}. Nothing was done; try again later.", operation="rate limits")
             fresh = _FRESH if bucket.is_known else _FRESH_AT_FIRST
             if self._age() < fresh:
                 self._sleep(min(max(bucket.wait(costs[bucket.kind]), _SHORTEST_NAP), fresh))

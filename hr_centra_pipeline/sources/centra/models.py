@@ -17,14 +17,24 @@ from pydantic.alias_generators import to_camel
 from hr_centra_pipeline.core.money import kept
 from hr_centra_pipeline.sources.centra.texts import codes_only, our_marks, our_value, references_in, without_contacts
 
+_FIRST_YEAR, _LAST_YEAR = 1990, 2200  # what is computed with a time has to stay one
+
 
 def _exact(value: object) -> object:
-    if isinstance(value, float):
-        raise ValueError("a binary float: amounts must be read as decimals")  # noqa: TRY004 - pydantic collects these
+    if isinstance(value, bool) or not isinstance(value, Decimal | int):
+        raise ValueError("not an exact number")  # noqa: TRY004 - pydantic collects these
+    return value
+
+
+def _is_text(value: object) -> object:
+    if not isinstance(value, str):
+        raise ValueError("not a text with a time")  # noqa: TRY004 - pydantic collects these
     return value
 
 
 def _in_utc(value: datetime) -> datetime:
+    if not _FIRST_YEAR <= value.year < _LAST_YEAR:
+        raise ValueError("not a time of a shop")
     return value.astimezone(UTC)
 
 
@@ -39,13 +49,18 @@ Exact = Annotated[
     # One spelling for 10, 10.0 and 1E+1: the landed row is compared by its hash.
     PlainSerializer(lambda value: f"{value.normalize():f}", return_type=str),
 ]
-Instant = Annotated[AwareDatetime, AfterValidator(_in_utc)]
-Whole = Annotated[int, Field(strict=True)]
-Count = Annotated[int, Field(strict=True, ge=0)]
+Instant = Annotated[AwareDatetime, BeforeValidator(_is_text), AfterValidator(_in_utc)]
+Whole = Annotated[int, Field(strict=True, ge=-(2**31), lt=2**31)]  # a GraphQL Int
+Count = Annotated[int, Field(strict=True, ge=0, lt=2**31)]
+Flag = Annotated[bool, Field(strict=True)]
 
 
 class _Node(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True)
+
+
+# What an object says that it is: wholesale has types of its own, which are left out before. Not landed.
+OfConsumer = Annotated[str, Field(alias="__typename", pattern="^DirectToConsumer", exclude=True)]
 
 
 class Currency(_Node):
@@ -164,10 +179,11 @@ class OrderTotals(TaxTotals):
 class Order(_Node):
     """One order; its internal comment reduced to our own marks."""
 
+    kind: OfConsumer
     id: str
     number: Whole
     status: str
-    is_internal: bool
+    is_internal: Flag
     created_at: Instant
     updated_at: Instant
     grand_total: Money
@@ -211,15 +227,16 @@ class ShipmentLine(_Node):
 class Shipment(_Node):
     """One shipment."""
 
+    kind: OfConsumer
     id: Whole
     number: str
     created_at: Instant
     updated_at: Instant
     shipped_at: Instant | None = None
-    is_shipped: bool
-    is_captured: bool
-    is_paid: bool
-    is_good_to_go: bool
+    is_shipped: Flag
+    is_captured: Flag
+    is_paid: Flag
+    is_good_to_go: Flag
     grand_total: Money
     order: OrderOf
     lines: list[ShipmentLine]
@@ -267,6 +284,7 @@ class ReturnTotals(TaxTotals):
 class Return(_Node):
     """One Return; of its comment only keys, codes and ids are kept."""
 
+    kind: OfConsumer
     id: Whole
     external_id: str | None = None
     return_status: str
@@ -274,7 +292,7 @@ class Return(_Node):
     created_from: str | None = None
     admin_user: ById | None = None
     comment: Annotated[str | None, AfterValidator(codes_only)] = None
-    returned_to_stock: bool
+    returned_to_stock: Flag
     return_warehouse: ById | None = None
     grand_total: Money
     grand_total_net: ComputedMoney | None = None

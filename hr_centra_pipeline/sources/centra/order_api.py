@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,13 +10,17 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from hr_centra_pipeline.core import addresses
 from hr_centra_pipeline.sources.centra.errors import Permanent, Transient, UnknownOutcome
+from hr_centra_pipeline.sources.centra.judged import shown
 from hr_centra_pipeline.sources.centra.transport import BeforeCall, Clock, Credential, Reply, Sleep, Transport
 
 CREATE_ORDER = "POST /order"
 READ_ORDER = "GET /orders"
 NUMBER_IS_TAKEN = -5
 OUT_OF_STOCK = -2
+_NUMBER = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
+_CODE = re.compile(r"-?[0-9]{1,6}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,7 @@ class OrderApiClient:
         )
 
     def __repr__(self) -> str:
-        return f"OrderApiClient({self._url!r})"
+        return f"OrderApiClient({addresses.shown(self._url)!r})"
 
     def create_order(self, body: Mapping[str, Any], *, gate: BeforeCall = lambda: None) -> OrderAnswer:
         """``POST /order``; Decimals are written as exact JSON numbers. ``gate`` is passed right before it leaves.
@@ -63,11 +68,11 @@ class OrderApiClient:
         reply = self._transport.send(
             "POST", f"{self._url}/order", operation=CREATE_ORDER, writes=True, body=body, gate=gate
         )
-        if reply.body.get("status") == "no":
-            return _answer(reply, (), str(reply.body.get("msg") or "refused without a reason"))
-        numbers = _numbers(reply.body)
-        if not numbers:
-            problem = "it said neither no nor an order number. Whether an order was made must be looked up."
+        numbers, is_refused = _numbers(reply.body), reply.body.get("status") == "no"
+        if is_refused and numbers == ():
+            return _answer(reply, (), shown(reply.body.get("msg") or "refused without a reason"))
+        if not numbers or is_refused:
+            problem = "it said neither no nor an order number, or both. Whether an order was made must be looked up."
             raise self._transport.refused(UnknownOutcome, CREATE_ORDER, problem, reply)
         return _answer(reply, numbers, None)
 
@@ -94,21 +99,26 @@ class OrderApiClient:
                 "its orders have no orderId, so that none can be told from another. An update of hr-centra is needed."
             )
             raise self._transport.refused(Permanent, READ_ORDER, problem, reply)
-        return next((one for one in found if str(one.get("orderId")) == str(number)), None)
+        orders = [one for one in found if isinstance(one, Mapping)]
+        return next((dict(one) for one in orders if shown(one.get("orderId")) == str(number)), None)
 
 
-def _numbers(body: Mapping[str, Any]) -> tuple[str, ...]:
-    given = body.get("orders") or [body.get("order")]
-    shown = [one.get("order") if isinstance(one, Mapping) else one for one in given]
-    return tuple(str(number) for number in shown if number)
+def _numbers(body: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """The numbers of the orders that were made; ``None``: something is there in their place that is not a number."""
+    given = body.get("orders") or body.get("order") or []
+    each = given if isinstance(given, list) else [given]
+    numbers = [one.get("order") if isinstance(one, Mapping) else one for one in each]
+    if not all(isinstance(one, str | int) and _NUMBER.fullmatch(shown(one)) for one in numbers):
+        return None
+    return tuple(shown(one) for one in numbers)
 
 
 def _answer(reply: Reply, numbers: tuple[str, ...], refusal: str | None) -> OrderAnswer:
-    code = reply.body.get("code")
+    code = shown(reply.body.get("code")).strip()
     return OrderAnswer(
         numbers=numbers,
         refusal=refusal,
-        code=int(code) if refusal is not None and code is not None else None,
+        code=int(code) if refusal is not None and _CODE.fullmatch(code) else None,
         body=reply.body,
         request_id=reply.request_id,
         http_status=reply.http_status,

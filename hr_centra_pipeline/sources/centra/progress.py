@@ -14,12 +14,14 @@ from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.sources.centra import landing
 from hr_centra_pipeline.sources.centra.client import CentraClient
 from hr_centra_pipeline.sources.centra.errors import CentraError
+from hr_centra_pipeline.sources.centra.judged import shown
 from hr_centra_pipeline.sources.centra.landing import Row, Target
 from hr_centra_pipeline.warehouse.database import Warehouse
 
 Node = TypeVar("Node", bound=BaseModel)
 Raw = Mapping[str, Any]
 
+_LONGEST_ID = 40  # characters of an id that is not one
 _MESSAGES = 3  # of refused objects, in one problem
 
 
@@ -178,7 +180,7 @@ def text_of(instant: datetime) -> str:
 
 def _name(model: type[BaseModel], raw: Raw) -> str:
     known = raw.get("number") or raw.get("id") if isinstance(raw, Mapping) else None
-    return f"{model.__name__} {known}"
+    return f"{model.__name__} {known if isinstance(known, int) else shown(known)[:_LONGEST_ID]}"
 
 
 def _told(error: ValidationError) -> str:

@@ -14,6 +14,7 @@ from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.sources.centra import landing
 from hr_centra_pipeline.sources.centra.client import CentraClient
 from hr_centra_pipeline.sources.centra.errors import Permanent
+from hr_centra_pipeline.sources.centra.judged import Unreadable, identity, nodes_of
 from hr_centra_pipeline.sources.centra.models import (
     MarkedCustomer,
     MarkedOrder,
@@ -37,6 +38,7 @@ __all__ = [
 Key = TypeVar("Key", int, str)
 
 _LIST_LIMIT = 200  # the most that Centra's lists give at once
+_MOST_LISTS = 2000  # pages by number: a hundred thousand lines, more than a stock change can have
 CHANGE_LINES = 50  # of a stock change, with its page: the rest of a long one is read by itself
 _SKUS_AT_ONCE = 50
 _ASK_AGAIN = timedelta(hours=1)
@@ -101,7 +103,10 @@ def pull_returns(client: CentraClient, warehouse: Warehouse, policy: Policy, now
         with warehouse.transaction() as connection:
             doubtful = _returns_to_ask_for(connection, since, open_orders, shown)
         for ids in _batches(doubtful, pull.page_size):
-            gone = sorted(set(ids) - land_returns(pull, {"id": ids}))
+            found = land_returns(pull, {"id": ids})
+            if None in found:
+                continue  # one of them is there, and cannot be read: which one is not known
+            gone = sorted(set(ids) - found)
             with warehouse.transaction() as connection:
                 pull.rows_landed += landing.land_deleted(connection, gone, now)
 
@@ -121,15 +126,17 @@ def pull_warehouses(client: CentraClient, warehouse: Warehouse, policy: Policy, 
     """Every warehouse."""
 
     def work(pull: Pull) -> None:
-        number = 1
-        while True:
-            variables = {"limit": _LIST_LIMIT, "page": number}
-            raws = client.execute("PullWarehouses", variables).data["warehouses"]
+        known: set[int | None] = set()
+        for number in range(1, _MOST_LISTS + 1):
+            raws = client.objects("PullWarehouses", {"limit": _LIST_LIMIT, "page": number}, "warehouses")
             page = pull.fitting(CentraWarehouse, raws)
             pull.land(landing.WAREHOUSES, [landing.warehouse_row(found) for found in page])
             if len(raws) < _LIST_LIMIT:
                 return
-            number += 1
+            if known.issuperset(ids := {identity(raw) for raw in raws}):
+                break
+            known |= ids
+        raise Permanent(f"page {number} of the warehouses shows none that is new: no end", operation="PullWarehouses")
 
     return recorded(Pull("warehouses", client, warehouse, policy, now), work)
 
@@ -141,7 +148,7 @@ def pull_replacement_stock(client: CentraClient, warehouse: Warehouse, policy: P
         with warehouse.transaction() as connection:
             wanted = _replacement_skus(connection)
         for skus in _batches(wanted, _SKUS_AT_ONCE):
-            raws = client.execute("PullReplacementStock", {"sku": skus, "limit": _LIST_LIMIT}).data["productSizes"]
+            raws = client.objects("PullReplacementStock", {"sku": skus, "limit": _LIST_LIMIT}, "productSizes")
             if len(raws) >= _LIST_LIMIT:
                 problem = f"{len(raws)} sizes for {len(skus)} SKUs: the list may go on. Make SKUs unique in Centra."
                 raise Permanent(problem, operation="PullReplacementStock")
@@ -169,14 +176,14 @@ def pull_status_marks(client: CentraClient, warehouse: Warehouse, policy: Policy
             written = _written_since_read(connection)
         if "order_attribute" in kinds:
             for numbers in _batches(orders, pull.page_size):
-                raws = client.execute("ReadOrderAttributes", {"number": numbers, "limit": len(numbers)}).data["orders"]
+                raws = client.objects("ReadOrderAttributes", {"number": numbers, "limit": len(numbers)}, "orders")
                 _land_marks(pull, "order", numbers, MarkedOrder, raws, written)
         for kind, operation in (
             ("customer_note", "ReadCustomerComments"),
             ("customer_attribute", "ReadCustomerAttributes"),
         ):
             for ids in _batches(customers if kind in kinds else [], pull.page_size):
-                raws = client.execute(operation, {"id": ids, "limit": len(ids)}).data["customers"]
+                raws = client.objects(operation, {"id": ids, "limit": len(ids)}, "customers")
                 _land_marks(pull, "customer", ids, MarkedCustomer, raws, written)
 
     return recorded(Pull("status_marks", client, warehouse, policy, now), work)
@@ -186,8 +193,8 @@ def pull_status_marks(client: CentraClient, warehouse: Warehouse, policy: Policy
 
 
 def consumer(raws: Iterable[Raw]) -> list[Raw]:
-    """Without wholesale: its orders, shipments and returns are other types."""
-    return [raw for raw in raws if str(raw.get("__typename", "")).startswith("DirectToConsumer")]
+    """Without wholesale: its orders, shipments and returns are other types. What does not say what it is has to fit."""
+    return [raw for raw in raws if not str(raw.get("__typename")).startswith("Wholesale")]
 
 
 def order_pages(pull: Pull, where: Raw) -> Iterator[list[Order]]:
@@ -294,11 +301,14 @@ def _open_orders(connection: Connection, now: datetime, policy: Policy) -> list[
 # ---------------------------------------------------------------- Returns
 
 
-def land_returns(pull: Pull, where: Raw, *, is_window: bool = False) -> set[int]:
-    """Land the Returns of one list; answers the ids that Centra showed, those that do not fit included."""
-    shown: set[int] = set()
+def land_returns(pull: Pull, where: Raw, *, is_window: bool = False) -> set[int | None]:
+    """Land the Returns of one list; answers the ids that Centra showed, those that do not fit included.
+
+    ``None`` among them: one whose id cannot be read.
+    """
+    shown: set[int | None] = set()
     for raws in pull.client.pages("PullReturns", {"where": where}, "returnConnection", pull.page_size):
-        shown |= {raw["id"] for raw in raws}
+        shown |= {identity(raw) for raw in raws}
         page = pull.fitting(Return, consumer(raws))
         pull.land(landing.RETURNS, [landing.return_row(found) for found in page])
         for found in page if is_window else []:
@@ -307,7 +317,7 @@ def land_returns(pull: Pull, where: Raw, *, is_window: bool = False) -> set[int]
 
 
 def _returns_to_ask_for(
-    connection: Connection, since: datetime, open_orders: Sequence[str], shown: set[int]
+    connection: Connection, since: datetime, open_orders: Sequence[str], shown: Collection[int | None]
 ) -> list[int]:
     """Landed, not known to be deleted, not shown just now: those that should have been, and those still under way."""
     rows = connection.execute(
@@ -339,7 +349,7 @@ def _returns_to_ask_for(
             )
         order by centra_return_id
         """,
-        [sorted(shown), since, list(open_orders)],
+        [[one for one in shown if one is not None], since, list(open_orders)],
     ).fetchall()
     return [return_id for (return_id,) in rows]
 
@@ -358,13 +368,26 @@ def land_stock_changes(pull: Pull, where: Raw) -> None:
 
 
 def with_all_lines(client: CentraClient, raw: Raw) -> Raw:
-    """A stock change with the lines beyond its first page: they never change, so that page numbers hold."""
-    lines, number = list(raw["lines"]), 1
-    while len(lines) == number * CHANGE_LINES:
+    """A stock change with the lines beyond its first page: they never change, so that page numbers hold.
+
+    Without any when they are not a list, or do not end: so it does not fit, and is refused by name.
+    """
+    lines, more, number = raw.get("lines"), raw.get("lines"), 1
+    known: set[int | None] = set()
+    while isinstance(lines, list) and isinstance(more, list) and len(more) == CHANGE_LINES:
+        ids = {identity(line) if isinstance(line, Mapping) else None for line in more}
+        if ids <= known or number == _MOST_LISTS:
+            return {**raw, "lines": None}
+        known |= ids
         number += 1
-        variables = {"id": [raw["id"]], "lines": CHANGE_LINES, "page": number}
-        found = client.execute("PullStockChangeLines", variables).data["stockChangeConnection"]["edges"]
-        lines += found[0]["node"]["lines"] if found else []
+        variables = {"id": [raw.get("id")], "lines": CHANGE_LINES, "page": number}
+        answer = client.execute("PullStockChangeLines", variables)
+        try:
+            nodes = nodes_of(answer.data.get("stockChangeConnection"))
+        except Unreadable:
+            return {**raw, "lines": None}
+        more = nodes[0].get("lines") if nodes else []
+        lines = [*lines, *more] if isinstance(more, list) else None
     return {**raw, "lines": lines}
 
 
@@ -470,9 +493,11 @@ def _land_marks(
 ) -> None:
     """Land what is ours of each object; nothing of one that Centra does not show any more."""
     status = pull.policy.status
+    problems = len(pull.problems)
     marks = [found.mark(status.attribute_type, status.attribute_element) for found in pull.fitting(model, raws)]
-    shown = {raw.get("number" if object_type == "order" else "id") for raw in raws}
-    marks += [StatusMark(object_type=object_type, object_id=str(one)) for one in asked if one not in shown]
+    shown = {identity(raw, "number" if object_type == "order" else "id") for raw in raws}
+    if len(pull.problems) == problems:  # else what is not shown may be what cannot be read
+        marks += [StatusMark(object_type=object_type, object_id=str(one)) for one in asked if one not in shown]
     pull.land(landing.STATUS_MARKS, [landing.status_mark_row(mark) for mark in marks], again=written)
 
 

@@ -32,7 +32,7 @@ def _instant(text: str) -> float | None:
     for read in (datetime.fromisoformat, parsedate_to_datetime):
         try:
             at = read(text)
-        except ValueError:
+            return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+        except (ValueError, TypeError, LookupError, OverflowError):
             continue
-        return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
     return None

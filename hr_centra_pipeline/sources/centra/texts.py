@@ -11,11 +11,12 @@ from pydantic import ValidationInfo
 
 from hr_centra_pipeline.core.keys import EFFECT_KEY, PACKET_KEY
 
-OUR_LINE = re.compile(r"\[hr-centra [^\]\n]*\]")
+# Bounds and lookbehinds keep each of these linear in the text: it is others', and may be long.
+OUR_LINE = re.compile(r"\[hr-centra [^\]\n]{0,1000}\]")
 OUR_VALUE = re.compile(r"[^()\n]{1,200} \(HR[A-Z2-7]{13}\)")
 _LONGEST_REFERENCE = 100
 _HALF = re.compile("[\ud800-\udfff]")
-_EMAIL = re.compile(r"[^\s@<>()\[\],;:]+@[^\s@<>()\[\],;:]+")
+_EMAIL = re.compile(r"(?<![^\s@<>()\[\],;:])[^\s@<>()\[\],;:]++@[^\s@<>()\[\],;:]+")
 _PHONE = re.compile(r"(?<!\w)(?:\+|00)\d[\d ()./-]{5,}\d")
 _CODE_LIKE = re.compile(
     r"(?<![\w-])(?=[\w-]*\d)[A-Za-z0-9][\w-]*|\bHR[A-Z0-9]{6}\b|\bHR[A-Z2-7]{13}\b|\bPK[A-Z2-7]{13}\b"

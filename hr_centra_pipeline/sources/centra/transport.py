@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, NoReturn
 
@@ -19,8 +19,11 @@ from requests.auth import AuthBase
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
+from hr_centra_pipeline.core import addresses
 from hr_centra_pipeline.core.errors import ConfigurationError
+from hr_centra_pipeline.sources.centra.bounded import BoundedSession, Received, TooLarge, Unbounded
 from hr_centra_pipeline.sources.centra.errors import (
+    AnswerTooLarge,
     CentraError,
     Limited,
     Misconfigured,
@@ -28,6 +31,7 @@ from hr_centra_pipeline.sources.centra.errors import (
     Transient,
     UnknownOutcome,
 )
+from hr_centra_pipeline.sources.centra.judged import errors_in, shown, text_of_error
 from hr_centra_pipeline.sources.centra.retry_after import seconds_to_wait
 from hr_centra_pipeline.sources.centra.texts import whole_characters
 
@@ -35,10 +39,10 @@ Clock = Callable[[], float]  # Unix seconds: the real time, whatever time decisi
 Sleep = Callable[[float], None]
 BeforeCall = Callable[[], object]
 
-_TIMEOUT = (10.0, 60.0)  # seconds to connect, to read: the Order API may take 20
 _ATTEMPTS = 4
 _LIMITED_ATTEMPTS = 6
-_LONGEST_WAIT = 900.0
+_LONGEST_WAIT = 900.0  # seconds, for one call in all
+_LONGEST_ID = 100  # characters of a request id
 _OUR_MISTAKE_BELOW = 500
 _ACCESS = frozenset({401, 403, 404})  # token, key or address
 _MAY_HOLD_HALVES = re.compile(rb"\\u[dD][89a-fA-F]")  # a surrogate, of a pair or alone
@@ -102,8 +106,7 @@ class Transport:
     ) -> None:
         self._credential, self._vendor = credential, vendor
         self._clock, self._sleep, self._before_call = clock, sleep, before_call
-        self._session = requests.Session()
-        self._session.auth = credential
+        self._session = BoundedSession(credential)
         self.requests = 0  # that were answered
         self.limited = 0  # of them with 429
 
@@ -139,6 +142,7 @@ class Transport:
         return reply
 
     def _once(self, call: _Call) -> Reply:
+        left = _LONGEST_WAIT
         for attempt in range(_LIMITED_ATTEMPTS):
             started = time.monotonic()
             response = self._sent(call)
@@ -152,8 +156,9 @@ class Transport:
             wait = max(10.0 if asked is None else asked, 0.5 * 2**attempt if attempt else 0.0)
             if not call.waits_out_limits:
                 raise self._limited(call, wait)
-            if wait > _LONGEST_WAIT:
+            if wait > left:
                 break
+            left -= wait
             self._sleep(wait)
         problem = "its quota is used up for longer than we wait: try again later, or see which integration uses it"
         raise self._error(Transient, call, problem, requests.codes.too_many_requests)
@@ -166,11 +171,11 @@ class Transport:
         limited.seconds = wait
         return limited
 
-    def _sent(self, call: _Call) -> requests.Response:
+    def _sent(self, call: _Call) -> Received:
         self._before_call()
         call.gate()
         try:
-            return self._session.request(
+            return self._session.exchange(
                 call.method,
                 call.url,
                 params=call.query,
@@ -180,11 +185,11 @@ class Transport:
                     "Accept": "application/json",
                     "X-Request-Id": call.request_id,
                 },
-                timeout=_TIMEOUT,
-                allow_redirects=False,
             )
+        except Unbounded as error:
+            self._given_up(call, error)
         except (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema, requests.exceptions.InvalidSchema):
-            problem = f"{call.url!r} is no address. Correct the address in the environment."
+            problem = f"{addresses.shown(call.url)!r} is no address. Correct the address in the environment."
             raise self._error(Misconfigured, call, problem) from None
         except requests.RequestException as error:
             if _is_about_certificate(error):
@@ -195,7 +200,7 @@ class Transport:
                 raise _Again(f"{told}; nothing was sent", None) from None
             self._doubtful(call, f"the connection broke ({type(error).__name__})", None)
 
-    def _read(self, call: _Call, response: requests.Response, latency: float) -> Reply:
+    def _read(self, call: _Call, response: Received, latency: float) -> Reply:
         status = response.status_code
         if status == _CLOSED_BY_CENTRA or status >= _OUR_MISTAKE_BELOW or status == requests.codes.request_timeout:
             self._doubtful(call, f"it answered {status}", status)
@@ -204,12 +209,13 @@ class Transport:
             raise self._error(kind, call, self._refusal(response), status)
         try:
             body = _json_object(response)
-        except (ValueError, RecursionError) as error:
-            self._doubtful(call, f"its answer is unreadable ({error})", status)
-        request_id = response.headers.get("X-Request-Id") or call.request_id
+        except (ValueError, RecursionError, ArithmeticError) as error:
+            self._doubtful(call, f"its answer is unreadable ({str(error)[:200] or type(error).__name__})", status)
+        given_id = response.headers.get("X-Request-Id") or ""
+        request_id = given_id if given_id.isprintable() and 0 < len(given_id) <= _LONGEST_ID else call.request_id
         return Reply(body, request_id, status, latency, _time_of(response))
 
-    def _refusal(self, response: requests.Response) -> str:
+    def _refusal(self, response: Received) -> str:
         told = _told(response)
         match response.status_code:
             case 401 | 403:
@@ -228,6 +234,13 @@ class Transport:
             step = "Whether it was done is not known: it is looked up before anything is sent again."
             raise self._error(UnknownOutcome, call, f"{problem}. {step}", http_status) from None
         raise _Again(problem, http_status) from None
+
+    def _given_up(self, call: _Call, error: Unbounded) -> NoReturn:
+        """An answer without end. A reading call is not repeated: it would be as long again."""
+        if call.writes:
+            self._doubtful(call, str(error), None)
+        kind = AnswerTooLarge if isinstance(error, TooLarge) else Transient
+        raise self._error(kind, call, f"{error}. Nothing was changed; reading stopped.") from None
 
     def _gave_up(self, call: _Call, state: RetryCallState) -> NoReturn:
         last = state.outcome.exception() if state.outcome else None
@@ -269,14 +282,14 @@ class _Call:
     gate: BeforeCall
 
 
-def _json_object(response: requests.Response) -> dict[str, Any]:
+def _json_object(response: Received) -> dict[str, Any]:
     """The body, its numbers exact.
 
     Raises:
         ValueError: it is none.
     """
     content_type = response.headers.get("Content-Type", "")
-    if "json" not in content_type:
+    if "json" not in content_type.lower():
         raise ValueError(f"content type {content_type[:40]!r}")
     body = simplejson.loads(response.content, use_decimal=True, parse_constant=_no_number)
     if _MAY_HOLD_HALVES.search(response.content):
@@ -286,11 +299,12 @@ def _json_object(response: requests.Response) -> dict[str, Any]:
     return body
 
 
-def _time_of(response: requests.Response) -> datetime | None:
+def _time_of(response: Received) -> datetime | None:
     try:
-        return parsedate_to_datetime(response.headers["Date"])
-    except (KeyError, ValueError):
+        at = parsedate_to_datetime(response.headers["Date"])
+    except (LookupError, ValueError, TypeError, ArithmeticError):
         return None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def _no_number(text: str) -> NoReturn:
@@ -317,12 +331,13 @@ def _is_about_certificate(error: BaseException) -> bool:
     return any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error))
 
 
-def _told(response: requests.Response) -> str:
+def _told(response: Received) -> str:
     """The vendor's own words in a refusal, cut short."""
     try:
-        body = response.json()
-        words = [error.get("message") for error in body.get("errors") or []] or [body.get("message") or body.get("msg")]
-        told = whole_characters("; ".join(str(word) for word in words if word))
-    except (ValueError, AttributeError, TypeError):
+        body = _json_object(response)
+        other = body.get("message") or body.get("msg")
+        words = [text_of_error(error) for error in errors_in(body)] or ([shown(other)] if other else [])
+        told = "; ".join(words)
+    except (ValueError, RecursionError, ArithmeticError):
         told = ""
     return f"{told[:500] or f'HTTP {response.status_code}'}."

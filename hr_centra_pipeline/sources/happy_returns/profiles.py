@@ -117,12 +117,17 @@ def load_profiles(folder: Path) -> list[Profile]:
             text = entry.read_text(encoding="utf-8")
         except UnicodeDecodeError:
             raise ConfigurationError(f"{entry}: is not UTF-8; save it again in that encoding.") from None
-        profile = _parsed(text, str(entry))
+        profile = parsed(text, str(entry))
         found[profile.name] = profile
     return list(found.values())
 
 
-def _parsed(text: str, place: str) -> Profile:
+def parsed(text: str, place: str) -> Profile:
+    """A profile's text. ``place``: where it is from, for messages.
+
+    Raises:
+        ConfigurationError: one line per mistake, with the place.
+    """
     try:
         return Profile.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:

@@ -125,15 +125,26 @@ def load_payout_profiles(folder: Path) -> list[PayoutProfile]:
     own = sorted(folder.glob("*.toml")) if folder.is_dir() else []
     for entry in [*sorted(shipped, key=lambda one: one.name), *own]:
         try:
-            profile = PayoutProfile.model_validate(tomllib.loads(entry.read_text(encoding="utf-8")))
+            text = entry.read_text(encoding="utf-8")
         except UnicodeDecodeError:
             raise ConfigurationError(f"{entry}: is not UTF-8; save it again in that encoding.") from None
-        except tomllib.TOMLDecodeError as error:
-            raise ConfigurationError(f"{entry}: {error}") from None
-        except ValidationError as error:
-            raise ConfigurationError("\n".join(_told(str(entry), error))) from None
+        profile = parsed_payout_profile(text, str(entry))
         found[profile.name] = profile
     return list(found.values())
+
+
+def parsed_payout_profile(text: str, place: str) -> PayoutProfile:
+    """A profile's text. ``place``: where it is from, for messages.
+
+    Raises:
+        ConfigurationError: one line per mistake, with the place.
+    """
+    try:
+        return PayoutProfile.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{place}: {error}") from None
+    except ValidationError as error:
+        raise ConfigurationError("\n".join(_told(place, error))) from None
 
 
 def _told(place: str, error: ValidationError) -> list[str]:
