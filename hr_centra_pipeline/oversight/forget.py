@@ -111,8 +111,8 @@ def forget(warehouse: Warehouse, who: str, by: str, now: datetime) -> Erased:
             cleaned.append(copy)
     if unreadable:
         raise RunFailed(
-            f"{', '.join(unreadable)} in {backups.folder(warehouse.path)} cannot be read, and may still hold the person: delete them. "
-            "Everywhere else the person is erased."
+            f"{', '.join(unreadable)} in {backups.folder(warehouse.path)} cannot be read, and may still hold the person: delete "
+            "them. Everywhere else the person is erased."
         )
     return Erased(places, person.files, tuple(cleaned))
 
