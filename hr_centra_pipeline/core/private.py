@@ -29,12 +29,13 @@ def tighten(folder: Path, *, but: Collection[Path] = ()) -> None:
     for path in [folder, *folder.iterdir()]:
         if path in but or path.is_symlink():
             continue
-        if path.is_dir() and path != folder:
-            tighten(path, but=but)
-        mode = path.stat().st_mode & 0o777
-        too_much = _OTHERS if not _has_acl(path) else 0o007
-        if mode & too_much:
-            with suppress(PermissionError):  # another user's: not ours to close
+        # Gone meanwhile, or another user's: not ours to close.
+        with suppress(FileNotFoundError, PermissionError):
+            if path.is_dir() and path != folder:
+                tighten(path, but=but)
+            mode = path.stat().st_mode & 0o777
+            too_much = 0o007 if _has_acl(path) else _OTHERS
+            if mode & too_much:
                 path.chmod(mode & ~too_much)
 
 

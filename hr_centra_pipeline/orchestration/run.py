@@ -86,10 +86,11 @@ class Run(dg.ConfigurableResource):  # type: ignore[type-arg]
             sleep=sleep,
             before_call=self._warehouse.yield_to_others,
         )
-        # Dagster's records and what others put there are theirs; the sandbox is nobody's.
-        private.tighten(
-            settings.home, but={settings.home / name for name in ("dagster", "sandbox")} | {Path(settings.exports)}
-        )
+        # Dagster closes its own records; what others deliver is theirs, and the sandbox is nobody's.
+        theirs = {
+            Path(place).resolve() for place in (settings.exports, settings.payouts) if place and "://" not in place
+        }
+        private.tighten(settings.home, but=theirs | {settings.home / "dagster", settings.home / "sandbox"})
         with self._warehouse.kept_open():
             migrate.prepare(self._warehouse)
             belonging.refuse_another(self._warehouse, self._client, settings)
