@@ -26,7 +26,7 @@ def tighten(folder: Path, *, but: Collection[Path] = ()) -> None:
 
     Where somebody was let in by an ACL, the group's bits are that ACL's and stay.
     """
-    for path in [folder, *folder.iterdir()]:
+    for path in [folder, *folder.iterdir()] if folder.is_dir() else []:
         if path in but or path.is_symlink():
             continue
         # Gone meanwhile, or another user's: not ours to close.

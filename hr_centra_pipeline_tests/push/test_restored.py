@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hr_centra_pipeline.push import coverage
-from hr_centra_pipeline.warehouse import place
+from hr_centra_pipeline.warehouse import backups, place
 from hr_centra_pipeline_tests.desk import MAIN, Desk
 
 
@@ -47,6 +47,29 @@ def test_put_back_from_before_a_restock_nothing_is_moved_until_the_stock_changes
     at_desk.settle()
     assert at_desk.moved("DRESS-S", MAIN) == 1
     assert at_desk.rows("select distinct state from push.ledger where effect_kind = 'inventory_adjustment'") == [
+        ("confirmed",)
+    ]
+
+
+def test_restored_from_before_credits_a_gift_card_an_exchange_and_restocks_nothing_is_done_twice(
+    at_desk: Desk, tmp_path: Path
+) -> None:
+    for given in (
+        {"grade": "sellable"}, {"refund_type": "gift-card", "grade": "damaged"},
+        {"refund_type": "exchange", "exchange_sku": "DRESS-M", "grade": "sellable"},
+    ):  # fmt: skip
+        at_desk.comes_back(at_desk.sell(("DRESS-S", 1, "100.00")), **given)  # type: ignore[arg-type]
+    at_desk.plan()
+    database = at_desk.settings.database
+    backup = backups.take(database, tmp_path / "backup.duckdb").path
+    at_desk.settle()
+    books = at_desk.books
+    assert len(at_desk.orders_of_ours()) == 1
+    stage = backups.examine(database, backup)
+    backups.put_into_place(database, stage, by="Anna", recorded_by="anna", why="a test")
+    at_desk.settle()
+    assert at_desk.books == books
+    assert at_desk.rows("select distinct state from push.ledger where effect_kind <> 'status_update'") == [
         ("confirmed",)
     ]
 
