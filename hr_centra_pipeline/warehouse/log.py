@@ -5,11 +5,15 @@ a file that was put back from an earlier one, and mix the two in silence.
 
 from __future__ import annotations
 
+import logging
 import os
 import struct
+from datetime import UTC, datetime
 from pathlib import Path
 
 from hr_centra_pipeline.core.errors import RunFailed
+
+_LOG = logging.getLogger(__name__)
 
 _BLOCK = 4096  # DuckDB's file: a main header, then two headers that are written in turn, each with how often it was checkpointed
 _MAGIC = b"DUCK"
@@ -42,18 +46,18 @@ def refuse_foreign(database: Path, descriptor: int | None) -> int | None:
 
     ``descriptor``: of the file, ``None`` when there is none. Close it only where no connection of this process is open on it.
 
+    A log whose database is gone says nothing to the one that is begun anew: it is kept aside.
+
     Raises:
-        RunFailed: the log was begun on a later state of the file, or lies there alone; says what to do.
+        RunFailed: the log was begun on a later state of the file; says what to do.
     """
     count = None if descriptor is None else checkpoints(descriptor)
     begun_on = _noted(database)
     if size(database) == 0:
         return count
     if descriptor is None:
-        raise RunFailed(
-            f"{path_of(database)} lies there without its database {database.name}. To begin anew, move it away, too; to go back to "
-            "a backup: hr-centra restore BACKUP."
-        )
+        _set_aside(database)
+        return None
     if count is not None and begun_on is not None and begun_on > count:
         raise RunFailed(
             f"{path_of(database)} was written to a later state of {database.name} than this (checkpoint {begun_on}, the file "
@@ -62,6 +66,14 @@ def refuse_foreign(database: Path, descriptor: int | None) -> int | None:
             "will do as BACKUP). To stay where the log is, put the file of that time back."
         )
     return count
+
+
+def _set_aside(database: Path) -> None:
+    alone = path_of(database)
+    at = datetime.fromtimestamp(alone.stat().st_mtime, UTC)
+    kept = alone.with_name(f"{alone.name}.alone-{at:%Y%m%dT%H%M%S}")
+    alone.rename(kept)
+    _LOG.warning("%s lay there without its database: it is kept as %s", alone, kept.name)
 
 
 def begin(database: Path, count: int | None) -> None:

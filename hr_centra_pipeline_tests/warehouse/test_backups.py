@@ -136,11 +136,13 @@ def test_a_file_put_back_beside_a_newer_log_is_refused_and_restoring_it_is_the_r
     assert rows(database) == ["first"]
 
 
-def test_a_log_without_its_database_is_refused(database: Path) -> None:
+def test_a_log_without_its_database_is_kept_aside_and_is_not_mixed_into_a_new_one(database: Path) -> None:
+    found = log.path_of(database).read_bytes()
     database.unlink()
-    with pytest.raises(RunFailed, match="lies there without its database"):
-        rows(database)
-    assert not database.exists()
+    migrate.prepare(Warehouse(database))
+    assert rows(database) == []
+    (kept,) = database.parent.glob("warehouse.duckdb.wal.alone-*")
+    assert kept.read_bytes() == found
 
 
 def truncated(path: Path) -> None:
