@@ -173,9 +173,10 @@ planned as (
             when ledger.state = 'planned' and told.batch > ledger.asked_batch then null
             when ledger.state = 'planned' then ledger.asked_batch
             when told.batch <= $past_batch then $past_batch
-            -- The ledger was lost: a second movement may be a grade or a setting that has changed, and nobody can tell.
+            -- The ledger was lost. A second movement of a unit that was only ever graded one way is due by a changed setting.
             when $is_first_plan and desired.effect_kind = 'inventory_adjustment'
-                and (desired.evidence::json ->> 'ordinal')::integer > 1 then coalesce(told.batch, 0)
+                and (desired.evidence::json ->> 'ordinal')::integer > 1
+                and desired.return_item_id in (select return_item_id from graded_once) then coalesce(told.batch, 0)
         end as asked_batch,
         cast(null as varchar) as packet_key,
         desired.return_id,

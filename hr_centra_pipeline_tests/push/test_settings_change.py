@@ -100,9 +100,11 @@ def test_the_database_is_lost_and_the_warehouse_was_changed_meanwhile_nothing_is
     at_desk: Desk,
 ) -> None:
     returned(at_desk)
+    regraded = returned(at_desk)
     at_desk.settle()
     at_desk.forget()
-    at_desk.with_policy(dispositions=WITH_OUTLET)
+    at_desk.with_policy(dispositions={**WITH_OUTLET, "damaged": {"stock": "none"}})
+    at_desk.change(regraded, disposition="damaged")
     at_desk.settle()
     assert (at_desk.moved("DRESS-S", MAIN), at_desk.moved("DRESS-S", OUTLET)) == (1, 0)
     approve_all(at_desk, "inventory_adjustment")
