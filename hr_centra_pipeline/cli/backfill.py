@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-import typer
 from rich import box
-from rich.console import Console
+from rich.text import Text
 
 from hr_centra_pipeline.cli.progress import progress
 from hr_centra_pipeline.cli.screen import width
-from hr_centra_pipeline.cli.table import DataTable
+from hr_centra_pipeline.cli.table import DataConsole, DataTable, echo
 from hr_centra_pipeline.core import clock
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.policy import load_policy
@@ -70,9 +69,12 @@ def _show(settings: Settings, run_id: str, first: date, last: date) -> None:
             """,
             [run_id],
         ).fetchall()
-    console = Console(width=min(width(), 118))
+    console = DataConsole(width=min(width(), 118))
     console.print(
-        f"[bold]Read {first} to {last}[/] (run {run_id[:8]}; days that were read before are counted, not read again)"
+        Text.assemble(
+            (f"Read {first} to {last}", "bold"),
+            f" (run {run_id[:8]}; days that were read before are counted, not read again)",
+        )
     )
     table = DataTable(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("from Centra")
@@ -95,6 +97,6 @@ def _show(settings: Settings, run_id: str, first: date, last: date) -> None:
         money = "" if amount is None or currency is None else f"{amount:,.2f} {currency}"
         table.add_row(f"{effects:,}", kind.replace("_", " "), money, reason)
     console.print(table)
-    typer.echo(
+    echo(
         "A backfill never sends. The hourly sync sends what is due; returns before the cut-over only by `hr-centra adopt`."
     )

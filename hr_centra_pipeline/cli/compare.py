@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import typer
 from rich import box
-from rich.console import Console
 
-from hr_centra_pipeline.cli.table import DataTable
+from hr_centra_pipeline.cli.table import DataConsole, DataTable, echo
 from hr_centra_pipeline.core import clock
 from hr_centra_pipeline.core.errors import RunFailed
 from hr_centra_pipeline.core.policy import load_policy
@@ -39,7 +37,7 @@ def compare_now() -> None:
                 """,
                 [now],
             ).fetchall()
-    typer.echo(
+    echo(
         f"{report.objects:,} objects compared: {report.edited} edited, {report.missed} missed, {report.deleted} deleted."
     )
     if rows:
@@ -48,6 +46,6 @@ def compare_now() -> None:
             table.add_column(column, overflow="fold")
         for row in rows:
             table.add_row(*row)
-        Console().print(table)
+        DataConsole().print(table)
     if report.problem:
         raise RunFailed(report.problem)

@@ -9,11 +9,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal, InvalidOperation
 
-import typer
 from rich import box
-from rich.console import Console
 
-from hr_centra_pipeline.cli.table import DataTable
+from hr_centra_pipeline.cli.table import DataConsole, DataTable, echo
 from hr_centra_pipeline.core import clock
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.money import shown
@@ -69,14 +67,14 @@ def approve(keys: Sequence[str], effect_types: Sequence[str], by: str | None, wh
         if effect.currency and effect.amount is not None:
             money[effect.currency] = money.get(effect.currency, Decimal(0)) + effect.amount
     told = ", ".join(shown(amount, currency) for currency, amount in sorted(money.items()))
-    typer.echo(f"{len(found) or len(keys)} approved by {signature.by}{f' ({told})' if told else ''}. {_CLEARS}")
+    echo(f"{len(found) or len(keys)} approved by {signature.by}{f' ({told})' if told else ''}. {_CLEARS}")
 
 
 def _list_waiting() -> None:
     with opened() as connection:
         found = approvals.waiting(connection, clock.now())
     if not found:
-        typer.echo("Nothing waits for an approval.")
+        echo("Nothing waits for an approval.")
         return
     table = DataTable("effect", "type", "return", "order", "amount", "why it waits", box=box.SIMPLE_HEAD)
     for effect in found:
@@ -84,8 +82,8 @@ def _list_waiting() -> None:
         table.add_row(
             effect.effect_key, effect.effect_kind, effect.return_id, effect.order_number, amount, effect.waits_for or ""
         )
-    Console().print(table)
-    typer.echo("Approve some by effect, unit, return or order: hr-centra approve RT-1 --by NAME --why REASON")
+    DataConsole().print(table)
+    echo("Approve some by effect, unit, return or order: hr-centra approve RT-1 --by NAME --why REASON")
 
 
 def raise_guard(effect_type: str, hours: float, effects: int | None, by: str | None, why: str | None) -> None:
@@ -94,7 +92,7 @@ def raise_guard(effect_type: str, hours: float, effects: int | None, by: str | N
     with opened() as connection:
         given = approvals.raise_guards(connection, signature, effect_type, hours=hours, effects=effects)
     money = ", ".join(shown(amount, currency) for currency, amount in sorted(given.money.items()))
-    typer.echo(
+    echo(
         f"{effect_type}: up to {given.effects:,} effects{f' and {money}' if money else ''} on one day, until "
         f"{given.expires_at:%Y-%m-%d %H:%M UTC}. {_CLEARS}"
     )
@@ -110,7 +108,7 @@ def adopt(named: str, by: str | None, why: str | None) -> None:
         what.append("it was started before the cut-over, and is acted on from now on")
     if done.reopened:
         what.append(f"{len(done.reopened)} effects that somebody had deleted in Centra are sent again")
-    typer.echo(f"{done.return_id} adopted by {signature.by}: {'; '.join(what)}. {_CLEARS}")
+    echo(f"{done.return_id} adopted by {signature.by}: {'; '.join(what)}. {_CLEARS}")
 
 
 def tie(
@@ -134,7 +132,7 @@ def tie(
                 raise ConfigurationError(f"{named}: a refund is named by its payment entry id, a whole number.")
             approvals.tie_refund(connection, signature, int(named), dict(_parts(units)))
     told = ", ".join(units) or ("its exchange is released" if release else "unrelated to any return")
-    typer.echo(f"{named}: {told}, says {signature.by}. {_CLEARS}")
+    echo(f"{named}: {told}, says {signature.by}. {_CLEARS}")
 
 
 def reorder(unit: str, by: str | None, why: str | None) -> None:
@@ -142,7 +140,7 @@ def reorder(unit: str, by: str | None, why: str | None) -> None:
     signature = signed(by, why)
     with opened() as connection:
         canceled = approvals.order_again(connection, signature, unit)
-    typer.echo(
+    echo(
         f"{unit}: {', '.join(canceled.order_numbers)} was canceled; {signature.by} has the replacement ordered again. {_CLEARS}"
     )
 
@@ -153,7 +151,7 @@ def pay_instead(unit: str, by: str | None, why: str | None) -> None:
     with opened() as connection:
         paid = approvals.pay_instead(connection, signature, unit)
     units = ", ".join(one.return_item_id for one in paid)
-    typer.echo(f"{units}: {signature.by} gives the money instead, on Return {paid[0].centra_return_id}. {_CLEARS}")
+    echo(f"{units}: {signature.by} gives the money instead, on Return {paid[0].centra_return_id}. {_CLEARS}")
 
 
 def _parts(units: Sequence[str]) -> list[tuple[str, Decimal | None]]:

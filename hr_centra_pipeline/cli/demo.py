@@ -6,13 +6,12 @@ import itertools
 import os
 from pathlib import Path
 
-import typer
-
 import hr_centra_pipeline
 from hr_centra_pipeline.cli import sandbox
 from hr_centra_pipeline.cli.progress import progress
 from hr_centra_pipeline.cli.screen import pending, sent_so_far, show_result
 from hr_centra_pipeline.cli.sync import run_sync
+from hr_centra_pipeline.cli.table import echo
 from hr_centra_pipeline.core.errors import RunFailed
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.warehouse import lock, migrate
@@ -46,7 +45,7 @@ def opened_home() -> Path:
         place for number in itertools.count(1) if not (place := home.with_name(f"{home.name}.{number}")).exists()
     )
     home.rename(aside)
-    typer.echo(f"{home} is of another version: it is kept as {aside.name}, and a new shop is opened.", err=True)
+    echo(f"{home} is of another version: it is kept as {aside.name}, and a new shop is opened.", err=True)
     return home
 
 

@@ -10,15 +10,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import typer
 from rich import box
 from rich.console import Console
 from rich.text import Text
 
+from hr_centra_pipeline.cli import trouble
 from hr_centra_pipeline.cli.screen import width
-from hr_centra_pipeline.cli.table import DataTable
+from hr_centra_pipeline.cli.table import DataConsole, DataTable, echo
 from hr_centra_pipeline.core import clock
-from hr_centra_pipeline.core.errors import ConfigurationError
+from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
 from hr_centra_pipeline.core.kinds import OWNERS
 from hr_centra_pipeline.core.policy import Policy, load_policy
 from hr_centra_pipeline.core.settings import Settings
@@ -53,7 +53,7 @@ def run_doctor(
         if write_schema is not None:
             findings += guarded(contract.SECTION, lambda: _written(settings, write_schema))
     if as_json:
-        typer.echo(json.dumps([asdict(finding) for finding in findings], indent=1))
+        echo(json.dumps([asdict(finding) for finding in findings], indent=1))
     else:
         _print(findings)
         if whole_contract:
@@ -73,7 +73,14 @@ def _dagster(settings: Settings) -> Any:
     # Imported here: Dagster takes seconds.
     from hr_centra_pipeline.orchestration import doctor as dagster_doctor
 
-    return dagster_doctor.findings(settings)
+    try:
+        yield from dagster_doctor.findings(settings)
+    except (ConfigurationError, RunFailed):
+        raise
+    except Exception as error:
+        if (line := trouble.told(error)) is None:
+            raise
+        yield Finding("Dagster", "error", line)
 
 
 def _test_alert(settings: Settings) -> Any:
@@ -90,9 +97,9 @@ def _sent(way: delivery.Channel, text: str) -> Any:
 
 
 def _print(findings: list[Finding]) -> None:
-    console = Console(width=min(width(), 118))
+    console = DataConsole(width=min(width(), 118))
     for section in dict.fromkeys(finding.section for finding in findings):
-        console.print(f"\n[bold]{section}[/]")
+        console.print(Text(f"\n{section}", "bold"))
         of_section = [finding for finding in findings if finding.section == section]
         if differences := [finding for finding in of_section if _is_difference(finding)]:
             console.print(_differences(differences))
@@ -102,13 +109,15 @@ def _print(findings: list[Finding]) -> None:
     counts = {level: sum(one.level == level for one in findings) for level in ("error", "warning")}
     if counts["error"]:
         console.print(
-            f"\n[bold red]{counts['error']} to mend[/]"
-            + (f", {counts['warning']} warnings" if counts["warning"] else "")
+            Text.assemble(
+                (f"\n{counts['error']} to mend", "bold red"),
+                f", {counts['warning']} warnings" if counts["warning"] else "",
+            )
         )
     elif counts["warning"]:
-        console.print(f"\n[bold yellow]Nothing stands in the way of a sync; {counts['warning']} warnings[/]")
+        console.print(Text(f"\nNothing stands in the way of a sync; {counts['warning']} warnings", "bold yellow"))
     else:
-        console.print("\n[bold green]All is well[/]")
+        console.print(Text("\nAll is well", "bold green"))
 
 
 def _print_line(console: Console, finding: Finding) -> None:
@@ -160,7 +169,7 @@ def _print_contract(findings: list[Finding]) -> None:
             sign, color = _SIGNS[finding.level]
             found = "cannot be seen" if row.verdict == "cannot_be_seen" else row.found
             table.add_row(Text(sign, f"bold {color}"), row.coordinate, row.basis, row.expected, found)
-    Console(width=min(width(), 118)).print("", table)
+    DataConsole(width=min(width(), 118)).print("", table)
 
 
 def _print_settings() -> None:
@@ -169,7 +178,7 @@ def _print_settings() -> None:
     given: Mapping[str, Any] = {}
     try:
         policy = load_policy(settings.policy_path).policy
-        given = tomllib.loads(settings.policy_path.read_text(encoding="utf-8"))
+        given = tomllib.loads(settings.policy_path.read_text(encoding="utf-8-sig"))
     except ConfigurationError:
         pass
     table = DataTable(title="Settings", title_justify="left", title_style="bold", box=None, pad_edge=False)
@@ -177,4 +186,4 @@ def _print_settings() -> None:
         table.add_column(column, overflow="fold")
     for setting in doctor.settings_table(os.environ, policy, given):
         table.add_row(setting.name, setting.value, setting.source, style="dim" if setting.source == "default" else "")
-    Console(width=min(width(), 118)).print("", table)
+    DataConsole(width=min(width(), 118)).print("", table)

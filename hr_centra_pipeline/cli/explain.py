@@ -6,12 +6,11 @@ from dataclasses import asdict
 from decimal import Decimal
 
 import simplejson
-import typer
 from rich import box
 from rich.console import Console
 from rich.text import Text
 
-from hr_centra_pipeline.cli.table import DataTable
+from hr_centra_pipeline.cli.table import DataConsole, DataTable, echo
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.money import shown
 from hr_centra_pipeline.core.settings import Settings
@@ -31,9 +30,9 @@ def explain_return(named: str, *, as_json: bool = False) -> None:
     with Warehouse(settings.database).transaction() as connection:
         found = stories(connection, named)
     if as_json:
-        typer.echo(simplejson.dumps([asdict(story) for story in found], indent=2, use_decimal=True, default=str))
+        echo(simplejson.dumps([asdict(story) for story in found], indent=2, use_decimal=True, default=str))
         return
-    console = Console(width=max(100, min(Console().width, 140)))
+    console = DataConsole(width=max(100, min(DataConsole().width, 140)))
     for story in found:
         _print(console, story)
 
@@ -49,7 +48,7 @@ def _print(console: Console, story: Story) -> None:
         timeline.add_row(f"{'' if same_day else day:10} {line.at:%H:%M}", line.who, line.unit or "", line.what)
     console.print(timeline)
     if story.exceptions:
-        console.print("[bold]Open exceptions[/]")
+        console.print(Text("Open exceptions", "bold"))
         for one in story.exceptions:
             console.print(Text.assemble("  ", (one.kind, "yellow"), f": {one.detail}\n    → {one.next_step}"))
     else:

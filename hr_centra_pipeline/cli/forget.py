@@ -5,10 +5,11 @@ from __future__ import annotations
 import typer
 
 from hr_centra_pipeline.cli.progress import progress
+from hr_centra_pipeline.cli.table import echo
 from hr_centra_pipeline.core import clock
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.settings import Settings
-from hr_centra_pipeline.oversight import forget, published
+from hr_centra_pipeline.oversight import forget, person_files, published
 from hr_centra_pipeline.publishing.publish import publish
 from hr_centra_pipeline.warehouse import lock
 from hr_centra_pipeline.warehouse.database import Warehouse
@@ -27,21 +28,28 @@ def forget_person(who: str, *, by: str, is_sure: bool) -> None:
     warehouse = Warehouse(settings.database)
     with lock.held(settings.lock_path, "hr-centra forget", wait_seconds=30):
         with warehouse.transaction() as connection:
-            person = forget.find(connection, who)
-        what = f"{len(person.emails)} address(es), {len(person.files)} export file(s) with returns of this person"
+            emails = forget.addresses_of(connection, who)
+        with progress("Searching the files that are delivered to us …"):
+            places = ((settings.exports, "HAPPY_RETURNS_EXPORTS"), (settings.payouts, "HR_CENTRA_PAYOUTS"))
+            holding, problems = person_files.everywhere(emails, places, settings.home, without=[settings.database])
+        with warehouse.transaction() as connection:
+            person = forget.find(connection, who, holding)
+        what = f"{len(person.emails)} address(es), {len(person.named)} file(s) that hold this person"
         if not is_sure and not typer.confirm(f"{what}. Erase for good?"):
-            typer.echo("Nothing was erased.")
+            echo("Nothing was erased.")
             return
         with progress("Erasing, and writing the database anew …"):
-            erased = forget.forget(warehouse, who, by, clock.now())
+            erased = forget.forget(warehouse, who, by, clock.now(), holding=holding)
             as_of = published.as_of(settings)
             if as_of is not None:
                 publish(warehouse, settings, as_of)
-    places = ", ".join(f"{count} in {place}" for place, count in sorted(erased.places.items()))
-    typer.echo(f"Erased: {places or 'nothing was left to erase'}.")
+    told = ", ".join(f"{count} in {place}" for place, count in sorted(erased.places.items()))
+    echo(f"Erased: {told or 'nothing was left to erase'}.")
     if erased.backups:
-        typer.echo(f"Also in {', '.join(one.name for one in erased.backups)}.")
+        echo(f"Also in {', '.join(one.name for one in erased.backups)}.")
     if erased.files:
-        typer.echo("These export files still name the person, and are not ours to change: delete them where they lie.")
+        echo("These export files still name the person, and are not ours to change: delete them where they lie.")
         for name in erased.files:
-            typer.echo(f"  {name}")
+            echo(f"  {name}")
+    for problem in problems:
+        echo(f"Not searched: {problem}")

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from hr_centra_pipeline.cli import trouble
+from hr_centra_pipeline.cli.table import echo
 from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
 
 app = typer.Typer(
@@ -286,7 +288,7 @@ def downloads(
     from hr_centra_pipeline.core.settings import Settings
     from hr_centra_pipeline.publishing.downloads import serve
 
-    typer.echo(f"Downloads: http://{host}:{port}   (Ctrl-C ends it)")
+    echo(f"Downloads: http://{host}:{port}   (Ctrl-C ends it)")
     serve(Settings.from_environment(), host, port)
 
 
@@ -351,8 +353,14 @@ def main() -> None:
     try:
         app()
     except (ConfigurationError, RunFailed) as error:
-        typer.echo(str(error), err=True)
+        echo(trouble.of_opening(error) or str(error), err=True)
         sys.exit(2 if isinstance(error, ConfigurationError) else 1)
+    except Exception as error:
+        line = trouble.told(error)
+        if line is None:
+            raise
+        echo(line, err=True)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

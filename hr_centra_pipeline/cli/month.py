@@ -7,8 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-import typer
-
+from hr_centra_pipeline.cli.table import echo
 from hr_centra_pipeline.core import clock, months
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.policy import load_policy
@@ -85,7 +84,7 @@ def run_close(month: str, by: str, accept: str | None) -> None:
                 cost_file=books.settings.home / costs.NAME,
             )  # fmt: skip
         pack = books.export(month)
-    typer.echo(f"{month} is closed by {by}. Next: hr-centra sign --month {month} --as preparer --by NAME")
+    echo(f"{month} is closed by {by}. Next: hr-centra sign --month {month} --as preparer --by NAME")
     _show(pack)
 
 
@@ -100,7 +99,7 @@ def run_reopen(month: str, by: str, why: str) -> None:
         with books.warehouse.transaction() as connection:
             closing.reopen(connection, month, books.now, by=by, why=why)
         pack = books.export(month)
-    typer.echo(f"{month} is open again; its signatures are void.")
+    echo(f"{month} is open again; its signatures are void.")
     _show(pack)
 
 
@@ -116,7 +115,7 @@ def run_sign(month: str, role: Role, by: str, comment: str | None) -> None:
             compute(connection, month, books.now, policy_sha256=books.policy_sha256)
             closing.sign(connection, month, books.now, role=role, by=by, comment=comment)
         pack = books.export(month)
-    typer.echo(f"{by} has signed {month} as {role}.")
+    echo(f"{by} has signed {month} as {role}.")
     _show(pack)
 
 
@@ -138,7 +137,7 @@ def _show(pack: Pack) -> None:
         ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in pack.report.statuses.items())
         or "no refunds"
     )
-    typer.echo(f"{pack.report.month}: {told}; {pack.report.open_items} open items; standing: {pack.standing}")
+    echo(f"{pack.report.month}: {told}; {pack.report.open_items} open items; standing: {pack.standing}")
     for text in pack.report.breaks:
-        typer.echo(f"The roll-forward does not tie: {text}", err=True)
-    typer.echo(f"{len(pack.files)} files in {pack.folder}: {pack.files[0].name}, {pack.files[1].name}, CSV and Parquet")
+        echo(f"The roll-forward does not tie: {text}", err=True)
+    echo(f"{len(pack.files)} files in {pack.folder}: {pack.files[0].name}, {pack.files[1].name}, CSV and Parquet")

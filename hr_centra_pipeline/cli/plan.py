@@ -6,12 +6,10 @@ from collections import Counter
 from decimal import Decimal
 
 import simplejson
-import typer
 from rich import box
-from rich.console import Console
 from rich.text import Text
 
-from hr_centra_pipeline.cli.table import DataTable
+from hr_centra_pipeline.cli.table import DataConsole, DataTable, echo
 from hr_centra_pipeline.core import clock
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.money import shown
@@ -38,7 +36,7 @@ def show_plan(*, every: bool = False, as_json: bool = False) -> None:
     with Warehouse(settings.database).transaction() as connection:
         found = preview(connection, policy, clock.now())
     if as_json:
-        typer.echo(_json(found, policy))
+        echo(_json(found, policy))
     else:
         _print(found, policy, every=every)
 
@@ -68,18 +66,21 @@ def _json(found: Preview, policy: Policy) -> str:
 
 
 def _print(found: Preview, policy: Policy, *, every: bool) -> None:
-    console = Console(width=min(Console().width, 118))
+    console = DataConsole(width=min(DataConsole().width, 118))
     kinds = Counter(effect.effect_kind for planned in found.packets for effect in planned.effects)
     writes = Counter(call.operation for planned in found.packets for call in planned.calls)
     what = ", ".join(
         f"{count} {kind.replace('_', ' ')}{'s' if count > 1 else ''}" for kind, count in kinds.most_common()
     )
-    console.print(f"[bold]Would be sent:[/] {what or 'nothing'}")
+    console.print(Text.assemble(("Would be sent:", "bold"), f" {what or 'nothing'}"))
     if found.packets:
         calls = ", ".join(f"{count} {name}" for name, count in writes.most_common())
-        console.print(f"[bold]In {len(found.packets)} packets:[/] {calls}")
+        console.print(Text.assemble((f"In {len(found.packets)} packets:", "bold"), f" {calls}"))
     console.print(
-        f"[bold]E-mails that Centra sends with refunds, completions and orders:[/] {', '.join(policy.emails.sent) or 'none'}\n"
+        Text.assemble(
+            ("E-mails that Centra sends with refunds, completions and orders:", "bold"),
+            f" {', '.join(policy.emails.sent) or 'none'}\n",
+        )
     )
     for warning in policy.warnings():
         console.print(Text(f"! {warning}", style="yellow"))

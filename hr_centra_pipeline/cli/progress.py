@@ -6,8 +6,10 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
 from rich.status import Status
+from rich.text import Text
+
+from hr_centra_pipeline.cli.table import DataConsole, plain
 
 _OURS = logging.getLogger("hr_centra_pipeline")
 
@@ -20,11 +22,9 @@ class _Line(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Progress replaces the line; a warning is printed above it."""
         if record.levelno >= logging.WARNING:
-            self.status.console.print(
-                record.getMessage(), style="yellow", markup=False, highlight=False, soft_wrap=True
-            )
+            self.status.console.print(record.getMessage(), style="yellow", soft_wrap=True)
         else:
-            self.status.update(record.getMessage())
+            self.status.update(Text(plain(record.getMessage())))
 
 
 @contextmanager
@@ -34,7 +34,7 @@ def progress(what: str) -> Iterator[Status]:
     Stderr, so that what a command prints can be piped without it.
     """
     before = _OURS.level, _OURS.propagate
-    with Console(stderr=True).status(what) as status:
+    with DataConsole(stderr=True).status(Text(what)) as status:
         handler = _Line(status)
         _OURS.addHandler(handler)
         _OURS.setLevel(logging.INFO)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 
-import typer
 from rich import box
-from rich.console import Console
 
 from hr_centra_pipeline.cli.progress import progress
 from hr_centra_pipeline.cli.sync import run_sync
-from hr_centra_pipeline.cli.table import DataTable
+from hr_centra_pipeline.cli.table import DataConsole, DataTable, echo
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.warehouse.database import Warehouse
 
@@ -38,8 +36,8 @@ def rebuild() -> None:
         table.add_column(name, justify="right")
     for kind, (confirmed, doubtful) in sorted(after.items()):
         table.add_row(kind.replace("_", " "), str(before.get(kind, (0, 0))[0]), str(confirmed), str(doubtful))
-    Console().print(table)
-    typer.echo("Look at `hr-centra plan` before the next live sync: what it lists is what Centra does not show.")
+    DataConsole().print(table)
+    echo("Look at `hr-centra plan` before the next live sync: what it lists is what Centra does not show.")
 
 
 def _known(settings: Settings) -> dict[str, tuple[int, int]]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import requests
 import typer
 
+from hr_centra_pipeline.cli.table import echo
 from hr_centra_pipeline.core.errors import RunFailed
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def serve(
     def show(note: dict[str, Any]) -> None:
         lines = [f"Serving {home} on http://127.0.0.1:{note['port']} until Ctrl-C. Paste where the pipeline runs:", ""]
         lines += [f"export {name}={value}" for name, value in environment(note).items()]
-        typer.echo("\n".join(lines))
+        echo("\n".join(lines))
         sys.stdout.flush()
 
     try:
@@ -100,7 +101,7 @@ def advance(
     note = running(home)
     if note is None:
         raise RunFailed(f"No sandbox is served from {home}: start one with `hr-centra sandbox serve --home {home}`.")
-    typer.echo(f"It is {let_pass(note, hours)} now.")
+    echo(f"It is {let_pass(note, hours)} now.")
 
 
 def _seed(home: Path, settings: SandboxSettings, *, seed: int, returns: int, variety: Variety) -> None:

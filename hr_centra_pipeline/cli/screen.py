@@ -7,11 +7,11 @@ from decimal import Decimal
 from typing import Any
 
 from rich import box
-from rich.console import Console, Group
+from rich.console import Group
 from rich.panel import Panel
 from rich.text import Text
 
-from hr_centra_pipeline.cli.table import DataTable
+from hr_centra_pipeline.cli.table import DataConsole, DataTable
 from hr_centra_pipeline.core.money import shown
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
@@ -76,7 +76,7 @@ def pending(settings: Settings) -> int:
 
 def show_result(settings: Settings, *, before: dict[str, Sent] | None = None, footer: str = "") -> None:
     """Print the screen. ``before``: what was sent before this command, to tell the two apart."""
-    console = Console(width=min(width(), 118))
+    console = DataConsole(width=min(width(), 118))
     with Warehouse(settings.database).transaction() as connection:
         sent = _sent_so_far(connection)
         parts: list[Any] = [_read(connection), _sent(sent, before, settings), "", _exceptions(connection), ""]
@@ -87,7 +87,7 @@ def show_result(settings: Settings, *, before: dict[str, Sent] | None = None, fo
 def width() -> int:
     """Columns for our tables."""
     # Rich takes a pipe for 80 columns, and would break our tables in a log file.
-    console = Console()
+    console = DataConsole()
     return console.width if console.is_terminal else 118
 
 

@@ -6,10 +6,9 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from rich import box
-from rich.console import Console
 from rich.text import Text
 
-from hr_centra_pipeline.cli.table import DataTable
+from hr_centra_pipeline.cli.table import DataConsole, DataTable
 from hr_centra_pipeline.core import clock
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.money import shown
@@ -74,8 +73,8 @@ def _worst(connection: Connection, found: ShadowReport) -> list[tuple[str, str, 
 
 
 def _print(found: ShadowReport, worst: list[tuple[str, str, str, str]]) -> None:
-    console = Console()
-    console = console if console.is_terminal else Console(width=118)
+    console = DataConsole()
+    console = console if console.is_terminal else DataConsole(width=118)
     console.print(
         Text(
             f"Shadow report, {found.since:%Y-%m-%d} to {found.until:%Y-%m-%d} UTC: what people did in Centra, next to us",

@@ -129,7 +129,7 @@ not_shown as (
         packets.payload ->> 'order_number' as order_number,
         sum(coalesce((packets.payload ->> 'voucher')::decimal(18, 4), 0)) as carried,
         sum(list_sum(list_transform(
-            from_json(packets.payload -> 'lines', '[{"quantity": "BIGINT"}]'), lambda line: line.quantity
+            from_json(packets.payload -> 'lines', '[{"members": ["VARCHAR"]}]'), lambda line: len(line.members)
         ))) as pieces
     from push.packets
     semi join orders on orders.order_number = packets.payload ->> 'order_number'
@@ -236,6 +236,9 @@ select
             )
             and entries.money in ('refunded', 'refund_pending')
     ) as has_untied_refund,
+    orders.order_number in (
+        select order_number from bookings_of_orders where line_type = 'unknown' and order_number is not null
+    ) as has_unknown_booking,
     orders.discounts > 0 and (
         select count(*) from staging.shipments where shipments.order_number = orders.order_number
     ) > 1 as has_shared_voucher
@@ -286,6 +289,8 @@ blocked as (
                 'the payment provider has not confirmed the capture yet'
             when pays_through <> 'elsewhere' and blocks.has_untied_refund then
                 'a refund without a Return stands on the order: tie it to units first'
+            when pays_through <> 'elsewhere' and blocks.has_unknown_booking then
+                'waits for approval: a settlement line of the order is not understood, and may be a chargeback (quarantine.rejected_rows)'
             when voucher_share > 0 and blocks.has_shared_voucher then
                 'waits for approval: a voucher on an order with several shipments'
             when parameters.on_difference = 'hold' and differing.refund_id is not null then

@@ -192,6 +192,35 @@ union all by name from elsewhere
 union all by name from foreign_paid where amount <> 0
 union all by name from tied;
 
+-- One row per settlement line that takes money back, or that nobody can read, and the order that it is about: the one that it
+-- names, else the one of its payment.
+create or replace temp table bookings_of_orders as
+with
+lines as (
+    select * from staging.payout_lines where line_type in ('chargeback', 'chargeback_reversed', 'unknown')
+),
+
+known_references as (
+    select order_number, unnest(list_append(provider_references, external_reference)) as reference from staging.payment_entries
+),
+
+of_payments as (
+    select reference, min(order_number) as order_number
+    from known_references
+    semi join (
+        select unnest([payment_reference, reference]) as reference from lines anti join staging.orders using (order_number)
+    ) as wanted using (reference)
+    group by reference having count(distinct order_number) = 1
+)
+
+select
+    lines.payout_line_id, lines.line_type, lines.currency, lines.gross_amount,
+    coalesce(orders.order_number, of_payment.order_number, of_own.order_number, lines.order_number) as order_number
+from lines
+left join staging.orders as orders on orders.order_number = lines.order_number
+left join of_payments as of_payment on of_payment.reference = lines.payment_reference
+left join of_payments as of_own on of_own.reference = lines.reference;
+
 -- A chargeback (less what of it was won back) is about an order and names no unit: it counts on the returned units for which
 -- something is still to be given, in the order of ids, up to what they cost, so that nothing is given on top of it. What is
 -- beyond that was given already: the payouts tell it as given twice.
@@ -199,8 +228,8 @@ insert into values_given by name
 with
 charged_back as (
     select order_number, currency, -sum(gross_amount) as amount
-    from staging.payout_lines
-    where line_type in ('chargeback', 'chargeback_reversed') and order_number in (select order_number from valued_units)
+    from bookings_of_orders
+    where line_type <> 'unknown' and order_number in (select order_number from valued_units)
     group by all having -sum(gross_amount) > 0
 ),
 

@@ -45,6 +45,17 @@ touched as (
     where marks.object_type = 'customer' and marks.batch > $since
     union all
     select order_number from landing.payout_lines where batch > $since and line_type <> 'capture'
+    union all
+    -- A settlement may name the payment only.
+    select known.order_number
+    from (
+        select order_number, unnest(list_append(provider_references, external_reference)) as reference from staging.payment_entries
+    ) as known
+    where known.reference in (
+        select unnest([payment_reference, reference]) from landing.payout_lines
+        where batch > $since and line_type in ('chargeback', 'chargeback_reversed', 'unknown')
+            and coalesce(order_number not in (select order_number from staging.orders), true)
+    )
     -- A stock change names its units by their keys.
     union all
     select ledger.order_number

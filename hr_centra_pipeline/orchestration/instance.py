@@ -6,6 +6,7 @@ import os
 from importlib import resources
 from pathlib import Path
 
+from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.settings import Settings
 
 _PACKAGE = "hr_centra_pipeline.orchestration"
@@ -15,8 +16,16 @@ def prepare_dagster_home(settings: Settings) -> Path:
     """Make ``DAGSTER_HOME`` absolute (default ``$HR_CENTRA_HOME/dagster``) and give it a ``dagster.yaml`` if it has none.
 
     A ``dagster.yaml`` that somebody put there (see ``dagster.postgres.yaml`` beside this module) is left alone.
+
+    Raises:
+        ConfigurationError: the path has a percent sign, which Dagster's SQLite storage takes for something else.
     """
     home = Path(os.environ.get("DAGSTER_HOME") or settings.home / "dagster").resolve()
+    if "%" in str(home):
+        raise ConfigurationError(
+            f"DAGSTER_HOME={home}: Dagster cannot keep its database in a path with a percent sign. Set DAGSTER_HOME to another"
+            " folder, or move HR_CENTRA_HOME."
+        )
     home.mkdir(parents=True, exist_ok=True)
     home.chmod(home.stat().st_mode & ~0o077)  # runs and their logs
     os.environ["DAGSTER_HOME"] = str(home)

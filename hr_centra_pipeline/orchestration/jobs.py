@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.orchestration.assets.backfill import REPORTS
 from hr_centra_pipeline.orchestration.executor import in_process_behind_the_lock
@@ -48,7 +49,16 @@ BACKFILL = dg.define_asset_job(
     tags={JOB_TAG: "backfill", **NO_RUN_RETRY},
 )
 
-_CRON = os.environ.get("HR_CENTRA_SYNC_CRON") or "7 * * * *"
+
+def _cron() -> str:
+    told = os.environ.get("HR_CENTRA_SYNC_CRON") or "7 * * * *"
+    try:
+        dg.ScheduleDefinition(name="probe", job_name="sync", cron_schedule=told)
+    except dg.DagsterInvalidDefinitionError:
+        raise ConfigurationError(
+            f"HR_CENTRA_SYNC_CRON={told!r}: write a cron line of five fields (minute, hour, day, month, weekday), like '7 * * * *'."
+        ) from None
+    return told
 
 
 def _default_status() -> dg.DefaultScheduleStatus:
@@ -59,7 +69,7 @@ def _default_status() -> dg.DefaultScheduleStatus:
 
 @dg.schedule(
     job=SYNC,
-    cron_schedule=_CRON,
+    cron_schedule=_cron(),
     execution_timezone="UTC",
     default_status=_default_status(),
     description="Every hour, seven minutes past (HR_CENTRA_SYNC_CRON changes it). A run that is still going is not doubled.",

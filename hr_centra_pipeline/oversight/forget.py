@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,22 +16,46 @@ from pathlib import Path
 import duckdb
 
 from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
+from hr_centra_pipeline.oversight.person_files import Holds
 from hr_centra_pipeline.warehouse import backups
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 from hr_centra_pipeline.warehouse.rewrite import rewrite
 
 ERASED = "(erased on request)"
+# Marks are patterns; the bytes of a text in UTF-16 are read past their zeros.
+_SAYS = """exists (
+    from (select unnest($marks::varchar[]) as mark)
+    where regexp_matches(replace(raw_text, chr(0), ''), '(^|[^A-Za-z0-9])' || mark || '([^A-Za-z0-9]|$)', 'i')
+)"""
+_SHORTEST = 4  # characters of a name or an id: shorter texts are in anybody's rows
+_AT = r"(@|\\u0040|%40|&#0*64;|&#x0*40;)"
 _EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
 
 
 @dataclass(frozen=True)
 class Person:
-    """Who is to be forgotten, as far as the database knows: tokens and addresses, and the ids of the person's returns."""
+    """Who is to be forgotten, as far as the database knows: tokens and addresses, and the ids of the person's returns.
+
+    ``files``: exports whose rows landed with the person's token; ``holding``: files that were found to hold the address now.
+    """
 
     tokens: tuple[str, ...]
     emails: tuple[str, ...]
     ids: tuple[str, ...]
     files: tuple[str, ...]
+    holding: tuple[Holds, ...] = ()
+
+    @property
+    def is_known(self) -> bool:
+        """Something here is about this person."""
+        return bool(self.tokens or self.ids or self.holding)
+
+    @property
+    def named(self) -> list[str]:
+        """Every file that holds the person, each once."""
+        found = {Path(one.path).name for one in self.holding}
+        shown = [f"{one.name}{' (could not be searched to its end)' if one.is_unread else ''}" for one in self.holding]
+        return sorted({*shown, *(name for name in self.files if name not in found)})
 
 
 @dataclass(frozen=True)
@@ -43,8 +67,10 @@ class Erased:
     backups: tuple[Path, ...]
 
 
-def find(connection: Connection, who: str) -> Person:
-    """By e-mail address, return id, express code or order number.
+def find(connection: Connection, who: str, holding: Sequence[Holds] = ()) -> Person:
+    """By e-mail address, return id, express code or order number; or by any text of rows that were set aside.
+
+    ``holding``: files that hold the address, should they have been searched.
 
     Raises:
         ConfigurationError: nothing here is about this person.
@@ -74,16 +100,46 @@ def find(connection: Connection, who: str) -> Person:
         """,
         [tokens],
     ).fetchall()
-    if not known and not mine:
+    is_read_of = bool(known or mine)
+    if not is_read_of and not _is_in_texts(connection, who, holding):
         raise ConfigurationError(
-            f"{who}: nothing here is about this person. Give an e-mail address, return, code or order."
+            f"{who}: nothing here is about this person. Give an e-mail address, return, code or order, or the name as a "
+            "rejected row has it."
         )
     emails = {value for _, value in known if value} | ({who} if _EMAIL.fullmatch(who) else set())
     ids = {str(one) for row in mine for one in row[:4] if one}
-    return Person(tuple(tokens), tuple(sorted(emails)), tuple(sorted(ids)), tuple(sorted({row[4] for row in mine})))
+    if not is_read_of and not emails:
+        ids.add(who)
+    files = tuple(sorted({row[4] for row in mine}))
+    return Person(tuple(tokens) if is_read_of else (), tuple(sorted(emails)), tuple(sorted(ids)), files, tuple(holding))
 
 
-def forget(warehouse: Warehouse, who: str, by: str, now: datetime) -> Erased:
+def addresses_of(connection: Connection, who: str) -> list[str]:
+    """The addresses that a person is known by: to search files for; none when nobody is known."""
+    try:
+        found = list(find(connection, who).emails)
+    except ConfigurationError:
+        found = [who] if _EMAIL.fullmatch(who) else []
+    return found
+
+
+def _is_in_texts(connection: Connection, who: str, holding: Sequence[Holds]) -> bool:
+    """A row that was set aside says it, or any other text of ours an address, or a file that is delivered to us."""
+    query = f"select count(*) from quarantine.rejected_rows where {_SAYS}"  # noqa: S608 - our own words
+    if len(who.strip()) >= _SHORTEST and _changed(connection, query, {"marks": [_mark(who)]}):
+        return True
+    if not _EMAIL.fullmatch(who):
+        return False
+    if holding:
+        return True
+    for table, column, _ in _texts(connection):
+        query = f"select count(*) from {table} where contains(lower({column}::varchar), lower($who))"  # noqa: S608 - our own names
+        if _changed(connection, query, {"who": who}):
+            return True
+    return False
+
+
+def forget(warehouse: Warehouse, who: str, by: str, now: datetime, *, holding: Sequence[Holds] = ()) -> Erased:
     """Erase and write the file anew, backups of upgrades as well. Hold the sync lock.
 
     Raises:
@@ -91,7 +147,7 @@ def forget(warehouse: Warehouse, who: str, by: str, now: datetime) -> Erased:
         RunFailed: there is no room to write the file anew, or a copy of the database cannot be read; all else was erased then.
     """
     with warehouse.transaction() as connection:
-        person = find(connection, who)
+        person = find(connection, who, holding)
         places = _erase(connection, person)
         connection.execute("insert into operations.erasures values (?, ?, ?)", [now, by, json.dumps(places)])
     warehouse.fold_log_in()
@@ -114,7 +170,13 @@ def forget(warehouse: Warehouse, who: str, by: str, now: datetime) -> Erased:
             f"{', '.join(unreadable)} in {backups.folder(warehouse.path)} cannot be read, and may still hold the person: delete "
             "them. Everywhere else the person is erased."
         )
-    return Erased(places, person.files, tuple(cleaned))
+    return Erased(places, tuple(person.named), tuple(cleaned))
+
+
+def _mark(text: str) -> str:
+    """A pattern for an id, a name or an address, the @ of it also as JSON and markup escape it."""
+    escaped = re.sub(r"([!-/:-?\[-`{-~])", r"\\\1", text)  # ASCII punctuation without the @
+    return escaped.replace("@", _AT)
 
 
 def _erase(connection: Connection, person: Person) -> dict[str, int]:
@@ -129,12 +191,22 @@ def _erase(connection: Connection, person: Person) -> dict[str, int]:
         connection,
         f"""
         update quarantine.rejected_rows set raw_text = '{ERASED}'
-        where raw_text is not null and raw_text <> '{ERASED}' and exists (
-            from (select unnest($marks::varchar[]) as mark)
-            where regexp_matches(raw_text, '(^|[^A-Za-z0-9])' || regexp_escape(mark) || '([^A-Za-z0-9]|$)', 'i')
+        where raw_text is not null and raw_text <> '{ERASED}' and (
+            {_SAYS}
+            -- its address was blotted out as it was set aside: the file says which row it was on
+            or exists (
+                from (select unnest($files::varchar[]) as file, unnest($lines::bigint[]) as line)
+                where file = source_file
+                    and line between source_line
+                        and source_line + length(raw_text) - length(replace(raw_text, chr(10), ''))
+            )
         )
         """,  # noqa: S608 - our own words
-        {"marks": [*person.ids, *person.emails]},
+        {
+            "marks": [_mark(one) for one in (*person.ids, *person.emails)],
+            "files": [Path(one.path).name for one in person.holding for _ in one.lines],
+            "lines": [line for one in person.holding for line in one.lines],
+        },
     )
     for table, column, sql_type in _texts(connection):
         for email in person.emails:

@@ -109,6 +109,14 @@ select
                     qualify row_number() over (order by batch desc, fetched_at desc) = 1
                 ) as latest where latest.is_complete
             ) then 'the next pull ended'
+            when unseen.kind = 'quarantined_row' and exists (
+                select 1 from landing.payout_lines as landed
+                join staging.payout_lines as lines using (source_file, source_line)
+                where landed.source_file = unseen.identity and landed.set_aside = 'line_type' and lines.line_type <> 'unknown'
+                    and landed.batch = (
+                        select max(files.batch) from landing.payout_files as files where files.source_file = unseen.identity
+                    )
+            ) then 'the layout maps its lines now'
             when unseen.kind in ('quarantined_row', 'source_not_covered') and exists (
                 select 1 from (
                     select * from landing.payout_files
@@ -163,7 +171,7 @@ select
             ) then 'paid elsewhere, as Happy Returns tells'
             when unseen.kind = 'payout_mismatch' and exists (
                 from reconciliation.payouts
-                where payouts.payout_tie_id = unseen.identity and verdict in ('agrees', 'chargeback_settled')
+                where payouts.payout_tie_id = unseen.identity and verdict in ('agrees', 'paid_again', 'chargeback_settled')
             ) then 'the payment provider''s settlement agrees'
             when unseen.kind = 'payout_mismatch' and exists (
                 from tied_lines where 'line ' || tied_lines.payout_line_id = unseen.identity

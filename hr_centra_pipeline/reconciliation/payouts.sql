@@ -9,8 +9,10 @@ union
 select order_number from landing.payout_lines
 where batch > $since and line_type <> 'capture' and order_number is not null
 union
+select order_number from bookings_of_orders where order_number is not null
+union
 select order_number from reconciliation.payouts
-where verdict not in ('agrees', 'chargeback_settled', 'not_covered') and order_number is not null;
+where verdict not in ('agrees', 'paid_again', 'chargeback_settled', 'not_covered') and order_number is not null;
 
 -- Payments that Centra shows as made by a provider. A Return that somebody else paid has no entry: it is one itself.
 create or replace temp table payable as
@@ -35,12 +37,13 @@ where returns.deleted_at is null and returns.grand_total > 0 and returns.is_comp
 -- The providers' lines about money given back, of these orders or of these payments.
 create or replace temp table given_back as
 select
-    lines.payout_line_id, lines.provider, lines.line_type, lines.reference, lines.payment_reference, lines.order_number, lines.currency, lines.gross_amount,
-    lines.happened_at, lines.source_file || ':' || lines.source_line as source
+    lines.payout_line_id, lines.provider, lines.line_type, lines.reference, lines.payment_reference,
+    coalesce(bookings.order_number, lines.order_number) as order_number, lines.currency, lines.gross_amount, lines.happened_at, lines.source_file || ':' || lines.source_line as source
 from staging.payout_lines as lines
+left join bookings_of_orders as bookings using (payout_line_id)
 where lines.line_type in ('refund', 'refund_reversed', 'chargeback', 'chargeback_reversed')
     and (
-        lines.order_number in (select order_number from payout_orders)
+        coalesce(bookings.order_number, lines.order_number) in (select order_number from payout_orders)
         or lines.reference in (select unnest("references") from payable)
         or lines.payment_reference in (select unnest("references") from payable)
         or (lines.order_number is null and lines.line_type = 'refund')
@@ -63,7 +66,15 @@ by_reference as (
 of_payment as (
     select
         lines.payout_line_id, payable.payout_tie_id,
-        payable.currency = lines.currency and payable.amount = -lines.gross_amount as is_same_amount
+        payable.currency = lines.currency and payable.amount = -lines.gross_amount as is_same_amount,
+        dense_rank() over (
+            partition by lines.payment_reference, is_same_amount, lines.currency, lines.gross_amount
+            order by lines.happened_at, lines.payout_line_id
+        ) as line_place,
+        dense_rank() over (
+            partition by lines.payment_reference, is_same_amount, lines.currency, lines.gross_amount
+            order by payable.created_at, payable.payout_tie_id
+        ) as tie_place
     from given_back as lines
     join known_references as known on known.reference = lines.payment_reference
     join payable using (payout_tie_id)
@@ -72,10 +83,12 @@ of_payment as (
     where lines.line_type = 'refund'
 ),
 
+-- As many as fit, the earliest to the earliest: equal ones cannot be told apart, and need not be.
 by_payment as (
-    select payout_line_id, payout_tie_id from of_payment
-    where is_same_amount
-    qualify count(*) over (partition by payout_line_id) = 1 and count(*) over (partition by payout_tie_id) = 1
+    select payout_line_id, payout_tie_id
+    from of_payment
+    where is_same_amount and line_place = tie_place
+    qualify row_number() over (partition by payout_tie_id order by payout_line_id) = 1
     union
     -- the only refund of its payment on both sides, whatever its amount
     select payout_line_id, payout_tie_id from of_payment
@@ -90,7 +103,18 @@ left_over as (
 ),
 
 fitting as (
-    select left_over.payout_line_id, payable.payout_tie_id
+    select
+        left_over.payout_line_id, payable.payout_tie_id, bool_and(payable.entry_id is not null) over (partition by left_over.payout_line_id) as are_payments,
+        dense_rank() over (
+            partition by left_over.order_number, left_over.currency, left_over.gross_amount
+            order by left_over.happened_at, left_over.payout_line_id
+        ) as line_place,
+        dense_rank() over (
+            partition by left_over.order_number, left_over.currency, left_over.gross_amount
+            order by payable.created_at, payable.payout_tie_id
+        ) as tie_place,
+        count(*) over (partition by left_over.payout_line_id) as ties,
+        count(*) over (partition by payable.payout_tie_id) as lines
     from left_over
     join payable
         on payable.order_number = left_over.order_number and payable.currency = left_over.currency
@@ -99,9 +123,11 @@ fitting as (
     anti join by_payment as paid on paid.payout_tie_id = payable.payout_tie_id
 ),
 
+-- Equal ones, the earliest to the earliest. Of Returns that somebody else pays, not each may have been paid: there only when
+-- there are as many lines.
 by_amount as (
     select * from fitting
-    qualify count(*) over (partition by payout_line_id) = 1 and count(*) over (partition by payout_tie_id) = 1
+    where line_place = tie_place and (lines >= ties or are_payments)
 ),
 
 tied as (
@@ -112,26 +138,99 @@ tied as (
     union all by name
     select left_over.*, by_amount.payout_tie_id, 'amount' as tied_by
     from left_over join by_amount using (payout_line_id)
+),
+
+-- A refund that came back carries the reference of the refund that it reverses, as its own or as that of its payment.
+returned as (
+    select lines.*, tied.payout_tie_id, tied.tied_by
+    from given_back as lines
+    join tied on tied.line_type = 'refund' and tied.provider = lines.provider
+        and tied.reference in (lines.reference, lines.payment_reference)
+    where lines.line_type = 'refund_reversed' and lines.payout_line_id not in (select payout_line_id from tied)
+    qualify row_number() over (partition by lines.payout_line_id order by tied.happened_at, tied.payout_tie_id) = 1
+),
+
+-- Refunds that came back, by order and amount: what the provider pays of the same amount afterwards is paid again.
+bounced as (
+    select
+        *, row_number() over (partition by order_number, currency, amount order by bounced_at, payout_tie_id) as place,
+        count(*) over (partition by order_number, currency, amount) as places
+    from (
+        select
+            back.payout_tie_id, payable.order_number, back.currency, back.gross_amount as amount, min(back.happened_at) as bounced_at
+        from (
+            select * from tied where line_type = 'refund_reversed'
+            union all by name
+            from returned
+        ) as back
+        join payable using (payout_tie_id)
+        group by all
+    )
+),
+
+later as (
+    select
+        lines.payout_line_id, payments.order_number,
+        row_number() over (
+            partition by payments.order_number, lines.currency, lines.gross_amount order by lines.happened_at, lines.payout_line_id
+        ) as place
+    from given_back as lines
+    join (
+        select distinct payable.order_number, known.reference
+        from known_references as known join payable using (payout_tie_id)
+        union
+        select order_number, null from payout_orders
+    ) as payments
+        on payments.reference = lines.payment_reference or (payments.reference is null and payments.order_number = lines.order_number)
+    anti join tied using (payout_line_id)
+    where lines.line_type = 'refund'
+        and exists (
+            select 1 from bounced
+            where bounced.order_number = payments.order_number and bounced.currency = lines.currency
+                and bounced.amount = -lines.gross_amount and lines.happened_at >= bounced.bounced_at
+        )
+    group by lines.payout_line_id, payments.order_number, lines.currency, lines.gross_amount, lines.happened_at
+),
+
+again as (
+    select lines.*, bounced.payout_tie_id, 'paid again' as tied_by
+    from later
+    join given_back as lines using (payout_line_id)
+    join bounced
+        on bounced.order_number = later.order_number and bounced.currency = lines.currency and bounced.amount = -lines.gross_amount
+        and (later.place - 1) % bounced.places + 1 = bounced.place
 )
 
 from tied
 union all by name
--- A refund that came back carries the reference of the refund that it reverses.
-select lines.*, tied.payout_tie_id, tied.tied_by
+from returned
+union all by name
+from again
+union all by name
+select lines.*, again.payout_tie_id, again.tied_by
 from given_back as lines
-join tied on tied.line_type = 'refund' and tied.provider = lines.provider and tied.reference = lines.reference
-where lines.line_type = 'refund_reversed' and lines.payout_line_id not in (select payout_line_id from tied);
+join again on again.provider = lines.provider and again.reference in (lines.reference, lines.payment_reference)
+anti join tied on tied.payout_line_id = lines.payout_line_id
+anti join returned on returned.payout_line_id = lines.payout_line_id
+where lines.line_type = 'refund_reversed';
 
 -- How far each provider's files tell, and since when a file may be missing: one that was refused may hold what is not found.
 create or replace temp table provider_covers as
-select provider, min(happened_at) as covered_from, max(happened_at) as covered_until from staging.payout_lines group by provider;
+select provider, min(happened_at) as covered_from, max(happened_at) as covered_until
+from staging.payout_lines where line_type <> 'unknown' group by provider;
 
 create or replace temp table refused_payouts as
 select max(coalesce(modified_at, received_at)) as refused_at
 from (
     select * from landing.payout_files qualify row_number() over (partition by source_file order by batch desc) = 1
-)
-where problem is not null;
+) as payout_files
+where problem is not null
+    -- or it has a line that is none, which may be the one that is looked for
+    or exists (
+        select 1 from quarantine.rejected_rows as rejected
+        where rejected.kind = 'payouts' and rejected.source_file = payout_files.source_file
+            and rejected.file_sha256 = payout_files.file_sha256 and rejected.source_line is not null and rejected.column_name is null
+    );
 
 -- The return that an order's money is about, where there is only one.
 create or replace temp table only_returns as
@@ -166,6 +265,14 @@ booked as (
     group by payout_tie_id
 ),
 
+-- Returns that Centra has paid more than once by equal payments: what came back was paid again.
+paid_twice as (
+    select centra_return_id as paid_return_id, amount as paid_amount, max(entry_id) as last_entry
+    from payable
+    where entry_id is not null and centra_return_id is not null
+    group by all having count(*) > 1
+),
+
 -- Who books an order's money: as its capture shows, else the only provider that there is.
 providers as (
     select order_number, min(provider) as provider
@@ -179,7 +286,11 @@ looked_for as (
         payable.payout_tie_id,
         coalesce(covers.covered_from <= payable.created_at, false) as is_covered, -- else nobody's files tell of that time
         covers.covered_until >= payable.created_at + to_hours(window_of.window_hours::integer)
-            and coalesce(refused.refused_at < payable.created_at, true) as is_over
+            and coalesce(refused.refused_at < payable.created_at, true)
+            -- a line of the order that is not understood may be the refund
+            and payable.order_number not in (
+                select order_number from bookings_of_orders where line_type = 'unknown' and order_number is not null
+            ) as is_over
     from payable
     anti join booked using (payout_tie_id)
     cross join window_of
@@ -198,7 +309,10 @@ paid as (
             when booked.payout_tie_id is null and not looked_for.is_covered then 'not_covered'
             when booked.payout_tie_id is null and looked_for.is_over then 'not_settled'
             when booked.payout_tie_id is null then 'waits'
-            when booked.reversed > 0 then 'reversed'
+            when booked.reversed > 0 and booked.is_one_currency and booked.currency = payable.currency
+                and booked.refunded - booked.reversed = payable.amount then 'agrees'
+            when booked.reversed > 0 and booked.refunded <= booked.reversed and again.paid_return_id is not null then 'paid_again'
+            when booked.reversed > 0 and booked.refunded - booked.reversed < payable.amount then 'reversed'
             when not booked.is_one_currency or booked.currency <> payable.currency or booked.refunded <> payable.amount then 'amount_differs'
             else 'agrees'
         end as verdict,
@@ -209,6 +323,8 @@ paid as (
     from payable
     left join booked using (payout_tie_id)
     left join looked_for using (payout_tie_id)
+    left join paid_twice as again
+        on again.paid_return_id = payable.centra_return_id and again.last_entry > payable.entry_id and again.paid_amount = payable.amount
     left join (
         select centra_return_id, min(return_id) as return_id from (
             select centra_return_id, return_id from return_pieces
@@ -230,6 +346,15 @@ unknown as (
     left join only_returns using (order_number)
     -- an order that was never read may have been refunded there
     where lines.line_type = 'refund' and (lines.order_number is null or lines.order_number in (select order_number from staging.orders))
+    union all by name
+    -- A refund came back, and which one is not known.
+    select
+        'line ' || lines.payout_line_id as payout_tie_id, 'reversed' as verdict, only_returns.return_id, lines.order_number, lines.provider, lines.reference,
+        lines.currency, lines.gross_amount as credited_amount, 0 as settled_amount, lines.happened_at as settled_at, lines.source
+    from given_back as lines
+    anti join tied_lines using (payout_line_id)
+    left join only_returns using (order_number)
+    where lines.line_type = 'refund_reversed' and lines.order_number in (select order_number from staging.orders)
 ),
 
 -- A chargeback on an order of which something was credited gives the money twice.

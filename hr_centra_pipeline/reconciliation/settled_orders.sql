@@ -28,7 +28,7 @@ unfinished as (
     -- What is pending inside its window is so by the clock: it ends without anything being landed.
     select order_number from reconciliation.refund_match where explained_by = 'pending'
     union all
-    select order_number from reconciliation.payouts where verdict not in ('agrees', 'chargeback_settled', 'not_covered')
+    select order_number from reconciliation.payouts where verdict not in ('agrees', 'paid_again', 'chargeback_settled', 'not_covered')
 )
 
 select order_number from matching.orders_in_play

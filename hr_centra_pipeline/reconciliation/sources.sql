@@ -19,6 +19,12 @@ bad_rows as (
             as reasons
     from quarantine.rejected_rows as rejected
     where rejected.source_line is not null
+        -- what a layout maps by now is read
+        and not exists (
+            select 1 from staging.payout_lines as lines
+            where rejected.kind = 'payouts' and lines.source_file = rejected.source_file
+                and lines.source_line = rejected.source_line and lines.line_type <> 'unknown'
+        )
     group by rejected.source_file, rejected.file_sha256
 )
 

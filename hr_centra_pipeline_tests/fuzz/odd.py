@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +16,7 @@ VALUES: tuple[Any, ...] = (
 
 def value(rng: random.Random) -> Any:
     """Anything that JSON can hold."""
-    return rng.choice(VALUES)
+    return copy.deepcopy(rng.choice(VALUES))
 
 
 def places(tree: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -51,7 +52,8 @@ def _remove(holder: Any, key: Any, _: random.Random) -> None:
 
 
 def _wrap(holder: Any, key: Any, rng: random.Random) -> None:
-    holder[key] = rng.choice(([holder[key]], {"node": holder[key]}, [holder[key]] * 3))
+    given = holder[key]
+    holder[key] = rng.choice(([given], {"node": given}, [given, copy.deepcopy(given)]))
 
 
 def _as_text(holder: Any, key: Any, _: random.Random) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import gzip
 import re
+import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -153,8 +155,78 @@ def test_the_command_erases_and_names_the_files_that_still_hold_the_person(
     assert ended.value.code == 0
     printed = capsys.readouterr().out
     assert "1 in landing.personal" in printed
-    assert "delete them where they lie.\n  returns-20260902T0900Z.csv" in printed
+    assert "delete them where they lie.\n  exports/returns-20260902T0900Z.csv\n" in printed
     with shop.transaction() as connection:
         ((by, places),) = connection.execute('select "by", places from operations.erasures').fetchall()
     assert by == "dpo"
     assert ANNA not in places
+
+
+# ---------------------------------------------------------------- who is only in what was set aside, and every file
+
+CARLA = "carla.o'hara+x@example.com"
+
+
+def run_forget(who: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
+    monkeypatch.setattr("sys.argv", ["hr-centra", "forget", who, "--by", "dpo", "--yes"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    printed = capsys.readouterr()
+    assert ended.value.code == 0, printed.err
+    return printed.out
+
+
+@pytest.mark.parametrize("who", [CARLA, CARLA.upper(), "RT-9", "Carla O'Hara"])
+def test_a_person_who_is_only_in_a_rejected_row_is_found_and_forgotten(
+    shop: Warehouse, who: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rejected = (
+        HEADER.replace("\n", ",name\n") + f"RT-9,1009,HRCCCCCC,bartered,{CARLA},2026-09-02T08:00:00Z,Carla O'Hara\n"
+    )
+    rejected += "RT-8,1008,HRDDDDDD,bartered,d@example.com,2026-09-02T08:00:00Z,Dora\n"
+    (shop.path.parent / "exports" / "returns-20260903T0900Z.csv").write_text(rejected, encoding="utf-8")
+    land(shop)
+    assert about(everything(shop), "O'Hara", "Dora") == {"O'Hara", "Dora"}
+    printed = run_forget(who, monkeypatch, capsys)
+    assert about(everything(shop), "O'Hara", "Dora") == {"Dora"}
+    assert ("exports/returns-20260903T0900Z.csv" in printed) == ("@" in who)
+
+
+def test_a_person_who_is_only_in_a_settlement_row_is_found_and_forgotten(
+    shop: Warehouse, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with shop.transaction() as connection:
+        connection.execute(
+            "insert into quarantine.rejected_rows values ('pay.csv', 2, 'payouts', null, 'cut', ?, null, 1, now())",
+            ['{"buyer": "carla.o\'hara+x\\u0040example.com", "name": "C. O\'Hara"}'],
+        )
+    run_forget(CARLA, monkeypatch, capsys)
+    assert about(everything(shop), "O'Hara") == set()
+
+
+def test_every_file_that_holds_the_address_is_named_whatever_it_is_packed_and_written_in(
+    shop: Warehouse, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    exports, payouts = tmp_path / "exports", tmp_path / "elsewhere"
+    (exports / "aside" / "deep").mkdir(parents=True)
+    payouts.mkdir()
+    row = f"1,{ANNA.upper()},x\n".encode()
+    with zipfile.ZipFile(exports / "aside" / "all.zip", "w") as archive:
+        archive.writestr("a.csv.gz", gzip.compress(row))
+    (exports / "items.csv.gz").write_bytes(gzip.compress(b"x" * 3_000_000 + b"\n" + row))
+    (exports / "wide.csv").write_bytes(row.decode().encode("utf-16"))
+    (exports / "aside" / "deep" / "returns.csv.bak").write_bytes(b"x" * (2**20 - 5) + row)
+    (exports / "escaped.jsonl").write_bytes(row.replace(b"@", b"\\u0040"))
+    (payouts / "pay.csv").write_bytes(row.replace(b"@", b"%40"))
+    (exports / "broken.csv.gz").write_bytes(gzip.compress(row)[:-12])
+    (exports / "others.csv").write_bytes(b"1,joanna.smith@example.com,anna.smith@example.com.org\n")
+    monkeypatch.setenv("HAPPY_RETURNS_EXPORTS", str(exports))
+    monkeypatch.setenv("HR_CENTRA_PAYOUTS", str(payouts))
+    printed = run_forget(ANNA, monkeypatch, capsys)
+    named = printed.split("delete them where they lie.\n")[1].split()
+    for name in (
+        "returns-20260902T0900Z.csv", "items.csv.gz", "wide.csv", "aside/all.zip", "aside/deep/returns.csv.bak", "escaped.jsonl",
+        "pay.csv", "broken.csv.gz",
+    ):  # fmt: skip
+        assert name in named
+    assert "others.csv" not in named

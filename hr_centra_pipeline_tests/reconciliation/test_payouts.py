@@ -3,6 +3,8 @@ from __future__ import annotations
 from datetime import timedelta
 from decimal import Decimal
 
+import pytest
+
 from hr_centra_pipeline.warehouse.database import run_sql
 from hr_centra_pipeline_tests.reconciliation.books import DAY, DROPPED, HOUR, NOW, Books
 
@@ -240,3 +242,150 @@ def test_our_return_that_somebody_deleted_before_it_was_paid_is_told_once_and_no
     books.reconcile()
     assert books.open("return_without_credit") == [("return_without_credit_note", "R-1001", Decimal(125), "person")]
     assert books.rows("select count(*) from effects.pending_credit_notes") == [(0,)]
+
+
+# ---------------------------------------------------------------- equal refunds, and refunds that came back
+
+
+@pytest.mark.parametrize("pieces", [2, 3])
+def test_equal_refunds_of_one_order_without_references_fit_as_many_equal_lines(books: Books, pieces: int) -> None:
+    books.sold("1001", pieces=pieces)
+    units = books.returned("1001", pieces=pieces)
+    books.told("1001", units, items=str(100 * pieces), tax=str(25 * pieces))
+    for number, unit in enumerate(units, start=1):
+        books.credited("1001", [unit], number)
+        books.booked(f"their-{number}", "-125", number="1001")
+    books.reconcile()
+    assert ties(books) == [(number, "amount", "agrees") for number in range(1, pieces + 1)]
+    assert books.open("payout") == []
+
+
+def test_of_equal_refunds_the_one_more_that_the_provider_booked_is_named_once(books: Books) -> None:
+    books.sold("1001", pieces=2)
+    units = books.returned("1001", pieces=2)
+    books.told("1001", units, items="200", tax="50")
+    for number, unit in enumerate(units, start=1):
+        books.credited("1001", [unit], number)
+    for number in range(3):
+        books.booked(f"their-{number}", "-125", number="1001")
+    books.reconcile()
+    assert books.open("payout") == [("payout_mismatch", "R-1001", Decimal(125), "provider")]
+
+
+def test_equal_refunds_of_one_payment_fit_as_many_equal_lines(books: Books) -> None:
+    books.sold("1001", pieces=2)
+    units = books.returned("1001", pieces=2)
+    books.told("1001", units, items="200", tax="50")
+    for number, unit in enumerate(units, start=1):
+        books.credited("1001", [unit], number, paid=False)
+        books.paid("1001", number, "125", reference="AUTH-1")
+        books.booked(f"MOD-{number}", "-125", payment="AUTH-1")
+    books.reconcile()
+    assert ties(books) == [(1, "payment", "agrees"), (2, "payment", "agrees")]
+
+
+def bounced(books: Books) -> None:
+    refunded(books)
+    books.booked("psp-1001", "-125")
+    books.booked("psp-1001", "125", line_type="refund_reversed", at=DROPPED + 3 * DAY)
+
+
+def test_a_refund_that_came_back_and_was_paid_again_at_the_provider_is_settled(books: Books) -> None:
+    bounced(books)
+    books.reconcile()
+    assert books.open("payout") == [("payout_mismatch", "R-1001", Decimal(125), "provider")]
+    books.booked("dashboard", "-125", number="1001", at=DROPPED + 5 * DAY)
+    books.reconcile(NOW + DAY)
+    assert books.open("payout") == []
+    assert verdicts(books) == ["agrees"]
+
+
+def test_a_refund_that_bounces_twice_is_open_until_the_third_payment(books: Books) -> None:
+    bounced(books)
+    books.booked("second", "-125", number="1001", at=DROPPED + 5 * DAY)
+    books.booked("second", "125", line_type="refund_reversed", number="1001", at=DROPPED + 6 * DAY)
+    books.reconcile()
+    assert books.open("payout") == [("payout_mismatch", "R-1001", Decimal(125), "provider")]
+    assert verdicts(books) == ["reversed"]
+    books.booked("third", "-125", number="1001", at=DROPPED + 8 * DAY)
+    books.reconcile(NOW + DAY)
+    assert books.open("payout") == []
+
+
+def test_a_refund_that_is_paid_twice_after_it_came_back_is_one_payment_too_many(books: Books) -> None:
+    bounced(books)
+    for name in ("second", "third"):
+        books.booked(name, "-125", number="1001", at=DROPPED + 5 * DAY)
+    books.reconcile()
+    assert verdicts(books) == ["amount_differs"]
+    assert books.open("payout") == [("payout_mismatch", "R-1001", Decimal(125), "provider")]
+
+
+def test_a_refund_that_came_back_and_was_paid_again_in_centra_is_settled(books: Books) -> None:
+    bounced(books)
+    books.paid("1001", 1001, "125", reference="second", at=DROPPED + 4 * DAY)
+    books.booked("second", "-125", at=DROPPED + 5 * DAY)
+    books.reconcile()
+    assert verdicts(books) == ["paid_again", "agrees"]
+    assert books.open("payout") == []
+
+
+def test_a_refund_that_came_back_and_fits_none_is_named(books: Books) -> None:
+    refunded(books)
+    books.booked("psp-1001", "-125")
+    books.booked("who-knows", "125", line_type="refund_reversed", number="1001", at=DROPPED + 3 * DAY)
+    books.reconcile()
+    assert books.open("payout") == [("payout_mismatch", "R-1001", Decimal(125), "provider")]
+
+
+# ---------------------------------------------------------------- lines that nobody understands
+
+
+def held(books: Books) -> list[str]:
+    return [
+        row[0]
+        for row in books.rows(
+            "select coalesce(blocked_by, '') from effects.pending_credit_notes where return_item_id is not null"
+        )
+    ]
+
+
+@pytest.mark.parametrize("names", ["the order", "the payment"])
+def test_a_line_of_an_unknown_type_holds_the_credits_of_its_order_and_no_others(books: Books, names: str) -> None:
+    for number in ("1001", "1002"):
+        books.sold(number)
+        books.told(number, books.returned(number))
+        books.paid(number, None, "125", entry_type="CAPTURE", reference=f"AUTH-{number}")
+    is_order = names == "the order"
+    books.booked(
+        "odd",
+        "-125",
+        line_type="unknown",
+        number="1001" if is_order else None,
+        payment=None if is_order else "AUTH-1001",
+    )
+    books.reconcile()
+    assert books.rows(
+        "select order_number, starts_with(blocked_by, 'waits for approval: a settlement line of the order is not understood')"
+        " from effects.pending_credit_notes order by 1"
+    ) == [("1001", True), ("1002", None)]
+
+
+def test_a_line_that_is_not_understood_may_be_the_refund_that_is_looked_for(books: Books) -> None:
+    refunded(books)
+    covered(books)
+    books.booked("odd", "-125", line_type="unknown", number="1001")
+    books.reconcile()
+    assert verdicts(books) == ["waits"]
+
+
+def test_a_chargeback_that_names_the_payment_only_is_about_its_order(books: Books) -> None:
+    books.sold("1001")
+    books.told("1001", books.returned("1001"))
+    books.paid("1001", None, "125", entry_type="CAPTURE", reference="AUTH-1001")
+    books.booked("cb", "-125", line_type="chargeback", payment="AUTH-1001", at=DROPPED + 3 * DAY)
+    books.reconcile()
+    assert books.rows("select chargeback from effects.value_given_back") == [(Decimal(125),)]
+    assert held(books) == [
+        "its value was given back already: by a replacement, a chargeback or a refund that was tied to it"
+    ]

@@ -11,6 +11,7 @@ from hr_centra_pipeline.orchestration.run import Run
 from hr_centra_pipeline.orchestration.tables import POOL, declaration_checks, results, spec
 from hr_centra_pipeline.sources.centra.staging import refresh as refresh_centra
 from hr_centra_pipeline.sources.happy_returns.staging import refresh as refresh_happy_returns
+from hr_centra_pipeline.sources.payouts.profiles import load_payout_profiles
 from hr_centra_pipeline.sources.payouts.staging import refresh as refresh_payouts
 
 HAPPY_RETURNS = [
@@ -20,6 +21,7 @@ HAPPY_RETURNS = [
 CENTRA = {
     "staging.orders": "landing.centra_orders",
     "staging.order_lines": "landing.centra_orders",
+    "staging.bundles": "landing.centra_orders",
     "staging.payment_entries": "landing.centra_orders",
     "staging.shipments": "landing.centra_shipments",
     "staging.shipment_lines": "landing.centra_shipments",
@@ -47,7 +49,7 @@ PAYOUTS = "staging.payout_lines"
 def file_staging(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
     """What came as files. Only what new landed rows touch is computed again."""
     refresh_happy_returns(run.warehouse, run.now)
-    refresh_payouts(run.warehouse, run.now)
+    refresh_payouts(run.warehouse, run.now, load_payout_profiles(run.settings.home / "payout_profiles"))
     yield from results(run.warehouse, [*HAPPY_RETURNS, PAYOUTS])
 
 

@@ -98,7 +98,7 @@ def limits_in(data: Mapping[str, Any]) -> list[dict[str, Any]]:
     rows = [row for row in given if isinstance(row, Mapping) and _is_limit(row)]
     if given and not rows:
         raise Unreadable("no row of rateLimits has a type, an interval and whole numbers")
-    return [dict(row) for row in rows]
+    return [{**row, **{name: whole(row[name]) for name in ("quota", "remainingQuota")}} for row in rows]
 
 
 def _is_limit(row: Mapping[str, Any]) -> bool:

@@ -6,7 +6,7 @@ import csv
 import logging
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -15,7 +15,7 @@ from hr_centra_pipeline.core.money import minor_units
 from hr_centra_pipeline.sources import files
 from hr_centra_pipeline.sources.files import BadRow, Content, Cut, Exports, Listed
 from hr_centra_pipeline.sources.payouts import typing_sql
-from hr_centra_pipeline.sources.payouts.profiles import PayoutProfile, missing_headers
+from hr_centra_pipeline.sources.payouts.profiles import PayoutProfile, Spot, missing_headers
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 
 _LOG = logging.getLogger(__name__)
@@ -41,13 +41,39 @@ class PayoutReport:
         )  # fmt: skip
 
 
+# Values outside the lines, which every line gets as cells of its own.
+_ABOVE = {"payout_id": "(statement)", "account": "(account)", "settlement_currency": "(settlement currency)"}
+_HEADER_WITHIN = 100  # lines
+_LONGEST_CELL = 1_000_000
+
+
 @dataclass
 class _Read:
-    """A file cut into lines by its layout; ``footers``: its own totals by currency."""
+    """A file cut into lines by its layout; ``footers``: its own totals by currency; ``summary``: the cells above its header."""
 
     profile: PayoutProfile
     cut: Cut
+    columns: dict[str, str] = field(default_factory=dict)
     footers: Footers = field(default_factory=dict)
+    summary: list[list[str]] = field(default_factory=list)
+
+    def add_above(self, values: dict[str, Sequence[str]]) -> None:
+        """Give every line cells that are not in it: our column -> a value per line."""
+        for column, cells in values.items():
+            self.cut.headers.append(_ABOVE[column])
+            self.columns[column] = _ABOVE[column]
+            for (_, row), cell in zip(self.cut.rows, cells, strict=True):
+                row.append(cell)
+
+    def told_above(self, name: str | None) -> str | None:
+        """What the block above the header tells under a name."""
+        for row, below in zip(self.summary, [*self.summary[1:], []], strict=True):
+            if name is not None and name in row:
+                place = row.index(name)
+                if len(row) == 2 and place == 0:
+                    return row[1] or None
+                return (below[place] if place < len(below) else "") or None
+        return None
 
 
 def ingest_payouts(
@@ -55,7 +81,8 @@ def ingest_payouts(
 ) -> PayoutReport:
     """Land all new settlement files of a folder or fsspec address, the oldest first, one transaction per file.
 
-    A file that was delivered again with other bytes takes the place of the payouts that it tells.
+    A file that was delivered again with other bytes takes the place of the payouts that it tells. A line that cannot be used is
+    quarantined; where it may be about an order's money it is kept as well, as ``unknown``, and holds the order's credits.
 
     Raises:
         RunFailed: the place cannot be read.
@@ -107,7 +134,7 @@ def _land(
         return _refuse(connection, listed, content, read, now, report)
     clean = scratch / "lines.csv"
     clean.write_bytes(files.as_csv(read.cut))
-    typing_sql.type_lines(connection, read.profile, read.cut.headers, clean, listed.name)
+    typing_sql.type_lines(connection, read.profile, read.columns, read.cut.headers, clean, listed.name, now)
     if problem := _total_problem(connection, read):
         return _refuse(connection, listed, content, problem, now, report, read.profile)
     batch = _next_batch(connection)
@@ -124,8 +151,10 @@ def _land(
     connection.execute(
         """
         insert into landing.payout_lines by name
-        select * exclude (problem, gross_ok), $file as source_file, $now::timestamptz as landed_at, $batch::bigint as batch
-        from payout_rows where problem is null
+        select
+            * exclude (problem) replace (case when set_aside is null then line_type else 'unknown' end as line_type),
+            $file as source_file, $now::timestamptz as landed_at, $batch::bigint as batch
+        from payout_rows where problem is null or set_aside is not null
         """,
         {"file": listed.name, "now": now, "batch": batch},
     )
@@ -148,25 +177,69 @@ def _recognised(content: Content, profiles: Sequence[PayoutProfile]) -> _Read | 
     misses: list[tuple[int, str]] = []
     for profile in profiles:
         try:
-            read = (
-                _cut_records(content, profile)
-                if profile.records
-                else _Read(profile, files.cut_csv(content, profile.delimiter))
-            )
+            read = _cut_records(content, profile) if profile.records else _cut_lines(content, profile)
         except UnicodeDecodeError:
             return "its header is not UTF-8"
+        except csv.Error as error:
+            misses.append((len(profile.columns), f"as {profile.name} it cannot be read: {error}"))
+            continue
         missing = missing_headers(profile, read.cut.headers)
         if not missing:
+            read.columns = {**profile.mapped(read.cut.headers), **read.columns}
+            _bound(read.cut)
             return read
         misses.append((len(missing), f"the closest is {profile.name}, which needs {', '.join(missing)}"))
     return f"no layout of settlement files knows its header; {min(misses, default=(0, 'there is none'))[1]}"
 
 
+def _bound(cut: Cut) -> None:
+    """Set rows aside that are longer than any line of a settlement."""
+    long = [(line, row) for line, row in cut.rows if sum(map(len, row)) > _LONGEST_CELL]
+    for line, row in long:
+        cut.bad.append(BadRow(line, f"is longer than {_LONGEST_CELL:,} characters", ",".join(row)[:1000]))
+    if long:
+        cut.rows = [(line, row) for line, row in cut.rows if sum(map(len, row)) <= _LONGEST_CELL]
+
+
+def _cut_lines(content: Content, profile: PayoutProfile) -> _Read:
+    """Cut a file of lines under a header, which may have a block of names and values above it."""
+    lines = content.data.split(b"\n", _HEADER_WITHIN)[:_HEADER_WITHIN]
+    above: list[list[str]] = []
+    best: tuple[int, int, list[list[str]]] | None = None
+    for number, line in enumerate(lines):
+        try:
+            headers = files.header_of(line, profile.delimiter)
+        except (UnicodeDecodeError, csv.Error):
+            if number == 0:
+                raise
+            continue
+        missing = len(missing_headers(profile, headers))
+        if best is None or missing < best[0]:
+            best = (missing, number, list(above))
+        if not missing:
+            break
+        if any(headers):
+            above.append(headers)
+    _, skipped, summary = best or (0, 0, [])
+    rest = content.data.split(b"\n", skipped)[skipped]
+    cut = files.cut_csv(replace(content, data=rest), profile.delimiter)
+    cut.rows = [(line + skipped, row) for line, row in cut.rows]
+    cut.bad = [replace(bad, line=bad.line + skipped) for bad in cut.bad]
+    read = _Read(profile, cut, summary=summary)
+    if profile.summary is not None and not missing_headers(profile, cut.headers):
+        told = {column: read.told_above(getattr(profile.summary, column)) for column in _ABOVE}
+        read.add_above({column: [value] * len(cut.rows) for column, value in told.items() if value is not None})
+    return read
+
+
 def _cut_records(content: Content, profile: PayoutProfile) -> _Read:
     """Cut a file whose first column tells what a record is; records of other kinds are left out."""
-    assert profile.records is not None  # noqa: S101 - the caller looked
+    records = profile.records
+    assert records is not None  # noqa: S101 - the caller looked
     cut = Cut([])
-    footers: Footers = {}
+    read = _Read(profile, cut)
+    latest: dict[str, list[str]] = {}
+    above: dict[str, list[str]] = {"payout_id": [], "account": []}
     for number, raw in enumerate(content.data.split(b"\n"), start=1):
         if not raw.strip():
             continue
@@ -175,32 +248,52 @@ def _cut_records(content: Content, profile: PayoutProfile) -> _Read:
         except (UnicodeDecodeError, csv.Error) as error:
             cut.bad.append(BadRow(number, f"cannot be read: {error}", raw.decode("utf-8", "replace")))
             continue
-        record = values[0] if values else ""
-        if record == profile.records.header:
-            cut.headers = values[1:]
-        elif record == profile.records.line:
+        record = values[0].strip() if values else ""
+        latest[record] = values
+        if record == records.header:
+            headers = [header.strip() for header in values[1:]]
+            if cut.rows and headers != cut.headers:
+                cut.bad.append(BadRow(number, "is another header than before", raw.decode()))
+            else:
+                cut.headers = headers
+        elif record == records.line:
             if len(values) - 1 == len(cut.headers):
                 cut.rows.append((number, values[1:]))
+                told = [_at(latest, spot) for spot in records.statement]
+                above["payout_id"].append(" ".join(one for one in told if one) if all(told) else "")
+                above["account"].append(_at(latest, records.account))
             else:
                 cut.bad.append(BadRow(number, f"has {len(values) - 1} of {len(cut.headers)} columns", raw.decode()))
-        elif record == profile.records.total:
-            _add_footer(profile, values, footers)
-    return _Read(profile, cut, footers)
+        elif record == records.total:
+            _add_footer(profile, values, read.footers)
+    read.add_above({
+        column: cells for column, cells in above.items()
+        if column not in profile.columns and (records.account if column == "account" else records.statement)
+    })  # fmt: skip
+    return read
+
+
+def _at(latest: dict[str, list[str]], spot: Spot | None) -> str:
+    """What a record says at a place; nothing where there is no such record, or no such place."""
+    values = latest.get(spot.record, []) if spot else []
+    return values[spot.place].strip() if spot and spot.place < len(values) else ""
 
 
 def _add_footer(profile: PayoutProfile, values: Sequence[str], footers: Footers) -> None:
     total = profile.total
-    currency = values[total.currency] if len(values) > total.currency else ""
+    currency = values[total.currency].strip().upper() if len(values) > total.currency else ""
     sums = footers.setdefault(currency, {})
     for name in ("gross_credits", "gross_debits", "fee_credits", "fee_debits"):
         place = getattr(total, name)
         if place is None or place >= len(values):
             continue
         try:
-            amount = Decimal(values[place] or 0)
+            amount = Decimal(values[place].strip() or 0)
         except InvalidOperation:
             amount = Decimal("NaN")
-        if profile.money.smallest_units:
+        if not amount.is_finite():
+            amount = Decimal("NaN")  # equals nothing
+        elif profile.money.smallest_units:
             amount = amount.scaleb(-minor_units(currency))
         sums[name] = sums.get(name, Decimal(0)) + amount
 
@@ -214,20 +307,26 @@ def _total_problem(connection: Connection, read: _Read) -> str | None:
         case "balances":
             rows = connection.execute(
                 """
-                select payout_id, settlement_currency, sum(net_amount) from payout_rows
+                select payout_id, account, settlement_currency, sum(net_amount) from payout_rows
                 where settlement_currency is not null group by all having sum(net_amount) <> 0 order by all
                 """
             ).fetchall()
+            several = len({(payout, account) for payout, account, *_ in rows}) > 1
             told = [
-                f"payout {payout} is off by {abs(amount).normalize():f} {currency}" for payout, currency, amount in rows
+                f"payout {payout}{f' of {account}' if account and several else ''} is off by"
+                f" {abs(amount).normalize():f} {currency}"
+                for payout, account, currency, amount in rows
             ]
         case "footer":
             told = _footer_problems(connection, read)
+        case "summary":
+            told = _summary_problems(connection, read)
         case _:
             told = []
     if not told:
         return None
-    unread = f" ({len(read.cut.bad)} lines cannot be read)" if read.cut.bad else ""
+    bad = len(read.cut.bad) + _count(connection, "select count(*) from payout_rows where problem is not null")
+    unread = f" ({bad} lines cannot be read)" if bad else ""
     return f"its lines do not add up to its own total: {'; '.join(told[:3])}{unread}"
 
 
@@ -256,6 +355,41 @@ def _footer_problems(connection: Connection, read: _Read) -> list[str]:
                 words = name.replace("_", " ")
                 told.append(f"{words} {ours.normalize():f} {currency}, its total says {amount.normalize():f}")
     return told
+
+
+def _summary_problems(connection: Connection, read: _Read) -> list[str]:
+    """Where the block above the header is about all lines, and in their currency: what it says other than they do."""
+    total = read.profile.total
+    if total.when is not None and read.told_above(total.when) not in (None, *total.is_one_of):
+        return []
+    row = connection.execute(
+        """
+        select coalesce(sum(gross_amount), 0), any_value(settlement_currency),
+            coalesce(bool_and(currency is null or currency = settlement_currency), true)
+        from payout_rows
+        """
+    ).fetchone()
+    said = read.told_above(total.amount)
+    if said is None:
+        return [f"it has no {total.amount} above its header"]
+    amount, currency, is_comparable = row or (Decimal(0), None, True)
+    if not is_comparable:
+        return []
+    point = read.profile.money.decimal
+    try:
+        whole = Decimal(said if point == "." else said.replace(".", "").replace(",", "."))
+    except InvalidOperation:
+        return [f"its {total.amount} is no amount: {said[:40]}"]
+    if read.profile.money.smallest_units and whole.is_finite():
+        whole = whole.scaleb(-minor_units(currency or ""))
+    if amount == whole:
+        return []
+    return [f"{amount.normalize():f} {currency or ''}, its {total.amount} says {said[:40]}"]
+
+
+def _count(connection: Connection, query: str) -> int:
+    row = connection.execute(query).fetchone()
+    return int(row[0]) if row else 0
 
 
 # ---------------------------------------------------------------- notes

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import duckdb
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from hr_centra_pipeline.core.errors import ConfigurationError
@@ -20,9 +21,11 @@ LineType = Literal[
 ]  # fmt: skip
 LINE_TYPES: tuple[LineType, ...] = get_args(LineType)
 REQUIRED = frozenset({"line_type", "reference", "happened_at", "currency"})
+NEVER_OPTIONAL = REQUIRED - {"reference"}
 _AMOUNTS = ("gross", "net", "fee")
 COLUMNS = REQUIRED | {
-    "payout_id", "payment_reference", "order_number", "time_zone", "settlement_currency",
+    "payout_id", "account", "transaction_id", "payment_reference", "order_number", "time_zone", "settlement_currency",
+    "customer_amount", "customer_currency",
     *(f"{amount}_{part}" for amount in _AMOUNTS for part in ("amount", "sign", "debit", "credit")),
 }  # fmt: skip
 Place = Annotated[int, Field(ge=1)]
@@ -32,12 +35,36 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Spot(_Section):
+    """A value outside the lines: of the last record of this kind before them, by place after the record's type."""
+
+    record: str
+    place: Place
+
+
 class Records(_Section):
-    """For files whose first column tells what a record is: the words of the header, of a line and of the footer."""
+    """For files whose first column tells what a record is: the words of the header, of a line and of the footer.
+
+    ``statement`` and ``account``: where the file says what it tells of (a day, a part of it) and whose it is. A later file that
+    tells of the same takes the place of the earlier one.
+    """
 
     header: str
     line: str
     total: str | None = None
+    statement: tuple[Spot, ...] = ()
+    account: Spot | None = None
+
+
+class Summary(_Section):
+    """Names in the block above the header that hold for every line: our column -> its name there.
+
+    The value is in the next cell of a line of two cells, else in the same column of the next line.
+    """
+
+    payout_id: str | None = None
+    account: str | None = None
+    settlement_currency: str | None = None
 
 
 class Times(_Section):
@@ -54,25 +81,45 @@ class Times(_Section):
                 ZoneInfo(zone)
             except (ZoneInfoNotFoundError, ValueError):
                 raise ValueError(f"zone {zone!r} is not in the IANA list (like Europe/Berlin)") from None
+        if self.format is not None:
+            try:
+                duckdb.execute("select try_strptime('', ?)", [self.format])
+            except duckdb.Error:
+                raise ValueError(
+                    f"format {self.format!r} is none that the database knows (like %Y-%m-%d %H:%M:%S)"
+                ) from None
         return self
 
 
 class Money(_Section):
-    """``decimal``: the sign before the cents. ``smallest_units``: whole numbers of cents. ``debit``: the word of a sign column."""
+    """``decimal``: the sign before the cents. ``smallest_units``: whole numbers of cents. ``debit`` and ``credit``: the words of
+    a sign column. ``fees_are_costs``: a fee without a sign is what the provider keeps. ``out`` and ``in``: types (their words)
+    whose amounts go out or come in whether or not they carry a sign; those of other types are as they are told.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
     decimal: Literal[".", ","] = "."
     smallest_units: bool = False
     debit: str = "DR"
+    credit: str = "CR"
+    fees_are_costs: bool = False
+    out: tuple[str, ...] = ()
+    in_: Annotated[tuple[str, ...], Field(alias="in")] = ()
 
 
 class Total(_Section):
     """How a file's own total is told.
 
     ``balances``: net amounts of a payout sum to zero in each currency. ``footer``: a record holds the sums, by place.
-    ``none``: the layout has no total of its own.
+    ``summary``: the block above the header holds the sum of all lines under the name ``amount``; looked at where the block's
+    ``when`` is one of ``is_one_of``, and the lines are in the settlement's currency. ``none``: the layout has no total of its own.
     """
 
-    rule: Literal["balances", "footer", "none"]
+    rule: Literal["balances", "footer", "summary", "none"]
+    amount: str | None = None
+    when: str | None = None
+    is_one_of: tuple[str, ...] = ()
     currency: Place = 1
     gross_credits: Place | None = None
     gross_debits: Place | None = None
@@ -81,7 +128,11 @@ class Total(_Section):
 
 
 class PayoutProfile(_Section):
-    """One provider's layout. ``columns``: our column -> header. ``line_types``: their word -> ours."""
+    """One provider's layout.
+
+    ``columns``: our column -> header, or several of which the first that a file has is read. ``optional``: ours that a file may
+    lack. ``line_types``: their word -> ours, in any case; one that ends in ``*`` is a family, which a word of its own overrules.
+    """
 
     name: str
     provider: str
@@ -89,7 +140,9 @@ class PayoutProfile(_Section):
     records: Records | None = None
     times: Times = Times()
     money: Money = Money()
-    columns: dict[str, str]
+    columns: dict[str, str | tuple[str, ...]]
+    optional: frozenset[str] = frozenset()
+    summary: Summary | None = None
     line_types: dict[str, LineType]
     total: Total
 
@@ -98,6 +151,8 @@ class PayoutProfile(_Section):
         unknown = sorted(set(self.columns) - COLUMNS)
         if unknown:
             raise ValueError(f"columns: {', '.join(unknown)}: no such column of ours")
+        if needed := sorted((self.optional & NEVER_OPTIONAL) | (self.optional - set(self.columns))):
+            raise ValueError(f"optional: {', '.join(needed)}: has to be mapped, and not one that every line needs")
         missing = sorted(REQUIRED - set(self.columns))
         if missing:
             raise ValueError(f"columns: {', '.join(missing)}: must be mapped")
@@ -107,11 +162,29 @@ class PayoutProfile(_Section):
             raise ValueError('total: rule "balances" needs net_amount, or net_debit and net_credit')
         if self.total.rule == "footer" and (self.records is None or self.records.total is None):
             raise ValueError('total: rule "footer" needs records.total')
+        if self.total.rule == "summary" and (self.summary is None or self.total.amount is None):
+            raise ValueError('total: rule "summary" needs [summary] and total.amount')
+        if self.summary is not None and self.records is not None:
+            raise ValueError("summary: a layout of records has none")
         return self
 
     def has(self, amount: str) -> bool:
         """Whether the layout tells this amount (gross, net or fee)."""
         return f"{amount}_amount" in self.columns or {f"{amount}_debit", f"{amount}_credit"} <= set(self.columns)
+
+    def headers_of(self, column: str) -> tuple[str, ...]:
+        """The headers that a column of ours may have, the best first; none: it is not mapped."""
+        headers = self.columns.get(column, ())
+        return (headers,) if isinstance(headers, str) else headers
+
+    def mapped(self, headers: Sequence[str]) -> dict[str, str]:
+        """Our column -> the header of a file that it is read from."""
+        found = {}
+        for column in self.columns:
+            header = next((one for one in self.headers_of(column) if one in headers), None)
+            if header is not None:
+                found[column] = header
+        return found
 
 
 def load_payout_profiles(folder: Path) -> list[PayoutProfile]:
@@ -125,7 +198,7 @@ def load_payout_profiles(folder: Path) -> list[PayoutProfile]:
     own = sorted(folder.glob("*.toml")) if folder.is_dir() else []
     for entry in [*sorted(shipped, key=lambda one: one.name), *own]:
         try:
-            text = entry.read_text(encoding="utf-8")
+            text = entry.read_text(encoding="utf-8-sig")
         except UnicodeDecodeError:
             raise ConfigurationError(f"{entry}: is not UTF-8; save it again in that encoding.") from None
         profile = parsed_payout_profile(text, str(entry))
@@ -156,5 +229,9 @@ def _told(place: str, error: ValidationError) -> list[str]:
 
 
 def missing_headers(profile: PayoutProfile, headers: Sequence[str]) -> list[str]:
-    """Headers that the layout has and a file has not."""
-    return sorted(set(profile.columns.values()) - set(headers))
+    """Headers that the layout has to have and a file has not."""
+    found = profile.mapped(headers)
+    return sorted({
+        " or ".join(profile.headers_of(column)) for column in profile.columns
+        if column not in found and column not in profile.optional
+    })  # fmt: skip

@@ -1,22 +1,56 @@
-"""Staging of settlement lines: each payout as its last file tells it."""
+"""Staging of settlement lines: each payout as its last file tells it, each type as the present layouts map it."""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from datetime import datetime
 
-from hr_centra_pipeline.warehouse.database import Warehouse, run_sql
+from hr_centra_pipeline.sources.payouts.profiles import PayoutProfile
+from hr_centra_pipeline.sources.payouts.typing_sql import type_of
+from hr_centra_pipeline.warehouse import watermarks
+from hr_centra_pipeline.warehouse.database import Connection, Warehouse, run_sql
 
 _CONSUMER = "staging.payouts"
 
 
-def refresh(warehouse: Warehouse, now: datetime) -> int:
-    """Replace every payout that new landed lines tell; answers how many those are."""
+def refresh(warehouse: Warehouse, now: datetime, profiles: Sequence[PayoutProfile] = ()) -> int:
+    """Compute the lines anew when some were landed or the layouts map types otherwise; answers how many payouts changed.
+
+    Orders of changed lines are looked at again.
+    """
+    mapped = hashlib.sha256(repr([(one.provider, one.line_types) for one in profiles]).encode()).hexdigest()[:16]
+    consumer = f"{_CONSUMER} {mapped}"
     with warehouse.transaction() as connection:
-        row = connection.execute("select max(batch) from meta.watermarks where consumer = ?", [_CONSUMER]).fetchone()
-        since = row[0] if row and row[0] is not None else -1
+        newest = connection.execute("select coalesce(max(batch), -1) from landing.payout_lines").fetchone()
+        if newest is None or newest[0] <= watermarks.read(connection, consumer):
+            return 0
+        _write_types(connection, profiles)
         run_sql(
-            connection, "hr_centra_pipeline.sources.payouts", "staging.sql",
-            {"since": since, "now": now, "consumer": _CONSUMER},
+            connection, "hr_centra_pipeline.sources.payouts", "staging.sql", {"now": now, "consumer": consumer},
         )  # fmt: skip
-        counted = connection.execute("select count(*) from changed_payouts").fetchone()
+        counted = connection.execute(
+            "select count(*) from (select distinct provider, account, payout_id from changed_payout_lines)"
+        ).fetchone()
         return int(counted[0]) if counted else 0
+
+
+def _write_types(connection: Connection, profiles: Sequence[PayoutProfile]) -> None:
+    """``payout_types``: what each word that was landed means by the present layouts; of several of one provider the last."""
+    connection.execute(
+        "create or replace temp table payout_types (provider varchar, told_type varchar, line_type varchar, place integer)"
+    )
+    for place, profile in enumerate(profiles):
+        connection.execute(
+            f"""
+            insert into payout_types
+            select provider, told_type, {type_of(profile, "told_type")} as line_type, ?
+            from (select distinct provider, told_type from landing.payout_lines where provider = ?)
+            where line_type is not null
+            """,  # noqa: S608 - our own names
+            [place, profile.provider],
+        )
+    connection.execute(
+        "delete from payout_types as older using payout_types as newer"
+        " where newer.provider = older.provider and newer.told_type = older.told_type and newer.place > older.place"
+    )

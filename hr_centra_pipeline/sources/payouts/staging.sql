@@ -1,21 +1,87 @@
--- The last file that tells of a payout holds: what it told is replaced as a whole.
-create or replace temp table changed_payouts as
-select provider, payout_id, max(batch) as batch
-from landing.payout_lines
-semi join (select distinct provider, payout_id from landing.payout_lines where batch > $since) as told using (provider, payout_id)
-group by all;
-
-delete from staging.payout_lines where exists (
-    from changed_payouts as changed
-    where changed.provider = payout_lines.provider and changed.payout_id = payout_lines.payout_id
-);
-insert into staging.payout_lines by name
+-- Settlement lines as they count: each payout of an account as its last file tells it, each transaction once, each type as the
+-- present layouts map it.
+create or replace temp table lines_as_typed as
 select
-    concat_ws(' ', provider, payout_id, source_line) as payout_line_id,
-    lines.* exclude (landed_at, batch)
+    lines.*,
+    case
+        when set_aside is null then coalesce(types.line_type, lines.line_type)
+        when set_aside = 'line_type' and (
+            types.line_type in ('capture', 'fee', 'payout', 'other') or (gross_amount is not null and currency is not null)
+        ) then coalesce(types.line_type, 'unknown')
+        else 'unknown'
+    end as present_type
 from landing.payout_lines as lines
-semi join changed_payouts using (provider, payout_id, batch);
+left join payout_types as types on types.provider = lines.provider and types.told_type = lines.told_type;
 
-delete from meta.watermarks where consumer = $consumer;
+-- The last file that tells of a payout holds: what it told is replaced as a whole.
+create or replace temp table latest_payouts as
+select provider, account, payout_id, max(batch) as batch from landing.payout_lines group by all;
+
+-- What was landed before accounts and numbers were kept is told again by a file that has them, when the two have a booking in
+-- common.
+create or replace temp table told_again as
+select distinct before.provider, before.payout_id
+from landing.payout_lines as before
+join landing.payout_lines as since
+    on since.provider = before.provider and since.payout_id = before.payout_id and since.batch > before.batch
+    and since.reference = before.reference and since.told_type = before.told_type
+where before.account = '' and since.account <> '';
+
+create or replace temp table numbered_since as
+select distinct before.provider, before.batch, before.source_line
+from landing.payout_lines as before
+join landing.payout_lines as since
+    on since.provider = before.provider and since.transaction_id = before.reference and since.told_type = before.told_type
+    and since.batch > before.batch
+where before.transaction_id is null;
+
+create or replace temp table counting_lines as
+select
+    lines.* exclude (landed_at, transaction_id, set_aside, present_type)
+        replace (lines.present_type as line_type, coalesce(happened_at, landed_at) as happened_at),
+    -- A booking is one by its number and order, where the layout has a unique number, whatever account's file tells it; else only
+    -- when all that is told of it is the same.
+    case
+        when transaction_id is not null then concat_ws(chr(31), 'id', lines.provider, lines.present_type, transaction_id, coalesce(order_number, ''))
+        when reference is not null and lines.present_type in ('capture', 'refund', 'refund_reversed', 'chargeback', 'chargeback_reversed', 'unknown')
+            then concat_ws(
+                chr(31), 'all', lines.provider, told_type, reference, coalesce(payment_reference, ''), coalesce(order_number, ''),
+                coalesce(currency, ''), coalesce(gross_amount::varchar, ''), coalesce(happened_at::varchar, '')
+            )
+    end as booking,
+    transaction_id is not null as is_numbered
+from lines_as_typed as lines
+semi join latest_payouts using (provider, account, payout_id, batch)
+anti join told_again on lines.account = '' and told_again.provider = lines.provider and told_again.payout_id = lines.payout_id
+anti join numbered_since
+    on numbered_since.provider = lines.provider and numbered_since.batch = lines.batch and numbered_since.source_line = lines.source_line;
+
+create or replace temp table present_lines as
+select
+    concat_ws(' ', provider, nullif(account, ''), payout_id, source_line) as payout_line_id,
+    columns(* exclude (booking, is_numbered, batch))
+from counting_lines
+qualify booking is null or (
+    dense_rank() over (partition by booking order by batch desc, account, payout_id) = 1
+    and (not is_numbered or row_number() over (partition by booking order by batch desc, source_line desc) = 1)
+);
+
+-- An order with a line that counts otherwise than before is not settled any more.
+create or replace temp table changed_payout_lines as
+with
+sides as (
+    select *, true as is_present from present_lines
+    union all by name
+    select *, false from staging.payout_lines
+)
+
+select * exclude (is_present), count(*) as sides from sides group by all having count(*) = 1;
+
+delete from reconciliation.settled_orders where order_number in (select order_number from changed_payout_lines);
+
+delete from staging.payout_lines;
+insert into staging.payout_lines by name from present_lines;
+
+delete from meta.watermarks where starts_with(consumer, 'staging.payouts');
 insert into meta.watermarks
-select $consumer, coalesce(max(batch), $since), $now from landing.payout_lines;
+select $consumer, coalesce(max(batch), -1), $now from landing.payout_lines;

@@ -4,17 +4,30 @@ from __future__ import annotations
 
 from hr_centra_pipeline.warehouse.declare import instant, money, table, text, whole
 
-LINE_TYPES = ("capture", "refund", "refund_reversed", "chargeback", "chargeback_reversed", "fee", "payout", "other")
+LINE_TYPES = (
+    "capture",
+    "refund",
+    "refund_reversed",
+    "chargeback",
+    "chargeback_reversed",
+    "fee",
+    "payout",
+    "other",
+    "unknown",
+)
 
 PAYOUT_LINES = table(
     "staging.payout_lines",
     "One row per line of a settlement, as the last file tells its payout. Amounts as the merchant sees them: out is negative.",
     ["payout_line_id"],
     {
-        "payout_line_id": text("provider, payout and line"),
+        "payout_line_id": text("provider, account, payout and line"),
         "provider": text("payment provider"),
         "payout_id": text("payout (settlement batch), or the file where the layout names none"),
-        "line_type": text("what it is, in our words", values=LINE_TYPES),
+        "account": text("the merchant's account at the provider, by which payouts count; empty where none is told"),
+        "line_type": text(
+            "what it is, in our words (unknown: set aside, and holds its order's credits)", values=LINE_TYPES
+        ),
         "told_type": text("what it is, as told"),
         "reference": text("the provider's own reference of this movement", null=True),
         "payment_reference": text("its reference of the payment that it belongs to", null=True),

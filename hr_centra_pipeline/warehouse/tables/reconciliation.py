@@ -145,6 +145,7 @@ SETTLED_ORDERS = table(
 PAYOUT_VERDICTS = (
     "agrees", "waits", "not_covered", "amount_differs", "reversed", "not_settled", "not_credited", "chargeback",
     "chargeback_settled",
+    "paid_again",
 )  # fmt: skip
 
 PAYOUTS = table(

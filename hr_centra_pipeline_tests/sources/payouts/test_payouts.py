@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
-from hr_centra_pipeline.sources.payouts import staging
+from hr_centra_pipeline.sources.payouts import profiles, staging
 from hr_centra_pipeline.sources.payouts.ingest import PayoutReport, ingest_payouts
 from hr_centra_pipeline.sources.payouts.profiles import load_payout_profiles
 from hr_centra_pipeline.warehouse import migrate
@@ -126,7 +126,7 @@ def test_a_line_that_cannot_be_used_says_why(place: Place, change: tuple[str, st
     place.deliver("batch_7.csv", GOOD.replace(*change))
     place.ingest()
     assert place.rows("select reason from quarantine.rejected_rows") == [(reason,)]
-    assert place.rows("select count(*) from landing.payout_lines") == [(4,)]
+    assert place.rows("select count(*) from landing.payout_lines where set_aside is null") == [(4,)]
 
 
 def test_a_header_that_no_layout_knows_is_refused_with_what_the_closest_misses(place: Place) -> None:
@@ -225,10 +225,299 @@ def test_a_layout_of_one_s_own_wins_and_its_mistakes_are_told_with_their_place(t
     own.write_text(
         own.read_text("utf-8").replace('currency = "Cur"', 'currency = "Cur"\ngross_amount = "Sum"'), "utf-8"
     )
-    assert [profile.name for profile in load_payout_profiles(tmp_path)] == ["card-psp", "wallet", "mine"]
+    assert [profile.name for profile in load_payout_profiles(tmp_path)] == [
+        "card-psp",
+        "invoice",
+        "online-psp",
+        "wallet",
+        "mine",
+    ]
+
+
+def test_a_time_format_that_the_database_does_not_know_is_refused_with_the_layout(tmp_path: Path) -> None:
+    shipped = Path(profiles.__file__).parent / "header_profiles" / "wallet.toml"
+    (tmp_path / "mine.toml").write_text(shipped.read_text("utf-8").replace("%H:%M:%S %z", "%Q"), "utf-8")
+    with pytest.raises(ConfigurationError, match=r"mine\.toml: times: format '%Y/%m/%d %Q' is none"):
+        load_payout_profiles(tmp_path)
 
 
 def test_a_place_that_cannot_be_read_is_named_and_no_place_at_all_is_no_trouble(place: Place) -> None:
     with pytest.raises(RunFailed, match=r"HR_CENTRA_PAYOUTS=.*is no folder"):
         ingest_payouts(place.warehouse, str(place.home / "nowhere"), load_payout_profiles(place.home), NOW)
     assert ingest_payouts(place.warehouse, "", [], NOW) == PayoutReport()
+
+
+# ---------------------------------------------------------------- accounts, versions, transactions
+
+
+def money_back(place: Place) -> list[tuple[Any, ...]]:
+    return place.rows(
+        "select account, reference, gross_amount from staging.payout_lines where line_type = 'refund' order by all"
+    )
+
+
+def batch_of(account: str, *, refund: str = "R1", amount: str = "125.00", more: str = "") -> str:
+    text = "\n".join([
+        HEADER, f"G,{account},P-{refund},1001,visa,2026-09-05 10:00:00,CEST,Refunded,{refund},EUR,{amount},,1,EUR,{amount},,,118",
+        f"G,{account},,,,2026-09-06 00:00:00,CEST,MerchantPayout,out,,,,,EUR,,{amount},,118",
+    ])  # fmt: skip
+    return text + "\n" + more
+
+
+def test_two_accounts_with_a_batch_of_the_same_number_are_two_payouts(place: Place) -> None:
+    place.deliver("shop_a_batch_118.csv", batch_of("ShopA", refund="RA"))
+    place.deliver("shop_b_batch_118.csv", batch_of("ShopB", refund="RB", amount="30.00"))
+    place.ingest()
+    assert money_back(place) == [("ShopA", "RA", Decimal(-125)), ("ShopB", "RB", Decimal(-30))]
+    place.deliver("shop_b_batch_118_again.csv", batch_of("ShopB", refund="RB", amount="31.00"))
+    place.ingest()
+    assert money_back(place) == [("ShopA", "RA", Decimal(-125)), ("ShopB", "RB", Decimal(-31))]
+
+
+def test_both_accounts_in_one_file_each_add_up_by_themselves(place: Place) -> None:
+    second = batch_of("ShopB", refund="RB", amount="30.00").split("\n", 1)[1]
+    place.deliver("both.csv", batch_of("ShopA", refund="RA", more=second))
+    assert place.ingest().rows_landed == 4
+    wrong = second.replace(",,30.00,,118", ",,29.00,,118")
+    place.deliver("wrong.csv", batch_of("ShopA", refund="RC", more=wrong))
+    assert place.ingest().refused_files == 1
+
+
+def test_one_transaction_in_the_files_of_two_accounts_counts_once_and_two_with_one_number_twice(place: Place) -> None:
+    place.deliver("shop_a.csv", batch_of("ShopA"))
+    place.deliver("shop_b.csv", batch_of("ShopB"))
+    place.ingest()
+    assert money_back(place) == [("ShopB", "R1", Decimal(-125))]
+    place.deliver("shop_c.csv", batch_of("ShopC", amount="12.00"))
+    place.ingest()
+    assert len(money_back(place)) == 2
+
+
+def test_lines_that_were_landed_before_accounts_were_kept_are_told_again_with_them(place: Place) -> None:
+    place.deliver("batch.csv", batch_of("ShopA"))
+    place.ingest()
+    with place.warehouse.transaction() as connection:
+        connection.execute("update landing.payout_lines set account = ''")
+    place.deliver("batch_again.csv", batch_of("ShopA", amount="120.00"))
+    place.ingest()
+    assert money_back(place) == [("ShopA", "R1", Decimal(-120))]
+
+
+def report(version: str, *lines: str, footer: str) -> str:
+    section = f'"SH","2026/09/05 00:00:00 +0000","2026/09/05 23:59:59 +0000","SHOP","{version}"'
+    return wallet(section, *lines, footer=footer).replace(
+        wallet().split("\n")[2] + "\n" + section, section + "\n" + wallet().split("\n")[2]
+    )
+
+
+FIRST = '"SB","W2","1004","W1","TXN","T1107","x","2026/09/05 12:00:00 -0700","DR","10000","USD","","",""'
+SECOND = '"SB","W3","1005","W9","TXN","T1107","x","2026/09/05 13:00:00 -0700","DR","500","USD","","",""'
+
+
+@pytest.mark.parametrize("order", [1, -1], ids=["a line more", "a line less"])
+def test_a_report_of_a_day_in_a_newer_version_takes_the_place_of_the_older_one(place: Place, order: int) -> None:
+    both = (FIRST, SECOND), '"SF","USD","0","10500","0","0"'
+    one = (FIRST,), '"SF","USD","0","10000","0","0"'
+    (old_lines, old_footer), (new_lines, new_footer) = (one, both)[::order]
+    place.deliver("STL-20260905.01.010.CSV", report("010", *old_lines, footer=old_footer))
+    place.ingest()
+    place.deliver("STL-20260905.01.011.CSV", report("011", *new_lines, footer=new_footer))
+    place.ingest()
+    assert [row[1] for row in money_back(place)] == ["W2", "W3"][: len(new_lines)]
+
+
+def test_a_transaction_counts_once_in_reports_that_do_not_say_of_which_day_they_are(place: Place) -> None:
+    place.deliver("STL-20260906.01.010.CSV", wallet(FIRST, footer='"SF","USD","0","10000","0","0"'))
+    place.ingest()
+    place.deliver("STL-20260906.01.011.CSV", wallet(FIRST, SECOND, footer='"SF","USD","0","10500","0","0"'))
+    place.ingest()
+    assert [row[1] for row in money_back(place)] == ["W2", "W3"]
+
+
+def test_a_numbered_transaction_in_the_reports_of_two_accounts_counts_once(place: Place) -> None:
+    text = report("011", FIRST, footer='"SF","USD","0","10000","0","0"')
+    place.deliver("STL-A.CSV", text)
+    place.deliver("STL-B.CSV", text.replace('"SHOP"', '"GROUP"'))
+    place.ingest()
+    assert [row[:2] for row in money_back(place)] == [("GROUP", "W2")]
+
+
+def test_a_report_that_was_landed_before_numbers_were_kept_does_not_count_beside_its_newer_version(
+    place: Place,
+) -> None:
+    place.deliver("STL-20260905.01.010.CSV", wallet(FIRST, footer='"SF","USD","0","10000","0","0"'))
+    place.ingest()
+    with place.warehouse.transaction() as connection:
+        connection.execute("update landing.payout_lines set transaction_id = null, account = ''")
+    place.deliver("STL-20260905.01.011.CSV", report("011", FIRST, SECOND, footer='"SF","USD","0","10500","0","0"'))
+    place.ingest()
+    assert [row[1] for row in money_back(place)] == ["W2", "W3"]
+
+
+# ---------------------------------------------------------------- types
+
+
+@pytest.mark.parametrize(
+    ("told", "line_type"),
+    [
+        ("ChargebackExternallyWithInfo", "chargeback"), ("SettledReversed", "chargeback"), ("RefundedBulk", "refund"),
+        ("RefundedExternallyWithInfo", "refund"), ("PaidOut", "refund"), ("ReserveAdjustment", "other"),
+        ("ChargebackReversedExternallyWithInfo", "chargeback_reversed"), (" chargeback ", "chargeback"), ("REFUNDED", "refund"),
+    ],
+)  # fmt: skip
+def test_a_card_processor_s_documented_types_are_known_in_any_case(place: Place, told: str, line_type: str) -> None:
+    place.deliver("batch_7.csv", GOOD.replace("CEST,Refunded,R1", f"CEST,{told},R1"))
+    assert place.ingest().rows_rejected == 0
+    assert place.rows("select line_type from staging.payout_lines where reference = 'R1'") == [(line_type,)]
+
+
+def test_a_wallet_s_codes_are_known_by_their_family_and_reversals_only_by_themselves(place: Place) -> None:
+    lines = [
+        f'"SB","W{number}","1004","","TXN","{code}","x","2026/09/05 12:00:00 -0700","CR","0","USD","","",""'
+        for number, code in enumerate(["T0000", "T0011", "T2105", "t0400", "T1199"])
+    ]
+    place.deliver("STL.CSV", wallet(*lines, footer='"SF","USD","0","0","0","0"'))
+    place.ingest()
+    assert place.rows("select told_type, line_type from staging.payout_lines order by source_line") == [
+        ("T0000", "capture"), ("T0011", "capture"), ("T2105", "other"), ("t0400", "payout"), ("T1199", "unknown"),
+    ]  # fmt: skip
+
+
+def test_a_type_that_the_layout_maps_later_is_read_without_another_delivery(place: Place) -> None:
+    place.deliver("batch_7.csv", GOOD.replace("CEST,Refunded,R1", "CEST,Teleported,R1"))
+    place.ingest()
+    assert place.rows("select line_type from staging.payout_lines where reference = 'R1'") == [("unknown",)]
+    shipped = next(profile for profile in load_payout_profiles(place.home) if profile.name == "card-psp")
+    mine = shipped.model_copy(update={"line_types": {**shipped.line_types, "Teleported": "chargeback"}})
+    assert staging.refresh(place.warehouse, NOW, [mine]) == 1
+    assert place.rows("select line_type, gross_amount from staging.payout_lines where reference = 'R1'") == [
+        ("chargeback", Decimal(-125))
+    ]
+    assert staging.refresh(place.warehouse, NOW, [mine]) == 0
+
+
+# ---------------------------------------------------------------- cells
+
+
+def test_currency_codes_are_upper_cased(place: Place) -> None:
+    place.deliver("batch_7.csv", GOOD.replace("EUR", " eur ").replace("SEK", "sek"))
+    assert place.ingest().rows_landed == 5
+    assert place.rows(
+        "select distinct currency, settlement_currency from staging.payout_lines where line_type = 'refund' order by 1"
+    ) == [("EUR", "EUR"), ("SEK", "EUR")]
+
+
+@pytest.mark.parametrize(
+    ("change", "column"),
+    [
+        (("EUR,125.00,,1,EUR,125.00", "EUR,125.00,,1,EUR,n/a"), "net_amount"),
+        (("EUR,125.00,,1,EUR,125.00", "EUR,n/a,,1,EUR,125.00"), "gross_amount"),
+        (("EUR,125.00,,1,EUR,125.00", "EUR,,,1,EUR,125.00"), "gross_amount"),
+        (("EUR,125.00,,1,EUR,125.00", "Euro,125.00,,1,EUR,125.00"), "currency"),
+        (("2026-09-05 10:00:00,CEST,Refunded", "2026-09-05 10:00:00 PST,CEST,Refunded"), "happened_at"),
+        (("2026-09-05 10:00:00,CEST,Refunded", "2026-09-05 10:00:00+99:00,CEST,Refunded"), "happened_at"),
+        (("2026-09-05 10:00:00,CEST,Refunded", "2062-09-05 10:00:00,CEST,Refunded"), "happened_at"),
+        (("#1001", "5.32494E+12"), "order_number"),
+        (("Refunded,R1", "Refunded,#N/A"), "reference"),
+    ],
+)
+def test_a_cell_that_is_there_and_cannot_be_read_sets_its_line_aside(
+    place: Place, change: tuple[str, str], column: str
+) -> None:
+    assert change[0] in GOOD
+    text = GOOD.replace(*change)
+    if column == "net_amount":
+        text = text.replace(",,11.00,,7", ",114.00,,,7")  # the others add up by themselves
+    place.deliver("batch_7.csv", text)
+    assert place.ingest() == PayoutReport(files=1, rows_read=5, rows_landed=4, rows_rejected=1)
+    assert place.rows("select source_line, column_name from quarantine.rejected_rows") == [(3, column)]
+    assert place.rows("select line_type from staging.payout_lines where source_line = 3") == [("unknown",)]
+
+
+def test_a_wallet_s_amount_has_to_say_which_way_it_goes(place: Place) -> None:
+    place.deliver(
+        "STL.CSV", wallet(PAID, BACK.replace('"DR","10000"', '"","10000"'), footer='"SF","USD","21000","0","0","274"')
+    )
+    place.ingest()
+    assert place.rows("select column_name from quarantine.rejected_rows") == [("gross_amount",)]
+
+
+def test_an_offset_in_the_time_itself_counts_and_blanks_around_a_reference_do_not(place: Place) -> None:
+    place.deliver(
+        "batch_7.csv",
+        GOOD.replace("2026-09-05 10:00:00,CEST,Refunded,R1", "2026-09-05 10:00:00-07:00,CEST,Refunded,\u200bR1\u00a0"),
+    )
+    place.ingest()
+    assert place.rows("select happened_at from staging.payout_lines where reference = 'R1'") == [
+        (datetime(2026, 9, 5, 17, tzinfo=UTC),)
+    ]
+
+
+# ---------------------------------------------------------------- other providers
+
+
+INVOICE = """payment_reference,payout_date,settlement_currency,merchant_id,merchant_settlement_type,total_settlement_amount
+PAY-9,2026-09-10,EUR,N100,NET,65.50
+
+type,capture_date,sale_date,order_id,merchant_reference1,amount,posting_currency,detailed_type
+SALE,2026-09-05T10:00:00Z,2026-09-01,K-1,1001,200.00,EUR,PURCHASE
+FEE,2026-09-05T10:00:00Z,2026-09-01,K-1,1001,4.50,EUR,PURCHASE_FEE
+RETURN,2026-09-07T10:00:00Z,2026-09-01,K-1,1001,100.00,EUR,PURCHASE_RETURN
+REVERSAL,2026-09-08,2026-09-01,K-2,1002,30.00,EUR,CHARGEBACK
+"""
+
+
+@pytest.mark.parametrize("sign", ["", "-"], ids=["without signs", "with signs"])
+def test_a_pay_later_provider_s_file_is_read_below_its_summary(place: Place, sign: str) -> None:
+    text = INVOICE
+    for amount in ("4.50", "100.00", "30.00"):
+        text = text.replace(f",{amount},", f",{sign}{amount},")
+    place.deliver("settlement.csv", text)
+    assert place.ingest() == PayoutReport(files=1, rows_read=4, rows_landed=4)
+    assert place.rows(
+        "select payout_id, account, line_type, payment_reference, order_number, gross_amount, source_line"
+        " from staging.payout_lines order by source_line"
+    ) == [
+        ("PAY-9", "N100", "capture", "K-1", "1001", Decimal(200), 5),
+        ("PAY-9", "N100", "fee", "K-1", "1001", Decimal("-4.50"), 6),
+        ("PAY-9", "N100", "refund", "K-1", "1001", Decimal(-100), 7),
+        ("PAY-9", "N100", "chargeback", "K-2", "1002", Decimal(-30), 8),
+    ]
+
+
+def test_a_pay_later_provider_s_file_that_lost_a_line_is_refused_where_its_total_is_of_all_lines(place: Place) -> None:
+    short = "\n".join(line for line in INVOICE.splitlines() if not line.startswith("REVERSAL")) + "\n"
+    place.deliver("net.csv", short)
+    place.deliver("gross.csv", short.replace(",NET,", ",GROSS,"))
+    assert place.ingest().refused_files == 1
+    assert place.rows("select source_file, problem from landing.payout_files where problem is not null") == [
+        ("net.csv", "its lines do not add up to its own total: 95.5 EUR, its total_settlement_amount says 65.50")
+    ]
+
+
+ONLINE = """automatic_payout_id,balance_transaction_id,created_utc,currency,gross,fee,net,reporting_category,source_id,\
+customer_facing_amount,customer_facing_currency,charge_id,payment_metadata[order_number]
+po_1,txn_1,2026-09-01 10:00:00,eur,125.00,2.10,122.90,charge,ch_1,125.00,eur,ch_1,1001
+po_1,txn_2,2026-09-05 10:00:00,eur,-125.00,0.00,-125.00,refund,re_1,-125.00,eur,ch_1,1001
+po_1,txn_3,2026-09-06 10:00:00,eur,-11.20,0.00,-11.20,refund,re_2,-100.00,sek,ch_2,1002
+po_1,txn_4,2026-09-07 10:00:00,eur,-50.00,15.00,-65.00,dispute,du_1,-50.00,eur,ch_3,1003
+po_1,txn_5,2026-09-07 11:00:00,eur,100.00,0.00,100.00,refund_failure,re_1,100.00,eur,ch_1,1001
+"""
+
+
+def test_an_online_processor_s_itemized_payout_is_read_in_what_the_shopper_saw_and_each_transaction_once(
+    place: Place,
+) -> None:
+    place.deliver("itemized.csv", ONLINE)
+    place.deliver("itemized_later.csv", ONLINE.replace("po_1,txn_5", "po_2,txn_5"))
+    place.ingest()
+    assert place.rows(
+        "select line_type, reference, payment_reference, order_number, gross_amount, currency, net_amount, settlement_currency,"
+        " fee_amount from staging.payout_lines order by happened_at"
+    ) == [
+        ("capture", "ch_1", "ch_1", "1001", Decimal(125), "EUR", Decimal("122.90"), "EUR", Decimal("-2.10")),
+        ("refund", "re_1", "ch_1", "1001", Decimal(-125), "EUR", Decimal(-125), "EUR", Decimal(0)),
+        ("refund", "re_2", "ch_2", "1002", Decimal(-100), "SEK", Decimal("-11.20"), "EUR", Decimal(0)),
+        ("chargeback", "du_1", "ch_3", "1003", Decimal(-50), "EUR", Decimal(-65), "EUR", Decimal(-15)),
+        ("refund_reversed", "re_1", "ch_1", "1001", Decimal(100), "EUR", Decimal(100), "EUR", Decimal(0)),
+    ]  # fmt: skip

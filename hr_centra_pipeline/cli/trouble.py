@@ -1,0 +1,91 @@
+"""What a machine does to us (a full disk, a missing right, a damaged file), in one line with its place and the remedy."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import duckdb
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+_DAGSTER = frozenset({"dagster", "dagster_shared", "sqlalchemy", "alembic", "sqlite3", "yaml", "psycopg2"})
+_LONGEST = 300
+
+
+def told(error: BaseException) -> str | None:
+    """One line for a person; ``None``: it is a mistake of ours, and its traceback is wanted."""
+    for one in _chain(error):
+        line = _told(one)
+        if line is not None:
+            return line
+    return None
+
+
+def of_opening(error: Exception) -> str | None:
+    """One line with the remedy for a database file that could not be opened at all; ``None``: the error says enough itself."""
+    is_opening = isinstance(error.__cause__, duckdb.Error) and str(error).startswith("Cannot open ")
+    return told(error.__cause__) if is_opening and error.__cause__ is not None else None
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """The error and what it came from, the root first."""
+    found: list[BaseException] = []
+    while error is not None and error not in found:
+        found.append(error)
+        error = error.__cause__ or error.__context__  # type: ignore[assignment]
+    return found[::-1]
+
+
+def _told(error: BaseException) -> str | None:
+    text = _first_line(error)
+    if isinstance(error, duckdb.Error):
+        return _of_the_database(text)
+    if type(error).__module__.partition(".")[0] in _DAGSTER:
+        return (
+            f"{_dagster_home()}: Dagster's own database or its dagster.yaml cannot be used ({text}). Make room or give the right to"
+            " write there; if it is damaged, move the folder aside: it holds the history of runs, and nothing of returns."
+        )
+    if isinstance(error, OSError) and type(error).__module__ == "builtins" and not isinstance(error, ConnectionError):
+        place = error.filename if isinstance(error.filename, str) else str(_home())
+        if error.errno in _FULL:
+            return f"{place}: the disk is full. Make room, then run this again; what was committed is kept."
+        if error.errno in _FORBIDDEN:
+            return (
+                f"{place}: may not be written or read ({error.strerror}). Give this user the right to, or point HR_CENTRA_HOME to a"
+                " folder of its own."
+            )
+        if error.errno is not None:
+            return f"{place}: {error.strerror}."
+    return None
+
+
+def _of_the_database(text: str) -> str:
+    place = Path(os.environ.get("HR_CENTRA_DATABASE") or _home() / "warehouse.duckdb")
+    low = text.lower()
+    if "no space" in low or "disk is full" in low or "out of disk" in low:
+        return f"{place}: the disk is full ({text}). Make room, then run this again; what was committed is kept."
+    if "permission denied" in low or "read-only" in low or "read only" in low:
+        return f"{place}: may not be written ({text}). Give this user the right to, or point HR_CENTRA_HOME to a folder of its own."
+    if "wal" in low or "checksum" in low or "corrupt" in low or "not a valid duckdb" in low or "serializ" in low:
+        return (
+            f"{place}: the database or its log ({place.name}.wal) is damaged ({text}). Put the last backup back with"
+            " `hr-centra restore`; if there is none, move both files aside and run `hr-centra rebuild-ledger`."
+        )
+    if "could not set lock" in low or "conflicting lock" in low:
+        return f"{place}: another program has it open ({text}). Close that one, or wait for it."
+    return f"{place}: the database does not answer as it should: {text}"
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[0] if lines else type(error).__name__)[:_LONGEST]
+
+
+def _home() -> Path:
+    return Path(os.environ.get("HR_CENTRA_HOME", "data")).resolve()
+
+
+def _dagster_home() -> Path:
+    return Path(os.environ.get("DAGSTER_HOME") or _home() / "dagster")

@@ -1,0 +1,171 @@
+"""Which files hold an address: packed or not, in whatever encoding, under whatever name, and on which lines."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import re
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from hr_centra_pipeline.core.errors import ConfigurationError, Unreachable
+from hr_centra_pipeline.sources.files import Exports
+
+_AT_ONCE = 1 << 20
+_OVERLAP = 4096  # bytes of one piece that are looked at again with the next: longer than any address in any encoding
+_MOST = 8 << 30  # unpacked bytes of a file
+_DEPTH = 3  # a packed file in a packed file
+_AT = (r"@", r"\\u0040", r"%40", r"&#0*64;", r"&#x0*40;")
+_OURS = frozenset({"published", "dagster"})  # rewritten by us, or without anything personal
+
+
+@dataclass(frozen=True)
+class Holds:
+    """One file that holds an address. ``lines``: where, counted from 1, unless it is packed in another or not text.
+
+    ``is_unread``: it could not be searched to its end.
+    """
+
+    name: str
+    path: str
+    lines: tuple[int, ...] = ()
+    is_unread: bool = False
+
+
+def in_folder(folder: Path, emails: Iterable[str], *, without: Iterable[Path] = ()) -> list[Holds]:
+    """Of a folder, with all below it, whatever the files are called. ``without``: files that begin like one of these."""
+    pattern = _pattern(emails)
+    left_out = tuple(map(str, without))
+    found = []
+    for path in sorted(folder.rglob("*")):
+        parts = path.relative_to(folder).parts
+        if parts[0] in _OURS or path.is_symlink() or not path.is_file() or str(path).startswith(left_out):
+            continue
+        try:
+            with path.open("rb") as file:
+                holds = _searched(file, pattern, str(Path(*parts)), str(path))
+        except OSError:
+            holds = Holds(str(Path(*parts)), str(path), is_unread=True)
+        found += [holds] if holds else []
+    return found
+
+
+def in_place(address: str, variable: str, emails: Iterable[str]) -> list[Holds]:
+    """Of a place that files are delivered to. A local folder is searched with all below it, any other as it is listed.
+
+    Raises:
+        Unreachable, ConfigurationError: the place cannot be read.
+    """
+    if not address:
+        return []
+    local = Path(address.removeprefix("file://"))
+    if "://" not in address.removeprefix("file://") and local.is_dir():
+        return in_folder(local, emails)
+    pattern = _pattern(emails)
+    place = Exports(address, variable)
+    try:
+        found = []
+        for listed in place.listed():
+            try:
+                holds = _searched(io.BytesIO(place.content(listed)), pattern, listed.name, listed.name)
+            except OSError:
+                holds = Holds(listed.name, listed.name, is_unread=True)
+            found += [holds] if holds else []
+        return found
+    finally:
+        place.close()
+
+
+def everywhere(
+    emails: Iterable[str], places: Iterable[tuple[str, str]], home: Path, *, without: Iterable[Path]
+) -> tuple[list[Holds], list[str]]:
+    """In the places of deliveries (address, variable) and below our home; and why one of them could not be searched."""
+    given, problems = list(emails), []
+    found: dict[str, Holds] = {}
+    if not given:
+        return [], []
+    for address, variable in places:
+        try:
+            found |= {holds.path: holds for holds in in_place(address, variable, given)}
+        except (Unreachable, ConfigurationError) as error:
+            problems.append(str(error))
+    for holds in in_folder(home, given, without=without):
+        found.setdefault(holds.path, holds)
+    return list(found.values()), problems
+
+
+def _pattern(emails: Iterable[str]) -> re.Pattern[bytes]:
+    """Addresses as bytes, whatever their case, in UTF-8, Latin-1 and UTF-16, the @ also as markup and JSON escape it."""
+    parts: list[bytes] = []
+    for email in emails:
+        name, _, host = email.partition("@")
+        for encoding in ("utf-8", "latin-1"):
+            try:
+                before, after = (re.escape(part.encode(encoding)) for part in (name, host))
+            except UnicodeEncodeError:
+                continue
+            at = b"(?:" + "|".join(_AT).encode() + b")"
+            parts.append(rb"(?<![a-z0-9._%+-])" + before + at + after + rb"(?![a-z0-9-]|\.[a-z0-9])")
+        wide = email.encode("utf-16-le")
+        parts.append(rb"(?<![a-z0-9._%+-]\x00)" + re.escape(wide) + rb"(?![a-z0-9-]\x00|\.\x00[a-z0-9])")
+        wide = email.encode("utf-16-be")
+        parts.append(rb"(?<!\x00[a-z0-9._%+-])" + re.escape(wide) + rb"(?!\x00[a-z0-9-]|\x00\.\x00[a-z0-9])")
+    return re.compile(b"|".join(dict.fromkeys(parts)), re.IGNORECASE)
+
+
+def _searched(file: IO[bytes], pattern: re.Pattern[bytes], name: str, path: str) -> Holds | None:
+    lines: list[int] = []
+    hit = False
+    try:
+        for depth, stream in _unpacked(file, _DEPTH):
+            for line in _hits(stream, pattern):
+                hit = True
+                if depth <= 1:
+                    lines.append(line)
+    except (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, RuntimeError, NotImplementedError):
+        return Holds(name, path, tuple(dict.fromkeys(lines)), is_unread=True)
+    return Holds(name, path, tuple(dict.fromkeys(lines))) if hit else None
+
+
+def _unpacked(file: IO[bytes], depth: int) -> Iterator[tuple[int, IO[bytes]]]:
+    """The file itself, or what is packed in it, each with how often it was packed."""
+    head = file.read(6)
+    file.seek(0)
+    opener: Any = None
+    if head[:2] == b"\x1f\x8b":
+        opener = gzip.open
+    elif head[:3] == b"BZh":
+        opener = bz2.open
+    elif head == b"\xfd7zXZ\x00":
+        opener = lzma.open
+    if depth and opener is not None:
+        with opener(file, "rb") as inner:
+            yield from ((packed + 1, stream) for packed, stream in _unpacked(inner, depth - 1))
+    elif depth and head[:4] == b"PK\x03\x04":
+        with zipfile.ZipFile(file) as archive:
+            for info in archive.infolist():
+                with archive.open(info) as inner:
+                    yield from ((packed + 2, stream) for packed, stream in _unpacked(inner, depth - 1))
+    else:
+        yield 0, file
+
+
+def _hits(stream: IO[bytes], pattern: re.Pattern[bytes]) -> Iterator[int]:
+    """The line of each hit."""
+    rest, line, size = b"", 1, 0
+    while piece := stream.read(_AT_ONCE):
+        size += len(piece)
+        if size > _MOST:
+            raise OSError("too large to be searched")
+        text = rest + piece
+        for match in pattern.finditer(text):
+            yield line + text.count(b"\n", 0, match.start())
+        keep = text[-_OVERLAP:]
+        line += text.count(b"\n", 0, len(text) - len(keep))
+        rest = keep
