@@ -26,17 +26,24 @@ def tighten(folder: Path, *, but: Collection[Path] = ()) -> None:
 
     Where somebody was let in by an ACL, the group's bits are that ACL's and stay.
     """
-    for path in [folder, *folder.iterdir()] if folder.is_dir() else []:
-        if path in but or path.is_symlink():
-            continue
-        # Gone meanwhile, or another user's: not ours to close.
-        with suppress(FileNotFoundError, PermissionError):
-            if path.is_dir() and path != folder:
+    with suppress(OSError):  # gone meanwhile
+        for path in folder.iterdir():
+            if path in but or path.is_symlink():
+                continue
+            if path.is_dir():
                 tighten(path, but=but)
-            mode = path.stat().st_mode & 0o777
-            too_much = 0o007 if _has_acl(path) else _OTHERS
-            if mode & too_much:
-                path.chmod(mode & ~too_much)
+            else:
+                close_to_others(path)
+    close_to_others(folder)
+
+
+def close_to_others(path: Path) -> None:
+    """One file or folder. What is gone, another user's or on a disk that cannot be written is left as it is."""
+    with suppress(OSError):
+        mode = path.stat().st_mode & 0o777
+        too_much = 0o007 if _has_acl(path) else _OTHERS
+        if mode & too_much:
+            path.chmod(mode & ~too_much)
 
 
 def _has_acl(path: Path) -> bool:

@@ -142,8 +142,12 @@ class Warehouse:
                 swap.carry_out(self.path)
                 count = self._checkpoints()
             connection = duckdb.connect(self.path, config={**CONFIG, "memory_limit": self.memory_limit})
+            try:
+                log.begin(self.path, count)
+            except RunFailed:
+                connection.close()
+                raise
             _open_here[self.path] += 1
-            log.begin(self.path, count)
         return connection
 
     def _checkpoints(self) -> int | None:

@@ -77,12 +77,21 @@ def _set_aside(database: Path) -> None:
 
 
 def begin(database: Path, count: int | None) -> None:
-    """Note on which state of the file whatever is written to the log from now on builds."""
+    """Note on which state of the file whatever is written to the log from now on builds.
+
+    Raises:
+        RunFailed: it cannot be written.
+    """
     if count is not None and _noted(database) != count:
         path = _note(database)
         beside = path.with_name(f"{path.name}.{os.getpid()}")
-        beside.write_text(str(count), encoding="ascii")
-        beside.replace(path)
+        try:
+            beside.write_text(str(count), encoding="ascii")
+            beside.replace(path)
+        except OSError as error:
+            raise RunFailed(
+                f"{path}: cannot be written ({error.strerror}). Make room, or let us write there."
+            ) from error
 
 
 def forget(database: Path) -> None:
