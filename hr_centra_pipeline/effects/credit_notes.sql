@@ -60,6 +60,8 @@ select
     matched.shipment_id,
     matched.shipment_line_id,
     matched.reason as unmatched_reason,
+    matched.doubt,
+    matched.doubtful_return_id,
     matched.sku,
     matched.currency,
     matched.unit_price,
@@ -276,6 +278,7 @@ blocked as (
             when is_after_cutover is null then 'the start of its return is not known'
             when not is_after_cutover then 'its return was started before the cut-over: adopt it to act'
             when shipment_line_id is null then 'no shipment line: ' || unmatched_reason
+            when doubt is not null then doubt_text(doubt, doubtful_return_id, sku)
             when chain_depth > 0 then 'it was sent in exchange, and its order captured nothing: of root order ' || root_order
                 || ' may be refunded by hand ' || regexp_replace(refundable::varchar, '00$', '') || ' ' || currency
             when pays_through <> 'elsewhere' and given_otherwise > 0 then
@@ -393,8 +396,10 @@ whole_orders as (
         group by order_number
     ) as ordered
     join (
+        -- What was only started, has expired or was refused has not come back.
         select order_number, count(*) as units from matching.matched_items
-        where shipment_line_id is not null group by order_number
+        semi join (select return_item_id from staging.return_items where approved_at is not null) using (return_item_id)
+        where shipment_line_id is not null and has_claim group by order_number
     ) as returned using (order_number)
     where returned.units >= ordered.units
 ),

@@ -41,6 +41,7 @@ select
         when units.is_after_cutover is null then 'the start of its return is not known'
         when not units.is_after_cutover then 'its return was started before the cut-over: adopt it to act'
         when matched.shipment_line_id is null then 'no shipment line: ' || matched.reason
+        when matched.doubt is not null then doubt_text(matched.doubt, matched.doubtful_return_id, matched.sku)
         when matched.bundle is not null and not parameters.return_names_parts then
             'it is a part of the bundle ' || coalesce(bundles.sku, bundles.product_name, bundles.bundle_line_id)
             || ', and its Return would name the part alone: exchange it by hand'

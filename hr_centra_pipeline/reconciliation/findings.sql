@@ -93,6 +93,10 @@ select * from (values
         'Wait for the payment provider''s message; if it does not come within days, look at the order''s payment in Centra.'),
     ('a refund without a Return', 'fix_centra', 'data_gap', 'person',
         'Somebody refunded this order without a Return: say for which units it was, or that it is unrelated.'),
+    ('somebody made Return', 'fix_centra', 'data_gap', 'person',
+        'Find out which piece that Return was for: `hr-centra tie RETURN --return --unit UNIT`, or `--unrelated`. Until then nothing is given.'),
+    ('its article', 'fix_happy_returns', 'data_gap', 'happy_returns',
+        'Compare the parcel with the order: `hr-centra tie SHIPMENT_LINE --line --unit UNIT`, or have Happy Returns deliver line ids.'),
     ('waits for approval: a voucher', 'fix_pipeline', 'policy_gap', 'policy',
         'Look whether the unit''s part of the voucher is right, then `hr-centra approve` it, or credit it by hand.'),
     ('waits for approval: Happy Returns', 'fix_happy_returns', 'amount_mismatch', 'happy_returns',
@@ -119,6 +123,8 @@ select * from (values
         'Ask Happy Returns (or the shopper) which article is wanted, and have the export corrected.'),
     ('Centra has no article', 'fix_happy_returns', 'data_gap', 'happy_returns',
         'The replacement''s SKU is not in Centra: correct it in Happy Returns'' catalogue, or offer another article.'),
+    ('out of stock', 'fix_centra', 'data_gap', 'centra',
+        'Restock the replacement in Centra, or offer the shopper another article or the money.'),
     ('the replacement', 'fix_centra', 'data_gap', 'centra',
         'Restock the replacement in Centra, or offer the shopper another article or the money.')
 ) as reasons (begins_with, class, cause, culprit, next_step);

@@ -14,7 +14,7 @@ _LEARNS_EVERY = timedelta(days=1)
 # Families of kinds; each adds rows to the temporary table `findings`.
 _KINDS = (
     "delays.sql", "sources.sql", "doubts.sql", "doubles.sql",
-    "orphans.sql", "credits.sql", "stock.sql", "exchanges.sql", "rejected_writes.sql", "stalled.sql",
+    "orphans.sql", "credits.sql", "corrected.sql", "stock.sql", "exchanges.sql", "rejected_writes.sql", "stalled.sql",
     "status.sql", "stock_of_nobody.sql",
     "refund_facts.sql", "tax_readings.sql", "unpaid_credits.sql", "payouts.sql", "refund_match.sql", "refund_matched.sql",
     "refund_mismatches.sql", "systematic_cents.sql",

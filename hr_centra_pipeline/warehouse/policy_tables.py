@@ -40,6 +40,11 @@ create or replace macro policy.zone_fee(method, of_currency, number) as (
     join staging.orders as orders using (country)
     where fees.dropoff_method = method and fees.currency = of_currency and orders.order_number = number
 );
+-- Happy Returns refused the unit: by its grade, by taking its approval back, or because its return failed.
+create or replace macro policy.is_refused(grade, approval_withdrawn_at, return_status, approved_at) as
+    coalesce(grade in (select disposition from policy.refused_dispositions), false)
+    or approval_withdrawn_at is not null
+    or coalesce(return_status = 'failed' and approved_at is null, false);
 create or replace table policy.tolerance (currency varchar, absolute decimal(18, 4), percent decimal(18, 4));
 create or replace table policy.tax_limits (currency varchar, absolute decimal(18, 4));
 -- How far a tax of that size may be off an estimate of it, on an order whose tax Centra adds to the price.

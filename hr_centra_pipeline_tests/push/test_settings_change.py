@@ -103,7 +103,7 @@ def test_the_database_is_lost_and_the_warehouse_was_changed_meanwhile_nothing_is
     regraded = returned(at_desk)
     at_desk.settle()
     at_desk.forget()
-    at_desk.with_policy(dispositions={**WITH_OUTLET, "damaged": {"stock": "none"}})
+    at_desk.with_policy(dispositions={**WITH_OUTLET, "damaged": {"stock": "none", "hold_hours": 0}})
     at_desk.change(regraded, disposition="damaged")
     at_desk.settle()
     assert (at_desk.moved("DRESS-S", MAIN), at_desk.moved("DRESS-S", OUTLET)) == (1, 0)

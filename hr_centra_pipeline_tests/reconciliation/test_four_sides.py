@@ -5,6 +5,8 @@ from decimal import Decimal
 
 import pytest
 
+from hr_centra_pipeline.push import approvals
+from hr_centra_pipeline.push.approvals import Signature
 from hr_centra_pipeline_tests.reconciliation.books import DAY, DROPPED, HOUR, NOW, Books
 
 
@@ -201,7 +203,16 @@ def test_an_exchange_ties_by_its_price_difference_and_by_the_money_that_was_give
         ("1001", Decimal("12.50"), Decimal(0), "settled_outside"),
         ("1002", Decimal(0), Decimal(125), "given_instead"),
     ]
+    # Nobody had asked for it, and the shopper may still wait for goods: until a person says that the money is in their place.
+    assert books.open("refund_mismatch", "exchange_without_order", "double_credit") == [
+        ("exchange_without_order", "R-1002", Decimal(125), "person")
+    ]
+    approvals.take_money_instead(books.connection, Signature("Carl", "she wanted the money", NOW), "1002-0")
+    books.reconcile()
     assert books.open("refund_mismatch", "exchange_without_order", "double_credit") == []
+    assert books.rows("select proof from reconciliation.exception_events where event = 'closed'") == [
+        ("the money was given instead: Return 1002",)
+    ]
 
 
 def test_money_beside_a_replacement_explains_nothing(books: Books) -> None:
