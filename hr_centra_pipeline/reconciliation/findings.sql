@@ -16,10 +16,6 @@ create or replace temp macro subject_of(effect_kind) as case
     else 'credit'
 end;
 
--- 12.5000 EUR reads 12.50 EUR
-create or replace temp macro money_text(amount, currency) as
-    regexp_replace(amount::decimal(18, 4)::varchar, '00$', '') || ' ' || currency;
-
 -- Who made a Return that is not ours, in words; and how to find out. An unlisted word without an admin user may be anybody's.
 create or replace temp macro maker_text(made_by) as
     case made_by when 'person' then 'a person' when 'integration' then 'another integration' else 'another integration or user' end;

@@ -154,6 +154,12 @@ select
                 from reconciliation.tax_readings as readings
                 where 'Return ' || readings.centra_return_id = unseen.identity and readings.verdict in ('as_planned', 'within_limit')
             )
+            when unseen.subject = 'row_currency' then (
+                select 'the refund row is in its order''s currency'
+                from staging.refunds
+                join staging.orders as orders using (order_number, currency)
+                where refunds.refund_id = unseen.identity
+            )
             when unseen.kind like 'refund_mismatch%' then (
                 select case
                     when matched.is_compared and (matched.culprit is null or matched.within_tolerance) then 'the sides agree within the tolerance'
