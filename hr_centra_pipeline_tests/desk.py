@@ -25,7 +25,14 @@ from hr_centra_pipeline.matching.match import match
 from hr_centra_pipeline.push.record import record_plan
 from hr_centra_pipeline.push.sender import PushReport, push
 from hr_centra_pipeline.reconciliation.reconcile import reconcile
-from hr_centra_pipeline.sandbox.centra.store import GIFT_CARD_BY_EMAIL, CentraSettings, CentraStore, NewLine, NewOrder
+from hr_centra_pipeline.sandbox.centra.store import (
+    GIFT_CARD_BY_EMAIL,
+    CentraSettings,
+    CentraStore,
+    NewLine,
+    NewOrder,
+    NewPart,
+)
 from hr_centra_pipeline.sandbox.clock import SandboxClock
 from hr_centra_pipeline.sandbox.server import RunningSandbox, SandboxSettings, running_sandbox
 from hr_centra_pipeline.sources.centra import pull
@@ -162,6 +169,35 @@ class Desk:
         return Sold(
             placed.number, rows[0]["shipment_id"], tuple(row["id"] for row in rows), tuple(sku for sku, _, _ in lines),
             tuple(Decimal(price) for _, _, price in lines), currency,
+        )  # fmt: skip
+
+    def sell_bundle(
+        self, price: str, *parts: tuple[str, str, int], quantity: int = 1, twice: bool = False,
+        alone: Sequence[tuple[str, str]] = (), voucher: str = "0", country: str = "DE", state: str | None = None,
+    ) -> Sold:  # fmt: skip
+        """A bundle of parts (SKU, what it costs alone, pieces in one bundle), and articles that are sold ``alone`` before it.
+        ``twice``: as two lines. Its own line is the first, then its parts follow.
+        """
+        at = NOW - timedelta(days=20)
+        sku = f"SET-{self._count}-{len(self.store.rows('select * from bundles'))}"
+        self.store.add_bundle(sku, sku, [[part] for part, _, _ in parts], is_flexible=True)
+        made = [NewPart(part, Decimal(own), count) for part, own, count in parts]
+        sold = [NewLine(one, 1, Decimal(own), Decimal(own), Decimal(25)) for one, own in alone]
+        sold += [NewLine(sku, quantity, Decimal(price), Decimal(price), Decimal(25), made)] * (2 if twice else 1)
+        currency = "USD" if country == "US" else "EUR"
+        address = {"country": country, "email": "ada@example.com", "city": "Springfield", "state_code": state}
+        placed = self.store.add_order(
+            NewOrder(1, currency, country, sold, at, voucher=Decimal(voucher), address=address if state else None)
+        )
+        self.store.ship(placed.number, at=at, warehouse_id=MAIN)
+        rows = self.store.rows(
+            "select shipment_lines.id, shipment_id, sku, unit_price from shipment_lines join order_lines"
+            " on order_lines.id = order_line_id join sizes on sizes.id = size_id where order_number = ? order by order_lines.id",
+            [placed.number],
+        )
+        return Sold(
+            placed.number, rows[0]["shipment_id"], tuple(row["id"] for row in rows), tuple(row["sku"] for row in rows),
+            tuple(row["unit_price"] for row in rows), currency,
         )  # fmt: skip
 
     def act(self, name: str, **given: Any) -> dict[str, Any]:

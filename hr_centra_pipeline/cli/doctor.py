@@ -14,10 +14,11 @@ from rich import box
 from rich.console import Console
 from rich.text import Text
 
+from hr_centra_pipeline.cli import trouble
 from hr_centra_pipeline.cli.screen import width
 from hr_centra_pipeline.cli.table import DataConsole, DataTable, echo
 from hr_centra_pipeline.core import clock
-from hr_centra_pipeline.core.errors import ConfigurationError
+from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
 from hr_centra_pipeline.core.kinds import OWNERS
 from hr_centra_pipeline.core.policy import Policy, load_policy
 from hr_centra_pipeline.core.settings import Settings
@@ -72,7 +73,14 @@ def _dagster(settings: Settings) -> Any:
     # Imported here: Dagster takes seconds.
     from hr_centra_pipeline.orchestration import doctor as dagster_doctor
 
-    return dagster_doctor.findings(settings)
+    try:
+        yield from dagster_doctor.findings(settings)
+    except (ConfigurationError, RunFailed):
+        raise
+    except Exception as error:
+        if (line := trouble.told(error)) is None:
+            raise
+        yield Finding("Dagster", "error", line)
 
 
 def _test_alert(settings: Settings) -> Any:

@@ -165,6 +165,26 @@ class Tax(_Section):
         return max(least, rounded(abs(tax) * self.percent / 100, currency))
 
 
+class Bundles(_Section):
+    """Bundles, of which some parts come back. All of its parts back: the bundle is credited, once.
+
+    ``some_parts``: ``hold`` waits for the others, and says what the part's share of the bundle's price is; ``share`` credits
+    that. ``return_names_parts``: this Centra takes a Return that names a part's line alone, which no document says.
+    """
+
+    some_parts: Literal["hold", "share"] = "hold"
+    return_names_parts: bool = False
+
+    @model_validator(mode="after")
+    def _can_be_sent(self) -> Self:
+        if self.some_parts == "share" and not self.return_names_parts:
+            raise ValueError(
+                'some_parts = "share" needs a Return that names a part alone: try in a test environment that Centra takes'
+                " one, then set return_names_parts = true"
+            )
+        return self
+
+
 class Modes(_Section):
     """How each effect type is sent; the more careful of this and ``HR_CENTRA_MODE`` holds."""
 
@@ -370,6 +390,7 @@ class Policy(_Section):
     components: Components = Components()
     tolerance: dict[Currency, Tolerance] = {}
     tax: Tax = Tax()
+    bundles: Bundles = Bundles()
     restock: Restock = Restock()
     exchange_orders: ExchangeOrders = ExchangeOrders()
     exchange: Exchange = Exchange()

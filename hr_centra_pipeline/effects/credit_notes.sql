@@ -129,7 +129,7 @@ not_shown as (
         packets.payload ->> 'order_number' as order_number,
         sum(coalesce((packets.payload ->> 'voucher')::decimal(18, 4), 0)) as carried,
         sum(list_sum(list_transform(
-            from_json(packets.payload -> 'lines', '[{"quantity": "BIGINT"}]'), lambda line: line.quantity
+            from_json(packets.payload -> 'lines', '[{"members": ["VARCHAR"]}]'), lambda line: len(line.members)
         ))) as pieces
     from push.packets
     semi join orders on orders.order_number = packets.payload ->> 'order_number'

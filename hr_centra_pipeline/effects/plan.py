@@ -11,7 +11,7 @@ from hr_centra_pipeline.warehouse.database import Connection, run_sql
 
 _FILES = (
     "observed.sql", "units.sql", "replacements.sql", "settled_returns.sql", "value_given_back.sql", "credit_notes.sql",
-    "inventory_adjustments.sql", "exchange_orders.sql", "status_updates.sql",
+    "bundles.sql", "inventory_adjustments.sql", "exchange_orders.sql", "status_updates.sql",
 )  # fmt: skip
 PENDING = (
     "pending_credit_notes", "pending_inventory_adjustments", "pending_exchange_orders", "pending_status_updates",

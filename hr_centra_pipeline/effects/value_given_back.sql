@@ -207,7 +207,9 @@ known_references as (
 of_payments as (
     select reference, min(order_number) as order_number
     from known_references
-    semi join (select payment_reference as reference from lines union select reference from lines) as wanted using (reference)
+    semi join (
+        select unnest([payment_reference, reference]) as reference from lines anti join staging.orders using (order_number)
+    ) as wanted using (reference)
     group by reference having count(distinct order_number) = 1
 )
 

@@ -12,6 +12,13 @@ fits as (
     join staging.order_lines as lines
         on lines.order_number = items.order_number and lines.order_line_id = items.base_line_item_id
     union all
+    -- It names its bundle's line.
+    select items.return_item_id, lines.order_line_id, 1, 'line_id'
+    from items_in_play as items
+    join staging.order_lines as lines on lines.order_number = items.order_number and lines.bundle_line_id = items.base_line_item_id
+        and (lines.sku = items.sku or lines.ean in (items.upc, items.sku, items.label_barcode)
+            or lines.upc in (items.upc, items.sku, items.label_barcode))
+    union all
     select items.return_item_id, lines.order_line_id, 2, 'sku'
     from items_in_play as items
     join staging.order_lines as lines on lines.order_number = items.order_number and lines.sku = items.sku
@@ -31,7 +38,7 @@ select return_item_id, order_line_id, matched_by
 from fits
 qualify rank = min(rank) over (partition by return_item_id);
 
--- One row per shipped piece. Bundles and their parts are not matched.
+-- One row per shipped piece. Of a bundle the parts are shipped.
 create or replace temp table slots as
 select
     shipment_lines.shipment_line_id,
@@ -40,6 +47,7 @@ select
     lines.order_line_id,
     coalesce(lines.sku, lines.order_line_id) as article,
     shipments.shipped_at,
+    lines.bundle_line_id is not null as is_part,
     numbers.piece
 from staging.shipment_lines
 join staging.shipments using (shipment_id)
@@ -263,8 +271,9 @@ from (
     group by return_item_id, order_number, article
 ) as units
 join (
+    -- What was sold alone comes before the same article in a bundle.
     select *, row_number() over (
-        partition by order_number, article order by shipped_at, shipment_id, shipment_line_id, piece
+        partition by order_number, article order by is_part, shipped_at, shipment_id, shipment_line_id, piece
     ) as place
     from free_slots
     anti join placed_by_line using (shipment_line_id, piece)
@@ -331,10 +340,33 @@ matched as (
         shipment_lines.unit_tax, shipment_lines.unit_tax_added,
         coalesce(items.unit_offset, row_number() over (
             partition by shipment_lines.order_line_id order by items.return_item_id
-        ) - 1) as piece
+        ) - 1) as piece,
+        shipment_lines.bundle_line_id, shipment_lines.per_bundle, shipment_lines.bundle_share, shipment_lines.bundle_tax,
+        shipment_lines.bundle_tax_added,
+        -- Which of the line's pieces it is: what was given back already first, then what is on its way to be.
+        row_number() over (
+            partition by placed.shipment_line_id
+            order by
+                placed.matched_by <> 'frozen' and placed.foreign_centra_return_id is null, items.approved_at is null,
+                items.return_created_at nulls last, items.return_item_id
+        ) - 1 as place_in_line
     from placed
     join staging.shipment_lines using (shipment_line_id)
     join items_in_play as items on items.return_item_id = placed.return_item_id
+),
+
+-- One row per matched unit with what it cost. Pieces of one article in one bundle share what all of them are of its price.
+priced as (
+    select
+        * replace (
+            case when per_bundle > 1 then part_of(bundle_share, in_bundle, in_bundle + 1, per_bundle, currency) else unit_price end
+                as unit_price,
+            case when per_bundle > 1 then part_of(bundle_tax, in_bundle, in_bundle + 1, per_bundle, currency) else unit_tax end as unit_tax,
+            case when per_bundle > 1 then part_of(bundle_tax_added, in_bundle, in_bundle + 1, per_bundle, currency)
+                else unit_tax_added end as unit_tax_added
+        ),
+        bundle_line_id || '/' || (place_in_line // per_bundle + 1) as bundle
+    from (select *, place_in_line % per_bundle as in_bundle from matched)
 ),
 
 -- One row per matched unit with its share of the voucher, as Centra keeps it, and the tax that is added to that.
@@ -342,13 +374,21 @@ shared as (
     select
         matched.*, coalesce(shares.voucher_share, 0)::decimal(18, 4) as voucher_kept,
         added_to_part(unit_tax_added, voucher_kept, unit_price - unit_tax_added, currency) as voucher_tax_added
-    from matched
+    from priced as matched
     left join voucher_shares as shares on shares.order_line_id = matched.order_line_id and shares.piece = matched.piece
 ),
 
 absent as (
     select distinct order_number from landing.centra_absent_orders
     anti join staging.orders using (order_number)
+),
+
+-- Units that name a bundle, or are on an order with one whose parts are not known.
+of_bundles as (
+    select distinct items.return_item_id
+    from items_in_play as items
+    join staging.bundles as bundles on bundles.order_number = items.order_number
+    where not bundles.is_known or bundles.bundle_line_id = items.base_line_item_id or bundles.sku = items.sku
 ),
 
 -- One row per unit: what its order lines are like, for those that have no place.
@@ -378,6 +418,7 @@ select
         when orders.order_number is null then 'order_not_read_yet'
         when looked.return_item_id is null and items.base_line_item_id is null and items.sku is null
             and items.upc is null and items.label_barcode is null then 'no_key'
+        when looked.return_item_id is null and of_bundles.return_item_id is not null then 'bundle_line'
         when looked.return_item_id is null then 'article_not_on_order'
         when not looked.has_product_line then 'bundle_line'
         when not looked.was_shipped then 'nothing_shipped'
@@ -394,10 +435,12 @@ select
         orders.tax_mode, matched.voucher_kept, matched.voucher_tax_added, lines.tax_percent, matched.currency
     ) as voucher_tax,
     matched.voucher_tax_added,
-    matched.foreign_centra_return_id
+    matched.foreign_centra_return_id,
+    matched.bundle
 from items_in_play as items
 left join shared as matched on matched.return_item_id = items.return_item_id
 left join staging.orders as orders on orders.order_number = items.order_number
 left join absent on absent.order_number = items.order_number
 left join looked on looked.return_item_id = items.return_item_id
+left join of_bundles on of_bundles.return_item_id = items.return_item_id
 left join staging.order_lines as lines on lines.order_line_id = matched.order_line_id;

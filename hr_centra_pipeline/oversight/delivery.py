@@ -80,6 +80,8 @@ class Mail:
             RunFailed: the server did not take it.
         """
         message = EmailMessage()
+        # A line end in a header, or half a character, is refused by the mail library: the alert would never leave.
+        title, text = (one.encode("utf-8", "replace").decode() for one in (" ".join(title.split()), text))
         message["Subject"] = f"[hr-centra] {title}"
         message["From"], message["To"] = self._sender, ", ".join(self._recipients)
         message.set_content(text)

@@ -129,6 +129,7 @@ def examine(
         for warning in policy.warnings():
             told, _, fix = warning.partition(". ")
             yield Finding("policy", "warning", told, fix)
+        yield _bundles(policy)
         yield from guarded("alerts", lambda: _alerts(settings, policy))
     try:
         now = clock.now(environment)
@@ -158,6 +159,16 @@ def examine(
 
 
 # ---------------------------------------------------------------- here
+
+
+def _bundles(policy: Policy) -> Finding:
+    """Where the policy relies on something about bundles that no document of Centra's says."""
+    told = "no document says whether this Centra takes a Return that names a part of a bundle alone"
+    if policy.bundles.return_names_parts:
+        fix = "Seen in a test environment? Else set return_names_parts = false: what Centra refuses is reported, not paid."
+        return Finding("bundles", "warning", f"{told}; [bundles] return_names_parts says it does", fix)
+    fix = "Try it in a test environment, then see [bundles] in the policy."
+    return Finding("bundles", "note", f"{told}: a bundle is credited once all of its parts are back", fix)
 
 
 def _guards(settings: Settings, policy: Policy) -> Iterator[Finding]:

@@ -60,14 +60,22 @@ lines as (
     select centra_return_id, list({shipment_line_id: shipment_line_id, quantity: quantity, members: members}) as lines
     from (
         select
-            lines.centra_return_id, lines.shipment_line_id, sum(lines.quantity)::bigint as quantity,
+            lines.centra_return_id, lines.named_line_id as shipment_line_id, sum(lines.quantity)::bigint as quantity,
             coalesce((
                 select list(units.effect_key order by units.effect_key) from units
-                where units.centra_return_id = lines.centra_return_id and units.shipment_line_id = lines.shipment_line_id
+                where units.centra_return_id = lines.centra_return_id
+                    and list_contains(flatten(list(lines.shipment_lines)), units.shipment_line_id)
             ), []) as members
-        from staging.centra_return_lines as lines
-        semi join pending_returns using (centra_return_id)
-        group by lines.centra_return_id, lines.shipment_line_id
+        from (
+            -- A bundle's line is staged as its parts.
+            select
+                centra_return_id, centra_return_line_id, coalesce(named_shipment_line_id, shipment_line_id) as named_line_id,
+                any_value(coalesce(named_quantity, quantity)) as quantity, list(shipment_line_id) as shipment_lines
+            from staging.centra_return_lines
+            semi join pending_returns using (centra_return_id)
+            group by all
+        ) as lines
+        group by lines.centra_return_id, lines.named_line_id
     )
     group by centra_return_id
 )

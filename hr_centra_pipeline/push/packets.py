@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -59,6 +60,9 @@ class Effect:
     order_number: str
     shipment_id: int | None
     shipment_line_id: int | None
+    bundle: str | None
+    bundle_shipment_line_id: int | None
+    bundle_units: int | None
     sku: str | None
     quantity: int
     warehouse_id: int | None
@@ -207,16 +211,27 @@ def _grouped(effects: Iterable[Effect], by: Callable[[Effect], tuple[object, ...
 
 
 def _filled(effects: Sequence[Effect], fits: Callable[[Sequence[Effect]], bool]) -> list[list[Effect]]:
-    """Fill packets up to what fits; an effect that has to travel alone gets one of its own."""
+    """Fill packets up to what fits; an effect that has to travel alone gets one of its own. A bundle's parts go together."""
     packets: list[list[Effect]] = []
     is_open = False
-    for effect in effects:
-        if is_open and not effect.travels_alone and fits([*packets[-1], effect]):
-            packets[-1].append(effect)
+    for together in _grouped(effects, lambda effect: (effect.bundle or effect.effect_key,)):
+        alone = any(effect.travels_alone for effect in together)
+        if is_open and not alone and fits([*packets[-1], *together]):
+            packets[-1] += together
         else:
-            packets.append([effect])
-            is_open = not effect.travels_alone
+            packets.append(together)
+            is_open = not alone
     return packets
+
+
+def _without_broken_bundles(effects: Sequence[Effect], result: Cut) -> list[Effect]:
+    """Credits without those of a bundle of which some part may not be sent now: its line is named once, for all of them."""
+    there = Counter(effect.bundle for effect in effects if effect.bundle)
+    waiting = [effect for effect in effects if effect.bundle and there[effect.bundle] != effect.bundle_units]
+    result.skipped += [
+        (effect, "waits for the other parts of its bundle, which may not be sent now") for effect in waiting
+    ]
+    return [effect for effect in effects if effect not in waiting]
 
 
 # ---------------------------------------------------------------- credits: one Return per shipment and instrument
@@ -227,7 +242,8 @@ def _cut_credits(effects: Sequence[Effect], policy: Policy, result: Cut) -> None
         return effect.group_key, effect.order_number, effect.shipment_id, effect.pays_through, effect.currency
 
     _cut_payments([effect for effect in effects if effect.origin_return_id is not None], result)
-    for group in _grouped([effect for effect in effects if effect.origin_return_id is None], same_return):
+    made = _without_broken_bundles([effect for effect in effects if effect.origin_return_id is None], result)
+    for group in _grouped(made, same_return):
         units = [effect for effect in group if effect.shipment_line_id is not None]
         riders = [effect for effect in group if effect.shipment_line_id is None]
         if not units:
@@ -309,15 +325,22 @@ def _sum(amounts: Iterable[Decimal | None]) -> Decimal:
 
 
 def _lines(members: Iterable[Effect]) -> list[dict[str, Any]]:
-    """One row per shipment line, with the units of it that are members."""
+    """One row per shipment line that is named, with the units of it that are members: of a bundle its parts."""
     lines: dict[int, dict[str, Any]] = {}
+    seen: set[str] = set()
     for effect in members:
-        if effect.shipment_line_id is not None:
-            line = lines.setdefault(
-                effect.shipment_line_id, {"shipment_line_id": effect.shipment_line_id, "quantity": 0, "members": []}
-            )
-            line["quantity"] += effect.quantity
+        named = effect.bundle_shipment_line_id if effect.bundle else effect.shipment_line_id
+        if named is not None:
+            line = lines.setdefault(named, {"shipment_line_id": named, "quantity": 0, "members": []})
             line["members"].append(effect.effect_key)
+            if effect.bundle is None:
+                line["quantity"] += effect.quantity
+                continue
+            line["quantity"] += effect.bundle not in seen
+            seen.add(effect.bundle)
+            parts = line.setdefault("part_lines", [])
+            if effect.shipment_line_id not in parts:
+                parts.append(effect.shipment_line_id)
     return list(lines.values())
 
 

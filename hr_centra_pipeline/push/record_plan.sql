@@ -45,7 +45,8 @@ desired as (
             coalesce(fee::varchar, '-'),
             coalesce(voucher::varchar, '-'),
             coalesce(pays_through, '-'),
-            coalesce("text", '-')
+            coalesce("text", '-'),
+            bundle_shipment_line_id::varchar
         )) as input_sha256
     from pending
     cross join policy_said

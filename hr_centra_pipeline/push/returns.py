@@ -207,11 +207,11 @@ def problem_with(packet: Packet, order: OrderInCentra, facts: Facts) -> Held | N
 
 
 def members_on(packet: Packet, quantities: dict[int, int]) -> tuple[str, ...]:
-    """Members on any of these shipment lines."""
+    """Members on any of these shipment lines: of a bundle, on its line or on that of any part."""
     return tuple(
         member
         for line in packet.payload["lines"]
-        if line["shipment_line_id"] in quantities
+        if not quantities.keys().isdisjoint([line["shipment_line_id"], *line.get("part_lines", [])])
         for member in line["members"]
     )
 

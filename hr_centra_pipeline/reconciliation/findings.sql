@@ -99,6 +99,8 @@ select * from (values
         'Have Happy Returns correct the refund row, or `hr-centra approve` the credit as Centra has it.'),
     ('waits for approval', 'fix_pipeline', 'policy_gap', 'policy',
         '`hr-centra approve` lists it; whoever neither planned it nor changed the policy last may let it through.'),
+    ('it is a part of the bundle', 'fix_centra', 'policy_gap', 'policy',
+        'Find out whether the other parts come back. If not, credit the share by hand in Centra, or let [bundles] some_parts share it.'),
     ('it was sent in exchange', 'accept', 'policy_gap', 'policy',
         'Refund the root order by hand in Centra, as much as `detail` says, and note it there.'),
     ('its value was given back', 'accept', 'policy_gap', 'person',

@@ -65,7 +65,7 @@ select
             || items.order_number || ' shipped'
         when 'article_not_on_order' then 'Order ' || items.order_number || ' has no line with '
             || coalesce(items.sku, items.upc, items.label_barcode, items.order_line_item_id)
-        when 'bundle_line' then 'The unit is part of a bundle on order ' || items.order_number
+        when 'bundle_line' then 'The unit names a bundle on order ' || items.order_number || ', or is of one whose parts Centra does not show as we read them'
         when 'nothing_shipped' then 'Its line of order ' || items.order_number || ' was never shipped'
         else 'The export names neither line, SKU nor barcode of the unit'
     end as detail,

@@ -21,7 +21,8 @@ create or replace table policy.parameters (
     description_limit integer, comment_limit integer,
     settling_minutes double, returns_window_days integer, in_flight_note boolean, exports_are_daily boolean,
     accepted_days date[], gift_card_template varchar,
-    tax_percent decimal(18, 4), reported_costs varchar, return_cost_is_taxed boolean
+    tax_percent decimal(18, 4), reported_costs varchar, return_cost_is_taxed boolean,
+    bundle_some_parts varchar, return_names_parts boolean
 );
 -- One row per disposition word that the policy maps.
 create or replace table policy.dispositions (
@@ -113,6 +114,8 @@ def write_policy(connection: Connection, policy: Policy, run_mode: RunMode) -> N
         policy.tax.percent,
         policy.tax.reported_costs,
         policy.tax.return_cost_is_taxed,
+        policy.bundles.some_parts,
+        policy.bundles.return_names_parts,
     )
     modes: dict[str, Mode] = policy.modes.model_dump()
     rules = {kind: policy.exception_rule(kind) for kind in EXCEPTION_KINDS}

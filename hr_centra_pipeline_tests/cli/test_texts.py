@@ -6,9 +6,12 @@ import io
 import logging
 import re
 from datetime import UTC, datetime
+from email.message import EmailMessage
 from pathlib import Path
+from typing import Self
 
 import pytest
+from pydantic import SecretStr
 from rich.text import Text
 
 import hr_centra_pipeline.cli
@@ -16,6 +19,7 @@ from hr_centra_pipeline.cli import doctor, explain, plan, table
 from hr_centra_pipeline.cli.progress import progress
 from hr_centra_pipeline.cli.table import DataConsole, DataTable, echo
 from hr_centra_pipeline.core.policy import load_policy
+from hr_centra_pipeline.oversight.delivery import Mail
 from hr_centra_pipeline.oversight.findings import Finding
 from hr_centra_pipeline.push.preview import Preview
 from hr_centra_pipeline.reconciliation.story import Line, OpenException, Story
@@ -76,3 +80,24 @@ def test_no_command_prints_past_these_two_doors() -> None:
     for file in folder.glob("*.py"):
         if file != Path(table.__file__):
             assert not re.search(r"typer\.echo|(?<![\w.])print\(|(?<![\w.])Console\(", file.read_text("utf-8")), file
+
+
+def test_an_alert_with_line_ends_and_half_a_character_leaves_as_a_mail(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[EmailMessage] = []
+
+    class Server:
+        def __enter__(self) -> Self:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            return None
+
+        def send_message(self, message: EmailMessage) -> None:
+            message.as_bytes()
+            sent.append(message)
+
+    mail = Mail(SecretStr("smtp://mail.example"), "a@shop.example", ["b@shop.example"])
+    monkeypatch.setattr(mail, "_connected", Server)
+    mail.send("SKU\r\nBcc: x@evil.example", "half a character: \ud800")
+    assert sent[0]["Subject"] == "[hr-centra] SKU Bcc: x@evil.example"
+    assert sent[0]["Bcc"] is None

@@ -75,6 +75,7 @@ def test_a_shop_in_good_order_has_nothing_to_mend(environment: dict[str, str]) -
     assert exit_code(findings) == 0
     sections = {finding.section for finding in findings}
     assert sections == {
+        "bundles",
         "settings",
         "policy",
         "alerts",

@@ -29,12 +29,12 @@ EFFECTS = {
     ],
     "effects.pending_credit_notes": [
         *_READS, "staging.refunds", "staging.refund_units", "staging.centra_returns", "staging.payment_entries",
-        "effects.replacements", "effects.value_given_back",
+        "effects.replacements", "effects.value_given_back", "staging.bundles",
     ],
     "effects.pending_inventory_adjustments": [*_READS, "staging.centra_returns"],
     "effects.pending_exchange_orders": [
         *_READS, "staging.replacement_stock", "staging.centra_returns", "effects.replacements", "effects.value_given_back",
-        "effects.pending_credit_notes",
+        "effects.pending_credit_notes", "staging.bundles",
     ],
     "effects.pending_status_updates": [
         "staging.returns", "staging.return_items", "staging.orders", "staging.status_marks",
@@ -50,7 +50,7 @@ EFFECTS = {
             _MATCHED, "matching", "customer_service",
             [
                 "staging.return_items", "staging.orders", "staging.order_lines", "staging.shipment_lines",
-                "staging.centra_return_lines", _IN_PLAY,
+                "staging.centra_return_lines", "staging.bundles", _IN_PLAY,
             ],
         ),
     ],

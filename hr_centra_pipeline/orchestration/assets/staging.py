@@ -21,6 +21,7 @@ HAPPY_RETURNS = [
 CENTRA = {
     "staging.orders": "landing.centra_orders",
     "staging.order_lines": "landing.centra_orders",
+    "staging.bundles": "landing.centra_orders",
     "staging.payment_entries": "landing.centra_orders",
     "staging.shipments": "landing.centra_shipments",
     "staging.shipment_lines": "landing.centra_shipments",

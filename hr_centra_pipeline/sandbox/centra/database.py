@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ Row = dict[str, Any]
 _EXACT = frozenset(
     {
         "unit_price", "unit_original_price", "tax_percent", "shipping", "handling", "voucher", "return_cost", "value",
-        "percent", "amount", "estimate",
+        "percent", "amount", "estimate", "worth",
     }
 )  # fmt: skip
 _FLAGS = frozenset(
@@ -28,7 +28,7 @@ _FLAGS = frozenset(
         "is_internal", "is_on_hold", "is_captured", "is_paid", "is_good_to_go", "is_registered", "captures", "is_confirmed",
     }
 )  # fmt: skip
-_VERSION = 3
+_VERSION = 4
 # The members of the one-of input of gift cards are on no public page. A shop whose schema names this one can issue them.
 GIFT_CARD_BY_EMAIL = ("email: String",)
 
@@ -58,8 +58,11 @@ create table if not exists orders (
 );
 create table if not exists order_lines (
     id integer primary key, order_number integer, size_id integer, warehouse_id integer, quantity integer,
-    cancelled_quantity integer default 0, unit_price text, unit_original_price text, tax_percent text, comment text
+    cancelled_quantity integer default 0, unit_price text, unit_original_price text, tax_percent text, comment text,
+    kind text default 'product', part_of integer, per_bundle integer, worth text
 );
+create table if not exists bundles (size_id integer primary key, is_flexible integer);
+create table if not exists bundle_options (bundle_id integer, section integer, size_id integer);
 create table if not exists shipments (
     id integer primary key, order_number integer, number text, external_id text, created_at text, updated_at text,
     shipped_at text, is_captured integer default 0, is_paid integer default 0, is_good_to_go integer default 0,
@@ -113,6 +116,7 @@ create table if not exists emails (
 create table if not exists extra_words (enum text, word text, primary key (enum, word));
 create table if not exists refusals (subject text, target text, message text, primary key (subject, target));
 create index if not exists order_lines_of on order_lines (order_number);
+create index if not exists order_lines_at on order_lines (part_of);
 create index if not exists shipments_of on shipments (order_number);
 create index if not exists shipment_lines_of on shipment_lines (shipment_id);
 create index if not exists shipment_lines_at on shipment_lines (order_line_id);
@@ -187,6 +191,11 @@ class CentraSettings:
     plugin_statuses: tuple[str, ...] = ("PENDING", "CONFIRMED", "PROCESSING", "SHIPPED")
     splits_orders: bool = False  # one POST /order may become two orders
     closed_markets: tuple[str, ...] = ()  # countries that the Order API plugin does not serve
+    # Bundles: whether the lines of their parts show what those cost alone, and whether a Return may name one of them alone.
+    # Not documented, assumption: behaviour.bundle_part_prices
+    bundle_parts_show_prices: bool = True
+    # Not documented, assumption: behaviour.bundle_part_returns
+    returns_may_name_parts: bool = False
     # The schema: members of the one-of input of gift cards as SDL; words that are shown in place of ours ("OrderStatus.DELETED":
     # "CANCELLED"); whether one object of each kind has an enum word that no document lists.
     # Not documented, assumption: behaviour.gift_card_input
@@ -202,9 +211,18 @@ def instant_text(instant: datetime) -> str:
     return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def _smallest(currency: str) -> Decimal:
+    return Decimal(1) if currency in ("JPY", "KRW") else Decimal("0.01")
+
+
 def rounded(amount: Decimal, currency: str) -> Decimal:
     """Half up to the currency's smallest unit."""
-    return amount.quantize(Decimal(1) if currency in ("JPY", "KRW") else Decimal("0.01"), rounding=ROUND_HALF_UP)
+    return amount.quantize(_smallest(currency), rounding=ROUND_HALF_UP)
+
+
+def rounded_down(amount: Decimal, currency: str) -> Decimal:
+    """To whole smallest units, the rest left out."""
+    return amount.quantize(_smallest(currency), rounding=ROUND_DOWN)
 
 
 def tax_in(gross: Decimal, percent: Decimal, currency: str) -> Decimal:

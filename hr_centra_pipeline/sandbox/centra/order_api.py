@@ -5,7 +5,7 @@ Refusals are ``status: no``, at HTTP 200; those of creating an order have a code
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -229,7 +229,13 @@ def _line(store: CentraStore, product: Mapping[str, Any], country: Country) -> N
         name: _amount(product[key], key) if product.get(key) is not None else usual[name]
         for key, name in (("unitPrice", "unit_price"), ("originalPrice", "unit_original_price"))
     }
-    return NewLine(str(found["sku"]), quantity, **prices, tax_percent=country.tax_percent)
+    return NewLine(
+        str(found["sku"]),
+        quantity,
+        prices["unit_price"],
+        prices["unit_original_price"],
+        tax_percent=country.tax_percent,
+    )
 
 
 def _origin(store: CentraStore, given: Any) -> tuple[str, int] | None:
@@ -369,18 +375,32 @@ def _shown(store: CentraStore, row: Row) -> Body:
             {
                 "shipmentId": one["number"], "trackingId": "",
                 "shippedDate": _local(store, one["shipped_at"]) if one["shipped_at"] else _NEVER,
+                "products": [
+                    _product(line, packed["quantity"], lines)
+                    for packed in store.rows("select * from shipment_lines where shipment_id = ? order by id", [one["id"]])
+                    for line in lines
+                    if line["id"] == packed["order_line_id"]
+                ],
             }
             for one in shipments
         ],
-        "products": [
-            {
-                "lineId": str(one["id"]), "sku": one["sku"], "ean": one["ean"] or "", "qty": one["quantity"],
-                "price": one["unit_price"], "originalPrice": one["unit_original_price"], "taxPercent": one["tax_percent"],
-                "isBundle": False,
-            }
-            for one in lines
-        ],
+        "products": [_product(one, one["quantity"], lines) for one in lines],
     }  # fmt: skip
+
+
+def _product(line: Row, quantity: int, lines: Sequence[Row]) -> Body:
+    """A line as orders and shipments list it: a bundle has its parts in it, and each part is listed by itself as well."""
+    shown = {
+        "lineId": str(line["id"]), "sku": line["sku"], "ean": line["ean"] or "", "qty": quantity,
+        "price": line["unit_price"], "originalPrice": line["unit_original_price"], "taxPercent": line["tax_percent"],
+        "isBundle": line["kind"] == "bundle",
+    }  # fmt: skip
+    if line["kind"] == "bundle":
+        parts = [part for part in lines if part["part_of"] == line["id"]]
+        shown["bundle"] = [_product(part, quantity * part["per_bundle"], lines) for part in parts]
+    if line["kind"] == "part":
+        shown["isPartOfBundle"] = str(line["part_of"])
+    return shown
 
 
 def _local(store: CentraStore, instant: str) -> str:

@@ -11,11 +11,12 @@ from typing import Any
 
 from hr_centra_pipeline.sandbox.centra import addresses
 from hr_centra_pipeline.sandbox.centra.addresses import Address
+from hr_centra_pipeline.sandbox.centra.bundles import BundleDesk, NewPart
 from hr_centra_pipeline.sandbox.centra.database import CentraRefusal, Row, instant_text, rounded
 from hr_centra_pipeline.sandbox.centra.markets import country_of
 from hr_centra_pipeline.sandbox.centra.payments import ZERO
 from hr_centra_pipeline.sandbox.centra.providers import method_of
-from hr_centra_pipeline.sandbox.centra.taxes import TaxDesk, total
+from hr_centra_pipeline.sandbox.centra.taxes import total
 
 BY_NUMBER = "by number"
 CANCELLED = "DELETED"
@@ -25,7 +26,8 @@ CANCELLED = "DELETED"
 class NewLine:
     """One line of a new order. Prices of one unit, after and before line discounts; tax in percent.
 
-    Prices are with tax, unless the country has a tax engine, which adds it.
+    Prices are with tax, unless the country has a tax engine, which adds it. ``parts``: of a bundle, in each of which
+    there are so many.
     """
 
     sku: str
@@ -33,6 +35,7 @@ class NewLine:
     unit_price: Decimal
     unit_original_price: Decimal
     tax_percent: Decimal
+    parts: Sequence[NewPart] = ()
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ class PlacedOrder:
     line_ids: list[int]
 
 
-class OrderDesk(TaxDesk):
+class OrderDesk(BundleDesk):
     """Orders from placing to shipping, and what people do to them."""
 
     def add_market(self, name: str) -> int:
@@ -143,7 +146,9 @@ class OrderDesk(TaxDesk):
                     "tax_mode": self.tax_mode(order.country),
                 },
             )  # fmt: skip
-            line_ids = [self._add_line(number, line, position) for position, line in enumerate(order.lines)]
+            line_ids = [
+                self._add_line(number, line, position, order.currency) for position, line in enumerate(order.lines)
+            ]
             if order.external_id:
                 self._convert("Order", order.external_id, number)
             self.happened("Order", "CREATED", number)
@@ -169,10 +174,12 @@ class OrderDesk(TaxDesk):
         buyer = self.row("select address from customers where id = ?", [order.customer_id]) or {"address": None}
         return addresses.kept({**addresses.read(buyer["address"]), "country": order.country})
 
-    def _add_line(self, number: int, line: NewLine, position: int) -> int:
+    def _add_line(self, number: int, line: NewLine, position: int, currency: str) -> int:
         size = self.size_by(line.sku)
         if size is None:
             raise CentraRefusal(f"Product {line.sku} can not be added", ["products", str(position)], -1)
+        if line.parts:
+            return self._add_bundle_line(number, line, size, position, currency)
         warehouse_id = self.allocate(size["id"], line.quantity)
         if warehouse_id is None:
             raise CentraRefusal(f"Product {line.sku} is out of stock", ["products", str(position)], -2)
@@ -184,6 +191,29 @@ class OrderDesk(TaxDesk):
                 "unit_original_price": line.unit_original_price, "tax_percent": line.tax_percent,
             },
         )  # fmt: skip
+
+    def _add_bundle_line(self, number: int, line: NewLine, size: Row, position: int, currency: str) -> int:
+        """The bundle's line, then one for each part, of which the stock is promised."""
+        self.check_parts(size, line.parts, ["products", str(position)])
+        bundle_id = self.insert(
+            "order_lines",
+            {
+                "order_number": number, "size_id": size["id"], "quantity": line.quantity, "unit_price": line.unit_price,
+                "unit_original_price": line.unit_original_price, "tax_percent": line.tax_percent, "kind": "bundle",
+            },
+        )  # fmt: skip
+        # Not documented, assumption: behaviour.bundle_parts_follow
+        for part, worth in zip(line.parts, self.worth_of(line.unit_price, line.parts, currency), strict=True):
+            price = part.unit_price if self.settings.bundle_parts_show_prices else ZERO
+            alone = NewLine(part.sku, part.quantity * line.quantity, price, price, line.tax_percent)
+            part_id = self._add_line(number, alone, position, currency)
+            self.update(
+                "order_lines", "id", part_id,
+                {"kind": "part", "part_of": bundle_id, "per_bundle": part.quantity, "worth": worth},
+            )  # fmt: skip
+            part_row = self.row("select warehouse_id from order_lines where id = ?", [part_id]) or {}
+            self.update("order_lines", "id", bundle_id, part_row)
+        return bundle_id
 
     def _next_number(self) -> int:
         # Replacement orders bring explicit numbers far above; the shop's own series goes on below them.
@@ -215,6 +245,13 @@ class OrderDesk(TaxDesk):
             lines = self.rows("select * from order_lines where order_number = ? order by id", [order_number])
             left = {line["id"]: line["quantity"] - self._packed(line["id"]) for line in lines}
             going = {key: value for key, value in (quantities or left).items() if value > 0}
+            if quantities:
+                # A bundle goes with its parts.
+                going |= {
+                    line["id"]: going[line["part_of"]] * line["per_bundle"]
+                    for line in lines
+                    if line["part_of"] in going and line["id"] not in going
+                }
             if not going or any(value > left.get(key, 0) for key, value in going.items()):
                 raise CentraRefusal(
                     f"Order {order_number} does not have that many units left to ship", ["input", "lines"]
@@ -320,7 +357,8 @@ class OrderDesk(TaxDesk):
             moves: list[tuple[int, int, int]] = []
             for line in self.rows(
                 "select size_id, warehouse_id, shipment_lines.quantity from shipment_lines"
-                " join order_lines on order_lines.id = order_line_id where shipment_id = ? order by order_lines.id",
+                " join order_lines on order_lines.id = order_line_id where shipment_id = ? and kind <> 'bundle'"
+                " order by order_lines.id",
                 [shipment_id],
             ):
                 self._shift(line["size_id"], line["warehouse_id"], allocated=-line["quantity"])
@@ -371,7 +409,7 @@ class OrderDesk(TaxDesk):
         """What the customer pays for a shipment."""
         goods = self.rows(
             "select shipment_lines.quantity, unit_price from shipment_lines"
-            " join order_lines on order_lines.id = order_line_id where shipment_id = ?",
+            " join order_lines on order_lines.id = order_line_id where shipment_id = ? and kind <> 'part'",
             [shipment["id"]],
         )
         value = sum((x["quantity"] * x["unit_price"] for x in goods), ZERO)
@@ -380,7 +418,9 @@ class OrderDesk(TaxDesk):
 
     def order_total(self, order: Row) -> Decimal:
         """Grand total: what the customer pays."""
-        lines = self.rows("select quantity, unit_price from order_lines where order_number = ?", [order["number"]])
+        lines = self.rows(
+            "select quantity, unit_price from order_lines where order_number = ? and kind <> 'part'", [order["number"]]
+        )
         goods = sum((line["quantity"] * line["unit_price"] for line in lines), ZERO)
         on_top = total(self.taxes_of("order", order)).on_top
         return Decimal(goods + order["shipping"] + order["handling"] - order["voucher"] + on_top)
@@ -431,19 +471,22 @@ class OrderDesk(TaxDesk):
             line = self.row("select * from order_lines where id = ?", [order_line_id])
             if line is None or not 0 < quantity <= line["quantity"] - self._packed(order_line_id):
                 raise CentraRefusal("The line does not have that many units left to cancel", ["lines"])
-            self._let_go(line, quantity, "origin", "", at)
-            self.update(
-                "order_lines", "id", order_line_id,
-                {
-                    "quantity": line["quantity"] - quantity,
-                    "cancelled_quantity": line["cancelled_quantity"] + quantity,
-                },
-            )  # fmt: skip
+            if line["kind"] == "part":
+                raise CentraRefusal("A part is cancelled with its bundle", ["lines"])
+            for one in (line, *self.parts_of(order_line_id)):
+                units = quantity * (one["per_bundle"] or 1)
+                self._let_go(one, units, "origin", "", at)
+                self.update(
+                    "order_lines", "id", one["id"],
+                    {"quantity": one["quantity"] - units, "cancelled_quantity": one["cancelled_quantity"] + units},
+                )  # fmt: skip
             self.assess("order", self.order(line["order_number"]))
             self.set_order(line["order_number"], {}, at)
 
     def _let_go(self, line: Row, quantity: int, stock: str | int, comment: str, at: datetime) -> None:
         """Promised units are free again, or leave their warehouse."""
+        if line["kind"] == "bundle":
+            return  # its parts are what is stocked
         size_id, warehouse_id = line["size_id"], line["warehouse_id"]
         self._shift(size_id, warehouse_id, allocated=-quantity)
         if stock == "origin" or not quantity:

@@ -115,7 +115,8 @@ SOURCES: dict[str, Source] = {
 
 query = Fields("Query")
 order = Shape("Order", lambda *_: "DirectToConsumerOrder")
-order_line = Shape("OrderLine", lambda *_: "ProductOrderLine")
+_LINE_TYPES = {"product": "ProductOrderLine", "bundle": "BundleOrderLine", "part": "BundleItemOrderLine"}
+order_line = Shape("OrderLine", lambda row, *_: _LINE_TYPES[row["kind"]])
 shipment = Shape("Shipment", lambda *_: "DirectToConsumerShipment")
 a_return = Shape("Return", lambda *_: "DirectToConsumerReturn")
 payload = Shape("Payload", lambda value, *_: value["__typename"])
@@ -393,7 +394,9 @@ _priced(order, "grandTotal", _order_total)
 @order.field("totals")
 def order_totals(row: Row, info: GraphQLResolveInfo) -> Row:
     """Costs and taxes of an order."""
-    lines = _store(info).rows("select * from order_lines where order_number = ? order by id", [row["number"]])
+    lines = _store(info).rows(
+        "select * from order_lines where order_number = ? and kind <> 'part' order by id", [row["number"]]
+    )
     taxes = _store(info).taxes_of("order", row)
     tax = total(taxes)
     shown = {

@@ -122,9 +122,21 @@ class ReturnDesk(OrderDesk):
             if line is None or line["shipment_id"] != new.shipment_id:
                 raise CentraRefusal("Shipment line not found on this shipment", [*path, "shipmentLine"])
             asked[shipment_line_id] = asked.get(shipment_line_id, 0) + quantity
-            left = line["quantity"] - self.returned(shipment_line_id)
+            left = line["quantity"] - self.returned(shipment_line_id) - self._gone_with_bundle(line, path)
             if quantity < 1 or asked[shipment_line_id] > left:
                 raise CentraRefusal(f"Only {left} units of this line can be returned", [*path, "quantity"])
+
+    def _gone_with_bundle(self, line: Row, path: list[str]) -> int:
+        """Units of a bundle's line that came back by a part, or of a part's line that came back with their bundle."""
+        sold = self.row("select * from order_lines where id = ?", [line["order_line_id"]])
+        if sold is None or sold["kind"] == "product":
+            return 0
+        if sold["kind"] == "bundle":
+            return self.returned_by_part(line["shipment_id"], sold["id"])
+        # Not documented, assumption: behaviour.bundle_part_returns
+        if not self.settings.returns_may_name_parts:
+            raise CentraRefusal("A part of a bundle can not be returned alone", [*path, "shipmentLine"])
+        return self.returned_with_bundle(line["shipment_id"], sold)
 
     def _cost(self, shipment: Row, name: str, asked: Decimal, field: str) -> Decimal:
         used = sum(
@@ -149,7 +161,16 @@ class ReturnDesk(OrderDesk):
         return int(stock)
 
     def _move_goods(self, return_id: int, warehouse_id: int, sign: int, comment: str, at: datetime) -> None:
-        lines = [(line["size_id"], warehouse_id, sign * line["quantity"]) for line in self.return_lines(return_id)]
+        # A bundle is stocked as its parts.
+        lines = [
+            (
+                part["size_id"],
+                warehouse_id,
+                sign * line["quantity"] * (part["per_bundle"] if line["kind"] == "bundle" else 1),
+            )
+            for line in self.return_lines(return_id)
+            for part in (self.parts_of(line["order_line_id"]) if line["kind"] == "bundle" else [line])
+        ]
         self.record_change("RETURN", lines, comment, at)
 
     def returned(self, shipment_line_id: int) -> int:
@@ -163,8 +184,8 @@ class ReturnDesk(OrderDesk):
         """Lines of a Return with their prices."""
         return self.rows(
             """
-            select return_lines.*, shipment_lines.order_line_id, order_lines.size_id, order_lines.unit_price,
-                order_lines.tax_percent
+            select return_lines.*, shipment_lines.order_line_id, order_lines.size_id, order_lines.kind,
+                case kind when 'part' then worth else unit_price end as unit_price, order_lines.tax_percent
             from return_lines
             join shipment_lines on shipment_lines.id = return_lines.shipment_line_id
             join order_lines on order_lines.id = shipment_lines.order_line_id

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hr_centra_pipeline.sandbox.centra import addresses
+from hr_centra_pipeline.sandbox.centra.bundles import NewPart
 from hr_centra_pipeline.sandbox.centra.database import GIFT_CARD_BY_EMAIL, CentraRefusal, CentraSettings
 from hr_centra_pipeline.sandbox.centra.orders import NewLine, NewOrder, PlacedOrder
 from hr_centra_pipeline.sandbox.centra.returns import FROM_SHIPMENT, NewReturn
@@ -13,7 +14,7 @@ from hr_centra_pipeline.sandbox.centra.words import WordDesk
 
 __all__ = [
     "FROM_SHIPMENT", "GIFT_CARD_BY_EMAIL", "CentraRefusal", "CentraSettings", "CentraStore",
-    "Moved", "NewLine", "NewOrder", "NewReturn",
+    "Moved", "NewLine", "NewOrder", "NewPart", "NewReturn",
     "PlacedOrder",
 ]  # fmt: skip
 

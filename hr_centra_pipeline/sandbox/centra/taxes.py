@@ -23,14 +23,16 @@ _HUNDRED = Decimal(100)
 _LINES = {
     "order": (
         "select id, quantity, unit_price, tax_percent, null as shipment_line_id from order_lines"
-        " where order_number = ? order by id"
+        " where order_number = ? and kind <> 'part' order by id"
     ),
     "shipment": (
         "select shipment_lines.id, shipment_lines.quantity, unit_price, tax_percent, shipment_lines.id as shipment_line_id"
-        " from shipment_lines join order_lines on order_lines.id = order_line_id where shipment_id = ? order by order_lines.id"
+        " from shipment_lines join order_lines on order_lines.id = order_line_id where shipment_id = ? and kind <> 'part'"
+        " order by order_lines.id"
     ),
     "return": (
-        "select return_lines.id, return_lines.quantity, unit_price, tax_percent, shipment_line_id from return_lines"
+        "select return_lines.id, return_lines.quantity, case kind when 'part' then worth else unit_price end as unit_price,"
+        " tax_percent, shipment_line_id from return_lines"
         " join shipment_lines on shipment_lines.id = shipment_line_id join order_lines on order_lines.id = order_line_id"
         " where return_id = ? order by return_lines.id"
     ),

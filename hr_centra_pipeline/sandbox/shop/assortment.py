@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -10,7 +11,7 @@ from random import Random
 from hr_centra_pipeline.sandbox.centra import addresses
 from hr_centra_pipeline.sandbox.centra.addresses import Address
 from hr_centra_pipeline.sandbox.centra.markets import PRICELISTS, Country, country_of
-from hr_centra_pipeline.sandbox.centra.store import CentraStore, NewLine, NewOrder
+from hr_centra_pipeline.sandbox.centra.store import CentraStore, NewLine, NewOrder, NewPart
 from hr_centra_pipeline.sandbox.centra.taxes import Mode
 from hr_centra_pipeline.sandbox.shop.variety import PLAIN, Variety
 
@@ -261,6 +262,42 @@ class Assortment:
         self._sold += 1
         if self._variety.cancelled_one_in and self._sold % (self._variety.cancelled_one_in - 1) == 0:
             self._sell_and_cancel(placed_at)
+        return order
+
+    def sell_bundle(
+        self, placed_at: datetime, name: str, parts: Sequence[tuple[Size, int]], *, is_flexible: bool
+    ) -> Order:
+        """Place and ship an order of one bundle; answers it with its parts as units, each at its share of the price.
+
+        The bundle costs 20 per cent less than its parts alone, to a customer who pays in euro, with the tax in the prices.
+        """
+        index = next(at for at, (_, _, market) in enumerate(self._customers) if market.country == "DE")
+        customer_id, email, market = self._customers[index]
+        tax, shipping = market.in_centra.tax_percent, market.in_centra.shipping
+        shares = [rounded(size.euro_price * Decimal("0.8")) for size, _ in parts]
+        price = sum((share * count for share, (_, count) in zip(shares, parts, strict=True)), ZERO)
+        sku = f"SET-{name.upper()}"
+        self.store.add_bundle(sku, name, [[size.sku] for size, _ in parts], is_flexible=is_flexible)
+        own = tuple(NewPart(size.sku, size.euro_price, count) for size, count in parts)
+        alone = sum((size.euro_price * count for size, count in parts), ZERO)
+        placed = self.store.add_order(
+            NewOrder(
+                customer_id, market.currency, market.country, [NewLine(sku, 1, price, alone, tax, own)], placed_at,
+                shipping=shipping,
+            )
+        )  # fmt: skip
+        order = Order(
+            placed.number, placed.id, email, market.country, market.currency, tax, shipping, ZERO, placed_at,
+            market.offset_hours,
+        )  # fmt: skip
+        shipment_id = self.store.ship(placed.number, at=placed_at + timedelta(days=1, hours=3), warehouse_id=1)
+        for line, share, (size, count) in zip(self.store.parts_of(placed.line_ids[0]), shares, parts, strict=True):
+            packed = self.store.row("select id from shipment_lines where order_line_id = ?", [line["id"]])
+            assert packed is not None  # noqa: S101 - it was shipped just now
+            order.units += [
+                Unit(placed.number, placed.id, line["id"], shipment_id, packed["id"], offset, count, size, share, tax)
+                for offset in range(count)
+            ]
         return order
 
     def _sell_and_cancel(self, placed_at: datetime) -> None:

@@ -21,6 +21,7 @@ class Variations(Trouble):
         self.exchanges_to_every_kind_of_address()
         self.capture_under_way()
         self.returns_of_other_integrations()
+        self.bundles()
         self.words_that_no_document_lists()
         if self.workshop.shop.store.settings.tax_engine_countries:
             self.tax_engine_is_far_off()
@@ -77,6 +78,29 @@ class Variations(Trouble):
                 description=f"a Return made by {created_from}",
             )  # fmt: skip
             self.truth[-1] |= {"currency": order.currency, "amount": str(unit.paid)}
+
+    def bundles(self) -> None:
+        """A fixed bundle and a flexible one with two equal parts come back whole; of a third one a part stays with its buyer."""
+        sizes = [self.workshop.shop.special_size(name, stock=50) for name in ("Scarf", "Gloves")]
+        sold = (
+            ("Winter", [(one, 1) for one in sizes], False),
+            ("Pair", [(sizes[0], 2)], True),
+            ("Gift", [(one, 1) for one in sizes], False),
+        )
+        for position, (name, parts, is_flexible) in enumerate(sold):
+            order = self.workshop.shop.sell_bundle(
+                self.until - (28 + position) * DAY, name, parts, is_flexible=is_flexible
+            )
+            back = order.units if name != "Gift" else order.units[:1]
+            pieces = [self.workshop.piece(unit) for unit in back]
+            story = self.workshop.story([order], pieces, "return-bar", self.until - (13 + position) * DAY)
+            dropped = story.created_at + DAY
+            self._bar(story, dropped)
+            if name == "Gift":
+                self._known(
+                    "return_without_credit_note", story, dropped + 2 * HOUR + DAY, "policy", piece=pieces[0],
+                    amount=pieces[0].unit.paid, description="the other part of its bundle did not come back",
+                )  # fmt: skip
 
     def tax_engine_is_far_off(self) -> None:
         """The tax engine settles a dollar more than it had estimated; and it is down whenever a Return is made of an order to

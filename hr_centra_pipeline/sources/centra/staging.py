@@ -23,6 +23,7 @@ _LANDED = (
 _STAGED = (
     "orders",
     "order_lines",
+    "bundles",
     "shipments",
     "shipment_lines",
     "centra_returns",

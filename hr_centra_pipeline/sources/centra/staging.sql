@@ -42,6 +42,13 @@ create or replace temp macro tax_by_rules(rules, field) as
     coalesce(abs(list_sum(list_transform(items_of(rules), lambda rule: amount_at(rule, field)))), 0)::decimal(18, 4);
 create or replace temp macro added_by_rules(rules) as tax_by_rules(rules, 'taxAdded') - tax_by_rules(rules, 'taxDeducted');
 
+-- Lines whose values make the order: a part's are in its bundle's.
+create or replace temp macro counted(lines) as list_filter(
+    items_of(lines), lambda line: (line ->> '__typename') is distinct from 'BundleItemOrderLine'
+);
+create or replace temp macro sum_of_counted(lines, field) as
+    coalesce(list_sum(list_transform(counted(lines), lambda line: amount_at(line, field))), 0)::decimal(38, 4);
+
 -- ---------------------------------------------------------------- orders, lines
 
 -- one row per order that changed: as landed last
@@ -50,7 +57,7 @@ select
     order_number, payload, updated_at, fetched_at,
     tax_mode_of(
         payload -> 'totals', has_taxed_lines(payload -> 'lines', 'lineValue', 'lineValueNet'),
-        amount(payload -> 'grandTotal') = sum_of(payload -> 'lines', 'lineValue') + amount(payload -> '$.totals.shipping')
+        amount(payload -> 'grandTotal') = sum_of_counted(payload -> 'lines', 'lineValue') + amount(payload -> '$.totals.shipping')
             + amount(payload -> '$.totals.handling') - abs(amount(payload -> '$.totals.discounts'))
     ) as tax_mode
 from landing.centra_orders
@@ -58,13 +65,19 @@ where order_number in (select order_number from landing.centra_orders where batc
 qualify row_number() over (partition by order_number order by batch desc) = 1;
 
 -- one row per line of a changed order
-create or replace temp table changed_order_lines as
+create or replace temp table lines_as_shown as
 with
 lines as (
-    select order_number, tax_mode, unnest(items_of(payload -> 'lines')) as line from changed_orders
+    select
+        order_number, tax_mode, unnest(items_of(payload -> 'lines')) as line,
+        generate_subscripts(items_of(payload -> 'lines'), 1) as place
+    from changed_orders
 )
 
 select
+    line ->> '__typename' as kind,
+    place,
+    currency_of(line -> 'unitPrice') as currency,
     line ->> 'id' as order_line_id,
     order_number,
     line ->> '$.productSize.SKU' as sku,
@@ -82,6 +95,106 @@ select
     added_to(amount(line -> 'lineValue'), amount(line -> 'lineValueNet'), tax_mode) as line_tax_added,
     cast(line ->> 'taxPercent' as decimal(18, 4)) as tax_percent
 from lines;
+
+-- ---------------------------------------------------------------- bundles
+-- One row per part of a bundle: Centra shows it as a line of its own, after its bundle's. Which bundle a part belongs to is
+-- known where that gives each bundle parts, each part a bundle, and whole numbers of each part in each; else nothing is known
+-- about the bundles of the order.
+create or replace temp table parts_as_shown as
+with
+placed as (
+    select
+        lines.* exclude (sku, ean, upc, product_name),
+        lines.quantity + lines.cancelled_quantity as ordered,
+        last_value(case when kind = 'BundleOrderLine' then order_line_id end ignore nulls) over (
+            partition by order_number order by place rows between unbounded preceding and current row
+        ) as bundle_line_id
+    from lines_as_shown as lines
+    where kind in ('BundleOrderLine', 'BundleItemOrderLine')
+)
+
+select
+    parts.order_number, parts.order_line_id, parts.place, bundles.order_line_id as bundle_line_id,
+    case when bundles.ordered > 0 and parts.ordered % bundles.ordered = 0 then parts.ordered // bundles.ordered end as per_bundle,
+    -- What a part costs when it is sold alone; where what its parts show sums to the bundle's price, that is what they cost in it.
+    case
+        when sum(parts.unit_price * per_bundle) over (partition by parts.bundle_line_id) = bundles.unit_price then parts.unit_price
+        else coalesce(nullif(parts.unit_original_price, 0), parts.unit_price)
+    end as own_price,
+    parts.quantity, bundles.quantity as bundles
+from placed as parts
+left join placed as bundles on bundles.order_line_id = parts.bundle_line_id
+where parts.kind = 'BundleItemOrderLine';
+
+-- One row per bundle of a changed order, with what of it Centra shows.
+create or replace temp table changed_bundles as
+with
+made_of as (
+    select
+        bundle_line_id, sum(per_bundle)::bigint as parts, sum(own_price * per_bundle) > 0 as has_own_prices
+    from parts_as_shown where bundle_line_id is not null
+    group by bundle_line_id
+),
+
+understood as (
+    select
+        order_number,
+        bool_and(coalesce(bundle_line_id is not null and per_bundle > 0 and quantity = per_bundle * bundles, false)) as is_known
+    from parts_as_shown group by order_number
+)
+
+select
+    lines.order_line_id as bundle_line_id, lines.order_number, lines.sku, lines.product_name, lines.quantity, lines.currency,
+    lines.unit_price, lines.unit_original_price, lines.unit_tax_added, lines.line_value, lines.line_tax_added, lines.tax_percent,
+    coalesce(made_of.parts, 0) as parts, coalesce(made_of.has_own_prices, false) as has_own_prices,
+    coalesce(understood.is_known, false) and bool_and(made_of.bundle_line_id is not null) over (
+        partition by lines.order_number
+    ) as is_known
+from lines_as_shown as lines
+left join made_of on made_of.bundle_line_id = lines.order_line_id
+left join understood on understood.order_number = lines.order_number
+where lines.kind = 'BundleOrderLine';
+
+-- One row per part of a known bundle: where it lies in the bundle's price, shared by the parts' own prices (by their number
+-- where none is shown). What lies between before and upto, of whole, is the part's share of any amount of the bundle.
+create or replace temp table changed_parts as
+select
+    parts.*, bundles.* exclude (bundle_line_id, order_number, quantity, is_known, parts),
+    case when has_own_prices then parts.own_price * per_bundle else per_bundle end as weight,
+    (sum(weight) over (partition by bundle_line_id order by place))::decimal(18, 4) as weight_upto,
+    (sum(weight) over (partition by bundle_line_id))::decimal(18, 4) as weight_whole,
+    part_of(bundles.unit_price, (weight_upto - weight)::decimal(18, 4), weight_upto, weight_whole, currency) as bundle_share
+from parts_as_shown as parts
+join changed_bundles as bundles using (bundle_line_id)
+where bundles.is_known;
+
+-- One row per line of a changed order that is sold by itself: ordinary ones; a bundle's parts in place of the bundle, where
+-- they are known.
+create or replace temp table changed_order_lines as
+select * exclude (kind, place, currency), cast(null as varchar) as bundle_line_id, cast(null as bigint) as per_bundle,
+    cast(null as decimal(18, 4)) as bundle_share
+from lines_as_shown
+where kind <> 'BundleItemOrderLine' and order_line_id not in (select bundle_line_id from changed_bundles where is_known)
+union all by name
+select
+    parts.order_line_id, parts.order_number, shown.sku, shown.ean, shown.upc, shown.product_name, true as is_product,
+    shown.quantity, shown.cancelled_quantity, shown.returned_quantity,
+    (parts.bundle_share / per_bundle)::decimal(18, 4) as unit_price,
+    (part_of(parts.unit_original_price, weight_upto - weight, weight_upto, weight_whole, parts.currency) / per_bundle)::decimal(18, 4)
+        as unit_original_price,
+    (part_of(parts.unit_tax_added, weight_upto - weight, weight_upto, weight_whole, parts.currency) / per_bundle)::decimal(18, 4)
+        as unit_tax_added,
+    part_of(parts.line_value, weight_upto - weight, weight_upto, weight_whole, parts.currency) as line_value,
+    part_of(parts.line_tax_added, weight_upto - weight, weight_upto, weight_whole, parts.currency) as line_tax_added,
+    parts.tax_percent, parts.bundle_line_id, parts.per_bundle, parts.bundle_share
+from changed_parts as parts
+join lines_as_shown as shown using (order_line_id);
+
+delete from staging.bundles where order_number in (select order_number from changed_orders);
+
+insert into staging.bundles by name
+select bundle_line_id, order_number, sku, product_name, quantity, parts, currency, unit_price, has_own_prices, is_known
+from changed_bundles;
 
 delete from staging.orders where order_number in (select order_number from changed_orders);
 
@@ -174,6 +287,7 @@ create or replace temp table changed_shipments as
 select shipment_id, order_number, payload, updated_at
 from landing.centra_shipments
 where shipment_id in (select shipment_id from landing.centra_shipments where batch > $watermark)
+    or order_number in (select order_number from changed_bundles) -- what its parts are, their order says
 qualify row_number() over (partition by shipment_id order by batch desc) = 1;
 
 delete from staging.shipments where shipment_id in (select shipment_id from changed_shipments);
@@ -195,7 +309,22 @@ from changed_shipments;
 
 delete from staging.shipment_lines where shipment_id in (select shipment_id from changed_shipments);
 
-insert into staging.shipment_lines by name
+-- One row per part of a known bundle: where it lies in its bundle's price.
+create or replace temp table bundle_places as
+select
+    order_line_id, bundle_line_id, per_bundle, bundle_share, tax_percent, unit_tax_added,
+    (sum(bundle_share) over parts)::decimal(18, 4) as upto,
+    (upto - bundle_share)::decimal(18, 4) as before,
+    (sum(bundle_share) over (partition by bundle_line_id))::decimal(18, 4) as whole
+from staging.order_lines
+where bundle_line_id is not null and order_number in (
+    select order_number from changed_shipments
+    union all select order_number from landing.centra_returns where batch > $watermark
+)
+window parts as (partition by bundle_line_id order by try_cast(order_line_id as bigint), order_line_id);
+
+-- one row per line of a changed shipment, as Centra shows it
+create or replace temp table shipment_lines_as_shown as
 with
 -- one row per line of a changed shipment
 lines as (
@@ -233,6 +362,55 @@ select
     currency_of(line -> 'unitPrice') as currency
 from lines;
 
+-- One row per bundle's line of a shipment that holds all of its parts.
+create or replace temp table whole_bundles as
+select sold.*, sold.order_line_id as bundle_line_id
+from shipment_lines_as_shown as sold
+where sold.order_line_id in (select bundle_line_id from bundle_places)
+    and not exists (
+        select 1 from bundle_places as places
+        where places.bundle_line_id = sold.order_line_id and not exists (
+            select 1 from shipment_lines_as_shown as lines
+            where lines.order_line_id = places.order_line_id and lines.shipment_id = sold.shipment_id
+                and lines.quantity = sold.quantity * places.per_bundle
+        )
+    );
+
+-- In place of a bundle its parts, with their shares of what it cost; the bundle's own line, by which a Return names it, is the
+-- one of the same shipment.
+insert into staging.shipment_lines by name
+select lines.*, cast(null as bigint) as bundle_shipment_line_id, cast(null as varchar) as bundle_line_id,
+    cast(null as bigint) as per_bundle, cast(null as decimal(18, 4)) as bundle_share, cast(null as decimal(18, 4)) as bundle_tax,
+    cast(null as decimal(18, 4)) as bundle_tax_added
+from shipment_lines_as_shown as lines
+where order_line_id not in (
+    select bundle_line_id from staging.bundles where is_known
+    union all select order_line_id from staging.order_lines where bundle_line_id is not null
+)
+union all by name
+select
+    * exclude (before, upto, whole) replace (
+        (bundle_share / per_bundle)::decimal(18, 4) as unit_price,
+        (bundle_tax / per_bundle)::decimal(18, 4) as unit_tax,
+        (bundle_tax_added / per_bundle)::decimal(18, 4) as unit_tax_added,
+        (bundle_share * quantity / per_bundle)::decimal(18, 4) as line_value
+    )
+from (
+    select
+        lines.*, places.bundle_line_id, places.per_bundle, places.before, places.upto, places.whole,
+        sold.shipment_line_id as bundle_shipment_line_id,
+        coalesce(part_of(sold.unit_price, before, upto, whole, lines.currency), places.bundle_share) as bundle_share,
+        coalesce(
+            part_of(sold.unit_tax, before, upto, whole, lines.currency), tax_in(places.bundle_share, places.tax_percent, lines.currency)
+        ) as bundle_tax,
+        coalesce(part_of(sold.unit_tax_added, before, upto, whole, lines.currency), places.unit_tax_added * places.per_bundle)
+            ::decimal(18, 4) as bundle_tax_added
+    from shipment_lines_as_shown as lines
+    join bundle_places as places using (order_line_id)
+    left join whole_bundles as sold on sold.bundle_line_id = places.bundle_line_id and sold.shipment_id = lines.shipment_id
+);
+
+
 -- ---------------------------------------------------------------- Returns, lines
 
 -- one row per Return that changed or was found deleted: as landed last
@@ -247,10 +425,11 @@ select
     ) as tax_mode
 from landing.centra_returns
 where centra_return_id in (select centra_return_id from landing.centra_returns where batch > $watermark)
+    or order_number in (select order_number from changed_shipments semi join staging.bundles using (order_number))
 qualify row_number() over (partition by centra_return_id order by batch desc) = 1;
 
 -- one row per line of a changed Return
-create or replace temp table changed_return_lines as
+create or replace temp table return_lines_as_shown as
 with
 lines as (
     select centra_return_id, order_number, tax_mode, unnest(items_of(payload -> 'lines')) as line from changed_returns
@@ -275,6 +454,31 @@ select
     cast(line ->> '$.orderLine.taxPercent' as decimal(18, 4)) as tax_percent
 from lines
 left join taxes on line_id = (line ->> 'id');
+
+-- In place of a bundle that is returned its parts, with their shares of what the Return gives for it.
+create or replace temp table changed_return_lines as
+select *, cast(null as bigint) as named_shipment_line_id, cast(null as bigint) as named_quantity
+from return_lines_as_shown as lines
+where shipment_line_id not in (
+    select bundle_shipment_line_id from staging.shipment_lines
+    where bundle_shipment_line_id is not null and order_number in (select order_number from changed_returns)
+)
+union all by name
+select
+    lines.* replace (
+        packed.shipment_line_id as shipment_line_id,
+        places.order_line_id as order_line_id,
+        lines.quantity * places.per_bundle as quantity,
+        part_of(lines.line_value, before, upto, whole, packed.currency) as line_value,
+        part_of(lines.line_tax, before, upto, whole, packed.currency) as line_tax
+    ),
+    lines.shipment_line_id as named_shipment_line_id,
+    lines.quantity as named_quantity
+from return_lines_as_shown as lines
+join bundle_places as places on places.bundle_line_id = lines.order_line_id
+join staging.shipment_lines as packed on packed.order_line_id = places.order_line_id
+    and packed.bundle_shipment_line_id = lines.shipment_line_id;
+
 
 delete from staging.centra_returns where centra_return_id in (select centra_return_id from changed_returns);
 

@@ -17,7 +17,8 @@ left join payout_types as types on types.provider = lines.provider and types.tol
 create or replace temp table latest_payouts as
 select provider, account, payout_id, max(batch) as batch from landing.payout_lines group by all;
 
--- What was landed before accounts were kept is told again by a file that has them, when the two have a booking in common.
+-- What was landed before accounts and numbers were kept is told again by a file that has them, when the two have a booking in
+-- common.
 create or replace temp table told_again as
 select distinct before.provider, before.payout_id
 from landing.payout_lines as before
@@ -26,13 +27,22 @@ join landing.payout_lines as since
     and since.reference = before.reference and since.told_type = before.told_type
 where before.account = '' and since.account <> '';
 
+create or replace temp table numbered_since as
+select distinct before.provider, before.batch, before.source_line
+from landing.payout_lines as before
+join landing.payout_lines as since
+    on since.provider = before.provider and since.transaction_id = before.reference and since.told_type = before.told_type
+    and since.batch > before.batch
+where before.transaction_id is null;
+
 create or replace temp table counting_lines as
 select
     lines.* exclude (landed_at, transaction_id, set_aside, present_type)
         replace (lines.present_type as line_type, coalesce(happened_at, landed_at) as happened_at),
-    -- A booking is one by its number, where the layout has a unique one; else only when all that is told of it is the same.
+    -- A booking is one by its number and order, where the layout has a unique number, whatever account's file tells it; else only
+    -- when all that is told of it is the same.
     case
-        when transaction_id is not null then concat_ws(chr(31), 'id', lines.provider, lines.account, lines.present_type, transaction_id)
+        when transaction_id is not null then concat_ws(chr(31), 'id', lines.provider, lines.present_type, transaction_id, coalesce(order_number, ''))
         when reference is not null and lines.present_type in ('capture', 'refund', 'refund_reversed', 'chargeback', 'chargeback_reversed', 'unknown')
             then concat_ws(
                 chr(31), 'all', lines.provider, told_type, reference, coalesce(payment_reference, ''), coalesce(order_number, ''),
@@ -42,7 +52,9 @@ select
     transaction_id is not null as is_numbered
 from lines_as_typed as lines
 semi join latest_payouts using (provider, account, payout_id, batch)
-anti join told_again on lines.account = '' and told_again.provider = lines.provider and told_again.payout_id = lines.payout_id;
+anti join told_again on lines.account = '' and told_again.provider = lines.provider and told_again.payout_id = lines.payout_id
+anti join numbered_since
+    on numbered_since.provider = lines.provider and numbered_since.batch = lines.batch and numbered_since.source_line = lines.source_line;
 
 create or replace temp table present_lines as
 select

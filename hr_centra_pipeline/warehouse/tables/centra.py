@@ -56,17 +56,41 @@ ORDER_LINES = table(
         "ean": text("EAN", null=True),
         "upc": text("UPC", null=True),
         "product_name": text("product name", null=True),
-        "is_product": flag("an ordinary product line; false: bundle or another kind"),
+        "is_product": flag("an article: an ordinary line, or a part of a known bundle; false: another kind"),
+        "bundle_line_id": text("of a part: its bundle's line", null=True),
+        "per_bundle": whole("of a part: pieces of it in one bundle", null=True, at_least=1),
+        "bundle_share": money("of a part: what all pieces of it are of one bundle's price", null=True),
         "quantity": whole("units, without cancelled ones", at_least=0),
         "cancelled_quantity": whole("cancelled units", at_least=0),
         "returned_quantity": whole("returned units", at_least=0),
-        "unit_price": money("one unit with tax, after line discounts"),
-        "unit_original_price": money("one unit with tax, before discounts"),
+        "unit_price": money("one unit with tax, after line discounts; of a part its share of its bundle's"),
+        "unit_original_price": money("one unit with tax, before discounts; of a part likewise"),
         "unit_tax_added": money(
             "of its price, the tax that Centra adds to the price that it keeps (negative: deducts)"
         ),
         "line_value": money("the line with tax"),
         "tax_percent": money("tax rate in percent"),
+    },
+)
+
+BUNDLES = table(
+    "staging.bundles",
+    "One row per bundle of a Centra order. Where its parts are known, they are in the order's lines, shipments and Returns in its "
+    "place, each with its share of what the bundle costs.",
+    ["bundle_line_id"],
+    {
+        "bundle_line_id": text("Centra's line id of the bundle"),
+        "order_number": text("order number"),
+        "sku": text("SKU of the bundle", null=True),
+        "product_name": text("its name", null=True),
+        "quantity": whole("bundles, without canceled ones", at_least=0),
+        "parts": whole("pieces in one bundle, as far as they are known", at_least=0),
+        "currency": text("ISO 4217"),
+        "unit_price": money("one bundle with tax, after line discounts"),
+        "has_own_prices": flag(
+            "Centra shows what its parts cost alone: its price is shared by that, else by their number"
+        ),
+        "is_known": flag("which lines are its parts is known; of an order all or none"),
     },
 )
 
@@ -107,6 +131,14 @@ SHIPMENT_LINES = table(
         ),
         "line_value": money("the line with tax"),
         "currency": text("ISO 4217"),
+        "bundle_line_id": text("of a part: its bundle's order line", null=True),
+        "bundle_shipment_line_id": whole(
+            "of a part: its bundle's line in the same shipment, by which a Return names it", null=True
+        ),
+        "per_bundle": whole("of a part: pieces of it in one bundle", null=True, at_least=1),
+        "bundle_share": money("of a part: what all pieces of it are of one bundle's price with tax", null=True),
+        "bundle_tax": money("of a part: the tax in that", null=True),
+        "bundle_tax_added": money("of a part: the tax that Centra adds to it (negative: deducts)", null=True),
     },
 )
 
@@ -151,8 +183,8 @@ CENTRA_RETURNS = table(
 
 CENTRA_RETURN_LINES = table(
     "staging.centra_return_lines",
-    "One row per line of a Centra return.",
-    ["centra_return_line_id"],
+    "One row per line of a Centra return; of a bundle's line, one for each part.",
+    ["centra_return_line_id", "shipment_line_id"],
     {
         "centra_return_line_id": whole("Centra's return line id"),
         "centra_return_id": whole("its return"),
@@ -162,6 +194,8 @@ CENTRA_RETURN_LINES = table(
         "quantity": whole("units", at_least=0),
         "line_value": money("with tax"),
         "line_tax": money("tax in it"),
+        "named_shipment_line_id": whole("of a part: its bundle's shipment line, which the Return names", null=True),
+        "named_quantity": whole("of a part: bundles of that line", null=True, at_least=0),
     },
 )
 

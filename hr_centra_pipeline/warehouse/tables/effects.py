@@ -37,6 +37,7 @@ MATCHED_ITEMS = table(
         "voucher_tax": money("tax in that share", null=True),
         "voucher_tax_added": money("of that share, the tax that Centra adds to it (negative: deducts)", null=True),
         "foreign_centra_return_id": whole("return of somebody else that already gave this unit back", null=True),
+        "bundle": text("of a part of a bundle: which one of it, as bundle line and number", null=True),
     },
 )
 
@@ -56,6 +57,9 @@ def _pending(name: str, grain: str) -> Table:
             "order_number": text("order number"),
             "shipment_id": whole("Centra shipment", null=True),
             "shipment_line_id": whole("Centra shipment line", null=True),
+            "bundle": text("the bundle whose parts go together, as bundle line and number", null=True),
+            "bundle_shipment_line_id": whole("shipment line of that bundle, which the Return names", null=True),
+            "bundle_units": whole("parts of it that go together", null=True, at_least=1),
             "sku": text("SKU that moves, or of the replacement", null=True),
             "quantity": whole("units"),
             "warehouse_id": whole("warehouse that it goes into", null=True),

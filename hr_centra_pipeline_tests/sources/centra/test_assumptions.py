@@ -272,7 +272,6 @@ NOT_PLAYED = {
     "returns_change_without_trace",  # the schema has no such filter
     "credit_is_a_return",  # how we read it
     "stock_change_lines_are_final",  # nothing of the sandbox changes them
-    "bundles",  # not sold
 }
 
 

@@ -334,6 +334,26 @@ def test_a_transaction_counts_once_in_reports_that_do_not_say_of_which_day_they_
     assert [row[1] for row in money_back(place)] == ["W2", "W3"]
 
 
+def test_a_numbered_transaction_in_the_reports_of_two_accounts_counts_once(place: Place) -> None:
+    text = report("011", FIRST, footer='"SF","USD","0","10000","0","0"')
+    place.deliver("STL-A.CSV", text)
+    place.deliver("STL-B.CSV", text.replace('"SHOP"', '"GROUP"'))
+    place.ingest()
+    assert [row[:2] for row in money_back(place)] == [("GROUP", "W2")]
+
+
+def test_a_report_that_was_landed_before_numbers_were_kept_does_not_count_beside_its_newer_version(
+    place: Place,
+) -> None:
+    place.deliver("STL-20260905.01.010.CSV", wallet(FIRST, footer='"SF","USD","0","10000","0","0"'))
+    place.ingest()
+    with place.warehouse.transaction() as connection:
+        connection.execute("update landing.payout_lines set transaction_id = null, account = ''")
+    place.deliver("STL-20260905.01.011.CSV", report("011", FIRST, SECOND, footer='"SF","USD","0","10500","0","0"'))
+    place.ingest()
+    assert [row[1] for row in money_back(place)] == ["W2", "W3"]
+
+
 # ---------------------------------------------------------------- types
 
 
