@@ -14,7 +14,6 @@ from typing import Any
 
 from openpyxl import load_workbook
 from openpyxl.utils import get_column_letter
-from openpyxl.utils.exceptions import InvalidFileException
 
 from hr_centra_pipeline.core import months
 from hr_centra_pipeline.core.settings import Settings
@@ -105,17 +104,23 @@ def _read(path: Path, key: str) -> tuple[list[Note], list[str]]:
     """Notes of a workbook, and rows that were refused by name.
 
     Raises:
-        _Unreadable: it is no workbook of ours.
+        _Unreadable: it is no workbook of ours, or a broken one. Its sheets are parsed while their rows are read.
     """
+    try:
+        return _parsed(path, key)
+    except _Unreadable:
+        raise
+    except Exception as error:  # whatever a broken archive or broken XML makes of its readers
+        raise _Unreadable(f"is no workbook that can be read; save it as .xlsx ({type(error).__name__})") from error
+
+
+def _parsed(path: Path, key: str) -> tuple[list[Note], list[str]]:
     if path.stat().st_size > _MOST_BYTES:
         raise _Unreadable(f"larger than {_MOST_BYTES // 1_000_000} MB: no workbook of ours is")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if sum(entry.file_size for entry in archive.infolist()) > _MOST_UNPACKED:
-                raise _Unreadable("unpacks to more than a workbook of ours ever has")
-        book = load_workbook(path, read_only=True, data_only=False)
-    except (zipfile.BadZipFile, InvalidFileException, KeyError, ValueError, OSError) as error:
-        raise _Unreadable(f"is no workbook that can be read; save it as .xlsx ({type(error).__name__})") from error
+    with zipfile.ZipFile(path) as archive:
+        if sum(entry.file_size for entry in archive.infolist()) > _MOST_UNPACKED:
+            raise _Unreadable("unpacks to more than a workbook of ours ever has")
+    book = load_workbook(path, read_only=True, data_only=False)
     try:
         if OPEN_ITEMS not in book.sheetnames:
             raise _Unreadable(f"has no sheet {OPEN_ITEMS!r}")

@@ -15,8 +15,8 @@ bad_rows as (
     select
         rejected.source_file, rejected.file_sha256, count(*) as rows_rejected,
         list(rejected.source_line order by rejected.source_line)[:5] as first_lines,
-        list(distinct rejected.column_name || ' ' || rejected.reason order by rejected.column_name || ' ' || rejected.reason)[:5]
-            as reasons
+        list(distinct coalesce(rejected.column_name || ' ', '') || rejected.reason
+            order by coalesce(rejected.column_name || ' ', '') || rejected.reason)[:5] as reasons
     from quarantine.rejected_rows as rejected
     where rejected.source_line is not null
         -- what a layout maps by now is read
@@ -35,7 +35,7 @@ select
     case culprit when 'provider' then 'fix_centra' else 'fix_happy_returns' end as class,
     'data_gap' as cause,
     culprit,
-    coalesce(files.source_time, files.received_at) as fact_at,
+    least(coalesce(files.source_time, files.received_at), files.received_at, $now::timestamptz) as fact_at,
     bad_rows.rows_rejected || ' of ' || files.rows_read || ' rows of ' || files.source_file || ' could not be read: '
         || array_to_string(reasons, '; ') as detail,
     'Correct the rows (they stand in quarantine.rejected_rows with line and reason) and deliver the file again under the same name.'
@@ -52,7 +52,7 @@ select
     case culprit when 'provider' then 'fix_centra' else 'fix_happy_returns' end as class,
     'data_gap' as cause,
     culprit,
-    coalesce(source_time, received_at) as fact_at,
+    least(coalesce(source_time, received_at), received_at, $now::timestamptz) as fact_at,
     source_file || ' could not be read: ' || problem as detail,
     case culprit when 'provider' then 'Have the payment provider deliver the file again, or map its headers in a payout profile.'
         else 'Deliver the file again under the same name, or map its headers in a profile.' end as next_step,

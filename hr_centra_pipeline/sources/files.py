@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import hashlib
 import io
 import json
+import os
 import re
+import stat
 import zlib
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,37 +22,81 @@ import fsspec
 from hr_centra_pipeline.core import addresses
 from hr_centra_pipeline.core.errors import ConfigurationError, Unreachable
 
-_ENDINGS = (".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz", ".txt", ".txt.gz", ".tsv", ".tsv.gz")
-_TIME_IN_NAME = re.compile(r"(20\d\d)-?([01]\d)-?([0-3]\d)(?:[T_-]?([0-2]\d)-?:?([0-5]\d)(?:[0-5]\d)?Z?)?")
+_ENDINGS = (".csv", ".jsonl", ".ndjson", ".json", ".txt", ".tsv")
+_OTHER_FORMATS = (
+    ".xlsx", ".xls", ".xlsm", ".ods", ".zip", ".7z", ".rar", ".tar", ".tgz", ".bz2", ".xz", ".zst", ".parquet", ".xml", ".pdf",
+)  # fmt: skip
+_NOT_IN_A_WORD = r"(?:(?<![0-9A-Za-z])|(?<=returns)|(?<=items)|(?<=refunds)|(?<=shipments)|(?<=export)|(?<=exports))"
+_DAY_IN_NAME = re.compile(
+    _NOT_IN_A_WORD + r"(20\d\d)(?:-([01]\d)-([0-3]\d)|([01]\d)([0-3]\d))(?![0-9]|[A-SU-Za-su-z])", re.IGNORECASE
+)
+_TIME_AFTER_DAY = re.compile(r"[T_ -]?([01]\d|2[0-3])[-:]?([0-5]\d)(?:[-:]?[0-5]\d)?Z?(?![0-9A-Za-z])")
 _UTF8_MARK = b"\xef\xbb\xbf"
 _NUMBER = re.compile(r"[+-]?\d+(?:[.,](\d+))?")
 _FIGURES = re.compile(r"[\dTZ:+., -]*")
 _LONGEST_ROW = 1000  # physical lines: an open quote must not swallow the rest of a file
+_NAMED_TWICE = "names a column twice"
 _HALF_A_CHARACTER = "holds half a character (a lone surrogate)"
+# Blanks that no trim() knows, and what has no width at all.
+_INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb]"
+)
+
+MOST_BYTES_OF_A_FILE = 1_000_000_000
+"""A file that is larger, packed or unpacked, is refused."""
+MOST_BYTES_OF_A_ROW = 4_000_000
+"""A row that is larger is refused."""
+MOST_COLUMNS = 1_000
+"""A header with more columns is refused."""
+_MOST_TIMES_ITS_SIZE = 200  # texts shrink to a tenth; what unpacks to more than this is no export
+_MOST_BYTES_OF_AN_ARRAY = 64_000_000
+_MOST_READ = 20_000  # characters of a bad row
+_MOST_SHAPES, _LONGEST_SHAPE = 1_000, 100
 
 csv.field_size_limit(1 << 30)
 
 
 @dataclass(frozen=True)
 class Listed:
-    """A file as its folder lists it."""
+    """A file as its folder lists it. ``name``: as text, whatever bytes it is made of; ``seen_at``: when it was listed."""
 
     name: str
     address: str
     size: int
     modified_at: datetime
+    seen_at: datetime | None = None
 
     @property
     def source_time(self) -> tuple[datetime, str]:
-        """The time of rows without one: in the file's name, else the file's modification time; and which it was."""
-        match = _TIME_IN_NAME.search(self.name)
-        if match:
-            year, month, day, hour, minute = (int(part or 0) for part in match.groups())
-            try:
-                return datetime(year, month, day, hour, minute, tzinfo=UTC), "name"
-            except ValueError:
-                pass
-        return self.modified_at, "modification"
+        """The time of rows without one: in the file's name, else the file's modification time; and which it was.
+
+        Of a range of days the last one counts. Neither is after the file was seen.
+        """
+        latest = self.seen_at or datetime.max.replace(tzinfo=UTC)
+        if (named := _time_in(self.name, latest)) is not None:
+            return min(named, latest), "name"
+        return min(self.modified_at, latest), "modification"
+
+
+def _time_in(name: str, latest: datetime) -> datetime | None:
+    """The last day that a file's name holds, with the time after it: digits are a day only where they can be one."""
+    found: list[tuple[datetime, int, int]] = []
+    for match in _DAY_IN_NAME.finditer(name):
+        year, month, day = (int(part) for part in match.groups() if part)
+        try:
+            start = datetime(year, month, day, tzinfo=UTC)
+        except ValueError:
+            continue
+        if start - timedelta(days=1) <= latest:  # a day begins earlier in the east
+            found.append((start, *match.span()))
+    if not found:
+        return None
+    day_found, _, end = max(found)
+    next_day = min((begin for _, begin, _ in found if begin >= end), default=len(name))
+    time = _TIME_AFTER_DAY.match(name, end)
+    if time and time.end() <= next_day:
+        return day_found.replace(hour=int(time[1]), minute=int(time[2]))
+    return day_found
 
 
 class Exports:
@@ -70,8 +116,10 @@ class Exports:
         except Exception as error:  # noqa: BLE001 - every filesystem has its own errors
             raise Unreachable(f"{self._shown} cannot be reached: {self._told(error)}") from None
 
-    def listed(self) -> list[Listed]:
+    def listed(self, now: datetime | None = None) -> list[Listed]:
         """Every export file there, the oldest first; hidden and half-delivered ones are left out.
+
+        ``now``: no file is from after it.
 
         Raises:
             Unreachable: the place cannot be read.
@@ -85,29 +133,34 @@ class Exports:
             raise Unreachable(f"{self._shown} is no folder.")
         found = []
         for entry in entries:
-            name = Path(str(entry["name"])).name
+            raw_name = Path(str(entry["name"])).name
             is_file = entry["type"] in ("file", "link", "other")  # a dead link is refused by name, not passed over
-            if is_file and name.lower().endswith(_ENDINGS) and not name.startswith("."):
-                found.append(Listed(name, str(entry["name"]), int(entry["size"] or 0), _modified(entry)))
-        return sorted(found, key=lambda file: (file.source_time[0], file.name))
+            if is_file and _is_export(raw_name) and not raw_name.startswith("."):
+                found.append(
+                    Listed(shown(raw_name), str(entry["name"]), int(entry["size"] or 0), _modified(entry), now)
+                )
+        return sorted(found, key=lambda file: (file.source_time[0], file.modified_at, file.name))
 
     def content(self, file: Listed) -> bytes:
         """Its bytes.
 
         Raises:
-            OSError: it cannot be read.
+            OSError: it cannot be read, is too large, or is a pipe or device.
         """
+        if file.size > MOST_BYTES_OF_A_FILE:
+            raise TooLarge(f"it is larger than {MOST_BYTES_OF_A_FILE:,} bytes")
         try:
-            data: bytes = self._filesystem.cat_file(file.address)
+            data: bytes = _regular_file(file.address) if self._is_local else self._filesystem.cat_file(file.address)
         except Exception as error:  # noqa: BLE001 - every filesystem has its own errors
             raise OSError(self._told(error)) from None
+        if len(data) > MOST_BYTES_OF_A_FILE:
+            raise TooLarge(f"it is larger than {MOST_BYTES_OF_A_FILE:,} bytes")
         return data
 
-    def local_path(self, file: Listed) -> Path | None:
-        """Where it lies on this machine, if it does."""
+    @property
+    def _is_local(self) -> bool:
         protocol = self._filesystem.protocol
-        path = Path(file.address)
-        return path if "file" in ([protocol] if isinstance(protocol, str) else protocol) and path.exists() else None
+        return "file" in ([protocol] if isinstance(protocol, str) else protocol)
 
     def _told(self, error: Exception) -> str:
         """An error's text, in which a filesystem may have repeated the address. Without its cause, which would, too."""
@@ -119,6 +172,33 @@ class Exports:
             line: Any = getattr(self._filesystem, part, None)
             if hasattr(line, "close"):
                 line.close()
+
+
+class TooLarge(OSError):
+    """A file that is larger than what is read."""
+
+
+def _is_export(name: str) -> bool:
+    plain = name.lower().removesuffix(".gz")
+    return plain.endswith((*_ENDINGS, *_OTHER_FORMATS))
+
+
+def _regular_file(path: str) -> bytes:
+    """A file's bytes; a pipe, which would keep us waiting for ever, is none."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with os.fdopen(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError("it is a pipe, socket or device and not a regular file")
+        return file.read(MOST_BYTES_OF_A_FILE + 1)
+
+
+def shown(text: str) -> str:
+    """A text as every reader can take it: bytes that are not UTF-8 as escapes, line ends and control characters, too."""
+    readable = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    readable = readable.encode("utf-8", "backslashreplace").decode()
+    return "".join(
+        one if one.isprintable() or one == "\xa0" else one.encode("unicode_escape").decode() for one in readable
+    )
 
 
 def _options(address: str) -> tuple[str, dict[str, Any]]:
@@ -150,25 +230,74 @@ class Content:
 
 
 def opened(raw: bytes, name: str) -> Content:
-    """Unpack a file; what a cut archive still holds is kept."""
+    """Unpack a file; what a cut archive still holds is kept.
+
+    Single carriage returns that end lines become line feeds, and a JSON array one line for each of its elements.
+    """
     sha256 = hashlib.sha256(raw).hexdigest()
+    lower = name.lower()
+    for ending in _OTHER_FORMATS:
+        if lower.removesuffix(".gz").endswith(ending):
+            return Content(b"", sha256, f"is not a file of rows ({ending}): deliver it as .csv, .csv.gz or .jsonl")
     data, is_cut = raw, False
-    if name.lower().endswith(".gz") and raw:
-        try:
-            data = gzip.decompress(raw)
-        except (EOFError, zlib.error, gzip.BadGzipFile):
-            unpacker = zlib.decompressobj(wbits=31)
-            try:
-                data = unpacker.decompress(raw)
-            except zlib.error:
-                return Content(b"", sha256, "is no gzip file, or a damaged one")
-            is_cut = True
+    if lower.endswith(".gz") and raw:
+        unpacked = _unpacked(raw)
+        if isinstance(unpacked, str):
+            return Content(b"", sha256, unpacked)
+        data, is_cut = unpacked
     marked = data.startswith(_UTF8_MARK)
     if marked:
         data = data[len(_UTF8_MARK) :]
     if not data.strip():
-        return Content(data, sha256, "is empty")
+        return Content(b"", sha256, "is empty")
+    first = re.search(rb"[\r\n]", data)
+    if first and first[0] == b"\r" and data[first.end() : first.end() + 1] != b"\n":
+        data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    if data[:200].lstrip()[:1] == b"[" and lower.removesuffix(".gz").endswith((".json", ".jsonl", ".ndjson")):
+        lines = _array_as_lines(data)
+        if isinstance(lines, str):
+            return Content(b"", sha256, lines)
+        data = lines
     return Content(data, sha256, is_cut=is_cut, had_mark=marked)
+
+
+def _unpacked(raw: bytes) -> tuple[bytes, bool] | str:
+    """(bytes, whether the archive ends too early) of a gzip file, or why it is none. Never more than is bounded."""
+    most = min(MOST_BYTES_OF_A_FILE, max(len(raw) * _MOST_TIMES_ITS_SIZE, 10_000_000))
+    parts: list[bytes] = []
+    size, rest = 0, raw
+    while rest:
+        unpacker = zlib.decompressobj(wbits=31)
+        try:
+            while not unpacker.eof:
+                part = unpacker.decompress(rest, 16_000_000)
+                rest = unpacker.unconsumed_tail
+                size += len(part)
+                parts.append(part)
+                if size > most:
+                    return f"unpacks to more than {most:,} bytes"
+                if not part and not rest:
+                    break
+        except zlib.error:
+            # Whole members, then something else: zeros that fill a block up are no damage.
+            return (b"".join(parts), True) if size else "is no gzip file, or a damaged one"
+        if not unpacker.eof:
+            return b"".join(parts), True
+        rest = unpacker.unused_data.lstrip(b"\0")
+    return b"".join(parts), False
+
+
+def _array_as_lines(data: bytes) -> bytes | str:
+    """A JSON array as JSON lines, or why it is none."""
+    if len(data) > _MOST_BYTES_OF_AN_ARRAY:
+        return f"is a JSON array of more than {_MOST_BYTES_OF_AN_ARRAY:,} bytes: deliver it as .jsonl"
+    try:
+        rows = json.loads(data.decode(), parse_float=str, parse_int=str, object_pairs_hook=_no_name_twice)
+    except UnicodeDecodeError:
+        return "is not UTF-8"
+    except (ValueError, RecursionError):
+        return "is no JSON"
+    return "".join(json.dumps(row) + "\n" for row in rows).encode() or b"{}\n"
 
 
 @dataclass(frozen=True)
@@ -190,18 +319,20 @@ class Cut:
 
 
 def header_of(data: bytes, delimiter: str) -> list[str]:
-    """The header of a CSV file: its first line.
+    """The header of a CSV file: its first line, without what cannot be seen.
 
     Raises:
         UnicodeDecodeError: it is not UTF-8.
     """
-    first = data.split(b"\n", 1)[0].rstrip(b"\r").decode()
-    return [header.strip() for header in next(csv.reader([first], delimiter=delimiter), [])]
+    end = data.find(b"\n", 0, MOST_BYTES_OF_A_ROW)
+    line = data[: end if end >= 0 else MOST_BYTES_OF_A_ROW]
+    first = line.rstrip(b"\r").decode().replace("\r", " ")
+    return [_INVISIBLE.sub("", header).strip() for header in next(csv.reader([first], delimiter=delimiter), [])]
 
 
 def is_json(data: bytes) -> bool:
     """A file of JSON lines."""
-    return data.lstrip()[:1] == b"{"
+    return data[:200].lstrip()[:1] == b"{"
 
 
 def is_simple(content: Content) -> bool:
@@ -210,53 +341,92 @@ def is_simple(content: Content) -> bool:
     return not content.is_cut and data.endswith(b"\n") and data.count(b"\r") == data.count(b"\r\n")
 
 
-def cut_csv(content: Content, delimiter: str) -> Cut:
-    """Cut a CSV file row by row, keeping what is good.
+Keep = Callable[[int, list[str]], object]
 
-    Bad rows: not UTF-8, too few or too many columns, an open quote (which costs its own line only), a stump at the end.
+
+def cut_csv(content: Content, delimiter: str, keep: Keep | None = None) -> Cut:
+    """Cut a CSV file row by row, keeping what is good: in ``rows``, or given to ``keep`` one by one.
+
+    Bad rows: not UTF-8, too few or too many columns, too large, an open quote (which costs its own line only), a stump
+    at the end.
     """
-    lines = content.data.decode("utf-8", "surrogateescape").split("\n")
-    is_ended = lines[-1] == ""
-    if is_ended:
-        lines.pop()
     cut = Cut(header_of(content.data, delimiter))
+    kept = keep or (lambda line, values: cut.rows.append((line, values)))
+    shapes: set[str] = set()
+    lines = _Lines(content.data)
     at = 1
-    while at < len(lines):
-        if not lines[at].strip("\r"):
+    while (line := lines.at(at)) is not None:
+        if not line.strip("\r"):
+            at += 1
+            continue
+        if len(line) > MOST_BYTES_OF_A_ROW:
+            cut.bad.append(BadRow(at + 1, f"is larger than {MOST_BYTES_OF_A_ROW:,} bytes", _shown(line)))
             at += 1
             continue
         values, end = _row_at(lines, at, delimiter, len(cut.headers))
-        raw = "\n".join(lines[at:end])
-        is_stump = end == len(lines) and not is_ended
+        raw = line if end == at + 1 else "\n".join(str(lines.at(one)) for one in range(at, end))
+        is_stump = not lines.is_ended and lines.at(end) is None
         if (position := _not_utf8(raw)) is not None:
             cut.bad.append(BadRow(at + 1, f"is not UTF-8 (character {position + 1})", _shown(raw)))
-        elif len(values) != len(cut.headers):
+        elif not values or len(values) != len(cut.headers):
             why = f"has {len(values)} of {len(cut.headers)} columns" if values else "has a quote that is never closed"
             cut.bad.append(BadRow(at + 1, why + (": the file ends inside it" if is_stump else ""), _shown(raw)))
-        elif is_stump and (content.is_cut or not _is_whole(values[-1], cut)):
+        elif is_stump and (content.is_cut or not _is_whole(values[-1], shapes)):
             cut.bad.append(BadRow(at + 1, "is cut off: the file ends inside it", _shown(raw)))
         else:
-            cut.rows.append((at + 1, values))
+            if len(shapes) < _MOST_SHAPES:
+                shapes.add(_shape(values[-1][:_LONGEST_SHAPE]))
+            kept(at + 1, values)
         at = end
-    if content.is_cut and is_ended:
-        cut.bad.append(BadRow(len(lines) + 1, "is cut off: the archive ends here", ""))
+    if content.is_cut and lines.is_ended:
+        cut.bad.append(BadRow(at + 1, "is cut off: the archive ends here", ""))
     return cut
 
 
-def _row_at(lines: list[str], start: int, delimiter: str, width: int) -> tuple[list[str], int]:
+class _Lines:
+    """The lines of a file, decoded as they are asked for: a window of them, as far as the longest row."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._next = 0  # byte at which the line after the window begins
+        self._first = 0  # number of the first line of the window
+        self._window: deque[str] = deque()
+        self.is_ended = data.endswith(b"\n")
+
+    def at(self, number: int) -> str | None:
+        """The line of a number, from 0; none after the last. Lines are asked for upwards, but for those of one row."""
+        while self._first + len(self._window) <= number:
+            if self._next >= len(self._data):
+                return None
+            end = self._data.find(b"\n", self._next)
+            end = len(self._data) if end < 0 else end
+            self._window.append(self._data[self._next : end].decode("utf-8", "surrogateescape"))
+            self._next = end + 1
+            if len(self._window) > 2 * _LONGEST_ROW:
+                self._window.popleft()
+                self._first += 1
+        return self._window[number - self._first]
+
+
+def _row_at(lines: _Lines, start: int, delimiter: str, width: int) -> tuple[list[str], int]:
     """(values, line after it) of the row that begins at a line; none where its quote is never closed.
 
     Over several lines only with the right number of columns: else a stray quote would take its neighbours with it.
     """
-    if '"' not in lines[start]:
-        return lines[start].rstrip("\r").split(delimiter), start + 1
-    quotes = 0
-    for end in range(start + 1, min(start + 1 + _LONGEST_ROW, len(lines) + 1)):
-        quotes += lines[end - 1].count('"')
+    first = lines.at(start) or ""
+    if '"' not in first:
+        return first.rstrip("\r").split(delimiter), start + 1
+    quotes = size = 0
+    for end in range(start + 1, start + 1 + _LONGEST_ROW):
+        line = lines.at(end - 1)
+        if line is None or (size := size + len(line)) > MOST_BYTES_OF_A_ROW:
+            break
+        quotes += line.count('"')
         if quotes % 2:
             continue
+        raw = "\n".join(str(lines.at(one)) for one in range(start, end))
         try:
-            values = next(csv.reader(["\n".join(lines[start:end]).rstrip("\r")], delimiter=delimiter, strict=True))
+            values = next(csv.reader([raw.rstrip("\r")], delimiter=delimiter, strict=True))
         except csv.Error:
             break
         if len(values) == width or end == start + 1:
@@ -274,13 +444,14 @@ def _not_utf8(text: str) -> int | None:
 
 
 def _shown(text: str) -> str:
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace").rstrip("\r")
+    """A bad row's text for people to look at; the rest of a long one is counted."""
+    start = text[:_MOST_READ].encode("utf-8", "surrogateescape").decode("utf-8", "replace").rstrip("\r")
+    return start if len(text) <= _MOST_READ else f"{start}… ({len(text):,} characters)"
 
 
-def _is_whole(last: str, cut: Cut) -> bool:
+def _is_whole(last: str, shapes: set[str]) -> bool:
     """Without a line end only the last value can be short: figures must look like those of another row."""
-    others = {_shape(values[-1]) for _, values in cut.rows}
-    return not others or not _FIGURES.fullmatch(last) or _shape(last) in others
+    return not shapes or not _FIGURES.fullmatch(last) or _shape(last) in shapes
 
 
 def _shape(value: str) -> str:
@@ -288,45 +459,86 @@ def _shape(value: str) -> str:
     return f"number with {len(number[1] or '')} decimals" if number else re.sub(r"\d", "0", value)
 
 
-def cut_json(content: Content) -> Cut:
-    """Cut a JSON-lines file row by row; lines that are no JSON object are bad ones. The header is all names in it."""
-    found: list[tuple[int, dict[str, Any]]] = []
-    cut = Cut([])
-    lines = content.data.split(b"\n")
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
+def cut_json(content: Content, keep: Keep | None = None, headers: list[str] | None = None) -> Cut:
+    """Cut a JSON-lines file; lines that are no JSON object are bad ones. The header is all names in it.
+
+    Rows are in ``rows``, or given to ``keep`` one by one, as the ``headers`` that an earlier cut found say.
+    """
+    cut = Cut(headers if headers is not None else json_headers(content))
+    kept = keep or (lambda line, values: cut.rows.append((line, values)))
+    lines = _json_lines(content.data)
+    number = 0
+    for number, row in lines:
+        if isinstance(row, BadRow):
+            cut.bad.append(row)
             continue
-        text = line.decode("utf-8", "replace").rstrip("\r")
-        try:
-            row = json.loads(line.decode(), parse_float=str, parse_int=str)
-        except UnicodeDecodeError as error:
-            cut.bad.append(BadRow(number, f"is not UTF-8 (byte {error.start + 1})", text))
-        except (ValueError, RecursionError):
-            cut.bad.append(BadRow(number, "is no JSON", text))
-        else:
-            if not isinstance(row, dict):
-                cut.bad.append(BadRow(number, "is no JSON object", text))
-            elif _not_utf8("".join(row)) is not None:
-                cut.bad.append(BadRow(number, _HALF_A_CHARACTER, ""))
-            else:
-                found.append((number, row))
-    if content.is_cut and not lines[-1]:
-        cut.bad.append(BadRow(len(lines), "is cut off: the archive ends here", ""))
-    cut.headers = list(dict.fromkeys(name for _, row in found for name in row))
-    for number, row in found:
         values = [_plain(row.get(header)) for header in cut.headers]
         if _not_utf8("".join(values)) is not None:
             cut.bad.append(BadRow(number, _HALF_A_CHARACTER, ""))
         else:
-            cut.rows.append((number, values))
+            kept(number, values)
+    if content.is_cut and content.data.endswith(b"\n"):
+        cut.bad.append(BadRow(number + 1, "is cut off: the archive ends here", ""))
     return cut
 
 
+def json_headers(content: Content) -> list[str]:
+    """All names in a JSON-lines file, as far as more of them than any export has."""
+    names: dict[str, None] = {}
+    for _, row in _json_lines(content.data):
+        if isinstance(row, dict):
+            names.update(dict.fromkeys(row))
+        if len(names) > MOST_COLUMNS:
+            break
+    return list(names)
+
+
+def _json_lines(data: bytes) -> Iterator[tuple[int, dict[str, Any] | BadRow]]:
+    """(number, row) of each line that is not blank."""
+    start, number = 0, 0
+    while start < len(data):
+        end = data.find(b"\n", start)
+        end = len(data) if end < 0 else end
+        number += 1
+        if end - start > MOST_BYTES_OF_A_ROW:
+            why = f"is larger than {MOST_BYTES_OF_A_ROW:,} bytes"
+            yield number, BadRow(number, why, data[start : start + _MOST_READ].decode("utf-8", "replace") + "…")
+        elif line := data[start:end].strip():
+            yield number, _json_row(number, line)
+        start = end + 1
+
+
+def _json_row(number: int, line: bytes) -> dict[str, Any] | BadRow:
+    text = line.decode("utf-8", "replace")
+    try:
+        row = json.loads(line.decode(), parse_float=str, parse_int=str, object_pairs_hook=_no_name_twice)
+    except UnicodeDecodeError as error:
+        return BadRow(number, f"is not UTF-8 (byte {error.start + 1})", _shown(text))
+    except (ValueError, RecursionError):
+        return BadRow(number, "is no JSON", _shown(text))
+    if not isinstance(row, dict):
+        return BadRow(number, row if row == _NAMED_TWICE else "is no JSON object", _shown(text))
+    if _not_utf8("".join(row)) is not None:
+        return BadRow(number, _HALF_A_CHARACTER, "")
+    return row
+
+
+def _no_name_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any] | str:
+    row = dict(pairs)
+    return row if len(row) == len(pairs) else _NAMED_TWICE
+
+
 def _plain(value: Any) -> str:
+    """A value as a CSV would hold it; a list of several, or an object, as JSON."""
     if value is None:
         return ""
-    if isinstance(value, list):
-        return " ".join(_plain(one) for one in value)
+    if isinstance(value, list) and len(value) < 2:
+        return _plain(value[0]) if value else ""
+    if isinstance(value, list | dict):
+        try:
+            return json.dumps(value, ensure_ascii=False)
+        except RecursionError:
+            return "["
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -339,10 +551,10 @@ def as_csv(cut: Cut) -> bytes:
     return buffer.getvalue().encode()
 
 
-def raw_rows(content: Content, delimiter: str, wanted: set[int]) -> Iterator[tuple[int, str]]:
+def raw_rows(content: Content, delimiter: str, wanted: Iterable[int]) -> Iterator[tuple[int, str]]:
     """The raw text of the rows that begin at some physical lines, from the bytes of the file."""
-    lines = content.data.decode("utf-8", "surrogateescape").split("\n")
+    lines = _Lines(content.data)
     width = 0 if is_json(content.data) else len(header_of(content.data, delimiter))
-    for number in sorted(wanted):
+    for number in sorted(set(wanted)):
         end = _row_at(lines, number - 1, delimiter, width)[1] if width else number
-        yield number, _shown("\n".join(lines[number - 1 : end]))
+        yield number, _shown("\n".join(str(lines.at(one)) for one in range(number - 1, end)))

@@ -5,6 +5,93 @@ from __future__ import annotations
 from hr_centra_pipeline.sources.happy_returns.kinds import Kind
 from hr_centra_pipeline.warehouse.database import Connection
 
+ABOUT: dict[str, tuple[str, ...]] = {"items": ("return_id", "order_number"), "refunds": ("return_id", "order_number")}
+"""What an id names besides itself. Its return is for good; its order may be corrected by a later file."""
+
+
+def names_another(kind: Kind) -> str:
+    """SQL: a row is about another return than the row before it of its key, or in the same file about another order."""
+    if kind.name not in ABOUT:
+        return "false"
+    return """(
+        coalesce(good.before_return_id, latest.latest_return_id) is not null
+            and good.return_id is distinct from coalesce(good.before_return_id, latest.latest_return_id)
+        or good.before_file = good.file and good.order_number is distinct from good.before_order_number
+    )"""
+
+
+def refuse_contradictions(connection: Connection, kind: Kind) -> bool:
+    """Refuse rows whose id names several returns or, in one file, several orders; answers whether there were any.
+
+    What was landed first keeps the id. In files that contradict themselves nobody can say which row is right: all are refused.
+    """
+    if kind.name not in ABOUT:
+        return False
+    found = connection.execute("select exists (from new_lines where names_another)").fetchone()
+    if not found or not found[0]:
+        return False
+    (key,) = kind.key
+    column = "item_id" if kind.name == "items" else key
+    connection.execute(
+        f"""
+        create or replace temp table contradictions as
+        with
+        suspects as (
+            select distinct {key} from identified semi join (from new_lines where names_another) as others using (source_line)
+        ),
+
+        -- One row per suspect that was landed: what it names.
+        landed as (
+            select {key}, arg_max(return_id, (batch, source_line)) as return_id
+            from landing.happy_returns_{kind.name} semi join suspects using ({key})
+            group by {key}
+        ),
+
+        -- One row per good row of a suspect; whether its file contradicts itself.
+        claims as (
+            select
+                identified.source_line, identified.{key}, identified.return_id, identified.order_number,
+                min(identified.return_id) over of_file <> max(identified.return_id) over of_file as names_two_returns,
+                min(identified.order_number) over of_file <> max(identified.order_number) over of_file as names_two_orders
+            from identified
+            semi join suspects using ({key})
+            where identified.problem is null
+            window of_file as (partition by identified.{key}, identified.file)
+        ),
+
+        -- One row per suspect that was not landed: what the first file that is sure of it names.
+        first as (
+            select {key}, arg_min(return_id, source_line) as return_id
+            from claims anti join landed using ({key})
+            where not names_two_returns and not names_two_orders
+            group by {key}
+        ),
+
+        known as (from landed union all from first)
+
+        select
+            claims.source_line,
+            case
+                when known.return_id <> claims.return_id
+                    then 'names return ' || claims.return_id || ', and was landed for ' || known.return_id
+                when names_two_orders or names_two_returns and landed.return_id is null
+                    then 'names several returns or orders in this file, one of them ' || claims.return_id
+                        || ' of ' || claims.order_number
+            end as reason
+        from claims
+        left join known using ({key})
+        left join landed using ({key})
+        """  # noqa: S608 - our own names
+    )
+    connection.execute(
+        f"""
+        update identified set problem = struct_pack(column_name := '{column}', reason := contradictions.reason)
+        from contradictions
+        where contradictions.source_line = identified.source_line and contradictions.reason is not null
+        """  # noqa: S608 - our own names
+    )
+    return True
+
 
 def identify(connection: Connection, kind: Kind) -> None:
     """``identified``: one narrow row per row of ``lines``: its key, of items and shipments with their unit, its problem."""
@@ -15,10 +102,11 @@ def identify(connection: Connection, kind: Kind) -> None:
             connection.execute(_SHIPMENTS)
         case _:
             key = ", ".join(kind.key)
+            about = "".join(f", {column}" for column in ABOUT.get(kind.name, ()))
             connection.execute(
                 f"""
                 create or replace temp table identified as
-                select source_line, {key}, row_sha256, source_time, problem from lines
+                select source_line, file, {key}{about}, row_sha256, source_time, problem from lines
                 """  # noqa: S608 - our own names
             )
 
@@ -29,11 +117,11 @@ def identify(connection: Connection, kind: Kind) -> None:
 _ITEMS = """
 create or replace temp table identified as
 with
--- One row per return and order: how many units it has, as last told.
+-- One row per return and order: how many units it has, as last told before this file.
 told as (
     select return_id, order_number, arg_max(items_total, (source_time, batch, source_line)) as items_total
     from landing.happy_returns_returns
-    where exists (from checked where item_id is null)
+    where exists (from checked where item_id is null) and batch < (select max(batch) from members)
     group by all
 ),
 
@@ -51,7 +139,7 @@ counted as (
 -- One row per incoming row, with its unit's place on its line where that is known.
 placed as (
     select
-        source_line, item_id, return_id, order_number, coalesce(base_line_item_id, sku, upc) as line_key,
+        source_line, file, item_id, return_id, order_number, coalesce(base_line_item_id, sku, upc) as line_key,
         coalesce(lines.unit_offset, counted.place) as unit_offset, row_sha256, source_time, problem
     from lines
     left join counted using (source_line)
@@ -86,13 +174,24 @@ nameless as (
     having count(*) > count(item_id) and count(distinct item_id) <= 1
 ),
 
+-- One row per place that rows of these files claim with several ids: neither can be the one that was landed without any.
+claimed as (
+    select return_id, order_number, line_key, unit_offset
+    from placed
+    where unit_offset is not null and item_id is not null and exists (from known_places)
+    group by all
+    having count(distinct item_id) > 1
+),
+
 -- One row per incoming row: the unit, as far as it can be known.
 resolved as (
     select
-        placed.source_line, placed.unit_offset, placed.row_sha256, placed.source_time, placed.problem,
+        placed.source_line, placed.file, placed.return_id, placed.order_number, placed.unit_offset, placed.row_sha256,
+        placed.source_time, placed.problem,
         coalesce(
             known_ids.return_item_id,
-            case when placed.item_id is null or len(list_filter(known_places.item_ids, id -> id is not null)) = 0
+            case when placed.item_id is null
+                    or len(list_filter(known_places.item_ids, id -> id is not null)) = 0 and claimed.line_key is null
                 then known_places.return_item_id end,
             case when placed.item_id is null and placed.unit_offset is null then null
                 when placed.item_id is null or nameless.line_key is not null
@@ -105,6 +204,7 @@ resolved as (
     left join known_ids using (item_id)
     left join known_places using (return_id, order_number, line_key, unit_offset)
     left join nameless using (return_id, order_number, line_key, unit_offset)
+    left join claimed using (return_id, order_number, line_key, unit_offset)
 )
 
 select * replace (
@@ -120,7 +220,7 @@ from resolved
 _SHIPMENTS = """
 create or replace temp table identified as
 select
-    source_line, shipment_id, item_id as return_item_id, row_sha256, source_time,
+    source_line, file, shipment_id, item_id as return_item_id, row_sha256, source_time,
     coalesce(problem, case when item_id is null then struct_pack(
         column_name := 'item_id', reason := 'is missing'
     ) end) as problem

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import logging
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -14,15 +15,18 @@ import duckdb
 from hr_centra_pipeline.core.errors import Unreachable
 from hr_centra_pipeline.sources import files
 from hr_centra_pipeline.sources.files import Content, Exports, Listed
-from hr_centra_pipeline.sources.happy_returns import landing
+from hr_centra_pipeline.sources.happy_returns import landing, retyping
 from hr_centra_pipeline.sources.happy_returns.kinds import KINDS
-from hr_centra_pipeline.sources.happy_returns.landing import Counts, ExportFile
-from hr_centra_pipeline.sources.happy_returns.profiles import Profile, Recognised, recognise
+from hr_centra_pipeline.sources.happy_returns.landing import Counts, ExportFile, Group
+from hr_centra_pipeline.sources.happy_returns.profiles import Profile, Recognised, fingerprint, recognise
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 
 _LOG = logging.getLogger(__name__)
 _TRY_AGAIN = ""  # stands for the hash of a file that the next run looks at again
 _AT_ONCE = 256_000_000  # bytes that are read ahead before the database is opened to land them
+_MOST_TOGETHER = 16_000_000  # bytes of small files that are landed together
+_MOST_FILES_TOGETHER = 500
+_MOST_READ_AHEAD = 2_000  # files
 
 
 @dataclass(frozen=True)
@@ -58,10 +62,12 @@ class _Refused:
 
 
 def ingest(warehouse: Warehouse, exports_url: str, profiles: Sequence[Profile], now: datetime) -> IngestReport:
-    """Land all new files of a folder or fsspec address, the oldest first, one transaction per file.
+    """Land all new files of a folder or fsspec address, the oldest first; small ones of one shape in one transaction.
 
     A file is new by its name, size and time, its content by its SHA-256. What cannot be used is refused as a whole and
-    noted once; the others go on. A file that could not be read, or not for a reason of ours, is tried again by the next run.
+    noted once; the others go on. A file that could not be read, or not for a reason of ours, is tried again by the next run;
+    one that was refused, or of which rows were, is tried again with other profiles. Rows that were landed are typed again
+    by a profile that was changed.
 
     Each look at the place is noted in ``landing.exports_looks``, one that failed, too.
 
@@ -69,10 +75,11 @@ def ingest(warehouse: Warehouse, exports_url: str, profiles: Sequence[Profile], 
         Unreachable: the place cannot be read.
         ConfigurationError: the address is none.
     """
+    retyping.retype(warehouse, profiles, now)
     try:
         exports = Exports(exports_url)
         try:
-            listed = exports.listed()
+            listed = exports.listed(now)
         except BaseException:
             exports.close()
             raise
@@ -80,22 +87,12 @@ def ingest(warehouse: Warehouse, exports_url: str, profiles: Sequence[Profile], 
         _note_look(warehouse, now, problem=str(error))
         raise
     try:
-        with warehouse.transaction() as connection:
-            noted = connection.execute(
-                "select source_file, byte_size, modified_at, file_sha256 from landing.files"
-            ).fetchall()
-        known = {row[:3] for row in noted if row[3]}
-        unreadable = {row[:3] for row in noted if not row[3]}
-        new = [file for file in listed if _seen(file) not in known]
+        run = _Run(warehouse, profiles, fingerprint(profiles), now)
+        new = run.new(listed)
         report = IngestReport()
-        with tempfile.TemporaryDirectory() as scratch:
-            for portion in _portions(exports, new, profiles, Path(scratch)):
-                fresh = [
-                    one for one in portion
-                    if not (isinstance(one, _Refused) and not one.sha256 and _seen(one.listed) in unreadable)
-                ]  # fmt: skip
-                report = _land_portion(warehouse, fresh, report, now)
-                warehouse.yield_to_others()
+        for portion in _portions(exports, new, profiles):
+            report = run.land(portion, report)
+            warehouse.yield_to_others()
         _note_look(warehouse, now, listed=len(listed), new=report.files)
         return report
     finally:
@@ -122,26 +119,28 @@ def _seen(file: Listed) -> tuple[str, int, datetime]:
 
 
 def _portions(
-    exports: Exports, new: Sequence[Listed], profiles: Sequence[Profile], scratch: Path
+    exports: Exports, new: Sequence[Listed], profiles: Sequence[Profile]
 ) -> Iterator[list[ExportFile | _Refused]]:
     """Files, read ahead by portions: nothing is fetched while the database is open, and memory stays bounded."""
     portion: list[ExportFile | _Refused] = []
     size = 0
-    for number, listed in enumerate(new):
-        opened = _opened(exports, listed, profiles, scratch / f"{number}.csv")
+    for listed in new:
+        opened = _opened(exports, listed, profiles)
         portion.append(opened)
         size += len(opened.content.data) if isinstance(opened, ExportFile) else 0
-        if size >= _AT_ONCE:
+        if size >= _AT_ONCE or len(portion) >= _MOST_READ_AHEAD:
             yield portion
             portion, size = [], 0
     if portion:
         yield portion
 
 
-def _opened(exports: Exports, listed: Listed, profiles: Sequence[Profile], scratch: Path) -> ExportFile | _Refused:
+def _opened(exports: Exports, listed: Listed, profiles: Sequence[Profile]) -> ExportFile | _Refused:
     """Read a file and recognise its header."""
     try:
         content = files.opened(exports.content(listed), listed.name)
+    except files.TooLarge as error:
+        return _Refused(listed, f"size {listed.size}", f"cannot be read: {error}")
     except OSError as error:
         return _Refused(listed, _TRY_AGAIN, f"cannot be read: {error}")
     if content.problem:
@@ -150,28 +149,23 @@ def _opened(exports: Exports, listed: Listed, profiles: Sequence[Profile], scrat
         headers, found = recognised(content, profiles)
     except UnicodeDecodeError:
         return _Refused(listed, content.sha256, "its header is not UTF-8")
+    except csv.Error as error:
+        return _Refused(listed, content.sha256, f"its header cannot be read: {error}")
+    if len(headers) > files.MOST_COLUMNS:
+        return _Refused(listed, content.sha256, f"its header names more than {files.MOST_COLUMNS:,} columns")
     if isinstance(found, str):
         return _Refused(listed, content.sha256, found)
     mapped = set(found.profile.columns[found.kind].values())
     twice = sorted({header for header in headers if header in mapped and headers.count(header) > 1})
     if twice:
         return _Refused(listed, content.sha256, f"its header names {', '.join(twice)} twice")
-    # The bytes that were hashed are those that are landed, although the folder may change meanwhile.
-    local = exports.local_path(listed)
-    is_plain = local is not None and not content.had_mark and not listed.name.lower().endswith(".gz")
-    path = local if local is not None and is_plain else scratch
-    file = ExportFile(listed, content, path, tuple(headers), found.kind, found.profile, found.unknown_headers)
-    if files.is_json(content.data) or not files.is_simple(content):
-        return by_hand(file, scratch)
-    if path == scratch:
-        scratch.write_bytes(content.data)
-    return file
+    return ExportFile(listed, content, tuple(headers), found.kind, found.profile, found.unknown_headers)
 
 
 def recognised(content: Content, profiles: Sequence[Profile]) -> tuple[list[str], Recognised | str]:
     """(headers, what they are or why they are nothing), tried with the delimiter of each profile."""
     if files.is_json(content.data):
-        headers = files.cut_json(content).headers
+        headers = files.json_headers(content)
         return headers, recognise(headers, profiles)
     answers: list[tuple[int, list[str], str]] = []
     for delimiter in dict.fromkeys(profile.delimiter for profile in profiles):
@@ -184,70 +178,155 @@ def recognised(content: Content, profiles: Sequence[Profile]) -> tuple[list[str]
     return headers, why
 
 
-def by_hand(file: ExportFile, scratch: Path) -> ExportFile:
-    """Cut a file row by row in Python, for those that the fast reader cannot do; bad rows are set aside."""
-    cut = (
-        files.cut_json(file.content)
-        if files.is_json(file.content.data)
-        else files.cut_csv(file.content, file.profile.delimiter)
-    )
-    scratch.write_bytes(files.as_csv(cut))
-    return file.cut(scratch, cut)
+# ---------------------------------------------------------------- landing
 
 
-# ---------------------------------------------------------------- one transaction per file
+class _Run:
+    """One ingest: what was landed before it, and how files are landed in it."""
 
+    def __init__(self, warehouse: Warehouse, profiles: Sequence[Profile], profiles_sha256: str, now: datetime) -> None:
+        self._warehouse = warehouse
+        self._profiles_sha256 = profiles_sha256
+        self._now = now
+        with warehouse.transaction() as connection:
+            self._landed = landing.landed_hashes(connection)
+            self._noted: dict[tuple[str, int, datetime], tuple[str, bool, bool]] = {
+                (name, size, modified): (sha256, is_good, profiles == profiles_sha256)
+                for name, size, modified, sha256, is_good, profiles in connection.execute(
+                    """
+                    select
+                        source_file, byte_size, modified_at, file_sha256, problem is null and rows_rejected = 0, profiles_sha256
+                    from landing.files order by batch
+                    """
+                ).fetchall()
+            }
 
-def _land_portion(
-    warehouse: Warehouse, portion: Sequence[ExportFile | _Refused], report: IngestReport, now: datetime
-) -> IngestReport:
-    """Land files that were read. Returns come first among equals: they tell how many units a return has."""
-    order = list(KINDS)
+    def new(self, listed: Sequence[Listed]) -> list[Listed]:
+        """Files that were not looked at, that could not be read, or that were refused, in part or whole, by other profiles."""
+        return [file for file in listed if not self._is_known(file)]
 
-    def place(one: ExportFile | _Refused) -> tuple[datetime, int, str]:
-        kind = order.index(one.kind) if isinstance(one, ExportFile) else len(order)
-        return (one.listed.source_time[0], kind, one.listed.name)
+    def _is_known(self, file: Listed) -> bool:
+        sha256, is_good, are_same_profiles = self._noted.get(_seen(file), (_TRY_AGAIN, False, False))
+        return sha256 != _TRY_AGAIN and (is_good or are_same_profiles)
 
-    if not portion:
-        return report
-    with warehouse.transaction() as connection:  # opening the file anew for each export would cost more than landing it
-        for one in sorted(portion, key=place):
-            if isinstance(one, _Refused):
-                report = report.plus(_refuse(connection, one, now), refused=True)
-            else:
-                counts, refused = _land(connection, one, now)
-                report = report.plus(counts, refused=refused)
+    def land(self, portion: Sequence[ExportFile | _Refused], report: IngestReport) -> IngestReport:
+        """Land files that were read: the oldest first within a kind, returns before others: they tell how many units they have."""
+        portion = [one for one in portion if not self._is_refused_as_before(one)]
+        if not portion:
+            return report
+        order = list(KINDS)
+
+        def place(one: ExportFile | _Refused) -> tuple[datetime, int, datetime, str]:
+            kind = order.index(one.kind) if isinstance(one, ExportFile) else len(order)
+            return (one.listed.source_time[0], kind, one.listed.modified_at, one.listed.name)
+
+        # Opening the database anew for each export would cost more than landing it.
+        with self._warehouse.transaction() as connection:
+            batches = landing.next_batches(connection, len(portion))
+            fresh: list[ExportFile] = []
+            repeated: list[ExportFile] = []
+            refused: list[tuple[Listed, str, str, int]] = []
+            for one, batch in zip(sorted(portion, key=place), batches, strict=True):
+                if isinstance(one, _Refused):
+                    refused.append((one.listed, one.sha256, one.problem, batch))
+                    continue
+                is_again = _seen(one.listed) in self._noted
+                file = replace(one, batch=batch, is_again=is_again and one.content.sha256 in self._landed)
+                is_known = one.content.sha256 in self._landed and not file.is_again
+                (repeated if is_known else fresh).append(file)
+                self._landed.add(one.content.sha256)
+            report = self._refuse(connection, refused, report)
+            landing.note_repeated(connection, repeated, self._now, self._profiles_sha256)
+            for _ in repeated:
+                report = report.plus(Counts())
             _next_transaction(connection, "commit")
-    return report
+            for kind in KINDS:
+                for group in _groups([file for file in fresh if file.kind == kind]):
+                    report = self._land_group(connection, group, report)
+        return report
+
+    def _is_refused_as_before(self, one: ExportFile | _Refused) -> bool:
+        """Nothing new to say of it: it cannot be read, as before, or other profiles do not know it either."""
+        if not isinstance(one, _Refused):
+            return False
+        noted = self._noted.get(_seen(one.listed))
+        return noted is not None and noted[0] == one.sha256
+
+    def _land_group(self, connection: Connection, group: Group, report: IngestReport) -> IngestReport:
+        """Land files together, the fast way; those that spoil it are found by halves, cut by hand, else refused."""
+        try:
+            counts = self._landed_together(connection, group)
+        except (duckdb.Error, UnicodeError, MemoryError) as error:
+            _next_transaction(connection, "rollback")
+            if len(group.members) > 1:
+                return self._halves(connection, group, report)
+            (file,) = group.members
+            if not group.is_cut_by_hand:
+                _LOG.info("export %s is cut by hand: %s", file.listed.name, type(error).__name__)
+                return self._land_group(connection, Group([file], is_cut_by_hand=True), report)
+            problem = f"cannot be landed: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+            refused = [(file.listed, _TRY_AGAIN, problem, file.batch)]
+            report = self._refuse(connection, refused, report)
+            _next_transaction(connection, "commit")
+            return report
+        if counts is None:
+            if len(group.members) > 1:
+                return self._halves(connection, group, report)
+            return self._land_group(connection, Group(group.members, is_cut_by_hand=True), report)
+        _next_transaction(connection, "commit")
+        for one in counts:
+            report = report.plus(one)
+        return report
+
+    def _halves(self, connection: Connection, group: Group, report: IngestReport) -> IngestReport:
+        middle = len(group.members) // 2
+        for half in (group.members[:middle], group.members[middle:]):
+            report = self._land_group(connection, Group(half, is_cut_by_hand=group.is_cut_by_hand), report)
+        return report
+
+    def _landed_together(self, connection: Connection, group: Group) -> list[Counts] | None:
+        """Counts of each file; none: they are not to be read so, and nothing was landed."""
+        with tempfile.TemporaryDirectory() as scratch:
+            if not landing.read(connection, group, Path(scratch), self._now) and not group.is_cut_by_hand:
+                return None
+            # A unit without an id is known by what was landed before it, file by file.
+            if len(group.members) > 1 and group.kind.name == "items" and landing.some_have_no_id(connection):
+                return None
+            return landing.land(connection, group, self._now, self._profiles_sha256)
+
+    def _refuse(
+        self, connection: Connection, refused: Sequence[tuple[Listed, str, str, int]], report: IngestReport
+    ) -> IngestReport:
+        """One row in quarantine without a line, and a line in the log, each."""
+        for listed, _, problem, _ in refused:
+            _LOG.warning("export %s is refused: %s", listed.name, landing.kept_text(problem))
+            report = report.plus(Counts(), refused=True)
+        landing.note_refused(connection, refused, self._now, self._profiles_sha256)
+        return report
+
+
+def _groups(fresh: Sequence[ExportFile]) -> Iterator[Group]:
+    """Files that can be read together: those of one shape that come after each other, as far as they are small."""
+    members: list[ExportFile] = []
+    size = 0
+    for file in fresh:
+        fits = members and (
+            file.shape == members[0].shape
+            and file.is_simple == members[0].is_simple
+            and not file.is_again
+            and not members[0].is_again
+            and size + len(file.content.data) <= _MOST_TOGETHER
+            and len(members) < _MOST_FILES_TOGETHER
+        )
+        if members and not fits:
+            yield Group(members, is_cut_by_hand=not members[0].is_simple)
+            members, size = [], 0
+        members.append(file)
+        size += len(file.content.data)
+    if members:
+        yield Group(members, is_cut_by_hand=not members[0].is_simple)
 
 
 def _next_transaction(connection: Connection, how_this_one_ends: str) -> None:
     connection.execute(how_this_one_ends)
     connection.execute("begin")
-
-
-def _land(connection: Connection, file: ExportFile, now: datetime) -> tuple[Counts, bool]:
-    """Land one file: the fast way, else cut by hand, else it is refused. Answers counts, and whether it was refused."""
-    if landing.is_landed(connection, file.content.sha256):
-        return landing.note_repeated(connection, file, now), False
-    try:
-        if landing.read(connection, file):
-            return landing.land(connection, file, now), False
-    except duckdb.Error as error:
-        _LOG.info("export %s is cut by hand: %s", file.listed.name, type(error).__name__)
-    _next_transaction(connection, "rollback")
-    try:
-        with tempfile.TemporaryDirectory() as scratch:
-            file = file if file.is_cut_by_hand else by_hand(file, Path(scratch) / "cut.csv")
-            landing.read(connection, file)
-            return landing.land(connection, file, now), False
-    except duckdb.Error as error:
-        _next_transaction(connection, "rollback")
-        problem = f"cannot be landed: {str(error).splitlines()[0]}"
-        return _refuse(connection, _Refused(file.listed, _TRY_AGAIN, problem), now), True
-
-
-def _refuse(connection: Connection, refused: _Refused, now: datetime) -> Counts:
-    """One row in quarantine without a line, and a line in the log."""
-    _LOG.warning("export %s is refused: %s", refused.listed.name, landing.without_addresses(refused.problem))
-    return landing.note_refused(connection, refused.listed, refused.sha256, refused.problem, now)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import re
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from hr_centra_pipeline.sources import files
-from hr_centra_pipeline.sources.files import BadRow, Content, Cut, Listed
+from hr_centra_pipeline.sources.files import BadRow, Content, Listed
 from hr_centra_pipeline.sources.happy_returns import identity, parsing
 from hr_centra_pipeline.sources.happy_returns.kinds import KINDS, Kind, KindName
 from hr_centra_pipeline.sources.happy_returns.profiles import Profile
@@ -18,30 +19,60 @@ from hr_centra_pipeline.warehouse.database import Connection
 
 # DuckDB reads a file in pieces of 16 lines of this size, a thread each: a longer line is for those that are cut by hand.
 _MOST_BYTES_OF_A_LINE = 2_000_000
-_MOST_BYTES_OF_A_ROW = 100_000_000
 _BUFFER_BYTES = 32_000_000
-_EMAIL = re.compile(r"[^\s@,;|\"'<>]+@[^\s@,;|\"'<>]+")
+_PART = r"[^\s@,;|\"'<>]"
+_EMAIL = re.compile(f"(?<!{_PART}){_PART}+@{_PART}+")  # from the start of a token on: a long one is read once
+_MOST_CHARACTERS_KEPT = 4_000
+_PLAIN = bytes(range(0x20, 0x7F)) + b"\n"
 
 Rejected = tuple[int | None, str | None, str, str | None]  # line, column, reason, raw text
 
 
 @dataclass(frozen=True)
 class ExportFile:
-    """One new file on its way into landing. ``path``: what DuckDB reads, after ``bad`` rows were set aside."""
+    """One new file on its way into landing. ``is_again``: it was landed before, in part, with another set of profiles."""
 
     listed: Listed
     content: Content
-    path: Path
     headers: tuple[str, ...]
     kind: KindName
     profile: Profile
     unknown_headers: tuple[str, ...] = ()
-    bad: list[BadRow] = field(default_factory=list)
-    is_cut_by_hand: bool = False  # then the first column is the physical line
+    batch: int = 0
+    is_again: bool = False
 
-    def cut(self, path: Path, cut: Cut) -> ExportFile:
-        """The same file as it was cut by hand."""
-        return replace(self, path=path, headers=tuple(cut.headers), bad=cut.bad, is_cut_by_hand=True)
+    @property
+    def shape(self) -> tuple[object, ...]:
+        """Files of one shape can be read together."""
+        return (self.kind, self.headers, self.profile.name)
+
+    @property
+    def is_simple(self) -> bool:
+        """The fast reader can do it, as far as its bytes say."""
+        return not files.is_json(self.content.data) and files.is_simple(self.content)
+
+
+@dataclass
+class Group:
+    """Files of one shape that are read and landed together, the first one first; ``bad``: (its place, row) that are set aside.
+
+    While they are landed, each row has a number of its own: the physical line plus ``base`` of its file.
+    """
+
+    members: Sequence[ExportFile]
+    is_cut_by_hand: bool = False
+    bases: list[int] = field(default_factory=list)
+    bad: list[tuple[int, BadRow]] = field(default_factory=list)
+
+    @property
+    def kind(self) -> Kind:
+        """What they bring."""
+        return KINDS[self.members[0].kind]
+
+    @property
+    def profile(self) -> Profile:
+        """How they spell it."""
+        return self.members[0].profile
 
 
 @dataclass(frozen=True)
@@ -55,27 +86,39 @@ class Counts:
     conflicting: int = 0
 
 
-def is_landed(connection: Connection, sha256: str) -> bool:
-    """These bytes were landed before, whatever their name was."""
-    row = connection.execute(
-        "select exists (from landing.files where file_sha256 = ? and problem is null)", [sha256]
-    ).fetchone()
-    return bool(row and row[0])
+def landed_hashes(connection: Connection) -> set[str]:
+    """Of every file that was landed, whatever its name was."""
+    rows = connection.execute("select distinct file_sha256 from landing.files where problem is null").fetchall()
+    return {sha256 for (sha256,) in rows}
 
 
-def note_repeated(connection: Connection, file: ExportFile, now: datetime) -> Counts:
+def next_batches(connection: Connection, count: int) -> list[int]:
+    """Numbers of new batches: one per file, in the order of their source times."""
+    rows = connection.execute("select nextval('landing.batch_numbers') from range(?)", [count]).fetchall()
+    return sorted(int(batch) for (batch,) in rows)
+
+
+def note_repeated(connection: Connection, repeated: Sequence[ExportFile], now: datetime, profiles_sha256: str) -> None:
     """The same bytes under another name: noted, so that they are not read again, and nothing else."""
-    batch = _next_batch(connection)
-    _keep_file(connection, file.listed, file.content.sha256, batch, now, kind=file.kind, profile=file.profile.name)
-    return Counts()
+    _keep_files(
+        connection,
+        [_Noted(file.listed, file.content.sha256, file.batch, file=file) for file in repeated],
+        now,
+        profiles_sha256,
+    )
 
 
-def note_refused(connection: Connection, listed: Listed, sha256: str, problem: str, now: datetime) -> Counts:
-    """A file that is of no use as a whole: one row in quarantine without a line."""
-    batch, problem = _next_batch(connection), without_addresses(problem)
-    _keep_file(connection, listed, sha256, batch, now, problem=problem)
-    _quarantine(connection, listed.name, None, sha256, [(None, None, problem, None)], batch, now)
-    return Counts()
+def note_refused(
+    connection: Connection, refused: Sequence[tuple[Listed, str, str, int]], now: datetime, profiles_sha256: str
+) -> None:
+    """Files that are of no use as a whole, as (file, hash, problem, batch): one row in quarantine without a line each."""
+    told = [(listed, sha256, kept_text(problem), batch) for listed, sha256, problem, batch in refused]
+    _keep_files(
+        connection, [_Noted(listed, sha256, batch, problem=problem) for listed, sha256, problem, batch in told], now,
+        profiles_sha256,
+    )  # fmt: skip
+    for listed, sha256, problem, batch in told:
+        _quarantine(connection, listed.name, None, sha256, [(None, None, problem, None)], batch, now)
 
 
 def without_addresses(text: str) -> str:
@@ -83,22 +126,32 @@ def without_addresses(text: str) -> str:
     return _EMAIL.sub("…@…", text)
 
 
+def kept_text(text: str) -> str:
+    """A text as it may be kept: without addresses, and of bounded length."""
+    text = without_addresses(text)
+    return text if len(text) <= _MOST_CHARACTERS_KEPT else f"{text[:_MOST_CHARACTERS_KEPT]}… ({len(text):,} characters)"
+
+
 # ---------------------------------------------------------------- rows
 
 
-def read(connection: Connection, file: ExportFile) -> bool:
-    """Read a file into ``checked``: one row per row, typed, with its problem (column and reason) or null, and its hash.
+def read(connection: Connection, group: Group, scratch: Path, now: datetime) -> bool:
+    """Read files into ``checked``: one row per row, typed, with its problem (column and reason) or null, and its hash.
 
     All in one pass, since writing a wide table costs more than all that is computed here. Answers whether each row is
-    one line of the file; else the lines are wrong, and it is to be cut by hand.
+    one line of its file; else the lines are wrong, and they are to be cut by hand.
     """
-    kind = KINDS[file.kind]
-    texts = parsing.texts(kind, file.profile, list(file.headers))
-    typed = parsing.typed(kind, file.profile)
-    names = (["line"] if file.is_cut_by_hand else []) + [f"h{number}" for number in range(len(file.headers))]
-    headers = ", ".join(f"'{name}': 'VARCHAR'" for name in names)
-    more = ["line::bigint as cut_line"] if file.is_cut_by_hand else []
-    kept = ["cut_line"] if file.is_cut_by_hand else []
+    path = scratch / "rows.csv"
+    expected = _write_cut(group, path) if group.is_cut_by_hand else _write_together(group, path)
+    kind, profile = group.kind, group.profile
+    is_plain = not group.is_cut_by_hand and all(_is_plain(file) for file in group.members)
+    headers = group.members[0].headers
+    texts = parsing.texts(kind, profile, list(headers), is_plain=is_plain)
+    typed = parsing.typed(kind, profile)
+    names = (["line"] if group.is_cut_by_hand else []) + [f"h{number}" for number in range(len(headers))]
+    columns = ", ".join(f"'{name}': 'VARCHAR'" for name in names)
+    more = ["line::bigint as cut_line"] if group.is_cut_by_hand else []
+    kept = ["cut_line"] if group.is_cut_by_hand else []
     if kind.name == "items":
         more.append("t_base_line_item_id as base_line_item_id")
         kept.append("base_line_item_id")
@@ -107,66 +160,169 @@ def read(connection: Connection, file: ExportFile) -> bool:
         kept += ["customer_token", "t_customer_email"]
     # What was cut by hand has each row on a line of its own, of any length; what DuckDB sets aside for lines follows from that.
     most_bytes = _MOST_BYTES_OF_A_LINE
-    if file.is_cut_by_hand:
-        most_bytes = min(_MOST_BYTES_OF_A_ROW, max(file.path.stat().st_size, most_bytes))
+    if group.is_cut_by_hand:
+        most_bytes = max(min(2 * files.MOST_BYTES_OF_A_ROW + 1_000_000, path.stat().st_size), most_bytes)
     connection.execute(parsing.MACROS)
     connection.execute("set preserve_insertion_order = true")  # rows are numbered by it; wide tables are written faster
     connection.execute(
         f"""
         create or replace temp table checked as
         with told as (
-            select {", ".join([*(["line"] if file.is_cut_by_hand else []), *(f"{sql} as t_{name}" for name, sql in texts.items())])}
+            select {", ".join([*names[: group.is_cut_by_hand], *(f"{sql} as t_{name}" for name, sql in texts.items())])}
             from read_csv(
                 $path, delim = $delimiter, quote = '"', escape = '"', header = true, auto_detect = false,
-                columns = {{{headers}}}, nullstr = '', max_line_size = $most_bytes,
+                columns = {{{columns}}}, nullstr = '', max_line_size = $most_bytes,
                 buffer_size = $buffer_bytes
             )
         ),
 
+        looked_at as (
+            select *, {parsing.looks_mangled(kind)} as looks_mangled from told
+        ),
+
         typed as (
-            select *, {", ".join([*(f"{sql} as {name}" for name, sql in typed.items()), *more])} from told
+            select *, {", ".join([*(f"{sql} as {name}" for name, sql in typed.items()), *more])} from looked_at
         )
 
         select
             {", ".join([*kind.brought, *kept])},
-            coalesce(updated_at, $file_time) as source_time,
-            {parsing.problem(kind)} as problem,
-            {parsing.row_hash(kind)} as row_sha256
+            updated_at as told_time,
+            {parsing.problem(kind, is_plain=is_plain)} as problem,
+            {parsing.row_hash(kind)} as row_sha256,
+            {parsing.kept_texts(kind, profile)} as texts
         from typed
         """,  # noqa: S608 - our own names
         {
-            "path": str(file.path), "file_time": file.listed.source_time[0],
-            "delimiter": "," if file.is_cut_by_hand else file.profile.delimiter,
+            "path": _as_glob(path), "now": now,
+            "delimiter": "," if group.is_cut_by_hand else profile.delimiter,
             "most_bytes": most_bytes, "buffer_bytes": max(_BUFFER_BYTES, 2 * most_bytes),
         },
     )  # fmt: skip
+    path.unlink()
     count, first = connection.execute("select count(*), min(rowid) from checked").fetchone() or (0, 0)
-    line = "cut_line" if file.is_cut_by_hand else f"rowid - {first or 0} + 2"
-    connection.execute(f"create or replace temp view lines as select {line} as source_line, * from checked")  # noqa: S608
-    return file.is_cut_by_hand or count == file.content.data.count(b"\n") - 1
+    number = "cut_line" if group.is_cut_by_hand else f"rowid - {first or 0} + 2"
+    _number_lines(connection, group, number)
+    return bool(count == expected)
 
 
-def land(connection: Connection, file: ExportFile, now: datetime) -> Counts:
-    """Compare what ``checked`` holds with what is landed, and insert what is new."""
-    kind, batch = KINDS[file.kind], _next_batch(connection)
+def some_have_no_id(connection: Connection) -> bool:
+    """Of the items in ``checked``."""
+    row = connection.execute("select exists (from checked where item_id is null)").fetchone()
+    return bool(row and row[0])
+
+
+def _as_glob(path: Path) -> str:
+    """A path for DuckDB's readers, which take every name for a pattern."""
+    return re.sub(r"([*?\[])", r"[\1]", str(path))
+
+
+def _is_plain(file: ExportFile) -> bool:
+    """Nothing but characters of ASCII that can be seen."""
+    others = file.content.data.translate(None, delete=_PLAIN).replace(file.profile.delimiter.encode(), b"")
+    return not others.replace(b"\r", b"")
+
+
+def _write_together(group: Group, path: Path) -> int:
+    """Write files below each other, with one header. Answers how many rows that should be."""
+    rows = 0
+    with path.open("wb") as target:
+        for place, file in enumerate(group.members):
+            data = memoryview(file.content.data)
+            target.write(data if not place else data[file.content.data.index(b"\n") + 1 :])
+            group.bases.append(rows)
+            rows += file.content.data.count(b"\n") - 1
+    return rows
+
+
+def _write_cut(group: Group, path: Path) -> int:
+    """Cut files row by row, for those that the fast reader cannot do; bad rows are set aside. Answers how many are good."""
+    rows = base = 0
+    with path.open("w", encoding="utf-8", newline="") as target:
+        writer = csv.writer(target, quoting=csv.QUOTE_ALL, lineterminator="\n")
+        writer.writerow(["", *group.members[0].headers])
+        for place, file in enumerate(group.members):
+            last = 1
+
+            def keep(line: int, values: list[str], base: int = base) -> None:
+                nonlocal rows, last
+                rows, last = rows + 1, line
+                writer.writerow([base + line, *values])
+
+            cut = (
+                files.cut_json(file.content, keep, list(file.headers))
+                if files.is_json(file.content.data)
+                else files.cut_csv(file.content, file.profile.delimiter, keep)
+            )
+            group.bad += [(place, bad) for bad in cut.bad]
+            group.bases.append(base)
+            base += last + 1
+    return rows
+
+
+def _number_lines(connection: Connection, group: Group, number: str) -> None:
+    """``lines``: the rows of ``checked`` with number, file and source time; ``members``: one row per file."""
+    connection.execute(
+        """
+        create or replace temp table members as
+        select
+            unnest($places) as place, unnest($bases) as base, unnest($batches) as batch, unnest($names) as source_file,
+            unnest($times)::timestamptz as file_time
+        """,
+        {
+            "places": list(range(len(group.members))), "bases": group.bases,
+            "batches": [file.batch for file in group.members], "names": [file.listed.name for file in group.members],
+            "times": [file.listed.source_time[0] for file in group.members],
+        },
+    )  # fmt: skip
+    if len(group.members) == 1:
+        member = group.members[0]
+        file_time = member.listed.source_time[0].isoformat()
+        connection.execute(
+            f"""
+            create or replace temp view lines as
+            select
+                {number} as source_line, 0 as file, {member.batch}::bigint as batch,
+                coalesce(told_time, timestamptz '{file_time}') as source_time, *
+            from checked
+            """  # noqa: S608 - our own names
+        )
+        return
+    connection.execute(
+        f"""
+        create or replace temp view lines as
+        select numbered.*, members.place as file, members.batch, coalesce(told_time, members.file_time) as source_time
+        from (select {number} as source_line, * from checked) as numbered
+        asof join members on numbered.source_line >= members.base + {1 if group.is_cut_by_hand else 2}
+        """  # noqa: S608 - our own names
+    )
+
+
+def land(connection: Connection, group: Group, now: datetime, profiles_sha256: str) -> list[Counts]:
+    """Compare what ``checked`` holds with what is landed, and insert what is new. Answers the counts of each file."""
+    kind = group.kind
     identity.identify(connection, kind)
-    _compare(connection, kind)
+    _compare(connection, group)
+    if identity.refuse_contradictions(connection, kind):
+        _compare(connection, group)
     columns = ", ".join(kind.landed)
     known = {"items": ["unit_offset", "return_item_id"], "shipments": ["return_item_id"]}.get(kind.name, [])
     selected = ", ".join(f"{'identified' if name in known else 'lines'}.{name}" for name in kind.landed)
     connection.execute(
         f"""
         insert into landing.happy_returns_{kind.name}
-            ({columns}, profile, row_sha256, source_time, source_file, source_line, landed_at, batch)
-        select {selected}, $profile, lines.row_sha256, lines.source_time, $source_file, source_line, $now, $batch
+            ({columns}, profile, row_sha256, source_time, source_file, source_line, landed_at, batch, texts)
+        select
+            {selected}, $profile, lines.row_sha256, lines.source_time, members.source_file, lines.source_line - members.base,
+            $now, members.batch, lines.texts
         from lines
         join (from identified semi join new_lines using (source_line)) as identified using (source_line)
+        join members on members.place = lines.file
         """,  # noqa: S608 - our own names
-        {"profile": file.profile.name, "source_file": file.listed.name, "now": now, "batch": batch},
+        {"profile": group.profile.name, "now": now},
     )
     if kind.name == "returns":
         _keep_personal(connection, now)
-    return _account(connection, kind, file, batch, now)
+    return _account(connection, group, now, profiles_sha256)
 
 
 def _key(connection: Connection) -> str:
@@ -179,35 +335,54 @@ def _key(connection: Connection) -> str:
     return key
 
 
-def _compare(connection: Connection, kind: Kind) -> None:
-    """``new_lines``: good rows that differ from the latest landed row of their business key, in this file, too.
+def _compare(connection: Connection, group: Group) -> None:
+    """``new_lines``: good rows that differ from the latest landed row of their business key, in these files, too.
 
-    ``is_known``: there is such an earlier row.
+    ``is_known``: there is such an earlier row. ``names_another``: one that is about something else.
+    A file that is read again repeats each row that it brought before.
     """
+    kind = group.kind
     key = ", ".join(kind.key)
+    about = identity.ABOUT.get(kind.name, ())
+    carried = "".join(f", {column}" for column in about)
+    before = "".join(f", lag({column}) over earlier as before_{column}" for column in about)
+    latest = "".join(f", arg_max({column}, (batch, source_line)) as latest_{column}" for column in about)
+    again = "false"
+    if group.members[0].is_again:
+        again = f"""exists (
+            select 1 from landing.happy_returns_{kind.name} as landed
+            where landed.source_file = $source_file and landed.source_line = good.source_line
+                and landed.row_sha256 = good.row_sha256
+        )"""  # noqa: S608 - our own names
     connection.execute(
         f"""
         create or replace temp table new_lines as
         with
-        -- One row per good row, with the one before it of the same key in this file.
+        -- One row per good row, with the one before it of the same key in these files.
         good as (
-            select {key}, source_line, row_sha256, lag(row_sha256) over (partition by {key} order by source_line) as before
+            select
+                {key}, source_line, file, row_sha256, lag(row_sha256) over earlier as before, lag(file) over earlier as before_file
+                {carried}{before}
             from identified where problem is null
+            window earlier as (partition by {key} order by source_line)
         ),
 
-        -- One row per key of this file that was landed before: its latest row.
+        -- One row per key of these files that was landed before: its latest row.
         latest as (
-            select {key}, arg_max(row_sha256, (batch, source_line)) as row_sha256
+            select {key}, arg_max(row_sha256, (batch, source_line)) as row_sha256{latest}
             from landing.happy_returns_{kind.name}
             semi join good using ({key})
             group by {key}
         )
 
-        select good.source_line, coalesce(good.before, latest.row_sha256) is not null as is_known
+        select
+            good.source_line, good.before is not null or latest.row_sha256 is not null as is_known,
+            {identity.names_another(kind)} as names_another
         from good
         left join latest using ({key})
-        where good.row_sha256 is distinct from coalesce(good.before, latest.row_sha256)
-        """  # noqa: S608 - our own names
+        where good.row_sha256 is distinct from coalesce(good.before, latest.row_sha256) and not {again}
+        """,  # noqa: S608 - our own names
+        {"source_file": group.members[0].listed.name} if group.members[0].is_again else {},
     )
 
 
@@ -226,46 +401,82 @@ def _keep_personal(connection: Connection, now: datetime) -> None:
 # ---------------------------------------------------------------- accounts
 
 
-def _account(connection: Connection, kind: Kind, file: ExportFile, batch: int, now: datetime) -> Counts:
-    """Control totals of a file, and what was rejected of it."""
-    counted = connection.execute(
-        """
-        select count(*), count(*) filter (where problem is not null), (select count(*) from new_lines) from identified
-        """
-    ).fetchone()
-    good, refused, landed = counted or (0, 0, 0)
-    first, last = connection.execute(
-        "select min(source_time), max(source_time) from identified semi join new_lines using (source_line)"
-    ).fetchone() or (None, None)
-    wrong = connection.execute(
-        "select source_line, problem.column_name, problem.reason from identified where problem is not null"
-    ).fetchall()
-    raw = dict(files.raw_rows(file.content, file.profile.delimiter, {line for line, _, _ in wrong})) if wrong else {}
-    rejected: list[Rejected] = [(line, column, why, raw.get(line)) for line, column, why in wrong]
-    rejected += [(bad.line, None, bad.reason, bad.text) for bad in file.bad]
-    rejected.sort(key=lambda row: row[0] or 0)
-    _quarantine(connection, file.listed.name, kind.name, file.content.sha256, rejected, batch, now)
-    counts = Counts(
-        read=good + len(file.bad),
-        landed=landed,
-        rejected=refused + len(file.bad),
-        repeated=good - refused - landed,
-        conflicting=_conflicting(connection, kind, batch),
-    )
-    _keep_file(
-        connection, file.listed, file.content.sha256, batch, now, kind=kind.name, profile=file.profile.name,
-        counts=counts, times=(first, last), unknown_headers=file.unknown_headers,
-    )  # fmt: skip
-    return counts
+@dataclass(frozen=True)
+class _Noted:
+    """A line of the log of files. ``file``: it was recognised."""
+
+    listed: Listed
+    sha256: str
+    batch: int
+    file: ExportFile | None = None
+    counts: Counts = Counts()
+    times: tuple[datetime | None, datetime | None] = (None, None)
+    problem: str | None = None
 
 
-def _conflicting(connection: Connection, kind: Kind, batch: int) -> int:
-    """Landed rows of a batch that contradict an earlier one of the same key and source time; the later one holds."""
+def _account(connection: Connection, group: Group, now: datetime, profiles_sha256: str) -> list[Counts]:
+    """Control totals of each file, and what was rejected of it."""
+    counted = {
+        place: rest for place, *rest in connection.execute(
+            """
+            select
+                file, count(*), count(*) filter (where problem is not null), count(new_lines.source_line),
+                min(source_time) filter (where new_lines.source_line is not null),
+                max(source_time) filter (where new_lines.source_line is not null)
+            from identified
+            left join new_lines using (source_line)
+            group by file
+            """
+        ).fetchall()
+    }  # fmt: skip
+    wrong: dict[int, list[tuple[int, str | None, str]]] = {}
+    for place, line, column, why in connection.execute(
+        """
+        select file, source_line - members.base, problem.column_name, problem.reason
+        from identified
+        join members on members.place = identified.file
+        where problem is not null
+        """
+    ).fetchall():
+        wrong.setdefault(place, []).append((line, column, why))
+    for place, bad in group.bad:
+        wrong.setdefault(place, []).append((bad.line, "", bad.reason))
+    texts = {(place, bad.line): bad.text for place, bad in group.bad}
+    conflicting = _conflicting(connection, group.kind)
+    notes = []
+    for place, file in enumerate(group.members):
+        good, refused, landed, first, last = counted.get(place, (0, 0, 0, None, None))
+        cut = sum(of == place for of, _ in group.bad) if place in wrong else 0
+        counts = Counts(good + cut, landed, refused + cut, good - refused - landed, conflicting.get(file.batch, 0))
+        notes.append(_Noted(file.listed, file.content.sha256, file.batch, file, counts, (first, last)))
+        if file.is_again:
+            connection.execute(
+                "delete from quarantine.rejected_rows where source_file = ? and file_sha256 = ?",
+                [file.listed.name, file.content.sha256],
+            )
+        if place not in wrong:
+            continue
+        raw = dict(
+            files.raw_rows(
+                file.content, file.profile.delimiter, {line for line, column, _ in wrong[place] if column != ""}
+            )
+        )
+        rejected: list[Rejected] = [
+            (line, column or None, why, texts.get((place, line), raw.get(line))) for line, column, why in wrong[place]
+        ]
+        rejected.sort(key=lambda row: row[0] or 0)
+        _quarantine(connection, file.listed.name, file.kind, file.content.sha256, rejected, file.batch, now)
+    _keep_files(connection, notes, now, profiles_sha256)
+    return [note.counts for note in notes]
+
+
+def _conflicting(connection: Connection, kind: Kind) -> dict[int, int]:
+    """Batch -> landed rows that contradict an earlier one of the same key and source time; the later one holds."""
     key = ", ".join([*kind.key, "source_time"])
-    row = connection.execute(
+    rows = connection.execute(
         f"""
         with
-        -- One row per key and source time that the batch tells again.
+        -- One row per key and source time that these files tell again.
         again as (
             select distinct {key} from identified semi join (from new_lines where is_known) as known using (source_line)
         ),
@@ -288,44 +499,37 @@ def _conflicting(connection: Connection, kind: Kind, batch: int) -> int:
             )
         )
 
-        select count(*) from told where batch = $batch and differs
-        """,  # noqa: S608 - our own names
-        {"batch": batch},
-    ).fetchone()
-    return int(row[0]) if row else 0
+        select batch, count(*) from told where batch in (select batch from members) and differs group by batch
+        """  # noqa: S608 - our own names
+    ).fetchall()
+    return dict(rows)
 
 
-def _keep_file(
-    connection: Connection,
-    listed: Listed,
-    sha256: str,
-    batch: int,
-    now: datetime,
-    *,
-    kind: str | None = None,
-    profile: str | None = None,
-    counts: Counts | None = None,
-    times: tuple[datetime | None, datetime | None] = (None, None),
-    problem: str | None = None,
-    unknown_headers: Sequence[str] = (),
-) -> None:
-    source_time, source_time_from = listed.source_time
-    counts = counts or Counts()
-    connection.execute(
-        """
-        insert into landing.files (
-            source_file, file_sha256, kind, profile, byte_size, source_time, source_time_from, modified_at, rows_read,
-            rows_landed, rows_rejected, rows_repeated, rows_conflicting, first_source_time, last_source_time, problem,
-            batch, received_at, unknown_headers
-        )
-        values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-        """,
-        [
-            listed.name, sha256, kind, profile, listed.size, source_time, source_time_from, listed.modified_at,
-            counts.read, counts.landed, counts.rejected, counts.repeated, counts.conflicting, *times, problem, batch, now,
-            list(unknown_headers) or None,
-        ],
+def _keep_files(connection: Connection, notes: Sequence[_Noted], now: datetime, profiles_sha256: str) -> None:
+    if not notes:
+        return
+    names = (
+        "source_file", "file_sha256", "kind", "profile", "byte_size", "source_time", "source_time_from", "modified_at",
+        "rows_read", "rows_landed", "rows_rejected", "rows_repeated", "rows_conflicting", "first_source_time",
+        "last_source_time", "problem", "batch", "unknown_headers",
     )  # fmt: skip
+    rows = [
+        (
+            note.listed.name, note.sha256, note.file and note.file.kind, note.file and note.file.profile.name,
+            note.listed.size, *note.listed.source_time, note.listed.modified_at,
+            note.counts.read, note.counts.landed, note.counts.rejected, note.counts.repeated, note.counts.conflicting,
+            *note.times, note.problem, note.batch, list(note.file.unknown_headers) or None if note.file else None,
+        )
+        for note in notes
+    ]  # fmt: skip
+    columns = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+    connection.execute(
+        f"""
+        insert into landing.files ({", ".join(names)}, received_at, profiles_sha256)
+        select {", ".join(f"unnest(${name})" for name in names)}, $now, $profiles_sha256
+        """,
+        {**columns, "now": now, "profiles_sha256": profiles_sha256},
+    )
 
 
 def _quarantine(
@@ -350,12 +554,7 @@ def _quarantine(
         {
             "source_file": source_file, "kind": kind, "sha256": sha256, "batch": batch, "now": now,
             "lines": [row[0] for row in rows], "columns": [row[1] for row in rows],
-            "reasons": [without_addresses(row[2]) for row in rows],
-            "texts": [None if row[3] is None else without_addresses(row[3]) for row in rows],
+            "reasons": [kept_text(row[2]) for row in rows],
+            "texts": [None if row[3] is None else kept_text(row[3]) for row in rows],
         },
     )  # fmt: skip
-
-
-def _next_batch(connection: Connection) -> int:
-    row = connection.execute("select nextval('landing.batch_numbers')").fetchone()
-    return int(row[0]) if row else 0

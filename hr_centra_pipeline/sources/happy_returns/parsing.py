@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from hr_centra_pipeline.core.money import SQL_TYPE
 from hr_centra_pipeline.sources.happy_returns.kinds import Kind
 from hr_centra_pipeline.sources.happy_returns.profiles import Profile
+from hr_centra_pipeline.sources.instants import instant
 
-_OFFSET = r"(Z|z|[+-]\d\d:?\d\d)$"
 _UNIT = r"^(.+)-(\d{1,9})-(\d{1,9})$"
 _CURRENCY = r"^([A-Z]{3}|[€£])\s*|\s*([A-Z]{3}|[€£])$"
 _EXACT = {
@@ -18,14 +19,58 @@ _EXACT = {
 _EXPECTED = {"TIMESTAMPTZ": "is no time", "BIGINT": "is no whole number", SQL_TYPE: "is no exact amount"}
 SEPARATOR = "chr(31)"
 
+MOST_CHARACTERS = 200
+"""The longest id, code or word; free texts may be longer."""
+
+# Texts for people: what is in them decides nothing.
+_FREE = frozenset({"product_name", "return_reason", "failure_reason"})
+_LISTS = frozenset({"item_ids"})
+# A row without one of these, or with another one in its place, is about something else.
+_IDS = frozenset({"item_id", "return_id", "order_number", "order_line_item_id", "refund_id", "shipment_id"})
+# Digits that a spreadsheet turns into a number with decimals; an article may be called so.
+_NUMBERS = _IDS | {
+    "order_id",
+    "product_variant_id",
+    "exchange_order_number",
+    "gift_card_id",
+    "external_rma_id",
+    "tracking",
+}
+
+# What programs write in place of a value, whatever its case.
+_NOTHING = r"(?i)null|\(null\)|<null>|none|nil|nan|n/a|na|undefined|\\n|-{1,3}"
+_SHEET_ERROR = (
+    r"(?i)#(n/a|nv|ref!|bezug!|value!|wert!|name\?|num!|zahl!|null!|div/0!|calc!|spill!|field!|getting_data|#+)"
+)
+_ROUNDED = r"(?i)[+-]?(\d+[.,]\d+e\+?\d+|\d+e\+\d+)"
+_DECIMAL = r"\d+\.0+"
+_STRUCTURE = r"[\[{].*[\]}]?"
+# Read over all codes of a row at once: any of these may be in one of them.
+_SUSPECT = r"(?i)e\+\d|\d[.,]\d+e\d|\.0+\x1f|\x1f(null|.null.|none|nil|nan|n/a|na|undefined|\\n|-{1,3})\x1f|\x1f(#[a-z#]|[\[{])"
+
+# Blanks that no trim() knows, and what has no width at all; then what ends lines, rings bells and the like.
+_BLANKS = r"[\s\x00-\x20\x7f-\xa0\u1680\u2000-\u200a\u202f\u205f\u3000]"
+_NO_WIDTH = (
+    r"[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164"
+    r"\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb]"
+)
+_CONTROL = r"[\x00-\x1f\x7f-\x9f]"
+
 
 def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def texts(kind: Kind, profile: Profile, headers: list[str]) -> dict[str, str]:
+def _pattern(pattern: str) -> str:
+    """A regular expression as SQL: its escapes of characters are RE2's."""
+    return _quoted(re.sub(r"\\u([0-9a-f]{4})", r"\\x{\1}", pattern))
+
+
+def texts(kind: Kind, profile: Profile, headers: list[str], *, is_plain: bool = True) -> dict[str, str]:
     """Our column -> SQL for its trimmed text (``null`` when blank or not in the file).
 
+    ``is_plain``: the file holds nothing but characters of ASCII that can be seen. Else blanks and what is invisible are
+    taken off both ends of every text, and what has no width out of every id, code, word, amount and time.
     Of items, too: ``base_line_item_id``, the line id without its -offset-total.
     """
     position = {header: f"h{number}" for number, header in enumerate(headers)}
@@ -34,7 +79,7 @@ def texts(kind: Kind, profile: Profile, headers: list[str]) -> dict[str, str]:
     for column in [*kind.brought, *(kind.known - set(kind.brought))]:
         header = mapped.get(column)
         if header in position:
-            found[column] = _trimmed(position[header])
+            found[column] = _cleaned(position[header], column, is_plain=is_plain)
         else:
             found[column] = "cast(null as varchar)"
     if kind.name == "refunds":
@@ -50,10 +95,20 @@ def texts(kind: Kind, profile: Profile, headers: list[str]) -> dict[str, str]:
     return found
 
 
-def _trimmed(text: str) -> str:
+def _cleaned(text: str, column: str, *, is_plain: bool) -> str:
     # trim() knows all of Unicode and takes its time; read_csv made null of what is empty.
     spaced = f"starts_with({text}, ' ') or ends_with({text}, ' ')"
-    return f"case when {spaced} then nullif(trim({text}), '') else {text} end"
+    clean = f"case when {spaced} then nullif(trim({text}), '') else {text} end"
+    if not is_plain:
+        ends = f"(?:{_BLANKS}|{_NO_WIDTH})+"
+        visible = text if column in _FREE else f"regexp_replace({text}, {_pattern(_NO_WIDTH)}, '', 'g')"
+        trimmed = f"regexp_replace(regexp_replace({visible}, {_pattern('^' + ends)}, ''), {_pattern(ends + '$')}, '')"
+        inside = trimmed if column in _FREE else f"nfc_normalize({trimmed})"
+        clean = f"case when regexp_matches({text}, '[^!-~]') then nullif({inside}, '') else {text} end"
+    if column in _LISTS:
+        # A list as JSON or a database writes it: ["IT-1", "IT-2"], {IT-1,IT-2}.
+        return f"""nullif(trim(regexp_replace({clean}, '[\\[\\]{{}}()"''\\s]+', ' ', 'g')), '')"""
+    return clean
 
 
 def _parts(line: str) -> str:
@@ -77,9 +132,11 @@ def _typed(text: str, name: str, sql: str, profile: Profile) -> str:
         case "TIMESTAMPTZ":
             return _instant(text, profile)
         case "VARCHAR":
-            return _word(
-                f"nullif(ltrim({text}, '# '), '')" if name == "order_number" else text, profile.words.get(name, {})
-            )
+            if name == "order_number":
+                text = f"nullif(ltrim({text}, '# '), '')"
+            elif name in _CODES - _IDS:
+                text = f"case when not looks_mangled or not regexp_full_match({text}, {_pattern(_NOTHING)}) then {text} end"
+            return _word(text, profile.words.get(name, {}))
         case _ if sql == SQL_TYPE:
             plain = f"regexp_replace({text}, '{_CURRENCY}', '', 'g')"
             point = profile.money.decimal
@@ -97,21 +154,7 @@ create or replace temp macro sane_instant(i) as
 
 
 def _instant(text: str, profile: Profile) -> str:
-    return f"sane_instant({_parsed_instant(text, profile)})"
-
-
-def _parsed_instant(text: str, profile: Profile) -> str:
-    zone = _quoted(profile.times.zone)
-    if profile.times.format is not None:
-        local = f"timezone({zone}, try_strptime({text}, {_quoted(profile.times.format)}))"
-        return (
-            f"coalesce({local}, case when regexp_matches({text}, '{_OFFSET}') then try_cast({text} as timestamptz) end)"
-        )
-    if profile.times.zone == "UTC":
-        return f"try_cast({text} as timestamptz)"  # the session's zone is UTC
-    with_offset = f"regexp_matches({text}, '{_OFFSET}')"
-    local = f"timezone({zone}, try_cast({text} as timestamp))"
-    return f"case when {with_offset} then try_cast({text} as timestamptz) else {local} end"
+    return f"sane_instant({instant(text, _quoted(profile.times.zone), profile.times.format)})"
 
 
 def _word(text: str, words: Mapping[str, str]) -> str:
@@ -121,17 +164,48 @@ def _word(text: str, words: Mapping[str, str]) -> str:
     return f"case {text} {cases} else {text} end"
 
 
-def problem(kind: Kind) -> str:
+_CODES = _NUMBERS | {
+    "express_code", "sku", "upc", "exchange_sku", "label_barcode", "bag_barcode", "retailer_id", "destination_address_id",
+}  # fmt: skip
+
+
+def looks_mangled(kind: Kind) -> str:
+    """SQL over the texts of a row: one of its codes may be none. Asked first, since few are."""
+    codes = [f"coalesce(t_{name}, '')" for name in kind.brought if name in _CODES]
+    return f"regexp_matches(concat_ws({SEPARATOR}, '', {', '.join(codes)}, ''), {_pattern(_SUSPECT)})"
+
+
+def problem(kind: Kind, *, is_plain: bool = True) -> str:
     """SQL for what is wrong with a row: ``{column, reason}`` of the first thing, or null.
 
-    Expects texts (``t_…``) and typed values beside each other. Types first, then the predicates of the declaration.
+    Expects texts (``t_…``) and typed values beside each other, ``looks_mangled``, and the parameter ``now``.
+    Types first, then codes, then the predicates of the declaration.
     """
     columns = {**kind.brought, "updated_at": "TIMESTAMPTZ"}
     cases = []
     for name, sql in columns.items():
         if sql in _EXPECTED:
-            reason = f"{_quoted(_EXPECTED[sql] + ': ')} || t_{name}"
+            reason = f"{_quoted(_EXPECTED[sql] + ': ')} || left(t_{name}, 60)"
             cases.append(f"when t_{name} is not null and {name} is null then {_told(name, reason)}")
+    cases += [
+        f"when {name} > {_latest(name)} then {_told(name, _in_future(name))}" for name in columns if _is_past(name)
+    ]
+    limited = [name for name in kind.brought if kind.brought[name] == "VARCHAR" and name not in _FREE | _LISTS]
+    longest = ", ".join(f"strlen(t_{name})" for name in limited)
+    too_long = " ".join(
+        f"when length(t_{name}) > {MOST_CHARACTERS} then "
+        + _told(name, f"'is longer than {MOST_CHARACTERS} characters: ' || left(t_{name}, 60)")
+        for name in limited
+    )
+    cases.append(
+        f"when greatest({longest}) > {MOST_CHARACTERS} and (case {too_long} end) is not null then case {too_long} end"
+    )
+    cases += _mangled(kind)
+    if not is_plain:
+        cases += [
+            f"when regexp_matches(t_{name}, '{_CONTROL}') then {_told(name, _quoted('holds a control character'))}"
+            for name in limited
+        ]
     if kind.name == "refunds":
         for name in (name for name, sql in columns.items() if sql == SQL_TYPE):
             reason = f"'is in another currency than ' || currency || ': ' || t_{name}"
@@ -140,9 +214,44 @@ def problem(kind: Kind) -> str:
             )
     for name, reason, predicate in kind.declared.predicates():
         if name in kind.brought:
-            shown = _quoted(reason) if predicate.endswith(" is null") else f"{_quoted(reason + ': ')} || {name}"
+            value = name if kind.brought[name] != "VARCHAR" else f"left({name}, 60)"
+            shown = _quoted(reason) if predicate.endswith(" is null") else f"{_quoted(reason + ': ')} || {value}"
             cases.append(f"when {predicate} then {_told(name, shown)}")
     return "case " + " ".join(cases) + " end"
+
+
+def _is_past(name: str) -> bool:
+    """Times of what has happened: not when a label expires."""
+    return name.endswith("_at") and name != "expired_at"
+
+
+def _latest(name: str) -> str:
+    """The state of a row is not from after now, and no more than an hour ahead of our clock; what it tells may be in local time."""
+    return "$now::timestamptz + interval 1 hour" if name == "updated_at" else "$now::timestamptz + interval 1 day"
+
+
+def _in_future(name: str) -> str:
+    return f"'is in the future: ' || left(t_{name}, 60)"
+
+
+def _mangled(kind: Kind) -> list[str]:
+    """What spreadsheets and programs make of codes: a row with one of these may be about anything."""
+    cases = []
+    for name in kind.brought:
+        if name not in _CODES:
+            continue
+        wrong = [(_SHEET_ERROR, "is the error of a spreadsheet"), (_ROUNDED, "was rounded by a spreadsheet"),
+                 (_STRUCTURE, "is a list or an object")]  # fmt: skip
+        if name in _NUMBERS:
+            wrong.append((_DECIMAL, "was turned into a number"))
+        if name in _IDS:
+            wrong.append((_NOTHING, "says that there is none"))
+        cases += [
+            f"when looks_mangled and regexp_full_match(t_{name}, {_pattern(pattern)}) then "
+            + _told(name, f"{_quoted(reason + ': ')} || left(t_{name}, 60)")
+            for pattern, reason in wrong
+        ]
+    return cases
 
 
 def _told(column: str, reason: str) -> str:
@@ -155,3 +264,19 @@ def row_hash(kind: Kind) -> str:
     if kind.name == "returns":
         columns.append("coalesce(customer_token, '')")
     return f"sha256(concat_ws({SEPARATOR}, {', '.join(columns)}))"
+
+
+def kept_texts(kind: Kind, profile: Profile) -> str:
+    """SQL for a row's texts as JSON, by column, where the profile interprets them: so that another profile can read them later.
+
+    Without words, formats or zones of its own a row's texts are its typed values.
+    """
+    if not interprets(profile):
+        return "cast(null as varchar)"
+    members = ", ".join(f"{name} := t_{name}" for name in [*kind.brought, "updated_at"])
+    return f"to_json(struct_pack({members}))::varchar"
+
+
+def interprets(profile: Profile) -> bool:
+    """The profile gives texts another meaning than they have by themselves."""
+    return bool(profile.words) or profile.times != type(profile.times)() or profile.money != type(profile.money)()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
 from collections import Counter
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import duckdb
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from hr_centra_pipeline.core.errors import ConfigurationError
@@ -44,6 +46,22 @@ class Times(_Section):
             ZoneInfo(self.zone)
         except (ZoneInfoNotFoundError, ValueError):
             raise ValueError(f"zone {self.zone!r} is not in the IANA list (like Europe/Berlin)") from None
+        try:
+            duckdb.execute("select timezone(?, timestamp '2026-01-01 00:00:00')", [self.zone])
+        except duckdb.Error:
+            raise ValueError(f"zone {self.zone!r} is not a zone by name (like Europe/Berlin)") from None
+        return self
+
+    @model_validator(mode="after")
+    def _a_format(self) -> Self:
+        if self.format is None:
+            return self
+        if "%Z" in self.format:
+            raise ValueError("format: %Z reads names of zones, which are ambiguous; use %z, or zone without it")
+        try:
+            duckdb.execute("select try_strptime('', ?)", [self.format])
+        except duckdb.Error as error:
+            raise ValueError(f"format {self.format!r}: {str(error).splitlines()[0]}") from None
         return self
 
 
@@ -101,6 +119,11 @@ class Recognised:
     profile: Profile
     kind: KindName
     unknown_headers: tuple[str, ...]
+
+
+def fingerprint(profiles: Sequence[Profile]) -> str:
+    """A hash of all that profiles say."""
+    return hashlib.sha256("\x1f".join(sorted(one.model_dump_json() for one in profiles)).encode()).hexdigest()
 
 
 def load_profiles(folder: Path) -> list[Profile]:
@@ -169,5 +192,5 @@ def recognise(headers: Sequence[str], profiles: Sequence[Profile]) -> Recognised
     if fits:
         return max(fits, key=lambda fit: fit[0])[1]
     closest = max(misses, key=lambda miss: miss[0])[1] if misses else "there is no profile"
-    shown = ", ".join(headers[:6]) + (", …" if len(headers) > 6 else "")
+    shown = ", ".join(header[:40] for header in headers[:6]) + (", …" if len(headers) > 6 else "")
     return f"no profile knows the header ({shown}); {closest}"

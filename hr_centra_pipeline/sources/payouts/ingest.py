@@ -105,7 +105,8 @@ def ingest_payouts(
             try:
                 content = files.opened(exports.content(listed), listed.name)
             except OSError as error:
-                _LOG.warning("settlement file %s cannot be read: %s", listed.name, error)
+                with warehouse.transaction() as connection:
+                    report = _unreadable(connection, listed, f"cannot be read: {error}", now, report)
                 continue  # the next run tries again
             with warehouse.transaction() as connection, tempfile.TemporaryDirectory() as scratch:
                 report = _land(connection, listed, content, profiles, Path(scratch), now, report)
@@ -403,12 +404,26 @@ def _refuse(
     now: datetime,
     report: PayoutReport,
     profile: PayoutProfile | None = None,
+    *,
+    is_read: bool = True,
 ) -> PayoutReport:
     _LOG.warning("settlement file %s is refused: %s", listed.name, problem)
     batch = _next_batch(connection)
-    _note(connection, listed, content, now, problem, profile=profile, batch=batch)
+    _note(connection, listed, content, now, problem, profile=profile, batch=batch, is_read=is_read)
     _quarantine(connection, listed, content, [(None, None, problem, None)], batch, now)
     return report.plus(0, 0, 0, refused=True)
+
+
+def _unreadable(
+    connection: Connection, listed: Listed, problem: str, now: datetime, report: PayoutReport
+) -> PayoutReport:
+    """Name a file that cannot be read; without its time, so that it is tried again. Once, as long as nothing else is wrong."""
+    latest = connection.execute(
+        "select problem from landing.payout_files where source_file = ? order by batch desc limit 1", [listed.name]
+    ).fetchone()
+    if latest is not None and latest[0] == problem:
+        return report
+    return _refuse(connection, listed, Content(b"", ""), problem, now, report, is_read=False)
 
 
 def _note(
@@ -422,12 +437,14 @@ def _note(
     batch: int | None = None,
     counts: tuple[int, int, int] = (0, 0, 0),
     times: tuple[datetime | None, datetime | None] = (None, None),
+    is_read: bool = True,
 ) -> None:
     connection.execute(
         "insert into landing.payout_files values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             listed.name, content.sha256, profile and profile.name, profile and profile.provider, listed.size,
-            listed.modified_at, *counts, *times, problem, batch if batch is not None else _next_batch(connection), now,
+            listed.modified_at if is_read else None,  # without it the file is tried again
+            *counts, *times, problem, batch if batch is not None else _next_batch(connection), now,
         ],
     )  # fmt: skip
 

@@ -234,6 +234,17 @@ def test_a_layout_of_one_s_own_wins_and_its_mistakes_are_told_with_their_place(t
     ]
 
 
+def test_a_file_that_cannot_be_read_is_named_once_tried_again_and_stops_no_other(place: Place) -> None:
+    (place.folder / "batch_6.csv").symlink_to(place.home / "nowhere.csv")
+    place.deliver("batch_7.csv", GOOD)
+    assert place.ingest() == PayoutReport(files=2, refused_files=1, rows_read=5, rows_landed=5)
+    assert place.ingest() == PayoutReport()
+    named = place.rows("select source_file from landing.payout_files where problem like 'cannot be read: %'")
+    assert named == [("batch_6.csv",)]
+    (place.home / "nowhere.csv").write_text(GOOD.replace(",7\n", ",6\n").replace("R1,EUR", "R9,EUR"), "utf-8")
+    assert place.ingest().rows_landed == 5
+
+
 def test_a_time_format_that_the_database_does_not_know_is_refused_with_the_layout(tmp_path: Path) -> None:
     shipped = Path(profiles.__file__).parent / "header_profiles" / "wallet.toml"
     (tmp_path / "mine.toml").write_text(shipped.read_text("utf-8").replace("%H:%M:%S %z", "%Q"), "utf-8")

@@ -1,0 +1,380 @@
+"""Rows whose ids, times or codes were spoiled on their way: the same unit, or refused by name, never another unit."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import duckdb
+import pytest
+
+from hr_centra_pipeline.sources.instants import instant, quoted
+from hr_centra_pipeline_tests.sources.happy_returns.conftest import (
+    COMPLETE,
+    ITEM,
+    NOW,
+    REFUND,
+    RETURN,
+    SHIPMENT,
+    Desk,
+    as_csv,
+)
+
+_INVISIBLE = ["\u00a0", "\t", "\u200b", "\r", "\ufeff", "\u2003", "\u00ad", "\u2060", "\x00", "\u3000"]
+
+
+def test_an_id_with_blanks_and_invisible_characters_around_or_inside_it_is_the_same_unit(desk: Desk) -> None:
+    desk.csv("items", ITEM | {"item_id": "IT-00001"}, name="items-2026-09-20.csv")
+    desk.ingest()
+    for number, extra in enumerate(_INVISIBLE):
+        later = {"updated_at": f"2026-09-21T08:00:{number:02}Z"}
+        desk.csv("items", ITEM | later | {"item_id": f"{extra}IT-00001{extra}"}, name=f"items-{number}.csv")
+    desk.csv("items", ITEM | {"item_id": "IT-\u200b00001", "sku": "SKU-2", "updated_at": "2026-09-22T08:00:00Z"})
+    desk.ingest()
+    desk.refresh()
+    assert desk.rejected() == []
+    assert desk.rows("select return_item_id, item_id, sku from staging.return_items") == [
+        ("IT-00001", "IT-00001", "SKU-2")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "column", "stored"),
+    [
+        ("items", "order_number", "order_number"), ("items", "return_id", "return_id"), ("items", "sku", "sku"),
+        ("items", "order_line_item_id", "base_line_item_id"), ("items", "express_code", "express_code"),
+        ("returns", "order_number", "order_number"), ("returns", "refund_status", "refund_status"),
+        ("refunds", "refund_id", "refund_id"), ("refunds", "currency", "currency"),
+        ("refunds", "gift_card_id", "gift_card_id"), ("shipments", "tracking", "tracking"),
+        ("shipments", "item_id", "return_item_id"),
+    ],
+)  # fmt: skip
+def test_every_code_is_cleaned_of_what_cannot_be_seen(desk: Desk, kind: str, column: str, stored: str) -> None:
+    value = COMPLETE[kind].get(column, "1Z999AA1")
+    desk.csv(kind, COMPLETE[kind] | {column: f"\u200b\u00a0{value}\u00a0\u200b\t"})
+    desk.ingest()
+    assert desk.rejected() == []
+    assert desk.rows(f"select {stored} from landing.happy_returns_{kind}") == [(value,)]
+
+
+@pytest.mark.parametrize("mangled", ["5.32494E+12", "5,32494e+12", "1E+13", "#N/A", "#REF!", "null", "N/A", "None", "######",
+                                     '["IT-1"]', "1001.0", "nan"])  # fmt: skip
+def test_ids_that_a_spreadsheet_or_program_spoiled_are_refused_and_fold_no_two_units_into_one(
+    desk: Desk, mangled: str
+) -> None:
+    desk.csv(
+        "items", ITEM | {"item_id": mangled}, ITEM | {"item_id": mangled, "return_id": "RT-2", "order_number": "1002"}
+    )
+    desk.ingest()
+    assert desk.totals() == (2, 0, 2, 0)
+    for _, column, reason, _ in desk.rejected():
+        assert column == "item_id"
+        assert mangled in reason
+
+
+@pytest.mark.parametrize(
+    ("kind", "column"),
+    [
+        ("items", "order_number"), ("items", "return_id"), ("items", "order_line_item_id"), ("items", "sku"),
+        ("items", "express_code"), ("items", "upc"), ("refunds", "refund_id"), ("shipments", "shipment_id"),
+        ("shipments", "tracking"), ("returns", "order_number"),
+    ],
+)  # fmt: skip
+def test_any_code_that_a_spreadsheet_rounded_is_refused_by_name(desk: Desk, kind: str, column: str) -> None:
+    desk.csv(kind, COMPLETE[kind] | {column: "5.32494E+12"})
+    desk.ingest()
+    ((_, named, reason, _),) = desk.rejected()
+    assert named == column
+    assert "5.32494E+12" in reason
+
+
+def test_a_gift_card_that_is_null_is_none(desk: Desk) -> None:
+    desk.csv("refunds", REFUND | {"gift_card_id": "NULL"})
+    desk.csv("items", ITEM | {"exchange_sku": "n/a", "upc": "None"})
+    desk.ingest()
+    assert desk.rows("select gift_card_id from landing.happy_returns_refunds") == [(None,)]
+    assert desk.rows("select exchange_sku, upc from landing.happy_returns_items") == [(None, None)]
+
+
+def test_an_id_that_later_names_another_return_is_a_contradiction_and_no_update(desk: Desk) -> None:
+    desk.csv("items", ITEM, name="items-2026-09-20.csv")
+    desk.ingest()
+    other = ITEM | {"return_id": "RT-2", "order_number": "1002", "updated_at": "2026-09-21T08:00:00Z"}
+    desk.csv("items", other, ITEM | {"item_id": "IT-2"}, name="items-2026-09-21.csv")
+    desk.csv("refunds", REFUND, name="refunds-2026-09-22.csv")
+    desk.csv("refunds", REFUND | {"return_id": "RT-2"}, name="refunds-2026-09-23.csv")
+    desk.ingest()
+    desk.refresh()
+    assert desk.rows("select return_item_id, return_id from staging.return_items order by 1") == [
+        ("IT-1", "RT-1"), ("IT-2", "RT-1"),
+    ]  # fmt: skip
+    assert [(column, reason) for _, column, reason, _ in desk.rejected()] == [
+        ("item_id", "names return RT-2, and was landed for RT-1"),
+        ("refund_id", "names return RT-2, and was landed for RT-1"),
+    ]
+
+
+def test_an_id_that_names_two_returns_or_orders_in_one_file_is_refused_for_all(desk: Desk) -> None:
+    desk.csv("items", ITEM, ITEM | {"order_number": "1002"}, ITEM | {"item_id": "IT-2"})
+    desk.ingest()
+    assert desk.totals() == (3, 1, 2, 0)
+    assert {column for _, column, _, _ in desk.rejected()} == {"item_id"}
+
+
+def test_a_later_file_may_correct_the_order_of_a_unit(desk: Desk) -> None:
+    desk.stage("items", ITEM, name="items-2026-09-20.csv")
+    desk.stage(
+        "items", ITEM | {"order_number": "1002", "updated_at": "2026-09-21T08:00:00Z"}, name="items-2026-09-21.csv"
+    )
+    assert desk.rows("select order_number from staging.return_items") == [("1002",)]
+
+
+def test_a_source_time_after_now_is_refused_and_later_rows_count(desk: Desk) -> None:
+    desk.csv("items", ITEM | {"sku": "WRONG", "updated_at": "2062-09-20T08:00:00Z"}, name="items-1.csv")
+    desk.csv("items", ITEM | {"sku": "SOON", "updated_at": "2026-09-30T13:00:01Z"}, name="items-2.csv")
+    desk.csv("items", ITEM | {"sku": "RIGHT", "updated_at": "2026-09-30T12:59:00Z"}, name="items-3.csv")
+    desk.ingest()
+    desk.refresh()
+    assert desk.rows("select sku from staging.return_items") == [("RIGHT",)]
+    assert [(column, reason) for _, column, reason, _ in desk.rejected()] == [
+        ("updated_at", "is in the future: 2026-09-30T13:00:01Z"), ("updated_at", "is in the future: 2062-09-20T08:00:00Z"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "column"), [("items", "approved_at"), ("items", "received_at"), ("refunds", "issued_at"),
+                                              ("shipments", "departed_at"), ("returns", "created_at")])  # fmt: skip
+def test_what_has_not_happened_yet_is_refused(desk: Desk, kind: str, column: str) -> None:
+    desk.csv(kind, COMPLETE[kind] | {column: "2062-01-01T00:00:00Z"})
+    desk.csv("returns", RETURN | {"expired_at": "2026-12-31T00:00:00Z", "return_id": "RT-9"}, name="labels.csv")
+    desk.ingest()
+    assert [named for _, named, _, _ in desk.rejected()] == [column], "a label may expire later"
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("items_2026-09-01_2026-09-30.csv", datetime(2026, 9, 30, tzinfo=UTC)),
+        ("items_20260901-20260930.csv", datetime(2026, 9, 30, tzinfo=UTC)),
+        ("items_2026-09-20.csv", datetime(2026, 9, 20, tzinfo=UTC)),
+        ("items_2026-09-20T0845Z.csv", datetime(2026, 9, 20, 8, 45, tzinfo=UTC)),
+        ("items-20260920_084530.csv", datetime(2026, 9, 20, 8, 45, tzinfo=UTC)),
+        ("items_job20311205_0007.csv", None),
+        ("items_20311205.csv", None),
+        ("items_2026-02-31.csv", None),
+        ("items_job20200105_0007.csv", None),
+        ("items_1202609201.csv", None),
+        ("items_2026-09-20_2561.csv", datetime(2026, 9, 20, tzinfo=UTC)),
+    ],
+)
+def test_the_day_in_a_name_is_the_last_one_of_a_range_and_one_that_can_be(
+    desk: Desk, name: str, meant: datetime | None
+) -> None:
+    path = desk.csv("items", ITEM | {"updated_at": ""}, name=name)
+    desk.ingest()
+    modified = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    assert desk.rows("select source_time from landing.happy_returns_items") == [(meant or min(modified, NOW),)]
+
+
+def test_a_range_that_came_after_a_day_inside_it_is_newer(desk: Desk) -> None:
+    states = {"items_2026-09-20.csv": "", "items_2026-09-01_2026-09-30.csv": "2026-09-25T08:00:00Z"}
+    for name, approved in states.items():
+        desk.csv("items", ITEM | {"updated_at": "", "approved_at": approved}, name=name)
+        desk.ingest()
+    desk.refresh()
+    assert desk.rows("select approved_at from staging.return_items") == [(datetime(2026, 9, 25, 8, tzinfo=UTC),)]
+
+
+def test_a_word_for_a_zone_is_refused_and_does_not_reach_the_next_row(desk: Desk) -> None:
+    desk.csv(
+        "items",
+        ITEM | {"approved_at": "2026-09-02 08:00:00 PST"},
+        ITEM | {"item_id": "IT-2", "approved_at": "2026-09-02 09:00:00"},
+    )
+    desk.ingest()
+    assert desk.rows("select approved_at from landing.happy_returns_items") == [(datetime(2026, 9, 2, 9, tzinfo=UTC),)]
+    assert [(column, reason) for _, column, reason, _ in desk.rejected()] == [
+        ("approved_at", "is no time: 2026-09-02 08:00:00 PST")
+    ]
+
+
+_BERLIN, _UTC = "Europe/Berlin", "UTC"
+
+
+@pytest.mark.parametrize(
+    ("text", "zone", "format", "meant"),
+    [
+        ("2026-09-02 08:00:00", _BERLIN, None, "06:00"),
+        ("2026-09-02 08:00:00-07", _BERLIN, None, "15:00"),
+        ("2026-09-02 08:00:00+00", _BERLIN, None, "08:00"),
+        ("2026-09-02 08:00:00 UTC", _BERLIN, None, "08:00"),
+        ("2026-09-02T08:00:00 GMT", _UTC, None, "08:00"),
+        ("2026-09-02T08:00:00z", _BERLIN, None, "08:00"),
+        ("2026-09-02 08:00:00 +02:00", _UTC, None, "06:00"),
+        ("2026-09-02 08:00:00+99:00", _BERLIN, None, None),
+        ("2026-09-02 08:00:00+99:00", _UTC, None, None),
+        ("2026-09-02 08:00:00 PST", _UTC, None, None),
+        ("2026-09-02 08:00:00 America/New_York", _BERLIN, None, None),
+        ("epoch", _UTC, None, None),
+        ("2026-09-02 (BC)", _UTC, None, None),
+        ("02.09.2026 08:00", _BERLIN, "%d.%m.%Y %H:%M", "06:00"),
+        ("02.09.2026 08:00 -0700", _BERLIN, "%d.%m.%Y %H:%M %z", "15:00"),
+        ("02.09.2026 08:00 +9900", _BERLIN, "%d.%m.%Y %H:%M %z", None),
+        ("2026-09-02T08:00:00-07", _BERLIN, "%d.%m.%Y %H:%M", "15:00"),
+    ],
+)  # fmt: skip
+def test_every_offset_counts_or_the_time_is_none(text: str, zone: str, format: str | None, meant: str | None) -> None:
+    with duckdb.connect() as connection:
+        connection.execute("set timezone = 'UTC'")
+        rows = connection.execute(
+            f"select {instant('t', quoted(zone), format)} from (values (?), ('2026-09-02 08:00:00')) as texts(t)",
+            [text],
+        ).fetchall()
+    expected = datetime.fromisoformat(f"2026-09-02T{meant}+00:00") if meant else None
+    assert rows[0][0] == expected
+    if format is None:
+        assert rows[1][0] == datetime(2026, 9, 2, 6 if zone == _BERLIN else 8, tzinfo=UTC), "each row by itself"
+
+
+@pytest.mark.parametrize(
+    "told", ['["IT-1","IT-2"]', "IT-1, IT-2", "{IT-1,IT-2}", "('IT-1', 'IT-2')", "IT-1\nIT-2", "IT-1|IT-2"]
+)
+def test_units_that_a_refund_row_names_as_a_list_are_paid_by_it(desk: Desk, told: str) -> None:
+    desk.csv("items", ITEM, ITEM | {"item_id": "IT-2"}, ITEM | {"item_id": "IT-3"})
+    desk.csv("refunds", REFUND | {"item_ids": told})
+    desk.ingest()
+    desk.refresh()
+    assert desk.rows("select return_item_id, is_told from staging.refund_units order by 1") == [
+        ("IT-1", True),
+        ("IT-2", True),
+    ]
+
+
+def test_units_that_json_names_as_a_list_are_paid_and_a_list_is_no_id(desk: Desk) -> None:
+    desk.csv("items", ITEM, ITEM | {"item_id": "IT-2"})
+    desk.json_lines("refunds.jsonl", REFUND | {"item_ids": ["IT-1", "IT-2"]})
+    desk.json_lines("odd.jsonl", SHIPMENT, SHIPMENT | {"item_id": ["A", "B"]}, SHIPMENT | {"item_id": {"id": "A"}})
+    desk.ingest()
+    desk.refresh()
+    assert desk.rows("select count(*) from staging.refund_units where is_told") == [(2,)]
+    assert [(line, column) for line, column, _, _ in desk.rejected()] == [(2, "item_id"), (3, "item_id")]
+
+
+def test_an_id_longer_than_any_is_refused_and_shown_shortened(desk: Desk) -> None:
+    desk.csv("items", ITEM | {"order_number": "9" * 5000}, ITEM | {"item_id": "IT-2"})
+    desk.ingest()
+    ((_, column, reason, _),) = desk.rejected()
+    assert column == "order_number"
+    assert len(reason) < 200
+    assert desk.totals() == (2, 1, 1, 0)
+
+
+def test_a_rejected_row_of_many_kilobytes_without_a_blank_is_kept_short(desk: Desk) -> None:
+    row = as_csv(desk.header("items"), [ITEM]).decode().splitlines()[1]
+    long = "x" * 200_000 + "@" + "y" * 200_000
+    desk.put("items.csv", (as_csv(desk.header("items"), []).decode() + row + "\n" + long + "\n").encode())
+    desk.ingest()
+    ((line, _, _, raw),) = desk.rejected()
+    assert line == 3
+    assert len(raw) < 5000
+    assert desk.totals() == (2, 1, 1, 0)
+
+
+# ---------------------------------------------------------------- a mended profile mends the past
+
+PROFILE = """
+name = "ours"
+delimiter = ";"
+[times]
+zone = "{zone}"
+[money]
+decimal = "{decimal}"
+[columns.items]
+item_id = "Teil"
+return_id = "Retoure"
+order_number = "Bestellung"
+sku = "Artikel"
+refund_type = "Wunsch"
+approved_at = "Freigabe"
+disposition = "Befund"
+updated_at = "Stand"
+[columns.refunds]
+refund_id = "Erstattung"
+return_id = "Retoure"
+order_number = "Bestellung"
+refund_type = "Wunsch"
+status = "Status"
+currency = "Waehrung"
+total_refunded = "Betrag"
+updated_at = "Stand"
+[words.refund_type]
+Geld = "refund"
+[words.disposition]
+{words}
+"""
+_ROWS = (
+    "Teil;Retoure;Bestellung;Artikel;Wunsch;Freigabe;Befund;Stand\n"
+    "IT-1;RT-1;1001;A;Geld;2026-09-20 08:00:00;A-Ware;2026-09-20 08:00:00\n"
+    "IT-2;RT-1;1001;B;Geld;2026-09-20 08:00:00;kaputt;2026-09-20 08:00:00\n"
+    "IT-3;RT-1;1001;B;Tausch;2026-09-20 08:00:00;kaputt;2026-09-20 08:00:00\n"
+)
+
+
+def _with_profile(desk: Desk, words: str, zone: str = "UTC", decimal: str = ",", more: str = "") -> None:
+    from hr_centra_pipeline.sources.happy_returns.profiles import load_profiles
+
+    folder = desk.folder.parent / "profiles"
+    folder.mkdir(exist_ok=True)
+    text = PROFILE.format(words=words, zone=zone, decimal=decimal).replace(
+        'Geld = "refund"', f'Geld = "refund"\n{more}'
+    )
+    (folder / "ours.toml").write_text(text, encoding="utf-8")
+    desk.profiles = load_profiles(folder)
+
+
+def test_a_word_that_is_mapped_later_or_corrected_mends_rows_that_have_landed_although_their_file_is_gone(
+    desk: Desk,
+) -> None:
+    _with_profile(desk, 'A-Ware = "damaged"')
+    path = desk.put("items-2026-09-21.csv", _ROWS.encode())
+    desk.ingest()
+    desk.refresh()
+    graded = "select return_item_id, disposition, disposition_at from staging.return_items order by 1"
+    at = datetime(2026, 9, 20, 8, tzinfo=UTC)
+    assert desk.rows(graded) == [("IT-1", "damaged", at), ("IT-2", "kaputt", at)]
+    path.unlink()
+    _with_profile(desk, 'A-Ware = "sellable"\nkaputt = "damaged"')
+    desk.ingest(NOW + timedelta(hours=1))
+    desk.refresh(NOW + timedelta(hours=1))
+    assert desk.rows(graded) == [("IT-1", "sellable", at), ("IT-2", "damaged", at)]
+    assert desk.ingest(NOW + timedelta(hours=2)).files == 0
+    assert desk.refresh(NOW + timedelta(hours=2)).units == 0, "once is enough"
+
+
+def test_a_zone_or_decimal_that_is_corrected_mends_times_and_amounts_that_have_landed(desk: Desk) -> None:
+    _with_profile(desk, "", zone="UTC")
+    desk.put("items-2026-09-21.csv", _ROWS.encode())
+    refunds = "Erstattung;Retoure;Bestellung;Wunsch;Status;Waehrung;Betrag;Stand\nRF-1;RT-1;1001;Geld;issued;EUR;1.234;2026-09-20\n"
+    desk.put("refunds-2026-09-21.csv", refunds.encode())
+    desk.ingest()
+    _with_profile(desk, "", zone="Europe/Berlin", decimal=".")
+    desk.ingest(NOW + timedelta(hours=1))
+    desk.refresh(NOW + timedelta(hours=1))
+    at = datetime(2026, 9, 20, 6, tzinfo=UTC)
+    assert desk.rows("select distinct approved_at, source_time from staging.return_items") == [(at, at)]
+    assert desk.rows("select total_refunded::varchar from staging.refunds") == [("1.2340",)]
+
+
+def test_rows_and_files_that_a_profile_refused_are_read_again_with_a_mended_one(desk: Desk) -> None:
+    desk.put("items-2026-09-21.csv", _ROWS.encode())
+    assert desk.ingest().refused_files == 1
+    _with_profile(desk, "")
+    assert desk.ingest().rows_landed == 2
+    assert [(line, column) for line, column, _, _ in desk.rejected() if line] == [(4, "refund_type")]
+    _with_profile(desk, "", more='Tausch = "exchange"')
+    desk.ingest(NOW + timedelta(hours=1))
+    desk.refresh()
+    assert [row for row in desk.rejected() if row[0]] == []
+    assert desk.rows("select count(*), count(distinct return_item_id) from landing.happy_returns_items") == [(3, 3)]
+    assert desk.rows("select return_item_id, refund_type from staging.return_items where return_item_id = 'IT-3'") == [
+        ("IT-3", "exchange")
+    ]
+    assert desk.ingest(NOW + timedelta(hours=2)).files == 0
