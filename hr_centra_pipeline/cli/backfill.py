@@ -12,6 +12,7 @@ from hr_centra_pipeline.cli.screen import width
 from hr_centra_pipeline.cli.table import DataConsole, DataTable, echo
 from hr_centra_pipeline.core import clock
 from hr_centra_pipeline.core.errors import ConfigurationError
+from hr_centra_pipeline.core.money import shown
 from hr_centra_pipeline.core.policy import load_policy
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.warehouse.database import Warehouse
@@ -94,7 +95,7 @@ def _show(settings: Settings, run_id: str, first: date, last: date) -> None:
     table.add_column("amount", justify="right")
     table.add_column("because", overflow="fold")
     for kind, effects, amount, currency, reason in unsent:
-        money = "" if amount is None or currency is None else f"{amount:,.2f} {currency}"
+        money = "" if amount is None or currency is None else shown(amount, currency)
         table.add_row(f"{effects:,}", kind.replace("_", " "), money, reason)
     console.print(table)
     echo(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal, InvalidOperation
+from typing import Literal
 
 from rich import box
 
@@ -21,6 +22,11 @@ from hr_centra_pipeline.push.approvals import Signature
 from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 
+TieKind = Literal["refund", "order", "return", "line", "release", "money"]
+_NAMED_BY_NUMBER = {
+    "refund": "a refund is named by its payment entry id", "return": "a Return is named by its id in Centra",
+    "line": "a line is named by its shipment line id in Centra",
+}  # fmt: skip
 _CLEARS = "The next sync acts on it."
 
 
@@ -106,27 +112,35 @@ def adopt(named: str, by: str | None, why: str | None) -> None:
     echo(f"{done.return_id} adopted by {signature.by}: {'; '.join(what)}. {_CLEARS}")
 
 
-def tie(
-    named: str, units: Sequence[str], *, unrelated: bool, order: bool, release: bool, by: str | None, why: str | None
-) -> None:
-    """Say what somebody else's refund or order was for.
+def tie(named: str, units: Sequence[str], *, kind: TieKind, unrelated: bool, by: str | None, why: str | None) -> None:
+    """Say what somebody else's refund, order or Return was for; or which line a unit is of.
 
     Raises:
         ConfigurationError: neither units nor a way is given, or both; or what is named does not fit.
     """
     signature = _signed(by, why)
-    if sum((bool(units), unrelated, release)) != 1:
-        raise ConfigurationError("Give either --unit (once or more), or --unrelated, or --release.")
+    names_a_unit = kind in ("release", "money")
+    if sum((bool(units), unrelated, names_a_unit)) != 1 or (unrelated and kind in ("order", "line")):
+        raise ConfigurationError("Give either --unit (once or more), or --unrelated, or --release, or --money.")
+    if kind in ("refund", "return", "line") and not named.isdecimal():
+        raise ConfigurationError(f"{named}: {_NAMED_BY_NUMBER[kind]}, a whole number.")
+    names = [unit for unit, _ in _parts(units)]
     with _open() as connection:
-        if release:
-            approvals.release_exchange(connection, signature, named)
-        elif order:
-            approvals.tie_order(connection, signature, named, [unit for unit, _ in _parts(units)])
-        else:
-            if not named.isdecimal():
-                raise ConfigurationError(f"{named}: a refund is named by its payment entry id, a whole number.")
-            approvals.tie_refund(connection, signature, int(named), dict(_parts(units)))
-    told = ", ".join(units) or ("its exchange is released" if release else "unrelated to any return")
+        match kind:
+            case "release":
+                approvals.release_exchange(connection, signature, named)
+            case "money":
+                approvals.take_money_instead(connection, signature, named)
+            case "order":
+                approvals.tie_order(connection, signature, named, names)
+            case "return":
+                approvals.tie_return(connection, signature, int(named), names)
+            case "line":
+                approvals.tie_line(connection, signature, int(named), names)
+            case "refund":
+                approvals.tie_refund(connection, signature, int(named), dict(_parts(units)))
+    said = {"release": "its exchange is released", "money": "the money is in place of its replacement"}
+    told = ", ".join(units) or said.get(kind, "unrelated to any return")
     echo(f"{named}: {told}, says {signature.by}. {_CLEARS}")
 
 

@@ -142,20 +142,37 @@ def adopt(
 
 @app.command()
 def tie(
-    name: Annotated[str, typer.Argument(help="Payment entry id; with --order an order number; with --release a unit.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="Payment entry id; with --order an order number; with --return a Return's id; with --line a shipment line's; "
+            "with --release or --money a unit."
+        ),
+    ],
     unit: Annotated[list[str] | None, typer.Option(help="Unit that it was for, or UNIT=12.50 for its part.")] = None,
     unrelated: Annotated[bool, typer.Option("--unrelated", help="It was for no return.")] = False,
     order: Annotated[bool, typer.Option("--order", help="It is a replacement order that somebody made.")] = False,
+    a_return: Annotated[bool, typer.Option("--return", help="It is a Return that somebody made in Centra.")] = False,
+    line: Annotated[bool, typer.Option("--line", help="It is the shipment line that the units are of.")] = False,
     release: Annotated[
         bool, typer.Option("--release", help="Nobody sent the unit's replacement: ours is ordered.")
+    ] = False,
+    money: Annotated[
+        bool, typer.Option("--money", help="What was refunded by hand is in place of the unit's replacement.")
     ] = False,
     by: _By = None,
     why: _Why = None,
 ) -> None:
-    """Say for which units a refund without a Return, or a replacement order made by hand, was."""
+    """Say for which units a refund, a Return or a replacement order made by hand was, or which line a unit is of."""
     from hr_centra_pipeline.cli import decisions
 
-    decisions.tie(name, unit or [], unrelated=unrelated, order=order, release=release, by=by, why=why)
+    flags: dict[decisions.TieKind, bool] = {
+        "order": order, "return": a_return, "line": line, "release": release, "money": money,
+    }  # fmt: skip
+    chosen = [kind for kind, is_given in flags.items() if is_given]
+    if len(chosen) > 1:
+        raise ConfigurationError("Give one of --order, --return, --line, --release and --money.")
+    decisions.tie(name, unit or [], kind=chosen[0] if chosen else "refund", unrelated=unrelated, by=by, why=why)
 
 
 @app.command()

@@ -5,27 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 
-SQL_TYPE = "DECIMAL(18,4)"
-_FINEST = Decimal("0.0001")
+from iso4217 import Currency
 
-# ISO 4217 minor units that are not 2, for the currencies that shops sell in.
-_MINOR_UNITS = {
-    "JPY": 0,
-    "KRW": 0,
-    "ISK": 0,
-    "CLP": 0,
-    "VND": 0,
-    "HUF": 2,
-    "KWD": 3,
-    "BHD": 3,
-    "OMR": 3,
-    "JOD": 3,
-    "TND": 3,
-}
+SQL_TYPE = "DECIMAL(18,4)"
+SUM_TYPE = "DECIMAL(38,4)"  # of many returns, in a currency of small units
+_FINEST = Decimal("0.0001")
+LIMIT = 10**10
+"""No amount of a return reaches this in any currency: a source's amount that does is refused where it is read, so that sums fit."""
+
+# ISO 4217. Codes that are no money (gold, a test code) have no smallest unit.
+_MINOR_UNITS: dict[str, int] = {one.code: one.exponent for one in Currency if one.exponent is not None}
 
 
 def minor_units(currency: str) -> int:
-    """Number of decimals of a currency (ISO 4217)."""
+    """Number of decimals of a currency (ISO 4217); 2 of a code that it does not list."""
     return _MINOR_UNITS.get(currency, 2)
 
 
@@ -45,9 +38,14 @@ def kept(computed: Decimal) -> Decimal:
         return computed
 
 
+def decimals(amount: Decimal, currency: str) -> int:
+    """With how many decimals an amount is shown: those of its currency, or all four when it has more than that."""
+    return minor_units(currency) if amount == rounded(amount, currency) else 4
+
+
 def shown(amount: Decimal, currency: str) -> str:
-    """An amount as people read it: ``1,234.50 EUR``."""
-    return f"{rounded(amount, currency):,} {currency}"
+    """An amount as people read it: ``1234.50 EUR``, ``1234 JPY``. Nothing is rounded. Its SQL twin: ``money_text``."""
+    return f"{amount:.{decimals(amount, currency)}f} {currency}"
 
 
 def allocate(total: Decimal, weights: Sequence[Decimal], currency: str) -> list[Decimal]:
@@ -87,11 +85,12 @@ create or replace macro smallest_unit(currency) as
     case
         when contains('{_codes(0)}', ' ' || currency || ' ') then 10000
         when contains('{_codes(3)}', ' ' || currency || ' ') then 10
+        when contains('{_codes(4)}', ' ' || currency || ' ') then 1
         else 100
     end::hugeint;
 create or replace macro smallest_amount(currency) as
     (smallest_unit(currency)::decimal(38, 0) * 0.0001::decimal(5, 4))::decimal(18, 4);
-create or replace macro ten_thousandths(amount) as (amount::decimal(18, 4) * 10000)::hugeint;
+create or replace macro ten_thousandths(amount) as (amount::decimal(38, 4) * 10000)::hugeint;
 create or replace macro share_of(amount, part, whole, currency) as
     (cast(
         sign(ten_thousandths(amount)) * sign(ten_thousandths(part)) * sign(ten_thousandths(whole))
@@ -106,6 +105,16 @@ create or replace macro share_of(amount, part, whole, currency) as
     ) * 0.0001::decimal(5, 4))::decimal(18, 4);
 create or replace macro rounded_money(amount, currency) as
     share_of(amount, 1, 1, currency);
+-- An amount in a text: the decimals of its currency, or all four when it has more. One character more is cut off than it has zeros
+-- too many, since nothing cut off would be everything.
+create or replace macro money_text(amount, currency) as
+    left(
+        amount::decimal(38, 4)::varchar || ' ',
+        case
+            when ten_thousandths(amount) % smallest_unit(currency) <> 0 then -1
+            else -length(smallest_unit(currency)::varchar) - (smallest_unit(currency) = 10000)::integer
+        end
+    ) || ' ' || currency;
 create or replace macro tax_in(gross, percent, currency) as
     share_of(gross, percent, 100 + percent, currency);
 -- Of an amount that Centra keeps before tax, a part of the tax that it adds to `whole`; and of an amount with its tax added.

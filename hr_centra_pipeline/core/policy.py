@@ -28,7 +28,7 @@ from pydantic import (
 from hr_centra_pipeline.core import gift_card
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.kinds import EXCEPTION_KINDS, Owner
-from hr_centra_pipeline.core.money import minor_units, rounded
+from hr_centra_pipeline.core.money import LIMIT, minor_units, rounded
 from hr_centra_pipeline.core.words import CentraWords
 
 DropoffMethod = str
@@ -59,7 +59,7 @@ def _searchable(pattern: str) -> str:
     return pattern
 
 
-Amount = Annotated[Decimal, BeforeValidator(_exact), Field(ge=0)]
+Amount = Annotated[Decimal, BeforeValidator(_exact), Field(ge=0, lt=1000 * LIMIT, decimal_places=4)]
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 
 

@@ -1,13 +1,17 @@
 -- One row per credit that is due and not in Centra: a unit's, and a return's shipping and fee on one order.
 
--- One row per unit and the refund row that pays it, with the row's fee shared over its units when it is per item.
+-- One row per unit and the refund row that pays it, with the row's fee shared over its units when it is per item. What a row
+-- says in another currency than its unit's order touches no amount: such a row pays no unit. That its money was given as a
+-- gift card counts all the same.
 create or replace temp table paid_units as
 with
 rows_of_units as (
     select
         refund_units.return_item_id, refunds.refund_id, refunds.order_number, refunds.currency,
         coalesce(refunds.issued_at, refunds.source_time) as row_at,
-        refunds.gift_card_id is not null as is_given_already, refunds.status, refunds.fee_basis,
+        bool_or(refunds.gift_card_id is not null) over (partition by refund_units.return_item_id) as is_given_already,
+        refunds.currency is not distinct from coalesce(matched.currency, refunds.currency) as is_in_its_currency,
+        refunds.status, refunds.fee_basis,
         coalesce(refunds.processing_fee, 0) as processing_fee,
         coalesce(refunds.item_subtotal, 0) - coalesce(refunds.discount, 0) + coalesce(refunds.tax, 0) as told_for_items,
         count(*) over (partition by refunds.refund_id) as units,
@@ -15,15 +19,17 @@ rows_of_units as (
     from staging.refund_units
     join staging.refunds using (refund_id)
     semi join matching.orders_in_play using (order_number)
+    left join matching.matched_items as matched using (return_item_id)
     where refunds.status in ('issued', 'pending')
 )
 
 select
-    *,
+    * exclude (is_in_its_currency),
     case when fee_basis = 'item' then
         share_of(processing_fee, place, units, currency) - share_of(processing_fee, place - 1, units, currency)
     end as item_fee
 from rows_of_units
+where is_in_its_currency
 qualify row_number() over (partition by return_item_id order by row_at, refund_id) = 1;
 
 -- One row per unit whose replacement somebody has canceled in Centra, and that gets its money after all: a person has decided so,
@@ -60,6 +66,8 @@ select
     matched.shipment_id,
     matched.shipment_line_id,
     matched.reason as unmatched_reason,
+    matched.doubt,
+    matched.doubtful_return_id,
     matched.sku,
     matched.currency,
     matched.unit_price,
@@ -234,15 +242,18 @@ select
             and not exists (
                 select 1 from push.ties where ties.what = 'refund' and ties.centra_id in (entries.entry_id::varchar, entries.request_id::varchar)
             )
-            and entries.money in ('refunded', 'refund_pending')
+            and policy.is_given(entries.money)
     ) as has_untied_refund,
     orders.order_number in (
         select order_number from bookings_of_orders where line_type = 'unknown' and order_number is not null
     ) as has_unknown_booking,
     orders.discounts > 0 and (
         select count(*) from staging.shipments where shipments.order_number = orders.order_number
-    ) > 1 as has_shared_voucher
+    ) > 1 as has_shared_voucher,
+    abroad.currency as charged_back_in,
+    abroad.amount as charged_back
 from staging.orders
+left join foreign_chargebacks as abroad using (order_number)
 semi join due_units using (order_number);
 
 -- One row per refund row that differs from what Centra sold by more than the tolerance (asked for by on_difference = hold).
@@ -263,6 +274,18 @@ where abs(told_for_items - sold) > greatest(
     coalesce(policy.tax_slack(tax_mode, tax, currency), 0)
 );
 
+-- One row per return on an order of which a refund row reports a gift card, and none of its units is a gift card's: the money of
+-- one of its units was given, and nobody knows of which.
+create or replace temp table unplaced_gift_cards as
+select refunds.return_id, refunds.order_number, min(refunds.refund_id) as refund_id
+from staging.refunds
+semi join matching.orders_in_play using (order_number)
+anti join staging.refund_units as units on units.refund_id = refunds.refund_id
+anti join staging.return_items as items
+    on items.return_id = refunds.return_id and items.order_number = refunds.order_number and items.refund_type = refunds.refund_type
+where refunds.status = 'issued' and refunds.gift_card_id is not null
+group by all;
+
 delete from effects.pending_credit_notes;
 insert into effects.pending_credit_notes by name
 with
@@ -276,8 +299,15 @@ blocked as (
             when is_after_cutover is null then 'the start of its return is not known'
             when not is_after_cutover then 'its return was started before the cut-over: adopt it to act'
             when shipment_line_id is null then 'no shipment line: ' || unmatched_reason
+            when doubt is not null then doubt_text(doubt, doubtful_return_id, sku)
             when chain_depth > 0 then 'it was sent in exchange, and its order captured nothing: of root order ' || root_order
-                || ' may be refunded by hand ' || regexp_replace(refundable::varchar, '00$', '') || ' ' || currency
+                || ' may be refunded by hand ' || money_text(refundable, currency)
+            when pays_through <> 'elsewhere' and blocks.charged_back > 0 then
+                'waits for approval: a chargeback of ' || money_text(blocks.charged_back, blocks.charged_back_in)
+                || ' was booked on the order, in another currency'
+            when pays_through <> 'elsewhere' and unplaced.refund_id is not null then
+                'waits for approval: Happy Returns'' refund row ' || unplaced.refund_id || ' reports a gift card for a unit of the return'
+                || ', and does not say which'
             when pays_through <> 'elsewhere' and given_otherwise > 0 then
                 'its value was given back already: by a replacement, a chargeback or a refund that was tied to it'
             when pays_through = 'gift_card' and parameters.gift_card_template is null then
@@ -303,6 +333,7 @@ blocked as (
     cross join policy.parameters
     left join order_blocks as blocks using (order_number)
     left join differing_rows as differing using (refund_id)
+    left join unplaced_gift_cards as unplaced on unplaced.return_id = due_units.return_id and unplaced.order_number = due_units.order_number
 ),
 
 -- The fee of a unit, as Centra keeps it: before tax.
@@ -310,11 +341,14 @@ item_fees as (
     select
         blocked.*,
         -- Never more than is given: where Centra deducts tax, that is less than what it keeps.
-        (case when fee_basis = 'item' and refund_type = 'refund' and origin_return_id is null and received_channel is distinct from 'returnless' then
+        -- One basis per return: where a fee of the whole return was taken before the policy changed, that was its fee.
+        (case when fee_basis = 'item' and refund_type = 'refund' and origin_return_id is null and received_channel is distinct from 'returnless'
+            and return_id not in (select return_id from fees_charged where effect_kind = 'return_fee')
+        then
             least(kept, blocked.amount, case
                 when fee_source = 'happy_returns' and refund_id is not null then
                     kept_of_told(coalesce(item_fee, 0), fee_rate_tax, kept, reported_costs, currency)
-                else coalesce(policy.zone_fee(dropoff_method, currency, order_number), fees.amount, 0)
+                else rounded_money(coalesce(policy.zone_fee(dropoff_method, currency, order_number), fees.amount, 0), currency)
             end)
         else 0 end)::decimal(18, 4) as fee_kept
     from blocked
@@ -375,13 +409,17 @@ carriers as (
     qualify row_number() over (partition by return_id, order_number order by is_blocked, shipment_id) = 1
 ),
 
+-- What the rows report in the order's own currency, rounded to what can be paid: the one place before anything is planned.
 told as (
     select
-        return_id, order_number, sum(coalesce(shipping_refund, 0)) as shipping,
-        sum(coalesce(processing_fee, 0)) filter (where fee_basis is distinct from 'item') as fee,
+        return_id, order_number, sum(rounded_money(coalesce(shipping_refund, 0), currency))::decimal(18, 4) as shipping,
+        (sum(rounded_money(coalesce(processing_fee, 0), currency)) filter (where fee_basis is distinct from 'item'))::decimal(18, 4) as fee,
+        min(coalesce(issued_at, source_time)) as told_at,
         min(refund_id) as refund_id
-    from staging.refunds semi join matching.orders_in_play using (order_number)
-    where status in ('issued', 'pending') and refund_type = 'refund'
+    from staging.refunds
+    semi join matching.orders_in_play using (order_number)
+    join staging.orders as orders using (order_number, currency)
+    where refunds.status in ('issued', 'pending') and refund_type = 'refund'
     group by return_id, order_number
 ),
 
@@ -393,28 +431,46 @@ whole_orders as (
         group by order_number
     ) as ordered
     join (
+        -- What was only started, has expired or was refused has not come back.
         select order_number, count(*) as units from matching.matched_items
-        where shipment_line_id is not null group by order_number
+        semi join (select return_item_id from staging.return_items where approved_at is not null) using (return_item_id)
+        where shipment_line_id is not null and has_claim group by order_number
     ) as returned using (order_number)
     where returned.units >= ordered.units
 ),
 
+-- One row per order: the shipping that Returns give back: those that are shown, and ours that no pull has shown yet.
+shipping_given as (
+    select order_number, sum(shipping) as shipping
+    from (
+        select order_number, shipping + handling as shipping from staging.centra_returns
+        semi join carriers using (order_number)
+        where deleted_at is null
+        union all
+        select packets.payload ->> 'order_number', (packets.payload ->> 'shipping')::decimal(18, 4)
+        from push.packets
+        semi join carriers on carriers.order_number = packets.payload ->> 'order_number'
+        anti join staging.centra_returns as returns on returns.packet_key = packets.packet_key
+        where packets.operation = 'credit' and packets.state = 'confirmed'
+    )
+    group by order_number
+),
+
 -- As Centra keeps it, before tax.
-shipping_kept as (
+shipping_wanted as (
     select
-        carriers.*, told.refund_id, orders.shipping_tax_added, orders.shipping + orders.handling as order_shipping,
-        least(
-            case when parameters.shipping_source = 'policy' then orders.shipping + orders.handling
-                else kept_of_told(
-                    coalesce(told.shipping, 0), orders.shipping_tax_added, orders.shipping + orders.handling, parameters.reported_costs,
-                    carriers.currency
-                ) end,
-            orders.shipping + orders.handling - coalesce((
-                select sum(returns.shipping + returns.handling) from staging.centra_returns as returns
-                where returns.order_number = carriers.order_number and returns.deleted_at is null
-            ), 0)
-        )::decimal(18, 4) as shipping_kept
+        carriers.*, told.refund_id, told.told_at, orders.shipping_tax_added, orders.shipping + orders.handling as order_shipping,
+        ledger.state in ('sending', 'unknown') as is_under_way,
+        orders.shipping + orders.handling - coalesce(given.shipping, 0) as shipping_left,
+        greatest(case when parameters.shipping_source = 'policy' then orders.shipping + orders.handling
+            else kept_of_told(
+                coalesce(told.shipping, 0), orders.shipping_tax_added, orders.shipping + orders.handling, parameters.reported_costs,
+                carriers.currency
+            ) end, 0) as wanted
     from carriers
+    left join (select effect_key, state from push.ledger where effect_kind = 'shipping_refund') as ledger
+        on ledger.effect_key = effect_key('shipping_refund', [carriers.return_id, carriers.order_number])
+    left join shipping_given as given using (order_number)
     cross join policy.parameters
     join staging.orders as orders using (order_number)
     left join told using (return_id, order_number)
@@ -430,6 +486,17 @@ shipping_kept as (
         and (parameters.shipping_rule = 'as_told' or whole_orders.order_number is not null)
 ),
 
+-- Of several returns of one order the one whose row came first has it; what is left, the next.
+shipping_kept as (
+    select
+        * exclude (told_at, is_under_way, shipping_left, wanted),
+        least(wanted, shipping_left - coalesce(sum(wanted) over (
+            partition by order_number order by coalesce(is_under_way, false) desc, told_at nulls last, return_id
+            rows between unbounded preceding and 1 preceding
+        ), 0))::decimal(18, 4) as shipping_kept
+    from shipping_wanted
+),
+
 shipping as (
     select
         * exclude (shipping_tax_added, order_shipping, shipping_kept),
@@ -439,18 +506,30 @@ shipping as (
 ),
 
 -- A per-return fee is charged once: where the refund row has it; by the policy on the lowest order number. Never more than is given.
+-- What was taken off per item before the policy changed counts.
 fees_kept as (
     select
         carriers.*, told.refund_id,
-        least(carriers.kept, carriers.most, case
+        least(carriers.kept, carriers.most, greatest(0, case
             when parameters.fee_source = 'happy_returns' and told.refund_id is not null then kept_of_told(
                 coalesce(told.fee, 0), carriers.fee_rate_tax, carriers.kept, parameters.reported_costs, carriers.currency
             )
             when row_number() over (partition by carriers.return_id order by try_cast(order_number as bigint), order_number) = 1
-                then coalesce(policy.zone_fee(carriers.dropoff_method, carriers.currency, carriers.order_number), amounts.amount, 0)
+                then rounded_money(
+                    coalesce(policy.zone_fee(carriers.dropoff_method, carriers.currency, carriers.order_number), amounts.amount, 0),
+                    carriers.currency
+                )
             else 0
-        end)::decimal(18, 4) as fee_kept
+        end - case
+            when charged.fee is null then 0
+            when charged.currency is distinct from carriers.currency then carriers.most
+            else charged.fee - added_within_part(carriers.fee_rate_tax, charged.fee, carriers.kept, carriers.currency)
+        end))::decimal(18, 4) as fee_kept
     from carriers
+    left join (
+        select return_id, sum(fee)::decimal(18, 4) as fee, case when count(distinct currency) = 1 then min(currency) end as currency
+        from fees_charged where effect_kind = 'credit_note' group by return_id
+    ) as charged using (return_id)
     cross join policy.parameters
     left join told using (return_id, order_number)
     left join policy.fees as amounts

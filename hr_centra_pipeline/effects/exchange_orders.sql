@@ -41,11 +41,14 @@ select
         when units.is_after_cutover is null then 'the start of its return is not known'
         when not units.is_after_cutover then 'its return was started before the cut-over: adopt it to act'
         when matched.shipment_line_id is null then 'no shipment line: ' || matched.reason
+        when matched.doubt is not null then doubt_text(matched.doubt, matched.doubtful_return_id, matched.sku)
         when matched.bundle is not null and not parameters.return_names_parts then
             'it is a part of the bundle ' || coalesce(bundles.sku, bundles.product_name, bundles.bundle_line_id)
             || ', and its Return would name the part alone: exchange it by hand'
         when value.given - value.exchange > 0 then
             'its value was given back already: by a refund, store credit or a chargeback'
+        when abroad.order_number is not null then
+            'waits for approval: a chargeback of ' || money_text(abroad.amount, abroad.currency) || ' was booked on the order, in another currency'
         when matched.foreign_centra_return_id is not null and wanted.origin_return_id is null then
             case external.made_by when 'person' then 'a person' when 'integration' then 'another integration'
                 else 'another integration or user' end
@@ -66,6 +69,7 @@ join staging.return_items as items using (return_item_id)
 join matching.matched_items as matched using (return_item_id)
 left join staging.bundles as bundles on bundles.bundle_line_id = string_split(matched.bundle, '/')[1]
 left join effects.value_given_back as value using (return_item_id)
+left join foreign_chargebacks as abroad on abroad.order_number = units.order_number
 left join staging.centra_returns as external on external.centra_return_id = matched.foreign_centra_return_id
 left join staging.replacement_stock as stock on stock.sku = items.exchange_sku
 where

@@ -39,6 +39,20 @@ found as (
 
 from found;
 
+-- One row per unit with movements: as which article it was booked last, by the packet that carried the movement.
+create or replace temp table booked_articles as
+select return_item_id, arg_max(size.sku, ordinal) as sku
+from (
+    select movements.return_item_id, movements.ordinal, ledger.effect_key, unnest(
+        from_json(packets.payload -> 'sizes', '[{"sku": "VARCHAR", "members": ["VARCHAR"]}]')
+    ) as size
+    from movements
+    join push.ledger on ledger.effect_key = effect_key('inventory_adjustment', [movements.return_item_id, movements.ordinal::varchar])
+    join push.packets using (packet_key)
+)
+where list_contains(size.members, effect_key)
+group by return_item_id;
+
 delete from effects.pending_inventory_adjustments;
 insert into effects.pending_inventory_adjustments by name
 with
@@ -54,8 +68,10 @@ booked as (
 graded as (
     select
         units.*,
-        matched.shipment_id, matched.shipment_line_id, matched.reason as unmatched_reason, matched.sku, matched.currency,
-        matched.unit_price,
+        matched.shipment_id, matched.shipment_line_id, matched.reason as unmatched_reason, matched.currency, matched.unit_price,
+        -- What was booked as another article is moved on as that one: a person corrects it whole.
+        coalesce(booked_articles.sku, case when matched.is_corrected then matched.present_sku else matched.sku end) as sku,
+        matched.doubtful_return_id,
         items.disposition_at, items.express_code,
         coalesce(booked.last_ordinal, 0) + 1 as ordinal,
         case
@@ -67,6 +83,7 @@ graded as (
     join staging.return_items as items using (return_item_id)
     join matching.matched_items as matched using (return_item_id)
     left join booked using (return_item_id)
+    left join booked_articles using (return_item_id)
     left join staging.centra_returns as foreign_return
         on foreign_return.centra_return_id = matched.foreign_centra_return_id
     semi join matching.orders_in_play as in_play on in_play.order_number = units.order_number
@@ -82,8 +99,11 @@ wanted as (
             when not is_after_cutover then 'its return was started before the cut-over: adopt it to act'
             when not is_mapped then 'the policy does not map the disposition ' || disposition
             when shipment_line_id is null then 'no shipment line: ' || unmatched_reason
+            when graded.sku is null then 'no shipment line: its article was corrected, and its order has no such line'
+            when doubtful.returned_to_stock then doubt_text('foreign_return', doubtful_return_id, graded.sku)
         end as blocked_by
     from graded
+    left join staging.centra_returns as doubtful on doubtful.centra_return_id = graded.doubtful_return_id
     cross join policy.parameters
     where
         not is_on_its_way

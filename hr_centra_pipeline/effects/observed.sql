@@ -141,15 +141,23 @@ select
 from staging.status_marks
 join changed_marks using (mark);
 
--- One row per effect key that is in Centra for the orders in play: by the ledger, or by what it has not taken over yet. A key
--- whose unit is not known (our database was lost) counts everywhere. What somebody else had done counts while it is there.
+-- One row per effect key that is in Centra for the orders in play (or for their units, on the orders that they were of before): by
+-- the ledger, or by what it has not taken over yet. A key whose unit is not known (our database was lost) counts everywhere.
+-- What somebody else had done counts while it is there, and as long as no person has tied it to others.
 create or replace temp table done as
 select effect_key from push.ledger
-where state = 'confirmed' and (order_number is null or order_number in (select order_number from matching.orders_in_play))
-    and not (is_foreign and effect_kind = 'credit_note' and centra_id in (
-        select centra_return_id::varchar from staging.centra_returns
-        semi join matching.orders_in_play using (order_number)
-        where deleted_at is not null
+where state = 'confirmed' and (
+        order_number is null or order_number in (select order_number from matching.orders_in_play)
+        or return_item_id in (select return_item_id from staging.return_items semi join matching.orders_in_play using (order_number))
+    )
+    and not (is_foreign and effect_kind = 'credit_note' and (
+        centra_id in (select centra_return_id::varchar from staging.centra_returns where deleted_at is not null)
+        or (
+            centra_id in (select centra_id from push.ties where what = 'return')
+            and (centra_id, return_item_id) not in (
+                select (centra_id, return_item_id) from push.ties where what = 'return' and return_item_id is not null
+            )
+        )
     ))
 union
 select effect_key from effects.observed where is_complete and landed_batch > $since;

@@ -10,8 +10,8 @@ from hr_centra_pipeline.warehouse import watermarks
 from hr_centra_pipeline.warehouse.database import Connection, run_sql
 
 _FILES = (
-    "observed.sql", "units.sql", "replacements.sql", "settled_returns.sql", "value_given_back.sql", "credit_notes.sql",
-    "bundles.sql", "inventory_adjustments.sql", "exchange_orders.sql", "status_updates.sql",
+    "observed.sql", "units.sql", "replacements.sql", "settled_returns.sql", "value_given_back.sql", "fees_charged.sql",
+    "credit_notes.sql", "bundles.sql", "inventory_adjustments.sql", "exchange_orders.sql", "status_updates.sql",
 )  # fmt: skip
 PENDING = (
     "pending_credit_notes", "pending_inventory_adjustments", "pending_exchange_orders", "pending_status_updates",

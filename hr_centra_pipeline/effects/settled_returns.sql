@@ -14,7 +14,7 @@ paid_on as (
         coalesce(sum(amount) filter (where instrument = 'gift_card'), 0)::decimal(18, 4) as gifted
     from staging.payment_entries
     semi join matching.orders_in_play using (order_number)
-    where money in ('refunded', 'refund_pending') and centra_return_id is not null
+    where policy.is_given(money) and centra_return_id is not null
     group by centra_return_id
 ),
 

@@ -1,3 +1,10 @@
+-- Why nothing is paid for a unit until a person has tied it (`matching.matched_items.doubt`), in words.
+create or replace temp macro doubt_text(doubt, centra_return_id, sku) as case doubt
+    when 'foreign_return' then 'somebody made Return ' || centra_return_id
+        || ' in Centra, which may be for it or for another piece of its line: tie that Return first'
+    else 'its article ' || coalesce(sku, '-') || ' was sold at several prices on the order, and neither line id nor refund row tells which'
+end;
+
 -- One row per return unit: what the policy says about it. Every effect is planned from here.
 delete from effects.units where return_item_id in (
     select return_item_id from staging.return_items semi join matching.orders_in_play using (order_number)
@@ -50,11 +57,7 @@ select
         when return_created_at is null then null
         else return_created_at >= cutover
     end as is_after_cutover,
-    (
-        coalesce(refused.disposition is not null, false)
-        or approval_withdrawn_at is not null
-        or coalesce(return_status = 'failed' and approved_at is null, false)
-    ) as is_refused,
+    policy.is_refused(timed.disposition, approval_withdrawn_at, return_status, approved_at) as is_refused,
     credit_trigger,
     case when trigger_at is not null and approved_at is not null then greatest(trigger_at, approved_at) end as credit_due_at,
     case when is_listed and not is_returnless then disposition_at + to_hours(hold_hours::integer) end as restock_due_at,
@@ -62,5 +65,4 @@ select
     case when timed.disposition is not null and not is_returnless then is_listed end as is_mapped,
     case when stock = 'restock' then warehouse_id end as target_warehouse_id
 from timed
-left join (select distinct return_id from push.adoptions) as adopted on adopted.return_id = timed.return_id
-left join policy.refused_dispositions as refused on refused.disposition = timed.disposition;
+left join (select distinct return_id from push.adoptions) as adopted on adopted.return_id = timed.return_id;

@@ -254,6 +254,20 @@ from running
 join charged_back using (order_number, currency)
 where running.amount > 0 and charged_back.amount > before;
 
+-- One row per order with a chargeback (less what was won back) in another currency than its own: how much of the order it was is
+-- not known, so that nothing more is given on it before a person has looked.
+create or replace temp table foreign_chargebacks as
+select order_number, min(currency) as currency, min(amount) as amount
+from (
+    select lines.order_number, lines.currency, -sum(lines.gross_amount) as amount
+    from bookings_of_orders as lines
+    join staging.orders as orders on orders.order_number = lines.order_number and orders.currency <> lines.currency
+    semi join matching.orders_in_play on orders_in_play.order_number = lines.order_number
+    where lines.line_type in ('chargeback', 'chargeback_reversed')
+    group by all having -sum(lines.gross_amount) > 0
+)
+group by order_number;
+
 delete from effects.value_given_back where order_number in (select order_number from matching.orders_in_play);
 insert into effects.value_given_back by name
 with

@@ -3,6 +3,25 @@
 create or replace temp table items_in_play as
 from staging.return_items semi join matching.orders_in_play using (order_number);
 
+-- One row per unit in play: how much has happened for its claim to a piece, and when it began. 0: none, since it was refused, or
+-- its return is over and its goods never came.
+create or replace temp table claims as
+select
+    return_item_id, return_created_at,
+    case
+        when not came and approved_at is null and return_status in ('expired', 'failed', 'canceled') then 0
+        when policy.is_refused(disposition, approval_withdrawn_at, return_status, approved_at) then 0
+        else 1 + came::bigint + (approved_at is not null)::bigint + (disposition is not null)::bigint
+    end as strength,
+    not came as never_came
+from (
+    select
+        *,
+        received_at is not null or hub_received_at is not null or warehouse_received_at is not null or disposition is not null
+            as came
+    from items_in_play
+);
+
 -- One row per unit and order line that it may be, with how it was recognised (the first way that fits wins).
 create or replace temp table candidates as
 with
@@ -48,7 +67,11 @@ select
     coalesce(lines.sku, lines.order_line_id) as article,
     shipments.shipped_at,
     lines.bundle_line_id is not null as is_part,
-    numbers.piece
+    numbers.piece,
+    shipment_lines.unit_price,
+    shipment_lines.unit_tax,
+    coalesce(shipment_lines.unit_tax_added, 0) as unit_tax_added,
+    shipment_lines.currency
 from staging.shipment_lines
 join staging.shipments using (shipment_id)
 join staging.order_lines as lines on lines.order_line_id = shipment_lines.order_line_id
@@ -94,41 +117,71 @@ join items_in_play using (return_item_id);
 -- One row per line of a Return that somebody else made, with the units that it may be for, those that it names first.
 create or replace temp table foreign_pieces as
 select
-    lines.centra_return_id, lines.shipment_line_id, lines.order_line_id, returns.created_at, returns.express_codes,
-    numbers.piece
+    lines.centra_return_id, lines.shipment_line_id, lines.order_number, lines.order_line_id, returns.created_at,
+    returns.express_codes, numbers.piece
 from staging.centra_return_lines as lines
 join staging.centra_returns as returns using (centra_return_id)
 semi join matching.orders_in_play on orders_in_play.order_number = lines.order_number
 cross join range(1, lines.quantity + 1) as numbers(piece)
 where returns.deleted_at is null and returns.packet_key is null and len(coalesce(returns.effect_keys, [])) = 0;
 
--- One row per piece on a Return of somebody else and unit that it may be for: the unit that it was adopted for before (held),
--- those of a return that its comment names, or those whose return was started before it was made.
+-- One row per Return of somebody else that a person has tied: to a unit, or (null) to none.
+create or replace temp table return_ties as
+select try_cast(centra_id as bigint) as centra_return_id, return_item_id from push.ties where what = 'return'
+qualify row_number() over (partition by centra_id, return_item_id order by tied_at desc) = 1;
+
+-- One row per unit: the Return of somebody else that it was adopted for before, or that a person has tied to it. What never
+-- came back does not hold one that another unit may be.
+create or replace temp table held as
+with
+told as (
+    select return_item_id, centra_return_id::varchar as centra_id from return_ties semi join items_in_play using (return_item_id)
+),
+
+kept as (
+    select ledger.return_item_id, ledger.centra_id
+    from push.ledger
+    semi join items_in_play using (return_item_id)
+    semi join foreign_pieces on foreign_pieces.centra_return_id::varchar = ledger.centra_id
+    join claims on claims.return_item_id = ledger.return_item_id
+    anti join told on told.return_item_id = ledger.return_item_id
+    -- Tied to others, or to none.
+    anti join return_ties on return_ties.centra_return_id::varchar = ledger.centra_id
+    where ledger.effect_kind = 'credit_note' and ledger.is_foreign and ledger.state = 'confirmed'
+        and (claims.strength > 0 or not exists (
+            select 1 from foreign_pieces as pieces
+            join candidates using (order_line_id)
+            join claims as others using (return_item_id)
+            where pieces.centra_return_id::varchar = ledger.centra_id and others.strength > 0
+        ))
+)
+
+from told union all from kept;
+
+-- One row per piece on a Return of somebody else and unit that it may be for: the unit that it is held by, those of a return
+-- that its comment names, or those whose return was started before it was made.
 create or replace temp table wanting as
 select
     pieces.centra_return_id, pieces.shipment_line_id, pieces.piece, pieces.order_line_id, pieces.created_at,
-    items.return_item_id, items.return_id, items.return_created_at,
+    items.return_item_id, items.return_id, items.return_created_at, claims.strength,
     coalesce(held.centra_id = pieces.centra_return_id::varchar, false) as is_held,
     held.centra_id is not null as is_held_by_any,
     list_has_any(coalesce(pieces.express_codes, []), [items.express_code, items.return_id]) as is_named
 from foreign_pieces as pieces
 join candidates using (order_line_id)
 join items_in_play as items using (return_item_id)
-left join (
-    select ledger.return_item_id, ledger.centra_id
-    from push.ledger
-    semi join items_in_play using (return_item_id)
-    semi join foreign_pieces on foreign_pieces.centra_return_id::varchar = ledger.centra_id
-    where ledger.effect_kind = 'credit_note' and ledger.is_foreign and ledger.state = 'confirmed'
-) as held using (return_item_id)
+join claims using (return_item_id)
+left join held using (return_item_id)
 anti join frozen using (return_item_id)
 where
     coalesce(held.centra_id = pieces.centra_return_id::varchar, false)
-    or list_has_any(coalesce(pieces.express_codes, []), [items.express_code, items.return_id])
-    or items.return_created_at <= pieces.created_at;
+    or (pieces.centra_return_id not in (select centra_return_id from return_ties) and (
+        list_has_any(coalesce(pieces.express_codes, []), [items.express_code, items.return_id])
+        or items.return_created_at <= pieces.created_at
+    ));
 
 -- Each piece goes to one unit, each unit gets one piece: first those that were adopted before, then those that are named,
--- then the earlier return by the earlier Return. One step each, since what is taken is not there for the next.
+-- then the stronger claim, and the earlier return, by the earlier Return. One step each, since what is taken is not there for the next.
 create or replace temp table adopted_before as
 select units.return_item_id, pieces.centra_return_id, pieces.shipment_line_id, pieces.piece
 from (
@@ -192,7 +245,7 @@ unnamed as (
     select units.return_item_id, pieces.centra_return_id, pieces.shipment_line_id, pieces.piece
     from (
         select distinct order_line_id, return_item_id, return_created_at,
-            dense_rank() over (partition by order_line_id order by return_created_at, return_item_id) as place
+            dense_rank() over (partition by order_line_id order by strength desc, return_created_at, return_item_id) as place
         from open_pairs
     ) as units
     join (
@@ -221,6 +274,15 @@ taken as (
     select shipment_line_id, sum(pieces) as pieces from (
         select shipment_line_id, count(*) as pieces from frozen group by all
         union all
+        -- Credited here, before Happy Returns corrected which order it is of.
+        select shipment_line_id, count(distinct return_item_id)
+        from push.ledger
+        semi join matching.orders_in_play using (order_number)
+        anti join frozen using (return_item_id)
+        where effect_kind in ('credit_note', 'exchange_order') and not is_foreign
+            and state in ('sending', 'unknown', 'confirmed') and shipment_line_id is not null
+        group by all
+        union all
         select shipment_line_id, count(*) from foreign_pieces group by all
     ) group by shipment_line_id
 )
@@ -229,69 +291,6 @@ select slots.*
 from slots
 left join taken using (shipment_line_id)
 where slots.piece > coalesce(taken.pieces, 0);
-
--- Units that still look for a place, the earlier return first. Where an order has one article on several lines, units that
--- name their line are placed first.
-create or replace temp table seekers as
-with
-lines_of_article as (
-    select order_number, article, count(distinct order_line_id) as lines from slots group by all
-)
-
-select
-    candidates.return_item_id, candidates.matched_by, candidates.order_line_id, articles.order_number, articles.article,
-    items.return_created_at,
-    candidates.matched_by = 'line_id' and lines_of_article.lines > 1 as names_its_line
-from candidates
-join items_in_play as items using (return_item_id)
-join (select distinct order_number, order_line_id, article from slots) as articles using (order_line_id)
-join lines_of_article on lines_of_article.order_number = articles.order_number and lines_of_article.article = articles.article
-anti join frozen on frozen.return_item_id = candidates.return_item_id
-anti join adopted on adopted.return_item_id = candidates.return_item_id;
-
-create or replace temp table placed_by_line as
-select units.return_item_id, places.shipment_line_id, places.piece
-from (
-    select return_item_id, order_line_id,
-        row_number() over (partition by order_line_id order by return_created_at nulls last, return_item_id) as place
-    from seekers where names_its_line
-) as units
-join (
-    select *, row_number() over (partition by order_line_id order by shipped_at, shipment_id, piece) as place from free_slots
-) as places using (order_line_id, place);
-
-create or replace temp table placed_by_article as
-select units.return_item_id, places.shipment_line_id
-from (
-    select return_item_id, order_number, article,
-        row_number() over (
-            partition by order_number, article order by min(return_created_at) nulls last, return_item_id
-        ) as place
-    from seekers where not names_its_line
-    group by return_item_id, order_number, article
-) as units
-join (
-    -- What was sold alone comes before the same article in a bundle.
-    select *, row_number() over (
-        partition by order_number, article order by is_part, shipped_at, shipment_id, shipment_line_id, piece
-    ) as place
-    from free_slots
-    anti join placed_by_line using (shipment_line_id, piece)
-) as places using (order_number, article, place);
-
--- One row per unit that has a place.
-create or replace temp table placed as
-select return_item_id, shipment_line_id, 'frozen' as matched_by, cast(null as bigint) as foreign_centra_return_id from frozen
-union all by name
-select adopted.return_item_id, adopted.shipment_line_id, ways.matched_by, centra_return_id as foreign_centra_return_id
-from adopted
-join (select return_item_id, any_value(matched_by) as matched_by from candidates group by all) as ways using (return_item_id)
-union all by name
-select return_item_id, shipment_line_id, 'line_id' as matched_by from placed_by_line
-union all by name
-select placed_by_article.return_item_id, shipment_line_id, ways.matched_by
-from placed_by_article
-join (select return_item_id, any_value(matched_by) as matched_by from candidates group by all) as ways using (return_item_id);
 
 -- ---------------------------------------------------------------- vouchers
 -- One row per piece of an order with a voucher: its share, by price, whole cents, the largest remainders first. Both as Centra
@@ -328,6 +327,369 @@ select
     )::decimal(38, 0) * 0.0001::decimal(5, 4) as voucher_share
 from floored;
 
+-- ---------------------------------------------------------------- places
+-- Units that still look for a place. Where an order has one article on several lines, units that name their line are placed first.
+create or replace temp table seekers as
+with
+lines_of_article as (
+    select order_number, article, count(distinct order_line_id) as lines from slots group by all
+)
+
+select
+    candidates.return_item_id, candidates.order_line_id, articles.order_number, articles.article,
+    claims.strength, claims.return_created_at,
+    candidates.matched_by = 'line_id' and lines_of_article.lines > 1 as names_its_line
+from candidates
+join claims using (return_item_id)
+join (select distinct order_number, order_line_id, article from slots) as articles using (order_line_id)
+join lines_of_article on lines_of_article.order_number = articles.order_number and lines_of_article.article = articles.article
+anti join frozen on frozen.return_item_id = candidates.return_item_id
+anti join adopted on adopted.return_item_id = candidates.return_item_id;
+
+-- As a person has said.
+create or replace temp table placed_by_tie as
+select units.return_item_id, places.shipment_line_id, places.piece
+from (
+    select
+        ties.return_item_id, try_cast(ties.centra_id as bigint) as shipment_line_id,
+        row_number() over (partition by ties.centra_id order by ties.tied_at, ties.return_item_id) as place
+    from push.ties as ties
+    semi join items_in_play using (return_item_id)
+    anti join frozen using (return_item_id)
+    anti join adopted using (return_item_id)
+    where ties.what = 'line'
+    qualify row_number() over (partition by ties.return_item_id order by ties.tied_at desc) = 1
+) as units
+join (
+    select *, row_number() over (partition by shipment_line_id order by piece) as place from free_slots
+) as places using (shipment_line_id, place);
+
+-- Whose claim is one goes first: that of which more has happened, then the earlier return.
+create or replace temp table placed_by_line as
+select units.return_item_id, places.shipment_line_id, places.piece
+from (
+    select return_item_id, order_line_id,
+        row_number() over (
+            partition by order_line_id order by strength desc, return_created_at nulls last, return_item_id
+        ) as place
+    from seekers
+    anti join placed_by_tie using (return_item_id)
+    where names_its_line and strength > 0
+) as units
+join (
+    select *, row_number() over (partition by order_line_id order by shipped_at, shipment_id, piece) as place
+    from free_slots
+    anti join placed_by_tie using (shipment_line_id, piece)
+) as places using (order_line_id, place);
+
+-- One row per piece that is left for units that name an article, with what it cost the customer.
+create or replace temp table open_slots as
+select
+    free_slots.*,
+    unit_price - coalesce(shares.voucher_share, 0) - added_to_part(
+        unit_tax_added, coalesce(shares.voucher_share, 0), unit_price - unit_tax_added, currency
+    ) as paid
+from free_slots
+left join (select order_line_id, max(voucher_share) as voucher_share from voucher_shares group by order_line_id) as shares
+    using (order_line_id)
+anti join placed_by_tie using (shipment_line_id, piece)
+anti join placed_by_line using (shipment_line_id, piece);
+
+create or replace temp table open_units as
+select return_item_id, order_number, article, max(strength) as strength, min(return_created_at) as return_created_at
+from seekers
+anti join placed_by_tie using (return_item_id)
+where not names_its_line and strength > 0
+group by return_item_id, order_number, article;
+
+-- One row per unit of an article with several prices, and the price that its refund row tells: what the row gives for its items,
+-- less those of its other units whose price is known, is as much as pieces of that price cost.
+create or replace temp table told_prices as
+with
+of_several_prices as (
+    select open_units.return_item_id, order_number, article
+    from open_units
+    join (
+        select order_number, article from open_slots group by all having count(distinct unit_price) > 1
+    ) as several using (order_number, article)
+),
+
+-- One row per unit and the refund row that pays it.
+rows_of_units as (
+    select
+        refund_units.return_item_id, refunds.refund_id, refunds.currency,
+        coalesce(refunds.item_subtotal, 0) - coalesce(refunds.discount, 0) + coalesce(refunds.tax, 0) as told
+    from staging.refund_units
+    join staging.refunds using (refund_id)
+    semi join items_in_play using (return_item_id)
+    where refunds.status in ('issued', 'pending')
+    qualify row_number() over (
+        partition by refund_units.return_item_id order by coalesce(refunds.issued_at, refunds.source_time), refunds.refund_id
+    ) = 1
+),
+
+-- One row per unit whose place, or at least its price, is known.
+known as (
+    select open_units.return_item_id, any_value(open_slots.paid) as paid
+    from open_units
+    join open_slots using (order_number, article)
+    anti join of_several_prices using (return_item_id)
+    group by open_units.return_item_id
+    union all
+    select places.return_item_id, slots.paid
+    from (
+        select return_item_id, shipment_line_id from frozen
+        union all select return_item_id, shipment_line_id from adopted
+        union all select return_item_id, shipment_line_id from placed_by_tie
+        union all select return_item_id, shipment_line_id from placed_by_line
+    ) as places
+    join (
+        select shipment_line_id, any_value(unit_price) as paid from slots group by shipment_line_id
+    ) as slots using (shipment_line_id)
+),
+
+left_of_rows as (
+    select
+        rows_of_units.refund_id, any_value(rows_of_units.currency) as currency, any_value(told) as told,
+        any_value(told) - coalesce(sum(known.paid), 0) as amount,
+        count(of_several_prices.return_item_id) as units
+    from rows_of_units
+    left join known on known.return_item_id = rows_of_units.return_item_id
+    left join of_several_prices on of_several_prices.return_item_id = rows_of_units.return_item_id
+    group by rows_of_units.refund_id
+    having count(of_several_prices.return_item_id) > 0
+        and count(of_several_prices.return_item_id) + count(known.return_item_id) = count(*)
+),
+
+fitting as (
+    select
+        units.return_item_id, open_slots.unit_price, min(abs(rows_left.units * open_slots.paid - rows_left.amount)) as off
+    from of_several_prices as units
+    join rows_of_units using (return_item_id)
+    join left_of_rows as rows_left using (refund_id)
+    join open_slots on open_slots.order_number = units.order_number and open_slots.article = units.article
+        and open_slots.currency = rows_left.currency
+    join staging.orders as orders on orders.order_number = units.order_number
+    left join policy.tolerance on tolerance.currency = rows_left.currency
+    where abs(rows_left.units * open_slots.paid - rows_left.amount) <= greatest(
+        rows_left.units * smallest_amount(rows_left.currency),
+        coalesce(tolerance.absolute, 0),
+        coalesce(share_of(rows_left.told, tolerance.percent, 100::decimal(18, 4), rows_left.currency), 0),
+        coalesce(rows_left.units * policy.tax_slack(orders.tax_mode, open_slots.unit_tax, rows_left.currency), 0)
+    )
+    group by units.return_item_id, open_slots.unit_price
+)
+
+select return_item_id, any_value(unit_price) as unit_price
+from (from fitting qualify rank() over (partition by return_item_id order by off) = 1)
+group by return_item_id having count(*) = 1;
+
+create or replace temp table placed_by_price as
+select units.return_item_id, places.shipment_line_id, places.piece
+from (
+    select return_item_id, order_number, article, unit_price,
+        row_number() over (
+            partition by order_number, article, unit_price order by strength desc, return_created_at nulls last, return_item_id
+        ) as place
+    from open_units join told_prices using (return_item_id)
+) as units
+join (
+    select *, row_number() over (
+        partition by order_number, article, unit_price order by is_part, shipped_at, shipment_id, shipment_line_id, piece
+    ) as place
+    from open_slots
+) as places using (order_number, article, unit_price, place);
+
+-- Where several prices are left and nothing tells which one a unit cost, a person does: until then its place is but a guess.
+-- When all that is left comes back in one return, they are the same together, whichever is which.
+create or replace temp table placed_by_article as
+with
+units as (
+    select open_units.*, items.return_id, items.refund_type, items.approved_at
+    from open_units
+    anti join placed_by_price using (return_item_id)
+    join items_in_play as items using (return_item_id)
+),
+
+pieces as (
+    from open_slots anti join placed_by_price using (shipment_line_id, piece)
+),
+
+unclear as (
+    select order_number, article
+    from (
+        select
+            order_number, article, count(*) as pieces,
+            -- What was sold alone comes before the same article in a bundle.
+            coalesce(nullif(count(distinct unit_price) filter (where not is_part), 0), count(distinct unit_price)) as prices
+        from pieces group by all
+    )
+    join (
+        select
+            order_number, article, count(distinct (return_id, refund_type)) as returns, count(approved_at) as approved
+        from units group by all
+    ) using (order_number, article)
+    where prices > 1 and not (returns = 1 and approved >= pieces)
+)
+
+select
+    units.return_item_id, places.shipment_line_id, places.piece,
+    unclear.article is not null as is_price_unclear
+from (
+    select *, row_number() over (
+        partition by order_number, article order by strength desc, return_created_at nulls last, return_item_id
+    ) as place
+    from units
+) as units
+join (
+    select *, row_number() over (
+        partition by order_number, article order by is_part, shipped_at, shipment_id, shipment_line_id, piece
+    ) as place
+    from pieces
+) as places using (order_number, article, place)
+left join unclear using (order_number, article);
+
+-- What nobody else claims may still be what never came, or was refused.
+create or replace temp table placed_without_claim as
+with
+pieces as (
+    from open_slots
+    anti join placed_by_price using (shipment_line_id, piece)
+    anti join placed_by_article using (shipment_line_id, piece)
+),
+
+units as (
+    from seekers
+    anti join placed_by_tie using (return_item_id)
+    where strength = 0
+),
+
+by_line as (
+    select of_line.return_item_id, places.shipment_line_id, places.piece
+    from (
+        select return_item_id, order_line_id,
+            row_number() over (partition by order_line_id order by return_created_at nulls last, return_item_id) as place
+        from units where names_its_line
+    ) as of_line
+    join (
+        select *, row_number() over (partition by order_line_id order by shipped_at, shipment_id, piece) as place from pieces
+    ) as places using (order_line_id, place)
+)
+
+from by_line
+union all
+select of_article.return_item_id, places.shipment_line_id, places.piece
+from (
+    select return_item_id, order_number, article,
+        row_number() over (
+            partition by order_number, article order by min(return_created_at) nulls last, return_item_id
+        ) as place
+    from units where not names_its_line
+    group by return_item_id, order_number, article
+) as of_article
+join (
+    select *, row_number() over (
+        partition by order_number, article order by is_part, shipped_at, shipment_id, shipment_line_id, piece
+    ) as place
+    from pieces anti join by_line using (shipment_line_id, piece)
+) as places using (order_number, article, place);
+
+create or replace temp table placed_here as
+select return_item_id, shipment_line_id, 'tied' as matched_by, false as is_price_unclear from placed_by_tie
+union all by name
+select return_item_id, shipment_line_id, 'line_id' as matched_by, false as is_price_unclear from placed_by_line
+union all by name
+select places.return_item_id, shipment_line_id, ways.matched_by, coalesce(is_price_unclear, false) as is_price_unclear
+from (
+    select return_item_id, shipment_line_id, false as is_price_unclear from placed_by_price
+    union all select return_item_id, shipment_line_id, is_price_unclear from placed_by_article
+    union all select return_item_id, shipment_line_id, false from placed_without_claim
+) as places
+join (select return_item_id, any_value(matched_by) as matched_by from candidates group by all) as ways using (return_item_id);
+
+-- ---------------------------------------------------------------- Returns of others that no unit has yet
+-- One row per piece on one, made before a return was started or named by none; not those of a return that is known, nor
+-- those about which a person has decided.
+create or replace temp table open_pieces as
+select pieces.* exclude (place), articles.article
+from (
+    select *, row_number() over (partition by centra_return_id, shipment_line_id order by piece) as place from foreign_pieces
+) as pieces
+join (select distinct order_line_id, article from slots) as articles using (order_line_id)
+left join (
+    select centra_return_id, shipment_line_id, count(*) as pieces from adopted group by all
+) as gone using (centra_return_id, shipment_line_id)
+anti join return_ties using (centra_return_id)
+anti join (
+    select distinct pieces.centra_return_id
+    from foreign_pieces as pieces
+    join items_in_play as items on items.order_number = pieces.order_number
+        and list_has_any(pieces.express_codes, [items.express_code, items.return_id])
+) as of_known_returns using (centra_return_id)
+where pieces.place > coalesce(gone.pieces, 0);
+
+-- A unit for which no piece is left can only be one of those, whenever the Return was made.
+create or replace temp table adopted_at_last as
+select units.return_item_id, pieces.centra_return_id, pieces.shipment_line_id, pieces.piece
+from (
+    select return_item_id, order_number, article, row_number() over (
+        partition by order_number, article order by max(strength) desc, min(return_created_at) nulls last, return_item_id
+    ) as place
+    from seekers
+    anti join placed_here using (return_item_id)
+    group by return_item_id, order_number, article
+) as units
+join (
+    select *, row_number() over (
+        partition by order_number, article order by created_at desc, centra_return_id, shipment_line_id, piece
+    ) as place
+    from open_pieces
+) as pieces using (order_number, article, place)
+semi join candidates on candidates.return_item_id = units.return_item_id and candidates.order_line_id = pieces.order_line_id;
+
+-- One row per unit with a piece of its own that may be the one on somebody's Return all the same.
+create or replace temp table may_be_returned as
+select placed_here.return_item_id, min(pieces.centra_return_id) as centra_return_id
+from placed_here
+join claims using (return_item_id)
+join candidates using (return_item_id)
+join open_pieces as pieces on pieces.order_line_id = candidates.order_line_id
+anti join adopted_at_last as taken on taken.centra_return_id = pieces.centra_return_id
+    and taken.shipment_line_id = pieces.shipment_line_id and taken.piece = pieces.piece
+where claims.strength > 0 and len(coalesce(pieces.express_codes, [])) = 0
+group by placed_here.return_item_id;
+
+-- One row per unit that has a place.
+create or replace temp table placed as
+select
+    return_item_id, shipment_line_id, 'frozen' as matched_by, cast(null as bigint) as foreign_centra_return_id,
+    false as is_price_unclear
+from frozen
+union all by name
+select adopted.return_item_id, adopted.shipment_line_id, ways.matched_by, centra_return_id as foreign_centra_return_id
+from (
+    select return_item_id, shipment_line_id, centra_return_id from adopted
+    union all select return_item_id, shipment_line_id, centra_return_id from adopted_at_last
+) as adopted
+join (select return_item_id, any_value(matched_by) as matched_by from candidates group by all) as ways using (return_item_id)
+union all by name
+from placed_here;
+
+-- One row per unit whose effect was sent for another article, or for one of another price, than Happy Returns names now.
+create or replace temp table corrected as
+select frozen.return_item_id
+from frozen
+join staging.shipment_lines as sent using (shipment_line_id)
+join staging.order_lines as lines using (order_line_id)
+where not exists (
+    select 1 from candidates
+    join staging.order_lines as named on named.order_line_id = candidates.order_line_id
+    where candidates.return_item_id = frozen.return_item_id and (
+        named.order_line_id = lines.order_line_id
+        or (named.order_number = lines.order_number and named.sku = lines.sku and named.unit_price = lines.unit_price)
+    )
+);
+
 -- ---------------------------------------------------------------- the result
 delete from matching.matched_items where return_item_id in (select return_item_id from items_in_play);
 insert into matching.matched_items by name
@@ -335,7 +697,7 @@ with
 -- One row per matched unit, with which piece of its order line it is.
 matched as (
     select
-        placed.return_item_id, placed.shipment_line_id, placed.matched_by, placed.foreign_centra_return_id,
+        placed.return_item_id, placed.shipment_line_id, placed.matched_by, placed.foreign_centra_return_id, placed.is_price_unclear,
         shipment_lines.shipment_id, shipment_lines.order_line_id, shipment_lines.currency, shipment_lines.unit_price,
         shipment_lines.unit_tax, shipment_lines.unit_tax_added,
         coalesce(items.unit_offset, row_number() over (
@@ -397,6 +759,7 @@ looked as (
         candidates.return_item_id,
         bool_or(lines.is_product) as has_product_line,
         bool_or(slots.order_line_id is not null) as was_shipped,
+        min(lines.sku) as sku,
         max(lines.unit_price) filter (where slots.order_line_id is not null) as unit_price
     from candidates
     join staging.order_lines as lines using (order_line_id)
@@ -422,6 +785,7 @@ select
         when looked.return_item_id is null then 'article_not_on_order'
         when not looked.has_product_line then 'bundle_line'
         when not looked.was_shipped then 'nothing_shipped'
+        when claims.strength = 0 then case when claims.never_came then 'goods_never_came' else 'refused' end
         else 'more_units_than_shipped'
     end as reason,
     coalesce(lines.sku, items.sku) as sku,
@@ -436,8 +800,19 @@ select
     ) as voucher_tax,
     matched.voucher_tax_added,
     matched.foreign_centra_return_id,
+    case
+        when may_be_returned.centra_return_id is not null then 'foreign_return'
+        when matched.is_price_unclear then 'several_prices'
+    end as doubt,
+    may_be_returned.centra_return_id as doubtful_return_id,
+    coalesce(claims.strength > 0, false) as has_claim,
+    corrected.return_item_id is not null as is_corrected,
+    case when corrected.return_item_id is null then coalesce(lines.sku, looked.sku) else looked.sku end as present_sku,
     matched.bundle
 from items_in_play as items
+join claims on claims.return_item_id = items.return_item_id
+left join may_be_returned on may_be_returned.return_item_id = items.return_item_id
+left join corrected on corrected.return_item_id = items.return_item_id
 left join shared as matched on matched.return_item_id = items.return_item_id
 left join staging.orders as orders on orders.order_number = items.order_number
 left join absent on absent.order_number = items.order_number

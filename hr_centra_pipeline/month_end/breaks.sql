@@ -41,7 +41,7 @@ select
 from (
     select
         rows.content ->> 'kind' as kind, rows.content ->> 'currency' as currency, rows.content ->> 'owner_team' as owner_team,
-        (rows.content ->> 'closing_count')::bigint as closing_count, (rows.content ->> 'closing_amount')::decimal(18, 4) as closing_amount,
+        (rows.content ->> 'closing_count')::bigint as closing_count, (rows.content ->> 'closing_amount')::decimal(38, 4) as closing_amount,
         strftime((valid_closes.month || '-01')::date + interval 1 month, '%Y-%m') as next_month
     from valid_closes
     join reconciliation.closed_rows as rows using (run_number)

@@ -29,7 +29,7 @@ class MonthReport:
     open_items: int
     late_items: int
     breaks: list[str]
-    """Where the roll-forward does not tie, in words. Empty: it ties."""
+    """Where the roll-forward does not tie, or a figure is not the sum of its rows, in words. Empty: all of it ties."""
 
     @property
     def is_clean(self) -> bool:
@@ -63,9 +63,9 @@ def compute(
     }  # fmt: skip
     for name in _FILES:
         run_sql(connection, _PACKAGE, name, given)
-    breaks = _breaks(connection)
+    breaks = _texts(connection, "breaks.sql")
     frozen.put_back(connection)
-    return _report(connection, month, breaks)
+    return _report(connection, month, [*breaks, *_texts(connection, "footing.sql")])
 
 
 def cut_off(month: str, as_of: datetime) -> datetime:
@@ -73,9 +73,8 @@ def cut_off(month: str, as_of: datetime) -> datetime:
     return min(months.end(month), as_of)
 
 
-def _breaks(connection: Connection) -> list[str]:
-    rows = run_sql(connection, _PACKAGE, "breaks.sql").fetchall()
-    return [row[0] for row in rows]
+def _texts(connection: Connection, name: str) -> list[str]:
+    return [row[0] for row in run_sql(connection, _PACKAGE, name).fetchall()]
 
 
 def _report(connection: Connection, month: str, breaks: list[str]) -> MonthReport:

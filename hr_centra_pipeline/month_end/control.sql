@@ -22,9 +22,9 @@ delete from reconciliation.control_totals;
 insert into reconciliation.control_totals by name
 with
 refunded as (
-    select source_file, batch, string_agg(total || ' ' || currency, '; ' order by currency) as sums
+    select source_file, batch, string_agg(money_text(total, currency), '; ' order by currency) as sums
     from (
-        select source_file, batch, currency, sum(total_refunded)::decimal(18, 2) as total
+        select source_file, batch, currency, sum(total_refunded) as total
         from landing.happy_returns_refunds where currency is not null group by all
     )
     group by source_file, batch
@@ -120,9 +120,9 @@ summed as (
 ),
 
 returned as (
-    select month, string_agg(total || ' ' || currency, '; ' order by currency) as sums
+    select month, string_agg(money_text(total, currency), '; ' order by currency) as sums
     from (
-        select strftime(created_at, '%Y-%m') as month, currency, sum(grand_total)::decimal(18, 2) as total
+        select strftime(created_at, '%Y-%m') as month, currency, sum(grand_total) as total
         from staging.centra_returns
         where deleted_at is null and created_at < (select as_of from asked)
         group by all

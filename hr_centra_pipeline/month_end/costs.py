@@ -7,6 +7,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from hr_centra_pipeline.core.errors import ConfigurationError
+from hr_centra_pipeline.core.money import LIMIT
 from hr_centra_pipeline.warehouse.database import Connection
 
 NAME = "costs.csv"
@@ -36,8 +37,10 @@ def load(connection: Connection, path: Path | None) -> int:
                 cost = Decimal(told)
             except InvalidOperation:
                 raise ConfigurationError(f"{place}: {told!r} is no amount; write it like 12.50.") from None
-            if not sku or len(currency) != 3 or not cost.is_finite() or cost < 0:
-                raise ConfigurationError(f"{place}: give a SKU, a currency of three letters and a cost of 0 or more.")
+            if not sku or len(currency) != 3 or not cost.is_finite() or not 0 <= cost < LIMIT:
+                raise ConfigurationError(
+                    f"{place}: give a SKU, a currency of three letters and a cost from 0 to below {LIMIT:,}."
+                )
             if (sku, currency) in rows:
                 raise ConfigurationError(f"{place}: {sku} in {currency} stands in the file twice.")
             rows[sku, currency] = cost

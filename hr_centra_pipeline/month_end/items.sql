@@ -48,50 +48,16 @@ left join notes using (exception_id)
 left join present using (exception_id)
 where event <> 'closed';
 
+-- The rows behind the month's figures; those whose sides agree too, so that every figure is the sum of its rows.
 delete from reconciliation.refund_differences where month = (select month from asked);
 insert into reconciliation.refund_differences by name
-with
-sides as (
-    select
-        facts.return_id, facts.order_number, facts.component, facts.currency,
-        sum(amount) filter (where facts.side = 'expected') as expected_amount,
-        sum(amount) filter (where facts.side = 'happy_returns') as happy_returns_amount,
-        sum(amount) filter (where facts.side = 'centra') as centra_amount,
-        sum(amount) filter (where facts.side = 'provider') as provider_amount,
-        min(happened_at) as since
-    from known_facts as facts
-    join (select distinct return_id, order_number, component, currency from judged where verdict <> 'not_known') as keys
-        on keys.return_id is not distinct from facts.return_id and keys.order_number is not distinct from facts.order_number
-        and keys.component = facts.component and keys.currency = facts.currency
-    where facts.side in ('expected', 'happy_returns', 'centra', 'provider') and posted_month <= (select month from asked)
-    group by all
-    having coalesce(happy_returns_amount, 0) <> coalesce(centra_amount, 0)
-        or (expected_amount is not null and expected_amount <> coalesce(centra_amount, 0))
-        or (provider_amount is not null and provider_amount <> coalesce(centra_amount, 0))
-)
-
 select
-    asked.month, sides.*,
-    coalesce(sides.happy_returns_amount, 0) - coalesce(sides.centra_amount, 0) as difference,
-    verdicts.culprit, verdicts.tolerance_used,
-    coalesce(abs(coalesce(sides.happy_returns_amount, 0) - coalesce(sides.centra_amount, 0)) <= verdicts.tolerance_used, false)
-        as within_tolerance,
-    -- Explained: pending or timing by the match, or the other side came in a later month.
-    coalesce(verdicts.is_explained, later.return_id is not null, false) or later.order_number is not null as is_explained,
-    coalesce(verdicts.explained_by, case when later.order_number is not null then 'dated in another month' end) as explained_by,
-    count(*) over (partition by sides.component, sides.currency, coalesce(sides.happy_returns_amount, 0) - coalesce(sides.centra_amount, 0))
-        as repeats
-from sides
-cross join asked
-left join verdicts on verdicts.return_id is not distinct from sides.return_id
-    and verdicts.order_number is not distinct from sides.order_number
-    and verdicts.component = sides.component and verdicts.currency = sides.currency
--- Keys that tie over all months that are known.
-left join (
-    select distinct return_id, order_number, component, currency from judged
-    group by all having bool_and(key_difference = 0 or verdict = 'not_known')
-) as later on later.return_id is not distinct from sides.return_id and later.order_number is not distinct from sides.order_number
-    and later.component = sides.component and later.currency = sides.currency;
+    month_rows.*,
+    verdict = 'within_tolerance' as within_tolerance,
+    verdict = 'explained' as is_explained,
+    count(*) over (partition by component, currency, difference) as repeats
+from month_rows
+where month = (select month from asked);
 
 delete from reconciliation.month_exchanges where month = (select month from asked);
 insert into reconciliation.month_exchanges by name
@@ -129,7 +95,7 @@ refunded as (
     ) as returns
     semi join (select return_item_id from effects.value_given_back where is_paid_instead) as paid using (return_item_id)
     join staging.payment_entries as entries using (centra_return_id)
-    where entries.money in ('refunded', 'refund_pending')
+    where policy.is_given(entries.money)
     group by returns.return_item_id
 ),
 
@@ -137,6 +103,7 @@ told as (
     select units.return_item_id, sum(price_difference) as price_difference, bool_or(status = 'issued') as is_settled
     from staging.refund_units as units
     join staging.refunds using (refund_id)
+    semi join staging.orders using (order_number, currency) -- in another currency it is no difference to the unit's price
     where refund_type = 'exchange' and price_difference is not null
     group by units.return_item_id
 )

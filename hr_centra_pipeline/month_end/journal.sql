@@ -38,7 +38,7 @@ from staging.payment_entries as entries
 semi join matching.orders_in_play using (order_number)
 left join returns_of on returns_of.centra_id = entries.centra_return_id::varchar
 where entries.centra_return_id is not null and case
-    when request_id is null then money in ('refunded', 'refund_pending', 'refund_answered')
+    when request_id is null then policy.is_given(money) or money = 'refund_answered' -- a request counts when it was made
     else money = 'refund_failed'
 end
 union all by name
@@ -105,7 +105,7 @@ told as (
 said as (
     select
         return_id, order_number, component, currency, expected_amount, happy_returns_amount, centra_amount, provider_amount,
-        difference, culprit, tolerance_used, within_tolerance, is_explained, explained_by
+        difference, culprit, tolerance_used, within_tolerance, is_explained, explained_by, allowed_difference
     from reconciliation.refund_match
     semi join matching.orders_in_play using (order_number)
     where coalesce(expected_amount, centra_amount, 0) is distinct from coalesce(centra_amount, 0)
@@ -117,8 +117,8 @@ select $run as run_number, $now as recorded_at, said.*
 from said
 left join told on told.return_id is not distinct from said.return_id and told.order_number is not distinct from said.order_number
     and told.component = said.component and told.currency = said.currency
-where (said.expected_amount, said.happy_returns_amount, said.centra_amount, said.provider_amount, said.difference, said.culprit, said.tolerance_used, said.within_tolerance, said.is_explained, said.explained_by)
-    is distinct from (told.expected_amount, told.happy_returns_amount, told.centra_amount, told.provider_amount, told.difference, told.culprit, told.tolerance_used, told.within_tolerance, told.is_explained, told.explained_by)
+where (said.expected_amount, said.happy_returns_amount, said.centra_amount, said.provider_amount, said.difference, said.culprit, said.tolerance_used, said.within_tolerance, said.is_explained, said.explained_by, said.allowed_difference)
+    is distinct from (told.expected_amount, told.happy_returns_amount, told.centra_amount, told.provider_amount, told.difference, told.culprit, told.tolerance_used, told.within_tolerance, told.is_explained, told.explained_by, told.allowed_difference)
     or told.component is null
 union all by name
 select

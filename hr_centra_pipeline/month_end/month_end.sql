@@ -1,5 +1,5 @@
 -- One row per month, currency and component, and one more for facts of closed months that turned up late. Compared return by
--- return: a month may tie in its totals and still have returns that do not.
+-- return: a month may tie in its totals and still have returns that do not. The rows behind it are `month_rows`.
 
 -- The pairs that are compared. The provider only when payouts are read, and from then on.
 create or replace temp table pairs as
@@ -7,25 +7,23 @@ select 'happy_returns' as side
 union all select 'expected'
 union all select 'provider' where exists (select 1 from known_facts where side = 'provider');
 
--- One row per return, order, component, currency, month and pair whose sides differ in that month.
-create or replace temp table differences as
-with
-buckets as (
-    select
-        return_id, order_number, component, currency, posted_month as month, posted_month > own_month as is_late,
-        coalesce(sum(amount) filter (where side = 'centra'), 0) as centra,
-        coalesce(sum(amount) filter (where side = 'happy_returns'), 0) as happy_returns,
-        coalesce(sum(amount) filter (where side = 'expected'), 0) as expected,
-        coalesce(sum(amount) filter (where side = 'provider'), 0) as provider
-    from known_facts
-    where side in ('expected', 'happy_returns', 'centra', 'provider')
-    group by all
-    having centra <> happy_returns or centra <> expected
-        or (centra <> provider and exists (select 1 from pairs where side = 'provider'))
-)
-
+-- One row per return, order, component, currency, month and whether it is late: what each side says.
+create or replace temp table buckets as
 select
-    buckets.* exclude (centra, happy_returns, expected, provider), pairs.side,
+    return_id, order_number, component, currency, posted_month as month, posted_month > own_month as is_late,
+    coalesce(sum(amount) filter (where side = 'centra'), 0) as centra,
+    coalesce(sum(amount) filter (where side = 'happy_returns'), 0) as happy_returns,
+    coalesce(sum(amount) filter (where side = 'expected'), 0) as expected,
+    coalesce(sum(amount) filter (where side = 'provider'), 0) as provider,
+    min(happened_at) as since
+from known_facts
+where side in ('expected', 'happy_returns', 'centra', 'provider')
+group by return_id, order_number, component, currency, posted_month, posted_month > own_month;
+
+-- One row of those and pair whose sides differ in that month.
+create or replace temp table differences as
+select
+    buckets.* exclude (centra, happy_returns, expected, provider, since), pairs.side,
     case pairs.side when 'happy_returns' then happy_returns when 'expected' then expected else provider end as told,
     told - centra as difference
 from buckets
@@ -39,8 +37,8 @@ where recorded_at <= (select as_of from asked)
 qualify row_number() over (partition by return_id, order_number, component, currency order by run_number desc) = 1;
 
 -- A month's difference is explained as far as other months hold the opposite for the same key, earliest first; what is left
--- stays with the latest months. Of what is left, the match says whether it is timing, or within the tolerance.
-create or replace temp table judged as
+-- stays with the latest months. Of what is left, the match says whether there is a reason.
+create or replace temp table netted as
 with
 running as (
     select
@@ -54,7 +52,7 @@ running as (
         upto as (partition by side, return_id, order_number, component, currency order by month, is_late)
 ),
 
-netted as (
+left_over as (
     select
         running.*,
         case when difference > 0 then greatest(least(more_until - less, difference), 0)
@@ -63,24 +61,103 @@ netted as (
 )
 
 select
-    netted.* exclude (more_until, less_until, more, less, told, is_told),
-    verdicts.culprit,
-    more - less as key_difference,
+    left_over.* exclude (more_until, less_until, more, less, told, is_told), verdicts.culprit,
+    coalesce(verdicts.allowed_difference, verdicts.tolerance_used, 0) as allowed,
     case
-        -- A side that does not know the key at all is not compared: our policy with a return of before the cut-over, the
-        -- provider with a refund of a day whose payouts are not read.
-        when netted.side = 'expected' and not is_told and verdicts.expected_amount is null then 'not_known'
-        when netted.side = 'provider' and not is_told and verdicts.provider_amount is null then 'not_known'
+        -- A side that does not know the key at all is not compared: our policy with an order that nobody knows, the provider
+        -- with a refund of a day whose payouts are not read.
+        when left_over.side = 'expected' and not is_told and verdicts.expected_amount is null then 'not_compared'
+        when left_over.side = 'provider' and not is_told and verdicts.provider_amount is null then 'not_compared'
         -- That both vendors agree in another month explains nothing that is left: the policy may still differ from both.
-        when left_over = 0 or verdicts.explained_by = 'pending' then 'explained'
-        when netted.side <> 'provider' and verdicts.explained_by in ('given_instead', 'settled_outside') then 'explained'
-        when abs(more - less) <= coalesce(verdicts.tolerance_used, 0) then 'within_tolerance'
+        when left_over = 0 then 'other_month'
+        when verdicts.explained_by in ('pending', 'before_cutover') then verdicts.explained_by
+        when left_over.side <> 'provider' and verdicts.explained_by in ('given_instead', 'settled_outside') then verdicts.explained_by
+    end as explained_by
+from left_over
+left join verdicts on verdicts.return_id is not distinct from left_over.return_id
+    and verdicts.order_number is not distinct from left_over.order_number
+    and verdicts.component = left_over.component and verdicts.currency = left_over.currency;
+
+-- What no reason explains is judged together: the worst difference of any two sides of a key, over all its months, decides
+-- whether the tolerance covers it.
+create or replace temp table judged as
+with
+sides as (
+    select
+        return_id, order_number, component, currency, side,
+        sum(case when explained_by is null then left_over else 0 end) as left_over, max(allowed) as allowed
+    from netted group by all
+),
+
+keys as (
+    select
+        return_id, order_number, component, currency, greatest(max(left_over), 0) - least(min(left_over), 0) as worst, max(allowed) as allowed
+    from sides group by all
+)
+
+select
+    netted.*,
+    case
+        when netted.explained_by is not null then 'explained'
+        when keys.worst <= keys.allowed then 'within_tolerance'
         else 'unexplained'
     end as verdict
 from netted
-left join verdicts on verdicts.return_id is not distinct from netted.return_id
-    and verdicts.order_number is not distinct from netted.order_number
-    and verdicts.component = netted.component and verdicts.currency = netted.currency;
+join keys on keys.return_id is not distinct from netted.return_id and keys.order_number is not distinct from netted.order_number
+    and keys.component = netted.component and keys.currency = netted.currency;
+
+-- One row per bucket: what each side says, and what of each difference to Centra is explained, tolerated and left. All figures of
+-- the month are sums of these rows.
+create or replace temp table month_rows as
+with
+pivoted as (
+    select
+        return_id, order_number, component, currency, month, is_late,
+        coalesce(sum(left_over) filter (where side = 'happy_returns' and verdict = 'within_tolerance'), 0) as within_tolerance_amount,
+        coalesce(sum(left_over) filter (where side = 'happy_returns' and verdict = 'unexplained'), 0) as unexplained_amount,
+        coalesce(sum(left_over) filter (where side = 'expected' and verdict = 'within_tolerance'), 0) as expected_within_tolerance_amount,
+        coalesce(sum(left_over) filter (where side = 'expected' and verdict = 'unexplained'), 0) as expected_unexplained_amount,
+        coalesce(sum(left_over) filter (where side = 'provider' and verdict = 'within_tolerance'), 0) as provider_within_tolerance_amount,
+        coalesce(sum(left_over) filter (where side = 'provider' and verdict = 'unexplained'), 0) as provider_unexplained_amount,
+        greatest(max(left_over) filter (where verdict <> 'explained'), 0) - least(min(left_over) filter (where verdict <> 'explained'), 0)
+            as worst_difference,
+        case when bool_or(verdict = 'unexplained') then 'unexplained' when bool_or(verdict = 'within_tolerance') then 'within_tolerance'
+            else 'explained' end as verdict,
+        -- A reason of the match says more than that another month holds the other side.
+        coalesce(min(explained_by) filter (where explained_by not in ('other_month', 'not_compared')), min(explained_by)) as explained_by,
+        any_value(culprit) as culprit
+    from judged group by return_id, order_number, component, currency, month, is_late
+)
+
+select
+    buckets.return_id, buckets.order_number, buckets.component, buckets.currency, buckets.month, buckets.is_late,
+    expected as expected_amount, happy_returns as happy_returns_amount, centra as centra_amount,
+    case when has_provider then provider end as provider_amount,
+    happy_returns - centra as difference,
+    happy_returns - centra - coalesce(within_tolerance_amount, 0) - coalesce(unexplained_amount, 0) as explained_amount,
+    coalesce(within_tolerance_amount, 0) as within_tolerance_amount,
+    coalesce(unexplained_amount, 0) as unexplained_amount,
+    expected - centra as expected_difference,
+    expected - centra - coalesce(expected_within_tolerance_amount, 0) - coalesce(expected_unexplained_amount, 0)
+        as expected_explained_amount,
+    coalesce(expected_within_tolerance_amount, 0) as expected_within_tolerance_amount,
+    coalesce(expected_unexplained_amount, 0) as expected_unexplained_amount,
+    case when has_provider then provider - centra end as provider_difference,
+    case when has_provider then provider - centra - coalesce(provider_within_tolerance_amount, 0) - coalesce(provider_unexplained_amount, 0)
+        end as provider_explained_amount,
+    case when has_provider then coalesce(provider_within_tolerance_amount, 0) end as provider_within_tolerance_amount,
+    case when has_provider then coalesce(provider_unexplained_amount, 0) end as provider_unexplained_amount,
+    case when verdict = 'unexplained' then worst_difference else 0 end as worst_unexplained_amount,
+    case when verdict = 'within_tolerance' then worst_difference else 0 end as tolerance_used,
+    coalesce(verdict, 'agrees') as verdict,
+    case when verdict = 'explained' then explained_by end as explained_by,
+    case when verdict <> 'explained' then culprit end as culprit,
+    since
+from buckets
+cross join (select count(*) > 0 as has_provider from pairs where side = 'provider') as known
+left join pivoted on pivoted.return_id is not distinct from buckets.return_id
+    and pivoted.order_number is not distinct from buckets.order_number and pivoted.component = buckets.component
+    and pivoted.currency = buckets.currency and pivoted.month = buckets.month and pivoted.is_late = buckets.is_late;
 
 -- Months of which a source misses something.
 create or replace temp table gaps as
@@ -89,58 +166,24 @@ select month, count(*) as sources from reconciliation.control_totals where not i
 delete from reconciliation.month_end;
 insert into reconciliation.month_end by name
 with
-totals as (
-    select
-        posted_month as month, currency, component, posted_month > own_month as is_late,
-        coalesce(sum(amount) filter (where side = 'expected'), 0) as expected_amount,
-        coalesce(sum(amount) filter (where side = 'happy_returns'), 0) as happy_returns_amount,
-        coalesce(sum(amount) filter (where side = 'centra'), 0) as centra_amount,
-        sum(amount) filter (where side = 'provider') as provider_amount
-    from known_facts
-    where side in ('expected', 'happy_returns', 'centra', 'provider')
-    group by all
-),
-
-left_overs as (
+summed as (
     select
         month, currency, component, is_late,
-        coalesce(sum(left_over) filter (where side = 'happy_returns' and verdict = 'unexplained'), 0) as unexplained_amount,
-        coalesce(sum(left_over) filter (where side = 'happy_returns' and verdict = 'within_tolerance'), 0) as within_tolerance_amount,
-        count(*) filter (where side = 'happy_returns' and left_over <> 0 and verdict = 'within_tolerance') as within_tolerance_count,
-        count(*) filter (where side = 'happy_returns' and verdict = 'explained') as explained_count,
-        count(distinct (return_id, order_number)) filter (where left_over <> 0 and verdict = 'unexplained') as unexplained_count,
-        coalesce(sum(left_over) filter (where side = 'expected' and verdict = 'unexplained'), 0) as expected_unexplained_amount,
-        coalesce(sum(left_over) filter (where side = 'provider' and verdict = 'unexplained'), 0) as provider_unexplained_amount
-    from judged group by all
-),
-
-together as (
-    select
-        totals.* exclude (provider_amount),
-        case when has_provider then coalesce(provider_amount, 0) end as provider_amount,
-        happy_returns_amount - centra_amount as difference,
-        expected_amount - centra_amount as expected_difference,
-        coalesce(unexplained_amount, 0) as unexplained_amount,
-        coalesce(within_tolerance_amount, 0) as within_tolerance_amount,
-        coalesce(within_tolerance_count, 0) as within_tolerance_count,
-        coalesce(explained_count, 0) as explained_count,
-        coalesce(unexplained_count, 0) as unexplained_count,
-        coalesce(expected_unexplained_amount, 0) as expected_unexplained_amount,
-        case when has_provider then coalesce(provider_unexplained_amount, 0) end as provider_unexplained_amount
-    from totals
-    cross join (select count(*) > 0 as has_provider from pairs where side = 'provider') as known
-    left join left_overs using (month, currency, component, is_late)
+        sum(columns(lambda name: ends_with(name, '_amount') or name in ('difference', 'expected_difference', 'provider_difference'))),
+        count(*) filter (where verdict = 'explained') as explained_count,
+        count(*) filter (where verdict = 'within_tolerance') as within_tolerance_count,
+        count(*) filter (where verdict = 'unexplained') as unexplained_count
+    from month_rows
+    group by month, currency, component, is_late
 )
 
 select
-    together.*,
-    difference - unexplained_amount - within_tolerance_amount as explained_amount,
-    provider_amount - centra_amount as provider_difference,
+    summed.*,
     case
         when is_late then 'late'
         when gaps.month is not null then 'not_covered'
         when unexplained_count > 0 then 'does_not_tie'
         else 'ties'
     end as status
-from together
+from summed
 left join gaps using (month);

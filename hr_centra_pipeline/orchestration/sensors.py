@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 import dagster as dg
 
 from hr_centra_pipeline.core import clock
+from hr_centra_pipeline.core.money import shown
 from hr_centra_pipeline.core.policy import Policy, load_policy
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.orchestration import door
@@ -205,7 +206,7 @@ def escalate_overdue_exceptions(context: dg.SensorEvaluationContext) -> Outcome:
     after = timedelta(hours=policy.alerts.escalate_after_hours)
     alerts = []
     for late in published.overdue_since(settings, since, until, after):
-        money = ", ".join(f"{amount:,.2f} {currency}" for currency, amount in sorted(late.amounts.items()))
+        money = ", ".join(shown(amount, currency) for currency, amount in sorted(late.amounts.items()))
         title = f"{late.count} overdue exception{'s' if late.count > 1 else ''} of {late.team.replace('_', ' ')}: nobody has acted"
         text = f"Overdue for {policy.alerts.escalate_after_hours} hours and more{f', {money} at stake' if money else ''}:\n"
         text += "\n".join(late.lines)

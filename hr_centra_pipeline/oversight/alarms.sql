@@ -2,9 +2,7 @@
 -- many rows of trouble, lines: the first of them in words.
 create or replace temp table alarms (alarm varchar, found bigint, lines varchar[]);
 
--- 12.5000 EUR reads 12.50 EUR
-create or replace temp macro told_amount(amount, currency) as
-    coalesce(' ' || regexp_replace(amount::decimal(18, 4)::varchar, '00$', '') || ' ' || currency, '');
+create or replace temp macro told_amount(amount, currency) as coalesce(' ' || money_text(amount, currency), '');
 
 insert into alarms
 select

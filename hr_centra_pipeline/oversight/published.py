@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import duckdb
 
+from hr_centra_pipeline.core.money import shown
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.publishing.publish import DATABASE
 
@@ -53,7 +54,7 @@ def overdue_since(settings: Settings, since: datetime | None, until: datetime, a
             if currency and amount is not None:
                 amounts[currency] = amounts.get(currency, Decimal(0)) + amount
         lines = [
-            f"{kind} {subject}{f' {amount:,.2f} {currency}' if currency and amount is not None else ''},"
+            f"{kind} {subject}{f' {shown(amount, currency)}' if currency and amount is not None else ''},"
             f" due {due_at:%Y-%m-%d %H:%M}: {next_step}"
             for _, kind, subject, currency, amount, due_at, next_step in mine[:_SHOWN]
         ]

@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from hr_centra_pipeline.core.money import decimals
 from hr_centra_pipeline.publishing.content import Content, Row
 from hr_centra_pipeline.warehouse.tables.reconciliation import AGE_BUCKETS, COMPONENTS
 
@@ -137,7 +138,13 @@ def mismatch_by_component(content: Content) -> str | None:
                 left = {part: left[part] + here[part] for part in COMPONENTS}
             for position, part in enumerate(COMPONENTS):
                 if left[part]:
-                    axes.text(float(left[part]), position, f" {left[part]:,.2f}", va="center", fontsize=8)
+                    axes.text(
+                        float(left[part]),
+                        position,
+                        f" {left[part]:,.{decimals(left[part], currency)}f}",
+                        va="center",
+                        fontsize=8,
+                    )
             axes.set_title(currency)
             axes.margins(x=0.22)
             axes.invert_yaxis() if axes is panels[0] else None

@@ -16,7 +16,7 @@ import xlsxwriter
 from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
-from hr_centra_pipeline.core.money import minor_units, rounded
+from hr_centra_pipeline.core.money import decimals
 from hr_centra_pipeline.publishing.content import Row
 
 HEADER_ROW = 3
@@ -99,9 +99,7 @@ class Book:
 
     def money(self, amount: Decimal, currency: str | None, **more: Any) -> Format:
         """As many decimals as the currency has, and all four when the amount has more."""
-        digits = minor_units(currency or "EUR")
-        if amount != rounded(amount, currency or "EUR"):
-            digits = 4
+        digits = decimals(amount, currency or "EUR")
         zeros = f"0.{'0' * digits}" if digits else "0"
         return self.format(num_format=f"#,##{zeros}_);[Red]-#,##{zeros}_);#,##{zeros}_)", **more)
 

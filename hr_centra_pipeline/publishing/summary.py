@@ -7,7 +7,7 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, select_autoescape
 
-from hr_centra_pipeline.core.money import minor_units, rounded
+from hr_centra_pipeline.core.money import decimals
 from hr_centra_pipeline.publishing import charts
 from hr_centra_pipeline.publishing.content import Content
 from hr_centra_pipeline.publishing.workbook import mismatch_rows, rollforward_rows, summary_rows
@@ -36,10 +36,7 @@ def pages() -> Environment:
 def _money(amount: object, currency: str | None) -> str:
     if not isinstance(amount, Decimal):
         return "–"
-    code = currency or "EUR"
-    exact = rounded(amount, code)
-    digits = minor_units(code) if exact == amount else 4
-    return f"{amount:,.{digits}f}".replace("-", "−")
+    return f"{amount:,.{decimals(amount, currency or 'EUR')}f}".replace("-", "−")
 
 
 def _size(count: int) -> str:

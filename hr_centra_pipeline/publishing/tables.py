@@ -17,7 +17,8 @@ from hr_centra_pipeline.publishing.sheet import FORMULA_STARTS
 from hr_centra_pipeline.warehouse.tables.month_end import MONTHLY
 
 _TYPES = {
-    "VARCHAR": pa.string(), "BIGINT": pa.int64(), "BOOLEAN": pa.bool_(), "DECIMAL(18,4)": pa.decimal128(18, 4),
+    "VARCHAR": pa.string(), "BIGINT": pa.int64(), "BOOLEAN": pa.bool_(),
+    "DECIMAL(18,4)": pa.decimal128(18, 4), "DECIMAL(38,4)": pa.decimal128(38, 4),
     "TIMESTAMPTZ": pa.timestamp("us", tz="UTC"), "DATE": pa.date32(),
 }  # fmt: skip
 _AT_ONCE = 50_000

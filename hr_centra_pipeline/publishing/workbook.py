@@ -59,13 +59,21 @@ _SUMMARY = columns(
     Centra                     | centra_amount           | 13 | money
     Payment provider           | provider_amount         | 13 | money
     Happy Returns − Centra     | difference              | 13 | money
-    Expected − Centra          | expected_difference     | 13 | money
-    Provider − Centra          | provider_difference     | 13 | money
     Explained                  | explained_amount        | 13 | money
-    Within tolerance (returns) | within_tolerance_count  | 10 | count
     Within tolerance           | within_tolerance_amount | 11 | money
-    Unexplained (returns)      | unexplained_count       | 12 | alarm
     Unexplained                | unexplained_amount      | 12 | alarm
+    Expected − Centra          | expected_difference     | 13 | money
+    Expected: explained        | expected_explained_amount        | 13 | money
+    Expected: within tolerance | expected_within_tolerance_amount | 11 | money
+    Expected: unexplained      | expected_unexplained_amount      | 12 | alarm
+    Provider − Centra          | provider_difference     | 13 | money
+    Provider: explained        | provider_explained_amount        | 13 | money
+    Provider: within tolerance | provider_within_tolerance_amount | 11 | money
+    Provider: unexplained      | provider_unexplained_amount      | 12 | alarm
+    Explained (returns)        | explained_count         | 10 | count
+    Within tolerance (returns) | within_tolerance_count  | 10 | count
+    Unexplained (returns)      | unexplained_count       | 12 | alarm
+    Unexplained, worst of any two sides | worst_unexplained_amount | 14 | alarm
     Centra, month before       | before                  | 13 | money
     Change                     | change                  | 13 | money
     Change %                   | percent                 | 9  | right
@@ -90,7 +98,8 @@ _CONTENTS = {
 def _summary(sheet: Sheet, content: Content) -> None:
     what = (
         "What was given back, by currency and component, as each side tells it. "
-        "Compared return by return, never on totals alone."
+        "Compared return by return, never on totals alone: each figure is the sum of its rows in refund_differences.csv, "
+        "of which sheet 6 has those that differ."
     )
     end = "the whole month" if content.is_over else f"until {content.cut_off:%Y-%m-%d %H:%M}, the month is not over"
     standing = f"Told: {end}. Standing: {content.certificate.standing}. Times are UTC."
@@ -104,8 +113,11 @@ def _summary(sheet: Sheet, content: Content) -> None:
 
 
 _SUMMED = (
-    "expected_amount", "happy_returns_amount", "centra_amount", "provider_amount", "difference", "expected_difference",
-    "provider_difference", "explained_amount", "within_tolerance_amount", "unexplained_amount", "before", "change",
+    "expected_amount", "happy_returns_amount", "centra_amount", "provider_amount", "before", "change",
+    "difference", "explained_amount", "within_tolerance_amount", "unexplained_amount",
+    "expected_difference", "expected_explained_amount", "expected_within_tolerance_amount", "expected_unexplained_amount",
+    "provider_difference", "provider_explained_amount", "provider_within_tolerance_amount", "provider_unexplained_amount",
+    "explained_count", "within_tolerance_count", "unexplained_count", "worst_unexplained_amount",
 )  # fmt: skip
 _COMPONENTS = ("items", "tax", "shipping", "fee", "exchange")
 
@@ -377,11 +389,24 @@ _MISMATCHES = columns(
     Order                  | order_number         | 12 | text
     Component              | component            | 11 | text
     Currency               | currency             | 9  | text
+    Late                   | late                 | 6  | text
     Expected by policy     | expected_amount      | 13 | money
     Happy Returns          | happy_returns_amount | 13 | money
     Centra                 | centra_amount        | 13 | money
     Payment provider       | provider_amount      | 13 | money
     Happy Returns − Centra | difference           | 13 | money
+    Explained              | explained_amount     | 12 | money
+    Within tolerance       | within_tolerance_amount     | 11 | money
+    Unexplained            | unexplained_amount          | 12 | money
+    Expected − Centra      | expected_difference         | 13 | money
+    Expected: explained    | expected_explained_amount   | 12 | money
+    Expected: within tolerance | expected_within_tolerance_amount | 11 | money
+    Expected: unexplained  | expected_unexplained_amount | 12 | money
+    Provider − Centra      | provider_difference         | 13 | money
+    Provider: explained    | provider_explained_amount   | 12 | money
+    Provider: within tolerance | provider_within_tolerance_amount | 11 | money
+    Provider: unexplained  | provider_unexplained_amount | 12 | money
+    Unexplained, worst of any two sides | worst_unexplained_amount | 14 | money
     Who deviates           | culprit              | 14 | text
     Verdict                | verdict              | 16 | status
     Explained by           | explained_by         | 22 | text
@@ -392,7 +417,10 @@ _MISMATCHES = columns(
 
 
 def _mismatches(sheet: Sheet, content: Content) -> None:
-    what = "Returns whose sides differ at the cut-off, by component. An open exception explains nothing."
+    what = (
+        "Returns whose sides differ in the month, by component: the rows behind sheet 1. The worst difference of any two sides "
+        "decides. An open exception explains nothing."
+    )
     sheet.begin("Refund mismatches", what, _MISMATCHES)
     sheet.table(_MISMATCHES, mismatch_rows(content), empty="All sides agree.")
 
@@ -400,10 +428,13 @@ def _mismatches(sheet: Sheet, content: Content) -> None:
 def mismatch_rows(content: Content) -> Iterator[Row]:
     """Rows of the sixth sheet: what is left comes first."""
     order = "is_explained, within_tolerance, currency, abs(difference) desc"
-    for row in content.rows("refund_differences", order=order):
+    for row in content.rows("refund_differences", where="verdict is distinct from 'agrees'", order=order):
         verdict = "within tolerance" if row["within_tolerance"] else "does not tie"
         explained_by = (row["explained_by"] or "").replace("_", " ") or None
-        yield {**row, "verdict": "explained" if row["is_explained"] else verdict, "explained_by": explained_by}
+        yield {
+            **row, "verdict": "explained" if row["is_explained"] else verdict, "explained_by": explained_by,
+            "late": "late" if row["is_late"] else None,
+        }  # fmt: skip
 
 
 _ORPHANS = {
@@ -513,9 +544,12 @@ _ADJUSTMENTS = columns(
     Order          | order_number         | 12 | text
     Component      | component            | 12 | text
     Currency       | currency             | 10 | text
+    Expected by policy | expected_amount  | 13 | money
     Happy Returns  | happy_returns_amount | 13 | money
     Centra         | centra_amount        | 13 | money
-    Difference     | difference           | 12 | money
+    Payment provider | provider_amount    | 13 | money
+    Happy Returns − Centra | difference   | 12 | money
+    Within tolerance | within_tolerance_amount | 12 | money
     Tolerance used | tolerance_used       | 12 | money
     Returns with the very same difference | repeats | 18 | count
     """

@@ -309,6 +309,78 @@ def tie_order(connection: Connection, signature: Signature, order_number: str, u
         _keep_tie(connection, signature, "order", order_number, order_number, unit, None, None)
 
 
+def tie_return(connection: Connection, signature: Signature, return_id: int, units: Sequence[str]) -> None:
+    """Say for which units a Return was that somebody made in Centra, or (no units) that it was for none of Happy Returns.
+
+    Raises:
+        ConfigurationError: Centra shows no such Return, it is ours, it is tied already, or a unit is not on its order.
+    """
+    row = connection.execute(
+        "select order_number, packet_key is not null or len(coalesce(effect_keys, [])) > 0 from staging.centra_returns"
+        " where centra_return_id = ? and deleted_at is null",
+        [return_id],
+    ).fetchone()
+    if row is None:
+        raise ConfigurationError(f"{return_id}: Centra has shown no such Return.")
+    order_number, is_ours = row
+    if is_ours:
+        raise ConfigurationError(f"{return_id}: hr-centra made that Return; it is tied by its comment.")
+    _refuse_tied(connection, "return", str(return_id))
+    _refuse_strangers(connection, units, order_number)
+    tied_to: Sequence[str | None] = units or [None]
+    for unit in tied_to:
+        _keep_tie(connection, signature, "return", str(return_id), order_number, unit, None, None)
+
+
+def tie_line(connection: Connection, signature: Signature, shipment_line_id: int, units: Sequence[str]) -> None:
+    """Say which shipment line units are of, where their rows do not tell it. What was said last counts.
+
+    Raises:
+        ConfigurationError: Centra shows no such line, or a unit is not of its order or was credited already.
+    """
+    row = connection.execute(
+        "select order_number from staging.shipment_lines where shipment_line_id = ?", [shipment_line_id]
+    ).fetchone()
+    if row is None:
+        raise ConfigurationError(f"{shipment_line_id}: Centra has shown no such shipment line.")
+    if not units:
+        raise ConfigurationError("--unit: name the units that are of that line.")
+    known = dict(
+        connection.execute(
+            "select return_item_id, matched_by from matching.matched_items where order_number = ?", [row[0]]
+        ).fetchall()
+    )
+    for unit in units:
+        if unit not in known:
+            raise ConfigurationError(f"{unit}: no returned unit of order {row[0]} has that id.")
+        if known[unit] == "frozen":
+            raise ConfigurationError(f"{unit}: it was credited or exchanged already, and keeps its line.")
+        _keep_tie(connection, signature, "line", str(shipment_line_id), row[0], unit, None, None)
+
+
+def take_money_instead(connection: Connection, signature: Signature, unit: str) -> None:
+    """What somebody refunded by hand for a unit that is exchanged is in place of its replacement.
+
+    Raises:
+        ConfigurationError: the unit is no exchange, or not all that it cost was refunded.
+    """
+    row = connection.execute(
+        """
+        select items.order_number, coalesce(matched.foreign_centra_return_id, (
+            select max(centra_return_id) from effects.replacements where replacements.return_item_id = items.return_item_id
+        ))
+        from staging.return_items as items
+        join matching.matched_items as matched using (return_item_id)
+        join effects.value_given_back as value using (return_item_id)
+        where return_item_id = ? and items.refund_type = 'exchange' and value.is_paid_instead
+        """,
+        [unit],
+    ).fetchone()
+    if row is None:
+        raise ConfigurationError(f"{unit}: no exchange of that unit was refunded whole.")
+    _keep_tie(connection, signature, "money", str(row[1]), row[0], unit, None, None)
+
+
 def release_exchange(connection: Connection, signature: Signature, unit: str) -> None:
     """Nobody sent the replacement by hand, although somebody made a Return on the unit: ours is ordered.
 

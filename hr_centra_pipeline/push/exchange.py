@@ -36,6 +36,7 @@ from hr_centra_pipeline.push.steps import (
 _LOG = logging.getLogger(__name__)
 _UNWINDING = frozenset({"cancel_order", "delete", "undo"})
 _REFUSED = "the return was refused, its approval withdrawn, or it is no exchange any more"
+_BEING_REFUNDED = "a refund of Return {return_id} is under way: the payment provider has not answered yet"
 _UNREAD_RECIPIENT = {
     "customerId": "<customer>", "deliveryAddress": "<address>", "invoiceAddress": "<address>", "marketId": "<market>",
     "pricelistId": "<price list>",
@@ -100,27 +101,49 @@ def advance(packet: Packet, facts: Facts) -> Steps[StepResult]:
                 return doubt
             if packet.has_origin:
                 return _finished(packet)  # its Return is completed already, or somebody else's to complete
+    if packet.step in ("complete", "complete_anyway"):
+        return (yield from _complete(packet, facts))
+    return (yield from _delete_return(packet, facts))
+
+
+def _complete(packet: Packet, facts: Facts) -> Steps[StepResult]:
     return_id = int(packet.centra_id or 0)
-    completes = packet.step in ("complete", "complete_anyway")
-    answer = yield Tell(
-        returns.complete(return_id, sends_email=facts.emails.completion) if completes else returns.delete(return_id)
-    )
+    answer = yield Tell(returns.complete(return_id, sends_email=facts.emails.completion))
     if answer.refusal:
         order = yield from returns.look(packet.payload["order_number"], facts)
         found = returns.by_id(order, return_id)
-        if completes and found and found.is_completed:
-            return _finished(packet)
-        if not completes and found is None:
-            return _deleted(packet)
-        if not completes and found and found.is_refunded:
-            return _paid_by_hand(return_id)
-        return InDoubt(f"{packet.step} was refused: {answer.refusal}", "refused")
-    return _finished(packet) if completes else _deleted(packet)
+        if not (found and found.is_completed):
+            return InDoubt(f"{packet.step} was refused: {answer.refusal}", "refused")
+    return _finished(packet)
+
+
+def _delete_return(packet: Packet, facts: Facts) -> Steps[StepResult]:
+    """Take our own Return back, unless somebody refunds it: a refund that is under way may still fail."""
+    if outcome := (yield from _why_not_to_delete(packet, facts)):
+        return outcome
+    answer = yield Tell(returns.delete(int(packet.centra_id or 0)))
+    if answer.refusal:
+        refused = InDoubt(f"{packet.step} was refused: {answer.refusal}", "refused")
+        return (yield from _why_not_to_delete(packet, facts)) or refused
+    return _deleted(packet)
+
+
+def _why_not_to_delete(packet: Packet, facts: Facts) -> Steps[StepResult | None]:
+    return_id = int(packet.centra_id or 0)
+    order = yield from returns.look(packet.payload["order_number"], facts)
+    if order is None:
+        return NotNow("Centra does not show the order")
+    found = returns.by_id(order, return_id)
+    if found is None:
+        return _deleted(packet)
+    if found.is_being_refunded:
+        return NotNow(_BEING_REFUNDED.format(return_id=return_id))
+    return _paid_by_hand(return_id) if found.is_refunded else None
 
 
 def _create_return(packet: Packet, facts: Facts) -> Steps[StepResult]:
     if short := (yield from _out_of_stock(packet)):
-        return NotNow(short)
+        return Held(short.members, short.reason)  # the others go without them
     order = yield from returns.look(packet.payload["order_number"], facts)
     if order is None:
         return NotNow("Centra does not show the order")
@@ -144,7 +167,7 @@ def _create_order(packet: Packet, facts: Facts) -> Steps[StepResult]:
     if isinstance(number, InDoubt):
         return number
     if short := (yield from _out_of_stock(packet)):
-        return _taken_back(packet, "delete", short)
+        return _taken_back_for(packet, short)
     replaced = yield from _order_to_replace(packet)
     if replaced is None:
         return _taken_back(packet, "delete", "the order shows no address to send the replacement to")
@@ -162,7 +185,8 @@ def _create_order(packet: Packet, facts: Facts) -> Steps[StepResult]:
                 return Advance("complete", remember={"order_numbers": made})
             return InDoubt(f"order number {number} is taken by an order that is not ours", "number_taken")
         case -2:
-            return _taken_back(packet, "delete", f"out of stock: {answer.refusal}")
+            short = (yield from _out_of_stock(packet)) or _Short((), f"out of stock: {answer.refusal}")
+            return _taken_back_for(packet, short)
         case _:
             return _taken_back(packet, "delete", answer.refusal)
 
@@ -189,6 +213,13 @@ def _taken_back(packet: Packet, step: str, message: str | None = None) -> Advanc
     return Advance(step, message=message)
 
 
+def _taken_back_for(packet: Packet, short: _Short) -> Advance | Refused:
+    """The same, since the replacements of some members are out of stock: those are refused, the others are planned again."""
+    if packet.has_origin:
+        return Refused(short.reason, short.members)
+    return Advance("delete", message=short.reason, remember={"refused": list(short.members)})
+
+
 def _cancel(packet: Packet, order_id: str, facts: Facts) -> Call:
     asked = {
         "stockAction": {"releaseItemsBackToWarehouse": True},
@@ -213,7 +244,7 @@ def _problem_with_return(packet: Packet, facts: Facts) -> Steps[StepResult | Non
     if not found.is_refunded:
         return None
     if found.is_being_refunded:
-        return NotNow(f"a refund of Return {return_id} is under way: the payment provider has not answered yet")
+        return NotNow(_BEING_REFUNDED.format(return_id=return_id))
     if packet.has_origin:
         return Held(packet.members, f"somebody refunded Return {return_id} meanwhile; the next pull shows it")
     return _paid_by_hand(return_id)
@@ -241,16 +272,32 @@ def _deleted(packet: Packet) -> Refused | Undone:
 # ---------------------------------------------------------------- stock, address
 
 
-def _out_of_stock(packet: Packet) -> Steps[str | None]:
-    wanted: Counter[str] = Counter()
+@dataclass(frozen=True)
+class _Short:
+    """Members whose replacements are out of stock (empty: nobody can tell which), and why."""
+
+    members: tuple[str, ...]
+    reason: str
+
+
+def _out_of_stock(packet: Packet) -> Steps[_Short | None]:
+    """Stock is counted per unit: as many as are free go, in the order of the packet."""
+    wanted: dict[str, list[str]] = {}  # the members that want an article, one entry per piece
     for replacement in packet.payload["replacements"]:
-        wanted[replacement["sku"]] += replacement["quantity"]
-    for sku, quantity in wanted.items():
+        wanted.setdefault(replacement["sku"], []).extend(
+            member
+            for member in replacement["members"]
+            for _ in range(replacement["quantity"] // len(replacement["members"]))
+        )
+    short: list[str] = []
+    reasons = []
+    for sku, members in wanted.items():
         data = yield Ask("LookAtReplacementStock", {"sku": [sku]})
         free = sum(stock["freeToAllocateQuantity"] for size in data["productSizes"] for stock in size["stock"])
-        if free < quantity:
-            return f"out of stock: {free} of {sku} are free, {quantity} needed"
-    return None
+        if free < len(members):
+            short += members[max(0, free) :]
+            reasons.append(f"{free} of {sku} are free, {len(members)} needed")
+    return _Short(tuple(dict.fromkeys(short)), f"out of stock: {', '.join(reasons)}") if reasons else None
 
 
 Order = dict[str, Any]  # as a query answers it

@@ -287,8 +287,9 @@ def _add_credit(members: Sequence[Effect], policy: Policy, result: Cut) -> None:
         "currency": anyone.currency,
         "pays_through": anyone.pays_through,
         "lines": _lines(members),
-        **{name: str(rounded(amount, anyone.currency)) for name, amount in _amounts(members).items()},
+        **{name: str(amount) for name, amount in _amounts(members, anyone.currency).items()},
         **({"tax_mode": anyone.tax_mode} if anyone.tax_mode else {}),
+        "fees": {effect.effect_key: str(effect.fee) for effect in members if effect.fee},
         "shipping_members": [effect.effect_key for effect in members if effect.shipping],
         "fee_members": [effect.effect_key for effect in members if effect.fee],
         "comment": comment(members, policy.centra.comment_limit),
@@ -297,20 +298,28 @@ def _add_credit(members: Sequence[Effect], policy: Policy, result: Cut) -> None:
     result.add("credit", members, payload)
 
 
-def _amounts(members: Sequence[Effect]) -> dict[str, Decimal]:
+def _amounts(members: Sequence[Effect], currency: str) -> dict[str, Decimal]:
     """Shipping, voucher and fee as they are sent, before Centra adds tax (or deducts it, for export); and what comes of it.
 
-    ``kept``: what the Return gives back before that, fixed to the cent; ``total``: with it, an estimate.
+    ``kept``: what the Return gives back before that, fixed to the cent; ``total``: with it, an estimate. Totals are made of what
+    is sent: whatever the plan holds, no cent of theirs comes from rounding twice.
     """
-    fee_tax = _sum(effect.fee_tax_added for effect in members)
+
+    def whole(amounts: Iterable[Decimal | None]) -> Decimal:
+        return rounded(_sum(amounts), currency)
+
+    fee = whole(effect.fee for effect in members)
+    fee_tax = whole(effect.fee_tax_added for effect in members)
+    shipping = whole(effect.shipping for effect in members)
+    goods = whole(amount for effect in members for amount in (effect.items, effect.tax))
+    added = whole(effect.tax_added for effect in members)
     return {
-        "shipping": _sum(effect.shipping for effect in members)
-        - _sum(effect.tax_added for effect in members if effect.shipping),
-        "voucher": _sum(effect.voucher for effect in members),
-        "fee": _sum(effect.fee for effect in members) - fee_tax,
+        "shipping": shipping - whole(effect.tax_added for effect in members if effect.shipping),
+        "voucher": whole(effect.voucher for effect in members),
+        "fee": fee - fee_tax,
         "fee_tax": fee_tax,
-        "kept": total(members) - _sum(effect.tax_added for effect in members) + fee_tax,
-        "total": total(members),
+        "kept": goods + shipping - fee - added + fee_tax,
+        "total": goods + shipping - fee,
     }
 
 
@@ -377,7 +386,7 @@ def _cut_payments(effects: Sequence[Effect], result: Cut) -> None:
             "currency": anyone.currency,
             "pays_through": anyone.pays_through,
             "lines": _lines(members),
-            **{name: str(rounded(amount, anyone.currency)) for name, amount in _amounts(members).items()},
+            **{name: str(amount) for name, amount in _amounts(members, anyone.currency).items()},
             **({"tax_mode": anyone.tax_mode} if anyone.tax_mode else {}),
             "first_step": step,
         }

@@ -59,7 +59,7 @@ surplus as (
         and lines.quantity > coalesce(adopted.units, 0)
         and exists (
             select 1 from staging.payment_entries as entries
-            where entries.centra_return_id = returns.centra_return_id and entries.money in ('refunded', 'refund_pending')
+            where entries.centra_return_id = returns.centra_return_id and policy.is_given(entries.money)
         )
         -- Ours, even when somebody has emptied its comment.
         and returns.centra_return_id::varchar not in (
@@ -186,7 +186,7 @@ select
 from staging.payment_entries as entries
 semi join orders_of_refunds using (order_number)
 where entries.centra_return_id is null
-    and entries.money in ('refunded', 'refund_pending')
+    and policy.is_given(entries.money)
     and not exists (select 1 from push.ties where ties.what = 'refund' and ties.centra_id in (entries.entry_id::varchar, entries.request_id::varchar))
     -- A credit that pays elsewhere, and the only one of that amount on its order, is what it was for.
     and not exists (
@@ -215,7 +215,7 @@ gone as (
         keys.*,
         exists (
             select 1 from staging.payment_entries as entries
-            where entries.centra_return_id = keys.centra_return_id and entries.money in ('refunded', 'refund_pending')
+            where entries.centra_return_id = keys.centra_return_id and policy.is_given(entries.money)
         ) as is_paid
     from keys
     anti join (

@@ -103,6 +103,53 @@ from latest_replacements
 where state = 'canceled' and refund_type = 'exchange' and not is_refused and decision is null
     and is_paid_instead is distinct from true;
 
+-- One row per exchange whose money somebody gave unasked: neither goods nor a word about it. Who was asked before (an exception of
+-- the exchange was open) and then paid has decided.
+insert into findings by name
+with
+payments as (
+    select centra_return_id, min(created_at) as paid_at
+    from staging.payment_entries
+    semi join matching.orders_in_play using (order_number)
+    where centra_return_id is not null and money in ('refunded', 'refund_pending')
+    group by centra_return_id
+),
+
+asked as (
+    select subject::json ->> 'return_item_id' as return_item_id, min("at") as asked_at
+    from reconciliation.exception_events
+    where kind like 'exchange%' and event = 'opened' and kind <> 'exchange_not_shipped'
+    group by all
+)
+
+select
+    'exchange_without_order' as kind,
+    'exchange' as subject,
+    'accept' as class,
+    'data_gap' as cause,
+    coalesce(returns.made_by, 'person') as culprit,
+    units.return_id, units.return_item_id, units.order_number, units.sku, units.currency,
+    units.unit_price as amount,
+    payments.paid_at as fact_at,
+    'Somebody refunded all of it by hand, on Return ' || payments.centra_return_id || ': the shopper wants an exchange, and no replacement is ordered'
+        as detail,
+    'Ask the shopper. Money: `hr-centra tie ' || units.return_item_id || ' --money`, or have Happy Returns make it a refund. Goods that were sent '
+        || 'by hand: `hr-centra tie ORDER --order --unit ' || units.return_item_id || '`.' as next_step,
+    json_merge_patch(units.evidence, json_object('centra_return_id', payments.centra_return_id)) as evidence
+from known_units as units
+join effects.value_given_back as value using (return_item_id)
+left join latest_replacements as latest using (return_item_id)
+join payments on payments.centra_return_id = coalesce(units.foreign_centra_return_id, latest.centra_return_id)
+left join staging.centra_returns as returns on returns.centra_return_id = units.foreign_centra_return_id
+left join asked using (return_item_id)
+where units.refund_type = 'exchange' and value.is_paid_instead and units.credit_due_at is not null and not units.is_refused
+    and len(coalesce(latest.order_numbers, [])) = 0 -- nothing was ordered, or canceled, either
+    and latest.decision is null
+    and (asked.asked_at is null or asked.asked_at > payments.paid_at)
+    and units.return_item_id not in (
+        select return_item_id from push.ties where what in ('money', 'order') and return_item_id is not null
+    );
+
 insert into findings by name
 select
     'exchange_not_shipped' as kind,

@@ -4,13 +4,14 @@ insert into reconciliation.orphaned_returns by name
 from reconciliation.exceptions
 where kind in (
     'return_without_order', 'item_without_shipment_line', 'return_without_credit_note', 'status_not_updated',
-    'centra_return_without_return', 'credit_note_without_refund', 'refund_without_credit_note'
+    'centra_return_without_return', 'credit_note_without_refund', 'refund_without_credit_note', 'promised_item_refused',
+    'corrected_after_credit'
 );
 
 delete from reconciliation.stock_gaps;
 insert into reconciliation.stock_gaps by name
 from reconciliation.exceptions
-where kind in ('return_without_stock_movement', 'unmapped_disposition', 'double_restock', 'stock_change_without_return');
+where kind in ('return_without_stock_movement', 'unmapped_disposition', 'double_restock', 'stock_change_without_return', 'corrected_after_restock');
 
 delete from reconciliation.exchange_gaps;
 insert into reconciliation.exchange_gaps by name

@@ -16,10 +16,6 @@ create or replace temp macro subject_of(effect_kind) as case
     else 'credit'
 end;
 
--- 12.5000 EUR reads 12.50 EUR
-create or replace temp macro money_text(amount, currency) as
-    regexp_replace(amount::decimal(18, 4)::varchar, '00$', '') || ' ' || currency;
-
 -- Who made a Return that is not ours, in words; and how to find out. An unlisted word without an admin user may be anybody's.
 create or replace temp macro maker_text(made_by) as
     case made_by when 'person' then 'a person' when 'integration' then 'another integration' else 'another integration or user' end;
@@ -93,6 +89,10 @@ select * from (values
         'Wait for the payment provider''s message; if it does not come within days, look at the order''s payment in Centra.'),
     ('a refund without a Return', 'fix_centra', 'data_gap', 'person',
         'Somebody refunded this order without a Return: say for which units it was, or that it is unrelated.'),
+    ('somebody made Return', 'fix_centra', 'data_gap', 'person',
+        'Find out which piece that Return was for: `hr-centra tie RETURN --return --unit UNIT`, or `--unrelated`. Until then nothing is given.'),
+    ('its article', 'fix_happy_returns', 'data_gap', 'happy_returns',
+        'Compare the parcel with the order: `hr-centra tie SHIPMENT_LINE --line --unit UNIT`, or have Happy Returns deliver line ids.'),
     ('waits for approval: a voucher', 'fix_pipeline', 'policy_gap', 'policy',
         'Look whether the unit''s part of the voucher is right, then `hr-centra approve` it, or credit it by hand.'),
     ('waits for approval: Happy Returns', 'fix_happy_returns', 'amount_mismatch', 'happy_returns',
@@ -119,6 +119,8 @@ select * from (values
         'Ask Happy Returns (or the shopper) which article is wanted, and have the export corrected.'),
     ('Centra has no article', 'fix_happy_returns', 'data_gap', 'happy_returns',
         'The replacement''s SKU is not in Centra: correct it in Happy Returns'' catalogue, or offer another article.'),
+    ('out of stock', 'fix_centra', 'data_gap', 'centra',
+        'Restock the replacement in Centra, or offer the shopper another article or the money.'),
     ('the replacement', 'fix_centra', 'data_gap', 'centra',
         'Restock the replacement in Centra, or offer the shopper another article or the money.')
 ) as reasons (begins_with, class, cause, culprit, next_step);

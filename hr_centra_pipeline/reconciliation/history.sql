@@ -139,6 +139,11 @@ select
                 'it is shipment line ' || matched.shipment_line_id
             when unseen.kind = 'centra_return_without_return' and returns.deleted_at is not null then
                 'the Return was deleted in Centra'
+            when unseen.kind = 'centra_return_without_return' and exists (
+                select 1 from push.ties where ties.what = 'return' and 'Return ' || ties.centra_id = unseen.identity and ties.return_item_id is null
+            ) then 'a person has tied it to no return'
+            when unseen.kind = 'item_without_shipment_line' and matched.reason in ('goods_never_came', 'refused') then
+                'nothing is due for it: it was refused, or its goods never came'
             when unseen.kind = 'centra_return_without_return' and returns.centra_return_id is not null then
                 'the Return belongs to units of Happy Returns now'
             when unseen.kind like 'refund_mismatch%' and exists (
@@ -152,6 +157,12 @@ select
                 select 'what was paid and Centra''s final total are within the limit'
                 from reconciliation.tax_readings as readings
                 where 'Return ' || readings.centra_return_id = unseen.identity and readings.verdict in ('as_planned', 'within_limit')
+            )
+            when unseen.subject = 'row_currency' then (
+                select 'the refund row is in its order''s currency'
+                from staging.refunds
+                join staging.orders as orders using (order_number, currency)
+                where refunds.refund_id = unseen.identity
             )
             when unseen.kind like 'refund_mismatch%' then (
                 select case
@@ -198,6 +209,12 @@ select
                 'arrived on ' || strftime(known.arrived_at, '%Y-%m-%d')
             when unseen.kind = 'stalled_return' and unseen.subject = 'stock' then 'seen again on its way'
             when unseen.kind = 'unmapped_disposition' and known.is_mapped then 'the policy maps ' || known.disposition
+            when unseen.kind in ('corrected_after_credit', 'corrected_after_restock') and known.return_item_id is not null then
+                'Happy Returns says again what was done, or what was done is taken back'
+            when unseen.kind = 'promised_item_refused' and known.return_item_id is not null and not known.is_refused then
+                coalesce('graded ' || known.disposition, 'approved') || ' after all'
+            when unseen.kind = 'promised_item_refused' and unseen.order_number in (from matching.orders_in_play) then
+                'no refund row says any more that it is refunded, or it was credited'
             when unseen.kind = 'credited_item_refused' and not known.is_refused then 'graded ' || known.disposition || ' after all'
             when known.is_refused and unseen.subject in ('credit', 'exchange') then 'refused by Happy Returns: nothing is due'
         end
@@ -298,7 +315,7 @@ select
         when class = 'timing' or waits_for_live then 'info'
         when kind in (
             'rejected_write', 'write_in_doubt', 'double_credit', 'double_restock', 'guard_breached', 'credited_item_refused',
-            'exchange_refused', 'exchange_differs', 'exchange_canceled', 'source_not_covered'
+            'promised_item_refused', 'corrected_after_credit', 'corrected_after_restock', 'exchange_refused', 'exchange_differs', 'exchange_canceled', 'source_not_covered'
         ) or due_at <= $now then 'error'
         else 'warning'
     end as severity,

@@ -67,13 +67,18 @@ select
             || coalesce(items.sku, items.upc, items.label_barcode, items.order_line_item_id)
         when 'bundle_line' then 'The unit names a bundle on order ' || items.order_number || ', or is of one whose parts Centra does not show as we read them'
         when 'nothing_shipped' then 'Its line of order ' || items.order_number || ' was never shipped'
+        when 'refused' then 'The unit was refused, all that order ' || items.order_number || ' shipped of '
+            || coalesce(matched.sku, 'this line') || ' came back otherwise, and its goods wait to be booked'
         else 'The export names neither line, SKU nor barcode of the unit'
     end as detail,
     'Compare the parcel with the order in Centra: correct the item at Happy Returns, or credit and book it by hand.' as next_step,
     json_object('source_file', items.source_file, 'source_line', items.source_line, 'reason', matched.reason) as evidence
 from matching.matched_items as matched
 join staging.return_items as items using (return_item_id)
-where matched.shipment_line_id is null and matched.reason not in ('no_such_order', 'order_not_read_yet');
+left join effects.units as units using (return_item_id)
+-- A return whose goods never came holds no piece, and nothing is to be done for it; nor for what was refused, but for its goods.
+where matched.shipment_line_id is null and matched.reason not in ('no_such_order', 'order_not_read_yet', 'goods_never_came')
+    and (matched.reason <> 'refused' or units.target_warehouse_id is not null);
 
 -- One row per external Return in Centra with lines that are no unit of Happy Returns.
 insert into findings by name
@@ -95,6 +100,9 @@ foreign_lines as (
     anti join push.ledger on ledger.centra_id = returns.centra_return_id::varchar
         and ledger.effect_kind in ('credit_note', 'exchange_order') and not ledger.is_foreign
     where returns.deleted_at is null and returns.packet_key is null and len(coalesce(returns.effect_keys, [])) = 0
+        and returns.centra_return_id::varchar not in (
+            select centra_id from push.ties where what = 'return' and return_item_id is null
+        )
 ),
 
 left_over as (
@@ -124,7 +132,8 @@ select
     returns.created_at as fact_at,
     'Return ' || returns.centra_return_id || ' in Centra, made by ' || maker_text(returns.made_by) || ', credits ' || left_over.units
         || ' unit(s) of order ' || returns.order_number || ' that Happy Returns does not know' as detail,
-    ask_maker(returns.made_by) || ': did the goods come back without Happy Returns, or was it made twice? Then delete it or tie it to its return.'
+    ask_maker(returns.made_by) || ': did the goods come back without Happy Returns, or was it made twice? Then delete it, or `hr-centra tie '
+        || returns.centra_return_id || ' --return` to its units, or to none.'
         as next_step,
     json_object('centra_return_id', returns.centra_return_id, 'made_at', returns.created_from, 'status', returns.status) as evidence
 from left_over

@@ -361,14 +361,20 @@ unknown as (
 disputed as (
     select
         'chargeback ' || lines.order_number || ' ' || lines.currency as payout_tie_id,
-        case when -sum(gross_amount) > 0 and any_value(credited) > 0 then 'chargeback' else 'chargeback_settled' end as verdict,
+        case when -sum(gross_amount) > 0 and any_value(coalesce(credited.credited, abroad.credited)) > 0 then 'chargeback'
+            else 'chargeback_settled' end as verdict,
         any_value(only_returns.return_id) as return_id, lines.order_number, any_value(lines.provider) as provider,
         any_value(lines.reference) as reference, lines.currency, 0 as credited_amount,
-        greatest(least(-sum(gross_amount), coalesce(any_value(credited), 0)), 0) as settled_amount,
+        -- In another currency than what was credited, nobody knows how much of it was given twice: all of it is in question.
+        greatest(case when any_value(credited.credited) is null and any_value(abroad.credited) > 0 then -sum(gross_amount)
+            else least(-sum(gross_amount), coalesce(any_value(credited.credited), 0)) end, 0) as settled_amount,
         max(lines.happened_at) as settled_at, any_value(lines.source) as source
     from given_back as lines
     left join only_returns using (order_number)
     left join credited_orders as credited on credited.order_number = lines.order_number and credited.currency = lines.currency
+    left join (
+        select order_number, max(credited) as credited from credited_orders group by order_number
+    ) as abroad on abroad.order_number = lines.order_number
     where lines.line_type in ('chargeback', 'chargeback_reversed') and lines.order_number is not null
     group by lines.order_number, lines.currency
 ),

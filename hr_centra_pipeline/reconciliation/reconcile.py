@@ -14,7 +14,7 @@ _LEARNS_EVERY = timedelta(days=1)
 # Families of kinds; each adds rows to the temporary table `findings`.
 _KINDS = (
     "delays.sql", "sources.sql", "doubts.sql", "doubles.sql",
-    "orphans.sql", "credits.sql", "stock.sql", "exchanges.sql", "rejected_writes.sql", "stalled.sql",
+    "orphans.sql", "credits.sql", "corrected.sql", "stock.sql", "exchanges.sql", "rejected_writes.sql", "stalled.sql",
     "status.sql", "stock_of_nobody.sql",
     "refund_facts.sql", "tax_readings.sql", "unpaid_credits.sql", "payouts.sql", "refund_match.sql", "refund_matched.sql",
     "refund_mismatches.sql", "systematic_cents.sql",
@@ -57,7 +57,7 @@ def reconcile(connection: Connection, now: datetime) -> ReconciliationReport:
 def find(connection: Connection, now: datetime) -> None:
     """Fill the temporary table ``findings``: what looks wrong now in the orders in play, due or not."""
     # What the push has given since the plan counts, and what it cannot find any more.
-    for name in ("replacements.sql", "settled_returns.sql", "value_given_back.sql"):
+    for name in ("replacements.sql", "settled_returns.sql", "value_given_back.sql", "fees_charged.sql"):
         run_sql(connection, "hr_centra_pipeline.effects", name)
     run_sql(connection, "hr_centra_pipeline.push", "gone.sql")
     since = watermarks.read(connection, watermarks.RECONCILIATION)

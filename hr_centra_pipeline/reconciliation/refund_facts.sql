@@ -13,7 +13,8 @@ delete from reconciliation.refund_facts where order_number in (select order_numb
 -- One row per Return: is it final, what was paid on it, and what that makes of its total.
 create or replace temp table return_states as
 select
-    centra_return_id, created_at, is_completed is distinct from true or is_pending as is_pending, paid, paid_at, settled
+    centra_return_id, created_at, is_completed is distinct from true or is_pending as is_pending, paid, coalesce(given, 0) as given,
+    given_at, settled
 from settled_returns
 semi join money_orders using (order_number)
 where deleted_at is null;
@@ -177,9 +178,10 @@ pairs as (
 
 planned as (
     select
-        centra_return_id, return_id, sum(amount) filter (where effect_kind = 'shipping_refund') as shipping,
-        sum(amount) filter (where effect_kind = 'return_fee') as fee
+        carried.centra_return_id, carried.return_id, sum(carried.amount) filter (where carried.effect_kind = 'shipping_refund') as shipping,
+        sum(charged.fee) as fee
     from carried
+    left join fees_charged as charged using (effect_key)
     where not is_deleted
     group by all
 ),
@@ -246,7 +248,7 @@ amounts as (
         paid_part as amount, value - paid_part as in_goods
     from (
         select
-            exchanged.*, case when paid = 0 then 0 else part_of(paid, upto - value, upto, whole, currency) end as paid_part
+            exchanged.*, case when given = 0 then 0 else part_of(given, upto - value, upto, whole, currency) end as paid_part
         from (
             select
                 *, sum(value) over (
@@ -271,8 +273,8 @@ select
     'centra' as side,
     concat_ws(' ', 'centra', centra_return_id, coalesce(return_id, '-'), place, component) as fact_id,
     return_id, order_number, return_item_id, component, currency, amount, in_goods,
-    -- Money in place of a replacement is given when it is paid, not when the Return of the exchange was made.
-    case when component = 'exchange' and amount <> 0 then coalesce(states.paid_at, states.created_at) else states.created_at end
+    -- Money in place of a replacement is given when it is asked for, not when the Return of the exchange was made.
+    case when component = 'exchange' and amount <> 0 then coalesce(states.given_at, states.created_at) else states.created_at end
         as happened_at,
     states.is_pending, 'Return ' || centra_return_id as source
 from amounts
@@ -374,15 +376,16 @@ create or replace temp macro told_with_tax(told, added, whole, reported_costs, c
 -- Happy Returns' rows of each return on an order, as the policy may need them.
 create or replace temp table told_pairs as
 select
-    return_id, order_number, min(currency) as currency, count(distinct currency) = 1 as is_one_currency,
+    return_id, order_number, any_value(currency) as currency,
     min(coalesce(issued_at, source_time)) as told_at,
-    sum(coalesce(shipping_refund, 0)) filter (where refund_type = 'refund') as shipping,
-    sum(coalesce(processing_fee, 0)) filter (where refund_type = 'refund') as fee,
+    (sum(rounded_money(coalesce(shipping_refund, 0), currency)) filter (where refund_type = 'refund'))::decimal(18, 4) as shipping,
+    (sum(rounded_money(coalesce(processing_fee, 0), currency)) filter (where refund_type = 'refund'))::decimal(18, 4) as fee,
     count(*) filter (where refund_type = 'refund') as refund_rows
 from staging.refunds
 semi join money_orders using (order_number)
-where status in ('issued', 'pending')
-group by all;
+join staging.orders as orders using (order_number, currency) -- what is reported in another currency touches no amount
+where refunds.status in ('issued', 'pending')
+group by return_id, order_number;
 
 -- One row per return and order with refunds to the original payment: the shipping and the fee that the policy gives and takes.
 create or replace temp table expected_pairs as
@@ -406,6 +409,16 @@ whole_orders as (
     where returned.units >= ordered.units
 ),
 
+-- What was taken off on each order of a return, and on which basis the return was charged anywhere.
+charged as (
+    select
+        return_id, order_number, sum(fee)::decimal(18, 4) as fee,
+        bool_or(bool_or(effect_kind = 'credit_note')) over (partition by return_id) as has_items,
+        bool_or(bool_or(effect_kind = 'return_fee')) over (partition by return_id) as has_whole
+    from fees_charged
+    group by return_id, order_number
+),
+
 -- A fee per return is charged once: on its lowest order, what is more than that one's credit on the next.
 asked as (
     select
@@ -422,19 +435,25 @@ asked as (
         case
             when pairs.is_returnless then 0
             when coalesce(zones.amount, fees.amount) is not null then with_tax_added(
-                (coalesce(zones.amount, fees.amount) * case parameters.fee_basis when 'item' then pairs.units else 1 end)::decimal(18, 4),
+                (
+                    rounded_money(coalesce(zones.amount, fees.amount), pairs.currency)
+                    * case parameters.fee_basis when 'item' then pairs.units else 1 end
+                )::decimal(18, 4),
                 taxed.fee_tax, taxed.fee, pairs.currency
             )
             when methods.dropoff_method is null and (select count(*) from policy.fees) + (select count(*) from policy.zone_fees) > 0 then 0
             when parameters.fee_source = 'policy' then 0
         end as rule_fee,
-        sum(pairs.credited) over earlier as credited_before
+        sum(pairs.credited) over earlier as credited_before,
+        coalesce(charged.fee, 0) as charged, coalesce(charged.has_items, false) as is_charged_per_item,
+        coalesce(charged.has_whole, false) as is_charged_per_return
     from pairs
     cross join policy.parameters
     join staging.orders as orders on orders.order_number = pairs.order_number
     left join told_pairs as told on told.return_id = pairs.return_id and told.order_number = pairs.order_number
     left join whole_orders on whole_orders.order_number = pairs.order_number
     left join costs_taxed as taxed on taxed.return_id = pairs.return_id and taxed.order_number = pairs.order_number
+    left join charged on charged.return_id = pairs.return_id and charged.order_number = pairs.order_number
     left join policy.fees as fees on fees.dropoff_method = pairs.dropoff_method and fees.currency = pairs.currency
     left join policy.zone_fees as zones
         on zones.dropoff_method = pairs.dropoff_method and zones.currency = pairs.currency and zones.country = pairs.country
@@ -449,16 +468,23 @@ asked as (
 
 given as (
     select
-        *,
+        asked.*,
         (case
             when not gives_shipping then 0
-            when shipping_source = 'policy' then order_shipping
-            -- as told, up to what is left after the returns before
-            else greatest(0, least(coalesce(told_shipping, 0), order_shipping - coalesce(sum(told_shipping) over before, 0)))
+            -- as told, up to what is left after the returns before; the policy's, to the first
+            else greatest(0, least(asks, order_shipping - coalesce(sum(asks) over before, 0)))
         end)::decimal(18, 4) as shipping_kept
-    from asked
+    from (
+        select asked.*, case when shipping_source = 'policy' then order_shipping else coalesce(told_shipping, 0) end as asks
+        from asked
+    ) as asked
+    left join (
+        select return_id, order_number, sum(shipping) > 0 as has_it from return_costs group by all
+    ) as costs on costs.return_id = asked.return_id and costs.order_number = asked.order_number
+    -- who has it keeps it, though a row that was issued earlier may turn up later
     window before as (
-        partition by order_number order by told_at nulls last, return_id rows between unbounded preceding and 1 preceding
+        partition by asked.order_number order by coalesce(has_it, false) desc, told_at nulls last, asked.return_id
+        rows between unbounded preceding and 1 preceding
     )
 )
 
@@ -466,7 +492,10 @@ select
     return_id, order_number, currency, dropoff_method, happened_at, is_pending, shipping_rule, shipping_source, fee_basis, refund_rows,
     rule_fee is not null as has_fee_rule,
     with_tax_added(shipping_kept, shipping_tax, taxed_shipping, currency) as shipping,
+    -- One basis per return: what it was charged, when the policy's basis is another one now.
     least(credited, case
+        when fee_basis = 'item' and is_charged_per_return then charged
+        when fee_basis = 'return' and is_charged_per_item then greatest(charged, coalesce(rule_fee, told_fee, 0))
         when rule_fee is null then coalesce(told_fee, 0)
         when fee_basis = 'item' then rule_fee
         else greatest(0, rule_fee - coalesce(credited_before, 0))
@@ -597,7 +626,7 @@ with_tax as (
         select
             *, (sum(shipping_refund) over so_far)::decimal(18, 4) as shipping_told, (sum(processing_fee) over so_far)::decimal(18, 4) as fee_told
         from rows_told
-        window so_far as (partition by return_id, order_number order by refund_id rows between unbounded preceding and current row)
+        window so_far as (partition by return_id, order_number, currency order by refund_id rows between unbounded preceding and current row)
     ) as rows_told
     left join costs_taxed as taxed using (return_id, order_number)
 ),

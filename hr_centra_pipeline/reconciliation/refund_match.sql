@@ -17,16 +17,33 @@ from (
 )
 group by return_item_id;
 
--- One row per refund row of which every unit is credited: only then both sides tell of the same goods.
+-- One row per refund row of which every unit is credited: only then both sides tell of the same goods. A row that pays no unit
+-- (another row has paid it) counts as soon as all units of its return on that order are credited. What is reported in another
+-- currency than the order's is a mistake of its own, and not compared.
 create or replace temp table compared_rows as
+with
+credited_returns as (
+    select units.return_id, units.order_number
+    from known_units as units
+    left join credited_units as credited using (return_item_id)
+    where units.refund_type <> 'exchange'
+    group by all
+    having count(*) = count(credited.return_item_id) and max(credited.returns) = 1
+)
+
 select refunds.refund_id, refunds.return_id, refunds.order_number, refunds.currency, refunds.issued_at
 from staging.refunds
 semi join money_orders using (order_number)
-join staging.refund_units as units using (refund_id)
+semi join staging.orders as orders on orders.order_number = refunds.order_number and orders.currency = refunds.currency
+left join staging.refund_units as units using (refund_id)
 left join credited_units as credited using (return_item_id)
+left join credited_returns as returns on returns.return_id = refunds.return_id and returns.order_number = refunds.order_number
 where refunds.status = 'issued' and refunds.refund_type <> 'exchange'
 group by all
-having count(*) = count(credited.return_item_id) and max(credited.returns) = 1; -- credited twice is a kind of its own
+having case
+    when count(units.return_item_id) = 0 then bool_and(returns.return_id is not null)
+    else count(*) = count(credited.return_item_id) and max(credited.returns) = 1 -- credited twice is a kind of its own
+end;
 
 create or replace temp table compared_pairs as
 select
@@ -41,7 +58,16 @@ group by all;
 
 -- Facts that are compared: of the units that both sides know; what belongs to the whole return counts with them.
 create or replace temp table compared_units as
-select distinct return_item_id from staging.refund_units semi join compared_rows using (refund_id);
+select return_item_id from staging.refund_units semi join compared_rows using (refund_id)
+union
+-- A row that pays no unit is about those of its return.
+select units.return_item_id
+from known_units as units
+semi join (
+    select return_id, order_number from compared_rows
+    anti join staging.refund_units as paid using (refund_id)
+) as without_units using (return_id, order_number)
+where units.refund_type <> 'exchange';
 
 -- One row per return, order, component and currency with the sums of each side: of all facts, and of those compared.
 create or replace temp table sides as
@@ -128,7 +154,9 @@ filled as (
     select
         sides.*,
         -- what is told in another currency is told of that one's row
-        (compared.return_id is not null and gaps.return_id is not null) or component = 'exchange' as has_compared_units,
+        (
+            (compared.return_id is not null and gaps.return_id is not null) or component = 'exchange'
+        ) and sides.currency = coalesce(orders.currency, sides.currency) as has_compared_units,
         case when component = 'items' then gaps.misses_items when component = 'tax' then gaps.misses_tax
             when component = 'shipping' then gaps.misses_shipping when component = 'fee' then gaps.misses_fee else false end as is_not_told,
         -- of an order or article that nobody knows the policy says nothing
@@ -139,6 +167,7 @@ filled as (
     left join told_gaps as gaps using (return_id, order_number, currency)
     left join (select distinct return_id, order_number from known_units) as known using (return_id, order_number)
     left join returns_made as made using (return_id, order_number)
+    left join (select order_number, currency from staging.orders) as orders on orders.order_number = sides.order_number
 )
 
 select
@@ -182,6 +211,8 @@ judged as (
             when h is null then case when is_ours then 'centra' else 'external' end
             when component = 'exchange' then case when h <> e then 'happy_returns' end
             when h = c and h = e then case when p <> c then 'provider' end
+            -- the setting decides what shipping is credited: a row that reports otherwise deviates, whenever it came
+            when component = 'shipping' and e = c then 'happy_returns'
             -- the row came when the credit had been made already
             when component in ('shipping', 'fee') and is_late_row and is_ours and h <> c and shipping_rule <> 'never' then 'policy'
             when e = c then 'happy_returns'
@@ -209,15 +240,14 @@ measured as (
             when deviates = 'happy_returns' then h - e
             else h - c
         end as distance,
-        -- Where Centra settles the tax, neither the order nor Happy Returns knows it to the cent: all of them may differ.
-        case
-            when deviates <> 'provider' and (component = 'tax' and orders.tax_mode in ('added', 'none') or component = 'items' and orders.tax_mode = 'none')
-                then greatest(abs(distance), abs(e - c), abs(h - c))
-            else abs(distance)
-        end as spread,
-        -- Most keys have no distance: what is allowed is worked out where there is one.
-        case when distance <> 0 then greatest(
+        -- The worst difference of any two sides is what the tolerance has to cover. A provider's is a kind of its own.
+        greatest(e, h, c, p) - least(e, h, c, p) as worst,
+        case when deviates is distinct from 'provider' then greatest(e, h, c) - least(e, h, c) else abs(distance) end as spread,
+        -- Most keys have no difference: what is allowed is worked out where there is one. Less than the currency's smallest
+        -- unit can neither be paid nor claimed.
+        case when worst <> 0 then greatest(
             coalesce(tolerance.absolute, 0),
+            smallest_amount(judged.currency) - 0.0001::decimal(5, 4),
             coalesce(share_of(greatest(abs(coalesce(h, c)), abs(coalesce(c, h))), tolerance.percent, 100::decimal(18, 4), judged.currency), 0),
             case when component = 'tax' or orders.tax_mode = 'none' and component = 'items'
                 then policy.tax_slack(orders.tax_mode, greatest(abs(coalesce(e, c)), abs(coalesce(c, h))), judged.currency) else 0 end
@@ -230,5 +260,5 @@ measured as (
 select
     return_id, order_number, component, currency, e, h, c, p, deviates,
     case deviates when 'external' then made_by else deviates end as culprit, made_by, distance::decimal(18, 4) as distance,
-    spread <= allowed as is_within_tolerance, spread::decimal(18, 4) as spread, allowed::decimal(18, 4) as allowed, coalesce(issued_at, happy_returns_at) as issued_at, made_at, landed_at, is_late_row, is_ours
+    spread <= allowed as is_within_tolerance, spread::decimal(18, 4) as spread, worst::decimal(18, 4) as worst, allowed::decimal(18, 4) as allowed, coalesce(issued_at, happy_returns_at) as issued_at, made_at, landed_at, is_late_row, is_ours
 from measured;

@@ -30,6 +30,14 @@ semi join money_orders using (order_number)
 where side = 'expected' and component not in ('items', 'tax')
 group by all;
 
+-- One row per return on an order of which everything was due before the cut-over.
+create or replace temp table early_returns as
+select return_id, order_number
+from known_units
+cross join policy.parameters
+group by return_id, order_number
+having bool_and(is_after_cutover is false and coalesce(credit_due_at < parameters.cutover, true));
+
 delete from reconciliation.refund_match where order_number in (select order_number from money_orders);
 insert into reconciliation.refund_match by name
 select
@@ -43,6 +51,7 @@ select
     coalesce(abs(verdicts.distance), 0) as deviation,
     case when verdicts.distance <> 0 then verdicts.culprit end as culprit,
     coalesce(verdicts.is_within_tolerance, false) as within_tolerance,
+    verdicts.allowed as allowed_difference,
     case when verdicts.is_within_tolerance then verdicts.spread else 0 end as tolerance_used,
     explained_by is not null as is_explained,
     explained_by,
@@ -63,6 +72,12 @@ from (
             when happy_returns is not distinct from centra and coalesce(provider, centra) is not distinct from centra
                 and date_trunc('month', least(happy_returns_at, centra_at, provider_at))
                     <> date_trunc('month', greatest(happy_returns_at, centra_at, provider_at)) then 'other_month'
+            -- Nobody acts on a return of before the cut-over, and no exception is opened for what was due before it. Where
+            -- both sides tell of it, they are compared all the same.
+            when early.return_id is not null and (four_sides.return_id, four_sides.order_number, four_sides.component, four_sides.currency) not in (
+                select (return_id, order_number, component, currency) from verdicts
+                where distance <> 0 and not is_within_tolerance and return_id is not null
+            ) then 'before_cutover'
             when happy_returns is not distinct from centra then null
             -- The difference of an exchange is settled outside Centra; in Centra stands what was given instead of the goods.
             when component = 'exchange' then case
@@ -79,6 +94,7 @@ from (
         end as explained_by
     from four_sides
     cross join policy.parameters
+    left join early_returns as early on early.return_id = four_sides.return_id and early.order_number = four_sides.order_number
     left join given_instead on given_instead.return_id = four_sides.return_id
         and given_instead.order_number = four_sides.order_number and given_instead.currency = four_sides.currency
 ) as sides

@@ -21,6 +21,25 @@ sources as (
     group by all
 ),
 
+-- Refund rows that tell of the same goods: two that claim one unit, and one for which no unit is left.
+claims as (
+    select return_id, order_number, '. Refund rows that claim the same goods: ' || string_agg(refund_id, ', ' order by refund_id) as "text"
+    from (
+        select
+            refunds.return_id, refunds.order_number, refunds.refund_id,
+            bool_or(units.return_item_id is null or units.return_item_id in (
+                select other.return_item_id from staging.refund_units as other where other.refund_id <> refunds.refund_id
+            )) as claims_again
+        from staging.refunds
+        semi join money_orders using (order_number)
+        left join staging.refund_units as units using (refund_id)
+        where refunds.status in ('issued', 'pending') and refunds.refund_type <> 'exchange'
+        group by all
+    )
+    group by return_id, order_number
+    having bool_or(claims_again) and count(*) > 1
+),
+
 said as (
     select
         *,
@@ -58,7 +77,8 @@ select
         when 'policy' then case when is_late_row
             then 'Happy Returns'' row came when the credit had been made already: ' || money_text(off, said.currency) || ' are not settled'
             else 'The policy deviates by ' || money_text(off, said.currency) end
-        else 'Every side says something else' end as detail,
+        else 'Every side says something else' end
+        || case when deviates = 'happy_returns' then coalesce(claims."text", '') else '' end as detail,
     case deviates
         when 'happy_returns' then 'Compare the refund with the order: correct it at Happy Returns, and settle the difference by hand.'
         when 'external' then ask_maker(made_by) || ' and why, and settle the difference by hand.'
@@ -75,7 +95,45 @@ select
 from said
 left join sources on sources.return_id is not distinct from said.return_id and sources.order_number = said.order_number
     and sources.component = said.component and sources.currency = said.currency
-left join told on told.return_id is not distinct from said.return_id and told.order_number = said.order_number;
+left join told on told.return_id is not distinct from said.return_id and told.order_number = said.order_number
+left join claims on claims.return_id = said.return_id and claims.order_number = said.order_number;
+
+-- A row in another currency than the order that it is about, or than the order of a unit that it names: it pays nothing and takes
+-- nothing off.
+insert into findings by name
+with
+orders_of_rows as (
+    select refunds.refund_id, orders.order_number, orders.currency
+    from staging.refunds
+    semi join money_orders using (order_number)
+    join staging.orders as orders on orders.order_number = refunds.order_number
+    union
+    select refunds.refund_id, matched.order_number, matched.currency
+    from staging.refunds
+    semi join money_orders using (order_number)
+    join staging.refund_units as units using (refund_id)
+    join matching.matched_items as matched using (return_item_id)
+)
+
+select
+    'refund_mismatch_items' as kind,
+    'row_currency' as subject,
+    refund_id as identity,
+    'fix_happy_returns' as class,
+    'amount_mismatch' as cause,
+    'happy_returns' as culprit,
+    refunds.return_id, refunds.order_number, refunds.currency,
+    abs(any_value(refunds.total_refunded)) as amount,
+    any_value(coalesce(refunds.issued_at, refunds.source_time)) as fact_at,
+    'Happy Returns'' refund row ' || refund_id || ' is in ' || refunds.currency || ', and ' || string_agg(
+        'order ' || orders.order_number || ' in ' || orders.currency, ', ' order by orders.order_number
+    ) || ': it pays nothing and takes nothing off there' as detail,
+    'Have Happy Returns correct the currency of the row; settle by hand what it was meant to change.' as next_step,
+    json_object('source_file', any_value(source_file), 'source_line', any_value(source_line), 'refund_id', refund_id) as evidence
+from staging.refunds as refunds
+join orders_of_rows as orders using (refund_id)
+where refunds.status in ('issued', 'pending') and orders.currency <> refunds.currency
+group by refund_id, refunds.return_id, refunds.order_number, refunds.currency;
 
 -- A row that contradicts itself. Where another component of it is wrong by just that, that is what breaks it, and is told.
 insert into findings by name

@@ -147,7 +147,7 @@ of_nobody as (
         'refunded without a Return' as detail, 'payment entry ' || entry_id as source
     from staging.payment_entries
     semi join money_orders using (order_number)
-    where centra_return_id is null and money = 'refunded'
+    where centra_return_id is null and policy.is_given(money)
 ),
 
 -- Goods: an external Return that puts them back, or a stock change whose text names the return.
@@ -211,17 +211,17 @@ replacements as (
     select
         'exchange_order ' || units.return_item_id as shadow_id, 'exchange_order' as effect_kind,
         case
-            when states.centra_return_id is not null and states.paid > 0 then 'amounts_differ'
+            when states.centra_return_id is not null and states.given > 0 then 'amounts_differ'
             when states.centra_return_id is not null then 'same'
             when units.credit_due_at + to_hours(windows.exchange_hours::integer) > $now then 'too_early'
             else 'we_would_they_did_not'
         end as outcome,
         units.return_id, units.return_item_id, units.order_number, units.sku, units.currency, units.unit_price as our_amount,
         case when states.centra_return_id is not null then units.unit_price end as their_amount,
-        case when states.centra_return_id is not null and states.paid = 0 then 0 else units.unit_price end as at_stake,
+        case when states.centra_return_id is not null and states.given = 0 then 0 else units.unit_price end as at_stake,
         units.credit_due_at as our_at, states.created_at as their_at, 'us' as sided_with,
         case
-            when states.paid > 0 then 'an exchange, and the money was refunded by ' || maker_text(returns.made_by)
+            when states.given > 0 then 'an exchange, and the money was refunded by ' || maker_text(returns.made_by)
             when states.centra_return_id is not null then 'a Return made by ' || maker_text(returns.made_by) || '; the replacement may have been sent too'
             else 'an exchange, and nobody ordered the replacement'
         end as detail,

@@ -31,9 +31,9 @@ happened as (
     from staging.return_item_events semi join mine using (return_item_id)
     union all by name
     select coalesce(issued_at, source_time) as "at", 'happy_returns' as who,
-        'refund row ' || refund_id || ' ' || status || ': ' || coalesce(regexp_replace(total_refunded::varchar, '00$', '') || ' ' || currency, '-')
-            || coalesce(', shipping ' || nullif(regexp_replace(shipping_refund::varchar, '00$', ''), '0.00'), '')
-            || coalesce(', fee ' || nullif(regexp_replace(processing_fee::varchar, '00$', ''), '0.00'), '')
+        'refund row ' || refund_id || ' ' || status || ': ' || coalesce(money_text(total_refunded, currency), '-')
+            || coalesce(', shipping ' || money_text(nullif(shipping_refund, 0), currency), '')
+            || coalesce(', fee ' || money_text(nullif(processing_fee, 0), currency), '')
             || coalesce(', gift card', nullif(gift_card_id, '')) as what
     from staging.refunds where return_id in (select unnest($returns::varchar[]))
 ),
@@ -50,7 +50,7 @@ decided as (
     from effects.units semi join mine using (return_item_id) where restock_due_at is not null
     union all by name
     select planned_at as "at", 'pipeline' as who, return_item_id as unit,
-        replace(effect_kind, '_', ' ') || ' planned ' || effect_key || coalesce(': ' || regexp_replace(amount::varchar, '00$', '') || ' ' || currency, '') as what
+        replace(effect_kind, '_', ' ') || ' planned ' || effect_key || coalesce(': ' || money_text(amount, currency), '') as what
     from my_ledger where planned_at is not null and not is_foreign
     union all by name
     select coalesce(confirmed_at, updated_at) as "at",
@@ -95,7 +95,7 @@ called as (
 
 shown as (
     select created_at as "at", coalesce(created_from, 'Centra') as who, cast(null as varchar) as unit,
-        'Return ' || centra_return_id || ' in Centra, ' || lower(status) || ', ' || regexp_replace(grand_total::varchar, '00$', '') || ' ' || currency
+        'Return ' || centra_return_id || ' in Centra, ' || lower(status) || ', ' || money_text(grand_total, currency)
             || case
                 when packet_key is not null then ''
                 when made_by = 'person' then ', made by a person'
@@ -109,7 +109,7 @@ shown as (
     from my_returns where deleted_at is not null
     union all by name
     select created_at as "at", 'Centra' as who, cast(null as varchar) as unit,
-        lower(replace(entry_type, '_', ' ')) || ' ' || entry_id || ' ' || lower(status) || ': ' || regexp_replace(amount::varchar, '00$', '') || ' ' || currency
+        lower(replace(entry_type, '_', ' ')) || ' ' || entry_id || ' ' || lower(status) || ': ' || money_text(amount, currency)
             || coalesce(' on Return ' || centra_return_id, ', without a Return') as what
     from staging.payment_entries
     where is_refund and (

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pandera.pandas as pa
 
-from hr_centra_pipeline.core.money import SQL_TYPE
+from hr_centra_pipeline.core.money import SQL_TYPE, SUM_TYPE
 
 _INSTANT = pd.DatetimeTZDtype(unit="us", tz="UTC")
 
@@ -34,6 +34,11 @@ def money(description: str, *, null: bool = False, at_least: int | None = None) 
     """An exact amount; a currency column stands beside it."""
     checks = [] if at_least is None else [pa.Check.ge(at_least)]
     return pa.Column(object, checks, nullable=null, description=description, metadata={"sql": SQL_TYPE})
+
+
+def total(description: str, *, null: bool = False) -> pa.Column:
+    """A sum of a month's amounts, in any currency."""
+    return pa.Column(object, nullable=null, description=description, metadata={"sql": SUM_TYPE})
 
 
 def whole(description: str, *, null: bool = False, at_least: int | None = None) -> pa.Column:

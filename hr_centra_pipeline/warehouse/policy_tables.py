@@ -40,6 +40,11 @@ create or replace macro policy.zone_fee(method, of_currency, number) as (
     join staging.orders as orders using (country)
     where fees.dropoff_method = method and fees.currency = of_currency and orders.order_number = number
 );
+-- Happy Returns refused the unit: by its grade, by taking its approval back, or because its return failed.
+create or replace macro policy.is_refused(grade, approval_withdrawn_at, return_status, approved_at) as
+    coalesce(grade in (select disposition from policy.refused_dispositions), false)
+    or approval_withdrawn_at is not null
+    or coalesce(return_status = 'failed' and approved_at is null, false);
 create or replace table policy.tolerance (currency varchar, absolute decimal(18, 4), percent decimal(18, 4));
 create or replace table policy.tax_limits (currency varchar, absolute decimal(18, 4));
 -- How far a tax of that size may be off an estimate of it, on an order whose tax Centra adds to the price.
@@ -69,6 +74,8 @@ create or replace table policy.centra_words (enum varchar, word varchar, meaning
 create or replace table policy.payment_words (
     entry_type varchar, status varchar, money varchar, instrument varchar, is_refund boolean, step varchar, says varchar
 );
+-- Money that counts as given back: what was refunded, and what was asked for and is not answered. What failed gives nothing.
+create or replace macro policy.is_given(money) as money in ('refunded', 'refund_pending');
 create or replace macro policy.meaning_of(of_enum, of_word) as (
     select words.meaning from policy.centra_words as words where words.enum = of_enum and words.word = of_word
 );

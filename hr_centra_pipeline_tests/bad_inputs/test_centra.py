@@ -62,6 +62,7 @@ NODES: dict[str, tuple[str, str, Node, tuple[str, ...]]] = {
     "a currency in small letters": ("orders", "orderConnection", payloads.order(7, grandTotal=payloads.money("1", "eur")), ("Order 7", "grandTotal.currency.code")),
     "an amount that is a word": ("orders", "orderConnection", payloads.order(7, grandTotal={"value": "much", "currency": {"code": "EUR"}}), ("Order 7", "grandTotal.value")),
     "an amount with five decimals": ("orders", "orderConnection", payloads.order(7, grandTotal=payloads.money("1.00001")), ("Order 7", "grandTotal.value", "4 decimal places")),
+    "an amount that no order costs": ("orders", "orderConnection", payloads.order(7, grandTotal=payloads.money("10000000000")), ("Order 7", "grandTotal.value", "less than 10000000000")),
     "an amount beyond all": ("orders", "orderConnection", payloads.order(7, grandTotal={"value": Decimal("1e30"), "currency": {"code": "EUR"}}), ("Order 7", "grandTotal.value")),
     "a negative quantity": ("orders", "orderConnection", payloads.order(7, lines=[LINE | {"quantity": -1}]), ("Order 7", "lines.0.quantity")),
     "a quantity with a fraction": ("orders", "orderConnection", payloads.order(7, lines=[LINE | {"quantity": Decimal("1.5")}]), ("Order 7", "lines.0.quantity")),

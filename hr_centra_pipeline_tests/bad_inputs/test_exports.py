@@ -57,6 +57,8 @@ ROWS: dict[str, tuple[str, str, str | None, str]] = {
     "an amount that is no number": (REFUNDS, f"RF9,RT-1,1001,refund,issued,EUR,NaN,0.20,{T},item,{T}", "total_refunded", "is no exact amount: NaN"),
     "an infinite amount": (REFUNDS, f"RF9,RT-1,1001,refund,issued,EUR,inf,0.20,{T},item,{T}", "total_refunded", "is no exact amount: inf"),
     "an amount beyond all": (REFUNDS, f"RF9,RT-1,1001,refund,issued,EUR,999999999999999999999,0.20,{T},item,{T}", "total_refunded", "is no exact amount"),
+    "an amount that no return costs": (REFUNDS, f"RF9,RT-1,1001,refund,issued,EUR,10000000000.00,0.20,{T},item,{T}", "total_refunded", "is beyond what an amount may be, 10,000,000,000: 10000000000.00"),
+    "a negative amount that no return costs": (REFUNDS, f"RF9,RT-1,1001,refund,issued,EUR,-99999999999999.99,0.20,{T},item,{T}", "total_refunded", "is beyond what an amount may be"),
     "an amount that is a formula": (REFUNDS, f"RF9,RT-1,1001,refund,issued,EUR,=1+1,0.20,{T},item,{T}", "total_refunded", "is no exact amount: =1+1"),
     "no amount": (REFUNDS, f"RF9,RT-1,1001,refund,issued,EUR,,0.20,{T},item,{T}", "total_refunded", "is missing"),
     "no currency": (REFUNDS, f"RF9,RT-1,1001,refund,issued,,1.00,0.20,{T},item,{T}", "currency", "is missing"),

@@ -48,10 +48,52 @@ def test_a_total_without_anything_to_share_it_over_is_an_error() -> None:
 
 @pytest.mark.parametrize(
     ("amount", "currency", "text"),
-    [("1234.5", "EUR", "1,234.50 EUR"), ("1234.5", "JPY", "1,235 JPY"), ("0.0005", "KWD", "0.001 KWD")],
-)
-def test_amounts_are_shown_in_the_currency_s_minor_units(amount: str, currency: str, text: str) -> None:
+    [
+        ("1234.5", "EUR", "1234.50 EUR"), ("1000", "JPY", "1000 JPY"), ("1.234", "KWD", "1.234 KWD"), ("7", "XOF", "7 XOF"),
+        ("-3.5", "IQD", "-3.500 IQD"), ("0", "UGX", "0 UGX"), ("1.0001", "CLF", "1.0001 CLF"),
+        ("3.005", "EUR", "3.0050 EUR"), ("1234.5", "JPY", "1234.5000 JPY"), ("99999999999999.99", "IDR", "99999999999999.99 IDR"),
+    ],
+)  # fmt: skip
+def test_python_and_sql_show_an_amount_alike_in_its_currency_s_decimals_and_round_nothing(
+    amount: str, currency: str, text: str
+) -> None:
     assert shown(Decimal(amount), currency) == text
+    with duckdb.connect() as connection:
+        connection.execute(SQL_MACROS)
+        found = connection.execute("select money_text(?::decimal(18, 4), ?)", [Decimal(amount), currency]).fetchone()
+    assert found == (text,)
+
+
+@pytest.mark.parametrize(
+    ("currency", "text"),
+    [("JPY", "11"), ("XOF", "11"), ("PYG", "11"), ("RWF", "11"), ("EUR", "10.51"), ("HUF", "10.51"), ("KWD", "10.506"),
+     ("LYD", "10.506"), ("IQD", "10.506")],
+)  # fmt: skip
+def test_python_and_sql_round_to_the_smallest_unit_of_each_currency(currency: str, text: str) -> None:
+    assert rounded(Decimal("10.5055"), currency) == Decimal(text)
+    with duckdb.connect() as connection:
+        connection.execute(SQL_MACROS)
+        found = connection.execute("select rounded_money(10.5055::decimal(18, 4), ?)", [currency]).fetchone()
+    assert found == (Decimal(text),)
+
+
+@pytest.mark.parametrize("amount", ["9999999999.9999", "10000000000", "-90000000000000"])
+def test_no_amount_that_fits_its_column_overflows_when_it_is_shared(amount: str) -> None:
+    with duckdb.connect() as connection:
+        connection.execute(SQL_MACROS)
+        found = connection.execute(
+            """
+            select
+                share_of(amount, amount, amount, 'IDR'),
+                part_of(amount, 1::decimal(18, 4), 2::decimal(18, 4), 2::decimal(18, 4), 'VND')
+                    + part_of(amount, 0::decimal(18, 4), 1::decimal(18, 4), 2::decimal(18, 4), 'VND')
+            from (select ?::decimal(18, 4) as amount)
+            """,
+            [Decimal(amount)],
+        ).fetchone()
+    assert found is not None
+    assert abs(found[0] - Decimal(amount)) < 1
+    assert found[1] == Decimal(amount)
 
 
 @given(

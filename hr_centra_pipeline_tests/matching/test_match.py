@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -121,14 +122,214 @@ def test_somebody_elses_return_counts_for_the_unit_whose_return_it_names(prepare
     assert adopted(prepared) == ["b"]
 
 
-def test_somebody_elses_return_from_before_the_return_started_is_not_its_own_and_takes_the_piece(
+def test_somebody_elses_return_of_the_only_piece_is_the_units_even_from_before_its_return_started(
     prepared: Connection,
 ) -> None:
     order(prepared, "1", ("10", "RED", 1))
     unit(prepared, "a", "1", sku="RED")
     foreign_return(prepared, 10, days_later=-3)
-    assert places(prepared) == {"a": "more_units_than_shipped"}
+    assert places(prepared) == {"a": 10}
+    assert adopted(prepared) == ["a"]
+
+
+def doubts(connection: Connection) -> dict[str, tuple[str, int | None]]:
+    match(connection, DAY)
+    rows = connection.execute(
+        "select return_item_id, doubt, doubtful_return_id from matching.matched_items where doubt is not null"
+    ).fetchall()
+    return {item: (doubt, return_id) for item, doubt, return_id in rows}
+
+
+def tied(connection: Connection, what: str, centra_id: int, item: str | None) -> None:
+    connection.execute(
+        "insert into push.ties values ('T', ?, ?, '1', ?, null, null, 'Carl', null, 'asked', ?)",
+        [what, str(centra_id), item, DAY],
+    )
+
+
+def test_somebody_elses_return_that_may_be_another_piece_puts_the_unit_in_doubt_until_a_person_ties_it(
+    prepared: Connection,
+) -> None:
+    order(prepared, "1", ("10", "RED", 2))
+    unit(prepared, "a", "1", sku="RED", approved_at=DAY)
+    foreign_return(prepared, 10, days_later=-0.04)
+    assert doubts(prepared) == {"a": ("foreign_return", 7)}
     assert adopted(prepared) == []
+    tied(prepared, "return", 7, "a")
+    assert doubts(prepared) == {}
+    assert adopted(prepared) == ["a"]
+
+
+def test_a_return_that_a_person_has_tied_to_none_is_in_no_units_way(prepared: Connection) -> None:
+    order(prepared, "1", ("10", "RED", 2))
+    unit(prepared, "a", "1", sku="RED", approved_at=DAY)
+    unit(prepared, "b", "1", sku="RED", approved_at=DAY, return_created_at=DAY + timedelta(hours=1))
+    foreign_return(prepared, 10, days_later=-1)
+    tied(prepared, "return", 7, None)
+    assert places(prepared) == {"a": 10, "b": "more_units_than_shipped"}
+    assert doubts(prepared) == {}
+
+
+def test_of_two_units_for_two_pieces_the_one_that_is_left_over_is_on_somebody_elses_return(
+    prepared: Connection,
+) -> None:
+    order(prepared, "1", ("10", "RED", 2))
+    unit(prepared, "a", "1", sku="RED", approved_at=DAY)
+    unit(prepared, "b", "1", sku="RED", approved_at=DAY, return_created_at=DAY + timedelta(hours=1))
+    foreign_return(prepared, 10, days_later=-1)
+    assert places(prepared) == {"a": 10, "b": 10}
+    assert adopted(prepared) == ["b"]
+    assert doubts(prepared) == {}
+
+
+def test_somebody_elses_return_on_another_line_of_the_article_is_in_the_way_only_of_units_that_may_be_that_line(
+    prepared: Connection,
+) -> None:
+    order(prepared, "1", ("10", "RED", 1), ("11", "RED", 1))
+    unit(prepared, "a", "1", sku="RED", approved_at=DAY)
+    foreign_return(prepared, 10, days_later=-1)
+    assert doubts(prepared) == {"a": ("foreign_return", 7)}
+    prepared.execute("update staging.return_items set base_line_item_id = '11'")
+    assert doubts(prepared) == {}
+    assert places(prepared) == {"a": 11}
+
+
+RECEIVED: dict[str, Any] = {"received_at": DAY, "approved_at": DAY, "disposition": "sellable", "disposition_at": DAY}
+GONE: dict[str, dict[str, Any]] = {
+    "expired": {"return_status": "expired"},
+    "failed": {"return_status": "failed"},
+    "started": {"return_status": "started"},
+    "refused as a wrong item": {"return_status": "approved", **RECEIVED, "disposition": "wrong-item"},
+    "approved, and taken back": {"return_status": "started", "approval_withdrawn_at": DAY},
+    "received, but not approved": {"return_status": "dropped-off", "received_at": DAY},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", GONE)
+def test_a_piece_is_of_the_return_that_was_received_and_approved_not_of_an_earlier_one_that_never_came(
+    prepared: Connection, what: str
+) -> None:
+    order(prepared, "1", ("10", "RED", 1))
+    unit(prepared, "early", "1", sku="RED", return_created_at=DAY - timedelta(days=10), **GONE[what])
+    unit(prepared, "late", "1", sku="RED", **RECEIVED)
+    found = places(prepared)
+    assert found["late"] == 10
+    reasons = {"expired": "goods_never_came", "failed": "goods_never_came", "refused as a wrong item": "refused",
+               "approved, and taken back": "goods_never_came"}  # fmt: skip
+    assert found["early"] == reasons.get(what, "more_units_than_shipped")
+
+
+def test_of_three_claims_to_two_pieces_those_win_of_which_more_has_happened_and_then_the_earlier(
+    prepared: Connection,
+) -> None:
+    order(prepared, "1", ("10", "RED", 2))
+    unit(prepared, "started", "1", sku="RED", return_created_at=DAY - timedelta(days=9))
+    unit(prepared, "received", "1", sku="RED", return_created_at=DAY - timedelta(days=5), received_at=DAY)
+    unit(prepared, "graded", "1", sku="RED", **RECEIVED)
+    unit(prepared, "later", "1", sku="RED", return_created_at=DAY + timedelta(days=1), received_at=DAY)
+    assert places(prepared) == {
+        "graded": 10, "received": 10, "started": "more_units_than_shipped", "later": "more_units_than_shipped",
+    }  # fmt: skip
+
+
+def test_what_never_came_has_its_place_as_long_as_nobody_else_wants_it(prepared: Connection) -> None:
+    order(prepared, "1", ("10", "RED", 1), ("11", "RED", 1))
+    unit(prepared, "a", "1", sku="RED", return_status="expired")
+    unit(prepared, "b", "1", base_line_item_id="10", return_status="expired")
+    assert places(prepared) == {"a": 11, "b": 10}
+
+
+def test_somebody_elses_return_goes_from_what_never_came_to_what_did(prepared: Connection) -> None:
+    order(prepared, "1", ("10", "RED", 1))
+    unit(prepared, "early", "1", sku="RED", return_created_at=DAY - timedelta(days=10))
+    foreign_return(prepared, 10)
+    places(prepared)
+    assert adopted(prepared) == ["early"]
+    prepared.execute(
+        "insert into push.ledger (effect_key, effect_kind, return_item_id, order_number, shipment_line_id, state, centra_id,"
+        " is_foreign, updated_at) values (?, 'credit_note', 'early', '1', 10, 'confirmed', '7', true, now())",
+        [effect_key("credit_note", "early")],
+    )
+    prepared.execute("update staging.return_items set return_status = 'expired'")
+    unit(prepared, "late", "1", sku="RED", **RECEIVED)
+    places(prepared)
+    assert adopted(prepared) == ["late"]
+
+
+def two_prices(connection: Connection, *, article: str = "RED") -> None:
+    """One article on two lines: 10 at 100.00, 11 at 80.00."""
+    order(connection, "1", ("10", article, 1))
+    put(
+        connection, "staging.order_lines", order_line_id="11", order_number="1", sku=article, is_product=True, quantity=1,
+        unit_price="80", tax_percent=25,
+    )  # fmt: skip
+    shipment(connection, 2, "1", (21, "11", 1), price="80", at=DAY + timedelta(days=1))
+
+
+def row(connection: Connection, name: str, items: str, tax: str, *units: str) -> None:
+    put(
+        connection, "staging.refunds", refund_id=name, return_id="R", order_number="1", refund_type="refund", status="issued",
+        currency="EUR", item_subtotal=items, tax=tax, total_refunded=Decimal(items) + Decimal(tax),
+    )  # fmt: skip
+    for item in units:
+        put(connection, "staging.refund_units", refund_id=name, return_item_id=item, is_told=True)
+
+
+def test_of_lines_with_several_prices_the_unit_is_the_one_whose_price_its_refund_row_tells(
+    prepared: Connection,
+) -> None:
+    two_prices(prepared)
+    unit(prepared, "a", "1", sku="RED", approved_at=DAY)
+    row(prepared, "RF", "64.00", "16.00", "a")
+    assert places(prepared) == {"a": 21}
+    assert doubts(prepared) == {}
+
+
+def test_a_row_for_several_units_tells_the_price_of_the_one_that_is_not_known(prepared: Connection) -> None:
+    two_prices(prepared)
+    put(
+        prepared, "staging.order_lines", order_line_id="12", order_number="1", sku="HAT", is_product=True, quantity=1,
+        unit_price="50", tax_percent=25,
+    )  # fmt: skip
+    shipment(prepared, 3, "1", (31, "12", 1), price="50")
+    unit(prepared, "a", "1", sku="RED", approved_at=DAY)
+    unit(prepared, "b", "1", sku="HAT", approved_at=DAY)
+    row(prepared, "RF", "104.00", "26.00", "a", "b")
+    assert places(prepared) == {"a": 21, "b": 31}
+
+
+@pytest.mark.parametrize("told", [None, ("72.00", "18.00"), ("40.00", "10.00")])
+def test_where_nothing_tells_which_of_several_prices_a_unit_cost_it_is_in_doubt_until_a_person_ties_it(
+    prepared: Connection, told: tuple[str, str] | None
+) -> None:
+    two_prices(prepared)
+    unit(prepared, "a", "1", sku="RED", approved_at=DAY)
+    if told:
+        row(prepared, "RF", *told, "a")
+    assert doubts(prepared) == {"a": ("several_prices", None)}
+    tied(prepared, "line", 21, "a")
+    assert doubts(prepared) == {}
+    assert places(prepared) == {"a": 21}
+
+
+def test_when_every_piece_comes_back_in_one_return_it_does_not_matter_which_is_which(prepared: Connection) -> None:
+    two_prices(prepared)
+    for item in "ab":
+        unit(prepared, item, "1", sku="RED", return_id="R", approved_at=DAY)
+    assert sorted(map(str, places(prepared).values())) == ["10", "21"]
+    assert doubts(prepared) == {}
+    prepared.execute("update staging.return_items set refund_type = 'exchange' where return_item_id = 'b'")
+    assert set(doubts(prepared)) == {"a", "b"}
+
+
+def test_what_the_rows_tell_places_units_of_two_returns_crosswise(prepared: Connection) -> None:
+    two_prices(prepared)
+    unit(prepared, "a", "1", sku="RED", approved_at=DAY, return_created_at=DAY - timedelta(days=1))
+    unit(prepared, "b", "1", sku="RED", approved_at=DAY)
+    row(prepared, "RF-A", "64.00", "16.00", "a")
+    row(prepared, "RF-B", "80.00", "20.00", "b")
+    assert places(prepared) == {"a": 21, "b": 10}
+    assert doubts(prepared) == {}
 
 
 def test_every_unmatched_unit_says_why(prepared: Connection) -> None:

@@ -86,12 +86,13 @@ class Books:
                 ?::decimal(18, 4) as happy_returns_amount, ?::decimal(18, 4) as centra_amount,
                 ?::decimal(18, 4) as provider_amount, ?::decimal(18, 4) as difference, ? as culprit,
                 ?::decimal(18, 4) as deviation, ?::decimal(18, 4) as tolerance_used, ? as within_tolerance,
-                ? as is_explained, ? as explained_by, true as is_compared, 'a rule' as rule
+                ? as is_explained, ? as explained_by, true as is_compared, 'a rule' as rule,
+                ?::decimal(18, 4) as allowed_difference
             """,
             [
                 return_id, order, component, currency, amounts.get("expected"), amounts.get("happy_returns"),
                 amounts.get("centra"), amounts.get("provider"), difference, culprit, abs(difference),
-                abs(difference) if within else Decimal(0), within, explained_by is not None, explained_by,
+                abs(difference) if within else Decimal(0), within, explained_by is not None, explained_by, Decimal(tolerance),
             ],
         )  # fmt: skip
 

@@ -6,6 +6,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hr_centra_pipeline.warehouse.database import run_sql
 from hr_centra_pipeline_tests.month_end.books import Books
 from hr_centra_pipeline_tests.staged import put
 
@@ -282,3 +283,134 @@ def entry_of(books: Books, entry_id: int, entry_type: str, status: str, at: str,
         books.connection, "staging.payment_entries", entry_id=entry_id, order_number="1001", centra_return_id=7,
         entry_type=entry_type, status=status, amount=amount, currency="EUR", created_at=f"{at} 00:00:00+00",
     )  # fmt: skip
+
+
+def rows_of(books: Books, columns: str, where: str = "true") -> list[tuple[Any, ...]]:
+    return [
+        tuple(row.values())
+        for row in books.rows(f"select {columns} from reconciliation.refund_differences where {where} order by all")
+    ]
+
+
+def test_a_refund_that_the_provider_booked_as_nothing_is_no_use_of_the_tolerance_and_blocks_the_month(
+    books: Books,
+) -> None:
+    books.pulled("2026-05-01")
+    books.three_sides("1309", "2026-03-10", currency="SEK")
+    books.fact("provider", "0", "2026-03-11", currency="SEK")
+    books.match(currency="SEK", expected="1309", happy_returns="1309", centra="1309", provider="0", tolerance="0.05")
+    # Booked, and taken back.
+    books.three_sides("100", "2026-03-10", return_id="RT-2", currency="SEK")
+    books.fact("provider", "100", "2026-03-11", return_id="RT-2", currency="SEK")
+    books.fact("provider", "-100", "2026-03-12", return_id="RT-2", currency="SEK")
+    books.match(
+        return_id="RT-2",
+        currency="SEK",
+        expected="100",
+        happy_returns="100",
+        centra="100",
+        provider="0",
+        tolerance="0.05",
+    )
+    books.learn("2026-04-01")
+    report = books.compute("2026-03", "2026-04-01")
+    assert not report.is_clean
+    assert rows_of(books, "return_id, verdict, within_tolerance, provider_unexplained_amount, tolerance_used") == [
+        ("RT-1", "unexplained", False, Decimal(-1309), 0), ("RT-2", "unexplained", False, Decimal(-100), 0),
+    ]  # fmt: skip
+
+
+def test_the_worst_difference_of_any_two_sides_decides_whether_the_tolerance_covers_it(books: Books) -> None:
+    books.pulled("2026-05-01")
+    for return_id, expected, happy_returns, verdict in (
+        ("RT-1", "100.03", "99.98", "within_tolerance"), ("RT-2", "100.03", "99.97", "unexplained"),
+    ):  # fmt: skip
+        for side, amount in (("expected", expected), ("happy_returns", happy_returns), ("centra", "100")):
+            books.fact(side, amount, "2026-03-10", return_id=return_id)
+        books.match(return_id=return_id, expected=expected, happy_returns=happy_returns, centra="100", tolerance="0.05")
+        books.learn("2026-04-01")
+        books.compute("2026-03", "2026-04-01")
+        assert rows_of(books, "verdict", f"return_id = '{return_id}'") == [(verdict,)]
+    row = month_end(books, "2026-03")
+    assert (row["within_tolerance_count"], row["unexplained_count"], row["worst_unexplained_amount"]) == (
+        1,
+        1,
+        Decimal("0.06"),
+    )
+
+
+def test_two_components_that_are_off_by_the_opposite_are_two_rows_with_their_amounts(books: Books) -> None:
+    books.pulled("2026-05-01")
+    for component, told_, centra in (("items", "80", "85"), ("tax", "20", "15")):
+        for side, amount in (("expected", told_), ("happy_returns", told_), ("centra", centra)):
+            books.fact(side, amount, "2026-03-10", component=component)
+        books.match(component=component, expected=told_, happy_returns=told_, centra=centra, culprit="centra")
+    books.learn("2026-04-01")
+    books.compute("2026-03", "2026-04-01")
+    assert rows_of(books, "component, unexplained_amount, worst_unexplained_amount, verdict") == [
+        ("items", Decimal(-5), Decimal(5), "unexplained"), ("tax", Decimal(5), Decimal(5), "unexplained"),
+    ]  # fmt: skip
+    for component in ("items", "tax"):
+        row = month_end(books, "2026-03", component)
+        assert (row["unexplained_count"], row["worst_unexplained_amount"]) == (1, Decimal(5))
+
+
+def test_what_was_due_before_the_cut_over_is_explained_by_it_with_its_rows(books: Books) -> None:
+    books.pulled("2026-05-01")
+    books.fact("happy_returns", "100", "2026-01-02")
+    books.fact("expected", "100", "2026-01-02")
+    books.match(expected="100", happy_returns="100", centra="0", explained_by="before_cutover")
+    books.learn("2026-02-01")
+    books.compute("2026-01", "2026-02-01")
+    row = month_end(books, "2026-01")
+    assert told(row) == (*money("100", "100", "0", "0"), "ties")
+    assert rows_of(books, "explained_amount, verdict, explained_by") == [(Decimal(100), "explained", "before_cutover")]
+
+
+def test_an_explained_figure_has_its_rows_in_the_pack_of_its_month(books: Books) -> None:
+    """The credit is the next month's: both months have a row, and each says why."""
+    books.pulled("2026-05-01")
+    books.fact("happy_returns", "100", "2026-03-31")
+    books.fact("expected", "100", "2026-03-31")
+    books.fact("centra", "100", "2026-04-01")
+    books.match(expected="100", happy_returns="100", centra="100", explained_by="other_month")
+    books.learn("2026-04-02")
+    for month, amount in (("2026-03", 100), ("2026-04", -100)):
+        books.compute(month, "2026-04-20")
+        assert month_end(books, month)["explained_amount"] == amount
+        assert rows_of(books, "explained_amount, explained_by", f"month = '{month}'") == [
+            (Decimal(amount), "other_month")
+        ]
+
+
+def test_each_figure_of_the_month_is_the_sum_of_its_rows_and_one_that_is_not_is_named(books: Books) -> None:
+    books.pulled("2026-05-01")
+    books.three_sides("100", "2026-03-10")
+    books.fact("provider", "100", "2026-03-11")
+    books.fact("happy_returns", "30", "2026-03-12", return_id="RT-2")
+    books.learn("2026-04-01")
+    report = books.compute("2026-03", "2026-04-01")
+    assert report.breaks == []
+    cells = (
+        "expected_amount",
+        "centra_amount",
+        "provider_amount",
+        "unexplained_count",
+        "explained_amount",
+        "worst_unexplained_amount",
+    )
+    for cell in cells:
+        books.connection.execute(f"update reconciliation.month_end set {cell} = {cell} + 1 where month = '2026-03'")
+    texts = [row[0] for row in run_sql(books.connection, "hr_centra_pipeline.month_end", "footing.sql").fetchall()]
+    named = [text.partition(": ")[2].partition(" is ")[0].replace(" ", "_") for text in texts]
+    assert named == sorted(cells)
+
+
+def test_a_month_s_sums_in_a_currency_of_small_units_do_not_overflow(books: Books) -> None:
+    books.pulled("2026-05-01")
+    for number in range(3):
+        books.three_sides("90000000000000", "2026-03-10", return_id=f"RT-{number}", currency="VND")
+    books.learn("2026-04-01")
+    books.compute("2026-03", "2026-04-01")
+    (row,) = books.rows("select centra_amount, status from reconciliation.month_end where currency = 'VND'")
+    assert row == {"centra_amount": Decimal(270000000000000), "status": "ties"}

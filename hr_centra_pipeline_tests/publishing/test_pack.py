@@ -90,6 +90,44 @@ def test_the_workbook_has_the_twelve_sheets_and_their_figures_are_those_of_the_t
     assert items == {}
 
 
+SUMMED = {
+    "Expected by policy": "expected_amount", "Happy Returns": "happy_returns_amount", "Centra": "centra_amount",
+    "Payment provider": "provider_amount", "Happy Returns − Centra": "difference", "Explained": "explained_amount",
+    "Within tolerance": "within_tolerance_amount", "Unexplained": "unexplained_amount", "Expected − Centra": "expected_difference",
+    "Expected: explained": "expected_explained_amount", "Expected: within tolerance": "expected_within_tolerance_amount",
+    "Expected: unexplained": "expected_unexplained_amount", "Provider − Centra": "provider_difference",
+    "Provider: explained": "provider_explained_amount", "Provider: within tolerance": "provider_within_tolerance_amount",
+    "Provider: unexplained": "provider_unexplained_amount", "Unexplained, worst of any two sides": "worst_unexplained_amount",
+}  # fmt: skip
+COUNTED = {
+    "Explained (returns)": "explained", "Within tolerance (returns)": "within_tolerance", "Unexplained (returns)": "unexplained",
+}  # fmt: skip
+
+
+def test_every_figure_of_the_summary_is_the_sum_of_rows_in_the_same_pack_and_the_sheets_count_alike(shop: Shop) -> None:
+    pack = shop.export()
+    book = load_workbook(pack.files[0])
+    with (pack.folder / "refund_differences.csv").open(newline="", encoding="utf-8-sig") as file:
+        rows = list(csv.DictReader(file))
+    summary = sheet_rows(book["1 Summary"])
+    assert len(summary) > 6
+    for row in summary:
+        its = [
+            one
+            for one in rows
+            if one["currency"] == row["Currency"] and row["Component"] in (one["component"], "total")
+        ]
+        for title, column in SUMMED.items():
+            told = [Decimal(one[column]) for one in its if one[column]]
+            assert exact(row[title] or 0) == sum(told, Decimal(0)), (row["Currency"], row["Component"], title)
+        for title, verdict in COUNTED.items():
+            assert (row[title] or 0) == sum(one["verdict"] == verdict for one in its), (row["Component"], title)
+    differing = sheet_rows(book["6 Refund mismatches"])
+    assert len(differing) == sum(row["verdict"] != "agrees" for row in rows)
+    tolerated = [row for row in sheet_rows(book["10 Adjustments"]) if row["Currency"]]
+    assert len(tolerated) == sum(row["verdict"] == "within_tolerance" for row in rows)
+
+
 def test_numbers_are_formatted_by_their_currency_and_sheets_are_made_for_reading_and_printing(shop: Shop) -> None:
     book = load_workbook(shop.export().files[0])
     formats = {}

@@ -270,3 +270,35 @@ def test_the_return_of_a_replacement_is_traced_to_the_root_and_its_money_left_to
     assert f"of root order {sold.number} may be refunded by hand 100.00 EUR" in told[0][2]
     # The root unit has not got more than it cost: its replacement came back.
     assert at_desk.rows("select given from effects.value_given_back where return_item_id = ?", unit.item) == [(0,)]
+
+
+def test_of_several_replacements_those_in_stock_are_ordered_and_the_one_that_is_not_is_told(at_desk: Desk) -> None:
+    at_desk.article("SCARF", stock=1)
+    at_desk.article("HAT", stock=5)
+    sold = at_desk.sell(("DRESS-S", 3, "100.00"))
+    first = at_desk.comes_back(sold, refund_type="exchange", exchange_sku="SCARF")
+    for sku in ("SCARF", "HAT"):
+        at_desk.comes_back(sold, refund_type="exchange", exchange_sku=sku, with_unit=first)
+    at_desk.sync()
+    (order,) = at_desk.orders_of_ours()
+    assert (free(at_desk, "HAT"), free(at_desk, "SCARF"), order["is_internal"]) == (4, 0, True)
+    assert sorted(at_desk.states("exchange_order").values()) == ["confirmed", "confirmed", "planned"]
+    at_desk.clock.advance_to(at_desk.clock.now() + timedelta(days=2))
+    at_desk.reconcile()
+    told = at_desk.rows("select culprit, detail from reconciliation.exceptions where kind = 'exchange_without_order'")
+    assert [(culprit, "out of stock: 1 of SCARF are free, 2 needed" in detail) for culprit, detail in told] == [
+        ("centra", True)
+    ]
+
+
+def test_sold_out_for_some_between_return_and_order_the_others_are_ordered_all_the_same(at_desk: Desk) -> None:
+    at_desk.article("LAST-M", stock=1)
+    sold = at_desk.sell(("DRESS-S", 2, "100.00"))
+    first = at_desk.comes_back(sold, refund_type="exchange", exchange_sku="LAST-M")
+    second = at_desk.comes_back(sold, refund_type="exchange", exchange_sku="DRESS-M", with_unit=first)
+    at_desk.fault("person_after", "CreateReturn", act="move_stock", given={"sku": "LAST-M", "quantity": 1, "out_of": 1})
+    at_desk.settle()
+    (order,) = at_desk.orders_of_ours()
+    assert at_desk.states("exchange_order") == {first.item: "planned", second.item: "confirmed"}
+    (made,) = at_desk.returns_of(sold)
+    assert (order["origin"], list(made["lines"].values())) == (["return", made["id"]], [1])

@@ -107,3 +107,27 @@ def test_of_two_shipments_only_the_one_that_is_not_confirmed_is_waited_for(shop:
     shop.settle()
     shop.act("answer_requests", kind="refund")
     assert shop.refunded(sold) == HUNDRED
+
+
+@pytest.mark.parametrize(("succeeded", "left"), [(False, 0), (True, 1)])
+def test_our_return_that_is_being_refunded_by_hand_is_taken_back_or_kept_once_the_provider_has_answered(
+    tmp_path: Path, succeeded: bool, left: int
+) -> None:
+    with desk(tmp_path, centra=CentraSettings(refunds_in_two_steps=METHODS)) as shop:
+        shop.article("LAST-M", stock=1)
+        sold = shop.sell(("DRESS-S", 1, "100.00"))
+        unit = shop.comes_back(sold, refund_type="exchange", exchange_sku="LAST-M")
+        shop.fault(
+            "person_after", "CreateReturn", act="move_stock", given={"sku": "LAST-M", "quantity": 1, "out_of": 1}
+        )
+        shop.fault("person_before", "DeleteReturn", act="refund_return", given={"return_id": 1})
+        shop.settle()
+        assert shop.states("exchange_order") == {unit.item: "unknown"}
+        ((message,),) = shop.rows("select message from push.packets where operation = 'exchange'")
+        assert "the payment provider has not answered yet" in message
+        shop.act("answer_requests", kind="refund", succeeded=succeeded)
+        shop.settle()
+        assert len(shop.returns_of(sold)) == left
+        # Without money it waits for stock: what was refused is asked for again when there is some.
+        assert shop.states("exchange_order")[unit.item] in ({"confirmed"} if succeeded else {"planned", "rejected"})
+        assert shop.refunded(sold) == left * HUNDRED

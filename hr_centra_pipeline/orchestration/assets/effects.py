@@ -18,7 +18,9 @@ _NOBODY_LOST = "every_return_item_is_matched_or_says_why_not"
 _READS = ["matching.matched_items", "staging.return_items", "staging.returns", "staging.orders"]
 EFFECTS = {
     "effects.units": ["matching.matched_items", "staging.return_items"],
-    "effects.observed": ["staging.centra_returns", "staging.stock_changes", "staging.orders", "staging.status_marks"],
+    "effects.observed": [
+        "staging.return_items", "staging.centra_returns", "staging.stock_changes", "staging.orders", "staging.status_marks",
+    ],
     "effects.replacements": [
         "matching.matched_items", "staging.return_items", "staging.orders", "staging.order_lines", "staging.shipments",
         "staging.shipment_lines", "staging.centra_returns", "staging.payment_entries",
@@ -49,8 +51,9 @@ EFFECTS = {
         spec(
             _MATCHED, "matching", "customer_service",
             [
-                "staging.return_items", "staging.orders", "staging.order_lines", "staging.shipment_lines",
-                "staging.centra_return_lines", "staging.bundles", _IN_PLAY,
+                "staging.return_items", "staging.refunds", "staging.refund_units", "staging.orders", "staging.order_lines",
+                "staging.shipments", "staging.shipment_lines", "staging.centra_returns", "staging.centra_return_lines",
+                "staging.bundles", _IN_PLAY,
             ],
         ),
     ],

@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 
 from hr_centra_pipeline.core import months
+from hr_centra_pipeline.core.money import minor_units
 from hr_centra_pipeline.month_end import due
 from hr_centra_pipeline.orchestration.partitions import MONTHLY, SINGLE_RUN
 from hr_centra_pipeline.orchestration.run import Run
@@ -145,7 +146,7 @@ def _summary(content: Content) -> str:
         told = [f"{', '.join(parts)}: {status}" for status, parts in sorted(statuses.items()) if status != "ties"]
         if len(statuses) == 1:
             told = [f"all: {next(iter(statuses))}"]
-        amounts = " | ".join(f"{row.get(name) or 0:,.2f}" for name in names)
+        amounts = " | ".join(f"{row.get(name) or 0:,.{minor_units(row['currency'])}f}" for name in names)
         lines.append(f"| {row['currency']} | {amounts} | {'; '.join(told)} |")
         statuses = {}
     return "\n".join(lines)

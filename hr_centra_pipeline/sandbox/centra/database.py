@@ -12,6 +12,8 @@ from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any
 
+from iso4217 import Currency
+
 from hr_centra_pipeline.sandbox.centra.markets import MARKETS, PRICELISTS
 from hr_centra_pipeline.sandbox.clock import SandboxClock
 
@@ -212,7 +214,7 @@ def instant_text(instant: datetime) -> str:
 
 
 def _smallest(currency: str) -> Decimal:
-    return Decimal(1) if currency in ("JPY", "KRW") else Decimal("0.01")
+    return Decimal(1).scaleb(-(Currency(currency).exponent or 0))
 
 
 def rounded(amount: Decimal, currency: str) -> Decimal:

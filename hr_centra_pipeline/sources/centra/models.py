@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 from pydantic.alias_generators import to_camel
 
-from hr_centra_pipeline.core.money import kept
+from hr_centra_pipeline.core.money import LIMIT, kept
 from hr_centra_pipeline.sources.centra.texts import codes_only, our_marks, our_value, references_in, without_contacts
 
 _FIRST_YEAR, _LAST_YEAR = 1990, 2200  # what is computed with a time has to stay one
@@ -45,7 +45,7 @@ def _computed(value: object) -> object:
 Exact = Annotated[
     Decimal,
     BeforeValidator(_exact),
-    Field(max_digits=18, decimal_places=4, allow_inf_nan=False),
+    Field(max_digits=18, decimal_places=4, gt=-LIMIT, lt=LIMIT, allow_inf_nan=False),
     # One spelling for 10, 10.0 and 1E+1: the landed row is compared by its hash.
     PlainSerializer(lambda value: f"{value.normalize():f}", return_type=str),
 ]

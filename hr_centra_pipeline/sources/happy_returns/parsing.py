@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from hr_centra_pipeline.core.money import SQL_TYPE
+from hr_centra_pipeline.core.money import LIMIT, SQL_TYPE
 from hr_centra_pipeline.sources.happy_returns.kinds import Kind
 from hr_centra_pipeline.sources.happy_returns.profiles import Profile
 from hr_centra_pipeline.sources.instants import instant
@@ -187,6 +187,9 @@ def problem(kind: Kind, *, is_plain: bool = True) -> str:
         if sql in _EXPECTED:
             reason = f"{_quoted(_EXPECTED[sql] + ': ')} || left(t_{name}, 60)"
             cases.append(f"when t_{name} is not null and {name} is null then {_told(name, reason)}")
+        if sql == SQL_TYPE:
+            reason = f"'is beyond what an amount may be, {LIMIT:,}: ' || left(t_{name}, 60)"
+            cases.append(f"when abs({name}) >= {LIMIT} then {_told(name, reason)}")
     cases += [
         f"when {name} > {_latest(name)} then {_told(name, _in_future(name))}" for name in columns if _is_past(name)
     ]

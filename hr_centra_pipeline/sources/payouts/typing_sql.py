@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
+from hr_centra_pipeline.core.money import LIMIT
 from hr_centra_pipeline.sources.payouts.profiles import PayoutProfile
 from hr_centra_pipeline.warehouse.database import Connection
 
@@ -76,6 +77,8 @@ def type_lines(
             f"when not regexp_full_match({column}, '[A-Z]{{3}}') then {_told(column, _quoted('is no currency code'))}"
             for column in ("currency", "settlement_currency")
         ),
+        f"when greatest(abs(gross_amount), abs(net_amount), abs(fee_amount)) >= {LIMIT} then "
+        + _told("gross_amount", _quoted(f"is beyond what an amount may be, {LIMIT:,}")),
         f"when line_type not in ('fee', 'payout', 'other') and currency is null then {_told('currency', _quoted('is missing'))}",
     ]
     if "reference" not in profile.optional:

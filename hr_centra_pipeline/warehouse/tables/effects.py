@@ -23,7 +23,7 @@ MATCHED_ITEMS = table(
         "order_line_id": text("Centra order line", null=True),
         "shipment_id": whole("Centra shipment", null=True),
         "shipment_line_id": whole("Centra shipment line (null: unmatched)", null=True),
-        "matched_by": text("frozen, line_id, sku, ean or upc", null=True),
+        "matched_by": text("frozen, tied, line_id, sku, ean or upc", null=True),
         "reason": text("why it is unmatched (null: matched)", null=True),
         "sku": text("SKU in Centra, else as told", null=True),
         "currency": text("order's currency", null=True),
@@ -37,6 +37,17 @@ MATCHED_ITEMS = table(
         "voucher_tax": money("tax in that share", null=True),
         "voucher_tax_added": money("of that share, the tax that Centra adds to it (negative: deducts)", null=True),
         "foreign_centra_return_id": whole("return of somebody else that already gave this unit back", null=True),
+        "doubt": text(
+            "why nothing is paid until a person has tied it: foreign_return (somebody's Return may be for it, or for another "
+            "piece), several_prices (null: nothing is in doubt)",
+            null=True,
+        ),
+        "doubtful_return_id": whole("that Return of somebody else", null=True),
+        "has_claim": flag("its claim to a piece is one: it was not refused, and its return is alive or its goods came"),
+        "is_corrected": flag("its order or article was corrected after an effect of it was sent"),
+        "present_sku": text(
+            "SKU in Centra of the article that it is by its row now (null: none on its order)", null=True
+        ),
         "bundle": text("of a part of a bundle: which one of it, as bundle line and number", null=True),
     },
 )

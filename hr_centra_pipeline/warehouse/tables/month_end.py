@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hr_centra_pipeline.core.kinds import EXCEPTION_KINDS, OWNERS
-from hr_centra_pipeline.warehouse.declare import Table, flag, instant, money, table, text, whole
+from hr_centra_pipeline.warehouse.declare import Table, flag, instant, money, table, text, total, whole
 from hr_centra_pipeline.warehouse.tables.reconciliation import AGE_BUCKETS, COMPONENTS
 
 BEFORE_CUTOVER = "before_cutover"
@@ -28,21 +28,28 @@ MONTH_END = table(
         "currency": _CURRENCY,
         "component": text("part of the refund", values=COMPONENTS),
         "is_late": flag("facts of closed months that turned up after their close, so that months sum to all facts"),
-        "expected_amount": money("by our policy"),
-        "happy_returns_amount": money("as Happy Returns told"),
-        "centra_amount": money("in Centra's Returns"),
-        "provider_amount": money("as the payment provider settled (null: no payouts are read)", null=True),
-        "difference": money("Happy Returns minus Centra = explained + within tolerance + unexplained"),
-        "explained_amount": money("the other side is dated in another month, or pending inside its window"),
+        "expected_amount": total("by our policy"),
+        "happy_returns_amount": total("as Happy Returns told"),
+        "centra_amount": total("in Centra's Returns"),
+        "provider_amount": total("as the payment provider settled (null: no payouts are read)", null=True),
+        "difference": total("Happy Returns minus Centra = explained + within tolerance + unexplained"),
+        "explained_amount": total("the other side is dated in another month, or pending inside its window"),
         "explained_count": whole("returns with an explained difference", at_least=0),
-        "within_tolerance_amount": money("differences within the policy's tolerance"),
+        "within_tolerance_amount": total("differences within the policy's tolerance"),
         "within_tolerance_count": whole("returns with such a difference", at_least=0),
-        "unexplained_amount": money("what is left"),
+        "unexplained_amount": total("what is left"),
         "unexplained_count": whole("returns with a difference that is left, between any two sides", at_least=0),
-        "expected_difference": money("expected minus Centra"),
-        "expected_unexplained_amount": money("what is left of it"),
-        "provider_difference": money("provider minus Centra", null=True),
-        "provider_unexplained_amount": money("what is left of it", null=True),
+        "expected_difference": total("expected minus Centra = explained + within tolerance + unexplained"),
+        "expected_explained_amount": total("explained of it", null=True),  # null: closed before it was kept
+        "expected_within_tolerance_amount": total("within the tolerance of it", null=True),
+        "expected_unexplained_amount": total("what is left of it"),
+        "provider_difference": total("provider minus Centra = explained + within tolerance + unexplained", null=True),
+        "provider_explained_amount": total("explained of it", null=True),
+        "provider_within_tolerance_amount": total("within the tolerance of it", null=True),
+        "provider_unexplained_amount": total("what is left of it", null=True),
+        "worst_unexplained_amount": total(
+            "what is left between the two sides of each return that are farthest apart, without sign", null=True
+        ),
         "status": text("ties when nothing is left, return by return", values=STATUSES),
     },
 )
@@ -57,19 +64,19 @@ ROLLFORWARD = table(
         "currency": text("ISO 4217 (null: no amount is known)", null=True),
         "owner_team": text("whose work it is", values=OWNERS),
         "opening_count": whole("open at the start: the closing of the month before"),
-        "opening_amount": money("their money at stake"),
+        "opening_amount": total("their money at stake"),
         "new_count": whole("opened or reopened", at_least=0),
-        "new_amount": money("their money at stake"),
+        "new_amount": total("their money at stake"),
         "resolved_count": whole("closed by what proves it, or written off", at_least=0),
-        "resolved_amount": money("what was at stake when they closed"),
+        "resolved_amount": total("what was at stake when they closed"),
         "written_off_count": whole("those of the resolved that a person wrote off", at_least=0),
-        "written_off_amount": money("their money"),
+        "written_off_amount": total("their money"),
         "written_off_by": text("who wrote them off", null=True),
         "reclassified_count": whole("became this kind or owner, minus became another"),
-        "reclassified_amount": money("their money, and by how much the amounts of open ones changed"),
-        "revalued_amount": money("the part of reclassified_amount that is changed amounts"),
+        "reclassified_amount": total("their money, and by how much the amounts of open ones changed"),
+        "revalued_amount": total("the part of reclassified_amount that is changed amounts"),
         "closing_count": whole("open at the end", at_least=0),
-        "closing_amount": money("their money at stake"),
+        "closing_amount": total("their money at stake"),
     },
 )
 
@@ -80,14 +87,14 @@ REFUND_LIABILITY = table(
     {
         "month": _MONTH,
         "currency": _CURRENCY,
-        "opening_amount": money("owed at the start: the closing of the month before"),
-        "became_refundable_amount": money("refunds whose trigger was reached"),
-        "paid_amount": money("refunds and gift cards given, requests to the provider included"),
-        "failed_amount": money("refunds that failed or were reversed: owed again"),
-        "closing_amount": money("owed at the end"),
-        "credited_amount": money("credited in Centra in the month (no part of the sum)"),
-        "closing_not_credited_amount": money("of the closing: refundable and not credited"),
-        "closing_credited_amount": money("of the closing: credited and not paid"),
+        "opening_amount": total("owed at the start: the closing of the month before"),
+        "became_refundable_amount": total("refunds whose trigger was reached"),
+        "paid_amount": total("refunds and gift cards given, requests to the provider included"),
+        "failed_amount": total("refunds that failed or were reversed: owed again"),
+        "closing_amount": total("owed at the end"),
+        "credited_amount": total("credited in Centra in the month (no part of the sum)"),
+        "closing_not_credited_amount": total("of the closing: refundable and not credited"),
+        "closing_credited_amount": total("of the closing: credited and not paid"),
         "closing_count": whole("returns whose balance is not zero", at_least=0),
     },
 )
@@ -119,11 +126,11 @@ GOODS_IN_TRANSIT = table(
         "age_bucket": text("days since they were handed over (or credited)", values=AGE_BUCKETS),
         "currency": text("ISO 4217 (null: no order line is known)", null=True),
         "units": whole("units", at_least=0),
-        "selling_value": money("what they cost the customers, with tax, less vouchers"),
-        "cost": money("what they cost the shop, where costs.csv tells it", null=True),
+        "selling_value": total("what they cost the customers, with tax, less vouchers"),
+        "cost": total("what they cost the shop, where costs.csv tells it", null=True),
         "units_without_cost": whole("units of which the cost is not known", at_least=0),
         "refunded_units": whole("of the units: credited before they were received", at_least=0),
-        "refunded_value": money("their selling value"),
+        "refunded_value": total("their selling value"),
         "oldest_at": instant("the oldest was handed over (or credited)"),
     },
 )
@@ -182,25 +189,47 @@ OPEN_ITEMS = table(
 
 REFUND_DIFFERENCES = table(
     "reconciliation.refund_differences",
-    "One row per month, return, order, component and currency whose sides differed at the cut-off.",
-    ["month", "return_id", "order_number", "component", "currency"],
+    "One row per month, return, order, component and currency, and one more for late facts: the rows behind month_end.",
+    ["month", "return_id", "order_number", "component", "currency", "is_late"],
     {
         "month": _MONTH,
         "return_id": text("its return", null=True),
         "order_number": text("order number", null=True),
         "component": text("part of the refund", values=COMPONENTS),
         "currency": _CURRENCY,
+        "is_late": flag(
+            "facts of closed months that turned up after their close", null=True
+        ),  # null: closed before it was kept
         "expected_amount": money("by our policy", null=True),
         "happy_returns_amount": money("as Happy Returns told", null=True),
         "centra_amount": money("in Centra's Returns", null=True),
         "provider_amount": money("as the payment provider settled", null=True),
-        "difference": money("Happy Returns minus Centra"),
+        "difference": money("Happy Returns minus Centra = explained + within tolerance + unexplained"),
+        "explained_amount": money("explained of it", null=True),
+        "within_tolerance_amount": money("within the tolerance of it", null=True),
+        "unexplained_amount": money("what is left of it", null=True),
+        "expected_difference": money("expected minus Centra, likewise", null=True),
+        "expected_explained_amount": money("explained of it", null=True),
+        "expected_within_tolerance_amount": money("within the tolerance of it", null=True),
+        "expected_unexplained_amount": money("what is left of it", null=True),
+        "provider_difference": money("provider minus Centra, likewise", null=True),
+        "provider_explained_amount": money("explained of it", null=True),
+        "provider_within_tolerance_amount": money("within the tolerance of it", null=True),
+        "provider_unexplained_amount": money("what is left of it", null=True),
+        "worst_unexplained_amount": money(
+            "what is left between the two sides that are farthest apart, without sign", null=True
+        ),
+        "verdict": text(
+            "the worst difference of any two sides decides",
+            null=True,
+            values=("agrees", "explained", "within_tolerance", "unexplained"),
+        ),
         "culprit": text("who deviates", null=True),
-        "tolerance_used": money("the tolerance of its currency", null=True),
-        "within_tolerance": flag("the difference is within it"),
-        "is_explained": flag("timing, or pending inside its window"),
+        "tolerance_used": money("the worst difference of any two sides, where the tolerance covers it", null=True),
+        "within_tolerance": flag("what is left is within the tolerance"),
+        "is_explained": flag("nothing is left: explained_by says why"),
         "explained_by": text("the rule that explains it", null=True),
-        "repeats": whole("returns of the month with the very same difference in component and currency", at_least=1),
+        "repeats": whole("rows of the month with the very same difference in component and currency", at_least=1),
         "since": instant("its first fact"),
     },
 )
@@ -306,7 +335,7 @@ MONEY_SAVED = table(
         ),
         "currency": _CURRENCY,
         "units": whole("units or exceptions", at_least=0),
-        "amount": money("their money"),
+        "amount": total("their money"),
     },
 )  # fmt: skip
 

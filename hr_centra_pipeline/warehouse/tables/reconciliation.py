@@ -106,11 +106,12 @@ REFUND_MATCH = table(
         "culprit": text("who deviates (null: nobody, or not compared)", null=True, values=CULPRITS),
         "within_tolerance": flag("the deviation is not larger than the policy tolerates"),
         "tolerance_used": money("the deviation that the tolerance let pass; 0 where the sides agree"),
+        "allowed_difference": money("how far two sides may be apart (null: not compared)", null=True),
         "is_explained": flag("nothing is wrong: the other side's month is another one, or it is inside its window"),
         "explained_by": text(
             "the rule that explains it",
             null=True,
-            values=("other_month", "pending", "given_instead", "settled_outside"),
+            values=("other_month", "pending", "given_instead", "settled_outside", "before_cutover"),
         ),
         "rule": text("what the amount ought to be, in words"),
         "tax_percent": money("tax rate of the compared units (null: several, or not compared)", null=True),

@@ -1,0 +1,308 @@
+"""What Happy Returns takes back or corrects after money or goods have gone out, or before they do."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from hr_centra_pipeline.core.errors import ConfigurationError
+from hr_centra_pipeline.core.keys import effect_key, packet_key
+from hr_centra_pipeline.push import approvals
+from hr_centra_pipeline.push.approvals import Signature
+from hr_centra_pipeline_tests.reconciliation.books import DROPPED, HOUR, NOW, Books
+from hr_centra_pipeline_tests.staged import put
+
+CARL = Signature("Carl", "asked the shopper", NOW)
+CORRECTED = "corrected_after"
+
+
+def restocked(books: Books, unit: str, sku: str, *, warehouse: int = 1) -> None:
+    """A movement of ours into a warehouse that Centra and the ledger show."""
+    key = effect_key("inventory_adjustment", unit, "1")
+    packet = packet_key([key])
+    books.connection.execute(
+        "insert into push.packets (packet_key, operation, members, payload, step, state, centra_id, payments_sent, created_at,"
+        " updated_at) values (?, 'stock', ?, ?, 'done', 'confirmed', '77', 0, ?, ?)",
+        [packet, [key], f'{{"sizes": [{{"sku": "{sku}", "quantity": 1, "members": ["{key}"]}}]}}', DROPPED, DROPPED],
+    )
+    books.connection.execute(
+        "insert into push.ledger (effect_key, effect_kind, packet_key, return_item_id, order_number, warehouse_id, state,"
+        " centra_id, is_foreign, updated_at, confirmed_at) values (?, 'inventory_adjustment', ?, ?, ?, ?, 'confirmed', '77',"
+        " false, ?, ?)",
+        [key, packet, unit, unit.split("-")[0], warehouse, DROPPED, DROPPED],
+    )
+
+
+def correct(books: Books, unit: str, **columns: str) -> None:
+    for name, value in columns.items():
+        books.connection.execute(
+            f"update staging.return_items set {name} = ?, source_time = ? where return_item_id = ?", [value, NOW, unit]
+        )
+
+
+@pytest.mark.parametrize(("kind", "verb"), [("credit_note", "Credited"), ("exchange_order", "Exchanged")])
+def test_a_unit_that_is_of_another_order_after_its_credit_or_exchange_is_told_at_once(
+    books: Books, kind: str, verb: str
+) -> None:
+    books.sold("1001")
+    books.sold("1002")
+    more: dict[str, Any] = {"refund_type": "exchange", "exchange_sku": "SKU-9"} if kind == "exchange_order" else {}
+    units = books.returned("1001", **more)
+    books.credited("1001", units, 1, kind=kind, paid=kind == "credit_note")
+    books.reconcile()
+    assert books.open(CORRECTED) == []
+    correct(books, "1001-0", order_number="1002", sku="SKU-1002")
+    books.reconcile()
+    ((detail, order),) = books.rows(
+        f"select detail, order_number from reconciliation.exceptions where kind like '{CORRECTED}%'"
+    )
+    assert order == "1002"
+    assert detail.startswith(f"{verb} as SKU-1001 of order 1001, 125.00 EUR")
+    assert "now says SKU-1002 of order 1002" in detail
+    # Once is enough: the other order gives nothing on top.
+    assert books.rows("select effect_key from effects.pending_credit_notes") == []
+    assert books.rows("select effect_key from effects.pending_exchange_orders") == []
+    correct(books, "1001-0", order_number="1001", sku="SKU-1001")
+    books.reconcile()
+    assert books.open(CORRECTED) == []
+
+
+def test_a_return_by_hand_that_counted_for_the_unit_on_its_former_order_is_not_paid_again_on_the_other(
+    books: Books,
+) -> None:
+    books.sold("1001")
+    books.sold("1002")
+    units = books.returned("1001")
+    books.credited("1001", units, 1, by_person=True)
+    books.reconcile()
+    correct(books, "1001-0", order_number="1002", sku="SKU-1002")
+    books.reconcile()
+    assert books.rows("select effect_key from effects.pending_credit_notes") == []
+    assert [row[0] for row in books.open(CORRECTED)] == ["corrected_after_credit"]
+
+
+def test_a_unit_that_is_of_another_order_before_anything_was_given_is_credited_there(books: Books) -> None:
+    books.sold("1001")
+    books.sold("1002")
+    units = books.returned("1001")
+    books.told("1001", units)
+    books.reconcile()
+    correct(books, "1001-0", order_number="1002", sku="SKU-1002")
+    books.reconcile()
+    assert books.open(CORRECTED) == []
+    assert books.rows("select order_number, shipment_line_id from effects.pending_credit_notes") == [("1002", 1002)]
+
+
+def test_a_credited_unit_that_names_another_return_now_is_told(books: Books) -> None:
+    books.sold("1001")
+    units = books.returned("1001")
+    books.credited("1001", units, 1)
+    correct(books, "1001-0", return_id="R-1009")
+    books.reconcile()
+    assert [row[:2] for row in books.open(CORRECTED)] == [("corrected_after_credit", "R-1009")]
+
+
+def another_article(books: Books, number: str, price: str = "125") -> None:
+    """A second line of the order: SKU-B."""
+    put(
+        books.connection, "staging.order_lines", order_line_id="5000", order_number=number, sku="SKU-B", is_product=True,
+        quantity=1, unit_price=price, tax_percent=25,
+    )  # fmt: skip
+    put(
+        books.connection, "staging.shipment_lines", shipment_line_id=5000, shipment_id=int(number), order_number=number,
+        order_line_id="5000", quantity=1, unit_price=price, unit_tax=Decimal(price) / 5, currency="EUR",
+    )  # fmt: skip
+
+
+def test_an_article_that_is_corrected_after_credit_and_restock_is_told_for_the_money_and_for_the_goods(
+    books: Books,
+) -> None:
+    books.sold("1001")
+    another_article(books, "1001", "80")
+    units = books.returned("1001")
+    books.credited("1001", units, 1)
+    restocked(books, "1001-0", "SKU-1001")
+    books.reconcile()
+    assert books.open(CORRECTED) == []
+    correct(books, "1001-0", sku="SKU-B")
+    books.reconcile()
+    assert [row[0] for row in books.open(CORRECTED)] == ["corrected_after_credit", "corrected_after_restock"]
+    # Graded otherwise now, it is moved on as what it was booked as: the correction is one whole.
+    correct(books, "1001-0", disposition="damaged")
+    books.connection.execute("update policy.dispositions set warehouse_id = 3 where disposition = 'damaged'")
+    books.reconcile()
+    moves = books.rows("select distinct sku from effects.pending_inventory_adjustments")
+    assert moves in ([], [("SKU-1001",)])
+
+
+def test_an_article_that_is_corrected_between_credit_and_restock_is_put_back_as_what_it_is(books: Books) -> None:
+    books.sold("1001")
+    another_article(books, "1001", "80")
+    units = books.returned("1001")
+    books.credited("1001", units, 1)
+    correct(books, "1001-0", sku="SKU-B")
+    books.reconcile()
+    assert [row[0] for row in books.open(CORRECTED)] == ["corrected_after_credit"]
+    assert books.rows("select sku from effects.pending_inventory_adjustments") == [("SKU-B",)]
+
+
+def test_an_article_that_is_corrected_after_its_restock_and_before_its_credit_is_told_for_the_goods_alone(
+    books: Books,
+) -> None:
+    books.sold("1001")
+    another_article(books, "1001", "80")
+    units = books.returned("1001")
+    books.told("1001", units, items="64", tax="16")
+    restocked(books, "1001-0", "SKU-1001")
+    correct(books, "1001-0", sku="SKU-B")
+    books.reconcile()
+    assert [row[0] for row in books.open(CORRECTED)] == ["corrected_after_restock"]
+    assert books.rows("select amount from effects.pending_credit_notes") == [(Decimal(80),)]
+
+
+def test_the_same_article_of_another_order_lies_in_stock_as_it_should(books: Books) -> None:
+    books.sold("1001")
+    books.sold("1002")
+    books.returned("1001")
+    restocked(books, "1001-0", "SKU-1001")
+    books.connection.execute("update staging.order_lines set sku = 'SKU-1001' where order_number = '1002'")
+    correct(books, "1001-0", order_number="1002")
+    books.reconcile()
+    assert books.open(CORRECTED) == []
+
+
+@pytest.mark.parametrize("grade", ["wrong-item", "missing"])
+def test_a_unit_that_is_refused_after_its_refund_row_and_before_our_credit_is_told_to_customer_service(
+    books: Books, grade: str
+) -> None:
+    books.sold("1001")
+    units = books.returned("1001")
+    books.told("1001", units)
+    correct(books, "1001-0", disposition=grade)
+    books.reconcile()
+    assert books.open("promised_item_refused") == [("promised_item_refused", "R-1001", Decimal(125), "happy_returns")]
+    assert books.rows("select effect_key from effects.pending_credit_notes") == []
+    owners = books.rows("select owner_team from reconciliation.exceptions where kind = 'promised_item_refused'")
+    assert owners == [("customer_service",)]
+    correct(books, "1001-0", disposition="sellable")
+    books.reconcile()
+    assert books.open("promised_item_refused") == []
+    assert len(books.rows("select effect_key from effects.pending_credit_notes")) == 1
+
+
+def test_an_approval_that_is_taken_back_after_the_refund_row_is_told_though_the_row_names_no_units(
+    books: Books,
+) -> None:
+    books.sold("1001")
+    books.returned(
+        "1001", approved_at=None, approval_withdrawn_at=DROPPED + 3 * HOUR, disposition=None, disposition_at=None
+    )
+    books.told("1001", [], at=DROPPED + HOUR)
+    books.reconcile()
+    assert [row[1] for row in books.open("promised_item_refused")] == ["R-1001"]
+
+
+def test_a_unit_that_is_refused_after_our_credit_is_no_broken_promise_and_one_without_a_row_is_none(
+    books: Books,
+) -> None:
+    for number in ("1001", "1002", "1003"):
+        books.sold(number)
+        books.returned(number, disposition="missing")
+    books.told("1001", ["1001-0"])
+    books.credited("1001", ["1001-0"], 1)
+    books.told("1003", ["1003-0"], status="failed")
+    books.reconcile()
+    assert books.open("promised_item_refused") == []
+    assert [row[1] for row in books.open("credited_item_refused")] == ["R-1001"]
+
+
+def test_an_exchange_that_somebody_refunded_after_it_was_told_needs_no_further_word(books: Books) -> None:
+    books.sold("1001")
+    units = books.returned("1001", refund_type="exchange", exchange_sku=None)
+    books.reconcile(DROPPED + timedelta(days=5))
+    assert [row[0] for row in books.open("exchange_without_order")] == ["exchange_without_order"]
+    books.credited("1001", units, 1, by_person=True, at=DROPPED + timedelta(days=6))
+    books.reconcile()
+    assert books.open("exchange_without_order") == []
+
+
+def test_a_piece_on_a_return_by_hand_that_may_be_another_is_paid_once_a_person_has_tied_it(books: Books) -> None:
+    books.sold("1001", pieces=2)
+    units = books.returned("1001")
+    books.told("1001", units)
+    books.credited("1001", [], 7, by_person=True, at=DROPPED - timedelta(days=2))
+    books.reconcile()
+    ((blocked,),) = books.rows("select blocked_by from effects.pending_credit_notes")
+    assert blocked.startswith("somebody made Return 7 in Centra, which may be for it")
+    assert [row[0] for row in books.open("return_without_credit_note", "centra_return_without")] == [
+        "centra_return_without_return", "return_without_credit_note",
+    ]  # fmt: skip
+    for wrong, units_named in ((8, []), (7, ["1002-0"])):
+        with pytest.raises(ConfigurationError):
+            approvals.tie_return(books.connection, CARL, wrong, units_named)
+    approvals.tie_return(books.connection, CARL, 7, [])
+    with pytest.raises(ConfigurationError, match="has tied it"):
+        approvals.tie_return(books.connection, CARL, 7, units)
+    books.reconcile()
+    assert books.rows("select blocked_by from effects.pending_credit_notes") == [(None,)]
+    assert books.open("centra_return_without") == []
+
+
+def test_what_is_received_is_credited_although_an_earlier_return_of_the_piece_has_expired(books: Books) -> None:
+    books.sold("1001")
+    units = books.returned("1001")
+    books.told("1001", units)
+    put(
+        books.connection, "staging.return_items", return_item_id="early", return_id="R-early", order_number="1001",
+        refund_type="refund", sku="SKU-1001", return_created_at=DROPPED - timedelta(days=11), return_status="expired",
+        dropoff_method="return-bar",
+    )  # fmt: skip
+    books.reconcile()
+    assert books.rows("select return_item_id, blocked_by from effects.pending_credit_notes") == [("1001-0", None)]
+    assert books.open("item_without_shipment_line") == []
+
+
+def test_a_unit_whose_line_nothing_tells_is_credited_as_the_line_that_a_person_names(books: Books) -> None:
+    books.sold("1001")
+    another_article(books, "1001", "80")
+    books.connection.execute("update staging.order_lines set sku = 'SKU-1001' where order_line_id = '5000'")
+    books.returned("1001")
+    books.reconcile()
+    ((blocked,),) = books.rows("select blocked_by from effects.pending_credit_notes")
+    assert blocked == (
+        "its article SKU-1001 was sold at several prices on the order, and neither line id nor refund row tells which"
+    )
+    assert books.rows("select culprit from reconciliation.exceptions where kind = 'return_without_credit_note'") == [
+        ("happy_returns",)
+    ]
+    for line, units in ((9999, ["1001-0"]), (5000, []), (5000, ["1002-0"])):
+        with pytest.raises(ConfigurationError):
+            approvals.tie_line(books.connection, CARL, line, units)
+    approvals.tie_line(books.connection, CARL, 5000, ["1001-0"])
+    books.reconcile()
+    assert books.rows("select blocked_by, amount from effects.pending_credit_notes") == [(None, Decimal(80))]
+
+
+def test_shipping_of_a_whole_order_is_not_given_back_for_a_piece_that_never_came(books: Books) -> None:
+    books.connection.execute(
+        "update policy.parameters set shipping_rule = 'when_whole_order_returned', shipping_source = 'policy'"
+    )
+    books.sold("1001", pieces=2, shipping="10")
+    books.returned("1001")
+    books.told("1001", ["1001-0"])
+    put(
+        books.connection, "staging.return_items", return_item_id="early", return_id="R-early", order_number="1001",
+        refund_type="refund", sku="SKU-1001", return_created_at=DROPPED, return_status="started", dropoff_method="return-bar",
+    )  # fmt: skip
+    for status in ("started", "expired"):
+        correct(books, "early", return_status=status)
+        books.reconcile()
+        assert books.rows("select distinct effect_kind from effects.pending_credit_notes") == [("credit_note",)]
+    correct(books, "early", return_status="approved", approved_at=str(DROPPED), received_at=str(DROPPED))
+    books.reconcile()
+    assert [
+        row[0] for row in books.rows("select distinct effect_kind from effects.pending_credit_notes order by 1")
+    ] == ["credit_note", "shipping_refund"]

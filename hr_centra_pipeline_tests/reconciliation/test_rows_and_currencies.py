@@ -1,0 +1,349 @@
+"""What refund rows may and may not touch: other currencies, fractions of a cent, one fee and one shipping cost, one unit."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from hr_centra_pipeline.core.keys import effect_key, packet_key
+from hr_centra_pipeline_tests.reconciliation.books import DROPPED, HOUR, Books
+from hr_centra_pipeline_tests.staged import put
+
+
+def planned(books: Books, number: str) -> dict[str, Decimal]:
+    """Amount of each pending effect of an order, fees of units as ``fee``."""
+    rows = books.rows(
+        f"""
+        select effect_kind, sum(amount), sum(fee) filter (where effect_kind = 'credit_note')
+        from effects.pending_credit_notes where order_number = '{number}' group by all
+        """
+    )
+    found = {kind: amount for kind, amount, _ in rows}
+    fees = [fee for kind, _, fee in rows if kind == "credit_note" and fee]
+    return {**found, "fee": fees[0]} if fees else found
+
+
+def details(books: Books, kind: str) -> list[str]:
+    return [
+        text for (text,) in books.rows(f"select detail from reconciliation.exceptions where kind = '{kind}' order by 1")
+    ]
+
+
+def credited(books: Books, number: str, units: list[str], centra_return: int, **more: Any) -> None:
+    """A push has made what was planned."""
+    books.connection.execute("delete from push.ledger where state = 'planned'")
+    books.credited(number, units, centra_return, **more)
+
+
+def per(books: Books, **settings: str) -> None:
+    """Other settings of the components."""
+    for name, value in settings.items():
+        books.connection.execute(f"update policy.parameters set {name} = ?", [value])
+
+
+def test_a_refund_row_in_another_currency_takes_nothing_off_and_gives_nothing_and_is_one_exception(
+    books: Books,
+) -> None:
+    books.sold("1001", shipping="10")
+    units = books.returned("1001")
+    books.told("1001", units, currency="SEK", fee="50", shipping="10")
+    books.reconcile()
+    assert planned(books, "1001") == {"credit_note": 125}
+    assert books.open("refund_mismatch") == [("refund_mismatch_items", "R-1001", Decimal(85), "happy_returns")]
+    assert details(books, "refund_mismatch_items") == [
+        "Happy Returns' refund row RF-1001 is in SEK, and order 1001 in EUR: it pays nothing and takes nothing off there"
+    ]
+    # Credited without it, nothing is compared across currencies.
+    credited(books, "1001", units, 1)
+    books.reconcile()
+    assert books.open("refund_mismatch") == [("refund_mismatch_items", "R-1001", Decimal(85), "happy_returns")]
+    assert books.rows("select bool_or(within_tolerance), bool_or(is_compared) from reconciliation.refund_match") == [
+        (False, False)
+    ]
+    books.connection.execute(
+        "update staging.refunds set currency = 'EUR', shipping_refund = 0, processing_fee = 0, total_refunded = 125"
+    )
+    books.reconcile()
+    assert books.open("refund_mismatch") == []
+
+
+def test_a_fee_per_item_over_units_of_two_currencies_is_taken_off_in_the_row_s_currency_only(books: Books) -> None:
+    per(books, fee_basis="item")
+    books.sold("1001")
+    books.sold("1002", currency="SEK")
+    units = [*books.returned("1001"), *books.returned("1002", return_id="R-1001")]
+    books.connection.execute("update staging.shipment_lines set currency = 'SEK' where order_number = '1002'")
+    books.told("1001", units, items="200", tax="50", fee="9", fee_basis="item")
+    books.reconcile()
+    assert planned(books, "1001") == {"credit_note": 125, "fee": Decimal("4.50")}
+    assert planned(books, "1002") == {"credit_note": 125}
+    assert "is in EUR, and order 1002 in SEK" in details(books, "refund_mismatch_items")[0]
+
+
+def test_an_exchange_s_price_difference_in_another_currency_is_an_exception_too(books: Books) -> None:
+    books.sold("1001")
+    units = books.returned("1001", refund_type="exchange", exchange_sku="OTHER")
+    books.told("1001", units, refund_type="exchange", currency="SEK", price_difference=-50, total="50")
+    books.reconcile()
+    assert books.open("refund_mismatch_items") == [("refund_mismatch_items", "R-1001", Decimal(50), "happy_returns")]
+
+
+def test_a_gift_card_in_another_currency_was_given_all_the_same_and_is_not_paid_again(books: Books) -> None:
+    books.sold("1001")
+    units = books.returned("1001", refund_type="gift-card")
+    books.told("1001", units, refund_type="gift-card", currency="SEK", gift_card_id="GC-1")
+    books.reconcile()
+    assert books.rows("select elsewhere, refundable from effects.value_given_back") == [(125, 0)]
+    assert len(details(books, "refund_mismatch_items")) == 1
+
+
+@pytest.mark.parametrize(
+    ("currency", "told", "fee"), [("EUR", "4.955", "4.96"), ("JPY", "4.5", "5"), ("KWD", "4.9555", "4.956")]
+)
+def test_a_fee_in_fractions_of_the_smallest_unit_is_rounded_before_anything_is_planned(
+    books: Books, currency: str, told: str, fee: str
+) -> None:
+    books.sold("1001", currency=currency)
+    books.connection.execute("update staging.shipment_lines set currency = ?", [currency])
+    units = books.returned("1001")
+    books.told("1001", units, fee=told, currency=currency)
+    books.connection.execute("delete from policy.fees")
+    books.reconcile()
+    assert planned(books, "1001") == {"credit_note": 125, "return_fee": Decimal(fee)}
+    # What cannot be paid is no mistake of anybody.
+    credited(books, "1001", units, 1, fee=fee, currency=currency)
+    books.reconcile()
+    assert books.open("refund_mismatch") == []
+    assert books.rows("select count(*) from reconciliation.tolerance_uses") == [(1,)]
+
+
+def two_returns(books: Books, number: str = "1001", **more: Any) -> list[str]:
+    """Units of two returns, R-1001 and R-1001b, of one order of two pieces."""
+    books.sold(number, pieces=2, **more)
+    units = books.returned(number, pieces=2)
+    books.connection.execute(
+        "update staging.return_items set return_id = return_id || 'b' where return_item_id = ?", [units[1]]
+    )
+    put(books.connection, "staging.returns", return_id=f"R-{number}b", order_number=number, created_at=DROPPED)
+    return units
+
+
+def told_of_both(books: Books, units: list[str], number: str = "1001", **columns: tuple[str, str]) -> None:
+    """A row for each of the two returns; the second one's comes an hour later."""
+    for place, name in enumerate(("", "b")):
+        given: dict[str, Any] = {column: values[place] for column, values in columns.items()}
+        books.told(number, [units[place]], name=name, at=DROPPED + (1 + place) * HOUR, **given)
+    books.connection.execute("update staging.refunds set return_id = return_id || 'b' where refund_id like '%b'")
+
+
+def test_shipping_that_two_rows_report_is_given_to_the_first_and_the_second_is_a_mismatch(books: Books) -> None:
+    units = two_returns(books, shipping="10")
+    told_of_both(books, units, shipping=("10", "10"))
+    books.reconcile()
+    assert planned(books, "1001") == {"credit_note": 250, "shipping_refund": 10}
+    assert books.rows("select distinct return_id from effects.pending_credit_notes where shipping > 0") == [("R-1001",)]
+    credited(books, "1001", [units[0]], 1, shipping="10")
+    books.credited("1001", [units[1]], 2)
+    books.connection.execute("update push.ledger set return_id = 'R-1001b' where return_item_id = ?", [units[1]])
+    books.reconcile()
+    assert books.open("refund_mismatch") == [("refund_mismatch_shipping", "R-1001b", Decimal(10), "happy_returns")]
+
+
+def test_shipping_by_the_policy_is_given_once_however_many_returns_an_order_has(books: Books) -> None:
+    per(books, shipping_source="policy")
+    units = two_returns(books, shipping="10")
+    told_of_both(books, units, shipping=("10", "10"))
+    books.reconcile()
+    assert planned(books, "1001") == {"credit_note": 250, "shipping_refund": 10}
+    expected = books.rows(
+        "select sum(amount) from reconciliation.refund_facts where side = 'expected' and component = 'shipping'"
+    )
+    assert expected == [(10,)]
+
+
+@pytest.mark.parametrize("rule", ["when_whole_order_returned", "never"])
+def test_a_row_that_reports_shipping_which_the_setting_does_not_credit_is_a_mismatch_of_happy_returns(
+    books: Books, rule: str
+) -> None:
+    per(books, shipping_rule=rule)
+    books.sold("1001", pieces=2, shipping="10")
+    units = books.returned("1001")
+    books.credited("1001", units, 1)
+    books.told("1001", units, shipping="10")
+    books.sold("1002", pieces=2, shipping="10")
+    late = books.returned("1002")
+    books.credited("1002", late, 2)
+    books.told("1002", late, shipping="10", at=DROPPED + 40 * HOUR)
+    books.reconcile()
+    assert books.open("refund_mismatch") == [
+        ("refund_mismatch_shipping", "R-1001", Decimal(10), "happy_returns"),
+        ("refund_mismatch_shipping", "R-1002", Decimal(10), "happy_returns"),
+    ]
+
+
+def charged(books: Books, number: str, unit: str, centra_return: int, fee: str) -> None:
+    """A credit of ours that has taken a fee per item off, as its packet says."""
+    key = effect_key("credit_note", unit)
+    books.credited(number, [unit], centra_return)
+    books.connection.execute(
+        "update staging.centra_returns set return_cost = ?, grand_total = grand_total - ? where centra_return_id = ?",
+        [Decimal(fee), Decimal(fee), centra_return],
+    )
+    packed(books, number, [key], centra_return, {key: fee})
+
+
+def packed(books: Books, number: str, keys: list[str], centra_return: int, fees: dict[str, str]) -> None:
+    books.connection.execute(
+        """
+        insert into push.packets (packet_key, operation, members, payload, step, state, centra_id, created_at, updated_at)
+        values (?, 'credit', ?, json_object('order_number', ?, 'fees', ?::json), 'done', 'confirmed', ?, ?, ?)
+        """,
+        [packet_key(keys), keys, number, str(fees).replace("'", '"'), str(centra_return), DROPPED, DROPPED],
+    )
+    books.connection.execute(
+        f"update push.ledger set packet_key = ? where effect_key in ({', '.join('?' * len(keys))})",
+        [packet_key(keys), *keys],
+    )
+
+
+def with_fee(books: Books, amount: str) -> None:
+    books.connection.execute("delete from policy.fees; insert into policy.fees values ('return-bar', 'EUR', 4.00)")
+    books.connection.execute("update policy.fees set amount = ?", [Decimal(amount)])
+    per(books, fee_source="policy")
+
+
+def test_what_was_charged_per_item_counts_when_the_policy_turns_to_a_fee_per_return(books: Books) -> None:
+    with_fee(books, "4.00")
+    per(books, fee_basis="return")
+    books.sold("1001", pieces=2)
+    units = books.returned("1001", pieces=2)
+    charged(books, "1001", units[0], 1, "4.00")
+    books.reconcile()
+    assert planned(books, "1001") == {"credit_note": 125}
+    # Without its packet (a lost database) the Return says it.
+    books.connection.execute("delete from push.packets")
+    books.reconcile()
+    assert planned(books, "1001") == {"credit_note": 125}
+    # A part of it was charged: the rest is.
+    books.connection.execute("update staging.centra_returns set return_cost = 1.50")
+    books.reconcile()
+    assert planned(books, "1001") == {"credit_note": 125, "return_fee": Decimal("2.50")}
+
+
+def test_a_return_that_was_charged_once_for_all_is_not_charged_per_item_after_the_policy_has_changed(
+    books: Books,
+) -> None:
+    with_fee(books, "4.00")
+    per(books, fee_basis="item")
+    books.sold("1001", pieces=2)
+    units = books.returned("1001", pieces=2)
+    books.credited("1001", [units[0]], 1, fee="4.00")
+    books.reconcile()
+    assert planned(books, "1001") == {"credit_note": 125}
+    books.connection.execute("delete from push.ledger where state = 'planned'")
+    books.credited("1001", [units[1]], 2)
+    books.told("1001", units, items="200", tax="50", fee="4.00", fee_basis="return")
+    books.reconcile()
+    assert books.open("refund_mismatch") == []
+
+
+def test_the_cost_of_one_return_in_centra_is_shared_by_what_each_happy_returns_return_was_charged(books: Books) -> None:
+    per(books, fee_basis="item")
+    units = two_returns(books)
+    told_of_both(books, units, fee=("6.00", "2.00"), fee_basis=("item", "item"))
+    books.credited("1001", units, 1)
+    books.connection.execute("update push.ledger set return_id = 'R-1001b' where return_item_id = ?", [units[1]])
+    books.connection.execute("update staging.centra_returns set return_cost = 8, grand_total = grand_total - 8")
+    keys = [effect_key("credit_note", unit) for unit in units]
+    packed(books, "1001", keys, 1, {keys[0]: "6.00", keys[1]: "2.00"})
+    books.reconcile()
+    assert books.rows(
+        "select return_id, centra_amount from reconciliation.refund_match where component = 'fee' order by all"
+    ) == [("R-1001", Decimal(-6)), ("R-1001b", Decimal(-2))]
+    assert [row for row in books.open("refund_mismatch_fee") if row[3] == "pipeline"] == []
+
+
+def test_two_rows_that_claim_one_unit_are_an_exception_that_names_them(books: Books) -> None:
+    books.sold("1001")
+    units = books.returned("1001")
+    books.told("1001", units)
+    books.told("1001", [], name="g", refund_type="gift-card")
+    books.credited("1001", units, 1)
+    books.sold("1002")
+    twice = books.returned("1002")
+    books.told("1002", twice)
+    books.told("1002", twice, name="again")
+    books.credited("1002", twice, 2)
+    books.reconcile()
+    assert books.open("refund_mismatch_items") == [
+        ("refund_mismatch_items", "R-1001", Decimal(100), "happy_returns"),
+        ("refund_mismatch_items", "R-1002", Decimal(100), "happy_returns"),
+    ]
+    assert ["RF-1001, RF-1001g" in text or "RF-1002, RF-1002again" in text for text in details(books, "refund_mismatch_items")] == [
+        True, True,
+    ]  # fmt: skip
+    assert books.rows(
+        "select happy_returns_amount, deviation, within_tolerance from reconciliation.refund_match"
+        " where order_number = '1001' and component = 'items'"
+    ) == [(200, 100, False)]
+
+
+def test_a_gift_card_that_one_of_two_rows_of_a_unit_reports_is_not_paid_on_top_of(books: Books) -> None:
+    books.sold("1001")
+    units = books.returned("1001")
+    books.told("1001", units)
+    books.told("1001", units, name="g", refund_type="gift-card", gift_card_id="GC-1", at=DROPPED + 5 * HOUR)
+    books.sold("1002")
+    other = books.returned("1002")
+    books.told("1002", other)
+    books.told("1002", [], name="g", refund_type="gift-card", gift_card_id="GC-2")
+    books.reconcile()
+    assert books.rows("select order_number, pays_through, blocked_by from effects.pending_credit_notes order by 1") == [
+        ("1001", "elsewhere", None),
+        ("1002", "centra", "waits for approval: Happy Returns' refund row RF-1002g reports a gift card for a unit of the return,"
+         " and does not say which"),
+    ]  # fmt: skip
+
+
+def test_a_refund_that_was_asked_for_counts_in_the_match_as_it_does_in_the_plan_and_a_failed_one_nowhere(
+    books: Books,
+) -> None:
+    for place, (number, entry, status, given) in enumerate(
+        (("1001", "REFUND", "SUCCESS", 125), ("1002", "REFUND", "PENDING", 125), ("1003", "REFUND_REQUEST", "PENDING", 125),
+         ("1004", "REFUND", "FAILED", 0), ("1005", "REFUND_FAILED", "SUCCESS", 0))
+    ):  # fmt: skip
+        books.sold(number)
+        units = books.returned(number, refund_type="exchange", exchange_sku="OTHER")
+        books.credited(number, units, place + 1, by_person=True, paid=False)
+        books.paid(number, place + 1, "125", entry_type=entry, status=status)
+        books.reconcile()
+        assert books.rows(f"select foreign_refund from effects.value_given_back where order_number = '{number}'") == [
+            (given,)
+        ]
+        assert books.rows(
+            f"select sum(amount) from reconciliation.refund_facts where side = 'centra' and order_number = '{number}'"
+        ) == [(given,)]
+
+
+def test_a_chargeback_in_another_currency_stops_the_order_s_money_and_is_reported(books: Books) -> None:
+    books.sold("1001")
+    books.returned("1001")
+    books.booked("cb", "-1400", line_type="chargeback", number="1001", currency="SEK")
+    books.sold("1002")
+    paid = books.returned("1002")
+    books.credited("1002", paid, 2, reference="psp-2")
+    books.booked("psp-2", "-125")
+    books.booked("cb2", "-1400", line_type="chargeback", number="1002", currency="SEK")
+    books.reconcile()
+    ((reason,),) = books.rows("select blocked_by from effects.pending_credit_notes")
+    assert reason == "waits for approval: a chargeback of 1400.00 SEK was booked on the order, in another currency"
+    assert books.open("return_without_credit_note", "payout_mismatch") == [
+        ("payout_mismatch", "R-1002", Decimal(1400), "provider"),
+        ("return_without_credit_note", "R-1001", Decimal(125), "policy"),
+    ]
+    # Won back: nothing is in the way any more.
+    books.booked("cb", "1400", line_type="chargeback_reversed", number="1001", currency="SEK")
+    books.reconcile()
+    assert books.rows("select blocked_by from effects.pending_credit_notes") == [(None,)]
