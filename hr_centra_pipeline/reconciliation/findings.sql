@@ -162,7 +162,8 @@ select
     told.* exclude (why),
     units.* exclude (return_item_id, evidence),
     json_merge_patch(units.evidence, json_object(
-        'effect_key', told.effect_key, 'mode', told."mode", 'state', told.state, 'packet_key', told.packet_key
+        'effect_key', told.effect_key, 'mode', told."mode", 'state', told.state, 'packet_key', told.packet_key,
+        'waits_for_live', case when blocks.begins_with is null and told."mode" = 'dry_run' and told.state = 'planned' then true end
     )) as evidence,
     coalesce(
         told.why,
