@@ -1,6 +1,7 @@
 -- Which ledger rows change because of what is desired and what Centra shows. Fills the temporary table `moves`
 -- (one row per effect key that moves, with its whole new row); `ledger.py` checks each move and merges them. since: up to
--- which batch the ledger has taken over what Centra shows. What is desired is in the temporary table of desired.sql.
+-- which batch the ledger has taken over what Centra shows. past_batch: the settings have changed, and up to there everything was
+-- planned by the old ones; is_first_plan: the ledger knows nothing yet. What is desired is in the temporary table of desired.sql.
 create or replace temp table moves as
 with
 -- One row per effect that Centra shows as finished and that the ledger does not have as confirmed.
@@ -118,6 +119,17 @@ planned as (
     select
         desired.effect_key,
         desired.effect_kind,
+        case
+            when effect_types.effect_type = 'status_update' or desired.effect_kind = 'exchange_release' then null
+            -- Happy Returns has said something of it since: then it is due by that.
+            when ledger.state = 'planned' and told.batch > ledger.asked_batch then null
+            when ledger.state = 'planned' then ledger.asked_batch
+            when told.batch <= $past_batch then $past_batch
+            -- The ledger was lost. A second movement of a unit that was only ever graded one way is due by a changed setting.
+            when $is_first_plan and desired.effect_kind = 'inventory_adjustment'
+                and (desired.evidence::json ->> 'ordinal')::integer > 1
+                and desired.return_item_id in (select return_item_id from graded_once) then coalesce(told.batch, 0)
+        end as asked_batch,
         cast(null as varchar) as packet_key,
         desired.return_id,
         desired.return_item_id,
@@ -135,7 +147,9 @@ planned as (
         case when ledger.state = 'planned' then ledger.planned_at else $now end as planned_at,
         ledger.first_sent_at
     from desired
+    join policy.effect_types on effect_types.effect_kind = desired.effect_kind
     left join push.ledger using (effect_key)
+    left join told_of_returns as told on told.return_id = desired.return_id
     left join staging.replacement_stock as stock on desired.effect_kind = 'exchange_order' and stock.sku = desired.sku
     anti join observed using (effect_key)
     anti join adopted using (effect_key)

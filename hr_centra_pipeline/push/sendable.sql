@@ -37,7 +37,7 @@ charged_back as (
 
 considered as (
     select
-        desired.* exclude ("state"), ledger."state" as ledger_state, ledger.travels_alone, ledger.planned_at,
+        desired.* exclude ("state"), ledger."state" as ledger_state, ledger.travels_alone, ledger.planned_at, ledger.asked_batch,
         effect_types.effect_type, modes.policy_mode,
         -- Who let the replacement through has let its release through.
         approved.effect_key is not null or coalesce(desired.evidence::json ->> 'exchange' in (
@@ -85,6 +85,8 @@ reasoned as (
         case
             when held_by is not null then held_by
             when is_approved then null
+            when asked_batch is not null then
+                'waits for approval: it is due only since the settings were changed, by what was known before'
             when policy_mode = 'approve' then 'waits for approval: modes.' || effect_type || ' = "approve"'
             when leaves_at_once > limits.amount and effect_type in ('credit_note', 'exchange_order') then
                 'waits for approval: it is above approval_above.' || together.currency

@@ -60,6 +60,7 @@ from hr_centra_pipeline.push.steps import (
     Undone,
 )
 from hr_centra_pipeline.push.wire import Wire
+from hr_centra_pipeline.sources.centra import belonging
 from hr_centra_pipeline.sources.centra.client import CentraClient
 from hr_centra_pipeline.sources.centra.order_api import OrderApiClient
 from hr_centra_pipeline.warehouse import lock
@@ -143,12 +144,14 @@ def push(
     """Send what the last plan says; in dry run say what would be sent.
 
     Raises:
-        ConfigurationError: live mode against a real Centra, and the policy does not state every guard.
+        ConfigurationError: live mode against a real Centra, and the policy does not state every guard; or this Centra is not
+            the one that the database is about.
         RunFailed: another push has its lease on this database.
     """
     report = PushReport(settings.mode)
     if settings.mode == "live":
         guards.refuse_unguarded(settings, policy)
+        belonging.refuse_another(warehouse, client, settings)
         # The door's lock is the home's; two homes with one database must not send at once either.
         with lock.held(settings.database.with_name(settings.database.name + ".push.lock"), "a push"):
             _push(warehouse, client, order_api, policy, settings, now, report)

@@ -143,20 +143,31 @@ told as (
     select
         pending.effect_key, pending.effect_kind, pending.return_item_id, pending.amount, pending.trigger_at,
         pending.sendable_at, pending."mode", coalesce(ledger.state, 'planned') as state, ledger.packet_key,
-        coalesce(pending.blocked_by, ledger.reason) as why
+        coalesce(
+            pending.blocked_by,
+            case when ledger.asked_batch is not null then 'waits for approval: due only since the settings were changed' end,
+            ledger.reason
+        ) as why
     from pending
     left join push.ledger using (effect_key)
     where ledger.state is distinct from 'confirmed' and ledger.state is distinct from 'rejected'
         and pending.effect_kind <> 'exchange_release' -- told with the replacement that is not shipped
         -- What a guard holds back is one exception of that guard, not one of each unit.
         and not starts_with(coalesce(pending.blocked_by, ledger.reason, ''), 'guard: ')
+        -- It lies where the settings wanted it when it was put there: whether to move it is a question, and no trouble.
+        and not (
+            ledger.asked_batch is not null and pending.effect_kind = 'inventory_adjustment'
+            and (pending.evidence::json ->> 'ordinal')::integer > 1
+            and ledger.effect_key not in (select effect_key from push.approvals)
+        )
 )
 
 select
     told.* exclude (why),
     units.* exclude (return_item_id, evidence),
     json_merge_patch(units.evidence, json_object(
-        'effect_key', told.effect_key, 'mode', told."mode", 'state', told.state, 'packet_key', told.packet_key
+        'effect_key', told.effect_key, 'mode', told."mode", 'state', told.state, 'packet_key', told.packet_key,
+        'waits_for_live', case when blocks.begins_with is null and told."mode" = 'dry_run' and told.state = 'planned' then true end
     )) as evidence,
     coalesce(
         told.why,
