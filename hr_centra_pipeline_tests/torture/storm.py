@@ -78,6 +78,7 @@ class Mix:
     by_hand: int = 1  # how much oftener than any other act somebody returns and refunds a line by hand
     corrections: float = 0.1
     events: float = 0.0  # of a year: see histories.py
+    paid_elsewhere: float = 0.0  # Happy Returns gives the money itself, while our payment may be half done
     syncs: float = 0.0
     lost_ledgers: float = 0.0
 
@@ -146,6 +147,8 @@ def _wave(opened: World, mix: Mix, figures: Figures) -> None:
             _correct(opened, fresh)
             fresh += opened.plant(1)
             _killed_run(opened, mix, "plan")
+        if random.random() < mix.paid_elsewhere:
+            _pay_elsewhere(opened, fresh)
         if random.random() < mix.lost_ledgers:
             desk.forget()
             figures.lost_ledgers += 1
@@ -250,6 +253,25 @@ def _correct(opened: World, fresh: list[Planted]) -> None:
         opened.regrade(planted)
     elif opened.random.random() < 0.4:
         opened.refuse(planted)
+
+
+def _pay_elsewhere(opened: World, fresh: list[Planted]) -> None:
+    """Happy Returns issues a gift card for a return that nothing was given for. Once a plan knows it, nothing is due from us."""
+    desk = opened.desk
+    unpaid = [
+        planted
+        for planted in fresh
+        if planted.way != "exchange" and not planted.refused and not desk.given(planted.unit.sold.number)
+    ]
+    if not unpaid:
+        return
+    sold = opened.random.choice(unpaid).unit.sold
+    desk.change_refund(opened.of(sold)[0].unit, gift_card_id=f"GC-{sold.number}")
+    for planted in opened.of(sold):
+        planted.is_paid_elsewhere = True
+    opened.run("plan")
+    time.sleep(2 * _DELAY)  # what was called for before is there by now
+    opened.given_by_hand[sold.number] = desk.given(sold.number)
 
 
 def _decide(opened: World) -> None:

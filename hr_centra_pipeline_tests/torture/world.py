@@ -26,8 +26,8 @@ _OVER_ALL_HOLDS = timedelta(hours=97)  # longer than each restock hold, and than
 @dataclass
 class Planted:
     """One unit. ``way``: refund, gift-card or exchange; ``refused``: it was refused at some moment, before or after;
-    ``is_paid_instead``: its replacement was canceled, and a person gives the money; ``corrected``: what Happy Returns
-    changed of its identity (SKU, order, return), after which it fits nothing that was sold.
+    ``is_paid_instead``: its replacement was canceled, and a person gives the money; ``is_paid_elsewhere``: Happy Returns does;
+    ``corrected``: what Happy Returns changed of its identity (SKU, order, return), after which it fits nothing that was sold.
     """
 
     unit: Unit
@@ -38,6 +38,7 @@ class Planted:
     fee: Decimal = Decimal(0)
     replacement: str | None = None
     is_paid_instead: bool = False
+    is_paid_elsewhere: bool = False
     corrected: str = ""
     order_of_now: int = 0
 
@@ -51,6 +52,8 @@ class Planted:
         """Money that has to be given back for it, all in all."""
         if self.way == "exchange":
             return self.unit.price if self.is_paid_instead else Decimal(0)
+        if self.is_paid_elsewhere:
+            return Decimal(0)
         return self.unit.price + self.shipping - self.fee
 
 
