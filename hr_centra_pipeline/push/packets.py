@@ -244,7 +244,8 @@ def _without_broken_bundles(effects: Sequence[Effect], result: Cut) -> list[Effe
     result.skipped += [
         (effect, "waits for the other parts of its bundle, which may not be sent now") for effect in waiting
     ]
-    return [effect for effect in effects if effect not in waiting]
+    broken = {effect.bundle for effect in waiting}
+    return [effect for effect in effects if effect.bundle not in broken]
 
 
 # ---------------------------------------------------------------- credits: one Return per shipment and instrument

@@ -13,7 +13,8 @@ beyond as (
     select lines.order_number, lines.currency, -sum(lines.gross_amount) - coalesce(any_value(counted.amount), 0) as amount
     from staging.payout_lines as lines
     left join (
-        select order_number, currency, sum(chargeback) as amount from effects.value_given_back group by all
+        select order_number, currency, sum(chargeback) as amount
+        from effects.value_given_back semi join desired using (order_number) group by all
     ) as counted on counted.order_number = lines.order_number and counted.currency = lines.currency
     where lines.line_type in ('chargeback', 'chargeback_reversed') and lines.order_number in (select order_number from desired)
     group by lines.order_number, lines.currency

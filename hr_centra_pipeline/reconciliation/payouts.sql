@@ -9,7 +9,10 @@ union
 select order_number from landing.payout_lines
 where batch > $since and line_type <> 'capture' and order_number is not null
 union
-select order_number from bookings_of_orders where order_number is not null
+-- A chargeback that names the payment only, and has no verdict yet.
+select order_number from bookings_of_orders
+where line_type <> 'unknown' and order_number is not null
+    and 'chargeback ' || order_number || ' ' || currency not in (select payout_tie_id from reconciliation.payouts)
 union
 select order_number from reconciliation.payouts
 where verdict not in ('agrees', 'paid_again', 'chargeback_settled', 'not_covered') and order_number is not null;
@@ -123,7 +126,7 @@ fitting as (
     anti join by_payment as paid on paid.payout_tie_id = payable.payout_tie_id
 ),
 
--- Equal ones, the earliest to the earliest. Of Returns that somebody else pays, not each may have been paid: there only when
+-- Lines and payments of one amount are paired in the order of their times. Of Returns that somebody else pays, not each may have been paid: there only when
 -- there are as many lines.
 by_amount as (
     select * from fitting
@@ -225,7 +228,7 @@ from (
     select * from landing.payout_files qualify row_number() over (partition by source_file order by batch desc) = 1
 ) as payout_files
 where problem is not null
-    -- or it has a line that is none, which may be the one that is looked for
+    -- or one of its lines could not be read, which may be the one that is looked for
     or exists (
         select 1 from quarantine.rejected_rows as rejected
         where rejected.kind = 'payouts' and rejected.source_file = payout_files.source_file

@@ -40,9 +40,9 @@ def refuse_another(warehouse: Warehouse, client: CentraClient, settings: Setting
             note(connection, present)
             return
         changed = {name for name in present if known.get(name) != present[name]}
+        if not changed:
+            return
         own, orders, change = _own_returns(connection), _orders(connection), _own_stock_change(connection)
-    if not changed:
-        return
     is_here = (
         _has_ours(client, own) or _has_change(client, change) if own or change
         else _has_orders(client, orders) and (changed == {"store"} or _is_local(known, present))
