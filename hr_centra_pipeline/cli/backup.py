@@ -87,8 +87,8 @@ def rebind_here(retailer: str | None, by: str | None, why: str | None) -> None:
             return
         belonging.rebind(connection, settings, by=signature.by, recorded_by=signature.recorded_by, why=signature.why)
     echo(
-        f"{settings.database} is about {belonging.address(settings.centra_graphql_url)}, signed off by {signature.by}. The next sync"
-        " reads all of it again before anything is sent."
+        f"{settings.database} is about {belonging.address(settings.centra_graphql_url)}, signed off by {signature.by}. The next "
+        "sync reads all of it again before anything is sent."
     )
 
 

@@ -271,7 +271,7 @@ from (
 where not is_captured and charged > 0 and captured < charged + grand_total;
 
 -- One row per unit that is refunded to what paid for it, on an order that a gift card paid in part: what is left of the other
--- payments, and what the units before it take of that. What fits for nobody takes nothing.
+-- payments, and what the units before it take of that. A unit whose refund does not fit any of them takes none.
 create or replace temp table paid_to_others as
 with
 left_overs as (
@@ -359,9 +359,9 @@ blocked as (
             when pays_through <> 'elsewhere' and uncaptured.shipment_id is not null then
                 'nothing was captured on its shipment'
             when pays_through = 'centra' and to_others.before + due_units.amount > to_others.left_over then
-                'the order was paid in part by gift card, and a refund may not give the other payments more than they paid'
+                $paid_in_part
             when pays_through <> 'elsewhere' and blocks.has_untied_refund then
-                'a refund without a Return stands on the order: tie it to units first'
+                $untied_refund
             when pays_through <> 'elsewhere' and blocks.has_unknown_booking then
                 'waits for approval: a settlement line of the order is not understood, and may be a chargeback (quarantine.rejected_rows)'
             when voucher_share > 0 and blocks.has_shared_voucher then

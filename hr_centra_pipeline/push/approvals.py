@@ -363,10 +363,10 @@ def tie_line(connection: Connection, signature: Signature, shipment_line_id: int
 
 
 def take_money_instead(connection: Connection, signature: Signature, unit: str) -> None:
-    """What somebody refunded by hand for a unit that is exchanged is in place of its replacement.
+    """Record that the refund made by hand for an exchanged unit replaces its exchange: no replacement is ordered.
 
     Raises:
-        ConfigurationError: the unit is no exchange, or not all that it cost was refunded.
+        ConfigurationError: the unit is not an exchange, or was not refunded in full.
     """
     row = connection.execute(
         """

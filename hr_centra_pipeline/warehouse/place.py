@@ -80,7 +80,7 @@ def write_mark(database: Path, mark: Mark) -> None:
 
 
 def _file_id(descriptor: int) -> str:
-    """Which file this is: a new owner, a slow disk or a server's clock do not change it, a rename neither; every copy has another."""
+    """Which file this is. A rename, a new owner, a slow disk or a server's clock do not change it; every copy has another."""
     try:
         generation = int.from_bytes(fcntl.ioctl(descriptor, _GET_GENERATION, bytes(8)), "little")
     except OSError:

@@ -88,7 +88,7 @@ ANSWERS: dict[str, tuple[int, dict[str, str], bytes, type[CentraError], tuple[st
     "a page of HTML": (200, {"Content-Type": "text/html"}, b"<html>Maintenance</html>", Transient, ("its answer is unreadable", "text/html")),
     "half an answer": (200, {}, page("orderConnection", ORDER)[:-40], Transient, ("its answer is unreadable",)),
     "a list": (200, {}, b"[]", Transient, ("no JSON object",)),
-    "a number that is none": (200, {}, b'{"data": {"orderConnection": NaN}}', Transient, ("NaN is no JSON number",)),
+    "a number that is none": (200, {}, b'{"data": {"orderConnection": NaN}}', Transient, ("NaN is not a JSON number",)),
     "nothing at all": (200, {}, b"", Transient, ("its answer is unreadable",)),
     "no data": (200, {}, b'{"data": null}', Transient, ("the answer holds no data",)),
     "another connection": (200, {}, page("shipmentConnection"), CentraError, ("page 1 has no orderConnection",)),

@@ -192,7 +192,7 @@ def test_a_word_for_a_zone_is_refused_and_does_not_reach_the_next_row(desk: Desk
     desk.ingest()
     assert desk.rows("select approved_at from landing.happy_returns_items") == [(datetime(2026, 9, 2, 9, tzinfo=UTC),)]
     assert [(column, reason) for _, column, reason, _ in desk.rejected()] == [
-        ("approved_at", "is no time: 2026-09-02 08:00:00 PST")
+        ("approved_at", "is not a time: 2026-09-02 08:00:00 PST")
     ]
 
 
