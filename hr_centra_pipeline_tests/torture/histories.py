@@ -108,6 +108,21 @@ def _given_only(values: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
+def _profile(world: World, fresh: list[Planted], run: Callable[[str], Any]) -> bool:
+    """The warehouse begins to use a word that the profile reads only after a while."""
+    planted = _one_uncorrected(world, fresh)
+    if planted is None:
+        return False
+    world.words.append(f"prime {len(world.words)}")
+    world.desk.change(planted.unit, disposition=world.words[-1])
+    run("plan")
+    run("push")
+    world.read_words()
+    planted.grade = "sellable"
+    run("plan")
+    return True
+
+
 # ---------------------------------------------------------------- the database
 
 
@@ -117,7 +132,7 @@ def _back_up(world: World, fresh: list[Planted], run: Callable[[str], Any]) -> b
 
 
 def _restore(world: World, fresh: list[Planted], run: Callable[[str], Any]) -> bool:
-    if not world.restore():
+    if not world.restore(by_hand=world.random.random() < 0.3):
         return False
     # As a rule something fails in the first hour.
     if world.random.random() < 0.5:
@@ -216,6 +231,7 @@ EVENTS: dict[str, Callable[[World, list[Planted], Callable[[str], Any]], bool]] 
     "limit for approval": _limit,
     "paid elsewhere": _elsewhere,
     "another warehouse": _warehouse,
+    "a word that a later profile reads": _profile,
     "backup": _back_up,
     "restore": _restore,
     "another SKU": _another_sku,
