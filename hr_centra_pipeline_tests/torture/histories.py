@@ -57,18 +57,19 @@ def _some_runs(world: World, run: Callable[[str], Any]) -> None:
 
 
 def _dry_run(world: World, fresh: list[Planted], run: Callable[[str], Any]) -> bool:
-    return _in_mode(world, fresh, run, "dry_run")
+    with _watched(world, "in a dry run"):
+        world.desk.mode = "dry_run"
+        _some_runs(world, run)
+        world.desk.mode = "live"
+    return True
 
 
 def _approve(world: World, fresh: list[Planted], run: Callable[[str], Any]) -> bool:
-    return _in_mode(world, fresh, run, "approve")
-
-
-def _in_mode(world: World, fresh: list[Planted], run: Callable[[str], Any], mode: str) -> bool:
-    with _watched(world, f"in mode {mode}, which nobody approved"):
-        world.desk.mode = mode
+    """For a while a person has to approve each credit."""
+    with _watched(world, "without an approval"):
+        world.with_policy(modes={"credit_note": "approve"})
         _some_runs(world, run)
-        world.desk.mode = "live"
+        world.with_policy(modes={})
     return True
 
 

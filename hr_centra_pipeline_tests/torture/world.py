@@ -215,6 +215,7 @@ class World:
         (folder / "verdict.txt").write_text(told + "\n", encoding="utf-8")
         self.desk.warehouse.fold_log_in()
         shutil.copy(self.desk.settings.database, folder)
+        shutil.copy(self.desk.home.parent / "worker.log", folder)
         (folder / "books.json").write_text(json.dumps(self.desk.books, default=str, indent=1), encoding="utf-8")
         (folder / "log.json").write_text(json.dumps(self.desk.log(), default=str, indent=1), encoding="utf-8")
 
