@@ -34,6 +34,7 @@ from hr_centra_pipeline.sandbox.centra.store import (
     NewPart,
 )
 from hr_centra_pipeline.sandbox.clock import SandboxClock
+from hr_centra_pipeline.sandbox.payouts.settlements import Movement, card_file
 from hr_centra_pipeline.sandbox.server import RunningSandbox, SandboxSettings, running_sandbox
 from hr_centra_pipeline.sources.centra import pull
 from hr_centra_pipeline.sources.centra import staging as centra_staging
@@ -42,6 +43,9 @@ from hr_centra_pipeline.sources.centra.order_api import OrderApiClient
 from hr_centra_pipeline.sources.happy_returns import staging as happy_returns_staging
 from hr_centra_pipeline.sources.happy_returns.ingest import ingest
 from hr_centra_pipeline.sources.happy_returns.profiles import load_profiles
+from hr_centra_pipeline.sources.payouts import staging as payout_staging
+from hr_centra_pipeline.sources.payouts.ingest import ingest_payouts
+from hr_centra_pipeline.sources.payouts.profiles import load_payout_profiles
 from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 from hr_centra_pipeline.warehouse.derived import forget_stale
@@ -295,6 +299,23 @@ class Desk:
             self._refund_row(unit, refund_type, shipping, fee, with_unit)
         return unit
 
+    def started_only(self, unit: Unit, *, status: str = "expired", days_ago: float = 10) -> Unit:
+        """An earlier return of the same piece, whose goods never came."""
+        self._count += 1
+        earlier = Unit(
+            f"IT-{self._count:05d}", f"RT-{self._count:04d}", f"HRTST{self._count:03d}", unit.sold, unit.line
+        )
+        self._put(
+            "returns", f"{earlier.return_id}/{unit.sold.number}", return_id=earlier.return_id, order_number=unit.sold.number,
+            express_code=earlier.code, refund_status=status, return_method="mail",
+            created_at=_text(NOW - timedelta(days=days_ago)),
+        )  # fmt: skip
+        self._put(
+            "items", earlier.item, return_id=earlier.return_id, order_number=unit.sold.number, sku=unit.sold.skus[unit.line],
+            item_id=earlier.item, express_code=earlier.code, refund_type="refund", dropoff_method="mail",
+        )  # fmt: skip
+        return earlier
+
     def _refund_row(self, unit: Unit, refund_type: str, shipping: str, fee: str, with_unit: Unit | None) -> None:
         key = f"RF-{with_unit.item if with_unit else unit.item}"
         before = self._rows.get(("refunds", key), {})
@@ -341,6 +362,19 @@ class Desk:
                 )
             file.with_suffix(".part").rename(file)
         self._changed.clear()
+
+    # ---------------------------------------------------------------- the payment provider
+
+    def book(
+        self, kind: str, order_number: int, amount: Decimal, *, reference: str = "", currency: str = "EUR"
+    ) -> None:
+        """The payment provider books something now, and delivers a settlement file; ``amount``: positive when it comes in."""
+        self._files += 1
+        now = self.clock.now()
+        line = Movement(kind, order_number, reference or f"dash-{self._files:04d}", "", currency, amount, now)
+        file = Path(self.note["payouts"]) / f"card_settlement_{self._files:04d}.csv"
+        file.with_suffix(".part").write_bytes(card_file(self._files, [line], now))
+        file.with_suffix(".part").rename(file)
 
     # ---------------------------------------------------------------- the pipeline
 
@@ -390,6 +424,11 @@ class Desk:
                 _have_seen_gift_cards(connection, now)
             ingest(warehouse, self.settings.exports, load_profiles(self.home / "profiles"), now)
             happy_returns_staging.refresh(warehouse, now)
+            if any(Path(self.note["payouts"]).iterdir()):
+                ingest_payouts(
+                    warehouse, self.note["payouts"], load_payout_profiles(self.home / "payout_profiles"), now
+                )
+                payout_staging.refresh(warehouse, now)
             for one in _PULLS:
                 report = one(client, warehouse, self.policy, now)
                 assert report.complete or self.may_fail, report.problem
@@ -494,7 +533,8 @@ def desk(folder: Path, *, centra: CentraSettings | None = None, **settings: Any)
     with running_sandbox(folder / "sandbox", given) as sandbox:
         note = {
             "graphql_url": sandbox.graphql_url, "order_api_url": sandbox.order_api_url, "control_url": sandbox.control_url,
-            "token": sandbox.token, "order_api_key": sandbox.order_api_key, "exports": str(sandbox.exports), "pid": os.getpid(),
+            "token": sandbox.token, "order_api_key": sandbox.order_api_key, "exports": str(sandbox.exports),
+            "payouts": str(sandbox.payouts), "pid": os.getpid(),
         }  # fmt: skip
         opened = Desk(home, sandbox.store, sandbox.clock, note, sandbox=sandbox)
         opened.furnish("DRESS-S", "DRESS-M", "SHIRT-M")

@@ -31,7 +31,7 @@ _CLEARS = "The next sync acts on it."
 
 
 @contextmanager
-def _open() -> Iterator[Connection]:
+def opened() -> Iterator[Connection]:
     """The database, in one transaction; a push that is under way gives it away between two requests."""
     settings = Settings.from_environment()
     if not settings.database.exists():
@@ -42,7 +42,12 @@ def _open() -> Iterator[Connection]:
         yield connection
 
 
-def _signed(by: str | None, why: str | None) -> Signature:
+def signed(by: str | None, why: str | None) -> Signature:
+    """Who decides and why.
+
+    Raises:
+        ConfigurationError: one of the two is missing.
+    """
     if not by or not why:
         raise ConfigurationError("--by and --why: say who decides and why; both are kept.")
     return Signature(by, why, clock.now())
@@ -60,8 +65,8 @@ def approve(keys: Sequence[str], effect_types: Sequence[str], by: str | None, wh
     if not keys and not effect_types:
         _list_waiting()
         return
-    signature = _signed(by, why)
-    with _open() as connection:
+    signature = signed(by, why)
+    with opened() as connection:
         found = approvals.approve(connection, signature, keys=keys, effect_types=effect_types)
     money: dict[str, Decimal] = {}
     for effect in found:
@@ -72,7 +77,7 @@ def approve(keys: Sequence[str], effect_types: Sequence[str], by: str | None, wh
 
 
 def _list_waiting() -> None:
-    with _open() as connection:
+    with opened() as connection:
         found = approvals.waiting(connection, clock.now())
     if not found:
         echo("Nothing waits for an approval.")
@@ -89,8 +94,8 @@ def _list_waiting() -> None:
 
 def raise_guard(effect_type: str, hours: float, effects: int | None, by: str | None, why: str | None) -> None:
     """Let one effect type through its guards once."""
-    signature = _signed(by, why)
-    with _open() as connection:
+    signature = signed(by, why)
+    with opened() as connection:
         given = approvals.raise_guards(connection, signature, effect_type, hours=hours, effects=effects)
     money = ", ".join(shown(amount, currency) for currency, amount in sorted(given.money.items()))
     echo(
@@ -101,8 +106,8 @@ def raise_guard(effect_type: str, hours: float, effects: int | None, by: str | N
 
 def adopt(named: str, by: str | None, why: str | None) -> None:
     """Include a return by name."""
-    signature = _signed(by, why)
-    with _open() as connection:
+    signature = signed(by, why)
+    with opened() as connection:
         done = approvals.adopt(connection, signature, named)
     what = []
     if done.was_before_cutover:
@@ -118,14 +123,14 @@ def tie(named: str, units: Sequence[str], *, kind: TieKind, unrelated: bool, by:
     Raises:
         ConfigurationError: neither units nor a way is given, or both; or what is named does not fit.
     """
-    signature = _signed(by, why)
+    signature = signed(by, why)
     names_a_unit = kind in ("release", "money")
     if sum((bool(units), unrelated, names_a_unit)) != 1 or (unrelated and kind in ("order", "line")):
         raise ConfigurationError("Give either --unit (once or more), or --unrelated, or --release, or --money.")
     if kind in ("refund", "return", "line") and not named.isdecimal():
         raise ConfigurationError(f"{named}: {_NAMED_BY_NUMBER[kind]}, a whole number.")
     names = [unit for unit, _ in _parts(units)]
-    with _open() as connection:
+    with opened() as connection:
         match kind:
             case "release":
                 approvals.release_exchange(connection, signature, named)
@@ -146,8 +151,8 @@ def tie(named: str, units: Sequence[str], *, kind: TieKind, unrelated: bool, by:
 
 def reorder(unit: str, by: str | None, why: str | None) -> None:
     """Have a canceled replacement ordered again."""
-    signature = _signed(by, why)
-    with _open() as connection:
+    signature = signed(by, why)
+    with opened() as connection:
         canceled = approvals.order_again(connection, signature, unit)
     echo(
         f"{unit}: {', '.join(canceled.order_numbers)} was canceled; {signature.by} has the replacement ordered again. {_CLEARS}"
@@ -156,8 +161,8 @@ def reorder(unit: str, by: str | None, why: str | None) -> None:
 
 def pay_instead(unit: str, by: str | None, why: str | None) -> None:
     """Give the money for a unit whose replacement was canceled."""
-    signature = _signed(by, why)
-    with _open() as connection:
+    signature = signed(by, why)
+    with opened() as connection:
         paid = approvals.pay_instead(connection, signature, unit)
     units = ", ".join(one.return_item_id for one in paid)
     echo(f"{units}: {signature.by} gives the money instead, on Return {paid[0].centra_return_id}. {_CLEARS}")

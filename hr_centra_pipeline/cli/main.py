@@ -219,6 +219,43 @@ def rebuild_ledger() -> None:
 
 
 @app.command()
+def backup(
+    to: Annotated[Path | None, typer.Argument(help="File or folder; default: backups/ in HR_CENTRA_HOME.")] = None,
+) -> None:
+    """Copy the database as it is at this moment, also while a sync runs; the copy is whole, and read from end to end."""
+    from hr_centra_pipeline.cli.backup import take_backup
+
+    take_backup(to)
+
+
+@app.command()
+def restore(
+    backup: Annotated[Path, typer.Argument(help="File that `hr-centra backup` or an upgrade has made.")],
+    by: _By = None,
+    why: _Why = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Put a backup in the place of the database, which is kept in backups/. Nothing is sent until Centra was read since."""
+    from hr_centra_pipeline.cli.backup import restore_backup
+
+    restore_backup(backup, by, why, is_sure=yes)
+
+
+@app.command()
+def rebind(
+    retailer: Annotated[
+        str | None, typer.Option(help="Accept returns of this retailer id, too; Centra stays as it is.")
+    ] = None,
+    by: _By = None,
+    why: _Why = None,
+) -> None:
+    """Say that the Centra of the settings is the one that the database is about, at another address. All is read again."""
+    from hr_centra_pipeline.cli.backup import rebind_here
+
+    rebind_here(retailer, by, why)
+
+
+@app.command()
 def export(
     month: Annotated[str, typer.Option(help="Month to export, like 2026-09.")],
     as_of: Annotated[str | None, typer.Option(help="As it stood at the end of this day, like 2026-10-05.")] = None,

@@ -121,13 +121,14 @@ class Payment(NamedTuple):
     """What a payment entry did, and by which instrument; of a request: what it did if no entry answers it.
 
     ``step``: its part in a payment in two steps, ``None`` for one that is in none; ``says``: what came of the payment, by
-    this entry alone.
+    this entry alone. ``takes_back``: without a request that it could answer, it says that an earlier refund has failed after all.
     """
 
     money: Money
     instrument: Instrument
     step: Step | None = None
     says: Says = "open"
+    takes_back: bool = False
 
     @property
     def is_refund(self) -> bool:
@@ -192,7 +193,7 @@ class CentraWords(BaseModel):
         if step in ("capture_answer", "refund_answer"):
             says = "no" if kind.endswith("failed") or says == "no" else "yes"
         instrument: Instrument = "gift_card" if kind.endswith("gift_card") else "original"
-        return Payment(_DID.get((kind, outcome), "neutral"), instrument, step, says)
+        return Payment(_DID.get((kind, outcome), "neutral"), instrument, step, says, kind == "refund_failed")
 
     def rows(self) -> Iterator[tuple[str, str, str]]:
         """(enum, word, meaning), for SQL."""
@@ -200,14 +201,25 @@ class CentraWords(BaseModel):
             words: _Enum = getattr(self, name)
             yield from ((name, word, meaning) for meaning, listed in words.by_meaning().items() for word in listed)
 
-    def payments(self) -> Iterator[tuple[str, str, Money, Instrument, bool, Step | None, Says]]:
-        """(entry type, status, what it did, instrument, is it a refund, step, what it says) of every pair of known words."""
+    def payments(self) -> Iterator[tuple[str, str, Money, Instrument, bool, Step | None, Says, bool]]:
+        """(entry type, status, what it did, instrument, is it a refund, step, what it says, does it take back) of every pair of
+        known words.
+        """
         types = [word for words in self.payment_type.by_meaning().values() for word in words]
         statuses = [word for words in self.payment_status.by_meaning().values() for word in words]
         for entry_type, status in product(types, statuses):
             known = self.payment(entry_type, status)
             if known is not None:
-                yield entry_type, status, known.money, known.instrument, known.is_refund, known.step, known.says
+                yield (
+                    entry_type,
+                    status,
+                    known.money,
+                    known.instrument,
+                    known.is_refund,
+                    known.step,
+                    known.says,
+                    known.takes_back,
+                )
 
 
 GRAPHQL_ENUMS: dict[str, str] = {

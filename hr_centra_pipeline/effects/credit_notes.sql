@@ -256,6 +256,45 @@ from staging.orders
 left join foreign_chargebacks as abroad using (order_number)
 semi join due_units using (order_number);
 
+-- One row per shipment whose money was never charged: Centra has it as not captured, and what was captured on its order does not
+-- reach for it beside the shipments that are. What those have paid is not given back for it.
+create or replace temp table uncaptured_shipments as
+select shipment_id, capture_pending > 0 as is_requested
+from (
+    select
+        shipments.shipment_id, shipments.is_captured, shipments.grand_total, orders.captured, orders.capture_pending,
+        sum(shipments.grand_total) filter (where shipments.is_captured) over (partition by shipments.order_number) as charged
+    from staging.shipments as shipments
+    join staging.orders as orders using (order_number)
+    semi join due_units using (order_number)
+)
+where not is_captured and charged > 0 and captured < charged + grand_total;
+
+-- One row per unit that is refunded to what paid for it, on an order that a gift card paid in part: what is left of the other
+-- payments, and what the units before it take of that. What fits for nobody takes nothing.
+create or replace temp table paid_to_others as
+with
+left_overs as (
+    select
+        order_number,
+        sum(case when money = 'captured' then amount when money in ('refunded', 'refund_pending') then -amount else 0 end)
+            filter (where instrument = 'original')::decimal(18, 4) as left_over
+    from staging.payment_entries semi join due_units using (order_number)
+    group by order_number
+    having count(*) filter (where money = 'captured' and instrument = 'gift_card') > 0
+)
+
+select
+    effect_key, coalesce(left_over, 0) as left_over,
+    coalesce(sum(case when amount <= left_over then amount else 0 end) over (
+        partition by order_number order by ledger.state in ('sending', 'unknown') desc nulls last, credit_due_at, effect_key
+        rows between unbounded preceding and 1 preceding
+    ), 0) as before
+from due_units
+join left_overs using (order_number)
+left join (select effect_key, "state" from push.ledger) as ledger using (effect_key)
+where pays_through = 'centra';
+
 -- One row per refund row that differs from what Centra sold by more than the tolerance (asked for by on_difference = hold).
 create or replace temp table differing_rows as
 select refund_id
@@ -315,8 +354,12 @@ blocked as (
             when pays_through <> 'elsewhere' and blocks.has_unknown_payment then
                 'the meaning of a payment of the order is not known: add its words to [centra.words] in the policy'
             when pays_through <> 'elsewhere' and blocks.nothing_captured then 'nothing was captured on the order'
-            when pays_through <> 'elsewhere' and blocks.waits_for_capture then
+            when pays_through <> 'elsewhere' and (blocks.waits_for_capture or uncaptured.is_requested) then
                 'the payment provider has not confirmed the capture yet'
+            when pays_through <> 'elsewhere' and uncaptured.shipment_id is not null then
+                'nothing was captured on its shipment'
+            when pays_through = 'centra' and to_others.before + due_units.amount > to_others.left_over then
+                'the order was paid in part by gift card, and a refund may not give the other payments more than they paid'
             when pays_through <> 'elsewhere' and blocks.has_untied_refund then
                 'a refund without a Return stands on the order: tie it to units first'
             when pays_through <> 'elsewhere' and blocks.has_unknown_booking then
@@ -332,6 +375,8 @@ blocked as (
     from due_units
     cross join policy.parameters
     left join order_blocks as blocks using (order_number)
+    left join uncaptured_shipments as uncaptured using (shipment_id)
+    left join paid_to_others as to_others using (effect_key)
     left join differing_rows as differing using (refund_id)
     left join unplaced_gift_cards as unplaced on unplaced.return_id = due_units.return_id and unplaced.order_number = due_units.order_number
 ),
@@ -461,7 +506,13 @@ shipping_wanted as (
     select
         carriers.*, told.refund_id, told.told_at, orders.shipping_tax_added, orders.shipping + orders.handling as order_shipping,
         ledger.state in ('sending', 'unknown') as is_under_way,
-        orders.shipping + orders.handling - coalesce(given.shipping, 0) as shipping_left,
+        -- Its own Return, half done, has not used it up.
+        orders.shipping + orders.handling - coalesce(given.shipping, 0) + coalesce((
+            select sum(own.shipping + own.handling) from staging.centra_returns as own
+            where own.order_number = carriers.order_number and own.deleted_at is null and list_contains(
+                coalesce(own.effect_keys, []), effect_key('shipping_refund', [carriers.return_id, carriers.order_number])
+            )
+        ), 0) as shipping_left,
         greatest(case when parameters.shipping_source = 'policy' then orders.shipping + orders.handling
             else kept_of_told(
                 coalesce(told.shipping, 0), orders.shipping_tax_added, orders.shipping + orders.handling, parameters.reported_costs,

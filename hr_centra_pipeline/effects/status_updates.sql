@@ -37,16 +37,17 @@ reached as (
     select
         items.return_id, items.order_number, items.return_item_id,
         case events.event
+            when 'dropped_off' then 'dropped off'
             when 'received' then case when items.dropoff_method like 'mail%' then 'received' else 'dropped off' end
             when 'departed' then 'in transit'
             when 'graded' then 'processed'
         end as milestone,
-        case events.event when 'received' then 1 when 'departed' then 2 else 3 end as rank,
+        case events.event when 'dropped_off' then 0 when 'received' then 1 when 'departed' then 2 else 3 end as rank,
         events.happened_at
     from staging.return_item_events as events
     join staging.return_items as items using (return_item_id)
     semi join matching.orders_in_play on orders_in_play.order_number = items.order_number
-    where events.event in ('received', 'departed', 'graded')
+    where events.event in ('dropped_off', 'received', 'departed', 'graded')
     union all by name
     -- Refunded is what Centra shows as given (`done`: by the ledger, or read back), by us or by somebody else; so is a unit for
     -- which the money was given instead of the replacement.

@@ -6,14 +6,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 
 import dagster as dg
 from pydantic import PrivateAttr
 
-from hr_centra_pipeline.core import clock
+from hr_centra_pipeline.core import clock, private
 from hr_centra_pipeline.core.policy import LoadedPolicy, load_policy
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.orchestration import door, partitions
+from hr_centra_pipeline.sources.centra import belonging
 from hr_centra_pipeline.sources.centra.client import CentraClient
 from hr_centra_pipeline.sources.centra.order_api import OrderApiClient
 from hr_centra_pipeline.warehouse import migrate
@@ -84,8 +86,14 @@ class Run(dg.ConfigurableResource):  # type: ignore[type-arg]
             sleep=sleep,
             before_call=self._warehouse.yield_to_others,
         )
+        # Dagster closes its own records; what others deliver is theirs, and the sandbox is nobody's.
+        theirs = {
+            Path(place).resolve() for place in (settings.exports, settings.payouts) if place and "://" not in place
+        }
+        private.tighten(settings.home, but=theirs | {settings.home / "dagster", settings.home / "sandbox"})
         with self._warehouse.kept_open():
             migrate.prepare(self._warehouse)
+            belonging.refuse_another(self._warehouse, self._client, settings)
             with self._warehouse.transaction() as connection:
                 forget_stale(connection, self._policy.sha256)
                 write_policy(connection, self._policy.policy, settings.mode)

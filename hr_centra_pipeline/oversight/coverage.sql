@@ -6,7 +6,9 @@ insert into operations.coverage_gaps by name
 with
 -- One row per successful look at a source: when, and from which instant on it read what was new (null: all of it).
 looks as (
-    select 'centra ' || "object" as source, fetched_at as looked_at, max(window_from) as reads_from
+    -- Several pulls at one time of the clock reach as far back as the widest of them.
+    select 'centra ' || "object" as source, fetched_at as looked_at,
+        case when bool_and(window_from is not null) then min(window_from) end as reads_from
     from landing.centra_pulls
     where is_complete and "object" in ('orders', 'shipments', 'returns', 'stock_changes')
     group by all

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import duckdb
 
-from hr_centra_pipeline.core.errors import ConfigurationError
+from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
 from hr_centra_pipeline.oversight.person_files import Holds
 from hr_centra_pipeline.warehouse import backups
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
@@ -144,7 +144,7 @@ def forget(warehouse: Warehouse, who: str, by: str, now: datetime, *, holding: S
 
     Raises:
         ConfigurationError: nothing here is about this person.
-        RunFailed: there is no room to write the file anew.
+        RunFailed: there is no room to write the file anew, or a copy of the database cannot be read; all else was erased then.
     """
     with warehouse.transaction() as connection:
         person = find(connection, who, holding)
@@ -152,15 +152,24 @@ def forget(warehouse: Warehouse, who: str, by: str, now: datetime, *, holding: S
         connection.execute("insert into operations.erasures values (?, ?, ?)", [now, by, json.dumps(places)])
     warehouse.fold_log_in()
     rewrite(warehouse.path)
-    cleaned = []
+    cleaned, unreadable = [], []
     for copy in backups.existing(warehouse.path):
-        with duckdb.connect(copy) as connection:
-            connection.execute("begin")
-            changed = _erase(connection, person)
-            connection.execute("commit")
+        try:
+            with duckdb.connect(copy) as connection:
+                connection.execute("begin")
+                changed = _erase(connection, person)
+                connection.execute("commit")
+        except duckdb.Error:
+            unreadable.append(copy.name)
+            continue
         if changed:
             rewrite(copy)
             cleaned.append(copy)
+    if unreadable:
+        raise RunFailed(
+            f"{', '.join(unreadable)} in {backups.folder(warehouse.path)} cannot be read, and may still hold the person: delete "
+            "them. Everywhere else the person is erased."
+        )
     return Erased(places, tuple(person.named), tuple(cleaned))
 
 

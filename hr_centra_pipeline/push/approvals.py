@@ -125,7 +125,8 @@ def _keep(connection: Connection, signature: Signature, effect_keys: Iterable[st
         select
             $approval_id as approval_id, effect_key, input_sha256, currency, amount, $by as approved_by,
             $recorded_by as recorded_by, $why as why, $at as approved_at
-        from push.ledger where effect_key in (select unnest($effect_keys::varchar[]))
+        from desired -- as they were listed
+        where effect_key in (select unnest($effect_keys::varchar[]))
         """,
         {
             "approval_id": secrets.token_hex(8),
@@ -189,10 +190,13 @@ def raise_guards(
         raise ConfigurationError(f"--hours {hours:g}: a raise lasts more than 0 and at most 168 hours.")
     refuse_own_work(connection, signature)
     due = [effect for effect in planned_effects(connection, signature.at) if not effect.waits_for]
-    now = guards.amounts_of(due).get(effect_type)
-    if now is None:
+    today = guards.sent_today(connection, signature.at)
+    now = guards.amounts_of(due).get(effect_type, guards.Amounts()) + guards.under_way(connection).get(
+        effect_type, guards.Amounts()
+    )
+    if not now.count:
         raise ConfigurationError(f"{effect_type}: nothing of it waits to be sent.")
-    day = now + guards.sent_today(connection, signature.at).get(effect_type, guards.Amounts())
+    day = now + today.get(effect_type, guards.Amounts())
     count = effects if effects is not None else int((day.count * _HEADROOM).to_integral_value(ROUND_UP))
     money = {currency: (amount * _HEADROOM).quantize(Decimal(1), ROUND_UP) for currency, amount in day.money.items()}
     given = Raise(effect_type, count, money, signature.at + timedelta(hours=hours))

@@ -29,7 +29,13 @@ class Unfit:
         effect_type = EFFECT_TYPE_OF[effect.effect_kind]
         if effect_type in self.effect_types:
             return self.effect_types[effect_type]
-        return self.payers.get(effect.pays_through or "") if effect_type == "credit_note" else None
+        if effect_type != "credit_note":
+            return None
+        return self.of_payment(effect.pays_through or "", instead=effect.origin_return_id is not None)
+
+    def of_payment(self, payer: str, *, instead: bool) -> str | None:
+        """Why a payer cannot pay; ``instead``: on the Return of a canceled replacement, which may have to be opened again."""
+        return self.payers.get(payer) or (self.payers.get(permissions.INSTEAD) if instead else None)
 
     def breaches(self, due: Iterable[Effect]) -> list[Breach]:
         """What is stopped of what is due now, as breaches of a guard: its exception names the reason."""

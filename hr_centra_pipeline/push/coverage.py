@@ -1,30 +1,49 @@
-"""What was not seen is not absent: while Centra was not read back to the cut-over once, nothing is sent that relies on it."""
+"""What was not seen is not absent: nothing is sent while what proves it was not read, back to the cut-over and since the last turn.
+
+A *turn* is any time at which Centra may have come to hold what this database does not know (``warehouse/place.py``).
+"""
 
 from __future__ import annotations
 
 from hr_centra_pipeline.push.packets import OperationName
-from hr_centra_pipeline.warehouse.database import Connection
+from hr_centra_pipeline.warehouse.database import Connection, run_sql
 
 # A credit or a replacement is looked for on its own order right before it is made; a stock movement has no such place.
-_NEEDED: dict[OperationName, tuple[str, ...]] = {"stock": ("stock_changes", "returns")}
+_BACK_TO_CUTOVER: dict[OperationName, tuple[str, ...]] = {"stock": ("stock_changes", "returns")}
+# After a turn that look is not enough: what people did since then, and what Happy Returns said since then, has to be known, too.
+_SINCE_A_TURN: dict[OperationName, tuple[str, ...]] = {
+    "credit": ("orders", "shipments", "returns", "exports"),
+    "exchange": ("orders", "shipments", "returns", "exports"),
+    "release": ("orders", "shipments", "exports"),
+    "stock": ("stock_changes", "returns", "exports"),
+    "note": ("orders", "exports"),
+    "customer_note": ("orders", "exports"),
+    "attribute": ("orders", "exports"),
+}
+_TURNS = {
+    "lost": "this database was begun anew",
+    "put_back": "this database was put back from an earlier time",
+    "copied": "this database was copied here",
+    "restored": "this database was restored",
+    "rebound": "this database was bound to another address of Centra",
+}
 
 
 def uncovered(connection: Connection) -> dict[OperationName, str]:
-    """Operations whose effects could be in Centra unseen: no pull from the cut-over on ever came to its end.
-
-    A new database (the old one was lost) must have read all of that before it sends.
-    """
-    complete = {
-        name
-        for (name,) in connection.execute(
-            """
-            select object from landing.centra_pulls cross join policy.parameters
-            where is_complete and window_from <= cutover group by object
-            """
-        ).fetchall()
+    """Operations whose effects could be in Centra unseen, each with what was not read yet."""
+    read = {
+        source: (back, since, reason)
+        for source, back, since, reason in run_sql(connection, "hr_centra_pipeline.push", "coverage.sql").fetchall()
     }
-    return {
-        operation: f"Centra's {missing[0].replace('_', ' ')} were not read back to the cut-over yet"
-        for operation, needed in _NEEDED.items()
-        if (missing := [name for name in needed if name not in complete])
-    }
+    found: dict[OperationName, str] = {}
+    for operation, needed in _SINCE_A_TURN.items():
+        for source in needed:
+            is_back, is_since, reason = read[source]
+            name = "Happy Returns' exports" if source == "exports" else f"Centra's {source.replace('_', ' ')}"
+            if not is_since:
+                found[operation] = f"{name} were not read to their end since {_TURNS.get(reason, reason)}"
+                break
+            if not is_back and source in _BACK_TO_CUTOVER.get(operation, ()):
+                found[operation] = f"{name} were not read back to the cut-over yet"
+                break
+    return found

@@ -37,8 +37,6 @@ from hr_centra_pipeline.push.steps import (
     Undone,
 )
 
-_UNWANTED = "it is not due any more"
-
 
 def _step_after_creation(packet: Packet, total: Decimal | None = None) -> str:
     """``total``: what Centra's Return gives back; the planned one until it is there."""
@@ -100,13 +98,34 @@ def advance(packet: Packet, facts: Facts) -> Steps[StepResult]:
         return (yield from _create(packet, facts))
     if packet.step in PAYING_STEPS:
         return (yield from _pay(packet, facts))
-    return_id = int(packet.centra_id or 0)
     if packet.step == "uncomplete":
         return (yield from _open_again(packet, facts))
-    if packet.step == "complete" and not packet.has_origin and facts.unwanted_of(packet.members):
-        found = returns.by_id((yield from returns.look(packet.payload["order_number"], facts)), return_id)
-        if found is not None and None not in found.refunds and not _is_paid(packet, found):
-            return Advance("undo", message=_UNWANTED)
+    return (yield from _finish(packet, facts))
+
+
+def stop(packet: Packet, facts: Facts, reason: str) -> Steps[StepResult]:
+    """Today's plan does not want it as it is: nothing more is paid on it, and what is unpaid is taken back and planned again.
+
+    What was paid already goes on.
+    """
+    if packet.step == "create_return":
+        return NotNow(reason)
+    order = yield from returns.look(packet.payload["order_number"], facts)
+    found = returns.by_id(order, int(packet.centra_id or 0))
+    if order is None or found is None:
+        return _gone(packet)
+    if None in found.refunds:
+        return NotNow(_NOT_UNDERSTOOD)
+    if _is_paid(packet, found):
+        if packet.step == "complete":
+            return (yield from _finish(packet, facts))
+        return _after_payment(packet, found, facts)
+    return _payment_elsewhere(packet, order) or _take_back(packet, "undo", reason)
+
+
+def _finish(packet: Packet, facts: Facts) -> Steps[StepResult]:
+    """Complete the Return, or delete it."""
+    return_id = int(packet.centra_id or 0)
     answer = yield Tell(_call(packet, return_id, facts))
     if answer.refusal:
         return (yield from _refused_later(packet, facts, answer.refusal, return_id))
@@ -129,9 +148,16 @@ def _create(packet: Packet, facts: Facts) -> Steps[StepResult]:
             return recipient
     answer = yield Tell(_call(packet, 0, facts))
     if answer.refusal:
+        if returns.may_carry_voucher_as_cost(packet, answer, facts):
+            return Advance("create_return", remember={"voucher_as_cost": True})
         return returns.creation_refused(packet, answer)
     made = answer.payload["return"]
     return _checked(packet, int(made["id"]), made, facts)
+
+
+PAID_IN_PART = (
+    "the order was paid in part by gift card, and a refund may not give the other payments more than they paid"
+)
 
 
 def _money_problem(packet: Packet, order: OrderInCentra, facts: Facts) -> NotNow | None:
@@ -143,6 +169,10 @@ def _money_problem(packet: Packet, order: OrderInCentra, facts: Facts) -> NotNow
         return NotNow(f"the meaning of a payment of the order is not known ({words}): {_ADD_WORDS}")
     if order.untied_refunds:
         return NotNow("a refund without a Return stands on the order: tie it to units first")
+    if packet.payload["pays_through"] == "centra" and order.paid_by_gift_card:
+        to_others = order.captured - order.paid_by_gift_card - order.given_to_others
+        if Decimal(packet.payload["total"]) > to_others:
+            return NotNow(f"{PAID_IN_PART}: {shown(max(to_others, Decimal(0)), currency)} is left of the others")
     left = order.captured - order.given
     least = Decimal(packet.payload["total"]) - _tax_allowed(packet, facts)
     if least > left:
@@ -242,8 +272,6 @@ def _pay(packet: Packet, facts: Facts) -> Steps[StepResult]:
     totals = _totals(packet, found.shown)
     if difference := _difference(packet, return_id, totals, facts):
         return _take_back(packet, "delete", difference.message, {"differs_in": difference.what})
-    if facts.unwanted_of(packet.members):
-        return _take_back(packet, "undo", _UNWANTED)
     if doubt := _payment_elsewhere(packet, order):
         return doubt
     if problem := _money_problem(packet, order, facts):
@@ -255,7 +283,8 @@ def _pay(packet: Packet, facts: Facts) -> Steps[StepResult]:
             return _take_back(packet, "undo", recipient.reason)
         email = recipient
     answer = yield Tell(
-        _call(packet, return_id, facts, email, totals.total), remember={"given_before": str(order.given)}
+        _call(packet, return_id, facts, email, totals.total),
+        remember={"given_without_return": str(order.given_without_return)},
     )
     if answer.refusal:
         return (yield from _refused_later(packet, facts, answer.refusal, return_id))
@@ -351,7 +380,7 @@ def _refused_later(packet: Packet, facts: Facts, message: str, return_id: int) -
     if _is_paid(packet, found):
         return _after_payment(packet, found, facts)
     if packet.has_origin and found.is_completed and not packet.payload.get("uncompleted"):
-        return Advance("uncomplete", remember={"given_before": None})
+        return Advance("uncomplete", remember={"given_without_return": None})
     return _take_back(packet.at(packet.step, state="sending"), "delete", message)
 
 
@@ -388,10 +417,13 @@ def _failed_payment(refunds: Sequence[Payment | None]) -> str | None:
 
 
 def _payment_elsewhere(packet: Packet, order: OrderInCentra) -> InDoubt | None:
-    """Our payment was called for, and is not on the Return; but the order shows more given back than before the call."""
-    before = packet.payload.get("given_before")
-    if packet.payments_sent and before is not None and order.given > Decimal(before):
-        more = shown(order.given - Decimal(before), packet.payload["currency"])
+    """Our payment was called for, and is not on the Return; but the order shows more given back without a Return than before.
+
+    What was given on another Return is that one's.
+    """
+    before = packet.payload.get("given_without_return")
+    if packet.payments_sent and before is not None and order.given_without_return > Decimal(before):
+        more = shown(order.given_without_return - Decimal(before), packet.payload["currency"])
         return InDoubt(
             f"the order shows {more} more given back than before our payment, and not on our Return", "unpaid"
         )

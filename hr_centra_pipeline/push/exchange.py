@@ -95,8 +95,6 @@ def advance(packet: Packet, facts: Facts) -> Steps[StepResult]:
         case "cancel_order":
             return (yield from _cancel_order(packet, facts))
         case "complete":
-            if unwanted := facts.unwanted_of(packet.members):
-                return Advance("cancel_order", message=_REFUSED, remember={"refused": list(unwanted)})
             if doubt := (yield from _not_as_meant(packet, facts)):
                 return doubt
             if packet.has_origin:
@@ -141,6 +139,17 @@ def _why_not_to_delete(packet: Packet, facts: Facts) -> Steps[StepResult | None]
     return _paid_by_hand(return_id) if found.is_refunded else None
 
 
+def stop(packet: Packet, facts: Facts, reason: str) -> Steps[StepResult]:
+    """Today's plan does not want it as it is: what was ordered is canceled, the Return taken back; what is due is planned again."""
+    if packet.step == "create_return":
+        return NotNow(reason)
+    if packet.step == "create_order" and (problem := (yield from _problem_with_return(packet, facts))):
+        return problem
+    if unwanted := facts.unwanted_of(packet.members):
+        return Advance("cancel_order", message=_REFUSED, remember={"refused": list(unwanted)})
+    return Advance("cancel_order", message=reason)
+
+
 def _create_return(packet: Packet, facts: Facts) -> Steps[StepResult]:
     if short := (yield from _out_of_stock(packet)):
         return Held(short.members, short.reason)  # the others go without them
@@ -158,8 +167,6 @@ def _create_return(packet: Packet, facts: Facts) -> Steps[StepResult]:
 def _create_order(packet: Packet, facts: Facts) -> Steps[StepResult]:
     if problem := (yield from _problem_with_return(packet, facts)):
         return problem
-    if unwanted := facts.unwanted_of(packet.members):
-        return Advance("cancel_order", message=_REFUSED, remember={"refused": list(unwanted)})
     known = yield from _ours(packet, facts)
     if made := known.made_by(packet):
         return Advance("complete", remember={"order_numbers": made})

@@ -162,10 +162,10 @@ def amounts_of(effects: Iterable[Effect]) -> dict[str, Amounts]:
 def breaches(connection: Connection, due: Iterable[Effect], policy: Policy, now: datetime) -> list[Breach]:
     """Guards that what is due now would breach: caps per run and day, and the surge guard on our own past.
 
-    ``due``: the effects that would be sent. A raise by a person counts until it expires.
+    ``due``: the effects that would be sent; what is half done may leave with them. A raise by a person counts until it expires.
     """
-    waiting = amounts_of(due)
     today = sent_today(connection, now, weeks=policy.surge.weeks)
+    leaving = _added(amounts_of(due), under_way(connection))
     raised = {
         (effect_type, currency): up_to for effect_type, currency, up_to in connection.execute("from raised").fetchall()
     }
@@ -174,7 +174,7 @@ def breaches(connection: Connection, due: Iterable[Effect], policy: Policy, now:
         for effect_type, currency, amount in connection.execute("from usual_day").fetchall()
     }
     found: list[Breach] = []
-    for effect_type, run in waiting.items():
+    for effect_type, run in leaving.items():
         day = run + today.get(effect_type, Amounts())
         for guard, currency, amount, allowed in [
             *_caps(run, day, policy, with_money=effect_type == "credit_note"),
@@ -234,11 +234,23 @@ def _shown(amount: Decimal, currency: str | None) -> str:
 
 
 def sent_today(connection: Connection, now: datetime, *, weeks: int = 4) -> dict[str, Amounts]:
-    """What went out today by effect type, what is in doubt included. Fills the temporary tables of ``guards.sql``."""
+    """What went out today by effect type, what is in doubt for good included. Fills the temporary tables of ``guards.sql``."""
     run_sql(connection, "hr_centra_pipeline.push", "guards.sql", {"now": now, "weeks": weeks})
+    return _amounts(connection, "from sent_today")
+
+
+def under_way(connection: Connection) -> dict[str, Amounts]:
+    """What is half done, by effect type. Reads a temporary table that :func:`sent_today` fills."""
+    return _amounts(connection, "from under_way")
+
+
+def _added(some: Mapping[str, Amounts], more: Mapping[str, Amounts]) -> dict[str, Amounts]:
+    return {name: some.get(name, Amounts()) + more.get(name, Amounts()) for name in {**some, **more}}
+
+
+def _amounts(connection: Connection, query: str) -> dict[str, Amounts]:
     found: dict[str, Amounts] = {}
-    rows = connection.execute("select effect_type, currency, effects, amount from sent_today").fetchall()
-    for effect_type, currency, count, amount in rows:
+    for effect_type, currency, count, amount in connection.execute(query).fetchall():
         money = {currency: amount} if currency and amount is not None else {}
         found[effect_type] = found.get(effect_type, Amounts()) + Amounts(count, money)
     return found

@@ -9,17 +9,30 @@ from push.ledger
 join policy.effect_types using (effect_kind)
 where (state = 'confirmed' and not is_foreign and confirmed_at is not null);
 
--- One row per effect type and currency: what went out today, what is in doubt included.
+-- One row per effect type and currency: what went out today, what is in doubt for good included.
 create or replace temp table sent_today as
 select effect_type, currency, count(*) as effects, sum(amount)::decimal(18, 4) as amount
 from (
     select effect_type, currency, amount from sent where "day" = $now::timestamptz::date
     union all
-    select effect_type, currency, case effect_kind when 'return_fee' then -1 else 1 end * coalesce(amount, 0)
-    from push.ledger join policy.effect_types using (effect_kind)
-    where state in ('sending', 'unknown') and updated_at::date = $now::timestamptz::date
+    select effect_type, ledger.currency, case effect_kind when 'return_fee' then -1 else 1 end * coalesce(ledger.amount, 0)
+    from push.ledger
+    join policy.effect_types using (effect_kind)
+    join push.packets using (packet_key)
+    where ledger.state in ('sending', 'unknown') and packets.trouble is not null and ledger.updated_at::date = $now::timestamptz::date
 )
 group by effect_type, currency;
+
+-- One row per effect type and currency: what is half done since whenever, and may leave with what is due now.
+create or replace temp table under_way as
+select
+    effect_type, ledger.currency, count(*) as effects,
+    sum(case effect_kind when 'return_fee' then -1 else 1 end * coalesce(ledger.amount, 0))::decimal(18, 4) as amount
+from push.ledger
+join policy.effect_types using (effect_kind)
+left join push.packets using (packet_key)
+where ledger.state in ('sending', 'unknown') and packets.trouble is null
+group by effect_type, ledger.currency;
 
 -- One row per effect type, currency (null: the count) and day of the same weekday in the last weeks, empty days too; none
 -- before the first effect of the type.

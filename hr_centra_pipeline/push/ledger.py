@@ -95,7 +95,7 @@ def note_reason(connection: Connection, effect_keys: Sequence[str], state: State
     connection.execute(
         """
         update push.ledger set reason = $reason
-        where state = $state and effect_key in (select unnest($effect_keys::varchar[]))
+        where state = $state and effect_key in (select unnest($effect_keys::varchar[])) and reason is distinct from $reason
         """,
         {"reason": reason, "state": state, "effect_keys": list(effect_keys)},
     )

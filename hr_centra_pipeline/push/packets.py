@@ -50,7 +50,11 @@ _NOTHING = Decimal(0)
 
 @dataclass(frozen=True)
 class Effect:
-    """One planned effect as the plan describes it; ``waits_for`` says why it may not be sent now."""
+    """One effect as the last plan describes it; ``waits_for`` says why it may not be sent now.
+
+    ``ledger_state``: planned, or under way (``sending``, ``unknown``); ``planned_at``: since when. ``is_given_back``: the value of
+    its unit was given back, other than by a replacement.
+    """
 
     effect_key: str
     effect_kind: str
@@ -89,6 +93,9 @@ class Effect:
     waiting_since: datetime
     mode: str
     waits_for: str | None
+    ledger_state: str
+    planned_at: datetime
+    is_given_back: bool
 
 
 @dataclass(frozen=True)
@@ -172,10 +179,16 @@ class Cut:
         )
 
 
-def planned_effects(connection: Connection, now: datetime) -> list[Effect]:
-    """Every planned effect of the last plan, the earliest trigger first."""
+def considered_effects(connection: Connection, now: datetime) -> list[Effect]:
+    """Every effect of the last plan that is planned or under way, the earliest trigger first."""
+    run_sql(connection, "hr_centra_pipeline.push", "desired.sql")
     rows = run_sql(connection, "hr_centra_pipeline.push", "sendable.sql", {"now": now}).fetchall()
     return [Effect(*row) for row in rows]
+
+
+def planned_effects(connection: Connection, now: datetime) -> list[Effect]:
+    """Those of them that are planned."""
+    return [effect for effect in considered_effects(connection, now) if effect.ledger_state == "planned"]
 
 
 def cut(effects: Iterable[Effect], policy: Policy, now: datetime) -> Cut:
@@ -287,7 +300,7 @@ def _add_credit(members: Sequence[Effect], policy: Policy, result: Cut) -> None:
         "currency": anyone.currency,
         "pays_through": anyone.pays_through,
         "lines": _lines(members),
-        **{name: str(amount) for name, amount in _amounts(members, anyone.currency).items()},
+        **{name: str(amount) for name, amount in amounts(members, anyone.currency).items()},
         **({"tax_mode": anyone.tax_mode} if anyone.tax_mode else {}),
         "fees": {effect.effect_key: str(effect.fee) for effect in members if effect.fee},
         "shipping_members": [effect.effect_key for effect in members if effect.shipping],
@@ -298,7 +311,7 @@ def _add_credit(members: Sequence[Effect], policy: Policy, result: Cut) -> None:
     result.add("credit", members, payload)
 
 
-def _amounts(members: Sequence[Effect], currency: str) -> dict[str, Decimal]:
+def amounts(members: Sequence[Effect], currency: str) -> dict[str, Decimal]:
     """Shipping, voucher and fee as they are sent, before Centra adds tax (or deducts it, for export); and what comes of it.
 
     ``kept``: what the Return gives back before that, fixed to the cent; ``total``: with it, an estimate. Totals are made of what
@@ -386,7 +399,7 @@ def _cut_payments(effects: Sequence[Effect], result: Cut) -> None:
             "currency": anyone.currency,
             "pays_through": anyone.pays_through,
             "lines": _lines(members),
-            **{name: str(amount) for name, amount in _amounts(members, anyone.currency).items()},
+            **{name: str(amount) for name, amount in amounts(members, anyone.currency).items()},
             **({"tax_mode": anyone.tax_mode} if anyone.tax_mode else {}),
             "first_step": step,
         }

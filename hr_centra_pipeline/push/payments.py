@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from hr_centra_pipeline.core.words import CentraWords, Money, Payment, Says
+from hr_centra_pipeline.core.words import CentraWords, Instrument, Money, Payment, Says
 
 GIVEN: tuple[Money, ...] = ("refunded", "refund_pending")
 
@@ -38,7 +38,8 @@ def read(shown: Sequence[dict[str, Any]], words: CentraWords) -> list[Entry]:
     """The entries of one order, or those that one call has made.
 
     A request and the entry that answers it are one payment, whatever the request goes on to show: of one Return (else of the
-    order), by the same instrument and of the same amount, each answer answers one request that was there before it.
+    order), by the same instrument and of the same amount, each answer answers one request that was there before it. A failure that
+    finds no request takes back the earliest refund that was there before it.
     ``sources/centra/payments.sql`` reads landed entries by the same rule.
     """
     entries = [
@@ -58,6 +59,9 @@ def read(shown: Sequence[dict[str, Any]], words: CentraWords) -> list[Entry]:
             groups[about, entry.return_id, entry.did.instrument, entry.value].append((entry.entry_id, entry.did))
     answered = {request: answer for group in groups.values() for request, answer in _pairs(group)}
     requests = {answer: request for request, answer in answered.items()}
+    for group in groups.values():
+        for refund, failure in _taken_back(group, requests):
+            answered[refund], requests[failure] = failure, refund
     return [
         replace(
             entry,
@@ -71,6 +75,11 @@ def read(shown: Sequence[dict[str, Any]], words: CentraWords) -> list[Entry]:
 def given(entries: Sequence[Entry]) -> Decimal:
     """What entries have given back, or are about to: what failed, or was answered by another entry, gives nothing."""
     return total(entries, *GIVEN)
+
+
+def by(entries: Sequence[Entry], instrument: Instrument) -> list[Entry]:
+    """Those that went by one instrument."""
+    return [entry for entry in entries if entry.did and entry.did.instrument == instrument]
 
 
 def total(entries: Sequence[Entry], *money: Money) -> Decimal:
@@ -102,6 +111,16 @@ def _pairs(group: Sequence[tuple[int, Payment]]) -> Iterator[tuple[int, int]]:
             answers[did.says].append(entry_id)
             still_open -= 1
     yield from _pairs_of_episode(requests, answers)
+
+
+def _taken_back(group: Sequence[tuple[int, Payment]], requests: Mapping[int, int]) -> Iterator[tuple[int, int]]:
+    """(refund, the failure that was told of it afterwards) of one group. A refund that only was not possible takes nothing back."""
+    given: list[int] = []
+    for entry_id, did in group:
+        if did.money == "refunded" and did.step == "refund_answer":
+            given.append(entry_id)
+        elif did.takes_back and entry_id not in requests and given:
+            yield given.pop(0), entry_id
 
 
 def _pairs_of_episode(

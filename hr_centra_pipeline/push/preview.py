@@ -8,8 +8,8 @@ from decimal import Decimal
 
 from hr_centra_pipeline.core.kinds import EFFECT_TYPE_OF
 from hr_centra_pipeline.core.policy import Policy
-from hr_centra_pipeline.push import contract, facts, guards
-from hr_centra_pipeline.push.packets import Effect, Packet, cut, planned_effects
+from hr_centra_pipeline.push import contract, coverage, facts, guards
+from hr_centra_pipeline.push.packets import OPERATION_OF, Effect, Packet, considered_effects, cut
 from hr_centra_pipeline.push.sender import OPERATIONS
 from hr_centra_pipeline.push.steps import Call
 from hr_centra_pipeline.warehouse.database import Connection
@@ -44,13 +44,17 @@ class Preview:
 
 def preview(connection: Connection, policy: Policy, now: datetime) -> Preview:
     """Cut the last plan as a live push would, whatever ``HR_CENTRA_MODE`` says; the policy's modes and guards hold."""
-    effects = planned_effects(connection, now)
+    considered = considered_effects(connection, now)
+    effects = [effect for effect in considered if effect.ledger_state == "planned"]
     modes: dict[str, str] = policy.modes.model_dump()
     unfit = contract.unfit(connection, policy)
+    uncovered = coverage.uncovered(connection)
 
     def reason(effect: Effect) -> str | None:
         mode = modes[EFFECT_TYPE_OF[effect.effect_kind]]
-        return f"mode {mode}" if mode in ("off", "dry_run") else effect.waits_for or unfit.of(effect)
+        if mode in ("off", "dry_run"):
+            return f"mode {mode}"
+        return effect.waits_for or unfit.of(effect) or uncovered.get(OPERATION_OF[effect.effect_kind])
 
     staying = [(effect, why) for effect in effects if (why := reason(effect))]
     due = [effect for effect in effects if not reason(effect)]
@@ -60,7 +64,7 @@ def preview(connection: Connection, policy: Policy, now: datetime) -> Preview:
     staying += [(effect, why) for effect in due if (why := stopped.get(EFFECT_TYPE_OF[effect.effect_kind]))]
     result = cut([effect for effect in due if EFFECT_TYPE_OF[effect.effect_kind] not in stopped], policy, now)
     by_key = {effect.effect_key: effect for effect in effects}
-    known = facts.load(connection, policy)
+    known = facts.load(connection, policy, considered)
     # Nothing personal is in these calls: a packet is stored, and what is read for a call is not known yet.
     packets = [
         PlannedPacket(

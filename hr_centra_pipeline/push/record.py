@@ -29,7 +29,8 @@ def record_plan(connection: Connection, now: datetime) -> PlanRecord:
 
     New effects become planned; what is not desired any more before it was sent is withdrawn; a refused effect is planned
     again when its input or the policy changed; keys that Centra shows are confirmed; what somebody else did for a unit is
-    adopted, and planned again when it is gone. What Centra shows half done and no packet in doubt carries is in doubt from
+    adopted, and planned again when it is gone. What a change of settings alone makes due, of what was known before, is asked
+    about. What Centra shows half done and no packet in doubt carries is in doubt from
     now on (our database was lost, or a call arrived late): it will be finished, never begun again.
 
     Raises:
@@ -39,13 +40,16 @@ def record_plan(connection: Connection, now: datetime) -> PlanRecord:
     run_sql(connection, _PACKAGE, "release_foreign.sql", {"now": now})
     ledger.apply(connection, allowed=ledger.REOPENED_MOVES)
     since = watermarks.read(connection, watermarks.LEDGER)
-    run_sql(connection, _PACKAGE, "record_plan.sql", {"now": now, "since": since})
+    run_sql(connection, _PACKAGE, "desired.sql")
+    parameters = {"now": now, "since": since, **_settings_changed(connection)}
+    run_sql(connection, _PACKAGE, "record_plan.sql", parameters)
     counts = dict(
         connection.execute(
             "select case when is_foreign then 'adopted' else state end, count(*) from moves group by all"
         ).fetchall()
     )
     ledger.apply(connection)
+    _note_settings(connection, now)
     recovered = recover.half_done(connection, now)
     if _one(connection, "select count(*) from push.ledger where return_id is null"):
         run_sql(connection, _PACKAGE, "recover_identity.sql")
@@ -70,6 +74,59 @@ def record_plan(connection: Connection, now: datetime) -> PlanRecord:
         in_doubt=recovered,
         ledger_rows=_one(connection, "select count(*) from push.ledger"),
     )
+
+
+def _settings_changed(connection: Connection) -> dict[str, object]:
+    """Up to where everything was planned by other settings (``None``: by these); and whether anything ever was.
+
+    Fills ``told_of_returns``: one row per return, with the batch that Happy Returns' last word of it came with; and
+    ``graded_once``: units of which all that was landed says one grade (filled for a first plan only).
+    """
+    (present,) = run_sql(connection, _PACKAGE, "settings_now.sql").fetchone() or (None,)
+    last = connection.execute(
+        "select fingerprint, batch from push.settings_seen order by batch desc limit 1"
+    ).fetchone()
+    past_batch = last[1] if last and last[0] != present else None
+    is_first_plan = last is None and not _one(connection, "select count(*) from push.ledger")
+    is_asked = past_batch is not None or is_first_plan
+    is_asked = is_asked or bool(_one(connection, "select count(*) from push.ledger where asked_batch is not null"))
+    connection.execute(
+        f"""
+        create or replace temp table told_of_returns as
+        select return_id, max(batch) as batch from (
+            select return_id, batch from landing.happy_returns_returns
+            union all select return_id, batch from landing.happy_returns_items
+            union all select return_id, batch from landing.happy_returns_refunds
+        ) where {"true" if is_asked else "false"} group by return_id
+        """  # noqa: S608 - our own words
+    )
+    connection.execute(
+        f"""
+        create or replace temp table graded_once as
+        select return_item_id from landing.happy_returns_items
+        where disposition is not null and {"true" if is_first_plan else "false"}
+        group by return_item_id having count(distinct disposition) = 1
+        """  # noqa: S608 - our own words
+    )
+    return {"past_batch": past_batch, "is_first_plan": is_first_plan}
+
+
+def _note_settings(connection: Connection, now: datetime) -> None:
+    """Everything that is known now is planned by the present settings."""
+    (present,) = run_sql(connection, _PACKAGE, "settings_now.sql").fetchone() or ("",)
+    batch = watermarks.newest_batch(connection)
+    updated = connection.execute(
+        """
+        update push.settings_seen set batch = $batch, seen_to = $now
+        where fingerprint = $present and batch = (select max(batch) from push.settings_seen)
+        """,
+        {"batch": batch, "now": now, "present": present},
+    ).fetchone()
+    if not (updated and updated[0]):
+        connection.execute(
+            "insert into push.settings_seen values ($present, $batch, $now, $now)",
+            {"batch": batch, "now": now, "present": present},
+        )
 
 
 def _one(connection: Connection, query: str) -> int:

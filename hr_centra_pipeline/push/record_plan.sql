@@ -1,57 +1,9 @@
 -- Which ledger rows change because of what is desired and what Centra shows. Fills the temporary table `moves`
 -- (one row per effect key that moves, with its whole new row); `ledger.py` checks each move and merges them. since: up to
--- which batch the ledger has taken over what Centra shows.
+-- which batch the ledger has taken over what Centra shows. past_batch: the settings have changed, and up to there everything was
+-- planned by the old ones; is_first_plan: the ledger knows nothing yet. What is desired is in the temporary table of desired.sql.
 create or replace temp table moves as
 with
-pending as (
-    from effects.pending_credit_notes
-    union all by name from effects.pending_inventory_adjustments
-    union all by name from effects.pending_exchange_orders
-    union all by name from effects.pending_status_updates
-),
-
--- One row: what the policy says that a refusal may hang on. When it changes, what was rejected may be tried again.
-policy_said as (
-    select sha256(concat_ws(
-        chr(31),
-        (select coalesce(string_agg(p::varchar, chr(30) order by p::varchar), '') from policy.parameters as p),
-        (select coalesce(string_agg(d::varchar, chr(30) order by d::varchar), '') from policy.dispositions as d),
-        (select coalesce(string_agg(t::varchar, chr(30) order by t::varchar), '') from policy.pays_through as t),
-        (select coalesce(string_agg(f::varchar, chr(30) order by f::varchar), '') from policy.fees as f),
-        (select coalesce(string_agg(f::varchar, chr(30) order by f::varchar), '') from policy.zone_fees as f),
-        (select coalesce(string_agg(t::varchar, chr(30) order by t::varchar), '') from policy.tax_limits as t)
-    )) as policy_sha256
-),
-
--- One row per effect that ought to be in Centra and is not, with the hash of everything that would be sent.
-desired as (
-    select
-        pending.*,
-        sha256(concat_ws(
-            chr(31),
-            policy_sha256,
-            effect_kind,
-            coalesce(shipment_id::varchar, '-'),
-            coalesce(shipment_line_id::varchar, '-'),
-            coalesce(sku, '-'),
-            quantity::varchar,
-            coalesce(warehouse_id::varchar, '-'),
-            coalesce(from_warehouse_id::varchar, '-'),
-            coalesce(currency, '-'),
-            coalesce(amount::varchar, '-'),
-            coalesce(items::varchar, '-'),
-            coalesce(tax::varchar, '-'),
-            coalesce(shipping::varchar, '-'),
-            coalesce(fee::varchar, '-'),
-            coalesce(voucher::varchar, '-'),
-            coalesce(pays_through, '-'),
-            coalesce("text", '-'),
-            bundle_shipment_line_id::varchar
-        )) as input_sha256
-    from pending
-    cross join policy_said
-),
-
 -- One row per effect that Centra shows as finished and that the ledger does not have as confirmed.
 observed as (
     select
@@ -167,6 +119,17 @@ planned as (
     select
         desired.effect_key,
         desired.effect_kind,
+        case
+            when effect_types.effect_type = 'status_update' or desired.effect_kind = 'exchange_release' then null
+            -- Happy Returns has said something of it since: then it is due by that.
+            when ledger.state = 'planned' and told.batch > ledger.asked_batch then null
+            when ledger.state = 'planned' then ledger.asked_batch
+            when told.batch <= $past_batch then $past_batch
+            -- The ledger was lost. A second movement of a unit that was only ever graded one way is due by a changed setting.
+            when $is_first_plan and desired.effect_kind = 'inventory_adjustment'
+                and (desired.evidence::json ->> 'ordinal')::integer > 1
+                and desired.return_item_id in (select return_item_id from graded_once) then coalesce(told.batch, 0)
+        end as asked_batch,
         cast(null as varchar) as packet_key,
         desired.return_id,
         desired.return_item_id,
@@ -184,7 +147,9 @@ planned as (
         case when ledger.state = 'planned' then ledger.planned_at else $now end as planned_at,
         ledger.first_sent_at
     from desired
+    join policy.effect_types on effect_types.effect_kind = desired.effect_kind
     left join push.ledger using (effect_key)
+    left join told_of_returns as told on told.return_id = desired.return_id
     left join staging.replacement_stock as stock on desired.effect_kind = 'exchange_order' and stock.sku = desired.sku
     anti join observed using (effect_key)
     anti join adopted using (effect_key)

@@ -49,6 +49,12 @@ def advance(packet: Packet, facts: Facts) -> Steps[StepResult]:
     return Refused(answer.refusal) if answer.refusal else Finished(str(found["id"]))
 
 
+def stop(_: Packet, __: Facts, reason: str) -> Steps[StepResult]:
+    """Today's plan does not want it as it is: it is its only step, so nothing of it is there."""
+    return NotNow(reason)
+    yield
+
+
 def look_up(packet: Packet, facts: Facts) -> Steps[LookUpResult]:
     """Is the mark there?"""
     found = yield from _shipment(packet)

@@ -69,6 +69,8 @@ class ReturnInCentra:
 class OrderInCentra:
     """An order's Returns, money and shipment lines, as read just now. Amounts in the order's currency.
 
+    ``given_without_return``: of what was given, that on no Return; ``given_to_others``: that to any payment but a gift card.
+    ``paid_by_gift_card``: of what was captured.
     ``capture_pending``: requested from the payment provider and not confirmed yet. ``unknown_payments``: words of payment
     entries to which the policy gives no meaning; as long as there are any, nothing is known about the order's money.
     """
@@ -76,6 +78,9 @@ class OrderInCentra:
     captured: Decimal
     capture_pending: Decimal
     given: Decimal
+    given_without_return: Decimal
+    paid_by_gift_card: Decimal
+    given_to_others: Decimal
     unknown_payments: tuple[str, ...]
     untied_refunds: bool
     returnable: dict[int, int]  # shipment line -> units shipped and on no Return
@@ -94,6 +99,9 @@ def look(order_number: str, facts: Facts) -> Steps[OrderInCentra | None]:
         captured=payments.total(entries, "captured"),
         capture_pending=payments.total(entries, "capture_pending"),
         given=payments.given(entries),
+        given_without_return=payments.given([entry for entry in entries if entry.return_id is None]),
+        paid_by_gift_card=payments.total(payments.by(entries, "gift_card"), "captured"),
+        given_to_others=payments.given(payments.by(entries, "original")),
         unknown_payments=tuple(entry.words for entry in entries if entry.did is None),
         untied_refunds=any(
             entry.is_given and entry.return_id is None and not {entry.entry_id, entry.request_id} & tied
@@ -225,8 +233,12 @@ def create(packet: Packet) -> Call:
     Costs are what Centra keeps: with tax where its prices include it, without where it adds tax.
     """
     payload = packet.payload
+    voucher, fee = Decimal(payload.get("voucher", 0)), Decimal(payload.get("fee", 0))
+    comment = payload["comment"]
+    if payload.get("voucher_as_cost"):
+        comment, voucher, fee = f"{comment} {_voucher_mark(packet)}", Decimal(0), fee + voucher
 
-    def money(amount: str) -> dict[str, Any]:
+    def money(amount: str | Decimal) -> dict[str, Any]:
         return {"value": Decimal(amount), "currencyIsoCode": payload["currency"]}
 
     made: dict[str, Any] = {
@@ -236,15 +248,34 @@ def create(packet: Packet) -> Call:
             for line in payload["lines"]
         ],
         "returnStockActionPolicy": {"removeItemsFromStock": True},
-        "comment": payload["comment"],
+        "comment": comment,
         "externalId": packet.key,
     }
-    for name, field in (("shipping", "shippingCost"), ("voucher", "voucherValue")):
-        if Decimal(payload.get(name, 0)):
-            made[field] = {"value": money(payload[name])}
-    if Decimal(payload.get("fee", 0)):
-        made["returnCost"] = money(payload["fee"])
+    for amount, field in ((Decimal(payload.get("shipping", 0)), "shippingCost"), (voucher, "voucherValue")):
+        if amount:
+            made[field] = {"value": money(amount)}
+    if fee:
+        made["returnCost"] = money(fee)
     return Call("CreateReturn", {"input": made})
+
+
+def _voucher_mark(packet: Packet) -> str:
+    """Read again by ``sources/centra/staging.sql``: so much of the return cost is voucher."""
+    return f"voucher {packet.payload['voucher']}"
+
+
+def may_carry_voucher_as_cost(packet: Packet, answer: Answered, facts: Facts) -> bool:
+    """Centra keeps an order's voucher on one shipment, and refuses a share of it on the Return of another.
+
+    There the share is taken off as return cost, and marked as what it is: Centra's total is the planned one either way.
+    """
+    payload = packet.payload
+    return (
+        "voucherValue" in answer.path
+        and payload.get("tax_mode", "included") == "included"
+        and not payload.get("voucher_as_cost")
+        and len(f"{payload['comment']} {_voucher_mark(packet)}") <= facts.comment_limit
+    )
 
 
 def complete(return_id: int | str, *, sends_email: bool) -> Call:

@@ -1,45 +1,97 @@
--- One row per pending effect of the last plan whose ledger state is planned, with what its packet needs and why it waits.
-with pending as (
-    from effects.pending_credit_notes
-    union all by name from effects.pending_inventory_adjustments
-    union all by name from effects.pending_exchange_orders
-    union all by name from effects.pending_status_updates
-),
-
+-- One row per effect of the last plan that is not in Centra, with what its packet needs and why it waits by today's plan, policy
+-- and approvals: of those that are planned, and of those that are under way, which are asked again before each call. Reads the
+-- temporary table of desired.sql.
+with
 -- One row per effect that a person approved as it is: another input needs another approval.
 approved as (
     select distinct effect_key, input_sha256 from push.approvals
 ),
 
-planned as (
+-- A chargeback counts on units for which something is still to be given, and the plan takes what is half done for given: here
+-- is what found no other unit. One row per effect that meets it; one in another currency meets every one of its order.
+beyond as (
+    select lines.order_number, lines.currency, -sum(lines.gross_amount) - coalesce(any_value(counted.amount), 0) as amount
+    from staging.payout_lines as lines
+    left join (
+        select order_number, currency, sum(chargeback) as amount from effects.value_given_back group by all
+    ) as counted on counted.order_number = lines.order_number and counted.currency = lines.currency
+    where lines.line_type in ('chargeback', 'chargeback_reversed') and lines.order_number in (select order_number from desired)
+    group by lines.order_number, lines.currency
+),
+
+charged_back as (
+    select distinct units.effect_key
+    from (
+        select
+            desired.effect_key, desired.order_number, desired.currency,
+            sum(desired.amount) over (partition by desired.order_number order by desired.return_item_id) - desired.amount as before
+        from desired
+        join push.ledger using (effect_key)
+        left join effects.value_given_back as value on value.return_item_id = desired.return_item_id
+        where desired.effect_kind in ('credit_note', 'exchange_order') and coalesce(value.chargeback, 0) = 0
+            and ledger."state" in ('planned', 'sending', 'unknown')
+    ) as units
+    join beyond using (order_number)
+    where beyond.amount > 0 and (beyond.currency <> units.currency or units.before < beyond.amount)
+),
+
+considered as (
     select
-        pending.*, ledger.travels_alone, ledger.planned_at, effect_types.effect_type, modes.policy_mode,
+        desired.* exclude ("state"), ledger."state" as ledger_state, ledger.travels_alone, ledger.planned_at, ledger.asked_batch,
+        effect_types.effect_type, modes.policy_mode,
         -- Who let the replacement through has let its release through.
-        approved.effect_key is not null or coalesce(pending.evidence::json ->> 'exchange' in (
+        approved.effect_key is not null or coalesce(desired.evidence::json ->> 'exchange' in (
             select effect_key from push.approvals
         ), false) as is_approved,
-        coalesce(pending.evidence::json ->> 'milestone' = 'refund under way', false) as is_announcement
-    from pending
+        coalesce(desired.evidence::json ->> 'milestone' = 'refund under way', false) as is_announcement,
+        charged_back.effect_key is not null or coalesce(value.given - value.exchange > 0, false) as is_given_back,
+        charged_back.effect_key is not null as is_charged_back
+    from desired
     join push.ledger using (effect_key)
-    join policy.effect_types on effect_types.effect_kind = pending.effect_kind
+    join policy.effect_types on effect_types.effect_kind = desired.effect_kind
     join policy.modes on modes.effect_type = effect_types.effect_type
-    left join approved on approved.effect_key = ledger.effect_key and approved.input_sha256 = ledger.input_sha256
-    where ledger.state = 'planned'
+    left join approved on approved.effect_key = desired.effect_key and approved.input_sha256 = desired.input_sha256
+    left join effects.value_given_back as value on value.return_item_id = desired.return_item_id
+    left join charged_back on charged_back.effect_key = desired.effect_key
+    where ledger."state" in ('planned', 'sending', 'unknown')
+),
+
+held as (
+    select
+        *,
+        case
+            when blocked_by is not null and not (is_approved and starts_with(blocked_by, 'waits for approval')) then blocked_by
+            when is_charged_back and pays_through is distinct from 'elsewhere' then
+                'its value was given back already: by a chargeback'
+            when sendable_at > $now and not (is_approved and effect_kind = 'inventory_adjustment') then
+                'waits until ' || strftime(sendable_at, '%Y-%m-%d %H:%M UTC')
+        end as held_by
+    from considered
+),
+
+-- What leaves at once: the refund of a shipment by one payer, or the goods of its exchanges, whatever packets they are cut into.
+together as (
+    select
+        *,
+        sum(case effect_kind when 'return_fee' then -amount else amount - coalesce(fee, 0) end) filter (held_by is null) over (
+            partition by effect_type, order_number, shipment_id, pays_through, origin_return_id, currency
+        ) as leaves_at_once
+    from held
 ),
 
 reasoned as (
     select
-        planned.*,
+        together.*,
         case
-            when blocked_by is not null and not (is_approved and starts_with(blocked_by, 'waits for approval')) then blocked_by
-            when sendable_at > $now and not (is_approved and effect_kind = 'inventory_adjustment') then
-                'waits until ' || strftime(sendable_at, '%Y-%m-%d %H:%M UTC')
+            when held_by is not null then held_by
             when is_approved then null
+            when asked_batch is not null then
+                'waits for approval: it is due only since the settings were changed, by what was known before'
             when policy_mode = 'approve' then 'waits for approval: modes.' || effect_type || ' = "approve"'
-            when limits.amount is not null and planned.amount > limits.amount and effect_type in ('credit_note', 'exchange_order') then
-                'waits for approval: it is above approval_above.' || planned.currency
+            when leaves_at_once > limits.amount and effect_type in ('credit_note', 'exchange_order') then
+                'waits for approval: it is above approval_above.' || together.currency
         end as own_reason
-    from planned
+    from together
     left join policy.approval_limits as limits using (currency)
 )
 
@@ -87,6 +139,9 @@ select
         case when effect_kind = 'credit_note' and bool_or(
             effect_kind in ('return_fee', 'shipping_refund') and starts_with(coalesce(own_reason, ''), 'waits for approval')
         ) over (partition by return_id, order_number) then 'waits for approval of the fee or shipping that goes with it' end
-    ) as waits_for
+    ) as waits_for,
+    ledger_state,
+    planned_at,
+    is_given_back
 from reasoned
 order by trigger_at, effect_key;

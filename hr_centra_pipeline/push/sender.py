@@ -28,6 +28,7 @@ from hr_centra_pipeline.push import (
     ledger,
     note,
     release,
+    still_due,
     stock,
 )
 from hr_centra_pipeline.push.approvals import machine_user
@@ -42,6 +43,7 @@ from hr_centra_pipeline.push.packets import (
     Effect,
     OperationName,
     Packet,
+    considered_effects,
     cut,
     planned_effects,
 )
@@ -54,9 +56,11 @@ from hr_centra_pipeline.push.steps import (
     LookUpResult,
     NotNow,
     StepResult,
+    Steps,
     Undone,
 )
 from hr_centra_pipeline.push.wire import Wire
+from hr_centra_pipeline.sources.centra import belonging
 from hr_centra_pipeline.sources.centra.client import CentraClient
 from hr_centra_pipeline.sources.centra.order_api import OrderApiClient
 from hr_centra_pipeline.warehouse import lock
@@ -84,6 +88,10 @@ _MOST_STEPS = 12  # an exchange that is unwound has six, and one more for each o
 _ROUNDS = 3  # members of a refused or held packet are cut again within the same push
 _MOST_TROUBLES = 3  # requests in a row that failed: then Centra is left alone until the next push
 _TOLD_EVERY = 10.0  # seconds between two lines about the progress
+_SAID_BY_THE_PUSH = (
+    "waits for approval",
+    "its value was given back already: by a chargeback",
+)  # sendable.sql, not the plan
 _LOOK_AHEAD = 20  # times a batch's size: how far a batch is filled from behind a packet that has to wait for its order
 
 
@@ -136,12 +144,14 @@ def push(
     """Send what the last plan says; in dry run say what would be sent.
 
     Raises:
-        ConfigurationError: live mode against a real Centra, and the policy does not state every guard.
+        ConfigurationError: live mode against a real Centra, and the policy does not state every guard; or this Centra is not
+            the one that the database is about.
         RunFailed: another push has its lease on this database.
     """
     report = PushReport(settings.mode)
     if settings.mode == "live":
         guards.refuse_unguarded(settings, policy)
+        belonging.refuse_another(warehouse, client, settings)
         # The door's lock is the home's; two homes with one database must not send at once either.
         with lock.held(settings.database.with_name(settings.database.name + ".push.lock"), "a push"):
             _push(warehouse, client, order_api, policy, settings, now, report)
@@ -183,10 +193,15 @@ def _push(
         _begin_record(connection, push_id, report.mode, policy, now)
         before = _confirmed(connection)
         doubtful = journal.in_doubt(connection, now)
-        known = facts.load(connection, policy)
+        effects = considered_effects(connection, now)
+        known = facts.load(connection, policy, effects)
         uncovered = coverage.uncovered(connection)
         unfit = contract.unfit(connection, policy)
-        due = [effect for effect in planned_effects(connection, now) if effect.mode == "live" and not effect.waits_for]
+        due = [
+            effect
+            for effect in effects
+            if effect.ledger_state == "planned" and effect.mode == "live" and not effect.waits_for
+        ]
         breached = guards.breaches(connection, [effect for effect in due if not unfit.of(effect)], policy, now)
         misfits = unfit.breaches(due)
         _keep_breaches(connection, push_id, [*breached, *misfits], now)
@@ -342,9 +357,9 @@ class Sender:
 
     def _stopped(self, packet: Packet) -> str | None:
         """Why a packet's next step may not be sent."""
-        is_paying = packet.step in PAYING_STEPS
-        payer = packet.payload.get("pays_through", "") if is_paying else ""
-        return self.stopped.get(packet.operation) or self.unfit.payers.get(payer)
+        payer = packet.payload.get("pays_through", "") if packet.step in PAYING_STEPS else ""
+        instead = packet.operation == "credit" and packet.has_origin
+        return self.stopped.get(packet.operation) or self.unfit.of_payment(payer, instead=instead)
 
     def _still_in_doubt(self, packet: Packet, message: str) -> InDoubt:
         return InDoubt(message, packet.trouble)
@@ -373,6 +388,7 @@ class Sender:
         for _ in range(_ROUNDS):
             with self.warehouse.transaction() as connection:
                 effects = planned_effects(connection, self.now)
+            self._leave_held(effects)
             due = [effect for effect in effects if effect.effect_key not in tried and self._is_due(effect)]
             stopped = {
                 effect.effect_key: why
@@ -393,6 +409,11 @@ class Sender:
         if reason:
             self.report.waiting[effect.effect_key] = reason
         return reason is None
+
+    def _leave_held(self, effects: Sequence[Effect]) -> None:
+        """Say why effects are held by what only the push knows, in the words that their exception needs."""
+        waiting = [(effect.effect_key, effect.waits_for or "") for effect in effects]
+        self._leave([(key, why) for key, why in waiting if why.startswith(_SAID_BY_THE_PUSH)])
 
     def _leave(self, reasons: Sequence[tuple[str, str]]) -> None:
         """Say why effects stay planned."""
@@ -452,9 +473,7 @@ class Sender:
             self._heed_troubles(active)
             if not active:
                 return [now_at[packet.key] for packet in packets]
-            outcomes = self.wire.converse(
-                active, lambda packet: OPERATIONS[packet.operation].advance(packet, self.facts)
-            )
+            outcomes = self.wire.converse(active, self._next_step)
             self._take_note(outcomes)
             after = self.wire.journal.settle(outcomes)
             now_at.update((packet.key, packet) for packet in after)
@@ -467,6 +486,16 @@ class Sender:
             if limited:
                 self._wait(max(limited), active)
         raise AssertionError(f"packet {active[0].key} does not come to an end at step {active[0].step}")
+
+    def _next_step(self, packet: Packet) -> Steps[StepResult]:
+        """A packet's next step, if today's plan still wants it."""
+        operation = OPERATIONS[packet.operation]
+        steps: Steps[StepResult]
+        if reason := still_due.stopped(packet, self.facts):
+            steps = operation.stop(packet, self.facts, reason)
+        else:
+            steps = operation.advance(packet, self.facts)
+        return steps
 
     def _take_note(self, outcomes: Sequence[tuple[Packet, StepResult]]) -> None:
         for packet, result in outcomes:

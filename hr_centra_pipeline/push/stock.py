@@ -89,6 +89,12 @@ def _arrived_late(packet: Packet, facts: Facts) -> Steps[Held | None]:
     return None
 
 
+def stop(_: Packet, __: Facts, reason: str) -> Steps[StepResult]:
+    """Today's plan does not want it as it is: it is its only step, so nothing of it is there."""
+    return NotNow(reason)
+    yield
+
+
 def look_up(packet: Packet, facts: Facts) -> Steps[LookUpResult]:
     """Look for the packet's text among the stock changes of its warehouses since it was sent."""
     # Two clocks: the decision's (which a person may set back) and the real one; Centra's is near one of them.

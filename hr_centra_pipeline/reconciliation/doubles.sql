@@ -159,6 +159,18 @@ join (
 ) as changes on changes.stock_change_id::varchar = ledger.centra_id
 where changes.is_in;
 
+-- One row per order whose refunds are looked at: those in play, and those that no return names at all, of which nothing else here
+-- would ever be looked at.
+create or replace temp table orders_of_refunds as
+select order_number from matching.orders_in_play
+union
+select entries.order_number
+from (select distinct order_number from staging.payment_entries where money in ('refunded', 'refund_pending')) as entries
+anti join staging.return_items using (order_number)
+anti join staging.returns using (order_number)
+anti join staging.refunds using (order_number)
+anti join staging.centra_returns using (order_number);
+
 -- One row per refund without a Return that nobody has tied; and per Return of ours with money on it that is gone.
 insert into findings by name
 select
@@ -172,7 +184,7 @@ select
         as next_step,
     json_object('entry_id', entries.entry_id, 'entry_type', entries.entry_type, 'external_reference', entries.external_reference) as evidence
 from staging.payment_entries as entries
-semi join matching.orders_in_play using (order_number)
+semi join orders_of_refunds using (order_number)
 where entries.centra_return_id is null
     and policy.is_given(entries.money)
     and not exists (select 1 from push.ties where ties.what = 'refund' and ties.centra_id in (entries.entry_id::varchar, entries.request_id::varchar))

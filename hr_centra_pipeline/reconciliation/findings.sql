@@ -75,6 +75,10 @@ select * from (values
         'Adopt the return by name, so that it is acted on, or do it by hand in Centra.'),
     ('nothing was captured', 'fix_centra', 'data_gap', 'centra',
         'Find out in Centra how the order was paid: capture it, or give the money back by hand.'),
+    ('nothing was captured on its shipment', 'fix_centra', 'data_gap', 'centra',
+        'Find out in Centra why this shipment was not charged: capture it, and the next sync goes on; or settle it by hand.'),
+    ('the order was paid in part by gift card', 'fix_centra', 'policy_gap', 'policy',
+        'Give it back by hand in Centra, to each payment at most what it paid and the rest as store credit: the next sync adopts the Return.'),
     ('gift cards cannot be issued', 'fix_pipeline', 'policy_gap', 'policy',
         'Set [gift_card] template in the policy, or make the Return and its gift card by hand in Centra: the next sync adopts it.'),
     ('it does not fit this Centra', 'fix_pipeline', 'system_error', 'centra',
@@ -139,20 +143,31 @@ told as (
     select
         pending.effect_key, pending.effect_kind, pending.return_item_id, pending.amount, pending.trigger_at,
         pending.sendable_at, pending."mode", coalesce(ledger.state, 'planned') as state, ledger.packet_key,
-        coalesce(pending.blocked_by, ledger.reason) as why
+        coalesce(
+            pending.blocked_by,
+            case when ledger.asked_batch is not null then 'waits for approval: due only since the settings were changed' end,
+            ledger.reason
+        ) as why
     from pending
     left join push.ledger using (effect_key)
     where ledger.state is distinct from 'confirmed' and ledger.state is distinct from 'rejected'
         and pending.effect_kind <> 'exchange_release' -- told with the replacement that is not shipped
         -- What a guard holds back is one exception of that guard, not one of each unit.
         and not starts_with(coalesce(pending.blocked_by, ledger.reason, ''), 'guard: ')
+        -- It lies where the settings wanted it when it was put there: whether to move it is a question, and no trouble.
+        and not (
+            ledger.asked_batch is not null and pending.effect_kind = 'inventory_adjustment'
+            and (pending.evidence::json ->> 'ordinal')::integer > 1
+            and ledger.effect_key not in (select effect_key from push.approvals)
+        )
 )
 
 select
     told.* exclude (why),
     units.* exclude (return_item_id, evidence),
     json_merge_patch(units.evidence, json_object(
-        'effect_key', told.effect_key, 'mode', told."mode", 'state', told.state, 'packet_key', told.packet_key
+        'effect_key', told.effect_key, 'mode', told."mode", 'state', told.state, 'packet_key', told.packet_key,
+        'waits_for_live', case when blocks.begins_with is null and told."mode" = 'dry_run' and told.state = 'planned' then true end
     )) as evidence,
     coalesce(
         told.why,

@@ -26,7 +26,9 @@ unseen as (
 
 -- The effect that an exception is about: by its key, else the unit's credit or replacement.
 effects_of as (
-    select unseen.exception_id, ledger.state, ledger.centra_id, ledger.effect_kind
+    select
+        unseen.exception_id, ledger.state, ledger.centra_id, ledger.effect_kind,
+        starts_with(coalesce(ledger.reason, ''), 'waits for the credit of its order') as waits_for_its_credit
     from unseen
     join push.ledger on ledger.effect_key = unseen.effect_key
 ),
@@ -89,7 +91,9 @@ select
             ) then (
                 select 'tied by ' || min(ties.tied_by) from push.ties where 'Payment entry ' || ties.centra_id = unseen.identity
             )
-            when unseen.kind = 'refund_without_credit_note' and unseen.order_number in (from matching.orders_in_play) then
+            when unseen.kind = 'status_not_updated' and effects_of.state = 'planned' and effects_of.waits_for_its_credit then
+                'the money of its order was sent just now: the next sync writes both in one note'
+            when unseen.kind = 'refund_without_credit_note' and unseen.order_number in (from orders_of_refunds) then
                 'the refund has its Return in Centra'
         end,
         case
@@ -280,7 +284,8 @@ current as (
         told ->> 'return_item_id' as return_item_id, told ->> 'order_number' as order_number, told ->> 'sku' as sku,
         told ->> 'currency' as currency, (told ->> 'amount')::decimal(18, 4) as amount,
         (told ->> 'detail') || ' (not covered any more: nothing proves that it is over)' as detail,
-        told ->> 'next_step' as next_step, told -> 'evidence' as evidence
+        -- what it was once held back by is not looked at any more
+        told ->> 'next_step' as next_step, json_merge_patch(told -> 'evidence', '{"waits_for_live": null}') as evidence
     from told_before
     semi join (select exception_id from gone where proof is null) as kept using (exception_id)
 ),
@@ -297,22 +302,24 @@ dated as (
         current.* exclude (window_hours),
         opened.opened_at,
         greatest(date_diff('minute', opened_at, $now::timestamptz) // 60, 0) as age_hours,
-        last_opened_at + to_hours(greatest(window_hours, 24)::integer) as due_at
+        last_opened_at + to_hours(greatest(window_hours, 24)::integer) as due_at,
+        -- Nothing but the dry run holds it back: it is shown, and nobody is late.
+        coalesce(evidence ->> 'waits_for_live', 'false') = 'true' as waits_for_live
     from current
     join opened using (exception_id)
 )
 
 select
-    dated.*,
+    dated.* exclude (waits_for_live),
     case
-        when class = 'timing' then 'info'
+        when class = 'timing' or waits_for_live then 'info'
         when kind in (
             'rejected_write', 'write_in_doubt', 'double_credit', 'double_restock', 'guard_breached', 'credited_item_refused',
             'promised_item_refused', 'corrected_after_credit', 'corrected_after_restock', 'exchange_refused', 'exchange_differs', 'exchange_canceled', 'source_not_covered'
         ) or due_at <= $now then 'error'
         else 'warning'
     end as severity,
-    due_at <= $now as overdue,
+    due_at <= $now and not waits_for_live as overdue,
     case
         when age_hours < 4 * 24 then '0-3'
         when age_hours < 8 * 24 then '4-7'

@@ -13,7 +13,7 @@ select
     units.unit_price as amount,
     last_event_at as fact_at,
     lateness.window_hours as window_hours,
-    case last_event when 'departed' then 'Left the hub on ' else 'Dropped off on ' end
+    case last_event when 'departed' then 'Left the hub on ' when 'hub_received' then 'Seen at the hub on ' else 'Dropped off on ' end
         || strftime(last_event_at, '%Y-%m-%d') || ' and not heard of since'
         || case when lateness.is_learned then '; 95 of 100 take at most ' || lateness.p95_hours || ' hours' else '' end as detail,
     'Ask Happy Returns'' support for the parcel (drop-off and hub scans), and claim it when it is lost.' as next_step,
@@ -23,7 +23,7 @@ join last_seen using (return_item_id)
 left join reconciliation.lateness as lateness
     on lateness.stage = last_event and lateness.dropoff_method = coalesce(units.dropoff_method, 'unknown')
 where units.arrived_at is null and units.disposition is null and not units.is_returnless
-    and last_event in ('received', 'departed');
+    and last_event in ('dropped_off', 'received', 'hub_received', 'departed');
 
 -- Arrived, and nobody approves or refuses it.
 insert into findings by name

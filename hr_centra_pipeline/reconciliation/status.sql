@@ -31,7 +31,8 @@ select
         else 'Look at the last sync in Dagster: why it did not write this.'
     end as next_step,
     json_object(
-        'effect_key', pending.effect_key, 'effect_kind', effect_kind, 'mode', pending."mode", 'state', coalesce(ledger.state, 'planned')
+        'effect_key', pending.effect_key, 'effect_kind', effect_kind, 'mode', pending."mode", 'state', coalesce(ledger.state, 'planned'),
+        'waits_for_live', case when pending.blocked_by is null and pending."mode" = 'dry_run' then true end
     ) as evidence
 from effects.pending_status_updates as pending
 join places using (effect_kind)

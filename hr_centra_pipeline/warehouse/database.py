@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -12,12 +15,16 @@ from typing import Any
 
 import duckdb
 
+from hr_centra_pipeline.core import private
 from hr_centra_pipeline.core.errors import RunFailed
-from hr_centra_pipeline.warehouse import versions
+from hr_centra_pipeline.warehouse import log, swap, versions
 
 Connection = duckdb.DuckDBPyConnection
 # Every opening replays the log: folded in when it has grown to this.
 _MOST_LOG_BYTES = 1024 * 1024
+# Connections of this process by file. Closing any other descriptor of a file would give up DuckDB's lock on it.
+_open_here: Counter[Path] = Counter()
+_opening = threading.Lock()
 
 
 CONFIG: dict[str, str | bool | int] = {"preserve_insertion_order": False}
@@ -86,27 +93,37 @@ class Warehouse:
         connection = self._kept or self._connect(30)
         self._kept = None
         connection.execute("force checkpoint")
-        connection.close()
+        self._close(connection)
 
     def _release(self) -> None:
         if self._kept is None:
             return
         connection, self._kept = self._kept, None
-        if self._log_size() < _MOST_LOG_BYTES:
+        if log.size(self.path) < _MOST_LOG_BYTES:
             # What is committed stands, synced, in the log; folding it into the file at each closing would cost more.
             connection.execute("pragma disable_checkpoint_on_shutdown")
-        connection.close()
+        self._close(connection)
+
+    def _close(self, connection: Connection) -> None:
+        with _opening:
+            connection.close()
+            _open_here[self.path] -= 1
 
     def _connect(self, wait_seconds: float) -> Connection:
+        private.keep()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         deadline = time.monotonic() + wait_seconds
         is_waiting = False
         try:
             while True:
                 try:
-                    connection = duckdb.connect(self.path, config={**CONFIG, "memory_limit": self.memory_limit})
-                except duckdb.IOException as error:
-                    if "lock" not in str(error).lower() or time.monotonic() >= deadline:
+                    connection = self._opened()
+                except duckdb.Error as error:
+                    if not isinstance(error, duckdb.IOException) or "lock on file" not in str(error):
+                        raise RunFailed(
+                            f"Cannot open {self.path}: {str(error).splitlines()[0]}. If it is damaged: hr-centra restore BACKUP."
+                        ) from error
+                    if time.monotonic() >= deadline:
                         raise RunFailed(f"Cannot open {self.path}: {error}") from error
                     self._wanted.touch()
                     is_waiting = True
@@ -118,16 +135,35 @@ class Warehouse:
             if is_waiting:
                 self._wanted.unlink(missing_ok=True)
 
+    def _opened(self) -> Connection:
+        with _opening:
+            count = None
+            if not _open_here[self.path]:
+                swap.carry_out(self.path)
+                count = self._checkpoints()
+            connection = duckdb.connect(self.path, config={**CONFIG, "memory_limit": self.memory_limit})
+            try:
+                log.begin(self.path, count)
+            except RunFailed:
+                connection.close()
+                raise
+            _open_here[self.path] += 1
+        return connection
+
+    def _checkpoints(self) -> int | None:
+        try:
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return log.refuse_foreign(self.path, None)
+        try:
+            return log.refuse_foreign(self.path, descriptor)
+        finally:
+            os.close(descriptor)
+
     @property
     def _wanted(self) -> Path:
         # Left behind by a waiter that was killed, it only makes the holder open more often.
-        return self.path.with_name(self.path.name + ".wanted")
-
-    def _log_size(self) -> int:
-        try:
-            return self.path.with_name(self.path.name + ".wal").stat().st_size
-        except FileNotFoundError:
-            return 0
+        return swap.wanted(self.path)
 
 
 @cache

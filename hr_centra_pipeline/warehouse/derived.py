@@ -1,4 +1,4 @@
-"""Derived tables never go stale silently: other declarations or another policy, and they are recomputed from landing."""
+"""Derived tables never go stale silently: other code, declarations or another policy, and they are recomputed from landing."""
 
 from __future__ import annotations
 
@@ -6,22 +6,42 @@ import hashlib
 from functools import cache
 from pathlib import Path
 
+import duckdb
+
 import hr_centra_pipeline
 from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Connection
 from hr_centra_pipeline.warehouse.tables import DERIVED
 
+_MAKERS = (
+    "core", "sources", "warehouse", "matching", "effects", "push", "reconciliation", "month_end", "oversight",
+)  # fmt: skip
+"""The packages whose code can take part in a derived table: what they say in Python, too (macros, keys, words, typing)."""
+_CODE = (".py", ".sql", ".toml")
+
 
 def fingerprint(*made_with: str) -> str:
-    """A hash of the declarations, of every SQL file of ours, and of what else the derived tables were made with."""
-    parts = [declared.ddl for declared in DERIVED.values()] + _sql_texts() + list(made_with)
+    """A hash of the declarations, of all our code that can take part, of DuckDB, and of what else the tables were made with."""
+    parts = [declared.ddl for declared in DERIVED.values()] + [_code_of_this_program(), *made_with]
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
 
 
 @cache
-def _sql_texts() -> list[str]:
-    package = Path(hr_centra_pipeline.__file__).parent
-    return [file.read_text(encoding="utf-8") for file in sorted(package.rglob("*.sql"))]
+def _code_of_this_program() -> str:
+    return code_of(Path(hr_centra_pipeline.__file__).parent)
+
+
+def code_of(package: Path) -> str:
+    """A hash of the code below a package that can take part in a derived table, and of the DuckDB that computes it.
+
+    Doors and readers (command line, assets, what is published) and the sandbox take no part.
+    """
+    found = hashlib.sha256(duckdb.__version__.encode())
+    for maker in _MAKERS:
+        for file in sorted((package / maker).rglob("*")):
+            if file.suffix in _CODE:
+                found.update(f"\x1e{file.relative_to(package).as_posix()}\x1f".encode() + file.read_bytes())
+    return found.hexdigest()
 
 
 def forget_stale(connection: Connection, *made_with: str) -> bool:

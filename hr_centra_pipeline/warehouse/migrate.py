@@ -6,7 +6,7 @@ import duckdb
 
 from hr_centra_pipeline.core import keys, money
 from hr_centra_pipeline.core.errors import RunFailed
-from hr_centra_pipeline.warehouse import backups, versions
+from hr_centra_pipeline.warehouse import backups, place, versions
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 from hr_centra_pipeline.warehouse.tables import DERIVED
 
@@ -39,6 +39,9 @@ def prepare(warehouse: Warehouse) -> None:
             ) from error
     with warehouse.transaction() as connection:
         ensure_derived(connection)
+        mark = place.arrive(connection, warehouse.path) if place.TABLES_SINCE in known else None
+    if mark:  # after the commit: a mark that is behind its database says nothing, one that is ahead of it does
+        place.write_mark(warehouse.path, mark)
 
 
 def _migrate(connection: Connection, number: int, sql: str) -> None:

@@ -72,7 +72,8 @@ create or replace table policy.centra_words (enum varchar, word varchar, meaning
 -- One row per type and status of a payment entry, both with a meaning: what the entry did to the order's money, and its part in
 -- a payment in two steps.
 create or replace table policy.payment_words (
-    entry_type varchar, status varchar, money varchar, instrument varchar, is_refund boolean, step varchar, says varchar
+    entry_type varchar, status varchar, money varchar, instrument varchar, is_refund boolean, step varchar, says varchar,
+    takes_back boolean
 );
 -- Money that counts as given back: what was refunded, and what was asked for and is not answered. What failed gives nothing.
 create or replace macro policy.is_given(money) as money in ('refunded', 'refund_pending');

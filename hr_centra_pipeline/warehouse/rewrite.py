@@ -9,6 +9,7 @@ from pathlib import Path
 import duckdb
 
 from hr_centra_pipeline.core.errors import RunFailed
+from hr_centra_pipeline.warehouse import log
 
 
 def rewrite(database: Path) -> None:
@@ -39,4 +40,5 @@ def rewrite(database: Path) -> None:
     with fresh.open("rb+") as written:
         os.fsync(written.fileno())
     fresh.replace(database)
-    database.with_name(f"{database.name}.wal").unlink(missing_ok=True)
+    log.path_of(database).unlink(missing_ok=True)
+    log.forget(database)  # last: a log that was left behind by a death in between is refused

@@ -87,6 +87,16 @@ def test_hours_that_the_next_pull_read_after_all_are_recorded_and_do_not_ring(
     assert gaps(prepared) == [("centra orders", NOW - 8 * HOUR, NOW - 3 * HOUR, 5, NOW - 3 * HOUR)]
 
 
+def test_several_pulls_at_one_time_of_the_clock_are_one_look_as_far_back_as_the_widest(
+    prepared: Connection, rings: Rings
+) -> None:
+    pulled(prepared, NOW - 48 * HOUR)
+    pulled(prepared, NOW, since=NOW - 49 * HOUR)
+    pulled(prepared, NOW, since=NOW - HOUR)  # the clock has not moved
+    assert rings() == {}
+    assert gaps(prepared) == [("centra orders", NOW - 48 * HOUR, NOW, 48, NOW)]
+
+
 def test_hours_that_nobody_read_ring_and_name_the_backfill_that_closes_them(prepared: Connection, rings: Rings) -> None:
     for hours in (50, 3, 2, 1, 0):
         pulled(prepared, NOW - hours * HOUR)

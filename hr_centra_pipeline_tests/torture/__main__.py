@@ -10,7 +10,7 @@ from pathlib import Path
 from hr_centra_pipeline_tests.torture.broken import KINDS
 from hr_centra_pipeline_tests.torture.storm import Figures, Mix, storm
 
-LONG = Mix(returns=20, steps=50, faults=1.3, syncs=0.02, lost_ledgers=0.01)
+LONG = Mix(returns=20, steps=50, faults=1.3, syncs=0.02, lost_ledgers=0.01, events=0.25)
 
 
 def main() -> None:
@@ -37,15 +37,18 @@ def main() -> None:
         whole.verdict.add(found.verdict)
         whole.by_fault += found.by_fault
         whole.by_act += found.by_act
+        whole.by_event += found.by_event
         sys.stderr.write(
             f"round {rounds}: kills {whole.kills}, faults {whole.faults}, doubles {len(whole.verdict.doubles)},"
-            f" losses {len(whole.verdict.losses)}, stuck {len(whole.verdict.stuck)}, {whole.seconds / 60:.1f} minutes\n"
+            f" losses {len(whole.verdict.losses)}, stuck {len(whole.verdict.stuck)},"
+            f" silent {len(whole.verdict.silent)}, {whole.seconds / 60:.1f} minutes\n"
         )
         if told := found.verdict.told():
             sys.stderr.write(told + "\n")
     print(whole.told())
     print("faults: " + ", ".join(f"{name} {count}" for name, count in whole.by_fault.most_common()))
     print("people: " + ", ".join(f"{name} {count}" for name, count in whole.by_act.most_common()))
+    print("events: " + ", ".join(f"{name} {count}" for name, count in whole.by_event.most_common()))
     sys.exit(0 if whole.verdict.is_clean else 1)
 
 

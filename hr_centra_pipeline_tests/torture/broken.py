@@ -6,18 +6,21 @@ import secrets
 from collections.abc import Generator
 from typing import Any
 
-from hr_centra_pipeline.push import credit, exchange, returns, stock
+from hr_centra_pipeline.push import credit, exchange, returns, still_due, stock
 from hr_centra_pipeline.push.facts import Facts
 from hr_centra_pipeline.push.packets import Packet
 from hr_centra_pipeline.push.sender import OPERATIONS, Sender
 from hr_centra_pipeline.push.steps import Call, Undone
 
-KINDS = ("no_read_back", "new_key_per_attempt", "no_last_look")
+KINDS = ("no_read_back", "new_key_per_attempt", "no_last_look", "no_second_question")
 
 
 def break_it(kind: str) -> None:
     """Replace parts of the sender of this process."""
-    {"no_read_back": _no_read_back, "new_key_per_attempt": _new_key_per_attempt, "no_last_look": _no_last_look}[kind]()
+    {
+        "no_read_back": _no_read_back, "new_key_per_attempt": _new_key_per_attempt, "no_last_look": _no_last_look,
+        "no_second_question": _no_second_question,
+    }[kind]()  # fmt: skip
 
 
 def _nothing(*_: Any, **__: Any) -> Generator[Any, Any, None]:
@@ -64,6 +67,11 @@ def _no_last_look() -> None:
     credit._money_problem = lambda *_: None
     stock._put_back_meanwhile = _nothing
     exchange._out_of_stock = _nothing
+
+
+def _no_second_question() -> None:
+    """What is half done is paid as it was planned once, whatever the plan says by now."""
+    still_due.stopped = lambda *_: None
 
 
 __all__ = ["KINDS", "OPERATIONS", "break_it"]

@@ -15,6 +15,7 @@ from typing import Any
 
 from hr_centra_pipeline.push import approvals
 from hr_centra_pipeline.push.approvals import Signature
+from hr_centra_pipeline_tests.torture.histories import happen
 from hr_centra_pipeline_tests.torture.verdict import Verdict, judge
 from hr_centra_pipeline_tests.torture.world import Planted, World, world
 
@@ -47,6 +48,7 @@ class Figures:
     verdict: Verdict = field(default_factory=Verdict)
     by_fault: Counter[str] = field(default_factory=Counter)
     by_act: Counter[str] = field(default_factory=Counter)
+    by_event: Counter[str] = field(default_factory=Counter)
 
     def told(self) -> str:
         """As ``make torture`` prints it."""
@@ -54,9 +56,10 @@ class Figures:
         return "\n".join(
             [
                 f"kills {self.kills:,}, faults {self.faults:,}, acts of people {self.acts:,}, lost ledgers {self.lost_ledgers}",
+                f"events of a year {self.by_event.total():,}",
                 f"runs {self.runs:,}, whole syncs by Dagster {self.syncs}, effects {found.effects:,},"
                 f" {self.seconds / 60:.1f} minutes",
-                f"doubles {len(found.doubles)}, losses {len(found.losses)}, stuck {len(found.stuck)}",
+                f"doubles {len(found.doubles)}, losses {len(found.losses)}, stuck {len(found.stuck)}, silent {len(found.silent)}",
                 f"raced (nobody can prevent it; each is told as an exception) {len(found.raced)}",
                 f"seed {self.seed}",
             ]
@@ -74,6 +77,8 @@ class Mix:
     acts: float = 0.4  # the same
     by_hand: int = 1  # how much oftener than any other act somebody returns and refunds a line by hand
     corrections: float = 0.1
+    events: float = 0.0  # of a year: see histories.py
+    paid_elsewhere: float = 0.0  # Happy Returns gives the money itself, while our payment may be half done
     syncs: float = 0.0
     lost_ledgers: float = 0.0
 
@@ -97,6 +102,7 @@ def storm(
                 figures.verdict.doubles = _fresh(figures.verdict.doubles, found.doubles)
                 figures.verdict.losses = _fresh(figures.verdict.losses, found.losses)
                 figures.verdict.stuck = _fresh(figures.verdict.stuck, found.stuck)
+                figures.verdict.silent = _fresh(figures.verdict.silent, found.silent)
                 figures.verdict.raced = _fresh(figures.verdict.raced, found.raced)
                 if not found.is_clean and keep is not None:
                     opened.keep(keep / f"{opened.seed}-{wave}", found.told())
@@ -110,7 +116,7 @@ def storm(
                 figures.by_act[entry.get("person") or ""] += 1
         if until_caught and not figures.verdict.is_clean:
             break
-    del figures.by_fault[""], figures.by_act[""]
+    del figures.by_fault[""], figures.by_act[""], figures.by_event[""]
     figures.faults, figures.acts = figures.by_fault.total(), figures.by_act.total()
     figures.seconds = time.monotonic() - started
     return figures
@@ -141,10 +147,14 @@ def _wave(opened: World, mix: Mix, figures: Figures) -> None:
             _correct(opened, fresh)
             fresh += opened.plant(1)
             _killed_run(opened, mix, "plan")
+        if random.random() < mix.paid_elsewhere:
+            _pay_elsewhere(opened, fresh)
         if random.random() < mix.lost_ledgers:
             desk.forget()
             figures.lost_ledgers += 1
             opened.run("plan")
+        if random.random() < mix.events:
+            figures.by_event[happen(opened, fresh, lambda what: _killed_run(opened, mix, what))] += 1
         if random.random() < mix.syncs:
             figures.syncs += 1
             opened.kills += _real_sync(opened, kill_after=random.uniform(1.0, 14.0))
@@ -237,12 +247,31 @@ def _act(opened: World, fresh: list[Planted], by_hand: int) -> None:
 def _correct(opened: World, fresh: list[Planted]) -> None:
     """Happy Returns changes its mind about a unit."""
     planted = opened.random.choice(fresh)
-    if planted.refused:
+    if planted.refused or planted.corrected:
         return
     if planted.grade in ("sellable", "damaged") and opened.random.random() < 0.8:
         opened.regrade(planted)
     elif opened.random.random() < 0.4:
         opened.refuse(planted)
+
+
+def _pay_elsewhere(opened: World, fresh: list[Planted]) -> None:
+    """Happy Returns issues a gift card for a return that nothing was given for. Once a plan knows it, nothing is due from us."""
+    desk = opened.desk
+    unpaid = [
+        planted
+        for planted in fresh
+        if planted.way != "exchange" and not planted.refused and not desk.given(planted.unit.sold.number)
+    ]
+    if not unpaid:
+        return
+    sold = opened.random.choice(unpaid).unit.sold
+    desk.change_refund(opened.of(sold)[0].unit, gift_card_id=f"GC-{sold.number}")
+    for planted in opened.of(sold):
+        planted.is_paid_elsewhere = True
+    opened.run("plan")
+    time.sleep(2 * _DELAY)  # what was called for before is there by now
+    opened.given_by_hand[sold.number] = desk.given(sold.number)
 
 
 def _decide(opened: World) -> None:

@@ -12,6 +12,8 @@ SMALL = Mix(returns=6, steps=10, faults=1.0)
 # More of what tells a broken sender: calls that are lost, and people who refund by hand between plan and push.
 LOSSY = Mix(returns=8, steps=10, faults=1.5)
 CROWDED = Mix(returns=12, steps=8, faults=0.3, acts=2.0, by_hand=8)
+# Happy Returns gives the money itself while our payment is half done.
+HALF_DONE = Mix(returns=8, steps=10, faults=1.0, paid_elsewhere=0.8)
 
 
 def test_a_small_storm_leaves_nothing_twice_nothing_lost_and_nothing_stuck(tmp_path: Path) -> None:
@@ -24,15 +26,19 @@ def test_a_small_storm_leaves_nothing_twice_nothing_lost_and_nothing_stuck(tmp_p
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("broken", "mix"), [("no_read_back", LOSSY), ("new_key_per_attempt", LOSSY), ("no_last_look", CROWDED)]
-)
+    ("broken", "mix"),
+    [
+        ("no_read_back", LOSSY), ("new_key_per_attempt", LOSSY), ("no_last_look", CROWDED),
+        ("no_second_question", HALF_DONE),
+    ],
+)  # fmt: skip
 def test_a_broken_sender_is_caught(tmp_path: Path, broken: str, mix: Mix) -> None:
     found = storm(tmp_path, 12, 10, mix, broken=broken, until_caught=True)
     assert not found.verdict.is_clean, f"{found.kills} kills and {found.faults} faults did not show it"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mix", [LOSSY, CROWDED])
+@pytest.mark.parametrize("mix", [LOSSY, CROWDED, HALF_DONE])
 def test_the_right_sender_stands_the_storm_that_tells_the_broken_ones(tmp_path: Path, mix: Mix) -> None:
     verdict = storm(tmp_path, 12, 3, mix).verdict
     assert verdict.is_clean, verdict.told()  # what is raced, nobody can prevent

@@ -8,10 +8,10 @@ from decimal import Decimal
 from typing import Any
 
 from hr_centra_pipeline.core.keys import effect_key, effect_keys_in
-from hr_centra_pipeline_tests.desk import MAIN, QUARANTINE, Sold
+from hr_centra_pipeline_tests.desk import MAIN, OUTLET, QUARANTINE, Sold
 from hr_centra_pipeline_tests.torture.world import Planted, World
 
-_LIES_IN = {"sellable": MAIN, "damaged": QUARANTINE, "wrong-item": QUARANTINE, "missing": None, None: None}
+_LIES_IN = {"damaged": {QUARANTINE}, "wrong-item": {QUARANTINE}, "missing": set[int](), None: set[int]()}
 
 _A_REPLACEMENT_IS_MISSING = {
     "write_in_doubt", "exchange_without_order", "exchange_refused", "exchange_differs", "exchange_canceled", "rejected_write",
@@ -22,28 +22,31 @@ _WAITS_FOR_A_PERSON = {"write_in_doubt", "rejected_write", "return_without_credi
 
 @dataclass
 class Verdict:
-    """What was found. ``raced``: somebody acted between our look and our call, and the pipeline tells it."""
+    """What was found. ``silent``: something is wrong, by whoever, and no exception says so; ``raced``: somebody acted between
+    our look and our call, and the pipeline tells it.
+    """
 
     effects: int = 0
     doubles: list[str] = field(default_factory=list)
     losses: list[str] = field(default_factory=list)
     stuck: list[str] = field(default_factory=list)
+    silent: list[str] = field(default_factory=list)
     raced: list[str] = field(default_factory=list)
 
     @property
     def is_clean(self) -> bool:
-        """Nothing twice, nothing lost, nothing stuck."""
-        return not (self.doubles or self.losses or self.stuck)
+        """Nothing twice, nothing lost, nothing stuck, nothing silent."""
+        return not (self.doubles or self.losses or self.stuck or self.silent)
 
     def told(self) -> str:
         """One line per trouble."""
-        names = ("doubles", "losses", "stuck", "raced")
+        names = ("doubles", "losses", "stuck", "silent", "raced")
         return "\n".join(f"  {name}: {line}" for name in names for line in getattr(self, name))
 
     def add(self, other: Verdict) -> None:
         """Put another one to it."""
         self.effects += other.effects
-        for name in ("doubles", "losses", "stuck", "raced"):
+        for name in ("doubles", "losses", "stuck", "silent", "raced"):
             getattr(self, name).extend(getattr(other, name))
 
 
@@ -57,8 +60,10 @@ def judge(world: World, units: list[Planted]) -> Verdict:
         _judge_money(world, books, sold, told, found)
     _judge_exchanges(books, units, told, found)
     _judge_releases(world, units, told, found)
-    _judge_stock(books, units, told, found)
+    _judge_stock(world, books, units, told, found)
     _judge_notes(world, units, found)
+    _judge_silence(world, books, units, told, found)
+    found.doubles += world.unasked
     found.stuck += _stuck(world)
     found.effects = int(
         world.desk.rows("select count(*) from push.ledger where state = 'confirmed' and not is_foreign")[0][0]
@@ -104,8 +109,8 @@ def _judge_money(world: World, books: dict[str, Any], sold: Sold, told: dict[str
     units = world.of(sold)
     entries = [row for row in books["payments"] if row[0] == sold.number and row[2] in ("REFUND", "REFUND_GIFT_CARD")]
     given = sum((Decimal(value) for _, _, _, status, value in entries if status == "SUCCESS"), Decimal(0))
-    due = sum((planted.due for planted in units if not planted.refused), Decimal(0))
-    optional = sum((planted.due for planted in units if planted.refused), Decimal(0))
+    due = sum((planted.due for planted in units if not planted.is_uncertain), Decimal(0))
+    optional = sum((planted.due for planted in units if planted.is_uncertain), Decimal(0))
     explained = {kind for planted in units for kind in told[planted.unit.item]} | told[str(sold.number)]
     by_hand = _somebody_paid(world, sold)
     fees = (
@@ -113,16 +118,20 @@ def _judge_money(world: World, books: dict[str, Any], sold: Sold, told: dict[str
     )  # who refunds by hand forgets them
     riders = sum((planted.shipping for planted in units), Decimal(0)) if by_hand else Decimal(0)
     # The fee of a return rides with whichever of its units is paid, not with the one that it was planted on.
-    riders += sum((planted.fee for planted in units if planted.refused), Decimal(0))
+    riders += sum((planted.fee for planted in units if planted.is_uncertain), Decimal(0))
     # A person may give more than is due; whatever stood there before our process began may not be added to.
     most = max(due + optional + fees, world.given_by_hand.get(sold.number, Decimal(0)))
     may_be = f" (and {optional} may be)" if optional else ""
     where = f"order {sold.number}: {given} given, {due} due{may_be}, told {sorted(explained)}"
+    least = Decimal(0) if sold.number in world.elsewhere else due - riders - fees
+    charged_back = world.charged_back.get(sold.number, Decimal(0))
+    if charged_back and given + charged_back > most and not explained & {"double_credit", "payout_mismatch"}:
+        found.silent.append(f"{where}, and {charged_back} charged back")
     if given > most:
         is_told = explained & {"double_credit", "centra_return_without_return"}
         (found.raced if is_told and sold.number in world.raced else found.doubles).append(where)
     # A rider may have stayed behind with a unit that somebody refunded by hand; goods never.
-    elif given < due - riders - fees and not explained & _WAITS_FOR_A_PERSON:
+    elif given < least - charged_back and not explained & _WAITS_FOR_A_PERSON:
         found.losses.append(where)
 
 
@@ -159,7 +168,7 @@ def _judge_exchanges(books: dict[str, Any], units: list[Planted], told: dict[str
         explained = told[planted.unit.item] & _A_REPLACEMENT_IS_MISSING
         if alive > (0 if planted.is_paid_instead else 1):
             found.doubles.append(f"{planted.unit.item} has {alive} replacements, paid {planted.is_paid_instead}")
-        elif alive == 0 and not planted.refused and not planted.is_paid_instead and not explained:
+        elif alive == 0 and not planted.is_uncertain and not planted.is_paid_instead and not explained:
             found.losses.append(f"{planted.unit.item} has no replacement, told {sorted(told[planted.unit.item])}")
         elif alive == 1 and not keys & completed and not explained:
             found.stuck.append(f"{planted.unit.item}: its replacement is ordered, its Return is not completed")
@@ -173,46 +182,73 @@ def _judge_releases(world: World, units: list[Planted], told: dict[str, set[str]
     )
     for row in rows:
         planted = next((keys[key] for key in effect_keys_in(row["internal_comment"]) if key in keys), None)
-        if planted is None or planted.refused or told[planted.unit.item] & _A_REPLACEMENT_IS_MISSING:
+        if planted is None or planted.is_uncertain or told[planted.unit.item] & _A_REPLACEMENT_IS_MISSING:
             continue
         if not row["is_paid"]:
             found.losses.append(f"{planted.unit.item}: the shipment of its replacement is not released")
 
 
-def _judge_stock(books: dict[str, Any], units: list[Planted], told: dict[str, set[str]], found: Verdict) -> None:
+def _judge_stock(
+    world: World, books: dict[str, Any], units: list[Planted], told: dict[str, set[str]], found: Verdict
+) -> None:
     """Each graded unit lies once where its grade says: by our stock changes, or by a Return that somebody made."""
-    per_article: dict[tuple[str, int], int] = defaultdict(int)
+    lies: Counter[tuple[str, int]] = Counter()
     keys = {key: planted for planted in units for key in _keys(planted)}
     for change in books["stock_changes"]:
-        moved = [keys[key] for key in effect_keys_in(change["comment"]) if key in keys]
-        if not moved:
-            continue
-        for planted in moved:
+        for planted in [keys[key] for key in effect_keys_in(change["comment"]) if key in keys]:
             for sku, warehouse, quantity in change["lines"]:
                 if sku == planted.unit.sold.skus[planted.unit.line]:
-                    per_article[planted.unit.item, warehouse] += 1 if quantity > 0 else -1
+                    lies[planted.unit.item, warehouse] += 1 if quantity > 0 else -1
     for planted in units:
-        wanted = _LIES_IN[planted.grade]
-        explained = told[planted.unit.item] & {"write_in_doubt", "rejected_write", "return_without_stock_movement"}
-        for warehouse in (MAIN, QUARANTINE):
-            lies = per_article[planted.unit.item, warehouse]
-            should = int(warehouse == wanted)
-            what = f"{planted.unit.item} graded {planted.grade} lies {lies} times in warehouse {warehouse}"
-            if lies > should:
+        item = planted.unit.item
+        places = world.sellable_in if planted.grade == "sellable" else _LIES_IN[planted.grade]
+        explained = told[item] & {"write_in_doubt", "rejected_write", "return_without_stock_movement"}
+        counts = {warehouse: lies[item, warehouse] for warehouse in (MAIN, OUTLET, QUARANTINE)}
+        what = f"{item} graded {planted.grade} lies {counts} (warehouse: times)"
+        should = bool(places)
+        if planted.corrected:
+            # Whether it is taken out again under the SKU that it had depends on what was sent before.
+            if sum(counts.values()) > 1:
                 found.doubles.append(what)
-            elif lies < should and not explained:
-                found.losses.append(what)
+            continue
+        if any(count > (warehouse in places) for warehouse, count in counts.items()) or sum(counts.values()) > should:
+            found.doubles.append(what)
+        elif sum(counts.values()) < should and not explained:
+            found.losses.append(what)
 
 
 def _judge_notes(world: World, units: list[Planted], found: Verdict) -> None:
     """One line of ours per return on each order."""
     comments = {row["number"]: str(row["internal_comment"]) for row in world.desk.books["orders"]}
+    corrected = {planted.unit.return_id for planted in units if planted.corrected}
     for return_id, number, code in {(p.unit.return_id, p.unit.sold.number, p.unit.code) for p in units}:
         lines = [line for line in comments[number].splitlines() if f" {code}: " in line]
         if len(lines) > 1:
             found.doubles.append(f"{return_id} has {len(lines)} notes on order {number}")
-        elif not lines:
+        elif not lines and return_id not in corrected:
             found.losses.append(f"{return_id} has no note on order {number}")
+
+
+def _judge_silence(
+    world: World, books: dict[str, Any], units: list[Planted], told: dict[str, set[str]], found: Verdict
+) -> None:
+    """What is wrong, by whoever's doing, has an exception."""
+    paid = {
+        key
+        for row in books["returns"]
+        if any(kind in ("REFUND", "REFUND_GIFT_CARD") and status == "SUCCESS" for kind, status, _ in row["payments"])
+        for key in effect_keys_in(row["comment"])
+    }
+    for planted in units:
+        unit = planted.unit
+        explained = told[unit.item] | told[str(unit.sold.number)] | told[str(planted.order_of_now)]
+        if planted.refused and effect_key("credit_note", unit.item) in paid and not told[unit.item]:
+            found.silent.append(f"{unit.item} was refunded, and is graded {planted.grade}")
+        if planted.corrected in ("SKU", "order") and not explained:
+            found.silent.append(f"{unit.item} has another {planted.corrected}, at which nothing of the kind was sold")
+    for number in world.bounced:
+        if "payout_mismatch" not in told[str(number)]:
+            found.silent.append(f"order {number}: its refund bounced, told {sorted(told[str(number)])}")
 
 
 def _stuck(world: World) -> list[str]:

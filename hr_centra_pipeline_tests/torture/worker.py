@@ -74,7 +74,7 @@ def run(command: dict[str, Any]) -> int:
         {**command["policy"], "cutover": datetime.fromisoformat(command["policy"]["cutover"])}
     )
     # The sandbox's books are its own process' business: this one only talks to it.
-    desk = Desk(home, CentraStore.__new__(CentraStore), clock, command["note"], policy)
+    desk = Desk(home, CentraStore.__new__(CentraStore), clock, command["note"], policy, command["mode"])
     try:
         if command["what"] in ("plan", "stages"):
             desk.plan()

@@ -16,7 +16,7 @@ from random import Random
 from typing import Any
 
 from hr_centra_pipeline.sandbox.centra.store import CentraSettings
-from hr_centra_pipeline_tests.desk import POLICY, Desk, Sold, Unit, desk
+from hr_centra_pipeline_tests.desk import MAIN, POLICY, Desk, Sold, Unit, desk
 
 ARTICLES = [f"ART-{number:02d}" for number in range(24)]
 REPLACEMENTS = [f"NEW-{number:02d}" for number in range(24)]
@@ -26,7 +26,8 @@ _OVER_ALL_HOLDS = timedelta(hours=97)  # longer than each restock hold, and than
 @dataclass
 class Planted:
     """One unit. ``way``: refund, gift-card or exchange; ``refused``: it was refused at some moment, before or after;
-    ``is_paid_instead``: its replacement was canceled, and a person gives the money.
+    ``is_paid_instead``: its replacement was canceled, and a person gives the money; ``is_paid_elsewhere``: Happy Returns does;
+    ``corrected``: what Happy Returns changed of its identity (SKU, order, return), after which it fits nothing that was sold.
     """
 
     unit: Unit
@@ -37,12 +38,22 @@ class Planted:
     fee: Decimal = Decimal(0)
     replacement: str | None = None
     is_paid_instead: bool = False
+    is_paid_elsewhere: bool = False
+    corrected: str = ""
+    order_of_now: int = 0
+
+    @property
+    def is_uncertain(self) -> bool:
+        """Whether money and goods may be given for it or not: that depends on what came first."""
+        return self.refused or bool(self.corrected)
 
     @property
     def due(self) -> Decimal:
         """Money that has to be given back for it, all in all."""
         if self.way == "exchange":
             return self.unit.price if self.is_paid_instead else Decimal(0)
+        if self.is_paid_elsewhere:
+            return Decimal(0)
         return self.unit.price + self.shipping - self.fee
 
 
@@ -58,6 +69,14 @@ class World:
     units: list[Planted] = field(default_factory=list)
     given_by_hand: dict[int, Decimal] = field(default_factory=dict)  # order -> all given on it, right after such an act
     raced: set[int] = field(default_factory=set)  # orders on which somebody was to act around one of our requests
+    charged_back: dict[int, Decimal] = field(default_factory=dict)  # order -> what the shopper's bank took
+    bounced: set[int] = field(default_factory=set)  # orders of which a refund came back to the provider
+    elsewhere: set[int] = field(default_factory=set)  # orders whose money was to be paid outside Centra for a while
+    sellable_in: set[int] = field(
+        default_factory=lambda: {MAIN}
+    )  # where sellable units went, by the policies of all times
+    unasked: list[str] = field(default_factory=list)  # money that was given while nothing was to be given
+    restored: int = 0
     kills: int = 0
     runs: int = 0
     refused: int = 0
@@ -116,6 +135,28 @@ class World:
         """The units of an order."""
         return [planted for planted in self.units if planted.unit.sold.number == sold.number]
 
+    def with_policy(self, **changes: Any) -> None:
+        """Another setting from now on; the others stay."""
+        policy = self.desk.policy
+        self.desk.policy = type(policy).model_validate({**policy.model_dump(exclude_unset=True), **changes})
+
+    # ---------------------------------------------------------------- the database
+
+    def back_up(self) -> None:
+        """As an operator does it each night."""
+        self.desk.warehouse.fold_log_in()
+        shutil.copy(self.desk.settings.database, self.desk.home / "backup.duckdb")
+
+    def restore(self) -> bool:
+        """Put the last backup back, if there is one."""
+        backup = self.desk.home / "backup.duckdb"
+        if not backup.exists():
+            return False
+        self.desk.forget()
+        shutil.copy(backup, self.desk.settings.database)
+        self.restored += 1
+        return True
+
     # ---------------------------------------------------------------- processes
 
     def run(self, what: str, *, kill_at: int | None = None, kill_after: float | None = None) -> int:
@@ -124,7 +165,7 @@ class World:
         policy = json.loads(self.desk.policy.model_dump_json())
         command = {
             "what": what, "kill_at": kill_at, "kill_after": kill_after, "broken": self.broken, "home": str(self.desk.home),
-            "clock": str(self.desk.clock.path), "note": dict(self.desk.note), "policy": policy,
+            "clock": str(self.desk.clock.path), "note": dict(self.desk.note), "policy": policy, "mode": self.desk.mode,
         }  # fmt: skip
         assert self.zygote.stdin
         assert self.zygote.stdout

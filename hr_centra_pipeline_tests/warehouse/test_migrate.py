@@ -124,10 +124,10 @@ def test_an_upgrade_makes_derived_tables_stale_and_keeps_state(old: Path) -> Non
         assert not derived.forget_stale(connection, "policy")
 
 
-def test_other_sql_makes_derived_tables_stale(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_code_makes_derived_tables_stale(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     warehouse = Warehouse(old)
     migrate.prepare(warehouse)
     with warehouse.transaction() as connection:
         derived.forget_stale(connection, "policy")
-        monkeypatch.setattr(derived, "_sql_texts", lambda: ["select 1"])
+        monkeypatch.setattr(derived, "_code_of_this_program", lambda: "other code")
         assert derived.forget_stale(connection, "policy")

@@ -1,12 +1,13 @@
 -- What the payment entries of the orders in `paying_orders` did, once each request is paired with its answer. The request and the
 -- entry that answers it are one payment, whatever the request goes on to show; push/payments.py reads live entries by the same
 -- rule: of one Return (else of the order), by the same instrument and of the same amount, each answer answers one request that
--- was there before it. Entries are in the order of their ids.
+-- was there before it; a failure that finds no request takes back the earliest refund that was there before it. Entries are in
+-- the order of their ids.
 
 -- one row per entry with a part in a payment in two steps, and the group in which it is paired
 create or replace temp table payment_steps as
 select
-    entry_id, did.money, split_part(did.step, '_', 2) = 'request' as is_request, did.says,
+    entry_id, did.money, split_part(did.step, '_', 2) = 'request' as is_request, did.says, did.takes_back,
     dense_rank() over (
         order by order_number, centra_return_id, did.instrument, amount, split_part(did.step, '_', 1)
     ) as pairing_group
@@ -72,6 +73,49 @@ join numbered as answers
     on answers.pairing_group = requests.pairing_group and answers.episode = requests.episode
     and answers.lane = requests.lane and answers.place_in_lane = requests.place_in_lane
 where requests.is_request and not answers.is_request;
+
+-- one row per refund of which a failure was told afterwards, though no request was open: it gave nothing. A refund that only was
+-- not possible takes nothing back.
+create or replace temp table taken_back as
+with
+told as (
+    select *, money = 'refunded' as is_given
+    from payment_steps
+    where not is_request and (
+        money = 'refunded' or (takes_back and entry_id not in (select answer_id from answered_requests))
+    ) and money in ('refunded', 'refund_failed')
+),
+
+walked as (
+    select
+        *, sum(case when is_given then 1 else -1 end) over so_far as balance
+    from told
+    window so_far as (partition by pairing_group order by entry_id rows between unbounded preceding and current row)
+),
+
+-- A failure that finds no refund takes the balance to a new low.
+opened as (
+    select
+        *, balance - least(0, min(balance) over (
+            partition by pairing_group order by entry_id rows between unbounded preceding and current row
+        )) as still_given
+    from walked
+),
+
+paired as (
+    select * from opened qualify is_given or lag(still_given) over (partition by pairing_group order by entry_id) > 0
+),
+
+placed as (
+    select *, row_number() over (partition by pairing_group, is_given order by entry_id) as place from paired
+)
+
+select refunds.entry_id as refund_id, failures.entry_id as failure_id
+from placed as refunds
+join placed as failures on failures.pairing_group = refunds.pairing_group and failures.place = refunds.place
+where refunds.is_given and not failures.is_given;
+
+insert into answered_requests select refund_id, failure_id from taken_back;
 
 update staging.payment_entries as entries
 set money = steps.now_money, request_id = steps.now_request_id

@@ -68,7 +68,7 @@ _READ_FOR_ALL = frozenset({"ReadRateLimits", "PullOrders", "PullShipments", "Pul
 _RETURNS = frozenset({"LookAtOrder", "CreateReturn", "CompleteReturn", "DeleteReturn"})
 
 SENDING: Mapping[str, frozenset[str]] = {
-    "credit_note": _READ_FOR_ALL | _RETURNS | {"UncompleteReturn"},
+    "credit_note": _READ_FOR_ALL | _RETURNS,
     "exchange_order": _READ_FOR_ALL
     | _RETURNS
     | {
@@ -91,11 +91,14 @@ WRITING: Mapping[str, frozenset[str]] = {
 }
 """Operations that status updates need besides, by the kind of effect, which says where the state is written."""
 
+INSTEAD = "instead of a replacement"
 PAYING: Mapping[str, frozenset[str]] = {
     "centra": frozenset({"RefundReturn"}),
     "gift_card": frozenset({"IssueCredit", "ReadRecipient"}),
+    INSTEAD: frozenset({"UncompleteReturn"}),
 }
-"""Operations that a credit note needs besides, by who pays for it."""
+"""Operations that a credit note needs besides, by who pays for it; and where it is paid on the completed Return of a canceled
+replacement."""
 
 RELEASING = frozenset({"LookAtShipment", "UpdateShipment"})
 """Operations that exchange orders need besides, where the policy wants their shipments released."""
@@ -106,12 +109,12 @@ FOR_PEOPLE = frozenset({"PullWarehouses"})
 
 def paid_by(payer: str) -> str:
     """How credit notes that a payer pays are called among the effect types."""
-    return f"credit_note by {payer}"
+    return f"credit_note {payer}" if payer == INSTEAD else f"credit_note by {payer}"
 
 
 def needed(policy: Policy) -> dict[str, frozenset[str]]:
     """Operations by effect type under this policy; credit notes by payer, as :func:`paid_by` calls them, in addition."""
-    payers = set(policy.pays_through.values()) & set(PAYING)
+    payers = {*policy.pays_through.values(), INSTEAD} & set(PAYING)
     if policy.gift_card.template is None:
         payers.discard("gift_card")  # none is issued
     released = RELEASING if policy.exchange.release != "none" else frozenset()

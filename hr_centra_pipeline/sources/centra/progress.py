@@ -14,14 +14,15 @@ from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.sources.centra import landing
 from hr_centra_pipeline.sources.centra.client import CentraClient
 from hr_centra_pipeline.sources.centra.errors import CentraError
-from hr_centra_pipeline.sources.centra.judged import shown
+from hr_centra_pipeline.sources.centra.judged import identity, shown
 from hr_centra_pipeline.sources.centra.landing import Row, Target
-from hr_centra_pipeline.warehouse.database import Warehouse
+from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 
 Node = TypeVar("Node", bound=BaseModel)
 Raw = Mapping[str, Any]
 
 _LONGEST_ID = 40  # characters of an id that is not one
+_FOLLOWED = frozenset({"orders", "shipments", "returns", "stock_changes"})  # by a watermark
 _MESSAGES = 3  # of refused objects, in one problem
 
 
@@ -56,6 +57,8 @@ class Pull:
     rows_landed: int = 0
     problems: list[str] = field(default_factory=list)
     error: CentraError | None = None
+    unreadable: dict[int, str] = field(default_factory=dict)  # ids of objects of the pull's own kind, and what is wrong
+    has_nameless: bool = False  # one of them has no id that can be read: only the same window can show it again
 
     @property
     def overlap(self) -> timedelta:
@@ -70,12 +73,31 @@ class Pull:
     def since(self) -> datetime:
         """Where an incremental pull starts: the overlap before the watermark; the first one goes back the history.
 
+        An object that does not fit does not hold the watermark: it is asked for by its id.
+
         At least to the cut-over: whatever was sent since then has to be seen before anything is sent again, should our
         database have been lost.
         """
         with self.warehouse.transaction() as connection:
             row = connection.execute(
-                "select max(window_to) from landing.centra_pulls where object = ? and is_complete", [self.object]
+                """
+                with
+                -- Before it was bound to another address it was about what may have been another Centra.
+                bound as (select coalesce(max(batch), -1) as batch from meta.turns where reason = 'rebound'),
+
+                known as (
+                    select coalesce(window_from, '-infinity'::timestamptz) as window_from, window_to
+                    from landing.centra_pulls
+                    where object = $object and is_complete and batch > (select batch from bound)
+                    union all
+                    select null, window_to from landing.centra_reached
+                    where object = $object and batch > (select batch from bound)
+                )
+
+                -- From the watermark on only if what is before it was read: the cut-over may have been moved back.
+                select case when min(window_from) > $cutover then null else max(window_to) end from known
+                """,
+                {"object": self.object, "cutover": self.policy.cutover},
             ).fetchone()
         watermark = row[0] if row else None
         history = min(self.now - timedelta(days=self.policy.centra.history_days), self.policy.cutover)
@@ -92,8 +114,12 @@ class Pull:
         if self.newest is None or at > self.newest:
             self.newest = at
 
-    def fitting(self, model: type[Node], raws: Iterable[Raw]) -> list[Node]:
-        """The objects of one page that fit; each of the others is named and makes the pull incomplete."""
+    def fitting(self, model: type[Node], raws: Iterable[Raw], *, is_own: bool | None = False) -> list[Node]:
+        """The objects of one page that fit; each of the others is named and makes the pull incomplete.
+
+        ``is_own``: of the pull's own kind, with an ``id`` to ask for again (an order: its number). ``None``: the caller says
+        what is to be asked for again.
+        """
         given = list(raws)
         self.rows_read += len(given)
         fitting, refused = [], []
@@ -103,6 +129,8 @@ class Pull:
                 fitting.append(model.model_validate(raw, context=context))
             except ValidationError as error:
                 refused.append(f"{_name(model, raw)}: {_told(error)}")
+                if is_own is not None:
+                    self._keep_in_mind(raw, _told(error), is_own=is_own)
         if refused:
             more = f" and {len(refused) - _MESSAGES} more" if len(refused) > _MESSAGES else ""
             self.problems.append(
@@ -111,6 +139,21 @@ class Pull:
                 "Centra shows something that sources/centra/models.py does not expect."
             )
         return fitting
+
+    def _keep_in_mind(self, raw: Raw, problem: str, *, is_own: bool) -> None:
+        object_id = identity(raw, "number" if self.object == "orders" else "id") if isinstance(raw, Mapping) else None
+        if is_own and object_id is not None:
+            self.unreadable[object_id] = problem
+        else:
+            self.has_nameless = True
+
+    def ask_again(self) -> list[int]:
+        """Ids that did not fit in an earlier pull and that this one has not shown: to be asked for."""
+        with self.warehouse.transaction() as connection:
+            rows = connection.execute(
+                "select object_id from landing.centra_unreadable where object = ? order by object_id", [self.object]
+            ).fetchall()
+        return [object_id for (object_id,) in rows if object_id not in self.unreadable]
 
     def land(self, target: Target, rows: Sequence[Row], *, again: Collection[str] = ()) -> None:
         """Land one page in one short transaction."""
@@ -146,8 +189,36 @@ def _write(pull: Pull, elapsed: timedelta) -> PullReport:
                 problem is None, problem, landing.next_batch(connection), pull.now,
             ],
         )  # fmt: skip
+        if pull.object in _FOLLOWED and (pull.unreadable or not pull.problems):
+            _note_unreadable(connection, pull, _watermark(pull, elapsed))
         landing.note_version(connection, pull.client.app_version, pull.client.deprecated_fields, pull.now)
     return pull.report()
+
+
+def _note_unreadable(connection: Connection, pull: Pull, watermark: datetime | None) -> None:
+    """What did not fit, since when; and that the window was read to its end all the same, unless something else stopped it."""
+    is_at_end = pull.error is None and not pull.has_nameless
+    if is_at_end:
+        connection.execute(
+            "delete from landing.centra_unreadable where object = ? and object_id not in (select unnest(?::bigint[]))",
+            [pull.object, list(pull.unreadable)],
+        )
+    connection.execute(
+        """
+        insert into landing.centra_unreadable
+        select $object, object_id, $now, problem
+        from (select unnest($ids::bigint[]) as object_id, unnest($problems::varchar[]) as problem)
+        where object_id not in (select object_id from landing.centra_unreadable where object = $object)
+        """,
+        {
+            "object": pull.object, "now": pull.now, "ids": list(pull.unreadable), "problems": list(pull.unreadable.values()),
+        },
+    )  # fmt: skip
+    if is_at_end and pull.unreadable:
+        connection.execute(
+            "insert into landing.centra_reached values (?, ?, ?, ?)",
+            [pull.object, watermark, landing.next_batch(connection), pull.now],
+        )
 
 
 def _watermark(pull: Pull, elapsed: timedelta) -> datetime | None:

@@ -53,6 +53,9 @@ def pull_orders(client: CentraClient, warehouse: Warehouse, policy: Policy, now:
             land_orders(pull, page)
             for order in page:
                 pull.saw(order.updated_at)
+        for numbers in _batches(pull.ask_again(), pull.page_size):
+            for page in order_pages(pull, {"number": numbers}):
+                land_orders(pull, page)
 
     return recorded(Pull("orders", client, warehouse, policy, now), work)
 
@@ -75,12 +78,11 @@ def pull_shipments(client: CentraClient, warehouse: Warehouse, policy: Policy, n
     """Shipments by Centra's own ``updatedAt``: whether one touches its order's is not documented."""
 
     def work(pull: Pull) -> None:
-        where = {"updatedAt": {"from": text_of(pull.since())}}
-        for raws in client.pages("PullShipments", {"where": where}, "shipmentConnection", pull.page_size):
-            page = pull.fitting(Shipment, consumer(raws))
-            pull.land(landing.SHIPMENTS, [landing.shipment_row(shipment) for shipment in page])
-            for shipment in page:
-                pull.saw(shipment.updated_at)
+        for shipment in _land_shipments(pull, {"updatedAt": {"from": text_of(pull.since())}}):
+            pull.saw(shipment.updated_at)
+        for ids in _batches(pull.ask_again(), pull.page_size):
+            for _ in _land_shipments(pull, {"id": ids}):
+                pass
 
     return recorded(Pull("shipments", client, warehouse, policy, now), work)
 
@@ -102,6 +104,7 @@ def pull_returns(client: CentraClient, warehouse: Warehouse, policy: Policy, now
             shown |= land_returns(pull, {"orderNumber": [int(number) for number in numbers]})
         with warehouse.transaction() as connection:
             doubtful = _returns_to_ask_for(connection, since, open_orders, shown)
+        doubtful += [one for one in pull.ask_again() if one not in shown and one not in doubtful]
         for ids in _batches(doubtful, pull.page_size):
             found = land_returns(pull, {"id": ids})
             if None in found:
@@ -118,6 +121,8 @@ def pull_stock_changes(client: CentraClient, warehouse: Warehouse, policy: Polic
 
     def work(pull: Pull) -> None:
         land_stock_changes(pull, {"createdAt": {"from": text_of(pull.since())}})
+        for ids in _batches(pull.ask_again(), pull.page_size):
+            land_stock_changes(pull, {"id": ids}, is_window=False)
 
     return recorded(Pull("stock_changes", client, warehouse, policy, now), work)
 
@@ -200,7 +205,15 @@ def consumer(raws: Iterable[Raw]) -> list[Raw]:
 def order_pages(pull: Pull, where: Raw) -> Iterator[list[Order]]:
     """Consumer orders that fit, page by page."""
     for raws in pull.client.pages("PullOrders", {"where": where}, "orderConnection", pull.page_size):
-        yield pull.fitting(Order, consumer(raws))
+        yield pull.fitting(Order, consumer(raws), is_own=True)
+
+
+def _land_shipments(pull: Pull, where: Raw) -> Iterator[Shipment]:
+    """Land the shipments of one list; those that fit."""
+    for raws in pull.client.pages("PullShipments", {"where": where}, "shipmentConnection", pull.page_size):
+        page = pull.fitting(Shipment, consumer(raws), is_own=True)
+        pull.land(landing.SHIPMENTS, [landing.shipment_row(shipment) for shipment in page])
+        yield from page
 
 
 def land_orders(pull: Pull, orders: Sequence[Order]) -> None:
@@ -213,10 +226,15 @@ def land_orders(pull: Pull, orders: Sequence[Order]) -> None:
     unread: set[str] = set()  # orders of which a shipment could not be read
     for raws in pull.client.pages("PullShipments", {"where": where}, "shipmentConnection", pull.page_size):
         given = consumer(raws)
-        page = pull.fitting(Shipment, given)
+        page = pull.fitting(Shipment, given, is_own=None)
         pull.land(landing.SHIPMENTS, [landing.shipment_row(shipment) for shipment in page])
         fitting = {shipment.id for shipment in page}
         unread |= {_number_of_order(raw) for raw in given if raw.get("id") not in fitting}
+    for number in unread:
+        if number:
+            pull.unreadable[int(number)] = "a shipment of it does not fit"
+        else:
+            pull.has_nameless = True
     if "" not in unread:
         whole = [order for order in orders if str(order.number) not in unread]
         pull.land(landing.ORDERS, [landing.order_row(order) for order in whole])
@@ -309,7 +327,7 @@ def land_returns(pull: Pull, where: Raw, *, is_window: bool = False) -> set[int 
     shown: set[int | None] = set()
     for raws in pull.client.pages("PullReturns", {"where": where}, "returnConnection", pull.page_size):
         shown |= {identity(raw) for raw in raws}
-        page = pull.fitting(Return, consumer(raws))
+        page = pull.fitting(Return, consumer(raws), is_own=True)
         pull.land(landing.RETURNS, [landing.return_row(found) for found in page])
         for found in page if is_window else []:
             pull.saw(found.created_at)
@@ -357,13 +375,13 @@ def _returns_to_ask_for(
 # ---------------------------------------------------------------- stock
 
 
-def land_stock_changes(pull: Pull, where: Raw) -> None:
+def land_stock_changes(pull: Pull, where: Raw, *, is_window: bool = True) -> None:
     """Land the stock changes of one list, each with all of its lines."""
     variables = {"where": where, "lines": CHANGE_LINES}
     for raws in pull.client.pages("PullStockChanges", variables, "stockChangeConnection", pull.page_size):
-        page = pull.fitting(StockChange, [with_all_lines(pull.client, raw) for raw in raws])
+        page = pull.fitting(StockChange, [with_all_lines(pull.client, raw) for raw in raws], is_own=True)
         pull.land(landing.STOCK_CHANGES, [landing.stock_change_row(change) for change in page])
-        for change in page:
+        for change in page if is_window else []:
             pull.saw(change.created_at)
 
 

@@ -492,7 +492,14 @@ parts as (
             select sum(lines.line_value) from changed_return_lines as lines
             where lines.centra_return_id = changed_returns.centra_return_id
         ), 0)::decimal(18, 4) as line_values,
-        abs(amount(payload -> '$.totals.discounts')) as discounts,
+        -- Of our own Returns, what the return cost says of a voucher that Centra keeps on another shipment (push/returns.py).
+        case when regexp_matches(payload ->> 'comment', '\bPK[A-Z2-7]{13}\b') then least(
+            coalesce(try_cast(
+                regexp_extract(payload ->> 'comment', '\bvoucher ([0-9]+(\.[0-9]{1,4})?)\b', 1) as decimal(18, 4)
+            ), 0),
+            abs(amount(payload -> '$.totals.returnCost'))
+        ) else 0 end::decimal(18, 4) as voucher_in_cost,
+        abs(amount(payload -> '$.totals.discounts')) + voucher_in_cost as discounts,
         rounded_money(
             (tax_by_rules(payload -> '$.totals.discountTaxRules', 'taxIncluded')
                 + tax_by_rules(payload -> '$.totals.discountTaxRules', 'taxAdded'))::decimal(18, 4),
@@ -548,7 +555,7 @@ select
     amount(payload -> '$.totals.shipping') as shipping,
     amount(payload -> '$.totals.handling') as handling,
     discounts,
-    abs(amount(payload -> '$.totals.returnCost')) as return_cost,
+    abs(amount(payload -> '$.totals.returnCost')) - voucher_in_cost as return_cost,
     added_by_rules(payload -> '$.totals.shippingTaxRules') + added_by_rules(payload -> '$.totals.handlingTaxRules') as shipping_tax_added,
     added_by_rules(payload -> '$.totals.discountTaxRules') as discount_tax_added,
     added_by_rules(payload -> '$.totals.returnCostTaxRules') as return_cost_tax_added,

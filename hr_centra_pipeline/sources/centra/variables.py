@@ -51,7 +51,7 @@ WIDEST: Mapping[str, Variables] = {
         },
         "first": 1, "after": None,
     },
-    "PullStockChanges": {"where": {"createdAt": _NOWHERE}, "first": 1, "after": None, "lines": 1},
+    "PullStockChanges": {"where": {"id": Sometimes([0]), "createdAt": Sometimes(_NOWHERE)}, "first": 1, "after": None, "lines": 1},
     "PullStockChangeLines": {"id": [0], "lines": 1, "page": 1},
     "PullWarehouses": {"limit": 1, "page": 1},
     "PullReplacementStock": {"sku": ["-"], "limit": 1},

@@ -301,6 +301,8 @@ def land(connection: Connection, group: Group, now: datetime, profiles_sha256: s
     """Compare what ``checked`` holds with what is landed, and insert what is new. Answers the counts of each file."""
     kind = group.kind
     identity.identify(connection, kind)
+    if kind.name == "returns":
+        _refuse_other_retailers(connection, now)
     _compare(connection, group)
     if identity.refuse_contradictions(connection, kind):
         _compare(connection, group)
@@ -334,6 +336,34 @@ def land(connection: Connection, group: Group, now: datetime, profiles_sha256: s
     if kind.name == "returns":
         _keep_personal(connection, now)
     return _account(connection, group, now, profiles_sha256)
+
+
+def _refuse_other_retailers(connection: Connection, now: datetime) -> None:
+    """Returns of another retailer than those that this database is about are rejected; the first that is landed is the one."""
+    known = connection.execute(
+        "select distinct value from meta.belongs_to where name = 'retailer' order by all"
+    ).fetchall()
+    if not known:
+        known = connection.execute(
+            "select retailer_id from lines where problem is null and retailer_id is not null order by source_line limit 1"
+        ).fetchall()
+        connection.execute(
+            "insert into meta.belongs_to select 'retailer', unnest($names::varchar[]), $now, null, null, null",
+            {"names": [name for (name,) in known], "now": now},
+        )
+    connection.execute(
+        """
+        update identified set problem = {
+            'column_name': 'retailer_id',
+            'reason': 'is of another retailer than this database (' || array_to_string($names::varchar[], ', ') || '): '
+                || lines.retailer_id || '. Give it a home of its own, or: hr-centra rebind --retailer ' || lines.retailer_id
+        }
+        from lines
+        where lines.source_line = identified.source_line and identified.problem is null
+            and lines.retailer_id is not null and not list_contains($names::varchar[], lines.retailer_id)
+        """,
+        {"names": [name for (name,) in known]},
+    )
 
 
 def _key(connection: Connection) -> str:

@@ -112,6 +112,13 @@ items as (
 select return_item_id, return_id, 'started' as event, return_created_at as happened_at, false as is_physical, cast(null as varchar) as value
 from items where return_created_at is not null
 union all by name
+-- Handed to the carrier: only the return says so. Where goods are handed in at a bar or store, that is their receipt.
+select items.return_item_id, items.return_id, 'dropped_off' as event, returns.dropped_off_at as happened_at, true as is_physical
+from items
+join staging.returns using (return_id, order_number)
+where returns.dropped_off_at is not null and items.received_channel is distinct from 'returnless'
+    and (items.dropoff_method like 'mail%' or items.received_at is null)
+union all by name
 select return_item_id, return_id, 'received' as event, received_at as happened_at, received_channel is distinct from 'returnless' as is_physical, received_channel as value
 from items where received_at is not null
 union all by name

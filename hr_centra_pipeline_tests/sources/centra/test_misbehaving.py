@@ -407,3 +407,64 @@ def test_warehouses_that_are_no_list_or_never_end_are_not_covered(
 ) -> None:
     report = pulled("PullWarehouses", answer, warehouse, policy, clock)
     assert not report.complete
+
+
+# ---------------------------------------------------------------- an object that never fits
+
+
+@pytest.mark.parametrize(
+    ("name", "connection", "good", "bad"),
+    [
+        (
+            "PullStockChanges",
+            "stockChangeConnection",
+            payloads.stock_change(1, "A"),
+            payloads.stock_change(2, "B", type=None),
+        ),
+        ("PullShipments", "shipmentConnection", payloads.shipment(1, 1001), payloads.shipment(2, 1002, lines=None)),
+        ("PullOrders", "orderConnection", payloads.order(1), payloads.order(2, lines=None)),
+        ("PullReturns", "returnConnection", payloads.a_return(1, 1001), payloads.a_return(2, 1001, lines=None)),
+    ],
+)
+def test_an_object_that_never_fits_is_asked_for_by_name_and_does_not_hold_the_watermark(
+    name: str, connection: str, good: Any, bad: Any, warehouse: Warehouse, policy: Policy, clock: Clock, rows: Rows
+) -> None:
+    asked: list[Any] = []
+    mended = {**bad, "type": "IN"} if name == "PullStockChanges" else {**bad, "lines": []}
+
+    def answer(nodes: list[Any], by_id: list[Any]) -> Callable[[dict[str, Any]], Any]:
+        def page_of(given: dict[str, Any]) -> Any:
+            where = given["variables"]["where"]
+            asked.append(where)
+            return {connection: page(nodes if {"updatedAt", "createdAt"} & set(where) else by_id)}
+
+        return page_of
+
+    more = {"PullShipments": {"shipmentConnection": page([])}} if name == "PullOrders" else {}
+    table = {
+        "PullStockChanges": "stock_changes", "PullShipments": "shipments", "PullOrders": "orders", "PullReturns": "returns",
+    }[name]  # fmt: skip
+    report = pulled(name, answer([good, bad], []), warehouse, policy, clock, **more)
+    assert not report.complete
+    assert rows("select object, object_id from landing.centra_unreadable") == [(table, 2)]
+    start = min(asked[0].get("updatedAt", asked[0].get("createdAt"))["from"] for _ in asked)
+    asked.clear()
+    report = pulled(name, answer([], [bad]), warehouse, policy, clock, **more)
+    assert not report.complete  # it is named each time
+    assert rows("select object_id, since <= now() from landing.centra_unreadable") == [(2, True)]
+    if name != "PullReturns":  # whose window is a fixed one
+        assert (asked[0].get("updatedAt") or asked[0].get("createdAt"))["from"] > start
+    assert any(2 in (where.get("id") or where.get("number") or []) for where in asked)
+    report = pulled(name, answer([], [mended]), warehouse, policy, clock, **more)
+    assert report.complete
+    assert rows("select count(*) from landing.centra_unreadable") == [(0,)]
+    landed = 3 if name == "PullReturns" else 2  # a Return that is not shown by its id was deleted
+    assert rows(f"select count(*) from landing.centra_{table}") == [(landed,)]
+
+
+def test_an_object_without_a_readable_id_holds_the_watermark(
+    warehouse: Warehouse, policy: Policy, clock: Clock, rows: Rows
+) -> None:
+    good, bad = payloads.stock_change(1, "A"), payloads.stock_change(2, "B", id="x")
+    pulled("PullStockChanges", {"stockChangeConnection": page([good, bad])}, warehouse, policy, clock)
+    assert rows("select count(*) from landing.centra_reached") == [(0,)]

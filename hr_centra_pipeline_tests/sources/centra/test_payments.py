@@ -91,6 +91,21 @@ def test_asked_again_after_a_refusal_the_payment_answers_the_second_request() ->
     assert sums([ASKED, REFUSED, ASKED, PAID]) == {"refund_failed": 100, "refunded": 100}
 
 
+def test_a_failure_that_is_told_after_the_refund_takes_it_back() -> None:
+    assert sums([PAID, REFUSED]) == {"refund_failed": 100}
+    assert sums([ASKED, PAID, REFUSED]) == {"refund_failed": 100}
+    assert sums([PAID, PAID, REFUSED]) == {"refunded": 100, "refund_failed": 100}
+    assert sums([PAID, REFUSED, PAID]) == {"refunded": 100, "refund_failed": 100}
+    # Before it, of another amount or Return, or a second refund that was not possible: it stays given.
+    for failure in (
+        ("REFUND_FAILED", "FAILED", 99, 7),
+        ("REFUND_FAILED", "FAILED", 100, 8),
+        ("REFUND", "FAILED", 100, 7),
+    ):
+        assert sums([PAID, failure]) == {"refunded": 100, "refund_failed": failure[2]}
+    assert sums([REFUSED, PAID]) == {"refunded": 100, "refund_failed": 100}
+
+
 # ---------------------------------------------------------------- SQL and Python
 
 
@@ -120,6 +135,7 @@ ENTRIES = st.lists(
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(shown=ENTRIES)
 @example(shown=[CAPTURED, ASKED, PAID])
+@example(shown=[PAID, REFUSED, ASKED, PAID, REFUSED, REFUSED])
 @example(shown=[("REFUND_REQUEST", "FAILED", 100, 7), ASKED, PAID, REFUSED])
 def test_what_is_staged_and_what_is_read_live_say_the_same_of_every_entry(
     open_entries: Connection, shown: list[Shown]

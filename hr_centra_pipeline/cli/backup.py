@@ -1,0 +1,105 @@
+"""``hr-centra backup`` and ``restore``: a copy of the database, and back; ``rebind``: the same Centra at another address."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import typer
+
+from hr_centra_pipeline.cli.decisions import opened, signed
+from hr_centra_pipeline.core.errors import ConfigurationError
+from hr_centra_pipeline.core.settings import Settings
+from hr_centra_pipeline.push import approvals
+from hr_centra_pipeline.sources.centra import belonging
+from hr_centra_pipeline.warehouse import backups, lock
+from hr_centra_pipeline.warehouse.backups import Checked
+
+_WAIT_SECONDS = 30.0
+
+
+def take_backup(to: Path | None) -> None:
+    """Make a backup and say what is in it.
+
+    Raises:
+        ConfigurationError: there is no database, or a file has that name.
+        RunFailed: there is no room, or the copy cannot be read.
+    """
+    made = backups.take(Settings.from_environment().database, to.resolve() if to else None)
+    typer.echo(f"{made.path}: {_told(made)}. Read from end to end.")
+
+
+def restore_backup(backup: Path, by: str | None, why: str | None, *, is_sure: bool) -> None:
+    """Put a backup in the place of the database.
+
+    Raises:
+        ConfigurationError: nobody signs, or the file is not there.
+        RunFailed: the file is no whole database of this program, or another command is running. Nothing is changed then.
+    """
+    signature = signed(by, why)
+    settings = Settings.from_environment()
+    database = settings.database
+    with _nobody_else(settings):
+        stage = backups.examine(database, backup.resolve())
+        found = backups.looked_at(stage)
+        typer.echo(f"{backup}: {_told(found)}.")
+        kept = "is kept in backups/" if database.exists() else "does not exist yet"
+        question = f"{database} {kept}. Put the backup in its place?"
+        if not (is_sure or typer.confirm(question, default=False)):
+            stage.unlink(missing_ok=True)
+            raise ConfigurationError("Nothing was changed. Answer y, or give --yes.")
+        aside = backups.put_into_place(
+            database, stage, by=signature.by, recorded_by=signature.recorded_by, why=signature.why
+        )
+    typer.echo(
+        f"{database} is restored, says {signature.by}."
+        + (f" What was there: {aside}." if aside else "")
+        + " The next sync reads what happened since; until Centra and the exports were read to their end, nothing is sent."
+    )
+
+
+def rebind_here(retailer: str | None, by: str | None, why: str | None) -> None:
+    """Bind the database to the Centra of the settings; or let it take the returns of one more retailer.
+
+    Raises:
+        ConfigurationError: nobody signs, who signs planned last or changed the policy, or an address is not set.
+    """
+    signature = signed(by, why)
+    settings = Settings.from_environment()
+    settings.required("centra_graphql_url", "centra_token", "centra_order_api_url")
+    with opened() as connection:
+        if connection.execute("select 1 from push.pushes limit 1").fetchone():
+            approvals.refuse_own_work(connection, signature)
+        if retailer:
+            belonging.note(
+                connection, {"retailer": retailer}, by=signature.by, recorded_by=signature.recorded_by, why=signature.why
+            )  # fmt: skip
+            typer.echo(
+                f"Returns of {retailer} are accepted, says {signature.by}. Deliver the files that were rejected again."
+            )
+            return
+        belonging.rebind(connection, settings, by=signature.by, recorded_by=signature.recorded_by, why=signature.why)
+    typer.echo(
+        f"{settings.database} is about {belonging.address(settings.centra_graphql_url)}, says {signature.by}. The next sync reads "
+        "all of it again before anything is sent."
+    )
+
+
+@contextmanager
+def _nobody_else(settings: Settings) -> Iterator[None]:
+    """No sync, no backfill and no push while the file is exchanged."""
+    with ExitStack() as held:
+        for path in (
+            settings.lock_path, settings.backfill_lock_path, settings.database.with_name(settings.database.name + ".push.lock"),
+        ):  # fmt: skip
+            held.enter_context(lock.held(path, "hr-centra restore", wait_seconds=_WAIT_SECONDS))
+        yield
+
+
+def _told(found: Checked) -> str:
+    newest = f"{found.newest:%Y-%m-%d %H:%M UTC}" if found.newest else "never"
+    return (
+        f"{found.rows:,} rows in {found.tables} tables, {found.bytes / 2**20:,.1f} MB, schema version {found.schema_version}, "
+        f"last read from a source: {newest}"
+    )

@@ -1,0 +1,116 @@
+"""Whether this database is the one that was here last: a mark beside the file, which no copy of the file takes along.
+
+What was put back from an earlier time, copied from elsewhere or begun anew does not know what was sent since. Such a *turn* is
+kept in ``meta.turns``, and the push sends nothing until whatever proves its effects was read completely afterwards.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import time
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from hr_centra_pipeline.core.errors import RunFailed
+from hr_centra_pipeline.warehouse import watermarks
+from hr_centra_pipeline.warehouse.database import Connection
+
+TABLES_SINCE = 83
+"""The migration that brought the tables of this module."""
+
+_COPY_SECONDS = 5.0  # a mark whose file is younger than what it says was put here by a copy
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What the mark beside the file says. ``restored``: by whom, why (set by a restore, until the database was opened)."""
+
+    database_id: str
+    opened: int
+    written_at: float = 0.0
+    restored: dict[str, str] | None = None
+
+
+def mark_path(database: Path) -> Path:
+    """Where the mark of a database lies: its name begins with a dot, so that ``cp warehouse.duckdb*`` leaves it."""
+    return database.with_name(f".{database.name}.place")
+
+
+def read_mark(database: Path) -> tuple[Mark | None, bool]:
+    """The mark, and whether it is a copy of one. A mark that cannot be read counts as a copy."""
+    path = mark_path(database)
+    try:
+        mark = Mark(**json.loads(path.read_text(encoding="utf-8")))
+        is_copy = abs(path.stat().st_ctime - mark.written_at) > _COPY_SECONDS
+    except FileNotFoundError:
+        return None, False
+    except (ValueError, TypeError):
+        return None, True
+    except OSError as error:
+        raise RunFailed(f"{path}: cannot be read ({error.strerror}). It says which database lies beside it.") from error
+    return mark, is_copy
+
+
+def write_mark(database: Path, mark: Mark) -> None:
+    """Replace the mark, whole or not at all.
+
+    Raises:
+        RunFailed: it cannot be written.
+    """
+    path = mark_path(database)
+    beside = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        with beside.open("w", encoding="utf-8") as text:
+            json.dump(asdict(replace(mark, written_at=time.time())), text)
+            text.flush()
+            os.fsync(text.fileno())
+        beside.replace(path)
+    except OSError as error:
+        raise RunFailed(f"{path}: cannot be written ({error.strerror}); make room or let us write there.") from error
+
+
+def arrive(connection: Connection, database: Path) -> Mark:
+    """Note that the database was opened, and what happened to it since; answers the mark to write once this is committed."""
+    mark, is_copy = read_mark(database)
+    row = connection.execute("select database_id, opened from meta.place").fetchone()
+    if row is None:
+        database_id, opened = secrets.token_hex(16), 0
+        connection.execute("insert into meta.place values (?, 0)", [database_id])
+        # Without a mark nothing was here before: a new home, or the first time that a program looks at this.
+        reason = "lost" if mark is not None or is_copy else None
+    else:
+        database_id, opened = row
+        reason = _what_happened(mark, database_id, opened, is_copy=is_copy)
+    restored = (mark.restored if mark else None) or {}
+    if restored:
+        reason = "restored"
+    if reason:
+        turn(connection, reason, **restored)
+    connection.execute("update meta.place set opened = opened + 1")
+    return Mark(database_id, opened + 1)
+
+
+def _what_happened(mark: Mark | None, database_id: str, opened: int, *, is_copy: bool) -> str | None:
+    if mark is None or is_copy:
+        return "copied"
+    if mark.database_id != database_id:
+        return "lost"
+    return "put_back" if mark.opened > opened else None
+
+
+def turn(
+    connection: Connection,
+    reason: str,
+    *,
+    by: str | None = None,
+    recorded_by: str | None = None,
+    why: str | None = None,
+) -> None:
+    """Note that from here on everything has to be proven again."""
+    connection.execute(
+        "insert into meta.turns values (?, ?, ?, ?, ?, ?)",
+        [reason, watermarks.newest_batch(connection), datetime.now(UTC), by, recorded_by, why],
+    )

@@ -1,0 +1,139 @@
+"""The database is one of an earlier time, a copy or a new one: nothing is sent until what proves it was read since then."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from hr_centra_pipeline.push import coverage
+from hr_centra_pipeline.warehouse import backups, place
+from hr_centra_pipeline_tests.desk import MAIN, Desk
+
+
+def kept(desk: Desk, folder: Path) -> Path:
+    """A copy of the database as it is now, without its mark."""
+    desk.warehouse.fold_log_in()
+    return Path(shutil.copy(desk.settings.database, folder / "kept.duckdb"))
+
+
+def put_back(desk: Desk, backup: Path) -> None:
+    desk.warehouse.fold_log_in()
+    shutil.copy(backup, desk.settings.database)
+
+
+def test_put_back_from_before_a_restock_nothing_is_moved_until_the_stock_changes_were_read_since(
+    at_desk: Desk, tmp_path: Path
+) -> None:
+    at_desk.comes_back(at_desk.sell(("DRESS-S", 1, "100.00")), grade="sellable", approved=False)
+    at_desk.mode = "dry_run"
+    at_desk.sync()
+    backup = kept(at_desk, tmp_path)
+    at_desk.mode = "live"
+    at_desk.settle()
+    assert at_desk.moved("DRESS-S", MAIN) == 1
+    put_back(at_desk, backup)
+    at_desk.may_fail = True
+    at_desk.fault("error_before", "PullStockChanges", times=20)
+    report = at_desk.sync()
+    assert at_desk.moved("DRESS-S", MAIN) == 1
+    assert (
+        "Centra's stock changes were not read to their end since this database was put back from an earlier time"
+        in set(report.waiting.values())
+    )
+    at_desk.calm_down()
+    at_desk.may_fail = False
+    at_desk.settle()
+    assert at_desk.moved("DRESS-S", MAIN) == 1
+    assert at_desk.rows("select distinct state from push.ledger where effect_kind = 'inventory_adjustment'") == [
+        ("confirmed",)
+    ]
+
+
+def test_restored_from_before_credits_a_gift_card_an_exchange_and_restocks_nothing_is_done_twice(
+    at_desk: Desk, tmp_path: Path
+) -> None:
+    for given in (
+        {"grade": "sellable"}, {"refund_type": "gift-card", "grade": "damaged"},
+        {"refund_type": "exchange", "exchange_sku": "DRESS-M", "grade": "sellable"},
+    ):  # fmt: skip
+        at_desk.comes_back(at_desk.sell(("DRESS-S", 1, "100.00")), **given)  # type: ignore[arg-type]
+    at_desk.plan()
+    database = at_desk.settings.database
+    backup = backups.take(database, tmp_path / "backup.duckdb").path
+    at_desk.settle()
+    books = at_desk.books
+    assert len(at_desk.orders_of_ours()) == 1
+    stage = backups.examine(database, backup)
+    backups.put_into_place(database, stage, by="Anna", recorded_by="anna", why="a test")
+    at_desk.settle()
+    assert at_desk.books == books
+    assert at_desk.rows("select distinct state from push.ledger where effect_kind <> 'status_update'") == [
+        ("confirmed",)
+    ]
+
+
+def reasons(desk: Desk) -> list[str]:
+    return [reason for (reason,) in desk.rows("select reason from meta.turns order by batch")]
+
+
+def test_a_home_that_was_copied_with_all_its_files_has_to_prove_what_is_in_centra(
+    at_desk: Desk, tmp_path: Path
+) -> None:
+    at_desk.plan()
+    at_desk.plan()
+    assert reasons(at_desk) == []
+    mark = place.mark_path(at_desk.settings.database)
+    was, _ = place.read_mark(at_desk.settings.database)
+    assert was is not None
+    # As after a copy: the file is another one, and says when the first was written.
+    text = mark.read_text(encoding="utf-8").replace(str(was.written_at), str(was.written_at - 3600))
+    mark.write_text(text, encoding="utf-8")
+    at_desk.plan()
+    assert reasons(at_desk) == ["copied"]
+    mark.unlink()
+    at_desk.plan()
+    assert reasons(at_desk) == ["copied", "copied"]
+
+
+def test_a_new_empty_database_in_a_home_that_has_worked_has_to_prove_what_is_in_centra(at_desk: Desk) -> None:
+    at_desk.plan()
+    at_desk.settings.database.unlink()
+    at_desk.settings.database.with_name("warehouse.duckdb.wal").unlink(missing_ok=True)
+    at_desk.plan()
+    assert reasons(at_desk) == ["lost"]
+    with at_desk.warehouse.transaction() as connection:
+        assert coverage.uncovered(connection) == {}
+        place.turn(connection, "restored")
+        why = coverage.uncovered(connection)
+    assert set(why) == {"credit", "exchange", "release", "stock", "note", "customer_note", "attribute"}
+
+
+@pytest.mark.parametrize("source", ["orders", "returns", "exports"])
+def test_after_a_restore_no_credit_leaves_while_one_source_is_not_read_since(at_desk: Desk, source: str) -> None:
+    at_desk.plan()
+    with at_desk.warehouse.transaction() as connection:
+        place.turn(connection, "restored")
+    at_desk.plan()
+    with at_desk.warehouse.transaction() as connection:
+        assert coverage.uncovered(connection) == {}
+        where = "landing.exports_looks set" if source == "exports" else "landing.centra_pulls set"
+        only = "" if source == "exports" else f"and object = '{source}'"
+        connection.execute(
+            f"update {where} is_complete = false where batch > (select max(batch) from meta.turns) {only}"
+        )
+        assert "credit" in coverage.uncovered(connection)
+
+
+def test_a_cut_over_that_was_moved_back_is_read_back_to_once(at_desk: Desk) -> None:
+    at_desk.sell(("DRESS-S", 1, "100.00"))
+    at_desk.plan()
+    earlier = at_desk.policy.cutover.replace(year=2024)
+    at_desk.policy = at_desk.policy.model_copy(update={"cutover": earlier})
+    at_desk.plan()
+    at_desk.plan()
+    froms = at_desk.rows("select window_from from landing.centra_pulls where object = 'orders' order by batch")
+    assert [at_from <= earlier for (at_from,) in froms] == [False, True, False]
+    with at_desk.warehouse.transaction() as connection:
+        assert coverage.uncovered(connection) == {}

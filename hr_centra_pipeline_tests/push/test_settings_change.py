@@ -1,0 +1,112 @@
+"""Settings change: what they make due of what was known before is asked about; what comes afterwards goes by them."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from hr_centra_pipeline.push import approvals
+from hr_centra_pipeline.push.approvals import Signature
+from hr_centra_pipeline.push.preview import preview
+from hr_centra_pipeline_tests.desk import MAIN, OUTLET, POLICY, Desk
+
+WITH_OUTLET = {**POLICY["dispositions"], "sellable": {"warehouse_id": OUTLET, "hold_hours": 0}}
+ASKED = "waits for approval: it is due only since the settings were changed, by what was known before"
+
+
+def returned(desk: Desk, **given: Any) -> Any:
+    return desk.comes_back(desk.sell(("DRESS-S", 1, "100.00")), grade="sellable", **given)
+
+
+def approve_all(desk: Desk, effect_type: str) -> None:
+    with desk.warehouse.transaction() as connection:
+        signature = Signature("Fina", "they were carried there", desk.clock.now())
+        approvals.approve(connection, signature, effect_types=[effect_type])
+
+
+def test_another_warehouse_for_a_grade_counts_from_then_on_and_what_is_settled_is_moved_by_a_decision(
+    at_desk: Desk,
+) -> None:
+    returned(at_desk)
+    returned(at_desk)
+    at_desk.settle()
+    at_desk.with_policy(dispositions=WITH_OUTLET)
+    returned(at_desk)
+    at_desk.settle()
+    assert (at_desk.moved("DRESS-S", MAIN), at_desk.moved("DRESS-S", OUTLET)) == (2, 1)
+    with at_desk.warehouse.transaction() as connection:
+        stays = [why for _, why in preview(connection, at_desk.policy, at_desk.clock.now()).staying]
+    assert stays.count(ASKED) == 2
+    assert [kind for kind, _, _ in at_desk.reconcile()] == []
+    approve_all(at_desk, "inventory_adjustment")
+    at_desk.settle()
+    assert (at_desk.moved("DRESS-S", MAIN), at_desk.moved("DRESS-S", OUTLET)) == (0, 3)
+
+
+def test_a_unit_that_is_graded_otherwise_after_the_change_is_moved_without_a_question(at_desk: Desk) -> None:
+    unit = returned(at_desk)
+    at_desk.settle()
+    at_desk.with_policy(dispositions={**POLICY["dispositions"], "damaged": {"warehouse_id": OUTLET, "hold_hours": 0}})
+    at_desk.change(unit, disposition="damaged")
+    at_desk.settle()
+    assert (at_desk.moved("DRESS-S", MAIN), at_desk.moved("DRESS-S", OUTLET)) == (0, 1)
+
+
+def test_a_grade_that_is_restocked_from_now_on_does_not_put_back_what_was_kept_out_before(at_desk: Desk) -> None:
+    at_desk.with_policy(dispositions={**POLICY["dispositions"], "sellable": {"stock": "none"}})
+    returned(at_desk)
+    at_desk.settle()
+    at_desk.with_policy()
+    returned(at_desk)
+    at_desk.settle()
+    assert at_desk.moved("DRESS-S", MAIN) == 1
+
+
+def test_a_grade_that_is_not_refused_any_more_does_not_pay_for_what_was_refused_before(at_desk: Desk) -> None:
+    at_desk.with_policy(restock={"refused_dispositions": ["sellable"]})
+    refused = returned(at_desk)
+    at_desk.settle()
+    at_desk.with_policy()
+    later = returned(at_desk)
+    at_desk.settle()
+    assert (at_desk.refunded(refused.sold), at_desk.refunded(later.sold)) == (Decimal(0), Decimal("100.00"))
+    approve_all(at_desk, "credit_note")
+    at_desk.settle()
+    assert at_desk.refunded(refused.sold) == Decimal("100.00")
+
+
+def test_a_cut_over_that_is_moved_back_pays_for_nothing_that_was_known_before(at_desk: Desk) -> None:
+    cutover = POLICY["cutover"]
+    old = returned(at_desk, started_days_ago=70, days_ago=65)
+    at_desk.settle()
+    at_desk.with_policy(cutover=cutover.replace(month=3))
+    at_desk.settle()
+    assert at_desk.refunded(old.sold) == 0
+    assert ("RT-0001",) in at_desk.rows("select return_id from push.ledger where asked_batch is not null")
+
+
+def test_a_setting_that_changes_no_due_and_one_that_maps_a_word_for_the_first_time_ask_nothing(at_desk: Desk) -> None:
+    without = {word: grade for word, grade in POLICY["dispositions"].items() if word != "sellable"}
+    at_desk.with_policy(dispositions=without)
+    returned(at_desk)
+    at_desk.settle()
+    assert at_desk.moved("DRESS-S", MAIN) == 0
+    at_desk.with_policy(changed_by="Paula")
+    at_desk.settle()
+    assert at_desk.moved("DRESS-S", MAIN) == 1
+
+
+def test_the_database_is_lost_and_the_warehouse_was_changed_meanwhile_nothing_is_moved_without_a_decision(
+    at_desk: Desk,
+) -> None:
+    returned(at_desk)
+    regraded = returned(at_desk)
+    at_desk.settle()
+    at_desk.forget()
+    at_desk.with_policy(dispositions={**WITH_OUTLET, "damaged": {"stock": "none", "hold_hours": 0}})
+    at_desk.change(regraded, disposition="damaged")
+    at_desk.settle()
+    assert (at_desk.moved("DRESS-S", MAIN), at_desk.moved("DRESS-S", OUTLET)) == (1, 0)
+    approve_all(at_desk, "inventory_adjustment")
+    at_desk.settle()
+    assert (at_desk.moved("DRESS-S", MAIN), at_desk.moved("DRESS-S", OUTLET)) == (0, 1)

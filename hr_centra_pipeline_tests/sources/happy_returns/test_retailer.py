@@ -1,0 +1,32 @@
+"""A database is about one retailer: returns of another are rejected by name, and the rest of their file is read."""
+
+from __future__ import annotations
+
+from hr_centra_pipeline_tests.sources.happy_returns.conftest import NOW, RETURN, Desk
+
+
+def test_returns_of_another_retailer_are_rejected_until_somebody_accepts_it(desk: Desk) -> None:
+    desk.csv("returns", {**RETURN, "retailer_id": "north"})
+    desk.ingest()
+    desk.csv(
+        "returns",
+        {**RETURN, "return_id": "RT-2", "retailer_id": "south"},
+        {**RETURN, "return_id": "RT-3", "retailer_id": "north"},
+        {**RETURN, "return_id": "RT-4"},
+    )
+    desk.ingest()
+    assert desk.rows("select return_id from landing.happy_returns_returns order by 1") == [
+        ("RT-1",),
+        ("RT-3",),
+        ("RT-4",),
+    ]
+    ((column, reason),) = desk.rows("select column_name, reason from quarantine.rejected_rows")
+    assert (column, reason.split(":")[0]) == ("retailer_id", "is of another retailer than this database (north)")
+    assert "hr-centra rebind --retailer south" in reason
+    with desk.warehouse.transaction() as connection:
+        connection.execute(
+            "insert into meta.belongs_to values ('retailer', 'south', ?, 'Anna', 'anna', 'both are ours')", [NOW]
+        )
+    desk.csv("returns", {**RETURN, "return_id": "RT-5", "retailer_id": "south"})
+    desk.ingest()
+    assert desk.rows("select count(*) from landing.happy_returns_returns") == [(4,)]
