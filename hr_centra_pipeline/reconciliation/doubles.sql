@@ -68,7 +68,8 @@ surplus as (
 )
 
 select
-    surplus.centra_return_id, surplus.order_number, surplus.currency, surplus.created_at, surplus.made_by, units.return_id, units.return_item_id, units.sku,
+    surplus.centra_return_id, surplus.order_number, surplus.currency, surplus.created_at, surplus.made_by,
+    units.return_id, units.return_item_id, units.sku,
     share_of(surplus.line_value, surplus.pieces::decimal(18, 4), surplus.quantity::decimal(18, 4), surplus.currency) as amount,
     ledger.centra_id as ours
 from surplus
@@ -81,7 +82,8 @@ where list_has_any(coalesce(surplus.express_codes, []), [items.express_code, ite
     or (surplus.created_at >= items.return_created_at and surplus.created_at <= coalesce(ledger.confirmed_at, ledger.updated_at) + interval 1 hour)
 qualify row_number() over (
     partition by surplus.centra_return_id, surplus.shipment_line_id
-    order by list_has_any(coalesce(surplus.express_codes, []), [items.express_code, items.return_id]) desc, ledger.confirmed_at desc, units.return_item_id
+    order by list_has_any(coalesce(surplus.express_codes, []), [items.express_code, items.return_id]) desc,
+        ledger.confirmed_at desc, units.return_item_id
 ) = 1;
 
 insert into findings by name

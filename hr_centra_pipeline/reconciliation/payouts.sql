@@ -41,7 +41,8 @@ where returns.deleted_at is null and returns.grand_total > 0 and returns.is_comp
 create or replace temp table given_back as
 select
     lines.payout_line_id, lines.provider, lines.line_type, lines.reference, lines.payment_reference,
-    coalesce(bookings.order_number, lines.order_number) as order_number, lines.currency, lines.gross_amount, lines.happened_at, lines.source_file || ':' || lines.source_line as source
+    coalesce(bookings.order_number, lines.order_number) as order_number, lines.currency, lines.gross_amount, lines.happened_at,
+    lines.source_file || ':' || lines.source_line as source
 from staging.payout_lines as lines
 left join bookings_of_orders as bookings using (payout_line_id)
 where lines.line_type in ('refund', 'refund_reversed', 'chargeback', 'chargeback_reversed')
@@ -107,7 +108,8 @@ left_over as (
 
 fitting as (
     select
-        left_over.payout_line_id, payable.payout_tie_id, bool_and(payable.entry_id is not null) over (partition by left_over.payout_line_id) as are_payments,
+        left_over.payout_line_id, payable.payout_tie_id,
+        bool_and(payable.entry_id is not null) over (partition by left_over.payout_line_id) as are_payments,
         dense_rank() over (
             partition by left_over.order_number, left_over.currency, left_over.gross_amount
             order by left_over.happened_at, left_over.payout_line_id
@@ -126,8 +128,8 @@ fitting as (
     anti join by_payment as paid on paid.payout_tie_id = payable.payout_tie_id
 ),
 
--- Lines and payments of one amount are paired in the order of their times. Of Returns that somebody else pays, not each may have been paid: there only when
--- there are as many lines.
+-- Lines and payments of one amount are paired in the order of their times. Of Returns that another system pays, not each may have
+-- been paid: those are paired only when there are as many lines.
 by_amount as (
     select * from fitting
     where line_place = tie_place and (lines >= ties or are_payments)
@@ -352,8 +354,9 @@ unknown as (
     union all by name
     -- A refund came back, and which one is not known.
     select
-        'line ' || lines.payout_line_id as payout_tie_id, 'reversed' as verdict, only_returns.return_id, lines.order_number, lines.provider, lines.reference,
-        lines.currency, lines.gross_amount as credited_amount, 0 as settled_amount, lines.happened_at as settled_at, lines.source
+        'line ' || lines.payout_line_id as payout_tie_id,
+        'reversed' as verdict, only_returns.return_id, lines.order_number, lines.provider, lines.reference, lines.currency,
+        lines.gross_amount as credited_amount, 0 as settled_amount, lines.happened_at as settled_at, lines.source
     from given_back as lines
     anti join tied_lines using (payout_line_id)
     left join only_returns using (order_number)
