@@ -57,7 +57,14 @@ select return_item_id, order_line_id, matched_by
 from fits
 qualify rank = min(rank) over (partition by return_item_id);
 
--- One row per shipped piece. Of a bundle the parts are shipped.
+-- One row per order in play: how many pieces of a line are looked at, one more than it has units. A line may have millions.
+create or replace temp table most_pieces as
+select orders.order_number, count(items.return_item_id) + 1 as pieces
+from matching.orders_in_play as orders
+left join items_in_play as items using (order_number)
+group by orders.order_number;
+
+-- One row per shipped line, with how many pieces it has: each is a slot. Of a bundle the parts are shipped.
 create or replace temp table slots as
 select
     shipment_lines.shipment_line_id,
@@ -67,7 +74,7 @@ select
     coalesce(lines.sku, lines.order_line_id) as article,
     shipments.shipped_at,
     lines.bundle_line_id is not null as is_part,
-    numbers.piece,
+    shipment_lines.quantity,
     shipment_lines.unit_price,
     shipment_lines.unit_tax,
     coalesce(shipment_lines.unit_tax_added, 0) as unit_tax_added,
@@ -76,8 +83,7 @@ from staging.shipment_lines
 join staging.shipments using (shipment_id)
 join staging.order_lines as lines on lines.order_line_id = shipment_lines.order_line_id
 semi join matching.orders_in_play on orders_in_play.order_number = lines.order_number
-cross join range(1, shipment_lines.quantity + 1) as numbers(piece)
-where shipments.is_shipped and lines.is_product;
+where shipments.is_shipped and lines.is_product and shipment_lines.quantity > 0;
 
 -- One row per unit whose place is known: an effect of it was sent (the ledger), or Centra shows one with its key.
 create or replace temp table frozen as
@@ -114,16 +120,23 @@ from sent
 full join shown using (return_item_id)
 join items_in_play using (return_item_id);
 
--- One row per line of a Return that somebody else made, with the units that it may be for, those that it names first.
-create or replace temp table foreign_pieces as
+-- One row per line of a Return that somebody else made.
+create or replace temp table foreign_lines as
 select
-    lines.centra_return_id, lines.shipment_line_id, lines.order_number, lines.order_line_id, returns.created_at,
-    returns.express_codes, numbers.piece
+    lines.centra_return_id, lines.shipment_line_id, lines.order_number, lines.order_line_id, lines.quantity, returns.created_at,
+    returns.express_codes
 from staging.centra_return_lines as lines
 join staging.centra_returns as returns using (centra_return_id)
 semi join matching.orders_in_play on orders_in_play.order_number = lines.order_number
-cross join range(1, lines.quantity + 1) as numbers(piece)
-where returns.deleted_at is null and returns.packet_key is null and len(coalesce(returns.effect_keys, [])) = 0;
+where returns.deleted_at is null and returns.packet_key is null and len(coalesce(returns.effect_keys, [])) = 0
+    and lines.quantity > 0;
+
+-- One row per piece on one, as many as units may be.
+create or replace temp table foreign_pieces as
+select lines.* exclude (quantity), numbers.piece
+from foreign_lines as lines
+join most_pieces using (order_number)
+cross join range(1, least(lines.quantity, most_pieces.pieces) + 1) as numbers(piece);
 
 -- One row per Return of somebody else that a person has tied: to a unit, or (null) to none.
 create or replace temp table return_ties as
@@ -267,7 +280,8 @@ select return_item_id, centra_return_id, shipment_line_id from adopted_by_name
 union all
 select return_item_id, centra_return_id, shipment_line_id from unnamed;
 
--- One row per shipment line: pieces that are taken before anybody is placed. What others returned and nobody adopted is gone.
+-- One row per free piece, as many of a line as there may be units: without those that are taken before anybody is placed. What
+-- others returned and nobody adopted is gone.
 create or replace temp table free_slots as
 with
 taken as (
@@ -283,49 +297,63 @@ taken as (
             and state in ('sending', 'unknown', 'confirmed') and shipment_line_id is not null
         group by all
         union all
-        select shipment_line_id, count(*) from foreign_pieces group by all
+        select shipment_line_id, sum(quantity) from foreign_lines group by all
     ) group by shipment_line_id
+),
+
+free as (
+    select slots.*, coalesce(taken.pieces, 0)::bigint as taken
+    from slots
+    left join taken using (shipment_line_id)
 )
 
-select slots.*
-from slots
-left join taken using (shipment_line_id)
-where slots.piece > coalesce(taken.pieces, 0);
+select free.* exclude (quantity, taken), numbers.piece
+from free
+join most_pieces using (order_number)
+cross join range(free.taken + 1, least(free.quantity, free.taken + most_pieces.pieces) + 1) as numbers(piece);
 
 -- ---------------------------------------------------------------- vouchers
--- One row per piece of an order with a voucher: its share, by price, whole cents, the largest remainders first. Both as Centra
--- keeps them, before tax is added or deducted: only there the shares sum to the voucher exactly.
+-- One row per line of an order with a voucher: what each of its pieces is given of it, by price, in whole cents, and how many of
+-- them, the first ones, are given one more (the largest remainders of the order). Both as Centra keeps them, before tax is added
+-- or deducted: only there the shares sum to the voucher exactly.
 create or replace temp table voucher_shares as
 with
-pieces as (
+lines as (
     select
-        orders.order_number, orders.currency, lines.order_line_id, numbers.piece - 1 as piece,
+        orders.order_number, orders.currency, lines.order_line_id, lines.quantity,
         ten_thousandths(orders.discounts) // smallest_unit(orders.currency) as voucher,
         ten_thousandths(lines.unit_price - lines.unit_tax_added) as weight,
-        sum(ten_thousandths(lines.unit_price - lines.unit_tax_added)) over (partition by orders.order_number) as weights
+        sum(lines.quantity * ten_thousandths(lines.unit_price - lines.unit_tax_added)) over (
+            partition by orders.order_number
+        )::hugeint as weights
     from staging.orders
     semi join matching.orders_in_play using (order_number)
     join staging.order_lines as lines using (order_number)
-    cross join range(1, lines.quantity + 1) as numbers(piece)
     where orders.discounts > 0 and lines.quantity > 0
 ),
 
 floored as (
     select
         *, voucher * weight // weights as share, voucher * weight % weights as rest
-    from pieces where weights > 0
+    from lines where weights > 0
+),
+
+-- The pieces of a line have one remainder: they come one after the other.
+ranked as (
+    select
+        *, (voucher - sum(quantity * share) over (partition by order_number)
+            - coalesce(sum(quantity) over (
+                partition by order_number order by rest desc, try_cast(order_line_id as bigint), order_line_id
+                rows between unbounded preceding and 1 preceding
+            ), 0))::hugeint as left_over
+    from floored
 )
 
 select
-    order_line_id, piece,
-    (
-        (
-            share + case when row_number() over (
-                partition by order_number order by rest desc, try_cast(order_line_id as bigint), order_line_id, piece
-            ) <= voucher - sum(share) over (partition by order_number) then 1 else 0 end
-        ) * smallest_unit(currency)
-    )::decimal(38, 0) * 0.0001::decimal(5, 4) as voucher_share
-from floored;
+    order_line_id, quantity, greatest(least(left_over, quantity), 0) as pieces_with_more,
+    (share * smallest_unit(currency))::decimal(38, 0) * 0.0001::decimal(5, 4) as voucher_share,
+    ((share + 1) * smallest_unit(currency))::decimal(38, 0) * 0.0001::decimal(5, 4) as larger_share
+from ranked;
 
 -- ---------------------------------------------------------------- places
 -- Units that still look for a place. Where an order has one article on several lines, units that name their line are placed first.
@@ -390,8 +418,9 @@ select
         unit_tax_added, coalesce(shares.voucher_share, 0), unit_price - unit_tax_added, currency
     ) as paid
 from free_slots
-left join (select order_line_id, max(voucher_share) as voucher_share from voucher_shares group by order_line_id) as shares
-    using (order_line_id)
+left join (
+    select order_line_id, case when pieces_with_more > 0 then larger_share else voucher_share end as voucher_share from voucher_shares
+) as shares using (order_line_id)
 anti join placed_by_tie using (shipment_line_id, piece)
 anti join placed_by_line using (shipment_line_id, piece);
 
@@ -734,10 +763,14 @@ priced as (
 -- One row per matched unit with its share of the voucher, as Centra keeps it, and the tax that is added to that.
 shared as (
     select
-        matched.*, coalesce(shares.voucher_share, 0)::decimal(18, 4) as voucher_kept,
+        matched.*,
+        coalesce(
+            case when matched.piece < shares.pieces_with_more then shares.larger_share else shares.voucher_share end, 0
+        )::decimal(18, 4) as voucher_kept,
         added_to_part(unit_tax_added, voucher_kept, unit_price - unit_tax_added, currency) as voucher_tax_added
     from priced as matched
-    left join voucher_shares as shares on shares.order_line_id = matched.order_line_id and shares.piece = matched.piece
+    left join voucher_shares as shares
+        on shares.order_line_id = matched.order_line_id and matched.piece between 0 and shares.quantity - 1
 ),
 
 absent as (

@@ -248,7 +248,7 @@ def opened(raw: bytes, name: str) -> Content:
     marked = data.startswith(_UTF8_MARK)
     if marked:
         data = data[len(_UTF8_MARK) :]
-    if not data.strip():
+    if not data or data.isspace():
         return Content(b"", sha256, "is empty")
     first = re.search(rb"[\r\n]", data)
     if first and first[0] == b"\r" and data[first.end() : first.end() + 1] != b"\n":
@@ -338,7 +338,10 @@ def is_json(data: bytes) -> bool:
 def is_simple(content: Content) -> bool:
     """Each line may be one row, so that the fast reader can do it: no stray line ends, and the last line is ended."""
     data = content.data
-    return not content.is_cut and data.endswith(b"\n") and data.count(b"\r") == data.count(b"\r\n")
+    if content.is_cut or not data.endswith(b"\n"):
+        return False
+    returns = data.count(b"\r")
+    return not returns or returns == data.count(b"\r\n")
 
 
 Keep = Callable[[int, list[str]], object]

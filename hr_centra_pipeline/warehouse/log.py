@@ -51,13 +51,14 @@ def refuse_foreign(database: Path, descriptor: int | None) -> int | None:
     Raises:
         RunFailed: the log was begun on a later state of the file; says what to do.
     """
-    count = None if descriptor is None else checkpoints(descriptor)
-    begun_on = _noted(database)
+    if descriptor is None:
+        forget(database)  # what was noted is about the database that is gone
+        if size(database):
+            _set_aside(database)
+        return None
+    count, begun_on = checkpoints(descriptor), _noted(database)
     if size(database) == 0:
         return count
-    if descriptor is None:
-        _set_aside(database)
-        return None
     if count is not None and begun_on is not None and begun_on > count:
         raise RunFailed(
             f"{path_of(database)} was written to a later state of {database.name} than this (checkpoint {begun_on}, the file "

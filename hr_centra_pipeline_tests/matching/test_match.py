@@ -433,3 +433,23 @@ def test_two_bundles_of_one_line_in_two_shipments_are_two_bundles(prepared: Conn
     assert prepared.execute(
         "select count(*), count(blocked_by) from effects.pending_credit_notes where effect_kind = 'credit_note'"
     ).fetchall() == [(4, 4)]
+
+
+def test_a_line_of_three_million_pieces_costs_what_comes_back_of_it(prepared: Connection) -> None:
+    many = 3_000_000
+    order(prepared, "1", ("10", "RED", many), ("11", "BLUE", 1), price="0.01", discounts=Decimal("10000.02"))
+    unit(prepared, "named", "1", sku="RED", express_code="HR1")
+    unit(prepared, "first", "1", sku="RED", unit_offset=0)
+    unit(prepared, "last", "1", sku="RED", unit_offset=many - 1)
+    unit(prepared, "beyond", "1", sku="RED", unit_offset=many)
+    foreign_return(prepared, 10, named="HR1")
+    prepared.execute("update staging.centra_return_lines set quantity = ?", [many - 3])
+    prepared.execute("set memory_limit = '64MB'")
+    prepared.execute("set temp_directory = ''")
+    assert places(prepared) == {"beyond": 10, "first": 10, "last": 10, "named": 10}
+    assert adopted(prepared) == ["named"]
+    # Of 3,000,001 pieces 1,000,002 have a cent of the voucher: they are the first ones of the line with the lower number.
+    shares = dict(prepared.execute("select return_item_id, voucher_share from matching.matched_items").fetchall())
+    assert (shares["first"], shares["last"], shares["beyond"]) == (Decimal("0.01"), Decimal(0), Decimal(0))
+    unit(prepared, "too many", "1", sku="RED", return_created_at=DAY + timedelta(days=9))
+    assert places(prepared)["too many"] == "more_units_than_shipped"

@@ -57,18 +57,19 @@ def _some_runs(world: World, run: Callable[[str], Any]) -> None:
 
 
 def _dry_run(world: World, fresh: list[Planted], run: Callable[[str], Any]) -> bool:
-    return _in_mode(world, fresh, run, "dry_run")
+    with _watched(world, "in a dry run"):
+        world.desk.mode = "dry_run"
+        _some_runs(world, run)
+        world.desk.mode = "live"
+    return True
 
 
 def _approve(world: World, fresh: list[Planted], run: Callable[[str], Any]) -> bool:
-    return _in_mode(world, fresh, run, "approve")
-
-
-def _in_mode(world: World, fresh: list[Planted], run: Callable[[str], Any], mode: str) -> bool:
-    with _watched(world, f"in mode {mode}, which nobody approved"):
-        world.desk.mode = mode
+    """For a while a person has to approve each credit."""
+    with _watched(world, "without an approval"):
+        world.with_policy(modes={"credit_note": "approve"})
         _some_runs(world, run)
-        world.desk.mode = "live"
+        world.with_policy(modes={})
     return True
 
 
@@ -108,6 +109,21 @@ def _given_only(values: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
+def _profile(world: World, fresh: list[Planted], run: Callable[[str], Any]) -> bool:
+    """The warehouse begins to use a word that the profile reads only after a while."""
+    planted = _one_uncorrected(world, fresh)
+    if planted is None:
+        return False
+    world.words.append(f"prime {len(world.words)}")
+    world.desk.change(planted.unit, disposition=world.words[-1])
+    run("plan")
+    run("push")
+    world.read_words()
+    planted.grade = "sellable"
+    run("plan")
+    return True
+
+
 # ---------------------------------------------------------------- the database
 
 
@@ -117,7 +133,7 @@ def _back_up(world: World, fresh: list[Planted], run: Callable[[str], Any]) -> b
 
 
 def _restore(world: World, fresh: list[Planted], run: Callable[[str], Any]) -> bool:
-    if not world.restore():
+    if not world.restore(by_hand=world.random.random() < 0.3):
         return False
     # As a rule something fails in the first hour.
     if world.random.random() < 0.5:
@@ -216,6 +232,7 @@ EVENTS: dict[str, Callable[[World, list[Planted], Callable[[str], Any]], bool]] 
     "limit for approval": _limit,
     "paid elsewhere": _elsewhere,
     "another warehouse": _warehouse,
+    "a word that a later profile reads": _profile,
     "backup": _back_up,
     "restore": _restore,
     "another SKU": _another_sku,

@@ -277,6 +277,7 @@ def _pay_elsewhere(opened: World, fresh: list[Planted]) -> None:
 def _decide(opened: World) -> None:
     """What waits for a person gets one: who deleted or canceled ours by mistake adopts the return."""
     desk = opened.desk
+    _let_through(opened)
     for _ in range(3):
         doubtful = desk.rows(
             """
@@ -296,6 +297,18 @@ def _decide(opened: World) -> None:
                     _quietly(lambda: approvals.approve(connection, signature, keys=[key]))  # noqa: B023
             if trouble == "not_ours" and centra_id:
                 desk.act("delete_return", return_id=int(centra_id))
+        opened.calm()
+
+
+def _let_through(opened: World) -> None:
+    """What a changed setting makes due about the past is asked for; somebody says yes to all of it."""
+    desk = opened.desk
+    for _ in range(3):
+        signature = Signature("Nora Night", "seen", desk.clock.now())
+        with desk.warehouse.transaction() as connection:
+            keys = [effect.effect_key for effect in approvals.waiting(connection, desk.clock.now())]
+            if not keys or not _quietly(lambda: approvals.approve(connection, signature, keys=keys)):  # noqa: B023
+                return
         opened.calm()
 
 

@@ -17,6 +17,7 @@ _A_REPLACEMENT_IS_MISSING = {
     "write_in_doubt", "exchange_without_order", "exchange_refused", "exchange_differs", "exchange_canceled", "rejected_write",
     "return_without_credit_note",
 }  # fmt: skip
+_CHARGED_BACK = {"double_credit", "payout_mismatch", "exchange_without_order"}
 _WAITS_FOR_A_PERSON = {"write_in_doubt", "rejected_write", "return_without_credit_note", "credit_note_without_refund"}
 
 
@@ -64,6 +65,8 @@ def judge(world: World, units: list[Planted]) -> Verdict:
     _judge_notes(world, units, found)
     _judge_silence(world, books, units, told, found)
     found.doubles += world.unasked
+    if world.crashed:
+        found.stuck.append(f"{world.crashed} processes ended in an exception: see worker.log")
     found.stuck += _stuck(world)
     found.effects = int(
         world.desk.rows("select count(*) from push.ledger where state = 'confirmed' and not is_foreign")[0][0]
@@ -125,7 +128,7 @@ def _judge_money(world: World, books: dict[str, Any], sold: Sold, told: dict[str
     where = f"order {sold.number}: {given} given, {due} due{may_be}, told {sorted(explained)}"
     least = Decimal(0) if sold.number in world.elsewhere else due - riders - fees
     charged_back = world.charged_back.get(sold.number, Decimal(0))
-    if charged_back and given + charged_back > most and not explained & {"double_credit", "payout_mismatch"}:
+    if charged_back and given + charged_back > most and not explained & _CHARGED_BACK:
         found.silent.append(f"{where}, and {charged_back} charged back")
     if given > most:
         is_told = explained & {"double_credit", "centra_return_without_return"}

@@ -11,11 +11,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
+from importlib import resources
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from hr_centra_pipeline.sandbox.centra.store import CentraSettings
+from hr_centra_pipeline.warehouse import backups
 from hr_centra_pipeline_tests.desk import MAIN, POLICY, Desk, Sold, Unit, desk
 
 ARTICLES = [f"ART-{number:02d}" for number in range(24)]
@@ -76,7 +78,8 @@ class World:
         default_factory=lambda: {MAIN}
     )  # where sellable units went, by the policies of all times
     unasked: list[str] = field(default_factory=list)  # money that was given while nothing was to be given
-    restored: int = 0
+    backups: list[Path] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)  # of grades that only a later profile reads
     kills: int = 0
     runs: int = 0
     refused: int = 0
@@ -125,6 +128,15 @@ class World:
         planted.grade = "damaged" if planted.grade == "sellable" else "sellable"
         self.desk.change(planted.unit, disposition=planted.grade)
 
+    def read_words(self) -> None:
+        """The profile reads every word of a grade that was exported so far."""
+        package = resources.files("hr_centra_pipeline.sources.happy_returns.header_profiles")
+        words = "".join(f'"{word}" = "sellable"\n' for word in self.words)
+        folder = self.desk.home / "profiles"
+        folder.mkdir(exist_ok=True)
+        text = package.joinpath("default.toml").read_text(encoding="utf-8")
+        (folder / "shop.toml").write_text(f"{text}\n[words.disposition]\n{words}", encoding="utf-8")
+
     def refuse(self, planted: Planted) -> None:
         """It was another article, or nothing was in the bag."""
         planted.refused = True
@@ -144,17 +156,26 @@ class World:
 
     def back_up(self) -> None:
         """As an operator does it each night."""
-        self.desk.warehouse.fold_log_in()
-        shutil.copy(self.desk.settings.database, self.desk.home / "backup.duckdb")
+        self.backups.append(
+            backups.take(self.desk.settings.database, self.desk.home / f"backup-{len(self.backups)}.duckdb").path
+        )
 
-    def restore(self) -> bool:
-        """Put the last backup back, if there is one."""
-        backup = self.desk.home / "backup.duckdb"
-        if not backup.exists():
+    def restore(self, *, by_hand: bool) -> bool:
+        """Put one of the last backups back, if there is one: with the command's functions, or by copying the file over it."""
+        if not self.backups:
             return False
-        self.desk.forget()
-        shutil.copy(backup, self.desk.settings.database)
-        self.restored += 1
+        backup, database = self.random.choice(self.backups[-2:]), self.desk.settings.database
+        if by_hand:
+            self.desk.forget()
+            shutil.copy(backup, database)
+        else:
+            backups.put_into_place(
+                database,
+                backups.examine(database, backup),
+                by="Olga Operator",
+                recorded_by="olga",
+                why="the disk was full",
+            )
         return True
 
     # ---------------------------------------------------------------- processes
@@ -194,6 +215,7 @@ class World:
         (folder / "verdict.txt").write_text(told + "\n", encoding="utf-8")
         self.desk.warehouse.fold_log_in()
         shutil.copy(self.desk.settings.database, folder)
+        shutil.copy(self.desk.home.parent / "worker.log", folder)
         (folder / "books.json").write_text(json.dumps(self.desk.books, default=str, indent=1), encoding="utf-8")
         (folder / "log.json").write_text(json.dumps(self.desk.log(), default=str, indent=1), encoding="utf-8")
 

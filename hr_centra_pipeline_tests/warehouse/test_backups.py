@@ -145,6 +145,22 @@ def test_a_log_without_its_database_is_kept_aside_and_is_not_mixed_into_a_new_on
     assert kept.read_bytes() == found
 
 
+def test_a_database_that_is_begun_anew_owes_nothing_to_what_was_noted_of_the_lost_one(database: Path) -> None:
+    for name in ("second", "third"):
+        add(database, name)
+        Warehouse(database).fold_log_in()
+    assert rows(database) == ["first", "second", "third"]
+    database.unlink()
+    log.path_of(database).unlink(missing_ok=True)
+    fresh = Warehouse(database)
+    with fresh.kept_open():
+        migrate.prepare(fresh)
+        with fresh.transaction() as connection:
+            connection.execute("insert into push.adoptions values ('alone', 'Anna', 'asked for', now())")
+    assert log.size(database) > 0
+    assert rows(database) == ["alone"]
+
+
 def truncated(path: Path) -> None:
     with path.open("rb+") as file:
         file.truncate(path.stat().st_size // 2)

@@ -177,7 +177,7 @@ def read(connection: Connection, group: Group, scratch: Path, now: datetime) -> 
         ),
 
         looked_at as (
-            select *, {parsing.looks_mangled(kind)} as looks_mangled from told
+            select *, {parsing.looks_mangled()} as looks_mangled from (select *, {parsing.codes(kind)} as codes from told)
         ),
 
         typed as (
@@ -309,18 +309,29 @@ def land(connection: Connection, group: Group, now: datetime, profiles_sha256: s
     columns = ", ".join(kind.landed)
     known = {"items": ["unit_offset", "return_item_id"], "shipments": ["return_item_id"]}.get(kind.name, [])
     selected = ", ".join(f"{'identified' if name in known else 'lines'}.{name}" for name in kind.landed)
+    # Of a single file these are constants, which cost less to store than what a join brings.
+    told = {"profile": group.profile.name, "now": now}
+    source_file, base, batch, of_files = (
+        "members.source_file",
+        "members.base",
+        "members.batch",
+        "join members on members.place = lines.file",
+    )
+    if len(group.members) == 1:
+        source_file, base, batch, of_files = "$source_file", "$base", "$batch", ""
+        told |= {"source_file": group.members[0].listed.name, "base": group.bases[0], "batch": group.members[0].batch}
     connection.execute(
         f"""
         insert into landing.happy_returns_{kind.name}
             ({columns}, profile, row_sha256, source_time, source_file, source_line, landed_at, batch, texts)
         select
-            {selected}, $profile, lines.row_sha256, lines.source_time, members.source_file, lines.source_line - members.base,
-            $now, members.batch, lines.texts
+            {selected}, $profile, lines.row_sha256, lines.source_time, {source_file}, lines.source_line - {base},
+            $now, {batch}, lines.texts
         from lines
         join (from identified semi join new_lines using (source_line)) as identified using (source_line)
-        join members on members.place = lines.file
+        {of_files}
         """,  # noqa: S608 - our own names
-        {"profile": group.profile.name, "now": now},
+        told,
     )
     if kind.name == "returns":
         _keep_personal(connection, now)

@@ -45,8 +45,14 @@ _SHEET_ERROR = (
 _ROUNDED = r"(?i)[+-]?(\d+[.,]\d+e\+?\d+|\d+e\+\d+)"
 _DECIMAL = r"\d+\.0+"
 _STRUCTURE = r"[\[{].*[\]}]?"
-# Read over all codes of a row at once: any of these may be in one of them.
-_SUSPECT = r"(?i)e\+\d|\d[.,]\d+e\d|\.0+\x1f|\x1f(null|.null.|none|nil|nan|n/a|na|undefined|\\n|-{1,3})\x1f|\x1f(#[a-z#]|[\[{])"
+# Read over all codes of a row at once: any of these may be in one of them. A pattern is quick where it begins with a character.
+_SUSPECT = {
+    "\x1f": r"\x1f(?i:(null|.null.|none|nil|nan|n/a|na|undefined|\\n|-{1,3})\x1f|#[a-z#]|[\[{])",
+    ".": r"\.(0+\x1f|\d+[eE]\d)",
+    ",": r",\d+[eE]\d",
+    "e+": r"e\+\d",
+    "E+": r"E\+\d",
+}
 
 # Blanks that no trim() knows, and what has no width at all; then what ends lines, rings bells and the like.
 _BLANKS = r"[\s\x00-\x20\x7f-\xa0\u1680\u2000-\u200a\u202f\u205f\u3000]"
@@ -90,14 +96,17 @@ def texts(kind: Kind, profile: Profile, headers: list[str], *, is_plain: bool = 
     if kind.name == "items":
         line = found["order_line_item_id"]
         for column, part in (("unit_offset", "place"), ("line_quantity", "pieces")):
-            found[column] = f"coalesce({found[column]}, case when {_is_unit(line)} then {_parts(line)}.{part} end)"
+            text = found[column]
+            found[column] = (
+                f"case when {text} is not null then {text} when {_is_unit(line)} then {_parts(line)}.{part} end"
+            )
         found["base_line_item_id"] = f"case when {_is_unit(line)} then {_parts(line)}.line else {line} end"
     return found
 
 
 def _cleaned(text: str, column: str, *, is_plain: bool) -> str:
     # trim() knows all of Unicode and takes its time; read_csv made null of what is empty.
-    spaced = f"starts_with({text}, ' ') or ends_with({text}, ' ')"
+    spaced = f"{text} < '!' or ends_with({text}, ' ')"
     clean = f"case when {spaced} then nullif(trim({text}), '') else {text} end"
     if not is_plain:
         ends = f"(?:{_BLANKS}|{_NO_WIDTH})+"
@@ -135,7 +144,8 @@ def _typed(text: str, name: str, sql: str, profile: Profile) -> str:
             if name == "order_number":
                 text = f"nullif(ltrim({text}, '# '), '')"
             elif name in _CODES - _IDS:
-                text = f"case when not looks_mangled or not regexp_full_match({text}, {_pattern(_NOTHING)}) then {text} end"
+                is_nothing = f"looks_mangled and regexp_full_match({text}, {_pattern(_NOTHING)})"
+                text = f"case when {is_nothing} then null else {text} end"
             return _word(text, profile.words.get(name, {}))
         case _ if sql == SQL_TYPE:
             plain = f"regexp_replace({text}, '{_CURRENCY}', '', 'g')"
@@ -169,10 +179,18 @@ _CODES = _NUMBERS | {
 }  # fmt: skip
 
 
-def looks_mangled(kind: Kind) -> str:
-    """SQL over the texts of a row: one of its codes may be none. Asked first, since few are."""
-    codes = [f"coalesce(t_{name}, '')" for name in kind.brought if name in _CODES]
-    return f"regexp_matches(concat_ws({SEPARATOR}, '', {', '.join(codes)}, ''), {_pattern(_SUSPECT)})"
+def codes(kind: Kind) -> str:
+    """SQL for the codes of a row, one after the other."""
+    return f"concat_ws({SEPARATOR}, '', {', '.join(f't_{name}' for name in kind.brought if name in _CODES)}, '')"
+
+
+def looks_mangled() -> str:
+    """SQL over ``codes`` of a row: one of them may be none. Asked first, since few are."""
+    cases = " ".join(  # a CASE, since a bare OR would look for all of them in every row
+        f"when contains(codes, {_quoted(part)}) and regexp_matches(codes, {_pattern(pattern)}) then true"
+        for part, pattern in _SUSPECT.items()
+    )
+    return f"case {cases} else false end"
 
 
 def problem(kind: Kind, *, is_plain: bool = True) -> str:
@@ -203,7 +221,8 @@ def problem(kind: Kind, *, is_plain: bool = True) -> str:
     cases.append(
         f"when greatest({longest}) > {MOST_CHARACTERS} and (case {too_long} end) is not null then case {too_long} end"
     )
-    cases += _mangled(kind)
+    mangled = f"case {' '.join(_mangled(kind))} end"
+    cases.append(f"when case when looks_mangled then ({mangled}) is not null end then {mangled}")
     if not is_plain:
         cases += [
             f"when regexp_matches(t_{name}, '{_CONTROL}') then {_told(name, _quoted('holds a control character'))}"
@@ -250,7 +269,7 @@ def _mangled(kind: Kind) -> list[str]:
         if name in _IDS:
             wrong.append((_NOTHING, "says that there is none"))
         cases += [
-            f"when looks_mangled and regexp_full_match(t_{name}, {_pattern(pattern)}) then "
+            f"when regexp_full_match(t_{name}, {_pattern(pattern)}) then "
             + _told(name, f"{_quoted(reason + ': ')} || left(t_{name}, 60)")
             for pattern, reason in wrong
         ]

@@ -89,7 +89,7 @@ def _retype(connection: Connection, kind: Kind, profile: Profile, now: datetime)
         ),
 
         looked_at as (
-            select *, {parsing.looks_mangled(kind)} as looks_mangled from told
+            select *, {parsing.looks_mangled()} as looks_mangled from (select *, {parsing.codes(kind)} as codes from told)
         ),
 
         typed as (

@@ -30,7 +30,7 @@ def wrong(tmp_path: Path, text: str) -> str:
     return str(caught.value)
 
 
-def test_two_profiles_are_shipped_and_lie_in_data_as_examples(shipped: list[Profile]) -> None:
+def test_all_profiles_that_are_shipped_are_in_data_as_examples(shipped: list[Profile]) -> None:
     assert len(shipped) >= 2
     for inside in (PACKAGE / "header_profiles").glob("*.toml"):
         assert (EXAMPLES / inside.name).read_text(encoding="utf-8") == inside.read_text(encoding="utf-8")
@@ -38,7 +38,7 @@ def test_two_profiles_are_shipped_and_lie_in_data_as_examples(shipped: list[Prof
 
 @pytest.mark.parametrize("kind", ["returns", "items", "refunds", "shipments"])
 def test_every_header_of_every_shipped_profile_is_recognised_as_itself(shipped: list[Profile], kind: str) -> None:
-    for profile in shipped:
+    for profile in (profile for profile in shipped if kind in profile.columns):
         headers = list(profile.columns[kind].values())  # type: ignore[index]
         found = recognise(headers, shipped)
         assert not isinstance(found, str)
