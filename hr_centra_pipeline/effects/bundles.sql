@@ -7,7 +7,7 @@ create or replace temp table bundle_parts as
 with
 units as (
     select
-        matched.bundle, matched.order_number, matched.shipment_line_id, matched.return_item_id,
+        matched.bundle, matched.bundle_line_id, matched.shipment_id, matched.shipment_line_id, matched.return_item_id,
         pending.state = 'planned' as is_due,
         pending.pays_through,
         -- What keeps this part back, keeps back its bundle.
@@ -30,9 +30,7 @@ units as (
 ),
 
 bundles as (
-    select bundle, any_value(lines.bundle_line_id) as bundle_line_id, any_value(lines.shipment_id) as shipment_id
-    from units join staging.shipment_lines as lines using (shipment_line_id)
-    group by bundle
+    select distinct bundle, bundle_line_id, shipment_id from units
 )
 
 select
@@ -83,7 +81,7 @@ group by parts.bundle;
 create or replace temp table bundle_credits as
 with
 credits as (
-    select pending.effect_key, pending.amount, pending.currency, matched.bundle
+    select pending.effect_key, pending.amount, pending.currency, matched.bundle, matched.bundle_line_id
     from effects.pending_credit_notes as pending
     join matching.matched_items as matched using (return_item_id)
     where pending.effect_kind = 'credit_note' and pending.state = 'planned' and pending.origin_return_id is null
@@ -92,18 +90,18 @@ credits as (
 
 decided as (
     select
-        credits.effect_key, states.*,
+        credits.effect_key, credits.bundle, states.* exclude (bundle),
         case
             when states.is_whole and states.bundle_shipment_line_id is not null then 'whole'
             when parameters.return_names_parts and states.has_own_prices
                 and (parameters.bundle_some_parts = 'share' or states.given + states.due = states.pieces) then 'alone'
             else 'waits'
         end as way,
-        'it is a part of the bundle ' || states.name as is_part,
-        '; its share of the bundle''s ' || regexp_replace(states.unit_price::varchar, '00$', '') || ' ' || credits.currency
-            || ' is ' || regexp_replace(credits.amount::varchar, '00$', '') || ' ' || credits.currency as share_told
+        'it is a part of the bundle ' || coalesce(states.name, credits.bundle_line_id) as is_part,
+        coalesce('; its share of the bundle''s ' || money_text(states.unit_price, credits.currency)
+            || ' is ' || money_text(credits.amount, credits.currency), '') as share_told
     from credits
-    join bundle_states as states using (bundle)
+    left join bundle_states as states using (bundle)
     cross join policy.parameters
 )
 

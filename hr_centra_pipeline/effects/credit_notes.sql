@@ -244,16 +244,13 @@ select
             )
             and policy.is_given(entries.money)
     ) as has_untied_refund,
-    orders.order_number in (
-        select order_number from bookings_of_orders where line_type = 'unknown' and order_number is not null
-    ) as has_unknown_booking,
     orders.discounts > 0 and (
         select count(*) from staging.shipments where shipments.order_number = orders.order_number
     ) > 1 as has_shared_voucher,
-    abroad.currency as charged_back_in,
-    abroad.amount as charged_back
+    holds.chargeback_abroad,
+    holds.unknown_booking
 from staging.orders
-left join foreign_chargebacks as abroad using (order_number)
+left join order_holds as holds using (order_number)
 semi join due_units using (order_number);
 
 -- One row per shipment whose money was never charged: Centra has it as not captured, and what was captured on its order does not
@@ -341,9 +338,7 @@ blocked as (
             when doubt is not null then doubt_text(doubt, doubtful_return_id, sku)
             when chain_depth > 0 then 'it was sent in exchange, and its order captured nothing: of root order ' || root_order
                 || ' may be refunded by hand ' || money_text(refundable, currency)
-            when pays_through <> 'elsewhere' and blocks.charged_back > 0 then
-                'waits for approval: a chargeback of ' || money_text(blocks.charged_back, blocks.charged_back_in)
-                || ' was booked on the order, in another currency'
+            when pays_through <> 'elsewhere' and blocks.chargeback_abroad is not null then blocks.chargeback_abroad
             when pays_through <> 'elsewhere' and unplaced.refund_id is not null then
                 'waits for approval: Happy Returns'' refund row ' || unplaced.refund_id || ' reports a gift card for a unit of the return'
                 || ', and does not say which'
@@ -362,8 +357,7 @@ blocked as (
                 $paid_in_part
             when pays_through <> 'elsewhere' and blocks.has_untied_refund then
                 $untied_refund
-            when pays_through <> 'elsewhere' and blocks.has_unknown_booking then
-                'waits for approval: a settlement line of the order is not understood, and may be a chargeback (quarantine.rejected_rows)'
+            when pays_through <> 'elsewhere' and blocks.unknown_booking is not null then blocks.unknown_booking
             when voucher_share > 0 and blocks.has_shared_voucher then
                 'waits for approval: a voucher on an order with several shipments'
             when parameters.on_difference = 'hold' and differing.refund_id is not null then

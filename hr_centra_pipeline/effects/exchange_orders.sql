@@ -43,21 +43,17 @@ select
         when matched.shipment_line_id is null then 'no shipment line: ' || matched.reason
         when matched.doubt is not null then doubt_text(matched.doubt, matched.doubtful_return_id, matched.sku)
         when matched.bundle is not null and not parameters.return_names_parts then
-            'it is a part of the bundle ' || coalesce(bundles.sku, bundles.product_name, bundles.bundle_line_id)
+            'it is a part of the bundle ' || coalesce(bundles.sku, bundles.product_name, matched.bundle_line_id)
             || ', and its Return would name the part alone: exchange it by hand'
         when value.given - value.exchange > 0 then
             'its value was given back already: by a refund, store credit or a chargeback'
-        when abroad.order_number is not null then
-            'waits for approval: a chargeback of ' || money_text(abroad.amount, abroad.currency) || ' was booked on the order, in another currency'
+        when holds.chargeback_abroad is not null then holds.chargeback_abroad
         when matched.foreign_centra_return_id is not null and wanted.origin_return_id is null then
             case external.made_by when 'person' then 'a person' when 'integration' then 'another integration'
                 else 'another integration or user' end
             || ' made a Return for the unit in Centra: the replacement may have been sent already'
         when items.exchange_sku is null then 'the return names no replacement'
-        when matched.order_number in (
-            select order_number from bookings_of_orders where line_type = 'unknown' and order_number is not null
-        ) then
-            'waits for approval: a settlement line of the order is not understood, and may be a chargeback (quarantine.rejected_rows)'
+        when holds.unknown_booking is not null then holds.unknown_booking
         when stock.sku is null then null -- not looked up yet: the sender looks before it makes anything
         when stock.product_size_id is null then 'Centra has no article ' || items.exchange_sku
         when stock.free_quantity < 1 then 'the replacement ' || items.exchange_sku || ' is out of stock'
@@ -67,9 +63,9 @@ join effects.units as units using (return_item_id)
 cross join policy.parameters
 join staging.return_items as items using (return_item_id)
 join matching.matched_items as matched using (return_item_id)
-left join staging.bundles as bundles on bundles.bundle_line_id = string_split(matched.bundle, '/')[1]
+left join staging.bundles as bundles on bundles.bundle_line_id = matched.bundle_line_id
 left join effects.value_given_back as value using (return_item_id)
-left join foreign_chargebacks as abroad on abroad.order_number = units.order_number
+left join order_holds as holds on holds.order_number = units.order_number
 left join staging.centra_returns as external on external.centra_return_id = matched.foreign_centra_return_id
 left join staging.replacement_stock as stock on stock.sku = items.exchange_sku
 where

@@ -50,37 +50,62 @@ select
 from once
 left join staging.orders as orders using (order_number);
 
--- One row per piece of a live replacement order, with the shipment that holds it.
+-- One row per piece of a live replacement order, with the shipment that holds it: of each line in a shipment as many as there are
+-- units that it may be for.
 create or replace temp table replacement_pieces as
 with
+units as (
+    select made_by, count(*) as units from confirmed_exchanges group by made_by
+),
+
 ordered as (
-    select orders.made_by, orders.created_at, lines.order_number, lines.order_line_id, lines.sku, numbers.piece
+    select orders.made_by, orders.created_at, lines.order_number, lines.order_line_id, lines.sku, lines.quantity
     from replacement_orders as orders
     join staging.order_lines as lines using (order_number)
-    cross join range(1, lines.quantity + 1) as numbers(piece)
     where orders.is_live
 ),
 
+-- One row per line of a shipment: how many pieces of the order's line are in those before it.
 packed as (
     select
         lines.order_line_id, shipments.shipment_id, shipments.is_shipped, shipments.shipped_at, shipments.is_paid,
-        shipments.is_good_to_go,
-        row_number() over (partition by lines.order_line_id order by lines.shipment_id, lines.shipment_line_id, numbers.piece) as piece
+        shipments.is_good_to_go, lines.quantity,
+        coalesce(sum(lines.quantity) over (
+            partition by lines.order_line_id order by lines.shipment_id, lines.shipment_line_id
+            rows between unbounded preceding and 1 preceding
+        ), 0) as before
     from staging.shipment_lines as lines
     join staging.shipments as shipments using (shipment_id)
-    cross join range(1, lines.quantity + 1) as numbers(piece)
-    where lines.order_line_id in (select order_line_id from ordered)
+    where lines.order_line_id in (select order_line_id from ordered) and lines.quantity > 0
+),
+
+-- One row per line and shipment, and one for what is in none: its pieces after ``before``, up to ``upto``.
+portions as (
+    select
+        ordered.*, packed.* exclude (order_line_id, quantity),
+        least(packed.before + packed.quantity, ordered.quantity) as upto
+    from ordered
+    join packed using (order_line_id)
+    union all by name
+    select ordered.*, coalesce(all_packed.quantity, 0) as before, ordered.quantity as upto
+    from ordered
+    left join (
+        select order_line_id, sum(quantity) as quantity from packed group by order_line_id
+    ) as all_packed using (order_line_id)
 )
 
 select
-    ordered.made_by, ordered.created_at, ordered.order_number, ordered.sku, packed.shipment_id,
-    coalesce(packed.is_shipped, false) as is_shipped, packed.shipped_at, packed.is_paid, packed.is_good_to_go,
+    portions.made_by, portions.created_at, portions.order_number, portions.sku, portions.shipment_id,
+    coalesce(portions.is_shipped, false) as is_shipped, portions.shipped_at, portions.is_paid, portions.is_good_to_go,
     row_number() over (
-        partition by ordered.made_by, ordered.sku
-        order by coalesce(packed.is_shipped, false) desc, packed.shipment_id nulls last, ordered.order_line_id, ordered.piece
+        partition by portions.made_by, portions.sku
+        order by coalesce(portions.is_shipped, false) desc, portions.shipment_id nulls last, portions.order_line_id, numbers.piece
     ) as place
-from ordered
-left join packed using (order_line_id, piece);
+from portions
+join units using (made_by)
+cross join range(
+    portions.before::bigint + 1, least(portions.upto, portions.before + units.units)::bigint + 1
+) as numbers(piece);
 
 delete from effects.replacements where order_number in (select order_number from matching.orders_in_play);
 insert into effects.replacements by name

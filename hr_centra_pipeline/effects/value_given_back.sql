@@ -224,15 +224,16 @@ left join of_payments as of_own on of_own.reference = lines.reference;
 -- A chargeback (less what of it was won back) is about an order and names no unit: it counts on the returned units for which
 -- something is still to be given, in the order of ids, up to what they cost, so that nothing is given on top of it. What is
 -- beyond that was given already: the payouts tell it as given twice.
+create or replace temp table charged_back as
+select lines.order_number, lines.currency, -sum(lines.gross_amount) as amount, orders.currency <> lines.currency as is_abroad
+from bookings_of_orders as lines
+semi join matching.orders_in_play on orders_in_play.order_number = lines.order_number
+join staging.orders as orders on orders.order_number = lines.order_number
+where lines.line_type <> 'unknown'
+group by all having -sum(lines.gross_amount) > 0;
+
 insert into values_given by name
 with
-charged_back as (
-    select order_number, currency, -sum(gross_amount) as amount
-    from bookings_of_orders
-    where line_type <> 'unknown' and order_number in (select order_number from valued_units)
-    group by all having -sum(gross_amount) > 0
-),
-
 still_to_give as (
     select
         units.return_item_id, units.order_number, units.currency,
@@ -254,17 +255,31 @@ from running
 join charged_back using (order_number, currency)
 where running.amount > 0 and charged_back.amount > before;
 
--- One row per order with a chargeback (less what was won back) in another currency than its own: how much of the order it was is
--- not known, so that nothing more is given on it before a person has looked.
-create or replace temp table foreign_chargebacks as
-select order_number, min(currency) as currency, min(amount) as amount
+delete from effects.chargebacks where order_number in (select order_number from matching.orders_in_play);
+insert into effects.chargebacks by name
+select charged_back.*, coalesce(counted.amount, 0)::decimal(18, 4) as counted
+from charged_back
+left join (
+    select units.order_number, units.currency, sum(values_given.amount) as amount
+    from values_given join valued_units as units using (return_item_id)
+    where values_given.way = 'chargeback'
+    group by units.order_number, units.currency
+) as counted using (order_number, currency);
+
+-- One row per order on which nothing more is given before a person has looked at what was settled: how much of it a chargeback in
+-- another currency took back is not known, nor what a line means that nobody can read.
+create or replace temp table order_holds as
+select
+    order_number,
+    'waits for approval: a chargeback of ' || string_agg(money_text(amount, currency), ' and ' order by currency)
+        || ' was booked on the order, in another currency' as chargeback_abroad,
+    case when bool_or(is_unknown) then
+        'waits for approval: a settlement line of the order is not understood, and may be a chargeback (quarantine.rejected_rows)'
+    end as unknown_booking
 from (
-    select lines.order_number, lines.currency, -sum(lines.gross_amount) as amount
-    from bookings_of_orders as lines
-    join staging.orders as orders on orders.order_number = lines.order_number and orders.currency <> lines.currency
-    semi join matching.orders_in_play on orders_in_play.order_number = lines.order_number
-    where lines.line_type in ('chargeback', 'chargeback_reversed')
-    group by all having -sum(lines.gross_amount) > 0
+    select order_number, currency, amount, false as is_unknown from charged_back where is_abroad
+    union all by name
+    select order_number, true as is_unknown from bookings_of_orders where line_type = 'unknown' and order_number is not null
 )
 group by order_number;
 

@@ -757,7 +757,7 @@ priced as (
             case when per_bundle > 1 then part_of(bundle_tax_added, in_bundle, in_bundle + 1, per_bundle, currency)
                 else unit_tax_added end as unit_tax_added
         ),
-        bundle_line_id || '/' || (place_in_line // per_bundle + 1) as bundle
+        bundle_line_id || '/' || shipment_id || '/' || (place_in_line // per_bundle + 1) as bundle
     from (select *, place_in_line % per_bundle as in_bundle from matched)
 ),
 
@@ -842,7 +842,8 @@ select
     coalesce(claims.strength > 0, false) as has_claim,
     corrected.return_item_id is not null as is_corrected,
     case when corrected.return_item_id is null then coalesce(lines.sku, looked.sku) else looked.sku end as present_sku,
-    matched.bundle
+    matched.bundle,
+    matched.bundle_line_id
 from items_in_play as items
 join claims on claims.return_item_id = items.return_item_id
 left join may_be_returned on may_be_returned.return_item_id = items.return_item_id

@@ -36,7 +36,8 @@ select
     greatest(date_diff('minute', opened_at, cut_off) // 1440, 0) as age_days,
     age_bucket_of(age_days) as age_bucket,
     last_opened_at + to_hours(greatest((told ->> 'window_hours')::integer, 24)) as due_at,
-    last_opened_at + to_hours(greatest((told ->> 'window_hours')::integer, 24)) <= cut_off as is_overdue,
+    -- What nothing but the dry run holds back is shown, and nobody is late.
+    due_at <= cut_off and coalesce(coalesce(present.evidence, told ->> 'evidence')::json ->> 'waits_for_live', 'false') <> 'true' as is_overdue,
     case when strftime(opened_at, '%Y-%m') < asked.month then strftime(opened_at, '%Y-%m') end as carried_from,
     coalesce(present.detail, told ->> 'detail') as detail,
     coalesce(present.next_step, told ->> 'next_step') as next_step,

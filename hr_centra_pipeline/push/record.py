@@ -84,7 +84,7 @@ def _settings_changed(connection: Connection) -> dict[str, object]:
     """
     (present,) = run_sql(connection, _PACKAGE, "settings_now.sql").fetchone() or (None,)
     last = connection.execute(
-        "select fingerprint, batch from push.settings_seen order by batch desc limit 1"
+        "select fingerprint, batch from push.settings_seen order by batch desc, seen_to desc limit 1"
     ).fetchone()
     past_batch = last[1] if last and last[0] != present else None
     is_first_plan = last is None and not _one(connection, "select count(*) from push.ledger")
@@ -121,7 +121,9 @@ def _note_settings(connection: Connection, now: datetime) -> None:
     updated = connection.execute(
         """
         update push.settings_seen set batch = $batch, seen_to = $now
-        where fingerprint = $present and batch = (select max(batch) from push.settings_seen)
+        where fingerprint = $present and (batch, seen_to) = (
+            select (batch, seen_to) from push.settings_seen order by batch desc, seen_to desc limit 1
+        )
         """,
         {"batch": batch, "now": now, "present": present},
     ).fetchone()

@@ -10,21 +10,14 @@ approved as (
 -- A chargeback counts on units for which something is still to be given, and the plan takes what is half done for given: here
 -- is what found no other unit. One row per effect that meets it; one in another currency meets every one of its order.
 beyond as (
-    select lines.order_number, lines.currency, -sum(lines.gross_amount) - coalesce(any_value(counted.amount), 0) as amount
-    from staging.payout_lines as lines
-    left join (
-        select order_number, currency, sum(chargeback) as amount
-        from effects.value_given_back semi join desired using (order_number) group by all
-    ) as counted on counted.order_number = lines.order_number and counted.currency = lines.currency
-    where lines.line_type in ('chargeback', 'chargeback_reversed') and lines.order_number in (select order_number from desired)
-    group by lines.order_number, lines.currency
+    select order_number, amount - counted as amount, is_abroad from effects.chargebacks where amount > counted
 ),
 
 charged_back as (
-    select distinct units.effect_key
+    select units.effect_key, bool_and(beyond.is_abroad) as is_abroad
     from (
         select
-            desired.effect_key, desired.order_number, desired.currency,
+            desired.effect_key, desired.order_number,
             sum(desired.amount) over (partition by desired.order_number order by desired.return_item_id) - desired.amount as before
         from desired
         join push.ledger using (effect_key)
@@ -33,7 +26,8 @@ charged_back as (
             and ledger."state" in ('planned', 'sending', 'unknown')
     ) as units
     join beyond using (order_number)
-    where beyond.amount > 0 and (beyond.currency <> units.currency or units.before < beyond.amount)
+    where beyond.is_abroad or units.before < beyond.amount
+    group by units.effect_key
 ),
 
 considered as (
@@ -45,8 +39,9 @@ considered as (
             select effect_key from push.approvals
         ), false) as is_approved,
         coalesce(desired.evidence::json ->> 'milestone' = 'refund under way', false) as is_announcement,
-        charged_back.effect_key is not null or coalesce(value.given - value.exchange > 0, false) as is_given_back,
-        charged_back.effect_key is not null as is_charged_back
+        charged_back.effect_key is not null as meets_chargeback,
+        coalesce(charged_back.is_abroad, false) as is_abroad,
+        coalesce(value.given - value.exchange > 0, false) as has_money
     from desired
     join push.ledger using (effect_key)
     join policy.effect_types on effect_types.effect_kind = desired.effect_kind
@@ -59,7 +54,10 @@ considered as (
 
 held as (
     select
-        *,
+        * exclude (meets_chargeback, is_abroad, has_money),
+        -- How much one in another currency took back is not known: who approves the effect has looked.
+        meets_chargeback and not (is_abroad and is_approved) as is_charged_back,
+        is_charged_back or has_money as is_given_back,
         case
             when blocked_by is not null and not (is_approved and starts_with(blocked_by, 'waits for approval')) then blocked_by
             when is_charged_back and pays_through is distinct from 'elsewhere' then

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hr_centra_pipeline.core.keys import effect_key
+from hr_centra_pipeline.effects.plan import plan
 from hr_centra_pipeline.matching.match import match
 from hr_centra_pipeline.warehouse.database import Connection
 from hr_centra_pipeline_tests.staged import DAY, order, put, shipment, unit
@@ -394,6 +395,44 @@ def test_no_piece_is_given_twice_no_unit_is_lost_and_no_piece_stays_free_that_a_
             lines = [10 + at for at, (of, _) in enumerate(pieces) if of == article]
             own = [10 + wanted % len(pieces)] if tickets[number][1] else lines
             assert all(taken[line] == pieces[line - 10][1] for line in own)
+
+
+def test_two_bundles_of_one_line_in_two_shipments_are_two_bundles(prepared: Connection) -> None:
+    order(prepared, "1")
+    for line, sku in (("11", "RED"), ("12", "BLUE")):
+        put(
+            prepared, "staging.order_lines", order_line_id=line, order_number="1", sku=sku, is_product=True, quantity=2,
+            bundle_line_id="10", per_bundle=1,
+        )  # fmt: skip
+    put(prepared, "staging.bundles", bundle_line_id="10", order_number="1", sku="SET", quantity=2, parts=2)
+    for number in (2, 3):
+        shipment(prepared, number, "1", (number * 10 + 1, "11", 1), (number * 10 + 2, "12", 1))
+        prepared.execute(
+            """
+            update staging.shipment_lines
+            set bundle_line_id = '10', per_bundle = 1, bundle_share = 50, bundle_shipment_line_id = ?
+            where shipment_id = ?
+            """,
+            [number * 10, number],
+        )
+    for item, sku in (("a", "RED"), ("b", "BLUE"), ("c", "RED"), ("d", "BLUE")):
+        unit(prepared, item, "1", sku=sku, received_at=DAY, approved_at=DAY)
+    assert places(prepared) == {"a": 21, "b": 22, "c": 31, "d": 32}
+    assert prepared.execute(
+        "select list(return_item_id order by return_item_id), any_value(bundle_line_id)"
+        " from matching.matched_items group by bundle order by bundle"
+    ).fetchall() == [(["a", "b"], "10"), (["c", "d"], "10")]
+    plan(prepared, DAY)
+    assert prepared.execute(
+        "select return_item_id, blocked_by, bundle_shipment_line_id, bundle_units from effects.pending_credit_notes"
+        " where effect_kind = 'credit_note' order by 1"
+    ).fetchall() == [("a", None, 20, 2), ("b", None, 20, 2), ("c", None, 30, 2), ("d", None, 30, 2)]
+    # Nobody knows what the bundle cost, or is: its part waits all the same.
+    prepared.execute("delete from staging.bundles")
+    plan(prepared, DAY)
+    assert prepared.execute(
+        "select count(*), count(blocked_by) from effects.pending_credit_notes where effect_kind = 'credit_note'"
+    ).fetchall() == [(4, 4)]
 
 
 def test_a_line_of_three_million_pieces_costs_what_comes_back_of_it(prepared: Connection) -> None:

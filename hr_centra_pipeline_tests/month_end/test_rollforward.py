@@ -62,6 +62,20 @@ def test_an_exception_is_new_in_the_month_in_which_it_opened_and_resolved_when_i
     assert moved(rolled(books, "2026-05", kind)) == {"opening": twelve, "resolved": twelve}
 
 
+def test_what_only_the_dry_run_holds_back_is_open_and_nobody_is_late(books: Books) -> None:
+    waiting = {
+        **finding("return_without_credit_note", utc("2026-03-10"), "12.50"),
+        "evidence": '{"waits_for_live": true}',
+    }
+    late = finding("return_without_credit_note", utc("2026-03-10"), "12.50", number=2)
+    books.findings([waiting, late], utc("2026-03-20"))
+    books.compute("2026-03", "2026-04-10")
+    found = books.rows(
+        "select is_overdue, evidence ->> 'waits_for_live' as waits from reconciliation.open_items order by 1"
+    )
+    assert found == [{"is_overdue": False, "waits": "true"}, {"is_overdue": True, "waits": None}]
+
+
 def test_what_became_another_kind_moves_between_the_two_and_is_neither_new_nor_resolved(books: Books) -> None:
     stalled = finding("stalled_return", utc("2026-03-01"), "80", subject="stock", unit=True)
     books.findings([stalled], utc("2026-03-25"))

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from hr_centra_pipeline.core.keys import effect_key, packet_key
-from hr_centra_pipeline_tests.reconciliation.books import DROPPED, HOUR, Books
+from hr_centra_pipeline.push.packets import considered_effects
+from hr_centra_pipeline_tests.reconciliation.books import DROPPED, HOUR, NOW, Books
 from hr_centra_pipeline_tests.staged import put
 
 
@@ -327,6 +328,28 @@ def test_a_refund_that_was_asked_for_counts_in_the_match_as_it_does_in_the_plan_
         ) == [(given,)]
 
 
+def approved(books: Books, number: str) -> None:
+    """A person has let the effects of an order through, as they are."""
+    books.connection.execute(
+        """
+        insert into push.approvals by name
+        select 'A' as approval_id, effect_key, input_sha256, 'Anna' as approved_by, 'Anna' as recorded_by, 'looked' as why,
+            ?::timestamptz as approved_at
+        from desired where order_number = ?
+        """,
+        [NOW, number],
+    )
+
+
+def waits(books: Books) -> dict[str, str | None]:
+    """What each order's credit or exchange waits for by the sender's last question."""
+    return {
+        effect.order_number: effect.waits_for
+        for effect in considered_effects(books.connection, NOW)
+        if effect.effect_kind in ("credit_note", "exchange_order")
+    }
+
+
 def test_a_chargeback_in_another_currency_stops_the_order_s_money_and_is_reported(books: Books) -> None:
     books.sold("1001")
     books.returned("1001")
@@ -343,7 +366,63 @@ def test_a_chargeback_in_another_currency_stops_the_order_s_money_and_is_reporte
         ("payout_mismatch", "R-1002", Decimal(1400), "provider"),
         ("return_without_credit_note", "R-1001", Decimal(125), "policy"),
     ]
+    approved(books, "1001")
+    assert waits(books) == {"1001": None}
     # Won back: nothing is in the way any more.
     books.booked("cb", "1400", line_type="chargeback_reversed", number="1001", currency="SEK")
     books.reconcile()
     assert books.rows("select blocked_by from effects.pending_credit_notes") == [(None,)]
+
+
+def test_chargebacks_in_several_other_currencies_are_told_each_with_its_own_amount(books: Books) -> None:
+    books.sold("1001")
+    books.returned("1001")
+    for currency, amount in (("SEK", "-1400"), ("CHF", "-120")):
+        books.booked("cb", amount, line_type="chargeback", number="1001", currency=currency)
+    books.reconcile()
+    assert books.rows("select blocked_by from effects.pending_credit_notes") == [
+        ("waits for approval: a chargeback of 120.00 CHF and 1400.00 SEK was booked on the order, in another currency",)
+    ]
+
+
+@pytest.mark.parametrize("is_order", [True, False], ids=["of the order", "of the payment"])
+def test_a_chargeback_that_comes_while_a_credit_is_half_done_stops_it_however_it_names_the_order(
+    books: Books, is_order: bool
+) -> None:
+    books.sold("1001", pieces=2)
+    units = books.returned("1001", pieces=2)
+    books.paid("1001", None, "250", entry_type="CAPTURE", reference="AUTH-1001")
+    books.reconcile()
+    key = packet_key([effect_key("credit_note", unit) for unit in units])
+    books.connection.execute(
+        """
+        insert into push.packets (packet_key, operation, members, payload, step, state, created_at, updated_at)
+        values (?, 'credit', [], '{"pays_through": "centra"}', 'pay', 'unknown', ?, ?)
+        """,
+        [key, NOW, NOW],
+    )
+    books.connection.execute(
+        "update push.ledger set state = 'unknown', packet_key = ? where effect_kind = 'credit_note'", [key]
+    )
+    # Won back in part by a line of the other kind.
+    books.booked("cb", "-200", line_type="chargeback", number="1001" if is_order else None, payment="AUTH-1001")
+    books.booked("cb", "75", line_type="chargeback_reversed", number=None if is_order else "1001", payment="AUTH-1001")
+    books.reconcile()
+    assert {
+        effect.return_item_id: effect.waits_for
+        for effect in considered_effects(books.connection, NOW)
+        if effect.effect_kind == "credit_note"
+    } == {units[0]: "its value was given back already: by a chargeback", units[1]: None}
+    assert books.rows("select amount, counted, is_abroad from effects.chargebacks") == [(125, 0, False)]
+
+
+def test_settings_that_changed_twice_without_new_data_are_the_latest_ones(books: Books) -> None:
+    books.sold("1001")
+    books.returned("1001")
+    books.reconcile()
+    for rule in ("never", "as_told"):
+        per(books, shipping_rule=rule)
+        books.reconcile(NOW + HOUR)
+        books.reconcile(NOW + 2 * HOUR)
+    seen = books.rows("select seen_from, seen_to from push.settings_seen order by all")
+    assert seen == [(NOW, NOW), (NOW + HOUR, NOW + 2 * HOUR), (NOW + HOUR, NOW + 2 * HOUR)]

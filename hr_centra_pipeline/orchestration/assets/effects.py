@@ -27,15 +27,19 @@ EFFECTS = {
     ],
     "effects.value_given_back": [
         "matching.matched_items", "staging.return_items", "staging.centra_returns", "staging.payment_entries",
-        "staging.refunds", "staging.refund_units", "staging.orders",
+        "staging.refunds", "staging.refund_units", "staging.orders", "staging.payout_lines",
+    ],
+    "effects.chargebacks": [
+        "matching.matched_items", "staging.payout_lines", "staging.payment_entries", "staging.orders", "effects.value_given_back",
     ],
     "effects.pending_credit_notes": [
         *_READS, "staging.refunds", "staging.refund_units", "staging.centra_returns", "staging.payment_entries",
-        "effects.replacements", "effects.value_given_back", "staging.bundles",
+        "effects.replacements", "effects.value_given_back", "effects.chargebacks", "staging.bundles",
     ],
     "effects.pending_inventory_adjustments": [*_READS, "staging.centra_returns"],
     "effects.pending_exchange_orders": [
         *_READS, "staging.replacement_stock", "staging.centra_returns", "effects.replacements", "effects.value_given_back",
+        "effects.chargebacks",
         "effects.pending_credit_notes", "staging.bundles",
     ],
     "effects.pending_status_updates": [

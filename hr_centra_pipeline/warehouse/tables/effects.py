@@ -48,7 +48,8 @@ MATCHED_ITEMS = table(
         "present_sku": text(
             "SKU in Centra of the article that it is by its row now (null: none on its order)", null=True
         ),
-        "bundle": text("of a part of a bundle: which one of it, as bundle line and number", null=True),
+        "bundle": text("of a part of a bundle: which one of it, as bundle line, shipment and number", null=True),
+        "bundle_line_id": text("Centra order line of that bundle", null=True),
     },
 )
 
@@ -68,7 +69,7 @@ def _pending(name: str, grain: str) -> Table:
             "order_number": text("order number"),
             "shipment_id": whole("Centra shipment", null=True),
             "shipment_line_id": whole("Centra shipment line", null=True),
-            "bundle": text("the bundle whose parts go together, as bundle line and number", null=True),
+            "bundle": text("the bundle whose parts go together, as bundle line, shipment and number", null=True),
             "bundle_shipment_line_id": whole("shipment line of that bundle, which the Return names", null=True),
             "bundle_units": whole("parts of it that go together", null=True, at_least=1),
             "sku": text("SKU that moves, or of the replacement", null=True),
@@ -184,6 +185,19 @@ REPLACEMENTS = table(
         "ordered_at": instant("ordered in Centra", null=True),
         "shipped_at": instant("shipped", null=True),
         "order_updated_at": instant("last change of its orders in Centra", null=True),
+    },
+)
+
+CHARGEBACKS = table(
+    "effects.chargebacks",
+    "One row per order and currency in which payment providers have taken money back, less what was won back.",
+    ["order_number", "currency"],
+    {
+        "order_number": text("order that the settlement names, else the one of its payment"),
+        "currency": text("ISO 4217"),
+        "amount": money("taken back"),
+        "is_abroad": flag("in another currency than the order's: on how much of the order it counts is not known"),
+        "counted": money("of it, what counts on units of the order (effects.value_given_back)"),
     },
 )
 
