@@ -171,7 +171,7 @@ def test_the_same_article_alone_and_in_two_bundles_of_a_kind(at_desk: Desk) -> N
     assert {first.item, other.item, shirt.item} <= set(at_desk.states())
 
 
-@pytest.mark.parametrize(("country", "state"), mostly_slow([("US", "NY"), ("CH", None)], ("CH", None))
+@pytest.mark.parametrize(("country", "state"), mostly_slow([("US", "NY"), ("CH", None)], ("CH", None)))
 def test_the_tax_of_a_bundle_is_given_back_with_it(tmp_path: Path, country: str, state: str | None) -> None:
     settings = CentraSettings(tax_engine_countries=("US",), export_countries=("CH",))
     with desk(tmp_path, centra=settings) as at_desk:
