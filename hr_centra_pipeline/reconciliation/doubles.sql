@@ -165,7 +165,7 @@ create or replace temp table orders_of_refunds as
 select order_number from matching.orders_in_play
 union
 select entries.order_number
-from (select distinct order_number from staging.payment_entries where money in ('refunded', 'refund_pending')) as entries
+from (select distinct order_number from staging.payment_entries where policy.is_given(money)) as entries
 anti join staging.return_items using (order_number)
 anti join staging.returns using (order_number)
 anti join staging.refunds using (order_number)
