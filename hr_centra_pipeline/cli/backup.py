@@ -9,6 +9,7 @@ from pathlib import Path
 import typer
 
 from hr_centra_pipeline.cli.decisions import opened, signed
+from hr_centra_pipeline.cli.table import echo, plain
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.push import approvals
@@ -17,6 +18,7 @@ from hr_centra_pipeline.warehouse import backups, lock
 from hr_centra_pipeline.warehouse.backups import Checked
 
 _WAIT_SECONDS = 30.0
+_COMMAND = "hr-centra restore"
 
 
 def take_backup(to: Path | None) -> None:
@@ -27,7 +29,7 @@ def take_backup(to: Path | None) -> None:
         RunFailed: there is no room, or the copy cannot be read.
     """
     made = backups.take(Settings.from_environment().database, to.resolve() if to else None)
-    typer.echo(f"{made.path}: {_told(made)}. Read from end to end.")
+    echo(f"{made.path}: {_told(made)}. Read from end to end.")
 
 
 def restore_backup(backup: Path, by: str | None, why: str | None, *, is_sure: bool) -> None:
@@ -40,20 +42,24 @@ def restore_backup(backup: Path, by: str | None, why: str | None, *, is_sure: bo
     signature = signed(by, why)
     settings = Settings.from_environment()
     database = settings.database
-    with _nobody_else(settings):
+    # Another restore would use the same stage. Syncs go on until the question is answered.
+    with lock.held(database.with_name(f".{database.name}.restore.lock"), _COMMAND):
         stage = backups.examine(database, backup.resolve())
-        found = backups.looked_at(stage)
-        typer.echo(f"{backup}: {_told(found)}.")
-        kept = "is kept in backups/" if database.exists() else "does not exist yet"
-        question = f"{database} {kept}. Put the backup in its place?"
-        if not (is_sure or typer.confirm(question, default=False)):
-            stage.unlink(missing_ok=True)
-            raise ConfigurationError("Nothing was changed. Answer y, or give --yes.")
-        aside = backups.put_into_place(
-            database, stage, by=signature.by, recorded_by=signature.recorded_by, why=signature.why
-        )
-    typer.echo(
-        f"{database} is restored, says {signature.by}."
+        try:
+            found = backups.looked_at(stage)
+            echo(f"{backup}: {_told(found)}.")
+            kept = "is kept in backups/" if database.exists() else "does not exist yet"
+            question = f"{database} {kept}. Put the backup in its place?"
+            if not (is_sure or typer.confirm(plain(question), default=False)):
+                raise ConfigurationError("Nothing was changed. Answer y, or give --yes.")
+            with _nobody_else(settings):
+                aside = backups.put_into_place(
+                    database, stage, by=signature.by, recorded_by=signature.recorded_by, why=signature.why
+                )
+        finally:
+            backups.discard(stage)
+    echo(
+        f"{database} is restored, signed off by {signature.by}."
         + (f" What was there: {aside}." if aside else "")
         + " The next sync reads what happened since; until Centra and the exports were read to their end, nothing is sent."
     )
@@ -75,14 +81,14 @@ def rebind_here(retailer: str | None, by: str | None, why: str | None) -> None:
             belonging.note(
                 connection, {"retailer": retailer}, by=signature.by, recorded_by=signature.recorded_by, why=signature.why
             )  # fmt: skip
-            typer.echo(
-                f"Returns of {retailer} are accepted, says {signature.by}. Deliver the files that were rejected again."
+            echo(
+                f"Returns of {retailer} are accepted, signed off by {signature.by}. Deliver the files that were rejected again."
             )
             return
         belonging.rebind(connection, settings, by=signature.by, recorded_by=signature.recorded_by, why=signature.why)
-    typer.echo(
-        f"{settings.database} is about {belonging.address(settings.centra_graphql_url)}, says {signature.by}. The next sync reads "
-        "all of it again before anything is sent."
+    echo(
+        f"{settings.database} is about {belonging.address(settings.centra_graphql_url)}, signed off by {signature.by}. The next "
+        "sync reads all of it again before anything is sent."
     )
 
 
@@ -90,10 +96,8 @@ def rebind_here(retailer: str | None, by: str | None, why: str | None) -> None:
 def _nobody_else(settings: Settings) -> Iterator[None]:
     """No sync, no backfill and no push while the file is exchanged."""
     with ExitStack() as held:
-        for path in (
-            settings.lock_path, settings.backfill_lock_path, settings.database.with_name(settings.database.name + ".push.lock"),
-        ):  # fmt: skip
-            held.enter_context(lock.held(path, "hr-centra restore", wait_seconds=_WAIT_SECONDS))
+        for path in (settings.lock_path, settings.backfill_lock_path, settings.push_lock_path):
+            held.enter_context(lock.held(path, _COMMAND, wait_seconds=_WAIT_SECONDS))
         yield
 
 

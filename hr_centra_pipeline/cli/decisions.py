@@ -146,7 +146,7 @@ def tie(named: str, units: Sequence[str], *, kind: TieKind, unrelated: bool, by:
                 approvals.tie_refund(connection, signature, int(named), dict(_parts(units)))
     said = {"release": "its exchange is released", "money": "the money is in place of its replacement"}
     told = ", ".join(units) or said.get(kind, "unrelated to any return")
-    echo(f"{named}: {told}, says {signature.by}. {_CLEARS}")
+    echo(f"{named}: {told}, signed off by {signature.by}. {_CLEARS}")
 
 
 def reorder(unit: str, by: str | None, why: str | None) -> None:
@@ -176,5 +176,5 @@ def _parts(units: Sequence[str]) -> list[tuple[str, Decimal | None]]:
         try:
             found.append((unit, Decimal(amount) if amount else None))
         except InvalidOperation:
-            raise ConfigurationError(f"--unit {given}: {amount!r} is no amount; write IT-1=12.50.") from None
+            raise ConfigurationError(f"--unit {given}: {amount!r} is not an amount; write IT-1=12.50.") from None
     return found

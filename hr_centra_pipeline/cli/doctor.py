@@ -115,7 +115,7 @@ def _print(findings: list[Finding]) -> None:
             )
         )
     elif counts["warning"]:
-        console.print(Text(f"\nNothing stands in the way of a sync; {counts['warning']} warnings", "bold yellow"))
+        console.print(Text(f"\nReady to sync; {counts['warning']} warnings", "bold yellow"))
     else:
         console.print(Text("\nAll is well", "bold green"))
 

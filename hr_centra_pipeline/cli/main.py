@@ -249,7 +249,7 @@ def rebind(
     by: _By = None,
     why: _Why = None,
 ) -> None:
-    """Say that the Centra of the settings is the one that the database is about, at another address. All is read again."""
+    """Bind the database to the Centra of the settings (the same one at another address). All of it is read again."""
     from hr_centra_pipeline.cli.backup import rebind_here
 
     rebind_here(retailer, by, why)

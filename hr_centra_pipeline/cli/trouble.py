@@ -8,9 +8,20 @@ from pathlib import Path
 
 import duckdb
 
+from hr_centra_pipeline.core.errors import NotOpened
+
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 _DAGSTER = frozenset({"dagster", "dagster_shared", "sqlalchemy", "alembic", "sqlite3", "yaml", "psycopg2"})
+# What the disk, the memory or another process does to DuckDB. Its other errors (a binder's, a constraint's) are mistakes of ours.
+_OF_THE_MACHINE = (
+    duckdb.IOException, duckdb.SerializationException, duckdb.FatalException, duckdb.OutOfMemoryException,
+)  # fmt: skip
+_DAMAGED = (
+    ".wal", "checksum", "corrupt", "not a valid duckdb database file", "failed to deserialize", "could not deserialize",
+    "database has been invalidated",
+)  # fmt: skip
+_REPLAY = "failure while replaying wal file"  # with the type of whatever failed in it
 _LONGEST = 300
 
 
@@ -25,8 +36,7 @@ def told(error: BaseException) -> str | None:
 
 def of_opening(error: Exception) -> str | None:
     """One line with the remedy for a database file that could not be opened at all; ``None``: the error says enough itself."""
-    is_opening = isinstance(error.__cause__, duckdb.Error) and str(error).startswith("Cannot open ")
-    return told(error.__cause__) if is_opening and error.__cause__ is not None else None
+    return told(error.__cause__) if isinstance(error, NotOpened) and error.__cause__ is not None else None
 
 
 def _chain(error: BaseException) -> list[BaseException]:
@@ -41,7 +51,7 @@ def _chain(error: BaseException) -> list[BaseException]:
 def _told(error: BaseException) -> str | None:
     text = _first_line(error)
     if isinstance(error, duckdb.Error):
-        return _of_the_database(text)
+        return _of_the_database(error, text)
     if type(error).__module__.partition(".")[0] in _DAGSTER:
         return (
             f"{_dagster_home()}: Dagster's own database or its dagster.yaml cannot be used ({text}). Make room or give the right to"
@@ -61,21 +71,25 @@ def _told(error: BaseException) -> str | None:
     return None
 
 
-def _of_the_database(text: str) -> str:
+def _of_the_database(error: duckdb.Error, text: str) -> str | None:
     place = Path(os.environ.get("HR_CENTRA_DATABASE") or _home() / "warehouse.duckdb")
     low = text.lower()
+    is_commit = isinstance(error, duckdb.TransactionException)  # names what kept it from being written
+    if not (isinstance(error, _OF_THE_MACHINE) or is_commit or _REPLAY in low):
+        return None
     if "no space" in low or "disk is full" in low or "out of disk" in low:
         return f"{place}: the disk is full ({text}). Make room, then run this again; what was committed is kept."
     if "permission denied" in low or "read-only" in low or "read only" in low:
         return f"{place}: may not be written ({text}). Give this user the right to, or point HR_CENTRA_HOME to a folder of its own."
-    if "wal" in low or "checksum" in low or "corrupt" in low or "not a valid duckdb" in low or "serializ" in low:
+    if "could not set lock" in low or "conflicting lock" in low:
+        return f"{place}: another program has it open ({text}). Close that one, or wait for it."
+    is_of_the_file = isinstance(error, duckdb.IOException | duckdb.SerializationException | duckdb.FatalException)
+    if _REPLAY in low or (is_of_the_file and any(words in low for words in _DAMAGED)):
         return (
             f"{place}: the database or its log ({place.name}.wal) is damaged ({text}). Put the last backup back with"
             " `hr-centra restore`; if there is none, move both files aside and run `hr-centra rebuild-ledger`."
         )
-    if "could not set lock" in low or "conflicting lock" in low:
-        return f"{place}: another program has it open ({text}). Close that one, or wait for it."
-    return f"{place}: the database does not answer as it should: {text}"
+    return None if is_commit else f"{place}: the database does not answer as it should: {text}"
 
 
 def _first_line(error: BaseException) -> str:

@@ -46,7 +46,7 @@ def problem(address: str) -> str | None:
     try:
         urlsplit(address).port  # noqa: B018 - reading it checks it
     except ValueError:
-        return "its host or port is not one."
+        return "its host or port is not valid."
     return None
 
 

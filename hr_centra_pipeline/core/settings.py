@@ -109,6 +109,11 @@ class Settings(BaseModel):
         return self.home / "backfill.lock"
 
     @property
+    def push_lock_path(self) -> Path:
+        """Held while something is sent: beside the database, since two homes may share one."""
+        return self.database.with_name(f"{self.database.name}.push.lock")
+
+    @property
     def stop_path(self) -> Path:
         """The kill switch: while this file exists, nothing is sent."""
         return self.home / "STOP"

@@ -297,7 +297,7 @@ blocked as (
             when pays_through <> 'elsewhere' and uncaptured.shipment_id is not null then
                 'nothing was captured on its shipment'
             when pays_through <> 'elsewhere' and blocks.has_untied_refund then
-                'a refund without a Return stands on the order: tie it to units first'
+                $untied_refund
             when pays_through <> 'elsewhere' and blocks.unknown_booking is not null then blocks.unknown_booking
             when voucher_share > 0 and blocks.has_shared_voucher then
                 'waits for approval: a voucher on an order with several shipments'
@@ -599,7 +599,7 @@ select effect_key, order_number, fits from walk where place > 0;
 
 -- What belongs to a whole return waits with its units.
 update effects.pending_credit_notes as pending
-set blocked_by = 'the order was paid in part by gift card, and a refund may not give the other payments more than they paid'
+set blocked_by = $paid_in_part
 from (
     select effect_key from paid_to_others where not fits
     union

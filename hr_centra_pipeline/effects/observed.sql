@@ -1,5 +1,6 @@
 -- One row per effect key and object in Centra that shows it: the comment of a Return, the text of a stock change, an order's
--- note, a customer's note, an attribute. Only objects are read that were landed since the ledger took over what Centra shows (since: up to which batch).
+-- note, a customer's note, an attribute.
+-- Only objects are read that were landed since the ledger took over what Centra shows (since: up to which batch).
 create or replace temp table changed_returns as
 select centra_return_id, max(batch) as landed_batch from landing.centra_returns where batch > $since group by all;
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from hr_centra_pipeline.core import reasons
 from hr_centra_pipeline.warehouse import watermarks
 from hr_centra_pipeline.warehouse.database import Connection, run_sql
 
@@ -36,7 +37,7 @@ def plan(connection: Connection, now: datetime) -> PlanReport:
     since = watermarks.read(connection, watermarks.LEDGER)
     run_sql(connection, "hr_centra_pipeline.matching", "paid_units.sql")
     for name in _FILES:
-        run_sql(connection, "hr_centra_pipeline.effects", name, {"now": now, "since": since})
+        run_sql(connection, "hr_centra_pipeline.effects", name, {"now": now, "since": since, **reasons.PARAMETERS})
     watermarks.write(connection, watermarks.OBSERVED, watermarks.newest_batch(connection), now)
     every = " union all by name ".join(f"from effects.{name}" for name in PENDING)
     rows = connection.execute(

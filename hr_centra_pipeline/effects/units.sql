@@ -1,8 +1,8 @@
 -- Why nothing is paid for a unit until a person has tied it (`matching.matched_items.doubt`), in words.
 create or replace temp macro doubt_text(doubt, centra_return_id, sku) as case doubt
-    when 'foreign_return' then 'somebody made Return ' || centra_return_id
-        || ' in Centra, which may be for it or for another piece of its line: tie that Return first'
-    else 'its article ' || coalesce(sku, '-') || ' was sold at several prices on the order, and neither line id nor refund row tells which'
+    when 'foreign_return' then 'another user''s Return ' || centra_return_id
+        || ' in Centra may be for it or for another piece of its line: tie that Return first'
+    else 'its article ' || coalesce(sku, '-') || ' was sold at several prices on the order, and neither line id nor refund row identifies which'
 end;
 
 -- One row per return unit: what the policy says about it. Every effect is planned from here.

@@ -392,7 +392,8 @@ join (
     select *, row_number() over (partition by shipment_line_id order by piece) as place from free_slots
 ) as places using (shipment_line_id, place);
 
--- Whose claim is one goes first: that of which more has happened, then the earlier return.
+-- A unit that names its line, and of which something has happened, takes a piece of it first: the one of which more has
+-- happened, then the one of the earlier return.
 create or replace temp table placed_by_line as
 select units.return_item_id, places.shipment_line_id, places.piece
 from (

@@ -53,8 +53,8 @@ touched as (
     ) as known
     where known.reference in (
         select unnest([payment_reference, reference]) from landing.payout_lines
+        anti join staging.orders using (order_number)
         where batch > $since and line_type in ('chargeback', 'chargeback_reversed', 'unknown')
-            and coalesce(order_number not in (select order_number from staging.orders), true)
     )
     -- A stock change names its units by their keys.
     union all

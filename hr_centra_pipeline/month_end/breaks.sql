@@ -23,7 +23,8 @@ standing as (
 )
 
 select
-    'Closing of ' || (select month from asked) || ', ' || coalesce(standing.kind, rolled.kind) || ' ' || coalesce(standing.currency, rolled.currency, 'without currency')
+    'Closing of ' || (select month from asked) || ', ' || coalesce(standing.kind, rolled.kind) || ' '
+        || coalesce(standing.currency, rolled.currency, 'without currency')
         || ': rolled forward ' || coalesce(closing_count, 0) || ' (' || coalesce(closing_amount, 0) || '), open are '
         || coalesce(items, 0) || ' (' || coalesce(amount, 0) || ').'
 from standing
@@ -35,7 +36,8 @@ where coalesce(closing_count, 0) <> coalesce(items, 0) or coalesce(closing_amoun
 union all
 -- The opening is the last closing, to the cent: of the frozen month where there is one.
 select
-    'Opening of ' || following.month || ', ' || coalesce(before.kind, following.kind) || ' ' || coalesce(before.currency, following.currency, 'without currency')
+    'Opening of ' || following.month || ', ' || coalesce(before.kind, following.kind) || ' '
+        || coalesce(before.currency, following.currency, 'without currency')
         || ': ' || coalesce(opening_count, 0) || ' (' || coalesce(opening_amount, 0) || '), the month before closed with '
         || coalesce(before.closing_count, 0) || ' (' || coalesce(before.closing_amount, 0) || ').'
 from (

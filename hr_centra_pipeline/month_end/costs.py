@@ -36,7 +36,7 @@ def load(connection: Connection, path: Path | None) -> int:
             try:
                 cost = Decimal(told)
             except InvalidOperation:
-                raise ConfigurationError(f"{place}: {told!r} is no amount; write it like 12.50.") from None
+                raise ConfigurationError(f"{place}: {told!r} is not an amount; write it like 12.50.") from None
             if not sku or len(currency) != 3 or not cost.is_finite() or not 0 <= cost < LIMIT:
                 raise ConfigurationError(
                     f"{place}: give a SKU, a currency of three letters and a cost from 0 to below {LIMIT:,}."

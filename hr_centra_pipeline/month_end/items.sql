@@ -113,8 +113,11 @@ select
     asked.month, items.return_item_id, items.return_id, items.order_number,
     coalesce(value.root_order, items.order_number) as root_order_number, coalesce(value.chain_depth, 0) + 1 as chain_depth,
     coalesce(matched.sku, items.sku) as sku, items.exchange_sku,
-    case when told.price_difference = 0 then 'like_for_like' when told.price_difference > 0 then 'upsell' when told.price_difference < 0 then 'downsell' end
-        as exchange_class,
+    case
+        when told.price_difference = 0 then 'like_for_like'
+        when told.price_difference > 0 then 'upsell'
+        when told.price_difference < 0 then 'downsell'
+    end as exchange_class,
     matched.currency, matched.unit_price, told.price_difference, told.is_settled,
     items.approved_at, replaced.replacement as replacement_order_number,
     coalesce(shipped.shipped_at < cut_off, false) as is_shipped,

@@ -117,8 +117,13 @@ select $run as run_number, $now as recorded_at, said.*
 from said
 left join told on told.return_id is not distinct from said.return_id and told.order_number is not distinct from said.order_number
     and told.component = said.component and told.currency = said.currency
-where (said.expected_amount, said.happy_returns_amount, said.centra_amount, said.provider_amount, said.difference, said.culprit, said.tolerance_used, said.within_tolerance, said.is_explained, said.explained_by, said.allowed_difference)
-    is distinct from (told.expected_amount, told.happy_returns_amount, told.centra_amount, told.provider_amount, told.difference, told.culprit, told.tolerance_used, told.within_tolerance, told.is_explained, told.explained_by, told.allowed_difference)
+where (
+        said.expected_amount, said.happy_returns_amount, said.centra_amount, said.provider_amount, said.difference, said.culprit,
+        said.tolerance_used, said.within_tolerance, said.is_explained, said.explained_by, said.allowed_difference
+    ) is distinct from (
+        told.expected_amount, told.happy_returns_amount, told.centra_amount, told.provider_amount, told.difference, told.culprit,
+        told.tolerance_used, told.within_tolerance, told.is_explained, told.explained_by, told.allowed_difference
+    )
     or told.component is null
 union all by name
 select

@@ -24,7 +24,8 @@ select posted_month as month, kind, now_is.currency as currency, now_is.owner_te
 from steps where is_open and not was_open
 union all by name
 select posted_month as month, kind, now_is.currency as currency, now_is.owner_team as owner_team, -1 as times, -now_is.amount as amount,
-    case when counterpart is null then 'resolved' else 'reclassified' end as movement, case when decision = 'write_off' then "by" end as written_off_by
+    case when counterpart is null then 'resolved' else 'reclassified' end as movement,
+    case when decision = 'write_off' then "by" end as written_off_by
 from steps where not is_open and was_open
 union all by name
 -- Changed while open: out of what it was and into what it is, or, when only its amount changed, the difference.
@@ -78,7 +79,9 @@ summed as (
         count(*) filter (where movements.month = months.month and movement = 'resolved') as resolved_count,
         -coalesce(sum(amount) filter (where movements.month = months.month and movement = 'resolved'), 0) as resolved_amount,
         count(*) filter (where movements.month = months.month and movement = 'resolved' and written_off_by is not null) as written_off_count,
-        -coalesce(sum(amount) filter (where movements.month = months.month and movement = 'resolved' and written_off_by is not null), 0) as written_off_amount,
+        -coalesce(
+            sum(amount) filter (where movements.month = months.month and movement = 'resolved' and written_off_by is not null), 0
+        ) as written_off_amount,
         string_agg(distinct written_off_by, ', ' order by written_off_by) filter (where movements.month = months.month) as written_off_by,
         coalesce(sum(times) filter (where movements.month = months.month and movement = 'reclassified'), 0) as reclassified_count,
         coalesce(sum(amount) filter (where movements.month = months.month and movement in ('reclassified', 'revalued')), 0)

@@ -365,10 +365,10 @@ def tie_line(connection: Connection, signature: Signature, shipment_line_id: int
 
 
 def take_money_instead(connection: Connection, signature: Signature, unit: str) -> None:
-    """What somebody refunded by hand for a unit that is exchanged is in place of its replacement.
+    """Record that the refund made by hand for an exchanged unit replaces its exchange: no replacement is ordered.
 
     Raises:
-        ConfigurationError: the unit is no exchange, not all that it cost was refunded, or no Return of it is known yet.
+        ConfigurationError: the unit is not an exchange, was not refunded in full, or no Return of it is known yet.
     """
     row = connection.execute(
         """

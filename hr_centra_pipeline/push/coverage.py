@@ -21,7 +21,7 @@ _SINCE_A_TURN: dict[OperationName, tuple[str, ...]] = {
     "attribute": ("orders", "exports"),
 }
 _TURNS = {
-    "lost": "this database was begun anew",
+    "lost": "this database was recreated",
     "put_back": "this database was put back from an earlier time",
     "copied": "this database was copied here",
     "restored": "this database was restored",

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
 
-from hr_centra_pipeline.core import gift_card
+from hr_centra_pipeline.core import gift_card, reasons
 from hr_centra_pipeline.core.money import shown
 from hr_centra_pipeline.core.words import Payment
 from hr_centra_pipeline.push import payments, returns
@@ -104,9 +104,9 @@ def advance(packet: Packet, facts: Facts) -> Steps[StepResult]:
 
 
 def stop(packet: Packet, facts: Facts, reason: str) -> Steps[StepResult]:
-    """Today's plan does not want it as it is: nothing more is paid on it, and what is unpaid is taken back and planned again.
+    """Give the packet up because today's plan no longer wants it: an unpaid Return is taken back and its effects planned again.
 
-    What was paid already goes on.
+    A Return on which something was paid is finished.
     """
     if packet.step == "create_return":
         return NotNow(reason)
@@ -155,11 +155,6 @@ def _create(packet: Packet, facts: Facts) -> Steps[StepResult]:
     return _checked(packet, int(made["id"]), made, facts)
 
 
-PAID_IN_PART = (
-    "the order was paid in part by gift card, and a refund may not give the other payments more than they paid"
-)
-
-
 def _money_problem(packet: Packet, order: OrderInCentra, facts: Facts) -> NotNow | None:
     if packet.payload["pays_through"] == "elsewhere":
         return None
@@ -168,11 +163,13 @@ def _money_problem(packet: Packet, order: OrderInCentra, facts: Facts) -> NotNow
         words = ", ".join(order.unknown_payments)
         return NotNow(f"the meaning of a payment of the order is not known ({words}): {_ADD_WORDS}")
     if order.untied_refunds:
-        return NotNow("a refund without a Return stands on the order: tie it to units first")
+        return NotNow(reasons.UNTIED_REFUND)
     if packet.payload["pays_through"] == "centra" and order.paid_by_gift_card:
         to_others = order.captured - order.paid_by_gift_card - order.given_to_others
         if Decimal(packet.payload["total"]) > to_others:
-            return NotNow(f"{PAID_IN_PART}: {shown(max(to_others, Decimal(0)), currency)} is left of the others")
+            return NotNow(
+                f"{reasons.PAID_IN_PART}: {shown(max(to_others, Decimal(0)), currency)} is left of the others"
+            )
     left = order.captured - order.given
     least = Decimal(packet.payload["total"]) - _tax_allowed(packet, facts)
     if least > left:

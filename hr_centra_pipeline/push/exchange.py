@@ -140,7 +140,7 @@ def _why_not_to_delete(packet: Packet, facts: Facts) -> Steps[StepResult | None]
 
 
 def stop(packet: Packet, facts: Facts, reason: str) -> Steps[StepResult]:
-    """Today's plan does not want it as it is: what was ordered is canceled, the Return taken back; what is due is planned again."""
+    """Give the packet up because today's plan no longer wants it: cancel the order, take the Return back and plan again."""
     if packet.step == "create_return":
         return NotNow(reason)
     if packet.step == "create_order" and (problem := (yield from _problem_with_return(packet, facts))):

@@ -11,6 +11,7 @@ from decimal import Decimal
 from itertools import groupby
 from typing import Any, Literal
 
+from hr_centra_pipeline.core import reasons
 from hr_centra_pipeline.core.keys import packet_key
 from hr_centra_pipeline.core.money import rounded
 from hr_centra_pipeline.core.policy import Policy
@@ -182,7 +183,7 @@ class Cut:
 def considered_effects(connection: Connection, now: datetime) -> list[Effect]:
     """Every effect of the last plan that is planned or under way, the earliest trigger first."""
     run_sql(connection, "hr_centra_pipeline.push", "desired.sql")
-    rows = run_sql(connection, "hr_centra_pipeline.push", "sendable.sql", {"now": now}).fetchall()
+    rows = run_sql(connection, "hr_centra_pipeline.push", "sendable.sql", {"now": now, **reasons.PARAMETERS}).fetchall()
     return [Effect(*row) for row in rows]
 
 
@@ -244,7 +245,8 @@ def _without_broken_bundles(effects: Sequence[Effect], result: Cut) -> list[Effe
     result.skipped += [
         (effect, "waits for the other parts of its bundle, which may not be sent now") for effect in waiting
     ]
-    return [effect for effect in effects if effect not in waiting]
+    broken = {effect.bundle for effect in waiting}
+    return [effect for effect in effects if effect.bundle not in broken]
 
 
 # ---------------------------------------------------------------- credits: one Return per shipment and instrument

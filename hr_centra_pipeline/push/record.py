@@ -79,8 +79,8 @@ def record_plan(connection: Connection, now: datetime) -> PlanRecord:
 def _settings_changed(connection: Connection) -> dict[str, object]:
     """Up to where everything was planned by other settings (``None``: by these); and whether anything ever was.
 
-    Fills ``told_of_returns``: one row per return, with the batch that Happy Returns' last word of it came with; and
-    ``graded_once``: units of which all that was landed says one grade (filled for a first plan only).
+    Fills ``told_of_returns``: one row per return of ``desired``, with the batch that Happy Returns' last word of it came with; and
+    ``graded_once``: units of ``desired`` of which all that was landed says one grade (filled for a first plan only).
     """
     (present,) = run_sql(connection, _PACKAGE, "settings_now.sql").fetchone() or (None,)
     last = connection.execute(
@@ -97,13 +97,16 @@ def _settings_changed(connection: Connection) -> dict[str, object]:
             select return_id, batch from landing.happy_returns_returns
             union all select return_id, batch from landing.happy_returns_items
             union all select return_id, batch from landing.happy_returns_refunds
-        ) where {"true" if is_asked else "false"} group by return_id
+        )
+        semi join desired using (return_id)
+        where {"true" if is_asked else "false"} group by return_id
         """  # noqa: S608 - our own words
     )
     connection.execute(
         f"""
         create or replace temp table graded_once as
         select return_item_id from landing.happy_returns_items
+        semi join desired using (return_item_id)
         where disposition is not null and {"true" if is_first_plan else "false"}
         group by return_item_id having count(distinct disposition) = 1
         """  # noqa: S608 - our own words

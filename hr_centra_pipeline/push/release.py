@@ -50,7 +50,7 @@ def advance(packet: Packet, facts: Facts) -> Steps[StepResult]:
 
 
 def stop(_: Packet, __: Facts, reason: str) -> Steps[StepResult]:
-    """Today's plan does not want it as it is: it is its only step, so nothing of it is there."""
+    """Give the packet up because today's plan no longer wants it. Its only step was not made, so there is nothing to take back."""
     return NotNow(reason)
     yield
 

@@ -85,7 +85,7 @@ reasoned as (
             when held_by is not null then held_by
             when is_approved then null
             when asked_batch is not null then
-                'waits for approval: it is due only since the settings were changed, by what was known before'
+                $due_by_settings
             when policy_mode = 'approve' then 'waits for approval: modes.' || effect_type || ' = "approve"'
             when leaves_at_once > limits.amount and effect_type in ('credit_note', 'exchange_order') then
                 'waits for approval: it is above approval_above.' || together.currency

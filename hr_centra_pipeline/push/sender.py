@@ -153,7 +153,7 @@ def push(
         guards.refuse_unguarded(settings, policy)
         belonging.refuse_another(warehouse, client, settings)
         # The door's lock is the home's; two homes with one database must not send at once either.
-        with lock.held(settings.database.with_name(settings.database.name + ".push.lock"), "a push"):
+        with lock.held(settings.push_lock_path, "a push"):
             _push(warehouse, client, order_api, policy, settings, now, report)
     else:
         _rehearse(warehouse, policy, now, report)

@@ -90,7 +90,7 @@ def _arrived_late(packet: Packet, facts: Facts) -> Steps[Held | None]:
 
 
 def stop(_: Packet, __: Facts, reason: str) -> Steps[StepResult]:
-    """Today's plan does not want it as it is: it is its only step, so nothing of it is there."""
+    """Give the packet up because today's plan no longer wants it. Its only step was not made, so there is nothing to take back."""
     return NotNow(reason)
     yield
 

@@ -4,15 +4,9 @@
 -- One row per unit and kind of money or goods that it was given as something else.
 insert into findings by name
 with
-given as (
-    select
-        ledger.*, before.sku as sku_before, before.order_number as order_before,
-        before.unit_price as price_before
+gave as (
+    select ledger.*
     from push.ledger
-    left join (
-        select lines.shipment_line_id, lines.order_number, lines.unit_price, sold.sku
-        from staging.shipment_lines as lines join staging.order_lines as sold using (order_line_id)
-    ) as before using (shipment_line_id)
     where ledger.effect_kind in ('credit_note', 'exchange_order') and ledger.state in ('sending', 'unknown', 'confirmed')
         and ledger.return_item_id in (
             select return_item_id from staging.return_items semi join matching.orders_in_play using (order_number)
@@ -20,6 +14,17 @@ given as (
     qualify row_number() over (
         partition by ledger.return_item_id, ledger.effect_kind order by ledger.confirmed_at desc nulls last, ledger.effect_key
     ) = 1
+),
+
+given as (
+    select gave.*, before.sku as sku_before, before.order_number as order_before, before.unit_price as price_before
+    from gave
+    left join (
+        select lines.shipment_line_id, lines.order_number, lines.unit_price, sold.sku
+        from staging.shipment_lines as lines
+        semi join gave using (shipment_line_id)
+        join staging.order_lines as sold using (order_line_id)
+    ) as before using (shipment_line_id)
 )
 
 select

@@ -68,7 +68,8 @@ surplus as (
 )
 
 select
-    surplus.centra_return_id, surplus.order_number, surplus.currency, surplus.created_at, surplus.made_by, units.return_id, units.return_item_id, units.sku,
+    surplus.centra_return_id, surplus.order_number, surplus.currency, surplus.created_at, surplus.made_by,
+    units.return_id, units.return_item_id, units.sku,
     share_of(surplus.line_value, surplus.pieces::decimal(18, 4), surplus.quantity::decimal(18, 4), surplus.currency) as amount,
     ledger.centra_id as ours
 from surplus
@@ -81,7 +82,8 @@ where list_has_any(coalesce(surplus.express_codes, []), [items.express_code, ite
     or (surplus.created_at >= items.return_created_at and surplus.created_at <= coalesce(ledger.confirmed_at, ledger.updated_at) + interval 1 hour)
 qualify row_number() over (
     partition by surplus.centra_return_id, surplus.shipment_line_id
-    order by list_has_any(coalesce(surplus.express_codes, []), [items.express_code, items.return_id]) desc, ledger.confirmed_at desc, units.return_item_id
+    order by list_has_any(coalesce(surplus.express_codes, []), [items.express_code, items.return_id]) desc,
+        ledger.confirmed_at desc, units.return_item_id
 ) = 1;
 
 insert into findings by name
@@ -159,13 +161,19 @@ join (
 ) as changes on changes.stock_change_id::varchar = ledger.centra_id
 where changes.is_in;
 
--- One row per order whose refunds are looked at: those in play, and those that no return names at all, of which nothing else here
--- would ever be looked at.
+-- One row per order whose refunds are looked at: those in play, and those with a refund without a Return (or with one since the
+-- exception was opened) that no return names at all, of which nothing else here would ever be looked at.
 create or replace temp table orders_of_refunds as
 select order_number from matching.orders_in_play
 union
 select entries.order_number
-from (select distinct order_number from staging.payment_entries where policy.is_given(money)) as entries
+from (
+    select distinct order_number from staging.payment_entries
+    where policy.is_given(money) and (
+        centra_return_id is null
+        or order_number in (select order_number from reconciliation.exceptions where kind = 'refund_without_credit_note')
+    )
+) as entries
 anti join staging.return_items using (order_number)
 anti join staging.returns using (order_number)
 anti join staging.refunds using (order_number)

@@ -29,8 +29,11 @@ select
     case when trouble in ('gone', 'canceled', 'number_taken') then 'person' when trouble = 'unpaid' then 'provider' else 'centra' end as culprit,
     told.return_id, told.return_item_id, coalesce(told.order_number, told.of_order) as order_number, units.sku,
     case when subject_of(effect_kind) <> 'status' then coalesce(told.currency, units.currency) end as currency,
-    case when subject_of(effect_kind) = 'status' then null when effect_kind in ('inventory_adjustment', 'exchange_release') then units.unit_price else told.amount end
-        as amount,
+    case
+        when subject_of(effect_kind) = 'status' then null
+        when effect_kind in ('inventory_adjustment', 'exchange_release') then units.unit_price
+        else told.amount
+    end as amount,
     told.since as fact_at,
     'The outcome of the ' || replace(effect_kind, '_', ' ') || ' in Centra is not known, at ' || coalesce(step, 'an unknown step') || ': '
         || coalesce(message, reason, 'no answer') as detail,

@@ -103,8 +103,8 @@ from latest_replacements
 where state = 'canceled' and refund_type = 'exchange' and not is_refused and decision is null
     and is_paid_instead is distinct from true;
 
--- One row per exchange whose money somebody gave unasked: neither goods nor a word about it. Who was asked before (an exception of
--- the exchange was open) and then paid has decided.
+-- One row per exchange that somebody refunded without being asked: no goods were sent, and no person has said what the refund is.
+-- A person who was asked before (an exception of the exchange was open) and then refunded has decided.
 insert into findings by name
 with
 payments as (

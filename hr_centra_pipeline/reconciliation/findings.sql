@@ -91,9 +91,9 @@ select * from (values
         'Read in Centra''s documents what the word means, and add it to [centra.words] in the policy (`operations.vendor_drift` names it).'),
     ('the payment provider has not confirmed', 'timing', 'system_error', 'provider',
         'Wait for the payment provider''s message; if it does not come within days, look at the order''s payment in Centra.'),
-    ('a refund without a Return', 'fix_centra', 'data_gap', 'person',
+    ('the order has a refund without a Return', 'fix_centra', 'data_gap', 'person',
         'Somebody refunded this order without a Return: say for which units it was, or that it is unrelated.'),
-    ('somebody made Return', 'fix_centra', 'data_gap', 'person',
+    ('another user''s Return', 'fix_centra', 'data_gap', 'person',
         'Find out which piece that Return was for: `hr-centra tie RETURN --return --unit UNIT`, or `--unrelated`. Until then nothing is given.'),
     ('its article', 'fix_happy_returns', 'data_gap', 'happy_returns',
         'Compare the parcel with the order: `hr-centra tie SHIPMENT_LINE --line --unit UNIT`, or have Happy Returns deliver line ids.'),
@@ -148,7 +148,7 @@ told as (
         pending.sendable_at, pending."mode", coalesce(ledger.state, 'planned') as state, ledger.packet_key,
         coalesce(
             pending.blocked_by,
-            case when ledger.asked_batch is not null then 'waits for approval: due only since the settings were changed' end,
+            case when ledger.asked_batch is not null then $due_by_settings end,
             ledger.reason
         ) as why
     from pending

@@ -260,8 +260,10 @@ from said
 left join told_before as before using (exception_id)
 left join gone on gone.counterpart = said.exception_id and gone.proof is not null
 where not coalesce(before.is_open, false)
-    or [before.told ->> 'owner_team', before.told ->> 'currency', before.told ->> 'amount', before.told ->> 'class', before.told ->> 'cause', before.told ->> 'culprit']
-        is distinct from [owner_team, currency, amount::varchar, class, cause, culprit]
+    or [
+        before.told ->> 'owner_team', before.told ->> 'currency', before.told ->> 'amount', before.told ->> 'class',
+        before.told ->> 'cause', before.told ->> 'culprit'
+    ] is distinct from [owner_team, currency, amount::varchar, class, cause, culprit]
 order by opens_at, exception_id;
 
 insert into reconciliation.exception_events by name
@@ -315,7 +317,8 @@ select
         when class = 'timing' or waits_for_live then 'info'
         when kind in (
             'rejected_write', 'write_in_doubt', 'double_credit', 'double_restock', 'guard_breached', 'credited_item_refused',
-            'promised_item_refused', 'corrected_after_credit', 'corrected_after_restock', 'exchange_refused', 'exchange_differs', 'exchange_canceled', 'source_not_covered'
+            'promised_item_refused', 'corrected_after_credit', 'corrected_after_restock', 'exchange_refused', 'exchange_differs',
+            'exchange_canceled', 'source_not_covered'
         ) or due_at <= $now then 'error'
         else 'warning'
     end as severity,

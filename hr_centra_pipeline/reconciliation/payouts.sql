@@ -9,7 +9,10 @@ union
 select order_number from landing.payout_lines
 where batch > $since and line_type <> 'capture' and order_number is not null
 union
-select order_number from bookings_of_orders where order_number is not null
+-- A chargeback that names the payment only, and has no verdict yet.
+select order_number from bookings_of_orders
+where line_type <> 'unknown' and order_number is not null
+    and 'chargeback ' || order_number || ' ' || currency not in (select payout_tie_id from reconciliation.payouts)
 union
 select order_number from reconciliation.payouts
 where verdict not in ('agrees', 'paid_again', 'chargeback_settled', 'not_covered') and order_number is not null;
@@ -38,7 +41,8 @@ where returns.deleted_at is null and returns.grand_total > 0 and returns.is_comp
 create or replace temp table given_back as
 select
     lines.payout_line_id, lines.provider, lines.line_type, lines.reference, lines.payment_reference,
-    coalesce(bookings.order_number, lines.order_number) as order_number, lines.currency, lines.gross_amount, lines.happened_at, lines.source_file || ':' || lines.source_line as source
+    coalesce(bookings.order_number, lines.order_number) as order_number, lines.currency, lines.gross_amount, lines.happened_at,
+    lines.source_file || ':' || lines.source_line as source
 from staging.payout_lines as lines
 left join bookings_of_orders as bookings using (payout_line_id)
 where lines.line_type in ('refund', 'refund_reversed', 'chargeback', 'chargeback_reversed')
@@ -104,7 +108,8 @@ left_over as (
 
 fitting as (
     select
-        left_over.payout_line_id, payable.payout_tie_id, bool_and(payable.entry_id is not null) over (partition by left_over.payout_line_id) as are_payments,
+        left_over.payout_line_id, payable.payout_tie_id,
+        bool_and(payable.entry_id is not null) over (partition by left_over.payout_line_id) as are_payments,
         dense_rank() over (
             partition by left_over.order_number, left_over.currency, left_over.gross_amount
             order by left_over.happened_at, left_over.payout_line_id
@@ -123,8 +128,8 @@ fitting as (
     anti join by_payment as paid on paid.payout_tie_id = payable.payout_tie_id
 ),
 
--- Equal ones, the earliest to the earliest. Of Returns that somebody else pays, not each may have been paid: there only when
--- there are as many lines.
+-- Lines and payments of one amount are paired in the order of their times. Of Returns that another system pays, not each may have
+-- been paid: those are paired only when there are as many lines.
 by_amount as (
     select * from fitting
     where line_place = tie_place and (lines >= ties or are_payments)
@@ -225,7 +230,7 @@ from (
     select * from landing.payout_files qualify row_number() over (partition by source_file order by batch desc) = 1
 ) as payout_files
 where problem is not null
-    -- or it has a line that is none, which may be the one that is looked for
+    -- or one of its lines could not be read, which may be the one that is looked for
     or exists (
         select 1 from quarantine.rejected_rows as rejected
         where rejected.kind = 'payouts' and rejected.source_file = payout_files.source_file
@@ -349,8 +354,9 @@ unknown as (
     union all by name
     -- A refund came back, and which one is not known.
     select
-        'line ' || lines.payout_line_id as payout_tie_id, 'reversed' as verdict, only_returns.return_id, lines.order_number, lines.provider, lines.reference,
-        lines.currency, lines.gross_amount as credited_amount, 0 as settled_amount, lines.happened_at as settled_at, lines.source
+        'line ' || lines.payout_line_id as payout_tie_id,
+        'reversed' as verdict, only_returns.return_id, lines.order_number, lines.provider, lines.reference, lines.currency,
+        lines.gross_amount as credited_amount, 0 as settled_amount, lines.happened_at as settled_at, lines.source
     from given_back as lines
     anti join tied_lines using (payout_line_id)
     left join only_returns using (order_number)

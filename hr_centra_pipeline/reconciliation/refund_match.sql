@@ -188,7 +188,8 @@ left join (
     where side = 'provider'
 ) as settled on settled.return_id is not distinct from filled.return_id and settled.order_number = filled.order_number;
 
--- Which side deviates (`external`: a Return that is not ours), and whose doing that is. `agree` counts as equal what differs by nothing; the tolerance is looked at afterwards.
+-- Which side deviates (`external`: a Return that is not ours), and whose doing that is. `agree` counts as equal what differs by
+-- nothing; the tolerance is looked at afterwards.
 create or replace temp table verdicts as
 with
 compared as (
@@ -248,7 +249,9 @@ measured as (
         case when worst <> 0 then greatest(
             coalesce(tolerance.absolute, 0),
             smallest_amount(judged.currency) - 0.0001::decimal(5, 4),
-            coalesce(share_of(greatest(abs(coalesce(h, c)), abs(coalesce(c, h))), tolerance.percent, 100::decimal(18, 4), judged.currency), 0),
+            coalesce(share_of(
+                greatest(abs(coalesce(h, c)), abs(coalesce(c, h))), tolerance.percent, 100::decimal(18, 4), judged.currency
+            ), 0),
             case when component = 'tax' or orders.tax_mode = 'none' and component = 'items'
                 then policy.tax_slack(orders.tax_mode, greatest(abs(coalesce(e, c)), abs(coalesce(c, h))), judged.currency) else 0 end
         ) else 0 end as allowed
@@ -260,5 +263,6 @@ measured as (
 select
     return_id, order_number, component, currency, e, h, c, p, deviates,
     case deviates when 'external' then made_by else deviates end as culprit, made_by, distance::decimal(18, 4) as distance,
-    spread <= allowed as is_within_tolerance, spread::decimal(18, 4) as spread, worst::decimal(18, 4) as worst, allowed::decimal(18, 4) as allowed, coalesce(issued_at, happy_returns_at) as issued_at, made_at, landed_at, is_late_row, is_ours
+    spread <= allowed as is_within_tolerance, spread::decimal(18, 4) as spread, worst::decimal(18, 4) as worst,
+    allowed::decimal(18, 4) as allowed, coalesce(issued_at, happy_returns_at) as issued_at, made_at, landed_at, is_late_row, is_ours
 from measured;

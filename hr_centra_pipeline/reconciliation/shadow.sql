@@ -91,7 +91,8 @@ credits as (
     select
         'credit_note ' || return_item_id as shadow_id, 'credit_note' as effect_kind,
         case
-            when is_due and their_amount is not null and is_first_due and abs(pairs.ours - pairs.theirs) > greatest(coalesce(tolerance.absolute, 0), pairs.slack)
+            when is_due and their_amount is not null and is_first_due
+                and abs(pairs.ours - pairs.theirs) > greatest(coalesce(tolerance.absolute, 0), pairs.slack)
                 then 'amounts_differ'
             when is_due and their_amount is not null then 'same'
             when is_due and credit_due_at + to_hours(windows.credit_hours::integer) > $now then 'too_early'

@@ -77,8 +77,10 @@ decided as (
     from push.adoptions where return_id in (select unnest($returns::varchar[]))
     union all by name
     select decided_at as "at", decided_by as who, return_item_id as unit,
-        case decision when 'order_again' then 'has the canceled replacement ordered again: ' else 'gives the money instead of the canceled replacement: ' end
-            || why as what
+        case decision
+            when 'order_again' then 'has the canceled replacement ordered again: '
+            else 'gives the money instead of the canceled replacement: '
+        end || why as what
     from push.exchange_decisions where return_item_id in (select return_item_id from mine)
     union all by name
     select tied_at as "at", tied_by as who, return_item_id as unit, 'tied ' || what || ' ' || centra_id || ': ' || why as what
@@ -118,7 +120,8 @@ shown as (
     )
     union all by name
     select min(created_at) as "at", 'Centra' as who, cast(null as varchar) as unit,
-        'stock change ' || stock_change_id || ' ' || lower(any_value(type)) || coalesce(' into warehouse ' || max(warehouse_id) filter (where quantity > 0), '') as what
+        'stock change ' || stock_change_id || ' ' || lower(any_value(type))
+            || coalesce(' into warehouse ' || max(warehouse_id) filter (where quantity > 0), '') as what
     from staging.stock_changes
     where list_has_any(coalesce(effect_keys, []), (select coalesce(list(effect_key), []) from my_ledger))
     group by stock_change_id

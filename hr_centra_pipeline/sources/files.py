@@ -130,7 +130,7 @@ class Exports:
         except Exception as error:  # noqa: BLE001 - every filesystem has its own errors
             raise Unreachable(f"{self._shown} cannot be read: {self._told(error)}") from None
         if not is_folder:
-            raise Unreachable(f"{self._shown} is no folder.")
+            raise Unreachable(f"{self._shown} is not a folder.")
         found = []
         for entry in entries:
             raw_name = Path(str(entry["name"])).name
@@ -280,7 +280,7 @@ def _unpacked(raw: bytes) -> tuple[bytes, bool] | str:
                     break
         except zlib.error:
             # Whole members, then something else: zeros that fill a block up are no damage.
-            return (b"".join(parts), True) if size else "is no gzip file, or a damaged one"
+            return (b"".join(parts), True) if size else "is not a gzip file, or is damaged"
         if not unpacker.eof:
             return b"".join(parts), True
         rest = unpacker.unused_data.lstrip(b"\0")
@@ -296,7 +296,7 @@ def _array_as_lines(data: bytes) -> bytes | str:
     except UnicodeDecodeError:
         return "is not UTF-8"
     except (ValueError, RecursionError):
-        return "is no JSON"
+        return "is not valid JSON"
     return "".join(json.dumps(row) + "\n" for row in rows).encode() or b"{}\n"
 
 
@@ -518,9 +518,9 @@ def _json_row(number: int, line: bytes) -> dict[str, Any] | BadRow:
     except UnicodeDecodeError as error:
         return BadRow(number, f"is not UTF-8 (byte {error.start + 1})", _shown(text))
     except (ValueError, RecursionError):
-        return BadRow(number, "is no JSON", _shown(text))
+        return BadRow(number, "is not valid JSON", _shown(text))
     if not isinstance(row, dict):
-        return BadRow(number, row if row == _NAMED_TWICE else "is no JSON object", _shown(text))
+        return BadRow(number, row if row == _NAMED_TWICE else "is not a JSON object", _shown(text))
     if _not_utf8("".join(row)) is not None:
         return BadRow(number, _HALF_A_CHARACTER, "")
     return row

@@ -20,7 +20,6 @@ KEPT = 5
 """So many of the newest backups of upgrades are kept."""
 
 _WAIT_SECONDS = 600.0  # for a sync to come to a wait: it gives the file away then
-_PORTION = 16 * 1024 * 1024
 
 
 def folder(database: Path) -> Path:
@@ -101,7 +100,7 @@ def take(database: Path, target: Path | None = None) -> Checked:
     with _staged(final.with_name(f".{final.name}.part"), f"a backup of {database}") as part:
         with swap.alone(database, wait_seconds=_WAIT_SECONDS) as descriptor:
             log.refuse_foreign(database, descriptor)
-            _copy(descriptor, part)
+            swap.copy(descriptor, part)
             if log.size(database):
                 _copy_file(log.path_of(database), log.path_of(part))
         checked = _folded_and_checked(part, database)
@@ -145,6 +144,11 @@ def examine(database: Path, backup: Path) -> Path:
     return stage
 
 
+def discard(stage: Path) -> None:
+    """Remove an examined copy, unless it was put into place."""
+    _remove(stage)
+
+
 def put_into_place(database: Path, stage: Path, *, by: str, recorded_by: str, why: str) -> Path | None:
     """Make an examined copy the database. Whoever opens it knows that it was restored. Hold the locks of sync and backfill.
 
@@ -173,7 +177,7 @@ def looked_at(path: Path) -> Checked:
         with duckdb.connect(path, read_only=True, config={"memory_limit": "1600MB"}) as connection:
             applied = versions.applied(connection)
             if not applied:
-                raise RunFailed(f"{path.name}: it is no database of hr-centra.")
+                raise RunFailed(f"{path.name}: it is not a database of hr-centra.")
             versions.refuse_others(connection, path, may_be_older=True)
             names = connection.execute(
                 "select schema_name, table_name from duckdb_tables() where not temporary and not internal order by all"
@@ -194,7 +198,7 @@ def looked_at(path: Path) -> Checked:
             ).fetchone()
     except duckdb.Error as error:
         raise RunFailed(
-            f"{path.name}: it cannot be read: {str(error).splitlines()[0]}. It is damaged, or no database of hr-centra."
+            f"{path.name}: it cannot be read: {str(error).splitlines()[0]}. It is damaged, or not a database of hr-centra."
         ) from error
     return Checked(
         path, path.stat().st_size, len(names), rows, max(applied), database_id, newest[0] if newest else None
@@ -211,7 +215,7 @@ def _folded_and_checked(part: Path, origin: Path) -> Checked:
         checked = looked_at(part)
     except duckdb.Error as error:
         raise RunFailed(
-            f"{origin}: it cannot be read: {str(error).splitlines()[0]}. It is damaged, or no database of hr-centra."
+            f"{origin}: it cannot be read: {str(error).splitlines()[0]}. It is damaged, or not a database of hr-centra."
         ) from error
     except RunFailed as error:
         raise RunFailed(str(error).replace(str(part), str(origin)).replace(part.name, str(origin))) from error
@@ -252,17 +256,7 @@ def _remove(part: Path) -> None:
 
 def _copy_file(origin: Path, target: Path) -> None:
     with origin.open("rb") as file:
-        _copy(file.fileno(), target)
-
-
-def _copy(descriptor: int, target: Path) -> None:
-    """Copy a file by its descriptor (without moving it, or closing another one of the same file)."""
-    written = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(written, "wb") as file:
-        at = 0
-        while portion := os.pread(descriptor, _PORTION, at):
-            file.write(portion)
-            at += len(portion)
+        swap.copy(file.fileno(), target)
 
 
 def _refuse_without_room(where: Path, database: Path, what: str) -> None:

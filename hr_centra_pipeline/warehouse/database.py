@@ -16,7 +16,7 @@ from typing import Any
 import duckdb
 
 from hr_centra_pipeline.core import private
-from hr_centra_pipeline.core.errors import RunFailed
+from hr_centra_pipeline.core.errors import NotOpened, RunFailed
 from hr_centra_pipeline.warehouse import log, swap, versions
 
 Connection = duckdb.DuckDBPyConnection
@@ -120,11 +120,11 @@ class Warehouse:
                     connection = self._opened()
                 except duckdb.Error as error:
                     if not isinstance(error, duckdb.IOException) or "lock on file" not in str(error):
-                        raise RunFailed(
+                        raise NotOpened(
                             f"Cannot open {self.path}: {str(error).splitlines()[0]}. If it is damaged: hr-centra restore BACKUP."
                         ) from error
                     if time.monotonic() >= deadline:
-                        raise RunFailed(f"Cannot open {self.path}: {error}") from error
+                        raise NotOpened(f"Cannot open {self.path}: {error}") from error
                     self._wanted.touch()
                     is_waiting = True
                     time.sleep(0.02)

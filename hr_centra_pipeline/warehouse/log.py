@@ -1,6 +1,7 @@
-"""Whether the log beside a database file (``.wal``) is its own. DuckDB does not ask: it would replay the log of a later time into
+"""Whether the log beside a database file (``.wal``) is its own.
 
-a file that was put back from an earlier one, and mix the two in silence.
+DuckDB does not ask: it would replay the log of a later time into a file that was put back from an earlier one, and mix the two in
+silence.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def refuse_foreign(database: Path, descriptor: int | None) -> int | None:
 
     ``descriptor``: of the file, ``None`` when there is none. Close it only where no connection of this process is open on it.
 
-    A log whose database is gone says nothing to the one that is begun anew: it is kept aside.
+    A log whose database is gone says nothing to the one that is recreated: it is kept aside.
 
     Raises:
         RunFailed: the log was begun on a later state of the file; says what to do.

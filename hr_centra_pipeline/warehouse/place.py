@@ -1,15 +1,15 @@
 """Whether this database is the one that was here last: a mark beside the file, which no copy of the file takes along.
 
-What was put back from an earlier time, copied from elsewhere or begun anew does not know what was sent since. Such a *turn* is
+What was put back from an earlier time, copied from elsewhere or recreated does not know what was sent since. Such a *turn* is
 kept in ``meta.turns``, and the push sends nothing until whatever proves its effects was read completely afterwards.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import secrets
-import time
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,17 +21,20 @@ from hr_centra_pipeline.warehouse.database import Connection
 TABLES_SINCE = 83
 """The migration that brought the tables of this module."""
 
-_COPY_SECONDS = 5.0  # a mark whose file is younger than what it says was put here by a copy
+_GET_GENERATION = 0x80087601  # FS_IOC_GETVERSION: what tells an inode from a later one of its number
 
 
 @dataclass(frozen=True)
 class Mark:
-    """What the mark beside the file says. ``restored``: by whom, why (set by a restore, until the database was opened)."""
+    """What the mark beside the file says. ``restored``: by whom, why (set by a restore, until the database was opened).
+
+    ``file_id``: which file it was written to, which no copy of it is; ``None``: an earlier version wrote it.
+    """
 
     database_id: str
     opened: int
-    written_at: float = 0.0
     restored: dict[str, str] | None = None
+    file_id: str | None = None
 
 
 def mark_path(database: Path) -> Path:
@@ -43,11 +46,15 @@ def read_mark(database: Path) -> tuple[Mark | None, bool]:
     """The mark, and whether it is a copy of one. A mark that cannot be read counts as a copy."""
     path = mark_path(database)
     try:
-        mark = Mark(**json.loads(path.read_text(encoding="utf-8")))
-        is_copy = abs(path.stat().st_ctime - mark.written_at) > _COPY_SECONDS
+        with path.open(encoding="utf-8") as text:
+            told = json.load(text)
+            present = _file_id(text.fileno())
+        told.pop("written_at", None)  # of an earlier version
+        mark = Mark(**told)
+        is_copy = mark.file_id not in (None, present)
     except FileNotFoundError:
         return None, False
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, AttributeError):
         return None, True
     except OSError as error:
         raise RunFailed(f"{path}: cannot be read ({error.strerror}). It says which database lies beside it.") from error
@@ -64,12 +71,21 @@ def write_mark(database: Path, mark: Mark) -> None:
     beside = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         with beside.open("w", encoding="utf-8") as text:
-            json.dump(asdict(replace(mark, written_at=time.time())), text)
+            json.dump(asdict(replace(mark, file_id=_file_id(text.fileno()))), text)
             text.flush()
             os.fsync(text.fileno())
         beside.replace(path)
     except OSError as error:
         raise RunFailed(f"{path}: cannot be written ({error.strerror}); make room or let us write there.") from error
+
+
+def _file_id(descriptor: int) -> str:
+    """Which file this is. A rename, a new owner, a slow disk or a server's clock do not change it; every copy has another."""
+    try:
+        generation = int.from_bytes(fcntl.ioctl(descriptor, _GET_GENERATION, bytes(8)), "little")
+    except OSError:
+        generation = 0  # not every file system has one: NFS, tmpfs
+    return f"{os.fstat(descriptor).st_ino} {generation}"
 
 
 def arrive(connection: Connection, database: Path) -> Mark:

@@ -18,6 +18,7 @@ from hr_centra_pipeline.core.errors import RunFailed
 from hr_centra_pipeline.warehouse import lock, log
 
 _POLL_SECONDS = 0.05
+_PORTION = 16 * 1024 * 1024
 
 
 def ready(database: Path) -> Path:
@@ -87,22 +88,72 @@ def carry_out(database: Path, *, wait_seconds: float = 30) -> Path | None:
         aside = database.parent / "backups" / f"{database.stem}.replaced-{at:%Y%m%dT%H%M%S}{database.suffix}"
         aside.parent.mkdir(mode=0o700, exist_ok=True)
         if not database.exists():
-            _replace(database, aside, is_there=False)
+            _replace(database, aside, None)
             return None
-        with alone(database, wait_seconds=wait_seconds):
-            _replace(database, aside, is_there=True)
+        with alone(database, wait_seconds=wait_seconds) as descriptor:
+            _replace(database, aside, descriptor)
     return aside
 
 
-def _replace(database: Path, aside: Path, *, is_there: bool) -> None:
-    # The log first: without it the file that goes is an earlier state of itself, and what comes is not touched by it.
-    if log.path_of(database).exists():
-        log.path_of(database).rename(log.path_of(aside))
-    if is_there and not aside.exists():
-        os.link(database, aside)
+def _replace(database: Path, aside: Path, descriptor: int | None) -> None:
+    try:
+        # The log first: without it the file that goes is an earlier state of itself, and what comes is not touched by it.
+        if log.path_of(database).exists():
+            _keep_log(log.path_of(database), log.path_of(aside))
+        if descriptor is not None and not aside.exists():
+            _keep(database, descriptor, aside)
+    except OSError as error:
+        raise RunFailed(
+            f"{aside}: cannot be written ({error.strerror}), and it is to keep the database that a restore replaces. Make room or"
+            " give this user the right to, then run this again."
+        ) from error
     log.forget(database)
     ready(database).rename(database)
     sync_folder(database.parent)
+
+
+def _keep_log(path: Path, aside: Path) -> None:
+    try:
+        path.rename(aside)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        with path.open("rb") as file:
+            _copy_whole(file.fileno(), aside)
+        path.unlink()
+
+
+def _keep(database: Path, descriptor: int, aside: Path) -> None:
+    try:
+        os.link(database, aside)
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP):
+            raise
+        # Another mount, or a file system without links: by the descriptor that has the lock, any other would end it.
+        _copy_whole(descriptor, aside)
+
+
+def _copy_whole(descriptor: int, target: Path) -> None:
+    """Copy a file to another file system: under its name it is whole and on the disk."""
+    part = target.with_name(f".{target.name}.part")
+    try:
+        copy(descriptor, part)
+        part.rename(target)
+    finally:
+        part.unlink(missing_ok=True)
+    sync_folder(target.parent)
+
+
+def copy(descriptor: int, target: Path) -> None:
+    """Copy a file by its descriptor (without moving it, or closing another one of the same file), and wait for the disk."""
+    written = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(written, "wb") as file:
+        at = 0
+        while portion := os.pread(descriptor, _PORTION, at):
+            file.write(portion)
+            at += len(portion)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:

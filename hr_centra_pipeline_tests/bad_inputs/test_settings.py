@@ -127,7 +127,7 @@ def test_a_token_that_cannot_stand_in_a_header_is_told_without_showing_it(token:
     [
         ("gopher://host/exports", ConfigurationError, "gopher"),
         ("s4://bucket/exports", ConfigurationError, "s4"),
-        ("/nowhere/exports", Unreachable, "is no folder"),
+        ("/nowhere/exports", Unreachable, "is not a folder"),
         ("sftp://user:geheim@127.0.0.1:9/exports", Unreachable, "127.0.0.1"),
     ],
 )

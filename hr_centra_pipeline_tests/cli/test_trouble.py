@@ -15,7 +15,7 @@ import duckdb
 import pytest
 
 from hr_centra_pipeline.cli import main, trouble
-from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
+from hr_centra_pipeline.core.errors import ConfigurationError, NotOpened
 from hr_centra_pipeline.core.policy import load_policy
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.orchestration.instance import prepare_dagster_home
@@ -37,6 +37,14 @@ from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY
         ),
         (duckdb.IOException("IO Error: Cannot open file: Permission denied"), ("warehouse.duckdb", "HR_CENTRA_HOME")),
         (duckdb.InternalException("Failure while replaying WAL file"), ("warehouse.duckdb.wal", "hr-centra restore")),
+        (
+            duckdb.TransactionException("TransactionContext Error: Failed to commit: No space left on device"),
+            ("warehouse.duckdb", "is full"),
+        ),
+        (
+            duckdb.IOException("IO Error: Corrupt database file: computed checksum 1 does not match stored checksum 2"),
+            ("warehouse.duckdb", "hr-centra restore"),
+        ),
         (sqlite3.DatabaseError("file is not a database"), ("dagster", "move the folder aside")),
     ],
 )
@@ -54,6 +62,35 @@ def test_the_root_of_a_chain_is_told_and_a_mistake_of_ours_is_not() -> None:
     failed.__cause__ = OSError(errno.ENOSPC, "No space left on device", "/x")
     assert "/x: the disk is full" in (trouble.told(failed) or "")
     assert trouble.told(KeyError("what")) is None
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        duckdb.ConversionException("Conversion Error: Could not convert string 'withdrawal' to INT64"),
+        duckdb.CatalogException("Catalog Error: Table with name wallet does not exist!"),
+        duckdb.BinderException("Binder Error: Referenced column is read only"),
+        duckdb.ConstraintException("Constraint Error: Duplicate key violates primary key constraint"),
+        duckdb.ParserException("Parser Error: syntax error"),
+        duckdb.TransactionException("TransactionContext Error: cannot start a transaction within a transaction"),
+    ],
+)
+def test_a_mistake_of_ours_in_the_database_keeps_its_traceback(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise error
+
+    assert trouble.told(error) is None
+    monkeypatch.setattr(main, "app", fail)
+    with pytest.raises(type(error)):
+        main.main()
+
+
+def test_a_payment_type_that_a_file_error_names_is_no_damaged_database() -> None:
+    line = trouble.told(duckdb.IOException('IO Error: Could not open file "withdrawal.csv"'))
+    assert line is not None
+    assert "restore" not in line
 
 
 def run_main(monkeypatch: pytest.MonkeyPatch, error: Exception) -> int:
@@ -78,7 +115,7 @@ def test_a_full_disk_ends_a_command_with_one_line_and_no_traceback(
 def test_a_file_that_is_no_database_is_told_with_what_to_do(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    failed = RunFailed("Cannot open /x")
+    failed = NotOpened("/x")
     failed.__cause__ = duckdb.IOException("IO Error: it is not a valid DuckDB database file!")
     assert run_main(monkeypatch, failed) == 1
     assert "hr-centra restore" in capsys.readouterr().err

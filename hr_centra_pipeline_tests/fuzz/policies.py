@@ -6,10 +6,10 @@ import random
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
-from typing import Any
+
+from pydantic import BaseModel
 
 from hr_centra_pipeline.core.errors import ConfigurationError, Unreachable
 from hr_centra_pipeline.core.policy import load_policy
@@ -18,8 +18,9 @@ from hr_centra_pipeline.oversight.doctor import settings_table
 from hr_centra_pipeline.push.guards import refuse_unguarded
 from hr_centra_pipeline.sources.centra import contract, permissions, variables
 from hr_centra_pipeline.sources.files import Exports
-from hr_centra_pipeline.sources.happy_returns.profiles import parsed
-from hr_centra_pipeline.sources.payouts.profiles import parsed_payout_profile
+from hr_centra_pipeline.sources.happy_returns.profiles import Profile
+from hr_centra_pipeline.sources.payouts.profiles import PayoutProfile
+from hr_centra_pipeline.sources.profile_files import parsed
 from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline.warehouse.policy_tables import write_policy
@@ -91,15 +92,15 @@ class _Fuzzing:
 
     def profile(self) -> str:
         """A profile of Happy Returns' exports."""
-        return self._profile("profile", self.profiles, parsed)
+        return self._profile("profile", self.profiles, Profile)
 
     def payout_profile(self) -> str:
         """A profile of settlement files."""
-        return self._profile("layout", self.payout_profiles, parsed_payout_profile)
+        return self._profile("layout", self.payout_profiles, PayoutProfile)
 
-    def _profile(self, name: str, shipped: list[str], read: Callable[[str, str], Any]) -> str:
+    def _profile(self, name: str, shipped: list[str], model: type[BaseModel]) -> str:
         try:
-            read(_changed(self.rng.choice(shipped), self.rng), "own.toml")
+            parsed(model, _changed(self.rng.choice(shipped), self.rng), "own.toml")
         except ConfigurationError as error:
             _must(str(error).startswith("own.toml"), "a refusal names the file")
             return f"{name}: refused by name"

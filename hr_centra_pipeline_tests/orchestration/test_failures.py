@@ -122,7 +122,7 @@ def test_a_place_of_the_exports_that_is_gone_is_tried_again_and_the_rest_goes_on
     result = Result(EXPORTS)
     assert (result.success, result.retries) == (True, 2)
     check = result.checks["the_place_of_the_exports_could_be_read"]
-    assert (check.passed, check.description) == (False, "HAPPY_RETURNS_EXPORTS=/nowhere/exports is no folder.")
+    assert (check.passed, check.description) == (False, "HAPPY_RETURNS_EXPORTS=/nowhere/exports is not a folder.")
 
 
 @pytest.mark.parametrize("mistake", ["address", "profile"])

@@ -376,7 +376,7 @@ def test_exports_that_ceased_are_told(environment: dict[str, str]) -> None:
 def test_a_place_of_the_exports_that_is_gone_is_an_error(environment: dict[str, str]) -> None:
     environment["HAPPY_RETURNS_EXPORTS"] += "/nowhere"
     (finding,) = bad(environment)
-    assert finding.told.endswith("is no folder.")
+    assert finding.told.endswith("is not a folder.")
 
 
 def test_a_broken_profile_is_named(environment: dict[str, str]) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -180,6 +181,20 @@ def test_a_file_that_is_no_workbook_of_ours_is_put_aside_with_the_reason(desk: D
     assert "has no sheet '5 Open items'" in desk.sync().refused[0]
     assert len(list((desk.folder / "refused").glob("*.xlsx"))) == 2
     assert desk.notes() == []
+
+
+def test_a_workbook_with_broken_xml_is_refused_by_name_and_set_aside_and_the_next_one_is_taken(desk: Desk) -> None:
+    whole = desk.shop.export().files[0]
+    with zipfile.ZipFile(whole) as parts, zipfile.ZipFile(desk.folder / "torn.xlsx", "w") as torn:
+        for name in parts.namelist():
+            is_sheet = name.startswith("xl/worksheets/sheet")
+            torn.writestr(name, parts.read(name)[:-40] if is_sheet else parts.read(name))
+    report = desk.sync()
+    assert (report.name, report.taken) == ("torn.xlsx", 0)
+    assert "is no workbook that can be read" in report.refused[0]
+    (aside,) = (desk.folder / "refused").glob("*.xlsx")
+    assert "is no workbook that can be read" in aside.with_name(f"{aside.name}.txt").read_text("utf-8")
+    assert desk.drop(lambda sheet, columns: write(sheet, columns, 5, "Asked", None, "Mia")).taken == 1
 
 
 def test_a_workbook_of_another_database_is_refused_row_by_row(desk: Desk) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from hr_centra_pipeline.sandbox.centra.store import CentraSettings
+from hr_centra_pipeline_tests.cases import mostly_slow
 from hr_centra_pipeline_tests.desk import MAIN, Desk, Sold, desk
 
 PARTS = (("DRESS-S", "60.00", 1), ("SHIRT-M", "30.00", 1), ("DRESS-M", "30.00", 1))
@@ -69,6 +70,7 @@ def sharing_desk(tmp_path: Path) -> Any:
         yield opened
 
 
+@pytest.mark.slow
 def test_shares_that_are_credited_one_by_one_sum_to_the_bundle_s_price_in_whatever_order(sharing_desk: Desk) -> None:
     thirds = [("DRESS-S", "60.00", 1), ("SHIRT-M", "60.00", 1), ("DRESS-M", "60.00", 1)]
     forward, backward, by_pairs = (sharing_desk.sell_bundle("100.00", *thirds) for _ in range(3))
@@ -95,6 +97,7 @@ def test_a_part_for_which_centra_would_give_a_cent_more_is_not_paid(sharing_desk
     assert "rejected_write" in {kind for kind, *_ in sharing_desk.reconcile()}
 
 
+@pytest.mark.slow
 def test_equal_parts_of_a_bundle_are_worth_whole_cents_that_sum_to_its_price(sharing_desk: Desk) -> None:
     together = sharing_desk.sell_bundle("99.99", ("DRESS-S", "50.00", 2), ("SHIRT-M", "10.00", 3), quantity=2)
     apart = sharing_desk.sell_bundle("99.99", ("DRESS-S", "50.00", 2), ("SHIRT-M", "10.00", 3))
@@ -147,6 +150,7 @@ def test_what_cannot_go_together_waits_for_a_person(at_desk: Desk) -> None:
     assert not any("double" in kind for kind, _ in kinds)
 
 
+@pytest.mark.slow
 def test_the_same_article_alone_and_in_two_bundles_of_a_kind(at_desk: Desk) -> None:
     sold = at_desk.sell_bundle("100.00", *PARTS[:2], twice=True, alone=[("DRESS-S", "70.00")])
     first = at_desk.comes_back(sold, 0, row=False)
@@ -167,7 +171,7 @@ def test_the_same_article_alone_and_in_two_bundles_of_a_kind(at_desk: Desk) -> N
     assert {first.item, other.item, shirt.item} <= set(at_desk.states())
 
 
-@pytest.mark.parametrize(("country", "state"), [("US", "NY"), ("CH", None)])
+@pytest.mark.parametrize(("country", "state"), mostly_slow([("US", "NY"), ("CH", None)], ("CH", None)))
 def test_the_tax_of_a_bundle_is_given_back_with_it(tmp_path: Path, country: str, state: str | None) -> None:
     settings = CentraSettings(tax_engine_countries=("US",), export_countries=("CH",))
     with desk(tmp_path, centra=settings) as at_desk:
@@ -194,6 +198,7 @@ def test_a_lost_database_finds_the_credit_of_a_bundle_again(at_desk: Desk) -> No
     assert at_desk.refunded(sold) == Decimal("100.00")
 
 
+@pytest.mark.slow
 def test_of_a_bundle_of_which_somebody_gave_a_part_back_the_rest_waits(tmp_path: Path) -> None:
     with desk(tmp_path, centra=CentraSettings(returns_may_name_parts=True)) as at_desk:
         known, raced = (at_desk.sell_bundle("100.00", *PARTS[:2]) for _ in range(2))

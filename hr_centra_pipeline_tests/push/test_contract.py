@@ -56,11 +56,11 @@ DONE_BY = {
 @pytest.mark.parametrize(
     ("edits", "waiting"),
     [
-        ((), set()),
-        ((SORT,), {"exchange_order"}),
-        ((CANCEL,), {"exchange_order"}),
-        ((CREDIT,), set()),
-        ((MEMBER,), {"inventory_adjustment"}),
+        pytest.param((), set(), marks=pytest.mark.slow),
+        pytest.param((SORT,), {"exchange_order"}, marks=pytest.mark.slow),
+        pytest.param((CANCEL,), {"exchange_order"}, marks=pytest.mark.slow),
+        pytest.param((CREDIT,), set(), marks=pytest.mark.slow),
+        pytest.param((MEMBER,), {"inventory_adjustment"}, marks=pytest.mark.slow),
         ((WORD,), {"credit_note", "exchange_order"}),
         ((("input DirectToConsumerOrderUpdateInput { internalComment: String", "input DirectToConsumerOrderUpdateInput {"),),
          {"status_update"}),

@@ -236,7 +236,7 @@ def test_a_piece_on_a_return_by_hand_that_may_be_another_is_paid_once_a_person_h
     books.credited("1001", [], 7, by_person=True, at=DROPPED - timedelta(days=2))
     books.reconcile()
     ((blocked,),) = books.rows("select blocked_by from effects.pending_credit_notes")
-    assert blocked.startswith("somebody made Return 7 in Centra, which may be for it")
+    assert blocked.startswith("another user's Return 7 in Centra may be for it")
     assert [row[0] for row in books.open("return_without_credit_note", "centra_return_without")] == [
         "centra_return_without_return", "return_without_credit_note",
     ]  # fmt: skip
@@ -273,7 +273,7 @@ def test_a_unit_whose_line_nothing_tells_is_credited_as_the_line_that_a_person_n
     books.reconcile()
     ((blocked,),) = books.rows("select blocked_by from effects.pending_credit_notes")
     assert blocked == (
-        "its article SKU-1001 was sold at several prices on the order, and neither line id nor refund row tells which"
+        "its article SKU-1001 was sold at several prices on the order, and neither line id nor refund row identifies which"
     )
     assert books.rows("select culprit from reconciliation.exceptions where kind = 'return_without_credit_note'") == [
         ("happy_returns",)

@@ -98,6 +98,40 @@ def test_a_chargeback_on_an_order_that_was_credited_is_money_given_twice(books: 
     assert books.open("payout") == []
 
 
+def test_a_settled_chargeback_is_left_alone_until_its_order_is_credited(books: Books) -> None:
+    books.sold("1002")
+    books.booked("cb", "-125", line_type="chargeback", number="1002", at=DROPPED + 3 * DAY)
+    books.reconcile()
+    assert verdicts(books) == ["chargeback_settled"]
+    books.reconcile(NOW + DAY)
+    assert books.rows("from payout_orders") == []
+    assert verdicts(books) == ["chargeback_settled"]
+    units = books.returned("1002")
+    books.told("1002", units)
+    books.credited("1002", units, 1002, reference="psp-1002")
+    books.reconcile(NOW + 2 * DAY)
+    assert "chargeback" in verdicts(books)
+
+
+def test_refunds_without_a_return_are_looked_at_until_they_have_one(books: Books) -> None:
+    """On orders that no return names; those whose refunds all have their Return are left alone."""
+    for number in ("1001", "1002"):
+        books.sold(number)
+    entry = books.paid("1001", None, "125")
+    books.paid("1002", 77, "125")
+    books.reconcile()
+    assert books.rows("from orders_of_refunds") == [("1001",)]
+    assert books.open("refund_without") == [("refund_without_credit_note", None, Decimal(125), "person")]
+    books.connection.execute("update staging.payment_entries set centra_return_id = 78 where entry_id = ?", [entry])
+    books.reconcile(NOW + DAY)
+    assert books.open("refund_without") == []
+    assert books.rows("select proof from reconciliation.exception_events where event = 'closed'") == [
+        ("the refund has its Return in Centra",)
+    ]
+    books.reconcile(NOW + 2 * DAY)
+    assert books.rows("from orders_of_refunds") == []
+
+
 def test_lines_are_tied_by_amount_only_where_exactly_one_fits(books: Books) -> None:
     """Somebody else pays: Centra has no payment of it, and the provider's reference is nowhere."""
     books.connection.execute("update policy.pays_through set pays_through = 'elsewhere'")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import json
+import os
 import shutil
 import signal
 import subprocess
@@ -13,9 +16,12 @@ from types import SimpleNamespace
 
 import duckdb
 import pytest
+import typer
 
+from hr_centra_pipeline.cli.backup import restore_backup
 from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
-from hr_centra_pipeline.warehouse import backups, log, migrate, place, swap
+from hr_centra_pipeline.core.settings import Settings
+from hr_centra_pipeline.warehouse import backups, lock, log, migrate, place, swap
 from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline_tests.staged import template
 
@@ -114,6 +120,88 @@ def test_a_restore_puts_the_backup_there_keeps_the_rest_and_asks_for_proof(datab
         assert connection.execute("select count(*) from meta.turns").fetchall() == [(1,)]
 
 
+def test_a_restore_keeps_the_old_database_with_its_log_when_the_backups_are_on_another_mount(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backup = backups.take(database).path
+    add(database, "second")
+    rename, link = Path.rename, os.link
+
+    def another_mount(origin: Path, target: Path) -> None:
+        if Path(origin).parent != Path(target).parent:
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    def rename_here(origin: Path, target: Path) -> Path:
+        another_mount(origin, target)
+        return rename(origin, target)
+
+    def link_here(origin: Path, target: Path) -> None:
+        another_mount(origin, target)
+        link(origin, target)
+
+    monkeypatch.setattr(Path, "rename", rename_here)
+    monkeypatch.setattr(os, "link", link_here)
+    aside = restore(database, backup)
+    assert rows(database) == ["first"]
+    assert aside is not None
+    assert content(aside) == ["first", "second"]
+    assert sorted(one.name for one in aside.parent.iterdir()) == sorted(
+        [backup.name, aside.name, log.path_of(aside).name]
+    )
+
+
+def arrived(database: Path) -> list[str]:
+    migrate.prepare(Warehouse(database))
+    with Warehouse(database).transaction() as connection:
+        return [reason for (reason,) in connection.execute("select reason from meta.turns order by batch").fetchall()]
+
+
+def test_a_new_owner_and_a_wrong_clock_are_no_copy_and_a_copy_with_its_times_is_one(
+    database: Path, tmp_path: Path
+) -> None:
+    assert arrived(database) == []
+    mark = place.mark_path(database)
+    mark.chmod(0o640)  # as `chown -R` does: the times of change are new
+    os.utime(mark, (1.0, 1.0))
+    assert arrived(database) == []
+    home = tmp_path / "copied"
+    shutil.copytree(database.parent, home, copy_function=shutil.copy2)
+    assert arrived(home / database.name) == ["copied"]
+    assert arrived(database) == []
+
+
+def test_a_mark_of_an_earlier_version_is_the_mark_of_this_database(database: Path) -> None:
+    assert arrived(database) == []
+    mark = place.mark_path(database)
+    told = json.loads(mark.read_text("utf-8"))
+    del told["file_id"]
+    mark.write_text(json.dumps(told | {"written_at": 1.0}), "utf-8")
+    assert arrived(database) == []
+
+
+@pytest.mark.parametrize("answer", [False, None], ids=["no", "interrupted"])
+def test_while_a_restore_asks_no_lock_of_a_sync_is_held_and_what_it_staged_goes(
+    database: Path, monkeypatch: pytest.MonkeyPatch, answer: bool | None
+) -> None:
+    made = backups.take(database).path
+    monkeypatch.setenv("HR_CENTRA_HOME", str(database.parent))
+    settings = Settings.from_environment()
+
+    def asked(question: str, *, default: bool) -> bool:
+        for path in (settings.lock_path, settings.backfill_lock_path, settings.push_lock_path):
+            with lock.held(path, "a sync"):
+                pass
+        if answer is None:
+            raise typer.Abort
+        return answer
+
+    monkeypatch.setattr(typer, "confirm", asked)
+    with pytest.raises((ConfigurationError, typer.Abort)):
+        restore_backup(made, "Anna", "a test", is_sure=False)
+    assert not list(database.parent.glob(".*.restoring*"))
+    assert rows(database) == ["first"]
+
+
 def test_a_file_put_back_beside_a_newer_log_is_refused_and_restoring_it_is_the_remedy(
     database: Path, tmp_path: Path
 ) -> None:
@@ -192,9 +280,9 @@ def newer(path: Path) -> None:
     ("damage", "words"),
     [
         (truncated, "cannot be read|not a valid|damaged"),
-        (of_another_program, "it is no database of hr-centra"),
-        (no_database, "damaged, or no database of hr-centra"),
-        (with_a_flipped_byte, "damaged, or no database of hr-centra"),
+        (of_another_program, "it is not a database of hr-centra"),
+        (no_database, "damaged, or not a database of hr-centra"),
+        (with_a_flipped_byte, "damaged, or not a database of hr-centra"),
         (newer, "was made by a newer hr-centra"),
     ],
 )
@@ -225,7 +313,7 @@ def test_without_room_neither_backup_nor_restore_leaves_anything(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(backups, "_copy", full)
+    monkeypatch.setattr(swap, "copy", full)
     with pytest.raises(RunFailed, match="No space left on device"):
         backups.take(database, database.parent / "more.duckdb")
     with pytest.raises(RunFailed, match="No space left on device"):

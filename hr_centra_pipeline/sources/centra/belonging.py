@@ -40,9 +40,9 @@ def refuse_another(warehouse: Warehouse, client: CentraClient, settings: Setting
             note(connection, present)
             return
         changed = {name for name in present if known.get(name) != present[name]}
+        if not changed:
+            return
         own, orders, change = _own_returns(connection), _orders(connection), _own_stock_change(connection)
-    if not changed:
-        return
     is_here = (
         _has_ours(client, own) or _has_change(client, change) if own or change
         else _has_orders(client, orders) and (changed == {"store"} or _is_local(known, present))
@@ -64,7 +64,7 @@ def refuse_another(warehouse: Warehouse, client: CentraClient, settings: Setting
 
 
 def rebind(connection: Connection, settings: Settings, *, by: str, recorded_by: str, why: str) -> None:
-    """What a person has decided: the Centra of the settings is the one that this database is about. All is read again."""
+    """Bind the database to the Centra of the settings, as a person has decided. All of it is read again."""
     note(connection, _present(connection, settings), by=by, recorded_by=recorded_by, why=why)
     place.turn(connection, "rebound", by=by, recorded_by=recorded_by, why=why)
 
@@ -77,7 +77,7 @@ def note(
     recorded_by: str | None = None,
     why: str | None = None,
 ) -> None:
-    """Keep what the database belongs to."""
+    """Record what the database belongs to, one row of ``meta.belongs_to`` per name; who signed it, if a person did."""
     for name, value in what.items():
         connection.execute(
             "insert into meta.belongs_to values (?, ?, ?, ?, ?, ?)",

@@ -410,7 +410,6 @@ from (
     left join whole_bundles as sold on sold.bundle_line_id = places.bundle_line_id and sold.shipment_id = lines.shipment_id
 );
 
-
 -- ---------------------------------------------------------------- Returns, lines
 
 -- one row per Return that changed or was found deleted: as landed last
@@ -478,7 +477,6 @@ from return_lines_as_shown as lines
 join bundle_places as places on places.bundle_line_id = lines.order_line_id
 join staging.shipment_lines as packed on packed.order_line_id = places.order_line_id
     and packed.bundle_shipment_line_id = lines.shipment_line_id;
-
 
 delete from staging.centra_returns where centra_return_id in (select centra_return_id from changed_returns);
 

@@ -308,7 +308,7 @@ def _time_of(response: Received) -> datetime | None:
 
 
 def _no_number(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no JSON number")
+    raise ValueError(f"{text} is not a JSON number")
 
 
 def _causes(error: BaseException) -> list[BaseException]:

@@ -99,7 +99,7 @@ def next_batches(connection: Connection, count: int) -> list[int]:
 
 
 def note_repeated(connection: Connection, repeated: Sequence[ExportFile], now: datetime, profiles_sha256: str) -> None:
-    """The same bytes under another name: noted, so that they are not read again, and nothing else."""
+    """Record files with the same bytes as an earlier one, so that they are not read again. Lands no rows."""
     _keep_files(
         connection,
         [_Noted(file.listed, file.content.sha256, file.batch, file=file) for file in repeated],

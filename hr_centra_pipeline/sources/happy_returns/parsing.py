@@ -16,7 +16,7 @@ _EXACT = {
     ".": r"[+-]?\d{1,14}(\.\d{1,4})?",
     ",": r"[+-]?(\d{1,14}|\d{1,3}(\.\d{3}){1,4})(,\d{1,4})?",
 }
-_EXPECTED = {"TIMESTAMPTZ": "is no time", "BIGINT": "is no whole number", SQL_TYPE: "is no exact amount"}
+_EXPECTED = {"TIMESTAMPTZ": "is not a time", "BIGINT": "is not a whole number", SQL_TYPE: "is not an exact amount"}
 SEPARATOR = "chr(31)"
 
 MOST_CHARACTERS = 200

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import duckdb
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, model_validator
 
-from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.sources.happy_returns.kinds import KINDS, KindName
+from hr_centra_pipeline.sources.profile_files import read_profiles
 
 _PACKAGE = "hr_centra_pipeline.sources.happy_returns.header_profiles"
 
@@ -132,43 +130,7 @@ def load_profiles(folder: Path) -> list[Profile]:
     Raises:
         ConfigurationError: one line per mistake, with the file.
     """
-    found: dict[str, Profile] = {}
-    shipped = [entry for entry in resources.files(_PACKAGE).iterdir() if entry.name.endswith(".toml")]
-    own = sorted(folder.glob("*.toml")) if folder.is_dir() else []
-    for entry in [*sorted(shipped, key=lambda one: one.name), *own]:
-        try:
-            text = entry.read_text(encoding="utf-8")
-        except UnicodeDecodeError:
-            raise ConfigurationError(f"{entry}: is not UTF-8; save it again in that encoding.") from None
-        profile = parsed(text, str(entry))
-        found[profile.name] = profile
-    return list(found.values())
-
-
-def parsed(text: str, place: str) -> Profile:
-    """A profile's text. ``place``: where it is from, for messages.
-
-    Raises:
-        ConfigurationError: one line per mistake, with the place.
-    """
-    try:
-        return Profile.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"{place}: {error}") from None
-    except ValidationError as error:
-        lines = [
-            ": ".join(
-                part
-                for part in (
-                    place,
-                    ".".join(str(step) for step in mistake["loc"] if step != "[key]"),
-                    mistake["msg"].removeprefix("Value error, "),
-                )
-                if part
-            )
-            for mistake in error.errors()
-        ]
-        raise ConfigurationError("\n".join(lines)) from None
+    return read_profiles(Profile, _PACKAGE, folder)
 
 
 def recognise(headers: Sequence[str], profiles: Sequence[Profile]) -> Recognised | str:

@@ -380,7 +380,7 @@ def _summary_problems(connection: Connection, read: _Read) -> list[str]:
     try:
         whole = Decimal(said if point == "." else said.replace(".", "").replace(",", "."))
     except InvalidOperation:
-        return [f"its {total.amount} is no amount: {said[:40]}"]
+        return [f"its {total.amount} is not an amount: {said[:40]}"]
     if read.profile.money.smallest_units and whole.is_finite():
         whole = whole.scaleb(-minor_units(currency or ""))
     if amount == whole:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Literal, Self, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import duckdb
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from hr_centra_pipeline.core.errors import ConfigurationError
+from hr_centra_pipeline.sources.profile_files import read_profiles
 
 _PACKAGE = "hr_centra_pipeline.sources.payouts.header_profiles"
 
@@ -193,39 +191,7 @@ def load_payout_profiles(folder: Path) -> list[PayoutProfile]:
     Raises:
         ConfigurationError: one line per mistake, with the file.
     """
-    found: dict[str, PayoutProfile] = {}
-    shipped = [entry for entry in resources.files(_PACKAGE).iterdir() if entry.name.endswith(".toml")]
-    own = sorted(folder.glob("*.toml")) if folder.is_dir() else []
-    for entry in [*sorted(shipped, key=lambda one: one.name), *own]:
-        try:
-            text = entry.read_text(encoding="utf-8-sig")
-        except UnicodeDecodeError:
-            raise ConfigurationError(f"{entry}: is not UTF-8; save it again in that encoding.") from None
-        profile = parsed_payout_profile(text, str(entry))
-        found[profile.name] = profile
-    return list(found.values())
-
-
-def parsed_payout_profile(text: str, place: str) -> PayoutProfile:
-    """A profile's text. ``place``: where it is from, for messages.
-
-    Raises:
-        ConfigurationError: one line per mistake, with the place.
-    """
-    try:
-        return PayoutProfile.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"{place}: {error}") from None
-    except ValidationError as error:
-        raise ConfigurationError("\n".join(_told(place, error))) from None
-
-
-def _told(place: str, error: ValidationError) -> list[str]:
-    lines = []
-    for mistake in error.errors():
-        where = ".".join(str(step) for step in mistake["loc"] if step != "[key]")
-        lines.append(": ".join(part for part in (place, where, mistake["msg"].removeprefix("Value error, ")) if part))
-    return lines
+    return read_profiles(PayoutProfile, _PACKAGE, folder)
 
 
 def missing_headers(profile: PayoutProfile, headers: Sequence[str]) -> list[str]:

@@ -61,11 +61,11 @@ def type_lines(
         for amount in (gross, net)
     )
     wrong = [
-        f"when happened_at is null then {_told('happened_at', _quoted('is no time, or of an unknown zone'))}",
+        f"when happened_at is null then {_told('happened_at', _quoted('is not a time, or of an unknown zone'))}",
         "when happened_at > $now::timestamptz + interval 1 day or happened_at < timestamptz '2000-01-01 00:00:00+00' then "
         + _told("happened_at", _quoted("is a time that cannot be")),
         *(
-            f"when not {name}_ok then {_told(f'{name}_amount', _quoted('is no exact amount, or does not say which way it goes'))}"
+            f"when not {name}_ok then {_told(f'{name}_amount', _quoted('is not an exact amount, or has no clear sign'))}"
             for name in ("gross", "net", "fee")
         ),
         f"when line_type in {_MONEY} and not gross_told then {_told('gross_amount', _quoted('is missing'))}",

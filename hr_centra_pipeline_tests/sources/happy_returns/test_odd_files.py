@@ -145,7 +145,7 @@ def test_a_json_array_is_read_like_json_lines(desk: Desk, name: str) -> None:
     desk.ingest()
     assert desk.rows("select item_id from landing.happy_returns_items order by 1") == [("IT-1",), ("IT-2",)]
     assert [(line, reason) for line, _, reason, _ in desk.rejected()] == [
-        (3, "is no JSON object"),
+        (3, "is not a JSON object"),
         (4, "names a column twice"),
     ]
 
@@ -234,7 +234,7 @@ def test_a_row_that_is_rejected_without_a_column_is_an_exception_with_its_reason
     desk.refresh()
     found = _findings(desk, "quarantined_row")
     assert {name for name, _, _ in found} == {"shipments.jsonl", "items.csv"}
-    assert all("is no JSON" in detail or "has 2 of" in detail for _, detail, _ in found)
+    assert all("is not valid JSON" in detail or "has 2 of" in detail for _, detail, _ in found)
 
 
 def test_a_bad_file_is_an_exception_although_the_clock_was_set_back(desk: Desk) -> None:

@@ -7,7 +7,14 @@ from datetime import UTC, datetime, timedelta
 import duckdb
 import pytest
 
+from hr_centra_pipeline.core.policy import load_policy
+from hr_centra_pipeline.effects.plan import plan
+from hr_centra_pipeline.matching.match import match
+from hr_centra_pipeline.reconciliation.reconcile import reconcile
 from hr_centra_pipeline.sources.instants import instant, quoted
+from hr_centra_pipeline.warehouse.policy_tables import write_policy
+from hr_centra_pipeline_tests import staged
+from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY
 from hr_centra_pipeline_tests.sources.happy_returns.conftest import (
     COMPLETE,
     ITEM,
@@ -192,7 +199,7 @@ def test_a_word_for_a_zone_is_refused_and_does_not_reach_the_next_row(desk: Desk
     desk.ingest()
     assert desk.rows("select approved_at from landing.happy_returns_items") == [(datetime(2026, 9, 2, 9, tzinfo=UTC),)]
     assert [(column, reason) for _, column, reason, _ in desk.rejected()] == [
-        ("approved_at", "is no time: 2026-09-02 08:00:00 PST")
+        ("approved_at", "is not a time: 2026-09-02 08:00:00 PST")
     ]
 
 
@@ -378,3 +385,47 @@ def test_rows_and_files_that_a_profile_refused_are_read_again_with_a_mended_one(
         ("IT-3", "exchange")
     ]
     assert desk.ingest(NOW + timedelta(hours=2)).files == 0
+
+
+def test_a_code_like_half_a_pattern_and_an_order_number_of_5000_digits_pass_through_every_step(desk: Desk) -> None:
+    long = "9" * 5_000
+    desk.csv("returns", {**RETURN, "express_code": "HR(1"})
+    desk.csv("items", {**ITEM, "express_code": "HR(1"}, {**ITEM, "item_id": "IT-2", "order_number": long})
+    desk.ingest()
+    desk.refresh()
+    ((line, column, why, _),) = desk.rejected()
+    assert (line, column) == (3, "order_number")
+    assert why.startswith("is longer than 200 characters")
+    with desk.warehouse.transaction() as connection:
+        write_policy(connection, load_policy(EXAMPLE_POLICY).policy, "live")
+        # What Centra says of them is not refused.
+        staged.order(connection, "1001", ("77", "SKU-1", 1))
+        staged.put(connection, "staging.orders", order_number=long, currency="EUR", captured=100)
+        staged.put(
+            connection,
+            "staging.order_lines",
+            order_line_id="88",
+            order_number=long,
+            sku="SKU-1",
+            is_product=True,
+            quantity=1,
+        )
+        staged.shipment(connection, 8, long, (88, "88", 1))
+        staged.unit(connection, "IT-LONG", long, sku="SKU-1", express_code="HR(1", approved_at=NOW)
+        staged.put(
+            connection, "staging.centra_returns", centra_return_id=7, order_number="1001", shipment_id=1001,
+            status="COMPLETED", express_codes=["HR(1"], created_at=NOW,
+        )  # fmt: skip
+        staged.put(
+            connection, "staging.centra_return_lines", centra_return_line_id=70, centra_return_id=7, order_number="1001",
+            shipment_line_id=77, order_line_id="77",
+        )  # fmt: skip
+        match(connection, NOW)
+        plan(connection, NOW)
+        reconcile(connection, NOW)
+        found = connection.execute(
+            "select return_item_id, foreign_centra_return_id, shipment_line_id from matching.matched_items order by 1"
+        ).fetchall()
+        assert found == [("IT-1", 7, 77), ("IT-LONG", None, 88)]
+        known = connection.execute("select order_number from effects.units where return_item_id = 'IT-LONG'").fetchall()
+        assert known == [(long,)]

@@ -117,7 +117,7 @@ def test_a_line_of_an_unknown_type_is_quarantined_with_its_text_and_the_others_a
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (("CEST,Refunded,R1", "XYZ,Refunded,R1"), "is no time, or of an unknown zone"),
+        (("CEST,Refunded,R1", "XYZ,Refunded,R1"), "is not a time, or of an unknown zone"),
         (("CEST,Refunded,R1,EUR", "CEST,Refunded,,EUR"), "is missing"),
         (("R1,EUR,125.00", "R1,,125.00"), "is missing"),
     ],
@@ -253,7 +253,7 @@ def test_a_time_format_that_the_database_does_not_know_is_refused_with_the_layou
 
 
 def test_a_place_that_cannot_be_read_is_named_and_no_place_at_all_is_no_trouble(place: Place) -> None:
-    with pytest.raises(RunFailed, match=r"HR_CENTRA_PAYOUTS=.*is no folder"):
+    with pytest.raises(RunFailed, match=r"HR_CENTRA_PAYOUTS=.*is not a folder"):
         ingest_payouts(place.warehouse, str(place.home / "nowhere"), load_payout_profiles(place.home), NOW)
     assert ingest_payouts(place.warehouse, "", [], NOW) == PayoutReport()
 

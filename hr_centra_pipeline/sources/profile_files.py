@@ -1,0 +1,55 @@
+"""Layouts of files as TOML: those that are shipped, and those of the home, which win over shipped ones of the same name."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from hr_centra_pipeline.core.errors import ConfigurationError
+
+Profile = TypeVar("Profile", bound=BaseModel)
+
+
+def read_profiles(model: type[Profile], package: str, folder: Path) -> list[Profile]:
+    """The profiles of a package and of a folder, by their ``name``.
+
+    Raises:
+        ConfigurationError: one line per mistake, with the file.
+    """
+    found: dict[str, Profile] = {}
+    shipped = [entry for entry in resources.files(package).iterdir() if entry.name.endswith(".toml")]
+    own = sorted(folder.glob("*.toml")) if folder.is_dir() else []
+    for entry in [*sorted(shipped, key=lambda one: one.name), *own]:
+        try:
+            text = entry.read_text(encoding="utf-8-sig")  # editors on Windows begin with a byte order mark
+        except UnicodeDecodeError:
+            raise ConfigurationError(f"{entry}: is not UTF-8; save it again in that encoding.") from None
+        profile = parsed(model, text, str(entry))
+        found[profile.model_dump(include={"name"})["name"]] = profile
+    return list(found.values())
+
+
+def parsed(model: type[Profile], text: str, place: str) -> Profile:
+    """A profile's text. ``place``: where it is from, for messages.
+
+    Raises:
+        ConfigurationError: one line per mistake, with the place.
+    """
+    try:
+        return model.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{place}: {error}") from None
+    except ValidationError as error:
+        raise ConfigurationError("\n".join(_mistakes(place, error))) from None
+
+
+def _mistakes(place: str, error: ValidationError) -> list[str]:
+    lines = []
+    for mistake in error.errors():
+        where = ".".join(str(step) for step in mistake["loc"] if step != "[key]")
+        lines.append(": ".join(part for part in (place, where, mistake["msg"].removeprefix("Value error, ")) if part))
+    return lines

@@ -1,0 +1,38 @@
+"""Layouts of files in the home are read as editors write them, and each mistake has its place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hr_centra_pipeline.core.errors import ConfigurationError
+from hr_centra_pipeline.sources.happy_returns.profiles import load_profiles
+from hr_centra_pipeline.sources.payouts.profiles import load_payout_profiles
+
+LOADERS = [("happy_returns", load_profiles), ("payouts", load_payout_profiles)]
+
+
+@pytest.mark.parametrize(("source", "load"), LOADERS)
+def test_a_profile_that_begins_with_a_byte_order_mark_is_read_and_wins_over_the_shipped_one(
+    tmp_path: Path, source: str, load: Callable[[Path], Sequence[Any]]
+) -> None:
+    folder = resources.files(f"hr_centra_pipeline.sources.{source}.header_profiles")
+    shipped = next(entry for entry in folder.iterdir() if entry.name.endswith(".toml"))
+    (tmp_path / "own.toml").write_bytes(b"\xef\xbb\xbf" + shipped.read_bytes())
+    assert [one.name for one in load(tmp_path)] == [one.name for one in load(tmp_path / "nowhere")]
+
+
+@pytest.mark.parametrize(("source", "load"), LOADERS)
+def test_each_mistake_of_a_profile_is_a_line_with_its_file(
+    tmp_path: Path, source: str, load: Callable[[Path], Sequence[Any]]
+) -> None:
+    (tmp_path / "own.toml").write_text("name = 1\n", encoding="utf-8")
+    with pytest.raises(ConfigurationError) as refused:
+        load(tmp_path)
+    lines = str(refused.value).splitlines()
+    assert f"{tmp_path / 'own.toml'}: name: Input should be a valid string" in lines, source
+    assert all(line.startswith(f"{tmp_path / 'own.toml'}: ") for line in lines)
