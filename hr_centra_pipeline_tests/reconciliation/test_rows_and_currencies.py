@@ -447,10 +447,8 @@ def test_shipping_is_expected_back_only_when_the_whole_order_has_come_back_and_n
             "update staging.return_items set approved_at = ? where return_item_id = ?", [approved_at, units[1]]
         )
     books.reconcile()
-    assert (planned(books, "1001"), planned(books, "1002")) == (
-        {"credit_note": 250, "shipping_refund": 10},
-        {"credit_note": 125},
-    )
+    assert planned(books, "1001") == {"credit_note": 250, "shipping_refund": 10}
+    assert planned(books, "1002") == {"credit_note": 125}
     assert books.rows(
         "select order_number, amount from reconciliation.refund_facts where side = 'expected' and component = 'shipping'"
     ) == [("1001", 10)]
