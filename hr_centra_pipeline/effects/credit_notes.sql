@@ -1,37 +1,5 @@
 -- One row per credit that is due and not in Centra: a unit's, and a return's shipping and fee on one order.
 
--- One row per unit and the refund row that pays it, with the row's fee shared over its units when it is per item. What a row
--- says in another currency than its unit's order touches no amount: such a row pays no unit. That its money was given as a
--- gift card counts all the same.
-create or replace temp table paid_units as
-with
-rows_of_units as (
-    select
-        refund_units.return_item_id, refunds.refund_id, refunds.order_number, refunds.currency,
-        coalesce(refunds.issued_at, refunds.source_time) as row_at,
-        bool_or(refunds.gift_card_id is not null) over (partition by refund_units.return_item_id) as is_given_already,
-        refunds.currency is not distinct from coalesce(matched.currency, refunds.currency) as is_in_its_currency,
-        refunds.status, refunds.fee_basis,
-        coalesce(refunds.processing_fee, 0) as processing_fee,
-        coalesce(refunds.item_subtotal, 0) - coalesce(refunds.discount, 0) + coalesce(refunds.tax, 0) as told_for_items,
-        count(*) over (partition by refunds.refund_id) as units,
-        row_number() over (partition by refunds.refund_id order by refund_units.return_item_id) as place
-    from staging.refund_units
-    join staging.refunds using (refund_id)
-    semi join matching.orders_in_play using (order_number)
-    left join matching.matched_items as matched using (return_item_id)
-    where refunds.status in ('issued', 'pending')
-)
-
-select
-    * exclude (is_in_its_currency),
-    case when fee_basis = 'item' then
-        share_of(processing_fee, place, units, currency) - share_of(processing_fee, place - 1, units, currency)
-    end as item_fee
-from rows_of_units
-where is_in_its_currency
-qualify row_number() over (partition by return_item_id order by row_at, refund_id) = 1;
-
 -- One row per unit whose replacement somebody has canceled in Centra, and that gets its money after all: a person has decided so,
 -- or Happy Returns refunds it now. It is paid on the Return of ours that the replacement was made from, and that says what the
 -- unit cost: as much of a voucher as the Return carries, as Centra keeps it.
@@ -267,31 +235,6 @@ from (
 )
 where not is_captured and charged > 0 and captured < charged + grand_total;
 
--- One row per unit that is refunded to what paid for it, on an order that a gift card paid in part: what is left of the other
--- payments, and what the units before it take of that. A unit whose refund does not fit any of them takes none.
-create or replace temp table paid_to_others as
-with
-left_overs as (
-    select
-        order_number,
-        sum(case when money = 'captured' then amount when money in ('refunded', 'refund_pending') then -amount else 0 end)
-            filter (where instrument = 'original')::decimal(18, 4) as left_over
-    from staging.payment_entries semi join due_units using (order_number)
-    group by order_number
-    having count(*) filter (where money = 'captured' and instrument = 'gift_card') > 0
-)
-
-select
-    effect_key, coalesce(left_over, 0) as left_over,
-    coalesce(sum(case when amount <= left_over then amount else 0 end) over (
-        partition by order_number order by ledger.state in ('sending', 'unknown') desc nulls last, credit_due_at, effect_key
-        rows between unbounded preceding and 1 preceding
-    ), 0) as before
-from due_units
-join left_overs using (order_number)
-left join (select effect_key, "state" from push.ledger) as ledger using (effect_key)
-where pays_through = 'centra';
-
 -- One row per refund row that differs from what Centra sold by more than the tolerance (asked for by on_difference = hold).
 create or replace temp table differing_rows as
 select refund_id
@@ -340,8 +283,8 @@ blocked as (
                 || ' may be refunded by hand ' || money_text(refundable, currency)
             when pays_through <> 'elsewhere' and blocks.chargeback_abroad is not null then blocks.chargeback_abroad
             when pays_through <> 'elsewhere' and unplaced.refund_id is not null then
-                'waits for approval: Happy Returns'' refund row ' || unplaced.refund_id || ' reports a gift card for a unit of the return'
-                || ', and does not say which'
+                'waits for approval: a gift card was given for a unit of the return, and Happy Returns'' refund row '
+                || unplaced.refund_id || ' does not say for which'
             when pays_through <> 'elsewhere' and given_otherwise > 0 then
                 'its value was given back already: by a replacement, a chargeback or a refund that was tied to it'
             when pays_through = 'gift_card' and parameters.gift_card_template is null then
@@ -353,8 +296,6 @@ blocked as (
                 'the payment provider has not confirmed the capture yet'
             when pays_through <> 'elsewhere' and uncaptured.shipment_id is not null then
                 'nothing was captured on its shipment'
-            when pays_through = 'centra' and to_others.before + due_units.amount > to_others.left_over then
-                $paid_in_part
             when pays_through <> 'elsewhere' and blocks.has_untied_refund then
                 $untied_refund
             when pays_through <> 'elsewhere' and blocks.unknown_booking is not null then blocks.unknown_booking
@@ -370,7 +311,6 @@ blocked as (
     cross join policy.parameters
     left join order_blocks as blocks using (order_number)
     left join uncaptured_shipments as uncaptured using (shipment_id)
-    left join paid_to_others as to_others using (effect_key)
     left join differing_rows as differing using (refund_id)
     left join unplaced_gift_cards as unplaced on unplaced.return_id = due_units.return_id and unplaced.order_number = due_units.order_number
 ),
@@ -460,22 +400,6 @@ told as (
     join staging.orders as orders using (order_number, currency)
     where refunds.status in ('issued', 'pending') and refund_type = 'refund'
     group by return_id, order_number
-),
-
-whole_orders as (
-    select order_number
-    from (
-        select order_number, sum(quantity) as units
-        from staging.order_lines semi join matching.orders_in_play using (order_number)
-        group by order_number
-    ) as ordered
-    join (
-        -- What was only started, has expired or was refused has not come back.
-        select order_number, count(*) as units from matching.matched_items
-        semi join (select return_item_id from staging.return_items where approved_at is not null) using (return_item_id)
-        where shipment_line_id is not null and has_claim group by order_number
-    ) as returned using (order_number)
-    where returned.units >= ordered.units
 ),
 
 -- One row per order: the shipping that Returns give back: those that are shown, and ours that no pull has shown yet.
@@ -632,3 +556,63 @@ select
 from every
 join policy.modes on modes.effect_type = 'credit_note'
 left join push.ledger on ledger.effect_key = every.effect_key;
+
+-- One row per order that a gift card paid in part: what is left of its other payments.
+create or replace temp table left_to_others as
+select
+    order_number,
+    sum(case when money = 'captured' then amount when policy.is_given(money) then -amount else 0 end)
+        filter (where instrument = 'original')::decimal(18, 4) as left_over
+from staging.payment_entries semi join due_units using (order_number)
+group by order_number
+having count(*) filter (where money = 'captured' and instrument = 'gift_card') > 0;
+
+-- One row per effect that is refunded to those payments, in the order in which they get it: what fits into what is left goes, and
+-- what does not takes nothing. What waits for something else than an approval is not paid now.
+create or replace temp table paid_to_others as
+with recursive
+wanting as (
+    select
+        effect_key, order_number, coalesce(amount, 0) as amount, coalesce(left_over, 0) as left_over,
+        row_number() over (
+            partition by order_number
+            order by "state" in ('sending', 'unknown') desc, effect_kind = 'shipping_refund', trigger_at, effect_key
+        ) as place
+    from effects.pending_credit_notes
+    join left_to_others using (order_number)
+    where pays_through = 'centra' and effect_kind in ('credit_note', 'shipping_refund')
+        and coalesce(starts_with(blocked_by, 'waits for approval'), true)
+),
+
+walk as (
+    select order_number, 0 as place, null::varchar as effect_key, false as fits, any_value(left_over)::decimal(18, 4) as still_left
+    from wanting group by order_number
+    union all
+    select
+        wanting.order_number, wanting.place, wanting.effect_key, wanting.amount <= walk.still_left,
+        case when wanting.amount <= walk.still_left then walk.still_left - wanting.amount else walk.still_left end::decimal(18, 4)
+    from walk
+    join wanting on wanting.order_number = walk.order_number and wanting.place = walk.place + 1
+)
+
+select effect_key, order_number, fits from walk where place > 0;
+
+-- What belongs to a whole return waits with its units.
+update effects.pending_credit_notes as pending
+set blocked_by = $paid_in_part
+from (
+    select effect_key from paid_to_others where not fits
+    union
+    select riders.effect_key
+    from effects.pending_credit_notes as riders
+    join (
+        select credits.return_id, credits.order_number
+        from effects.pending_credit_notes as credits
+        left join paid_to_others as paid using (effect_key)
+        where credits.effect_kind = 'credit_note'
+        group by all
+        having bool_and(credits.blocked_by is not null or not coalesce(paid.fits, true)) and bool_or(not paid.fits)
+    ) as without using (return_id, order_number)
+    where riders.effect_kind in ('shipping_refund', 'return_fee') and riders.pays_through = 'centra'
+) as unpaid
+where unpaid.effect_key = pending.effect_key;

@@ -39,19 +39,13 @@ found as (
 
 from found;
 
--- One row per unit with movements: as which article it was booked last, by the packet that carried the movement.
+-- One row per unit with movements: as which article it was booked last.
 create or replace temp table booked_articles as
-select return_item_id, arg_max(size.sku, ordinal) as sku
-from (
-    select movements.return_item_id, movements.ordinal, ledger.effect_key, unnest(
-        from_json(packets.payload -> 'sizes', '[{"sku": "VARCHAR", "members": ["VARCHAR"]}]')
-    ) as size
-    from movements
-    join push.ledger on ledger.effect_key = effect_key('inventory_adjustment', [movements.return_item_id, movements.ordinal::varchar])
-    join push.packets using (packet_key)
-)
-where list_contains(size.members, effect_key)
-group by return_item_id;
+select movements.return_item_id, arg_max(booked.sku, movements.ordinal) as sku
+from movements
+join booked_movements as booked
+    on booked.effect_key = effect_key('inventory_adjustment', [movements.return_item_id, movements.ordinal::varchar])
+group by movements.return_item_id;
 
 delete from effects.pending_inventory_adjustments;
 insert into effects.pending_inventory_adjustments by name

@@ -12,7 +12,8 @@ from hr_centra_pipeline.warehouse.database import Connection, run_sql
 
 _FILES = (
     "observed.sql", "units.sql", "replacements.sql", "settled_returns.sql", "value_given_back.sql", "fees_charged.sql",
-    "credit_notes.sql", "bundles.sql", "inventory_adjustments.sql", "exchange_orders.sql", "status_updates.sql",
+    "whole_orders.sql", "credit_notes.sql", "bundles.sql", "booked_movements.sql",
+    "inventory_adjustments.sql", "exchange_orders.sql", "status_updates.sql",
 )  # fmt: skip
 PENDING = (
     "pending_credit_notes", "pending_inventory_adjustments", "pending_exchange_orders", "pending_status_updates",
@@ -34,6 +35,7 @@ def plan(connection: Connection, now: datetime) -> PlanReport:
     Reads ``push.ledger``'s last committed state, and what of Centra's landed objects it has not taken over yet.
     """
     since = watermarks.read(connection, watermarks.LEDGER)
+    run_sql(connection, "hr_centra_pipeline.matching", "paid_units.sql")
     for name in _FILES:
         run_sql(connection, "hr_centra_pipeline.effects", name, {"now": now, "since": since, **reasons.PARAMETERS})
     watermarks.write(connection, watermarks.OBSERVED, watermarks.newest_batch(connection), now)

@@ -28,7 +28,8 @@ def match(connection: Connection, now: datetime) -> MatchReport:
         RunFailed: units in are not matched + unmatched: a mistake in this program, nothing is kept.
     """
     _find_orders_in_play(connection, now)
-    run_sql(connection, _PACKAGE, "match.sql")
+    for name in ("paid_units.sql", "match.sql"):
+        run_sql(connection, _PACKAGE, name)
     rows = connection.execute("select reason, count(*) from matching.matched_items group by reason").fetchall()
     by_reason = {reason: count for reason, count in rows if reason is not None}
     matched = sum(count for reason, count in rows if reason is None)

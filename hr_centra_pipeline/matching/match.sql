@@ -444,18 +444,8 @@ of_several_prices as (
     ) as several using (order_number, article)
 ),
 
--- One row per unit and the refund row that pays it.
 rows_of_units as (
-    select
-        refund_units.return_item_id, refunds.refund_id, refunds.currency,
-        coalesce(refunds.item_subtotal, 0) - coalesce(refunds.discount, 0) + coalesce(refunds.tax, 0) as told
-    from staging.refund_units
-    join staging.refunds using (refund_id)
-    semi join items_in_play using (return_item_id)
-    where refunds.status in ('issued', 'pending')
-    qualify row_number() over (
-        partition by refund_units.return_item_id order by coalesce(refunds.issued_at, refunds.source_time), refunds.refund_id
-    ) = 1
+    select return_item_id, refund_id, currency, told_for_items as told from paid_units semi join items_in_play using (return_item_id)
 ),
 
 -- One row per unit whose place, or at least its price, is known.

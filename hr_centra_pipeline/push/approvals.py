@@ -267,7 +267,7 @@ def tie_refund(
     row = connection.execute(
         """
         select order_number, currency, abs(amount), request_id from staging.payment_entries
-        where entry_id = ? and centra_return_id is null and money in ('refunded', 'refund_pending')
+        where entry_id = ? and centra_return_id is null and policy.is_given(money)
         """,
         [entry_id],
     ).fetchone()
@@ -317,7 +317,8 @@ def tie_return(connection: Connection, signature: Signature, return_id: int, uni
     """Say for which units a Return was that somebody made in Centra, or (no units) that it was for none of Happy Returns.
 
     Raises:
-        ConfigurationError: Centra shows no such Return, it is ours, it is tied already, or a unit is not on its order.
+        ConfigurationError: Centra shows no such Return, it is ours, it is tied already, or a unit is not on its order or tied to
+            another Return.
     """
     row = connection.execute(
         "select order_number, packet_key is not null or len(coalesce(effect_keys, [])) > 0 from staging.centra_returns"
@@ -331,6 +332,7 @@ def tie_return(connection: Connection, signature: Signature, return_id: int, uni
         raise ConfigurationError(f"{return_id}: hr-centra made that Return; it is tied by its comment.")
     _refuse_tied(connection, "return", str(return_id))
     _refuse_strangers(connection, units, order_number)
+    _refuse_returned(connection, units)
     tied_to: Sequence[str | None] = units or [None]
     for unit in tied_to:
         _keep_tie(connection, signature, "return", str(return_id), order_number, unit, None, None)
@@ -366,7 +368,7 @@ def take_money_instead(connection: Connection, signature: Signature, unit: str) 
     """Record that the refund made by hand for an exchanged unit replaces its exchange: no replacement is ordered.
 
     Raises:
-        ConfigurationError: the unit is not an exchange, or was not refunded in full.
+        ConfigurationError: the unit is not an exchange, was not refunded in full, or no Return of it is known yet.
     """
     row = connection.execute(
         """
@@ -382,6 +384,10 @@ def take_money_instead(connection: Connection, signature: Signature, unit: str) 
     ).fetchone()
     if row is None:
         raise ConfigurationError(f"{unit}: no exchange of that unit was refunded whole.")
+    if row[1] is None:
+        raise ConfigurationError(
+            f"{unit}: its money was given, and no Return of it is known yet: sync, so that Centra shows it, and say it then."
+        )
     _keep_tie(connection, signature, "money", str(row[1]), row[0], unit, None, None)
 
 
@@ -551,6 +557,22 @@ def _refuse_tied(connection: Connection, what: str, centra_id: str) -> None:
     ).fetchone()
     if row:
         raise ConfigurationError(f"{centra_id}: {row[0]} has tied it on {row[1]:%Y-%m-%d}.")
+
+
+def _refuse_returned(connection: Connection, units: Sequence[str]) -> None:
+    """A unit comes back once: on one Return of others, unless that is gone in Centra."""
+    row = connection.execute(
+        """
+        select ties.return_item_id, ties.centra_id, ties.tied_by, ties.tied_at
+        from push.ties
+        join staging.centra_returns as returns on returns.centra_return_id::varchar = ties.centra_id
+        where ties.what = 'return' and ties.return_item_id in (select unnest($units::varchar[])) and returns.deleted_at is null
+        order by ties.tied_at desc limit 1
+        """,
+        {"units": list(units)},
+    ).fetchone()
+    if row:
+        raise ConfigurationError(f"{row[0]}: {row[2]} has tied it to Return {row[1]} on {row[3]:%Y-%m-%d}.")
 
 
 def _refuse_strangers(connection: Connection, units: Iterable[str], order_number: str) -> None:

@@ -63,38 +63,11 @@ where matched.is_corrected
 -- One row per unit that lies in stock as another article than it is.
 insert into findings by name
 with
-movements as (
-    select
-        ledger.return_item_id, ledger.effect_key, ledger.centra_id, ledger.warehouse_id, ledger.packet_key, ledger.confirmed_at
-    from push.ledger
-    join staging.return_items as items using (return_item_id)
-    semi join matching.orders_in_play as in_play on in_play.order_number = items.order_number
-    where ledger.effect_kind = 'inventory_adjustment' and ledger.state = 'confirmed'
-    qualify row_number() over (
-        partition by ledger.return_item_id order by ledger.confirmed_at desc nulls last, ledger.planned_at desc, ledger.effect_key
-    ) = 1
-),
-
--- By the packet that moved it; when that is lost, by a stock change of a single article.
 booked as (
-    select movements.*, articles.sku
-    from movements
-    join (
-        select packets.packet_key, unnest(from_json(packets.payload -> 'sizes', '[{"sku": "VARCHAR", "members": ["VARCHAR"]}]')) as size
-        from push.packets semi join movements using (packet_key)
-        where packets.operation = 'stock'
-    ) as sizes using (packet_key)
-    cross join (select sizes.size.sku as sku) as articles
-    where list_contains(sizes.size.members, movements.effect_key)
-    union all by name
-    select movements.*, changes.sku
-    from movements
-    join (
-        select stock_change_id::varchar as centra_id, min(sku) as sku
-        from staging.stock_changes where stock_change_id::varchar in (select centra_id from movements)
-        group by stock_change_id having count(distinct sku) = 1
-    ) as changes using (centra_id)
-    anti join push.packets using (packet_key)
+    from booked_movements where "state" = 'confirmed'
+    qualify row_number() over (
+        partition by return_item_id order by confirmed_at desc nulls last, planned_at desc, effect_key
+    ) = 1
 )
 
 select

@@ -111,7 +111,7 @@ payments as (
     select centra_return_id, min(created_at) as paid_at
     from staging.payment_entries
     semi join matching.orders_in_play using (order_number)
-    where centra_return_id is not null and money in ('refunded', 'refund_pending')
+    where centra_return_id is not null and policy.is_given(money)
     group by centra_return_id
 ),
 

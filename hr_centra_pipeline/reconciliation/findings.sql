@@ -99,6 +99,9 @@ select * from (values
         'Compare the parcel with the order: `hr-centra tie SHIPMENT_LINE --line --unit UNIT`, or have Happy Returns deliver line ids.'),
     ('waits for approval: a voucher', 'fix_pipeline', 'policy_gap', 'policy',
         'Look whether the unit''s part of the voucher is right, then `hr-centra approve` it, or credit it by hand.'),
+    ('waits for approval: a gift card was given', 'fix_happy_returns', 'data_gap', 'happy_returns',
+        'Ask Happy Returns which unit the gift card was for, and have the refund row name it: that unit is paid already. `hr-centra approve` '
+            || 'only the credit of a unit that it was not for.'),
     ('waits for approval: Happy Returns', 'fix_happy_returns', 'amount_mismatch', 'happy_returns',
         'Have Happy Returns correct the refund row, or `hr-centra approve` the credit as Centra has it.'),
     ('waits for approval', 'fix_pipeline', 'policy_gap', 'policy',

@@ -58,7 +58,10 @@ def reconcile(connection: Connection, now: datetime) -> ReconciliationReport:
 def find(connection: Connection, now: datetime) -> None:
     """Fill the temporary table ``findings``: what looks wrong now in the orders in play, due or not."""
     # What the push has given since the plan counts, and what it cannot find any more.
-    for name in ("replacements.sql", "settled_returns.sql", "value_given_back.sql", "fees_charged.sql"):
+    for name in (
+        "replacements.sql", "settled_returns.sql", "value_given_back.sql", "fees_charged.sql", "whole_orders.sql",
+        "booked_movements.sql",
+    ):  # fmt: skip
         run_sql(connection, "hr_centra_pipeline.effects", name)
     run_sql(connection, "hr_centra_pipeline.push", "gone.sql")
     since = watermarks.read(connection, watermarks.RECONCILIATION)

@@ -401,14 +401,6 @@ pairs as (
     group by return_id, order_number, currency, country
 ),
 
-whole_orders as (
-    select order_number
-    from (select order_number, sum(quantity) as units from staging.order_lines semi join money_orders using (order_number) group by all)
-        as ordered
-    join (select order_number, count(*) as units from known_units group by all) as returned using (order_number)
-    where returned.units >= ordered.units
-),
-
 -- What was taken off on each order of a return, and on which basis the return was charged anywhere.
 charged as (
     select

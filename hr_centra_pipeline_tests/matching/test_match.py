@@ -286,6 +286,18 @@ def test_of_lines_with_several_prices_the_unit_is_the_one_whose_price_its_refund
     assert doubts(prepared) == {}
 
 
+def test_a_row_in_another_currency_comes_before_the_row_that_pays_a_unit_and_tells_no_price(
+    prepared: Connection,
+) -> None:
+    two_prices(prepared)
+    unit(prepared, "a", "1", sku="RED", approved_at=DAY)
+    row(prepared, "RA", "640.00", "160.00", "a")
+    prepared.execute("update staging.refunds set currency = 'SEK'")
+    row(prepared, "RF", "64.00", "16.00", "a")
+    assert places(prepared) == {"a": 21}
+    assert doubts(prepared) == {}
+
+
 def test_a_row_for_several_units_tells_the_price_of_the_one_that_is_not_known(prepared: Connection) -> None:
     two_prices(prepared)
     put(

@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
+from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.keys import effect_key, packet_key
+from hr_centra_pipeline.push import approvals
+from hr_centra_pipeline.push.approvals import Signature
 from hr_centra_pipeline.push.packets import considered_effects
 from hr_centra_pipeline_tests.reconciliation.books import DROPPED, HOUR, NOW, Books
 from hr_centra_pipeline_tests.staged import put
@@ -303,9 +306,14 @@ def test_a_gift_card_that_one_of_two_rows_of_a_unit_reports_is_not_paid_on_top_o
     books.reconcile()
     assert books.rows("select order_number, pays_through, blocked_by from effects.pending_credit_notes order by 1") == [
         ("1001", "elsewhere", None),
-        ("1002", "centra", "waits for approval: Happy Returns' refund row RF-1002g reports a gift card for a unit of the return,"
-         " and does not say which"),
+        ("1002", "centra", "waits for approval: a gift card was given for a unit of the return, and Happy Returns' refund row"
+         " RF-1002g does not say for which"),
     ]  # fmt: skip
+    # Approving without a look would pay it twice.
+    assert books.rows(
+        "select culprit, starts_with(next_step, 'Ask Happy Returns which unit the gift card was for')"
+        " from reconciliation.exceptions where kind = 'return_without_credit_note' and order_number = '1002'"
+    ) == [("happy_returns", True)]
 
 
 def test_a_refund_that_was_asked_for_counts_in_the_match_as_it_does_in_the_plan_and_a_failed_one_nowhere(
@@ -426,3 +434,109 @@ def test_settings_that_changed_twice_without_new_data_are_the_latest_ones(books:
         books.reconcile(NOW + 2 * HOUR)
     seen = books.rows("select seen_from, seen_to from push.settings_seen order by all")
     assert seen == [(NOW, NOW), (NOW + HOUR, NOW + 2 * HOUR), (NOW + HOUR, NOW + 2 * HOUR)]
+
+
+def test_shipping_is_expected_back_only_when_the_whole_order_has_come_back_and_not_when_its_return_was_started(
+    books: Books,
+) -> None:
+    per(books, shipping_rule="when_whole_order_returned", shipping_source="policy")
+    for number, approved_at in (("1001", DROPPED), ("1002", None)):
+        books.sold(number, pieces=2, shipping="10")
+        units = books.returned(number, pieces=2)
+        books.connection.execute(
+            "update staging.return_items set approved_at = ? where return_item_id = ?", [approved_at, units[1]]
+        )
+    books.reconcile()
+    assert planned(books, "1001") == {"credit_note": 250, "shipping_refund": 10}
+    assert planned(books, "1002") == {"credit_note": 125}
+    assert books.rows(
+        "select order_number, amount from reconciliation.refund_facts where side = 'expected' and component = 'shipping'"
+    ) == [("1001", 10)]
+
+
+def test_a_unit_is_on_one_return_of_others_until_that_is_gone(books: Books) -> None:
+    books.sold("1001", pieces=2)
+    units = books.returned("1001", pieces=2)
+    for number in (7, 8):
+        books.credited("1001", [], number, by_person=True)
+    books.reconcile()
+    carl = Signature("Carl", "asked", NOW)
+    approvals.tie_return(books.connection, carl, 7, [units[0]])
+    with pytest.raises(ConfigurationError, match="Carl has tied it to Return 7 on"):
+        approvals.tie_return(books.connection, carl, 8, [units[0]])
+    approvals.tie_return(books.connection, carl, 8, [units[1]])
+    books.connection.execute("delete from push.ties where centra_id = '8'")
+    books.connection.execute("update staging.centra_returns set deleted_at = ? where centra_return_id = 7", [NOW])
+    approvals.tie_return(books.connection, carl, 8, [units[0]])
+    books.reconcile()
+    assert books.rows("select foreign_centra_return_id from matching.matched_items order by return_item_id")[0] == (8,)
+
+
+def test_money_for_an_exchange_is_not_said_of_a_return_that_nobody_knows(books: Books) -> None:
+    books.sold("1001")
+    (unit,) = books.returned("1001", refund_type="exchange", exchange_sku="OTHER")
+    books.reconcile()
+    books.connection.execute("update effects.value_given_back set is_paid_instead = true")
+    with pytest.raises(ConfigurationError, match="no Return of it is known yet"):
+        approvals.take_money_instead(books.connection, Signature("Carl", "asked", NOW), unit)
+    assert books.rows("select count(*) from push.ties") == [(0,)]
+
+
+def test_what_was_booked_as_another_article_is_known_from_the_stock_change_when_its_packet_is_lost(
+    books: Books,
+) -> None:
+    books.sold("1001")
+    (unit,) = books.returned("1001")
+    key = effect_key("inventory_adjustment", unit, "1")
+    put(
+        books.connection, "staging.stock_changes", stock_change_id=5, sku="OTHER", quantity=1, warehouse_id=1,
+        effect_keys=[key], created_at=DROPPED,
+    )  # fmt: skip
+    books.connection.execute(
+        "insert into push.ledger (effect_key, effect_kind, return_item_id, order_number, state, centra_id, warehouse_id,"
+        " is_foreign, updated_at) values (?, 'inventory_adjustment', ?, '1001', 'confirmed', '5', 99, false, ?)",
+        [key, unit, NOW],
+    )
+    books.reconcile()
+    # It is moved on as what it was booked, and a person is asked which it is.
+    assert books.rows("select sku, from_warehouse_id from effects.pending_inventory_adjustments") == [("OTHER", 99)]
+    assert details(books, "corrected_after_restock")[0].startswith("Booked as OTHER in warehouse 99 (stock change 5)")
+
+
+@pytest.mark.parametrize(
+    ("left", "shipping", "waiting"),
+    [("100", "0", ["60 of 1001-1"]), ("100", "10", ["60 of 1001-1", "shipping"]), ("110", "10", ["60 of 1001-1"])],
+)
+def test_of_an_order_that_a_gift_card_paid_in_part_what_fits_the_other_payments_is_refunded(
+    books: Books, left: str, shipping: str, waiting: list[str]
+) -> None:
+    books.sold("1001", pieces=3, shipping=shipping)
+    units = books.returned("1001", pieces=3)
+    for line, (unit, price) in enumerate(zip(units, ("60", "60", "40"), strict=True), 11):
+        put(
+            books.connection, "staging.order_lines", order_line_id=str(line), order_number="1001", sku=unit,
+            is_product=True, unit_price=price, tax_percent=25,
+        )  # fmt: skip
+        put(
+            books.connection, "staging.shipment_lines", shipment_line_id=line, shipment_id=1001, order_number="1001",
+            order_line_id=str(line), quantity=1, unit_price=price, unit_tax=0, currency="EUR",
+        )  # fmt: skip
+        books.connection.execute(
+            "update staging.return_items set sku = return_item_id where return_item_id = ?", [unit]
+        )
+    books.told("1001", units, shipping=shipping)
+    books.paid("1001", None, left, entry_type="CAPTURE")
+    books.paid("1001", None, "60", entry_type="CAPTURE")
+    books.connection.execute("update staging.payment_entries set instrument = 'gift_card' where amount = 60")
+    books.connection.execute(
+        "update staging.return_items set approved_at = approved_at + to_minutes(list_position(?, return_item_id))",
+        [units],
+    )
+    books.reconcile()
+    found = books.rows(
+        """
+        select coalesce(amount::integer || ' of ' || return_item_id, 'shipping') from effects.pending_credit_notes
+        where starts_with(blocked_by, 'the order was paid in part by gift card') order by 1
+        """
+    )
+    assert [name for (name,) in found] == waiting

@@ -36,7 +36,7 @@ EFFECTS = {
         *_READS, "staging.refunds", "staging.refund_units", "staging.centra_returns", "staging.payment_entries",
         "effects.replacements", "effects.value_given_back", "effects.chargebacks", "staging.bundles",
     ],
-    "effects.pending_inventory_adjustments": [*_READS, "staging.centra_returns"],
+    "effects.pending_inventory_adjustments": [*_READS, "staging.centra_returns", "staging.stock_changes"],
     "effects.pending_exchange_orders": [
         *_READS, "staging.replacement_stock", "staging.centra_returns", "effects.replacements", "effects.value_given_back",
         "effects.chargebacks",

@@ -1,0 +1,34 @@
+-- One row per unit and the refund row that pays it, with the row's fee shared over its units when it is per item. What a row
+-- says in another currency than its unit's order touches no amount: such a row pays no unit. That its money was given as a
+-- gift card counts all the same.
+create or replace temp table paid_units as
+with
+rows_of_units as (
+    select
+        refund_units.return_item_id, refunds.refund_id, refunds.order_number, refunds.currency,
+        coalesce(refunds.issued_at, refunds.source_time) as row_at,
+        bool_or(refunds.gift_card_id is not null) over (partition by refund_units.return_item_id) as is_given_already,
+        refunds.currency is not distinct from coalesce(orders.currency, refunds.currency) as is_in_its_currency,
+        refunds.status, refunds.fee_basis,
+        coalesce(refunds.processing_fee, 0) as processing_fee,
+        coalesce(refunds.item_subtotal, 0) - coalesce(refunds.discount, 0) + coalesce(refunds.tax, 0) as told_for_items,
+        count(*) over (partition by refunds.refund_id) as units,
+        row_number() over (partition by refunds.refund_id order by refund_units.return_item_id) as place
+    from staging.refund_units
+    join staging.refunds using (refund_id)
+    left join staging.return_items as items using (return_item_id)
+    left join staging.orders as orders on orders.order_number = items.order_number
+    where refunds.status in ('issued', 'pending') and (
+        refunds.order_number in (select order_number from matching.orders_in_play)
+        or items.order_number in (select order_number from matching.orders_in_play)
+    )
+)
+
+select
+    * exclude (is_in_its_currency),
+    case when fee_basis = 'item' then
+        share_of(processing_fee, place, units, currency) - share_of(processing_fee, place - 1, units, currency)
+    end as item_fee
+from rows_of_units
+where is_in_its_currency
+qualify row_number() over (partition by return_item_id order by row_at, refund_id) = 1;
