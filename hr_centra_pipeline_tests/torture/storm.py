@@ -13,6 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from hr_centra_pipeline.core.kinds import EFFECT_TYPE_OF
 from hr_centra_pipeline.push import approvals
 from hr_centra_pipeline.push.approvals import Signature
 from hr_centra_pipeline_tests.torture.histories import happen
@@ -301,14 +302,22 @@ def _decide(opened: World) -> None:
 
 
 def _let_through(opened: World) -> None:
-    """What a changed setting makes due about the past is asked for; somebody says yes to all of it."""
+    """What a changed setting makes due about the past is asked for; somebody says yes to all of it, however much it is."""
     desk = opened.desk
-    for _ in range(3):
+    for _ in range(4):
         signature = Signature("Nora Night", "seen", desk.clock.now())
         with desk.warehouse.transaction() as connection:
             keys = [effect.effect_key for effect in approvals.waiting(connection, desk.clock.now())]
-            if not keys or not _quietly(lambda: approvals.approve(connection, signature, keys=keys)):  # noqa: B023
-                return
+            approved = bool(keys) and _quietly(lambda: approvals.approve(connection, signature, keys=keys))  # noqa: B023
+        stopped = {
+            str(kind)
+            for (kind,) in desk.rows("select distinct effect_kind from push.ledger where reason like 'guard: surge%'")
+        }
+        for kind in stopped:
+            with desk.warehouse.transaction() as connection:
+                _quietly(lambda: approvals.raise_guards(connection, signature, EFFECT_TYPE_OF[kind], hours=168))  # noqa: B023
+        if not approved and not stopped:
+            return
         opened.calm()
 
 

@@ -18,8 +18,10 @@ _LONGEST_REFERENCE = 100
 _HALF = re.compile("[\ud800-\udfff]")
 _EMAIL = re.compile(r"(?<![^\s@<>()\[\],;:])[^\s@<>()\[\],;:]++@[^\s@<>()\[\],;:]+")
 _PHONE = re.compile(r"(?<!\w)(?:\+|00)\d[\d ()./-]{5,}\d")
+# Whatever of a voucher is taken off a Return as its cost, as push/returns.py writes it, is one word for us.
 _CODE_LIKE = re.compile(
-    r"(?<![\w-])(?=[\w-]*\d)[A-Za-z0-9][\w-]*|\bHR[A-Z0-9]{6}\b|\bHR[A-Z2-7]{13}\b|\bPK[A-Z2-7]{13}\b"
+    r"\bvoucher \d{1,10}(?:\.\d{1,4})?(?![\w.])"
+    r"|(?<![\w-])(?=[\w-]*\d)[A-Za-z0-9][\w-]*|\bHR[A-Z0-9]{6}\b|\bHR[A-Z2-7]{13}\b|\bPK[A-Z2-7]{13}\b"
 )
 
 
