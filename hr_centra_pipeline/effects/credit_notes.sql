@@ -48,6 +48,7 @@ select
     paid.refund_id,
     paid.row_at,
     paid.item_fee,
+    coalesce(paid.is_card_pending, false) and not paid.is_given_already as is_card_pending,
     value.chain_depth,
     value.root_order,
     value.refundable,
@@ -219,7 +220,7 @@ select
     holds.unknown_booking
 from staging.orders
 left join order_holds as holds using (order_number)
-semi join due_units using (order_number);
+semi join matching.orders_in_play using (order_number);
 
 -- One row per shipment whose money was never charged: Centra has it as not captured, and what was captured on its order does not
 -- reach for it beside the shipments that are. What those have paid is not given back for it.
@@ -231,7 +232,7 @@ from (
         sum(shipments.grand_total) filter (where shipments.is_captured) over (partition by shipments.order_number) as charged
     from staging.shipments as shipments
     join staging.orders as orders using (order_number)
-    semi join due_units using (order_number)
+    semi join matching.orders_in_play using (order_number)
 )
 where not is_captured and charged > 0 and captured < charged + grand_total;
 
@@ -287,6 +288,8 @@ blocked as (
                 || unplaced.refund_id || ' does not say for which'
             when pays_through <> 'elsewhere' and given_otherwise > 0 then
                 'its value was given back already: by a replacement, a chargeback or a refund that was tied to it'
+            when pays_through <> 'elsewhere' and is_card_pending then
+                'Happy Returns gives a gift card for it, which is pending: what comes of that decides'
             when pays_through = 'gift_card' and parameters.gift_card_template is null then
                 'gift cards cannot be issued: the policy has no [gift_card] template'
             when pays_through <> 'elsewhere' and blocks.has_unknown_payment then
@@ -399,6 +402,8 @@ told as (
     semi join matching.orders_in_play using (order_number)
     join staging.orders as orders using (order_number, currency)
     where refunds.status in ('issued', 'pending') and refund_type = 'refund'
+        -- Of several rows that name one unit, the one that pays it.
+        and (refund_id in (select refund_id from paid_units) or refund_id not in (select refund_id from staging.refund_units))
     group by return_id, order_number
 ),
 

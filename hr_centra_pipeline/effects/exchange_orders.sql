@@ -37,6 +37,7 @@ select
     matched.unit_price,
     coalesce(matched.unit_tax_added, 0) as unit_tax_added,
     (matched.voucher_share - matched.voucher_tax_added)::decimal(18, 4) as voucher_share, -- as Centra keeps it
+    coalesce(value.chain_depth, 0) = 0 and matched.unit_price > matched.voucher_share as is_charged,
     case
         when units.is_after_cutover is null then 'the start of its return is not known'
         when not units.is_after_cutover then 'its return was started before the cut-over: adopt it to act'
@@ -47,13 +48,24 @@ select
             || ', and its Return would name the part alone: exchange it by hand'
         when value.given - value.exchange > 0 then
             'its value was given back already: by a refund, store credit or a chargeback'
-        when holds.chargeback_abroad is not null then holds.chargeback_abroad
+        when blocks.chargeback_abroad is not null then blocks.chargeback_abroad
+        when unplaced.refund_id is not null then
+            'waits for approval: a gift card was given for a unit of the return, and Happy Returns'' refund row '
+            || unplaced.refund_id || ' does not say for which'
         when matched.foreign_centra_return_id is not null and wanted.origin_return_id is null then
             case external.made_by when 'person' then 'a person' when 'integration' then 'another integration'
                 else 'another integration or user' end
             || ' made a Return for the unit in Centra: the replacement may have been sent already'
         when items.exchange_sku is null then 'the return names no replacement'
-        when holds.unknown_booking is not null then holds.unknown_booking
+        when blocks.has_unknown_payment then
+            'the meaning of a payment of the order is not known: add its words to [centra.words] in the policy'
+        -- What was itself sent in exchange, or cost nothing, has captured nothing.
+        when is_charged and blocks.nothing_captured then 'nothing was captured on the order'
+        when is_charged and (blocks.waits_for_capture or uncaptured.is_requested) then
+            'the payment provider has not confirmed the capture yet'
+        when is_charged and uncaptured.shipment_id is not null then 'nothing was captured on its shipment'
+        when blocks.has_untied_refund then $untied_refund
+        when blocks.unknown_booking is not null then blocks.unknown_booking
         when stock.sku is null then null -- not looked up yet: the sender looks before it makes anything
         when stock.product_size_id is null then 'Centra has no article ' || items.exchange_sku
         when stock.free_quantity < 1 then 'the replacement ' || items.exchange_sku || ' is out of stock'
@@ -65,7 +77,9 @@ join staging.return_items as items using (return_item_id)
 join matching.matched_items as matched using (return_item_id)
 left join staging.bundles as bundles on bundles.bundle_line_id = matched.bundle_line_id
 left join effects.value_given_back as value using (return_item_id)
-left join order_holds as holds on holds.order_number = units.order_number
+left join order_blocks as blocks on blocks.order_number = units.order_number
+left join uncaptured_shipments as uncaptured on uncaptured.shipment_id = matched.shipment_id
+left join unplaced_gift_cards as unplaced on unplaced.return_id = units.return_id and unplaced.order_number = units.order_number
 left join staging.centra_returns as external on external.centra_return_id = matched.foreign_centra_return_id
 left join staging.replacement_stock as stock on stock.sku = items.exchange_sku
 where

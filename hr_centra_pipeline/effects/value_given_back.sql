@@ -159,8 +159,10 @@ elsewhere as (
     from valued_units as units
     join staging.refund_units using (return_item_id)
     join staging.refunds using (refund_id)
-    left join policy.pays_through as ways on ways.refund_type = units.refund_type
-    where refunds.status = 'issued' and units.refund_type <> 'exchange'
+    -- A unit that is to be exchanged was given its value by a row that is not its exchange's.
+    left join policy.pays_through as ways
+        on ways.refund_type = case units.refund_type when 'exchange' then refunds.refund_type else units.refund_type end
+    where refunds.status = 'issued' and (units.refund_type <> 'exchange' or refunds.refund_type <> 'exchange')
         and (refunds.gift_card_id is not null or ways.pays_through = 'elsewhere')
     group by units.return_item_id
 ),

@@ -7,7 +7,8 @@ rows_of_units as (
     select
         refund_units.return_item_id, refunds.refund_id, refunds.order_number, refunds.currency,
         coalesce(refunds.issued_at, refunds.source_time) as row_at,
-        bool_or(refunds.gift_card_id is not null) over (partition by refund_units.return_item_id) as is_given_already,
+        bool_or(refunds.gift_card_id is not null and refunds.status = 'issued') over same_unit as is_given_already,
+        bool_or(refunds.gift_card_id is not null and refunds.status = 'pending') over same_unit as is_card_pending,
         refunds.currency is not distinct from coalesce(orders.currency, refunds.currency) as is_in_its_currency,
         refunds.status, refunds.fee_basis,
         coalesce(refunds.processing_fee, 0) as processing_fee,
@@ -22,6 +23,7 @@ rows_of_units as (
         refunds.order_number in (select order_number from matching.orders_in_play)
         or items.order_number in (select order_number from matching.orders_in_play)
     )
+    window same_unit as (partition by refund_units.return_item_id)
 )
 
 select

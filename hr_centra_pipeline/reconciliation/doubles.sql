@@ -203,6 +203,12 @@ where entries.centra_return_id is null
         where returns.order_number = entries.order_number and returns.deleted_at is null and returns.packet_key is not null
             and abs(returns.grand_total - abs(entries.amount)) <= policy.tax_slack(orders.tax_mode, returns.tax, returns.currency)
             and not exists (select 1 from staging.payment_entries as own where own.centra_return_id = returns.centra_return_id)
+            -- The Return of an exchange gives goods.
+            and not exists (
+                select 1 from (select unnest(returns.effect_keys) as effect_key) as members
+                join push.ledger using (effect_key)
+                where ledger.effect_kind = 'exchange_order'
+            )
         having count(*) = 1
     );
 

@@ -79,6 +79,8 @@ select * from (values
         'Find out in Centra why this shipment was not charged: capture it, and the next sync goes on; or settle it by hand.'),
     ('the order was paid in part by gift card', 'fix_centra', 'policy_gap', 'policy',
         'Give it back by hand in Centra, to each payment at most what it paid and the rest as store credit: the next sync adopts the Return.'),
+    ('Happy Returns gives a gift card', 'timing', 'data_gap', 'happy_returns',
+        'Ask Happy Returns what became of the gift card: once its row says issued or failed, the next sync goes on.'),
     ('gift cards cannot be issued', 'fix_pipeline', 'policy_gap', 'policy',
         'Set [gift_card] template in the policy, or make the Return and its gift card by hand in Centra: the next sync adopts it.'),
     ('it does not fit this Centra', 'fix_pipeline', 'system_error', 'centra',

@@ -1,0 +1,100 @@
+"""An exchange gives goods: not on top of money, and not where nothing was paid."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from hr_centra_pipeline.core import reasons
+from hr_centra_pipeline_tests.reconciliation.books import Books
+
+EXCHANGE = {"refund_type": "exchange", "exchange_sku": "OTHER"}
+
+
+def blocks(books: Books, number: str) -> list[str | None]:
+    """Why each replacement of an order is not sent; ``None``: it is."""
+    rows = books.rows(f"select blocked_by from effects.pending_exchange_orders where order_number = '{number}'")
+    return [block for (block,) in rows]
+
+
+def test_a_replacement_waits_while_a_refund_without_a_return_is_not_tied(books: Books) -> None:
+    books.sold("1001", captured=125)
+    books.returned("1001", **EXCHANGE)
+    books.paid("1001", None, "125")
+    books.reconcile()
+    assert blocks(books, "1001") == [reasons.UNTIED_REFUND]
+    assert [kind for kind, *_ in books.open("refund_without_credit_note")] == ["refund_without_credit_note"]
+
+
+def test_the_return_of_an_exchange_is_not_what_a_refund_by_hand_of_its_amount_was_for(books: Books) -> None:
+    books.sold("1001", captured=125)
+    units = books.returned("1001", **EXCHANGE)
+    books.credited("1001", units, 1, kind="exchange_order", paid=False)
+    books.paid("1001", None, "125")
+    books.reconcile()
+    assert len(books.open("refund_without_credit_note")) == 1
+
+
+@pytest.mark.parametrize(
+    ("order", "block"),
+    [
+        ({"captured": 0, "capture_pending": 0}, "nothing was captured on the order"),
+        ({"captured": 0, "capture_pending": 125}, "the payment provider has not confirmed the capture yet"),
+        ({"captured": 125, "capture_pending": 0}, None),
+    ],
+)
+def test_no_replacement_is_sent_for_what_was_never_charged(
+    books: Books, order: dict[str, int], block: str | None
+) -> None:
+    books.sold("1001", **order)
+    books.returned("1001", **EXCHANGE)
+    books.reconcile()
+    assert blocks(books, "1001") == [block]
+
+
+def test_a_unit_that_was_given_a_gift_card_is_not_sent_a_replacement_too(books: Books) -> None:
+    books.sold("1001", captured=125)
+    units = books.returned("1001", **EXCHANGE)
+    books.told("1001", units, refund_type="gift-card", gift_card_id="GC-1")
+    books.reconcile()
+    assert blocks(books, "1001") == ["its value was given back already: by a refund, store credit or a chargeback"]
+
+
+def test_a_unit_that_was_sent_a_replacement_and_given_a_gift_card_has_it_twice(books: Books) -> None:
+    books.sold("1001", captured=125)
+    units = books.returned("1001", **EXCHANGE)
+    books.credited("1001", units, 1, kind="exchange_order", paid=False)
+    books.told("1001", units, refund_type="gift-card", gift_card_id="GC-1")
+    books.reconcile()
+    assert books.rows("select exchange, elsewhere, too_much from effects.value_given_back") == [(125, 125, 125)]
+    assert len(books.open("double_credit")) == 1
+
+
+def test_a_refund_row_issued_again_under_another_id_takes_its_fee_and_gives_its_shipping_once(books: Books) -> None:
+    books.sold("1001", shipping="20", captured=145)
+    units = books.returned("1001")
+    for name in ("", "-B"):
+        books.told("1001", units, fee="4", shipping="10", name=name)
+    books.reconcile()
+    rows = books.rows("select effect_kind, amount from effects.pending_credit_notes order by effect_kind")
+    assert rows == [("credit_note", 125), ("return_fee", Decimal(4)), ("shipping_refund", Decimal(10))]
+
+
+def test_a_gift_card_that_is_pending_is_waited_for_and_one_that_fails_is_not_given(books: Books) -> None:
+    books.sold("1001", captured=125)
+    units = books.returned("1001")
+    books.told("1001", units, status="pending", gift_card_id="GC-1")
+    books.reconcile()
+    pending = "select pays_through, blocked_by from effects.pending_credit_notes"
+    assert books.rows(pending) == [
+        ("centra", "Happy Returns gives a gift card for it, which is pending: what comes of that decides")
+    ]
+    books.connection.execute("update staging.refunds set status = 'failed'")
+    books.reconcile()
+    assert books.rows(pending) == [("centra", None)]
+    books.connection.execute("update staging.refunds set status = 'issued'")
+    books.reconcile()
+    assert books.rows("select pays_through, blocked_by is null from effects.pending_credit_notes") == [
+        ("elsewhere", True)
+    ]
