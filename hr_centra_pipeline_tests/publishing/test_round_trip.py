@@ -218,7 +218,7 @@ def test_whatever_lies_in_the_folder_is_set_aside_by_name_and_the_workbooks_are_
             torn.writestr(name, text.replace(b"</sheetData>", b'<row r="1000000000000"/></sheetData>'))
     shutil.copy(whole, folder / ("n" * 245 + "1.xlsx"))
     shutil.copy(whole, folder / ("n" * 245 + "2.xlsx"))
-    shutil.copy(whole, os.fsencode(folder) + b"/bytes\xff.xlsx")
+    shutil.copy(whole, folder / os.fsdecode(b"bytes\xff.xlsx"))
     shutil.copy(whole, folder / "UPPER.XLSX")
     reports = {report.name: report for report in desk.sync_all()}
     refused = {name: report.refused[0] for name, report in reports.items() if report.refused}
