@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hr_centra_pipeline.core.errors import ConfigurationError
+from hr_centra_pipeline.core.setting_files import read_setting_file
 
 VARIABLE = "HR_CENTRA_NOW"
 
@@ -29,16 +30,21 @@ def now(environment: Mapping[str, str] | None = None) -> datetime:
     if given.startswith("@"):
         place = f"{VARIABLE}={given}"
         try:
-            text = Path(given[1:]).read_text(encoding="utf-8").strip()
+            text = read_setting_file(Path(given[1:])).decode("utf-8-sig").strip()
         except OSError as error:
             raise ConfigurationError(f"{place}: cannot read the clock file ({error.strerror}).") from error
+        except UnicodeDecodeError:
+            raise ConfigurationError(f"{place}: the clock file is not UTF-8; save it again in that encoding.") from None
     try:
         instant = datetime.fromisoformat(text)
     except ValueError:
         raise ConfigurationError(f"{place}: {text!r} is not an ISO 8601 time like 2026-09-30T12:00:00Z.") from None
     if instant.tzinfo is None:
         raise ConfigurationError(f"{place}: {text!r} has no UTC offset; write 2026-09-30T12:00:00Z.")
-    instant = instant.astimezone(UTC)
+    try:
+        instant = instant.astimezone(UTC)
+    except OverflowError:
+        raise ConfigurationError(f"{place}: {text} is no time of UTC; write one like 2026-09-30T12:00:00Z.") from None
     if instant > real:
         raise ConfigurationError(f"{place}: {text} lies in the future; the clock may only be set back.")
     return instant

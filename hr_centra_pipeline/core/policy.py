@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import tomllib
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -29,6 +28,7 @@ from hr_centra_pipeline.core import gift_card
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.kinds import EXCEPTION_KINDS, Owner
 from hr_centra_pipeline.core.money import LIMIT, minor_units, rounded
+from hr_centra_pipeline.core.setting_files import parsed_toml, read_setting_file
 from hr_centra_pipeline.core.words import CentraWords
 
 DropoffMethod = str
@@ -457,22 +457,21 @@ def load_policy(path: Path) -> LoadedPolicy:
         ConfigurationError: one line per mistake, each with file, line and what to write instead.
     """
     try:
-        raw = path.read_bytes()
+        raw = read_setting_file(path)
     except OSError as error:
         raise ConfigurationError(
             f"{path}: cannot read the policy ({error.strerror}). Copy data/policy.example.toml there, "
             "or point HR_CENTRA_POLICY at yours."
         ) from error
     try:
-        content: dict[str, Any] = tomllib.loads(raw.decode("utf-8-sig"))  # some editors write a mark first
+        text = raw.decode("utf-8-sig")  # some editors write a mark first
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{path}: not UTF-8 text (byte {error.start}).") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"{path}: not valid TOML: {error}") from error
+    content = parsed_toml(text, str(path))
     try:
         policy = Policy.model_validate(content)
     except ValidationError as error:
-        raise ConfigurationError("\n".join(_told(path, raw.decode("utf-8-sig"), error))) from None
+        raise ConfigurationError("\n".join(_told(path, text, error))) from None
     return LoadedPolicy(policy=policy, path=path, sha256=hashlib.sha256(raw).hexdigest())
 
 

@@ -45,7 +45,7 @@ class Settings(BaseModel):
         """Read the public variables; see the README for what each means.
 
         Raises:
-            ConfigurationError: ``HR_CENTRA_MODE`` is neither ``dry_run`` nor ``live``.
+            ConfigurationError: ``HR_CENTRA_MODE`` is neither ``dry_run`` nor ``live``, or ``HR_CENTRA_DATABASE`` is not a file.
         """
         private.keep()  # whoever knows where our files are is about to write some
         env = os.environ if environment is None else environment
@@ -53,9 +53,15 @@ class Settings(BaseModel):
         mode = env.get("HR_CENTRA_MODE", "dry_run")
         if mode not in ("dry_run", "live"):
             raise ConfigurationError(f"HR_CENTRA_MODE={mode!r}: write dry_run (the default, sends nothing) or live.")
+        database = Path(env.get("HR_CENTRA_DATABASE", home / "warehouse.duckdb")).resolve()
+        if os.path.exists(database) and not os.path.isfile(database):  # noqa: PTH110, PTH113 - without a raise
+            raise ConfigurationError(
+                f"{database}: is a folder, pipe or device. HR_CENTRA_DATABASE names the DuckDB file itself, such as"
+                " /srv/returns/warehouse.duckdb."
+            )
         return cls(
             home=home,
-            database=Path(env.get("HR_CENTRA_DATABASE", home / "warehouse.duckdb")).resolve(),
+            database=database,
             policy_path=Path(env.get("HR_CENTRA_POLICY", home / "policy.toml")).resolve(),
             mode="live" if mode == "live" else "dry_run",
             exports=env.get("HAPPY_RETURNS_EXPORTS", ""),

@@ -8,10 +8,10 @@ with
 units as (
     select
         matched.bundle, matched.bundle_line_id, matched.shipment_id, matched.shipment_line_id, matched.return_item_id,
-        pending.state = 'planned' as is_due,
+        pending.state in ('planned', 'sending', 'unknown') as is_due,
         pending.pays_through,
         -- What keeps this part back, keeps back its bundle.
-        case when pending.state = 'planned' then pending.blocked_by end as blocked_by,
+        case when pending.state in ('planned', 'sending', 'unknown') then pending.blocked_by end as blocked_by,
         matched.foreign_centra_return_id is not null or coalesce(given.is_given, false) as is_given,
         items.refund_type = 'exchange' as is_exchange,
         effects_units.is_refused
@@ -77,14 +77,14 @@ from bundle_parts as parts
 join staging.bundles as bundles using (bundle_line_id)
 group by parts.bundle;
 
--- One row per credit of a part that is planned: whether it goes with its bundle, alone, or waits.
+-- One row per credit of a part that is planned, or half done: whether it goes with its bundle, alone, or waits.
 create or replace temp table bundle_credits as
 with
 credits as (
     select pending.effect_key, pending.amount, pending.currency, matched.bundle, matched.bundle_line_id
     from effects.pending_credit_notes as pending
     join matching.matched_items as matched using (return_item_id)
-    where pending.effect_kind = 'credit_note' and pending.state = 'planned' and pending.origin_return_id is null
+    where pending.effect_kind = 'credit_note' and pending.state in ('planned', 'sending', 'unknown') and pending.origin_return_id is null
         and matched.bundle is not null
 ),
 

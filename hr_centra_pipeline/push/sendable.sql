@@ -41,7 +41,13 @@ considered as (
         coalesce(desired.evidence::json ->> 'milestone' = 'refund under way', false) as is_announcement,
         charged_back.effect_key is not null as meets_chargeback,
         coalesce(charged_back.is_abroad, false) as is_abroad,
-        coalesce(value.given - value.exchange > 0, false) as has_money
+        coalesce(value.given - value.exchange > 0, false) as has_money,
+        -- Half done as another article or of another order than Happy Returns names by now, and nothing of it was finished.
+        desired.effect_kind in ('credit_note', 'exchange_order') and desired.origin_return_id is null
+            and coalesce(matched.is_corrected, false) and not exists (
+                select 1 from push.ledger as done where done.return_item_id = desired.return_item_id and done."state" = 'confirmed'
+                    and done.effect_kind in ('credit_note', 'exchange_order')
+            ) as is_corrected
     from desired
     join push.ledger using (effect_key)
     join policy.effect_types on effect_types.effect_kind = desired.effect_kind
@@ -49,16 +55,18 @@ considered as (
     left join approved on approved.effect_key = desired.effect_key and approved.input_sha256 = desired.input_sha256
     left join effects.value_given_back as value on value.return_item_id = desired.return_item_id
     left join charged_back on charged_back.effect_key = desired.effect_key
+    left join matching.matched_items as matched on matched.return_item_id = desired.return_item_id
     where ledger."state" in ('planned', 'sending', 'unknown')
 ),
 
 held as (
     select
-        * exclude (meets_chargeback, is_abroad, has_money),
+        * exclude (meets_chargeback, is_abroad, has_money, is_corrected),
         -- How much one in another currency took back is not known: who approves the effect has looked.
         meets_chargeback and not (is_abroad and is_approved) as is_charged_back,
         is_charged_back or has_money as is_given_back,
         case
+            when is_corrected then 'Happy Returns has corrected which order or article it is of: it is planned again as that'
             when blocked_by is not null and not (is_approved and starts_with(blocked_by, 'waits for approval')) then blocked_by
             when is_charged_back and pays_through is distinct from 'elsewhere' then
                 'its value was given back already: by a chargeback'

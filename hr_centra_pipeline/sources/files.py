@@ -154,7 +154,7 @@ class Exports:
         if file.size > MOST_BYTES_OF_A_FILE:
             raise TooLarge(f"it is larger than {MOST_BYTES_OF_A_FILE:,} bytes")
         try:
-            data: bytes = _regular_file(file.address) if self._is_local else self._filesystem.cat_file(file.address)
+            data: bytes = regular_file(file.address) if self._is_local else self._filesystem.cat_file(file.address)
         except Exception as error:  # noqa: BLE001 - every filesystem has its own errors
             raise OSError(self._told(error)) from None
         if len(data) > MOST_BYTES_OF_A_FILE:
@@ -187,13 +187,20 @@ def _is_export(name: str) -> bool:
     return plain.endswith((*_ENDINGS, *_OTHER_FORMATS))
 
 
-def _regular_file(path: str) -> bytes:
-    """A file's bytes; a pipe, which would keep us waiting for ever, is none."""
+def regular_file(path: str | Path, most_bytes: int = MOST_BYTES_OF_A_FILE) -> bytes:
+    """A file's bytes, at most one more than ``most_bytes``; a pipe, which would keep us waiting for ever, is none.
+
+    Raises:
+        OSError: it cannot be read, or is not a regular file.
+    """
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    with os.fdopen(handle, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise OSError("it is a pipe, socket or device and not a regular file")
-        return file.read(MOST_BYTES_OF_A_FILE + 1)
+            raise OSError("it is a folder, pipe, socket or device and not a regular file")
+        with os.fdopen(handle, "rb", closefd=False) as file:
+            return file.read(most_bytes + 1)
+    finally:
+        os.close(handle)
 
 
 def shown(text: str) -> str:

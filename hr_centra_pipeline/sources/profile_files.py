@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from importlib import resources
 from pathlib import Path
 from typing import TypeVar
@@ -10,6 +9,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from hr_centra_pipeline.core.errors import ConfigurationError
+from hr_centra_pipeline.core.setting_files import parsed_toml, read_setting_file
 
 Profile = TypeVar("Profile", bound=BaseModel)
 
@@ -25,7 +25,12 @@ def read_profiles(model: type[Profile], package: str, folder: Path) -> list[Prof
     own = sorted(folder.glob("*.toml")) if folder.is_dir() else []
     for entry in [*sorted(shipped, key=lambda one: one.name), *own]:
         try:
-            text = entry.read_text(encoding="utf-8-sig")  # editors on Windows begin with a byte order mark
+            raw = read_setting_file(entry) if isinstance(entry, Path) else entry.read_bytes()
+            text = raw.decode("utf-8-sig")  # editors on Windows begin with a byte order mark
+        except OSError as error:
+            raise ConfigurationError(
+                f"{entry}: cannot read this layout ({error.strerror}). Move it out of the folder, or put the file there."
+            ) from None
         except UnicodeDecodeError:
             raise ConfigurationError(f"{entry}: is not UTF-8; save it again in that encoding.") from None
         profile = parsed(model, text, str(entry))
@@ -40,9 +45,7 @@ def parsed(model: type[Profile], text: str, place: str) -> Profile:
         ConfigurationError: one line per mistake, with the place.
     """
     try:
-        return model.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"{place}: {error}") from None
+        return model.model_validate(parsed_toml(text, place))
     except ValidationError as error:
         raise ConfigurationError("\n".join(_mistakes(place, error))) from None
 

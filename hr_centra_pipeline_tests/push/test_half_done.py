@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +15,9 @@ from hr_centra_pipeline.push.approvals import Signature
 from hr_centra_pipeline.push.facts import Facts
 from hr_centra_pipeline.push.packets import FIRST_STEP, Packet
 from hr_centra_pipeline.push.sender import OPERATIONS
+from hr_centra_pipeline.sandbox.centra.store import CentraSettings
 from hr_centra_pipeline_tests.cases import mostly_slow
-from hr_centra_pipeline_tests.desk import Desk, Sold, Unit
+from hr_centra_pipeline_tests.desk import Desk, Sold, Unit, desk
 from hr_centra_pipeline_tests.reconciliation.books import DROPPED, HOUR, Books
 
 HUNDRED = Decimal("100.00")
@@ -99,6 +102,35 @@ def test_what_was_to_be_paid_elsewhere_is_not_completed_unpaid_once_we_pay(at_de
     at_desk.with_policy()
     at_desk.settle()
     assert at_desk.refunded(sold) == HUNDRED
+
+
+def test_what_is_half_done_and_corrected_to_another_order_or_article_is_given_as_that(at_desk: Desk) -> None:
+    first, moved = comes_back(at_desk)
+    second = at_desk.sell(("DRESS-S", 1, "100.00"))
+    both = at_desk.sell(("DRESS-S", 1, "100.00"), ("SHIRT-M", 1, "40.00"))
+    cheaper = at_desk.comes_back(both)
+    half_done(at_desk, "RefundReturn")
+    at_desk.change(moved, order_number=second.number)
+    at_desk.change_refund(moved, order_number=second.number)
+    at_desk.change(cheaper, sku="SHIRT-M")
+    at_desk.change_refund(cheaper, item_subtotal="32.00", tax="8.00", total_refunded="40.00")
+    at_desk.settle()
+    assert at_desk.refunded(first) == 0
+    assert at_desk.refunded(both) == Decimal("40.00")
+
+
+def test_a_half_done_bundle_of_which_a_part_is_refused_is_not_paid_in_part() -> None:
+    with (
+        tempfile.TemporaryDirectory() as place,
+        desk(Path(place), centra=CentraSettings(returns_may_name_parts=True)) as at_desk,
+    ):
+        sold = at_desk.sell_bundle("100.00", ("DRESS-S", "60.00", 1), ("SHIRT-M", "30.00", 1))
+        first = at_desk.comes_back(sold, 1, row=False)
+        second = at_desk.comes_back(sold, 2, with_unit=first, row=False)
+        half_done(at_desk, "RefundReturn")
+        at_desk.change(second, disposition="missing")
+        at_desk.settle()
+        assert at_desk.refunded(sold) == 0
 
 
 TURNS: dict[str, dict[str, Any]] = {
