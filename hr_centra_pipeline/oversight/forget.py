@@ -17,6 +17,7 @@ import duckdb
 
 from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
 from hr_centra_pipeline.oversight.person_files import Holds
+from hr_centra_pipeline.oversight.spellings import characters, forms
 from hr_centra_pipeline.warehouse import backups
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 from hr_centra_pipeline.warehouse.rewrite import rewrite
@@ -28,7 +29,6 @@ _SAYS = """exists (
     where regexp_matches(replace(raw_text, chr(0), ''), '(^|[^A-Za-z0-9])' || mark || '([^A-Za-z0-9]|$)', 'i')
 )"""
 _SHORTEST = 4  # characters of a name or an id: shorter texts are in anybody's rows
-_AT = r"(@|\\u0040|%40|&#0*64;|&#x0*40;)"
 _EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
 
 
@@ -174,9 +174,15 @@ def forget(warehouse: Warehouse, who: str, by: str, now: datetime, *, holding: S
 
 
 def _mark(text: str) -> str:
-    """A pattern for an id, a name or an address, the @ of it also as JSON and markup escape it."""
-    escaped = re.sub(r"([!-/:-?\[-`{-~])", r"\\\1", text)  # ASCII punctuation without the @
-    return escaped.replace("@", _AT)
+    """A pattern for an id, a name or an address, however a text spells its characters."""
+    return "".join(
+        one if one.isascii() and one.isalnum() else f"({'|'.join(map(_literal, forms(one)))})"
+        for one in characters(text)
+    )
+
+
+def _literal(text: str) -> str:
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", text)  # ASCII punctuation
 
 
 def _erase(connection: Connection, person: Person) -> dict[str, int]:

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import IO, Any
 
 from hr_centra_pipeline.core.errors import ConfigurationError, Unreachable
+from hr_centra_pipeline.oversight.spellings import characters, forms
 from hr_centra_pipeline.sources.files import Exports
 
 _AT_ONCE = 1 << 20
 _OVERLAP = 4096  # bytes of one piece that are looked at again with the next: longer than any address in any encoding
 _MOST = 8 << 30  # unpacked bytes of a file
 _DEPTH = 3  # a packed file in a packed file
-_AT = (r"@", r"\\u0040", r"%40", r"&#0*64;", r"&#x0*40;")
 _OURS = frozenset({"published", "dagster"})  # rewritten by us, or without anything personal
 
 
@@ -101,22 +101,29 @@ def everywhere(
 
 
 def _pattern(emails: Iterable[str]) -> re.Pattern[bytes]:
-    """Addresses as bytes, whatever their case, in UTF-8, Latin-1 and UTF-16, the @ also as markup and JSON escape it."""
+    """Addresses as bytes, whatever their case and form, in UTF-8, Latin-1 and UTF-16, escaped or not."""
     parts: list[bytes] = []
     for email in emails:
-        name, _, host = email.partition("@")
-        for encoding in ("utf-8", "latin-1"):
-            try:
-                before, after = (re.escape(part.encode(encoding)) for part in (name, host))
-            except UnicodeEncodeError:
-                continue
-            at = b"(?:" + "|".join(_AT).encode() + b")"
-            parts.append(rb"(?<![a-z0-9._%+-])" + before + at + after + rb"(?![a-z0-9-]|\.[a-z0-9])")
-        wide = email.encode("utf-16-le")
-        parts.append(rb"(?<![a-z0-9._%+-]\x00)" + re.escape(wide) + rb"(?![a-z0-9-]\x00|\.\x00[a-z0-9])")
-        wide = email.encode("utf-16-be")
-        parts.append(rb"(?<!\x00[a-z0-9._%+-])" + re.escape(wide) + rb"(?!\x00[a-z0-9-]|\x00\.\x00[a-z0-9])")
-    return re.compile(b"|".join(dict.fromkeys(parts)), re.IGNORECASE)
+        for encoding, before, after in (
+            ("utf-8", rb"(?<![a-z0-9._%+-])", rb"(?![a-z0-9-]|\.[a-z0-9])"),
+            ("latin-1", rb"(?<![a-z0-9._%+-])", rb"(?![a-z0-9-]|\.[a-z0-9])"),
+            ("utf-16-le", rb"(?<![a-z0-9._%+-]\x00)", rb"(?![a-z0-9-]\x00|\.\x00[a-z0-9])"),
+            ("utf-16-be", rb"(?<!\x00[a-z0-9._%+-])", rb"(?!\x00[a-z0-9-]|\x00\.\x00[a-z0-9])"),
+        ):
+            each = [_encoded(forms(one), encoding) for one in characters(email)]
+            if all(each):
+                parts.append(before + b"".join(b"(?:" + b"|".join(one) + b")" for one in each) + after)
+    return re.compile(b"|".join(dict.fromkeys(parts)) or rb"(?!)", re.IGNORECASE)
+
+
+def _encoded(texts: Iterable[str], encoding: str) -> list[bytes]:
+    found = []
+    for text in texts:
+        try:
+            found.append(re.escape(text.encode(encoding)))
+        except UnicodeEncodeError:
+            continue
+    return list(dict.fromkeys(found))
 
 
 def _searched(file: IO[bytes], pattern: re.Pattern[bytes], name: str, path: str) -> Holds | None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import io
+import itertools
 import logging
+import os
 import zipfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -23,11 +26,17 @@ from hr_centra_pipeline.publishing.workbook import CHECK, EXCEPTION, INPUTS, OPE
 from hr_centra_pipeline.reconciliation import notes
 from hr_centra_pipeline.reconciliation.notes import Note
 from hr_centra_pipeline.reconciliation.reconcile import next_run
+from hr_centra_pipeline.sources.files import regular_file, shown
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 
 _LOG = logging.getLogger(__name__)
 _MOST_BYTES = 50_000_000
 _MOST_UNPACKED = 500_000_000
+_MOST_ROWS = 1_048_576  # Excel's own limits are 1,048,576 rows and 16,384 columns; ours are far to the left
+_MOST_COLUMNS = 200
+_ENDING = ".xlsx"
+_OTHER_ENDINGS = (".xls", ".xlsm", ".xlsb", ".ods")
+_LONGEST_KEPT = 150  # bytes of a name: with our time, a number and ``.txt`` it must stay below 255
 _LONGEST_NOTE = 2_000
 _LONGEST_NAME = 100
 
@@ -52,26 +61,31 @@ def take_workbooks(warehouse: Warehouse, settings: Settings, now: datetime) -> l
     A file that was read moves to ``taken/``, one that could not be to ``refused/``, each with a text beside it that says
     what came of it. Good rows are taken although others are refused. The same workbook twice changes nothing.
     """
-    found = sorted(path for path in settings.workbooks.glob("*.xlsx") if not path.name.startswith(("~$", ".")))
+    if not settings.workbooks.is_dir():
+        return []
+    found = sorted(
+        path
+        for path in settings.workbooks.iterdir()
+        if path.suffix.lower() in (_ENDING, *_OTHER_ENDINGS) and not path.name.startswith(("~$", "."))
+    )
     return [_take(warehouse, path, now) for path in found]
 
 
 def _take(warehouse: Warehouse, path: Path, now: datetime) -> WorkbookReport:
+    name = shown(path.name)
     with warehouse.transaction() as connection:
         key = workbook_key(connection)
     try:
-        sha256 = _sha256(path)
-        read, refused = _read(path, key)
+        raw = _bytes(path)
+        read, refused = _read(raw, key)
     except _Unreadable as error:
-        report = WorkbookReport(path.name, 0, 0, (str(error),))
-        _put_away(path, "refused", report, now)
-        return report
+        return _put_away(path, "refused", WorkbookReport(name, 0, 0, (shown(str(error)),)), now)
     with warehouse.transaction() as connection:
         result = notes.append(connection, read, now)
-        report = WorkbookReport(path.name, result.taken, result.unchanged, (*refused, *result.refused))
-        _record(connection, report, sha256, now)
-    _put_away(path, "taken", report, now)
-    return report
+        whys = tuple(shown(why) for why in (*refused, *result.refused))
+        report = WorkbookReport(name, result.taken, result.unchanged, whys)
+        _record(connection, report, hashlib.sha256(raw).hexdigest(), now)
+    return _put_away(path, "taken", report, now)
 
 
 def _record(connection: Connection, report: WorkbookReport, sha256: str, now: datetime) -> None:
@@ -81,50 +95,78 @@ def _record(connection: Connection, report: WorkbookReport, sha256: str, now: da
     )
 
 
-def _put_away(path: Path, where: str, report: WorkbookReport, now: datetime) -> None:
-    folder = path.parent / where
-    folder.mkdir(exist_ok=True)
-    kept = folder / f"{now:%Y%m%dT%H%M%S}-{path.name}"
+def _put_away(path: Path, where: str, report: WorkbookReport, now: datetime) -> WorkbookReport:
+    """Move a file under a name that every system can take; one that cannot be moved stays, and the report says so."""
+    for why in report.refused:
+        _LOG.warning("workbook %s: %s", report.name, why)
     lines = [
         f"{report.name}: {report.taken} notes taken, {report.unchanged} stood there already, {len(report.refused)} refused."
     ]
     lines += [f"refused: {why}" for why in report.refused]
-    for why in report.refused:
+    try:
+        kept = _free(path.parent / where, f"{now:%Y%m%dT%H%M%S}-", path)
+        path.replace(kept)
+        kept.with_name(f"{kept.name}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    except OSError as error:
+        why = f"could not be moved to {where}/ ({error.strerror}); move it away, or give this user the right to"
         _LOG.warning("workbook %s: %s", report.name, why)
-    path.replace(kept)
-    kept.with_name(f"{kept.name}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return replace(report, refused=(*report.refused, why))
+    return report
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _free(folder: Path, time: str, path: Path) -> Path:
+    """Where a file is kept: by a name of bounded length that no other file has."""
+    folder.mkdir(exist_ok=True)
+    stem = shown(path.stem).encode()[:_LONGEST_KEPT].decode(errors="ignore")
+    for number in itertools.count(1):
+        kept = folder / f"{time}{stem}{f'-{number}' if number > 1 else ''}{path.suffix.lower()}"
+        if not os.path.lexists(kept):
+            return kept
+    raise AssertionError
 
 
-def _read(path: Path, key: str) -> tuple[list[Note], list[str]]:
+def _bytes(path: Path) -> bytes:
+    """A workbook's bytes.
+
+    Raises:
+        _Unreadable: it is another format, no regular file, cannot be read, or is too large.
+    """
+    if path.suffix.lower() != _ENDING:
+        raise _Unreadable(f"is no {_ENDING} file; save it as {_ENDING}")
+    try:
+        raw = regular_file(path, _MOST_BYTES)
+    except OSError as error:
+        raise _Unreadable(f"cannot be read: {error.strerror or error}") from None
+    if len(raw) > _MOST_BYTES:
+        raise _Unreadable(f"larger than {_MOST_BYTES // 1_000_000} MB: no workbook of ours is")
+    return raw
+
+
+def _read(raw: bytes, key: str) -> tuple[list[Note], list[str]]:
     """Notes of a workbook, and rows that were refused by name.
 
     Raises:
         _Unreadable: it is no workbook of ours, or a broken one. Its sheets are parsed while their rows are read.
     """
     try:
-        return _parsed(path, key)
+        return _parsed(raw, key)
     except _Unreadable:
         raise
     except Exception as error:  # whatever a broken archive or broken XML makes of its readers
         raise _Unreadable(f"is no workbook that can be read; save it as .xlsx ({type(error).__name__})") from error
 
 
-def _parsed(path: Path, key: str) -> tuple[list[Note], list[str]]:
-    if path.stat().st_size > _MOST_BYTES:
-        raise _Unreadable(f"larger than {_MOST_BYTES // 1_000_000} MB: no workbook of ours is")
-    with zipfile.ZipFile(path) as archive:
+def _parsed(raw: bytes, key: str) -> tuple[list[Note], list[str]]:
+    with zipfile.ZipFile(io.BytesIO(raw)) as archive:
         if sum(entry.file_size for entry in archive.infolist()) > _MOST_UNPACKED:
             raise _Unreadable("unpacks to more than a workbook of ours ever has")
-    book = load_workbook(path, read_only=True, data_only=False)
+    book = load_workbook(io.BytesIO(raw), read_only=True, data_only=False)
     try:
         if OPEN_ITEMS not in book.sheetnames:
             raise _Unreadable(f"has no sheet {OPEN_ITEMS!r}")
-        rows = book[OPEN_ITEMS].iter_rows()
+        sheet = book[OPEN_ITEMS]
+        sheet.reset_dimensions()  # what a file says of its size may be wrong
+        rows = _bounded(sheet.iter_rows(max_col=_MOST_COLUMNS))
         month, places = _header(rows)
         found: list[Note] = []
         refused: list[str] = []
@@ -137,6 +179,14 @@ def _parsed(path: Path, key: str) -> tuple[list[Note], list[str]]:
         return found, refused
     finally:
         book.close()
+
+
+def _bounded(rows: Iterator[Any]) -> Iterator[Any]:
+    """Rows that are missing are made up by the reader, up to the number of the next one, whatever that is."""
+    for number, cells in enumerate(rows, start=1):
+        if number > _MOST_ROWS:
+            raise _Unreadable(f"{OPEN_ITEMS!r} has a row after {_MOST_ROWS:,}: no workbook has")
+        yield cells
 
 
 def _header(rows: Iterator[Any]) -> tuple[str, dict[str, int]]:

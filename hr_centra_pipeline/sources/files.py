@@ -48,7 +48,11 @@ MOST_BYTES_OF_A_ROW = 4_000_000
 """A row that is larger is refused."""
 MOST_COLUMNS = 1_000
 """A header with more columns is refused."""
+MOST_BAD_ROWS = 10_000
+"""A file with more rows that cannot be read, and more than a tenth of its lines, is refused."""
 _MOST_TIMES_ITS_SIZE = 200  # texts shrink to a tenth; what unpacks to more than this is no export
+_MOST_MEMBERS, _PIECE = 100_000, 16_000  # gzip archives after each other; bytes of them at a time
+_ZEROS = re.compile(rb"\0*")
 _MOST_BYTES_OF_AN_ARRAY = 64_000_000
 _MOST_READ = 20_000  # characters of a bad row
 _MOST_SHAPES, _LONGEST_SHAPE = 1_000, 100
@@ -150,7 +154,7 @@ class Exports:
         if file.size > MOST_BYTES_OF_A_FILE:
             raise TooLarge(f"it is larger than {MOST_BYTES_OF_A_FILE:,} bytes")
         try:
-            data: bytes = _regular_file(file.address) if self._is_local else self._filesystem.cat_file(file.address)
+            data: bytes = regular_file(file.address) if self._is_local else self._filesystem.cat_file(file.address)
         except Exception as error:  # noqa: BLE001 - every filesystem has its own errors
             raise OSError(self._told(error)) from None
         if len(data) > MOST_BYTES_OF_A_FILE:
@@ -183,13 +187,20 @@ def _is_export(name: str) -> bool:
     return plain.endswith((*_ENDINGS, *_OTHER_FORMATS))
 
 
-def _regular_file(path: str) -> bytes:
-    """A file's bytes; a pipe, which would keep us waiting for ever, is none."""
+def regular_file(path: str | Path, most_bytes: int = MOST_BYTES_OF_A_FILE) -> bytes:
+    """A file's bytes, at most one more than ``most_bytes``; a pipe, which would keep us waiting for ever, is none.
+
+    Raises:
+        OSError: it cannot be read, or is not a regular file.
+    """
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    with os.fdopen(handle, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise OSError("it is a pipe, socket or device and not a regular file")
-        return file.read(MOST_BYTES_OF_A_FILE + 1)
+            raise OSError("it is a folder, pipe, socket or device and not a regular file")
+        with os.fdopen(handle, "rb", closefd=False) as file:
+            return file.read(most_bytes + 1)
+    finally:
+        os.close(handle)
 
 
 def shown(text: str) -> str:
@@ -265,25 +276,37 @@ def _unpacked(raw: bytes) -> tuple[bytes, bool] | str:
     """(bytes, whether the archive ends too early) of a gzip file, or why it is none. Never more than is bounded."""
     most = min(MOST_BYTES_OF_A_FILE, max(len(raw) * _MOST_TIMES_ITS_SIZE, 10_000_000))
     parts: list[bytes] = []
-    size, rest = 0, raw
-    while rest:
+    view = memoryview(raw)
+    size = at = members = whole = 0
+    while at < len(raw):
+        members += 1
+        if members > _MOST_MEMBERS:
+            return f"is made of more than {_MOST_MEMBERS:,} archives"
         unpacker = zlib.decompressobj(wbits=31)
         try:
             while not unpacker.eof:
-                part = unpacker.decompress(rest, 16_000_000)
-                rest = unpacker.unconsumed_tail
+                # In small pieces: what is left of one after a member's end is copied.
+                piece: bytes | memoryview = unpacker.unconsumed_tail
+                if not piece:
+                    piece = view[at : at + _PIECE]
+                    at += len(piece)
+                part = unpacker.decompress(piece, 16_000_000)
                 size += len(part)
                 parts.append(part)
                 if size > most:
                     return f"unpacks to more than {most:,} bytes"
-                if not part and not rest:
+                if not part and not piece:
                     break
         except zlib.error:
-            # Whole members, then something else: zeros that fill a block up are no damage.
-            return (b"".join(parts), True) if size else "is not a gzip file, or is damaged"
+            # Whole members, then something else.
+            kept = b"".join(parts[:whole])
+            return (kept, True) if kept else "is not a gzip file, or is damaged"
         if not unpacker.eof:
             return b"".join(parts), True
-        rest = unpacker.unused_data.lstrip(b"\0")
+        whole = len(parts)
+        at -= len(unpacker.unused_data)
+        zeros = _ZEROS.match(raw, at)  # that fill a block up are no damage
+        at = zeros.end() if zeros else at
     return b"".join(parts), False
 
 
@@ -316,6 +339,27 @@ class Cut:
     headers: list[str]
     rows: list[tuple[int, list[str]]] = field(default_factory=list)
     bad: list[BadRow] = field(default_factory=list)
+
+    def reject(self, row: BadRow) -> None:
+        """Set a row aside.
+
+        Raises:
+            TooManyBadRows: so many that the file is of no use as a whole.
+        """
+        self.bad.append(row)
+        if len(self.bad) > max(MOST_BAD_ROWS, row.line // 10):
+            raise TooManyBadRows(self)
+
+
+class TooManyBadRows(ValueError):
+    """A file of which hardly a row can be read; its text says how many, and why the first."""
+
+    def __init__(self, cut: Cut) -> None:
+        first, last = cut.bad[0], cut.bad[-1]
+        super().__init__(
+            f"{len(cut.bad):,} of its first {last.line:,} lines cannot be read: line {first.line} {first.reason[:200]}"
+        )
+        self.headers = cut.headers
 
 
 def header_of(data: bytes, delimiter: str) -> list[str]:
@@ -363,26 +407,26 @@ def cut_csv(content: Content, delimiter: str, keep: Keep | None = None) -> Cut:
             at += 1
             continue
         if len(line) > MOST_BYTES_OF_A_ROW:
-            cut.bad.append(BadRow(at + 1, f"is larger than {MOST_BYTES_OF_A_ROW:,} bytes", _shown(line)))
+            cut.reject(BadRow(at + 1, f"is larger than {MOST_BYTES_OF_A_ROW:,} bytes", _shown(line)))
             at += 1
             continue
         values, end = _row_at(lines, at, delimiter, len(cut.headers))
         raw = line if end == at + 1 else "\n".join(str(lines.at(one)) for one in range(at, end))
         is_stump = not lines.is_ended and lines.at(end) is None
         if (position := _not_utf8(raw)) is not None:
-            cut.bad.append(BadRow(at + 1, f"is not UTF-8 (character {position + 1})", _shown(raw)))
+            cut.reject(BadRow(at + 1, f"is not UTF-8 (character {position + 1})", _shown(raw)))
         elif not values or len(values) != len(cut.headers):
             why = f"has {len(values)} of {len(cut.headers)} columns" if values else "has a quote that is never closed"
-            cut.bad.append(BadRow(at + 1, why + (": the file ends inside it" if is_stump else ""), _shown(raw)))
+            cut.reject(BadRow(at + 1, why + (": the file ends inside it" if is_stump else ""), _shown(raw)))
         elif is_stump and (content.is_cut or not _is_whole(values[-1], shapes)):
-            cut.bad.append(BadRow(at + 1, "is cut off: the file ends inside it", _shown(raw)))
+            cut.reject(BadRow(at + 1, "is cut off: the file ends inside it", _shown(raw)))
         else:
             if len(shapes) < _MOST_SHAPES:
                 shapes.add(_shape(values[-1][:_LONGEST_SHAPE]))
             kept(at + 1, values)
         at = end
     if content.is_cut and lines.is_ended:
-        cut.bad.append(BadRow(at + 1, "is cut off: the archive ends here", ""))
+        cut.reject(BadRow(at + 1, "is cut off: the archive ends here", ""))
     return cut
 
 
@@ -473,15 +517,15 @@ def cut_json(content: Content, keep: Keep | None = None, headers: list[str] | No
     number = 0
     for number, row in lines:
         if isinstance(row, BadRow):
-            cut.bad.append(row)
+            cut.reject(row)
             continue
         values = [_plain(row.get(header)) for header in cut.headers]
         if _not_utf8("".join(values)) is not None:
-            cut.bad.append(BadRow(number, _HALF_A_CHARACTER, ""))
+            cut.reject(BadRow(number, _HALF_A_CHARACTER, ""))
         else:
             kept(number, values)
     if content.is_cut and content.data.endswith(b"\n"):
-        cut.bad.append(BadRow(number + 1, "is cut off: the archive ends here", ""))
+        cut.reject(BadRow(number + 1, "is cut off: the archive ends here", ""))
     return cut
 
 

@@ -12,6 +12,7 @@ import pytest
 from hr_centra_pipeline.cli.main import main
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.oversight import forget
+from hr_centra_pipeline.oversight.person_files import in_folder
 from hr_centra_pipeline.sources.happy_returns.ingest import ingest
 from hr_centra_pipeline.sources.happy_returns.profiles import load_profiles
 from hr_centra_pipeline.sources.happy_returns.staging import refresh
@@ -230,3 +231,22 @@ def test_every_file_that_holds_the_address_is_named_whatever_it_is_packed_and_wr
     ):  # fmt: skip
         assert name in named
     assert "others.csv" not in named
+
+
+_SPELLED = {
+    "as it is": "jörg+a@x.de", "upper case": "JÖRG+A@X.DE", "JSON": "j\\u00f6rg\\u002ba@x.de",
+    "JSON in upper case": "J\\u00D6RG+A@X.DE",
+    "two characters": "jo\u0308rg+a@x.de", "percent": "j%C3%B6rg%2Ba%40x.de", "percent of Latin-1": "j%F6rg%2ba%40x.de",
+    "markup": "j&#246;rg+a&#064;x.de",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("spelled", _SPELLED.values(), ids=_SPELLED)
+def test_an_address_is_found_however_its_characters_are_spelled(tmp_path: Path, spelled: str) -> None:
+    (tmp_path / "it.csv").write_text(f"1,{spelled},x", encoding="utf-8")
+    (tmp_path / "other.csv").write_text(f"1,a{spelled},{spelled}n", encoding="utf-8")
+    (tmp_path / "wide.csv").write_text(f"1,{spelled},x", encoding="utf-16")
+    found = in_folder(tmp_path, ["jörg+a@x.de"])
+    assert [one.name for one in found] == ["it.csv", "wide.csv"]
+    mark = forget._mark("jörg+a@x.de")
+    assert duckdb.sql("select regexp_matches($1, $2, 'i')", params=[spelled, mark]).fetchone() == (True,)

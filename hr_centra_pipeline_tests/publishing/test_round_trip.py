@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import subprocess
 import zipfile
@@ -36,6 +38,10 @@ class Desk:
         return self.sync()
 
     def sync(self) -> WorkbookReport:
+        (report,) = self.sync_all()
+        return report
+
+    def sync_all(self) -> list[WorkbookReport]:
         # The books stand in one transaction; taking a workbook has transactions of its own.
         connection = self.shop.books.connection
 
@@ -43,8 +49,7 @@ class Desk:
             def transaction(self) -> Any:
                 return _Kept(connection)
 
-        (report,) = take_workbooks(Same(), self.shop.settings, utc("2026-04-06"))  # type: ignore[arg-type]
-        return report
+        return take_workbooks(Same(), self.shop.settings, utc("2026-04-06"))  # type: ignore[arg-type]
 
     def notes(self) -> list[tuple[Any, ...]]:
         rows = self.shop.rows(
@@ -195,6 +200,42 @@ def test_a_workbook_with_broken_xml_is_refused_by_name_and_set_aside_and_the_nex
     (aside,) = (desk.folder / "refused").glob("*.xlsx")
     assert "is no workbook that can be read" in aside.with_name(f"{aside.name}.txt").read_text("utf-8")
     assert desk.drop(lambda sheet, columns: write(sheet, columns, 5, "Asked", None, "Mia")).taken == 1
+
+
+def test_whatever_lies_in_the_folder_is_set_aside_by_name_and_the_workbooks_are_taken(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole, folder = desk.shop.export().files[0], desk.folder
+    os.mkfifo(folder / "pipe.xlsx")
+    (folder / "folder.xlsx").mkdir()
+    (folder / "dead.xlsx").symlink_to("/nowhere")
+    (folder / "endless.xlsx").symlink_to("/dev/zero")
+    (folder / "old.xls").write_bytes(b"x")
+    (folder / "red\x1b[31m\nline.xlsx").write_bytes(b"x")
+    with zipfile.ZipFile(whole) as parts, zipfile.ZipFile(folder / "rows.xlsx", "w", zipfile.ZIP_DEFLATED) as torn:
+        for name in parts.namelist():
+            text = re.sub(rb"<dimension[^>]*/>", b"", parts.read(name))
+            torn.writestr(name, text.replace(b"</sheetData>", b'<row r="1000000000000"/></sheetData>'))
+    shutil.copy(whole, folder / ("n" * 245 + "1.xlsx"))
+    shutil.copy(whole, folder / ("n" * 245 + "2.xlsx"))
+    shutil.copy(whole, folder / os.fsdecode(b"bytes\xff.xlsx"))
+    shutil.copy(whole, folder / "UPPER.XLSX")
+    reports = {report.name: report for report in desk.sync_all()}
+    refused = {name: report.refused[0] for name, report in reports.items() if report.refused}
+    assert sorted(refused) == [
+        "dead.xlsx", "endless.xlsx", "folder.xlsx", "old.xls", "pipe.xlsx", "red\\x1b[31m\\nline.xlsx", "rows.xlsx",
+    ]  # fmt: skip
+    assert all("not a regular file" in refused[f"{name}.xlsx"] for name in ("endless", "folder", "pipe"))
+    assert "No such file" in refused["dead.xlsx"]
+    assert "save it as .xlsx" in refused["old.xls"]
+    assert "has a row after 1,048,576" in refused["rows.xlsx"]
+    assert reports.keys() - refused.keys() == {
+        "n" * 245 + "1.xlsx", "n" * 245 + "2.xlsx", "bytes\\xff.xlsx", "UPPER.XLSX",
+    }  # fmt: skip
+    assert sorted(one.name for one in folder.iterdir()) == ["refused", "taken"]
+    assert len(list((folder / "refused").iterdir())) == 7 * 2
+    assert len(list((folder / "taken").iterdir())) == 4 * 2
+    assert "\x1b" not in caplog.text
 
 
 def test_a_workbook_of_another_database_is_refused_row_by_row(desk: Desk) -> None:

@@ -256,11 +256,15 @@ class _Run:
         """Land files together, the fast way; those that spoil it are found by halves, cut by hand, else refused."""
         try:
             counts = self._landed_together(connection, group)
-        except (duckdb.Error, UnicodeError, MemoryError) as error:
+        except (duckdb.Error, UnicodeError, MemoryError, files.TooManyBadRows) as error:
             _next_transaction(connection, "rollback")
             if len(group.members) > 1:
                 return self._halves(connection, group, report)
             (file,) = group.members
+            if isinstance(error, files.TooManyBadRows):
+                report = self._refuse(connection, [(file.listed, file.content.sha256, str(error), file.batch)], report)
+                _next_transaction(connection, "commit")
+                return report
             if not group.is_cut_by_hand:
                 _LOG.info("export %s is cut by hand: %s", file.listed.name, type(error).__name__)
                 return self._land_group(connection, Group([file], is_cut_by_hand=True), report)

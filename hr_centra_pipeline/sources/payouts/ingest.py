@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import logging
+import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
+
+import duckdb
 
 from hr_centra_pipeline.core.money import minor_units
 from hr_centra_pipeline.sources import files
@@ -45,6 +48,12 @@ class PayoutReport:
 _ABOVE = {"payout_id": "(statement)", "account": "(account)", "settlement_currency": "(settlement currency)"}
 _HEADER_WITHIN = 100  # lines
 _LONGEST_CELL = 1_000_000
+_MOST_BAD_LINES = 1_000  # that cannot be read: a file with more is refused
+_LONGEST_TEXT, _LONGEST_REASON = 20_000, 1_000
+_AMOUNT = {
+    ".": re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]{1,6})?"),
+    ",": re.compile(r"[+-]?([0-9]{1,18}|[0-9]{1,3}(\.[0-9]{3}){1,5})(,[0-9]{1,6})?"),
+}
 
 
 @dataclass
@@ -108,12 +117,22 @@ def ingest_payouts(
                 with warehouse.transaction() as connection:
                     report = _unreadable(connection, listed, f"cannot be read: {error}", now, report)
                 continue  # the next run tries again
-            with warehouse.transaction() as connection, tempfile.TemporaryDirectory() as scratch:
-                report = _land(connection, listed, content, profiles, Path(scratch), now, report)
+            try:
+                with warehouse.transaction() as connection, tempfile.TemporaryDirectory() as scratch:
+                    report = _land(connection, listed, content, profiles, Path(scratch), now, report)
+            except (duckdb.Error, ArithmeticError, ValueError, LookupError, csv.Error, MemoryError) as error:
+                with warehouse.transaction() as connection:
+                    report = _unreadable(connection, listed, f"cannot be landed: {_why(error)}", now, report)
             warehouse.yield_to_others()
         return report
     finally:
         exports.close()
+
+
+def _why(error: Exception) -> str:
+    """Of an error one line; of memory that ran out, whose figures change each time, its name only."""
+    first = "" if isinstance(error, MemoryError | duckdb.OutOfMemoryException) else str(error).split("\n")[0]
+    return first[:200] or type(error).__name__
 
 
 def _land(
@@ -133,6 +152,10 @@ def _land(
     read = content.problem or _recognised(content, profiles)
     if isinstance(read, str):
         return _refuse(connection, listed, content, read, now, report)
+    if len(read.cut.bad) > _MOST_BAD_LINES:
+        first = read.cut.bad[0]
+        why = f"{len(read.cut.bad):,} of its lines cannot be read: line {first.line} {first.reason}"
+        return _refuse(connection, listed, content, why, now, report, read.profile)
     clean = scratch / "lines.csv"
     clean.write_bytes(files.as_csv(read.cut))
     typing_sql.type_lines(connection, read.profile, read.columns, read.cut.headers, clean, listed.name, now)
@@ -184,10 +207,18 @@ def _recognised(content: Content, profiles: Sequence[PayoutProfile]) -> _Read | 
         except csv.Error as error:
             misses.append((len(profile.columns), f"as {profile.name} it cannot be read: {error}"))
             continue
+        except files.TooManyBadRows as error:
+            if not missing_headers(profile, error.headers):
+                return str(error)
+            misses.append((len(profile.columns), f"as {profile.name} it cannot be read: {error}"))
+            continue
         missing = missing_headers(profile, read.cut.headers)
         if not missing:
             read.columns = {**profile.mapped(read.cut.headers), **read.columns}
-            _bound(read.cut)
+            try:
+                _bound(read.cut)
+            except files.TooManyBadRows as error:
+                return str(error)
             return read
         misses.append((len(missing), f"the closest is {profile.name}, which needs {', '.join(missing)}"))
     return f"no layout of settlement files knows its header; {min(misses, default=(0, 'there is none'))[1]}"
@@ -197,7 +228,7 @@ def _bound(cut: Cut) -> None:
     """Set rows aside that are longer than any line of a settlement."""
     long = [(line, row) for line, row in cut.rows if sum(map(len, row)) > _LONGEST_CELL]
     for line, row in long:
-        cut.bad.append(BadRow(line, f"is longer than {_LONGEST_CELL:,} characters", ",".join(row)[:1000]))
+        cut.reject(BadRow(line, f"is longer than {_LONGEST_CELL:,} characters", ",".join(row)[:1000]))
     if long:
         cut.rows = [(line, row) for line, row in cut.rows if sum(map(len, row)) <= _LONGEST_CELL]
 
@@ -206,8 +237,10 @@ def _cut_lines(content: Content, profile: PayoutProfile) -> _Read:
     """Cut a file of lines under a header, which may have a block of names and values above it."""
     lines = content.data.split(b"\n", _HEADER_WITHIN)[:_HEADER_WITHIN]
     above: list[list[str]] = []
-    best: tuple[int, int, list[list[str]]] | None = None
+    best: tuple[int, int, list[list[str]], list[str]] | None = None
     for number, line in enumerate(lines):
+        if line.count(profile.delimiter.encode()) >= files.MOST_COLUMNS:
+            continue  # no header, and no cells above one
         try:
             headers = files.header_of(line, profile.delimiter)
         except (UnicodeDecodeError, csv.Error):
@@ -216,12 +249,14 @@ def _cut_lines(content: Content, profile: PayoutProfile) -> _Read:
             continue
         missing = len(missing_headers(profile, headers))
         if best is None or missing < best[0]:
-            best = (missing, number, list(above))
+            best = (missing, number, list(above), headers)
         if not missing:
             break
         if any(headers):
             above.append(headers)
-    _, skipped, summary = best or (0, 0, [])
+    missing, skipped, summary, headers = best or (1, 0, [], [])
+    if missing:
+        return _Read(profile, Cut(headers))
     rest = content.data.split(b"\n", skipped)[skipped]
     cut = files.cut_csv(replace(content, data=rest), profile.delimiter)
     cut.rows = [(line + skipped, row) for line, row in cut.rows]
@@ -244,17 +279,21 @@ def _cut_records(content: Content, profile: PayoutProfile) -> _Read:
     for number, raw in enumerate(content.data.split(b"\n"), start=1):
         if not raw.strip():
             continue
+        if raw.count(profile.delimiter.encode()) >= files.MOST_COLUMNS:
+            why = f"has more than {files.MOST_COLUMNS:,} columns"
+            cut.reject(BadRow(number, why, raw[:_LONGEST_TEXT].decode("utf-8", "replace")))
+            continue
         try:
             values = next(csv.reader([raw.decode().rstrip("\r")], delimiter=profile.delimiter, strict=True), [])
         except (UnicodeDecodeError, csv.Error) as error:
-            cut.bad.append(BadRow(number, f"cannot be read: {error}", raw.decode("utf-8", "replace")))
+            cut.reject(BadRow(number, f"cannot be read: {error}", raw.decode("utf-8", "replace")))
             continue
         record = values[0].strip() if values else ""
         latest[record] = values
         if record == records.header:
             headers = [header.strip() for header in values[1:]]
             if cut.rows and headers != cut.headers:
-                cut.bad.append(BadRow(number, "is another header than before", raw.decode()))
+                cut.reject(BadRow(number, "is another header than before", raw.decode()))
             else:
                 cut.headers = headers
         elif record == records.line:
@@ -264,7 +303,7 @@ def _cut_records(content: Content, profile: PayoutProfile) -> _Read:
                 above["payout_id"].append(" ".join(one for one in told if one) if all(told) else "")
                 above["account"].append(_at(latest, records.account))
             else:
-                cut.bad.append(BadRow(number, f"has {len(values) - 1} of {len(cut.headers)} columns", raw.decode()))
+                cut.reject(BadRow(number, f"has {len(values) - 1} of {len(cut.headers)} columns", raw.decode()))
         elif record == records.total:
             _add_footer(profile, values, read.footers)
     read.add_above({
@@ -282,21 +321,25 @@ def _at(latest: dict[str, list[str]], spot: Spot | None) -> str:
 
 def _add_footer(profile: PayoutProfile, values: Sequence[str], footers: Footers) -> None:
     total = profile.total
-    currency = values[total.currency].strip().upper() if len(values) > total.currency else ""
+    currency = values[total.currency].strip().upper()[:20] if len(values) > total.currency else ""
     sums = footers.setdefault(currency, {})
     for name in ("gross_credits", "gross_debits", "fee_credits", "fee_debits"):
         place = getattr(total, name)
         if place is None or place >= len(values):
             continue
-        try:
-            amount = Decimal(values[place].strip() or 0)
-        except InvalidOperation:
-            amount = Decimal("NaN")
-        if not amount.is_finite():
+        amount = _amount(values[place].strip() or "0")
+        if amount is None:
             amount = Decimal("NaN")  # equals nothing
         elif profile.money.smallest_units:
             amount = amount.scaleb(-minor_units(currency))
         sums[name] = sums.get(name, Decimal(0)) + amount
+
+
+def _amount(text: str, point: str = ".") -> Decimal | None:
+    """An amount outside of the lines; none where it is not written as one: ``Decimal`` itself takes far more."""
+    if not _AMOUNT[point].fullmatch(text):
+        return None
+    return Decimal(text if point == "." else text.replace(".", "").replace(",", "."))
 
 
 # ---------------------------------------------------------------- its own total
@@ -376,12 +419,10 @@ def _summary_problems(connection: Connection, read: _Read) -> list[str]:
     amount, currency, is_comparable = row or (Decimal(0), None, True)
     if not is_comparable:
         return []
-    point = read.profile.money.decimal
-    try:
-        whole = Decimal(said if point == "." else said.replace(".", "").replace(",", "."))
-    except InvalidOperation:
+    whole = _amount(said.strip(), read.profile.money.decimal)
+    if whole is None:
         return [f"its {total.amount} is not an amount: {said[:40]}"]
-    if read.profile.money.smallest_units and whole.is_finite():
+    if read.profile.money.smallest_units:
         whole = whole.scaleb(-minor_units(currency or ""))
     if amount == whole:
         return []
@@ -407,6 +448,7 @@ def _refuse(
     *,
     is_read: bool = True,
 ) -> PayoutReport:
+    problem = problem[:_LONGEST_REASON]
     _LOG.warning("settlement file %s is refused: %s", listed.name, problem)
     batch = _next_batch(connection)
     _note(connection, listed, content, now, problem, profile=profile, batch=batch, is_read=is_read)
@@ -457,16 +499,27 @@ def _quarantine(
     batch: int,
     now: datetime,
 ) -> None:
-    for line, column, reason, text in rows:
-        connection.execute(
-            "insert into quarantine.rejected_rows values (?, ?, 'payouts', ?, ?, ?, ?, ?, ?)",
-            [listed.name, line, column, reason, text, content.sha256, batch, now],
-        )
+    """Set lines aside; in one statement: one each would keep a block of the database in memory each."""
+    connection.execute(
+        """
+        insert into quarantine.rejected_rows
+        select $name, unnest($lines::bigint[]), 'payouts', unnest($columns::varchar[]), unnest($reasons::varchar[]),
+            unnest($texts::varchar[]), $sha256, $batch, $now
+        """,
+        {
+            "name": listed.name, "lines": [row[0] for row in rows], "columns": [row[1] for row in rows],
+            "reasons": [row[2][:_LONGEST_REASON] for row in rows],
+            "texts": [row[3] and row[3][:_LONGEST_TEXT] for row in rows],
+            "sha256": content.sha256, "batch": batch, "now": now,
+        },
+    )  # fmt: skip
 
 
 def _texts(content: Content, wanted: set[int]) -> list[tuple[int, str]]:
     lines = content.data.split(b"\n")
-    return [(number, lines[number - 1].decode("utf-8", "replace").rstrip("\r")) for number in sorted(wanted)]
+    return [
+        (number, lines[number - 1][:_LONGEST_TEXT].decode("utf-8", "replace").rstrip("\r")) for number in sorted(wanted)
+    ]
 
 
 def _next_batch(connection: Connection) -> int:

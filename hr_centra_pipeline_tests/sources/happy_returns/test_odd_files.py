@@ -266,3 +266,21 @@ def test_a_portion_of_files_that_cannot_be_read_stops_none_of_the_others(desk: D
         desk.csv("items", ITEM | {"item_id": f"IT-{number}"}, name=f"good-{number}.csv")
     report = desk.ingest()
     assert (report.refused_files, report.rows_landed) == (20, 20)
+
+
+def test_a_file_of_which_hardly_a_row_can_be_read_is_refused_by_name_with_their_number(desk: Desk) -> None:
+    desk.put("items.csv.gz", gzip.compress(as_csv(desk.header("items"), [ITEM]) + b"a\n" * 30_000))
+    desk.csv("returns", RETURN)
+    desk.ingest()
+    assert (_problem(desk, "items.csv.gz") or "").startswith(
+        "10,001 of its first 10,003 lines cannot be read: line 3 has"
+    )
+    assert desk.rows("select count(*) from quarantine.rejected_rows") == [(1,)]
+    assert desk.rows("select count(*) from landing.happy_returns_returns") == [(1,)]
+
+
+def test_a_gzip_file_of_many_members_is_read_and_one_of_far_too_many_is_refused() -> None:
+    parts = [gzip.compress(b"%d\n" % number) + b"\0" * (number % 3) for number in range(2_000)]
+    read = files.opened(b"".join(parts), "x.csv.gz")
+    assert (read.problem, read.is_cut, read.data.split()) == (None, False, [b"%d" % number for number in range(2_000)])
+    assert files.opened(gzip.compress(b"") * 100_001, "x.csv.gz").problem == "is made of more than 100,000 archives"

@@ -7,10 +7,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
-from hr_centra_pipeline.sources.payouts import profiles, staging
+from hr_centra_pipeline.sources import files
+from hr_centra_pipeline.sources.files import Content
+from hr_centra_pipeline.sources.payouts import ingest, profiles, staging
 from hr_centra_pipeline.sources.payouts.ingest import PayoutReport, ingest_payouts
 from hr_centra_pipeline.sources.payouts.profiles import load_payout_profiles
 from hr_centra_pipeline.warehouse import migrate
@@ -180,9 +183,33 @@ def test_a_wallet_s_records_are_read_in_cents_with_their_signs_and_checked_again
     [
         (wallet(PAID), "gross debits 0 USD, its total says 100"),
         (wallet(PAID, BACK, footer='"SF","USD","11000","10000","0","275"'), "fee debits 2.74 USD, its total says 2.75"),
+        (
+            wallet(PAID, BACK, footer='"SF","USD","1e999999999","10000","0","274"'),
+            "gross credits 110 USD, its total says NaN",
+        ),
+        (
+            wallet(PAID, BACK, footer='"SF","USD","1e999999","10000","0","274"'),
+            "gross credits 110 USD, its total says NaN",
+        ),
+        (
+            wallet(PAID, BACK, footer='"SF","USD","1_1000","10000","0","274"'),
+            "gross credits 110 USD, its total says NaN",
+        ),
+        (
+            wallet(PAID, BACK, footer='"SF","USD","١١٠٠٠","10000","0","274"'),
+            "gross credits 110 USD, its total says NaN",
+        ),
         (wallet(PAID, BACK, footer='"XX"'), "it has no record SF with its totals"),
     ],
-    ids=["a line is lost", "another fee", "the footer is lost"],
+    ids=[
+        "a line is lost",
+        "another fee",
+        "far too large",
+        "too many figures",
+        "with an underscore",
+        "other digits",
+        "the footer is lost",
+    ],
 )
 def test_a_wallet_s_file_that_differs_from_its_footer_is_refused(place: Place, text: str, problem: str) -> None:
     place.deliver("STL-20260906.CSV", text)
@@ -532,3 +559,55 @@ def test_an_online_processor_s_itemized_payout_is_read_in_what_the_shopper_saw_a
         ("chargeback", "du_1", "ch_3", "1003", Decimal(-50), "EUR", Decimal(-65), "EUR", Decimal(-15)),
         ("refund_reversed", "re_1", "ch_1", "1001", Decimal(100), "EUR", Decimal(100), "EUR", Decimal(0)),
     ]  # fmt: skip
+
+
+def test_a_file_of_lines_that_cannot_be_read_is_refused_with_their_number_and_stops_no_other(place: Place) -> None:
+    place.deliver("a.csv", HEADER + "\n" + "x\n" * 1_001)
+    place.deliver("b.csv", HEADER + "\n" + "x\n" * 20_000)
+    place.deliver("c.csv", GOOD + "x\n" * 900)
+    assert place.ingest() == PayoutReport(files=3, refused_files=2, rows_read=905, rows_landed=5, rows_rejected=900)
+    assert place.rows("select source_file, problem from landing.payout_files order by 1") == [
+        ("a.csv", "1,001 of its lines cannot be read: line 2 has 1 of 18 columns"),
+        ("b.csv", "10,001 of its first 10,002 lines cannot be read: line 2 has 1 of 18 columns"),
+        ("c.csv", None),
+    ]
+    assert place.rows("select source_file, count(*) from quarantine.rejected_rows group by all order by 1") == [
+        ("a.csv", 1),
+        ("b.csv", 1),
+        ("c.csv", 900),
+    ]
+
+
+def test_whatever_goes_wrong_with_a_file_is_named_once_and_stops_no_other(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def runs_out(content: Content, *_: object) -> str:
+        if content.data.startswith(b"x"):
+            raise duckdb.OutOfMemoryException("16 KiB more than there is")
+        return "is of no use"
+
+    monkeypatch.setattr(ingest, "_recognised", runs_out)
+    place.deliver("a.csv", "x")
+    place.deliver("b.csv", "y")
+    assert place.ingest() == PayoutReport(files=2, refused_files=2)
+    assert place.ingest() == PayoutReport()
+    assert place.rows("select source_file, problem from landing.payout_files order by 1") == [
+        ("a.csv", "cannot be landed: OutOfMemoryException"),
+        ("b.csv", "is of no use"),
+    ]
+
+
+def test_lines_of_more_columns_than_any_header_are_not_searched_for_one(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched: list[int] = []
+    header_of = files.header_of
+
+    def searching(data: bytes, delimiter: str) -> list[str]:
+        searched.append(len(data))
+        return header_of(data, delimiter)
+
+    monkeypatch.setattr(files, "header_of", searching)
+    place.deliver("wide.csv", ("," * 5_000 + ";" * 5_000 + "\t" * 5_000 + "\n") * 10)
+    assert place.ingest() == PayoutReport(files=1, refused_files=1)
+    assert not any(searched)
