@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
 from hr_centra_pipeline.core import reasons
 from hr_centra_pipeline_tests.reconciliation.books import Books
 
-EXCHANGE = {"refund_type": "exchange", "exchange_sku": "OTHER"}
+EXCHANGE: dict[str, Any] = {"refund_type": "exchange", "exchange_sku": "OTHER"}
 
 
 def blocks(books: Books, number: str) -> list[str | None]:
@@ -45,7 +46,7 @@ def test_the_return_of_an_exchange_is_not_what_a_refund_by_hand_of_its_amount_wa
     ],
 )
 def test_no_replacement_is_sent_for_what_was_never_charged(
-    books: Books, order: dict[str, int], block: str | None
+    books: Books, order: dict[str, Any], block: str | None
 ) -> None:
     books.sold("1001", **order)
     books.returned("1001", **EXCHANGE)
