@@ -387,7 +387,7 @@ def test_a_code_with_brackets_in_it_does_not_break_the_line(at_desk: Desk) -> No
     sold = at_desk.sell(("DRESS-S", 1, "100.00"))
     unit = at_desk.comes_back(sold)
     for kind, key in (("returns", f"{unit.return_id}/{sold.number}"), ("items", unit.item)):
-        at_desk._put(kind, key, express_code="[HR].*]")
+        at_desk._put(kind, key, express_code="HR].*[1")
     at_desk.settle()
     at_desk.change(unit, disposition="sellable")
     next_hour(at_desk)
