@@ -118,7 +118,7 @@ def adopt(named: str, by: str | None, why: str | None) -> None:
 
 
 def tie(named: str, units: Sequence[str], *, kind: TieKind, unrelated: bool, by: str | None, why: str | None) -> None:
-    """Say what somebody else's refund, order or Return was for; or which line a unit is of.
+    """Say what another user's refund, order or Return was for; or which line a unit is of.
 
     Raises:
         ConfigurationError: neither units nor a way is given, or both; or what is named does not fit.

@@ -47,7 +47,7 @@ class Settings(BaseModel):
         Raises:
             ConfigurationError: ``HR_CENTRA_MODE`` is neither ``dry_run`` nor ``live``, or ``HR_CENTRA_DATABASE`` is not a file.
         """
-        private.keep()  # whoever knows where our files are is about to write some
+        private.keep()  # a process that knows where our files are is about to write some
         env = os.environ if environment is None else environment
         home = Path(env.get("HR_CENTRA_HOME", "data")).resolve()
         mode = env.get("HR_CENTRA_MODE", "dry_run")

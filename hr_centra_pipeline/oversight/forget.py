@@ -144,7 +144,7 @@ def forget(warehouse: Warehouse, who: str, by: str, now: datetime, *, holding: S
 
     Raises:
         ConfigurationError: nothing here is about this person.
-        RunFailed: there is no room to write the file anew, or a copy of the database cannot be read; all else was erased then.
+        RunFailed: there is no room to rewrite the file, or a copy of the database cannot be read; all else was erased then.
     """
     with warehouse.transaction() as connection:
         person = find(connection, who, holding)

@@ -28,7 +28,7 @@ def folder(database: Path) -> Path:
 
 
 def existing(database: Path) -> list[Path]:
-    """Every copy of a database in its folder, whoever made it, the oldest first."""
+    """Every copy of a database in its folder, the oldest first."""
     return _by_age(database, "*")
 
 
@@ -150,9 +150,9 @@ def discard(stage: Path) -> None:
 
 
 def put_into_place(database: Path, stage: Path, *, by: str, recorded_by: str, why: str) -> Path | None:
-    """Make an examined copy the database. Whoever opens it knows that it was restored. Hold the locks of sync and backfill.
+    """Make an examined copy the database. The next to open it knows that it was restored. Hold the locks of sync and backfill.
 
-    Killed at any moment, the database is the old one or the new one: what is decided is carried out by whoever opens it next.
+    Killed at any moment, the database is the old one or the new one: what is decided is carried out by the next process to open it.
     Answers where the old one is kept.
 
     Raises:

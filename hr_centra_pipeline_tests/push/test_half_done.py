@@ -79,7 +79,7 @@ def test_what_changes_while_a_payment_is_in_doubt_decides_whether_it_is_made(at_
     assert (order["origin"][1],) == tuple(row["id"] for row in at_desk.returns_of(swapped))
     assert at_desk.states()[charged_unit.item] == at_desk.states()[abroad_unit.item] == "planned"
     assert at_desk.states("exchange_order")[disputed_unit.item] == "planned"
-    # Whoever waits for it is named, with what to do.
+    # The team that waits for it is named, with what to do.
     at_desk.clock.advance_to(at_desk.clock.now().replace(day=30, month=11))
     told = {unit: kind for kind, unit, _ in at_desk.reconcile() if kind.endswith(("credit_note", "without_order"))}
     assert told[charged_unit.item] == "return_without_credit_note"

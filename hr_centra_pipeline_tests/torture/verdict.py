@@ -23,7 +23,7 @@ _WAITS_FOR_A_PERSON = {"write_in_doubt", "rejected_write", "return_without_credi
 
 @dataclass
 class Verdict:
-    """What was found. ``silent``: something is wrong, by whoever, and no exception says so; ``raced``: somebody acted between
+    """What was found. ``silent``: something is wrong, and no exception says so; ``raced``: somebody acted between
     our look and our call, and the pipeline tells it.
     """
 
@@ -235,7 +235,7 @@ def _judge_notes(world: World, units: list[Planted], found: Verdict) -> None:
 def _judge_silence(
     world: World, books: dict[str, Any], units: list[Planted], told: dict[str, set[str]], found: Verdict
 ) -> None:
-    """What is wrong, by whoever's doing, has an exception."""
+    """Whatever is wrong has an exception."""
     paid = {
         key
         for row in books["returns"]

@@ -233,7 +233,7 @@ def test_a_log_without_its_database_is_kept_aside_and_is_not_mixed_into_a_new_on
     assert kept.read_bytes() == found
 
 
-def test_a_database_that_is_begun_anew_owes_nothing_to_what_was_noted_of_the_lost_one(database: Path) -> None:
+def test_a_recreated_database_owes_nothing_to_what_was_noted_of_the_lost_one(database: Path) -> None:
     for name in ("second", "third"):
         add(database, name)
         Warehouse(database).fold_log_in()

@@ -220,7 +220,7 @@ class _Run:
             kind = order.index(one.kind) if isinstance(one, ExportFile) else len(order)
             return (one.listed.source_time[0], kind, one.listed.modified_at, one.listed.name)
 
-        # Opening the database anew for each export would cost more than landing it.
+        # Opening the database again for each export would cost more than landing it.
         with self._warehouse.transaction() as connection:
             batches = landing.next_batches(connection, len(portion))
             fresh: list[ExportFile] = []

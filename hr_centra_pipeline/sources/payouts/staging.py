@@ -15,7 +15,7 @@ _CONSUMER = "staging.payouts"
 
 
 def refresh(warehouse: Warehouse, now: datetime, profiles: Sequence[PayoutProfile] = ()) -> int:
-    """Compute the lines anew when some were landed or the layouts map types otherwise; answers how many payouts changed.
+    """Recompute the lines when some were landed or the layouts map types otherwise; answers how many payouts changed.
 
     Orders of changed lines are looked at again.
     """
