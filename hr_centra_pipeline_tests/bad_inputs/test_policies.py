@@ -116,7 +116,7 @@ def test_a_folder_instead_of_a_policy_is_told(home: Path, command: Command) -> N
     (home / "policy.toml").mkdir()
     told = command("plan")
     assert told.code == 2
-    told.is_clear(f"{home}/policy.toml", "Is a directory")
+    told.is_clear(f"{home}/policy.toml", "is a folder", "Copy data/policy.example.toml there")
 
 
 def test_several_mistakes_are_told_at_once_each_in_its_line(home: Path, command: Command) -> None:
