@@ -9,7 +9,8 @@ observed as (
     select
         observed.effect_key,
         coalesce(ledger.effect_kind, desired.effect_kind, observed.effect_kind) as effect_kind,
-        coalesce(ledger.packet_key, observed.packet_key) as packet_key,
+        -- The Return that stands in Centra, not one that an earlier packet of ours took back.
+        coalesce(observed.packet_key, ledger.packet_key) as packet_key,
         coalesce(ledger.return_id, desired.return_id) as return_id,
         coalesce(ledger.return_item_id, desired.return_item_id) as return_item_id,
         coalesce(ledger.order_number, desired.order_number, observed.order_number) as order_number,

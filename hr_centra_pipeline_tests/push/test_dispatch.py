@@ -327,6 +327,28 @@ def test_what_is_canceled_refused_or_shipped_is_not_released(at_desk: Desk, what
     assert "confirmed" not in at_desk.states("exchange_release").values()
 
 
+def test_a_shipment_that_also_holds_a_refused_replacement_is_held_and_says_why(at_desk: Desk) -> None:
+    sold = at_desk.sell(("DRESS-S", 2, "100.00"))
+    kept = at_desk.comes_back(sold, refund_type="exchange", exchange_sku="DRESS-M")
+    other = at_desk.comes_back(sold, refund_type="exchange", exchange_sku="SHIRT-M", with_unit=kept)
+    at_desk.settle()
+    (order,) = at_desk.orders_of_ours()
+    at_desk.act("create_shipment", order_number=order["number"])
+    at_desk.with_policy(exchange={"release": "good_to_go"})
+    at_desk.change(other, disposition="wrong-item")
+    at_desk.settle()
+    assert "updateShipment" not in at_desk.mutations()
+    at_desk.clock.advance_to(at_desk.clock.now() + timedelta(days=20))
+    at_desk.sync()
+    at_desk.reconcile()
+    ((detail, next_step),) = at_desk.rows(
+        "select detail, next_step from reconciliation.exceptions where kind = 'exchange_not_shipped'"
+        f" and return_item_id = '{kept.item}'"
+    )
+    assert f"is held, since it also holds the replacement of {other.item}, which was refused" in detail
+    assert next_step.startswith("Take the refused replacement out of the order")
+
+
 @pytest.mark.slow
 def test_a_release_by_another_mark_is_another_release(at_desk: Desk) -> None:
     at_desk.with_policy(exchange={"release": "paid"})

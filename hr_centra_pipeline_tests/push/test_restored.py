@@ -74,6 +74,37 @@ def test_restored_from_before_credits_a_gift_card_an_exchange_and_restocks_nothi
     ]
 
 
+def test_put_back_to_a_packet_that_was_taken_back_the_replacement_is_that_of_the_return_that_stands(
+    at_desk: Desk, tmp_path: Path
+) -> None:
+    """The packet for both articles was undone; what was then ordered alone is lost with the database, and canceled later."""
+    at_desk.article("LAST-M", stock=1)
+    sold = at_desk.sell(("DRESS-S", 2, "100.00"))
+    first = at_desk.comes_back(sold, refund_type="exchange", exchange_sku="LAST-M")
+    second = at_desk.comes_back(sold, refund_type="exchange", exchange_sku="DRESS-M", with_unit=first)
+    at_desk.fault("person_after", "CreateReturn", act="move_stock", given={"sku": "LAST-M", "quantity": 1, "out_of": 1})
+    at_desk.sync()
+    undone = "select packets.centra_id from push.packets where state = 'rejected' and len(members) = 2"
+    ((taken_back,),) = at_desk.rows(undone)
+    backup = kept(at_desk, tmp_path)
+    at_desk.settle()
+    (stands,) = at_desk.returns_of(sold)
+    put_back(at_desk, backup)
+    with at_desk.warehouse.transaction() as connection:  # as Centra's refusal of the whole packet leaves it
+        connection.execute(
+            "update push.ledger set state = 'rejected', packet_key = packets.packet_key from push.packets"
+            " where packets.state = 'rejected' and len(packets.members) = 2 and return_item_id = ?"
+            " and effect_kind = 'exchange_order'",
+            [second.item],
+        )
+    at_desk.mode = "dry_run"
+    at_desk.sync()
+    of_second = f"select packet_key, centra_id from push.ledger where return_item_id = '{second.item}'"
+    assert at_desk.rows(of_second) == [(stands["comment"].split()[0], str(stands["id"]))]
+    assert str(stands["id"]) != taken_back
+    assert len(at_desk.orders_of_ours()) == 1
+
+
 def reasons(desk: Desk) -> list[str]:
     return [reason for (reason,) in desk.rows("select reason from meta.turns order by batch")]
 

@@ -128,7 +128,9 @@ def _judge_money(world: World, books: dict[str, Any], sold: Sold, told: dict[str
     where = f"order {sold.number}: {given} given, {due} due{may_be}, told {sorted(explained)}"
     least = Decimal(0) if sold.number in world.elsewhere else due - riders - fees
     charged_back = world.charged_back.get(sold.number, Decimal(0))
-    if charged_back and given + charged_back > most and not explained & _CHARGED_BACK:
+    # A credit that is held because of the chargeback says so itself.
+    says_so = _CHARGED_BACK if given else _CHARGED_BACK | {"return_without_credit_note"}
+    if charged_back and given + charged_back > most and not explained & says_so:
         found.silent.append(f"{where}, and {charged_back} charged back")
     if given > most:
         is_told = explained & {"double_credit", "centra_return_without_return"}
@@ -184,8 +186,12 @@ def _judge_releases(world: World, units: list[Planted], told: dict[str, set[str]
         "select internal_comment, is_paid from shipments join orders on orders.number = order_number where origin_type = 'return'"
     )
     for row in rows:
-        planted = next((keys[key] for key in effect_keys_in(row["internal_comment"]) if key in keys), None)
+        inside = [keys[key] for key in effect_keys_in(row["internal_comment"]) if key in keys]
+        planted = inside[0] if inside else None
         if planted is None or planted.is_uncertain or told[planted.unit.item] & _A_REPLACEMENT_IS_MISSING:
+            continue
+        # One mark sends off all that a shipment holds: with a refused one in it, a person releases it.
+        if any(one.refused for one in inside) and "exchange_not_shipped" in told[planted.unit.item]:
             continue
         if not row["is_paid"]:
             found.losses.append(f"{planted.unit.item}: the shipment of its replacement is not released")
