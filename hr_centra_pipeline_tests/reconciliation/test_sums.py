@@ -247,7 +247,8 @@ def test_a_return_of_millions_of_pieces_is_a_thousand_rows_and_its_rest_and_sums
     books.reconcile()
     pieces = books.rows(
         """
-        select count(*), sum(pieces), sum(gross), sum(tax), count(return_item_id), max(pieces) filter (where return_item_id is not null)
+        select count(*), sum(pieces), sum(gross), sum(tax), count(return_item_id),
+            max(pieces) filter (where return_item_id is not null)
         from return_pieces
         """
     )
