@@ -135,9 +135,11 @@ from bundle_credits as credits
 where credits.effect_key = pending.effect_key;
 
 -- What belongs to a whole return waits with its units.
-update effects.pending_credit_notes as riders set blocked_by = held.blocked_by
+update effects.pending_credit_notes as riders set blocked_by = held.blocked_by, approval_codes = held.approval_codes
 from (
-    select return_id, order_number, min(blocked_by) as blocked_by
+    select
+        return_id, order_number, min(blocked_by) as blocked_by,
+        list_distinct(flatten(list(approval_codes))) as approval_codes
     from effects.pending_credit_notes
     where effect_kind = 'credit_note'
     group by return_id, order_number

@@ -60,7 +60,7 @@ considered as (
             case when modes.policy_mode = 'approve' then 'mode' end,
             case when desired.effect_kind = 'inventory_adjustment' and desired.sendable_at > $now then 'hold' end
         ]), lambda code: code is not null) as waits_for_codes,
-        list_has_all(approved_codes, waits_for_codes) as is_approved,
+        len(waits_for_codes) > 0 and list_has_all(approved_codes, waits_for_codes) as is_approved,
         ledger.decided_sha256 as decided_before,
         coalesce(desired.evidence::json ->> 'milestone' = 'refund under way', false) as is_announcement,
         charged_back.effect_key is not null as meets_chargeback,
