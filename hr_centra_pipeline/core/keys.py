@@ -34,15 +34,15 @@ def effect_keys_in(text: str | None) -> list[str]:
     return list(dict.fromkeys(EFFECT_KEY.findall(text or "")))
 
 
-# DuckDB has sha256() but no base32: 5 hex digits are 20 bits are 4 characters; 13 characters need 17 hex digits.
+# DuckDB has sha256() but no base32: 13 characters are 65 bits, which are read from the hash in 30 and 35, and written to the base
+# 32 with digits of its own. The hash is mentioned as seldom as possible: a macro repeats what it is given for each mention, and
+# every statement that asks for a key is planned with all of that.
 SQL_MACROS = """
-create or replace macro base32_digit(n) as substr('ABCDEFGHIJKLMNOPQRSTUVWXYZ234567', (n & 31)::int + 1, 1);
-create or replace macro base32_quad(h) as
-    base32_digit(('0x' || h)::int >> 15) || base32_digit(('0x' || h)::int >> 10)
-    || base32_digit(('0x' || h)::int >> 5) || base32_digit(('0x' || h)::int);
-create or replace macro base32_of_hex(h) as
-    base32_quad(substr(h, 1, 5)) || base32_quad(substr(h, 6, 5)) || base32_quad(substr(h, 11, 5))
-    || base32_digit(('0x' || substr(h, 16, 2))::int >> 3);
+create or replace macro base32_of_hex(h) as translate(
+    to_base(('0x' || substr(h, 1, 8))::bigint >> 2, 32, 6)
+    || to_base((('0x' || substr(h, 8, 10))::bigint >> 3) & 34359738367, 32, 7),
+    '0123456789ABCDEFGHIJKLMNOPQRSTUV', 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'
+);
 create or replace macro effect_key(kind, ids) as
     'HR' || base32_of_hex(sha256(kind || chr(31) || array_to_string(ids, chr(31))));
 -- The ids of a unit's replacement, and of its release: what is ordered again after it was canceled has its ordinal, too.
