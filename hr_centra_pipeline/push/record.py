@@ -41,7 +41,8 @@ def record_plan(connection: Connection, now: datetime) -> PlanRecord:
     ledger.apply(connection, allowed=ledger.REOPENED_MOVES)
     since = watermarks.read(connection, watermarks.LEDGER)
     run_sql(connection, _PACKAGE, "desired.sql")
-    parameters = {"now": now, "since": since, **_settings_changed(connection)}
+    settings = _settings_now(connection)
+    parameters = {"now": now, "since": since, **_settings_changed(connection, settings)}
     run_sql(connection, _PACKAGE, "record_plan.sql", parameters)
     counts = dict(
         connection.execute(
@@ -49,7 +50,7 @@ def record_plan(connection: Connection, now: datetime) -> PlanRecord:
         ).fetchall()
     )
     ledger.apply(connection)
-    _note_settings(connection, now)
+    _note_settings(connection, settings, now)
     recovered = recover.half_done(connection, now)
     if _one(connection, "select count(*) from push.ledger where return_id is null"):
         run_sql(connection, _PACKAGE, "recover_identity.sql")
@@ -76,13 +77,12 @@ def record_plan(connection: Connection, now: datetime) -> PlanRecord:
     )
 
 
-def _settings_changed(connection: Connection) -> dict[str, object]:
+def _settings_changed(connection: Connection, present: tuple[str, str, str]) -> dict[str, object]:
     """Up to where everything was planned by other settings (``None``: by these); and whether anything ever was.
 
     Fills ``said_of_effects`` (when Happy Returns last said what an effect of ``desired`` hangs on) and ``graded_once``: units of
     ``desired`` of which all that was landed says one grade (filled for a first plan only).
     """
-    present = _settings_now(connection)
     last = connection.execute(
         "select batch, fingerprint, amounts, payers from push.settings_seen order by batch desc, seen_to desc limit 1"
     ).fetchone()
@@ -119,9 +119,9 @@ def _settings_now(connection: Connection) -> tuple[str, str, str]:
     return fingerprint, amounts, payers
 
 
-def _note_settings(connection: Connection, now: datetime) -> None:
+def _note_settings(connection: Connection, present: tuple[str, str, str], now: datetime) -> None:
     """Everything that is known now is planned by the present settings."""
-    fingerprint, amounts, payers = _settings_now(connection)
+    fingerprint, amounts, payers = present
     given = {
         "batch": watermarks.newest_batch(connection), "now": now, "fingerprint": fingerprint, "amounts": amounts,
         "payers": payers,
