@@ -73,7 +73,7 @@ def _example_policy() -> str:
 def _log_to(path: Path) -> None:
     """The planted trouble's warnings, which would stand above the screen."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path, encoding="utf-8", delay=True)
+    handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logging.getLogger("hr_centra_pipeline").addHandler(handler)
 
