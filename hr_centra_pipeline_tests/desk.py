@@ -334,6 +334,14 @@ class Desk:
         """Happy Returns corrects a unit's row."""
         self._put("items", unit.item, **columns)
 
+    def move_to(self, unit: Unit, sold: Sold) -> None:
+        """Happy Returns corrects which order a unit is of, in all of its files."""
+        of_return = self._rows["returns", f"{unit.return_id}/{unit.sold.number}"]
+        self._put("returns", f"{unit.return_id}/{sold.number}", **{**of_return, "order_number": sold.number})
+        self.change(unit, order_number=sold.number)
+        if ("refunds", f"RF-{unit.item}") in self._rows:
+            self.change_refund(unit, order_number=sold.number)
+
     def change_refund(self, unit: Unit, **columns: Any) -> None:
         """Happy Returns corrects the refund row that began with a unit."""
         self._put("refunds", f"RF-{unit.item}", **columns)

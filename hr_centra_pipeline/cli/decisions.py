@@ -177,4 +177,6 @@ def _parts(units: Sequence[str]) -> list[tuple[str, Decimal | None]]:
             found.append((unit, Decimal(amount) if amount else None))
         except InvalidOperation:
             raise ConfigurationError(f"--unit {given}: {amount!r} is not an amount; write IT-1=12.50.") from None
+    if len(found) > len(dict(found)):
+        raise ConfigurationError("--unit: name each unit once.")
     return found

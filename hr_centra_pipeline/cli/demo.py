@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 from pathlib import Path
 
@@ -69,9 +70,18 @@ def _example_policy() -> str:
     return (Path(hr_centra_pipeline.__file__).parents[1] / "data" / "policy.example.toml").read_text(encoding="utf-8")
 
 
+def _log_to(path: Path) -> None:
+    """The planted trouble's warnings, which would stand above the screen."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.getLogger("hr_centra_pipeline").addHandler(handler)
+
+
 def run_demo() -> None:
     """Sync the shop's past, let two days pass, sync again; a later run only looks whether anything is pending."""
     home = opened_home()
+    _log_to(home / "demo.log")
     is_new = not (home / "warehouse.duckdb").exists()
     with (
         progress("Opening the shop: 45 days of orders and returns …") as status,
@@ -100,5 +110,6 @@ def run_demo() -> None:
     footer = "" if news else "Nothing was due, and nothing was sent.\n"
     footer += f"{left} effects wait for their time. " if left else ""
     footer += "The Dagster UI on this shop: make dev, then http://127.0.0.1:3000\n"
-    footer += f"The trouble in this shop is planted, case by case: {home / 'sandbox' / 'truth.jsonl'}"
+    footer += f"The trouble in this shop is planted, case by case: {home / 'sandbox' / 'truth.jsonl'}\n"
+    footer += f"What was refused and why: {home / 'demo.log'}"
     show_result(settings, before=before, footer=footer)

@@ -12,6 +12,7 @@ units as (
         pending.pays_through,
         -- What keeps this part back, keeps back its bundle.
         case when pending.state in ('planned', 'sending', 'unknown') then pending.blocked_by end as blocked_by,
+        case when pending.state in ('planned', 'sending', 'unknown') then pending.approval_codes end as approval_codes,
         matched.foreign_centra_return_id is not null or coalesce(given.is_given, false) as is_given,
         items.refund_type = 'exchange' as is_exchange,
         effects_units.is_refused
@@ -43,7 +44,8 @@ select
     count(units.return_item_id) as back,
     count(distinct units.pays_through) filter (where units.is_due) as ways,
     min(units.pays_through) filter (where units.is_due) as pays_through,
-    min(units.blocked_by) as blocked_by
+    min(units.blocked_by) as blocked_by,
+    flatten(list(units.approval_codes)) as approval_codes
 from bundles
 join staging.shipment_lines as lines on lines.bundle_line_id = bundles.bundle_line_id and lines.shipment_id = bundles.shipment_id
 left join staging.order_lines as sold on sold.order_line_id = lines.order_line_id
@@ -64,6 +66,7 @@ select
     sum(parts.due) = any_value(bundles.parts) as is_whole,
     max(parts.ways) > 1 or count(distinct parts.pays_through) > 1 as is_paid_in_several_ways,
     min(parts.blocked_by) as blocked_by,
+    list_distinct(flatten(list(parts.approval_codes))) as approval_codes,
     string_agg(
         case when parts.per_bundle - parts.due - parts.given > 1 then (parts.per_bundle - parts.due - parts.given) || ' of ' else '' end
         || parts.sku || case
@@ -106,7 +109,7 @@ decided as (
 )
 
 select
-    effect_key, way, bundle, bundle_shipment_line_id, pieces,
+    effect_key, way, bundle, bundle_shipment_line_id, pieces, approval_codes,
     case
         when way = 'alone' then null
         when way = 'whole' and is_paid_in_several_ways then
@@ -124,14 +127,19 @@ update effects.pending_credit_notes as pending set
     bundle = case when credits.way = 'whole' then credits.bundle end,
     bundle_shipment_line_id = case when credits.way = 'whole' then credits.bundle_shipment_line_id end,
     bundle_units = case when credits.way = 'whole' then credits.pieces end,
-    blocked_by = coalesce(pending.blocked_by, credits.blocked_by)
+    -- What a person may let through comes last.
+    blocked_by = case when starts_with(pending.blocked_by, 'waits for approval') then coalesce(credits.blocked_by, pending.blocked_by)
+        else coalesce(pending.blocked_by, credits.blocked_by) end,
+    approval_codes = case when credits.way = 'whole' then credits.approval_codes else pending.approval_codes end
 from bundle_credits as credits
 where credits.effect_key = pending.effect_key;
 
 -- What belongs to a whole return waits with its units.
-update effects.pending_credit_notes as riders set blocked_by = held.blocked_by
+update effects.pending_credit_notes as riders set blocked_by = held.blocked_by, approval_codes = held.approval_codes
 from (
-    select return_id, order_number, min(blocked_by) as blocked_by
+    select
+        return_id, order_number, min(blocked_by) as blocked_by,
+        list_distinct(flatten(list(approval_codes))) as approval_codes
     from effects.pending_credit_notes
     where effect_kind = 'credit_note'
     group by return_id, order_number

@@ -1,5 +1,10 @@
 -- One row per credit that is due and not in Centra: a unit's, and a return's shipping and fee on one order.
 
+-- Of a value that was given back in part: how much, and what is left for a person to decide about.
+create or replace temp macro rest_text(given, amount, currency) as case when given > 0 and given < amount then
+    ': ' || money_text(given, currency) || ' of ' || money_text(amount, currency) || '; ' || money_text(amount - given, currency) || ' is left'
+    else '' end;
+
 -- One row per unit whose replacement somebody has canceled in Centra, and that gets its money after all: a person has decided so,
 -- or Happy Returns refunds it now. It is paid on the Return of ours that the replacement was made from, and that says what the
 -- unit cost: as much of a voucher as the Return carries, as Centra keeps it.
@@ -217,7 +222,9 @@ select
         select count(*) from staging.shipments where shipments.order_number = orders.order_number
     ) > 1 as has_shared_voucher,
     holds.chargeback_abroad,
-    holds.unknown_booking
+    holds.chargeback_code,
+    holds.unknown_booking,
+    holds.booking_code
 from staging.orders
 left join order_holds as holds using (order_number)
 semi join matching.orders_in_play using (order_number);
@@ -282,12 +289,9 @@ blocked as (
             when doubt is not null then doubt_text(doubt, doubtful_return_id, sku)
             when chain_depth > 0 then 'it was sent in exchange, and its order captured nothing: of root order ' || root_order
                 || ' may be refunded by hand ' || money_text(refundable, currency)
-            when pays_through <> 'elsewhere' and blocks.chargeback_abroad is not null then blocks.chargeback_abroad
-            when pays_through <> 'elsewhere' and unplaced.refund_id is not null then
-                'waits for approval: a gift card was given for a unit of the return, and Happy Returns'' refund row '
-                || unplaced.refund_id || ' does not say for which'
             when pays_through <> 'elsewhere' and given_otherwise > 0 then
                 'its value was given back already: by a replacement, a chargeback or a refund that was tied to it'
+                || rest_text(given_otherwise, amount, currency)
             when pays_through <> 'elsewhere' and is_card_pending then
                 'Happy Returns gives a gift card for it, which is pending: what comes of that decides'
             when pays_through = 'gift_card' and parameters.gift_card_template is null then
@@ -301,12 +305,24 @@ blocked as (
                 'nothing was captured on its shipment'
             when pays_through <> 'elsewhere' and blocks.has_untied_refund then
                 $untied_refund
+            -- What a person may let through comes last: an approval of it is about nothing else.
+            when pays_through <> 'elsewhere' and blocks.chargeback_abroad is not null then blocks.chargeback_abroad
+            when pays_through <> 'elsewhere' and unplaced.refund_id is not null then
+                'waits for approval: a gift card was given for a unit of the return, and Happy Returns'' refund row '
+                || unplaced.refund_id || ' does not say for which'
             when pays_through <> 'elsewhere' and blocks.unknown_booking is not null then blocks.unknown_booking
             when voucher_share > 0 and blocks.has_shared_voucher then
                 'waits for approval: a voucher on an order with several shipments'
             when parameters.on_difference = 'hold' and differing.refund_id is not null then
                 'waits for approval: Happy Returns'' refund row differs from what Centra sold'
         end as blocked_by,
+        list_filter([
+            case when pays_through <> 'elsewhere' then blocks.chargeback_code end,
+            case when pays_through <> 'elsewhere' then 'unplaced_gift_card ' || unplaced.refund_id end,
+            case when pays_through <> 'elsewhere' then blocks.booking_code end,
+            case when voucher_share > 0 and blocks.has_shared_voucher then 'shared_voucher' end,
+            case when parameters.on_difference = 'hold' then 'differing_row ' || differing.refund_id end
+        ], lambda code: code is not null) as approval_codes,
         parameters.fee_basis,
         parameters.fee_source,
         parameters.reported_costs
@@ -368,6 +384,7 @@ credits as (
         credit_due_at as trigger_at,
         greatest(credit_due_at, amount_known_at) as sendable_at,
         blocked_by,
+        approval_codes,
         credit_trigger,
         refund_type,
         dropoff_method
@@ -384,7 +401,8 @@ carriers as (
         min(trigger_at) as trigger_at, min(sendable_at) as sendable_at, any_value(tax_mode) as tax_mode,
         sum(kept)::decimal(18, 4) as kept, sum(amount)::decimal(18, 4) as most, sum(fee_rate_tax)::decimal(18, 4) as fee_rate_tax,
         any_value(dropoff_method) as dropoff_method,
-        bool_and(blocked_by is not null) as is_blocked, min(blocked_by) as blocked_by
+        bool_and(blocked_by is not null) as is_blocked, min(blocked_by) as blocked_by,
+        list_distinct(flatten(list(approval_codes))) as approval_codes
     from credits
     where refund_type = 'refund' and shipment_id is not null and pays_through <> 'gift_card' and origin_return_id is null
     group by return_id, order_number, shipment_id, currency, pays_through
@@ -547,7 +565,7 @@ every as (
         effect_key, effect_kind, order_number as group_key, return_id, cast(null as varchar) as return_item_id, order_number,
         shipment_id, 1 as quantity, currency, amount, shipping, fee, tax_mode, tax_added, fee_tax_added, pays_through, express_code,
         refund_id, trigger_at,
-        sendable_at, case when is_blocked then blocked_by end as blocked_by,
+        sendable_at, case when is_blocked then blocked_by end as blocked_by, case when is_blocked then approval_codes end as approval_codes,
         json_object('refund_row', refund_id) as evidence
     from riders
     where effect_key not in (select effect_key from done)

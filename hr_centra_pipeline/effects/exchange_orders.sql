@@ -48,10 +48,7 @@ select
             || ', and its Return would name the part alone: exchange it by hand'
         when value.given - value.exchange > 0 then
             'its value was given back already: by a refund, store credit or a chargeback'
-        when blocks.chargeback_abroad is not null then blocks.chargeback_abroad
-        when unplaced.refund_id is not null then
-            'waits for approval: a gift card was given for a unit of the return, and Happy Returns'' refund row '
-            || unplaced.refund_id || ' does not say for which'
+            || rest_text(value.given - value.exchange, value.paid, matched.currency)
         when matched.foreign_centra_return_id is not null and wanted.origin_return_id is null then
             case external.made_by when 'person' then 'a person' when 'integration' then 'another integration'
                 else 'another integration or user' end
@@ -65,11 +62,19 @@ select
             'the payment provider has not confirmed the capture yet'
         when is_charged and uncaptured.shipment_id is not null then 'nothing was captured on its shipment'
         when blocks.has_untied_refund then $untied_refund
-        when blocks.unknown_booking is not null then blocks.unknown_booking
         when stock.sku is null then null -- not looked up yet: the sender looks before it makes anything
         when stock.product_size_id is null then 'Centra has no article ' || items.exchange_sku
         when stock.free_quantity < 1 then 'the replacement ' || items.exchange_sku || ' is out of stock'
-    end as blocked_by
+        -- What a person may let through comes last: an approval of it is about nothing else.
+        when blocks.chargeback_abroad is not null then blocks.chargeback_abroad
+        when unplaced.refund_id is not null then
+            'waits for approval: a gift card was given for a unit of the return, and Happy Returns'' refund row '
+            || unplaced.refund_id || ' does not say for which'
+        when blocks.unknown_booking is not null then blocks.unknown_booking
+    end as blocked_by,
+    list_filter(
+        [blocks.chargeback_code, 'unplaced_gift_card ' || unplaced.refund_id, blocks.booking_code], lambda code: code is not null
+    ) as approval_codes
 from wanted
 join effects.units as units using (return_item_id)
 cross join policy.parameters
@@ -160,6 +165,7 @@ select
     due_at as sendable_at,
     modes."mode",
     blocked_by,
+    approval_codes,
     coalesce(ledger.state, 'planned') as state,
     case when ledger.state in ('sending', 'unknown') then ledger.packet_key end as packet_key,
     json_object('trigger', credit_trigger, 'ordinal', ordinal) as evidence

@@ -133,8 +133,8 @@ def _is_in_texts(connection: Connection, who: str, holding: Sequence[Holds]) -> 
     if holding:
         return True
     for table, column, _ in _texts(connection):
-        query = f"select count(*) from {table} where contains(lower({column}::varchar), lower($who))"  # noqa: S608 - our own names
-        if _changed(connection, query, {"who": who}):
+        query = f"select count(*) from {table} where regexp_matches({column}::varchar, $mark, 'i')"  # noqa: S608 - our own names
+        if _changed(connection, query, {"mark": _mark(who)}):
             return True
     return False
 
@@ -175,10 +175,7 @@ def forget(warehouse: Warehouse, who: str, by: str, now: datetime, *, holding: S
 
 def _mark(text: str) -> str:
     """A pattern for an id, a name or an address, however a text spells its characters."""
-    return "".join(
-        one if one.isascii() and one.isalnum() else f"({'|'.join(map(_literal, forms(one)))})"
-        for one in characters(text)
-    )
+    return "".join(f"(?:{'|'.join(map(_literal, forms(one)))})" for one in characters(text))
 
 
 def _literal(text: str) -> str:
@@ -217,11 +214,11 @@ def _erase(connection: Connection, person: Person) -> dict[str, int]:
     for table, column, sql_type in _texts(connection):
         for email in person.emails:
             text = f"{column}::varchar"
-            replaced = f"regexp_replace({text}, regexp_escape($email), '…@…', 'gi')"
+            replaced = f"regexp_replace({text}, $mark, '…@…', 'gi')"
             count = _changed(
                 connection,
-                f"update {table} set {column} = {replaced}::{sql_type} where contains(lower({text}), lower($email))",  # noqa: S608
-                {"email": email},
+                f"update {table} set {column} = {replaced}::{sql_type} where regexp_matches({text}, $mark, 'i')",  # noqa: S608
+                {"mark": _mark(email)},
             )
             place = f"{table}.{column}".replace('"', "")
             places[place] = places.get(place, 0) + count

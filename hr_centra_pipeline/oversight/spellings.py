@@ -14,10 +14,8 @@ def forms(character: str) -> list[str]:
     """A character as it may be spelled; hexadecimal digits and ASCII letters in lower case only: search without regard to case."""
     cases = {character, character.lower(), character.upper(), character.casefold()}
     plain = cases | {unicodedata.normalize(form, one) for form in ("NFC", "NFD") for one in cases}
-    found = set(plain)
-    if not (character.isascii() and character.isalnum()):
-        found |= {spell(one) for one in plain for spell in (_json, _url, _url_latin)}
-        found |= {text for one in plain for text in _markup(one)}
+    found = plain | {spell(one) for one in plain for spell in (_json, _url, _url_latin)}
+    found |= {text for one in plain for text in _markup(one)}
     return sorted(found, key=lambda one: (-len(one), one))
 
 

@@ -75,8 +75,8 @@ def approve(
     """Let effects through: those named by effect key, unit, return or order number, or all that wait of these types.
 
     A packet key lets the payment of a packet in doubt be made once more, or accepts a replacement order that differs from what
-    was meant as it is now. Each approval is for the effect as it is now: when its amount or anything else that would be sent
-    changes, it needs another.
+    was meant as it is now. Each approval is for the effect as it is now, with the fee and shipping that leave with it, and for
+    the reasons for which it waits: when anything of that changes or another reason comes, it needs another.
 
     Raises:
         ConfigurationError: the approver planned or configured it, or nothing of what was named waits for an approval.
@@ -123,9 +123,9 @@ def _keep(connection: Connection, signature: Signature, effect_keys: Iterable[st
         """
         insert into push.approvals by name
         select
-            $approval_id as approval_id, effect_key, input_sha256, currency, amount, $by as approved_by,
+            $approval_id as approval_id, effect_key, approval_sha256, codes, currency, amount, $by as approved_by,
             $recorded_by as recorded_by, $why as why, $at as approved_at
-        from desired -- as they were listed
+        from sendable -- as they were listed
         where effect_key in (select unnest($effect_keys::varchar[]))
         """,
         {
@@ -156,7 +156,8 @@ def _approve_packet(connection: Connection, signature: Signature, key: str) -> b
         [json.dumps(said), key],
     )
     connection.execute(
-        "insert into push.approvals values (?, ?, null, null, null, ?, ?, ?, ?)",
+        "insert into push.approvals (approval_id, effect_key, approved_by, recorded_by, why, approved_at)"
+        " values (?, ?, ?, ?, ?, ?)",
         [secrets.token_hex(8), key, signature.by, signature.recorded_by, signature.why, signature.at],
     )
     return True
@@ -588,9 +589,20 @@ def _refuse_strangers(connection: Connection, units: Iterable[str], order_number
 
 
 def _parts(amount: Decimal, currency: str, units: Mapping[str, Decimal | None]) -> dict[str, Decimal]:
+    """What of a refund each unit has got; those without a part share the rest evenly.
+
+    Raises:
+        ConfigurationError: a part is nothing or less, or nothing is left for the units without one.
+    """
     given = {unit: part for unit, part in units.items() if part is not None}
+    if wrong := [f"{unit}={part}" for unit, part in given.items() if not part.is_finite() or part <= 0]:
+        raise ConfigurationError(f"--unit {', '.join(wrong)}: the part of a unit is an amount above zero.")
     open_units = [unit for unit in units if unit not in given]
     rest = amount - sum(given.values(), Decimal(0))
+    if open_units and rest <= 0:
+        raise ConfigurationError(
+            f"--unit {', '.join(open_units)}: the other parts are {amount - rest} of {amount}, and leave nothing for it."
+        )
     shares = allocate(rest, [Decimal(1)] * len(open_units), currency) if open_units else []
     return {**given, **dict(zip(open_units, shares, strict=True))}
 

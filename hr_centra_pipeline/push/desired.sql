@@ -1,5 +1,6 @@
--- One row per effect that ought to be in Centra and is not, with the hash of everything that would be sent. What was approved
--- was approved with this hash.
+-- One row per effect that ought to be in Centra and is not, with three hashes. input: everything that would be sent and the policy;
+-- when it changes, what was rejected may be tried again. approval: what leaves when it leaves, with the fee and shipping beside
+-- it; what was approved was approved with this. decided: what of the settings decides about it, as the ledger keeps it.
 create or replace temp table desired as
 with
 pending as (
@@ -7,6 +8,26 @@ pending as (
     union all by name from effects.pending_inventory_adjustments
     union all by name from effects.pending_exchange_orders
     union all by name from effects.pending_status_updates
+),
+
+-- One row per return and order: what belongs to the whole of it and leaves with its credits, or has left before them.
+riders as (
+    select return_id, order_number, string_agg(effect_kind || ' ' || amount, ', ' order by effect_kind) as riders
+    from (
+        select return_id, order_number, effect_kind, amount from effects.pending_credit_notes
+        where effect_kind in ('shipping_refund', 'return_fee')
+        union all
+        -- As it was approved: by now the tax of it may be settled.
+        select ledger.return_id, ledger.order_number, ledger.effect_kind, coalesce((
+            select arg_max(approvals.amount, approvals.approved_at) from push.approvals
+            where approvals.effect_key = ledger.effect_key
+        ), ledger.amount)
+        from push.ledger
+        semi join (select return_id, order_number from effects.pending_credit_notes) as concerned using (return_id, order_number)
+        where ledger.effect_kind in ('shipping_refund', 'return_fee') and ledger.state = 'confirmed'
+            and ledger.effect_key not in (select effect_key from effects.pending_credit_notes)
+    )
+    group by return_id, order_number
 ),
 
 -- One row: what the policy says that a refusal may hang on. When it changes, what was rejected may be tried again.
@@ -23,27 +44,49 @@ policy_said as (
 )
 
 select
-    pending.*,
+    pending.* exclude (sent),
+    sha256(concat_ws(chr(31), policy_sha256, sent)) as input_sha256,
     sha256(concat_ws(
-        chr(31),
-        policy_sha256,
-        effect_kind,
-        coalesce(shipment_id::varchar, '-'),
-        coalesce(shipment_line_id::varchar, '-'),
-        coalesce(sku, '-'),
-        quantity::varchar,
-        coalesce(warehouse_id::varchar, '-'),
-        coalesce(from_warehouse_id::varchar, '-'),
-        coalesce(currency, '-'),
-        coalesce(amount::varchar, '-'),
-        coalesce(items::varchar, '-'),
-        coalesce(tax::varchar, '-'),
-        coalesce(shipping::varchar, '-'),
-        coalesce(fee::varchar, '-'),
-        coalesce(voucher::varchar, '-'),
-        coalesce(pays_through, '-'),
-        coalesce("text", '-'),
-        bundle_shipment_line_id::varchar
-    )) as input_sha256
-from pending
-cross join policy_said;
+        chr(31), sent, coalesce(origin_return_id::varchar, '-'), coalesce(riders, '-'),
+        case when pays_through = 'gift_card' then (select gift_card_template from policy.parameters) end
+    )) as approval_sha256,
+    case
+        when effect_kind in ('credit_note', 'shipping_refund', 'return_fee') then
+            sha256(concat_ws(
+                chr(31), coalesce(pays_through, '-'), amount::varchar, coalesce(fee, 0)::varchar, coalesce(riders, '-'),
+                (blocked_by is not null)::varchar
+            ))
+        when effect_kind = 'exchange_order' then sha256(concat_ws(chr(31), coalesce(sku, '-'), (blocked_by is not null)::varchar))
+        -- Its word is mapped for the first time some day: that asks nothing.
+        when effect_kind = 'inventory_adjustment' and warehouse_id is null and blocked_by is not null then 'open'
+        when effect_kind = 'inventory_adjustment' then
+            sha256(concat_ws(chr(31), coalesce(warehouse_id::varchar, '-'), (blocked_by is not null)::varchar))
+    end as decided_sha256
+from (
+    select
+        *,
+        concat_ws(
+            chr(31),
+            effect_kind,
+            coalesce(shipment_id::varchar, '-'),
+            coalesce(shipment_line_id::varchar, '-'),
+            coalesce(sku, '-'),
+            quantity::varchar,
+            coalesce(warehouse_id::varchar, '-'),
+            coalesce(from_warehouse_id::varchar, '-'),
+            coalesce(currency, '-'),
+            coalesce(amount::varchar, '-'),
+            coalesce(items::varchar, '-'),
+            coalesce(tax::varchar, '-'),
+            coalesce(shipping::varchar, '-'),
+            coalesce(fee::varchar, '-'),
+            coalesce(voucher::varchar, '-'),
+            coalesce(pays_through, '-'),
+            coalesce("text", '-'),
+            bundle_shipment_line_id::varchar
+        ) as sent
+    from pending
+) as pending
+cross join policy_said
+left join riders on riders.return_id = pending.return_id and riders.order_number = pending.order_number
+    and pending.effect_kind in ('credit_note', 'shipping_refund', 'return_fee');

@@ -41,7 +41,8 @@ def record_plan(connection: Connection, now: datetime) -> PlanRecord:
     ledger.apply(connection, allowed=ledger.REOPENED_MOVES)
     since = watermarks.read(connection, watermarks.LEDGER)
     run_sql(connection, _PACKAGE, "desired.sql")
-    parameters = {"now": now, "since": since, **_settings_changed(connection)}
+    settings = _settings_now(connection)
+    parameters = {"now": now, "since": since, **_settings_changed(connection, settings)}
     run_sql(connection, _PACKAGE, "record_plan.sql", parameters)
     counts = dict(
         connection.execute(
@@ -49,7 +50,7 @@ def record_plan(connection: Connection, now: datetime) -> PlanRecord:
         ).fetchall()
     )
     ledger.apply(connection)
-    _note_settings(connection, now)
+    _note_settings(connection, settings, now)
     recovered = recover.half_done(connection, now)
     if _one(connection, "select count(*) from push.ledger where return_id is null"):
         run_sql(connection, _PACKAGE, "recover_identity.sql")
@@ -76,61 +77,69 @@ def record_plan(connection: Connection, now: datetime) -> PlanRecord:
     )
 
 
-def _settings_changed(connection: Connection) -> dict[str, object]:
+def _settings_changed(connection: Connection, present: tuple[str, str, str]) -> dict[str, object]:
     """Up to where everything was planned by other settings (``None``: by these); and whether anything ever was.
 
-    Fills ``told_of_returns``: one row per return of ``desired``, with the batch that Happy Returns' last word of it came with; and
-    ``graded_once``: units of ``desired`` of which all that was landed says one grade (filled for a first plan only).
+    Fills ``said_of_effects`` (when Happy Returns last said what an effect of ``desired`` hangs on) and ``graded_once``: units of
+    ``desired`` of which all that was landed says one grade (filled for a first plan only).
     """
-    (present,) = run_sql(connection, _PACKAGE, "settings_now.sql").fetchone() or (None,)
     last = connection.execute(
-        "select fingerprint, batch from push.settings_seen order by batch desc, seen_to desc limit 1"
+        "select batch, fingerprint, amounts, payers from push.settings_seen order by batch desc, seen_to desc limit 1"
     ).fetchone()
-    past_batch = last[1] if last and last[0] != present else None
+    batch, seen = (last[0], last[1:]) if last else (None, present)
+    # An earlier version kept no more than the fingerprint.
+    is_due_changed, are_amounts_changed = present[0] != seen[0], seen[1] is not None and present[1] != seen[1]
+    are_payers_changed = is_due_changed and present[2] != seen[2]
+    changed_batch = batch if is_due_changed or are_amounts_changed else None
     is_first_plan = last is None and not _one(connection, "select count(*) from push.ledger")
-    is_asked = past_batch is not None or is_first_plan
+    is_asked = changed_batch is not None or is_first_plan
     is_asked = is_asked or bool(_one(connection, "select count(*) from push.ledger where asked_batch is not null"))
+    run_sql(connection, _PACKAGE, "said.sql", {"is_asked": is_asked})
     connection.execute(
-        f"""
-        create or replace temp table told_of_returns as
-        select return_id, max(batch) as batch from (
-            select return_id, batch from landing.happy_returns_returns
-            union all select return_id, batch from landing.happy_returns_items
-            union all select return_id, batch from landing.happy_returns_refunds
-        )
-        semi join desired using (return_id)
-        where {"true" if is_asked else "false"} group by return_id
-        """  # noqa: S608 - our own words
-    )
-    connection.execute(
-        f"""
+        """
         create or replace temp table graded_once as
         select return_item_id from landing.happy_returns_items
         semi join desired using (return_item_id)
-        where disposition is not null and {"true" if is_first_plan else "false"}
+        where disposition is not null and $is_first_plan
         group by return_item_id having count(distinct disposition) = 1
-        """  # noqa: S608 - our own words
+        """,
+        {"is_first_plan": is_first_plan},
     )
-    return {"past_batch": past_batch, "is_first_plan": is_first_plan}
+    return {
+        "past_batch": batch if is_due_changed else None,
+        "changed_batch": changed_batch,
+        "payers_changed": are_payers_changed,
+        "is_first_plan": is_first_plan,
+    }
 
 
-def _note_settings(connection: Connection, now: datetime) -> None:
+def _settings_now(connection: Connection) -> tuple[str, str, str]:
+    """Hashes of what is due, of amounts, and who pays."""
+    fingerprint, amounts, payers = run_sql(connection, _PACKAGE, "settings_now.sql").fetchone() or ("", "", "")
+    return fingerprint, amounts, payers
+
+
+def _note_settings(connection: Connection, present: tuple[str, str, str], now: datetime) -> None:
     """Everything that is known now is planned by the present settings."""
-    (present,) = run_sql(connection, _PACKAGE, "settings_now.sql").fetchone() or ("",)
-    batch = watermarks.newest_batch(connection)
+    fingerprint, amounts, payers = present
+    given = {
+        "batch": watermarks.newest_batch(connection), "now": now, "fingerprint": fingerprint, "amounts": amounts,
+        "payers": payers,
+    }  # fmt: skip
     updated = connection.execute(
         """
-        update push.settings_seen set batch = $batch, seen_to = $now
-        where fingerprint = $present and (batch, seen_to) = (
+        update push.settings_seen set batch = $batch, seen_to = $now, amounts = $amounts, payers = $payers
+        where fingerprint = $fingerprint and coalesce(amounts, $amounts) = $amounts and (batch, seen_to) = (
             select (batch, seen_to) from push.settings_seen order by batch desc, seen_to desc limit 1
         )
         """,
-        {"batch": batch, "now": now, "present": present},
+        given,
     ).fetchone()
     if not (updated and updated[0]):
         connection.execute(
-            "insert into push.settings_seen values ($present, $batch, $now, $now)",
-            {"batch": batch, "now": now, "present": present},
+            "insert into push.settings_seen (fingerprint, batch, seen_from, seen_to, amounts, payers)"
+            " values ($fingerprint, $batch, $now, $now, $amounts, $payers)",
+            given,
         )
 
 

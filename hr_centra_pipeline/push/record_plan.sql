@@ -1,7 +1,9 @@
 -- Which ledger rows change because of what is desired and what Centra shows. Fills the temporary table `moves`
 -- (one row per effect key that moves, with its whole new row); `ledger.py` checks each move and merges them. since: up to
--- which batch the ledger has taken over what Centra shows. past_batch: the settings have changed, and up to there everything was
--- planned by the old ones; is_first_plan: the ledger knows nothing yet. What is desired is in the temporary table of desired.sql.
+-- which batch the ledger has taken over what Centra shows. past_batch: the settings by which something is due have changed, and up
+-- to there everything was planned by the old ones; changed_batch: those, or the settings of amounts; payers_changed: who pays has.
+-- is_first_plan: the ledger knows nothing yet. What is desired is in the temporary table of desired.sql, since when Happy Returns
+-- says what it hangs on in that of said.sql.
 create or replace temp table moves as
 with
 -- One row per effect that Centra shows as finished and that the ledger does not have as confirmed.
@@ -114,23 +116,57 @@ tied as (
     where known.state is null or known.state in ('planned', 'rejected', 'withdrawn')
 ),
 
--- One row per effect to plan: new, desired again, or refused before and asked for differently now. A replacement that was
--- out of stock is asked for again when its stock has changed.
+-- One row per effect that is desired and not under way: up to which batch it is asked about (null: not).
+questioned as (
+    select
+        desired.*,
+        effect_types.effect_type <> 'status_update' and desired.effect_kind <> 'exchange_release' as may_be_asked,
+        $payers_changed and desired.effect_kind <> 'inventory_adjustment' as is_about_payer,
+        case when is_about_payer then coalesce(said.paid_batch, said.batch) else said.batch end as said_batch,
+        case
+            when not may_be_asked then null
+            -- Decided as before any question.
+            when ledger.state = 'planned' and ledger.decided_sha256 = desired.decided_sha256 then null
+            -- Happy Returns has said something of it since: then it is due by that.
+            when ledger.state = 'planned' and ledger.asked_batch is not null then case
+                when coalesce(case when ledger.asks_payer then said.paid_batch else said.batch end > ledger.asked_batch, false) then null
+                else ledger.asked_batch
+            end
+            when ledger.state = 'planned' then case
+                when said_batch <= $changed_batch and ledger.decided_sha256 is distinct from 'open'
+                    -- Planned by an earlier version, which did not keep what was decided.
+                    and (ledger.decided_sha256 is not null or desired.effect_kind <> 'inventory_adjustment') then $changed_batch
+            end
+            when said_batch <= $past_batch then $past_batch
+            -- The ledger was lost. A second movement of a unit that was only ever graded one way is due by a changed setting.
+            when $is_first_plan and desired.effect_kind = 'inventory_adjustment'
+                and (desired.evidence::json ->> 'ordinal')::integer > 1
+                and desired.return_item_id in (select return_item_id from graded_once) then coalesce(said.batch, 0)
+        end as asked_batch
+    from desired
+    join policy.effect_types on effect_types.effect_kind = desired.effect_kind
+    left join push.ledger using (effect_key)
+    left join said_of_effects as said using (effect_key)
+    where ledger.state is null or ledger.state in ('planned', 'rejected', 'withdrawn')
+),
+
+-- One row per effect to plan: new, desired again, decided otherwise, or refused before and asked for differently now. A
+-- replacement that was out of stock is asked for again when its stock has changed.
 planned as (
     select
         desired.effect_key,
         desired.effect_kind,
+        desired.asked_batch,
         case
-            when effect_types.effect_type = 'status_update' or desired.effect_kind = 'exchange_release' then null
-            -- Happy Returns has said something of it since: then it is due by that.
-            when ledger.state = 'planned' and told.batch > ledger.asked_batch then null
-            when ledger.state = 'planned' then ledger.asked_batch
-            when told.batch <= $past_batch then $past_batch
-            -- The ledger was lost. A second movement of a unit that was only ever graded one way is due by a changed setting.
-            when $is_first_plan and desired.effect_kind = 'inventory_adjustment'
-                and (desired.evidence::json ->> 'ordinal')::integer > 1
-                and desired.return_item_id in (select return_item_id from graded_once) then coalesce(told.batch, 0)
-        end as asked_batch,
+            when desired.asked_batch is null then null
+            when ledger.state = 'planned' and ledger.asked_batch is not null then ledger.asks_payer
+            else desired.is_about_payer
+        end as asks_payer,
+        -- What was decided last without a question stays, until the question is answered.
+        case
+            when desired.asked_batch is null then desired.decided_sha256
+            when ledger.state = 'planned' then ledger.decided_sha256
+        end as decided_sha256,
         cast(null as varchar) as packet_key,
         desired.return_id,
         desired.return_item_id,
@@ -147,10 +183,8 @@ planned as (
         cast(null as varchar) as reason,
         case when ledger.state = 'planned' then ledger.planned_at else $now end as planned_at,
         ledger.first_sent_at
-    from desired
-    join policy.effect_types on effect_types.effect_kind = desired.effect_kind
+    from questioned as desired
     left join push.ledger using (effect_key)
-    left join told_of_returns as told on told.return_id = desired.return_id
     left join staging.replacement_stock as stock on desired.effect_kind = 'exchange_order' and stock.sku = desired.sku
     anti join observed using (effect_key)
     anti join adopted using (effect_key)
@@ -159,6 +193,10 @@ planned as (
         ledger.state is null
         or ledger.state = 'withdrawn'
         or (ledger.state in ('planned', 'rejected') and ledger.input_sha256 is distinct from desired.input_sha256)
+        or (ledger.state = 'planned' and (
+            ledger.asked_batch is distinct from desired.asked_batch
+            or (desired.asked_batch is null and ledger.decided_sha256 is distinct from desired.decided_sha256)
+        ))
         or (ledger.state = 'rejected' and starts_with(ledger.reason, 'out of stock') and stock.fetched_at >= ledger.updated_at)
         -- A tax engine that was down is asked again once a day.
         or (ledger.state = 'rejected' and ledger.updated_at <= $now::timestamptz - interval 24 hours and ledger.packet_key in (
@@ -183,3 +221,22 @@ union all by name select *, $now as updated_at from adopted
 union all by name select *, $now as updated_at from tied
 union all by name select *, $now as updated_at from planned
 union all by name select * replace ($now as updated_at) from withdrawn;
+
+-- What is half done is asked about, too: before its next step the sender asks the plan.
+update push.ledger
+set
+    asked_batch = case when ledger.decided_sha256 is distinct from desired.decided_sha256 then $changed_batch end,
+    asks_payer = $payers_changed
+from desired
+left join said_of_effects as said using (effect_key)
+where ledger.effect_key = desired.effect_key and ledger.state in ('sending', 'unknown') and ledger.decided_sha256 is not null
+    and (
+        (ledger.asked_batch is not null and ledger.decided_sha256 = desired.decided_sha256)
+        or (
+            ledger.asked_batch is null and ledger.decided_sha256 not in ('open', desired.decided_sha256)
+            and case
+                when $payers_changed and ledger.effect_kind <> 'inventory_adjustment' then coalesce(said.paid_batch, said.batch)
+                else said.batch
+            end <= $changed_batch
+        )
+    );

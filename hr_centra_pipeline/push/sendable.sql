@@ -1,10 +1,26 @@
 -- One row per effect of the last plan that is not in Centra, with what its packet needs and why it waits by today's plan, policy
 -- and approvals: of those that are planned, and of those that are under way, which are asked again before each call. Reads the
--- temporary table of desired.sql.
+-- temporary table of desired.sql. Fills `sendable`: what an approval keeps is in there, too.
+create or replace temp table sendable as
 with
--- One row per effect that a person approved as it is: another input needs another approval.
+-- One row per effect that a person approved, as it was when that was done last, with the codes of what it waited for: another
+-- hash, or a reason that has come since, needs another approval.
 approved as (
-    select distinct effect_key, input_sha256 from push.approvals
+    select effect_key, approval_sha256, flatten(list(codes)) as codes
+    from (
+        select
+            effect_key, approval_sha256, codes, last_value(approval_sha256) over (
+                partition by effect_key order by approved_at, rowid rows between unbounded preceding and unbounded following
+            ) as latest
+        from push.approvals where approval_sha256 is not null
+    )
+    where approval_sha256 = latest
+    group by effect_key, approval_sha256
+),
+
+-- One row per replacement that a person let through. An earlier version did not keep for which reasons: for every one.
+approved_exchanges as (
+    select effect_key, flatten(list(coalesce(codes, ['mode', 'limit', 'settings']))) as codes from push.approvals group by all
 ),
 
 -- A chargeback counts on units for which something is still to be given, and the plan takes what is half done for given: here
@@ -14,7 +30,9 @@ beyond as (
 ),
 
 charged_back as (
-    select units.effect_key, bool_and(beyond.is_abroad) as is_abroad
+    select
+        units.effect_key, bool_and(beyond.is_abroad) as is_abroad,
+        max(beyond.amount - units.before) filter (where not beyond.is_abroad) as amount
     from (
         select
             desired.effect_key, desired.order_number,
@@ -35,12 +53,18 @@ considered as (
         desired.* exclude ("state"), ledger."state" as ledger_state, ledger.travels_alone, ledger.planned_at, ledger.asked_batch,
         effect_types.effect_type, modes.policy_mode,
         -- Who let the replacement through has let its release through.
-        approved.effect_key is not null or coalesce(desired.evidence::json ->> 'exchange' in (
-            select effect_key from push.approvals
-        ), false) as is_approved,
+        coalesce(approved.codes, approved_exchanges.codes, []) as approved_codes,
+        -- What of it a person has to let through, but for the limit: that is about what leaves at once.
+        list_filter(list_concat(coalesce(desired.approval_codes, []), [
+            case when ledger.asked_batch is not null then 'settings' end,
+            case when modes.policy_mode = 'approve' then 'mode' end,
+            case when desired.effect_kind = 'inventory_adjustment' and desired.sendable_at > $now then 'hold' end
+        ]), lambda code: code is not null) as waits_for_codes,
+        len(waits_for_codes) > 0 and list_has_all(approved_codes, waits_for_codes) as is_approved,
+        ledger.decided_sha256 as decided_before,
         coalesce(desired.evidence::json ->> 'milestone' = 'refund under way', false) as is_announcement,
         charged_back.effect_key is not null as meets_chargeback,
-        coalesce(charged_back.is_abroad, false) as is_abroad,
+        coalesce(charged_back.is_abroad, false) as is_abroad, charged_back.amount as charged_back,
         coalesce(value.given - value.exchange > 0, false) as has_money,
         -- Half done as another article or of another order than Happy Returns names by now, and nothing of it was finished.
         desired.effect_kind in ('credit_note', 'exchange_order') and desired.origin_return_id is null
@@ -52,7 +76,8 @@ considered as (
     join push.ledger using (effect_key)
     join policy.effect_types on effect_types.effect_kind = desired.effect_kind
     join policy.modes on modes.effect_type = effect_types.effect_type
-    left join approved on approved.effect_key = desired.effect_key and approved.input_sha256 = desired.input_sha256
+    left join approved on approved.effect_key = desired.effect_key and approved.approval_sha256 = desired.approval_sha256
+    left join approved_exchanges on approved_exchanges.effect_key = (desired.evidence::json ->> 'exchange')
     left join effects.value_given_back as value on value.return_item_id = desired.return_item_id
     left join charged_back on charged_back.effect_key = desired.effect_key
     left join matching.matched_items as matched on matched.return_item_id = desired.return_item_id
@@ -69,7 +94,10 @@ held as (
             when is_corrected then 'Happy Returns has corrected which order or article it is of: it is planned again as that'
             when blocked_by is not null and not (is_approved and starts_with(blocked_by, 'waits for approval')) then blocked_by
             when is_charged_back and pays_through is distinct from 'elsewhere' then
-                'its value was given back already: by a chargeback'
+                'its value was given back already: by a chargeback' || case when charged_back < amount then
+                    ': ' || money_text(charged_back, currency) || ' of ' || money_text(amount, currency) || '; '
+                    || money_text(amount - charged_back, currency) || ' is left'
+                else '' end
             when sendable_at > $now and not (is_approved and effect_kind = 'inventory_adjustment') then
                 'waits until ' || strftime(sendable_at, '%Y-%m-%d %H:%M UTC')
         end as held_by
@@ -89,13 +117,14 @@ together as (
 reasoned as (
     select
         together.*,
+        coalesce(leaves_at_once > limits.amount and effect_type in ('credit_note', 'exchange_order'), false) as is_above,
+        case when is_above then list_append(waits_for_codes, 'limit') else waits_for_codes end as codes,
         case
             when held_by is not null then held_by
-            when is_approved then null
-            when asked_batch is not null then
-                $due_by_settings
-            when policy_mode = 'approve' then 'waits for approval: modes.' || effect_type || ' = "approve"'
-            when leaves_at_once > limits.amount and effect_type in ('credit_note', 'exchange_order') then
+            when not is_approved and asked_batch is not null and decided_before is null then $due_by_settings
+            when not is_approved and asked_batch is not null then $changed_by_settings
+            when not is_approved and policy_mode = 'approve' then 'waits for approval: modes.' || effect_type || ' = "approve"'
+            when is_above and not list_contains(approved_codes, 'limit') then
                 'waits for approval: it is above approval_above.' || together.currency
         end as own_reason
     from together
@@ -149,6 +178,10 @@ select
     ) as waits_for,
     ledger_state,
     planned_at,
-    is_given_back
-from reasoned
-order by trigger_at, effect_key;
+    is_given_back,
+    trigger_at,
+    approval_sha256,
+    codes
+from reasoned;
+
+select * exclude (trigger_at, approval_sha256, codes) from sendable order by trigger_at, effect_key;

@@ -150,7 +150,9 @@ told as (
         pending.sendable_at, pending."mode", coalesce(ledger.state, 'planned') as state, ledger.packet_key,
         coalesce(
             pending.blocked_by,
-            case when ledger.asked_batch is not null then $due_by_settings end,
+            case when ledger.asked_batch is not null then
+                case when ledger.decided_sha256 is null then $due_by_settings else $changed_by_settings end
+            end,
             ledger.reason
         ) as why
     from pending

@@ -57,6 +57,7 @@ def reconcile(connection: Connection, now: datetime) -> ReconciliationReport:
 
 def find(connection: Connection, now: datetime) -> None:
     """Fill the temporary table ``findings``: what looks wrong now in the orders in play, due or not."""
+    run_sql(connection, "hr_centra_pipeline.matching", "paid_units.sql")
     # What the push has given since the plan counts, and what it cannot find any more.
     for name in (
         "replacements.sql", "settled_returns.sql", "value_given_back.sql", "fees_charged.sql", "whole_orders.sql",

@@ -43,32 +43,51 @@ from (from marked union all from remembered) as keys
 join push.ledger using (effect_key)
 where ledger.effect_kind in ('credit_note', 'exchange_order', 'return_fee', 'shipping_refund');
 
--- One row per piece on a Return that stands, with its value and tax, and the unit that it is (null: a unit of nobody).
+-- One row per piece on a Return that stands, with its value and tax, and the unit that it is (null: a unit of nobody). A line may
+-- have millions: beyond its units and a thousand more, the rest is one row. `pieces`: how many a row is.
 create or replace temp table return_pieces as
 with
-pieces as (
-    select
-        lines.centra_return_id, lines.shipment_line_id, lines.order_line_id, returns.order_number, returns.currency,
-        case when lines.quantity = 1 then lines.line_value
-            else part_of(lines.line_value, numbers.piece - 1, numbers.piece, lines.quantity, returns.currency) end as value,
-        case when lines.quantity = 1 then lines.line_tax
-            else part_of(lines.line_tax, numbers.piece - 1, numbers.piece, lines.quantity, returns.currency) end as line_tax,
-        row_number() over (
-            partition by lines.centra_return_id, lines.shipment_line_id order by lines.centra_return_line_id, numbers.piece
-        ) as piece
-    from staging.centra_return_lines as lines
-    join staging.centra_returns as returns using (centra_return_id)
-    semi join money_orders on money_orders.order_number = returns.order_number
-    cross join range(1, lines.quantity + 1) as numbers(piece)
-    where returns.deleted_at is null
-),
-
 units as (
     select centra_return_id, shipment_line_id, return_item_id, false as is_foreign
     from carried where return_item_id is not null and not is_deleted
     union
     select foreign_centra_return_id, shipment_line_id, return_item_id, true as is_foreign
     from known_units where foreign_centra_return_id is not null
+),
+
+lines as (
+    select
+        lines.*, returns.currency,
+        sum(lines.quantity) over (
+            partition by lines.centra_return_id, lines.shipment_line_id order by lines.centra_return_line_id
+        )::bigint - lines.quantity as pieces_before,
+        least(lines.quantity, coalesce(claims.units, 0) + 1000) as told_apart
+    from staging.centra_return_lines as lines
+    join staging.centra_returns as returns using (centra_return_id)
+    semi join money_orders on money_orders.order_number = returns.order_number
+    left join (
+        select centra_return_id, shipment_line_id, count(*) as units from units group by all
+    ) as claims using (centra_return_id, shipment_line_id)
+    where returns.deleted_at is null
+),
+
+numbered as (
+    select
+        lines.*, numbers.piece as place_on_line,
+        case when numbers.piece = told_apart then quantity - told_apart + 1 else 1 end as alike
+    from lines
+    cross join range(1, lines.told_apart + 1) as numbers(piece)
+),
+
+pieces as (
+    select
+        centra_return_id, shipment_line_id, order_line_id, order_number, currency, alike,
+        case when quantity = 1 then line_value
+            else part_of(line_value, place_on_line - 1, place_on_line - 1 + alike, quantity, currency) end as value,
+        case when quantity = 1 then line_tax
+            else part_of(line_tax, place_on_line - 1, place_on_line - 1 + alike, quantity, currency) end as line_tax,
+        pieces_before + place_on_line as piece
+    from numbered
 ),
 
 placed as (
@@ -93,8 +112,8 @@ known as (
 -- The voucher that a Return takes off: as its units were promised, where that is the same sum, else by their value.
 weighed as (
     select
-        known.*, returns.discounts, returns.discount_tax_added, row_number() over on_return_so_far as place,
-        count(*) over on_return as pieces,
+        known.*, returns.discounts, returns.discount_tax_added, sum(alike) over on_return_so_far as place,
+        sum(alike) over on_return as pieces,
         sum(voucher_share) over on_return = returns.discounts and count(voucher_share) over on_return = count(*) over on_return
             as is_as_promised,
         sum(value) over on_return_so_far as value_upto, sum(value) over on_return as value_of_all
@@ -111,7 +130,7 @@ shared as (
             when discounts = 0 then 0
             when is_as_promised then voucher_share
             else part_of(
-                discounts, case when value_of_all > 0 then value_upto - value else place - 1 end,
+                discounts, case when value_of_all > 0 then value_upto - value else place - alike end,
                 case when value_of_all > 0 then value_upto else place end,
                 case when value_of_all > 0 then value_of_all else pieces end, currency
             )
@@ -148,7 +167,8 @@ taxed as (
 )
 
 select
-    taxed.centra_return_id, order_number, currency, shipment_line_id, piece, return_item_id, return_id, is_foreign, is_exchange, place,
+    taxed.centra_return_id, order_number, currency, shipment_line_id, piece, alike as pieces, return_item_id, return_id, is_foreign,
+    is_exchange, place,
     value - voucher + case when is_most_taxed then paid_beyond else 0 end as gross,
     case when place = pieces then returns.tax - sum(own_tax) over on_return_taxed + own_tax else own_tax end
         + case when is_most_taxed then paid_beyond else 0 end as tax

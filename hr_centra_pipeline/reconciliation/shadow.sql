@@ -81,12 +81,6 @@ windows as (
     from policy.exception_kinds cross join policy.parameters
 ),
 
-paid_units as (
-    select return_item_id, any_value(refund_id) as refund_id from staging.refund_units
-    semi join (select refund_id from staging.refunds where status = 'issued') as issued using (refund_id)
-    group by return_item_id
-),
-
 credits as (
     select
         'credit_note ' || return_item_id as shadow_id, 'credit_note' as effect_kind,
@@ -124,7 +118,7 @@ credits as (
     join shadow_pairs as pairs using (return_id, order_number, currency)
     cross join windows
     left join policy.tolerance as tolerance using (currency)
-    left join paid_units as paid using (return_item_id)
+    left join (from paid_units where status = 'issued') as paid using (return_item_id)
     where is_due or their_amount is not null
 ),
 
@@ -134,7 +128,7 @@ of_nobody as (
         'Return ' || pieces.centra_return_id as shadow_id, 'credit_note' as effect_kind, 'they_did_we_would_not' as outcome,
         pieces.order_number, pieces.currency, sum(pieces.gross) as their_amount, sum(pieces.gross) as at_stake,
         any_value(states.created_at) as their_at, 'us' as sided_with,
-        count(*) || ' unit(s) that Happy Returns does not know, credited by ' || maker_text(any_value(returns.made_by)) as detail,
+        sum(pieces.pieces) || ' unit(s) that Happy Returns does not know, credited by ' || maker_text(any_value(returns.made_by)) as detail,
         'Return ' || pieces.centra_return_id as source
     from return_pieces as pieces
     join return_states as states using (centra_return_id)

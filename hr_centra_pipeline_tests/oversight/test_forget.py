@@ -12,6 +12,7 @@ import pytest
 from hr_centra_pipeline.cli.main import main
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.oversight import forget
+from hr_centra_pipeline.oversight.forget import _erase, find
 from hr_centra_pipeline.oversight.person_files import in_folder
 from hr_centra_pipeline.sources.happy_returns.ingest import ingest
 from hr_centra_pipeline.sources.happy_returns.profiles import load_profiles
@@ -205,6 +206,27 @@ def test_a_person_who_is_only_in_a_settlement_row_is_found_and_forgotten(
     assert about(everything(shop), "O'Hara") == set()
 
 
+def test_an_address_whose_letters_are_escaped_is_erased_from_every_text(shop: Warehouse) -> None:
+    escaped = [
+        "\\u0063arla.o'hara+x@example.com",
+        "%63arla.o%27hara%2Bx%40example.com",
+        "&#99;arla.o'hara+x@example.com",
+    ]
+    with shop.transaction() as connection:
+        for text in escaped:
+            connection.execute(
+                "insert into landing.exports_looks (looked_at, is_complete, problem, batch) values (now(), false, ?, 1)",
+                [text],
+            )
+        person = find(connection, CARLA)
+        assert person.is_known or person.emails == (CARLA,)
+        assert _erase(connection, person) == {"landing.exports_looks.problem": 3}
+        left = connection.execute(
+            "select distinct problem from landing.exports_looks where problem is not null"
+        ).fetchall()
+    assert left == [("…@…",)]
+
+
 def test_every_file_that_holds_the_address_is_named_whatever_it_is_packed_and_written_in(
     shop: Warehouse, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -217,7 +239,7 @@ def test_every_file_that_holds_the_address_is_named_whatever_it_is_packed_and_wr
     (exports / "items.csv.gz").write_bytes(gzip.compress(b"x" * 3_000_000 + b"\n" + row))
     (exports / "wide.csv").write_bytes(row.decode().encode("utf-16"))
     (exports / "aside" / "deep" / "returns.csv.bak").write_bytes(b"x" * (2**20 - 5) + row)
-    (exports / "escaped.jsonl").write_bytes(row.replace(b"@", b"\\u0040"))
+    (exports / "escaped.jsonl").write_bytes(row.replace(b"@", b"\\u0040").replace(b"A", b"\\u0041"))
     (payouts / "pay.csv").write_bytes(row.replace(b"@", b"%40"))
     (exports / "broken.csv.gz").write_bytes(gzip.compress(row)[:-12])
     (exports / "others.csv").write_bytes(b"1,joanna.smith@example.com,anna.smith@example.com.org\n")

@@ -225,7 +225,12 @@ def test_a_return_that_somebody_completes_meanwhile_does_not_end_what_differs(at
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "operation", ["ReadRecipient", "LookAtReplacementOrder", "LookAtReplacements", "CompleteReturn"]
+    "operation",
+    mostly_slow(
+        ["ReadRecipient", "LookAtReplacementOrder", "LookAtReplacements", "CompleteReturn"],
+        "LookAtReplacementOrder",
+        "CompleteReturn",
+    ),
 )
 def test_whatever_is_lost_between_order_and_completion_there_is_one_order_and_its_return_is_completed(
     at_desk: Desk, operation: str

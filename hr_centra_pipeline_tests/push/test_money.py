@@ -6,6 +6,9 @@ from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import pytest
+
+from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.push import approvals
 from hr_centra_pipeline.push.approvals import Signature
 from hr_centra_pipeline.sandbox.centra.store import CentraSettings
@@ -93,6 +96,15 @@ def test_what_was_paid_elsewhere_is_only_booked_and_counts_as_given(at_desk: Des
     ((_, unit, detail),) = [row for row in at_desk.reconcile() if row[0] == "double_credit"]
     assert unit == "IT-00001"
     assert "Given back for it: 200.00 EUR, paid were 100.00 EUR" in detail
+
+
+@pytest.mark.parametrize(
+    "parts", [{"IT-1": "-10", "IT-2": "110"}, {"IT-1": "0", "IT-2": None}, {"IT-1": "120", "IT-2": None}]
+)
+def test_no_part_of_a_tied_refund_is_nothing_or_less(parts: dict[str, str | None]) -> None:
+    units = {unit: Decimal(part) if part else None for unit, part in parts.items()}
+    with pytest.raises(ConfigurationError, match="--unit IT-"):
+        approvals._parts(HUNDRED, "EUR", units)
 
 
 def test_a_refund_without_a_return_is_tied_to_units_or_unrelated(at_desk: Desk) -> None:

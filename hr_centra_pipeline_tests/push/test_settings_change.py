@@ -5,12 +5,14 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from hr_centra_pipeline.core import reasons
 from hr_centra_pipeline.push import approvals
 from hr_centra_pipeline.push.approvals import Signature
 from hr_centra_pipeline.push.preview import preview
 from hr_centra_pipeline_tests.desk import MAIN, OUTLET, POLICY, Desk
 
 WITH_OUTLET = {**POLICY["dispositions"], "sellable": {"warehouse_id": OUTLET, "hold_hours": 0}}
+ELSEWHERE = {"refund": "elsewhere", "gift-card": "gift_card"}
 ASKED = "waits for approval: it is due only since the settings were changed, by what was known before"
 
 
@@ -67,6 +69,8 @@ def test_a_grade_that_is_not_refused_any_more_does_not_pay_for_what_was_refused_
     refused = returned(at_desk)
     at_desk.settle()
     at_desk.with_policy()
+    # A row of it comes in the same sync, and reports nothing by which it is due.
+    at_desk.change(refused, hub_received_at="2026-09-29T12:00:00Z")
     later = returned(at_desk)
     at_desk.settle()
     assert (at_desk.refunded(refused.sold), at_desk.refunded(later.sold)) == (Decimal(0), Decimal("100.00"))
@@ -78,11 +82,49 @@ def test_a_grade_that_is_not_refused_any_more_does_not_pay_for_what_was_refused_
 def test_a_cut_over_that_is_moved_back_pays_for_nothing_that_was_known_before(at_desk: Desk) -> None:
     cutover = POLICY["cutover"]
     old = returned(at_desk, started_days_ago=70, days_ago=65)
+    late = returned(at_desk, started_days_ago=70)  # planned before, and held by the cut-over
     at_desk.settle()
     at_desk.with_policy(cutover=cutover.replace(month=3))
     at_desk.settle()
-    assert at_desk.refunded(old.sold) == 0
+    assert (at_desk.refunded(old.sold), at_desk.refunded(late.sold)) == (Decimal(0), Decimal(0))
     assert ("RT-0001",) in at_desk.rows("select return_id from push.ledger where asked_batch is not null")
+
+
+def test_what_happy_returns_has_paid_is_not_paid_again_because_the_payer_was_changed_before_going_live(
+    at_desk: Desk,
+) -> None:
+    at_desk.mode = "dry_run"
+    at_desk.with_policy(pays_through=ELSEWHERE)
+    paid = returned(at_desk)
+    at_desk.sync()
+    at_desk.mode = "live"
+    at_desk.with_policy()
+    at_desk.change(paid, disposition="damaged")
+    later = returned(at_desk)
+    at_desk.settle()
+    assert (at_desk.refunded(paid.sold), at_desk.refunded(later.sold)) == (Decimal(0), Decimal("100.00"))
+    assert reasons.CHANGED_BY_SETTINGS in at_desk.sync().waiting.values()
+    # Back as it was: nothing is left to ask.
+    at_desk.with_policy(pays_through=ELSEWHERE)
+    at_desk.settle()
+    assert [row["status"] for row in at_desk.returns_of(paid.sold)] == ["COMPLETED"]
+    assert at_desk.refunded(paid.sold) == 0
+
+
+def test_a_fee_that_only_the_settings_take_away_is_asked_about_and_going_live_is_not(at_desk: Desk) -> None:
+    at_desk.mode = "dry_run"
+    at_desk.with_policy(components={"fee": {"source": "policy", "amounts": {"return-bar": {"EUR": "5.00"}}}})
+    first = returned(at_desk)
+    at_desk.sync()
+    at_desk.with_policy()
+    at_desk.sync()
+    at_desk.mode = "live"
+    later = returned(at_desk)
+    at_desk.settle()
+    assert (at_desk.refunded(first.sold), at_desk.refunded(later.sold)) == (Decimal(0), Decimal("100.00"))
+    approve_all(at_desk, "credit_note")
+    at_desk.settle()
+    assert at_desk.refunded(first.sold) == Decimal("100.00")
 
 
 def test_a_setting_that_changes_no_due_and_one_that_maps_a_word_for_the_first_time_ask_nothing(at_desk: Desk) -> None:

@@ -278,6 +278,25 @@ def test_our_return_that_somebody_deleted_before_it_was_paid_is_told_once_and_no
     assert books.rows("select count(*) from effects.pending_credit_notes") == [(0,)]
 
 
+def test_our_return_that_somebody_uncompletes_after_it_was_paid_is_reported_once_and_closes_when_it_is_completed(
+    books: Books,
+) -> None:
+    refunded(books)
+    books.reconcile()
+    assert books.open("refund_without", "return_without_credit") == []
+    books.connection.execute(
+        "update staging.centra_returns set status = 'PENDING', is_completed = false, fetched_at = ?", [NOW + HOUR]
+    )
+    books.reconcile(NOW + 6 * DAY)
+    assert books.open("refund_without", "return_without_credit") == [
+        ("refund_without_credit_note", "R-1001", Decimal(125), "person")
+    ]
+    assert books.rows("select count(*) from effects.pending_credit_notes") == [(0,)]
+    books.connection.execute("update staging.centra_returns set status = 'COMPLETED', is_completed = true")
+    books.reconcile(NOW + 7 * DAY)
+    assert books.open("refund_without", "return_without_credit") == []
+
+
 # ---------------------------------------------------------------- equal refunds, and refunds that came back
 
 

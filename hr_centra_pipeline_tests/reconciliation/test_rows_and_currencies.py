@@ -338,12 +338,14 @@ def test_a_refund_that_was_asked_for_counts_in_the_match_as_it_does_in_the_plan_
 
 def approved(books: Books, number: str) -> None:
     """A person has let the effects of an order through, as they are."""
+    considered_effects(books.connection, NOW)
     books.connection.execute(
         """
         insert into push.approvals by name
-        select 'A' as approval_id, effect_key, input_sha256, 'Anna' as approved_by, 'Anna' as recorded_by, 'looked' as why,
+        select 'A' as approval_id, effect_key, approval_sha256, codes, 'Anna' as approved_by,
+            'Anna' as recorded_by, 'looked' as why,
             ?::timestamptz as approved_at
-        from desired where order_number = ?
+        from sendable where order_number = ?
         """,
         [NOW, number],
     )
@@ -422,6 +424,17 @@ def test_a_chargeback_that_comes_while_a_credit_is_half_done_stops_it_however_it
         if effect.effect_kind == "credit_note"
     } == {units[0]: "its value was given back already: by a chargeback", units[1]: None}
     assert books.rows("select amount, counted, is_abroad from effects.chargebacks") == [(125, 0, False)]
+
+
+def test_a_chargeback_of_a_part_names_what_is_left_to_decide_about(books: Books) -> None:
+    books.sold("1001")
+    (unit,) = books.returned("1001")
+    books.booked("cb", "-30", line_type="chargeback", number="1001")
+    books.reconcile()
+    ((detail,),) = books.rows(
+        f"select detail from reconciliation.exceptions where return_item_id = '{unit}' and kind = 'return_without_credit_note'"
+    )
+    assert detail.endswith(": 30.00 EUR of 125.00 EUR; 95.00 EUR is left")
 
 
 def test_settings_that_changed_twice_without_new_data_are_the_latest_ones(books: Books) -> None:

@@ -46,6 +46,13 @@ def test_where_happy_returns_sides_with_them_we_stand_alone(books: Books) -> Non
     assert outcomes(books) == [("1001", "amounts_differ", Decimal("1.05"), "them")]
 
 
+def test_a_row_in_another_currency_than_the_order_sides_with_nobody(books: Books) -> None:
+    books.sold("1001")
+    books.told("1001", books.returned("1001"), currency="USD")
+    books.reconcile()
+    assert outcomes(books) == [("1001", "we_would_they_did_not", Decimal(125), "nobody")]
+
+
 def test_what_we_did_ourselves_is_left_out_and_what_may_still_come_is_too_early(books: Books) -> None:
     books.sold("1001")
     units = books.returned("1001")

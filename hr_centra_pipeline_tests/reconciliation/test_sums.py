@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hr_centra_pipeline.core import money
 from hr_centra_pipeline.core.policy import load_policy
 from hr_centra_pipeline.warehouse import migrate
-from hr_centra_pipeline.warehouse.database import Warehouse
+from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 from hr_centra_pipeline.warehouse.policy_tables import write_policy
 from hr_centra_pipeline_tests.reconciliation.books import DROPPED, HOUR, Books
 from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY
@@ -236,3 +236,24 @@ def check(books: Books) -> None:
         )
         == []
     )
+
+
+def test_a_return_of_millions_of_pieces_is_a_thousand_rows_and_its_rest_and_sums_back(prepared: Connection) -> None:
+    books, millions = Books(prepared), 2_000_000_000
+    books.sold("1001", pieces=5)
+    units = books.returned("1001", pieces=2)
+    books.credited("1001", units, 1, voucher="7.77")
+    prepared.execute("update staging.centra_return_lines set quantity = ?", [millions])
+    books.reconcile()
+    pieces = books.rows(
+        """
+        select count(*), sum(pieces), sum(gross), sum(tax), count(return_item_id),
+            max(pieces) filter (where return_item_id is not null)
+        from return_pieces
+        """
+    )
+    assert pieces == [(1002, millions, Decimal("242.23"), Decimal(50), 2, 1)]
+    facts = books.rows(
+        "select sum(amount), count(*) < 3000 from reconciliation.refund_facts where side = 'centra' and order_number = '1001'"
+    )
+    assert facts == [(Decimal("242.23"), True)]

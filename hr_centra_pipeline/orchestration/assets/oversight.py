@@ -58,7 +58,7 @@ def standing_alarms(context: dg.AssetCheckExecutionContext, run: Run) -> Iterato
                 description=f"{alarm.found} found, listed below." if alarm.found else None,
                 metadata={
                     "found": alarm.found, TEAM: alarm.rule.owner_team,
-                    **({LINES: dg.MetadataValue.md(alarm.told)} if alarm.found else {}),
+                    **({LINES: dg.MetadataValue.text(alarm.told)} if alarm.found else {}),
                 },
             )  # fmt: skip
 

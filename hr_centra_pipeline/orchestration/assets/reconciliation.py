@@ -90,7 +90,7 @@ def reconciliation(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
     if workbooks:
         told = [f"- {one.name}: {one.taken} notes taken" for one in workbooks]
         told += [f"- {one.name}: refused: {why}" for one in workbooks for why in one.refused]
-        metadata["workbooks"] = dg.MetadataValue.md("\n".join(told))
+        metadata["workbooks"] = dg.MetadataValue.text("\n".join(told))
     checks = [
         dg.AssetCheckResult(
             asset_key=key(_EXCEPTIONS), check_name=name, passed=not failing[name], severity=severity,

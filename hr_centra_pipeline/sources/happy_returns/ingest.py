@@ -18,7 +18,7 @@ from hr_centra_pipeline.sources.files import Content, Exports, Listed
 from hr_centra_pipeline.sources.happy_returns import landing, retyping
 from hr_centra_pipeline.sources.happy_returns.kinds import KINDS
 from hr_centra_pipeline.sources.happy_returns.landing import Counts, ExportFile, Group
-from hr_centra_pipeline.sources.happy_returns.profiles import Profile, Recognised, fingerprint, recognise
+from hr_centra_pipeline.sources.happy_returns.profiles import Fingerprint, Profile, Recognised, fingerprint, recognise
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 
 _LOG = logging.getLogger(__name__)
@@ -66,8 +66,8 @@ def ingest(warehouse: Warehouse, exports_url: str, profiles: Sequence[Profile], 
 
     A file is new by its name, size and time, its content by its SHA-256. What cannot be used is refused as a whole and
     noted once; the others go on. A file that could not be read, or not for a reason of ours, is tried again by the next run;
-    one that was refused, or of which rows were, is tried again with other profiles. Rows that were landed are typed again
-    by a profile that was changed.
+    one that was refused, or of which rows were, is tried again with other profiles, and every one with profiles that find
+    columns under other headers. Rows that were landed are typed again by a profile that was changed otherwise.
 
     Each look at the place is noted in ``landing.exports_looks``, one that failed, too.
 
@@ -184,25 +184,35 @@ def recognised(content: Content, profiles: Sequence[Profile]) -> tuple[list[str]
 class _Run:
     """One ingest: what was landed before it, and how files are landed in it."""
 
-    def __init__(self, warehouse: Warehouse, profiles: Sequence[Profile], profiles_sha256: str, now: datetime) -> None:
+    def __init__(self, warehouse: Warehouse, profiles: Sequence[Profile], present: Fingerprint, now: datetime) -> None:
         self._warehouse = warehouse
-        self._profiles_sha256 = profiles_sha256
+        self._present = present
         self._now = now
         with warehouse.transaction() as connection:
+            # of files that an earlier version landed
+            connection.execute(
+                "update landing.files set columns_sha256 = ? where columns_sha256 is null", [present.columns]
+            )
             self._landed = landing.landed_hashes(connection)
             self._noted: dict[tuple[str, int, datetime], tuple[str, bool, bool]] = {
-                (name, size, modified): (sha256, is_good, profiles == profiles_sha256)
+                (name, size, modified): (sha256, is_good, profiles == present.whole)
                 for name, size, modified, sha256, is_good, profiles in connection.execute(
                     """
                     select
-                        source_file, byte_size, modified_at, file_sha256, problem is null and rows_rejected = 0, profiles_sha256
+                        source_file, byte_size, modified_at, file_sha256,
+                        -- its columns are still where they were; of one that repeats another they are of no account
+                        problem is null and rows_rejected = 0 and (rows_read = 0 or columns_sha256 = $columns),
+                        profiles_sha256
                     from landing.files order by batch
-                    """
+                    """,
+                    {"columns": present.columns},
                 ).fetchall()
             }
 
     def new(self, listed: Sequence[Listed]) -> list[Listed]:
-        """Files that were not looked at, that could not be read, or that were refused, in part or whole, by other profiles."""
+        """Files that were not looked at, that could not be read, that were refused, in part or whole, by other profiles, or whose
+        columns were found elsewhere.
+        """
         return [file for file in listed if not self._is_known(file)]
 
     def _is_known(self, file: Listed) -> bool:
@@ -236,7 +246,7 @@ class _Run:
                 (repeated if is_known else fresh).append(file)
                 self._landed.add(one.content.sha256)
             report = self._refuse(connection, refused, report)
-            landing.note_repeated(connection, repeated, self._now, self._profiles_sha256)
+            landing.note_repeated(connection, repeated, self._now, self._present)
             for _ in repeated:
                 report = report.plus(Counts())
             _next_transaction(connection, "commit")
@@ -296,7 +306,7 @@ class _Run:
             # A unit without an id is known by what was landed before it, file by file.
             if len(group.members) > 1 and group.kind.name == "items" and landing.some_have_no_id(connection):
                 return None
-            return landing.land(connection, group, self._now, self._profiles_sha256)
+            return landing.land(connection, group, self._now, self._present)
 
     def _refuse(
         self, connection: Connection, refused: Sequence[tuple[Listed, str, str, int]], report: IngestReport
@@ -305,7 +315,7 @@ class _Run:
         for listed, _, problem, _ in refused:
             _LOG.warning("export %s is refused: %s", listed.name, landing.kept_text(problem))
             report = report.plus(Counts(), refused=True)
-        landing.note_refused(connection, refused, self._now, self._profiles_sha256)
+        landing.note_refused(connection, refused, self._now, self._present)
         return report
 
 

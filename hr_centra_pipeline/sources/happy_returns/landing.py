@@ -14,7 +14,7 @@ from hr_centra_pipeline.sources import files
 from hr_centra_pipeline.sources.files import BadRow, Content, Listed
 from hr_centra_pipeline.sources.happy_returns import identity, parsing
 from hr_centra_pipeline.sources.happy_returns.kinds import KINDS, Kind, KindName
-from hr_centra_pipeline.sources.happy_returns.profiles import Profile
+from hr_centra_pipeline.sources.happy_returns.profiles import Fingerprint, Profile
 from hr_centra_pipeline.warehouse.database import Connection
 
 # DuckDB reads a file in pieces of 16 lines of this size, a thread each: a longer line is for those that are cut by hand.
@@ -98,24 +98,24 @@ def next_batches(connection: Connection, count: int) -> list[int]:
     return sorted(int(batch) for (batch,) in rows)
 
 
-def note_repeated(connection: Connection, repeated: Sequence[ExportFile], now: datetime, profiles_sha256: str) -> None:
+def note_repeated(connection: Connection, repeated: Sequence[ExportFile], now: datetime, present: Fingerprint) -> None:
     """Record files with the same bytes as an earlier one, so that they are not read again. Lands no rows."""
     _keep_files(
         connection,
         [_Noted(file.listed, file.content.sha256, file.batch, file=file) for file in repeated],
         now,
-        profiles_sha256,
+        present,
     )
 
 
 def note_refused(
-    connection: Connection, refused: Sequence[tuple[Listed, str, str, int]], now: datetime, profiles_sha256: str
+    connection: Connection, refused: Sequence[tuple[Listed, str, str, int]], now: datetime, present: Fingerprint
 ) -> None:
     """Files that are of no use as a whole, as (file, hash, problem, batch): one row in quarantine without a line each."""
     told = [(listed, sha256, kept_text(problem), batch) for listed, sha256, problem, batch in refused]
     _keep_files(
         connection, [_Noted(listed, sha256, batch, problem=problem) for listed, sha256, problem, batch in told], now,
-        profiles_sha256,
+        present,
     )  # fmt: skip
     for listed, sha256, problem, batch in told:
         _quarantine(connection, listed.name, None, sha256, [(None, None, problem, None)], batch, now)
@@ -297,7 +297,7 @@ def _number_lines(connection: Connection, group: Group, number: str) -> None:
     )
 
 
-def land(connection: Connection, group: Group, now: datetime, profiles_sha256: str) -> list[Counts]:
+def land(connection: Connection, group: Group, now: datetime, present: Fingerprint) -> list[Counts]:
     """Compare what ``checked`` holds with what is landed, and insert what is new. Answers the counts of each file."""
     kind = group.kind
     identity.identify(connection, kind)
@@ -335,7 +335,7 @@ def land(connection: Connection, group: Group, now: datetime, profiles_sha256: s
     )
     if kind.name == "returns":
         _keep_personal(connection, now)
-    return _account(connection, group, now, profiles_sha256)
+    return _account(connection, group, now, present)
 
 
 def _refuse_other_retailers(connection: Connection, now: datetime) -> None:
@@ -455,7 +455,7 @@ class _Noted:
     problem: str | None = None
 
 
-def _account(connection: Connection, group: Group, now: datetime, profiles_sha256: str) -> list[Counts]:
+def _account(connection: Connection, group: Group, now: datetime, present: Fingerprint) -> list[Counts]:
     """Control totals of each file, and what was rejected of it."""
     counted = {
         place: rest for place, *rest in connection.execute(
@@ -483,7 +483,8 @@ def _account(connection: Connection, group: Group, now: datetime, profiles_sha25
     for place, bad in group.bad:
         wrong.setdefault(place, []).append((bad.line, "", bad.reason))
     texts = {(place, bad.line): bad.text for place, bad in group.bad}
-    conflicting = _conflicting(connection, group.kind)
+    # A file that is read again with other columns corrects itself.
+    conflicting = {} if group.members[0].is_again else _conflicting(connection, group.kind)
     notes = []
     for place, file in enumerate(group.members):
         good, refused, landed, first, last = counted.get(place, (0, 0, 0, None, None))
@@ -507,7 +508,7 @@ def _account(connection: Connection, group: Group, now: datetime, profiles_sha25
         ]
         rejected.sort(key=lambda row: row[0] or 0)
         _quarantine(connection, file.listed.name, file.kind, file.content.sha256, rejected, file.batch, now)
-    _keep_files(connection, notes, now, profiles_sha256)
+    _keep_files(connection, notes, now, present)
     return [note.counts for note in notes]
 
 
@@ -546,7 +547,7 @@ def _conflicting(connection: Connection, kind: Kind) -> dict[int, int]:
     return dict(rows)
 
 
-def _keep_files(connection: Connection, notes: Sequence[_Noted], now: datetime, profiles_sha256: str) -> None:
+def _keep_files(connection: Connection, notes: Sequence[_Noted], now: datetime, present: Fingerprint) -> None:
     if not notes:
         return
     names = (
@@ -566,10 +567,10 @@ def _keep_files(connection: Connection, notes: Sequence[_Noted], now: datetime, 
     columns = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
     connection.execute(
         f"""
-        insert into landing.files ({", ".join(names)}, received_at, profiles_sha256)
-        select {", ".join(f"unnest(${name})" for name in names)}, $now, $profiles_sha256
+        insert into landing.files ({", ".join(names)}, received_at, profiles_sha256, columns_sha256)
+        select {", ".join(f"unnest(${name})" for name in names)}, $now, $whole, $columns
         """,
-        {**columns, "now": now, "profiles_sha256": profiles_sha256},
+        {**columns, "now": now, "whole": present.whole, "columns": present.columns},
     )
 
 

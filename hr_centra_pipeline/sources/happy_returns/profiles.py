@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import duckdb
@@ -119,9 +120,23 @@ class Recognised:
     unknown_headers: tuple[str, ...]
 
 
-def fingerprint(profiles: Sequence[Profile]) -> str:
-    """A hash of all that profiles say."""
-    return hashlib.sha256("\x1f".join(sorted(one.model_dump_json() for one in profiles)).encode()).hexdigest()
+@dataclass(frozen=True)
+class Fingerprint:
+    """Hashes of profiles: of all that they say, and of which header of a file holds which column."""
+
+    whole: str
+    columns: str
+
+
+def fingerprint(profiles: Sequence[Profile]) -> Fingerprint:
+    """A change of ``columns`` is one that only the file itself can answer."""
+    said = [one.model_dump(mode="json") for one in profiles]
+    mapped = [{name: one[name] for name in ("name", "delimiter", "columns")} for one in said]
+    return Fingerprint(_hash(said), _hash(mapped))
+
+
+def _hash(said: Sequence[Mapping[str, Any]]) -> str:
+    return hashlib.sha256("\x1f".join(sorted(json.dumps(one) for one in said)).encode()).hexdigest()
 
 
 def load_profiles(folder: Path) -> list[Profile]:

@@ -370,6 +370,31 @@ def test_a_zone_or_decimal_that_is_corrected_mends_times_and_amounts_that_have_l
     assert desk.rows("select total_refunded::varchar from staging.refunds") == [("1.2340",)]
 
 
+def test_a_column_that_is_mapped_to_another_header_mends_the_files_that_have_landed(desk: Desk) -> None:
+    from hr_centra_pipeline.sources.happy_returns.profiles import load_profiles
+
+    rows = (
+        "Teil;Retoure;Bestellung;Artikel;Wunsch;Freigabe;Befund;Note;Stand\n"
+        "IT-1;RT-1;1001;A;Geld;;neu;A-Ware;2026-09-20 08:00:00\n"
+        "IT-2;RT-1;1001;B;Geld;;alt;alt;2026-09-20 08:00:00\n"
+    )
+    _with_profile(desk, 'A-Ware = "sellable"')
+    desk.put("items-2026-09-21.csv", rows.encode())
+    desk.put("items-2026-09-22.csv", rows.encode())  # the same bytes
+    desk.ingest()
+    desk.refresh()
+    graded = "select return_item_id, disposition from staging.return_items order by 1"
+    assert desk.rows(graded) == [("IT-1", "neu"), ("IT-2", "alt")]
+    ours = desk.folder.parent / "profiles" / "ours.toml"
+    ours.write_text(ours.read_text("utf-8").replace('"Befund"', '"Note"'), encoding="utf-8")
+    desk.profiles = load_profiles(ours.parent)
+    assert desk.ingest(NOW + timedelta(hours=1)).rows_landed == 1, "only what says something else now"
+    desk.refresh(NOW + timedelta(hours=1))
+    assert desk.rows(graded) == [("IT-1", "sellable"), ("IT-2", "alt")]
+    assert desk.rows("select sum(rows_conflicting) from landing.files") == [(0,)]
+    assert desk.ingest(NOW + timedelta(hours=2)).files == 0, "once is enough"
+
+
 def test_rows_and_files_that_a_profile_refused_are_read_again_with_a_mended_one(desk: Desk) -> None:
     desk.put("items-2026-09-21.csv", _ROWS.encode())
     assert desk.ingest().refused_files == 1
