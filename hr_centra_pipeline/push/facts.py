@@ -76,6 +76,7 @@ def load(connection: Connection, policy: Policy, effects: Iterable[Effect]) -> F
     sent = column(
         "select effect_key, first_sent_at from push.ledger where state = 'planned' and first_sent_at is not null"
     )
+    has_tied_orders = bool(column("select 1 from push.ties where what = 'order' limit 1"))
     return Facts(
         known_returns=frozenset(int(str(key)) for (key,) in known),
         tied_entries=frozenset(
@@ -96,6 +97,7 @@ def load(connection: Connection, policy: Policy, effects: Iterable[Effect]) -> F
                 where what = 'order' and return_item_id is not null
                 """
             )
+            if has_tied_orders  # a key costs more to plan than to look
         },
         today={effect.effect_key: effect for effect in effects},
         sent_before={str(key): at.astimezone(UTC) for key, at in sent if isinstance(at, datetime)},
