@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from hr_centra_pipeline.sources.happy_returns.writings import folded
 from hr_centra_pipeline_tests.sources.happy_returns.conftest import COMPLETE, ITEM, REFUND, RETURN, SHIPMENT, Desk
 
-WRITINGS = {
+WRITINGS: dict[str, Callable[[str], str]] = {
     "lower case": str.lower,
     "full width": lambda text: "".join(chr(ord(letter) + 0xFEE0) for letter in text),
     "hyphens that do not break": lambda text: text.replace("-", "\u2011"),
