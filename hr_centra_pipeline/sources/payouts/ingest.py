@@ -226,7 +226,9 @@ def _land(
         connection.execute(
             f"""
             insert into landing.payout_lines by name
-            select *, $file as source_file, $now::timestamptz as landed_at, $batch::bigint as batch, $first_batch::bigint as first_batch
+            select
+                *, $file as source_file, $now::timestamptz as landed_at, $batch::bigint as batch,
+                $first_batch::bigint as first_batch
             from ({_KEPT_LINES})
             """,  # noqa: S608 - our own words
             {"file": name, "now": now, "batch": batch, "first_batch": before.first_batch if before else batch},
