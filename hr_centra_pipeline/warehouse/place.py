@@ -1,8 +1,8 @@
 """Whether this database is the one that was here last: a mark beside the file, which no copy of the file takes along.
 
 What was put back from an earlier time, copied from elsewhere or recreated does not know what was sent since; nor does one whose
-log lost its end, which DuckDB drops in silence: so the count in both goes up before each call that writes to Centra, too. Such a *turn* is
-kept in ``meta.turns``, and the push sends nothing until whatever proves its effects was read completely afterwards.
+log lost its end, which DuckDB drops in silence: so the count in both goes up before each call that writes to Centra, too. Such
+a *turn* is kept in ``meta.turns``, and the push sends nothing until whatever proves its effects was read completely afterwards.
 """
 
 from __future__ import annotations
