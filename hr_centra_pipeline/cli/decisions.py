@@ -124,9 +124,8 @@ def tie(named: str, units: Sequence[str], *, kind: TieKind, unrelated: bool, by:
         ConfigurationError: neither units nor a way is given, or both; or what is named does not fit.
     """
     signature = signed(by, why)
-    names_a_unit = kind in ("release", "money")
-    if sum((bool(units), unrelated, names_a_unit)) != 1 or (unrelated and kind in ("order", "line")):
-        raise ConfigurationError("Give either --unit (once or more), or --unrelated, or --release, or --money.")
+    if (problem := _misfit(kind, units, unrelated=unrelated)) is not None:
+        raise ConfigurationError(problem)
     if kind in ("refund", "return", "line") and not named.isdecimal():
         raise ConfigurationError(f"{named}: {_NAMED_BY_NUMBER[kind]}, a whole number.")
     names = [unit for unit, _ in _parts(units)]
@@ -147,6 +146,24 @@ def tie(named: str, units: Sequence[str], *, kind: TieKind, unrelated: bool, by:
     said = {"release": "its exchange is released", "money": "the money is in place of its replacement"}
     told = ", ".join(units) or said.get(kind, "unrelated to any return")
     echo(f"{named}: {told}, signed off by {signature.by}. {_CLEARS}")
+
+
+def _misfit(kind: TieKind, units: Sequence[str], *, unrelated: bool) -> str | None:
+    """Why the options do not go together; ``None``: they do."""
+    match kind:
+        case "release" | "money":
+            if units or unrelated:
+                return f"--{kind} goes with neither --unit nor --unrelated: write `hr-centra tie UNIT --{kind}`."
+        case "order" | "line":
+            if unrelated or not units:
+                what = "the units that are of that line" if kind == "line" else "the units that the order replaces"
+                no = f" --unrelated does not go with --{kind}." if unrelated else ""
+                return f"--{kind} needs --unit, once or more: {what}.{no}"
+        case "refund" | "return":
+            if bool(units) == unrelated:
+                what = "Return" if kind == "return" else "refund"
+                return f"Give either --unit, once or more, for the units that the {what} was for, or --unrelated; one of the two."
+    return None
 
 
 def reorder(unit: str, by: str | None, why: str | None) -> None:

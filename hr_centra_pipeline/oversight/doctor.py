@@ -349,7 +349,13 @@ def _exports(settings: Settings, profiles: list[Profile], every_hours: int, now:
         )  # fmt: skip
         seen: dict[str, str] = {}
         for file in reversed(listed[-_FILES_LOOKED_AT:]):
-            content = files.opened(exports.content(file), file.name)
+            try:
+                content = files.opened(exports.content(file), file.name)
+            except OSError as error:
+                yield Finding(
+                    "exports", "warning", f"{file.name} cannot be read: {error}", "Correct its rights, or the server."
+                )
+                continue
             if content.problem:
                 yield Finding(
                     "exports",
@@ -380,8 +386,6 @@ def _exports(settings: Settings, profiles: list[Profile], every_hours: int, now:
             yield Finding(
                 "exports", "note", f"no {', '.join(unseen)} among the newest {min(len(listed), _FILES_LOOKED_AT)} files"
             )
-    except OSError as error:
-        raise RunFailed(f"an export cannot be read: {error}") from None
     finally:
         exports.close()
 

@@ -24,6 +24,7 @@ from hr_centra_pipeline.push.steps import (
     Trouble,
     Undone,
 )
+from hr_centra_pipeline.warehouse import place
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 
 _COLUMNS = (
@@ -75,7 +76,11 @@ class Journal:
     # ---------------------------------------------------------------- before a request
 
     def begin(self, telling: Sequence[tuple[Packet, Attempt]]) -> list[Packet]:
-        """Commit that a writing call of each of these packets is about to leave; answers them as committed."""
+        """Commit that a writing call of each of these packets is about to leave; answers them as committed.
+
+        Raises:
+            RunFailed: it cannot be noted beside the database; nothing has left.
+        """
         begun = []
         with self.warehouse.transaction() as connection:
             moves = []
@@ -98,6 +103,9 @@ class Journal:
                 min(self.now, *(attempt.real_started_at for _, attempt in telling)),
             )
             self._write(connection, begun)
+            mark = place.count_a_write(connection)
+        if mark:
+            place.write_mark(self.warehouse.path, mark)
         return begun
 
     def over(self, attempt: Attempt) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import io
@@ -9,18 +10,20 @@ import json
 import os
 import re
 import stat
+import threading
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import fsspec
 
 from hr_centra_pipeline.core import addresses
 from hr_centra_pipeline.core.errors import ConfigurationError, Unreachable
+from hr_centra_pipeline.sources.deadline import TooSlow, within
 
 _ENDINGS = (".csv", ".jsonl", ".ndjson", ".json", ".txt", ".tsv")
 _OTHER_FORMATS = (
@@ -46,18 +49,25 @@ MOST_BYTES_OF_A_FILE = 1_000_000_000
 """A file that is larger, packed or unpacked, is refused."""
 MOST_BYTES_OF_A_ROW = 4_000_000
 """A row that is larger is refused."""
+MOST_SECONDS_OF_A_FILE = 300.0
+"""A remote file that takes longer, and a second more for each of its megabytes, is given up until the next run."""
+MOST_SECONDS_OF_A_LISTING = 60.0
+"""A remote place that takes longer to be reached, or to be listed, counts as unreachable."""
 MOST_COLUMNS = 1_000
 """A header with more columns is refused."""
 MOST_BAD_ROWS = 10_000
 """A file with more rows that cannot be read, and more than a tenth of its lines, is refused."""
 _MOST_TIMES_ITS_SIZE = 200  # texts shrink to a tenth; what unpacks to more than this is no export
 _MOST_MEMBERS, _PIECE = 100_000, 16_000  # gzip archives after each other; bytes of them at a time
+_AT_A_TIME, _LEAST_BYTES_A_SECOND, _SECONDS_TO_HANG_UP = 1 << 20, 1_000_000, 5.0  # of remote files
 _ZEROS = re.compile(rb"\0*")
 _MOST_BYTES_OF_AN_ARRAY = 64_000_000
 _MOST_READ = 20_000  # characters of a bad row
 _MOST_SHAPES, _LONGEST_SHAPE = 1_000, 100
 
 csv.field_size_limit(1 << 30)
+
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -111,10 +121,11 @@ class Exports:
         self._shown = f"{variable}={addresses.shown(address)}"
         if (problem := addresses.problem(address)) is not None:
             raise ConfigurationError(f"{self._shown}: {problem}")
-        place, options = _options(address)
+        self._too_slow = 0  # times that we gave up waiting
+        self._filesystem: Any = None  # none yet, or hung up
+        self._root = ""
         try:
-            # A cached connection may have died since the last run, and a cached listing is old.
-            self._filesystem, self._root = fsspec.core.url_to_fs(place, skip_instance_cache=True, **options)
+            self._connect()
         except (ValueError, ImportError) as error:
             raise ConfigurationError(f"{self._shown}: {self._told(error)}") from None
         except Exception as error:  # noqa: BLE001 - every filesystem has its own errors
@@ -129,8 +140,7 @@ class Exports:
             Unreachable: the place cannot be read.
         """
         try:
-            is_folder = self._filesystem.isdir(self._root)
-            entries = self._filesystem.ls(self._root, detail=True) if is_folder else []
+            is_folder, entries = self._entries()
         except Exception as error:  # noqa: BLE001 - every filesystem has its own errors
             raise Unreachable(f"{self._shown} cannot be read: {self._told(error)}") from None
         if not is_folder:
@@ -146,36 +156,92 @@ class Exports:
         return sorted(found, key=lambda file: (file.source_time[0], file.modified_at, file.name))
 
     def content(self, file: Listed) -> bytes:
-        """Its bytes.
+        """Its bytes. After a remote file that failed, the next one is read over a new connection.
 
         Raises:
-            OSError: it cannot be read, is too large, or is a pipe or device.
+            OSError: it cannot be read, is too large or too slow, or is a pipe or device.
         """
         if file.size > MOST_BYTES_OF_A_FILE:
             raise TooLarge(f"it is larger than {MOST_BYTES_OF_A_FILE:,} bytes")
         try:
-            data: bytes = regular_file(file.address) if self._is_local else self._filesystem.cat_file(file.address)
+            data = regular_file(file.address) if self._is_local else self._fetched(file)
         except Exception as error:  # noqa: BLE001 - every filesystem has its own errors
             raise OSError(self._told(error)) from None
         if len(data) > MOST_BYTES_OF_A_FILE:
             raise TooLarge(f"it is larger than {MOST_BYTES_OF_A_FILE:,} bytes")
         return data
 
-    @property
-    def _is_local(self) -> bool:
+    def close(self) -> None:
+        """Hang up, where there is a line (SFTP)."""
+        filesystem, self._filesystem = self._filesystem, None
+        with contextlib.suppress(Exception):  # saying goodbye to a server that hangs would hang, too
+            within(_SECONDS_TO_HANG_UP, lambda _: _hang_up(filesystem), "hung up")
+
+    def _connect(self) -> None:
+        place, options = _options(self._address)
+
+        def connect(given_up: threading.Event) -> tuple[Any, str]:
+            # A cached connection may have died since the last run, and a cached listing is old.
+            filesystem, root = fsspec.core.url_to_fs(place, skip_instance_cache=True, **options)
+            if given_up.is_set():
+                _hang_up(filesystem)
+            return filesystem, root
+
+        self._filesystem, self._root = self._bounded(MOST_SECONDS_OF_A_LISTING, connect, "reached")
         protocol = self._filesystem.protocol
-        return "file" in ([protocol] if isinstance(protocol, str) else protocol)
+        self._is_local = "file" in ([protocol] if isinstance(protocol, str) else protocol)
+
+    def _entries(self) -> tuple[bool, list[dict[str, Any]]]:
+        filesystem, root = self._filesystem, self._root
+
+        def look(_: threading.Event) -> tuple[bool, list[dict[str, Any]]]:
+            is_folder = bool(filesystem.isdir(root))
+            return is_folder, filesystem.ls(root, detail=True) if is_folder else []
+
+        return self._bounded(MOST_SECONDS_OF_A_LISTING, look, "listed")
+
+    def _fetched(self, file: Listed) -> bytes:
+        if self._filesystem is None:
+            self._connect()
+        filesystem = self._filesystem
+
+        def fetch(given_up: threading.Event) -> bytes:
+            parts: list[bytes] = []
+            size = 0
+            with filesystem.open(file.address, "rb") as stream:
+                # What it is listed with is no promise: a stream may have no end.
+                while size <= MOST_BYTES_OF_A_FILE and not given_up.is_set() and (part := stream.read(_AT_A_TIME)):
+                    parts.append(part)
+                    size += len(part)
+            return b"".join(parts)
+
+        more = file.size // _LEAST_BYTES_A_SECOND
+        try:
+            return self._bounded(MOST_SECONDS_OF_A_FILE, fetch, "read", more)
+        except (FileNotFoundError, PermissionError):
+            raise
+        except Exception:
+            self.close()  # the line may be dead, and would fail every file after this one
+            raise
+
+    def _bounded(self, seconds: float, work: Callable[[threading.Event], _Result], done: str, more: int = 0) -> _Result:
+        """Wait for it; each time that this was in vain, the next wait is half as long: a place that hangs at each file ends."""
+        try:
+            return within(max(seconds / 2**self._too_slow, seconds / 30) + more, work, done)
+        except TooSlow:
+            self._too_slow += 1
+            raise
 
     def _told(self, error: Exception) -> str:
         """An error's text, in which a filesystem may have repeated the address. Without its cause, which would, too."""
         return addresses.hide(str(error), self._address) or type(error).__name__
 
-    def close(self) -> None:
-        """Hang up, where there is a line (SFTP)."""
-        for part in ("ftp", "client"):
-            line: Any = getattr(self._filesystem, part, None)
-            if hasattr(line, "close"):
-                line.close()
+
+def _hang_up(filesystem: Any) -> None:
+    for part in ("ftp", "client"):
+        line: Any = getattr(filesystem, part, None)
+        if hasattr(line, "close"):
+            line.close()
 
 
 class TooLarge(OSError):

@@ -1,7 +1,8 @@
 """Whether this database is the one that was here last: a mark beside the file, which no copy of the file takes along.
 
-What was put back from an earlier time, copied from elsewhere or recreated does not know what was sent since. Such a *turn* is
-kept in ``meta.turns``, and the push sends nothing until whatever proves its effects was read completely afterwards.
+What was put back from an earlier time, copied from elsewhere or recreated does not know what was sent since; nor does one whose
+log lost its end, which DuckDB drops in silence: so the count in both goes up before each call that writes to Centra, too. Such
+a *turn* is kept in ``meta.turns``, and the push sends nothing until whatever proves its effects was read completely afterwards.
 """
 
 from __future__ import annotations
@@ -21,13 +22,15 @@ from hr_centra_pipeline.warehouse.database import Connection
 TABLES_SINCE = 83
 """The migration that brought the tables of this module."""
 
+_COUNT = "update meta.place set opened = opened + 1"
 _GET_GENERATION = 0x80087601  # FS_IOC_GETVERSION: what tells an inode from a later one of its number
 
 
 @dataclass(frozen=True)
 class Mark:
-    """What the mark beside the file says. ``restored``: by whom, why (set by a restore, until the database was opened).
+    """What the mark beside the file says. ``opened``: how often the database was opened, or was about to write to Centra.
 
+    ``restored``: by whom, why (set by a restore, until the database was opened).
     ``file_id``: which file it was written to, which no copy of it is; ``None``: an earlier version wrote it.
     """
 
@@ -105,8 +108,14 @@ def arrive(connection: Connection, database: Path) -> Mark:
         reason = "restored"
     if reason:
         turn(connection, reason, **restored)
-    connection.execute("update meta.place set opened = opened + 1")
+    connection.execute(_COUNT)
     return Mark(database_id, opened + 1)
+
+
+def count_a_write(connection: Connection) -> Mark | None:
+    """Note that something is about to be written to Centra; answers the mark to write once this is committed, before it is sent."""
+    row = connection.execute(f"{_COUNT} returning database_id, opened").fetchone()
+    return Mark(*row) if row else None
 
 
 def _what_happened(mark: Mark | None, database_id: str, opened: int, *, is_copy: bool) -> str | None:

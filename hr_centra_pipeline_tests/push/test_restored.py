@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from hr_centra_pipeline.push import coverage
-from hr_centra_pipeline.warehouse import backups, place
+from hr_centra_pipeline.push.journal import Attempt, Journal
+from hr_centra_pipeline.push.packets import Packet
+from hr_centra_pipeline.warehouse import backups, log, place
 from hr_centra_pipeline_tests.desk import MAIN, Desk
 
 
@@ -47,6 +50,46 @@ def test_put_back_from_before_a_restock_nothing_is_moved_until_the_stock_changes
     at_desk.settle()
     assert at_desk.moved("DRESS-S", MAIN) == 1
     assert at_desk.rows("select distinct state from push.ledger where effect_kind = 'inventory_adjustment'") == [
+        ("confirmed",)
+    ]
+
+
+def test_a_log_that_lost_its_end_while_effects_were_sent_has_to_be_proven_and_nothing_is_done_twice(
+    at_desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that filled up or was repaired: what was committed before the first call is lost, although it was synced."""
+    at_desk.comes_back(at_desk.sell(("DRESS-S", 1, "100.00")), grade="sellable")
+    database, torn = at_desk.settings.database, tmp_path / "torn.wal"
+    begin = Journal.begin
+
+    def cut_after(journal: Journal, telling: Sequence[tuple[Packet, Attempt]]) -> list[Packet]:
+        before = log.size(database)
+        begun = begin(journal, telling)
+        if not torn.exists():
+            half = (before + log.size(database)) // 2
+            torn.write_bytes(log.path_of(database).read_bytes()[:half])
+            shutil.copy(database, tmp_path / "as_it_was.duckdb")
+        return begun
+
+    monkeypatch.setattr(Journal, "begin", cut_after)
+    at_desk.settle()
+    books = at_desk.books
+    at_desk.warehouse.fold_log_in()
+    shutil.copy(tmp_path / "as_it_was.duckdb", database)
+    shutil.copy(torn, log.path_of(database))
+    assert at_desk.rows("select count(*) from push.packets") == [(0,)]  # DuckDB says nothing of what it dropped
+    monkeypatch.undo()
+
+    at_desk.may_fail = True
+    at_desk.fault("error_before", "PullReturns", times=20)
+    at_desk.sync()
+    assert reasons(at_desk) == ["put_back"]
+    assert at_desk.books == books
+    at_desk.calm_down()
+    at_desk.may_fail = False
+    at_desk.settle()
+    assert at_desk.books == books
+    assert at_desk.rows("select distinct state from push.ledger where effect_kind <> 'status_update'") == [
         ("confirmed",)
     ]
 

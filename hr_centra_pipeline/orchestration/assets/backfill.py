@@ -8,7 +8,7 @@ import dagster as dg
 
 from hr_centra_pipeline.effects.plan import plan
 from hr_centra_pipeline.matching.match import match
-from hr_centra_pipeline.orchestration import failures
+from hr_centra_pipeline.orchestration import failures, markdown
 from hr_centra_pipeline.orchestration.door import BehindTheLock
 from hr_centra_pipeline.orchestration.partitions import DAILY, SINGLE_RUN, days_of
 from hr_centra_pipeline.orchestration.run import Run
@@ -101,11 +101,10 @@ def backfill(context: dg.AssetExecutionContext, run: Run) -> Iterator[dg.Materia
 
 
 def _as_markdown(unsent: list[tuple[Any, ...]]) -> str:
-    lines = [
-        f"| {kind.replace('_', ' ')} | {count} | {amount} {currency} | {reason} |"
-        for kind, currency, count, amount, reason in unsent
-    ]
-    return "\n".join(["| left unsent | effects | amount | because |", "|---|---|---|---|", *lines])
+    return markdown.table(
+        ["left unsent", "effects", "amount", "because"],
+        [(kind.replace("_", " "), count, f"{amount} {currency}", why) for kind, currency, count, amount, why in unsent],
+    )
 
 
 ASSETS = [backfill]

@@ -11,6 +11,7 @@ import dagster as dg
 from hr_centra_pipeline.core import months
 from hr_centra_pipeline.core.money import minor_units
 from hr_centra_pipeline.month_end import due
+from hr_centra_pipeline.orchestration import markdown
 from hr_centra_pipeline.orchestration.partitions import MONTHLY, SINGLE_RUN
 from hr_centra_pipeline.orchestration.run import Run
 from hr_centra_pipeline.orchestration.tables import (
@@ -134,10 +135,8 @@ def _told(failing: Iterable[str], now: datetime) -> dict[str, bool]:
 def _summary(content: Content) -> str:
     """Totals by currency, and which components do not tie: short enough for the UI to show it in place."""
     names = ("happy_returns_amount", "centra_amount", "difference", "unexplained_amount")
-    lines = [
-        f"| currency | {' | '.join(name.removesuffix('_amount').replace('_', ' ') for name in names)} | components |"
-    ]
-    lines.append("|---|--:|--:|--:|--:|---|")
+    amounts = [name.removesuffix("_amount").replace("_", " ") for name in names]
+    rows: list[list[str]] = []
     statuses: dict[str, list[str]] = {}  # of a currency's components: status -> components
     for row in summary_rows(content):
         if not row.get("_total"):
@@ -146,23 +145,19 @@ def _summary(content: Content) -> str:
         told = [f"{', '.join(parts)}: {status}" for status, parts in sorted(statuses.items()) if status != "ties"]
         if len(statuses) == 1:
             told = [f"all: {next(iter(statuses))}"]
-        amounts = " | ".join(f"{row.get(name) or 0:,.{minor_units(row['currency'])}f}" for name in names)
-        lines.append(f"| {row['currency']} | {amounts} | {'; '.join(told)} |")
+        digits = minor_units(row["currency"])
+        rows.append([row["currency"], *(f"{row.get(name) or 0:,.{digits}f}" for name in names), "; ".join(told)])
         statuses = {}
-    return "\n".join(lines)
+    return markdown.table(["currency", *amounts, "components"], rows, right=amounts)
 
 
 def _rolled(content: Content) -> str:
     rows = [row for row in rollforward_rows(content) if row["kind"] != "before_cutover"]
-    lines = ["| kind | currency | opening | new | resolved | reclassified | closing |", "|---|---|--:|--:|--:|--:|--:|"]
-    lines += [
-        f"| {row['kind']} | {row['currency'] or ''} | {row['opening_count']} | {row['new_count']} | {row['resolved_count']} "
-        f"| {row['reclassified_count']} | {row['closing_count']} |"
-        for row in rows[:_SHOWN]
-    ]
+    counts = ["opening", "new", "resolved", "reclassified", "closing"]
+    lines = [[row["kind"], row["currency"], *(row[f"{name}_count"] for name in counts)] for row in rows[:_SHOWN]]
     if len(rows) > _SHOWN:
-        lines.append(f"| … {len(rows) - _SHOWN} more | | | | | | |")
-    return "\n".join(lines)
+        lines.append([f"… {len(rows) - _SHOWN} more", *[None] * (len(counts) + 1)])
+    return markdown.table(["kind", "currency", *counts], lines, right=counts)
 
 
 def _picture(content: Content) -> str:

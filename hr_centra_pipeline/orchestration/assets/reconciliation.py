@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 
 from hr_centra_pipeline.month_end.journal import remember
+from hr_centra_pipeline.orchestration import markdown
 from hr_centra_pipeline.orchestration.run import Run
 from hr_centra_pipeline.orchestration.tables import (
     POOL,
@@ -117,8 +118,6 @@ def _metadata(connection: Connection, *, is_new: bool) -> dict[str, Any]:
         from {_EXCEPTIONS} group by kind order by kind
         """  # noqa: S608 - our own name
     ).fetchall()
-    lines = ["| kind | owner | open | overdue | errors |", "|---|---|---|---|---|"]
-    lines += [f"| {' | '.join(str(value) for value in row)} |" for row in kinds]
     rows = connection.execute(
         f"""
         select kind, severity, owner_team, culprit, coalesce(return_id, ''), coalesce(order_number, ''),
@@ -128,7 +127,9 @@ def _metadata(connection: Connection, *, is_new: bool) -> dict[str, Any]:
     ).fetchall()
     names = ("kind", "severity", "owner", "culprit", "return", "order", "amount", "due", "what is wrong")
     found: dict[str, Any] = {
-        "open exceptions by kind": dg.MetadataValue.md("\n".join(lines)),
+        "open exceptions by kind": dg.MetadataValue.md(
+            markdown.table(["kind", "owner", "open", "overdue", "errors"], kinds)
+        ),
         "most urgent": dg.MetadataValue.table(
             records=[dg.TableRecord(dict(zip(names, row, strict=True))) for row in rows],
             schema=dg.TableSchema(columns=[dg.TableColumn(name) for name in names]),

@@ -18,7 +18,7 @@ from hr_centra_pipeline.core.money import minor_units
 from hr_centra_pipeline.sources import files
 from hr_centra_pipeline.sources.files import BadRow, Content, Cut, Exports, Listed
 from hr_centra_pipeline.sources.payouts import typing_sql
-from hr_centra_pipeline.sources.payouts.profiles import PayoutProfile, Spot, missing_headers
+from hr_centra_pipeline.sources.payouts.profiles import Fingerprint, PayoutProfile, Spot, fingerprint, missing_headers
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 
 _LOG = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ Footers = dict[str, dict[str, Decimal]]
 
 @dataclass(frozen=True)
 class PayoutReport:
-    """Counts of one ingest. ``files``: looked at for the first time; ``refused_files``: of these, refused as a whole."""
+    """Counts of one ingest. ``files``: new, or read again; ``refused_files``: of these, refused as a whole."""
 
     files: int = 0
     refused_files: int = 0
@@ -93,6 +93,9 @@ def ingest_payouts(
     A file that was delivered again with other bytes takes the place of the payouts that it tells. A line that cannot be used is
     quarantined; where it may be about an order's money it is kept as well, as ``unknown``, and holds the order's credits.
 
+    A file that was refused, or of which lines were, is read again when a layout says something else than before, and every one
+    when that is more than what a line's type means. One that says something else then lands again, in the place of what it said.
+
     Raises:
         RunFailed: the place cannot be read.
         ConfigurationError: the address is none.
@@ -101,12 +104,10 @@ def ingest_payouts(
     if not address:
         return report
     exports = Exports(address, VARIABLE)
+    present = fingerprint(profiles)
     try:
         with warehouse.transaction() as connection:
-            noted = connection.execute(
-                "select source_file, byte_size, modified_at from landing.payout_files"
-            ).fetchall()
-        known = set(noted)
+            known = _known(connection, present)
         warehouse.yield_to_others()
         for listed in exports.listed():
             if (listed.name, listed.size, listed.modified_at) in known:
@@ -115,14 +116,14 @@ def ingest_payouts(
                 content = files.opened(exports.content(listed), listed.name)
             except OSError as error:
                 with warehouse.transaction() as connection:
-                    report = _unreadable(connection, listed, f"cannot be read: {error}", now, report)
+                    report = _unreadable(connection, listed, f"cannot be read: {error}", now, report, present)
                 continue  # the next run tries again
             try:
                 with warehouse.transaction() as connection, tempfile.TemporaryDirectory() as scratch:
-                    report = _land(connection, listed, content, profiles, Path(scratch), now, report)
+                    report = _land(connection, listed, content, profiles, Path(scratch), now, report, present)
             except (duckdb.Error, ArithmeticError, ValueError, LookupError, csv.Error, MemoryError) as error:
                 with warehouse.transaction() as connection:
-                    report = _unreadable(connection, listed, f"cannot be landed: {_why(error)}", now, report)
+                    report = _unreadable(connection, listed, f"cannot be landed: {_why(error)}", now, report, present)
             warehouse.yield_to_others()
         return report
     finally:
@@ -135,6 +136,50 @@ def _why(error: Exception) -> str:
     return first[:200] or type(error).__name__
 
 
+def _known(connection: Connection, present: Fingerprint) -> set[tuple[str, int, datetime]]:
+    """Files, by name, size and time, of which the present layouts would say what is noted."""
+    # of files that an earlier version landed
+    connection.execute(
+        "update landing.payout_files set reading_sha256 = ? where reading_sha256 is null", [present.reading]
+    )
+    rows = connection.execute(
+        """
+        select source_file, byte_size, modified_at from (
+            from landing.payout_files where modified_at is not null
+            qualify row_number() over (partition by source_file, byte_size, modified_at order by batch desc) = 1
+        )
+        where layouts_sha256 = $whole or (problem is null and rows_rejected = 0 and reading_sha256 = $reading)
+        """,
+        {"whole": present.whole, "reading": present.reading},
+    ).fetchall()
+    return set(rows)
+
+
+@dataclass(frozen=True)
+class _Before:
+    """What was landed of the same bytes. ``first_batch``: when that was done first; ``is_current``: by the present layouts."""
+
+    first_batch: int
+    source_file: str
+    is_current: bool
+
+
+def _landed_before(connection: Connection, content: Content, present: Fingerprint) -> _Before | None:
+    row = connection.execute(
+        """
+        select
+            min(batch), arg_min(source_file, batch), arg_max(
+                layouts_sha256 is not distinct from $whole or (rows_rejected = 0 and reading_sha256 = $reading), batch
+            )
+        from landing.payout_files
+        where file_sha256 = $sha256 and problem is null and profile is not null
+        having count(*) > 0
+        """,
+        {"sha256": content.sha256, "whole": present.whole, "reading": present.reading},
+    ).fetchone()
+    return None if row is None else _Before(*row)
+
+
 def _land(
     connection: Connection,
     listed: Listed,
@@ -143,54 +188,91 @@ def _land(
     scratch: Path,
     now: datetime,
     report: PayoutReport,
+    present: Fingerprint,
 ) -> PayoutReport:
-    if connection.execute(
-        "select 1 from landing.payout_files where file_sha256 = ? and problem is null", [content.sha256]
-    ).fetchone():
-        _note(connection, listed, content, now, None)  # the same bytes under another name
+    before = _landed_before(connection, content, present)
+    if before is not None and before.is_current:
+        _note(connection, listed, content, now, None, present)  # the same bytes under another name
         return report.plus(0, 0, 0, refused=False)
     read = content.problem or _recognised(content, profiles)
     if isinstance(read, str):
-        return _refuse(connection, listed, content, read, now, report)
+        return _refuse(connection, listed, content, read, now, report, present)
     if len(read.cut.bad) > _MOST_BAD_LINES:
         first = read.cut.bad[0]
         why = f"{len(read.cut.bad):,} of its lines cannot be read: line {first.line} {first.reason}"
-        return _refuse(connection, listed, content, why, now, report, read.profile)
+        return _refuse(connection, listed, content, why, now, report, present, read.profile)
     clean = scratch / "lines.csv"
     clean.write_bytes(files.as_csv(read.cut))
-    typing_sql.type_lines(connection, read.profile, read.columns, read.cut.headers, clean, listed.name, now)
+    name = before.source_file if before is not None else listed.name
+    typing_sql.type_lines(connection, read.profile, read.columns, read.cut.headers, clean, name, now)
     if problem := _total_problem(connection, read):
-        return _refuse(connection, listed, content, problem, now, report, read.profile)
+        return _refuse(connection, listed, content, problem, now, report, present, read.profile)
     batch = _next_batch(connection)
     rejected = [(line, column, why, None) for line, column, why in connection.execute(
         "select source_line, problem.column_name, problem.reason from payout_rows where problem is not null"
     ).fetchall()]  # fmt: skip
     texts = dict(_texts(content, {row[0] for row in rejected}))
+    connection.execute(
+        "delete from quarantine.rejected_rows where file_sha256 = ? and kind = 'payouts'", [content.sha256]
+    )
     _quarantine(
         connection, listed, content,
         [*((line, column, why, texts.get(line)) for line, column, why, _ in rejected),
          *((bad.line, None, bad.reason, bad.text) for bad in read.cut.bad)],
         batch, now,
     )  # fmt: skip
-    connection.execute(
-        """
-        insert into landing.payout_lines by name
-        select
-            * exclude (problem) replace (case when set_aside is null then line_type else 'unknown' end as line_type),
-            $file as source_file, $now::timestamptz as landed_at, $batch::bigint as batch
-        from payout_rows where problem is null or set_aside is not null
-        """,
-        {"file": listed.name, "now": now, "batch": batch},
-    )
+    is_news = before is None or _says_something_else(connection, before)
+    if is_news:
+        connection.execute(
+            f"""
+            insert into landing.payout_lines by name
+            select
+                *, $file as source_file, $now::timestamptz as landed_at, $batch::bigint as batch,
+                $first_batch::bigint as first_batch
+            from ({_KEPT_LINES})
+            """,  # noqa: S608 - our own words
+            {"file": name, "now": now, "batch": batch, "first_batch": before.first_batch if before else batch},
+        )
     good, first, last = connection.execute(
         "select count(*), min(happened_at), max(happened_at) from payout_rows where problem is null"
     ).fetchone() or (0, None, None)
     bad = len(rejected) + len(read.cut.bad)
     _note(
-        connection, listed, content, now, None, profile=read.profile, batch=batch, counts=(good + bad, good, bad),
+        connection, listed, content, now, None, present, profile=read.profile, batch=batch, counts=(good + bad, good, bad),
         times=(first, last),
     )  # fmt: skip
-    return report.plus(good + bad, good, bad, refused=False)
+    return report.plus(good + bad, good if is_news else 0, bad, refused=False)
+
+
+_KEPT_LINES = """
+    select
+        * exclude (problem) replace (case when set_aside is null then line_type else 'unknown' end as line_type)
+    from payout_rows where problem is null or set_aside is not null
+"""
+
+
+def _says_something_else(connection: Connection, before: _Before) -> bool:
+    """Whether a line that is read again is not what it was, or there was none, or is none any more."""
+    connection.execute(f"create or replace temp table lines_now as {_KEPT_LINES}")
+    told = ", ".join(name for name, *_ in connection.execute("describe lines_now").fetchall())
+    connection.execute(
+        f"""
+        create or replace temp table lines_before as
+        select {told} from landing.payout_lines where first_batch = $first_batch
+        qualify batch = max(batch) over ()
+        """,  # noqa: S608 - our own names
+        {"first_batch": before.first_batch},
+    )
+    return bool(
+        _count(
+            connection,
+            """
+            select count(*) from (
+                (from lines_now except all from lines_before) union all (from lines_before except all from lines_now)
+            )
+            """,
+        )
+    )
 
 
 # ---------------------------------------------------------------- reading
@@ -444,20 +526,43 @@ def _refuse(
     problem: str,
     now: datetime,
     report: PayoutReport,
+    present: Fingerprint,
     profile: PayoutProfile | None = None,
     *,
     is_read: bool = True,
 ) -> PayoutReport:
+    """Name a file that is of no use as a whole; once, however often it is read again."""
     problem = problem[:_LONGEST_REASON]
+    if is_read and _is_refused_as_before(connection, listed, content, problem, present):
+        return report
     _LOG.warning("settlement file %s is refused: %s", listed.name, problem)
     batch = _next_batch(connection)
-    _note(connection, listed, content, now, problem, profile=profile, batch=batch, is_read=is_read)
+    _note(connection, listed, content, now, problem, present, profile=profile, batch=batch, is_read=is_read)
     _quarantine(connection, listed, content, [(None, None, problem, None)], batch, now)
     return report.plus(0, 0, 0, refused=True)
 
 
+def _is_refused_as_before(
+    connection: Connection, listed: Listed, content: Content, problem: str, present: Fingerprint
+) -> bool:
+    row = connection.execute(
+        """
+        select batch, problem, file_sha256 from landing.payout_files
+        where source_file = ? and byte_size = ? and modified_at = ? order by batch desc limit 1
+        """,
+        [listed.name, listed.size, listed.modified_at],
+    ).fetchone()
+    if row is None or row[1:] != (problem, content.sha256):
+        return False
+    connection.execute(
+        "update landing.payout_files set layouts_sha256 = ?, reading_sha256 = ? where batch = ? and source_file = ?",
+        [present.whole, present.reading, row[0], listed.name],
+    )
+    return True
+
+
 def _unreadable(
-    connection: Connection, listed: Listed, problem: str, now: datetime, report: PayoutReport
+    connection: Connection, listed: Listed, problem: str, now: datetime, report: PayoutReport, present: Fingerprint
 ) -> PayoutReport:
     """Name a file that cannot be read; without its time, so that it is tried again. Once, as long as nothing else is wrong."""
     latest = connection.execute(
@@ -465,7 +570,7 @@ def _unreadable(
     ).fetchone()
     if latest is not None and latest[0] == problem:
         return report
-    return _refuse(connection, listed, Content(b"", ""), problem, now, report, is_read=False)
+    return _refuse(connection, listed, Content(b"", ""), problem, now, report, present, is_read=False)
 
 
 def _note(
@@ -474,6 +579,7 @@ def _note(
     content: Content,
     now: datetime,
     problem: str | None,
+    present: Fingerprint,
     *,
     profile: PayoutProfile | None = None,
     batch: int | None = None,
@@ -482,11 +588,11 @@ def _note(
     is_read: bool = True,
 ) -> None:
     connection.execute(
-        "insert into landing.payout_files values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "insert into landing.payout_files values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             listed.name, content.sha256, profile and profile.name, profile and profile.provider, listed.size,
             listed.modified_at if is_read else None,  # without it the file is tried again
-            *counts, *times, problem, batch if batch is not None else _next_batch(connection), now,
+            *counts, *times, problem, batch if batch is not None else _next_batch(connection), now, present.whole, present.reading,
         ],
     )  # fmt: skip
 

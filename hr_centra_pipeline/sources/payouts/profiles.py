@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Self, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -183,6 +186,22 @@ class PayoutProfile(_Section):
             if header is not None:
                 found[column] = header
         return found
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """Hashes of layouts: of all that they say, and of that but for what a line's type means, which no file has to be read for."""
+
+    whole: str
+    reading: str
+
+
+def fingerprint(profiles: Sequence[PayoutProfile]) -> Fingerprint:
+    """Their order counts: the first that knows a file's header reads it."""
+    said = [one.model_dump(mode="json") | {"optional": sorted(one.optional)} for one in profiles]
+    read = [{name: value for name, value in one.items() if name != "line_types"} for one in said]
+    whole, reading = (hashlib.sha256(json.dumps(each).encode()).hexdigest() for each in (said, read))
+    return Fingerprint(whole, reading)
 
 
 def load_payout_profiles(folder: Path) -> list[PayoutProfile]:

@@ -11,28 +11,41 @@ select
         else 'unknown'
     end as present_type
 from landing.payout_lines as lines
-left join payout_types as types on types.provider = lines.provider and types.told_type = lines.told_type;
+left join payout_types as types on types.provider = lines.provider and types.told_type = lines.told_type
+-- Of a file that was read again by another layout the last reading counts, in the place of the first.
+qualify lines.batch = max(lines.batch) over (partition by lines.first_batch);
 
--- The last file that tells of a payout holds: what it told is replaced as a whole.
-create or replace temp table latest_payouts as
-select provider, account, payout_id, max(batch) as batch from landing.payout_lines group by all;
+-- The last file that tells of a payout holds: what it told is replaced as a whole. What a file told by another layout than now has
+-- replaced what was read before it: a file that is gone by now does not come back.
+create or replace temp table replaced_payouts as
+with
+told as (
+    select
+        provider, account, payout_id, first_batch, batch, batch = max(batch) over (partition by first_batch) as is_last_reading
+    from landing.payout_lines group by provider, account, payout_id, first_batch, batch
+)
+
+select distinct told.provider, told.account, told.payout_id, told.first_batch
+from told
+join told as later using (provider, account, payout_id)
+where told.is_last_reading and later.first_batch > told.first_batch and (later.is_last_reading or later.batch > told.batch);
 
 -- What was landed before accounts and numbers were kept is told again by a file that has them, when the two have a booking in
 -- common.
 create or replace temp table told_again as
 select distinct before.provider, before.payout_id
-from landing.payout_lines as before
-join landing.payout_lines as since
-    on since.provider = before.provider and since.payout_id = before.payout_id and since.batch > before.batch
+from lines_as_typed as before
+join lines_as_typed as since
+    on since.provider = before.provider and since.payout_id = before.payout_id and since.first_batch > before.first_batch
     and since.reference = before.reference and since.told_type = before.told_type
 where before.account = '' and since.account <> '';
 
 create or replace temp table numbered_since as
 select distinct before.provider, before.batch, before.source_line
-from landing.payout_lines as before
-join landing.payout_lines as since
+from lines_as_typed as before
+join lines_as_typed as since
     on since.provider = before.provider and since.transaction_id = before.reference and since.told_type = before.told_type
-    and since.batch > before.batch
+    and since.first_batch > before.first_batch
 where before.transaction_id is null;
 
 create or replace temp table counting_lines as
@@ -51,7 +64,7 @@ select
     end as booking,
     transaction_id is not null as is_numbered
 from lines_as_typed as lines
-semi join latest_payouts using (provider, account, payout_id, batch)
+anti join replaced_payouts using (provider, account, payout_id, first_batch)
 anti join told_again on lines.account = '' and told_again.provider = lines.provider and told_again.payout_id = lines.payout_id
 anti join numbered_since
     on numbered_since.provider = lines.provider and numbered_since.batch = lines.batch and numbered_since.source_line = lines.source_line;
@@ -59,11 +72,11 @@ anti join numbered_since
 create or replace temp table present_lines as
 select
     concat_ws(' ', provider, nullif(account, ''), payout_id, source_line) as payout_line_id,
-    columns(* exclude (booking, is_numbered, batch))
+    columns(* exclude (booking, is_numbered, batch, first_batch))
 from counting_lines
 qualify booking is null or (
-    dense_rank() over (partition by booking order by batch desc, account, payout_id) = 1
-    and (not is_numbered or row_number() over (partition by booking order by batch desc, source_line desc) = 1)
+    dense_rank() over (partition by booking order by first_batch desc, account, payout_id) = 1
+    and (not is_numbered or row_number() over (partition by booking order by first_batch desc, source_line desc) = 1)
 );
 
 -- An order with a line that counts otherwise than before is not settled any more.

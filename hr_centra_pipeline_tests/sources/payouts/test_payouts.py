@@ -47,10 +47,9 @@ class Place:
         (self.folder / name).write_text(text, encoding="utf-8")
 
     def ingest(self) -> PayoutReport:
-        report = ingest_payouts(
-            self.warehouse, str(self.folder), load_payout_profiles(self.home / "payout_profiles"), NOW
-        )
-        staging.refresh(self.warehouse, NOW)
+        layouts = load_payout_profiles(self.home / "payout_profiles")
+        report = ingest_payouts(self.warehouse, str(self.folder), layouts, NOW)
+        staging.refresh(self.warehouse, NOW, layouts)
         return report
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
@@ -432,6 +431,135 @@ def test_a_type_that_the_layout_maps_later_is_read_without_another_delivery(plac
         ("chargeback", Decimal(-125))
     ]
     assert staging.refresh(place.warehouse, NOW, [mine]) == 0
+
+
+# ---------------------------------------------------------------- layouts that are added or mended
+
+BANK = """
+name = "bank"
+provider = "bank"
+[columns]
+payout_id = "Lauf"
+line_type = "Art"
+reference = "Beleg"
+order_number = "Auftrag"
+happened_at = "Tag"
+currency = "W"
+gross_amount = "Betrag"
+[line_types]
+Aus = "refund"
+[total]
+rule = "none"
+"""
+BANK_HEADER = "Lauf;Neuer Lauf;Art;Beleg;Auftrag;Kunde;Tag;W;Betrag\n"
+BANK_LINE = "1;11;Aus;B1;1001;2001;2026-09-05;EUR;-10.00\n"
+
+
+def with_bank(place: Place, *changes: tuple[str, str]) -> None:
+    text = BANK.replace("[columns]", 'delimiter = ";"\n[columns]')
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    (place.home / "payout_profiles").mkdir(exist_ok=True)
+    (place.home / "payout_profiles" / "bank.toml").write_text(text, encoding="utf-8")
+
+
+def counted(place: Place) -> list[tuple[Any, ...]]:
+    return place.rows("select reference, order_number, gross_amount from staging.payout_lines order by 1")
+
+
+def test_a_file_that_no_layout_knew_is_read_when_one_is_added(place: Place) -> None:
+    place.deliver("a.csv", BANK_HEADER + BANK_LINE)
+    place.deliver("b.csv", "nobody;knows;this\n")
+    place.deliver("c.csv", GOOD)
+    assert place.ingest().refused_files == 2
+    with_bank(place)
+    assert place.ingest() == PayoutReport(files=2, rows_read=6, rows_landed=1), "and the good one says what it said"
+    assert place.ingest() == PayoutReport()
+    assert ("B1", "1001", Decimal(-10)) in counted(place)
+    assert len(counted(place)) == 6
+    assert place.rows("select source_file, count(*) from quarantine.rejected_rows group by all") == [("b.csv", 1)]
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (('"Auftrag"', '"Kunde"'), ("B1", "2001", Decimal(-10))),
+        (("[total]", '[money]\ndecimal = ","\n[total]'), None),
+        (("[total]", '[money]\nin = ["Aus"]\n[total]'), ("B1", "1001", Decimal(10))),
+        (('"Lauf"', '"Neuer Lauf"'), ("B1", "1001", Decimal(-10))),
+    ],
+    ids=["another header", "another decimal sign", "the other way", "another payout"],
+)
+def test_a_mended_layout_mends_what_has_landed_and_nothing_counts_twice(
+    place: Place, change: tuple[str, str], line: tuple[Any, ...] | None
+) -> None:
+    with_bank(place)
+    place.deliver("a.csv", BANK_HEADER + BANK_LINE)
+    place.deliver("a_copy.csv", BANK_HEADER + BANK_LINE)
+    place.deliver("c.csv", GOOD)
+    place.ingest()
+    with_bank(place, change)
+    place.ingest()
+    assert place.ingest() == PayoutReport()
+    mine = [row for row in counted(place) if row[0] == "B1"]
+    assert mine == [line or ("B1", "1001", None)], "a line that cannot be read holds its order"
+    assert len(counted(place)) == 6
+    assert place.rows("select count(*) from landing.payout_lines where provider <> 'bank'") == [(5,)]
+    with_bank(place)
+    place.ingest()
+    assert [row for row in counted(place) if row[0] == "B1"] == [("B1", "1001", Decimal(-10))]
+    assert place.rows("select count(*) from quarantine.rejected_rows") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    ("column", "gone"), [("Auftrag", "a.csv"), ("Auftrag", "b.csv"), ("Lauf", "a.csv"), ("Lauf", None)]
+)
+def test_a_file_that_is_read_again_does_not_overtake_the_one_that_corrected_it(
+    place: Place, column: str, gone: str | None
+) -> None:
+    with_bank(place)
+    place.deliver("a.csv", BANK_HEADER + BANK_LINE)
+    place.ingest()
+    place.deliver("b.csv", BANK_HEADER + BANK_LINE.replace("10.00", "8.00"))
+    place.ingest()
+    if gone:
+        (place.folder / gone).unlink()
+    with_bank(place, (f'"{column}"', {"Auftrag": '"Kunde"', "Lauf": '"Neuer Lauf"'}[column]))
+    place.ingest()
+    assert [row[2] for row in counted(place)] == [Decimal(-8)]
+
+
+def test_a_landed_file_that_a_changed_layout_refuses_keeps_what_it_said_and_is_named_once(place: Place) -> None:
+    with_bank(place)
+    place.deliver("a.csv", BANK_HEADER + BANK_LINE)
+    place.ingest()
+    with_bank(place, ('"Betrag"', '"Summe"'))
+    assert place.ingest() == PayoutReport(files=1, refused_files=1)
+    assert place.ingest() == PayoutReport()
+    assert counted(place) == [("B1", "1001", Decimal(-10))]
+    with_bank(place, ('"Betrag"', '"Summe"'), ("Aus", "Ein"))
+    assert place.ingest() == PayoutReport(), "still refused, for the same reason"
+    with_bank(place)
+    place.ingest()
+    assert place.rows("select count(*) from landing.payout_lines") == [(1,)]
+
+
+def test_a_line_that_was_set_aside_is_read_again_when_its_word_is_mapped(place: Place) -> None:
+    with_bank(place)
+    place.deliver("a.csv", BANK_HEADER + BANK_LINE + BANK_LINE.replace("Aus", "Gebühr").replace("B1", "B2"))
+    place.ingest()
+    with_bank(place, ('Aus = "refund"', 'Aus = "refund"\n"Gebühr" = "fee"'))
+    assert place.ingest().rows_rejected == 0
+    assert place.rows("select reference, line_type from staging.payout_lines order by 1") == [
+        ("B1", "refund"),
+        ("B2", "fee"),
+    ]
+    assert place.rows("select count(*) from quarantine.rejected_rows") == [(0,)]
+    assert place.rows("select source_file, rows_landed, rows_rejected from landing.payout_files order by batch") == [
+        ("a.csv", 1, 1),
+        ("a.csv", 2, 0),
+    ]
 
 
 # ---------------------------------------------------------------- cells
