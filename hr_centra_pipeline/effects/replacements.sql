@@ -151,6 +151,7 @@ select
     units.effect_key, units.return_item_id, units.return_id, units.order_number, units.ordinal, units.centra_return_id,
     coalesce(made.order_numbers, []) as order_numbers,
     coalesce(placed.order_number, made.unread_number) as replacement_order_number,
+    placed.sku as replacement_sku,
     case
         when placed.is_shipped then 'shipped'
         when placed.order_number is not null or made.unread_number is not null then 'ordered'

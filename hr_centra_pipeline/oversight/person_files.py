@@ -100,9 +100,47 @@ def everywhere(
     return list(found.values()), problems
 
 
-def _pattern(emails: Iterable[str]) -> re.Pattern[bytes]:
-    """Addresses as bytes, whatever their case and form, in UTF-8, Latin-1 and UTF-16, escaped or not."""
+@dataclass(frozen=True)
+class _Pattern:
+    """Addresses as bytes in lower case. Every one has a word of ``words`` in it, or a character of that word spelled as in
+    ``escaped``: only around those (``reach``: bytes) all spellings are tried. Without words: everywhere.
+    """
+
+    whole: re.Pattern[bytes]
+    words: frozenset[bytes]
+    escaped: re.Pattern[bytes]
+    reach: int
+
+    def hits(self, text: bytes) -> Iterator[int]:
+        """Where addresses begin."""
+        text = text.lower()
+        for begin, end in self._around(text) if self.words else [(0, len(text))]:
+            yield from (match.start() for match in self.whole.finditer(text, begin, end))
+
+    def _around(self, text: bytes) -> list[tuple[int, int]]:
+        places = [match.start() for match in self.escaped.finditer(text)]
+        for word in self.words:
+            at = text.find(word)
+            while at >= 0:
+                places.append(at)
+                at = text.find(word, at + len(word))
+        around: list[tuple[int, int]] = []
+        for place in sorted(places):
+            begin, end = max(0, place - self.reach), place + self.reach + 8  # what follows, too
+            if around and begin <= around[-1][1]:
+                around[-1] = (around[-1][0], end)
+            else:
+                around.append((begin, end))
+        return around
+
+
+def _pattern(emails: Iterable[str]) -> _Pattern:
+    """Addresses whatever their case and form, in UTF-8, Latin-1 and UTF-16, escaped or not."""
     parts: list[bytes] = []
+    words: set[bytes] = set()
+    escaped: list[bytes] = []
+    reach = 0
+    is_everywhere = False
     for email in emails:
         for encoding, before, after in (
             ("utf-8", rb"(?<![a-z0-9._%+-])", rb"(?![a-z0-9-]|\.[a-z0-9])"),
@@ -113,20 +151,44 @@ def _pattern(emails: Iterable[str]) -> re.Pattern[bytes]:
             each = [_encoded(forms(one), encoding) for one in characters(email)]
             if all(each):
                 parts.append(before + b"".join(b"(?:" + b"|".join(one) + b")" for one in each) + after)
-    return re.compile(b"|".join(dict.fromkeys(parts)) or rb"(?!)", re.IGNORECASE)
+                reach = max(reach, sum(max(map(len, one)) for one in each))
+        word = _rarest_word(email)
+        is_everywhere = is_everywhere or not word
+        for between in ("", "\0"):  # in UTF-16 of either order
+            words.add(between.join(word).encode())
+            escaped += [
+                re.escape(between.join(one).encode())
+                for letter in sorted(set(word))
+                for one in forms(letter)
+                if len(one) > 1
+            ]
+    return _Pattern(
+        re.compile(b"|".join(dict.fromkeys(parts)) or rb"(?!)"),
+        frozenset() if is_everywhere else frozenset(words),
+        re.compile(b"|".join(dict.fromkeys(escaped)) or rb"(?!)"),
+        reach,
+    )
+
+
+def _rarest_word(email: str) -> str:
+    """An address's longest run of ASCII letters and digits: before its @, if that is more than initials: many share a domain."""
+    local, _, domain = email.lower().rpartition("@")
+    mine, all_runs = (re.findall("[a-z0-9]+", text) for text in (local, f"{local} {domain}"))
+    longest = max(mine, key=len, default="")
+    return longest if len(longest) > 2 else max(all_runs, key=len, default="")
 
 
 def _encoded(texts: Iterable[str], encoding: str) -> list[bytes]:
     found = []
     for text in texts:
         try:
-            found.append(re.escape(text.encode(encoding)))
+            found.append(re.escape(text.encode(encoding).lower()))
         except UnicodeEncodeError:
             continue
     return list(dict.fromkeys(found))
 
 
-def _searched(file: IO[bytes], pattern: re.Pattern[bytes], name: str, path: str) -> Holds | None:
+def _searched(file: IO[bytes], pattern: _Pattern, name: str, path: str) -> Holds | None:
     lines: list[int] = []
     hit = False
     try:
@@ -163,7 +225,7 @@ def _unpacked(file: IO[bytes], depth: int) -> Iterator[tuple[int, IO[bytes]]]:
         yield 0, file
 
 
-def _hits(stream: IO[bytes], pattern: re.Pattern[bytes]) -> Iterator[int]:
+def _hits(stream: IO[bytes], pattern: _Pattern) -> Iterator[int]:
     """The line of each hit."""
     rest, line, size = b"", 1, 0
     while piece := stream.read(_AT_ONCE):
@@ -171,8 +233,8 @@ def _hits(stream: IO[bytes], pattern: re.Pattern[bytes]) -> Iterator[int]:
         if size > _MOST:
             raise OSError("too large to be searched")
         text = rest + piece
-        for match in pattern.finditer(text):
-            yield line + text.count(b"\n", 0, match.start())
+        for begin in pattern.hits(text):
+            yield line + text.count(b"\n", 0, begin)
         keep = text[-_OVERLAP:]
         line += text.count(b"\n", 0, len(text) - len(keep))
         rest = keep

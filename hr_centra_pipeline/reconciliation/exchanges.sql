@@ -81,6 +81,51 @@ qualify row_number() over (
     partition by replacements.return_item_id order by replacements.ordinal desc nulls last, replacements.effect_key
 ) = 1;
 
+-- One row per unit of which Happy Returns asks for another article than was ordered. Which article a person orders by hand, or
+-- puts into the order, is that person's decision.
+insert into findings by name
+with
+sent as (
+    select packet_key, replacement ->> 'sku' as sku, unnest(from_json(replacement -> 'members', '["varchar"]')) as effect_key
+    from (
+        select packet_key, unnest(from_json(payload -> 'replacements', '["json"]')) as replacement
+        from push.packets
+        where packet_key in (
+            select packet_key from push.ledger where effect_key in (select evidence ->> 'replacement_key' from latest_replacements)
+        )
+    )
+)
+
+select
+    'corrected_after_credit' as kind,
+    'exchange' as subject,
+    'fix_centra' as class,
+    'data_gap' as cause,
+    'happy_returns' as culprit,
+    latest.return_id, latest.return_item_id, latest.order_number, latest.sku, latest.currency,
+    latest.unit_price as amount,
+    items.source_time as fact_at,
+    latest.replacement_sku || ' was ordered as its replacement (order ' || coalesce(latest.replacement_order_number, '-')
+        || case latest.state when 'shipped' then ', shipped' else '' end || '); Happy Returns now asks for ' || items.exchange_sku as detail,
+    'Ask the shopper which article is wanted. If it is ' || items.exchange_sku || case latest.state
+        when 'shipped' then ': settle it by hand, then write this off in the workbook.'
+        else ': put it into the replacement order in place of ' || latest.replacement_sku || ' before it is shipped. Else have Happy '
+            || 'Returns correct the row.' end as next_step,
+    json_merge_patch(latest.evidence, json_object(
+        'source_file', items.source_file, 'source_line', items.source_line, 'ordered_sku', latest.replacement_sku,
+        'asked_sku', items.exchange_sku
+    )) as evidence
+from latest_replacements as latest
+join staging.return_items as items using (return_item_id)
+join push.ledger on ledger.effect_key = (latest.evidence ->> 'replacement_key') and ledger.packet_key is not null
+left join sent on sent.packet_key = ledger.packet_key and sent.effect_key = ledger.effect_key
+where latest.state in ('ordered', 'shipped') and items.refund_type = 'exchange'
+    and latest.replacement_sku <> items.exchange_sku
+    and sent.sku is distinct from items.exchange_sku
+    and latest.return_item_id not in (
+        select return_item_id from findings where kind = 'corrected_after_credit' and subject = 'exchange'
+    );
+
 -- Neither goods nor money: a person decides which, once.
 insert into findings by name
 select

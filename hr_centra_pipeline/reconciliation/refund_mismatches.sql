@@ -169,3 +169,35 @@ where not exists (
     where verdicts.return_id = wrong.return_id and verdicts.order_number = wrong.order_number and verdicts.currency = wrong.currency
         and verdicts.h - coalesce(verdicts.e, verdicts.c) = -wrong.remainder
 );
+
+-- One row per refund row that says money was given for units whose replacement was ordered: nothing is paid on it by us.
+insert into findings by name
+select
+    'refund_mismatch_items' as kind,
+    'row_instead_of_goods' as subject,
+    refunds.refund_id as identity,
+    'fix_happy_returns' as class,
+    'amount_mismatch' as cause,
+    'happy_returns' as culprit,
+    refunds.return_id, refunds.order_number, refunds.currency,
+    least(any_value(refunds.total_refunded), sum(value.paid)) as amount,
+    any_value(coalesce(refunds.issued_at, refunds.source_time)) as fact_at,
+    'Happy Returns'' refund row ' || refunds.refund_id || ' says that ' || money_text(any_value(refunds.total_refunded), refunds.currency)
+        || ' were refunded for ' || string_agg(value.return_item_id || coalesce(' (replacement order '
+            || replacements.replacement_order_number || ')', ''), ', ' order by value.return_item_id)
+        || ', which was given goods already: nothing is paid on top by us' as detail,
+    'Ask Happy Returns whether the money was really given. If so, claim it back or cancel the replacement; else have the row corrected.'
+        as next_step,
+    json_object('refund_id', refunds.refund_id, 'return_item_ids', list(value.return_item_id order by value.return_item_id)) as evidence
+from staging.refunds
+semi join money_orders using (order_number)
+join staging.refund_units as units using (refund_id)
+join effects.value_given_back as value on value.return_item_id = units.return_item_id and value.currency = refunds.currency
+left join (
+    select return_item_id, string_agg(distinct replacement_order_number, ', ' order by replacement_order_number)
+        filter (where state <> 'canceled') as replacement_order_number
+    from effects.replacements group by return_item_id
+) as replacements on replacements.return_item_id = value.return_item_id
+where refunds.refund_type <> 'exchange' and refunds.status in ('issued', 'pending') and refunds.total_refunded > 0
+    and value.exchange > 0 and value.elsewhere = 0 and not value.is_in_doubt and value.is_paid_instead is distinct from true
+group by refunds.refund_id, refunds.return_id, refunds.order_number, refunds.currency;

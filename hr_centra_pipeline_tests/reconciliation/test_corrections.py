@@ -306,3 +306,74 @@ def test_shipping_of_a_whole_order_is_not_given_back_for_a_piece_that_never_came
     assert [
         row[0] for row in books.rows("select distinct effect_kind from effects.pending_credit_notes order by 1")
     ] == ["credit_note", "shipping_refund"]
+
+
+def replaced(books: Books, *, ordered: str = "SKU-9001", asked: str = "SKU-9001") -> str:
+    """A unit for which order 9001 was made as its replacement."""
+    books.sold("1001")
+    books.sold("9001", price="0")
+    ((unit,)) = books.returned("1001", refund_type="exchange", exchange_sku=asked)
+    books.credited("1001", [unit], 1, kind="exchange_order", paid=False)
+    key = effect_key("exchange_order", unit)
+    packet = packet_key([key])
+    books.connection.execute("update push.ledger set packet_key = ?, centra_id = '9001'", [packet])
+    books.connection.execute("update staging.orders set origin_return_key = ? where order_number = '9001'", [packet])
+    books.connection.execute(
+        "insert into push.packets (packet_key, operation, members, payload, step, state, centra_id, payments_sent, created_at,"
+        " updated_at) values (?, 'exchange', ?, ?, 'done', 'confirmed', '1', 0, ?, ?)",
+        [
+            packet,
+            [key],
+            f'{{"replacements": [{{"sku": "{ordered}", "quantity": 1, "members": ["{key}"]}}]}}',
+            DROPPED,
+            DROPPED,
+        ],
+    )
+    return unit
+
+
+def test_another_article_that_is_asked_for_after_the_replacement_was_ordered_names_both_and_the_order(
+    books: Books,
+) -> None:
+    unit = replaced(books)
+    books.reconcile()
+    assert books.open(CORRECTED) == []
+    correct(books, unit, exchange_sku="SHIRT-M")
+    books.reconcile()
+    ((kind, detail),) = books.rows(f"select kind, detail from reconciliation.exceptions where kind like '{CORRECTED}%'")
+    assert kind == "corrected_after_credit"
+    assert "SKU-9001 was ordered as its replacement (order 9001" in detail
+    assert detail.endswith("Happy Returns now asks for SHIRT-M")
+    correct(books, unit, exchange_sku="SKU-9001")
+    books.reconcile()
+    assert books.open(CORRECTED) == []
+
+
+def test_an_article_that_a_person_puts_into_the_replacement_order_as_it_is_asked_for_ends_the_question(
+    books: Books,
+) -> None:
+    unit = replaced(books)
+    correct(books, unit, exchange_sku="SHIRT-M")
+    books.reconcile()
+    assert len(books.open(CORRECTED)) == 1
+    books.connection.execute("update staging.order_lines set sku = 'SHIRT-M' where order_number = '9001'")
+    books.reconcile()
+    assert books.open(CORRECTED) == []
+
+
+def test_another_article_that_a_person_puts_into_the_replacement_order_is_that_persons_decision(books: Books) -> None:
+    replaced(books, ordered="DRESS-M", asked="DRESS-M")
+    books.reconcile()
+    assert books.open(CORRECTED) == []
+
+
+def test_a_refund_row_for_a_unit_whose_replacement_was_ordered_is_told_with_the_money_at_stake(books: Books) -> None:
+    unit = replaced(books)
+    books.told("1001", [unit])
+    books.reconcile()
+    assert books.open("refund_mismatch") == [("refund_mismatch_items", "R-1001", Decimal(125), "happy_returns")]
+    ((detail,),) = books.rows("select detail from reconciliation.exceptions where kind = 'refund_mismatch_items'")
+    assert f"RF-1001 says that 125.00 EUR were refunded for {unit} (replacement order 9001)" in detail
+    books.connection.execute("update staging.refunds set status = 'failed'")
+    books.reconcile()
+    assert books.open("refund_mismatch") == []

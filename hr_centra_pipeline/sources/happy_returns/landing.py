@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hr_centra_pipeline.sources import files
 from hr_centra_pipeline.sources.files import BadRow, Content, Listed
-from hr_centra_pipeline.sources.happy_returns import identity, parsing
+from hr_centra_pipeline.sources.happy_returns import identity, parsing, writings
 from hr_centra_pipeline.sources.happy_returns.kinds import KINDS, Kind, KindName
 from hr_centra_pipeline.sources.happy_returns.profiles import Fingerprint, Profile
 from hr_centra_pipeline.warehouse.database import Connection
@@ -304,6 +304,8 @@ def land(connection: Connection, group: Group, now: datetime, present: Fingerpri
     if kind.name == "returns":
         _refuse_other_retailers(connection, now)
     _compare(connection, group)
+    if writings.refuse_other_writings(connection, kind):
+        _compare(connection, group)
     if identity.refuse_contradictions(connection, kind):
         _compare(connection, group)
     columns = ", ".join(kind.landed)

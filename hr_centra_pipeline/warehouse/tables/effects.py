@@ -176,6 +176,7 @@ REPLACEMENTS = table(
         "centra_return_id": whole("Return that it was made from", null=True),
         "order_numbers": texts("orders in Centra that were made with it: Centra may split one"),
         "replacement_order_number": text("the order that holds its piece (null: none does any more)", null=True),
+        "replacement_sku": text("SKU of that piece, which may be another than was asked for", null=True),
         "state": text(
             "ordered, shipped, or canceled: no order in Centra holds its piece any more",
             values=("ordered", "shipped", "canceled"),

@@ -454,3 +454,11 @@ def test_a_code_like_half_a_pattern_and_an_order_number_of_5000_digits_pass_thro
         assert found == [("IT-1", 7, 77), ("IT-LONG", None, 88)]
         known = connection.execute("select order_number from effects.units where return_item_id = 'IT-LONG'").fetchall()
         assert known == [(long,)]
+
+
+@pytest.mark.parametrize("column", ["processing_fee", "shipping_refund"])
+def test_a_fee_or_shipping_below_zero_is_refused_by_name(desk: Desk, column: str) -> None:
+    desk.csv("refunds", REFUND | {column: "-5.00"}, REFUND | {"refund_id": "RF-2", column: "5.00"})
+    desk.ingest()
+    ((_, named, reason, _),) = desk.rejected()
+    assert (named, reason) == (column, "is below 0: -5.0000")
