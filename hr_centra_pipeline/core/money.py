@@ -72,9 +72,14 @@ def allocate(total: Decimal, weights: Sequence[Decimal], currency: str) -> list[
     return floors
 
 
-def _codes(digits: int) -> str:
-    """One text to search: a list costs the planner of each statement as many comparisons as it has codes."""
-    return " ".join(["", *(code for code, of_currency in _MINOR_UNITS.items() if of_currency == digits), ""])
+def _smallest_units() -> str:
+    """One text in which a code is looked up: `` JPY=10000``. What is not found is at place 0, where the usual 100 is read.
+
+    A list or a case would cost the planner of each statement that much more, wherever a macro below is used. A space is
+    before codes only, so that whatever is looked up, a number is read.
+    """
+    units = {code: 10 ** (4 - digits) for code, digits in _MINOR_UNITS.items() if digits != 2}
+    return "====00100" + "".join(f" {code}={unit:05}" for code, unit in units.items())
 
 
 # DuckDB divides decimals as doubles, so that shares are made of whole numbers of 1/10,000. Half up, away from zero.
@@ -82,12 +87,7 @@ def _codes(digits: int) -> str:
 # what those before it got; the last takes the rest, so that the parts sum to the amount exactly, whatever its decimals.
 SQL_MACROS = f"""
 create or replace macro smallest_unit(currency) as
-    case
-        when contains('{_codes(0)}', ' ' || currency || ' ') then 10000
-        when contains('{_codes(3)}', ' ' || currency || ' ') then 10
-        when contains('{_codes(4)}', ' ' || currency || ' ') then 1
-        else 100
-    end::hugeint;
+    substr('{_smallest_units()}', instr('{_smallest_units()}', concat(' ', currency, '=')) + 5, 5)::hugeint;
 create or replace macro smallest_amount(currency) as
     (smallest_unit(currency)::decimal(38, 0) * 0.0001::decimal(5, 4))::decimal(18, 4);
 create or replace macro ten_thousandths(amount) as (amount::decimal(38, 4) * 10000)::hugeint;
@@ -103,8 +103,13 @@ create or replace macro share_of(amount, part, whole, currency) as
         )
         * smallest_unit(currency) as decimal(38, 0)
     ) * 0.0001::decimal(5, 4))::decimal(18, 4);
+-- The share of one in one.
 create or replace macro rounded_money(amount, currency) as
-    share_of(amount, 1, 1, currency);
+    (cast(
+        sign(ten_thousandths(amount))
+        * ((2 * abs(ten_thousandths(amount)) + smallest_unit(currency)) // (2 * smallest_unit(currency)))
+        * smallest_unit(currency) as decimal(38, 0)
+    ) * 0.0001::decimal(5, 4))::decimal(18, 4);
 -- An amount in a text: the decimals of its currency, or all four when it has more. One character more is cut off than it has zeros
 -- too many, since nothing cut off would be everything.
 create or replace macro money_text(amount, currency) as

@@ -192,16 +192,19 @@ shared as (
             )
         end::decimal(18, 4) as voucher_share
     from ranked
-)
+),
 
 -- What Centra adds to the voucher is tax that is taken off.
+taxed as (
+    select *, added_to_part(unit_tax_added, voucher_share, unit_price - unit_tax_added, currency) as voucher_tax_added from shared
+)
+
 select
     * exclude (has_its_share, voucher_left, pieces_left, place, open_units, shares_before),
-    added_to_part(unit_tax_added, voucher_share, unit_price - unit_tax_added, currency) as voucher_tax_added,
     unit_tax - voucher_tax_of(tax_mode, voucher_share, voucher_tax_added, tax_percent, currency) as tax,
     unit_price - voucher_share - voucher_tax_added as amount,
     unit_tax_added - voucher_tax_added as tax_added
-from shared;
+from taxed;
 
 -- One row per order: why nothing may be paid on it.
 create or replace temp table order_blocks as

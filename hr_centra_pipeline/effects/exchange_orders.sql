@@ -21,10 +21,14 @@ wanted as (
     join effects.replacements as canceled using (return_item_id, ordinal)
     semi join matching.orders_in_play using (order_number)
     where decisions.decision = 'order_again'
+),
+
+keyed as (
+    select *, effect_key('exchange_order', exchange_ids(return_item_id, ordinal)) as effect_key from wanted
 )
 
 select
-    effect_key('exchange_order', exchange_ids(wanted.return_item_id, wanted.ordinal)) as effect_key,
+    wanted.effect_key,
     units.*,
     wanted.ordinal,
     wanted.due_at,
@@ -75,7 +79,7 @@ select
     list_filter(
         [blocks.chargeback_code, 'unplaced_gift_card ' || unplaced.refund_id, blocks.booking_code], lambda code: code is not null
     ) as approval_codes
-from wanted
+from keyed as wanted
 join effects.units as units using (return_item_id)
 cross join policy.parameters
 join staging.return_items as items using (return_item_id)
@@ -94,7 +98,7 @@ where
     and (units.is_after_cutover is distinct from false or units.credit_due_at >= parameters.cutover)
     -- Somebody gave the money instead: the shopper waits for no goods any more.
     and not coalesce(value.is_paid_instead, false)
-    and effect_key('exchange_order', exchange_ids(wanted.return_item_id, wanted.ordinal)) not in (select effect_key from done);
+    and wanted.effect_key not in (select effect_key from done);
 
 -- One row per replacement that brings its own Return, with the part of the order's voucher that the Return carries: so that
 -- its total is what the unit cost. Credits come first (`credit_notes.sql`). Centra keeps a voucher on one shipment: where an

@@ -32,15 +32,20 @@ riders as (
 
 -- One row: what the policy says that a refusal may hang on. When it changes, what was rejected may be tried again.
 policy_said as (
-    select sha256(concat_ws(
-        chr(31),
-        (select coalesce(string_agg(p::varchar, chr(30) order by p::varchar), '') from policy.parameters as p),
-        (select coalesce(string_agg(d::varchar, chr(30) order by d::varchar), '') from policy.dispositions as d),
-        (select coalesce(string_agg(t::varchar, chr(30) order by t::varchar), '') from policy.pays_through as t),
-        (select coalesce(string_agg(f::varchar, chr(30) order by f::varchar), '') from policy.fees as f),
-        (select coalesce(string_agg(f::varchar, chr(30) order by f::varchar), '') from policy.zone_fees as f),
-        (select coalesce(string_agg(t::varchar, chr(30) order by t::varchar), '') from policy.tax_limits as t)
-    )) as policy_sha256
+    select sha256(string_agg(words, chr(31) order by place)) as policy_sha256
+    from (
+        select 1 as place, coalesce(string_agg(p::varchar, chr(30) order by p::varchar), '') as words from policy.parameters as p
+        union all
+        select 2, coalesce(string_agg(d::varchar, chr(30) order by d::varchar), '') from policy.dispositions as d
+        union all
+        select 3, coalesce(string_agg(t::varchar, chr(30) order by t::varchar), '') from policy.pays_through as t
+        union all
+        select 4, coalesce(string_agg(f::varchar, chr(30) order by f::varchar), '') from policy.fees as f
+        union all
+        select 5, coalesce(string_agg(f::varchar, chr(30) order by f::varchar), '') from policy.zone_fees as f
+        union all
+        select 6, coalesce(string_agg(t::varchar, chr(30) order by t::varchar), '') from policy.tax_limits as t
+    )
 )
 
 select

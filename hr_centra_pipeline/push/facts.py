@@ -76,27 +76,27 @@ def load(connection: Connection, policy: Policy, effects: Iterable[Effect]) -> F
     sent = column(
         "select effect_key, first_sent_at from push.ledger where state = 'planned' and first_sent_at is not null"
     )
+    tied: list[tuple[object, ...]] = []
+    if column("select 1 from push.ties where what = 'order' limit 1"):  # to plan a key costs more than to look
+        tied = column(
+            """
+            select
+                effect_key('exchange_order', exchange_ids(return_item_id, 1 + (
+                    select count(*) from push.exchange_decisions as decisions
+                    where decisions.return_item_id = ties.return_item_id and decision = 'order_again'
+                        and decided_at <= tied_at
+                ))),
+                centra_id
+            from push.ties
+            where what = 'order' and return_item_id is not null
+            """
+        )
     return Facts(
         known_returns=frozenset(int(str(key)) for (key,) in known),
         tied_entries=frozenset(
             int(str(key)) for (key,) in column("select centra_id from push.ties where what = 'refund'")
         ),
-        tied_orders={
-            str(key): str(number)
-            for key, number in column(
-                """
-                select
-                    effect_key('exchange_order', exchange_ids(return_item_id, 1 + (
-                        select count(*) from push.exchange_decisions as decisions
-                        where decisions.return_item_id = ties.return_item_id and decision = 'order_again'
-                            and decided_at <= tied_at
-                    ))),
-                    centra_id
-                from push.ties
-                where what = 'order' and return_item_id is not null
-                """
-            )
-        },
+        tied_orders={str(key): str(number) for key, number in tied},
         today={effect.effect_key: effect for effect in effects},
         sent_before={str(key): at.astimezone(UTC) for key, at in sent if isinstance(at, datetime)},
         first_order_number=policy.exchange_orders.first_number,

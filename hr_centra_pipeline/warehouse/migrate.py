@@ -65,8 +65,11 @@ def ensure_derived(connection: Connection) -> None:
     connection.execute(money.SQL_MACROS)
     for schema in _SCHEMAS:
         connection.execute(f"create schema if not exists {schema}")
-    for declared in DERIVED.values():
-        connection.execute(declared.ddl)
+    rows = connection.execute("select schema_name || '.' || table_name from duckdb_tables()").fetchall()
+    present = {name for (name,) in rows}
+    for name, declared in DERIVED.items():
+        if name not in present:  # to plan every one of them at every start would cost more
+            connection.execute(declared.ddl)
 
 
 def drop_derived(connection: Connection) -> None:

@@ -164,5 +164,7 @@ def write_policy(connection: Connection, policy: Policy, run_mode: RunMode) -> N
     }
     for name, values in rows.items():
         if values:
-            marks = ", ".join("?" * len(values[0]))
-            connection.executemany(f"insert into policy.{name} values ({marks})", values)  # noqa: S608 - our own names
+            # One statement per table: one per row is planned that many times.
+            marks = ", ".join([f"({', '.join('?' * len(values[0]))})"] * len(values))
+            given = [value for row in values for value in row]
+            connection.execute(f"insert into policy.{name} values {marks}", given)  # noqa: S608 - our own names
