@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv
 READY := .venv/.ready
+# Tests commit to hundreds of small databases: where there is room in memory, they are kept there.
+IN_MEMORY := $(shell df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 4000000 { print "PYTEST_DEBUG_TEMPROOT=/dev/shm" }')
 
 .PHONY: demo test dev slow bench soak torture truth fuzz vendors format clean
 
@@ -24,10 +26,10 @@ test: $(READY)  ## format check, lint, import rules, strict types, tests
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/dg check defs
-	$(BIN)/pytest -n 2 --dist worksteal -m "not slow"
+	$(IN_MEMORY) $(BIN)/pytest -n 2 --dist worksteal -m "not slow"
 
 slow: $(READY)  ## the tests that `make test` leaves out: broken senders in the storm, random years
-	$(BIN)/pytest -n 2 --dist worksteal -m slow
+	$(IN_MEMORY) $(BIN)/pytest -n 2 --dist worksteal -m slow
 
 bench: $(READY)  ## ratios measured side by side in one run
 	$(BIN)/python -m hr_centra_pipeline_tests.bench
