@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import logging
 import os
+import shlex
+import sys
 from pathlib import Path
 
 import hr_centra_pipeline
@@ -20,6 +22,7 @@ from hr_centra_pipeline.warehouse.database import Warehouse
 
 HOURS = 48
 _MOST_SYNCS = 5
+_OURS = ("HR_CENTRA_HOME", "HR_CENTRA_MODE", "DAGSTER_HOME")
 
 
 def demo_home() -> Path:
@@ -65,6 +68,24 @@ def point_here(home: Path, note: dict[str, str]) -> Settings:
     return Settings.from_environment()
 
 
+def write_env(home: Path, note: dict[str, str]) -> Path:
+    """The file that a shell sources to run commands on the demo's shop: what ``point_here`` set, for its owner only."""
+    path = home / "env"
+    lines = [f"export {name}={shlex.quote(os.environ[name])}\n" for name in (*sandbox.environment(note), *_OURS)]
+    lines.append("unset HR_CENTRA_DATABASE HR_CENTRA_POLICY\n")
+    # In their own shell the command is found although nobody activated the environment that it is installed in.
+    lines.append(f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"\n')
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as text:
+        text.writelines(lines)
+    return path
+
+
+def _from_here(path: Path) -> str:
+    """As one types it in the folder that one is in."""
+    return shlex.quote(str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path))
+
+
 def _example_policy() -> str:
     # The demo is for whoever has the repository: `make demo`.
     return (Path(hr_centra_pipeline.__file__).parents[1] / "data" / "policy.example.toml").read_text(encoding="utf-8")
@@ -88,6 +109,7 @@ def run_demo() -> None:
         sandbox.served(home / "sandbox") as note,
     ):
         settings = point_here(home, note)
+        env = write_env(home, note)
         if not is_new:  # it may be a home of an older program
             with lock.held(settings.lock_path, "hr-centra demo"):
                 migrate.prepare(Warehouse(settings.database))
@@ -110,6 +132,7 @@ def run_demo() -> None:
     footer = "" if news else "Nothing was due, and nothing was sent.\n"
     footer += f"{left} effects wait for their time. " if left else ""
     footer += "The Dagster UI on this shop: make dev, then http://127.0.0.1:3000\n"
+    footer += f"Commands on this shop: . {_from_here(env)}   then: hr-centra explain RETURN, hr-centra plan\n"
     footer += f"The trouble in this shop is planted, case by case: {home / 'sandbox' / 'truth.jsonl'}\n"
     footer += f"What was refused and why: {home / 'demo.log'}"
     show_result(settings, before=before, footer=footer)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from hr_centra_pipeline.cli import sandbox
-from hr_centra_pipeline.cli.demo import opened_home, point_here
+from hr_centra_pipeline.cli.demo import opened_home, point_here, write_env
 from hr_centra_pipeline.cli.table import echo
 from hr_centra_pipeline.core import addresses
 from hr_centra_pipeline.core.errors import ConfigurationError
@@ -37,6 +37,7 @@ def run_dev(port: int) -> None:
     home = opened_home()
     with ended_by_signals(), sandbox.served(home / "sandbox") as note:
         settings = point_here(home, note)
+        write_env(home, note)
         prepare_dagster_home(settings)
         echo(f"Dagster UI: http://127.0.0.1:{port}   (Ctrl-C ends it; the hourly schedule is on)")
         echo(f"Downloads:  {addresses.shown(settings.downloads_url)}")

@@ -3,7 +3,7 @@
 
 -- What our texts call a return. Brackets and line ends would break the form by which our lines and values are found again.
 create or replace temp macro about(express_code, return_id) as
-    left(regexp_replace(coalesce(express_code, return_id), '[\[\]()\r\n]', ' ', 'g'), 100);
+    left(without_keys(regexp_replace(coalesce(express_code, return_id), '[\[\]()\r\n]', ' ', 'g')), 100);
 
 delete from effects.pending_status_updates;
 insert into effects.pending_status_updates by name

@@ -12,7 +12,7 @@ from itertools import groupby
 from typing import Any, Literal
 
 from hr_centra_pipeline.core import reasons
-from hr_centra_pipeline.core.keys import packet_key
+from hr_centra_pipeline.core.keys import packet_key, without_keys
 from hr_centra_pipeline.core.money import rounded
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.push.steps import Trouble
@@ -377,9 +377,12 @@ def comment(members: Sequence[Effect], limit: int, key: str | None = None) -> st
     for return_id, of_return in groupby(sorted(members, key=lambda effect: effect.return_id), lambda e: e.return_id):
         effects = list(of_return)
         code = next((effect.express_code for effect in effects if effect.express_code), None)
-        parts += ["RMA", *([code] if code else []), return_id, *(effect.effect_key for effect in effects)]
+        about = [without_keys(part) for part in (code, return_id) if part]
+        parts += ["RMA", *about, *(effect.effect_key for effect in effects)]
     text = " ".join(parts)
-    refunds = " ".join(dict.fromkeys(f"refund {effect.refund_id}" for effect in members if effect.refund_id))
+    refunds = " ".join(
+        dict.fromkeys(f"refund {without_keys(effect.refund_id)}" for effect in members if effect.refund_id)
+    )
     return f"{text} {refunds}" if refunds and len(text) + 1 + len(refunds) <= limit else text
 
 
@@ -460,7 +463,7 @@ def order_comment(members: Sequence[Effect], limit: int) -> str:
     keys = [effect.effect_key for effect in members]
     marks = "\n".join([packet_key(keys), *keys])
     origins = dict.fromkeys(
-        " ".join(part for part in (effect.express_code, effect.return_id) if part) for effect in members
+        " ".join(without_keys(part) for part in (effect.express_code, effect.return_id) if part) for effect in members
     )
     words = f"Replacement for order {members[0].order_number}"
     for about in (f"{words}, Happy Returns {', '.join(origins)}", words):

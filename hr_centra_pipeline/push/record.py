@@ -42,7 +42,9 @@ def record_plan(connection: Connection, now: datetime) -> PlanRecord:
     since = watermarks.read(connection, watermarks.LEDGER)
     run_sql(connection, _PACKAGE, "desired.sql")
     settings = _settings_now(connection)
-    parameters = {"now": now, "since": since, **_settings_changed(connection, settings)}
+    run_sql(connection, "hr_centra_pipeline.effects", "payers_seen.sql")
+    newest = watermarks.newest_batch(connection)
+    parameters = {"now": now, "since": since, "newest_batch": newest, **_settings_changed(connection, settings)}
     run_sql(connection, _PACKAGE, "record_plan.sql", parameters)
     counts = dict(
         connection.execute(

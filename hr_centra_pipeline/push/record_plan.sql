@@ -3,7 +3,50 @@
 -- which batch the ledger has taken over what Centra shows. past_batch: the settings by which something is due have changed, and up
 -- to there everything was planned by the old ones; changed_batch: those, or the settings of amounts; payers_changed: who pays has.
 -- is_first_plan: the ledger knows nothing yet. What is desired is in the temporary table of desired.sql, since when Happy Returns
--- says what it hangs on in that of said.sql.
+-- says what it hangs on in that of said.sql. newest_batch: up to where the sources are known.
+
+-- One row per effect not finished whose refund row was issued while somebody else may have paid, in whatever batch it landed
+-- (effects/payers_seen.sql). A row without a time was issued when it was last changed, at the latest.
+create or replace temp table issued_by_others as
+with
+payers_before as (
+    select seen.*
+    from payers_seen as seen
+    anti join policy.pays_through as present using (refund_type, pays_through)
+),
+
+rows_of_others as (
+    select refunds.refund_id, refunds.return_id, refunds.order_number, refunds.refund_type = 'exchange' as is_exchange
+    from staging.refunds
+    semi join payers_before
+        on payers_before.refund_type = case refunds.refund_type when 'exchange' then 'refund' else refunds.refund_type end
+            and coalesce(refunds.issued_at, refunds.source_time) > payers_before.after
+            and coalesce(refunds.issued_at, refunds.source_time) <= payers_before.until
+    -- A gift card with an id is given, whoever pays.
+    where refunds.status = 'issued' and refunds.gift_card_id is null
+),
+
+effects_of_rows as (
+    select desired.effect_key, desired.effect_kind, rows_of_others.is_exchange
+    from rows_of_others
+    join staging.refund_units using (refund_id)
+    join desired on desired.return_item_id = refund_units.return_item_id
+    union all
+    select desired.effect_key, desired.effect_kind, rows_of_others.is_exchange
+    from rows_of_others
+    join desired on desired.return_id = rows_of_others.return_id and desired.order_number = rows_of_others.order_number
+    where desired.return_item_id is null
+)
+
+select distinct effect_key
+from effects_of_rows
+join policy.effect_types using (effect_kind)
+left join push.ledger using (effect_key)
+where effect_types.effect_type <> 'status_update' and effect_kind not in ('exchange_release', 'inventory_adjustment')
+    -- The row of an exchange pays nothing.
+    and not (effect_kind = 'exchange_order' and is_exchange)
+    and ledger.state is distinct from 'confirmed';
+
 create or replace temp table moves as
 with
 -- One row per effect that Centra shows as finished and that the ledger does not have as confirmed.
@@ -121,10 +164,14 @@ questioned as (
     select
         desired.*,
         effect_types.effect_type <> 'status_update' and desired.effect_kind <> 'exchange_release' as may_be_asked,
-        $payers_changed and desired.effect_kind <> 'inventory_adjustment' as is_about_payer,
+        others.effect_key is not null as is_issued_by_others,
+        is_issued_by_others or ($payers_changed and desired.effect_kind <> 'inventory_adjustment') as is_about_payer,
         case when is_about_payer then coalesce(said.paid_batch, said.batch) else said.batch end as said_batch,
         case
             when not may_be_asked then null
+            when is_issued_by_others then case
+                when ledger.state = 'planned' and ledger.asks_payer then coalesce(ledger.asked_batch, $newest_batch) else $newest_batch
+            end
             -- Decided as before any question.
             when ledger.state = 'planned' and ledger.decided_sha256 = desired.decided_sha256 then null
             -- Happy Returns has said something of it since: then it is due by that.
@@ -147,6 +194,7 @@ questioned as (
     join policy.effect_types on effect_types.effect_kind = desired.effect_kind
     left join push.ledger using (effect_key)
     left join said_of_effects as said using (effect_key)
+    left join issued_by_others as others using (effect_key)
     where ledger.state is null or ledger.state in ('planned', 'rejected', 'withdrawn')
 ),
 
@@ -159,7 +207,7 @@ planned as (
         desired.asked_batch,
         case
             when desired.asked_batch is null then null
-            when ledger.state = 'planned' and ledger.asked_batch is not null then ledger.asks_payer
+            when ledger.state = 'planned' and ledger.asked_batch is not null then ledger.asks_payer or desired.is_issued_by_others
             else desired.is_about_payer
         end as asks_payer,
         -- What was decided last without a question stays, until the question is answered.
@@ -231,7 +279,10 @@ from desired
 left join said_of_effects as said using (effect_key)
 where ledger.effect_key = desired.effect_key and ledger.state in ('sending', 'unknown') and ledger.decided_sha256 is not null
     and (
-        (ledger.asked_batch is not null and ledger.decided_sha256 = desired.decided_sha256)
+        (
+            ledger.asked_batch is not null and ledger.decided_sha256 = desired.decided_sha256
+            and ledger.effect_key not in (select effect_key from issued_by_others)
+        )
         or (
             ledger.asked_batch is null and ledger.decided_sha256 not in ('open', desired.decided_sha256)
             and case
@@ -240,3 +291,7 @@ where ledger.effect_key = desired.effect_key and ledger.state in ('sending', 'un
             end <= $changed_batch
         )
     );
+
+update push.ledger set asked_batch = $newest_batch, asks_payer = true
+from issued_by_others as others
+where ledger.effect_key = others.effect_key and ledger.state in ('sending', 'unknown') and ledger.asked_batch is null;

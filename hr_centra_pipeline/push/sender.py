@@ -63,7 +63,7 @@ from hr_centra_pipeline.push.wire import Wire
 from hr_centra_pipeline.sources.centra import belonging
 from hr_centra_pipeline.sources.centra.client import CentraClient
 from hr_centra_pipeline.sources.centra.order_api import OrderApiClient
-from hr_centra_pipeline.warehouse import lock
+from hr_centra_pipeline.warehouse import lock, place
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 
 _LOG = logging.getLogger(__name__)
@@ -236,6 +236,9 @@ def _push(
                 if currency:
                     report.money[kind, currency] = amount - earlier_amount
         _end_record(connection, push_id, report)
+        mark = place.count_a_write(connection) if wire.writes else None
+    if mark:  # what this push sent is known by its log to the last call
+        place.write_mark(warehouse.path, mark)
 
 
 # ---------------------------------------------------------------- the record of a push

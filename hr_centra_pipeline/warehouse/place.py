@@ -1,8 +1,9 @@
 """Whether this database is the one that was here last: a mark beside the file, which no copy of the file takes along.
 
 What was put back from an earlier time, copied from elsewhere or recreated does not know what was sent since; nor does one whose
-log lost its end, which DuckDB drops in silence: so the count in both goes up before each call that writes to Centra, too. Such
-a *turn* is kept in ``meta.turns``, and the push sends nothing until whatever proves its effects was read completely afterwards.
+log lost its end, which DuckDB drops in silence: so the count in both goes up while a push writes to Centra (each second, and
+at its end), too. Such a *turn* is kept in ``meta.turns``, and the push sends nothing until whatever proves its effects was read
+completely afterwards.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _GET_GENERATION = 0x80087601  # FS_IOC_GETVERSION: what tells an inode from a la
 
 @dataclass(frozen=True)
 class Mark:
-    """What the mark beside the file says. ``opened``: how often the database was opened, or was about to write to Centra.
+    """What the mark beside the file says. ``opened``: goes up at each opening, and each second of a push.
 
     ``restored``: by whom, why (set by a restore, until the database was opened).
     ``file_id``: which file it was written to, which no copy of it is; ``None``: an earlier version wrote it.
@@ -113,7 +114,7 @@ def arrive(connection: Connection, database: Path) -> Mark:
 
 
 def count_a_write(connection: Connection) -> Mark | None:
-    """Note that something is about to be written to Centra; answers the mark to write once this is committed, before it is sent."""
+    """Note that something is written to Centra; answers the mark to write once this is committed, before anything is sent."""
     row = connection.execute(f"{_COUNT} returning database_id, opened").fetchone()
     return Mark(*row) if row else None
 

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import json
+import os
+import stat
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from hr_centra_pipeline.cli import demo
 from hr_centra_pipeline.cli.main import main
+from hr_centra_pipeline.cli.sandbox import running
 from hr_centra_pipeline.core.errors import RunFailed
 from hr_centra_pipeline.sandbox.centra.store import CentraStore
 from hr_centra_pipeline.sandbox.clock import SandboxClock
@@ -91,3 +96,36 @@ def stopped_while_it_was_seeded(home: Path) -> None:
     records = Records(home / "happy_returns.sqlite")
     records.keep("lived_until", "2026-09-01T00:00:00+00:00")
     records.close()
+
+
+def test_a_shell_that_sources_the_demo_s_file_reaches_its_home_and_nobody_else_reads_it(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running_sandbox(home / "sandbox"):
+        note = running(home / "sandbox")
+        assert note is not None
+        with monkeypatch.context() as away:
+            away.setattr("os.environ", os.environ.copy())
+            demo.point_here(home, note)
+            env = demo.write_env(home, note)
+    assert stat.S_IMODE(env.stat().st_mode) == 0o600
+    clean = {
+        "PATH": os.environ["PATH"],
+        "HR_CENTRA_DATABASE": "/elsewhere/warehouse.duckdb",
+        "HR_CENTRA_MODE": "dry_run",
+    }
+    asked = (
+        "from hr_centra_pipeline.core.settings import Settings; print(Settings.from_environment().model_dump_json())"
+    )
+    said = subprocess.run(
+        ["sh", "-c", f'. "$0"; exec python -c "{asked}"', str(env)],
+        env=clean,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    settings = json.loads(said)
+    assert settings["home"] == str(home)
+    assert settings["database"] == str(home / "warehouse.duckdb")
+    assert settings["centra_graphql_url"] == note["graphql_url"]
+    assert settings["mode"] == "live"

@@ -60,3 +60,14 @@ def test_keys_are_read_back_from_a_text_that_people_wrote_around() -> None:
     assert keys.effect_keys_in(text) == [first, second]
     assert keys.PACKET_KEY.findall(text) == [packet]
     assert keys.effect_keys_in(None) == []
+
+
+@given(before=st.text(max_size=9), after=st.text(max_size=9), kind=st.sampled_from(["HR", "PK"]))
+def test_a_text_without_keys_holds_none_in_python_and_sql(
+    connection: duckdb.DuckDBPyConnection, before: str, after: str, kind: str
+) -> None:
+    text = f"{before}{kind}{'A2' * 6}Q{after}".replace("\x00", "")
+    clean = keys.without_keys(text)
+    assert keys.effect_keys_in(clean) == keys.PACKET_KEY.findall(clean) == []
+    (in_sql,) = connection.execute("select without_keys($text)", {"text": text}).fetchone() or ("",)
+    assert keys.effect_keys_in(in_sql) == keys.PACKET_KEY.findall(in_sql) == []

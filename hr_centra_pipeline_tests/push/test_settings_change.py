@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -18,6 +19,11 @@ ASKED = "waits for approval: it is due only since the settings were changed, by 
 
 def returned(desk: Desk, **given: Any) -> Any:
     return desk.comes_back(desk.sell(("DRESS-S", 1, "100.00")), grade="sellable", **given)
+
+
+def an_hour_later(desk: Desk) -> str:
+    desk.clock.advance_to(desk.clock.now() + timedelta(hours=1))
+    return desk.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def approve_all(desk: Desk, effect_type: str) -> None:
@@ -100,7 +106,9 @@ def test_what_happy_returns_has_paid_is_not_paid_again_because_the_payer_was_cha
     at_desk.mode = "live"
     at_desk.with_policy()
     at_desk.change(paid, disposition="damaged")
+    at_desk.settle()
     later = returned(at_desk)
+    at_desk.change_refund(later, issued_at=an_hour_later(at_desk))
     at_desk.settle()
     assert (at_desk.refunded(paid.sold), at_desk.refunded(later.sold)) == (Decimal(0), Decimal("100.00"))
     assert reasons.CHANGED_BY_SETTINGS in at_desk.sync().waiting.values()
@@ -109,6 +117,63 @@ def test_what_happy_returns_has_paid_is_not_paid_again_because_the_payer_was_cha
     at_desk.settle()
     assert [row["status"] for row in at_desk.returns_of(paid.sold)] == ["COMPLETED"]
     assert at_desk.refunded(paid.sold) == 0
+
+
+def test_what_was_issued_while_happy_returns_paid_is_not_paid_again_in_whatever_batch_its_row_lands(
+    at_desk: Desk,
+) -> None:
+    at_desk.mode = "dry_run"
+    at_desk.with_policy(pays_through=ELSEWHERE)
+    pending = returned(at_desk)
+    at_desk.change_refund(pending, status="pending")
+    at_desk.sync()
+    at_desk.mode = "live"
+    at_desk.with_policy()
+    at_desk.settle()
+    at_desk.change_refund(pending, status="issued")
+    before, without_time, exchanged, card = (
+        returned(at_desk), returned(at_desk), returned(at_desk), returned(at_desk, refund_type="gift-card"),
+    )  # fmt: skip
+    at_desk.change_refund(without_time, issued_at="")
+    at_desk.change(exchanged, refund_type="exchange", exchange_sku="DRESS-M")
+    at_desk.settle()
+    after = returned(at_desk)
+    at_desk.change_refund(after, issued_at=an_hour_later(at_desk))
+    at_desk.settle()
+    asked = at_desk.rows("select return_item_id from push.ledger where asked_batch is not null and asks_payer")
+    assert set(asked) == {(unit.item,) for unit in (pending, before, without_time, exchanged)}
+    assert [at_desk.refunded(unit.sold) for unit in (pending, before, without_time)] == [0, 0, 0]
+    assert at_desk.refunded(after.sold) == Decimal("100.00")
+    assert at_desk.orders_of_ours() == []
+    assert len(at_desk.returns_of(card.sold)) == 1  # the payer of gift cards is as it was
+    approve_all(at_desk, "credit_note")
+    at_desk.settle()
+    assert at_desk.refunded(before.sold) == Decimal("100.00")
+
+
+def test_what_was_given_by_one_payer_counts_after_another_one_pays(at_desk: Desk) -> None:
+    by_centra = returned(at_desk)
+    at_desk.settle()
+    at_desk.with_policy(pays_through=ELSEWHERE)
+    by_hand, to_exchange = returned(at_desk), returned(at_desk)
+    at_desk.settle()
+    # They were issued before the settings changed: that Happy Returns paid them is confirmed by a person.
+    assert at_desk.returns_of(by_hand.sold) == []
+    approve_all(at_desk, "credit_note")
+    at_desk.settle()
+    assert [kind for kind, _, _ in at_desk.reconcile()] == []
+    at_desk.with_policy()
+    at_desk.settle()
+    booked = at_desk.returns_of(by_hand.sold)[0]["id"]
+    at_desk.act("uncomplete_return", return_id=booked)
+    at_desk.act("refund_return", return_id=booked)
+    at_desk.change(to_exchange, refund_type="exchange", exchange_sku="DRESS-M")
+    at_desk.settle()
+    assert [unit for kind, unit, _ in at_desk.reconcile() if kind == "double_credit"] == [by_hand.item]
+    assert at_desk.orders_of_ours() == []
+    assert set(at_desk.rows("select return_item_id, given from effects.value_given_back")) == {
+        (by_centra.item, Decimal("100.00")), (by_hand.item, Decimal("200.00")), (to_exchange.item, Decimal("100.00")),
+    }  # fmt: skip
 
 
 def test_a_fee_that_only_the_settings_take_away_is_asked_about_and_going_live_is_not(at_desk: Desk) -> None:

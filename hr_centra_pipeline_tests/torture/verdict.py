@@ -285,6 +285,10 @@ def _stuck(world: World) -> list[str]:
         ) as pending using (effect_key)
         where ledger.state = 'planned' and blocked_by is null
             and coalesce(reason, '') not like 'waits for a unit%' and coalesce(reason, '') not like 'the fee is larger%'
+            -- A Return of several units is paid whole: one of them is held, and a person is told to settle the others by hand.
+            and not (reason like 'amount_mismatch%' and return_item_id in (
+                select return_item_id from reconciliation.exceptions where kind = 'return_without_credit_note'
+            ))
         """
     )
     return [" ".join(str(part) for part in row) for row in [*lost, *waiting, *due]]

@@ -42,7 +42,7 @@ def folded(text: str) -> str:
     shown = (letter for letter in plain if unicodedata.category(letter) != "Cf")
     return "".join(
         "-" if unicodedata.category(letter) == "Pd" or letter == "\u2212" else letter for letter in shown
-    ).upper()
+    ).lower()
 
 
 def refuse_other_writings(connection: Connection, kind: Kind) -> bool:
@@ -94,15 +94,15 @@ def _find_odd(connection: Connection, kind: Kind) -> None:
         f"""select '{one.kind}' as kind, id
             from (
                 select {one.ids} as id from lines semi join new_lines using (source_line)
-                where {one.column} <> upper({one.column}) or strlen({one.column}) <> length({one.column})
+                where {one.column} <> lower({one.column}) or strlen({one.column}) <> length({one.column})
             )"""  # noqa: S608 - our own names
         for one in _COLUMNS[kind.name]
     )
     connection.execute(
         f"""
         create or replace temp table odd_ids as
-        select distinct kind, id, upper(id) as folded from ({each})
-        where id <> upper(id) or strlen(id) <> length(id)
+        select distinct kind, id, lower(id) as folded from ({each})
+        where id <> lower(id) or strlen(id) <> length(id)
         """  # noqa: S608 - our own names
     )
     # DuckDB knows no NFKC. Ids beyond ASCII are few.
@@ -198,7 +198,7 @@ select
     'differs only in its letters'' case or form from ' || arg_min(known.line_key, known.source_line) || ': ' || nameless.line_key
 from nameless
 join known on known.return_id = nameless.return_id and known.order_number = nameless.order_number
-    and upper(known.line_key) = upper(nameless.line_key)
+    and lower(known.line_key) = lower(nameless.line_key)
 group by nameless.source_line, nameless.line_key
 having arg_min(known.line_key, known.source_line) <> nameless.line_key
     and not bool_or(known.source_line < 0 and known.line_key = nameless.line_key);
