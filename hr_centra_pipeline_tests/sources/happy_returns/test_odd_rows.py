@@ -428,6 +428,7 @@ def test_a_fact_that_a_mended_profile_says_otherwise_is_said_anew_and_what_is_on
     desk.ingest(NOW + timedelta(hours=1))
     assert desk.rows("select count(*) from landing.happy_returns_items where batch > ?", second) == [(3,)]
     with desk.warehouse.transaction() as connection:
+        write_policy(connection, load_policy(EXAMPLE_POLICY).policy, "live")
         connection.execute(
             """
             create or replace temp table desired as
