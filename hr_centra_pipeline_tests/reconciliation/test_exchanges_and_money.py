@@ -9,7 +9,7 @@ import pytest
 
 from hr_centra_pipeline.core import reasons
 from hr_centra_pipeline.push.packets import considered_effects
-from hr_centra_pipeline_tests.reconciliation.books import NOW, Books
+from hr_centra_pipeline_tests.reconciliation.books import DAY, NOW, Books
 
 EXCHANGE: dict[str, Any] = {"refund_type": "exchange", "exchange_sku": "OTHER"}
 
@@ -115,7 +115,7 @@ def test_the_return_of_an_exchange_that_somebody_has_uncompleted_is_named(
     uncompleted = "select kind from reconciliation.exceptions where detail like '%uncompleted it%'"
     assert books.rows(uncompleted) == []
     books.connection.execute("update staging.centra_returns set status = 'PENDING', is_completed = false")
-    books.reconcile()
+    books.reconcile(NOW + 10 * DAY)
     assert books.rows(uncompleted) == [(kind,)]
 
 
