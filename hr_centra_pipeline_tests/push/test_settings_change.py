@@ -155,13 +155,15 @@ def test_what_was_given_by_one_payer_counts_after_another_one_pays(at_desk: Desk
     by_centra = returned(at_desk)
     at_desk.settle()
     at_desk.with_policy(pays_through=ELSEWHERE)
-    by_hand, to_exchange = returned(at_desk), returned(at_desk)
+    by_hand, to_exchange, never_paid = returned(at_desk), returned(at_desk), returned(at_desk)
+    at_desk.change_refund(never_paid, status="failed")
     at_desk.settle()
     # They were issued before the settings changed: that Happy Returns paid them is confirmed by a person.
     assert at_desk.returns_of(by_hand.sold) == []
     approve_all(at_desk, "credit_note")
     at_desk.settle()
-    assert [kind for kind, _, _ in at_desk.reconcile()] == []
+    at_desk.clock.advance_to(at_desk.clock.now() + timedelta(days=10))
+    assert [kind for kind, _, _ in at_desk.reconcile()] == ["credit_note_without_refund"]
     at_desk.with_policy()
     at_desk.settle()
     booked = at_desk.returns_of(by_hand.sold)[0]["id"]
@@ -169,10 +171,15 @@ def test_what_was_given_by_one_payer_counts_after_another_one_pays(at_desk: Desk
     at_desk.act("refund_return", return_id=booked)
     at_desk.change(to_exchange, refund_type="exchange", exchange_sku="DRESS-M")
     at_desk.settle()
-    assert [unit for kind, unit, _ in at_desk.reconcile() if kind == "double_credit"] == [by_hand.item]
+    found = at_desk.reconcile()
+    assert [unit for kind, unit, _ in found if kind == "double_credit"] == [by_hand.item]
+    # What Happy Returns should have paid is still to be paid, whoever pays by now.
+    (unpaid,) = [detail for kind, _, detail in found if kind == "credit_note_without_refund"]
+    assert unpaid.startswith(f"Return {at_desk.returns_of(never_paid.sold)[0]['id']} ")
     assert at_desk.orders_of_ours() == []
     assert set(at_desk.rows("select return_item_id, given from effects.value_given_back")) == {
         (by_centra.item, Decimal("100.00")), (by_hand.item, Decimal("200.00")), (to_exchange.item, Decimal("100.00")),
+        (never_paid.item, Decimal("0.00")),
     }  # fmt: skip
 
 
