@@ -402,9 +402,14 @@ def test_a_file_that_other_profiles_refuse_as_before_is_opened_once_for_each_of_
 ) -> None:
     desk.put("items-2026-09-21.csv", b"Was;auch;immer\n1;2;3\n")
     assert desk.ingest().refused_files == 1
-    opened = []
+    opened: list[str] = []
     real = files.opened
-    monkeypatch.setattr(files, "opened", lambda data, name: (opened.append(name), real(data, name))[1])
+
+    def noted(data: bytes, name: str) -> files.Content:
+        opened.append(name)
+        return real(data, name)
+
+    monkeypatch.setattr(files, "opened", noted)
     for words in ("", 'A-Ware = "sellable"', 'A-Ware = "damaged"'):
         _with_profile(desk, words)
         for _ in range(2):
