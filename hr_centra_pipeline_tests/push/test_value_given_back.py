@@ -138,7 +138,7 @@ def in_doubt(books: Books, number: str, unit: str, kind: str, pays_through: str)
     )
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(sales=st.lists(SALES, min_size=8, max_size=8))
 @example(
     sales=[Sale([Piece(), Piece()], 12_500), Sale([Piece("us", payments=2)]), Sale([Piece("us"), Piece()], 12_500)]

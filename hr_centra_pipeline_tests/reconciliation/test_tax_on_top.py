@@ -133,7 +133,7 @@ def _ledger(connection: Connection, key: str, kind: str, unit: str | None, amoun
     )
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(sale=sales())
 def test_what_was_paid_is_what_every_table_says(tmp_path_factory: pytest.TempPathFactory, sale: Sale) -> None:
     assume(sale.tax(sale.net) > Decimal("0.05"))  # an engine is a few cents off, and no tax becomes negative by that
