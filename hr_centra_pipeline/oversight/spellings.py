@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from functools import cache
 
 
 def characters(text: str) -> list[str]:
@@ -10,13 +11,14 @@ def characters(text: str) -> list[str]:
     return list(unicodedata.normalize("NFC", text))
 
 
-def forms(character: str) -> list[str]:
+@cache
+def forms(character: str) -> tuple[str, ...]:
     """A character as it may be spelled; hexadecimal digits and ASCII letters in lower case only: search without regard to case."""
     cases = {character, character.lower(), character.upper(), character.casefold()}
     plain = cases | {unicodedata.normalize(form, one) for form in ("NFC", "NFD") for one in cases}
     found = plain | {spell(one) for one in plain for spell in (_json, _url, _url_latin)}
     found |= {text for one in plain for text in _markup(one)}
-    return sorted(found, key=lambda one: (-len(one), one))
+    return tuple(sorted(found, key=lambda one: (-len(one), one)))
 
 
 def _json(text: str) -> str:
