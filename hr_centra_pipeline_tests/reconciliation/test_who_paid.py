@@ -114,3 +114,17 @@ def test_a_completed_return_that_no_packet_carries_was_paid_by_who_paid_at_its_t
         assert (ledger, packets) == ([("confirmed",)], [])
     else:
         assert (ledger, packets) == ([("unknown",)], [("RF-1001, issued on 2026-09-02",)])
+
+
+def test_the_question_whether_another_payer_has_paid_names_the_refund_row(books: Books) -> None:
+    pays(books, "elsewhere")
+    books.reconcile()
+    pays(books, "centra")
+    books.sold("1001")
+    books.told("1001", books.returned("1001"))
+    for hours in (1, 2):
+        books.reconcile(NOW + hours * HOUR)
+        ((detail,),) = books.rows(
+            "select detail from reconciliation.exceptions where kind = 'return_without_credit_note'"
+        )
+    assert "(refund RF-1001, issued on 2026-09-02)" in detail
