@@ -1,6 +1,8 @@
 -- When Happy Returns last said something else that an effect hangs on, by batch. Fills `said_of_effects`, one row per effect of
 -- the temporary table `desired` (none unless $is_asked): batch: of its unit's own facts (of a fee or shipping: its return's);
 -- paid_batch: whether it paid. A row that only repeats what was known, or comes late with an older state, says nothing.
+-- Rows stand in the order of their batches; one that a mended profile has typed again says it since its said_batch. The columns
+-- compared here are those of `_FACTS` in sources/happy_returns/retyping.py.
 create or replace temp table said_of_effects as
 with
 effects_asked as (
@@ -13,7 +15,8 @@ effects_asked as (
 -- One row per unit of those returns and batch that brought its newest state.
 items as (
     select
-        landed.return_item_id, landed.batch, landed.return_id, landed.order_number,
+        landed.return_item_id, landed.batch, coalesce(landed.said_batch, landed.batch) as said_batch,
+        landed.return_id, landed.order_number,
         coalesce(landed.disposition, landed.condition) as grade,
         {
             'order': landed.order_number, 'line': landed.order_line_item_id, 'sku': landed.sku, 'upc': landed.upc,
@@ -43,9 +46,11 @@ items as (
 item_changes as (
     select
         return_item_id, return_id, order_number,
-        max(batch) filter (is_first or article is distinct from article_before or grade is distinct from grade_before) as stock_batch,
+        arg_max(said_batch, batch) filter (
+            is_first or article is distinct from article_before or grade is distinct from grade_before
+        ) as stock_batch,
         -- The first grade refuses at most: it makes no money due.
-        max(batch) filter (
+        arg_max(said_batch, batch) filter (
             is_first or article is distinct from article_before or due is distinct from due_before
             or (grade_before is not null and grade is distinct from grade_before)
         ) as credit_batch
@@ -61,7 +66,7 @@ item_changes as (
 
 returns as (
     select
-        landed.return_id, landed.order_number, landed.batch,
+        landed.return_id, landed.order_number, landed.batch, coalesce(landed.said_batch, landed.batch) as said_batch,
         {'created': landed.created_at, 'failed': landed.refund_status = 'failed'} as facts
     from landing.happy_returns_returns as landed
     semi join effects_asked using (return_id)
@@ -72,7 +77,7 @@ returns as (
 ),
 
 return_changes as (
-    select return_id, order_number, max(batch) as batch
+    select return_id, order_number, arg_max(said_batch, batch) as batch
     from (
         select * from returns
         qualify facts is distinct from lag(facts) over (partition by return_id, order_number order by batch)
@@ -83,6 +88,7 @@ return_changes as (
 refunds as (
     select
         landed.refund_id, landed.return_id, landed.order_number, landed.batch,
+        coalesce(landed.said_batch, landed.batch) as said_batch,
         {'issued': landed.status = 'issued', 'card': landed.gift_card_id} as paid,
         {
             'status': landed.status, 'type': landed.refund_type, 'currency': landed.currency, 'items': landed.item_subtotal,
@@ -99,8 +105,11 @@ refunds as (
 
 refund_changes as (
     select
-        refund_id, return_id, order_number, max(batch) filter (is_first or paid is distinct from paid_before) as paid_batch,
-        max(batch) filter (is_first or paid is distinct from paid_before or facts is distinct from facts_before) as batch
+        refund_id, return_id, order_number,
+        arg_max(said_batch, batch) filter (is_first or paid is distinct from paid_before) as paid_batch,
+        arg_max(said_batch, batch) filter (
+            is_first or paid is distinct from paid_before or facts is distinct from facts_before
+        ) as batch
     from (
         select
             *, row_number() over states = 1 as is_first, lag(paid) over states as paid_before, lag(facts) over states as facts_before

@@ -29,3 +29,9 @@ def test_options_of_a_tie_that_do_not_go_together_are_named(
     with pytest.raises(ConfigurationError) as refused:
         decisions.tie("77", units, kind=kind, unrelated=unrelated, by="finance", why="seen")
     assert str(refused.value) == message
+
+
+@pytest.mark.parametrize("units", [["IT-1", "IT-1"], ["IT-1=10", "IT-1=20"], ["IT-2", "IT-1=10", "IT-1"]])
+def test_the_same_unit_named_twice_is_refused_whatever_its_amounts(units: list[str]) -> None:
+    with pytest.raises(ConfigurationError, match="name each unit once"):
+        decisions.tie("77", units, kind="refund", unrelated=False, by="finance", why="seen")

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from hr_centra_pipeline.core import reasons
-from hr_centra_pipeline_tests.reconciliation.books import Books
+from hr_centra_pipeline.push.packets import considered_effects
+from hr_centra_pipeline_tests.reconciliation.books import DAY, NOW, Books
 
 EXCHANGE: dict[str, Any] = {"refund_type": "exchange", "exchange_sku": "OTHER"}
 
@@ -99,3 +100,37 @@ def test_a_gift_card_that_is_pending_is_waited_for_and_one_that_fails_is_not_giv
     assert books.rows("select pays_through, blocked_by is null from effects.pending_credit_notes") == [
         ("elsewhere", True)
     ]
+
+
+@pytest.mark.parametrize(
+    ("is_paid", "kind"), [(False, "return_without_credit_note"), (True, "refund_without_credit_note")]
+)
+def test_the_return_of_an_exchange_that_somebody_has_uncompleted_is_named(
+    books: Books, is_paid: bool, kind: str
+) -> None:
+    books.sold("1001", captured=125)
+    units = books.returned("1001", **EXCHANGE)
+    books.credited("1001", units, 1, kind="exchange_order", paid=is_paid)
+    books.reconcile()
+    uncompleted = "select kind from reconciliation.exceptions where detail like '%uncompleted it%'"
+    assert books.rows(uncompleted) == []
+    books.connection.execute("update staging.centra_returns set status = 'PENDING', is_completed = false")
+    books.reconcile(NOW + 10 * DAY)
+    assert books.rows(uncompleted) == [(kind,)]
+
+
+@pytest.mark.parametrize("state", ["planned", "sending", "unknown"])
+def test_a_chargeback_of_a_part_holds_a_credit_however_far_it_has_come_and_says_how_much_is_left(
+    books: Books, state: str
+) -> None:
+    books.sold("1001", captured=125)
+    books.returned("1001")
+    books.reconcile()
+    books.connection.execute(f"update push.ledger set state = '{state}' where effect_kind = 'credit_note'")
+    books.booked("cb", "-50", line_type="chargeback", number="1001")
+    books.reconcile()
+    (why,) = [one.waits_for for one in considered_effects(books.connection, NOW) if one.effect_kind == "credit_note"]
+    assert why is not None
+    assert why.startswith("its value was given back already")
+    assert "chargeback" in why
+    assert "50.00 EUR of 125.00 EUR; 75.00 EUR is left" in why

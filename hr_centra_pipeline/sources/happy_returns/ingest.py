@@ -61,6 +61,16 @@ class _Refused:
     problem: str
 
 
+@dataclass(frozen=True)
+class _Noted:
+    """What an earlier run has noted of a file. ``is_good``: no other profile would say anything else of it."""
+
+    sha256: str
+    problem: str | None
+    is_good: bool
+    are_same_profiles: bool
+
+
 def ingest(warehouse: Warehouse, exports_url: str, profiles: Sequence[Profile], now: datetime) -> IngestReport:
     """Land all new files of a folder or fsspec address, the oldest first; small ones of one shape in one transaction.
 
@@ -194,12 +204,12 @@ class _Run:
                 "update landing.files set columns_sha256 = ? where columns_sha256 is null", [present.columns]
             )
             self._landed = landing.landed_hashes(connection)
-            self._noted: dict[tuple[str, int, datetime], tuple[str, bool, bool]] = {
-                (name, size, modified): (sha256, is_good, profiles == present.whole)
-                for name, size, modified, sha256, is_good, profiles in connection.execute(
+            self._noted: dict[tuple[str, int, datetime], _Noted] = {
+                (name, size, modified): _Noted(sha256, problem, is_good, profiles == present.whole)
+                for name, size, modified, sha256, problem, is_good, profiles in connection.execute(
                     """
                     select
-                        source_file, byte_size, modified_at, file_sha256,
+                        source_file, byte_size, modified_at, file_sha256, problem,
                         -- its columns are still where they were; of one that repeats another they are of no account
                         problem is null and rows_rejected = 0 and (rows_read = 0 or columns_sha256 = $columns),
                         profiles_sha256
@@ -216,12 +226,12 @@ class _Run:
         return [file for file in listed if not self._is_known(file)]
 
     def _is_known(self, file: Listed) -> bool:
-        sha256, is_good, are_same_profiles = self._noted.get(_seen(file), (_TRY_AGAIN, False, False))
-        return sha256 != _TRY_AGAIN and (is_good or are_same_profiles)
+        noted = self._noted.get(_seen(file))
+        return noted is not None and noted.sha256 != _TRY_AGAIN and (noted.is_good or noted.are_same_profiles)
 
     def land(self, portion: Sequence[ExportFile | _Refused], report: IngestReport) -> IngestReport:
         """Land files that were read: the oldest first within a kind, returns before others: they tell how many units they have."""
-        portion = [one for one in portion if not self._is_refused_as_before(one)]
+        portion = [one for one in portion if not self._is_unread_as_before(one)]
         if not portion:
             return report
         order = list(KINDS)
@@ -255,12 +265,16 @@ class _Run:
                     report = self._land_group(connection, group, report)
         return report
 
-    def _is_refused_as_before(self, one: ExportFile | _Refused) -> bool:
-        """Nothing new to say of it: it cannot be read, as before, or other profiles do not know it either."""
-        if not isinstance(one, _Refused):
-            return False
+    def _is_unread_as_before(self, one: ExportFile | _Refused) -> bool:
         noted = self._noted.get(_seen(one.listed))
-        return noted is not None and noted[0] == one.sha256
+        return (
+            isinstance(one, _Refused) and one.sha256 == _TRY_AGAIN and noted is not None and noted.sha256 == _TRY_AGAIN
+        )
+
+    def _is_refused_as_before(self, listed: Listed, sha256: str, problem: str) -> bool:
+        """Nothing new to say of it: other profiles say the same of the same bytes."""
+        noted = self._noted.get(_seen(listed))
+        return noted is not None and (noted.sha256, noted.problem) == (sha256, landing.kept_text(problem))
 
     def _land_group(self, connection: Connection, group: Group, report: IngestReport) -> IngestReport:
         """Land files together, the fast way; those that spoil it are found by halves, cut by hand, else refused."""
@@ -311,7 +325,10 @@ class _Run:
     def _refuse(
         self, connection: Connection, refused: Sequence[tuple[Listed, str, str, int]], report: IngestReport
     ) -> IngestReport:
-        """One row in quarantine without a line, and a line in the log, each."""
+        """One row in quarantine without a line, and a line in the log, each; of one that is refused as before a note only."""
+        as_before = [one for one in refused if self._is_refused_as_before(*one[:3])]
+        landing.note_refused_again(connection, [(listed, sha256) for listed, sha256, *_ in as_before], self._present)
+        refused = [one for one in refused if one not in as_before]
         for listed, _, problem, _ in refused:
             _LOG.warning("export %s is refused: %s", listed.name, landing.kept_text(problem))
             report = report.plus(Counts(), refused=True)

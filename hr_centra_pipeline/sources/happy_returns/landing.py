@@ -118,7 +118,24 @@ def note_refused(
         present,
     )  # fmt: skip
     for listed, sha256, problem, batch in told:
+        # What was wrong with it by other profiles is not what is wrong with it now.
+        connection.execute(
+            "delete from quarantine.rejected_rows where source_file = ? and file_sha256 = ? and source_line is null",
+            [listed.name, sha256],
+        )
         _quarantine(connection, listed.name, None, sha256, [(None, None, problem, None)], batch, now)
+
+
+def note_refused_again(connection: Connection, files_again: Sequence[tuple[Listed, str]], present: Fingerprint) -> None:
+    """Files, as (file, hash), that the present profiles refuse as others did: they need not be opened again."""
+    for listed, sha256 in files_again:
+        connection.execute(
+            """
+            update landing.files set profiles_sha256 = ?
+            where source_file = ? and byte_size = ? and modified_at = ? and file_sha256 = ?
+            """,
+            [present.whole, listed.name, listed.size, listed.modified_at, sha256],
+        )
 
 
 def without_addresses(text: str) -> str:

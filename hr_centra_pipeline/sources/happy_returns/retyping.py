@@ -7,8 +7,8 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime
 
-from hr_centra_pipeline.sources.happy_returns import parsing
-from hr_centra_pipeline.sources.happy_returns.kinds import KINDS, Kind
+from hr_centra_pipeline.sources.happy_returns import landing, parsing
+from hr_centra_pipeline.sources.happy_returns.kinds import KINDS, Kind, KindName
 from hr_centra_pipeline.sources.happy_returns.profiles import Profile
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 
@@ -18,13 +18,32 @@ _FOR_GOOD = frozenset(
     {"item_id", "return_id", "order_number", "order_line_item_id", "unit_offset", "line_quantity", "refund_id", "shipment_id"}
 )  # fmt: skip
 
+# What the push asks about (push/said.sql): a row of which one of these is another now says something new; any other says it
+# since the batch in which it was landed.
+_FACTS: dict[KindName, frozenset[str]] = {
+    "returns": frozenset({"created_at", "refund_status"}),
+    "items": frozenset(
+        {
+            "sku", "upc", "received_channel", "dropoff_method", "condition", "disposition", "refund_type", "exchange_sku",
+            "approved_at", "received_at", "hub_received_at", "warehouse_received_at",
+        }
+    ),
+    "refunds": frozenset(
+        {
+            "status", "gift_card_id", "refund_type", "currency", "item_subtotal", "discount", "tax", "shipping_refund",
+            "processing_fee", "fee_basis", "item_ids",
+        }
+    ),
+    "shipments": frozenset(),
+}  # fmt: skip
+
 
 def retype(warehouse: Warehouse, profiles: Sequence[Profile], now: datetime) -> int:
     """Type landed rows by the present profiles, where these say something else than before. Answers how many rows changed.
 
     Words, amounts and times count; which header holds a column does not: only a file can say that. A row that does not fit
     the profile any more stays as it is. Every row of what changed gets a new batch, in the order of the old ones, so that
-    all readers look at it again.
+    all readers look at it again; since when it says what it says stays in ``said_batch``.
     """
     changed = 0
     with warehouse.transaction() as connection:
@@ -131,12 +150,18 @@ def _retype(connection: Connection, kind: Kind, profile: Profile, now: datetime)
     if not count:
         return 0
     _LOG.info("%s landed rows of %s are typed again by the profile %s", count, kind.name, profile.name)
+    says_otherwise = " or ".join(
+        f"retyped.{name} is distinct from landed.{name}" for name in all_mended if name in _FACTS[kind.name]
+    )
     connection.execute(
         f"""
-        update {table} as landed set {", ".join(f"{name} = retyped.{name}" for name in all_mended)}
+        update {table} as landed set
+            {", ".join(f"{name} = retyped.{name}" for name in all_mended)},
+            said_batch = case when {says_otherwise or "false"} then $batch else landed.said_batch end
         from retyped
         where retyped.landed_row = landed.rowid and retyped.fits
-        """  # noqa: S608 - our own names
+        """,  # noqa: S608 - our own names
+        {"batch": landing.next_batches(connection, 1)[0]},
     )
     _show_to_readers(connection, kind)
     return int(count)
@@ -161,7 +186,7 @@ def _show_to_readers(connection: Connection, kind: Kind) -> None:
     )
     connection.execute(
         f"""
-        update {table} as landed set batch = renumbered.number
+        update {table} as landed set batch = renumbered.number, said_batch = coalesce(landed.said_batch, landed.batch)
         from (
             select rows.rowid as landed_row, numbers.number
             from {table} as rows

@@ -21,7 +21,7 @@ delete from staging.returns where exists (
     where changed.return_id = returns.return_id and changed.order_number = returns.order_number
 );
 insert into staging.returns by name
-select * exclude (profile, row_sha256, landed_at, texts, batch), batch as landed_batch
+select * exclude (profile, row_sha256, landed_at, texts, batch, said_batch), batch as landed_batch
 from landing.happy_returns_returns
 semi join changed_returns using (return_id, order_number)
 qualify row_number() over (
@@ -78,7 +78,7 @@ withdrawn as (
 )
 
 select
-    latest.* exclude (profile, row_sha256, landed_at, texts, batch, grade, disposition),
+    latest.* exclude (profile, row_sha256, landed_at, texts, batch, said_batch, grade, disposition),
     latest.grade as disposition,
     graded.disposition_at,
     withdrawn.approval_withdrawn_at,
@@ -94,7 +94,7 @@ left join staging.returns as returns
 -- ---------------------------------------------------------------- outbound shipments
 delete from staging.return_shipments where return_item_id in (select return_item_id from changed_items);
 insert into staging.return_shipments by name
-select * exclude (profile, row_sha256, landed_at, texts, batch), batch as landed_batch
+select * exclude (profile, row_sha256, landed_at, texts, batch, said_batch), batch as landed_batch
 from landing.happy_returns_shipments
 semi join changed_items using (return_item_id)
 qualify row_number() over (
@@ -153,7 +153,7 @@ select distinct return_id, order_number from staging.refunds semi join changed_r
 
 delete from staging.refunds where refund_id in (select refund_id from changed_refunds);
 insert into staging.refunds by name
-select * exclude (profile, row_sha256, landed_at, texts, batch), batch as landed_batch
+select * exclude (profile, row_sha256, landed_at, texts, batch, said_batch), batch as landed_batch
 from landing.happy_returns_refunds
 semi join changed_refunds using (refund_id)
 qualify row_number() over (partition by refund_id order by source_time desc, batch desc, source_line desc) = 1;

@@ -11,7 +11,9 @@ from hr_centra_pipeline.core.policy import load_policy
 from hr_centra_pipeline.effects.plan import plan
 from hr_centra_pipeline.matching.match import match
 from hr_centra_pipeline.reconciliation.reconcile import reconcile
+from hr_centra_pipeline.sources import files
 from hr_centra_pipeline.sources.instants import instant, quoted
+from hr_centra_pipeline.warehouse.database import run_sql
 from hr_centra_pipeline.warehouse.policy_tables import write_policy
 from hr_centra_pipeline_tests import staged
 from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY
@@ -393,6 +395,60 @@ def test_a_column_that_is_mapped_to_another_header_mends_the_files_that_have_lan
     assert desk.rows(graded) == [("IT-1", "sellable"), ("IT-2", "alt")]
     assert desk.rows("select sum(rows_conflicting) from landing.files") == [(0,)]
     assert desk.ingest(NOW + timedelta(hours=2)).files == 0, "once is enough"
+
+
+def test_a_file_that_other_profiles_refuse_as_before_is_opened_once_for_each_of_them(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.put("items-2026-09-21.csv", b"Was;auch;immer\n1;2;3\n")
+    assert desk.ingest().refused_files == 1
+    opened: list[str] = []
+    real = files.opened
+
+    def noted(data: bytes, name: str) -> files.Content:
+        opened.append(name)
+        return real(data, name)
+
+    monkeypatch.setattr(files, "opened", noted)
+    for words in ("", 'A-Ware = "sellable"', 'A-Ware = "damaged"'):
+        _with_profile(desk, words)
+        for _ in range(2):
+            desk.ingest()
+    assert opened == ["items-2026-09-21.csv"] * 3
+    assert len(desk.rejected()) == 1
+
+
+def test_a_fact_that_a_mended_profile_says_otherwise_is_said_anew_and_what_is_only_looked_at_again_is_not(
+    desk: Desk,
+) -> None:
+    _with_profile(desk, 'A-Ware = "damaged"')
+    another = "IT-4;RT-1;1001;C;Geld;2026-09-20 08:00:00;A-Ware;2026-09-20 08:00:00\n"
+    desk.put("items-2026-09-21.csv", (_ROWS + another).encode())
+    later = _ROWS.replace("Freigabe;Befund", "Befund;Freigabe").splitlines()[0] + "\n"
+    later += "IT-1;RT-1;1001;A;Geld;kaputt;2026-09-20 08:00:00;2026-09-21 08:00:00\n"
+    desk.put("items-2026-09-22.csv", later.encode())
+    desk.ingest()
+    ((first, second),) = desk.rows("select min(batch), max(batch) from landing.happy_returns_items")
+    _with_profile(desk, 'A-Ware = "sellable"')
+    desk.ingest(NOW + timedelta(hours=1))
+    assert desk.rows("select count(*) from landing.happy_returns_items where batch > ?", second) == [(3,)]
+    with desk.warehouse.transaction() as connection:
+        write_policy(connection, load_policy(EXAMPLE_POLICY).policy, "live")
+        connection.execute(
+            """
+            create or replace temp table desired as
+            select effect_key('inventory_adjustment', [return_item_id]) as effect_key, 'inventory_adjustment' as effect_kind,
+                return_item_id, return_id, order_number
+            from (select distinct return_item_id, return_id, order_number from landing.happy_returns_items)
+            """
+        )
+        run_sql(connection, "hr_centra_pipeline.push", "said.sql", {"is_asked": True})
+        said = connection.execute(
+            "select return_item_id, batch from said_of_effects join desired using (effect_key) order by 1"
+        ).fetchall()
+    assert said[:2] == [("IT-1", second), ("IT-2", first)], "the grades that hold are what they were"
+    assert said[2][0] == "IT-4"
+    assert said[2][1] > second
 
 
 def test_rows_and_files_that_a_profile_refused_are_read_again_with_a_mended_one(desk: Desk) -> None:
