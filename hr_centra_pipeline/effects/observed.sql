@@ -29,7 +29,7 @@ delete from effects.observed where
     or (place in ('customer_note', 'customer_attribute') and 'customer ' || centra_id in (select mark from changed_marks));
 
 -- Completed Returns of ours that no packet carries (our database was lost), and without what they were made for: the payment
--- that the policy wants by our call, or the replacement.
+-- by our call, or the replacement. Who should have paid it is what the settings were when it was issued, else what they are now.
 create or replace temp table without_result as
 with
 keys as (
@@ -42,7 +42,7 @@ keys as (
 ),
 
 units as (
-    select keys.centra_return_id, keys.packet_key, kinds.kind, items.return_item_id, items.refund_type
+    select keys.centra_return_id, keys.packet_key, kinds.kind, items.return_item_id
     from keys
     join staging.return_items as items using (order_number)
     cross join (select unnest(['credit_note', 'exchange_order']) as kind) as kinds
@@ -51,20 +51,22 @@ units as (
 
 select distinct centra_return_id
 from units
-left join policy.pays_through as ways using (refund_type)
 where case units.kind
     when 'exchange_order' then units.packet_key not in (
         select origin_return_key from staging.orders where origin_return_key is not null
     )
-    else ways.pays_through in ('centra', 'gift_card')
+    else units.return_item_id in (
+            select return_item_id from paid_through
+            group by return_item_id
+            having bool_or(coalesce(array_to_string(seen_payers, ' '), pays_now) <> 'elsewhere')
+                and not coalesce(bool_or(array_to_string(seen_payers, ' ') = 'elsewhere'), false)
+        )
         and units.centra_return_id not in (
             select centra_return_id from staging.payment_entries
             where centra_return_id is not null and is_refund
         )
         and units.return_item_id not in (
-            select paid.return_item_id from staging.refund_units as paid
-            join staging.refunds using (refund_id)
-            where refunds.gift_card_id is not null and refunds.status = 'issued'
+            select return_item_id from paid_through where gift_card_id is not null and return_item_id is not null
         )
 end;
 

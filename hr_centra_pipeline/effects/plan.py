@@ -11,8 +11,8 @@ from hr_centra_pipeline.warehouse import watermarks
 from hr_centra_pipeline.warehouse.database import Connection, run_sql
 
 _FILES = (
-    "observed.sql", "units.sql", "replacements.sql", "settled_returns.sql", "payers_seen.sql", "value_given_back.sql",
-    "fees_charged.sql", "whole_orders.sql", "credit_notes.sql", "bundles.sql", "booked_movements.sql",
+    "payers_seen.sql", "paid_through.sql", "observed.sql", "units.sql", "replacements.sql", "settled_returns.sql",
+    "value_given_back.sql", "fees_charged.sql", "whole_orders.sql", "credit_notes.sql", "bundles.sql", "booked_movements.sql",
     "inventory_adjustments.sql", "exchange_orders.sql", "status_updates.sql",
 )  # fmt: skip
 PENDING = (

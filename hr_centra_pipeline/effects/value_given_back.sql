@@ -153,47 +153,23 @@ exchanged as (
         and ledger.effect_key not in (select effect_key from effects.replacements where state = 'canceled')
 ),
 
--- Who paid a unit is what its credit was sent with, whoever pays by now. Without its packet (our database was lost): Centra, where it
--- shows a payment.
-sent_credits as (
-    select
-        ledger.return_item_id,
-        coalesce(
-            packets.payload ->> 'pays_through', case when payments.refunded + payments.gifted > 0 then 'centra' end
-        ) as pays_through
-    from push.ledger
-    semi join valued_units using (return_item_id)
-    left join push.packets using (packet_key)
-    left join payments_of_returns as payments on payments.centra_return_id = try_cast(ledger.centra_id as bigint)
-    where ledger.effect_kind = 'credit_note' and not ledger.is_foreign and ledger.state in ('sending', 'unknown', 'confirmed')
-),
-
 -- Paid by Happy Returns or somebody else, as its rows tell.
 elsewhere as (
     select units.return_item_id, 'elsewhere' as way, false as is_in_doubt, any_value(units.paid) as amount
     from valued_units as units
-    join staging.refund_units using (return_item_id)
+    join paid_through as paid using (return_item_id)
     join staging.refunds using (refund_id)
-    left join sent_credits as sent on sent.return_item_id = units.return_item_id
-    -- A unit that is to be exchanged was given its value by a row that is not its exchange's.
-    left join policy.pays_through as ways
-        on ways.refund_type = case units.refund_type when 'exchange' then refunds.refund_type else units.refund_type end
-    where refunds.status = 'issued' and (units.refund_type <> 'exchange' or refunds.refund_type <> 'exchange')
-        and (
-            refunds.gift_card_id is not null
-            or coalesce(sent.pays_through, ways.pays_through) = 'elsewhere'
-            -- Its replacement was sent: what was refunded before the payer was changed is still given on top of it.
-            or (
-                sent.pays_through is null and units.return_item_id in (select return_item_id from exchanged)
-                and exists (
-                    select 1 from payers_seen
-                    where payers_seen.refund_type = ways.refund_type and payers_seen.pays_through = 'elsewhere'
-                        and coalesce(refunds.issued_at, refunds.source_time) > payers_seen.after
-                        and coalesce(refunds.issued_at, refunds.source_time) <= payers_seen.until
-                )
-            )
-        )
+    where units.refund_type <> 'exchange' or refunds.refund_type <> 'exchange'
     group by units.return_item_id
+    having bool_or(
+        paid.gift_card_id is not null
+        or paid.unit_payer = 'elsewhere'
+        -- Its replacement was sent: what was refunded before the payer was changed is still given on top of it.
+        or (
+            paid.sent_with is null and paid.seen_payer = 'elsewhere'
+            and units.return_item_id in (select return_item_id from exchanged)
+        )
+    )
 ),
 
 -- On a Return that somebody else made for it.

@@ -23,6 +23,8 @@ def remember(connection: Connection, now: datetime, policy_sha256: str) -> Journ
     To be called right after the reconciliation, in its transaction: the facts have to be whole. Nothing new, nothing is written.
     """
     run_number = next_run(connection)
+    for name in ("payers_seen.sql", "paid_through.sql"):
+        run_sql(connection, "hr_centra_pipeline.effects", name)
     run_sql(connection, "hr_centra_pipeline.month_end", "journal.sql", {"now": now, "run": run_number})
     row = connection.execute(
         """

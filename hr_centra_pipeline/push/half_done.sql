@@ -56,6 +56,21 @@ of_units as (
     group by units.centra_return_id
 ),
 
+-- What Happy Returns' rows say of the payment: it may have been paid there when the Return was made.
+told as (
+    select
+        units.centra_return_id,
+        string_agg(
+            distinct refunds.refund_id || ', issued on ' || strftime(coalesce(refunds.issued_at, refunds.source_time), '%Y-%m-%d'), '; '
+            order by refunds.refund_id || ', issued on ' || strftime(coalesce(refunds.issued_at, refunds.source_time), '%Y-%m-%d')
+        ) as rows_issued
+    from units
+    join staging.refund_units using (return_item_id)
+    join staging.refunds using (refund_id)
+    where units.kind = 'credit_note' and refunds.status = 'issued'
+    group by units.centra_return_id
+),
+
 lines as (
     select centra_return_id, list({shipment_line_id: shipment_line_id, quantity: quantity, members: members}) as lines
     from (
@@ -93,6 +108,7 @@ select
     of_units.planned_goods, of_units.planned_tax_added, of_units.pays_through,
     coalesce(of_units.replacements, []) as replacements,
     coalesce(lines.lines, []) as lines,
+    case when returns.is_completed then told.rows_issued end as rows_issued,
     exists (
         select 1 from staging.payment_entries as entries
         where entries.centra_return_id = returns.centra_return_id and entries.is_refund
@@ -111,5 +127,6 @@ from pending_returns as returns
 cross join policy.parameters
 left join of_units using (centra_return_id)
 left join lines using (centra_return_id)
+left join told using (centra_return_id)
 anti join done_once using (centra_return_id)
 order by returns.centra_return_id;

@@ -106,6 +106,8 @@ def _credit(row: dict[str, Any]) -> dict[str, Any]:
         "comment": "",
         "shipping_members": [],
         "fee_members": [],
+        # Completed without a payment in Centra: whether we have called for one is not known, and somebody else may have paid.
+        **({"rows_issued": row["rows_issued"]} if row["rows_issued"] else {}),
     }
 
 

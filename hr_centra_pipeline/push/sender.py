@@ -376,6 +376,12 @@ class Sender:
         if not paid:
             return Undone("its call left no trace in Centra")
         if packet.payments_sent >= MOST_PAYMENTS + int(packet.payload.get("payments_allowed", 0)):
+            if (rows := packet.payload.get("rows_issued")) and not packet.payload.get("payments_allowed"):
+                return InDoubt(
+                    f"Return {packet.centra_id} is completed, and Centra shows no payment, but Happy Returns says that it was "
+                    f"refunded (refund {rows}): ask there first whether the shopper was paid",
+                    "unpaid",
+                )
             return InDoubt(
                 f"Return {packet.centra_id} may have been paid {packet.payments_sent} times, and Centra shows no payment: "
                 "look at the payment provider, then refund it in Centra by hand",

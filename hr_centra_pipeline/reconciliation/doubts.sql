@@ -6,7 +6,8 @@ with
 doubtful as (
     select
         ledger.*, packets.operation, packets.step, packets.trouble, packets.message,
-        coalesce(packets.created_at, ledger.updated_at) as since, packets.payload ->> 'order_number' as of_order
+        coalesce(packets.created_at, ledger.updated_at) as since, packets.payload ->> 'order_number' as of_order,
+        packets.payload ->> 'rows_issued' as rows_issued, coalesce((packets.payload ->> 'payments_allowed')::bigint, 0) as payments_allowed
     from push.ledger
     left join push.packets using (packet_key)
     where ledger.state in ('sending', 'unknown') and packets.trouble is distinct from 'differs' -- a kind of its own
@@ -37,14 +38,19 @@ select
     told.since as fact_at,
     'The outcome of the ' || replace(effect_kind, '_', ' ') || ' in Centra is not known, at ' || coalesce(step, 'an unknown step') || ': '
         || coalesce(message, reason, 'no answer') as detail,
-    case trouble
-        when 'gone' then 'Somebody deleted our Return in Centra: ask why. To make it again: `hr-centra adopt` the return.'
-        when 'canceled' then 'The replacement is not in Centra any more: ask why. To order it again: `hr-centra adopt` the return.'
-        when 'number_taken' then 'Look at the order with that number: if it is the replacement, `hr-centra tie` it to the unit; else free our range.'
-        when 'unpaid' then 'Look at the payment provider. Not paid: refund the Return in Centra by hand, or `hr-centra approve` the packet for one more call.'
-        when 'refused' then 'Do in Centra what it refused, or mend what it names and `hr-centra approve` the packet.'
-        when 'not_ours' then 'Look at what carries our key in Centra, and delete what is wrong there.'
-        else 'Nothing: every sync looks it up, and sends it again only when it is proven absent.'
+    case
+        when trouble = 'unpaid' and rows_issued is not null and payments_allowed = 0 then
+            'Ask Happy Returns, or who paid these refunds at that time, whether the shopper was paid. Only if nobody paid: '
+            || '`hr-centra approve` the packet for one call.'
+        else case trouble
+            when 'gone' then 'Somebody deleted our Return in Centra: ask why. To make it again: `hr-centra adopt` the return.'
+            when 'canceled' then 'The replacement is not in Centra any more: ask why. To order it again: `hr-centra adopt` the return.'
+            when 'number_taken' then 'Look at the order with that number: if it is the replacement, `hr-centra tie` it to the unit; else free our range.'
+            when 'unpaid' then 'Look at the payment provider. Not paid: refund the Return in Centra by hand, or `hr-centra approve` the packet for one more call.'
+            when 'refused' then 'Do in Centra what it refused, or mend what it names and `hr-centra approve` the packet.'
+            when 'not_ours' then 'Look at what carries our key in Centra, and delete what is wrong there.'
+            else 'Nothing: every sync looks it up, and sends it again only when it is proven absent.'
+        end
     end as next_step,
     json_merge_patch(coalesce(units.evidence, '{}'), json_object(
         'effect_key', effect_key, 'packet_key', packet_key, 'step', step, 'trouble', trouble, 'centra_id', told.centra_id

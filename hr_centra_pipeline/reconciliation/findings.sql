@@ -144,6 +144,16 @@ pending as (
     union all by name from effects.pending_exchange_orders
 ),
 
+-- The refund rows of a unit that were issued while another payer may have paid.
+issued_before as (
+    select
+        return_item_id,
+        string_agg(refund_id || ', issued on ' || strftime(issued_at, '%Y-%m-%d'), '; ' order by refund_id) as refunds
+    from paid_through
+    where refund_id is not null and return_item_id is not null and seen_payer <> pays_now
+    group by return_item_id
+),
+
 told as (
     select
         pending.effect_key, pending.effect_kind, pending.return_item_id, pending.amount, pending.trigger_at,
@@ -152,11 +162,14 @@ told as (
             pending.blocked_by,
             case when ledger.asked_batch is not null then
                 case when ledger.decided_sha256 is null then $due_by_settings else $changed_by_settings end
+                || case when ledger.asks_payer and issued.refunds is not null then
+                    '; Happy Returns says that it was refunded (refund ' || issued.refunds || ')' else '' end
             end,
             ledger.reason
         ) as why
     from pending
     left join push.ledger using (effect_key)
+    left join issued_before as issued on issued.return_item_id = pending.return_item_id
     where ledger.state is distinct from 'confirmed' and ledger.state is distinct from 'rejected'
         and pending.effect_kind <> 'exchange_release' -- told with the replacement that is not shipped
         -- What a guard holds back is one exception of that guard, not one of each unit.

@@ -179,10 +179,9 @@ select
                 from return_states as states where states.centra_return_id = returns.centra_return_id and states.paid > 0
             ) then 'refunded in Centra'
             when unseen.kind = 'credit_note_without_refund' and exists (
-                from staging.refunds
-                join policy.pays_through as ways using (refund_type)
-                where refunds.return_id = unseen.return_id and refunds.order_number = unseen.order_number
-                    and refunds.status = 'issued' and ways.pays_through = 'elsewhere'
+                from paid_through as payers
+                where payers.return_id = unseen.return_id and payers.order_number = unseen.order_number
+                    and payers.refund_id is not null and payers.row_payer = 'elsewhere'
             ) then 'paid elsewhere, as Happy Returns tells'
             when unseen.kind = 'payout_mismatch' and exists (
                 from reconciliation.payouts

@@ -1,30 +1,17 @@
 -- credit_note_without_refund: a Return stands in Centra, and its money did not go.
 insert into findings by name
 with
--- Who pays a credit of ours is what it was sent with.
-sent_credits as (
-    select ledger.return_item_id, packets.payload ->> 'pays_through' as pays_through
-    from push.ledger
-    join push.packets using (packet_key)
-    where ledger.effect_kind = 'credit_note' and not ledger.is_foreign and ledger.state in ('sending', 'unknown', 'confirmed')
-),
-
 paying as (
     select
         pieces.centra_return_id, pieces.return_id, pieces.order_number, pieces.currency, bool_and(pieces.is_foreign) as is_foreign,
         sum(pieces.gross) as goods,
         -- given by somebody else: a refund row that was issued pays it
         bool_and(
-            refunds.refund_id is not null
-            and (refunds.gift_card_id is not null or coalesce(sent.pays_through, ways.pays_through, '-') = 'elsewhere')
+            payers.refund_id is not null and (payers.gift_card_id is not null or coalesce(payers.unit_payer, '-') = 'elsewhere')
         ) as is_paid_elsewhere,
-        bool_and(coalesce(sent.pays_through, ways.pays_through, 'elsewhere') = 'elsewhere') as is_told_elsewhere
+        bool_and(payers.return_item_id is not null and coalesce(payers.unit_payer, 'elsewhere') = 'elsewhere') as is_told_elsewhere
     from return_pieces as pieces
-    join staging.return_items as items using (return_item_id)
-    left join policy.pays_through as ways on ways.refund_type = case items.refund_type when 'exchange' then 'refund' else items.refund_type end
-    left join sent_credits as sent on sent.return_item_id = pieces.return_item_id
-    left join staging.refund_units as units on units.return_item_id = pieces.return_item_id
-    left join staging.refunds as refunds on refunds.refund_id = units.refund_id and refunds.status = 'issued'
+    left join paid_through as payers on payers.return_item_id = pieces.return_item_id
     -- Of an exchange: once money was given in place of its replacement.
     where not pieces.is_exchange or pieces.return_item_id in (
         select return_item_id from push.ledger
