@@ -173,6 +173,7 @@ def test_a_schema_that_cannot_be_seen_refuses_nothing(shop: Desk) -> None:
 # ---------------------------------------------------------------- on a Centra that really has another schema
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("edits", "fitting"),
     [(FIVE, {"status_update"}), (FIVE[:4], {"credit_note", "status_update"})],

@@ -118,6 +118,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("field", mostly_slow(CHANGES, "total"))
 def test_an_order_that_is_not_what_was_meant_holds_everything_until_a_person_has_corrected_it(
     tmp_path: Path, field: str
@@ -262,6 +263,7 @@ def test_a_state_that_is_written_otherwise_is_no_difference(at_desk: Desk) -> No
 # ---------------------------------------------------------------- released, once there is a shipment
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("release", "mark"),
     mostly_slow([("paid", "is_paid"), ("good_to_go", "is_good_to_go")], ("good_to_go", "is_good_to_go")),
@@ -287,6 +289,7 @@ def test_once_there_is_a_shipment_it_is_released_as_the_policy_says_and_that_onc
     assert at_desk.rows("select distinct is_paid or is_good_to_go from effects.replacements") == [(True,)]
 
 
+@pytest.mark.slow
 def test_by_default_nothing_is_released_and_what_somebody_has_released_is_not_released_again(at_desk: Desk) -> None:
     _, (unit,) = exchanged(at_desk)
     at_desk.settle()
@@ -304,6 +307,7 @@ def test_by_default_nothing_is_released_and_what_somebody_has_released_is_not_re
     assert at_desk.rows("select effect_kind from effects.pending_exchange_orders") == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "what",
     mostly_slow(
@@ -332,6 +336,7 @@ def test_what_is_canceled_refused_or_shipped_is_not_released(at_desk: Desk, what
     assert "confirmed" not in at_desk.states("exchange_release").values()
 
 
+@pytest.mark.slow
 def test_a_shipment_that_also_holds_a_refused_replacement_is_held_and_says_why(at_desk: Desk) -> None:
     sold = at_desk.sell(("DRESS-S", 2, "100.00"))
     kept = at_desk.comes_back(sold, refund_type="exchange", exchange_sku="DRESS-M")
@@ -413,6 +418,7 @@ def called(at_desk: Desk, order: dict[str, Any], word: str) -> None:
     at_desk.store.set_order(order["number"], {}, at_desk.clock.now())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("when", ["before the plan", "after the plan"])
 def test_a_replacement_whose_status_the_policy_does_not_know_is_not_released(at_desk: Desk, when: str) -> None:
     exchanged(at_desk)
@@ -433,6 +439,7 @@ def test_a_replacement_whose_status_the_policy_does_not_know_is_not_released(at_
     assert at_desk.mutations().count("updateShipment") == 1
 
 
+@pytest.mark.slow
 def test_an_exchange_does_not_go_on_while_the_status_of_its_order_is_not_known(at_desk: Desk) -> None:
     at_desk.with_policy(centra={"words": {"order_status": {"open": ["LISTED_NOWHERE"]}}})
     sold, (unit,) = exchanged(at_desk)
@@ -514,6 +521,7 @@ def canceled(at_desk: Desk, **given: Any) -> tuple[Sold, Unit]:
     return sold, unit
 
 
+@pytest.mark.slow
 def test_a_replacement_that_a_person_cancels_days_later_is_an_exception_at_once_with_the_choice(at_desk: Desk) -> None:
     sold, unit = canceled(at_desk)
     (order,) = at_desk.orders_of_ours()
@@ -604,6 +612,7 @@ def month(at_desk: Desk, name: str) -> dict[str, tuple[str | None, bool]]:
     return {unit: (order, is_refunded) for unit, order, is_refunded in rows}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("only_open", "operation"),
     mostly_slow(
@@ -715,6 +724,7 @@ def test_who_pays_elsewhere_or_by_hand_is_told_and_two_pairs_of_eyes_are_needed(
     assert proofs(at_desk, "exchange_canceled") == ["refused by Happy Returns: nothing is due"]
 
 
+@pytest.mark.slow
 def test_both_decisions_are_commands_that_want_a_name_and_a_reason(
     at_desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -886,6 +896,7 @@ def test_somebody_refunds_our_return_before_the_replacement_is_ordered_and_nothi
     assert f"{unit.code}: refunded " in at_desk.comment_of(sold)
 
 
+@pytest.mark.slow
 def test_money_in_place_of_a_replacement_that_the_provider_refuses_is_an_exception(tmp_path: Path) -> None:
     with desk(tmp_path, centra=CentraSettings(refunds_in_two_steps=("card", "wallet"))) as at_desk:
         _, unit = canceled(at_desk)
@@ -915,6 +926,7 @@ def test_a_refund_by_hand_that_failed_before_is_not_ours_and_the_money_is_given(
         assert at_desk.mutations().count("refundReturn") == 1
 
 
+@pytest.mark.slow
 def test_nothing_is_decided_while_a_refund_by_hand_is_under_way(tmp_path: Path) -> None:
     with desk(tmp_path, centra=CentraSettings(refunds_in_two_steps=("card", "wallet"))) as at_desk:
         at_desk.fault("person_after", "CreateReturn", act="refund_return", given={"return_id": 1})
@@ -931,6 +943,7 @@ def test_nothing_is_decided_while_a_refund_by_hand_is_under_way(tmp_path: Path) 
         assert [row["status"] for row in at_desk.returns_of(sold)] == ["COMPLETED"]
 
 
+@pytest.mark.slow
 def test_a_shipment_that_also_holds_a_refused_unit_s_replacement_is_not_released(at_desk: Desk) -> None:
     at_desk.with_policy(exchange={"release": "good_to_go"})
     _, units = exchanged(at_desk, 2)
@@ -946,6 +959,7 @@ def test_a_shipment_that_also_holds_a_refused_unit_s_replacement_is_not_released
 # ---------------------------------------------------------------- M8: what the unit cost
 
 
+@pytest.mark.slow
 def test_the_return_of_an_exchange_carries_the_units_share_of_the_voucher(at_desk: Desk) -> None:
     sold = at_desk.sell(("DRESS-S", 1, "174.90"), voucher="22.00")
     unit = at_desk.comes_back(sold, refund_type="exchange", exchange_sku="DRESS-M")
@@ -964,6 +978,7 @@ def test_the_return_of_an_exchange_carries_the_units_share_of_the_voucher(at_des
     assert at_desk.reconcile() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ways", "together"),
     mostly_slow(product(["xxx", "xrx", "rxr", "rrx"], [True, False]), ("xrx", False)),

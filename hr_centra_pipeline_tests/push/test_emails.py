@@ -36,6 +36,7 @@ def test_by_default_centra_sends_none(at_desk: Desk) -> None:
     assert sent(at_desk) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("switch", "what"),
     [

@@ -85,6 +85,7 @@ def test_refused_half_way_every_order_is_canceled_the_return_taken_back_and_the_
         assert (free(at_desk, "DRESS-M"), free(at_desk, "SHIRT-M")) == (49, 50)
 
 
+@pytest.mark.slow
 def test_stock_is_looked_at_before_anything_is_made_and_comes_back(at_desk: Desk) -> None:
     at_desk.article("RARE-M", stock=0)
     sold, _ = exchanged(at_desk, sku="RARE-M")
@@ -107,6 +108,7 @@ def test_stock_is_looked_at_before_anything_is_made_and_comes_back(at_desk: Desk
     assert set(at_desk.states("exchange_order").values()) == {"confirmed"}
 
 
+@pytest.mark.slow
 def test_sold_out_between_return_and_order_the_return_is_taken_back_and_tried_when_there_is_stock_again(
     at_desk: Desk,
 ) -> None:
@@ -135,6 +137,7 @@ def take_number(at_desk: Desk, number: int, sku: str, customer: int) -> None:
     at_desk.store.add_order(NewOrder(customer, "EUR", "DE", [line], NOW, number=number))
 
 
+@pytest.mark.slow
 def test_a_number_that_somebody_else_has_is_passed_over_but_never_one_that_may_be_our_replacement(
     at_desk: Desk,
 ) -> None:
@@ -175,6 +178,7 @@ def test_a_replacement_that_somebody_cancels_half_way_is_reported_and_ordered_ag
     assert len(at_desk.returns_of(sold)) == 1
 
 
+@pytest.mark.slow
 def test_changed_to_a_refund_half_way_the_exchange_is_unwound_and_the_money_given(at_desk: Desk) -> None:
     sold, (unit,) = exchanged(at_desk)
     at_desk.fault("error_before", "CompleteReturn")
@@ -189,6 +193,7 @@ def test_changed_to_a_refund_half_way_the_exchange_is_unwound_and_the_money_give
     assert at_desk.states() == {unit.item: "confirmed"}
 
 
+@pytest.mark.slow
 def test_changed_after_it_was_done_nothing_is_given_twice(at_desk: Desk) -> None:
     sold, (unit,) = exchanged(at_desk)
     money = at_desk.sell(("DRESS-S", 1, "100.00"))
@@ -221,6 +226,7 @@ def test_somebody_s_return_blocks_our_replacement_until_it_is_released_or_tied(a
     assert at_desk.states("exchange_order") == {unit.item: "confirmed"}
 
 
+@pytest.mark.slow
 def test_once_somebody_gave_the_money_instead_nothing_is_ordered_any_more(at_desk: Desk) -> None:
     at_desk.article("GONE-M", stock=0)
     sold, (unit,) = exchanged(at_desk, sku="GONE-M")
@@ -246,6 +252,7 @@ def test_once_somebody_gave_the_money_instead_nothing_is_ordered_any_more(at_des
     assert at_desk.refunded(sold) == HUNDRED
 
 
+@pytest.mark.slow
 def test_the_return_of_a_replacement_is_traced_to_the_root_and_its_money_left_to_a_person(at_desk: Desk) -> None:
     sold, (unit,) = exchanged(at_desk)
     at_desk.settle()

@@ -65,6 +65,7 @@ def test_without_a_template_each_unit_waits_for_a_person_and_everything_else_goe
     assert (WAITS, "credit_note") in {(why, effect.effect_kind) for effect, why in plan.staying}
 
 
+@pytest.mark.slow
 def test_a_template_that_does_not_fit_this_centra_is_not_sent_and_each_unit_says_so(at_desk: Desk) -> None:
     at_desk.with_policy(gift_card={"template": {"recipient": "{email}"}})
     card, money = returned(at_desk)
@@ -96,6 +97,7 @@ def test_once_the_policy_has_a_template_the_gift_card_is_issued(at_desk: Desk) -
     assert at_desk.states()["IT-00001"] == "confirmed"
 
 
+@pytest.mark.slow
 def test_a_gift_card_by_hand_is_adopted(at_desk: Desk) -> None:
     at_desk.with_policy(**NONE)
     card, _ = returned(at_desk)

@@ -107,6 +107,7 @@ def test_two_pushes_at_once_on_one_database_are_not_possible(at_desk: Desk) -> N
 # ---------------------------------------------------------------- modes and caps
 
 
+@pytest.mark.slow
 def test_a_type_that_is_off_or_in_dry_run_sends_nothing_not_even_the_rest_of_what_is_half_done(at_desk: Desk) -> None:
     (sold,) = sold_and_back(at_desk, 1, grade="sellable")
     at_desk.fault("error_before", "RefundReturn")
@@ -129,6 +130,7 @@ def test_a_type_that_is_off_or_in_dry_run_sends_nothing_not_even_the_rest_of_wha
     assert at_desk.refunded(sold) == HUNDRED
 
 
+@pytest.mark.slow
 def test_a_breached_cap_sends_nothing_of_that_type_and_is_one_exception(at_desk: Desk) -> None:
     orders = sold_and_back(at_desk, 3, grade="sellable")
     at_desk.with_policy(caps={"money_per_run": {"EUR": "250"}})

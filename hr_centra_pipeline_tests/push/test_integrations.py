@@ -78,6 +78,7 @@ def test_the_replacement_of_a_unit_that_an_integration_took_back_waits_for_a_per
     assert "another integration made a Return for the unit in Centra" in detail
 
 
+@pytest.mark.slow
 def test_a_return_that_an_integration_makes_between_our_look_and_our_call_is_reported_as_its_own(at_desk: Desk) -> None:
     at_desk.with_policy(centra={"words": {"return_created_from": {"integration": ["Returns agent"]}}})
     sold = at_desk.sell(("DRESS-S", 2, "100.00"))

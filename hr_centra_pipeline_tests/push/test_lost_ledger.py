@@ -84,6 +84,7 @@ def test_lost_half_way_what_is_there_is_finished_and_not_begun_again(
     assert at_desk.rows("select count(*) from push.ledger where state in ('sending', 'unknown')") == [(0,)]
 
 
+@pytest.mark.slow
 def test_completed_by_somebody_and_then_lost_what_is_missing_is_ordered_or_asked_about(
     at_desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,6 +22,7 @@ def carried(at_desk: Desk, order: int) -> list[Decimal]:
     return [row["voucher"] for row in at_desk.store.rows("select voucher from returns where order_number = ?", [order])]
 
 
+@pytest.mark.slow
 def test_a_voucher_is_shared_over_all_packets_and_hands_and_sums_back_exactly(at_desk: Desk) -> None:
     lines = (("DRESS-S", 2, "100.00"), ("SHIRT-M", 1, "33.33"))
     ours, whole_taken, part_taken = (at_desk.sell(*lines, voucher="20.00") for _ in range(3))
@@ -57,6 +58,7 @@ def test_an_exchanged_unit_keeps_its_share_of_the_voucher(at_desk: Desk) -> None
     assert at_desk.refunded(sold) == Decimal("90.00")
 
 
+@pytest.mark.slow
 def test_a_fee_is_taken_once_per_return_and_never_makes_an_amount_negative(at_desk: Desk) -> None:
     cheap = at_desk.sell(("SHIRT-M", 1, "3.00"))
     at_desk.comes_back(cheap, fee="4.95")

@@ -88,6 +88,7 @@ def states_of(at_desk: Desk, kind: str) -> list[tuple[Any, ...]]:
     )
 
 
+@pytest.mark.slow
 @MOST_PLACES
 def test_the_state_is_written_once_where_the_policy_wants_it_and_nowhere_else(at_desk: Desk, kind: str) -> None:
     at_desk.with_policy(status=PLACES[kind])
@@ -129,6 +130,7 @@ def test_both_are_an_order_s_note_and_a_customer_s_each_with_a_key_of_its_own(at
     )
 
 
+@pytest.mark.slow
 def test_a_customer_with_several_returns_has_a_line_for_each_and_keeps_other_people_s_words(at_desk: Desk) -> None:
     at_desk.with_policy(status=PLACES["customer_note"])
     overwrite(at_desk, "customer_note", at_desk.sell(("SHIRT-M", 1, "10.00")), "Prefers the phone \\1 [sic]")
@@ -148,6 +150,7 @@ def test_a_customer_with_several_returns_has_a_line_for_each_and_keeps_other_peo
     assert at_desk.mutations().count("updateCustomer") == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", mostly_slow(["order_attribute", "customer_attribute"], "order_attribute"))
 def test_an_attribute_holds_the_latest_milestone_of_the_return_that_began_last(at_desk: Desk, kind: str) -> None:
     at_desk.with_policy(status=PLACES[kind])
@@ -168,6 +171,7 @@ def test_an_attribute_holds_the_latest_milestone_of_the_return_that_began_last(a
     assert gone(at_desk) == []
 
 
+@pytest.mark.slow
 def test_a_customer_s_attribute_is_that_of_the_latest_return_of_all_orders(at_desk: Desk) -> None:
     at_desk.with_policy(status=PLACES["customer_attribute"])
     first, second = at_desk.sell(("DRESS-S", 1, "100.00")), at_desk.sell(("DRESS-M", 1, "100.00"))
@@ -197,6 +201,7 @@ def test_another_attribute_is_left_alone_and_nothing_of_it_is_landed(at_desk: De
     assert "Anna" not in landed
 
 
+@pytest.mark.slow
 @MOST_PLACES
 def test_what_somebody_overwrites_is_an_exception_and_written_again_at_the_next_milestone(
     at_desk: Desk, kind: str
@@ -223,6 +228,7 @@ def test_what_somebody_overwrites_is_an_exception_and_written_again_at_the_next_
     assert gone(at_desk) == []
 
 
+@pytest.mark.slow
 @MOST_PLACES
 def test_what_is_gone_before_anybody_saw_it_is_missed_too(at_desk: Desk, kind: str) -> None:
     at_desk.with_policy(status=PLACES[kind])
@@ -254,6 +260,7 @@ def test_a_call_whose_answer_is_lost_is_looked_up_and_made_once(at_desk: Desk, k
     assert len(reached) == 1
 
 
+@pytest.mark.slow
 @MOST_PLACES
 @pytest.mark.parametrize("moment", ["before the call", "after the call"])
 def test_a_sender_that_dies_around_the_call_writes_once(
@@ -299,6 +306,7 @@ def test_after_the_database_was_lost_nothing_is_written_again(at_desk: Desk, kin
     assert [row[1] for row in states_of(at_desk, kind)] == ["confirmed"]
 
 
+@pytest.mark.slow
 @MOST_PLACES
 def test_after_the_database_was_lost_what_names_a_replacement_is_not_overwritten(at_desk: Desk, kind: str) -> None:
     at_desk.with_policy(status=PLACES[kind])
@@ -332,6 +340,7 @@ def test_an_attribute_that_is_not_configured_is_refused_once_and_said(at_desk: D
     assert details == ["Centra refused the order attribute: Attribute not found"]
 
 
+@pytest.mark.slow
 def test_a_token_that_may_not_change_customers_holds_back_the_notes_alone(at_desk: Desk) -> None:
     at_desk.with_policy(status={"status_target": "both"})
     allowed = [name for name in least(used(at_desk.policy)) if name != "Customer:write"]
@@ -382,6 +391,7 @@ def test_a_policy_that_asks_for_nothing_beside_the_order_s_note_reads_no_custome
     assert not {name for name in operations if name.startswith(("ReadCustomerA", "ReadCustomerC", "ReadOrderA"))}
 
 
+@pytest.mark.slow
 def test_a_code_with_brackets_in_it_does_not_break_the_line(at_desk: Desk) -> None:
     at_desk.with_policy(status={"status_target": "both"})
     sold = at_desk.sell(("DRESS-S", 1, "100.00"))

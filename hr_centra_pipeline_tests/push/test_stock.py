@@ -39,6 +39,7 @@ def test_what_is_missing_after_its_restock_is_moved_out_once(at_desk: Desk, grad
     assert at_desk.rows("select * from effects.pending_inventory_adjustments") == []
 
 
+@pytest.mark.slow
 def test_what_is_found_again_after_it_was_missing_is_put_back_once(at_desk: Desk) -> None:
     sold = at_desk.sell(("DRESS-S", 1, "100.00"))
     unit = at_desk.comes_back(sold, grade="sellable")

@@ -200,6 +200,7 @@ def test_what_is_sent_and_planned_is_before_tax(shop: Desk) -> None:
     assert paid(shop) == {sold.number: Decimal("114.75")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cents", mostly_slow([10, -10], 10))
 def test_an_estimate_of_the_engine_within_the_limit_is_paid_as_it_is(shop: Desk, cents: int) -> None:
     sold = sell(shop, "CA", ("DRESS-S", 2, "40.00"))
@@ -214,6 +215,7 @@ def test_an_estimate_of_the_engine_within_the_limit_is_paid_as_it_is(shop: Desk,
     the_tables_say_what_was_paid(shop)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cents", mostly_slow([11, -11], -11))
 def test_beyond_the_limit_nothing_is_paid_and_it_is_asked_again_once_a_day(shop: Desk, cents: int) -> None:
     sold = sell(shop, "CA", ("DRESS-S", 2, "40.00"))
@@ -270,6 +272,7 @@ def test_anything_but_the_tax_is_planned_to_the_cent(shop: Desk) -> None:
     assert "40.01 USD back before tax, planned were 40.00 USD" in reason
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_taxed", [True, False])
 def test_whether_centra_taxes_the_return_cost_is_no_difference(tmp_path: Path, is_taxed: bool) -> None:
     with desk(tmp_path, centra=CentraSettings(**SHOP, tax_engine_taxes_return_cost=is_taxed)) as at:
@@ -300,6 +303,7 @@ def test_costs_that_happy_returns_reports_with_tax_are_sent_without(shop: Desk) 
 # ---------------------------------------------------------------- after it
 
 
+@pytest.mark.slow
 def test_a_final_tax_beyond_the_limit_is_one_mismatch_and_what_was_paid_stays_in_the_books(shop: Desk) -> None:
     sold = sell(shop, "CA", ("DRESS-S", 2, "40.00"))
     shop.store.shift_tax_of_returns_on(sold.shipment, -50, is_final=True)
@@ -350,6 +354,7 @@ def test_more_than_was_captured_is_refused_by_centra_and_said(shop: Desk) -> Non
     ]
 
 
+@pytest.mark.slow
 def test_centra_may_settle_the_tax_before_it_pays(tmp_path: Path) -> None:
     with desk(tmp_path, centra=CentraSettings(**SHOP, refund_settles_tax_first=True)) as at:
         at.with_policy(**PAYS)
@@ -379,6 +384,7 @@ def test_an_answer_that_was_lost_is_read_back_with_what_was_paid(shop: Desk) -> 
     ]
 
 
+@pytest.mark.slow
 def test_a_lost_database_takes_over_what_was_paid_not_what_was_estimated(shop: Desk) -> None:
     sold = sell(shop, "CA", ("DRESS-S", 2, "40.00"), shipping="5.00")
     shop.store.shift_tax_of_returns_on(sold.shipment, 6, is_final=False)
@@ -480,6 +486,7 @@ def test_the_last_piece_takes_the_rest_of_the_voucher_before_tax(shop: Desk) -> 
 # ---------------------------------------------------------------- exchanges of an order with a voucher
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("voucher", "only_open"), mostly_slow(product(["0", "10.00", "9.99"], [True, False]), ("9.99", True))
 )
@@ -510,6 +517,7 @@ def test_money_in_place_of_a_canceled_replacement_is_what_the_unit_cost_with_its
         assert at.reconcile() == []
 
 
+@pytest.mark.slow
 def test_refunds_and_exchanges_of_one_order_share_its_voucher_before_tax(shop: Desk) -> None:
     sold = sell(shop, "TX", ("DRESS-S", 3, "33.33"), voucher="10.00")
     shop.store.shift_tax_of_returns_on(sold.shipment, 0, is_final=True)

@@ -55,6 +55,7 @@ def two_credits(shop: Desk, *, succeeded: bool) -> Sold:
     return sold
 
 
+@pytest.mark.slow
 def test_a_refund_whose_request_stays_pending_counts_once_and_the_rest_of_the_order_is_paid_too(shop: Desk) -> None:
     sold = two_credits(shop, succeeded=True)
     statuses = shop.store.rows("select entry_type, status from payments where order_number = ?", [sold.number])
@@ -71,6 +72,7 @@ def test_a_refund_whose_request_stays_pending_counts_once_and_the_rest_of_the_or
     assert [kind for kind, _, _ in shop.reconcile() if "refund" in kind or "double" in kind] == []
 
 
+@pytest.mark.slow
 def test_a_refund_that_failed_gives_nothing_though_its_request_stays_pending(shop: Desk) -> None:
     sold = two_credits(shop, succeeded=False)
     given = shop.rows("select given, refundable from effects.value_given_back order by return_item_id")
@@ -109,6 +111,7 @@ def test_of_two_shipments_only_the_one_that_is_not_confirmed_is_waited_for(shop:
     assert shop.refunded(sold) == HUNDRED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("succeeded", "left"), [(False, 0), (True, 1)])
 def test_our_return_that_is_being_refunded_by_hand_is_taken_back_or_kept_once_the_provider_has_answered(
     tmp_path: Path, succeeded: bool, left: int
