@@ -128,8 +128,8 @@ def _judge_money(world: World, books: dict[str, Any], sold: Sold, told: dict[str
     where = f"order {sold.number}: {given} given, {due} due{may_be}, told {sorted(explained)}"
     least = Decimal(0) if sold.number in world.elsewhere else due - riders - fees
     charged_back = world.charged_back.get(sold.number, Decimal(0))
-    # A credit that is held because of the chargeback says so itself.
-    says_so = _CHARGED_BACK if given else _CHARGED_BACK | {"return_without_credit_note"}
+    # Where neither money nor goods were given, what holds them says so.
+    says_so = _CHARGED_BACK if given else _CHARGED_BACK | _A_REPLACEMENT_IS_MISSING | {"item_without_shipment_line"}
     if charged_back and given + charged_back > most and not explained & says_so:
         found.silent.append(f"{where}, and {charged_back} charged back")
     if given > most:
