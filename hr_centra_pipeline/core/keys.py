@@ -13,8 +13,6 @@ from collections.abc import Iterable
 SEPARATOR = "\x1f"
 EFFECT_KEY = re.compile(r"\bHR[A-Z2-7]{13}\b")
 PACKET_KEY = re.compile(r"\bPK[A-Z2-7]{13}\b")
-
-
 _ANY_KEY = re.compile(r"\b(HR|PK)([A-Z2-7]{13})\b")
 
 
@@ -40,7 +38,7 @@ def effect_keys_in(text: str | None) -> list[str]:
 def without_keys(text: str) -> str:
     """A text from an export for a comment in Centra: what looks like one of our keys gets a hyphen, and is none.
 
-    What is read back from a comment proves effects; an id or code of somebody else's never may. SQL twin: ``without_keys``.
+    What is read back from a comment proves effects; an id or code of another system never may. SQL twin: ``without_keys``.
     """
     return _ANY_KEY.sub(r"\1-\2", text)
 

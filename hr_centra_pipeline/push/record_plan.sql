@@ -22,7 +22,7 @@ rows_of_others as (
         on payers_before.refund_type = case refunds.refund_type when 'exchange' then 'refund' else refunds.refund_type end
             and coalesce(refunds.issued_at, refunds.source_time) > payers_before.after
             and coalesce(refunds.issued_at, refunds.source_time) <= payers_before.until
-    -- A gift card with an id is given, whoever pays.
+    -- A gift card with an id is given, no matter who pays.
     where refunds.status = 'issued' and refunds.gift_card_id is null
 ),
 
