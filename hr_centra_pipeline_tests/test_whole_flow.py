@@ -187,6 +187,7 @@ def test_a_look_at_what_is_in_play_finds_what_a_look_at_everything_finds(world: 
     assert {table: world.rows(f"from {table} order by all") for table in tables} == by_play
 
 
+@pytest.mark.slow
 def test_a_dry_run_writes_nothing_and_shows_what_it_would_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with shop_world(tmp_path, monkeypatch, mode="dry_run") as world:
         world.sync()
@@ -203,6 +204,7 @@ def test_a_dry_run_writes_nothing_and_shows_what_it_would_do(tmp_path: Path, mon
         ) == [(mistake["return_id"], Decimal(mistake["amount"]), "us")]
 
 
+@pytest.mark.slow
 def test_every_unit_is_matched_or_says_why_not_and_every_row_is_landed_or_refused(world: ShopWorld) -> None:
     world.sync_stages()
     ((items, matched, silent),) = world.rows(

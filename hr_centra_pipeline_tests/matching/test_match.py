@@ -381,6 +381,7 @@ pieces = st.lists(st.tuples(st.integers(1, 3), st.integers(1, 3)), min_size=1, m
 tickets = st.lists(st.tuples(st.integers(0, 4), st.booleans(), st.integers(0, 5)), min_size=1, max_size=10)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pieces=pieces, tickets=tickets)
 def test_no_piece_is_given_twice_no_unit_is_lost_and_no_piece_stays_free_that_a_unit_could_be(

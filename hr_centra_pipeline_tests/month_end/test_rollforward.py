@@ -310,6 +310,7 @@ def a_year(seed: int, until: str = "2027-01-20") -> Year:
         return year
 
 
+@pytest.mark.slow
 def test_a_random_spring_ties_and_closed_months_stay() -> None:
     year = a_year(7, "2026-05-20")
     assert year.closes >= 2

@@ -34,6 +34,7 @@ def backfill(world: ShopWorld) -> str:
     return once.backfill(defs, world.settings, FIRST, LAST)
 
 
+@pytest.mark.slow
 def test_a_backfill_lands_and_plans_beside_the_hourly_sync_and_sends_nothing(
     world: ShopWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:

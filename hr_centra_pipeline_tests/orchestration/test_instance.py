@@ -67,6 +67,7 @@ def restarts_when(world: ShopWorld, operation: str, server: Postgres) -> threadi
     return thread
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(binaries() is None, reason="PostgreSQL is not installed (apt-get install postgresql)")
 def test_on_postgres_a_tick_becomes_a_run_with_checks_and_a_restart_in_the_middle_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -204,6 +204,7 @@ def test_answers_carry_the_headers_that_keep_browsers_careful(door: Door) -> Non
     assert door.ask("/").headers["X-Content-Type-Options"] == "nosniff"
 
 
+@pytest.mark.slow
 def test_the_webservers_listen_on_loopback_only() -> None:
     for unit in ("code", "ui", "viewer"):
         text = (ROOT / "deploy" / "systemd" / f"hr-centra-{unit}.service").read_text(encoding="utf-8")

@@ -120,6 +120,7 @@ def test_the_old_file_did_hold_the_person_so_that_the_search_of_its_bytes_can_fa
     assert about(shop.path.read_bytes().decode("latin-1"), ANNA, "5 Mill Lane") == {ANNA, "5 Mill Lane"}
 
 
+@pytest.mark.slow
 def test_an_export_that_is_delivered_again_does_not_bring_the_address_back(shop: Warehouse) -> None:
     forget.forget(shop, ANNA, "dpo", NOW)
     later = HEADER + f"RT-1,1001,HRAAAAAA,approved,{ANNA},2026-09-05T08:00:00Z\n"
@@ -132,6 +133,7 @@ def test_an_export_that_is_delivered_again_does_not_bring_the_address_back(shop:
     assert about(everything(shop), ANNA) == set()
 
 
+@pytest.mark.slow
 def test_backups_of_upgrades_are_cleaned_too(shop: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(versions, "migrations", lambda: (*KNOWN, (9000, "create table push.more (x int)")))
     migrate.prepare(Warehouse(shop.path))
@@ -151,6 +153,7 @@ def test_who_is_not_known_is_said_and_nothing_is_changed(shop: Warehouse) -> Non
     assert everything(shop) == before
 
 
+@pytest.mark.slow
 def test_the_command_erases_and_names_the_files_that_still_hold_the_person(
     shop: Warehouse, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -181,6 +184,7 @@ def run_forget(who: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     return printed.out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("who", mostly_slow([CARLA, CARLA.upper(), "RT-9", "Carla O'Hara"], CARLA.upper(), "RT-9"))
 def test_a_person_who_is_only_in_a_rejected_row_is_found_and_forgotten(
     shop: Warehouse, who: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -197,6 +201,7 @@ def test_a_person_who_is_only_in_a_rejected_row_is_found_and_forgotten(
     assert ("exports/returns-20260903T0900Z.csv" in printed) == ("@" in who)
 
 
+@pytest.mark.slow
 def test_a_person_who_is_only_in_a_settlement_row_is_found_and_forgotten(
     shop: Warehouse, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -209,6 +214,7 @@ def test_a_person_who_is_only_in_a_settlement_row_is_found_and_forgotten(
     assert about(everything(shop), "O'Hara") == set()
 
 
+@pytest.mark.slow
 def test_an_address_whose_letters_are_escaped_is_erased_from_every_text(shop: Warehouse) -> None:
     escaped = [
         "\\u0063arla.o'hara+x@example.com",
@@ -230,6 +236,7 @@ def test_an_address_whose_letters_are_escaped_is_erased_from_every_text(shop: Wa
     assert left == [("…@…",)]
 
 
+@pytest.mark.slow
 def test_every_file_that_holds_the_address_is_named_whatever_it_is_packed_and_written_in(
     shop: Warehouse, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -108,6 +108,7 @@ def test_a_gift_card_waits_where_there_is_no_mutation_for_it_and_a_refund_does_n
     assert at_desk.returns_of(card.sold) == []
 
 
+@pytest.mark.slow
 def test_the_reason_is_an_exception_of_the_data_team_which_closes_by_itself(shop: Desk) -> None:
     look(shop, MEMBER)
     report = shop.push()
@@ -157,11 +158,13 @@ def test_a_credit_that_is_half_done_is_not_paid_where_its_mutation_has_gone(at_d
     assert at_desk.refunded(sold) == 100
 
 
+@pytest.mark.slow
 def test_before_the_first_look_nothing_is_refused(shop: Desk) -> None:
     shop.settle()
     assert states(shop) == {kind: {"confirmed"} for kind in KINDS}
 
 
+@pytest.mark.slow
 def test_a_schema_that_cannot_be_seen_refuses_nothing(shop: Desk) -> None:
     with shop.warehouse.transaction() as connection:
         looked = Looked([without_schema("introspection is disabled")])

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from decimal import Decimal
 
+import pytest
+
 from hr_centra_pipeline_tests.desk import Desk
 
 
@@ -31,6 +33,7 @@ def test_one_note_tells_of_the_drop_off_and_of_the_money_that_goes_in_the_same_p
     assert "refunded" in at_desk.comment_of(sold)
 
 
+@pytest.mark.slow
 def test_a_credit_that_is_held_up_again_and_again_does_not_hide_the_return(at_desk: Desk) -> None:
     sold = at_desk.sell(("DRESS-S", 1, "100.00"))
     at_desk.comes_back(sold)

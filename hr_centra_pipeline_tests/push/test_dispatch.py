@@ -389,6 +389,7 @@ def test_an_order_that_somebody_made_by_hand_is_theirs_to_release(at_desk: Desk)
     assert "updateShipment" not in at_desk.mutations()
 
 
+@pytest.mark.slow
 def test_a_release_waits_for_an_approval_unless_its_exchange_has_one(at_desk: Desk) -> None:
     at_desk.with_policy(exchange={"release": "paid"}, modes={"exchange_order": "approve"})
     exchanged(at_desk)
@@ -541,6 +542,7 @@ def test_a_replacement_that_a_person_cancels_days_later_is_an_exception_at_once_
     assert at_desk.refunded(sold) == 0
 
 
+@pytest.mark.slow
 def test_ordered_again_there_is_one_new_order_with_a_number_of_its_own_and_the_same_return(at_desk: Desk) -> None:
     sold, unit = canceled(at_desk)
     (first,) = at_desk.orders_of_ours()

@@ -65,6 +65,7 @@ def test_an_order_that_centra_splits_is_found_whole_completed_and_unwound(tmp_pa
         assert sorted(numbers.split()) == sorted(str(row["number"]) for row in orders)
 
 
+@pytest.mark.slow
 def test_refused_half_way_every_order_is_canceled_the_return_taken_back_and_the_rest_sent_anew(tmp_path: Path) -> None:
     with desk(tmp_path, centra=CentraSettings(splits_orders=True)) as at_desk:
         sold = at_desk.sell(("DRESS-S", 2, "100.00"))
@@ -161,6 +162,7 @@ def test_a_number_that_somebody_else_has_is_passed_over_but_never_one_that_may_b
     assert made["status"] == "COMPLETED"
 
 
+@pytest.mark.slow
 def test_a_replacement_that_somebody_cancels_half_way_is_reported_and_ordered_again_when_a_person_says_so(
     at_desk: Desk,
 ) -> None:
@@ -211,6 +213,7 @@ def test_changed_after_it_was_done_nothing_is_given_twice(at_desk: Desk) -> None
     assert at_desk.rows("select max(too_much) from effects.value_given_back") == [(Decimal(0),)]
 
 
+@pytest.mark.slow
 def test_somebody_s_return_blocks_our_replacement_until_it_is_released_or_tied(at_desk: Desk) -> None:
     sold, (unit,) = exchanged(at_desk)
     made = at_desk.act("return", shipment_id=sold.shipment, lines={sold.lines[0]: 1})["made"]

@@ -43,6 +43,7 @@ def test_a_gift_card_is_issued_as_the_template_says_and_the_address_is_kept_nowh
     assert "ada@example.com" not in kept
 
 
+@pytest.mark.slow
 def test_without_a_template_each_unit_waits_for_a_person_and_everything_else_goes_on(at_desk: Desk) -> None:
     at_desk.with_policy(**NONE)
     card, money = returned(at_desk)
@@ -87,6 +88,7 @@ def test_a_template_that_does_not_fit_this_centra_is_not_sent_and_each_unit_says
     assert next_step.startswith("`hr-centra doctor` lists what does not fit")
 
 
+@pytest.mark.slow
 def test_once_the_policy_has_a_template_the_gift_card_is_issued(at_desk: Desk) -> None:
     at_desk.with_policy(**NONE)
     card, _ = returned(at_desk)

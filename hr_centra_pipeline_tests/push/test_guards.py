@@ -43,6 +43,7 @@ def decide(at_desk: Desk, what: Callable[..., Any], *given: Any, by: str = "Anna
 # ---------------------------------------------------------------- kill switch, budget, lease
 
 
+@pytest.mark.slow
 def test_the_kill_switch_is_read_before_every_request_that_writes(
     at_desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,6 +190,7 @@ def live_through(at_desk: Desk, weeks: int, a_day: int) -> None:
                 )
 
 
+@pytest.mark.slow
 def test_forty_times_the_usual_day_stops_and_a_peak_does_not(at_desk: Desk) -> None:
     at_desk.with_policy(surge={"least_effects": 5, "factor": "6"})
     live_through(at_desk, 6, 2)
@@ -250,6 +252,7 @@ def test_above_the_limit_an_effect_waits_for_somebody_who_neither_planned_nor_co
     assert (by, why, amount) == ("Anna Approver", "looked at it", 2 * HUNDRED)
 
 
+@pytest.mark.slow
 def test_in_approve_mode_each_effect_waits_and_an_approval_holds_for_what_was_seen(at_desk: Desk) -> None:
     at_desk.with_policy(modes={"credit_note": "approve"})
     sold = at_desk.sell(("DRESS-S", 1, "100.00"), shipping="4.90")

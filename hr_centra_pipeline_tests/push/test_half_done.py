@@ -46,6 +46,7 @@ def approve(at_desk: Desk, key: str) -> None:
         approvals.approve(connection, Signature("Anna Approver", "looked at it", at_desk.clock.now()), keys=[key])
 
 
+@pytest.mark.slow
 def test_what_changes_while_a_payment_is_in_doubt_decides_whether_it_is_made(at_desk: Desk) -> None:
     by_card, card_unit = comes_back(at_desk)
     charged, charged_unit = comes_back(at_desk)
@@ -86,6 +87,7 @@ def test_what_changes_while_a_payment_is_in_doubt_decides_whether_it_is_made(at_
     assert told[disputed_unit.item] == "exchange_without_order"
 
 
+@pytest.mark.slow
 def test_a_payer_that_changes_while_a_payment_is_in_doubt_is_the_one_who_pays(at_desk: Desk) -> None:
     sold, unit = comes_back(at_desk)
     half_done(at_desk, "RefundReturn")
@@ -111,6 +113,7 @@ def test_what_was_to_be_paid_elsewhere_is_not_completed_unpaid_once_we_pay(at_de
     assert at_desk.refunded(sold) == HUNDRED
 
 
+@pytest.mark.slow
 def test_what_is_half_done_and_corrected_to_another_order_or_article_is_given_as_that(at_desk: Desk) -> None:
     first, moved = comes_back(at_desk)
     second = at_desk.sell(("DRESS-S", 1, "100.00"))
@@ -151,6 +154,7 @@ TURNS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("turn", mostly_slow(TURNS, "approval of each"))
 def test_what_is_half_done_when_an_approval_is_asked_for_waits_for_it(at_desk: Desk, turn: str) -> None:
     sold, unit = comes_back(at_desk)
@@ -183,6 +187,7 @@ def test_a_cap_that_is_lowered_holds_what_is_half_done(at_desk: Desk) -> None:
     assert at_desk.refunded(sold) == HUNDRED
 
 
+@pytest.mark.slow
 def test_what_leaves_at_once_is_one_amount_for_the_approval(at_desk: Desk) -> None:
     """Two units of 100.00 in one return are a refund of 200.00, whatever packets they travel in."""
     at_desk.with_policy(approval_above={"EUR": Decimal(150)})

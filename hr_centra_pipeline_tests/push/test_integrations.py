@@ -24,6 +24,7 @@ def open_a_week_later(at_desk: Desk) -> dict[str, tuple[str, str]]:
     )}  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("act", "created_from", "made_by"),
     [

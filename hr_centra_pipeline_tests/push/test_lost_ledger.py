@@ -29,6 +29,7 @@ def a_bit_of_everything(at_desk: Desk) -> list[Any]:
     return orders
 
 
+@pytest.mark.slow
 def test_the_rebuilt_ledger_has_the_same_keys_and_nothing_is_sent_again(at_desk: Desk) -> None:
     orders = a_bit_of_everything(at_desk)
     regraded = at_desk.comes_back(at_desk.sell(("SHIRT-M", 1, "50.00")), grade="sellable")

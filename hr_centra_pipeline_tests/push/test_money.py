@@ -49,6 +49,7 @@ def test_a_voucher_is_shared_over_all_packets_and_hands_and_sums_back_exactly(at
     assert at_desk.rows("select count(*) from push.ledger where state = 'rejected'") == [(0,)]
 
 
+@pytest.mark.slow
 def test_an_exchanged_unit_keeps_its_share_of_the_voucher(at_desk: Desk) -> None:
     sold = at_desk.sell(("DRESS-S", 2, "100.00"), voucher="20.00")
     unit = at_desk.comes_back(sold, refund_type="exchange", exchange_sku="DRESS-M")
@@ -84,6 +85,7 @@ def test_a_fee_rides_again_when_its_first_packet_was_planned_over_in_doubt_and_i
     assert at_desk.refunded(sold) == Decimal("97.00")
 
 
+@pytest.mark.slow
 def test_what_was_paid_elsewhere_is_only_booked_and_counts_as_given(at_desk: Desk) -> None:
     at_desk.with_policy(pays_through={"refund": "elsewhere", "gift-card": "elsewhere"})
     sold = at_desk.sell(("DRESS-S", 1, "100.00"))
@@ -109,6 +111,7 @@ def test_no_part_of_a_tied_refund_is_nothing_or_less(parts: dict[str, str | None
         approvals._parts(HUNDRED, "EUR", units)
 
 
+@pytest.mark.slow
 def test_a_refund_without_a_return_is_tied_to_units_or_unrelated(at_desk: Desk) -> None:
     whole, part, nothing = (at_desk.sell(("DRESS-S", 2, "100.00")) for _ in range(3))
     units = [at_desk.comes_back(sold) for sold in (whole, part, nothing)]
@@ -148,6 +151,7 @@ def test_the_total_that_centra_computes_is_read_before_anything_is_paid(at_desk:
     assert [row[0] for row in at_desk.reconcile()] == ["rejected_write"]
 
 
+@pytest.mark.slow
 def test_refused_between_creation_and_payment_nothing_is_paid_and_the_rest_goes_on(at_desk: Desk) -> None:
     sold = at_desk.sell(("DRESS-S", 2, "100.00"))
     good = at_desk.comes_back(sold)
@@ -163,6 +167,7 @@ def test_refused_between_creation_and_payment_nothing_is_paid_and_the_rest_goes_
     assert at_desk.states() == {good.item: "confirmed", bad.item: "withdrawn"}
 
 
+@pytest.mark.slow
 def test_a_poisoned_unit_never_holds_up_the_others(at_desk: Desk) -> None:
     locked = at_desk.sell(("DRESS-S", 1, "100.00"))
     at_desk.store.refuse_returns_on(locked.shipment, "Shipment is locked")
@@ -188,6 +193,7 @@ def test_a_poisoned_unit_never_holds_up_the_others(at_desk: Desk) -> None:
     assert len(at_desk.mutations()) == before  # not tried again until something changes
 
 
+@pytest.mark.slow
 def test_net_values_that_centra_does_not_round_make_no_difference_of_a_fraction_of_a_cent(tmp_path: Path) -> None:
     with desk(tmp_path, centra=CentraSettings(shows_unrounded_tax=True)) as shop:
         sold = shop.sell(("DRESS-S", 1, "19.99"), ("SHIRT-M", 2, "33.33"))

@@ -43,6 +43,7 @@ def test_a_refund_by_hand_between_plan_and_send_is_adopted(at_desk: Desk) -> Non
     assert "double_credit" not in kinds(at_desk)
 
 
+@pytest.mark.slow
 def test_who_acts_between_our_look_and_our_call_is_found_afterwards_and_told(at_desk: Desk) -> None:
     sold = at_desk.sell(("DRESS-S", 2, "100.00"))
     at_desk.comes_back(sold)
@@ -148,6 +149,7 @@ def test_the_note_of_somebody_else_survives_and_ours_is_one_line_per_return(at_d
     assert len([line for line in lines if "hr-centra" in line]) == 2
 
 
+@pytest.mark.slow
 def test_a_confirmed_return_that_somebody_deletes_is_not_made_again_and_told_once(at_desk: Desk) -> None:
     at_desk.with_policy(pays_through={"refund": "elsewhere", "gift-card": "elsewhere"})
     sold = at_desk.sell(("DRESS-S", 1, "100.00"))
@@ -163,6 +165,7 @@ def test_a_confirmed_return_that_somebody_deletes_is_not_made_again_and_told_onc
     assert [row[0] for row in told] == ["return_without_credit_note"]
 
 
+@pytest.mark.slow
 def test_a_refund_that_was_asked_for_and_fails_later_is_not_asked_for_again(tmp_path: Any) -> None:
     from hr_centra_pipeline.sandbox.centra.store import CentraSettings
     from hr_centra_pipeline_tests.desk import desk

@@ -27,6 +27,7 @@ def put_back(desk: Desk, backup: Path) -> None:
     shutil.copy(backup, desk.settings.database)
 
 
+@pytest.mark.slow
 def test_put_back_from_before_a_restock_nothing_is_moved_until_the_stock_changes_were_read_since(
     at_desk: Desk, tmp_path: Path
 ) -> None:
@@ -120,6 +121,7 @@ def test_restored_from_before_credits_a_gift_card_an_exchange_and_restocks_nothi
     ]
 
 
+@pytest.mark.slow
 def test_put_back_to_a_packet_that_was_taken_back_the_replacement_is_that_of_the_return_that_stands(
     at_desk: Desk, tmp_path: Path
 ) -> None:

@@ -6,6 +6,8 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+import pytest
+
 from hr_centra_pipeline.core import reasons
 from hr_centra_pipeline.push import approvals
 from hr_centra_pipeline.push.approvals import Signature
@@ -32,6 +34,7 @@ def approve_all(desk: Desk, effect_type: str) -> None:
         approvals.approve(connection, signature, effect_types=[effect_type])
 
 
+@pytest.mark.slow
 def test_another_warehouse_for_a_grade_counts_from_then_on_and_what_is_settled_is_moved_by_a_decision(
     at_desk: Desk,
 ) -> None:
@@ -51,6 +54,7 @@ def test_another_warehouse_for_a_grade_counts_from_then_on_and_what_is_settled_i
     assert (at_desk.moved("DRESS-S", MAIN), at_desk.moved("DRESS-S", OUTLET)) == (0, 3)
 
 
+@pytest.mark.slow
 def test_a_unit_that_is_graded_otherwise_after_the_change_is_moved_without_a_question(at_desk: Desk) -> None:
     unit = returned(at_desk)
     at_desk.settle()
@@ -60,6 +64,7 @@ def test_a_unit_that_is_graded_otherwise_after_the_change_is_moved_without_a_que
     assert (at_desk.moved("DRESS-S", MAIN), at_desk.moved("DRESS-S", OUTLET)) == (0, 1)
 
 
+@pytest.mark.slow
 def test_a_grade_that_is_restocked_from_now_on_does_not_put_back_what_was_kept_out_before(at_desk: Desk) -> None:
     at_desk.with_policy(dispositions={**POLICY["dispositions"], "sellable": {"stock": "none"}})
     returned(at_desk)
@@ -70,6 +75,7 @@ def test_a_grade_that_is_restocked_from_now_on_does_not_put_back_what_was_kept_o
     assert at_desk.moved("DRESS-S", MAIN) == 1
 
 
+@pytest.mark.slow
 def test_a_grade_that_is_not_refused_any_more_does_not_pay_for_what_was_refused_before(at_desk: Desk) -> None:
     at_desk.with_policy(restock={"refused_dispositions": ["sellable"]})
     refused = returned(at_desk)
@@ -96,6 +102,7 @@ def test_a_cut_over_that_is_moved_back_pays_for_nothing_that_was_known_before(at
     assert ("RT-0001",) in at_desk.rows("select return_id from push.ledger where asked_batch is not null")
 
 
+@pytest.mark.slow
 def test_what_happy_returns_has_paid_is_not_paid_again_because_the_payer_was_changed_before_going_live(
     at_desk: Desk,
 ) -> None:
@@ -179,6 +186,7 @@ def test_what_was_given_by_one_payer_counts_after_another_one_pays(at_desk: Desk
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_fee_that_only_the_settings_take_away_is_asked_about_and_going_live_is_not(at_desk: Desk) -> None:
     at_desk.mode = "dry_run"
     at_desk.with_policy(components={"fee": {"source": "policy", "amounts": {"return-bar": {"EUR": "5.00"}}}})
@@ -195,6 +203,7 @@ def test_a_fee_that_only_the_settings_take_away_is_asked_about_and_going_live_is
     assert at_desk.refunded(first.sold) == Decimal("100.00")
 
 
+@pytest.mark.slow
 def test_a_setting_that_changes_no_due_and_one_that_maps_a_word_for_the_first_time_ask_nothing(at_desk: Desk) -> None:
     without = {word: grade for word, grade in POLICY["dispositions"].items() if word != "sellable"}
     at_desk.with_policy(dispositions=without)
@@ -206,6 +215,7 @@ def test_a_setting_that_changes_no_due_and_one_that_maps_a_word_for_the_first_ti
     assert at_desk.moved("DRESS-S", MAIN) == 1
 
 
+@pytest.mark.slow
 def test_the_database_is_lost_and_the_warehouse_was_changed_meanwhile_nothing_is_moved_without_a_decision(
     at_desk: Desk,
 ) -> None:

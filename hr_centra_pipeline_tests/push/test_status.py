@@ -186,6 +186,7 @@ def test_a_customer_s_attribute_is_that_of_the_latest_return_of_all_orders(at_de
     assert [row[1:] for row in states_of(at_desk, "customer_attribute")] == [("confirmed", "1")]
 
 
+@pytest.mark.slow
 def test_another_attribute_is_left_alone_and_nothing_of_it_is_landed(at_desk: Desk) -> None:
     at_desk.with_policy(status=PLACES["customer_attribute"])
     sold = at_desk.sell(("DRESS-S", 1, "100.00"))
@@ -241,6 +242,7 @@ def test_what_is_gone_before_anybody_saw_it_is_missed_too(at_desk: Desk, kind: s
     assert [detail.endswith("is gone") for detail, _ in gone(at_desk)] == [True]
 
 
+@pytest.mark.slow
 @MOST_PLACES
 @pytest.mark.parametrize("fault", mostly_slow(["dropped_after", "dropped_before", "error_after"], "dropped_after"))
 def test_a_call_whose_answer_is_lost_is_looked_up_and_made_once(at_desk: Desk, kind: str, fault: str) -> None:
@@ -293,6 +295,7 @@ def test_a_sender_that_dies_around_the_call_writes_once(
     assert ": refunded 2026-09-28" in shown(at_desk, kind, sold)
 
 
+@pytest.mark.slow
 @MOST_PLACES
 def test_after_the_database_was_lost_nothing_is_written_again(at_desk: Desk, kind: str) -> None:
     at_desk.with_policy(status=PLACES[kind])
@@ -371,6 +374,7 @@ def test_an_order_without_a_customer_says_so(at_desk: Desk) -> None:
     assert culprit == "centra"
 
 
+@pytest.mark.slow
 def test_announcements_are_written_where_the_policy_wants_them_before_the_refund(at_desk: Desk) -> None:
     at_desk.with_policy(status={**PLACES["customer_note"], "in_flight_note": True})
     sold = at_desk.sell(("DRESS-S", 1, "100.00"))

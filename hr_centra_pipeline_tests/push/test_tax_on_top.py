@@ -123,6 +123,7 @@ def days_pass(at: Desk, days: int = 3) -> None:
 # ---------------------------------------------------------------- a US shop beside a European one
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("every", mostly_slow([0, 3], 3))
 def test_a_us_shop_beside_a_european_one_pays_each_credit_once_and_the_tables_say_what_was_paid(
     tmp_path: Path, every: int
@@ -239,6 +240,7 @@ def test_beyond_the_limit_nothing_is_paid_and_it_is_asked_again_once_a_day(shop:
     assert [kind for kind, _, _ in shop.reconcile()] == []
 
 
+@pytest.mark.slow
 def test_the_policy_may_allow_more(shop: Desk) -> None:
     sold = sell(shop, "CA", ("DRESS-S", 2, "40.00"))
     shop.store.shift_tax_of_returns_on(sold.shipment, 25, is_final=False)
@@ -342,6 +344,7 @@ def test_an_engine_that_is_down_when_the_return_is_completed_has_an_estimate_as_
     the_tables_say_what_was_paid(shop)
 
 
+@pytest.mark.slow
 def test_more_than_was_captured_is_refused_by_centra_and_said(shop: Desk) -> None:
     """Nothing is plugged: that the tax of the last unit is a few cents more than its sale's is for a person."""
     sold = sell(shop, "CA", ("DRESS-S", 1, "40.00"))

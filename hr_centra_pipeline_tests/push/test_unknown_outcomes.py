@@ -63,6 +63,7 @@ def test_each_step_that_is_lost_is_read_back_or_sent_again_once(
     assert at_desk.rows("select count(*) from push.attempts where outcome = 'unknown'") == [(6,)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("regraded", [False, True])
 def test_a_stock_movement_that_is_lost_is_found_by_its_keys(at_desk: Desk, regraded: bool) -> None:
     at_desk.with_policy(centra={"calls_per_request": 1, "description_limit": 40})  # one unit per change
@@ -100,6 +101,7 @@ def test_a_note_that_is_lost_is_written_once_and_nobody_else_s_text_is_touched(a
         assert "refunded" in comment
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["error_half_way", "dropped_half_way"])
 def test_when_a_document_fails_half_way_each_packet_of_it_is_found_or_sent_again(at_desk: Desk, kind: str) -> None:
     orders = credited(at_desk, 5, grade="sellable")
@@ -157,6 +159,7 @@ def test_a_doubt_of_three_days_is_looked_up_and_never_blindly_sent_again(
     assert [done.count(name) for name in ("createReturn", "refundReturn", "changeStock")] == [2, 2, 1]
 
 
+@pytest.mark.slow
 def test_a_payment_that_leaves_no_trace_is_made_once_more_and_then_a_person_decides(at_desk: Desk) -> None:
     (sold,) = credited(at_desk, 1)
     at_desk.fault("dropped_before", "RefundReturn", times=2)

@@ -43,6 +43,7 @@ def correct(books: Books, unit: str, **columns: str) -> None:
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "verb"), [("credit_note", "Credited"), ("exchange_order", "Exchanged")])
 def test_a_unit_that_is_of_another_order_after_its_credit_or_exchange_is_told_at_once(
     books: Books, kind: str, verb: str
@@ -117,6 +118,7 @@ def another_article(books: Books, number: str, price: str = "125") -> None:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_an_article_that_is_corrected_after_credit_and_restock_is_told_for_the_money_and_for_the_goods(
     books: Books,
 ) -> None:

@@ -301,6 +301,7 @@ def test_a_mismatch_closes_when_the_sides_agree_and_by_nothing_else(books: Books
     ) == [("the sides agree within the tolerance",)]
 
 
+@pytest.mark.slow
 def test_the_first_open_date_is_kept_when_a_mismatch_comes_back(books: Books) -> None:
     books.sold("1001")
     units = books.returned("1001")

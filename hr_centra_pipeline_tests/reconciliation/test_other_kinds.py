@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from decimal import Decimal
 
+import pytest
+
 from hr_centra_pipeline_tests.reconciliation.books import DAY, DROPPED, HOUR, NOW, Books
 from hr_centra_pipeline_tests.staged import put
 
@@ -64,6 +66,7 @@ def booked(books: Books, change: int, text: list[str], **more: object) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_only_what_is_called_a_customer_return_and_names_no_return_is_goods_of_nobody(books: Books) -> None:
     books.sold("1001")
     books.returned("1001")
@@ -107,6 +110,7 @@ def test_a_note_that_was_not_written_is_named_by_what_keeps_it(books: Books) -> 
     assert books.open("status") == [("status_not_updated", "R-1001", None, "policy")]
 
 
+@pytest.mark.slow
 def test_exceptions_that_are_open_stay_so_when_a_source_is_dropped(books: Books) -> None:
     """Every source in turn loses what it told; nothing of that is a proof."""
     for number in ("1001", "1002", "1003"):

@@ -316,6 +316,7 @@ def test_a_gift_card_that_one_of_two_rows_of_a_unit_reports_is_not_paid_on_top_o
     ) == [("happy_returns", True)]
 
 
+@pytest.mark.slow
 def test_a_refund_that_was_asked_for_counts_in_the_match_as_it_does_in_the_plan_and_a_failed_one_nowhere(
     books: Books,
 ) -> None:
@@ -437,6 +438,7 @@ def test_a_chargeback_of_a_part_names_what_is_left_to_decide_about(books: Books)
     assert detail.endswith(": 30.00 EUR of 125.00 EUR; 95.00 EUR is left")
 
 
+@pytest.mark.slow
 def test_settings_that_changed_twice_without_new_data_are_the_latest_ones(books: Books) -> None:
     books.sold("1001")
     books.returned("1001")

@@ -108,6 +108,7 @@ def fill(books: Books, random: Random) -> None:
                     )  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(max_examples=4, deadline=None)
 @given(seed=st.integers(0, 10**6))
 @example(seed=1)

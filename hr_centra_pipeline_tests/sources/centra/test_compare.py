@@ -3,6 +3,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+import pytest
+
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.sources.centra import pull
 from hr_centra_pipeline.sources.centra.compare import CompareReport, compare_with_centra
@@ -69,6 +71,7 @@ def test_a_silent_edit_and_a_deletion_are_found_within_a_week_and_staged(
     ]
 
 
+@pytest.mark.slow
 def test_what_was_compared_is_left_alone_for_a_week_and_no_difference_is_told_twice(
     shop: Shop, warehouse: Warehouse, policy: Policy, rows: Rows
 ) -> None:
@@ -84,6 +87,7 @@ def test_what_was_compared_is_left_alone_for_a_week_and_no_difference_is_told_tw
     assert len(differences(rows)) == 1
 
 
+@pytest.mark.slow
 def test_a_run_reads_a_part_and_the_next_ones_go_on(
     shop: Shop, warehouse: Warehouse, policy: Policy, rows: Rows
 ) -> None:
