@@ -40,7 +40,7 @@ once as (
 
 select
     once.made_by, once.order_number, orders.created_at, orders.updated_at,
-    orders.order_number is not null and orders.is_cancelled is distinct from true as is_live,
+    orders.order_number is not null and (orders.is_cancelled is distinct from true) as is_live,
     -- No pull that must have shown it has come to its end since it was made.
     orders.order_number is null and not exists (
         select 1 from landing.centra_pulls as pulls

@@ -14,7 +14,7 @@ with
 said as (
     select
         items.*,
-        items.received_channel is not distinct from 'returnless' or items.dropoff_method is not distinct from 'returnless'
+        (items.received_channel is not distinct from 'returnless') or (items.dropoff_method is not distinct from 'returnless')
             as is_returnless,
         dispositions.disposition is not null as is_listed,
         dispositions.stock,
@@ -22,7 +22,7 @@ said as (
         coalesce(dispositions.hold_hours, parameters.restock_hold_hours) as hold_hours,
         case
             when items.refund_type = 'exchange' then coalesce(exchange_triggers.trigger, parameters.exchange_trigger)
-            when items.received_channel is not distinct from 'returnless' then 'approved'
+            when (items.received_channel is not distinct from 'returnless') then 'approved'
             else coalesce(triggers.trigger, 'approved')
         end as credit_trigger,
         parameters.cutover

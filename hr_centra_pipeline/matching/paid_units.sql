@@ -9,7 +9,7 @@ rows_of_units as (
         coalesce(refunds.issued_at, refunds.source_time) as row_at,
         bool_or(refunds.gift_card_id is not null and refunds.status = 'issued') over same_unit as is_given_already,
         bool_or(refunds.gift_card_id is not null and refunds.status = 'pending') over same_unit as is_card_pending,
-        refunds.currency is not distinct from coalesce(orders.currency, refunds.currency) as is_in_its_currency,
+        (refunds.currency is not distinct from coalesce(orders.currency, refunds.currency)) as is_in_its_currency,
         refunds.status, refunds.fee_basis,
         coalesce(refunds.processing_fee, 0) as processing_fee,
         coalesce(refunds.item_subtotal, 0) - coalesce(refunds.discount, 0) + coalesce(refunds.tax, 0) as told_for_items,

@@ -13,17 +13,21 @@ summed as (
     group by month, currency, component, is_late
 ),
 
+shown as (
+    select currency, component, is_late, columns(* exclude (month, currency, component, is_late, status))::decimal(38, 4)
+    from reconciliation.month_end where month = (select month from asked)
+),
+
 shown_cells as (
-    unpivot (
-        select currency, component, is_late, columns(* exclude (month, currency, component, is_late, status))::decimal(38, 4)
-        from reconciliation.month_end where month = (select month from asked)
-    ) on * exclude (currency, component, is_late) into name cell value amount
+    unpivot shown on columns(* exclude (currency, component, is_late)) into name cell value amount
+),
+
+summed_exactly as (
+    select currency, component, is_late, columns(* exclude (month, currency, component, is_late))::decimal(38, 4) from summed
 ),
 
 summed_cells as (
-    unpivot (
-        select currency, component, is_late, columns(* exclude (month, currency, component, is_late))::decimal(38, 4) from summed
-    ) on * exclude (currency, component, is_late) into name cell value amount
+    unpivot summed_exactly on columns(* exclude (currency, component, is_late)) into name cell value amount
 )
 
 select

@@ -180,7 +180,7 @@ questioned as (
                 else ledger.asked_batch
             end
             when ledger.state = 'planned' then case
-                when said_batch <= $changed_batch and ledger.decided_sha256 is distinct from 'open'
+                when said_batch <= $changed_batch and (ledger.decided_sha256 is distinct from 'open')
                     -- Planned by an earlier version, which did not keep what was decided.
                     and (ledger.decided_sha256 is not null or desired.effect_kind <> 'inventory_adjustment') then $changed_batch
             end

@@ -93,7 +93,7 @@ held as (
         case
             when is_corrected then 'Happy Returns has corrected which order or article it is of: it is planned again as that'
             when blocked_by is not null and not (is_approved and starts_with(blocked_by, 'waits for approval')) then blocked_by
-            when is_charged_back and pays_through is distinct from 'elsewhere' then
+            when is_charged_back and (pays_through is distinct from 'elsewhere') then
                 'its value was given back already: by a chargeback' || case when charged_back < amount then
                     ': ' || money_text(charged_back, currency) || ' of ' || money_text(amount, currency) || '; '
                     || money_text(amount - charged_back, currency) || ' is left'

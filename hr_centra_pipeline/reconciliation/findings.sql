@@ -33,7 +33,7 @@ select
     items.refund_type, items.dropoff_method, items.received_at, items.approved_at, items.disposition, items.disposition_at,
     items.approval_withdrawn_at,
     units.is_after_cutover, units.is_refused, units.is_mapped, units.credit_trigger, units.credit_due_at,
-    items.received_channel is not distinct from 'returnless' or items.dropoff_method is not distinct from 'returnless'
+    (items.received_channel is not distinct from 'returnless') or (items.dropoff_method is not distinct from 'returnless')
         as is_returnless,
     -- Where it ends: mail goes straight to the warehouse, a unit handed in at a store stays there.
     case

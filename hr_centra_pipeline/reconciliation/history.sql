@@ -245,7 +245,7 @@ select
     case
         when before.exception_id is null then 'opened'
         when not before.is_open then 'reopened'
-        when before.told ->> 'owner_team' is distinct from owner_team then 'assigned'
+        when (before.told ->> 'owner_team' is distinct from owner_team) then 'assigned'
         else 'changed'
     end as event,
     case when before.exception_id is null then opens_at else $now end as "at",

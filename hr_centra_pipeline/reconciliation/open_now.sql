@@ -9,7 +9,7 @@ select
     arg_max(subject::json, (coalesce(run_number, 0), "at", rowid)) filter (where event in ('opened', 'reopened', 'changed', 'assigned'))
         as told,
     count(*) filter (where event in ('opened', 'reopened')) > count(*) filter (where event = 'closed') as is_open,
-    arg_max(decision, (run_number, rowid)) filter (where event = 'closed') is not distinct from 'write_off' as is_written_off
+    (arg_max(decision, (run_number, rowid)) filter (where event = 'closed') is not distinct from 'write_off') as is_written_off
 from reconciliation.exception_events
 group by exception_id;
 

@@ -13,7 +13,7 @@ delete from reconciliation.refund_facts where order_number in (select order_numb
 -- One row per Return: is it final, what was paid on it, and what that makes of its total.
 create or replace temp table return_states as
 select
-    centra_return_id, created_at, is_completed is distinct from true or is_pending as is_pending, paid, coalesce(given, 0) as given,
+    centra_return_id, created_at, (is_completed is distinct from true) or is_pending as is_pending, paid, coalesce(given, 0) as given,
     given_at, settled
 from settled_returns
 semi join money_orders using (order_number)
@@ -98,7 +98,7 @@ placed as (
 known as (
     select
         pieces.*, placed.return_item_id, coalesce(placed.is_foreign, false) as is_foreign,
-        items.return_id, items.refund_type is not distinct from 'exchange' as is_exchange,
+        items.return_id, (items.refund_type is not distinct from 'exchange') as is_exchange,
         -- as Centra keeps it: only there the shares sum to what a Return takes off
         matched.voucher_share - matched.voucher_tax_added as voucher_share, lines.tax_percent, orders.tax_mode
     from pieces

@@ -208,7 +208,7 @@ judged as (
     select
         *,
         case
-            when h is null and c is not distinct from e then null
+            when h is null and (c is not distinct from e) then null
             when h is null then case when is_ours then 'centra' else 'external' end
             when component = 'exchange' then case when h <> e then 'happy_returns' end
             when h = c and h = e then case when p <> c then 'provider' end
@@ -243,7 +243,7 @@ measured as (
         end as distance,
         -- The worst difference of any two sides is what the tolerance has to cover. A provider's is a kind of its own.
         greatest(e, h, c, p) - least(e, h, c, p) as worst,
-        case when deviates is distinct from 'provider' then greatest(e, h, c) - least(e, h, c) else abs(distance) end as spread,
+        case when (deviates is distinct from 'provider') then greatest(e, h, c) - least(e, h, c) else abs(distance) end as spread,
         -- Most keys have no difference: what is allowed is worked out where there is one. Less than the currency's smallest
         -- unit can neither be paid nor claimed.
         case when worst <> 0 then greatest(

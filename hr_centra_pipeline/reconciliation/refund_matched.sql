@@ -69,7 +69,7 @@ from (
     select
         four_sides.*,
         case
-            when happy_returns is not distinct from centra and coalesce(provider, centra) is not distinct from centra
+            when (happy_returns is not distinct from centra) and (coalesce(provider, centra) is not distinct from centra)
                 and date_trunc('month', least(happy_returns_at, centra_at, provider_at))
                     <> date_trunc('month', greatest(happy_returns_at, centra_at, provider_at)) then 'other_month'
             -- Nobody acts on a return of before the cut-over, and no exception is opened for what was due before it. Where
@@ -78,7 +78,7 @@ from (
                 select (return_id, order_number, component, currency) from verdicts
                 where distance <> 0 and not is_within_tolerance and return_id is not null
             ) then 'before_cutover'
-            when happy_returns is not distinct from centra then null
+            when (happy_returns is not distinct from centra) then null
             -- The difference of an exchange is settled outside Centra; in Centra stands what was given instead of the goods.
             when component = 'exchange' then case
                 when coalesce(happy_returns, 0) <> coalesce(expected, 0) or coalesce(centra, 0) <> coalesce(given_instead.amount, 0)

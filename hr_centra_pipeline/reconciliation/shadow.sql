@@ -180,7 +180,7 @@ movements as (
     select
         'inventory_adjustment ' || return_item_id as shadow_id, 'inventory_adjustment' as effect_kind,
         case
-            when is_due and is_booked and warehouse_id is not distinct from target_warehouse_id then 'same'
+            when is_due and is_booked and (warehouse_id is not distinct from target_warehouse_id) then 'same'
             when is_due and is_booked then 'amounts_differ'
             when is_due and restock_due_at + to_hours(windows.stock_hours::integer) > $now then 'too_early'
             when is_due then 'we_would_they_did_not'
@@ -188,7 +188,7 @@ movements as (
         end as outcome,
         return_id, return_item_id, order_number, sku, currency,
         case when is_due then unit_price end as our_amount, case when is_booked then unit_price end as their_amount,
-        case when is_due and is_booked and warehouse_id is not distinct from target_warehouse_id then 0 else unit_price end as at_stake,
+        case when is_due and is_booked and (warehouse_id is not distinct from target_warehouse_id) then 0 else unit_price end as at_stake,
         case when is_due then restock_due_at end as our_at, created_at as their_at, 'us' as sided_with,
         case
             when is_due and is_booked then 'graded ' || disposition || ': we into warehouse ' || target_warehouse_id || ', they into '

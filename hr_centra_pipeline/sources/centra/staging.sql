@@ -683,7 +683,9 @@ using (
 on known.warehouse_id = new.warehouse_id
 when matched then
     update set name = new.name, status = new.status, is_active = new.is_active, stock_master = new.stock_master, fetched_at = new.fetched_at
-when not matched then insert by name;
+when not matched then
+    insert (warehouse_id, name, status, is_active, stock_master, fetched_at)
+    values (new.warehouse_id, new.name, new.status, new.is_active, new.stock_master, new.fetched_at);
 
 merge into staging.replacement_stock as known
 using (
@@ -696,7 +698,9 @@ using (
 on known.sku = new.sku
 when matched then
     update set product_size_id = new.product_size_id, free_quantity = new.free_quantity, fetched_at = new.fetched_at
-when not matched then insert by name;
+when not matched then
+    insert (sku, product_size_id, free_quantity, fetched_at)
+    values (new.sku, new.product_size_id, new.free_quantity, new.fetched_at);
 
 -- ---------------------------------------------------------------- where a return's state is written
 
@@ -720,4 +724,8 @@ on known.mark = new.mark
 when matched then
     update set our_note = new.our_note, our_value = new.our_value, note_keys = new.note_keys, value_keys = new.value_keys,
         fetched_at = new.fetched_at
-when not matched then insert by name;
+when not matched then
+    insert (mark, object_type, object_id, our_note, our_value, note_keys, value_keys, fetched_at)
+    values (
+        new.mark, new.object_type, new.object_id, new.our_note, new.our_value, new.note_keys, new.value_keys, new.fetched_at
+    );

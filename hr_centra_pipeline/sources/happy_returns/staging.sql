@@ -121,7 +121,7 @@ where returns.dropped_off_at is not null and items.received_channel is distinct 
 union all by name
 select
     return_item_id, return_id, 'received' as event, received_at as happened_at,
-    received_channel is distinct from 'returnless' as is_physical, received_channel as value
+    (received_channel is distinct from 'returnless') as is_physical, received_channel as value
 from items where received_at is not null
 union all by name
 select return_item_id, return_id, 'hub_received' as event, hub_received_at as happened_at, true as is_physical
