@@ -373,7 +373,7 @@ def _exports(settings: Settings, profiles: list[Profile], every_hours: int, now:
                     "exports",
                     "warning",
                     f"{file.name}: {found}",
-                    "Map its headers in a profile: data/profiles/ shows how.",
+                    "Map its headers in a profile in $HR_CENTRA_HOME/profiles/; those in data/profiles/ show how.",
                 )
             elif found.kind not in seen:
                 seen[found.kind] = found.profile.name
