@@ -35,7 +35,8 @@ def plan(connection: Connection, now: datetime) -> PlanReport:
     Reads ``push.ledger``'s last committed state, and what of Centra's landed objects it has not taken over yet.
     """
     since = watermarks.read(connection, watermarks.LEDGER)
-    run_sql(connection, "hr_centra_pipeline.matching", "paid_units.sql")
+    for name in ("paid_units.sql", "bookings_of_orders.sql"):
+        run_sql(connection, "hr_centra_pipeline.matching", name, {"since": since})
     for name in _FILES:
         run_sql(connection, "hr_centra_pipeline.effects", name, {"now": now, "since": since, **reasons.PARAMETERS})
     watermarks.write(connection, watermarks.OBSERVED, watermarks.newest_batch(connection), now)
