@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -39,12 +40,12 @@ def costs(books: Books) -> list[tuple[object, ...]]:
 
 def test_a_gift_card_that_only_a_row_in_another_currency_reports_is_not_paid_on_top_of(books: Books) -> None:
     books.connection.execute("update policy.pays_through set pays_through = 'centra'")
-    for number, more in (("1001", {}), ("1002", {"status": "pending"})):
+    for number, status in (("1001", "issued"), ("1002", "pending")):
         books.sold(number)
         units = books.returned(number, refund_type="gift-card")
         books.told(
-            number, units, refund_type="gift-card", currency="SEK", gift_card_id="GC", fee="9", shipping="9", **more
-        )
+            number, units, refund_type="gift-card", currency="SEK", gift_card_id="GC", fee="9", shipping="9", status=status
+        )  # fmt: skip
     planned(books)
     assert held(books) == [("1001-0", "elsewhere", None), ("1002-0", "centra", PENDING_CARD[:28])]
     # Its amounts are nothing that is known of the unit.
@@ -75,7 +76,7 @@ def test_no_replacement_is_sent_while_a_gift_card_for_its_unit_is_pending(books:
         number: books.returned(number, refund_type="exchange", exchange_sku="OTHER")
         for number in ("1001", "1002", "1003")
     }
-    card = {"status": "pending", "gift_card_id": "GC"}
+    card: dict[str, Any] = {"status": "pending", "gift_card_id": "GC"}
     books.told("1001", swapped["1001"], refund_type="gift-card", **card)
     books.told("1002", [], refund_type="gift-card", **card)
     books.told("1003", swapped["1003"], refund_type="exchange", price_difference=-50, **card)  # its difference
