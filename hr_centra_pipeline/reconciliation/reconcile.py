@@ -63,7 +63,7 @@ def find(connection: Connection, now: datetime) -> None:
     # What the push has given since the plan counts, and what it cannot find any more.
     for name in (
         "replacements.sql", "settled_returns.sql", "payers_seen.sql", "paid_through.sql", "value_given_back.sql",
-        "fees_charged.sql", "whole_orders.sql", "booked_movements.sql",
+        "fees_charged.sql", "costs_reported.sql", "whole_orders.sql", "booked_movements.sql",
     ):  # fmt: skip
         run_sql(connection, "hr_centra_pipeline.effects", name)
     run_sql(connection, "hr_centra_pipeline.push", "gone.sql")
