@@ -139,7 +139,7 @@ def test_a_chargeback_of_a_part_holds_a_credit_however_far_it_has_come_and_says_
 # ---------------------------------------------------------------- what became of a replacement
 
 
-def replaced(books: Books, **unit: object) -> list[str]:
+def replaced(books: Books, **unit: Any) -> list[str]:
     """Order 1001's unit was exchanged for order 2001, which a person has tied to it."""
     books.sold("1001")
     books.sold("2001", price="0")
