@@ -739,3 +739,23 @@ def test_lines_of_more_columns_than_any_header_are_not_searched_for_one(
     place.deliver("wide.csv", ("," * 5_000 + ";" * 5_000 + "\t" * 5_000 + "\n") * 10)
     assert place.ingest() == PayoutReport(files=1, refused_files=1)
     assert not any(searched)
+
+
+STRIPE = "source_id,balance_transaction_id,reporting_category,charge_id,created_utc,currency,gross,fee,net"
+
+
+@pytest.mark.parametrize("is_last", [True, False])
+@pytest.mark.parametrize("category", ["refund", "dispute"])
+def test_a_booking_counts_once_where_one_of_two_reports_has_no_order_number(
+    tmp_path: Path, category: str, is_last: bool
+) -> None:
+    place = Place(tmp_path)
+    line = f"re_1,txn_1,{category},ch_1,2026-09-05 10:00:00,eur,-125.00,0.00,-125.00"
+    reports = {
+        "activity.csv": f"{STRIPE}\n{line}\n",
+        "payout.csv": f"{STRIPE},automatic_payout_id,payment_metadata[order_number]\n{line},po_1,1001\n",
+    }
+    for name in reports if is_last else reversed(reports):
+        place.deliver(name, reports[name])
+        place.ingest()
+    assert place.rows("select order_number, gross_amount from staging.payout_lines") == [("1001", -125)]
