@@ -34,5 +34,5 @@ def test_each_mistake_of_a_profile_is_a_line_with_its_file(
     with pytest.raises(ConfigurationError) as refused:
         load(tmp_path)
     lines = str(refused.value).splitlines()
-    assert f"{tmp_path / 'own.toml'}: name: Input should be a valid string" in lines, source
+    assert f'{tmp_path / "own.toml"}: name: must be a text, in quotes ("...") (found 1)' in lines, source
     assert all(line.startswith(f"{tmp_path / 'own.toml'}: ") for line in lines)
