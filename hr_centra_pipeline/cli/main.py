@@ -1,4 +1,7 @@
-"""``hr-centra``: the command line. Exit codes: 0 done, 1 the run failed, 2 wrong configuration or usage."""
+"""``hr-centra``: the command line.
+
+Exit codes: 0 done; 1 the run failed, or what was asked for cannot be done now; 2 a setting, an option or a name is wrong.
+"""
 
 from __future__ import annotations
 
@@ -80,7 +83,7 @@ def doctor(
 
     Changes nothing.
 
-    Exit code 0: nothing stands in the way; 1: something is broken; 2: a setting is wrong.
+    Exit code 0: nothing is in the way of a sync; 1: something is broken; 2: a setting is wrong.
     """
     from hr_centra_pipeline.cli.doctor import run_doctor
 
