@@ -62,6 +62,26 @@ def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("told", "word", "instant"),
+    [
+        ("2025-10-26 02:30:00", "CEST", datetime(2025, 10, 26, 0, 30, tzinfo=UTC)),
+        ("2025-10-26 02:30:00", "CET", datetime(2025, 10, 26, 1, 30, tzinfo=UTC)),
+        ("2026-10-01 00:30:00", "CEST", datetime(2026, 9, 30, 22, 30, tzinfo=UTC)),
+        ("2026-07-31 23:30:00", "PDT", datetime(2026, 8, 1, 6, 30, tzinfo=UTC)),
+    ],
+)
+def test_the_hour_that_an_autumn_night_has_twice_is_read_by_the_word_of_its_zone(
+    tmp_path: Path, told: str, word: str, instant: datetime
+) -> None:
+    place = Place(tmp_path)
+    line = f"G,M,P1,1001,visa,{told},{word},Refunded,R1,EUR,125.00,,1,EUR,125.00,,,7"
+    out = f"G,M,,,,{told},{word},MerchantPayout,out,,,,,EUR,,125.00,,7"
+    place.deliver("batch_7.csv", "\n".join([HEADER, line, out]) + "\n")
+    place.ingest()
+    assert place.rows("select happened_at from staging.payout_lines where line_type = 'refund'") == [(instant,)]
+
+
 def test_lines_are_landed_signed_as_the_merchant_sees_them_in_both_currencies(place: Place) -> None:
     place.deliver("settlement_detail_report_batch_7.csv", GOOD)
     assert place.ingest() == PayoutReport(files=1, rows_read=5, rows_landed=5)
