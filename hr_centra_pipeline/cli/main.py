@@ -125,7 +125,7 @@ def raise_(
     ],
     hours: Annotated[float, typer.Option(help="Until it expires; at most 168.")] = 24,
     effects: Annotated[
-        int | None, typer.Option(help="Up to so many on one day; default: what waits now, and a tenth.")
+        int | None, typer.Option(help="Up to so many on one day; default: what waits now, and a tenth.", min=1)
     ] = None,
     by: _By = None,
     why: _Why = None,

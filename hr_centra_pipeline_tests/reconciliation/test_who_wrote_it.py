@@ -35,7 +35,7 @@ def test_a_return_that_happy_returns_does_not_know(books: Books, made_by: str, w
     books.reconcile()
     culprit, detail = told(books, "centra_return_without_return")
     assert culprit == made_by
-    assert f"{words}, credits 1 unit(s) of order 1001" in detail
+    assert f"{words}, credits 1 unit of order 1001" in detail
 
 
 @MAKERS
