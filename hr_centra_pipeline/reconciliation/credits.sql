@@ -101,5 +101,12 @@ where units.is_refused and items.return_item_id not in (
     select return_item_id from push.ledger
     where effect_kind in ('credit_note', 'exchange_order') and state in ('sending', 'unknown', 'confirmed')
         and return_item_id is not null
+        -- A replacement that was canceled is nothing that was given, unless it was paid in its place.
+        and (
+            effect_key not in (select effect_key from effects.replacements where state = 'canceled')
+            or return_item_id in (
+                select return_item_id from effects.value_given_back where given - elsewhere - chargeback > 0
+            )
+        )
 )
 qualify row_number() over (partition by items.return_item_id order by coalesce(promised.issued_at, promised.source_time), promised.refund_id) = 1;

@@ -67,7 +67,8 @@ decided as (
             || coalesce(', Centra ' || centra_id, '') || coalesce(': ' || reason, '') as what
     from my_ledger where state <> 'planned'
     union all by name
-    select updated_at as "at", 'pipeline' as who, return_item_id as unit, replace(effect_kind, '_', ' ') || ' waits: ' || reason as what
+    select updated_at as "at", 'pipeline' as who, return_item_id as unit, replace(effect_kind, '_', ' ')
+            || case when starts_with(reason, 'waits ') then ' ' else ' waits: ' end || reason as what
     from my_ledger where state = 'planned' and reason is not null
     union all by name
     select approved_at as "at", approved_by as who, cast(null as varchar) as unit, 'approved ' || effect_key || ': ' || why as what

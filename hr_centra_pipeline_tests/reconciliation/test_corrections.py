@@ -374,6 +374,31 @@ def replaced(books: Books, *, ordered: str = "SKU-9001", asked: str = "SKU-9001"
     return unit
 
 
+def test_what_is_ordered_a_third_time_after_the_database_was_lost_is_for_the_first_one_s_return(books: Books) -> None:
+    unit = replaced(books)
+    books.sold("9002", price="0")
+    again = effect_key("exchange_order", unit, "2")
+    # Ordered again for Return 1; what its packet was is lost, and its order tells the packet alone.
+    books.connection.execute(
+        "insert into push.ledger by name (select * replace (? as effect_key, ? as packet_key, '9002' as centra_id) from push.ledger"
+        " where effect_kind = 'exchange_order')",
+        [again, packet_key([again])],
+    )
+    books.connection.execute("delete from push.packets")
+    books.connection.execute(
+        "update staging.orders set is_cancelled = true, status = 'DELETED' where order_number in ('9001', '9002')"
+    )
+    books.connection.execute(
+        "insert into push.exchange_decisions values ('D', ?, 2, 'order_again', 'Carla', null, 'asked the shopper', ?)",
+        [unit, DROPPED],
+    )
+    books.reconcile()
+    third = (
+        "select effect_key, origin_return_id from effects.pending_exchange_orders where effect_kind = 'exchange_order'"
+    )
+    assert books.rows(third) == [(effect_key("exchange_order", unit, "3"), 1)]
+
+
 def test_another_article_that_is_asked_for_after_the_replacement_was_ordered_names_both_and_the_order(
     books: Books,
 ) -> None:
