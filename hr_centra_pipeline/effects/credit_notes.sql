@@ -56,6 +56,7 @@ select
     coalesce(paid.is_card_pending, false) and not paid.is_given_already as is_card_pending,
     value.chain_depth,
     value.root_order,
+    chains.refused_id,
     value.refundable,
     value.exchange + value.chargeback + case when value.elsewhere > 0 then 0 else value.tied_refund end as given_otherwise,
     case
@@ -72,6 +73,7 @@ join staging.return_items as items using (return_item_id)
 join matching.matched_items as matched using (return_item_id)
 left join staging.order_lines as lines on lines.order_line_id = matched.order_line_id
 left join effects.value_given_back as value using (return_item_id)
+left join chains on chains.return_item_id = units.return_item_id
 left join paid_units as paid using (return_item_id)
 left join paid_instead as instead on instead.return_item_id = units.return_item_id
 left join policy.pays_through as ways on ways.refund_type = case items.refund_type when 'exchange' then 'refund' else items.refund_type end
@@ -292,6 +294,8 @@ blocked as (
             when not is_after_cutover then 'its return was started before the cut-over: adopt it to act'
             when shipment_line_id is null then 'no shipment line: ' || unmatched_reason
             when doubt is not null then doubt_text(doubt, doubtful_return_id, sku)
+            when chain_depth > 0 and refused_id is not null then 'it was sent in exchange for ' || refused_id
+                || ', which was refused: nothing may be refunded for it'
             when chain_depth > 0 then 'it was sent in exchange, and its order captured nothing: of root order ' || root_order
                 || ' may be refunded by hand ' || money_text(refundable, currency)
             when pays_through <> 'elsewhere' and given_otherwise > 0 then

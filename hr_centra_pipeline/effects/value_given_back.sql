@@ -48,7 +48,7 @@ select children.return_item_id, children.order_number, parents.parent_id
 from children
 join parents using (order_number, sku, place);
 
--- One row per unit in an exchange chain: its root and how many exchanges lie between.
+-- One row per unit in an exchange chain: its root and how many exchanges lie between; and the last unit before it that was refused.
 create or replace temp table chains as
 with recursive
 up as (
@@ -60,8 +60,12 @@ up as (
     where up.depth < 50
 )
 
-select return_item_id, arg_max(root_id, depth) as root_id, max(depth) as depth
-from up group by return_item_id;
+select
+    up.return_item_id, arg_max(up.root_id, up.depth) as root_id, max(up.depth) as depth,
+    arg_min(up.root_id, up.depth) filter (where units.is_refused) as refused_id
+from up
+left join effects.units as units on units.return_item_id = up.root_id
+group by up.return_item_id;
 
 create or replace temp table valued_units as
 select
@@ -297,7 +301,7 @@ given as (
 -- What the chain's root cost, and the money that was given anywhere in the chain.
 roots as (
     select
-        chains.return_item_id, chains.root_id, chains.depth, root.order_number as root_order,
+        chains.return_item_id, chains.root_id, chains.depth, chains.refused_id, root.order_number as root_order,
         root.unit_price - coalesce(root.voucher_share, 0) as root_paid
     from chains
     join matching.matched_items as root on root.return_item_id = chains.root_id
@@ -329,9 +333,10 @@ select
     coalesce(given, 0)::decimal(18, 4) as given,
     coalesce(is_in_doubt, false) as is_in_doubt,
     coalesce(units.refund_type = 'exchange' and instead > 0 and instead >= units.paid - units.slack, false) as is_paid_instead,
-    more_than(coalesce(roots.root_paid, units.paid) - case
+    -- The shopper has kept a piece: nothing is owed for the one that was sent in its place.
+    case when roots.refused_id is not null then 0 else more_than(coalesce(roots.root_paid, units.paid) - case
         when roots.root_id is not null then coalesce(chain_money.money, 0) else coalesce(given, 0)
-    end, units.slack) as refundable,
+    end, units.slack) end as refundable,
     more_than(
         coalesce(given, 0) - case when roots.root_id is not null then greatest(units.paid, roots.root_paid) else units.paid end, units.slack
     ) as too_much

@@ -34,7 +34,7 @@ happened as (
         'refund row ' || refund_id || ' ' || status || ': ' || coalesce(money_text(total_refunded, currency), '-')
             || coalesce(', shipping ' || money_text(nullif(shipping_refund, 0), currency), '')
             || coalesce(', fee ' || money_text(nullif(processing_fee, 0), currency), '')
-            || coalesce(', gift card', nullif(gift_card_id, '')) as what
+            || case when gift_card_id <> '' then ', gift card' else '' end as what
     from staging.refunds where return_id in (select unnest($returns::varchar[]))
 ),
 
