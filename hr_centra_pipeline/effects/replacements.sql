@@ -8,7 +8,11 @@ select
         ledger.effect_key
     ) as ordinal,
     coalesce(ledger.packet_key, 'order ' || ledger.centra_id) as made_by, ledger.packet_key, ledger.centra_id, ledger.confirmed_at,
-    coalesce(try_cast(packets.centra_id as bigint), own.centra_return_id, matched.foreign_centra_return_id) as centra_return_id
+    -- One that was ordered again has no Return of its own: it is for the piece on the first one's.
+    coalesce(
+        try_cast(packets.centra_id as bigint), own.centra_return_id, matched.foreign_centra_return_id,
+        min(own.centra_return_id) over (partition by ledger.return_item_id)
+    ) as centra_return_id
 from push.ledger
 semi join matching.orders_in_play using (order_number)
 join staging.return_items as items using (return_item_id)

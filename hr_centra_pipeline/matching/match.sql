@@ -22,6 +22,9 @@ from (
     from items_in_play
 );
 
+-- What a line is of: its SKU, else what else names an article.
+create or replace temp macro article_of(sku, ean, upc, order_line_id) as coalesce(sku, ean, upc, order_line_id);
+
 -- One row per unit and order line that it may be, with how it was recognised (the first way that fits wins).
 create or replace temp table candidates as
 with
@@ -57,6 +60,15 @@ select return_item_id, order_line_id, matched_by
 from fits
 qualify rank = min(rank) over (partition by return_item_id);
 
+-- One row per unit that fits lines of several articles, so that nobody can say which one it is.
+create or replace temp table ambiguous as
+select candidates.return_item_id
+from candidates
+join staging.order_lines as lines using (order_line_id)
+where lines.is_product
+group by candidates.return_item_id
+having count(distinct article_of(lines.sku, lines.ean, lines.upc, lines.order_line_id)) > 1;
+
 -- One row per order in play: how many pieces of a line are looked at, one more than it has units. A line may have millions.
 create or replace temp table most_pieces as
 select orders.order_number, count(items.return_item_id) + 1 as pieces
@@ -71,7 +83,7 @@ select
     shipment_lines.shipment_id,
     lines.order_number,
     lines.order_line_id,
-    coalesce(lines.sku, lines.order_line_id) as article,
+    article_of(lines.sku, lines.ean, lines.upc, lines.order_line_id) as article,
     shipments.shipped_at,
     lines.bundle_line_id is not null as is_part,
     shipment_lines.quantity,
@@ -131,13 +143,6 @@ semi join matching.orders_in_play on orders_in_play.order_number = lines.order_n
 where returns.deleted_at is null and returns.packet_key is null and len(coalesce(returns.effect_keys, [])) = 0
     and lines.quantity > 0;
 
--- One row per piece on one, as many as units may be.
-create or replace temp table foreign_pieces as
-select lines.* exclude (quantity), numbers.piece
-from foreign_lines as lines
-join most_pieces using (order_number)
-cross join range(1, least(lines.quantity, most_pieces.pieces) + 1) as numbers(piece);
-
 -- One row per Return of somebody else that a person has tied: to a unit, or (null) to none.
 create or replace temp table return_ties as
 select try_cast(centra_id as bigint) as centra_return_id, return_item_id from push.ties where what = 'return'
@@ -155,130 +160,119 @@ kept as (
     select ledger.return_item_id, ledger.centra_id
     from push.ledger
     semi join items_in_play using (return_item_id)
-    semi join foreign_pieces on foreign_pieces.centra_return_id::varchar = ledger.centra_id
+    semi join foreign_lines on foreign_lines.centra_return_id::varchar = ledger.centra_id
     join claims on claims.return_item_id = ledger.return_item_id
     anti join told on told.return_item_id = ledger.return_item_id
     -- Tied to others, or to none.
     anti join return_ties on return_ties.centra_return_id::varchar = ledger.centra_id
     where ledger.effect_kind = 'credit_note' and ledger.is_foreign and ledger.state = 'confirmed'
         and (claims.strength > 0 or not exists (
-            select 1 from foreign_pieces as pieces
+            select 1 from foreign_lines as lines
             join candidates using (order_line_id)
             join claims as others using (return_item_id)
-            where pieces.centra_return_id::varchar = ledger.centra_id and others.strength > 0
+            where lines.centra_return_id::varchar = ledger.centra_id and others.strength > 0
         ))
 )
 
 from told union all from kept;
 
--- One row per piece on a Return of somebody else and unit that it may be for: the unit that it is held by, those of a return
--- that its comment names, or those whose return was started before it was made.
+-- One row per line of a Return of somebody else and unit that it may be for: the unit that it is held by, those of a return that
+-- its comment names, or those whose return was started before it was made. Only a person knows which article a unit is that
+-- names several.
 create or replace temp table wanting as
 select
-    pieces.centra_return_id, pieces.shipment_line_id, pieces.piece, pieces.order_line_id, pieces.created_at,
-    items.return_item_id, items.return_id, items.return_created_at, claims.strength,
-    coalesce(held.centra_id = pieces.centra_return_id::varchar, false) as is_held,
+    lines.centra_return_id, lines.shipment_line_id, lines.quantity, lines.created_at as wanted_from,
+    items.return_item_id, items.return_created_at, claims.strength,
+    coalesce(held.centra_id = lines.centra_return_id::varchar, false) as is_held,
     held.centra_id is not null as is_held_by_any,
-    list_has_any(coalesce(pieces.express_codes, []), [items.express_code, items.return_id]) as is_named
-from foreign_pieces as pieces
+    list_has_any(coalesce(lines.express_codes, []), [items.express_code, items.return_id]) as is_named
+from foreign_lines as lines
 join candidates using (order_line_id)
 join items_in_play as items using (return_item_id)
 join claims using (return_item_id)
 left join held using (return_item_id)
+left join ambiguous using (return_item_id)
 anti join frozen using (return_item_id)
 where
-    coalesce(held.centra_id = pieces.centra_return_id::varchar, false)
-    or (pieces.centra_return_id not in (select centra_return_id from return_ties) and (
-        list_has_any(coalesce(pieces.express_codes, []), [items.express_code, items.return_id])
-        or items.return_created_at <= pieces.created_at
+    coalesce(held.centra_id = lines.centra_return_id::varchar, false)
+    or (ambiguous.return_item_id is null and lines.centra_return_id not in (select centra_return_id from return_ties) and (
+        list_has_any(coalesce(lines.express_codes, []), [items.express_code, items.return_id])
+        or items.return_created_at <= lines.created_at
     ));
 
--- Each piece goes to one unit, each unit gets one piece: first those that were adopted before, then those that are named,
--- then the stronger claim, and the earlier return, by the earlier Return. One step each, since what is taken is not there for the next.
-create or replace temp table adopted_before as
-select units.return_item_id, pieces.centra_return_id, pieces.shipment_line_id, pieces.piece
-from (
-    select distinct return_item_id, centra_return_id, order_line_id,
-        dense_rank() over (partition by centra_return_id, order_line_id order by return_item_id) as place
-    from wanting where is_held
-) as units
-join (
-    select distinct centra_return_id, order_line_id, shipment_line_id, piece,
-        dense_rank() over (partition by centra_return_id, order_line_id order by shipment_line_id, piece) as place
-    from wanting where is_held
-) as pieces using (centra_return_id, order_line_id, place)
-qualify row_number() over (partition by units.return_item_id order by pieces.shipment_line_id, pieces.piece) = 1;
-
-create or replace temp table adopted_by_name as
-with
-open_pairs as (
-    select wanting.* from wanting
-    anti join adopted_before on adopted_before.return_item_id = wanting.return_item_id
-    anti join adopted_before as taken on taken.centra_return_id = wanting.centra_return_id
-        and taken.shipment_line_id = wanting.shipment_line_id and taken.piece = wanting.piece
-    where wanting.is_named and not wanting.is_held_by_any
+-- One row per unit that gets a piece, out of one row per line of a Return and unit that it may be for. In each round a unit asks
+-- for one line: that which is asked for least, then the earlier; the line takes as many as it has pieces left: the stronger claim
+-- first, then the unit that has no other choice, then the one of the earlier return. A unit that fits several lines so leaves a
+-- piece to one that fits no other. A round fills a line or serves all who asked: there are as many as lines, not as units.
+create or replace temp macro given_out(wants) as table
+with recursive rounds as (
+    select *, quantity::hugeint as room, false as is_given from query_table(wants)
+    union all
+    select * exclude (room, is_given, pressure, choices, is_asked, turn, gets_it, given, is_served), room - given as room, gets_it as is_given
+    from (
+        select
+            *, sum(gets_it::bigint) over (partition by centra_return_id, shipment_line_id) as given,
+            bool_or(gets_it) over (partition by return_item_id) as is_served
+        from (
+            select
+                *, row_number() over (
+                    partition by centra_return_id, shipment_line_id, is_asked
+                    order by strength desc, choices, return_created_at nulls last, return_item_id
+                ) as turn,
+                is_asked and turn <= room as gets_it
+            from (
+                select
+                    *, count(*) over (partition by return_item_id) as choices,
+                    row_number() over (
+                        partition by return_item_id order by pressure, wanted_from, centra_return_id, shipment_line_id
+                    ) = 1 as is_asked
+                from (
+                    select *, count(*) over (partition by centra_return_id, shipment_line_id) - room as pressure
+                    from rounds where not is_given
+                )
+            )
+        )
+    )
+    where gets_it or (not is_served and room > given)
 )
 
-select units.return_item_id, pieces.centra_return_id, pieces.shipment_line_id, pieces.piece
-from (
-    select distinct order_line_id, return_id, return_item_id,
-        dense_rank() over (partition by order_line_id, return_id order by return_item_id) as place
-    from open_pairs
-) as units
-join (
-    select distinct order_line_id, return_id, centra_return_id, shipment_line_id, piece,
-        dense_rank() over (
-            partition by order_line_id, return_id order by created_at, centra_return_id, shipment_line_id, piece
-        ) as place
-    from open_pairs
-) as pieces using (order_line_id, return_id, place)
-qualify row_number() over (
-    partition by pieces.centra_return_id, pieces.shipment_line_id, pieces.piece order by units.return_item_id
-) = 1 and row_number() over (
-    partition by units.return_item_id order by pieces.centra_return_id, pieces.shipment_line_id, pieces.piece
-) = 1;
+select return_item_id, centra_return_id, shipment_line_id from rounds where is_given;
+
+-- First those that were adopted before, then those that are named, then all: what is taken is not there for the next.
+create or replace temp table held_pairs as from wanting where is_held;
+
+create or replace temp table adopted_before as from given_out('held_pairs');
+
+create or replace temp table named_pairs as
+select wanting.* replace (wanting.quantity - coalesce(taken.pieces, 0) as quantity)
+from wanting
+anti join adopted_before using (return_item_id)
+left join (
+    select centra_return_id, shipment_line_id, count(*) as pieces from adopted_before group by all
+) as taken using (centra_return_id, shipment_line_id)
+where wanting.is_named and not wanting.is_held_by_any and wanting.quantity > coalesce(taken.pieces, 0);
+
+create or replace temp table adopted_by_name as from given_out('named_pairs');
+
+create or replace temp table unnamed_pairs as
+select wanting.* replace (wanting.quantity - coalesce(taken.pieces, 0) as quantity)
+from wanting
+anti join adopted_before using (return_item_id)
+anti join adopted_by_name using (return_item_id)
+left join (
+    select centra_return_id, shipment_line_id, count(*) as pieces
+    from (from adopted_before union all from adopted_by_name) group by all
+) as taken using (centra_return_id, shipment_line_id)
+-- A Return that names another return is not for these.
+anti join (select distinct centra_return_id from wanting where is_named) as elsewhere using (centra_return_id)
+where not wanting.is_held_by_any and wanting.quantity > coalesce(taken.pieces, 0);
 
 create or replace temp table adopted as
-with
-open_pairs as (
-    select wanting.* from wanting
-    anti join adopted_before on adopted_before.return_item_id = wanting.return_item_id
-    anti join adopted_by_name as named on named.return_item_id = wanting.return_item_id
-    anti join adopted_before as taken on taken.centra_return_id = wanting.centra_return_id
-        and taken.shipment_line_id = wanting.shipment_line_id and taken.piece = wanting.piece
-    anti join adopted_by_name as taken_by_name on taken_by_name.centra_return_id = wanting.centra_return_id
-        and taken_by_name.shipment_line_id = wanting.shipment_line_id and taken_by_name.piece = wanting.piece
-    -- A piece that names another return is not for these.
-    anti join (select distinct centra_return_id, return_id as other_return from wanting where is_named) as elsewhere
-        on elsewhere.centra_return_id = wanting.centra_return_id
-    where not wanting.is_held_by_any
-),
-
-unnamed as (
-    select units.return_item_id, pieces.centra_return_id, pieces.shipment_line_id, pieces.piece
-    from (
-        select distinct order_line_id, return_item_id, return_created_at,
-            dense_rank() over (partition by order_line_id order by strength desc, return_created_at, return_item_id) as place
-        from open_pairs
-    ) as units
-    join (
-        select distinct order_line_id, centra_return_id, shipment_line_id, piece, created_at,
-            dense_rank() over (
-                partition by order_line_id order by created_at, centra_return_id, shipment_line_id, piece
-            ) as place
-        from open_pairs
-    ) as pieces using (order_line_id, place)
-    where units.return_created_at <= pieces.created_at
-    qualify row_number() over (
-        partition by units.return_item_id order by pieces.centra_return_id, pieces.shipment_line_id, pieces.piece
-    ) = 1
-)
-
-select return_item_id, centra_return_id, shipment_line_id from adopted_before
+from adopted_before
 union all
-select return_item_id, centra_return_id, shipment_line_id from adopted_by_name
+from adopted_by_name
 union all
-select return_item_id, centra_return_id, shipment_line_id from unnamed;
+from given_out('unnamed_pairs');
 
 -- One row per free piece, as many of a line as there may be units: without those that are taken before anybody is placed. What
 -- others returned and nobody adopted is gone.
@@ -366,27 +360,30 @@ lines_of_article as (
 select
     candidates.return_item_id, candidates.order_line_id, articles.order_number, articles.article,
     claims.strength, claims.return_created_at,
-    candidates.matched_by = 'line_id' and lines_of_article.lines > 1 as names_its_line
+    candidates.matched_by = 'line_id' and lines_of_article.lines > 1
+        and count(*) over (partition by candidates.return_item_id) = 1 as names_its_line
 from candidates
 join claims using (return_item_id)
 join (select distinct order_number, order_line_id, article from slots) as articles using (order_line_id)
 join lines_of_article on lines_of_article.order_number = articles.order_number and lines_of_article.article = articles.article
 anti join frozen on frozen.return_item_id = candidates.return_item_id
-anti join adopted on adopted.return_item_id = candidates.return_item_id;
+anti join adopted on adopted.return_item_id = candidates.return_item_id
+anti join ambiguous on ambiguous.return_item_id = candidates.return_item_id;
 
--- As a person has said.
+-- As a person has said last.
 create or replace temp table placed_by_tie as
 select units.return_item_id, places.shipment_line_id, places.piece
 from (
     select
         ties.return_item_id, try_cast(ties.centra_id as bigint) as shipment_line_id,
-        row_number() over (partition by ties.centra_id order by ties.tied_at, ties.return_item_id) as place
-    from push.ties as ties
+        row_number() over (partition by shipment_line_id order by ties.tied_at, ties.return_item_id) as place
+    from (
+        from push.ties where what = 'line'
+        qualify row_number() over (partition by return_item_id order by tied_at desc, tie_id) = 1
+    ) as ties
     semi join items_in_play using (return_item_id)
     anti join frozen using (return_item_id)
     anti join adopted using (return_item_id)
-    where ties.what = 'line'
-    qualify row_number() over (partition by ties.return_item_id order by ties.tied_at desc) = 1
 ) as units
 join (
     select *, row_number() over (partition by shipment_line_id order by piece) as place from free_slots
@@ -411,17 +408,23 @@ join (
     anti join placed_by_tie using (shipment_line_id, piece)
 ) as places using (order_line_id, place);
 
--- One row per piece that is left for units that name an article, with what it cost the customer.
-create or replace temp table open_slots as
+-- One row per shipped line: what a piece of it cost the customer, to a cent where the voucher's shares of its pieces differ.
+create or replace temp table paid_of_lines as
 select
-    free_slots.*,
-    unit_price - coalesce(shares.voucher_share, 0) - added_to_part(
-        unit_tax_added, coalesce(shares.voucher_share, 0), unit_price - unit_tax_added, currency
+    slots.shipment_line_id,
+    slots.unit_price - coalesce(shares.voucher_share, 0) - added_to_part(
+        slots.unit_tax_added, coalesce(shares.voucher_share, 0), slots.unit_price - slots.unit_tax_added, slots.currency
     ) as paid
-from free_slots
+from slots
 left join (
     select order_line_id, case when pieces_with_more > 0 then larger_share else voucher_share end as voucher_share from voucher_shares
-) as shares using (order_line_id)
+) as shares using (order_line_id);
+
+-- One row per piece that is left for units that name an article.
+create or replace temp table open_slots as
+select free_slots.*, paid_of_lines.paid
+from free_slots
+join paid_of_lines using (shipment_line_id)
 anti join placed_by_tie using (shipment_line_id, piece)
 anti join placed_by_line using (shipment_line_id, piece);
 
@@ -446,6 +449,7 @@ of_several_prices as (
 
 rows_of_units as (
     select return_item_id, refund_id, currency, told_for_items as told from paid_units semi join items_in_play using (return_item_id)
+    where refund_id is not null
 ),
 
 -- One row per unit whose place, or at least its price, is known.
@@ -456,23 +460,22 @@ known as (
     anti join of_several_prices using (return_item_id)
     group by open_units.return_item_id
     union all
-    select places.return_item_id, slots.paid
+    select places.return_item_id, lines.paid
     from (
         select return_item_id, shipment_line_id from frozen
         union all select return_item_id, shipment_line_id from adopted
         union all select return_item_id, shipment_line_id from placed_by_tie
         union all select return_item_id, shipment_line_id from placed_by_line
     ) as places
-    join (
-        select shipment_line_id, any_value(unit_price) as paid from slots group by shipment_line_id
-    ) as slots using (shipment_line_id)
+    join paid_of_lines as lines using (shipment_line_id)
 ),
 
 left_of_rows as (
     select
         rows_of_units.refund_id, any_value(rows_of_units.currency) as currency, any_value(told) as told,
         any_value(told) - coalesce(sum(known.paid), 0) as amount,
-        count(of_several_prices.return_item_id) as units
+        count(of_several_prices.return_item_id) as units,
+        count(*) as all_units
     from rows_of_units
     left join known on known.return_item_id = rows_of_units.return_item_id
     left join of_several_prices on of_several_prices.return_item_id = rows_of_units.return_item_id
@@ -492,7 +495,7 @@ fitting as (
     join staging.orders as orders on orders.order_number = units.order_number
     left join policy.tolerance on tolerance.currency = rows_left.currency
     where abs(rows_left.units * open_slots.paid - rows_left.amount) <= greatest(
-        rows_left.units * smallest_amount(rows_left.currency),
+        rows_left.all_units * smallest_amount(rows_left.currency),
         coalesce(tolerance.absolute, 0),
         coalesce(share_of(rows_left.told, tolerance.percent, 100::decimal(18, 4), rows_left.currency), 0),
         coalesce(rows_left.units * policy.tax_slack(orders.tax_mode, open_slots.unit_tax, rows_left.currency), 0)
@@ -628,55 +631,46 @@ from (
 join (select return_item_id, any_value(matched_by) as matched_by from candidates group by all) as ways using (return_item_id);
 
 -- ---------------------------------------------------------------- Returns of others that no unit has yet
--- One row per piece on one, made before a return was started or named by none; not those of a return that is known, nor
--- those about which a person has decided.
-create or replace temp table open_pieces as
-select pieces.* exclude (place), articles.article
-from (
-    select *, row_number() over (partition by centra_return_id, shipment_line_id order by piece) as place from foreign_pieces
-) as pieces
-join (select distinct order_line_id, article from slots) as articles using (order_line_id)
+-- One row per line of one with pieces left, made before a return was started or named by none; not those of a return that is
+-- known, nor those about which a person has decided.
+create or replace temp table open_lines as
+select lines.* replace (lines.quantity - coalesce(gone.pieces, 0) as quantity)
+from foreign_lines as lines
+semi join slots using (order_line_id)
 left join (
     select centra_return_id, shipment_line_id, count(*) as pieces from adopted group by all
 ) as gone using (centra_return_id, shipment_line_id)
 anti join return_ties using (centra_return_id)
 anti join (
-    select distinct pieces.centra_return_id
-    from foreign_pieces as pieces
-    join items_in_play as items on items.order_number = pieces.order_number
-        and list_has_any(pieces.express_codes, [items.express_code, items.return_id])
+    select distinct lines.centra_return_id
+    from foreign_lines as lines
+    join items_in_play as items on items.order_number = lines.order_number
+        and list_has_any(lines.express_codes, [items.express_code, items.return_id])
 ) as of_known_returns using (centra_return_id)
-where pieces.place > coalesce(gone.pieces, 0);
+where lines.quantity > coalesce(gone.pieces, 0);
 
--- A unit for which no piece is left can only be one of those, whenever the Return was made.
-create or replace temp table adopted_at_last as
-select units.return_item_id, pieces.centra_return_id, pieces.shipment_line_id, pieces.piece
-from (
-    select return_item_id, order_number, article, row_number() over (
-        partition by order_number, article order by max(strength) desc, min(return_created_at) nulls last, return_item_id
-    ) as place
-    from seekers
-    anti join placed_here using (return_item_id)
-    group by return_item_id, order_number, article
-) as units
-join (
-    select *, row_number() over (
-        partition by order_number, article order by created_at desc, centra_return_id, shipment_line_id, piece
-    ) as place
-    from open_pieces
-) as pieces using (order_number, article, place)
-semi join candidates on candidates.return_item_id = units.return_item_id and candidates.order_line_id = pieces.order_line_id;
+-- A unit for which no piece is left can only be one of those, whenever the Return was made: the latest first.
+create or replace temp table pairs_at_last as
+select
+    lines.centra_return_id, lines.shipment_line_id, lines.quantity, -epoch_us(lines.created_at) as wanted_from,
+    seekers.return_item_id, seekers.return_created_at, seekers.strength
+from open_lines as lines
+join seekers using (order_line_id)
+anti join placed_here using (return_item_id);
+
+create or replace temp table adopted_at_last as from given_out('pairs_at_last');
 
 -- One row per unit with a piece of its own that may be the one on somebody's Return all the same.
 create or replace temp table may_be_returned as
-select placed_here.return_item_id, min(pieces.centra_return_id) as centra_return_id
+select placed_here.return_item_id, min(lines.centra_return_id) as centra_return_id
 from placed_here
 join claims using (return_item_id)
 join candidates using (return_item_id)
-join open_pieces as pieces on pieces.order_line_id = candidates.order_line_id
-anti join adopted_at_last as taken on taken.centra_return_id = pieces.centra_return_id
-    and taken.shipment_line_id = pieces.shipment_line_id and taken.piece = pieces.piece
-where claims.strength > 0 and len(coalesce(pieces.express_codes, [])) = 0
+join open_lines as lines on lines.order_line_id = candidates.order_line_id
+left join (
+    select centra_return_id, shipment_line_id, count(*) as pieces from adopted_at_last group by all
+) as gone on gone.centra_return_id = lines.centra_return_id and gone.shipment_line_id = lines.shipment_line_id
+where claims.strength > 0 and len(coalesce(lines.express_codes, [])) = 0 and lines.quantity > coalesce(gone.pieces, 0)
 group by placed_here.return_item_id;
 
 -- One row per unit that has a place.
@@ -808,13 +802,15 @@ select
         when looked.return_item_id is null and of_bundles.return_item_id is not null then 'bundle_line'
         when looked.return_item_id is null then 'article_not_on_order'
         when not looked.has_product_line then 'bundle_line'
+        when ambiguous.return_item_id is not null then 'ambiguous_article'
         when not looked.was_shipped then 'nothing_shipped'
         when claims.strength = 0 then case when claims.never_came then 'goods_never_came' else 'refused' end
         else 'more_units_than_shipped'
     end as reason,
     coalesce(lines.sku, items.sku) as sku,
     coalesce(matched.currency, orders.currency) as currency,
-    coalesce(matched.unit_price, looked.unit_price) as unit_price, -- of a surplus unit: what its line cost
+    -- Of a surplus unit: what its line cost.
+    coalesce(matched.unit_price, case when ambiguous.return_item_id is null then looked.unit_price end) as unit_price,
     matched.unit_tax,
     matched.unit_tax_added,
     orders.tax_mode,
@@ -843,4 +839,5 @@ left join staging.orders as orders on orders.order_number = items.order_number
 left join absent on absent.order_number = items.order_number
 left join looked on looked.return_item_id = items.return_item_id
 left join of_bundles on of_bundles.return_item_id = items.return_item_id
+left join ambiguous on ambiguous.return_item_id = items.return_item_id
 left join staging.order_lines as lines on lines.order_line_id = matched.order_line_id;

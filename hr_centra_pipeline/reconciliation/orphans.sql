@@ -65,6 +65,8 @@ select
             || items.order_number || ' shipped'
         when 'article_not_on_order' then 'Order ' || items.order_number || ' has no line with '
             || coalesce(items.sku, items.upc, items.label_barcode, items.order_line_item_id)
+        when 'ambiguous_article' then 'The export names two articles of order ' || items.order_number || ' for the unit: '
+            || array_to_string(list_distinct([items.sku, items.upc, items.label_barcode]), ', ')
         when 'bundle_line' then 'The unit names a bundle on order ' || items.order_number || ', or is of one whose parts Centra does not show as we read them'
         when 'nothing_shipped' then 'Its line of order ' || items.order_number || ' was never shipped'
         when 'refused' then 'The unit was refused, all that order ' || items.order_number || ' shipped of '
@@ -131,7 +133,7 @@ select
         )) end as amount,
     returns.created_at as fact_at,
     'Return ' || returns.centra_return_id || ' in Centra, made by ' || maker_text(returns.made_by) || ', credits ' || left_over.units
-        || ' unit(s) of order ' || returns.order_number || ' that Happy Returns does not know' as detail,
+        || case when left_over.units = 1 then ' unit' else ' units' end || ' of order ' || returns.order_number || ' that Happy Returns does not know' as detail,
     ask_maker(returns.made_by) || ': did the goods come back without Happy Returns, or was it made twice? Then delete it, or `hr-centra tie '
         || returns.centra_return_id || ' --return` to its units, or to none.'
         as next_step,

@@ -466,3 +466,166 @@ def test_a_line_of_three_million_pieces_costs_what_comes_back_of_it(prepared: Co
     assert (shares["first"], shares["last"], shares["beyond"]) == (Decimal("0.01"), Decimal(0), Decimal(0))
     unit(prepared, "too many", "1", sku="RED", return_created_at=DAY + timedelta(days=9))
     assert places(prepared)["too many"] == "more_units_than_shipped"
+
+
+def two_lines(connection: Connection, *on_return: int, named: str | None = None, days_later: float = 1) -> None:
+    """One article on two lines, 10 with two pieces and 11 with one; somebody's Return has a piece of each line given."""
+    order(connection, "1", ("10", "RED", 2), ("11", "RED", 1))
+    for at, line in enumerate(on_return):
+        if at == 0:
+            foreign_return(connection, line, named=named, days_later=days_later)
+        else:
+            put(
+                connection, "staging.centra_return_lines", centra_return_line_id=70 + at, centra_return_id=7, order_number="1",
+                shipment_line_id=line, order_line_id=str(line),
+            )  # fmt: skip
+
+
+def kept(connection: Connection, *items: str) -> None:
+    """Units that were adopted for Return 7 in an earlier run."""
+    for item in items:
+        connection.execute(
+            "insert into push.ledger (effect_key, effect_kind, return_item_id, order_number, shipment_line_id, state, centra_id,"
+            " is_foreign, updated_at) values (?, 'credit_note', ?, '1', 10, 'confirmed', '7', true, now())",
+            [effect_key("credit_note", item), item],
+        )
+
+
+@pytest.mark.parametrize("how", ["named", "started before", "adopted before", "for no piece left"])
+def test_two_units_that_fit_two_lines_are_the_two_pieces_on_somebody_elses_return_one_of_each_line(
+    prepared: Connection, how: str
+) -> None:
+    two_lines(
+        prepared, 10, 11, named="HR1" if how == "named" else None, days_later=-1 if how == "for no piece left" else 1
+    )
+    for item in "ab":
+        unit(prepared, item, "1", sku="RED", express_code="HR1", return_id="R")
+    if how == "adopted before":
+        kept(prepared, "a", "b")
+    if how == "for no piece left":
+        prepared.execute("update staging.shipment_lines set quantity = 1")
+    assert sorted(map(str, places(prepared).values())) == ["10", "11"]
+    assert sorted(adopted(prepared)) == ["a", "b"]
+
+
+@pytest.mark.parametrize("how", ["named", "started before", "adopted before", "for no piece left"])
+def test_a_unit_that_fits_both_lines_on_somebody_elses_return_leaves_the_piece_of_the_line_that_another_names(
+    prepared: Connection, how: str
+) -> None:
+    two_lines(
+        prepared, 10, 11, named="HR1" if how == "named" else None, days_later=-1 if how == "for no piece left" else 1
+    )
+    unit(prepared, "any", "1", sku="RED", express_code="HR1", return_id="R", received_at=DAY)
+    unit(prepared, "one", "1", base_line_item_id="10", express_code="HR1", return_id="R")
+    if how == "adopted before":
+        kept(prepared, "any", "one")
+    if how == "for no piece left":
+        prepared.execute("update staging.shipment_lines set quantity = 1")
+    assert places(prepared) == {"any": 11, "one": 10}
+    assert sorted(adopted(prepared)) == ["any", "one"]
+
+
+def test_a_return_of_somebody_else_that_names_two_returns_has_a_piece_for_the_unit_of_each(
+    prepared: Connection,
+) -> None:
+    two_lines(prepared, 10, 11)
+    prepared.execute("update staging.centra_returns set express_codes = ['HRA', 'HRB']")
+    unit(prepared, "a", "1", sku="RED", express_code="HRA")
+    unit(prepared, "b", "1", sku="RED", express_code="HRB")
+    places(prepared)
+    assert sorted(adopted(prepared)) == ["a", "b"]
+    prepared.execute("delete from staging.centra_return_lines where shipment_line_id = 11")
+    prepared.execute("update staging.centra_return_lines set quantity = 2")
+    places(prepared)
+    assert sorted(adopted(prepared)) == ["a", "b"]
+
+
+def test_two_returns_of_somebody_else_for_one_return_have_a_piece_for_each_of_its_units(prepared: Connection) -> None:
+    two_lines(prepared, 10, named="HR1")
+    put(
+        prepared, "staging.centra_returns", centra_return_id=8, order_number="1", shipment_id=1, status="COMPLETED",
+        express_codes=["HR1"], created_at=DAY + timedelta(days=2),
+    )  # fmt: skip
+    put(
+        prepared, "staging.centra_return_lines", centra_return_line_id=80, centra_return_id=8, order_number="1",
+        shipment_line_id=11, order_line_id="11",
+    )  # fmt: skip
+    for item in "ab":
+        unit(prepared, item, "1", sku="RED", express_code="HR1", return_id="R")
+    match(prepared, DAY)
+    assert prepared.execute("select foreign_centra_return_id from matching.matched_items order by 1").fetchall() == [
+        (7,),
+        (8,),
+    ]
+
+
+def test_a_unit_that_a_person_has_tied_to_another_line_since_stands_in_nobodys_way_on_the_first(
+    prepared: Connection,
+) -> None:
+    order(prepared, "1", ("10", "RED", 1), ("11", "RED", 1))
+    for item in "ab":
+        unit(prepared, item, "1", sku="RED", approved_at=DAY)
+    tied(prepared, "line", 10, "a")
+    tied(prepared, "line", 11, "a")
+    prepared.execute("update push.ties set tied_at = tied_at + interval 1 day where centra_id = '11'")
+    tied(prepared, "line", 10, "b")
+    assert places(prepared) == {"a": 11, "b": 10}
+    assert prepared.execute("select distinct matched_by from matching.matched_items").fetchall() == [("tied",)]
+
+
+@pytest.mark.parametrize("known_by", ["sent", "tied", "its article"])
+def test_what_a_row_gives_less_what_its_known_unit_cost_after_the_voucher_is_the_price_of_the_other(
+    prepared: Connection, known_by: str
+) -> None:
+    # Two articles of 360.00 in all with a voucher of 36.00: each costs nine tenths.
+    two_prices(prepared)
+    put(
+        prepared, "staging.order_lines", order_line_id="12", order_number="1", sku="HAT", is_product=True, quantity=2,
+        unit_price="90", tax_percent=25,
+    )  # fmt: skip
+    shipment(prepared, 3, "1", (31, "12", 2), price="90")
+    prepared.execute("update staging.orders set discounts = 36")
+    unit(prepared, "a", "1", sku="RED", approved_at=DAY)
+    unit(prepared, "b", "1", sku="HAT", approved_at=DAY)
+    # 81.00 for the hat, 72.00 for what cost 80.00.
+    row(prepared, "RF", "122.40", "30.60", "a", "b")
+    if known_by == "tied":
+        tied(prepared, "line", 31, "b")
+    if known_by == "sent":
+        prepared.execute(
+            "insert into push.ledger (effect_key, effect_kind, return_item_id, order_number, shipment_line_id, state, updated_at)"
+            " values (?, 'credit_note', 'b', '1', 31, 'confirmed', now())",
+            [effect_key("credit_note", "b")],
+        )
+    assert places(prepared) == {"a": 21, "b": 31}
+    assert doubts(prepared) == {}
+
+
+def test_a_row_that_names_two_articles_matches_neither_until_a_person_ties_it_and_the_other_rows_go_on(
+    prepared: Connection,
+) -> None:
+    order(prepared, "1", ("10", "RED", 1), ("11", "BLUE", 1))
+    prepared.execute("update staging.order_lines set ean = '40' || order_line_id")
+    unit(prepared, "both", "1", upc="4010", label_barcode="4011", received_at=DAY, approved_at=DAY)
+    unit(prepared, "red", "1", sku="RED")
+    foreign_return(prepared, 11)
+    assert places(prepared) == {"both": "ambiguous_article", "red": 10}
+    assert adopted(prepared) == []
+    prepared.execute("delete from staging.centra_returns")
+    tied(prepared, "line", 11, "both")
+    assert places(prepared) == {"both": 11, "red": 10}
+
+
+def test_two_lines_without_a_sku_and_with_one_ean_are_one_article(prepared: Connection) -> None:
+    order(prepared, "1", ("10", "RED", 1), ("11", "RED", 1))
+    prepared.execute("update staging.order_lines set sku = null, ean = '40'")
+    for item in "ab":
+        unit(prepared, item, "1", upc="40")
+    assert sorted(map(str, places(prepared).values())) == ["10", "11"]
+
+
+def test_a_unit_that_names_a_bundle_with_its_article_on_two_lines_is_one_of_them(prepared: Connection) -> None:
+    order(prepared, "1", ("10", "RED", 1), ("11", "RED", 1))
+    prepared.execute("update staging.order_lines set bundle_line_id = '9'")
+    unit(prepared, "a", "1", base_line_item_id="9", sku="RED")
+    assert places(prepared) == {"a": 10}
