@@ -16,4 +16,6 @@ select policy_types.refund_type, ways.pays_through, seen.after, seen.until
 from seen
 cross join (select unnest(['refund', 'gift-card']) as refund_type) as policy_types
 cross join (select unnest(['centra', 'gift_card', 'elsewhere']) as pays_through) as ways
-where list_contains(seen.payers, {'refund_type': policy_types.refund_type, 'pays_through': ways.pays_through}::varchar);
+where list_contains(
+        seen.payers, { 'refund_type': policy_types.refund_type, 'pays_through': ways.pays_through }::varchar
+    );

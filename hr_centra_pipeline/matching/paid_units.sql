@@ -21,18 +21,19 @@ rows_of_units as (
     left join staging.return_items as items using (return_item_id)
     left join staging.orders as orders on orders.order_number = items.order_number
     where refunds.status in ('issued', 'pending') and (
-        refunds.order_number in (select order_number from matching.orders_in_play)
-        or items.order_number in (select order_number from matching.orders_in_play)
-    )
+            refunds.order_number in (select order_number from matching.orders_in_play)
+            or items.order_number in (select order_number from matching.orders_in_play)
+        )
     window same_unit as (partition by refund_units.return_item_id)
 ),
 
 nearest as (
     from rows_of_units
     qualify row_number() over (
-        partition by return_item_id
-        order by is_in_its_currency desc, coalesce(abs(date_diff('second', refunded_at, row_at)), 0), row_at, refund_id
-    ) = 1
+            partition by return_item_id
+            order by
+                is_in_its_currency desc, coalesce(abs(date_diff('second', refunded_at, row_at)), 0), row_at, refund_id
+        ) = 1
 )
 
 select
@@ -43,6 +44,6 @@ select
     case when is_in_its_currency then status end as status,
     case when is_in_its_currency then told_for_items end as told_for_items,
     case when is_in_its_currency and fee_basis = 'item' then
-        share_of(processing_fee, place, units, currency) - share_of(processing_fee, place - 1, units, currency)
+            share_of(processing_fee, place, units, currency) - share_of(processing_fee, place - 1, units, currency)
     end as item_fee
 from nearest;

@@ -28,8 +28,10 @@ instead as (
 
 facts as (
     from known_facts where side in ('expected', 'centra', 'paid') and component <> 'exchange'
-    union all by name from instead
-    union all by name select * replace ('expected' as side) from instead
+    union all by name
+    from instead
+    union all by name
+    select * replace ('expected' as side) from instead
 )
 
 select
@@ -47,14 +49,23 @@ delete from reconciliation.refund_liability;
 insert into reconciliation.refund_liability by name
 with
 months as (
-    select strftime(unnest(generate_series(
-        ((select min(month) from liability_movements) || '-01')::date, date_trunc('month', as_of)::date, interval 1 month
-    )), '%Y-%m') as month
+    select
+        strftime(unnest(generate_series(
+            ((select min(month) from liability_movements) || '-01')::date,
+            date_trunc('month', as_of)::date,
+            interval 1 month
+        )), '%Y-%m') as month
     from asked
 ),
 
 by_month as (
-    select month, currency, sum(refundable) as refundable, sum(credited) as credited, sum(paid) as paid, sum(failed) as failed
+    select
+        month,
+        currency,
+        sum(refundable) as refundable,
+        sum(credited) as credited,
+        sum(paid) as paid,
+        sum(failed) as failed
     from liability_movements group by month, currency
 ),
 

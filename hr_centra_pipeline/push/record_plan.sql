@@ -12,14 +12,15 @@ with
 payers_before as (
     select seen.*
     from payers_seen as seen
-    anti join policy.pays_through as present using (refund_type, pays_through)
+    anti join policy.pays_through using (refund_type, pays_through)
 ),
 
 rows_of_others as (
     select refunds.refund_id, refunds.return_id, refunds.order_number, refunds.refund_type = 'exchange' as is_exchange
     from staging.refunds
     semi join payers_before
-        on payers_before.refund_type = case refunds.refund_type when 'exchange' then 'refund' else refunds.refund_type end
+        on payers_before.refund_type
+            = case refunds.refund_type when 'exchange' then 'refund' else refunds.refund_type end
             and coalesce(refunds.issued_at, refunds.source_time) > payers_before.after
             and coalesce(refunds.issued_at, refunds.source_time) <= payers_before.until
     -- A gift card with an id is given, no matter who pays.
@@ -169,21 +170,34 @@ questioned as (
         case when is_about_payer then coalesce(said.paid_batch, said.batch) else said.batch end as said_batch,
         case
             when not may_be_asked then null
-            when is_issued_by_others then case
-                when ledger.state = 'planned' and ledger.asks_payer then coalesce(ledger.asked_batch, $newest_batch) else $newest_batch
-            end
+            when is_issued_by_others
+                then case
+                        when
+                            ledger.state = 'planned' and ledger.asks_payer
+                            then coalesce(ledger.asked_batch, $newest_batch)
+                        else $newest_batch
+                    end
             -- Decided as before any question.
             when ledger.state = 'planned' and ledger.decided_sha256 = desired.decided_sha256 then null
             -- Happy Returns has said something of it since: then it is due by that.
-            when ledger.state = 'planned' and ledger.asked_batch is not null then case
-                when coalesce(case when ledger.asks_payer then said.paid_batch else said.batch end > ledger.asked_batch, false) then null
-                else ledger.asked_batch
-            end
-            when ledger.state = 'planned' then case
-                when said_batch <= $changed_batch and (ledger.decided_sha256 is distinct from 'open')
-                    -- Planned by an earlier version, which did not keep what was decided.
-                    and (ledger.decided_sha256 is not null or desired.effect_kind <> 'inventory_adjustment') then $changed_batch
-            end
+            when ledger.state = 'planned' and ledger.asked_batch is not null
+                then case
+                        when
+                            coalesce(
+                                case when ledger.asks_payer then said.paid_batch else said.batch end
+                                > ledger.asked_batch,
+                                false
+                            )
+                            then null
+                        else ledger.asked_batch
+                    end
+            when ledger.state = 'planned'
+                then case
+                        when said_batch <= $changed_batch and (ledger.decided_sha256 is distinct from 'open')
+                            -- Planned by an earlier version, which did not keep what was decided.
+                            and (ledger.decided_sha256 is not null or desired.effect_kind <> 'inventory_adjustment')
+                            then $changed_batch
+                    end
             when said_batch <= $past_batch then $past_batch
             -- The ledger was lost. A second movement of a unit that was only ever graded one way is due by a changed setting.
             when $is_first_plan and desired.effect_kind = 'inventory_adjustment'
@@ -207,7 +221,9 @@ planned as (
         desired.asked_batch,
         case
             when desired.asked_batch is null then null
-            when ledger.state = 'planned' and ledger.asked_batch is not null then ledger.asks_payer or desired.is_issued_by_others
+            when
+                ledger.state = 'planned' and ledger.asked_batch is not null
+                then ledger.asks_payer or desired.is_issued_by_others
             else desired.is_about_payer
         end as asks_payer,
         -- What was decided last without a question stays, until the question is answered.
@@ -245,11 +261,19 @@ planned as (
             ledger.asked_batch is distinct from desired.asked_batch
             or (desired.asked_batch is null and ledger.decided_sha256 is distinct from desired.decided_sha256)
         ))
-        or (ledger.state = 'rejected' and starts_with(ledger.reason, 'out of stock') and stock.fetched_at >= ledger.updated_at)
+        or (
+            ledger.state = 'rejected'
+            and starts_with(ledger.reason, 'out of stock')
+            and stock.fetched_at >= ledger.updated_at
+        )
         -- A tax engine that was down is asked again once a day.
-        or (ledger.state = 'rejected' and ledger.updated_at <= $now::timestamptz - interval 24 hours and ledger.packet_key in (
-            select packet_key from push.packets where state = 'rejected' and (payload ->> 'differs_in') = 'tax'
-        ))
+        or (
+            ledger.state = 'rejected'
+            and ledger.updated_at <= $now::timestamptz - interval 24 hours
+            and ledger.packet_key in (
+                select packet_key from push.packets where state = 'rejected' and (payload ->> 'differs_in') = 'tax'
+            )
+        )
 ),
 
 -- One row per effect that was not sent and is not desired any more.
@@ -265,10 +289,14 @@ withdrawn as (
 )
 
 select *, $now as updated_at from observed
-union all by name select *, $now as updated_at from adopted
-union all by name select *, $now as updated_at from tied
-union all by name select *, $now as updated_at from planned
-union all by name select * replace ($now as updated_at) from withdrawn;
+union all by name
+select *, $now as updated_at from adopted
+union all by name
+select *, $now as updated_at from tied
+union all by name
+select *, $now as updated_at from planned
+union all by name
+select * replace ($now as updated_at) from withdrawn;
 
 -- What is half done is asked about, too: before its next step the sender asks the plan.
 update push.ledger
@@ -277,7 +305,9 @@ set
     asks_payer = $payers_changed
 from desired
 left join said_of_effects as said using (effect_key)
-where ledger.effect_key = desired.effect_key and ledger.state in ('sending', 'unknown') and ledger.decided_sha256 is not null
+where ledger.effect_key = desired.effect_key
+    and ledger.state in ('sending', 'unknown')
+    and ledger.decided_sha256 is not null
     and (
         (
             ledger.asked_batch is not null and ledger.decided_sha256 = desired.decided_sha256
@@ -286,7 +316,9 @@ where ledger.effect_key = desired.effect_key and ledger.state in ('sending', 'un
         or (
             ledger.asked_batch is null and ledger.decided_sha256 not in ('open', desired.decided_sha256)
             and case
-                when $payers_changed and ledger.effect_kind <> 'inventory_adjustment' then coalesce(said.paid_batch, said.batch)
+                when
+                    $payers_changed and ledger.effect_kind <> 'inventory_adjustment'
+                    then coalesce(said.paid_batch, said.batch)
                 else said.batch
             end <= $changed_batch
         )

@@ -3,7 +3,8 @@ create or replace temp table moves as
 with
 pending as (
     select effect_key from effects.pending_credit_notes
-    union all select effect_key from effects.pending_exchange_orders
+    union all
+    select effect_key from effects.pending_exchange_orders
 )
 
 select

@@ -12,8 +12,11 @@ create or replace temp table told_stock_changes as
 select distinct named.stock_change_id
 from (select stock_change_id, unnest(named) as word from customer_returns) as named
 join (
-    select return_id as word from staging.returns union select express_code from staging.returns
-    union select order_number from staging.return_items
+    select return_id as word from staging.returns
+    union
+    select express_code from staging.returns
+    union
+    select order_number from staging.return_items
 ) as known using (word);
 
 insert into findings by name
@@ -27,7 +30,7 @@ select
     sku,
     created_at as fact_at,
     'Stock change ' || stock_change_id || ' puts ' || units || case when units = 1 then ' unit' else ' units' end
-        || ' back as a customer return, and no return is told' as detail,
+    || ' back as a customer return, and no return is told' as detail,
     'Ask who booked it: find its return, or take the goods out again. A text that names the return''s express code or number is tied to it.'
         as next_step,
     json_object('stock_change_id', stock_change_id, 'named', named) as evidence

@@ -56,7 +56,8 @@ placed as (
 
 -- A request that shows an outcome takes the answers of that outcome first; what is left answers those that show none, then any.
 laned as (
-    select *, case when says <> 'open' and place <= least(requests, answers) then says else 'rest' end as lane from placed
+    select *, case when says <> 'open' and place <= least(requests, answers) then says else 'rest' end as lane
+    from placed
 ),
 
 numbered as (
@@ -71,7 +72,7 @@ select requests.entry_id as request_id, answers.entry_id as answer_id
 from numbered as requests
 join numbered as answers
     on answers.pairing_group = requests.pairing_group and answers.episode = requests.episode
-    and answers.lane = requests.lane and answers.place_in_lane = requests.place_in_lane
+        and answers.lane = requests.lane and answers.place_in_lane = requests.place_in_lane
 where requests.is_request and not answers.is_request;
 
 -- one row per refund of which a failure was told afterwards, though no request was open: it gave nothing. A refund that only was
@@ -82,8 +83,8 @@ told as (
     select *, money = 'refunded' as is_given
     from payment_steps
     where not is_request and (
-        money = 'refunded' or (takes_back and entry_id not in (select answer_id from answered_requests))
-    ) and money in ('refunded', 'refund_failed')
+            money = 'refunded' or (takes_back and entry_id not in (select answer_id from answered_requests))
+        ) and money in ('refunded', 'refund_failed')
 ),
 
 walked as (
