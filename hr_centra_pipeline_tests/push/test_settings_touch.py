@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from hr_centra_pipeline.warehouse.database import Connection
-from hr_centra_pipeline_tests import staged
 from hr_centra_pipeline_tests.reconciliation.books import DROPPED, NOW, Books
 
 LONG_AGO = DROPPED - timedelta(days=200)
@@ -151,7 +150,6 @@ def test_what_centra_refused_and_the_settings_have_changed_since_is_asked_about_
     assert asked(books) == set()
     refused(books, unit)
     books.reconcile()
-    change(books, "insert into policy.pays_through select * from policy.pays_through where false")
     change(books, "update policy.pays_through set pays_through = 'elsewhere' where refund_type = 'refund'")
     assert asked(books) == {(unit, "credit_note")}
     ((detail,),) = books.rows("select detail from reconciliation.exceptions where kind = 'return_without_credit_note'")
@@ -160,13 +158,12 @@ def test_what_centra_refused_and_the_settings_have_changed_since_is_asked_about_
 
 
 def test_a_capture_in_the_same_sync_as_a_change_is_no_question(books: Books) -> None:
-    unit = known(books, "1001")
+    known(books, "1001")
     change(books, "update staging.shipments set is_captured = false")
     books.reconcile()
     cut_over(books, 1)
     change(books, "update staging.shipments set is_captured = true")
     assert asked(books) == set()
-    assert unit
 
 
 def test_an_order_that_centra_shows_for_the_first_time_is_no_question(books: Books) -> None:
@@ -203,4 +200,3 @@ def test_the_return_of_somebody_else_that_is_gone_makes_ours_due_and_not_the_set
     assert books.rows("select state, is_foreign from push.ledger where effect_kind = 'credit_note'") == [
         ("planned", False)
     ]
-    assert staged.DAY < NOW
