@@ -48,7 +48,6 @@ def record_plan(connection: Connection, now: datetime) -> PlanRecord:
     newest = watermarks.newest_batch(connection)
     parameters = {"now": now, "since": since, "newest_batch": newest, **_settings_changed(connection, settings)}
     run_sql(connection, _PACKAGE, "record_plan.sql", parameters)
-    _note_decisions(connection, now)
     counts = dict(
         connection.execute(
             "select case when is_foreign then 'adopted' else state end, count(*) from moves group by all"
@@ -100,9 +99,10 @@ def _settings_changed(connection: Connection, present: _Settings) -> dict[str, o
     (filled for a first plan only).
     """
     last = connection.execute(
-        "select batch, fingerprint, amounts, payers, parts from push.settings_seen order by batch desc, seen_to desc limit 1"
+        "select batch, fingerprint, amounts, payers, parts, decisions from push.settings_seen"
+        " order by batch desc, seen_to desc limit 1"
     ).fetchone()
-    batch, seen = (last[0], _Settings(*last[1:])) if last else (None, present)
+    batch, seen = (last[0], _Settings(*last[1:5])) if last else (None, present)
     # An earlier version kept no more than the fingerprint.
     is_due_changed = present.fingerprint != seen.fingerprint
     are_amounts_changed = seen.amounts is not None and present.amounts != seen.amounts
@@ -118,7 +118,8 @@ def _settings_changed(connection: Connection, present: _Settings) -> dict[str, o
         "changed_batch": changed_batch,
         "touched_grades": None if are_amounts_changed else touched_grades,
         "is_cutover_same": is_cutover_same,
-        **_decisions_known(connection),
+        # An earlier version did not count them: none is new.
+        **(json.loads(last[5]) if last and last[5] else _decisions(connection)),
     }
     run_sql(connection, _PACKAGE, "touched.sql", parameters)
     connection.execute(
@@ -151,19 +152,12 @@ def _touched(seen: _Settings, present: _Settings) -> tuple[list[str] | None, boo
     return [word for word in {*said, *says} if said.get(word) != says.get(word)], True
 
 
-def _decisions_known(connection: Connection) -> dict[str, int]:
-    """How many decisions of people the last plan has taken into account, by table; an earlier version: all."""
-    known = {}
-    for table in _DECISIONS:
-        number = watermarks.read(connection, f"push.{table}")
-        known[table] = number if number >= 0 else _one(connection, f"select count(*) from push.{table}")  # noqa: S608 - our own names
-    return known
-
-
-def _note_decisions(connection: Connection, now: datetime) -> None:
-    for table in _DECISIONS:
-        number = _one(connection, f"select count(*) from push.{table}")  # noqa: S608 - our own names
-        watermarks.write(connection, f"push.{table}", number, now)
+def _decisions(connection: Connection) -> dict[str, int]:
+    """How many decisions people have made, by table."""
+    return {
+        table: _one(connection, f"select count(*) from push.{table}")  # noqa: S608 - our own names
+        for table in _DECISIONS
+    }
 
 
 def _settings_now(connection: Connection) -> _Settings:
@@ -172,11 +166,14 @@ def _settings_now(connection: Connection) -> _Settings:
 
 def _note_settings(connection: Connection, present: _Settings, now: datetime) -> None:
     """Everything that is known now is planned by the present settings."""
-    given = {"batch": watermarks.newest_batch(connection), "now": now, **asdict(present)}
+    given = {
+        "batch": watermarks.newest_batch(connection), "now": now, "decisions": json.dumps(_decisions(connection)),
+        **asdict(present),
+    }  # fmt: skip
     updated = connection.execute(
         """
         update push.settings_seen set batch = $batch, seen_to = $now, amounts = $amounts, payers = $payers,
-            parts = $parts
+            parts = $parts, decisions = $decisions
         where fingerprint = $fingerprint and coalesce(amounts, $amounts) = $amounts and (batch, seen_to) = (
             select (batch, seen_to) from push.settings_seen order by batch desc, seen_to desc limit 1
         )
@@ -185,8 +182,8 @@ def _note_settings(connection: Connection, present: _Settings, now: datetime) ->
     ).fetchone()
     if not (updated and updated[0]):
         connection.execute(
-            "insert into push.settings_seen (fingerprint, batch, seen_from, seen_to, amounts, payers, parts)"
-            " values ($fingerprint, $batch, $now, $now, $amounts, $payers, $parts)",
+            "insert into push.settings_seen (fingerprint, batch, seen_from, seen_to, amounts, payers, parts, decisions)"
+            " values ($fingerprint, $batch, $now, $now, $amounts, $payers, $parts, $decisions)",
             given,
         )
 
