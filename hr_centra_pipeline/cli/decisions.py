@@ -10,8 +10,10 @@ from contextlib import contextmanager
 from decimal import Decimal, InvalidOperation
 from typing import Literal
 
+import simplejson
 from rich import box
 
+from hr_centra_pipeline.cli.screen import width
 from hr_centra_pipeline.cli.table import DataConsole, DataTable, echo
 from hr_centra_pipeline.core import clock
 from hr_centra_pipeline.core.errors import ConfigurationError
@@ -53,7 +55,9 @@ def signed(by: str | None, why: str | None) -> Signature:
     return Signature(by, why, clock.now())
 
 
-def approve(keys: Sequence[str], effect_types: Sequence[str], by: str | None, why: str | None) -> None:
+def approve(
+    keys: Sequence[str], effect_types: Sequence[str], by: str | None, why: str | None, *, as_json: bool = False
+) -> None:
     """List what waits for an approval; or approve what is named.
 
     Raises:
@@ -63,8 +67,10 @@ def approve(keys: Sequence[str], effect_types: Sequence[str], by: str | None, wh
     if unknown:
         raise ConfigurationError(f"--all {unknown[0]}: one of {', '.join(approvals.EFFECT_TYPES)}.")
     if not keys and not effect_types:
-        _list_waiting()
+        _list_waiting(as_json=as_json)
         return
+    if as_json:
+        raise ConfigurationError("--json lists what waits: give it without names, --all, --by and --why.")
     signature = signed(by, why)
     with opened() as connection:
         found = approvals.approve(connection, signature, keys=keys, effect_types=effect_types)
@@ -76,19 +82,34 @@ def approve(keys: Sequence[str], effect_types: Sequence[str], by: str | None, wh
     echo(f"{len(found) or len(keys)} approved by {signature.by}{f' ({told})' if told else ''}. {_CLEARS}")
 
 
-def _list_waiting() -> None:
+def _list_waiting(*, as_json: bool) -> None:
     with opened() as connection:
         found = approvals.waiting(connection, clock.now())
+    if as_json:
+        listed = [
+            {
+                "effect_key": effect.effect_key, "effect_kind": effect.effect_kind, "return_id": effect.return_id,
+                "return_item_id": effect.return_item_id, "order_number": effect.order_number, "amount": effect.amount,
+                "currency": effect.currency, "why": effect.waits_for,
+            }
+            for effect in found
+        ]  # fmt: skip
+        echo(simplejson.dumps(listed, indent=2, use_decimal=True))
+        return
     if not found:
         echo("Nothing waits for an approval.")
         return
-    table = DataTable("effect", "type", "return", "order", "amount", "why it waits", box=box.SIMPLE_HEAD)
+    table = DataTable(
+        "effect", "type", "return", "order", "amount", "why it waits", box=box.SIMPLE_HEAD, pad_edge=False
+    )
     for effect in found:
         amount = shown(effect.amount, effect.currency) if effect.currency and effect.amount is not None else ""
         table.add_row(
             effect.effect_key, effect.effect_kind, effect.return_id, effect.order_number, amount, effect.waits_for or ""
         )
-    DataConsole().print(table)
+    DataConsole(width=width()).print(table)
+    if any((effect.waits_for or "").startswith("waits until") for effect in found):
+        echo('What "waits until" a time leaves by itself then: approving it cuts its restock hold short.')
     echo("Approve some by effect, unit, return or order: hr-centra approve RT-1 --by NAME --why REASON")
 
 

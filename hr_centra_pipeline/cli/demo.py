@@ -12,7 +12,7 @@ from pathlib import Path
 import hr_centra_pipeline
 from hr_centra_pipeline.cli import sandbox
 from hr_centra_pipeline.cli.progress import progress
-from hr_centra_pipeline.cli.screen import pending, sent_so_far, show_result
+from hr_centra_pipeline.cli.screen import Left, left_to_send, sent_so_far, show_result
 from hr_centra_pipeline.cli.sync import run_sync
 from hr_centra_pipeline.cli.table import echo
 from hr_centra_pipeline.core.errors import RunFailed
@@ -99,6 +99,16 @@ def _log_to(path: Path) -> None:
     logging.getLogger("hr_centra_pipeline").addHandler(handler)
 
 
+def _told(left: Left) -> str:
+    told = []
+    if left.for_their_time:
+        told.append(f"{left.for_their_time} until their time has come")
+    if left.for_something_else:
+        told.append(f"{left.for_something_else} for a person, stock or whatever else `hr-centra plan` names")
+    count = left.for_their_time + left.for_something_else
+    return f"{count} effects wait: {', '.join(told)}.\n" if told else ""
+
+
 def run_demo() -> None:
     """Sync the shop's past, let two days pass, sync again; a later run only looks whether anything is pending."""
     home = opened_home()
@@ -127,12 +137,12 @@ def run_demo() -> None:
             run_sync()
             if sent_so_far(settings) == known:
                 break
-    left = pending(settings)
+    left = left_to_send(settings)
     news = sent_so_far(settings) != before
     footer = "" if news else "Nothing was due, and nothing was sent.\n"
-    footer += f"{left} effects wait for their time. " if left else ""
+    footer += _told(left)
     footer += "The Dagster UI on this shop: make dev, then http://127.0.0.1:3000\n"
-    footer += f"Commands on this shop: . {_from_here(env)}   then: hr-centra explain RETURN, hr-centra plan\n"
+    footer += f"Commands on this shop: . {_from_here(env)}   then: hr-centra exceptions, hr-centra explain RETURN, hr-centra plan\n"
     footer += f"The trouble in this shop is planted, case by case: {home / 'sandbox' / 'truth.jsonl'}\n"
     footer += f"What was refused and why: {home / 'demo.log'}"
     show_result(settings, before=before, footer=footer)

@@ -34,7 +34,10 @@ def forget_person(who: str, *, by: str, is_sure: bool) -> None:
             holding, problems = person_files.everywhere(emails, places, settings.home, without=[settings.database])
         with warehouse.transaction() as connection:
             person = forget.find(connection, who, holding)
-        what = f"{len(person.emails)} address(es), {len(person.named)} file(s) that hold this person"
+        addresses, files = len(person.emails), len(person.named)
+        what = f"{addresses} e-mail address{'' if addresses == 1 else 'es'}, " + (
+            "1 file that holds this person" if files == 1 else f"{files} files that hold this person"
+        )
         if not is_sure and not typer.confirm(f"{what}. Erase for good?"):
             echo("Nothing was erased.")
             return

@@ -1,4 +1,7 @@
-"""``hr-centra``: the command line. Exit codes: 0 done, 1 the run failed, 2 wrong configuration or usage."""
+"""``hr-centra``: the command line.
+
+Exit codes: 0 done; 1 the run failed, or what was asked for cannot be done now; 2 a setting, an option or a name is wrong.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +54,7 @@ def backfill(
 
 @app.command()
 def plan(
-    every: Annotated[bool, typer.Option("--all", help="List every packet.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="List every packet, and by return and unit what stays.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Every call with its variables, as JSON.")] = False,
 ) -> None:
     """What a live run would send, call by call, and what it would leave and why. Sends nothing."""
@@ -80,7 +83,7 @@ def doctor(
 
     Changes nothing.
 
-    Exit code 0: nothing stands in the way; 1: something is broken; 2: a setting is wrong.
+    Exit code 0: nothing is in the way of a sync; 1: something is broken; 2: a setting is wrong.
     """
     from hr_centra_pipeline.cli.doctor import run_doctor
 
@@ -103,11 +106,16 @@ def approve(
     all_of: Annotated[list[str] | None, typer.Option("--all", help="All that wait of an effect type.")] = None,
     by: _By = None,
     why: _Why = None,
+    as_json: Annotated[bool, typer.Option("--json", help="What waits, as JSON.")] = False,
 ) -> None:
-    """Let effects through that wait for a person; without names, list them. Not by who planned or configured them."""
+    """Let effects through that wait for a person; without names, list them. Not by who planned or configured them.
+
+    The list also has stock movements that wait only until their restock hold is over ("waits until ..."): they leave by
+    themselves then. Approving one cuts the hold short: the goods are restocked with the next sync.
+    """
     from hr_centra_pipeline.cli import decisions
 
-    decisions.approve(names or [], all_of or [], by, why)
+    decisions.approve(names or [], all_of or [], by, why, as_json=as_json)
 
 
 @app.command(name="raise")
@@ -117,7 +125,7 @@ def raise_(
     ],
     hours: Annotated[float, typer.Option(help="Until it expires; at most 168.")] = 24,
     effects: Annotated[
-        int | None, typer.Option(help="Up to so many on one day; default: what waits now, and a tenth.")
+        int | None, typer.Option(help="Up to so many on one day; default: what waits now, and a tenth.", min=1)
     ] = None,
     by: _By = None,
     why: _Why = None,
@@ -197,6 +205,19 @@ def pay_instead(
     from hr_centra_pipeline.cli import decisions
 
     decisions.pay_instead(unit, by, why)
+
+
+@app.command()
+def exceptions(
+    owner: Annotated[
+        str | None, typer.Option(help="Only those of one team: finance, warehouse, customer_service or data.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="With details and next steps, as JSON.")] = False,
+) -> None:
+    """What is in trouble as of the last sync, the most urgent first, with the names that `explain` takes."""
+    from hr_centra_pipeline.cli.exceptions import show_exceptions
+
+    show_exceptions(owner, as_json=as_json)
 
 
 @app.command()
@@ -299,14 +320,15 @@ def sign(
 @app.command()
 def downloads(
     host: Annotated[str, typer.Option(help="Address to listen on; beyond loopback only with a token.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port.")] = 3080,
+    port: Annotated[int, typer.Option(help="Port.", min=1, max=65535)] = 3080,
 ) -> None:
     """The download page: months, how they stand, and their files. Read only."""
     from hr_centra_pipeline.core.settings import Settings
     from hr_centra_pipeline.publishing.downloads import serve
 
-    echo(f"Downloads: http://{host}:{port}   (Ctrl-C ends it)")
-    serve(Settings.from_environment(), host, port)
+    serve(
+        Settings.from_environment(), host, port, listening=lambda at: echo(f"Downloads: {at}   (Ctrl-C ends it)")
+    )  # fmt: skip
 
 
 @app.command()
@@ -349,7 +371,7 @@ def demo() -> None:
 
 
 @app.command()
-def dev(port: Annotated[int, typer.Option(help="Loopback port of the Dagster UI.")] = 3000) -> None:
+def dev(port: Annotated[int, typer.Option(help="Loopback port of the Dagster UI.", min=1, max=65535)] = 3000) -> None:
     """The Dagster UI on the demo's sandbox, with its daemon; loopback only."""
     from hr_centra_pipeline.cli.dev import run_dev
 

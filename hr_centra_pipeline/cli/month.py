@@ -62,12 +62,15 @@ def run_export(month: str, as_of: str | None) -> None:
     """Write the month's pack and name its files.
 
     Raises:
-        ConfigurationError: the month or day is misspelt, or there is no database yet.
+        ConfigurationError: the month or day is misspelt, the day is in the future, or there is no database yet.
         RunFailed: the month has not begun, or a sync is under way.
     """
     months.checked(month)
+    until = _end_of(as_of) if as_of else None
+    if until is not None and until.date() > (now := clock.now()).date():
+        raise ConfigurationError(f"--as-of {as_of}: that day is in the future; today is {now:%Y-%m-%d} (UTC).")
     with _books(f"hr-centra export --month {month}") as books:
-        _show(books.export(month, _end_of(as_of) if as_of else None))
+        _show(books.export(month, until))
 
 
 def run_close(month: str, by: str, accept: str | None) -> None:
@@ -123,7 +126,7 @@ def _end_of(day: str) -> datetime:
     """The last instant of a UTC day.
 
     Raises:
-        ConfigurationError: it is no day.
+        ConfigurationError: it is not a day.
     """
     try:
         start = datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=UTC)

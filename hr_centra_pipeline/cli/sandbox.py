@@ -36,9 +36,11 @@ _START_SECONDS = 120
 @app.command()
 def serve(
     home: Annotated[Path, typer.Option(help="Where its state and exports lie.")] = Path("data/sandbox"),
-    port: Annotated[int, typer.Option(help="Loopback port; 0 takes a free one.")] = 0,
+    port: Annotated[int, typer.Option(help="Loopback port; 0 takes a free one.", min=0, max=65535)] = 0,
     seed: Annotated[int, typer.Option(help="Which shop; only used for a new home.")] = 1,
-    returns: Annotated[int, typer.Option(help="How many returns; only used for a new home. 0: an empty shop.")] = 120,
+    returns: Annotated[
+        int, typer.Option(help="How many returns; only used for a new home. 0: an empty shop.", min=0)
+    ] = 120,
     speed: Annotated[float, typer.Option(help="How much faster than real time Centra's quotas refill.")] = 60.0,
     plan: Annotated[str, typer.Option(help="Centra plan: growth, enhanced, high_volume, enterprise.")] = "growth",
     gift_card_member: Annotated[
@@ -94,7 +96,7 @@ def serve(
 
 @app.command()
 def advance(
-    hours: Annotated[int, typer.Option(help="Hours that pass in both systems.")] = 24,
+    hours: Annotated[int, typer.Option(help="Hours that pass in both systems.", min=1)] = 24,
     home: Annotated[Path, typer.Option(help="The home of a sandbox that is being served.")] = Path("data/sandbox"),
 ) -> None:
     """Let time pass: goods travel, people act, new export files appear."""

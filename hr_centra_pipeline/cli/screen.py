@@ -12,8 +12,11 @@ from rich.panel import Panel
 from rich.text import Text
 
 from hr_centra_pipeline.cli.table import DataConsole, DataTable
+from hr_centra_pipeline.core import clock
 from hr_centra_pipeline.core.money import shown
 from hr_centra_pipeline.core.settings import Settings
+from hr_centra_pipeline.push.guards import is_stopped
+from hr_centra_pipeline.push.packets import planned_effects
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 
 _EFFECTS = {
@@ -68,10 +71,27 @@ def _sent_so_far(connection: Connection) -> dict[str, Sent]:
     return sent
 
 
-def pending(settings: Settings) -> int:
-    """Effects that the next live push would send."""
+@dataclass(frozen=True)
+class Left:
+    """Effects of the last plan that are not in Centra: how many wait for their time only, and for anything else."""
+
+    for_their_time: int
+    for_something_else: int
+
+
+def left_to_send(settings: Settings) -> Left:
+    """What is planned and was not sent. Nothing is due right after a live sync: what is left waits for something."""
     with Warehouse(settings.database).transaction() as connection:
-        return _number(connection, "select count(*) from push.ledger where state = 'planned' and reason is null")
+        waiting = [effect.waits_for or "" for effect in planned_effects(connection, clock.now())]
+    timed = sum(why.startswith("waits until") for why in waiting)
+    return Left(timed, len(waiting) - timed)
+
+
+def stopped(settings: Settings) -> str | None:
+    """A sentence about the kill switch; ``None``: it is off."""
+    if not is_stopped(settings.stop_path):
+        return None
+    return f"The kill switch {settings.stop_path} is on: nothing is sent. Remove the file to send again."
 
 
 def show_result(settings: Settings, *, before: dict[str, Sent] | None = None, footer: str = "") -> None:
@@ -80,6 +100,8 @@ def show_result(settings: Settings, *, before: dict[str, Sent] | None = None, fo
     with Warehouse(settings.database).transaction() as connection:
         sent = _sent_so_far(connection)
         parts: list[Any] = [_read(connection), _sent(sent, before, settings), "", _exceptions(connection), ""]
+    if (switch := stopped(settings)) is not None:
+        console.print(Text(f"! {switch}", style="bold yellow"))
     console.print(Group(*parts))
     console.print(Text(_where(settings) + (f"\n{footer}" if footer else ""), style="dim"), soft_wrap=True)
 
@@ -94,9 +116,13 @@ def width() -> int:
 def _read(connection: Connection) -> Panel:
     files, refused, rows, landed, repeated, rejected = connection.execute(
         """
-        select count(*), count(problem), coalesce(sum(rows_read), 0),
-            coalesce(sum(rows_landed), 0), coalesce(sum(rows_repeated), 0), coalesce(sum(rows_rejected), 0)
-        from landing.files
+        select count(*), count(problem), coalesce(sum(rows_read), 0), coalesce(sum(rows_read - repeated - rows_rejected), 0),
+            coalesce(sum(repeated), 0), coalesce(sum(rows_rejected), 0)
+        from (
+            -- Each file as it is now, by its last reading: one that is read again repeats all that its first reading landed.
+            select *, min(rows_repeated) over (partition by source_file, file_sha256) as repeated
+            from landing.files qualify row_number() over (partition by source_file order by batch desc) = 1
+        )
         """
     ).fetchone() or (0, 0, 0, 0, 0, 0)
     units = _number(connection, "select count(*) from staging.return_items")
@@ -175,7 +201,9 @@ def _exceptions(connection: Connection) -> DataTable:
             line[3].append(shown(amount, currency))
     for kind, (owner, count, overdue, money) in kinds.items():
         table.add_row(kind, owner, str(count), Text(str(overdue), "red" if overdue else "dim"), "  ".join(money))
-    if not kinds:
+    if kinds:
+        table.caption, table.caption_justify = "One by one, with their returns and units: hr-centra exceptions", "left"
+    else:
         table.add_row("none", "", "", "", "")
     return table
 

@@ -39,7 +39,11 @@ class DataConsole(Console):
 
 
 class DataTable(Table):
-    """A table of Rich's; a cell that is a ``str`` is shown as it is."""
+    """A table of Rich's; a cell that is a ``str`` is shown as it is, and never cut: an id in it is there to be pasted."""
+
+    def add_column(self, header: RenderableType = "", *rest: Any, **given: Any) -> None:
+        """One column; what is too long for it goes on in the next line."""
+        super().add_column(header, *rest, **{"overflow": "fold", **given})
 
     def add_row(self, *cells: RenderableType | None, **given: Any) -> None:
         """One row."""

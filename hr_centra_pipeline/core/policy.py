@@ -28,7 +28,7 @@ from hr_centra_pipeline.core import gift_card
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.kinds import EXCEPTION_KINDS, Owner
 from hr_centra_pipeline.core.money import LIMIT, minor_units, rounded
-from hr_centra_pipeline.core.setting_files import parsed_toml, read_setting_file
+from hr_centra_pipeline.core.setting_files import mistakes_in, parsed_toml, read_setting_file
 from hr_centra_pipeline.core.words import CentraWords
 
 DropoffMethod = str
@@ -55,24 +55,36 @@ def _searchable(pattern: str) -> str:
     try:
         duckdb.execute("select regexp_matches('', ?)", [pattern])
     except duckdb.Error as error:
-        raise ValueError(f"is no regular expression: {str(error).splitlines()[0]}") from None
+        raise ValueError(
+            f"is not a regular expression: {str(error).splitlines()[0].removeprefix('Invalid Input Error: ')}"
+        ) from None
     return pattern
 
 
-Amount = Annotated[Decimal, BeforeValidator(_exact), Field(ge=0, lt=1000 * LIMIT, decimal_places=4)]
+def _all_payers(given: dict[str, str]) -> dict[str, str]:
+    if missing := {"refund", "gift-card"} - set(given):
+        raise ValueError(f"say who pays for {' and '.join(sorted(missing))}: centra, gift_card or elsewhere")
+    return given
+
+
+Amount = Annotated[Decimal, BeforeValidator(_exact), Field(ge=0, lt=1000 * LIMIT, decimal_places=4, strict=False)]
+Factor = Annotated[Decimal, BeforeValidator(_exact), Field(strict=False)]
+Hours = Annotated[int, Field(ge=0, le=8_760)]  # a year
+Days = Annotated[int, Field(gt=0, le=36_500)]
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Strict: "24" is a text, and whoever wrote it may have meant something else.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Disposition(_Section):
     """What a grade means for the goods: into which Centra warehouse, or no movement at all."""
 
-    warehouse_id: int | None = None
+    warehouse_id: Annotated[int, Field(gt=0)] | None = None
     stock: Literal["restock", "none"] = "restock"
-    hold_hours: Annotated[int, Field(ge=0)] | None = None
+    hold_hours: Hours | None = None
 
     @model_validator(mode="after")
     def _warehouse_when_restocked(self) -> Self:
@@ -133,7 +145,7 @@ class Components(_Section):
     """Which parts of a refund are credited, and from which source. Items and tax are always Centra's line values."""
 
     on_difference: Literal["credit", "hold"] = "credit"
-    amount_wait_hours: Annotated[int, Field(ge=0)] = 24
+    amount_wait_hours: Hours = 24
     shipping: Shipping = Shipping()
     fee: Fee = Fee()
 
@@ -260,7 +272,7 @@ class StatusUpdates(_Section):
 class Restock(_Section):
     """The restock gate."""
 
-    hold_hours: Annotated[int, Field(ge=0)] = 24
+    hold_hours: Hours = 24
     unit_cost: Literal["none", "original"] = "none"
     refused_dispositions: list[str] = ["wrong-item", "missing"]
 
@@ -269,7 +281,7 @@ class ExceptionRule(_Section):
     """Whose work an exception kind is, and after how many hours it opens."""
 
     owner_team: Owner
-    window_hours: Annotated[int, Field(ge=0)]
+    window_hours: Hours
 
 
 class Lateness(_Section):
@@ -279,18 +291,18 @@ class Lateness(_Section):
     through a stage; until then, and with ``learn = false``, the windows of the kinds.
     """
 
-    unapproved_days: Annotated[int, Field(gt=0)] = 7
+    unapproved_days: Days = 7
     learn: bool = True
     least_units: Annotated[int, Field(gt=0)] = 200
     least_weeks: Annotated[int, Field(gt=0)] = 6
     history_weeks: Annotated[int, Field(gt=0, le=104)] = 26
-    factor: Annotated[Decimal, BeforeValidator(_exact), Field(ge=1)] = Decimal("1.5")
+    factor: Annotated[Factor, Field(ge=1)] = Decimal("1.5")
 
 
 class Shadow(_Section):
     """When a shadow report says *ready to go live*: what has to be observed, and how often we may stand alone."""
 
-    days: Annotated[int, Field(gt=0)] = 14
+    days: Days = 14
     least_decisions: Annotated[int, Field(gt=0)] = 50
     most_alone_percent: Amount = Decimal(1)
 
@@ -307,7 +319,7 @@ class Caps(_Section):
 class Surge(_Section):
     """The guard on our own past: today against the median of the same weekday. Small counts never are a surge."""
 
-    factor: Annotated[Decimal, BeforeValidator(_exact), Field(gt=1)] = Decimal(6)
+    factor: Annotated[Factor, Field(gt=1)] = Decimal(6)
     least_effects: Annotated[int, Field(gt=0)] = 50
     weeks: Annotated[int, Field(ge=4, le=52)] = 8
 
@@ -320,12 +332,12 @@ class CentraLimits(_Section):
     page_size: Annotated[int, Field(ge=1, le=200)] = 100
     calls_per_request: Annotated[int, Field(ge=1, le=10)] = 5
     quota_left_to_others_percent: Annotated[int, Field(ge=0, le=90)] = 10
-    overlap_minutes: Annotated[int, Field(ge=0)] = 60
-    returns_window_days: Annotated[int, Field(ge=1)] = 14
-    history_days: Annotated[int, Field(ge=1)] = 120
-    compare_days: Annotated[int, Field(ge=1)] = 7
+    overlap_minutes: Annotated[int, Field(ge=0, le=525_600)] = 60
+    returns_window_days: Days = 14
+    history_days: Days = 120
+    compare_days: Days = 7
     compare_pages: Annotated[int, Field(ge=1)] = 60
-    retry_wait_seconds: Annotated[int, Field(ge=0)] = 20
+    retry_wait_seconds: Annotated[int, Field(ge=0, le=3_600)] = 20
     customer_return_patterns: list[Annotated[str, AfterValidator(_searchable)]] = [
         "(?i)customer return",
         "(?i)\\brma\\b",
@@ -342,15 +354,15 @@ class CentraLimits(_Section):
 class Coverage(_Section):
     """How often the sources are read and deliver; what is longer is a gap. ``exports_every_hours`` 0: they come when they come."""
 
-    sync_every_minutes: Annotated[int, Field(gt=0)] = 60
-    exports_every_hours: Annotated[int, Field(ge=0)] = 36
-    accepted_days: list[date] = []
+    sync_every_minutes: Annotated[int, Field(gt=0, le=525_600)] = 60
+    exports_every_hours: Hours = 36
+    accepted_days: list[Annotated[date, Field(strict=False)]] = []
 
 
 class Publishing(_Section):
     """How old the published tables of all history may grow; what is open, pending or refused is published after each sync."""
 
-    history_every_hours: Annotated[int, Field(ge=0)] = 24
+    history_every_hours: Hours = 24
 
     @property
     def history_every(self) -> timedelta:
@@ -361,9 +373,9 @@ class Publishing(_Section):
 class Alerts(_Section):
     """Who is told what, and how often. Addresses with secrets (webhooks, mail server) come from the environment."""
 
-    repeat_hours: Annotated[int, Field(gt=0)] = 24
-    silent_after_hours: Annotated[int, Field(gt=0)] = 3
-    escalate_after_hours: Annotated[int, Field(gt=0)] = 48
+    repeat_hours: Annotated[Hours, Field(gt=0)] = 24
+    silent_after_hours: Annotated[Hours, Field(gt=0)] = 3
+    escalate_after_hours: Annotated[Hours, Field(gt=0)] = 48
     email_from: str = "hr-centra@localhost"
     email: dict[Owner, list[str]] = {}
 
@@ -371,21 +383,21 @@ class Alerts(_Section):
 class Privacy(_Section):
     """How long an e-mail address is kept after it was landed first."""
 
-    keep_days: Annotated[int, Field(gt=0)] = 400
+    keep_days: Days = 400
 
 
 class Retention(_Section):
     """How long Dagster keeps the events of finished runs."""
 
-    runs_days: Annotated[int, Field(gt=0)] = 180
+    runs_days: Days = 180
 
 
 class Policy(_Section):
     """The whole policy file."""
 
-    cutover: AwareDatetime
+    cutover: Annotated[AwareDatetime, Field(strict=False)]
     dispositions: dict[str, Disposition]
-    pays_through: dict[Literal["refund", "gift-card"], PaysThrough]
+    pays_through: Annotated[dict[Literal["refund", "gift-card"], PaysThrough], AfterValidator(_all_payers)]
     triggers: Triggers = Triggers()
     components: Components = Components()
     tolerance: dict[Currency, Tolerance] = {}
@@ -411,17 +423,8 @@ class Policy(_Section):
     alerts: Alerts = Alerts()
     privacy: Privacy = Privacy()
     retention: Retention = Retention()
-    settling_minutes: Annotated[float, Field(ge=0)] = 15
-    push_budget_minutes: Annotated[float, Field(gt=0)] = 40
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        missing = {"refund", "gift-card"} - set(self.pays_through)
-        if missing:
-            raise ValueError(
-                f"pays_through: say who pays for {' and '.join(sorted(missing))}: centra, gift_card or elsewhere"
-            )
-        return self
+    settling_minutes: Annotated[float, Field(ge=0, le=1_440)] = 15
+    push_budget_minutes: Annotated[float, Field(gt=0, le=1_440)] = 40
 
     def warnings(self) -> tuple[str, ...]:
         """What the policy asks for and cannot be done as it is."""
@@ -477,16 +480,9 @@ def load_policy(path: Path) -> LoadedPolicy:
 
 def _told(path: Path, text: str, error: ValidationError) -> list[str]:
     lines = []
-    for mistake in error.errors():
-        place = ".".join(str(part) for part in mistake["loc"] if part != "[key]")
-        message = mistake["msg"].removeprefix("Value error, ")
-        if mistake["type"] == "missing":
-            message = "is missing; the policy must say it"
-        elif mistake["type"] == "extra_forbidden":
-            message = "is not a setting that the policy knows (misspelt?)"
-        elif not isinstance(mistake["input"], dict | list):
-            message = f"{message} (found {mistake['input']!r})"
-        lines.append(f"{path}:{_line_of(text, mistake['loc'])}: {place + ': ' if place else ''}{message}")
+    for where, what in mistakes_in(error):
+        place = ".".join(map(str, where))
+        lines.append(f"{path}:{_line_of(text, where)}: {place + ': ' if place else ''}{what}")
     return lines
 
 

@@ -5,13 +5,38 @@ from __future__ import annotations
 import os
 import stat
 import tomllib
+from collections.abc import Mapping
+from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from hr_centra_pipeline.core.errors import ConfigurationError
 
 _MOST_BYTES = 1_000_000
 _LARGEST = 1 << 63  # TOML's whole numbers have 64 bits
+_SAID: Mapping[str, str] = {
+    "missing": "is missing; the file must say it",
+    "extra_forbidden": "is not a setting that is known here (misspelt?)",
+    "timezone_aware": "has no timezone: write a day and a time with one, such as 2026-08-27T00:00:00Z",
+    "int_type": "must be a whole number, without quotes",
+    "int_parsing": "must be a whole number, without quotes",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number, without quotes",
+    "bool_type": "must be true or false, without quotes",
+    "string_type": 'must be a text, in quotes ("...")',
+    "decimal_parsing": 'must be an amount, such as "4.95"',
+    "decimal_type": 'must be an amount, such as "4.95"',
+    "dict_type": "must be a table, with settings of its own",
+    "model_type": "must be a table, with settings of its own",
+    "list_type": 'must be a list, such as ["a", "b"]',
+}
+_PATTERNS: Mapping[str, str] = {
+    "^[A-Z]{3}$": "is not a currency: write its three capital letters, such as EUR",
+    "^[A-Z]{2}$": "is not a country: write its two capital letters, such as DE",
+}
 
 
 def read_setting_file(path: Path) -> bytes:
@@ -44,7 +69,7 @@ def parsed_toml(text: str, place: str) -> dict[str, Any]:
     except RecursionError:
         raise ConfigurationError(f"{place}: not valid TOML: brackets are nested too deeply; close each one.") from None
     except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"{place}: not valid TOML: {error}") from None
+        raise ConfigurationError(f"{place}: not valid TOML: {error}.{_hint(str(error))}") from None
     except ValueError:  # Python reads at most so many digits
         raise ConfigurationError(f"{place}: has a number with thousands of digits; write a shorter one.") from None
     left: list[tuple[str, Any]] = [("", content)]
@@ -57,3 +82,31 @@ def parsed_toml(text: str, place: str) -> dict[str, Any]:
         elif isinstance(value, int) and not -_LARGEST <= value < _LARGEST:
             raise ConfigurationError(f"{place}: {where}: is a whole number of more than 64 bits; write a smaller one.")
     return content
+
+
+def mistakes_in(error: ValidationError) -> list[tuple[tuple[int | str, ...], str]]:
+    """Each mistake as (place, what is wrong and what to write), in words that do not ask for knowledge of any library."""
+    return [(tuple(part for part in one["loc"] if part != "[key]"), _what(one)) for one in error.errors()]
+
+
+def _what(mistake: ErrorDetails) -> str:
+    kind, found = mistake["type"], mistake["input"]
+    said = _SAID.get(kind)
+    if said is None and kind == "string_pattern_mismatch":
+        said = _PATTERNS.get(mistake["ctx"]["pattern"])
+    if said is None:
+        said = mistake["msg"].removeprefix("Value error, ").replace("Input should ", "must ")
+    is_shown = kind not in ("missing", "extra_forbidden") and not isinstance(found, dict | list)
+    return f"{said} (found {found if _is_time(found) else repr(found)})" if is_shown else said
+
+
+def _is_time(found: object) -> bool:
+    return isinstance(found, date | datetime | time)
+
+
+def _hint(error: str) -> str:
+    return (
+        ' A text goes in quotes, such as refund = "centra".'
+        if error.startswith(("Invalid value", "Expected newline"))
+        else ""
+    )

@@ -56,6 +56,7 @@ select
     coalesce(paid.is_card_pending, false) and not paid.is_given_already as is_card_pending,
     value.chain_depth,
     value.root_order,
+    chains.refused_id,
     value.refundable,
     value.exchange + value.chargeback + case when value.elsewhere > 0 then 0 else value.tied_refund end as given_otherwise,
     case
@@ -72,6 +73,7 @@ join staging.return_items as items using (return_item_id)
 join matching.matched_items as matched using (return_item_id)
 left join staging.order_lines as lines on lines.order_line_id = matched.order_line_id
 left join effects.value_given_back as value using (return_item_id)
+left join chains on chains.return_item_id = units.return_item_id
 left join paid_units as paid using (return_item_id)
 left join paid_instead as instead on instead.return_item_id = units.return_item_id
 left join policy.pays_through as ways on ways.refund_type = case items.refund_type when 'exchange' then 'refund' else items.refund_type end
@@ -232,19 +234,21 @@ from staging.orders
 left join order_holds as holds using (order_number)
 semi join matching.orders_in_play using (order_number);
 
--- One row per shipment whose money was never charged: Centra has it as not captured, and what was captured on its order does not
--- reach for it beside the shipments that are. What those have paid is not given back for it.
+-- One row per shipment whose money was not charged, as far as anybody can say: Centra has it as not captured, and what was captured
+-- on its order does not reach for all of those beside the shipments that are. What others have paid is not given back for it; which of
+-- several was charged is not known, so that each of them waits.
 create or replace temp table uncaptured_shipments as
 select shipment_id, capture_pending > 0 as is_requested
 from (
     select
-        shipments.shipment_id, shipments.is_captured, shipments.grand_total, orders.captured, orders.capture_pending,
-        sum(shipments.grand_total) filter (where shipments.is_captured) over (partition by shipments.order_number) as charged
+        shipments.shipment_id, shipments.is_captured, orders.captured, orders.capture_pending,
+        sum(shipments.grand_total) filter (where shipments.is_captured) over (partition by shipments.order_number) as charged,
+        sum(shipments.grand_total) over (partition by shipments.order_number) as to_charge
     from staging.shipments as shipments
     join staging.orders as orders using (order_number)
     semi join matching.orders_in_play using (order_number)
 )
-where not is_captured and charged > 0 and captured < charged + grand_total;
+where not is_captured and charged > 0 and captured < to_charge;
 
 -- One row per refund row that differs from what Centra sold by more than the tolerance (asked for by on_difference = hold).
 create or replace temp table differing_rows as
@@ -264,16 +268,16 @@ where abs(told_for_items - sold) > greatest(
     coalesce(policy.tax_slack(tax_mode, tax, currency), 0)
 );
 
--- One row per return on an order of which a refund row reports a gift card, and none of its units is a gift card's: the money of
--- one of its units was given, and nobody knows of which.
+-- One row per return on an order of which a refund row reports a gift card, and pays none of its units (it was issued before they
+-- were approved, or there is none of its type): the money of one of them was given, or will be, and nobody knows of which.
 create or replace temp table unplaced_gift_cards as
-select refunds.return_id, refunds.order_number, min(refunds.refund_id) as refund_id
+select
+    refunds.return_id, refunds.order_number, min(refunds.refund_id) filter (where refunds.status = 'issued') as refund_id,
+    bool_or(refunds.status = 'pending' and refunds.refund_type <> 'exchange') as is_pending
 from staging.refunds
 semi join matching.orders_in_play using (order_number)
 anti join staging.refund_units as units on units.refund_id = refunds.refund_id
-anti join staging.return_items as items
-    on items.return_id = refunds.return_id and items.order_number = refunds.order_number and items.refund_type = refunds.refund_type
-where refunds.status = 'issued' and refunds.gift_card_id is not null
+where refunds.status in ('issued', 'pending') and refunds.gift_card_id is not null
 group by all;
 
 delete from effects.pending_credit_notes;
@@ -290,12 +294,14 @@ blocked as (
             when not is_after_cutover then 'its return was started before the cut-over: adopt it to act'
             when shipment_line_id is null then 'no shipment line: ' || unmatched_reason
             when doubt is not null then doubt_text(doubt, doubtful_return_id, sku)
+            when chain_depth > 0 and refused_id is not null then 'it was sent in exchange for ' || refused_id
+                || ', which was refused: nothing may be refunded for it'
             when chain_depth > 0 then 'it was sent in exchange, and its order captured nothing: of root order ' || root_order
                 || ' may be refunded by hand ' || money_text(refundable, currency)
             when pays_through <> 'elsewhere' and given_otherwise > 0 then
                 'its value was given back already: by a replacement, a chargeback or a refund that was tied to it'
                 || rest_text(given_otherwise, amount, currency)
-            when pays_through <> 'elsewhere' and is_card_pending then
+            when pays_through <> 'elsewhere' and (is_card_pending or unplaced.is_pending) then
                 'Happy Returns gives a gift card for it, which is pending: what comes of that decides'
             when pays_through = 'gift_card' and parameters.gift_card_template is null then
                 'gift cards cannot be issued: the policy has no [gift_card] template'
@@ -412,22 +418,6 @@ carriers as (
     qualify row_number() over (partition by return_id, order_number order by is_blocked, shipment_id) = 1
 ),
 
--- What the rows report in the order's own currency, rounded to what can be paid: the one place before anything is planned.
-told as (
-    select
-        return_id, order_number, sum(rounded_money(coalesce(shipping_refund, 0), currency))::decimal(18, 4) as shipping,
-        (sum(rounded_money(coalesce(processing_fee, 0), currency)) filter (where fee_basis is distinct from 'item'))::decimal(18, 4) as fee,
-        min(coalesce(issued_at, source_time)) as told_at,
-        min(refund_id) as refund_id
-    from staging.refunds
-    semi join matching.orders_in_play using (order_number)
-    join staging.orders as orders using (order_number, currency)
-    where refunds.status in ('issued', 'pending') and refund_type = 'refund'
-        -- Of several rows that name one unit, the one that pays it.
-        and (refund_id in (select refund_id from paid_units) or refund_id not in (select refund_id from staging.refund_units))
-    group by return_id, order_number
-),
-
 -- One row per order: the shipping that Returns give back: those that are shown, and ours that no pull has shown yet.
 shipping_given as (
     select order_number, sum(shipping) as shipping
@@ -451,12 +441,8 @@ shipping_wanted as (
         carriers.*, told.refund_id, told.told_at, orders.shipping_tax_added, orders.shipping + orders.handling as order_shipping,
         ledger.state in ('sending', 'unknown') as is_under_way,
         -- Its own Return, half done, has not used it up.
-        orders.shipping + orders.handling - coalesce(given.shipping, 0) + coalesce((
-            select sum(own.shipping + own.handling) from staging.centra_returns as own
-            where own.order_number = carriers.order_number and own.deleted_at is null and list_contains(
-                coalesce(own.effect_keys, []), effect_key('shipping_refund', [carriers.return_id, carriers.order_number])
-            )
-        ), 0) as shipping_left,
+        own.shipping as shown,
+        orders.shipping + orders.handling - coalesce(given.shipping, 0) + coalesce(own.shipping, 0) as shipping_left,
         greatest(case when parameters.shipping_source = 'policy' then orders.shipping + orders.handling
             else kept_of_told(
                 coalesce(told.shipping, 0), orders.shipping_tax_added, orders.shipping + orders.handling, parameters.reported_costs,
@@ -466,9 +452,18 @@ shipping_wanted as (
     left join (select effect_key, state from push.ledger where effect_kind = 'shipping_refund') as ledger
         on ledger.effect_key = effect_key('shipping_refund', [carriers.return_id, carriers.order_number])
     left join shipping_given as given using (order_number)
+    left join (
+        select effect_key, sum(shipping)::decimal(18, 4) as shipping
+        from (
+            select unnest(effect_keys) as effect_key, shipping + handling as shipping from staging.centra_returns
+            semi join carriers using (order_number)
+            where deleted_at is null
+        )
+        group by effect_key
+    ) as own on own.effect_key = effect_key('shipping_refund', [carriers.return_id, carriers.order_number])
     cross join policy.parameters
     join staging.orders as orders using (order_number)
-    left join told using (return_id, order_number)
+    left join costs_reported as told using (return_id, order_number)
     left join whole_orders using (order_number)
     -- Centra keeps the shipping cost on an order's first shipment.
     join (
@@ -481,11 +476,12 @@ shipping_wanted as (
         and (parameters.shipping_rule = 'as_told' or whole_orders.order_number is not null)
 ),
 
--- Of several returns of one order the one whose row came first has it; what is left, the next.
+-- Of several returns of one order the one whose row came first has it; what is left, the next. What a Return that is shown gives is
+-- not left for the others as it is.
 shipping_kept as (
     select
-        * exclude (told_at, is_under_way, shipping_left, wanted),
-        least(wanted, shipping_left - coalesce(sum(wanted) over (
+        * exclude (told_at, is_under_way, shown, shipping_left, wanted),
+        least(wanted, shipping_left - coalesce(sum(wanted) filter (where shown is null) over (
             partition by order_number order by coalesce(is_under_way, false) desc, told_at nulls last, return_id
             rows between unbounded preceding and 1 preceding
         ), 0))::decimal(18, 4) as shipping_kept
@@ -526,7 +522,7 @@ fees_kept as (
         from fees_charged where effect_kind = 'credit_note' group by return_id
     ) as charged using (return_id)
     cross join policy.parameters
-    left join told using (return_id, order_number)
+    left join costs_reported as told using (return_id, order_number)
     left join policy.fees as amounts
         on amounts.dropoff_method = carriers.dropoff_method and amounts.currency = carriers.currency
     where parameters.fee_basis = 'return'
@@ -582,63 +578,3 @@ select
 from every
 join policy.modes on modes.effect_type = 'credit_note'
 left join push.ledger on ledger.effect_key = every.effect_key;
-
--- One row per order that a gift card paid in part: what is left of its other payments.
-create or replace temp table left_to_others as
-select
-    order_number,
-    sum(case when money = 'captured' then amount when policy.is_given(money) then -amount else 0 end)
-        filter (where instrument = 'original')::decimal(18, 4) as left_over
-from staging.payment_entries semi join due_units using (order_number)
-group by order_number
-having count(*) filter (where money = 'captured' and instrument = 'gift_card') > 0;
-
--- One row per effect that is refunded to those payments, in the order in which they get it: what fits into what is left goes, and
--- what does not takes nothing. What waits for something else than an approval is not paid now.
-create or replace temp table paid_to_others as
-with recursive
-wanting as (
-    select
-        effect_key, order_number, coalesce(amount, 0) as amount, coalesce(left_over, 0) as left_over,
-        row_number() over (
-            partition by order_number
-            order by "state" in ('sending', 'unknown') desc, effect_kind = 'shipping_refund', trigger_at, effect_key
-        ) as place
-    from effects.pending_credit_notes
-    join left_to_others using (order_number)
-    where pays_through = 'centra' and effect_kind in ('credit_note', 'shipping_refund')
-        and coalesce(starts_with(blocked_by, 'waits for approval'), true)
-),
-
-walk as (
-    select order_number, 0 as place, null::varchar as effect_key, false as fits, any_value(left_over)::decimal(18, 4) as still_left
-    from wanting group by order_number
-    union all
-    select
-        wanting.order_number, wanting.place, wanting.effect_key, wanting.amount <= walk.still_left,
-        case when wanting.amount <= walk.still_left then walk.still_left - wanting.amount else walk.still_left end::decimal(18, 4)
-    from walk
-    join wanting on wanting.order_number = walk.order_number and wanting.place = walk.place + 1
-)
-
-select effect_key, order_number, fits from walk where place > 0;
-
--- What belongs to a whole return waits with its units.
-update effects.pending_credit_notes as pending
-set blocked_by = $paid_in_part
-from (
-    select effect_key from paid_to_others where not fits
-    union
-    select riders.effect_key
-    from effects.pending_credit_notes as riders
-    join (
-        select credits.return_id, credits.order_number
-        from effects.pending_credit_notes as credits
-        left join paid_to_others as paid using (effect_key)
-        where credits.effect_kind = 'credit_note'
-        group by all
-        having bool_and(credits.blocked_by is not null or not coalesce(paid.fits, true)) and bool_or(not paid.fits)
-    ) as without using (return_id, order_number)
-    where riders.effect_kind in ('shipping_refund', 'return_fee') and riders.pays_through = 'centra'
-) as unpaid
-where unpaid.effect_key = pending.effect_key;

@@ -57,6 +57,8 @@ select
             case external.made_by when 'person' then 'a person' when 'integration' then 'another integration'
                 else 'another integration or user' end
             || ' made a Return for the unit in Centra: the replacement may have been sent already'
+        when pending_cards.return_item_id is not null or unplaced.is_pending then
+            'Happy Returns gives a gift card for it, which is pending: what comes of that decides'
         when items.exchange_sku is null then 'the return names no replacement'
         when blocks.has_unknown_payment then
             'the meaning of a payment of the order is not known: add its words to [centra.words] in the policy'
@@ -88,6 +90,13 @@ left join staging.bundles as bundles on bundles.bundle_line_id = matched.bundle_
 left join effects.value_given_back as value using (return_item_id)
 left join order_blocks as blocks on blocks.order_number = units.order_number
 left join uncaptured_shipments as uncaptured on uncaptured.shipment_id = matched.shipment_id
+left join (
+    select distinct return_item_id from staging.refund_units
+    semi join (
+        -- The card of an exchange's row is its difference.
+        from staging.refunds where status = 'pending' and gift_card_id is not null and refund_type <> 'exchange'
+    ) using (refund_id)
+) as pending_cards on pending_cards.return_item_id = units.return_item_id
 left join unplaced_gift_cards as unplaced on unplaced.return_id = units.return_id and unplaced.order_number = units.order_number
 left join staging.centra_returns as external on external.centra_return_id = matched.foreign_centra_return_id
 left join staging.replacement_stock as stock on stock.sku = items.exchange_sku

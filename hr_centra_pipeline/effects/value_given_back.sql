@@ -1,7 +1,8 @@
 -- One row per matched unit of the orders in play: what it cost, and what was given back for it by whatever way and hand:
 -- never more than was paid, traced to the root order when the unit was itself sent in exchange.
 
--- One row per returned unit that was sent in exchange, with the unit that it replaced: of one article in the order of ids.
+-- One row per returned unit that was sent in exchange, with the unit that it replaced: of one article in the order of ids. The
+-- article is the one that was sent, which may be another one than is asked for by now.
 create or replace temp table replaced as
 with
 replacements as (
@@ -19,12 +20,20 @@ replacements as (
     select 'tied', centra_id, return_item_id from push.ties where what = 'order' and return_item_id is not null
 ),
 
+sent as (
+    select return_item_id, replacement_order_number as order_number, min(replacement_sku) as sku
+    from effects.replacements where replacement_sku is not null group by all
+),
+
 parents as (
     select
-        replacements.order_number, replacements.parent_id, coalesce(items.exchange_sku, '-') as sku,
-        row_number() over (partition by replacements.order_number, coalesce(items.exchange_sku, '-') order by parent_id) as place
+        replacements.order_number, replacements.parent_id, coalesce(sent.sku, items.exchange_sku, '-') as sku,
+        row_number() over (
+            partition by replacements.order_number, coalesce(sent.sku, items.exchange_sku, '-') order by parent_id
+        ) as place
     from replacements
     join staging.return_items as items on items.return_item_id = replacements.parent_id
+    left join sent on sent.return_item_id = replacements.parent_id and sent.order_number = replacements.order_number
 ),
 
 children as (
@@ -39,7 +48,7 @@ select children.return_item_id, children.order_number, parents.parent_id
 from children
 join parents using (order_number, sku, place);
 
--- One row per unit in an exchange chain: its root and how many exchanges lie between.
+-- One row per unit in an exchange chain: its root and how many exchanges lie between; and the last unit before it that was refused.
 create or replace temp table chains as
 with recursive
 up as (
@@ -51,8 +60,12 @@ up as (
     where up.depth < 50
 )
 
-select return_item_id, arg_max(root_id, depth) as root_id, max(depth) as depth
-from up group by return_item_id;
+select
+    up.return_item_id, arg_max(up.root_id, up.depth) as root_id, max(up.depth) as depth,
+    arg_min(up.root_id, up.depth) filter (where units.is_refused) as refused_id
+from up
+left join effects.units as units on units.return_item_id = up.root_id
+group by up.return_item_id;
 
 create or replace temp table valued_units as
 select
@@ -199,35 +212,6 @@ union all by name from elsewhere
 union all by name from foreign_paid where amount <> 0
 union all by name from tied;
 
--- One row per settlement line that takes money back, or that nobody can read, and the order that it is about: the one that it
--- names, else the one of its payment.
-create or replace temp table bookings_of_orders as
-with
-lines as (
-    select * from staging.payout_lines where line_type in ('chargeback', 'chargeback_reversed', 'unknown')
-),
-
-known_references as (
-    select order_number, unnest(list_append(provider_references, external_reference)) as reference from staging.payment_entries
-),
-
-of_payments as (
-    select reference, min(order_number) as order_number
-    from known_references
-    semi join (
-        select unnest([payment_reference, reference]) as reference from lines anti join staging.orders using (order_number)
-    ) as wanted using (reference)
-    group by reference having count(distinct order_number) = 1
-)
-
-select
-    lines.payout_line_id, lines.line_type, lines.currency, lines.gross_amount,
-    coalesce(orders.order_number, of_payment.order_number, of_own.order_number, lines.order_number) as order_number
-from lines
-left join staging.orders as orders on orders.order_number = lines.order_number
-left join of_payments as of_payment on of_payment.reference = lines.payment_reference
-left join of_payments as of_own on of_own.reference = lines.reference;
-
 -- A chargeback (less what of it was won back) is about an order and names no unit: it counts on the returned units for which
 -- something is still to be given, in the order of ids, up to what they cost, so that nothing is given on top of it. What is
 -- beyond that was given already: the payouts tell it as given twice.
@@ -236,7 +220,7 @@ select lines.order_number, lines.currency, -sum(lines.gross_amount) as amount, o
 from bookings_of_orders as lines
 semi join matching.orders_in_play on orders_in_play.order_number = lines.order_number
 join staging.orders as orders on orders.order_number = lines.order_number
-where lines.line_type <> 'unknown'
+where lines.line_type in ('chargeback', 'chargeback_reversed')
 group by all having -sum(lines.gross_amount) > 0;
 
 insert into values_given by name
@@ -317,7 +301,7 @@ given as (
 -- What the chain's root cost, and the money that was given anywhere in the chain.
 roots as (
     select
-        chains.return_item_id, chains.root_id, chains.depth, root.order_number as root_order,
+        chains.return_item_id, chains.root_id, chains.depth, chains.refused_id, root.order_number as root_order,
         root.unit_price - coalesce(root.voucher_share, 0) as root_paid
     from chains
     join matching.matched_items as root on root.return_item_id = chains.root_id
@@ -349,9 +333,10 @@ select
     coalesce(given, 0)::decimal(18, 4) as given,
     coalesce(is_in_doubt, false) as is_in_doubt,
     coalesce(units.refund_type = 'exchange' and instead > 0 and instead >= units.paid - units.slack, false) as is_paid_instead,
-    more_than(coalesce(roots.root_paid, units.paid) - case
+    -- The shopper has kept a piece: nothing is owed for the one that was sent in its place.
+    case when roots.refused_id is not null then 0 else more_than(coalesce(roots.root_paid, units.paid) - case
         when roots.root_id is not null then coalesce(chain_money.money, 0) else coalesce(given, 0)
-    end, units.slack) as refundable,
+    end, units.slack) end as refundable,
     more_than(
         coalesce(given, 0) - case when roots.root_id is not null then greatest(units.paid, roots.root_paid) else units.paid end, units.slack
     ) as too_much

@@ -44,7 +44,8 @@ def match(connection: Connection, now: datetime) -> MatchReport:
 
 def _find_orders_in_play(connection: Connection, now: datetime) -> None:
     since = watermarks.read(connection, watermarks.MATCHING)
-    run_sql(connection, _PACKAGE, "orders_in_play.sql", {"since": since})
+    for name in ("bookings_of_orders.sql", "orders_in_play.sql"):
+        run_sql(connection, _PACKAGE, name, {"since": since})
     before, found = -1, 0
     # Each round follows the returns, and where it matters the customers, of the last one's orders.
     while found > before:

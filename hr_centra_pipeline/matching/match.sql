@@ -449,6 +449,7 @@ of_several_prices as (
 
 rows_of_units as (
     select return_item_id, refund_id, currency, told_for_items as told from paid_units semi join items_in_play using (return_item_id)
+    where refund_id is not null
 ),
 
 -- One row per unit whose place, or at least its price, is known.

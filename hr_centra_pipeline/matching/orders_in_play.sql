@@ -46,16 +46,8 @@ touched as (
     union all
     select order_number from landing.payout_lines where batch > $since and line_type <> 'capture'
     union all
-    -- A settlement may name the payment only.
-    select known.order_number
-    from (
-        select order_number, unnest(list_append(provider_references, external_reference)) as reference from staging.payment_entries
-    ) as known
-    where known.reference in (
-        select unnest([payment_reference, reference]) from landing.payout_lines
-        anti join staging.orders using (order_number)
-        where batch > $since and line_type in ('chargeback', 'chargeback_reversed', 'unknown')
-    )
+    -- A settlement may name the payment or the refund only.
+    select order_number from new_bookings
     -- A stock change names its units by their keys.
     union all
     select ledger.order_number

@@ -37,12 +37,7 @@ def require_synced(connection: Connection, policy_sha256: str) -> None:
     Raises:
         RunFailed: a sync has to fill them first.
     """
-    row = connection.execute("select fingerprint from meta.derived_from where stage = 'all'").fetchone()
-    if (
-        row is None
-        or row[0] != derived.fingerprint(policy_sha256)
-        or watermarks.read(connection, watermarks.MATCHING) < 0
-    ):
+    if not derived.is_current(connection, policy_sha256) or watermarks.read(connection, watermarks.MATCHING) < 0:
         raise RunFailed("The program or the policy changed since the last sync: run `hr-centra sync` first.")
 
 

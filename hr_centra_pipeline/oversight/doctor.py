@@ -129,6 +129,7 @@ def examine(
         for warning in policy.warnings():
             told, _, fix = warning.partition(". ")
             yield Finding("policy", "warning", told, fix)
+        yield from _grades(profiles, policy)
         yield _bundles(policy)
         yield from guarded("alerts", lambda: _alerts(settings, policy))
     try:
@@ -159,6 +160,22 @@ def examine(
 
 
 # ---------------------------------------------------------------- here
+
+
+def _grades(profiles: list[Profile], policy: Policy) -> Iterator[Finding]:
+    """Grades that a profile of this shop writes and the policy does not map: their goods would never move."""
+    shipped = {one.name: one for one in load_profiles(Path(os.devnull))}
+    for profile in profiles:
+        if profile == shipped.get(profile.name):
+            continue  # it speaks for shops in general
+        for grade in dict.fromkeys(profile.words.get("disposition", {}).values()):
+            if grade not in policy.dispositions:
+                theirs = ", ".join(word for word, ours in profile.words["disposition"].items() if ours == grade)
+                yield Finding(
+                    "policy", "warning",
+                    f"profile {profile.name} reads {theirs} as the disposition {grade}, which the policy does not map",
+                    f"Add [dispositions.{grade}] to the policy, or correct [words.disposition] in the profile.",
+                )  # fmt: skip
 
 
 def _bundles(policy: Policy) -> Finding:
@@ -373,7 +390,7 @@ def _exports(settings: Settings, profiles: list[Profile], every_hours: int, now:
                     "exports",
                     "warning",
                     f"{file.name}: {found}",
-                    "Map its headers in a profile: data/profiles/ shows how.",
+                    "Map its headers in a profile in $HR_CENTRA_HOME/profiles/; those in data/profiles/ show how.",
                 )
             elif found.kind not in seen:
                 seen[found.kind] = found.profile.name

@@ -9,6 +9,7 @@ import base64
 import binascii
 import hmac
 import ipaddress
+import socket
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from hr_centra_pipeline.core import months
-from hr_centra_pipeline.core.errors import ConfigurationError
+from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.publishing.pack import MANIFEST, SUMMARY, months_with_packs, read_manifest
 from hr_centra_pipeline.publishing.summary import pages
@@ -93,20 +94,29 @@ def downloads(settings: Settings, *, token: str = "", hosts: Sequence[str] = _LO
     )  # fmt: skip
 
 
-def serve(settings: Settings, host: str, port: int) -> None:
-    """Serve until stopped. Beyond loopback only with ``HR_CENTRA_DOWNLOADS_TOKEN``.
+def serve(settings: Settings, host: str, port: int, *, listening: Callable[[str], None]) -> None:
+    """Serve until stopped. Beyond loopback only with ``HR_CENTRA_DOWNLOADS_TOKEN``. ``listening`` gets the address.
 
     Raises:
         ConfigurationError: the host is exposed and there is no token, or one that could be guessed.
+        RunFailed: nothing can listen there: the host is not one of this machine, or the port is in use.
     """
     token = settings.downloads_token.get_secret_value()
     if not _is_loopback(host) and len(token) < 16:
         raise ConfigurationError(
             f"--host {host} can be reached from other machines: set HR_CENTRA_DOWNLOADS_TOKEN to a secret of 16 characters "
-            "or more, and put TLS in front (docs/manual.md)."
+            'or more, and put TLS in front (docs/operations.md, "Behind a login").'
         )
+    try:
+        listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise RunFailed(
+            f"--host {host} --port {port}: {error.strerror or error}. Choose another with --port."
+        ) from None
     app = downloads(settings, token=token, hosts=_LOOPBACK if _is_loopback(host) else ("*",))
-    uvicorn.run(app, host=host, port=port, log_level="warning", server_header=False)
+    with listener:
+        listening(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+        uvicorn.Server(uvicorn.Config(app, log_level="warning", server_header=False)).run(sockets=[listener])
 
 
 def _is_loopback(host: str) -> bool:

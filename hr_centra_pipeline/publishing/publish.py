@@ -71,7 +71,8 @@ def _written(
 ) -> list[tuple[Path, Path]]:
     """Files that are whole beside their places, with these."""
     beside = settings.published / f"{database}.new"
-    beside.unlink(missing_ok=True)
+    for left_over in (beside, beside.with_name(f"{beside.name}.wal")):
+        left_over.unlink(missing_ok=True)
     connection.execute(f"attach {quoted(beside)} as readers")
     written = [_parquet(connection, name, settings.published) for name in names]
     for schema in sorted({name.split(".")[0] for name in names} | {"meta"}):
@@ -94,8 +95,11 @@ def _is_history_due(settings: Settings, now: datetime, every: timedelta) -> bool
     file = settings.published / HISTORY_DATABASE
     if not file.exists():
         return True
-    with duckdb.connect(file, read_only=True) as readers:
-        row = readers.execute("select as_of, code_version from meta.published").fetchone()
+    try:
+        with duckdb.connect(file, read_only=True) as readers:
+            row = readers.execute("select as_of, code_version from meta.published").fetchone()
+    except duckdb.Error:  # damaged, or cut short by a full disk: a copy, which is written again
+        return True
     return row is None or row[1] != code_version() or now - row[0] >= every
 
 

@@ -97,7 +97,7 @@ def approve(
 
 
 def refuse_own_work(connection: Connection, signature: Signature) -> None:
-    """Two pairs of eyes: who planned it, or changed the policy last, does not approve it.
+    """Two pairs of eyes: who planned it, or changed the policy last, does not decide about it.
 
     Raises:
         ConfigurationError: names what the approver did.
@@ -110,12 +110,12 @@ def refuse_own_work(connection: Connection, signature: Signature) -> None:
     planned_by, changed_by = row
     if changed_by is None:
         raise ConfigurationError(
-            "The policy does not say who changed it last, so nobody can tell who may approve: set changed_by in it, "
-            "and sync."
+            "The policy does not say who changed it last, so nobody can tell who may decide this: set changed_by "
+            "in it, and run `hr-centra sync`."
         )
     for did, name in (("planned it", planned_by), ("changed the policy last", changed_by)):
         if name and name.strip().casefold() == signature.by.strip().casefold():
-            raise ConfigurationError(f"--by {signature.by}: {name} {did}; somebody else has to approve it.")
+            raise ConfigurationError(f"--by {signature.by}: {name} {did}; another person has to decide.")
 
 
 def _keep(connection: Connection, signature: Signature, effect_keys: Iterable[str]) -> None:
@@ -244,6 +244,8 @@ def adopt(connection: Connection, signature: Signature, named: str) -> Adopted:
         raise ConfigurationError(f"{named}: {found}.")
     return_id, is_before = row[0]
     gone = ledger.reopen_gone(connection, return_id, signature.at, f"adopted by {signature.by}: {signature.why}")
+    if not gone and (earlier := _adopted_by(connection, return_id)) is not None:
+        raise ConfigurationError(f"{named}: {earlier} already. Nothing more to adopt.")
     if not is_before and not gone:
         raise ConfigurationError(
             f"{named}: it is acted on already, and nothing that we made for it is gone in Centra. Nothing to adopt."
@@ -252,6 +254,13 @@ def adopt(connection: Connection, signature: Signature, named: str) -> Adopted:
         "insert into push.adoptions values (?, ?, ?, ?)", [return_id, signature.by, signature.why, signature.at]
     )
     return Adopted(return_id, bool(is_before), gone)
+
+
+def _adopted_by(connection: Connection, return_id: str) -> str | None:
+    row = connection.execute(
+        "select adopted_by, adopted_at from push.adoptions where return_id = ? order by adopted_at limit 1", [return_id]
+    ).fetchone()
+    return None if row is None else f"{row[0]} adopted it on {row[1]:%Y-%m-%d}"
 
 
 # ---------------------------------------------------------------- tying what others did
@@ -439,8 +448,8 @@ def order_again(connection: Connection, signature: Signature, unit: str) -> Repl
         ConfigurationError: the unit's replacement was not canceled, is decided about, or is not due any more; or the same
             person planned it or changed the policy last.
     """
-    refuse_own_work(connection, signature)
     canceled = _refuse_undecidable(connection, unit)
+    refuse_own_work(connection, signature)
     if canceled.ordinal >= _MOST_ORDERS:
         raise ConfigurationError(
             f"{unit}: its replacement was ordered {canceled.ordinal} times. Order it in Centra by hand."
@@ -457,8 +466,8 @@ def pay_instead(connection: Connection, signature: Signature, unit: str) -> list
     Raises:
         ConfigurationError: as :func:`order_again`; or the Return was made by hand, or who pays refunds is not Centra.
     """
-    refuse_own_work(connection, signature)
     canceled = _refuse_undecidable(connection, unit)
+    refuse_own_work(connection, signature)
     row = connection.execute("select pays_through from policy.pays_through where refund_type = 'refund'").fetchone()
     if row and row[0] == "elsewhere":
         raise ConfigurationError(
@@ -492,7 +501,9 @@ def _refuse_undecidable(connection: Connection, unit: str) -> Replacement:
     """
     latest = _latest_replacement(connection, unit)
     if latest is None:
-        raise ConfigurationError(f"{unit}: no replacement of that unit is confirmed.")
+        is_known = connection.execute("select 1 from staging.return_items where return_item_id = ?", [unit]).fetchone()
+        why = "no replacement of that unit is confirmed" if is_known else "there is no unit with that id"
+        raise ConfigurationError(f"{unit}: {why}.")
     orders = ", ".join(latest.order_numbers) or "-"
     if latest.state != "canceled":
         raise ConfigurationError(f"{unit}: its replacement {orders} is {latest.state}, not canceled.")

@@ -20,14 +20,19 @@ said as (
     select 'payers', 6, coalesce(string_agg(t::varchar, chr(30) order by t::varchar), '') from policy.pays_through as t
     union all
     select 'amounts', 7,
-        concat_ws(chr(30), on_difference, reported_costs, return_cost_is_taxed, bundle_some_parts, return_names_parts)
+        concat_ws(chr(30), on_difference, tax_percent, reported_costs, return_cost_is_taxed, bundle_some_parts, return_names_parts)
     from policy.parameters
     union all
     select 'amounts', 8, coalesce(string_agg(f::varchar, chr(30) order by f::varchar), '') from policy.fees as f
     union all
     select 'amounts', 9, coalesce(string_agg(f::varchar, chr(30) order by f::varchar), '') from policy.zone_fees as f
     union all
-    select 'rules', 10, concat_ws(chr(30), shipping_rule, shipping_source, fee_basis, fee_source, exchange_trigger)
+    -- What is within them is not held as a difference.
+    select 'amounts', 10, coalesce(string_agg(t::varchar, chr(30) order by t::varchar), '') from policy.tolerance as t
+    union all
+    select 'amounts', 11, coalesce(string_agg(t::varchar, chr(30) order by t::varchar), '') from policy.tax_limits as t
+    union all
+    select 'rules', 12, concat_ws(chr(30), shipping_rule, shipping_source, fee_basis, fee_source, exchange_trigger)
     from policy.parameters
 ),
 

@@ -34,12 +34,20 @@ select
     case
         when refused.disposition is not null then 'Graded ' || units.disposition
         else 'Its approval was withdrawn'
-    end || ' after ' || case ledger.effect_kind when 'exchange_order' then 'the replacement was sent' else 'the money was given back' end as detail,
+    end || ' after ' || case ledger.effect_kind when 'exchange_order' then 'the replacement was sent' else 'the money was given back' end
+        || coalesce('; its replacement has come back (' || back.return_item_ids || '), for which we refund nothing', '') as detail,
     'Decide with customer service: charge the shopper, claim it from Happy Returns, or accept the loss.' as next_step,
     json_merge_patch(units.evidence, json_object('centra_id', ledger.centra_id, 'effect_key', ledger.effect_key)) as evidence
 from known_units as units
 join push.ledger using (return_item_id)
 left join policy.refused_dispositions as refused on refused.disposition = units.disposition
+left join (
+    select replaced.parent_id, string_agg(replaced.return_item_id, ', ' order by replaced.return_item_id) as return_item_ids
+    from replaced
+    join effects.units as units using (return_item_id)
+    where units.credit_due_at is not null and not units.is_refused
+    group by replaced.parent_id
+) as back on back.parent_id = units.return_item_id and ledger.effect_kind = 'exchange_order'
 where ledger.effect_kind in ('credit_note', 'exchange_order') and ledger.state = 'confirmed' and units.is_refused
     and coalesce(disposition_at, approval_withdrawn_at) is not null
     -- A replacement that was canceled has not left.
@@ -97,5 +105,12 @@ where units.is_refused and items.return_item_id not in (
     select return_item_id from push.ledger
     where effect_kind in ('credit_note', 'exchange_order') and state in ('sending', 'unknown', 'confirmed')
         and return_item_id is not null
+        -- A replacement that was canceled is nothing that was given, unless it was paid in its place.
+        and (
+            effect_key not in (select effect_key from effects.replacements where state = 'canceled')
+            or return_item_id in (
+                select return_item_id from effects.value_given_back where given - elsewhere - chargeback > 0
+            )
+        )
 )
 qualify row_number() over (partition by items.return_item_id order by coalesce(promised.issued_at, promised.source_time), promised.refund_id) = 1;

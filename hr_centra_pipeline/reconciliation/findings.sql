@@ -112,6 +112,8 @@ select * from (values
         'Find out whether the other parts come back. If not, credit the share by hand in Centra, or let [bundles] some_parts share it.'),
     ('it was sent in exchange', 'accept', 'policy_gap', 'policy',
         'Refund the root order by hand in Centra, as much as `detail` says, and note it there.'),
+    ('it was sent in exchange for', 'accept', 'data_gap', 'happy_returns',
+        'Refund nothing while the unit that it replaced counts as refused. If its grade is wrong, have Happy Returns correct it.'),
     ('its value was given back', 'accept', 'policy_gap', 'person',
         'The unit was compensated already: correct its refund type at Happy Returns, or settle the rest by hand.'),
     ('another user or integration made Return', 'timing', 'data_gap', 'unknown',

@@ -194,7 +194,7 @@ select
                 from staging.payout_lines where 'line ' || payout_lines.payout_line_id = unseen.identity
             ) and exists (
                 from staging.payout_lines
-                where starts_with(unseen.identity, 'line ' || payout_lines.provider || ' ' || payout_lines.payout_id || ' ')
+                where starts_with(unseen.identity, concat_ws(' ', 'line', payout_lines.provider, nullif(payout_lines.account, ''), payout_lines.payout_id, ''))
             ) then 'the settlement was delivered again without the line'
             when unseen.kind = 'stock_change_without_return' and exists (
                 from told_stock_changes where 'Stock change ' || told_stock_changes.stock_change_id = unseen.identity

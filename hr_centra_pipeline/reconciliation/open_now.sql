@@ -15,13 +15,23 @@ group by exception_id;
 
 create or replace temp table open_now as
 with
+-- Where another kind is more telling, what the unit was when something was given for it is told with that.
+corrections as (
+    select return_item_id, subject, arg_min(detail, kind) as detail
+    from findings
+    where kind in ('corrected_after_credit', 'corrected_after_restock') and return_item_id is not null
+    group by return_item_id, subject
+),
+
 named as (
     select
         'EX' || substr(effect_key('exception ' || findings.kind, [
-            subject, coalesce(identity, ''), coalesce(findings.return_id, ''), coalesce(findings.return_item_id, ''),
+            findings.subject, coalesce(identity, ''), coalesce(findings.return_id, ''), coalesce(findings.return_item_id, ''),
             coalesce(findings.order_number, '')
         ]), 3) as exception_id,
-        findings.* exclude (window_hours, next_step, evidence),
+        findings.* exclude (window_hours, next_step, evidence) replace (
+            findings.detail || case when findings.detail <> corrections.detail then '. ' || corrections.detail else '' end as detail
+        ),
         -- where the unit stands, whether we called, and what Centra said: is it logistics, or us?
         json_merge_patch(coalesce(evidence, '{}'), case when delays.return_item_id is not null then json_object(
             'last_event', delays.last_event, 'last_event_at', delays.last_event_at, 'waits_for', delays.waits_for,
@@ -34,6 +44,7 @@ named as (
     from findings
     join policy.exception_kinds as rules using (kind)
     left join reconciliation.delays as delays on delays.return_item_id = findings.return_item_id
+    left join corrections on corrections.return_item_id = findings.return_item_id and corrections.subject = findings.subject
 ),
 
 -- One row per return: whether it is to be acted on. What happened after the cut-over counts for the others too.

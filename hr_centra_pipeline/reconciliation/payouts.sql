@@ -6,13 +6,29 @@
 create or replace temp table payout_orders as
 select order_number from money_orders
 union
-select order_number from landing.payout_lines
-where batch > $since and line_type <> 'capture' and order_number is not null
+select order_number from new_bookings where order_number is not null
 union
--- A chargeback that names the payment only, and has no verdict yet.
+-- A chargeback that has no verdict yet: whose payment it is, Centra may have shown later than the settlement.
 select order_number from bookings_of_orders
-where line_type <> 'unknown' and order_number is not null
+where line_type in ('chargeback', 'chargeback_reversed') and order_number is not null
     and 'chargeback ' || order_number || ' ' || currency not in (select payout_tie_id from reconciliation.payouts)
+union
+-- So with a refund, or one that came back, that does not name its order.
+select order_number from bookings_of_orders
+where line_type in ('refund', 'refund_reversed') and not names_order
+    and order_number not in (select order_number from reconciliation.payouts where order_number is not null)
+union
+-- What is of no single order may be of each that has its reference.
+select entries.order_number
+from (
+    select order_number, unnest(list_append(provider_references, external_reference)) as reference from staging.payment_entries
+) as entries
+semi join (
+    select unnest([lines.reference, lines.payment_reference]) as reference
+    from staging.payout_lines as lines
+    join bookings_of_orders as bookings using (payout_line_id)
+    where bookings.line_type in ('refund', 'refund_reversed') and bookings.order_number is null
+) as unclear using (reference)
 union
 select order_number from reconciliation.payouts
 where verdict not in ('agrees', 'paid_again', 'chargeback_settled', 'not_covered') and order_number is not null;
@@ -41,16 +57,16 @@ where returns.deleted_at is null and returns.grand_total > 0 and returns.is_comp
 create or replace temp table given_back as
 select
     lines.payout_line_id, lines.provider, lines.line_type, lines.reference, lines.payment_reference,
-    coalesce(bookings.order_number, lines.order_number) as order_number, lines.currency, lines.gross_amount, lines.happened_at,
+    bookings.order_number, lines.currency, lines.gross_amount, lines.happened_at,
     lines.source_file || ':' || lines.source_line as source
 from staging.payout_lines as lines
-left join bookings_of_orders as bookings using (payout_line_id)
+join bookings_of_orders as bookings using (payout_line_id)
 where lines.line_type in ('refund', 'refund_reversed', 'chargeback', 'chargeback_reversed')
     and (
-        coalesce(bookings.order_number, lines.order_number) in (select order_number from payout_orders)
+        bookings.order_number in (select order_number from payout_orders)
         or lines.reference in (select unnest("references") from payable)
         or lines.payment_reference in (select unnest("references") from payable)
-        or (lines.order_number is null and lines.line_type = 'refund')
+        or (bookings.order_number is null and lines.line_type in ('refund', 'refund_reversed'))
     );
 
 create or replace temp table tied_lines as
@@ -259,15 +275,34 @@ window_of as (
     select window_hours from policy.exception_kinds where kind = 'payout_mismatch'
 ),
 
+-- Amounts of one currency are compared with each other only: what was booked in another one than Centra's is told as text.
+booked_abroad as (
+    select payout_tie_id, string_agg(money_text(amount, currency), ' and ' order by currency) as abroad
+    from (
+        select lines.payout_tie_id, lines.currency, -sum(lines.gross_amount) as amount
+        from tied_lines as lines
+        join payable using (payout_tie_id)
+        where lines.currency is distinct from payable.currency
+        group by lines.payout_tie_id, lines.currency
+    )
+    group by payout_tie_id
+),
+
 booked as (
     select
-        payout_tie_id, any_value(provider) as provider, any_value(tied_by) as tied_by, min(currency) as currency,
-        count(distinct currency) = 1 as is_one_currency,
-        -sum(gross_amount) filter (where line_type = 'refund') as refunded,
-        coalesce(sum(gross_amount) filter (where line_type = 'refund_reversed'), 0) as reversed,
-        max(happened_at) as settled_at, any_value(source) as source, any_value(reference) as reference
-    from tied_lines
-    group by payout_tie_id
+        lines.payout_tie_id, any_value(lines.provider) as provider, any_value(lines.tied_by) as tied_by,
+        any_value(booked_abroad.abroad) as abroad,
+        coalesce(-sum(lines.gross_amount) filter (where lines.line_type = 'refund' and lines.currency = payable.currency), 0)
+            -- What came back was paid, though the line of that lies before the files or in one that was refused.
+            + case when bool_or(lines.line_type = 'refund' and lines.tied_by <> 'paid again') or any_value(booked_abroad.abroad) is not null
+                then 0 else any_value(payable.amount) end as refunded,
+        coalesce(sum(lines.gross_amount) filter (where lines.line_type = 'refund_reversed' and lines.currency = payable.currency), 0)
+            as reversed,
+        max(lines.happened_at) as settled_at, any_value(lines.source) as source, any_value(lines.reference) as reference
+    from tied_lines as lines
+    join payable using (payout_tie_id)
+    left join booked_abroad using (payout_tie_id)
+    group by lines.payout_tie_id
 ),
 
 -- Returns that Centra has paid more than once by equal payments: what came back was paid again.
@@ -314,17 +349,17 @@ paid as (
             when booked.payout_tie_id is null and not looked_for.is_covered then 'not_covered'
             when booked.payout_tie_id is null and looked_for.is_over then 'not_settled'
             when booked.payout_tie_id is null then 'waits'
-            when booked.reversed > 0 and booked.is_one_currency and booked.currency = payable.currency
-                and booked.refunded - booked.reversed = payable.amount then 'agrees'
+            when booked.abroad is not null then 'amount_differs'
+            when booked.reversed > 0 and booked.refunded - booked.reversed = payable.amount then 'agrees'
             when booked.reversed > 0 and booked.refunded <= booked.reversed and again.paid_return_id is not null then 'paid_again'
             when booked.reversed > 0 and booked.refunded - booked.reversed < payable.amount then 'reversed'
-            when not booked.is_one_currency or booked.currency <> payable.currency or booked.refunded <> payable.amount then 'amount_differs'
+            when booked.refunded <> payable.amount then 'amount_differs'
             else 'agrees'
         end as verdict,
         of_return.return_id, payable.order_number, payable.centra_return_id, payable.entry_id, booked.provider,
         coalesce(payable.reference, booked.reference) as reference, payable.currency,
         payable.amount as credited_amount, coalesce(booked.refunded - booked.reversed, 0) as settled_amount,
-        payable.created_at as credited_at, booked.settled_at, booked.tied_by, booked.source
+        booked.abroad as settled_abroad, payable.created_at as credited_at, booked.settled_at, booked.tied_by, booked.source
     from payable
     left join booked using (payout_tie_id)
     left join looked_for using (payout_tie_id)
@@ -360,22 +395,35 @@ unknown as (
     from given_back as lines
     anti join tied_lines using (payout_line_id)
     left join only_returns using (order_number)
-    where lines.line_type = 'refund_reversed' and lines.order_number in (select order_number from staging.orders)
+    where lines.line_type = 'refund_reversed'
+        and (lines.order_number is null or lines.order_number in (select order_number from staging.orders))
 ),
 
--- A chargeback on an order of which something was credited gives the money twice.
+-- A chargeback on an order of which something was credited gives the money twice, as far as it does not count on what is still to
+-- be given (whose credits it blocks).
+charged_back_beyond as (
+    select
+        lines.order_number, lines.currency, -sum(lines.gross_amount) - coalesce(any_value(chargebacks.counted), 0) as amount
+    from given_back as lines
+    left join effects.chargebacks as chargebacks
+        on chargebacks.order_number = lines.order_number and chargebacks.currency = lines.currency
+    where lines.line_type in ('chargeback', 'chargeback_reversed') and lines.order_number is not null
+    group by lines.order_number, lines.currency
+),
+
 disputed as (
     select
         'chargeback ' || lines.order_number || ' ' || lines.currency as payout_tie_id,
-        case when -sum(gross_amount) > 0 and any_value(coalesce(credited.credited, abroad.credited)) > 0 then 'chargeback'
+        case when any_value(beyond.amount) > 0 and any_value(coalesce(credited.credited, abroad.credited)) > 0 then 'chargeback'
             else 'chargeback_settled' end as verdict,
         any_value(only_returns.return_id) as return_id, lines.order_number, any_value(lines.provider) as provider,
         any_value(lines.reference) as reference, lines.currency, 0 as credited_amount,
         -- In another currency than what was credited, nobody knows how much of it was given twice: all of it is in question.
-        greatest(case when any_value(credited.credited) is null and any_value(abroad.credited) > 0 then -sum(gross_amount)
-            else least(-sum(gross_amount), coalesce(any_value(credited.credited), 0)) end, 0) as settled_amount,
+        greatest(case when any_value(credited.credited) is null and any_value(abroad.credited) > 0 then any_value(beyond.amount)
+            else least(any_value(beyond.amount), coalesce(any_value(credited.credited), 0)) end, 0) as settled_amount,
         max(lines.happened_at) as settled_at, any_value(lines.source) as source
     from given_back as lines
+    join charged_back_beyond as beyond using (order_number, currency)
     left join only_returns using (order_number)
     left join credited_orders as credited on credited.order_number = lines.order_number and credited.currency = lines.currency
     left join (
@@ -405,11 +453,16 @@ select
     'amount_mismatch' as cause,
     'provider' as culprit,
     return_id, order_number, currency,
-    case verdict when 'reversed' then credited_amount - settled_amount else abs(difference) end as amount,
+    case
+        when verdict = 'reversed' then credited_amount - settled_amount
+        -- The whole refund is in question: what it is worth that was booked in another currency, nobody knows.
+        when settled_abroad is not null then greatest(abs(difference), credited_amount)
+        else abs(difference)
+    end as amount,
     case verdict when 'not_settled' then credited_at else settled_at end as fact_at,
     case verdict
         when 'amount_differs' then 'Centra refunded ' || money_text(credited_amount, currency) || ', the payment provider booked '
-            || money_text(settled_amount, currency)
+            || concat_ws(' and ', case when settled_abroad is null or settled_amount <> 0 then money_text(settled_amount, currency) end, settled_abroad)
         when 'reversed' then 'The refund of ' || money_text(credited_amount, currency) || ' came back to the payment provider after it had succeeded'
         when 'not_settled' then 'Centra refunded ' || money_text(credited_amount, currency)
             || ', and no settlement file of the time after it has the refund'
@@ -439,7 +492,7 @@ settled as (
         payouts.centra_return_id, lines.payout_line_id, -lines.gross_amount as amount, lines.happened_at, lines.source
     from tied_lines as lines
     join reconciliation.payouts using (payout_tie_id)
-    where payouts.centra_return_id is not null
+    where payouts.centra_return_id is not null and lines.currency = payouts.currency
     union all
     select centra_return_id, payout_tie_id, 0, credited_at, 'in no settlement file'
     from reconciliation.payouts

@@ -57,15 +57,16 @@ def reconcile(connection: Connection, now: datetime) -> ReconciliationReport:
 
 def find(connection: Connection, now: datetime) -> None:
     """Fill the temporary table ``findings``: what looks wrong now in the orders in play, due or not."""
-    run_sql(connection, "hr_centra_pipeline.matching", "paid_units.sql")
+    since = watermarks.read(connection, watermarks.RECONCILIATION)
+    for name in ("paid_units.sql", "bookings_of_orders.sql"):
+        run_sql(connection, "hr_centra_pipeline.matching", name, {"since": since})
     # What the push has given since the plan counts, and what it cannot find any more.
     for name in (
         "replacements.sql", "settled_returns.sql", "payers_seen.sql", "paid_through.sql", "value_given_back.sql",
-        "fees_charged.sql", "whole_orders.sql", "booked_movements.sql",
+        "fees_charged.sql", "costs_reported.sql", "whole_orders.sql", "booked_movements.sql",
     ):  # fmt: skip
         run_sql(connection, "hr_centra_pipeline.effects", name)
     run_sql(connection, "hr_centra_pipeline.push", "gone.sql")
-    since = watermarks.read(connection, watermarks.RECONCILIATION)
     for name in ("findings.sql", *_KINDS):
         run_sql(connection, _PACKAGE, name, {"now": now, "since": since, **reasons.PARAMETERS})
 

@@ -393,20 +393,6 @@ create or replace temp macro told_with_tax(told, added, whole, reported_costs, c
     case when coalesce(added, 0) <= 0 or reported_costs = 'with_tax' then told else with_tax_added(told, added, whole, currency) end
         ::decimal(18, 4);
 
--- Happy Returns' rows of each return on an order, as the policy may need them.
-create or replace temp table told_pairs as
-select
-    return_id, order_number, any_value(currency) as currency,
-    min(coalesce(issued_at, source_time)) as told_at,
-    (sum(rounded_money(coalesce(shipping_refund, 0), currency)) filter (where refund_type = 'refund'))::decimal(18, 4) as shipping,
-    (sum(rounded_money(coalesce(processing_fee, 0), currency)) filter (where refund_type = 'refund'))::decimal(18, 4) as fee,
-    count(*) filter (where refund_type = 'refund') as refund_rows
-from staging.refunds
-semi join money_orders using (order_number)
-join staging.orders as orders using (order_number, currency) -- what is reported in another currency touches no amount
-where refunds.status in ('issued', 'pending')
-group by return_id, order_number;
-
 -- One row per return and order with refunds to the original payment: the shipping and the fee that the policy gives and takes.
 create or replace temp table expected_pairs as
 with
@@ -434,10 +420,12 @@ charged as (
 -- A fee per return is charged once: on its lowest order, what is more than that one's credit on the next.
 asked as (
     select
-        pairs.*, coalesce(told.refund_rows, 0) as refund_rows,
+        pairs.*,
         -- as Centra keeps them: before tax
         kept_of_told(told.shipping, taxed.shipping_tax, taxed.shipping, taxed.reported_costs, pairs.currency) as told_shipping,
-        told_with_tax(told.fee, taxed.fee_tax, taxed.fee, taxed.reported_costs, pairs.currency) as told_fee,
+        told_with_tax(
+            case parameters.fee_basis when 'item' then told.fee_of_units else told.fee end, taxed.fee_tax, taxed.fee, taxed.reported_costs, pairs.currency
+        ) as told_fee,
         taxed.shipping as taxed_shipping, taxed.shipping_tax,
         told.told_at, orders.shipping + orders.handling as order_shipping,
         orders.shipping + orders.handling > 0 and parameters.shipping_rule <> 'never'
@@ -462,7 +450,7 @@ asked as (
     from pairs
     cross join policy.parameters
     join staging.orders as orders on orders.order_number = pairs.order_number
-    left join told_pairs as told on told.return_id = pairs.return_id and told.order_number = pairs.order_number
+    left join costs_reported as told on told.return_id = pairs.return_id and told.order_number = pairs.order_number
     left join whole_orders on whole_orders.order_number = pairs.order_number
     left join costs_taxed as taxed on taxed.return_id = pairs.return_id and taxed.order_number = pairs.order_number
     left join charged on charged.return_id = pairs.return_id and charged.order_number = pairs.order_number
@@ -501,7 +489,7 @@ given as (
 )
 
 select
-    return_id, order_number, currency, dropoff_method, happened_at, is_pending, shipping_rule, shipping_source, fee_basis, refund_rows,
+    return_id, order_number, currency, dropoff_method, happened_at, is_pending, shipping_rule, shipping_source, fee_basis,
     rule_fee is not null as has_fee_rule,
     with_tax_added(shipping_kept, shipping_tax, taxed_shipping, currency) as shipping,
     -- One basis per return: what it was charged, when the policy's basis is another one now.

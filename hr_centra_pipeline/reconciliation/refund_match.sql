@@ -7,15 +7,18 @@ select
     exists (from landing.files where kind = 'refunds' and problem is null) as happy_returns,
     exists (from landing.centra_pulls where "object" = 'returns' and is_complete) as centra;
 
--- One row per unit whose money was given back in Centra, with on how many Returns.
+-- One row per unit whose money was given back in Centra, with on how many Returns. One that is of another order by now than the
+-- one that it was credited on has its exception: what the sides tell on either order is not of the same goods.
 create or replace temp table credited_units as
-select return_item_id, count(*) as returns
+select credited.return_item_id, count(*) as returns
 from (
-    select return_item_id, centra_return_id from return_pieces where return_item_id is not null and not is_exchange
+    select return_item_id, order_number, centra_return_id from return_pieces where return_item_id is not null and not is_exchange
     union
-    select return_item_id, null from fresh_facts where component = 'items'
-)
-group by return_item_id;
+    select return_item_id, order_number, null from fresh_facts where component = 'items'
+) as credited
+join staging.return_items as items using (return_item_id)
+group by credited.return_item_id
+having bool_and(credited.order_number = items.order_number);
 
 -- One row per refund row of which every unit is credited: only then both sides tell of the same goods. A row that pays no unit
 -- (another row has paid it) counts as soon as all units of its return on that order are credited. What is reported in another

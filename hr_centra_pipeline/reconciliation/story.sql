@@ -34,7 +34,7 @@ happened as (
         'refund row ' || refund_id || ' ' || status || ': ' || coalesce(money_text(total_refunded, currency), '-')
             || coalesce(', shipping ' || money_text(nullif(shipping_refund, 0), currency), '')
             || coalesce(', fee ' || money_text(nullif(processing_fee, 0), currency), '')
-            || coalesce(', gift card', nullif(gift_card_id, '')) as what
+            || case when gift_card_id <> '' then ', gift card' else '' end as what
     from staging.refunds where return_id in (select unnest($returns::varchar[]))
 ),
 
@@ -67,7 +67,8 @@ decided as (
             || coalesce(', Centra ' || centra_id, '') || coalesce(': ' || reason, '') as what
     from my_ledger where state <> 'planned'
     union all by name
-    select updated_at as "at", 'pipeline' as who, return_item_id as unit, replace(effect_kind, '_', ' ') || ' waits: ' || reason as what
+    select updated_at as "at", 'pipeline' as who, return_item_id as unit, replace(effect_kind, '_', ' ')
+            || case when starts_with(reason, 'waits ') then ' ' else ' waits: ' end || reason as what
     from my_ledger where state = 'planned' and reason is not null
     union all by name
     select approved_at as "at", approved_by as who, cast(null as varchar) as unit, 'approved ' || effect_key || ': ' || why as what

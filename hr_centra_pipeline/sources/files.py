@@ -234,6 +234,8 @@ class Exports:
 
     def _told(self, error: Exception) -> str:
         """An error's text, in which a filesystem may have repeated the address. Without its cause, which would, too."""
+        if isinstance(error, ImportError) and self._address.lower().startswith(("s3://", "s3a://")):
+            return "a package that reads S3 is not installed. Install it: pip install 'hr-centra-pipeline[s3]'"
         return addresses.hide(str(error), self._address) or type(error).__name__
 
 

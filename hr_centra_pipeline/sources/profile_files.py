@@ -9,7 +9,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from hr_centra_pipeline.core.errors import ConfigurationError
-from hr_centra_pipeline.core.setting_files import parsed_toml, read_setting_file
+from hr_centra_pipeline.core.setting_files import mistakes_in, parsed_toml, read_setting_file
 
 Profile = TypeVar("Profile", bound=BaseModel)
 
@@ -51,8 +51,7 @@ def parsed(model: type[Profile], text: str, place: str) -> Profile:
 
 
 def _mistakes(place: str, error: ValidationError) -> list[str]:
-    lines = []
-    for mistake in error.errors():
-        where = ".".join(str(step) for step in mistake["loc"] if step != "[key]")
-        lines.append(": ".join(part for part in (place, where, mistake["msg"].removeprefix("Value error, ")) if part))
-    return lines
+    return [
+        ": ".join(part for part in (place, ".".join(map(str, where)), what) if part)
+        for where, what in mistakes_in(error)
+    ]

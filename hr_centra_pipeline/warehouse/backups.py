@@ -17,6 +17,7 @@ from hr_centra_pipeline.warehouse import log, place, swap, versions
 from hr_centra_pipeline.warehouse.database import Warehouse
 
 KEPT = 5
+_UNCHANGED = "Nothing was changed."
 """So many of the newest backups of upgrades are kept."""
 
 _WAIT_SECONDS = 600.0  # for a sync to come to a wait: it gives the file away then
@@ -87,7 +88,7 @@ def take(database: Path, target: Path | None = None) -> Checked:
     """
     swap.carry_out(database)
     if not database.exists():
-        raise ConfigurationError(f"{database}: there is no database to copy.")
+        raise ConfigurationError(f"{database}: there is no database to copy; run `hr-centra sync` first.")
     name = f"{database.stem}.{datetime.now(UTC):%Y%m%dT%H%M%SZ}{database.suffix}"
     final = folder(database) / name if target is None else target / name if target.is_dir() else target
     if final.exists():
@@ -167,18 +168,21 @@ def put_into_place(database: Path, stage: Path, *, by: str, recorded_by: str, wh
     return swap.carry_out(database)
 
 
-def looked_at(path: Path) -> Checked:
-    """Read a database file from end to end: every block of it has a checksum.
+def looked_at(path: Path, origin: Path | None = None) -> Checked:
+    """Read a database file from end to end: every block of it has a checksum. ``origin``: what it is a copy of, for messages.
 
     Raises:
         RunFailed: it is damaged, of another program, or of a newer version.
     """
+    origin = origin or path
     try:
         with duckdb.connect(path, read_only=True, config={"memory_limit": "1600MB"}) as connection:
             applied = versions.applied(connection)
             if not applied:
-                raise RunFailed(f"{path.name}: it is not a database of hr-centra.")
-            versions.refuse_others(connection, path, may_be_older=True)
+                raise RunFailed(
+                    f"{origin} is not a database or backup of hr-centra, but of another program. {_UNCHANGED}"
+                )
+            versions.refuse_others(connection, origin, may_be_older=True)
             names = connection.execute(
                 "select schema_name, table_name from duckdb_tables() where not temporary and not internal order by all"
             ).fetchall()
@@ -197,9 +201,7 @@ def looked_at(path: Path) -> Checked:
                 " select max(received_at) from landing.files)"
             ).fetchone()
     except duckdb.Error as error:
-        raise RunFailed(
-            f"{path.name}: it cannot be read: {str(error).splitlines()[0]}. It is damaged, or not a database of hr-centra."
-        ) from error
+        raise _unreadable(origin, error) from error
     return Checked(
         path, path.stat().st_size, len(names), rows, max(applied), database_id, newest[0] if newest else None
     )
@@ -212,16 +214,21 @@ def _folded_and_checked(part: Path, origin: Path) -> Checked:
             if versions.applied(connection):
                 connection.execute("force checkpoint")
         log.path_of(part).unlink(missing_ok=True)
-        checked = looked_at(part)
+        checked = looked_at(part, origin)
     except duckdb.Error as error:
-        raise RunFailed(
-            f"{origin}: it cannot be read: {str(error).splitlines()[0]}. It is damaged, or not a database of hr-centra."
-        ) from error
-    except RunFailed as error:
-        raise RunFailed(str(error).replace(str(part), str(origin)).replace(part.name, str(origin))) from error
+        raise _unreadable(origin, error) from error
     with part.open("rb+") as written:
         os.fsync(written.fileno())
     return checked
+
+
+def _unreadable(origin: Path, error: duckdb.Error) -> RunFailed:
+    if "not a valid DuckDB database file" in str(error):
+        return RunFailed(f"{origin} is not a database or backup of hr-centra (not a DuckDB database). {_UNCHANGED}")
+    # DuckDB names the copy; whoever reads this knows the original only.
+    return RunFailed(
+        f"{origin} cannot be read from end to end: it is damaged, or not a database of hr-centra. {_UNCHANGED}"
+    )
 
 
 def _has_foreign_log(database: Path) -> bool:

@@ -44,12 +44,21 @@ def code_of(package: Path) -> str:
     return found.hexdigest()
 
 
+def is_current(connection: Connection, *made_with: str) -> bool:
+    """Whether the derived tables were made by this program, with this."""
+    return _last_fingerprint(connection) == fingerprint(*made_with)
+
+
 def forget_stale(connection: Connection, *made_with: str) -> bool:
     """Drop every derived table (and its readers' watermarks) when it was made with something else; answers whether."""
-    present = fingerprint(*made_with)
-    row = connection.execute("select fingerprint from meta.derived_from where stage = 'all'").fetchone()
-    if row is not None and row[0] == present:
+    last, present = _last_fingerprint(connection), fingerprint(*made_with)
+    if last == present:
         return False
     migrate.drop_derived(connection)
     connection.execute("insert into meta.derived_from values ('all', ?, current_timestamp)", [present])
-    return row is not None
+    return last is not None
+
+
+def _last_fingerprint(connection: Connection) -> str | None:
+    row = connection.execute("select fingerprint from meta.derived_from where stage = 'all'").fetchone()
+    return None if row is None else str(row[0])

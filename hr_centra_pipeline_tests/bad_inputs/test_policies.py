@@ -10,7 +10,7 @@ from hr_centra_pipeline_tests.bad_inputs.conftest import Command
 
 # name -> (what is replaced in the example policy, by what, words of the message)
 MISTAKES: dict[str, tuple[str, str, tuple[str, ...]]] = {
-    "no cut-over": ("cutover = 2026-08-27T00:00:00Z", "", ("cutover", "is missing; the policy must say it")),
+    "no cut-over": ("cutover = 2026-08-27T00:00:00Z", "", ("cutover", "is missing; the file must say it")),
     "cut-over without a zone": ("2026-08-27T00:00:00Z", "2026-08-27T00:00:00", ("cutover", "timezone")),
     "cut-over that is a word": ("2026-08-27T00:00:00Z", '"soon"', ("cutover", "found 'soon'")),
     "nobody pays for gift cards": ('gift-card = "gift_card"', "", ("pays_through: say who pays for gift-card", "elsewhere")),
@@ -21,7 +21,7 @@ MISTAKES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "a warehouse that is a word": ("warehouse_id = 2 ", 'warehouse_id = "Outlet" ', ("dispositions.b-grade.warehouse_id", "found 'Outlet'")),
     "an unknown stock action": ('stock = "none"', 'stock = "burn"', ("dispositions.missing.stock", "found 'burn'")),
     "a negative hold": ("hold_hours = 0              # damaged", "hold_hours = -1             # damaged", ("dispositions.damaged.hold_hours", "found -1")),
-    "a misspelt section": ("[exchange_orders]", "[exchange_order]", ("exchange_order", "is not a setting that the policy knows (misspelt?)")),
+    "a misspelt section": ("[exchange_orders]", "[exchange_order]", ("exchange_order", "is not a setting that is known here (misspelt?)")),
     "a misspelt setting": ("first_number", "frist_number", ("exchange_orders.frist_number", "misspelt?")),
     "too few order numbers": ("last_number = 999999", "last_number = 900005", ("exchange_orders", "reserve at least 10,000 order numbers")),
     "an order number that is a word": ("first_number = 900000", 'first_number = "R900"', ("exchange_orders.first_number", "found 'R900'")),

@@ -64,7 +64,7 @@ def test_findings_and_a_plan_keep_the_brackets_of_our_own_advice(capsys: pytest.
     out = capsys.readouterr().out
     assert is_shown(out)
     assert "Write [modes] credit_note" in out
-    plan._print(Preview([], []), load_policy(EXAMPLE_POLICY).policy, every=False)
+    plan._print(Preview([], []), load_policy(EXAMPLE_POLICY).policy, plan.Standing(), every=False)
     assert "Would be sent: nothing" in capsys.readouterr().out
 
 

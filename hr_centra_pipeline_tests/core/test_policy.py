@@ -44,7 +44,19 @@ def test_a_sound_policy_is_read_exactly(tmp_path: Path) -> None:
     [
         (("cutover = 2026-08-26T00:00:00Z\n", ""), ["cutover: is missing"]),
         (("2026-08-26T00:00:00Z", "2026-08-26T00:00:00"), ["policy.toml:2: cutover"]),
-        (('refund = "centra"\n', ""), ["pays_through: say who pays for refund"]),
+        (
+            ("2026-08-26T00:00:00Z", "2026-08-26"),
+            ["policy.toml:2: cutover", "such as 2026-08-27T00:00:00Z (found 2026-08-26)"],
+        ),
+        (('refund = "centra"\n', ""), ["policy.toml:4: pays_through: say who pays for refund"]),
+        (("warehouse_id = 1", "warehouse_id = -2"), ["policy.toml:9: dispositions.sellable.warehouse_id", "found -2"]),
+        (('stock = "none"', 'stock = "none"\nhold_hours = 1000000'), ["dispositions.missing.hold_hours", "8760"]),
+        (
+            ('stock = "none"', 'stock = "none"\nhold_hours = "24"'),
+            ["must be a whole number, without quotes (found '24')"],
+        ),
+        (("[tolerance.EUR]", "[tolerance.EURO]"), ["policy.toml:14: tolerance.EURO: is not a currency", "such as EUR"]),
+        (('refund = "centra"', "refund = centra"), ["not valid TOML", "A text goes in quotes"]),
         (('refund = "centra"', 'refund = "bank"'), ["policy.toml:5: pays_through.refund", "'bank'"]),
         (('absolute = "0.02"', "absolute = 0.02"), ["policy.toml:15", 'write the amount as text, "0.02"']),
         (('absolute = "0.02"', 'absolute = "-1"'), ["policy.toml:15: tolerance.EUR.absolute"]),

@@ -573,7 +573,7 @@ def test_a_unit_that_a_person_has_tied_to_another_line_since_stands_in_nobodys_w
     assert prepared.execute("select distinct matched_by from matching.matched_items").fetchall() == [("tied",)]
 
 
-@pytest.mark.parametrize("known_by", ["sent", "tied", "line"])
+@pytest.mark.parametrize("known_by", ["sent", "tied", "its article"])
 def test_what_a_row_gives_less_what_its_known_unit_cost_after_the_voucher_is_the_price_of_the_other(
     prepared: Connection, known_by: str
 ) -> None:

@@ -13,7 +13,7 @@ import requests
 import uvicorn
 from openpyxl import load_workbook
 
-from hr_centra_pipeline.core.errors import ConfigurationError
+from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.publishing.downloads import downloads, serve
 from hr_centra_pipeline_tests.publishing.conftest import MONTH, Shop
@@ -117,7 +117,14 @@ def test_it_is_not_exposed_without_a_token_that_is_hard_to_guess(shop: Shop) -> 
             {"HR_CENTRA_HOME": str(shop.settings.home), "HR_CENTRA_DOWNLOADS_TOKEN": token}
         )
         with pytest.raises(ConfigurationError, match="HR_CENTRA_DOWNLOADS_TOKEN"):
-            serve(settings, "0.0.0.0", 0)  # noqa: S104 - refused
+            serve(settings, "0.0.0.0", 0, listening=pytest.fail)  # noqa: S104 - refused
+
+
+def test_a_port_in_use_is_refused_before_its_address_is_shown(shop: Shop) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(RunFailed, match=f"--port {port}: .*in use"):
+            serve(shop.settings, "127.0.0.1", port, listening=pytest.fail)
 
 
 @pytest.mark.skipif(not CHROMIUM.exists(), reason="Chromium is not installed")

@@ -52,3 +52,17 @@ def test_the_tables_of_all_history_are_published_once_a_day_and_everything_else_
         assert connection.execute("select as_of from meta.published").fetchall() == [(NOW,)]
     assert settings.published / HISTORY_DATABASE in publish(warehouse, settings, NOW + day, history_every=day)
     assert settings.published / HISTORY_DATABASE in publish(warehouse, settings, NOW + day)
+
+
+@pytest.mark.parametrize("content", [b"", b"x" * 5000])
+def test_a_published_file_that_is_damaged_or_was_cut_short_is_written_again(tmp_path: Path, content: bytes) -> None:
+    settings = Settings.from_environment({"HR_CENTRA_HOME": str(tmp_path)})
+    warehouse = Warehouse(settings.database)
+    migrate.prepare(warehouse)
+    publish(warehouse, settings, NOW)
+    for name in (DATABASE, HISTORY_DATABASE, f"{DATABASE}.new", f"{DATABASE}.new.wal"):
+        (settings.published / name).write_bytes(content)
+    publish(warehouse, settings, NOW, history_every=timedelta(hours=24))
+    for name in (DATABASE, HISTORY_DATABASE):
+        with duckdb.connect(settings.published / name, read_only=True) as connection:
+            assert connection.execute("select as_of from meta.published").fetchall() == [(NOW,)]

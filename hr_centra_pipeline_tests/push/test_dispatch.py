@@ -718,7 +718,7 @@ def test_who_pays_elsewhere_or_by_hand_is_told_and_two_pairs_of_eyes_are_needed(
     assert at_desk.rows("select count(*) from push.exchange_decisions") == [(0,)]
     at_desk.with_policy()
     at_desk.sync()
-    assert "no replacement of that unit" in refused(at_desk, "pay", Unit("IT-99999", "", "", unit.sold, 0))
+    assert "there is no unit with that id" in refused(at_desk, "pay", Unit("IT-99999", "", "", unit.sold, 0))
     at_desk.change(unit, disposition="wrong-item")
     at_desk.sync()
     assert "nothing is due" in refused(at_desk, "pay", unit)

@@ -49,7 +49,7 @@ def test_who_made_a_return_is_read_from_its_admin_user_and_then_from_the_policy_
     culprit, detail = open_a_week_later(at_desk)["centra_return_without_return"]
     assert culprit == made_by
     words_of = {"person": "a person", "integration": "another integration", "unknown": "another integration or user"}
-    assert f"made by {words_of[made_by]}, credits 1 unit(s)" in detail
+    assert f"made by {words_of[made_by]}, credits 1 unit of" in detail
 
 
 def test_a_unit_that_an_integration_credited_is_not_credited_again(at_desk: Desk) -> None:

@@ -71,6 +71,46 @@ def test_a_unit_that_is_of_another_order_after_its_credit_or_exchange_is_told_at
     assert books.open(CORRECTED) == []
 
 
+def moved(books: Books, **columns: str) -> None:
+    """A unit that was credited on order 1001, and is of order 1002, where it cost less, in all files by now."""
+    books.sold("1001")
+    books.sold("1002", price="100")
+    units = books.returned("1001")
+    books.told("1001", units)
+    books.credited("1001", units, 1)
+    correct(books, "1001-0", order_number="1002", sku="SKU-1002", **columns)
+    for table in ("returns", "refunds"):
+        books.connection.execute(f"update staging.{table} set order_number = '1002'")
+    books.reconcile()
+
+
+def of_money(books: Books) -> list[str]:
+    """The kinds of what is open, but for goods and status notes, which nobody has sent here."""
+    return [row[0] for row in books.open("") if row[0] not in ("return_without_stock_movement", "status_not_updated")]
+
+
+@pytest.mark.parametrize("is_row_moved", [True, False])
+def test_the_amounts_of_a_unit_that_was_credited_on_another_order_are_no_trouble_of_their_own(
+    books: Books, is_row_moved: bool
+) -> None:
+    moved(books)
+    if not is_row_moved:
+        books.connection.execute("update staging.refunds set order_number = '1001'")
+        books.reconcile()
+    assert of_money(books) == ["corrected_after_credit"]
+
+
+def test_a_unit_that_is_of_another_order_and_refused_is_one_exception_that_names_the_order_of_the_money(
+    books: Books,
+) -> None:
+    moved(books, disposition="missing")
+    assert of_money(books) == ["credited_item_refused"]
+    ((detail,),) = books.rows("select detail from reconciliation.exceptions where kind = 'credited_item_refused'")
+    assert detail.startswith(
+        "Graded missing after the money was given back. Credited as SKU-1001 of order 1001, 125.00"
+    )
+
+
 def test_a_return_by_hand_that_counted_for_the_unit_on_its_former_order_is_not_paid_again_on_the_other(
     books: Books,
 ) -> None:
@@ -334,6 +374,31 @@ def replaced(books: Books, *, ordered: str = "SKU-9001", asked: str = "SKU-9001"
     return unit
 
 
+def test_what_is_ordered_a_third_time_after_the_database_was_lost_is_for_the_first_one_s_return(books: Books) -> None:
+    unit = replaced(books)
+    books.sold("9002", price="0")
+    again = effect_key("exchange_order", unit, "2")
+    # Ordered again for Return 1; what its packet was is lost, and its order tells the packet alone.
+    books.connection.execute(
+        "insert into push.ledger by name (select * replace (? as effect_key, ? as packet_key, '9002' as centra_id) from push.ledger"
+        " where effect_kind = 'exchange_order')",
+        [again, packet_key([again])],
+    )
+    books.connection.execute("delete from push.packets")
+    books.connection.execute(
+        "update staging.orders set is_cancelled = true, status = 'DELETED' where order_number in ('9001', '9002')"
+    )
+    books.connection.execute(
+        "insert into push.exchange_decisions values ('D', ?, 2, 'order_again', 'Carla', null, 'asked the shopper', ?)",
+        [unit, DROPPED],
+    )
+    books.reconcile()
+    third = (
+        "select effect_key, origin_return_id from effects.pending_exchange_orders where effect_kind = 'exchange_order'"
+    )
+    assert books.rows(third) == [(effect_key("exchange_order", unit, "3"), 1)]
+
+
 def test_another_article_that_is_asked_for_after_the_replacement_was_ordered_names_both_and_the_order(
     books: Books,
 ) -> None:
@@ -379,3 +444,20 @@ def test_a_refund_row_for_a_unit_whose_replacement_was_ordered_is_told_with_the_
     books.connection.execute("update staging.refunds set status = 'failed'")
     books.reconcile()
     assert books.open("refund_mismatch") == []
+
+
+@pytest.mark.parametrize(("grade", "is_owed"), [("sellable", True), ("missing", False), ("wrong-item", False)])
+def test_a_replacement_that_comes_back_is_worth_the_money_of_what_it_replaced_unless_that_was_kept(
+    books: Books, grade: str, is_owed: bool
+) -> None:
+    unit = replaced(books)
+    (back,) = books.returned("9001")
+    correct(books, unit, disposition=grade)
+    books.reconcile()
+    told = dict(books.rows("select return_item_id, detail from reconciliation.exceptions"))
+    assert ("may be refunded by hand 125.00 EUR" in told[back]) is is_owed
+    assert (f"in exchange for {unit}, which was refused: nothing may be refunded" in told[back]) is not is_owed
+    assert books.rows(f"select refundable from effects.value_given_back where return_item_id = '{back}'") == [
+        (Decimal(125 if is_owed else 0),)
+    ]
+    assert (unit in told and f"its replacement has come back ({back})" in told[unit]) is not is_owed

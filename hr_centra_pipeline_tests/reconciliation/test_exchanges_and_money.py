@@ -9,7 +9,7 @@ import pytest
 
 from hr_centra_pipeline.core import reasons
 from hr_centra_pipeline.push.packets import considered_effects
-from hr_centra_pipeline_tests.reconciliation.books import DAY, NOW, Books
+from hr_centra_pipeline_tests.reconciliation.books import DAY, DROPPED, HOUR, NOW, Books
 
 EXCHANGE: dict[str, Any] = {"refund_type": "exchange", "exchange_sku": "OTHER"}
 
@@ -134,3 +134,44 @@ def test_a_chargeback_of_a_part_holds_a_credit_however_far_it_has_come_and_says_
     assert why.startswith("its value was given back already")
     assert "chargeback" in why
     assert "50.00 EUR of 125.00 EUR; 75.00 EUR is left" in why
+
+
+# ---------------------------------------------------------------- what became of a replacement
+
+
+def replaced(books: Books, **unit: Any) -> list[str]:
+    """Order 1001's unit was exchanged for order 2001, which a person has tied to it."""
+    books.sold("1001")
+    books.sold("2001", price="0")
+    units = books.returned("1001", refund_type="exchange", exchange_sku="asked-for", **unit)
+    books.credited("1001", units, 1001, kind="exchange_order", paid=False)
+    books.connection.execute("update push.ledger set centra_id = '2001' where effect_kind = 'exchange_order'")
+    books.connection.execute(
+        "insert into push.ties by name select 'T1' as tie_id, 'order' as what, '2001' as centra_id, '2001' as order_number,"
+        " ? as return_item_id,"
+        " 'Carla' as tied_by, 'sent another one' as why, ?::timestamptz as tied_at",
+        [units[0], DROPPED + HOUR],
+    )
+    return units
+
+
+def test_a_replacement_of_another_article_than_is_asked_for_has_its_root_all_the_same(books: Books) -> None:
+    replaced(books)
+    books.returned("2001")
+    books.reconcile()
+    assert books.rows("select replacement_sku from effects.replacements") == [("SKU-2001",)]
+    assert books.rows(
+        "select root_return_item_id, root_order, refundable from effects.value_given_back where order_number = '2001'"
+    ) == [("1001-0", "1001", Decimal(125))]
+
+
+@pytest.mark.parametrize("is_canceled", [True, False])
+def test_a_canceled_replacement_does_not_keep_the_promise_of_a_refused_unit(books: Books, is_canceled: bool) -> None:
+    units = replaced(books, disposition="wrong-item")
+    books.connection.execute("update staging.return_items set refund_type = 'refund'")
+    books.connection.execute("update staging.orders set is_cancelled = ? where order_number = '2001'", [is_canceled])
+    books.told("1001", units)
+    books.reconcile()
+    assert books.open("promised_item", "credited_item") == [
+        ("promised_item_refused" if is_canceled else "credited_item_refused", "R-1001", Decimal(125), "happy_returns")
+    ]

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
+from hr_centra_pipeline.effects.plan import plan
+from hr_centra_pipeline.matching.match import match
+from hr_centra_pipeline.push.record import record_plan
+from hr_centra_pipeline.reconciliation.reconcile import reconcile
 from hr_centra_pipeline.warehouse.database import run_sql
 from hr_centra_pipeline_tests.reconciliation.books import DAY, DROPPED, HOUR, NOW, Books
 
@@ -441,4 +445,140 @@ def test_a_chargeback_that_names_the_payment_only_is_about_its_order(books: Book
     assert books.rows("select chargeback from effects.value_given_back") == [(Decimal(125),)]
     assert held(books) == [
         "its value was given back already: by a replacement, a chargeback or a refund that was tied to it"
+    ]
+
+
+# ---------------------------------------------------------------- lines that do not name their order
+
+
+def landed(books: Books, batch: int = 900) -> None:
+    """The lines that are not landed yet are, in a batch of their own."""
+    books.connection.execute(
+        "insert into landing.payout_lines by name select columns(* exclude (payout_line_id)), ? as batch, ? as first_batch,"
+        " happened_at as landed_at from staging.payout_lines as lines"
+        " anti join landing.payout_lines as before using (provider, payout_id, source_line)",
+        [batch, batch],
+    )
+
+
+def run_of_settled(books: Books, now: datetime) -> list[tuple[object, ...]]:
+    """The stages, with orders that are settled left alone; answers what is in play."""
+    match(books.connection, now)
+    plan(books.connection, now)
+    record_plan(books.connection, now)
+    reconcile(books.connection, now)
+    return books.rows("from matching.orders_in_play")
+
+
+def settled(books: Books, number: str | None = None) -> None:
+    """A refund that agrees, and whose order nothing keeps in play."""
+    refunded(books)
+    books.booked("psp-1001", "-125", number=number, payment="AUTH-9")
+    landed(books, 1)
+    books.reconcile()
+    books.connection.execute("delete from reconciliation.settled_orders")
+    books.connection.execute("insert into reconciliation.settled_orders values ('1001')")
+    assert run_of_settled(books, NOW + DAY) == []
+    assert verdicts(books) == ["agrees"]
+    assert books.open("payout") == []
+
+
+@pytest.mark.parametrize("names", ["the refund", "the refund as its payment", "its order", "another booking's payment"])
+def test_a_refund_of_a_settled_order_that_comes_back_is_named_whatever_its_line_names(books: Books, names: str) -> None:
+    settled(books, None if names == "the refund" else "1001")
+    books.booked(
+        "psp-1001" if names == "the refund" else "re_1",
+        "125",
+        line_type="refund_reversed",
+        number="1001" if names == "its order" else None,
+        payment={"the refund as its payment": "psp-1001", "another booking's payment": "AUTH-9"}.get(names),
+        at=DROPPED + 3 * DAY,
+    )
+    landed(books)
+    assert run_of_settled(books, NOW + 2 * DAY) == [("1001",)]
+    assert books.open("payout") == [("payout_mismatch", "R-1001", Decimal(125), "provider")]
+
+
+def test_a_refund_line_without_an_order_stays_tied_while_its_order_is_left_alone(books: Books) -> None:
+    settled(books)
+    for day in (2, 3):
+        assert run_of_settled(books, NOW + day * DAY) == []
+        assert verdicts(books) == ["agrees"]
+    assert books.open("payout") == []
+
+
+@pytest.mark.parametrize("line_type", ["refund", "refund_reversed"])
+def test_a_refund_line_of_no_known_payment_is_named_until_its_payment_is_known(books: Books, line_type: str) -> None:
+    settled(books)
+    books.booked("x", "-30" if line_type == "refund" else "125", line_type=line_type, payment="AUTH-X")
+    landed(books)
+    for day in (2, 3):
+        run_of_settled(books, NOW + day * DAY)
+        assert [row[0] for row in books.open("payout")] == ["payout_mismatch"]
+        assert books.rows("select order_number, verdict from reconciliation.payouts order by 1 nulls first") == [
+            (None, "not_credited" if line_type == "refund" else "reversed"),
+            ("1001", "agrees"),
+        ]
+
+
+def test_a_refund_that_came_back_and_whose_own_line_is_in_no_file_is_named_with_its_amount(books: Books) -> None:
+    refunded(books)
+    books.booked("psp-1001", "125", line_type="refund_reversed", at=DROPPED + 3 * DAY)
+    books.reconcile()
+    assert verdicts(books) == ["reversed"]
+    assert books.open("payout") == [("payout_mismatch", "R-1001", Decimal(125), "provider")]
+    books.booked("dashboard", "-125", number="1001", at=DROPPED + 5 * DAY)
+    books.reconcile(NOW + DAY)
+    assert verdicts(books) == ["agrees"]
+    assert books.open("payout") == []
+
+
+# ---------------------------------------------------------------- amounts
+
+
+@pytest.mark.parametrize(("amount", "open_amount"), [("-125", None), ("-200", "75"), ("-400", "125")])
+def test_of_a_chargeback_only_what_no_credit_waits_for_was_given_twice(
+    books: Books, amount: str, open_amount: str | None
+) -> None:
+    """Two units, one credited and one due: the credit of the second one is blocked, and what is beyond it is an exception."""
+    books.sold("1001", pieces=2)
+    units = books.returned("1001", pieces=2)
+    books.told("1001", units[:1])
+    books.credited("1001", units[:1], 1001, reference="psp-1001")
+    books.booked("psp-1001", "-125")
+    books.booked("cb", amount, line_type="chargeback", number="1001", at=DROPPED + 3 * DAY)
+    books.reconcile()
+    assert books.rows("select counted from effects.chargebacks") == [(Decimal(125),)]
+    assert [row[2] for row in books.open("payout")] == ([] if open_amount is None else [Decimal(open_amount)])
+
+
+@pytest.mark.parametrize(("amount", "booked"), [("-125", "125.00 SEK"), ("-1400", "1400.00 SEK")])
+def test_a_refund_that_was_booked_in_another_currency_is_named_in_it_and_compared_with_nothing(
+    books: Books, amount: str, booked: str
+) -> None:
+    refunded(books)
+    books.booked("psp-1001", amount, currency="SEK")
+    books.reconcile()
+    assert books.rows(
+        "select amount, currency, detail from reconciliation.exceptions where kind = 'payout_mismatch'"
+    ) == [(Decimal(125), "EUR", f"Centra refunded 125.00 EUR, the payment provider booked {booked}")]
+    assert books.rows("select settled_amount, settled_abroad from reconciliation.payouts") == [(Decimal(0), booked)]
+    assert books.rows("from reconciliation.refund_facts where side = 'provider'") == []
+    assert books.rows("select count(provider_amount) from reconciliation.refund_match") == [(0,)]
+
+
+def test_a_line_that_a_settlement_of_an_account_has_no_more_closes_its_exception(books: Books) -> None:
+    refunded(books)
+    books.booked("psp-1001", "-125")
+    books.booked("dashboard", "-30", number="1001")
+    books.connection.execute(
+        "update staging.payout_lines set account = 'M1', payout_line_id = concat_ws(' ', provider, 'M1', payout_id, source_line)"
+    )
+    books.reconcile()
+    assert books.open("payout") == [("payout_mismatch", "R-1001", Decimal(30), "provider")]
+    books.connection.execute("delete from staging.payout_lines where reference = 'dashboard'")
+    books.reconcile(NOW + DAY)
+    assert books.open("payout") == []
+    assert books.rows("select proof from reconciliation.exception_events where event = 'closed'") == [
+        ("the settlement was delivered again without the line",)
     ]

@@ -35,7 +35,7 @@ def test_a_return_that_happy_returns_does_not_know(books: Books, made_by: str, w
     books.reconcile()
     culprit, detail = told(books, "centra_return_without_return")
     assert culprit == made_by
-    assert f"{words}, credits 1 unit(s) of order 1001" in detail
+    assert f"{words}, credits 1 unit of order 1001" in detail
 
 
 @MAKERS
@@ -117,3 +117,15 @@ def test_returns_of_several_makers_for_one_return_are_nobody_s_in_particular(boo
     books.credited("1001", units[1:], 2, by_person=True, made_by="integration", at=DROPPED + 3 * HOUR)
     books.reconcile(NOW)
     assert books.open("refund_mismatch") == [("refund_mismatch_fee", "R-1001", Decimal(10), "unknown")]
+
+
+@pytest.mark.parametrize(("card", "words"), [(None, ""), ("GC-1", ", gift card")])
+def test_the_story_says_of_a_refund_row_that_it_is_a_gift_card_when_it_is_one(
+    books: Books, card: str | None, words: str
+) -> None:
+    books.sold("1001")
+    books.told("1001", books.returned("1001"), gift_card_id=card)
+    (story,) = stories(books.connection, "R-1001")
+    assert [line.what for line in story.timeline if "refund row" in line.what] == [
+        f"refund row RF-1001 issued: 125.00 EUR{words}"
+    ]

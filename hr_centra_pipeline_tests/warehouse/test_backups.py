@@ -280,8 +280,8 @@ def newer(path: Path) -> None:
     ("damage", "words"),
     [
         (truncated, "cannot be read|not a valid|damaged"),
-        (of_another_program, "it is not a database of hr-centra"),
-        (no_database, "damaged, or not a database of hr-centra"),
+        (of_another_program, "is not a database or backup of hr-centra, but of another program. Nothing was changed"),
+        (no_database, r"backup.duckdb is not a database or backup of hr-centra \(not a DuckDB database\)\. Nothing"),
         (with_a_flipped_byte, "damaged, or not a database of hr-centra"),
         (newer, "was made by a newer hr-centra"),
     ],

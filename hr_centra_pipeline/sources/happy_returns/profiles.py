@@ -59,8 +59,10 @@ class Times(_Section):
             raise ValueError("format: %Z reads names of zones, which are ambiguous; use %z, or zone without it")
         try:
             duckdb.execute("select try_strptime('', ?)", [self.format])
-        except duckdb.Error as error:
-            raise ValueError(f"format {self.format!r}: {str(error).splitlines()[0]}") from None
+        except duckdb.Error:
+            raise ValueError(
+                f"format {self.format!r} is none that the database knows (like %Y-%m-%d %H:%M:%S)"
+            ) from None
         return self
 
 

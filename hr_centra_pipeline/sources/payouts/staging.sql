@@ -48,6 +48,29 @@ join lines_as_typed as since
     and since.first_batch > before.first_batch
 where before.transaction_id is null;
 
+-- One report of a provider may have a column that another one has not: a booking that names no order is of the only one that the
+-- same booking names in any of them.
+create or replace temp table lines_with_orders as
+select
+    * replace (
+        coalesce(
+            order_number,
+            case when min(order_number) over same_booking = max(order_number) over same_booking then min(order_number) over same_booking end
+        ) as order_number,
+        case when transaction_id is null then payment_reference else coalesce(payment_reference, max(payment_reference) over same_booking) end
+            as payment_reference
+    )
+from lines_as_typed
+window same_booking as (
+    partition by
+        provider, present_type, transaction_id,
+        case when transaction_id is null then
+            concat_ws(chr(31), told_type, coalesce(reference, payout_id || chr(31) || source_file || chr(31) || source_line),
+                coalesce(payment_reference, ''), coalesce(currency, ''), coalesce(gross_amount::varchar, ''),
+                coalesce(happened_at::varchar, ''))
+        end
+);
+
 create or replace temp table counting_lines as
 select
     lines.* exclude (landed_at, transaction_id, set_aside, present_type)
@@ -63,7 +86,7 @@ select
             )
     end as booking,
     transaction_id is not null as is_numbered
-from lines_as_typed as lines
+from lines_with_orders as lines
 anti join replaced_payouts using (provider, account, payout_id, first_batch)
 anti join told_again on lines.account = '' and told_again.provider = lines.provider and told_again.payout_id = lines.payout_id
 anti join numbered_since
@@ -90,7 +113,17 @@ sides as (
 
 select * exclude (is_present), count(*) as sides from sides group by all having count(*) = 1;
 
-delete from reconciliation.settled_orders where order_number in (select order_number from changed_payout_lines);
+delete from reconciliation.settled_orders where order_number in (
+    select order_number from changed_payout_lines
+    union all
+    select entries.order_number
+    from (
+        select order_number, unnest(list_append(provider_references, external_reference)) as reference from staging.payment_entries
+    ) as entries
+    semi join (
+        select unnest([reference, payment_reference]) as reference from changed_payout_lines where line_type <> 'capture'
+    ) as changed using (reference)
+);
 
 delete from staging.payout_lines;
 insert into staging.payout_lines by name from present_lines;

@@ -164,7 +164,8 @@ PAYOUTS = table(
         "reference": text("the provider's reference", null=True),
         "currency": text("order_currency: ISO 4217", null=True),
         "credited_amount": money("as Centra shows it paid"),
-        "settled_amount": money("as the provider booked it, less what came back"),
+        "settled_amount": money("as the provider booked it in that currency, less what came back"),
+        "settled_abroad": text("what it booked in other currencies, with them; compared with nothing", null=True),
         "difference": money("settled minus credited"),
         "credited_at": instant("paid in Centra", null=True),
         "settled_at": instant("last booked by the provider", null=True),
@@ -172,7 +173,7 @@ PAYOUTS = table(
         "tied_by": text(
             "the refund's reference, its payment's, or order and amount (exactly one fits)",
             null=True,
-            values=("reference", "payment", "amount"),
+            values=("reference", "payment", "amount", "paid again"),
         ),
         "source": text("file and line of the provider", null=True),
     },

@@ -62,6 +62,26 @@ def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("told", "word", "instant"),
+    [
+        ("2025-10-26 02:30:00", "CEST", datetime(2025, 10, 26, 0, 30, tzinfo=UTC)),
+        ("2025-10-26 02:30:00", "CET", datetime(2025, 10, 26, 1, 30, tzinfo=UTC)),
+        ("2026-10-01 00:30:00", "CEST", datetime(2026, 9, 30, 22, 30, tzinfo=UTC)),
+        ("2026-07-31 23:30:00", "PDT", datetime(2026, 8, 1, 6, 30, tzinfo=UTC)),
+    ],
+)
+def test_the_hour_that_an_autumn_night_has_twice_is_read_by_the_word_of_its_zone(
+    tmp_path: Path, told: str, word: str, instant: datetime
+) -> None:
+    place = Place(tmp_path)
+    line = f"G,M,P1,1001,visa,{told},{word},Refunded,R1,EUR,125.00,,1,EUR,125.00,,,7"
+    out = f"G,M,,,,{told},{word},MerchantPayout,out,,,,,EUR,,125.00,,7"
+    place.deliver("batch_7.csv", "\n".join([HEADER, line, out]) + "\n")
+    place.ingest()
+    assert place.rows("select happened_at from staging.payout_lines where line_type = 'refund'") == [(instant,)]
+
+
 def test_lines_are_landed_signed_as_the_merchant_sees_them_in_both_currencies(place: Place) -> None:
     place.deliver("settlement_detail_report_batch_7.csv", GOOD)
     assert place.ingest() == PayoutReport(files=1, rows_read=5, rows_landed=5)
@@ -739,3 +759,23 @@ def test_lines_of_more_columns_than_any_header_are_not_searched_for_one(
     place.deliver("wide.csv", ("," * 5_000 + ";" * 5_000 + "\t" * 5_000 + "\n") * 10)
     assert place.ingest() == PayoutReport(files=1, refused_files=1)
     assert not any(searched)
+
+
+STRIPE = "source_id,balance_transaction_id,reporting_category,charge_id,created_utc,currency,gross,fee,net"
+
+
+@pytest.mark.parametrize("is_last", [True, False])
+@pytest.mark.parametrize("category", ["refund", "dispute"])
+def test_a_booking_counts_once_where_one_of_two_reports_has_no_order_number(
+    tmp_path: Path, category: str, is_last: bool
+) -> None:
+    place = Place(tmp_path)
+    line = f"re_1,txn_1,{category},ch_1,2026-09-05 10:00:00,eur,-125.00,0.00,-125.00"
+    reports = {
+        "activity.csv": f"{STRIPE}\n{line}\n",
+        "payout.csv": f"{STRIPE},automatic_payout_id,payment_metadata[order_number]\n{line},po_1,1001\n",
+    }
+    for name in reports if is_last else reversed(reports):
+        place.deliver(name, reports[name])
+        place.ingest()
+    assert place.rows("select order_number, gross_amount from staging.payout_lines") == [("1001", -125)]

@@ -1,0 +1,59 @@
+-- One row per settlement line that gives money back or takes it back, or that nobody can read, and the order that it is about:
+-- the one that it names, else the one of its payment as Centra knows it, else the one of the bookings that share a reference with
+-- it. Null where none is known.
+create or replace temp table bookings_of_orders as
+with
+lines as (
+    select lines.*, orders.order_number as named_order
+    from staging.payout_lines as lines
+    left join staging.orders as orders using (order_number)
+    where lines.line_type in ('capture', 'refund', 'refund_reversed', 'chargeback', 'chargeback_reversed', 'unknown')
+),
+
+-- References of the lines that name no order of Centra's.
+wanted as (
+    select distinct provider, unnest([payment_reference, reference]) as reference
+    from lines where named_order is null and line_type <> 'capture'
+),
+
+of_payments as (
+    select reference, min(order_number) as order_number
+    from (
+        select order_number, unnest(list_append(provider_references, external_reference)) as reference from staging.payment_entries
+    )
+    semi join wanted using (reference)
+    group by reference having count(distinct order_number) = 1
+),
+
+known as (
+    select lines.*, coalesce(lines.named_order, of_payment.order_number, of_own.order_number) as known_order
+    from lines
+    left join of_payments as of_payment on of_payment.reference = lines.payment_reference
+    left join of_payments as of_own on of_own.reference = lines.reference
+),
+
+of_bookings as (
+    select provider, reference, min(known_order) as order_number
+    from (select provider, known_order, unnest([payment_reference, reference]) as reference from known where known_order is not null)
+    semi join wanted using (provider, reference)
+    group by provider, reference having count(distinct known_order) = 1
+)
+
+select
+    known.payout_line_id, known.line_type, known.currency, known.gross_amount, known.named_order is not null as names_order,
+    coalesce(known.known_order, of_own.order_number, of_payment.order_number, known.order_number) as order_number
+from known
+left join of_bookings as of_own on of_own.provider = known.provider and of_own.reference = known.reference
+left join of_bookings as of_payment on of_payment.provider = known.provider and of_payment.reference = known.payment_reference
+where known.line_type <> 'capture';
+
+-- Those of them that were landed, or read otherwise, since the last look.
+create or replace temp table new_bookings as
+select bookings.*
+from bookings_of_orders as bookings
+semi join (
+    select lines.payout_line_id
+    from staging.payout_lines as lines
+    join landing.payout_lines as landed using (provider, account, payout_id, source_line)
+    where landed.batch > $since
+) as landed using (payout_line_id);
