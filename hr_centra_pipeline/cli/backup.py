@@ -69,7 +69,8 @@ def rebind_here(retailer: str | None, by: str | None, why: str | None) -> None:
     """Bind the database to the Centra of the settings; or let it take the returns of one more retailer.
 
     Raises:
-        ConfigurationError: nobody signs, who signs planned last or changed the policy, or an address is not set.
+        ConfigurationError: nobody signs, who signs planned last or changed the policy, an address is not set, the database is
+            bound so already, or no export has named the retailer.
     """
     signature = signed(by, why)
     settings = Settings.from_environment()
@@ -78,9 +79,9 @@ def rebind_here(retailer: str | None, by: str | None, why: str | None) -> None:
         if connection.execute("select 1 from push.pushes limit 1").fetchone():
             approvals.refuse_own_work(connection, signature)
         if retailer:
-            belonging.note(
-                connection, {"retailer": retailer}, by=signature.by, recorded_by=signature.recorded_by, why=signature.why
-            )  # fmt: skip
+            belonging.accept_retailer(
+                connection, retailer, by=signature.by, recorded_by=signature.recorded_by, why=signature.why
+            )
             echo(
                 f"Returns of {retailer} are accepted, signed off by {signature.by}. Deliver the files that were rejected again."
             )

@@ -62,24 +62,27 @@ select
         chr(31), sent, coalesce(origin_return_id::varchar, '-'), coalesce(riders, '-'),
         case when pays_through = 'gift_card' then (select gift_card_template from policy.parameters) end
     )) as approval_sha256,
+    -- Held by a setting; a hold by what happened (nothing captured, no shipment line, …) ends by what happens.
+    coalesce(
+        starts_with(blocked_by, 'its return was started before the cut-over')
+        or starts_with(blocked_by, 'the policy does not map')
+        or starts_with(blocked_by, 'waits for approval: Happy Returns'' refund row differs')
+        or starts_with(blocked_by, 'it is a part of the bundle'),
+        false
+    ) as is_held,
     case
-        when effect_kind in ('credit_note', 'shipping_refund', 'return_fee')
-            then
-                sha256(concat_ws(
-                    chr(31),
-                    coalesce(pays_through, '-'),
-                    amount::varchar,
-                    coalesce(fee, 0)::varchar,
-                    coalesce(riders, '-'),
-                    (blocked_by is not null)::varchar
-                ))
-        when
-            effect_kind = 'exchange_order'
-            then sha256(concat_ws(chr(31), coalesce(sku, '-'), (blocked_by is not null)::varchar))
+        -- Without a line there is no amount yet: what comes with the line asks nothing.
+        when effect_kind = 'credit_note' and shipment_line_id is null and not is_held then 'open'
+        when effect_kind in ('credit_note', 'shipping_refund', 'return_fee') then
+            sha256(concat_ws(
+                chr(31), coalesce(pays_through, '-'), amount::varchar, coalesce(fee, 0)::varchar, coalesce(riders, '-'),
+                is_held::varchar
+            ))
+        when effect_kind = 'exchange_order' then sha256(concat_ws(chr(31), coalesce(sku, '-'), is_held::varchar))
         -- Its word is mapped for the first time some day: that asks nothing.
         when effect_kind = 'inventory_adjustment' and warehouse_id is null and blocked_by is not null then 'open'
         when effect_kind = 'inventory_adjustment' then
-            sha256(concat_ws(chr(31), coalesce(warehouse_id::varchar, '-'), (blocked_by is not null)::varchar))
+            sha256(concat_ws(chr(31), coalesce(warehouse_id::varchar, '-'), is_held::varchar))
     end as decided_sha256
 from (
     select

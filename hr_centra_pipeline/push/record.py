@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from hr_centra_pipeline.push import journal, ledger, recover
@@ -10,6 +11,7 @@ from hr_centra_pipeline.warehouse import watermarks
 from hr_centra_pipeline.warehouse.database import Connection, run_sql
 
 _PACKAGE = "hr_centra_pipeline.push"
+_DECISIONS = ("adoptions", "ties", "exchange_decisions")
 
 
 @dataclass(frozen=True)
@@ -79,24 +81,47 @@ def record_plan(connection: Connection, now: datetime) -> PlanRecord:
     )
 
 
-def _settings_changed(connection: Connection, present: tuple[str, str, str]) -> dict[str, object]:
+@dataclass(frozen=True)
+class _Settings:
+    """Hashes of what is due and of amounts; who pays; ``parts``: what is due, apart from each other, as JSON."""
+
+    fingerprint: str
+    amounts: str | None
+    payers: str | None
+    parts: str | None
+
+
+def _settings_changed(connection: Connection, present: _Settings) -> dict[str, object]:
     """Up to where everything was planned by other settings (``None``: by these); and whether anything ever was.
 
-    Fills ``said_of_effects`` (when Happy Returns last said what an effect of ``desired`` hangs on) and ``graded_once``: units of
-    ``desired`` of which all that was landed says one grade (filled for a first plan only).
+    Fills ``said_of_effects`` (when Happy Returns last said what an effect of ``desired`` hangs on), ``decided_since``,
+    ``touched_effects`` (touched.sql) and ``graded_once``: units of ``desired`` of which all that was landed says one grade
+    (filled for a first plan only).
     """
     last = connection.execute(
-        "select batch, fingerprint, amounts, payers from push.settings_seen order by batch desc, seen_to desc limit 1"
+        "select batch, fingerprint, amounts, payers, parts, decisions from push.settings_seen"
+        " order by batch desc, seen_to desc limit 1"
     ).fetchone()
-    batch, seen = (last[0], last[1:]) if last else (None, present)
+    batch, seen = (last[0], _Settings(*last[1:5])) if last else (None, present)
     # An earlier version kept no more than the fingerprint.
-    is_due_changed, are_amounts_changed = present[0] != seen[0], seen[1] is not None and present[1] != seen[1]
-    are_payers_changed = is_due_changed and present[2] != seen[2]
+    is_due_changed = present.fingerprint != seen.fingerprint
+    are_amounts_changed = seen.amounts is not None and present.amounts != seen.amounts
+    are_payers_changed = is_due_changed and present.payers != seen.payers
     changed_batch = batch if is_due_changed or are_amounts_changed else None
     is_first_plan = last is None and not _one(connection, "select count(*) from push.ledger")
     is_asked = changed_batch is not None or is_first_plan
     is_asked = is_asked or bool(_one(connection, "select count(*) from push.ledger where asked_batch is not null"))
+    touched_grades, is_cutover_same = _touched(seen, present)
     run_sql(connection, _PACKAGE, "said.sql", {"is_asked": is_asked})
+    parameters = {
+        "is_changed": changed_batch is not None,
+        "changed_batch": changed_batch,
+        "touched_grades": None if are_amounts_changed else touched_grades,
+        "is_cutover_same": is_cutover_same,
+        # An earlier version did not count them: none is new.
+        **(json.loads(last[5]) if last and last[5] else _decisions(connection)),
+    }
+    run_sql(connection, _PACKAGE, "touched.sql", parameters)
     connection.execute(
         """
         create or replace temp table graded_once as
@@ -115,22 +140,40 @@ def _settings_changed(connection: Connection, present: tuple[str, str, str]) -> 
     }
 
 
-def _settings_now(connection: Connection) -> tuple[str, str, str]:
-    """Hashes of what is due, of amounts, and who pays."""
-    fingerprint, amounts, payers = run_sql(connection, _PACKAGE, "settings_now.sql").fetchone() or ("", "", "")
-    return fingerprint, amounts, payers
+def _touched(seen: _Settings, present: _Settings) -> tuple[list[str] | None, bool]:
+    """Of which grades alone something else is done now (``None``: every unit is touched), and whether the cut-over is the same."""
+    if seen.parts is None or present.parts is None:
+        return None, False
+    before, after = json.loads(seen.parts), json.loads(present.parts)
+    is_cutover_same = before["cutover"] == after["cutover"]
+    if not is_cutover_same or before["rules"] != after["rules"]:
+        return None, is_cutover_same
+    said, says = ({grade["disposition"]: grade for grade in parts["grades"]} for parts in (before, after))
+    return [word for word in {*said, *says} if said.get(word) != says.get(word)], True
 
 
-def _note_settings(connection: Connection, present: tuple[str, str, str], now: datetime) -> None:
+def _decisions(connection: Connection) -> dict[str, int]:
+    """How many decisions people have made, by table."""
+    return {
+        table: _one(connection, f"select count(*) from push.{table}")  # noqa: S608 - our own names
+        for table in _DECISIONS
+    }
+
+
+def _settings_now(connection: Connection) -> _Settings:
+    return _Settings(*(run_sql(connection, _PACKAGE, "settings_now.sql").fetchone() or ("", "", "", None)))
+
+
+def _note_settings(connection: Connection, present: _Settings, now: datetime) -> None:
     """Everything that is known now is planned by the present settings."""
-    fingerprint, amounts, payers = present
     given = {
-        "batch": watermarks.newest_batch(connection), "now": now, "fingerprint": fingerprint, "amounts": amounts,
-        "payers": payers,
+        "batch": watermarks.newest_batch(connection), "now": now, "decisions": json.dumps(_decisions(connection)),
+        **asdict(present),
     }  # fmt: skip
     updated = connection.execute(
         """
-        update push.settings_seen set batch = $batch, seen_to = $now, amounts = $amounts, payers = $payers
+        update push.settings_seen set batch = $batch, seen_to = $now, amounts = $amounts, payers = $payers,
+            parts = $parts, decisions = $decisions
         where fingerprint = $fingerprint and coalesce(amounts, $amounts) = $amounts and (batch, seen_to) = (
             select (batch, seen_to) from push.settings_seen order by batch desc, seen_to desc limit 1
         )
@@ -139,8 +182,8 @@ def _note_settings(connection: Connection, present: tuple[str, str, str], now: d
     ).fetchone()
     if not (updated and updated[0]):
         connection.execute(
-            "insert into push.settings_seen (fingerprint, batch, seen_from, seen_to, amounts, payers)"
-            " values ($fingerprint, $batch, $now, $now, $amounts, $payers)",
+            "insert into push.settings_seen (fingerprint, batch, seen_from, seen_to, amounts, payers, parts, decisions)"
+            " values ($fingerprint, $batch, $now, $now, $amounts, $payers, $parts, $decisions)",
             given,
         )
 

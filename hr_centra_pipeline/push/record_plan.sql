@@ -3,7 +3,7 @@
 -- which batch the ledger has taken over what Centra shows. past_batch: the settings by which something is due have changed, and up
 -- to there everything was planned by the old ones; changed_batch: those, or the settings of amounts; payers_changed: who pays has.
 -- is_first_plan: the ledger knows nothing yet. What is desired is in the temporary table of desired.sql, since when Happy Returns
--- says what it hangs on in that of said.sql. newest_batch: up to where the sources are known.
+-- says what it hangs on, what of it the changed settings touch and what people have decided since in those of said.sql. newest_batch: up to where the sources are known.
 
 -- One row per effect not finished whose refund row was issued while somebody else may have paid, in whatever batch it landed
 -- (effects/payers_seen.sql). A row without a time was issued when it was last changed, at the latest.
@@ -168,36 +168,31 @@ questioned as (
         others.effect_key is not null as is_issued_by_others,
         is_issued_by_others or ($payers_changed and desired.effect_kind <> 'inventory_adjustment') as is_about_payer,
         case when is_about_payer then coalesce(said.paid_batch, said.batch) else said.batch end as said_batch,
+        -- What Centra refused was due before, as what is planned.
+        coalesce(ledger.state in ('planned', 'rejected'), false) as was_due,
+        -- Due by what a person has decided, or settings changed that do not touch it. Neither says who has paid.
+        not is_about_payer and (
+            touched.effect_key is null or decided.effect_key is not null
+        ) as is_due_otherwise,
         case
             when not may_be_asked then null
-            when is_issued_by_others
-                then case
-                        when
-                            ledger.state = 'planned' and ledger.asks_payer
-                            then coalesce(ledger.asked_batch, $newest_batch)
-                        else $newest_batch
-                    end
+            when is_issued_by_others then case
+                when was_due and ledger.asks_payer then coalesce(ledger.asked_batch, $newest_batch) else $newest_batch
+            end
             -- Decided as before any question.
-            when ledger.state = 'planned' and ledger.decided_sha256 = desired.decided_sha256 then null
-            -- Happy Returns has said something of it since: then it is due by that.
-            when ledger.state = 'planned' and ledger.asked_batch is not null
-                then case
-                        when
-                            coalesce(
-                                case when ledger.asks_payer then said.paid_batch else said.batch end
-                                > ledger.asked_batch,
-                                false
-                            )
-                            then null
-                        else ledger.asked_batch
-                    end
-            when ledger.state = 'planned'
-                then case
-                        when said_batch <= $changed_batch and (ledger.decided_sha256 is distinct from 'open')
-                            -- Planned by an earlier version, which did not keep what was decided.
-                            and (ledger.decided_sha256 is not null or desired.effect_kind <> 'inventory_adjustment')
-                            then $changed_batch
-                    end
+            when was_due and ledger.decided_sha256 = desired.decided_sha256 then null
+            -- Happy Returns has said something of it since, or a person has decided: then it is due by that.
+            when was_due and ledger.asked_batch is not null then case
+                when coalesce(case when ledger.asks_payer then said.paid_batch else said.batch end > ledger.asked_batch, false) then null
+                when decided.effect_key is not null and not coalesce(ledger.asks_payer, false) and not is_about_payer then null
+                else ledger.asked_batch
+            end
+            when is_due_otherwise and not $is_first_plan then null
+            when was_due then case
+                when said_batch <= $changed_batch and ledger.decided_sha256 is distinct from 'open'
+                    -- Planned by an earlier version, which did not keep what was decided.
+                    and (ledger.decided_sha256 is not null or desired.effect_kind <> 'inventory_adjustment') then $changed_batch
+            end
             when said_batch <= $past_batch then $past_batch
             -- The ledger was lost. A second movement of a unit that was only ever graded one way is due by a changed setting.
             when $is_first_plan and desired.effect_kind = 'inventory_adjustment'
@@ -209,6 +204,8 @@ questioned as (
     left join push.ledger using (effect_key)
     left join said_of_effects as said using (effect_key)
     left join issued_by_others as others using (effect_key)
+    left join touched_effects as touched using (effect_key)
+    left join decided_since as decided using (effect_key)
     where ledger.state is null or ledger.state in ('planned', 'rejected', 'withdrawn')
 ),
 
@@ -221,15 +218,13 @@ planned as (
         desired.asked_batch,
         case
             when desired.asked_batch is null then null
-            when
-                ledger.state = 'planned' and ledger.asked_batch is not null
-                then ledger.asks_payer or desired.is_issued_by_others
+            when desired.was_due and ledger.asked_batch is not null then ledger.asks_payer or desired.is_issued_by_others
             else desired.is_about_payer
         end as asks_payer,
         -- What was decided last without a question stays, until the question is answered.
         case
             when desired.asked_batch is null then desired.decided_sha256
-            when ledger.state = 'planned' then ledger.decided_sha256
+            when desired.was_due then ledger.decided_sha256
         end as decided_sha256,
         cast(null as varchar) as packet_key,
         desired.return_id,
@@ -316,11 +311,11 @@ where ledger.effect_key = desired.effect_key
         or (
             ledger.asked_batch is null and ledger.decided_sha256 not in ('open', desired.decided_sha256)
             and case
-                when
-                    $payers_changed and ledger.effect_kind <> 'inventory_adjustment'
-                    then coalesce(said.paid_batch, said.batch)
-                else said.batch
-            end <= $changed_batch
+                when $payers_changed and ledger.effect_kind <> 'inventory_adjustment'
+                    then coalesce(said.paid_batch, said.batch) <= $changed_batch
+                else said.batch <= $changed_batch and ledger.effect_key in (select effect_key from touched_effects)
+                    and ledger.effect_key not in (select effect_key from decided_since)
+            end
         )
     );
 

@@ -10,7 +10,8 @@ pending as (
 select
     ledger.* replace (
         'planned' as state, false as is_foreign, cast(null as varchar) as centra_id, $now as updated_at,
-        cast(null as timestamptz) as confirmed_at, 'what somebody else had done is gone in Centra' as reason
+        -- Nobody has decided about it yet: it is due because that is gone.
+        'open' as decided_sha256, cast(null as timestamptz) as confirmed_at, 'what somebody else had done is gone in Centra' as reason
     )
 from push.ledger
 semi join pending using (effect_key)

@@ -5,7 +5,11 @@ select
     'credit' as subject,
     class, cause, culprit, return_id, return_item_id, order_number, sku, currency, amount,
     sendable_at as fact_at,
-    'The credit was due on ' || strftime(trigger_at, '%Y-%m-%d') || ' and is not in Centra: ' || why as detail,
+    -- What only the settings have made due was not due on its date.
+    case
+        when starts_with(why, $due_by_settings) then 'The credit of ' || strftime(trigger_at, '%Y-%m-%d') || ' is not in Centra: '
+        else 'The credit was due on ' || strftime(trigger_at, '%Y-%m-%d') || ' and is not in Centra: '
+    end || why as detail,
     next_step,
     evidence
 from missing_effects

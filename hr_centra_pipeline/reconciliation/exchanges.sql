@@ -7,10 +7,11 @@ select
     class, cause, culprit, return_id, return_item_id, order_number, sku, currency,
     unit_price as amount,
     sendable_at as fact_at,
-    'The exchange was due on '
-    || strftime(trigger_at, '%Y-%m-%d')
-    || ' and no replacement is ordered: '
-    || why as detail,
+    case
+        when starts_with(why, $due_by_settings) then 'The exchange of ' || strftime(trigger_at, '%Y-%m-%d')
+            || ': no replacement is ordered: '
+        else 'The exchange was due on ' || strftime(trigger_at, '%Y-%m-%d') || ' and no replacement is ordered: '
+    end || why as detail,
     next_step,
     evidence
 from missing_effects

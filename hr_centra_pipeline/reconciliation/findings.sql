@@ -239,6 +239,14 @@ issued_before as (
     group by return_item_id
 ),
 
+-- What Centra said last to effects that it has refused.
+refusals as (
+    select effect_key, arg_max(message, updated_at) as message, max(updated_at) as refused_at
+    from (select unnest(members) as effect_key, message, updated_at from push.packets where state = 'rejected')
+    semi join pending using (effect_key)
+    group by effect_key
+),
+
 told as (
     select
         pending.effect_key, pending.effect_kind, pending.return_item_id, pending.amount, pending.trigger_at,
@@ -254,9 +262,12 @@ told as (
                     end
             end,
             ledger.reason
+        ) || coalesce(
+            '; Centra refused it on ' || strftime(refusals.refused_at, '%Y-%m-%d') || ': ' || refusals.message, ''
         ) as why
     from pending
     left join push.ledger using (effect_key)
+    left join refusals using (effect_key)
     left join issued_before as issued on issued.return_item_id = pending.return_item_id
     where ledger.state is distinct from 'confirmed' and ledger.state is distinct from 'rejected'
         and pending.effect_kind <> 'exchange_release' -- told with the replacement that is not shipped

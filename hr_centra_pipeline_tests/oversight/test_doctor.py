@@ -126,7 +126,7 @@ def test_each_mistake_of_the_policy_is_a_line_of_its_own(environment: dict[str, 
         'cutover = 2026-01-01\nsettling_minutes = -1\n[dispositions]\n[pays_through]\nrefund = "centra"\n'
     )
     findings = bad(environment)
-    assert len(findings) == 2
+    assert len(findings) == 3  # cutover, settling_minutes, and who pays for gift cards
     assert {finding.section for finding in findings} == {"policy"}
     assert exit_code(findings) == 2
 

@@ -52,6 +52,11 @@ def test_the_same_centra_at_another_address_is_known_by_what_was_made_there(at_d
     moved = replace(at_desk, note={**at_desk.note, "graphql_url": elsewhere})
     moved.push()
     assert moved.rows("select count(distinct value) from meta.belongs_to where name = 'centra'") == [(2,)]
+    # It is bound to that one now: there is nothing to say.
+    with moved.warehouse.transaction() as connection:
+        with pytest.raises(ConfigurationError, match=r"is bound to http://localhost.* already"):
+            belonging.rebind(connection, moved.settings, by="Ada", recorded_by="ada", why="x")
+        assert coverage.uncovered(connection) == {}
 
 
 def test_a_token_that_does_not_show_what_was_made_is_of_another_store(at_desk: Desk) -> None:

@@ -64,9 +64,47 @@ def refuse_another(warehouse: Warehouse, client: CentraClient, settings: Setting
 
 
 def rebind(connection: Connection, settings: Settings, *, by: str, recorded_by: str, why: str) -> None:
-    """Bind the database to the Centra of the settings, as a person has decided. All of it is read again."""
-    note(connection, _present(connection, settings), by=by, recorded_by=recorded_by, why=why)
+    """Bind the database to the Centra of the settings, as a person has decided. All of it is read again.
+
+    Raises:
+        ConfigurationError: it is bound to that one already; nothing is changed.
+    """
+    known, present = _known(connection), _present(connection, settings)
+    if known == present:
+        raise ConfigurationError(
+            f"This database is bound to {present['centra']} already (Order API {present['order_api']}, and the same store). "
+            "Nothing was changed."
+        )
+    note(connection, present, by=by, recorded_by=recorded_by, why=why)
     place.turn(connection, "rebound", by=by, recorded_by=recorded_by, why=why)
+
+
+def accept_retailer(connection: Connection, retailer: str, *, by: str, recorded_by: str, why: str) -> None:
+    """Accept the returns of one more retailer, of which some were rejected.
+
+    Raises:
+        ConfigurationError: it is accepted already, or no export has named it; nothing is changed.
+    """
+    accepted = _retailers(connection, "select value from meta.belongs_to where name = 'retailer'")
+    if retailer in accepted:
+        raise ConfigurationError(f"Returns of {retailer} are accepted already. Nothing was changed.")
+    refused = _retailers(
+        connection,
+        """
+        select split_part(reason, ' --retailer ', 2) from quarantine.rejected_rows
+        where column_name = 'retailer_id' and starts_with(reason, 'is of another retailer')
+        """,
+    )
+    if retailer not in refused:
+        raise ConfigurationError(
+            f"--retailer {retailer}: no export has named it. Accepted: {', '.join(accepted) or 'none yet'}; "
+            f"rejected so far: {', '.join(sorted(set(refused) - set(accepted))) or 'none'}. Nothing was changed."
+        )
+    note(connection, {"retailer": retailer}, by=by, recorded_by=recorded_by, why=why)
+
+
+def _retailers(connection: Connection, query: str) -> list[str]:
+    return sorted({name for (name,) in connection.execute(query).fetchall() if name})
 
 
 def note(

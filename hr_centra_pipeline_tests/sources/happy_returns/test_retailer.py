@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from hr_centra_pipeline_tests.sources.happy_returns.conftest import NOW, RETURN, Desk
+import pytest
+
+from hr_centra_pipeline.core.errors import ConfigurationError
+from hr_centra_pipeline.sources.centra import belonging
+from hr_centra_pipeline_tests.sources.happy_returns.conftest import RETURN, Desk
 
 
 def test_returns_of_another_retailer_are_rejected_until_somebody_accepts_it(desk: Desk) -> None:
@@ -24,9 +28,14 @@ def test_returns_of_another_retailer_are_rejected_until_somebody_accepts_it(desk
     assert (column, reason.split(":")[0]) == ("retailer_id", "is of another retailer than this database (north)")
     assert "hr-centra rebind --retailer south" in reason
     with desk.warehouse.transaction() as connection:
-        connection.execute(
-            "insert into meta.belongs_to values ('retailer', 'south', ?, 'Anna', 'anna', 'both are ours')", [NOW]
-        )
+        signed = {"by": "Anna", "recorded_by": "anna", "why": "both are ours"}
+        with pytest.raises(
+            ConfigurationError, match=r"NEWSHOP: no export has named it\. Accepted: north; rejected so far: south"
+        ):
+            belonging.accept_retailer(connection, "NEWSHOP", **signed)
+        belonging.accept_retailer(connection, "south", **signed)
+        with pytest.raises(ConfigurationError, match="accepted already"):
+            belonging.accept_retailer(connection, "south", **signed)
     desk.csv("returns", {**RETURN, "return_id": "RT-5", "retailer_id": "south"})
     desk.ingest()
     assert desk.rows("select count(*) from landing.happy_returns_returns") == [(4,)]
