@@ -1,3 +1,7 @@
+-- makes: booked_movements
+-- kind:  step
+-- grain: one row per stock movement of an active unit that was sent
+
 -- One row per stock movement of a unit in play that was sent, with the article that was booked: by the packet that carried it;
 -- when that is lost, by a stock change of a single article (null: not known).
 create or replace temp table booked_movements as

@@ -1,3 +1,7 @@
+-- makes: costs_reported
+-- kind:  step
+-- grain: one row per return on an order: the fee and shipping that Happy Returns reports for it
+
 -- One row per return on an order of which refund rows report its costs, in the order's own currency and rounded to what can be paid,
 -- the one place before anything is planned: the shipping that is given back, the fee of the whole return, and those of its units.
 -- Of several rows that name one unit only the one that pays it counts. A row for which no unit is left, since others pay them all,

@@ -1,3 +1,9 @@
+-- makes: effects.pending_credit_notes, vouchers_left, due_units, order_blocks, uncaptured_shipments,
+--        unplaced_gift_cards, rest_text, voucher_part
+-- kind:  table
+-- grain: one row per credit that is due and not in Centra: of a unit,
+--        and the shipping and fee of a return on one order
+
 -- One row per credit that is due and not in Centra: a unit's, and a return's shipping and fee on one order.
 
 -- Of a value that was given back in part: how much, and what is left for a person to decide about.

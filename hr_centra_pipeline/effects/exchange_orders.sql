@@ -1,3 +1,8 @@
+-- makes: effects.pending_exchange_orders
+-- kind:  table
+-- grain: one row per replacement of a unit that is due and not in Centra,
+--        and per release of one whose shipment is there
+
 -- One row per replacement of a unit that is due and not in Centra; and per release of one whose shipment is there.
 -- What a person wants ordered again, after somebody had canceled it in Centra, is a replacement with an ordinal of its own.
 create or replace temp table due_exchanges as

@@ -1,3 +1,7 @@
+-- makes: effects.pending_inventory_adjustments
+-- kind:  table
+-- grain: one row per stock movement of a unit that is due and not in Centra
+
 -- One row per stock movement of a unit that is due and not in Centra. A regrade is a transfer; net stock put back is 0 or 1.
 
 -- One row per unit and ordinal whose movement is in Centra (or on its way), with the warehouse that the unit lies in since.

@@ -1,3 +1,7 @@
+-- makes: effects.observed, done
+-- kind:  table
+-- grain: one row per effect key and object in Centra that shows it
+
 -- One row per effect key and object in Centra that shows it: the comment of a Return, the text of a stock change, an order's
 -- note, a customer's note, an attribute.
 -- Only objects are read that were landed since the ledger took over what Centra shows (since: up to which batch).

@@ -1,3 +1,7 @@
+-- makes: effects.pending_credit_notes
+-- kind:  table
+-- grain: one row per credit of an order that was paid in part by gift card: whether the other payments still reach
+
 -- Orders that a gift card paid in part: what does not fit into what is left of the other payments waits.
 
 -- One row per order that a gift card paid in part: what is left of its other payments.

@@ -1,3 +1,7 @@
+-- makes: paid_through
+-- kind:  step
+-- grain: one row per unit and issued refund row of it, with who paid it
+
 -- Who paid the units of the orders in play. Fills `paid_through`, one row per unit and issued refund row of it (without one: one row
 -- per unit; of a refund row that names no unit: one row without a unit).
 -- `sent_with`: the payer that a credit of ours was sent with; without its packet (our database was lost) Centra, where the Return

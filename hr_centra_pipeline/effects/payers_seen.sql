@@ -1,3 +1,7 @@
+-- makes: payers_seen
+-- kind:  step
+-- grain: one row per refund type and stretch of time in which plans were made with one payer
+
 -- Who may have paid when, as the settings' history has it. Fills `payers_seen`, one row per refund type and stretch of time in which
 -- plans were made with one payer: from after the last plan with the settings before (the first one: from ever) to the first plan
 -- with those after it (the last one: for good). Between two plans nobody knows when the settings were changed: both count there.

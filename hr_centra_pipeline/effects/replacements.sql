@@ -1,3 +1,7 @@
+-- makes: effects.replacements
+-- kind:  table
+-- grain: one row per confirmed replacement of a unit of the active orders, and the order in Centra made for it
+
 -- One row per confirmed replacement of a unit of the orders in play: the orders in Centra that were made for it, and what became
 -- of its piece of them. What one packet made (or what a person has tied together) is shared by its units.
 create or replace temp table confirmed_exchanges as

@@ -1,3 +1,7 @@
+-- makes: effects.units, doubt_text
+-- kind:  table
+-- grain: one row per unit of the active orders: what its grade and dates make due
+
 -- Why nothing is paid for a unit until a person has tied it (`matching.matched_items.doubt`), in words.
 create or replace temp macro doubt_text(doubt, centra_return_id, sku) as case doubt
     when 'foreign_return'

@@ -1,3 +1,7 @@
+-- makes: bookings_of_orders, new_bookings
+-- kind:  step
+-- grain: one row per settlement line and the order that it is for
+
 -- One row per settlement line that gives money back or takes it back, or that nobody can read, and the order that it is about:
 -- the one that it names, else the one of its payment as Centra knows it, else the one of the bookings that share a reference with
 -- it. Null where none is known.

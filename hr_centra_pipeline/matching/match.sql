@@ -1,3 +1,7 @@
+-- makes: matching.matched_items
+-- kind:  table
+-- grain: one row per return unit, with the shipment line that it is, or why it has none
+
 -- Every unit finds its place among the shipped pieces of its order: each piece is a slot, each slot is taken once. Only the
 -- orders in play are looked at, each with all of its units; what is settled keeps its place.
 create or replace temp table items_in_play as

@@ -1,3 +1,7 @@
+-- makes: matching.orders_in_play
+-- kind:  table
+-- grain: one row per order that this run looks at
+
 -- Which orders are looked at in this run: those that something new touches, those that are not settled yet, and those that
 -- share a return with them. Everything else was settled by an earlier run and cannot have changed.
 -- since: the last batch that was looked at.

@@ -1,3 +1,7 @@
+-- makes: paid_units
+-- kind:  step
+-- grain: one row per unit and the refund row that pays it
+
 -- One row per unit and the refund row that pays it, with the row's fee shared over its units when it is per item: of several rows
 -- the one that is nearest to when the unit says that it was refunded; as long as it says nothing, the earliest. What a row says in
 -- another currency than its unit's order touches no amount: such a row pays no unit, and is no `refund_id`. That its money was

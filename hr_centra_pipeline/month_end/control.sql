@@ -1,3 +1,7 @@
+-- makes: reconciliation.control_totals
+-- kind:  table
+-- grain: one row per month, source and control figure
+
 -- What auditors ask of every figure, for all months: where it came from, how much was read, refused and landed, what is missing.
 create or replace temp table made_with as
 select

@@ -1,3 +1,6 @@
+-- kind:  query
+-- grain: one row per cell of the summary that is not the sum of its rows, as a sentence
+
 -- Cells of the month's summary that are not the sum of their rows in `refund_differences`, in words. A month that was closed before
 -- those rows were kept cannot be proven so, and is left out.
 with

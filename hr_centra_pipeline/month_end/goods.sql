@@ -1,3 +1,8 @@
+-- makes: reconciliation.goods_in_transit, reconciliation.goods_in_transit_units, reconciliation.turnaround,
+--        unit_dates
+-- kind:  table
+-- grain: one row per unit that is under way, or credited, and not in stock again at the cut-off; and their sums
+
 -- Units that are under way, or that were credited, and are not in stock again at the cut-off, from the dates of the units and
 -- of what Centra booked. What happened after the cut-off does not count. Returnless units never come back; a unit whose grade
 -- means no movement (missing) is over when it is graded.

@@ -1,3 +1,8 @@
+-- makes: reconciliation.late_items, reconciliation.money_saved, reconciliation.month_exchanges,
+--        reconciliation.open_items, reconciliation.refund_differences
+-- kind:  table
+-- grain: one row per open item, difference, exchange, late item or saving of the month
+
 -- The lists of a month: what was open at its cut-off, what differed, what is exchanged, what came late, what leaked.
 delete from reconciliation.open_items where month = (select month from asked);
 insert into reconciliation.open_items by name

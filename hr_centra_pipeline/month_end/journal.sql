@@ -1,3 +1,7 @@
+-- makes: reconciliation.fact_journal, reconciliation.match_journal, reconciliation.opening_position
+-- kind:  table
+-- grain: one row per fact as it was entered or reversed, and per run
+
 -- What is known now of the orders in play next to what the journal holds of them: new and changed facts are entered, changed and
 -- vanished ones reversed. Of other orders nothing can have changed.
 

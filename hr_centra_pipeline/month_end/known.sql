@@ -1,3 +1,7 @@
+-- makes: asked, all_months, valid_closes, known_runs, known_facts, known_events, age_bucket_of
+-- kind:  step
+-- grain: one row per fact, event, run and close that was known at the time that is asked for
+
 -- What was known at $as_of, and to which month each fact and event is posted: its own, or, when that was closed before we learnt
 -- it, the first month that was open then. $month: the month that is asked for; $cut_off: its end, or $as_of before that.
 create or replace temp table asked as

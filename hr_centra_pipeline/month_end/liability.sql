@@ -1,3 +1,7 @@
+-- makes: reconciliation.refund_liability, reconciliation.refund_liability_returns
+-- kind:  table
+-- grain: one row per month and currency: what is owed to shoppers; and one per return behind it
+
 -- What is owed to shoppers: refundable by our policy, credited in Centra, paid. Exchanges owe goods, not money, and are left out,
 -- but for those for which somebody gave the money instead: it became refundable and was credited when it was given.
 -- Returns of before the cut-over that were due then are settled by whoever did so before: they stand in the opening of the

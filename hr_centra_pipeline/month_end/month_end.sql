@@ -1,3 +1,7 @@
+-- makes: reconciliation.month_end, verdicts, month_rows
+-- kind:  table
+-- grain: one row per month, currency, component and whether it is late
+
 -- One row per month, currency and component, and one more for facts of closed months that turned up late. Compared return by
 -- return: a month may tie in its totals and still have returns that do not. The rows behind it are `month_rows`.
 

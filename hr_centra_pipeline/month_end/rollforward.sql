@@ -1,3 +1,7 @@
+-- makes: reconciliation.rollforward
+-- kind:  table
+-- grain: one row per month, kind, currency and owner
+
 -- One row per month, kind, currency and owner. Each event of an exception is a movement from what it was to what it is; the
 -- closing of a month is the sum of all movements until then, so that it is the next one's opening.
 create or replace temp table movements as

@@ -1,3 +1,7 @@
+-- makes: operations.coverage_gaps
+-- kind:  table
+-- grain: one row per pause in which a source was not read
+
 -- When was a source not read, and was all of it read afterwards? One row per pause that is longer than one and a half
 -- intervals of the schedule, over all that was ever read; and per pause without a file of the exports.
 delete from operations.coverage_gaps;

@@ -1,3 +1,7 @@
+-- makes: operations.vendor_drift
+-- kind:  table
+-- grain: one row per column, word or field of a vendor that neither profile nor policy knows
+
 -- What is new at either vendor: columns and words that neither profile nor policy knows, fields of Centra's that will go.
 delete from operations.vendor_drift;
 

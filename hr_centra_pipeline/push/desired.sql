@@ -1,3 +1,7 @@
+-- makes: desired
+-- kind:  step
+-- grain: one row per effect that ought to be in Centra and is not, with the hashes of what decides about it
+
 -- One row per effect that ought to be in Centra and is not, with three hashes. input: everything that would be sent and the policy;
 -- when it changes, what was rejected may be tried again. approval: what leaves when it leaves, with the fee and shipping beside
 -- it; what was approved was approved with this. decided: what of the settings decides about it, as the ledger keeps it.
@@ -73,11 +77,16 @@ select
     case
         -- Without a line there is no amount yet: what comes with the line asks nothing.
         when effect_kind = 'credit_note' and shipment_line_id is null and not is_held then 'open'
-        when effect_kind in ('credit_note', 'shipping_refund', 'return_fee') then
-            sha256(concat_ws(
-                chr(31), coalesce(pays_through, '-'), amount::varchar, coalesce(fee, 0)::varchar, coalesce(riders, '-'),
-                is_held::varchar
-            ))
+        when effect_kind in ('credit_note', 'shipping_refund', 'return_fee')
+            then
+                sha256(concat_ws(
+                    chr(31),
+                    coalesce(pays_through, '-'),
+                    amount::varchar,
+                    coalesce(fee, 0)::varchar,
+                    coalesce(riders, '-'),
+                    is_held::varchar
+                ))
         when effect_kind = 'exchange_order' then sha256(concat_ws(chr(31), coalesce(sku, '-'), is_held::varchar))
         -- Its word is mapped for the first time some day: that asks nothing.
         when effect_kind = 'inventory_adjustment' and warehouse_id is null and blocked_by is not null then 'open'

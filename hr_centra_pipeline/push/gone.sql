@@ -1,3 +1,7 @@
+-- makes: gone_returns
+-- kind:  step
+-- grain: one row per Return that we made and that Centra does not have any more
+
 -- One row per Return that we made and that Centra does not have any more: shown as deleted, or never shown although a pull
 -- that must have shown it came to its end since.
 create or replace temp table gone_returns as

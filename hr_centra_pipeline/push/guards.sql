@@ -1,3 +1,6 @@
+-- kind:  query
+-- grain: one row per effect type: what was sent today and on the same weekday before
+
 -- What we have sent, by effect type: today, and on the same weekday of the weeks before. Days are UTC days of the decision clock.
 
 -- One row per effect that is in Centra by us; a fee lessens the money.

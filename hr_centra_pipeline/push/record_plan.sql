@@ -1,3 +1,11 @@
+-- changes: push.ledger
+-- kind:  table
+-- grain: one row per effect key whose ledger row moves, with its whole new row
+
+-- changes: push.ledger
+-- kind:  table
+-- grain: one row per effect key whose ledger row moves, with its whole new row
+
 -- Which ledger rows change because of what is desired and what Centra shows. Fills the temporary table `moves`
 -- (one row per effect key that moves, with its whole new row); `ledger.py` checks each move and merges them. since: up to
 -- which batch the ledger has taken over what Centra shows. past_batch: the settings by which something is due have changed, and up

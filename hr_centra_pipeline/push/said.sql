@@ -1,3 +1,7 @@
+-- makes: said_of_effects
+-- kind:  step
+-- grain: one row per desired effect: in which batch Happy Returns last reported something new of it
+
 -- When Happy Returns last said something else that an effect hangs on, by batch. Fills `said_of_effects`, one row per effect of
 -- the temporary table `desired` (none unless $is_asked): batch: of its unit's own facts (of a fee or shipping: its return's);
 -- paid_batch: whether it paid. A row that only repeats what was known, or comes late with an older state, says nothing.

@@ -1,3 +1,6 @@
+-- kind:  step
+-- grain: one row per effect of the last plan that is not in Centra, with why it waits
+
 -- One row per effect of the last plan that is not in Centra, with what its packet needs and why it waits by today's plan, policy
 -- and approvals: of those that are planned, and of those that are under way, which are asked again before each call. Reads the
 -- temporary table of desired.sql. Fills `sendable`: what an approval keeps is in there, too.

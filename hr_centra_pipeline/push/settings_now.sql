@@ -1,3 +1,6 @@
+-- kind:  query
+-- grain: one row: hashes of the settings that decide about effects
+
 -- One row of hashes. fingerprint: the settings by which an effect is due at all; amounts: those that change how much or to where;
 -- payers: who pays; parts: the settings of the fingerprint apart from each other, as JSON. What only changes the time of an effect
 -- counts from now on.
@@ -45,7 +48,7 @@ said as (
     -- What is within them is not held as a difference.
     select 'amounts', 10, coalesce(string_agg(t::varchar, chr(30) order by t::varchar), '') from policy.tolerance
     union all
-    select 'amounts', 11, coalesce(string_agg(t::varchar, chr(30) order by t::varchar), '') from policy.tax_limits as t
+    select 'amounts', 11, coalesce(string_agg(t::varchar, chr(30) order by t::varchar), '') from policy.tax_limits
     union all
     select 'rules', 12, concat_ws(chr(30), shipping_rule, shipping_source, fee_basis, fee_source, exchange_trigger)
     from policy.parameters
@@ -63,7 +66,8 @@ select
     any_value(words) filter (of_hash = 'payers') as payers,
     json_object(
         'cutover', (select cutover::varchar from policy.parameters),
-        'rules', sha256(string_agg(words, chr(31) order by place) filter (of_hash in ('rules', 'payers') or place in (4, 5))),
+        'rules',
+        sha256(string_agg(words, chr(31) order by place) filter (of_hash in ('rules', 'payers') or place in (4, 5))),
         'grades', (select coalesce(list(g order by g.disposition), []) from grades as g)
     )::varchar as parts
 from said;

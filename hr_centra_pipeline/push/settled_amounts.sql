@@ -1,3 +1,6 @@
+-- kind:  step
+-- grain: one row per credit of ours whose paid amount Centra settled later
+
 -- What our credits have really given back, where Centra settles their tax: what was paid, else what the completed Return
 -- gives. The ledger's amounts were estimates until then. Fills the temporary table `settled_amounts`: one row per effect.
 create or replace temp table settled_amounts as

@@ -1,3 +1,11 @@
+-- changes: findings
+-- kind:  table
+-- grain: one row per effect whose unit was corrected after it
+
+-- changes: findings
+-- kind:  table
+-- grain: one row per effect whose unit was corrected after it
+
 -- corrected_after_credit and corrected_after_restock: Happy Returns says of a unit now that it is of another order, another return
 -- or another article than it was when an effect of it went out. What was done stays, and a person corrects it.
 

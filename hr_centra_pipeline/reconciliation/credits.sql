@@ -1,3 +1,11 @@
+-- changes: findings
+-- kind:  table
+-- grain: one row per unit whose credit is missing, or that was credited and is refused
+
+-- changes: findings
+-- kind:  table
+-- grain: one row per unit whose credit is missing, or that was credited and is refused
+
 -- return_without_credit_note and credited_item_refused: the money of a unit.
 insert into findings by name
 select
@@ -7,7 +15,9 @@ select
     sendable_at as fact_at,
     -- What only the settings have made due was not due on its date.
     case
-        when starts_with(why, $due_by_settings) then 'The credit of ' || strftime(trigger_at, '%Y-%m-%d') || ' is not in Centra: '
+        when
+            starts_with(why, $due_by_settings)
+            then 'The credit of ' || strftime(trigger_at, '%Y-%m-%d') || ' is not in Centra: '
         else 'The credit was due on ' || strftime(trigger_at, '%Y-%m-%d') || ' and is not in Centra: '
     end || why as detail,
     next_step,

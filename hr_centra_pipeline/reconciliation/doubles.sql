@@ -1,3 +1,8 @@
+-- makes: doubled_returns, orders_of_refunds
+-- changes: findings
+-- kind:  table
+-- grain: one row per unit, Return or order to which value or goods were given twice
+
 -- double_credit, double_restock and refund_without_credit_note: value or goods given back twice, or for nobody knows which unit.
 
 -- One row per unit for which more was given back than was paid.

@@ -1,3 +1,8 @@
+-- makes: latest_replacements
+-- changes: findings
+-- kind:  table
+-- grain: one row per exchange that is not ordered, differs, was canceled or does not leave
+
 -- A shopper who waits for the replacement: it is not ordered, was refused, differs from what was meant, was canceled, or does
 -- not leave.
 insert into findings by name
@@ -8,8 +13,11 @@ select
     unit_price as amount,
     sendable_at as fact_at,
     case
-        when starts_with(why, $due_by_settings) then 'The exchange of ' || strftime(trigger_at, '%Y-%m-%d')
-            || ': no replacement is ordered: '
+        when starts_with(
+                why, $due_by_settings
+            )
+            then 'The exchange of ' || strftime(trigger_at, '%Y-%m-%d')
+                || ': no replacement is ordered: '
         else 'The exchange was due on ' || strftime(trigger_at, '%Y-%m-%d') || ' and no replacement is ordered: '
     end || why as detail,
     next_step,

@@ -1,3 +1,8 @@
+-- makes: reconciliation.exchange_gaps, reconciliation.orphaned_returns, reconciliation.stalled_returns,
+--        reconciliation.stock_gaps, reconciliation.unmapped_dispositions
+-- kind:  table
+-- grain: one row per open exception of a family of kinds
+
 -- The lists that one team works through: the open exceptions of a family of kinds.
 delete from reconciliation.orphaned_returns;
 insert into reconciliation.orphaned_returns by name

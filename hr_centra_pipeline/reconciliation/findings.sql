@@ -1,3 +1,7 @@
+-- makes: findings, known_units, booked_returns, missing_effects, last_push, subject_of, maker_text, ask_maker
+-- kind:  step
+-- grain: one row per trouble that the present facts show, open or not yet
+
 -- What every family of kinds reads and writes. One row of `findings` per trouble that the present facts show, open or not
 -- yet. subject: what of the unit it is about (for one unit and subject the first kind in the order of precedence wins);
 -- identity: what tells it apart where return, unit and order do not.

@@ -1,3 +1,8 @@
+-- makes: reconciliation.exception_events, reconciliation.exceptions
+-- changes: open_now
+-- kind:  table
+-- grain: one row per event of an exception; one row per open exception
+
 -- The append-only history, and the open exceptions as it tells them. An exception closes only by what proves it; one whose
 -- finding is gone without a proof stays open as it was last told.
 

@@ -1,3 +1,8 @@
+-- makes: reconciliation.payouts, tied_lines
+-- changes: reconciliation.refund_facts, findings
+-- kind:  table
+-- grain: one row per refund in Centra and what the payment providers booked for it
+
 -- Refunds in Centra next to what the payment providers booked: tied by the refund's own reference, else by the reference of
 -- the payment that it belongs to, else by order and amount where exactly one fits.
 

@@ -1,3 +1,8 @@
+-- makes: reconciliation.refund_facts, money_orders, return_states, carried, return_pieces, return_costs,
+--        expected_pairs, fresh_facts
+-- kind:  table
+-- grain: one row per side, unit and component: what the side says was given back
+
 -- What each side says was given back, unit by unit and component by component. Whatever a side tells for several units is
 -- allocated by `part_of`, in the order of their ids, so that the parts sum back to what was told.
 

@@ -1,3 +1,7 @@
+-- makes: compared_units, given_instead, four_sides, verdicts
+-- kind:  step
+-- grain: one row per unit and component: the four sides, and who deviates
+
 -- The four sides next to each other, and who deviates. A difference is anybody's mistake only where the sides tell of the
 -- same units; until then the missing credit or refund is what is wrong, and that is a kind of its own.
 

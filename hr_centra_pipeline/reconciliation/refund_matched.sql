@@ -1,3 +1,7 @@
+-- makes: reconciliation.refund_match, reconciliation.refund_mismatches, reconciliation.tolerance_uses
+-- kind:  table
+-- grain: one row per return, order, component and unit of the match, its mismatches and uses of the tolerance
+
 -- What is kept of the match: every key with its figures, the mismatches, and each use of the tolerance.
 
 -- One row per return on an order: what its compared units have in common, for whoever looks for a rule behind differences.

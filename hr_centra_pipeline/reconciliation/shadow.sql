@@ -1,3 +1,7 @@
+-- makes: reconciliation.shadow
+-- kind:  table
+-- grain: one row per unit: what the pipeline would have done next to what others did
+
 -- What the pipeline would have done next to what people and other integrations did in Centra, unit by unit, whatever mode and
 -- cut-over say. What we did ourselves is left out. `sided_with`: whom Happy Returns' own rows bear out where the two differ.
 create or replace temp table shadow_credits as

@@ -1,3 +1,6 @@
+-- kind:  step
+-- grain: one row per criterion for going live
+
 -- Ready to go live? One row per criterion over the decisions of a period ($from_at to $to_at).
 create or replace temp table shadow_criteria as
 with

@@ -1,3 +1,11 @@
+-- changes: findings
+-- kind:  table
+-- grain: one row per return on an order and place that does not show its state
+
+-- changes: findings
+-- kind:  table
+-- grain: one row per return on an order and place that does not show its state
+
 -- status_not_updated: customer service does not see where a return stands, in a place where the policy wants it written.
 
 -- One row per place, as people call it.

@@ -1,3 +1,8 @@
+-- makes: customer_returns, told_stock_changes
+-- changes: findings
+-- kind:  table
+-- grain: one row per stock change that is called a customer return and names no return
+
 -- stock_change_without_return: somebody booked a customer return that Happy Returns knows nothing of. Only texts that the
 -- policy's patterns call a customer return count; deliveries are quiet.
 create or replace temp table customer_returns as

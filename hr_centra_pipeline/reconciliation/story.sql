@@ -1,3 +1,6 @@
+-- kind:  query
+-- grain: one row per thing that happened to a return, or was decided about it
+
 -- One return's story: one row per thing that happened or was decided, by whom, in the order of the decision clock.
 -- returns: the return ids; orders: the orders of those returns.
 with

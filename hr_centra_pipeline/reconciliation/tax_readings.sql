@@ -1,3 +1,8 @@
+-- makes: reconciliation.tax_readings
+-- changes: findings
+-- kind:  table
+-- grain: one row per Return whose tax Centra changed after we had read it
+
 -- What Centra said of a Return's tax at its creation, what was paid by it, and what it said in the end: an engine estimates the
 -- tax of a Return and settles it when the Return is completed. Within the policy's limit that is accepted, and recorded here.
 delete from reconciliation.tax_readings where order_number in (select order_number from money_orders);

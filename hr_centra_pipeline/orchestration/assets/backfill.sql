@@ -1,3 +1,7 @@
+-- makes: operations.backfill_reports
+-- kind:  table
+-- grain: one row per kind, currency and reason of what a backfill leaves unsent
+
 -- What a backfill leaves unsent: every pending effect that the ledger does not have as done, by kind, currency and reason;
 -- and the units of returns before the cut-over, for which nothing is even planned.
 create or replace temp table left_unsent as

@@ -1,3 +1,9 @@
+-- makes: staging.bundles, staging.centra_return_lines, staging.centra_returns, staging.order_lines, staging.orders,
+--        staging.payment_entries, staging.replacement_stock, staging.shipment_lines, staging.shipments,
+--        staging.status_marks, staging.stock_changes, staging.warehouses, paying_orders
+-- kind:  table
+-- grain: one row per object of Centra, as landed last
+
 -- Landed JSON to typed tables, changed keys only: those with a landed row above the watermark. Amounts are text in the
 -- JSON and go straight to decimal(18, 4).
 

@@ -1,3 +1,9 @@
+-- makes: staging.refund_units, staging.refunds, staging.return_item_events, staging.return_items,
+--        staging.return_shipments, staging.returns
+-- changes: meta.watermarks
+-- kind:  table
+-- grain: one row per return, unit, event, shipment and refund, in the latest state
+
 -- Latest state by source time; at the same source time the later line of the later file. `since`: what was staged before.
 
 -- One row per (return, order) that new rows touch.

@@ -1,3 +1,8 @@
+-- makes: staging.payout_lines
+-- changes: meta.watermarks, reconciliation.settled_orders
+-- kind:  table
+-- grain: one row per settlement line that counts
+
 -- Settlement lines as they count: each payout of an account as its last file tells it, each transaction once, each type as the
 -- present layouts map it.
 create or replace temp table lines_as_typed as
