@@ -1,4 +1,4 @@
--- makes: effects.pending_credit_notes
+-- changes: effects.pending_credit_notes
 -- kind:  table
 -- grain: one row per credit of an order that was paid in part by gift card: whether the other payments still reach
 

@@ -1,4 +1,4 @@
--- makes: reconciliation.month_end, verdicts, month_rows
+-- makes: reconciliation.month_end, month_rows
 -- kind:  table
 -- grain: one row per month, currency, component and whether it is late
 
