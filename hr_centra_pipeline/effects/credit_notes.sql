@@ -269,7 +269,7 @@ select
                 where ties.what = 'refund'
                     and ties.centra_id in (entries.entry_id::varchar, entries.request_id::varchar)
             )
-            and policy.is_given(entries.money)
+            and is_given_back(entries.money)
     ) as has_untied_refund,
     orders.discounts > 0 and (
         select count(*) from staging.shipments where shipments.order_number = orders.order_number
@@ -418,7 +418,7 @@ item_fees as (
             case when fee_basis = 'item'
                     and refund_type = 'refund'
                     and origin_return_id is null
-                    and received_channel is distinct from 'returnless'
+                    and not is_received_returnless(received_channel)
                     and return_id not in (select return_id from fees_charged where effect_kind = 'return_fee')
                     then
                         least(kept, blocked.amount, case

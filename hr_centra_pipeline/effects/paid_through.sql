@@ -68,7 +68,7 @@ credited as (
                     then case when exists (
                                     select 1 from staging.payment_entries as entries
                                     where entries.centra_return_id = try_cast(ledger.centra_id as bigint)
-                                        and policy.is_given(entries.money)
+                                        and is_given_back(entries.money)
                                 ) then 'centra'
                         end
                 when packets.payload ->> 'pays_through' <> 'elsewhere'

@@ -180,7 +180,7 @@ select
         -- because somebody had refunded its Return.
         when made.made_by is null and not exists (
                 select 1 from staging.payment_entries as entries
-                where entries.centra_return_id = units.centra_return_id and policy.is_given(entries.money)
+                where entries.centra_return_id = units.centra_return_id and is_given_back(entries.money)
             ) then 'ordered'
         else 'canceled'
     end as state,

@@ -10,15 +10,15 @@ with
 paid_on as (
     select
         centra_return_id, sum(amount)::decimal(18, 4) as given, count(*) as payments,
-        coalesce(sum(amount) filter (where money = 'refunded'), 0)::decimal(18, 4) as paid,
-        max(created_at) filter (where money = 'refunded') as paid_at,
+        coalesce(sum(amount) filter (where is_refunded(money)), 0)::decimal(18, 4) as paid,
+        max(created_at) filter (where is_refunded(money)) as paid_at,
         max(created_at) as given_at,
-        bool_or(money = 'refund_pending') as is_pending,
-        coalesce(sum(amount) filter (where instrument <> 'gift_card'), 0)::decimal(18, 4) as refunded,
-        coalesce(sum(amount) filter (where instrument = 'gift_card'), 0)::decimal(18, 4) as gifted
+        bool_or(is_refund_open(money)) as is_pending,
+        coalesce(sum(amount) filter (where not is_gift_card(instrument)), 0)::decimal(18, 4) as refunded,
+        coalesce(sum(amount) filter (where is_gift_card(instrument)), 0)::decimal(18, 4) as gifted
     from staging.payment_entries
     semi join matching.orders_in_play using (order_number)
-    where policy.is_given(money) and centra_return_id is not null
+    where is_given_back(money) and centra_return_id is not null
     group by centra_return_id
 ),
 

@@ -90,7 +90,7 @@ select
     centra_return_id, deleted_at is not null as is_deleted, settled as grand_total, refunded, gifted,
     exists(
         select 1 from staging.payment_entries as failed
-        where failed.centra_return_id = settled_returns.centra_return_id and failed.money = 'refund_failed'
+        where failed.centra_return_id = settled_returns.centra_return_id and is_refund_failed(failed.money)
     ) as has_failed
 from settled_returns;
 
@@ -217,7 +217,7 @@ tied as (
     where ties.what = 'refund' and not exists (
             select 1 from staging.payment_entries as entries
             where try_cast(ties.centra_id as bigint) in (entries.entry_id, entries.request_id)
-                and entries.money = 'refund_failed'
+                and is_refund_failed(entries.money)
         )
 )
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from hr_centra_pipeline.core.keys import PACKET_KEY, effect_keys_in
 from hr_centra_pipeline.core.money import kept
-from hr_centra_pipeline.core.words import CentraWords, Payment
+from hr_centra_pipeline.core.words import GIVEN_BACK, CentraWords, Payment
 from hr_centra_pipeline.push import payments
 from hr_centra_pipeline.push.facts import Facts
 from hr_centra_pipeline.push.packets import Packet
@@ -52,7 +52,7 @@ class ReturnInCentra:
     @property
     def is_refunded(self) -> bool:
         """Money was given back on it, or was asked for and is not answered yet."""
-        return any(known is not None and known.money in payments.GIVEN for known in self.refunds)
+        return any(known is not None and known.money in GIVEN_BACK for known in self.refunds)
 
     @property
     def is_being_refunded(self) -> bool:

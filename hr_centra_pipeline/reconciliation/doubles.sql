@@ -79,7 +79,7 @@ surplus as (
         and lines.quantity > coalesce(adopted.units, 0)
         and exists (
             select 1 from staging.payment_entries as entries
-            where entries.centra_return_id = returns.centra_return_id and policy.is_given(entries.money)
+            where entries.centra_return_id = returns.centra_return_id and is_given_back(entries.money)
         )
         -- Ours, even when somebody has emptied its comment.
         and returns.centra_return_id::varchar not in (
@@ -222,7 +222,7 @@ union
 select entries.order_number
 from (
     select distinct order_number from staging.payment_entries
-    where policy.is_given(money) and (
+    where is_given_back(money) and (
             centra_return_id is null
             or order_number in (
                 select order_number from reconciliation.exceptions where kind = 'refund_without_credit_note'
@@ -257,7 +257,7 @@ select
 from staging.payment_entries as entries
 semi join orders_of_refunds using (order_number)
 where entries.centra_return_id is null
-    and policy.is_given(entries.money)
+    and is_given_back(entries.money)
     and not exists (
         select 1
         from push.ties
@@ -301,7 +301,7 @@ gone as (
         keys.*,
         exists(
             select 1 from staging.payment_entries as entries
-            where entries.centra_return_id = keys.centra_return_id and policy.is_given(entries.money)
+            where entries.centra_return_id = keys.centra_return_id and is_given_back(entries.money)
         ) as is_paid
     from keys
     anti join (
@@ -372,7 +372,7 @@ join push.ledger using (effect_key)
 join known_units as units on units.return_item_id = ledger.return_item_id
 left join (
     select distinct centra_return_id from staging.payment_entries
-    where centra_return_id is not null and policy.is_given(money)
+    where centra_return_id is not null and is_given_back(money)
 ) as payments on payments.centra_return_id = returns.centra_return_id
 where ledger.effect_kind in ('credit_note', 'exchange_order') and ledger.state = 'confirmed'
     -- Seen before we had completed it: that is what the next pull shows.

@@ -50,7 +50,7 @@ select
     entries.currency, entries.amount, entries.created_at
 from staging.payment_entries as entries
 semi join payout_orders using (order_number)
-where entries.money = 'refunded' and entries.instrument = 'original'
+where is_refunded(entries.money) and is_original_payment(entries.instrument)
 union all by name
 select
     'Return ' || returns.centra_return_id as payout_tie_id,

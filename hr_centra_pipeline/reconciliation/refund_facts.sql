@@ -310,7 +310,7 @@ amounts as (
     union all by name
     select
         centra_return_id, return_id, order_number, currency, '' as place, component,
-        case component when 'shipping' then shipping else -fee end as amount, 0 as in_goods
+        case component when 'shipping' then shipping else taken_off(fee) end as amount, 0 as in_goods
     from return_costs, unnest(['shipping', 'fee']) as components (component)
     where not is_exchange
     union all by name
@@ -637,7 +637,7 @@ units as (
 pairs as (
     select
         return_id, order_number, component, currency,
-        case component when 'shipping' then shipping else -fee end as amount,
+        case component when 'shipping' then shipping else taken_off(fee) end as amount,
         happened_at, is_pending,
         case component when 'shipping' then 'shipping ' || shipping_rule
             else 'fee per ' || fee_basis || ', ' || coalesce(dropoff_method, 'no drop-off method')
@@ -778,7 +778,7 @@ amounts as (
             when 'items' then item_subtotal - coalesce(discount, 0)
             when 'tax' then tax
             when 'shipping' then shipping_refund
-            when 'fee' then -processing_fee
+            when 'fee' then taken_off(processing_fee)
             else total_refunded
         end as amount,
         component in ('items', 'tax', 'exchange')
@@ -843,7 +843,7 @@ select
         -- what was really given: Centra may have settled the tax
         when 'tax' then coalesce(fresh.amount - planned.items, units.tax)
         when 'shipping' then fresh.amount
-        when 'fee' then -case fresh.effect_kind when 'return_fee' then fresh.amount else planned.fee end
+        when 'fee' then taken_off(case fresh.effect_kind when 'return_fee' then fresh.amount else planned.fee end)
         else 0
     end as amount,
     case component

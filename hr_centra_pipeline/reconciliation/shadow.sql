@@ -197,7 +197,7 @@ of_nobody as (
         'refunded without a Return' as detail, 'payment entry ' || entry_id as source
     from staging.payment_entries
     semi join money_orders using (order_number)
-    where centra_return_id is null and policy.is_given(money)
+    where centra_return_id is null and is_given_back(money)
 ),
 
 -- Goods: an external Return that puts them back, or a stock change whose text names the return.

@@ -7,7 +7,7 @@ import duckdb
 from hr_centra_pipeline.core import keys, money
 from hr_centra_pipeline.core.errors import RunFailed
 from hr_centra_pipeline.warehouse import backups, place, versions
-from hr_centra_pipeline.warehouse.database import Connection, Warehouse
+from hr_centra_pipeline.warehouse.database import Connection, Warehouse, sql_text
 from hr_centra_pipeline.warehouse.tables import DERIVED
 
 _SCHEMAS = ("staging", "matching", "effects", "reconciliation", "policy", "operations")
@@ -63,6 +63,7 @@ def ensure_derived(connection: Connection) -> None:
     """Create our SQL macros, and the derived tables that do not exist."""
     connection.execute(keys.SQL_MACROS)
     connection.execute(money.SQL_MACROS)
+    connection.execute(sql_text("hr_centra_pipeline.core", "facts.sql"))
     for schema in _SCHEMAS:
         connection.execute(f"create schema if not exists {schema}")
     rows = connection.execute("select schema_name || '.' || table_name from duckdb_tables()").fetchall()
