@@ -10,6 +10,10 @@ from hr_centra_pipeline.warehouse import watermarks
 from hr_centra_pipeline.warehouse.database import Connection, run_sql
 
 _PACKAGE = "hr_centra_pipeline.matching"
+_FILES = (
+    "paid_units.sql", "candidates.sql", "known_places.sql", "adoptions.sql", "pieces.sql", "voucher_shares.sql",
+    "named_places.sql", "reported_prices.sql", "places.sql", "late_adoptions.sql", "matched_items.sql",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,7 @@ def match(connection: Connection, now: datetime) -> MatchReport:
         RunFailed: units in are not matched + unmatched: a mistake in this program, nothing is kept.
     """
     _find_orders_in_play(connection, now)
-    for name in ("paid_units.sql", "match.sql"):
+    for name in _FILES:
         run_sql(connection, _PACKAGE, name)
     rows = connection.execute("select reason, count(*) from matching.matched_items group by reason").fetchall()
     by_reason = {reason: count for reason, count in rows if reason is not None}
