@@ -78,7 +78,7 @@ select
     coalesce(paid.is_card_pending, false) and not paid.is_given_already as is_card_pending,
     value.chain_depth,
     value.root_order,
-    chains.refused_id,
+    exchange_chains.refused_id,
     value.refundable,
     value.exchange
     + value.chargeback
@@ -101,7 +101,7 @@ join staging.return_items as items using (return_item_id)
 join matching.matched_items as matched using (return_item_id)
 left join staging.order_lines as lines on lines.order_line_id = matched.order_line_id
 left join effects.value_given_back as value using (return_item_id)
-left join chains on chains.return_item_id = units.return_item_id
+left join exchange_chains on exchange_chains.return_item_id = units.return_item_id
 left join paid_units as paid using (return_item_id)
 left join paid_instead as instead on instead.return_item_id = units.return_item_id
 left join

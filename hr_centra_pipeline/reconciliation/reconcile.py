@@ -17,8 +17,12 @@ _KINDS = (
     "delays.sql", "sources.sql", "doubts.sql", "doubles.sql",
     "orphans.sql", "credits.sql", "corrected.sql", "stock.sql", "exchanges.sql", "rejected_writes.sql", "stalled.sql",
     "status.sql", "stock_of_nobody.sql",
-    "refund_facts.sql", "tax_readings.sql", "unpaid_credits.sql", "payouts.sql", "refund_match.sql", "refund_matched.sql",
-    "refund_mismatches.sql", "systematic_cents.sql",
+    "returns_in_centra.sql", "return_pieces.sql", "return_costs.sql", "centra_facts.sql",
+    "expected_units.sql", "cost_taxes.sql", "expected_costs.sql", "expected_facts.sql",
+    "reported_facts.sql", "fresh_facts.sql", "refund_facts.sql",
+    "tax_readings.sql", "unpaid_credits.sql",
+    "settlement_lines.sql", "tied_lines.sql", "payouts.sql", "payout_mismatch.sql", "provider_facts.sql",
+    "refund_match.sql", "refund_matched.sql", "refund_mismatches.sql", "systematic_cents.sql",
 )  # fmt: skip
 
 
@@ -62,7 +66,8 @@ def find(connection: Connection, now: datetime) -> None:
         run_sql(connection, "hr_centra_pipeline.matching", name, {"since": since})
     # What the push has given since the plan counts, and what it cannot find any more.
     for name in (
-        "replacements.sql", "settled_returns.sql", "payers_seen.sql", "paid_through.sql", "value_given_back.sql",
+        "replacements.sql", "exchange_chains.sql", "settled_returns.sql", "payers_seen.sql", "paid_through.sql",
+        "values_given.sql", "chargebacks.sql", "value_given_back.sql",
         "fees_charged.sql", "costs_reported.sql", "whole_orders.sql", "booked_movements.sql",
     ):  # fmt: skip
         run_sql(connection, "hr_centra_pipeline.effects", name)
