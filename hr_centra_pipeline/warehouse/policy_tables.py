@@ -9,7 +9,7 @@ from hr_centra_pipeline.core.policy import Mode, Policy, more_careful
 from hr_centra_pipeline.core.settings import RunMode
 from hr_centra_pipeline.warehouse.database import Connection
 
-_DDL = """
+DDL = """
 create schema if not exists policy;
 -- One row: the plain settings.
 create or replace table policy.parameters (
@@ -88,7 +88,7 @@ create or replace table policy.exception_kinds (
 
 def write_policy(connection: Connection, policy: Policy, run_mode: RunMode) -> None:
     """Replace schema ``policy`` by this policy, with ``run_mode`` as the upper bound of every mode."""
-    connection.execute(_DDL)
+    connection.execute(DDL)
     fee, shipping = policy.components.fee, policy.components.shipping
     parameters = (
         policy.cutover,
