@@ -355,7 +355,9 @@ def layer(file: str) -> int:
 
 
 def flows(name: str) -> Iterator[Flow]:
-    """By which a table or temporary table is filled: its maker, those who change it, and Python."""
+    """By which a table or temporary table is filled: its maker, those who change it, and Python; or what a file reads."""
+    if model := models().get(name):
+        yield Flow(name, model.reads, model.loops)
     for file in dict.fromkeys(filter(None, (makers().get(name), *changers().get(name, ())))):
         if model := models().get(file):
             yield Flow(file, model.flows.get(name, ()), model.loops)
@@ -364,8 +366,8 @@ def flows(name: str) -> Iterator[Flow]:
 
 
 def is_table(name: str) -> bool:
-    """Whether it is a table that stays: no temporary table, and no macro."""
-    if "." not in name:
+    """Whether it is a table that stays: no temporary table, no macro and no file."""
+    if "." not in name or name in models():
         return False
     python = python_tables().get(name)
     return python is None or python.kind != "macro"

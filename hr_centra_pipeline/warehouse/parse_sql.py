@@ -23,6 +23,7 @@ class _Statement:
     target: str
     """What it creates or writes; empty for a query."""
     creates: bool
+    is_macro: bool
     reads: frozenset[str]
     comment: str
 
@@ -59,7 +60,9 @@ def _statements(text: str) -> Iterator[_Statement]:
         }
         reads |= {_called(call) for call in statement.find_all(exp.Anonymous)}
         comment = " ".join(" ".join(statement.comments or []).split())
-        yield _Statement(name, isinstance(statement, exp.Create), frozenset(reads), comment)
+        creates = isinstance(statement, exp.Create)
+        is_macro = creates and str(statement.args["kind"]).upper() not in ("TABLE", "VIEW", "SCHEMA", "SEQUENCE")
+        yield _Statement(name, creates, is_macro, frozenset(reads), comment)
 
 
 def _name(table: exp.Table) -> str:
@@ -136,13 +139,9 @@ def policy() -> list[PythonTable]:
     """The tables and macros of the policy, parsed from the SQL in ``policy_tables.py``."""
     found = []
     for one in _statements(policy_tables.DDL):
-        if one.target and one.target != "policy":
-            is_macro = "(" in one.target or bool(one.reads) or one.comment.startswith("macro")
-            found.append(
-                PythonTable(
-                    one.target, _POLICY, one.comment, "macro" if is_macro else "policy", tuple(sorted(one.reads))
-                )
-            )
+        if one.target.partition(".")[2]:
+            kind = "macro" if one.is_macro else "policy"
+            found.append(PythonTable(one.target, _POLICY, one.comment, kind, tuple(sorted(one.reads))))
     return found
 
 
