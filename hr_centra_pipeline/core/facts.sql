@@ -1,3 +1,9 @@
+-- makes: is_given_back, is_refunded, is_refund_open, is_refund_failed, is_captured, is_original_payment,
+--        is_gift_card, is_returnless, is_received_returnless, is_by_mail, is_at_own_store, is_at_a_store,
+--        in_warehouse_at, taken_off, age_bucket_of
+-- kind:  macro
+-- grain: one fact per macro
+
 -- Facts, each once: what a word or a column of the sources means wherever it is read. Created when the database is opened,
 -- beside the macros of money.py and keys.py; DuckDB writes them out where they are used, so that each stays small.
 

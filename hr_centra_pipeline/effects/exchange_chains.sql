@@ -1,6 +1,7 @@
 -- makes: exchange_links, exchange_chains
 -- kind:  step
 -- grain: one row per unit that was itself sent in exchange, with the root of its chain
+-- loop:  push.ledger, push.packets: a replacement is known by what an earlier push has sent
 
 -- One row per returned unit that was sent in exchange, with the unit that it replaced: of one article in the order of ids. The
 -- article is the one that was sent, which may be another one than is asked for by now.

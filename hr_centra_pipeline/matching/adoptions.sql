@@ -1,6 +1,7 @@
 -- makes: foreign_lines, return_ties, adoptions, pieces_given
 -- kind:  step
 -- grain: one row per unit that is on a Return that somebody else made
+-- loop:  push.ledger: a match is frozen once an effect of its unit was sent
 
 -- Returns that others made, and the units that they are for: those that had one before, those that a Return's comment names, and
 -- all others whose return was started before it.

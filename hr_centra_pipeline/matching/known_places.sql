@@ -1,6 +1,7 @@
 -- makes: known_places
 -- kind:  step
 -- grain: one row per unit whose place is known: an effect of it was sent, or Centra shows one with its key
+-- loop:  push.ledger: a match is frozen once an effect of its unit was sent
 
 -- One row per unit whose place is known: an effect of it was sent (the ledger), or Centra shows one with its key.
 create or replace temp table known_places as

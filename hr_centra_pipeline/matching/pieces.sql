@@ -1,6 +1,7 @@
 -- makes: shipped_lines, free_pieces
 -- kind:  step
 -- grain: one row per shipped piece of the active orders that no unit has yet
+-- loop:  push.ledger: a match is frozen once an effect of its unit was sent
 
 -- One row per order in play: how many pieces of a line are looked at, one more than it has units. A line may have millions.
 create or replace temp table most_pieces as

@@ -9,11 +9,13 @@ from pathlib import Path
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.money import LIMIT
 from hr_centra_pipeline.warehouse.database import Connection
+from hr_centra_pipeline.warehouse.made import makes
 
 NAME = "costs.csv"
 _COLUMNS = ["sku", "currency", "unit_cost"]
 
 
+@makes("unit_costs", "One row per SKU: what a piece cost, from the file of costs.", kind="source")
 def load(connection: Connection, path: Path | None) -> int:
     """Fill the temporary table ``unit_costs``; answers its rows (0 without a file).
 

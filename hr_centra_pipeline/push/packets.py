@@ -16,7 +16,8 @@ from hr_centra_pipeline.core.keys import packet_key, without_keys
 from hr_centra_pipeline.core.money import rounded
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.push.steps import Trouble
-from hr_centra_pipeline.warehouse.database import Connection, run_sql
+from hr_centra_pipeline.warehouse import models
+from hr_centra_pipeline.warehouse.database import Connection
 
 OperationName = Literal["credit", "exchange", "release", "stock", "note", "customer_note", "attribute"]
 
@@ -182,9 +183,8 @@ class Cut:
 
 def considered_effects(connection: Connection, now: datetime) -> list[Effect]:
     """Every effect of the last plan that is planned or under way, the earliest trigger first."""
-    run_sql(connection, "hr_centra_pipeline.push", "desired.sql")
-    rows = run_sql(connection, "hr_centra_pipeline.push", "sendable.sql", {"now": now, **reasons.PARAMETERS}).fetchall()
-    return [Effect(*row) for row in rows]
+    models.run(connection, ["push/sendable.sql"], (), {"now": now, **reasons.PARAMETERS})
+    return [Effect(*row) for row in connection.fetchall()]
 
 
 def planned_effects(connection: Connection, now: datetime) -> list[Effect]:

@@ -1,10 +1,7 @@
 -- changes: push.ledger
 -- kind:  table
 -- grain: one row per effect key whose ledger row moves, with its whole new row
-
--- changes: push.ledger
--- kind:  table
--- grain: one row per effect key whose ledger row moves, with its whole new row
+-- loop:  push.packets: a plan is recorded beside the packets of earlier pushes, before it has its own
 
 -- Which ledger rows change because of what is desired and what Centra shows. Fills the temporary table `moves`
 -- (one row per effect key that moves, with its whole new row); `ledger.py` checks each move and merges them. since: up to

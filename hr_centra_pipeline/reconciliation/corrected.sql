@@ -1,7 +1,4 @@
--- changes: findings
--- kind:  table
--- grain: one row per effect whose unit was corrected after it
-
+-- makes: corrected_credits
 -- changes: findings
 -- kind:  table
 -- grain: one row per effect whose unit was corrected after it
@@ -10,7 +7,7 @@
 -- or another article than it was when an effect of it went out. What was done stays, and a person corrects it.
 
 -- One row per unit and kind of money or goods that it was given as something else.
-insert into findings by name
+create or replace temp table corrected_credits as
 with
 gave as (
     select ledger.*
@@ -78,6 +75,8 @@ join matching.matched_items as matched on matched.return_item_id = given.return_
 where matched.is_corrected
     or given.return_id is distinct from coalesce(items.return_id, given.return_id)
     or coalesce(given.order_before, given.order_number) is distinct from items.order_number;
+
+insert into findings by name from corrected_credits;
 
 -- One row per unit that lies in stock as another article than it is.
 insert into findings by name

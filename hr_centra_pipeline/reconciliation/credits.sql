@@ -2,10 +2,6 @@
 -- kind:  table
 -- grain: one row per unit whose credit is missing, or that was credited and is refused
 
--- changes: findings
--- kind:  table
--- grain: one row per unit whose credit is missing, or that was credited and is refused
-
 -- return_without_credit_note and credited_item_refused: the money of a unit.
 insert into findings by name
 select

@@ -2,6 +2,7 @@
 -- changes: findings
 -- kind:  table
 -- grain: one row per unit, Return or order to which value or goods were given twice
+-- loop:  reconciliation.exceptions: an order with a refund whose credit note was missing is looked at until it is settled
 
 -- double_credit, double_restock and refund_without_credit_note: value or goods given back twice, or for nobody knows which unit.
 

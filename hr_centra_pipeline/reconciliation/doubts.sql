@@ -2,10 +2,6 @@
 -- kind:  table
 -- grain: one row per effect in doubt, and per guard that stops a type
 
--- changes: findings
--- kind:  table
--- grain: one row per effect in doubt, and per guard that stops a type
-
 -- write_in_doubt and guard_breached: what the push cannot settle by itself, and what a guard has stopped.
 
 -- One row per effect whose outcome is not known; fees and shipping only when no unit travels with them.

@@ -2,6 +2,7 @@
 -- changes: findings
 -- kind:  table
 -- grain: one row per exchange that is not ordered, differs, was canceled or does not leave
+-- loop:  reconciliation.exception_events: since when a replacement is asked for is when it was first in trouble
 
 -- A shopper who waits for the replacement: it is not ordered, was refused, differs from what was meant, was canceled, or does
 -- not leave.
@@ -151,7 +152,7 @@ where latest.state in ('ordered', 'shipped') and items.refund_type = 'exchange'
     and latest.replacement_sku <> items.exchange_sku
     and sent.sku is distinct from items.exchange_sku
     and latest.return_item_id not in (
-        select return_item_id from findings where kind = 'corrected_after_credit' and subject = 'exchange'
+        select return_item_id from corrected_credits where subject = 'exchange'
     );
 
 -- Neither goods nor money: a person decides which, once.

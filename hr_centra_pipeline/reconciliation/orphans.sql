@@ -2,10 +2,6 @@
 -- kind:  table
 -- grain: one row per return, unit or Return of which one side knows nothing
 
--- changes: findings
--- kind:  table
--- grain: one row per return, unit or Return of which one side knows nothing
-
 -- return_without_order, item_without_shipment_line, centra_return_without_return: one side without the other.
 
 -- One row per return and order that Centra does not have. Only a negative answer of Centra proves it.

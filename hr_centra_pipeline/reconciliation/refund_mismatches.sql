@@ -2,10 +2,6 @@
 -- kind:  table
 -- grain: one row per return on an order and component that deviates
 
--- changes: findings
--- kind:  table
--- grain: one row per return on an order and component that deviates
-
 -- refund_mismatch_items, _tax, _shipping, _fee and _exchange: a component of which one side says something else than the others.
 insert into findings by name
 with

@@ -2,10 +2,6 @@
 -- kind:  table
 -- grain: one row per effect that Centra refused
 
--- changes: findings
--- kind:  table
--- grain: one row per effect that Centra refused
-
 -- rejected_write: Centra said no to something of ours, for good until its input or the policy changes.
 insert into findings by name
 with

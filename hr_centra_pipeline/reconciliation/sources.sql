@@ -2,10 +2,6 @@
 -- kind:  table
 -- grain: one row per file or pulled object that is refused in part or not covered
 
--- changes: findings
--- kind:  table
--- grain: one row per file or pulled object that is refused in part or not covered
-
 -- quarantined_row and source_not_covered: one per file (its latest delivery under that name) or pulled object.
 insert into findings by name
 with

@@ -2,10 +2,6 @@
 -- kind:  table
 -- grain: one row per unit whose way stands still
 
--- changes: findings
--- kind:  table
--- grain: one row per unit whose way stands still
-
 -- stalled_return and disposition_missing: the physical path of a unit stands still.
 
 -- On its way, and not heard of since: after the drop-off, or after it left the hub. Late is what takes longer than it usually

@@ -2,10 +2,6 @@
 -- kind:  table
 -- grain: one row per return on an order and place that does not show its state
 
--- changes: findings
--- kind:  table
--- grain: one row per return on an order and place that does not show its state
-
 -- status_not_updated: customer service does not see where a return stands, in a place where the policy wants it written.
 
 -- One row per place, as people call it.
@@ -17,7 +13,7 @@ select
     ('order_attribute', 'order_attribute', 'The order''s attribute', 'the order''s attribute'),
     ('customer_note', 'customer_note', 'The customer''s internal comment', 'the customer''s internal comment'),
     ('customer_attribute', 'customer_attribute', 'The customer''s attribute', 'the customer''s attribute')
-)
+) as places (effect_kind, identity, at_the_start, within)
 semi join policy.status_targets using (effect_kind);
 
 insert into findings by name

@@ -2,10 +2,6 @@
 -- kind:  table
 -- grain: one row per graded unit that was not put where its grade says
 
--- changes: findings
--- kind:  table
--- grain: one row per graded unit that was not put where its grade says
-
 -- unmapped_disposition and return_without_stock_movement: a graded unit that was not put where its grade says.
 insert into findings by name
 select

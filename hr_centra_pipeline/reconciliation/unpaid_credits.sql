@@ -2,10 +2,6 @@
 -- kind:  table
 -- grain: one row per Return whose money did not go
 
--- changes: findings
--- kind:  table
--- grain: one row per Return whose money did not go
-
 -- credit_note_without_refund: a Return stands in Centra, and its money did not go.
 insert into findings by name
 with

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from hr_centra_pipeline.warehouse.database import Connection
+from hr_centra_pipeline.warehouse.made import makes
 
 MATCHING = "matching"
 OBSERVED = "effects.observed"
@@ -18,6 +19,7 @@ def read(connection: Connection, consumer: str) -> int:
     return int(row[0]) if row and row[0] is not None else -1
 
 
+@makes("meta.watermarks", "One row per reader: up to which batch it has taken over what was landed.")
 def write(connection: Connection, consumer: str, batch: int, now: datetime) -> None:
     """Remember that ``consumer`` has read up to ``batch``."""
     connection.execute("delete from meta.watermarks where consumer = ?", [consumer])

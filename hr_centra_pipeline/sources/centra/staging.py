@@ -6,11 +6,11 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 
-from hr_centra_pipeline.warehouse.database import Connection, Warehouse, run_sql, sql_text
+from hr_centra_pipeline.warehouse import models
+from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 
-_PACKAGE = "hr_centra_pipeline.sources.centra"
+_HERE = "sources/centra"
 _CONSUMER = "staging.centra"
-_SQL = ("staging.sql", "payments.sql", "order_money.sql")
 _LANDED = (
     "centra_orders",
     "centra_shipments",
@@ -19,20 +19,6 @@ _LANDED = (
     "centra_warehouses",
     "centra_replacement_stock",
     "centra_status_marks",
-)
-_STAGED = (
-    "orders",
-    "order_lines",
-    "bundles",
-    "shipments",
-    "shipment_lines",
-    "centra_returns",
-    "centra_return_lines",
-    "payment_entries",
-    "stock_changes",
-    "warehouses",
-    "replacement_stock",
-    "status_marks",
 )
 
 
@@ -55,8 +41,7 @@ def refresh(warehouse: Warehouse, now: datetime) -> StagingReport:
         watermark = _watermark(connection)
         newest, rows_new = _landed_since(connection, watermark)
         if rows_new:
-            for name in _SQL:
-                run_sql(connection, _PACKAGE, name, {"watermark": watermark})
+            models.run(connection, models.made_in(_HERE), {_HERE}, {"watermark": watermark})
             connection.execute("delete from meta.watermarks where consumer = ?", [_CONSUMER])
             connection.execute("insert into meta.watermarks values (?, ?, ?)", [_CONSUMER, newest, now])
     return StagingReport(rows_new, rebuilt)
@@ -66,7 +51,7 @@ def _fingerprint(connection: Connection) -> str:
     patterns = connection.execute("select pattern from policy.customer_return_patterns order by pattern").fetchall()
     words = connection.execute("select enum, word, meaning from policy.centra_words order by all").fetchall()
     payments = connection.execute("from policy.payment_words order by all").fetchall()
-    sql = [sql_text(_PACKAGE, name) for name in _SQL]
+    sql = [model.sha256 for model in models.order(models.made_in(_HERE), {_HERE})]
     made_with = [*sql, *(pattern for (pattern,) in patterns), repr(words), repr(payments)]
     return hashlib.sha256("\x1f".join(made_with).encode()).hexdigest()
 
@@ -75,8 +60,8 @@ def _forget_if_stale(connection: Connection, made_with: str, now: datetime) -> b
     row = connection.execute("select fingerprint from meta.derived_from where stage = ?", [_CONSUMER]).fetchone()
     if row is not None and row[0] == made_with:
         return False
-    for name in _STAGED:
-        connection.execute(f"delete from staging.{name}")  # noqa: S608 - our own names
+    for name in models.made_in(_HERE):
+        connection.execute(f"delete from {name}")  # noqa: S608 - our own names
     connection.execute("delete from meta.watermarks where consumer = ?", [_CONSUMER])
     connection.execute("delete from meta.derived_from where stage = ?", [_CONSUMER])
     connection.execute("insert into meta.derived_from values (?, ?, ?)", [_CONSUMER, made_with, now])

@@ -20,6 +20,7 @@ from hr_centra_pipeline.sources.happy_returns.kinds import KINDS
 from hr_centra_pipeline.sources.happy_returns.landing import Counts, ExportFile, Group
 from hr_centra_pipeline.sources.happy_returns.profiles import Fingerprint, Profile, Recognised, fingerprint, recognise
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
+from hr_centra_pipeline.warehouse.made import makes
 
 _LOG = logging.getLogger(__name__)
 _TRY_AGAIN = ""  # stands for the hash of a file that the next run looks at again
@@ -109,6 +110,7 @@ def ingest(warehouse: Warehouse, exports_url: str, profiles: Sequence[Profile], 
         exports.close()
 
 
+@makes("landing.exports_looks", "One row per look for new export files.", kind="source")
 def _note_look(
     warehouse: Warehouse,
     now: datetime,

@@ -16,6 +16,7 @@ from hr_centra_pipeline.sources.happy_returns import identity, parsing, writings
 from hr_centra_pipeline.sources.happy_returns.kinds import KINDS, Kind, KindName
 from hr_centra_pipeline.sources.happy_returns.profiles import Fingerprint, Profile
 from hr_centra_pipeline.warehouse.database import Connection
+from hr_centra_pipeline.warehouse.made import makes
 
 # DuckDB reads a file in pieces of 16 lines of this size, a thread each: a longer line is for those that are cut by hand.
 _MOST_BYTES_OF_A_LINE = 2_000_000
@@ -314,6 +315,21 @@ def _number_lines(connection: Connection, group: Group, number: str) -> None:
     )
 
 
+@makes(
+    "landing.happy_returns_rows",
+    "One row per row of an export file, append-only: file, line, hash, source time.",
+    reads=(
+        "landing.happy_returns_returns",
+        "landing.happy_returns_items",
+        "landing.happy_returns_refunds",
+        "landing.happy_returns_shipments",
+    ),
+    kind="source",
+)
+@makes("landing.happy_returns_returns", "One row per row of an export file of returns.", kind="source")
+@makes("landing.happy_returns_items", "One row per row of an export file of units.", kind="source")
+@makes("landing.happy_returns_refunds", "One row per row of an export file of refunds.", kind="source")
+@makes("landing.happy_returns_shipments", "One row per row of an export file of shipments.", kind="source")
 def land(connection: Connection, group: Group, now: datetime, present: Fingerprint) -> list[Counts]:
     """Compare what ``checked`` holds with what is landed, and insert what is new. Answers the counts of each file."""
     kind = group.kind
@@ -566,6 +582,11 @@ def _conflicting(connection: Connection, kind: Kind) -> dict[int, int]:
     return dict(rows)
 
 
+@makes(
+    "landing.files",
+    "One row per delivery of an export file, with its counts or why it was refused.",
+    kind="source",
+)
 def _keep_files(connection: Connection, notes: Sequence[_Noted], now: datetime, present: Fingerprint) -> None:
     if not notes:
         return
@@ -593,6 +614,11 @@ def _keep_files(connection: Connection, notes: Sequence[_Noted], now: datetime, 
     )
 
 
+@makes(
+    "quarantine.rejected_rows",
+    "One row per rejected row of an export file (without a line: the whole file), with its reason.",
+    kind="source",
+)
 def _quarantine(
     connection: Connection,
     source_file: str,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from hr_centra_pipeline.warehouse.database import Connection, Warehouse, run_sql
+from hr_centra_pipeline.warehouse import models
+from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 
 CONSUMER = "staging.happy_returns"
-_PACKAGE = "hr_centra_pipeline.sources.happy_returns"
+_HERE = "sources/happy_returns"
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,8 @@ def refresh(warehouse: Warehouse, now: datetime) -> StagingReport:
     with warehouse.transaction() as connection:
         row = connection.execute("select max(batch) from meta.watermarks where consumer = ?", [CONSUMER]).fetchone()
         since = row[0] if row and row[0] is not None else -1
-        run_sql(connection, _PACKAGE, "staging.sql", {"since": since, "now": now, "consumer": CONSUMER})
+        given = {"since": since, "now": now, "consumer": CONSUMER}
+        models.run(connection, models.made_in(_HERE), {_HERE}, given)
         return StagingReport(
             returns=_count(connection, "changed_returns"),
             units=_count(connection, "changed_items"),

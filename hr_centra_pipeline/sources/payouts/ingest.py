@@ -20,6 +20,7 @@ from hr_centra_pipeline.sources.files import BadRow, Content, Cut, Exports, List
 from hr_centra_pipeline.sources.payouts import typing_sql
 from hr_centra_pipeline.sources.payouts.profiles import Fingerprint, PayoutProfile, Spot, fingerprint, missing_headers
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
+from hr_centra_pipeline.warehouse.made import makes
 
 _LOG = logging.getLogger(__name__)
 VARIABLE = "HR_CENTRA_PAYOUTS"
@@ -180,6 +181,11 @@ def _landed_before(connection: Connection, content: Content, present: Fingerprin
     return None if row is None else _Before(*row)
 
 
+@makes(
+    "landing.payout_lines",
+    "One row per line of a payment provider's settlement file, append-only.",
+    kind="source",
+)
 def _land(
     connection: Connection,
     listed: Listed,
@@ -573,6 +579,11 @@ def _unreadable(
     return _refuse(connection, listed, Content(b"", ""), problem, now, report, present, is_read=False)
 
 
+@makes(
+    "landing.payout_files",
+    "One row per delivery of a settlement file, with its totals or why it was refused.",
+    kind="source",
+)
 def _note(
     connection: Connection,
     listed: Listed,
