@@ -95,12 +95,18 @@ def _tables_of(files: tuple[str, ...]) -> Connection:
 
 def _make_what_it_reads(connection: Connection, model: Model, made: set[str]) -> None:
     for name in (*model.reads, *model.writes):
-        if name in made or name.startswith("policy."):
+        if name in made or name.startswith("policy.") or _is_macro(name):
             continue
         if "." in name:
             _make_table(connection, name, made)
         else:
             _run_on_nothing(connection, models.models()[models.makers()[name]], made)
+
+
+def _is_macro(name: str) -> bool:
+    """A macro that is there since the database was opened."""
+    maker = models.models().get(models.makers().get(name, ""))
+    return maker is not None and maker.kind == "macro"
 
 
 def _run_on_nothing(connection: Connection, model: Model, made: set[str]) -> None:
