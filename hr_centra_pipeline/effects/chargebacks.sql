@@ -4,8 +4,8 @@
 -- grain: one row per order and currency in which a provider took money back
 
 -- A chargeback (less what of it was won back) is about an order and names no unit: it counts on the returned units for which
--- something is still to be given, in the order of ids, up to what they cost, so that nothing is given on top of it. What is
--- beyond that was given already: the payouts tell it as given twice.
+-- something is still to be given, those first whose credit is due, in the order of ids, up to what they cost, so that nothing is
+-- given on top of it. Only what blocks a credit that is due is counted: the rest the payouts tell as given twice.
 create or replace temp table chargeback_amounts as
 select
     lines.order_number,
@@ -22,16 +22,17 @@ insert into values_given by name
 with
 amounts_left as (
     select
-        units.return_item_id, units.order_number, units.currency,
+        units.return_item_id, units.order_number, units.currency, units.is_due,
         more_than(units.paid - coalesce(sum(values_given.amount), 0), units.slack) as amount
     from valued_units as units
     semi join chargeback_amounts on chargeback_amounts.order_number = units.order_number and chargeback_amounts.currency = units.currency
     left join values_given using (return_item_id)
-    group by units.return_item_id, units.order_number, units.currency, units.paid, units.slack
+    group by units.return_item_id, units.order_number, units.currency, units.is_due, units.paid, units.slack
 ),
 
 running_amounts as (
-    select *, sum(amount) over (partition by order_number, currency order by return_item_id) - amount as before
+    select
+        *, sum(amount) over (partition by order_number, currency order by is_due desc, return_item_id) - amount as before
     from amounts_left
 )
 
@@ -51,6 +52,6 @@ from chargeback_amounts
 left join (
     select units.order_number, units.currency, sum(values_given.amount) as amount
     from values_given join valued_units as units using (return_item_id)
-    where values_given.way = 'chargeback'
+    where values_given.way = 'chargeback' and units.is_due
     group by units.order_number, units.currency
 ) as counted using (order_number, currency);

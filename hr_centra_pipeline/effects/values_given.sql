@@ -12,10 +12,13 @@ select
     matched.unit_price - coalesce(matched.voucher_share, 0) as paid,
     -- Where Centra adds the tax, it may give back a little more or less than it took: that is not given twice.
     policy.tax_slack(matched.tax_mode, matched.unit_tax, matched.currency) as slack,
-    matched.foreign_centra_return_id
+    matched.foreign_centra_return_id,
+    -- Its credit or replacement is planned, unless something holds it.
+    not units.is_refused and (units.credit_due_at is not null or items.refund_type = 'exchange') as is_due
 from matching.matched_items as matched
 semi join matching.orders_in_play using (order_number)
 join staging.return_items as items using (return_item_id)
+join effects.units as units using (return_item_id)
 where matched.shipment_line_id is not null;
 
 -- One row per Return: what was paid on it (a request that is still open counts, one that failed gives nothing), and what one

@@ -1,6 +1,7 @@
--- makes: late_adoptions, doubtful_units
+-- makes: late_adoptions, open_credits, doubtful_units
 -- kind:  step
 -- grain: one row per unit for which no piece is left but one on a Return of others
+-- loop:  push.ledger: a match is frozen once an effect of its unit was sent
 
 -- Returns of others that no unit has yet.
 
@@ -33,10 +34,20 @@ anti join places_here using (return_item_id);
 
 create or replace temp table late_adoptions as from pieces_given('late_pairs');
 
--- One row per unit with a piece of its own that may be the one on somebody's Return all the same.
+-- One row per unit that may have been given back on somebody's Return all the same: it has a piece of its own and nothing was
+-- given for it yet, or its credit or replacement is half done.
+create or replace temp table open_credits as
+select return_item_id from places_here
+union all
+select return_item_id from known_places
+anti join (
+    select return_item_id from push.ledger where effect_kind in ('credit_note', 'exchange_order') and state = 'confirmed'
+) as given using (return_item_id);
+
+-- One row per such unit: the earliest Return that it may be on.
 create or replace temp table doubtful_units as
-select places_here.return_item_id, min(lines.centra_return_id) as centra_return_id
-from places_here
+select open_credits.return_item_id, min(lines.centra_return_id) as centra_return_id
+from open_credits
 join claims using (return_item_id)
 join candidates using (return_item_id)
 join open_lines as lines on lines.order_line_id = candidates.order_line_id
@@ -44,4 +55,4 @@ left join (
     select centra_return_id, shipment_line_id, count(*) as pieces from late_adoptions group by all
 ) as gone on gone.centra_return_id = lines.centra_return_id and gone.shipment_line_id = lines.shipment_line_id
 where claims.strength > 0 and len(coalesce(lines.express_codes, [])) = 0 and lines.quantity > coalesce(gone.pieces, 0)
-group by places_here.return_item_id;
+group by open_credits.return_item_id;

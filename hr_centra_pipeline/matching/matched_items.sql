@@ -7,9 +7,17 @@
 -- One row per unit that has a place.
 create or replace temp table all_places as
 select
-    return_item_id, shipment_line_id, 'frozen' as matched_by, cast(null as bigint) as foreign_centra_return_id,
+    known_places.return_item_id, known_places.shipment_line_id, 'frozen' as matched_by,
+    -- Half done by us, and given back by hand as a person says: what is left of ours is not due any more.
+    case when open_credits.return_item_id is not null then ties.centra_return_id end as foreign_centra_return_id,
     false as is_price_unclear
 from known_places
+left join open_credits using (return_item_id)
+left join (
+    select return_item_id, max(centra_return_id) as centra_return_id from return_ties
+    semi join foreign_lines using (centra_return_id)
+    group by return_item_id
+) as ties on ties.return_item_id = known_places.return_item_id
 union all by name
 select adoptions.return_item_id, adoptions.shipment_line_id, ways.matched_by, centra_return_id as foreign_centra_return_id
 from (
