@@ -388,11 +388,12 @@ def lineage(table: str) -> Lineage:
 
     A read that a head declares as a loop is one as long as the table that is made belongs to a package that runs before the
     one of the table that is read: the same step that plans by what the last push committed is repeated after the push, and
-    reads there what this push committed.
+    reads there what this push committed. What a table's own model reads as a loop is one on every way to that table.
     """
     found: dict[str, tuple[str, ...]] = {}
     loops: dict[str, str] = {}
     home = layer(makers()[table])
+    own = {name: reason for flow in flows(table) for name, reason in flow.loops.items()}
     seen: set[str] = set()
 
     def follow(name: str, way: tuple[str, ...]) -> None:
@@ -406,13 +407,28 @@ def lineage(table: str) -> Lineage:
                     continue
                 if not is_table(read):
                     follow(read, here)
-                elif read in flow.loops and home <= layer(makers()[read]):
-                    loops.setdefault(read, flow.loops[read])
+                elif (why := flow.loops.get(read) or own.get(read)) and home <= layer(makers()[read]):
+                    loops.setdefault(read, why)
                 else:
                     found.setdefault(read, here)
 
     follow(table, ())
     return Lineage(dict(sorted(found.items())), {name: why for name, why in sorted(loops.items()) if name not in found})
+
+
+def files_behind(names: Iterable[str]) -> frozenset[str]:
+    """Every file, SQL or Python, that takes part in tables: those that make them, and what these read, and so on."""
+    found: set[str] = set()
+    seen: set[str] = set()
+    left = list(names)
+    while left:
+        name = left.pop()
+        if name not in seen:
+            seen.add(name)
+            for flow in flows(name):
+                found.add(flow.file)
+                left += flow.reads
+    return frozenset(found)
 
 
 @cache
