@@ -20,7 +20,7 @@ PRICES = st.integers(10_000, 99_999).map(lambda cents: Decimal(cents) / 100)
 PAIRS = st.lists(st.tuples(st.sampled_from(METHODS), st.lists(PRICES, min_size=1, max_size=3)), min_size=1, max_size=2)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     basis=st.sampled_from(["item", "return"]),
     source=st.sampled_from(["policy", "happy_returns"]),
