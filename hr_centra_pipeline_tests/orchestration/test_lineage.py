@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -71,13 +72,13 @@ def reads_by_name() -> dict[str, set[str]]:
     return {**found, **{name: reads | found.get(name, set()) for name, reads in BY_PYTHON.items()}}
 
 
-def written_by(statement: exp.Expression) -> str:
+def written_by(statement: Any) -> str:
     if not isinstance(statement, (exp.Create, exp.Insert, exp.Update, exp.Delete, exp.Merge)):
         return ""
     target = statement.this
     while isinstance(target, (exp.Schema, exp.UserDefinedFunction)):
         target = target.this
-    return target.sql(dialect="duckdb").split(" AS ")[0]
+    return str(target.sql(dialect="duckdb")).split(" AS ")[0]
 
 
 def tables_behind(name: str) -> set[str]:
