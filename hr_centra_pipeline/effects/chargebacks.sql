@@ -25,14 +25,17 @@ amounts_left as (
         units.return_item_id, units.order_number, units.currency, units.is_due,
         more_than(units.paid - coalesce(sum(values_given.amount), 0), units.slack) as amount
     from valued_units as units
-    semi join chargeback_amounts on chargeback_amounts.order_number = units.order_number and chargeback_amounts.currency = units.currency
+    semi join
+        chargeback_amounts
+        on chargeback_amounts.order_number = units.order_number and chargeback_amounts.currency = units.currency
     left join values_given using (return_item_id)
     group by units.return_item_id, units.order_number, units.currency, units.is_due, units.paid, units.slack
 ),
 
 running_amounts as (
     select
-        *, sum(amount) over (partition by order_number, currency order by is_due desc, return_item_id) - amount as before
+        *,
+        sum(amount) over (partition by order_number, currency order by is_due desc, return_item_id) - amount as before
     from amounts_left
 )
 

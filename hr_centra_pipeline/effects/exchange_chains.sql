@@ -31,11 +31,15 @@ parents as (
     select
         replacements.order_number, replacements.parent_id, coalesce(sent_articles.sku, items.exchange_sku, '-') as sku,
         row_number() over (
-            partition by replacements.order_number, coalesce(sent_articles.sku, items.exchange_sku, '-') order by parent_id
+            partition by replacements.order_number, coalesce(sent_articles.sku, items.exchange_sku, '-')
+            order by parent_id
         ) as place
     from replacements
     join staging.return_items as items on items.return_item_id = replacements.parent_id
-    left join sent_articles on sent_articles.return_item_id = replacements.parent_id and sent_articles.order_number = replacements.order_number
+    left join
+        sent_articles
+        on sent_articles.return_item_id = replacements.parent_id
+            and sent_articles.order_number = replacements.order_number
 ),
 
 children as (

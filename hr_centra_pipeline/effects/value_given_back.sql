@@ -27,7 +27,11 @@ sums_given as (
 -- What the chain's root cost, and the money that was given anywhere in the chain.
 roots as (
     select
-        exchange_chains.return_item_id, exchange_chains.root_id, exchange_chains.depth, exchange_chains.refused_id, root.order_number as root_order,
+        exchange_chains.return_item_id,
+        exchange_chains.root_id,
+        exchange_chains.depth,
+        exchange_chains.refused_id,
+        root.order_number as root_order,
         root.unit_price - coalesce(root.voucher_share, 0) as root_paid
     from exchange_chains
     join matching.matched_items as root on root.return_item_id = exchange_chains.root_id

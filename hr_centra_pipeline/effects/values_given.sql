@@ -70,16 +70,26 @@ our_returns as (
 -- What Centra shows on our Returns; until it shows it, what we have called for.
 our_payments as (
     select
-        our_returns.return_item_id, 'refund' as way, our_returns.is_exchange as is_instead, our_returns.state <> 'confirmed' as is_in_doubt,
+        our_returns.return_item_id,
+        'refund' as way,
+        our_returns.is_exchange as is_instead,
+        our_returns.state <> 'confirmed' as is_in_doubt,
         case
             when coalesce(payments.refunded, 0) > 0
                 then
                     part_of_payment(
-                        coalesce(our_returns.amount, our_returns.paid), payments.refunded, payments.grand_total, our_returns.currency
+                        coalesce(our_returns.amount, our_returns.paid),
+                        payments.refunded,
+                        payments.grand_total,
+                        our_returns.currency
                     )
             when our_returns.effect_kind = 'credit_note' and our_returns.pays_through = 'centra'
                 and not coalesce(payments.has_failed or payments.is_deleted, false)
-                and (our_returns.state = 'confirmed' or our_returns.payments_sent > 0 or payments.centra_return_id is null)
+                and (
+                    our_returns.state = 'confirmed'
+                    or our_returns.payments_sent > 0
+                    or payments.centra_return_id is null
+                )
                 then coalesce(our_returns.amount, our_returns.paid)
             else 0
         end as amount
@@ -91,13 +101,20 @@ our_payments as (
             when coalesce(payments.gifted, 0) > 0
                 then
                     part_of_payment(
-                        coalesce(our_returns.amount, our_returns.paid), payments.gifted, payments.grand_total, our_returns.currency
+                        coalesce(our_returns.amount, our_returns.paid),
+                        payments.gifted,
+                        payments.grand_total,
+                        our_returns.currency
                     )
             when our_returns.effect_kind = 'credit_note'
                 and our_returns.pays_through = 'gift_card'
                 and coalesce(payments.refunded, 0) = 0
                 and not coalesce(payments.is_deleted, false)
-                and (our_returns.state = 'confirmed' or our_returns.payments_sent > 0 or payments.centra_return_id is null)
+                and (
+                    our_returns.state = 'confirmed'
+                    or our_returns.payments_sent > 0
+                    or payments.centra_return_id is null
+                )
                 then coalesce(our_returns.amount, our_returns.paid)
             else 0
         end

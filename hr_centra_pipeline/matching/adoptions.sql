@@ -141,7 +141,9 @@ anti join adoptions_kept using (return_item_id)
 left join (
     select centra_return_id, shipment_line_id, count(*) as pieces from adoptions_kept group by all
 ) as taken using (centra_return_id, shipment_line_id)
-where adoption_pairs.is_named and not adoption_pairs.is_held_by_any and adoption_pairs.quantity > coalesce(taken.pieces, 0);
+where adoption_pairs.is_named
+    and not adoption_pairs.is_held_by_any
+    and adoption_pairs.quantity > coalesce(taken.pieces, 0);
 
 create or replace temp table adoptions_by_name as from pieces_given('named_pairs');
 

@@ -54,9 +54,12 @@ select
     known_bookings.currency,
     known_bookings.gross_amount,
     known_bookings.named_order is not null as names_order,
-    coalesce(known_bookings.known_order, of_own.order_number, of_payment.order_number, known_bookings.order_number) as order_number
+    coalesce(known_bookings.known_order, of_own.order_number, of_payment.order_number, known_bookings.order_number)
+        as order_number
 from known_bookings
-left join of_bookings as of_own on of_own.provider = known_bookings.provider and of_own.reference = known_bookings.reference
+left join
+    of_bookings as of_own
+    on of_own.provider = known_bookings.provider and of_own.reference = known_bookings.reference
 left join
     of_bookings as of_payment
     on of_payment.provider = known_bookings.provider and of_payment.reference = known_bookings.payment_reference

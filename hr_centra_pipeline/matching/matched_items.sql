@@ -19,7 +19,8 @@ left join (
     group by return_item_id
 ) as ties on ties.return_item_id = known_places.return_item_id
 union all by name
-select adoptions.return_item_id, adoptions.shipment_line_id, ways.matched_by, centra_return_id as foreign_centra_return_id
+select
+    adoptions.return_item_id, adoptions.shipment_line_id, ways.matched_by, centra_return_id as foreign_centra_return_id
 from (
     select return_item_id, shipment_line_id, centra_return_id from adoptions
     union all
@@ -75,7 +76,8 @@ matched_units as (
         row_number() over (
             partition by all_places.shipment_line_id
             order by
-                all_places.matched_by <> 'frozen' and all_places.foreign_centra_return_id is null, items.approved_at is null,
+                all_places.matched_by <> 'frozen' and all_places.foreign_centra_return_id is null,
+                items.approved_at is null,
                 items.return_created_at nulls last, items.return_item_id
         ) - 1 as place_in_line
     from all_places
@@ -169,7 +171,8 @@ select
     coalesce(lines.sku, items.sku) as sku,
     coalesce(matched.currency, orders.currency) as currency,
     -- Of a surplus unit: what its line cost.
-    coalesce(matched.unit_price, case when ambiguous_units.return_item_id is null then line_facts.unit_price end) as unit_price,
+    coalesce(matched.unit_price, case when ambiguous_units.return_item_id is null then line_facts.unit_price end)
+        as unit_price,
     matched.unit_tax,
     matched.unit_tax_added,
     orders.tax_mode,
@@ -186,7 +189,8 @@ select
     doubtful_units.centra_return_id as doubtful_return_id,
     coalesce(claims.strength > 0, false) as has_claim,
     corrected_units.return_item_id is not null as is_corrected,
-    case when corrected_units.return_item_id is null then coalesce(lines.sku, line_facts.sku) else line_facts.sku end as present_sku,
+    case when corrected_units.return_item_id is null then coalesce(lines.sku, line_facts.sku) else line_facts.sku end
+        as present_sku,
     matched.bundle,
     matched.bundle_line_id
 from items_in_play as items

@@ -71,7 +71,10 @@ create or replace temp table line_prices as
 select
     shipped_lines.shipment_line_id,
     shipped_lines.unit_price - coalesce(shares.voucher_share, 0) - added_to_part(
-        shipped_lines.unit_tax_added, coalesce(shares.voucher_share, 0), shipped_lines.unit_price - shipped_lines.unit_tax_added, shipped_lines.currency
+        shipped_lines.unit_tax_added,
+        coalesce(shares.voucher_share, 0),
+        shipped_lines.unit_price - shipped_lines.unit_tax_added,
+        shipped_lines.currency
     ) as paid
 from shipped_lines
 left join (

@@ -61,4 +61,6 @@ lines_left as (
 select lines_left.* exclude (quantity, taken), numbers.piece
 from lines_left
 join most_pieces using (order_number)
-cross join range(lines_left.taken + 1, least(lines_left.quantity, lines_left.taken + most_pieces.pieces) + 1) as numbers (piece);
+cross join
+    range(lines_left.taken + 1, least(lines_left.quantity, lines_left.taken + most_pieces.pieces) + 1)
+        as numbers (piece);
