@@ -1,6 +1,7 @@
 -- makes: payout_orders, provider_payments, settlement_lines
 -- kind:  step
 -- grain: one row per line of the providers about money given back, of the orders whose refunds are looked at
+-- loop:  reconciliation.payouts: what the last run left without a settled verdict is looked at again
 
 -- Refunds in Centra, and the lines of the payment providers about money given back: what payouts are made of.
 
