@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv
 READY := .venv/.ready
-SQL := $(shell git ls-files 'hr_centra_pipeline/**/*.sql' 2>/dev/null | grep -v warehouse/migrations)
+SQL := $(shell find hr_centra_pipeline -name '*.sql' -not -path '*/migrations/*')
 # Tests commit to hundreds of small databases: where there is room in memory, they are kept there.
 IN_MEMORY := $(shell df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 4000000 { print "PYTEST_DEBUG_TEMPROOT=/dev/shm" }')
 
