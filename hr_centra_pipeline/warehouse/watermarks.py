@@ -28,5 +28,15 @@ def newest_batch(connection: Connection) -> int:
     """A number that no batch that was landed is beyond, and every later one is. It is drawn: DuckDB's ``last_value`` is one too
     low after a replay of the log, and one too high after a checkpoint.
     """
-    row = connection.execute("select nextval('landing.batch_numbers')").fetchone()
-    return int(row[0]) if row else 0
+    return next_batch(connection)
+
+
+def next_batch(connection: Connection) -> int:
+    """A new batch number: readers of landing go by it."""
+    return next_batches(connection, 1)[0]
+
+
+def next_batches(connection: Connection, count: int) -> list[int]:
+    """New batch numbers, in their order."""
+    rows = connection.execute("select nextval('landing.batch_numbers') from range(?)", [count]).fetchall()
+    return sorted(int(batch) for (batch,) in rows)
