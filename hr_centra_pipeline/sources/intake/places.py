@@ -11,8 +11,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-import fsspec
-
 from hr_centra_pipeline.core import addresses
 from hr_centra_pipeline.core.errors import ConfigurationError, Unreachable
 from hr_centra_pipeline.sources.intake import bounds
@@ -150,6 +148,8 @@ class Place:
             within(_SECONDS_TO_HANG_UP, lambda _: _hang_up(filesystem), "hung up")
 
     def _connect(self) -> None:
+        import fsspec  # only where files are read: plain commands do not wait for it
+
         place, options = _options(self._address)
 
         def connect(given_up: threading.Event) -> tuple[Any, str]:
