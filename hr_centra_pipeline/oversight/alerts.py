@@ -136,7 +136,7 @@ def _deliver(
         held = before.held_back if before else 0
         texts.append(
             line.text
-            + (f"\n({held} more like this since {before.told_at[:16]} were not told)" if before and held else "")
+            + (f"\n({held} more like this since {before.told_at[:16]} were not reported)" if before and held else "")
         )
     text = "\n\n".join([*texts, alert.footer] if alert.footer else texts)
     reached = set.intersection(*(_reached(memory, line) for line in due))

@@ -137,4 +137,4 @@ def beat(settings: Settings) -> None:
     try:
         requests.get(url, timeout=_TIMEOUT).raise_for_status()
     except requests.RequestException as error:
-        raise RunFailed(f"HR_CENTRA_HEARTBEAT_URL: not told ({type(error).__name__}).") from None
+        raise RunFailed(f"HR_CENTRA_HEARTBEAT_URL: not pinged ({type(error).__name__}).") from None
