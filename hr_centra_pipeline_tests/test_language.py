@@ -24,7 +24,7 @@ CODE = [
     if file.suffix in (".py", ".sql", ".html")
 ]
 
-# Only what is wrong in every sentence; the rest of the list needs a reader. Names in backticks are left out.
+# Only what is wrong in every sentence; the rest of the list needs a reader. Names in backticks and code are left out.
 OUTGROWN = {
     r"\banew\b": "again, from scratch",
     r"\bwhoever\b": "anyone who",
@@ -54,7 +54,7 @@ OUTGROWN = {
 
 
 def found_in(text: str) -> list[str]:
-    plain = re.sub(r"`[^`]*`", "", text)
+    plain = re.sub(r"```.*?```|`[^`]*`", "", text, flags=re.DOTALL)
     return [
         f"{found[0]!r}: write {better}"
         for pattern, better in OUTGROWN.items()

@@ -96,27 +96,27 @@ def this_process() -> str:
     return f"{socket.gethostname()}:{os.getpid()}@{_began(os.getpid())}"
 
 
-def bury_dead_runs(instance: dg.DagsterInstance, *, but: str | None = None) -> list[str]:
+def fail_orphaned_runs(instance: dg.DagsterInstance, *, but: str | None = None) -> list[str]:
     """Mark runs failed whose process died, and free their slots; answers their ids.
 
     Without it, the slots that a killed run left behind would stay taken until ``max_runtime_seconds`` is over: the default
     launcher does not notice a death. Runs of other machines are left to that limit.
     """
-    buried = []
+    orphaned = []
     for run in instance.get_runs(filters=dg.RunsFilter(statuses=UNFINISHED)):
         process = run.tags.get(PROCESS_TAG)
         if process is None or run.run_id == but or not is_dead(process):
             continue
         if not _is_over(instance, run.run_id):
-            instance.report_run_failed(run, words_of_death(process))
-            buried.append(run.run_id)
+            instance.report_run_failed(run, crash_message(process))
+            orphaned.append(run.run_id)
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
-    return buried
+    return orphaned
 
 
-def words_of_death(process: str) -> str:
-    """What is said of a run whose process is gone."""
-    return f"Its process {process.partition('@')[0]} died without a word (killed, or out of memory)."
+def crash_message(process: str) -> str:
+    """What is reported of a run whose process is gone."""
+    return f"Process {process.partition('@')[0]} died without reporting an error (killed, or out of memory)."
 
 
 def _is_over(instance: dg.DagsterInstance, run_id: str) -> bool:

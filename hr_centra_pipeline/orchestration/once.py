@@ -33,7 +33,7 @@ def sync(defs: dg.Definitions, settings: Settings, *, month_end: bool = True) ->
     """
     prepare_dagster_home(settings)
     with door.held(settings.lock_path, "hr-centra sync"), dg.DagsterInstance.get() as instance:
-        door.bury_dead_runs(instance)
+        door.fail_orphaned_runs(instance)
         _run(defs, instance, SYNC.name, {_PARTITION: partition_now(), FOLLOWED_TAG: "by its caller"})
         due = read_due(settings) if month_end else []
         if due:

@@ -141,7 +141,7 @@ class Run(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     @property
     def client(self) -> CentraClient:
-        """Centra's GraphQL API; one client, so that its governor sees every request of the run."""
+        """Centra's GraphQL API; one client, so that its rate limiter sees every request of the run."""
         return self._client
 
     @property

@@ -119,7 +119,7 @@ def failure_of(instance: dg.DagsterInstance, run: dg.DagsterRun, event: dg.Dagst
     process = run.tags.get(door.PROCESS_TAG)
     if not words and process is not None and door.is_dead(process):
         # Dagster's monitoring may notice a death before us, and says only that it noticed.
-        words.append(door.words_of_death(process))
+        words.append(door.crash_message(process))
     return ", ".join(dict.fromkeys(steps)), "\n".join(
         dict.fromkeys(words)
     ) or event.message or "It ended without a message."
@@ -250,10 +250,18 @@ def alert_on_silence(context: dg.SensorEvaluationContext) -> Outcome:
     default_status=_RUNNING,
     description="Marks runs whose process died as failed, so that they free their slot and the next sync can start.",
 )
-def bury_dead_runs(context: dg.SensorEvaluationContext) -> Outcome:
+def fail_orphaned_runs(context: dg.SensorEvaluationContext) -> Outcome:
     """Dagster's default launcher does not notice a killed run before ``max_runtime_seconds`` is over."""
-    buried = door.bury_dead_runs(context.instance)
-    return dg.SkipReason(f"Buried {', '.join(one[:8] for one in buried)}." if buried else "Every active run is alive.")
+    orphaned = door.fail_orphaned_runs(context.instance)
+    return dg.SkipReason(
+        f"Marked as failed: {', '.join(one[:8] for one in orphaned)}." if orphaned else "Every active run is alive."
+    )
 
 
-SENSORS = [alert_on_failed_runs, alert_on_failed_checks, escalate_overdue_exceptions, alert_on_silence, bury_dead_runs]
+SENSORS = [
+    alert_on_failed_runs,
+    alert_on_failed_checks,
+    escalate_overdue_exceptions,
+    alert_on_silence,
+    fail_orphaned_runs,
+]

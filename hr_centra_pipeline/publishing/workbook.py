@@ -102,7 +102,7 @@ def _summary(sheet: Sheet, content: Content) -> None:
         "of which sheet 6 has those that differ."
     )
     end = "the whole month" if content.is_over else f"until {content.cut_off:%Y-%m-%d %H:%M}, the month is not over"
-    standing = f"Told: {end}. Standing: {content.certificate.standing}. Times are UTC."
+    standing = f"Data: {end}. State: {content.certificate.standing}. Times are UTC."
     sheet.begin("Month end", what, _SUMMARY, third_line=standing)
     sheet.table(_SUMMARY, summary_rows(content), filters=False, empty="No refund of this month is known.")
     sheet.heading("The other sheets")
@@ -515,7 +515,7 @@ def _exchanges(sheet: Sheet, content: Content) -> None:
 _LATE = columns(
     """
     Belongs to           | of_month            | 11 | text
-    Told by              | source              | 15 | text
+    Reported by          | source              | 15 | text
     Fact                 | fact_id             | 34 | text
     Component or kind    | component           | 28 | text
     Return               | return_id           | 13 | text
@@ -602,7 +602,7 @@ _SIGNATURES = columns(
 _MOVED = columns(
     """
     Component or kind   | component | 28 | text
-    Told by             | source    | 12 | text
+    Reported by         | source    | 12 | text
     Currency            | currency  | 9  | text
     Effect on the month | amount    | 14 | money
     Facts               | facts     | 8  | count

@@ -169,22 +169,22 @@ def started_in(instance: dg.DagsterInstance, process: subprocess.Popen[bytes]) -
     return instance.create_run_for_job(SYNC, status=dg.DagsterRunStatus.STARTED, tags={door.PROCESS_TAG: alive})
 
 
-def test_a_run_that_was_killed_is_buried_and_told_although_no_step_failed(
+def test_a_run_that_was_killed_is_marked_as_failed_and_reported_although_no_step_failed(
     hook: Hook, instance: dg.DagsterInstance
 ) -> None:
     tick = Ticks(sensors.alert_on_failed_runs, instance)
     tick()
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         started = started_in(instance, process)
-        bury = Ticks(sensors.bury_dead_runs, instance)
-        assert bury() == "Every active run is alive."
+        mark = Ticks(sensors.fail_orphaned_runs, instance)
+        assert mark() == "Every active run is alive."
         process.kill()
         process.wait()
-    assert bury() == f"Failed {started.run_id[:8]}."
+    assert mark() == f"Marked as failed: {started.run_id[:8]}."
     assert tick() == "1 sent, 0 suppressed"
     ((_, text),) = hook.got
     assert text.startswith("*sync failed*\n")
-    assert "died without a word (killed, or out of memory)" in text
+    assert "died without reporting an error (killed, or out of memory)" in text
 
 
 def test_a_death_that_dagster_notices_first_is_told_in_the_same_words(hook: Hook, instance: dg.DagsterInstance) -> None:
@@ -196,13 +196,13 @@ def test_a_death_that_dagster_notices_first_is_told_in_the_same_words(hook: Hook
         process.wait()
     instance.report_run_failed(started)
     assert tick() == "1 sent, 0 suppressed"
-    assert "died without a word (killed, or out of memory)" in hook.got[0][1]
+    assert "died without reporting an error (killed, or out of memory)" in hook.got[0][1]
 
 
-def test_a_run_of_another_machine_is_not_buried(instance: dg.DagsterInstance, hook: Hook) -> None:
+def test_a_run_of_another_machine_is_left_alone(instance: dg.DagsterInstance, hook: Hook) -> None:
     tags = {door.PROCESS_TAG: "elsewhere:1@1"}
     started = instance.create_run_for_job(SYNC, status=dg.DagsterRunStatus.STARTED, tags=tags)
-    assert Ticks(sensors.bury_dead_runs, instance)() == "Every active run is alive."
+    assert Ticks(sensors.fail_orphaned_runs, instance)() == "Every active run is alive."
     found = instance.get_run_by_id(started.run_id)
     assert found is not None
     assert not found.is_finished

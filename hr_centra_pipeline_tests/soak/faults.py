@@ -103,7 +103,7 @@ FAULTS = (
     ),
     Fault(
         "a sync is killed", 46, 47, sync_is_killed, is_midway=True,
-        alerts=(("data", r"sync failed\*\n.*died without a word"),),
+        alerts=(("data", r"sync failed\*\n.*died without reporting an error"),),
     ),
     Fault(
         "the token is revoked", 52, 54, token_is_revoked, token_is_back,
