@@ -36,7 +36,7 @@ def run_backfill(from_: str, to: str, *, again: bool = False) -> None:
     settings = Settings.from_environment()
     settings.required("exports", "centra_graphql_url", "centra_token", "centra_order_api_url", "centra_order_api_key")
     load_policy(settings.policy_path)
-    # Imported here: Dagster takes seconds, and mistakes are told before.
+    # Imported here: Dagster takes seconds, and mistakes are reported before.
     from hr_centra_pipeline.definitions import defs
     from hr_centra_pipeline.orchestration import once
 

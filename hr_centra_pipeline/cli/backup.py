@@ -37,7 +37,7 @@ def restore_backup(backup: Path, by: str | None, why: str | None, *, is_sure: bo
 
     Raises:
         ConfigurationError: nobody signs, or the file is not there.
-        RunFailed: the file is no whole database of this program, or another command is running. Nothing is changed then.
+        RunFailed: the file is not a complete database of this program, or another command is running. Nothing is changed then.
     """
     signature = signed(by, why)
     settings = Settings.from_environment()

@@ -87,12 +87,12 @@ def _from_here(path: Path) -> str:
 
 
 def _example_policy() -> str:
-    # The demo is for whoever has the repository: `make demo`.
+    # The demo is for people with the repository: `make demo`.
     return (Path(hr_centra_pipeline.__file__).parents[1] / "data" / "policy.example.toml").read_text(encoding="utf-8")
 
 
 def _log_to(path: Path) -> None:
-    """The planted trouble's warnings, which would stand above the screen."""
+    """Warnings about planted problems, which would be printed above the screen."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))

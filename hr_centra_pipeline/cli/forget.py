@@ -16,7 +16,7 @@ from hr_centra_pipeline.warehouse.database import Warehouse
 
 
 def forget_person(who: str, *, by: str, is_sure: bool) -> None:
-    """Say what is known, ask, erase, publish anew, and name the export files that still hold the person.
+    """Say what is known, ask, erase, publish again, and name the export files that still hold the person.
 
     Raises:
         ConfigurationError: nothing is known about the person, or there is no database yet.

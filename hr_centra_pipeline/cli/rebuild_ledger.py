@@ -21,7 +21,7 @@ _COUNT = """
 def rebuild() -> None:
     """Read both sides in dry run, whatever ``HR_CENTRA_MODE`` says, and show what the ledger knows afterwards.
 
-    The keys stand in Centra's texts; a ledger that is there already only gains what it does not know.
+    The keys are in Centra's texts; a ledger that is there already only gains what it does not know.
 
     Raises:
         RunFailed: a step failed; the message holds its own words.

@@ -14,7 +14,7 @@ from hr_centra_pipeline.orchestration import door, partitions
 
 
 class _LockedExecutor(InProcessExecutor):
-    """Dagster's in-process executor, which waits for its lock first and buries who died holding it."""
+    """Dagster's in-process executor, which waits for its lock first and fails runs that died holding it."""
 
     def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[Any]:
         """Hold the lock for the whole run: the sync's, or a backfill's own."""

@@ -18,14 +18,14 @@ from hr_centra_pipeline.orchestration.jobs import BACKFILL, FOLLOWED_TAG, MONTH_
 from hr_centra_pipeline.orchestration.partitions import more_tags, partition_now
 from hr_centra_pipeline.publishing.publish import read_due
 
-# Events stand in the UI; the terminal is the caller's.
+# Events are in the UI; the terminal is the caller's.
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 _PARTITION = "dagster/partition"
 _CONFIGURATION = {"ConfigurationError", "Misconfigured"}
 
 
 def sync(defs: dg.Definitions, settings: Settings, *, month_end: bool = True) -> None:
-    """Take the lock, bury who died holding it, run the job; then, if it learnt something, the months that it is about.
+    """Take the lock, fail runs that died holding it, run the job; then, if it brought something new, the months concerned.
 
     Raises:
         ConfigurationError: a step found a mistake in the configuration.

@@ -1,4 +1,4 @@
-"""Who watches: sensors that tell people, and one that buries dead runs. They read Dagster's events and what is published, never
+"""Sensors that alert people, and one that fails orphaned runs. They read Dagster's events and what is published, never
 the warehouse.
 
 Plain sensors with a cursor of their own, not ``run_failure_sensor``: that one moves on when a delivery fails (the alert would be
@@ -22,7 +22,7 @@ from hr_centra_pipeline.oversight import delivery, published
 from hr_centra_pipeline.oversight.alerts import Alert, Line, TellReport, fingerprint, over, tell
 
 _RUNS_AT_ONCE = 50
-_RETRY_TAG = "dagster/retry_number"  # only the first attempt is told, not its automatic retries
+_RETRY_TAG = "dagster/retry_number"  # only the first attempt is reported, not its automatic retries
 _RUNNING = dg.DefaultSensorStatus.RUNNING
 _DATA = "data"
 
@@ -134,7 +134,7 @@ def failure_of(instance: dg.DagsterInstance, run: dg.DagsterRun, event: dg.Dagst
     description="Reports failed checks of every finished run, successful ones too, to the team that owns the check or its asset.",
 )
 def alert_on_failed_checks(context: dg.SensorEvaluationContext) -> Outcome:
-    """One alert per run and team; a check that stays failed is told again after ``repeat_hours``."""
+    """One alert per run and team; a check that stays failed is reported again after ``repeat_hours``."""
     settings, policy, now = _watch()
     changes, cursor = _changes(
         context, dg.DagsterEventType.RUN_SUCCESS, dg.DagsterEventType.RUN_FAILURE, dg.DagsterEventType.RUN_CANCELED
@@ -195,7 +195,7 @@ def _owner_of(context: dg.SensorEvaluationContext) -> Callable[[dg.AssetCheckEva
     description="Reports an exception that is still overdue after a second window to its team and to the data team, once.",
 )
 def escalate_overdue_exceptions(context: dg.SensorEvaluationContext) -> Outcome:
-    """Reads the published exceptions; the cursor is the publication up to which all were told."""
+    """Reads the published exceptions; the cursor is the publication up to which all were reported."""
     settings, policy, now = _watch()
     until = published.as_of(settings)
     since = datetime.fromisoformat(context.cursor) if context.cursor else None

@@ -59,7 +59,7 @@ select
     )
 from reconciliation.unmapped_dispositions;
 
--- What cannot be read at this moment is told by the check of its own pull.
+-- What cannot be read at this moment is reported by the check of its own pull.
 insert into alarms
 select
     'every_missed_hour_was_caught_up', count(*) filter (where caught_up_at is null),
@@ -142,7 +142,7 @@ from (values ('this_centra_supports_every_operation'), ('this_centra_is_as_assum
 left join differences using (alarm)
 group by alarm;
 
--- Row-count identities: what was landed is staged, once; what is planned stands in the ledger, once.
+-- Row-count identities: what was landed is staged, once; what is planned is in the ledger, once.
 insert into alarms
 with identities (name, one, other) as (
     select

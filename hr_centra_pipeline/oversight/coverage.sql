@@ -102,6 +102,6 @@ select
     end as detail
 from deliveries
 where $exports_every_hours > 0
-    and gap_to > (select cutover from policy.parameters) -- what was before it is observed as far as it is told
+    and gap_to > (select cutover from policy.parameters) -- what was before it is observed as far as it is reported
     and gap_to > gap_from + to_hours($exports_every_hours::integer)
     and not (len(whole_days) > 0 and list_has_all($accepted_days::date[], whole_days))

@@ -23,7 +23,7 @@ _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
 class Channel(Protocol):
-    """One way out. ``name`` tells it apart from the others, without a secret."""
+    """One channel. ``name`` distinguishes it from the others, without a secret."""
 
     name: str
 

@@ -42,7 +42,7 @@ words as (
             'returnless'
         )
     union all by name
-    -- Words of a closed list: their rows are in quarantine. Of files that were not delivered anew since.
+    -- Words of a closed list: their rows are in quarantine. Of files that were not delivered again since.
     select
         rejected.kind as object,
         rejected.column_name as name,

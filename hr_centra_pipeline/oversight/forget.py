@@ -140,7 +140,7 @@ def _is_in_texts(connection: Connection, who: str, holding: Sequence[Holds]) -> 
 
 
 def forget(warehouse: Warehouse, who: str, by: str, now: datetime, *, holding: Sequence[Holds] = ()) -> Erased:
-    """Erase and write the file anew, backups of upgrades as well. Hold the sync lock.
+    """Erase and rewrite the file, backups of upgrades as well. Hold the sync lock.
 
     Raises:
         ConfigurationError: nothing here is about this person.

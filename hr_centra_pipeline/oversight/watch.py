@@ -84,7 +84,7 @@ class Alarm:
 
 
 def refresh(connection: Connection, policy: Policy, now: datetime) -> None:
-    """Fill ``operations.coverage_gaps`` and ``operations.vendor_drift`` anew; let go of personal data that is old enough."""
+    """Refill ``operations.coverage_gaps`` and ``operations.vendor_drift``; erase personal data that is old enough."""
     coverage = policy.coverage
     run_sql(
         connection, _PACKAGE, "coverage.sql",

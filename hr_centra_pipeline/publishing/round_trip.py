@@ -146,7 +146,7 @@ def _read(raw: bytes, key: str) -> tuple[list[Note], list[str]]:
     """Notes of a workbook, and rows that were refused by name.
 
     Raises:
-        _Unreadable: it is no workbook of ours, or a broken one. Its sheets are parsed while their rows are read.
+        _Unreadable: it is not an hr-centra workbook, or a broken one. Its sheets are parsed while their rows are read.
     """
     try:
         return _parsed(raw, key)
