@@ -60,7 +60,14 @@ EXCEPTION_KINDS: dict[str, Kind] = {
 }
 
 
+# What is sent, and the steps of it; which may follow which is in push/operations/.
 OperationName = Literal["credit", "exchange", "release", "stock", "note", "customer_note", "attribute"]
+Step = Literal[
+    "create_return", "refund", "issue_credit", "complete", "uncomplete", "delete", "undo",
+    "create_order", "cancel_order", "complete_anyway",
+    "release", "change_stock", "write_note", "assign",
+    "done",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)

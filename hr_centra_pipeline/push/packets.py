@@ -17,8 +17,8 @@ from typing_extensions import TypeVar  # pydantic brings it; a type variable wit
 
 from hr_centra_pipeline.core import reasons
 from hr_centra_pipeline.core.errors import RunFailed
-from hr_centra_pipeline.core.kinds import OperationName
-from hr_centra_pipeline.push.states import PacketState, Step, StepTable, check_packet
+from hr_centra_pipeline.core.kinds import OperationName, Step
+from hr_centra_pipeline.push.states import PacketState, StepTable, check_packet
 from hr_centra_pipeline.push.steps import Trouble
 from hr_centra_pipeline.warehouse.database import Connection, run_sql
 

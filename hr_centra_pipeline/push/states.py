@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from hr_centra_pipeline.core.kinds import Step
+
 State = Literal["planned", "sending", "confirmed", "rejected", "unknown", "withdrawn"]
 
 # From (None: the ledger does not know the effect) to the states that may follow. To ``unknown`` from anywhere but the end:
@@ -75,13 +77,6 @@ def check_packet(before: PacketState, after: PacketState) -> None:
 
 
 # ---------------------------------------------------------------- steps
-
-Step = Literal[
-    "create_return", "refund", "issue_credit", "complete", "uncomplete", "delete", "undo",
-    "create_order", "cancel_order", "complete_anyway",
-    "release", "change_stock", "write_note", "assign",
-    "done",
-]  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
-from hr_centra_pipeline.push.states import Step
+from hr_centra_pipeline.core.kinds import Step
 
 Result = TypeVar("Result")
 Trouble = Literal["gone", "not_ours", "refused", "unpaid", "number_taken", "canceled", "differs"]

@@ -10,12 +10,12 @@ from typing import Any, cast
 
 import pytest
 
+from hr_centra_pipeline.core.kinds import Step
 from hr_centra_pipeline.push import approvals, still_due
 from hr_centra_pipeline.push.approvals import Signature
 from hr_centra_pipeline.push.facts import Facts
 from hr_centra_pipeline.push.operations.registry import OPERATIONS
 from hr_centra_pipeline.push.packets import Packet
-from hr_centra_pipeline.push.states import Step
 from hr_centra_pipeline.sandbox.centra.store import CentraSettings
 from hr_centra_pipeline_tests.cases import mostly_slow
 from hr_centra_pipeline_tests.desk import Desk, Sold, Unit, desk

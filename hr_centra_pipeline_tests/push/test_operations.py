@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from hr_centra_pipeline.core.errors import RunFailed
 from hr_centra_pipeline.core.keys import effect_key, packet_key
-from hr_centra_pipeline.core.kinds import EFFECT_KINDS, EFFECT_TYPE_OF, OPERATION_OF, OperationName
+from hr_centra_pipeline.core.kinds import EFFECT_KINDS, EFFECT_TYPE_OF, OPERATION_OF, OperationName, Step
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.push import journal
 from hr_centra_pipeline.push.journal import Journal
@@ -29,7 +29,7 @@ from hr_centra_pipeline.push.operations.exchange import ExchangePayload
 from hr_centra_pipeline.push.operations.registry import OPERATIONS, cut
 from hr_centra_pipeline.push.packets import Effect, Packet, check_move
 from hr_centra_pipeline.push.returns import ReturnLine
-from hr_centra_pipeline.push.states import PACKETS, ForbiddenMoveError, Step, StepTable
+from hr_centra_pipeline.push.states import PACKETS, ForbiddenMoveError, StepTable
 from hr_centra_pipeline.push.steps import Advance
 from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline_tests.desk import POLICY

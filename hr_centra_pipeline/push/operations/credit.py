@@ -16,6 +16,7 @@ from decimal import Decimal
 from typing import Any, ClassVar, Literal
 
 from hr_centra_pipeline.core import gift_card, reasons
+from hr_centra_pipeline.core.kinds import Step
 from hr_centra_pipeline.core.money import rounded, shown
 from hr_centra_pipeline.core.policy import PaysThrough, Policy
 from hr_centra_pipeline.core.words import Payment
@@ -25,7 +26,7 @@ from hr_centra_pipeline.push.operations.cutting import Cut, filled, grouped, sum
 from hr_centra_pipeline.push.operations.operation import Traits
 from hr_centra_pipeline.push.packets import Effect, Packet
 from hr_centra_pipeline.push.returns import OrderInCentra, ReturnCosts, ReturnInCentra, ReturnPayload, Totals
-from hr_centra_pipeline.push.states import Step, StepTable, then
+from hr_centra_pipeline.push.states import StepTable, then
 from hr_centra_pipeline.push.steps import (
     Absent,
     Advance,

@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from hr_centra_pipeline.core.keys import packet_key
-from hr_centra_pipeline.core.kinds import OperationName
+from hr_centra_pipeline.core.kinds import OperationName, Step
 from hr_centra_pipeline.push.packets import Effect, Packet, Payload
-from hr_centra_pipeline.push.states import Step
 
 ANY_KEY = "PK" + "A" * 13
 NOTHING = Decimal(0)

@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict
 
 from hr_centra_pipeline.core.keys import PACKET_KEY, effect_keys_in, packet_key, without_keys
+from hr_centra_pipeline.core.kinds import Step
 from hr_centra_pipeline.core.money import rounded
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.push import returns
@@ -26,7 +27,7 @@ from hr_centra_pipeline.push.operations.cutting import Cut, filled, grouped, sum
 from hr_centra_pipeline.push.operations.operation import Traits
 from hr_centra_pipeline.push.packets import Effect, Packet
 from hr_centra_pipeline.push.returns import ReturnPayload
-from hr_centra_pipeline.push.states import Step, StepTable, then
+from hr_centra_pipeline.push.states import StepTable, then
 from hr_centra_pipeline.push.steps import (
     Absent,
     Advance,
