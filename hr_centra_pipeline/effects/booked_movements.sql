@@ -1,10 +1,19 @@
+-- makes: booked_movements
+-- kind:  step
+-- grain: one row per stock movement of an active unit that was sent
+
 -- One row per stock movement of a unit in play that was sent, with the article that was booked: by the packet that carried it;
 -- when that is lost, by a stock change of a single article (null: not known).
 create or replace temp table booked_movements as
 with
 sent as (
     select
-        ledger.effect_key, ledger.return_item_id, ledger."state", ledger.centra_id, ledger.warehouse_id, ledger.packet_key,
+        ledger.effect_key,
+        ledger.return_item_id,
+        ledger."state",
+        ledger.centra_id,
+        ledger.warehouse_id,
+        ledger.packet_key,
         ledger.planned_at, ledger.confirmed_at
     from push.ledger
     join staging.return_items as items using (return_item_id)
@@ -16,7 +25,9 @@ by_packet as (
     select sent.effect_key, min(sizes.size.sku) as sku
     from sent
     join (
-        select packets.packet_key, unnest(from_json(packets.payload -> 'sizes', '[{"sku": "VARCHAR", "members": ["VARCHAR"]}]')) as size
+        select
+            packets.packet_key,
+            unnest(from_json(packets.payload -> 'sizes', '[{"sku": "VARCHAR", "members": ["VARCHAR"]}]')) as size
         from push.packets semi join sent using (packet_key)
         where packets.operation = 'stock'
     ) as sizes using (packet_key)

@@ -1,3 +1,11 @@
+-- changes: effects.pending_credit_notes
+-- kind:  table
+-- grain: one row per credit of a part of a bundle: whether it goes with the whole, alone, or waits
+
+-- changes: effects.pending_credit_notes
+-- kind:  table
+-- grain: one row per credit of a part of a bundle: whether it goes with the whole, alone, or waits
+
 -- Credits of parts of bundles. A bundle is sold as one line and credited as one: once all of its parts are to be credited,
 -- together and by one way. Until then the policy says whether a part waits, or is credited alone with its share of the price.
 
@@ -47,7 +55,9 @@ select
     min(units.blocked_by) as blocked_by,
     flatten(list(units.approval_codes)) as approval_codes
 from bundles
-join staging.shipment_lines as lines on lines.bundle_line_id = bundles.bundle_line_id and lines.shipment_id = bundles.shipment_id
+join
+    staging.shipment_lines as lines
+    on lines.bundle_line_id = bundles.bundle_line_id and lines.shipment_id = bundles.shipment_id
 left join staging.order_lines as sold on sold.order_line_id = lines.order_line_id
 left join units on units.bundle = bundles.bundle and units.shipment_line_id = lines.shipment_line_id
 group by all;
@@ -68,7 +78,12 @@ select
     min(parts.blocked_by) as blocked_by,
     list_distinct(flatten(list(parts.approval_codes))) as approval_codes,
     string_agg(
-        case when parts.per_bundle - parts.due - parts.given > 1 then (parts.per_bundle - parts.due - parts.given) || ' of ' else '' end
+        case
+            when
+                parts.per_bundle - parts.due - parts.given > 1
+                then (parts.per_bundle - parts.due - parts.given) || ' of '
+            else ''
+        end
         || parts.sku || case
             when parts.exchanged > 0 then ' (exchanged)'
             when parts.refused > 0 then ' (refused)'
@@ -87,7 +102,9 @@ credits as (
     select pending.effect_key, pending.amount, pending.currency, matched.bundle, matched.bundle_line_id
     from effects.pending_credit_notes as pending
     join matching.matched_items as matched using (return_item_id)
-    where pending.effect_kind = 'credit_note' and pending.state in ('planned', 'sending', 'unknown') and pending.origin_return_id is null
+    where pending.effect_kind = 'credit_note'
+        and pending.state in ('planned', 'sending', 'unknown')
+        and pending.origin_return_id is null
         and matched.bundle is not null
 ),
 
@@ -101,8 +118,10 @@ decided as (
             else 'waits'
         end as way,
         'it is a part of the bundle ' || coalesce(states.name, credits.bundle_line_id) as is_part,
-        coalesce('; its share of the bundle''s ' || money_text(states.unit_price, credits.currency)
-            || ' is ' || money_text(credits.amount, credits.currency), '') as share_told
+        coalesce(
+            '; its share of the bundle''s ' || money_text(states.unit_price, credits.currency)
+            || ' is ' || money_text(credits.amount, credits.currency), ''
+        ) as share_told
     from credits
     left join bundle_states as states using (bundle)
     cross join policy.parameters
@@ -112,13 +131,20 @@ select
     effect_key, way, bundle, bundle_shipment_line_id, pieces, approval_codes,
     case
         when way = 'alone' then null
-        when way = 'whole' and is_paid_in_several_ways then
-            is_part || ', whose parts are paid in several ways: credit the bundle by hand' || share_told
-        when way = 'whole' and starts_with(blocked_by, 'waits for approval') then blocked_by || '; ' || is_part || share_told
-        when way = 'whole' and blocked_by is not null then is_part || ', of which another part waits: ' || blocked_by || share_told
+        when way = 'whole' and is_paid_in_several_ways
+            then
+                is_part || ', whose parts are paid in several ways: credit the bundle by hand' || share_told
+        when
+            way = 'whole' and starts_with(blocked_by, 'waits for approval')
+            then blocked_by || '; ' || is_part || share_told
+        when
+            way = 'whole' and blocked_by is not null
+            then is_part || ', of which another part waits: ' || blocked_by || share_told
         when way = 'whole' then null
         when missing is not null and given = 0 then is_part || ': waits for ' || missing || share_told
-        when given > 0 then is_part || ', another part of which was given back alone: credit the rest by hand' || share_told
+        when
+            given > 0
+            then is_part || ', another part of which was given back alone: credit the rest by hand' || share_told
         else is_part || ', whose parts left in several shipments: credit it by hand' || share_told
     end as blocked_by
 from decided;
@@ -128,8 +154,12 @@ update effects.pending_credit_notes as pending set
     bundle_shipment_line_id = case when credits.way = 'whole' then credits.bundle_shipment_line_id end,
     bundle_units = case when credits.way = 'whole' then credits.pieces end,
     -- What a person may let through comes last.
-    blocked_by = case when starts_with(pending.blocked_by, 'waits for approval') then coalesce(credits.blocked_by, pending.blocked_by)
-        else coalesce(pending.blocked_by, credits.blocked_by) end,
+    blocked_by
+    = case when
+            starts_with(pending.blocked_by, 'waits for approval')
+            then coalesce(credits.blocked_by, pending.blocked_by)
+        else coalesce(pending.blocked_by, credits.blocked_by)
+    end,
     approval_codes = case when credits.way = 'whole' then credits.approval_codes else pending.approval_codes end
 from bundle_credits as credits
 where credits.effect_key = pending.effect_key;

@@ -1,9 +1,24 @@
+-- makes: effects.pending_credit_notes, vouchers_left, due_units, order_blocks, uncaptured_shipments,
+--        unplaced_gift_cards, rest_text, voucher_part
+-- kind:  table
+-- grain: one row per credit that is due and not in Centra: of a unit,
+--        and the shipping and fee of a return on one order
+
 -- One row per credit that is due and not in Centra: a unit's, and a return's shipping and fee on one order.
 
 -- Of a value that was given back in part: how much, and what is left for a person to decide about.
-create or replace temp macro rest_text(given, amount, currency) as case when given > 0 and given < amount then
-    ': ' || money_text(given, currency) || ' of ' || money_text(amount, currency) || '; ' || money_text(amount - given, currency) || ' is left'
-    else '' end;
+create or replace temp macro rest_text(
+    given, amount, currency) as case when given > 0 and given < amount
+        then
+            ': '
+            || money_text(given, currency)
+            || ' of '
+            || money_text(amount, currency)
+            || '; '
+            || money_text(amount - given, currency)
+            || ' is left'
+    else ''
+end;
 
 -- One row per unit whose replacement somebody has canceled in Centra, and that gets its money after all: a person has decided so,
 -- or Happy Returns refunds it now. It is paid on the Return of ours that the replacement was made from, and that says what the
@@ -13,15 +28,22 @@ select
     canceled.return_item_id, canceled.centra_return_id as origin_return_id, decisions.decided_at,
     matched.unit_price - ledger.amount as voucher_given,
     nullif(
-        voucher_given - added_within_part(matched.unit_tax_added, voucher_given, matched.unit_price - matched.unit_tax_added, matched.currency), 0
+        voucher_given
+        - added_within_part(
+            matched.unit_tax_added, voucher_given, matched.unit_price - matched.unit_tax_added, matched.currency
+        ),
+        0
     ) as voucher
 from effects.replacements as canceled
 semi join matching.orders_in_play using (order_number)
 join push.ledger using (effect_key)
 join staging.return_items as items on items.return_item_id = canceled.return_item_id
 join matching.matched_items as matched on matched.return_item_id = canceled.return_item_id
-left join push.exchange_decisions as decisions on decisions.return_item_id = canceled.return_item_id
-    and decisions.ordinal = canceled.ordinal and decisions.decision = 'pay'
+left join
+    push.exchange_decisions
+        as decisions
+    on decisions.return_item_id = canceled.return_item_id
+        and decisions.ordinal = canceled.ordinal and decisions.decision = 'pay'
 where canceled.state = 'canceled' and canceled.centra_return_id is distinct from matched.foreign_centra_return_id
     and (decisions.decision is not null or items.refund_type <> 'exchange')
 qualify row_number() over (partition by canceled.return_item_id order by canceled.ordinal desc) = 1;
@@ -58,14 +80,20 @@ select
     value.root_order,
     chains.refused_id,
     value.refundable,
-    value.exchange + value.chargeback + case when value.elsewhere > 0 then 0 else value.tied_refund end as given_otherwise,
+    value.exchange
+    + value.chargeback
+    + case when value.elsewhere > 0 then 0 else value.tied_refund end as given_otherwise,
     case
-        when paid.is_given_already or value.tied_refund >= matched.unit_price - matched.voucher_share - policy.tax_slack(
-            matched.tax_mode, matched.unit_tax, matched.currency
-        ) then 'elsewhere'
+        when paid.is_given_already
+            or value.tied_refund >= matched.unit_price - matched.voucher_share - policy.tax_slack(
+                matched.tax_mode, matched.unit_tax, matched.currency
+            ) then 'elsewhere'
         else coalesce(ways.pays_through, 'elsewhere')
     end as pays_through,
-    least(coalesce(paid.row_at, 'infinity'::timestamptz), units.credit_due_at + to_hours(parameters.amount_wait_hours::integer)) as amount_known_at
+    least(
+        coalesce(paid.row_at, 'infinity'::timestamptz),
+        units.credit_due_at + to_hours(parameters.amount_wait_hours::integer)
+    ) as amount_known_at
 from effects.units as units
 semi join matching.orders_in_play using (order_number)
 cross join policy.parameters
@@ -76,7 +104,9 @@ left join effects.value_given_back as value using (return_item_id)
 left join chains on chains.return_item_id = units.return_item_id
 left join paid_units as paid using (return_item_id)
 left join paid_instead as instead on instead.return_item_id = units.return_item_id
-left join policy.pays_through as ways on ways.refund_type = case items.refund_type when 'exchange' then 'refund' else items.refund_type end
+left join
+    policy.pays_through as ways
+    on ways.refund_type = case items.refund_type when 'exchange' then 'refund' else items.refund_type end
 where
     (items.refund_type <> 'exchange' or instead.origin_return_id is not null)
     and units.credit_due_at is not null
@@ -128,18 +158,22 @@ not_shown as (
 exchanged as (
     select order_number, sum(voucher_share) as carried
     from (
-        select matched.return_item_id, matched.order_number, matched.voucher_share - matched.voucher_tax_added as voucher_share
+        select
+            matched.return_item_id,
+            matched.order_number,
+            matched.voucher_share - matched.voucher_tax_added as voucher_share
         from push.ledger
         join matching.matched_items as matched using (return_item_id)
         semi join orders on orders.order_number = matched.order_number
         left join push.packets using (packet_key)
         left join staging.centra_returns as returns
-            on returns.centra_return_id = coalesce(try_cast(packets.centra_id as bigint), matched.foreign_centra_return_id)
+            on returns.centra_return_id
+                = coalesce(try_cast(packets.centra_id as bigint), matched.foreign_centra_return_id)
         where ledger.effect_kind = 'exchange_order' and ledger.state in ('sending', 'unknown', 'confirmed')
         group by all
         having max(greatest(
-            coalesce((packets.payload ->> 'voucher')::decimal(18, 4), 0), coalesce(returns.discounts, 0)
-        )) = 0
+                coalesce((packets.payload ->> 'voucher')::decimal(18, 4), 0), coalesce(returns.discounts, 0)
+            )) = 0
     )
     group by order_number
 ),
@@ -151,7 +185,10 @@ ordered as (
 
 select
     orders.order_number,
-    orders.discounts - coalesce(shown.carried, 0) - coalesce(not_shown.carried, 0) - coalesce(exchanged.carried, 0) as voucher_left,
+    orders.discounts
+    - coalesce(shown.carried, 0)
+    - coalesce(not_shown.carried, 0)
+    - coalesce(exchanged.carried, 0) as voucher_left,
     ordered.pieces - coalesce(shown.pieces, 0) - coalesce(not_shown.pieces, 0) as pieces_left
 from orders
 join ordered using (order_number)
@@ -160,9 +197,11 @@ left join not_shown using (order_number)
 left join exchanged using (order_number);
 
 -- A unit's part of its order's voucher: its share, as far as it is left; the last piece of the order takes the rest.
-create or replace temp macro voucher_part(unit_price, voucher_share, voucher_left, shares_before, is_last) as greatest(0, least(
-    unit_price, voucher_left - coalesce(shares_before, 0), case when is_last then unit_price else voucher_share end
-));
+create or replace temp macro voucher_part(unit_price, voucher_share, voucher_left, shares_before, is_last) as greatest(
+    0, least(
+        unit_price, voucher_left - coalesce(shares_before, 0), case when is_last then unit_price else voucher_share end
+    )
+);
 
 -- One row per due unit with its part of the voucher. What is under way, or paid on a Return that is there, keeps the share that
 -- it was sent with.
@@ -176,7 +215,8 @@ ranked as (
         sum(due.voucher_share) over (open_units rows between unbounded preceding and 1 preceding) as shares_before
     from (
         select
-            due.*, coalesce(ledger.state in ('sending', 'unknown'), false) or due.origin_return_id is not null as has_its_share
+            due.*,
+            coalesce(ledger.state in ('sending', 'unknown'), false) or due.origin_return_id is not null as has_its_share
         from due_units_before_vouchers as due
         left join push.ledger on ledger.effect_key = due.effect_key
     ) as due
@@ -190,15 +230,20 @@ shared as (
         case
             when voucher_left is null or has_its_share then voucher_share
             else voucher_part(
-                unit_price - unit_tax_added, voucher_share, voucher_left, shares_before, place = open_units and open_units >= pieces_left
-            )
+                    unit_price - unit_tax_added,
+                    voucher_share,
+                    voucher_left,
+                    shares_before,
+                    place = open_units and open_units >= pieces_left
+                )
         end::decimal(18, 4) as voucher_share
     from ranked
 ),
 
 -- What Centra adds to the voucher is tax that is taken off.
 taxed as (
-    select *, added_to_part(unit_tax_added, voucher_share, unit_price - unit_tax_added, currency) as voucher_tax_added from shared
+    select *, added_to_part(unit_tax_added, voucher_share, unit_price - unit_tax_added, currency) as voucher_tax_added
+    from shared
 )
 
 select
@@ -215,11 +260,14 @@ select
     orders.captured <= 0 and orders.capture_pending <= 0 as nothing_captured,
     orders.captured <= 0 and orders.capture_pending > 0 as waits_for_capture,
     orders.has_unknown_payment,
-    exists (
+    exists(
         select 1 from staging.payment_entries as entries
         where entries.order_number = orders.order_number and entries.centra_return_id is null
             and not exists (
-                select 1 from push.ties where ties.what = 'refund' and ties.centra_id in (entries.entry_id::varchar, entries.request_id::varchar)
+                select 1
+                from push.ties
+                where ties.what = 'refund'
+                    and ties.centra_id in (entries.entry_id::varchar, entries.request_id::varchar)
             )
             and policy.is_given(entries.money)
     ) as has_untied_refund,
@@ -242,7 +290,9 @@ select shipment_id, capture_pending > 0 as is_requested
 from (
     select
         shipments.shipment_id, shipments.is_captured, orders.captured, orders.capture_pending,
-        sum(shipments.grand_total) filter (where shipments.is_captured) over (partition by shipments.order_number) as charged,
+        sum(shipments.grand_total) filter (where shipments.is_captured)
+            over (partition by shipments.order_number)
+            as charged,
         sum(shipments.grand_total) over (partition by shipments.order_number) as to_charge
     from staging.shipments as shipments
     join staging.orders as orders using (order_number)
@@ -263,16 +313,18 @@ from (
 )
 left join policy.tolerance using (currency)
 where abs(told_for_items - sold) > greatest(
-    coalesce(tolerance.absolute, 0),
-    coalesce(share_of(told_for_items, tolerance.percent, 100::decimal(18, 4), currency), 0),
-    coalesce(policy.tax_slack(tax_mode, tax, currency), 0)
-);
+        coalesce(tolerance.absolute, 0),
+        coalesce(share_of(told_for_items, tolerance.percent, 100::decimal(18, 4), currency), 0),
+        coalesce(policy.tax_slack(tax_mode, tax, currency), 0)
+    );
 
 -- One row per return on an order of which a refund row reports a gift card, and pays none of its units (it was issued before they
 -- were approved, or there is none of its type): the money of one of them was given, or will be, and nobody knows of which.
 create or replace temp table unplaced_gift_cards as
 select
-    refunds.return_id, refunds.order_number, min(refunds.refund_id) filter (where refunds.status = 'issued') as refund_id,
+    refunds.return_id,
+    refunds.order_number,
+    min(refunds.refund_id) filter (where refunds.status = 'issued') as refund_id,
     bool_or(refunds.status = 'pending' and refunds.refund_type <> 'exchange') as is_pending
 from staging.refunds
 semi join matching.orders_in_play using (order_number)
@@ -294,34 +346,45 @@ blocked as (
             when not is_after_cutover then 'its return was started before the cut-over: adopt it to act'
             when shipment_line_id is null then 'no shipment line: ' || unmatched_reason
             when doubt is not null then doubt_text(doubt, doubtful_return_id, sku)
-            when chain_depth > 0 and refused_id is not null then 'it was sent in exchange for ' || refused_id
-                || ', which was refused: nothing may be refunded for it'
-            when chain_depth > 0 then 'it was sent in exchange, and its order captured nothing: of root order ' || root_order
-                || ' may be refunded by hand ' || money_text(refundable, currency)
-            when pays_through <> 'elsewhere' and given_otherwise > 0 then
-                'its value was given back already: by a replacement, a chargeback or a refund that was tied to it'
-                || rest_text(given_otherwise, amount, currency)
-            when pays_through <> 'elsewhere' and (is_card_pending or unplaced.is_pending) then
-                'Happy Returns gives a gift card for it, which is pending: what comes of that decides'
-            when pays_through = 'gift_card' and parameters.gift_card_template is null then
-                'gift cards cannot be issued: the policy has no [gift_card] template'
-            when pays_through <> 'elsewhere' and blocks.has_unknown_payment then
-                'the meaning of a payment of the order is not known: add its words to [centra.words] in the policy'
+            when chain_depth > 0 and refused_id is not null
+                then 'it was sent in exchange for ' || refused_id
+                    || ', which was refused: nothing may be refunded for it'
+            when chain_depth > 0
+                then 'it was sent in exchange, and its order captured nothing: of root order ' || root_order
+                    || ' may be refunded by hand ' || money_text(refundable, currency)
+            when pays_through <> 'elsewhere' and given_otherwise > 0
+                then
+                    'its value was given back already: by a replacement, a chargeback or a refund that was tied to it'
+                    || rest_text(given_otherwise, amount, currency)
+            when pays_through <> 'elsewhere' and (is_card_pending or unplaced.is_pending)
+                then
+                    'Happy Returns gives a gift card for it, which is pending: what comes of that decides'
+            when pays_through = 'gift_card' and parameters.gift_card_template is null
+                then
+                    'gift cards cannot be issued: the policy has no [gift_card] template'
+            when pays_through <> 'elsewhere' and blocks.has_unknown_payment
+                then
+                    'the meaning of a payment of the order is not known: add its words to [centra.words] in the policy'
             when pays_through <> 'elsewhere' and blocks.nothing_captured then 'nothing was captured on the order'
-            when pays_through <> 'elsewhere' and (blocks.waits_for_capture or uncaptured.is_requested) then
-                'the payment provider has not confirmed the capture yet'
-            when pays_through <> 'elsewhere' and uncaptured.shipment_id is not null then
-                'nothing was captured on its shipment'
-            when pays_through <> 'elsewhere' and blocks.has_untied_refund then
-                $untied_refund
+            when pays_through <> 'elsewhere' and (blocks.waits_for_capture or uncaptured.is_requested)
+                then
+                    'the payment provider has not confirmed the capture yet'
+            when pays_through <> 'elsewhere' and uncaptured.shipment_id is not null
+                then
+                    'nothing was captured on its shipment'
+            when pays_through <> 'elsewhere' and blocks.has_untied_refund
+                then
+                    $untied_refund
             -- What a person may let through comes last: an approval of it is about nothing else.
             when pays_through <> 'elsewhere' and blocks.chargeback_abroad is not null then blocks.chargeback_abroad
-            when pays_through <> 'elsewhere' and unplaced.refund_id is not null then
-                'waits for approval: a gift card was given for a unit of the return, and Happy Returns'' refund row '
-                || unplaced.refund_id || ' does not say for which'
+            when pays_through <> 'elsewhere' and unplaced.refund_id is not null
+                then
+                    'waits for approval: a gift card was given for a unit of the return, and Happy Returns'' refund row '
+                    || unplaced.refund_id || ' does not say for which'
             when pays_through <> 'elsewhere' and blocks.unknown_booking is not null then blocks.unknown_booking
-            when voucher_share > 0 and blocks.has_shared_voucher then
-                'waits for approval: a voucher on an order with several shipments'
+            when voucher_share > 0 and blocks.has_shared_voucher
+                then
+                    'waits for approval: a voucher on an order with several shipments'
             when parameters.on_difference = 'hold' and differing.refund_id is not null then
                 'waits for approval: Happy Returns'' refund row differs from what Centra sold'
         end as blocked_by,
@@ -340,7 +403,9 @@ blocked as (
     left join order_blocks as blocks using (order_number)
     left join uncaptured_shipments as uncaptured using (shipment_id)
     left join differing_rows as differing using (refund_id)
-    left join unplaced_gift_cards as unplaced on unplaced.return_id = due_units.return_id and unplaced.order_number = due_units.order_number
+    left join
+        unplaced_gift_cards as unplaced
+        on unplaced.return_id = due_units.return_id and unplaced.order_number = due_units.order_number
 ),
 
 -- The fee of a unit, as Centra keeps it: before tax.
@@ -349,15 +414,25 @@ item_fees as (
         blocked.*,
         -- Never more than is given: where Centra deducts tax, that is less than what it keeps.
         -- One basis per return: where a fee of the whole return was taken before the policy changed, that was its fee.
-        (case when fee_basis = 'item' and refund_type = 'refund' and origin_return_id is null and received_channel is distinct from 'returnless'
-            and return_id not in (select return_id from fees_charged where effect_kind = 'return_fee')
-        then
-            least(kept, blocked.amount, case
-                when fee_source = 'happy_returns' and refund_id is not null then
-                    kept_of_told(coalesce(item_fee, 0), fee_rate_tax, kept, reported_costs, currency)
-                else rounded_money(coalesce(policy.zone_fee(dropoff_method, currency, order_number), fees.amount, 0), currency)
-            end)
-        else 0 end)::decimal(18, 4) as fee_kept
+        (
+            case when fee_basis = 'item'
+                    and refund_type = 'refund'
+                    and origin_return_id is null
+                    and received_channel is distinct from 'returnless'
+                    and return_id not in (select return_id from fees_charged where effect_kind = 'return_fee')
+                    then
+                        least(kept, blocked.amount, case
+                            when fee_source = 'happy_returns' and refund_id is not null
+                                then
+                                    kept_of_told(coalesce(item_fee, 0), fee_rate_tax, kept, reported_costs, currency)
+                            else rounded_money(
+                                    coalesce(policy.zone_fee(dropoff_method, currency, order_number), fees.amount, 0),
+                                    currency
+                                )
+                        end)
+                else 0
+            end
+        )::decimal(18, 4) as fee_kept
     from blocked
     left join policy.fees as fees using (dropoff_method, currency)
 ),
@@ -408,12 +483,17 @@ carriers as (
     select
         return_id, order_number, shipment_id, currency, pays_through, any_value(express_code) as express_code,
         min(trigger_at) as trigger_at, min(sendable_at) as sendable_at, any_value(tax_mode) as tax_mode,
-        sum(kept)::decimal(18, 4) as kept, sum(amount)::decimal(18, 4) as most, sum(fee_rate_tax)::decimal(18, 4) as fee_rate_tax,
+        sum(kept)::decimal(18, 4) as kept,
+        sum(amount)::decimal(18, 4) as most,
+        sum(fee_rate_tax)::decimal(18, 4) as fee_rate_tax,
         any_value(dropoff_method) as dropoff_method,
         bool_and(blocked_by is not null) as is_blocked, min(blocked_by) as blocked_by,
         list_distinct(flatten(list(approval_codes))) as approval_codes
     from credits
-    where refund_type = 'refund' and shipment_id is not null and pays_through <> 'gift_card' and origin_return_id is null
+    where refund_type = 'refund'
+        and shipment_id is not null
+        and pays_through <> 'gift_card'
+        and origin_return_id is null
     group by return_id, order_number, shipment_id, currency, pays_through
     qualify row_number() over (partition by return_id, order_number order by is_blocked, shipment_id) = 1
 ),
@@ -438,16 +518,24 @@ shipping_given as (
 -- As Centra keeps it, before tax.
 shipping_wanted as (
     select
-        carriers.*, told.refund_id, told.told_at, orders.shipping_tax_added, orders.shipping + orders.handling as order_shipping,
+        carriers.*,
+        told.refund_id,
+        told.told_at,
+        orders.shipping_tax_added,
+        orders.shipping + orders.handling as order_shipping,
         ledger.state in ('sending', 'unknown') as is_under_way,
         -- Its own Return, half done, has not used it up.
         own.shipping as shown,
         orders.shipping + orders.handling - coalesce(given.shipping, 0) + coalesce(own.shipping, 0) as shipping_left,
         greatest(case when parameters.shipping_source = 'policy' then orders.shipping + orders.handling
             else kept_of_told(
-                coalesce(told.shipping, 0), orders.shipping_tax_added, orders.shipping + orders.handling, parameters.reported_costs,
-                carriers.currency
-            ) end, 0) as wanted
+                    coalesce(told.shipping, 0),
+                    orders.shipping_tax_added,
+                    orders.shipping + orders.handling,
+                    parameters.reported_costs,
+                    carriers.currency
+                )
+        end, 0) as wanted
     from carriers
     left join (select effect_key, state from push.ledger where effect_kind = 'shipping_refund') as ledger
         on ledger.effect_key = effect_key('shipping_refund', [carriers.return_id, carriers.order_number])
@@ -502,14 +590,25 @@ fees_kept as (
     select
         carriers.*, told.refund_id,
         least(carriers.kept, carriers.most, greatest(0, case
-            when parameters.fee_source = 'happy_returns' and told.refund_id is not null then kept_of_told(
-                coalesce(told.fee, 0), carriers.fee_rate_tax, carriers.kept, parameters.reported_costs, carriers.currency
-            )
-            when row_number() over (partition by carriers.return_id order by try_cast(order_number as bigint), order_number) = 1
+            when parameters.fee_source = 'happy_returns' and told.refund_id is not null
+                then kept_of_told(
+                        coalesce(told.fee, 0),
+                        carriers.fee_rate_tax,
+                        carriers.kept,
+                        parameters.reported_costs,
+                        carriers.currency
+                    )
+            when row_number()
+                    over (partition by carriers.return_id order by try_cast(order_number as bigint), order_number)
+                = 1
                 then rounded_money(
-                    coalesce(policy.zone_fee(carriers.dropoff_method, carriers.currency, carriers.order_number), amounts.amount, 0),
-                    carriers.currency
-                )
+                        coalesce(
+                            policy.zone_fee(carriers.dropoff_method, carriers.currency, carriers.order_number),
+                            amounts.amount,
+                            0
+                        ),
+                        carriers.currency
+                    )
             else 0
         end - case
             when charged.fee is null then 0
@@ -518,7 +617,10 @@ fees_kept as (
         end))::decimal(18, 4) as fee_kept
     from carriers
     left join (
-        select return_id, sum(fee)::decimal(18, 4) as fee, case when count(distinct currency) = 1 then min(currency) end as currency
+        select
+            return_id,
+            sum(fee)::decimal(18, 4) as fee,
+            case when count(distinct currency) = 1 then min(currency) end as currency
         from fees_charged where effect_kind = 'credit_note' group by return_id
     ) as charged using (return_id)
     cross join policy.parameters
@@ -537,7 +639,9 @@ fees_kept as (
 
 fees as (
     select
-        * exclude (fee_kept), added_to_part(fee_rate_tax, fee_kept, kept, currency) as fee_tax_added, fee_kept + fee_tax_added as fee_amount
+        * exclude (fee_kept),
+        added_to_part(fee_rate_tax, fee_kept, kept, currency) as fee_tax_added,
+        fee_kept + fee_tax_added as fee_amount
     from fees_kept
 ),
 
@@ -556,15 +660,33 @@ riders as (
 ),
 
 every as (
-    select * exclude (refund_type, dropoff_method, credit_trigger, kept, fee_rate_tax),
+    select
+        * exclude (refund_type, dropoff_method, credit_trigger, kept, fee_rate_tax),
         json_object('trigger', credit_trigger, 'refund_row', refund_id) as evidence
     from credits
     union all by name
     select
-        effect_key, effect_kind, order_number as group_key, return_id, cast(null as varchar) as return_item_id, order_number,
-        shipment_id, 1 as quantity, currency, amount, shipping, fee, tax_mode, tax_added, fee_tax_added, pays_through, express_code,
+        effect_key,
+        effect_kind,
+        order_number as group_key,
+        return_id,
+        cast(null as varchar) as return_item_id,
+        order_number,
+        shipment_id,
+        1 as quantity,
+        currency,
+        amount,
+        shipping,
+        fee,
+        tax_mode,
+        tax_added,
+        fee_tax_added,
+        pays_through,
+        express_code,
         refund_id, trigger_at,
-        sendable_at, case when is_blocked then blocked_by end as blocked_by, case when is_blocked then approval_codes end as approval_codes,
+        sendable_at,
+        case when is_blocked then blocked_by end as blocked_by,
+        case when is_blocked then approval_codes end as approval_codes,
         json_object('refund_row', refund_id) as evidence
     from riders
     where effect_key not in (select effect_key from done)

@@ -1,10 +1,17 @@
+-- makes: effects.pending_exchange_orders
+-- kind:  table
+-- grain: one row per replacement of a unit that is due and not in Centra,
+--        and per release of one whose shipment is there
+
 -- One row per replacement of a unit that is due and not in Centra; and per release of one whose shipment is there.
 -- What a person wants ordered again, after somebody had canceled it in Centra, is a replacement with an ordinal of its own.
 create or replace temp table due_exchanges as
 with
 -- A person has said that nobody sent the replacement by hand: it is ordered, and the Return that is there is its origin.
 released as (
-    select distinct return_item_id, try_cast(centra_id as bigint) as centra_return_id from push.ties where what = 'release'
+    select distinct return_item_id, try_cast(centra_id as bigint) as centra_return_id
+    from push.ties
+    where what = 'release'
 ),
 
 wanted as (
@@ -13,8 +20,9 @@ wanted as (
     from effects.units as units
     semi join matching.orders_in_play using (order_number)
     join matching.matched_items as matched using (return_item_id)
-    left join released on released.return_item_id = units.return_item_id
-        and released.centra_return_id = matched.foreign_centra_return_id
+    left join released
+        on released.return_item_id = units.return_item_id
+            and released.centra_return_id = matched.foreign_centra_return_id
     union all
     select canceled.return_item_id, decisions.ordinal + 1, decisions.decided_at, canceled.centra_return_id
     from push.exchange_decisions as decisions
@@ -47,25 +55,32 @@ select
         when not units.is_after_cutover then 'its return was started before the cut-over: adopt it to act'
         when matched.shipment_line_id is null then 'no shipment line: ' || matched.reason
         when matched.doubt is not null then doubt_text(matched.doubt, matched.doubtful_return_id, matched.sku)
-        when matched.bundle is not null and not parameters.return_names_parts then
-            'it is a part of the bundle ' || coalesce(bundles.sku, bundles.product_name, matched.bundle_line_id)
-            || ', and its Return would name the part alone: exchange it by hand'
-        when value.given - value.exchange > 0 then
-            'its value was given back already: by a refund, store credit or a chargeback'
-            || rest_text(value.given - value.exchange, value.paid, matched.currency)
-        when matched.foreign_centra_return_id is not null and wanted.origin_return_id is null then
-            case external.made_by when 'person' then 'a person' when 'integration' then 'another integration'
-                else 'another integration or user' end
-            || ' made a Return for the unit in Centra: the replacement may have been sent already'
-        when pending_cards.return_item_id is not null or unplaced.is_pending then
-            'Happy Returns gives a gift card for it, which is pending: what comes of that decides'
+        when matched.bundle is not null and not parameters.return_names_parts
+            then
+                'it is a part of the bundle ' || coalesce(bundles.sku, bundles.product_name, matched.bundle_line_id)
+                || ', and its Return would name the part alone: exchange it by hand'
+        when value.given - value.exchange > 0
+            then
+                'its value was given back already: by a refund, store credit or a chargeback'
+                || rest_text(value.given - value.exchange, value.paid, matched.currency)
+        when matched.foreign_centra_return_id is not null and wanted.origin_return_id is null
+            then
+                case external.made_by when 'person' then 'a person' when 'integration' then 'another integration'
+                    else 'another integration or user'
+                end
+                || ' made a Return for the unit in Centra: the replacement may have been sent already'
+        when pending_cards.return_item_id is not null or unplaced.is_pending
+            then
+                'Happy Returns gives a gift card for it, which is pending: what comes of that decides'
         when items.exchange_sku is null then 'the return names no replacement'
-        when blocks.has_unknown_payment then
-            'the meaning of a payment of the order is not known: add its words to [centra.words] in the policy'
+        when blocks.has_unknown_payment
+            then
+                'the meaning of a payment of the order is not known: add its words to [centra.words] in the policy'
         -- What was itself sent in exchange, or cost nothing, has captured nothing.
         when is_charged and blocks.nothing_captured then 'nothing was captured on the order'
-        when is_charged and (blocks.waits_for_capture or uncaptured.is_requested) then
-            'the payment provider has not confirmed the capture yet'
+        when is_charged and (blocks.waits_for_capture or uncaptured.is_requested)
+            then
+                'the payment provider has not confirmed the capture yet'
         when is_charged and uncaptured.shipment_id is not null then 'nothing was captured on its shipment'
         when blocks.has_untied_refund then $untied_refund
         when stock.sku is null then null -- not looked up yet: the sender looks before it makes anything
@@ -73,13 +88,15 @@ select
         when stock.free_quantity < 1 then 'the replacement ' || items.exchange_sku || ' is out of stock'
         -- What a person may let through comes last: an approval of it is about nothing else.
         when blocks.chargeback_abroad is not null then blocks.chargeback_abroad
-        when unplaced.refund_id is not null then
-            'waits for approval: a gift card was given for a unit of the return, and Happy Returns'' refund row '
-            || unplaced.refund_id || ' does not say for which'
+        when unplaced.refund_id is not null
+            then
+                'waits for approval: a gift card was given for a unit of the return, and Happy Returns'' refund row '
+                || unplaced.refund_id || ' does not say for which'
         when blocks.unknown_booking is not null then blocks.unknown_booking
     end as blocked_by,
     list_filter(
-        [blocks.chargeback_code, 'unplaced_gift_card ' || unplaced.refund_id, blocks.booking_code], lambda code: code is not null
+        [blocks.chargeback_code, 'unplaced_gift_card ' || unplaced.refund_id, blocks.booking_code],
+        lambda code: code is not null
     ) as approval_codes
 from keyed as wanted
 join effects.units as units using (return_item_id)
@@ -97,7 +114,9 @@ left join (
         from staging.refunds where status = 'pending' and gift_card_id is not null and refund_type <> 'exchange'
     ) using (refund_id)
 ) as pending_cards on pending_cards.return_item_id = units.return_item_id
-left join unplaced_gift_cards as unplaced on unplaced.return_id = units.return_id and unplaced.order_number = units.order_number
+left join
+    unplaced_gift_cards as unplaced
+    on unplaced.return_id = units.return_id and unplaced.order_number = units.order_number
 left join staging.centra_returns as external on external.centra_return_id = matched.foreign_centra_return_id
 left join staging.replacement_stock as stock on stock.sku = items.exchange_sku
 where
@@ -151,8 +170,12 @@ select
     case
         when voucher_left is null or has_its_share then coalesce(voucher_share, 0)
         else voucher_part(
-            unit_price - unit_tax_added, voucher_share, voucher_left, shares_before, place = open_units and open_units >= pieces_left
-        )
+                unit_price - unit_tax_added,
+                voucher_share,
+                voucher_left,
+                shares_before,
+                place = open_units and open_units >= pieces_left
+            )
     end::decimal(18, 4) as voucher
 from ranked;
 
@@ -203,7 +226,9 @@ held as (
         replacements.* exclude (effect_key), replacements.effect_key as exchange_key, parameters.exchange_release
     from effects.replacements as replacements
     semi join matching.orders_in_play using (order_number)
-    semi join (select effect_key from push.ledger where not is_foreign) as ours on ours.effect_key = replacements.effect_key
+    semi join
+        (select effect_key from push.ledger where not is_foreign) as ours
+        on ours.effect_key = replacements.effect_key
     -- One mark sends off all that a shipment holds.
     anti join (
         select others.shipment_id from effects.replacements as others

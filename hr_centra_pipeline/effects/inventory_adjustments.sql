@@ -1,3 +1,7 @@
+-- makes: effects.pending_inventory_adjustments
+-- kind:  table
+-- grain: one row per stock movement of a unit that is due and not in Centra
+
 -- One row per stock movement of a unit that is due and not in Centra. A regrade is a transfer; net stock put back is 0 or 1.
 
 -- One row per unit and ordinal whose movement is in Centra (or on its way), with the warehouse that the unit lies in since.
@@ -34,7 +38,9 @@ found as (
     union all
     select found.return_item_id, found.ordinal + 1, shown.is_on_its_way, shown.warehouse_id
     from found
-    join shown on shown.effect_key = effect_key('inventory_adjustment', [found.return_item_id, (found.ordinal + 1)::varchar])
+    join
+        shown
+        on shown.effect_key = effect_key('inventory_adjustment', [found.return_item_id, (found.ordinal + 1)::varchar])
 )
 
 from found;
@@ -62,9 +68,14 @@ booked as (
 graded as (
     select
         units.*,
-        matched.shipment_id, matched.shipment_line_id, matched.reason as unmatched_reason, matched.currency, matched.unit_price,
+        matched.shipment_id,
+        matched.shipment_line_id,
+        matched.reason as unmatched_reason,
+        matched.currency,
+        matched.unit_price,
         -- What was booked as another article is moved on as that one: a person corrects it whole.
-        coalesce(booked_articles.sku, case when matched.is_corrected then matched.present_sku else matched.sku end) as sku,
+        coalesce(booked_articles.sku, case when matched.is_corrected then matched.present_sku else matched.sku end)
+            as sku,
         matched.doubtful_return_id,
         items.disposition_at, items.express_code,
         coalesce(booked.last_ordinal, 0) + 1 as ordinal,

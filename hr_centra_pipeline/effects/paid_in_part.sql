@@ -1,3 +1,7 @@
+-- changes: effects.pending_credit_notes
+-- kind:  table
+-- grain: one row per credit of an order that was paid in part by gift card: whether the other payments still reach
+
 -- Orders that a gift card paid in part: what does not fit into what is left of the other payments waits.
 
 -- One row per order that a gift card paid in part: what is left of its other payments.
@@ -5,7 +9,7 @@ create or replace temp table left_to_others as
 select
     order_number,
     sum(case when money = 'captured' then amount when policy.is_given(money) then -amount else 0 end)
-        filter (where instrument = 'original')::decimal(18, 4) as left_over
+    filter (where instrument = 'original')::decimal(18, 4) as left_over
 from staging.payment_entries semi join due_units using (order_number)
 group by order_number
 having count(*) filter (where money = 'captured' and instrument = 'gift_card') > 0;
@@ -17,15 +21,21 @@ create or replace temp table paid_to_others as
 with recursive
 paying as (
     select
-        effect_key, order_number, return_id, coalesce(bundle, effect_key) as together, coalesce(left_over, 0) as left_over,
+        effect_key,
+        order_number,
+        return_id,
+        coalesce(bundle, effect_key) as together,
+        coalesce(left_over, 0) as left_over,
         "state" in ('sending', 'unknown') as is_under_way, effect_kind, trigger_at,
         case when effect_key in (
-            select unnest(returns.effect_keys) from staging.centra_returns as returns
-            semi join left_to_others using (order_number)
-            semi join (from staging.payment_entries where policy.is_given(money)) as entries
-                on entries.centra_return_id = returns.centra_return_id
-            where returns.deleted_at is null
-        ) then 0 else coalesce(amount, 0) end as amount
+                    select unnest(returns.effect_keys) from staging.centra_returns as returns
+                    semi join left_to_others using (order_number)
+                    semi join (from staging.payment_entries where policy.is_given(money)) as entries
+                        on entries.centra_return_id = returns.centra_return_id
+                    where returns.deleted_at is null
+                ) then 0
+            else coalesce(amount, 0)
+        end as amount
     from effects.pending_credit_notes
     join left_to_others using (order_number)
     where pays_through = 'centra' and effect_kind in ('credit_note', 'shipping_refund')
@@ -37,19 +47,27 @@ wanting as (
         order_number, together, sum(amount)::decimal(18, 4) as amount, any_value(left_over) as left_over,
         row_number() over (
             partition by order_number
-            order by bool_or(is_under_way) desc, bool_or(effect_kind = 'shipping_refund'), max(trigger_at), min(effect_key)
+            order by
+                bool_or(is_under_way) desc, bool_or(effect_kind = 'shipping_refund'), max(trigger_at), min(effect_key)
         ) as place
     from paying
     group by order_number, together
 ),
 
 walk as (
-    select order_number, 0 as place, null::varchar as together, false as fits, any_value(left_over)::decimal(18, 4) as still_left
+    select
+        order_number,
+        0 as place,
+        null::varchar as together,
+        false as fits,
+        any_value(left_over)::decimal(18, 4) as still_left
     from wanting group by order_number
     union all
     select
         wanting.order_number, wanting.place, wanting.together, wanting.amount <= greatest(walk.still_left, 0),
-        case when wanting.amount <= walk.still_left then walk.still_left - wanting.amount else walk.still_left end::decimal(18, 4)
+        case
+            when wanting.amount <= walk.still_left then walk.still_left - wanting.amount else walk.still_left
+        end::decimal(18, 4)
     from walk
     join wanting on wanting.order_number = walk.order_number and wanting.place = walk.place + 1
 )

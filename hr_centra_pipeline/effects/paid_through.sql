@@ -1,3 +1,7 @@
+-- makes: paid_through
+-- kind:  step
+-- grain: one row per unit and issued refund row of it, with who paid it
+
 -- Who paid the units of the orders in play. Fills `paid_through`, one row per unit and issued refund row of it (without one: one row
 -- per unit; of a refund row that names no unit: one row without a unit).
 -- `sent_with`: the payer that a credit of ours was sent with; without its packet (our database was lost) Centra, where the Return
@@ -7,15 +11,21 @@ create or replace temp table paid_through as
 with
 issued as (
     select
-        refunds.refund_id, units.return_item_id, refunds.refund_type, refunds.return_id, refunds.order_number, refunds.gift_card_id,
+        refunds.refund_id,
+        units.return_item_id,
+        refunds.refund_type,
+        refunds.return_id,
+        refunds.order_number,
+        refunds.gift_card_id,
         -- A row without a time was issued when it was last changed, at the latest.
         coalesce(refunds.issued_at, refunds.source_time) as issued_at
     from staging.refunds
     left join staging.refund_units as units using (refund_id)
     left join staging.return_items as items using (return_item_id)
     where refunds.status = 'issued' and (
-        refunds.order_number in (from matching.orders_in_play) or items.order_number in (from matching.orders_in_play)
-    )
+            refunds.order_number in (from matching.orders_in_play)
+            or items.order_number in (from matching.orders_in_play)
+        )
 ),
 
 told as (
@@ -31,7 +41,11 @@ told as (
     from issued
     left join staging.return_items as items using (return_item_id)
     union all by name
-    select items.return_item_id, return_id, order_number, case refund_type when 'exchange' then 'refund' else refund_type end as refund_type
+    select
+        items.return_item_id,
+        return_id,
+        order_number,
+        case refund_type when 'exchange' then 'refund' else refund_type end as refund_type
     from staging.return_items as items
     semi join matching.orders_in_play using (order_number)
     anti join issued on issued.return_item_id = items.return_item_id
@@ -50,11 +64,15 @@ credited as (
         arg_max(
             case
                 when ledger.is_foreign then null
-                when packets.packet_key is null then case when exists (
-                    select 1 from staging.payment_entries as entries
-                    where entries.centra_return_id = try_cast(ledger.centra_id as bigint) and policy.is_given(entries.money)
-                ) then 'centra' end
-                when packets.payload ->> 'pays_through' <> 'elsewhere' or ledger.return_item_id not in (from paid_otherwise)
+                when packets.packet_key is null
+                    then case when exists (
+                                    select 1 from staging.payment_entries as entries
+                                    where entries.centra_return_id = try_cast(ledger.centra_id as bigint)
+                                        and policy.is_given(entries.money)
+                                ) then 'centra'
+                        end
+                when packets.payload ->> 'pays_through' <> 'elsewhere'
+                    or ledger.return_item_id not in (from paid_otherwise)
                     then packets.payload ->> 'pays_through'
             end,
             ledger.updated_at
@@ -75,12 +93,19 @@ seen as (
 )
 
 select
-    told.return_item_id, told.refund_id, told.return_id, told.order_number, told.refund_type, told.gift_card_id, told.issued_at,
+    told.return_item_id,
+    told.refund_id,
+    told.return_id,
+    told.order_number,
+    told.refund_type,
+    told.gift_card_id,
+    told.issued_at,
     credited.sent_with, seen.seen_payers, ways.pays_through as pays_now,
     -- Between two plans with different payers it may have been either: what may have been paid elsewhere is not paid again.
     case when list_contains(seen.seen_payers, 'elsewhere') then 'elsewhere' else seen.seen_payers[1] end as seen_payer,
     coalesce(credited.sent_with, seen_payer, pays_now) as row_payer,
-    coalesce(credited.sent_with, case when credited.return_item_id is not null then seen_payer end, pays_now) as unit_payer
+    coalesce(credited.sent_with, case when credited.return_item_id is not null then seen_payer end, pays_now)
+        as unit_payer
 from told
 left join credited on credited.return_item_id = told.return_item_id
 left join seen on seen.refund_id = told.refund_id and seen.refund_type = told.refund_type

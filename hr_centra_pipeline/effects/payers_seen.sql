@@ -1,3 +1,7 @@
+-- makes: payers_seen
+-- kind:  step
+-- grain: one row per refund type and stretch of time in which plans were made with one payer
+
 -- Who may have paid when, as the settings' history has it. Fills `payers_seen`, one row per refund type and stretch of time in which
 -- plans were made with one payer: from after the last plan with the settings before (the first one: from ever) to the first plan
 -- with those after it (the last one: for good). Between two plans nobody knows when the settings were changed: both count there.
@@ -16,4 +20,6 @@ select policy_types.refund_type, ways.pays_through, seen.after, seen.until
 from seen
 cross join (select unnest(['refund', 'gift-card']) as refund_type) as policy_types
 cross join (select unnest(['centra', 'gift_card', 'elsewhere']) as pays_through) as ways
-where list_contains(seen.payers, {'refund_type': policy_types.refund_type, 'pays_through': ways.pays_through}::varchar);
+where list_contains(
+        seen.payers, { 'refund_type': policy_types.refund_type, 'pays_through': ways.pays_through }::varchar
+    );

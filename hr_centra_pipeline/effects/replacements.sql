@@ -1,13 +1,22 @@
+-- makes: effects.replacements
+-- kind:  table
+-- grain: one row per confirmed replacement of a unit of the active orders, and the order in Centra made for it
+
 -- One row per confirmed replacement of a unit of the orders in play: the orders in Centra that were made for it, and what became
 -- of its piece of them. What one packet made (or what a person has tied together) is shared by its units.
 create or replace temp table confirmed_exchanges as
 select
     ledger.effect_key, ledger.return_item_id, ledger.return_id, ledger.order_number, items.exchange_sku as sku,
     list_position(
-        list_transform(range(1, 10), lambda place: effect_key('exchange_order', exchange_ids(ledger.return_item_id, place))),
+        list_transform(
+            range(1, 10), lambda place: effect_key('exchange_order', exchange_ids(ledger.return_item_id, place))
+        ),
         ledger.effect_key
     ) as ordinal,
-    coalesce(ledger.packet_key, 'order ' || ledger.centra_id) as made_by, ledger.packet_key, ledger.centra_id, ledger.confirmed_at,
+    coalesce(ledger.packet_key, 'order ' || ledger.centra_id) as made_by,
+    ledger.packet_key,
+    ledger.centra_id,
+    ledger.confirmed_at,
     -- One that was ordered again has no Return of its own: it is for the piece on the first one's.
     coalesce(
         try_cast(packets.centra_id as bigint), own.centra_return_id, matched.foreign_centra_return_id,
@@ -44,7 +53,7 @@ once as (
 
 select
     once.made_by, once.order_number, orders.created_at, orders.updated_at,
-    orders.order_number is not null and orders.is_cancelled is distinct from true as is_live,
+    orders.order_number is not null and (orders.is_cancelled is distinct from true) as is_live,
     -- No pull that must have shown it has come to its end since it was made.
     orders.order_number is null and not exists (
         select 1 from landing.centra_pulls as pulls
@@ -103,13 +112,17 @@ select
     coalesce(portions.is_shipped, false) as is_shipped, portions.shipped_at, portions.is_paid, portions.is_good_to_go,
     row_number() over (
         partition by portions.made_by, portions.sku
-        order by coalesce(portions.is_shipped, false) desc, portions.shipment_id nulls last, portions.order_line_id, numbers.piece
+        order by
+            coalesce(portions.is_shipped, false) desc,
+            portions.shipment_id nulls last,
+            portions.order_line_id,
+            numbers.piece
     ) as place
 from portions
 join units using (made_by)
 cross join range(
     portions.before::bigint + 1, least(portions.upto, portions.before + units.units)::bigint + 1
-) as numbers(piece);
+) as numbers (piece);
 
 delete from effects.replacements where order_number in (select order_number from matching.orders_in_play);
 insert into effects.replacements by name
@@ -133,7 +146,11 @@ by_order as (
         from units anti join by_article using (effect_key)
     ) as units
     join (
-        select *, row_number() over (partition by made_by order by is_shipped desc, shipment_id nulls last, sku, place) as turn
+        select
+            *,
+            row_number()
+                over (partition by made_by order by is_shipped desc, shipment_id nulls last, sku, place)
+                as turn
         from replacement_pieces anti join by_article using (made_by, sku, place)
     ) as pieces using (made_by, turn)
 ),
@@ -162,9 +179,9 @@ select
         -- Nothing names an order: either somebody has wiped its comment since our database was lost, or it was never made,
         -- because somebody had refunded its Return.
         when made.made_by is null and not exists (
-            select 1 from staging.payment_entries as entries
-            where entries.centra_return_id = units.centra_return_id and policy.is_given(entries.money)
-        ) then 'ordered'
+                select 1 from staging.payment_entries as entries
+                where entries.centra_return_id = units.centra_return_id and policy.is_given(entries.money)
+            ) then 'ordered'
         else 'canceled'
     end as state,
     placed.shipment_id, placed.is_paid, placed.is_good_to_go,

@@ -1,9 +1,13 @@
+-- makes: effects.pending_status_updates
+-- kind:  table
+-- grain: one row per return on an order and place whose latest milestone Centra does not show there
+
 -- One row per return on an order and place where the policy writes its state (`policy.status_targets`) whose latest milestone
 -- Centra does not show there. Older milestones are skipped. An attribute holds one value: that of the return that began last.
 
 -- What our texts call a return. Brackets and line ends would break the form by which our lines and values are found again.
 create or replace temp macro about(express_code, return_id) as
-    left(without_keys(regexp_replace(coalesce(express_code, return_id), '[\[\]()\r\n]', ' ', 'g')), 100);
+left(without_keys(regexp_replace(coalesce(express_code, return_id), '[\[\]()\r\n]', ' ', 'g')), 100);
 
 delete from effects.pending_status_updates;
 insert into effects.pending_status_updates by name
@@ -17,7 +21,10 @@ replaced as (
 
 -- One row per return on an order: the replacement orders that its note names.
 named_orders as (
-    select return_id, order_number, string_agg(distinct replacement_order_number, ' ' order by replacement_order_number) as numbers
+    select
+        return_id,
+        order_number,
+        string_agg(distinct replacement_order_number, ' ' order by replacement_order_number) as numbers
     from replaced where state <> 'canceled'
     group by return_id, order_number
 ),
@@ -29,8 +36,10 @@ not_named_yet as (
     from staging.return_items
     semi join matching.orders_in_play using (order_number)
     where effect_key('exchange_order', [return_item_id]) in (
-        select effect_key from done anti join (select effect_key from push.ledger where state = 'confirmed') using (effect_key)
-    )
+            select effect_key
+            from done
+            anti join (select effect_key from push.ledger where state = 'confirmed') using (effect_key)
+        )
 ),
 
 reached as (
@@ -59,7 +68,10 @@ reached as (
             else 'exchanged'
         end as milestone,
         4 as rank,
-        case when replaced.state = 'canceled' then greatest(units.credit_due_at, replaced.order_updated_at) else units.credit_due_at end
+        case
+            when replaced.state = 'canceled' then greatest(units.credit_due_at, replaced.order_updated_at) else
+                units.credit_due_at
+        end
             as happened_at
     from effects.units as units
     semi join matching.orders_in_play using (order_number)
@@ -68,10 +80,16 @@ reached as (
     left join effects.value_given_back as value using (return_item_id)
     left join replaced on replaced.return_item_id = units.return_item_id
     where units.credit_due_at is not null and (
-        effect_key(case items.refund_type when 'exchange' then 'exchange_order' else 'credit_note' end, [units.return_item_id])
+            effect_key(
+                case items.refund_type when 'exchange' then 'exchange_order' else 'credit_note' end,
+                [units.return_item_id]
+            )
             in (select effect_key from done)
-        or (matched.foreign_centra_return_id is not null and (items.refund_type <> 'exchange' or value.is_paid_instead))
-    )
+            or (
+                matched.foreign_centra_return_id is not null
+                and (items.refund_type <> 'exchange' or value.is_paid_instead)
+            )
+        )
 ),
 
 -- How many units of each return on an order are credited: what is written about refunds counts them, so that a second refund
@@ -108,12 +126,17 @@ standing as (
     left join staging.status_marks as on_order on on_order.mark = 'order ' || returns.order_number
     left join staging.status_marks as on_customer on on_customer.mark = 'customer ' || orders.customer_id
     where exists (
-        select 1
-        from (select unnest([orders.our_note, on_order.our_value, on_customer.our_note, on_customer.our_value]) as shown) as texts
-        cross join (select unnest([': refund under way', ': refund held back']) as words) as announcements
-        where contains(shown, about(returns.express_code, returns.return_id) || words)
-            or contains(shown, about(returns.express_code, returns.return_id) || ' order ' || returns.order_number || words)
-    )
+            select 1
+            from (
+                select
+                    unnest([orders.our_note, on_order.our_value, on_customer.our_note, on_customer.our_value]) as shown
+            ) as texts
+            cross join (select unnest([': refund under way', ': refund held back']) as words) as announcements
+            where contains(shown, about(returns.express_code, returns.return_id) || words)
+                or contains(
+                    shown, about(returns.express_code, returns.return_id) || ' order ' || returns.order_number || words
+                )
+        )
 ),
 
 about_refunds as (
@@ -146,14 +169,16 @@ latest as (
         from about_refunds where milestone is not null
     )
     qualify row_number() over (
-        partition by return_id, order_number order by is_about_refund desc, happened_at desc, rank desc, milestone
-    ) = 1
+            partition by return_id, order_number order by is_about_refund desc, happened_at desc, rank desc, milestone
+        ) = 1
 ),
 
 -- One row per return on an order and place, with the object that the place is on.
 placed as (
     select
-        latest.* replace (latest.milestone || coalesce(', replacement order ' || named_orders.numbers, '') as milestone),
+        latest.* replace (
+            latest.milestone || coalesce(', replacement order ' || named_orders.numbers, '') as milestone
+        ),
         latest.milestone as plain_milestone,
         targets.effect_kind,
         effect_key(targets.effect_kind, [
@@ -164,11 +189,18 @@ placed as (
         orders.customer_id,
         targets.effect_kind in ('order_attribute', 'customer_attribute') as is_attribute,
         targets.effect_kind in ('customer_note', 'customer_attribute') as is_on_customer,
-        case when is_on_customer then coalesce('customer ' || orders.customer_id, 'no customer of ' || latest.order_number)
-            else latest.order_number end as object,
-        about(returns.express_code, latest.return_id) || case when is_on_customer then ' order ' || latest.order_number else '' end
+        case when
+                is_on_customer
+                then coalesce('customer ' || orders.customer_id, 'no customer of ' || latest.order_number)
+            else latest.order_number
+        end as object,
+        about(returns.express_code, latest.return_id)
+        || case when is_on_customer then ' order ' || latest.order_number else '' end
             as subject,
-        latest.milestone || coalesce(', replacement order ' || named_orders.numbers, '') || ' ' || strftime(happened_at, '%Y-%m-%d')
+        latest.milestone
+        || coalesce(', replacement order ' || named_orders.numbers, '')
+        || ' '
+        || strftime(happened_at, '%Y-%m-%d')
             as says
     from latest
     cross join policy.status_targets as targets
@@ -180,8 +212,9 @@ placed as (
 written as (
     select * from placed
     qualify not is_attribute or row_number() over (
-        partition by effect_kind, object order by started_at desc nulls last, return_id desc, happened_at desc, order_number desc
-    ) = 1
+            partition by effect_kind, object
+            order by started_at desc nulls last, return_id desc, happened_at desc, order_number desc
+        ) = 1
 )
 
 select
@@ -205,5 +238,7 @@ select
 from written
 join policy.modes on modes.effect_type = 'status_update'
 left join push.ledger on ledger.effect_key = written.effect_key
-anti join not_named_yet on not_named_yet.return_id = written.return_id and not_named_yet.order_number = written.order_number
+anti join
+    not_named_yet
+    on not_named_yet.return_id = written.return_id and not_named_yet.order_number = written.order_number
 where written.effect_key not in (select effect_key from done);

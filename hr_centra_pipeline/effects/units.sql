@@ -1,20 +1,28 @@
+-- makes: effects.units, doubt_text
+-- kind:  table
+-- grain: one row per unit of the active orders: what its grade and dates make due
+
 -- Why nothing is paid for a unit until a person has tied it (`matching.matched_items.doubt`), in words.
 create or replace temp macro doubt_text(doubt, centra_return_id, sku) as case doubt
-    when 'foreign_return' then 'another user''s Return ' || centra_return_id
-        || ' in Centra may be for it or for another piece of its line: tie that Return first'
-    else 'its article ' || coalesce(sku, '-') || ' was sold at several prices on the order, and neither line id nor refund row identifies which'
+    when 'foreign_return'
+        then 'another user''s Return ' || centra_return_id
+            || ' in Centra may be for it or for another piece of its line: tie that Return first'
+    else 'its article '
+        || coalesce(sku, '-')
+        || ' was sold at several prices on the order, and neither line id nor refund row identifies which'
 end;
 
 -- One row per return unit: what the policy says about it. Every effect is planned from here.
 delete from effects.units where return_item_id in (
-    select return_item_id from staging.return_items semi join matching.orders_in_play using (order_number)
-);
+        select return_item_id from staging.return_items semi join matching.orders_in_play using (order_number)
+    );
 insert into effects.units by name
 with
 said as (
     select
         items.*,
-        items.received_channel is not distinct from 'returnless' or items.dropoff_method is not distinct from 'returnless'
+        (items.received_channel is not distinct from 'returnless')
+        or (items.dropoff_method is not distinct from 'returnless')
             as is_returnless,
         dispositions.disposition is not null as is_listed,
         dispositions.stock,
@@ -22,7 +30,7 @@ said as (
         coalesce(dispositions.hold_hours, parameters.restock_hold_hours) as hold_hours,
         case
             when items.refund_type = 'exchange' then coalesce(exchange_triggers.trigger, parameters.exchange_trigger)
-            when items.received_channel is not distinct from 'returnless' then 'approved'
+            when (items.received_channel is not distinct from 'returnless') then 'approved'
             else coalesce(triggers.trigger, 'approved')
         end as credit_trigger,
         parameters.cutover
@@ -43,7 +51,10 @@ timed as (
             when 'approved' then approved_at
             when 'hub_received' then hub_received_at
             when 'warehouse_received' then
-                case when dropoff_method like 'mail%' then coalesce(received_at, warehouse_received_at) else warehouse_received_at end
+                case
+                    when dropoff_method like 'mail%' then coalesce(received_at, warehouse_received_at) else
+                        warehouse_received_at
+                end
         end as trigger_at
     from said
 )
@@ -59,7 +70,8 @@ select
     end as is_after_cutover,
     policy.is_refused(timed.disposition, approval_withdrawn_at, return_status, approved_at) as is_refused,
     credit_trigger,
-    case when trigger_at is not null and approved_at is not null then greatest(trigger_at, approved_at) end as credit_due_at,
+    case when trigger_at is not null and approved_at is not null then greatest(trigger_at, approved_at) end
+        as credit_due_at,
     case when is_listed and not is_returnless then disposition_at + to_hours(hold_hours::integer) end as restock_due_at,
     timed.disposition,
     case when timed.disposition is not null and not is_returnless then is_listed end as is_mapped,

@@ -1,3 +1,7 @@
+-- makes: effects.chargebacks, effects.value_given_back, replaced, chains, order_holds
+-- kind:  table
+-- grain: one row per matched unit of the active orders: what it cost, and what was given back for it by anyone
+
 -- One row per matched unit of the orders in play: what it cost, and what was given back for it by whatever way and hand:
 -- never more than was paid, traced to the root order when the unit was itself sent in exchange.
 
@@ -87,7 +91,7 @@ where matched.shipment_line_id is not null;
 create or replace temp table payments_of_returns as
 select
     centra_return_id, deleted_at is not null as is_deleted, settled as grand_total, refunded, gifted,
-    exists (
+    exists(
         select 1 from staging.payment_entries as failed
         where failed.centra_return_id = settled_returns.centra_return_id and failed.money = 'refund_failed'
     ) as has_failed
@@ -95,9 +99,11 @@ from settled_returns;
 
 -- A unit's part of what was paid on its Return: all of its value when the Return's total was paid once, twice it when twice.
 create or replace temp macro part_of_payment(amount, paid, total, currency) as
-    case when paid = total then amount when total > 0 then coalesce(share_of(amount, paid, total, currency), 0) else 0 end;
+case when paid = total then amount when total > 0 then coalesce(share_of(amount, paid, total, currency), 0) else 0 end;
 
-create or replace temp macro more_than(amount, slack) as case when amount > slack then amount else 0 end::decimal(18, 4);
+create or replace temp macro more_than(amount, slack) as case when amount > slack then amount else 0 end::decimal(
+    18, 4
+);
 
 -- One row per unit, way and source of value.
 create or replace temp table values_given as
@@ -121,9 +127,9 @@ ours as (
         -- A Return by hand from which our replacement was made: what is paid on it is counted as such.
         and (units.foreign_centra_return_id is null or centra_return_id is distinct from units.foreign_centra_return_id)
     qualify row_number() over (
-        partition by units.return_item_id, coalesce(centra_return_id::varchar, ledger.effect_key)
-        order by ledger.effect_kind, ledger.effect_key
-    ) = 1
+            partition by units.return_item_id, coalesce(centra_return_id::varchar, ledger.effect_key)
+            order by ledger.effect_kind, ledger.effect_key
+        ) = 1
 ),
 
 -- What Centra shows on our Returns; until it shows it, what we have called for.
@@ -131,8 +137,11 @@ ours_paid as (
     select
         ours.return_item_id, 'refund' as way, ours.is_exchange as is_instead, ours.state <> 'confirmed' as is_in_doubt,
         case
-            when coalesce(payments.refunded, 0) > 0 then
-                part_of_payment(coalesce(ours.amount, ours.paid), payments.refunded, payments.grand_total, ours.currency)
+            when coalesce(payments.refunded, 0) > 0
+                then
+                    part_of_payment(
+                        coalesce(ours.amount, ours.paid), payments.refunded, payments.grand_total, ours.currency
+                    )
             when ours.effect_kind = 'credit_note' and ours.pays_through = 'centra'
                 and not coalesce(payments.has_failed or payments.is_deleted, false)
                 and (ours.state = 'confirmed' or ours.payments_sent > 0 or payments.centra_return_id is null)
@@ -144,9 +153,14 @@ ours_paid as (
     select
         ours.return_item_id, 'gift_card', ours.is_exchange, ours.state <> 'confirmed',
         case
-            when coalesce(payments.gifted, 0) > 0 then
-                part_of_payment(coalesce(ours.amount, ours.paid), payments.gifted, payments.grand_total, ours.currency)
-            when ours.effect_kind = 'credit_note' and ours.pays_through = 'gift_card' and coalesce(payments.refunded, 0) = 0
+            when coalesce(payments.gifted, 0) > 0
+                then
+                    part_of_payment(
+                        coalesce(ours.amount, ours.paid), payments.gifted, payments.grand_total, ours.currency
+                    )
+            when ours.effect_kind = 'credit_note'
+                and ours.pays_through = 'gift_card'
+                and coalesce(payments.refunded, 0) = 0
                 and not coalesce(payments.is_deleted, false)
                 and (ours.state = 'confirmed' or ours.payments_sent > 0 or payments.centra_return_id is null)
                 then coalesce(ours.amount, ours.paid)
@@ -178,14 +192,14 @@ elsewhere as (
     where units.refund_type <> 'exchange' or refunds.refund_type <> 'exchange'
     group by units.return_item_id
     having bool_or(
-        paid.gift_card_id is not null
-        or paid.unit_payer = 'elsewhere'
-        -- Its replacement was sent: what was refunded before the payer was changed is still given on top of it.
-        or (
-            paid.sent_with is null and paid.seen_payer = 'elsewhere'
-            and units.return_item_id in (select return_item_id from exchanged)
+            paid.gift_card_id is not null
+            or paid.unit_payer = 'elsewhere'
+            -- Its replacement was sent: what was refunded before the payer was changed is still given on top of it.
+            or (
+                paid.sent_with is null and paid.seen_payer = 'elsewhere'
+                and units.return_item_id in (select return_item_id from exchanged)
+            )
         )
-    )
 ),
 
 -- On a Return that somebody else made for it.
@@ -204,22 +218,31 @@ tied as (
     from push.ties
     join valued_units as units using (return_item_id)
     where ties.what = 'refund' and not exists (
-        select 1 from staging.payment_entries as entries
-        where try_cast(ties.centra_id as bigint) in (entries.entry_id, entries.request_id) and entries.money = 'refund_failed'
-    )
+            select 1 from staging.payment_entries as entries
+            where try_cast(ties.centra_id as bigint) in (entries.entry_id, entries.request_id)
+                and entries.money = 'refund_failed'
+        )
 )
 
 from ours_paid where amount <> 0
-union all by name from exchanged
-union all by name from elsewhere
-union all by name from foreign_paid where amount <> 0
-union all by name from tied;
+union all by name
+from exchanged
+union all by name
+from elsewhere
+union all by name
+from foreign_paid where amount <> 0
+union all by name
+from tied;
 
 -- A chargeback (less what of it was won back) is about an order and names no unit: it counts on the returned units for which
 -- something is still to be given, those first whose credit is due, in the order of ids, up to what they cost, so that nothing is
 -- given on top of it. Only what blocks a credit that is due is counted: the rest the payouts tell as given twice.
 create or replace temp table charged_back as
-select lines.order_number, lines.currency, -sum(lines.gross_amount) as amount, orders.currency <> lines.currency as is_abroad
+select
+    lines.order_number,
+    lines.currency,
+    -sum(lines.gross_amount) as amount,
+    orders.currency <> lines.currency as is_abroad
 from bookings_of_orders as lines
 semi join matching.orders_in_play on orders_in_play.order_number = lines.order_number
 join staging.orders as orders on orders.order_number = lines.order_number
@@ -239,14 +262,18 @@ still_to_give as (
 ),
 
 running as (
-    select *, sum(amount) over (
-        partition by order_number, currency order by is_due desc, return_item_id
-    ) - amount as before
+    select
+        *, sum(amount) over (
+            partition by order_number, currency order by is_due desc, return_item_id
+        ) - amount as before
     from still_to_give
 )
 
 select
-    return_item_id, 'chargeback' as way, false as is_in_doubt, least(running.amount, charged_back.amount - before) as amount
+    return_item_id,
+    'chargeback' as way,
+    false as is_in_doubt,
+    least(running.amount, charged_back.amount - before) as amount
 from running
 join charged_back using (order_number, currency)
 where running.amount > 0 and charged_back.amount > before;
@@ -268,18 +295,22 @@ create or replace temp table order_holds as
 select
     order_number,
     string_agg(money_text(amount, currency), ' and ' order by currency) as abroad,
-    'waits for approval: a chargeback of ' || abroad || ' was booked on the order, in another currency' as chargeback_abroad,
+    'waits for approval: a chargeback of '
+    || abroad
+    || ' was booked on the order, in another currency' as chargeback_abroad,
     'chargeback_abroad ' || abroad as chargeback_code,
     case when bool_or(is_unknown) then
-        'waits for approval: a settlement line of the order is not understood, and may be a chargeback (quarantine.rejected_rows)'
+            'waits for approval: a settlement line of the order is not understood, and may be a chargeback (quarantine.rejected_rows)'
     end as unknown_booking,
     case when bool_or(is_unknown) then
-        'unknown_booking ' || string_agg(payout_line_id, ' ' order by payout_line_id) filter (where is_unknown)
+            'unknown_booking ' || string_agg(payout_line_id, ' ' order by payout_line_id) filter (where is_unknown)
     end as booking_code
 from (
     select order_number, currency, amount, false as is_unknown from charged_back where is_abroad
     union all by name
-    select order_number, true as is_unknown, payout_line_id::varchar as payout_line_id from bookings_of_orders where line_type = 'unknown' and order_number is not null
+    select order_number, true as is_unknown, payout_line_id::varchar as payout_line_id
+    from bookings_of_orders
+    where line_type = 'unknown' and order_number is not null
 )
 group by order_number;
 
@@ -315,7 +346,9 @@ roots as (
 chain_money as (
     select members.root_id, sum(coalesce(given.money, known.given - known.exchange)) as money
     from (
-        select root_id, return_item_id from chains union select root_id, root_id from chains
+        select root_id, return_item_id from chains
+        union
+        select root_id, root_id from chains
     ) as members
     left join given using (return_item_id)
     left join effects.value_given_back as known using (return_item_id)
@@ -337,13 +370,17 @@ select
     coalesce(chargeback, 0)::decimal(18, 4) as chargeback,
     coalesce(given, 0)::decimal(18, 4) as given,
     coalesce(is_in_doubt, false) as is_in_doubt,
-    coalesce(units.refund_type = 'exchange' and instead > 0 and instead >= units.paid - units.slack, false) as is_paid_instead,
+    coalesce(units.refund_type = 'exchange' and instead > 0 and instead >= units.paid - units.slack, false)
+        as is_paid_instead,
     -- The shopper has kept a piece: nothing is owed for the one that was sent in its place.
     case when roots.refused_id is not null then 0 else more_than(coalesce(roots.root_paid, units.paid) - case
-        when roots.root_id is not null then coalesce(chain_money.money, 0) else coalesce(given, 0)
-    end, units.slack) end as refundable,
+                when roots.root_id is not null then coalesce(chain_money.money, 0) else coalesce(given, 0)
+            end, units.slack)
+    end as refundable,
     more_than(
-        coalesce(given, 0) - case when roots.root_id is not null then greatest(units.paid, roots.root_paid) else units.paid end, units.slack
+        coalesce(given, 0)
+        - case when roots.root_id is not null then greatest(units.paid, roots.root_paid) else units.paid end,
+        units.slack
     ) as too_much
 from valued_units as units
 left join given using (return_item_id)

@@ -1,3 +1,7 @@
+-- makes: whole_orders
+-- kind:  step
+-- grain: one row per order of which everything that was ordered has come back
+
 -- One row per order of which everything that was ordered has come back.
 create or replace temp table whole_orders as
 select order_number

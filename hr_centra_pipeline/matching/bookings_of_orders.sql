@@ -1,3 +1,7 @@
+-- makes: bookings_of_orders, new_bookings
+-- kind:  step
+-- grain: one row per settlement line and the order that it is for
+
 -- One row per settlement line that gives money back or takes it back, or that nobody can read, and the order that it is about:
 -- the one that it names, else the one of its payment as Centra knows it, else the one of the bookings that share a reference with
 -- it. Null where none is known.
@@ -19,7 +23,8 @@ wanted as (
 of_payments as (
     select reference, min(order_number) as order_number
     from (
-        select order_number, unnest(list_append(provider_references, external_reference)) as reference from staging.payment_entries
+        select order_number, unnest(list_append(provider_references, external_reference)) as reference
+        from staging.payment_entries
     )
     semi join wanted using (reference)
     group by reference having count(distinct order_number) = 1
@@ -34,17 +39,27 @@ known as (
 
 of_bookings as (
     select provider, reference, min(known_order) as order_number
-    from (select provider, known_order, unnest([payment_reference, reference]) as reference from known where known_order is not null)
+    from (
+        select provider, known_order, unnest([payment_reference, reference]) as reference
+        from known
+        where known_order is not null
+    )
     semi join wanted using (provider, reference)
     group by provider, reference having count(distinct known_order) = 1
 )
 
 select
-    known.payout_line_id, known.line_type, known.currency, known.gross_amount, known.named_order is not null as names_order,
+    known.payout_line_id,
+    known.line_type,
+    known.currency,
+    known.gross_amount,
+    known.named_order is not null as names_order,
     coalesce(known.known_order, of_own.order_number, of_payment.order_number, known.order_number) as order_number
 from known
 left join of_bookings as of_own on of_own.provider = known.provider and of_own.reference = known.reference
-left join of_bookings as of_payment on of_payment.provider = known.provider and of_payment.reference = known.payment_reference
+left join
+    of_bookings as of_payment
+    on of_payment.provider = known.provider and of_payment.reference = known.payment_reference
 where known.line_type <> 'capture';
 
 -- Those of them that were landed, or read otherwise, since the last look.

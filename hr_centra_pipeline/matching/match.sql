@@ -1,3 +1,7 @@
+-- makes: matching.matched_items
+-- kind:  table
+-- grain: one row per return unit, with the shipment line that it is, or why it has none
+
 -- Every unit finds its place among the shipped pieces of its order: each piece is a slot, each slot is taken once. Only the
 -- orders in play are looked at, each with all of its units; what is settled keeps its place.
 create or replace temp table items_in_play as
@@ -17,7 +21,10 @@ select
 from (
     select
         *,
-        received_at is not null or hub_received_at is not null or warehouse_received_at is not null or disposition is not null
+        received_at is not null
+        or hub_received_at is not null
+        or warehouse_received_at is not null
+        or disposition is not null
             as came
     from items_in_play
 );
@@ -37,9 +44,14 @@ fits as (
     -- It names its bundle's line.
     select items.return_item_id, lines.order_line_id, 1, 'line_id'
     from items_in_play as items
-    join staging.order_lines as lines on lines.order_number = items.order_number and lines.bundle_line_id = items.base_line_item_id
-        and (lines.sku = items.sku or lines.ean in (items.upc, items.sku, items.label_barcode)
-            or lines.upc in (items.upc, items.sku, items.label_barcode))
+    join
+        staging.order_lines
+            as lines
+        on lines.order_number = items.order_number and lines.bundle_line_id = items.base_line_item_id
+            and (
+                lines.sku = items.sku or lines.ean in (items.upc, items.sku, items.label_barcode)
+                or lines.upc in (items.upc, items.sku, items.label_barcode)
+            )
     union all
     select items.return_item_id, lines.order_line_id, 2, 'sku'
     from items_in_play as items
@@ -117,9 +129,10 @@ shown as (
         where deleted_at is null
     ) as keys
     join (
-        select return_item_id, unnest([
-            effect_key('credit_note', [return_item_id]), effect_key('exchange_order', [return_item_id])
-        ]) as effect_key
+        select
+            return_item_id, unnest([
+                effect_key('credit_note', [return_item_id]), effect_key('exchange_order', [return_item_id])
+            ]) as effect_key
         from items_in_play
     ) as wanted using (effect_key)
     join staging.centra_return_lines as lines using (centra_return_id)
@@ -135,7 +148,12 @@ join items_in_play using (return_item_id);
 -- One row per line of a Return that somebody else made.
 create or replace temp table foreign_lines as
 select
-    lines.centra_return_id, lines.shipment_line_id, lines.order_number, lines.order_line_id, lines.quantity, returns.created_at,
+    lines.centra_return_id,
+    lines.shipment_line_id,
+    lines.order_number,
+    lines.order_line_id,
+    lines.quantity,
+    returns.created_at,
     returns.express_codes
 from staging.centra_return_lines as lines
 join staging.centra_returns as returns using (centra_return_id)
@@ -153,7 +171,9 @@ qualify row_number() over (partition by centra_id, return_item_id order by tied_
 create or replace temp table held as
 with
 told as (
-    select return_item_id, centra_return_id::varchar as centra_id from return_ties semi join items_in_play using (return_item_id)
+    select return_item_id, centra_return_id::varchar as centra_id
+    from return_ties
+    semi join items_in_play using (return_item_id)
 ),
 
 kept as (
@@ -174,7 +194,9 @@ kept as (
         ))
 )
 
-from told union all from kept;
+from told
+union all
+from kept;
 
 -- One row per line of a Return of somebody else and unit that it may be for: the unit that it is held by, those of a return that
 -- its comment names, or those whose return was started before it was made. Only a person knows which article a unit is that
@@ -195,48 +217,56 @@ left join ambiguous using (return_item_id)
 anti join frozen using (return_item_id)
 where
     coalesce(held.centra_id = lines.centra_return_id::varchar, false)
-    or (ambiguous.return_item_id is null and lines.centra_return_id not in (select centra_return_id from return_ties) and (
-        list_has_any(coalesce(lines.express_codes, []), [items.express_code, items.return_id])
-        or items.return_created_at <= lines.created_at
-    ));
+    or (
+        ambiguous.return_item_id is null
+        and lines.centra_return_id not in (select centra_return_id from return_ties)
+        and (
+            list_has_any(coalesce(lines.express_codes, []), [items.express_code, items.return_id])
+            or items.return_created_at <= lines.created_at
+        )
+    );
 
 -- One row per unit that gets a piece, out of one row per line of a Return and unit that it may be for. In each round a unit asks
 -- for one line: that which is asked for least, then the earlier; the line takes as many as it has pieces left: the stronger claim
 -- first, then the unit that has no other choice, then the one of the earlier return. A unit that fits several lines so leaves a
 -- piece to one that fits no other. A round fills a line or serves all who asked: there are as many as lines, not as units.
 create or replace temp macro given_out(wants) as table
-with recursive rounds as (
-    select *, quantity::hugeint as room, false as is_given from query_table(wants)
-    union all
-    select * exclude (room, is_given, pressure, choices, is_asked, turn, gets_it, given, is_served), room - given as room, gets_it as is_given
-    from (
+    with recursive rounds as (
+        select *, quantity::hugeint as room, false as is_given from query_table(wants)
+        union all
         select
-            *, sum(gets_it::bigint) over (partition by centra_return_id, shipment_line_id) as given,
-            bool_or(gets_it) over (partition by return_item_id) as is_served
+            * exclude (room, is_given, pressure, choices, is_asked, turn, gets_it, given, is_served),
+            room - given as room,
+            gets_it as is_given
         from (
             select
-                *, row_number() over (
-                    partition by centra_return_id, shipment_line_id, is_asked
-                    order by strength desc, choices, return_created_at nulls last, return_item_id
-                ) as turn,
-                is_asked and turn <= room as gets_it
+                *, sum(gets_it::bigint) over (partition by centra_return_id, shipment_line_id) as given,
+                bool_or(gets_it) over (partition by return_item_id) as is_served
             from (
                 select
-                    *, count(*) over (partition by return_item_id) as choices,
-                    row_number() over (
-                        partition by return_item_id order by pressure, wanted_from, centra_return_id, shipment_line_id
-                    ) = 1 as is_asked
+                    *, row_number() over (
+                        partition by centra_return_id, shipment_line_id, is_asked
+                        order by strength desc, choices, return_created_at nulls last, return_item_id
+                    ) as turn,
+                    is_asked and turn <= room as gets_it
                 from (
-                    select *, count(*) over (partition by centra_return_id, shipment_line_id) - room as pressure
-                    from rounds where not is_given
+                    select
+                        *, count(*) over (partition by return_item_id) as choices,
+                        row_number() over (
+                            partition by return_item_id
+                            order by pressure, wanted_from, centra_return_id, shipment_line_id
+                        ) = 1 as is_asked
+                    from (
+                        select *, count(*) over (partition by centra_return_id, shipment_line_id) - room as pressure
+                        from rounds where not is_given
+                    )
                 )
             )
         )
+        where gets_it or (not is_served and room > given)
     )
-    where gets_it or (not is_served and room > given)
-)
 
-select return_item_id, centra_return_id, shipment_line_id from rounds where is_given;
+    select return_item_id, centra_return_id, shipment_line_id from rounds where is_given;
 
 -- First those that were adopted before, then those that are named, then all: what is taken is not there for the next.
 create or replace temp table held_pairs as from wanting where is_held;
@@ -261,7 +291,11 @@ anti join adopted_before using (return_item_id)
 anti join adopted_by_name using (return_item_id)
 left join (
     select centra_return_id, shipment_line_id, count(*) as pieces
-    from (from adopted_before union all from adopted_by_name) group by all
+    from (
+        from adopted_before
+        union all
+        from adopted_by_name
+    ) group by all
 ) as taken using (centra_return_id, shipment_line_id)
 -- A Return that names another return is not for these.
 anti join (select distinct centra_return_id from wanting where is_named) as elsewhere using (centra_return_id)
@@ -304,7 +338,7 @@ free as (
 select free.* exclude (quantity, taken), numbers.piece
 from free
 join most_pieces using (order_number)
-cross join range(free.taken + 1, least(free.quantity, free.taken + most_pieces.pieces) + 1) as numbers(piece);
+cross join range(free.taken + 1, least(free.quantity, free.taken + most_pieces.pieces) + 1) as numbers (piece);
 
 -- ---------------------------------------------------------------- vouchers
 -- One row per line of an order with a voucher: what each of its pieces is given of it, by price, in whole cents, and how many of
@@ -335,11 +369,13 @@ floored as (
 -- The pieces of a line have one remainder: they come one after the other.
 ranked as (
     select
-        *, (voucher - sum(quantity * share) over (partition by order_number)
+        *, (
+            voucher - sum(quantity * share) over (partition by order_number)
             - coalesce(sum(quantity) over (
                 partition by order_number order by rest desc, try_cast(order_line_id as bigint), order_line_id
                 rows between unbounded preceding and 1 preceding
-            ), 0))::hugeint as left_over
+            ), 0)
+        )::hugeint as left_over
     from floored
 )
 
@@ -361,11 +397,13 @@ select
     candidates.return_item_id, candidates.order_line_id, articles.order_number, articles.article,
     claims.strength, claims.return_created_at,
     candidates.matched_by = 'line_id' and lines_of_article.lines > 1
-        and count(*) over (partition by candidates.return_item_id) = 1 as names_its_line
+    and count(*) over (partition by candidates.return_item_id) = 1 as names_its_line
 from candidates
 join claims using (return_item_id)
 join (select distinct order_number, order_line_id, article from slots) as articles using (order_line_id)
-join lines_of_article on lines_of_article.order_number = articles.order_number and lines_of_article.article = articles.article
+join
+    lines_of_article
+    on lines_of_article.order_number = articles.order_number and lines_of_article.article = articles.article
 anti join frozen on frozen.return_item_id = candidates.return_item_id
 anti join adopted on adopted.return_item_id = candidates.return_item_id
 anti join ambiguous on ambiguous.return_item_id = candidates.return_item_id;
@@ -394,7 +432,8 @@ join (
 create or replace temp table placed_by_line as
 select units.return_item_id, places.shipment_line_id, places.piece
 from (
-    select return_item_id, order_line_id,
+    select
+        return_item_id, order_line_id,
         row_number() over (
             partition by order_line_id order by strength desc, return_created_at nulls last, return_item_id
         ) as place
@@ -417,7 +456,8 @@ select
     ) as paid
 from slots
 left join (
-    select order_line_id, case when pieces_with_more > 0 then larger_share else voucher_share end as voucher_share from voucher_shares
+    select order_line_id, case when pieces_with_more > 0 then larger_share else voucher_share end as voucher_share
+    from voucher_shares
 ) as shares using (order_line_id);
 
 -- One row per piece that is left for units that name an article.
@@ -448,7 +488,9 @@ of_several_prices as (
 ),
 
 rows_of_units as (
-    select return_item_id, refund_id, currency, told_for_items as told from paid_units semi join items_in_play using (return_item_id)
+    select return_item_id, refund_id, currency, told_for_items as told
+    from paid_units
+    semi join items_in_play using (return_item_id)
     where refund_id is not null
 ),
 
@@ -463,9 +505,12 @@ known as (
     select places.return_item_id, lines.paid
     from (
         select return_item_id, shipment_line_id from frozen
-        union all select return_item_id, shipment_line_id from adopted
-        union all select return_item_id, shipment_line_id from placed_by_tie
-        union all select return_item_id, shipment_line_id from placed_by_line
+        union all
+        select return_item_id, shipment_line_id from adopted
+        union all
+        select return_item_id, shipment_line_id from placed_by_tie
+        union all
+        select return_item_id, shipment_line_id from placed_by_line
     ) as places
     join paid_of_lines as lines using (shipment_line_id)
 ),
@@ -486,20 +531,23 @@ left_of_rows as (
 
 fitting as (
     select
-        units.return_item_id, open_slots.unit_price, min(abs(rows_left.units * open_slots.paid - rows_left.amount)) as off
+        units.return_item_id,
+        open_slots.unit_price,
+        min(abs(rows_left.units * open_slots.paid - rows_left.amount)) as off
     from of_several_prices as units
     join rows_of_units using (return_item_id)
     join left_of_rows as rows_left using (refund_id)
-    join open_slots on open_slots.order_number = units.order_number and open_slots.article = units.article
-        and open_slots.currency = rows_left.currency
+    join open_slots
+        on open_slots.order_number = units.order_number and open_slots.article = units.article
+            and open_slots.currency = rows_left.currency
     join staging.orders as orders on orders.order_number = units.order_number
     left join policy.tolerance on tolerance.currency = rows_left.currency
     where abs(rows_left.units * open_slots.paid - rows_left.amount) <= greatest(
-        rows_left.all_units * smallest_amount(rows_left.currency),
-        coalesce(tolerance.absolute, 0),
-        coalesce(share_of(rows_left.told, tolerance.percent, 100::decimal(18, 4), rows_left.currency), 0),
-        coalesce(rows_left.units * policy.tax_slack(orders.tax_mode, open_slots.unit_tax, rows_left.currency), 0)
-    )
+            rows_left.all_units * smallest_amount(rows_left.currency),
+            coalesce(tolerance.absolute, 0),
+            coalesce(share_of(rows_left.told, tolerance.percent, 100::decimal(18, 4), rows_left.currency), 0),
+            coalesce(rows_left.units * policy.tax_slack(orders.tax_mode, open_slots.unit_tax, rows_left.currency), 0)
+        )
     group by units.return_item_id, open_slots.unit_price
 )
 
@@ -510,16 +558,20 @@ group by return_item_id having count(*) = 1;
 create or replace temp table placed_by_price as
 select units.return_item_id, places.shipment_line_id, places.piece
 from (
-    select return_item_id, order_number, article, unit_price,
+    select
+        return_item_id, order_number, article, unit_price,
         row_number() over (
-            partition by order_number, article, unit_price order by strength desc, return_created_at nulls last, return_item_id
+            partition by order_number, article, unit_price
+            order by strength desc, return_created_at nulls last, return_item_id
         ) as place
     from open_units join told_prices using (return_item_id)
 ) as units
 join (
-    select *, row_number() over (
-        partition by order_number, article, unit_price order by is_part, shipped_at, shipment_id, shipment_line_id, piece
-    ) as place
+    select
+        *, row_number() over (
+            partition by order_number, article, unit_price
+            order by is_part, shipped_at, shipment_id, shipment_line_id, piece
+        ) as place
     from open_slots
 ) as places using (order_number, article, unit_price, place);
 
@@ -544,12 +596,13 @@ unclear as (
         select
             order_number, article, count(*) as pieces,
             -- What was sold alone comes before the same article in a bundle.
-            coalesce(nullif(count(distinct unit_price) filter (where not is_part), 0), count(distinct unit_price)) as prices
+            coalesce(nullif(count(distinct unit_price) filter (where not is_part), 0), count(distinct unit_price))
+                as prices
         from pieces group by all
     )
     join (
         select
-            order_number, article, count(distinct (return_id, refund_type)) as returns, count(approved_at) as approved
+            order_number, article, count(distinct(return_id, refund_type)) as returns, count(approved_at) as approved
         from units group by all
     ) using (order_number, article)
     where prices > 1 and not (returns = 1 and approved >= pieces)
@@ -559,15 +612,17 @@ select
     units.return_item_id, places.shipment_line_id, places.piece,
     unclear.article is not null as is_price_unclear
 from (
-    select *, row_number() over (
-        partition by order_number, article order by strength desc, return_created_at nulls last, return_item_id
-    ) as place
+    select
+        *, row_number() over (
+            partition by order_number, article order by strength desc, return_created_at nulls last, return_item_id
+        ) as place
     from units
 ) as units
 join (
-    select *, row_number() over (
-        partition by order_number, article order by is_part, shipped_at, shipment_id, shipment_line_id, piece
-    ) as place
+    select
+        *, row_number() over (
+            partition by order_number, article order by is_part, shipped_at, shipment_id, shipment_line_id, piece
+        ) as place
     from pieces
 ) as places using (order_number, article, place)
 left join unclear using (order_number, article);
@@ -590,12 +645,16 @@ units as (
 by_line as (
     select of_line.return_item_id, places.shipment_line_id, places.piece
     from (
-        select return_item_id, order_line_id,
-            row_number() over (partition by order_line_id order by return_created_at nulls last, return_item_id) as place
+        select
+            return_item_id, order_line_id,
+            row_number()
+                over (partition by order_line_id order by return_created_at nulls last, return_item_id)
+                as place
         from units where names_its_line
     ) as of_line
     join (
-        select *, row_number() over (partition by order_line_id order by shipped_at, shipment_id, piece) as place from pieces
+        select *, row_number() over (partition by order_line_id order by shipped_at, shipment_id, piece) as place
+        from pieces
     ) as places using (order_line_id, place)
 )
 
@@ -603,7 +662,8 @@ from by_line
 union all
 select of_article.return_item_id, places.shipment_line_id, places.piece
 from (
-    select return_item_id, order_number, article,
+    select
+        return_item_id, order_number, article,
         row_number() over (
             partition by order_number, article order by min(return_created_at) nulls last, return_item_id
         ) as place
@@ -611,9 +671,10 @@ from (
     group by return_item_id, order_number, article
 ) as of_article
 join (
-    select *, row_number() over (
-        partition by order_number, article order by is_part, shipped_at, shipment_id, shipment_line_id, piece
-    ) as place
+    select
+        *, row_number() over (
+            partition by order_number, article order by is_part, shipped_at, shipment_id, shipment_line_id, piece
+        ) as place
     from pieces anti join by_line using (shipment_line_id, piece)
 ) as places using (order_number, article, place);
 
@@ -625,10 +686,14 @@ union all by name
 select places.return_item_id, shipment_line_id, ways.matched_by, coalesce(is_price_unclear, false) as is_price_unclear
 from (
     select return_item_id, shipment_line_id, false as is_price_unclear from placed_by_price
-    union all select return_item_id, shipment_line_id, is_price_unclear from placed_by_article
-    union all select return_item_id, shipment_line_id, false from placed_without_claim
+    union all
+    select return_item_id, shipment_line_id, is_price_unclear from placed_by_article
+    union all
+    select return_item_id, shipment_line_id, false from placed_without_claim
 ) as places
-join (select return_item_id, any_value(matched_by) as matched_by from candidates group by all) as ways using (return_item_id);
+join
+    (select return_item_id, any_value(matched_by) as matched_by from candidates group by all) as ways
+    using (return_item_id);
 
 -- ---------------------------------------------------------------- Returns of others that no unit has yet
 -- One row per line of one with pieces left, made before a return was started or named by none; not those of a return that is
@@ -667,7 +732,9 @@ select return_item_id from placed_here
 union all
 select return_item_id from frozen
 anti join (
-    select return_item_id from push.ledger where effect_kind in ('credit_note', 'exchange_order') and state = 'confirmed'
+    select return_item_id
+    from push.ledger
+    where effect_kind in ('credit_note', 'exchange_order') and state = 'confirmed'
 ) as given using (return_item_id);
 
 -- One row per such unit: the earliest Return that it may be on.
@@ -701,9 +768,12 @@ union all by name
 select adopted.return_item_id, adopted.shipment_line_id, ways.matched_by, centra_return_id as foreign_centra_return_id
 from (
     select return_item_id, shipment_line_id, centra_return_id from adopted
-    union all select return_item_id, shipment_line_id, centra_return_id from adopted_at_last
+    union all
+    select return_item_id, shipment_line_id, centra_return_id from adopted_at_last
 ) as adopted
-join (select return_item_id, any_value(matched_by) as matched_by from candidates group by all) as ways using (return_item_id)
+join
+    (select return_item_id, any_value(matched_by) as matched_by from candidates group by all) as ways
+    using (return_item_id)
 union all by name
 from placed_here;
 
@@ -711,16 +781,20 @@ from placed_here;
 create or replace temp table corrected as
 select frozen.return_item_id
 from frozen
-join staging.shipment_lines as sent using (shipment_line_id)
+join staging.shipment_lines using (shipment_line_id)
 join staging.order_lines as lines using (order_line_id)
 where not exists (
-    select 1 from candidates
-    join staging.order_lines as named on named.order_line_id = candidates.order_line_id
-    where candidates.return_item_id = frozen.return_item_id and (
-        named.order_line_id = lines.order_line_id
-        or (named.order_number = lines.order_number and named.sku = lines.sku and named.unit_price = lines.unit_price)
-    )
-);
+        select 1 from candidates
+        join staging.order_lines as named on named.order_line_id = candidates.order_line_id
+        where candidates.return_item_id = frozen.return_item_id and (
+                named.order_line_id = lines.order_line_id
+                or (
+                    named.order_number = lines.order_number
+                    and named.sku = lines.sku
+                    and named.unit_price = lines.unit_price
+                )
+            )
+    );
 
 -- ---------------------------------------------------------------- the result
 delete from matching.matched_items where return_item_id in (select return_item_id from items_in_play);
@@ -729,13 +803,20 @@ with
 -- One row per matched unit, with which piece of its order line it is.
 matched as (
     select
-        placed.return_item_id, placed.shipment_line_id, placed.matched_by, placed.foreign_centra_return_id, placed.is_price_unclear,
+        placed.return_item_id,
+        placed.shipment_line_id,
+        placed.matched_by,
+        placed.foreign_centra_return_id,
+        placed.is_price_unclear,
         shipment_lines.shipment_id, shipment_lines.order_line_id, shipment_lines.currency, shipment_lines.unit_price,
         shipment_lines.unit_tax, shipment_lines.unit_tax_added,
         coalesce(items.unit_offset, row_number() over (
             partition by shipment_lines.order_line_id order by items.return_item_id
         ) - 1) as piece,
-        shipment_lines.bundle_line_id, shipment_lines.per_bundle, shipment_lines.bundle_share, shipment_lines.bundle_tax,
+        shipment_lines.bundle_line_id,
+        shipment_lines.per_bundle,
+        shipment_lines.bundle_share,
+        shipment_lines.bundle_tax,
         shipment_lines.bundle_tax_added,
         -- Which of the line's pieces it is: what was given back already first, then what is on its way to be.
         row_number() over (
@@ -753,11 +834,18 @@ matched as (
 priced as (
     select
         * replace (
-            case when per_bundle > 1 then part_of(bundle_share, in_bundle, in_bundle + 1, per_bundle, currency) else unit_price end
+            case
+                when per_bundle > 1 then part_of(bundle_share, in_bundle, in_bundle + 1, per_bundle, currency) else
+                    unit_price
+            end
                 as unit_price,
-            case when per_bundle > 1 then part_of(bundle_tax, in_bundle, in_bundle + 1, per_bundle, currency) else unit_tax end as unit_tax,
+            case
+                when per_bundle > 1 then part_of(bundle_tax, in_bundle, in_bundle + 1, per_bundle, currency) else
+                    unit_tax
+            end as unit_tax,
             case when per_bundle > 1 then part_of(bundle_tax_added, in_bundle, in_bundle + 1, per_bundle, currency)
-                else unit_tax_added end as unit_tax_added
+                else unit_tax_added
+            end as unit_tax_added
         ),
         bundle_line_id || '/' || shipment_id || '/' || (place_in_line // per_bundle + 1) as bundle
     from (select *, place_in_line % per_bundle as in_bundle from matched)

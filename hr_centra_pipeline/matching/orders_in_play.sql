@@ -1,3 +1,7 @@
+-- makes: matching.orders_in_play
+-- kind:  table
+-- grain: one row per order that this run looks at
+
 -- Which orders are looked at in this run: those that something new touches, those that are not settled yet, and those that
 -- share a return with them. Everything else was settled by an earlier run and cannot have changed.
 -- since: the last batch that was looked at.
@@ -28,9 +32,10 @@ touched as (
     select replaced.order_number
     from (select order_number, unnest(order_numbers) as replacement from effects.replacements) as replaced
     where replaced.replacement in (
-        select order_number from landing.centra_orders where batch > $since
-        union all select order_number from landing.centra_shipments where batch > $since
-    )
+            select order_number from landing.centra_orders where batch > $since
+            union all
+            select order_number from landing.centra_shipments where batch > $since
+        )
     union all
     select order_number from landing.centra_returns where batch > $since
     union all
@@ -61,20 +66,24 @@ touched as (
     select items.order_number
     from push.adoptions
     join staging.return_items as items using (return_id)
-    where adopted_at >= (select coalesce(max(updated_at), '-infinity'::timestamptz) from meta.watermarks where consumer = 'matching')
+    where adopted_at
+        >= (select coalesce(max(updated_at), '-infinity'::timestamptz) from meta.watermarks where consumer = 'matching')
     union all
     select ties.order_number from push.ties
-    where tied_at >= (select coalesce(max(updated_at), '-infinity'::timestamptz) from meta.watermarks where consumer = 'matching')
+    where tied_at
+        >= (select coalesce(max(updated_at), '-infinity'::timestamptz) from meta.watermarks where consumer = 'matching')
     union all
     select items.order_number
     from push.ties
     join staging.return_items as items using (return_item_id)
-    where tied_at >= (select coalesce(max(updated_at), '-infinity'::timestamptz) from meta.watermarks where consumer = 'matching')
+    where tied_at
+        >= (select coalesce(max(updated_at), '-infinity'::timestamptz) from meta.watermarks where consumer = 'matching')
     union all
     select items.order_number
     from push.exchange_decisions
     join staging.return_items as items using (return_item_id)
-    where decided_at >= (select coalesce(max(updated_at), '-infinity'::timestamptz) from meta.watermarks where consumer = 'matching')
+    where decided_at
+        >= (select coalesce(max(updated_at), '-infinity'::timestamptz) from meta.watermarks where consumer = 'matching')
 ),
 
 -- Every order that either side names with a return.

@@ -1,3 +1,7 @@
+-- makes: reconciliation.control_totals
+-- kind:  table
+-- grain: one row per month, source and control figure
+
 -- What auditors ask of every figure, for all months: where it came from, how much was read, refused and landed, what is missing.
 create or replace temp table made_with as
 select
@@ -10,8 +14,12 @@ where recorded_at <= as_of;
 create or replace temp table delivered as
 select
     files.*, coalesce(first_source_time, files.source_time, received_at) as told_from,
-    greatest(coalesce(last_source_time, files.source_time, received_at), coalesce(first_source_time, files.source_time, received_at)) as told_to,
-    last_value(problem) over (partition by source_file order by batch rows between unbounded preceding and unbounded following)
+    greatest(
+        coalesce(last_source_time, files.source_time, received_at),
+        coalesce(first_source_time, files.source_time, received_at)
+    ) as told_to,
+    last_value(problem)
+        over (partition by source_file order by batch rows between unbounded preceding and unbounded following)
         as last_problem
 from landing.files
 where received_at <= (select as_of from asked);
@@ -41,16 +49,18 @@ from delivered as files
 join all_months as months on files.told_from < months.cut_off and files.told_to >= months.starts_at
 cross join made_with
 left join refunded using (source_file, batch)
-qualify row_number() over (partition by months.month, files.source_file, files.file_sha256 order by files.batch desc) = 1;
+qualify row_number() over (partition by months.month, files.source_file, files.file_sha256 order by files.batch desc)
+    = 1;
 
 -- Days of which no export tells: from the first day of the first file on, until the cut-off.
 insert into reconciliation.control_totals by name
 with
 days as (
-    select months.month, unnest(generate_series(
-        greatest(starts_at::date, (select min(told_from)::date from delivered where problem is null)),
-        cut_off - interval 1 day, interval 1 day
-    ))::date as day
+    select
+        months.month, unnest(generate_series(
+            greatest(starts_at::date, (select min(told_from)::date from delivered where problem is null)),
+            cut_off - interval 1 day, interval 1 day
+        ))::date as day
     from all_months as months
 ),
 
@@ -97,7 +107,8 @@ reached as (
         month, "object", cut_off, asked_from, fetched_at,
         coalesce(
             max(fetched_at) over (
-                partition by month, "object" order by asked_from, fetched_at, batch rows between unbounded preceding and 1 preceding
+                partition by month, "object"
+                order by asked_from, fetched_at, batch rows between unbounded preceding and 1 preceding
             ),
             starts_at
         ) as until_then
@@ -113,8 +124,14 @@ covered as (
 
 summed as (
     select
-        month, "object", count(*) as pulls, count(*) filter (where not is_complete) as incomplete, sum(rows_read) as rows_read,
-        sum(rows_landed) as rows_landed, nullif(min(asked_from), '-infinity'::timestamptz) as covers_from, max(fetched_at) as received_at,
+        month,
+        "object",
+        count(*) as pulls,
+        count(*) filter (where not is_complete) as incomplete,
+        sum(rows_read) as rows_read,
+        sum(rows_landed) as rows_landed,
+        nullif(min(asked_from), '-infinity'::timestamptz) as covers_from,
+        max(fetched_at) as received_at,
         max_by(problem, fetched_at) as last_problem
     from of_months group by month, "object"
 ),
@@ -134,7 +151,9 @@ select
     months.month, 'Centra ' || replace(objects.object, '_', ' ') as source, 'query' as source_kind, '' as file_sha256,
     json_object('pulls', coalesce(pulls, 0), 'incomplete', coalesce(incomplete, 0)) as parameters,
     'offset in each value; UTC inside' as time_zone,
-    coalesce(rows_read, 0) as rows_read, 0 as rows_rejected, greatest(coalesce(rows_read - rows_landed, 0), 0) as rows_repeated,
+    coalesce(rows_read, 0) as rows_read,
+    0 as rows_rejected,
+    greatest(coalesce(rows_read - rows_landed, 0), 0) as rows_repeated,
     coalesce(rows_landed, 0) as rows_landed,
     case when objects.object = 'returns' then returned.sums end as sums,
     covers_from, covers_to, received_at,

@@ -1,3 +1,8 @@
+-- makes: reconciliation.goods_in_transit, reconciliation.goods_in_transit_units, reconciliation.turnaround,
+--        unit_dates
+-- kind:  table
+-- grain: one row per unit that is under way, or credited, and not in stock again at the cut-off; and their sums
+
 -- Units that are under way, or that were credited, and are not in stock again at the cut-off, from the dates of the units and
 -- of what Centra booked. What happened after the cut-off does not count. Returnless units never come back; a unit whose grade
 -- means no movement (missing) is over when it is graded.
@@ -7,7 +12,9 @@ booked as (
     select ledger.return_item_id, min(coalesce(changes.created_at, ledger.updated_at)) as booked_at
     from push.ledger
     left join (
-        select stock_change_id::varchar as centra_id, min(created_at) as created_at from staging.stock_changes group by stock_change_id
+        select stock_change_id::varchar as centra_id, min(created_at) as created_at
+        from staging.stock_changes
+        group by stock_change_id
     ) as changes using (centra_id)
     where ledger.effect_kind = 'inventory_adjustment' and ledger.state = 'confirmed'
     group by ledger.return_item_id
@@ -16,7 +23,9 @@ booked as (
 credited as (
     select ledger.return_item_id, min(returns.created_at) as credited_at
     from push.ledger
-    join staging.centra_returns as returns on returns.centra_return_id::varchar = ledger.centra_id and returns.deleted_at is null
+    join
+        staging.centra_returns as returns
+        on returns.centra_return_id::varchar = ledger.centra_id and returns.deleted_at is null
     where ledger.effect_kind = 'credit_note' and ledger.state = 'confirmed'
     group by ledger.return_item_id
 ),
@@ -36,12 +45,23 @@ departed as (
 )
 
 select
-    items.return_item_id, items.return_id, items.order_number, coalesce(matched.sku, items.sku) as sku, matched.currency,
+    items.return_item_id,
+    items.return_id,
+    items.order_number,
+    coalesce(matched.sku, items.sku) as sku,
+    matched.currency,
     items.dropoff_method, items.refund_type,
     matched.unit_price - matched.voucher_share as selling_value,
-    case when items.dropoff_method like 'mail%' then coalesce(returns.dropped_off_at, items.received_at) else items.received_at end
+    case
+        when items.dropoff_method like 'mail%' then coalesce(returns.dropped_off_at, items.received_at) else
+            items.received_at
+    end
         as handed_over_at,
-    case when items.dropoff_method not like 'mail%' and items.dropoff_method not in ('in-store', 'retailer-store') then items.received_at end
+    case
+        when
+            items.dropoff_method not like 'mail%' and items.dropoff_method not in ('in-store', 'retailer-store')
+            then items.received_at
+    end
         as at_bar_at,
     items.hub_received_at, departed.departed_at,
     case
@@ -52,7 +72,9 @@ select
     least(credited.credited_at, foreign_returns.credited_at) as credited_at,
     least(booked.booked_at, foreign_returns.booked_at) as booked_at,
     case
-        when grades.stock = 'none' or (units.is_after_cutover is false and items.disposition_at < parameters.cutover) then items.disposition_at
+        when
+            grades.stock = 'none' or (units.is_after_cutover is false and items.disposition_at < parameters.cutover)
+            then items.disposition_at
     end as over_at
 from staging.return_items as items
 cross join policy.parameters
@@ -100,10 +122,17 @@ left join unit_costs as costs on costs.sku = under_way.sku and costs.currency = 
 delete from reconciliation.goods_in_transit where month = (select month from asked);
 insert into reconciliation.goods_in_transit by name
 select
-    month, stage, age_bucket, currency, count(*) as units, coalesce(sum(selling_value), 0) as selling_value, sum(cost) as cost,
+    month,
+    stage,
+    age_bucket,
+    currency,
+    count(*) as units,
+    coalesce(sum(selling_value), 0) as selling_value,
+    sum(cost) as cost,
     count(*) filter (where cost is null) as units_without_cost,
     count(*) filter (where credited_at is not null and stage <> 'arrived_not_booked') as refunded_units,
-    coalesce(sum(selling_value) filter (where credited_at is not null and stage <> 'arrived_not_booked'), 0) as refunded_value,
+    coalesce(sum(selling_value) filter (where credited_at is not null and stage <> 'arrived_not_booked'), 0)
+        as refunded_value,
     min(since) as oldest_at
 from reconciliation.goods_in_transit_units
 where month = (select month from asked)
@@ -114,9 +143,19 @@ delete from reconciliation.turnaround where month = (select month from asked);
 insert into reconciliation.turnaround by name
 with
 ended as (
-    select coalesce(dropoff_method, 'unknown') as dropoff_method, 'refund' as stretch, handed_over_at, credited_at as ended_at from unit_dates
+    select
+        coalesce(dropoff_method, 'unknown') as dropoff_method,
+        'refund' as stretch,
+        handed_over_at,
+        credited_at as ended_at
+    from unit_dates
     union all
-    select coalesce(dropoff_method, 'unknown') as dropoff_method, 'restock' as stretch, handed_over_at, booked_at as ended_at from unit_dates
+    select
+        coalesce(dropoff_method, 'unknown') as dropoff_method,
+        'restock' as stretch,
+        handed_over_at,
+        booked_at as ended_at
+    from unit_dates
 )
 
 select

@@ -1,3 +1,8 @@
+-- makes: reconciliation.late_items, reconciliation.money_saved, reconciliation.month_exchanges,
+--        reconciliation.open_items, reconciliation.refund_differences
+-- kind:  table
+-- grain: one row per open item, difference, exchange, late item or saving of the month
+
 -- The lists of a month: what was open at its cut-off, what differed, what is exchanged, what came late, what leaked.
 delete from reconciliation.open_items where month = (select month from asked);
 insert into reconciliation.open_items by name
@@ -17,19 +22,29 @@ last_words as (
 ),
 
 notes as (
-    select exception_id, arg_max(note, place) as note, arg_max(decision, place) as decision, arg_max("by", place) as noted_by
+    select
+        exception_id,
+        arg_max(note, place) as note,
+        arg_max(decision, place) as decision,
+        arg_max("by", place) as noted_by
     from known_events where event = 'noted' group by exception_id
 ),
 
 -- What the present says in other words without being another matter (its detail tells days, for one).
 present as (
     select exception_id, detail, next_step, evidence from reconciliation.exceptions
-    where (select as_of from asked) >= coalesce((select max(recorded_at) from reconciliation.exception_events), '-infinity'::timestamptz)
+    where (select as_of from asked)
+        >= coalesce((select max(recorded_at) from reconciliation.exception_events), '-infinity'::timestamptz)
         and (select cut_off = as_of from asked)
 )
 
 select
-    asked.month, exception_id, kind, told ->> 'class' as class, told ->> 'cause' as cause, told ->> 'culprit' as culprit,
+    asked.month,
+    exception_id,
+    kind,
+    told ->> 'class' as class,
+    told ->> 'cause' as cause,
+    told ->> 'culprit' as culprit,
     told ->> 'owner_team' as owner_team, told ->> 'return_id' as return_id, told ->> 'return_item_id' as return_item_id,
     told ->> 'order_number' as order_number, told ->> 'sku' as sku, told ->> 'currency' as currency,
     (told ->> 'amount')::decimal(18, 4) as amount, opened_at,
@@ -37,7 +52,9 @@ select
     age_bucket_of(age_days) as age_bucket,
     last_opened_at + to_hours(greatest((told ->> 'window_hours')::integer, 24)) as due_at,
     -- What nothing but the dry run holds back is shown, and nobody is late.
-    due_at <= cut_off and coalesce(coalesce(present.evidence, told ->> 'evidence')::json ->> 'waits_for_live', 'false') <> 'true' as is_overdue,
+    due_at <= cut_off
+    and coalesce(coalesce(present.evidence, told ->> 'evidence')::json ->> 'waits_for_live', 'false')
+    <> 'true' as is_overdue,
     case when strftime(opened_at, '%Y-%m') < asked.month then strftime(opened_at, '%Y-%m') end as carried_from,
     coalesce(present.detail, told ->> 'detail') as detail,
     coalesce(present.next_step, told ->> 'next_step') as next_step,
@@ -68,7 +85,11 @@ with
 replaced as (
     select return_item_id, arg_max(order_number, (ordinal, order_number)) as replacement
     from (
-        select return_item_id, coalesce(ordinal, 1) as ordinal, unnest(order_numbers) as order_number, replacement_order_number
+        select
+            return_item_id,
+            coalesce(ordinal, 1) as ordinal,
+            unnest(order_numbers) as order_number,
+            replacement_order_number
         from effects.replacements
         union all
         select return_item_id, 0 as ordinal, centra_id as order_number, centra_id as replacement_order_number
@@ -111,7 +132,8 @@ told as (
 
 select
     asked.month, items.return_item_id, items.return_id, items.order_number,
-    coalesce(value.root_order, items.order_number) as root_order_number, coalesce(value.chain_depth, 0) + 1 as chain_depth,
+    coalesce(value.root_order, items.order_number) as root_order_number,
+    coalesce(value.chain_depth, 0) + 1 as chain_depth,
     coalesce(matched.sku, items.sku) as sku, items.exchange_sku,
     case
         when told.price_difference = 0 then 'like_for_like'
@@ -142,7 +164,7 @@ where items.refund_type = 'exchange' and items.approved_at < cut_off
             and not (
                 coalesce(
                     shipped.shipped_at < cut_off or refunded.refunded_at < cut_off
-                        or (units.is_refused and replaced.replacement is null), false
+                    or (units.is_refused and replaced.replacement is null), false
                 )
                 and coalesce(dates.booked_at < cut_off or dates.over_at < cut_off, false)
             )
@@ -153,7 +175,14 @@ where items.refund_type = 'exchange' and items.approved_at < cut_off
 -- a return's late facts of one side and component together move that month by more than its currency allows.
 create or replace temp table late as
 select
-    posted_month as month, own_month as of_month, side as source, fact_id, component, return_id, return_item_id, order_number,
+    posted_month as month,
+    own_month as of_month,
+    side as source,
+    fact_id,
+    component,
+    return_id,
+    return_item_id,
+    order_number,
     currency, amount as effect, happened_at, recorded_at, run_number
 from known_facts
 where posted_month > own_month
@@ -161,7 +190,9 @@ union all by name
 select
     posted_month as month, own_month as of_month, 'exceptions' as source, exception_id as fact_id, kind as component,
     subject::json ->> 'return_id' as return_id, subject::json ->> 'return_item_id' as return_item_id,
-    subject::json ->> 'order_number' as order_number, currency, case when currency is not null then amount end as effect,
+    subject::json ->> 'order_number' as order_number,
+    currency,
+    case when currency is not null then amount end as effect,
     "at" as happened_at, recorded_at, run_number
 from known_events
 where event = 'opened' and posted_month > own_month;
@@ -171,7 +202,8 @@ insert into reconciliation.late_items by name
 with
 -- What the returns of late facts had on that side of the closed month before.
 closed_sums as (
-    select own_month as of_month, side as source, component, return_id, known.order_number, currency, sum(amount) as amount
+    select
+        own_month as of_month, side as source, component, return_id, known.order_number, currency, sum(amount) as amount
     from known_facts as known
     semi join late on late.order_number = known.order_number and late.of_month = known.own_month
     where posted_month = own_month
@@ -180,29 +212,44 @@ closed_sums as (
 
 select
     late.* exclude (run_number),
-    row_number() over (partition by month, late.of_month, late.source, fact_id, late.component order by run_number, effect, happened_at) as position,
+    row_number()
+        over (
+            partition by month, late.of_month, late.source, fact_id, late.component
+            order by run_number, effect, happened_at
+        )
+        as position,
     abs(sum(coalesce(effect, 0)) over (
         partition by late.of_month, late.source, late.component, late.return_id, late.order_number, late.currency
     ))
-        > greatest(
-            coalesce(tolerance.absolute, 0::decimal(18, 4)),
-            coalesce(share_of(abs(closed_sums.amount), tolerance.percent, 100::decimal(18, 4), late.currency), 0::decimal(18, 4))
-        ) as is_beyond_tolerance
+    > greatest(
+        coalesce(tolerance.absolute, 0::decimal(18, 4)),
+        coalesce(
+            share_of(abs(closed_sums.amount), tolerance.percent, 100::decimal(18, 4), late.currency), 0::decimal(18, 4)
+        )
+    ) as is_beyond_tolerance
 from late
 left join policy.tolerance on tolerance.currency = late.currency
 left join closed_sums on closed_sums.of_month = late.of_month and closed_sums.source = late.source
     and closed_sums.component = late.component and closed_sums.currency = late.currency
-    and closed_sums.return_id is not distinct from late.return_id and closed_sums.order_number is not distinct from late.order_number;
+    and closed_sums.return_id is not distinct from late.return_id
+    and closed_sums.order_number is not distinct from late.order_number;
 
 delete from reconciliation.money_saved where month = (select month from asked);
 insert into reconciliation.money_saved by name
 -- Somebody else had given the money; without looking, we would have given it again.
 select
-    asked.month, 'double_credits_prevented' as measure, ledger.currency, count(*) as units, sum(coalesce(ledger.amount, 0)) as amount
+    asked.month,
+    'double_credits_prevented' as measure,
+    ledger.currency,
+    count(*) as units,
+    sum(coalesce(ledger.amount, 0)) as amount
 from push.ledger
 join staging.centra_returns as returns on returns.centra_return_id::varchar = ledger.centra_id
 join asked on strftime(returns.created_at, '%Y-%m') = asked.month and returns.created_at < cut_off
-where ledger.is_foreign and ledger.effect_kind = 'credit_note' and ledger.state = 'confirmed' and ledger.currency is not null
+where ledger.is_foreign
+    and ledger.effect_kind = 'credit_note'
+    and ledger.state = 'confirmed'
+    and ledger.currency is not null
 group by asked.month, ledger.currency
 union all by name
 select

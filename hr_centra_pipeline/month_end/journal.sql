@@ -1,3 +1,7 @@
+-- makes: reconciliation.fact_journal, reconciliation.match_journal, reconciliation.opening_position
+-- kind:  table
+-- grain: one row per fact as it was entered or reversed, and per run
+
 -- What is known now of the orders in play next to what the journal holds of them: new and changed facts are entered, changed and
 -- vanished ones reversed. Of other orders nothing can have changed.
 
@@ -12,7 +16,9 @@ returns_of as (
         select centra_id, return_id from push.ledger
         where effect_kind in ('credit_note', 'exchange_order', 'shipping_refund', 'return_fee') and state = 'confirmed'
         union all
-        select foreign_centra_return_id::varchar, return_id from matching.matched_items where foreign_centra_return_id is not null
+        select foreign_centra_return_id::varchar, return_id
+        from matching.matched_items
+        where foreign_centra_return_id is not null
         union all
         -- The ledger has the order of a replacement, not its Return.
         select centra_return_id::varchar, return_id from effects.replacements
@@ -38,9 +44,9 @@ from staging.payment_entries as entries
 semi join matching.orders_in_play using (order_number)
 left join returns_of on returns_of.centra_id = entries.centra_return_id::varchar
 where entries.centra_return_id is not null and case
-    when request_id is null then policy.is_given(money) or money = 'refund_answered' -- a request counts when it was made
-    else money = 'refund_failed'
-end
+        when request_id is null then policy.is_given(money) or money = 'refund_answered' -- a request counts when it was made
+        else money = 'refund_failed'
+    end
 union all by name
 select
     'paid' as side, 'refund ' || refund_id as fact_id, return_id, order_number, cast(null as varchar) as return_item_id,
@@ -56,7 +62,18 @@ where status = 'issued' and issued_at is not null and refund_type <> 'exchange'
 create or replace temp table differing as
 with
 facts_now as (
-    select side, fact_id, return_id, order_number, return_item_id, component, currency, amount, happened_at, is_pending, source
+    select
+        side,
+        fact_id,
+        return_id,
+        order_number,
+        return_item_id,
+        component,
+        currency,
+        amount,
+        happened_at,
+        is_pending,
+        source
     from reconciliation.refund_facts
     semi join matching.orders_in_play using (order_number)
     union all by name
@@ -87,7 +104,11 @@ insert into reconciliation.fact_journal by name
 select
     $run as run_number, $now as recorded_at, times < 0 as is_reversal,
     side, fact_id, return_id, order_number, return_item_id, component, currency,
-    case when times < 0 then -amount else amount end as amount, happened_at, strftime(happened_at, '%Y-%m') as month, is_pending, source
+    case when times < 0 then -amount else amount end as amount,
+    happened_at,
+    strftime(happened_at, '%Y-%m') as month,
+    is_pending,
+    source
 from differing, range(abs(times)::bigint)
 order by side, fact_id, component, happened_at, times;
 
@@ -98,13 +119,20 @@ told as (
     from reconciliation.match_journal
     semi join matching.orders_in_play using (order_number)
     qualify row_number() over (
-        partition by return_id, order_number, component, currency order by run_number desc
-    ) = 1
+            partition by return_id, order_number, component, currency order by run_number desc
+        ) = 1
 ),
 
 said as (
     select
-        return_id, order_number, component, currency, expected_amount, happy_returns_amount, centra_amount, provider_amount,
+        return_id,
+        order_number,
+        component,
+        currency,
+        expected_amount,
+        happy_returns_amount,
+        centra_amount,
+        provider_amount,
         difference, culprit, tolerance_used, within_tolerance, is_explained, explained_by, allowed_difference
     from reconciliation.refund_match
     semi join matching.orders_in_play using (order_number)
@@ -115,22 +143,34 @@ said as (
 
 select $run as run_number, $now as recorded_at, said.*
 from said
-left join told on told.return_id is not distinct from said.return_id and told.order_number is not distinct from said.order_number
-    and told.component = said.component and told.currency = said.currency
+left join told
+    on told.return_id is not distinct from said.return_id and told.order_number is not distinct from said.order_number
+        and told.component = said.component and told.currency = said.currency
 where (
-        said.expected_amount, said.happy_returns_amount, said.centra_amount, said.provider_amount, said.difference, said.culprit,
-        said.tolerance_used, said.within_tolerance, said.is_explained, said.explained_by, said.allowed_difference
-    ) is distinct from (
-        told.expected_amount, told.happy_returns_amount, told.centra_amount, told.provider_amount, told.difference, told.culprit,
-        told.tolerance_used, told.within_tolerance, told.is_explained, told.explained_by, told.allowed_difference
-    )
-    or told.component is null
+    said.expected_amount,
+    said.happy_returns_amount,
+    said.centra_amount,
+    said.provider_amount,
+    said.difference,
+    said.culprit,
+    said.tolerance_used, said.within_tolerance, said.is_explained, said.explained_by, said.allowed_difference
+) is distinct from (
+    told.expected_amount,
+    told.happy_returns_amount,
+    told.centra_amount,
+    told.provider_amount,
+    told.difference,
+    told.culprit,
+    told.tolerance_used, told.within_tolerance, told.is_explained, told.explained_by, told.allowed_difference
+)
+or told.component is null
 union all by name
 select
     $run as run_number, $now as recorded_at, told.return_id, told.order_number, told.component, told.currency
 from told
-anti join said on told.return_id is not distinct from said.return_id and told.order_number is not distinct from said.order_number
-    and told.component = said.component and told.currency = said.currency
+anti join said
+    on told.return_id is not distinct from said.return_id and told.order_number is not distinct from said.order_number
+        and told.component = said.component and told.currency = said.currency
 where told.within_tolerance is not null;
 
 -- Effects that were due before the cut-over and are not in Centra: what the first month opens with.
@@ -145,13 +185,15 @@ semi join matching.orders_in_play using (order_number)
 cross join policy.parameters
 join staging.return_items as items using (return_item_id)
 join matching.matched_items as matched using (return_item_id)
-cross join (values ('credit'), ('exchange'), ('stock')) as subjects(subject)
+cross join (values ('credit'), ('exchange'), ('stock'))
 where units.is_after_cutover is false and matched.shipment_line_id is not null
     and case subject
-        when 'credit' then items.refund_type <> 'exchange' and not units.is_refused and units.credit_due_at < parameters.cutover
-            and matched.foreign_centra_return_id is null
-        when 'exchange' then items.refund_type = 'exchange' and not units.is_refused and units.credit_due_at < parameters.cutover
-            and matched.foreign_centra_return_id is null
+        when 'credit'
+            then items.refund_type <> 'exchange' and not units.is_refused and units.credit_due_at < parameters.cutover
+                and matched.foreign_centra_return_id is null
+        when 'exchange'
+            then items.refund_type = 'exchange' and not units.is_refused and units.credit_due_at < parameters.cutover
+                and matched.foreign_centra_return_id is null
         else units.restock_due_at < parameters.cutover and units.target_warehouse_id is not null
             and not coalesce((
                 select bool_or(returned_to_stock) from staging.centra_returns
@@ -182,7 +224,13 @@ left join standing using (return_item_id, subject)
 where standing.event is distinct from 'opened'
 union all by name
 select
-    $run as run_number, $now as recorded_at, 'closed' as event, standing.return_id, return_item_id, subject, standing.owner_team,
+    $run as run_number,
+    $now as recorded_at,
+    'closed' as event,
+    standing.return_id,
+    return_item_id,
+    subject,
+    standing.owner_team,
     standing.currency, standing.amount
 from standing
 anti join before_cutover using (return_item_id, subject)

@@ -1,3 +1,7 @@
+-- makes: asked, all_months, valid_closes, known_runs, known_facts, known_events, age_bucket_of
+-- kind:  step
+-- grain: one row per fact, event, run and close that was known at the time that is asked for
+
 -- What was known at $as_of, and to which month each fact and event is posted: its own, or, when that was closed before we learnt
 -- it, the first month that was open then. $month: the month that is asked for; $cut_off: its end, or $as_of before that.
 create or replace temp table asked as
@@ -9,30 +13,38 @@ select
 create or replace temp table all_months as
 with
 first as (
-    select least(
-        coalesce(nullif(first_month, ''), strftime(as_of, '%Y-%m')),
-        coalesce((select min(month) from reconciliation.fact_journal), strftime(as_of, '%Y-%m')),
-        strftime(as_of, '%Y-%m')
-    ) as month
+    select
+        least(
+            coalesce(nullif(first_month, ''), strftime(as_of, '%Y-%m')),
+            coalesce((select min(month) from reconciliation.fact_journal), strftime(as_of, '%Y-%m')),
+            strftime(as_of, '%Y-%m')
+        ) as month
     from asked
 )
 
-select strftime(day, '%Y-%m') as month, day::timestamptz as starts_at, least((day + interval 1 month)::timestamptz, as_of) as cut_off
+select
+    strftime(day, '%Y-%m') as month,
+    day::timestamptz as starts_at,
+    least((day + interval 1 month)::timestamptz, as_of) as cut_off
 from (
-    select unnest(generate_series((first.month || '-01')::timestamp, date_trunc('month', as_of)::timestamp, interval 1 month)) as day, as_of
+    select
+        unnest(
+            generate_series((first.month || '-01')::timestamp, date_trunc('month', as_of)::timestamp, interval 1 month)
+        ) as day,
+        as_of
     from first, asked
 );
 
 create or replace temp macro age_bucket_of(days) as
-    case
-        when days < 4 then '0-3'
-        when days < 8 then '4-7'
-        when days < 15 then '8-14'
-        when days < 31 then '15-30'
-        when days < 61 then '31-60'
-        when days < 91 then '61-90'
-        else 'over 90'
-    end;
+case
+    when days < 4 then '0-3'
+    when days < 8 then '4-7'
+    when days < 15 then '8-14'
+    when days < 31 then '15-30'
+    when days < 61 then '31-60'
+    when days < 91 then '61-90'
+    else 'over 90'
+end;
 
 -- A close counts until its month is reopened.
 create or replace temp table valid_closes as
@@ -40,9 +52,12 @@ select *
 from reconciliation.closes
 cross join asked
 where event = 'closed' and "at" <= as_of and not exists (
-    select 1 from reconciliation.closes as later
-    where later.event = 'reopened' and later.month = closes.month and later.run_number > closes.run_number and later."at" <= asked.as_of
-);
+        select 1 from reconciliation.closes as later
+        where later.event = 'reopened'
+            and later.month = closes.month
+            and later.run_number > closes.run_number
+            and later."at" <= asked.as_of
+    );
 
 -- Runs that are known, and the first month that was open when each of them learnt something (null: nothing was closed yet).
 create or replace temp table known_runs as
@@ -80,7 +95,17 @@ create or replace temp table known_events as
 with
 numbered as (
     select
-        exception_id, event, "at", "by", proof, note, decision, kind, subject, counterpart, coalesce(run_number, 0) as run_number,
+        exception_id,
+        event,
+        "at",
+        "by",
+        proof,
+        note,
+        decision,
+        kind,
+        subject,
+        counterpart,
+        coalesce(run_number, 0) as run_number,
         coalesce(recorded_at, "at") as recorded_at, rowid as place,
         strftime(case when counterpart is null then "at" else coalesce(recorded_at, "at") end, '%Y-%m') as own_month
     from reconciliation.exception_events

@@ -1,3 +1,7 @@
+-- makes: reconciliation.refund_liability, reconciliation.refund_liability_returns
+-- kind:  table
+-- grain: one row per month and currency: what is owed to shoppers; and one per return behind it
+
 -- What is owed to shoppers: refundable by our policy, credited in Centra, paid. Exchanges owe goods, not money, and are left out,
 -- but for those for which somebody gave the money instead: it became refundable and was credited when it was given.
 -- Returns of before the cut-over that were due then are settled by whoever did so before: they stand in the opening of the
@@ -28,8 +32,10 @@ instead as (
 
 facts as (
     from known_facts where side in ('expected', 'centra', 'paid') and component <> 'exchange'
-    union all by name from instead
-    union all by name select * replace ('expected' as side) from instead
+    union all by name
+    from instead
+    union all by name
+    select * replace ('expected' as side) from instead
 )
 
 select
@@ -47,14 +53,23 @@ delete from reconciliation.refund_liability;
 insert into reconciliation.refund_liability by name
 with
 months as (
-    select strftime(unnest(generate_series(
-        ((select min(month) from liability_movements) || '-01')::date, date_trunc('month', as_of)::date, interval 1 month
-    )), '%Y-%m') as month
+    select
+        strftime(unnest(generate_series(
+            ((select min(month) from liability_movements) || '-01')::date,
+            date_trunc('month', as_of)::date,
+            interval 1 month
+        )), '%Y-%m') as month
     from asked
 ),
 
 by_month as (
-    select month, currency, sum(refundable) as refundable, sum(credited) as credited, sum(paid) as paid, sum(failed) as failed
+    select
+        month,
+        currency,
+        sum(refundable) as refundable,
+        sum(credited) as credited,
+        sum(paid) as paid,
+        sum(failed) as failed
     from liability_movements group by month, currency
 ),
 

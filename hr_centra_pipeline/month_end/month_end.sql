@@ -1,11 +1,17 @@
+-- makes: reconciliation.month_end, month_rows
+-- kind:  table
+-- grain: one row per month, currency, component and whether it is late
+
 -- One row per month, currency and component, and one more for facts of closed months that turned up late. Compared return by
 -- return: a month may tie in its totals and still have returns that do not. The rows behind it are `month_rows`.
 
 -- The pairs that are compared. The provider only when payouts are read, and from then on.
 create or replace temp table pairs as
 select 'happy_returns' as side
-union all select 'expected'
-union all select 'provider' where exists (select 1 from known_facts where side = 'provider');
+union all
+select 'expected'
+union all
+select 'provider' where exists (select 1 from known_facts where side = 'provider');
 
 -- One row per return, order, component, currency, month and whether it is late: what each side says.
 create or replace temp table buckets as
@@ -56,7 +62,8 @@ left_over as (
     select
         running.*,
         case when difference > 0 then greatest(least(more_until - less, difference), 0)
-            else -greatest(least(less_until - more, -difference), 0) end as left_over
+            else -greatest(least(less_until - more, -difference), 0)
+        end as left_over
     from running
 )
 
@@ -71,7 +78,9 @@ select
         -- That both vendors agree in another month explains nothing that is left: the policy may still differ from both.
         when left_over = 0 then 'other_month'
         when verdicts.explained_by in ('pending', 'before_cutover') then verdicts.explained_by
-        when left_over.side <> 'provider' and verdicts.explained_by in ('given_instead', 'settled_outside') then verdicts.explained_by
+        when
+            left_over.side <> 'provider' and verdicts.explained_by in ('given_instead', 'settled_outside')
+            then verdicts.explained_by
     end as explained_by
 from left_over
 left join verdicts on verdicts.return_id is not distinct from left_over.return_id
@@ -91,7 +100,12 @@ sides as (
 
 keys as (
     select
-        return_id, order_number, component, currency, greatest(max(left_over), 0) - least(min(left_over), 0) as worst, max(allowed) as allowed
+        return_id,
+        order_number,
+        component,
+        currency,
+        greatest(max(left_over), 0) - least(min(left_over), 0) as worst,
+        max(allowed) as allowed
     from sides group by all
 )
 
@@ -103,8 +117,11 @@ select
         else 'unexplained'
     end as verdict
 from netted
-join keys on keys.return_id is not distinct from netted.return_id and keys.order_number is not distinct from netted.order_number
-    and keys.component = netted.component and keys.currency = netted.currency;
+join
+    keys
+    on keys.return_id is not distinct from netted.return_id
+        and keys.order_number is not distinct from netted.order_number
+        and keys.component = netted.component and keys.currency = netted.currency;
 
 -- One row per bucket: what each side says, and what of each difference to Centra is explained, tolerated and left. All figures of
 -- the month are sums of these rows.
@@ -113,18 +130,30 @@ with
 pivoted as (
     select
         return_id, order_number, component, currency, month, is_late,
-        coalesce(sum(left_over) filter (where side = 'happy_returns' and verdict = 'within_tolerance'), 0) as within_tolerance_amount,
-        coalesce(sum(left_over) filter (where side = 'happy_returns' and verdict = 'unexplained'), 0) as unexplained_amount,
-        coalesce(sum(left_over) filter (where side = 'expected' and verdict = 'within_tolerance'), 0) as expected_within_tolerance_amount,
-        coalesce(sum(left_over) filter (where side = 'expected' and verdict = 'unexplained'), 0) as expected_unexplained_amount,
-        coalesce(sum(left_over) filter (where side = 'provider' and verdict = 'within_tolerance'), 0) as provider_within_tolerance_amount,
-        coalesce(sum(left_over) filter (where side = 'provider' and verdict = 'unexplained'), 0) as provider_unexplained_amount,
-        greatest(max(left_over) filter (where verdict <> 'explained'), 0) - least(min(left_over) filter (where verdict <> 'explained'), 0)
+        coalesce(sum(left_over) filter (where side = 'happy_returns' and verdict = 'within_tolerance'), 0)
+            as within_tolerance_amount,
+        coalesce(sum(left_over) filter (where side = 'happy_returns' and verdict = 'unexplained'), 0)
+            as unexplained_amount,
+        coalesce(sum(left_over) filter (where side = 'expected' and verdict = 'within_tolerance'), 0)
+            as expected_within_tolerance_amount,
+        coalesce(sum(left_over) filter (where side = 'expected' and verdict = 'unexplained'), 0)
+            as expected_unexplained_amount,
+        coalesce(sum(left_over) filter (where side = 'provider' and verdict = 'within_tolerance'), 0)
+            as provider_within_tolerance_amount,
+        coalesce(sum(left_over) filter (where side = 'provider' and verdict = 'unexplained'), 0)
+            as provider_unexplained_amount,
+        greatest(max(left_over) filter (where verdict <> 'explained'), 0)
+        - least(min(left_over) filter (where verdict <> 'explained'), 0)
             as worst_difference,
-        case when bool_or(verdict = 'unexplained') then 'unexplained' when bool_or(verdict = 'within_tolerance') then 'within_tolerance'
-            else 'explained' end as verdict,
+        case when bool_or(verdict = 'unexplained') then 'unexplained' when
+                bool_or(verdict = 'within_tolerance')
+                then 'within_tolerance'
+            else 'explained'
+        end as verdict,
         -- A reason of the match says more than that another month holds the other side.
-        coalesce(min(explained_by) filter (where explained_by not in ('other_month', 'not_compared')), min(explained_by)) as explained_by,
+        coalesce(
+            min(explained_by) filter (where explained_by not in ('other_month', 'not_compared')), min(explained_by)
+        ) as explained_by,
         any_value(culprit) as culprit
     from judged group by return_id, order_number, component, currency, month, is_late
 )
@@ -143,8 +172,13 @@ select
     coalesce(expected_within_tolerance_amount, 0) as expected_within_tolerance_amount,
     coalesce(expected_unexplained_amount, 0) as expected_unexplained_amount,
     case when has_provider then provider - centra end as provider_difference,
-    case when has_provider then provider - centra - coalesce(provider_within_tolerance_amount, 0) - coalesce(provider_unexplained_amount, 0)
-        end as provider_explained_amount,
+    case when
+            has_provider
+            then provider
+                - centra
+                - coalesce(provider_within_tolerance_amount, 0)
+                - coalesce(provider_unexplained_amount, 0)
+    end as provider_explained_amount,
     case when has_provider then coalesce(provider_within_tolerance_amount, 0) end as provider_within_tolerance_amount,
     case when has_provider then coalesce(provider_unexplained_amount, 0) end as provider_unexplained_amount,
     case when verdict = 'unexplained' then worst_difference else 0 end as worst_unexplained_amount,
@@ -169,7 +203,12 @@ with
 summed as (
     select
         month, currency, component, is_late,
-        sum(columns(lambda name: ends_with(name, '_amount') or name in ('difference', 'expected_difference', 'provider_difference'))),
+        sum(
+            columns(
+                lambda name: ends_with(name, '_amount')
+                or name in ('difference', 'expected_difference', 'provider_difference')
+            )
+        ),
         count(*) filter (where verdict = 'explained') as explained_count,
         count(*) filter (where verdict = 'within_tolerance') as within_tolerance_count,
         count(*) filter (where verdict = 'unexplained') as unexplained_count

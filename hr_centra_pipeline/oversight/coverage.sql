@@ -1,3 +1,7 @@
+-- makes: operations.coverage_gaps
+-- kind:  table
+-- grain: one row per pause in which a source was not read
+
 -- When was a source not read, and was all of it read afterwards? One row per pause that is longer than one and a half
 -- intervals of the schedule, over all that was ever read; and per pause without a file of the exports.
 delete from operations.coverage_gaps;
@@ -7,7 +11,8 @@ with
 -- One row per successful look at a source: when, and from which instant on it read what was new (null: all of it).
 looks as (
     -- Several pulls at one time of the clock reach as far back as the widest of them.
-    select 'centra ' || "object" as source, fetched_at as looked_at,
+    select
+        'centra ' || "object" as source, fetched_at as looked_at,
         case when bool_and(window_from is not null) then min(window_from) end as reads_from
     from landing.centra_pulls
     where is_complete and "object" in ('orders', 'shipments', 'returns', 'stock_changes')
@@ -18,7 +23,9 @@ looks as (
     -- The run that decides now, for sources that it could not read.
     select distinct source, $now::timestamptz as looked_at, timestamptz 'infinity' as reads_from
     from (
-        select 'centra ' || "object" as source from landing.centra_pulls where "object" in ('orders', 'shipments', 'returns', 'stock_changes')
+        select 'centra ' || "object" as source
+        from landing.centra_pulls
+        where "object" in ('orders', 'shipments', 'returns', 'stock_changes')
         union all
         select 'exports' from landing.exports_looks
     )
@@ -27,13 +34,18 @@ looks as (
 -- One row per two looks that follow each other.
 pauses as (
     select
-        source, lag(looked_at) over (partition by source order by looked_at, reads_from nulls first) as gap_from, looked_at as gap_to, reads_from
+        source,
+        lag(looked_at) over (partition by source order by looked_at, reads_from nulls first) as gap_from,
+        looked_at as gap_to,
+        reads_from
     from looks
 ),
 
 -- One row per slice of history that a backfill read.
 backfilled as (
-    select 'centra ' || "object" as source, window_from, window_to, fetched_at from landing.centra_history where is_complete
+    select 'centra ' || "object" as source, window_from, window_to, fetched_at
+    from landing.centra_history
+    where is_complete
 ),
 
 missed as (
@@ -64,7 +76,8 @@ pauses_of_files as (
 ),
 
 deliveries as (
-    select *, generate_series(gap_from::date + 1, gap_to::date - 1, interval 1 day)::date[] as whole_days from pauses_of_files
+    select *, generate_series(gap_from::date + 1, gap_to::date - 1, interval 1 day)::date[] as whole_days
+    from pauses_of_files
 )
 
 select
@@ -72,14 +85,19 @@ select
     case when caught_up_at is not null then 'Nothing was read in between; the next read took all of it.'
         when gap_to = $now::timestamptz then 'It cannot be read now: see the last run.'
         else 'Part of it was never read: hr-centra backfill --from ' || strftime(gap_from, '%Y-%m-%d') || ' --to '
-            || strftime(gap_to, '%Y-%m-%d') end as detail
+            || strftime(gap_to, '%Y-%m-%d')
+    end as detail
 from missed
 union all by name
 select
     'files of the exports' as source, gap_from, gap_to, date_diff('minute', gap_from, gap_to) // 60 as hours,
     case when tells_from <= gap_from + to_hours($exports_every_hours::integer) then received_at end as caught_up_at,
-    case when tells_from <= gap_from + to_hours($exports_every_hours::integer) then 'No file is about these hours; the next one tells what happened in them.'
-        when gap_to = $now::timestamptz then 'No file of Happy Returns is about these hours yet: ask for the export, or see [coverage] in the policy.'
+    case when
+            tells_from <= gap_from + to_hours($exports_every_hours::integer)
+            then 'No file is about these hours; the next one tells what happened in them.'
+        when
+            gap_to = $now::timestamptz
+            then 'No file of Happy Returns is about these hours yet: ask for the export, or see [coverage] in the policy.'
         else 'No file of Happy Returns is about these hours: have it deliver them, or list the days in [coverage] accepted_days.'
     end as detail
 from deliveries

@@ -1,3 +1,7 @@
+-- makes: desired
+-- kind:  step
+-- grain: one row per effect that ought to be in Centra and is not, with the hashes of what decides about it
+
 -- One row per effect that ought to be in Centra and is not, with three hashes. input: everything that would be sent and the policy;
 -- when it changes, what was rejected may be tried again. approval: what leaves when it leaves, with the fee and shipping beside
 -- it; what was approved was approved with this. decided: what of the settings decides about it, as the ledger keeps it.
@@ -5,9 +9,12 @@ create or replace temp table desired as
 with
 pending as (
     from effects.pending_credit_notes
-    union all by name from effects.pending_inventory_adjustments
-    union all by name from effects.pending_exchange_orders
-    union all by name from effects.pending_status_updates
+    union all by name
+    from effects.pending_inventory_adjustments
+    union all by name
+    from effects.pending_exchange_orders
+    union all by name
+    from effects.pending_status_updates
 ),
 
 -- One row per return and order: what belongs to the whole of it and leaves with its credits, or has left before them.
@@ -18,12 +25,15 @@ riders as (
         where effect_kind in ('shipping_refund', 'return_fee')
         union all
         -- As it was approved: by now the tax of it may be settled.
-        select ledger.return_id, ledger.order_number, ledger.effect_kind, coalesce((
-            select arg_max(approvals.amount, approvals.approved_at) from push.approvals
-            where approvals.effect_key = ledger.effect_key
-        ), ledger.amount)
+        select
+            ledger.return_id, ledger.order_number, ledger.effect_kind, coalesce((
+                select arg_max(approvals.amount, approvals.approved_at) from push.approvals
+                where approvals.effect_key = ledger.effect_key
+            ), ledger.amount)
         from push.ledger
-        semi join (select return_id, order_number from effects.pending_credit_notes) as concerned using (return_id, order_number)
+        semi join
+            (select return_id, order_number from effects.pending_credit_notes) as concerned
+            using (return_id, order_number)
         where ledger.effect_kind in ('shipping_refund', 'return_fee') and ledger.state = 'confirmed'
             and ledger.effect_key not in (select effect_key from effects.pending_credit_notes)
     )
@@ -34,17 +44,18 @@ riders as (
 policy_said as (
     select sha256(string_agg(words, chr(31) order by place)) as policy_sha256
     from (
-        select 1 as place, coalesce(string_agg(p::varchar, chr(30) order by p::varchar), '') as words from policy.parameters as p
+        select 1 as place, coalesce(string_agg(p::varchar, chr(30) order by p::varchar), '') as words
+        from policy.parameters
         union all
-        select 2, coalesce(string_agg(d::varchar, chr(30) order by d::varchar), '') from policy.dispositions as d
+        select 2, coalesce(string_agg(d::varchar, chr(30) order by d::varchar), '') from policy.dispositions
         union all
-        select 3, coalesce(string_agg(t::varchar, chr(30) order by t::varchar), '') from policy.pays_through as t
+        select 3, coalesce(string_agg(t::varchar, chr(30) order by t::varchar), '') from policy.pays_through
         union all
-        select 4, coalesce(string_agg(f::varchar, chr(30) order by f::varchar), '') from policy.fees as f
+        select 4, coalesce(string_agg(f::varchar, chr(30) order by f::varchar), '') from policy.fees
         union all
-        select 5, coalesce(string_agg(f::varchar, chr(30) order by f::varchar), '') from policy.zone_fees as f
+        select 5, coalesce(string_agg(f::varchar, chr(30) order by f::varchar), '') from policy.zone_fees
         union all
-        select 6, coalesce(string_agg(t::varchar, chr(30) order by t::varchar), '') from policy.tax_limits as t
+        select 6, coalesce(string_agg(t::varchar, chr(30) order by t::varchar), '') from policy.tax_limits
     )
 )
 
@@ -66,11 +77,16 @@ select
     case
         -- Without a line there is no amount yet: what comes with the line asks nothing.
         when effect_kind = 'credit_note' and shipment_line_id is null and not is_held then 'open'
-        when effect_kind in ('credit_note', 'shipping_refund', 'return_fee') then
-            sha256(concat_ws(
-                chr(31), coalesce(pays_through, '-'), amount::varchar, coalesce(fee, 0)::varchar, coalesce(riders, '-'),
-                is_held::varchar
-            ))
+        when effect_kind in ('credit_note', 'shipping_refund', 'return_fee')
+            then
+                sha256(concat_ws(
+                    chr(31),
+                    coalesce(pays_through, '-'),
+                    amount::varchar,
+                    coalesce(fee, 0)::varchar,
+                    coalesce(riders, '-'),
+                    is_held::varchar
+                ))
         when effect_kind = 'exchange_order' then sha256(concat_ws(chr(31), coalesce(sku, '-'), is_held::varchar))
         -- Its word is mapped for the first time some day: that asks nothing.
         when effect_kind = 'inventory_adjustment' and warehouse_id is null and blocked_by is not null then 'open'

@@ -1,7 +1,16 @@
+-- makes: gone_returns
+-- kind:  step
+-- grain: one row per Return that we made and that Centra does not have any more
+
 -- One row per Return that we made and that Centra does not have any more: shown as deleted, or never shown although a pull
 -- that must have shown it came to its end since.
 create or replace temp table gone_returns as
-select packets.packet_key, packets.members, packets.operation, packets.centra_id::bigint as centra_return_id, packets.state,
+select
+    packets.packet_key,
+    packets.members,
+    packets.operation,
+    packets.centra_id::bigint as centra_return_id,
+    packets.state,
     packets.updated_at as done_at
 from push.packets
 left join staging.centra_returns as returns on returns.centra_return_id = try_cast(packets.centra_id as bigint)

@@ -1,3 +1,6 @@
+-- kind:  query
+-- grain: one row per effect type: what was sent today and on the same weekday before
+
 -- What we have sent, by effect type: today, and on the same weekday of the weeks before. Days are UTC days of the decision clock.
 
 -- One row per effect that is in Centra by us; a fee lessens the money.
@@ -15,11 +18,14 @@ select effect_type, currency, count(*) as effects, sum(amount)::decimal(18, 4) a
 from (
     select effect_type, currency, amount from sent where "day" = $now::timestamptz::date
     union all
-    select effect_type, ledger.currency, case effect_kind when 'return_fee' then -1 else 1 end * coalesce(ledger.amount, 0)
+    select
+        effect_type, ledger.currency, case effect_kind when 'return_fee' then -1 else 1 end * coalesce(ledger.amount, 0)
     from push.ledger
     join policy.effect_types using (effect_kind)
     join push.packets using (packet_key)
-    where ledger.state in ('sending', 'unknown') and packets.trouble is not null and ledger.updated_at::date = $now::timestamptz::date
+    where ledger.state in ('sending', 'unknown')
+        and packets.trouble is not null
+        and ledger.updated_at::date = $now::timestamptz::date
 )
 group by effect_type, currency;
 
@@ -44,7 +50,7 @@ first_days as (
 
 days as (
     select effect_type, ($now::timestamptz::date - (7 * week)::integer) as "day"
-    from first_days, range(1, $weeks::bigint + 1) as weeks(week)
+    from first_days, range(1, $weeks::bigint + 1) as weeks (week)
     where $now::timestamptz::date - (7 * week)::integer >= first_day
 ),
 
@@ -52,14 +58,17 @@ currencies as (
     select distinct effect_type, currency from sent where currency is not null
 )
 
-select days.effect_type, cast(null as varchar) as currency, days."day", count(sent.effect_type)::decimal(18, 4) as amount
+select
+    days.effect_type, cast(null as varchar) as currency, days."day", count(sent.effect_type)::decimal(18, 4) as amount
 from days left join sent on sent.effect_type = days.effect_type and sent."day" = days."day"
 group by days.effect_type, days."day"
 union all by name
 select days.effect_type, currencies.currency, days."day", coalesce(sum(sent.amount), 0)::decimal(18, 4) as amount
 from days
 join currencies using (effect_type)
-left join sent on sent.effect_type = days.effect_type and sent."day" = days."day" and sent.currency = currencies.currency
+left join
+    sent
+    on sent.effect_type = days.effect_type and sent."day" = days."day" and sent.currency = currencies.currency
 group by days.effect_type, currencies.currency, days."day";
 
 -- One row per effect type and currency (null: the count) with enough past: the median day. Four weeks are enough.

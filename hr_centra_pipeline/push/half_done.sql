@@ -1,3 +1,6 @@
+-- kind:  step
+-- grain: one row per Return of ours that is half done in Centra and that no packet carries
+
 -- One row per Return of ours that is half done in Centra and that no packet in doubt carries, with what its packet is made of:
 -- pending, or completed by somebody without what it was made for.
 create or replace temp table half_done as
@@ -50,8 +53,8 @@ of_units as (
         sum(wanted.goods)::decimal(18, 4) as planned_goods,
         sum(wanted.tax_added)::decimal(18, 4) as planned_tax_added,
         case when count(distinct wanted.pays_through) = 1 then min(wanted.pays_through) end as pays_through,
-        list({effect_key: units.effect_key, sku: wanted.sku, quantity: wanted.quantity} order by units.effect_key)
-            filter (where wanted.sku is not null) as replacements
+        list({ effect_key: units.effect_key, sku: wanted.sku, quantity: wanted.quantity } order by units.effect_key)
+        filter (where wanted.sku is not null) as replacements
     from units left join wanted using (effect_key)
     group by units.centra_return_id
 ),
@@ -61,8 +64,14 @@ told as (
     select
         units.centra_return_id,
         string_agg(
-            distinct refunds.refund_id || ', issued on ' || strftime(coalesce(refunds.issued_at, refunds.source_time), '%Y-%m-%d'), '; '
-            order by refunds.refund_id || ', issued on ' || strftime(coalesce(refunds.issued_at, refunds.source_time), '%Y-%m-%d')
+            distinct refunds.refund_id
+            || ', issued on '
+            || strftime(coalesce(refunds.issued_at, refunds.source_time), '%Y-%m-%d'),
+            '; '
+            order by
+                refunds.refund_id
+                || ', issued on '
+                || strftime(coalesce(refunds.issued_at, refunds.source_time), '%Y-%m-%d')
         ) as rows_issued
     from units
     join staging.refund_units using (return_item_id)
@@ -72,7 +81,7 @@ told as (
 ),
 
 lines as (
-    select centra_return_id, list({shipment_line_id: shipment_line_id, quantity: quantity, members: members}) as lines
+    select centra_return_id, list({ shipment_line_id: shipment_line_id, quantity: quantity, members: members }) as lines
     from (
         select
             lines.centra_return_id, lines.named_line_id as shipment_line_id, sum(lines.quantity)::bigint as quantity,
@@ -84,7 +93,9 @@ lines as (
         from (
             -- A bundle's line is staged as its parts.
             select
-                centra_return_id, centra_return_line_id, coalesce(named_shipment_line_id, shipment_line_id) as named_line_id,
+                centra_return_id,
+                centra_return_line_id,
+                coalesce(named_shipment_line_id, shipment_line_id) as named_line_id,
                 any_value(coalesce(named_quantity, quantity)) as quantity, list(shipment_line_id) as shipment_lines
             from staging.centra_return_lines
             semi join pending_returns using (centra_return_id)
@@ -109,7 +120,7 @@ select
     coalesce(of_units.replacements, []) as replacements,
     coalesce(lines.lines, []) as lines,
     case when returns.is_completed then told.rows_issued end as rows_issued,
-    exists (
+    exists(
         select 1 from staging.payment_entries as entries
         where entries.centra_return_id = returns.centra_return_id and entries.is_refund
     ) as is_paid,

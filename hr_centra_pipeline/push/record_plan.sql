@@ -1,3 +1,11 @@
+-- changes: push.ledger
+-- kind:  table
+-- grain: one row per effect key whose ledger row moves, with its whole new row
+
+-- changes: push.ledger
+-- kind:  table
+-- grain: one row per effect key whose ledger row moves, with its whole new row
+
 -- Which ledger rows change because of what is desired and what Centra shows. Fills the temporary table `moves`
 -- (one row per effect key that moves, with its whole new row); `ledger.py` checks each move and merges them. since: up to
 -- which batch the ledger has taken over what Centra shows. past_batch: the settings by which something is due have changed, and up
@@ -12,14 +20,15 @@ with
 payers_before as (
     select seen.*
     from payers_seen as seen
-    anti join policy.pays_through as present using (refund_type, pays_through)
+    anti join policy.pays_through using (refund_type, pays_through)
 ),
 
 rows_of_others as (
     select refunds.refund_id, refunds.return_id, refunds.order_number, refunds.refund_type = 'exchange' as is_exchange
     from staging.refunds
     semi join payers_before
-        on payers_before.refund_type = case refunds.refund_type when 'exchange' then 'refund' else refunds.refund_type end
+        on payers_before.refund_type
+            = case refunds.refund_type when 'exchange' then 'refund' else refunds.refund_type end
             and coalesce(refunds.issued_at, refunds.source_time) > payers_before.after
             and coalesce(refunds.issued_at, refunds.source_time) <= payers_before.until
     -- A gift card with an id is given, no matter who pays.
@@ -255,11 +264,19 @@ planned as (
             ledger.asked_batch is distinct from desired.asked_batch
             or (desired.asked_batch is null and ledger.decided_sha256 is distinct from desired.decided_sha256)
         ))
-        or (ledger.state = 'rejected' and starts_with(ledger.reason, 'out of stock') and stock.fetched_at >= ledger.updated_at)
+        or (
+            ledger.state = 'rejected'
+            and starts_with(ledger.reason, 'out of stock')
+            and stock.fetched_at >= ledger.updated_at
+        )
         -- A tax engine that was down is asked again once a day.
-        or (ledger.state = 'rejected' and ledger.updated_at <= $now::timestamptz - interval 24 hours and ledger.packet_key in (
-            select packet_key from push.packets where state = 'rejected' and (payload ->> 'differs_in') = 'tax'
-        ))
+        or (
+            ledger.state = 'rejected'
+            and ledger.updated_at <= $now::timestamptz - interval 24 hours
+            and ledger.packet_key in (
+                select packet_key from push.packets where state = 'rejected' and (payload ->> 'differs_in') = 'tax'
+            )
+        )
 ),
 
 -- One row per effect that was not sent and is not desired any more.
@@ -275,10 +292,14 @@ withdrawn as (
 )
 
 select *, $now as updated_at from observed
-union all by name select *, $now as updated_at from adopted
-union all by name select *, $now as updated_at from tied
-union all by name select *, $now as updated_at from planned
-union all by name select * replace ($now as updated_at) from withdrawn;
+union all by name
+select *, $now as updated_at from adopted
+union all by name
+select *, $now as updated_at from tied
+union all by name
+select *, $now as updated_at from planned
+union all by name
+select * replace ($now as updated_at) from withdrawn;
 
 -- What is half done is asked about, too: before its next step the sender asks the plan.
 update push.ledger
@@ -287,7 +308,9 @@ set
     asks_payer = $payers_changed
 from desired
 left join said_of_effects as said using (effect_key)
-where ledger.effect_key = desired.effect_key and ledger.state in ('sending', 'unknown') and ledger.decided_sha256 is not null
+where ledger.effect_key = desired.effect_key
+    and ledger.state in ('sending', 'unknown')
+    and ledger.decided_sha256 is not null
     and (
         (
             ledger.asked_batch is not null and ledger.decided_sha256 = desired.decided_sha256

@@ -1,3 +1,11 @@
+-- changes: push.ledger
+-- kind:  table
+-- grain: one row per effect key that Centra shows and no plan names, with whose it is
+
+-- changes: push.ledger
+-- kind:  table
+-- grain: one row per effect key that Centra shows and no plan names, with whose it is
+
 -- After our database was lost: whose effects the keys are that Centra shows and that no plan names. Keys are hashes, so the
 -- possible keys of every unit in play are made and compared.
 -- Computed first: as part of the update the recursion is planned a hundred times slower.
@@ -24,7 +32,8 @@ of_units as (
         effect_key, effect_kind, return_id, return_item_id, order_number, shipment_line_id, currency,
         unit_price - coalesce(voucher_share, 0) as amount
     from (
-        select effect_key('credit_note', [return_item_id]) as effect_key, 'credit_note' as effect_kind, units.* from units
+        select effect_key('credit_note', [return_item_id]) as effect_key, 'credit_note' as effect_kind, units.*
+        from units
         union all
         select effect_key, 'exchange_order', exchanged.* exclude (ordinal, effect_key) from exchanged
     )
@@ -34,7 +43,8 @@ moved as (
     select 1 as ordinal, effect_key('inventory_adjustment', [return_item_id, '1']) as effect_key, units.* from units
     union all
     select
-        ordinal + 1 as ordinal, effect_key('inventory_adjustment', [moved.return_item_id, (ordinal + 1)::varchar]) as effect_key,
+        ordinal + 1 as ordinal,
+        effect_key('inventory_adjustment', [moved.return_item_id, (ordinal + 1)::varchar]) as effect_key,
         moved.* exclude (ordinal, effect_key)
     from moved
     semi join push.ledger using (effect_key)
@@ -53,12 +63,14 @@ of_returns as (
         cast(null as varchar) as return_item_id, order_number, cast(null as bigint) as shipment_line_id,
         cast(null as varchar) as currency, cast(null as decimal(18, 4)) as amount
     from (from staging.returns semi join matching.orders_in_play using (order_number)) as pairs,
-        unnest(['return_fee', 'shipping_refund']) as kinds(kind)
+        unnest(['return_fee', 'shipping_refund']) as kinds (kind)
 )
 
 from of_units
-union all by name from of_movements
-union all by name from of_returns;
+union all by name
+from of_movements
+union all by name
+from of_returns;
 
 update push.ledger
 set

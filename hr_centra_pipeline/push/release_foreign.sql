@@ -1,16 +1,22 @@
+-- kind:  step
+-- grain: one row per effect that others had done and that is gone in Centra
+
 -- Effects that somebody else had done and that are gone in Centra: ours are due again. Fills `moves`.
 create or replace temp table moves as
 with
 pending as (
     select effect_key from effects.pending_credit_notes
-    union all select effect_key from effects.pending_exchange_orders
+    union all
+    select effect_key from effects.pending_exchange_orders
 )
 
 select
     ledger.* replace (
         'planned' as state, false as is_foreign, cast(null as varchar) as centra_id, $now as updated_at,
         -- Nobody has decided about it yet: it is due because that is gone.
-        'open' as decided_sha256, cast(null as timestamptz) as confirmed_at, 'what somebody else had done is gone in Centra' as reason
+        'open' as decided_sha256,
+        cast(null as timestamptz) as confirmed_at,
+        'what somebody else had done is gone in Centra' as reason
     )
 from push.ledger
 semi join pending using (effect_key)

@@ -1,3 +1,7 @@
+-- makes: said_of_effects
+-- kind:  step
+-- grain: one row per desired effect: in which batch Happy Returns last reported something new of it
+
 -- When Happy Returns last said something else that an effect hangs on, by batch. Fills `said_of_effects`, one row per effect of
 -- the temporary table `desired` (none unless $is_asked): batch: of its unit's own facts (of a fee or shipping: its return's);
 -- paid_batch: whether it paid. A row that only repeats what was known, or comes late with an older state, says nothing.
@@ -29,9 +33,11 @@ items as (
                 when 'first_scan' then landed.received_at
                 when 'hub_received' then landed.hub_received_at
                 when 'warehouse_received' then case
-                    when landed.dropoff_method like 'mail%' then coalesce(landed.received_at, landed.warehouse_received_at)
-                    else landed.warehouse_received_at
-                end
+                        when
+                            landed.dropoff_method like 'mail%'
+                            then coalesce(landed.received_at, landed.warehouse_received_at)
+                        else landed.warehouse_received_at
+                    end
             end
         } as due
     from landing.happy_returns_items as landed
@@ -57,7 +63,9 @@ item_changes as (
     from (
         select
             *, row_number() over states = 1 as is_first,
-            lag(article) over states as article_before, lag(due) over states as due_before, lag(grade) over states as grade_before
+            lag(article) over states as article_before,
+            lag(due) over states as due_before,
+            lag(grade) over states as grade_before
         from items
         window states as (partition by return_item_id order by batch)
     )
@@ -67,12 +75,14 @@ item_changes as (
 returns as (
     select
         landed.return_id, landed.order_number, landed.batch, coalesce(landed.said_batch, landed.batch) as said_batch,
-        {'created': landed.created_at, 'failed': landed.refund_status = 'failed'} as facts
+        { 'created': landed.created_at, 'failed': landed.refund_status = 'failed' } as facts
     from landing.happy_returns_returns as landed
     semi join effects_asked using (return_id)
-    qualify landed.source_time = max(landed.source_time) over (partition by landed.return_id, landed.order_number order by landed.batch)
+    qualify landed.source_time
+        = max(landed.source_time) over (partition by landed.return_id, landed.order_number order by landed.batch)
         and row_number() over (
-            partition by landed.return_id, landed.order_number, landed.batch order by landed.source_time desc, landed.source_line desc
+            partition by landed.return_id, landed.order_number, landed.batch
+            order by landed.source_time desc, landed.source_line desc
         ) = 1
 ),
 
@@ -89,10 +99,16 @@ refunds as (
     select
         landed.refund_id, landed.return_id, landed.order_number, landed.batch,
         coalesce(landed.said_batch, landed.batch) as said_batch,
-        {'issued': landed.status = 'issued', 'card': landed.gift_card_id} as paid,
+        { 'issued': landed.status = 'issued', 'card': landed.gift_card_id } as paid,
         {
-            'status': landed.status, 'type': landed.refund_type, 'currency': landed.currency, 'items': landed.item_subtotal,
-            'discount': landed.discount, 'tax': landed.tax, 'shipping': landed.shipping_refund, 'fee': landed.processing_fee,
+            'status': landed.status,
+            'type': landed.refund_type,
+            'currency': landed.currency,
+            'items': landed.item_subtotal,
+            'discount': landed.discount,
+            'tax': landed.tax,
+            'shipping': landed.shipping_refund,
+            'fee': landed.processing_fee,
             'basis': landed.fee_basis, 'units': landed.item_ids
         } as facts
     from landing.happy_returns_refunds as landed
@@ -112,7 +128,10 @@ refund_changes as (
         ) as batch
     from (
         select
-            *, row_number() over states = 1 as is_first, lag(paid) over states as paid_before, lag(facts) over states as facts_before
+            *,
+            row_number() over states = 1 as is_first,
+            lag(paid) over states as paid_before,
+            lag(facts) over states as facts_before
         from refunds
         window states as (partition by refund_id order by batch)
     )

@@ -1,3 +1,6 @@
+-- kind:  step
+-- grain: one row per effect of the last plan that is not in Centra, with why it waits
+
 -- One row per effect of the last plan that is not in Centra, with what its packet needs and why it waits by today's plan, policy
 -- and approvals: of those that are planned, and of those that are under way, which are asked again before each call. Reads the
 -- temporary table of desired.sql. Fills `sendable`: what an approval keeps is in there, too.
@@ -10,7 +13,8 @@ approved as (
     from (
         select
             effect_key, approval_sha256, codes, last_value(approval_sha256) over (
-                partition by effect_key order by approved_at, rowid rows between unbounded preceding and unbounded following
+                partition by effect_key
+                order by approved_at, rowid rows between unbounded preceding and unbounded following
             ) as latest
         from push.approvals where approval_sha256 is not null
     )
@@ -20,7 +24,9 @@ approved as (
 
 -- One row per replacement that a person let through. An earlier version did not keep for which reasons: for every one.
 approved_exchanges as (
-    select effect_key, flatten(list(coalesce(codes, ['mode', 'limit', 'settings']))) as codes from push.approvals group by all
+    select effect_key, flatten(list(coalesce(codes, ['mode', 'limit', 'settings']))) as codes
+    from push.approvals
+    group by all
 ),
 
 -- A chargeback counts on units for which something is still to be given, and the plan takes what is half done for given: here
@@ -36,7 +42,8 @@ charged_back as (
     from (
         select
             desired.effect_key, desired.order_number,
-            sum(desired.amount) over (partition by desired.order_number order by desired.return_item_id) - desired.amount as before
+            sum(desired.amount) over (partition by desired.order_number order by desired.return_item_id)
+            - desired.amount as before
         from desired
         join push.ledger using (effect_key)
         left join effects.value_given_back as value on value.return_item_id = desired.return_item_id
@@ -50,7 +57,11 @@ charged_back as (
 
 considered as (
     select
-        desired.* exclude ("state"), ledger."state" as ledger_state, ledger.travels_alone, ledger.planned_at, ledger.asked_batch,
+        desired.* exclude ("state"),
+        ledger."state" as ledger_state,
+        ledger.travels_alone,
+        ledger.planned_at,
+        ledger.asked_batch,
         effect_types.effect_type, modes.policy_mode,
         -- Who let the replacement through has let its release through.
         coalesce(approved.codes, approved_exchanges.codes, []) as approved_codes,
@@ -68,15 +79,19 @@ considered as (
         coalesce(value.given - value.exchange > 0, false) as has_money,
         -- Half done as another article or of another order than Happy Returns names by now, and nothing of it was finished.
         desired.effect_kind in ('credit_note', 'exchange_order') and desired.origin_return_id is null
-            and coalesce(matched.is_corrected, false) and not exists (
-                select 1 from push.ledger as done where done.return_item_id = desired.return_item_id and done."state" = 'confirmed'
-                    and done.effect_kind in ('credit_note', 'exchange_order')
-            ) as is_corrected
+        and coalesce(matched.is_corrected, false) and not exists (
+            select 1
+            from push.ledger as done
+            where done.return_item_id = desired.return_item_id and done."state" = 'confirmed'
+                and done.effect_kind in ('credit_note', 'exchange_order')
+        ) as is_corrected
     from desired
     join push.ledger using (effect_key)
     join policy.effect_types on effect_types.effect_kind = desired.effect_kind
     join policy.modes on modes.effect_type = effect_types.effect_type
-    left join approved on approved.effect_key = desired.effect_key and approved.approval_sha256 = desired.approval_sha256
+    left join
+        approved
+        on approved.effect_key = desired.effect_key and approved.approval_sha256 = desired.approval_sha256
     left join approved_exchanges on approved_exchanges.effect_key = (desired.evidence::json ->> 'exchange')
     left join effects.value_given_back as value on value.return_item_id = desired.return_item_id
     left join charged_back on charged_back.effect_key = desired.effect_key
@@ -91,13 +106,24 @@ held as (
         meets_chargeback and not (is_abroad and is_approved) as is_charged_back,
         is_charged_back or has_money as is_given_back,
         case
-            when is_corrected then 'Happy Returns has corrected which order or article it is of: it is planned again as that'
-            when blocked_by is not null and not (is_approved and starts_with(blocked_by, 'waits for approval')) then blocked_by
-            when is_charged_back and pays_through is distinct from 'elsewhere' then
-                'its value was given back already: by a chargeback' || case when charged_back < amount then
-                    ': ' || money_text(charged_back, currency) || ' of ' || money_text(amount, currency) || '; '
-                    || money_text(amount - charged_back, currency) || ' is left'
-                else '' end
+            when
+                is_corrected
+                then 'Happy Returns has corrected which order or article it is of: it is planned again as that'
+            when
+                blocked_by is not null and not (is_approved and starts_with(blocked_by, 'waits for approval'))
+                then blocked_by
+            when is_charged_back and (pays_through is distinct from 'elsewhere')
+                then
+                    'its value was given back already: by a chargeback' || case when charged_back < amount
+                            then
+                                ': '
+                                || money_text(charged_back, currency)
+                                || ' of '
+                                || money_text(amount, currency)
+                                || '; '
+                                || money_text(amount - charged_back, currency) || ' is left'
+                        else ''
+                    end
             when sendable_at > $now and not (is_approved and effect_kind = 'inventory_adjustment') then
                 'waits until ' || strftime(sendable_at, '%Y-%m-%d %H:%M UTC')
         end as held_by
@@ -108,7 +134,9 @@ held as (
 together as (
     select
         *,
-        sum(case effect_kind when 'return_fee' then -amount else amount - coalesce(fee, 0) end) filter (held_by is null) over (
+        sum(case effect_kind when 'return_fee' then -amount else amount - coalesce(fee, 0) end) filter (
+            held_by is null
+        ) over (
             partition by effect_type, order_number, shipment_id, pays_through, origin_return_id, currency
         ) as leaves_at_once
     from held
@@ -117,13 +145,16 @@ together as (
 reasoned as (
     select
         together.*,
-        coalesce(leaves_at_once > limits.amount and effect_type in ('credit_note', 'exchange_order'), false) as is_above,
+        coalesce(leaves_at_once > limits.amount and effect_type in ('credit_note', 'exchange_order'), false)
+            as is_above,
         case when is_above then list_append(waits_for_codes, 'limit') else waits_for_codes end as codes,
         case
             when held_by is not null then held_by
             when not is_approved and asked_batch is not null and decided_before is null then $due_by_settings
             when not is_approved and asked_batch is not null then $changed_by_settings
-            when not is_approved and policy_mode = 'approve' then 'waits for approval: modes.' || effect_type || ' = "approve"'
+            when
+                not is_approved and policy_mode = 'approve'
+                then 'waits for approval: modes.' || effect_type || ' = "approve"'
             when is_above and not list_contains(approved_codes, 'limit') then
                 'waits for approval: it is above approval_above.' || together.currency
         end as own_reason
@@ -173,8 +204,11 @@ select
         own_reason,
         -- What was approved is the whole amount: a fee or shipping that nobody has seen holds its credit.
         case when effect_kind = 'credit_note' and bool_or(
-            effect_kind in ('return_fee', 'shipping_refund') and starts_with(coalesce(own_reason, ''), 'waits for approval')
-        ) over (partition by return_id, order_number) then 'waits for approval of the fee or shipping that goes with it' end
+                    effect_kind in ('return_fee', 'shipping_refund')
+                    and starts_with(coalesce(own_reason, ''), 'waits for approval')
+                ) over (partition by return_id, order_number)
+                then 'waits for approval of the fee or shipping that goes with it'
+        end
     ) as waits_for,
     ledger_state,
     planned_at,

@@ -1,3 +1,6 @@
+-- kind:  step
+-- grain: one row per credit of ours whose paid amount Centra settled later
+
 -- What our credits have really given back, where Centra settles their tax: what was paid, else what the completed Return
 -- gives. The ledger's amounts were estimates until then. Fills the temporary table `settled_amounts`: one row per effect.
 create or replace temp table settled_amounts as
@@ -8,10 +11,16 @@ shown as (
         returns.centra_return_id, returns.currency, settled.settled as total,
         returns.shipping + returns.handling + returns.shipping_tax_added as shipping,
         returns.return_cost + returns.return_cost_tax_added as fee,
-        (select sum(quantity) from staging.centra_return_lines as lines where lines.centra_return_id = returns.centra_return_id) as pieces
+        (
+            select sum(quantity)
+            from staging.centra_return_lines as lines
+            where lines.centra_return_id = returns.centra_return_id
+        ) as pieces
     from staging.centra_returns as returns
     join settled_returns as settled using (centra_return_id)
-    where returns.deleted_at is null and settled.tax_mode in ('added', 'none') and (settled.payments > 0 or returns.is_completed)
+    where returns.deleted_at is null
+        and settled.tax_mode in ('added', 'none')
+        and (settled.payments > 0 or returns.is_completed)
 ),
 
 -- one row per Return that only the push has seen so far: its costs as planned
@@ -25,7 +34,9 @@ answered as (
     semi join (
         select distinct packet_key from push.ledger semi join matching.orders_in_play using (order_number)
     ) as concerned using (packet_key)
-    where operation = 'credit' and state = 'confirmed' and coalesce(payload ->> 'paid', payload ->> 'final_total') is not null
+    where operation = 'credit'
+        and state = 'confirmed'
+        and coalesce(payload ->> 'paid', payload ->> 'final_total') is not null
         and try_cast(centra_id as bigint) not in (select centra_return_id from shown)
 ),
 
@@ -34,11 +45,17 @@ members as (
     select
         -- After our database was lost, nobody knows what a fee was planned as.
         ledger.effect_key, ledger.effect_kind, coalesce(ledger.amount, 1) as amount, settled.* exclude (shipping),
-        coalesce(settled.shipping, sum(ledger.amount) filter (where effect_kind = 'shipping_refund') over of_return, 0) as shipping,
+        coalesce(
+            settled.shipping, sum(ledger.amount) filter (where effect_kind = 'shipping_refund') over of_return, 0
+        ) as shipping,
         count(*) filter (where effect_kind = 'credit_note') over of_return as units,
         sum(coalesce(ledger.amount, 1)) over so_far as upto,
         sum(coalesce(ledger.amount, 1)) over of_kind as whole
-    from (from shown union all by name from answered) as settled
+    from (
+        from shown
+        union all by name
+        from answered
+    ) as settled
     join push.ledger on ledger.centra_id = settled.centra_return_id::varchar
     where ledger.state = 'confirmed' and not ledger.is_foreign
         and ledger.effect_kind in ('credit_note', 'shipping_refund', 'return_fee')
@@ -54,7 +71,11 @@ members as (
 select
     effect_key,
     part_of(
-        (case effect_kind when 'shipping_refund' then shipping when 'return_fee' then fee else total - shipping + fee end)::decimal(18, 4),
+        (
+            case effect_kind
+                when 'shipping_refund' then shipping when 'return_fee' then fee else total - shipping + fee
+            end
+        )::decimal(18, 4),
         (upto - amount)::decimal(18, 4), upto::decimal(18, 4), whole::decimal(18, 4), currency
     ) as amount
 from members

@@ -1,3 +1,7 @@
+-- makes: decided_since, touched_effects
+-- kind:  step
+-- grain: one row per effect that a change of the settings or a decision of a person touches
+
 -- Whether an effect can be due, or different, by a change of the settings alone. Fills `decided_since` and `touched_effects`, for
 -- the effects of the temporary table `desired`. $adoptions, $ties, $exchange_decisions: how many of them the last plan knew.
 
@@ -22,17 +26,22 @@ exchanges as (
 
 select effect_key from desired where return_id in (select return_id from adopted)
 union
-select effect_key from desired where return_item_id in (
-    select return_item_id from tied union all select return_item_id from exchanges
-)
+select
+    effect_key from desired where return_item_id in (
+        select return_item_id from tied
+        union all
+        select return_item_id from exchanges
+    )
 -- What belongs to a whole return goes with its units.
 union
 select desired.effect_key
 from desired
 semi join staging.return_items as items
     on items.return_id = desired.return_id and items.order_number = desired.order_number and items.return_item_id in (
-        select return_item_id from tied union all select return_item_id from exchanges
-    )
+            select return_item_id from tied
+            union all
+            select return_item_id from exchanges
+        )
 where desired.return_item_id is null;
 
 -- One row per effect of `desired` that the settings that have changed touch at all ($touched_grades: null: every one): the grade

@@ -1,3 +1,11 @@
+-- changes: findings
+-- kind:  table
+-- grain: one row per unit whose credit is missing, or that was credited and is refused
+
+-- changes: findings
+-- kind:  table
+-- grain: one row per unit whose credit is missing, or that was credited and is refused
+
 -- return_without_credit_note and credited_item_refused: the money of a unit.
 insert into findings by name
 select
@@ -7,7 +15,9 @@ select
     sendable_at as fact_at,
     -- What only the settings have made due was not due on its date.
     case
-        when starts_with(why, $due_by_settings) then 'The credit of ' || strftime(trigger_at, '%Y-%m-%d') || ' is not in Centra: '
+        when
+            starts_with(why, $due_by_settings)
+            then 'The credit of ' || strftime(trigger_at, '%Y-%m-%d') || ' is not in Centra: '
         else 'The credit was due on ' || strftime(trigger_at, '%Y-%m-%d') || ' and is not in Centra: '
     end || why as detail,
     next_step,
@@ -28,21 +38,30 @@ select
     units.order_number,
     units.sku,
     units.currency,
-    case ledger.effect_kind when 'exchange_order' then units.unit_price else coalesce(ledger.amount, units.unit_price - units.voucher_share) end
+    case ledger.effect_kind
+        when 'exchange_order' then units.unit_price else coalesce(ledger.amount, units.unit_price - units.voucher_share)
+    end
         as amount,
-    coalesce(case when refused.disposition is not null then disposition_at end, approval_withdrawn_at, disposition_at) as fact_at,
+    coalesce(case when refused.disposition is not null then disposition_at end, approval_withdrawn_at, disposition_at)
+        as fact_at,
     case
         when refused.disposition is not null then 'Graded ' || units.disposition
         else 'Its approval was withdrawn'
-    end || ' after ' || case ledger.effect_kind when 'exchange_order' then 'the replacement was sent' else 'the money was given back' end
-        || coalesce('; its replacement has come back (' || back.return_item_ids || '), for which we refund nothing', '') as detail,
+    end
+    || ' after '
+    || case ledger.effect_kind when 'exchange_order' then 'the replacement was sent' else 'the money was given back' end
+    || coalesce('; its replacement has come back (' || back.return_item_ids || '), for which we refund nothing', '')
+        as detail,
     'Decide with customer service: charge the shopper, claim it from Happy Returns, or accept the loss.' as next_step,
-    json_merge_patch(units.evidence, json_object('centra_id', ledger.centra_id, 'effect_key', ledger.effect_key)) as evidence
+    json_merge_patch(units.evidence, json_object('centra_id', ledger.centra_id, 'effect_key', ledger.effect_key))
+        as evidence
 from known_units as units
 join push.ledger using (return_item_id)
 left join policy.refused_dispositions as refused on refused.disposition = units.disposition
 left join (
-    select replaced.parent_id, string_agg(replaced.return_item_id, ', ' order by replaced.return_item_id) as return_item_ids
+    select
+        replaced.parent_id,
+        string_agg(replaced.return_item_id, ', ' order by replaced.return_item_id) as return_item_ids
     from replaced
     join effects.units as units using (return_item_id)
     where units.credit_due_at is not null and not units.is_refused
@@ -80,15 +99,19 @@ select
     'happy_returns' as culprit,
     items.return_id, items.return_item_id, items.order_number, matched.sku, matched.currency,
     matched.unit_price - coalesce(matched.voucher_share, 0) as amount,
-    coalesce(case when refused.disposition is not null then items.disposition_at end, items.approval_withdrawn_at, items.source_time)
+    coalesce(
+        case when refused.disposition is not null then items.disposition_at end,
+        items.approval_withdrawn_at,
+        items.source_time
+    )
         as fact_at,
     case
         when refused.disposition is not null then 'Graded ' || items.disposition
         when items.approval_withdrawn_at is not null then 'Its approval was withdrawn'
         else 'Its return has failed'
     end || ' and not credited, although Happy Returns'' refund ' || promised.refund_id || ' of '
-        || money_text(promised.total_refunded, promised.currency) || ' says that it is refunded'
-        || case when promised.gift_card_id is not null then ', with a gift card that was given' else '' end as detail,
+    || money_text(promised.total_refunded, promised.currency) || ' says that it is refunded'
+    || case when promised.gift_card_id is not null then ', with a gift card that was given' else '' end as detail,
     'Tell the shopper why no money comes, or give it by hand in Centra; have Happy Returns correct the grade or the refund row.'
         as next_step,
     json_object(
@@ -102,15 +125,20 @@ join effects.units as units using (return_item_id)
 join promised using (return_item_id)
 left join policy.refused_dispositions as refused on refused.disposition = items.disposition
 where units.is_refused and items.return_item_id not in (
-    select return_item_id from push.ledger
-    where effect_kind in ('credit_note', 'exchange_order') and state in ('sending', 'unknown', 'confirmed')
-        and return_item_id is not null
-        -- A replacement that was canceled is nothing that was given, unless it was paid in its place.
-        and (
-            effect_key not in (select effect_key from effects.replacements where state = 'canceled')
-            or return_item_id in (
-                select return_item_id from effects.value_given_back where given - elsewhere - chargeback > 0
+        select return_item_id from push.ledger
+        where effect_kind in ('credit_note', 'exchange_order') and state in ('sending', 'unknown', 'confirmed')
+            and return_item_id is not null
+            -- A replacement that was canceled is nothing that was given, unless it was paid in its place.
+            and (
+                effect_key not in (select effect_key from effects.replacements where state = 'canceled')
+                or return_item_id in (
+                    select return_item_id from effects.value_given_back where given - elsewhere - chargeback > 0
+                )
             )
+    )
+qualify row_number()
+        over (
+            partition by items.return_item_id
+            order by coalesce(promised.issued_at, promised.source_time), promised.refund_id
         )
-)
-qualify row_number() over (partition by items.return_item_id order by coalesce(promised.issued_at, promised.source_time), promised.refund_id) = 1;
+    = 1;

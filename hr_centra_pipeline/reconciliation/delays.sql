@@ -1,3 +1,7 @@
+-- makes: reconciliation.delays, last_seen
+-- kind:  table
+-- grain: one row per unit that waits, with what for and since when
+
 -- Where each unit under way stands, what it waits for, and whether that is late: in logistics, at Happy Returns, or with us.
 create or replace temp table last_seen as
 select return_item_id, arg_max(event, happened_at) as last_event, max(happened_at) as last_event_at
@@ -23,19 +27,32 @@ ours as (
     select
         missing.return_item_id, missing.effect_kind, missing.sendable_at, missing.why, called.called_at, called.answer,
         case missing.effect_kind when 'credit_note' then 'our credit' when 'exchange_order' then 'our replacement order'
-            else 'our stock movement' end as waits_for,
+            else 'our stock movement'
+        end as waits_for,
         rules.window_hours
     from missing_effects as missing
     left join called using (packet_key)
-    join policy.exception_kinds as rules on rules.kind = case missing.effect_kind
-        when 'credit_note' then 'return_without_credit_note' when 'exchange_order' then 'exchange_without_order'
-        else 'return_without_stock_movement' end
-    qualify row_number() over (partition by missing.return_item_id order by missing.sendable_at, missing.effect_kind) = 1
+    join
+        policy.exception_kinds
+            as rules
+        on rules.kind = case missing.effect_kind
+                when 'credit_note' then 'return_without_credit_note' when
+                    'exchange_order'
+                    then 'exchange_without_order'
+                else 'return_without_stock_movement'
+            end
+    qualify row_number() over (partition by missing.return_item_id order by missing.sendable_at, missing.effect_kind)
+        = 1
 ),
 
 standing as (
     select
-        units.return_item_id, units.return_id, units.order_number, units.dropoff_method, seen.last_event, seen.last_event_at,
+        units.return_item_id,
+        units.return_id,
+        units.order_number,
+        units.dropoff_method,
+        seen.last_event,
+        seen.last_event_at,
         case
             when ours.return_item_id is not null then ours.waits_for
             when units.is_refused then null
@@ -46,7 +63,8 @@ standing as (
         end as waits_for,
         ours.sendable_at, ours.why, ours.called_at, ours.answer, ours.window_hours as our_hours,
         lateness.p50_hours, lateness.p95_hours, lateness.is_learned,
-        coalesce(lateness.window_hours, rules.window_hours) as physical_hours, parameters.unapproved_days * 24 as approval_hours,
+        coalesce(lateness.window_hours, rules.window_hours) as physical_hours,
+        parameters.unapproved_days * 24 as approval_hours,
         units.received_at
     from known_units as units
     cross join policy.parameters
@@ -54,14 +72,22 @@ standing as (
     left join ours using (return_item_id)
     left join reconciliation.lateness as lateness
         on lateness.stage = seen.last_event and lateness.dropoff_method = coalesce(units.dropoff_method, 'unknown')
-    join policy.exception_kinds as rules on rules.kind = case when units.arrived_at is null then 'stalled_return' else 'disposition_missing' end
+    join
+        policy.exception_kinds as rules
+        on rules.kind = case when units.arrived_at is null then 'stalled_return' else 'disposition_missing' end
 ),
 
 timed as (
     select
         *,
-        case when waits_for like 'our %' then sendable_at when waits_for = 'an approval' then received_at else last_event_at end as waits_since,
-        case when waits_for like 'our %' then our_hours when waits_for = 'an approval' then approval_hours else physical_hours end as window_hours
+        case
+            when waits_for like 'our %' then sendable_at when waits_for = 'an approval' then received_at else
+                last_event_at
+        end as waits_since,
+        case
+            when waits_for like 'our %' then our_hours when waits_for = 'an approval' then approval_hours else
+                physical_hours
+        end as window_hours
     from standing
     where waits_for is not null
 )
@@ -73,8 +99,9 @@ select
     case when waits_for in ('the goods', 'a grade') then p95_hours end as late_hours,
     coalesce(is_learned, false) and waits_for in ('the goods', 'a grade') as is_learned,
     case
-        when waits_since + to_hours(window_hours::integer) > $now then
-            case when waits_since > $now then 'not_due' else 'in_time' end
+        when waits_since + to_hours(window_hours::integer) > $now
+            then
+                case when waits_since > $now then 'not_due' else 'in_time' end
         when waits_for like 'our %' then 'system_error'
         when waits_for = 'the goods' then 'logistics_delay'
         else 'happy_returns_delay'

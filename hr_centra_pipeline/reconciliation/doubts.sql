@@ -1,3 +1,11 @@
+-- changes: findings
+-- kind:  table
+-- grain: one row per effect in doubt, and per guard that stops a type
+
+-- changes: findings
+-- kind:  table
+-- grain: one row per effect in doubt, and per guard that stops a type
+
 -- write_in_doubt and guard_breached: what the push cannot settle by itself, and what a guard has stopped.
 
 -- One row per effect whose outcome is not known; fees and shipping only when no unit travels with them.
@@ -7,7 +15,8 @@ doubtful as (
     select
         ledger.*, packets.operation, packets.step, packets.trouble, packets.message,
         coalesce(packets.created_at, ledger.updated_at) as since, packets.payload ->> 'order_number' as of_order,
-        packets.payload ->> 'rows_issued' as rows_issued, coalesce((packets.payload ->> 'payments_allowed')::bigint, 0) as payments_allowed
+        packets.payload ->> 'rows_issued' as rows_issued,
+        coalesce((packets.payload ->> 'payments_allowed')::bigint, 0) as payments_allowed
     from push.ledger
     left join push.packets using (packet_key)
     where ledger.state in ('sending', 'unknown') and packets.trouble is distinct from 'differs' -- a kind of its own
@@ -17,8 +26,10 @@ told as (
     select * from doubtful where return_item_id is not null
     union all
     select * from doubtful as alone where alone.return_item_id is null and not exists (
-        select 1 from doubtful as units where units.return_item_id is not null and units.packet_key = alone.packet_key
-    )
+            select 1
+            from doubtful as units
+            where units.return_item_id is not null and units.packet_key = alone.packet_key
+        )
 )
 
 select
@@ -27,7 +38,12 @@ select
     case when told.return_item_id is null then effect_key end as identity,
     case when trouble is null then 'timing' else 'fix_centra' end as class,
     case when trouble in ('gone', 'canceled', 'number_taken') then 'data_gap' else 'system_error' end as cause,
-    case when trouble in ('gone', 'canceled', 'number_taken') then 'person' when trouble = 'unpaid' then 'provider' else 'centra' end as culprit,
+    case
+        when trouble in ('gone', 'canceled', 'number_taken') then 'person' when
+            trouble = 'unpaid'
+            then 'provider'
+        else 'centra'
+    end as culprit,
     told.return_id, told.return_item_id, coalesce(told.order_number, told.of_order) as order_number, units.sku,
     case when subject_of(effect_kind) <> 'status' then coalesce(told.currency, units.currency) end as currency,
     case
@@ -36,24 +52,48 @@ select
         else told.amount
     end as amount,
     told.since as fact_at,
-    'The outcome of the ' || replace(effect_kind, '_', ' ') || ' in Centra is not known, at ' || coalesce(step, 'an unknown step') || ': '
-        || coalesce(message, reason, 'no answer') as detail,
+    'The outcome of the '
+    || replace(effect_kind, '_', ' ')
+    || ' in Centra is not known, at '
+    || coalesce(step, 'an unknown step')
+    || ': '
+    || coalesce(message, reason, 'no answer') as detail,
     case
-        when trouble = 'unpaid' and rows_issued is not null and payments_allowed = 0 then
-            'Ask Happy Returns, or who paid these refunds at that time, whether the shopper was paid. Only if nobody paid: '
-            || '`hr-centra approve` the packet for one call.'
+        when trouble = 'unpaid' and rows_issued is not null and payments_allowed = 0
+            then
+                'Ask Happy Returns, or who paid these refunds at that time, whether the shopper was paid. Only if nobody paid: '
+                || '`hr-centra approve` the packet for one call.'
         else case trouble
-            when 'gone' then 'Somebody deleted our Return in Centra: ask why. To make it again: `hr-centra adopt` the return.'
-            when 'canceled' then 'The replacement is not in Centra any more: ask why. To order it again: `hr-centra adopt` the return.'
-            when 'number_taken' then 'Look at the order with that number: if it is the replacement, `hr-centra tie` it to the unit; else free our range.'
-            when 'unpaid' then 'Look at the payment provider. Not paid: refund the Return in Centra by hand, or `hr-centra approve` the packet for one more call.'
-            when 'refused' then 'Do in Centra what it refused, or mend what it names and `hr-centra approve` the packet.'
-            when 'not_ours' then 'Look at what carries our key in Centra, and delete what is wrong there.'
-            else 'Nothing: every sync looks it up, and sends it again only when it is proven absent.'
-        end
+                when
+                    'gone'
+                    then 'Somebody deleted our Return in Centra: ask why. To make it again: `hr-centra adopt` the return.'
+                when
+                    'canceled'
+                    then 'The replacement is not in Centra any more: ask why. To order it again: `hr-centra adopt` the return.'
+                when
+                    'number_taken'
+                    then 'Look at the order with that number: if it is the replacement, `hr-centra tie` it to the unit; else free our range.'
+                when
+                    'unpaid'
+                    then 'Look at the payment provider. Not paid: refund the Return in Centra by hand, or `hr-centra approve` the packet for one more call.'
+                when
+                    'refused'
+                    then 'Do in Centra what it refused, or mend what it names and `hr-centra approve` the packet.'
+                when 'not_ours' then 'Look at what carries our key in Centra, and delete what is wrong there.'
+                else 'Nothing: every sync looks it up, and sends it again only when it is proven absent.'
+            end
     end as next_step,
     json_merge_patch(coalesce(units.evidence, '{}'), json_object(
-        'effect_key', effect_key, 'packet_key', packet_key, 'step', step, 'trouble', trouble, 'centra_id', told.centra_id
+        'effect_key',
+        effect_key,
+        'packet_key',
+        packet_key,
+        'step',
+        step,
+        'trouble',
+        trouble,
+        'centra_id',
+        told.centra_id
     )) as evidence
 from told
 left join known_units as units using (return_item_id);
@@ -66,18 +106,24 @@ select
     concat_ws(' ', effect_type, split_part(guard, ':', 1), currency) as identity,
     'fix_pipeline' as class,
     case when starts_with(guard, 'contract') then 'system_error' else 'policy_gap' end as cause,
-    case when starts_with(guard, 'contract') then 'centra' when starts_with(guard, 'surge') then 'unknown' else 'policy' end as culprit,
+    case
+        when starts_with(guard, 'contract') then 'centra' when starts_with(guard, 'surge') then 'unknown' else 'policy'
+    end as culprit,
     currency, amount,
     breached_at as fact_at,
     detail || ' (' || effects || ' effects wait); nothing of '
-        || case when contains(guard, ' ') and starts_with(guard, 'contract') then 'it' else 'this type' end || ' is sent' as detail,
+    || case when contains(guard, ' ') and starts_with(guard, 'contract') then 'it' else 'this type' end
+    || ' is sent' as detail,
     case
-        when starts_with(guard, 'contract') then
-            '`hr-centra doctor` lists what does not fit and what to set. It is looked at again each day, and as soon as the policy changes.'
-        else 'Find out why there is so much: a setting at Happy Returns, a peak, a mistake. If it is right: `hr-centra raise ' || effect_type
+        when starts_with(guard, 'contract')
+            then
+                '`hr-centra doctor` lists what does not fit and what to set. It is looked at again each day, and as soon as the policy changes.'
+        else 'Find out why there is so much: a setting at Happy Returns, a peak, a mistake. If it is right: `hr-centra raise '
+            || effect_type
             || '` lets it through once.'
     end as next_step,
-    json_object('guard', guard, 'effects', effects, 'allowed', allowed, 'mode', last_push.mode, 'push_id', push_id) as evidence
+    json_object('guard', guard, 'effects', effects, 'allowed', allowed, 'mode', last_push.mode, 'push_id', push_id)
+        as evidence
 from push.breaches
 join last_push using (push_id)
 union all by name

@@ -1,3 +1,8 @@
+-- makes: latest_replacements
+-- changes: findings
+-- kind:  table
+-- grain: one row per exchange that is not ordered, differs, was canceled or does not leave
+
 -- A shopper who waits for the replacement: it is not ordered, was refused, differs from what was meant, was canceled, or does
 -- not leave.
 insert into findings by name
@@ -8,8 +13,11 @@ select
     unit_price as amount,
     sendable_at as fact_at,
     case
-        when starts_with(why, $due_by_settings) then 'The exchange of ' || strftime(trigger_at, '%Y-%m-%d')
-            || ': no replacement is ordered: '
+        when starts_with(
+                why, $due_by_settings
+            )
+            then 'The exchange of ' || strftime(trigger_at, '%Y-%m-%d')
+                || ': no replacement is ordered: '
         else 'The exchange was due on ' || strftime(trigger_at, '%Y-%m-%d') || ' and no replacement is ordered: '
     end || why as detail,
     next_step,
@@ -32,7 +40,8 @@ select
     units.unit_price as amount,
     ledger.updated_at as fact_at,
     'Centra refused the replacement order: ' || coalesce(ledger.reason, 'no reason given') as detail,
-    'Mend what Centra names, or offer the shopper another article or the money. It is tried again when the return or the policy changes.' as next_step,
+    'Mend what Centra names, or offer the shopper another article or the money. It is tried again when the return or the policy changes.'
+        as next_step,
     json_merge_patch(units.evidence, json_object('effect_key', effect_key, 'packet_key', packet_key)) as evidence
 from push.ledger
 join known_units as units using (return_item_id)
@@ -54,10 +63,10 @@ select
     units.unit_price as amount,
     packets.created_at as fact_at,
     'The replacement is not what was meant: order '
-        || array_to_string(from_json(packets.payload -> 'order_numbers', '["varchar"]'), ', ') || ' differs in '
-        || array_to_string(from_json(packets.payload -> 'differs', '["varchar"]'), ', ') as detail,
+    || array_to_string(from_json(packets.payload -> 'order_numbers', '["varchar"]'), ', ') || ' differs in '
+    || array_to_string(from_json(packets.payload -> 'differs', '["varchar"]'), ', ') as detail,
     'Correct the order in Centra before it is shipped: the next sync compares again and goes on. To accept it as it is: `hr-centra approve '
-        || packets.packet_key || '`.' as next_step,
+    || packets.packet_key || '`.' as next_step,
     json_merge_patch(units.evidence, json_object(
         'effect_key', ledger.effect_key, 'packet_key', packets.packet_key, 'differs', packets.payload -> 'differs'
     )) as evidence
@@ -78,25 +87,33 @@ select
 from effects.replacements as replacements
 join known_units as units using (return_item_id)
 left join effects.value_given_back as value using (return_item_id)
-left join push.exchange_decisions as decisions on decisions.return_item_id = replacements.return_item_id
-    and decisions.ordinal = replacements.ordinal
+left join
+    push.exchange_decisions
+        as decisions
+    on decisions.return_item_id = replacements.return_item_id
+        and decisions.ordinal = replacements.ordinal
 left join gone_returns on gone_returns.centra_return_id = replacements.centra_return_id
 qualify row_number() over (
-    partition by replacements.return_item_id order by replacements.ordinal desc nulls last, replacements.effect_key
-) = 1;
+        partition by replacements.return_item_id order by replacements.ordinal desc nulls last, replacements.effect_key
+    ) = 1;
 
 -- One row per unit of which Happy Returns asks for another article than was ordered. Which article a person orders by hand, or
 -- puts into the order, is that person's decision.
 insert into findings by name
 with
 sent as (
-    select packet_key, replacement ->> 'sku' as sku, unnest(from_json(replacement -> 'members', '["varchar"]')) as effect_key
+    select
+        packet_key,
+        replacement ->> 'sku' as sku,
+        unnest(from_json(replacement -> 'members', '["varchar"]')) as effect_key
     from (
         select packet_key, unnest(from_json(payload -> 'replacements', '["json"]')) as replacement
         from push.packets
         where packet_key in (
-            select packet_key from push.ledger where effect_key in (select evidence ->> 'replacement_key' from latest_replacements)
-        )
+                select packet_key
+                from push.ledger
+                where effect_key in (select evidence ->> 'replacement_key' from latest_replacements)
+            )
     )
 )
 
@@ -109,12 +126,19 @@ select
     latest.return_id, latest.return_item_id, latest.order_number, latest.sku, latest.currency,
     latest.unit_price as amount,
     items.source_time as fact_at,
-    latest.replacement_sku || ' was ordered as its replacement (order ' || coalesce(latest.replacement_order_number, '-')
-        || case latest.state when 'shipped' then ', shipped' else '' end || '); Happy Returns now asks for ' || items.exchange_sku as detail,
+    latest.replacement_sku
+    || ' was ordered as its replacement (order '
+    || coalesce(latest.replacement_order_number, '-')
+    || case latest.state when 'shipped' then ', shipped' else '' end
+    || '); Happy Returns now asks for '
+    || items.exchange_sku as detail,
     'Ask the shopper which article is wanted. If it is ' || items.exchange_sku || case latest.state
         when 'shipped' then ': settle it by hand, then write this off in the workbook.'
-        else ': put it into the replacement order in place of ' || latest.replacement_sku || ' before it is shipped. Else have Happy '
-            || 'Returns correct the row.' end as next_step,
+        else ': put it into the replacement order in place of '
+            || latest.replacement_sku
+            || ' before it is shipped. Else have Happy '
+            || 'Returns correct the row.'
+    end as next_step,
     json_merge_patch(latest.evidence, json_object(
         'source_file', items.source_file, 'source_line', items.source_line, 'ordered_sku', latest.replacement_sku,
         'asked_sku', items.exchange_sku
@@ -142,11 +166,16 @@ select
     unit_price as amount,
     coalesce(order_updated_at, $now) as fact_at,
     'Somebody canceled replacement order ' || coalesce(nullif(array_to_string(order_numbers, ', '), ''), '-')
-        || ' in Centra: the shopper has neither goods nor money' as detail,
+    || ' in Centra: the shopper has neither goods nor money' as detail,
     'Ask who canceled it and why. ' || case
-        when is_return_gone then 'Our Return is gone, too: to begin the exchange again, `hr-centra adopt ' || return_id || '`.'
-        else 'To order it again: `hr-centra reorder ' || return_item_id || '`. To give the money: `hr-centra pay-instead '
-            || return_item_id || '`. Either, once.' end as next_step,
+        when
+            is_return_gone
+            then 'Our Return is gone, too: to begin the exchange again, `hr-centra adopt ' || return_id || '`.'
+        else 'To order it again: `hr-centra reorder '
+            || return_item_id
+            || '`. To give the money: `hr-centra pay-instead '
+            || return_item_id || '`. Either, once.'
+    end as next_step,
     evidence
 from latest_replacements
 where state = 'canceled' and refund_type = 'exchange' and not is_refused and decision is null
@@ -180,10 +209,14 @@ select
     units.return_id, units.return_item_id, units.order_number, units.sku, units.currency,
     units.unit_price as amount,
     payments.paid_at as fact_at,
-    'Somebody refunded all of it by hand, on Return ' || payments.centra_return_id || ': the shopper wants an exchange, and no replacement is ordered'
+    'Somebody refunded all of it by hand, on Return '
+    || payments.centra_return_id
+    || ': the shopper wants an exchange, and no replacement is ordered'
         as detail,
-    'Ask the shopper. Money: `hr-centra tie ' || units.return_item_id || ' --money`, or have Happy Returns make it a refund. Goods that were sent '
-        || 'by hand: `hr-centra tie ORDER --order --unit ' || units.return_item_id || '`.' as next_step,
+    'Ask the shopper. Money: `hr-centra tie '
+    || units.return_item_id
+    || ' --money`, or have Happy Returns make it a refund. Goods that were sent '
+    || 'by hand: `hr-centra tie ORDER --order --unit ' || units.return_item_id || '`.' as next_step,
     json_merge_patch(units.evidence, json_object('centra_return_id', payments.centra_return_id)) as evidence
 from known_units as units
 join effects.value_given_back as value using (return_item_id)
@@ -191,7 +224,10 @@ left join latest_replacements as latest using (return_item_id)
 join payments on payments.centra_return_id = coalesce(units.foreign_centra_return_id, latest.centra_return_id)
 left join staging.centra_returns as returns on returns.centra_return_id = units.foreign_centra_return_id
 left join asked using (return_item_id)
-where units.refund_type = 'exchange' and value.is_paid_instead and units.credit_due_at is not null and not units.is_refused
+where units.refund_type = 'exchange'
+    and value.is_paid_instead
+    and units.credit_due_at is not null
+    and not units.is_refused
     and len(coalesce(latest.order_numbers, [])) = 0 -- nothing was ordered, or canceled, either
     and latest.decision is null
     and (asked.asked_at is null or asked.asked_at > payments.paid_at)
@@ -209,14 +245,22 @@ select
     latest.return_id, latest.return_item_id, latest.order_number, latest.sku, latest.currency,
     unit_price as amount,
     ordered_at as fact_at,
-    'Replacement order ' || coalesce(replacement_order_number, '-') || ' was made on ' || strftime(ordered_at, '%Y-%m-%d')
-        || ' and is not shipped: ' || case
-            when latest.shipment_id is null then 'Centra shows no shipment of it'
-            when with_refused.shipment_id is not null then 'its shipment ' || latest.shipment_id
-                || ' is held, since it also holds the replacement of ' || with_refused.return_item_id || ', which was refused'
-            when releases.effect_key is not null then 'its shipment ' || latest.shipment_id || ' is not marked as '
+    'Replacement order '
+    || coalesce(replacement_order_number, '-')
+    || ' was made on '
+    || strftime(ordered_at, '%Y-%m-%d')
+    || ' and is not shipped: ' || case
+        when latest.shipment_id is null then 'Centra shows no shipment of it'
+        when with_refused.shipment_id is not null
+            then 'its shipment ' || latest.shipment_id
+                || ' is held, since it also holds the replacement of '
+                || with_refused.return_item_id
+                || ', which was refused'
+        when releases.effect_key is not null
+            then 'its shipment ' || latest.shipment_id || ' is not marked as '
                 || replace(releases."text", '_', ' ') || coalesce(' (' || release_ledger.reason || ')', '')
-            else 'its shipment ' || latest.shipment_id || ' has not left' end as detail,
+        else 'its shipment ' || latest.shipment_id || ' has not left'
+    end as detail,
     case
         when with_refused.shipment_id is not null
             then 'Take the refused replacement out of the order in Centra, or release the shipment by hand with both.'
@@ -229,7 +273,10 @@ left join (
     select shipment_id, min(return_item_id) as return_item_id
     from latest_replacements where is_refused and shipment_id is not null group by shipment_id
 ) as with_refused using (shipment_id)
-left join effects.pending_exchange_orders as releases on releases.effect_kind = 'exchange_release'
-    and releases.return_item_id = latest.return_item_id
+left join
+    effects.pending_exchange_orders
+        as releases
+    on releases.effect_kind = 'exchange_release'
+        and releases.return_item_id = latest.return_item_id
 left join push.ledger as release_ledger on release_ledger.effect_key = releases.effect_key
 where latest.state = 'ordered' and not is_refused;

@@ -1,3 +1,7 @@
+-- makes: reconciliation.lateness
+-- kind:  table
+-- grain: one row per stage and drop-off method: how long it usually takes
+
 -- How long each stage of the way takes, by what was seen last and drop-off method, from our own history. The line is the
 -- median over weeks of each week's 95th percentile: a week or two in which everything stood still do not move it, a lasting
 -- change does. Weeks whose slowest units may still be under way are left out.
@@ -13,8 +17,13 @@ policy_windows as (
 
 seen as (
     select
-        events.return_item_id, events.event, events.happened_at, coalesce(items.dropoff_method, 'unknown') as dropoff_method,
-        lead(events.happened_at) over (partition by events.return_item_id order by events.happened_at, events.event) as next_at
+        events.return_item_id,
+        events.event,
+        events.happened_at,
+        coalesce(items.dropoff_method, 'unknown') as dropoff_method,
+        lead(events.happened_at)
+            over (partition by events.return_item_id order by events.happened_at, events.event)
+            as next_at
     from staging.return_item_events as events
     join staging.return_items as items using (return_item_id)
     cross join policy.parameters
@@ -29,7 +38,10 @@ weeks as (
     from seen
     cross join policy_windows
     where next_at is not null and event <> 'graded'
-        and date_trunc('week', happened_at) + interval 7 day + to_hours(greatest(stalled_hours, ungraded_hours)::integer) <= $now
+        and date_trunc('week', happened_at)
+        + interval 7 day
+        + to_hours(greatest(stalled_hours, ungraded_hours)::integer)
+        <= $now
     group by all
 ),
 
@@ -44,8 +56,11 @@ judged as (
     select
         learned.*,
         -- where a unit arrives, the next that is to happen is its grade
-        case when stage = 'warehouse_received' or (stage = 'received' and (dropoff_method like 'mail%' or dropoff_method = 'in-store'))
-            then ungraded_hours else stalled_hours end as policy_hours,
+        case when stage = 'warehouse_received'
+                or (stage = 'received' and (dropoff_method like 'mail%' or dropoff_method = 'in-store'))
+                then ungraded_hours
+            else stalled_hours
+        end as policy_hours,
         units >= parameters.lateness_least_units and weeks >= parameters.lateness_least_weeks as is_learned,
         parameters.lateness_factor
     from learned
@@ -55,7 +70,10 @@ judged as (
 
 select
     stage, dropoff_method, units, weeks, p50_hours, p95_hours, policy_hours, is_learned,
-    case when is_learned then least(greatest(ceil(p95_hours * lateness_factor)::bigint, 24), 2 * policy_hours) else policy_hours end
+    case
+        when is_learned then least(greatest(ceil(p95_hours * lateness_factor)::bigint, 24), 2 * policy_hours) else
+            policy_hours
+    end
         as window_hours,
     $now::timestamptz as computed_at
 from judged;

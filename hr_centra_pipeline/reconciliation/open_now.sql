@@ -1,3 +1,7 @@
+-- makes: told_before, open_now
+-- kind:  step
+-- grain: one row per finding that is an exception now
+
 -- Which findings are exceptions now: their window is over (or was, when it was shorter), they are not older than the cut-over,
 -- and no more telling kind stands for the same subject of the same unit.
 
@@ -6,10 +10,13 @@ create or replace temp table told_before as
 select
     exception_id,
     any_value(kind) as kind,
-    arg_max(subject::json, (coalesce(run_number, 0), "at", rowid)) filter (where event in ('opened', 'reopened', 'changed', 'assigned'))
+    arg_max(subject::json, (coalesce(run_number, 0), "at", rowid)) filter (
+        where event in ('opened', 'reopened', 'changed', 'assigned')
+    )
         as told,
     count(*) filter (where event in ('opened', 'reopened')) > count(*) filter (where event = 'closed') as is_open,
-    arg_max(decision, (run_number, rowid)) filter (where event = 'closed') is not distinct from 'write_off' as is_written_off
+    (arg_max(decision, (run_number, rowid)) filter (where event = 'closed') is not distinct from 'write_off')
+        as is_written_off
 from reconciliation.exception_events
 group by exception_id;
 
@@ -26,25 +33,45 @@ corrections as (
 named as (
     select
         'EX' || substr(effect_key('exception ' || findings.kind, [
-            findings.subject, coalesce(identity, ''), coalesce(findings.return_id, ''), coalesce(findings.return_item_id, ''),
+            findings.subject,
+            coalesce(identity, ''),
+            coalesce(findings.return_id, ''),
+            coalesce(findings.return_item_id, ''),
             coalesce(findings.order_number, '')
         ]), 3) as exception_id,
         findings.* exclude (window_hours, next_step, evidence) replace (
-            findings.detail || case when findings.detail <> corrections.detail then '. ' || corrections.detail else '' end as detail
+            findings.detail
+            || case when findings.detail <> corrections.detail then '. ' || corrections.detail else '' end as detail
         ),
         -- where the unit stands, whether we called, and what Centra said: is it logistics, or us?
-        json_merge_patch(coalesce(evidence, '{}'), case when delays.return_item_id is not null then json_object(
-            'last_event', delays.last_event, 'last_event_at', delays.last_event_at, 'waits_for', delays.waits_for,
-            'waited_hours', delays.waited_hours, 'usual_hours', delays.usual_hours, 'late_hours', delays.late_hours,
-            'was_called', delays.was_called, 'called_at', delays.called_at, 'answer', delays.answer
-        ) else '{}' end) as evidence,
+        json_merge_patch(coalesce(
+            evidence, '{}'), case when delays.return_item_id is not null
+                then json_object(
+                        'last_event',
+                        delays.last_event,
+                        'last_event_at',
+                        delays.last_event_at,
+                        'waits_for',
+                        delays.waits_for,
+                        'waited_hours',
+                        delays.waited_hours,
+                        'usual_hours',
+                        delays.usual_hours,
+                        'late_hours',
+                        delays.late_hours,
+                        'was_called', delays.was_called, 'called_at', delays.called_at, 'answer', delays.answer
+                    )
+            else '{}'
+        end) as evidence,
         next_step || ' More: docs/exceptions.md#' || findings.kind as next_step,
         coalesce(findings.window_hours, rules.window_hours) as window_hours,
         rules.owner_team, rules.precedence
     from findings
     join policy.exception_kinds as rules using (kind)
     left join reconciliation.delays as delays on delays.return_item_id = findings.return_item_id
-    left join corrections on corrections.return_item_id = findings.return_item_id and corrections.subject = findings.subject
+    left join
+        corrections
+        on corrections.return_item_id = findings.return_item_id and corrections.subject = findings.subject
 ),
 
 -- One row per return: whether it is to be acted on. What happened after the cut-over counts for the others too.

@@ -1,3 +1,8 @@
+-- makes: reconciliation.payouts, tied_lines
+-- changes: reconciliation.refund_facts, findings
+-- kind:  table
+-- grain: one row per refund in Centra and what the payment providers booked for it
+
 -- Refunds in Centra next to what the payment providers booked: tied by the refund's own reference, else by the reference of
 -- the payment that it belongs to, else by order and amount where exactly one fits.
 
@@ -21,7 +26,8 @@ union
 -- What is of no single order may be of each that has its reference.
 select entries.order_number
 from (
-    select order_number, unnest(list_append(provider_references, external_reference)) as reference from staging.payment_entries
+    select order_number, unnest(list_append(provider_references, external_reference)) as reference
+    from staging.payment_entries
 ) as entries
 semi join (
     select unnest([lines.reference, lines.payment_reference]) as reference
@@ -39,14 +45,18 @@ select
     'entry ' || entries.entry_id as payout_tie_id, entries.entry_id, entries.centra_return_id, entries.order_number,
     coalesce(entries.provider_references[1], entries.external_reference) as reference,
     -- Centra's reference of a refund is in many cases the authorisation's; the provider's own answer knows better.
-    list_filter(list_append(entries.provider_references, entries.external_reference), lambda known: known is not null) as "references",
+    list_filter(list_append(entries.provider_references, entries.external_reference), lambda known: known is not null)
+        as "references",
     entries.currency, entries.amount, entries.created_at
 from staging.payment_entries as entries
 semi join payout_orders using (order_number)
 where entries.money = 'refunded' and entries.instrument = 'original'
 union all by name
 select
-    'Return ' || returns.centra_return_id as payout_tie_id, returns.centra_return_id, returns.order_number, returns.currency,
+    'Return ' || returns.centra_return_id as payout_tie_id,
+    returns.centra_return_id,
+    returns.order_number,
+    returns.currency,
     returns.grand_total as amount, returns.created_at, []::varchar[] as "references"
 from staging.centra_returns as returns
 semi join payout_orders using (order_number)
@@ -139,7 +149,7 @@ fitting as (
     from left_over
     join payable
         on payable.order_number = left_over.order_number and payable.currency = left_over.currency
-        and payable.amount = -left_over.gross_amount
+            and payable.amount = -left_over.gross_amount
     anti join by_reference as taken on taken.payout_tie_id = payable.payout_tie_id
     anti join by_payment as paid on paid.payout_tie_id = payable.payout_tie_id
 ),
@@ -165,8 +175,9 @@ tied as (
 returned as (
     select lines.*, tied.payout_tie_id, tied.tied_by
     from given_back as lines
-    join tied on tied.line_type = 'refund' and tied.provider = lines.provider
-        and tied.reference in (lines.reference, lines.payment_reference)
+    join tied
+        on tied.line_type = 'refund' and tied.provider = lines.provider
+            and tied.reference in (lines.reference, lines.payment_reference)
     where lines.line_type = 'refund_reversed' and lines.payout_line_id not in (select payout_line_id from tied)
     qualify row_number() over (partition by lines.payout_line_id order by tied.happened_at, tied.payout_tie_id) = 1
 ),
@@ -178,7 +189,11 @@ bounced as (
         count(*) over (partition by order_number, currency, amount) as places
     from (
         select
-            back.payout_tie_id, payable.order_number, back.currency, back.gross_amount as amount, min(back.happened_at) as bounced_at
+            back.payout_tie_id,
+            payable.order_number,
+            back.currency,
+            back.gross_amount as amount,
+            min(back.happened_at) as bounced_at
         from (
             select * from tied where line_type = 'refund_reversed'
             union all by name
@@ -193,7 +208,8 @@ later as (
     select
         lines.payout_line_id, payments.order_number,
         row_number() over (
-            partition by payments.order_number, lines.currency, lines.gross_amount order by lines.happened_at, lines.payout_line_id
+            partition by payments.order_number, lines.currency, lines.gross_amount
+            order by lines.happened_at, lines.payout_line_id
         ) as place
     from given_back as lines
     join (
@@ -202,7 +218,8 @@ later as (
         union
         select order_number, null from payout_orders
     ) as payments
-        on payments.reference = lines.payment_reference or (payments.reference is null and payments.order_number = lines.order_number)
+        on payments.reference = lines.payment_reference
+            or (payments.reference is null and payments.order_number = lines.order_number)
     anti join tied using (payout_line_id)
     where lines.line_type = 'refund'
         and exists (
@@ -218,8 +235,10 @@ again as (
     from later
     join given_back as lines using (payout_line_id)
     join bounced
-        on bounced.order_number = later.order_number and bounced.currency = lines.currency and bounced.amount = -lines.gross_amount
-        and (later.place - 1) % bounced.places + 1 = bounced.place
+        on bounced.order_number = later.order_number
+            and bounced.currency = lines.currency
+            and bounced.amount = -lines.gross_amount
+            and (later.place - 1) % bounced.places + 1 = bounced.place
 )
 
 from tied
@@ -250,7 +269,9 @@ where problem is not null
     or exists (
         select 1 from quarantine.rejected_rows as rejected
         where rejected.kind = 'payouts' and rejected.source_file = payout_files.source_file
-            and rejected.file_sha256 = payout_files.file_sha256 and rejected.source_line is not null and rejected.column_name is null
+            and rejected.file_sha256 = payout_files.file_sha256
+            and rejected.source_line is not null
+            and rejected.column_name is null
     );
 
 -- The return that an order's money is about, where there is only one.
@@ -268,7 +289,8 @@ semi join payout_orders using (order_number)
 where deleted_at is null
 group by all;
 
-delete from reconciliation.payouts where order_number in (select order_number from payout_orders) or order_number is null;
+delete from reconciliation.payouts
+where order_number in (select order_number from payout_orders) or order_number is null;
 insert into reconciliation.payouts by name
 with
 window_of as (
@@ -292,11 +314,21 @@ booked as (
     select
         lines.payout_tie_id, any_value(lines.provider) as provider, any_value(lines.tied_by) as tied_by,
         any_value(booked_abroad.abroad) as abroad,
-        coalesce(-sum(lines.gross_amount) filter (where lines.line_type = 'refund' and lines.currency = payable.currency), 0)
-            -- What came back was paid, though the line of that lies before the files or in one that was refused.
-            + case when bool_or(lines.line_type = 'refund' and lines.tied_by <> 'paid again') or any_value(booked_abroad.abroad) is not null
-                then 0 else any_value(payable.amount) end as refunded,
-        coalesce(sum(lines.gross_amount) filter (where lines.line_type = 'refund_reversed' and lines.currency = payable.currency), 0)
+        coalesce(
+            -sum(lines.gross_amount) filter (where lines.line_type = 'refund' and lines.currency = payable.currency), 0
+        )
+        -- What came back was paid, though the line of that lies before the files or in one that was refused.
+        + case when bool_or(lines.line_type = 'refund' and lines.tied_by <> 'paid again')
+                or any_value(booked_abroad.abroad) is not null
+                then 0
+            else any_value(payable.amount)
+        end as refunded,
+        coalesce(
+            sum(lines.gross_amount) filter (
+                where lines.line_type = 'refund_reversed' and lines.currency = payable.currency
+            ),
+            0
+        )
             as reversed,
         max(lines.happened_at) as settled_at, any_value(lines.source) as source, any_value(lines.reference) as reference
     from tied_lines as lines
@@ -317,7 +349,8 @@ paid_twice as (
 providers as (
     select order_number, min(provider) as provider
     from staging.payout_lines
-    where line_type = 'capture' and order_number in (select order_number from payable anti join booked using (payout_tie_id))
+    where line_type = 'capture'
+        and order_number in (select order_number from payable anti join booked using (payout_tie_id))
     group by order_number
 ),
 
@@ -326,19 +359,19 @@ looked_for as (
         payable.payout_tie_id,
         coalesce(covers.covered_from <= payable.created_at, false) as is_covered, -- else nobody's files tell of that time
         covers.covered_until >= payable.created_at + to_hours(window_of.window_hours::integer)
-            and coalesce(refused.refused_at < payable.created_at, true)
-            -- a line of the order that is not understood may be the refund
-            and payable.order_number not in (
-                select order_number from bookings_of_orders where line_type = 'unknown' and order_number is not null
-            ) as is_over
+        and coalesce(refused.refused_at < payable.created_at, true)
+        -- a line of the order that is not understood may be the refund
+        and payable.order_number not in (
+            select order_number from bookings_of_orders where line_type = 'unknown' and order_number is not null
+        ) as is_over
     from payable
     anti join booked using (payout_tie_id)
     cross join window_of
     cross join refused_payouts as refused
     left join providers on providers.order_number = payable.order_number
     left join provider_covers as covers on covers.provider = coalesce(
-        providers.provider, (select min(provider) from provider_covers having count(*) = 1)
-    )
+            providers.provider, (select min(provider) from provider_covers having count(*) = 1)
+        )
 ),
 
 paid as (
@@ -351,7 +384,9 @@ paid as (
             when booked.payout_tie_id is null then 'waits'
             when booked.abroad is not null then 'amount_differs'
             when booked.reversed > 0 and booked.refunded - booked.reversed = payable.amount then 'agrees'
-            when booked.reversed > 0 and booked.refunded <= booked.reversed and again.paid_return_id is not null then 'paid_again'
+            when
+                booked.reversed > 0 and booked.refunded <= booked.reversed and again.paid_return_id is not null
+                then 'paid_again'
             when booked.reversed > 0 and booked.refunded - booked.reversed < payable.amount then 'reversed'
             when booked.refunded <> payable.amount then 'amount_differs'
             else 'agrees'
@@ -359,14 +394,21 @@ paid as (
         of_return.return_id, payable.order_number, payable.centra_return_id, payable.entry_id, booked.provider,
         coalesce(payable.reference, booked.reference) as reference, payable.currency,
         payable.amount as credited_amount, coalesce(booked.refunded - booked.reversed, 0) as settled_amount,
-        booked.abroad as settled_abroad, payable.created_at as credited_at, booked.settled_at, booked.tied_by, booked.source
+        booked.abroad as settled_abroad,
+        payable.created_at as credited_at,
+        booked.settled_at,
+        booked.tied_by,
+        booked.source
     from payable
     left join booked using (payout_tie_id)
     left join looked_for using (payout_tie_id)
     left join paid_twice as again
-        on again.paid_return_id = payable.centra_return_id and again.last_entry > payable.entry_id and again.paid_amount = payable.amount
+        on again.paid_return_id = payable.centra_return_id
+            and again.last_entry > payable.entry_id
+            and again.paid_amount = payable.amount
     left join (
-        select centra_return_id, min(return_id) as return_id from (
+        select
+            centra_return_id, min(return_id) as return_id from (
             select centra_return_id, return_id from return_pieces
             union
             select centra_return_id, return_id from reconciliation.payouts
@@ -379,18 +421,29 @@ paid as (
 unknown as (
     select
         'line ' || lines.payout_line_id as payout_tie_id,
-        'not_credited' as verdict, only_returns.return_id, lines.order_number, lines.provider, lines.reference, lines.currency,
+        'not_credited' as verdict,
+        only_returns.return_id,
+        lines.order_number,
+        lines.provider,
+        lines.reference,
+        lines.currency,
         0 as credited_amount, -lines.gross_amount as settled_amount, lines.happened_at as settled_at, lines.source
     from given_back as lines
     anti join tied_lines using (payout_line_id)
     left join only_returns using (order_number)
     -- an order that was never read may have been refunded there
-    where lines.line_type = 'refund' and (lines.order_number is null or lines.order_number in (select order_number from staging.orders))
+    where lines.line_type = 'refund'
+        and (lines.order_number is null or lines.order_number in (select order_number from staging.orders))
     union all by name
     -- A refund came back, and which one is not known.
     select
         'line ' || lines.payout_line_id as payout_tie_id,
-        'reversed' as verdict, only_returns.return_id, lines.order_number, lines.provider, lines.reference, lines.currency,
+        'reversed' as verdict,
+        only_returns.return_id,
+        lines.order_number,
+        lines.provider,
+        lines.reference,
+        lines.currency,
         lines.gross_amount as credited_amount, 0 as settled_amount, lines.happened_at as settled_at, lines.source
     from given_back as lines
     anti join tied_lines using (payout_line_id)
@@ -403,7 +456,9 @@ unknown as (
 -- be given (whose credits it blocks).
 charged_back_beyond as (
     select
-        lines.order_number, lines.currency, -sum(lines.gross_amount) - coalesce(any_value(chargebacks.counted), 0) as amount
+        lines.order_number,
+        lines.currency,
+        -sum(lines.gross_amount) - coalesce(any_value(chargebacks.counted), 0) as amount
     from given_back as lines
     left join effects.chargebacks as chargebacks
         on chargebacks.order_number = lines.order_number and chargebacks.currency = lines.currency
@@ -414,18 +469,28 @@ charged_back_beyond as (
 disputed as (
     select
         'chargeback ' || lines.order_number || ' ' || lines.currency as payout_tie_id,
-        case when any_value(beyond.amount) > 0 and any_value(coalesce(credited.credited, abroad.credited)) > 0 then 'chargeback'
-            else 'chargeback_settled' end as verdict,
+        case when
+                any_value(beyond.amount) > 0 and any_value(coalesce(credited.credited, abroad.credited)) > 0
+                then 'chargeback'
+            else 'chargeback_settled'
+        end as verdict,
         any_value(only_returns.return_id) as return_id, lines.order_number, any_value(lines.provider) as provider,
         any_value(lines.reference) as reference, lines.currency, 0 as credited_amount,
         -- In another currency than what was credited, nobody knows how much of it was given twice: all of it is in question.
-        greatest(case when any_value(credited.credited) is null and any_value(abroad.credited) > 0 then any_value(beyond.amount)
-            else least(any_value(beyond.amount), coalesce(any_value(credited.credited), 0)) end, 0) as settled_amount,
+        greatest(
+            case when
+                    any_value(credited.credited) is null and any_value(abroad.credited) > 0
+                    then any_value(beyond.amount)
+                else least(any_value(beyond.amount), coalesce(any_value(credited.credited), 0))
+            end, 0
+        ) as settled_amount,
         max(lines.happened_at) as settled_at, any_value(lines.source) as source
     from given_back as lines
     join charged_back_beyond as beyond using (order_number, currency)
     left join only_returns using (order_number)
-    left join credited_orders as credited on credited.order_number = lines.order_number and credited.currency = lines.currency
+    left join
+        credited_orders as credited
+        on credited.order_number = lines.order_number and credited.currency = lines.currency
     left join (
         select order_number, max(credited) as credited from credited_orders group by order_number
     ) as abroad on abroad.order_number = lines.order_number
@@ -435,8 +500,10 @@ disputed as (
 
 every as (
     from paid where verdict is not null
-    union all by name from unknown
-    union all by name from disputed
+    union all by name
+    from unknown
+    union all by name
+    from disputed
 )
 
 select
@@ -461,13 +528,31 @@ select
     end as amount,
     case verdict when 'not_settled' then credited_at else settled_at end as fact_at,
     case verdict
-        when 'amount_differs' then 'Centra refunded ' || money_text(credited_amount, currency) || ', the payment provider booked '
-            || concat_ws(' and ', case when settled_abroad is null or settled_amount <> 0 then money_text(settled_amount, currency) end, settled_abroad)
-        when 'reversed' then 'The refund of ' || money_text(credited_amount, currency) || ' came back to the payment provider after it had succeeded'
-        when 'not_settled' then 'Centra refunded ' || money_text(credited_amount, currency)
-            || ', and no settlement file of the time after it has the refund'
-        when 'chargeback' then 'Charged back by the shopper''s bank: ' || money_text(settled_amount, currency) || ' that were credited, too'
-        else 'The payment provider refunded ' || money_text(settled_amount, currency) || ', and Centra knows of no such refund'
+        when 'amount_differs'
+            then 'Centra refunded ' || money_text(credited_amount, currency) || ', the payment provider booked '
+                || concat_ws(
+                    ' and ',
+                    case
+                        when settled_abroad is null or settled_amount <> 0 then money_text(settled_amount, currency)
+                    end,
+                    settled_abroad
+                )
+        when
+            'reversed'
+            then 'The refund of '
+                || money_text(credited_amount, currency)
+                || ' came back to the payment provider after it had succeeded'
+        when 'not_settled'
+            then 'Centra refunded ' || money_text(credited_amount, currency)
+                || ', and no settlement file of the time after it has the refund'
+        when
+            'chargeback'
+            then 'Charged back by the shopper''s bank: '
+                || money_text(settled_amount, currency)
+                || ' that were credited, too'
+        else 'The payment provider refunded '
+            || money_text(settled_amount, currency)
+            || ', and Centra knows of no such refund'
     end as detail,
     case verdict
         when 'reversed' then 'Pay the shopper another way: the credit stands, the money did not arrive.'
@@ -503,7 +588,10 @@ settled as (
 -- A provider tells one amount: it is shared over what its Return is made of, in proportion.
 shared as (
     select
-        facts.*, sum(amount) over (partition by source order by fact_id rows between unbounded preceding and current row) as upto,
+        facts.*,
+        sum(amount)
+            over (partition by source order by fact_id rows between unbounded preceding and current row)
+            as upto,
         sum(amount) over (partition by source) as whole
     from reconciliation.refund_facts as facts
     semi join (select distinct 'Return ' || centra_return_id as source from settled) as returns using (source)
@@ -513,7 +601,8 @@ shared as (
 select
     'provider' as side, concat_ws(' ', 'provider', settled.payout_line_id, shared.fact_id) as fact_id, shared.return_id,
     shared.order_number, shared.return_item_id, shared.component, shared.currency,
-    part_of(settled.amount, shared.upto - shared.amount, shared.upto, shared.whole, shared.currency) as amount, 0 as in_goods,
+    part_of(settled.amount, shared.upto - shared.amount, shared.upto, shared.whole, shared.currency) as amount,
+    0 as in_goods,
     settled.happened_at, false as is_pending, settled.source
 from settled
 join shared on shared.source = 'Return ' || settled.centra_return_id

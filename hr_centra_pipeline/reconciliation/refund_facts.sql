@@ -1,3 +1,8 @@
+-- makes: reconciliation.refund_facts, money_orders, return_states, carried, return_pieces, return_costs,
+--        expected_pairs, fresh_facts
+-- kind:  table
+-- grain: one row per side, unit and component: what the side says was given back
+
 -- What each side says was given back, unit by unit and component by component. Whatever a side tells for several units is
 -- allocated by `part_of`, in the order of their ids, so that the parts sum back to what was told.
 
@@ -13,7 +18,11 @@ delete from reconciliation.refund_facts where order_number in (select order_numb
 -- One row per Return: is it final, what was paid on it, and what that makes of its total.
 create or replace temp table return_states as
 select
-    centra_return_id, created_at, is_completed is distinct from true or is_pending as is_pending, paid, coalesce(given, 0) as given,
+    centra_return_id,
+    created_at,
+    (is_completed is distinct from true) or is_pending as is_pending,
+    paid,
+    coalesce(given, 0) as given,
     given_at, settled
 from settled_returns
 semi join money_orders using (order_number)
@@ -37,9 +46,18 @@ remembered as (
 )
 
 select
-    keys.centra_return_id, keys.is_deleted, ledger.effect_key, ledger.effect_kind, ledger.return_id, ledger.return_item_id,
+    keys.centra_return_id,
+    keys.is_deleted,
+    ledger.effect_key,
+    ledger.effect_kind,
+    ledger.return_id,
+    ledger.return_item_id,
     ledger.shipment_line_id, ledger.amount
-from (from marked union all from remembered) as keys
+from (
+    from marked
+    union all
+    from remembered
+) as keys
 join push.ledger using (effect_key)
 where ledger.effect_kind in ('credit_note', 'exchange_order', 'return_fee', 'shipping_refund');
 
@@ -76,16 +94,18 @@ numbered as (
         lines.*, numbers.piece as place_on_line,
         case when numbers.piece = told_apart then quantity - told_apart + 1 else 1 end as alike
     from lines
-    cross join range(1, lines.told_apart + 1) as numbers(piece)
+    cross join range(1, lines.told_apart + 1) as numbers (piece)
 ),
 
 pieces as (
     select
         centra_return_id, shipment_line_id, order_line_id, order_number, currency, alike,
         case when quantity = 1 then line_value
-            else part_of(line_value, place_on_line - 1, place_on_line - 1 + alike, quantity, currency) end as value,
+            else part_of(line_value, place_on_line - 1, place_on_line - 1 + alike, quantity, currency)
+        end as value,
         case when quantity = 1 then line_tax
-            else part_of(line_tax, place_on_line - 1, place_on_line - 1 + alike, quantity, currency) end as line_tax,
+            else part_of(line_tax, place_on_line - 1, place_on_line - 1 + alike, quantity, currency)
+        end as line_tax,
         pieces_before + place_on_line as piece
     from numbered
 ),
@@ -98,7 +118,7 @@ placed as (
 known as (
     select
         pieces.*, placed.return_item_id, coalesce(placed.is_foreign, false) as is_foreign,
-        items.return_id, items.refund_type is not distinct from 'exchange' as is_exchange,
+        items.return_id, (items.refund_type is not distinct from 'exchange') as is_exchange,
         -- as Centra keeps it: only there the shares sum to what a Return takes off
         matched.voucher_share - matched.voucher_tax_added as voucher_share, lines.tax_percent, orders.tax_mode
     from pieces
@@ -114,14 +134,18 @@ weighed as (
     select
         known.*, returns.discounts, returns.discount_tax_added, sum(alike) over on_return_so_far as place,
         sum(alike) over on_return as pieces,
-        sum(voucher_share) over on_return = returns.discounts and count(voucher_share) over on_return = count(*) over on_return
+        sum(voucher_share) over on_return = returns.discounts
+        and count(voucher_share) over on_return = count(*) over on_return
             as is_as_promised,
         sum(value) over on_return_so_far as value_upto, sum(value) over on_return as value_of_all
     from known
     join staging.centra_returns as returns using (centra_return_id)
     window
         on_return as (partition by centra_return_id),
-        on_return_so_far as (partition by centra_return_id order by shipment_line_id, piece rows between unbounded preceding and current row)
+        on_return_so_far as (
+            partition by centra_return_id
+            order by shipment_line_id, piece rows between unbounded preceding and current row
+        )
 ),
 
 shared as (
@@ -130,10 +154,10 @@ shared as (
             when discounts = 0 then 0
             when is_as_promised then voucher_share
             else part_of(
-                discounts, case when value_of_all > 0 then value_upto - value else place - alike end,
-                case when value_of_all > 0 then value_upto else place end,
-                case when value_of_all > 0 then value_of_all else pieces end, currency
-            )
+                    discounts, case when value_of_all > 0 then value_upto - value else place - alike end,
+                    case when value_of_all > 0 then value_upto else place end,
+                    case when value_of_all > 0 then value_of_all else pieces end, currency
+                )
         end as voucher_kept
     from weighed
 ),
@@ -143,12 +167,14 @@ added as (
     select
         *,
         case when discount_tax_added = 0 then 0 else part_of(
-            discount_tax_added, voucher_upto - voucher_kept, voucher_upto, discounts, currency
-        ) end::decimal(18, 4) as voucher_added
+                    discount_tax_added, voucher_upto - voucher_kept, voucher_upto, discounts, currency
+                )
+        end::decimal(18, 4) as voucher_added
     from (
-        select *, (sum(voucher_kept) over (
-            partition by centra_return_id order by place rows between unbounded preceding and current row
-        ))::decimal(18, 4) as voucher_upto
+        select
+            *, (sum(voucher_kept) over (
+                partition by centra_return_id order by place rows between unbounded preceding and current row
+            ))::decimal(18, 4) as voucher_upto
         from shared
     )
 ),
@@ -167,18 +193,27 @@ taxed as (
 )
 
 select
-    taxed.centra_return_id, order_number, currency, shipment_line_id, piece, alike as pieces, return_item_id, return_id, is_foreign,
+    taxed.centra_return_id,
+    order_number,
+    currency,
+    shipment_line_id,
+    piece,
+    alike as pieces,
+    return_item_id,
+    return_id,
+    is_foreign,
     is_exchange, place,
     value - voucher + case when is_most_taxed then paid_beyond else 0 end as gross,
     case when place = pieces then returns.tax - sum(own_tax) over on_return_taxed + own_tax else own_tax end
-        + case when is_most_taxed then paid_beyond else 0 end as tax
+    + case when is_most_taxed then paid_beyond else 0 end as tax
 from taxed
 join (
     select
         returns.centra_return_id, returns.tax,
         -- Where Centra settles the tax after the payment, what was paid is what was given back. Of an exchange, goods were.
         case when returns.centra_return_id in (select centra_return_id from known where is_exchange) then 0
-            else states.settled - returns.grand_total end as paid_beyond
+            else states.settled - returns.grand_total
+        end as paid_beyond
     from staging.centra_returns as returns
     join return_states as states using (centra_return_id)
 ) as returns using (centra_return_id)
@@ -190,7 +225,12 @@ create or replace temp table return_costs as
 with
 pairs as (
     select
-        centra_return_id, order_number, currency, return_id, bool_or(is_exchange) as is_exchange, bool_and(is_foreign) as is_foreign,
+        centra_return_id,
+        order_number,
+        currency,
+        return_id,
+        bool_or(is_exchange) as is_exchange,
+        bool_and(is_foreign) as is_foreign,
         greatest(sum(gross), 0) as value
     from return_pieces
     group by all
@@ -198,7 +238,9 @@ pairs as (
 
 planned as (
     select
-        carried.centra_return_id, carried.return_id, sum(carried.amount) filter (where carried.effect_kind = 'shipping_refund') as shipping,
+        carried.centra_return_id,
+        carried.return_id,
+        sum(carried.amount) filter (where carried.effect_kind = 'shipping_refund') as shipping,
         sum(charged.fee) as fee
     from carried
     left join fees_charged as charged using (effect_key)
@@ -220,7 +262,8 @@ told as (
 weighed as (
     select
         * exclude (weight),
-        case when sum(planned_shipping) over of_return = shipping + shipping_tax then planned_shipping else weight end as shipping_weight,
+        case when sum(planned_shipping) over of_return = shipping + shipping_tax then planned_shipping else weight end
+            as shipping_weight,
         case when sum(planned_fee) over of_return = fee + fee_tax then planned_fee else weight end as fee_weight
     from told
     window of_return as (partition by centra_return_id)
@@ -233,7 +276,9 @@ summed as (
     from weighed
     window
         of_return as (partition by centra_return_id),
-        so_far as (partition by centra_return_id order by return_id nulls last rows between unbounded preceding and current row)
+        so_far as (
+            partition by centra_return_id order by return_id nulls last rows between unbounded preceding and current row
+        )
 )
 
 select *, shipping_kept + shipping_added as shipping, fee_kept + fee_added as fee
@@ -241,7 +286,8 @@ from (
     select
         centra_return_id, order_number, currency, return_id, is_exchange,
         part_of(shipping, shipping_upto - shipping_weight, shipping_upto, shipping_whole, currency) as shipping_kept,
-        part_of(shipping_tax, shipping_upto - shipping_weight, shipping_upto, shipping_whole, currency) as shipping_added,
+        part_of(shipping_tax, shipping_upto - shipping_weight, shipping_upto, shipping_whole, currency)
+            as shipping_added,
         part_of(fee, fee_upto - fee_weight, fee_upto, fee_whole, currency) as fee_kept,
         part_of(fee_tax, fee_upto - fee_weight, fee_upto, fee_whole, currency) as fee_added
     from summed
@@ -251,15 +297,21 @@ insert into reconciliation.refund_facts by name
 with
 amounts as (
     select
-        centra_return_id, return_id, order_number, return_item_id, currency, shipment_line_id || '/' || piece as place, component,
+        centra_return_id,
+        return_id,
+        order_number,
+        return_item_id,
+        currency,
+        shipment_line_id || '/' || piece as place,
+        component,
         case component when 'items' then gross - tax else tax end as amount, 0 as in_goods
-    from return_pieces, unnest(['items', 'tax']) as components(component)
+    from return_pieces, unnest(['items', 'tax']) as components (component)
     where not is_exchange
     union all by name
     select
         centra_return_id, return_id, order_number, currency, '' as place, component,
         case component when 'shipping' then shipping else -fee end as amount, 0 as in_goods
-    from return_costs, unnest(['shipping', 'fee']) as components(component)
+    from return_costs, unnest(['shipping', 'fee']) as components (component)
     where not is_exchange
     union all by name
     -- The Return of an exchange gives goods, not money; what was paid on it all the same is money.
@@ -268,16 +320,23 @@ amounts as (
         paid_part as amount, value - paid_part as in_goods
     from (
         select
-            exchanged.*, case when given = 0 then 0 else part_of(given, upto - value, upto, whole, currency) end as paid_part
+            exchanged.*,
+            case when given = 0 then 0 else part_of(given, upto - value, upto, whole, currency) end as paid_part
         from (
             select
                 *, sum(value) over (
-                    partition by centra_return_id order by place, return_id rows between unbounded preceding and current row
+                    partition by centra_return_id
+                    order by place, return_id rows between unbounded preceding and current row
                 ) as upto,
                 sum(value) over (partition by centra_return_id) as whole
             from (
                 select
-                    centra_return_id, return_id, order_number, return_item_id, currency, shipment_line_id || '/' || piece as place,
+                    centra_return_id,
+                    return_id,
+                    order_number,
+                    return_item_id,
+                    currency,
+                    shipment_line_id || '/' || piece as place,
                     gross as value
                 from return_pieces where is_exchange
                 union all by name
@@ -294,7 +353,10 @@ select
     concat_ws(' ', 'centra', centra_return_id, coalesce(return_id, '-'), place, component) as fact_id,
     return_id, order_number, return_item_id, component, currency, amount, in_goods,
     -- Money in place of a replacement is given when it is asked for, not when the Return of the exchange was made.
-    case when component = 'exchange' and amount <> 0 then coalesce(states.given_at, states.created_at) else states.created_at end
+    case
+        when component = 'exchange' and amount <> 0 then coalesce(states.given_at, states.created_at) else
+            states.created_at
+    end
         as happened_at,
     states.is_pending, 'Return ' || centra_return_id as source
 from amounts
@@ -309,8 +371,19 @@ create or replace temp table expected_units as
 with
 due as (
     select
-        units.return_item_id, units.return_id, units.order_number, units.currency, units.country, units.dropoff_method, units.refund_type,
-        units.is_returnless, units.is_refused, units.credit_trigger, units.credit_due_at, units.tax_percent, units.unit_tax,
+        units.return_item_id,
+        units.return_id,
+        units.order_number,
+        units.currency,
+        units.country,
+        units.dropoff_method,
+        units.refund_type,
+        units.is_returnless,
+        units.is_refused,
+        units.credit_trigger,
+        units.credit_due_at,
+        units.tax_percent,
+        units.unit_tax,
         units.voucher_share, units.unit_price - units.voucher_share as gross, pieces.centra_return_id,
         coalesce(pieces.centra_return_id::varchar, units.return_id) as together, units.tax_mode, units.unit_tax_added,
         units.voucher_tax_added,
@@ -325,7 +398,8 @@ due as (
 ),
 
 by_rate as (
-    select together, order_number, tax_percent, currency,
+    select
+        together, order_number, tax_percent, currency,
         case
             when coalesce(any_value(tax_mode), 'included') = 'included'
                 then sum(unit_tax) - tax_in(sum(voucher_share), tax_percent, currency)
@@ -337,12 +411,15 @@ by_rate as (
 
 select
     due.* exclude (own_tax, together, unit_tax, voucher_share),
-    case when return_item_id = last_unit then by_rate.tax - sum(own_tax) over same + own_tax else own_tax end::decimal(18, 4) as tax,
+    case when return_item_id = last_unit then by_rate.tax - sum(own_tax) over same + own_tax else own_tax end::decimal(
+        18, 4
+    ) as tax,
     coalesce(waiting.sendable_at, due.credit_due_at) + to_hours(rules.window_hours::integer) as opens_at,
     due.centra_return_id is null and waiting.return_item_id is not null as is_missing
 from due
-join by_rate on by_rate.together = due.together and by_rate.order_number = due.order_number
-    and by_rate.tax_percent = due.tax_percent and by_rate.currency = due.currency
+join by_rate
+    on by_rate.together = due.together and by_rate.order_number = due.order_number
+        and by_rate.tax_percent = due.tax_percent and by_rate.currency = due.currency
 left join (
     select return_item_id, min(sendable_at) as sendable_at from effects.pending_credit_notes group by return_item_id
 ) as waiting using (return_item_id)
@@ -355,7 +432,11 @@ create or replace temp table costs_taxed as
 with
 shown as (
     select
-        return_id, order_number, sum(shipping_kept) as shipping, sum(shipping_added) as shipping_tax, sum(fee_kept) as fee,
+        return_id,
+        order_number,
+        sum(shipping_kept) as shipping,
+        sum(shipping_added) as shipping_tax,
+        sum(fee_kept) as fee,
         sum(fee_added) as fee_tax
     from return_costs where return_id is not null
     group by all
@@ -372,8 +453,12 @@ sold as (
 
 select
     sold.return_id, sold.order_number, sold.tax_mode,
-    case when coalesce(shown.shipping, 0) > 0 then shown.shipping else orders.shipping + orders.handling end::decimal(18, 4) as shipping,
-    case when coalesce(shown.shipping, 0) > 0 then shown.shipping_tax else orders.shipping_tax_added end::decimal(18, 4) as shipping_tax,
+    case when coalesce(shown.shipping, 0) > 0 then shown.shipping else orders.shipping + orders.handling end::decimal(
+        18, 4
+    ) as shipping,
+    case when coalesce(shown.shipping, 0) > 0 then shown.shipping_tax else orders.shipping_tax_added end::decimal(
+        18, 4
+    ) as shipping_tax,
     case when coalesce(shown.fee, 0) > 0 then shown.fee else sold.value - sold.tax_added end::decimal(18, 4) as fee,
     case
         when coalesce(shown.fee, 0) > 0 then shown.fee_tax
@@ -388,17 +473,25 @@ left join shown using (return_id, order_number);
 
 -- What a cost that Happy Returns reports is with tax; and one that our policy names.
 create or replace temp macro with_tax_added(kept, added, whole, currency) as
-    (kept + added_to_part(coalesce(added, 0), kept, whole, currency))::decimal(18, 4);
+(kept + added_to_part(coalesce(added, 0), kept, whole, currency))::decimal(18, 4);
 create or replace temp macro told_with_tax(told, added, whole, reported_costs, currency) as
-    case when coalesce(added, 0) <= 0 or reported_costs = 'with_tax' then told else with_tax_added(told, added, whole, currency) end
-        ::decimal(18, 4);
+case
+    when coalesce(added, 0) <= 0 or reported_costs = 'with_tax' then told else
+        with_tax_added(told, added, whole, currency)
+end
+::decimal(18, 4);
 
 -- One row per return and order with refunds to the original payment: the shipping and the fee that the policy gives and takes.
 create or replace temp table expected_pairs as
 with
 pairs as (
     select
-        return_id, order_number, currency, country, any_value(dropoff_method) as dropoff_method, bool_and(is_returnless) as is_returnless,
+        return_id,
+        order_number,
+        currency,
+        country,
+        any_value(dropoff_method) as dropoff_method,
+        bool_and(is_returnless) as is_returnless,
         count(*) as units, sum(gross) as credited, min(coalesce(credit_due_at, known.created_at)) as happened_at,
         bool_and(credit_due_at is null) or bool_or(is_missing and opens_at > $now) as is_pending
     from expected_units
@@ -422,26 +515,37 @@ asked as (
     select
         pairs.*,
         -- as Centra keeps them: before tax
-        kept_of_told(told.shipping, taxed.shipping_tax, taxed.shipping, taxed.reported_costs, pairs.currency) as told_shipping,
+        kept_of_told(told.shipping, taxed.shipping_tax, taxed.shipping, taxed.reported_costs, pairs.currency)
+            as told_shipping,
         told_with_tax(
-            case parameters.fee_basis when 'item' then told.fee_of_units else told.fee end, taxed.fee_tax, taxed.fee, taxed.reported_costs, pairs.currency
+            case parameters.fee_basis when 'item' then told.fee_of_units else told.fee end,
+            taxed.fee_tax,
+            taxed.fee,
+            taxed.reported_costs,
+            pairs.currency
         ) as told_fee,
         taxed.shipping as taxed_shipping, taxed.shipping_tax,
         told.told_at, orders.shipping + orders.handling as order_shipping,
         orders.shipping + orders.handling > 0 and parameters.shipping_rule <> 'never'
-            and (parameters.shipping_rule = 'as_told' or whole_orders.order_number is not null) as gives_shipping,
+        and (parameters.shipping_rule = 'as_told' or whole_orders.order_number is not null) as gives_shipping,
         parameters.shipping_source, parameters.shipping_rule, parameters.fee_basis, parameters.fee_source,
         -- the policy's fee: null where it names fees, and none for this
         case
             when pairs.is_returnless then 0
-            when coalesce(zones.amount, fees.amount) is not null then with_tax_added(
-                (
-                    rounded_money(coalesce(zones.amount, fees.amount), pairs.currency)
-                    * case parameters.fee_basis when 'item' then pairs.units else 1 end
-                )::decimal(18, 4),
-                taxed.fee_tax, taxed.fee, pairs.currency
-            )
-            when methods.dropoff_method is null and (select count(*) from policy.fees) + (select count(*) from policy.zone_fees) > 0 then 0
+            when coalesce(
+                    zones.amount, fees.amount
+                ) is not null
+                then with_tax_added(
+                        (
+                            rounded_money(coalesce(zones.amount, fees.amount), pairs.currency)
+                            * case parameters.fee_basis when 'item' then pairs.units else 1 end
+                        )::decimal(18, 4),
+                        taxed.fee_tax, taxed.fee, pairs.currency
+                    )
+            when
+                methods.dropoff_method is null
+                and (select count(*) from policy.fees) + (select count(*) from policy.zone_fees) > 0
+                then 0
             when parameters.fee_source = 'policy' then 0
         end as rule_fee,
         sum(pairs.credited) over earlier as credited_before,
@@ -456,9 +560,13 @@ asked as (
     left join charged on charged.return_id = pairs.return_id and charged.order_number = pairs.order_number
     left join policy.fees as fees on fees.dropoff_method = pairs.dropoff_method and fees.currency = pairs.currency
     left join policy.zone_fees as zones
-        on zones.dropoff_method = pairs.dropoff_method and zones.currency = pairs.currency and zones.country = pairs.country
+        on zones.dropoff_method = pairs.dropoff_method
+            and zones.currency = pairs.currency
+            and zones.country = pairs.country
     left join (
-        select dropoff_method from policy.fees union select dropoff_method from policy.zone_fees
+        select dropoff_method from policy.fees
+        union
+        select dropoff_method from policy.zone_fees
     ) as methods on methods.dropoff_method = pairs.dropoff_method
     window earlier as (
         partition by pairs.return_id order by try_cast(pairs.order_number as bigint), pairs.order_number
@@ -475,7 +583,9 @@ given as (
             else greatest(0, least(asks, order_shipping - coalesce(sum(asks) over before, 0)))
         end)::decimal(18, 4) as shipping_kept
     from (
-        select asked.*, case when shipping_source = 'policy' then order_shipping else coalesce(told_shipping, 0) end as asks
+        select
+            asked.*,
+            case when shipping_source = 'policy' then order_shipping else coalesce(told_shipping, 0) end as asks
         from asked
     ) as asked
     left join (
@@ -489,7 +599,15 @@ given as (
 )
 
 select
-    return_id, order_number, currency, dropoff_method, happened_at, is_pending, shipping_rule, shipping_source, fee_basis,
+    return_id,
+    order_number,
+    currency,
+    dropoff_method,
+    happened_at,
+    is_pending,
+    shipping_rule,
+    shipping_source,
+    fee_basis,
     rule_fee is not null as has_fee_rule,
     with_tax_added(shipping_kept, shipping_tax, taxed_shipping, currency) as shipping,
     -- One basis per return: what it was charged, when the policy's basis is another one now.
@@ -513,7 +631,7 @@ units as (
         'trigger ' || coalesce(credit_trigger, '?') || ', ' || coalesce(dropoff_method, 'no drop-off method') as source
     from expected_units
     left join return_states as states using (centra_return_id),
-    unnest(['items', 'tax']) as components(component)
+        unnest(['items', 'tax']) as components (component)
 ),
 
 pairs as (
@@ -522,8 +640,9 @@ pairs as (
         case component when 'shipping' then shipping else -fee end as amount,
         happened_at, is_pending,
         case component when 'shipping' then 'shipping ' || shipping_rule
-            else 'fee per ' || fee_basis || ', ' || coalesce(dropoff_method, 'no drop-off method') end as source
-    from expected_pairs, unnest(['shipping', 'fee']) as components(component)
+            else 'fee per ' || fee_basis || ', ' || coalesce(dropoff_method, 'no drop-off method')
+        end as source
+    from expected_pairs, unnest(['shipping', 'fee']) as components (component)
 ),
 
 -- The difference of an exchange is settled outside Centra: by the row's own price difference, or by the prices of both
@@ -533,7 +652,8 @@ exchanges as (
         refunds.return_id, refunds.order_number, 'exchange' as component, refunds.currency,
         greatest(0, coalesce(sold.difference, -refunds.price_difference)) as amount,
         coalesce(refunds.issued_at, refunds.source_time) as happened_at, refunds.status = 'pending' as is_pending,
-        case when sold.difference is not null then 'prices of both articles' else 'price difference as told' end as source,
+        case when sold.difference is not null then 'prices of both articles' else 'price difference as told' end
+            as source,
         refunds.refund_id
     from staging.refunds
     semi join money_orders using (order_number)
@@ -549,7 +669,8 @@ exchanges as (
             join staging.orders using (order_number)
             group by order_number, currency
             having min(unit_original_price) > 0
-        ) as replacement on replacement.order_number = refunds.exchange_order_number and replacement.currency = refunds.currency
+        ) as replacement
+            on replacement.order_number = refunds.exchange_order_number and replacement.currency = refunds.currency
         where units.currency = refunds.currency
         group by paid.refund_id
         having count(*) = (select count(*) from staging.refund_units as every where every.refund_id = paid.refund_id)
@@ -559,17 +680,29 @@ exchanges as (
 )
 
 select
-    'expected' as side, concat_ws(' ', 'expected', return_item_id, component) as fact_id, return_id, order_number, return_item_id,
+    'expected' as side,
+    concat_ws(' ', 'expected', return_item_id, component) as fact_id,
+    return_id,
+    order_number,
+    return_item_id,
     component, currency, amount, 0 as in_goods, happened_at, is_pending, source
 from units where amount <> 0 or component = 'items'
 union all by name
 select
-    'expected' as side, concat_ws(' ', 'expected', return_id, order_number, currency, component) as fact_id, return_id, order_number,
+    'expected' as side,
+    concat_ws(' ', 'expected', return_id, order_number, currency, component) as fact_id,
+    return_id,
+    order_number,
     component, currency, amount, 0 as in_goods, happened_at, is_pending, source
 from pairs where amount <> 0
 union all by name
 select
-    'expected' as side, concat_ws(' ', 'expected', refund_id, component) as fact_id, return_id, order_number, component, currency,
+    'expected' as side,
+    concat_ws(' ', 'expected', refund_id, component) as fact_id,
+    return_id,
+    order_number,
+    component,
+    currency,
     amount, 0 as in_goods, happened_at, is_pending, source
 from exchanges;
 
@@ -624,9 +757,15 @@ with_tax as (
         )
     from (
         select
-            *, (sum(shipping_refund) over so_far)::decimal(18, 4) as shipping_told, (sum(processing_fee) over so_far)::decimal(18, 4) as fee_told
+            *,
+            (sum(shipping_refund) over so_far)::decimal(18, 4) as shipping_told,
+            (sum(processing_fee) over so_far)::decimal(18, 4) as fee_told
         from rows_told
-        window so_far as (partition by return_id, order_number, currency order by refund_id rows between unbounded preceding and current row)
+        window
+            so_far as (
+                partition by return_id, order_number, currency
+                order by refund_id rows between unbounded preceding and current row
+            )
     ) as rows_told
     left join costs_taxed as taxed using (return_id, order_number)
 ),
@@ -642,8 +781,9 @@ amounts as (
             when 'fee' then -processing_fee
             else total_refunded
         end as amount,
-        component in ('items', 'tax', 'exchange') or (component = 'fee' and fee_basis is not distinct from 'item') as is_of_units
-    from with_tax as rows_told, unnest(['items', 'tax', 'shipping', 'fee', 'exchange']) as components(component)
+        component in ('items', 'tax', 'exchange')
+        or (component = 'fee' and fee_basis is not distinct from 'item') as is_of_units
+    from with_tax as rows_told, unnest(['items', 'tax', 'shipping', 'fee', 'exchange']) as components (component)
     where (component = 'exchange') = (refund_type = 'exchange')
 ),
 
@@ -659,14 +799,18 @@ shared as (
 )
 
 select
-    'happy_returns' as side, concat_ws(' ', 'happy_returns', refund_id, coalesce(return_item_id, '-'), component) as fact_id,
+    'happy_returns' as side,
+    concat_ws(' ', 'happy_returns', refund_id, coalesce(return_item_id, '-'), component) as fact_id,
     return_id, order_number, return_item_id, component, currency,
     case when units = 1 then amount else part_of(amount, before, upto, whole, currency) end as amount,
     0 as in_goods, happened_at, is_pending, source
 from shared
 union all by name
 select
-    'happy_returns' as side, concat_ws(' ', 'happy_returns', refund_id, '-', component) as fact_id, return_id, order_number,
+    'happy_returns' as side,
+    concat_ws(' ', 'happy_returns', refund_id, '-', component) as fact_id,
+    return_id,
+    order_number,
     component, currency, amount, 0 as in_goods, happened_at, is_pending, source
 from amounts where not is_of_units and amount <> 0;
 
@@ -689,7 +833,10 @@ fresh as (
 )
 
 select
-    'centra' as side, concat_ws(' ', 'centra', fresh.effect_key, component) as fact_id, fresh.return_id, fresh.order_number,
+    'centra' as side,
+    concat_ws(' ', 'centra', fresh.effect_key, component) as fact_id,
+    fresh.return_id,
+    fresh.order_number,
     fresh.return_item_id, component, fresh.currency,
     case component
         when 'items' then coalesce(planned.items, units.gross - units.tax)
@@ -699,16 +846,21 @@ select
         when 'fee' then -case fresh.effect_kind when 'return_fee' then fresh.amount else planned.fee end
         else 0
     end as amount,
-    case component when 'exchange' then coalesce(matched.unit_price - coalesce(matched.voucher_share, 0), 0) else 0 end as in_goods,
+    case component
+        when 'exchange' then coalesce(matched.unit_price - coalesce(matched.voucher_share, 0), 0) else 0
+    end as in_goods,
     fresh.updated_at as happened_at, true as is_pending, 'packet ' || coalesce(fresh.packet_key, '?') as source
 from fresh
 left join effects.pending_credit_notes as planned on planned.effect_key = fresh.effect_key
 left join expected_units as units on units.return_item_id = fresh.return_item_id
 left join matching.matched_items as matched on matched.return_item_id = fresh.return_item_id,
-unnest(['items', 'tax', 'shipping', 'fee', 'exchange']) as components(component)
-where component in ('items', 'tax') and fresh.effect_kind = 'credit_note' and coalesce(planned.items, units.gross) is not null
+    unnest(['items', 'tax', 'shipping', 'fee', 'exchange']) as components (component)
+where component in ('items', 'tax')
+    and fresh.effect_kind = 'credit_note'
+    and coalesce(planned.items, units.gross) is not null
     or component = 'shipping' and fresh.effect_kind = 'shipping_refund'
-    or component = 'fee' and (fresh.effect_kind = 'return_fee' or fresh.effect_kind = 'credit_note' and planned.fee <> 0)
+    or component = 'fee'
+    and (fresh.effect_kind = 'return_fee' or fresh.effect_kind = 'credit_note' and planned.fee <> 0)
     or component = 'exchange' and fresh.effect_kind = 'exchange_order';
 
 insert into reconciliation.refund_facts by name

@@ -1,3 +1,7 @@
+-- makes: compared_units, given_instead, four_sides, verdicts
+-- kind:  step
+-- grain: one row per unit and component: the four sides, and who deviates
+
 -- The four sides next to each other, and who deviates. A difference is anybody's mistake only where the sides tell of the
 -- same units; until then the missing credit or refund is what is wrong, and that is a kind of its own.
 
@@ -12,7 +16,9 @@ select
 create or replace temp table credited_units as
 select credited.return_item_id, count(*) as returns
 from (
-    select return_item_id, order_number, centra_return_id from return_pieces where return_item_id is not null and not is_exchange
+    select return_item_id, order_number, centra_return_id
+    from return_pieces
+    where return_item_id is not null and not is_exchange
     union
     select return_item_id, order_number, null from fresh_facts where component = 'items'
 ) as credited
@@ -40,13 +46,15 @@ semi join money_orders using (order_number)
 semi join staging.orders as orders on orders.order_number = refunds.order_number and orders.currency = refunds.currency
 left join staging.refund_units as units using (refund_id)
 left join credited_units as credited using (return_item_id)
-left join credited_returns as returns on returns.return_id = refunds.return_id and returns.order_number = refunds.order_number
+left join
+    credited_returns as returns
+    on returns.return_id = refunds.return_id and returns.order_number = refunds.order_number
 where refunds.status = 'issued' and refunds.refund_type <> 'exchange'
 group by all
 having case
-    when count(units.return_item_id) = 0 then bool_and(returns.return_id is not null)
-    else count(*) = count(credited.return_item_id) and max(credited.returns) = 1 -- credited twice is a kind of its own
-end;
+        when count(units.return_item_id) = 0 then bool_and(returns.return_id is not null)
+        else count(*) = count(credited.return_item_id) and max(credited.returns) = 1 -- credited twice is a kind of its own
+    end;
 
 create or replace temp table compared_pairs as
 select
@@ -68,7 +76,7 @@ select units.return_item_id
 from known_units as units
 semi join (
     select return_id, order_number from compared_rows
-    anti join staging.refund_units as paid using (refund_id)
+    anti join staging.refund_units using (refund_id)
 ) as without_units using (return_id, order_number)
 where units.refund_type <> 'exchange';
 
@@ -89,7 +97,8 @@ facts as (
     left join compared_units as units using (return_item_id)
     left join (
         select return_id, order_number, list(source_file || ':' || source_line) as sources
-        from compared_rows join (select refund_id, source_file, source_line from staging.refunds) as told using (refund_id)
+        from compared_rows
+        join (select refund_id, source_file, source_line from staging.refunds) as told using (refund_id)
         group by all
     ) as compared on compared.return_id = facts.return_id and compared.order_number = facts.order_number
 )
@@ -102,7 +111,8 @@ select
     sum(amount) filter (where side = 'provider') as provider,
     -- Nearly all are compared: what is not is taken off.
     expected - coalesce(sum(amount) filter (where not is_compared and side = 'expected'), 0) as expected_compared,
-    happy_returns - coalesce(sum(amount) filter (where not is_compared and side = 'happy_returns'), 0) as happy_returns_compared,
+    happy_returns
+    - coalesce(sum(amount) filter (where not is_compared and side = 'happy_returns'), 0) as happy_returns_compared,
     centra - coalesce(sum(amount) filter (where not is_compared and side = 'centra'), 0) as centra_compared,
     provider - coalesce(sum(amount) filter (where not is_compared and side = 'provider'), 0) as provider_compared,
     max(happened_at) filter (where side = 'expected') as expected_at,
@@ -131,7 +141,9 @@ create or replace temp table returns_made as
 select
     pieces.return_id, pieces.order_number, bool_or(pieces.is_foreign) as is_partly_foreign,
     case when count(distinct returns.made_by) filter (where pieces.is_foreign) = 1
-        then min(returns.made_by) filter (where pieces.is_foreign) else 'unknown' end as made_by,
+            then min(returns.made_by) filter (where pieces.is_foreign)
+        else 'unknown'
+    end as made_by,
     max(states.created_at) as made_at
 from return_pieces as pieces
 join return_states as states using (centra_return_id)
@@ -161,7 +173,8 @@ filled as (
             (compared.return_id is not null and gaps.return_id is not null) or component = 'exchange'
         ) and sides.currency = coalesce(orders.currency, sides.currency) as has_compared_units,
         case when component = 'items' then gaps.misses_items when component = 'tax' then gaps.misses_tax
-            when component = 'shipping' then gaps.misses_shipping when component = 'fee' then gaps.misses_fee else false end as is_not_told,
+            when component = 'shipping' then gaps.misses_shipping when component = 'fee' then gaps.misses_fee else false
+        end as is_not_told,
         -- of an order or article that nobody knows the policy says nothing
         sides.return_id is null or known.return_id is not null as is_known,
         compared.issued_at, compared.landed_at, made.is_partly_foreign, made.made_by, made.made_at
@@ -174,16 +187,29 @@ filled as (
 )
 
 select
-    * exclude (happy_returns, centra, expected, provider, happy_returns_compared, centra_compared, expected_compared, provider_compared),
+    * exclude (
+        happy_returns,
+        centra,
+        expected,
+        provider,
+        happy_returns_compared,
+        centra_compared,
+        expected_compared,
+        provider_compared
+    ),
     case when (component <> 'exchange' and is_known) or expected is not null then coalesce(expected, 0) end as expected,
-    case when covered.happy_returns and not coalesce(is_not_told, false) then coalesce(filled.happy_returns, 0) end as happy_returns,
+    case when covered.happy_returns and not coalesce(is_not_told, false) then coalesce(filled.happy_returns, 0) end
+        as happy_returns,
     case when covered.centra then coalesce(filled.centra, 0) end as centra,
-    case when component <> 'exchange' or expected_compared is not null then coalesce(expected_compared, 0) end as expected_compared,
+    case when component <> 'exchange' or expected_compared is not null then coalesce(expected_compared, 0) end
+        as expected_compared,
     case when not coalesce(is_not_told, false) then coalesce(happy_returns_compared, 0) end as happy_returns_compared,
     case when component <> 'exchange' then coalesce(centra_compared, 0) end as centra_compared,
     -- one line of the provider pays all components
-    coalesce(filled.provider, case when settled.order_number is not null and component <> 'exchange' then 0 end) as provider,
-    coalesce(provider_compared, case when settled.order_number is not null and component <> 'exchange' then 0 end) as provider_compared
+    coalesce(filled.provider, case when settled.order_number is not null and component <> 'exchange' then 0 end)
+        as provider,
+    coalesce(provider_compared, case when settled.order_number is not null and component <> 'exchange' then 0 end)
+        as provider_compared
 from filled
 cross join covered
 left join (
@@ -211,14 +237,16 @@ judged as (
     select
         *,
         case
-            when h is null and c is not distinct from e then null
+            when h is null and (c is not distinct from e) then null
             when h is null then case when is_ours then 'centra' else 'external' end
             when component = 'exchange' then case when h <> e then 'happy_returns' end
             when h = c and h = e then case when p <> c then 'provider' end
             -- the setting decides what shipping is credited: a row that reports otherwise deviates, whenever it came
             when component = 'shipping' and e = c then 'happy_returns'
             -- the row came when the credit had been made already
-            when component in ('shipping', 'fee') and is_late_row and is_ours and h <> c and shipping_rule <> 'never' then 'policy'
+            when
+                component in ('shipping', 'fee') and is_late_row and is_ours and h <> c and shipping_rule <> 'never'
+                then 'policy'
             when e = c then 'happy_returns'
             when e = h and not is_ours then 'external'
             when e = h and component in ('items', 'tax') then 'centra'
@@ -246,18 +274,32 @@ measured as (
         end as distance,
         -- The worst difference of any two sides is what the tolerance has to cover. A provider's is a kind of its own.
         greatest(e, h, c, p) - least(e, h, c, p) as worst,
-        case when deviates is distinct from 'provider' then greatest(e, h, c) - least(e, h, c) else abs(distance) end as spread,
+        case
+            when (deviates is distinct from 'provider') then greatest(e, h, c) - least(e, h, c) else abs(distance)
+        end as spread,
         -- Most keys have no difference: what is allowed is worked out where there is one. Less than the currency's smallest
         -- unit can neither be paid nor claimed.
-        case when worst <> 0 then greatest(
-            coalesce(tolerance.absolute, 0),
-            smallest_amount(judged.currency) - 0.0001::decimal(5, 4),
-            coalesce(share_of(
-                greatest(abs(coalesce(h, c)), abs(coalesce(c, h))), tolerance.percent, 100::decimal(18, 4), judged.currency
-            ), 0),
-            case when component = 'tax' or orders.tax_mode = 'none' and component = 'items'
-                then policy.tax_slack(orders.tax_mode, greatest(abs(coalesce(e, c)), abs(coalesce(c, h))), judged.currency) else 0 end
-        ) else 0 end as allowed
+        case when worst <> 0
+                then greatest(
+                        coalesce(tolerance.absolute, 0),
+                        smallest_amount(judged.currency) - 0.0001::decimal(5, 4),
+                        coalesce(share_of(
+                            greatest(abs(coalesce(h, c)), abs(coalesce(c, h))),
+                            tolerance.percent,
+                            100::decimal(18, 4),
+                            judged.currency
+                        ), 0),
+                        case when component = 'tax' or orders.tax_mode = 'none' and component = 'items'
+                                then policy.tax_slack(
+                                        orders.tax_mode,
+                                        greatest(abs(coalesce(e, c)), abs(coalesce(c, h))),
+                                        judged.currency
+                                    )
+                            else 0
+                        end
+                    )
+            else 0
+        end as allowed
     from judged
     left join policy.tolerance as tolerance on tolerance.currency = judged.currency
     left join staging.orders as orders on orders.order_number = judged.order_number
@@ -265,7 +307,14 @@ measured as (
 
 select
     return_id, order_number, component, currency, e, h, c, p, deviates,
-    case deviates when 'external' then made_by else deviates end as culprit, made_by, distance::decimal(18, 4) as distance,
+    case deviates when 'external' then made_by else deviates end as culprit,
+    made_by,
+    distance::decimal(18, 4) as distance,
     spread <= allowed as is_within_tolerance, spread::decimal(18, 4) as spread, worst::decimal(18, 4) as worst,
-    allowed::decimal(18, 4) as allowed, coalesce(issued_at, happy_returns_at) as issued_at, made_at, landed_at, is_late_row, is_ours
+    allowed::decimal(18, 4) as allowed,
+    coalesce(issued_at, happy_returns_at) as issued_at,
+    made_at,
+    landed_at,
+    is_late_row,
+    is_ours
 from measured;

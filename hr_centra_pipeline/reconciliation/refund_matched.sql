@@ -1,3 +1,7 @@
+-- makes: reconciliation.refund_match, reconciliation.refund_mismatches, reconciliation.tolerance_uses
+-- kind:  table
+-- grain: one row per return, order, component and unit of the match, its mismatches and uses of the tolerance
+
 -- What is kept of the match: every key with its figures, the mismatches, and each use of the tolerance.
 
 -- One row per return on an order: what its compared units have in common, for whoever looks for a rule behind differences.
@@ -5,7 +9,8 @@ create or replace temp table traits as
 select
     units.return_id, units.order_number,
     case when count(distinct units.tax_percent) = 1 then min(units.tax_percent) end as tax_percent,
-    case when count(distinct discounted.discount_percent) = 1 then min(discounted.discount_percent) end as discount_percent,
+    case when count(distinct discounted.discount_percent) = 1 then min(discounted.discount_percent) end
+        as discount_percent,
     bool_or(units.voucher_share > 0) as has_voucher
 from known_units as units
 semi join compared_units using (return_item_id)
@@ -69,40 +74,53 @@ from (
     select
         four_sides.*,
         case
-            when happy_returns is not distinct from centra and coalesce(provider, centra) is not distinct from centra
+            when (happy_returns is not distinct from centra)
+                and (coalesce(provider, centra) is not distinct from centra)
                 and date_trunc('month', least(happy_returns_at, centra_at, provider_at))
-                    <> date_trunc('month', greatest(happy_returns_at, centra_at, provider_at)) then 'other_month'
+                <> date_trunc('month', greatest(happy_returns_at, centra_at, provider_at)) then 'other_month'
             -- Nobody acts on a return of before the cut-over, and no exception is opened for what was due before it. Where
             -- both sides tell of it, they are compared all the same.
-            when early.return_id is not null and (four_sides.return_id, four_sides.order_number, four_sides.component, four_sides.currency) not in (
-                select (return_id, order_number, component, currency) from verdicts
-                where distance <> 0 and not is_within_tolerance and return_id is not null
-            ) then 'before_cutover'
-            when happy_returns is not distinct from centra then null
+            when early.return_id is not null
+                and (four_sides.return_id, four_sides.order_number, four_sides.component, four_sides.currency) not in (
+                    select (return_id, order_number, component, currency) from verdicts
+                    where distance <> 0 and not is_within_tolerance and return_id is not null
+                ) then 'before_cutover'
+            when (happy_returns is not distinct from centra) then null
             -- The difference of an exchange is settled outside Centra; in Centra stands what was given instead of the goods.
-            when component = 'exchange' then case
-                when coalesce(happy_returns, 0) <> coalesce(expected, 0) or coalesce(centra, 0) <> coalesce(given_instead.amount, 0)
-                    then null
-                when centra <> 0 then 'given_instead'
-                else 'settled_outside'
-            end
+            when component = 'exchange'
+                then case
+                        when coalesce(happy_returns, 0) <> coalesce(expected, 0)
+                            or coalesce(centra, 0) <> coalesce(given_instead.amount, 0)
+                            then null
+                        when centra <> 0 then 'given_instead'
+                        else 'settled_outside'
+                    end
             when is_pending or greatest(
-                -- not told yet, or not credited yet
-                case when coalesce(happy_returns, 0) = 0 then centra_at + to_hours(parameters.amount_wait_hours::integer + 24) end,
-                case when centra = 0 then happy_returns_at + to_hours(24) end
-            ) > $now then 'pending'
+                    -- not told yet, or not credited yet
+                    case
+                        when
+                            coalesce(happy_returns, 0) = 0
+                            then centra_at + to_hours(parameters.amount_wait_hours::integer + 24)
+                    end,
+                    case when centra = 0 then happy_returns_at + to_hours(24) end
+                ) > $now then 'pending'
         end as explained_by
     from four_sides
     cross join policy.parameters
-    left join early_returns as early on early.return_id = four_sides.return_id and early.order_number = four_sides.order_number
+    left join
+        early_returns as early
+        on early.return_id = four_sides.return_id and early.order_number = four_sides.order_number
     left join given_instead on given_instead.return_id = four_sides.return_id
         and given_instead.order_number = four_sides.order_number and given_instead.currency = four_sides.currency
 ) as sides
 left join verdicts
     on verdicts.return_id is not distinct from sides.return_id and verdicts.order_number = sides.order_number
-    and verdicts.component = sides.component and verdicts.currency = sides.currency
-left join policy_rules as rules on rules.return_id is not distinct from sides.return_id and rules.order_number = sides.order_number
-    and rules.component = sides.component and rules.currency = sides.currency
+        and verdicts.component = sides.component and verdicts.currency = sides.currency
+left join
+    policy_rules
+        as rules
+    on rules.return_id is not distinct from sides.return_id and rules.order_number = sides.order_number
+        and rules.component = sides.component and rules.currency = sides.currency
 left join traits on traits.return_id is not distinct from sides.return_id and traits.order_number = sides.order_number;
 
 delete from reconciliation.refund_mismatches where order_number in (select order_number from money_orders);
@@ -114,7 +132,7 @@ select
 from verdicts
 join reconciliation.refund_match as matched
     on matched.return_id is not distinct from verdicts.return_id and matched.order_number = verdicts.order_number
-    and matched.component = verdicts.component and matched.currency = verdicts.currency
+        and matched.component = verdicts.component and matched.currency = verdicts.currency
 where distance <> 0 and not is_within_tolerance;
 
 delete from reconciliation.tolerance_uses where order_number in (select order_number from money_orders);

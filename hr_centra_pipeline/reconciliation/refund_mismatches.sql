@@ -1,9 +1,22 @@
+-- changes: findings
+-- kind:  table
+-- grain: one row per return on an order and component that deviates
+
+-- changes: findings
+-- kind:  table
+-- grain: one row per return on an order and component that deviates
+
 -- refund_mismatch_items, _tax, _shipping, _fee and _exchange: a component of which one side says something else than the others.
 insert into findings by name
 with
 told as (
     select return_id, order_number, json_group_array(refund_id) as refund_ids
-    from (select return_id, order_number, refund_id from staging.refunds semi join money_orders using (order_number) order by refund_id)
+    from (
+        select return_id, order_number, refund_id
+        from staging.refunds
+        semi join money_orders using (order_number)
+        order by refund_id
+    )
     group by all
 ),
 
@@ -17,18 +30,23 @@ sources as (
     from reconciliation.refund_facts as facts
     join (select distinct return_id, order_number, component, currency from verdicts where distance <> 0) as off
         on off.return_id is not distinct from facts.return_id and off.order_number = facts.order_number
-        and off.component = facts.component and off.currency = facts.currency
+            and off.component = facts.component and off.currency = facts.currency
     group by all
 ),
 
 -- Refund rows that tell of the same goods: two that claim one unit, and one for which no unit is left.
 claims as (
-    select return_id, order_number, '. Refund rows that claim the same goods: ' || string_agg(refund_id, ', ' order by refund_id) as "text"
+    select
+        return_id,
+        order_number,
+        '. Refund rows that claim the same goods: ' || string_agg(refund_id, ', ' order by refund_id) as "text"
     from (
         select
             refunds.return_id, refunds.order_number, refunds.refund_id,
             bool_or(units.return_item_id is null or units.return_item_id in (
-                select other.return_item_id from staging.refund_units as other where other.refund_id <> refunds.refund_id
+                select other.return_item_id
+                from staging.refund_units as other
+                where other.refund_id <> refunds.refund_id
             )) as claims_again
         from staging.refunds
         semi join money_orders using (order_number)
@@ -63,38 +81,57 @@ said as (
 select
     'refund_mismatch_' || said.component as kind,
     said.component as subject,
-    case deviates when 'happy_returns' then 'fix_happy_returns' when 'centra' then 'fix_centra' when 'external' then 'fix_centra'
-        when 'unknown' then 'fix_centra' else 'fix_pipeline' end as class,
+    case deviates when 'happy_returns' then 'fix_happy_returns' when 'centra' then 'fix_centra' when
+            'external'
+            then 'fix_centra'
+        when 'unknown' then 'fix_centra' else 'fix_pipeline'
+    end as class,
     case deviates when 'policy' then 'policy_gap' else 'amount_mismatch' end as cause,
     culprit, said.return_id, said.order_number, said.currency,
     abs(off) as amount,
     coalesce(issued_at, made_at) as fact_at,
     upper(said.component[1]) || said.component[2:] || ': ' || figures || '. ' || case deviates
         when 'happy_returns' then 'Happy Returns deviates by ' || money_text(off, said.currency)
-        when 'external' then 'The Return that ' || maker_text(made_by) || ' made in Centra deviates by ' || money_text(off, said.currency)
+        when
+            'external'
+            then 'The Return that '
+                || maker_text(made_by)
+                || ' made in Centra deviates by '
+                || money_text(off, said.currency)
         when 'centra' then 'Centra''s Return deviates from what Centra sold by ' || money_text(off, said.currency)
         when 'pipeline' then 'Our own credit deviates by ' || money_text(off, said.currency)
-        when 'policy' then case when is_late_row
-            then 'Happy Returns'' row came when the credit had been made already: ' || money_text(off, said.currency) || ' are not settled'
-            else 'The policy deviates by ' || money_text(off, said.currency) end
-        else 'Every side says something else' end
-        || case when deviates = 'happy_returns' then coalesce(claims."text", '') else '' end as detail,
+        when 'policy'
+            then case when is_late_row
+                        then 'Happy Returns'' row came when the credit had been made already: '
+                            || money_text(off, said.currency)
+                            || ' are not settled'
+                    else 'The policy deviates by ' || money_text(off, said.currency)
+                end
+        else 'Every side says something else'
+    end
+    || case when deviates = 'happy_returns' then coalesce(claims."text", '') else '' end as detail,
     case deviates
-        when 'happy_returns' then 'Compare the refund with the order: correct it at Happy Returns, and settle the difference by hand.'
+        when
+            'happy_returns'
+            then 'Compare the refund with the order: correct it at Happy Returns, and settle the difference by hand.'
         when 'external' then ask_maker(made_by) || ' and why, and settle the difference by hand.'
         when 'centra' then 'Compare the Return with its order in Centra, and have Centra''s figures corrected.'
         when 'pipeline' then 'Settle the difference by hand, and look in the push attempts why it was left out.'
-        when 'policy' then case when is_late_row
-            then 'Settle the difference by hand; if it happens often, let components.amount_wait_hours be longer.'
-            else 'Correct [components] in the policy: both systems agree on another amount.' end
-        else 'Compare the refund, the Return and the order, and decide which is right.' end as next_step,
+        when 'policy'
+            then case when is_late_row
+                        then 'Settle the difference by hand; if it happens often, let components.amount_wait_hours be longer.'
+                    else 'Correct [components] in the policy: both systems agree on another amount.'
+                end
+        else 'Compare the refund, the Return and the order, and decide which is right.'
+    end as next_step,
     json_object(
         'source', happy_returns_source, 'refund_ids', told.refund_ids, 'centra', centra_source, 'rule', expected_source,
         'expected', e::varchar, 'happy_returns', h::varchar, 'centra_amount', c::varchar, 'provider', p::varchar
     ) as evidence
 from said
-left join sources on sources.return_id is not distinct from said.return_id and sources.order_number = said.order_number
-    and sources.component = said.component and sources.currency = said.currency
+left join sources
+    on sources.return_id is not distinct from said.return_id and sources.order_number = said.order_number
+        and sources.component = said.component and sources.currency = said.currency
 left join told on told.return_id is not distinct from said.return_id and told.order_number = said.order_number
 left join claims on claims.return_id = said.return_id and claims.order_number = said.order_number;
 
@@ -111,7 +148,7 @@ orders_of_rows as (
     select refunds.refund_id, matched.order_number, matched.currency
     from staging.refunds
     semi join money_orders using (order_number)
-    join staging.refund_units as units using (refund_id)
+    join staging.refund_units using (refund_id)
     join matching.matched_items as matched using (return_item_id)
 )
 
@@ -129,7 +166,8 @@ select
         'order ' || orders.order_number || ' in ' || orders.currency, ', ' order by orders.order_number
     ) || ': it pays nothing and takes nothing off there' as detail,
     'Have Happy Returns correct the currency of the row; settle by hand what it was meant to change.' as next_step,
-    json_object('source_file', any_value(source_file), 'source_line', any_value(source_line), 'refund_id', refund_id) as evidence
+    json_object('source_file', any_value(source_file), 'source_line', any_value(source_line), 'refund_id', refund_id)
+        as evidence
 from staging.refunds as refunds
 join orders_of_rows as orders using (refund_id)
 where refunds.status in ('issued', 'pending') and orders.currency <> refunds.currency
@@ -140,13 +178,22 @@ insert into findings by name
 with
 wrong as (
     select
-        return_id, order_number, currency, refund_id, coalesce(issued_at, source_time) as fact_at, source_file, source_line,
+        return_id,
+        order_number,
+        currency,
+        refund_id,
+        coalesce(issued_at, source_time) as fact_at,
+        source_file,
+        source_line,
         total_refunded,
-        total_refunded - (item_subtotal - coalesce(discount, 0) + tax + coalesce(shipping_refund, 0) - coalesce(processing_fee, 0)) as remainder
+        total_refunded
+        - (item_subtotal - coalesce(discount, 0) + tax + coalesce(shipping_refund, 0) - coalesce(processing_fee, 0))
+            as remainder
     from staging.refunds
     semi join money_orders using (order_number)
     where refund_type <> 'exchange' and status = 'issued'
-        and total_refunded <> item_subtotal - coalesce(discount, 0) + tax + coalesce(shipping_refund, 0) - coalesce(processing_fee, 0)
+        and total_refunded
+        <> item_subtotal - coalesce(discount, 0) + tax + coalesce(shipping_refund, 0) - coalesce(processing_fee, 0)
 )
 
 select
@@ -160,15 +207,17 @@ select
     abs(remainder) as amount,
     fact_at,
     'Happy Returns'' refund row does not add up: its total ' || money_text(total_refunded, currency) || ' is '
-        || money_text(remainder, currency) || ' off the sum of its parts' as detail,
+    || money_text(remainder, currency) || ' off the sum of its parts' as detail,
     'Have Happy Returns correct the row: one of its figures is wrong.' as next_step,
     json_object('source_file', source_file, 'source_line', source_line, 'refund_id', refund_id) as evidence
 from wrong
 where not exists (
-    from verdicts
-    where verdicts.return_id = wrong.return_id and verdicts.order_number = wrong.order_number and verdicts.currency = wrong.currency
-        and verdicts.h - coalesce(verdicts.e, verdicts.c) = -wrong.remainder
-);
+        from verdicts
+        where verdicts.return_id = wrong.return_id
+            and verdicts.order_number = wrong.order_number
+            and verdicts.currency = wrong.currency
+            and verdicts.h - coalesce(verdicts.e, verdicts.c) = -wrong.remainder
+    );
 
 -- One row per refund row that says money was given for units whose replacement was ordered: nothing is paid on it by us.
 insert into findings by name
@@ -182,22 +231,37 @@ select
     refunds.return_id, refunds.order_number, refunds.currency,
     least(any_value(refunds.total_refunded), sum(value.paid)) as amount,
     any_value(coalesce(refunds.issued_at, refunds.source_time)) as fact_at,
-    'Happy Returns'' refund row ' || refunds.refund_id || ' says that ' || money_text(any_value(refunds.total_refunded), refunds.currency)
-        || ' were refunded for ' || string_agg(value.return_item_id || coalesce(' (replacement order '
-            || replacements.replacement_order_number || ')', ''), ', ' order by value.return_item_id)
-        || ', which was given goods already: nothing is paid on top by us' as detail,
+    'Happy Returns'' refund row '
+    || refunds.refund_id
+    || ' says that '
+    || money_text(any_value(refunds.total_refunded), refunds.currency)
+    || ' were refunded for ' || string_agg(
+        value.return_item_id || coalesce(
+            ' (replacement order '
+            || replacements.replacement_order_number || ')', ''
+        ), ', ' order by value.return_item_id
+    )
+    || ', which was given goods already: nothing is paid on top by us' as detail,
     'Ask Happy Returns whether the money was really given. If so, claim it back or cancel the replacement; else have the row corrected.'
         as next_step,
-    json_object('refund_id', refunds.refund_id, 'return_item_ids', list(value.return_item_id order by value.return_item_id)) as evidence
+    json_object(
+        'refund_id', refunds.refund_id, 'return_item_ids', list(value.return_item_id order by value.return_item_id)
+    ) as evidence
 from staging.refunds
 semi join money_orders using (order_number)
 join staging.refund_units as units using (refund_id)
-join effects.value_given_back as value on value.return_item_id = units.return_item_id and value.currency = refunds.currency
+join
+    effects.value_given_back as value
+    on value.return_item_id = units.return_item_id and value.currency = refunds.currency
 left join (
-    select return_item_id, string_agg(distinct replacement_order_number, ', ' order by replacement_order_number)
+    select
+        return_item_id, string_agg(distinct replacement_order_number, ', ' order by replacement_order_number)
         filter (where state <> 'canceled') as replacement_order_number
     from effects.replacements group by return_item_id
 ) as replacements on replacements.return_item_id = value.return_item_id
 where refunds.refund_type <> 'exchange' and refunds.status in ('issued', 'pending') and refunds.total_refunded > 0
-    and value.exchange > 0 and value.elsewhere = 0 and not value.is_in_doubt and value.is_paid_instead is distinct from true
+    and value.exchange > 0
+    and value.elsewhere = 0
+    and not value.is_in_doubt
+    and value.is_paid_instead is distinct from true
 group by refunds.refund_id, refunds.return_id, refunds.order_number, refunds.currency;

@@ -1,3 +1,11 @@
+-- changes: findings
+-- kind:  table
+-- grain: one row per effect that Centra refused
+
+-- changes: findings
+-- kind:  table
+-- grain: one row per effect that Centra refused
+
 -- rejected_write: Centra said no to something of ours, for good until its input or the policy changes.
 insert into findings by name
 with
@@ -10,9 +18,11 @@ told as (
     select * from refused where return_item_id is not null
     union all
     select * from refused as alone where alone.return_item_id is null and not exists (
-        select 1 from refused as units
-        where units.return_item_id is not null and units.return_id = alone.return_id and units.order_number = alone.order_number
-    )
+            select 1 from refused as units
+            where units.return_item_id is not null
+                and units.return_id = alone.return_id
+                and units.order_number = alone.order_number
+        )
 )
 
 select
@@ -35,11 +45,12 @@ select
     told.updated_at as fact_at,
     'Centra refused the ' || replace(effect_kind, '_', ' ') || ': ' || coalesce(reason, 'no reason given') as detail,
     case when (packets.payload ->> 'differs_in') = 'tax'
-        then 'Is the tax engine up, and is its tax right? It is tried again once a day, and when [tax] in the policy allows more; '
-            || 'else credit it by hand in Centra.'
+            then 'Is the tax engine up, and is its tax right? It is tried again once a day, and when [tax] in the policy allows more; '
+                || 'else credit it by hand in Centra.'
         else 'Mend in Centra what the message names, or do it by hand there. It is tried again when the return or the policy changes.'
     end as next_step,
-    json_merge_patch(coalesce(units.evidence, '{}'), json_object('effect_key', effect_key, 'packet_key', packet_key)) as evidence
+    json_merge_patch(coalesce(units.evidence, '{}'), json_object('effect_key', effect_key, 'packet_key', packet_key))
+        as evidence
 from told
 left join push.packets using (packet_key)
 left join known_units as units using (return_item_id);

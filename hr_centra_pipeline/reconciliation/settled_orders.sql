@@ -1,12 +1,19 @@
+-- makes: reconciliation.settled_orders
+-- kind:  table
+-- grain: one row per active order of which nothing is pending, in doubt or in trouble
+
 -- Orders in play of which nothing is pending, in doubt or in trouble (open, or about to be): the next run leaves them alone.
 delete from reconciliation.settled_orders where order_number in (select order_number from matching.orders_in_play);
 insert into reconciliation.settled_orders
 with
 pending as (
     select effect_key, order_number from effects.pending_credit_notes
-    union all select effect_key, order_number from effects.pending_inventory_adjustments
-    union all select effect_key, order_number from effects.pending_exchange_orders
-    union all select effect_key, order_number from effects.pending_status_updates
+    union all
+    select effect_key, order_number from effects.pending_inventory_adjustments
+    union all
+    select effect_key, order_number from effects.pending_exchange_orders
+    union all
+    select effect_key, order_number from effects.pending_status_updates
 ),
 
 in_trouble as (
@@ -28,7 +35,9 @@ unfinished as (
     -- What is pending inside its window is so by the clock: it ends without anything being landed.
     select order_number from reconciliation.refund_match where explained_by = 'pending'
     union all
-    select order_number from reconciliation.payouts where verdict not in ('agrees', 'paid_again', 'chargeback_settled', 'not_covered')
+    select order_number
+    from reconciliation.payouts
+    where verdict not in ('agrees', 'paid_again', 'chargeback_settled', 'not_covered')
 )
 
 select order_number from matching.orders_in_play

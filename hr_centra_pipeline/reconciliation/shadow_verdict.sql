@@ -1,3 +1,6 @@
+-- kind:  step
+-- grain: one row per criterion for going live
+
 -- Ready to go live? One row per criterion over the decisions of a period ($from_at to $to_at).
 create or replace temp table shadow_criteria as
 with
@@ -35,16 +38,26 @@ asked as (
     select shadow_days, shadow_least_decisions, shadow_most_alone_percent from policy.parameters
 )
 
-select 1 as place, 'days observed' as criterion, 'at least ' || shadow_days as required, coalesce(days, 0)::varchar as found,
+select
+    1 as place,
+    'days observed' as criterion,
+    'at least ' || shadow_days as required,
+    coalesce(days, 0)::varchar as found,
     coalesce(days, 0) >= shadow_days as passed
 from counted cross join asked
 union all
-select 2, 'decisions compared', 'at least ' || shadow_least_decisions, decisions::varchar, decisions >= shadow_least_decisions
+select
+    2,
+    'decisions compared',
+    'at least ' || shadow_least_decisions,
+    decisions::varchar,
+    decisions >= shadow_least_decisions
 from counted cross join asked
 union all
 select
     3, 'decisions in which we stand alone against people and Happy Returns',
-    'at most ' || regexp_replace(shadow_most_alone_percent::varchar, '\.?0+$', '') || ' %', alone || ' of ' || decisions,
+    'at most ' || regexp_replace(shadow_most_alone_percent::varchar, '\.?0+$', '') || ' %',
+    alone || ' of ' || decisions,
     decisions > 0 and alone * 100 <= shadow_most_alone_percent * decisions
 from counted cross join asked
 union all

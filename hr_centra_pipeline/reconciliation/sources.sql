@@ -1,3 +1,11 @@
+-- changes: findings
+-- kind:  table
+-- grain: one row per file or pulled object that is refused in part or not covered
+
+-- changes: findings
+-- kind:  table
+-- grain: one row per file or pulled object that is refused in part or not covered
+
 -- quarantined_row and source_not_covered: one per file (its latest delivery under that name) or pulled object.
 insert into findings by name
 with
@@ -15,8 +23,11 @@ bad_rows as (
     select
         rejected.source_file, rejected.file_sha256, count(*) as rows_rejected,
         list(rejected.source_line order by rejected.source_line)[:5] as first_lines,
-        list(distinct coalesce(rejected.column_name || ' ', '') || rejected.reason
-            order by coalesce(rejected.column_name || ' ', '') || rejected.reason)[:5] as reasons
+        list(
+            distinct coalesce(rejected.column_name || ' ', '') || rejected.reason
+            order by coalesce(rejected.column_name || ' ', '') || rejected.reason
+        )[:5
+        ] as reasons
     from quarantine.rejected_rows as rejected
     where rejected.source_line is not null
         -- what a layout maps by now is read
@@ -37,10 +48,12 @@ select
     culprit,
     least(coalesce(files.source_time, files.received_at), files.received_at, $now::timestamptz) as fact_at,
     bad_rows.rows_rejected || ' of ' || files.rows_read || ' rows of ' || files.source_file || ' could not be read: '
-        || array_to_string(reasons, '; ') as detail,
+    || array_to_string(reasons, '; ') as detail,
     'Correct the rows (they stand in quarantine.rejected_rows with line and reason) and deliver the file again under the same name.'
         as next_step,
-    json_object('source_file', files.source_file, 'rows', bad_rows.rows_rejected, 'first_lines', first_lines, 'reasons', reasons) as evidence
+    json_object(
+        'source_file', files.source_file, 'rows', bad_rows.rows_rejected, 'first_lines', first_lines, 'reasons', reasons
+    ) as evidence
 from delivered as files
 join bad_rows using (source_file, file_sha256)
 where files.problem is null
@@ -54,8 +67,11 @@ select
     culprit,
     least(coalesce(source_time, received_at), received_at, $now::timestamptz) as fact_at,
     source_file || ' could not be read: ' || problem as detail,
-    case culprit when 'provider' then 'Have the payment provider deliver the file again, or map its headers in a profile in $HR_CENTRA_HOME/payout_profiles.'
-        else 'Deliver the file again under the same name, or map its headers in a profile in $HR_CENTRA_HOME/profiles.' end as next_step,
+    case culprit when
+            'provider'
+            then 'Have the payment provider deliver the file again, or map its headers in a profile in $HR_CENTRA_HOME/payout_profiles.'
+        else 'Deliver the file again under the same name, or map its headers in a profile in $HR_CENTRA_HOME/profiles.'
+    end as next_step,
     json_object('source_file', source_file, 'file_sha256', file_sha256) as evidence
 from delivered
 where problem is not null

@@ -1,3 +1,11 @@
+-- changes: findings
+-- kind:  table
+-- grain: one row per unit whose way stands still
+
+-- changes: findings
+-- kind:  table
+-- grain: one row per unit whose way stands still
+
 -- stalled_return and disposition_missing: the physical path of a unit stands still.
 
 -- On its way, and not heard of since: after the drop-off, or after it left the hub. Late is what takes longer than it usually
@@ -13,11 +21,15 @@ select
     units.unit_price as amount,
     last_event_at as fact_at,
     lateness.window_hours as window_hours,
-    case last_event when 'departed' then 'Left the hub on ' when 'hub_received' then 'Seen at the hub on ' else 'Dropped off on ' end
-        || strftime(last_event_at, '%Y-%m-%d') || ' and not heard of since'
-        || case when lateness.is_learned then '; 95 of 100 take at most ' || lateness.p95_hours || ' hours' else '' end as detail,
+    case last_event
+        when 'departed' then 'Left the hub on ' when 'hub_received' then 'Seen at the hub on ' else 'Dropped off on '
+    end
+    || strftime(last_event_at, '%Y-%m-%d') || ' and not heard of since'
+    || case when lateness.is_learned then '; 95 of 100 take at most ' || lateness.p95_hours || ' hours' else '' end
+        as detail,
     'Ask Happy Returns'' support for the parcel (drop-off and hub scans), and claim it when it is lost.' as next_step,
-    json_merge_patch(units.evidence, json_object('last_event', last_event, 'dropoff_method', units.dropoff_method)) as evidence
+    json_merge_patch(units.evidence, json_object('last_event', last_event, 'dropoff_method', units.dropoff_method))
+        as evidence
 from known_units as units
 join last_seen using (return_item_id)
 left join reconciliation.lateness as lateness
@@ -57,7 +69,9 @@ select
     units.arrived_at as fact_at,
     lateness.window_hours as window_hours,
     'Arrived on ' || strftime(units.arrived_at, '%Y-%m-%d') || ' and not graded'
-        || case when lateness.is_learned then '; 95 of 100 are graded within ' || lateness.p95_hours || ' hours' else '' end as detail,
+    || case
+        when lateness.is_learned then '; 95 of 100 are graded within ' || lateness.p95_hours || ' hours' else ''
+    end as detail,
     'Find the unit in the warehouse or store and have it graded.' as next_step,
     units.evidence
 from known_units as units

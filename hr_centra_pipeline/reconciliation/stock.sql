@@ -1,3 +1,11 @@
+-- changes: findings
+-- kind:  table
+-- grain: one row per graded unit that was not put where its grade says
+
+-- changes: findings
+-- kind:  table
+-- grain: one row per graded unit that was not put where its grade says
+
 -- unmapped_disposition and return_without_stock_movement: a graded unit that was not put where its grade says.
 insert into findings by name
 select
@@ -6,7 +14,12 @@ select
     class, cause, culprit, return_id, return_item_id, order_number, sku, currency,
     unit_price as amount,
     case when is_mapped then sendable_at else disposition_at end as fact_at,
-    'Graded ' || disposition || ' on ' || strftime(disposition_at, '%Y-%m-%d') || ' and not booked in Centra: ' || why as detail,
+    'Graded '
+    || disposition
+    || ' on '
+    || strftime(disposition_at, '%Y-%m-%d')
+    || ' and not booked in Centra: '
+    || why as detail,
     next_step,
     json_merge_patch(evidence, json_object('disposition', disposition)) as evidence
 from missing_effects

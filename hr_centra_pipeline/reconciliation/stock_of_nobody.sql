@@ -1,3 +1,8 @@
+-- makes: customer_returns, told_stock_changes
+-- changes: findings
+-- kind:  table
+-- grain: one row per stock change that is called a customer return and names no return
+
 -- stock_change_without_return: somebody booked a customer return that Happy Returns knows nothing of. Only texts that the
 -- policy's patterns call a customer return count; deliveries are quiet.
 create or replace temp table customer_returns as
@@ -12,8 +17,11 @@ create or replace temp table told_stock_changes as
 select distinct named.stock_change_id
 from (select stock_change_id, unnest(named) as word from customer_returns) as named
 join (
-    select return_id as word from staging.returns union select express_code from staging.returns
-    union select order_number from staging.return_items
+    select return_id as word from staging.returns
+    union
+    select express_code from staging.returns
+    union
+    select order_number from staging.return_items
 ) as known using (word);
 
 insert into findings by name
@@ -27,7 +35,7 @@ select
     sku,
     created_at as fact_at,
     'Stock change ' || stock_change_id || ' puts ' || units || case when units = 1 then ' unit' else ' units' end
-        || ' back as a customer return, and no return is told' as detail,
+    || ' back as a customer return, and no return is told' as detail,
     'Ask who booked it: find its return, or take the goods out again. A text that names the return''s express code or number is tied to it.'
         as next_step,
     json_object('stock_change_id', stock_change_id, 'named', named) as evidence

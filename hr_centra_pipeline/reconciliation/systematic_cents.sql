@@ -1,3 +1,7 @@
+-- makes: reconciliation.systematic_cents
+-- kind:  table
+-- grain: one row per group of refunds with small differences of one sign
+
 -- Small differences of one sign that turn up in most refunds of a group are no accident: somebody rounds by another rule.
 -- Centra's API shows no discount codes; refunds are grouped by currency, tax rate, the line discount in percent, and whether
 -- an order voucher was shared over them.
@@ -17,7 +21,12 @@ small as (
 
 compared as (
     select
-        matched.component, matched.currency, matched.tax_percent, matched.discount_percent, matched.has_voucher, matched.return_id,
+        matched.component,
+        matched.currency,
+        matched.tax_percent,
+        matched.discount_percent,
+        matched.has_voucher,
+        matched.return_id,
         coalesce(matched.happy_returns_at, matched.centra_at) as happened_at, small.difference, small.culprit
     from reconciliation.refund_match as matched
     left join small using (return_id, order_number, component, currency)
@@ -29,17 +38,21 @@ compared as (
 grouped as (
     select
         component, currency, tax_percent, discount_percent, has_voucher,
-        grouping(tax_percent) = 0 as by_tax, grouping(discount_percent) = 0 as by_discount, grouping(has_voucher) = 0 as by_voucher,
+        grouping(tax_percent) = 0 as by_tax,
+        grouping(discount_percent) = 0 as by_discount,
+        grouping(has_voucher) = 0 as by_voucher,
         count(*) as compared, count(difference) as off,
         greatest(count(*) filter (where difference > 0), count(*) filter (where difference < 0)) as same_sign,
         mode(difference) as usual_difference, sum(difference) as sum, mode(culprit) as culprit,
-        min(happened_at) filter (where difference is not null) as first_at, max(happened_at) filter (where difference is not null) as last_at,
+        min(happened_at) filter (where difference is not null) as first_at,
+        max(happened_at) filter (where difference is not null) as last_at,
         min(return_id) filter (where difference is not null) as example_return_id
     from compared
     group by grouping sets (
         (component, currency), (component, currency, tax_percent), (component, currency, discount_percent),
         (component, currency, has_voucher), (component, currency, tax_percent, discount_percent),
-        (component, currency, tax_percent, has_voucher), (component, currency, tax_percent, discount_percent, has_voucher)
+        (component, currency, tax_percent, has_voucher),
+        (component, currency, tax_percent, discount_percent, has_voucher)
     )
 ),
 
@@ -51,23 +64,50 @@ systematic as (
 
 -- What a broader group says already is not said again.
 broadest as (
-    select * from systematic as narrow
+    select * from systematic
     where not exists (
-        from systematic as broad
-        where broad.component = narrow.component and broad.currency = narrow.currency
-            and broad.by_tax::int + broad.by_discount::int + broad.by_voucher::int
+            from systematic as broad
+            where broad.component = narrow.component and broad.currency = narrow.currency
+                and broad.by_tax::int + broad.by_discount::int + broad.by_voucher::int
                 < narrow.by_tax::int + narrow.by_discount::int + narrow.by_voucher::int
-            and (not broad.by_tax or (narrow.by_tax and broad.tax_percent = narrow.tax_percent))
-            and (not broad.by_discount or (narrow.by_discount and broad.discount_percent = narrow.discount_percent))
-            and (not broad.by_voucher or (narrow.by_voucher and broad.has_voucher = narrow.has_voucher))
-    )
+                and (not broad.by_tax or (narrow.by_tax and broad.tax_percent = narrow.tax_percent))
+                and (not broad.by_discount or (narrow.by_discount and broad.discount_percent = narrow.discount_percent))
+                and (not broad.by_voucher or (narrow.by_voucher and broad.has_voucher = narrow.has_voucher))
+        )
 )
 
 select
-    component, currency, tax_percent, discount_percent, has_voucher, culprit, compared, off, same_sign, usual_difference, sum, first_at,
+    component,
+    currency,
+    tax_percent,
+    discount_percent,
+    has_voucher,
+    culprit,
+    compared,
+    off,
+    same_sign,
+    usual_difference,
+    sum,
+    first_at,
     last_at, example_return_id,
-    culprit || ' is off by ' || money_text(usual_difference, currency) || ' in ' || component || ' on ' || off || ' of ' || compared || ' refunds'
-        || case when by_tax then ' at ' || regexp_replace(tax_percent::varchar, '\.?0+$', '') || ' % tax' else '' end
-        || case when by_discount then ' with ' || regexp_replace(discount_percent::varchar, '\.?0+$', '') || ' % discount' else '' end
-        || case when by_voucher and has_voucher then ' with a voucher' when by_voucher then ' without a voucher' else '' end as named
+    culprit
+    || ' is off by '
+    || money_text(usual_difference, currency)
+    || ' in '
+    || component
+    || ' on '
+    || off
+    || ' of '
+    || compared
+    || ' refunds'
+    || case when by_tax then ' at ' || regexp_replace(tax_percent::varchar, '\.?0+$', '') || ' % tax' else '' end
+    || case
+        when
+            by_discount
+            then ' with ' || regexp_replace(discount_percent::varchar, '\.?0+$', '') || ' % discount'
+        else ''
+    end
+    || case
+        when by_voucher and has_voucher then ' with a voucher' when by_voucher then ' without a voucher' else ''
+    end as named
 from broadest;

@@ -1,3 +1,8 @@
+-- makes: reconciliation.tax_readings
+-- changes: findings
+-- kind:  table
+-- grain: one row per Return whose tax Centra changed after we had read it
+
 -- What Centra said of a Return's tax at its creation, what was paid by it, and what it said in the end: an engine estimates the
 -- tax of a Return and settles it when the Return is completed. Within the policy's limit that is accepted, and recorded here.
 delete from reconciliation.tax_readings where order_number in (select order_number from money_orders);
@@ -13,7 +18,8 @@ of_return as (
 planned as (
     select
         try_cast(centra_id as bigint) as centra_return_id, (payload ->> 'total')::decimal(18, 4) as planned_total,
-        (payload ->> 'kept')::decimal(18, 4) as planned_kept, (payload ->> 'created_total')::decimal(18, 4) as created_total
+        (payload ->> 'kept')::decimal(18, 4) as planned_kept,
+        (payload ->> 'created_total')::decimal(18, 4) as created_total
     from push.packets
     semi join (
         select distinct packet_key from push.ledger semi join money_orders using (order_number)
@@ -24,11 +30,16 @@ planned as (
 readings as (
     select
         returns.centra_return_id, of_return.return_id, returns.order_number, returns.currency,
-        returns.packet_key is not null as is_ours, planned.planned_total, planned.created_total, settled.given as paid, settled.settled,
+        returns.packet_key is not null as is_ours,
+        planned.planned_total,
+        planned.created_total,
+        settled.given as paid,
+        settled.settled,
         case when returns.is_completed and not settled.is_pending then returns.grand_total end as final_total,
         returns.grand_total - returns.net_total as tax,
         policy.tax_allowed(
-            greatest(abs(coalesce(planned_total - planned_kept, 0)), abs(returns.grand_total - returns.net_total)), returns.currency
+            greatest(abs(coalesce(planned_total - planned_kept, 0)), abs(returns.grand_total - returns.net_total)),
+            returns.currency
         ) as allowed,
         coalesce(settled.given_at, returns.created_at) as happened_at
     from staging.centra_returns as returns
@@ -71,8 +82,10 @@ select
     abs(settled_difference) as amount,
     happened_at as fact_at,
     'Return ' || centra_return_id || ' was paid with ' || money_text(paid, currency) || ', and its final total is '
-        || money_text(final_total, currency) || ': the tax engine settled it ' || money_text(abs(settled_difference), currency)
-        || ' off, ' || money_text(allowed, currency) || ' are allowed' as detail,
+    || money_text(final_total, currency)
+    || ': the tax engine settled it '
+    || money_text(abs(settled_difference), currency)
+    || ' off, ' || money_text(allowed, currency) || ' are allowed' as detail,
     'Find out which tax the engine filed for the Return, and settle the difference by hand; [tax] in the policy says what may differ.'
         as next_step,
     json_object(

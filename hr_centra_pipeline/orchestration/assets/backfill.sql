@@ -1,3 +1,7 @@
+-- makes: operations.backfill_reports
+-- kind:  table
+-- grain: one row per kind, currency and reason of what a backfill leaves unsent
+
 -- What a backfill leaves unsent: every pending effect that the ledger does not have as done, by kind, currency and reason;
 -- and the units of returns before the cut-over, for which nothing is even planned.
 create or replace temp table left_unsent as
@@ -6,7 +10,8 @@ with
 pending as (
     select effect_key, effect_kind, return_item_id, currency, amount, blocked_by from effects.pending_credit_notes
     union all by name
-    select effect_key, effect_kind, return_item_id, currency, amount, blocked_by from effects.pending_inventory_adjustments
+    select effect_key, effect_kind, return_item_id, currency, amount, blocked_by
+    from effects.pending_inventory_adjustments
     union all by name
     select effect_key, effect_kind, return_item_id, currency, amount, blocked_by from effects.pending_exchange_orders
     union all by name
@@ -31,8 +36,17 @@ having count(*) > 0;
 
 insert into operations.backfill_reports by name
 select
-    $run_id as run_id, $from_day::date as from_day, $to_day::date as to_day, effect_kind, currency, effects, amount, reason,
+    $run_id as run_id,
+    $from_day::date as from_day,
+    $to_day::date as to_day,
+    effect_kind,
+    currency,
+    effects,
+    amount,
+    reason,
     $now::timestamptz as finished_at
 from left_unsent;
 
-select effect_kind, coalesce(currency, ''), effects, coalesce(amount::varchar, ''), reason from left_unsent order by all;
+select effect_kind, coalesce(currency, ''), effects, coalesce(amount::varchar, ''), reason
+from left_unsent
+order by all;

@@ -1,3 +1,11 @@
+-- changes: staging.payment_entries
+-- kind:  table
+-- grain: one row per payment entry: what it did, with its answer
+
+-- changes: staging.payment_entries
+-- kind:  table
+-- grain: one row per payment entry: what it did, with its answer
+
 -- What the payment entries of the orders in `paying_orders` did, once each request is paired with its answer. The request and the
 -- entry that answers it are one payment, whatever the request goes on to show; push/payments.py reads live entries by the same
 -- rule: of one Return (else of the order), by the same instrument and of the same amount, each answer answers one request that
@@ -56,7 +64,8 @@ placed as (
 
 -- A request that shows an outcome takes the answers of that outcome first; what is left answers those that show none, then any.
 laned as (
-    select *, case when says <> 'open' and place <= least(requests, answers) then says else 'rest' end as lane from placed
+    select *, case when says <> 'open' and place <= least(requests, answers) then says else 'rest' end as lane
+    from placed
 ),
 
 numbered as (
@@ -71,7 +80,7 @@ select requests.entry_id as request_id, answers.entry_id as answer_id
 from numbered as requests
 join numbered as answers
     on answers.pairing_group = requests.pairing_group and answers.episode = requests.episode
-    and answers.lane = requests.lane and answers.place_in_lane = requests.place_in_lane
+        and answers.lane = requests.lane and answers.place_in_lane = requests.place_in_lane
 where requests.is_request and not answers.is_request;
 
 -- one row per refund of which a failure was told afterwards, though no request was open: it gave nothing. A refund that only was
@@ -82,8 +91,8 @@ told as (
     select *, money = 'refunded' as is_given
     from payment_steps
     where not is_request and (
-        money = 'refunded' or (takes_back and entry_id not in (select answer_id from answered_requests))
-    ) and money in ('refunded', 'refund_failed')
+            money = 'refunded' or (takes_back and entry_id not in (select answer_id from answered_requests))
+        ) and money in ('refunded', 'refund_failed')
 ),
 
 walked as (

@@ -1,3 +1,9 @@
+-- makes: staging.bundles, staging.centra_return_lines, staging.centra_returns, staging.order_lines, staging.orders,
+--        staging.payment_entries, staging.replacement_stock, staging.shipment_lines, staging.shipments,
+--        staging.status_marks, staging.stock_changes, staging.warehouses, paying_orders
+-- kind:  table
+-- grain: one row per object of Centra, as landed last
+
 -- Landed JSON to typed tables, changed keys only: those with a landed row above the watermark. Amounts are text in the
 -- JSON and go straight to decimal(18, 4).
 
@@ -8,7 +14,8 @@ create or replace temp macro keys_in(marks) as list_distinct(regexp_extract_all(
 create or replace temp macro words_in(marks) as coalesce(
     list_distinct(
         list_filter(
-            string_split_regex(marks, '[\s,;#]+'), lambda word: word <> '' and not regexp_full_match(word, '(HR|PK)[A-Z2-7]{13}')
+            string_split_regex(marks, '[\s,;#]+'),
+            lambda word: word <> '' and not regexp_full_match(word, '(HR|PK)[A-Z2-7]{13}')
         )
     ),
     []
@@ -17,7 +24,9 @@ create or replace temp macro items_of(list) as from_json(coalesce(list, '[]'), '
 -- What Centra does with the tax of an order or Return: it is in its values, is added to them, or there is none (export: what
 -- the values contain is deducted). Unknown where it was landed before we read it. A voucher over all of it leaves no tax: then
 -- the lines tell (has_taxed_lines), and whether their values with tax make the total (sums_with_tax).
-create or replace temp macro amount_at(object, path) as cast(json_extract_string(object, '$.' || path || '.value') as decimal(18, 4));
+create or replace temp macro amount_at(object, path) as cast(
+    json_extract_string(object, '$.' || path || '.value') as decimal(18, 4)
+);
 create or replace temp macro tax_mode_of(totals, has_taxed_lines, sums_with_tax) as case
     when amount_at(totals, 'taxAdded') is null then null
     when amount_at(totals, 'taxAdded') <> 0 then 'added'
@@ -30,24 +39,27 @@ create or replace temp macro has_taxed_lines(lines, gross, net) as len(list_filt
     items_of(lines), lambda line: amount_at(line, net) is not null and amount_at(line, gross) <> amount_at(line, net)
 )) > 0;
 create or replace temp macro sum_of(lines, field) as
-    coalesce(list_sum(list_transform(items_of(lines), lambda line: amount_at(line, field))), 0)::decimal(38, 4);
+coalesce(list_sum(list_transform(items_of(lines), lambda line: amount_at(line, field))), 0)::decimal(38, 4);
 
 -- What a customer pays for a value, of which Centra shows both readings; and how much of that it adds to the value that it keeps
 -- (negative: deducts from it).
-create or replace temp macro paid_of(gross, net, mode) as case when mode = 'none' then coalesce(net, gross) else gross end;
+create or replace temp macro paid_of(gross, net, mode) as case
+    when mode = 'none' then coalesce(net, gross) else gross
+end;
 create or replace temp macro added_to(gross, net, mode) as
-    case mode when 'added' then gross - coalesce(net, gross) when 'none' then coalesce(net, gross) - gross else 0 end;
+case mode when 'added' then gross - coalesce(net, gross) when 'none' then coalesce(net, gross) - gross else 0 end;
 -- The tax by all rules of one cost. It is given back, or taken off, together with its cost: Centra's signs are not needed.
 create or replace temp macro tax_by_rules(rules, field) as
-    coalesce(abs(list_sum(list_transform(items_of(rules), lambda rule: amount_at(rule, field)))), 0)::decimal(18, 4);
-create or replace temp macro added_by_rules(rules) as tax_by_rules(rules, 'taxAdded') - tax_by_rules(rules, 'taxDeducted');
+coalesce(abs(list_sum(list_transform(items_of(rules), lambda rule: amount_at(rule, field)))), 0)::decimal(18, 4);
+create or replace temp macro added_by_rules(rules) as tax_by_rules(rules, 'taxAdded')
+- tax_by_rules(rules, 'taxDeducted');
 
 -- Lines whose values make the order: a part's are in its bundle's.
 create or replace temp macro counted(lines) as list_filter(
     items_of(lines), lambda line: (line ->> '__typename') is distinct from 'BundleItemOrderLine'
 );
 create or replace temp macro sum_of_counted(lines, field) as
-    coalesce(list_sum(list_transform(counted(lines), lambda line: amount_at(line, field))), 0)::decimal(38, 4);
+coalesce(list_sum(list_transform(counted(lines), lambda line: amount_at(line, field))), 0)::decimal(38, 4);
 
 -- ---------------------------------------------------------------- orders, lines
 
@@ -57,8 +69,9 @@ select
     order_number, payload, updated_at, fetched_at,
     tax_mode_of(
         payload -> 'totals', has_taxed_lines(payload -> 'lines', 'lineValue', 'lineValueNet'),
-        amount(payload -> 'grandTotal') = sum_of_counted(payload -> 'lines', 'lineValue') + amount(payload -> '$.totals.shipping')
-            + amount(payload -> '$.totals.handling') - abs(amount(payload -> '$.totals.discounts'))
+        amount(payload -> 'grandTotal')
+        = sum_of_counted(payload -> 'lines', 'lineValue') + amount(payload -> '$.totals.shipping')
+        + amount(payload -> '$.totals.handling') - abs(amount(payload -> '$.totals.discounts'))
     ) as tax_mode
 from landing.centra_orders
 where order_number in (select order_number from landing.centra_orders where batch > $watermark)
@@ -89,7 +102,8 @@ select
     cast(line ->> 'cancelledQuantity' as bigint) as cancelled_quantity,
     cast(line ->> 'returnedQuantity' as bigint) as returned_quantity,
     paid_of(amount(line -> 'unitPrice'), amount(line -> 'unitPriceNet'), tax_mode) as unit_price,
-    paid_of(amount(line -> 'unitOriginalPrice'), amount(line -> 'unitOriginalPriceNet'), tax_mode) as unit_original_price,
+    paid_of(amount(line -> 'unitOriginalPrice'), amount(line -> 'unitOriginalPriceNet'), tax_mode)
+        as unit_original_price,
     added_to(amount(line -> 'unitPrice'), amount(line -> 'unitPriceNet'), tax_mode) as unit_tax_added,
     paid_of(amount(line -> 'lineValue'), amount(line -> 'lineValueNet'), tax_mode) as line_value,
     added_to(amount(line -> 'lineValue'), amount(line -> 'lineValueNet'), tax_mode) as line_tax_added,
@@ -115,10 +129,13 @@ placed as (
 
 select
     parts.order_number, parts.order_line_id, parts.place, bundles.order_line_id as bundle_line_id,
-    case when bundles.ordered > 0 and parts.ordered % bundles.ordered = 0 then parts.ordered // bundles.ordered end as per_bundle,
+    case when bundles.ordered > 0 and parts.ordered % bundles.ordered = 0 then parts.ordered // bundles.ordered end
+        as per_bundle,
     -- What a part costs when it is sold alone; where what its parts show sums to the bundle's price, that is what they cost in it.
     case
-        when sum(parts.unit_price * per_bundle) over (partition by parts.bundle_line_id) = bundles.unit_price then parts.unit_price
+        when
+            sum(parts.unit_price * per_bundle) over (partition by parts.bundle_line_id) = bundles.unit_price
+            then parts.unit_price
         else coalesce(nullif(parts.unit_original_price, 0), parts.unit_price)
     end as own_price,
     parts.quantity, bundles.quantity as bundles
@@ -139,13 +156,24 @@ made_of as (
 understood as (
     select
         order_number,
-        bool_and(coalesce(bundle_line_id is not null and per_bundle > 0 and quantity = per_bundle * bundles, false)) as is_known
+        bool_and(coalesce(bundle_line_id is not null and per_bundle > 0 and quantity = per_bundle * bundles, false))
+            as is_known
     from parts_as_shown group by order_number
 )
 
 select
-    lines.order_line_id as bundle_line_id, lines.order_number, lines.sku, lines.product_name, lines.quantity, lines.currency,
-    lines.unit_price, lines.unit_original_price, lines.unit_tax_added, lines.line_value, lines.line_tax_added, lines.tax_percent,
+    lines.order_line_id as bundle_line_id,
+    lines.order_number,
+    lines.sku,
+    lines.product_name,
+    lines.quantity,
+    lines.currency,
+    lines.unit_price,
+    lines.unit_original_price,
+    lines.unit_tax_added,
+    lines.line_value,
+    lines.line_tax_added,
+    lines.tax_percent,
     coalesce(made_of.parts, 0) as parts, coalesce(made_of.has_own_prices, false) as has_own_prices,
     coalesce(understood.is_known, false) and bool_and(made_of.bundle_line_id is not null) over (
         partition by lines.order_number
@@ -163,7 +191,8 @@ select
     case when has_own_prices then parts.own_price * per_bundle else per_bundle end as weight,
     (sum(weight) over (partition by bundle_line_id order by place))::decimal(18, 4) as weight_upto,
     (sum(weight) over (partition by bundle_line_id))::decimal(18, 4) as weight_whole,
-    part_of(bundles.unit_price, (weight_upto - weight)::decimal(18, 4), weight_upto, weight_whole, currency) as bundle_share
+    part_of(bundles.unit_price, (weight_upto - weight)::decimal(18, 4), weight_upto, weight_whole, currency)
+        as bundle_share
 from parts_as_shown as parts
 join changed_bundles as bundles using (bundle_line_id)
 where bundles.is_known;
@@ -171,7 +200,8 @@ where bundles.is_known;
 -- One row per line of a changed order that is sold by itself: ordinary ones; a bundle's parts in place of the bundle, where
 -- they are known.
 create or replace temp table changed_order_lines as
-select * exclude (kind, place, currency), cast(null as varchar) as bundle_line_id, cast(null as bigint) as per_bundle,
+select
+    * exclude (kind, place, currency), cast(null as varchar) as bundle_line_id, cast(null as bigint) as per_bundle,
     cast(null as decimal(18, 4)) as bundle_share
 from lines_as_shown
 where kind <> 'BundleItemOrderLine' and order_line_id not in (select bundle_line_id from changed_bundles where is_known)
@@ -180,9 +210,13 @@ select
     parts.order_line_id, parts.order_number, shown.sku, shown.ean, shown.upc, shown.product_name, true as is_product,
     shown.quantity, shown.cancelled_quantity, shown.returned_quantity,
     (parts.bundle_share / per_bundle)::decimal(18, 4) as unit_price,
-    (part_of(parts.unit_original_price, weight_upto - weight, weight_upto, weight_whole, parts.currency) / per_bundle)::decimal(18, 4)
+    (
+        part_of(parts.unit_original_price, weight_upto - weight, weight_upto, weight_whole, parts.currency) / per_bundle
+    )::decimal(18, 4)
         as unit_original_price,
-    (part_of(parts.unit_tax_added, weight_upto - weight, weight_upto, weight_whole, parts.currency) / per_bundle)::decimal(18, 4)
+    (
+        part_of(parts.unit_tax_added, weight_upto - weight, weight_upto, weight_whole, parts.currency) / per_bundle
+    )::decimal(18, 4)
         as unit_tax_added,
     part_of(parts.line_value, weight_upto - weight, weight_upto, weight_whole, parts.currency) as line_value,
     part_of(parts.line_tax_added, weight_upto - weight, weight_upto, weight_whole, parts.currency) as line_tax_added,
@@ -213,7 +247,10 @@ costs as (
         coalesce(lines.line_tax_added, 0) as goods_added
     from changed_orders
     left join (
-        select order_number, sum(line_value)::decimal(18, 4) as line_value, sum(line_tax_added)::decimal(18, 4) as line_tax_added
+        select
+            order_number,
+            sum(line_value)::decimal(18, 4) as line_value,
+            sum(line_tax_added)::decimal(18, 4) as line_tax_added
         from changed_order_lines group by order_number
     ) as lines using (order_number)
 ),
@@ -239,7 +276,8 @@ taxed as (
         end)::decimal(18, 4) as shipping_tax_added,
         (case when coalesce(tax_mode, 'included') = 'included' or discounts = 0 then 0
             when shipping + handling = 0 then -costs_added
-            else discount_added end)::decimal(18, 4) as discount_tax_added
+            else discount_added
+        end)::decimal(18, 4) as discount_tax_added
     from estimated
 )
 
@@ -318,9 +356,10 @@ select
     (sum(bundle_share) over (partition by bundle_line_id))::decimal(18, 4) as whole
 from staging.order_lines
 where bundle_line_id is not null and order_number in (
-    select order_number from changed_shipments
-    union all select order_number from landing.centra_returns where batch > $watermark
-)
+        select order_number from changed_shipments
+        union all
+        select order_number from landing.centra_returns where batch > $watermark
+    )
 window parts as (partition by bundle_line_id order by try_cast(order_line_id as bigint), order_line_id);
 
 -- one row per line of a changed shipment, as Centra shows it
@@ -329,7 +368,12 @@ with
 -- one row per line of a changed shipment
 lines as (
     select
-        shipment_id, order_number, tax_mode, line, amount(line -> 'unitPrice') as gross, amount(line -> 'unitPriceNet') as net
+        shipment_id,
+        order_number,
+        tax_mode,
+        line,
+        amount(line -> 'unitPrice') as gross,
+        amount(line -> 'unitPriceNet') as net
     from (
         select
             shipment_id, order_number,
@@ -370,23 +414,27 @@ where sold.order_line_id in (select bundle_line_id from bundle_places)
     and not exists (
         select 1 from bundle_places as places
         where places.bundle_line_id = sold.order_line_id and not exists (
-            select 1 from shipment_lines_as_shown as lines
-            where lines.order_line_id = places.order_line_id and lines.shipment_id = sold.shipment_id
-                and lines.quantity = sold.quantity * places.per_bundle
-        )
+                select 1 from shipment_lines_as_shown as lines
+                where lines.order_line_id = places.order_line_id and lines.shipment_id = sold.shipment_id
+                    and lines.quantity = sold.quantity * places.per_bundle
+            )
     );
 
 -- In place of a bundle its parts, with their shares of what it cost; the bundle's own line, by which a Return names it, is the
 -- one of the same shipment.
 insert into staging.shipment_lines by name
-select lines.*, cast(null as bigint) as bundle_shipment_line_id, cast(null as varchar) as bundle_line_id,
-    cast(null as bigint) as per_bundle, cast(null as decimal(18, 4)) as bundle_share, cast(null as decimal(18, 4)) as bundle_tax,
+select
+    lines.*, cast(null as bigint) as bundle_shipment_line_id, cast(null as varchar) as bundle_line_id,
+    cast(null as bigint) as per_bundle,
+    cast(null as decimal(18, 4)) as bundle_share,
+    cast(null as decimal(18, 4)) as bundle_tax,
     cast(null as decimal(18, 4)) as bundle_tax_added
 from shipment_lines_as_shown as lines
 where order_line_id not in (
-    select bundle_line_id from staging.bundles where is_known
-    union all select order_line_id from staging.order_lines where bundle_line_id is not null
-)
+        select bundle_line_id from staging.bundles where is_known
+        union all
+        select order_line_id from staging.order_lines where bundle_line_id is not null
+    )
 union all by name
 select
     * exclude (before, upto, whole) replace (
@@ -401,13 +449,18 @@ from (
         sold.shipment_line_id as bundle_shipment_line_id,
         coalesce(part_of(sold.unit_price, before, upto, whole, lines.currency), places.bundle_share) as bundle_share,
         coalesce(
-            part_of(sold.unit_tax, before, upto, whole, lines.currency), tax_in(places.bundle_share, places.tax_percent, lines.currency)
+            part_of(sold.unit_tax, before, upto, whole, lines.currency),
+            tax_in(places.bundle_share, places.tax_percent, lines.currency)
         ) as bundle_tax,
-        coalesce(part_of(sold.unit_tax_added, before, upto, whole, lines.currency), places.unit_tax_added * places.per_bundle)
-            ::decimal(18, 4) as bundle_tax_added
+        coalesce(
+            part_of(sold.unit_tax_added, before, upto, whole, lines.currency), places.unit_tax_added * places.per_bundle
+        )
+        ::decimal(18, 4) as bundle_tax_added
     from shipment_lines_as_shown as lines
     join bundle_places as places using (order_line_id)
-    left join whole_bundles as sold on sold.bundle_line_id = places.bundle_line_id and sold.shipment_id = lines.shipment_id
+    left join
+        whole_bundles as sold
+        on sold.bundle_line_id = places.bundle_line_id and sold.shipment_id = lines.shipment_id
 );
 
 -- ---------------------------------------------------------------- Returns, lines
@@ -418,9 +471,10 @@ select
     centra_return_id, order_number, payload, is_deleted, created_at, fetched_at,
     tax_mode_of(
         payload -> 'totals', has_taxed_lines(payload -> 'lines', 'lineValue', 'lineValueNet'),
-        amount(payload -> 'grandTotal') = sum_of(payload -> 'lines', 'lineValue') + amount(payload -> '$.totals.shipping')
-            + amount(payload -> '$.totals.handling') - abs(amount(payload -> '$.totals.discounts'))
-            - abs(amount(payload -> '$.totals.returnCost'))
+        amount(payload -> 'grandTotal')
+        = sum_of(payload -> 'lines', 'lineValue') + amount(payload -> '$.totals.shipping')
+        + amount(payload -> '$.totals.handling') - abs(amount(payload -> '$.totals.discounts'))
+        - abs(amount(payload -> '$.totals.returnCost'))
     ) as tax_mode
 from landing.centra_returns
 where centra_return_id in (select centra_return_id from landing.centra_returns where batch > $watermark)
@@ -457,11 +511,11 @@ left join taxes on line_id = (line ->> 'id');
 -- In place of a bundle that is returned its parts, with their shares of what the Return gives for it.
 create or replace temp table changed_return_lines as
 select *, cast(null as bigint) as named_shipment_line_id, cast(null as bigint) as named_quantity
-from return_lines_as_shown as lines
+from return_lines_as_shown
 where shipment_line_id not in (
-    select bundle_shipment_line_id from staging.shipment_lines
-    where bundle_shipment_line_id is not null and order_number in (select order_number from changed_returns)
-)
+        select bundle_shipment_line_id from staging.shipment_lines
+        where bundle_shipment_line_id is not null and order_number in (select order_number from changed_returns)
+    )
 union all by name
 select
     lines.* replace (
@@ -491,16 +545,28 @@ parts as (
             where lines.centra_return_id = changed_returns.centra_return_id
         ), 0)::decimal(18, 4) as line_values,
         -- Of our own Returns, what the return cost says of a voucher that Centra keeps on another shipment (push/returns.py).
-        case when regexp_matches(payload ->> 'comment', '\bPK[A-Z2-7]{13}\b') then least(
-            coalesce(try_cast(
-                regexp_extract(payload ->> 'comment', '\bvoucher ([0-9]+(\.[0-9]{1,4})?)\b', 1) as decimal(18, 4)
-            ), 0),
-            abs(amount(payload -> '$.totals.returnCost'))
-        ) else 0 end::decimal(18, 4) as voucher_in_cost,
+        case when regexp_matches(
+                    payload ->> 'comment', '\bPK[A-Z2-7]{13}\b'
+                )
+                then least(
+                        coalesce(try_cast(
+                            regexp_extract(
+                                payload ->> 'comment', '\bvoucher ([0-9]+(\.[0-9]{1,4})?)\b', 1
+                            ) as decimal(
+                                18, 4
+                            )
+                        ), 0),
+                        abs(amount(payload -> '$.totals.returnCost'))
+                    )
+            else 0
+        end::decimal(18, 4) as voucher_in_cost,
         abs(amount(payload -> '$.totals.discounts')) + voucher_in_cost as discounts,
         rounded_money(
-            (tax_by_rules(payload -> '$.totals.discountTaxRules', 'taxIncluded')
-                + tax_by_rules(payload -> '$.totals.discountTaxRules', 'taxAdded'))::decimal(18, 4),
+            (
+                tax_by_rules(payload -> '$.totals.discountTaxRules', 'taxIncluded')
+                + tax_by_rules(payload -> '$.totals.discountTaxRules', 'taxAdded')
+            )::decimal(18, 4
+            ),
             currency_of(payload -> 'grandTotal')
         ) as discount_tax
     from changed_returns
@@ -514,10 +580,18 @@ tax_by_rate as (
         sum(line.line_tax) - case
             when any_value(discount_tax) <> 0 or any_value(tax_mode) in ('added', 'none') then 0
             else tax_in(
-                coalesce(share_of(any_value(discounts), sum(line.line_value)::decimal(18, 4), any_value(line_values), any_value(currency)), 0),
-                line.tax_percent,
-                any_value(currency)
-            )
+                    coalesce(
+                        share_of(
+                            any_value(discounts),
+                            sum(line.line_value)::decimal(18, 4),
+                            any_value(line_values),
+                            any_value(currency)
+                        ),
+                        0
+                    ),
+                    line.tax_percent,
+                    any_value(currency)
+                )
         end as tax
     from parts
     inner join changed_return_lines as line using (centra_return_id)
@@ -554,7 +628,8 @@ select
     amount(payload -> '$.totals.handling') as handling,
     discounts,
     abs(amount(payload -> '$.totals.returnCost')) - voucher_in_cost as return_cost,
-    added_by_rules(payload -> '$.totals.shippingTaxRules') + added_by_rules(payload -> '$.totals.handlingTaxRules') as shipping_tax_added,
+    added_by_rules(payload -> '$.totals.shippingTaxRules')
+    + added_by_rules(payload -> '$.totals.handlingTaxRules') as shipping_tax_added,
     added_by_rules(payload -> '$.totals.discountTaxRules') as discount_tax_added,
     added_by_rules(payload -> '$.totals.returnCostTaxRules') as return_cost_tax_added,
     coalesce(tax, 0) - discount_tax as tax,
@@ -576,11 +651,13 @@ select * exclude (tax_percent) from changed_return_lines;
 create or replace temp table changed_entries as
 with
 shown as (
-    select order_number, fetched_at, 0 as rank, unnest(items_of(payload -> 'paymentHistory')) as entry,
+    select
+        order_number, fetched_at, 0 as rank, unnest(items_of(payload -> 'paymentHistory')) as entry,
         cast(null as bigint) as of_return
     from changed_orders
     union all by name
-    select order_number, fetched_at, 1 as rank, unnest(items_of(payload -> 'refundPaymentHistory')) as entry,
+    select
+        order_number, fetched_at, 1 as rank, unnest(items_of(payload -> 'refundPaymentHistory')) as entry,
         centra_return_id as of_return
     from changed_returns
     where not is_deleted
@@ -633,11 +710,11 @@ with
 looks as (
     select
         stock_change_id,
-        exists(
+        exists (
             from policy.customer_return_patterns as known
             where regexp_matches(new.payload ->> 'comment', known.pattern)
         ) as is_customer_return
-    from changed_stock_changes as new
+    from changed_stock_changes
 ),
 
 -- one row per line of a new stock change
@@ -680,10 +757,18 @@ using (
     where batch > $watermark
     qualify row_number() over (partition by warehouse_id order by batch desc) = 1
 ) as new
-on known.warehouse_id = new.warehouse_id
+    on known.warehouse_id = new.warehouse_id
 when matched then
-    update set name = new.name, status = new.status, is_active = new.is_active, stock_master = new.stock_master, fetched_at = new.fetched_at
-when not matched then insert by name;
+    update
+        set
+            name = new.name,
+            status = new.status,
+            is_active = new.is_active,
+            stock_master = new.stock_master,
+            fetched_at = new.fetched_at
+when not matched then
+    insert (warehouse_id, name, status, is_active, stock_master, fetched_at)
+    values (new.warehouse_id, new.name, new.status, new.is_active, new.stock_master, new.fetched_at);
 
 merge into staging.replacement_stock as known
 using (
@@ -693,10 +778,12 @@ using (
     where batch > $watermark
     qualify row_number() over (partition by sku order by batch desc) = 1
 ) as new
-on known.sku = new.sku
+    on known.sku = new.sku
 when matched then
     update set product_size_id = new.product_size_id, free_quantity = new.free_quantity, fetched_at = new.fetched_at
-when not matched then insert by name;
+when not matched then
+    insert (sku, product_size_id, free_quantity, fetched_at)
+    values (new.sku, new.product_size_id, new.free_quantity, new.fetched_at);
 
 -- ---------------------------------------------------------------- where a return's state is written
 
@@ -716,8 +803,20 @@ using (
     where batch > $watermark
     qualify row_number() over (partition by mark order by batch desc) = 1
 ) as new
-on known.mark = new.mark
+    on known.mark = new.mark
 when matched then
-    update set our_note = new.our_note, our_value = new.our_value, note_keys = new.note_keys, value_keys = new.value_keys,
+    update set
+        our_note = new.our_note, our_value = new.our_value, note_keys = new.note_keys, value_keys = new.value_keys,
         fetched_at = new.fetched_at
-when not matched then insert by name;
+when not matched then
+    insert (mark, object_type, object_id, our_note, our_value, note_keys, value_keys, fetched_at)
+    values (
+        new.mark,
+        new.object_type,
+        new.object_id,
+        new.our_note,
+        new.our_value,
+        new.note_keys,
+        new.value_keys,
+        new.fetched_at
+    );

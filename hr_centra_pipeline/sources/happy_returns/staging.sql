@@ -1,3 +1,9 @@
+-- makes: staging.refund_units, staging.refunds, staging.return_item_events, staging.return_items,
+--        staging.return_shipments, staging.returns
+-- changes: meta.watermarks
+-- kind:  table
+-- grain: one row per return, unit, event, shipment and refund, in the latest state
+
 -- Latest state by source time; at the same source time the later line of the later file. `since`: what was staged before.
 
 -- One row per (return, order) that new rows touch.
@@ -17,16 +23,16 @@ select distinct refund_id from landing.happy_returns_refunds where batch > $sinc
 
 -- ---------------------------------------------------------------- returns
 delete from staging.returns where exists (
-    select 1 from changed_returns as changed
-    where changed.return_id = returns.return_id and changed.order_number = returns.order_number
-);
+        select 1 from changed_returns as changed
+        where changed.return_id = returns.return_id and changed.order_number = returns.order_number
+    );
 insert into staging.returns by name
 select * exclude (profile, row_sha256, landed_at, texts, batch, said_batch), batch as landed_batch
 from landing.happy_returns_returns
 semi join changed_returns using (return_id, order_number)
 qualify row_number() over (
-    partition by return_id, order_number order by source_time desc, batch desc, source_line desc
-) = 1;
+        partition by return_id, order_number order by source_time desc, batch desc, source_line desc
+    ) = 1;
 
 -- ---------------------------------------------------------------- units
 -- One row per landed row of a changed unit, in the order of its states; a later row of the same source time replaces it.
@@ -37,8 +43,8 @@ select
 from landing.happy_returns_items
 semi join changed_items using (return_item_id)
 qualify row_number() over (
-    partition by return_item_id, source_time order by batch desc, source_line desc
-) = 1;
+        partition by return_item_id, source_time order by batch desc, source_line desc
+    ) = 1;
 
 delete from staging.return_items where return_item_id in (select return_item_id from changed_items);
 insert into staging.return_items by name
@@ -98,8 +104,8 @@ select * exclude (profile, row_sha256, landed_at, texts, batch, said_batch), bat
 from landing.happy_returns_shipments
 semi join changed_items using (return_item_id)
 qualify row_number() over (
-    partition by shipment_id, return_item_id order by source_time desc, batch desc, source_line desc
-) = 1;
+        partition by shipment_id, return_item_id order by source_time desc, batch desc, source_line desc
+    ) = 1;
 
 -- ---------------------------------------------------------------- events
 delete from staging.return_item_events where return_item_id in (select return_item_id from changed_items);
@@ -109,11 +115,22 @@ items as (
     from staging.return_items semi join changed_items using (return_item_id)
 )
 
-select return_item_id, return_id, 'started' as event, return_created_at as happened_at, false as is_physical, cast(null as varchar) as value
+select
+    return_item_id,
+    return_id,
+    'started' as event,
+    return_created_at as happened_at,
+    false as is_physical,
+    cast(null as varchar) as value
 from items where return_created_at is not null
 union all by name
 -- Handed to the carrier: only the return says so. Where goods are handed in at a bar or store, that is their receipt.
-select items.return_item_id, items.return_id, 'dropped_off' as event, returns.dropped_off_at as happened_at, true as is_physical
+select
+    items.return_item_id,
+    items.return_id,
+    'dropped_off' as event,
+    returns.dropped_off_at as happened_at,
+    true as is_physical
 from items
 join staging.returns using (return_id, order_number)
 where returns.dropped_off_at is not null and items.received_channel is distinct from 'returnless'
@@ -121,13 +138,14 @@ where returns.dropped_off_at is not null and items.received_channel is distinct 
 union all by name
 select
     return_item_id, return_id, 'received' as event, received_at as happened_at,
-    received_channel is distinct from 'returnless' as is_physical, received_channel as value
+    (received_channel is distinct from 'returnless') as is_physical, received_channel as value
 from items where received_at is not null
 union all by name
 select return_item_id, return_id, 'hub_received' as event, hub_received_at as happened_at, true as is_physical
 from items where hub_received_at is not null
 union all by name
-select return_item_id, return_id, 'warehouse_received' as event, warehouse_received_at as happened_at, true as is_physical
+select
+    return_item_id, return_id, 'warehouse_received' as event, warehouse_received_at as happened_at, true as is_physical
 from items where warehouse_received_at is not null
 union all by name
 select return_item_id, return_id, 'approved' as event, approved_at as happened_at, false as is_physical
@@ -136,7 +154,13 @@ union all by name
 select return_item_id, return_id, 'refunded' as event, refunded_at as happened_at, false as is_physical
 from items where refunded_at is not null
 union all by name
-select return_item_id, return_id, 'graded' as event, disposition_at as happened_at, true as is_physical, disposition as value
+select
+    return_item_id,
+    return_id,
+    'graded' as event,
+    disposition_at as happened_at,
+    true as is_physical,
+    disposition as value
 from items where disposition_at is not null
 union all by name
 select
@@ -197,10 +221,10 @@ derived as (
     from staging.return_items as items
     join paying
         on paying.return_id = items.return_id
-        and paying.order_number = items.order_number
-        and paying.refund_type = items.refund_type
-        and paying.item_ids is null
-        and items.approved_at <= paying.paid_at
+            and paying.order_number = items.order_number
+            and paying.refund_type = items.refund_type
+            and paying.item_ids is null
+            and items.approved_at <= paying.paid_at
     anti join told on told.return_item_id = items.return_item_id
     group by items.return_item_id
 )

@@ -1,3 +1,8 @@
+-- makes: staging.payout_lines
+-- changes: meta.watermarks, reconciliation.settled_orders
+-- kind:  table
+-- grain: one row per settlement line that counts
+
 -- Settlement lines as they count: each payout of an account as its last file tells it, each transaction once, each type as the
 -- present layouts map it.
 create or replace temp table lines_as_typed as
@@ -6,8 +11,9 @@ select
     case
         when set_aside is null then coalesce(types.line_type, lines.line_type)
         when set_aside = 'line_type' and (
-            types.line_type in ('capture', 'fee', 'payout', 'other') or (gross_amount is not null and currency is not null)
-        ) then coalesce(types.line_type, 'unknown')
+                types.line_type in ('capture', 'fee', 'payout', 'other')
+                or (gross_amount is not null and currency is not null)
+            ) then coalesce(types.line_type, 'unknown')
         else 'unknown'
     end as present_type
 from landing.payout_lines as lines
@@ -21,14 +27,21 @@ create or replace temp table replaced_payouts as
 with
 told as (
     select
-        provider, account, payout_id, first_batch, batch, batch = max(batch) over (partition by first_batch) as is_last_reading
+        provider,
+        account,
+        payout_id,
+        first_batch,
+        batch,
+        batch = max(batch) over (partition by first_batch) as is_last_reading
     from landing.payout_lines group by provider, account, payout_id, first_batch, batch
 )
 
 select distinct told.provider, told.account, told.payout_id, told.first_batch
 from told
 join told as later using (provider, account, payout_id)
-where told.is_last_reading and later.first_batch > told.first_batch and (later.is_last_reading or later.batch > told.batch);
+where told.is_last_reading
+    and later.first_batch > told.first_batch
+    and (later.is_last_reading or later.batch > told.batch);
 
 -- What was landed before accounts and numbers were kept is told again by a file that has them, when the two have a booking in
 -- common.
@@ -36,16 +49,20 @@ create or replace temp table told_again as
 select distinct before.provider, before.payout_id
 from lines_as_typed as before
 join lines_as_typed as since
-    on since.provider = before.provider and since.payout_id = before.payout_id and since.first_batch > before.first_batch
-    and since.reference = before.reference and since.told_type = before.told_type
+    on since.provider = before.provider
+        and since.payout_id = before.payout_id
+        and since.first_batch > before.first_batch
+        and since.reference = before.reference and since.told_type = before.told_type
 where before.account = '' and since.account <> '';
 
 create or replace temp table numbered_since as
 select distinct before.provider, before.batch, before.source_line
 from lines_as_typed as before
 join lines_as_typed as since
-    on since.provider = before.provider and since.transaction_id = before.reference and since.told_type = before.told_type
-    and since.first_batch > before.first_batch
+    on since.provider = before.provider
+        and since.transaction_id = before.reference
+        and since.told_type = before.told_type
+        and since.first_batch > before.first_batch
 where before.transaction_id is null;
 
 -- One report of a provider may have a column that another one has not: a booking that names no order is of the only one that the
@@ -55,9 +72,16 @@ select
     * replace (
         coalesce(
             order_number,
-            case when min(order_number) over same_booking = max(order_number) over same_booking then min(order_number) over same_booking end
+            case
+                when
+                    min(order_number) over same_booking = max(order_number) over same_booking
+                    then min(order_number) over same_booking
+            end
         ) as order_number,
-        case when transaction_id is null then payment_reference else coalesce(payment_reference, max(payment_reference) over same_booking) end
+        case
+            when transaction_id is null then payment_reference else
+                coalesce(payment_reference, max(payment_reference) over same_booking)
+        end
             as payment_reference
     )
 from lines_as_typed
@@ -65,32 +89,53 @@ window same_booking as (
     partition by
         provider, present_type, transaction_id,
         case when transaction_id is null then
-            concat_ws(chr(31), told_type, coalesce(reference, payout_id || chr(31) || source_file || chr(31) || source_line),
-                coalesce(payment_reference, ''), coalesce(currency, ''), coalesce(gross_amount::varchar, ''),
-                coalesce(happened_at::varchar, ''))
+                concat_ws(
+                    chr(31),
+                    told_type,
+                    coalesce(reference, payout_id || chr(31) || source_file || chr(31) || source_line),
+                    coalesce(payment_reference, ''), coalesce(currency, ''), coalesce(gross_amount::varchar, ''),
+                    coalesce(happened_at::varchar, '')
+                )
         end
 );
 
 create or replace temp table counting_lines as
 select
     lines.* exclude (landed_at, transaction_id, set_aside, present_type)
-        replace (lines.present_type as line_type, coalesce(happened_at, landed_at) as happened_at),
+    replace (lines.present_type as line_type, coalesce(happened_at, landed_at) as happened_at),
     -- A booking is one by its number and order, where the layout has a unique number, whatever account's file tells it; else only
     -- when all that is told of it is the same.
     case
-        when transaction_id is not null then concat_ws(chr(31), 'id', lines.provider, lines.present_type, transaction_id, coalesce(order_number, ''))
-        when reference is not null and lines.present_type in ('capture', 'refund', 'refund_reversed', 'chargeback', 'chargeback_reversed', 'unknown')
+        when
+            transaction_id is not null
             then concat_ws(
-                chr(31), 'all', lines.provider, told_type, reference, coalesce(payment_reference, ''), coalesce(order_number, ''),
-                coalesce(currency, ''), coalesce(gross_amount::varchar, ''), coalesce(happened_at::varchar, '')
+                    chr(31), 'id', lines.provider, lines.present_type, transaction_id, coalesce(order_number, '')
+                )
+        when reference is not null
+            and lines.present_type in (
+                'capture', 'refund', 'refund_reversed', 'chargeback', 'chargeback_reversed', 'unknown'
             )
+            then concat_ws(
+                    chr(31),
+                    'all',
+                    lines.provider,
+                    told_type,
+                    reference,
+                    coalesce(payment_reference, ''),
+                    coalesce(order_number, ''),
+                    coalesce(currency, ''), coalesce(gross_amount::varchar, ''), coalesce(happened_at::varchar, '')
+                )
     end as booking,
     transaction_id is not null as is_numbered
 from lines_with_orders as lines
 anti join replaced_payouts using (provider, account, payout_id, first_batch)
-anti join told_again on lines.account = '' and told_again.provider = lines.provider and told_again.payout_id = lines.payout_id
+anti join
+    told_again
+    on lines.account = '' and told_again.provider = lines.provider and told_again.payout_id = lines.payout_id
 anti join numbered_since
-    on numbered_since.provider = lines.provider and numbered_since.batch = lines.batch and numbered_since.source_line = lines.source_line;
+    on numbered_since.provider = lines.provider
+        and numbered_since.batch = lines.batch
+        and numbered_since.source_line = lines.source_line;
 
 create or replace temp table present_lines as
 select
@@ -98,9 +143,11 @@ select
     columns(* exclude (booking, is_numbered, batch, first_batch))
 from counting_lines
 qualify booking is null or (
-    dense_rank() over (partition by booking order by first_batch desc, account, payout_id) = 1
-    and (not is_numbered or row_number() over (partition by booking order by first_batch desc, source_line desc) = 1)
-);
+        dense_rank() over (partition by booking order by first_batch desc, account, payout_id) = 1
+        and (
+            not is_numbered or row_number() over (partition by booking order by first_batch desc, source_line desc) = 1
+        )
+    );
 
 -- An order with a line that counts otherwise than before is not settled any more.
 create or replace temp table changed_payout_lines as
@@ -114,16 +161,19 @@ sides as (
 select * exclude (is_present), count(*) as sides from sides group by all having count(*) = 1;
 
 delete from reconciliation.settled_orders where order_number in (
-    select order_number from changed_payout_lines
-    union all
-    select entries.order_number
-    from (
-        select order_number, unnest(list_append(provider_references, external_reference)) as reference from staging.payment_entries
-    ) as entries
-    semi join (
-        select unnest([reference, payment_reference]) as reference from changed_payout_lines where line_type <> 'capture'
-    ) as changed using (reference)
-);
+        select order_number from changed_payout_lines
+        union all
+        select entries.order_number
+        from (
+            select order_number, unnest(list_append(provider_references, external_reference)) as reference
+            from staging.payment_entries
+        ) as entries
+        semi join (
+            select unnest([reference, payment_reference]) as reference
+            from changed_payout_lines
+            where line_type <> 'capture'
+        ) as changed using (reference)
+    );
 
 delete from staging.payout_lines;
 insert into staging.payout_lines by name from present_lines;
