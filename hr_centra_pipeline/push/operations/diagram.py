@@ -53,13 +53,10 @@ def _title(table: StepTable) -> str:
 
 
 def _moves(table: StepTable) -> list[tuple[str, str]]:
-    begins = [("[*]", step) for step in [table.first, *sorted(table.resumes)]]
-    between = [
-        (before, "[*]" if after == "done" else after)
-        for before, rule in table.rules.items()
-        for after in sorted(rule.then)
-    ]
-    return begins + between
+    moves: list[tuple[str, str]] = [("[*]", step) for step in [table.first, *sorted(table.resumes)]]
+    for before, rule in table.rules.items():
+        moves += [(before, "[*]" if after == "done" else after) for after in sorted(rule.then)]
+    return moves
 
 
 def _listed(steps: Iterable[str]) -> str:
