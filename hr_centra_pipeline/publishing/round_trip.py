@@ -92,13 +92,13 @@ def _put_away(path: Path, where: str, report: WorkbookReport, now: datetime) -> 
     for why in report.refused:
         _LOG.warning("workbook %s: %s", report.name, why)
     lines = [
-        f"{report.name}: {report.taken} notes taken, {report.unchanged} stood there already, {len(report.refused)} refused."
+        f"{report.name}: {report.taken} notes taken, {report.unchanged} were there already, {len(report.refused)} refused."
     ]
     lines += [f"refused: {why}" for why in report.refused]
     try:
         put_aside(path, where, lines, now)
     except OSError as error:
-        why = f"could not be moved to {where}/ ({error.strerror}); move it away, or give this user the right to"
+        why = f"could not be moved to {where}/ ({error.strerror}); move it away, or grant this user the right to"
         _LOG.warning("workbook %s: %s", report.name, why)
         return replace(report, refused=(*report.refused, why))
     return report
@@ -111,13 +111,13 @@ def _bytes(path: Path) -> bytes:
         _Unreadable: it is another format, no regular file, cannot be read, or is too large.
     """
     if path.suffix.lower() != _ENDING:
-        raise _Unreadable(f"is no {_ENDING} file; save it as {_ENDING}")
+        raise _Unreadable(f"is not a {_ENDING} file; save it as {_ENDING}")
     try:
         raw = regular_file(path, _MOST_BYTES)
     except OSError as error:
         raise _Unreadable(f"cannot be read: {error.strerror or error}") from None
     if len(raw) > _MOST_BYTES:
-        raise _Unreadable(f"larger than {_MOST_BYTES // 1_000_000} MB: no workbook of ours is")
+        raise _Unreadable(f"larger than {_MOST_BYTES // 1_000_000} MB: an hr-centra workbook never is")
     return raw
 
 
@@ -125,20 +125,20 @@ def _read(raw: bytes, key: str) -> tuple[list[Note], list[str]]:
     """Notes of a workbook, and rows that were refused by name.
 
     Raises:
-        _Unreadable: it is no workbook of ours, or a broken one. Its sheets are parsed while their rows are read.
+        _Unreadable: it is not an hr-centra workbook, or a broken one. Its sheets are parsed while their rows are read.
     """
     try:
         return _parsed(raw, key)
     except _Unreadable:
         raise
     except Exception as error:  # whatever a broken archive or broken XML makes of its readers
-        raise _Unreadable(f"is no workbook that can be read; save it as .xlsx ({type(error).__name__})") from error
+        raise _Unreadable(f"is not a readable workbook; save it as .xlsx ({type(error).__name__})") from error
 
 
 def _parsed(raw: bytes, key: str) -> tuple[list[Note], list[str]]:
     with zipfile.ZipFile(io.BytesIO(raw)) as archive:
         if sum(entry.file_size for entry in archive.infolist()) > _MOST_UNPACKED:
-            raise _Unreadable("unpacks to more than a workbook of ours ever has")
+            raise _Unreadable("unpacks to more than an hr-centra workbook ever has")
     book = load_workbook(io.BytesIO(raw), read_only=True, data_only=False)
     try:
         if OPEN_ITEMS not in book.sheetnames:
@@ -183,7 +183,7 @@ def _header(rows: Iterator[Any]) -> tuple[str, dict[str, int]]:
         if not missing:
             month = title.rpartition(" ")[2]
             if not months.is_month(month):
-                raise _Unreadable(f"the title of {OPEN_ITEMS!r} names no month: {title!r}")
+                raise _Unreadable(f"the title of {OPEN_ITEMS!r} does not name a month: {title!r}")
             return month, {name: texts[name] for name in (EXCEPTION, *INPUTS, CHECK)}
         if number > HEADER_ROW + 10:
             break
@@ -205,7 +205,7 @@ def _note(cells: Sequence[Any], places: dict[str, int], month: str, key: str) ->
     row = next((one.row for one in cells if getattr(one, "row", None)), 0)
     place = f"{OPEN_ITEMS}!{get_column_letter(places[INPUTS[0]] + 1)}{row}"
     if not exception_id:
-        return f"{place}: the row names no exception"
+        return f"{place}: the row does not name an exception"
     expected = check_of(key, month, exception_id)
     if not hmac.compare_digest(expected, _text(getattr(cell(CHECK), "value", None))):
         return (
