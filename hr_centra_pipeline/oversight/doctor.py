@@ -22,15 +22,15 @@ from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.oversight import contract, delivery, published
 from hr_centra_pipeline.oversight.findings import Finding, Level, guarded
 from hr_centra_pipeline.push.guards import refuse_unguarded
-from hr_centra_pipeline.sources import files
 from hr_centra_pipeline.sources.centra import contract_record, judged, permissions, probes
 from hr_centra_pipeline.sources.centra.client import CentraClient
 from hr_centra_pipeline.sources.centra.models import Warehouse as CentraWarehouse
 from hr_centra_pipeline.sources.centra.order_api import OrderApiClient
-from hr_centra_pipeline.sources.files import Exports
-from hr_centra_pipeline.sources.happy_returns.ingest import recognised
+from hr_centra_pipeline.sources.happy_returns.ingest import VARIABLE, recognised
 from hr_centra_pipeline.sources.happy_returns.kinds import KIND_NAMES
 from hr_centra_pipeline.sources.happy_returns.profiles import Profile, load_profiles
+from hr_centra_pipeline.sources.intake.arrivals import Refusal, arrivals
+from hr_centra_pipeline.sources.intake.places import Place
 from hr_centra_pipeline.warehouse import backups, lock, versions
 
 _SECRETS = {
@@ -350,9 +350,8 @@ def _disk(settings: Settings) -> Iterator[Finding]:
 
 
 def _exports(settings: Settings, profiles: list[Profile], every_hours: int, now: datetime) -> Iterator[Finding]:
-    exports = Exports(settings.exports)
-    try:
-        listed = exports.listed()
+    with Place(settings.exports, VARIABLE) as place:
+        listed = place.listed()
         if not listed:
             yield Finding(
                 "exports",
@@ -370,27 +369,18 @@ def _exports(settings: Settings, profiles: list[Profile], every_hours: int, now:
             f"That is {age.total_seconds() / 3600:.0f} hours ago: ask Happy Returns for the exports." if late else "",
         )  # fmt: skip
         seen: dict[str, str] = {}
-        for file in reversed(listed[-_FILES_LOOKED_AT:]):
-            try:
-                content = files.opened(exports.content(file), file.name)
-            except OSError as error:
-                yield Finding(
-                    "exports",
-                    "warning",
-                    f"{file.name} cannot be read: {error}",
-                    "Correct its permissions, or the server.",
+        for arrived in arrivals(place, reversed(listed[-_FILES_LOOKED_AT:])):
+            file = arrived.listed
+            if isinstance(arrived, Refusal):
+                fix = (
+                    "Have it delivered again under the same name."
+                    if arrived.was_fetched
+                    else "Correct its permissions, or the server."
                 )
-                continue
-            if content.problem:
-                yield Finding(
-                    "exports",
-                    "warning",
-                    f"{file.name} {content.problem}",
-                    "Have it delivered again under the same name.",
-                )
+                yield Finding("exports", "warning", f"{file.name} {arrived.problem}", fix)
                 continue
             try:
-                _, found = recognised(content, profiles)
+                _, found = recognised(arrived.content, profiles)
             except UnicodeDecodeError:
                 found = "its header is not UTF-8"
             if isinstance(found, str):
@@ -411,8 +401,6 @@ def _exports(settings: Settings, profiles: list[Profile], every_hours: int, now:
             yield Finding(
                 "exports", "note", f"no {', '.join(unseen)} among the newest {min(len(listed), _FILES_LOOKED_AT)} files"
             )
-    finally:
-        exports.close()
 
 
 # ---------------------------------------------------------------- Centra

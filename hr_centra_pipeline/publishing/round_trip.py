@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import io
-import itertools
 import logging
-import os
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -26,7 +24,8 @@ from hr_centra_pipeline.publishing.workbook import CHECK, EXCEPTION, INPUTS, OPE
 from hr_centra_pipeline.reconciliation import notes
 from hr_centra_pipeline.reconciliation.notes import Note
 from hr_centra_pipeline.reconciliation.reconcile import next_run
-from hr_centra_pipeline.sources.files import regular_file, shown
+from hr_centra_pipeline.sources.intake.local_files import in_folder, regular_file, shown
+from hr_centra_pipeline.sources.intake.put_aside import put_aside
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 
 _LOG = logging.getLogger(__name__)
@@ -36,7 +35,6 @@ _MOST_ROWS = 1_048_576  # Excel's own limits are 1,048,576 rows and 16,384 colum
 _MOST_COLUMNS = 200
 _ENDING = ".xlsx"
 _OTHER_ENDINGS = (".xls", ".xlsm", ".xlsb", ".ods")
-_LONGEST_KEPT = 150  # bytes of a name: with our time, a number and ``.txt`` it must stay below 255
 _LONGEST_NOTE = 2_000
 _LONGEST_NAME = 100
 
@@ -61,13 +59,7 @@ def take_workbooks(warehouse: Warehouse, settings: Settings, now: datetime) -> l
     A file that was read moves to ``taken/``, one that could not be to ``refused/``, each with a text beside it that says
     what came of it. Good rows are taken although others are refused. The same workbook twice changes nothing.
     """
-    if not settings.workbooks.is_dir():
-        return []
-    found = sorted(
-        path
-        for path in settings.workbooks.iterdir()
-        if path.suffix.lower() in (_ENDING, *_OTHER_ENDINGS) and not path.name.startswith(("~$", "."))
-    )
+    found = in_folder(settings.workbooks, (_ENDING, *_OTHER_ENDINGS))
     return [_take(warehouse, path, now) for path in found]
 
 
@@ -104,25 +96,12 @@ def _put_away(path: Path, where: str, report: WorkbookReport, now: datetime) -> 
     ]
     lines += [f"refused: {why}" for why in report.refused]
     try:
-        kept = _free(path.parent / where, f"{now:%Y%m%dT%H%M%S}-", path)
-        path.replace(kept)
-        kept.with_name(f"{kept.name}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        put_aside(path, where, lines, now)
     except OSError as error:
         why = f"could not be moved to {where}/ ({error.strerror}); move it away, or grant this user the right to"
         _LOG.warning("workbook %s: %s", report.name, why)
         return replace(report, refused=(*report.refused, why))
     return report
-
-
-def _free(folder: Path, time: str, path: Path) -> Path:
-    """Where a file is kept: by a name of bounded length that no other file has."""
-    folder.mkdir(exist_ok=True)
-    stem = shown(path.stem).encode()[:_LONGEST_KEPT].decode(errors="ignore")
-    for number in itertools.count(1):
-        kept = folder / f"{time}{stem}{f'-{number}' if number > 1 else ''}{path.suffix.lower()}"
-        if not os.path.lexists(kept):
-            return kept
-    raise AssertionError
 
 
 def _bytes(path: Path) -> bytes:

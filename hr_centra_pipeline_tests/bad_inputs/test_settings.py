@@ -9,7 +9,7 @@ import pytest
 
 from hr_centra_pipeline.core.errors import ConfigurationError, Unreachable
 from hr_centra_pipeline.sources.centra.client import CentraClient
-from hr_centra_pipeline.sources.files import Exports
+from hr_centra_pipeline.sources.intake.places import Place
 from hr_centra_pipeline_tests.bad_inputs.conftest import Command
 
 ENVIRONMENT: dict[str, tuple[dict[str, str], tuple[str, ...], tuple[str, ...]]] = {
@@ -135,7 +135,7 @@ def test_an_address_of_the_exports_that_leads_nowhere_is_told_without_its_passwo
     address: str, kind: type[Exception], word: str
 ) -> None:
     with pytest.raises(kind) as caught:
-        Exports(address).listed()
+        Place(address, "HAPPY_RETURNS_EXPORTS").listed()
     assert "HAPPY_RETURNS_EXPORTS=" in str(caught.value)
     assert word in str(caught.value)
     assert "geheim" not in str(caught.value)
