@@ -45,8 +45,9 @@ def match(connection: Connection, now: datetime) -> MatchReport:
 
 def _find_orders_in_play(connection: Connection, now: datetime) -> Collection[str]:
     """Fill ``matching.orders_in_play``; answers the models that have run."""
-    since = watermarks.read(connection, watermarks.MATCHING)
-    done = models.run(connection, [_FIRST], (), {"since": since})
+    last = watermarks.find(connection, watermarks.MATCHING)
+    since, looked_at = (last.batch, last.updated_at) if last else (watermarks.NOTHING, None)
+    done = models.run(connection, [_FIRST], (), {"since": since, "looked_at": looked_at})
     widening = models.changers()[_IN_PLAY]
     before, found = -1, 0
     # A loop in Python, not in one recursive query: each round follows the returns, and where it matters the customers, of the

@@ -20,8 +20,8 @@ _GROUP_OF = {"meta": "landing", "landing": "landing", "push": "push", "reconcili
 _BY_DAY = ("landing.", "quarantine.")
 # State that SQL makes: nothing declares it.
 _GRAINS = {
-    "operations.backfill_reports": "One row per backfill, kind of effect, currency and reason: what it left to the hourly sync "
-    "or to people.",
+    "operations.backfill_reports": "One row per backfill, kind of effect, currency and reason: what it left for the hourly sync "
+    "or for people.",
     "reconciliation.exception_events": "One row per event of an exception: opened, changed, assigned, closed, reopened.",
     "reconciliation.fact_journal": "One row per refund fact as it was entered or reversed, with the run that did.",
     "reconciliation.match_journal": "One row per verdict of the refund match as it was entered or replaced, with the run that did.",

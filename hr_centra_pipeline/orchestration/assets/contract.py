@@ -10,7 +10,7 @@ from hr_centra_pipeline.orchestration.tables import POOL, key, results, spec
 from hr_centra_pipeline.sources.centra.contract_record import ContractReport, refresh
 
 TABLE = "operations.contract"
-_LOOKED = "this_centra_was_looked_at_within_a_day"
+_LOOKED = "this_centra_was_checked_within_a_day"
 
 
 @dg.multi_asset(

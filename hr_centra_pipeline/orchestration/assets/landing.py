@@ -32,9 +32,9 @@ _ITS_TOTAL = "every_file_adds_up_to_its_own_total"
 _DIFFERENCES = "landing.centra_differences"
 _PULLS = "landing.centra_pulls"
 """Written by every pull; told here, since the compare is the last of them."""
-_READABLE = "the_place_of_the_exports_could_be_read"
-_PAYOUTS_READABLE = "the_place_of_the_settlement_files_could_be_read"
-_COMPLETE = "the_pull_came_to_its_end"
+_READABLE = "exports_were_readable"
+_PAYOUTS_READABLE = "settlement_files_were_readable"
+_COMPLETE = "pull_completed"
 
 
 @dg.multi_asset(
@@ -48,7 +48,7 @@ _COMPLETE = "the_pull_came_to_its_end"
             _ADDS_UP, asset=key(_ROWS), description="For every file: rows read = landed + rejected + repeated."
         ),
         dg.AssetCheckSpec(
-            _READABLE, asset=key(_ROWS), description="Folder or address in HAPPY_RETURNS_EXPORTS; if not, nothing new is known."
+            _READABLE, asset=key(_ROWS), description="HAPPY_RETURNS_EXPORTS could be read; if not, nothing new is known."
         ),
     ],
     partitions_def=DAILY,
@@ -169,7 +169,7 @@ def _centra(name: str, *pulls: Pull, history: str | None = None, stops: bool = T
         check_specs=[
             dg.AssetCheckSpec(
                 _COMPLETE, asset=key(table),
-                description="A pull that was cut short covers nothing: what it did not show is not gone.",
+                description="A pull that did not complete covers nothing: what it did not show is not gone.",
             )
         ],
         partitions_def=DAILY,
@@ -190,7 +190,7 @@ def _centra(name: str, *pulls: Pull, history: str | None = None, stops: bool = T
         else:
             reports = []
             metadata = (
-                _plain(read_history(context, run, history)) if history else {"note": "a backfill leaves it to the sync"}
+                _plain(read_history(context, run, history)) if history else {"note": "left to the sync by a backfill"}
             )
         problems = "; ".join(report.problem for report in reports if report.problem)
         errors = [report.error for report in reports if report.error]
@@ -212,7 +212,7 @@ def _centra(name: str, *pulls: Pull, history: str | None = None, stops: bool = T
 )  # fmt: skip
 def full_compare(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
     """A few months of the history in each run, all of it within a week: silent edits leave no trace that increments follow."""
-    metadata: dict[str, Any] = {"note": "a backfill leaves it to the sync"}
+    metadata: dict[str, Any] = {"note": "left to the sync by a backfill"}
     if run.window is None:
         metadata = _plain(compare_with_centra(run.client, run.warehouse, run.policy.policy, run.now))
     yield from results(run.warehouse, [_DIFFERENCES, _PULLS], metadata)

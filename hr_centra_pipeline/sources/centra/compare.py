@@ -20,6 +20,7 @@ from hr_centra_pipeline.sources.centra.landing import Row, Target
 from hr_centra_pipeline.sources.centra.models import Order, Return, Shipment, StockChange
 from hr_centra_pipeline.sources.centra.progress import Pull, Raw, recorded, text_of
 from hr_centra_pipeline.sources.centra.pull import CHANGE_LINES, consumer, with_all_lines
+from hr_centra_pipeline.warehouse import watermarks
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 from hr_centra_pipeline.warehouse.made import makes
 
@@ -73,7 +74,7 @@ _OBJECTS = (
 
 @makes(
     "landing.centra_differences",
-    "One row per object of Centra that was edited, deleted or missed without a trace, as the full compare found it.",
+    "One row per object of Centra that was silently edited, deleted or missed, as the full compare found it.",
     reads=(
         "landing.centra_orders",
         "landing.centra_shipments",
@@ -192,7 +193,7 @@ def _note_changed(connection: Connection, one: _Compared, rows: Sequence[Row], n
         if before and one.follows_changes and old.get("updatedAt") != new.get("updatedAt"):
             continue  # changed since the increment ran
         fields = sorted(name for name in {*old, *new} if old.get(name) != new.get(name)) if before else None
-        batch = batch or landing.next_batch(connection)
+        batch = batch or watermarks.next_batch(connection)
         connection.execute(
             "insert into landing.centra_differences values (?, ?, ?, ?, ?, ?, ?, ?)",
             [
@@ -236,7 +237,7 @@ def _find_deleted(pull: Pull, one: _Compared, begin: datetime, end: datetime, sh
     if one.name == "returns":
         gone = [row for row in gone if not _is_there(pull, int(row[0]))]
     with pull.warehouse.transaction() as connection:
-        batch = landing.next_batch(connection)
+        batch = watermarks.next_batch(connection)
         for key, number, created in gone:
             connection.execute(
                 "insert into landing.centra_differences values (?, ?, ?, 'deleted', null, ?, ?, ?)",

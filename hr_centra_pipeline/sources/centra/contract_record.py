@@ -104,7 +104,7 @@ def refresh(
 
 @makes(
     "operations.contract",
-    "One row per coordinate or behaviour of Centra that we rely on: as assumed, different, or not to be seen.",
+    "One row per coordinate or behaviour of Centra that hr-centra relies on: as assumed, different, or unknown.",
     kind="source",
 )
 def keep(connection: Connection, looked: Looked, policy: Policy, now: datetime, *, app_version: str | None) -> None:

@@ -12,7 +12,6 @@ from hr_centra_pipeline.warehouse import models, watermarks
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 from hr_centra_pipeline.warehouse.made import makes
 
-_CONSUMER = "staging.payouts"
 _HERE = "sources/payouts"
 
 
@@ -22,13 +21,13 @@ def refresh(warehouse: Warehouse, now: datetime, profiles: Sequence[PayoutProfil
     Orders of changed lines are looked at again.
     """
     mapped = hashlib.sha256(repr([(one.provider, one.line_types) for one in profiles]).encode()).hexdigest()[:16]
-    consumer = f"{_CONSUMER} {mapped}"
     with warehouse.transaction() as connection:
         newest = connection.execute("select coalesce(max(batch), -1) from landing.payout_lines").fetchone()
-        if newest is None or newest[0] <= watermarks.read(connection, consumer):
+        if newest is None or newest[0] <= watermarks.read(connection, watermarks.PAYOUTS, mapped):
             return 0
         _write_types(connection, profiles)
-        models.run(connection, models.made_in(_HERE), {_HERE}, {"now": now, "consumer": consumer})
+        models.run(connection, models.made_in(_HERE), {_HERE}, {"now": now})
+        watermarks.write(connection, watermarks.PAYOUTS, int(newest[0]), now, made_with=mapped)
         counted = connection.execute(
             "select count(*) from (select distinct provider, account, payout_id from changed_payout_lines)"
         ).fetchone()

@@ -115,7 +115,7 @@ def test_a_refused_connection_means_that_nothing_was_sent(clock: Clock) -> None:
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/graphql"
         client = client_of(url, clock)
-        client._governor.observe([])
+        client._limiter.observe([])
         with pytest.raises(Transient):
             client.execute("ReadRateLimits", {})
     assert clock.slept  # a query was tried more than once
@@ -265,7 +265,7 @@ def test_a_cursor_that_leads_nowhere_new_stops_the_reading_loudly(clock: Clock, 
     pages = iter([_page(cursor, more=True) for cursor in cursors])
     with (
         answering(lambda _: (200, {}, json.dumps(next(pages)).encode())) as (url, asked),
-        pytest.raises(Permanent, match="no way on to the next page"),
+        pytest.raises(Permanent, match="does not lead to the next page"),
     ):
         list(client_of(url, clock).pages("PullOrders", {}, "orderConnection", 10))
     assert len(asked) == len(cursors)
