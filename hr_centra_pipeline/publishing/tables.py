@@ -56,7 +56,7 @@ def write_parquet(content: Content, name: str, path: Path) -> None:
     declared = MONTHLY[name]
     schema = pa.schema(
         [
-            pa.field(column, _TYPES[sql], nullable=bool(declared.schema.columns[column].nullable))
+            pa.field(column, _TYPES[sql], nullable=declared.declared[column].nullable)
             for column, sql in declared.columns.items()
         ]
     )
