@@ -43,9 +43,7 @@ class Column:
             found.append((f"is below {self.at_least}", f"{name} < {self.at_least}"))
         if self.pattern is not None:
             whole_text = f"(?:{self.pattern})$"
-            found.append(
-                (f"does not look like {whole_text}", f"not regexp_full_match({name}, {_quoted(whole_text)})")
-            )
+            found.append((f"does not look like {whole_text}", f"not regexp_full_match({name}, {_quoted(whole_text)})"))
         return found
 
 
@@ -108,13 +106,17 @@ class Table:
     @property
     def ddl(self) -> str:
         """``create table if not exists``, with ``not null`` where declared."""
-        lines = [f"{name} {column.sql}{'' if column.nullable else ' not null'}" for name, column in self.declared.items()]
+        lines = [
+            f"{name} {column.sql}{'' if column.nullable else ' not null'}" for name, column in self.declared.items()
+        ]
         return f"create table if not exists {self.name} (\n    " + ",\n    ".join(lines) + "\n)"
 
     def predicates(self) -> list[tuple[str, str, str]]:
         """(column, reason, SQL that is true for a row that breaks it), from nullability, closed lists and limits."""
         return [
-            (name, reason, broken) for name, column in self.declared.items() for reason, broken in column.predicates(name)
+            (name, reason, broken)
+            for name, column in self.declared.items()
+            for reason, broken in column.predicates(name)
         ]
 
     @cached_property

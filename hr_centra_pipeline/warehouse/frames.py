@@ -6,7 +6,7 @@ most of a second (pandas, pandera): only functions that validate a frame import 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -27,6 +27,8 @@ _FROM_ARROW = {
     pyarrow.string(): pd.StringDtype(), pyarrow.int64(): pd.Int64Dtype(), pyarrow.bool_(): pd.BooleanDtype()
 }  # fmt: skip
 _SAID = 3
+REPEATED = "multiple_fields_uniqueness"
+"""The rule of a ``Failure`` whose key is repeated."""
 
 
 class BadFrame(RunFailed):
@@ -80,6 +82,11 @@ def _scale(amount: Decimal) -> int:
 def frame_of(rows: pyarrow.Table) -> pd.DataFrame:
     """Arrow rows as a frame without loss: amounts stay Decimal, whole numbers may be missing."""
     return rows.to_pandas(types_mapper=_FROM_ARROW.get)
+
+
+def frame_of_rows(rows: Sequence[Mapping[str, object]], dtypes: Mapping[str, str]) -> pd.DataFrame:
+    """Rows that people wrote as a frame of these columns."""
+    return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=dtype) for name, dtype in dtypes.items()})
 
 
 def failures(frame: pd.DataFrame, schema: pa.DataFrameSchema) -> list[Failure]:
