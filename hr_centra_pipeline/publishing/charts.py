@@ -69,7 +69,7 @@ def open_by_kind_and_age(content: Content) -> str | None:
     """How many exceptions are open at the cut-off, by kind, each bar cut by age."""
     found = content.ask(
         """
-        select kind, age_bucket, count(*) as items from reconciliation.open_items
+        select kind, age_bucket, count(*) as items from month_end.open_items
         where month = $month group by kind, age_bucket order by kind, age_bucket
         """,
         {"month": content.month},
@@ -118,7 +118,7 @@ def mismatch_by_component(content: Content) -> str | None:
         select
             currency, component, sum(abs(explained_amount)) as explained, sum(abs(within_tolerance_amount)) as tolerated,
             sum(abs(unexplained_amount)) as left_over
-        from reconciliation.month_end where month = $month
+        from month_end.month_end where month = $month
         group by currency, component
         order by currency
         """,
@@ -177,7 +177,7 @@ def _bridge(content: Content) -> Callable[[Figure], None]:
             coalesce(sum(resolved_count - written_off_count), 0)::bigint as resolved,
             coalesce(sum(written_off_count), 0)::bigint as written_off,
             coalesce(sum(closing_count), 0)::bigint as closing
-        from reconciliation.rollforward where month = $month and kind <> 'before_cutover'
+        from month_end.rollforward where month = $month and kind <> 'before_cutover'
         """,
         {"month": content.month},
     )

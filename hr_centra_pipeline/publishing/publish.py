@@ -15,6 +15,7 @@ from hr_centra_pipeline.month_end.due import due_months
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 from hr_centra_pipeline.warehouse.declare import Table
 from hr_centra_pipeline.warehouse.tables import DERIVED
+from hr_centra_pipeline.warehouse.tables.month_end import CLOSES, PUBLISHED_AS
 
 DATABASE, HISTORY_DATABASE = "published.duckdb", "history.duckdb"
 DUE = "due_months.json"
@@ -31,9 +32,11 @@ _STATE = {
     "push.packets": "payload",
     "push.attempts": "request, response",
     "reconciliation.exception_events": "",
-    "reconciliation.closes": "",
+    CLOSES: "",
 }
-TABLES = (*DERIVED, *_STATE)
+SOURCES = {PUBLISHED_AS.get(name, name): name for name in (*DERIVED, *_STATE)}
+"""What is published, by the name that readers know, and the table that it is."""
+TABLES = tuple(SOURCES)
 _DETAILS = (
     "effects.observed", "effects.replacements", "effects.units", "effects.value_given_back", "matching.matched_items",
     "push.attempts", "push.ledger", "push.packets", "reconciliation.payouts", "reconciliation.refund_facts",
@@ -92,8 +95,8 @@ def _written(
     written = [_parquet(connection, name, settings.published) for name in names]
     if is_validated:
         for name, (file, _) in zip(names, written, strict=True):
-            if name in DERIVED:
-                _refuse_bad(connection, file, DERIVED[name])
+            if declared := DERIVED.get(SOURCES[name]):
+                _refuse_bad(connection, file, declared)
     connection.execute(f"attach {quoted(beside)} as readers")
     for schema in sorted({name.split(".")[0] for name in names} | {"meta"}):
         connection.execute(f"create schema readers.{schema}")
@@ -138,8 +141,9 @@ def quoted(path: Path) -> str:
 
 
 def _select(name: str) -> str:
-    left_out = _STATE.get(name)
-    return f"select * exclude ({left_out}) from {name}" if left_out else f"from {name}"  # noqa: S608 - our own names
+    source = SOURCES[name]
+    left_out = _STATE.get(source)
+    return f"select * exclude ({left_out}) from {source}" if left_out else f"from {source}"  # noqa: S608 - our own names
 
 
 def _parquet(connection: Connection, name: str, folder: Path) -> tuple[Path, Path]:

@@ -92,7 +92,7 @@ def _take(warehouse: Warehouse, path: Path, now: datetime) -> WorkbookReport:
 
 def _record(connection: Connection, report: WorkbookReport, sha256: str, now: datetime) -> None:
     connection.execute(
-        "insert into reconciliation.workbooks values (?, ?, ?, ?, ?, ?)",
+        "insert into month_end.workbooks values (?, ?, ?, ?, ?, ?)",
         [next_run(connection), report.name, sha256, report.taken, len(report.refused), now],
     )
 
