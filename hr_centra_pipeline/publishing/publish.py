@@ -156,6 +156,6 @@ def _refuse_bad(connection: Connection, file: Path, declared: Table) -> None:
     """Validate the first rows of a file. A million rows would take pandera ten seconds, and SQL checks them all anyway."""
     from hr_centra_pipeline.warehouse import frames  # takes its time
 
-    rows = connection.execute(f"from {quoted(file)} limit {_SAMPLE_ROWS}").to_arrow_table()
+    rows = connection.execute(f"from read_parquet({quoted(file)}) limit {_SAMPLE_ROWS}").to_arrow_table()
     if rows.num_rows:
         frames.refuse_bad(frames.frame_of(rows), declared)

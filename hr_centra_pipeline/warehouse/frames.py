@@ -26,7 +26,8 @@ _DTYPES: dict[str, object] = {
 _FROM_ARROW = {
     pyarrow.string(): pd.StringDtype(), pyarrow.int64(): pd.Int64Dtype(), pyarrow.bool_(): pd.BooleanDtype()
 }  # fmt: skip
-_SAID = 3
+_MOST_DECIMALS = 4
+_SAID, _LONGEST_RULE = 3, 100
 REPEATED = "multiple_fields_uniqueness"
 """The rule of a ``Failure`` whose key is repeated."""
 
@@ -71,9 +72,6 @@ def _is_exact(amounts: pd.Series) -> pd.Series:
     return amounts.map(lambda amount: isinstance(amount, Decimal) and -_scale(amount) <= _MOST_DECIMALS).astype(bool)
 
 
-_MOST_DECIMALS = 4
-
-
 def _scale(amount: Decimal) -> int:
     exponent = amount.as_tuple().exponent
     return exponent if isinstance(exponent, int) else -_MOST_DECIMALS - 1  # not a number, or infinite
@@ -102,7 +100,12 @@ def _failures(cases: pd.DataFrame) -> Iterator[Failure]:
     for case in cases.itertuples(index=False):
         is_of_frame = case.schema_context == "DataFrameSchema" and case.check == "column_in_schema"
         column = case.failure_case if is_of_frame or case.check == "column_in_dataframe" else case.column
-        yield Failure(None if pd.isna(case.index) else int(case.index), str(column), str(case.check), case.failure_case)
+        row = None if pd.isna(case.index) else int(case.index)
+        yield Failure(row, str(column), _shortened(str(case.check)), case.failure_case)
+
+
+def _shortened(rule: str) -> str:
+    return rule if len(rule) <= _LONGEST_RULE else f"{rule[:_LONGEST_RULE]}…"
 
 
 def refuse_bad(frame: pd.DataFrame, declared: Table) -> None:
