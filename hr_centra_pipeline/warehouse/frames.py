@@ -79,7 +79,8 @@ def _scale(amount: Decimal) -> int:
 
 def frame_of(rows: pyarrow.Table) -> pd.DataFrame:
     """Arrow rows as a frame without loss: amounts stay Decimal, whole numbers may be missing."""
-    return rows.to_pandas(types_mapper=_FROM_ARROW.get)
+    frame: pd.DataFrame = rows.to_pandas(types_mapper=_FROM_ARROW.get)
+    return frame
 
 
 def frame_of_rows(rows: Sequence[Mapping[str, object]], dtypes: Mapping[str, str]) -> pd.DataFrame:
@@ -97,11 +98,11 @@ def failures(frame: pd.DataFrame, schema: pa.DataFrameSchema) -> list[Failure]:
 
 
 def _failures(cases: pd.DataFrame) -> Iterator[Failure]:
-    for case in cases.itertuples(index=False):
-        is_of_frame = case.schema_context == "DataFrameSchema" and case.check == "column_in_schema"
-        column = case.failure_case if is_of_frame or case.check == "column_in_dataframe" else case.column
-        row = None if pd.isna(case.index) else int(case.index)
-        yield Failure(row, str(column), _shortened(str(case.check)), case.failure_case)
+    for case in cases.to_dict("records"):
+        is_column = case["check"] in ("column_in_schema", "column_in_dataframe")  # the name is what fails
+        column = case["failure_case"] if is_column else case["column"]
+        row = None if pd.isna(case["index"]) else int(case["index"])
+        yield Failure(row, str(column), _shortened(str(case["check"])), case["failure_case"])
 
 
 def _shortened(rule: str) -> str:
