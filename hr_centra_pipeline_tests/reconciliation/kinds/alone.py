@@ -76,7 +76,8 @@ class Alone:
         assert table in self._columns, f"{self.kind}.sql does not read {table}"
         for one in [*rows, *([row] if row else [])]:
             values = ", ".join(f"${name}::{self._columns[table][name]}" for name in one)
-            self._connection.execute(f"insert into {table} ({', '.join(one)}) values ({values})", one)
+            columns = ", ".join(f'"{name}"' for name in one)
+            self._connection.execute(f"insert into {table} ({columns}) values ({values})", one)
 
     def opened(self, *columns: str, **parameters: Any) -> list[tuple[Any, ...]]:
         """What the kind finds in these rows: each column that is named of its findings, in their order."""
