@@ -12,9 +12,9 @@ The head of such a file says whose the trouble is and when it counts, in comment
     -- opens:        the first sentence of its entry in docs/exceptions.md
     -- closes:       what closes it, as that entry says
 
-Then come two parts: what opens it (rows for ``findings``), and after the line ``-- closing`` one query with what closes it:
-``exception_id`` and ``proof`` of the exceptions of its kind in ``unseen`` that are over. The closings of all kinds are one
-statement (``reconciliation/closings.sql``).
+Then come two parts: what opens it (rows for ``findings``), and after the line ``-- closing`` what closes it: one statement that
+inserts into ``proofs`` the exceptions of its kind in ``unseen`` that are over, each with its ``proof``. The closings of all kinds
+are run as one statement (``reconciliation/closings.sql``).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Subject = Literal[
 Severity = Literal["warning", "error"]
 """``error`` at once, or a ``warning`` until it is overdue. What only waits (class ``timing``, or the dry run) is ``info``."""
 FAMILIES = ("orphaned_returns", "stock_gaps", "exchange_gaps", "stalled_returns")
-_CLOSING = "\n-- closing\n"
+_CLOSING = "\n-- closing\ninsert into proofs by name\n"
 _EVERY_CLOSING = "-- and the closing of every kind\n"
 _NAMES = ("exception", "subject", "owner", "window_hours", "precedence", "severity", "family", "opens", "closes")
 
@@ -94,7 +94,7 @@ def sql_of(text: str, files: Traversable | None = None) -> str:
 
 
 def closing_of(text: str) -> str:
-    """The query with what closes a kind."""
+    """The query with what closes a kind; empty if there is none."""
     return text.partition(_CLOSING)[2].strip().removesuffix(";")
 
 
@@ -108,7 +108,7 @@ def _kind(file: str, text: str) -> ExceptionKind:
     if head["exception"] != file.removesuffix(".sql"):
         raise ExceptionKindError(f"{file}: its head is that of {head['exception']!r}")
     if not closing_of(text):
-        raise ExceptionKindError(f"{file}: nothing closes it: a query after the line '-- closing'")
+        raise ExceptionKindError(f"{file}: nothing closes it: after the line '-- closing' it has to insert into proofs")
     subjects = tuple(name.strip() for name in head["subject"].split(","))
     family = None if head["family"] == "none" else head["family"]
     for name, said, known in (

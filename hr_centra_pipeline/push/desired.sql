@@ -45,17 +45,17 @@ policy_said as (
     select sha256(string_agg(words, chr(31) order by place)) as policy_sha256
     from (
         select 1 as place, coalesce(string_agg(p::varchar, chr(30) order by p::varchar), '') as words
-        from policy.parameters
+        from policy.parameters as p
         union all
-        select 2, coalesce(string_agg(d::varchar, chr(30) order by d::varchar), '') from policy.dispositions
+        select 2, coalesce(string_agg(d::varchar, chr(30) order by d::varchar), '') from policy.dispositions as d
         union all
-        select 3, coalesce(string_agg(t::varchar, chr(30) order by t::varchar), '') from policy.pays_through
+        select 3, coalesce(string_agg(t::varchar, chr(30) order by t::varchar), '') from policy.pays_through as t
         union all
-        select 4, coalesce(string_agg(f::varchar, chr(30) order by f::varchar), '') from policy.fees
+        select 4, coalesce(string_agg(f::varchar, chr(30) order by f::varchar), '') from policy.fees as f
         union all
-        select 5, coalesce(string_agg(f::varchar, chr(30) order by f::varchar), '') from policy.zone_fees
+        select 5, coalesce(string_agg(f::varchar, chr(30) order by f::varchar), '') from policy.zone_fees as f
         union all
-        select 6, coalesce(string_agg(t::varchar, chr(30) order by t::varchar), '') from policy.tax_limits
+        select 6, coalesce(string_agg(t::varchar, chr(30) order by t::varchar), '') from policy.tax_limits as t
     )
 )
 

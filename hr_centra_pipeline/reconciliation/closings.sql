@@ -1,18 +1,19 @@
--- makes: closings
+-- makes: closings, proofs
 -- kind:  step
 -- grain: one row per exception that was open and is not found any more: what proves that it is over (null: nothing does)
 
 -- An exception closes only by what proves it: another kind is more telling of the same subject of the same unit, or what the
 -- file of its own kind says closes it.
+
+-- One row per exception whose kind says that it is over.
+create or replace temp table proofs as
+select null::varchar as exception_id, null::struct(code varchar, sentence varchar) as proof
+where false
+-- and the closing of every kind
+;
+
 create or replace temp table closings as
 with
--- One row per exception whose kind says that it is over.
-proofs as (
-    select null::varchar as exception_id, null::struct(code varchar, sentence varchar) as proof
-    where false
--- and the closing of every kind
-),
-
 -- The kind that is open for the same subject of the same unit now; the counterpart when it opens just now.
 successors as (
     select

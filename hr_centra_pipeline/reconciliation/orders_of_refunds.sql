@@ -1,7 +1,7 @@
 -- makes: orders_of_refunds
 -- kind:  step
 -- grain: one row per order whose refunds are looked at
--- loop:  reconciliation.exceptions: a refund that is tied since the last run is looked at once more
+-- loop:  reconciliation.exceptions: an order with a refund whose credit note was missing is looked at until it is settled
 
 -- One row per order whose refunds are looked at: those in play, and those with a refund without a Return (or with one since the
 -- exception was opened) that no return names at all, of which nothing else here would ever be looked at.

@@ -108,7 +108,8 @@ def test_a_full_disk_ends_a_command_with_one_line_and_no_traceback(
 ) -> None:
     assert run_main(monkeypatch, OSError(errno.ENOSPC, "No space left on device", "/x")) == 1
     assert (
-        capsys.readouterr().err == "/x: the disk is full. Make room, then run this again; what was committed is kept.\n"
+        capsys.readouterr().err
+        == "/x: the disk is full. Free some space, then run this again; what was committed is kept.\n"
     )
 
 
@@ -143,8 +144,10 @@ def test_a_policy_that_begins_with_a_byte_order_mark_is_read(tmp_path: Path) -> 
 
 
 PARENT = """
-import sys
+import signal, sys
 from hr_centra_pipeline.cli.dev import ended_by_signals, running
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores it
 
 child = "import subprocess, sys, time; p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']); " \\
     "print(p.pid, flush=True); time.sleep(600)"

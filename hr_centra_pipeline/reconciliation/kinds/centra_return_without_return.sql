@@ -90,6 +90,7 @@ from left_over
 join staging.centra_returns as returns using (centra_return_id);
 
 -- closing
+insert into proofs by name
 select
     unseen.exception_id,
     case

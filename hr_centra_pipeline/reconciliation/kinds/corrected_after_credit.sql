@@ -18,7 +18,7 @@
 -- went out. What was done stays, and a person corrects it.
 
 -- One row per unit and kind of money or goods that it was given as something else.
-insert into findings by name
+create or replace temp table corrected_credits as
 with
 gave as (
     select ledger.*
@@ -87,6 +87,8 @@ where matched.is_corrected
     or given.return_id is distinct from coalesce(items.return_id, given.return_id)
     or coalesce(given.order_before, given.order_number) is distinct from items.order_number;
 
+insert into findings by name from corrected_credits;
+
 -- One row per unit of which Happy Returns asks for another article than was ordered. Which article a person orders by hand, or
 -- puts into the order, is that person's decision.
 insert into findings by name
@@ -141,10 +143,11 @@ where latest.state in ('ordered', 'shipped') and items.refund_type = 'exchange'
     and latest.replacement_sku <> items.exchange_sku
     and sent.sku is distinct from items.exchange_sku
     and latest.return_item_id not in (
-        select return_item_id from findings where kind = 'corrected_after_credit' and subject = 'exchange'
+        select return_item_id from corrected_credits where subject = 'exchange'
     );
 
 -- closing
+insert into proofs by name
 select
     unseen.exception_id,
     proven_by('as_done', 'Happy Returns says again what was done, or what was done is taken back') as proof

@@ -63,6 +63,7 @@ where booked.warehouse_id is not null -- else it was moved out again
     and coalesce(matched.reason, '') not in ('no_such_order', 'order_not_read_yet');
 
 -- closing
+insert into proofs by name
 select
     unseen.exception_id,
     proven_by('as_done', 'Happy Returns says again what was done, or what was done is taken back') as proof

@@ -119,6 +119,7 @@ from states
 where amount > 0;
 
 -- closing
+insert into proofs by name
 select
     unseen.exception_id,
     case

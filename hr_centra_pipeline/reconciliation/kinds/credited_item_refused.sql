@@ -61,6 +61,7 @@ where ledger.effect_kind in ('credit_note', 'exchange_order') and ledger.state =
     and ledger.effect_key not in (select effect_key from effects.replacements where state = 'canceled');
 
 -- closing
+insert into proofs by name
 select
     unseen.exception_id,
     coalesce(

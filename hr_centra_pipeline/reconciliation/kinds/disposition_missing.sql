@@ -36,6 +36,7 @@ left join reconciliation.lateness as lateness
 where units.arrived_at is not null and units.disposition is null and not units.is_returnless;
 
 -- closing
+insert into proofs by name
 select unseen.exception_id, proven_by('graded', 'graded ' || known.disposition) as proof
 from unseen
 join known_units as known on known.return_item_id = unseen.return_item_id

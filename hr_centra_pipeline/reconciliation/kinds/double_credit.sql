@@ -78,6 +78,7 @@ insert into findings by name
 select 'double_credit' as kind, 'credit' as subject, * exclude (place) from repeated_effects where place = 'return';
 
 -- closing
+insert into proofs by name
 select
     exception_id,
     coalesce(

@@ -69,6 +69,7 @@ from repeated_effects
 where place = 'stock_change';
 
 -- closing
+insert into proofs by name
 select
     exception_id,
     coalesce(

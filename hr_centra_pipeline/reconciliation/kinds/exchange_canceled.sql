@@ -40,6 +40,7 @@ where state = 'canceled' and refund_type = 'exchange' and not is_refused and dec
     and is_paid_instead is distinct from true;
 
 -- closing
+insert into proofs by name
 select
     unseen.exception_id,
     coalesce(

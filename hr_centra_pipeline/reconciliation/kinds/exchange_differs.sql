@@ -41,6 +41,7 @@ join known_units as units using (return_item_id)
 where packets.trouble = 'differs' and ledger.state in ('sending', 'unknown');
 
 -- closing
+insert into proofs by name
 select
     unseen.exception_id,
     coalesce(

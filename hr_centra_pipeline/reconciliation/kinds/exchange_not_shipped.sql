@@ -58,6 +58,7 @@ left join push.ledger as release_ledger on release_ledger.effect_key = releases.
 where latest.state = 'ordered' and not is_refused;
 
 -- closing
+insert into proofs by name
 select
     unseen.exception_id,
     coalesce(

@@ -34,6 +34,7 @@ join known_units as units using (return_item_id)
 where ledger.state = 'rejected' and ledger.effect_kind = 'exchange_order';
 
 -- closing
+insert into proofs by name
 select
     unseen.exception_id,
     coalesce(

@@ -1,7 +1,7 @@
 -- changes: findings
 -- kind:  exception
 -- grain: one row per exchange that is due and has no replacement order
--- loop:  reconciliation.exception_events: whether a person was asked before is in the history up to the last run
+-- loop:  reconciliation.exception_events: since when a replacement is asked for is when it was first in trouble
 -- exception:    exchange_without_order
 -- subject:      exchange
 -- owner:        customer_service
@@ -89,6 +89,7 @@ where units.refund_type = 'exchange'
     );
 
 -- closing
+insert into proofs by name
 select
     unseen.exception_id,
     coalesce(

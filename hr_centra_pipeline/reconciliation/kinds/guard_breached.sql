@@ -49,6 +49,7 @@ select
 from last_push where starts_with(halted, 'the kill switch');
 
 -- closing
+insert into proofs by name
 select exception_id, proven_by('not_stopped', 'the last push was not stopped by it') as proof
 from unseen
 where kind = 'guard_breached' and exists (from last_push);

@@ -63,6 +63,7 @@ where matched.shipment_line_id is null
     and (matched.reason <> 'refused' or units.target_warehouse_id is not null);
 
 -- closing
+insert into proofs by name
 select
     unseen.exception_id,
     case

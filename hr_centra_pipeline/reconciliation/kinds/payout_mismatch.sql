@@ -70,6 +70,7 @@ from reconciliation.payouts
 where verdict in ('amount_differs', 'reversed', 'not_settled', 'not_credited', 'chargeback');
 
 -- closing
+insert into proofs by name
 select
     unseen.exception_id,
     case

@@ -85,6 +85,7 @@ qualify row_number()
     = 1;
 
 -- closing
+insert into proofs by name
 select
     unseen.exception_id,
     case

@@ -54,6 +54,7 @@ join bad_rows using (source_file, file_sha256)
 where files.problem is null;
 
 -- closing
+insert into proofs by name
 select
     unseen.exception_id,
     case

@@ -20,6 +20,7 @@ from deviations
 where component = 'exchange';
 
 -- closing
+insert into proofs by name
 select exception_id, coalesce(failure_proof, agreement_proof) as proof
 from unseen_mismatches
 where kind = 'refund_mismatch_exchange';

@@ -19,6 +19,7 @@ from deviations
 where component = 'fee';
 
 -- closing
+insert into proofs by name
 select exception_id, coalesce(failure_proof, agreement_proof) as proof
 from unseen_mismatches
 where kind = 'refund_mismatch_fee';

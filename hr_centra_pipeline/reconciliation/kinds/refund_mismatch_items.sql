@@ -151,6 +151,7 @@ where refunds.refund_type <> 'exchange' and refunds.status in ('issued', 'pendin
 group by refunds.refund_id, refunds.return_id, refunds.order_number, refunds.currency;
 
 -- closing
+insert into proofs by name
 select
     exception_id,
     coalesce(

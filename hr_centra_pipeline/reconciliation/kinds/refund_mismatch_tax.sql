@@ -45,6 +45,7 @@ semi join money_orders using (order_number)
 where verdict = 'beyond_limit';
 
 -- closing
+insert into proofs by name
 select
     exception_id,
     coalesce(

@@ -68,6 +68,7 @@ insert into findings by name
 select 'refund_without_credit_note' as kind, * exclude (is_paid) from lost_credits where is_paid;
 
 -- closing
+insert into proofs by name
 select
     unseen.exception_id,
     coalesce(

@@ -61,6 +61,7 @@ left join push.packets using (packet_key)
 left join known_units as units using (return_item_id);
 
 -- closing
+insert into proofs by name
 select
     exception_id,
     coalesce(

@@ -34,6 +34,7 @@ insert into findings by name
 select 'return_without_credit_note' as kind, * exclude (is_paid) from lost_credits where not is_paid;
 
 -- closing
+insert into proofs by name
 select exception_id, coalesce(effect_proof, answer_proof, refusal_proof) as proof
 from unseen
 where kind = 'return_without_credit_note';

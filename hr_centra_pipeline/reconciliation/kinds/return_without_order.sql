@@ -60,6 +60,7 @@ semi join (
 left join refunded using (return_id, order_number);
 
 -- closing
+insert into proofs by name
 select
     unseen.exception_id,
     case

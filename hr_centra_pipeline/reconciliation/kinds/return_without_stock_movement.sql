@@ -32,6 +32,7 @@ from missing_effects
 where effect_kind = 'inventory_adjustment' and is_mapped;
 
 -- closing
+insert into proofs by name
 select exception_id, coalesce(effect_proof, answer_proof) as proof
 from unseen
 where kind = 'return_without_stock_movement';

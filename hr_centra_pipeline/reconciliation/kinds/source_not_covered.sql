@@ -51,6 +51,7 @@ from (
 where not is_complete;
 
 -- closing
+insert into proofs by name
 select
     unseen.exception_id,
     case

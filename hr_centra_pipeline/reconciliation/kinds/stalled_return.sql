@@ -62,6 +62,7 @@ cross join policy.parameters
 where units.received_at is not null and units.approved_at is null and not units.is_refused;
 
 -- closing
+insert into proofs by name
 select
     unseen.exception_id,
     case

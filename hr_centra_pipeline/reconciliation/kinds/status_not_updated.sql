@@ -142,6 +142,7 @@ join shown using (effect_kind, centra_id)
 where shown.fetched_at > latest.updated_at and not list_contains(shown.keys, latest.effect_key);
 
 -- closing
+insert into proofs by name
 select
     exception_id,
     coalesce(

@@ -31,6 +31,7 @@ from customer_returns
 anti join told_stock_changes using (stock_change_id);
 
 -- closing
+insert into proofs by name
 select
     unseen.exception_id,
     proven_by('named', 'the stock change names a return that is told') as proof

@@ -31,6 +31,7 @@ from missing_effects
 where effect_kind = 'inventory_adjustment' and is_mapped is distinct from true;
 
 -- closing
+insert into proofs by name
 select
     unseen.exception_id,
     coalesce(

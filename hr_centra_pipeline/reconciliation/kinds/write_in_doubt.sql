@@ -103,6 +103,7 @@ from told
 left join known_units as units using (return_item_id);
 
 -- closing
+insert into proofs by name
 select
     exception_id,
     coalesce(

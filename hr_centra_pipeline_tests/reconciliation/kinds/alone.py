@@ -104,6 +104,7 @@ class Alone:
         return {exception_id: sentence for exception_id, _, sentence in rows}
 
     def _create(self, text: str) -> None:
+        text = text.replace('"', "")
         for name, definition in catalog().macros.items():
             if name not in self._macros and re.search(rf"(?<![\w.]){re.escape(name)}\(", text):
                 self._macros.add(name)

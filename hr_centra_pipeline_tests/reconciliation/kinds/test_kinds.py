@@ -28,6 +28,7 @@ from staging.return_items
 where sku is null;
 
 -- closing
+insert into proofs by name
 select unseen.exception_id, proven_by('named', 'it is ' || items.sku) as proof
 from unseen
 join staging.return_items as items using (return_item_id)
@@ -74,7 +75,7 @@ def test_each_kind_has_its_test() -> None:
         ("family:       lost", "family:       none", "family 'lost' is none of None, orphaned_returns,"),
         ("window_hours: soon", "window_hours: 24", "window_hours 'soon' is not a whole number"),
         ("exception:    another", "exception:    article_missing", "its head is that of 'another'"),
-        ("-- nothing", "-- closing", "nothing closes it"),
+        ("-- nothing", "-- closing\n", "nothing closes it"),
         ("", "-- closes:       the article is named.\n", "its head needs a line '-- closes: ...'"),
     ],
 )
