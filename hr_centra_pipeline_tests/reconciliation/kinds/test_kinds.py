@@ -57,7 +57,7 @@ def test_a_new_kind_is_its_file(made_up: Path) -> None:
 
 
 def test_the_closing_of_a_new_kind_is_one_of_all_of_them(made_up: Path) -> None:
-    closings = folder().parent.joinpath("closings.sql").read_text(encoding="utf-8")
+    closings = (Path(str(folder())).parent / "closings.sql").read_text(encoding="utf-8")
     assert "where unseen.kind = 'article_missing'\n)" in sql_of(closings, made_up)
 
 
