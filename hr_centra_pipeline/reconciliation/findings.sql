@@ -219,7 +219,7 @@ select * from (
         'the replacement', 'fix_centra', 'data_gap', 'centra',
         'Restock the replacement in Centra, or offer the shopper another article or the money.'
     )
-);
+) as reasons (begins_with, class, cause, culprit, next_step);
 
 -- One row per effect of a known unit that is due and still not in Centra, with why. The pending tables were filled before
 -- the push: what the ledger has as confirmed is done, what was refused is a kind of its own.
