@@ -26,7 +26,8 @@ from pydantic import (
 
 from hr_centra_pipeline.core import gift_card
 from hr_centra_pipeline.core.errors import ConfigurationError
-from hr_centra_pipeline.core.kinds import EXCEPTION_KINDS, Owner
+from hr_centra_pipeline.core.exception_kinds import EXCEPTION_KINDS
+from hr_centra_pipeline.core.kinds import Owner
 from hr_centra_pipeline.core.money import LIMIT, minor_units, rounded
 from hr_centra_pipeline.core.setting_files import mistakes_in, parsed_toml, read_setting_file
 from hr_centra_pipeline.core.words import CentraWords

@@ -16,16 +16,18 @@ from hr_centra_pipeline.warehouse.tables import DERIVED
 POOL = "duckdb"
 INPUTS = "inputs"
 """Group of what is read and made by no run: the settings of the policy, and what people decided."""
-_GROUP_OF = {"meta": "landing", "landing": "landing", "push": "push", "reconciliation": "month_end"}
+_GROUP_OF = {
+    "meta": "landing", "landing": "landing", "push": "push", "reconciliation": "reconciliation", "month_end": "month_end",
+}  # fmt: skip
 _BY_DAY = ("landing.", "quarantine.")
 # State that SQL makes: nothing declares it.
 _GRAINS = {
     "operations.backfill_reports": "One row per backfill, kind of effect, currency and reason: what it left for the hourly sync "
     "or for people.",
     "reconciliation.exception_events": "One row per event of an exception: opened, changed, assigned, closed, reopened.",
-    "reconciliation.fact_journal": "One row per refund fact as it was entered or reversed, with the run that did.",
-    "reconciliation.match_journal": "One row per verdict of the refund match as it was entered or replaced, with the run that did.",
-    "reconciliation.opening_position": "One row per return of before the cut-over that was open when the pipeline began.",
+    "month_end.fact_journal": "One row per refund fact as it was entered or reversed, with the run that did.",
+    "month_end.match_journal": "One row per verdict of the refund match as it was entered or replaced, with the run that did.",
+    "month_end.opening_position": "One row per return of before the cut-over that was open when the pipeline began.",
 }
 CHECK = "every_row_meets_its_declaration"
 TEAM, LINES, TOLD_ELSEWHERE = "owner_team", "troubles", "told_elsewhere"
@@ -196,9 +198,9 @@ def _column_schema(declared: Table) -> dg.TableSchema:
     return dg.TableSchema(
         columns=[
             dg.TableColumn(
-                column_name, column.metadata["sql"], description=column.description,
+                column_name, column.sql, description=column.description,
                 constraints=dg.TableColumnConstraints(nullable=column.nullable),
             )
-            for column_name, column in declared.schema.columns.items()
+            for column_name, column in declared.declared.items()
         ]
     )  # fmt: skip

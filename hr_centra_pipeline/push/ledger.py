@@ -168,7 +168,13 @@ def reopen_gone(connection: Connection, return_id: str, now: datetime, reason: s
 @makes(
     "push.ledger",
     "One row per effect and its state.",
-    reads=("operations.contract", "push/half_done.sql", "push/release_foreign.sql", "push/settled_amounts.sql"),
+    reads=(
+        "operations.contract",
+        "push/half_done.sql",
+        "push/record_plan.sql",
+        "push/release_foreign.sql",
+        "push/settled_amounts.sql",
+    ),
     loops={"push.packets": "a plan is recorded beside the packets of the last push, before it makes its own"},
 )
 def apply(connection: Connection, *, allowed: Sequence[str] | None = None) -> None:

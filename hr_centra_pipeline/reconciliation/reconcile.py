@@ -14,6 +14,9 @@ from hr_centra_pipeline.warehouse.database import Connection
 _HERE = "reconciliation"
 _LEARNS_EVERY = timedelta(days=1)
 # Planned before the push, and made once more: what the push has given since counts.
+_EXCEPTIONS = ("reconciliation.exceptions",)
+# From what is found to what is open: these are made from the findings and the history alone.
+_SETTLED = ("open_now", "unseen", "closings", "reconciliation.exception_events", "reconciliation.exceptions")
 _AGAIN = ("effects.replacements", "effects.value_given_back")
 
 
@@ -48,9 +51,19 @@ def reconcile(connection: Connection, now: datetime) -> ReconciliationReport:
 
 
 def find(connection: Connection, now: datetime) -> None:
-    """Fill the temporary table ``findings``: what looks wrong now in the orders in play, due or not."""
-    done = {models.makers()["reconciliation.lateness"]}
-    models.run(connection, ["findings"], {_HERE}, _given(connection, now), again=_AGAIN, done=done)
+    """Fill the temporary table ``findings``: what looks wrong now in the orders in play, due or not; and what ``settle`` reads."""
+    done = {*_settling(), models.makers()["reconciliation.lateness"]}
+    models.run(connection, _EXCEPTIONS, {_HERE}, _given(connection, now), again=_AGAIN, done=done)
+
+
+def settle(connection: Connection, now: datetime, run_number: int) -> None:
+    """Append to the history what opened, changed and closed since the last run, and fill ``reconciliation.exceptions``."""
+    found = {model.file for model in models.order(_EXCEPTIONS, {_HERE}, _AGAIN)} - _settling()
+    models.run(connection, _EXCEPTIONS, {_HERE}, {"now": now, "run": run_number}, again=_AGAIN, done=found)
+
+
+def _settling() -> set[str]:
+    return {models.makers()[name] for name in _SETTLED}
 
 
 def _given(connection: Connection, now: datetime) -> dict[str, Any]:

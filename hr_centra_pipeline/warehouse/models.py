@@ -14,7 +14,8 @@ nothing; ``make lineage`` writes that file, and a test compares it with the SQL.
   else the file creates is its own.
 - ``changes``: tables that another file makes and this one adds to or corrects. Everybody else reads them afterwards.
 - ``kind``: ``table`` (fills tables that stay), ``step`` (temporary tables for later models), ``query`` (answers rows),
-  ``macro`` (macros that every connection of the database has, created when it is opened).
+  ``macro`` (macros that every connection of the database has, created when it is opened), ``exception`` (what opens a kind of
+  exception: ``core/exception_kinds.py``; what closes them all is ``reconciliation/closings.sql``).
 - ``loop``: a table that is made later in a run, and read as the last run left it; with the reason. A model reads tables of
   its own package and of those below it (``LAYERS``); any other read has to be such a loop. What the policy says and what
   people decided may be read from everywhere.
@@ -34,12 +35,13 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from typing import Any
 
+from hr_centra_pipeline.core import exception_kinds
 from hr_centra_pipeline.core.errors import RunFailed
 from hr_centra_pipeline.warehouse.database import Connection, run_sql
 
 PACKAGE = "hr_centra_pipeline"
 LINEAGE = "lineage.jsonl"
-KINDS = ("table", "step", "query", "macro")
+KINDS = ("table", "step", "query", "macro", "exception")
 LAYERS = (
     "core", "warehouse", "sources", "matching", "effects", "push", "reconciliation", "month_end", "publishing", "oversight",
     "orchestration", "cli",
@@ -167,7 +169,7 @@ def files(ending: str = ".sql") -> Iterator[tuple[str, str]]:
             if one.is_dir():
                 yield from below(one, here)
             elif one.name.endswith(ending):
-                yield here, one.read_text(encoding="utf-8")
+                yield here, exception_kinds.sql_of(one.read_text(encoding="utf-8"))
 
     yield from below(resources.files(PACKAGE), "")
 

@@ -155,5 +155,5 @@ def test_what_nobody_makes_in_a_run_is_described_in_a_group_of_its_own() -> None
     for key in GRAPH.external_asset_keys:
         assert GRAPH.get(key).description
     inputs = {name_of(key) for key in GRAPH.external_asset_keys if GRAPH.get(key).group_name == group_in_flow(INPUTS)}
-    assert inputs >= {"policy.parameters", "push.ties", "push.adoptions", "reconciliation.closes"}
+    assert inputs >= {"policy.parameters", "push.ties", "push.adoptions", "month_end.closes"}
     assert all(name.startswith("policy.") or models.python_tables()[name].kind == "people" for name in inputs)

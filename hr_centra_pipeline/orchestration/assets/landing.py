@@ -32,9 +32,9 @@ _ITS_TOTAL = "every_file_adds_up_to_its_own_total"
 _DIFFERENCES = "landing.centra_differences"
 _PULLS = "landing.centra_pulls"
 """Written by every pull; told here, since the compare is the last of them."""
-_READABLE = "exports_were_readable"
+_READABLE = "the_exports_were_readable"
 _PAYOUTS_READABLE = "settlement_files_were_readable"
-_COMPLETE = "pull_completed"
+_COMPLETE = "the_pull_was_completed"
 
 
 @dg.multi_asset(

@@ -20,8 +20,7 @@ from hr_centra_pipeline.orchestration.tables import (
     results,
     spec,
 )
-from hr_centra_pipeline.publishing.publish import TABLES as PUBLISHED
-from hr_centra_pipeline.publishing.publish import publish
+from hr_centra_pipeline.publishing.publish import SOURCES, publish
 from hr_centra_pipeline.publishing.round_trip import take_workbooks
 from hr_centra_pipeline.reconciliation.reconcile import reconcile
 from hr_centra_pipeline.warehouse.database import Connection
@@ -47,9 +46,9 @@ TABLES = {
     "reconciliation.lateness": "warehouse",
     "reconciliation.settled_orders": "data",
     "reconciliation.exception_events": "data",
-    "reconciliation.fact_journal": "finance",
-    "reconciliation.match_journal": "finance",
-    "reconciliation.opening_position": "finance",
+    "month_end.fact_journal": "finance",
+    "month_end.match_journal": "finance",
+    "month_end.opening_position": "finance",
 }
 # Over all open exceptions, not only today's: a later run that is clean does not hide an older trouble. They say how things stand;
 # what is overdue, and whose it is, the standing alarms tell.
@@ -152,7 +151,7 @@ def _metadata(connection: Connection, *, is_new: bool) -> dict[str, Any]:
     name="publishing",
     specs=[
         dg.AssetSpec(
-            ["published", "tables"], deps=deps(*PUBLISHED), group_name="publishing", owners=["team:data"],
+            ["published", "tables"], deps=deps(*SOURCES.values()), group_name="publishing", owners=["team:data"],
             kinds={"parquet", "duckdb"},
             description="What readers get, replaced by rename: Parquet, published.duckdb, and history.duckdb once a day.",
         ),
