@@ -47,13 +47,14 @@ def test_a_unit_that_is_due_is_credited_by_who_pays_for_its_refund_type() -> Non
 
 @pytest.mark.parametrize("why", ["refused", "not due", "done", "before the cut-over"])
 def test_a_unit_is_not_credited_that(why: str) -> None:
-    more: dict[str, Any] = {
+    ways: dict[str, dict[str, Any]] = {
         "refused": {"is_refused": True},
         "not due": {"credit_due_at": None},
+        "done": {},
         "before the cut-over": {"is_after_cutover": False, "credit_due_at": EARLIER - timedelta(days=90)},
-    }.get(why, {})
+    }
     with rows_of("effects/credit_units.sql") as rows:
-        due_unit(rows, **more)
+        due_unit(rows, **ways[why])
         if why == "done":
             rows.put("done", effect_key=KEY)
         rows.run()
