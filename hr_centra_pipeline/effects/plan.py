@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from hr_centra_pipeline.core import reasons
 from hr_centra_pipeline.warehouse import watermarks
 from hr_centra_pipeline.warehouse.database import Connection, run_sql
 
@@ -38,7 +37,7 @@ def plan(connection: Connection, now: datetime) -> PlanReport:
     for name in ("paid_units.sql", "bookings_of_orders.sql"):
         run_sql(connection, "hr_centra_pipeline.matching", name, {"since": since})
     for name in _FILES:
-        run_sql(connection, "hr_centra_pipeline.effects", name, {"now": now, "since": since, **reasons.PARAMETERS})
+        run_sql(connection, "hr_centra_pipeline.effects", name, {"now": now, "since": since})
     watermarks.write(connection, watermarks.OBSERVED, watermarks.newest_batch(connection), now)
     every = " union all by name ".join(f"from effects.{name}" for name in PENDING)
     rows = connection.execute(

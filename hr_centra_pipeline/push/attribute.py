@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hr_centra_pipeline.core.codes import say
 from hr_centra_pipeline.push.facts import Facts
 from hr_centra_pipeline.push.packets import Packet
 from hr_centra_pipeline.push.steps import (
@@ -34,7 +35,7 @@ def advance(packet: Packet, facts: Facts) -> Steps[StepResult]:
     """Look what the attribute holds now, and set it; nothing is sent when it holds our value already."""
     present = yield from _present(packet)
     if present is None:
-        return NotNow(f"Centra does not show the {'order' if _is_on_order(packet) else 'customer'}")
+        return NotNow(say("not_shown", "order" if _is_on_order(packet) else "customer"))
     if packet.payload["value"] in present:
         return Finished(str(_object_id(packet)))
     answer = yield Tell(calls(packet, facts)[0])

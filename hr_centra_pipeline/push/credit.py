@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
 
-from hr_centra_pipeline.core import gift_card, reasons
+from hr_centra_pipeline.core import gift_card
+from hr_centra_pipeline.core.codes import say
 from hr_centra_pipeline.core.money import shown
 from hr_centra_pipeline.core.words import Payment
 from hr_centra_pipeline.push import payments, returns
@@ -138,7 +139,7 @@ def _create(packet: Packet, facts: Facts) -> Steps[StepResult]:
     """Read the order right before anything is made: do the lines and the money still allow it?"""
     order = yield from returns.look(packet.payload["order_number"], facts)
     if order is None:
-        return NotNow("Centra does not show the order")
+        return NotNow(say("not_shown", "order"))
     problem = returns.problem_with(packet, order, facts) or _money_problem(packet, order, facts)
     if problem:
         return problem
@@ -161,24 +162,22 @@ def _money_problem(packet: Packet, order: OrderInCentra, facts: Facts) -> NotNow
     currency = packet.payload["currency"]
     if order.unknown_payments:
         words = ", ".join(order.unknown_payments)
-        return NotNow(f"the meaning of a payment of the order is not known ({words}): {_ADD_WORDS}")
+        return NotNow(say("payment_word_unknown", words))
     if order.untied_refunds:
-        return NotNow(reasons.UNTIED_REFUND)
+        return NotNow(say("untied_refund"))
     if packet.payload["pays_through"] == "centra" and order.paid_by_gift_card:
         to_others = order.captured - order.paid_by_gift_card - order.given_to_others
         if Decimal(packet.payload["total"]) > to_others:
-            return NotNow(
-                f"{reasons.PAID_IN_PART}: {shown(max(to_others, Decimal(0)), currency)} is left of the others"
-            )
+            return NotNow(say("too_little_left_of_others", shown(max(to_others, Decimal(0)), currency)))
     left = order.captured - order.given
     least = Decimal(packet.payload["total"]) - _tax_allowed(packet, facts)
     if least > left:
         if least <= left + order.capture_pending:
             pending = shown(order.capture_pending, currency)
-            return NotNow(f"the payment provider has not confirmed the capture of {pending} yet")
+            return NotNow(say("capture_of_not_confirmed", pending))
+        more = Decimal(packet.payload["total"])
         return NotNow(
-            f"{shown(order.captured, currency)} were captured and {shown(order.given, currency)} given back: "
-            f"{shown(Decimal(packet.payload['total']), currency)} more would be too much"
+            say("too_little_captured", *(shown(amount, currency) for amount in (order.captured, order.given, more)))
         )
     return None
 
@@ -301,14 +300,14 @@ def _recipient(packet: Packet, facts: Facts) -> Steps[str | NotNow]:
     Looked at before the Return is made too, so that none is made whose gift card cannot be issued.
     """
     if facts.gift_card is None:
-        return NotNow("gift cards cannot be issued: the policy has no [gift_card] template")
+        return NotNow(say("no_gift_card_template"))
     if not gift_card.uses(facts.gift_card, "email"):
         return ""
     data = yield Ask("ReadRecipient", {"orderNumber": [int(packet.payload["order_number"])]})
     order = data["orders"][0] if data["orders"] else {}
     address, customer = order.get("shippingAddress") or {}, order.get("customer") or {}
     email: str | None = customer.get("email") or address.get("email")
-    return email or NotNow("the order shows no e-mail address for the gift card")
+    return email or NotNow(say("no_email_address"))
 
 
 def _deleted(packet: Packet) -> Refused | Undone:
@@ -383,8 +382,7 @@ def _refused_later(packet: Packet, facts: Facts, message: str, return_id: int) -
 
 # ---------------------------------------------------------------- payments
 
-_ADD_WORDS = "add its words to [centra.words] in the policy"
-_NOT_UNDERSTOOD = f"the meaning of a payment of its Return is not known: {_ADD_WORDS}"
+_NOT_UNDERSTOOD = say("payment_of_return_unknown")
 
 
 def _is_paid(packet: Packet, found: ReturnInCentra) -> bool:

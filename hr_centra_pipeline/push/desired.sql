@@ -44,18 +44,18 @@ riders as (
 policy_said as (
     select sha256(string_agg(words, chr(31) order by place)) as policy_sha256
     from (
-        select 1 as place, coalesce(string_agg(p::varchar, chr(30) order by p::varchar), '') as words
+        select 1 as place, coalesce(string_agg(parameters::varchar, chr(30) order by parameters::varchar), '') as words
         from policy.parameters
         union all
-        select 2, coalesce(string_agg(d::varchar, chr(30) order by d::varchar), '') from policy.dispositions
+        select 2, coalesce(string_agg(dispositions::varchar, chr(30) order by dispositions::varchar), '') from policy.dispositions
         union all
-        select 3, coalesce(string_agg(t::varchar, chr(30) order by t::varchar), '') from policy.pays_through
+        select 3, coalesce(string_agg({'refund_type': refund_type, 'pays_through': pays_through}::varchar, chr(30) order by {'refund_type': refund_type, 'pays_through': pays_through}::varchar), '') from policy.pays_through
         union all
-        select 4, coalesce(string_agg(f::varchar, chr(30) order by f::varchar), '') from policy.fees
+        select 4, coalesce(string_agg(fees::varchar, chr(30) order by fees::varchar), '') from policy.fees
         union all
-        select 5, coalesce(string_agg(f::varchar, chr(30) order by f::varchar), '') from policy.zone_fees
+        select 5, coalesce(string_agg(zone_fees::varchar, chr(30) order by zone_fees::varchar), '') from policy.zone_fees
         union all
-        select 6, coalesce(string_agg(t::varchar, chr(30) order by t::varchar), '') from policy.tax_limits
+        select 6, coalesce(string_agg(tax_limits::varchar, chr(30) order by tax_limits::varchar), '') from policy.tax_limits
     )
 )
 
@@ -67,13 +67,7 @@ select
         case when pays_through = 'gift_card' then (select gift_card_template from policy.parameters) end
     )) as approval_sha256,
     -- Held by a setting; a hold by what happened (nothing captured, no shipment line, …) ends by what happens.
-    coalesce(
-        starts_with(blocked_by, 'its return was started before the cut-over')
-        or starts_with(blocked_by, 'the policy does not map')
-        or starts_with(blocked_by, 'waits for approval: Happy Returns'' refund row differs')
-        or starts_with(blocked_by, 'it is a part of the bundle'),
-        false
-    ) as is_held,
+    coalesce(blocks.by_settings, false) as is_held,
     case
         -- Without a line there is no amount yet: what comes with the line asks nothing.
         when effect_kind = 'credit_note' and shipment_line_id is null and not is_held then 'open'
@@ -89,7 +83,7 @@ select
                 ))
         when effect_kind = 'exchange_order' then sha256(concat_ws(chr(31), coalesce(sku, '-'), is_held::varchar))
         -- Its word is mapped for the first time some day: that asks nothing.
-        when effect_kind = 'inventory_adjustment' and warehouse_id is null and blocked_by is not null then 'open'
+        when effect_kind = 'inventory_adjustment' and warehouse_id is null and blocked_code is not null then 'open'
         when effect_kind = 'inventory_adjustment' then
             sha256(concat_ws(chr(31), coalesce(warehouse_id::varchar, '-'), is_held::varchar))
     end as decided_sha256
@@ -119,5 +113,6 @@ from (
     from pending
 ) as pending
 cross join policy_said
+left join policy.reasons as blocks on blocks.code = pending.blocked_code
 left join riders on riders.return_id = pending.return_id and riders.order_number = pending.order_number
     and pending.effect_kind in ('credit_note', 'shipping_refund', 'return_fee');

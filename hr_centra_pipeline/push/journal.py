@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from hr_centra_pipeline.core.codes import as_kept, code_of, say
 from hr_centra_pipeline.push import ledger
 from hr_centra_pipeline.push.ledger import Move
 from hr_centra_pipeline.push.packets import PAYING_STEPS, Packet
@@ -30,8 +31,8 @@ from hr_centra_pipeline.warehouse import place
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 
 _COLUMNS = (
-    "packet_key", "operation", "members", "payload", "step", "state", "centra_id", "message", "payments_sent", "trouble",
-    "real_sent_at", "created_at",
+    "packet_key", "operation", "members", "payload", "step", "state", "centra_id", "message", "message_code",
+    "payments_sent", "trouble", "real_sent_at", "created_at",
 )  # fmt: skip
 
 
@@ -170,7 +171,7 @@ class Journal:
                 if not packet.is_begun:
                     return self._dissolved(packet, reason)
                 # Half done: the rest is finished by the next push, after Centra was asked how far it came.
-                return self._doubt(packet, f"half done, before {packet.step}: {reason}", None)
+                return self._doubt(packet, say("half_done", packet.step, reason), None)
             case Again():
                 return _Change(packet, is_kept=packet.state != "new")
         raise AssertionError(f"a step cannot come to {result!r}")
@@ -199,7 +200,7 @@ class Journal:
         if blamed:
             moves.append(Move(tuple(sorted(blamed)), "rejected", packet_key=packet.key, reason=refused.message))
         if others:
-            why = "sent again without the one that was refused" if blamed else "sent alone: its packet was refused"
+            why = say("sent_without_refused") if blamed else say("sent_alone")
             moves.append(Move(others, "planned", reason=why, travels_alone=not blamed or None))
         after = replace(packet, state="rejected" if blamed else "dissolved", message=refused.message, trouble=None)
         return _Change(after, moves=tuple(moves))
@@ -228,8 +229,8 @@ def write(
             f" values ({', '.join('?' * (len(_COLUMNS) + 2))})",
             [
                 packet.key, packet.operation, list(packet.members), json.dumps(packet.payload), packet.step,
-                packet.state, packet.centra_id, packet.message, packet.payments_sent, packet.trouble,
-                packet.real_sent_at, packet.created_at or now,
+                packet.state, packet.centra_id, packet.message, code_of(packet.message), packet.payments_sent,
+                packet.trouble, packet.real_sent_at, packet.created_at or now,
                 json.dumps(asdict(attempt), default=str) if attempt else None, now,
             ],
         )  # fmt: skip
@@ -258,11 +259,12 @@ def _insert(connection: Connection, attempts: Sequence[Attempt], now: datetime) 
 def in_doubt(connection: Connection, now: datetime) -> list[Packet]:
     """Every packet whose outcome is not known, the oldest first; those found ``sending`` were left by a crash."""
     for packet, attempt in _load(connection, "state = 'sending'"):
-        message = f"the sender died at {packet.step}"
+        message = say("sender_died", packet.step)
         ledger.move(connection, [Move(packet.members, "unknown", packet_key=packet.key, reason=message)], now)
         connection.execute(
-            "update push.packets set state = 'unknown', message = ?, attempt = null, updated_at = ? where packet_key = ?",
-            [message, now, packet.key],
+            "update push.packets set state = 'unknown', message = ?, message_code = ?, attempt = null, updated_at = ?"
+            " where packet_key = ?",
+            [message, message.code, now, packet.key],
         )
         if attempt:
             left = {**json.loads(attempt), "outcome": "unknown", "message": message}
@@ -285,10 +287,10 @@ def _load(connection: Connection, condition: str, parameters: Sequence[Any] = ()
     return [
         (
             Packet(
-                row[0], row[1], tuple(row[2]), json.loads(row[3]), row[4], row[5], row[6], row[7], row[8], row[9],
-                row[10] and row[10].astimezone(UTC), row[11] and row[11].astimezone(UTC),
+                row[0], row[1], tuple(row[2]), json.loads(row[3]), row[4], row[5], row[6], as_kept(row[7], row[8]), row[9],
+                row[10], row[11] and row[11].astimezone(UTC), row[12] and row[12].astimezone(UTC),
             ),
-            row[12],
+            row[13],
         )
         for row in rows
     ]  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from hr_centra_pipeline.core.codes import say
 from hr_centra_pipeline.push.facts import Facts
 from hr_centra_pipeline.push.packets import Packet
 from hr_centra_pipeline.push.steps import (
@@ -50,7 +51,7 @@ def advance(packet: Packet, _: Facts) -> Steps[StepResult]:
     """Read the present comment, change our lines, write it back; nothing is sent when it reads so already."""
     present = yield from _present(packet)
     if present is None:
-        return NotNow(f"Centra does not show the {'customer' if packet.operation == 'customer_note' else 'order'}")
+        return NotNow(say("not_shown", "customer" if packet.operation == "customer_note" else "order"))
     wanted = with_our_lines(present, packet.payload["lines"])
     if wanted == present:
         return Finished(_object_id(packet))

@@ -11,7 +11,7 @@ from decimal import Decimal
 from itertools import groupby
 from typing import Any, Literal
 
-from hr_centra_pipeline.core import reasons
+from hr_centra_pipeline.core.codes import as_kept, say
 from hr_centra_pipeline.core.keys import packet_key, without_keys
 from hr_centra_pipeline.core.money import rounded
 from hr_centra_pipeline.core.policy import Policy
@@ -51,7 +51,7 @@ _NOTHING = Decimal(0)
 
 @dataclass(frozen=True)
 class Effect:
-    """One effect as the last plan describes it; ``waits_for`` says why it may not be sent now.
+    """One effect as the last plan describes it; ``waits_for`` says why it may not be sent now, with its code beside it.
 
     ``ledger_state``: planned, or under way (``sending``, ``unknown``); ``planned_at``: since when. ``is_given_back``: the value of
     its unit was given back, other than by a replacement.
@@ -94,9 +94,15 @@ class Effect:
     waiting_since: datetime
     mode: str
     waits_for: str | None
+    waits_for_code: str | None
     ledger_state: str
     planned_at: datetime
     is_given_back: bool
+
+    @property
+    def why(self) -> str | None:
+        """``waits_for`` with its code."""
+        return as_kept(self.waits_for, self.waits_for_code)
 
 
 @dataclass(frozen=True)
@@ -183,7 +189,7 @@ class Cut:
 def considered_effects(connection: Connection, now: datetime) -> list[Effect]:
     """Every effect of the last plan that is planned or under way, the earliest trigger first."""
     run_sql(connection, "hr_centra_pipeline.push", "desired.sql")
-    rows = run_sql(connection, "hr_centra_pipeline.push", "sendable.sql", {"now": now, **reasons.PARAMETERS}).fetchall()
+    rows = run_sql(connection, "hr_centra_pipeline.push", "sendable.sql", {"now": now}).fetchall()
     return [Effect(*row) for row in rows]
 
 
@@ -242,9 +248,7 @@ def _without_broken_bundles(effects: Sequence[Effect], result: Cut) -> list[Effe
     """Credits without those of a bundle of which some part may not be sent now: its line is named once, for all of them."""
     there = Counter(effect.bundle for effect in effects if effect.bundle)
     waiting = [effect for effect in effects if effect.bundle and there[effect.bundle] != effect.bundle_units]
-    result.skipped += [
-        (effect, "waits for the other parts of its bundle, which may not be sent now") for effect in waiting
-    ]
+    result.skipped += [(effect, say("waits_for_bundle")) for effect in waiting]
     broken = {effect.bundle for effect in waiting}
     return [effect for effect in effects if effect.bundle not in broken]
 
@@ -262,7 +266,7 @@ def _cut_credits(effects: Sequence[Effect], policy: Policy, result: Cut) -> None
         units = [effect for effect in group if effect.shipment_line_id is not None]
         riders = [effect for effect in group if effect.shipment_line_id is None]
         if not units:
-            result.skipped += [(rider, "waits for a unit that is credited on the same shipment") for rider in riders]
+            result.skipped += [(rider, say("waits_for_unit")) for rider in riders]
             continue
         # What belongs to the whole return rides with the first unit: a Return needs a line.
 
@@ -278,21 +282,19 @@ def _add_credit(members: Sequence[Effect], policy: Policy, result: Cut) -> None:
     anyone = members[0]
     problem = None
     if any(effect.items is None for effect in members if effect.shipment_line_id is not None):
-        problem = "the plan gives no amount"
+        problem = say("no_amount")
     elif not _comment_fits(members, policy):
-        problem = f"its marks do not fit into centra.comment_limit = {policy.centra.comment_limit}"
+        problem = say("marks_too_long", policy.centra.comment_limit)
     elif anyone.currency is None or anyone.shipment_id is None or anyone.pays_through is None:
-        problem = "the plan names no shipment, currency or payer"
+        problem = say("plan_incomplete", "shipment, currency or payer")
     elif total(members) < 0:
         # A fee never makes an amount negative: the credit goes without it.
         fees = [effect for effect in members if effect.fee and effect.shipment_line_id is None]
         if fees and len(fees) < len(members):
-            result.skipped += [
-                (fee, "the fee is larger than what is given back: waits for another credit") for fee in fees
-            ]
+            result.skipped += [(fee, say("fee_waits")) for fee in fees]
             _add_credit([effect for effect in members if effect not in fees], policy, result)
             return
-        problem = "the fee is larger than what is given back"
+        problem = say("fee_too_large")
     if problem or anyone.currency is None:
         result.skipped += [(effect, problem or "") for effect in members]
         return
@@ -395,7 +397,7 @@ def _cut_payments(effects: Sequence[Effect], result: Cut) -> None:
     for members in _grouped(effects, lambda effect: (effect.origin_return_id, effect.pays_through, effect.currency)):
         anyone = members[0]
         if anyone.currency is None or anyone.pays_through is None or any(effect.items is None for effect in members):
-            result.skipped += [(effect, "the plan names no currency, payer or amount") for effect in members]
+            result.skipped += [(effect, say("plan_incomplete", "currency, payer or amount")) for effect in members]
             continue
         step = {"centra": "refund", "gift_card": "issue_credit", "elsewhere": "complete"}[anyone.pays_through]
         payload = {
@@ -423,11 +425,11 @@ def _cut_exchanges(effects: Sequence[Effect], policy: Policy, result: Cut) -> No
             anyone = members[0]
             problem = None
             if any(effect.shipment_line_id is None or effect.sku is None for effect in members):
-                problem = "the plan names no shipment line or replacement"
+                problem = say("plan_incomplete", "shipment line or replacement")
             elif not _comment_fits(members, policy):
-                problem = f"its marks do not fit into centra.comment_limit = {policy.centra.comment_limit}"
+                problem = say("marks_too_long", policy.centra.comment_limit)
             if problem or anyone.currency is None:
-                result.skipped += [(effect, problem or "the plan names no currency") for effect in members]
+                result.skipped += [(effect, problem or say("plan_incomplete", "currency")) for effect in members]
                 continue
             reserved = policy.exchange_orders
             keys = tuple(effect.effect_key for effect in members)
@@ -502,7 +504,7 @@ def _cut_stock(effects: Sequence[Effect], policy: Policy, result: Cut) -> None:
         for members in _filled(group, lambda some: len(some) <= most):
             anyone = members[0]
             if (anyone.warehouse_id is None and anyone.from_warehouse_id is None) or any(not e.sku for e in members):
-                result.skipped += [(effect, "the plan names no warehouse or SKU") for effect in members]
+                result.skipped += [(effect, say("plan_incomplete", "warehouse or SKU")) for effect in members]
                 continue
             sizes: dict[str, dict[str, Any]] = {}
             for effect in members:
@@ -530,14 +532,14 @@ def _without_those_soon_overtaken(status: Sequence[Effect], result: Cut, now: da
     """Leave a status whose order gets its money or replacement in the same push: the next plan reports both, in one write.
 
     Only as long as a status may have to wait anyway: a credit that is held up again and again must not hide the return. The
-    reconciliation (``status.sql``) knows these words and this time.
+    reconciliation (``status.sql``) knows this code and this time.
     """
     orders = {packet.payload["order_number"] for packet in result.packets if packet.operation in ("credit", "exchange")}
     going: list[Effect] = []
     for effect in status:
         patience = PATIENCE[OPERATION_OF[effect.effect_kind]]
         if effect.order_number in orders and effect.waiting_since + patience > now:
-            result.skipped.append((effect, "waits for the credit of its order: one note reports both"))
+            result.skipped.append((effect, say("waits_for_credit")))
         else:
             going.append(effect)
     return going

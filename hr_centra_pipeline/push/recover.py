@@ -11,12 +11,13 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from hr_centra_pipeline.core.codes import say
 from hr_centra_pipeline.core.keys import packet_key
 from hr_centra_pipeline.push import journal, ledger
 from hr_centra_pipeline.push.packets import MOST_PAYMENTS, PAYING_STEPS, Packet, reserved_number
 from hr_centra_pipeline.warehouse.database import Connection, run_sql
 
-_FOUND = "half done in Centra, and no packet of this database carried it"
+_FOUND = say("found_half_done")
 
 
 def half_done(connection: Connection, now: datetime) -> int:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from hr_centra_pipeline.core.codes import say
 from hr_centra_pipeline.push.facts import Facts
 from hr_centra_pipeline.push.packets import Packet
 from hr_centra_pipeline.push.returns import unknown_status
@@ -37,12 +38,12 @@ def advance(packet: Packet, facts: Facts) -> Steps[StepResult]:
     """Mark the shipment, unless it is marked or its order is not to be shipped any more."""
     found = yield from _shipment(packet)
     if found is None:
-        return Held(packet.members, f"Centra does not show shipment {packet.payload['shipment_id']} any more")
+        return Held(packet.members, say("shipment_gone", packet.payload["shipment_id"]))
     meaning = _meaning(found, facts)
     if meaning is None:
         return NotNow(unknown_status(found["order"]["status"]))
     if meaning == "cancelled":
-        return Held(packet.members, "somebody canceled the replacement order meanwhile")
+        return Held(packet.members, say("order_canceled_meanwhile"))
     if _is_released(packet, found):
         return Finished(str(found["id"]))
     answer = yield Tell(calls(packet, facts)[0])
@@ -61,7 +62,7 @@ def look_up(packet: Packet, facts: Facts) -> Steps[LookUpResult]:
     if found is not None and _is_released(packet, found):
         return Finished(str(found["id"]))
     if found is None or _meaning(found, facts) == "cancelled":
-        return Undone("its shipment is gone, or its order was canceled")
+        return Undone(say("release_gone"))
     return Absent()
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 
+from hr_centra_pipeline.core.codes import say
 from hr_centra_pipeline.core.money import rounded
 from hr_centra_pipeline.push.facts import Facts
 from hr_centra_pipeline.push.packets import Effect, OperationName, Packet, amounts
 
-NOT_DUE = "it is not due any more"
+NOT_DUE = say("not_due")
 _GIVES_NOTHING: frozenset[OperationName] = frozenset({"note", "customer_note", "attribute"})
 _TAKES_BACK = frozenset({"delete", "undo", "cancel_order", "complete_anyway"})
 
@@ -27,7 +28,7 @@ def stopped(packet: Packet, facts: Facts) -> str | None:
     today = [facts.today[member] for member in packet.members]
     if packet.operation == "exchange" and packet.step == "complete":
         # Its order is made: approval, stock and the like were asked for before that.
-        held = "its value was given back already" if any(effect.is_given_back for effect in today) else None
+        held: str | None = say("given_back_meanwhile") if any(effect.is_given_back for effect in today) else None
     else:
         held = next((why for effect in today if (why := _held(effect))), None)
     compare = _COMPARED.get(packet.operation)
@@ -35,7 +36,7 @@ def stopped(packet: Packet, facts: Facts) -> str | None:
 
 
 def _held(effect: Effect) -> str | None:
-    return effect.waits_for or (None if effect.mode == "live" else f"mode {effect.mode}")
+    return effect.why or (None if effect.mode == "live" else say("mode", effect.mode))
 
 
 def _of_credit(packet: Packet, today: Sequence[Effect], facts: Facts) -> str | None:
@@ -43,18 +44,18 @@ def _of_credit(packet: Packet, today: Sequence[Effect], facts: Facts) -> str | N
     payload = packet.payload
     units = [effect for effect in today if effect.shipment_line_id is not None]
     if others := {effect.pays_through for effect in units} - {payload["pays_through"]}:
-        return f"it is paid through {', '.join(sorted(filter(None, others))) or 'nobody'} by now"
+        return say("paid_by_another", ", ".join(sorted(filter(None, others))) or "nobody")
     # Rebuilt from Centra, it has no parts: its total is the plan's.
     if "voucher" in payload and _value(amounts(today, payload["currency"]), payload["currency"]) != _value(
         payload, payload["currency"]
     ):
-        return "its amount has changed"
+        return say("amount_changed")
     late = [
         rider
         for rider in facts.riders_of(payload["order_number"])
         if rider.effect_key not in packet.members and _joins(rider, packet, {effect.return_id for effect in units})
     ]
-    return "a fee or shipping has come that goes with it" if late else None
+    return say("fee_or_shipping_came") if late else None
 
 
 def _value(parts: Mapping[str, Decimal | str], currency: str) -> Decimal:
@@ -81,14 +82,14 @@ def _of_exchange(packet: Packet, today: Sequence[Effect], _: Facts) -> str | Non
     """Is it the same article?"""
     frozen = {member: one["sku"] for one in packet.payload["replacements"] for member in one["members"]}
     changed = any(frozen.get(effect.effect_key, effect.sku) != effect.sku for effect in today)
-    return "another replacement is wanted by now" if changed else None
+    return say("another_replacement") if changed else None
 
 
 def _of_stock(packet: Packet, today: Sequence[Effect], _: Facts) -> str | None:
     """Does it go the same way?"""
     way = packet.payload["out_from"], packet.payload["into"]
     changed = any((effect.from_warehouse_id, effect.warehouse_id) != way for effect in today)
-    return "it goes into another warehouse by now" if changed else None
+    return say("another_warehouse") if changed else None
 
 
 _COMPARED: Mapping[OperationName, Callable[[Packet, Sequence[Effect], Facts], str | None]] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+from hr_centra_pipeline.core.codes import say
 from hr_centra_pipeline.core.keys import PACKET_KEY, effect_keys_in
 from hr_centra_pipeline.push.facts import Facts
 from hr_centra_pipeline.push.packets import Packet
@@ -62,17 +63,14 @@ def _put_back_meanwhile(packet: Packet, facts: Facts) -> Steps[Held | NotNow | N
     lines: dict[str, int] = packet.payload["shipment_lines"]
     data = yield Ask("LookAtReturns", {"orderNumber": [int(number) for number in packet.payload["order_numbers"]]})
     if len(data["returns"]) >= _MOST_RETURNS:
-        return NotNow(f"its orders have {len(data['returns'])} Returns: more than we can look through")
+        return NotNow(say("too_many_returns", "its orders have", len(data["returns"])))
     for found in data["returns"]:
         is_ours = PACKET_KEY.search(f"{found['comment'] or ''} {found['externalId'] or ''}")
         if is_ours or found["id"] in facts.known_returns or not found["returnedToStock"]:
             continue
         touched = {line["shipmentLine"]["id"] for line in found["lines"]}
         if members := tuple(member for member, line in lines.items() if line in touched):
-            why = "the next pull finds out for which units"
-            return Held(
-                members, f"another user or integration made Return {found['id']} meanwhile, with goods put back: {why}"
-            )
+            return Held(members, say("put_back_meanwhile", found["id"]))
     return None
 
 
@@ -84,7 +82,7 @@ def _arrived_late(packet: Packet, facts: Facts) -> Steps[Held | None]:
     since = min([*sent.values(), *([packet.created_at] if packet.created_at else [])])
     for found in (yield from _since(packet, since)):
         if there := set(sent) & set(effect_keys_in(found["comment"])):
-            reason = f"in Centra already, in stock change {found['id']}; the next pull shows it"
+            reason = say("in_centra_already", f"stock change {found['id']}")
             return Held(tuple(member for member in packet.members if member in there), reason)
     return None
 

@@ -35,7 +35,7 @@ unseen as (
 effects_of as (
     select
         unseen.exception_id, ledger.state, ledger.centra_id, ledger.effect_kind,
-        starts_with(coalesce(ledger.reason, ''), 'waits for the credit of its order') as waits_for_its_credit
+        coalesce(ledger.reason_code = 'waits_for_credit', false) as waits_for_its_credit
     from unseen
     join push.ledger on ledger.effect_key = unseen.effect_key
 ),

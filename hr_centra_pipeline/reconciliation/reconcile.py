@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from hr_centra_pipeline.core import reasons
 from hr_centra_pipeline.reconciliation import shadow
 from hr_centra_pipeline.warehouse import watermarks
 from hr_centra_pipeline.warehouse.database import Connection, run_sql
@@ -68,7 +67,7 @@ def find(connection: Connection, now: datetime) -> None:
         run_sql(connection, "hr_centra_pipeline.effects", name)
     run_sql(connection, "hr_centra_pipeline.push", "gone.sql")
     for name in ("findings.sql", *_KINDS):
-        run_sql(connection, _PACKAGE, name, {"now": now, "since": since, **reasons.PARAMETERS})
+        run_sql(connection, _PACKAGE, name, {"now": now, "since": since})
 
 
 def _is_lateness_old(connection: Connection, now: datetime) -> bool:

@@ -10,14 +10,14 @@
 
 -- One row per place, as people call it.
 create or replace temp table places as
-select
-    * from (
+select places.*
+from (
     values
     ('status_update', 'note', 'The order''s internal comment', 'the order''s internal comment'),
     ('order_attribute', 'order_attribute', 'The order''s attribute', 'the order''s attribute'),
     ('customer_note', 'customer_note', 'The customer''s internal comment', 'the customer''s internal comment'),
     ('customer_attribute', 'customer_attribute', 'The customer''s attribute', 'the customer''s attribute')
-)
+) as places (effect_kind, identity, at_the_start, within)
 semi join policy.status_targets using (effect_kind);
 
 insert into findings by name
@@ -66,7 +66,7 @@ left join push.ledger as ledger on ledger.effect_key = pending.effect_key
 where coalesce(ledger.state, 'planned') in ('planned', 'withdrawn')
     -- Left by the last push for one that reports the money too: the next one writes it, with or without (`packets.py`).
     and not (
-        starts_with(coalesce(ledger.reason, ''), 'waits for the credit of its order')
+        coalesce(ledger.reason_code = 'waits_for_credit', false)
         and ledger.planned_at > $now - to_hours(12)
     );
 
