@@ -714,7 +714,7 @@ looks as (
             from policy.customer_return_patterns as known
             where regexp_matches(new.payload ->> 'comment', known.pattern)
         ) as is_customer_return
-    from changed_stock_changes
+    from changed_stock_changes as new
 ),
 
 -- one row per line of a new stock change
