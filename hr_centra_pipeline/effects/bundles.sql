@@ -20,8 +20,9 @@ units as (
         pending.pays_through,
         -- What keeps this part back, keeps back its bundle.
         case when pending.state in ('planned', 'sending', 'unknown') then {
-            'place': reasons.place, 'said': pending.blocked_by, 'code': pending.blocked_code
-        } end as block,
+                    'place': reasons.place, 'said': pending.blocked_by, 'code': pending.blocked_code
+                }
+        end as block,
         case when pending.state in ('planned', 'sending', 'unknown') then pending.approval_codes end as approval_codes,
         matched.foreign_centra_return_id is not null or coalesce(given.is_given, false) as is_given,
         items.refund_type = 'exchange' as is_exchange,
@@ -196,5 +197,7 @@ from (
     having bool_and(credits.blocked_code is not null)
         and bool_or(credits.effect_key in (select effect_key from bundle_credits where blocked_code is not null))
 ) as held
-where riders.effect_kind in ('shipping_refund', 'return_fee') and riders.blocked_code is null and riders.state = 'planned'
+where riders.effect_kind in ('shipping_refund', 'return_fee')
+    and riders.blocked_code is null
+    and riders.state = 'planned'
     and riders.return_id = held.return_id and riders.order_number = held.order_number;

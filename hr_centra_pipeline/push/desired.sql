@@ -47,15 +47,27 @@ policy_said as (
         select 1 as place, coalesce(string_agg(parameters::varchar, chr(30) order by parameters::varchar), '') as words
         from policy.parameters
         union all
-        select 2, coalesce(string_agg(dispositions::varchar, chr(30) order by dispositions::varchar), '') from policy.dispositions
+        select 2, coalesce(string_agg(dispositions::varchar, chr(30) order by dispositions::varchar), '')
+        from policy.dispositions
         union all
-        select 3, coalesce(string_agg({'refund_type': refund_type, 'pays_through': pays_through}::varchar, chr(30) order by {'refund_type': refund_type, 'pays_through': pays_through}::varchar), '') from policy.pays_through
+        select
+            3,
+            coalesce(
+                string_agg(
+                    { 'refund_type': refund_type, 'pays_through': pays_through }::varchar,
+                    chr(30) order by { 'refund_type': refund_type, 'pays_through': pays_through }::varchar
+                ),
+                ''
+            )
+        from policy.pays_through
         union all
         select 4, coalesce(string_agg(fees::varchar, chr(30) order by fees::varchar), '') from policy.fees
         union all
-        select 5, coalesce(string_agg(zone_fees::varchar, chr(30) order by zone_fees::varchar), '') from policy.zone_fees
+        select 5, coalesce(string_agg(zone_fees::varchar, chr(30) order by zone_fees::varchar), '')
+        from policy.zone_fees
         union all
-        select 6, coalesce(string_agg(tax_limits::varchar, chr(30) order by tax_limits::varchar), '') from policy.tax_limits
+        select 6, coalesce(string_agg(tax_limits::varchar, chr(30) order by tax_limits::varchar), '')
+        from policy.tax_limits
     )
 )
 

@@ -167,7 +167,8 @@ waiting as (
             -- What was approved is the whole amount: a fee or shipping that nobody has seen holds its credit.
             case when effect_kind = 'credit_note' and bool_or(
                         effect_kind in ('return_fee', 'shipping_refund') and coalesce(reasons.needs_approval, false)
-                    ) over (partition by return_id, order_number) then policy.reason('fee_or_shipping_held')
+                    ) over (partition by return_id, order_number)
+                    then policy.reason('fee_or_shipping_held')
             end
         ) as waits
     from reasoned
