@@ -121,12 +121,12 @@ class PushReport:
             "rejected": self.rejected,
             "in_doubt": self.in_doubt,
             "would_send": self.would_send,
-            "waiting": dict(Counter(self.waiting.values()).most_common(20)),
+            "waiting": dict(Counter(map(str, self.waiting.values())).most_common(20)),
             "breached": self.breached,
             "writes": self.writes,
             "requests": self.requests,
             "limited": self.limited,
-            "halted": self.halted or "",
+            "halted": str(self.halted or ""),
         }
 
 
