@@ -12,6 +12,7 @@ from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 from hr_centra_pipeline.warehouse.policy_tables import write_policy
 from hr_centra_pipeline_tests import recorded
 from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY
+from hr_centra_pipeline_tests.staged import prepare_a_copy
 
 # A busy machine is slow: time is no property of what is tested.
 hypothesis.settings.register_profile("any machine", deadline=None)
@@ -27,6 +28,13 @@ _LONG = ("test_truth.py", "test_whole_flow.py", "test_first_contact.py", "test_i
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest first: at the end one of them would keep a single core busy."""
     items.sort(key=lambda item: item.path.name not in _LONG)
+
+
+@pytest.fixture(autouse=True)
+def a_new_database_is_a_copy(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hundreds of tests begin with an empty database. Tests of the migrations make theirs as the program does."""
+    if request.node.path.parent.name != "warehouse":
+        monkeypatch.setattr(migrate, "prepare", prepare_a_copy)
 
 
 @pytest.fixture(autouse=True)

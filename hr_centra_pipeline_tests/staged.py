@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -10,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from hr_centra_pipeline.core.words import CentraWords
-from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse, run_sql
+from hr_centra_pipeline.warehouse.migrate import prepare
 from hr_centra_pipeline.warehouse.tables import DERIVED
 
 DAY = datetime(2026, 9, 1, 12, tzinfo=UTC)
@@ -22,12 +23,22 @@ _PLAIN: dict[str, Any] = {
 
 @cache
 def template() -> Path:
-    """An empty database of this program, made once per process and copied."""
+    """An empty database of this program, made once per process and copied. It does not know yet where it is."""
     folder = Path(tempfile.mkdtemp(prefix="hr-centra-template-"))
     warehouse = Warehouse(folder / "warehouse.duckdb")
-    migrate.prepare(warehouse)
+    prepare(warehouse)
+    with warehouse.transaction() as connection:
+        connection.execute("delete from meta.place")
     warehouse.fold_log_in()
     return folder / "warehouse.duckdb"
+
+
+def prepare_a_copy(warehouse: Warehouse) -> None:
+    """As ``migrate.prepare``, where a new database is a copy of the template: that takes a tenth of the time."""
+    if not warehouse.path.exists():
+        warehouse.path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(template(), warehouse.path)
+    prepare(warehouse)
 
 
 def put(connection: Connection, table: str, **given: Any) -> None:

@@ -77,10 +77,13 @@ select
     matched.unit_price - coalesce(matched.voucher_share, 0) as paid,
     -- Where Centra adds the tax, it may give back a little more or less than it took: that is not given twice.
     policy.tax_slack(matched.tax_mode, matched.unit_tax, matched.currency) as slack,
-    matched.foreign_centra_return_id
+    matched.foreign_centra_return_id,
+    -- Its credit or replacement is planned, unless something holds it.
+    not units.is_refused and (units.credit_due_at is not null or items.refund_type = 'exchange') as is_due
 from matching.matched_items as matched
 semi join matching.orders_in_play using (order_number)
 join staging.return_items as items using (return_item_id)
+join effects.units as units using (return_item_id)
 where matched.shipment_line_id is not null;
 
 -- One row per Return: what was paid on it (a request that is still open counts, one that failed gives nothing), and what one
@@ -232,8 +235,8 @@ union all by name
 from tied;
 
 -- A chargeback (less what of it was won back) is about an order and names no unit: it counts on the returned units for which
--- something is still to be given, in the order of ids, up to what they cost, so that nothing is given on top of it. What is
--- beyond that was given already: the payouts tell it as given twice.
+-- something is still to be given, those first whose credit is due, in the order of ids, up to what they cost, so that nothing is
+-- given on top of it. Only what blocks a credit that is due is counted: the rest the payouts tell as given twice.
 create or replace temp table charged_back as
 select
     lines.order_number,
@@ -250,16 +253,18 @@ insert into values_given by name
 with
 still_to_give as (
     select
-        units.return_item_id, units.order_number, units.currency,
+        units.return_item_id, units.order_number, units.currency, units.is_due,
         more_than(units.paid - coalesce(sum(values_given.amount), 0), units.slack) as amount
     from valued_units as units
     semi join charged_back on charged_back.order_number = units.order_number and charged_back.currency = units.currency
     left join values_given using (return_item_id)
-    group by units.return_item_id, units.order_number, units.currency, units.paid, units.slack
+    group by units.return_item_id, units.order_number, units.currency, units.is_due, units.paid, units.slack
 ),
 
 running as (
-    select *, sum(amount) over (partition by order_number, currency order by return_item_id) - amount as before
+    select *, sum(amount) over (
+        partition by order_number, currency order by is_due desc, return_item_id
+    ) - amount as before
     from still_to_give
 )
 
@@ -279,7 +284,7 @@ from charged_back
 left join (
     select units.order_number, units.currency, sum(values_given.amount) as amount
     from values_given join valued_units as units using (return_item_id)
-    where values_given.way = 'chargeback'
+    where values_given.way = 'chargeback' and units.is_due
     group by units.order_number, units.currency
 ) as counted using (order_number, currency);
 

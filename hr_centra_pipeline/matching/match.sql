@@ -725,10 +725,20 @@ anti join placed_here using (return_item_id);
 
 create or replace temp table adopted_at_last as from given_out('pairs_at_last');
 
--- One row per unit with a piece of its own that may be the one on somebody's Return all the same.
+-- One row per unit that may have been given back on somebody's Return all the same: it has a piece of its own and nothing was
+-- given for it yet, or its credit or replacement is half done.
+create or replace temp table not_given_yet as
+select return_item_id from placed_here
+union all
+select return_item_id from frozen
+anti join (
+    select return_item_id from push.ledger where effect_kind in ('credit_note', 'exchange_order') and state = 'confirmed'
+) as given using (return_item_id);
+
+-- One row per such unit: the earliest Return that it may be on.
 create or replace temp table may_be_returned as
-select placed_here.return_item_id, min(lines.centra_return_id) as centra_return_id
-from placed_here
+select not_given_yet.return_item_id, min(lines.centra_return_id) as centra_return_id
+from not_given_yet
 join claims using (return_item_id)
 join candidates using (return_item_id)
 join open_lines as lines on lines.order_line_id = candidates.order_line_id
@@ -736,14 +746,22 @@ left join (
     select centra_return_id, shipment_line_id, count(*) as pieces from adopted_at_last group by all
 ) as gone on gone.centra_return_id = lines.centra_return_id and gone.shipment_line_id = lines.shipment_line_id
 where claims.strength > 0 and len(coalesce(lines.express_codes, [])) = 0 and lines.quantity > coalesce(gone.pieces, 0)
-group by placed_here.return_item_id;
+group by not_given_yet.return_item_id;
 
 -- One row per unit that has a place.
 create or replace temp table placed as
 select
-    return_item_id, shipment_line_id, 'frozen' as matched_by, cast(null as bigint) as foreign_centra_return_id,
+    frozen.return_item_id, frozen.shipment_line_id, 'frozen' as matched_by,
+    -- Half done by us, and given back by hand as a person says: what is left of ours is not due any more.
+    case when not_given_yet.return_item_id is not null then ties.centra_return_id end as foreign_centra_return_id,
     false as is_price_unclear
 from frozen
+left join not_given_yet using (return_item_id)
+left join (
+    select return_item_id, max(centra_return_id) as centra_return_id from return_ties
+    semi join foreign_lines using (centra_return_id)
+    group by return_item_id
+) as ties on ties.return_item_id = frozen.return_item_id
 union all by name
 select adopted.return_item_id, adopted.shipment_line_id, ways.matched_by, centra_return_id as foreign_centra_return_id
 from (

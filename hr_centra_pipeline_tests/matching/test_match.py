@@ -195,6 +195,28 @@ def test_somebody_elses_return_on_another_line_of_the_article_is_in_the_way_only
     assert places(prepared) == {"a": 11}
 
 
+@pytest.mark.parametrize(("state", "doubted"), [("sending", True), ("unknown", True), ("confirmed", False)])
+def test_a_return_by_hand_that_comes_while_our_own_is_half_done_puts_the_unit_in_doubt_until_a_person_ties_it(
+    prepared: Connection, state: str, doubted: bool
+) -> None:
+    order(prepared, "1", ("10", "RED", 2))
+    unit(prepared, "a", "1", sku="RED", approved_at=DAY)
+    prepared.execute(
+        "insert into push.ledger (effect_key, effect_kind, return_item_id, order_number, shipment_line_id, state, updated_at)"
+        " values (?, 'credit_note', 'a', '1', 10, ?, now())",
+        [effect_key("credit_note", "a"), state],
+    )
+    foreign_return(prepared, 10, days_later=3)
+    assert doubts(prepared) == ({"a": ("foreign_return", 7)} if doubted else {})
+    assert places(prepared) == {"a": 10}
+    tied(prepared, "return", 7, "a")
+    assert doubts(prepared) == {}
+    assert adopted(prepared) == (["a"] if doubted else [])
+    prepared.execute("update push.ties set return_item_id = null")
+    assert doubts(prepared) == {}
+    assert adopted(prepared) == []
+
+
 RECEIVED: dict[str, Any] = {"received_at": DAY, "approved_at": DAY, "disposition": "sellable", "disposition_at": DAY}
 GONE: dict[str, dict[str, Any]] = {
     "expired": {"return_status": "expired"},

@@ -101,6 +101,25 @@ def test_a_payer_that_changes_while_a_payment_is_in_doubt_is_the_one_who_pays(at
 
 
 @pytest.mark.slow
+def test_a_return_by_hand_beside_a_half_done_one_holds_its_payment_until_a_person_says_what_it_was_for(
+    at_desk: Desk,
+) -> None:
+    sold = at_desk.sell(("DRESS-S", 2, "100.00"))
+    unit = at_desk.comes_back(sold)
+    half_done(at_desk, "RefundReturn")
+    (ours,) = at_desk.returns_of(sold)
+    at_desk.act("return_and_refund", shipment_id=sold.shipment, lines={sold.lines[0]: 1})
+    at_desk.settle()
+    assert at_desk.refunded(sold) == HUNDRED  # by hand alone
+    (by_hand,) = [row["id"] for row in at_desk.returns_of(sold) if row["id"] != ours["id"]]
+    with at_desk.warehouse.transaction() as connection:
+        approvals.tie_return(connection, Signature("Anna Approver", "asked the shop", at_desk.clock.now()), by_hand, [])
+    at_desk.settle()
+    assert at_desk.refunded(sold) == 2 * HUNDRED
+    assert at_desk.states()[unit.item] == "confirmed"
+
+
+@pytest.mark.slow
 def test_what_was_to_be_paid_elsewhere_is_not_completed_unpaid_once_we_pay(at_desk: Desk) -> None:
     sold, unit = comes_back(at_desk)
     half_done(at_desk, "CompleteReturn", pays_through={"refund": "elsewhere", "gift-card": "gift_card"})

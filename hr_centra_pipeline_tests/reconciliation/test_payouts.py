@@ -552,6 +552,32 @@ def test_of_a_chargeback_only_what_no_credit_waits_for_was_given_twice(
     assert [row[2] for row in books.open("payout")] == ([] if open_amount is None else [Decimal(open_amount)])
 
 
+def test_a_chargeback_on_top_of_all_that_was_due_is_named_although_another_unit_has_not_come(books: Books) -> None:
+    books.sold("1001", pieces=2)
+    units = books.returned("1001", pieces=2)
+    books.connection.execute(
+        "update staging.return_items set approved_at = null, received_at = null, disposition = null, disposition_at = null"
+        " where return_item_id = ?",
+        [units[1]],
+    )
+    books.told("1001", units[:1])
+    books.credited("1001", units[:1], 1001, reference="psp-1001")
+    books.booked("psp-1001", "-125")
+    books.booked("cb", "-20", line_type="chargeback", number="1001", at=DROPPED + 3 * DAY)
+    books.reconcile()
+    assert books.rows("select counted from effects.chargebacks") == [(Decimal(0),)]
+    assert [row[2] for row in books.open("payout")] == [Decimal(20)]
+    # Once its credit is due, it is what the chargeback holds.
+    books.connection.execute(
+        "update staging.return_items as late set approved_at = came.approved_at, received_at = came.received_at,"
+        " disposition = came.disposition, disposition_at = came.disposition_at from staging.return_items as came"
+        " where late.return_item_id = ? and came.return_item_id = ?",
+        [units[1], units[0]],
+    )
+    books.reconcile(NOW + DAY)
+    assert books.rows("select counted from effects.chargebacks") == [(Decimal(20),)]
+
+
 @pytest.mark.parametrize(("amount", "booked"), [("-125", "125.00 SEK"), ("-1400", "1400.00 SEK")])
 def test_a_refund_that_was_booked_in_another_currency_is_named_in_it_and_compared_with_nothing(
     books: Books, amount: str, booked: str
