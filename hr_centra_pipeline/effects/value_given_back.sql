@@ -262,9 +262,10 @@ still_to_give as (
 ),
 
 running as (
-    select *, sum(amount) over (
-        partition by order_number, currency order by is_due desc, return_item_id
-    ) - amount as before
+    select
+        *, sum(amount) over (
+            partition by order_number, currency order by is_due desc, return_item_id
+        ) - amount as before
     from still_to_give
 )
 

@@ -732,7 +732,9 @@ select return_item_id from placed_here
 union all
 select return_item_id from frozen
 anti join (
-    select return_item_id from push.ledger where effect_kind in ('credit_note', 'exchange_order') and state = 'confirmed'
+    select return_item_id
+    from push.ledger
+    where effect_kind in ('credit_note', 'exchange_order') and state = 'confirmed'
 ) as given using (return_item_id);
 
 -- One row per such unit: the earliest Return that it may be on.
