@@ -15,6 +15,7 @@ from hr_centra_pipeline.cli.screen import stopped, width
 from hr_centra_pipeline.cli.table import DataConsole, DataTable, echo
 from hr_centra_pipeline.core import clock
 from hr_centra_pipeline.core.errors import ConfigurationError
+from hr_centra_pipeline.core.kinds import WITH_MONEY
 from hr_centra_pipeline.core.money import shown
 from hr_centra_pipeline.core.policy import Policy, load_policy
 from hr_centra_pipeline.core.settings import Settings
@@ -23,7 +24,6 @@ from hr_centra_pipeline.warehouse import derived
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 
 _SHOWN = 25
-_WITHOUT_MONEY = frozenset({"note", "customer_note", "attribute", "release"})
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,8 @@ def _packets(packets: list[PlannedPacket], *, every: bool) -> DataTable:
     table.add_column("amount", justify="right")
     for planned in listed:
         orders = list(dict.fromkeys(effect.order_number for effect in planned.effects))
-        money = "" if planned.packet.operation in _WITHOUT_MONEY else _money(planned.money)
+        has_money = any(effect.effect_kind in WITH_MONEY for effect in planned.effects)
+        money = _money(planned.money) if has_money else ""
         table.add_row(
             planned.packet.key, ", ".join(orders[:2]) + (f" + {len(orders) - 2}" if len(orders) > 2 else ""),
             str(len(planned.effects)), " → ".join(call.operation for call in planned.calls), money,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
 
 Owner = Literal["customer_service", "warehouse", "finance", "data"]
@@ -58,31 +59,58 @@ EXCEPTION_KINDS: dict[str, Kind] = {
     "status_not_updated": Kind("data", 24, 150),
 }
 
-EFFECT_KINDS = (
-    "credit_note",  # one unit
-    "return_fee",  # one (return, order): the per-return fee
-    "shipping_refund",  # one (return, order)
-    "inventory_adjustment",  # one unit and ordinal
-    "exchange_order",  # one unit; ordered again after somebody canceled it: one more, with its ordinal
-    "exchange_release",  # one unit: its replacement's shipment is marked paid, or good to go
-    "status_update",  # one (return, order, milestone): a line in the order's internal comment
-    "order_attribute",  # one (return, order, milestone): the value of the order's attribute
-    "customer_note",  # one (return, order, milestone): a line in the customer's internal comment
-    "customer_attribute",  # one (return, order, milestone): the value of the customer's attribute
+
+# What is sent, and the steps of it; which may follow which is in push/operations/.
+OperationName = Literal["credit", "exchange", "release", "stock", "note", "customer_note", "attribute"]
+Step = Literal[
+    "create_return", "refund", "issue_credit", "complete", "uncomplete", "delete", "undo",
+    "create_order", "cancel_order", "complete_anyway",
+    "release", "change_stock", "write_note", "assign",
+    "done",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class EffectKind:
+    """One kind of effect. ``effect_type``: the one of the policy (modes, guards) that it belongs to; ``operation``: what sends it.
+
+    ``called``: in lists; ``is_optional``: off unless the policy asks for it; ``has_money``: its amount is one of money or goods.
+    """
+
+    name: str
+    effect_type: str
+    operation: OperationName
+    called: str
+    is_optional: bool = False
+    has_money: bool = True
+
+
+EFFECTS = (
+    # one unit
+    EffectKind("credit_note", "credit_note", "credit", "credit notes"),
+    # one (return, order)
+    EffectKind("shipping_refund", "credit_note", "credit", "shipping refunds"),
+    # one (return, order): the per-return fee
+    EffectKind("return_fee", "credit_note", "credit", "return fees (taken off)"),
+    # one unit and ordinal
+    EffectKind("inventory_adjustment", "inventory_adjustment", "stock", "stock movements (goods)"),
+    # one unit; ordered again after somebody canceled it: one more, with its ordinal
+    EffectKind("exchange_order", "exchange_order", "exchange", "exchange orders (goods)"),
+    # one unit: its replacement's shipment is marked paid, or good to go
+    EffectKind("exchange_release", "exchange_order", "release", "releases of replacements", True, False),
+    # one (return, order, milestone): a line in the order's internal comment
+    EffectKind("status_update", "status_update", "note", "status notes", False, False),
+    # the same: the value of the order's attribute
+    EffectKind("order_attribute", "status_update", "attribute", "order attributes", True, False),
+    # the same: a line in the customer's internal comment
+    EffectKind("customer_note", "status_update", "customer_note", "customer notes", True, False),
+    # the same: the value of the customer's attribute
+    EffectKind("customer_attribute", "status_update", "attribute", "customer attributes", True, False),
 )
-# The four effect types of the policy (modes, guards), and what travels with each.
-EFFECT_TYPE_OF = {
-    "credit_note": "credit_note",
-    "return_fee": "credit_note",
-    "shipping_refund": "credit_note",
-    "inventory_adjustment": "inventory_adjustment",
-    "exchange_order": "exchange_order",
-    "exchange_release": "exchange_order",
-    "status_update": "status_update",
-    "order_attribute": "status_update",
-    "customer_note": "status_update",
-    "customer_attribute": "status_update",
-}
+EFFECT_KINDS = tuple(effect.name for effect in EFFECTS)
+EFFECT_TYPE_OF = {effect.name: effect.effect_type for effect in EFFECTS}
+OPERATION_OF = {effect.name: effect.operation for effect in EFFECTS}
+WITH_MONEY = frozenset(effect.name for effect in EFFECTS if effect.has_money)
 EFFECT_STATES = ("planned", "sending", "confirmed", "rejected", "unknown", "withdrawn")
 
 CLASSES: tuple[str, ...] = get_args(Class)

@@ -111,7 +111,7 @@ select
         || strftime(first_seen_at, '%Y-%m-%d') || '): ' || next_step order by what, object, name, value
     ) filter (where what is not null
     )
-from (values ('happy_returns'), ('centra')) as vendors (vendor)
+from (values ('happy_returns'), ('centra'))
 left join operations.vendor_drift using (vendor)
 group by vendor;
 
@@ -138,7 +138,7 @@ select
         || ', found ' || found || '. ' || remedy order by coordinate
     ) filter (where coordinate is not null
     )
-from (values ('this_centra_fits_every_operation_of_ours'), ('this_centra_is_as_we_assume')) as both_alarms (alarm)
+from (values ('this_centra_fits_every_operation_of_ours'), ('this_centra_is_as_we_assume'))
 left join differences using (alarm)
 group by alarm;
 

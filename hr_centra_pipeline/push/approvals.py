@@ -6,7 +6,6 @@ have a canceled replacement ordered again or paid.
 from __future__ import annotations
 
 import getpass
-import json
 import os
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
@@ -148,13 +147,9 @@ def _approve_packet(connection: Connection, signature: Signature, key: str) -> b
     if not found:
         return False
     packet = found[0]
-    if packet.trouble == "differs":
-        said: dict[str, object] = {"accepted": packet.payload["differs"]}
-    else:
-        said = {"payments_allowed": int(packet.payload.get("payments_allowed", 0)) + (packet.trouble == "unpaid")}
     connection.execute(
-        "update push.packets set trouble = null, payload = json_merge_patch(payload, ?) where packet_key = ?",
-        [json.dumps(said), key],
+        "update push.packets set trouble = null, payload = ? where packet_key = ?",
+        [packet.payload.allowed(packet.trouble).stored(), key],
     )
     connection.execute(
         "insert into push.approvals (approval_id, effect_key, approved_by, recorded_by, why, approved_at)"

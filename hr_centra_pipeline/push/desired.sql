@@ -44,30 +44,18 @@ riders as (
 policy_said as (
     select sha256(string_agg(words, chr(31) order by place)) as policy_sha256
     from (
-        select 1 as place, coalesce(string_agg(parameters::varchar, chr(30) order by parameters::varchar), '') as words
-        from policy.parameters
+        select 1 as place, coalesce(string_agg(p::varchar, chr(30) order by p::varchar), '') as words
+        from policy.parameters as p
         union all
-        select 2, coalesce(string_agg(dispositions::varchar, chr(30) order by dispositions::varchar), '')
-        from policy.dispositions
+        select 2, coalesce(string_agg(d::varchar, chr(30) order by d::varchar), '') from policy.dispositions as d
         union all
-        select
-            3,
-            coalesce(
-                string_agg(
-                    { 'refund_type': refund_type, 'pays_through': pays_through }::varchar,
-                    chr(30) order by { 'refund_type': refund_type, 'pays_through': pays_through }::varchar
-                ),
-                ''
-            )
-        from policy.pays_through
+        select 3, coalesce(string_agg(t::varchar, chr(30) order by t::varchar), '') from policy.pays_through as t
         union all
-        select 4, coalesce(string_agg(fees::varchar, chr(30) order by fees::varchar), '') from policy.fees
+        select 4, coalesce(string_agg(f::varchar, chr(30) order by f::varchar), '') from policy.fees as f
         union all
-        select 5, coalesce(string_agg(zone_fees::varchar, chr(30) order by zone_fees::varchar), '')
-        from policy.zone_fees
+        select 5, coalesce(string_agg(f::varchar, chr(30) order by f::varchar), '') from policy.zone_fees as f
         union all
-        select 6, coalesce(string_agg(tax_limits::varchar, chr(30) order by tax_limits::varchar), '')
-        from policy.tax_limits
+        select 6, coalesce(string_agg(t::varchar, chr(30) order by t::varchar), '') from policy.tax_limits as t
     )
 )
 

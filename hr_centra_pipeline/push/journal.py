@@ -13,7 +13,8 @@ from typing import Any
 from hr_centra_pipeline.core.codes import as_kept, code_of, say
 from hr_centra_pipeline.push import ledger
 from hr_centra_pipeline.push.ledger import Move
-from hr_centra_pipeline.push.packets import PAYING_STEPS, Packet
+from hr_centra_pipeline.push.operations.registry import OPERATIONS
+from hr_centra_pipeline.push.packets import Packet, check_move
 from hr_centra_pipeline.push.states import State
 from hr_centra_pipeline.push.steps import (
     Advance,
@@ -97,8 +98,9 @@ class Journal:
                     state="sending",
                     real_sent_at=attempt.real_started_at,
                     created_at=packet.created_at or self.now,
-                    payments_sent=packet.payments_sent + (packet.step in PAYING_STEPS),
+                    payments_sent=packet.payments_sent + packet.is_paying,
                 )
+                check_move(packet, sent)
                 begun.append(sent)
                 self._under_way[packet.key] = attempt
                 if packet.state != "sending":
@@ -125,8 +127,15 @@ class Journal:
     # ---------------------------------------------------------------- after it
 
     def settle(self, outcomes: Sequence[tuple[Packet, StepResult]]) -> list[Packet]:
-        """Commit what the steps of these packets came to, for them and each of their members, in one transaction."""
+        """Commit what the steps of these packets came to, for them and each of their members, in one transaction.
+
+        Raises:
+            ForbiddenMoveError: a step came to what its tables do not allow; nothing is written.
+        """
         changes = [self._change(packet, result) for packet, result in outcomes]
+        for (packet, _), change in zip(outcomes, changes, strict=True):
+            if change.is_kept:
+                check_move(packet, change.packet)
         with self.warehouse.transaction() as connection:
             ledger.move(connection, [move for change in changes for move in change.moves], self.now)
             for change in changes:
@@ -143,22 +152,21 @@ class Journal:
             case Advance(step, centra_id, message, remember):
                 after = packet.at(
                     step, centra_id=centra_id or packet.centra_id, message=message or packet.message, state="sending",
-                    trouble=None, payload={**packet.payload, **remember},
+                    trouble=None, payload=packet.payload.joined(remember),
                 )  # fmt: skip
                 moves = (Move(members, "sending", packet_key=packet.key),) if packet.state != "sending" else ()
                 return _Change(after, moves=moves)
             case Finished(centra_id, message, remember):
                 after = packet.at(
                     "done", state="confirmed", centra_id=packet.centra_id or centra_id, message=message or packet.message,
-                    trouble=None, payload={**packet.payload, **remember},
+                    trouble=None, payload=packet.payload.joined(remember),
                 )  # fmt: skip
                 move = Move(members, "confirmed", packet_key=packet.key, centra_id=centra_id, reason=message)
                 return _Change(after, moves=(move,))
             case Refused():
                 return self._refused(packet, result)
             case InDoubt(message, trouble, remember):
-                known = replace(packet, payload={**packet.payload, **remember})
-                return self._doubt(known, message, trouble)
+                return self._doubt(packet.joined(remember), message, trouble)
             case Undone(reason):
                 return self._dissolved(packet, reason)
             case Held(held, reason):
@@ -191,9 +199,7 @@ class Journal:
 
         When nobody can tell who is to blame, each unit is sent alone once; alone, it is the unit, not what rides with it.
         """
-        units = [member for line in packet.payload.get("lines", []) for member in line.get("members", [])] or list(
-            packet.members
-        )
+        units = packet.payload.units or packet.members
         blamed = set(refused.members) or (set(units) if len(units) == 1 else set())
         others = tuple(key for key in packet.members if key not in blamed)
         moves = []
@@ -228,7 +234,7 @@ def write(
             f"insert into push.packets ({', '.join(_COLUMNS)}, attempt, updated_at)"  # noqa: S608 - our own names
             f" values ({', '.join('?' * (len(_COLUMNS) + 2))})",
             [
-                packet.key, packet.operation, list(packet.members), json.dumps(packet.payload), packet.step,
+                packet.key, packet.operation, list(packet.members), packet.payload.stored(), packet.step,
                 packet.state, packet.centra_id, packet.message, code_of(packet.message), packet.payments_sent,
                 packet.trouble, packet.real_sent_at, packet.created_at or now,
                 json.dumps(asdict(attempt), default=str) if attempt else None, now,
@@ -256,41 +262,58 @@ def _insert(connection: Connection, attempts: Sequence[Attempt], now: datetime) 
         )  # fmt: skip
 
 
-def in_doubt(connection: Connection, now: datetime) -> list[Packet]:
-    """Every packet whose outcome is not known, the oldest first; those found ``sending`` were left by a crash."""
-    for packet, attempt in _load(connection, "state = 'sending'"):
-        message = say("sender_died", packet.step)
-        ledger.move(connection, [Move(packet.members, "unknown", packet_key=packet.key, reason=message)], now)
+def note_crashed(connection: Connection, now: datetime) -> None:
+    """Put packets that are found ``sending`` in doubt: a crash left them. What they are made from is not read."""
+    rows = connection.execute(
+        "select packet_key, members, step, attempt from push.packets where state = 'sending'"
+        " order by created_at, packet_key"
+    ).fetchall()
+    for key, members, step, attempt in rows:
+        message = say("sender_died", step)
+        ledger.move(connection, [Move(tuple(members), "unknown", packet_key=key, reason=message)], now)
         connection.execute(
             "update push.packets set state = 'unknown', message = ?, message_code = ?, attempt = null, updated_at = ?"
             " where packet_key = ?",
-            [message, message.code, now, packet.key],
+            [message, message.code, now, key],
         )
         if attempt:
             left = {**json.loads(attempt), "outcome": "unknown", "message": message}
             left["effect_keys"] = tuple(left["effect_keys"])
             left["real_started_at"] = datetime.fromisoformat(left["real_started_at"])
             _insert(connection, [Attempt(**left)], now)
+
+
+def in_doubt(connection: Connection, now: datetime) -> list[Packet]:
+    """Every packet whose outcome is not known, the oldest first; those that a crash left included."""
+    note_crashed(connection, now)
     return load(connection, "state = 'unknown'")
 
 
 def load(connection: Connection, condition: str, parameters: Sequence[Any] = ()) -> list[Packet]:
-    """Packets that meet a condition, the oldest first."""
-    return [packet for packet, _ in _load(connection, condition, parameters)]
+    """Packets that meet a condition, the oldest first.
 
-
-def _load(connection: Connection, condition: str, parameters: Sequence[Any] = ()) -> list[tuple[Packet, str | None]]:
+    Raises:
+        RunFailed: this version cannot read what one of them is made from.
+    """
     rows = connection.execute(
-        f"select {', '.join(_COLUMNS)}, attempt from push.packets where {condition} order by created_at, packet_key",  # noqa: S608 - our own names
+        f"select {', '.join(_COLUMNS)} from push.packets where {condition} order by created_at, packet_key",  # noqa: S608 - our own names
         list(parameters),
     ).fetchall()
-    return [
-        (
-            Packet(
-                row[0], row[1], tuple(row[2]), json.loads(row[3]), row[4], row[5], row[6], as_kept(row[7], row[8]), row[9],
-                row[10], row[11] and row[11].astimezone(UTC), row[12] and row[12].astimezone(UTC),
-            ),
-            row[13],
-        )
-        for row in rows
-    ]  # fmt: skip
+    return [_packet(dict(zip(_COLUMNS, row, strict=True))) for row in rows]
+
+
+def _packet(row: dict[str, Any]) -> Packet:
+    return Packet(
+        key=row["packet_key"],
+        operation=row["operation"],
+        members=tuple(row["members"]),
+        payload=OPERATIONS[row["operation"]].traits.payload.read(row["payload"]),
+        step=row["step"],
+        state=row["state"],
+        centra_id=row["centra_id"],
+        message=as_kept(row["message"], row["message_code"]),
+        payments_sent=row["payments_sent"],
+        trouble=row["trouble"],
+        real_sent_at=row["real_sent_at"] and row["real_sent_at"].astimezone(UTC),
+        created_at=row["created_at"] and row["created_at"].astimezone(UTC),
+    )

@@ -7,11 +7,11 @@ from datetime import datetime
 from decimal import Decimal
 
 from hr_centra_pipeline.core.codes import say
-from hr_centra_pipeline.core.kinds import EFFECT_TYPE_OF
+from hr_centra_pipeline.core.kinds import EFFECT_TYPE_OF, OPERATION_OF
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.push import contract, coverage, facts, guards
-from hr_centra_pipeline.push.packets import OPERATION_OF, Effect, Packet, considered_effects, cut
-from hr_centra_pipeline.push.sender import OPERATIONS
+from hr_centra_pipeline.push.operations.registry import OPERATIONS, cut
+from hr_centra_pipeline.push.packets import Effect, Packet, considered_effects
 from hr_centra_pipeline.push.steps import Call
 from hr_centra_pipeline.warehouse.database import Connection
 

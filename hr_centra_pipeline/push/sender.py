@@ -10,42 +10,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from types import ModuleType
 from typing import Any, NoReturn
 
 from hr_centra_pipeline.core.codes import code_of, needs_approval, say
+from hr_centra_pipeline.core.kinds import OPERATION_OF, OperationName
 from hr_centra_pipeline.core.money import shown
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.core.settings import Settings
-from hr_centra_pipeline.push import (
-    attribute,
-    contract,
-    coverage,
-    credit,
-    exchange,
-    facts,
-    guards,
-    journal,
-    ledger,
-    note,
-    release,
-    still_due,
-    stock,
-)
+from hr_centra_pipeline.push import contract, coverage, facts, guards, journal, ledger, still_due
 from hr_centra_pipeline.push.approvals import machine_user
 from hr_centra_pipeline.push.contract import Unfit
 from hr_centra_pipeline.push.facts import Facts
 from hr_centra_pipeline.push.guards import Breach, Gate, Halted
 from hr_centra_pipeline.push.journal import Journal
+from hr_centra_pipeline.push.operations.registry import OPERATIONS, cut
 from hr_centra_pipeline.push.packets import (
     MOST_PAYMENTS,
-    OPERATION_OF,
-    PAYING_STEPS,
     Effect,
-    OperationName,
     Packet,
     considered_effects,
-    cut,
     planned_effects,
 )
 from hr_centra_pipeline.push.steps import (
@@ -68,23 +51,6 @@ from hr_centra_pipeline.warehouse import lock, place
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 
 _LOG = logging.getLogger(__name__)
-OPERATIONS: dict[OperationName, ModuleType] = {
-    "credit": credit, "exchange": exchange, "release": release, "stock": stock, "note": note, "customer_note": note,
-    "attribute": attribute,
-}  # fmt: skip
-EFFECT_TYPE: dict[OperationName, str] = {
-    "credit": "credit_note", "exchange": "exchange_order", "release": "exchange_order", "stock": "inventory_adjustment",
-    "note": "status_update", "customer_note": "status_update", "attribute": "status_update",
-}  # fmt: skip
-_MUTATIONS: dict[OperationName, int] = {
-    "credit": 2,
-    "exchange": 2,
-    "release": 1,
-    "stock": 1,
-    "note": 1,
-    "customer_note": 1,
-    "attribute": 1,
-}  # as a rule, to reckon the end
 _MOST_STEPS = 12  # an exchange that is unwound has six, and one more for each order that Centra split it into
 _ROUNDS = 3  # members of a refused or held packet are cut again within the same push
 _MOST_TROUBLES = 3  # requests in a row that failed: then Centra is left alone until the next push
@@ -326,13 +292,14 @@ class Sender:
         modes: dict[str, str] = self.policy.modes.model_dump()
         self.stopped.update(uncovered)
         breaches = {breach.effect_type: say("guard", breach.detail) for breach in breached}
-        for operation, effect_type in EFFECT_TYPE.items():
+        for name, operation in OPERATIONS.items():
+            effect_type = operation.traits.effect_type
             if effect_type in breaches:
-                self.stopped[operation] = breaches[effect_type]
+                self.stopped[name] = breaches[effect_type]
             if reason := self.unfit.effect_types.get(effect_type):
-                self.stopped[operation] = say("guard", reason)
+                self.stopped[name] = say("guard", reason)
             if modes[effect_type] in ("off", "dry_run"):
-                self.stopped[operation] = say("mode", modes[effect_type])
+                self.stopped[name] = say("mode", modes[effect_type])
 
     # ---------------------------------------------------------------- what was left in doubt
 
@@ -362,7 +329,7 @@ class Sender:
 
     def _stopped(self, packet: Packet) -> str | None:
         """Why a packet's next step may not be sent."""
-        payer = packet.payload.get("pays_through", "") if packet.step in PAYING_STEPS else ""
+        payer = packet.payload.payer if packet.is_paying else ""
         instead = packet.operation == "credit" and packet.has_origin
         return self.stopped.get(packet.operation) or self.unfit.of_payment(payer, instead=instead)
 
@@ -377,8 +344,8 @@ class Sender:
             return InDoubt(f"not in Centra yet; counts as absent after {settled_at:%H:%M:%S} UTC")
         if not paid:
             return Undone(say("no_trace"))
-        if packet.payments_sent >= MOST_PAYMENTS + int(packet.payload.get("payments_allowed", 0)):
-            if (rows := packet.payload.get("rows_issued")) and not packet.payload.get("payments_allowed"):
+        if packet.payments_sent >= MOST_PAYMENTS + packet.payload.payments_allowed:
+            if (rows := packet.payload.issued_by_platform) and not packet.payload.payments_allowed:
                 return InDoubt(
                     f"Return {packet.centra_id} is completed, and Centra shows no payment, but Happy Returns says that it was "
                     f"refunded (refund {rows}): ask there first whether the shopper was paid",
@@ -416,7 +383,7 @@ class Sender:
                 return
 
     def _is_due(self, effect: Effect) -> bool:
-        reason = effect.why or (say("mode", effect.mode) if effect.mode != "live" else None)
+        reason = effect.held_by
         if reason:
             self.report.waiting[effect.effect_key] = reason
         return reason is None
@@ -461,12 +428,12 @@ class Sender:
             for before, after in zip(going, self._run(going), strict=True):
                 if len(before.members) > 1 and (after.state in ("dissolved", "rejected") or after.key in self.held):
                     again.add(before.key)
-                if before.payload.get("announces") and after.state not in ("confirmed", "rejected"):
-                    unannounced.update(before.payload["order_numbers"])
+                if after.state not in ("confirmed", "rejected"):
+                    unannounced.update(before.payload.announced_orders)
         return again
 
     def _why_not(self, packet: Packet, unannounced: set[str]) -> str | None:
-        if packet.operation == "credit" and packet.payload["order_number"] in unannounced:
+        if packet.operation == "credit" and not unannounced.isdisjoint(packet.payload.orders):
             return say("waits_for_announcement")
         return self.stopped.get(packet.operation)
 
@@ -550,7 +517,7 @@ class Sender:
         if time.monotonic() - self._told_at < _TOLD_EVERY:
             return
         self._told_at = time.monotonic()
-        seconds = self.wire.client.seconds_for(sum(_MUTATIONS[packet.operation] for packet in left))
+        seconds = self.wire.client.seconds_for(sum(OPERATIONS[packet.operation].traits.mutations for packet in left))
         ends = datetime.now(UTC) + timedelta(seconds=seconds)
         later = "; the next push carries on" if seconds > self.wire.gate.seconds_left else ""
         _LOG.info(

@@ -21,26 +21,12 @@ said as (
     select 'fingerprint', 3, coalesce(string_agg(disposition, chr(30) order by disposition), '')
     from policy.refused_dispositions
     union all
-    select 'fingerprint', 4, coalesce(string_agg(triggers::varchar, chr(30) order by triggers::varchar), '')
-    from policy.triggers
+    select 'fingerprint', 4, coalesce(string_agg(t::varchar, chr(30) order by t::varchar), '') from policy.triggers
     union all
-    select
-        'fingerprint',
-        5,
-        coalesce(string_agg(exchange_triggers::varchar, chr(30) order by exchange_triggers::varchar), '')
+    select 'fingerprint', 5, coalesce(string_agg(t::varchar, chr(30) order by t::varchar), '')
     from policy.exchange_triggers
     union all
-    select
-        'payers',
-        6,
-        coalesce(
-            string_agg(
-                { 'refund_type': refund_type, 'pays_through': pays_through }::varchar,
-                chr(30) order by { 'refund_type': refund_type, 'pays_through': pays_through }::varchar
-            ),
-            ''
-        )
-    from policy.pays_through
+    select 'payers', 6, coalesce(string_agg(t::varchar, chr(30) order by t::varchar), '') from policy.pays_through
     union all
     select
         'amounts', 7,
@@ -55,17 +41,14 @@ said as (
         )
     from policy.parameters
     union all
-    select 'amounts', 8, coalesce(string_agg(fees::varchar, chr(30) order by fees::varchar), '') from policy.fees
+    select 'amounts', 8, coalesce(string_agg(f::varchar, chr(30) order by f::varchar), '') from policy.fees
     union all
-    select 'amounts', 9, coalesce(string_agg(zone_fees::varchar, chr(30) order by zone_fees::varchar), '')
-    from policy.zone_fees
+    select 'amounts', 9, coalesce(string_agg(f::varchar, chr(30) order by f::varchar), '') from policy.zone_fees
     union all
     -- What is within them is not held as a difference.
-    select 'amounts', 10, coalesce(string_agg(tolerance::varchar, chr(30) order by tolerance::varchar), '')
-    from policy.tolerance
+    select 'amounts', 10, coalesce(string_agg(t::varchar, chr(30) order by t::varchar), '') from policy.tolerance
     union all
-    select 'amounts', 11, coalesce(string_agg(tax_limits::varchar, chr(30) order by tax_limits::varchar), '')
-    from policy.tax_limits
+    select 'amounts', 11, coalesce(string_agg(t::varchar, chr(30) order by t::varchar), '') from policy.tax_limits
     union all
     select 'rules', 12, concat_ws(chr(30), shipping_rule, shipping_source, fee_basis, fee_source, exchange_trigger)
     from policy.parameters

@@ -10,6 +10,8 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
+from hr_centra_pipeline.core.kinds import Step
+
 Result = TypeVar("Result")
 Trouble = Literal["gone", "not_ours", "refused", "unpaid", "number_taken", "canceled", "differs"]
 
@@ -61,7 +63,7 @@ Steps = Generator[Ask | Tell, Any, Result]
 class Advance:
     """The step is done; the packet goes on with ``step``. ``remember`` joins its payload."""
 
-    step: str
+    step: Step
     centra_id: str | None = None
     message: str | None = None
     remember: Mapping[str, Any] = field(default_factory=dict)

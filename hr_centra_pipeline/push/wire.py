@@ -17,7 +17,7 @@ from typing import Any
 from hr_centra_pipeline.core.codes import say
 from hr_centra_pipeline.push.guards import Gate, Halted
 from hr_centra_pipeline.push.journal import Attempt, Journal
-from hr_centra_pipeline.push.packets import PAYING_STEPS, Packet
+from hr_centra_pipeline.push.packets import Packet
 from hr_centra_pipeline.push.steps import Again, Answered, Ask, Call, InDoubt, NotNow, Steps, Tell
 from hr_centra_pipeline.sources.centra import operations
 from hr_centra_pipeline.sources.centra.client import Answer, Asked, CentraClient
@@ -146,7 +146,7 @@ class Wire:
             self._halt(halted, talks)
             return
         attempts = [self._attempt(talk) for talk in talks]
-        packets = [replace(talk.packet, payload={**talk.packet.payload, **_remembered(talk)}) for talk in talks]
+        packets = [talk.packet.joined(_remembered(talk)) for talk in talks]
         for talk, begun in zip(talks, self.journal.begin(list(zip(packets, attempts, strict=True))), strict=True):
             talk.packet = begun
         started = self.clock()
@@ -229,7 +229,7 @@ class Wire:
     @staticmethod
     def _not_paid(talk: _Talk) -> None:
         """A payment that never left, or that Centra refused, does not count as one."""
-        paid = talk.packet.payments_sent - (talk.packet.step in PAYING_STEPS)
+        paid = talk.packet.payments_sent - talk.packet.is_paying
         talk.packet = replace(talk.packet, payments_sent=paid)
 
     def _halt(self, halted: Halted, talks: Iterable[_Talk]) -> None:

@@ -64,7 +64,7 @@ systematic as (
 
 -- What a broader group says already is not said again.
 broadest as (
-    select narrow.* from systematic as narrow
+    select * from systematic
     where not exists (
             from systematic as broad
             where broad.component = narrow.component and broad.currency = narrow.currency

@@ -147,7 +147,7 @@ def models() -> Mapping[str, Model]:
 def _model(line: str) -> Model:
     told = json.loads(line)
     lists = {name: tuple(told.pop(name)) for name in ("makes", "changes", "reads", "writes", "creates")}
-    return Model(**told, **lists)
+    return Model(**{**told, **lists})
 
 
 def line_of(model: Model) -> str:

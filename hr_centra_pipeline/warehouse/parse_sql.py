@@ -29,7 +29,11 @@ def parse(file: str, text: str) -> Model:
             continue
         target: exp.Expression | None = None
         if isinstance(statement, exp.Create):
-            made = statement.this.this if isinstance(statement.this, (exp.Schema, exp.UserDefinedFunction)) else statement.this
+            made = (
+                statement.this.this
+                if isinstance(statement.this, (exp.Schema, exp.UserDefinedFunction))
+                else statement.this
+            )
             target = made if isinstance(made, exp.Table) else None
             created.append(_name(made) if isinstance(made, exp.Table) else made.name)
         elif isinstance(statement, _WRITES):
@@ -79,7 +83,9 @@ def parse_all(texts: Iterable[tuple[str, str]] | None = None) -> list[Model]:
     parsed = [parse(file, text) for file, text in (models.files() if texts is None else texts)]
     ours = {name for model in parsed for name in model.creates}
     found = [
-        replace(model, reads=tuple(name for name in model.reads if "." in name or name in ours or _is_table(name, model)))
+        replace(
+            model, reads=tuple(name for name in model.reads if "." in name or name in ours or _is_table(name, model))
+        )
         for model in parsed
     ]
     if wrong := list(_wrong(found)):
@@ -131,4 +137,4 @@ def write() -> list[Model]:
 
 
 if __name__ == "__main__":
-    print(f"{len(write())} models")  # noqa: T201 - a command for developers
+    print(f"{len(write())} models")

@@ -143,8 +143,10 @@ def test_a_policy_that_begins_with_a_byte_order_mark_is_read(tmp_path: Path) -> 
 
 
 PARENT = """
-import sys
+import signal, sys
 from hr_centra_pipeline.cli.dev import ended_by_signals, running
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores it
 
 child = "import subprocess, sys, time; p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']); " \\
     "print(p.pid, flush=True); time.sleep(600)"

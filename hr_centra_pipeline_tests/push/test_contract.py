@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from hr_centra_pipeline.push import attribute, credit, exchange, note, release, returns, stock
+from hr_centra_pipeline.push import returns
+from hr_centra_pipeline.push.operations import attribute, credit, exchange, note, release, stock
 from hr_centra_pipeline.push.preview import preview
 from hr_centra_pipeline.sources.centra import contract_record, operations, permissions
 from hr_centra_pipeline.sources.centra.contract import without_schema

@@ -10,7 +10,7 @@ import pytest
 
 from hr_centra_pipeline.push import approvals
 from hr_centra_pipeline.push.approvals import Signature
-from hr_centra_pipeline.push.packets import reserved_number
+from hr_centra_pipeline.push.operations.exchange import reserved_number
 from hr_centra_pipeline.sandbox.centra.store import CentraSettings, NewLine, NewOrder
 from hr_centra_pipeline_tests.desk import NOW, POLICY, Desk, Sold, Unit, desk
 

@@ -6,15 +6,16 @@ import tempfile
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from hr_centra_pipeline.core.kinds import Step
 from hr_centra_pipeline.push import approvals, still_due
 from hr_centra_pipeline.push.approvals import Signature
 from hr_centra_pipeline.push.facts import Facts
-from hr_centra_pipeline.push.packets import FIRST_STEP, Packet
-from hr_centra_pipeline.push.sender import OPERATIONS
+from hr_centra_pipeline.push.operations.registry import OPERATIONS
+from hr_centra_pipeline.push.packets import Packet
 from hr_centra_pipeline.sandbox.centra.store import CentraSettings
 from hr_centra_pipeline_tests.cases import mostly_slow
 from hr_centra_pipeline_tests.desk import Desk, Sold, Unit, desk
@@ -238,9 +239,8 @@ def test_a_lost_refund_is_made_again_although_another_return_of_the_order_was_pa
 
 def test_every_step_is_asked_for_unless_it_is_named_as_one_that_gives_nothing() -> None:
     gives_nothing = {"note", "customer_note", "attribute"}
-    for name, first_step in FIRST_STEP.items():
-        for step in (first_step, "refund", "issue_credit", "complete", "create_order", "a step to come"):
-            packet = Packet("PK", name, ("HR",), {}, step)
+    for name, operation in OPERATIONS.items():
+        steps: list[Step] = ["refund", "issue_credit", "complete", "create_order", cast(Step, "a step to come")]
+        for step in (operation.traits.steps.first, *steps):
+            packet = Packet("PK", name, ("HR",), operation.traits.payload.model_construct(), step)
             assert (still_due.stopped(packet, Facts()) is None) == (name in gives_nothing), (name, step)
-    for name, module in OPERATIONS.items():
-        assert name in gives_nothing or callable(module.stop)
