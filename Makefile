@@ -28,7 +28,7 @@ test: $(READY)  ## format check, lint, import rules, strict types, tests
 	$(BIN)/dg check defs
 	$(IN_MEMORY) $(BIN)/pytest -n 2 --dist worksteal -m "not slow"
 
-slow: $(READY)  ## the tests that `make test` leaves out: broken senders in the storm, random years
+slow: $(READY)  ## the tests that `make test` leaves out: broken senders in the chaos run, random years
 	$(IN_MEMORY) $(BIN)/pytest -n 2 --dist worksteal -m slow
 
 bench: $(READY)  ## ratios measured side by side in one run
@@ -37,13 +37,13 @@ bench: $(READY)  ## ratios measured side by side in one run
 soak: $(READY)  ## 72 hours of a shop, an hour each minute: real daemon, schedule, sensors and Postgres, outages of everything
 	$(BIN)/python -u -m hr_centra_pipeline_tests.soak $(SOAK)
 
-torture: $(READY)  ## 1,000 kills and faults in the middle of sending, people too; then Centra's books against what was planted
+torture: $(READY)  ## 1,000 kills and faults in the middle of sending, people too; then the sandbox's records against what was planted
 	$(BIN)/python -u -m hr_centra_pipeline_tests.torture $(TORTURE)
 
-truth: $(READY)  ## five shops of twelve months each, closed month by month; the tables next to what follows from what happened
+truth: $(READY)  ## five shops simulated for twelve months each, closed month by month; the tables against what follows from what happened
 	$(BIN)/python -u -m hr_centra_pipeline_tests.truth $(TRUTH)
 
-fuzz: $(READY)  ## 200,000 files, rows, policies and answers changed at random; what became of each, and whether one escaped
+fuzz: $(READY)  ## 200,000 files, rows, policies and answers changed at random; what happened to each, and whether one escaped
 	$(BIN)/python -u -m hr_centra_pipeline_tests.fuzz $(FUZZ)
 
 vendors: $(READY)  ## docs/vendors.md from the ledger of assumptions

@@ -128,7 +128,7 @@ def shop_world(
     home = tmp_path / "data"
     home.mkdir(exist_ok=True)
     (home / "policy.toml").write_text(EXAMPLE_POLICY.read_text(encoding="utf-8"), encoding="utf-8")
-    # The largest plan: a governor that is new to a shop does not know how fast the sandbox's small buckets are refilled.
+    # The largest plan: a rate limiter that is new to a shop does not know how fast the sandbox's small buckets are refilled.
     centra = VARIED_CENTRA if varied else WITH_GIFT_CARDS
     settings = SandboxSettings(plan="enterprise", speed=1000, centra=centra)
     with running_sandbox(tmp_path / "sandbox", settings) as sandbox:

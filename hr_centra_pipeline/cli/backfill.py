@@ -30,13 +30,13 @@ def run_backfill(from_: str, to: str, *, again: bool = False) -> None:
     first, last = _day("--from", from_), _day("--to", to)
     today = clock.now().date()
     if last < first:
-        raise ConfigurationError(f"--from {first} --to {last}: the first day lies after the last one.")
+        raise ConfigurationError(f"--from {first} --to {last}: the first day is after the last one.")
     if first < _EARLIEST or last > today:
         raise ConfigurationError(f"--from {first} --to {last}: give days from {_EARLIEST} to today, {today}.")
     settings = Settings.from_environment()
     settings.required("exports", "centra_graphql_url", "centra_token", "centra_order_api_url", "centra_order_api_key")
     load_policy(settings.policy_path)
-    # Imported here: Dagster takes seconds, and mistakes are told before.
+    # Imported here: Dagster takes seconds, and mistakes are reported before.
     from hr_centra_pipeline.definitions import defs
     from hr_centra_pipeline.orchestration import once
 
@@ -74,7 +74,7 @@ def _show(settings: Settings, run_id: str, first: date, last: date) -> None:
     console.print(
         Text.assemble(
             (f"Read {first} to {last}", "bold"),
-            f" (run {run_id[:8]}; days that were read before are counted, not read again)",
+            f" (run {run_id[:8]}; days that were read before are counted, not reread)",
         )
     )
     table = DataTable(box=box.SIMPLE_HEAD, pad_edge=False)
@@ -85,7 +85,7 @@ def _show(settings: Settings, run_id: str, first: date, last: date) -> None:
         table.add_row(name.replace("_", " "), *(f"{count:,}" for count in counts))
     console.print(table)
     if not unsent:
-        console.print("Nothing is left to send.")
+        console.print("Nothing remains to be sent.")
         return
     table = DataTable(
         title="Left unsent", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False

@@ -31,7 +31,7 @@ def run_dev(port: int) -> None:
         except OSError:
             raise ConfigurationError(f"--port {port}: another program has this port; give another one.") from None
     # Imported here: Dagster takes seconds.
-    from hr_centra_pipeline import definitions  # noqa: F401 - a wrong setting is told before anything is started
+    from hr_centra_pipeline import definitions  # noqa: F401 - a wrong setting is reported before anything is started
     from hr_centra_pipeline.orchestration.instance import prepare_dagster_home
 
     home = opened_home()

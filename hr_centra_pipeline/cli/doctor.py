@@ -87,7 +87,7 @@ def _test_alert(settings: Settings) -> Any:
     policy = load_policy(settings.policy_path).policy
     for team in OWNERS:
         for way in delivery.channels(settings, policy, team):
-            text = f"hr-centra doctor tries the way to {team.replace('_', ' ')}; nothing is wrong ({clock.now():%H:%M} UTC)."
+            text = f"hr-centra doctor tests the channel to {team.replace('_', ' ')}; nothing is wrong ({clock.now():%H:%M} UTC)."
             yield from guarded("alerts", lambda way=way, text=text: _sent(way, text))  # type: ignore[misc]
 
 
@@ -110,14 +110,14 @@ def _print(findings: list[Finding]) -> None:
     if counts["error"]:
         console.print(
             Text.assemble(
-                (f"\n{counts['error']} to mend", "bold red"),
+                (f"\n{counts['error']} to fix", "bold red"),
                 f", {counts['warning']} warnings" if counts["warning"] else "",
             )
         )
     elif counts["warning"]:
         console.print(Text(f"\nReady to sync; {counts['warning']} warnings", "bold yellow"))
     else:
-        console.print(Text("\nAll is well", "bold green"))
+        console.print(Text("\nEverything is in order", "bold green"))
 
 
 def _print_line(console: Console, finding: Finding) -> None:

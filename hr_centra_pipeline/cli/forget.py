@@ -16,7 +16,7 @@ from hr_centra_pipeline.warehouse.database import Warehouse
 
 
 def forget_person(who: str, *, by: str, is_sure: bool) -> None:
-    """Say what is known, ask, erase, publish anew, and name the export files that still hold the person.
+    """Say what is known, ask, erase, publish again, and name the export files that still hold the person.
 
     Raises:
         ConfigurationError: nothing is known about the person, or there is no database yet.
@@ -29,7 +29,7 @@ def forget_person(who: str, *, by: str, is_sure: bool) -> None:
     with lock.held(settings.lock_path, "hr-centra forget", wait_seconds=30):
         with warehouse.transaction() as connection:
             emails = forget.addresses_of(connection, who)
-        with progress("Searching the files that are delivered to us …"):
+        with progress("Searching the delivered files …"):
             places = ((settings.exports, "HAPPY_RETURNS_EXPORTS"), (settings.payouts, "HR_CENTRA_PAYOUTS"))
             holding, problems = person_files.everywhere(emails, places, settings.home, without=[settings.database])
         with warehouse.transaction() as connection:
@@ -41,7 +41,7 @@ def forget_person(who: str, *, by: str, is_sure: bool) -> None:
         if not is_sure and not typer.confirm(f"{what}. Erase for good?"):
             echo("Nothing was erased.")
             return
-        with progress("Erasing, and writing the database anew …"):
+        with progress("Erasing, and rewriting the database …"):
             erased = forget.forget(warehouse, who, by, clock.now(), holding=holding)
             as_of = published.as_of(settings)
             if as_of is not None:
@@ -51,7 +51,7 @@ def forget_person(who: str, *, by: str, is_sure: bool) -> None:
     if erased.backups:
         echo(f"Also in {', '.join(one.name for one in erased.backups)}.")
     if erased.files:
-        echo("These export files still name the person, and are not ours to change: delete them where they lie.")
+        echo("These export files still name the person and are not changed by hr-centra: delete them yourself.")
         for name in erased.files:
             echo(f"  {name}")
     for problem in problems:

@@ -107,10 +107,10 @@ def run_reopen(month: str, by: str, why: str) -> None:
 
 
 def run_sign(month: str, role: Role, by: str, comment: str | None) -> None:
-    """Sign the closed month and write its pack anew, with the signature.
+    """Sign the closed month and write its pack again, with the signature.
 
     Raises:
-        RunFailed: it is not closed, its certification fell, or the reviewer is the preparer.
+        RunFailed: it is not closed, it is no longer certified, or the reviewer is the preparer.
     """
     months.checked(month)
     with _books(f"hr-centra sign --month {month}") as books:

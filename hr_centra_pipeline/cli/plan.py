@@ -162,7 +162,7 @@ def _packets(packets: list[PlannedPacket], *, every: bool) -> DataTable:
 
 
 def _staying(found: Preview) -> DataTable:
-    table = DataTable(title="Stays", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = DataTable(title="Held back", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("effects", justify="right")
     table.add_column("kind")
     table.add_column("because", overflow="fold")
@@ -174,7 +174,7 @@ def _staying(found: Preview) -> DataTable:
 
 
 def _each_that_stays(found: Preview) -> DataTable:
-    table = DataTable(title="Stays", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = DataTable(title="Held back", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("return", "unit", "kind", "because"):
         table.add_column(name, overflow="fold")
     for effect, why in sorted(

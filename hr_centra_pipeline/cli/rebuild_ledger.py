@@ -21,7 +21,7 @@ _COUNT = """
 def rebuild() -> None:
     """Read both sides in dry run, whatever ``HR_CENTRA_MODE`` says, and show what the ledger knows afterwards.
 
-    The keys stand in Centra's texts; a ledger that is there already only gains what it does not know.
+    The keys are in Centra's texts; a ledger that is there already only gains what it does not know.
 
     Raises:
         RunFailed: a step failed; the message holds its own words.
@@ -37,7 +37,7 @@ def rebuild() -> None:
     for kind, (confirmed, doubtful) in sorted(after.items()):
         table.add_row(kind.replace("_", " "), str(before.get(kind, (0, 0))[0]), str(confirmed), str(doubtful))
     DataConsole().print(table)
-    echo("Look at `hr-centra plan` before the next live sync: what it lists is what Centra does not show.")
+    echo("Check `hr-centra plan` before the next live sync: it lists what Centra does not show.")
 
 
 def _known(settings: Settings) -> dict[str, tuple[int, int]]:

@@ -35,7 +35,7 @@ _START_SECONDS = 120
 
 @app.command()
 def serve(
-    home: Annotated[Path, typer.Option(help="Where its state and exports lie.")] = Path("data/sandbox"),
+    home: Annotated[Path, typer.Option(help="Where its state and exports are.")] = Path("data/sandbox"),
     port: Annotated[int, typer.Option(help="Loopback port; 0 takes a free one.", min=0, max=65535)] = 0,
     seed: Annotated[int, typer.Option(help="Which shop; only used for a new home.")] = 1,
     returns: Annotated[

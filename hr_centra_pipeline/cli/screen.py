@@ -127,7 +127,7 @@ def _read(connection: Connection) -> Panel:
         (f";  {_plural(refused, 'file')} refused" if refused else "", "yellow"),
         ("\nMatched  ", "bold"), f"{matched:,} of {units:,} units in {returns:,} returns; {orders:,} Centra orders read",
         (f";  {units - matched:,} unmatched" if units > matched else "", "yellow"),
-        ("\nNew      " if words else "", "bold"), (f"words without a meaning yet: {words}" if words else "", "yellow"),
+        ("\nNew      " if words else "", "bold"), (f"words not mapped yet: {words}" if words else "", "yellow"),
     )  # fmt: skip
     return Panel(text, title="Happy Returns → Centra", title_align="left", box=box.ROUNDED)
 

@@ -20,8 +20,8 @@ from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 from hr_centra_pipeline.warehouse.policy_tables import write_policy
 
 _WORDS = {
-    "same": "the same", "amounts_differ": "something else", "we_would_they_did_not": "we would, they did not",
-    "they_did_we_would_not": "they did, we would not", "too_early": "too early to say",
+    "same": "the same", "amounts_differ": "something else", "we_would_they_did_not": "we would have, they did not",
+    "they_did_we_would_not": "they did, we would not have", "too_early": "too early to say",
 }  # fmt: skip
 _EFFECTS = {"credit_note": "credits", "inventory_adjustment": "stock movements", "exchange_order": "exchange orders"}
 _LISTED = 15
@@ -41,7 +41,7 @@ def show_shadow(since: str | None, until: str | None) -> None:
     end = _day(until, "--to") if until else clock.now()
     begin = _day(since, "--from") if since else end - timedelta(days=2 * policy.shadow.days)
     if begin >= end:
-        raise ConfigurationError(f"--from {begin:%Y-%m-%d} has to lie before --to {end:%Y-%m-%d}.")
+        raise ConfigurationError(f"--from {begin:%Y-%m-%d} must be before --to {end:%Y-%m-%d}.")
     with (
         lock.held(settings.lock_path, "hr-centra shadow", wait_seconds=30),
         Warehouse(settings.database).transaction() as connection,

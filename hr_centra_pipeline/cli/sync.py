@@ -20,7 +20,7 @@ def run_sync() -> None:
     """The job in this process, behind the lock.
 
     Raises:
-        ConfigurationError: mistakes are told before Dagster, which takes seconds, is even loaded.
+        ConfigurationError: mistakes are reported before Dagster, which takes seconds, is even loaded.
         RunFailed: a step failed; the message holds the step's own words.
     """
     settings = Settings.from_environment()

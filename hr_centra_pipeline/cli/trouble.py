@@ -54,16 +54,16 @@ def _told(error: BaseException) -> str | None:
         return _of_the_database(error, text)
     if type(error).__module__.partition(".")[0] in _DAGSTER:
         return (
-            f"{_dagster_home()}: Dagster's own database or its dagster.yaml cannot be used ({text}). Make room or give the right to"
-            " write there; if it is damaged, move the folder aside: it holds the history of runs, and nothing of returns."
+            f"{_dagster_home()}: Dagster's own database or its dagster.yaml cannot be used ({text}). Free some space or grant write"
+            " access; if it is damaged, move the folder aside: it holds the history of runs, and no data about returns."
         )
     if isinstance(error, OSError) and type(error).__module__ == "builtins" and not isinstance(error, ConnectionError):
         place = error.filename if isinstance(error.filename, str) else str(_home())
         if error.errno in _FULL:
-            return f"{place}: the disk is full. Make room, then run this again; what was committed is kept."
+            return f"{place}: the disk is full. Free some space, then run this again; what was committed is kept."
         if error.errno in _FORBIDDEN:
             return (
-                f"{place}: may not be written or read ({error.strerror}). Give this user the right to, or point HR_CENTRA_HOME to a"
+                f"{place}: cannot be read or written ({error.strerror}). Grant this user access, or point HR_CENTRA_HOME to a"
                 " folder of its own."
             )
         if error.errno is not None:
@@ -78,18 +78,18 @@ def _of_the_database(error: duckdb.Error, text: str) -> str | None:
     if not (isinstance(error, _OF_THE_MACHINE) or is_commit or _REPLAY in low):
         return None
     if "no space" in low or "disk is full" in low or "out of disk" in low:
-        return f"{place}: the disk is full ({text}). Make room, then run this again; what was committed is kept."
+        return f"{place}: the disk is full ({text}). Free some space, then run this again; what was committed is kept."
     if "permission denied" in low or "read-only" in low or "read only" in low:
-        return f"{place}: may not be written ({text}). Give this user the right to, or point HR_CENTRA_HOME to a folder of its own."
+        return f"{place}: cannot be written ({text}). Grant this user access, or point HR_CENTRA_HOME to a folder of its own."
     if "could not set lock" in low or "conflicting lock" in low:
-        return f"{place}: another program has it open ({text}). Close that one, or wait for it."
+        return f"{place}: another program has it open ({text}). Close it, or wait for it."
     is_of_the_file = isinstance(error, duckdb.IOException | duckdb.SerializationException | duckdb.FatalException)
     if _REPLAY in low or (is_of_the_file and any(words in low for words in _DAMAGED)):
         return (
-            f"{place}: the database or its log ({place.name}.wal) is damaged ({text}). Put the last backup back with"
+            f"{place}: the database or its log ({place.name}.wal) is damaged ({text}). Restore the last backup with"
             " `hr-centra restore`; if there is none, move both files aside and run `hr-centra rebuild-ledger`."
         )
-    return None if is_commit else f"{place}: the database does not answer as it should: {text}"
+    return None if is_commit else f"{place}: unexpected error of the database: {text}"
 
 
 def _first_line(error: BaseException) -> str:

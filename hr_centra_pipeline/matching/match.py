@@ -43,9 +43,10 @@ def match(connection: Connection, now: datetime) -> MatchReport:
 
 
 def _find_orders_in_play(connection: Connection, now: datetime) -> None:
-    since = watermarks.read(connection, watermarks.MATCHING)
+    last = watermarks.find(connection, watermarks.MATCHING)
+    since, looked_at = (last.batch, last.updated_at) if last else (watermarks.NOTHING, None)
     for name in ("bookings_of_orders.sql", "orders_in_play.sql"):
-        run_sql(connection, _PACKAGE, name, {"since": since})
+        run_sql(connection, _PACKAGE, name, {"since": since, "looked_at": looked_at})
     before, found = -1, 0
     # Each round follows the returns, and where it matters the customers, of the last one's orders.
     while found > before:

@@ -66,24 +66,20 @@ touched as (
     select items.order_number
     from push.adoptions
     join staging.return_items as items using (return_id)
-    where adopted_at
-        >= (select coalesce(max(updated_at), '-infinity'::timestamptz) from meta.watermarks where consumer = 'matching')
+    where adopted_at >= coalesce($looked_at::timestamptz, '-infinity'::timestamptz)
     union all
     select ties.order_number from push.ties
-    where tied_at
-        >= (select coalesce(max(updated_at), '-infinity'::timestamptz) from meta.watermarks where consumer = 'matching')
+    where tied_at >= coalesce($looked_at::timestamptz, '-infinity'::timestamptz)
     union all
     select items.order_number
     from push.ties
     join staging.return_items as items using (return_item_id)
-    where tied_at
-        >= (select coalesce(max(updated_at), '-infinity'::timestamptz) from meta.watermarks where consumer = 'matching')
+    where tied_at >= coalesce($looked_at::timestamptz, '-infinity'::timestamptz)
     union all
     select items.order_number
     from push.exchange_decisions
     join staging.return_items as items using (return_item_id)
-    where decided_at
-        >= (select coalesce(max(updated_at), '-infinity'::timestamptz) from meta.watermarks where consumer = 'matching')
+    where decided_at >= coalesce($looked_at::timestamptz, '-infinity'::timestamptz)
 ),
 
 -- Every order that either side names with a return.

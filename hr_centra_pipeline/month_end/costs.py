@@ -2,50 +2,91 @@
 
 from __future__ import annotations
 
-import csv
+from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.money import LIMIT
+from hr_centra_pipeline.sources.intake import contents, cutting
+from hr_centra_pipeline.sources.intake.cutting import Cut
+from hr_centra_pipeline.sources.intake.local_files import regular_file
 from hr_centra_pipeline.warehouse.database import Connection
 
 NAME = "costs.csv"
 _COLUMNS = ["sku", "currency", "unit_cost"]
+_MOST_BYTES = 100_000_000
 
 
 def load(connection: Connection, path: Path | None) -> int:
     """Fill the temporary table ``unit_costs``; answers its rows (0 without a file).
 
     Raises:
-        ConfigurationError: a header, an amount or a repeated SKU; the message names the line.
+        ConfigurationError: a file that cannot be read, a header, a row, an amount or a repeated SKU; the message names the line.
     """
     connection.execute(
         "create or replace temp table unit_costs (sku varchar, currency varchar, unit_cost decimal(18, 4))"
     )
     if path is None or not path.exists():
         return 0
-    rows: dict[tuple[str, str], Decimal] = {}
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        if reader.fieldnames is None or [name.strip().lower() for name in reader.fieldnames] != _COLUMNS:
-            raise ConfigurationError(f"{path}:1: the header has to be {','.join(_COLUMNS)}.")
-        for row in reader:
-            place = f"{path}:{reader.line_num}"
-            sku, currency, told = ((row[name] or "").strip() for name in reader.fieldnames)
-            try:
-                cost = Decimal(told)
-            except InvalidOperation:
-                raise ConfigurationError(f"{place}: {told!r} is not an amount; write it like 12.50.") from None
-            if not sku or len(currency) != 3 or not cost.is_finite() or not 0 <= cost < LIMIT:
-                raise ConfigurationError(
-                    f"{place}: give a SKU, a currency of three letters and a cost from 0 to below {LIMIT:,}."
-                )
-            if (sku, currency) in rows:
-                raise ConfigurationError(f"{place}: {sku} in {currency} stands in the file twice.")
-            rows[sku, currency] = cost
-    if rows:
-        connection.executemany(
-            "insert into unit_costs values (?, ?, ?)", [(*names, cost) for names, cost in rows.items()]
-        )
-    return len(rows)
+    costs = _costs(path, _cut(path))
+    if costs:
+        connection.execute(
+            "insert into unit_costs select unnest($skus), unnest($currencies), unnest($costs::varchar[])::decimal(18, 4)",
+            {
+                "skus": [sku for sku, _ in costs], "currencies": [currency for _, currency in costs],
+                "costs": [f"{cost:f}" for cost in costs.values()],
+            },
+        )  # fmt: skip
+    return len(costs)
+
+
+def _cut(path: Path) -> Cut:
+    """The file's rows, by physical line.
+
+    Raises:
+        ConfigurationError: it cannot be read, is another file, or a row of it cannot be read.
+    """
+    try:
+        raw = regular_file(path, _MOST_BYTES)
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error.strerror or error}.") from None
+    if len(raw) > _MOST_BYTES:
+        raise ConfigurationError(f"{path}: is larger than {_MOST_BYTES:,} bytes.")
+    content = contents.opened(raw, path.name)
+    # People save the last line without an end: nothing is cut off there.
+    content = replace(content, data=content.data if content.data.endswith(b"\n") else content.data + b"\n")
+    try:
+        headers = cutting.header_of(content.data, ",")
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{path}:1: is not UTF-8; save the file in that encoding.") from None
+    if [name.lower() for name in headers] != _COLUMNS:
+        raise ConfigurationError(f"{path}:1: the header has to be {','.join(_COLUMNS)}.")
+    cut = cutting.cut_csv(content, ",")
+    if cut.bad:
+        raise ConfigurationError(f"{path}:{cut.bad[0].line}: {cut.bad[0].reason}.")
+    return cut
+
+
+def _costs(path: Path, cut: Cut) -> dict[tuple[str, str], Decimal]:
+    """What a unit costs, by SKU and currency.
+
+    Raises:
+        ConfigurationError: a value that is none, or a SKU that is there twice.
+    """
+    costs: dict[tuple[str, str], Decimal] = {}
+    for line, values in cut.rows:
+        place = f"{path}:{line}"
+        sku, currency, told = (value.strip() for value in values)
+        try:
+            cost = Decimal(told)
+        except InvalidOperation:
+            raise ConfigurationError(f"{place}: {told!r} is not an amount; write it like 12.50.") from None
+        if not sku or len(currency) != 3 or not cost.is_finite() or not 0 <= cost < LIMIT:
+            raise ConfigurationError(
+                f"{place}: give a SKU, a currency of three letters and a cost from 0 to below {LIMIT:,}."
+            )
+        if (sku, currency) in costs:
+            raise ConfigurationError(f"{place}: {sku} in {currency} stands in the file twice.")
+        costs[sku, currency] = cost
+    return costs

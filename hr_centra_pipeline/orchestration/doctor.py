@@ -24,7 +24,7 @@ def findings(settings: Settings) -> Iterator[Finding]:
     except Exception as error:  # noqa: BLE001 - whatever is wrong with somebody's dagster.yaml or database is a finding
         yield Finding(
             _SECTION, "error", f"{home / 'dagster.yaml'}: {str(error).strip().splitlines()[0]}",
-            "Correct it, or delete the file: the default one is written anew.", True,
+            "Correct it, or delete the file: the default one is written again.", True,
         )  # fmt: skip
         return
     with instance:

@@ -1,4 +1,4 @@
-"""The doors that every run goes through: the file locks, and whoever died inside them.
+"""The run locks that every run takes, and runs whose process died holding one.
 
 ``sync.lock`` is what keeps a second writer of the database out. A sync holds it for its whole run; a backfill, which may take
 hours, holds ``backfill.lock`` for its whole run and ``sync.lock`` only for short slices, so that the hourly sync gets in.
@@ -26,7 +26,7 @@ RUN_WAIT_SECONDS = 3000.0
 """How long a run that Dagster started waits: below ``max_runtime_seconds``, above any sync."""
 
 PROCESS_TAG = "hr_centra/process"
-"""Tag of a run that went through a door: the process that executes it, and when that process began."""
+"""Tag of a run that took a run lock: the process that executes it, and when that process began."""
 
 UNFINISHED = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 _mine = threading.local()
@@ -37,7 +37,7 @@ def held(path: Path, purpose: str, *, wait_seconds: float = WAIT_SECONDS) -> Ite
     """Hold the lock; a run that this thread starts while it holds it goes through.
 
     Raises:
-        RunFailed: somebody else still holds it after ``wait_seconds``; the message names the holder.
+        RunFailed: another process still holds it after ``wait_seconds``; the message names the holder.
     """
     mine: set[Path] = _mine.__dict__.setdefault("paths", set())
     if path in mine:
@@ -96,27 +96,27 @@ def this_process() -> str:
     return f"{socket.gethostname()}:{os.getpid()}@{_began(os.getpid())}"
 
 
-def bury_dead_runs(instance: dg.DagsterInstance, *, but: str | None = None) -> list[str]:
+def fail_orphaned_runs(instance: dg.DagsterInstance, *, but: str | None = None) -> list[str]:
     """Mark runs failed whose process died, and free their slots; answers their ids.
 
     Without it, the slots that a killed run left behind would stay taken until ``max_runtime_seconds`` is over: the default
     launcher does not notice a death. Runs of other machines are left to that limit.
     """
-    buried = []
+    orphaned = []
     for run in instance.get_runs(filters=dg.RunsFilter(statuses=UNFINISHED)):
         process = run.tags.get(PROCESS_TAG)
         if process is None or run.run_id == but or not is_dead(process):
             continue
         if not _is_over(instance, run.run_id):
-            instance.report_run_failed(run, words_of_death(process))
-            buried.append(run.run_id)
+            instance.report_run_failed(run, crash_message(process))
+            orphaned.append(run.run_id)
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
-    return buried
+    return orphaned
 
 
-def words_of_death(process: str) -> str:
-    """What is said of a run whose process is gone."""
-    return f"Its process {process.partition('@')[0]} died without a word (killed, or out of memory)."
+def crash_message(process: str) -> str:
+    """What is reported of a run whose process is gone."""
+    return f"Process {process.partition('@')[0]} died without reporting an error (killed, or out of memory)."
 
 
 def _is_over(instance: dg.DagsterInstance, run_id: str) -> bool:
@@ -131,7 +131,7 @@ def is_dead(process: str) -> bool:
     if host != socket.gethostname():
         return False
     if int(pid) == os.getpid():
-        return began == _began(int(pid))  # whoever asks holds the lock: an earlier run of this process was left behind
+        return began == _began(int(pid))  # the caller holds the lock: an earlier run of this process was left behind
     return _began(int(pid)) != began
 
 

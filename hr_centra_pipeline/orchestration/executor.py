@@ -14,7 +14,7 @@ from hr_centra_pipeline.orchestration import door, partitions
 
 
 class _LockedExecutor(InProcessExecutor):
-    """Dagster's in-process executor, which waits for its lock first and buries who died holding it."""
+    """Dagster's in-process executor, which waits for its lock first and fails runs that died holding it."""
 
     def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[Any]:
         """Hold the lock for the whole run: the sync's, or a backfill's own."""
@@ -24,7 +24,7 @@ class _LockedExecutor(InProcessExecutor):
         path = settings.backfill_lock_path if is_backfill else settings.lock_path
         with door.held(path, f"run {run.run_id[:8]}", wait_seconds=door.RUN_WAIT_SECONDS):
             if not is_backfill:
-                door.bury_dead_runs(instance, but=run.run_id)
+                door.fail_orphaned_runs(instance, but=run.run_id)
             yield from super().execute(plan_context, execution_plan)
 
 

@@ -18,14 +18,14 @@ from hr_centra_pipeline.orchestration.jobs import BACKFILL, FOLLOWED_TAG, MONTH_
 from hr_centra_pipeline.orchestration.partitions import more_tags, partition_now
 from hr_centra_pipeline.publishing.publish import read_due
 
-# Events stand in the UI; the terminal is the caller's.
+# Events are in the UI; the terminal is the caller's.
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 _PARTITION = "dagster/partition"
 _CONFIGURATION = {"ConfigurationError", "Misconfigured"}
 
 
 def sync(defs: dg.Definitions, settings: Settings, *, month_end: bool = True) -> None:
-    """Take the lock, bury who died holding it, run the job; then, if it learnt something, the months that it is about.
+    """Take the lock, fail runs that died holding it, run the job; then, if it brought something new, the months concerned.
 
     Raises:
         ConfigurationError: a step found a mistake in the configuration.
@@ -33,7 +33,7 @@ def sync(defs: dg.Definitions, settings: Settings, *, month_end: bool = True) ->
     """
     prepare_dagster_home(settings)
     with door.held(settings.lock_path, "hr-centra sync"), dg.DagsterInstance.get() as instance:
-        door.bury_dead_runs(instance)
+        door.fail_orphaned_runs(instance)
         _run(defs, instance, SYNC.name, {_PARTITION: partition_now(), FOLLOWED_TAG: "by its caller"})
         due = read_due(settings) if month_end else []
         if due:

@@ -1,4 +1,4 @@
-"""How the assets stand in the UI: groups in the order of the flow, and how old a table may be that people rely on."""
+"""How the assets are shown in the UI: groups in the order of the flow, and how old a table may be that people rely on."""
 
 from __future__ import annotations
 

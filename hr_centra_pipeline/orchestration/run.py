@@ -24,7 +24,7 @@ from hr_centra_pipeline.warehouse.derived import forget_stale
 from hr_centra_pipeline.warehouse.policy_tables import write_policy
 
 _BACKFILL_LEAVES = 0.5  # of Centra's quotas, to the hourly sync and everybody else
-_RETRIES = 3  # of failed steps in one run: when Centra is down, each step would wait for it anew
+_RETRIES = 3  # of failed steps in one run: when Centra is down, each step would wait for it again
 
 
 class Run(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -136,12 +136,12 @@ class Run(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     @property
     def warehouse(self) -> Warehouse:
-        """The DuckDB file; its connection is kept, and during a call given to whoever else wants it."""
+        """The DuckDB file; its connection is kept, and during a call lent to any other command that wants it."""
         return self._warehouse
 
     @property
     def client(self) -> CentraClient:
-        """Centra's GraphQL API; one client, so that its governor sees every request of the run."""
+        """Centra's GraphQL API; one client, so that its rate limiter sees every request of the run."""
         return self._client
 
     @property

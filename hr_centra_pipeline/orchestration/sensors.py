@@ -1,4 +1,4 @@
-"""Who watches: sensors that tell people, and one that buries dead runs. They read Dagster's events and what is published, never
+"""Sensors that alert people, and one that fails orphaned runs. They read Dagster's events and what is published, never
 the warehouse.
 
 Plain sensors with a cursor of their own, not ``run_failure_sensor``: that one moves on when a delivery fails (the alert would be
@@ -22,7 +22,7 @@ from hr_centra_pipeline.oversight import delivery, published
 from hr_centra_pipeline.oversight.alerts import Alert, Line, TellReport, fingerprint, over, tell
 
 _RUNS_AT_ONCE = 50
-_RETRY_TAG = "dagster/retry_number"  # only the first attempt is told, not its automatic retries
+_RETRY_TAG = "dagster/retry_number"  # only the first attempt is reported, not its automatic retries
 _RUNNING = dg.DefaultSensorStatus.RUNNING
 _DATA = "data"
 
@@ -60,11 +60,9 @@ def _changes(
 def _ended(context: dg.SensorEvaluationContext, cursor: int | None, report: TellReport, idle: str) -> Outcome:
     if cursor is not None:
         context.update_cursor(str(cursor))
-    said = f"{report.sent} told, {report.held_back} held back"
+    said = f"{report.sent} sent, {report.held_back} suppressed"
     if report.nobody:
-        said += (
-            f"; {report.nobody} for whom no webhook or mail is configured (HR_CENTRA_ALERT_WEBHOOK, HR_CENTRA_SMTP_URL)"
-        )
+        said += f"; {report.nobody} without a webhook or mail (HR_CENTRA_ALERT_WEBHOOK, HR_CENTRA_SMTP_URL)"
     return dg.SkipReason(said if report != TellReport() else idle)
 
 
@@ -80,7 +78,7 @@ def _footer(settings: Settings, run: dg.DagsterRun) -> str:
 @dg.sensor(
     minimum_interval_seconds=30,
     default_status=_RUNNING,
-    description="A run that failed is told to data, its first attempt only. A failed delivery fails the tick, and is tried again.",
+    description="Reports failed runs (first attempt only) to the data team. A failed delivery fails the tick and is retried.",
 )
 def alert_on_failed_runs(context: dg.SensorEvaluationContext) -> Outcome:
     """One alert per failed run; the same failure again within ``repeat_hours`` is counted, not told."""
@@ -97,7 +95,7 @@ def alert_on_failed_runs(context: dg.SensorEvaluationContext) -> Outcome:
         where, words = failure_of(context.instance, run, event)
         line = Line(fingerprint("run", run.job_name, where, words), run_id, words)
         alerts.append(Alert(_DATA, f"{run.job_name} failed{where and f' at {where}'}", (line,), _footer(settings, run)))
-    return _ended(context, cursor, tell(alerts, settings, policy, now), "No run has failed since the last look.")
+    return _ended(context, cursor, tell(alerts, settings, policy, now), "No run has failed since the last tick.")
 
 
 def _known(settings: Settings) -> list[str]:
@@ -121,10 +119,10 @@ def failure_of(instance: dg.DagsterInstance, run: dg.DagsterRun, event: dg.Dagst
     process = run.tags.get(door.PROCESS_TAG)
     if not words and process is not None and door.is_dead(process):
         # Dagster's monitoring may notice a death before us, and says only that it noticed.
-        words.append(door.words_of_death(process))
+        words.append(door.crash_message(process))
     return ", ".join(dict.fromkeys(steps)), "\n".join(
         dict.fromkeys(words)
-    ) or event.message or "It ended without a word."
+    ) or event.message or "It ended without a message."
 
 
 # ---------------------------------------------------------------- failed checks
@@ -133,10 +131,10 @@ def failure_of(instance: dg.DagsterInstance, run: dg.DagsterRun, event: dg.Dagst
 @dg.sensor(
     minimum_interval_seconds=30,
     default_status=_RUNNING,
-    description="Failed checks of every run that ended, green ones too, told to the team that owns the check or its asset.",
+    description="Reports failed checks of every finished run, successful ones too, to the team that owns the check or its asset.",
 )
 def alert_on_failed_checks(context: dg.SensorEvaluationContext) -> Outcome:
-    """One alert per run and team; a check that stays failed is told again after ``repeat_hours``."""
+    """One alert per run and team; a check that stays failed is reported again after ``repeat_hours``."""
     settings, policy, now = _watch()
     changes, cursor = _changes(
         context, dg.DagsterEventType.RUN_SUCCESS, dg.DagsterEventType.RUN_FAILURE, dg.DagsterEventType.RUN_CANCELED
@@ -162,8 +160,8 @@ def alert_on_failed_checks(context: dg.SensorEvaluationContext) -> Outcome:
             if TOLD_ELSEWHERE in found.metadata:
                 continue
             listed = found.metadata.get(LINES)
-            said = str(listed.value) if listed is not None else found.description or "no more is said"
-            text = f"{'Warning' if found.severity == dg.AssetCheckSeverity.WARN else 'ERROR'}: not so: {name}\n{said}"
+            said = str(listed.value) if listed is not None else found.description or "no details"
+            text = f"{'Warning' if found.severity == dg.AssetCheckSeverity.WARN else 'ERROR'}: check failed: {name}\n{said}"
             failed.setdefault(owner(found), []).append(Line(known, run_id, text))
         over(passed, settings, now)
         alerts += [
@@ -171,7 +169,7 @@ def alert_on_failed_checks(context: dg.SensorEvaluationContext) -> Outcome:
                 _footer(settings, run))
             for team, lines in sorted(failed.items())
         ]  # fmt: skip
-    return _ended(context, cursor, tell(alerts, settings, policy, now), "No check has failed since the last look.")
+    return _ended(context, cursor, tell(alerts, settings, policy, now), "No check has failed since the last tick.")
 
 
 def _owner_of(context: dg.SensorEvaluationContext) -> Callable[[dg.AssetCheckEvaluation], str]:
@@ -194,21 +192,23 @@ def _owner_of(context: dg.SensorEvaluationContext) -> Callable[[dg.AssetCheckEva
 @dg.sensor(
     minimum_interval_seconds=60,
     default_status=_RUNNING,
-    description="An exception that is still overdue after a second window is told to its team and to data, once.",
+    description="Reports an exception that is still overdue after a second window to its team and to the data team, once.",
 )
 def escalate_overdue_exceptions(context: dg.SensorEvaluationContext) -> Outcome:
-    """Reads the published exceptions; the cursor is the publication up to which all were told."""
+    """Reads the published exceptions; the cursor is the publication up to which all were reported."""
     settings, policy, now = _watch()
     until = published.as_of(settings)
     since = datetime.fromisoformat(context.cursor) if context.cursor else None
     if until is None or (since and until <= since):
-        return dg.SkipReason("Nothing was published since the last look.")
+        return dg.SkipReason("Nothing was published since the last tick.")
     after = timedelta(hours=policy.alerts.escalate_after_hours)
     alerts = []
     for late in published.overdue_since(settings, since, until, after):
         money = ", ".join(shown(amount, currency) for currency, amount in sorted(late.amounts.items()))
-        title = f"{late.count} overdue exception{'s' if late.count > 1 else ''} of {late.team.replace('_', ' ')}: nobody has acted"
-        text = f"Overdue for {policy.alerts.escalate_after_hours} hours and more{f', {money} at stake' if money else ''}:\n"
+        title = f"{late.count} overdue exception{'s' if late.count > 1 else ''} of {late.team.replace('_', ' ')}: no action taken"
+        text = (
+            f"Overdue for {policy.alerts.escalate_after_hours} hours or more{f', {money} at stake' if money else ''}:\n"
+        )
         text += "\n".join(late.lines)
         for team in dict.fromkeys((late.team, _DATA)):
             event = f"{until.isoformat()}"
@@ -221,14 +221,14 @@ def escalate_overdue_exceptions(context: dg.SensorEvaluationContext) -> Outcome:
 @dg.sensor(
     minimum_interval_seconds=60,
     default_status=_RUNNING,
-    description="When nothing was published for [alerts] silent_after_hours, data is told. Else the heartbeat outside is fed.",
+    description="Alerts the data team after [alerts] silent_after_hours without a publication; else pings the external heartbeat.",
 )
 def alert_on_silence(context: dg.SensorEvaluationContext) -> Outcome:
     """A sync that never starts fails nothing: only the age of what is published tells."""
     settings, policy, now = _watch()
     last = published.as_of(settings)
     if last is None:
-        return dg.SkipReason("Nothing was published yet.")
+        return dg.SkipReason("Nothing has been published yet.")
     known = fingerprint("silence")
     age = now - last
     if age < timedelta(hours=policy.alerts.silent_after_hours):
@@ -236,26 +236,32 @@ def alert_on_silence(context: dg.SensorEvaluationContext) -> Outcome:
         delivery.beat(settings)
         return dg.SkipReason(f"Published {age.total_seconds() / 60:.0f} minutes ago.")
     text = (
-        f"The published tables are those of {last:%Y-%m-%d %H:%M} UTC, {age.total_seconds() / 3600:.0f} hours old: since then no "
-        "sync came to its end. Look at the runs, the schedule and the daemon; what was missed is caught up by the next sync."
+        f"The published tables are as of {last:%Y-%m-%d %H:%M} UTC, {age.total_seconds() / 3600:.0f} hours old: since then no "
+        "sync has completed. Check the runs, the schedule and the daemon; the next sync catches up on what was missed."
     )
     report = tell(
-        [Alert(_DATA, "No sync has ended well", (Line(known, last.isoformat(), text),))], settings, policy, now
+        [Alert(_DATA, "No sync has succeeded", (Line(known, last.isoformat(), text),))], settings, policy, now
     )
-    return _ended(context, None, report, "Told before.")
+    return _ended(context, None, report, "Reported before.")
 
 
 @dg.sensor(
     minimum_interval_seconds=30,
     default_status=_RUNNING,
-    description="Marks runs failed whose process died, so that they free their slot and the next sync starts.",
+    description="Marks runs whose process died as failed, so that they free their slot and the next sync can start.",
 )
-def bury_dead_runs(context: dg.SensorEvaluationContext) -> Outcome:
+def fail_orphaned_runs(context: dg.SensorEvaluationContext) -> Outcome:
     """Dagster's default launcher does not notice a killed run before ``max_runtime_seconds`` is over."""
-    buried = door.bury_dead_runs(context.instance)
+    orphaned = door.fail_orphaned_runs(context.instance)
     return dg.SkipReason(
-        f"Buried {', '.join(one[:8] for one in buried)}." if buried else "Every run that is under way lives."
+        f"Marked as failed: {', '.join(one[:8] for one in orphaned)}." if orphaned else "Every active run is alive."
     )
 
 
-SENSORS = [alert_on_failed_runs, alert_on_failed_checks, escalate_overdue_exceptions, alert_on_silence, bury_dead_runs]
+SENSORS = [
+    alert_on_failed_runs,
+    alert_on_failed_checks,
+    escalate_overdue_exceptions,
+    alert_on_silence,
+    fail_orphaned_runs,
+]

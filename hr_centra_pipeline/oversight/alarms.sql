@@ -59,7 +59,7 @@ select
     )
 from reconciliation.unmapped_dispositions;
 
--- What cannot be read at this moment is told by the check of its own pull.
+-- What cannot be read at this moment is reported by the check of its own pull.
 insert into alarms
 select
     'every_missed_hour_was_caught_up', count(*) filter (where caught_up_at is null),
@@ -97,7 +97,7 @@ where source = 'files of the exports';
 
 insert into alarms
 select
-    vendor || '_brings_nothing_that_we_do_not_know', count(what),
+    vendor || '_has_no_unknown_words', count(what),
     list(
         what
         || ' '
@@ -120,7 +120,7 @@ insert into alarms
 with
 differences as (
     select
-        case when stops then 'this_centra_fits_every_operation_of_ours' else 'this_centra_is_as_we_assume' end as alarm,
+        case when stops then 'this_centra_supports_every_operation' else 'this_centra_is_as_assumed' end as alarm,
         *
     from operations.contract
     where verdict = 'differs' or kind = 'schema'
@@ -138,11 +138,11 @@ select
         || ', found ' || found || '. ' || remedy order by coordinate
     ) filter (where coordinate is not null
     )
-from (values ('this_centra_fits_every_operation_of_ours'), ('this_centra_is_as_we_assume'))
+from (values ('this_centra_supports_every_operation'), ('this_centra_is_as_assumed'))
 left join differences using (alarm)
 group by alarm;
 
--- Row-count identities: what was landed is staged, once; what is planned stands in the ledger, once.
+-- Row-count identities: what was landed is staged, once; what is planned is in the ledger, once.
 insert into alarms
 with identities (name, one, other) as (
     select
@@ -179,9 +179,9 @@ from identities;
 
 insert into alarms
 select
-    'every_effect_stands_in_the_ledger_once',
+    'every_effect_is_in_the_ledger_once',
     count(*),
-    list(effect_key || ' stands there ' || times || ' times' order by effect_key)
+    list(effect_key || ' is there ' || times || ' times' order by effect_key)
 from (select effect_key, count(*) as times from push.ledger group by effect_key having count(*) > 1);
 
 select alarm, found, coalesce(lines[:20], []) as lines from alarms order by alarm

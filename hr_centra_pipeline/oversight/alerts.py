@@ -1,7 +1,7 @@
-"""Alerts: what is told to whom, and what is held back because it was told a short while ago.
+"""Alerts: what is reported to whom, and what is suppressed because it was reported a short while ago.
 
-What was told is kept in ``$HR_CENTRA_HOME/alerts.json``. A line that could not be delivered stays untold: its sensor fails, and
-its next tick tries again, without telling those again who were reached.
+What was reported is kept in ``$HR_CENTRA_HOME/alerts.json``. A line that could not be delivered stays due: its sensor fails, and
+its next tick tries again, without the channels that were reached.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from hr_centra_pipeline.oversight import delivery
 from hr_centra_pipeline.oversight.delivery import Channel
 from hr_centra_pipeline.warehouse import lock
 
-_FLAPS_WITHIN = timedelta(hours=2)  # who recovers and fails again so soon is not told anew
+_FLAPS_WITHIN = timedelta(hours=2)  # what recovers and fails again so soon is not reported again
 _KEPT = timedelta(days=60)
 _CHANGING = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|\b[0-9a-f]{8,}\b|\d+")
 
@@ -37,7 +37,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Alert:
-    """What one team is told at once."""
+    """What one team gets in one message."""
 
     team: str
     title: str
@@ -99,7 +99,7 @@ def tell(
 
 
 def over(fingerprints: Iterable[str], settings: Settings, now: datetime) -> None:
-    """What was told is over: the next time it is told at once, unless it flaps."""
+    """A reported problem is over: the next time it is reported immediately, unless it flaps."""
     wanted = set(fingerprints)
     with lock.held(settings.home / "alerts.lock", "alerts", wait_seconds=30):
         memory = _read(settings.home / "alerts.json")
@@ -114,7 +114,7 @@ def over(fingerprints: Iterable[str], settings: Settings, now: datetime) -> None
 
 
 def _judged(memory: dict[str, _Told], line: Line, now: datetime, policy: Policy) -> str:
-    """``due``, ``held back``, or ``told`` (this very event was told or held back before: its tick runs again)."""
+    """``due``, ``held back``, or ``told`` (this very event was reported or suppressed before: its tick runs again)."""
     told = memory.get(line.fingerprint)
     if told is None or not told.is_done:
         return "due"
@@ -136,7 +136,7 @@ def _deliver(
         held = before.held_back if before else 0
         texts.append(
             line.text
-            + (f"\n({held} more like this since {before.told_at[:16]} were not told)" if before and held else "")
+            + (f"\n({held} more like this since {before.told_at[:16]} were not reported)" if before and held else "")
         )
     text = "\n\n".join([*texts, alert.footer] if alert.footer else texts)
     reached = set.intersection(*(_reached(memory, line) for line in due))

@@ -62,7 +62,7 @@ def findings(looked: Looked, *, is_live: bool) -> Iterator[Finding]:
                 row=row,
             )
         elif row.kind == "schema":
-            yield Finding(SECTION, "warning", f"the schema cannot be seen: {row.found}", row.remedy, row=row)
+            yield Finding(SECTION, "warning", f"the schema cannot be read: {row.found}", row.remedy, row=row)
     for row in looked.rows:
         if row.verdict == "as_assumed":
             yield Finding(SECTION, "ok", f"{row.coordinate}: {row.found}", row=row)
@@ -71,7 +71,7 @@ def findings(looked: Looked, *, is_live: bool) -> Iterator[Finding]:
     if assumed := _counted(looked.rows, "as_assumed"):
         yield Finding(SECTION, "ok", f"as assumed: {assumed}")
     if hidden := _counted(looked.rows, "cannot_be_seen"):
-        yield Finding(SECTION, "note", f"cannot be seen: {hidden}; docs/vendors.md lists them, with what to set")
+        yield Finding(SECTION, "note", f"cannot be determined: {hidden}; docs/vendors.md lists them, with what to set")
 
 
 def _counted(rows: Sequence[Row], verdict: Verdict) -> str:

@@ -82,7 +82,7 @@ deliveries as (
 
 select
     source, gap_from, gap_to, date_diff('minute', gap_from, gap_to) // 60 as hours, caught_up_at,
-    case when caught_up_at is not null then 'Nothing was read in between; the next read took all of it.'
+    case when caught_up_at is not null then 'Nothing was read in between; the next read caught up.'
         when gap_to = $now::timestamptz then 'It cannot be read now: see the last run.'
         else 'Part of it was never read: hr-centra backfill --from ' || strftime(gap_from, '%Y-%m-%d') || ' --to '
             || strftime(gap_to, '%Y-%m-%d')
@@ -94,14 +94,14 @@ select
     case when tells_from <= gap_from + to_hours($exports_every_hours::integer) then received_at end as caught_up_at,
     case when
             tells_from <= gap_from + to_hours($exports_every_hours::integer)
-            then 'No file is about these hours; the next one tells what happened in them.'
+            then 'No file covers these hours; the next one reports what happened in them.'
         when
             gap_to = $now::timestamptz
-            then 'No file of Happy Returns is about these hours yet: ask for the export, or see [coverage] in the policy.'
-        else 'No file of Happy Returns is about these hours: have it deliver them, or list the days in [coverage] accepted_days.'
+            then 'No file of Happy Returns covers these hours yet: ask for the export, or see [coverage] in the policy.'
+        else 'No file of Happy Returns covers these hours: ask for them, or list the days in [coverage] accepted_days.'
     end as detail
 from deliveries
 where $exports_every_hours > 0
-    and gap_to > (select cutover from policy.parameters) -- what was before it is observed as far as it is told
+    and gap_to > (select cutover from policy.parameters) -- what was before it is observed as far as it is reported
     and gap_to > gap_from + to_hours($exports_every_hours::integer)
     and not (len(whole_days) > 0 and list_has_all($accepted_days::date[], whole_days))

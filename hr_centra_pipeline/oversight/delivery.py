@@ -23,7 +23,7 @@ _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
 class Channel(Protocol):
-    """One way out. ``name`` tells it apart from the others, without a secret."""
+    """One channel. ``name`` distinguishes it from the others, without a secret."""
 
     name: str
 
@@ -137,4 +137,4 @@ def beat(settings: Settings) -> None:
     try:
         requests.get(url, timeout=_TIMEOUT).raise_for_status()
     except requests.RequestException as error:
-        raise RunFailed(f"HR_CENTRA_HEARTBEAT_URL: not told ({type(error).__name__}).") from None
+        raise RunFailed(f"HR_CENTRA_HEARTBEAT_URL: not pinged ({type(error).__name__}).") from None

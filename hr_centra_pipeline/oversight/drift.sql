@@ -42,7 +42,7 @@ words as (
             'returnless'
         )
     union all by name
-    -- Words of a closed list: their rows are in quarantine. Of files that were not delivered anew since.
+    -- Words of a closed list: their rows are in quarantine. Of files that were not delivered again since.
     select
         rejected.kind as object,
         rejected.column_name as name,
@@ -114,7 +114,7 @@ said as (
 
 select
     'happy_returns' as vendor, object, 'new column' as what, name, '' as value, first_seen_at, times_seen,
-    'Map it in the header profile if it is of use, else list it under [ignored].' as next_step
+    'Map it in the header profile if it is useful, otherwise list it under [ignored].' as next_step
 from headers
 union all by name
 select
@@ -125,7 +125,7 @@ select
     value,
     min(seen_at) as first_seen_at,
     count(*) as times_seen,
-    'Map the word in the header profile, or say in the policy what it means.' as next_step
+    'Map the word in the header profile or in the policy.' as next_step
 from words
 group by all
 union all by name
@@ -134,9 +134,9 @@ select
     case any_value(enum)
         when
             'stock_change_type'
-            then 'List it under [centra.words.stock_change_type] expected, and it is not reported any more; nothing depends on it.'
+            then 'List it under [centra.words.stock_change_type] expected to stop this report; nothing depends on it.'
         else 'Say in the policy what it means ([centra.words.' || any_value(enum)
-            || '], beside the words that are listed there by default); until then nothing is decided by it.'
+            || '], in addition to the default words); until then no decision uses it.'
     end as next_step
 from centra_words
 group by all
@@ -148,7 +148,7 @@ select
     name,
     '' as value,
     min(fetched_at) as first_seen_at,
-    1 as times_seen, 'Centra will take this field away: an update of hr-centra is needed before that.' as next_step
+    1 as times_seen, 'Centra will remove this field: hr-centra needs an update before that.' as next_step
 from said
 group by all
 union all by name

@@ -54,7 +54,7 @@ class Person:
     def named(self) -> list[str]:
         """Every file that holds the person, each once."""
         found = {Path(one.path).name for one in self.holding}
-        shown = [f"{one.name}{' (could not be searched to its end)' if one.is_unread else ''}" for one in self.holding]
+        shown = [f"{one.name}{' (could not be searched completely)' if one.is_unread else ''}" for one in self.holding]
         return sorted({*shown, *(name for name in self.files if name not in found)})
 
 
@@ -103,7 +103,7 @@ def find(connection: Connection, who: str, holding: Sequence[Holds] = ()) -> Per
     is_read_of = bool(known or mine)
     if not is_read_of and not _is_in_texts(connection, who, holding):
         raise ConfigurationError(
-            f"{who}: nothing here is about this person. Give an e-mail address, return, code or order, or the name as a "
+            f"{who}: nothing is known about this person. Give an e-mail address, return, code or order, or the name as a "
             "rejected row has it."
         )
     emails = {value for _, value in known if value} | ({who} if _EMAIL.fullmatch(who) else set())
@@ -140,7 +140,7 @@ def _is_in_texts(connection: Connection, who: str, holding: Sequence[Holds]) -> 
 
 
 def forget(warehouse: Warehouse, who: str, by: str, now: datetime, *, holding: Sequence[Holds] = ()) -> Erased:
-    """Erase and write the file anew, backups of upgrades as well. Hold the sync lock.
+    """Erase and rewrite the file, backups of upgrades as well. Hold the sync lock.
 
     Raises:
         ConfigurationError: nothing here is about this person.
@@ -167,8 +167,8 @@ def forget(warehouse: Warehouse, who: str, by: str, now: datetime, *, holding: S
             cleaned.append(copy)
     if unreadable:
         raise RunFailed(
-            f"{', '.join(unreadable)} in {backups.folder(warehouse.path)} cannot be read, and may still hold the person: delete "
-            "them. Everywhere else the person is erased."
+            f"{', '.join(unreadable)} in {backups.folder(warehouse.path)} cannot be read and may still contain the person: delete "
+            "them. The person is erased everywhere else."
         )
     return Erased(places, tuple(person.named), tuple(cleaned))
 

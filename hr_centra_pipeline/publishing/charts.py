@@ -1,6 +1,6 @@
 """The month's charts as still pictures: SVG for the summary page, PNG for the Dagster UI. Same figures, same bytes.
 
-Colours are told apart by people who do not see red and green alike; every bar carries its number.
+Colours can be distinguished by people who confuse red and green; every bar carries its number.
 """
 
 from __future__ import annotations

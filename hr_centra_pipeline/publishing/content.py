@@ -25,7 +25,7 @@ _AT_ONCE = 5_000
 
 @dataclass(frozen=True)
 class Content:
-    """A month as its tables tell it. One table is read at a time, on one connection; none is held whole."""
+    """A month as its tables show it. One table is read at a time, on one connection; none is held whole."""
 
     connection: Connection
     report: MonthReport
@@ -42,7 +42,7 @@ class Content:
 
     @property
     def cut_off(self) -> datetime:
-        """Up to when it is told."""
+        """Up to when its data goes."""
         return cut_off(self.month, self.as_of)
 
     @property

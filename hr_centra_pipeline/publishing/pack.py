@@ -36,7 +36,7 @@ class Pack:
 
 
 def last_known(connection: Connection) -> datetime | None:
-    """The decision time of the last sync, note or close: what is told is told as of then, however late it is exported."""
+    """The decision time of the last sync, note or close: figures are as of then, however late it is exported."""
     row = connection.execute(
         """
         select max(known_at) from (

@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import io
-import itertools
 import logging
-import os
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -26,7 +24,8 @@ from hr_centra_pipeline.publishing.workbook import CHECK, EXCEPTION, INPUTS, OPE
 from hr_centra_pipeline.reconciliation import notes
 from hr_centra_pipeline.reconciliation.notes import Note
 from hr_centra_pipeline.reconciliation.reconcile import next_run
-from hr_centra_pipeline.sources.files import regular_file, shown
+from hr_centra_pipeline.sources.intake.local_files import in_folder, regular_file, shown
+from hr_centra_pipeline.sources.intake.put_aside import put_aside
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 
 _LOG = logging.getLogger(__name__)
@@ -36,7 +35,6 @@ _MOST_ROWS = 1_048_576  # Excel's own limits are 1,048,576 rows and 16,384 colum
 _MOST_COLUMNS = 200
 _ENDING = ".xlsx"
 _OTHER_ENDINGS = (".xls", ".xlsm", ".xlsb", ".ods")
-_LONGEST_KEPT = 150  # bytes of a name: with our time, a number and ``.txt`` it must stay below 255
 _LONGEST_NOTE = 2_000
 _LONGEST_NAME = 100
 
@@ -61,13 +59,7 @@ def take_workbooks(warehouse: Warehouse, settings: Settings, now: datetime) -> l
     A file that was read moves to ``taken/``, one that could not be to ``refused/``, each with a text beside it that says
     what came of it. Good rows are taken although others are refused. The same workbook twice changes nothing.
     """
-    if not settings.workbooks.is_dir():
-        return []
-    found = sorted(
-        path
-        for path in settings.workbooks.iterdir()
-        if path.suffix.lower() in (_ENDING, *_OTHER_ENDINGS) and not path.name.startswith(("~$", "."))
-    )
+    found = in_folder(settings.workbooks, (_ENDING, *_OTHER_ENDINGS))
     return [_take(warehouse, path, now) for path in found]
 
 
@@ -100,29 +92,16 @@ def _put_away(path: Path, where: str, report: WorkbookReport, now: datetime) -> 
     for why in report.refused:
         _LOG.warning("workbook %s: %s", report.name, why)
     lines = [
-        f"{report.name}: {report.taken} notes taken, {report.unchanged} stood there already, {len(report.refused)} refused."
+        f"{report.name}: {report.taken} notes taken, {report.unchanged} were there already, {len(report.refused)} refused."
     ]
     lines += [f"refused: {why}" for why in report.refused]
     try:
-        kept = _free(path.parent / where, f"{now:%Y%m%dT%H%M%S}-", path)
-        path.replace(kept)
-        kept.with_name(f"{kept.name}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        put_aside(path, where, lines, now)
     except OSError as error:
-        why = f"could not be moved to {where}/ ({error.strerror}); move it away, or give this user the right to"
+        why = f"could not be moved to {where}/ ({error.strerror}); move it away, or grant this user the right to"
         _LOG.warning("workbook %s: %s", report.name, why)
         return replace(report, refused=(*report.refused, why))
     return report
-
-
-def _free(folder: Path, time: str, path: Path) -> Path:
-    """Where a file is kept: by a name of bounded length that no other file has."""
-    folder.mkdir(exist_ok=True)
-    stem = shown(path.stem).encode()[:_LONGEST_KEPT].decode(errors="ignore")
-    for number in itertools.count(1):
-        kept = folder / f"{time}{stem}{f'-{number}' if number > 1 else ''}{path.suffix.lower()}"
-        if not os.path.lexists(kept):
-            return kept
-    raise AssertionError
 
 
 def _bytes(path: Path) -> bytes:
@@ -132,13 +111,13 @@ def _bytes(path: Path) -> bytes:
         _Unreadable: it is another format, no regular file, cannot be read, or is too large.
     """
     if path.suffix.lower() != _ENDING:
-        raise _Unreadable(f"is no {_ENDING} file; save it as {_ENDING}")
+        raise _Unreadable(f"is not a {_ENDING} file; save it as {_ENDING}")
     try:
         raw = regular_file(path, _MOST_BYTES)
     except OSError as error:
         raise _Unreadable(f"cannot be read: {error.strerror or error}") from None
     if len(raw) > _MOST_BYTES:
-        raise _Unreadable(f"larger than {_MOST_BYTES // 1_000_000} MB: no workbook of ours is")
+        raise _Unreadable(f"larger than {_MOST_BYTES // 1_000_000} MB: an hr-centra workbook never is")
     return raw
 
 
@@ -146,20 +125,20 @@ def _read(raw: bytes, key: str) -> tuple[list[Note], list[str]]:
     """Notes of a workbook, and rows that were refused by name.
 
     Raises:
-        _Unreadable: it is no workbook of ours, or a broken one. Its sheets are parsed while their rows are read.
+        _Unreadable: it is not an hr-centra workbook, or a broken one. Its sheets are parsed while their rows are read.
     """
     try:
         return _parsed(raw, key)
     except _Unreadable:
         raise
     except Exception as error:  # whatever a broken archive or broken XML makes of its readers
-        raise _Unreadable(f"is no workbook that can be read; save it as .xlsx ({type(error).__name__})") from error
+        raise _Unreadable(f"is not a readable workbook; save it as .xlsx ({type(error).__name__})") from error
 
 
 def _parsed(raw: bytes, key: str) -> tuple[list[Note], list[str]]:
     with zipfile.ZipFile(io.BytesIO(raw)) as archive:
         if sum(entry.file_size for entry in archive.infolist()) > _MOST_UNPACKED:
-            raise _Unreadable("unpacks to more than a workbook of ours ever has")
+            raise _Unreadable("unpacks to more than an hr-centra workbook ever has")
     book = load_workbook(io.BytesIO(raw), read_only=True, data_only=False)
     try:
         if OPEN_ITEMS not in book.sheetnames:
@@ -204,7 +183,7 @@ def _header(rows: Iterator[Any]) -> tuple[str, dict[str, int]]:
         if not missing:
             month = title.rpartition(" ")[2]
             if not months.is_month(month):
-                raise _Unreadable(f"the title of {OPEN_ITEMS!r} names no month: {title!r}")
+                raise _Unreadable(f"the title of {OPEN_ITEMS!r} does not name a month: {title!r}")
             return month, {name: texts[name] for name in (EXCEPTION, *INPUTS, CHECK)}
         if number > HEADER_ROW + 10:
             break
@@ -226,7 +205,7 @@ def _note(cells: Sequence[Any], places: dict[str, int], month: str, key: str) ->
     row = next((one.row for one in cells if getattr(one, "row", None)), 0)
     place = f"{OPEN_ITEMS}!{get_column_letter(places[INPUTS[0]] + 1)}{row}"
     if not exception_id:
-        return f"{place}: the row names no exception"
+        return f"{place}: the row does not name an exception"
     expected = check_of(key, month, exception_id)
     if not hmac.compare_digest(expected, _text(getattr(cell(CHECK), "value", None))):
         return (

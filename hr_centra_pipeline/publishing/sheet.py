@@ -166,7 +166,7 @@ class Sheet:
         self.row += 1
 
     def quiet(self, text: str, column: int = 0) -> None:
-        """A sentence, in the next row or (in another column) beside what stands in the last one."""
+        """A sentence, in the next row or (in another column) beside the content of the last one."""
         row = self.row if column == 0 else self.row - 1
         self.sheet.write_string(row, column, text, self.book.format(italic=True, font_color=_QUIET))
         self.row += column == 0

@@ -13,9 +13,9 @@ from hr_centra_pipeline.publishing.content import Content
 from hr_centra_pipeline.publishing.workbook import mismatch_rows, rollforward_rows, summary_rows
 
 _MEASURES = {
-    "double_credits_prevented": "Double credits prevented: somebody else had given the money already",
+    "double_credits_prevented": "Double credits prevented: the money had already been refunded by others",
     "over_credits_found": "Over-credits found: more was given than was due",
-    "unbooked_units_value": "Units that nobody can sell: not booked, not graded, or lost on their way",
+    "unbooked_units_value": "Units that cannot be sold: not booked, not graded, or lost in transit",
 }
 _SHOWN_MISMATCHES = 15
 

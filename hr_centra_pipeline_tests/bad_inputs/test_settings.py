@@ -9,7 +9,7 @@ import pytest
 
 from hr_centra_pipeline.core.errors import ConfigurationError, Unreachable
 from hr_centra_pipeline.sources.centra.client import CentraClient
-from hr_centra_pipeline.sources.files import Exports
+from hr_centra_pipeline.sources.intake.places import Place
 from hr_centra_pipeline_tests.bad_inputs.conftest import Command
 
 ENVIRONMENT: dict[str, tuple[dict[str, str], tuple[str, ...], tuple[str, ...]]] = {
@@ -30,7 +30,7 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "a month in words": (("export", "--month", "September"), ("--month September", "like 2026-09")),
     "a day that is none": (("backfill", "--from", "2026-02-30", "--to", "2026-03-01"), ("--from 2026-02-30", "like 2026-09-30")),
     "a day in words": (("backfill", "--from", "2026-02-01", "--to", "today"), ("--to today", "like 2026-09-30")),
-    "days in the wrong order": (("backfill", "--from", "2026-03-01", "--to", "2026-02-01"), ("the first day lies after the last one",)),
+    "days in the wrong order": (("backfill", "--from", "2026-03-01", "--to", "2026-02-01"), ("the first day is after the last one",)),
     "days before the first partition": (("backfill", "--from", "2019-01-01", "--to", "2019-02-01"), ("give days from 2025-01-01 to today",)),
     "days that are not yet": (("backfill", "--from", "2026-09-01", "--to", "2026-12-01"), ("to today, 2026-09-30",)),
 }  # fmt: skip
@@ -135,7 +135,7 @@ def test_an_address_of_the_exports_that_leads_nowhere_is_told_without_its_passwo
     address: str, kind: type[Exception], word: str
 ) -> None:
     with pytest.raises(kind) as caught:
-        Exports(address).listed()
+        Place(address, "HAPPY_RETURNS_EXPORTS").listed()
     assert "HAPPY_RETURNS_EXPORTS=" in str(caught.value)
     assert word in str(caught.value)
     assert "geheim" not in str(caught.value)

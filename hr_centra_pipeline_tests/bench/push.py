@@ -15,7 +15,7 @@ from pathlib import Path
 
 from hr_centra_pipeline.sandbox.centra.quota import PLANS
 from hr_centra_pipeline.sources.centra.client import CentraClient
-from hr_centra_pipeline.sources.centra.governor import LEFT_TO_OTHERS
+from hr_centra_pipeline.sources.centra.rate_limiter import LEFT_TO_OTHERS
 from hr_centra_pipeline_tests.bench.measured import Measured
 from hr_centra_pipeline_tests.desk import MAIN, QUARANTINE, Desk, Unit, desk
 from hr_centra_pipeline_tests.torture.world import ARTICLES, World, world

@@ -101,8 +101,8 @@ def test_a_file_that_is_read_again_is_counted_once_as_it_is_now(home: Path, caps
 
 def test_what_a_demo_leaves_is_worded_by_what_it_waits_for() -> None:
     assert demo._told(Left(0, 0)) == ""
-    assert "3 effects wait: 3 until their time has come." in demo._told(Left(3, 0))
-    assert "17 effects wait: 3 until their time has come, 14 for a person" in demo._told(Left(3, 14))
+    assert "3 effects are waiting: 3 until they are due." in demo._told(Left(3, 0))
+    assert "17 effects are waiting: 3 until they are due, 14 for a person" in demo._told(Left(3, 14))
 
 
 def test_an_id_is_whole_in_a_narrow_table() -> None:

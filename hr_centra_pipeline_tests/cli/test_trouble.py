@@ -108,7 +108,8 @@ def test_a_full_disk_ends_a_command_with_one_line_and_no_traceback(
 ) -> None:
     assert run_main(monkeypatch, OSError(errno.ENOSPC, "No space left on device", "/x")) == 1
     assert (
-        capsys.readouterr().err == "/x: the disk is full. Make room, then run this again; what was committed is kept.\n"
+        capsys.readouterr().err
+        == "/x: the disk is full. Free some space, then run this again; what was committed is kept.\n"
     )
 
 

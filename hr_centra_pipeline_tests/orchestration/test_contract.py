@@ -16,7 +16,7 @@ from hr_centra_pipeline.sandbox.server import RunningSandbox, SandboxSettings, r
 from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY
 from hr_centra_pipeline_tests.sources.centra.schemas import FIVE, write_introspection
 
-FITS, ASSUMED = "this_centra_fits_every_operation_of_ours", "this_centra_is_as_we_assume"
+FITS, ASSUMED = "this_centra_supports_every_operation", "this_centra_is_as_assumed"
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def checks() -> dict[str, Any]:
 
 def test_the_check_lists_every_difference_with_its_remedy(sandbox: RunningSandbox) -> None:
     found = checks()
-    assert found["this_centra_was_looked_at_within_a_day"].passed
+    assert found["this_centra_was_checked_within_a_day"].passed
     fits = found[FITS]
     assert (fits.passed, fits.severity, fits.metadata["owner_team"].value) == (
         False,
@@ -68,6 +68,6 @@ def test_a_centra_that_does_not_answer_fails_its_own_check_and_no_run(
     monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
     sandbox.sandbox.faults.arm({"kind": "error_before", "target": "IntrospectionQuery", "times": 99, "status": 503})
     found = checks()
-    looked = found["this_centra_was_looked_at_within_a_day"]
+    looked = found["this_centra_was_checked_within_a_day"]
     assert (looked.passed, "503" in looked.description) == (False, True)
     assert found[FITS].passed

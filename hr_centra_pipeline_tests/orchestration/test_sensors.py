@@ -147,10 +147,10 @@ def test_the_same_failure_every_hour_is_one_alert_and_another_failure_is_another
     for status in (500, 502, 503):
         words.error = RunFailed(f"Centra PullOrders: it answered {status}.")
         run(instance)
-    assert tick() == "1 told, 2 held back"
+    assert tick() == "1 sent, 2 suppressed"
     words.error = RunFailed("The disk is full.")
     run(instance)
-    assert tick() == "1 told, 0 held back"
+    assert tick() == "1 sent, 0 suppressed"
     assert len(hook.got) == 2
 
 
@@ -159,7 +159,7 @@ def test_automatic_retries_are_not_told(hook: Hook, instance: dg.DagsterInstance
     tick()
     words.error = RunFailed("boom")
     run(instance, **{"dagster/retry_number": "1", "dagster/parent_run_id": "x"})
-    assert tick() == "No run has failed since the last look."
+    assert tick() == "No run has failed since the last tick."
     assert hook.got == []
 
 
@@ -169,22 +169,22 @@ def started_in(instance: dg.DagsterInstance, process: subprocess.Popen[bytes]) -
     return instance.create_run_for_job(SYNC, status=dg.DagsterRunStatus.STARTED, tags={door.PROCESS_TAG: alive})
 
 
-def test_a_run_that_was_killed_is_buried_and_told_although_no_step_failed(
+def test_a_run_that_was_killed_is_marked_as_failed_and_reported_although_no_step_failed(
     hook: Hook, instance: dg.DagsterInstance
 ) -> None:
     tick = Ticks(sensors.alert_on_failed_runs, instance)
     tick()
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         started = started_in(instance, process)
-        bury = Ticks(sensors.bury_dead_runs, instance)
-        assert bury() == "Every run that is under way lives."
+        mark = Ticks(sensors.fail_orphaned_runs, instance)
+        assert mark() == "Every active run is alive."
         process.kill()
         process.wait()
-    assert bury() == f"Buried {started.run_id[:8]}."
-    assert tick() == "1 told, 0 held back"
+    assert mark() == f"Marked as failed: {started.run_id[:8]}."
+    assert tick() == "1 sent, 0 suppressed"
     ((_, text),) = hook.got
     assert text.startswith("*sync failed*\n")
-    assert "died without a word (killed, or out of memory)" in text
+    assert "died without reporting an error (killed, or out of memory)" in text
 
 
 def test_a_death_that_dagster_notices_first_is_told_in_the_same_words(hook: Hook, instance: dg.DagsterInstance) -> None:
@@ -195,14 +195,14 @@ def test_a_death_that_dagster_notices_first_is_told_in_the_same_words(hook: Hook
         process.kill()
         process.wait()
     instance.report_run_failed(started)
-    assert tick() == "1 told, 0 held back"
-    assert "died without a word (killed, or out of memory)" in hook.got[0][1]
+    assert tick() == "1 sent, 0 suppressed"
+    assert "died without reporting an error (killed, or out of memory)" in hook.got[0][1]
 
 
-def test_a_run_of_another_machine_is_not_buried(instance: dg.DagsterInstance, hook: Hook) -> None:
+def test_a_run_of_another_machine_is_left_alone(instance: dg.DagsterInstance, hook: Hook) -> None:
     tags = {door.PROCESS_TAG: "elsewhere:1@1"}
     started = instance.create_run_for_job(SYNC, status=dg.DagsterRunStatus.STARTED, tags=tags)
-    assert Ticks(sensors.bury_dead_runs, instance)() == "Every run that is under way lives."
+    assert Ticks(sensors.fail_orphaned_runs, instance)() == "Every active run is alive."
     found = instance.get_run_by_id(started.run_id)
     assert found is not None
     assert not found.is_finished
@@ -213,17 +213,20 @@ def test_failed_checks_of_a_green_run_are_told_to_who_owns_them(hook: Hook, inst
     runs(), checks()
     words.refunds_tie = words.goods_tie = False
     run_id = run(instance)
-    assert runs() == "No run has failed since the last look."
-    assert checks() == "2 told, 0 held back"
+    assert runs() == "No run has failed since the last tick."
+    assert checks() == "2 sent, 0 suppressed"
     found = instance.get_run_by_id(run_id)
     assert found is not None
     assert found.status is dg.DagsterRunStatus.SUCCESS
     footer = f"\n\nRun {run_id[:8]} of sync: https://ui.shop.example/runs/{run_id}"
     assert hook.got == [
-        ("/finance", "*1 failed check for finance*\nERROR: not so: books.refunds: refunds tie\n3 of 9 differ" + footer),
+        (
+            "/finance",
+            "*1 failed check for finance*\nERROR: check failed: books.refunds: refunds tie\n3 of 9 differ" + footer,
+        ),
         (
             "/warehouse",
-            "*1 failed check for warehouse*\nWarning: not so: books.goods: goods tie\n- RT-1 is missing\n- RT-2 is missing"
+            "*1 failed check for warehouse*\nWarning: check failed: books.goods: goods tie\n- RT-1 is missing\n- RT-2 is missing"
             + footer,
         ),
     ]
@@ -256,7 +259,7 @@ def test_an_alert_that_cannot_be_delivered_fails_its_tick_and_comes_with_the_nex
         with pytest.raises(RunFailed, match="it answered 503"):
             tick()
     hook.status = 200
-    assert tick() == "1 told, 0 held back"
+    assert tick() == "1 sent, 0 suppressed"
 
 
 # ---------------------------------------------------------------- what is published
@@ -288,13 +291,13 @@ def test_an_exception_that_stays_overdue_is_told_to_its_team_and_to_data_once(
     tick = Ticks(sensors.escalate_overdue_exceptions, instance)
     late = ("finance", "RT-1", NOW - timedelta(hours=49))
     publish(tmp_path, NOW, late, ("finance", "RT-2", NOW - timedelta(hours=47)), ("warehouse", "RT-3", NOW))
-    assert tick() == "2 told, 0 held back"
+    assert tick() == "2 sent, 0 suppressed"
     assert [path for path, _ in hook.got] == ["/finance", "/data"]
     text = hook.texts()[0]
-    assert text.startswith("*1 overdue exception of finance: nobody has acted*\n")
+    assert text.startswith("*1 overdue exception of finance: no action taken*\n")
     assert "12.50 EUR at stake" in text
     assert "double_credit RT-1 12.50 EUR, due 2026-09-28 11:00: Decide." in text
-    assert tick() == "Nothing was published since the last look."
+    assert tick() == "Nothing was published since the last tick."
     publish(tmp_path, NOW + timedelta(hours=2), late, ("finance", "RT-2", NOW - timedelta(hours=47)))
     tick()
     assert "RT-2" in hook.texts()[2]
@@ -306,13 +309,13 @@ def test_when_nothing_is_published_for_hours_data_is_told_and_the_heartbeat_stop
     hook: Hook, instance: dg.DagsterInstance, tmp_path: Path
 ) -> None:
     tick = Ticks(sensors.alert_on_silence, instance)
-    assert tick() == "Nothing was published yet."
+    assert tick() == "Nothing has been published yet."
     publish(tmp_path, NOW - timedelta(hours=1))
     assert tick() == "Published 60 minutes ago."
     assert (hook.beats, hook.got) == (1, [])
     publish(tmp_path, NOW - timedelta(hours=5))
-    assert tick() == "1 told, 0 held back"
-    assert tick() == "Told before."
+    assert tick() == "1 sent, 0 suppressed"
+    assert tick() == "Reported before."
     ((path, text),) = hook.got
     assert path == "/data"
     assert "those of 2026-09-30 07:00 UTC, 5 hours old" in text

@@ -85,7 +85,7 @@ def test_the_same_trouble_is_told_again_only_after_a_while_with_how_many_were_he
     reports = [tell([alert(f"run {hour}")], given, policy, NOW + hour * HOUR) for hour in range(26)]
     assert [report.sent for report in reports] == [1, *[0] * 23, 1, 0]
     assert sum(report.held_back for report in reports) == 24
-    assert "(23 more like this since 2026-09-30T12:00 were not told)" in hook.texts()[1]
+    assert "(23 more like this since 2026-09-30T12:00 were not reported)" in hook.texts()[1]
 
 
 def test_an_event_that_was_told_is_not_told_again_when_its_tick_runs_again(

@@ -88,7 +88,7 @@ def test_a_shop_in_good_order_has_nothing_to_mend(environment: dict[str, str]) -
     }
     told = "\n".join(finding.told for finding in findings)
     assert "disposition sellable: warehouse 1 Main" in told
-    assert "its clock and ours differ by" in told
+    assert "its clock and this machine's differ by" in told
     assert "quotas an hour: 5,000 request count, 1,800 mutation count" in told
     assert "as assumed: 1" in told
     assert "cannot be seen: " in told
@@ -111,7 +111,7 @@ def test_missing_variables_are_named_and_a_matter_of_configuration(environment: 
 
 def test_a_misspelt_variable_is_noticed(environment: dict[str, str]) -> None:
     environment["HR_CENTRA_MOD"] = "live"
-    assert "HR_CENTRA_MOD is set, and no setting of ours" in only(environment).told
+    assert "HR_CENTRA_MOD is set, but hr-centra has no such setting" in only(environment).told
 
 
 def test_a_token_that_would_travel_in_the_clear_is_an_error(environment: dict[str, str]) -> None:
@@ -179,7 +179,7 @@ def test_a_missing_right_to_write_is_a_warning_in_dry_run_and_an_error_in_live_m
 
 def test_rights_that_nobody_needs_are_told(environment: dict[str, str], centra: RunningSandbox) -> None:
     environment["CENTRA_TOKEN"] = token(centra, "Event:read", "Customer:write")
-    assert only(environment).told == "the token may do more than is needed: Customer:write, Event:read"
+    assert only(environment).told == "the token has more permissions than needed: Customer:write, Event:read"
 
 
 def test_an_expired_token_says_what_to_do(environment: dict[str, str]) -> None:
@@ -201,7 +201,7 @@ def test_quotas_that_others_use_up_are_told(environment: dict[str, str], centra:
 def test_clocks_that_differ_are_told(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     ahead = SimpleNamespace(now=lambda _: datetime.now(UTC) + timedelta(minutes=7))
     monkeypatch.setattr("hr_centra_pipeline.oversight.doctor.datetime", ahead)
-    assert "its clock and ours differ by 4" in only(environment).told
+    assert "its clock and this machine's differ by 4" in only(environment).told
 
 
 def test_a_centra_that_does_not_answer_is_an_error_of_the_world_not_of_the_configuration(
@@ -239,7 +239,7 @@ def test_an_order_number_of_the_reserved_range_that_is_taken_is_told(
     ).number
     policy = Path(environment["HR_CENTRA_HOME"]) / "policy.toml"
     policy.write_text(policy.read_text().replace("first_number = 900000", f"first_number = {number}"))
-    assert "order 910000 of the range that is reserved for replacements is somebody else's" in only(environment).told
+    assert "order 910000 of the range reserved for replacements belongs to another order" in only(environment).told
 
 
 # ---------------------------------------------------------------- the contract with Centra
@@ -286,8 +286,8 @@ def test_a_saved_schema_is_examined_without_a_network(environment: dict[str, str
     findings = list(examine(environment, is_offline=True, saved_schema=file))
     assert places(findings) > FIVE_PLACES
     not_asked, token = [one.told for one in findings if one.section == "Centra"]
-    assert not_asked == "not asked (--offline)"
-    assert token.startswith("the least token for this policy: ")
+    assert not_asked == "not called (--offline)"
+    assert token.startswith("minimal token permissions for this policy: ")
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"data": {}}', "not JSON", "type Query { a: Int }"])
@@ -307,7 +307,7 @@ def test_a_centra_that_hides_its_schema_is_a_warning_and_its_operations_are_aske
     centra.sandbox.faults.arm({"kind": "error_before", "target": "IntrospectionQuery", "times": 2, "status": 400})
     finding = only(environment)
     assert (finding.level, finding.section) == ("warning", contract.SECTION)
-    assert finding.told.startswith("the schema cannot be seen: ")
+    assert finding.told.startswith("the schema cannot be read: ")
 
 
 def test_the_command_writes_the_schema_and_prints_the_differences_as_a_table(
@@ -394,7 +394,7 @@ def test_the_database_s_version_is_told_and_a_newer_one_is_an_error(environment:
     path.chmod(0o600)
     assert "schema version" in "".join(one.told for one in examine(environment) if one.section == "database")
     path.chmod(0o644)
-    assert "can be read by every user" in only(environment).told
+    assert "is readable by every user" in only(environment).told
     path.chmod(0o600)
     with duckdb.connect(path) as connection:
         connection.execute("insert into meta.schema_versions values (9999, now())")
@@ -418,7 +418,7 @@ def test_the_kill_switch_is_told(environment: dict[str, str]) -> None:
 
 def test_teams_that_nobody_tells_are_named(environment: dict[str, str]) -> None:
     environment["HR_CENTRA_ALERT_WEBHOOK_DATA"] = environment.pop("HR_CENTRA_ALERT_WEBHOOK")
-    assert only(environment).told == "nobody is told of what concerns customer service, warehouse, finance"
+    assert only(environment).told == "no alerts reach customer service, warehouse, finance"
 
 
 # ---------------------------------------------------------------- Dagster, and the command

@@ -86,10 +86,10 @@ def test_a_permission_that_is_missing_is_named_with_what_needs_it(
 
 def test_a_permission_that_only_another_policy_needs_is_too_much(centra: RunningSandbox, tmp_path: Path) -> None:
     assert told(centra, tmp_path / "data", "", more="Customer:write") == [
-        "the token may do more than is needed: Customer:write"
+        "the token has more permissions than needed: Customer:write"
     ]
     assert told(centra, tmp_path / "data", PLACES["customer"][0], more="Attribute:write") == [
-        "the token may do more than is needed: Attribute:write"
+        "the token has more permissions than needed: Attribute:write"
     ]
 
 

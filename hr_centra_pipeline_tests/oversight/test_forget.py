@@ -163,7 +163,7 @@ def test_the_command_erases_and_names_the_files_that_still_hold_the_person(
     assert ended.value.code == 0
     printed = capsys.readouterr().out
     assert "1 in landing.personal" in printed
-    assert "delete them where they lie.\n  exports/returns-20260902T0900Z.csv\n" in printed
+    assert "delete them yourself.\n  exports/returns-20260902T0900Z.csv\n" in printed
     with shop.transaction() as connection:
         ((by, places),) = connection.execute('select "by", places from operations.erasures').fetchall()
     assert by == "dpo"
@@ -256,7 +256,7 @@ def test_every_file_that_holds_the_address_is_named_whatever_it_is_packed_and_wr
     monkeypatch.setenv("HAPPY_RETURNS_EXPORTS", str(exports))
     monkeypatch.setenv("HR_CENTRA_PAYOUTS", str(payouts))
     printed = run_forget(ANNA, monkeypatch, capsys)
-    named = printed.split("delete them where they lie.\n")[1].split()
+    named = printed.split("delete them yourself.\n")[1].split()
     for name in (
         "returns-20260902T0900Z.csv", "items.csv.gz", "wide.csv", "aside/all.zip", "aside/deep/returns.csv.bak", "escaped.jsonl",
         "pay.csv", "broken.csv.gz",

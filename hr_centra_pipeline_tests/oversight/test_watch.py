@@ -176,7 +176,7 @@ def test_exports_that_ceased_ring_now(prepared: Connection, rings: Rings) -> Non
 
 
 def test_a_new_column_rings_until_the_newest_file_of_its_kind_has_none(prepared: Connection, rings: Rings) -> None:
-    alarm = "happy_returns_brings_nothing_that_we_do_not_know"
+    alarm = "happy_returns_has_no_unknown_words"
     delivered(prepared, NOW - 3 * HOUR)
     delivered(prepared, NOW - 2 * HOUR, headers=["carbon_footprint", "locker"])
     delivered(prepared, NOW - HOUR, kind="returns")
@@ -192,7 +192,7 @@ def test_a_new_column_rings_until_the_newest_file_of_its_kind_has_none(prepared:
 def test_a_new_column_rings_though_a_file_without_it_came_in_the_same_hour(prepared: Connection, rings: Rings) -> None:
     delivered(prepared, NOW - HOUR, headers=["carbon_footprint"])
     delivered(prepared, NOW - HOUR)
-    assert [line.split(" (")[0] for line in rings()["happy_returns_brings_nothing_that_we_do_not_know"]] == [
+    assert [line.split(" (")[0] for line in rings()["happy_returns_has_no_unknown_words"]] == [
         "new column items.carbon_footprint"
     ]
     delivered(prepared, NOW)
@@ -207,7 +207,7 @@ def test_a_word_of_a_closed_list_is_told_from_quarantine_while_its_file_is_the_l
         "insert into quarantine.rejected_rows select source_file, 7, 'items', 'refund_type',"
         " 'is none of refund, gift-card, exchange: barter', 'raw', file_sha256, 1, received_at from landing.files"
     )
-    (line,) = rings()["happy_returns_brings_nothing_that_we_do_not_know"]
+    (line,) = rings()["happy_returns_has_no_unknown_words"]
     assert line.startswith("new word items.refund_type = barter (1 times since 2026-09-30)")
     prepared.execute("update landing.files set file_sha256 = 'corrected'")
     assert rings() == {}
@@ -232,7 +232,7 @@ def test_words_that_neither_policy_nor_fact_sheet_know_are_told(prepared: Connec
     item(prepared, "I1", dropoff_method="return-bar", received_channel="app")
     item(prepared, "I2", dropoff_method="drone", received_channel="hosted")
     item(prepared, "I3", dropoff_method="mail", received_channel="drone")
-    lines = rings()["happy_returns_brings_nothing_that_we_do_not_know"]
+    lines = rings()["happy_returns_has_no_unknown_words"]
     assert [line.split(" (")[0] for line in lines] == [
         "new word items.dropoff_method = drone", "new word items.received_channel = drone",
     ]  # fmt: skip
@@ -241,7 +241,7 @@ def test_words_that_neither_policy_nor_fact_sheet_know_are_told(prepared: Connec
 def test_what_centra_will_take_away_and_what_does_not_fit_is_told(prepared: Connection, rings: Rings) -> None:
     prepared.execute("insert into landing.centra_versions values ('v1', ['Order.customer'], ?, 1)", [NOW - DAY])
     pulled(prepared, NOW, name="returns", problem="Centra returns: a page of 3 was not landed: … does not expect.")
-    lines = rings()["centra_brings_nothing_that_we_do_not_know"]
+    lines = rings()["centra_has_no_unknown_words"]
     assert [line.split(" (")[0] for line in lines] == [
         "deprecated field GraphQL.Order.customer", "unexpected shape returns.page",
     ]  # fmt: skip
@@ -274,7 +274,7 @@ def test_a_write_in_doubt_rings_after_its_window_however_old_it_is(prepared: Con
 def test_two_rows_of_one_effect_ring(prepared: Connection, rings: Rings) -> None:
     for _ in range(2):
         effect(prepared, "HRA", "confirmed", NOW)
-    assert rings()["every_effect_stands_in_the_ledger_once"] == ("HRA stands there 2 times",)
+    assert rings()["every_effect_is_in_the_ledger_once"] == ("HRA stands there 2 times",)
 
 
 def test_an_overdue_exception_rings_for_its_team_alone(prepared: Connection, rings: Rings) -> None:

@@ -180,7 +180,7 @@ def test_a_write_off_closes_its_exception_and_it_stays_closed(desk: Desk) -> Non
 
 def test_a_file_that_is_no_workbook_of_ours_is_put_aside_with_the_reason(desk: Desk) -> None:
     (desk.folder / "broken.xlsx").write_bytes(b"PK\x03\x04 not really")
-    assert "is no workbook that can be read" in desk.sync().refused[0]
+    assert "is not a readable workbook" in desk.sync().refused[0]
     other = Workbook()
     other.save(desk.folder / "other.xlsx")
     assert "has no sheet '5 Open items'" in desk.sync().refused[0]
@@ -196,9 +196,9 @@ def test_a_workbook_with_broken_xml_is_refused_by_name_and_set_aside_and_the_nex
             torn.writestr(name, parts.read(name)[:-40] if is_sheet else parts.read(name))
     report = desk.sync()
     assert (report.name, report.taken) == ("torn.xlsx", 0)
-    assert "is no workbook that can be read" in report.refused[0]
+    assert "is not a readable workbook" in report.refused[0]
     (aside,) = (desk.folder / "refused").glob("*.xlsx")
-    assert "is no workbook that can be read" in aside.with_name(f"{aside.name}.txt").read_text("utf-8")
+    assert "is not a readable workbook" in aside.with_name(f"{aside.name}.txt").read_text("utf-8")
     assert desk.drop(lambda sheet, columns: write(sheet, columns, 5, "Asked", None, "Mia")).taken == 1
 
 

@@ -91,7 +91,7 @@ def alerts_are_taken_again(world: World) -> None:
 FAULTS = (
     Fault(
         "Centra answers 503", 8, 12, centra_goes_down, centra_is_back,
-        alerts=(("data", r"failed checks? for data.*the pull came to its end.*Centra \w+: it answered 503.*HTTP 503, request"),),
+        alerts=(("data", r"failed checks? for data.*pull completed.*Centra \w+: it answered 503.*HTTP 503, request"),),
     ),
     Fault(
         "Postgres goes down in the middle of a sync", 20, 21, postgres_goes_down, postgres_is_back, is_midway=True,
@@ -99,11 +99,11 @@ FAULTS = (
     ),
     Fault(
         "the pipeline's machine is down", 32, 37, pipeline_goes_down, pipeline_is_back,
-        alerts=(("data", r"No sync has ended well.*5 hours old|No sync has ended well.*6 hours old"),),
+        alerts=(("data", r"No sync has succeeded.*5 hours old|No sync has succeeded.*6 hours old"),),
     ),
     Fault(
         "a sync is killed", 46, 47, sync_is_killed, is_midway=True,
-        alerts=(("data", r"sync failed\*\n.*died without a word"),),
+        alerts=(("data", r"sync failed\*\n.*died without reporting an error"),),
     ),
     Fault(
         "the token is revoked", 52, 54, token_is_revoked, token_is_back,
@@ -111,6 +111,6 @@ FAULTS = (
     ),
     Fault(
         "Happy Returns adds a column, while the webhook refuses alerts", 60, 62, nobody_takes_alerts, alerts_are_taken_again,
-        alerts=(("data", r"happy returns brings nothing that we do not know.*new column returns\.carbon_footprint"),),
+        alerts=(("data", r"happy returns has no unknown words.*new column returns\.carbon_footprint"),),
     ),
 )  # fmt: skip

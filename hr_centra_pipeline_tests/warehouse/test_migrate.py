@@ -117,7 +117,9 @@ def test_an_upgrade_makes_derived_tables_stale_and_keeps_state(old: Path) -> Non
     warehouse = Warehouse(old)
     migrate.prepare(warehouse)
     with warehouse.transaction() as connection:
-        connection.execute("insert into meta.watermarks values ('staging.happy_returns', 7, now())")
+        connection.execute(
+            "insert into meta.watermarks (consumer, batch, updated_at) values ('staging.happy_returns', 7, now())"
+        )
         derived.forget_stale(connection, "policy")
         assert connection.execute("select * from meta.watermarks").fetchall() == []
         assert connection.execute("select return_id from push.adoptions").fetchall() == [("return",)]

@@ -53,7 +53,7 @@ def _behind_the_lock(run: Run) -> BehindTheLock:
     specs=[
         spec(
             REPORTS, "oversight", "data", [], kinds=["graphql", "csv"],
-            grain="One row per backfill, kind of effect, currency and reason: what it left to the hourly sync or to people.",
+            grain="One row per backfill, kind of effect, currency and reason: what it left for the hourly sync or for people.",
         )
     ],
     partitions_def=DAILY,
@@ -67,7 +67,7 @@ def backfill(context: dg.AssetExecutionContext, run: Run) -> Iterator[dg.Materia
     committed state, without a lineage edge. One asset of its own, since Dagster keeps an event per asset and day.
     """
     if run.window is None:
-        yield from results(run.warehouse, [REPORTS], {"note": "today is read by the sync: give days before today"})
+        yield from results(run.warehouse, [REPORTS], {"note": "the sync reads today: give days before today"})
         return
     warehouse, now = _behind_the_lock(run), run.now
     with failures.permanent_unless_transient(context, run):

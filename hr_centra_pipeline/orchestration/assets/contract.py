@@ -10,7 +10,7 @@ from hr_centra_pipeline.orchestration.tables import POOL, key, results, spec
 from hr_centra_pipeline.sources.centra.contract_record import ContractReport, refresh
 
 TABLE = "operations.contract"
-_LOOKED = "this_centra_was_looked_at_within_a_day"
+_LOOKED = "this_centra_was_checked_within_a_day"
 
 
 @dg.multi_asset(
@@ -18,7 +18,7 @@ _LOOKED = "this_centra_was_looked_at_within_a_day"
     specs=[
         spec(
             TABLE, "landing", "data", [], kinds=["graphql"],
-            grain="One row per coordinate or behaviour of Centra that we rely on: as assumed, different, or not to be seen.",
+            grain="One row per coordinate or behaviour of Centra that hr-centra relies on: as assumed, different, or unknown.",
         )
     ],
     check_specs=[

@@ -24,9 +24,9 @@ _ROWS = "landing.happy_returns_rows"
 _ADDS_UP = "rows_read_are_landed_rejected_or_repeated"
 _PAYOUTS = "landing.payout_lines"
 _ITS_TOTAL = "every_file_adds_up_to_its_own_total"
-_READABLE = "the_place_of_the_exports_could_be_read"
-_PAYOUTS_READABLE = "the_place_of_the_settlement_files_could_be_read"
-_COMPLETE = "the_pull_came_to_its_end"
+_READABLE = "exports_were_readable"
+_PAYOUTS_READABLE = "settlement_files_were_readable"
+_COMPLETE = "pull_completed"
 
 
 @dg.multi_asset(
@@ -46,7 +46,7 @@ _COMPLETE = "the_pull_came_to_its_end"
             _ADDS_UP, asset=key(_ROWS), description="For every file: rows read = landed + rejected + repeated."
         ),
         dg.AssetCheckSpec(
-            _READABLE, asset=key(_ROWS), description="Folder or address in HAPPY_RETURNS_EXPORTS; if not, nothing new is known."
+            _READABLE, asset=key(_ROWS), description="HAPPY_RETURNS_EXPORTS could be read; if not, nothing new is known."
         ),
     ],
     partitions_def=DAILY,
@@ -176,7 +176,7 @@ def _centra(
         check_specs=[
             dg.AssetCheckSpec(
                 _COMPLETE, asset=key(table),
-                description="A pull that was cut short covers nothing: what it did not show is not gone.",
+                description="A pull that did not complete covers nothing: what it did not show is not gone.",
             )
         ],
         partitions_def=DAILY,
@@ -197,7 +197,7 @@ def _centra(
         else:
             reports = []
             metadata = (
-                _plain(read_history(context, run, history)) if history else {"note": "a backfill leaves it to the sync"}
+                _plain(read_history(context, run, history)) if history else {"note": "left to the sync by a backfill"}
             )
         problems = "; ".join(report.problem for report in reports if report.problem)
         errors = [report.error for report in reports if report.error]
@@ -217,7 +217,7 @@ def _centra(
             "landing.centra_differences", "landing", "data",
             [f"landing.{name}" for name in ("centra_orders", "centra_shipments", "centra_returns", "centra_stock_changes")],
             kinds=["graphql"],
-            grain="One row per object of Centra that was edited, deleted or missed without a trace, as the full compare found it.",
+            grain="One row per object of Centra that was silently edited, deleted or missed, as the full compare found it.",
         )
     ],
     partitions_def=DAILY,
@@ -226,7 +226,7 @@ def _centra(
 )  # fmt: skip
 def full_compare(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
     """A few months of the history in each run, all of it within a week: silent edits leave no trace that increments follow."""
-    metadata: dict[str, Any] = {"note": "a backfill leaves it to the sync"}
+    metadata: dict[str, Any] = {"note": "left to the sync by a backfill"}
     if run.window is None:
         metadata = _plain(compare_with_centra(run.client, run.warehouse, run.policy.policy, run.now))
     yield from results(run.warehouse, ["landing.centra_differences"], metadata)
@@ -260,7 +260,7 @@ ASSETS = [
     ),
     _centra(
         "centra_status_marks",
-        "One row per order or customer and what of ours it shows, as fetched, where the policy writes a return's state there.",
+        "One row per order or customer and our texts on it, as fetched, where the policy writes a return's state there.",
         pull.pull_status_marks, after_items=True, after=["landing.centra_orders"], stops=False,
     ),
     full_compare,

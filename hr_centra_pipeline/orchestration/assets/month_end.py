@@ -54,9 +54,9 @@ _SHOWN = 12
         *declaration_checks(NAMES),
         dg.AssetCheckSpec(
             _FOOTS, asset=key(_ROLLFORWARD),
-            description="Opening = last closing, closing = what is open, to the cent; also against what was frozen.",
+            description="Opening = last closing, closing = open items, to the cent; also against the frozen tables.",
         ),
-        dg.AssetCheckSpec(_TIES, asset=key(_MONTH_END), description="No return is left unexplained, between any two sides."),
+        dg.AssetCheckSpec(_TIES, asset=key(_MONTH_END), description="No unexplained difference is left between any two sides."),
         dg.AssetCheckSpec(_COVERED, asset=key(_CONTROL), description="No day, file or pull is missing from the month."),
     ],
     partitions_def=MONTHLY,

@@ -18,8 +18,8 @@ _PENDING = [
 ]  # fmt: skip
 GRAINS = {
     "push.ledger": "One row per effect and its state.",
-    "push.packets": "One row per packet: what travelled together, how far it came.",
-    "push.attempts": "One row per call to Centra, kept for good.",
+    "push.packets": "One row per packet: what was sent together, and its step.",
+    "push.attempts": "One row per call to Centra, kept permanently.",
 }
 
 

@@ -56,12 +56,12 @@ _READS = [
 # what is overdue, and whose it is, the standing alarms tell.
 _CHECKS = {
     "no_open_exception_is_an_error": (
-        "severity = 'error'", dg.AssetCheckSeverity.ERROR, "Money or goods went wrong, or a due time is over.",
+        "severity = 'error'", dg.AssetCheckSeverity.ERROR, "Money or goods went wrong, or a due time has passed.",
     ),
     "no_open_exception_is_a_warning": ("severity = 'warning'", dg.AssetCheckSeverity.WARN, "Open, and within its due time."),
     "every_source_is_covered": (
         "kind = 'source_not_covered'", dg.AssetCheckSeverity.ERROR,
-        "No file or pull is missing: without it nothing may be called clean.",
+        "No file or pull is missing: otherwise nothing may be called clean.",
     ),
 }  # fmt: skip
 _PREVIEW = 20
@@ -155,7 +155,7 @@ def _metadata(connection: Connection, *, is_new: bool) -> dict[str, Any]:
         dg.AssetSpec(
             ["published", "tables"], deps=keys(*TABLES), group_name="publishing", owners=["team:data"],
             kinds={"parquet", "duckdb"},
-            description="What readers read, replaced by rename: Parquet, published.duckdb, and history.duckdb once a day.",
+            description="What readers get, replaced by rename: Parquet, published.duckdb, and history.duckdb once a day.",
         ),
     ],
     pool=POOL,

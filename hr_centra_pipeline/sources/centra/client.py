@@ -21,9 +21,9 @@ from hr_centra_pipeline.sources.centra.errors import (
     Transient,
     UnknownOutcome,
 )
-from hr_centra_pipeline.sources.centra.governor import LEFT_TO_OTHERS, Governor
 from hr_centra_pipeline.sources.centra.judged import Unreadable
 from hr_centra_pipeline.sources.centra.operations import Operation
+from hr_centra_pipeline.sources.centra.rate_limiter import LEFT_TO_OTHERS, RateLimiter
 from hr_centra_pipeline.sources.centra.transport import BeforeCall, Clock, Credential, Reply, Sleep, Transport
 
 _READ_LIMITS = "ReadRateLimits"
@@ -75,7 +75,7 @@ class CentraClient:
         self._url = url
         credential = Credential("Authorization", token, prefix="Bearer ", variable="CENTRA_TOKEN")
         self._transport = Transport(credential, vendor="Centra", clock=clock, sleep=sleep, before_call=before_call)
-        self._governor = Governor(clock, sleep, left_to_others=left_to_others)
+        self._limiter = RateLimiter(clock, sleep, left_to_others=left_to_others)
         self.requests = 0  # that reached Centra, so that a run can tell what it used
         self.limited = 0  # of them those that were answered with 429
         self.app_version: str | None = None
@@ -93,9 +93,9 @@ class CentraClient:
             UnknownOutcome: a mutation left and its answer did not arrive, or cannot be read.
         """
         operation = operations.load(operation_name)
-        self._governor.admit(operation.name, len(operation.mutations), self.rate_limits)
+        self._limiter.admit(operation.name, len(operation.mutations), self.rate_limits)
         answer = self._executed(operation, variables)
-        self._governor.learn(operation.name, judged.complexity_of(answer.extensions))
+        self._limiter.learn(operation.name, judged.complexity_of(answer.extensions))
         return answer
 
     def objects(self, operation_name: str, variables: Mapping[str, Any], field: str) -> list[dict[str, Any]]:
@@ -132,16 +132,16 @@ class CentraClient:
             }
         mutations = 0 if reserved else len(operation.mutations)
         try:
-            self._governor.admit(operation.name, mutations, self.rate_limits, times=len(asked))
+            self._limiter.admit(operation.name, mutations, self.rate_limits, times=len(asked))
             reply = self._sent(operation, variables, waits_out_limits=not reserved, gate=gate)
         except Limited as limited:
-            self._governor.distrust()
+            self._limiter.distrust()
             return [limited] * len(asked)
         except CentraError as error:
             return [error] * len(asked)
         complexity = judged.complexity_of(judged.extensions_of(reply.body))
         if complexity:
-            self._governor.learn(operation.name, complexity, times=len(asked))
+            self._limiter.learn(operation.name, complexity, times=len(asked))
         return [self._outcome(one, place, operation, reply) for place, one in enumerate(asked)]
 
     def reserve(self, mutations: int) -> None:
@@ -150,19 +150,19 @@ class CentraClient:
         Raises:
             Transient, Permanent: the quotas could not be read.
         """
-        self._governor.reserve(mutations, self.rate_limits)
+        self._limiter.reserve(mutations, self.rate_limits)
 
     def give_back(self, mutations: int) -> None:
         """Reserved mutations that were not made."""
-        self._governor.give_back(mutations)
+        self._limiter.give_back(mutations)
 
     def seconds_for(self, mutations: int) -> float:
         """How long so many mutations will take, as the quotas stand."""
-        return self._governor.seconds_for(mutations)
+        return self._limiter.seconds_for(mutations)
 
     def most_at_once(self) -> int:
         """How many mutations can be reserved together."""
-        return self._governor.most_at_once()
+        return self._limiter.most_at_once()
 
     def ask(self, name: str, text: str, variables: Mapping[str, Any]) -> Answer:
         """Ask a question whose text is no operation of ours, and that changes nothing: what ``doctor`` looks into.
@@ -170,7 +170,7 @@ class CentraClient:
         Raises:
             Transient, Permanent: as ``execute``.
         """
-        self._governor.admit(name, 0, self.rate_limits)
+        self._limiter.admit(name, 0, self.rate_limits)
         return self._executed(Operation(name, text, (), ()), variables)
 
     def rate_limits(self) -> list[dict[str, Any]]:
@@ -230,7 +230,7 @@ class CentraClient:
                 return
             after = cursor
             cursors.add(cursor)
-            page_size = self._governor.fitting_size(operation_name, page_size)
+            page_size = self._limiter.fitting_size(operation_name, page_size)
 
     def _sent(
         self,

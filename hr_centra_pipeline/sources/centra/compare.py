@@ -20,6 +20,7 @@ from hr_centra_pipeline.sources.centra.landing import Row, Target
 from hr_centra_pipeline.sources.centra.models import Order, Return, Shipment, StockChange
 from hr_centra_pipeline.sources.centra.progress import Pull, Raw, recorded, text_of
 from hr_centra_pipeline.sources.centra.pull import CHANGE_LINES, consumer, with_all_lines
+from hr_centra_pipeline.warehouse import watermarks
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 
 
@@ -180,7 +181,7 @@ def _note_changed(connection: Connection, one: _Compared, rows: Sequence[Row], n
         if before and one.follows_changes and old.get("updatedAt") != new.get("updatedAt"):
             continue  # changed since the increment ran
         fields = sorted(name for name in {*old, *new} if old.get(name) != new.get(name)) if before else None
-        batch = batch or landing.next_batch(connection)
+        batch = batch or watermarks.next_batch(connection)
         connection.execute(
             "insert into landing.centra_differences values (?, ?, ?, ?, ?, ?, ?, ?)",
             [
@@ -224,7 +225,7 @@ def _find_deleted(pull: Pull, one: _Compared, begin: datetime, end: datetime, sh
     if one.name == "returns":
         gone = [row for row in gone if not _is_there(pull, int(row[0]))]
     with pull.warehouse.transaction() as connection:
-        batch = landing.next_batch(connection)
+        batch = watermarks.next_batch(connection)
         for key, number, created in gone:
             connection.execute(
                 "insert into landing.centra_differences values (?, ?, ?, 'deleted', null, ?, ?, ?)",

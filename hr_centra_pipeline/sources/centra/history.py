@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from hr_centra_pipeline.core.policy import Policy
-from hr_centra_pipeline.sources.centra import landing, pull
+from hr_centra_pipeline.sources.centra import pull
 from hr_centra_pipeline.sources.centra.client import CentraClient
 from hr_centra_pipeline.sources.centra.errors import CentraError, Permanent
 from hr_centra_pipeline.sources.centra.progress import Pull, text_of
+from hr_centra_pipeline.warehouse import watermarks
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 
 _LOG = logging.getLogger(__name__)
@@ -172,7 +173,7 @@ def _note(pulling: Pull, start: datetime, end: datetime, problem: str | None) ->
             "insert into landing.centra_history values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 pulling.object, start, end, pulling.rows_read, pulling.rows_landed, problem is None, problem,
-                landing.next_batch(connection), pulling.now,
+                watermarks.next_batch(connection), pulling.now,
             ],
         )  # fmt: skip
 

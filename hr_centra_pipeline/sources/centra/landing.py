@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from hr_centra_pipeline.sources.centra.models import Order, Return, Shipment, StatusMark, StockChange, Warehouse
+from hr_centra_pipeline.warehouse import watermarks
 from hr_centra_pipeline.warehouse.database import Connection
 
 DELETED = hashlib.sha256(b"deleted").hexdigest()
@@ -107,7 +108,7 @@ def land(
     news += [row for key, row in given.items() if key in again and row not in news]
     if not news:
         return 0
-    batch = next_batch(connection)
+    batch = watermarks.next_batch(connection)
     # One list per column: a page in one statement, not row by row.
     columns: dict[str, list[Any]] = {target.key: [row.key for row in news]}
     columns |= {name: [row.columns[name] for row in news] for name in news[0].columns}
@@ -134,7 +135,7 @@ def land_deleted(connection: Connection, return_ids: Sequence[int], fetched_at: 
         where centra_return_id in (select unnest(?))
         qualify row_number() over (partition by centra_return_id order by batch desc) = 1
         """,
-        [DELETED, fetched_at, next_batch(connection), list(return_ids)],
+        [DELETED, fetched_at, watermarks.next_batch(connection), list(return_ids)],
     )
     return len(return_ids)
 
@@ -149,12 +150,5 @@ def note_version(connection: Connection, app_version: str | None, deprecated: It
     ).fetchone()
     if last is None or (last[0], list(last[1])) != said:
         connection.execute(
-            "insert into landing.centra_versions values (?, ?, ?, ?)", [*said, now, next_batch(connection)]
+            "insert into landing.centra_versions values (?, ?, ?, ?)", [*said, now, watermarks.next_batch(connection)]
         )
-
-
-def next_batch(connection: Connection) -> int:
-    """A new batch number: readers of landing go by it."""
-    row = connection.execute("select nextval('landing.batch_numbers')").fetchone()
-    assert row is not None  # noqa: S101 - a sequence always answers
-    return int(row[0])

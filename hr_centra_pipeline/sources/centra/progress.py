@@ -16,6 +16,7 @@ from hr_centra_pipeline.sources.centra.client import CentraClient
 from hr_centra_pipeline.sources.centra.errors import CentraError
 from hr_centra_pipeline.sources.centra.judged import identity, shown
 from hr_centra_pipeline.sources.centra.landing import Row, Target
+from hr_centra_pipeline.warehouse import watermarks
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 
 Node = TypeVar("Node", bound=BaseModel)
@@ -186,7 +187,7 @@ def _write(pull: Pull, elapsed: timedelta) -> PullReport:
             "insert into landing.centra_pulls values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 pull.object, pull.window_from, _watermark(pull, elapsed), pull.rows_read, pull.rows_landed,
-                problem is None, problem, landing.next_batch(connection), pull.now,
+                problem is None, problem, watermarks.next_batch(connection), pull.now,
             ],
         )  # fmt: skip
         if pull.object in _FOLLOWED and (pull.unreadable or not pull.problems):
@@ -217,7 +218,7 @@ def _note_unreadable(connection: Connection, pull: Pull, watermark: datetime | N
     if is_at_end and pull.unreadable:
         connection.execute(
             "insert into landing.centra_reached values (?, ?, ?, ?)",
-            [pull.object, watermark, landing.next_batch(connection), pull.now],
+            [pull.object, watermark, watermarks.next_batch(connection), pull.now],
         )
 
 

@@ -27,6 +27,7 @@ from hr_centra_pipeline.sources.centra.models import (
 )
 from hr_centra_pipeline.sources.centra.models import Warehouse as CentraWarehouse
 from hr_centra_pipeline.sources.centra.progress import Pull, PullReport, Raw, recorded, text_of
+from hr_centra_pipeline.warehouse import watermarks
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 
 __all__ = [
@@ -262,7 +263,7 @@ def name_orders(pull: Pull, wanted: Sequence[tuple[str, bool]]) -> None:
             absent += [number for number in numbers if number not in shown]
     if absent:
         with pull.warehouse.transaction() as connection:
-            batch = landing.next_batch(connection)
+            batch = watermarks.next_batch(connection)
             connection.executemany(
                 "insert into landing.centra_absent_orders values (?, ?, ?)",
                 [(number, pull.now, batch) for number in absent],
@@ -450,7 +451,7 @@ def _land_free_stock(pull: Pull, skus: Sequence[str], sizes: Sequence[SizeStock]
         }
         news = [row for row in found if landed.get(row[0]) != row[1:]]
         if news:
-            batch = landing.next_batch(connection)
+            batch = watermarks.next_batch(connection)
             connection.executemany(
                 "insert into landing.centra_replacement_stock values (?, ?, ?, ?, ?)",
                 [(*row, pull.now, batch) for row in news],

@@ -6,10 +6,10 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 
+from hr_centra_pipeline.warehouse import watermarks
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse, run_sql, sql_text
 
 _PACKAGE = "hr_centra_pipeline.sources.centra"
-_CONSUMER = "staging.centra"
 _SQL = ("staging.sql", "payments.sql", "order_money.sql")
 _LANDED = (
     "centra_orders",
@@ -51,14 +51,18 @@ def refresh(warehouse: Warehouse, now: datetime) -> StagingReport:
     """
     with warehouse.transaction() as connection:
         made_with = _fingerprint(connection)
-        rebuilt = _forget_if_stale(connection, made_with, now)
-        watermark = _watermark(connection)
+        before = watermarks.find(connection, watermarks.CENTRA)
+        rebuilt = before is not None and before.made_with != made_with
+        watermark = watermarks.read(connection, watermarks.CENTRA, made_with)
+        if watermark == watermarks.NOTHING:
+            for name in _STAGED:
+                connection.execute(f"delete from staging.{name}")  # noqa: S608 - our own names
         newest, rows_new = _landed_since(connection, watermark)
         if rows_new:
             for name in _SQL:
                 run_sql(connection, _PACKAGE, name, {"watermark": watermark})
-            connection.execute("delete from meta.watermarks where consumer = ?", [_CONSUMER])
-            connection.execute("insert into meta.watermarks values (?, ?, ?)", [_CONSUMER, newest, now])
+        if rows_new or rebuilt:
+            watermarks.write(connection, watermarks.CENTRA, newest, now, made_with=made_with)
     return StagingReport(rows_new, rebuilt)
 
 
@@ -69,23 +73,6 @@ def _fingerprint(connection: Connection) -> str:
     sql = [sql_text(_PACKAGE, name) for name in _SQL]
     made_with = [*sql, *(pattern for (pattern,) in patterns), repr(words), repr(payments)]
     return hashlib.sha256("\x1f".join(made_with).encode()).hexdigest()
-
-
-def _forget_if_stale(connection: Connection, made_with: str, now: datetime) -> bool:
-    row = connection.execute("select fingerprint from meta.derived_from where stage = ?", [_CONSUMER]).fetchone()
-    if row is not None and row[0] == made_with:
-        return False
-    for name in _STAGED:
-        connection.execute(f"delete from staging.{name}")  # noqa: S608 - our own names
-    connection.execute("delete from meta.watermarks where consumer = ?", [_CONSUMER])
-    connection.execute("delete from meta.derived_from where stage = ?", [_CONSUMER])
-    connection.execute("insert into meta.derived_from values (?, ?, ?)", [_CONSUMER, made_with, now])
-    return row is not None
-
-
-def _watermark(connection: Connection) -> int:
-    row = connection.execute("select max(batch) from meta.watermarks where consumer = ?", [_CONSUMER]).fetchone()
-    return int(row[0]) if row and row[0] is not None else 0
 
 
 def _landed_since(connection: Connection, watermark: int) -> tuple[int, int]:

@@ -16,7 +16,7 @@ _HEAD = """# What we rely on at the vendors
 Made from `hr_centra_pipeline/sources/centra/assumptions.toml` by `make vendors`; change that file, not this page.
 
 - **documented**: the vendor's own documents say so.
-- **seen in a live connector**: somebody whose connector works with live shops relies on it.
+- **seen in a live connector**: a connector that works with live shops relies on it.
 - **assumed**: our reading; the last column says what to set, or what will not work, if it is otherwise.
 
 `hr-centra doctor` compares everything below that a schema can show with your own Centra, and looks at old objects for signs

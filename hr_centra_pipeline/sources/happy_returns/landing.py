@@ -10,22 +10,31 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from hr_centra_pipeline.sources import files
-from hr_centra_pipeline.sources.files import BadRow, Content, Listed
 from hr_centra_pipeline.sources.happy_returns import identity, parsing, writings
 from hr_centra_pipeline.sources.happy_returns.kinds import KINDS, Kind, KindName
-from hr_centra_pipeline.sources.happy_returns.profiles import Fingerprint, Profile
+from hr_centra_pipeline.sources.happy_returns.profiles import Profile
+from hr_centra_pipeline.sources.intake import bounds, cutting, rejected
+from hr_centra_pipeline.sources.intake.contents import Content
+from hr_centra_pipeline.sources.intake.cutting import BadRow
+from hr_centra_pipeline.sources.intake.file_log import FileLog, LogTable
+from hr_centra_pipeline.sources.intake.places import Listed
+from hr_centra_pipeline.sources.intake.rejected import Rejected
 from hr_centra_pipeline.warehouse.database import Connection
 
 # DuckDB reads a file in pieces of 16 lines of this size, a thread each: a longer line is for those that are cut by hand.
 _MOST_BYTES_OF_A_LINE = 2_000_000
 _BUFFER_BYTES = 32_000_000
-_PART = r"[^\s@,;|\"'<>]"
-_EMAIL = re.compile(f"(?<!{_PART}){_PART}+@{_PART}+")  # from the start of a token on: a long one is read once
-_MOST_CHARACTERS_KEPT = 4_000
 _PLAIN = bytes(range(0x20, 0x7F)) + b"\n"
-
-Rejected = tuple[int | None, str | None, str, str | None]  # line, column, reason, raw text
+FILES = LogTable(
+    "landing.files",
+    "profiles_sha256",
+    "columns_sha256",
+    "export",
+    of_listed=lambda listed: {
+        "source_time": listed.source_time[0], "source_time_from": listed.source_time[1], "rows_repeated": 0,
+    },
+    empty_is_good=True,  # of one that repeats another the columns are of no account
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -49,7 +58,7 @@ class ExportFile:
     @property
     def is_simple(self) -> bool:
         """The fast reader can do it, as far as its bytes say."""
-        return not files.is_json(self.content.data) and files.is_simple(self.content)
+        return not cutting.is_json(self.content.data) and cutting.is_simple(self.content)
 
 
 @dataclass
@@ -92,61 +101,9 @@ def landed_hashes(connection: Connection) -> set[str]:
     return {sha256 for (sha256,) in rows}
 
 
-def next_batches(connection: Connection, count: int) -> list[int]:
-    """Numbers of new batches: one per file, in the order of their source times."""
-    rows = connection.execute("select nextval('landing.batch_numbers') from range(?)", [count]).fetchall()
-    return sorted(int(batch) for (batch,) in rows)
-
-
-def note_repeated(connection: Connection, repeated: Sequence[ExportFile], now: datetime, present: Fingerprint) -> None:
+def note_repeated(connection: Connection, log: FileLog, repeated: Sequence[ExportFile], now: datetime) -> None:
     """Record files with the same bytes as an earlier one, so that they are not read again. Lands no rows."""
-    _keep_files(
-        connection,
-        [_Noted(file.listed, file.content.sha256, file.batch, file=file) for file in repeated],
-        now,
-        present,
-    )
-
-
-def note_refused(
-    connection: Connection, refused: Sequence[tuple[Listed, str, str, int]], now: datetime, present: Fingerprint
-) -> None:
-    """Files that are of no use as a whole, as (file, hash, problem, batch): one row in quarantine without a line each."""
-    told = [(listed, sha256, kept_text(problem), batch) for listed, sha256, problem, batch in refused]
-    _keep_files(
-        connection, [_Noted(listed, sha256, batch, problem=problem) for listed, sha256, problem, batch in told], now,
-        present,
-    )  # fmt: skip
-    for listed, sha256, problem, batch in told:
-        # What was wrong with it by other profiles is not what is wrong with it now.
-        connection.execute(
-            "delete from quarantine.rejected_rows where source_file = ? and file_sha256 = ? and source_line is null",
-            [listed.name, sha256],
-        )
-        _quarantine(connection, listed.name, None, sha256, [(None, None, problem, None)], batch, now)
-
-
-def note_refused_again(connection: Connection, files_again: Sequence[tuple[Listed, str]], present: Fingerprint) -> None:
-    """Files, as (file, hash), that the present profiles refuse as others did: they need not be opened again."""
-    for listed, sha256 in files_again:
-        connection.execute(
-            """
-            update landing.files set profiles_sha256 = ?
-            where source_file = ? and byte_size = ? and modified_at = ? and file_sha256 = ?
-            """,
-            [present.whole, listed.name, listed.size, listed.modified_at, sha256],
-        )
-
-
-def without_addresses(text: str) -> str:
-    """A text with its e-mail addresses blotted out."""
-    return _EMAIL.sub("…@…", text)
-
-
-def kept_text(text: str) -> str:
-    """A text as it may be kept: without addresses, and of bounded length."""
-    text = without_addresses(text)
-    return text if len(text) <= _MOST_CHARACTERS_KEPT else f"{text[:_MOST_CHARACTERS_KEPT]}… ({len(text):,} characters)"
+    log.keep(connection, [_row(log, file, Counts(), (None, None)) for file in repeated], now)
 
 
 # ---------------------------------------------------------------- rows
@@ -178,7 +135,7 @@ def read(connection: Connection, group: Group, scratch: Path, now: datetime) -> 
     # What was cut by hand has each row on a line of its own, of any length; what DuckDB sets aside for lines follows from that.
     most_bytes = _MOST_BYTES_OF_A_LINE
     if group.is_cut_by_hand:
-        most_bytes = max(min(2 * files.MOST_BYTES_OF_A_ROW + 1_000_000, path.stat().st_size), most_bytes)
+        most_bytes = max(min(2 * bounds.MOST_BYTES_OF_A_ROW + 1_000_000, path.stat().st_size), most_bytes)
     connection.execute(parsing.MACROS)
     connection.execute("set preserve_insertion_order = true")  # rows are numbered by it; wide tables are written faster
     connection.execute(
@@ -266,9 +223,9 @@ def _write_cut(group: Group, path: Path) -> int:
                 writer.writerow([base + line, *values])
 
             cut = (
-                files.cut_json(file.content, keep, list(file.headers))
-                if files.is_json(file.content.data)
-                else files.cut_csv(file.content, file.profile.delimiter, keep)
+                cutting.cut_json(file.content, keep, list(file.headers))
+                if cutting.is_json(file.content.data)
+                else cutting.cut_csv(file.content, file.profile.delimiter, keep)
             )
             group.bad += [(place, bad) for bad in cut.bad]
             group.bases.append(base)
@@ -314,7 +271,7 @@ def _number_lines(connection: Connection, group: Group, number: str) -> None:
     )
 
 
-def land(connection: Connection, group: Group, now: datetime, present: Fingerprint) -> list[Counts]:
+def land(connection: Connection, group: Group, log: FileLog, now: datetime) -> list[Counts]:
     """Compare what ``checked`` holds with what is landed, and insert what is new. Answers the counts of each file."""
     kind = group.kind
     identity.identify(connection, kind)
@@ -354,7 +311,7 @@ def land(connection: Connection, group: Group, now: datetime, present: Fingerpri
     )
     if kind.name == "returns":
         _keep_personal(connection, now)
-    return _account(connection, group, now, present)
+    return _account(connection, log, group, now)
 
 
 def _refuse_other_retailers(connection: Connection, now: datetime) -> None:
@@ -461,20 +418,18 @@ def _keep_personal(connection: Connection, now: datetime) -> None:
 # ---------------------------------------------------------------- accounts
 
 
-@dataclass(frozen=True)
-class _Noted:
-    """A line of the log of files. ``file``: it was recognised."""
-
-    listed: Listed
-    sha256: str
-    batch: int
-    file: ExportFile | None = None
-    counts: Counts = Counts()
-    times: tuple[datetime | None, datetime | None] = (None, None)
-    problem: str | None = None
+def _row(
+    log: FileLog, file: ExportFile, counts: Counts, times: tuple[datetime | None, datetime | None]
+) -> dict[str, object]:
+    """A line of the log of files."""
+    return log.row(
+        file.listed, file.content.sha256, file.batch, (counts.read, counts.landed, counts.rejected),
+        kind=file.kind, profile=file.profile.name, rows_repeated=counts.repeated, rows_conflicting=counts.conflicting,
+        first_source_time=times[0], last_source_time=times[1], unknown_headers=list(file.unknown_headers) or None,
+    )  # fmt: skip
 
 
-def _account(connection: Connection, group: Group, now: datetime, present: Fingerprint) -> list[Counts]:
+def _account(connection: Connection, log: FileLog, group: Group, now: datetime) -> list[Counts]:
     """Control totals of each file, and what was rejected of it."""
     counted = {
         place: rest for place, *rest in connection.execute(
@@ -504,31 +459,29 @@ def _account(connection: Connection, group: Group, now: datetime, present: Finge
     texts = {(place, bad.line): bad.text for place, bad in group.bad}
     # A file that is read again with other columns corrects itself.
     conflicting = {} if group.members[0].is_again else _conflicting(connection, group.kind)
-    notes = []
+    accounts, notes = [], []
     for place, file in enumerate(group.members):
         good, refused, landed, first, last = counted.get(place, (0, 0, 0, None, None))
         cut = sum(of == place for of, _ in group.bad) if place in wrong else 0
         counts = Counts(good + cut, landed, refused + cut, good - refused - landed, conflicting.get(file.batch, 0))
-        notes.append(_Noted(file.listed, file.content.sha256, file.batch, file, counts, (first, last)))
+        accounts.append(counts)
+        notes.append(_row(log, file, counts, (first, last)))
         if file.is_again:
-            connection.execute(
-                "delete from quarantine.rejected_rows where source_file = ? and file_sha256 = ?",
-                [file.listed.name, file.content.sha256],
-            )
+            rejected.forget(connection, file.listed.name, file.content.sha256)
         if place not in wrong:
             continue
         raw = dict(
-            files.raw_rows(
+            cutting.raw_rows(
                 file.content, file.profile.delimiter, {line for line, column, _ in wrong[place] if column != ""}
             )
         )
-        rejected: list[Rejected] = [
+        set_aside: list[Rejected] = [
             (line, column or None, why, texts.get((place, line), raw.get(line))) for line, column, why in wrong[place]
         ]
-        rejected.sort(key=lambda row: row[0] or 0)
-        _quarantine(connection, file.listed.name, file.kind, file.content.sha256, rejected, file.batch, now)
-    _keep_files(connection, notes, now, present)
-    return [note.counts for note in notes]
+        set_aside.sort(key=lambda row: row[0] or 0)
+        rejected.set_aside(connection, file.listed.name, file.kind, file.content.sha256, set_aside, file.batch, now)
+    log.keep(connection, notes, now)
+    return accounts
 
 
 def _conflicting(connection: Connection, kind: Kind) -> dict[int, int]:
@@ -564,58 +517,3 @@ def _conflicting(connection: Connection, kind: Kind) -> dict[int, int]:
         """  # noqa: S608 - our own names
     ).fetchall()
     return dict(rows)
-
-
-def _keep_files(connection: Connection, notes: Sequence[_Noted], now: datetime, present: Fingerprint) -> None:
-    if not notes:
-        return
-    names = (
-        "source_file", "file_sha256", "kind", "profile", "byte_size", "source_time", "source_time_from", "modified_at",
-        "rows_read", "rows_landed", "rows_rejected", "rows_repeated", "rows_conflicting", "first_source_time",
-        "last_source_time", "problem", "batch", "unknown_headers",
-    )  # fmt: skip
-    rows = [
-        (
-            note.listed.name, note.sha256, note.file and note.file.kind, note.file and note.file.profile.name,
-            note.listed.size, *note.listed.source_time, note.listed.modified_at,
-            note.counts.read, note.counts.landed, note.counts.rejected, note.counts.repeated, note.counts.conflicting,
-            *note.times, note.problem, note.batch, list(note.file.unknown_headers) or None if note.file else None,
-        )
-        for note in notes
-    ]  # fmt: skip
-    columns = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
-    connection.execute(
-        f"""
-        insert into landing.files ({", ".join(names)}, received_at, profiles_sha256, columns_sha256)
-        select {", ".join(f"unnest(${name})" for name in names)}, $now, $whole, $columns
-        """,
-        {**columns, "now": now, "whole": present.whole, "columns": present.columns},
-    )
-
-
-def _quarantine(
-    connection: Connection,
-    source_file: str,
-    kind: str | None,
-    sha256: str,
-    rows: Sequence[Rejected],
-    batch: int,
-    now: datetime,
-) -> None:
-    """Set rejected rows aside; e-mail addresses in them are blotted out."""
-    if not rows:
-        return
-    connection.execute(
-        """
-        insert into quarantine.rejected_rows (
-            source_file, source_line, kind, column_name, reason, raw_text, file_sha256, batch, rejected_at
-        )
-        select $source_file, unnest($lines), $kind, unnest($columns), unnest($reasons), unnest($texts), $sha256, $batch, $now
-        """,
-        {
-            "source_file": source_file, "kind": kind, "sha256": sha256, "batch": batch, "now": now,
-            "lines": [row[0] for row in rows], "columns": [row[1] for row in rows],
-            "reasons": [kept_text(row[2]) for row in rows],
-            "texts": [None if row[3] is None else kept_text(row[3]) for row in rows],
-        },
-    )  # fmt: skip

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from hr_centra_pipeline.core.money import LIMIT, SQL_TYPE
 from hr_centra_pipeline.sources.happy_returns.kinds import Kind
 from hr_centra_pipeline.sources.happy_returns.profiles import Profile
-from hr_centra_pipeline.sources.instants import instant
+from hr_centra_pipeline.sources.intake.instants import instant
 
 _UNIT = r"^(.+)-(\d{1,9})-(\d{1,9})$"
 _CURRENCY = r"^([A-Z]{3}|[€£])\s*|\s*([A-Z]{3}|[€£])$"

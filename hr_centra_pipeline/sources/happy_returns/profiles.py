@@ -15,7 +15,8 @@ import duckdb
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from hr_centra_pipeline.sources.happy_returns.kinds import KINDS, KindName
-from hr_centra_pipeline.sources.profile_files import read_profiles
+from hr_centra_pipeline.sources.intake.file_log import Fingerprint
+from hr_centra_pipeline.sources.intake.profile_files import read_profiles
 
 _PACKAGE = "hr_centra_pipeline.sources.happy_returns.header_profiles"
 
@@ -120,14 +121,6 @@ class Recognised:
     profile: Profile
     kind: KindName
     unknown_headers: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Fingerprint:
-    """Hashes of profiles: of all that they say, and of which header of a file holds which column."""
-
-    whole: str
-    columns: str
 
 
 def fingerprint(profiles: Sequence[Profile]) -> Fingerprint:

@@ -7,9 +7,10 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime
 
-from hr_centra_pipeline.sources.happy_returns import landing, parsing
+from hr_centra_pipeline.sources.happy_returns import parsing
 from hr_centra_pipeline.sources.happy_returns.kinds import KINDS, Kind, KindName
 from hr_centra_pipeline.sources.happy_returns.profiles import Profile
+from hr_centra_pipeline.warehouse import watermarks
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 
 _LOG = logging.getLogger(__name__)
@@ -161,7 +162,7 @@ def _retype(connection: Connection, kind: Kind, profile: Profile, now: datetime)
         from retyped
         where retyped.landed_row = landed.rowid and retyped.fits
         """,  # noqa: S608 - our own names
-        {"batch": landing.next_batches(connection, 1)[0]},
+        {"batch": watermarks.next_batch(connection)},
     )
     _show_to_readers(connection, kind)
     return int(count)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from hr_centra_pipeline.warehouse import watermarks
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse, run_sql
 
-CONSUMER = "staging.happy_returns"
 _PACKAGE = "hr_centra_pipeline.sources.happy_returns"
 
 
@@ -23,9 +23,11 @@ class StagingReport:
 def refresh(warehouse: Warehouse, now: datetime) -> StagingReport:
     """Recompute every return, unit, refund and shipment line that rows landed since the last refresh touch."""
     with warehouse.transaction() as connection:
-        row = connection.execute("select max(batch) from meta.watermarks where consumer = ?", [CONSUMER]).fetchone()
-        since = row[0] if row and row[0] is not None else -1
-        run_sql(connection, _PACKAGE, "staging.sql", {"since": since, "now": now, "consumer": CONSUMER})
+        since = watermarks.read(connection, watermarks.HAPPY_RETURNS)
+        run_sql(connection, _PACKAGE, "staging.sql", {"since": since, "now": now})
+        newest = connection.execute("select max(batch) from landing.happy_returns_rows").fetchone()
+        if newest and newest[0] is not None:
+            watermarks.write(connection, watermarks.HAPPY_RETURNS, int(newest[0]), now)
         return StagingReport(
             returns=_count(connection, "changed_returns"),
             units=_count(connection, "changed_items"),

@@ -1,6 +1,5 @@
 -- makes: staging.refund_units, staging.refunds, staging.return_item_events, staging.return_items,
 --        staging.return_shipments, staging.returns
--- changes: meta.watermarks
 -- kind:  table
 -- grain: one row per return, unit, event, shipment and refund, in the latest state
 
@@ -232,8 +231,3 @@ derived as (
 select refund_id, return_item_id, true as is_told from told
 union all by name
 select refund_id, return_item_id, false as is_told from derived;
-
--- ---------------------------------------------------------------- how far we have come
-delete from meta.watermarks where consumer = $consumer;
-insert into meta.watermarks
-select $consumer, coalesce(max(batch), $since), $now from landing.happy_returns_rows;

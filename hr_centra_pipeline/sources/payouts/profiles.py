@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Self, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -13,7 +12,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import duckdb
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from hr_centra_pipeline.sources.profile_files import read_profiles
+from hr_centra_pipeline.sources.intake.file_log import Fingerprint
+from hr_centra_pipeline.sources.intake.profile_files import read_profiles
 
 _PACKAGE = "hr_centra_pipeline.sources.payouts.header_profiles"
 
@@ -186,14 +186,6 @@ class PayoutProfile(_Section):
             if header is not None:
                 found[column] = header
         return found
-
-
-@dataclass(frozen=True)
-class Fingerprint:
-    """Hashes of layouts: of all that they say, and of that but for what a line's type means, which no file has to be read for."""
-
-    whole: str
-    reading: str
 
 
 def fingerprint(profiles: Sequence[PayoutProfile]) -> Fingerprint:

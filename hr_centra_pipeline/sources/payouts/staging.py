@@ -11,8 +11,6 @@ from hr_centra_pipeline.sources.payouts.typing_sql import type_of
 from hr_centra_pipeline.warehouse import watermarks
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse, run_sql
 
-_CONSUMER = "staging.payouts"
-
 
 def refresh(warehouse: Warehouse, now: datetime, profiles: Sequence[PayoutProfile] = ()) -> int:
     """Recompute the lines when some were landed or the layouts map types otherwise; answers how many payouts changed.
@@ -20,15 +18,13 @@ def refresh(warehouse: Warehouse, now: datetime, profiles: Sequence[PayoutProfil
     Orders of changed lines are looked at again.
     """
     mapped = hashlib.sha256(repr([(one.provider, one.line_types) for one in profiles]).encode()).hexdigest()[:16]
-    consumer = f"{_CONSUMER} {mapped}"
     with warehouse.transaction() as connection:
         newest = connection.execute("select coalesce(max(batch), -1) from landing.payout_lines").fetchone()
-        if newest is None or newest[0] <= watermarks.read(connection, consumer):
+        if newest is None or newest[0] <= watermarks.read(connection, watermarks.PAYOUTS, mapped):
             return 0
         _write_types(connection, profiles)
-        run_sql(
-            connection, "hr_centra_pipeline.sources.payouts", "staging.sql", {"now": now, "consumer": consumer},
-        )  # fmt: skip
+        run_sql(connection, "hr_centra_pipeline.sources.payouts", "staging.sql", {"now": now})
+        watermarks.write(connection, watermarks.PAYOUTS, int(newest[0]), now, made_with=mapped)
         counted = connection.execute(
             "select count(*) from (select distinct provider, account, payout_id from changed_payout_lines)"
         ).fetchone()

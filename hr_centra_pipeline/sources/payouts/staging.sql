@@ -1,5 +1,5 @@
 -- makes: staging.payout_lines
--- changes: meta.watermarks, reconciliation.settled_orders
+-- changes: reconciliation.settled_orders
 -- kind:  table
 -- grain: one row per settlement line that counts
 
@@ -177,7 +177,3 @@ delete from reconciliation.settled_orders where order_number in (
 
 delete from staging.payout_lines;
 insert into staging.payout_lines by name from present_lines;
-
-delete from meta.watermarks where starts_with(consumer, 'staging.payouts');
-insert into meta.watermarks
-select $consumer, coalesce(max(batch), -1), $now from landing.payout_lines;

@@ -115,7 +115,7 @@ def test_a_refused_connection_means_that_nothing_was_sent(clock: Clock) -> None:
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/graphql"
         client = client_of(url, clock)
-        client._governor.observe([])
+        client._limiter.observe([])
         with pytest.raises(Transient):
             client.execute("ReadRateLimits", {})
     assert clock.slept  # a query was tried more than once

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hr_centra_pipeline.sources import files
+from hr_centra_pipeline.sources.intake import bounds, contents
 from hr_centra_pipeline.warehouse.database import run_sql
 from hr_centra_pipeline_tests.sources.happy_returns.conftest import ITEM, NOW, REFUND, RETURN, SHIPMENT, Desk, as_csv
 
@@ -89,7 +89,7 @@ def test_a_link_to_a_file_is_read_and_a_loop_is_refused(desk: Desk) -> None:
 def test_an_archive_that_unpacks_to_a_thousand_times_its_size_is_refused_before_it_does(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "_MOST_TIMES_ITS_SIZE", 20)
+    monkeypatch.setattr(contents, "_MOST_TIMES_ITS_SIZE", 20)
     desk.put("items.csv.gz", gzip.compress(b"\0" * 30_000_000))
     desk.csv("returns", RETURN, name="returns.csv")
     desk.ingest()
@@ -98,7 +98,7 @@ def test_an_archive_that_unpacks_to_a_thousand_times_its_size_is_refused_before_
 
 
 def test_a_file_larger_than_any_export_is_refused_unread(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "MOST_BYTES_OF_A_FILE", 10_000)
+    monkeypatch.setattr(bounds, "MOST_BYTES_OF_A_FILE", 10_000)
     with (desk.folder / "items.csv").open("wb") as file:
         file.truncate(20_000)
     desk.csv("returns", RETURN, name="returns.csv")
@@ -122,14 +122,14 @@ def test_a_row_larger_than_any_is_refused_alone(desk: Desk) -> None:
 
 def test_what_was_hashed_is_what_is_read(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     path = desk.csv("items", ITEM, name="items.csv")
-    real = files.opened
+    real = contents.opened
 
-    def grows(raw: bytes, name: str) -> files.Content:
+    def grows(raw: bytes, name: str) -> contents.Content:
         content = real(raw, name)
         desk.csv("items", ITEM | {"sku": "LATER"}, ITEM | {"item_id": "IT-2"}, name="items.csv")
         return content
 
-    monkeypatch.setattr(files, "opened", grows)
+    monkeypatch.setattr(contents, "opened", grows)
     desk.ingest()
     monkeypatch.undo()
     assert desk.rows("select item_id, sku from landing.happy_returns_items") == [("IT-1", "SKU-1")]
@@ -281,6 +281,6 @@ def test_a_file_of_which_hardly_a_row_can_be_read_is_refused_by_name_with_their_
 
 def test_a_gzip_file_of_many_members_is_read_and_one_of_far_too_many_is_refused() -> None:
     parts = [gzip.compress(b"%d\n" % number) + b"\0" * (number % 3) for number in range(2_000)]
-    read = files.opened(b"".join(parts), "x.csv.gz")
+    read = contents.opened(b"".join(parts), "x.csv.gz")
     assert (read.problem, read.is_cut, read.data.split()) == (None, False, [b"%d" % number for number in range(2_000)])
-    assert files.opened(gzip.compress(b"") * 100_001, "x.csv.gz").problem == "is made of more than 100,000 archives"
+    assert contents.opened(gzip.compress(b"") * 100_001, "x.csv.gz").problem == "is made of more than 100,000 archives"

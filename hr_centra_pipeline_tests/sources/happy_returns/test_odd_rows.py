@@ -11,8 +11,8 @@ from hr_centra_pipeline.core.policy import load_policy
 from hr_centra_pipeline.effects.plan import plan
 from hr_centra_pipeline.matching.match import match
 from hr_centra_pipeline.reconciliation.reconcile import reconcile
-from hr_centra_pipeline.sources import files
-from hr_centra_pipeline.sources.instants import instant, quoted
+from hr_centra_pipeline.sources.intake import contents
+from hr_centra_pipeline.sources.intake.instants import instant, quoted
 from hr_centra_pipeline.warehouse.database import run_sql
 from hr_centra_pipeline.warehouse.policy_tables import write_policy
 from hr_centra_pipeline_tests import staged
@@ -403,13 +403,13 @@ def test_a_file_that_other_profiles_refuse_as_before_is_opened_once_for_each_of_
     desk.put("items-2026-09-21.csv", b"Was;auch;immer\n1;2;3\n")
     assert desk.ingest().refused_files == 1
     opened: list[str] = []
-    real = files.opened
+    real = contents.opened
 
-    def noted(data: bytes, name: str) -> files.Content:
+    def noted(data: bytes, name: str) -> contents.Content:
         opened.append(name)
         return real(data, name)
 
-    monkeypatch.setattr(files, "opened", noted)
+    monkeypatch.setattr(contents, "opened", noted)
     for words in ("", 'A-Ware = "sellable"', 'A-Ware = "damaged"'):
         _with_profile(desk, words)
         for _ in range(2):

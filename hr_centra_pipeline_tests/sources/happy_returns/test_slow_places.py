@@ -13,7 +13,7 @@ import pytest
 from fsspec.implementations.local import LocalFileSystem
 
 from hr_centra_pipeline.core.errors import Unreachable
-from hr_centra_pipeline.sources import files
+from hr_centra_pipeline.sources.intake import bounds
 from hr_centra_pipeline.sources.payouts.ingest import ingest_payouts
 from hr_centra_pipeline.sources.payouts.profiles import load_payout_profiles
 from hr_centra_pipeline_tests.sources.happy_returns.conftest import ITEM, NOW, Desk
@@ -77,8 +77,8 @@ class DripFileSystem(LocalFileSystem):  # type: ignore[misc]
 @pytest.fixture
 def connections(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[DripFileSystem]]:
     fsspec.register_implementation("drip", DripFileSystem, clobber=True)
-    monkeypatch.setattr(files, "MOST_SECONDS_OF_A_FILE", 0.4)
-    monkeypatch.setattr(files, "MOST_SECONDS_OF_A_LISTING", 5)
+    monkeypatch.setattr(bounds, "MOST_SECONDS_OF_A_FILE", 0.4)
+    monkeypatch.setattr(bounds, "MOST_SECONDS_OF_A_LISTING", 5)
     monkeypatch.setattr(DripFileSystem, "connections", [])
     yield DripFileSystem.connections
     for one in DripFileSystem.connections:
@@ -119,7 +119,7 @@ def test_a_place_that_is_never_listed_is_unreachable(
     desk: Desk, connections: list[DripFileSystem], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(DripFileSystem, "lists", False)
-    monkeypatch.setattr(files, "MOST_SECONDS_OF_A_LISTING", 0.2)
+    monkeypatch.setattr(bounds, "MOST_SECONDS_OF_A_LISTING", 0.2)
     with pytest.raises(Unreachable, match=r"cannot be read: it was not listed within 0\.2 s"):
         desk.ingest(url=f"drip://{desk.folder}")
     assert desk.rows("select files_listed, problem like '%not listed within%' from landing.exports_looks") == [
@@ -131,8 +131,8 @@ def test_a_place_that_is_never_listed_is_unreachable(
 def test_a_remote_file_without_an_end_is_refused_by_its_size(
     desk: Desk, connections: list[DripFileSystem], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "MOST_BYTES_OF_A_FILE", 3_000_000)
-    monkeypatch.setattr(files, "MOST_SECONDS_OF_A_FILE", 30)
+    monkeypatch.setattr(bounds, "MOST_BYTES_OF_A_FILE", 3_000_000)
+    monkeypatch.setattr(bounds, "MOST_SECONDS_OF_A_FILE", 30)
     desk.csv("items", ITEM, name="endless-items.csv")
     desk.ingest(url=f"drip://{desk.folder}")
     assert desk.rows("select reason from quarantine.rejected_rows") == [

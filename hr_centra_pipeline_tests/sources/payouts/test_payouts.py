@@ -11,9 +11,9 @@ import duckdb
 import pytest
 
 from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
-from hr_centra_pipeline.sources import files
-from hr_centra_pipeline.sources.files import Content
-from hr_centra_pipeline.sources.payouts import ingest, profiles, staging
+from hr_centra_pipeline.sources.intake import cutting
+from hr_centra_pipeline.sources.intake.contents import Content
+from hr_centra_pipeline.sources.payouts import profiles, settlement_reading, staging
 from hr_centra_pipeline.sources.payouts.ingest import PayoutReport, ingest_payouts
 from hr_centra_pipeline.sources.payouts.profiles import load_payout_profiles
 from hr_centra_pipeline.warehouse import migrate
@@ -734,7 +734,7 @@ def test_whatever_goes_wrong_with_a_file_is_named_once_and_stops_no_other(
             raise duckdb.OutOfMemoryException("16 KiB more than there is")
         return "is of no use"
 
-    monkeypatch.setattr(ingest, "_recognised", runs_out)
+    monkeypatch.setattr(settlement_reading, "recognised", runs_out)
     place.deliver("a.csv", "x")
     place.deliver("b.csv", "y")
     assert place.ingest() == PayoutReport(files=2, refused_files=2)
@@ -749,13 +749,13 @@ def test_lines_of_more_columns_than_any_header_are_not_searched_for_one(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     searched: list[int] = []
-    header_of = files.header_of
+    header_of = cutting.header_of
 
     def searching(data: bytes, delimiter: str) -> list[str]:
         searched.append(len(data))
         return header_of(data, delimiter)
 
-    monkeypatch.setattr(files, "header_of", searching)
+    monkeypatch.setattr(cutting, "header_of", searching)
     place.deliver("wide.csv", ("," * 5_000 + ";" * 5_000 + "\t" * 5_000 + "\n") * 10)
     assert place.ingest() == PayoutReport(files=1, refused_files=1)
     assert not any(searched)

@@ -73,7 +73,7 @@ class _Bucket:
         self.read, self.since, self.spent, self.is_known = remaining, now, 0.0, True
 
 
-class Governor:
+class RateLimiter:
     """Token buckets as ``rateLimits`` showed them last, refilled by the real clock since then.
 
     ``left_to_others``: the part of every bucket that we never touch.

@@ -1,0 +1,104 @@
+"""The habits of the repository: its pages lead somewhere, decisions are complete, a newcomer finds the file."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+DECISIONS = ROOT / "docs" / "decisions"
+RECORDS = sorted(DECISIONS.glob("0*.md"))
+PAGES = [ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")] + [
+    DECISIONS / "README.md",
+    *RECORDS,
+]
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+
+
+def section(title: str) -> str:
+    """The part of CONTRIBUTING.md below a heading that begins so."""
+    found = re.search(rf"^(#+) {re.escape(title)}.*?\n(.*?)(?=^##? |\Z|^\1 )", CONTRIBUTING, re.MULTILINE | re.DOTALL)
+    assert found, title
+    return found[2]
+
+
+def links_of(text: str) -> list[str]:
+    return [link for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    assert [link for link in links_of(page.read_text("utf-8")) if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize(
+    "page", [*PAGES, *(ROOT / "docs").glob("*.md"), ROOT / "README.md"], ids=lambda page: page.name
+)
+def test_every_link_into_a_page_names_a_heading(page: Path) -> None:
+    missing = []
+    for file, anchor in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", page.read_text("utf-8")):
+        target = page.parent / file if file else page
+        headings = re.findall(r"^#+ (.*)$", target.read_text("utf-8"), re.MULTILINE)
+        slugs = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+        missing += [] if anchor in slugs else [f"{file}#{anchor}"]
+    assert missing == []
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.stem)
+def test_a_decision_says_when_why_instead_of_what_and_at_which_price(record: Path) -> None:
+    text = record.read_text("utf-8")
+    assert text.startswith(f"# {record.stem[:4]}: ")
+    assert re.search(r"^- Status: \w+", text, re.MULTILINE)
+    assert re.search(r"^- Date: 20\d\d-\d\d-\d\d", text, re.MULTILINE)
+    headings = re.findall(r"^## (.*)$", text, re.MULTILINE)
+    assert headings == ["Context", "Decision", "Alternatives considered", "Consequences"]
+
+
+def test_every_decision_is_listed_and_numbered_once() -> None:
+    listed = links_of((DECISIONS / "README.md").read_text("utf-8"))
+    assert sorted(listed) == [record.name for record in RECORDS]
+    assert len({record.name[:4] for record in RECORDS}) == len(RECORDS) >= 10
+
+
+def test_twelve_questions_of_a_newcomer_are_answered_by_two_files_at_most() -> None:
+    rows = [line for line in section("Twelve questions").splitlines() if line.startswith("| ")][1:]
+    answers = [links_of(row) for row in rows]
+    assert len(answers) == 12
+    assert all(1 <= len(files) <= 2 for files in answers)
+
+
+def test_a_fifth_effect_is_twelve_files_at_most_and_they_are_where_the_list_says() -> None:
+    lines = re.findall(r"^\d+\. (.*)$", section("… an effect"), re.MULTILINE)
+    assert 1 < len(lines) <= 12
+    named = [re.findall(r"`((?:hr_centra_pipeline|data|docs)/[^`<]*)", line)[0] for line in lines]
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_the_forge_runs_what_ci_runs() -> None:
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text("utf-8"))
+    steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
+    assert any(step.get("run") == ".ci/run" for step in steps)
+    used = [step["uses"] for step in steps if "uses" in step]
+    assert [name for name in used if not re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", name)] == []
+
+
+def test_the_hooks_format_lint_and_scan_for_secrets() -> None:
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text("utf-8"))["repos"]
+    assert {hook["id"] for repo in hooks for hook in repo["hooks"]} == {
+        "ruff-format",
+        "ruff",
+        "sqlfluff",
+        "detect-secrets",
+    }
+
+
+def test_the_version_is_in_one_place() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+    code = [file for file in (ROOT / "hr_centra_pipeline").rglob("*.py") if f'"{version}"' in file.read_text("utf-8")]
+    assert code == []
+    changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    assert f"## [{version}]" in changelog or f"becomes {version}" in changelog
