@@ -7,7 +7,8 @@ import typer
 from typer.testing import CliRunner
 
 from hr_centra_pipeline.cli.main import app
-from hr_centra_pipeline.core.kinds import CAUSES, CLASSES, CULPRITS, EFFECT_STATES, EXCEPTION_KINDS
+from hr_centra_pipeline.core.exception_kinds import EXCEPTION_KINDS
+from hr_centra_pipeline.core.kinds import CAUSES, CLASSES, CULPRITS, EFFECT_STATES
 from hr_centra_pipeline.warehouse.database import Connection
 
 _PENDING = """

@@ -44,7 +44,9 @@ def now(environment: Mapping[str, str] | None = None) -> datetime:
     try:
         instant = instant.astimezone(UTC)
     except OverflowError:
-        raise ConfigurationError(f"{place}: {text} is no time of UTC; write one like 2026-09-30T12:00:00Z.") from None
+        raise ConfigurationError(
+            f"{place}: {text} is not a time in UTC; write one like 2026-09-30T12:00:00Z."
+        ) from None
     if instant > real:
-        raise ConfigurationError(f"{place}: {text} lies in the future; the clock may only be set back.")
+        raise ConfigurationError(f"{place}: {text} is in the future; the clock may only be set back.")
     return instant

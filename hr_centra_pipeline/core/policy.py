@@ -26,7 +26,8 @@ from pydantic import (
 
 from hr_centra_pipeline.core import gift_card
 from hr_centra_pipeline.core.errors import ConfigurationError
-from hr_centra_pipeline.core.kinds import EXCEPTION_KINDS, Owner
+from hr_centra_pipeline.core.exception_kinds import EXCEPTION_KINDS
+from hr_centra_pipeline.core.kinds import Owner
 from hr_centra_pipeline.core.money import LIMIT, minor_units, rounded
 from hr_centra_pipeline.core.setting_files import mistakes_in, parsed_toml, read_setting_file
 from hr_centra_pipeline.core.words import CentraWords
@@ -133,11 +134,11 @@ class Fee(_Section):
     def _known_zones(self) -> Self:
         unknown = sorted(set(self.zone_amounts) - set(self.zones))
         if unknown:
-            raise ValueError(f"zone_amounts: {unknown[0]!r} is no zone of zones")
+            raise ValueError(f"zone_amounts: {unknown[0]!r} is not one of the zones")
         countries = [country for named in self.zones.values() for country in named]
         twice = sorted({country for country in countries if countries.count(country) > 1})
         if twice:
-            raise ValueError(f"zones: {twice[0]} stands in two zones")
+            raise ValueError(f"zones: {twice[0]} is in two zones")
         return self
 
 

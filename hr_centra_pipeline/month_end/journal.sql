@@ -185,7 +185,7 @@ semi join matching.orders_in_play using (order_number)
 cross join policy.parameters
 join staging.return_items as items using (return_item_id)
 join matching.matched_items as matched using (return_item_id)
-cross join (values ('credit'), ('exchange'), ('stock'))
+cross join (values ('credit'), ('exchange'), ('stock')) as subjects (subject)
 where units.is_after_cutover is false and matched.shipment_line_id is not null
     and case subject
         when 'credit'

@@ -111,7 +111,7 @@ select
         || strftime(first_seen_at, '%Y-%m-%d') || '): ' || next_step order by what, object, name, value
     ) filter (where what is not null
     )
-from (values ('happy_returns'), ('centra'))
+from (values ('happy_returns'), ('centra')) as vendors (vendor)
 left join operations.vendor_drift using (vendor)
 group by vendor;
 
@@ -120,7 +120,7 @@ insert into alarms
 with
 differences as (
     select
-        case when stops then 'this_centra_supports_every_operation' else 'this_centra_is_as_assumed' end as alarm,
+        case when stops then 'this_centra_fits_every_operation_of_ours' else 'this_centra_is_as_we_assume' end as alarm,
         *
     from operations.contract
     where verdict = 'differs' or kind = 'schema'
@@ -138,7 +138,7 @@ select
         || ', found ' || found || '. ' || remedy order by coordinate
     ) filter (where coordinate is not null
     )
-from (values ('this_centra_supports_every_operation'), ('this_centra_is_as_assumed'))
+from (values ('this_centra_fits_every_operation_of_ours'), ('this_centra_is_as_we_assume')) as both_alarms (alarm)
 left join differences using (alarm)
 group by alarm;
 

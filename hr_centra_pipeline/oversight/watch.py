@@ -51,10 +51,10 @@ RULES: dict[str, AlarmRule] = {
     "centra_has_no_unknown_words": AlarmRule(
         "operations.vendor_drift", "data", False, "No new word, deprecated field or unexpected shape in Centra's answers."
     ),
-    "this_centra_supports_every_operation": AlarmRule(
+    "this_centra_fits_every_operation_of_ours": AlarmRule(
         "operations.contract", "data", True, "This Centra's schema supports every operation that the policy uses."
     ),
-    "this_centra_is_as_assumed": AlarmRule(
+    "this_centra_is_as_we_assume": AlarmRule(
         "operations.contract", "data", False, "Assumptions that block nothing hold as well: words, signs, a readable schema."
     ),
     "every_landed_key_is_staged_once": AlarmRule(

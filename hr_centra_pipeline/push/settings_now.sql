@@ -21,12 +21,12 @@ said as (
     select 'fingerprint', 3, coalesce(string_agg(disposition, chr(30) order by disposition), '')
     from policy.refused_dispositions
     union all
-    select 'fingerprint', 4, coalesce(string_agg(t::varchar, chr(30) order by t::varchar), '') from policy.triggers
+    select 'fingerprint', 4, coalesce(string_agg(t::varchar, chr(30) order by t::varchar), '') from policy.triggers as t
     union all
     select 'fingerprint', 5, coalesce(string_agg(t::varchar, chr(30) order by t::varchar), '')
-    from policy.exchange_triggers
+    from policy.exchange_triggers as t
     union all
-    select 'payers', 6, coalesce(string_agg(t::varchar, chr(30) order by t::varchar), '') from policy.pays_through
+    select 'payers', 6, coalesce(string_agg(t::varchar, chr(30) order by t::varchar), '') from policy.pays_through as t
     union all
     select
         'amounts', 7,
@@ -41,14 +41,14 @@ said as (
         )
     from policy.parameters
     union all
-    select 'amounts', 8, coalesce(string_agg(f::varchar, chr(30) order by f::varchar), '') from policy.fees
+    select 'amounts', 8, coalesce(string_agg(f::varchar, chr(30) order by f::varchar), '') from policy.fees as f
     union all
-    select 'amounts', 9, coalesce(string_agg(f::varchar, chr(30) order by f::varchar), '') from policy.zone_fees
+    select 'amounts', 9, coalesce(string_agg(f::varchar, chr(30) order by f::varchar), '') from policy.zone_fees as f
     union all
     -- What is within them is not held as a difference.
-    select 'amounts', 10, coalesce(string_agg(t::varchar, chr(30) order by t::varchar), '') from policy.tolerance
+    select 'amounts', 10, coalesce(string_agg(t::varchar, chr(30) order by t::varchar), '') from policy.tolerance as t
     union all
-    select 'amounts', 11, coalesce(string_agg(t::varchar, chr(30) order by t::varchar), '') from policy.tax_limits
+    select 'amounts', 11, coalesce(string_agg(t::varchar, chr(30) order by t::varchar), '') from policy.tax_limits as t
     union all
     select 'rules', 12, concat_ws(chr(30), shipping_rule, shipping_source, fee_basis, fee_source, exchange_trigger)
     from policy.parameters

@@ -7,37 +7,22 @@
 delete from reconciliation.orphaned_returns;
 insert into reconciliation.orphaned_returns by name
 from reconciliation.exceptions
-where kind in (
-        'return_without_order', 'item_without_shipment_line', 'return_without_credit_note', 'status_not_updated',
-        'centra_return_without_return',
-        'credit_note_without_refund',
-        'refund_without_credit_note',
-        'promised_item_refused',
-        'corrected_after_credit'
-    );
+where kind in (select kind from policy.exception_kinds where family = 'orphaned_returns');
 
 delete from reconciliation.stock_gaps;
 insert into reconciliation.stock_gaps by name
 from reconciliation.exceptions
-where kind in (
-        'return_without_stock_movement',
-        'unmapped_disposition',
-        'double_restock',
-        'stock_change_without_return',
-        'corrected_after_restock'
-    );
+where kind in (select kind from policy.exception_kinds where family = 'stock_gaps');
 
 delete from reconciliation.exchange_gaps;
 insert into reconciliation.exchange_gaps by name
 from reconciliation.exceptions
-where kind in (
-        'exchange_without_order', 'exchange_refused', 'exchange_differs', 'exchange_canceled', 'exchange_not_shipped'
-    );
+where kind in (select kind from policy.exception_kinds where family = 'exchange_gaps');
 
 delete from reconciliation.stalled_returns;
 insert into reconciliation.stalled_returns by name
 from reconciliation.exceptions
-where kind in ('stalled_return', 'disposition_missing');
+where kind in (select kind from policy.exception_kinds where family = 'stalled_returns');
 
 delete from reconciliation.unmapped_dispositions;
 insert into reconciliation.unmapped_dispositions by name

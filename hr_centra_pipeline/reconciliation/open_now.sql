@@ -1,6 +1,7 @@
 -- makes: told_before, open_now
 -- kind:  step
 -- grain: one row per finding that is an exception now
+-- loop:  reconciliation.exception_events: what was open before is in the history up to the last run
 
 -- Which findings are exceptions now: their window is over (or was, when it was shorter), they are not older than the cut-over,
 -- and no more telling kind stands for the same subject of the same unit.
@@ -100,3 +101,13 @@ from due
 where opens_at <= $now or exception_id in (select exception_id from told_before where is_open)
 qualify return_item_id is null
     or row_number() over (partition by return_item_id, subject order by precedence, exception_id) = 1;
+
+-- What a person wrote off stays closed as long as no more money is at stake than was written off.
+delete from open_now where exception_id in (
+        select before.exception_id
+        from told_before as before
+        join open_now using (exception_id)
+        where before.is_written_off and not before.is_open
+            and open_now.currency is not distinct from (before.told ->> 'currency')
+            and coalesce(open_now.amount, 0) <= coalesce((before.told ->> 'amount')::decimal(18, 4), 0)
+    );

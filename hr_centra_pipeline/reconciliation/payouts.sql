@@ -1,5 +1,5 @@
 -- makes: reconciliation.payouts, tied_lines
--- changes: reconciliation.refund_facts, findings
+-- changes: reconciliation.refund_facts
 -- kind:  table
 -- grain: one row per refund in Centra and what the payment providers booked for it
 
@@ -291,6 +291,7 @@ group by all;
 
 delete from reconciliation.payouts
 where order_number in (select order_number from payout_orders) or order_number is null;
+
 insert into reconciliation.payouts by name
 with
 window_of as (
@@ -510,63 +511,6 @@ select
     every.*, settled_amount - credited_amount as difference,
     verdict = 'agrees' and date_trunc('month', credited_at) <> date_trunc('month', settled_at) as is_other_month
 from every;
-
-insert into findings by name
-select
-    'payout_mismatch' as kind,
-    'payout' as subject,
-    payout_tie_id as identity,
-    'fix_centra' as class,
-    'amount_mismatch' as cause,
-    'provider' as culprit,
-    return_id, order_number, currency,
-    case
-        when verdict = 'reversed' then credited_amount - settled_amount
-        -- The whole refund is in question: what it is worth that was booked in another currency, nobody knows.
-        when settled_abroad is not null then greatest(abs(difference), credited_amount)
-        else abs(difference)
-    end as amount,
-    case verdict when 'not_settled' then credited_at else settled_at end as fact_at,
-    case verdict
-        when 'amount_differs'
-            then 'Centra refunded ' || money_text(credited_amount, currency) || ', the payment provider booked '
-                || concat_ws(
-                    ' and ',
-                    case
-                        when settled_abroad is null or settled_amount <> 0 then money_text(settled_amount, currency)
-                    end,
-                    settled_abroad
-                )
-        when
-            'reversed'
-            then 'The refund of '
-                || money_text(credited_amount, currency)
-                || ' came back to the payment provider after it had succeeded'
-        when 'not_settled'
-            then 'Centra refunded ' || money_text(credited_amount, currency)
-                || ', and no settlement file of the time after it has the refund'
-        when
-            'chargeback'
-            then 'Charged back by the shopper''s bank: '
-                || money_text(settled_amount, currency)
-                || ' that were credited, too'
-        else 'The payment provider refunded '
-            || money_text(settled_amount, currency)
-            || ', and Centra knows of no such refund'
-    end as detail,
-    case verdict
-        when 'reversed' then 'Pay the shopper another way: the credit stands, the money did not arrive.'
-        when 'not_settled' then 'Ask the payment provider for the refund; if it was never made, pay it by hand.'
-        when 'chargeback' then 'Contest the chargeback with the credit as proof, or claim one of the two back.'
-        when 'not_credited' then 'Ask who refunded in the provider''s dashboard, and make the Return in Centra.'
-        else 'Ask the payment provider why it booked another amount, and settle the difference by hand.'
-    end as next_step,
-    json_object(
-        'verdict', verdict, 'provider', provider, 'reference', reference, 'line', source, 'entry_id', entry_id,
-        'centra_return_id', centra_return_id, 'tied_by', tied_by
-    ) as evidence
-from reconciliation.payouts
-where verdict in ('amount_differs', 'reversed', 'not_settled', 'not_credited', 'chargeback');
 
 -- ---------------------------------------------------------------- the provider's side of the facts
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from hr_centra_pipeline.core.exception_kinds import EXCEPTION_KINDS
 from hr_centra_pipeline.reconciliation import shadow
 from hr_centra_pipeline.warehouse import watermarks
 from hr_centra_pipeline.warehouse.database import Connection, run_sql
 
 _PACKAGE = "hr_centra_pipeline.reconciliation"
 _LEARNS_EVERY = timedelta(days=1)
-# Families of kinds; each adds rows to the temporary table `findings`.
-_KINDS = (
-    "delays.sql", "sources.sql", "doubts.sql", "doubles.sql",
-    "orphans.sql", "credits.sql", "corrected.sql", "stock.sql", "exchanges.sql", "rejected_writes.sql", "stalled.sql",
-    "status.sql", "stock_of_nobody.sql",
-    "refund_facts.sql", "tax_readings.sql", "unpaid_credits.sql", "payouts.sql", "refund_match.sql", "refund_matched.sql",
-    "refund_mismatches.sql", "systematic_cents.sql",
+# What the kinds look at. Each kind then adds rows to the temporary table `findings`.
+_STEPS = (
+    "findings.sql", "delays.sql", "latest_deliveries.sql", "doubled_returns.sql", "repeated_effects.sql", "orders_of_refunds.sql",
+    "lost_credits.sql", "latest_replacements.sql", "customer_returns.sql",
+    "refund_facts.sql", "tax_readings.sql", "payouts.sql", "refund_match.sql", "refund_matched.sql", "deviations.sql",
+    "systematic_cents.sql",
 )  # fmt: skip
 
 
@@ -41,9 +41,10 @@ def reconcile(connection: Connection, now: datetime) -> ReconciliationReport:
     if _is_lateness_old(connection, now):
         run_sql(connection, _PACKAGE, "lateness.sql", {"now": now})
     find(connection, now)
-    run_number = next_run(connection)
-    for name in ("shadow.sql", "open_now.sql", "history.sql", "families.sql", "settled_orders.sql"):
-        run_sql(connection, _PACKAGE, name, {"now": now, "run": run_number})
+    run_sql(connection, _PACKAGE, "shadow.sql", {"now": now})
+    settle(connection, now, next_run(connection))
+    for name in ("families.sql", "settled_orders.sql"):
+        run_sql(connection, _PACKAGE, name)
     shadow.keep_verdict(connection, now)
     watermarks.write(connection, watermarks.RECONCILIATION, watermarks.newest_batch(connection), now)
     after = _events(connection)
@@ -66,8 +67,17 @@ def find(connection: Connection, now: datetime) -> None:
     ):  # fmt: skip
         run_sql(connection, "hr_centra_pipeline.effects", name)
     run_sql(connection, "hr_centra_pipeline.push", "gone.sql")
-    for name in ("findings.sql", *_KINDS):
-        run_sql(connection, _PACKAGE, name, {"now": now, "since": since})
+    given = {"now": now, "since": since}
+    for name in _STEPS:
+        run_sql(connection, _PACKAGE, name, given)
+    for kind in EXCEPTION_KINDS:
+        run_sql(connection, f"{_PACKAGE}.kinds", f"{kind}.sql", given)
+
+
+def settle(connection: Connection, now: datetime, run_number: int) -> None:
+    """Append to the history what opened, changed and closed since the last run, and fill ``reconciliation.exceptions``."""
+    for name in ("open_now.sql", "unseen.sql", "closings.sql", "exception_events.sql", "exceptions.sql"):
+        run_sql(connection, _PACKAGE, name, {"now": now, "run": run_number})
 
 
 def _is_lateness_old(connection: Connection, now: datetime) -> bool:

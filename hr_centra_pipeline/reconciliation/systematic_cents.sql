@@ -64,7 +64,7 @@ systematic as (
 
 -- What a broader group says already is not said again.
 broadest as (
-    select * from systematic
+    select * from systematic as narrow
     where not exists (
             from systematic as broad
             where broad.component = narrow.component and broad.currency = narrow.currency

@@ -1,11 +1,11 @@
 -- makes: reconciliation.tax_readings
--- changes: findings
 -- kind:  table
 -- grain: one row per Return whose tax Centra changed after we had read it
 
 -- What Centra said of a Return's tax at its creation, what was paid by it, and what it said in the end: an engine estimates the
 -- tax of a Return and settles it when the Return is completed. Within the policy's limit that is accepted, and recorded here.
 delete from reconciliation.tax_readings where order_number in (select order_number from money_orders);
+
 insert into reconciliation.tax_readings by name
 with
 -- the return that a Return's pieces belong to, where it is one
@@ -68,30 +68,3 @@ select
         else 'as_planned'
     end as verdict
 from compared;
-
--- refund_mismatch_tax: what Centra settled in the end is farther from what was paid than the policy allows.
-insert into findings by name
-select
-    'refund_mismatch_tax' as kind,
-    'settled_tax' as subject,
-    'Return ' || centra_return_id as identity,
-    'fix_centra' as class,
-    'amount_mismatch' as cause,
-    'centra' as culprit,
-    return_id, order_number, currency,
-    abs(settled_difference) as amount,
-    happened_at as fact_at,
-    'Return ' || centra_return_id || ' was paid with ' || money_text(paid, currency) || ', and its final total is '
-    || money_text(final_total, currency)
-    || ': the tax engine settled it '
-    || money_text(abs(settled_difference), currency)
-    || ' off, ' || money_text(allowed, currency) || ' are allowed' as detail,
-    'Find out which tax the engine filed for the Return, and settle the difference by hand; [tax] in the policy says what may differ.'
-        as next_step,
-    json_object(
-        'centra_return_id', centra_return_id, 'planned', planned_total::varchar, 'created', created_total::varchar,
-        'paid', paid::varchar, 'final', final_total::varchar, 'allowed', allowed::varchar
-    ) as evidence
-from reconciliation.tax_readings
-semi join money_orders using (order_number)
-where verdict = 'beyond_limit';

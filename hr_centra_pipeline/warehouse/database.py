@@ -15,7 +15,7 @@ from typing import Any
 
 import duckdb
 
-from hr_centra_pipeline.core import private
+from hr_centra_pipeline.core import exception_kinds, private
 from hr_centra_pipeline.core.errors import NotOpened, RunFailed
 from hr_centra_pipeline.warehouse import log, swap, versions
 
@@ -168,8 +168,8 @@ class Warehouse:
 
 @cache
 def sql_text(package: str, name: str) -> str:
-    """The text of a ``.sql`` file that lies in a package of ours."""
-    return resources.files(package).joinpath(name).read_text(encoding="utf-8")
+    """What is run of a ``.sql`` file that lies in a package of ours."""
+    return exception_kinds.sql_of(resources.files(package).joinpath(name).read_text(encoding="utf-8"))
 
 
 def run_sql(connection: Connection, package: str, name: str, parameters: Mapping[str, Any] | None = None) -> Connection:

@@ -13,7 +13,8 @@ nothing; ``make lineage`` writes that file, and a test compares it with the SQL.
 - ``makes``: tables of a schema that the file fills, and temporary tables and macros that other files may read. Whatever
   else the file creates is its own.
 - ``changes``: tables that another file makes and this one adds to or corrects. Everybody else reads them afterwards.
-- ``kind``: ``table`` (fills tables that stay), ``step`` (temporary tables for later models), ``query`` (answers rows).
+- ``kind``: ``table`` (fills tables that stay), ``step`` (temporary tables for later models), ``query`` (answers rows),
+  ``exception`` (what opens a kind of exception; what closes each is in ``reconciliation/closings.sql``).
 - ``loop``: a table that is made from what this model makes, and read as the last run left it; with the reason.
 """
 
@@ -29,12 +30,13 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from typing import Any
 
+from hr_centra_pipeline.core import exception_kinds
 from hr_centra_pipeline.core.errors import RunFailed
 from hr_centra_pipeline.warehouse.database import Connection, run_sql
 
 PACKAGE = "hr_centra_pipeline"
 LINEAGE = "lineage.jsonl"
-KINDS = ("table", "step", "query")
+KINDS = ("table", "step", "query", "exception")
 _LEFT_OUT = "warehouse/migrations"
 _HEAD = ("makes", "changes", "kind", "grain", "loop")
 
@@ -128,7 +130,7 @@ def files() -> Iterator[tuple[str, str]]:
             if one.is_dir():
                 yield from below(one, here)
             elif one.name.endswith(".sql"):
-                yield here, one.read_text(encoding="utf-8")
+                yield here, exception_kinds.sql_of(one.read_text(encoding="utf-8"))
 
     yield from below(resources.files(PACKAGE), "")
 

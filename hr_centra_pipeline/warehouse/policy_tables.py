@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 
 from hr_centra_pipeline.core.codes import GUARDS, REASONS
-from hr_centra_pipeline.core.kinds import EFFECT_TYPE_OF, EXCEPTION_KINDS
+from hr_centra_pipeline.core.exception_kinds import EXCEPTION_KINDS
+from hr_centra_pipeline.core.kinds import EFFECT_TYPE_OF
 from hr_centra_pipeline.core.policy import Mode, Policy, more_careful
 from hr_centra_pipeline.core.settings import RunMode
 from hr_centra_pipeline.warehouse.database import Connection
@@ -82,7 +83,7 @@ create or replace macro policy.meaning_of(of_enum, of_word) as (
     select words.meaning from policy.centra_words as words where words.enum = of_enum and words.word = of_word
 );
 create or replace table policy.exception_kinds (
-    kind varchar, owner_team varchar, window_hours integer, precedence integer
+    kind varchar, owner_team varchar, window_hours integer, precedence integer, severity varchar, family varchar
 );
 -- One row per reason of core/codes.py. place: of several the lowest is shown. class to next_step: null, those of the kind.
 create or replace table policy.reasons (
@@ -174,7 +175,7 @@ def write_policy(connection: Connection, policy: Policy, run_mode: RunMode) -> N
         "centra_words": list(policy.centra.words.rows()),
         "payment_words": list(policy.centra.words.payments()),
         "exception_kinds": [
-            (kind, rules[kind].owner_team, rules[kind].window_hours, usual.precedence)
+            (kind, rules[kind].owner_team, rules[kind].window_hours, usual.precedence, usual.severity, usual.family)
             for kind, usual in EXCEPTION_KINDS.items()
         ],
         "reasons": [

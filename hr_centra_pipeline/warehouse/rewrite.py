@@ -21,7 +21,7 @@ def rewrite(database: Path) -> None:
     needed, free = database.stat().st_size, shutil.disk_usage(database.parent).free
     if free < needed * 1.1:
         raise RunFailed(
-            f"{database.parent}: no room to write {database.name} anew ({needed >> 20} MB, {free >> 20} MB free). Make room, "
+            f"{database.parent}: not enough space to rewrite {database.name} ({needed >> 20} MB, {free >> 20} MB free). Make room, "
             "then run it again."
         )
     fresh = database.with_name(f"{database.name}.rewritten")

@@ -16,7 +16,7 @@ ENVIRONMENT: dict[str, tuple[dict[str, str], tuple[str, ...], tuple[str, ...]]] 
     "an unknown mode": ({"HR_CENTRA_MODE": "prod"}, ("plan",), ("HR_CENTRA_MODE='prod'", "dry_run", "live")),
     "a clock that is a word": ({"HR_CENTRA_NOW": "noon"}, ("sync",), ("HR_CENTRA_NOW", "'noon'", "ISO 8601")),
     "a clock without an offset": ({"HR_CENTRA_NOW": "2026-09-30T12:00:00"}, ("sync",), ("HR_CENTRA_NOW", "no UTC offset")),
-    "a clock in the future": ({"HR_CENTRA_NOW": "2199-01-01T00:00:00Z"}, ("sync",), ("HR_CENTRA_NOW", "lies in the future")),
+    "a clock in the future": ({"HR_CENTRA_NOW": "2199-01-01T00:00:00Z"}, ("sync",), ("HR_CENTRA_NOW", "is in the future")),
     "a clock file that is not there": ({"HR_CENTRA_NOW": "@/nowhere/clock"}, ("sync",), ("HR_CENTRA_NOW=@/nowhere/clock", "cannot read the clock file")),
     "no exports": ({"HAPPY_RETURNS_EXPORTS": ""}, ("sync",), ("HAPPY_RETURNS_EXPORTS", "not set")),
     "no address": ({"CENTRA_GRAPHQL_URL": ""}, ("sync",), ("CENTRA_GRAPHQL_URL", "not set")),

@@ -14,9 +14,9 @@ from hr_centra_pipeline.core.policy import load_policy
 from hr_centra_pipeline.month_end import compute as month_end
 from hr_centra_pipeline.month_end.compute import MonthReport
 from hr_centra_pipeline.month_end.journal import remember
-from hr_centra_pipeline.reconciliation.reconcile import find, next_run
+from hr_centra_pipeline.reconciliation.reconcile import find, next_run, settle
 from hr_centra_pipeline.warehouse import migrate
-from hr_centra_pipeline.warehouse.database import Connection, Warehouse, run_sql
+from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 from hr_centra_pipeline.warehouse.policy_tables import write_policy
 from hr_centra_pipeline_tests.staged import pair_payments
 
@@ -142,9 +142,7 @@ class Books:
                 0 as deviation, true as within_tolerance, 0 as tolerance_used, false as is_explained, 'test' as rule
             """
         )
-        given = {"now": at, "run": next_run(self.connection)}
-        for name in ("open_now.sql", "history.sql"):
-            run_sql(self.connection, "hr_centra_pipeline.reconciliation", name, given)
+        settle(self.connection, at, next_run(self.connection))
         self.connection.execute("delete from reconciliation.refund_match where rule = 'test'")
 
     def compute(self, month: str, as_of: str | datetime) -> MonthReport:

@@ -16,7 +16,7 @@ from hr_centra_pipeline.sandbox.server import RunningSandbox, SandboxSettings, r
 from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY
 from hr_centra_pipeline_tests.sources.centra.schemas import FIVE, write_introspection
 
-FITS, ASSUMED = "this_centra_supports_every_operation", "this_centra_is_as_assumed"
+FITS, ASSUMED = "this_centra_fits_every_operation_of_ours", "this_centra_is_as_we_assume"
 
 
 @pytest.fixture

@@ -274,7 +274,7 @@ def test_a_write_in_doubt_rings_after_its_window_however_old_it_is(prepared: Con
 def test_two_rows_of_one_effect_ring(prepared: Connection, rings: Rings) -> None:
     for _ in range(2):
         effect(prepared, "HRA", "confirmed", NOW)
-    assert rings()["every_effect_is_in_the_ledger_once"] == ("HRA stands there 2 times",)
+    assert rings()["every_effect_is_in_the_ledger_once"] == ("HRA is there 2 times",)
 
 
 def test_an_overdue_exception_rings_for_its_team_alone(prepared: Connection, rings: Rings) -> None:

@@ -68,7 +68,7 @@ def _without_those_soon_overtaken(status: Sequence[Effect], result: Cut, now: da
     """Leave a status whose order gets its money or replacement in the same push: the next plan reports both, in one write.
 
     Only as long as a status may have to wait anyway: a credit that is held up again and again must not hide the return. The
-    reconciliation (``status.sql``) knows these words and this time.
+    reconciliation (``kinds/status_not_updated.sql``) knows these words and this time.
     """
     orders = {
         order

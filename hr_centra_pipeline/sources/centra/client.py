@@ -222,7 +222,7 @@ class CentraClient:
                 cursor in cursors or without_news == _MOST_WITHOUT_NEWS or number == _MOST_PAGES
             ):
                 problem = (
-                    f"page {number} of {connection} ends at the cursor {cursor!r}: it is no way on to the next page"
+                    f"page {number} of {connection} ends at the cursor {cursor!r}: it does not lead to the next page"
                 )
                 raise _page_error(answer, operation_name, problem)
             yield nodes

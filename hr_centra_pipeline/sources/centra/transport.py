@@ -189,7 +189,7 @@ class Transport:
         except Unbounded as error:
             self._given_up(call, error)
         except (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema, requests.exceptions.InvalidSchema):
-            problem = f"{addresses.shown(call.url)!r} is no address. Correct the address in the environment."
+            problem = f"{addresses.shown(call.url)!r} is not an address. Correct the address in the environment."
             raise self._error(Misconfigured, call, problem) from None
         except requests.RequestException as error:
             if _is_about_certificate(error):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from hr_centra_pipeline.core.kinds import EXCEPTION_KINDS, OWNERS
+from hr_centra_pipeline.core.exception_kinds import EXCEPTION_KINDS
+from hr_centra_pipeline.core.kinds import OWNERS
 from hr_centra_pipeline.warehouse.declare import Table, flag, instant, money, table, text, total, whole
 from hr_centra_pipeline.warehouse.tables.reconciliation import AGE_BUCKETS, COMPONENTS
 

@@ -160,7 +160,7 @@ def test_pages_with_ever_new_cursors_and_nothing_new_on_them_end(nodes: list[Any
     endless = answers(
         {"PullReturns": lambda _: {"returnConnection": page(nodes, after=f"c{next(count)}", goes_on=True)}}
     )
-    with answering(endless) as (url, _), pytest.raises(Permanent, match="no way on to the next page"):
+    with answering(endless) as (url, _), pytest.raises(Permanent, match="does not lead to the next page"):
         list(client_of(url, clock).pages("PullReturns", {}, "returnConnection", 10))
 
 

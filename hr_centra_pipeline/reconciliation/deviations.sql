@@ -1,0 +1,131 @@
+-- makes: deviations
+-- kind:  step
+-- grain: one row per return on an order and component of which one side says something else than the others
+
+-- A component of which one side says something else than the others.
+create or replace temp table deviations as
+with
+told as (
+    select return_id, order_number, json_group_array(refund_id) as refund_ids
+    from (
+        select return_id, order_number, refund_id
+        from staging.refunds
+        semi join money_orders using (order_number)
+        order by refund_id
+    )
+    group by all
+),
+
+-- The earliest line of each side that tells of what deviates.
+sources as (
+    select
+        facts.return_id, facts.order_number, facts.component, facts.currency,
+        arg_min(facts.source, facts.happened_at) filter (where side = 'centra') as centra_source,
+        arg_min(facts.source, facts.happened_at) filter (where side = 'happy_returns') as happy_returns_source,
+        any_value(facts.source) filter (where side = 'expected') as expected_source
+    from reconciliation.refund_facts as facts
+    join (select distinct return_id, order_number, component, currency from verdicts where distance <> 0) as off
+        on off.return_id is not distinct from facts.return_id and off.order_number = facts.order_number
+            and off.component = facts.component and off.currency = facts.currency
+    group by all
+),
+
+-- Refund rows that tell of the same goods: two that claim one unit, and one for which no unit is left.
+claims as (
+    select
+        return_id,
+        order_number,
+        '. Refund rows that claim the same goods: ' || string_agg(refund_id, ', ' order by refund_id) as "text"
+    from (
+        select
+            refunds.return_id, refunds.order_number, refunds.refund_id,
+            bool_or(units.return_item_id is null or units.return_item_id in (
+                select other.return_item_id
+                from staging.refund_units as other
+                where other.refund_id <> refunds.refund_id
+            )) as claims_again
+        from staging.refunds
+        semi join money_orders using (order_number)
+        left join staging.refund_units as units using (refund_id)
+        where refunds.status in ('issued', 'pending') and refunds.refund_type <> 'exchange'
+        group by all
+    )
+    group by return_id, order_number
+    having bool_or(claims_again) and count(*) > 1
+),
+
+said as (
+    select
+        *,
+        case component when 'exchange' then h - e else distance end as off,
+        concat_ws(
+            ', ', 'expected ' || money_text(e, currency), 'Happy Returns ' || money_text(h, currency),
+            'Centra ' || money_text(c, currency), 'payment provider ' || money_text(p, currency)
+        ) as figures
+    from verdicts
+    where distance <> 0 and not is_within_tolerance
+        and deviates <> 'provider' -- one line of the provider is one payout_mismatch
+        -- tax that is taken out of the goods at another rate is one trouble
+        and not (component = 'items' and exists (
+            from verdicts as taxes
+            where taxes.component = 'tax' and taxes.return_id is not distinct from verdicts.return_id
+                and taxes.order_number = verdicts.order_number and taxes.currency = verdicts.currency
+                and taxes.culprit = verdicts.culprit and taxes.distance = -verdicts.distance
+        ))
+)
+
+select
+    said.component,
+    case deviates when 'happy_returns' then 'fix_happy_returns' when 'centra' then 'fix_centra' when
+            'external'
+            then 'fix_centra'
+        when 'unknown' then 'fix_centra' else 'fix_pipeline'
+    end as class,
+    case deviates when 'policy' then 'policy_gap' else 'amount_mismatch' end as cause,
+    culprit, said.return_id, said.order_number, said.currency,
+    abs(off) as amount,
+    coalesce(issued_at, made_at) as fact_at,
+    upper(said.component[1]) || said.component[2:] || ': ' || figures || '. ' || case deviates
+        when 'happy_returns' then 'Happy Returns deviates by ' || money_text(off, said.currency)
+        when
+            'external'
+            then 'The Return that '
+                || maker_text(made_by)
+                || ' made in Centra deviates by '
+                || money_text(off, said.currency)
+        when 'centra' then 'Centra''s Return deviates from what Centra sold by ' || money_text(off, said.currency)
+        when 'pipeline' then 'Our own credit deviates by ' || money_text(off, said.currency)
+        when 'policy'
+            then case when is_late_row
+                        then 'Happy Returns'' row came when the credit had been made already: '
+                            || money_text(off, said.currency)
+                            || ' are not settled'
+                    else 'The policy deviates by ' || money_text(off, said.currency)
+                end
+        else 'Every side says something else'
+    end
+    || case when deviates = 'happy_returns' then coalesce(claims."text", '') else '' end as detail,
+    case deviates
+        when
+            'happy_returns'
+            then 'Compare the refund with the order: correct it at Happy Returns, and settle the difference by hand.'
+        when 'external' then ask_maker(made_by) || ' and why, and settle the difference by hand.'
+        when 'centra' then 'Compare the Return with its order in Centra, and have Centra''s figures corrected.'
+        when 'pipeline' then 'Settle the difference by hand, and look in the push attempts why it was left out.'
+        when 'policy'
+            then case when is_late_row
+                        then 'Settle the difference by hand; if it happens often, let components.amount_wait_hours be longer.'
+                    else 'Correct [components] in the policy: both systems agree on another amount.'
+                end
+        else 'Compare the refund, the Return and the order, and decide which is right.'
+    end as next_step,
+    json_object(
+        'source', happy_returns_source, 'refund_ids', told.refund_ids, 'centra', centra_source, 'rule', expected_source,
+        'expected', e::varchar, 'happy_returns', h::varchar, 'centra_amount', c::varchar, 'provider', p::varchar
+    ) as evidence
+from said
+left join sources
+    on sources.return_id is not distinct from said.return_id and sources.order_number = said.order_number
+        and sources.component = said.component and sources.currency = said.currency
+left join told on told.return_id is not distinct from said.return_id and told.order_number = said.order_number
+left join claims on claims.return_id = said.return_id and claims.order_number = said.order_number;

@@ -1,0 +1,64 @@
+-- makes: reconciliation.exceptions
+-- kind:  table
+-- grain: one row per open exception
+
+-- The open exceptions as the history tells them. One whose finding is gone without a proof stays open as it was last told.
+delete from reconciliation.exceptions;
+insert into reconciliation.exceptions by name
+with
+current as (
+    select * exclude (subject, identity, fact_at, opens_at) from open_now
+    union all by name
+    -- Not found any more, and nothing proves that it is over.
+    select
+        exception_id, kind, told ->> 'class' as class, told ->> 'cause' as cause, told ->> 'culprit' as culprit,
+        told ->> 'owner_team' as owner_team,
+        (told ->> 'window_hours')::bigint as window_hours,
+        told ->> 'return_id' as return_id,
+        told ->> 'return_item_id' as return_item_id, told ->> 'order_number' as order_number, told ->> 'sku' as sku,
+        told ->> 'currency' as currency, (told ->> 'amount')::decimal(18, 4) as amount,
+        (told ->> 'detail') || ' (not covered any more: nothing proves that it is over)' as detail,
+        -- what it was once held back by is not looked at any more
+        told ->> 'next_step' as next_step, json_merge_patch(told -> 'evidence', '{"waits_for_live": null}') as evidence
+    from told_before
+    semi join (select exception_id from closings where proof is null) as kept using (exception_id)
+),
+
+opened as (
+    select
+        exception_id, min("at") as opened_at, max("at") as last_opened_at
+    from reconciliation.exception_events where event in ('opened', 'reopened')
+    group by exception_id
+),
+
+dated as (
+    select
+        current.* exclude (window_hours),
+        opened.opened_at,
+        greatest(date_diff('minute', opened_at, $now::timestamptz) // 60, 0) as age_hours,
+        last_opened_at + to_hours(greatest(window_hours, 24)::integer) as due_at,
+        -- Nothing but the dry run holds it back: it is shown, and nobody is late.
+        coalesce(evidence ->> 'waits_for_live', 'false') = 'true' as waits_for_live
+    from current
+    join opened using (exception_id)
+)
+
+select
+    dated.* exclude (waits_for_live),
+    case
+        when class = 'timing' or waits_for_live then 'info'
+        when rules.severity = 'error' or due_at <= $now then 'error'
+        else 'warning'
+    end as severity,
+    due_at <= $now and not waits_for_live as overdue,
+    case
+        when age_hours < 4 * 24 then '0-3'
+        when age_hours < 8 * 24 then '4-7'
+        when age_hours < 15 * 24 then '8-14'
+        when age_hours < 31 * 24 then '15-30'
+        when age_hours < 61 * 24 then '31-60'
+        when age_hours < 91 * 24 then '61-90'
+        else 'over 90'
+    end as age_bucket
+from dated
+left join policy.exception_kinds as rules using (kind);

@@ -1,0 +1,107 @@
+-- changes: findings
+-- kind:  exception
+-- grain: one row per external Return with units that Happy Returns does not know
+-- exception:    centra_return_without_return
+-- subject:      return
+-- owner:        customer_service
+-- window_hours: 72
+-- precedence:   136
+-- severity:     warning
+-- family:       orphaned_returns
+-- opens:        A person or another integration made a Return in Centra for units that Happy Returns does not
+--               know.
+-- closes:       its units are told by Happy Returns, or the Return is gone.
+
+-- One row per external Return in Centra with lines that are no unit of Happy Returns.
+insert into findings by name
+with
+adopted as (
+    select foreign_centra_return_id as centra_return_id, shipment_line_id, count(*) as units
+    from matching.matched_items where foreign_centra_return_id is not null
+    group by foreign_centra_return_id, shipment_line_id
+),
+
+foreign_lines as (
+    select
+        returns.centra_return_id,
+        lines.quantity,
+        least(coalesce(adopted.units, 0), lines.quantity) as adopted_units,
+        lines.line_value
+    from staging.centra_returns as returns
+    join staging.centra_return_lines as lines using (centra_return_id)
+    left join adopted
+        on adopted.centra_return_id = returns.centra_return_id
+            and adopted.shipment_line_id = lines.shipment_line_id
+    -- A Return that the ledger knows is ours, even when somebody has emptied its comment.
+    anti join push.ledger
+        on ledger.centra_id = returns.centra_return_id::varchar
+            and ledger.effect_kind in ('credit_note', 'exchange_order') and not ledger.is_foreign
+    where returns.deleted_at is null and returns.packet_key is null and len(coalesce(returns.effect_keys, [])) = 0
+        and returns.centra_return_id::varchar not in (
+            select centra_id from push.ties where what = 'return' and return_item_id is null
+        )
+),
+
+left_over as (
+    -- Paid twice for one unit is a kind of its own.
+    select
+        centra_return_id, sum(quantity - adopted_units) as units, sum(adopted_units) as adopted_units,
+        sum(line_value) as value, list({ value: line_value, part: quantity - adopted_units, whole: quantity }) as parts
+    from foreign_lines
+    anti join doubled_returns using (centra_return_id)
+    group by centra_return_id
+    having sum(quantity) > sum(adopted_units)
+)
+
+select
+    'centra_return_without_return' as kind,
+    'return' as subject,
+    'Return ' || returns.centra_return_id as identity,
+    'fix_centra' as class,
+    'data_gap' as cause,
+    returns.made_by as culprit,
+    returns.order_number,
+    returns.currency,
+    case when left_over.adopted_units = 0 then returns.grand_total
+        else list_sum(list_transform(
+                left_over.parts,
+                lambda p: share_of(p.value, p.part::decimal(18, 4), p.whole::decimal(18, 4), returns.currency)
+            ))
+    end as amount,
+    returns.created_at as fact_at,
+    'Return '
+    || returns.centra_return_id
+    || ' in Centra, made by '
+    || maker_text(returns.made_by)
+    || ', credits '
+    || left_over.units
+    || case when left_over.units = 1 then ' unit' else ' units' end
+    || ' of order '
+    || returns.order_number
+    || ' that Happy Returns does not know' as detail,
+    ask_maker(returns.made_by)
+    || ': did the goods come back without Happy Returns, or was it made twice? Then delete it, or `hr-centra tie '
+    || returns.centra_return_id || ' --return` to its units, or to none.'
+        as next_step,
+    json_object(
+        'centra_return_id', returns.centra_return_id, 'made_at', returns.created_from, 'status', returns.status
+    ) as evidence
+from left_over
+join staging.centra_returns as returns using (centra_return_id);
+
+-- closing
+insert into proofs by name
+select
+    unseen.exception_id,
+    case
+        when returns.deleted_at is not null then proven_by('deleted', 'the Return was deleted in Centra')
+        when ties.centra_id is not null then proven_by('tied', 'a person has tied it to no return')
+        when returns.centra_return_id is not null
+            then proven_by('adopted', 'the Return belongs to units of Happy Returns now')
+    end as proof
+from unseen
+left join staging.centra_returns as returns on 'Return ' || returns.centra_return_id = unseen.identity
+left join (
+    select distinct centra_id from push.ties where what = 'return' and return_item_id is null
+) as ties on 'Return ' || ties.centra_id = unseen.identity
+where unseen.kind = 'centra_return_without_return';

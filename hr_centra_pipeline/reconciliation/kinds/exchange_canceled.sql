@@ -1,0 +1,74 @@
+-- changes: findings
+-- kind:  exception
+-- grain: one row per unit whose replacement was canceled, and about which nobody has decided
+-- exception:    exchange_canceled
+-- subject:      exchange
+-- owner:        customer_service
+-- window_hours: 0
+-- precedence:   92
+-- severity:     error
+-- family:       exchange_gaps
+-- opens:        Somebody canceled the replacement order that we made, in Centra, before it was shipped.
+-- closes:       it is decided, the money was given on the Return, the unit is refused, or Happy Returns turns
+--               the exchange into a refund (which is then paid on the Return that is there).
+
+-- Neither goods nor money: a person decides which, once.
+insert into findings by name
+select
+    'exchange_canceled' as kind,
+    'exchange' as subject,
+    'fix_centra' as class,
+    'data_gap' as cause,
+    'person' as culprit,
+    return_id, return_item_id, order_number, sku, currency,
+    unit_price as amount,
+    coalesce(order_updated_at, $now) as fact_at,
+    'Somebody canceled replacement order ' || coalesce(nullif(array_to_string(order_numbers, ', '), ''), '-')
+    || ' in Centra: the shopper has neither goods nor money' as detail,
+    'Ask who canceled it and why. ' || case
+        when
+            is_return_gone
+            then 'Our Return is gone, too: to begin the exchange again, `hr-centra adopt ' || return_id || '`.'
+        else 'To order it again: `hr-centra reorder '
+            || return_item_id
+            || '`. To give the money: `hr-centra pay-instead '
+            || return_item_id || '`. Either, once.'
+    end as next_step,
+    evidence
+from latest_replacements
+where state = 'canceled' and refund_type = 'exchange' and not is_refused and decision is null
+    and is_paid_instead is distinct from true;
+
+-- closing
+insert into proofs by name
+select
+    unseen.exception_id,
+    coalesce(
+        case
+            when replaced.is_paid_instead then replaced.paid_instead_proof
+            when replaced.decision is not null
+                then proven_by(
+                        'decided',
+                        case replaced.decision when 'order_again' then 'to be ordered again' else 'to be paid' end
+                        || ', decided by '
+                        || replaced.decided_by
+                    )
+            when replaced.refund_type <> 'exchange'
+                then proven_by('money_instead', 'Happy Returns gives the money instead')
+            when replaced.state = 'shipped'
+                then proven_by(
+                        'shipped',
+                        'replacement order ' || replaced.replacement_order_number || ' was shipped on '
+                        || strftime(replaced.shipped_at, '%Y-%m-%d')
+                    )
+            when replaced.state = 'ordered'
+                then proven_by(
+                        'ordered_again', 'the replacement is ordered again: ' || replaced.replacement_order_number
+                    )
+            else coalesce(unseen.effect_proof, unseen.answer_proof)
+        end,
+        unseen.refusal_proof
+    ) as proof
+from unseen
+left join unseen_replacements as replaced using (exception_id)
+where unseen.kind = 'exchange_canceled';

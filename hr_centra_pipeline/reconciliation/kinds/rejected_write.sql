@@ -1,0 +1,76 @@
+-- changes: findings
+-- kind:  exception
+-- grain: one row per effect that Centra refused
+-- exception:    rejected_write
+-- subject:      credit, stock, exchange, status
+-- owner:        data
+-- window_hours: 0
+-- precedence:   70
+-- severity:     error
+-- family:       none
+-- opens:        Centra refused a credit, a stock movement or a note of ours.
+-- closes:       the effect is confirmed, or no longer due.
+
+-- rejected_write: Centra said no to something of ours, for good until its input or the policy changes.
+insert into findings by name
+with
+refused as (
+    select * from push.ledger where state = 'rejected' and effect_kind <> 'exchange_order'
+),
+
+-- Fees, shipping and notes belong to a return on an order: told only when no unit of it tells the same.
+told as (
+    select * from refused where return_item_id is not null
+    union all
+    select * from refused as alone where alone.return_item_id is null and not exists (
+            select 1 from refused as units
+            where units.return_item_id is not null
+                and units.return_id = alone.return_id
+                and units.order_number = alone.order_number
+        )
+)
+
+select
+    'rejected_write' as kind,
+    subject_of(effect_kind) as subject,
+    effect_key as identity,
+    'fix_centra' as class,
+    case when (packets.payload ->> 'differs_in') is not null then 'amount_mismatch' else 'system_error' end as cause,
+    'centra' as culprit,
+    told.return_id,
+    told.return_item_id,
+    told.order_number,
+    units.sku,
+    case when subject_of(effect_kind) <> 'status' then coalesce(told.currency, units.currency) end as currency,
+    case
+        when subject_of(effect_kind) = 'status' then null
+        when effect_kind in ('inventory_adjustment', 'exchange_release') then units.unit_price
+        else told.amount
+    end as amount,
+    told.updated_at as fact_at,
+    'Centra refused the ' || replace(effect_kind, '_', ' ') || ': ' || coalesce(reason, 'no reason given') as detail,
+    case when (packets.payload ->> 'differs_in') = 'tax'
+            then 'Is the tax engine up, and is its tax right? It is tried again once a day, and when [tax] in the policy allows more; '
+                || 'else credit it by hand in Centra.'
+        else 'Mend in Centra what the message names, or do it by hand there. It is tried again when the return or the policy changes.'
+    end as next_step,
+    json_merge_patch(coalesce(units.evidence, '{}'), json_object('effect_key', effect_key, 'packet_key', packet_key))
+        as evidence
+from told
+left join push.packets using (packet_key)
+left join known_units as units using (return_item_id);
+
+-- closing
+insert into proofs by name
+select
+    exception_id,
+    coalesce(
+        effect_proof,
+        case
+            when effect_state = 'planned'
+                then proven_by('planned_again', 'planned again after its input or the policy changed')
+        end,
+        refusal_proof
+    ) as proof
+from unseen
+where kind = 'rejected_write';

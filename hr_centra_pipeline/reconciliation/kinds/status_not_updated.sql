@@ -1,0 +1,160 @@
+-- changes: findings
+-- kind:  exception
+-- grain: one row per return on an order and place that does not show its state
+-- exception:    status_not_updated
+-- subject:      status
+-- owner:        data
+-- window_hours: 24
+-- precedence:   150
+-- severity:     warning
+-- family:       orphaned_returns
+-- opens:        A place where the policy wants the state of a return does not show it: our text could not be
+--               written, or somebody overwrote it.
+-- closes:       the place shows a text of ours about the return again; for an attribute, which holds one value,
+--               about any return of that order or customer.
+
+-- Customer service does not see where a return stands, in a place where the policy wants it written.
+
+-- One row per place, as people call it.
+create or replace temp table places as
+select places.*
+from (
+    values
+    ('status_update', 'note', 'The order''s internal comment', 'the order''s internal comment'),
+    ('order_attribute', 'order_attribute', 'The order''s attribute', 'the order''s attribute'),
+    ('customer_note', 'customer_note', 'The customer''s internal comment', 'the customer''s internal comment'),
+    ('customer_attribute', 'customer_attribute', 'The customer''s attribute', 'the customer''s attribute')
+) as places (effect_kind, identity, at_the_start, within)
+semi join policy.status_targets using (effect_kind);
+
+insert into findings by name
+select
+    'status_not_updated' as kind,
+    'status' as subject,
+    places.identity,
+    case when pending.blocked_by is not null then 'fix_centra' else 'fix_pipeline' end as class,
+    case
+        when pending.blocked_by is not null then 'data_gap' when pending."mode" <> 'live' then 'policy_gap' else
+            'system_error'
+    end as cause,
+    case
+        when pending.blocked_by is not null then 'centra' when pending."mode" <> 'live' then 'policy' else 'pipeline'
+    end as culprit,
+    pending.return_id, pending.order_number,
+    sendable_at as fact_at,
+    places.at_the_start || ' does not say "' || (pending.evidence::json ->> 'says') || '": '
+    || coalesce(
+        blocked_by,
+        ledger.reason,
+        case when pending."mode" <> 'live' then 'status updates are in mode ' || pending."mode" end,
+        'it was not written yet'
+    ) as detail,
+    case
+        when
+            pending.blocked_by is not null
+            then 'Find the customer of the order in Centra, or set status_target = "order" in [status].'
+        when pending."mode" <> 'live' then 'Let the pipeline write it: [modes] in the policy, and HR_CENTRA_MODE.'
+        else 'Look at the last sync in Dagster: why it did not write this.'
+    end as next_step,
+    json_object(
+        'effect_key',
+        pending.effect_key,
+        'effect_kind',
+        effect_kind,
+        'mode',
+        pending."mode",
+        'state',
+        coalesce(ledger.state, 'planned'),
+        'waits_for_live', case when pending.blocked_by is null and pending."mode" = 'dry_run' then true end
+    ) as evidence
+from effects.pending_status_updates as pending
+join places using (effect_kind)
+left join push.ledger as ledger on ledger.effect_key = pending.effect_key
+where coalesce(ledger.state, 'planned') in ('planned', 'withdrawn')
+    -- Left by the last push for one that reports the money too: the next one writes it, with or without (`packets.py`).
+    and not (
+        coalesce(ledger.reason_code = 'waits_for_credit', false)
+        and ledger.planned_at > $now - to_hours(12)
+    );
+
+-- Written once, and gone since. It is not written again by itself: somebody wanted it otherwise.
+insert into findings by name
+with
+-- One row per line of ours in a comment, and per attribute, which holds one value whatever the return: as written last.
+latest as (
+    select effect_key, effect_kind, return_id, order_number, centra_id, updated_at
+    from push.ledger
+    semi join matching.orders_in_play using (order_number)
+    semi join places using (effect_kind)
+    where state = 'confirmed' and return_id is not null
+    qualify row_number() over (
+            partition by
+                effect_kind,
+                case
+                    when effect_kind in ('order_attribute', 'customer_attribute') then centra_id else
+                        return_id || ' ' || order_number
+                end
+            order by updated_at desc, planned_at desc, effect_key
+        ) = 1
+),
+
+-- One row per place on an order or customer, with our keys there as they were read last.
+shown as (
+    select
+        'status_update' as effect_kind,
+        order_number as centra_id,
+        effect_keys as keys,
+        fetched_at,
+        updated_at as changed_at
+    from staging.orders
+    union all
+    select object_type || '_attribute', object_id, value_keys, fetched_at, fetched_at from staging.status_marks
+    union all
+    select 'customer_note', object_id, note_keys, fetched_at, fetched_at
+    from staging.status_marks
+    where object_type = 'customer'
+)
+
+select
+    'status_not_updated' as kind,
+    'status' as subject,
+    places.identity,
+    'fix_centra' as class,
+    'data_gap' as cause,
+    'person' as culprit,
+    latest.return_id, latest.order_number,
+    shown.changed_at as fact_at,
+    'What we wrote into ' || places.within || ' on ' || strftime(latest.updated_at, '%Y-%m-%d') || ' is gone' as detail,
+    'Write the return''s state there by hand, or leave it: it is written again at the next milestone.' as next_step,
+    json_object(
+        'effect_key',
+        latest.effect_key,
+        'effect_kind',
+        effect_kind,
+        'order_number',
+        latest.order_number,
+        'centra_id',
+        latest.centra_id
+    ) as evidence
+from latest
+join places using (effect_kind)
+join shown using (effect_kind, centra_id)
+where shown.fetched_at > latest.updated_at and not list_contains(shown.keys, latest.effect_key);
+
+-- closing
+insert into proofs by name
+select
+    exception_id,
+    coalesce(
+        effect_proof,
+        answer_proof,
+        case
+            when effect_state = 'planned' and waits_for_its_credit
+                then proven_by(
+                        'waits_for_credit',
+                        'the money of its order was sent just now: the next sync writes both in one note'
+                    )
+        end
+    ) as proof
+from unseen
+where kind = 'status_not_updated';

@@ -1,0 +1,39 @@
+-- makes: repeated_effects
+-- kind:  step
+-- grain: one row per effect of ours that is in Centra more than once
+
+-- One row per effect key that is in two objects of Centra: ours, done twice.
+create or replace temp table repeated_effects as
+with
+twice as (
+    select
+        observed.effect_key,
+        observed.place,
+        count(distinct observed.centra_id) as times,
+        max(observed.seen_at) as seen_at,
+        string_agg(distinct observed.centra_id, ', ') as centra_ids
+    from effects.observed
+    where observed.place in ('return', 'stock_change') and observed.effect_key in (
+            select effect_key from push.ledger semi join matching.orders_in_play using (order_number)
+        )
+    group by observed.effect_key, observed.place
+    having count(distinct observed.centra_id) > 1
+)
+
+select
+    place,
+    ledger.effect_key as identity,
+    'fix_pipeline' as class, 'system_error' as cause, 'pipeline' as culprit,
+    ledger.return_id,
+    ledger.return_item_id,
+    ledger.order_number,
+    units.sku,
+    coalesce(ledger.currency, units.currency) as currency,
+    coalesce(ledger.amount, units.unit_price) as amount,
+    twice.seen_at as fact_at,
+    'One effect of ours stands ' || times || ' times in Centra: ' || centra_ids as detail,
+    'Take the surplus back in Centra, and tell the maintainers: this must not happen.' as next_step,
+    json_object('effect_key', ledger.effect_key, 'centra_ids', centra_ids) as evidence
+from twice
+join push.ledger using (effect_key)
+left join known_units as units using (return_item_id);

@@ -1,0 +1,112 @@
+-- makes: unseen, unseen_replacements, unseen_mismatches, proven_by
+-- kind:  step
+-- grain: one row per exception that was open and is not found any more
+
+-- What the closings of the kinds look at. That nothing is found any more closes nothing: only a proof does.
+
+-- What proves that an exception is over: a code, and the sentence that the history keeps. Without a sentence it is no proof.
+create or replace temp macro proven_by(code, sentence) as
+case when sentence is not null then { 'code': code, 'sentence': sentence } end;
+
+create or replace temp table unseen as
+with
+unfound as (
+    select
+        exception_id, kind, told ->> 'subject' as subject, told ->> 'identity' as identity,
+        told ->> 'return_id' as return_id,
+        told ->> 'return_item_id' as return_item_id,
+        told ->> 'order_number' as order_number,
+        told ->> 'currency' as currency, (told -> 'evidence') ->> 'effect_key' as effect_key
+    from told_before
+    anti join open_now using (exception_id)
+    where is_open
+)
+
+select
+    unfound.*,
+    ledger.state as effect_state,
+    coalesce(ledger.reason_code = 'waits_for_credit', false) as waits_for_its_credit,
+    -- The effect that it is about is done, or not due any more.
+    case
+        when ledger.state = 'confirmed'
+            then proven_by(
+                    'in_centra',
+                    'the '
+                    || replace(ledger.effect_kind, '_', ' ')
+                    || ' is in Centra: '
+                    || coalesce(ledger.centra_id, 'observed')
+                )
+        -- that unit or order are not told any more does not make it undue
+        when ledger.state = 'withdrawn' and exists (
+                from staging.return_items as items
+                semi join staging.orders using (order_number)
+                where items.return_id = unfound.return_id and items.order_number = unfound.order_number
+                    and coalesce(unfound.return_item_id, items.return_item_id) = items.return_item_id
+            )
+            then proven_by('not_due', 'the ' || replace(ledger.effect_kind, '_', ' ') || ' is not due any more')
+    end as effect_proof,
+    -- Centra has refused it, which is a kind of its own.
+    case when ledger.state = 'rejected' then proven_by('refused_by_centra', 'Centra has answered: refused') end
+        as answer_proof,
+    case
+        when known.is_refused and unfound.subject in ('credit', 'exchange')
+            then proven_by('refused', 'refused by Happy Returns: nothing is due')
+    end as refusal_proof
+from unfound
+left join push.ledger as ledger on ledger.effect_key = unfound.effect_key
+left join known_units as known on known.return_item_id = unfound.return_item_id;
+
+-- One row per exception of an exchange: what became of the unit's replacement, and the money that was given instead.
+create or replace temp table unseen_replacements as
+select
+    unseen.exception_id,
+    replaced.state,
+    replaced.decision,
+    replaced.decided_by,
+    replaced.refund_type,
+    replaced.replacement_order_number,
+    replaced.shipped_at,
+    (unseen.effect_state is distinct from 'confirmed')
+    and unseen.return_item_id in (select return_item_id from effects.value_given_back where is_paid_instead)
+        as is_paid_instead,
+    proven_by(
+        'paid_instead',
+        'the money was given instead: Return '
+        || coalesce(matched.foreign_centra_return_id, replaced.centra_return_id)
+    ) as paid_instead_proof
+from unseen
+left join latest_replacements as replaced on replaced.return_item_id = unseen.return_item_id
+left join matching.matched_items as matched on matched.return_item_id = unseen.return_item_id
+where unseen.kind like 'exchange%';
+
+-- One row per mismatch: whether its refund has failed, and whether the sides agree by now or another kind says it.
+create or replace temp table unseen_mismatches as
+select
+    unseen.exception_id, unseen.kind, unseen.subject, unseen.identity,
+    case
+        when exists (
+                from staging.refunds
+                where refunds.return_id = unseen.return_id
+                    and refunds.order_number = unseen.order_number
+                    and refunds.status = 'failed'
+            ) and not exists (
+                from staging.refunds
+                where refunds.return_id = unseen.return_id
+                    and refunds.order_number = unseen.order_number
+                    and refunds.status <> 'failed'
+            ) then proven_by('refund_failed', 'the refund has failed at Happy Returns')
+    end as failure_proof,
+    case
+        when matched.is_compared and (matched.culprit is null or matched.within_tolerance)
+            then proven_by('agree', 'the sides agree within the tolerance')
+        when matched.is_compared and matched.culprit = 'provider'
+            then proven_by('payout', 'became payout_mismatch')
+        when matched.is_compared then proven_by('tax', 'became refund_mismatch_tax')
+    end as agreement_proof
+from unseen
+left join reconciliation.refund_match as matched
+    on matched.return_id is not distinct from unseen.return_id
+        and matched.order_number = unseen.order_number
+        and matched.component = unseen.subject
+        and matched.currency is not distinct from unseen.currency
+where unseen.kind like 'refund_mismatch%';
