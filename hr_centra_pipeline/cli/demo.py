@@ -87,8 +87,9 @@ def _from_here(path: Path) -> str:
 
 
 def _example_policy() -> str:
-    # The demo is for people with the repository: `make demo`.
-    return (Path(hr_centra_pipeline.__file__).parents[1] / "data" / "policy.example.toml").read_text(encoding="utf-8")
+    package = Path(hr_centra_pipeline.__file__).parent
+    found = (place / "data" / "policy.example.toml" for place in (package, package.parent))  # the wheel, the repository
+    return next(path for path in found if path.is_file()).read_text(encoding="utf-8")
 
 
 def _log_to(path: Path) -> None:

@@ -31,6 +31,23 @@ class Role(StrEnum):
     reviewer = "reviewer"
 
 
+def _show_version(is_asked: bool) -> None:
+    if is_asked:
+        from hr_centra_pipeline.core.version import release
+
+        echo(f"hr-centra {release()}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """What stands before a command."""
+
+
 # Each command imports what it needs: `--help` and `plan` must not wait for Dagster or a web server.
 @app.command()
 def sync() -> None:

@@ -66,7 +66,7 @@ def _standing(connection: Connection, settings: Settings, policy_sha256: str) ->
     out_of_date = None
     if not derived.is_current(connection, policy_sha256):
         (planned_with,) = connection.execute(
-            "select max_by(policy_sha256, run_number) from reconciliation.journal_runs"
+            "select max_by(policy_sha256, run_number) from month_end.journal_runs"
         ).fetchone() or (None,)
         changed = "policy" if planned_with != policy_sha256 else "program"
         out_of_date = f"As of the last sync{_at(as_of)}; the {changed} has changed since: run `hr-centra sync`."

@@ -14,7 +14,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import requests
 import typer
 
 from hr_centra_pipeline.cli.table import echo
@@ -144,6 +143,8 @@ def environment(note: dict[str, Any]) -> dict[str, str]:
 
 def running(home: Path) -> dict[str, Any] | None:
     """Addresses of the sandbox that is served from a home, if one answers."""
+    import requests
+
     try:
         note: dict[str, Any] = json.loads((home / "sandbox.json").read_text(encoding="utf-8"))
         requests.get(f"{note['control_url']}/health", timeout=5).raise_for_status()
@@ -154,6 +155,8 @@ def running(home: Path) -> dict[str, Any] | None:
 
 def let_pass(note: dict[str, Any], hours: int) -> str:
     """Advance a served sandbox; answers its new time."""
+    import requests
+
     answer = requests.post(f"{note['control_url']}/advance", json={"hours": hours}, timeout=600)
     answer.raise_for_status()
     return str(answer.json()["now"])

@@ -6,7 +6,7 @@
 with
 closings as (
     select kind, currency, owner_team, month, closing_count, closing_amount, opening_count, opening_amount
-    from reconciliation.rollforward
+    from month_end.rollforward
 ),
 
 -- What stands open after the month that is asked for.
@@ -55,7 +55,7 @@ from (
         (rows.content ->> 'closing_amount')::decimal(38, 4) as closing_amount,
         strftime((valid_closes.month || '-01')::date + interval 1 month, '%Y-%m') as next_month
     from valid_closes
-    join reconciliation.closed_rows as rows using (run_number)
+    join month_end.closed_rows as rows using (run_number)
     where rows.table_name = 'rollforward' and (closing_count <> 0 or closing_amount <> 0)
 ) as before
 full join (

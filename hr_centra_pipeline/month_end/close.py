@@ -1,4 +1,4 @@
-"""Closing a month, signing it, opening it again; and how far its certification holds. ``reconciliation.closes`` is append-only."""
+"""Closing a month, signing it, opening it again; and how far its certification holds. ``month_end.closes`` is append-only."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def verify(connection: Connection, month: str) -> None:
     """
     row = connection.execute(
         """
-        select run_number, content_sha256 from reconciliation.closes
+        select run_number, content_sha256 from month_end.closes
         where event = 'closed' and month = ? order by run_number desc limit 1
         """,
         [month],
@@ -162,13 +162,13 @@ def verify(connection: Connection, month: str) -> None:
 
 
 def certificate_of(connection: Connection, month: str, as_of: datetime) -> Certificate:
-    """How a month stood at a time. Reads ``reconciliation.late_items``: compute the months first."""
+    """How a month stood at a time. Reads ``month_end.late_items``: compute the months first."""
     closed = connection.execute(
         """
         select run_number, "at", "by", why, content_sha256, sources_sha256
-        from reconciliation.closes as closes
+        from month_end.closes as closes
         where event = 'closed' and month = $month and "at" <= $as_of and not exists (
-            select 1 from reconciliation.closes as later
+            select 1 from month_end.closes as later
             where later.event = 'reopened' and later.month = $month and later.run_number > closes.run_number
                 and later."at" <= $as_of
         )
@@ -182,7 +182,7 @@ def certificate_of(connection: Connection, month: str, as_of: datetime) -> Certi
         Signature(*row)
         for row in connection.execute(
             """
-            select role, "by", "at", why from reconciliation.closes
+            select role, "by", "at", why from month_end.closes
             where event = 'signed' and month = ? and run_number > ? and "at" <= ? order by run_number
             """,
             [month, run_number, as_of],
@@ -193,7 +193,7 @@ def certificate_of(connection: Connection, month: str, as_of: datetime) -> Certi
         for row in connection.execute(
             """
             select source, component, coalesce(currency, ''), coalesce(sum(effect), 0), count(*)
-            from reconciliation.late_items
+            from month_end.late_items
             where of_month = ? and is_beyond_tolerance and recorded_at <= ?
             group by all order by all
             """,
@@ -215,9 +215,9 @@ def closed_through(connection: Connection, as_of: datetime) -> str | None:
     """The last month that was closed at a time; everything until then is."""
     row = connection.execute(
         """
-        select max(month) from reconciliation.closes as closes
+        select max(month) from month_end.closes as closes
         where event = 'closed' and "at" <= $as_of and not exists (
-            select 1 from reconciliation.closes as later
+            select 1 from month_end.closes as later
             where later.event = 'reopened' and later.month = closes.month and later.run_number > closes.run_number
                 and later."at" <= $as_of
         )
@@ -236,7 +236,7 @@ def _append(
     why: str | None = None, content: str | None = None, sources: str | None = None, policy_sha256: str | None = None,
 ) -> None:  # fmt: skip
     connection.execute(
-        "insert into reconciliation.closes values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "insert into month_end.closes values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [run_number, month, event, at, by, role, why, content, sources, code_version(), policy_sha256],
     )
 

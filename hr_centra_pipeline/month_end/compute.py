@@ -45,7 +45,7 @@ def compute(
     policy_sha256: str = "",
     cost_file: Path | None = None,
 ) -> MonthReport:
-    """Fill the month's tables in ``reconciliation`` from what was known at ``as_of``; a close counts from its own time on.
+    """Fill the month's tables in ``month_end`` from what was known at ``as_of``; a close counts from its own time on.
 
     Tables of all months (``month_end``, ``rollforward``, ``refund_liability``, ``late_items``) are filled for every month up
     to ``as_of``, the lists for ``month`` alone.
@@ -80,15 +80,15 @@ def _texts(connection: Connection, name: str) -> list[str]:
 def _report(connection: Connection, month: str, breaks: list[str]) -> MonthReport:
     statuses = dict(
         connection.execute(
-            "select status, count(*) from reconciliation.month_end where month = ? group by status order by status",
+            "select status, count(*) from month_end.month_end where month = ? group by status order by status",
             [month],
         ).fetchall()
     )
     counted = connection.execute(
         """
         select
-            (select count(*) from reconciliation.open_items where month = $month),
-            (select count(*) from reconciliation.late_items where month = $month)
+            (select count(*) from month_end.open_items where month = $month),
+            (select count(*) from month_end.late_items where month = $month)
         """,
         {"month": month},
     ).fetchone()

@@ -1,4 +1,4 @@
--- makes: reconciliation.control_totals
+-- makes: month_end.control_totals
 -- kind:  table
 -- grain: one row per month, source and control figure
 
@@ -7,7 +7,7 @@ create or replace temp table made_with as
 select
     coalesce(max_by(code_version, run_number), $code_version) as code_version,
     coalesce(max_by(policy_sha256, run_number), $policy_sha256) as policy_sha256
-from reconciliation.journal_runs
+from month_end.journal_runs
 cross join asked
 where recorded_at <= as_of;
 
@@ -24,10 +24,10 @@ select
 from landing.files
 where received_at <= (select as_of from asked);
 
-delete from reconciliation.control_totals;
+delete from month_end.control_totals;
 
 -- Export files that tell of a month. A refused one is mended by a later delivery under its name.
-insert into reconciliation.control_totals by name
+insert into month_end.control_totals by name
 with
 refunded as (
     select source_file, batch, string_agg(money_text(total, currency), '; ' order by currency) as sums
@@ -53,7 +53,7 @@ qualify row_number() over (partition by months.month, files.source_file, files.f
     = 1;
 
 -- Days of which no export tells: from the first day of the first file on, until the cut-off.
-insert into reconciliation.control_totals by name
+insert into month_end.control_totals by name
 with
 days as (
     select
@@ -84,7 +84,7 @@ anti join told using (day)
 where (select exports_are_daily and not list_contains(accepted_days, day) from policy.parameters);
 
 -- Queries of Centra: one row per object. A complete pull covers from its window's start until it was made.
-insert into reconciliation.control_totals by name
+insert into month_end.control_totals by name
 with
 objects as (select unnest(['orders', 'shipments', 'returns', 'stock_changes']) as object),
 

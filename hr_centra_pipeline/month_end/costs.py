@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
+from typing import Any
 
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.money import LIMIT
@@ -74,19 +75,55 @@ def _costs(path: Path, cut: Cut) -> dict[tuple[str, str], Decimal]:
     Raises:
         ConfigurationError: a value that is none, or a SKU that is there twice.
     """
-    costs: dict[tuple[str, str], Decimal] = {}
+    rows: list[dict[str, Any]] = []
     for line, values in cut.rows:
-        place = f"{path}:{line}"
         sku, currency, told = (value.strip() for value in values)
-        try:
-            cost = Decimal(told)
-        except InvalidOperation:
-            raise ConfigurationError(f"{place}: {told!r} is not an amount; write it like 12.50.") from None
-        if not sku or len(currency) != 3 or not cost.is_finite() or not 0 <= cost < LIMIT:
-            raise ConfigurationError(
-                f"{place}: give a SKU, a currency of three letters and a cost from 0 to below {LIMIT:,}."
-            )
-        if (sku, currency) in costs:
-            raise ConfigurationError(f"{place}: {sku} in {currency} stands in the file twice.")
-        costs[sku, currency] = cost
-    return costs
+        rows.append({"line": line, "sku": sku, "currency": currency, "told": told, "unit_cost": _amount(told)})
+    if rows:
+        _refuse_bad(rows, path)
+    return {(row["sku"], row["currency"]): row["unit_cost"] for row in rows}
+
+
+def _amount(told: str) -> Decimal | None:
+    try:
+        return Decimal(told)
+    except InvalidOperation:
+        return None
+
+
+def _refuse_bad(costs: list[dict[str, Any]], path: Path) -> None:
+    """Nothing, when every row is a cost.
+
+    Raises:
+        ConfigurationError: one is not; the message names the first of them.
+    """
+    import pandera.pandas as pa  # takes its time, and few shops have such a file
+
+    from hr_centra_pipeline.warehouse import frames
+
+    schema = pa.DataFrameSchema(
+        {
+            "sku": pa.Column("string", pa.Check.str_length(min_value=1)),
+            "currency": pa.Column("string", pa.Check.str_length(exact_value=3)),
+            "unit_cost": pa.Column(object, pa.Check(_is_cost, element_wise=True, name="is_cost")),
+        },
+        unique=["sku", "currency"], report_duplicates="exclude_first",
+    )  # fmt: skip
+    frame = frames.frame_of_rows(costs, {"sku": "string", "currency": "string", "unit_cost": "object"})
+    found = frames.failures(frame, schema)
+    if not found:
+        return
+    first = min(one.row or 0 for one in found)
+    rules = {one.rule for one in found if one.row == first}
+    cost, place = costs[first], f"{path}:{costs[first]['line']}"
+    if cost["unit_cost"] is None:
+        raise ConfigurationError(f"{place}: {cost['told']!r} is not an amount; write it like 12.50.")
+    if rules - {frames.REPEATED}:
+        raise ConfigurationError(
+            f"{place}: give a SKU, a currency of three letters and a cost from 0 to below {LIMIT:,}."
+        )
+    raise ConfigurationError(f"{place}: {cost['sku']} in {cost['currency']} stands in the file twice.")
+
+
+def _is_cost(amount: object) -> bool:
+    return isinstance(amount, Decimal) and amount.is_finite() and 0 <= amount < LIMIT

@@ -17,15 +17,15 @@ _ONCE_A = timedelta(days=1)
 
 # What was learnt, by the month that it belongs to and the run that learnt it.
 _LEARNT = """
-    select month, run_number, recorded_at from reconciliation.fact_journal
+    select month, run_number, recorded_at from month_end.fact_journal
     union all
     select strftime("at", '%Y-%m'), coalesce(run_number, 0), coalesce(recorded_at, "at") from reconciliation.exception_events
     union all
-    select strftime(recorded_at, '%Y-%m'), run_number, recorded_at from reconciliation.match_journal
+    select strftime(recorded_at, '%Y-%m'), run_number, recorded_at from month_end.match_journal
     union all
-    select strftime(recorded_at, '%Y-%m'), run_number, recorded_at from reconciliation.opening_position
+    select strftime(recorded_at, '%Y-%m'), run_number, recorded_at from month_end.opening_position
     union all
-    select month, run_number, "at" from reconciliation.closes
+    select month, run_number, "at" from month_end.closes
     union all
     select strftime(coalesce(first_source_time, source_time, received_at), '%Y-%m'), null, received_at from landing.files
 """

@@ -16,7 +16,7 @@ summed as (
         count(*) filter (where verdict = 'explained') as explained_count,
         count(*) filter (where verdict = 'within_tolerance') as within_tolerance_count,
         count(*) filter (where verdict = 'unexplained') as unexplained_count
-    from reconciliation.refund_differences
+    from month_end.refund_differences
     where month = (select month from asked)
     group by month, currency, component, is_late
 ),
@@ -24,7 +24,7 @@ summed as (
 shown as (
     select
         currency, component, is_late, columns(* exclude (month, currency, component, is_late, status))::decimal(38, 4)
-    from reconciliation.month_end where month = (select month from asked)
+    from month_end.month_end where month = (select month from asked)
 ),
 
 shown_cells as (
@@ -57,7 +57,7 @@ full join summed_cells using (currency, component, is_late, cell)
 where shown_cells.amount is distinct from summed_cells.amount
     and not exists (
         select 1
-        from reconciliation.refund_differences
+        from month_end.refund_differences
         where month = (select month from asked) and (verdict is null or is_late is null)
     )
 order by 1;

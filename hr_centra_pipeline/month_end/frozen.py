@@ -21,7 +21,7 @@ def freeze(connection: Connection, month: str, run_number: int) -> tuple[str, st
     for name, declared in COVERED.items():
         connection.execute(
             f"""
-            insert into reconciliation.closed_rows
+            insert into month_end.closed_rows
             select
                 ? as run_number, month, ? as table_name, row_number() over (order by {_key(declared)}) as row_number,
                 to_json(struct_pack({_texts(declared)})) as content
@@ -56,7 +56,7 @@ def put_back(connection: Connection) -> None:
             f"""
             create or replace temp table put_back as
             select {columns}
-            from reconciliation.closed_rows
+            from month_end.closed_rows
             where run_number in (select run_number from valid_closes where month in ({is_there})) and table_name = ?
             """,  # noqa: S608
             [name],
@@ -69,7 +69,7 @@ def put_back(connection: Connection) -> None:
 
 def _kept(connection: Connection, run_number: int, table_name: str) -> Iterator[tuple[str]]:
     cursor = connection.execute(
-        "select content::varchar from reconciliation.closed_rows where run_number = ? and table_name = ? order by row_number",
+        "select content::varchar from month_end.closed_rows where run_number = ? and table_name = ? order by row_number",
         [run_number, table_name],
     )
     while rows := cursor.fetchmany(10_000):

@@ -1,4 +1,4 @@
--- makes: reconciliation.goods_in_transit, reconciliation.goods_in_transit_units, reconciliation.turnaround,
+-- makes: month_end.goods_in_transit, month_end.goods_in_transit_units, month_end.turnaround,
 --        unit_dates
 -- kind:  table
 -- grain: one row per unit that is under way, or credited, and not in stock again at the cut-off; and their sums
@@ -88,8 +88,8 @@ left join departed using (return_item_id)
 left join policy.dispositions as grades using (disposition)
 where items.received_channel is distinct from 'returnless' and items.dropoff_method is distinct from 'returnless';
 
-delete from reconciliation.goods_in_transit_units where month = (select month from asked);
-insert into reconciliation.goods_in_transit_units by name
+delete from month_end.goods_in_transit_units where month = (select month from asked);
+insert into month_end.goods_in_transit_units by name
 with
 under_way as (
     select
@@ -119,8 +119,8 @@ select
 from under_way
 left join unit_costs as costs on costs.sku = under_way.sku and costs.currency = under_way.currency;
 
-delete from reconciliation.goods_in_transit where month = (select month from asked);
-insert into reconciliation.goods_in_transit by name
+delete from month_end.goods_in_transit where month = (select month from asked);
+insert into month_end.goods_in_transit by name
 select
     month,
     stage,
@@ -134,13 +134,13 @@ select
     coalesce(sum(selling_value) filter (where credited_at is not null and stage <> 'arrived_not_booked'), 0)
         as refunded_value,
     min(since) as oldest_at
-from reconciliation.goods_in_transit_units
+from month_end.goods_in_transit_units
 where month = (select month from asked)
 group by month, stage, age_bucket, currency;
 
 -- How long it took the units whose refund, or whose restock, came in the month.
-delete from reconciliation.turnaround where month = (select month from asked);
-insert into reconciliation.turnaround by name
+delete from month_end.turnaround where month = (select month from asked);
+insert into month_end.turnaround by name
 with
 ended as (
     select

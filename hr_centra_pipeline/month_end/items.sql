@@ -1,11 +1,11 @@
--- makes: reconciliation.late_items, reconciliation.money_saved, reconciliation.month_exchanges,
---        reconciliation.open_items, reconciliation.refund_differences
+-- makes: month_end.late_items, month_end.money_saved, month_end.month_exchanges,
+--        month_end.open_items, month_end.refund_differences
 -- kind:  table
 -- grain: one row per open item, difference, exchange, late item or saving of the month
 
 -- The lists of a month: what was open at its cut-off, what differed, what is exchanged, what came late, what leaked.
-delete from reconciliation.open_items where month = (select month from asked);
-insert into reconciliation.open_items by name
+delete from month_end.open_items where month = (select month from asked);
+insert into month_end.open_items by name
 with
 -- The last word about each exception in events posted until the month. What was opened keeps its first date.
 last_words as (
@@ -67,8 +67,8 @@ left join present using (exception_id)
 where event <> 'closed';
 
 -- The rows behind the month's figures; those whose sides agree too, so that every figure is the sum of its rows.
-delete from reconciliation.refund_differences where month = (select month from asked);
-insert into reconciliation.refund_differences by name
+delete from month_end.refund_differences where month = (select month from asked);
+insert into month_end.refund_differences by name
 select
     month_rows.*,
     verdict = 'within_tolerance' as within_tolerance,
@@ -77,8 +77,8 @@ select
 from month_rows
 where month = (select month from asked);
 
-delete from reconciliation.month_exchanges where month = (select month from asked);
-insert into reconciliation.month_exchanges by name
+delete from month_end.month_exchanges where month = (select month from asked);
+insert into month_end.month_exchanges by name
 with
 -- The replacement of each unit: our order, or the one that somebody made by hand, as a person has tied it. One that was
 -- canceled until the cut-off is none.
@@ -197,8 +197,8 @@ select
 from known_events
 where event = 'opened' and posted_month > own_month;
 
-delete from reconciliation.late_items;
-insert into reconciliation.late_items by name
+delete from month_end.late_items;
+insert into month_end.late_items by name
 with
 -- What the returns of late facts had on that side of the closed month before.
 closed_sums as (
@@ -234,8 +234,8 @@ left join closed_sums on closed_sums.of_month = late.of_month and closed_sums.so
     and closed_sums.return_id is not distinct from late.return_id
     and closed_sums.order_number is not distinct from late.order_number;
 
-delete from reconciliation.money_saved where month = (select month from asked);
-insert into reconciliation.money_saved by name
+delete from month_end.money_saved where month = (select month from asked);
+insert into month_end.money_saved by name
 -- Somebody else had given the money; without looking, we would have given it again.
 select
     asked.month,
@@ -261,7 +261,7 @@ where event = 'opened' and currency is not null
 group by asked.month, currency
 union all by name
 select month, 'unbooked_units_value' as measure, currency, count(*) as units, sum(amount) as amount
-from reconciliation.open_items
+from month_end.open_items
 where month = (select month from asked) and currency is not null
     and kind in ('return_without_stock_movement', 'unmapped_disposition', 'disposition_missing', 'stalled_return')
 group by month, currency;

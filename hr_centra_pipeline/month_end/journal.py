@@ -29,10 +29,10 @@ def remember(connection: Connection, now: datetime, policy_sha256: str) -> Journ
     row = connection.execute(
         """
         select
-            (select count(*) from reconciliation.fact_journal where run_number = $run)
-            + (select count(*) from reconciliation.match_journal where run_number = $run)
-            + (select count(*) from reconciliation.opening_position where run_number = $run),
-            (select max_by((code_version, policy_sha256), run_number) from reconciliation.journal_runs)
+            (select count(*) from month_end.fact_journal where run_number = $run)
+            + (select count(*) from month_end.match_journal where run_number = $run)
+            + (select count(*) from month_end.opening_position where run_number = $run),
+            (select max_by((code_version, policy_sha256), run_number) from month_end.journal_runs)
                 is distinct from ($code, $policy)
         """,
         {"run": run_number, "code": code_version(), "policy": policy_sha256},
@@ -40,7 +40,7 @@ def remember(connection: Connection, now: datetime, policy_sha256: str) -> Journ
     entries, is_other_program = row or (0, False)
     if entries or is_other_program:
         connection.execute(
-            "insert into reconciliation.journal_runs values (?, ?, ?, ?, ?)",
+            "insert into month_end.journal_runs values (?, ?, ?, ?, ?)",
             [run_number, now, entries, code_version(), policy_sha256],
         )
     return JournalReport(entries)

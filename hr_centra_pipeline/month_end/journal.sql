@@ -1,4 +1,4 @@
--- makes: reconciliation.fact_journal, reconciliation.match_journal, reconciliation.opening_position
+-- makes: month_end.fact_journal, month_end.match_journal, month_end.opening_position
 -- kind:  table
 -- grain: one row per fact as it was entered or reversed, and per run
 
@@ -85,7 +85,7 @@ entered as (
         side, fact_id, return_id, order_number, return_item_id, component, currency,
         case when is_reversal then -amount else amount end as amount, happened_at, is_pending, source,
         case when is_reversal then -1 else 1 end as times
-    from reconciliation.fact_journal
+    from month_end.fact_journal
     semi join matching.orders_in_play using (order_number)
 )
 
@@ -100,7 +100,7 @@ from (
 group by side, fact_id, return_id, order_number, return_item_id, component, currency, amount, happened_at, is_pending
 having sum(times) <> 0;
 
-insert into reconciliation.fact_journal by name
+insert into month_end.fact_journal by name
 select
     $run as run_number, $now as recorded_at, times < 0 as is_reversal,
     side, fact_id, return_id, order_number, return_item_id, component, currency,
@@ -113,10 +113,10 @@ from differing, range(abs(times)::bigint)
 order by side, fact_id, component, happened_at, times;
 
 -- What the match says of each key with a difference, when it is not what it said last; a difference that is gone is told once.
-insert into reconciliation.match_journal by name
+insert into month_end.match_journal by name
 with
 told as (
-    from reconciliation.match_journal
+    from month_end.match_journal
     semi join matching.orders_in_play using (order_number)
     qualify row_number() over (
             partition by return_id, order_number, component, currency order by run_number desc
@@ -208,10 +208,10 @@ where units.is_after_cutover is false and matched.shipment_line_id is not null
             end
     );
 
-insert into reconciliation.opening_position by name
+insert into month_end.opening_position by name
 with
 standing as (
-    from reconciliation.opening_position
+    from month_end.opening_position
     semi join (
         select return_item_id from staging.return_items semi join matching.orders_in_play using (order_number)
     ) as in_play using (return_item_id)

@@ -16,7 +16,7 @@ first as (
     select
         least(
             coalesce(nullif(first_month, ''), strftime(as_of, '%Y-%m')),
-            coalesce((select min(month) from reconciliation.fact_journal), strftime(as_of, '%Y-%m')),
+            coalesce((select min(month) from month_end.fact_journal), strftime(as_of, '%Y-%m')),
             strftime(as_of, '%Y-%m')
         ) as month
     from asked
@@ -49,10 +49,10 @@ end;
 -- A close counts until its month is reopened.
 create or replace temp table valid_closes as
 select *
-from reconciliation.closes
+from month_end.closes
 cross join asked
 where event = 'closed' and "at" <= as_of and not exists (
-        select 1 from reconciliation.closes as later
+        select 1 from month_end.closes as later
         where later.event = 'reopened'
             and later.month = closes.month
             and later.run_number > closes.run_number
@@ -65,11 +65,11 @@ with
 runs as (
     select run_number, min(recorded_at) as recorded_at
     from (
-        select distinct run_number, recorded_at from reconciliation.fact_journal
+        select distinct run_number, recorded_at from month_end.fact_journal
         union all
         select distinct coalesce(run_number, 0), coalesce(recorded_at, "at") from reconciliation.exception_events
         union all
-        select distinct run_number, recorded_at from reconciliation.opening_position
+        select distinct run_number, recorded_at from month_end.opening_position
     )
     group by run_number
 ),
@@ -86,7 +86,7 @@ where runs.recorded_at <= (select as_of from asked);
 
 create or replace temp view known_facts as
 select entries.*, month as own_month, greatest(month, first_open_month) as posted_month
-from reconciliation.fact_journal as entries
+from month_end.fact_journal as entries
 join known_runs using (run_number);
 
 -- Events of exceptions in the order in which they became known; places tell which state each one leaves behind. What came out

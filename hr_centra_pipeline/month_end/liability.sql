@@ -1,4 +1,4 @@
--- makes: reconciliation.refund_liability, reconciliation.refund_liability_returns
+-- makes: month_end.refund_liability, month_end.refund_liability_returns
 -- kind:  table
 -- grain: one row per month and currency: what is owed to shoppers; and one per return behind it
 
@@ -49,8 +49,8 @@ from facts
 where return_id is null or return_id not in (select return_id from settled_before)
 group by all;
 
-delete from reconciliation.refund_liability;
-insert into reconciliation.refund_liability by name
+delete from month_end.refund_liability;
+insert into month_end.refund_liability by name
 with
 months as (
     select
@@ -116,8 +116,8 @@ select
 from running
 left join standing using (month, currency);
 
-delete from reconciliation.refund_liability_returns where month = (select month from asked);
-insert into reconciliation.refund_liability_returns by name
+delete from month_end.refund_liability_returns where month = (select month from asked);
+insert into month_end.refund_liability_returns by name
 select
     asked.month, return_id, order_number, currency,
     sum(refundable) as refundable_amount, sum(credited) as credited_amount, sum(paid - failed) as paid_amount,

@@ -1,4 +1,4 @@
--- makes: reconciliation.month_end, month_rows
+-- makes: month_end.month_end, month_rows
 -- kind:  table
 -- grain: one row per month, currency, component and whether it is late
 
@@ -38,7 +38,7 @@ where told <> centra;
 
 -- The last word of the match about each key, as of then.
 create or replace temp table verdicts as
-select * from reconciliation.match_journal
+select * from month_end.match_journal
 where recorded_at <= (select as_of from asked)
 qualify row_number() over (partition by return_id, order_number, component, currency order by run_number desc) = 1;
 
@@ -195,10 +195,10 @@ left join pivoted on pivoted.return_id is not distinct from buckets.return_id
 
 -- Months of which a source misses something.
 create or replace temp table gaps as
-select month, count(*) as sources from reconciliation.control_totals where not is_covered group by month;
+select month, count(*) as sources from month_end.control_totals where not is_covered group by month;
 
-delete from reconciliation.month_end;
-insert into reconciliation.month_end by name
+delete from month_end.month_end;
+insert into month_end.month_end by name
 with
 summed as (
     select

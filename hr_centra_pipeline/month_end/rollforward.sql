@@ -1,4 +1,4 @@
--- makes: reconciliation.rollforward
+-- makes: month_end.rollforward
 -- kind:  table
 -- grain: one row per month, kind, currency and owner
 
@@ -86,11 +86,11 @@ select
     'before_cutover' as kind, currency, owner_team, case event when 'opened' then 1 else -1 end as times,
     case event when 'opened' then coalesce(amount, 0) else -coalesce(amount, 0) end as amount,
     case event when 'opened' then 'new' else 'resolved' end as movement, cast(null as varchar) as written_off_by
-from reconciliation.opening_position
+from month_end.opening_position
 join known_runs using (run_number);
 
-delete from reconciliation.rollforward;
-insert into reconciliation.rollforward by name
+delete from month_end.rollforward;
+insert into month_end.rollforward by name
 with
 months as (
     select

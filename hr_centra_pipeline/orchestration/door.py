@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
+import psutil
 
 from hr_centra_pipeline.core.errors import RunFailed
 from hr_centra_pipeline.warehouse import lock
@@ -136,20 +137,17 @@ def is_dead(process: str) -> bool:
 
 
 def _began(pid: int) -> str:
-    """When a process began, in clock ticks since the machine did; empty when it is gone (or the system does not tell)."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return "" if Path("/proc/self").exists() or not _answers(pid) else "?"
-    state, *rest = stat.rpartition(")")[2].split()
-    return "" if state == "Z" else rest[18]
+    """When a process began, in clock ticks since the machine did; empty when it is gone (or cannot be looked at: ``?``).
 
-
-def _answers(pid: int) -> bool:
+    Counted from the start of the machine, it stays the same when somebody sets the clock.
+    """
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return ""
+        seconds = process.create_time() - psutil.boot_time()
+    except psutil.NoSuchProcess:
+        return ""
+    except psutil.AccessDenied:
+        return "?"
+    return str(round(seconds * os.sysconf("SC_CLK_TCK")))

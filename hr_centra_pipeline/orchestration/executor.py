@@ -6,15 +6,23 @@ from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
-from dagster._core.execution.retries import RetryMode
-from dagster._core.executor.in_process import InProcessExecutor
 
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.orchestration import door, partitions
 
+_CONFIG: Any = dg.in_process_executor.config_schema
 
-class _LockedExecutor(InProcessExecutor):
-    """Dagster's in-process executor, which waits for its lock first and fails runs that died holding it."""
+
+class _LockedExecutor(dg.Executor):
+    """Another executor, which waits for its lock first and fails runs that died holding it."""
+
+    def __init__(self, inner: dg.Executor) -> None:
+        self._inner = inner
+
+    @property
+    def retries(self) -> Any:
+        """As the executor inside has them."""
+        return self._inner.retries
 
     def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[Any]:
         """Hold the lock for the whole run: the sync's, or a backfill's own."""
@@ -25,10 +33,12 @@ class _LockedExecutor(InProcessExecutor):
         with door.held(path, f"run {run.run_id[:8]}", wait_seconds=door.RUN_WAIT_SECONDS):
             if not is_backfill:
                 door.fail_orphaned_runs(instance, but=run.run_id)
-            yield from super().execute(plan_context, execution_plan)
+            yield from self._inner.execute(plan_context, execution_plan)
 
 
-@dg.executor(name="in_process_behind_the_lock")
-def in_process_behind_the_lock(_: dg.InitExecutorContext) -> _LockedExecutor:
+@dg.executor(name="in_process_behind_the_lock", config_schema=_CONFIG)
+def in_process_behind_the_lock(init_context: dg.InitExecutorContext) -> _LockedExecutor:
     """In one process: two writers would collide on the DuckDB file, and starting a process per step costs seconds each."""
-    return _LockedExecutor(retries=RetryMode.ENABLED)
+    create = dg.in_process_executor.executor_creation_fn
+    assert create is not None  # noqa: S101 - Dagster's own executor has one
+    return _LockedExecutor(create(init_context))

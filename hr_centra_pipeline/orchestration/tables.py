@@ -117,9 +117,9 @@ def _column_schema(declared: Table) -> dg.TableSchema:
     return dg.TableSchema(
         columns=[
             dg.TableColumn(
-                column_name, column.metadata["sql"], description=column.description,
+                column_name, column.sql, description=column.description,
                 constraints=dg.TableColumnConstraints(nullable=column.nullable),
             )
-            for column_name, column in declared.schema.columns.items()
+            for column_name, column in declared.declared.items()
         ]
     )  # fmt: skip

@@ -7,7 +7,7 @@ import hmac
 import io
 import logging
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -49,6 +49,16 @@ class WorkbookReport:
     refused: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class _Entry:
+    """What somebody wrote into one row, before it is judged. ``formula``: the cell that is one."""
+
+    note: Note
+    is_ours: bool
+    """The mark beside the exception fits its id."""
+    formula: str | None
+
+
 class _Unreadable(Exception):
     """Nothing of the file can be used; the message says why."""
 
@@ -82,7 +92,7 @@ def _take(warehouse: Warehouse, path: Path, now: datetime) -> WorkbookReport:
 
 def _record(connection: Connection, report: WorkbookReport, sha256: str, now: datetime) -> None:
     connection.execute(
-        "insert into reconciliation.workbooks values (?, ?, ?, ?, ?, ?)",
+        "insert into month_end.workbooks values (?, ?, ?, ?, ?, ?)",
         [next_run(connection), report.name, sha256, report.taken, len(report.refused), now],
     )
 
@@ -147,17 +157,12 @@ def _parsed(raw: bytes, key: str) -> tuple[list[Note], list[str]]:
         sheet.reset_dimensions()  # what a file says of its size may be wrong
         rows = _bounded(sheet.iter_rows(max_col=_MOST_COLUMNS))
         month, places = _header(rows)
-        found: list[Note] = []
-        refused: list[str] = []
-        for cells in rows:
-            note = _note(cells, places, month, key)
-            if isinstance(note, str):
-                refused.append(note)
-            elif note is not None:
-                found.append(note)
-        return found, refused
+        entries = [entry for cells in rows if (entry := _entry(cells, places, month, key)) is not None]
     finally:
         book.close()
+    refused = _refused(entries) if entries else {}
+    notes_found = [entry.note for number, entry in enumerate(entries) if number not in refused]
+    return notes_found, [refused[number] for number in sorted(refused)]
 
 
 def _bounded(rows: Iterator[Any]) -> Iterator[Any]:
@@ -190,33 +195,67 @@ def _header(rows: Iterator[Any]) -> tuple[str, dict[str, int]]:
     raise _Unreadable(f"{OPEN_ITEMS!r} has no header with {', '.join((EXCEPTION, *INPUTS, CHECK))}")
 
 
-def _note(cells: Sequence[Any], places: dict[str, int], month: str, key: str) -> Note | str | None:
-    """One row: a note, why it is refused, or None when nobody wrote anything."""
+def _entry(cells: Sequence[Any], places: dict[str, int], month: str, key: str) -> _Entry | None:
+    """What somebody wrote into one row; None when nobody wrote anything."""
 
     def cell(name: str) -> Any:
         return cells[places[name]] if places[name] < len(cells) else None
 
     entered = {name: cell(name) for name in INPUTS}
-    texts = {name: _text(getattr(one, "value", None)) for name, one in entered.items()}
-    note, decision, by = (texts[name] for name in INPUTS)
+    note, decision, by = (_text(getattr(one, "value", None)) for one in entered.values())
     if not note and not decision:
         return None
     exception_id = _text(getattr(cell(EXCEPTION), "value", None))
     row = next((one.row for one in cells if getattr(one, "row", None)), 0)
-    place = f"{OPEN_ITEMS}!{get_column_letter(places[INPUTS[0]] + 1)}{row}"
-    if not exception_id:
-        return f"{place}: the row does not name an exception"
-    expected = check_of(key, month, exception_id)
-    if not hmac.compare_digest(expected, _text(getattr(cell(CHECK), "value", None))):
-        return (
-            f"{place}: {exception_id} is not the exception that this row was written for: its id was changed or made up"
-        )
-    for name, one in entered.items():
-        if getattr(one, "data_type", "") == "f":
-            return f"{place}: {exception_id}: its {name.lower()} is a formula; write it as text"
-    if len(note) > _LONGEST_NOTE or len(by) > _LONGEST_NAME:
-        return f"{place}: {exception_id}: a note has at most {_LONGEST_NOTE} characters, a name {_LONGEST_NAME}"
-    return Note(exception_id, note or None, decision or None, by, place)
+    return _Entry(
+        Note(exception_id, note or None, decision or None, by, f"{OPEN_ITEMS}!{get_column_letter(places[INPUTS[0]] + 1)}{row}"),
+        is_ours=hmac.compare_digest(check_of(key, month, exception_id), _text(getattr(cell(CHECK), "value", None))),
+        formula=next((name.lower() for name, one in entered.items() if getattr(one, "data_type", "") == "f"), None),
+    )  # fmt: skip
+
+
+def _refused(entries: Sequence[_Entry]) -> dict[int, str]:
+    """Why entries are not notes, by their number; one reason each, the first that holds."""
+    import pandera.pandas as pa  # takes its time: only where somebody filled in a workbook
+
+    from hr_centra_pipeline.warehouse import frames
+
+    reasons: dict[str, Callable[[_Entry], str]] = {
+        "exception_id": lambda entry: "the row does not name an exception",
+        "is_ours": lambda entry: (
+            f"{entry.note.exception_id} is not the exception that this row was written for: its id was changed or made up"
+        ),
+        "formula": lambda entry: f"{entry.note.exception_id}: its {entry.formula} is a formula; write it as text",
+        "length": lambda entry: (
+            f"{entry.note.exception_id}: a note has at most {_LONGEST_NOTE} characters, a name {_LONGEST_NAME}"
+        ),
+    }
+    schema = pa.DataFrameSchema(
+        {
+            "exception_id": pa.Column("string", pa.Check.str_length(min_value=1)),
+            "is_ours": pa.Column("boolean", pa.Check.eq(True)),
+            "formula": pa.Column("string", pa.Check.eq("")),
+            "note": pa.Column("string", pa.Check.str_length(max_value=_LONGEST_NOTE)),
+            "by": pa.Column("string", pa.Check.str_length(max_value=_LONGEST_NAME)),
+        },
+        strict=True,
+    )
+    rows = [
+        {
+            "exception_id": entry.note.exception_id, "is_ours": entry.is_ours, "formula": entry.formula or "",
+            "note": entry.note.note or "", "by": entry.note.by,
+        }
+        for entry in entries
+    ]  # fmt: skip
+    dtypes = {name: "boolean" if name == "is_ours" else "string" for name in schema.columns}
+    broken: dict[int, set[str]] = {}
+    for failure in frames.failures(frames.frame_of_rows(rows, dtypes), schema):
+        rule = failure.column if failure.column in reasons else "length"
+        broken.setdefault(failure.row or 0, set()).add(rule)
+    return {
+        number: f"{entries[number].note.place}: {next(say for rule, say in reasons.items() if rule in rules)(entries[number])}"
+        for number, rules in broken.items()
+    }
 
 
 def _text(value: object) -> str:

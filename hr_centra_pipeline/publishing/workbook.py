@@ -578,7 +578,7 @@ def _adjustments(sheet: Sheet, content: Content) -> None:
     repeated = content.ask(
         """
         select currency, component, difference, count(*) as repeats, sum(difference) as amount
-        from reconciliation.refund_differences
+        from month_end.refund_differences
         where month = $month and difference <> 0 and not is_explained
         group by currency, component, difference having count(*) >= 3
         order by repeats desc, currency, component, difference
@@ -641,7 +641,7 @@ def _sign_off(sheet: Sheet, content: Content) -> None:
     violations = content.ask(
         """
         select owner_team, kind, currency, sum(coalesce(amount, 0)) as amount, count(*) as items
-        from reconciliation.open_items where month = $month and is_overdue
+        from month_end.open_items where month = $month and is_overdue
         group by owner_team, kind, currency order by owner_team, kind, currency
         """,
         {"month": content.month},

@@ -9,8 +9,9 @@ from hr_centra_pipeline.core.errors import RunFailed
 from hr_centra_pipeline.warehouse import backups, place, versions
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 from hr_centra_pipeline.warehouse.tables import DERIVED
+from hr_centra_pipeline.warehouse.tables.month_end import CLOSES, PUBLISHED_AS
 
-_SCHEMAS = ("staging", "matching", "effects", "reconciliation", "policy", "operations")
+_SCHEMAS = ("staging", "matching", "effects", "reconciliation", "month_end", "policy", "operations")
 
 
 def prepare(warehouse: Warehouse) -> None:
@@ -60,16 +61,23 @@ def schema_version(connection: Connection) -> int:
 
 
 def ensure_derived(connection: Connection) -> None:
-    """Create our SQL macros, and the derived tables that do not exist."""
+    """Create our SQL macros, and the derived tables that do not exist, with the views by which readers know some of them."""
     connection.execute(keys.SQL_MACROS)
     connection.execute(money.SQL_MACROS)
     for schema in _SCHEMAS:
         connection.execute(f"create schema if not exists {schema}")
-    rows = connection.execute("select schema_name || '.' || table_name from duckdb_tables()").fetchall()
+    rows = connection.execute(
+        "select schema_name || '.' || table_name from duckdb_tables()"
+        " union all select schema_name || '.' || view_name from duckdb_views() where not internal"
+    ).fetchall()
     present = {name for (name,) in rows}
     for name, declared in DERIVED.items():
         if name not in present:  # to plan every one of them at every start would cost more
             connection.execute(declared.ddl)
+    if CLOSES in present:
+        for name, public in PUBLISHED_AS.items():
+            if public not in present or name not in present:  # a view knows the columns that its table had
+                connection.execute(f"create or replace view {public} as from {name}")
 
 
 def drop_derived(connection: Connection) -> None:

@@ -110,5 +110,5 @@ def test_without_a_database_the_way_to_one_is_named(tmp_path: Path, monkeypatch:
 def test_a_warehouse_that_a_command_has_left_can_be_opened_by_the_next(home: Path) -> None:
     command("export", "--month", MONTH)
     with Warehouse(home / "warehouse.duckdb").transaction() as connection:
-        (count,) = connection.execute("select count(*) from reconciliation.month_end").fetchone() or (0,)
+        (count,) = connection.execute("select count(*) from month_end.month_end").fetchone() or (0,)
     assert count > 0

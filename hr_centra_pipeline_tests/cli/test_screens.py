@@ -43,7 +43,7 @@ def _planned_with(home: Path, sha256: str) -> Warehouse:
             "insert into meta.derived_from values ('all', ?, current_timestamp)", [derived.fingerprint(sha256)]
         )
         connection.execute(
-            "insert into reconciliation.journal_runs values (1, ?, 0, '0.1.0', 'an older one'), (2, ?, 0, '0.1.0', ?)",
+            "insert into month_end.journal_runs values (1, ?, 0, '0.1.0', 'an older one'), (2, ?, 0, '0.1.0', ?)",
             [AT, AT, sha256],
         )
         connection.execute(

@@ -115,7 +115,7 @@ class Books:
             """
             insert into matching.orders_in_play
             select order_number from reconciliation.refund_facts
-            union select order_number from reconciliation.fact_journal
+            union select order_number from month_end.fact_journal
             union select order_number from staging.payment_entries
             union select order_number from staging.return_items
             """

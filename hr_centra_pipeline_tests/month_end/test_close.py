@@ -87,7 +87,7 @@ def test_a_late_fact_stays_out_of_the_closed_month_and_takes_its_certification(m
     close(march)
     sign(march, "preparer", "Pia")
     sign(march, "reviewer", "Rune")
-    before = march.rows(f"from reconciliation.month_end where month = '{MONTH}'")
+    before = march.rows(f"from month_end.month_end where month = '{MONTH}'")
     march.fact("centra", "12.30", "2026-03-20", return_id="RT-2")
     march.learn("2026-04-15")
     certificate = standing(march, "2026-04-16")
@@ -99,8 +99,8 @@ def test_a_late_fact_stays_out_of_the_closed_month_and_takes_its_certification(m
         "EUR",
         Decimal("12.3000"),
     )
-    assert march.rows(f"from reconciliation.month_end where month = '{MONTH}'") == before
-    (late,) = march.rows("from reconciliation.month_end where is_late")
+    assert march.rows(f"from month_end.month_end where month = '{MONTH}'") == before
+    (late,) = march.rows("from month_end.month_end where is_late")
     assert (late["month"], late["centra_amount"], late["status"]) == ("2026-04", Decimal("12.3000"), "late")
     assert standing(march, "2026-04-10").standing == "certified"
 
@@ -111,7 +111,7 @@ def test_a_return_deleted_in_centra_after_the_close_is_a_late_item_with_the_exac
     march.learn("2026-04-15")
     certificate = standing(march, "2026-04-16")
     assert certificate.standing == "decertified"
-    (late,) = march.rows("from reconciliation.late_items")
+    (late,) = march.rows("from month_end.late_items")
     assert (late["of_month"], late["month"], late["effect"]) == (MONTH, "2026-04", Decimal("-100.0000"))
 
 
@@ -122,7 +122,7 @@ def test_a_late_change_within_the_tolerance_is_listed_and_the_certification_hold
     )
     march.learn("2026-04-15")
     assert standing(march, "2026-04-16").standing == "closed"
-    effects = [row["effect"] for row in march.rows("from reconciliation.late_items order by effect")]
+    effects = [row["effect"] for row in march.rows("from month_end.late_items order by effect")]
     assert effects == [Decimal("-100.0000"), Decimal("100.0500")]
 
 
@@ -135,8 +135,8 @@ def test_after_a_reopening_late_facts_belong_to_the_month_again_and_signatures_a
         closing.reopen(march.connection, MONTH, utc("2026-04-16"), by="Ada", why=" ")
     closing.reopen(march.connection, MONTH, utc("2026-04-16"), by="Ada", why="a Return of March came late")
     assert standing(march, "2026-04-16").standing == "open"
-    assert march.rows("from reconciliation.late_items") == []
-    (row,) = march.rows(f"from reconciliation.month_end where month = '{MONTH}'")
+    assert march.rows("from month_end.late_items") == []
+    (row,) = march.rows(f"from month_end.month_end where month = '{MONTH}'")
     assert row["centra_amount"] == Decimal("112.3000")
     close(march, "2026-04-17", accept="known")
     certificate = standing(march, "2026-04-18")
@@ -160,7 +160,7 @@ def test_frozen_rows_that_somebody_changed_in_the_database_are_not_signed(march:
     close(march)
     march.connection.execute(
         """
-        update reconciliation.closed_rows
+        update month_end.closed_rows
         set content = replace(content::varchar, '100.0000', '10.0000')::json where table_name = 'month_end'
         """
     )

@@ -52,6 +52,13 @@ def test_there_need_be_no_file(tmp_path: Path) -> None:
         (b"\xff\xfes\x00k\x00", "costs.csv:1: is not UTF-8"),
         (HEADER + b'"A,EUR,12\n', "costs.csv:2: has a quote that is never closed"),
         (HEADER + b"A,EUR,NaN\n", "costs.csv:2: give a SKU"),
+        (HEADER + b"A,EUR,Infinity\n", "costs.csv:2: give a SKU"),
+        (HEADER + b"A,EUR,-1\n", "costs.csv:2: give a SKU"),
+        (HEADER + b"A,EUR,10000000000\n", "from 0 to below 10,000,000,000"),
+        (HEADER + b",EUR,1\n", "costs.csv:2: give a SKU"),
+        (HEADER + b"A,EURO,1\nB,EUR,x\n", "costs.csv:2: give a SKU"),
+        (HEADER + b"AB,EUR,1\nB,EUR,x\nC,E,1\n", "costs.csv:3: 'x' is not an amount"),
+        (HEADER + b"A,EUR,1\nB,EUR,1\nA,EUR,2\nA,EUR,3\n", "costs.csv:4: A in EUR stands in the file twice"),
     ],
 )
 def test_what_cannot_be_read_is_named_with_its_line(path: Path, raw: bytes, said: str) -> None:

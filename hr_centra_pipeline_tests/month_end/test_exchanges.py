@@ -23,7 +23,7 @@ def listed(at_desk: Desk, month: str) -> dict[str, tuple[str | None, bool, bool,
         compute(connection, month, at_desk.clock.now())
     rows = at_desk.rows(
         "select return_item_id, replacement_order_number, is_shipped, is_refunded, is_back"
-        " from reconciliation.month_exchanges where month = ?",
+        " from month_end.month_exchanges where month = ?",
         month,
     )
     return {row[0]: row[1:] for row in rows}

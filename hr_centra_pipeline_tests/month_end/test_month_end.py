@@ -14,7 +14,7 @@ from hr_centra_pipeline_tests.staged import put
 def month_end(books: Books, month: str, component: str = "items", *, late: bool = False) -> dict[str, Any]:
     rows = books.rows(
         f"""
-        from reconciliation.month_end
+        from month_end.month_end
         where month = '{month}' and component = '{component}' and is_late = {late} and currency = 'EUR'
         """
     )
@@ -131,7 +131,7 @@ def test_a_month_of_which_a_source_misses_something_is_not_covered_whatever_ties
     assert month_end(books, "2026-03")["status"] == "not_covered"
     assert not report.is_clean
     problems = books.rows(
-        "select source, problem from reconciliation.control_totals where month = '2026-03' and not is_covered"
+        "select source, problem from month_end.control_totals where month = '2026-03' and not is_covered"
     )
     assert {row["source"] for row in problems} == {
         "Centra orders",
@@ -154,12 +154,12 @@ def test_a_hole_between_two_pulls_and_a_pull_that_did_not_end_leave_the_month_un
     books.three_sides("100", "2026-03-10")
     books.learn("2026-04-01")
     books.compute("2026-03", "2026-05-01")
-    (row,) = books.rows("from reconciliation.control_totals where month = '2026-03' and not is_covered")
+    (row,) = books.rows("from month_end.control_totals where month = '2026-03' and not is_covered")
     assert (row["source"], row["problem"]) == ("Centra returns", "pulls leave out 49 hours")
     assert '"incomplete":1' in row["parameters"]
     books.connection.execute(insert, ["2026-03-08 00:00:00+00", True, None, "2026-05-01 00:00:00+00"])
     books.compute("2026-03", "2026-05-01")
-    assert books.rows("from reconciliation.control_totals where month = '2026-03' and not is_covered") == []
+    assert books.rows("from month_end.control_totals where month = '2026-03' and not is_covered") == []
 
 
 def test_a_fact_that_vanishes_or_changes_is_reversed_in_the_journal_and_as_of_tells_how_it_was(books: Books) -> None:
@@ -207,12 +207,12 @@ def test_the_refund_liability_clears_to_zero_when_everything_is_paid_and_comes_b
     entry(3, "REFUND", "SUCCESS", "2026-06-01 00:00:00+00")
     books.learn("2026-06-02")
     books.compute("2026-05", "2026-06-10")
-    rows = books.rows("from reconciliation.refund_liability order by month")
+    rows = books.rows("from month_end.refund_liability order by month")
     assert [(row["month"], row["closing_amount"], row["closing_count"]) for row in rows] == [
         ("2026-03", Decimal(120), 1), ("2026-04", Decimal(0), 0), ("2026-05", Decimal(120), 1), ("2026-06", Decimal(0), 0),
     ]  # fmt: skip
     assert [row["failed_amount"] for row in rows] == list(money("0", "0", "120", "0"))
-    (owed,) = books.rows("from reconciliation.refund_liability_returns where month = '2026-05'")
+    (owed,) = books.rows("from month_end.refund_liability_returns where month = '2026-05'")
     assert (owed["return_id"], owed["balance"], owed["credited_amount"]) == ("RT-1", Decimal(120), Decimal(120))
 
 
@@ -229,7 +229,7 @@ def test_a_request_that_was_granted_and_its_refund_are_one_payment(books: Books)
     )
     books.learn("2026-04-03")
     books.compute("2026-03", "2026-04-03")
-    rows = books.rows("select month, paid_amount, closing_amount from reconciliation.refund_liability order by month")
+    rows = books.rows("select month, paid_amount, closing_amount from month_end.refund_liability order by month")
     assert [tuple(row.values()) for row in rows] == [
         ("2026-03", Decimal(120), Decimal(0)), ("2026-04", Decimal(0), Decimal(0)),
     ]  # fmt: skip
@@ -254,7 +254,7 @@ def test_a_request_that_stays_pending_beside_its_refund_is_one_payment_on_the_da
     books.learn("2026-04-03")
     assert books.rows(
         "select fact_id, month, is_pending, sum(amount) as amount"
-        " from reconciliation.fact_journal where side = 'paid' group by all having sum(amount) <> 0"
+        " from month_end.fact_journal where side = 'paid' group by all having sum(amount) <> 0"
     ) == [{"fact_id": "entry 1", "month": "2026-03", "is_pending": False, "amount": Decimal(120)}]
 
 
@@ -262,15 +262,13 @@ def test_a_request_that_stays_pending_beside_its_refund_is_one_payment_on_the_da
 @given(shown=PAID_BY_ENTRIES, then=PAID_BY_ENTRIES)
 def test_the_journal_sums_to_what_the_entries_of_a_return_have_given(books: Books, shown: Any, then: Any) -> None:
     books.connection.execute("delete from staging.payment_entries")
-    books.connection.execute("delete from reconciliation.fact_journal")
+    books.connection.execute("delete from month_end.fact_journal")
     for place, entry in enumerate([*shown, *then], 1):
         entry_of(books, place, entry[0], entry[1], f"2026-04-{place:02}", amount=entry[2])
         if place == len(shown):
             books.learn("2026-05-01")
     books.learn("2026-05-02")
-    (journal,) = books.rows(
-        "select coalesce(sum(amount), 0) as amount from reconciliation.fact_journal where side = 'paid'"
-    )
+    (journal,) = books.rows("select coalesce(sum(amount), 0) as amount from month_end.fact_journal where side = 'paid'")
     (entries,) = books.rows(
         "select coalesce(sum(amount), 0) as amount from staging.payment_entries"
         " where money in ('refunded', 'refund_pending')"
@@ -288,7 +286,7 @@ def entry_of(books: Books, entry_id: int, entry_type: str, status: str, at: str,
 def rows_of(books: Books, columns: str, where: str = "true") -> list[tuple[Any, ...]]:
     return [
         tuple(row.values())
-        for row in books.rows(f"select {columns} from reconciliation.refund_differences where {where} order by all")
+        for row in books.rows(f"select {columns} from month_end.refund_differences where {where} order by all")
     ]
 
 
@@ -400,7 +398,7 @@ def test_each_figure_of_the_month_is_the_sum_of_its_rows_and_one_that_is_not_is_
         "worst_unexplained_amount",
     )
     for cell in cells:
-        books.connection.execute(f"update reconciliation.month_end set {cell} = {cell} + 1 where month = '2026-03'")
+        books.connection.execute(f"update month_end.month_end set {cell} = {cell} + 1 where month = '2026-03'")
     texts = [row[0] for row in run_sql(books.connection, "hr_centra_pipeline.month_end", "footing.sql").fetchall()]
     named = [text.partition(": ")[2].partition(" is ")[0].replace(" ", "_") for text in texts]
     assert named == sorted(cells)
@@ -412,5 +410,5 @@ def test_a_month_s_sums_in_a_currency_of_small_units_do_not_overflow(books: Book
         books.three_sides("90000000000000", "2026-03-10", return_id=f"RT-{number}", currency="VND")
     books.learn("2026-04-01")
     books.compute("2026-03", "2026-04-01")
-    (row,) = books.rows("select centra_amount, status from reconciliation.month_end where currency = 'VND'")
+    (row,) = books.rows("select centra_amount, status from month_end.month_end where currency = 'VND'")
     assert row == {"centra_amount": Decimal(270000000000000), "status": "ties"}

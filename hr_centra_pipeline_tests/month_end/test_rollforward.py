@@ -36,7 +36,7 @@ def finding(
 
 
 def rolled(books: Books, month: str, kind: str) -> dict[str, Any]:
-    rows = books.rows(f"from reconciliation.rollforward where month = '{month}' and kind = '{kind}'")
+    rows = books.rows(f"from month_end.rollforward where month = '{month}' and kind = '{kind}'")
     assert len(rows) == 1, rows
     return {name: value for name, value in rows[0].items() if name.endswith(("_count", "_amount"))}
 
@@ -70,9 +70,7 @@ def test_what_only_the_dry_run_holds_back_is_open_and_nobody_is_late(books: Book
     late = finding("return_without_credit_note", utc("2026-03-10"), "12.50", number=2)
     books.findings([waiting, late], utc("2026-03-20"))
     books.compute("2026-03", "2026-04-10")
-    found = books.rows(
-        "select is_overdue, evidence ->> 'waits_for_live' as waits from reconciliation.open_items order by 1"
-    )
+    found = books.rows("select is_overdue, evidence ->> 'waits_for_live' as waits from month_end.open_items order by 1")
     assert found == [{"is_overdue": False, "waits": "true"}, {"is_overdue": True, "waits": None}]
 
 
@@ -107,11 +105,11 @@ def test_an_exception_of_a_closed_month_that_turns_up_late_is_new_in_the_next_an
     books.findings([finding("refund_mismatch_items", utc("2026-03-10"), "12.50")], utc("2026-04-05"))
     assert books.compute("2026-04", "2026-04-10").breaks == []
     assert moved(rolled(books, "2026-04", "refund_mismatch_items"))["new"] == (1, Decimal("12.5000"))
-    (late,) = books.rows("from reconciliation.late_items")
+    (late,) = books.rows("from month_end.late_items")
     assert (late["month"], late["of_month"], late["source"], late["effect"]) == (
         "2026-04", "2026-03", "exceptions", Decimal("12.5000"),
     )  # fmt: skip
-    assert books.rows("from reconciliation.rollforward where month = '2026-03'") == []
+    assert books.rows("from month_end.rollforward where month = '2026-03'") == []
 
 
 def test_what_a_person_wrote_off_is_resolved_and_stays_closed_until_more_is_at_stake(books: Books) -> None:
@@ -250,7 +248,7 @@ class Year:
         month = months.of(self.now)
         report = self.books.compute(month, self.now)
         assert report.breaks == []
-        lines = self.books.rows("from reconciliation.rollforward")
+        lines = self.books.rows("from month_end.rollforward")
         closings: dict[tuple[Any, ...], tuple[int, Decimal]] = {}
         reclassified: dict[str, int] = defaultdict(int)
         for row in lines:
@@ -283,15 +281,15 @@ class Year:
         sides = ("expected", "happy_returns", "centra")
         summed = ", ".join(f"coalesce(sum({side}_amount), 0) as {side}" for side in sides)
         facts = ", ".join(f"coalesce(sum(amount) filter (side = '{side}'), 0) as {side}" for side in sides)
-        (by_months,) = self.books.rows(f"select {summed} from reconciliation.month_end")
+        (by_months,) = self.books.rows(f"select {summed} from month_end.month_end")
         (by_facts,) = self.books.rows(f"select {facts} from reconciliation.refund_facts")
         assert by_months == by_facts
-        for row in self.books.rows("from reconciliation.month_end"):
+        for row in self.books.rows("from month_end.month_end"):
             assert (
                 row["difference"]
                 == row["explained_amount"] + row["within_tolerance_amount"] + row["unexplained_amount"]
             )
-        liability = self.books.rows("from reconciliation.refund_liability order by currency, month")
+        liability = self.books.rows("from month_end.refund_liability order by currency, month")
         for row in liability:
             assert row["closing_amount"] == (
                 row["opening_amount"] + row["became_refundable_amount"] - row["paid_amount"] + row["failed_amount"]
@@ -300,7 +298,7 @@ class Year:
         for before, after in pairwise(liability):
             if before["currency"] == after["currency"]:
                 assert after["opening_amount"] == before["closing_amount"]
-        self.late = len(self.books.rows("from reconciliation.late_items"))
+        self.late = len(self.books.rows("from month_end.late_items"))
 
 
 def a_year(seed: int, until: str = "2027-01-20") -> Year:

@@ -28,23 +28,25 @@ def hangs():
     print("hanging", flush=True)
     time.sleep(float(sys.argv[1]))
 
-job = dg.Definitions(
-    assets=[hangs], jobs=[dg.define_asset_job("job", selection="*", executor_def=in_process_behind_the_lock)]
-).resolve_job_def("job")
-prepare_dagster_home(Settings.from_environment())
-with dg.DagsterInstance.get() as instance:
-    run = instance.create_run_for_job(job)
-    from dagster._core.execution.api import execute_run
-    from dagster._core.definitions.job_base import InMemoryJob
-    result = execute_run(InMemoryJob(job), run, instance)
-    print("success" if result.success else "failure", flush=True)
+def job():
+    return dg.Definitions(
+        assets=[hangs], jobs=[dg.define_asset_job("job", selection="*", executor_def=in_process_behind_the_lock)]
+    ).resolve_job_def("job")
+
+if __name__ == "__main__":
+    prepare_dagster_home(Settings.from_environment())
+    with dg.DagsterInstance.get() as instance:
+        result = dg.execute_job(dg.reconstructable(job), instance)
+        print("success" if result.success else "failure", flush=True)
 """
 
 
 def start(home: Path, seconds: float) -> subprocess.Popen[str]:
     environment = {**os.environ, "HR_CENTRA_HOME": str(home), "DAGSTER_HOME": str(home / "dagster")}
+    script = home / "hanging.py"
+    script.write_text(HANGING, encoding="utf-8")
     return subprocess.Popen(
-        [sys.executable, "-c", HANGING, str(seconds)], env=environment, stdout=subprocess.PIPE, text=True
+        [sys.executable, str(script), str(seconds)], env=environment, stdout=subprocess.PIPE, text=True
     )
 
 

@@ -72,14 +72,14 @@ def test_a_step_that_centra_cuts_short_is_tried_again_and_then_complete(sandbox:
     down(sandbox, 4)
     result = Result(WAREHOUSES)
     assert (result.success, result.retries) == (True, 1)
-    assert result.checks["pull_completed"].passed
+    assert result.checks["the_pull_was_completed"].passed
 
 
 def test_what_stays_cut_short_goes_on_with_a_failed_check_that_says_it_all(sandbox: RunningSandbox) -> None:
     down(sandbox, 999)
     result = Result(WAREHOUSES)
     assert (result.success, result.retries) == (True, 2)
-    check = result.checks["pull_completed"]
+    check = result.checks["the_pull_was_completed"]
     assert not check.passed
     assert str(check.description).startswith(
         "Centra PullWarehouses: it answered 503, 4 times in a row. Nothing was changed; try again"
@@ -121,7 +121,7 @@ def test_a_place_of_the_exports_that_is_gone_is_tried_again_and_the_rest_goes_on
     monkeypatch.setenv("HAPPY_RETURNS_EXPORTS", "/nowhere/exports")
     result = Result(EXPORTS)
     assert (result.success, result.retries) == (True, 2)
-    check = result.checks["exports_were_readable"]
+    check = result.checks["the_exports_were_readable"]
     assert (check.passed, check.description) == (False, "HAPPY_RETURNS_EXPORTS=/nowhere/exports is not a folder.")
 
 

@@ -99,7 +99,7 @@ def test_on_postgres_a_tick_becomes_a_run_with_checks_and_a_restart_in_the_middl
                 if entry.dagster_event is not None
             ]
             assert {check.check_name for check in checks} >= {
-                "pull_completed",
+                "the_pull_was_completed",
                 "every_landed_key_is_staged_once",
             }
             world.sync()

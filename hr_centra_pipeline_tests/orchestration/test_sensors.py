@@ -318,7 +318,7 @@ def test_when_nothing_is_published_for_hours_data_is_told_and_the_heartbeat_stop
     assert tick() == "Reported before."
     ((path, text),) = hook.got
     assert path == "/data"
-    assert "those of 2026-09-30 07:00 UTC, 5 hours old" in text
+    assert "as of 2026-09-30 07:00 UTC, 5 hours old" in text
     assert hook.beats == 1
 
 

@@ -60,7 +60,7 @@ def test_the_workbook_has_the_twelve_sheets_and_their_figures_are_those_of_the_t
             row["unexplained_amount"],
             row["status"].replace("_", " "),
         )
-        for row in shop.rows(f"from reconciliation.month_end where month = '{MONTH}'")
+        for row in shop.rows(f"from month_end.month_end where month = '{MONTH}'")
     }
     assert told["EUR", "items"] == (Decimal("125.1400"), Decimal("120.0900"), Decimal("5.0500"), "does not tie")
     totals = {
@@ -78,11 +78,11 @@ def test_the_workbook_has_the_twelve_sheets_and_their_figures_are_those_of_the_t
             row["closing_count"],
             row["closing_amount"],
         )
-        for row in shop.rows(f"from reconciliation.rollforward where month = '{MONTH}'")
+        for row in shop.rows(f"from month_end.rollforward where month = '{MONTH}'")
     }
     assert {row["Ties to sheet 5"] for row in sheet_rows(book["2 Roll-forward"])} == {"✓"}
     items = {row["Exception"]: row for row in sheet_rows(book["5 Open items"])}
-    for row in shop.rows(f"from reconciliation.open_items where month = '{MONTH}'"):
+    for row in shop.rows(f"from month_end.open_items where month = '{MONTH}'"):
         shown = items.pop(row["exception_id"])
         assert (shown["Amount"] and exact(shown["Amount"])) == row["amount"]
         assert shown["Currency"] == row["currency"]

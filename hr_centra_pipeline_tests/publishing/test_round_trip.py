@@ -173,8 +173,8 @@ def test_a_write_off_closes_its_exception_and_it_stays_closed(desk: Desk) -> Non
     open_before = len(desk.shop.rows("from reconciliation.exceptions"))
     desk.shop.books.findings([finding(1), finding(2)], utc("2026-04-07"))
     desk.shop.export("2026-04", now="2026-04-08")
-    assert len(desk.shop.rows("from reconciliation.open_items where month = '2026-04'")) < open_before
-    (row,) = desk.shop.rows("from reconciliation.rollforward where month = '2026-04' and written_off_count > 0")
+    assert len(desk.shop.rows("from month_end.open_items where month = '2026-04'")) < open_before
+    (row,) = desk.shop.rows("from month_end.rollforward where month = '2026-04' and written_off_count > 0")
     assert (row["written_off_count"], row["written_off_by"]) == (1, "Mia")
 
 

@@ -608,7 +608,7 @@ def month(at_desk: Desk, name: str) -> dict[str, tuple[str | None, bool]]:
     with at_desk.warehouse.transaction() as connection:
         compute(connection, name, at_desk.clock.now())
     rows = at_desk.rows(
-        "select return_item_id, replacement_order_number, is_refunded from reconciliation.month_exchanges where month = ?",
+        "select return_item_id, replacement_order_number, is_refunded from month_end.month_exchanges where month = ?",
         name,
     )
     return {unit: (order, is_refunded) for unit, order, is_refunded in rows}
@@ -673,11 +673,11 @@ def test_money_given_instead_is_explained_and_owed_and_paid_in_the_books(at_desk
         remember(connection, at_desk.clock.now(), "policy")
         compute(connection, "2026-10", at_desk.clock.now())
     liability = at_desk.rows(
-        "select became_refundable_amount, credited_amount, paid_amount, closing_amount from reconciliation.refund_liability"
+        "select became_refundable_amount, credited_amount, paid_amount, closing_amount from month_end.refund_liability"
         " where month = '2026-10'"
     )
     assert liability == [(HUNDRED, HUNDRED, HUNDRED, 0)]
-    assert at_desk.rows("select return_id, balance from reconciliation.refund_liability_returns") == []
+    assert at_desk.rows("select return_id, balance from month_end.refund_liability_returns") == []
 
 
 @pytest.mark.slow

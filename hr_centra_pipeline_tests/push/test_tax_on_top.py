@@ -98,12 +98,12 @@ def the_tables_say_what_was_paid(at: Desk) -> None:
         totals[currencies[str(number)]] = totals.get(currencies[str(number)], ZERO) + amount
     assert totals == dict(
         at.rows(
-            "select currency, sum(centra_amount) from reconciliation.month_end group by all having sum(centra_amount) <> 0"
+            "select currency, sum(centra_amount) from month_end.month_end group by all having sum(centra_amount) <> 0"
         )
     )
     assert (
         at.rows(
-            "select currency, component, unexplained_amount, expected_unexplained_amount from reconciliation.month_end"
+            "select currency, component, unexplained_amount, expected_unexplained_amount from month_end.month_end"
             " where unexplained_amount <> 0 or expected_unexplained_amount <> 0"
         )
         == []

@@ -40,7 +40,7 @@ def paid_elsewhere(books: Books, now: datetime) -> list[tuple[object, ...]]:
     books.reconcile(now)
     remember(books.connection, now, "the policy")
     return books.rows(
-        "select fact_id, amount, is_reversal from reconciliation.fact_journal where source = 'paid elsewhere' order by all"
+        "select fact_id, amount, is_reversal from month_end.fact_journal where source = 'paid elsewhere' order by all"
     )
 
 

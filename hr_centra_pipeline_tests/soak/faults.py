@@ -91,7 +91,7 @@ def alerts_are_taken_again(world: World) -> None:
 FAULTS = (
     Fault(
         "Centra answers 503", 8, 12, centra_goes_down, centra_is_back,
-        alerts=(("data", r"failed checks? for data.*pull completed.*Centra \w+: it answered 503.*HTTP 503, request"),),
+        alerts=(("data", r"failed checks? for data.*pull was completed.*Centra \w+: it answered 503.*HTTP 503, request"),),
     ),
     Fault(
         "Postgres goes down in the middle of a sync", 20, 21, postgres_goes_down, postgres_is_back, is_midway=True,

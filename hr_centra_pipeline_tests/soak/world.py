@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import psutil
 
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.orchestration import door
@@ -113,17 +114,11 @@ class World:
     def run_processes(self) -> list[int]:
         """Processes that execute runs of ours: those that hold, or wait for, the sync lock."""
         found = []
-        for entry in Path("/proc").iterdir():
-            if not entry.name.isdigit():
-                continue
-            try:
-                environment = (entry / "environ").read_bytes()
-                command = (entry / "cmdline").read_bytes()
-            except OSError:
-                continue
-            ours = f"HR_CENTRA_HOME={self.home}".encode() in environment
-            if ours and b"python" in command and int(entry.name) != os.getpid():
-                found.append(int(entry.name))
+        for process in psutil.process_iter(["cmdline", "environ"]):
+            command, environment = process.info["cmdline"] or [], process.info["environ"] or {}
+            ours = environment.get("HR_CENTRA_HOME") == str(self.home)
+            if ours and any("python" in part for part in command) and process.pid != os.getpid():
+                found.append(process.pid)
         return found
 
     def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -33,7 +33,7 @@ COMPARED: dict[str, tuple[Callable[[Year], Table], int, str]] = {
         """
         select month, currency, component, status = 'late', expected_amount, happy_returns_amount, centra_amount,
             unexplained_amount, expected_unexplained_amount, unexplained_count, status
-        from reconciliation.month_end
+        from month_end.month_end
         where expected_amount <> 0 or happy_returns_amount <> 0 or centra_amount <> 0 -- the providers are compared below
         """,
     ),
@@ -41,7 +41,7 @@ COMPARED: dict[str, tuple[Callable[[Year], Table], int, str]] = {
         tables.providers, 2,
         """
         select month, currency, sum(provider_amount) as booked, sum(provider_unexplained_amount) as unexplained
-        from reconciliation.month_end group by all having booked <> 0 or unexplained <> 0
+        from month_end.month_end group by all having booked <> 0 or unexplained <> 0
         """,
     ),
     "rollforward": (
@@ -49,26 +49,26 @@ COMPARED: dict[str, tuple[Callable[[Year], Table], int, str]] = {
         """
         select month, kind, currency, owner_team, opening_count, opening_amount, new_count, new_amount,
             resolved_count, resolved_amount, closing_count, closing_amount
-        from reconciliation.rollforward
+        from month_end.rollforward
         """,
     ),
     "open_items": (
         tables.open_items, 3,
-        "select month, kind, return_id, currency, coalesce(amount, 0), owner_team, opened_at from reconciliation.open_items",
+        "select month, kind, return_id, currency, coalesce(amount, 0), owner_team, opened_at from month_end.open_items",
     ),
     "refund_liability": (
         tables.liability, 2,
         """
         select month, currency, opening_amount, became_refundable_amount, credited_amount, paid_amount,
             failed_amount, closing_amount, closing_count
-        from reconciliation.refund_liability
+        from month_end.refund_liability
         """,
     ),
     "goods_in_transit": (
         tables.goods_in_transit, 4,
         """
         select month, stage, age_bucket, currency, units, selling_value, refunded_units, refunded_value
-        from reconciliation.goods_in_transit
+        from month_end.goods_in_transit
         """,
     ),
     "month_exchanges": (
@@ -76,14 +76,14 @@ COMPARED: dict[str, tuple[Callable[[Year], Table], int, str]] = {
         """
         select month, return_id, currency, unit_price, approved_at, replacement_order_number is not null, is_shipped,
             is_refunded, is_back
-        from reconciliation.month_exchanges
+        from month_end.month_exchanges
         """,
     ),
     "late_items": (
         tables.late_items, 5,
         """
         select month, of_month, source, component, return_id, currency, sum(effect), bool_or(is_beyond_tolerance)
-        from reconciliation.late_items group by all -- a fact that changed is taken back and told anew
+        from month_end.late_items group by all -- a fact that changed is taken back and told anew
         """,
     ),
 }  # fmt: skip

@@ -53,4 +53,4 @@ def test_each_table_says_its_grain_in_a_sentence_and_its_key_is_among_its_column
         assert declared.grain.startswith("One row per "), name
         assert declared.grain.endswith("."), name
         assert set(declared.key) <= set(declared.columns), name
-        assert all(column.description for column in declared.schema.columns.values()), name
+        assert all(column.description for column in declared.declared.values()), name

@@ -11,6 +11,7 @@ import pytest
 from hr_centra_pipeline.core.errors import RunFailed
 from hr_centra_pipeline.warehouse import backups, derived, migrate, versions
 from hr_centra_pipeline.warehouse.database import Warehouse
+from hr_centra_pipeline.warehouse.tables.month_end import MONTHLY, PUBLISHED_AS
 
 FIRST = versions.migrations()[:1]
 EVERY = versions.migrations()
@@ -133,3 +134,48 @@ def test_other_code_makes_derived_tables_stale(old: Path, monkeypatch: pytest.Mo
         derived.forget_stale(connection, "policy")
         monkeypatch.setattr(derived, "_code_of_this_program", lambda: "other code")
         assert derived.forget_stale(connection, "policy")
+
+
+def test_the_tables_of_month_end_move_with_their_rows_and_keep_the_names_that_readers_know(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "warehouse.duckdb"
+    program_with(monkeypatch, *(one for one in EVERY if one[0] != 135))
+    migrate.prepare(Warehouse(path))
+    state = ("closed_rows", "closes", "fact_journal", "journal_runs", "match_journal", "opening_position", "workbooks")
+    with Warehouse(path).transaction() as connection:
+        for name in state:
+            columns = connection.execute(f"describe reconciliation.{name}").fetchall()
+            values = ", ".join("'{}'" if sql == "JSON" else _A_VALUE.get(sql, "1") for _, sql, *_ in columns)
+            connection.execute(f"insert into reconciliation.{name} select {values} from range(3)")
+        # What can be recomputed was there, too, by a declaration of those days.
+        connection.execute("create table reconciliation.month_end as select '2026-03' as month")
+        rows = {name: connection.execute(f"from reconciliation.{name}").fetchall() for name in state}
+        described = {name: connection.execute(f"describe reconciliation.{name}").fetchall() for name in state}
+    program_with(monkeypatch, *EVERY)
+    migrate.prepare(Warehouse(path))
+    with Warehouse(path).transaction() as connection:
+        for name in state:
+            assert connection.execute(f"from month_end.{name}").fetchall() == rows[name]
+            assert connection.execute(f"describe month_end.{name}").fetchall() == described[name]
+        assert connection.execute("from reconciliation.closes").fetchall() == rows["closes"]
+        left = connection.execute(
+            "select table_name from duckdb_tables() where schema_name = 'reconciliation'"
+        ).fetchall()
+        assert {name for (name,) in left} & {*state, *MONTHLY} == set()
+
+
+_A_VALUE = {"VARCHAR": "'a'", "BOOLEAN": "true", "TIMESTAMP WITH TIME ZONE": "timestamptz '2026-03-01 00:00:00+00'"}
+
+
+def test_readers_views_follow_a_table_that_is_made_again_with_other_columns(tmp_path: Path) -> None:
+    warehouse = Warehouse(tmp_path / "warehouse.duckdb")
+    migrate.prepare(warehouse)
+    with warehouse.transaction() as connection:
+        for name, public in PUBLISHED_AS.items():
+            assert (
+                connection.execute(f"describe {public}").fetchall() == connection.execute(f"describe {name}").fetchall()
+            )
+        connection.execute("drop table month_end.money_saved; create table month_end.money_saved (other int)")
+        migrate.drop_derived(connection)
+        assert connection.execute("from reconciliation.money_saved").fetchall() == []

@@ -24,9 +24,9 @@ _ROWS = "landing.happy_returns_rows"
 _ADDS_UP = "rows_read_are_landed_rejected_or_repeated"
 _PAYOUTS = "landing.payout_lines"
 _ITS_TOTAL = "every_file_adds_up_to_its_own_total"
-_READABLE = "exports_were_readable"
+_READABLE = "the_exports_were_readable"
 _PAYOUTS_READABLE = "settlement_files_were_readable"
-_COMPLETE = "pull_completed"
+_COMPLETE = "the_pull_was_completed"
 
 
 @dg.multi_asset(

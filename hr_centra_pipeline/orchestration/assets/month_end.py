@@ -33,7 +33,7 @@ from hr_centra_pipeline.warehouse.tables.month_end import MONTHLY as TABLES
 NAMES = [declared.name for declared in TABLES.values()]
 _PACK = dg.AssetKey(["exports", "month_pack"])
 _MONTH_END, _ROLLFORWARD, _CONTROL = (
-    "reconciliation.month_end", "reconciliation.rollforward", "reconciliation.control_totals",
+    "month_end.month_end", "month_end.rollforward", "month_end.control_totals",
 )  # fmt: skip
 _READS = ["reconciliation.exceptions", "reconciliation.refund_facts", "reconciliation.refund_match"]
 _TIES, _COVERED, _FOOTS = "every_row_of_the_month_ties", "every_source_covers_the_month", "opening_and_closing_tie"

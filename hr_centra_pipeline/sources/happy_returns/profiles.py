@@ -23,10 +23,10 @@ _PACKAGE = "hr_centra_pipeline.sources.happy_returns.header_profiles"
 
 _TEXT_COLUMNS = {name for kind in KINDS.values() for name, sql in kind.brought.items() if sql == "VARCHAR"}
 _CLOSED_LISTS: dict[str, set[str]] = {
-    name: {value for check in column.checks if check.name == "isin" for value in check.statistics["allowed_values"]}
+    name: set(column.values)
     for kind in KINDS.values()
-    for name, column in kind.declared.schema.columns.items()
-    if any(check.name == "isin" for check in column.checks)
+    for name, column in kind.declared.declared.items()
+    if column.values is not None
 }
 
 

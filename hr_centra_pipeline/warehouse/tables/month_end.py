@@ -21,7 +21,7 @@ _UNIT = {
 }
 
 MONTH_END = table(
-    "reconciliation.month_end",
+    "month_end.month_end",
     "One row per month, currency and component: the four sides, and how far their difference is explained.",
     ["month", "currency", "component", "is_late"],
     {
@@ -56,7 +56,7 @@ MONTH_END = table(
 )
 
 ROLLFORWARD = table(
-    "reconciliation.rollforward",
+    "month_end.rollforward",
     "One row per month, exception kind, currency and owner: opening + new - resolved + reclassified = closing.",
     ["month", "kind", "currency", "owner_team"],
     {
@@ -82,7 +82,7 @@ ROLLFORWARD = table(
 )
 
 REFUND_LIABILITY = table(
-    "reconciliation.refund_liability",
+    "month_end.refund_liability",
     "One row per month and currency: opening + became refundable - paid + failed = closing, what is owed to shoppers.",
     ["month", "currency"],
     {
@@ -101,7 +101,7 @@ REFUND_LIABILITY = table(
 )
 
 REFUND_LIABILITY_RETURNS = table(
-    "reconciliation.refund_liability_returns",
+    "month_end.refund_liability_returns",
     "One row per month, return, order and currency whose refund liability is not zero at the cut-off: the list behind it.",
     ["month", "return_id", "order_number", "currency"],
     {
@@ -118,7 +118,7 @@ REFUND_LIABILITY_RETURNS = table(
 )
 
 GOODS_IN_TRANSIT = table(
-    "reconciliation.goods_in_transit",
+    "month_end.goods_in_transit",
     "One row per month, stage, age bucket and currency: units that are not in stock again at the cut-off.",
     ["month", "stage", "age_bucket", "currency"],
     {
@@ -137,7 +137,7 @@ GOODS_IN_TRANSIT = table(
 )
 
 GOODS_IN_TRANSIT_UNITS = table(
-    "reconciliation.goods_in_transit_units",
+    "month_end.goods_in_transit_units",
     "One row per month and unit that is not in stock again at the cut-off: the list behind goods in transit.",
     ["month", "return_item_id"],
     {
@@ -158,7 +158,7 @@ GOODS_IN_TRANSIT_UNITS = table(
 )
 
 OPEN_ITEMS = table(
-    "reconciliation.open_items",
+    "month_end.open_items",
     "One row per month and exception that was open at its cut-off.",
     ["month", "exception_id"],
     {
@@ -189,7 +189,7 @@ OPEN_ITEMS = table(
 )
 
 REFUND_DIFFERENCES = table(
-    "reconciliation.refund_differences",
+    "month_end.refund_differences",
     "One row per month, return, order, component and currency, and one more for late facts: the rows behind month_end.",
     ["month", "return_id", "order_number", "component", "currency", "is_late"],
     {
@@ -236,7 +236,7 @@ REFUND_DIFFERENCES = table(
 )
 
 EXCHANGES = table(
-    "reconciliation.month_exchanges",
+    "month_end.month_exchanges",
     "One row per month and exchange that was approved in it, or not finished at its cut-off: shipped (or refunded) and back.",
     ["month", "return_item_id"],
     {
@@ -264,7 +264,7 @@ EXCHANGES = table(
 )
 
 LATE_ITEMS = table(
-    "reconciliation.late_items",
+    "month_end.late_items",
     "One row per fact of a closed month that turned up, changed or vanished after its close, with its effect on that month.",
     ["month", "of_month", "source", "fact_id", "component", "position"],
     {
@@ -286,7 +286,7 @@ LATE_ITEMS = table(
 )
 
 CONTROL_TOTALS = table(
-    "reconciliation.control_totals",
+    "month_end.control_totals",
     "One row per month and source: what was read, refused and landed, its sums, and whether it covers the month.",
     ["month", "source", "file_sha256"],
     {
@@ -312,7 +312,7 @@ CONTROL_TOTALS = table(
 )
 
 TURNAROUND = table(
-    "reconciliation.turnaround",
+    "month_end.turnaround",
     "One row per month, drop-off method and stretch: hours from drop-off to refund and to restock.",
     ["month", "dropoff_method", "stretch"],
     {
@@ -326,7 +326,7 @@ TURNAROUND = table(
 )
 
 MONEY_SAVED = table(
-    "reconciliation.money_saved",
+    "month_end.money_saved",
     "One row per month, measure and currency: money that would have leaked, or lies idle. Each number traces to units.",
     ["month", "measure", "currency"],
     {
@@ -348,3 +348,10 @@ MONTHLY: dict[str, Table] = {
         OPEN_ITEMS, REFUND_DIFFERENCES, EXCHANGES, LATE_ITEMS, CONTROL_TOTALS, TURNAROUND, MONEY_SAVED,
     )
 }  # fmt: skip
+
+CLOSES = "month_end.closes"
+"""Closes, reopenings and signatures: state, and published."""
+PUBLISHED_AS: dict[str, str] = {
+    name: f"reconciliation.{name.partition('.')[2]}" for name in (*(one.name for one in MONTHLY.values()), CLOSES)
+}
+"""The names that readers know: of what is published, and of views in the warehouse."""
