@@ -3,10 +3,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv
 READY := .venv/.ready
+SQL := $(shell find hr_centra_pipeline -name '*.sql' -not -path '*/migrations/*')
 # Tests commit to hundreds of small databases: where there is room in memory, they are kept there.
 IN_MEMORY := $(shell df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 4000000 { print "PYTEST_DEBUG_TEMPROOT=/dev/shm" }')
 
-.PHONY: demo test dev slow bench soak torture truth fuzz vendors format clean
+.PHONY: demo test dev slow bench soak torture truth fuzz vendors lineage format clean
 
 $(READY): pyproject.toml uv.lock
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -20,11 +21,13 @@ demo: $(READY)  ## the main job on the embedded sandbox, ending on one screen of
 dev: $(READY)  ## the Dagster UI on the sandbox, on loopback only
 	@$(BIN)/hr-centra dev
 
-test: $(READY)  ## format check, lint, import rules, strict types, tests
+test: $(READY)  ## format check, lint, import rules, strict types, lineage, layout of the SQL, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+	$(BIN)/python -m hr_centra_pipeline.warehouse.parse_sql --check
+	$(BIN)/sqlfluff lint --exclude-rules LT05 --processes 2 $(SQL)
 	$(BIN)/dg check defs
 	$(IN_MEMORY) $(BIN)/pytest -n 2 --dist worksteal -m "not slow"
 
@@ -50,9 +53,13 @@ vendors: $(READY)  ## docs/vendors.md from the ledger of assumptions
 	$(BIN)/python -m hr_centra_pipeline.sources.centra.vendors_page > docs/vendors.md.new
 	mv docs/vendors.md.new docs/vendors.md
 
+lineage: $(READY)  ## warehouse/lineage.jsonl: what each SQL model reads and makes, parsed from the SQL
+	$(BIN)/python -m hr_centra_pipeline.warehouse.parse_sql
+
 format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+	$(BIN)/sqlfluff fix --processes 2 $(SQL)
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache

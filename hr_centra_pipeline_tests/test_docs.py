@@ -75,7 +75,7 @@ def test_the_readme_names_every_environment_variable() -> None:
 
 
 def test_the_readme_names_only_tables_that_exist() -> None:
-    known = {name.partition(".")[2] for name in (*DERIVED, *push_assets.GRAINS)}
+    known = {name.partition(".")[2] for name in (*DERIVED, *push_assets.TABLES)}
     section = README.partition("## Where to read results")[2].partition("##")[0]
     named = set(re.findall(r"`(?:reconciliation\.)?([a-z_]+)`", section))
     assert named <= known

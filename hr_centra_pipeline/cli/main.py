@@ -250,6 +250,17 @@ def explain(
     explain_return(name, as_json=as_json)
 
 
+@app.command()
+def lineage(
+    table: Annotated[str, typer.Argument(metavar="TABLE", help="Like effects.pending_credit_notes.")],
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """What a table is made from and what is made from it, with the SQL files on the way."""
+    from hr_centra_pipeline.cli.lineage import show_lineage
+
+    show_lineage(table, as_json=as_json)
+
+
 @app.command(name="rebuild-ledger")
 def rebuild_ledger() -> None:
     """After the database was lost: read both sides again and take over what Centra shows as done. Sends nothing."""

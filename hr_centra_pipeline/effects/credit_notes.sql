@@ -3,6 +3,7 @@
 -- kind:  table
 -- grain: one row per credit that is due and not in Centra: of a unit,
 --        and the shipping and fee of a return on one order
+-- loop:  push.ledger, push.packets: what was sent is not due again; the push that follows commits its own later
 
 -- One row per credit that is due and not in Centra: a unit's, and a return's shipping and fee on one order.
 

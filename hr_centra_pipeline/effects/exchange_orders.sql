@@ -2,6 +2,7 @@
 -- kind:  table
 -- grain: one row per replacement of a unit that is due and not in Centra,
 --        and per release of one whose shipment is there
+-- loop:  push.ledger: what was sent is not due again; the push that follows commits its own later
 
 -- One row per replacement of a unit that is due and not in Centra; and per release of one whose shipment is there.
 -- What a person wants ordered again, after somebody had canceled it in Centra, is a replacement with an ordinal of its own.

@@ -1,6 +1,7 @@
 -- makes: effects.observed, done
 -- kind:  table
 -- grain: one row per effect key and object in Centra that shows it
+-- loop:  push.ledger, push.packets: what was sent is not due again; the push that follows commits its own later
 
 -- One row per effect key and object in Centra that shows it: the comment of a Return, the text of a stock change, an order's
 -- note, a customer's note, an attribute.

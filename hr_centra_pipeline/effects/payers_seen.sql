@@ -1,6 +1,7 @@
 -- makes: payers_seen
 -- kind:  step
 -- grain: one row per refund type and stretch of time in which plans were made with one payer
+-- loop:  push.settings_seen: who paid for a refund is what the plans of its time were made with
 
 -- Who may have paid when, as the settings' history has it. Fills `payers_seen`, one row per refund type and stretch of time in which
 -- plans were made with one payer: from after the last plan with the settings before (the first one: from ever) to the first plan

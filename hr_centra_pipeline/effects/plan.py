@@ -6,14 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from hr_centra_pipeline.warehouse import watermarks
-from hr_centra_pipeline.warehouse.database import Connection, run_sql
+from hr_centra_pipeline.warehouse import models, watermarks
+from hr_centra_pipeline.warehouse.database import Connection
 
-_FILES = (
-    "payers_seen.sql", "paid_through.sql", "observed.sql", "units.sql", "replacements.sql", "settled_returns.sql",
-    "value_given_back.sql", "fees_charged.sql", "costs_reported.sql", "whole_orders.sql", "credit_notes.sql", "bundles.sql",
-    "paid_in_part.sql", "booked_movements.sql", "inventory_adjustments.sql", "exchange_orders.sql", "status_updates.sql",
-)  # fmt: skip
 PENDING = (
     "pending_credit_notes", "pending_inventory_adjustments", "pending_exchange_orders", "pending_status_updates",
 )  # fmt: skip
@@ -34,10 +29,8 @@ def plan(connection: Connection, now: datetime) -> PlanReport:
     Reads ``push.ledger``'s last committed state, and what of Centra's landed objects it has not taken over yet.
     """
     since = watermarks.read(connection, watermarks.LEDGER)
-    for name in ("paid_units.sql", "bookings_of_orders.sql"):
-        run_sql(connection, "hr_centra_pipeline.matching", name, {"since": since})
-    for name in _FILES:
-        run_sql(connection, "hr_centra_pipeline.effects", name, {"now": now, "since": since})
+    given = {"now": now, "since": since}
+    models.run(connection, models.made_in("effects"), {"effects"}, given)
     watermarks.write(connection, watermarks.OBSERVED, watermarks.newest_batch(connection), now)
     every = " union all by name ".join(f"from effects.{name}" for name in PENDING)
     rows = connection.execute(

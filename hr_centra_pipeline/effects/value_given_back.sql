@@ -1,6 +1,7 @@
 -- makes: effects.chargebacks, effects.value_given_back, replaced, chains, order_holds
 -- kind:  table
 -- grain: one row per matched unit of the active orders: what it cost, and what was given back for it by anyone
+-- loop:  push.ledger, push.packets: what was sent is not due again; the push that follows commits its own later
 
 -- One row per matched unit of the orders in play: what it cost, and what was given back for it by whatever way and hand:
 -- never more than was paid, traced to the root order when the unit was itself sent in exchange.

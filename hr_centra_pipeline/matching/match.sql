@@ -1,6 +1,7 @@
 -- makes: matching.matched_items
 -- kind:  table
 -- grain: one row per return unit, with the shipment line that it is, or why it has none
+-- loop:  push.ledger: a match is frozen once an effect of its unit was sent
 
 -- Every unit finds its place among the shipped pieces of its order: each piece is a slot, each slot is taken once. Only the
 -- orders in play are looked at, each with all of its units; what is settled keeps its place.

@@ -1,6 +1,12 @@
 -- makes: matching.orders_in_play
 -- kind:  table
 -- grain: one row per order that this run looks at
+-- loop:  matching.matched_items: a unit that names another order now leaves a place free on the one that it was
+--        matched with
+-- loop:  effects.replacements: what became of a replacement is about the order that the last plan found it for
+-- loop:  push.ledger: a stock change names units by keys that an earlier push has sent
+-- loop:  reconciliation.settled_orders: what the last reconciliation left settled is left alone until something new
+--        touches it
 
 -- Which orders are looked at in this run: those that something new touches, those that are not settled yet, and those that
 -- share a return with them. Everything else was settled by an earlier run and cannot have changed.

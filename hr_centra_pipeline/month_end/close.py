@@ -15,6 +15,7 @@ from hr_centra_pipeline.month_end import frozen
 from hr_centra_pipeline.month_end.compute import MonthReport, compute
 from hr_centra_pipeline.reconciliation.reconcile import next_run
 from hr_centra_pipeline.warehouse.database import Connection
+from hr_centra_pipeline.warehouse.made import makes
 
 Role = Literal["preparer", "reviewer"]
 Standing = Literal["open", "closed", "prepared", "certified", "decertified"]
@@ -231,6 +232,7 @@ def _last_closed(connection: Connection) -> str | None:
     return closed_through(connection, datetime.max.replace(tzinfo=months.start("2000-01").tzinfo))
 
 
+@makes("month_end.closes", "One row per close, signature and reopening of a month.", kind="people")
 def _append(
     connection: Connection, run_number: int, month: str, event: str, at: datetime, by: str, *, role: str | None = None,
     why: str | None = None, content: str | None = None, sources: str | None = None, policy_sha256: str | None = None,

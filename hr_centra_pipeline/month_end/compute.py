@@ -10,13 +10,12 @@ from hr_centra_pipeline.core import months
 from hr_centra_pipeline.core.errors import RunFailed
 from hr_centra_pipeline.core.version import code_version
 from hr_centra_pipeline.month_end import costs, frozen
-from hr_centra_pipeline.warehouse.database import Connection, run_sql
+from hr_centra_pipeline.warehouse import models
+from hr_centra_pipeline.warehouse.database import Connection
 from hr_centra_pipeline.warehouse.tables.month_end import MONTHLY
 
-_PACKAGE = "hr_centra_pipeline.month_end"
-_FILES = (
-    "known.sql", "control.sql", "rollforward.sql", "month_end.sql", "liability.sql", "goods.sql", "items.sql",
-)  # fmt: skip
+_TABLES = tuple(declared.name for declared in MONTHLY.values())
+_JOURNAL = "month_end/journal.sql"
 
 
 @dataclass(frozen=True)
@@ -61,11 +60,11 @@ def compute(
         "as_of": as_of, "month": month, "cut_off": cut_off(month, as_of), "code_version": code_version(),
         "policy_sha256": policy_sha256,
     }  # fmt: skip
-    for name in _FILES:
-        run_sql(connection, _PACKAGE, name, given)
-    breaks = _texts(connection, "breaks.sql")
+    # The journal is read as the sync has kept it.
+    models.run(connection, _TABLES, {"month_end"}, given, done={_JOURNAL})
+    breaks = _texts(connection, "month_end/breaks.sql")
     frozen.put_back(connection)
-    return _report(connection, month, [*breaks, *_texts(connection, "footing.sql")])
+    return _report(connection, month, [*breaks, *_texts(connection, "month_end/footing.sql")])
 
 
 def cut_off(month: str, as_of: datetime) -> datetime:
@@ -73,8 +72,8 @@ def cut_off(month: str, as_of: datetime) -> datetime:
     return min(months.end(month), as_of)
 
 
-def _texts(connection: Connection, name: str) -> list[str]:
-    return [row[0] for row in run_sql(connection, _PACKAGE, name).fetchall()]
+def _texts(connection: Connection, file: str) -> list[str]:
+    return [row[0] for row in models.run_file(connection, file).fetchall()]
 
 
 def _report(connection: Connection, month: str, breaks: list[str]) -> MonthReport:

@@ -13,12 +13,14 @@ from hr_centra_pipeline.sources.intake import contents, cutting
 from hr_centra_pipeline.sources.intake.cutting import Cut
 from hr_centra_pipeline.sources.intake.local_files import regular_file
 from hr_centra_pipeline.warehouse.database import Connection
+from hr_centra_pipeline.warehouse.made import makes
 
 NAME = "costs.csv"
 _COLUMNS = ["sku", "currency", "unit_cost"]
 _MOST_BYTES = 100_000_000
 
 
+@makes("unit_costs", "One row per SKU: what a piece cost, from the file of costs.", kind="source")
 def load(connection: Connection, path: Path | None) -> int:
     """Fill the temporary table ``unit_costs``; answers its rows (0 without a file).
 

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 
 from hr_centra_pipeline.warehouse.database import Connection
 from hr_centra_pipeline.warehouse.declare import Table
+from hr_centra_pipeline.warehouse.made import makes
 from hr_centra_pipeline.warehouse.tables.month_end import MONTHLY
 
 # What a close covers. Late items change afterwards, that is their purpose.
 COVERED = {name: declared for name, declared in MONTHLY.items() if name != "late_items"}
 
 
+@makes("month_end.closed_rows", "One row per row of a closed month's tables, as it was closed.", kind="people")
 def freeze(connection: Connection, month: str, run_number: int) -> tuple[str, str]:
     """Keep the month's rows as they are now; answers the hash of their content and that of their sources.
 

@@ -7,7 +7,9 @@ from datetime import datetime
 
 from hr_centra_pipeline.core.version import code_version
 from hr_centra_pipeline.reconciliation.reconcile import next_run
-from hr_centra_pipeline.warehouse.database import Connection, run_sql
+from hr_centra_pipeline.warehouse import models
+from hr_centra_pipeline.warehouse.database import Connection
+from hr_centra_pipeline.warehouse.made import makes
 
 
 @dataclass(frozen=True)
@@ -17,15 +19,18 @@ class JournalReport:
     entries: int
 
 
+@makes(
+    "month_end.journal_runs",
+    "One row per run that entered something in the journal.",
+    reads=("month_end.fact_journal", "month_end.match_journal", "month_end.opening_position"),
+)
 def remember(connection: Connection, now: datetime, policy_sha256: str) -> JournalReport:
     """Enter what the refund facts and the match say now and did not say before.
 
     To be called right after the reconciliation, in its transaction: the facts have to be whole. Nothing new, nothing is written.
     """
     run_number = next_run(connection)
-    for name in ("payers_seen.sql", "paid_through.sql"):
-        run_sql(connection, "hr_centra_pipeline.effects", name)
-    run_sql(connection, "hr_centra_pipeline.month_end", "journal.sql", {"now": now, "run": run_number})
+    models.run(connection, ["month_end/journal.sql"], (), {"now": now, "run": run_number})
     row = connection.execute(
         """
         select

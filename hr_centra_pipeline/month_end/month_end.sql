@@ -37,7 +37,7 @@ cross join pairs
 where told <> centra;
 
 -- The last word of the match about each key, as of then.
-create or replace temp table verdicts as
+create or replace temp table month_verdicts as
 select * from month_end.match_journal
 where recorded_at <= (select as_of from asked)
 qualify row_number() over (partition by return_id, order_number, component, currency order by run_number desc) = 1;
@@ -68,24 +68,24 @@ left_over as (
 )
 
 select
-    left_over.* exclude (more_until, less_until, more, less, told, is_told), verdicts.culprit,
-    coalesce(verdicts.allowed_difference, verdicts.tolerance_used, 0) as allowed,
+    left_over.* exclude (more_until, less_until, more, less, told, is_told), month_verdicts.culprit,
+    coalesce(month_verdicts.allowed_difference, month_verdicts.tolerance_used, 0) as allowed,
     case
         -- A side that does not know the key at all is not compared: our policy with an order that nobody knows, the provider
         -- with a refund of a day whose payouts are not read.
-        when left_over.side = 'expected' and not is_told and verdicts.expected_amount is null then 'not_compared'
-        when left_over.side = 'provider' and not is_told and verdicts.provider_amount is null then 'not_compared'
+        when left_over.side = 'expected' and not is_told and month_verdicts.expected_amount is null then 'not_compared'
+        when left_over.side = 'provider' and not is_told and month_verdicts.provider_amount is null then 'not_compared'
         -- That both vendors agree in another month explains nothing that is left: the policy may still differ from both.
         when left_over = 0 then 'other_month'
-        when verdicts.explained_by in ('pending', 'before_cutover') then verdicts.explained_by
+        when month_verdicts.explained_by in ('pending', 'before_cutover') then month_verdicts.explained_by
         when
-            left_over.side <> 'provider' and verdicts.explained_by in ('given_instead', 'settled_outside')
-            then verdicts.explained_by
+            left_over.side <> 'provider' and month_verdicts.explained_by in ('given_instead', 'settled_outside')
+            then month_verdicts.explained_by
     end as explained_by
 from left_over
-left join verdicts on verdicts.return_id is not distinct from left_over.return_id
-    and verdicts.order_number is not distinct from left_over.order_number
-    and verdicts.component = left_over.component and verdicts.currency = left_over.currency;
+left join month_verdicts on month_verdicts.return_id is not distinct from left_over.return_id
+    and month_verdicts.order_number is not distinct from left_over.order_number
+    and month_verdicts.component = left_over.component and month_verdicts.currency = left_over.currency;
 
 -- What no reason explains is judged together: the worst difference of any two sides of a key, over all its months, decides
 -- whether the tolerance covers it.

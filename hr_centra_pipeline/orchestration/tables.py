@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 
+from hr_centra_pipeline.warehouse import models
 from hr_centra_pipeline.warehouse.checks import broken_rows
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 from hr_centra_pipeline.warehouse.declare import Table
 from hr_centra_pipeline.warehouse.tables import DERIVED
 
 POOL = "duckdb"
+INPUTS = "inputs"
+"""Group of what is read and made by no run: the settings of the policy, and what people decided."""
+_GROUP_OF = {
+    "meta": "landing", "landing": "landing", "push": "push", "reconciliation": "reconciliation", "month_end": "month_end",
+}  # fmt: skip
+_BY_DAY = ("landing.", "quarantine.")
+# State that SQL makes: nothing declares it.
+_GRAINS = {
+    "operations.backfill_reports": "One row per backfill, kind of effect, currency and reason: what it left for the hourly sync "
+    "or for people.",
+    "reconciliation.exception_events": "One row per event of an exception: opened, changed, assigned, closed, reopened.",
+    "month_end.fact_journal": "One row per refund fact as it was entered or reversed, with the run that did.",
+    "month_end.match_journal": "One row per verdict of the refund match as it was entered or replaced, with the run that did.",
+    "month_end.opening_position": "One row per return of before the cut-over that was open when the pipeline began.",
+}
 CHECK = "every_row_meets_its_declaration"
 TEAM, LINES, TOLD_ELSEWHERE = "owner_team", "troubles", "told_elsewhere"
 """Metadata of a check that alerts read: whose it is, what exactly is wrong, and that it raises no alert of its own."""
@@ -32,23 +48,88 @@ def keys(*names: str) -> list[dg.AssetKey]:
     return [key(name) for name in names]
 
 
-def spec(
-    name: str, group: str, team: str, deps: Sequence[str], *, grain: str = "", kinds: Sequence[str] = ()
-) -> dg.AssetSpec:
-    """The asset of one table. ``grain`` only for tables that are not declared (state)."""
+def spec(name: str, group: str, team: str, *, kinds: Sequence[str] = (), is_monthly: bool = False) -> dg.AssetSpec:
+    """The asset of one table: what it is made from is what its SQL reads, or what the function says that makes it."""
     declared = DERIVED.get(name)
     metadata: dict[str, Any] = {}
     if declared is not None:
         metadata["dagster/column_schema"] = _column_schema(declared)
     return dg.AssetSpec(
         key(name),
-        deps=[key(dep) for dep in deps],
-        description=grain or (declared.grain if declared else ""),
+        deps=upstream(name, is_monthly=is_monthly),
+        description=_description(name),
         group_name=group,
         owners=[f"team:{team}"],
         kinds={"duckdb", *kinds},
-        metadata={**metadata, "dagster/table_name": name},
+        metadata={**metadata, **_loops(name), "dagster/table_name": name},
     )
+
+
+def upstream(*names: str, is_monthly: bool = False) -> list[dg.AssetDep]:
+    """What tables are made from, as the lineage of the SQL has it; a month's tables read all days of what is kept by day."""
+    read = sorted({one for name in names for one in models.lineage(name).upstream})
+    return deps(*read, is_monthly=is_monthly)
+
+
+def deps(*names: str, is_monthly: bool = False) -> list[dg.AssetDep]:
+    """Dependencies on tables."""
+    every = dg.AllPartitionMapping()
+    return [
+        dg.AssetDep(key(name), partition_mapping=every if is_monthly and name.startswith(_BY_DAY) else None)
+        for name in names
+    ]
+
+
+def external(assets: Iterable[dg.AssetsDefinition]) -> list[dg.AssetSpec]:
+    """Whatever is read by these assets, directly or through each other, and is none of them.
+
+    The settings of the policy and what people decided are a group of their own; what a step keeps beside its tables stands
+    in the group of that step.
+    """
+    made = {".".join(one.path) for asset in assets for one in asset.keys}
+    left = [
+        dep for asset in assets for one in asset.specs for dep in (".".join(each.asset_key.path) for each in one.deps)
+    ]
+    found: dict[str, dg.AssetSpec] = {}
+    while left:
+        name = left.pop()
+        if name not in made and name not in found:
+            found[name] = _external(name)
+            left += models.lineage(name).upstream
+    return [found[name] for name in sorted(found)]
+
+
+def _external(name: str) -> dg.AssetSpec:
+    table = models.python_tables()[name]
+    is_given = table.is_readable_everywhere
+    return dg.AssetSpec(
+        key(name),
+        deps=upstream(name),
+        description=_description(name),
+        group_name=INPUTS if is_given else _GROUP_OF.get(name.split(".", 1)[0], INPUTS),
+        owners=["team:data"],
+        kinds={"duckdb", *(["toml"] if table.kind == "policy" else [])},
+        metadata={"dagster/table_name": name, "made by": table.file, **_loops(name)},
+    )
+
+
+def _description(name: str) -> str:
+    """Its grain; and what it reads as the last run left it, which no edge shows."""
+    loops = models.lineage(name).loops
+    told = "".join(f"\n- `{read}`: {reason}" for read, reason in loops.items())
+    return _grain(name) + (f"\n\nReads as the last run left it:\n{told}" if told else "")
+
+
+def _grain(name: str) -> str:
+    if name in DERIVED:
+        return DERIVED[name].grain
+    python = models.python_tables().get(name)
+    return python.grain if python else _GRAINS[name]
+
+
+def _loops(name: str) -> dict[str, Any]:
+    loops = models.lineage(name).loops
+    return {"reads as the last run left it": dg.MetadataValue.json(dict(loops))} if loops else {}
 
 
 def declaration_checks(names: Sequence[str]) -> list[dg.AssetCheckSpec]:

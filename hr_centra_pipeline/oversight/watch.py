@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 
 from hr_centra_pipeline.core.kinds import OWNERS
 from hr_centra_pipeline.core.policy import Policy
-from hr_centra_pipeline.warehouse.database import Connection, run_sql
+from hr_centra_pipeline.warehouse import models
+from hr_centra_pipeline.warehouse.database import Connection
 
-_PACKAGE = "hr_centra_pipeline.oversight"
 _SHOWN = 20
 
 
@@ -86,14 +86,11 @@ class Alarm:
 def refresh(connection: Connection, policy: Policy, now: datetime) -> None:
     """Refill ``operations.coverage_gaps`` and ``operations.vendor_drift``; erase personal data that is old enough."""
     coverage = policy.coverage
-    run_sql(
-        connection, _PACKAGE, "coverage.sql",
-        {
-            "now": now, "sync_every_minutes": coverage.sync_every_minutes,
-            "exports_every_hours": coverage.exports_every_hours, "accepted_days": coverage.accepted_days,
-        },
-    )  # fmt: skip
-    run_sql(connection, _PACKAGE, "drift.sql")
+    given = {
+        "now": now, "sync_every_minutes": coverage.sync_every_minutes,
+        "exports_every_hours": coverage.exports_every_hours, "accepted_days": coverage.accepted_days,
+    }  # fmt: skip
+    models.run(connection, models.made_in("oversight"), {"oversight"}, given)
     # The row stays, so that a file that is delivered again does not bring the address back.
     connection.execute(
         "update landing.personal set value = null where value is not null and received_at < ?",
@@ -103,5 +100,5 @@ def refresh(connection: Connection, policy: Policy, now: datetime) -> None:
 
 def alarms(connection: Connection, now: datetime) -> list[Alarm]:
     """Every standing alarm, ringing or not."""
-    rows = run_sql(connection, _PACKAGE, "alarms.sql", {"now": now, "owners": list(OWNERS)}).fetchall()
+    rows = models.run_file(connection, "oversight/alarms.sql", {"now": now, "owners": list(OWNERS)}).fetchall()
     return [Alarm(name, found, tuple(lines)) for name, found, lines in rows]

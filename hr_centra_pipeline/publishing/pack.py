@@ -23,6 +23,12 @@ from hr_centra_pipeline.warehouse.tables.month_end import MONTHLY
 MANIFEST = "manifest.json"
 SUMMARY = "summary.html"
 
+PACKED = (
+    *(declared.name for declared in MONTHLY.values()), "month_end.closes", "reconciliation.exception_events",
+    "month_end.journal_runs",
+)  # fmt: skip
+"""The tables that a pack is made from."""
+
 
 @dataclass(frozen=True)
 class Pack:

@@ -20,6 +20,7 @@ from hr_centra_pipeline.core.money import allocate
 from hr_centra_pipeline.push import guards, journal, ledger
 from hr_centra_pipeline.push.packets import Effect, planned_effects
 from hr_centra_pipeline.warehouse.database import Connection
+from hr_centra_pipeline.warehouse.made import makes
 
 EFFECT_TYPES = tuple(dict.fromkeys(EFFECT_TYPE_OF.values()))
 LONGEST_RAISE = timedelta(days=7)
@@ -118,6 +119,7 @@ def refuse_own_work(connection: Connection, signature: Signature) -> None:
             raise ConfigurationError(f"--by {signature.by}: {name} {did}; another person has to decide.")
 
 
+@makes("push.approvals", "One row per effect that somebody let through.", kind="people")
 def _keep(connection: Connection, signature: Signature, effect_keys: Iterable[str]) -> None:
     connection.execute(
         """
@@ -172,6 +174,7 @@ class Raise:
     expires_at: datetime
 
 
+@makes("push.raises", "One row per day and effect type that somebody let through its guard.", kind="people")
 def raise_guards(
     connection: Connection, signature: Signature, effect_type: str, *, hours: float, effects: int | None = None
 ) -> Raise:
@@ -220,6 +223,7 @@ class Adopted:
     reopened: list[str]
 
 
+@makes("push.adoptions", "One row per return of before the cut-over that somebody included by name.", kind="people")
 def adopt(connection: Connection, signature: Signature, named: str) -> Adopted:
     """Include a return by name (return id, express code or external RMA id): one of before the cut-over, or one of which
     somebody has deleted in Centra what we had made; that is made again.
@@ -549,6 +553,11 @@ def _latest_replacement(connection: Connection, unit: str) -> Replacement | None
     return None if row is None else Replacement(row[0], row[1], row[2], tuple(row[3] or ()), *row[4:])
 
 
+@makes(
+    "push.exchange_decisions",
+    "One row per canceled replacement that somebody wants ordered again or paid instead.",
+    kind="people",
+)
 def _keep_decision(connection: Connection, signature: Signature, about: Replacement, decision: str) -> None:
     connection.execute(
         "insert into push.exchange_decisions values (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -614,6 +623,7 @@ def _parts(amount: Decimal, currency: str, units: Mapping[str, Decimal | None]) 
     return {**given, **dict(zip(open_units, shares, strict=True))}
 
 
+@makes("push.ties", "One row per unit that somebody tied to a refund, order, Return or line.", kind="people")
 def _keep_tie(
     connection: Connection,
     signature: Signature,

@@ -30,6 +30,7 @@ from hr_centra_pipeline.push.steps import (
 )
 from hr_centra_pipeline.warehouse import place
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
+from hr_centra_pipeline.warehouse.made import makes
 
 _COLUMNS = (
     "packet_key", "operation", "members", "payload", "step", "state", "centra_id", "message", "message_code",
@@ -218,6 +219,11 @@ class Journal:
 # ---------------------------------------------------------------- rows
 
 
+@makes(
+    "push.packets",
+    "One row per packet: what was sent together, and its step.",
+    reads=("push.ledger", "push/sendable.sql"),
+)
 def write(
     connection: Connection, packets: Sequence[Packet], now: datetime, under_way: Mapping[str, Attempt] | None = None
 ) -> None:
@@ -242,6 +248,7 @@ def write(
         )  # fmt: skip
 
 
+@makes("push.attempts", "One row per call to Centra, kept permanently.", reads=("push.packets",))
 def _insert(connection: Connection, attempts: Sequence[Attempt], now: datetime) -> None:
     """Append rows of ``push.attempts``: each call once, with its outcome, never changed."""
     for attempt in attempts:

@@ -8,9 +8,9 @@ from datetime import datetime
 
 from hr_centra_pipeline.core.codes import Said, code_of
 from hr_centra_pipeline.push.states import ALLOWED, REOPENED, ForbiddenMoveError, State
-from hr_centra_pipeline.warehouse.database import Connection, run_sql
-
-_PACKAGE = "hr_centra_pipeline.push"
+from hr_centra_pipeline.warehouse import models
+from hr_centra_pipeline.warehouse.database import Connection
+from hr_centra_pipeline.warehouse.made import makes
 
 
 def _as_text(table: Mapping[State | None, frozenset[State]]) -> list[str]:
@@ -114,8 +114,7 @@ def settle_amounts(connection: Connection) -> None:
 
     Reads staging, what the push itself was answered, and the orders in play.
     """
-    run_sql(connection, "hr_centra_pipeline.effects", "settled_returns.sql")
-    run_sql(connection, _PACKAGE, "settled_amounts.sql")
+    models.run(connection, ["push/settled_amounts.sql"])
     connection.execute(
         """
         update push.ledger set amount = settled_amounts.amount
@@ -127,7 +126,7 @@ def settle_amounts(connection: Connection) -> None:
 
 def reopen_gone(connection: Connection, return_id: str, now: datetime, reason: Said) -> list[str]:
     """Plan effects of a return again of which somebody has deleted in Centra what we had made; answers their keys."""
-    run_sql(connection, _PACKAGE, "gone.sql")
+    models.run(connection, ["gone_returns"])
     gone = connection.execute(
         """
         select packet_key, members from gone_returns
@@ -178,6 +177,18 @@ def reopen_gone(connection: Connection, return_id: str, now: datetime, reason: S
     return keys + [key for (members,) in canceled for key in members]
 
 
+@makes(
+    "push.ledger",
+    "One row per effect and its state.",
+    reads=(
+        "operations.contract",
+        "push/half_done.sql",
+        "push/record_plan.sql",
+        "push/release_foreign.sql",
+        "push/settled_amounts.sql",
+    ),
+    loops={"push.packets": "a plan is recorded beside the packets of the last push, before it makes its own"},
+)
 def apply(connection: Connection, *, allowed: Sequence[str] | None = None) -> None:
     """Merge the rows of ``moves``, if every one of them is an allowed move; else write nothing."""
     forbidden = connection.execute(

@@ -20,7 +20,8 @@ from hr_centra_pipeline.core.errors import RunFailed
 from hr_centra_pipeline.core.kinds import OperationName, Step
 from hr_centra_pipeline.push.states import PacketState, StepTable, check_packet
 from hr_centra_pipeline.push.steps import Trouble
-from hr_centra_pipeline.warehouse.database import Connection, run_sql
+from hr_centra_pipeline.warehouse import models
+from hr_centra_pipeline.warehouse.database import Connection
 
 MOST_PAYMENTS = 2  # a payment whose first call left no trace is made once more, then a person decides
 
@@ -250,10 +251,9 @@ def check_move(before: Packet, after: Packet) -> None:
 
 def considered_effects(connection: Connection, now: datetime) -> list[Effect]:
     """Every effect of the last plan that is planned or under way, the earliest trigger first."""
-    run_sql(connection, "hr_centra_pipeline.push", "desired.sql")
-    rows = run_sql(connection, "hr_centra_pipeline.push", "sendable.sql", {"now": now})
-    names = [column[0] for column in rows.description or []]
-    return [Effect(**dict(zip(names, row, strict=True))) for row in rows.fetchall()]
+    models.run(connection, ["push/sendable.sql"], (), {"now": now})
+    names = [column[0] for column in connection.description or []]
+    return [Effect(**dict(zip(names, row, strict=True))) for row in connection.fetchall()]
 
 
 def planned_effects(connection: Connection, now: datetime) -> list[Effect]:

@@ -1,10 +1,7 @@
 -- changes: push.ledger
 -- kind:  table
 -- grain: one row per effect key whose ledger row moves, with its whole new row
-
--- changes: push.ledger
--- kind:  table
--- grain: one row per effect key whose ledger row moves, with its whole new row
+-- loop:  push.packets: a plan is recorded beside the packets of earlier pushes, before it has its own
 
 -- Which ledger rows change because of what is desired and what Centra shows. Fills the temporary table `moves`
 -- (one row per effect key that moves, with its whole new row); `ledger.py` checks each move and merges them. since: up to
@@ -188,23 +185,38 @@ questioned as (
         ) as is_due_otherwise,
         case
             when not may_be_asked then null
-            when is_issued_by_others then case
-                when was_due and ledger.asks_payer then coalesce(ledger.asked_batch, $newest_batch) else $newest_batch
-            end
+            when is_issued_by_others
+                then case
+                        when was_due and ledger.asks_payer then coalesce(ledger.asked_batch, $newest_batch) else
+                            $newest_batch
+                    end
             -- Decided as before any question.
             when was_due and ledger.decided_sha256 = desired.decided_sha256 then null
             -- Happy Returns has said something of it since, or a person has decided: then it is due by that.
-            when was_due and ledger.asked_batch is not null then case
-                when coalesce(case when ledger.asks_payer then said.paid_batch else said.batch end > ledger.asked_batch, false) then null
-                when decided.effect_key is not null and not coalesce(ledger.asks_payer, false) and not is_about_payer then null
-                else ledger.asked_batch
-            end
+            when was_due and ledger.asked_batch is not null
+                then case
+                        when
+                            coalesce(
+                                case when ledger.asks_payer then said.paid_batch else said.batch end
+                                > ledger.asked_batch,
+                                false
+                            )
+                            then null
+                        when
+                            decided.effect_key is not null
+                            and not coalesce(ledger.asks_payer, false)
+                            and not is_about_payer
+                            then null
+                        else ledger.asked_batch
+                    end
             when is_due_otherwise and not $is_first_plan then null
-            when was_due then case
-                when said_batch <= $changed_batch and ledger.decided_sha256 is distinct from 'open'
-                    -- Planned by an earlier version, which did not keep what was decided.
-                    and (ledger.decided_sha256 is not null or desired.effect_kind <> 'inventory_adjustment') then $changed_batch
-            end
+            when was_due
+                then case
+                        when said_batch <= $changed_batch and (ledger.decided_sha256 is distinct from 'open')
+                            -- Planned by an earlier version, which did not keep what was decided.
+                            and (ledger.decided_sha256 is not null or desired.effect_kind <> 'inventory_adjustment')
+                            then $changed_batch
+                    end
             when said_batch <= $past_batch then $past_batch
             -- The ledger was lost. A second movement of a unit that was only ever graded one way is due by a changed setting.
             when $is_first_plan and desired.effect_kind = 'inventory_adjustment'
@@ -230,7 +242,9 @@ planned as (
         desired.asked_batch,
         case
             when desired.asked_batch is null then null
-            when desired.was_due and ledger.asked_batch is not null then ledger.asks_payer or desired.is_issued_by_others
+            when
+                desired.was_due and ledger.asked_batch is not null
+                then ledger.asks_payer or desired.is_issued_by_others
             else desired.is_about_payer
         end as asks_payer,
         -- What was decided last without a question stays, until the question is answered.

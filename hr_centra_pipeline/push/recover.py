@@ -18,7 +18,8 @@ from hr_centra_pipeline.push.operations import credit, exchange
 from hr_centra_pipeline.push.operations.credit import CreditPayload
 from hr_centra_pipeline.push.packets import MOST_PAYMENTS, Packet
 from hr_centra_pipeline.push.states import check_packet
-from hr_centra_pipeline.warehouse.database import Connection, run_sql
+from hr_centra_pipeline.warehouse import models
+from hr_centra_pipeline.warehouse.database import Connection
 
 _FOUND = say("found_half_done")
 
@@ -28,7 +29,7 @@ def half_done(connection: Connection, now: datetime) -> int:
 
     Reads ``effects.pending_*`` and staging as they were planned with.
     """
-    run_sql(connection, "hr_centra_pipeline.push", "half_done.sql")
+    models.run(connection, ["push/half_done.sql"])
     columns = [column[0] for column in (connection.execute("from half_done").description or [])]
     rows = [dict(zip(columns, row, strict=True)) for row in connection.fetchall()]
     packets = [packet for row in rows if (packet := _packet(connection, row))]

@@ -2,10 +2,6 @@
 -- kind:  table
 -- grain: one row per effect key that Centra shows and no plan names, with whose it is
 
--- changes: push.ledger
--- kind:  table
--- grain: one row per effect key that Centra shows and no plan names, with whose it is
-
 -- After our database was lost: whose effects the keys are that Centra shows and that no plan names. Keys are hashes, so the
 -- possible keys of every unit in play are made and compared.
 -- Computed first: as part of the update the recursion is planned a hundred times slower.

@@ -49,6 +49,7 @@ from hr_centra_pipeline.sources.centra.client import CentraClient
 from hr_centra_pipeline.sources.centra.order_api import OrderApiClient
 from hr_centra_pipeline.warehouse import lock, place
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
+from hr_centra_pipeline.warehouse.made import makes
 
 _LOG = logging.getLogger(__name__)
 _MOST_STEPS = 12  # an exchange that is unwound has six, and one more for each order that Centra split it into
@@ -207,6 +208,7 @@ def _push(
 # ---------------------------------------------------------------- the record of a push
 
 
+@makes("push.pushes", "One row per push: when it began and ended, and what it left.", reads=("push.ledger",))
 def _begin_record(connection: Connection, push_id: str, mode: str, policy: Policy, now: datetime) -> None:
     connection.execute(
         """
@@ -232,6 +234,7 @@ def _end_record(connection: Connection, push_id: str, report: PushReport) -> Non
     )  # fmt: skip
 
 
+@makes("push.breaches", "One row per push and guard that stopped an effect type.", reads=("push/guards.sql",))
 def _keep_breaches(connection: Connection, push_id: str, breached: Iterable[Breach], now: datetime) -> None:
     for breach in breached:
         _LOG.warning("guard: %s; nothing of it is sent", breach.detail)

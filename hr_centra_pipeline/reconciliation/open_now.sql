@@ -1,7 +1,7 @@
 -- makes: told_before, open_now
 -- kind:  step
 -- grain: one row per finding that is an exception now
--- loop:  reconciliation.exception_events: what was open before is in the history up to the last run
+-- loop:  reconciliation.exception_events: what was open before, and what people wrote off, decides what opens now
 
 -- Which findings are exceptions now: their window is over (or was, when it was shorter), they are not older than the cut-over,
 -- and no more telling kind stands for the same subject of the same unit.

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from hr_centra_pipeline.core.exception_kinds import EXCEPTION_KINDS
 from hr_centra_pipeline.reconciliation import shadow
-from hr_centra_pipeline.warehouse import watermarks
-from hr_centra_pipeline.warehouse.database import Connection, run_sql
+from hr_centra_pipeline.warehouse import models, watermarks
+from hr_centra_pipeline.warehouse.database import Connection
 
-_PACKAGE = "hr_centra_pipeline.reconciliation"
+_HERE = "reconciliation"
 _LEARNS_EVERY = timedelta(days=1)
-# What the kinds look at. Each kind then adds rows to the temporary table `findings`.
-_STEPS = (
-    "findings.sql", "delays.sql", "latest_deliveries.sql", "doubled_returns.sql", "repeated_effects.sql", "orders_of_refunds.sql",
-    "lost_credits.sql", "latest_replacements.sql", "customer_returns.sql",
-    "refund_facts.sql", "tax_readings.sql", "payouts.sql", "refund_match.sql", "refund_matched.sql", "deviations.sql",
-    "systematic_cents.sql",
-)  # fmt: skip
+# Planned before the push, and made once more: what the push has given since counts.
+_EXCEPTIONS = ("reconciliation.exceptions",)
+# From what is found to what is open: these are made from the findings and the history alone.
+_SETTLED = ("open_now", "unseen", "closings", "reconciliation.exception_events", "reconciliation.exceptions")
+_AGAIN = ("effects.replacements", "effects.value_given_back")
 
 
 @dataclass(frozen=True)
@@ -38,13 +36,9 @@ def reconcile(connection: Connection, now: datetime) -> ReconciliationReport:
     confirmed is no gap.
     """
     before = _events(connection)
-    if _is_lateness_old(connection, now):
-        run_sql(connection, _PACKAGE, "lateness.sql", {"now": now})
-    find(connection, now)
-    run_sql(connection, _PACKAGE, "shadow.sql", {"now": now})
-    settle(connection, now, next_run(connection))
-    for name in ("families.sql", "settled_orders.sql"):
-        run_sql(connection, _PACKAGE, name)
+    done = set() if _is_lateness_old(connection, now) else {models.makers()["reconciliation.lateness"]}
+    given = _given(connection, now) | {"run": next_run(connection)}
+    models.run(connection, models.made_in(_HERE), {_HERE}, given, again=_AGAIN, done=done)
     shadow.keep_verdict(connection, now)
     watermarks.write(connection, watermarks.RECONCILIATION, watermarks.newest_batch(connection), now)
     after = _events(connection)
@@ -56,28 +50,24 @@ def reconcile(connection: Connection, now: datetime) -> ReconciliationReport:
 
 
 def find(connection: Connection, now: datetime) -> None:
-    """Fill the temporary table ``findings``: what looks wrong now in the orders in play, due or not."""
-    since = watermarks.read(connection, watermarks.RECONCILIATION)
-    for name in ("paid_units.sql", "bookings_of_orders.sql"):
-        run_sql(connection, "hr_centra_pipeline.matching", name, {"since": since})
-    # What the push has given since the plan counts, and what it cannot find any more.
-    for name in (
-        "replacements.sql", "settled_returns.sql", "payers_seen.sql", "paid_through.sql", "value_given_back.sql",
-        "fees_charged.sql", "costs_reported.sql", "whole_orders.sql", "booked_movements.sql",
-    ):  # fmt: skip
-        run_sql(connection, "hr_centra_pipeline.effects", name)
-    run_sql(connection, "hr_centra_pipeline.push", "gone.sql")
-    given = {"now": now, "since": since}
-    for name in _STEPS:
-        run_sql(connection, _PACKAGE, name, given)
-    for kind in EXCEPTION_KINDS:
-        run_sql(connection, f"{_PACKAGE}.kinds", f"{kind}.sql", given)
+    """Fill the temporary table ``findings``: what looks wrong now in the orders in play, due or not; and what ``settle`` reads."""
+    done = {*_settling(), models.makers()["reconciliation.lateness"]}
+    models.run(connection, _EXCEPTIONS, {_HERE}, _given(connection, now), again=_AGAIN, done=done)
 
 
 def settle(connection: Connection, now: datetime, run_number: int) -> None:
     """Append to the history what opened, changed and closed since the last run, and fill ``reconciliation.exceptions``."""
-    for name in ("open_now.sql", "unseen.sql", "closings.sql", "exception_events.sql", "exceptions.sql"):
-        run_sql(connection, _PACKAGE, name, {"now": now, "run": run_number})
+    found = {model.file for model in models.order(_EXCEPTIONS, {_HERE}, _AGAIN)} - _settling()
+    models.run(connection, _EXCEPTIONS, {_HERE}, {"now": now, "run": run_number}, again=_AGAIN, done=found)
+
+
+def _settling() -> set[str]:
+    return {models.makers()[name] for name in _SETTLED}
+
+
+def _given(connection: Connection, now: datetime) -> dict[str, Any]:
+    since = watermarks.read(connection, watermarks.RECONCILIATION)
+    return {"now": now, "since": since}
 
 
 def _is_lateness_old(connection: Connection, now: datetime) -> bool:

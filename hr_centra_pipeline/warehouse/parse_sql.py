@@ -2,32 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
+import ast
+import sys
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import sqlglot
 from sqlglot import exp
 
-from hr_centra_pipeline.warehouse import models
-from hr_centra_pipeline.warehouse.models import Model, ModelError
+from hr_centra_pipeline.warehouse import models, policy_tables
+from hr_centra_pipeline.warehouse.models import Model, ModelError, PythonTable
 
 _WRITES = (exp.Insert, exp.Update, exp.Delete, exp.Merge)
+_POLICY = "warehouse/policy_tables.py"
 
 
-def parse(file: str, text: str) -> Model:
-    """One model. Reads still hold macros of DuckDB and of ``core``: ``parse_all`` knows which are ours.
+@dataclass(frozen=True)
+class _Statement:
+    target: str
+    """What it creates or writes; empty for a query."""
+    creates: bool
+    is_macro: bool
+    reads: frozenset[str]
+    comment: str
 
-    Raises:
-        ModelError: its head does not hold.
-    """
-    created: list[str] = []
-    writes: dict[str, None] = {}
-    reads: dict[str, None] = {}
+
+@dataclass(frozen=True)
+class Parsed:
+    """All that ``lineage.jsonl`` holds."""
+
+    models: tuple[Model, ...]
+    python_tables: tuple[PythonTable, ...]
+
+
+def _statements(text: str) -> Iterator[_Statement]:
     for statement in sqlglot.parse(text, dialect="duckdb"):
         if statement is None:
             continue
         target: exp.Expression | None = None
+        name = ""
         if isinstance(statement, exp.Create):
             made = (
                 statement.this.this
@@ -35,30 +49,32 @@ def parse(file: str, text: str) -> Model:
                 else statement.this
             )
             target = made if isinstance(made, exp.Table) else None
-            created.append(_name(made) if isinstance(made, exp.Table) else made.name)
+            name = _name(made) if isinstance(made, exp.Table) else made.sql(dialect="duckdb")
         elif isinstance(statement, _WRITES):
             target = statement.this.this if isinstance(statement.this, exp.Schema) else statement.this
-            if isinstance(target, exp.Table):
-                writes[_name(target)] = None
-        for table in statement.find_all(exp.Table):
-            if table is not target and isinstance(table.this, exp.Identifier) and not _is_cte(table):
-                reads[_name(table)] = None
-        for call in statement.find_all(exp.Anonymous):
-            reads[call.name] = None
-    permanent = [name for name in [*writes, *created] if "." in name]
-    temporary = [name for name in created if "." not in name]
-    return Model(
-        file=file,
-        **models.head_of(text, file),
-        reads=tuple(sorted(name for name in reads if name not in created)),
-        writes=tuple(sorted({*permanent, *(name for name in writes if name not in created)})),
-        creates=tuple(sorted(set(temporary))),
-        sha256=models.sha256_of(text),
-    )
+            name = _name(target) if isinstance(target, exp.Table) else ""
+        reads = {
+            _name(table)
+            for table in statement.find_all(exp.Table)
+            if table is not target and isinstance(table.this, exp.Identifier) and not _is_cte(table)
+        }
+        reads |= {_called(call) for call in statement.find_all(exp.Anonymous)}
+        comment = " ".join(" ".join(statement.comments or []).split())
+        creates = isinstance(statement, exp.Create)
+        is_macro = creates and str(statement.args["kind"]).upper() not in ("TABLE", "VIEW", "SCHEMA", "SEQUENCE")
+        yield _Statement(name, creates, is_macro, frozenset(reads), comment)
 
 
 def _name(table: exp.Table) -> str:
     return f"{table.db}.{table.name}" if table.db else table.name
+
+
+def _called(call: exp.Anonymous) -> str:
+    """The name of a macro, with its schema if it has one."""
+    above = call.parent
+    if isinstance(above, exp.Dot) and above.expression is call:
+        return f"{above.this.name}.{call.name}"
+    return str(call.name)
 
 
 def _is_cte(table: exp.Table) -> bool:
@@ -74,40 +90,125 @@ def _is_cte(table: exp.Table) -> bool:
     return False
 
 
-def parse_all(texts: Iterable[tuple[str, str]] | None = None) -> list[Model]:
-    """Every model of the package, or of ``(file, text)``, checked beside the others.
+def parse(file: str, text: str) -> Model:
+    """One model. Reads still hold macros of DuckDB and of ``core``: ``parse_all`` knows which are ours.
+
+    Raises:
+        ModelError: its head does not hold.
+    """
+    head = models.head_of(text, file)
+    statements = list(_statements(text))
+    created = {one.target for one in statements if one.creates}
+    written = {one.target for one in statements if one.target and not one.creates}
+    reads = {name for one in statements for name in one.reads}
+    flows: dict[str, set[str]] = {}
+    for one in statements:
+        flows.setdefault(one.target, set()).update(one.reads)
+    handed_over = [*head["makes"], *head["changes"]]
+    private = {name for name in created if name not in handed_over}
+    return Model(
+        file=file,
+        **head,
+        reads=tuple(sorted(reads - created)),
+        writes=tuple(sorted({name for name in created if "." in name} | (written - created))),
+        creates=tuple(sorted(name for name in created if "." not in name)),
+        flows={name: tuple(sorted(_through(name, flows, private) - {name})) for name in handed_over},
+        sha256=models.sha256_of(text),
+    )
+
+
+def _through(name: str, flows: dict[str, set[str]], private: Collection[str]) -> set[str]:
+    """What a name is made from, where the file's own temporary tables are replaced by what they are made from."""
+    found: set[str] = set()
+    seen: set[str] = set()
+    left = [name]
+    while left:
+        one = left.pop()
+        if one in seen:
+            continue
+        seen.add(one)
+        for read in flows.get(one, ()):
+            if read in private:
+                left.append(read)
+            else:
+                found.add(read)
+    return found
+
+
+def policy() -> list[PythonTable]:
+    """The tables and macros of the policy, parsed from the SQL in ``policy_tables.py``."""
+    found = []
+    for one in _statements(policy_tables.DDL):
+        if one.target.partition(".")[2]:
+            kind = "macro" if one.is_macro else "policy"
+            found.append(PythonTable(one.target, _POLICY, one.comment, kind, tuple(sorted(one.reads))))
+    return found
+
+
+def declared(file: str, text: str) -> list[PythonTable]:
+    """What the functions of a Python file say that they make (``made.makes``).
+
+    Raises:
+        ModelError: an argument is no plain text.
+    """
+    if "makes(" not in text:
+        return []
+    found = []
+    for node in ast.walk(ast.parse(text)):
+        if not isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            continue
+        for call in node.decorator_list:
+            if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "makes"):
+                continue
+            try:
+                table, grain = (ast.literal_eval(one) for one in call.args)
+                more = {one.arg or "": ast.literal_eval(one.value) for one in call.keywords}
+                kind, reads, loops = more.pop("kind", "run"), more.pop("reads", ()), more.pop("loops", {})
+            except ValueError as error:
+                raise ModelError(f"{file}: what {node.name} makes has to be said in plain texts: {error}") from error
+            found.append(PythonTable(table, file, grain, kind, tuple(sorted({*reads, *loops})), loops))
+    return found
+
+
+def parse_all(texts: Iterable[tuple[str, str]] | None = None, python: Iterable[PythonTable] | None = None) -> Parsed:
+    """Every model of the package, or of ``(file, text)``, checked beside the others and beside what Python makes.
 
     Raises:
         ModelError: what does not hold, a line each.
     """
+    if python is None:
+        python = [*policy(), *(one for file, text in models.files(".py") for one in declared(file, text))]
+    python = sorted(python, key=lambda one: one.table)
     parsed = [parse(file, text) for file, text in (models.files() if texts is None else texts)]
-    ours = {name for model in parsed for name in model.creates}
+    ours = {name for model in parsed for name in (*model.creates, *model.makes)} | {one.table for one in python}
+
+    def known(model: Model, names: Iterable[str]) -> tuple[str, ...]:
+        """Without the functions of DuckDB; a private table of another file stays, to be told."""
+        return tuple(name for name in names if "." in name or name in ours or name in model.creates)
+
     found = [
         replace(
-            model, reads=tuple(name for name in model.reads if "." in name or name in ours or _is_table(name, model))
+            model,
+            reads=known(model, model.reads),
+            flows={name: known(model, reads) for name, reads in model.flows.items()},
         )
         for model in parsed
     ]
-    if wrong := list(_wrong(found)):
+    if wrong := [*_wrong(found, python), *_crossings(found, python)]:
         raise ModelError("\n".join(wrong))
-    return found
+    return Parsed(tuple(found), tuple(python))
 
 
-def _is_table(name: str, model: Model) -> bool:
-    return name in MADE_IN_PYTHON
-
-
-MADE_IN_PYTHON = frozenset({"graded_once", "payout_types", "unit_costs"})
-"""Temporary tables that Python fills before a model reads them."""
-
-
-def _wrong(found: list[Model]) -> Iterable[str]:
+def _wrong(found: list[Model], python: list[PythonTable]) -> Iterator[str]:
+    """Two models that make one name, reads that nobody makes, heads that say what the SQL does not do."""
     makers: dict[str, str] = {}
-    for model in found:
-        for name in model.makes:
-            if name in makers:
-                yield f"{name}: made by {makers[name]} and by {model.file}"
-            makers[name] = model.file
+    for file, name in [
+        *((model.file, name) for model in found for name in model.makes),
+        *((one.file, one.table) for one in python),
+    ]:
+        if name in makers:
+            yield f"{name}: made by {makers[name]} and by {file}"
+        makers[name] = file
     for model in found:
         made = {*model.writes, *model.creates}
         for name in model.makes:
@@ -119,22 +220,62 @@ def _wrong(found: list[Model]) -> Iterable[str]:
         for name in model.changes:
             if name not in model.writes:
                 yield f"{model.file}: says that it changes {name}, and does not"
+            elif name not in makers:
+                yield f"{model.file}: changes {name}, which nobody makes"
         for name in model.loops:
-            if name not in model.reads:
+            if name not in {*model.reads, *model.changes}:
                 yield f"{model.file}: says that it reads {name} as the last run left it, and does not read it"
         for name in model.reads:
-            if "." not in name and name not in makers and name not in MADE_IN_PYTHON:
-                others = [other.file for other in found if name in other.creates]
-                yield f"{model.file}: reads {name}, which is private to {', '.join(others) or 'nobody'}: name it in `makes`"
+            if name in makers or name in model.creates:
+                continue
+            others = [other.file for other in found if name in other.creates]
+            if others:
+                yield f"{model.file}: reads {name}, which is private to {', '.join(others)}: name it there in `makes`"
+            else:
+                yield f"{model.file}: reads {name}, which nobody makes"
 
 
-def write() -> list[Model]:
-    """Parse every file and keep what was found in ``lineage.jsonl``."""
-    found = parse_all()
+def _crossings(found: list[Model], python: list[PythonTable]) -> Iterator[str]:
+    """Reads and changes of what a package above makes, that are not declared as loops."""
+    makers = {name: model.file for model in found for name in model.makes}
+    makers = {one.table: one.file for one in python if not one.is_readable_everywhere} | makers
+    for model in found:
+        for name in (*model.reads, *model.changes):
+            maker = makers.get(name, model.file)
+            if models.layer(maker) > models.layer(model.file) and name not in model.loops:
+                yield (
+                    f"{model.file}: uses {name} of {maker.rpartition('/')[0]}, a package above its own: "
+                    f"'-- loop: {name}: why it may read what the last run left'"
+                )
+    files = {model.file for model in found}
+    known = {*makers, *(one.table for one in python), *files}
+    for one in python:
+        for name in one.reads:
+            if name not in known and one.kind != "macro":  # a macro may call those of core.money
+                yield f"{one.file}: {one.table} reads {name}, which nobody makes"
+
+
+def text_of(parsed: Parsed) -> str:
+    """``lineage.jsonl`` as it has to be."""
+    lines = [*map(models.line_of, parsed.models), *map(models.line_of, parsed.python_tables)]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def main(arguments: Collection[str]) -> int:
+    """Write ``lineage.jsonl``; with ``--check``: say whether it is that of the SQL."""
+    try:
+        text = text_of(parse_all())
+    except ModelError as error:
+        print(error)
+        return 1
     path = Path(models.__file__).with_name(models.LINEAGE)
-    path.write_text("".join(models.line_of(model) + "\n" for model in found), encoding="utf-8")
-    return found
+    if "--check" not in arguments:
+        path.write_text(text, encoding="utf-8")
+    elif path.read_text(encoding="utf-8") != text:
+        print(f"{path.name} is not that of the SQL: make lineage")
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
-    print(f"{len(write())} models")
+    sys.exit(main(sys.argv[1:]))

@@ -19,6 +19,7 @@ from pathlib import Path
 from hr_centra_pipeline.core.errors import RunFailed
 from hr_centra_pipeline.warehouse import watermarks
 from hr_centra_pipeline.warehouse.database import Connection
+from hr_centra_pipeline.warehouse.made import makes
 
 TABLES_SINCE = 83
 """The migration that brought the tables of this module."""
@@ -127,6 +128,7 @@ def _what_happened(mark: Mark | None, database_id: str, opened: int, *, is_copy:
     return "put_back" if mark.opened > opened else None
 
 
+@makes("meta.turns", "One row per time that the database was lost, copied, put back or restored.")
 def turn(
     connection: Connection,
     reason: str,

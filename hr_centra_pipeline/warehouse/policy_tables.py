@@ -11,9 +11,9 @@ from hr_centra_pipeline.core.policy import Mode, Policy, more_careful
 from hr_centra_pipeline.core.settings import RunMode
 from hr_centra_pipeline.warehouse.database import Connection
 
-_DDL = """
+DDL = """
 create schema if not exists policy;
--- One row: the plain settings.
+-- One row: the settings that have a single value.
 create or replace table policy.parameters (
     cutover timestamptz, restock_hold_hours integer, amount_wait_hours integer, on_difference varchar,
     shipping_rule varchar, shipping_source varchar, fee_basis varchar, fee_source varchar, exchange_trigger varchar,
@@ -30,10 +30,15 @@ create or replace table policy.parameters (
 create or replace table policy.dispositions (
     disposition varchar, stock varchar, warehouse_id bigint, hold_hours integer
 );
+-- One row per disposition word that means that Happy Returns refused the unit.
 create or replace table policy.refused_dispositions (disposition varchar);
+-- One row per way of handing in: what makes a credit due.
 create or replace table policy.triggers (dropoff_method varchar, trigger varchar);
+-- One row per way of handing in: what makes a replacement due, where it is not the usual.
 create or replace table policy.exchange_triggers (dropoff_method varchar, trigger varchar);
+-- One row per refund type: who pays it.
 create or replace table policy.pays_through (refund_type varchar, pays_through varchar);
+-- One row per way of handing in and currency: the fee of a return.
 create or replace table policy.fees (dropoff_method varchar, currency varchar, amount decimal(18, 4));
 -- Fees of delivery zones, one row per country: they take the place of the others there.
 create or replace table policy.zone_fees (dropoff_method varchar, currency varchar, country varchar, amount decimal(18, 4));
@@ -47,7 +52,9 @@ create or replace macro policy.is_refused(grade, approval_withdrawn_at, return_s
     coalesce(grade in (select disposition from policy.refused_dispositions), false)
     or approval_withdrawn_at is not null
     or coalesce(return_status = 'failed' and approved_at is null, false);
+-- One row per currency: how far two sides may be apart.
 create or replace table policy.tolerance (currency varchar, absolute decimal(18, 4), percent decimal(18, 4));
+-- One row per currency: how far a tax may be off an estimate of it.
 create or replace table policy.tax_limits (currency varchar, absolute decimal(18, 4));
 -- How far a tax of that size may be off an estimate of it, on an order whose tax Centra adds to the price.
 create or replace macro policy.tax_allowed(tax, of_currency) as greatest(
@@ -66,8 +73,9 @@ create or replace table policy.modes (effect_type varchar, mode varchar, policy_
 create or replace table policy.effect_types (effect_kind varchar, effect_type varchar);
 -- One row per kind of effect that writes a return's state where the policy wants it.
 create or replace table policy.status_targets (effect_kind varchar);
--- Above this an effect waits for a person.
+-- One row per currency: above this amount an effect waits for a person.
 create or replace table policy.approval_limits (currency varchar, amount decimal(18, 4));
+-- One row per pattern of a stock change's comment that means a return of a customer.
 create or replace table policy.customer_return_patterns (pattern varchar);
 -- One row per word of an enum of Centra's whose meaning the policy defines.
 create or replace table policy.centra_words (enum varchar, word varchar, meaning varchar);
@@ -82,6 +90,7 @@ create or replace macro policy.is_given(money) as money in ('refunded', 'refund_
 create or replace macro policy.meaning_of(of_enum, of_word) as (
     select words.meaning from policy.centra_words as words where words.enum = of_enum and words.word = of_word
 );
+-- One row per kind of exception: whose it is, its window, and its precedence.
 create or replace table policy.exception_kinds (
     kind varchar, owner_team varchar, window_hours integer, precedence integer, severity varchar, family varchar
 );
@@ -105,7 +114,7 @@ create or replace table policy.guards (guard_code varchar, cause varchar, culpri
 
 def write_policy(connection: Connection, policy: Policy, run_mode: RunMode) -> None:
     """Replace schema ``policy`` by this policy, with ``run_mode`` as the upper bound of every mode."""
-    connection.execute(_DDL)
+    connection.execute(DDL)
     fee, shipping = policy.components.fee, policy.components.shipping
     parameters = (
         policy.cutover,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from hr_centra_pipeline.warehouse.database import Connection
+from hr_centra_pipeline.warehouse.made import makes
 
 HAPPY_RETURNS = "staging.happy_returns"
 CENTRA = "staging.centra"
@@ -52,6 +53,7 @@ def read(connection: Connection, consumer: str, made_with: str | None = None) ->
     return found.batch if found is not None and found.made_with == made_with else NOTHING
 
 
+@makes("meta.watermarks", "One row per reader: up to which batch it has taken over what was landed.")
 def write(
     connection: Connection, consumer: str, batch: int, now: datetime, *, part: str = "", made_with: str | None = None
 ) -> None:

@@ -91,7 +91,7 @@ def test_a_shop_in_good_order_has_nothing_to_mend(environment: dict[str, str]) -
     assert "its clock and this machine's differ by" in told
     assert "quotas an hour: 5,000 request count, 1,800 mutation count" in told
     assert "as assumed: 1" in told
-    assert "cannot be seen: " in told
+    assert "cannot be determined: " in told
 
 
 def test_looking_changes_nothing_in_centra_nor_here(environment: dict[str, str], centra: RunningSandbox) -> None:

@@ -19,7 +19,7 @@ from hr_centra_pipeline.sources.centra.staging import refresh as refresh_centra
 from hr_centra_pipeline.sources.happy_returns.ingest import ingest
 from hr_centra_pipeline.sources.happy_returns.profiles import load_profiles
 from hr_centra_pipeline.sources.happy_returns.staging import refresh as refresh_happy_returns
-from hr_centra_pipeline.warehouse.database import run_sql
+from hr_centra_pipeline.warehouse import models
 
 _LOG = logging.getLogger(__name__)
 
@@ -51,10 +51,7 @@ def _behind_the_lock(run: Run) -> BehindTheLock:
 @dg.multi_asset(
     name="read_history",  # not as its job: names are unique in a code location
     specs=[
-        spec(
-            REPORTS, "oversight", "data", [], kinds=["graphql", "csv"],
-            grain="One row per backfill, kind of effect, currency and reason: what it left for the hourly sync or for people.",
-        )
+        spec(REPORTS, "oversight", "data", kinds=["graphql", "csv"]),
     ],
     partitions_def=DAILY,
     backfill_policy=SINGLE_RUN,
@@ -63,8 +60,8 @@ def _behind_the_lock(run: Run) -> BehindTheLock:
 def backfill(context: dg.AssetExecutionContext, run: Run) -> Iterator[dg.MaterializeResult[Any]]:
     """Read a range of days, plan, say what is left. Sends nothing: only the hourly sync does.
 
-    Lands, stages, matches and plans by the functions of the sync, behind its lock in short slices; reads push.ledger's last
-    committed state, without a lineage edge. One asset of its own, since Dagster keeps an event per asset and day.
+    Lands, stages, matches and plans by the functions of the sync, behind its lock in short slices. One asset of its own, since
+    Dagster keeps an event per asset and day.
     """
     if run.window is None:
         yield from results(run.warehouse, [REPORTS], {"note": "the sync reads today: give days before today"})
@@ -87,10 +84,8 @@ def backfill(context: dg.AssetExecutionContext, run: Run) -> Iterator[dg.Materia
             match(connection, now)
             plan(connection, now)
         with warehouse.transaction() as connection:
-            unsent = run_sql(
-                connection, "hr_centra_pipeline.orchestration.assets", "backfill.sql",
-                {"run_id": run.run_id, "from_day": first, "to_day": last, "now": now},
-            ).fetchall()  # fmt: skip
+            given = {"run_id": run.run_id, "from_day": first, "to_day": last, "now": now}
+            unsent = models.run_file(connection, "orchestration/assets/backfill.sql", given).fetchall()
     metadata: dict[str, Any] = {f"rows_read {report.object}": report.rows_read for report in reports}
     metadata |= {
         "files": files.files,

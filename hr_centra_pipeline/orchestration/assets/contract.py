@@ -16,10 +16,7 @@ _LOOKED = "this_centra_was_checked_within_a_day"
 @dg.multi_asset(
     name="centra_contract",
     specs=[
-        spec(
-            TABLE, "landing", "data", [], kinds=["graphql"],
-            grain="One row per coordinate or behaviour of Centra that hr-centra relies on: as assumed, different, or unknown.",
-        )
+        spec(TABLE, "landing", "data", kinds=["graphql"]),
     ],
     check_specs=[
         dg.AssetCheckSpec(

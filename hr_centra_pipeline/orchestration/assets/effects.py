@@ -11,55 +11,19 @@ from hr_centra_pipeline.effects.plan import plan
 from hr_centra_pipeline.matching.match import match
 from hr_centra_pipeline.orchestration.run import Run
 from hr_centra_pipeline.orchestration.tables import POOL, declaration_checks, key, results, spec
+from hr_centra_pipeline.warehouse.tables import DERIVED
 
 _MATCHED = "matching.matched_items"
 _IN_PLAY = "matching.orders_in_play"
 _NOBODY_LOST = "every_return_item_is_matched_or_says_why_not"
-_READS = ["matching.matched_items", "staging.return_items", "staging.returns", "staging.orders"]
-EFFECTS = {
-    "effects.units": ["matching.matched_items", "staging.return_items"],
-    "effects.observed": [
-        "staging.return_items", "staging.centra_returns", "staging.stock_changes", "staging.orders", "staging.status_marks",
-    ],
-    "effects.replacements": [
-        "matching.matched_items", "staging.return_items", "staging.orders", "staging.order_lines", "staging.shipments",
-        "staging.shipment_lines", "staging.centra_returns", "staging.payment_entries",
-    ],
-    "effects.value_given_back": [
-        "matching.matched_items", "staging.return_items", "staging.centra_returns", "staging.payment_entries",
-        "staging.refunds", "staging.refund_units", "staging.orders", "staging.payout_lines",
-    ],
-    "effects.chargebacks": [
-        "matching.matched_items", "staging.payout_lines", "staging.payment_entries", "staging.orders", "effects.value_given_back",
-    ],
-    "effects.pending_credit_notes": [
-        *_READS, "staging.refunds", "staging.refund_units", "staging.centra_returns", "staging.payment_entries",
-        "effects.replacements", "effects.value_given_back", "effects.chargebacks", "staging.bundles",
-    ],
-    "effects.pending_inventory_adjustments": [*_READS, "staging.centra_returns", "staging.stock_changes"],
-    "effects.pending_exchange_orders": [
-        *_READS, "staging.replacement_stock", "staging.centra_returns", "effects.replacements", "effects.value_given_back",
-        "effects.chargebacks",
-        "effects.pending_credit_notes", "staging.bundles",
-    ],
-    "effects.pending_status_updates": [
-        "staging.returns", "staging.return_items", "staging.orders", "staging.status_marks",
-    ],
-}  # fmt: skip
+EFFECTS = tuple(name for name in DERIVED if name.startswith("effects."))
 
 
 @dg.multi_asset(
     name="matching",
     specs=[
-        spec(_IN_PLAY, "matching", "data", ["staging.return_items", "staging.orders"]),
-        spec(
-            _MATCHED, "matching", "customer_service",
-            [
-                "staging.return_items", "staging.refunds", "staging.refund_units", "staging.orders", "staging.order_lines",
-                "staging.shipments", "staging.shipment_lines", "staging.centra_returns", "staging.centra_return_lines",
-                "staging.bundles", _IN_PLAY,
-            ],
-        ),
+        spec(_IN_PLAY, "matching", "data"),
+        spec(_MATCHED, "matching", "customer_service"),
     ],
     check_specs=[
         *declaration_checks([_IN_PLAY, _MATCHED]),
@@ -68,10 +32,7 @@ EFFECTS = {
     pool=POOL,
 )  # fmt: skip
 def matching(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
-    """Reads push.ledger and reconciliation.settled_orders as last committed, without a lineage edge.
-
-    A match is frozen once an effect was sent; what is settled is left alone until something new touches its order.
-    """
+    """What is settled is left alone until something new touches its order; a match is frozen once an effect was sent."""
     with run.warehouse.transaction() as connection:
         report = match(connection, run.now)
         row = connection.execute("select count(*) from staging.return_items").fetchone()
@@ -86,15 +47,15 @@ def matching(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
 
 @dg.multi_asset(
     name="effects",
-    specs=[spec(name, "effects", "finance", reads) for name, reads in EFFECTS.items()],
-    check_specs=declaration_checks(list(EFFECTS)),
+    specs=[spec(name, "effects", "finance") for name in EFFECTS],
+    check_specs=declaration_checks(EFFECTS),
     pool=POOL,
 )
 def effects(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
-    """Pending = desired - observed. Reads push.ledger's last committed state, without a lineage edge."""
+    """Pending = desired - observed, by what the last push committed."""
     with run.warehouse.transaction() as connection:
         plan(connection, run.now)
-    yield from results(run.warehouse, list(EFFECTS))
+    yield from results(run.warehouse, EFFECTS)
 
 
 ASSETS = [matching, effects]

@@ -1,6 +1,6 @@
 """Landing: what the sources brought, as it came; and what was refused."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import dagster as dg
@@ -21,9 +21,17 @@ from hr_centra_pipeline.sources.payouts.profiles import load_payout_profiles
 Report = TypeVar("Report", IngestReport, PayoutReport)
 
 _ROWS = "landing.happy_returns_rows"
+_LANDED = (
+    _ROWS, "landing.happy_returns_returns", "landing.happy_returns_items", "landing.happy_returns_refunds",
+    "landing.happy_returns_shipments", "landing.files",
+)  # fmt: skip
 _ADDS_UP = "rows_read_are_landed_rejected_or_repeated"
 _PAYOUTS = "landing.payout_lines"
+_PAYOUT_FILES = "landing.payout_files"
 _ITS_TOTAL = "every_file_adds_up_to_its_own_total"
+_DIFFERENCES = "landing.centra_differences"
+_PULLS = "landing.centra_pulls"
+"""Written by every pull; told here, since the compare is the last of them."""
 _READABLE = "the_exports_were_readable"
 _PAYOUTS_READABLE = "settlement_files_were_readable"
 _COMPLETE = "the_pull_was_completed"
@@ -32,14 +40,8 @@ _COMPLETE = "the_pull_was_completed"
 @dg.multi_asset(
     name="happy_returns_exports",
     specs=[
-        spec(
-            _ROWS, "landing", "data", [], kinds=["csv"],
-            grain="One row per row of an export file, append-only: file, line, hash, source time.",
-        ),
-        spec(
-            "quarantine.rejected_rows", "landing", "data", [],
-            grain="One row per rejected row of an export file (without a line: the whole file), with its reason.",
-        ),
+        *(spec(name, "landing", "data", kinds=["csv"]) for name in _LANDED),
+        spec("quarantine.rejected_rows", "landing", "data"),
     ],
     check_specs=[
         dg.AssetCheckSpec(
@@ -73,17 +75,12 @@ def happy_returns_exports(context: dg.AssetExecutionContext, run: Run) -> Iterat
         ),
         readable,
     ]  # fmt: skip
-    yield from results(run.warehouse, [_ROWS, "quarantine.rejected_rows"], _plain(report), {_ROWS: checks})
+    yield from results(run.warehouse, [*_LANDED, "quarantine.rejected_rows"], _plain(report), {_ROWS: checks})
 
 
 @dg.multi_asset(
     name="payout_files",
-    specs=[
-        spec(
-            _PAYOUTS, "landing", "finance", [], kinds=["csv"],
-            grain="One row per line of a payment provider's settlement file, append-only.",
-        )
-    ],
+    specs=[spec(name, "landing", "finance", kinds=["csv"]) for name in (_PAYOUTS, _PAYOUT_FILES)],
     check_specs=[
         dg.AssetCheckSpec(
             _ITS_TOTAL, asset=key(_PAYOUTS),
@@ -120,7 +117,7 @@ def payout_files(context: dg.AssetExecutionContext, run: Run) -> Iterator[dg.Mat
         ),
         readable,
     ]  # fmt: skip
-    yield from results(run.warehouse, [_PAYOUTS], _plain(report), {_PAYOUTS: checks})
+    yield from results(run.warehouse, [_PAYOUTS, _PAYOUT_FILES], _plain(report), {_PAYOUTS: checks})
 
 
 def _taken(
@@ -158,21 +155,17 @@ def _plain(report: Any) -> dict[str, Any]:
 Pull = Callable[..., pull.PullReport]
 
 
-def _centra(
-    name: str, grain: str, *pulls: Pull, after_items: bool, after: Sequence[str] = (), history: str | None = None,
-    stops: bool = True,
-) -> dg.AssetsDefinition:  # fmt: skip
-    """One pull of Centra as an asset. What open return items ask for is only known after staging.
+def _centra(name: str, *pulls: Pull, history: str | None = None, stops: bool = True) -> dg.AssetsDefinition:
+    """One pull of Centra as an asset.
 
     ``history``: what a backfill reads of it by creation; the others are read as they are now. ``stops``: without the
     permission for it nothing is sent; else the rest goes on.
     """
     table = f"landing.{name}"
-    deps = [*(["staging.return_items"] if after_items else []), *after]
 
     @dg.multi_asset(
         name=name,
-        specs=[spec(table, "landing", "data", deps, grain=grain, kinds=["graphql"])],
+        specs=[spec(table, "landing", "data", kinds=["graphql"])],
         check_specs=[
             dg.AssetCheckSpec(
                 _COMPLETE, asset=key(table),
@@ -212,14 +205,7 @@ def _centra(
 
 @dg.multi_asset(
     name="full_compare",
-    specs=[
-        spec(
-            "landing.centra_differences", "landing", "data",
-            [f"landing.{name}" for name in ("centra_orders", "centra_shipments", "centra_returns", "centra_stock_changes")],
-            kinds=["graphql"],
-            grain="One row per object of Centra that was silently edited, deleted or missed, as the full compare found it.",
-        )
-    ],
+    specs=[spec(name, "landing", "data", kinds=["graphql"]) for name in (_DIFFERENCES, _PULLS)],
     partitions_def=DAILY,
     backfill_policy=SINGLE_RUN,
     pool=POOL,
@@ -229,39 +215,18 @@ def full_compare(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
     metadata: dict[str, Any] = {"note": "left to the sync by a backfill"}
     if run.window is None:
         metadata = _plain(compare_with_centra(run.client, run.warehouse, run.policy.policy, run.now))
-    yield from results(run.warehouse, ["landing.centra_differences"], metadata)
+    yield from results(run.warehouse, [_DIFFERENCES, _PULLS], metadata)
 
 
 ASSETS = [
     happy_returns_exports,
     payout_files,
-    _centra(
-        "centra_warehouses", "One row per warehouse as fetched, when it changed.", pull.pull_warehouses, after_items=False
-    ),
-    _centra(
-        "centra_stock_changes", "One row per stock change as fetched.", pull.pull_stock_changes, after_items=False,
-        history="stock_changes",
-    ),
-    _centra(
-        "centra_orders",
-        "One row per order as fetched, when it changed; orders that open return items name are fetched by number.",
-        pull.pull_orders, pull.pull_named_orders, after_items=True, history="orders",
-    ),
-    _centra(
-        "centra_shipments", "One row per shipment as fetched, when it changed.", pull.pull_shipments, after_items=True
-    ),
-    _centra(
-        "centra_returns", "One row per Return as fetched, when it changed or was deleted.", pull.pull_returns,
-        after_items=True, history="returns",
-    ),
-    _centra(
-        "centra_replacement_stock", "One row per SKU that an open exchange asks for, as fetched.",
-        pull.pull_replacement_stock, after_items=True,
-    ),
-    _centra(
-        "centra_status_marks",
-        "One row per order or customer and our texts on it, as fetched, where the policy writes a return's state there.",
-        pull.pull_status_marks, after_items=True, after=["landing.centra_orders"], stops=False,
-    ),
+    _centra("centra_warehouses", pull.pull_warehouses),
+    _centra("centra_stock_changes", pull.pull_stock_changes, history="stock_changes"),
+    _centra("centra_orders", pull.pull_orders, pull.pull_named_orders, history="orders"),
+    _centra("centra_shipments", pull.pull_shipments),
+    _centra("centra_returns", pull.pull_returns, history="returns"),
+    _centra("centra_replacement_stock", pull.pull_replacement_stock),
+    _centra("centra_status_marks", pull.pull_status_marks, stops=False),
     full_compare,
-]  # fmt: skip
+]

@@ -18,14 +18,14 @@ from hr_centra_pipeline.orchestration.tables import (
     POOL,
     TOLD_ELSEWHERE,
     declaration_checks,
+    deps,
     key,
-    keys,
     results,
     spec,
 )
 from hr_centra_pipeline.publishing import charts
 from hr_centra_pipeline.publishing.content import Content, workbook_key
-from hr_centra_pipeline.publishing.pack import Pack, export_month
+from hr_centra_pipeline.publishing.pack import PACKED, Pack, export_month
 from hr_centra_pipeline.publishing.publish import publish
 from hr_centra_pipeline.publishing.workbook import rollforward_rows, summary_rows
 from hr_centra_pipeline.warehouse.tables.month_end import MONTHLY as TABLES
@@ -35,7 +35,6 @@ _PACK = dg.AssetKey(["exports", "month_pack"])
 _MONTH_END, _ROLLFORWARD, _CONTROL = (
     "month_end.month_end", "month_end.rollforward", "month_end.control_totals",
 )  # fmt: skip
-_READS = ["reconciliation.exceptions", "reconciliation.refund_facts", "reconciliation.refund_match"]
 _TIES, _COVERED, _FOOTS = "every_row_of_the_month_ties", "every_source_covers_the_month", "opening_and_closing_tie"
 _SHOWN = 12
 
@@ -43,10 +42,9 @@ _SHOWN = 12
 @dg.multi_asset(
     name="month_tables",  # the job has the name month_end
     specs=[
-        *[spec(name, "month_end", "finance", _READS) for name in NAMES],
+        *[spec(name, "month_end", "finance", is_monthly=True) for name in NAMES],
         dg.AssetSpec(
-            # Made in the same step as the tables: a dependency on them would split a backfill in two.
-            _PACK, deps=keys(*_READS), group_name="month_end", owners=["team:finance"], kinds={"excel", "csv", "parquet"},
+            _PACK, deps=deps(*PACKED), group_name="month_end", owners=["team:finance"], kinds={"excel", "csv", "parquet"},
             description="One pack per month: workbook of twelve sheets, summary page with charts, CSV and Parquet, manifest.",
         ),
     ],

@@ -9,21 +9,17 @@ import dagster as dg
 from hr_centra_pipeline.orchestration.run import Run
 from hr_centra_pipeline.orchestration.tables import LINES, POOL, TEAM, declaration_checks, key, results, spec
 from hr_centra_pipeline.oversight.watch import RULES, alarms, refresh
+from hr_centra_pipeline.warehouse import models
 
-TABLES = {
-    "operations.coverage_gaps": ["landing.centra_orders", "landing.centra_shipments", "landing.centra_returns",
-        "landing.centra_stock_changes", "landing.happy_returns_rows"],
-    "operations.vendor_drift": ["landing.happy_returns_rows", "quarantine.rejected_rows", "staging.return_items",
-        "staging.payment_entries", "staging.centra_returns", "staging.stock_changes", "staging.orders", "staging.warehouses"],
-}  # fmt: skip
+TABLES = models.made_in("oversight")
 
 _AT_ONCE = 50  # old runs that one sync deletes
 
 
 @dg.multi_asset(
     name="coverage_and_drift",
-    specs=[spec(name, "oversight", "data", reads) for name, reads in TABLES.items()],
-    check_specs=declaration_checks(list(TABLES)),
+    specs=[spec(name, "oversight", "data") for name in TABLES],
+    check_specs=declaration_checks(TABLES),
     pool=POOL,
 )
 def coverage_and_drift(context: dg.AssetExecutionContext, run: Run) -> Iterator[dg.MaterializeResult[Any]]:
@@ -31,7 +27,7 @@ def coverage_and_drift(context: dg.AssetExecutionContext, run: Run) -> Iterator[
     with run.warehouse.transaction() as connection:
         refresh(connection, run.policy.policy, run.now)
     forgotten = delete_old_runs(context.instance, run.policy.policy.retention.runs_days)
-    yield from results(run.warehouse, list(TABLES), {"old_runs_deleted": forgotten})
+    yield from results(run.warehouse, TABLES, {"old_runs_deleted": forgotten})
 
 
 @dg.multi_asset_check(

@@ -15,12 +15,12 @@ from hr_centra_pipeline.orchestration.tables import (
     POOL,
     TOLD_ELSEWHERE,
     declaration_checks,
+    deps,
     key,
-    keys,
     results,
     spec,
 )
-from hr_centra_pipeline.publishing.publish import publish
+from hr_centra_pipeline.publishing.publish import SOURCES, publish
 from hr_centra_pipeline.publishing.round_trip import take_workbooks
 from hr_centra_pipeline.reconciliation.reconcile import reconcile
 from hr_centra_pipeline.warehouse.database import Connection
@@ -45,13 +45,11 @@ TABLES = {
     "reconciliation.delays": "customer_service",
     "reconciliation.lateness": "warehouse",
     "reconciliation.settled_orders": "data",
+    "reconciliation.exception_events": "data",
+    "month_end.fact_journal": "finance",
+    "month_end.match_journal": "finance",
+    "month_end.opening_position": "finance",
 }
-_READS = [
-    "effects.units", "matching.matched_items", "push.ledger", "staging.refunds", "staging.refund_units",
-    "staging.centra_returns", "staging.centra_return_lines", "staging.payment_entries", "staging.orders",
-    "staging.order_lines", "staging.stock_changes", "staging.payout_lines", "staging.return_item_events",
-    "quarantine.rejected_rows",
-]  # fmt: skip
 # Over all open exceptions, not only today's: a later run that is clean does not hide an older trouble. They say how things stand;
 # what is overdue, and whose it is, the standing alarms tell.
 _CHECKS = {
@@ -69,7 +67,7 @@ _PREVIEW = 20
 
 @dg.multi_asset(
     name="reconciliation",
-    specs=[spec(name, "reconciliation", team, _READS) for name, team in TABLES.items()],
+    specs=[spec(name, "reconciliation", team) for name, team in TABLES.items()],
     check_specs=[
         *declaration_checks(list(TABLES)),
         *(dg.AssetCheckSpec(name, asset=key(_EXCEPTIONS), description=says) for name, (_, _, says) in _CHECKS.items()),
@@ -153,7 +151,7 @@ def _metadata(connection: Connection, *, is_new: bool) -> dict[str, Any]:
     name="publishing",
     specs=[
         dg.AssetSpec(
-            ["published", "tables"], deps=keys(*TABLES), group_name="publishing", owners=["team:data"],
+            ["published", "tables"], deps=deps(*SOURCES.values()), group_name="publishing", owners=["team:data"],
             kinds={"parquet", "duckdb"},
             description="What readers get, replaced by rename: Parquet, published.duckdb, and history.duckdb once a day.",
         ),

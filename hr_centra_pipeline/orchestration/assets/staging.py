@@ -13,35 +13,18 @@ from hr_centra_pipeline.sources.centra.staging import refresh as refresh_centra
 from hr_centra_pipeline.sources.happy_returns.staging import refresh as refresh_happy_returns
 from hr_centra_pipeline.sources.payouts.profiles import load_payout_profiles
 from hr_centra_pipeline.sources.payouts.staging import refresh as refresh_payouts
+from hr_centra_pipeline.warehouse import models
 
-HAPPY_RETURNS = [
-    "staging.returns", "staging.return_items", "staging.return_item_events", "staging.refunds", "staging.refund_units",
-    "staging.return_shipments",
-]  # fmt: skip
-CENTRA = {
-    "staging.orders": "landing.centra_orders",
-    "staging.order_lines": "landing.centra_orders",
-    "staging.bundles": "landing.centra_orders",
-    "staging.payment_entries": "landing.centra_orders",
-    "staging.shipments": "landing.centra_shipments",
-    "staging.shipment_lines": "landing.centra_shipments",
-    "staging.centra_returns": "landing.centra_returns",
-    "staging.centra_return_lines": "landing.centra_returns",
-    "staging.stock_changes": "landing.centra_stock_changes",
-    "staging.warehouses": "landing.centra_warehouses",
-    "staging.replacement_stock": "landing.centra_replacement_stock",
-    "staging.status_marks": "landing.centra_status_marks",
-}
-
-
+HAPPY_RETURNS = models.made_in("sources/happy_returns")
+CENTRA = models.made_in("sources/centra")
 PAYOUTS = "staging.payout_lines"
 
 
 @dg.multi_asset(
     name="file_staging",
     specs=[
-        *(spec(name, "staging", "data", ["landing.happy_returns_rows"]) for name in HAPPY_RETURNS),
-        spec(PAYOUTS, "staging", "finance", ["landing.payout_lines"]),
+        *(spec(name, "staging", "data") for name in HAPPY_RETURNS),
+        spec(PAYOUTS, "staging", "finance"),
     ],
     check_specs=declaration_checks([*HAPPY_RETURNS, PAYOUTS]),
     pool=POOL,
@@ -55,14 +38,14 @@ def file_staging(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
 
 @dg.multi_asset(
     name="centra_staging",
-    specs=[spec(name, "staging", "data", [landed, "landing.centra_differences"]) for name, landed in CENTRA.items()],
-    check_specs=declaration_checks(list(CENTRA)),
+    specs=[spec(name, "staging", "data") for name in CENTRA],
+    check_specs=declaration_checks(CENTRA),
     pool=POOL,
 )
 def centra_staging(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
     """Only what new landed objects touch is computed again."""
     refresh_centra(run.warehouse, run.now)
-    yield from results(run.warehouse, list(CENTRA))
+    yield from results(run.warehouse, CENTRA)
 
 
 ASSETS = [file_staging, centra_staging]

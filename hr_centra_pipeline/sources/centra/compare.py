@@ -22,6 +22,7 @@ from hr_centra_pipeline.sources.centra.progress import Pull, Raw, recorded, text
 from hr_centra_pipeline.sources.centra.pull import CHANGE_LINES, consumer, with_all_lines
 from hr_centra_pipeline.warehouse import watermarks
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
+from hr_centra_pipeline.warehouse.made import makes
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,17 @@ _OBJECTS = (
 )  # fmt: skip
 
 
+@makes(
+    "landing.centra_differences",
+    "One row per object of Centra that was silently edited, deleted or missed, as the full compare found it.",
+    reads=(
+        "landing.centra_orders",
+        "landing.centra_shipments",
+        "landing.centra_returns",
+        "landing.centra_stock_changes",
+    ),
+    kind="source",
+)
 def compare_with_centra(
     client: CentraClient, warehouse: Warehouse, policy: Policy, now: datetime, *, everything: bool = False
 ) -> CompareReport:

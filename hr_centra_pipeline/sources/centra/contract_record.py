@@ -19,6 +19,7 @@ from hr_centra_pipeline.sources.centra.contract import Row
 from hr_centra_pipeline.sources.centra.errors import CentraError, Permanent
 from hr_centra_pipeline.sources.centra.order_api import OrderApiClient
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
+from hr_centra_pipeline.warehouse.made import makes
 
 _LOOKED_AT_EVERY = timedelta(hours=24)
 
@@ -102,6 +103,11 @@ def refresh(
         return ContractReport(True, _counts(connection))
 
 
+@makes(
+    "operations.contract",
+    "One row per coordinate or behaviour of Centra that hr-centra relies on: as assumed, different, or unknown.",
+    kind="source",
+)
 def keep(connection: Connection, looked: Looked, policy: Policy, now: datetime, *, app_version: str | None) -> None:
     """Replace what the last look showed. What the last schema showed stays while Centra refuses to show the present one."""
     made_with = _made_with(policy)

@@ -19,6 +19,7 @@ from hr_centra_pipeline.sources.centra.errors import CentraError, Permanent
 from hr_centra_pipeline.sources.centra.progress import Pull, text_of
 from hr_centra_pipeline.warehouse import watermarks
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
+from hr_centra_pipeline.warehouse.made import makes
 
 _LOG = logging.getLogger(__name__)
 
@@ -167,6 +168,7 @@ def _slice(pulling: Pull, work: Work, start: datetime, end: datetime) -> None:
     _note(pulling, start, end, None)
 
 
+@makes("landing.centra_history", "One row per slice of Centra's history that a backfill has read.", kind="source")
 def _note(pulling: Pull, start: datetime, end: datetime, problem: str | None) -> None:
     with pulling.warehouse.transaction() as connection:
         connection.execute(

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from hr_centra_pipeline.sources.centra.models import Order, Return, Shipment, StatusMark, StockChange, Warehouse
 from hr_centra_pipeline.warehouse import watermarks
 from hr_centra_pipeline.warehouse.database import Connection
+from hr_centra_pipeline.warehouse.made import makes
 
 DELETED = hashlib.sha256(b"deleted").hexdigest()
 
@@ -140,6 +141,7 @@ def land_deleted(connection: Connection, return_ids: Sequence[int], fetched_at: 
     return len(return_ids)
 
 
+@makes("landing.centra_versions", "One row per version of Centra's app that was seen.", kind="source")
 def note_version(connection: Connection, app_version: str | None, deprecated: Iterable[str], now: datetime) -> None:
     """Append what Centra says about itself and about the fields that we use, when it is not what it said last."""
     said = (app_version, sorted(deprecated))

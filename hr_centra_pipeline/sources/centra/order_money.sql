@@ -2,10 +2,6 @@
 -- kind:  table
 -- grain: one row per order: what was captured, and what is asked for
 
--- changes: staging.orders
--- kind:  table
--- grain: one row per order: what was captured, and what is asked for
-
 -- What the payment entries of the orders in `paying_orders` say of each order's money, once payments.sql has paired them.
 update staging.orders as orders
 set captured = known.captured, capture_pending = known.capture_pending, has_unknown_payment = known.has_unknown

@@ -2,10 +2,6 @@
 -- kind:  table
 -- grain: one row per payment entry: what it did, with its answer
 
--- changes: staging.payment_entries
--- kind:  table
--- grain: one row per payment entry: what it did, with its answer
-
 -- What the payment entries of the orders in `paying_orders` did, once each request is paired with its answer. The request and the
 -- entry that answers it are one payment, whatever the request goes on to show; push/payments.py reads live entries by the same
 -- rule: of one Return (else of the order), by the same instrument and of the same amount, each answer answers one request that

@@ -18,6 +18,7 @@ from hr_centra_pipeline.sources.centra.judged import identity, shown
 from hr_centra_pipeline.sources.centra.landing import Row, Target
 from hr_centra_pipeline.warehouse import watermarks
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
+from hr_centra_pipeline.warehouse.made import makes
 
 Node = TypeVar("Node", bound=BaseModel)
 Raw = Mapping[str, Any]
@@ -180,6 +181,20 @@ def recorded(pull: Pull, work: Callable[[Pull], None]) -> PullReport:
     return _write(pull, timedelta(seconds=time.monotonic() - started))
 
 
+@makes(
+    "landing.centra_pulls",
+    "One row per pull of an object of Centra: its window, whether it is complete, how much it brought.",
+    reads=(
+        "landing.centra_orders",
+        "landing.centra_shipments",
+        "landing.centra_returns",
+        "landing.centra_stock_changes",
+        "landing.centra_warehouses",
+        "landing.centra_replacement_stock",
+        "landing.centra_status_marks",
+    ),
+    kind="source",
+)
 def _write(pull: Pull, elapsed: timedelta) -> PullReport:
     problem = " ".join(pull.problems) or None
     with pull.warehouse.transaction() as connection:

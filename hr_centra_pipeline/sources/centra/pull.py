@@ -29,6 +29,7 @@ from hr_centra_pipeline.sources.centra.models import Warehouse as CentraWarehous
 from hr_centra_pipeline.sources.centra.progress import Pull, PullReport, Raw, recorded, text_of
 from hr_centra_pipeline.warehouse import watermarks
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
+from hr_centra_pipeline.warehouse.made import makes
 
 __all__ = [
     "CHANGE_LINES", "PullReport", "consumer",
@@ -61,6 +62,12 @@ def pull_orders(client: CentraClient, warehouse: Warehouse, policy: Policy, now:
     return recorded(Pull("orders", client, warehouse, policy, now), work)
 
 
+@makes(
+    "landing.centra_orders",
+    "One row per order as fetched, when it changed; orders that open return items name are fetched by number.",
+    reads=("staging.return_items",),
+    kind="source",
+)
 def pull_named_orders(client: CentraClient, warehouse: Warehouse, policy: Policy, now: datetime) -> PullReport:
     """Orders that return items name and that were not landed, by number, with their shipments.
 
@@ -75,6 +82,12 @@ def pull_named_orders(client: CentraClient, warehouse: Warehouse, policy: Policy
     return recorded(Pull("named_orders", client, warehouse, policy, now), work)
 
 
+@makes(
+    "landing.centra_shipments",
+    "One row per shipment as fetched, when it changed.",
+    reads=("staging.return_items",),
+    kind="source",
+)
 def pull_shipments(client: CentraClient, warehouse: Warehouse, policy: Policy, now: datetime) -> PullReport:
     """Shipments by Centra's own ``updatedAt``: whether one touches its order's is not documented."""
 
@@ -88,6 +101,12 @@ def pull_shipments(client: CentraClient, warehouse: Warehouse, policy: Policy, n
     return recorded(Pull("shipments", client, warehouse, policy, now), work)
 
 
+@makes(
+    "landing.centra_returns",
+    "One row per Return as fetched, when it changed or was deleted.",
+    reads=("staging.return_items",),
+    kind="source",
+)
 def pull_returns(client: CentraClient, warehouse: Warehouse, policy: Policy, now: datetime) -> PullReport:
     """Returns: those made in the window, those of orders with open return items, and by id those still under way.
 
@@ -117,6 +136,7 @@ def pull_returns(client: CentraClient, warehouse: Warehouse, policy: Policy, now
     return recorded(Pull("returns", client, warehouse, policy, now), work)
 
 
+@makes("landing.centra_stock_changes", "One row per stock change as fetched.", kind="source")
 def pull_stock_changes(client: CentraClient, warehouse: Warehouse, policy: Policy, now: datetime) -> PullReport:
     """Stock changes by Centra's own ``createdAt``, each with all of its lines."""
 
@@ -128,6 +148,7 @@ def pull_stock_changes(client: CentraClient, warehouse: Warehouse, policy: Polic
     return recorded(Pull("stock_changes", client, warehouse, policy, now), work)
 
 
+@makes("landing.centra_warehouses", "One row per warehouse as fetched, when it changed.", kind="source")
 def pull_warehouses(client: CentraClient, warehouse: Warehouse, policy: Policy, now: datetime) -> PullReport:
     """Every warehouse."""
 
@@ -147,6 +168,12 @@ def pull_warehouses(client: CentraClient, warehouse: Warehouse, policy: Policy, 
     return recorded(Pull("warehouses", client, warehouse, policy, now), work)
 
 
+@makes(
+    "landing.centra_replacement_stock",
+    "One row per SKU that an open exchange asks for, as fetched.",
+    reads=("staging.return_items",),
+    kind="source",
+)
 def pull_replacement_stock(client: CentraClient, warehouse: Warehouse, policy: Policy, now: datetime) -> PullReport:
     """What is free of every SKU that an open exchange asks for; a SKU that Centra does not know has none."""
 
@@ -166,6 +193,12 @@ def pull_replacement_stock(client: CentraClient, warehouse: Warehouse, policy: P
     return recorded(Pull("replacement_stock", client, warehouse, policy, now), work)
 
 
+@makes(
+    "landing.centra_status_marks",
+    "One row per order or customer and our texts on it, as fetched, where the policy writes a return's state there.",
+    reads=("staging.return_items", "landing.centra_orders"),
+    kind="source",
+)
 def pull_status_marks(client: CentraClient, warehouse: Warehouse, policy: Policy, now: datetime) -> PullReport:
     """What of ours the orders with open return items and their customers show, where the policy writes it there.
 
@@ -248,6 +281,12 @@ def _number_of_order(raw: Raw) -> str:
     return str(number) if isinstance(number, int) else ""
 
 
+@makes(
+    "landing.centra_absent_orders",
+    "One row per order that return items name and Centra does not have.",
+    reads=("staging.return_items",),
+    kind="source",
+)
 def name_orders(pull: Pull, wanted: Sequence[tuple[str, bool]]) -> None:
     """Ask for orders by number, each with whether it was asked before; note those that Centra does not know."""
     askable = [number for number, _ in wanted if _is_order_number(number)]

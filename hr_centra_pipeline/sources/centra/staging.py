@@ -6,11 +6,10 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 
-from hr_centra_pipeline.warehouse import watermarks
-from hr_centra_pipeline.warehouse.database import Connection, Warehouse, run_sql, sql_text
+from hr_centra_pipeline.warehouse import models, watermarks
+from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 
-_PACKAGE = "hr_centra_pipeline.sources.centra"
-_SQL = ("staging.sql", "payments.sql", "order_money.sql")
+_HERE = "sources/centra"
 _LANDED = (
     "centra_orders",
     "centra_shipments",
@@ -19,20 +18,6 @@ _LANDED = (
     "centra_warehouses",
     "centra_replacement_stock",
     "centra_status_marks",
-)
-_STAGED = (
-    "orders",
-    "order_lines",
-    "bundles",
-    "shipments",
-    "shipment_lines",
-    "centra_returns",
-    "centra_return_lines",
-    "payment_entries",
-    "stock_changes",
-    "warehouses",
-    "replacement_stock",
-    "status_marks",
 )
 
 
@@ -55,12 +40,11 @@ def refresh(warehouse: Warehouse, now: datetime) -> StagingReport:
         rebuilt = before is not None and before.made_with != made_with
         watermark = watermarks.read(connection, watermarks.CENTRA, made_with)
         if watermark == watermarks.NOTHING:
-            for name in _STAGED:
-                connection.execute(f"delete from staging.{name}")  # noqa: S608 - our own names
+            for name in models.made_in(_HERE):
+                connection.execute(f"delete from {name}")  # noqa: S608 - our own names
         newest, rows_new = _landed_since(connection, watermark)
         if rows_new:
-            for name in _SQL:
-                run_sql(connection, _PACKAGE, name, {"watermark": watermark})
+            models.run(connection, models.made_in(_HERE), {_HERE}, {"watermark": watermark})
         if rows_new or rebuilt:
             watermarks.write(connection, watermarks.CENTRA, newest, now, made_with=made_with)
     return StagingReport(rows_new, rebuilt)
@@ -70,7 +54,7 @@ def _fingerprint(connection: Connection) -> str:
     patterns = connection.execute("select pattern from policy.customer_return_patterns order by pattern").fetchall()
     words = connection.execute("select enum, word, meaning from policy.centra_words order by all").fetchall()
     payments = connection.execute("from policy.payment_words order by all").fetchall()
-    sql = [sql_text(_PACKAGE, name) for name in _SQL]
+    sql = [model.sha256 for model in models.order(models.made_in(_HERE), {_HERE})]
     made_with = [*sql, *(pattern for (pattern,) in patterns), repr(words), repr(payments)]
     return hashlib.sha256("\x1f".join(made_with).encode()).hexdigest()
 

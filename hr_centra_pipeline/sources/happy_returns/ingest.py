@@ -24,6 +24,7 @@ from hr_centra_pipeline.sources.intake.file_log import FileLog, Fingerprint
 from hr_centra_pipeline.sources.intake.places import Listed, Place
 from hr_centra_pipeline.warehouse import watermarks
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
+from hr_centra_pipeline.warehouse.made import makes
 
 _LOG = logging.getLogger(__name__)
 VARIABLE = "HAPPY_RETURNS_EXPORTS"
@@ -91,6 +92,7 @@ def ingest(warehouse: Warehouse, exports_url: str, profiles: Sequence[Profile], 
         return report
 
 
+@makes("landing.exports_looks", "One row per look for new export files.", kind="source")
 def _note_look(
     warehouse: Warehouse,
     now: datetime,

@@ -20,6 +20,7 @@ from hr_centra_pipeline.sources.intake.file_log import FileLog, LogTable
 from hr_centra_pipeline.sources.intake.places import Listed
 from hr_centra_pipeline.sources.intake.rejected import Rejected
 from hr_centra_pipeline.warehouse.database import Connection
+from hr_centra_pipeline.warehouse.made import makes
 
 # DuckDB reads a file in pieces of 16 lines of this size, a thread each: a longer line is for those that are cut by hand.
 _MOST_BYTES_OF_A_LINE = 2_000_000
@@ -271,6 +272,21 @@ def _number_lines(connection: Connection, group: Group, number: str) -> None:
     )
 
 
+@makes(
+    "landing.happy_returns_rows",
+    "One row per row of an export file, append-only: file, line, hash, source time.",
+    reads=(
+        "landing.happy_returns_returns",
+        "landing.happy_returns_items",
+        "landing.happy_returns_refunds",
+        "landing.happy_returns_shipments",
+    ),
+    kind="source",
+)
+@makes("landing.happy_returns_returns", "One row per row of an export file of returns.", kind="source")
+@makes("landing.happy_returns_items", "One row per row of an export file of units.", kind="source")
+@makes("landing.happy_returns_refunds", "One row per row of an export file of refunds.", kind="source")
+@makes("landing.happy_returns_shipments", "One row per row of an export file of shipments.", kind="source")
 def land(connection: Connection, group: Group, log: FileLog, now: datetime) -> list[Counts]:
     """Compare what ``checked`` holds with what is landed, and insert what is new. Answers the counts of each file."""
     kind = group.kind
@@ -429,6 +445,11 @@ def _row(
     )  # fmt: skip
 
 
+@makes(
+    "landing.files",
+    "One row per delivery of an export file, with its counts or why it was refused.",
+    kind="source",
+)
 def _account(connection: Connection, log: FileLog, group: Group, now: datetime) -> list[Counts]:
     """Control totals of each file, and what was rejected of it."""
     counted = {

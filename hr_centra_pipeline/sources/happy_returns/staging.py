@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from hr_centra_pipeline.warehouse import watermarks
-from hr_centra_pipeline.warehouse.database import Connection, Warehouse, run_sql
+from hr_centra_pipeline.warehouse import models, watermarks
+from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 
-_PACKAGE = "hr_centra_pipeline.sources.happy_returns"
+_HERE = "sources/happy_returns"
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ def refresh(warehouse: Warehouse, now: datetime) -> StagingReport:
     """Recompute every return, unit, refund and shipment line that rows landed since the last refresh touch."""
     with warehouse.transaction() as connection:
         since = watermarks.read(connection, watermarks.HAPPY_RETURNS)
-        run_sql(connection, _PACKAGE, "staging.sql", {"since": since, "now": now})
+        models.run(connection, models.made_in(_HERE), {_HERE}, {"since": since, "now": now})
         newest = connection.execute("select max(batch) from landing.happy_returns_rows").fetchone()
         if newest and newest[0] is not None:
             watermarks.write(connection, watermarks.HAPPY_RETURNS, int(newest[0]), now)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from hr_centra_pipeline.warehouse.database import Connection
+from hr_centra_pipeline.warehouse.made import makes
 
 _PART = r"[^\s@,;|\"'<>]"
 _EMAIL = re.compile(f"(?<!{_PART}){_PART}+@{_PART}+")  # from the start of a token on: a long one is read once
@@ -26,6 +27,11 @@ def kept_text(text: str) -> str:
     return text if len(text) <= _MOST_CHARACTERS_KEPT else f"{text[:_MOST_CHARACTERS_KEPT]}… ({len(text):,} characters)"
 
 
+@makes(
+    "quarantine.rejected_rows",
+    "One row per rejected row of an export file (without a line: the whole file), with its reason.",
+    kind="source",
+)
 def set_aside(
     connection: Connection,
     source_file: str,

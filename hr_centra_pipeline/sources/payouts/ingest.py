@@ -21,6 +21,7 @@ from hr_centra_pipeline.sources.payouts.profiles import PayoutProfile, fingerpri
 from hr_centra_pipeline.sources.payouts.settlement_totals import count, total_problem
 from hr_centra_pipeline.warehouse import watermarks
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
+from hr_centra_pipeline.warehouse.made import makes
 
 VARIABLE = "HR_CENTRA_PAYOUTS"
 FILES = LogTable(
@@ -111,6 +112,14 @@ class _Run:
         news = self._log.refuse(connection, {watermarks.next_batch(connection): refusal}, self._now)
         return PayoutReport(news, news)
 
+    @makes(
+        "landing.payout_lines", "One row per line of a payment provider's settlement file, append-only.", kind="source"
+    )
+    @makes(
+        "landing.payout_files",
+        "One row per delivery of a settlement file, with its totals or why it was refused.",
+        kind="source",
+    )
     def _land(self, connection: Connection, arrived: Arrival, scratch: Path) -> PayoutReport | Refusal:
         listed, content = arrived.listed, arrived.content
         before = _landed_before(connection, content, self._present)

@@ -8,8 +8,11 @@ from datetime import datetime
 
 from hr_centra_pipeline.sources.payouts.profiles import PayoutProfile
 from hr_centra_pipeline.sources.payouts.typing_sql import type_of
-from hr_centra_pipeline.warehouse import watermarks
-from hr_centra_pipeline.warehouse.database import Connection, Warehouse, run_sql
+from hr_centra_pipeline.warehouse import models, watermarks
+from hr_centra_pipeline.warehouse.database import Connection, Warehouse
+from hr_centra_pipeline.warehouse.made import makes
+
+_HERE = "sources/payouts"
 
 
 def refresh(warehouse: Warehouse, now: datetime, profiles: Sequence[PayoutProfile] = ()) -> int:
@@ -23,7 +26,7 @@ def refresh(warehouse: Warehouse, now: datetime, profiles: Sequence[PayoutProfil
         if newest is None or newest[0] <= watermarks.read(connection, watermarks.PAYOUTS, mapped):
             return 0
         _write_types(connection, profiles)
-        run_sql(connection, "hr_centra_pipeline.sources.payouts", "staging.sql", {"now": now})
+        models.run(connection, models.made_in(_HERE), {_HERE}, {"now": now})
         watermarks.write(connection, watermarks.PAYOUTS, int(newest[0]), now, made_with=mapped)
         counted = connection.execute(
             "select count(*) from (select distinct provider, account, payout_id from changed_payout_lines)"
@@ -31,6 +34,11 @@ def refresh(warehouse: Warehouse, now: datetime, profiles: Sequence[PayoutProfil
         return int(counted[0]) if counted else 0
 
 
+@makes(
+    "payout_types",
+    "One row per word of a provider for a kind of line, and what it means by the present layouts.",
+    reads=("landing.payout_lines",),
+)
 def _write_types(connection: Connection, profiles: Sequence[PayoutProfile]) -> None:
     """``payout_types``: what each word that was landed means by the present layouts; of several of one provider the last."""
     connection.execute(

@@ -2,6 +2,10 @@
 -- changes: reconciliation.settled_orders
 -- kind:  table
 -- grain: one row per settlement line that counts
+-- loop:  staging.payment_entries: the files are staged before Centra is pulled; which orders new lines are about is
+--        looked up again in the matching
+-- loop:  reconciliation.settled_orders: an order that new lines are about is not settled any more: this run looks at
+--        it again
 
 -- Settlement lines as they count: each payout of an account as its last file tells it, each transaction once, each type as the
 -- present layouts map it.

@@ -1,0 +1,179 @@
+"""The SQL models: what their heads have to say, what is refused, and the order in which they run."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from hr_centra_pipeline.warehouse import models, parse_sql
+from hr_centra_pipeline.warehouse.models import ModelError, PythonTable
+
+ROOT = Path(__file__).parents[2]
+LEDGER = PythonTable("push.ledger", "push/ledger.py", "One row per effect.", "run")
+TIES = PythonTable("push.ties", "push/approvals.py", "One row per decision.", "people")
+
+
+def model(sql: str, *, makes: str = "", kind: str = "table", more: str = "") -> str:
+    makes = f"-- makes: {makes}\n" if makes else ""
+    return f"{makes}-- kind:  {kind}\n-- grain: one row per unit\n{more}\n{sql};\n"
+
+
+def parsed(**files: str) -> dict[str, models.Model]:
+    """Models by name: ``effects__units`` is the file effects/units.sql."""
+    texts = [(f"{name.replace('__', '/')}.sql", text) for name, text in files.items()]
+    return {one.file: one for one in parse_sql.parse_all(texts, [LEDGER, TIES]).models}
+
+
+def refusal(**files: str) -> str:
+    with pytest.raises(ModelError) as error:
+        parsed(**files)
+    return str(error.value)
+
+
+def test_what_a_model_reads_is_parsed_and_what_it_makes_is_what_its_head_says() -> None:
+    sql = """
+        create temp table mine as select * from effects.units where unit in (select unit from push.ties);
+        insert into effects.due by name with named as (from mine) select * from named
+    """
+    found = parsed(
+        effects__units=model("insert into effects.units select 1", makes="effects.units"),
+        effects__due=model(sql, makes="effects.due"),
+    )["effects/due.sql"]
+    assert found.reads == ("effects.units", "push.ties")
+    assert found.creates == ("mine",)
+    assert found.flows == {"effects.due": ("effects.units", "push.ties")}
+
+
+def test_each_table_of_a_file_comes_from_what_its_own_statements_read() -> None:
+    sql = "insert into effects.one from push.ties; insert into effects.two select 2"
+    found = parsed(effects__both=model(sql, makes="effects.one, effects.two"))["effects/both.sql"]
+    assert found.flows == {"effects.one": ("push.ties",), "effects.two": ()}
+
+
+def test_two_models_that_make_one_name_are_refused() -> None:
+    one = model("create temp table done as select 1", makes="done", kind="step")
+    assert refusal(effects__a=one, push__b=one) == "done: made by effects/a.sql and by push/b.sql"
+
+
+def test_a_read_that_nobody_makes_is_refused() -> None:
+    reads = model("insert into effects.due from effects.gone", makes="effects.due")
+    assert refusal(effects__a=reads) == "effects/a.sql: reads effects.gone, which nobody makes"
+
+
+def test_a_private_temporary_table_of_another_file_is_refused() -> None:
+    mine = model("create temp table mine as select 1; insert into effects.one from mine", makes="effects.one")
+    reads = model("insert into effects.two from mine", makes="effects.two")
+    assert refusal(effects__a=mine, effects__b=reads) == (
+        "effects/b.sql: reads mine, which is private to effects/a.sql: name it there in `makes`"
+    )
+
+
+def test_a_read_of_a_package_above_is_refused_until_it_is_declared_as_a_loop() -> None:
+    reads = "insert into effects.due from push.ledger"
+    assert refusal(effects__a=model(reads, makes="effects.due")) == (
+        "effects/a.sql: uses push.ledger of push, a package above its own: "
+        "'-- loop: push.ledger: why it may read what the last run left'"
+    )
+    loop = model(reads, makes="effects.due", more="-- loop:  push.ledger: what was sent\n--        is not due again\n")
+    assert parsed(effects__a=loop)["effects/a.sql"].loops == {"push.ledger": "what was sent is not due again"}
+
+
+def test_a_change_of_what_a_package_above_makes_is_refused_too() -> None:
+    above = model("insert into reconciliation.settled select 1", makes="reconciliation.settled")
+    changes = model("delete from reconciliation.settled", more="-- changes: reconciliation.settled")
+    assert "uses reconciliation.settled of reconciliation, a package above" in refusal(
+        reconciliation__a=above, sources__b=changes
+    )
+
+
+def test_what_people_decided_may_be_read_from_everywhere() -> None:
+    parsed(matching__a=model("insert into matching.matched from push.ties", makes="matching.matched"))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (model("insert into effects.b select 1", makes="effects.a"), "says that it makes effects.a, and does not"),
+        (model("insert into effects.a select 1"), "writes effects.a, and its head does not say so"),
+        (model("select 1", kind="query", more="-- loop: push.ledger: no reason"), "says that it reads push.ledger as"),
+        (model("select 1", kind="query", more="-- loop: push.ledger"), "needs a table and a reason"),
+        (model("select 1", kind="view"), "kind 'view' is none of table, step, query, macro"),
+        ("-- kind: query\nselect 1;\n", "its head needs one line '-- grain: ...'"),
+    ],
+)
+def test_a_head_that_does_not_hold_is_refused(text: str, says: str) -> None:
+    assert says in refusal(effects__a=text)
+
+
+def test_the_lineage_that_is_kept_is_that_of_the_sql() -> None:
+    """Write it again with: make lineage"""
+    kept = Path(models.__file__).with_name(models.LINEAGE).read_text(encoding="utf-8")
+    assert kept == parse_sql.text_of(parse_sql.parse_all())
+    assert not models.changed_files()
+
+
+def test_a_changed_file_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [(file, text + "-- more\n" if file == "effects/units.sql" else text) for file, text in models.files()]
+    monkeypatch.setattr(models, "files", lambda: iter(texts))
+    assert models.changed_files() == ["effects/units.sql"]
+
+
+def test_layers_are_those_that_imports_are_held_to() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    held = [
+        name.removeprefix("hr_centra_pipeline.") for name in project["tool"]["importlinter"]["contracts"][0]["layers"]
+    ]
+    assert [name for name in reversed(held) if name != "definitions"] == list(models.LAYERS)
+
+
+def test_every_model_runs_after_what_it_needs() -> None:
+    for folder in ("effects", "matching", "reconciliation", "oversight", "sources/centra"):
+        done: list[str] = []
+        for one in models.order(models.made_in(folder), {folder}):
+            late = [name for name in one.needs if models.makers().get(name, "").endswith(".sql")]
+            needed = {models.makers()[name] for name in late if "." not in name} - {one.file}
+            assert needed <= set(done), one.file
+            done.append(one.file)
+
+
+def test_what_changes_a_table_runs_before_those_that_read_it() -> None:
+    files = [one.file for one in models.order(models.made_in("reconciliation"), {"reconciliation"})]
+    for changer in models.changers()["findings"]:
+        assert (
+            files.index("reconciliation/findings.sql")
+            < files.index(changer)
+            < files.index("reconciliation/open_now.sql")
+        )
+
+
+def test_a_file_that_answers_rows_runs_last() -> None:
+    files = [one.file for one in models.order(["push/sendable.sql"], ())]
+    assert files == ["push/desired.sql", "push/sendable.sql"]
+
+
+def test_nothing_is_made_for_a_name_that_no_model_makes() -> None:
+    with pytest.raises(ModelError, match=r"no SQL model makes push\.ledger"):
+        models.order(["push.ledger"], {"push"})
+
+
+def test_no_table_is_made_from_itself_by_way_of_others() -> None:
+    left = {name: set(models.lineage(name).upstream) for name in models.tables()}
+    while ready := [name for name, reads in left.items() if not reads & left.keys()]:
+        for name in ready:
+            del left[name]
+    assert not left
+
+
+def test_the_plan_reads_the_ledger_as_the_last_push_left_it_and_the_reconciliation_as_this_one_did() -> None:
+    planned, found = models.lineage("effects.pending_credit_notes"), models.lineage("reconciliation.exceptions")
+    assert "push.ledger" in planned.loops
+    assert "push.ledger" not in planned.upstream
+    assert "push.ledger" in found.upstream
+    assert planned.upstream.keys() >= {"staging.payout_lines", "effects.units", "effects.value_given_back"}
+
+
+def test_downstream_is_the_other_side_of_upstream() -> None:
+    assert "effects.chargebacks" in models.downstream("staging.payout_lines")
+    assert "effects.observed" in models.looped_by("push.packets")
