@@ -136,6 +136,9 @@ class Payment(NamedTuple):
         return self.money.startswith("refund")
 
 
+GIVEN_BACK: tuple[Money, ...] = ("refunded", "refund_pending")
+"""Money that counts as given back, as ``is_given_back`` in facts.sql has it."""
+
 _DID: dict[tuple[str, str], Money] = {
     ("captured", "succeeded"): "captured",
     ("captured", "pending"): "capture_pending",

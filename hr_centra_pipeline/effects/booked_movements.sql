@@ -7,7 +7,7 @@
 -- when that is lost, by a stock change of a single article (null: not known).
 create or replace temp table booked_movements as
 with
-sent as (
+sent_movements as (
     select
         ledger.effect_key,
         ledger.return_item_id,
@@ -23,26 +23,26 @@ sent as (
 ),
 
 by_packet as (
-    select sent.effect_key, min(sizes.size.sku) as sku
-    from sent
+    select sent_movements.effect_key, min(sizes.size.sku) as sku
+    from sent_movements
     join (
         select
             packets.packet_key,
             unnest(from_json(packets.payload -> 'sizes', '[{"sku": "VARCHAR", "members": ["VARCHAR"]}]')) as size
-        from push.packets semi join sent using (packet_key)
+        from push.packets semi join sent_movements using (packet_key)
         where packets.operation = 'stock'
     ) as sizes using (packet_key)
-    where list_contains(sizes.size.members, sent.effect_key)
-    group by sent.effect_key
+    where list_contains(sizes.size.members, sent_movements.effect_key)
+    group by sent_movements.effect_key
 ),
 
 by_change as (
     select stock_change_id::varchar as centra_id, min(sku) as sku
-    from staging.stock_changes where stock_change_id::varchar in (select centra_id from sent)
+    from staging.stock_changes where stock_change_id::varchar in (select centra_id from sent_movements)
     group by stock_change_id having count(distinct sku) = 1
 )
 
-select sent.*, coalesce(by_packet.sku, by_change.sku) as sku
-from sent
+select sent_movements.*, coalesce(by_packet.sku, by_change.sku) as sku
+from sent_movements
 left join by_packet using (effect_key)
 left join by_change using (centra_id);

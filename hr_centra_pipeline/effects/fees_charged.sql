@@ -7,7 +7,7 @@
 -- of its members; where the packet is lost, or older, what its Return takes off is shared over the credits on it.
 create or replace temp table fees_charged as
 with
-sent as (
+sent_fees as (
     select
         ledger.effect_key, ledger.effect_kind, ledger.return_id, ledger.order_number, ledger.currency, ledger.amount,
         packets.payload -> 'fees' as fees,
@@ -20,12 +20,12 @@ sent as (
 
 on_returns as (
     select
-        sent.*, returns.deleted_at is not null as is_deleted,
+        sent_fees.*, returns.deleted_at is not null as is_deleted,
         coalesce(returns.return_cost + returns.return_cost_tax_added, 0)::decimal(18, 4) as return_cost,
-        count(*) over (partition by sent.centra_return_id) as members,
-        bool_or(effect_kind = 'return_fee') over (partition by sent.centra_return_id) as is_of_whole_return
-    from sent
-    left join staging.centra_returns as returns on returns.centra_return_id = sent.centra_return_id
+        count(*) over (partition by sent_fees.centra_return_id) as members,
+        bool_or(effect_kind = 'return_fee') over (partition by sent_fees.centra_return_id) as is_of_whole_return
+    from sent_fees
+    left join staging.centra_returns as returns on returns.centra_return_id = sent_fees.centra_return_id
 )
 
 from (

@@ -8,11 +8,11 @@
 create or replace temp table left_to_others as
 select
     order_number,
-    sum(case when money = 'captured' then amount when policy.is_given(money) then -amount else 0 end)
-    filter (where instrument = 'original')::decimal(18, 4) as left_over
+    sum(case when is_captured(money) then amount when is_given_back(money) then -amount else 0 end)
+    filter (where is_original_payment(instrument))::decimal(18, 4) as left_over
 from staging.payment_entries semi join due_units using (order_number)
 group by order_number
-having count(*) filter (where money = 'captured' and instrument = 'gift_card') > 0;
+having count(*) filter (where is_captured(money) and is_gift_card(instrument)) > 0;
 
 -- One row per effect that is refunded to those payments, in the order in which they get it: what fits into what is left goes, and
 -- what does not takes nothing. The parts of a bundle go together. What waits for something else than an approval is not paid now;
@@ -30,7 +30,7 @@ paying as (
         case when effect_key in (
                     select unnest(returns.effect_keys) from staging.centra_returns as returns
                     semi join left_to_others using (order_number)
-                    semi join (from staging.payment_entries where policy.is_given(money)) as entries
+                    semi join (from staging.payment_entries where is_given_back(money)) as entries
                         on entries.centra_return_id = returns.centra_return_id
                     where returns.deleted_at is null
                 ) then 0

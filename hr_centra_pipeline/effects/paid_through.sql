@@ -10,7 +10,7 @@
 -- `row_payer`: who paid what the row tells. `unit_payer`: the same, but what is not credited yet is paid by who pays now.
 create or replace temp table paid_through as
 with
-issued as (
+issued_rows as (
     select
         refunds.refund_id,
         units.return_item_id,
@@ -31,15 +31,15 @@ issued as (
 
 told as (
     select
-        refund_id, return_item_id, coalesce(issued.return_id, items.return_id) as return_id,
-        coalesce(issued.order_number, items.order_number) as order_number, gift_card_id, issued_at,
+        refund_id, return_item_id, coalesce(issued_rows.return_id, items.return_id) as return_id,
+        coalesce(issued_rows.order_number, items.order_number) as order_number, gift_card_id, issued_at,
         -- A unit that is to be exchanged was given its value by a row that is not its exchange's.
         case
             when items.refund_type <> 'exchange' then items.refund_type
-            when issued.refund_type <> 'exchange' then issued.refund_type
+            when issued_rows.refund_type <> 'exchange' then issued_rows.refund_type
             else 'refund'
         end as refund_type
-    from issued
+    from issued_rows
     left join staging.return_items as items using (return_item_id)
     union all by name
     select
@@ -49,17 +49,17 @@ told as (
         case refund_type when 'exchange' then 'refund' else refund_type end as refund_type
     from staging.return_items as items
     semi join matching.orders_in_play using (order_number)
-    anti join issued on issued.return_item_id = items.return_item_id
+    anti join issued_rows on issued_rows.return_item_id = items.return_item_id
 ),
 
 -- What a person has tied to the unit, or a gift card, paid it: then its credit was sent without a payment for that reason.
 paid_otherwise as (
     select return_item_id from push.ties where what = 'refund' and return_item_id is not null
     union
-    select return_item_id from issued where gift_card_id is not null and return_item_id is not null
+    select return_item_id from issued_rows where gift_card_id is not null and return_item_id is not null
 ),
 
-credited as (
+credit_payers as (
     select
         ledger.return_item_id,
         arg_max(
@@ -69,7 +69,7 @@ credited as (
                     then case when exists (
                                     select 1 from staging.payment_entries as entries
                                     where entries.centra_return_id = try_cast(ledger.centra_id as bigint)
-                                        and policy.is_given(entries.money)
+                                        and is_given_back(entries.money)
                                 ) then 'centra'
                         end
                 when packets.payload ->> 'pays_through' <> 'elsewhere'
@@ -101,13 +101,13 @@ select
     told.refund_type,
     told.gift_card_id,
     told.issued_at,
-    credited.sent_with, seen.seen_payers, ways.pays_through as pays_now,
+    credit_payers.sent_with, seen.seen_payers, ways.pays_through as pays_now,
     -- Between two plans with different payers it may have been either: what may have been paid elsewhere is not paid again.
     case when list_contains(seen.seen_payers, 'elsewhere') then 'elsewhere' else seen.seen_payers[1] end as seen_payer,
-    coalesce(credited.sent_with, seen_payer, pays_now) as row_payer,
-    coalesce(credited.sent_with, case when credited.return_item_id is not null then seen_payer end, pays_now)
+    coalesce(credit_payers.sent_with, seen_payer, pays_now) as row_payer,
+    coalesce(credit_payers.sent_with, case when credit_payers.return_item_id is not null then seen_payer end, pays_now)
         as unit_payer
 from told
-left join credited on credited.return_item_id = told.return_item_id
+left join credit_payers on credit_payers.return_item_id = told.return_item_id
 left join seen on seen.refund_id = told.refund_id and seen.refund_type = told.refund_type
 left join policy.pays_through as ways on ways.refund_type = told.refund_type;

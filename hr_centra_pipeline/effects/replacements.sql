@@ -37,7 +37,7 @@ where ledger.effect_kind = 'exchange_order' and ledger.state = 'confirmed';
 -- One row per packet and order that it made: by the number that Centra answered, or by our mark in the order's comment.
 create or replace temp table replacement_orders as
 with
-named as (
+order_names as (
     select made_by, confirmed_at, unnest(string_split(centra_id, ' ')) as order_number
     from confirmed_exchanges
     -- Read back from its Return after our database was lost, or ended without an order: then it is the Return's id.
@@ -48,20 +48,20 @@ named as (
     join staging.orders on orders.origin_return_key = confirmed.packet_key
 ),
 
-once as (
-    select made_by, order_number, min(confirmed_at) as confirmed_at from named group by all
+made_orders as (
+    select made_by, order_number, min(confirmed_at) as confirmed_at from order_names group by all
 )
 
 select
-    once.made_by, once.order_number, orders.created_at, orders.updated_at,
+    made_orders.made_by, made_orders.order_number, orders.created_at, orders.updated_at,
     orders.order_number is not null and (orders.is_cancelled is distinct from true) as is_live,
     -- No pull that must have shown it has come to its end since it was made.
     orders.order_number is null and not exists (
         select 1 from landing.centra_pulls as pulls
-        where pulls."object" = 'orders' and pulls.is_complete and pulls.fetched_at > once.confirmed_at
-            and pulls.window_from <= once.confirmed_at
+        where pulls."object" = 'orders' and pulls.is_complete and pulls.fetched_at > made_orders.confirmed_at
+            and pulls.window_from <= made_orders.confirmed_at
     ) as is_unread
-from once
+from made_orders
 left join staging.orders as orders using (order_number);
 
 -- One row per piece of a live replacement order, with the shipment that holds it: of each line in a shipment as many as there are
@@ -72,7 +72,7 @@ units as (
     select made_by, count(*) as units from confirmed_exchanges group by made_by
 ),
 
-ordered as (
+ordered_lines as (
     select orders.made_by, orders.created_at, lines.order_number, lines.order_line_id, lines.sku, lines.quantity
     from replacement_orders as orders
     join staging.order_lines as lines using (order_number)
@@ -80,7 +80,7 @@ ordered as (
 ),
 
 -- One row per line of a shipment: how many pieces of the order's line are in those before it.
-packed as (
+packed_lines as (
     select
         lines.order_line_id, shipments.shipment_id, shipments.is_shipped, shipments.shipped_at, shipments.is_paid,
         shipments.is_good_to_go, lines.quantity,
@@ -90,21 +90,21 @@ packed as (
         ), 0) as before
     from staging.shipment_lines as lines
     join staging.shipments as shipments using (shipment_id)
-    where lines.order_line_id in (select order_line_id from ordered) and lines.quantity > 0
+    where lines.order_line_id in (select order_line_id from ordered_lines) and lines.quantity > 0
 ),
 
 -- One row per line and shipment, and one for what is in none: its pieces after ``before``, up to ``upto``.
 portions as (
     select
-        ordered.*, packed.* exclude (order_line_id, quantity),
-        least(packed.before + packed.quantity, ordered.quantity) as upto
-    from ordered
-    join packed using (order_line_id)
+        ordered_lines.*, packed_lines.* exclude (order_line_id, quantity),
+        least(packed_lines.before + packed_lines.quantity, ordered_lines.quantity) as upto
+    from ordered_lines
+    join packed_lines using (order_line_id)
     union all by name
-    select ordered.*, coalesce(all_packed.quantity, 0) as before, ordered.quantity as upto
-    from ordered
+    select ordered_lines.*, coalesce(all_packed.quantity, 0) as before, ordered_lines.quantity as upto
+    from ordered_lines
     left join (
-        select order_line_id, sum(quantity) as quantity from packed group by order_line_id
+        select order_line_id, sum(quantity) as quantity from packed_lines group by order_line_id
     ) as all_packed using (order_line_id)
 )
 
@@ -156,13 +156,13 @@ by_order as (
     ) as pieces using (made_by, turn)
 ),
 
-placed as (
+piece_places as (
     from by_article
     union all by name
     select * exclude (turn) from by_order
 ),
 
-made as (
+made_pieces as (
     select
         made_by, list(order_number order by order_number) as order_numbers, max(updated_at) as updated_at,
         min(order_number) filter (where is_unread) as unread_number
@@ -171,24 +171,24 @@ made as (
 
 select
     units.effect_key, units.return_item_id, units.return_id, units.order_number, units.ordinal, units.centra_return_id,
-    coalesce(made.order_numbers, []) as order_numbers,
-    coalesce(placed.order_number, made.unread_number) as replacement_order_number,
-    placed.sku as replacement_sku,
+    coalesce(made_pieces.order_numbers, []) as order_numbers,
+    coalesce(piece_places.order_number, made_pieces.unread_number) as replacement_order_number,
+    piece_places.sku as replacement_sku,
     case
-        when placed.is_shipped then 'shipped'
-        when placed.order_number is not null or made.unread_number is not null then 'ordered'
+        when piece_places.is_shipped then 'shipped'
+        when piece_places.order_number is not null or made_pieces.unread_number is not null then 'ordered'
         -- Nothing names an order: either somebody has wiped its comment since our database was lost, or it was never made,
         -- because somebody had refunded its Return.
-        when made.made_by is null and not exists (
+        when made_pieces.made_by is null and not exists (
                 select 1 from staging.payment_entries as entries
-                where entries.centra_return_id = units.centra_return_id and policy.is_given(entries.money)
+                where entries.centra_return_id = units.centra_return_id and is_given_back(entries.money)
             ) then 'ordered'
         else 'canceled'
     end as state,
-    placed.shipment_id, placed.is_paid, placed.is_good_to_go,
-    coalesce(placed.created_at, units.confirmed_at) as ordered_at,
-    placed.shipped_at,
-    made.updated_at as order_updated_at
+    piece_places.shipment_id, piece_places.is_paid, piece_places.is_good_to_go,
+    coalesce(piece_places.created_at, units.confirmed_at) as ordered_at,
+    piece_places.shipped_at,
+    made_pieces.updated_at as order_updated_at
 from units
-left join placed on placed.effect_key = units.effect_key
-left join made on made.made_by = units.made_by;
+left join piece_places on piece_places.effect_key = units.effect_key
+left join made_pieces on made_pieces.made_by = units.made_by;

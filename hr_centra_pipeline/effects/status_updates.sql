@@ -48,7 +48,7 @@ reached as (
         items.return_id, items.order_number, items.return_item_id,
         case events.event
             when 'dropped_off' then 'dropped off'
-            when 'received' then case when items.dropoff_method like 'mail%' then 'received' else 'dropped off' end
+            when 'received' then case when is_by_mail(items.dropoff_method) then 'received' else 'dropped off' end
             when 'departed' then 'in transit'
             when 'graded' then 'processed'
         end as milestone,

@@ -17,16 +17,14 @@ with
 said as (
     select
         items.*,
-        (items.received_channel is not distinct from 'returnless')
-        or (items.dropoff_method is not distinct from 'returnless')
-            as is_returnless,
+        is_returnless(items.received_channel, items.dropoff_method) as is_returnless,
         dispositions.disposition is not null as is_listed,
         dispositions.stock,
         dispositions.warehouse_id,
         coalesce(dispositions.hold_hours, parameters.restock_hold_hours) as hold_hours,
         case
             when items.refund_type = 'exchange' then coalesce(exchange_triggers.trigger, parameters.exchange_trigger)
-            when (items.received_channel is not distinct from 'returnless') then 'approved'
+            when is_received_returnless(items.received_channel) then 'approved'
             else coalesce(triggers.trigger, 'approved')
         end as credit_trigger,
         parameters.cutover
@@ -47,10 +45,7 @@ timed as (
             when 'approved' then approved_at
             when 'hub_received' then hub_received_at
             when 'warehouse_received' then
-                case
-                    when dropoff_method like 'mail%' then coalesce(received_at, warehouse_received_at) else
-                        warehouse_received_at
-                end
+                in_warehouse_at(is_by_mail(dropoff_method), received_at, warehouse_received_at)
         end as trigger_at
     from said
 )

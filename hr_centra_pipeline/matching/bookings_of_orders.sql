@@ -15,7 +15,7 @@ lines as (
 ),
 
 -- References of the lines that name no order of Centra's.
-wanted as (
+wanted_lines as (
     select distinct provider, unnest([payment_reference, reference]) as reference
     from lines where named_order is null and line_type <> 'capture'
 ),
@@ -26,11 +26,11 @@ of_payments as (
         select order_number, unnest(list_append(provider_references, external_reference)) as reference
         from staging.payment_entries
     )
-    semi join wanted using (reference)
+    semi join wanted_lines using (reference)
     group by reference having count(distinct order_number) = 1
 ),
 
-known as (
+known_bookings as (
     select lines.*, coalesce(lines.named_order, of_payment.order_number, of_own.order_number) as known_order
     from lines
     left join of_payments as of_payment on of_payment.reference = lines.payment_reference
@@ -41,26 +41,29 @@ of_bookings as (
     select provider, reference, min(known_order) as order_number
     from (
         select provider, known_order, unnest([payment_reference, reference]) as reference
-        from known
+        from known_bookings
         where known_order is not null
     )
-    semi join wanted using (provider, reference)
+    semi join wanted_lines using (provider, reference)
     group by provider, reference having count(distinct known_order) = 1
 )
 
 select
-    known.payout_line_id,
-    known.line_type,
-    known.currency,
-    known.gross_amount,
-    known.named_order is not null as names_order,
-    coalesce(known.known_order, of_own.order_number, of_payment.order_number, known.order_number) as order_number
-from known
-left join of_bookings as of_own on of_own.provider = known.provider and of_own.reference = known.reference
+    known_bookings.payout_line_id,
+    known_bookings.line_type,
+    known_bookings.currency,
+    known_bookings.gross_amount,
+    known_bookings.named_order is not null as names_order,
+    coalesce(known_bookings.known_order, of_own.order_number, of_payment.order_number, known_bookings.order_number)
+        as order_number
+from known_bookings
+left join
+    of_bookings as of_own
+    on of_own.provider = known_bookings.provider and of_own.reference = known_bookings.reference
 left join
     of_bookings as of_payment
-    on of_payment.provider = known.provider and of_payment.reference = known.payment_reference
-where known.line_type <> 'capture';
+    on of_payment.provider = known_bookings.provider and of_payment.reference = known_bookings.payment_reference
+where known_bookings.line_type <> 'capture';
 
 -- Those of them that were landed, or read otherwise, since the last look.
 create or replace temp table new_bookings as

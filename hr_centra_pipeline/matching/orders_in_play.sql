@@ -20,7 +20,7 @@ new_units as (
     select return_item_id, order_number from landing.happy_returns_shipments where batch > $since
 ),
 
-touched as (
+touched_orders as (
     select order_number from new_units
     -- A unit that names another order now has left a place free on the one before.
     union all
@@ -89,7 +89,7 @@ touched as (
 ),
 
 -- Every order that either side names with a return.
-named as (
+named_orders as (
     select order_number from staging.return_items
     union
     select order_number from staging.returns
@@ -99,6 +99,6 @@ named as (
     select order_number from staging.centra_returns
 )
 
-select order_number from named
-where order_number in (select order_number from touched)
+select order_number from named_orders
+where order_number in (select order_number from touched_orders)
     or order_number not in (select order_number from reconciliation.settled_orders);

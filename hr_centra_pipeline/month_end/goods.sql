@@ -53,22 +53,18 @@ select
     items.dropoff_method, items.refund_type,
     matched.unit_price - matched.voucher_share as selling_value,
     case
-        when items.dropoff_method like 'mail%' then coalesce(returns.dropped_off_at, items.received_at) else
-            items.received_at
-    end
-        as handed_over_at,
+        when is_by_mail(items.dropoff_method) then coalesce(returns.dropped_off_at, items.received_at)
+        else items.received_at
+    end as handed_over_at,
     case
-        when
-            items.dropoff_method not like 'mail%' and items.dropoff_method not in ('in-store', 'retailer-store')
-            then items.received_at
-    end
-        as at_bar_at,
+        when not is_by_mail(items.dropoff_method) and not is_at_a_store(items.dropoff_method) then items.received_at
+    end as at_bar_at,
     items.hub_received_at, departed.departed_at,
-    case
-        when items.dropoff_method like 'mail%' or items.dropoff_method in ('in-store', 'retailer-store')
-            then coalesce(items.received_at, items.warehouse_received_at)
-        else items.warehouse_received_at
-    end as arrived_at,
+    in_warehouse_at(
+        is_by_mail(items.dropoff_method) or is_at_a_store(items.dropoff_method),
+        items.received_at,
+        items.warehouse_received_at
+    ) as arrived_at,
     least(credited.credited_at, foreign_returns.credited_at) as credited_at,
     least(booked.booked_at, foreign_returns.booked_at) as booked_at,
     case
@@ -86,7 +82,7 @@ left join credited using (return_item_id)
 left join foreign_returns using (return_item_id)
 left join departed using (return_item_id)
 left join policy.dispositions as grades using (disposition)
-where items.received_channel is distinct from 'returnless' and items.dropoff_method is distinct from 'returnless';
+where not is_returnless(items.received_channel, items.dropoff_method);
 
 delete from month_end.goods_in_transit_units where month = (select month from asked);
 insert into month_end.goods_in_transit_units by name

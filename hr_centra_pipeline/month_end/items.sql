@@ -117,7 +117,7 @@ refunded as (
     ) as returns
     semi join (select return_item_id from effects.value_given_back where is_paid_instead) as paid using (return_item_id)
     join staging.payment_entries as entries using (centra_return_id)
-    where policy.is_given(entries.money)
+    where is_given_back(entries.money)
     group by returns.return_item_id
 ),
 

@@ -35,17 +35,17 @@ select
     cast(null as varchar) as return_item_id,
     'payment' as component,
     currency,
-    case when money = 'refund_failed' then -amount else amount end as amount,
+    case when is_refund_failed(money) then -amount else amount end as amount,
     created_at as happened_at,
-    money = 'refund_pending' as is_pending,
+    is_refund_open(money) as is_pending,
     -- The journal is kept for good: it has one spelling of a failed refund, whatever Centra's is.
-    case when money = 'refund_failed' then 'REFUND_FAILED' else entry_type end as source
+    case when is_refund_failed(money) then 'REFUND_FAILED' else entry_type end as source
 from staging.payment_entries as entries
 semi join matching.orders_in_play using (order_number)
 left join returns_of on returns_of.centra_id = entries.centra_return_id::varchar
 where entries.centra_return_id is not null and case
-        when request_id is null then policy.is_given(money) or money = 'refund_answered' -- a request counts when it was made
-        else money = 'refund_failed'
+        when request_id is null then is_given_back(money) or money = 'refund_answered' -- a request counts when it was made
+        else is_refund_failed(money)
     end
 union all by name
 select

@@ -1,4 +1,4 @@
--- makes: asked, all_months, valid_closes, known_runs, known_facts, known_events, age_bucket_of
+-- makes: asked, all_months, valid_closes, known_runs, known_facts, known_events
 -- kind:  step
 -- grain: one row per fact, event, run and close that was known at the time that is asked for
 
@@ -34,17 +34,6 @@ from (
         as_of
     from first, asked
 );
-
-create or replace temp macro age_bucket_of(days) as
-case
-    when days < 4 then '0-3'
-    when days < 8 then '4-7'
-    when days < 15 then '8-14'
-    when days < 31 then '15-30'
-    when days < 61 then '31-60'
-    when days < 91 then '61-90'
-    else 'over 90'
-end;
 
 -- A close counts until its month is reopened.
 create or replace temp table valid_closes as

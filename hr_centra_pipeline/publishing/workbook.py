@@ -14,6 +14,7 @@ from hr_centra_pipeline.core import months
 from hr_centra_pipeline.publishing.content import Content, Row
 from hr_centra_pipeline.publishing.sheet import HEADER_ROW, Book, Column, Sheet, columns
 from hr_centra_pipeline.reconciliation.notes import DECISIONS
+from hr_centra_pipeline.warehouse.tables.reconciliation import AGE_BUCKETS
 
 SUMMARY, ROLLFORWARD, LIABILITY, GOODS = "1 Summary", "2 Roll-forward", "3 Refund liability", "4 Goods in transit"
 OPEN_ITEMS, MISMATCHES, ORPHANS = "5 Open items", "6 Refund mismatches", "7 Orphans"
@@ -302,7 +303,7 @@ _UNITS = columns(
 _STAGES = (
     "list_position(['not_handed_over', 'on_its_way', 'at_bar', 'at_hub', 'outbound', 'arrived_not_booked'], stage)"
 )
-_AGES = "list_position(['0-3', '4-7', '8-14', '15-30', '31-60', '61-90', 'over 90'], age_bucket)"
+_AGES = f"list_position({list(AGE_BUCKETS)}, age_bucket)"
 
 
 def _goods(sheet: Sheet, content: Content) -> None:

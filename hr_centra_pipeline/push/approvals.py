@@ -277,7 +277,7 @@ def tie_refund(
     row = connection.execute(
         """
         select order_number, currency, abs(amount), request_id from staging.payment_entries
-        where entry_id = ? and centra_return_id is null and policy.is_given(money)
+        where entry_id = ? and centra_return_id is null and is_given_back(money)
         """,
         [entry_id],
     ).fetchone()

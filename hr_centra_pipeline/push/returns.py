@@ -14,7 +14,7 @@ from hr_centra_pipeline.core.codes import Said, say
 from hr_centra_pipeline.core.keys import PACKET_KEY, effect_keys_in, packet_key, without_keys
 from hr_centra_pipeline.core.money import kept
 from hr_centra_pipeline.core.policy import Policy
-from hr_centra_pipeline.core.words import CentraWords, Payment
+from hr_centra_pipeline.core.words import GIVEN_BACK, CentraWords, Payment
 from hr_centra_pipeline.push import payments
 from hr_centra_pipeline.push.facts import Facts
 from hr_centra_pipeline.push.operations.cutting import ANY_KEY
@@ -162,7 +162,7 @@ class ReturnInCentra:
     @property
     def is_refunded(self) -> bool:
         """Money was given back on it, or was asked for and is not answered yet."""
-        return any(known is not None and known.money in payments.GIVEN for known in self.refunds)
+        return any(known is not None and known.money in GIVEN_BACK for known in self.refunds)
 
     @property
     def is_being_refunded(self) -> bool:

@@ -32,12 +32,9 @@ items as (
             'trigger': case units.credit_trigger
                 when 'first_scan' then landed.received_at
                 when 'hub_received' then landed.hub_received_at
-                when 'warehouse_received' then case
-                        when
-                            landed.dropoff_method like 'mail%'
-                            then coalesce(landed.received_at, landed.warehouse_received_at)
-                        else landed.warehouse_received_at
-                    end
+                when 'warehouse_received' then in_warehouse_at(
+                        is_by_mail(landed.dropoff_method), landed.received_at, landed.warehouse_received_at
+                    )
             end
         } as due
     from landing.happy_returns_items as landed

@@ -132,7 +132,7 @@ held as (
 together as (
     select
         *,
-        sum(case effect_kind when 'return_fee' then -amount else amount - coalesce(fee, 0) end) filter (
+        sum(case effect_kind when 'return_fee' then taken_off(amount) else amount - coalesce(fee, 0) end) filter (
             held_by is null
         ) over (
             partition by effect_type, order_number, shipment_id, pays_through, origin_return_id, currency

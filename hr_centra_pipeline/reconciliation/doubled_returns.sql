@@ -31,7 +31,7 @@ surplus as (
         and lines.quantity > coalesce(adopted.units, 0)
         and exists (
             select 1 from staging.payment_entries as entries
-            where entries.centra_return_id = returns.centra_return_id and policy.is_given(entries.money)
+            where entries.centra_return_id = returns.centra_return_id and is_given_back(entries.money)
         )
         -- Ours, even when somebody has emptied its comment.
         and returns.centra_return_id::varchar not in (

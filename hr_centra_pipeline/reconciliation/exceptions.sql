@@ -51,14 +51,6 @@ select
         else 'warning'
     end as severity,
     due_at <= $now and not waits_for_live as overdue,
-    case
-        when age_hours < 4 * 24 then '0-3'
-        when age_hours < 8 * 24 then '4-7'
-        when age_hours < 15 * 24 then '8-14'
-        when age_hours < 31 * 24 then '15-30'
-        when age_hours < 61 * 24 then '31-60'
-        when age_hours < 91 * 24 then '61-90'
-        else 'over 90'
-    end as age_bucket
+    age_bucket_of(age_hours // 24) as age_bucket
 from dated
 left join policy.exception_kinds as rules using (kind);

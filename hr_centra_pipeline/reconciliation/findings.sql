@@ -52,15 +52,13 @@ select
     items.disposition_at,
     items.approval_withdrawn_at,
     units.is_after_cutover, units.is_refused, units.is_mapped, units.credit_trigger, units.credit_due_at,
-    (items.received_channel is not distinct from 'returnless')
-    or (items.dropoff_method is not distinct from 'returnless')
-        as is_returnless,
+    is_returnless(items.received_channel, items.dropoff_method) as is_returnless,
     -- Where it ends: mail goes straight to the warehouse, a unit handed in at a store stays there.
-    case
-        when items.dropoff_method like 'mail%' then coalesce(items.received_at, items.warehouse_received_at)
-        when items.dropoff_method = 'in-store' then coalesce(items.received_at, items.warehouse_received_at)
-        else items.warehouse_received_at
-    end as arrived_at,
+    in_warehouse_at(
+        is_by_mail(items.dropoff_method) or is_at_own_store(items.dropoff_method),
+        items.received_at,
+        items.warehouse_received_at
+    ) as arrived_at,
     json_object('source_file', items.source_file, 'source_line', items.source_line) as evidence
 from staging.return_items as items
 semi join matching.orders_in_play using (order_number)

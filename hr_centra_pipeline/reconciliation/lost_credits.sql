@@ -19,7 +19,7 @@ gone as (
         keys.*,
         exists(
             select 1 from staging.payment_entries as entries
-            where entries.centra_return_id = keys.centra_return_id and policy.is_given(entries.money)
+            where entries.centra_return_id = keys.centra_return_id and is_given_back(entries.money)
         ) as is_paid
     from keys
     anti join (
@@ -88,7 +88,7 @@ join push.ledger using (effect_key)
 join known_units as units on units.return_item_id = ledger.return_item_id
 left join (
     select distinct centra_return_id from staging.payment_entries
-    where centra_return_id is not null and policy.is_given(money)
+    where centra_return_id is not null and is_given_back(money)
 ) as payments on payments.centra_return_id = returns.centra_return_id
 where ledger.effect_kind in ('credit_note', 'exchange_order') and ledger.state = 'confirmed'
     -- Seen before we had completed it: that is what the next pull shows.

@@ -11,7 +11,7 @@ union
 select entries.order_number
 from (
     select distinct order_number from staging.payment_entries
-    where policy.is_given(money) and (
+    where is_given_back(money) and (
             centra_return_id is null
             or order_number in (
                 select order_number from reconciliation.exceptions where kind = 'refund_without_credit_note'

@@ -14,7 +14,7 @@ ours as (
     from known_units as units
     where units.refund_type <> 'exchange'
         and units.return_item_id not in (
-            select return_item_id from carried where return_item_id is not null and not is_deleted
+            select return_item_id from carried_effects where return_item_id is not null and not is_deleted
             union all
             select return_item_id from fresh_facts where return_item_id is not null
         )
@@ -66,7 +66,7 @@ select
     end as our_amount,
     their_gross + their_costs as their_amount
 from both_sides
-left join expected_pairs as pairs
+left join expected_costs as pairs
     on pairs.return_id = both_sides.return_id
         and pairs.order_number = both_sides.order_number
         and pairs.currency = both_sides.currency;
@@ -197,7 +197,7 @@ of_nobody as (
         'refunded without a Return' as detail, 'payment entry ' || entry_id as source
     from staging.payment_entries
     semi join money_orders using (order_number)
-    where centra_return_id is null and policy.is_given(money)
+    where centra_return_id is null and is_given_back(money)
 ),
 
 -- Goods: an external Return that puts them back, or a stock change whose text names the return.

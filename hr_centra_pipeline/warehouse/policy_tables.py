@@ -85,8 +85,6 @@ create or replace table policy.payment_words (
     entry_type varchar, status varchar, money varchar, instrument varchar, is_refund boolean, step varchar, says varchar,
     takes_back boolean
 );
--- Money that counts as given back: what was refunded, and what was asked for and is not answered. What failed gives nothing.
-create or replace macro policy.is_given(money) as money in ('refunded', 'refund_pending');
 create or replace macro policy.meaning_of(of_enum, of_word) as (
     select words.meaning from policy.centra_words as words where words.enum = of_enum and words.word = of_word
 );

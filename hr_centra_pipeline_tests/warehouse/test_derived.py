@@ -34,7 +34,7 @@ def with_another_end(package: Path, name: str) -> str:
     [
         "core/money.py", "core/keys.py", "core/words.py", "sources/happy_returns/parsing.py", "sources/payouts/typing_sql.py",
         "sources/happy_returns/header_profiles/default.toml", "sources/centra/models.py", "warehouse/policy_tables.py",
-        "matching/match.sql", "effects/credit_notes.sql", "month_end/items.sql",
+        "matching/matched_items.sql", "effects/credit_notes.sql", "month_end/items.sql",
     ],
 )  # fmt: skip
 def test_another_macro_key_parser_or_query_makes_another_fingerprint(package: Path, name: str) -> None:

@@ -129,12 +129,13 @@ def test_layers_are_those_that_imports_are_held_to() -> None:
 
 
 def test_every_model_runs_after_what_it_needs() -> None:
+    there = {one.file for one in models.models().values() if one.kind == "macro"}  # since the database was opened
     for folder in ("effects", "matching", "reconciliation", "oversight", "sources/centra"):
         done: list[str] = []
         for one in models.order(models.made_in(folder), {folder}):
             late = [name for name in one.needs if models.makers().get(name, "").endswith(".sql")]
             needed = {models.makers()[name] for name in late if "." not in name} - {one.file}
-            assert needed <= set(done), one.file
+            assert needed - there <= set(done), one.file
             done.append(one.file)
 
 

@@ -58,11 +58,11 @@ states as (
             and not costs.is_exchange
     left join (
         select centra_return_id, max(created_at) as failed_at from staging.payment_entries
-        where money = 'refund_failed' group by all
+        where is_refund_failed(money) group by all
     ) as failed using (centra_return_id)
     left join (
         select centra_return_id, max(created_at) as asked_at from staging.payment_entries
-        where money = 'refund_pending' group by all
+        where is_refund_open(money) group by all
     ) as asked using (centra_return_id)
     left join (
         select centra_return_id, max(created_at) as seen_at

@@ -48,12 +48,12 @@ join push.ledger using (return_item_id)
 left join policy.refused_dispositions as refused on refused.disposition = units.disposition
 left join (
     select
-        replaced.parent_id,
-        string_agg(replaced.return_item_id, ', ' order by replaced.return_item_id) as return_item_ids
-    from replaced
+        exchange_links.parent_id,
+        string_agg(exchange_links.return_item_id, ', ' order by exchange_links.return_item_id) as return_item_ids
+    from exchange_links
     join effects.units as units using (return_item_id)
     where units.credit_due_at is not null and not units.is_refused
-    group by replaced.parent_id
+    group by exchange_links.parent_id
 ) as back on back.parent_id = units.return_item_id and ledger.effect_kind = 'exchange_order'
 where ledger.effect_kind in ('credit_note', 'exchange_order') and ledger.state = 'confirmed' and units.is_refused
     and coalesce(disposition_at, approval_withdrawn_at) is not null
@@ -66,7 +66,7 @@ select
     unseen.exception_id,
     coalesce(
         case
-            when unseen.subject = 'exchange' and replaced.state = 'canceled'
+            when unseen.subject = 'exchange' and exchange_links.state = 'canceled'
                 then proven_by('canceled', 'the replacement was canceled before it left')
         end,
         unseen.effect_proof,
@@ -78,5 +78,5 @@ select
     ) as proof
 from unseen
 left join known_units as known on known.return_item_id = unseen.return_item_id
-left join latest_replacements as replaced on replaced.return_item_id = unseen.return_item_id
+left join latest_replacements as exchange_links on exchange_links.return_item_id = unseen.return_item_id
 where unseen.kind = 'credited_item_refused';

@@ -40,7 +40,7 @@ payments as (
     select centra_return_id, min(created_at) as paid_at
     from staging.payment_entries
     semi join matching.orders_in_play using (order_number)
-    where centra_return_id is not null and policy.is_given(money)
+    where centra_return_id is not null and is_given_back(money)
     group by centra_return_id
 ),
 

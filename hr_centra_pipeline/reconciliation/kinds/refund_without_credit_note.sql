@@ -36,7 +36,7 @@ select
 from staging.payment_entries as entries
 semi join orders_of_refunds using (order_number)
 where entries.centra_return_id is null
-    and policy.is_given(entries.money)
+    and is_given_back(entries.money)
     and not exists (
         select 1
         from push.ties

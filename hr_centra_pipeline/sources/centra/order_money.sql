@@ -8,7 +8,7 @@ set captured = known.captured, capture_pending = known.capture_pending, has_unkn
 from (
     select
         order_number,
-        coalesce(sum(amount) filter (where money = 'captured'), 0) as captured,
+        coalesce(sum(amount) filter (where is_captured(money)), 0) as captured,
         coalesce(sum(amount) filter (where money = 'capture_pending'), 0) as capture_pending,
         bool_or(money is null) as has_unknown
     from staging.payment_entries

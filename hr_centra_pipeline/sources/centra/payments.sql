@@ -84,11 +84,11 @@ where requests.is_request and not answers.is_request;
 create or replace temp table taken_back as
 with
 told as (
-    select *, money = 'refunded' as is_given
+    select *, is_refunded(money) as is_given
     from payment_steps
     where not is_request and (
-            money = 'refunded' or (takes_back and entry_id not in (select answer_id from answered_requests))
-        ) and money in ('refunded', 'refund_failed')
+            is_refunded(money) or (takes_back and entry_id not in (select answer_id from answered_requests))
+        ) and (is_refunded(money) or is_refund_failed(money))
 ),
 
 walked as (

@@ -392,7 +392,7 @@ def _returns_to_ask_for(
             select centra_return_id from staging.centra_returns
             where is_completed and centra_return_id not in (
                 select centra_return_id from staging.payment_entries
-                where centra_return_id is not null and (money is null or money = 'refund_pending')
+                where centra_return_id is not null and (money is null or is_refund_open(money))
             )
         )
 

@@ -132,12 +132,12 @@ select
     true as is_physical
 from items
 join staging.returns using (return_id, order_number)
-where returns.dropped_off_at is not null and items.received_channel is distinct from 'returnless'
-    and (items.dropoff_method like 'mail%' or items.received_at is null)
+where returns.dropped_off_at is not null and not is_received_returnless(items.received_channel)
+    and (is_by_mail(items.dropoff_method) or items.received_at is null)
 union all by name
 select
     return_item_id, return_id, 'received' as event, received_at as happened_at,
-    (received_channel is distinct from 'returnless') as is_physical, received_channel as value
+    not is_received_returnless(received_channel) as is_physical, received_channel as value
 from items where received_at is not null
 union all by name
 select return_item_id, return_id, 'hub_received' as event, hub_received_at as happened_at, true as is_physical

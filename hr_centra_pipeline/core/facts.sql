@@ -1,0 +1,60 @@
+-- makes: is_given_back, is_refunded, is_refund_open, is_refund_failed, is_captured, is_original_payment,
+--        is_gift_card, is_returnless, is_received_returnless, is_by_mail, is_at_own_store, is_at_a_store,
+--        in_warehouse_at, taken_off, age_bucket_of
+-- kind:  macro
+-- grain: one fact per macro
+
+-- Facts, each once: what a word or a column of the sources means wherever it is read. Created when the database is opened,
+-- beside the macros of money.py and keys.py; DuckDB writes them out where they are used, so that each stays small.
+
+-- ---------------------------------------------------------------- what a payment entry did to the money (`money`)
+
+-- Money that counts as given back: what was refunded, and what was asked for and is not answered. Its Python twin:
+-- `GIVEN_BACK` in core/words.py.
+create or replace macro is_given_back(money) as money in ('refunded', 'refund_pending');
+-- Given back for certain.
+create or replace macro is_refunded(money) as money = 'refunded';
+-- Asked for, and not answered.
+create or replace macro is_refund_open(money) as money = 'refund_pending';
+-- What failed gives nothing.
+create or replace macro is_refund_failed(money) as money = 'refund_failed';
+create or replace macro is_captured(money) as money = 'captured';
+
+-- ---------------------------------------------------------------- by which way it went (`instrument`)
+
+-- To the payment that the order was paid with.
+create or replace macro is_original_payment(instrument) as instrument = 'original';
+create or replace macro is_gift_card(instrument) as instrument = 'gift_card';
+
+-- ---------------------------------------------------------------- how goods come back (`dropoff_method`, `received_channel`)
+
+-- The shopper keeps the goods. Never unknown.
+create or replace macro is_returnless(received_channel, dropoff_method) as
+(received_channel is not distinct from 'returnless') or (dropoff_method is not distinct from 'returnless');
+-- The same of what was recorded at the receipt alone: the method may still be the one that was chosen.
+create or replace macro is_received_returnless(received_channel) as (
+    received_channel is not distinct from 'returnless'
+);
+-- By mail goods go straight to the warehouse.
+create or replace macro is_by_mail(dropoff_method) as dropoff_method like 'mail%';
+-- Handed in at a store of the shop's own; and of any retailer.
+create or replace macro is_at_own_store(dropoff_method) as dropoff_method = 'in-store';
+create or replace macro is_at_a_store(dropoff_method) as dropoff_method in ('in-store', 'retailer-store');
+-- When they are in the warehouse: the first scan of what goes straight there is that, too.
+create or replace macro in_warehouse_at(goes_straight, received_at, warehouse_received_at) as
+case when goes_straight then coalesce(received_at, warehouse_received_at) else warehouse_received_at end;
+
+-- ---------------------------------------------------------------- amounts and ages
+
+-- A fee as a part of what is given back: it takes off.
+create or replace macro taken_off(fee) as -fee;
+-- Whole days as a bucket of `AGE_BUCKETS`.
+create or replace macro age_bucket_of(days) as case
+    when days < 4 then '0-3'
+    when days < 8 then '4-7'
+    when days < 15 then '8-14'
+    when days < 31 then '15-30'
+    when days < 61 then '31-60'
+    when days < 91 then '61-90'
+    else 'over 90'
+end;
