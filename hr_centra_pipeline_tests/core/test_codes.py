@@ -145,7 +145,7 @@ def test_a_code_of_another_version_is_read_as_plain_words() -> None:
 def test_guards_and_unmatched_reasons_are_the_ones_that_are_listed() -> None:
     assert set(codes.GUARDS) == set(get_args(codes.Guard))
     case_of = r"case\s+when matched\.shipment_line_id is not null then null(.*?)end as reason"
-    given = re.search(case_of, sources()["matching/match.sql"], re.DOTALL)
+    given = re.search(case_of, sources()["matching/matched_items.sql"], re.DOTALL)
     assert given
     assert set(re.findall(r"(?:then|else) '(\w+)'", given[1])) == set(codes.UNMATCHED)
 
