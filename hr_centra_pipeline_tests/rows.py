@@ -14,7 +14,7 @@ from typing import Any
 
 import duckdb
 
-from hr_centra_pipeline.core import keys, money, reasons
+from hr_centra_pipeline.core import keys, money
 from hr_centra_pipeline.core.policy import load_policy
 from hr_centra_pipeline.warehouse import models
 from hr_centra_pipeline.warehouse.database import CONFIG, Connection, run_sql, sql_text
@@ -26,7 +26,7 @@ from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY
 
 NOW = datetime(2026, 9, 20, 12, tzinfo=UTC)
 EARLIER = datetime(2026, 9, 10, 12, tzinfo=UTC)
-PARAMETERS: dict[str, Any] = {"now": NOW, "since": 0, "run": 1, **reasons.PARAMETERS}
+PARAMETERS: dict[str, Any] = {"now": NOW, "since": 0, "run": 1}
 
 
 class Rows:

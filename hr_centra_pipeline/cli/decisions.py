@@ -108,7 +108,7 @@ def _list_waiting(*, as_json: bool) -> None:
             effect.effect_key, effect.effect_kind, effect.return_id, effect.order_number, amount, effect.waits_for or ""
         )
     DataConsole(width=width()).print(table)
-    if any((effect.waits_for or "").startswith("waits until") for effect in found):
+    if any(effect.waits_for_code == "waits_until" for effect in found):
         echo('What "waits until" a time is sent automatically then: approving it ends its restock hold early.')
     echo("Approve by effect, unit, return or order: hr-centra approve RT-1 --by NAME --why REASON")
 

@@ -16,7 +16,10 @@ units as (
         pending.state in ('planned', 'sending', 'unknown') as is_due,
         pending.pays_through,
         -- What keeps this part back, keeps back its bundle.
-        case when pending.state in ('planned', 'sending', 'unknown') then pending.blocked_by end as blocked_by,
+        case when pending.state in ('planned', 'sending', 'unknown') then {
+                    'place': reasons.place, 'said': pending.blocked_by, 'code': pending.blocked_code
+                }
+        end as block,
         case when pending.state in ('planned', 'sending', 'unknown') then pending.approval_codes end as approval_codes,
         matched.foreign_centra_return_id is not null or coalesce(given.is_given, false) as is_given,
         items.refund_type = 'exchange' as is_exchange,
@@ -27,6 +30,7 @@ units as (
     join effects.units as effects_units on effects_units.return_item_id = matched.return_item_id
     left join effects.pending_credit_notes as pending
         on pending.return_item_id = matched.return_item_id and pending.effect_kind = 'credit_note'
+    left join policy.reasons on reasons.code = pending.blocked_code
     left join (
         select return_item_id, true as is_given from push.ledger
         where effect_kind in ('credit_note', 'exchange_order') and state in ('sending', 'unknown', 'confirmed')
@@ -49,7 +53,7 @@ select
     count(units.return_item_id) as back,
     count(distinct units.pays_through) filter (where units.is_due) as ways,
     min(units.pays_through) filter (where units.is_due) as pays_through,
-    min(units.blocked_by) as blocked_by,
+    min(units.block) filter (where units.block.code is not null) as block, -- the first in the order of precedence
     flatten(list(units.approval_codes)) as approval_codes
 from bundles
 join
@@ -72,7 +76,7 @@ select
     sum(parts.given)::bigint as given,
     sum(parts.due) = any_value(bundles.parts) as is_whole,
     max(parts.ways) > 1 or count(distinct parts.pays_through) > 1 as is_paid_in_several_ways,
-    min(parts.blocked_by) as blocked_by,
+    min(parts.block) as block,
     list_distinct(flatten(list(parts.approval_codes))) as approval_codes,
     string_agg(
         case
@@ -114,64 +118,83 @@ decided as (
                 and (parameters.bundle_some_parts = 'share' or states.given + states.due = states.pieces) then 'alone'
             else 'waits'
         end as way,
-        'it is a part of the bundle ' || coalesce(states.name, credits.bundle_line_id) as is_part,
+        coalesce(states.name, credits.bundle_line_id) as part_of,
+        coalesce(reasons.needs_approval, false) as is_approvable,
         coalesce(
             '; its share of the bundle''s ' || money_text(states.unit_price, credits.currency)
             || ' is ' || money_text(credits.amount, credits.currency), ''
         ) as share_told
     from credits
     left join bundle_states as states using (bundle)
+    left join policy.reasons on reasons.code = states.block.code
     cross join policy.parameters
+),
+
+held as (
+    select
+        *,
+        case
+            when way = 'alone' then null
+            when way = 'whole' and is_paid_in_several_ways
+                then policy.reason('bundle_paid_in_several_ways', part_of, share_told)
+            when way = 'whole' and is_approvable then policy.reason(block.code)
+            when way = 'whole' and block.code is not null
+                then policy.reason('bundle_part_held', part_of, block.said, share_told)
+            when way = 'whole' then null
+            when missing is not null and given = 0 then policy.reason('bundle_incomplete', part_of, missing, share_told)
+            when given > 0 then policy.reason('bundle_part_given', part_of, share_told)
+            else policy.reason('bundle_in_several_shipments', part_of, share_told)
+        end as own_block
+    from decided
 )
 
 select
-    effect_key, way, bundle, bundle_shipment_line_id, pieces, approval_codes,
+    effect_key, way, bundle, bundle_shipment_line_id, pieces, approval_codes, own_block.code as blocked_code,
     case
-        when way = 'alone' then null
-        when way = 'whole' and is_paid_in_several_ways
-            then
-                is_part || ', whose parts are paid in several ways: credit the bundle by hand' || share_told
-        when
-            way = 'whole' and starts_with(blocked_by, 'waits for approval')
-            then blocked_by || '; ' || is_part || share_told
-        when
-            way = 'whole' and blocked_by is not null
-            then is_part || ', of which another part waits: ' || blocked_by || share_told
-        when way = 'whole' then null
-        when missing is not null and given = 0 then is_part || ': waits for ' || missing || share_told
-        when
-            given > 0
-            then is_part || ', another part of which was given back alone: credit the rest by hand' || share_told
-        else is_part || ', whose parts left in several shipments: credit it by hand' || share_told
+        -- What a person may let through is said of the part itself.
+        when is_approvable and own_block.code = block.code
+            then block.said || '; it is a part of the bundle ' || part_of || share_told
+        else policy.in_words(reasons.sentence, own_block.figures)
     end as blocked_by
-from decided;
+from held
+left join policy.reasons on reasons.code = own_block.code;
 
 update effects.pending_credit_notes as pending set
     bundle = case when credits.way = 'whole' then credits.bundle end,
     bundle_shipment_line_id = case when credits.way = 'whole' then credits.bundle_shipment_line_id end,
     bundle_units = case when credits.way = 'whole' then credits.pieces end,
-    -- What a person may let through comes last.
-    blocked_by
-    = case when
-            starts_with(pending.blocked_by, 'waits for approval')
-            then coalesce(credits.blocked_by, pending.blocked_by)
-        else coalesce(pending.blocked_by, credits.blocked_by)
-    end,
+    blocked_by = case when credits.takes_its_place then credits.blocked_by else pending.blocked_by end,
+    blocked_code = case when credits.takes_its_place then credits.blocked_code else pending.blocked_code end,
     approval_codes = case when credits.way = 'whole' then credits.approval_codes else pending.approval_codes end
-from bundle_credits as credits
+from (
+    select
+        bundle_credits.*,
+        -- What a person may let through comes last.
+        bundle_credits.blocked_code is not null
+        and (own.blocked_code is null or coalesce(reasons.needs_approval, false)) as takes_its_place
+    from bundle_credits
+    join effects.pending_credit_notes as own using (effect_key)
+    left join policy.reasons on reasons.code = own.blocked_code
+) as credits
 where credits.effect_key = pending.effect_key;
 
 -- What belongs to a whole return waits with its units.
-update effects.pending_credit_notes as riders set blocked_by = held.blocked_by, approval_codes = held.approval_codes
+update effects.pending_credit_notes as riders
+set blocked_by = held.blocked_by, blocked_code = held.blocked_code, approval_codes = held.approval_codes
 from (
     select
-        return_id, order_number, min(blocked_by) as blocked_by,
-        list_distinct(flatten(list(approval_codes))) as approval_codes
-    from effects.pending_credit_notes
-    where effect_kind = 'credit_note'
-    group by return_id, order_number
-    having bool_and(blocked_by is not null)
-        and bool_or(effect_key in (select effect_key from bundle_credits where blocked_by is not null))
+        credits.return_id, credits.order_number,
+        arg_min(credits.blocked_by, (reasons.place, credits.blocked_by)) as blocked_by,
+        arg_min(credits.blocked_code, (reasons.place, credits.blocked_by)) as blocked_code,
+        list_distinct(flatten(list(credits.approval_codes))) as approval_codes
+    from effects.pending_credit_notes as credits
+    left join policy.reasons on reasons.code = credits.blocked_code
+    where credits.effect_kind = 'credit_note'
+    group by credits.return_id, credits.order_number
+    having bool_and(credits.blocked_code is not null)
+        and bool_or(credits.effect_key in (select effect_key from bundle_credits where blocked_code is not null))
 ) as held
-where riders.effect_kind in ('shipping_refund', 'return_fee') and riders.blocked_by is null and riders.state = 'planned'
+where riders.effect_kind in ('shipping_refund', 'return_fee')
+    and riders.blocked_code is null
+    and riders.state = 'planned'
     and riders.return_id = held.return_id and riders.order_number = held.order_number;

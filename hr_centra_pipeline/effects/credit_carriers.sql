@@ -11,7 +11,10 @@ select
     sum(amount)::decimal(18, 4) as most,
     sum(fee_rate_tax)::decimal(18, 4) as fee_rate_tax,
     any_value(dropoff_method) as dropoff_method,
-    bool_and(blocked_by is not null) as is_blocked, min(blocked_by) as blocked_by,
+    bool_and(blocked_code is not null) as is_blocked,
+    -- The first in the order of precedence.
+    arg_min(blocked_by, (blocked_place, blocked_by)) as blocked_by,
+    arg_min(blocked_code, (blocked_place, blocked_by)) as blocked_code,
     list_distinct(flatten(list(approval_codes))) as approval_codes
 from unit_credits
 where refund_type = 'refund'

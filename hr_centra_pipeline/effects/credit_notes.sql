@@ -23,7 +23,7 @@ costs_of_returns as (
 
 all_credits as (
     select
-        * exclude (refund_type, dropoff_method, credit_trigger, kept, fee_rate_tax),
+        * exclude (refund_type, dropoff_method, credit_trigger, kept, fee_rate_tax, blocked_place),
         json_object('trigger', credit_trigger, 'refund_row', refund_id) as evidence
     from unit_credits
     union all by name
@@ -48,6 +48,7 @@ all_credits as (
         refund_id, trigger_at,
         sendable_at,
         case when is_blocked then blocked_by end as blocked_by,
+        case when is_blocked then blocked_code end as blocked_code,
         case when is_blocked then approval_codes end as approval_codes,
         json_object('refund_row', refund_id) as evidence
     from costs_of_returns

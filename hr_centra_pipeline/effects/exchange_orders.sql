@@ -52,49 +52,44 @@ select
     (matched.voucher_share - matched.voucher_tax_added)::decimal(18, 4) as voucher_share, -- as Centra keeps it
     coalesce(value.chain_depth, 0) = 0 and matched.unit_price > matched.voucher_share as is_charged,
     case
-        when units.is_after_cutover is null then 'the start of its return is not known'
-        when not units.is_after_cutover then 'its return was started before the cut-over: adopt it to act'
-        when matched.shipment_line_id is null then 'no shipment line: ' || matched.reason
-        when matched.doubt is not null then doubt_text(matched.doubt, matched.doubtful_return_id, matched.sku)
+        when units.is_after_cutover is null then policy.reason('start_unknown')
+        when not units.is_after_cutover then policy.reason('before_cutover')
+        when matched.shipment_line_id is null then policy.reason('no_shipment_line', matched.reason)
+        when matched.doubt is not null then doubt_reason(matched.doubt, matched.doubtful_return_id, matched.sku)
         when matched.bundle is not null and not parameters.return_names_parts
-            then
-                'it is a part of the bundle ' || coalesce(bundles.sku, bundles.product_name, matched.bundle_line_id)
-                || ', and its Return would name the part alone: exchange it by hand'
+            then policy.reason(
+                    'part_of_bundle_exchanged', coalesce(bundles.sku, bundles.product_name, matched.bundle_line_id)
+                )
         when value.given - value.exchange > 0
-            then
-                'its value was given back already: by a refund, store credit or a chargeback'
-                || rest_text(value.given - value.exchange, value.paid, matched.currency)
+            then policy.reason(
+                    'given_in_money', rest_text(value.given - value.exchange, value.paid, matched.currency)
+                )
         when matched.foreign_centra_return_id is not null and wanted.origin_return_id is null
             then
-                case external.made_by when 'person' then 'a person' when 'integration' then 'another integration'
-                    else 'another integration or user'
+                case external.made_by
+                    when 'person' then policy.reason('made_by_person')
+                    when 'integration' then policy.reason('made_by_integration')
+                    else policy.reason('made_by_unknown')
                 end
-                || ' made a Return for the unit in Centra: the replacement may have been sent already'
         when pending_cards.return_item_id is not null or unplaced.is_pending
-            then
-                'Happy Returns gives a gift card for it, which is pending: what comes of that decides'
-        when items.exchange_sku is null then 'the return names no replacement'
+            then policy.reason('gift_card_pending')
+        when items.exchange_sku is null then policy.reason('no_replacement_named')
         when blocks.has_unknown_payment
-            then
-                'the meaning of a payment of the order is not known: add its words to [centra.words] in the policy'
+            then policy.reason('payment_unknown')
         -- What was itself sent in exchange, or cost nothing, has captured nothing.
-        when is_charged and blocks.nothing_captured then 'nothing was captured on the order'
+        when is_charged and blocks.nothing_captured then policy.reason('nothing_captured')
         when is_charged and (blocks.waits_for_capture or uncaptured.is_requested)
-            then
-                'the payment provider has not confirmed the capture yet'
-        when is_charged and uncaptured.shipment_id is not null then 'nothing was captured on its shipment'
-        when blocks.has_untied_refund then $untied_refund
+            then policy.reason('capture_not_confirmed')
+        when is_charged and uncaptured.shipment_id is not null then policy.reason('shipment_not_captured')
+        when blocks.has_untied_refund then policy.reason('untied_refund')
         when stock.sku is null then null -- not looked up yet: the sender looks before it makes anything
-        when stock.product_size_id is null then 'Centra has no article ' || items.exchange_sku
-        when stock.free_quantity < 1 then 'the replacement ' || items.exchange_sku || ' is out of stock'
+        when stock.product_size_id is null then policy.reason('article_unknown', items.exchange_sku)
+        when stock.free_quantity < 1 then policy.reason('replacement_out_of_stock', items.exchange_sku)
         -- What a person may let through comes last: an approval of it is about nothing else.
-        when blocks.chargeback_abroad is not null then blocks.chargeback_abroad
-        when unplaced.refund_id is not null
-            then
-                'waits for approval: a gift card was given for a unit of the return, and Happy Returns'' refund row '
-                || unplaced.refund_id || ' does not say for which'
-        when blocks.unknown_booking is not null then blocks.unknown_booking
-    end as blocked_by,
+        when blocks.chargeback_abroad is not null then policy.reason('chargeback_abroad', blocks.chargeback_abroad)
+        when unplaced.refund_id is not null then policy.reason('gift_card_unplaced', unplaced.refund_id)
+        when blocks.booking_code is not null then policy.reason('booking_unknown')
+    end as block,
     list_filter(
         [blocks.chargeback_code, 'unplaced_gift_card ' || unplaced.refund_id, blocks.booking_code],
         lambda code: code is not null
@@ -201,7 +196,8 @@ select
     due_at as trigger_at,
     due_at as sendable_at,
     modes."mode",
-    blocked_by,
+    policy.in_words(reasons.sentence, due.block.figures) as blocked_by,
+    due.block.code as blocked_code,
     approval_codes,
     coalesce(ledger.state, 'planned') as state,
     case when ledger.state in ('sending', 'unknown') then ledger.packet_key end as packet_key,
@@ -212,6 +208,7 @@ from (
     left join exchange_vouchers as vouchers using (effect_key)
 ) as due
 join policy.modes on modes.effect_type = 'exchange_order'
+left join policy.reasons on reasons.code = due.block.code
 left join push.ledger on ledger.effect_key = due.effect_key;
 
 -- Releases: the mark of the policy on the shipment that holds the replacement, unless it has it already. A shipment that has left

@@ -101,13 +101,13 @@ wanted as (
         graded.*,
         effect_key('inventory_adjustment', [return_item_id, ordinal::varchar]) as effect_key,
         case
-            when is_after_cutover is null then 'the start of its return is not known'
-            when not is_after_cutover then 'its return was started before the cut-over: adopt it to act'
-            when not is_mapped then 'the policy does not map the disposition ' || disposition
-            when shipment_line_id is null then 'no shipment line: ' || unmatched_reason
-            when graded.sku is null then 'no shipment line: its article was corrected, and its order has no such line'
-            when doubtful.returned_to_stock then doubt_text('foreign_return', doubtful_return_id, graded.sku)
-        end as blocked_by
+            when is_after_cutover is null then policy.reason('start_unknown')
+            when not is_after_cutover then policy.reason('before_cutover')
+            when not is_mapped then policy.reason('disposition_unmapped', disposition)
+            when shipment_line_id is null then policy.reason('no_shipment_line', unmatched_reason)
+            when graded.sku is null then policy.reason('corrected_to_no_line')
+            when doubtful.returned_to_stock then doubt_reason('foreign_return', doubtful_return_id, graded.sku)
+        end as block
     from graded
     left join staging.centra_returns as doubtful on doubtful.centra_return_id = graded.doubtful_return_id
     cross join policy.parameters
@@ -136,10 +136,12 @@ select
     disposition_at as trigger_at,
     coalesce(restock_due_at, disposition_at) as sendable_at,
     modes."mode",
-    blocked_by,
+    policy.in_words(reasons.sentence, wanted.block.figures) as blocked_by,
+    wanted.block.code as blocked_code,
     coalesce(ledger.state, 'planned') as state,
     json_object('disposition', disposition, 'ordinal', ordinal) as evidence
 from wanted
 join policy.modes on modes.effect_type = 'inventory_adjustment'
+left join policy.reasons on reasons.code = wanted.block.code
 left join push.ledger on ledger.effect_key = wanted.effect_key
-where blocked_by is not null or target_warehouse_id is not null or lies_in is not null;
+where wanted.block is not null or target_warehouse_id is not null or lies_in is not null;

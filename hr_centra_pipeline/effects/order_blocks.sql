@@ -41,7 +41,6 @@ select
     ) > 1 as has_shared_voucher,
     holds.chargeback_abroad,
     holds.chargeback_code,
-    holds.unknown_booking,
     holds.booking_code
 from staging.orders
 left join order_holds as holds using (order_number)

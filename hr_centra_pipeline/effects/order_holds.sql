@@ -7,14 +7,8 @@
 create or replace temp table order_holds as
 select
     order_number,
-    string_agg(money_text(amount, currency), ' and ' order by currency) as abroad,
-    'waits for approval: a chargeback of '
-    || abroad
-    || ' was booked on the order, in another currency' as chargeback_abroad,
-    'chargeback_abroad ' || abroad as chargeback_code,
-    case when bool_or(is_unknown) then
-            'waits for approval: a settlement line of the order is not understood, and may be a chargeback (quarantine.rejected_rows)'
-    end as unknown_booking,
+    string_agg(money_text(amount, currency), ' and ' order by currency) as chargeback_abroad,
+    'chargeback_abroad ' || chargeback_abroad as chargeback_code,
     case when bool_or(is_unknown) then
             'unknown_booking ' || string_agg(payout_line_id, ' ' order by payout_line_id) filter (where is_unknown)
     end as booking_code

@@ -36,10 +36,11 @@ paying as (
                 ) then 0
             else coalesce(amount, 0)
         end as amount
-    from effects.pending_credit_notes
+    from effects.pending_credit_notes as pending
     join left_to_others using (order_number)
+    left join policy.reasons on reasons.code = pending.blocked_code
     where pays_through = 'centra' and effect_kind in ('credit_note', 'shipping_refund')
-        and coalesce(starts_with(blocked_by, 'waits for approval'), true)
+        and coalesce(reasons.needs_approval, true)
 ),
 
 wanting as (
@@ -78,11 +79,11 @@ join paying using (order_number, together);
 
 -- What belongs to a whole return waits with its units.
 update effects.pending_credit_notes as pending
-set blocked_by = $paid_in_part
+set blocked_by = reasons.sentence, blocked_code = reasons.code
 from (
-    select effect_key from paid_to_others where not fits
+    select effect_key, 'paid_in_part' as code from paid_to_others where not fits
     union
-    select riders.effect_key
+    select riders.effect_key, 'paid_in_part' as code
     from effects.pending_credit_notes as riders
     join (
         select credits.return_id, credits.order_number
@@ -90,8 +91,9 @@ from (
         left join paid_to_others as paid using (effect_key)
         where credits.effect_kind = 'credit_note'
         group by all
-        having bool_and(credits.blocked_by is not null or not coalesce(paid.fits, true)) and bool_or(not paid.fits)
+        having bool_and(credits.blocked_code is not null or not coalesce(paid.fits, true)) and bool_or(not paid.fits)
     ) as without using (return_id, order_number)
     where riders.effect_kind in ('shipping_refund', 'return_fee') and riders.pays_through = 'centra'
 ) as unpaid
+join policy.reasons using (code)
 where unpaid.effect_key = pending.effect_key;

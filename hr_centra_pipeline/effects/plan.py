@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from hr_centra_pipeline.core import reasons
 from hr_centra_pipeline.warehouse import models, watermarks
 from hr_centra_pipeline.warehouse.database import Connection
 
@@ -30,7 +29,7 @@ def plan(connection: Connection, now: datetime) -> PlanReport:
     Reads ``push.ledger``'s last committed state, and what of Centra's landed objects it has not taken over yet.
     """
     since = watermarks.read(connection, watermarks.LEDGER)
-    given = {"now": now, "since": since, **reasons.PARAMETERS}
+    given = {"now": now, "since": since}
     models.run(connection, models.made_in("effects"), {"effects"}, given)
     watermarks.write(connection, watermarks.OBSERVED, watermarks.newest_batch(connection), now)
     every = " union all by name ".join(f"from effects.{name}" for name in PENDING)

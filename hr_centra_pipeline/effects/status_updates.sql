@@ -233,11 +233,14 @@ select
     happened_at as trigger_at,
     happened_at as sendable_at,
     modes."mode",
-    case when is_on_customer and customer_id is null then 'the order names no customer in Centra' end as blocked_by,
+    no_customer.sentence as blocked_by,
+    no_customer.code as blocked_code,
     coalesce(ledger.state, 'planned') as state,
     json_object('milestone', plain_milestone, 'says', says, 'about', subject, 'customer_id', customer_id) as evidence
 from written
 join policy.modes on modes.effect_type = 'status_update'
+left join policy.reasons as no_customer
+    on no_customer.code = 'no_customer' and written.is_on_customer and written.customer_id is null
 left join push.ledger on ledger.effect_key = written.effect_key
 anti join
     not_named_yet

@@ -22,73 +22,72 @@ where abs(told_for_items - sold) > greatest(
 
 -- One row per due unit, with the reason that comes first.
 create or replace temp table unit_blocks as
+with
+held as (
+    select
+        due_units.*,
+        -- The tax of the fee, until Centra shows it: that of the goods.
+        case when tax_mode = 'added' and parameters.return_cost_is_taxed then tax_added else 0 end as fee_rate_tax,
+        amount - tax_added as kept,
+        case
+            when is_after_cutover is null then policy.reason('start_unknown')
+            when not is_after_cutover then policy.reason('before_cutover')
+            when shipment_line_id is null then policy.reason('no_shipment_line', unmatched_reason)
+            when doubt is not null then doubt_reason(doubt, doubtful_return_id, sku)
+            when chain_depth > 0 and refused_id is not null
+                then policy.reason('replaced_unit_refused', refused_id)
+            when chain_depth > 0
+                then policy.reason('sent_in_exchange', root_order, money_text(refundable, currency))
+            when pays_through <> 'elsewhere' and given_otherwise > 0
+                then policy.reason('given_otherwise', rest_text(given_otherwise, amount, currency))
+            when pays_through <> 'elsewhere' and (is_card_pending or unplaced.is_pending)
+                then policy.reason('gift_card_pending')
+            when pays_through = 'gift_card' and parameters.gift_card_template is null
+                then policy.reason('no_gift_card_template')
+            when pays_through <> 'elsewhere' and blocks.has_unknown_payment
+                then policy.reason('payment_unknown')
+            when pays_through <> 'elsewhere' and blocks.nothing_captured then policy.reason('nothing_captured')
+            when pays_through <> 'elsewhere' and (blocks.waits_for_capture or uncaptured.is_requested)
+                then policy.reason('capture_not_confirmed')
+            when pays_through <> 'elsewhere' and uncaptured.shipment_id is not null
+                then policy.reason('shipment_not_captured')
+            when pays_through <> 'elsewhere' and blocks.has_untied_refund
+                then policy.reason('untied_refund')
+            -- What a person may let through comes last: an approval of it is about nothing else.
+            when pays_through <> 'elsewhere' and blocks.chargeback_abroad is not null
+                then policy.reason('chargeback_abroad', blocks.chargeback_abroad)
+            when pays_through <> 'elsewhere' and unplaced.refund_id is not null
+                then policy.reason('gift_card_unplaced', unplaced.refund_id)
+            when pays_through <> 'elsewhere' and blocks.booking_code is not null then policy.reason('booking_unknown')
+            when voucher_share > 0 and blocks.has_shared_voucher
+                then policy.reason('voucher_on_several_shipments')
+            when parameters.on_difference = 'hold' and differing.refund_id is not null
+                then policy.reason('refund_row_differs')
+        end as block,
+        list_filter([
+            case when pays_through <> 'elsewhere' then blocks.chargeback_code end,
+            case when pays_through <> 'elsewhere' then 'unplaced_gift_card ' || unplaced.refund_id end,
+            case when pays_through <> 'elsewhere' then blocks.booking_code end,
+            case when voucher_share > 0 and blocks.has_shared_voucher then 'shared_voucher' end,
+            case when parameters.on_difference = 'hold' then 'differing_row ' || differing.refund_id end
+        ], lambda code: code is not null) as approval_codes,
+        parameters.fee_basis,
+        parameters.fee_source,
+        parameters.reported_costs
+    from due_units
+    cross join policy.parameters
+    left join order_blocks as blocks using (order_number)
+    left join uncaptured_shipments as uncaptured using (shipment_id)
+    left join differing_rows as differing using (refund_id)
+    left join
+        unplaced_gift_cards as unplaced
+        on unplaced.return_id = due_units.return_id and unplaced.order_number = due_units.order_number
+)
+
 select
-    due_units.*,
-    -- The tax of the fee, until Centra shows it: that of the goods.
-    case when tax_mode = 'added' and parameters.return_cost_is_taxed then tax_added else 0 end as fee_rate_tax,
-    amount - tax_added as kept,
-    case
-        when is_after_cutover is null then 'the start of its return is not known'
-        when not is_after_cutover then 'its return was started before the cut-over: adopt it to act'
-        when shipment_line_id is null then 'no shipment line: ' || unmatched_reason
-        when doubt is not null then doubt_text(doubt, doubtful_return_id, sku)
-        when chain_depth > 0 and refused_id is not null
-            then 'it was sent in exchange for ' || refused_id
-                || ', which was refused: nothing may be refunded for it'
-        when chain_depth > 0
-            then 'it was sent in exchange, and its order captured nothing: of root order ' || root_order
-                || ' may be refunded by hand ' || money_text(refundable, currency)
-        when pays_through <> 'elsewhere' and given_otherwise > 0
-            then
-                'its value was given back already: by a replacement, a chargeback or a refund that was tied to it'
-                || rest_text(given_otherwise, amount, currency)
-        when pays_through <> 'elsewhere' and (is_card_pending or unplaced.is_pending)
-            then
-                'Happy Returns gives a gift card for it, which is pending: what comes of that decides'
-        when pays_through = 'gift_card' and parameters.gift_card_template is null
-            then
-                'gift cards cannot be issued: the policy has no [gift_card] template'
-        when pays_through <> 'elsewhere' and blocks.has_unknown_payment
-            then
-                'the meaning of a payment of the order is not known: add its words to [centra.words] in the policy'
-        when pays_through <> 'elsewhere' and blocks.nothing_captured then 'nothing was captured on the order'
-        when pays_through <> 'elsewhere' and (blocks.waits_for_capture or uncaptured.is_requested)
-            then
-                'the payment provider has not confirmed the capture yet'
-        when pays_through <> 'elsewhere' and uncaptured.shipment_id is not null
-            then
-                'nothing was captured on its shipment'
-        when pays_through <> 'elsewhere' and blocks.has_untied_refund
-            then
-                $untied_refund
-        -- What a person may let through comes last: an approval of it is about nothing else.
-        when pays_through <> 'elsewhere' and blocks.chargeback_abroad is not null then blocks.chargeback_abroad
-        when pays_through <> 'elsewhere' and unplaced.refund_id is not null
-            then
-                'waits for approval: a gift card was given for a unit of the return, and Happy Returns'' refund row '
-                || unplaced.refund_id || ' does not say for which'
-        when pays_through <> 'elsewhere' and blocks.unknown_booking is not null then blocks.unknown_booking
-        when voucher_share > 0 and blocks.has_shared_voucher
-            then
-                'waits for approval: a voucher on an order with several shipments'
-        when parameters.on_difference = 'hold' and differing.refund_id is not null then
-            'waits for approval: Happy Returns'' refund row differs from what Centra sold'
-    end as blocked_by,
-    list_filter([
-        case when pays_through <> 'elsewhere' then blocks.chargeback_code end,
-        case when pays_through <> 'elsewhere' then 'unplaced_gift_card ' || unplaced.refund_id end,
-        case when pays_through <> 'elsewhere' then blocks.booking_code end,
-        case when voucher_share > 0 and blocks.has_shared_voucher then 'shared_voucher' end,
-        case when parameters.on_difference = 'hold' then 'differing_row ' || differing.refund_id end
-    ], lambda code: code is not null) as approval_codes,
-    parameters.fee_basis,
-    parameters.fee_source,
-    parameters.reported_costs
-from due_units
-cross join policy.parameters
-left join order_blocks as blocks using (order_number)
-left join uncaptured_shipments as uncaptured using (shipment_id)
-left join differing_rows as differing using (refund_id)
-left join
-    unplaced_gift_cards as unplaced
-    on unplaced.return_id = due_units.return_id and unplaced.order_number = due_units.order_number;
+    held.* exclude (block),
+    held.block.code as blocked_code,
+    reasons.place as blocked_place,
+    policy.in_words(reasons.sentence, held.block.figures) as blocked_by
+from held
+left join policy.reasons on reasons.code = held.block.code;

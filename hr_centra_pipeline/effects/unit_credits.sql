@@ -66,6 +66,8 @@ select
     credit_due_at as trigger_at,
     greatest(credit_due_at, amount_known_at) as sendable_at,
     blocked_by,
+    blocked_code,
+    blocked_place,
     approval_codes,
     credit_trigger,
     refund_type,

@@ -1,15 +1,11 @@
--- makes: effects.units, doubt_text
+-- makes: effects.units, doubt_reason
 -- kind:  table
 -- grain: one row per unit of the active orders: what its grade and dates make due
 
--- Why nothing is paid for a unit until a person has tied it (`matching.matched_items.doubt`), in words.
-create or replace temp macro doubt_text(doubt, centra_return_id, sku) as case doubt
-    when 'foreign_return'
-        then 'another user''s Return ' || centra_return_id
-            || ' in Centra may be for it or for another piece of its line: tie that Return first'
-    else 'its article '
-        || coalesce(sku, '-')
-        || ' was sold at several prices on the order, and neither line id nor refund row identifies which'
+-- Why nothing is paid for a unit until a person has tied it (`matching.matched_items.doubt`).
+create or replace temp macro doubt_reason(doubt, centra_return_id, sku) as case doubt
+    when 'foreign_return' then policy.reason('external_return_doubtful', centra_return_id::varchar)
+    else policy.reason('several_prices', sku)
 end;
 
 -- One row per return unit: what the policy says about it. Every effect is planned from here.

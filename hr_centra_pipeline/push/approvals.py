@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import ROUND_UP, Decimal
 
+from hr_centra_pipeline.core import codes
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.kinds import EFFECT_TYPE_OF
 from hr_centra_pipeline.core.money import allocate
@@ -60,8 +61,8 @@ def waiting(connection: Connection, now: datetime) -> list[Effect]:
     return [
         effect
         for effect in planned_effects(connection, now)
-        if (effect.waits_for or "").startswith("waits for approval")
-        or (effect.effect_kind == "inventory_adjustment" and (effect.waits_for or "").startswith("waits until"))
+        if codes.needs_approval(effect.waits_for_code)
+        or (effect.effect_kind == "inventory_adjustment" and effect.waits_for_code == "waits_until")
     ]
 
 
@@ -242,7 +243,7 @@ def adopt(connection: Connection, signature: Signature, named: str) -> Adopted:
         found = f"{len(row)} returns have that name" if row else "no return has that id or express code"
         raise ConfigurationError(f"{named}: {found}.")
     return_id, is_before = row[0]
-    gone = ledger.reopen_gone(connection, return_id, signature.at, f"adopted by {signature.by}: {signature.why}")
+    gone = ledger.reopen_gone(connection, return_id, signature.at, codes.say("adopted", signature.by, signature.why))
     if not gone and (earlier := _adopted_by(connection, return_id)) is not None:
         raise ConfigurationError(f"{named}: {earlier} already. Nothing more to adopt.")
     if not is_before and not gone:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from hr_centra_pipeline.core.codes import Guard
 from hr_centra_pipeline.core.kinds import EFFECT_TYPE_OF
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.push.guards import Breach
@@ -39,15 +40,16 @@ class Unfit:
 
     def breaches(self, due: Iterable[Effect]) -> list[Breach]:
         """What is stopped of what is due now, as breaches of a guard: its exception names the reason."""
-        stopped: Counter[tuple[str, str, str]] = Counter()
+        stopped: Counter[tuple[str, Guard, str, str]] = Counter()
         for effect in due:
             if reason := self.of(effect):
                 effect_type = EFFECT_TYPE_OF[effect.effect_kind]
-                guard = GUARD if effect_type in self.effect_types else f"{GUARD} {effect.pays_through}"
-                stopped[effect_type, guard, reason] += 1
+                is_whole = effect_type in self.effect_types
+                guard = GUARD if is_whole else f"{GUARD} {effect.pays_through}"
+                stopped[effect_type, "contract" if is_whole else "contract_payer", guard, reason] += 1
         return [
-            Breach(effect_type, guard, None, count, None, Decimal(0), f"{effect_type}: {reason}")
-            for (effect_type, guard, reason), count in stopped.items()
+            Breach(effect_type, code, guard, None, count, None, Decimal(0), f"{effect_type}: {reason}")
+            for (effect_type, code, guard, reason), count in stopped.items()
         ]
 
 

@@ -5,6 +5,7 @@ A *turn* is any time at which Centra may have come to hold what this database do
 
 from __future__ import annotations
 
+from hr_centra_pipeline.core.codes import say
 from hr_centra_pipeline.core.kinds import OperationName
 from hr_centra_pipeline.push.operations.registry import OPERATIONS
 from hr_centra_pipeline.warehouse.database import Connection, run_sql
@@ -34,9 +35,9 @@ def uncovered(connection: Connection) -> dict[OperationName, str]:
             is_back, is_since, reason = read[source]
             name = "Happy Returns' exports" if source == "exports" else f"Centra's {source.replace('_', ' ')}"
             if not is_since:
-                found[operation] = f"{name} were not read to their end since {_TURNS.get(reason, reason)}"
+                found[operation] = say("not_read_since", name, _TURNS.get(reason, reason))
                 break
             if not is_back and source in one.traits.back_to_cutover:
-                found[operation] = f"{name} were not read back to the cut-over yet"
+                found[operation] = say("not_read_back", name)
                 break
     return found

@@ -67,13 +67,7 @@ select
         case when pays_through = 'gift_card' then (select gift_card_template from policy.parameters) end
     )) as approval_sha256,
     -- Held by a setting; a hold by what happened (nothing captured, no shipment line, …) ends by what happens.
-    coalesce(
-        starts_with(blocked_by, 'its return was started before the cut-over')
-        or starts_with(blocked_by, 'the policy does not map')
-        or starts_with(blocked_by, 'waits for approval: Happy Returns'' refund row differs')
-        or starts_with(blocked_by, 'it is a part of the bundle'),
-        false
-    ) as is_held,
+    coalesce(blocks.by_settings, false) as is_held,
     case
         -- Without a line there is no amount yet: what comes with the line asks nothing.
         when effect_kind = 'credit_note' and shipment_line_id is null and not is_held then 'open'
@@ -89,7 +83,7 @@ select
                 ))
         when effect_kind = 'exchange_order' then sha256(concat_ws(chr(31), coalesce(sku, '-'), is_held::varchar))
         -- Its word is mapped for the first time some day: that asks nothing.
-        when effect_kind = 'inventory_adjustment' and warehouse_id is null and blocked_by is not null then 'open'
+        when effect_kind = 'inventory_adjustment' and warehouse_id is null and blocked_code is not null then 'open'
         when effect_kind = 'inventory_adjustment' then
             sha256(concat_ws(chr(31), coalesce(warehouse_id::varchar, '-'), is_held::varchar))
     end as decided_sha256
@@ -119,5 +113,6 @@ from (
     from pending
 ) as pending
 cross join policy_said
+left join policy.reasons as blocks on blocks.code = pending.blocked_code
 left join riders on riders.return_id = pending.return_id and riders.order_number = pending.order_number
     and pending.effect_kind in ('credit_note', 'shipping_refund', 'return_fee');

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from hr_centra_pipeline.core.codes import as_kept, code_of, say
 from hr_centra_pipeline.push import ledger
 from hr_centra_pipeline.push.ledger import Move
 from hr_centra_pipeline.push.operations.registry import OPERATIONS
@@ -32,8 +33,8 @@ from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 from hr_centra_pipeline.warehouse.made import makes
 
 _COLUMNS = (
-    "packet_key", "operation", "members", "payload", "step", "state", "centra_id", "message", "payments_sent", "trouble",
-    "real_sent_at", "created_at",
+    "packet_key", "operation", "members", "payload", "step", "state", "centra_id", "message", "message_code",
+    "payments_sent", "trouble", "real_sent_at", "created_at",
 )  # fmt: skip
 
 
@@ -179,7 +180,7 @@ class Journal:
                 if not packet.is_begun:
                     return self._dissolved(packet, reason)
                 # Half done: the rest is finished by the next push, after Centra was asked how far it came.
-                return self._doubt(packet, f"half done, before {packet.step}: {reason}", None)
+                return self._doubt(packet, say("half_done", packet.step, reason), None)
             case Again():
                 return _Change(packet, is_kept=packet.state != "new")
         raise AssertionError(f"a step cannot come to {result!r}")
@@ -206,7 +207,7 @@ class Journal:
         if blamed:
             moves.append(Move(tuple(sorted(blamed)), "rejected", packet_key=packet.key, reason=refused.message))
         if others:
-            why = "sent again without the one that was refused" if blamed else "sent alone: its packet was refused"
+            why = say("sent_without_refused") if blamed else say("sent_alone")
             moves.append(Move(others, "planned", reason=why, travels_alone=not blamed or None))
         after = replace(packet, state="rejected" if blamed else "dissolved", message=refused.message, trouble=None)
         return _Change(after, moves=tuple(moves))
@@ -240,8 +241,8 @@ def write(
             f" values ({', '.join('?' * (len(_COLUMNS) + 2))})",
             [
                 packet.key, packet.operation, list(packet.members), packet.payload.stored(), packet.step,
-                packet.state, packet.centra_id, packet.message, packet.payments_sent, packet.trouble,
-                packet.real_sent_at, packet.created_at or now,
+                packet.state, packet.centra_id, packet.message, code_of(packet.message), packet.payments_sent,
+                packet.trouble, packet.real_sent_at, packet.created_at or now,
                 json.dumps(asdict(attempt), default=str) if attempt else None, now,
             ],
         )  # fmt: skip
@@ -275,11 +276,12 @@ def note_crashed(connection: Connection, now: datetime) -> None:
         " order by created_at, packet_key"
     ).fetchall()
     for key, members, step, attempt in rows:
-        message = f"the sender died at {step}"
+        message = say("sender_died", step)
         ledger.move(connection, [Move(tuple(members), "unknown", packet_key=key, reason=message)], now)
         connection.execute(
-            "update push.packets set state = 'unknown', message = ?, attempt = null, updated_at = ? where packet_key = ?",
-            [message, now, key],
+            "update push.packets set state = 'unknown', message = ?, message_code = ?, attempt = null, updated_at = ?"
+            " where packet_key = ?",
+            [message, message.code, now, key],
         )
         if attempt:
             left = {**json.loads(attempt), "outcome": "unknown", "message": message}
@@ -316,7 +318,7 @@ def _packet(row: dict[str, Any]) -> Packet:
         step=row["step"],
         state=row["state"],
         centra_id=row["centra_id"],
-        message=row["message"],
+        message=as_kept(row["message"], row["message_code"]),
         payments_sent=row["payments_sent"],
         trouble=row["trouble"],
         real_sent_at=row["real_sent_at"] and row["real_sent_at"].astimezone(UTC),

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from hr_centra_pipeline.core.codes import Said, code_of
 from hr_centra_pipeline.push.states import ALLOWED, REOPENED, ForbiddenMoveError, State
 from hr_centra_pipeline.warehouse import models
 from hr_centra_pipeline.warehouse.database import Connection
@@ -22,7 +23,10 @@ REOPENED_MOVES = _as_text(REOPENED)
 
 @dataclass(frozen=True)
 class Move:
-    """Effects that move into a state. ``packet_key`` and ``reason`` are set as given; ``None`` keeps the other two."""
+    """Effects that move into a state. ``packet_key`` and ``reason`` are set as given; ``None`` keeps the other two.
+
+    ``reason``: with its code where it is a reason of ours (``core/codes.py``), else words of Centra.
+    """
 
     effect_keys: Sequence[str]
     state: State
@@ -45,6 +49,7 @@ def move(connection: Connection, moves: Sequence[Move], now: datetime) -> None:
         "effect_key": [key for key, _ in rows],
         "state": [one.state for _, one in rows],
         "reason": [one.reason for _, one in rows],
+        "reason_code": [code_of(one.reason) for _, one in rows],
         "packet_key": [one.packet_key for _, one in rows],
         "centra_id": [one.centra_id for _, one in rows],
         "travels_alone": [one.travels_alone for _, one in rows],
@@ -54,7 +59,8 @@ def move(connection: Connection, moves: Sequence[Move], now: datetime) -> None:
         create or replace temp table asked as
         select
             unnest($effect_key::varchar[]) as effect_key, unnest($state::varchar[]) as state,
-            unnest($reason::varchar[]) as reason, unnest($packet_key::varchar[]) as packet_key,
+            unnest($reason::varchar[]) as reason, unnest($reason_code::varchar[]) as reason_code,
+            unnest($packet_key::varchar[]) as packet_key,
             unnest($centra_id::varchar[]) as centra_id, unnest($travels_alone::boolean[]) as travels_alone
         """,
         asked,
@@ -63,7 +69,8 @@ def move(connection: Connection, moves: Sequence[Move], now: datetime) -> None:
         """
         create or replace temp table moves as
         select ledger.* replace (
-            asked.state as state, asked.reason as reason, asked.packet_key as packet_key, $now as updated_at,
+            asked.state as state, asked.reason as reason, asked.reason_code as reason_code,
+            asked.packet_key as packet_key, $now as updated_at,
             coalesce(asked.centra_id, ledger.centra_id) as centra_id,
             coalesce(asked.travels_alone, ledger.travels_alone) as travels_alone,
             case when asked.state = 'confirmed' then $now end as confirmed_at
@@ -94,10 +101,11 @@ def note_reason(connection: Connection, effect_keys: Sequence[str], state: State
     """Say why effects are still in a state (what held them back, what the last look-up showed)."""
     connection.execute(
         """
-        update push.ledger set reason = $reason
-        where state = $state and effect_key in (select unnest($effect_keys::varchar[])) and reason is distinct from $reason
+        update push.ledger set reason = $reason, reason_code = $reason_code
+        where state = $state and effect_key in (select unnest($effect_keys::varchar[]))
+            and (reason is distinct from $reason or reason_code is distinct from $reason_code)
         """,
-        {"reason": reason, "state": state, "effect_keys": list(effect_keys)},
+        {"reason": reason, "reason_code": code_of(reason), "state": state, "effect_keys": list(effect_keys)},
     )
 
 
@@ -116,7 +124,7 @@ def settle_amounts(connection: Connection) -> None:
     )
 
 
-def reopen_gone(connection: Connection, return_id: str, now: datetime, reason: str) -> list[str]:
+def reopen_gone(connection: Connection, return_id: str, now: datetime, reason: Said) -> list[str]:
     """Plan effects of a return again of which somebody has deleted in Centra what we had made; answers their keys."""
     models.run(connection, ["gone_returns"])
     gone = connection.execute(
@@ -141,26 +149,30 @@ def reopen_gone(connection: Connection, return_id: str, now: datetime, reason: s
     connection.execute(
         """
         create or replace temp table moves as
-        select * replace ('planned' as state, $reason as reason, $now as updated_at, null as centra_id, null as confirmed_at)
+        select * replace (
+            'planned' as state, $reason as reason, $reason_code as reason_code, $now as updated_at, null as centra_id,
+            null as confirmed_at
+        )
         from push.ledger where effect_key in (select unnest($keys::varchar[])) and not is_foreign
         """,
-        {"reason": reason, "now": now, "keys": keys},
+        {"reason": reason, "reason_code": reason.code, "now": now, "keys": keys},
     )
     apply(connection, allowed=[*ALLOWED_MOVES, *REOPENED_MOVES])
     connection.execute(
-        "update push.packets set state = 'dissolved', message = ?, trouble = null, updated_at = ?"
+        "update push.packets set state = 'dissolved', message = ?, message_code = ?, trouble = null, updated_at = ?"
         " where packet_key in (select unnest(?::varchar[]))",
-        [reason, now, [key for key, _ in gone]],
+        [reason, reason.code, now, [key for key, _ in gone]],
     )
     # A replacement that somebody canceled is ordered anew, on the Return that is still there.
     canceled = connection.execute(
         """
-        update push.packets set step = 'create_order', trouble = null, message = $reason, updated_at = $now
+        update push.packets set step = 'create_order', trouble = null, message = $reason, message_code = $reason_code,
+            updated_at = $now
         where state = 'unknown' and trouble = 'canceled'
             and packet_key in (select packet_key from push.ledger where return_id = $return_id)
         returning members
         """,
-        {"reason": reason, "now": now, "return_id": return_id},
+        {"reason": reason, "reason_code": reason.code, "now": now, "return_id": return_id},
     ).fetchall()
     return keys + [key for (members,) in canceled for key in members]
 

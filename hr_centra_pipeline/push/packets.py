@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Generic, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 from typing_extensions import TypeVar  # pydantic brings it; a type variable with a default is not in Python 3.11
 
-from hr_centra_pipeline.core import reasons
+from hr_centra_pipeline.core.codes import as_kept, say
 from hr_centra_pipeline.core.errors import RunFailed
 from hr_centra_pipeline.core.kinds import OperationName, Step
 from hr_centra_pipeline.push.states import PacketState, StepTable, check_packet
@@ -28,7 +28,7 @@ MOST_PAYMENTS = 2  # a payment whose first call left no trace is made once more,
 
 @dataclass(frozen=True)
 class Effect:
-    """One effect as the last plan describes it; ``waits_for`` says why it may not be sent now.
+    """One effect as the last plan describes it; ``waits_for`` says why it may not be sent now, with its code beside it.
 
     ``ledger_state``: planned, or under way (``sending``, ``unknown``); ``planned_at``: since when. ``is_given_back``: the value of
     its unit was given back, other than by a replacement.
@@ -71,14 +71,20 @@ class Effect:
     waiting_since: datetime
     mode: str
     waits_for: str | None
+    waits_for_code: str | None
     ledger_state: str
     planned_at: datetime
     is_given_back: bool
 
     @property
+    def why(self) -> str | None:
+        """``waits_for`` with its code."""
+        return as_kept(self.waits_for, self.waits_for_code)
+
+    @property
     def held_by(self) -> str | None:
         """Why it may not be sent now; ``None``: it may."""
-        return self.waits_for or (None if self.mode == "live" else f"mode {self.mode}")
+        return self.why or (None if self.mode == "live" else say("mode", self.mode))
 
 
 class Payload(BaseModel):
@@ -245,7 +251,7 @@ def check_move(before: Packet, after: Packet) -> None:
 
 def considered_effects(connection: Connection, now: datetime) -> list[Effect]:
     """Every effect of the last plan that is planned or under way, the earliest trigger first."""
-    models.run(connection, ["push/sendable.sql"], (), {"now": now, **reasons.PARAMETERS})
+    models.run(connection, ["push/sendable.sql"], (), {"now": now})
     names = [column[0] for column in connection.description or []]
     return [Effect(**dict(zip(names, row, strict=True))) for row in connection.fetchall()]
 

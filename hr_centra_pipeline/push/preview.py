@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from hr_centra_pipeline.core.codes import say
 from hr_centra_pipeline.core.kinds import EFFECT_TYPE_OF, OPERATION_OF
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.push import contract, coverage, facts, guards
@@ -53,13 +54,13 @@ def preview(connection: Connection, policy: Policy, now: datetime) -> Preview:
     def reason(effect: Effect) -> str | None:
         mode = modes[EFFECT_TYPE_OF[effect.effect_kind]]
         if mode in ("off", "dry_run"):
-            return f"mode {mode}"
-        return effect.waits_for or unfit.of(effect) or uncovered.get(OPERATION_OF[effect.effect_kind])
+            return say("mode", mode)
+        return effect.why or unfit.of(effect) or uncovered.get(OPERATION_OF[effect.effect_kind])
 
     staying = [(effect, why) for effect in effects if (why := reason(effect))]
     due = [effect for effect in effects if not reason(effect)]
     stopped = {
-        breach.effect_type: f"guard: {breach.detail}" for breach in guards.breaches(connection, due, policy, now)
+        breach.effect_type: say("guard", breach.detail) for breach in guards.breaches(connection, due, policy, now)
     }
     staying += [(effect, why) for effect in due if (why := stopped.get(EFFECT_TYPE_OF[effect.effect_kind]))]
     result = cut([effect for effect in due if EFFECT_TYPE_OF[effect.effect_kind] not in stopped], policy, now)

@@ -119,10 +119,12 @@ adopted as (
         true as is_foreign,
         false as travels_alone,
         cast(null as varchar) as input_sha256,
-        'another user or integration credited this unit in Centra' as reason,
+        reasons.sentence as reason,
+        reasons.code as reason_code,
         $now as planned_at,
         $now as confirmed_at
     from foreign_returns
+    join policy.reasons on reasons.code = 'credited_by_others'
     anti join observed on observed.effect_key = effect_key('credit_note', [foreign_returns.return_item_id])
 ),
 
@@ -155,12 +157,14 @@ tied as (
         true as is_foreign,
         false as travels_alone,
         cast(null as varchar) as input_sha256,
-        'somebody ordered the replacement in Centra: tied by ' || ties.tied_by as reason,
+        policy.in_words(reasons.sentence, [ties.tied_by]) as reason,
+        reasons.code as reason_code,
         $now as planned_at,
         $now as confirmed_at
     from tied_orders as ties
     join staging.return_items as items using (return_item_id)
     join matching.matched_items as matched using (return_item_id)
+    join policy.reasons on reasons.code = 'ordered_by_others'
     left join push.ledger as known on known.effect_key = ties.effect_key
     where known.state is null or known.state in ('planned', 'rejected', 'withdrawn')
 ),
@@ -280,7 +284,7 @@ planned as (
         ))
         or (
             ledger.state = 'rejected'
-            and starts_with(ledger.reason, 'out of stock')
+            and ledger.reason_code = 'out_of_stock'
             and stock.fetched_at >= ledger.updated_at
         )
         -- A tax engine that was down is asked again once a day.
@@ -296,8 +300,12 @@ planned as (
 -- One row per effect that was not sent and is not desired any more.
 withdrawn as (
     select
-        ledger.* replace ('withdrawn' as state, 'no longer desired' as reason, cast(null as varchar) as packet_key)
+        ledger.* replace (
+            'withdrawn' as state, not_desired.sentence as reason, not_desired.code as reason_code,
+            cast(null as varchar) as packet_key
+        )
     from push.ledger
+    join policy.reasons as not_desired on not_desired.code = 'not_desired'
     anti join desired using (effect_key)
     anti join observed using (effect_key)
     anti join adopted using (effect_key)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from hr_centra_pipeline.core.codes import say
 from hr_centra_pipeline.core.keys import packet_key
 from hr_centra_pipeline.push import journal, ledger
 from hr_centra_pipeline.push.operations import credit, exchange
@@ -20,7 +21,7 @@ from hr_centra_pipeline.push.states import check_packet
 from hr_centra_pipeline.warehouse import models
 from hr_centra_pipeline.warehouse.database import Connection
 
-_FOUND = "half done in Centra, and no packet of this database carried it"
+_FOUND = say("found_half_done")
 
 
 def half_done(connection: Connection, now: datetime) -> int:

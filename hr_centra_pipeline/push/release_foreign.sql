@@ -16,8 +16,10 @@ select
         -- Nobody has decided about it yet: it is due because that is gone.
         'open' as decided_sha256,
         cast(null as timestamptz) as confirmed_at,
-        'what somebody else had done is gone in Centra' as reason
+        gone.sentence as reason,
+        gone.code as reason_code
     )
 from push.ledger
+join policy.reasons as gone on gone.code = 'gone_of_others'
 semi join pending using (effect_key)
 where ledger.state = 'confirmed' and ledger.is_foreign;

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from hr_centra_pipeline.core.codes import Said, say
 from hr_centra_pipeline.core.keys import PACKET_KEY, effect_keys_in, packet_key, without_keys
 from hr_centra_pipeline.core.money import kept
 from hr_centra_pipeline.core.policy import Policy
@@ -244,9 +245,9 @@ def _return(row: dict[str, Any], entries: Sequence[payments.Entry], words: Centr
     )
 
 
-def unknown_status(word: str) -> str:
+def unknown_status(word: str) -> Said:
     """Why nothing is done about an order whose status the policy does not know."""
-    return f"the meaning of the order status {word} is not known: add it to [centra.words.order_status] in the policy"
+    return say("order_status_unknown", word)
 
 
 def totals_of(shown: dict[str, Any], tax_mode: str | None) -> Totals:
@@ -298,28 +299,23 @@ def ours(packet: Packet[ReturnPayload], order: OrderInCentra | None) -> ReturnIn
 def problem_with(packet: Packet[ReturnPayload], order: OrderInCentra, facts: Facts) -> Held | NotNow | None:
     """Why a packet may not be made, by what Centra shows right now: its effects exist, or another user was faster."""
     if len(order.returns) >= _MOST_RETURNS:
-        return NotNow(f"the order has {len(order.returns)} Returns: more than we can look through")
+        return NotNow(say("too_many_returns", "the order has", len(order.returns)))
     for found in order.returns:
         there = set(packet.members) & set(effect_keys_in(found.comment))
         if there or packet.key == found.external_id:
             members = tuple(member for member in packet.members if member in there or not there)
-            return Held(members, f"in Centra already, in Return {found.return_id}; the next pull shows it")
+            return Held(members, say("in_centra_already", f"Return {found.return_id}"))
     for found in order.returns:
         if found.return_id not in facts.known_returns and not found.is_ours:
             members = members_on(packet, found.quantities)
             if members:
-                why = "the next pull finds out for which units"
-                return Held(
-                    members,
-                    f"another user or integration made Return {found.return_id} on the same line meanwhile: {why}",
-                )
+                return Held(members, say("made_meanwhile", found.return_id))
     for line in packet.payload.lines:
         left = order.returnable.get(line.shipment_line_id)
         if left is None:
-            return Held(line.members, f"shipment line {line.shipment_line_id} is gone in Centra")
+            return Held(line.members, say("line_gone", line.shipment_line_id))
         if left < line.quantity:
-            reason = f"shipment line {line.shipment_line_id} has {left} of {line.quantity} units left to return"
-            return Held(line.members, f"{reason}: somebody returned it meanwhile")
+            return Held(line.members, say("returned_meanwhile", line.shipment_line_id, left, line.quantity))
     return None
 
 

@@ -74,6 +74,7 @@ considered as (
         len(waits_for_codes) > 0 and list_has_all(approved_codes, waits_for_codes) as is_approved,
         ledger.decided_sha256 as decided_before,
         coalesce(desired.evidence::json ->> 'milestone' = 'refund under way', false) as is_announcement,
+        desired.blocked_code is not null and not (is_approved and coalesce(blocks.needs_approval, false)) as is_blocked,
         charged_back.effect_key is not null as meets_chargeback,
         coalesce(charged_back.is_abroad, false) as is_abroad, charged_back.amount as charged_back,
         coalesce(value.given - value.exchange > 0, false) as has_money,
@@ -95,6 +96,7 @@ considered as (
     left join approved_exchanges on approved_exchanges.effect_key = (desired.evidence::json ->> 'exchange')
     left join effects.value_given_back as value on value.return_item_id = desired.return_item_id
     left join charged_back on charged_back.effect_key = desired.effect_key
+    left join policy.reasons as blocks on blocks.code = desired.blocked_code
     left join matching.matched_items as matched on matched.return_item_id = desired.return_item_id
     where ledger."state" in ('planned', 'sending', 'unknown')
 ),
@@ -106,15 +108,11 @@ held as (
         meets_chargeback and not (is_abroad and is_approved) as is_charged_back,
         is_charged_back or has_money as is_given_back,
         case
-            when
-                is_corrected
-                then 'Happy Returns has corrected which order or article it is of: it is planned again as that'
-            when
-                blocked_by is not null and not (is_approved and starts_with(blocked_by, 'waits for approval'))
-                then blocked_by
+            when is_corrected then policy.reason('corrected')
+            when is_blocked then policy.reason(blocked_code)
             when is_charged_back and (pays_through is distinct from 'elsewhere')
                 then
-                    'its value was given back already: by a chargeback' || case when charged_back < amount
+                    policy.reason('charged_back', case when charged_back < amount
                             then
                                 ': '
                                 || money_text(charged_back, currency)
@@ -123,9 +121,9 @@ held as (
                                 || '; '
                                 || money_text(amount - charged_back, currency) || ' is left'
                         else ''
-                    end
+                    end)
             when sendable_at > $now and not (is_approved and effect_kind = 'inventory_adjustment') then
-                'waits until ' || strftime(sendable_at, '%Y-%m-%d %H:%M UTC')
+                policy.reason('waits_until', strftime(sendable_at, '%Y-%m-%d %H:%M UTC'))
         end as held_by
     from considered
 ),
@@ -150,16 +148,31 @@ reasoned as (
         case when is_above then list_append(waits_for_codes, 'limit') else waits_for_codes end as codes,
         case
             when held_by is not null then held_by
-            when not is_approved and asked_batch is not null and decided_before is null then $due_by_settings
-            when not is_approved and asked_batch is not null then $changed_by_settings
-            when
-                not is_approved and policy_mode = 'approve'
-                then 'waits for approval: modes.' || effect_type || ' = "approve"'
-            when is_above and not list_contains(approved_codes, 'limit') then
-                'waits for approval: it is above approval_above.' || together.currency
+            when not is_approved and asked_batch is not null and decided_before is null
+                then policy.reason('due_by_settings')
+            when not is_approved and asked_batch is not null then policy.reason('changed_by_settings')
+            when not is_approved and policy_mode = 'approve' then policy.reason('mode_approve', effect_type)
+            when is_above and not list_contains(approved_codes, 'limit')
+                then policy.reason('above_limit', together.currency)
         end as own_reason
     from together
     left join policy.approval_limits as limits using (currency)
+),
+
+waiting as (
+    select
+        reasoned.*,
+        coalesce(
+            own_reason,
+            -- What was approved is the whole amount: a fee or shipping that nobody has seen holds its credit.
+            case when effect_kind = 'credit_note' and bool_or(
+                        effect_kind in ('return_fee', 'shipping_refund') and coalesce(reasons.needs_approval, false)
+                    ) over (partition by return_id, order_number)
+                    then policy.reason('fee_or_shipping_held')
+            end
+        ) as waits
+    from reasoned
+    left join policy.reasons on reasons.code = reasoned.own_reason.code
 )
 
 select
@@ -200,22 +213,18 @@ select
     greatest(sendable_at, planned_at) as waiting_since,
     -- The more careful of the policy's and the run's: what a person approved counts as live in a live run.
     case when policy_mode = 'approve' and is_approved and "mode" = 'approve' then 'live' else "mode" end as "mode",
-    coalesce(
-        own_reason,
-        -- What was approved is the whole amount: a fee or shipping that nobody has seen holds its credit.
-        case when effect_kind = 'credit_note' and bool_or(
-                    effect_kind in ('return_fee', 'shipping_refund')
-                    and starts_with(coalesce(own_reason, ''), 'waits for approval')
-                ) over (partition by return_id, order_number)
-                then 'waits for approval of the fee or shipping that goes with it'
-        end
-    ) as waits_for,
+    -- In the plan's words, where the plan holds it.
+    case when is_blocked and waits.code = blocked_code then blocked_by
+        else policy.in_words(reasons.sentence, waits.figures)
+    end as waits_for,
+    waits.code as waits_for_code,
     ledger_state,
     planned_at,
     is_given_back,
     trigger_at,
     approval_sha256,
     codes
-from reasoned;
+from waiting
+left join policy.reasons on reasons.code = waiting.waits.code;
 
 select * exclude (trigger_at, approval_sha256, codes) from sendable order by trigger_at, effect_key;

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NoReturn
 
+from hr_centra_pipeline.core.codes import code_of, needs_approval, say
 from hr_centra_pipeline.core.kinds import OPERATION_OF, OperationName
 from hr_centra_pipeline.core.money import shown
 from hr_centra_pipeline.core.policy import Policy
@@ -55,10 +56,6 @@ _MOST_STEPS = 12  # an exchange that is unwound has six, and one more for each o
 _ROUNDS = 3  # members of a refused or held packet are cut again within the same push
 _MOST_TROUBLES = 3  # requests in a row that failed: then Centra is left alone until the next push
 _TOLD_EVERY = 10.0  # seconds between two lines about the progress
-_SAID_BY_THE_PUSH = (
-    "waits for approval",
-    "its value was given back already: by a chargeback",
-)  # sendable.sql, not the plan
 _LOOK_AHEAD = 20  # times a batch's size: how far a batch is filled from behind a packet that has to wait for its order
 
 
@@ -91,12 +88,12 @@ class PushReport:
             "rejected": self.rejected,
             "in_doubt": self.in_doubt,
             "would_send": self.would_send,
-            "waiting": dict(Counter(self.waiting.values()).most_common(20)),
+            "waiting": dict(Counter(map(str, self.waiting.values())).most_common(20)),
             "breached": self.breached,
             "writes": self.writes,
             "requests": self.requests,
             "limited": self.limited,
-            "halted": self.halted or "",
+            "halted": str(self.halted or ""),
         }
 
 
@@ -187,7 +184,7 @@ def _push(
             ]
         sender.look_up(left)
     except Halted as halted:
-        report.halted = str(halted)
+        report.halted = halted.reason
         _LOG.warning("push ends: %s", halted)
     report.writes = wire.writes
     report.requests, report.limited = client.requests - requests, client.limited - limited
@@ -227,12 +224,12 @@ def _end_record(connection: Connection, push_id: str, report: PushReport) -> Non
         """
         update push.pushes set
             real_ended_at = ?, confirmed = ?, rejected = ?, in_doubt = ?, waiting = ?, writes = ?, requests = ?,
-            limited = ?, halted = ?
+            limited = ?, halted = ?, halted_code = ?
         where push_id = ?
         """,
         [
             datetime.now(UTC), sum(report.confirmed.values()), report.rejected, report.in_doubt, len(report.waiting),
-            report.writes, report.requests, report.limited, report.halted, push_id,
+            report.writes, report.requests, report.limited, report.halted, code_of(report.halted), push_id,
         ],
     )  # fmt: skip
 
@@ -242,9 +239,14 @@ def _keep_breaches(connection: Connection, push_id: str, breached: Iterable[Brea
     for breach in breached:
         _LOG.warning("guard: %s; nothing of it is sent", breach.detail)
         connection.execute(
-            "insert into push.breaches values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            """
+            insert into push.breaches (
+                push_id, effect_type, guard_code, guard, currency, effects, amount, allowed, detail, breached_at
+            )
+            values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            """,
             [
-                push_id, breach.effect_type, breach.guard, breach.currency, breach.effects, breach.amount,
+                push_id, breach.effect_type, breach.code, breach.guard, breach.currency, breach.effects, breach.amount,
                 breach.allowed, breach.detail, now,
             ],
         )  # fmt: skip
@@ -292,15 +294,15 @@ class Sender:
         """
         modes: dict[str, str] = self.policy.modes.model_dump()
         self.stopped.update(uncovered)
-        breaches = {breach.effect_type: f"guard: {breach.detail}" for breach in breached}
+        breaches = {breach.effect_type: say("guard", breach.detail) for breach in breached}
         for name, operation in OPERATIONS.items():
             effect_type = operation.traits.effect_type
             if effect_type in breaches:
                 self.stopped[name] = breaches[effect_type]
             if reason := self.unfit.effect_types.get(effect_type):
-                self.stopped[name] = f"guard: {reason}"
+                self.stopped[name] = say("guard", reason)
             if modes[effect_type] in ("off", "dry_run"):
-                self.stopped[name] = f"mode {modes[effect_type]}"
+                self.stopped[name] = say("mode", modes[effect_type])
 
     # ---------------------------------------------------------------- what was left in doubt
 
@@ -317,7 +319,7 @@ class Sender:
         """What a look-up comes to. Whatever would write again may have to wait: for its time, its operation, a person."""
         match result:
             case NotNow(reason):
-                return self._still_in_doubt(packet, f"could not be looked up: {reason}")
+                return self._still_in_doubt(packet, say("not_looked_up", reason))
             case Absent(paid):
                 result = self._absent(packet, paid=paid)
             case Advance(step) if packet.trouble == "refused" and step == packet.step:
@@ -325,7 +327,7 @@ class Sender:
         if isinstance(result, Advance) and (stopped := self._stopped(packet.at(result.step))):
             # What a person has to correct is still to be corrected.
             trouble = packet.trouble if packet.trouble == "differs" else None
-            return InDoubt(f"half done, before {result.step}: {stopped}", trouble)
+            return InDoubt(say("half_done", result.step, stopped), trouble)
         return result
 
     def _stopped(self, packet: Packet) -> str | None:
@@ -344,7 +346,7 @@ class Sender:
         if datetime.now(UTC) < settled_at:
             return InDoubt(f"not in Centra yet; counts as absent after {settled_at:%H:%M:%S} UTC")
         if not paid:
-            return Undone("its call left no trace in Centra")
+            return Undone(say("no_trace"))
         if packet.payments_sent >= MOST_PAYMENTS + packet.payload.payments_allowed:
             if (rows := packet.payload.issued_by_platform) and not packet.payload.payments_allowed:
                 return InDoubt(
@@ -384,15 +386,20 @@ class Sender:
                 return
 
     def _is_due(self, effect: Effect) -> bool:
-        reason = effect.waits_for or (f"mode {effect.mode}" if effect.mode != "live" else None)
+        reason = effect.held_by
         if reason:
             self.report.waiting[effect.effect_key] = reason
         return reason is None
 
     def _leave_held(self, effects: Sequence[Effect]) -> None:
-        """Say why effects are held by what only the push knows, in the words that their exception needs."""
-        waiting = [(effect.effect_key, effect.waits_for or "") for effect in effects]
-        self._leave([(key, why) for key, why in waiting if why.startswith(_SAID_BY_THE_PUSH)])
+        """Say why effects are held by what only the push knows (sendable.sql, not the plan): their exception needs it."""
+        self._leave(
+            [
+                (effect.effect_key, effect.why or "")
+                for effect in effects
+                if needs_approval(effect.waits_for_code) or effect.waits_for_code == "charged_back"
+            ]
+        )
 
     def _leave(self, reasons: Sequence[tuple[str, str]]) -> None:
         """Say why effects stay planned."""
@@ -430,7 +437,7 @@ class Sender:
 
     def _why_not(self, packet: Packet, unannounced: set[str]) -> str | None:
         if packet.operation == "credit" and not unannounced.isdisjoint(packet.payload.orders):
-            return "waits until its announcement is in Centra"
+            return say("waits_for_announcement")
         return self.stopped.get(packet.operation)
 
     def _batch_size(self) -> int:
@@ -490,14 +497,12 @@ class Sender:
         if self.wire.halted:
             self._end(self.wire.halted, active)
         if self.wire.troubles >= _MOST_TROUBLES:
-            reason = f"Centra has not answered {self.wire.troubles} requests in a row: the next push carries on"
-            self._end(Halted(reason), active)
+            self._end(Halted(say("not_answered", self.wire.troubles)), active)
 
     def _wait(self, seconds: float, active: Sequence[Packet]) -> None:
         """Centra asked for patience; the kill switch and the budget are heeded meanwhile."""
         if seconds > max(0.0, self.wire.gate.seconds_left):
-            reason = f"Centra's quota is used up by others for {seconds / 60:.0f} minutes: the next push carries on"
-            self._end(Halted(reason), active)
+            self._end(Halted(say("quota_used", f"{seconds / 60:.0f}")), active)
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             try:
@@ -508,7 +513,7 @@ class Sender:
 
     def _end(self, halted: Halted, active: Sequence[Packet]) -> NoReturn:
         """End the push; packets that are under way are left as they certainly are: not begun, or half done."""
-        self.wire.journal.settle([(packet, NotNow(str(halted))) for packet in active])
+        self.wire.journal.settle([(packet, NotNow(halted.reason)) for packet in active])
         raise halted
 
     def _tell_progress(self, done: int, whole: int, left: Sequence[Packet]) -> None:

@@ -6,11 +6,12 @@ another way. Only what gives nothing passes unasked, by name: notes, and the ste
 
 from __future__ import annotations
 
+from hr_centra_pipeline.core.codes import say
 from hr_centra_pipeline.push.facts import Facts
 from hr_centra_pipeline.push.operations.registry import OPERATIONS
 from hr_centra_pipeline.push.packets import Packet
 
-NOT_DUE = "it is not due any more"
+NOT_DUE = say("not_due")
 
 
 def stopped(packet: Packet, facts: Facts) -> str | None:
@@ -23,7 +24,7 @@ def stopped(packet: Packet, facts: Facts) -> str | None:
         return NOT_DUE
     today = [facts.today[member] for member in packet.members]
     if rule.is_made:
-        held = "its value was given back already" if any(effect.is_given_back for effect in today) else None
+        held: str | None = say("given_back_meanwhile") if any(effect.is_given_back for effect in today) else None
     else:
         held = next((why for effect in today if (why := effect.held_by)), None)
     return held or OPERATIONS[packet.operation].changed(packet, today, facts)

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from hr_centra_pipeline.core.codes import say
 from hr_centra_pipeline.push.guards import Gate, Halted
 from hr_centra_pipeline.push.journal import Attempt, Journal
 from hr_centra_pipeline.push.packets import Packet
@@ -90,7 +91,7 @@ class Wire:
             try:
                 self.client.reserve(len(packets))
             except CentraError as error:
-                self._halt(Halted(f"{error} The next push carries on."), talks)
+                self._halt(Halted(say("centra_refused", error)), talks)
                 return [(talk.packet, talk.result) for talk in talks]
         for talk in talks:
             talk.go_on(None)
@@ -153,7 +154,7 @@ class Wire:
             outcomes = self._send([_call(talk) for talk in talks], gate)
         except Halted as halted:
             for talk, attempt in zip(talks, attempts, strict=True):
-                self._not_done(talk, replace(attempt, message=str(halted)))
+                self._not_done(talk, replace(attempt, message=halted.reason))
             self._halt(halted, talks)
             return
         self._notice(outcomes)
@@ -234,7 +235,7 @@ class Wire:
     def _halt(self, halted: Halted, talks: Iterable[_Talk]) -> None:
         self._halted = halted
         for talk in talks:
-            talk.end(NotNow(str(halted)))
+            talk.end(NotNow(halted.reason))
 
     def _notice(self, outcomes: Iterable[object]) -> None:
         """Count requests in a row that failed: an outage must not be hammered, nor put every packet in doubt."""

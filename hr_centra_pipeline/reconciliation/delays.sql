@@ -54,12 +54,18 @@ standing as (
         seen.last_event,
         seen.last_event_at,
         case
-            when ours.return_item_id is not null then ours.waits_for
+            when ours.return_item_id is not null then 'ours'
             when units.is_refused then null
             when seen.last_event is null then null -- only started: the shopper has it
-            when units.arrived_at is null and units.disposition is null and not units.is_returnless then 'the goods'
-            when units.received_at is not null and units.approved_at is null then 'an approval'
-            when units.arrived_at is not null and units.disposition is null and not units.is_returnless then 'a grade'
+            when units.arrived_at is null and units.disposition is null and not units.is_returnless then 'goods'
+            when units.received_at is not null and units.approved_at is null then 'approval'
+            when units.arrived_at is not null and units.disposition is null and not units.is_returnless then 'grade'
+        end as waits_code,
+        case waits_code
+            when 'ours' then ours.waits_for
+            when 'goods' then 'the goods'
+            when 'approval' then 'an approval'
+            when 'grade' then 'a grade'
         end as waits_for,
         ours.sendable_at, ours.why, ours.called_at, ours.answer, ours.window_hours as our_hours,
         lateness.p50_hours, lateness.p95_hours, lateness.is_learned,
@@ -81,29 +87,29 @@ timed as (
     select
         *,
         case
-            when waits_for like 'our %' then sendable_at when waits_for = 'an approval' then received_at else
+            when waits_code = 'ours' then sendable_at when waits_code = 'approval' then received_at else
                 last_event_at
         end as waits_since,
         case
-            when waits_for like 'our %' then our_hours when waits_for = 'an approval' then approval_hours else
+            when waits_code = 'ours' then our_hours when waits_code = 'approval' then approval_hours else
                 physical_hours
         end as window_hours
     from standing
-    where waits_for is not null
+    where waits_code is not null
 )
 
 select
     return_item_id, return_id, order_number, dropoff_method, last_event, last_event_at, waits_for, waits_since,
     greatest(date_diff('minute', waits_since, $now::timestamptz) // 60, 0) as waited_hours, window_hours,
-    case when waits_for in ('the goods', 'a grade') then p50_hours end as usual_hours,
-    case when waits_for in ('the goods', 'a grade') then p95_hours end as late_hours,
-    coalesce(is_learned, false) and waits_for in ('the goods', 'a grade') as is_learned,
+    case when waits_code in ('goods', 'grade') then p50_hours end as usual_hours,
+    case when waits_code in ('goods', 'grade') then p95_hours end as late_hours,
+    coalesce(is_learned, false) and waits_code in ('goods', 'grade') as is_learned,
     case
         when waits_since + to_hours(window_hours::integer) > $now
             then
                 case when waits_since > $now then 'not_due' else 'in_time' end
-        when waits_for like 'our %' then 'system_error'
-        when waits_for = 'the goods' then 'logistics_delay'
+        when waits_code = 'ours' then 'system_error'
+        when waits_code = 'goods' then 'logistics_delay'
         else 'happy_returns_delay'
     end as verdict,
     called_at is not null as was_called, called_at, answer, why as reason

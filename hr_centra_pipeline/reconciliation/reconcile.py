@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from hr_centra_pipeline.core import reasons
 from hr_centra_pipeline.reconciliation import shadow
 from hr_centra_pipeline.warehouse import models, watermarks
 from hr_centra_pipeline.warehouse.database import Connection
@@ -68,7 +67,7 @@ def _settling() -> set[str]:
 
 def _given(connection: Connection, now: datetime) -> dict[str, Any]:
     since = watermarks.read(connection, watermarks.RECONCILIATION)
-    return {"now": now, "since": since, **reasons.PARAMETERS}
+    return {"now": now, "since": since}
 
 
 def _is_lateness_old(connection: Connection, now: datetime) -> bool:

@@ -25,7 +25,7 @@ unfound as (
 select
     unfound.*,
     ledger.state as effect_state,
-    starts_with(coalesce(ledger.reason, ''), 'waits for the credit of its order') as waits_for_its_credit,
+    coalesce(ledger.reason_code = 'waits_for_credit', false) as waits_for_its_credit,
     -- The effect that it is about is done, or not due any more.
     case
         when ledger.state = 'confirmed'

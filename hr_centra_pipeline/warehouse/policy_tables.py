@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from hr_centra_pipeline.core.codes import GUARDS, REASONS
 from hr_centra_pipeline.core.exception_kinds import EXCEPTION_KINDS
 from hr_centra_pipeline.core.kinds import EFFECT_TYPE_OF
 from hr_centra_pipeline.core.policy import Mode, Policy, more_careful
@@ -91,6 +92,21 @@ create or replace macro policy.meaning_of(of_enum, of_word) as (
 create or replace table policy.exception_kinds (
     kind varchar, owner_team varchar, window_hours integer, precedence integer, severity varchar, family varchar
 );
+-- One row per reason of core/codes.py. place: of several the lowest is shown. class to next_step: null, those of the kind.
+create or replace table policy.reasons (
+    code varchar, place integer, sentence varchar, class varchar, cause varchar, culprit varchar, next_step varchar,
+    needs_approval boolean, by_settings boolean
+);
+-- A reason before it is put into words: its code and figures; a join with policy.reasons gives the sentence.
+create or replace macro policy.reason
+    (of_code) as {'code': of_code, 'figures': []::varchar[]},
+    (of_code, figure) as {'code': of_code, 'figures': [figure]::varchar[]},
+    (of_code, figure, second) as {'code': of_code, 'figures': [figure, second]::varchar[]},
+    (of_code, figure, second, third) as {'code': of_code, 'figures': [figure, second, third]::varchar[]};
+create or replace macro policy.in_words(sentence, figures) as replace(replace(replace(
+    sentence, '{0}', coalesce(figures[1], '-')), '{1}', coalesce(figures[2], '-')), '{2}', coalesce(figures[3], '-'));
+-- One row per guard that can stop an effect type: who deviates when it does.
+create or replace table policy.guards (guard_code varchar, cause varchar, culprit varchar);
 """
 
 
@@ -169,7 +185,15 @@ def write_policy(connection: Connection, policy: Policy, run_mode: RunMode) -> N
             (kind, rules[kind].owner_team, rules[kind].window_hours, usual.precedence, usual.severity, usual.family)
             for kind, usual in EXCEPTION_KINDS.items()
         ],
-    }
+        "reasons": [
+            (
+                one.code, place, one.sentence, one.cls, one.cause, one.culprit, one.next_step, one.needs_approval,
+                one.by_settings,
+            )
+            for place, one in enumerate(REASONS.values())
+        ],
+        "guards": [(code, rule.cause, rule.culprit) for code, rule in GUARDS.items()],
+    }  # fmt: skip
     for name, values in rows.items():
         if values:
             # One statement per table: one per row is planned that many times.

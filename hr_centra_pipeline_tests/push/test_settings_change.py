@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hr_centra_pipeline.core import reasons
+from hr_centra_pipeline.core import codes
 from hr_centra_pipeline.push import approvals
 from hr_centra_pipeline.push.approvals import Signature
 from hr_centra_pipeline.push.preview import preview
@@ -118,7 +118,7 @@ def test_what_happy_returns_has_paid_is_not_paid_again_because_the_payer_was_cha
     at_desk.change_refund(later, issued_at=an_hour_later(at_desk))
     at_desk.settle()
     assert (at_desk.refunded(paid.sold), at_desk.refunded(later.sold)) == (Decimal(0), Decimal("100.00"))
-    assert reasons.CHANGED_BY_SETTINGS in at_desk.sync().waiting.values()
+    assert codes.say("changed_by_settings") in at_desk.sync().waiting.values()
     # Back as it was: nothing is left to ask.
     at_desk.with_policy(pays_through=ELSEWHERE)
     at_desk.settle()

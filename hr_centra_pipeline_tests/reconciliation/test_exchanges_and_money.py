@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hr_centra_pipeline.core import reasons
+from hr_centra_pipeline.core import codes
 from hr_centra_pipeline.push.packets import considered_effects
 from hr_centra_pipeline_tests.reconciliation.books import DAY, DROPPED, HOUR, NOW, Books
 
@@ -25,7 +25,7 @@ def test_a_replacement_waits_while_a_refund_without_a_return_is_not_tied(books: 
     books.returned("1001", **EXCHANGE)
     books.paid("1001", None, "125")
     books.reconcile()
-    assert blocks(books, "1001") == [reasons.UNTIED_REFUND]
+    assert blocks(books, "1001") == [codes.say("untied_refund")]
     assert [kind for kind, *_ in books.open("refund_without_credit_note")] == ["refund_without_credit_note"]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import ClassVar
 
+from hr_centra_pipeline.core.codes import say
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.push.facts import Facts
 from hr_centra_pipeline.push.operations import status
@@ -73,7 +74,7 @@ class Attribute:
         """Look what the attribute holds now, and set it; nothing is sent when it holds our value already."""
         present = yield from _present(packet)
         if present is None:
-            return NotNow(f"Centra does not show the {'order' if _is_on_order(packet) else 'customer'}")
+            return NotNow(say("not_shown", "order" if _is_on_order(packet) else "customer"))
         if packet.payload.value in present:
             return Finished(str(_object_id(packet)))
         answer = yield Tell(_call(packet))

@@ -15,7 +15,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar, Literal
 
-from hr_centra_pipeline.core import gift_card, reasons
+from hr_centra_pipeline.core import gift_card
+from hr_centra_pipeline.core.codes import say
 from hr_centra_pipeline.core.kinds import Step
 from hr_centra_pipeline.core.money import rounded, shown
 from hr_centra_pipeline.core.policy import PaysThrough, Policy
@@ -220,7 +221,7 @@ def _cut_returns(effects: Sequence[Effect], policy: Policy, result: Cut) -> None
         units = [effect for effect in group if effect.shipment_line_id is not None]
         riders = [effect for effect in group if effect.shipment_line_id is None]
         if not units:
-            result.skipped += [(rider, "waits for a unit that is credited on the same shipment") for rider in riders]
+            result.skipped += [(rider, say("waits_for_unit")) for rider in riders]
             continue
 
         def fits(some: Sequence[Effect], riders: list[Effect] = riders) -> bool:
@@ -235,21 +236,19 @@ def _add_credit(members: Sequence[Effect], policy: Policy, result: Cut) -> None:
     anyone = members[0]
     problem = None
     if any(effect.items is None for effect in members if effect.shipment_line_id is not None):
-        problem = "the plan gives no amount"
+        problem = say("no_amount")
     elif not returns.comment_fits(members, policy):
-        problem = f"its marks do not fit into centra.comment_limit = {policy.centra.comment_limit}"
+        problem = say("marks_too_long", policy.centra.comment_limit)
     elif anyone.currency is None or anyone.shipment_id is None or anyone.pays_through is None:
-        problem = "the plan names no shipment, currency or payer"
+        problem = say("plan_incomplete", "shipment, currency or payer")
     elif total(members) < 0:
         # A fee never makes an amount negative: the credit goes without it.
         fees = [effect for effect in members if effect.fee and effect.shipment_line_id is None]
         if fees and len(fees) < len(members):
-            result.skipped += [
-                (fee, "the fee is larger than what is given back: waits for another credit") for fee in fees
-            ]
+            result.skipped += [(fee, say("fee_waits")) for fee in fees]
             _add_credit([effect for effect in members if effect not in fees], policy, result)
             return
-        problem = "the fee is larger than what is given back"
+        problem = say("fee_too_large")
     if problem or anyone.currency is None:
         result.skipped += [(effect, problem or "") for effect in members]
         return
@@ -314,7 +313,7 @@ def _cut_payments(effects: Sequence[Effect], result: Cut) -> None:
     for members in grouped(effects, lambda effect: (effect.origin_return_id, effect.pays_through, effect.currency)):
         anyone = members[0]
         if anyone.currency is None or anyone.pays_through is None or any(effect.items is None for effect in members):
-            result.skipped += [(effect, "the plan names no currency, payer or amount") for effect in members]
+            result.skipped += [(effect, say("plan_incomplete", "currency, payer or amount")) for effect in members]
             continue
         step = _PAYING_STEP[anyone.pays_through]
         payload = CreditPayload.model_validate({**_frozen(members, anyone.currency), "first_step": step})
@@ -387,7 +386,7 @@ def _create(packet: CreditPacket, facts: Facts) -> Steps[StepResult]:
     """Read the order right before anything is made: do the lines and the money still allow it?"""
     order = yield from returns.look(packet.payload.order_number, facts)
     if order is None:
-        return NotNow("Centra does not show the order")
+        return NotNow(say("not_shown", "order"))
     problem = returns.problem_with(packet, order, facts) or _money_problem(packet, order, facts)
     if problem:
         return problem
@@ -425,25 +424,21 @@ def _money_problem(packet: CreditPacket, order: OrderInCentra, facts: Facts) -> 
     currency = packet.payload.currency
     if order.unknown_payments:
         words = ", ".join(order.unknown_payments)
-        return NotNow(f"the meaning of a payment of the order is not known ({words}): {_ADD_WORDS}")
+        return NotNow(say("payment_word_unknown", words))
     if order.untied_refunds:
-        return NotNow(reasons.UNTIED_REFUND)
+        return NotNow(say("untied_refund"))
     if packet.payload.pays_through == "centra" and order.paid_by_gift_card:
         to_others = order.captured - order.paid_by_gift_card - order.given_to_others
         if packet.payload.total > to_others:
-            return NotNow(
-                f"{reasons.PAID_IN_PART}: {shown(max(to_others, Decimal(0)), currency)} is left of the others"
-            )
+            return NotNow(say("too_little_left_of_others", shown(max(to_others, Decimal(0)), currency)))
     left = order.captured - order.given
     least = packet.payload.total - _tax_allowed(packet, facts)
     if least > left:
         if least <= left + order.capture_pending:
             pending = shown(order.capture_pending, currency)
-            return NotNow(f"the payment provider has not confirmed the capture of {pending} yet")
-        return NotNow(
-            f"{shown(order.captured, currency)} were captured and {shown(order.given, currency)} given back: "
-            f"{shown(packet.payload.total, currency)} more would be too much"
-        )
+            return NotNow(say("capture_of_not_confirmed", pending))
+        moved = (order.captured, order.given, packet.payload.total)
+        return NotNow(say("too_little_captured", *(shown(amount, currency) for amount in moved)))
     return None
 
 
@@ -565,14 +560,14 @@ def _recipient(packet: CreditPacket, facts: Facts) -> Steps[str | NotNow]:
     Looked at before the Return is made too, so that none is made whose gift card cannot be issued.
     """
     if facts.gift_card is None:
-        return NotNow("gift cards cannot be issued: the policy has no [gift_card] template")
+        return NotNow(say("no_gift_card_template"))
     if not gift_card.uses(facts.gift_card, "email"):
         return ""
     data = yield Ask("ReadRecipient", {"orderNumber": [int(packet.payload.order_number)]})
     order = data["orders"][0] if data["orders"] else {}
     address, customer = order.get("shippingAddress") or {}, order.get("customer") or {}
     email: str | None = customer.get("email") or address.get("email")
-    return email or NotNow("the order shows no e-mail address for the gift card")
+    return email or NotNow(say("no_email_address"))
 
 
 def _deleted(packet: CreditPacket) -> Refused | Undone:
@@ -652,19 +647,19 @@ def _changed(packet: CreditPacket, today: Sequence[Effect], facts: Facts) -> str
     payload = packet.payload
     units = [effect for effect in today if effect.shipment_line_id is not None]
     if others := {effect.pays_through for effect in units} - {payload.pays_through}:
-        return f"it is paid through {', '.join(sorted(filter(None, others))) or 'nobody'} by now"
+        return say("paid_by_another", ", ".join(sorted(filter(None, others))) or "nobody")
     # Rebuilt from Centra, it has no parts: its total is the plan's. What is under way keeps the share of the voucher that it
     # was sent with.
     if payload.voucher is not None:
         wanted = amounts(today, payload.currency)
         if _value(wanted["kept"], wanted["voucher"], payload) != _value(payload.before_tax, payload.voucher, payload):
-            return "its amount has changed"
+            return say("amount_changed")
     late = [
         rider
         for rider in facts.riders_of(payload.order_number)
         if rider.effect_key not in packet.members and _joins(rider, packet, {effect.return_id for effect in units})
     ]
-    return "a fee or shipping has come that goes with it" if late else None
+    return say("fee_or_shipping_came") if late else None
 
 
 def _value(before_tax: Decimal, voucher: Decimal, payload: CreditPayload) -> Decimal:
@@ -723,8 +718,7 @@ def resumed_at(payload: CreditPayload, row: Mapping[str, Any]) -> Step:
 
 # ---------------------------------------------------------------- payments
 
-_ADD_WORDS = "add its words to [centra.words] in the policy"
-_NOT_UNDERSTOOD = f"the meaning of a payment of its Return is not known: {_ADD_WORDS}"
+_NOT_UNDERSTOOD = say("payment_of_return_unknown")
 
 
 def _is_paid(packet: CreditPacket, found: ReturnInCentra) -> bool:

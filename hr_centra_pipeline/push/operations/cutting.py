@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from hr_centra_pipeline.core.codes import say
 from hr_centra_pipeline.core.keys import packet_key
 from hr_centra_pipeline.core.kinds import OperationName, Step
 from hr_centra_pipeline.push.packets import Effect, Packet, Payload
@@ -73,9 +74,7 @@ def without_broken_bundles(effects: Sequence[Effect], result: Cut) -> list[Effec
     """Credits without those of a bundle of which some part may not be sent now: its line is named once, for all of them."""
     there = Counter(effect.bundle for effect in effects if effect.bundle)
     waiting = [effect for effect in effects if effect.bundle and there[effect.bundle] != effect.bundle_units]
-    result.skipped += [
-        (effect, "waits for the other parts of its bundle, which may not be sent now") for effect in waiting
-    ]
+    result.skipped += [(effect, say("waits_for_bundle")) for effect in waiting]
     broken = {effect.bundle for effect in waiting}
     return [effect for effect in effects if effect.bundle not in broken]
 

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
+from hr_centra_pipeline.core.codes import say
 from hr_centra_pipeline.core.keys import PACKET_KEY, effect_keys_in, packet_key, without_keys
 from hr_centra_pipeline.core.kinds import Step
 from hr_centra_pipeline.core.money import rounded
@@ -48,8 +49,7 @@ from hr_centra_pipeline.push.steps import (
 
 _LOG = logging.getLogger(__name__)
 _UNWINDING = frozenset({"cancel_order", "delete", "undo"})
-_REFUSED = "the return was refused, its approval withdrawn, or it is no exchange any more"
-_BEING_REFUNDED = "a refund of Return {return_id} is under way: the payment provider has not answered yet"
+_REFUSED = say("not_wanted")
 _UNREAD_RECIPIENT = {
     "customerId": "<customer>", "deliveryAddress": "<address>", "invoiceAddress": "<address>", "marketId": "<market>",
     "pricelistId": "<price list>",
@@ -166,7 +166,7 @@ class Exchange:
         """Is it the same article?"""
         frozen = {member: one.sku for one in packet.payload.replacements for member in one.members}
         changed = any(frozen.get(effect.effect_key, effect.sku) != effect.sku for effect in today)
-        return "another replacement is wanted by now" if changed else None
+        return say("another_replacement") if changed else None
 
     def stop(self, packet: ExchangePacket, facts: Facts, reason: str) -> Steps[StepResult]:
         """Give the packet up because today's plan no longer wants it: cancel the order, take the Return back and plan again."""
@@ -191,11 +191,11 @@ def _cut(effects: Sequence[Effect], policy: Policy, result: Cut) -> None:
             anyone = members[0]
             problem = None
             if any(effect.shipment_line_id is None or effect.sku is None for effect in members):
-                problem = "the plan names no shipment line or replacement"
+                problem = say("plan_incomplete", "shipment line or replacement")
             elif not returns.comment_fits(members, policy):
-                problem = f"its marks do not fit into centra.comment_limit = {policy.centra.comment_limit}"
+                problem = say("marks_too_long", policy.centra.comment_limit)
             if problem or anyone.currency is None:
-                result.skipped += [(effect, problem or "the plan names no currency") for effect in members]
+                result.skipped += [(effect, problem or say("plan_incomplete", "currency")) for effect in members]
                 continue
             reserved = policy.exchange_orders
             keys = tuple(effect.effect_key for effect in members)
@@ -337,12 +337,12 @@ def _why_not_to_delete(packet: ExchangePacket, facts: Facts) -> Steps[StepResult
     return_id = int(packet.centra_id or 0)
     order = yield from returns.look(packet.payload.order_number, facts)
     if order is None:
-        return NotNow("Centra does not show the order")
+        return NotNow(say("not_shown", "order"))
     found = returns.by_id(order, return_id)
     if found is None:
         return _deleted(packet)
     if found.is_being_refunded:
-        return NotNow(_BEING_REFUNDED.format(return_id=return_id))
+        return NotNow(say("being_refunded", return_id))
     return _paid_by_hand(return_id) if found.is_refunded else None
 
 
@@ -351,7 +351,7 @@ def _create_return(packet: ExchangePacket, facts: Facts) -> Steps[StepResult]:
         return Held(short.members, short.reason)  # the others go without them
     order = yield from returns.look(packet.payload.order_number, facts)
     if order is None:
-        return NotNow("Centra does not show the order")
+        return NotNow(say("not_shown", "order"))
     if problem := returns.problem_with(packet, order, facts):
         return problem
     answer = yield Tell(returns.create(packet))
@@ -373,7 +373,7 @@ def _create_order(packet: ExchangePacket, facts: Facts) -> Steps[StepResult]:
         return _taken_back_for(packet, short)
     replaced = yield from _order_to_replace(packet)
     if replaced is None:
-        return _taken_back(packet, "delete", "the order shows no address to send the replacement to")
+        return _taken_back(packet, "delete", say("no_address"))
     tried = sorted({*packet.payload.tried_numbers, number})
     remember = {"new_order_number": number, "tried_numbers": tried}
     answer = yield Tell(
@@ -388,7 +388,7 @@ def _create_order(packet: ExchangePacket, facts: Facts) -> Steps[StepResult]:
                 return Advance("complete", remember={"order_numbers": made})
             return InDoubt(f"order number {number} is taken by an order that is not ours", "number_taken")
         case -2:
-            short = (yield from _out_of_stock(packet)) or _Short((), f"out of stock: {answer.refusal}")
+            short = (yield from _out_of_stock(packet)) or _Short((), say("out_of_stock", answer.refusal))
             return _taken_back_for(packet, short)
         case _:
             return _taken_back(packet, "delete", answer.refusal)
@@ -440,18 +440,16 @@ def _problem_with_return(packet: ExchangePacket, facts: Facts) -> Steps[StepResu
     order = yield from returns.look(packet.payload.order_number, facts)
     found = returns.by_id(order, return_id)
     if found is None:
-        gone = f"Centra does not show Return {return_id}, which the replacement is made from"
+        gone = say("origin_gone", return_id)
         return InDoubt(gone) if packet.is_begun or packet.state != "new" else Held(packet.members, gone)
     if None in found.refunds:
-        return NotNow(
-            f"the meaning of a payment of Return {return_id} is not known: add its words to [centra.words] in the policy"
-        )
+        return NotNow(say("payment_of_origin_unknown", return_id))
     if not found.is_refunded:
         return None
     if found.is_being_refunded:
-        return NotNow(_BEING_REFUNDED.format(return_id=return_id))
+        return NotNow(say("being_refunded", return_id))
     if packet.has_origin:
-        return Held(packet.members, f"somebody refunded Return {return_id} meanwhile; the next pull shows it")
+        return Held(packet.members, say("refunded_meanwhile", return_id))
     return _paid_by_hand(return_id)
 
 
@@ -500,7 +498,7 @@ def _out_of_stock(packet: ExchangePacket) -> Steps[_Short | None]:
         if free < len(members):
             short += members[max(0, free) :]
             reasons.append(f"{free} of {sku} are free, {len(members)} needed")
-    return _Short(tuple(dict.fromkeys(short)), f"out of stock: {', '.join(reasons)}") if reasons else None
+    return _Short(tuple(dict.fromkeys(short)), say("out_of_stock", ", ".join(reasons))) if reasons else None
 
 
 Order = dict[str, Any]  # as a query answers it

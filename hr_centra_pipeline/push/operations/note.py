@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
+from hr_centra_pipeline.core.codes import say
 from hr_centra_pipeline.core.kinds import OperationName
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.push.facts import Facts
@@ -85,7 +86,7 @@ class Note:
         """Read the present comment, change our lines, write it back; nothing is sent when it reads so already."""
         present = yield from _present(packet)
         if present is None:
-            return NotNow(f"Centra does not show the {'customer' if _is_on_customer(packet) else 'order'}")
+            return NotNow(say("not_shown", "customer" if _is_on_customer(packet) else "order"))
         wanted = with_our_lines(present, packet.payload.lines)
         if wanted == present:
             return Finished(_object_id(packet))

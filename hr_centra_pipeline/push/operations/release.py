@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Literal
 
+from hr_centra_pipeline.core.codes import say
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.push.facts import Facts
 from hr_centra_pipeline.push.operations.cutting import Cut, grouped
@@ -79,12 +80,12 @@ class Release:
         """Mark the shipment, unless it is marked or its order is not to be shipped any more."""
         found = yield from _shipment(packet)
         if found is None:
-            return Held(packet.members, f"Centra does not show shipment {packet.payload.shipment_id} any more")
+            return Held(packet.members, say("shipment_gone", packet.payload.shipment_id))
         meaning = _meaning(found, facts)
         if meaning is None:
             return NotNow(unknown_status(found["order"]["status"]))
         if meaning == "cancelled":
-            return Held(packet.members, "somebody canceled the replacement order meanwhile")
+            return Held(packet.members, say("order_canceled_meanwhile"))
         if _is_released(packet, found):
             return Finished(str(found["id"]))
         answer = yield Tell(_call(packet))
@@ -96,7 +97,7 @@ class Release:
         if found is not None and _is_released(packet, found):
             return Finished(str(found["id"]))
         if found is None or _meaning(found, facts) == "cancelled":
-            return Undone("its shipment is gone, or its order was canceled")
+            return Undone(say("release_gone"))
         return Absent()
 
     def changed(self, packet: ReleasePacket, today: Sequence[Effect], facts: Facts) -> str | None:

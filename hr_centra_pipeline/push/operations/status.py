@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
+from hr_centra_pipeline.core.codes import say
 from hr_centra_pipeline.core.kinds import OperationName
 from hr_centra_pipeline.push.operations.cutting import Cut, filled, grouped
 from hr_centra_pipeline.push.packets import Effect, Payload
@@ -78,7 +79,7 @@ def _without_those_soon_overtaken(status: Sequence[Effect], result: Cut, now: da
     going: list[Effect] = []
     for effect in status:
         if effect.order_number in orders and effect.waiting_since + PATIENCE > now:
-            result.skipped.append((effect, "waits for the credit of its order: one note reports both"))
+            result.skipped.append((effect, say("waits_for_credit")))
         else:
             going.append(effect)
     return going

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
+from hr_centra_pipeline.core.codes import say
 from hr_centra_pipeline.core.keys import PACKET_KEY, effect_keys_in, packet_key
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.push.facts import Facts
@@ -118,7 +119,7 @@ class Stock:
         """Does it go the same way?"""
         way = packet.payload.out_from, packet.payload.into
         changed = any((effect.from_warehouse_id, effect.warehouse_id) != way for effect in today)
-        return "it goes into another warehouse by now" if changed else None
+        return say("another_warehouse") if changed else None
 
     def stop(self, packet: StockPacket, facts: Facts, reason: str) -> Steps[StepResult]:
         """Give the packet up: its only step was not made, so there is nothing to take back."""
@@ -136,7 +137,7 @@ def _cut(effects: Sequence[Effect], policy: Policy, result: Cut) -> None:
         for members in filled(group, lambda some: len(some) <= most):
             anyone = members[0]
             if (anyone.warehouse_id is None and anyone.from_warehouse_id is None) or any(not e.sku for e in members):
-                result.skipped += [(effect, "the plan names no warehouse or SKU") for effect in members]
+                result.skipped += [(effect, say("plan_incomplete", "warehouse or SKU")) for effect in members]
                 continue
             sizes: dict[str, dict[str, Any]] = {}
             for effect in members:
@@ -177,17 +178,14 @@ def _put_back_meanwhile(packet: StockPacket, facts: Facts) -> Steps[Held | NotNo
     lines = packet.payload.shipment_lines
     data = yield Ask("LookAtReturns", {"orderNumber": [int(number) for number in packet.payload.order_numbers]})
     if len(data["returns"]) >= _MOST_RETURNS:
-        return NotNow(f"its orders have {len(data['returns'])} Returns: more than we can look through")
+        return NotNow(say("too_many_returns", "its orders have", len(data["returns"])))
     for found in data["returns"]:
         is_ours = PACKET_KEY.search(f"{found['comment'] or ''} {found['externalId'] or ''}")
         if is_ours or found["id"] in facts.known_returns or not found["returnedToStock"]:
             continue
         touched = {line["shipmentLine"]["id"] for line in found["lines"]}
         if members := tuple(member for member, line in lines.items() if line in touched):
-            why = "the next pull finds out for which units"
-            return Held(
-                members, f"another user or integration made Return {found['id']} meanwhile, with goods put back: {why}"
-            )
+            return Held(members, say("put_back_meanwhile", found["id"]))
     return None
 
 
@@ -199,7 +197,7 @@ def _arrived_late(packet: StockPacket, facts: Facts) -> Steps[Held | None]:
     since = min([*sent.values(), *([packet.created_at] if packet.created_at else [])])
     for found in (yield from _since(packet, since)):
         if there := set(sent) & set(effect_keys_in(found["comment"])):
-            reason = f"in Centra already, in stock change {found['id']}; the next pull shows it"
+            reason = say("in_centra_already", f"stock change {found['id']}")
             return Held(tuple(member for member in packet.members if member in there), reason)
     return None
 

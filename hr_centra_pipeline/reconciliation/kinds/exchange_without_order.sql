@@ -22,9 +22,7 @@ select
     unit_price as amount,
     sendable_at as fact_at,
     case
-        when starts_with(
-                why, $due_by_settings
-            )
+        when why_code = 'due_by_settings'
             then 'The exchange of ' || strftime(trigger_at, '%Y-%m-%d')
                 || ': no replacement is ordered: '
         else 'The exchange was due on ' || strftime(trigger_at, '%Y-%m-%d') || ' and no replacement is ordered: '

@@ -17,19 +17,17 @@ insert into findings by name
 select
     'guard_breached' as kind,
     subject_of(effect_type) as subject,
-    concat_ws(' ', effect_type, split_part(guard, ':', 1), currency) as identity,
+    concat_ws(' ', effect_type, case guard_code when 'surge' then 'surge' else guard end, currency) as identity,
     'fix_pipeline' as class,
-    case when starts_with(guard, 'contract') then 'system_error' else 'policy_gap' end as cause,
-    case
-        when starts_with(guard, 'contract') then 'centra' when starts_with(guard, 'surge') then 'unknown' else 'policy'
-    end as culprit,
+    guards.cause,
+    guards.culprit,
     currency, amount,
     breached_at as fact_at,
     detail || ' (' || effects || ' effects wait); nothing of '
-    || case when contains(guard, ' ') and starts_with(guard, 'contract') then 'it' else 'this type' end
+    || case when guard_code = 'contract_payer' then 'it' else 'this type' end
     || ' is sent' as detail,
     case
-        when starts_with(guard, 'contract')
+        when guard_code in ('contract', 'contract_payer')
             then
                 '`hr-centra doctor` lists what does not fit and what to set. It is looked at again each day, and as soon as the policy changes.'
         else 'Find out why there is so much: a setting at Happy Returns, a peak, a mistake. If it is right: `hr-centra raise '
@@ -40,13 +38,14 @@ select
         as evidence
 from push.breaches
 join last_push using (push_id)
+left join policy.guards using (guard_code)
 union all by name
 select
     'guard_breached' as kind, 'credit' as subject, 'kill switch' as identity, 'accept' as class, 'policy_gap' as cause,
     'person' as culprit, started_at as fact_at, 'Nothing is sent: ' || halted as detail,
     'When the reason is gone, remove the file: the next sync carries on.' as next_step,
     json_object('push_id', push_id, 'mode', mode) as evidence
-from last_push where starts_with(halted, 'the kill switch');
+from last_push where halted_code = 'kill_switch';
 
 -- closing
 insert into proofs by name

@@ -20,7 +20,7 @@ select
     -- What only the settings have made due was not due on its date.
     case
         when
-            starts_with(why, $due_by_settings)
+            why_code = 'due_by_settings'
             then 'The credit of ' || strftime(trigger_at, '%Y-%m-%d') || ' is not in Centra: '
         else 'The credit was due on ' || strftime(trigger_at, '%Y-%m-%d') || ' and is not in Centra: '
     end || why as detail,

@@ -73,7 +73,7 @@ left join push.ledger as ledger on ledger.effect_key = pending.effect_key
 where coalesce(ledger.state, 'planned') in ('planned', 'withdrawn')
     -- Left by the last push for one that reports the money too: the next one writes it, with or without (`packets.py`).
     and not (
-        starts_with(coalesce(ledger.reason, ''), 'waits for the credit of its order')
+        coalesce(ledger.reason_code = 'waits_for_credit', false)
         and ledger.planned_at > $now - to_hours(12)
     );
 

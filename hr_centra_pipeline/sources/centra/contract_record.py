@@ -10,6 +10,7 @@ from typing import Any
 
 from graphql import GraphQLEnumType, GraphQLSchema
 
+from hr_centra_pipeline.core.codes import say
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.core.version import code_version
 from hr_centra_pipeline.sources.centra import contract, old_objects, permissions, variables
@@ -185,4 +186,4 @@ def _has_seen(connection: Connection, coordinate: str) -> bool:
 
 def _reason(reasons: Sequence[str]) -> str:
     more = f" And {len(reasons) - 1} more: hr-centra doctor lists them." if len(reasons) > 1 else ""
-    return f"it does not fit this Centra: {reasons[0]}{more}"
+    return say("does_not_fit", f"{reasons[0]}{more}")

@@ -99,6 +99,7 @@ def _pending(name: str, grain: str) -> Table:
             "sendable_at": instant("when waits and holds are over"),
             "mode": text("off, dry_run, approve or live"),
             "blocked_by": text("why it cannot be sent now (null: it can)", null=True),
+            "blocked_code": text("that reason's code, by which others decide (core/codes.py)", null=True),
             "approval_codes": texts("what a person has to let through, as codes with their figures (null: nothing)"),
             "state": text("ledger state (planned when the ledger does not know it yet)"),
             "evidence": text("rules and figures that made it, as JSON", null=True),

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import duckdb
 
-from hr_centra_pipeline.core import exception_kinds, reasons
+from hr_centra_pipeline.core import exception_kinds
 from hr_centra_pipeline.core.policy import load_policy
 from hr_centra_pipeline.reconciliation.reconcile import find, settle
 from hr_centra_pipeline.warehouse.database import Warehouse
@@ -81,7 +81,7 @@ class Alone:
 
     def opened(self, *columns: str, **parameters: Any) -> list[tuple[Any, ...]]:
         """What the kind finds in these rows: each column that is named of its findings, in their order."""
-        given = {"now": NOW, "since": 0, **reasons.PARAMETERS, **parameters}
+        given = {"now": NOW, "since": 0, **parameters}
         for statement in self._connection.extract_statements(exception_kinds.sql_of(self._text)):
             self._connection.execute(statement, {name: given[name] for name in statement.named_parameters})
         found = self._connection.execute("select distinct kind, subject from findings").fetchall()

@@ -5,8 +5,11 @@ from hr_centra_pipeline_tests.reconciliation.kinds.alone import NOW, Alone
 
 def test_a_guard_of_the_last_push_and_the_kill_switch() -> None:
     alone = Alone("guard_breached")
-    alone.put("last_push", push_id="P2", started_at=NOW, mode="live", halted="the kill switch is set")
-    breach = {"effect_type": "credit_note", "guard": "cap: amount", "currency": "EUR", "effects": 3, "breached_at": NOW}
+    halt = {"halted": "the kill switch is set", "halted_code": "kill_switch"}
+    alone.put("last_push", push_id="P2", started_at=NOW, mode="live", **halt)
+    alone.put("policy.guards", guard_code="cap", cause="policy_gap", culprit="policy")
+    of_cap = {"guard": "cap", "guard_code": "cap"}
+    breach = {"effect_type": "credit_note", **of_cap, "currency": "EUR", "effects": 3, "breached_at": NOW}
     alone.put(
         "push.breaches",
         {**breach, "push_id": "P1", "detail": "earlier"},
