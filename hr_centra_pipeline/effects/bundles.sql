@@ -109,7 +109,7 @@ credits as (
         and matched.bundle is not null
 ),
 
-decided as (
+bundle_decisions as (
     select
         credits.effect_key, credits.bundle, states.* exclude (bundle),
         case
@@ -145,7 +145,7 @@ held as (
             when given > 0 then policy.reason('bundle_part_given', part_of, share_told)
             else policy.reason('bundle_in_several_shipments', part_of, share_told)
         end as own_block
-    from decided
+    from bundle_decisions
 )
 
 select

@@ -9,7 +9,7 @@
 create or replace temp table due_exchanges as
 with
 -- A person has said that nobody sent the replacement by hand: it is ordered, and the Return that is there is its origin.
-released as (
+release_ties as (
     select distinct return_item_id, try_cast(centra_id as bigint) as centra_return_id
     from push.ties
     where what = 'release'
@@ -17,13 +17,16 @@ released as (
 
 wanted as (
     select
-        units.return_item_id, 1 as ordinal, units.credit_due_at as due_at, released.centra_return_id as origin_return_id
+        units.return_item_id,
+        1 as ordinal,
+        units.credit_due_at as due_at,
+        release_ties.centra_return_id as origin_return_id
     from effects.units as units
     semi join matching.orders_in_play using (order_number)
     join matching.matched_items as matched using (return_item_id)
-    left join released
-        on released.return_item_id = units.return_item_id
-            and released.centra_return_id = matched.foreign_centra_return_id
+    left join release_ties
+        on release_ties.return_item_id = units.return_item_id
+            and release_ties.centra_return_id = matched.foreign_centra_return_id
     union all
     select canceled.return_item_id, decisions.ordinal + 1, decisions.decided_at, canceled.centra_return_id
     from push.exchange_decisions as decisions
@@ -32,7 +35,7 @@ wanted as (
     where decisions.decision = 'order_again'
 ),
 
-keyed as (
+keyed_exchanges as (
     select *, effect_key('exchange_order', exchange_ids(return_item_id, ordinal)) as effect_key from wanted
 )
 
@@ -94,7 +97,7 @@ select
         [blocks.chargeback_code, 'unplaced_gift_card ' || unplaced.refund_id, blocks.booking_code],
         lambda code: code is not null
     ) as approval_codes
-from keyed as wanted
+from keyed_exchanges as wanted
 join effects.units as units using (return_item_id)
 cross join policy.parameters
 join staging.return_items as items using (return_item_id)
@@ -141,7 +144,7 @@ credits as (
     group by order_number
 ),
 
-ranked as (
+ranked_exchanges as (
     select
         due.*,
         left_over.voucher_left - coalesce(credits.voucher, 0) as voucher_left,
@@ -173,7 +176,7 @@ select
                 place = open_units and open_units >= pieces_left
             )
     end::decimal(18, 4) as voucher
-from ranked;
+from ranked_exchanges;
 
 delete from effects.pending_exchange_orders;
 insert into effects.pending_exchange_orders by name
@@ -216,7 +219,7 @@ left join push.ledger on ledger.effect_key = due.effect_key;
 -- hand, and a person has tied, is theirs to release; so is one whose status the policy does not know.
 insert into effects.pending_exchange_orders by name
 with
-held as (
+held_replacements as (
     select
         effect_key('exchange_release', list_append(
             exchange_ids(replacements.return_item_id, replacements.ordinal), parameters.exchange_release
@@ -245,25 +248,26 @@ held as (
 )
 
 select
-    held.effect_key,
+    held_replacements.effect_key,
     'exchange_release' as effect_kind,
-    held.order_number as group_key,
-    held.return_id,
-    held.return_item_id,
-    held.order_number,
-    held.shipment_id,
+    held_replacements.order_number as group_key,
+    held_replacements.return_id,
+    held_replacements.return_item_id,
+    held_replacements.order_number,
+    held_replacements.shipment_id,
     1 as quantity,
-    held.exchange_release as "text",
-    held.ordered_at as trigger_at,
-    held.ordered_at as sendable_at,
+    held_replacements.exchange_release as "text",
+    held_replacements.ordered_at as trigger_at,
+    held_replacements.ordered_at as sendable_at,
     modes."mode",
     coalesce(ledger.state, 'planned') as state,
     case when ledger.state in ('sending', 'unknown') then ledger.packet_key end as packet_key,
-    json_object('replacement', held.replacement_order_number, 'exchange', held.exchange_key) as evidence
-from held
+    json_object('replacement', held_replacements.replacement_order_number, 'exchange', held_replacements.exchange_key)
+        as evidence
+from held_replacements
 join effects.units as units using (return_item_id)
 join policy.modes on modes.effect_type = 'exchange_order'
 left join effects.value_given_back as value using (return_item_id)
-left join push.ledger on ledger.effect_key = held.effect_key
+left join push.ledger on ledger.effect_key = held_replacements.effect_key
 where not units.is_refused and not coalesce(value.is_paid_instead, false)
-    and held.effect_key not in (select effect_key from done);
+    and held_replacements.effect_key not in (select effect_key from done);

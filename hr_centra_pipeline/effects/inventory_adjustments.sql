@@ -7,7 +7,7 @@
 
 -- One row per unit and ordinal whose movement is in Centra (or on its way), with the warehouse that the unit lies in since.
 -- A movement is looked for only where the one before it was found.
-create or replace temp table movements as
+create or replace temp table unit_movements as
 with recursive
 by_ledger as (
     select effect_key, state, warehouse_id from push.ledger
@@ -22,7 +22,7 @@ by_centra as (
     group by effect_key
 ),
 
-shown as (
+shown_movements as (
     select
         effect_key,
         coalesce(by_ledger.state in ('sending', 'unknown') and by_centra.effect_key is null, false) as is_on_its_way,
@@ -31,28 +31,34 @@ shown as (
     full join by_centra using (effect_key)
 ),
 
-found as (
-    select units.return_item_id, 1 as ordinal, shown.is_on_its_way, shown.warehouse_id
+movement_chain as (
+    select units.return_item_id, 1 as ordinal, shown_movements.is_on_its_way, shown_movements.warehouse_id
     from effects.units as units
     semi join matching.orders_in_play using (order_number)
-    join shown on shown.effect_key = effect_key('inventory_adjustment', [units.return_item_id, '1'])
+    join shown_movements on shown_movements.effect_key = effect_key('inventory_adjustment', [units.return_item_id, '1'])
     union all
-    select found.return_item_id, found.ordinal + 1, shown.is_on_its_way, shown.warehouse_id
-    from found
+    select
+        movement_chain.return_item_id,
+        movement_chain.ordinal + 1,
+        shown_movements.is_on_its_way,
+        shown_movements.warehouse_id
+    from movement_chain
     join
-        shown
-        on shown.effect_key = effect_key('inventory_adjustment', [found.return_item_id, (found.ordinal + 1)::varchar])
+        shown_movements
+        on shown_movements.effect_key
+            = effect_key('inventory_adjustment', [movement_chain.return_item_id, (movement_chain.ordinal + 1)::varchar])
 )
 
-from found;
+from movement_chain;
 
 -- One row per unit with movements: as which article it was booked last.
 create or replace temp table booked_articles as
-select movements.return_item_id, arg_max(booked.sku, movements.ordinal) as sku
-from movements
+select unit_movements.return_item_id, arg_max(booked.sku, unit_movements.ordinal) as sku
+from unit_movements
 join booked_movements as booked
-    on booked.effect_key = effect_key('inventory_adjustment', [movements.return_item_id, movements.ordinal::varchar])
-group by movements.return_item_id;
+    on booked.effect_key
+        = effect_key('inventory_adjustment', [unit_movements.return_item_id, unit_movements.ordinal::varchar])
+group by unit_movements.return_item_id;
 
 delete from effects.pending_inventory_adjustments;
 insert into effects.pending_inventory_adjustments by name
@@ -63,10 +69,10 @@ booked as (
         return_item_id, max(ordinal) as last_ordinal,
         arg_max_null(warehouse_id, ordinal) as warehouse_id, -- null: it was moved out, and lies nowhere
         bool_or(is_on_its_way) as is_on_its_way
-    from movements group by return_item_id
+    from unit_movements group by return_item_id
 ),
 
-graded as (
+graded_units as (
     select
         units.*,
         matched.shipment_id,
@@ -96,20 +102,20 @@ graded as (
     where units.is_mapped is not null
 ),
 
-wanted as (
+due_movements as (
     select
-        graded.*,
+        graded_units.*,
         effect_key('inventory_adjustment', [return_item_id, ordinal::varchar]) as effect_key,
         case
             when is_after_cutover is null then policy.reason('start_unknown')
             when not is_after_cutover then policy.reason('before_cutover')
             when not is_mapped then policy.reason('disposition_unmapped', disposition)
             when shipment_line_id is null then policy.reason('no_shipment_line', unmatched_reason)
-            when graded.sku is null then policy.reason('corrected_to_no_line')
-            when doubtful.returned_to_stock then doubt_reason('foreign_return', doubtful_return_id, graded.sku)
+            when graded_units.sku is null then policy.reason('corrected_to_no_line')
+            when doubtful.returned_to_stock then doubt_reason('foreign_return', doubtful_return_id, graded_units.sku)
         end as block
-    from graded
-    left join staging.centra_returns as doubtful on doubtful.centra_return_id = graded.doubtful_return_id
+    from graded_units
+    left join staging.centra_returns as doubtful on doubtful.centra_return_id = graded_units.doubtful_return_id
     cross join policy.parameters
     where
         not is_on_its_way
@@ -118,30 +124,30 @@ wanted as (
 )
 
 select
-    wanted.effect_key,
+    due_movements.effect_key,
     'inventory_adjustment' as effect_kind,
     'stock' as group_key,
-    wanted.return_id,
-    wanted.return_item_id,
-    wanted.order_number,
-    wanted.shipment_id,
-    wanted.shipment_line_id,
-    wanted.sku,
+    due_movements.return_id,
+    due_movements.return_item_id,
+    due_movements.order_number,
+    due_movements.shipment_id,
+    due_movements.shipment_line_id,
+    due_movements.sku,
     1 as quantity,
     target_warehouse_id as warehouse_id,
     lies_in as from_warehouse_id,
-    wanted.currency,
+    due_movements.currency,
     unit_price as amount,
     express_code,
     disposition_at as trigger_at,
     coalesce(restock_due_at, disposition_at) as sendable_at,
     modes."mode",
-    policy.in_words(reasons.sentence, wanted.block.figures) as blocked_by,
-    wanted.block.code as blocked_code,
+    policy.in_words(reasons.sentence, due_movements.block.figures) as blocked_by,
+    due_movements.block.code as blocked_code,
     coalesce(ledger.state, 'planned') as state,
     json_object('disposition', disposition, 'ordinal', ordinal) as evidence
-from wanted
+from due_movements
 join policy.modes on modes.effect_type = 'inventory_adjustment'
-left join policy.reasons on reasons.code = wanted.block.code
-left join push.ledger on ledger.effect_key = wanted.effect_key
-where wanted.block is not null or target_warehouse_id is not null or lies_in is not null;
+left join policy.reasons on reasons.code = due_movements.block.code
+left join push.ledger on ledger.effect_key = due_movements.effect_key
+where due_movements.block is not null or target_warehouse_id is not null or lies_in is not null;

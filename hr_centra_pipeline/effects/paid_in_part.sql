@@ -19,7 +19,7 @@ having count(*) filter (where is_captured(money) and is_gift_card(instrument)) >
 -- what was refunded on a Return that is half done takes nothing any more.
 create or replace temp table paid_to_others as
 with recursive
-paying as (
+paying_effects as (
     select
         effect_key,
         order_number,
@@ -43,7 +43,7 @@ paying as (
         and coalesce(reasons.needs_approval, true)
 ),
 
-wanting as (
+payment_queue as (
     select
         order_number, together, sum(amount)::decimal(18, 4) as amount, any_value(left_over) as left_over,
         row_number() over (
@@ -51,7 +51,7 @@ wanting as (
             order by
                 bool_or(is_under_way) desc, bool_or(effect_kind = 'shipping_refund'), max(trigger_at), min(effect_key)
         ) as place
-    from paying
+    from paying_effects
     group by order_number, together
 ),
 
@@ -62,20 +62,24 @@ walk as (
         null::varchar as together,
         false as fits,
         any_value(left_over)::decimal(18, 4) as still_left
-    from wanting group by order_number
+    from payment_queue group by order_number
     union all
     select
-        wanting.order_number, wanting.place, wanting.together, wanting.amount <= greatest(walk.still_left, 0),
+        payment_queue.order_number,
+        payment_queue.place,
+        payment_queue.together,
+        payment_queue.amount <= greatest(walk.still_left, 0),
         case
-            when wanting.amount <= walk.still_left then walk.still_left - wanting.amount else walk.still_left
+            when payment_queue.amount <= walk.still_left then walk.still_left - payment_queue.amount else
+                walk.still_left
         end::decimal(18, 4)
     from walk
-    join wanting on wanting.order_number = walk.order_number and wanting.place = walk.place + 1
+    join payment_queue on payment_queue.order_number = walk.order_number and payment_queue.place = walk.place + 1
 )
 
-select paying.effect_key, paying.order_number, walk.fits
+select paying_effects.effect_key, paying_effects.order_number, walk.fits
 from walk
-join paying using (order_number, together);
+join paying_effects using (order_number, together);
 
 -- What belongs to a whole return waits with its units.
 update effects.pending_credit_notes as pending

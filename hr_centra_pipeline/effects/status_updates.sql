@@ -14,7 +14,7 @@ delete from effects.pending_status_updates;
 insert into effects.pending_status_updates by name
 with
 -- One row per exchanged unit: its latest replacement.
-replaced as (
+latest_replacements as (
     from effects.replacements
     semi join matching.orders_in_play using (order_number)
     qualify row_number() over (partition by return_item_id order by ordinal desc nulls last, effect_key) = 1
@@ -26,13 +26,13 @@ named_orders as (
         return_id,
         order_number,
         string_agg(distinct replacement_order_number, ' ' order by replacement_order_number) as numbers
-    from replaced where state <> 'canceled'
+    from latest_replacements where state <> 'canceled'
     group by return_id, order_number
 ),
 
 -- Returns on an order of which Centra shows a replacement that the ledger has not taken over yet (our database was lost): the
 -- next plan knows its orders. Until then nothing is written of them, or it would overwrite what names the orders.
-not_named_yet as (
+unnamed_returns as (
     select distinct return_id, order_number
     from staging.return_items
     semi join matching.orders_in_play using (order_number)
@@ -43,7 +43,7 @@ not_named_yet as (
         )
 ),
 
-reached as (
+milestones as (
     select
         items.return_id, items.order_number, items.return_item_id,
         case events.event
@@ -65,12 +65,14 @@ reached as (
         units.return_id, units.order_number, units.return_item_id,
         case
             when items.refund_type <> 'exchange' or value.is_paid_instead then 'refunded'
-            when replaced.state = 'canceled' then 'replacement canceled'
+            when latest_replacements.state = 'canceled' then 'replacement canceled'
             else 'exchanged'
         end as milestone,
         4 as rank,
         case
-            when replaced.state = 'canceled' then greatest(units.credit_due_at, replaced.order_updated_at) else
+            when
+                latest_replacements.state = 'canceled'
+                then greatest(units.credit_due_at, latest_replacements.order_updated_at) else
                 units.credit_due_at
         end
             as happened_at
@@ -79,7 +81,7 @@ reached as (
     join staging.return_items as items using (return_item_id)
     join matching.matched_items as matched using (return_item_id)
     left join effects.value_given_back as value using (return_item_id)
-    left join replaced on replaced.return_item_id = units.return_item_id
+    left join latest_replacements on latest_replacements.return_item_id = units.return_item_id
     where units.credit_due_at is not null and (
             effect_key(
                 case items.refund_type when 'exchange' then 'exchange_order' else 'credit_note' end,
@@ -95,8 +97,8 @@ reached as (
 
 -- How many units of each return on an order are credited: what is written about refunds counts them, so that a second refund
 -- of one return is written too.
-given as (
-    select return_id, order_number, count(*) as units from reached where rank = 4 group by return_id, order_number
+credited_units as (
+    select return_id, order_number, count(*) as units from milestones where rank = 4 group by return_id, order_number
 ),
 
 -- Before a refund is sent it is announced, so that nobody refunds it by hand in between (a policy switch: it costs a mutation
@@ -119,7 +121,7 @@ announced as (
 ),
 
 -- One row per return on an order of which Centra shows an announcement, wherever it is written.
-standing as (
+shown_announcements as (
     select returns.return_id, returns.order_number
     from staging.returns
     join staging.orders as orders using (order_number)
@@ -145,24 +147,30 @@ about_refunds as (
         return_id, order_number,
         case
             when announced.goes then 'refund under way'
-            when standing.return_id is null then null
+            when shown_announcements.return_id is null then null
             when announced.return_id is not null then 'refund held back'
-            when given.units > 0 then 'refunded'
+            when credited_units.units > 0 then 'refunded'
         end as milestone,
-        coalesce(given.units, 0) as units
+        coalesce(credited_units.units, 0) as units
     from announced
-    full join standing using (return_id, order_number)
-    left join given using (return_id, order_number)
+    full join shown_announcements using (return_id, order_number)
+    left join credited_units using (return_id, order_number)
 ),
 
-latest as (
+latest_milestones as (
     select
         return_id, order_number, milestone, happened_at,
         milestone || case when is_about_refund and units > 0 then ' ' || units else '' end as told_as
     from (
         select
-            reached.return_id, reached.order_number, milestone, happened_at, rank, false as is_about_refund, 0 as units
-        from reached
+            milestones.return_id,
+            milestones.order_number,
+            milestone,
+            happened_at,
+            rank,
+            false as is_about_refund,
+            0 as units
+        from milestones
         join effects.units as units using (return_item_id)
         where units.is_after_cutover
         union all by name
@@ -175,15 +183,17 @@ latest as (
 ),
 
 -- One row per return on an order and place, with the object that the place is on.
-placed as (
+lines_of_places as (
     select
-        latest.* replace (
-            latest.milestone || coalesce(', replacement order ' || named_orders.numbers, '') as milestone
+        latest_milestones.* replace (
+            latest_milestones.milestone || coalesce(', replacement order ' || named_orders.numbers, '') as milestone
         ),
-        latest.milestone as plain_milestone,
+        latest_milestones.milestone as plain_milestone,
         targets.effect_kind,
         effect_key(targets.effect_kind, [
-            latest.return_id, latest.order_number, told_as || coalesce(' ' || named_orders.numbers, '')
+            latest_milestones.return_id,
+            latest_milestones.order_number,
+            told_as || coalesce(' ' || named_orders.numbers, '')
         ]) as effect_key,
         returns.express_code,
         returns.created_at as started_at,
@@ -192,26 +202,26 @@ placed as (
         targets.effect_kind in ('customer_note', 'customer_attribute') as is_on_customer,
         case when
                 is_on_customer
-                then coalesce('customer ' || orders.customer_id, 'no customer of ' || latest.order_number)
-            else latest.order_number
+                then coalesce('customer ' || orders.customer_id, 'no customer of ' || latest_milestones.order_number)
+            else latest_milestones.order_number
         end as object,
-        about(returns.express_code, latest.return_id)
-        || case when is_on_customer then ' order ' || latest.order_number else '' end
+        about(returns.express_code, latest_milestones.return_id)
+        || case when is_on_customer then ' order ' || latest_milestones.order_number else '' end
             as subject,
-        latest.milestone
+        latest_milestones.milestone
         || coalesce(', replacement order ' || named_orders.numbers, '')
         || ' '
         || strftime(happened_at, '%Y-%m-%d')
             as says
-    from latest
+    from latest_milestones
     cross join policy.status_targets as targets
     join staging.orders as orders using (order_number)
     left join staging.returns as returns using (return_id, order_number)
     left join named_orders using (return_id, order_number)
 ),
 
-written as (
-    select * from placed
+lines_to_write as (
+    select * from lines_of_places
     qualify not is_attribute or row_number() over (
             partition by effect_kind, object
             order by started_at desc nulls last, return_id desc, happened_at desc, order_number desc
@@ -219,15 +229,15 @@ written as (
 )
 
 select
-    written.effect_key,
-    written.effect_kind,
-    written.object as group_key,
-    written.return_id,
-    written.order_number,
+    lines_to_write.effect_key,
+    lines_to_write.effect_kind,
+    lines_to_write.object as group_key,
+    lines_to_write.return_id,
+    lines_to_write.order_number,
     1 as quantity,
     case
-        when is_attribute then subject || ': ' || says || ' (' || written.effect_key || ')'
-        else '[hr-centra ' || written.effect_key || ' ' || subject || ': ' || says || ']'
+        when is_attribute then subject || ': ' || says || ' (' || lines_to_write.effect_key || ')'
+        else '[hr-centra ' || lines_to_write.effect_key || ' ' || subject || ': ' || says || ']'
     end as "text",
     express_code,
     happened_at as trigger_at,
@@ -237,12 +247,13 @@ select
     no_customer.code as blocked_code,
     coalesce(ledger.state, 'planned') as state,
     json_object('milestone', plain_milestone, 'says', says, 'about', subject, 'customer_id', customer_id) as evidence
-from written
+from lines_to_write
 join policy.modes on modes.effect_type = 'status_update'
 left join policy.reasons as no_customer
-    on no_customer.code = 'no_customer' and written.is_on_customer and written.customer_id is null
-left join push.ledger on ledger.effect_key = written.effect_key
+    on no_customer.code = 'no_customer' and lines_to_write.is_on_customer and lines_to_write.customer_id is null
+left join push.ledger on ledger.effect_key = lines_to_write.effect_key
 anti join
-    not_named_yet
-    on not_named_yet.return_id = written.return_id and not_named_yet.order_number = written.order_number
-where written.effect_key not in (select effect_key from done);
+    unnamed_returns
+    on unnamed_returns.return_id = lines_to_write.return_id
+        and unnamed_returns.order_number = lines_to_write.order_number
+where lines_to_write.effect_key not in (select effect_key from done);

@@ -23,7 +23,7 @@ where abs(told_for_items - sold) > greatest(
 -- One row per due unit, with the reason that comes first.
 create or replace temp table unit_blocks as
 with
-held as (
+judged_units as (
     select
         due_units.*,
         -- The tax of the fee, until Centra shows it: that of the goods.
@@ -85,9 +85,9 @@ held as (
 )
 
 select
-    held.* exclude (block),
-    held.block.code as blocked_code,
+    judged_units.* exclude (block),
+    judged_units.block.code as blocked_code,
     reasons.place as blocked_place,
-    policy.in_words(reasons.sentence, held.block.figures) as blocked_by
-from held
-left join policy.reasons on reasons.code = held.block.code;
+    policy.in_words(reasons.sentence, judged_units.block.figures) as blocked_by
+from judged_units
+left join policy.reasons on reasons.code = judged_units.block.code;

@@ -14,7 +14,7 @@ delete from effects.units where return_item_id in (
     );
 insert into effects.units by name
 with
-said as (
+unit_rules as (
     select
         items.*,
         is_returnless(items.received_channel, items.dropoff_method) as is_returnless,
@@ -37,7 +37,7 @@ said as (
 ),
 
 -- When its trigger was reached; each also needs the approval.
-timed as (
+unit_triggers as (
     select
         *,
         case credit_trigger
@@ -47,25 +47,25 @@ timed as (
             when 'warehouse_received' then
                 in_warehouse_at(is_by_mail(dropoff_method), received_at, warehouse_received_at)
         end as trigger_at
-    from said
+    from unit_rules
 )
 
 select
-    timed.return_item_id,
-    timed.return_id,
-    timed.order_number,
+    unit_triggers.return_item_id,
+    unit_triggers.return_id,
+    unit_triggers.order_number,
     case
         when adopted.return_id is not null then true
         when return_created_at is null then null
         else return_created_at >= cutover
     end as is_after_cutover,
-    policy.is_refused(timed.disposition, approval_withdrawn_at, return_status, approved_at) as is_refused,
+    policy.is_refused(unit_triggers.disposition, approval_withdrawn_at, return_status, approved_at) as is_refused,
     credit_trigger,
     case when trigger_at is not null and approved_at is not null then greatest(trigger_at, approved_at) end
         as credit_due_at,
     case when is_listed and not is_returnless then disposition_at + to_hours(hold_hours::integer) end as restock_due_at,
-    timed.disposition,
-    case when timed.disposition is not null and not is_returnless then is_listed end as is_mapped,
+    unit_triggers.disposition,
+    case when unit_triggers.disposition is not null and not is_returnless then is_listed end as is_mapped,
     case when stock = 'restock' then warehouse_id end as target_warehouse_id
-from timed
-left join (select distinct return_id from push.adoptions) as adopted on adopted.return_id = timed.return_id;
+from unit_triggers
+left join (select distinct return_id from push.adoptions) as adopted on adopted.return_id = unit_triggers.return_id;

@@ -29,13 +29,19 @@ sales as (
 
 select
     sales.return_id, sales.order_number, sales.tax_mode,
-    case when coalesce(shown_costs.shipping, 0) > 0 then shown_costs.shipping else orders.shipping + orders.handling end::decimal(
+    case
+        when coalesce(shown_costs.shipping, 0) > 0 then shown_costs.shipping else orders.shipping + orders.handling
+    end::decimal(
         18, 4
     ) as shipping,
-    case when coalesce(shown_costs.shipping, 0) > 0 then shown_costs.shipping_tax else orders.shipping_tax_added end::decimal(
+    case
+        when coalesce(shown_costs.shipping, 0) > 0 then shown_costs.shipping_tax else orders.shipping_tax_added
+    end::decimal(
         18, 4
     ) as shipping_tax,
-    case when coalesce(shown_costs.fee, 0) > 0 then shown_costs.fee else sales.value - sales.tax_added end::decimal(18, 4) as fee,
+    case when coalesce(shown_costs.fee, 0) > 0 then shown_costs.fee else sales.value - sales.tax_added end::decimal(
+        18, 4
+    ) as fee,
     case
         when coalesce(shown_costs.fee, 0) > 0 then shown_costs.fee_tax
         when sales.tax_mode = 'added' and parameters.return_cost_is_taxed then sales.tax_added

@@ -78,10 +78,14 @@ pair_rules as (
     from pairs
     cross join policy.parameters
     join staging.orders as orders on orders.order_number = pairs.order_number
-    left join costs_reported as reported on reported.return_id = pairs.return_id and reported.order_number = pairs.order_number
+    left join
+        costs_reported as reported
+        on reported.return_id = pairs.return_id and reported.order_number = pairs.order_number
     left join whole_orders on whole_orders.order_number = pairs.order_number
     left join cost_taxes as taxed on taxed.return_id = pairs.return_id and taxed.order_number = pairs.order_number
-    left join fees_by_order on fees_by_order.return_id = pairs.return_id and fees_by_order.order_number = pairs.order_number
+    left join
+        fees_by_order
+        on fees_by_order.return_id = pairs.return_id and fees_by_order.order_number = pairs.order_number
     left join policy.fees as fees on fees.dropoff_method = pairs.dropoff_method and fees.currency = pairs.currency
     left join policy.zone_fees as zones
         on zones.dropoff_method = pairs.dropoff_method
@@ -117,7 +121,8 @@ shipping_shares as (
     ) as costs on costs.return_id = pair_rules.return_id and costs.order_number = pair_rules.order_number
     -- who has it keeps it, though a row that was issued earlier may turn up later
     window before as (
-        partition by pair_rules.order_number order by coalesce(has_it, false) desc, told_at nulls last, pair_rules.return_id
+        partition by pair_rules.order_number
+        order by coalesce(has_it, false) desc, told_at nulls last, pair_rules.return_id
         rows between unbounded preceding and 1 preceding
     )
 )

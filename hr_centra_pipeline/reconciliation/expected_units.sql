@@ -48,7 +48,9 @@ taxes_by_rate as (
 
 select
     units_due.* exclude (own_tax, together, unit_tax, voucher_share),
-    case when return_item_id = last_unit then taxes_by_rate.tax - sum(own_tax) over same + own_tax else own_tax end::decimal(
+    case
+        when return_item_id = last_unit then taxes_by_rate.tax - sum(own_tax) over same + own_tax else own_tax
+    end::decimal(
         18, 4
     ) as tax,
     coalesce(waiting.sendable_at, units_due.credit_due_at) + to_hours(rules.window_hours::integer) as opens_at,

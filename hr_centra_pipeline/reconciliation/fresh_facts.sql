@@ -30,13 +30,19 @@ select
         -- what was really given: Centra may have settled the tax
         when 'tax' then coalesce(fresh_effects.amount - planned.items, units.tax)
         when 'shipping' then fresh_effects.amount
-        when 'fee' then taken_off(case fresh_effects.effect_kind when 'return_fee' then fresh_effects.amount else planned.fee end)
+        when
+            'fee'
+            then taken_off(
+                    case fresh_effects.effect_kind when 'return_fee' then fresh_effects.amount else planned.fee end
+                )
         else 0
     end as amount,
     case component
         when 'exchange' then coalesce(matched.unit_price - coalesce(matched.voucher_share, 0), 0) else 0
     end as in_goods,
-    fresh_effects.updated_at as happened_at, true as is_pending, 'packet ' || coalesce(fresh_effects.packet_key, '?') as source
+    fresh_effects.updated_at as happened_at,
+    true as is_pending,
+    'packet ' || coalesce(fresh_effects.packet_key, '?') as source
 from fresh_effects
 left join effects.pending_credit_notes as planned on planned.effect_key = fresh_effects.effect_key
 left join expected_units as units on units.return_item_id = fresh_effects.return_item_id

@@ -63,7 +63,10 @@ bookings as (
         lines.payout_tie_id, any_value(lines.provider) as provider, any_value(lines.tied_by) as tied_by,
         any_value(amounts_abroad.abroad) as abroad,
         coalesce(
-            -sum(lines.gross_amount) filter (where lines.line_type = 'refund' and lines.currency = provider_payments.currency), 0
+            -sum(lines.gross_amount) filter (
+                where lines.line_type = 'refund' and lines.currency = provider_payments.currency
+            ),
+            0
         )
         -- What came back was paid, though the line of that lies before the files or in one that was refused.
         + case when bool_or(lines.line_type = 'refund' and lines.tied_by <> 'paid again')
@@ -131,17 +134,26 @@ payment_verdicts as (
             when bookings.payout_tie_id is null and searches.is_over then 'not_settled'
             when bookings.payout_tie_id is null then 'waits'
             when bookings.abroad is not null then 'amount_differs'
-            when bookings.reversed > 0 and bookings.refunded - bookings.reversed = provider_payments.amount then 'agrees'
+            when
+                bookings.reversed > 0 and bookings.refunded - bookings.reversed = provider_payments.amount
+                then 'agrees'
             when
                 bookings.reversed > 0 and bookings.refunded <= bookings.reversed and again.paid_return_id is not null
                 then 'paid_again'
-            when bookings.reversed > 0 and bookings.refunded - bookings.reversed < provider_payments.amount then 'reversed'
+            when
+                bookings.reversed > 0 and bookings.refunded - bookings.reversed < provider_payments.amount
+                then 'reversed'
             when bookings.refunded <> provider_payments.amount then 'amount_differs'
             else 'agrees'
         end as verdict,
-        of_return.return_id, provider_payments.order_number, provider_payments.centra_return_id, provider_payments.entry_id, bookings.provider,
+        of_return.return_id,
+        provider_payments.order_number,
+        provider_payments.centra_return_id,
+        provider_payments.entry_id,
+        bookings.provider,
         coalesce(provider_payments.reference, bookings.reference) as reference, provider_payments.currency,
-        provider_payments.amount as credited_amount, coalesce(bookings.refunded - bookings.reversed, 0) as settled_amount,
+        provider_payments.amount as credited_amount,
+        coalesce(bookings.refunded - bookings.reversed, 0) as settled_amount,
         bookings.abroad as settled_abroad,
         provider_payments.created_at as credited_at,
         bookings.settled_at,

@@ -32,9 +32,17 @@ return_shares as (
 )
 
 select
-    'provider' as side, concat_ws(' ', 'provider', line_amounts.payout_line_id, return_shares.fact_id) as fact_id, return_shares.return_id,
+    'provider' as side,
+    concat_ws(' ', 'provider', line_amounts.payout_line_id, return_shares.fact_id) as fact_id,
+    return_shares.return_id,
     return_shares.order_number, return_shares.return_item_id, return_shares.component, return_shares.currency,
-    part_of(line_amounts.amount, return_shares.upto - return_shares.amount, return_shares.upto, return_shares.whole, return_shares.currency) as amount,
+    part_of(
+        line_amounts.amount,
+        return_shares.upto - return_shares.amount,
+        return_shares.upto,
+        return_shares.whole,
+        return_shares.currency
+    ) as amount,
     0 as in_goods,
     line_amounts.happened_at, false as is_pending, line_amounts.source
 from line_amounts

@@ -42,7 +42,8 @@ refund_rows as (
 rows_with_tax as (
     select
         refund_rows.* replace (
-            reported_with_tax(shipping_told, shipping_tax, shipping, taxed.reported_costs, currency) - reported_with_tax(
+            reported_with_tax(shipping_told, shipping_tax, shipping, taxed.reported_costs, currency)
+            - reported_with_tax(
                 shipping_told - shipping_refund, shipping_tax, shipping, taxed.reported_costs, currency
             ) as shipping_refund,
             reported_with_tax(fee_told, fee_tax, fee, taxed.reported_costs, currency) - reported_with_tax(

@@ -39,7 +39,9 @@ pair_costs as (
         case when max(value) over (partition by pairs.centra_return_id) > 0 then value else 1 end as weight
     from pairs
     join staging.centra_returns as returns using (centra_return_id)
-    left join planned_costs on planned_costs.centra_return_id = pairs.centra_return_id and planned_costs.return_id = pairs.return_id
+    left join
+        planned_costs
+        on planned_costs.centra_return_id = pairs.centra_return_id and planned_costs.return_id = pairs.return_id
 ),
 
 cost_weights as (

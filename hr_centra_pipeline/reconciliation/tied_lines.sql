@@ -22,7 +22,8 @@ lines_by_reference as (
 lines_of_payment as (
     select
         lines.payout_line_id, provider_payments.payout_tie_id,
-        provider_payments.currency = lines.currency and provider_payments.amount = -lines.gross_amount as is_same_amount,
+        provider_payments.currency = lines.currency
+        and provider_payments.amount = -lines.gross_amount as is_same_amount,
         dense_rank() over (
             partition by lines.payment_reference, is_same_amount, lines.currency, lines.gross_amount
             order by lines.happened_at, lines.payout_line_id
@@ -105,7 +106,9 @@ returned_lines as (
         on first_ties.line_type = 'refund' and first_ties.provider = lines.provider
             and first_ties.reference in (lines.reference, lines.payment_reference)
     where lines.line_type = 'refund_reversed' and lines.payout_line_id not in (select payout_line_id from first_ties)
-    qualify row_number() over (partition by lines.payout_line_id order by first_ties.happened_at, first_ties.payout_tie_id) = 1
+    qualify row_number()
+            over (partition by lines.payout_line_id order by first_ties.happened_at, first_ties.payout_tie_id)
+        = 1
 ),
 
 -- Refunds that came back, by order and amount: what the provider pays of the same amount afterwards is paid again.
@@ -175,7 +178,9 @@ from repayments
 union all by name
 select lines.*, repayments.payout_tie_id, repayments.tied_by
 from settlement_lines as lines
-join repayments on repayments.provider = lines.provider and repayments.reference in (lines.reference, lines.payment_reference)
+join
+    repayments
+    on repayments.provider = lines.provider and repayments.reference in (lines.reference, lines.payment_reference)
 anti join first_ties on first_ties.payout_line_id = lines.payout_line_id
 anti join returned_lines on returned_lines.payout_line_id = lines.payout_line_id
 where lines.line_type = 'refund_reversed';
