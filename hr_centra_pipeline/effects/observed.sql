@@ -6,17 +6,17 @@
 -- One row per effect key and object in Centra that shows it: the comment of a Return, the text of a stock change, an order's
 -- note, a customer's note, an attribute.
 -- Only objects are read that were landed since the ledger took over what Centra shows (since: up to which batch).
-create or replace temp table changed_returns as
+create or replace temp table newly_landed_returns as
 select centra_return_id, max(batch) as landed_batch from landing.centra_returns where batch > $since group by all;
 
-create or replace temp table changed_orders as
+create or replace temp table newly_landed_orders as
 select order_number, max(batch) as landed_batch from landing.centra_orders where batch > $since group by all;
 
-create or replace temp table changed_marks as
+create or replace temp table newly_landed_marks as
 select mark, max(batch) as landed_batch from landing.centra_status_marks where batch > $since group by all;
 
 -- Its text stands on each of its lines.
-create or replace temp table changed_stock_changes as
+create or replace temp table newly_landed_stock_changes as
 select
     stock_change_id, any_value(effect_keys) as effect_keys, min(created_at) as created_at,
     max(warehouse_id) filter (where quantity > 0) as warehouse_id, any_value(landed_batch) as landed_batch
@@ -30,13 +30,13 @@ join (
 group by stock_change_id;
 
 delete from effects.observed where
-    (place = 'return' and centra_id in (select centra_return_id::varchar from changed_returns))
-    or (place = 'stock_change' and centra_id in (select stock_change_id::varchar from changed_stock_changes))
-    or (place = 'order' and centra_id in (select order_number from changed_orders))
-    or (place = 'order_attribute' and 'order ' || centra_id in (select mark from changed_marks))
+    (place = 'return' and centra_id in (select centra_return_id::varchar from newly_landed_returns))
+    or (place = 'stock_change' and centra_id in (select stock_change_id::varchar from newly_landed_stock_changes))
+    or (place = 'order' and centra_id in (select order_number from newly_landed_orders))
+    or (place = 'order_attribute' and 'order ' || centra_id in (select mark from newly_landed_marks))
     or (
         place in ('customer_note', 'customer_attribute')
-        and 'customer ' || centra_id in (select mark from changed_marks)
+        and 'customer ' || centra_id in (select mark from newly_landed_marks)
     );
 
 -- Completed Returns of ours that no packet carries (our database was lost), and without what they were made for: the payment
@@ -47,7 +47,7 @@ keys as (
     select
         returns.centra_return_id, returns.packet_key, returns.order_number, unnest(returns.effect_keys) as effect_key
     from staging.centra_returns as returns
-    semi join changed_returns using (centra_return_id)
+    semi join newly_landed_returns using (centra_return_id)
     anti join
         (select packet_key from push.packets where state in ('sending', 'unknown', 'confirmed')) as known
         using (packet_key)
@@ -108,7 +108,7 @@ select
     end as is_complete,
     centra_returns.created_at as seen_at, landed_batch
 from staging.centra_returns
-join changed_returns using (centra_return_id)
+join newly_landed_returns using (centra_return_id)
 left join (
     select packet_key, operation, payload from push.packets where state in ('sending', 'unknown')
 ) as packets using (packet_key)
@@ -118,7 +118,7 @@ select
     unnest(effect_keys) as effect_key, 'stock_change' as place, 'inventory_adjustment' as effect_kind,
     stock_change_id::varchar as centra_id, cast(null as varchar) as order_number, cast(null as varchar) as packet_key,
     warehouse_id, true as is_complete, created_at as seen_at, landed_batch
-from changed_stock_changes
+from newly_landed_stock_changes
 union all by name
 -- The keys in a replacement order's comment are an exchange's: its Return tells how far that came.
 select
@@ -133,7 +133,7 @@ select
     updated_at as seen_at,
     landed_batch
 from staging.orders
-join changed_orders using (order_number)
+join newly_landed_orders using (order_number)
 where origin_return_key is null
 union all by name
 -- What was ordered again is from a Return that carries the first one's key: its own is in its order alone.
@@ -144,7 +144,7 @@ select
 from (
     select unnest(effect_keys) as effect_key, order_number, origin_return_key, created_at, landed_batch
     from staging.orders
-    join changed_orders using (order_number)
+    join newly_landed_orders using (order_number)
     where origin_return_key is not null
 ) as again
 left join (select packet_key from push.packets where state in ('sending', 'unknown')) as packets
@@ -165,7 +165,7 @@ select
     true as is_complete,
     fetched_at as seen_at, landed_batch
 from staging.status_marks
-join changed_marks using (mark)
+join newly_landed_marks using (mark)
 union all by name
 select
     unnest(value_keys) as effect_key, object_type || '_attribute' as place, object_type || '_attribute' as effect_kind,
@@ -174,7 +174,7 @@ select
     cast(null as varchar) as packet_key,
     cast(null as bigint) as warehouse_id, true as is_complete, fetched_at as seen_at, landed_batch
 from staging.status_marks
-join changed_marks using (mark);
+join newly_landed_marks using (mark);
 
 -- One row per effect key that is in Centra for the orders in play (or for their units, on the orders that they were of before): by
 -- the ledger, or by what it has not taken over yet. A key whose unit is not known (our database was lost) counts everywhere.
