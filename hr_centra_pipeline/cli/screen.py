@@ -82,8 +82,8 @@ class Left:
 def left_to_send(settings: Settings) -> Left:
     """What is planned and was not sent. Nothing is due right after a live sync: what is left waits for something."""
     with Warehouse(settings.database).transaction() as connection:
-        waiting = [effect.waits_for or "" for effect in planned_effects(connection, clock.now())]
-    timed = sum(why.startswith("waits until") for why in waiting)
+        waiting = planned_effects(connection, clock.now())
+    timed = sum(effect.waits_for_its_time for effect in waiting)
     return Left(timed, len(waiting) - timed)
 
 

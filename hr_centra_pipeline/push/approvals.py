@@ -61,7 +61,7 @@ def waiting(connection: Connection, now: datetime) -> list[Effect]:
         effect
         for effect in planned_effects(connection, now)
         if (effect.waits_for or "").startswith("waits for approval")
-        or (effect.effect_kind == "inventory_adjustment" and (effect.waits_for or "").startswith("waits until"))
+        or (effect.effect_kind == "inventory_adjustment" and effect.waits_for_its_time)
     ]
 
 

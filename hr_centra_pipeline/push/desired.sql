@@ -64,7 +64,7 @@ select
         false
     ) as is_held,
     case
-        -- Without a line there is no amount yet: what comes with the line asks nothing.
+        -- Its amount is known once it has a line: what comes with the line asks nothing.
         when effect_kind = 'credit_note' and shipment_line_id is null and not is_held then 'open'
         when effect_kind in ('credit_note', 'shipping_refund', 'return_fee') then
             sha256(concat_ws(

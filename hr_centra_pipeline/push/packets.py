@@ -98,6 +98,19 @@ class Effect:
     planned_at: datetime
     is_given_back: bool
 
+    @property
+    def waits_for_its_time(self) -> bool:
+        """It leaves by itself once a time has come."""
+        return (self.waits_for or "").startswith("waits until")
+
+    @property
+    def names(self) -> dict[str, str | None]:
+        """What it is and what it is of, for a list in JSON."""
+        return {
+            "effect_key": self.effect_key, "effect_kind": self.effect_kind, "return_id": self.return_id,
+            "return_item_id": self.return_item_id, "order_number": self.order_number,
+        }  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Packet:

@@ -38,19 +38,19 @@ select
     told.since as fact_at,
     'The outcome of the ' || replace(effect_kind, '_', ' ') || ' in Centra is not known, at ' || coalesce(step, 'an unknown step') || ': '
         || coalesce(message, reason, 'no answer') as detail,
-    case
-        when trouble = 'unpaid' and rows_issued is not null and payments_allowed = 0 then
-            'Ask Happy Returns, or who paid these refunds at that time, whether the shopper was paid. Only if nobody paid: '
-            || '`hr-centra approve` the packet for one call.'
-        else case trouble
-            when 'gone' then 'Somebody deleted our Return in Centra: ask why. To make it again: `hr-centra adopt` the return.'
-            when 'canceled' then 'The replacement is not in Centra any more: ask why. To order it again: `hr-centra adopt` the return.'
-            when 'number_taken' then 'Look at the order with that number: if it is the replacement, `hr-centra tie` it to the unit; else free our range.'
-            when 'unpaid' then 'Look at the payment provider. Not paid: refund the Return in Centra by hand, or `hr-centra approve` the packet for one more call.'
-            when 'refused' then 'Do in Centra what it refused, or mend what it names and `hr-centra approve` the packet.'
-            when 'not_ours' then 'Look at what carries our key in Centra, and delete what is wrong there.'
-            else 'Nothing: every sync looks it up, and sends it again only when it is proven absent.'
+    case trouble
+        when 'gone' then 'Somebody deleted our Return in Centra: ask why. To make it again: `hr-centra adopt` the return.'
+        when 'canceled' then 'The replacement is not in Centra any more: ask why. To order it again: `hr-centra adopt` the return.'
+        when 'number_taken' then 'Look at the order with that number: if it is the replacement, `hr-centra tie` it to the unit; else free our range.'
+        when 'unpaid' then case
+            when rows_issued is not null and payments_allowed = 0 then
+                'Ask Happy Returns, or who paid these refunds at that time, whether the shopper was paid. Only if nobody paid: '
+                || '`hr-centra approve` the packet for one call.'
+            else 'Look at the payment provider. Not paid: refund the Return in Centra by hand, or `hr-centra approve` the packet for one more call.'
         end
+        when 'refused' then 'Do in Centra what it refused, or mend what it names and `hr-centra approve` the packet.'
+        when 'not_ours' then 'Look at what carries our key in Centra, and delete what is wrong there.'
+        else 'Nothing: every sync looks it up, and sends it again only when it is proven absent.'
     end as next_step,
     json_merge_patch(coalesce(units.evidence, '{}'), json_object(
         'effect_key', effect_key, 'packet_key', packet_key, 'step', step, 'trouble', trouble, 'centra_id', told.centra_id

@@ -16,6 +16,8 @@ create or replace temp macro subject_of(effect_kind) as case
     else 'credit'
 end;
 
+create or replace temp macro units_text(units) as units || case when units = 1 then ' unit' else ' units' end;
+
 -- Who made a Return that is not ours, in words; and how to find out. An unlisted word without an admin user may be anybody's.
 create or replace temp macro maker_text(made_by) as
     case made_by when 'person' then 'a person' when 'integration' then 'another integration' else 'another integration or user' end;

@@ -132,8 +132,8 @@ select
             left_over.parts, lambda p: share_of(p.value, p.part::decimal(18, 4), p.whole::decimal(18, 4), returns.currency)
         )) end as amount,
     returns.created_at as fact_at,
-    'Return ' || returns.centra_return_id || ' in Centra, made by ' || maker_text(returns.made_by) || ', credits ' || left_over.units
-        || case when left_over.units = 1 then ' unit' else ' units' end || ' of order ' || returns.order_number || ' that Happy Returns does not know' as detail,
+    'Return ' || returns.centra_return_id || ' in Centra, made by ' || maker_text(returns.made_by) || ', credits '
+        || units_text(left_over.units) || ' of order ' || returns.order_number || ' that Happy Returns does not know' as detail,
     ask_maker(returns.made_by) || ': did the goods come back without Happy Returns, or was it made twice? Then delete it, or `hr-centra tie '
         || returns.centra_return_id || ' --return` to its units, or to none.'
         as next_step,

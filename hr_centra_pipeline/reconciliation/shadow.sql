@@ -128,7 +128,7 @@ of_nobody as (
         'Return ' || pieces.centra_return_id as shadow_id, 'credit_note' as effect_kind, 'they_did_we_would_not' as outcome,
         pieces.order_number, pieces.currency, sum(pieces.gross) as their_amount, sum(pieces.gross) as at_stake,
         any_value(states.created_at) as their_at, 'us' as sided_with,
-        sum(pieces.pieces) || case when sum(pieces.pieces) = 1 then ' unit' else ' units' end
+        units_text(sum(pieces.pieces))
             || ' that Happy Returns does not know, credited by ' || maker_text(any_value(returns.made_by)) as detail,
         'Return ' || pieces.centra_return_id as source
     from return_pieces as pieces
@@ -236,7 +236,7 @@ nobody_s_goods as (
     select
         'stock change ' || stock_change_id as shadow_id, 'inventory_adjustment' as effect_kind, 'they_did_we_would_not' as outcome, sku,
         created_at as their_at, 'us' as sided_with,
-        units || case when units = 1 then ' unit' else ' units' end || ' of nobody booked as a customer return' as detail,
+        units_text(units) || ' of nobody booked as a customer return' as detail,
         'stock change ' || stock_change_id as source
     from customer_returns
     anti join told_stock_changes using (stock_change_id)

@@ -83,9 +83,10 @@ def run(command: dict[str, Any]) -> int:
         if command["what"] in ("plan", "stages"):
             desk.plan()
         if command["what"] in ("push", "stages"):
-            # Each process of the pipeline first notes whether its database was put back or copied, and begins with the policy as
-            # it is now, and without what another one had derived.
-            migrate.prepare(desk.warehouse)
+            # Each process of the pipeline first notes whether its database was put back or copied (a plan does), and begins with
+            # the policy as it is now, and without what another one had derived.
+            if command["what"] == "push":
+                migrate.prepare(desk.warehouse)
             with desk.warehouse.transaction() as connection:
                 forget_stale(connection, policy.model_dump_json())
                 write_policy(connection, policy, desk.settings.mode)
