@@ -87,13 +87,9 @@ def _list_waiting(*, as_json: bool) -> None:
         found = approvals.waiting(connection, clock.now())
     if as_json:
         listed = [
-            {
-                "effect_key": effect.effect_key, "effect_kind": effect.effect_kind, "return_id": effect.return_id,
-                "return_item_id": effect.return_item_id, "order_number": effect.order_number, "amount": effect.amount,
-                "currency": effect.currency, "why": effect.waits_for,
-            }
+            {**effect.names, "amount": effect.amount, "currency": effect.currency, "why": effect.waits_for}
             for effect in found
-        ]  # fmt: skip
+        ]
         echo(simplejson.dumps(listed, indent=2, use_decimal=True))
         return
     if not found:
@@ -108,7 +104,7 @@ def _list_waiting(*, as_json: bool) -> None:
             effect.effect_key, effect.effect_kind, effect.return_id, effect.order_number, amount, effect.waits_for or ""
         )
     DataConsole(width=width()).print(table)
-    if any(effect.waits_for_code == "waits_until" for effect in found):
+    if any(effect.waits_for_its_time for effect in found):
         echo('What "waits until" a time is sent automatically then: approving it ends its restock hold early.')
     echo("Approve by effect, unit, return or order: hr-centra approve RT-1 --by NAME --why REASON")
 

@@ -88,17 +88,7 @@ def _json(found: Preview, policy: Policy, standing: Standing) -> str:
         }
         for planned in found.packets
     ]
-    staying = [
-        {
-            "effect_key": effect.effect_key,
-            "effect_kind": effect.effect_kind,
-            "return_id": effect.return_id,
-            "return_item_id": effect.return_item_id,
-            "order_number": effect.order_number,
-            "why": why,
-        }
-        for effect, why in found.staying
-    ]
+    staying = [{**effect.names, "why": why} for effect, why in found.staying]
     about = {
         "as_of": standing.as_of,
         "out_of_date": standing.out_of_date,

@@ -73,8 +73,8 @@ class Left:
 def left_to_send(settings: Settings) -> Left:
     """What is planned and was not sent. Nothing is due right after a live sync: what is left waits for something."""
     with Warehouse(settings.database).transaction() as connection:
-        waiting = [effect.waits_for_code for effect in planned_effects(connection, clock.now())]
-    timed = waiting.count("waits_until")
+        waiting = planned_effects(connection, clock.now())
+    timed = sum(effect.waits_for_its_time for effect in waiting)
     return Left(timed, len(waiting) - timed)
 
 

@@ -76,7 +76,7 @@ Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 
 
 class _Section(BaseModel):
-    # Strict: "24" is a text, and whoever wrote it may have meant something else.
+    # Strict: "24" is a text, and may have been meant as something else.
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 

@@ -62,7 +62,7 @@ def waiting(connection: Connection, now: datetime) -> list[Effect]:
         effect
         for effect in planned_effects(connection, now)
         if codes.needs_approval(effect.waits_for_code)
-        or (effect.effect_kind == "inventory_adjustment" and effect.waits_for_code == "waits_until")
+        or (effect.effect_kind == "inventory_adjustment" and effect.waits_for_its_time)
     ]
 
 

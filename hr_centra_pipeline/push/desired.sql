@@ -69,7 +69,7 @@ select
     -- Held by a setting; a hold by what happened (nothing captured, no shipment line, …) ends by what happens.
     coalesce(blocks.by_settings, false) as is_held,
     case
-        -- Without a line there is no amount yet: what comes with the line asks nothing.
+        -- Its amount is known once it has a line: what comes with the line asks nothing.
         when effect_kind = 'credit_note' and shipment_line_id is null and not is_held then 'open'
         when effect_kind in ('credit_note', 'shipping_refund', 'return_fee')
             then

@@ -61,23 +61,19 @@ of_units as (
 
 -- What Happy Returns' rows say of the payment: it may have been paid there when the Return was made.
 told as (
-    select
-        units.centra_return_id,
-        string_agg(
-            distinct refunds.refund_id
+    select centra_return_id, string_agg(refund_row, '; ' order by refund_row) as rows_issued
+    from (
+        select distinct
+            units.centra_return_id,
+            refunds.refund_id
             || ', issued on '
-            || strftime(coalesce(refunds.issued_at, refunds.source_time), '%Y-%m-%d'),
-            '; '
-            order by
-                refunds.refund_id
-                || ', issued on '
-                || strftime(coalesce(refunds.issued_at, refunds.source_time), '%Y-%m-%d')
-        ) as rows_issued
-    from units
-    join staging.refund_units using (return_item_id)
-    join staging.refunds using (refund_id)
-    where units.kind = 'credit_note' and refunds.status = 'issued'
-    group by units.centra_return_id
+            || strftime(coalesce(refunds.issued_at, refunds.source_time), '%Y-%m-%d') as refund_row
+        from units
+        join staging.refund_units using (return_item_id)
+        join staging.refunds using (refund_id)
+        where units.kind = 'credit_note' and refunds.status = 'issued'
+    )
+    group by centra_return_id
 ),
 
 lines as (

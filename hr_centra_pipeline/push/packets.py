@@ -86,6 +86,19 @@ class Effect:
         """Why it may not be sent now; ``None``: it may."""
         return self.why or (None if self.mode == "live" else say("mode", self.mode))
 
+    @property
+    def waits_for_its_time(self) -> bool:
+        """It is sent automatically once a time has come."""
+        return self.waits_for_code == "waits_until"
+
+    @property
+    def names(self) -> dict[str, str | None]:
+        """What it is and what it is of, for a list in JSON."""
+        return {
+            "effect_key": self.effect_key, "effect_kind": self.effect_kind, "return_id": self.return_id,
+            "return_item_id": self.return_item_id, "order_number": self.order_number,
+        }  # fmt: skip
+
 
 class Payload(BaseModel):
     """All that a packet's calls are made from: frozen when it is cut; what its steps learn joins it (:meth:`joined`).

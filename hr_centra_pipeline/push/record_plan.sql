@@ -7,8 +7,9 @@
 -- (one row per effect key that moves, with its whole new row); `ledger.py` checks each move and merges them. since: up to
 -- which batch the ledger has taken over what Centra shows. past_batch: the settings by which something is due have changed, and up
 -- to there everything was planned by the old ones; changed_batch: those, or the settings of amounts; payers_changed: who pays has.
--- is_first_plan: the ledger knows nothing yet. What is desired is in the temporary table of desired.sql, since when Happy Returns
--- says what it hangs on, what of it the changed settings touch and what people have decided since in those of said.sql. newest_batch: up to where the sources are known.
+-- is_first_plan: the ledger knows nothing yet. newest_batch: up to where the sources are known. What is desired is in the temporary
+-- table of desired.sql, since when Happy Returns says what it hangs on in that of said.sql, what of it the changed settings touch
+-- and what people have decided since in those of touched.sql.
 
 -- One row per effect not finished whose refund row was issued while somebody else may have paid, in whatever batch it landed
 -- (effects/payers_seen.sql). A row without a time was issued when it was last changed, at the latest.

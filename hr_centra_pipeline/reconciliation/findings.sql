@@ -1,4 +1,5 @@
--- makes: findings, known_units, booked_returns, missing_effects, last_push, subject_of, maker_text, ask_maker
+-- makes: findings, known_units, booked_returns, missing_effects, last_push, subject_of, units_text, maker_text,
+--        ask_maker
 -- kind:  step
 -- grain: one row per trouble that the present facts show, open or not yet
 
@@ -19,6 +20,8 @@ create or replace temp macro subject_of(effect_kind) as case
     when effect_kind in ('status_update', 'order_attribute', 'customer_note', 'customer_attribute') then 'status'
     else 'credit'
 end;
+
+create or replace temp macro units_text(units) as units || case when units = 1 then ' unit' else ' units' end;
 
 -- Who made a Return that is not ours, in words; and how to find out. An unlisted word without an admin user may be anybody's.
 create or replace temp macro maker_text(made_by) as

@@ -178,7 +178,7 @@ of_nobody as (
         'they_did_we_would_not' as outcome,
         pieces.order_number, pieces.currency, sum(pieces.gross) as their_amount, sum(pieces.gross) as at_stake,
         any_value(states.created_at) as their_at, 'us' as sided_with,
-        sum(pieces.pieces) || case when sum(pieces.pieces) = 1 then ' unit' else ' units' end
+        units_text(sum(pieces.pieces))
         || ' that Happy Returns does not know, credited by ' || maker_text(any_value(returns.made_by)) as detail,
         'Return ' || pieces.centra_return_id as source
     from return_pieces as pieces
@@ -318,8 +318,7 @@ nobody_s_goods as (
         'they_did_we_would_not' as outcome,
         sku,
         created_at as their_at, 'us' as sided_with,
-        units
-        || case when units = 1 then ' unit' else ' units' end
+        units_text(units)
         || ' of nobody booked as a customer return' as detail,
         'stock change ' || stock_change_id as source
     from customer_returns

@@ -17,8 +17,9 @@ from hr_centra_pipeline.warehouse import log, place, swap, versions
 from hr_centra_pipeline.warehouse.database import Warehouse
 
 KEPT = 5
-_UNCHANGED = "Nothing was changed."
 """So many of the newest backups of upgrades are kept."""
+
+_UNCHANGED = "Nothing was changed."
 
 _WAIT_SECONDS = 600.0  # for a sync to come to a wait: it gives the file away then
 
@@ -225,7 +226,7 @@ def _folded_and_checked(part: Path, origin: Path) -> Checked:
 def _unreadable(origin: Path, error: duckdb.Error) -> RunFailed:
     if "not a valid DuckDB database file" in str(error):
         return RunFailed(f"{origin} is not a database or backup of hr-centra (not a DuckDB database). {_UNCHANGED}")
-    # DuckDB names the copy; whoever reads this knows the original only.
+    # DuckDB names the copy; the reader knows the original only.
     return RunFailed(
         f"{origin} cannot be read from end to end: it is damaged, or not a database of hr-centra. {_UNCHANGED}"
     )

@@ -513,19 +513,29 @@ def kept(connection: Connection, *items: str) -> None:
         )
 
 
+def two_lines_returned(connection: Connection, how: str) -> None:
+    """Somebody's Return with one piece of each line, for the reason by which units are found to be on it."""
+    two_lines(
+        connection, 10, 11, named="HR1" if how == "named" else None, days_later=-1 if how == "for no piece left" else 1
+    )
+
+
+def found_as(connection: Connection, how: str, *items: str) -> None:
+    """What else that reason needs, once the units are there."""
+    if how == "adopted before":
+        kept(connection, *items)
+    if how == "for no piece left":
+        connection.execute("update staging.shipment_lines set quantity = 1")
+
+
 @pytest.mark.parametrize("how", ["named", "started before", "adopted before", "for no piece left"])
 def test_two_units_that_fit_two_lines_are_the_two_pieces_on_somebody_elses_return_one_of_each_line(
     prepared: Connection, how: str
 ) -> None:
-    two_lines(
-        prepared, 10, 11, named="HR1" if how == "named" else None, days_later=-1 if how == "for no piece left" else 1
-    )
+    two_lines_returned(prepared, how)
     for item in "ab":
         unit(prepared, item, "1", sku="RED", express_code="HR1", return_id="R")
-    if how == "adopted before":
-        kept(prepared, "a", "b")
-    if how == "for no piece left":
-        prepared.execute("update staging.shipment_lines set quantity = 1")
+    found_as(prepared, how, "a", "b")
     assert sorted(map(str, places(prepared).values())) == ["10", "11"]
     assert sorted(adopted(prepared)) == ["a", "b"]
 
@@ -534,15 +544,10 @@ def test_two_units_that_fit_two_lines_are_the_two_pieces_on_somebody_elses_retur
 def test_a_unit_that_fits_both_lines_on_somebody_elses_return_leaves_the_piece_of_the_line_that_another_names(
     prepared: Connection, how: str
 ) -> None:
-    two_lines(
-        prepared, 10, 11, named="HR1" if how == "named" else None, days_later=-1 if how == "for no piece left" else 1
-    )
+    two_lines_returned(prepared, how)
     unit(prepared, "any", "1", sku="RED", express_code="HR1", return_id="R", received_at=DAY)
     unit(prepared, "one", "1", base_line_item_id="10", express_code="HR1", return_id="R")
-    if how == "adopted before":
-        kept(prepared, "any", "one")
-    if how == "for no piece left":
-        prepared.execute("update staging.shipment_lines set quantity = 1")
+    found_as(prepared, how, "any", "one")
     assert places(prepared) == {"any": 11, "one": 10}
     assert sorted(adopted(prepared)) == ["any", "one"]
 

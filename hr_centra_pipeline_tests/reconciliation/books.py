@@ -69,6 +69,22 @@ class Books:
                 )  # fmt: skip
         return units
 
+    def a_line_for_each(self, number: str, units: Sequence[str], prices: Sequence[str]) -> Sequence[str]:
+        """Gives each unit an article and a line of its own, 11 and up, at its price; answers the units."""
+        for line, (unit, price) in enumerate(zip(units, prices, strict=True), 11):
+            put(
+                self.connection, "staging.order_lines", order_line_id=str(line), order_number=number, sku=unit,
+                is_product=True, quantity=1, unit_price=price, tax_percent=25,
+            )  # fmt: skip
+            put(
+                self.connection, "staging.shipment_lines", shipment_line_id=line, shipment_id=int(number),
+                order_number=number, order_line_id=str(line), quantity=1, unit_price=price, unit_tax=0, currency="EUR",
+            )  # fmt: skip
+            self.connection.execute(
+                "update staging.return_items set sku = return_item_id where return_item_id = ?", [unit]
+            )
+        return units
+
     def told(
         self, number: str, units: list[str], *, items: str = "100", tax: str = "25", shipping: str = "0", fee: str = "0",
         total: str | None = None, status: str = "issued", refund_type: str = "refund", at: datetime = DROPPED + HOUR,

@@ -186,18 +186,10 @@ def paid_in_part(books: Books, *prices: str, left: str) -> list[str]:
     """An order of one piece at each price, all of which come back, of which a gift card paid all but so much."""
     staged.order(books.connection, "1001", created_at=DROPPED - 20 * DAY, fetched_at=DROPPED)
     units = books.returned("1001", pieces=len(prices))
-    for line, (unit, price) in enumerate(zip(units, prices, strict=True), 11):
-        put(
-            books.connection, "staging.order_lines", order_line_id=str(line), order_number="1001", sku=unit,
-            is_product=True, quantity=1, unit_price=price, tax_percent=25,
-        )  # fmt: skip
-        put(
-            books.connection, "staging.shipment_lines", shipment_line_id=line, shipment_id=1001, order_number="1001",
-            order_line_id=str(line), quantity=1, unit_price=price, unit_tax=0, currency="EUR",
-        )  # fmt: skip
+    for line, unit in enumerate(books.a_line_for_each("1001", units, prices), 11):
         books.connection.execute(
-            "update staging.return_items set sku = ?, approved_at = ? where return_item_id = ?",
-            [unit, DROPPED + timedelta(minutes=line), unit],
+            "update staging.return_items set approved_at = ? where return_item_id = ?",
+            [DROPPED + timedelta(minutes=line), unit],
         )
     books.paid("1001", None, left, entry_type="CAPTURE")
     books.paid("1001", None, "500", entry_type="CAPTURE")

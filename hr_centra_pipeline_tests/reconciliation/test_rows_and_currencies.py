@@ -527,18 +527,7 @@ def test_of_an_order_that_a_gift_card_paid_in_part_what_fits_the_other_payments_
 ) -> None:
     books.sold("1001", pieces=3, shipping=shipping)
     units = books.returned("1001", pieces=3)
-    for line, (unit, price) in enumerate(zip(units, ("60", "60", "40"), strict=True), 11):
-        put(
-            books.connection, "staging.order_lines", order_line_id=str(line), order_number="1001", sku=unit,
-            is_product=True, unit_price=price, tax_percent=25,
-        )  # fmt: skip
-        put(
-            books.connection, "staging.shipment_lines", shipment_line_id=line, shipment_id=1001, order_number="1001",
-            order_line_id=str(line), quantity=1, unit_price=price, unit_tax=0, currency="EUR",
-        )  # fmt: skip
-        books.connection.execute(
-            "update staging.return_items set sku = return_item_id where return_item_id = ?", [unit]
-        )
+    books.a_line_for_each("1001", units, ("60", "60", "40"))
     books.told("1001", units, shipping=shipping)
     books.paid("1001", None, left, entry_type="CAPTURE")
     books.paid("1001", None, "60", entry_type="CAPTURE")

@@ -151,7 +151,7 @@ def _wave(opened: World, mix: Mix, figures: Figures) -> None:
         if random.random() < mix.paid_elsewhere:
             _pay_elsewhere(opened, fresh)
         if random.random() < mix.lost_ledgers:
-            desk.forget()
+            opened.lose_the_database()
             figures.lost_ledgers += 1
             opened.run("plan")
         if random.random() < mix.events:

@@ -22,6 +22,7 @@ from hr_centra_pipeline.core.errors import RunFailed
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.sandbox.centra.store import CentraStore
 from hr_centra_pipeline.sandbox.clock import SandboxClock
+from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 from hr_centra_pipeline.warehouse.derived import forget_stale
 from hr_centra_pipeline.warehouse.policy_tables import write_policy
@@ -82,7 +83,10 @@ def run(command: dict[str, Any]) -> int:
         if command["what"] in ("plan", "stages"):
             desk.plan()
         if command["what"] in ("push", "stages"):
-            # Each process of the pipeline begins with the policy as it is now, and without what another one had derived.
+            # Each process of the pipeline first notes whether its database was put back or copied (a plan does), and begins with
+            # the policy as it is now, and without what another one had derived.
+            if command["what"] == "push":
+                migrate.prepare(desk.warehouse)
             with desk.warehouse.transaction() as connection:
                 forget_stale(connection, policy.model_dump_json())
                 write_policy(connection, policy, desk.settings.mode)

@@ -160,15 +160,29 @@ class World:
             backups.take(self.desk.settings.database, self.desk.home / f"backup-{len(self.backups)}.duckdb").path
         )
 
+    def lose_the_database(self) -> None:
+        """The file is gone from its place."""
+        self.copy_what_is_lost()
+        self.desk.forget()
+
+    def copy_what_is_lost(self) -> None:
+        """A finding may have to be traced in a database that is put away later in the storm."""
+        database = self.desk.settings.database
+        folder = self.desk.home / "lost" / str(self.runs)
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in database.parent.glob(database.name + "*"):
+            shutil.copy(file, folder)
+
     def restore(self, *, by_hand: bool) -> bool:
         """Put one of the last backups back, if there is one: with the command's functions, or by copying the file over it."""
         if not self.backups:
             return False
         backup, database = self.random.choice(self.backups[-2:]), self.desk.settings.database
         if by_hand:
-            self.desk.forget()
+            self.lose_the_database()
             shutil.copy(backup, database)
         else:
+            self.copy_what_is_lost()
             backups.put_into_place(
                 database,
                 backups.examine(database, backup),
@@ -216,6 +230,8 @@ class World:
         self.desk.warehouse.fold_log_in()
         shutil.copy(self.desk.settings.database, folder)
         shutil.copy(self.desk.home.parent / "worker.log", folder)
+        if (lost := self.desk.home / "lost").exists():
+            shutil.copytree(lost, folder / "lost", dirs_exist_ok=True)
         (folder / "books.json").write_text(json.dumps(self.desk.books, default=str, indent=1), encoding="utf-8")
         (folder / "log.json").write_text(json.dumps(self.desk.log(), default=str, indent=1), encoding="utf-8")
 

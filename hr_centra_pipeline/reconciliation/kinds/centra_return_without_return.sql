@@ -74,8 +74,7 @@ select
     || ' in Centra, made by '
     || maker_text(returns.made_by)
     || ', credits '
-    || left_over.units
-    || case when left_over.units = 1 then ' unit' else ' units' end
+    || units_text(left_over.units)
     || ' of order '
     || returns.order_number
     || ' that Happy Returns does not know' as detail,

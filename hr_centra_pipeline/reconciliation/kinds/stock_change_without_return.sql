@@ -22,7 +22,7 @@ select
     case when by_person then 'person' else 'unknown' end as culprit,
     sku,
     created_at as fact_at,
-    'Stock change ' || stock_change_id || ' puts ' || units || case when units = 1 then ' unit' else ' units' end
+    'Stock change ' || stock_change_id || ' puts ' || units_text(units)
     || ' back as a customer return, and no return is told' as detail,
     'Ask who booked it: find its return, or take the goods out again. A text that names the return''s express code or number is tied to it.'
         as next_step,
