@@ -80,9 +80,7 @@ select
     list_distinct(flatten(list(parts.approval_codes))) as approval_codes,
     string_agg(
         case
-            when
-                parts.per_bundle - parts.due - parts.given > 1
-                then (parts.per_bundle - parts.due - parts.given) || ' of '
+            when parts.per_bundle - parts.due - parts.given > 1 then (parts.per_bundle - parts.due - parts.given) || ' of '
             else ''
         end
         || parts.sku || case

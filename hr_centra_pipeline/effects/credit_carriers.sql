@@ -11,6 +11,7 @@ select
     sum(amount)::decimal(18, 4) as most,
     sum(fee_rate_tax)::decimal(18, 4) as fee_rate_tax,
     any_value(dropoff_method) as dropoff_method,
+    bool_and(is_returnless) as is_returnless,
     bool_and(blocked_code is not null) as is_blocked,
     -- The first in the order of precedence.
     arg_min(blocked_by, (blocked_place, blocked_by)) as blocked_by,

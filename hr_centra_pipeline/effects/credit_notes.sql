@@ -23,7 +23,7 @@ costs_of_returns as (
 
 all_credits as (
     select
-        * exclude (refund_type, dropoff_method, credit_trigger, kept, fee_rate_tax, blocked_place),
+        * exclude (refund_type, dropoff_method, is_returnless, credit_trigger, kept, fee_rate_tax, blocked_place),
         json_object('trigger', credit_trigger, 'refund_row', refund_id) as evidence
     from unit_credits
     union all by name

@@ -49,6 +49,8 @@ fee_shares as (
     left join policy.fees as amounts
         on amounts.dropoff_method = carriers.dropoff_method and amounts.currency = carriers.currency
     where parameters.fee_basis = 'return'
+        -- Where nothing comes back there is nothing to charge for, whatever is reported.
+        and not carriers.is_returnless
         -- Its own fee stays desired while it is under way: found absent, it has to ride with the credit that is sent again.
         and not exists (
             select 1 from push.ledger

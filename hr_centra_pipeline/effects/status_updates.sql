@@ -70,12 +70,10 @@ milestones as (
         end as milestone,
         4 as rank,
         case
-            when
-                latest_replacements.state = 'canceled'
-                then greatest(units.credit_due_at, latest_replacements.order_updated_at) else
-                units.credit_due_at
-        end
-            as happened_at
+            when latest_replacements.state = 'canceled'
+                then greatest(units.credit_due_at, latest_replacements.order_updated_at)
+            else units.credit_due_at
+        end as happened_at
     from effects.units as units
     semi join matching.orders_in_play using (order_number)
     join staging.return_items as items using (return_item_id)
@@ -200,9 +198,8 @@ lines_of_places as (
         orders.customer_id,
         targets.effect_kind in ('order_attribute', 'customer_attribute') as is_attribute,
         targets.effect_kind in ('customer_note', 'customer_attribute') as is_on_customer,
-        case when
-                is_on_customer
-                then coalesce('customer ' || orders.customer_id, 'no customer of ' || latest_milestones.order_number)
+        case
+            when is_on_customer then coalesce('customer ' || orders.customer_id, 'no customer of ' || latest_milestones.order_number)
             else latest_milestones.order_number
         end as object,
         about(returns.express_code, latest_milestones.return_id)

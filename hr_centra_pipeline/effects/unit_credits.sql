@@ -17,7 +17,7 @@ item_fees as (
             case when fee_basis = 'item'
                     and refund_type = 'refund'
                     and origin_return_id is null
-                    and not is_received_returnless(received_channel)
+                    and not is_returnless(received_channel, dropoff_method)
                     and return_id not in (select return_id from fees_charged where effect_kind = 'return_fee')
                     then
                         least(kept, unit_blocks.amount, case
@@ -71,7 +71,8 @@ select
     approval_codes,
     credit_trigger,
     refund_type,
-    dropoff_method
+    dropoff_method,
+    is_returnless(received_channel, dropoff_method) as is_returnless
 from (
     select *, added_to_part(fee_rate_tax, fee_kept, kept, currency) as fee_tax_added
     from item_fees

@@ -78,9 +78,7 @@ select
         -- That both vendors agree in another month explains nothing that is left: the policy may still differ from both.
         when left_over = 0 then 'other_month'
         when month_verdicts.explained_by in ('pending', 'before_cutover') then month_verdicts.explained_by
-        when
-            left_over.side <> 'provider' and month_verdicts.explained_by in ('given_instead', 'settled_outside')
-            then month_verdicts.explained_by
+        when left_over.side <> 'provider' and month_verdicts.explained_by in ('given_instead', 'settled_outside') then month_verdicts.explained_by
     end as explained_by
 from left_over
 left join month_verdicts on month_verdicts.return_id is not distinct from left_over.return_id
@@ -145,9 +143,9 @@ pivoted as (
         greatest(max(left_over) filter (where verdict <> 'explained'), 0)
         - least(min(left_over) filter (where verdict <> 'explained'), 0)
             as worst_difference,
-        case when bool_or(verdict = 'unexplained') then 'unexplained' when
-                bool_or(verdict = 'within_tolerance')
-                then 'within_tolerance'
+        case
+            when bool_or(verdict = 'unexplained') then 'unexplained'
+            when bool_or(verdict = 'within_tolerance') then 'within_tolerance'
             else 'explained'
         end as verdict,
         -- A reason of the match says more than that another month holds the other side.
@@ -172,12 +170,11 @@ select
     coalesce(expected_within_tolerance_amount, 0) as expected_within_tolerance_amount,
     coalesce(expected_unexplained_amount, 0) as expected_unexplained_amount,
     case when has_provider then provider - centra end as provider_difference,
-    case when
-            has_provider
-            then provider
-                - centra
-                - coalesce(provider_within_tolerance_amount, 0)
-                - coalesce(provider_unexplained_amount, 0)
+    case
+        when has_provider then provider
+            - centra
+            - coalesce(provider_within_tolerance_amount, 0)
+            - coalesce(provider_unexplained_amount, 0)
     end as provider_explained_amount,
     case when has_provider then coalesce(provider_within_tolerance_amount, 0) end as provider_within_tolerance_amount,
     case when has_provider then coalesce(provider_unexplained_amount, 0) end as provider_unexplained_amount,

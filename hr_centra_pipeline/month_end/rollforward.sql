@@ -12,9 +12,7 @@ states as (
         exception_id, event, posted_month, kind, counterpart, decision, "by", place, event <> 'closed' as is_open,
         last_value(
             case
-                when
-                    event <> 'closed'
-                    then struct_pack(owner_team := owner_team, currency := currency, amount := amount)
+                when event <> 'closed' then struct_pack(owner_team := owner_team, currency := currency, amount := amount)
             end ignore nulls
         )
             over (partition by exception_id order by place) as now_is

@@ -243,9 +243,7 @@ planned as (
         desired.asked_batch,
         case
             when desired.asked_batch is null then null
-            when
-                desired.was_due and ledger.asked_batch is not null
-                then ledger.asks_payer or desired.is_issued_by_others
+            when desired.was_due and ledger.asked_batch is not null then ledger.asks_payer or desired.is_issued_by_others
             else desired.is_about_payer
         end as asks_payer,
         -- What was decided last without a question stays, until the question is answered.

@@ -36,9 +36,8 @@ ours as (
         policy.exception_kinds
             as rules
         on rules.kind = case missing.effect_kind
-                when 'credit_note' then 'return_without_credit_note' when
-                    'exchange_order'
-                    then 'exchange_without_order'
+                when 'credit_note' then 'return_without_credit_note'
+                when 'exchange_order' then 'exchange_without_order'
                 else 'return_without_stock_movement'
             end
     qualify row_number() over (partition by missing.return_item_id order by missing.sendable_at, missing.effect_kind)

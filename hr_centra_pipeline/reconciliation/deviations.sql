@@ -76,10 +76,10 @@ said as (
 
 select
     said.component,
-    case deviates when 'happy_returns' then 'fix_happy_returns' when 'centra' then 'fix_centra' when
-            'external'
-            then 'fix_centra'
-        when 'unknown' then 'fix_centra' else 'fix_pipeline'
+    case
+        when deviates = 'happy_returns' then 'fix_happy_returns'
+        when deviates in ('centra', 'external', 'unknown') then 'fix_centra'
+        else 'fix_pipeline'
     end as class,
     case deviates when 'policy' then 'policy_gap' else 'amount_mismatch' end as cause,
     culprit, said.return_id, said.order_number, said.currency,
@@ -87,8 +87,7 @@ select
     coalesce(issued_at, made_at) as fact_at,
     upper(said.component[1]) || said.component[2:] || ': ' || figures || '. ' || case deviates
         when 'happy_returns' then 'Happy Returns deviates by ' || money_text(off, said.currency)
-        when
-            'external'
+        when 'external'
             then 'The Return that '
                 || maker_text(made_by)
                 || ' made in Centra deviates by '
@@ -106,9 +105,7 @@ select
     end
     || case when deviates = 'happy_returns' then coalesce(claims."text", '') else '' end as detail,
     case deviates
-        when
-            'happy_returns'
-            then 'Compare the refund with the order: correct it at Happy Returns, and settle the difference by hand.'
+        when 'happy_returns' then 'Compare the refund with the order: correct it at Happy Returns, and settle the difference by hand.'
         when 'external' then ask_maker(made_by) || ' and why, and settle the difference by hand.'
         when 'centra' then 'Compare the Return with its order in Centra, and have Centra''s figures corrected.'
         when 'pipeline' then 'Settle the difference by hand, and look in the push attempts why it was left out.'

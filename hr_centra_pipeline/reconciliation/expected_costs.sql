@@ -72,7 +72,7 @@ pair_rules as (
                 then 0
             when parameters.fee_source = 'policy' then 0
         end as rule_fee,
-        sum(pairs.credited) over earlier as credited_before,
+        sum(case when pairs.is_returnless then 0 else pairs.credited end) over earlier as credited_before,
         coalesce(fees_by_order.fee, 0) as charged, coalesce(fees_by_order.has_items, false) as is_charged_per_item,
         coalesce(fees_by_order.has_whole, false) as is_charged_per_return
     from pairs

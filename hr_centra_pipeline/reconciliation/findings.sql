@@ -29,9 +29,9 @@ case made_by
     when 'person' then 'a person' when 'integration' then 'another integration' else 'another integration or user'
 end;
 create or replace temp macro ask_maker(made_by) as
-case made_by when 'person' then 'Ask who made the Return' when
-        'integration'
-        then 'Find out which integration made the Return'
+case made_by
+    when 'person' then 'Ask who made the Return'
+    when 'integration' then 'Find out which integration made the Return'
     else 'Find out who made the Return'
 end;
 
@@ -180,9 +180,7 @@ select
     coalesce(
         reasons.next_step,
         case
-            when
-                told."mode" <> 'live'
-                then 'Do it by hand, or let the pipeline send it: [modes] in the policy, and HR_CENTRA_MODE.'
+            when told."mode" <> 'live' then 'Do it by hand, or let the pipeline send it: [modes] in the policy, and HR_CENTRA_MODE.'
         end,
         'Look at the last sync in Dagster: why it did not send this.'
     ) as next_step

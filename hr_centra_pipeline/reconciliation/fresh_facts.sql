@@ -30,8 +30,7 @@ select
         -- what was really given: Centra may have settled the tax
         when 'tax' then coalesce(fresh_effects.amount - planned.items, units.tax)
         when 'shipping' then fresh_effects.amount
-        when
-            'fee'
+        when 'fee'
             then taken_off(
                     case fresh_effects.effect_kind when 'return_fee' then fresh_effects.amount else planned.fee end
                 )

@@ -134,15 +134,9 @@ payment_verdicts as (
             when bookings.payout_tie_id is null and searches.is_over then 'not_settled'
             when bookings.payout_tie_id is null then 'waits'
             when bookings.abroad is not null then 'amount_differs'
-            when
-                bookings.reversed > 0 and bookings.refunded - bookings.reversed = provider_payments.amount
-                then 'agrees'
-            when
-                bookings.reversed > 0 and bookings.refunded <= bookings.reversed and again.paid_return_id is not null
-                then 'paid_again'
-            when
-                bookings.reversed > 0 and bookings.refunded - bookings.reversed < provider_payments.amount
-                then 'reversed'
+            when bookings.reversed > 0 and bookings.refunded - bookings.reversed = provider_payments.amount then 'agrees'
+            when bookings.reversed > 0 and bookings.refunded <= bookings.reversed and again.paid_return_id is not null then 'paid_again'
+            when bookings.reversed > 0 and bookings.refunded - bookings.reversed < provider_payments.amount then 'reversed'
             when bookings.refunded <> provider_payments.amount then 'amount_differs'
             else 'agrees'
         end as verdict,
@@ -229,18 +223,16 @@ chargebacks_beyond as (
 chargeback_verdicts as (
     select
         'chargeback ' || lines.order_number || ' ' || lines.currency as payout_tie_id,
-        case when
-                any_value(beyond.amount) > 0 and any_value(coalesce(credited.credited, abroad.credited)) > 0
-                then 'chargeback'
+        case
+            when any_value(beyond.amount) > 0 and any_value(coalesce(credited.credited, abroad.credited)) > 0 then 'chargeback'
             else 'chargeback_settled'
         end as verdict,
         any_value(only_returns.return_id) as return_id, lines.order_number, any_value(lines.provider) as provider,
         any_value(lines.reference) as reference, lines.currency, 0 as credited_amount,
         -- In another currency than what was credited, nobody knows how much of it was given twice: all of it is in question.
         greatest(
-            case when
-                    any_value(credited.credited) is null and any_value(abroad.credited) > 0
-                    then any_value(beyond.amount)
+            case
+                when any_value(credited.credited) is null and any_value(abroad.credited) > 0 then any_value(beyond.amount)
                 else least(any_value(beyond.amount), coalesce(any_value(credited.credited), 0))
             end, 0
         ) as settled_amount,

@@ -244,9 +244,7 @@ judged as (
             -- the setting decides what shipping is credited: a row that reports otherwise deviates, whenever it came
             when component = 'shipping' and e = c then 'happy_returns'
             -- the row came when the credit had been made already
-            when
-                component in ('shipping', 'fee') and is_late_row and is_ours and h <> c and shipping_rule <> 'never'
-                then 'policy'
+            when component in ('shipping', 'fee') and is_late_row and is_ours and h <> c and shipping_rule <> 'never' then 'policy'
             when e = c then 'happy_returns'
             when e = h and not is_ours then 'external'
             when e = h and component in ('items', 'tax') then 'centra'

@@ -98,9 +98,7 @@ from (
             when is_pending or greatest(
                     -- not told yet, or not credited yet
                     case
-                        when
-                            coalesce(happy_returns, 0) = 0
-                            then centra_at + to_hours(parameters.amount_wait_hours::integer + 24)
+                        when coalesce(happy_returns, 0) = 0 then centra_at + to_hours(parameters.amount_wait_hours::integer + 24)
                     end,
                     case when centra = 0 then happy_returns_at + to_hours(24) end
                 ) > $now then 'pending'

@@ -124,21 +124,15 @@ credits as (
         end as outcome,
         return_id, return_item_id, order_number, sku, currency, our_amount, their_amount,
         case
-            when
-                is_due and their_amount is not null
-                then case when is_first_due then abs(pairs.ours - pairs.theirs) else 0 end
+            when is_due and their_amount is not null then case when is_first_due then abs(pairs.ours - pairs.theirs) else 0 end
             else coalesce(our_amount, their_amount)
         end as at_stake,
         case when is_due then credit_due_at end as our_at, their_at,
         case
             when is_due and their_amount is not null
                 then case
-                        when
-                            abs(pairs.told - pairs.ours) <= greatest(coalesce(tolerance.absolute, 0), pairs.slack)
-                            then 'us'
-                        when
-                            abs(pairs.told - pairs.theirs) <= greatest(coalesce(tolerance.absolute, 0), pairs.slack)
-                            then 'them'
+                        when abs(pairs.told - pairs.ours) <= greatest(coalesce(tolerance.absolute, 0), pairs.slack) then 'us'
+                        when abs(pairs.told - pairs.theirs) <= greatest(coalesce(tolerance.absolute, 0), pairs.slack) then 'them'
                         else 'nobody'
                     end
             when is_due then case when paid.refund_id is not null then 'us' else 'nobody' end
@@ -148,8 +142,7 @@ credits as (
             when is_due and their_amount is not null
                 then 'we ' || money_text(pairs.ours, currency) || ', they ' || money_text(pairs.theirs, currency)
                     || coalesce(', Happy Returns ' || money_text(pairs.told, currency), '')
-            when
-                is_due
+            when is_due
                 then 'due since '
                     || strftime(credit_due_at, '%Y-%m-%d')
                     || ' ('
@@ -293,9 +286,7 @@ replacements as (
         units.credit_due_at as our_at, states.created_at as their_at, 'us' as sided_with,
         case
             when states.given > 0 then 'an exchange, and the money was refunded by ' || maker_text(returns.made_by)
-            when
-                states.centra_return_id is not null
-                then 'a Return made by ' || maker_text(returns.made_by) || '; the replacement may have been sent too'
+            when states.centra_return_id is not null then 'a Return made by ' || maker_text(returns.made_by) || '; the replacement may have been sent too'
             else 'an exchange, and nobody ordered the replacement'
         end as detail,
         'Return ' || states.centra_return_id as source

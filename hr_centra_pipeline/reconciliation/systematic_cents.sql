@@ -102,9 +102,7 @@ select
     || ' refunds'
     || case when by_tax then ' at ' || regexp_replace(tax_percent::varchar, '\.?0+$', '') || ' % tax' else '' end
     || case
-        when
-            by_discount
-            then ' with ' || regexp_replace(discount_percent::varchar, '\.?0+$', '') || ' % discount'
+        when by_discount then ' with ' || regexp_replace(discount_percent::varchar, '\.?0+$', '') || ' % discount'
         else ''
     end
     || case

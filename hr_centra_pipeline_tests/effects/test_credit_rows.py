@@ -154,7 +154,7 @@ def carrier(rows: Rows, order: str = "1001", **more: Any) -> None:
     rows.put(
         "credit_carriers", return_id="R-1", order_number=order, shipment_id=int(order), currency="EUR", pays_through="centra",
         kept=HUNDRED, most=HUNDRED, fee_rate_tax=0, dropoff_method="mail", is_blocked=False, trigger_at=EARLIER,
-        sendable_at=EARLIER, tax_mode="included", **more,
+        sendable_at=EARLIER, tax_mode="included", **{"is_returnless": False, **more},
     )  # fmt: skip
 
 
@@ -188,6 +188,17 @@ def test_a_fee_of_a_whole_return_is_charged_on_its_lowest_order_and_less_what_it
         rows.put("fees_charged", effect_kind="credit_note", return_id="R-1", fee="1.95", currency="EUR")
         rows.run()
         assert rows.all(fees)[0] == ("1001", Decimal(3))
+
+
+def test_goods_that_nobody_brings_back_cost_no_fee_though_one_is_reported() -> None:
+    with rows_of("effects/return_fees.sql") as rows:
+        rows.set(fee_basis="return", fee_source="happy_returns", reported_costs="with_tax")
+        carrier(rows, "1001", is_returnless=True)
+        carrier(rows, "1002")
+        for order in ("1001", "1002"):
+            rows.put("costs_reported", return_id="R-1", order_number=order, fee=3, refund_id=f"RF-{order}")
+        rows.run()
+        assert rows.all("select order_number, fee_amount from return_fees") == [("1002", Decimal(3))]
 
 
 def test_what_is_pending_is_each_units_credit_and_its_returns_costs_with_what_the_ledger_says() -> None:

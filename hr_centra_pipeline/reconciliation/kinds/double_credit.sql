@@ -42,9 +42,7 @@ select
         case when exchange > 0 then 'replacement ' || money_text(exchange, value.currency) end,
         case when elsewhere > 0 then 'elsewhere ' || money_text(elsewhere, value.currency) end,
         case
-            when
-                foreign_refund > 0
-                then 'by ' || maker_text(external.made_by) || ' ' || money_text(foreign_refund, value.currency)
+            when foreign_refund > 0 then 'by ' || maker_text(external.made_by) || ' ' || money_text(foreign_refund, value.currency)
         end,
         case when tied_refund > 0 then 'without a Return ' || money_text(tied_refund, value.currency) end,
         case when chargeback > 0 then 'chargeback ' || money_text(chargeback, value.currency) end
@@ -85,9 +83,7 @@ select
         effect_proof,
         answer_proof,
         case
-            when
-                order_number in (from matching.orders_in_play)
-                then proven_by('given_once', 'Centra shows it given back once')
+            when order_number in (from matching.orders_in_play) then proven_by('given_once', 'Centra shows it given back once')
         end,
         refusal_proof
     ) as proof

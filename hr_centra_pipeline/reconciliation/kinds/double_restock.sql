@@ -76,9 +76,7 @@ select
         effect_proof,
         answer_proof,
         case
-            when
-                order_number in (from matching.orders_in_play)
-                then proven_by('given_once', 'Centra shows it given back once')
+            when order_number in (from matching.orders_in_play) then proven_by('given_once', 'Centra shows it given back once')
         end
     ) as proof
 from unseen

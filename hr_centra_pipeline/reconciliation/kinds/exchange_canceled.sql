@@ -26,9 +26,7 @@ select
     'Somebody canceled replacement order ' || coalesce(nullif(array_to_string(order_numbers, ', '), ''), '-')
     || ' in Centra: the shopper has neither goods nor money' as detail,
     'Ask who canceled it and why. ' || case
-        when
-            is_return_gone
-            then 'Our Return is gone, too: to begin the exchange again, `hr-centra adopt ' || return_id || '`.'
+        when is_return_gone then 'Our Return is gone, too: to begin the exchange again, `hr-centra adopt ' || return_id || '`.'
         else 'To order it again: `hr-centra reorder '
             || return_item_id
             || '`. To give the money: `hr-centra pay-instead '

@@ -39,8 +39,7 @@ select
         when 'ambiguous_article'
             then 'The export names two articles of order ' || items.order_number || ' for the unit: '
                 || array_to_string(list_distinct([items.sku, items.upc, items.label_barcode]), ', ')
-        when
-            'bundle_line'
+        when 'bundle_line'
             then 'The unit names a bundle on order '
                 || items.order_number
                 || ', or is of one whose parts Centra does not show as we read them'

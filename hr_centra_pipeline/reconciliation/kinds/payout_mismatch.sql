@@ -38,16 +38,14 @@ select
                     end,
                     settled_abroad
                 )
-        when
-            'reversed'
+        when 'reversed'
             then 'The refund of '
                 || money_text(credited_amount, currency)
                 || ' came back to the payment provider after it had succeeded'
         when 'not_settled'
             then 'Centra refunded ' || money_text(credited_amount, currency)
                 || ', and no settlement file of the time after it has the refund'
-        when
-            'chargeback'
+        when 'chargeback'
             then 'Charged back by the shopper''s bank: '
                 || money_text(settled_amount, currency)
                 || ' that were credited, too'

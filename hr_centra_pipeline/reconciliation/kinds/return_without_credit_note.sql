@@ -19,9 +19,7 @@ select
     sendable_at as fact_at,
     -- What only the settings have made due was not due on its date.
     case
-        when
-            why_code = 'due_by_settings'
-            then 'The credit of ' || strftime(trigger_at, '%Y-%m-%d') || ' is not in Centra: '
+        when why_code = 'due_by_settings' then 'The credit of ' || strftime(trigger_at, '%Y-%m-%d') || ' is not in Centra: '
         else 'The credit was due on ' || strftime(trigger_at, '%Y-%m-%d') || ' and is not in Centra: '
     end || why as detail,
     next_step,

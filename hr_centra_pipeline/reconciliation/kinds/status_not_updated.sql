@@ -50,9 +50,7 @@ select
         'it was not written yet'
     ) as detail,
     case
-        when
-            pending.blocked_by is not null
-            then 'Find the customer of the order in Centra, or set status_target = "order" in [status].'
+        when pending.blocked_by is not null then 'Find the customer of the order in Centra, or set status_target = "order" in [status].'
         when pending."mode" <> 'live' then 'Let the pipeline write it: [modes] in the policy, and HR_CENTRA_MODE.'
         else 'Look at the last sync in Dagster: why it did not write this.'
     end as next_step,

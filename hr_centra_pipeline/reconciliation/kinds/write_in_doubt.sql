@@ -43,9 +43,8 @@ select
     case when trouble is null then 'timing' else 'fix_centra' end as class,
     case when trouble in ('gone', 'canceled', 'number_taken') then 'data_gap' else 'system_error' end as cause,
     case
-        when trouble in ('gone', 'canceled', 'number_taken') then 'person' when
-            trouble = 'unpaid'
-            then 'provider'
+        when trouble in ('gone', 'canceled', 'number_taken') then 'person'
+        when trouble = 'unpaid' then 'provider'
         else 'centra'
     end as culprit,
     told.return_id, told.return_item_id, coalesce(told.order_number, told.of_order) as order_number, units.sku,
@@ -68,21 +67,11 @@ select
                 'Ask Happy Returns, or who paid these refunds at that time, whether the shopper was paid. Only if nobody paid: '
                 || '`hr-centra approve` the packet for one call.'
         else case trouble
-                when
-                    'gone'
-                    then 'Somebody deleted our Return in Centra: ask why. To make it again: `hr-centra adopt` the return.'
-                when
-                    'canceled'
-                    then 'The replacement is not in Centra any more: ask why. To order it again: `hr-centra adopt` the return.'
-                when
-                    'number_taken'
-                    then 'Look at the order with that number: if it is the replacement, `hr-centra tie` it to the unit; else free our range.'
-                when
-                    'unpaid'
-                    then 'Look at the payment provider. Not paid: refund the Return in Centra by hand, or `hr-centra approve` the packet for one more call.'
-                when
-                    'refused'
-                    then 'Do in Centra what it refused, or mend what it names and `hr-centra approve` the packet.'
+                when 'gone' then 'Somebody deleted our Return in Centra: ask why. To make it again: `hr-centra adopt` the return.'
+                when 'canceled' then 'The replacement is not in Centra any more: ask why. To order it again: `hr-centra adopt` the return.'
+                when 'number_taken' then 'Look at the order with that number: if it is the replacement, `hr-centra tie` it to the unit; else free our range.'
+                when 'unpaid' then 'Look at the payment provider. Not paid: refund the Return in Centra by hand, or `hr-centra approve` the packet for one more call.'
+                when 'refused' then 'Do in Centra what it refused, or mend what it names and `hr-centra approve` the packet.'
                 when 'not_ours' then 'Look at what carries our key in Centra, and delete what is wrong there.'
                 else 'Nothing: every sync looks it up, and sends it again only when it is proven absent.'
             end

@@ -133,9 +133,7 @@ select
         as per_bundle,
     -- What a part costs when it is sold alone; where what its parts show sums to the bundle's price, that is what they cost in it.
     case
-        when
-            sum(parts.unit_price * per_bundle) over (partition by parts.bundle_line_id) = bundles.unit_price
-            then parts.unit_price
+        when sum(parts.unit_price * per_bundle) over (partition by parts.bundle_line_id) = bundles.unit_price then parts.unit_price
         else coalesce(nullif(parts.unit_original_price, 0), parts.unit_price)
     end as own_price,
     parts.quantity, bundles.quantity as bundles

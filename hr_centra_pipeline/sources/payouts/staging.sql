@@ -77,9 +77,7 @@ select
         coalesce(
             order_number,
             case
-                when
-                    min(order_number) over same_booking = max(order_number) over same_booking
-                    then min(order_number) over same_booking
+                when min(order_number) over same_booking = max(order_number) over same_booking then min(order_number) over same_booking
             end
         ) as order_number,
         case
@@ -110,8 +108,7 @@ select
     -- A booking is one by its number and order, where the layout has a unique number, whatever account's file tells it; else only
     -- when all that is told of it is the same.
     case
-        when
-            transaction_id is not null
+        when transaction_id is not null
             then concat_ws(
                     chr(31), 'id', lines.provider, lines.present_type, transaction_id, coalesce(order_number, '')
                 )
