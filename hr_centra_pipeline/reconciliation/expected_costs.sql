@@ -16,7 +16,7 @@ pairs as (
         country,
         any_value(dropoff_method) as dropoff_method,
         bool_and(is_returnless) as is_returnless,
-        count(*) as units, sum(gross) as credited, min(coalesce(credit_due_at, known.created_at)) as happened_at,
+        list(gross) as prices, sum(gross) as credited, min(coalesce(credit_due_at, known.created_at)) as happened_at,
         bool_and(credit_due_at is null) or bool_or(is_missing and opens_at > $now) as is_pending
     from expected_units
     left join (select centra_return_id, created_at from return_states) as known using (centra_return_id)
@@ -56,16 +56,15 @@ pair_rules as (
         -- the policy's fee: null where it names fees, and none for this
         case
             when pairs.is_returnless then 0
-            when coalesce(
-                    zones.amount, fees.amount
-                ) is not null
-                then with_tax_added(
-                        (
-                            rounded_money(coalesce(zones.amount, fees.amount), pairs.currency)
-                            * case parameters.fee_basis when 'item' then pairs.units else 1 end
-                        )::decimal(18, 4),
-                        taxed.fee_tax, taxed.fee, pairs.currency
-                    )
+            when coalesce(zones.amount, fees.amount) is not null
+                then list_sum(list_transform(
+                        -- Of a unit never more than was paid for it.
+                        case parameters.fee_basis when 'item' then pairs.prices else [null] end,
+                        lambda price: least(price, with_tax_added(
+                            rounded_money(coalesce(zones.amount, fees.amount), pairs.currency),
+                            taxed.fee_tax, taxed.fee, pairs.currency
+                        ))
+                    ))
             when
                 methods.dropoff_method is null
                 and (select count(*) from policy.fees) + (select count(*) from policy.zone_fees) > 0

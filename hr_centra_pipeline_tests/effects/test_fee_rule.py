@@ -15,8 +15,7 @@ MODELS = (
 )  # fmt: skip
 METHODS = ("return-bar", "mail", "returnless")
 CENTS = st.integers(0, 2000).map(lambda cents: Decimal(cents) / 100)
-# Units that cost more than any fee: what happens below that is capped per unit on one side, per order on the other.
-PRICES = st.integers(10_000, 99_999).map(lambda cents: Decimal(cents) / 100)
+PRICES = st.integers(0, 9_999).map(lambda cents: Decimal(cents) / 100)
 PAIRS = st.lists(st.tuples(st.sampled_from(METHODS), st.lists(PRICES, min_size=1, max_size=3)), min_size=1, max_size=2)
 
 
@@ -34,7 +33,8 @@ def test_the_fee_that_is_sent_is_the_fee_that_is_expected(
     basis: str, source: str, currency: str, fees: dict[str, Decimal], zone: Decimal | None,
     pairs: list[tuple[str, list[Decimal]]], is_reported: bool,
 ) -> None:  # fmt: skip
-    reports = source == "happy_returns" and is_reported
+    # A report that takes more off a unit than it cost contradicts itself: a mismatch, too.
+    reports = source == "happy_returns" and is_reported and all(price >= 1 for _, prices in pairs for price in prices)
     if reports:
         fees, zone = {}, None  # a report that differs from a named fee is a mismatch, and meant to be one
     with rows_of(*MODELS) as rows:
