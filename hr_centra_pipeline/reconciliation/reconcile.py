@@ -62,8 +62,8 @@ def find(connection: Connection, now: datetime) -> None:
         run_sql(connection, "hr_centra_pipeline.matching", name, {"since": since})
     # What the push has given since the plan counts, and what it cannot find any more.
     for name in (
-        "replacements.sql", "settled_returns.sql", "payers_seen.sql", "paid_through.sql", "value_given_back.sql",
-        "fees_charged.sql", "costs_reported.sql", "whole_orders.sql", "booked_movements.sql",
+        "packet_returns.sql", "replacements.sql", "settled_returns.sql", "payers_seen.sql", "paid_through.sql",
+        "value_given_back.sql", "fees_charged.sql", "costs_reported.sql", "whole_orders.sql", "booked_movements.sql",
     ):  # fmt: skip
         run_sql(connection, "hr_centra_pipeline.effects", name)
     run_sql(connection, "hr_centra_pipeline.push", "gone.sql")
