@@ -1,7 +1,7 @@
 -- makes: effects.replacements
 -- kind:  table
 -- grain: one row per confirmed replacement of a unit of the active orders, and the order in Centra made for it
--- loop:  push.ledger, push.packets: what was sent is not due again; the push that follows commits its own later
+-- loop:  push.ledger: what was sent is not due again; the push that follows commits its own later
 
 -- One row per confirmed replacement of a unit of the orders in play: the orders in Centra that were made for it, and what became
 -- of its piece of them. What one packet made (or what a person has tied together) is shared by its units.
@@ -20,18 +20,14 @@ select
     ledger.confirmed_at,
     -- One that was ordered again has no Return of its own: it is for the piece on the first one's.
     coalesce(
-        try_cast(packets.centra_id as bigint), own.centra_return_id, matched.foreign_centra_return_id,
-        min(own.centra_return_id) over (partition by ledger.return_item_id)
+        packet_returns.made_return_id, matched.foreign_centra_return_id,
+        min(packet_returns.made_return_id) over (partition by ledger.return_item_id)
     ) as centra_return_id
 from push.ledger
 semi join matching.orders_in_play using (order_number)
 join staging.return_items as items using (return_item_id)
 left join matching.matched_items as matched using (return_item_id)
-left join push.packets on packets.packet_key = ledger.packet_key
-left join (
-    select packet_key, min(centra_return_id) as centra_return_id from staging.centra_returns
-    where deleted_at is null and packet_key is not null group by packet_key
-) as own on own.packet_key = ledger.packet_key
+left join packet_returns on packet_returns.packet_key = ledger.packet_key
 where ledger.effect_kind = 'exchange_order' and ledger.state = 'confirmed';
 
 -- One row per packet and order that it made: by the number that Centra answered, or by our mark in the order's comment.

@@ -16,6 +16,11 @@ from push.packets
 left join staging.centra_returns as returns on returns.centra_return_id = try_cast(packets.centra_id as bigint)
 where packets.operation in ('credit', 'exchange') and packets.state = 'confirmed' and packets.centra_id is not null
     and (packets.payload ->> 'first_step') is null -- made from a Return that was there: not its own
+    -- Sent again under the same key since this row was written: a restored database does not know it.
+    and not exists (
+        select 1 from staging.centra_returns as again
+        where again.packet_key = packets.packet_key and again.deleted_at is null and again.centra_return_id <> packets.centra_id::bigint
+    )
     and (
         returns.deleted_at is not null
         or (returns.centra_return_id is null and exists (

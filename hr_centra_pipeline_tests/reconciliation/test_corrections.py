@@ -12,6 +12,7 @@ from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.keys import effect_key, packet_key
 from hr_centra_pipeline.push import approvals
 from hr_centra_pipeline.push.approvals import Signature
+from hr_centra_pipeline.warehouse.database import run_sql
 from hr_centra_pipeline_tests.reconciliation.books import DROPPED, HOUR, NOW, Books
 from hr_centra_pipeline_tests.staged import put
 
@@ -397,6 +398,44 @@ def test_what_is_ordered_a_third_time_after_the_database_was_lost_is_for_the_fir
         "select effect_key, origin_return_id from effects.pending_exchange_orders where effect_kind = 'exchange_order'"
     )
     assert books.rows(third) == [(effect_key("exchange_order", unit, "3"), 1)]
+
+
+def test_what_a_restored_database_says_of_a_packet_that_was_sent_again_since_is_not_where_its_replacement_is_made_from(
+    books: Books,
+) -> None:
+    unit = replaced(books)
+    books.connection.execute(
+        "update push.packets set centra_id = '77', state = 'rejected' where operation = 'exchange'"
+    )
+    books.connection.execute(
+        "update staging.orders set is_cancelled = true, status = 'DELETED' where order_number = '9001'"
+    )
+    books.connection.execute(
+        "insert into push.exchange_decisions values ('D', ?, 1, 'order_again', 'Carla', null, 'asked the shopper', ?)",
+        [unit, DROPPED],
+    )
+    books.reconcile()
+    again = "select origin_return_id from effects.pending_exchange_orders where effect_kind = 'exchange_order'"
+    assert books.rows(again) == [(1,)]
+
+
+@pytest.mark.parametrize("is_sent_again", [False, True])
+def test_our_return_is_gone_unless_its_packet_was_sent_again_under_the_same_key(
+    books: Books, is_sent_again: bool
+) -> None:
+    replaced(books)
+    books.connection.execute(
+        "update push.packets set centra_id = '77', state = 'confirmed' where operation = 'exchange'"
+    )
+    books.connection.execute(
+        "insert into staging.centra_returns by name"
+        " (select * replace (77 as centra_return_id, ? as deleted_at) from staging.centra_returns where centra_return_id = 1)",
+        [DROPPED],
+    )
+    if not is_sent_again:
+        books.connection.execute("delete from staging.centra_returns where centra_return_id = 1")
+    run_sql(books.connection, "hr_centra_pipeline.push", "gone.sql")
+    assert books.rows("select centra_return_id from gone_returns") == ([] if is_sent_again else [(77,)])
 
 
 def test_another_article_that_is_asked_for_after_the_replacement_was_ordered_names_both_and_the_order(
