@@ -135,7 +135,7 @@ exchanged as (
         left join push.packets using (packet_key)
         left join packet_returns using (packet_key)
         left join staging.centra_returns as returns
-            on returns.centra_return_id = coalesce(packet_returns.centra_return_id, matched.foreign_centra_return_id)
+            on returns.centra_return_id = coalesce(packet_returns.made_return_id, matched.foreign_centra_return_id)
         where ledger.effect_kind = 'exchange_order' and ledger.state in ('sending', 'unknown', 'confirmed')
         group by all
         having max(greatest(

@@ -6,10 +6,10 @@ sent as (
     select
         ledger.effect_key, ledger.effect_kind, ledger.return_id, ledger.order_number, ledger.currency, ledger.amount,
         packets.payload -> 'fees' as fees,
-        coalesce(returns.centra_return_id, try_cast(ledger.centra_id as bigint)) as centra_return_id
+        coalesce(packet_returns.made_return_id, try_cast(ledger.centra_id as bigint)) as centra_return_id
     from (from push.ledger semi join matching.orders_in_play using (order_number)) as ledger
     left join push.packets using (packet_key)
-    left join packet_returns as returns using (packet_key)
+    left join packet_returns using (packet_key)
     where ledger.effect_kind in ('credit_note', 'return_fee') and not ledger.is_foreign
         and ledger.state in ('sending', 'unknown', 'confirmed')
 ),

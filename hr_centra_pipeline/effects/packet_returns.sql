@@ -24,6 +24,6 @@ select
     case
         when shown.return_ids is null or list_contains(shown.return_ids, recorded.centra_return_id) then recorded.centra_return_id
         else shown.return_ids[1]
-    end as centra_return_id
+    end as made_return_id
 from recorded
 left join shown using (packet_key);

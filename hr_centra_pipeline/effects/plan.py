@@ -13,7 +13,8 @@ from hr_centra_pipeline.warehouse.database import Connection, run_sql
 _FILES = (
     "payers_seen.sql", "paid_through.sql", "observed.sql", "units.sql", "packet_returns.sql", "replacements.sql",
     "settled_returns.sql", "value_given_back.sql", "fees_charged.sql", "costs_reported.sql", "whole_orders.sql", "credit_notes.sql",
-    "bundles.sql", "paid_in_part.sql", "booked_movements.sql", "inventory_adjustments.sql", "exchange_orders.sql", "status_updates.sql",
+    "bundles.sql", "paid_in_part.sql", "booked_movements.sql", "inventory_adjustments.sql", "exchange_orders.sql",
+    "status_updates.sql",
 )  # fmt: skip
 PENDING = (
     "pending_credit_notes", "pending_inventory_adjustments", "pending_exchange_orders", "pending_status_updates",

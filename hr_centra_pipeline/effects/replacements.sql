@@ -10,14 +10,14 @@ select
     coalesce(ledger.packet_key, 'order ' || ledger.centra_id) as made_by, ledger.packet_key, ledger.centra_id, ledger.confirmed_at,
     -- One that was ordered again has no Return of its own: it is for the piece on the first one's.
     coalesce(
-        packets.centra_return_id, matched.foreign_centra_return_id,
-        min(packets.centra_return_id) over (partition by ledger.return_item_id)
+        packet_returns.made_return_id, matched.foreign_centra_return_id,
+        min(packet_returns.made_return_id) over (partition by ledger.return_item_id)
     ) as centra_return_id
 from push.ledger
 semi join matching.orders_in_play using (order_number)
 join staging.return_items as items using (return_item_id)
 left join matching.matched_items as matched using (return_item_id)
-left join packet_returns as packets on packets.packet_key = ledger.packet_key
+left join packet_returns on packet_returns.packet_key = ledger.packet_key
 where ledger.effect_kind = 'exchange_order' and ledger.state = 'confirmed';
 
 -- One row per packet and order that it made: by the number that Centra answered, or by our mark in the order's comment.

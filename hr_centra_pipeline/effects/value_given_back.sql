@@ -109,14 +109,14 @@ ours as (
         units.*, ledger.effect_kind, ledger.state,
         case ledger.effect_kind when 'credit_note' then ledger.amount else units.paid end as amount,
         packets.payload ->> 'pays_through' as pays_through, coalesce(packets.payments_sent, 0) as payments_sent,
-        coalesce(returns.centra_return_id, try_cast(ledger.centra_id as bigint)) as centra_return_id,
+        coalesce(packet_returns.made_return_id, try_cast(ledger.centra_id as bigint)) as centra_return_id,
         bool_or(ledger.effect_kind = 'exchange_order') over (
             partition by units.return_item_id, coalesce(centra_return_id::varchar, ledger.effect_key)
         ) as is_exchange
     from push.ledger
     join valued_units as units using (return_item_id)
     left join push.packets using (packet_key)
-    left join packet_returns as returns using (packet_key)
+    left join packet_returns using (packet_key)
     where ledger.effect_kind in ('credit_note', 'exchange_order') and not ledger.is_foreign
         and ledger.state in ('sending', 'unknown', 'confirmed')
         -- A Return by hand from which our replacement was made: what is paid on it is counted as such.
