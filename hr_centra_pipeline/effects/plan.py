@@ -9,10 +9,6 @@ from decimal import Decimal
 from hr_centra_pipeline.warehouse import models, watermarks
 from hr_centra_pipeline.warehouse.database import Connection
 
-PENDING = (
-    "pending_credit_notes", "pending_inventory_adjustments", "pending_exchange_orders", "pending_status_updates",
-)  # fmt: skip
-
 
 @dataclass(frozen=True)
 class PlanReport:
@@ -30,11 +26,10 @@ def plan(connection: Connection, now: datetime) -> PlanReport:
     """
     since = watermarks.read(connection, watermarks.LEDGER)
     given = {"now": now, "since": since}
-    models.run(connection, models.made_in("effects"), {"effects"}, given)
+    models.run(connection, [*models.made_in("effects"), "pending_effects"], {"effects"}, given)
     watermarks.write(connection, watermarks.OBSERVED, watermarks.newest_batch(connection), now)
-    every = " union all by name ".join(f"from effects.{name}" for name in PENDING)
     rows = connection.execute(
-        f"select effect_kind, currency, count(*), count(blocked_by), sum(amount) from ({every}) group by all"  # noqa: S608 - our own names
+        "select effect_kind, currency, count(*), count(blocked_by), sum(amount) from pending_effects group by all"
     ).fetchall()
     pending: dict[str, int] = {}
     blocked: dict[str, int] = {}

@@ -46,14 +46,14 @@ words as (
     select
         rejected.kind as object,
         rejected.column_name as name,
-        regexp_extract(rejected.reason, 'is none of .*?: (.*)$', 1) as value,
+        rejected.word as value,
         rejected.rejected_at as seen_at
     from quarantine.rejected_rows as rejected
     semi join (
         select source_file, file_sha256 from landing.files
         qualify row_number() over (partition by source_file order by batch desc) = 1
     ) as delivered using (source_file, file_sha256)
-    where rejected.reason like 'is none of %'
+    where rejected.word is not null and rejected.column_name <> 'retailer_id'
 ),
 
 -- One row per word of one of Centra's enums to which the policy gives no meaning.
@@ -163,4 +163,4 @@ from (
     select *
     from landing.centra_pulls qualify row_number() over (partition by "object" order by batch desc, fetched_at desc) = 1
 )
-where not is_complete and contains(problem, 'does not expect')
+where not is_complete and rows_refused > 0

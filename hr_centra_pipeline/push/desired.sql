@@ -7,16 +7,6 @@
 -- it; what was approved was approved with this. decided: what of the settings decides about it, as the ledger keeps it.
 create or replace temp table desired as
 with
-pending as (
-    from effects.pending_credit_notes
-    union all by name
-    from effects.pending_inventory_adjustments
-    union all by name
-    from effects.pending_exchange_orders
-    union all by name
-    from effects.pending_status_updates
-),
-
 -- One row per return and order: what belongs to the whole of it and leaves with its credits, or has left before them.
 riders as (
     select return_id, order_number, string_agg(effect_kind || ' ' || amount, ', ' order by effect_kind) as riders
@@ -110,7 +100,7 @@ from (
             coalesce("text", '-'),
             bundle_shipment_line_id::varchar
         ) as sent
-    from pending
+    from pending_effects
 ) as pending
 cross join policy_said
 left join policy.reasons as blocks on blocks.code = pending.blocked_code

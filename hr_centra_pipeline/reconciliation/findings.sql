@@ -92,11 +92,8 @@ where changes.is_customer_return and changes.quantity > 0 and len(coalesce(chang
 create or replace temp table missing_effects as
 with
 pending as (
-    from effects.pending_credit_notes
-    union all by name
-    from effects.pending_inventory_adjustments
-    union all by name
-    from effects.pending_exchange_orders
+    -- What is not said of a status is a kind of its own.
+    from pending_effects where subject_of(effect_kind) <> 'status'
 ),
 
 -- The refund rows of a unit that were issued while another payer may have paid.

@@ -6,16 +6,6 @@
 delete from reconciliation.settled_orders where order_number in (select order_number from matching.orders_in_play);
 insert into reconciliation.settled_orders
 with
-pending as (
-    select effect_key, order_number from effects.pending_credit_notes
-    union all
-    select effect_key, order_number from effects.pending_inventory_adjustments
-    union all
-    select effect_key, order_number from effects.pending_exchange_orders
-    union all
-    select effect_key, order_number from effects.pending_status_updates
-),
-
 in_trouble as (
     select return_id, order_number from findings
     union all
@@ -23,7 +13,7 @@ in_trouble as (
 ),
 
 unfinished as (
-    select order_number from pending
+    select order_number from pending_effects
     anti join (select effect_key from push.ledger where state = 'confirmed') as done using (effect_key)
     union all
     select order_number from push.ledger where state not in ('confirmed', 'withdrawn')

@@ -36,11 +36,6 @@ SQL_ALONE = [rf"\b(?:{PROSE})\b\)*\s*=\s*'\w+ [^'\n]*'"]
 # What is matched all the same: (file, part of the line) and why it is no decision about an effect.
 ALLOWED = {
     ("reconciliation/story.sql", "starts_with(reason, 'waits ')"): "how two words are joined",
-    ("oversight/drift.sql", "'is none of .*?: (.*)$'"): "a word of a file, out of the row that was refused for it",
-    ("oversight/drift.sql", "rejected.reason like 'is none of %'"): "the same",
-    ("oversight/drift.sql", "contains(problem, 'does not expect')"): "a page of Centra's whose shape is not known",
-    ("sources/centra/belonging.py", "split_part(reason, ' --retailer ', 2)"): "a retailer, out of the row that was refused for it",
-    ("sources/centra/belonging.py", "starts_with(reason, 'is of another retailer')"): "the same",
 }  # fmt: skip
 
 

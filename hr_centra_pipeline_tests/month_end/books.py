@@ -101,7 +101,7 @@ class Books:
         self.connection.execute(
             """
             insert into landing.centra_pulls
-            select object, day - interval 2 day, null, 1, 1, true, null, nextval('landing.batch_numbers'), day
+            select object, day - interval 2 day, null, 1, 1, true, null, nextval('landing.batch_numbers'), day, 0
             from (select unnest(?) as object), (select unnest(generate_series(?, ?, interval 1 day)) as day)
             """,
             [list(OBJECTS), utc(since), utc(until)],

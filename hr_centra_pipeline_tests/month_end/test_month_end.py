@@ -143,9 +143,7 @@ def test_a_month_of_which_a_source_misses_something_is_not_covered_whatever_ties
 
 
 def test_a_hole_between_two_pulls_and_a_pull_that_did_not_end_leave_the_month_uncovered(books: Books) -> None:
-    insert = (
-        "insert into landing.centra_pulls values ('returns', ?, null, 5, 5, ?, ?, nextval('landing.batch_numbers'), ?)"
-    )
+    insert = "insert into landing.centra_pulls values ('returns', ?, null, 5, 5, ?, ?, nextval('landing.batch_numbers'), ?, 0)"
     books.pulled("2026-05-01")
     books.connection.execute("delete from landing.centra_pulls where object = 'returns'")
     books.connection.execute(insert, ["2026-01-01 00:00:00+00", True, None, "2026-03-10 00:00:00+00"])

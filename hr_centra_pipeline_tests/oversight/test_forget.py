@@ -148,7 +148,7 @@ def test_backups_of_upgrades_are_cleaned_too(shop: Warehouse, monkeypatch: pytes
 
 def test_who_is_not_known_is_said_and_nothing_is_changed(shop: Warehouse) -> None:
     before = everything(shop)
-    with pytest.raises(ConfigurationError, match=r"nobody@example\.com: nothing here is about this person"):
+    with pytest.raises(ConfigurationError, match=r"nobody@example\.com: nothing is known about this person"):
         forget.forget(shop, "nobody@example.com", "dpo", NOW)
     assert everything(shop) == before
 
@@ -207,7 +207,7 @@ def test_a_person_who_is_only_in_a_settlement_row_is_found_and_forgotten(
 ) -> None:
     with shop.transaction() as connection:
         connection.execute(
-            "insert into quarantine.rejected_rows values ('pay.csv', 2, 'payouts', null, 'cut', ?, null, 1, now())",
+            "insert into quarantine.rejected_rows values ('pay.csv', 2, 'payouts', null, 'cut', ?, null, 1, now(), null)",
             ['{"buyer": "carla.o\'hara+x\\u0040example.com", "name": "C. O\'Hara"}'],
         )
     run_forget(CARLA, monkeypatch, capsys)

@@ -41,10 +41,11 @@ def pulled(
     since: datetime | None = None,
     name: str = "orders",
     problem: str | None = None,
+    refused: int = 0,
 ) -> None:
     connection.execute(
-        "insert into landing.centra_pulls values (?, ?, ?, 0, 0, ?, ?, nextval('landing.batch_numbers'), ?)",
-        [name, since or at - HOUR, at, problem is None, problem, at],
+        "insert into landing.centra_pulls values (?, ?, ?, 0, 0, ?, ?, nextval('landing.batch_numbers'), ?, ?)",
+        [name, since or at - HOUR, at, problem is None, problem, at, refused],
     )
 
 
@@ -205,7 +206,7 @@ def test_a_word_of_a_closed_list_is_told_from_quarantine_while_its_file_is_the_l
     delivered(prepared, NOW)
     prepared.execute(
         "insert into quarantine.rejected_rows select source_file, 7, 'items', 'refund_type',"
-        " 'is none of refund, gift-card, exchange: barter', 'raw', file_sha256, 1, received_at from landing.files"
+        " 'is not listed: barter', 'raw', file_sha256, 1, received_at, 'barter' from landing.files"
     )
     (line,) = rings()["happy_returns_has_no_unknown_words"]
     assert line.startswith("new word items.refund_type = barter (1 times since 2026-09-30)")
@@ -240,7 +241,7 @@ def test_words_that_neither_policy_nor_fact_sheet_know_are_told(prepared: Connec
 
 def test_what_centra_will_take_away_and_what_does_not_fit_is_told(prepared: Connection, rings: Rings) -> None:
     prepared.execute("insert into landing.centra_versions values ('v1', ['Order.customer'], ?, 1)", [NOW - DAY])
-    pulled(prepared, NOW, name="returns", problem="Centra returns: a page of 3 was not landed: … does not expect.")
+    pulled(prepared, NOW, name="returns", problem="Centra returns: 3 of 3 objects were not landed: …", refused=3)
     lines = rings()["centra_has_no_unknown_words"]
     assert [line.split(" (")[0] for line in lines] == [
         "deprecated field GraphQL.Order.customer", "unexpected shape returns.page",

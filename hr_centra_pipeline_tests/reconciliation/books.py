@@ -35,7 +35,7 @@ class Books:
             )
         for object_ in ("orders", "shipments", "returns", "stock_changes"):
             connection.execute(
-                "insert into landing.centra_pulls values (?, ?, ?, 1, 1, true, null, 1, ?)",
+                "insert into landing.centra_pulls values (?, ?, ?, 1, 1, true, null, 1, ?, 0)",
                 [object_, DROPPED - 90 * DAY, NOW, DROPPED],
             )
 

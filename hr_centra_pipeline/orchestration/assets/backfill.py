@@ -85,7 +85,8 @@ def backfill(context: dg.AssetExecutionContext, run: Run) -> Iterator[dg.Materia
             plan(connection, now)
         with warehouse.transaction() as connection:
             given = {"run_id": run.run_id, "from_day": first, "to_day": last, "now": now}
-            unsent = models.run_file(connection, "orchestration/assets/backfill.sql", given).fetchall()
+            models.run(connection, ["orchestration/assets/backfill.sql"], (), given)
+            unsent = connection.fetchall()
     metadata: dict[str, Any] = {f"rows_read {report.object}": report.rows_read for report in reports}
     metadata |= {
         "files": files.files,

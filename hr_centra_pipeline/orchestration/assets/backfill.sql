@@ -5,23 +5,10 @@
 -- What a backfill leaves unsent: every pending effect that the ledger does not have as done, by kind, currency and reason;
 -- and the units of returns before the cut-over, for which nothing is even planned.
 create or replace temp table left_unsent as
-with
--- One row per effect that ought to be in Centra and is not.
-pending as (
-    select effect_key, effect_kind, return_item_id, currency, amount, blocked_by from effects.pending_credit_notes
-    union all by name
-    select effect_key, effect_kind, return_item_id, currency, amount, blocked_by
-    from effects.pending_inventory_adjustments
-    union all by name
-    select effect_key, effect_kind, return_item_id, currency, amount, blocked_by from effects.pending_exchange_orders
-    union all by name
-    select effect_key, effect_kind, return_item_id, currency, amount, blocked_by from effects.pending_status_updates
-)
-
 select
     pending.effect_kind, pending.currency, count(*) as effects, sum(pending.amount) as amount,
     coalesce(pending.blocked_by, 'left to the hourly sync') as reason
-from pending
+from pending_effects as pending
 left join push.ledger using (effect_key)
 where coalesce(ledger.state, 'planned') = 'planned'
 group by all
@@ -30,7 +17,7 @@ select
     'every effect' as effect_kind, count(*) as effects,
     'its return was over before the cut-over: observed and reconciled, never acted on' as reason
 from effects.units
-anti join pending using (return_item_id)
+anti join pending_effects using (return_item_id)
 where not is_after_cutover
 having count(*) > 0;
 

@@ -90,10 +90,7 @@ def accept_retailer(connection: Connection, retailer: str, *, by: str, recorded_
         raise ConfigurationError(f"Returns of {retailer} are accepted already. Nothing was changed.")
     refused = _retailers(
         connection,
-        """
-        select split_part(reason, ' --retailer ', 2) from quarantine.rejected_rows
-        where column_name = 'retailer_id' and starts_with(reason, 'is of another retailer')
-        """,
+        "select word from quarantine.rejected_rows where column_name = 'retailer_id'",
     )
     if retailer not in refused:
         raise ConfigurationError(

@@ -57,6 +57,7 @@ class Pull:
     newest: datetime | None = None
     rows_read: int = 0
     rows_landed: int = 0
+    rows_refused: int = 0
     problems: list[str] = field(default_factory=list)
     error: CentraError | None = None
     unreadable: dict[int, str] = field(default_factory=dict)  # ids of objects of the pull's own kind, and what is wrong
@@ -133,6 +134,7 @@ class Pull:
                 refused.append(f"{_name(model, raw)}: {_told(error)}")
                 if is_own is not None:
                     self._keep_in_mind(raw, _told(error), is_own=is_own)
+        self.rows_refused += len(refused)
         if refused:
             more = f" and {len(refused) - _MESSAGES} more" if len(refused) > _MESSAGES else ""
             self.problems.append(
@@ -199,10 +201,10 @@ def _write(pull: Pull, elapsed: timedelta) -> PullReport:
     problem = " ".join(pull.problems) or None
     with pull.warehouse.transaction() as connection:
         connection.execute(
-            "insert into landing.centra_pulls values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "insert into landing.centra_pulls values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 pull.object, pull.window_from, _watermark(pull, elapsed), pull.rows_read, pull.rows_landed,
-                problem is None, problem, watermarks.next_batch(connection), pull.now,
+                problem is None, problem, watermarks.next_batch(connection), pull.now, pull.rows_refused,
             ],
         )  # fmt: skip
         if pull.object in _FOLLOWED and (pull.unreadable or not pull.problems):

@@ -85,7 +85,7 @@ def refuse_contradictions(connection: Connection, kind: Kind) -> bool:
     )
     connection.execute(
         f"""
-        update identified set problem = struct_pack(column_name := '{column}', reason := contradictions.reason)
+        update identified set problem = struct_pack(column_name := '{column}', reason := contradictions.reason, word := null)
         from contradictions
         where contradictions.source_line = identified.source_line and contradictions.reason is not null
         """  # noqa: S608 - our own names
@@ -210,7 +210,7 @@ resolved as (
 select * replace (
     coalesce(problem, case when return_item_id is null then struct_pack(
         column_name := 'item_id',
-        reason := 'is missing, its line id has no unit offset, and the file does not hold the whole return'
+        reason := 'is missing, its line id has no unit offset, and the file does not hold the whole return', word := null
     ) end) as problem
 )
 from resolved
@@ -222,7 +222,7 @@ create or replace temp table identified as
 select
     source_line, file, shipment_id, item_id as return_item_id, row_sha256, source_time,
     coalesce(problem, case when item_id is null then struct_pack(
-        column_name := 'item_id', reason := 'is missing'
+        column_name := 'item_id', reason := 'is missing', word := null
     ) end) as problem
 from lines
 """

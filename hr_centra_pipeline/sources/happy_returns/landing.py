@@ -348,7 +348,8 @@ def _refuse_other_retailers(connection: Connection, now: datetime) -> None:
         update identified set problem = {
             'column_name': 'retailer_id',
             'reason': 'is of another retailer than this database (' || array_to_string($names::varchar[], ', ') || '): '
-                || lines.retailer_id || '. Give it a home of its own, or: hr-centra rebind --retailer ' || lines.retailer_id
+                || lines.retailer_id || '. Give it a home of its own, or: hr-centra rebind --retailer ' || lines.retailer_id,
+            'word': lines.retailer_id
         }
         from lines
         where lines.source_line = identified.source_line and identified.problem is null
@@ -465,18 +466,18 @@ def _account(connection: Connection, log: FileLog, group: Group, now: datetime) 
             """
         ).fetchall()
     }  # fmt: skip
-    wrong: dict[int, list[tuple[int, str | None, str]]] = {}
-    for place, line, column, why in connection.execute(
+    wrong: dict[int, list[tuple[int, str | None, str, str | None]]] = {}
+    for place, line, column, why, word in connection.execute(
         """
-        select file, source_line - members.base, problem.column_name, problem.reason
+        select file, source_line - members.base, problem.column_name, problem.reason, problem.word
         from identified
         join members on members.place = identified.file
         where problem is not null
         """
     ).fetchall():
-        wrong.setdefault(place, []).append((line, column, why))
+        wrong.setdefault(place, []).append((line, column, why, word))
     for place, bad in group.bad:
-        wrong.setdefault(place, []).append((bad.line, "", bad.reason))
+        wrong.setdefault(place, []).append((bad.line, "", bad.reason, None))
     texts = {(place, bad.line): bad.text for place, bad in group.bad}
     # A file that is read again with other columns corrects itself.
     conflicting = {} if group.members[0].is_again else _conflicting(connection, group.kind)
@@ -493,11 +494,12 @@ def _account(connection: Connection, log: FileLog, group: Group, now: datetime) 
             continue
         raw = dict(
             cutting.raw_rows(
-                file.content, file.profile.delimiter, {line for line, column, _ in wrong[place] if column != ""}
+                file.content, file.profile.delimiter, {line for line, column, *_ in wrong[place] if column != ""}
             )
         )
         set_aside: list[Rejected] = [
-            (line, column or None, why, texts.get((place, line), raw.get(line))) for line, column, why in wrong[place]
+            (line, column or None, why, texts.get((place, line), raw.get(line)), word)
+            for line, column, why, word in wrong[place]
         ]
         set_aside.sort(key=lambda row: row[0] or 0)
         rejected.set_aside(connection, file.listed.name, file.kind, file.content.sha256, set_aside, file.batch, now)

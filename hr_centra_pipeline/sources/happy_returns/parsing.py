@@ -237,8 +237,10 @@ def problem(kind: Kind, *, is_plain: bool = True) -> str:
     for name, reason, predicate in kind.declared.predicates():
         if name in kind.brought:
             value = name if kind.brought[name] != "VARCHAR" else f"left({name}, 60)"
-            shown = _quoted(reason) if predicate.endswith(" is null") else f"{_quoted(reason + ': ')} || {value}"
-            cases.append(f"when {predicate} then {_told(name, shown)}")
+            is_missing = predicate.endswith(" is null")
+            shown = _quoted(reason) if is_missing else f"{_quoted(reason + ': ')} || {value}"
+            word = "null" if is_missing or kind.declared.declared[name].values is None else value
+            cases.append(f"when {predicate} then {_told(name, shown, word)}")
     return "case " + " ".join(cases) + " end"
 
 
@@ -276,8 +278,8 @@ def _mangled(kind: Kind) -> list[str]:
     return cases
 
 
-def _told(column: str, reason: str) -> str:
-    return f"struct_pack(column_name := {_quoted(column)}, reason := {reason})"
+def _told(column: str, reason: str, word: str = "null") -> str:
+    return f"struct_pack(column_name := {_quoted(column)}, reason := {reason}, word := {word}::varchar)"
 
 
 def row_hash(kind: Kind) -> str:

@@ -61,7 +61,7 @@ def refuse_other_writings(connection: Connection, kind: Kind) -> bool:
         connection.execute(_OTHER_LINES)
     connection.execute(
         """
-        update identified set problem = struct_pack(column_name := other.column_name, reason := other.reason)
+        update identified set problem = struct_pack(column_name := other.column_name, reason := other.reason, word := null)
         from (
             select source_line, min_by(column_name, reason) as column_name, min(reason) as reason
             from other_writings group by source_line

@@ -121,7 +121,7 @@ class FileLog:
         for batch, one in news.items():
             # What was wrong with it by other profiles is not what is wrong with it now.
             rejected.forget(connection, one.listed.name, one.sha256, whole_file_only=True)
-            why: list[rejected.Rejected] = [(None, None, one.problem, None)]
+            why: list[rejected.Rejected] = [(None, None, one.problem, None, None)]
             rejected.set_aside(connection, one.listed.name, self._table.kind, one.sha256, why, batch, now)
         return len(news)
 

@@ -13,7 +13,8 @@ _PART = r"[^\s@,;|\"'<>]"
 _EMAIL = re.compile(f"(?<!{_PART}){_PART}+@{_PART}+")  # from the start of a token on: a long one is read once
 _MOST_CHARACTERS_KEPT = 4_000
 
-Rejected = tuple[int | None, str | None, str, str | None]  # line, column, reason, raw text
+Rejected = tuple[int | None, str | None, str, str | None, str | None]
+"""Line, column, reason, raw text, and the word that is on no list."""
 
 
 def without_addresses(text: str) -> str:
@@ -50,17 +51,18 @@ def set_aside(
     connection.execute(
         """
         insert into quarantine.rejected_rows (
-            source_file, source_line, kind, column_name, reason, raw_text, file_sha256, batch, rejected_at
+            source_file, source_line, kind, column_name, reason, raw_text, word, file_sha256, batch, rejected_at
         )
         select
             $source_file, unnest($lines::bigint[]), $kind, unnest($columns::varchar[]), unnest($reasons::varchar[]),
-            unnest($texts::varchar[]), $sha256, $batch, $now
+            unnest($texts::varchar[]), unnest($words::varchar[]), $sha256, $batch, $now
         """,
         {
             "source_file": source_file, "kind": kind, "sha256": sha256, "batch": batch, "now": now,
             "lines": [row[0] for row in rows], "columns": [row[1] for row in rows],
             "reasons": [kept_text(row[2]) for row in rows],
             "texts": [None if row[3] is None else kept_text(row[3]) for row in rows],
+            "words": [None if row[4] is None else kept_text(row[4]) for row in rows],
         },
     )  # fmt: skip
 

@@ -151,8 +151,8 @@ class _Run:
         )
         rejected.set_aside(
             connection, listed.name, "payouts", content.sha256,
-            [*((line, column, why, texts.get(line)) for line, column, why in mistyped),
-             *((bad.line, None, bad.reason, bad.text) for bad in read.cut.bad)],
+            [*((line, column, why, texts.get(line), None) for line, column, why in mistyped),
+             *((bad.line, None, bad.reason, bad.text, None) for bad in read.cut.bad)],
             batch, self._now,
         )  # fmt: skip
         is_news = before is None or _says_something_else(connection, before)

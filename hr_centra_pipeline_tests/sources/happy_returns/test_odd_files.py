@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hr_centra_pipeline.sources.intake import bounds, contents
-from hr_centra_pipeline.warehouse.database import run_sql
+from hr_centra_pipeline.warehouse import models
 from hr_centra_pipeline_tests.sources.happy_returns.conftest import ITEM, NOW, REFUND, RETURN, SHIPMENT, Desk, as_csv
 
 
@@ -256,7 +256,8 @@ def _findings(desk: Desk, kind: str, now: datetime = NOW) -> list[tuple[str, str
             )
             """
         )
-        run_sql(connection, "hr_centra_pipeline.reconciliation", "sources.sql", {"now": now})
+        for file in ("latest_deliveries", f"kinds/{kind}"):
+            models.run_file(connection, f"reconciliation/{file}.sql", {"now": now})
         return connection.execute("select identity, detail, fact_at from findings where kind = ?", [kind]).fetchall()
 
 

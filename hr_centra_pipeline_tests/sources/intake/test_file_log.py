@@ -35,7 +35,7 @@ def connection() -> Iterator[Connection]:
             create schema quarantine;
             create table quarantine.rejected_rows (
                 source_file varchar, source_line bigint, kind varchar, column_name varchar, reason varchar, raw_text varchar,
-                file_sha256 varchar, batch bigint, rejected_at timestamptz
+                file_sha256 varchar, batch bigint, rejected_at timestamptz, word varchar
             );
             """
         )
