@@ -443,7 +443,7 @@ _SEEN = (
 _MOVES = (
     Reason("credited_by_others", "another user or integration credited this unit in Centra"),
     Reason("ordered_by_others", "somebody ordered the replacement in Centra: tied by {0}"),
-    Reason("gone_of_others", "what somebody else had done is gone in Centra"),
+    Reason("gone_of_others", "what others had done is gone in Centra"),
     Reason("not_desired", "no longer desired"),
     Reason("found_half_done", "half done in Centra, and no packet of this database carried it"),
     Reason("adopted", "adopted by {0}: {1}"),

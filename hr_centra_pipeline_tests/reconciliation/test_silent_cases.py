@@ -155,8 +155,8 @@ def test_a_status_that_the_first_live_sync_leaves_for_one_note_with_the_money_is
     assert books.open("status_not_updated")
     in_mode(books.connection, "live")
     books.connection.execute(
-        "update push.ledger set reason = 'waits for the credit of its order: one note reports both', planned_at = ?"
-        " where effect_kind = 'status_update'",
+        "update push.ledger set reason = 'waits for the credit of its order: one note reports both',"
+        " reason_code = 'waits_for_credit', planned_at = ? where effect_kind = 'status_update'",
         [NOW],
     )
     books.reconcile(NOW + HOUR)

@@ -9,7 +9,7 @@
 -- severity:     error
 -- family:       none
 -- opens:        More was given back for one unit than was paid for it: by a refund, a gift card, a replacement,
---               a chargeback, or somebody else's Return, in any combination.
+--               a chargeback, or an external Return, in any combination.
 -- closes:       Centra shows the value given once.
 
 -- One row per unit for which more was given back than was paid.
