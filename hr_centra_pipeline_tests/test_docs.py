@@ -54,7 +54,7 @@ def test_every_kind_has_an_entry_and_nothing_else_has() -> None:
     assert set(re.findall(r"^### (\w+)$", MANUAL, re.MULTILINE)) == set(EXCEPTION_KINDS)
 
 
-def test_the_entries_stand_in_the_order_in_which_kinds_win() -> None:
+def test_the_entries_are_in_the_order_in_which_kinds_win() -> None:
     order = [EXCEPTION_KINDS[kind].precedence for kind in re.findall(r"^### (\w+)$", MANUAL, re.MULTILINE)]
     assert order == sorted(order)
 

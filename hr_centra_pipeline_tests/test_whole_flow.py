@@ -139,7 +139,7 @@ def test_of_two_syncs_started_at_once_one_waits_or_steps_aside_and_nothing_is_se
 
 
 @pytest.mark.slow
-def test_with_the_database_deleted_what_stands_in_centra_is_observed_and_not_sent_again(world: ShopWorld) -> None:
+def test_with_the_database_deleted_what_is_in_centra_is_observed_and_not_sent_again(world: ShopWorld) -> None:
     settle(world)
     books = world.sandbox.store.books()
     # A note replaces the one before it, so that overtaken ones cannot be read back.
@@ -161,7 +161,7 @@ def test_with_the_database_deleted_what_stands_in_centra_is_observed_and_not_sen
 
 
 @pytest.mark.slow
-def test_a_look_at_what_is_in_play_finds_what_a_look_at_everything_finds(world: ShopWorld) -> None:
+def test_a_look_at_what_is_affected_finds_what_a_look_at_everything_finds(world: ShopWorld) -> None:
     settle(world)
     ((settled,),) = world.rows("select count(*) from reconciliation.settled_orders")
     assert settled > 5

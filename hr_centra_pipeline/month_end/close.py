@@ -138,7 +138,7 @@ def sign(connection: Connection, month: str, now: datetime, *, role: Role, by: s
     if role == "reviewer" and "preparer" not in signed:
         raise RunFailed(f"Nobody has prepared {month} yet: the preparer signs first.")
     if any(_same(name, other) for other in signed.values()):
-        raise RunFailed(f"{name} has prepared {month}: somebody else has to review it.")
+        raise RunFailed(f"{name} has prepared {month}: another person has to review it.")
     _append(
         connection, next_run(connection), month, "signed", now, name, role=role, why=(comment or "").strip() or None,
         content=certificate.content_sha256, sources=certificate.sources_sha256,

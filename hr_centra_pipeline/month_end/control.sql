@@ -77,7 +77,7 @@ select
     json_object('exports', 'daily') as parameters, 'UTC' as time_zone,
     0 as rows_read, 0 as rows_rejected, 0 as rows_repeated, 0 as rows_landed,
     day::timestamptz as covers_from, day::timestamptz + interval 1 day as covers_to, false as is_covered,
-    'no export tells of this day' as problem, made_with.*
+    'no export covers this day' as problem, made_with.*
 from days
 cross join made_with
 anti join told using (day)
@@ -160,7 +160,7 @@ select
     coalesce(missing_seconds = 0 and covers_to >= months.cut_off, false) as is_covered,
     case
         when pulls is null then 'never pulled for this month'
-        when missing_seconds is null then 'no pull came to its end: ' || coalesce(last_problem, 'interrupted')
+        when missing_seconds is null then 'no pull completed: ' || coalesce(last_problem, 'interrupted')
         when missing_seconds > 0 then 'pulls leave out ' || (missing_seconds // 3600 + 1) || ' hours'
         when covers_to < months.cut_off then 'not pulled since ' || strftime(covers_to, '%Y-%m-%d %H:%M')
     end as problem,

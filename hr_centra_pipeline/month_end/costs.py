@@ -124,7 +124,7 @@ def _refuse_bad(costs: list[dict[str, Any]], path: Path) -> None:
         raise ConfigurationError(
             f"{place}: give a SKU, a currency of three letters and a cost from 0 to below {LIMIT:,}."
         )
-    raise ConfigurationError(f"{place}: {cost['sku']} in {cost['currency']} stands in the file twice.")
+    raise ConfigurationError(f"{place}: {cost['sku']} in {cost['currency']} is in the file twice.")
 
 
 def _is_cost(amount: object) -> bool:

@@ -62,7 +62,9 @@ def read_mark(database: Path) -> tuple[Mark | None, bool]:
     except (ValueError, TypeError, AttributeError):
         return None, True
     except OSError as error:
-        raise RunFailed(f"{path}: cannot be read ({error.strerror}). It says which database lies beside it.") from error
+        raise RunFailed(
+            f"{path}: cannot be read ({error.strerror}). It records which database is beside it."
+        ) from error
     return mark, is_copy
 
 

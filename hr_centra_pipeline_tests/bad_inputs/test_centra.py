@@ -141,7 +141,7 @@ def test_an_object_that_does_not_fit_is_named_with_its_field_and_only_the_rest_o
 
 
 @pytest.mark.parametrize("case", ANSWERS)
-def test_an_answer_that_is_none_is_told_with_vendor_operation_request_and_next_step(
+def test_an_answer_that_is_none_is_reported_with_vendor_operation_request_and_next_step(
     case: str, books: Warehouse
 ) -> None:
     status, headers, body, kind, words = ANSWERS[case]

@@ -50,13 +50,13 @@ PROFILES: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
     "empty": ("", ("ours.toml", "name")),
     "no columns": ('name = "ours"', ("ours.toml", "columns")),
     "an unknown kind": (PROFILE.replace("columns.returns", "columns.parcels"), ("ours.toml", "columns.parcels")),
-    "an unknown column": (PROFILE + 'colour = "Colour"\n', ("columns.returns: colour: no such column of ours",)),
+    "an unknown column": (PROFILE + 'colour = "Colour"\n', ("columns.returns: colour: no such column",)),
     "a column that must be mapped": (PROFILE.replace('refund_status = "Status"\n', ""), ("columns.returns: refund_status: must be mapped",)),
     "one header for two columns": (PROFILE.replace('"Status"', '"Order"'), ("the header 'Order' is mapped to two columns",)),
     "an unknown delimiter": ('delimiter = "~"\n' + PROFILE, ("ours.toml", "delimiter")),
     "an unknown zone": (PROFILE + '[times]\nzone = "Mars/Olympus"\n', ("zone 'Mars/Olympus' is not in the IANA list",)),
     "an unknown decimal sign": (PROFILE + '[money]\ndecimal = ";"\n', ("ours.toml", "money.decimal")),
-    "words of a column that is none": (PROFILE + '[words.colour]\nrot = "red"\n', ("words.colour: no such text column of ours",)),
+    "words of a column that is none": (PROFILE + '[words.colour]\nrot = "red"\n', ("words.colour: no such text column",)),
     "a word that we do not know": (PROFILE + '[words.refund_status]\noffen = "open"\n', ("words.refund_status: 'offen' is mapped to 'open'", "started")),
     "an unknown section": (PROFILE + "[sums]\nx = 1\n", ("ours.toml", "sums")),
     "a header that is a number": (PROFILE.replace('"Return"', "7"), ("ours.toml", "columns.returns.return_id")),
@@ -85,7 +85,7 @@ def test_a_wrong_argument_is_named_with_an_example(name: str, home: Path, comman
     assert sorted(file.name for file in home.iterdir()) == ["policy.toml"]
 
 
-def test_a_port_that_is_taken_is_told(command: Command) -> None:
+def test_a_port_that_is_taken_is_reported(command: Command) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -115,7 +115,7 @@ def test_a_wrong_header_profile_is_named_with_its_place(name: str, home: Path, c
 
 
 @pytest.mark.parametrize("token", ["", " ", "abc def", "abc\n", "abc\r\n", "töken", "a\tb", "\x00"], ids=repr)
-def test_a_token_that_cannot_stand_in_a_header_is_told_without_showing_it(token: str) -> None:
+def test_a_token_that_does_not_fit_a_header_is_reported_without_showing_it(token: str) -> None:
     with pytest.raises(
         ConfigurationError, match=r"^CENTRA_TOKEN: empty, or with blanks or line breaks in it\. Copy it again\.$"
     ):
@@ -131,7 +131,7 @@ def test_a_token_that_cannot_stand_in_a_header_is_told_without_showing_it(token:
         ("sftp://user:geheim@127.0.0.1:9/exports", Unreachable, "127.0.0.1"),
     ],
 )
-def test_an_address_of_the_exports_that_leads_nowhere_is_told_without_its_password(
+def test_an_address_of_the_exports_that_leads_nowhere_is_reported_without_its_password(
     address: str, kind: type[Exception], word: str
 ) -> None:
     with pytest.raises(kind) as caught:

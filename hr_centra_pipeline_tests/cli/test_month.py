@@ -67,7 +67,7 @@ def test_the_same_person_cannot_sign_twice(home: Path) -> None:
         command("sign", "--month", MONTH, "--as", "reviewer", "--by", "PIA")
 
 
-def test_a_month_as_it_stood_on_a_day_lies_in_a_folder_of_its_own(home: Path) -> None:
+def test_a_month_as_it_was_on_a_day_is_in_a_folder_of_its_own(home: Path) -> None:
     command("export", "--month", MONTH, "--as-of", "2026-03-12")
     found = json.loads((home / "exports" / MONTH / "as-of-2026-03-12" / "manifest.json").read_text("utf-8"))
     assert found["cut_off"].startswith("2026-03-12")

@@ -48,7 +48,7 @@ def test_a_table_a_line_and_a_styled_text_show_what_they_are_given(capsys: pytes
     assert is_shown(capsys.readouterr().out)
 
 
-def test_a_story_with_brackets_and_escapes_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_story_with_brackets_and_escapes_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     at = datetime(2026, 9, 1, tzinfo=UTC)
     open_one = OpenException(kind="refund_mismatch_tax", detail=EVIL, next_step="Set [modes] in the policy.")
     story = Story("R-[/x]", EVIL, ["1001"], [], [Line(at=at, who="centra", unit=None, what=EVIL)], [open_one])

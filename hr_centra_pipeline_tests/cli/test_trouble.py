@@ -57,7 +57,7 @@ def test_trouble_of_the_machine_is_one_line_with_its_place_and_the_remedy(
     assert all(word in line for word in words), line
 
 
-def test_the_root_of_a_chain_is_told_and_a_mistake_of_ours_is_not() -> None:
+def test_the_root_of_a_chain_is_reported_and_our_own_mistake_is_not() -> None:
     failed = RuntimeError("step failed")
     failed.__cause__ = OSError(errno.ENOSPC, "No space left on device", "/x")
     assert "/x: the disk is full" in (trouble.told(failed) or "")
@@ -75,9 +75,7 @@ def test_the_root_of_a_chain_is_told_and_a_mistake_of_ours_is_not() -> None:
         duckdb.TransactionException("TransactionContext Error: cannot start a transaction within a transaction"),
     ],
 )
-def test_a_mistake_of_ours_in_the_database_keeps_its_traceback(
-    error: Exception, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_our_own_mistake_in_the_database_keeps_its_traceback(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> None:
         raise error
 
@@ -113,7 +111,7 @@ def test_a_full_disk_ends_a_command_with_one_line_and_no_traceback(
     )
 
 
-def test_a_file_that_is_no_database_is_told_with_what_to_do(
+def test_a_file_that_is_not_a_database_is_reported_with_what_to_do(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     failed = NotOpened("/x")
@@ -129,7 +127,7 @@ def test_a_home_with_a_percent_sign_is_refused_by_name(tmp_path: Path, monkeypat
         prepare_dagster_home(settings)
 
 
-def test_a_wrong_cron_line_is_told_with_what_to_write(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_cron_line_is_reported_with_what_to_write(monkeypatch: pytest.MonkeyPatch) -> None:
     from hr_centra_pipeline.orchestration import jobs
 
     monkeypatch.setenv("HR_CENTRA_SYNC_CRON", "every hour")

@@ -50,7 +50,7 @@ def test_a_clean_month_is_closed_prepared_and_certified_by_two_people(march: Boo
     assert certificate.sources_sha256
 
 
-def test_the_reviewer_has_to_be_somebody_else_and_comes_second(march: Books) -> None:
+def test_the_reviewer_has_to_be_another_person_and_comes_second(march: Books) -> None:
     with pytest.raises(RunFailed, match="is not closed"):
         sign(march, "preparer", "Pia")
     close(march)
@@ -156,7 +156,7 @@ def test_the_same_month_closed_twice_has_the_same_hash_and_another_fact_another(
     assert standing(march, "2026-04-07").content_sha256 != first
 
 
-def test_frozen_rows_that_somebody_changed_in_the_database_are_not_signed(march: Books) -> None:
+def test_frozen_rows_that_someone_changed_in_the_database_are_not_signed(march: Books) -> None:
     close(march)
     march.connection.execute(
         """

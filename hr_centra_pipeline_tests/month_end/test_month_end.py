@@ -160,7 +160,7 @@ def test_a_hole_between_two_pulls_and_a_pull_that_did_not_end_leave_the_month_un
     assert books.rows("from month_end.control_totals where month = '2026-03' and not is_covered") == []
 
 
-def test_a_fact_that_vanishes_or_changes_is_reversed_in_the_journal_and_as_of_tells_how_it_was(books: Books) -> None:
+def test_a_fact_that_vanishes_or_changes_is_reversed_in_the_journal_and_as_of_shows_how_it_was(books: Books) -> None:
     books.pulled("2026-05-01")
     books.three_sides("100", "2026-03-10", return_id="RT-1")
     books.three_sides("40", "2026-03-11", return_id="RT-2")

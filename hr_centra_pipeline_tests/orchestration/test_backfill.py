@@ -79,7 +79,7 @@ def test_a_backfill_lands_and_plans_beside_the_hourly_sync_and_sends_nothing(
     assert history.tags["hr_centra/window/2026-09"] == "yes"
 
 
-def test_a_second_backfill_is_refused_and_told_who_is_at_it(world: ShopWorld) -> None:
+def test_a_second_backfill_is_refused_and_names_the_running_one(world: ShopWorld) -> None:
     with (
         lock.held(world.settings.backfill_lock_path, "hr-centra backfill"),
         pytest.raises(RunFailed, match=r"backfill\.lock is held by hr-centra backfill"),

@@ -105,7 +105,7 @@ def test_the_code_location_loads_in_a_fresh_interpreter_without_any_variable_set
     assert done.returncode == 0, done.stderr
 
 
-def test_groups_stand_in_the_order_of_the_flow() -> None:
+def test_groups_are_in_the_order_of_the_flow() -> None:
     groups = sorted({str(GRAPH.get(key).group_name) for key in GRAPH.get_all_asset_keys()})
     assert [group.split("_", 1)[1] for group in groups] == list(FLOW)
 
@@ -182,7 +182,7 @@ def test_landing_is_partitioned_by_day_with_today_and_runs_a_range_as_one_run() 
         assert node.backfill_policy == dg.BackfillPolicy.single_run()
 
 
-def test_every_run_goes_through_the_lock_whoever_starts_it() -> None:
+def test_every_run_goes_through_the_lock_whatever_starts_it() -> None:
     assert defs.executor is in_process_behind_the_lock
     assert defs.resolve_job_def(SYNC.name).executor_def.name == in_process_behind_the_lock.name
 

@@ -76,7 +76,7 @@ def test_a_killed_run_frees_lock_and_pool_slot_and_the_next_one_starts_at_once(h
     assert slots.active_slot_count == 0
 
 
-def test_who_comes_second_is_told_who_holds_the_lock(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_comes_second_learns_who_holds_the_lock(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = start(home, 600)
     assert first.stdout is not None
     assert first.stdout.readline().strip() == "hanging"

@@ -142,7 +142,7 @@ def test_a_mistake_of_the_configuration_is_no_weather(
 
 
 @pytest.mark.parametrize("trouble", ["revoked", "down", "broken"])
-def test_no_secret_stands_in_any_event_of_a_run_that_goes_wrong(
+def test_no_secret_is_in_any_event_of_a_run_that_goes_wrong(
     sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], trouble: str
 ) -> None:
     marked = {

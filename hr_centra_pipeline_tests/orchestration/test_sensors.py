@@ -119,7 +119,7 @@ class Ticks:
         return str(said.skip_message)
 
 
-def test_a_failed_run_is_told_once_with_its_step_its_words_and_its_address(
+def test_a_failed_run_is_reported_once_with_its_step_its_words_and_its_address(
     hook: Hook, instance: dg.DagsterInstance
 ) -> None:
     tick = Ticks(sensors.alert_on_failed_runs, instance)
@@ -154,7 +154,7 @@ def test_the_same_failure_every_hour_is_one_alert_and_another_failure_is_another
     assert len(hook.got) == 2
 
 
-def test_automatic_retries_are_not_told(hook: Hook, instance: dg.DagsterInstance) -> None:
+def test_automatic_retries_are_not_reported(hook: Hook, instance: dg.DagsterInstance) -> None:
     tick = Ticks(sensors.alert_on_failed_runs, instance)
     tick()
     words.error = RunFailed("boom")
@@ -187,7 +187,9 @@ def test_a_run_that_was_killed_is_marked_as_failed_and_reported_although_no_step
     assert "died without reporting an error (killed, or out of memory)" in text
 
 
-def test_a_death_that_dagster_notices_first_is_told_in_the_same_words(hook: Hook, instance: dg.DagsterInstance) -> None:
+def test_a_death_that_dagster_notices_first_is_reported_in_the_same_words(
+    hook: Hook, instance: dg.DagsterInstance
+) -> None:
     tick = Ticks(sensors.alert_on_failed_runs, instance)
     tick()
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
@@ -208,7 +210,7 @@ def test_a_run_of_another_machine_is_left_alone(instance: dg.DagsterInstance, ho
     assert not found.is_finished
 
 
-def test_failed_checks_of_a_green_run_are_told_to_who_owns_them(hook: Hook, instance: dg.DagsterInstance) -> None:
+def test_failed_checks_of_a_green_run_are_reported_to_who_owns_them(hook: Hook, instance: dg.DagsterInstance) -> None:
     runs, checks = Ticks(sensors.alert_on_failed_runs, instance), Ticks(sensors.alert_on_failed_checks, instance)
     runs(), checks()
     words.refunds_tie = words.goods_tie = False
@@ -232,7 +234,7 @@ def test_failed_checks_of_a_green_run_are_told_to_who_owns_them(hook: Hook, inst
     ]
 
 
-def test_a_check_that_stays_failed_is_told_again_a_day_later(
+def test_a_check_that_stays_failed_is_reported_again_a_day_later(
     hook: Hook, instance: dg.DagsterInstance, tmp_path: Path
 ) -> None:
     tick = Ticks(sensors.alert_on_failed_checks, instance)
@@ -285,7 +287,7 @@ def publish(home: Path, as_of: datetime, *exceptions: tuple[str, str, datetime])
     fresh.replace(home / "published" / "published.duckdb")
 
 
-def test_an_exception_that_stays_overdue_is_told_to_its_team_and_to_data_once(
+def test_an_exception_that_stays_overdue_is_reported_to_its_team_and_to_data_once(
     hook: Hook, instance: dg.DagsterInstance, tmp_path: Path
 ) -> None:
     tick = Ticks(sensors.escalate_overdue_exceptions, instance)
@@ -305,7 +307,7 @@ def test_an_exception_that_stays_overdue_is_told_to_its_team_and_to_data_once(
     assert len(hook.got) == 4
 
 
-def test_when_nothing_is_published_for_hours_data_is_told_and_the_heartbeat_stops(
+def test_when_nothing_is_published_for_hours_data_is_alerted_and_the_heartbeat_stops(
     hook: Hook, instance: dg.DagsterInstance, tmp_path: Path
 ) -> None:
     tick = Ticks(sensors.alert_on_silence, instance)

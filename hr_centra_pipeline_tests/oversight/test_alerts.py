@@ -78,7 +78,7 @@ def test_a_team_with_addresses_gets_mail_too(tmp_path: Path, hook: Hook, box: Ma
     assert len(hook.got) == 2
 
 
-def test_the_same_trouble_is_told_again_only_after_a_while_with_how_many_were_held_back(
+def test_the_same_trouble_is_reported_again_only_after_a_while_with_how_many_were_held_back(
     tmp_path: Path, hook: Hook, policy: Policy
 ) -> None:
     given = settings(tmp_path, HR_CENTRA_ALERT_WEBHOOK=hook.url)
@@ -88,7 +88,7 @@ def test_the_same_trouble_is_told_again_only_after_a_while_with_how_many_were_he
     assert "(23 more like this since 2026-09-30T12:00 were not reported)" in hook.texts()[1]
 
 
-def test_an_event_that_was_told_is_not_told_again_when_its_tick_runs_again(
+def test_an_event_that_was_reported_is_not_reported_again_when_its_tick_runs_again(
     tmp_path: Path, hook: Hook, policy: Policy
 ) -> None:
     given = settings(tmp_path, HR_CENTRA_ALERT_WEBHOOK=hook.url)
@@ -99,7 +99,7 @@ def test_an_event_that_was_told_is_not_told_again_when_its_tick_runs_again(
     assert "more like this" not in hook.texts()[1]
 
 
-def test_only_the_new_lines_of_an_alert_are_told(tmp_path: Path, hook: Hook, policy: Policy) -> None:
+def test_only_the_new_lines_of_an_alert_are_reported(tmp_path: Path, hook: Hook, policy: Policy) -> None:
     given = settings(tmp_path, HR_CENTRA_ALERT_WEBHOOK=hook.url)
     tell([alert("run 1", trouble="orders")], given, policy, NOW)
     both = Alert("data", "Trouble", (Line("orders", "run 2", "orders again"), Line("returns", "run 2", "returns now")))
@@ -107,7 +107,7 @@ def test_only_the_new_lines_of_an_alert_are_told(tmp_path: Path, hook: Hook, pol
     assert hook.texts()[1] == "*Trouble*\nreturns now"
 
 
-def test_what_is_over_is_told_at_once_when_it_comes_back_unless_it_flaps(
+def test_what_is_over_is_reported_at_once_when_it_comes_back_unless_it_flaps(
     tmp_path: Path, hook: Hook, policy: Policy
 ) -> None:
     given = settings(tmp_path, HR_CENTRA_ALERT_WEBHOOK=hook.url)
@@ -167,11 +167,11 @@ def test_a_mail_address_that_is_none_is_a_mistake_of_the_configuration(tmp_path:
         delivery.channels(given, policy, "finance")
 
 
-def test_with_no_channel_nobody_is_told_and_it_says_so(tmp_path: Path, policy: Policy) -> None:
+def test_with_no_channel_nobody_is_alerted_and_it_says_so(tmp_path: Path, policy: Policy) -> None:
     assert tell([alert("1")], settings(tmp_path), policy, NOW) == TellReport(nobody=1)
 
 
-def test_a_damaged_memory_tells_twice_rather_than_not_at_all(tmp_path: Path, hook: Hook, policy: Policy) -> None:
+def test_a_damaged_memory_reports_twice_rather_than_not_at_all(tmp_path: Path, hook: Hook, policy: Policy) -> None:
     given = settings(tmp_path, HR_CENTRA_ALERT_WEBHOOK=hook.url)
     tell([alert("1")], given, policy, NOW)
     (tmp_path / "alerts.json").write_text('{"half', encoding="utf-8")
@@ -184,7 +184,7 @@ def test_the_same_trouble_has_the_same_fingerprint_whatever_its_ids_and_figures(
     assert fingerprint("run", first) == fingerprint("run", second) != fingerprint("run", "Centra PullReturns: …")
 
 
-def test_the_heartbeat_is_fed_and_a_dead_one_is_told(tmp_path: Path, hook: Hook) -> None:
+def test_the_heartbeat_is_pinged_and_a_dead_one_is_reported(tmp_path: Path, hook: Hook) -> None:
     delivery.beat(settings(tmp_path))
     delivery.beat(settings(tmp_path, HR_CENTRA_HEARTBEAT_URL=f"{hook.url}/beat"))
     assert hook.beats == 1

@@ -177,7 +177,7 @@ def test_a_missing_right_to_write_is_a_warning_in_dry_run_and_an_error_in_live_m
     assert "CreateReturn" in finding.told
 
 
-def test_rights_that_nobody_needs_are_told(environment: dict[str, str], centra: RunningSandbox) -> None:
+def test_rights_that_nobody_needs_are_reported(environment: dict[str, str], centra: RunningSandbox) -> None:
     environment["CENTRA_TOKEN"] = token(centra, "Event:read", "Customer:write")
     assert only(environment).told == "the token has more permissions than needed: Customer:write, Event:read"
 
@@ -188,7 +188,7 @@ def test_an_expired_token_says_what_to_do(environment: dict[str, str]) -> None:
     assert "The token or key is wrong or has expired (tokens live 30 days): make a new one in Centra." in finding.told
 
 
-def test_quotas_that_others_use_up_are_told(environment: dict[str, str], centra: RunningSandbox) -> None:
+def test_quotas_that_others_use_up_are_reported(environment: dict[str, str], centra: RunningSandbox) -> None:
     centra.sandbox.quotas.speed = 0.001
     centra.sandbox.quotas.use("MUTATION_COUNT", "ONE_HOUR", 1700)
     try:
@@ -198,7 +198,7 @@ def test_quotas_that_others_use_up_are_told(environment: dict[str, str], centra:
         centra.sandbox.quotas.use("MUTATION_COUNT", "ONE_HOUR", -1700)
 
 
-def test_clocks_that_differ_are_told(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clocks_that_differ_are_reported(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     ahead = SimpleNamespace(now=lambda _: datetime.now(UTC) + timedelta(minutes=7))
     monkeypatch.setattr("hr_centra_pipeline.oversight.doctor.datetime", ahead)
     assert "its clock and this machine's differ by 4" in only(environment).told
@@ -213,7 +213,7 @@ def test_a_centra_that_does_not_answer_is_an_error_of_the_world_not_of_the_confi
     assert exit_code(findings) == 1
 
 
-def test_an_order_number_of_the_reserved_range_that_is_taken_is_told(
+def test_an_order_number_of_the_reserved_range_that_is_taken_is_reported(
     environment: dict[str, str], centra: RunningSandbox
 ) -> None:
     from decimal import Decimal
@@ -269,7 +269,7 @@ def places(findings: list[Finding]) -> set[str]:
     return {one.told.partition(": ")[0] for one in findings if one.section == contract.SECTION}
 
 
-def test_a_schema_that_differs_in_five_places_is_told_place_by_place_with_the_remedy(odd: dict[str, str]) -> None:
+def test_a_schema_that_differs_in_five_places_is_reported_place_by_place_with_the_remedy(odd: dict[str, str]) -> None:
     findings = bad(odd)
     assert places(findings) == FIVE_PLACES
     assert all(one.fix for one in findings)
@@ -367,7 +367,7 @@ def test_the_newest_exports_are_held_against_the_profiles(
     assert told in only(environment).told
 
 
-def test_exports_that_ceased_are_told(environment: dict[str, str]) -> None:
+def test_exports_that_ceased_are_reported(environment: dict[str, str]) -> None:
     folder = Path(environment["HAPPY_RETURNS_EXPORTS"])
     (folder / "returns-20260930T0900Z.csv").rename(folder / "returns-20260910T0900Z.csv")
     assert "hours ago: ask Happy Returns for the exports" in only(environment).fix
@@ -388,7 +388,7 @@ def test_a_broken_profile_is_named(environment: dict[str, str]) -> None:
     assert "ours.toml: columns" in finding.told
 
 
-def test_the_database_s_version_is_told_and_a_newer_one_is_an_error(environment: dict[str, str]) -> None:
+def test_the_database_s_version_is_reported_and_a_newer_one_is_an_error(environment: dict[str, str]) -> None:
     path = Path(environment["HR_CENTRA_HOME"]) / "warehouse.duckdb"
     migrate.prepare(Warehouse(path))
     path.chmod(0o600)
@@ -411,12 +411,12 @@ def test_a_full_disk_is_an_error_and_a_filling_one_a_warning(
         assert only(environment).level == level
 
 
-def test_the_kill_switch_is_told(environment: dict[str, str]) -> None:
+def test_the_kill_switch_is_reported(environment: dict[str, str]) -> None:
     Path(environment["HR_CENTRA_HOME"], "STOP").touch()
     assert "the kill switch" in only(environment).told
 
 
-def test_teams_that_nobody_tells_are_named(environment: dict[str, str]) -> None:
+def test_teams_that_get_no_alerts_are_named(environment: dict[str, str]) -> None:
     environment["HR_CENTRA_ALERT_WEBHOOK_DATA"] = environment.pop("HR_CENTRA_ALERT_WEBHOOK")
     assert only(environment).told == "no alerts reach customer service, warehouse, finance"
 

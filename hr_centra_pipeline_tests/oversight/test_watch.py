@@ -111,7 +111,7 @@ def test_hours_that_nobody_read_ring_and_name_the_backfill_that_closes_them(prep
     assert gaps(prepared)[0][4] == NOW
 
 
-def test_a_source_that_cannot_be_read_now_stands_in_the_table_and_is_left_to_its_own_check(
+def test_a_source_that_cannot_be_read_now_is_in_the_table_and_is_left_to_its_own_check(
     prepared: Connection, rings: Rings
 ) -> None:
     pulled(prepared, NOW - 5 * HOUR)
@@ -155,7 +155,7 @@ def test_days_without_an_export_ring_until_they_are_delivered_or_accepted(prepar
     assert len(rings()[alarm]) == 1
 
 
-def test_a_later_file_that_tells_of_the_hours_before_closes_the_gap(prepared: Connection, rings: Rings) -> None:
+def test_a_later_file_that_reports_the_hours_before_closes_the_gap(prepared: Connection, rings: Rings) -> None:
     delivered(prepared, NOW - 3 * DAY)
     delivered(prepared, NOW, tells_from=NOW - 3 * DAY + HOUR)
     assert rings() == {}
@@ -200,7 +200,7 @@ def test_a_new_column_rings_though_a_file_without_it_came_in_the_same_hour(prepa
     assert rings() == {}
 
 
-def test_a_word_of_a_closed_list_is_told_from_quarantine_while_its_file_is_the_latest(
+def test_a_word_of_a_closed_list_is_reported_from_quarantine_while_its_file_is_the_latest(
     prepared: Connection, rings: Rings
 ) -> None:
     delivered(prepared, NOW)
@@ -229,7 +229,7 @@ def item(connection: Connection, name: str, **given: Any) -> None:
     )
 
 
-def test_words_that_neither_policy_nor_fact_sheet_know_are_told(prepared: Connection, rings: Rings) -> None:
+def test_words_that_neither_policy_nor_fact_sheet_know_are_reported(prepared: Connection, rings: Rings) -> None:
     item(prepared, "I1", dropoff_method="return-bar", received_channel="app")
     item(prepared, "I2", dropoff_method="drone", received_channel="hosted")
     item(prepared, "I3", dropoff_method="mail", received_channel="drone")
@@ -239,7 +239,7 @@ def test_words_that_neither_policy_nor_fact_sheet_know_are_told(prepared: Connec
     ]  # fmt: skip
 
 
-def test_what_centra_will_take_away_and_what_does_not_fit_is_told(prepared: Connection, rings: Rings) -> None:
+def test_what_centra_will_take_away_and_what_does_not_fit_is_reported(prepared: Connection, rings: Rings) -> None:
     prepared.execute("insert into landing.centra_versions values ('v1', ['Order.customer'], ?, 1)", [NOW - DAY])
     pulled(prepared, NOW, name="returns", problem="Centra returns: 3 of 3 objects were not landed: …", refused=3)
     lines = rings()["centra_has_no_unknown_words"]
@@ -304,7 +304,7 @@ def test_a_grade_that_the_policy_does_not_map_rings(prepared: Connection, rings:
     assert rings()["every_disposition_is_mapped"] == ("refurbish: 2 units wait, first seen 2026-09-29",)
 
 
-def test_an_alarm_with_many_troubles_tells_the_first_and_how_many_more(prepared: Connection) -> None:
+def test_an_alarm_with_many_troubles_shows_the_first_and_how_many_more(prepared: Connection) -> None:
     for number in range(25):
         effect(prepared, f"HR{number:02}", "unknown", NOW - DAY)
     found = {alarm.name: alarm for alarm in watch.alarms(prepared, NOW)}["no_write_is_in_doubt_beyond_its_window"]

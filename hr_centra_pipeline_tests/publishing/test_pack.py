@@ -196,7 +196,7 @@ def contents(folder: Path) -> dict[str, str]:
     }
 
 
-def test_the_manifest_names_every_file_with_its_hash_and_nothing_else_lies_there(shop: Shop) -> None:
+def test_the_manifest_names_every_file_with_its_hash_and_nothing_else_is_there(shop: Shop) -> None:
     pack = shop.export()
     manifest = read_manifest(pack.folder)
     assert manifest is not None

@@ -113,7 +113,7 @@ def test_the_same_workbook_twice_changes_nothing(desk: Desk) -> None:
     assert len(desk.notes()) == 1
 
 
-def test_figures_that_somebody_changed_are_not_read(desk: Desk) -> None:
+def test_figures_that_someone_changed_are_not_read(desk: Desk) -> None:
     amounts = "select sum(amount) as amount from reconciliation.exceptions"
     before = desk.shop.rows(amounts)
 
@@ -178,7 +178,7 @@ def test_a_write_off_closes_its_exception_and_it_stays_closed(desk: Desk) -> Non
     assert (row["written_off_count"], row["written_off_by"]) == (1, "Mia")
 
 
-def test_a_file_that_is_no_workbook_of_ours_is_put_aside_with_the_reason(desk: Desk) -> None:
+def test_a_file_that_is_not_a_workbook_is_put_aside_with_the_reason(desk: Desk) -> None:
     (desk.folder / "broken.xlsx").write_bytes(b"PK\x03\x04 not really")
     assert "is not a readable workbook" in desk.sync().refused[0]
     other = Workbook()
@@ -202,7 +202,7 @@ def test_a_workbook_with_broken_xml_is_refused_by_name_and_set_aside_and_the_nex
     assert desk.drop(lambda sheet, columns: write(sheet, columns, 5, "Asked", None, "Mia")).taken == 1
 
 
-def test_whatever_lies_in_the_folder_is_set_aside_by_name_and_the_workbooks_are_taken(
+def test_whatever_is_in_the_folder_is_set_aside_by_name_and_the_workbooks_are_taken(
     desk: Desk, caplog: pytest.LogCaptureFixture
 ) -> None:
     whole, folder = desk.shop.export().files[0], desk.folder

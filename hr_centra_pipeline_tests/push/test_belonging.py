@@ -15,7 +15,7 @@ from hr_centra_pipeline_tests.desk import Desk, desk
 
 
 @pytest.mark.slow
-def test_a_home_that_worked_on_staging_is_refused_on_production_until_somebody_says_it_is_the_same(
+def test_a_home_that_worked_on_staging_is_refused_on_production_until_someone_says_it_is_the_same(
     at_desk: Desk, tmp_path: Path
 ) -> None:
     at_desk.comes_back(at_desk.sell(("DRESS-S", 1, "100.00")))

@@ -199,7 +199,7 @@ def test_a_lost_database_finds_the_credit_of_a_bundle_again(at_desk: Desk) -> No
 
 
 @pytest.mark.slow
-def test_of_a_bundle_of_which_somebody_gave_a_part_back_the_rest_waits(tmp_path: Path) -> None:
+def test_of_a_bundle_of_which_someone_gave_a_part_back_the_rest_waits(tmp_path: Path) -> None:
     with desk(tmp_path, centra=CentraSettings(returns_may_name_parts=True)) as at_desk:
         known, raced = (at_desk.sell_bundle("100.00", *PARTS[:2]) for _ in range(2))
         for sold in (known, raced):

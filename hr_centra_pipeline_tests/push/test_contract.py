@@ -128,7 +128,7 @@ def test_the_reason_is_an_exception_of_the_data_team_which_closes_by_itself(shop
     assert shop.rows(query) == []
 
 
-def test_a_dry_run_and_the_preview_tell_the_same(shop: Desk) -> None:
+def test_a_dry_run_and_the_preview_show_the_same(shop: Desk) -> None:
     look(shop, MEMBER)
     shop.mode = "dry_run"
     report = shop.push()

@@ -25,7 +25,7 @@ def test_a_unit_is_credited_once_with_all_that_belongs_to_it(at_desk: Desk) -> N
     assert at_desk.refunded(sold) == Decimal("131.80")
 
 
-def test_one_note_tells_of_the_drop_off_and_of_the_money_that_goes_in_the_same_push(at_desk: Desk) -> None:
+def test_one_note_reports_the_drop_off_and_the_money_that_goes_in_the_same_push(at_desk: Desk) -> None:
     sold = at_desk.sell(("DRESS-S", 1, "100.00"))
     at_desk.comes_back(sold)
     at_desk.settle()

@@ -164,7 +164,7 @@ def assert_nothing_personal_is_kept(at_desk: Desk) -> None:
 
 
 @pytest.mark.slow
-def test_a_line_that_somebody_changes_is_a_difference_and_one_that_is_canceled_is_none(at_desk: Desk) -> None:
+def test_a_line_that_someone_changes_is_a_difference_and_one_that_is_canceled_is_none(at_desk: Desk) -> None:
     sold, (unit,) = exchanged(at_desk)
     at_desk.fault("error_before", "LookAtReplacementOrder", times=50)
     at_desk.sync()
@@ -208,7 +208,7 @@ def test_a_difference_is_accepted_as_it_is_by_name_and_another_one_is_held_again
 
 
 @pytest.mark.slow
-def test_a_return_that_somebody_completes_meanwhile_does_not_end_what_differs(at_desk: Desk) -> None:
+def test_a_return_that_someone_completes_meanwhile_does_not_end_what_differs(at_desk: Desk) -> None:
     sold, (unit,) = exchanged(at_desk)
     at_desk.fault("person_after", "POST /order", act="change_order", given=CHANGES["market"])
     at_desk.settle()
@@ -290,7 +290,7 @@ def test_once_there_is_a_shipment_it_is_released_as_the_policy_says_and_that_onc
 
 
 @pytest.mark.slow
-def test_by_default_nothing_is_released_and_what_somebody_has_released_is_not_released_again(at_desk: Desk) -> None:
+def test_by_default_nothing_is_released_and_what_someone_has_released_is_not_released_again(at_desk: Desk) -> None:
     _, (unit,) = exchanged(at_desk)
     at_desk.settle()
     (order,) = at_desk.orders_of_ours()
@@ -375,7 +375,7 @@ def test_a_release_by_another_mark_is_another_release(at_desk: Desk) -> None:
 
 
 @pytest.mark.slow
-def test_an_order_that_somebody_made_by_hand_is_theirs_to_release(at_desk: Desk) -> None:
+def test_an_order_that_someone_made_by_hand_is_theirs_to_release(at_desk: Desk) -> None:
     by_hand = at_desk.sell(("DRESS-M", 1, "100.00"), parts=())
     at_desk.act("create_shipment", order_number=by_hand.number)
     at_desk.with_policy(exchange={"release": "paid"}, modes={"exchange_order": "approve"})
@@ -685,7 +685,7 @@ def test_money_given_instead_is_explained_and_owed_and_paid_in_the_books(at_desk
     ("when", "operation", "state"),
     [("person_after", "UncompleteReturn", "planned"), ("person_before", "RefundReturn", "rejected")],
 )
-def test_when_the_money_cannot_be_given_any_more_the_return_is_put_back_as_it_was_and_somebody_is_told(
+def test_when_the_money_cannot_be_given_any_more_the_return_is_put_back_as_it_was_and_someone_is_alerted(
     tmp_path: Path, when: str, operation: str, state: str
 ) -> None:
     with desk(tmp_path, centra=CentraSettings(refunds_only_open_returns=True)) as at_desk:
@@ -708,7 +708,7 @@ def test_when_the_money_cannot_be_given_any_more_the_return_is_put_back_as_it_wa
 
 
 @pytest.mark.slow
-def test_who_pays_elsewhere_or_by_hand_is_told_and_two_pairs_of_eyes_are_needed(at_desk: Desk) -> None:
+def test_who_pays_elsewhere_or_by_hand_is_reported_and_two_pairs_of_eyes_are_needed(at_desk: Desk) -> None:
     _, unit = canceled(at_desk)
     assert "changed the policy last" in refused(at_desk, "pay", unit, by="Petra Policy")
     assert "changed the policy last" in refused(at_desk, "reorder", unit, by="petra policy")
@@ -791,7 +791,7 @@ def test_happy_returns_changes_a_canceled_exchange_to_a_refund_and_it_is_paid_on
 
 
 @pytest.mark.slow
-def test_somebody_refunds_the_return_of_a_canceled_exchange_by_hand_and_that_ends_it(at_desk: Desk) -> None:
+def test_someone_refunds_the_return_of_a_canceled_exchange_by_hand_and_that_ends_it(at_desk: Desk) -> None:
     sold, unit = canceled(at_desk)
     (made,) = at_desk.returns_of(sold)
     at_desk.act("refund_return", return_id=made["id"])
@@ -887,7 +887,7 @@ def test_canceled_while_our_order_was_in_doubt_it_is_not_ordered_again_by_itself
 
 
 @pytest.mark.slow
-def test_somebody_refunds_our_return_before_the_replacement_is_ordered_and_nothing_is_ordered(at_desk: Desk) -> None:
+def test_someone_refunds_our_return_before_the_replacement_is_ordered_and_nothing_is_ordered(at_desk: Desk) -> None:
     sold, (unit,) = exchanged(at_desk)
     at_desk.fault("person_after", "CreateReturn", act="refund_return", given={"return_id": 1})
     at_desk.settle()

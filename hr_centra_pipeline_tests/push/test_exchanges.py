@@ -66,7 +66,7 @@ def test_an_order_that_centra_splits_is_found_whole_completed_and_unwound(tmp_pa
 
 
 @pytest.mark.slow
-def test_refused_half_way_every_order_is_canceled_the_return_taken_back_and_the_rest_sent_anew(tmp_path: Path) -> None:
+def test_refused_half_way_every_order_is_canceled_the_return_taken_back_and_the_rest_sent_again(tmp_path: Path) -> None:
     with desk(tmp_path, centra=CentraSettings(splits_orders=True)) as at_desk:
         sold = at_desk.sell(("DRESS-S", 2, "100.00"))
         first = at_desk.comes_back(sold, refund_type="exchange", exchange_sku="DRESS-M")
@@ -139,7 +139,7 @@ def take_number(at_desk: Desk, number: int, sku: str, customer: int) -> None:
 
 
 @pytest.mark.slow
-def test_a_number_that_somebody_else_has_is_passed_over_but_never_one_that_may_be_our_replacement(
+def test_a_number_that_another_person_has_is_passed_over_but_never_one_that_may_be_our_replacement(
     at_desk: Desk,
 ) -> None:
     stranger = at_desk.store.add_customer(email="bob@example.com", first_name="Bob", last_name="B", country="DE")
@@ -163,7 +163,7 @@ def test_a_number_that_somebody_else_has_is_passed_over_but_never_one_that_may_b
 
 
 @pytest.mark.slow
-def test_a_replacement_that_somebody_cancels_half_way_is_reported_and_ordered_again_when_a_person_says_so(
+def test_a_replacement_that_someone_cancels_half_way_is_reported_and_ordered_again_when_a_person_says_so(
     at_desk: Desk,
 ) -> None:
     sold, (unit,) = exchanged(at_desk)
@@ -214,7 +214,7 @@ def test_changed_after_it_was_done_nothing_is_given_twice(at_desk: Desk) -> None
 
 
 @pytest.mark.slow
-def test_somebody_s_return_blocks_our_replacement_until_it_is_released_or_tied(at_desk: Desk) -> None:
+def test_an_external_return_blocks_our_replacement_until_it_is_released_or_tied(at_desk: Desk) -> None:
     sold, (unit,) = exchanged(at_desk)
     made = at_desk.act("return", shipment_id=sold.shipment, lines={sold.lines[0]: 1})["made"]
     at_desk.settle()
@@ -230,7 +230,7 @@ def test_somebody_s_return_blocks_our_replacement_until_it_is_released_or_tied(a
 
 
 @pytest.mark.slow
-def test_once_somebody_gave_the_money_instead_nothing_is_ordered_any_more(at_desk: Desk) -> None:
+def test_once_someone_gave_the_money_instead_nothing_is_ordered_any_more(at_desk: Desk) -> None:
     at_desk.article("GONE-M", stock=0)
     sold, (unit,) = exchanged(at_desk, sku="GONE-M")
     at_desk.settle()
@@ -282,7 +282,7 @@ def test_the_return_of_a_replacement_is_traced_to_the_root_and_its_money_left_to
     assert at_desk.rows("select given from effects.value_given_back where return_item_id = ?", unit.item) == [(0,)]
 
 
-def test_of_several_replacements_those_in_stock_are_ordered_and_the_one_that_is_not_is_told(at_desk: Desk) -> None:
+def test_of_several_replacements_those_in_stock_are_ordered_and_the_one_that_is_not_is_reported(at_desk: Desk) -> None:
     at_desk.article("SCARF", stock=1)
     at_desk.article("HAT", stock=5)
     sold = at_desk.sell(("DRESS-S", 3, "100.00"))

@@ -233,7 +233,7 @@ def test_without_enough_past_the_absolute_caps_hold(at_desk: Desk) -> None:
 # ---------------------------------------------------------------- approvals
 
 
-def test_above_the_limit_an_effect_waits_for_somebody_who_neither_planned_nor_configured_it(at_desk: Desk) -> None:
+def test_above_the_limit_an_effect_waits_for_someone_who_neither_planned_nor_configured_it(at_desk: Desk) -> None:
     at_desk.with_policy(approval_above={"EUR": "150"})
     (small,) = sold_and_back(at_desk, 1)
     (large,) = sold_and_back(at_desk, 1, price="200.00")

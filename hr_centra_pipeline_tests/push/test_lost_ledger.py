@@ -86,7 +86,7 @@ def test_lost_half_way_what_is_there_is_finished_and_not_begun_again(
 
 
 @pytest.mark.slow
-def test_completed_by_somebody_and_then_lost_what_is_missing_is_ordered_or_asked_about(
+def test_completed_by_someone_and_then_lost_what_is_missing_is_ordered_or_asked_about(
     at_desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between our Return and its payment, or its replacement, somebody completes it; then the database is lost."""

@@ -44,7 +44,7 @@ def test_a_refund_by_hand_between_plan_and_send_is_adopted(at_desk: Desk) -> Non
 
 
 @pytest.mark.slow
-def test_who_acts_between_our_look_and_our_call_is_found_afterwards_and_told(at_desk: Desk) -> None:
+def test_who_acts_between_our_look_and_our_call_is_found_afterwards_and_reported(at_desk: Desk) -> None:
     sold = at_desk.sell(("DRESS-S", 2, "100.00"))
     at_desk.comes_back(sold)
     at_desk.fault("person_before", "CreateReturn", act="return_and_refund")
@@ -135,7 +135,7 @@ def test_goods_that_a_return_by_hand_put_back_are_not_put_back_again(at_desk: De
     assert at_desk.books["stock"][1][:3] == ["DRESS-S", MAIN, 50]
 
 
-def test_the_note_of_somebody_else_survives_and_ours_is_one_line_per_return(at_desk: Desk) -> None:
+def test_another_users_note_survives_and_ours_is_one_line_per_return(at_desk: Desk) -> None:
     sold = at_desk.sell(("DRESS-S", 2, "100.00"))
     first = at_desk.comes_back(sold)
     at_desk.comes_back(sold)
@@ -150,7 +150,7 @@ def test_the_note_of_somebody_else_survives_and_ours_is_one_line_per_return(at_d
 
 
 @pytest.mark.slow
-def test_a_confirmed_return_that_somebody_deletes_is_not_made_again_and_told_once(at_desk: Desk) -> None:
+def test_a_confirmed_return_that_someone_deletes_is_not_made_again_and_reported_once(at_desk: Desk) -> None:
     at_desk.with_policy(pays_through={"refund": "elsewhere", "gift-card": "elsewhere"})
     sold = at_desk.sell(("DRESS-S", 1, "100.00"))
     at_desk.comes_back(sold)

@@ -190,7 +190,7 @@ def test_a_tie_in_the_same_sync_as_a_change_is_no_question(books: Books) -> None
     assert asked(books) == {(other, "inventory_adjustment")}
 
 
-def test_the_return_of_somebody_else_that_is_gone_makes_ours_due_and_not_the_settings(books: Books) -> None:
+def test_the_external_return_that_is_gone_makes_ours_due_and_not_the_settings(books: Books) -> None:
     unit = known(books, "1001")
     books.credited("1001", [unit], 5, by_person=True)
     assert asked(books) == set()

@@ -204,7 +204,7 @@ def test_another_attribute_is_left_alone_and_nothing_of_it_is_landed(at_desk: De
 
 @pytest.mark.slow
 @MOST_PLACES
-def test_what_somebody_overwrites_is_an_exception_and_written_again_at_the_next_milestone(
+def test_what_someone_overwrites_is_an_exception_and_written_again_at_the_next_milestone(
     at_desk: Desk, kind: str
 ) -> None:
     at_desk.with_policy(status=PLACES[kind])

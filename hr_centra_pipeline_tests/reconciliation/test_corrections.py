@@ -46,7 +46,7 @@ def correct(books: Books, unit: str, **columns: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "verb"), [("credit_note", "Credited"), ("exchange_order", "Exchanged")])
-def test_a_unit_that_is_of_another_order_after_its_credit_or_exchange_is_told_at_once(
+def test_a_unit_that_is_of_another_order_after_its_credit_or_exchange_is_reported_at_once(
     books: Books, kind: str, verb: str
 ) -> None:
     books.sold("1001")
@@ -138,7 +138,7 @@ def test_a_unit_that_is_of_another_order_before_anything_was_given_is_credited_t
     assert books.rows("select order_number, shipment_line_id from effects.pending_credit_notes") == [("1002", 1002)]
 
 
-def test_a_credited_unit_that_names_another_return_now_is_told(books: Books) -> None:
+def test_a_credited_unit_that_names_another_return_now_is_reported(books: Books) -> None:
     books.sold("1001")
     units = books.returned("1001")
     books.credited("1001", units, 1)
@@ -160,7 +160,7 @@ def another_article(books: Books, number: str, price: str = "125") -> None:
 
 
 @pytest.mark.slow
-def test_an_article_that_is_corrected_after_credit_and_restock_is_told_for_the_money_and_for_the_goods(
+def test_an_article_that_is_corrected_after_credit_and_restock_is_reported_for_the_money_and_for_the_goods(
     books: Books,
 ) -> None:
     books.sold("1001")
@@ -192,7 +192,7 @@ def test_an_article_that_is_corrected_between_credit_and_restock_is_put_back_as_
     assert books.rows("select sku from effects.pending_inventory_adjustments") == [("SKU-B",)]
 
 
-def test_an_article_that_is_corrected_after_its_restock_and_before_its_credit_is_told_for_the_goods_alone(
+def test_an_article_that_is_corrected_after_its_restock_and_before_its_credit_is_reported_for_the_goods_alone(
     books: Books,
 ) -> None:
     books.sold("1001")
@@ -206,7 +206,7 @@ def test_an_article_that_is_corrected_after_its_restock_and_before_its_credit_is
     assert books.rows("select amount from effects.pending_credit_notes") == [(Decimal(80),)]
 
 
-def test_the_same_article_of_another_order_lies_in_stock_as_it_should(books: Books) -> None:
+def test_the_same_article_of_another_order_is_in_stock_as_it_should(books: Books) -> None:
     books.sold("1001")
     books.sold("1002")
     books.returned("1001")
@@ -218,7 +218,7 @@ def test_the_same_article_of_another_order_lies_in_stock_as_it_should(books: Boo
 
 
 @pytest.mark.parametrize("grade", ["wrong-item", "missing"])
-def test_a_unit_that_is_refused_after_its_refund_row_and_before_our_credit_is_told_to_customer_service(
+def test_a_unit_that_is_refused_after_its_refund_row_and_before_our_credit_is_reported_to_customer_service(
     books: Books, grade: str
 ) -> None:
     books.sold("1001")
@@ -236,7 +236,7 @@ def test_a_unit_that_is_refused_after_its_refund_row_and_before_our_credit_is_to
     assert len(books.rows("select effect_key from effects.pending_credit_notes")) == 1
 
 
-def test_an_approval_that_is_taken_back_after_the_refund_row_is_told_though_the_row_names_no_units(
+def test_an_approval_that_is_taken_back_after_the_refund_row_is_reported_though_the_row_names_no_units(
     books: Books,
 ) -> None:
     books.sold("1001")
@@ -262,7 +262,7 @@ def test_a_unit_that_is_refused_after_our_credit_is_no_broken_promise_and_one_wi
     assert [row[1] for row in books.open("credited_item_refused")] == ["R-1001"]
 
 
-def test_an_exchange_that_somebody_refunded_after_it_was_told_needs_no_further_word(books: Books) -> None:
+def test_an_exchange_that_someone_refunded_after_it_was_reported_needs_no_further_word(books: Books) -> None:
     books.sold("1001")
     units = books.returned("1001", refund_type="exchange", exchange_sku=None)
     books.reconcile(DROPPED + timedelta(days=5))
@@ -308,7 +308,7 @@ def test_what_is_received_is_credited_although_an_earlier_return_of_the_piece_ha
     assert books.open("item_without_shipment_line") == []
 
 
-def test_a_unit_whose_line_nothing_tells_is_credited_as_the_line_that_a_person_names(books: Books) -> None:
+def test_a_unit_whose_line_nothing_shows_is_credited_as_the_line_that_a_person_names(books: Books) -> None:
     books.sold("1001")
     another_article(books, "1001", "80")
     books.connection.execute("update staging.order_lines set sku = 'SKU-1001' where order_line_id = '5000'")
@@ -473,7 +473,9 @@ def test_another_article_that_a_person_puts_into_the_replacement_order_is_that_p
     assert books.open(CORRECTED) == []
 
 
-def test_a_refund_row_for_a_unit_whose_replacement_was_ordered_is_told_with_the_money_at_stake(books: Books) -> None:
+def test_a_refund_row_for_a_unit_whose_replacement_was_ordered_is_reported_with_the_money_at_stake(
+    books: Books,
+) -> None:
     unit = replaced(books)
     books.told("1001", [unit])
     books.reconcile()

@@ -105,7 +105,7 @@ def test_a_gift_card_that_is_pending_is_waited_for_and_one_that_fails_is_not_giv
 @pytest.mark.parametrize(
     ("is_paid", "kind"), [(False, "return_without_credit_note"), (True, "refund_without_credit_note")]
 )
-def test_the_return_of_an_exchange_that_somebody_has_uncompleted_is_named(
+def test_the_return_of_an_exchange_that_someone_has_uncompleted_is_named(
     books: Books, is_paid: bool, kind: str
 ) -> None:
     books.sold("1001", captured=125)

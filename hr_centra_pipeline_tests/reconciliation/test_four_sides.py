@@ -83,7 +83,7 @@ def test_the_policy_is_named_when_the_row_came_after_the_credit(books: Books) ->
     assert books.open("refund_mismatch") == [("refund_mismatch_shipping", "R-1001", Decimal("4.90"), "policy")]
 
 
-def test_the_pipeline_is_named_when_our_credit_left_out_what_was_told_in_time(books: Books) -> None:
+def test_the_pipeline_is_named_when_our_credit_left_out_what_was_reported_in_time(books: Books) -> None:
     books.sold("1001", shipping="4.90")
     units = books.returned("1001")
     books.told("1001", units, shipping="4.90")
@@ -132,7 +132,7 @@ def test_a_row_that_does_not_add_up_is_named_by_the_component_that_breaks_it(boo
     ]
 
 
-def test_sides_that_tell_of_different_units_are_not_compared(books: Books) -> None:
+def test_sides_that_report_different_units_are_not_compared(books: Books) -> None:
     """Two units are refunded, one is credited: the missing credit is the trouble, not the amounts."""
     books.sold("1001", pieces=2)
     units = books.returned("1001", pieces=2)
@@ -222,7 +222,7 @@ def test_money_beside_a_replacement_explains_nothing(books: Books) -> None:
     assert len(books.open("double_credit")) == 1
 
 
-def test_what_lies_in_another_month_is_explained(books: Books) -> None:
+def test_what_is_in_another_month_is_explained(books: Books) -> None:
     units = all_agree(books)
     books.credited("1001", units, 1, at=DROPPED - 3 * DAY)
     books.reconcile()

@@ -258,7 +258,7 @@ def test_the_provider_is_named_when_it_refused_or_does_not_answer(books: Books) 
     ]
 
 
-def test_who_pays_elsewhere_has_to_tell_the_refund(books: Books) -> None:
+def test_who_pays_elsewhere_has_to_report_the_refund(books: Books) -> None:
     books.connection.execute("update policy.pays_through set pays_through = 'elsewhere'")
     refunded(books, paid=False)
     books.sold("1002")
@@ -275,14 +275,14 @@ def test_the_return_of_an_exchange_is_not_to_be_refunded(books: Books) -> None:
     assert credits(books) == []
 
 
-def test_our_return_that_somebody_deleted_before_it_was_paid_is_told_once_and_not_made_again(books: Books) -> None:
+def test_our_return_that_someone_deleted_before_it_was_paid_is_reported_once_and_not_made_again(books: Books) -> None:
     refunded(books, paid=False, deleted_at=DROPPED + 2 * DAY)
     books.reconcile()
     assert books.open("return_without_credit") == [("return_without_credit_note", "R-1001", Decimal(125), "person")]
     assert books.rows("select count(*) from effects.pending_credit_notes") == [(0,)]
 
 
-def test_our_return_that_somebody_uncompletes_after_it_was_paid_is_reported_once_and_closes_when_it_is_completed(
+def test_our_return_that_someone_uncompletes_after_it_was_paid_is_reported_once_and_closes_when_it_is_completed(
     books: Books,
 ) -> None:
     refunded(books)

@@ -385,7 +385,7 @@ def test_a_chargeback_in_another_currency_stops_the_order_s_money_and_is_reporte
     assert books.rows("select blocked_by from effects.pending_credit_notes") == [(None,)]
 
 
-def test_chargebacks_in_several_other_currencies_are_told_each_with_its_own_amount(books: Books) -> None:
+def test_chargebacks_in_several_other_currencies_are_reported_each_with_its_own_amount(books: Books) -> None:
     books.sold("1001")
     books.returned("1001")
     for currency, amount in (("SEK", "-1400"), ("CHF", "-120")):

@@ -66,7 +66,7 @@ def test_what_we_did_ourselves_is_left_out_and_what_may_still_come_is_too_early(
     assert outcomes(books) == [("1002", "we_would_they_did_not", Decimal(125), "us")]
 
 
-def test_goods_that_people_put_elsewhere_or_too_early_are_told(books: Books) -> None:
+def test_goods_that_people_put_elsewhere_or_too_early_are_reported(books: Books) -> None:
     for number, warehouse in (("1001", 1), ("1002", 3)):
         books.sold(number)
         books.told(number, books.returned(number))

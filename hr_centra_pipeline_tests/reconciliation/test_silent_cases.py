@@ -136,7 +136,7 @@ def test_what_is_open_only_because_it_is_a_dry_run_is_shown_and_never_overdue(
     assert {row[1:] for row in found} == {(True, "error") if is_late else (False, "info")}
 
 
-def test_what_somebody_has_to_mend_is_overdue_in_a_dry_run_too(books: Books) -> None:
+def test_what_someone_has_to_fix_is_overdue_in_a_dry_run_too(books: Books) -> None:
     in_mode(books.connection, "dry_run")
     books.sold("5", captured=0)
     books.returned("5")

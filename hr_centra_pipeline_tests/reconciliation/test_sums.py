@@ -112,7 +112,7 @@ def fill(books: Books, random: Random) -> None:
 @settings(max_examples=4, deadline=None)
 @given(seed=st.integers(0, 10**6))
 @example(seed=1)
-def test_facts_sum_back_to_what_each_side_told(seed: int) -> None:
+def test_facts_sum_back_to_what_each_side_reported(seed: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         warehouse = Warehouse(Path(folder) / "warehouse.duckdb")
         migrate.prepare(warehouse)

@@ -39,6 +39,6 @@ def test_a_broken_sender_is_caught(tmp_path: Path, broken: str, mix: Mix) -> Non
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mix", [LOSSY, CROWDED, HALF_DONE])
-def test_the_right_sender_stands_the_storm_that_tells_the_broken_ones(tmp_path: Path, mix: Mix) -> None:
+def test_the_right_sender_passes_the_chaos_run_that_catches_the_broken_ones(tmp_path: Path, mix: Mix) -> None:
     verdict = storm(tmp_path, 12, 3, mix).verdict
     assert verdict.is_clean, verdict.told()  # what is raced, nobody can prevent

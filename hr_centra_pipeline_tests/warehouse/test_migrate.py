@@ -104,7 +104,7 @@ def test_a_newer_database_is_refused_at_every_door(old: Path, monkeypatch: pytes
         pass
 
 
-def test_who_only_reads_is_told_to_sync_when_the_database_is_older(old: Path) -> None:
+def test_who_only_reads_has_to_sync_when_the_database_is_older(old: Path) -> None:
     told = r"made by an older hr-centra .*run `hr-centra sync` first"
     with pytest.raises(RunFailed, match=told), Warehouse(old).transaction():
         pass

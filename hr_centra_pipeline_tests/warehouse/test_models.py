@@ -114,7 +114,7 @@ def test_the_lineage_that_is_kept_is_that_of_the_sql() -> None:
     assert not models.changed_files()
 
 
-def test_a_changed_file_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_changed_file_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [(file, text + "-- more\n" if file == "effects/units.sql" else text) for file, text in models.files()]
     monkeypatch.setattr(models, "files", lambda: iter(texts))
     assert models.changed_files() == ["effects/units.sql"]

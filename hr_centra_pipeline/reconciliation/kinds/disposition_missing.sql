@@ -8,7 +8,7 @@
 -- precedence:   120
 -- severity:     warning
 -- family:       stalled_returns
--- opens:        The unit arrived 20 days ago and has no grade: nobody knows whether it can be sold.
+-- opens:        The unit arrived 20 days ago and has no grade: it is not known whether it can be sold.
 -- closes:       a grade is told.
 
 -- Arrived, and nobody grades it.

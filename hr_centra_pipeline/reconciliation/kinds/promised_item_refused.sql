@@ -11,7 +11,7 @@
 -- opens:        A refund row of Happy Returns says that the unit is refunded, and it was graded *wrong item* or
 --               *missing*, its approval withdrawn, or its return failed, before anything was given for it in
 --               Centra (a replacement that was canceled is nothing given).
--- closes:       the unit is not refused any more, the row is gone or has failed, or somebody credited the unit.
+-- closes:       the unit is not refused any more, the row is gone or has failed, or the unit was credited by hand.
 
 -- One row per unit that was refused before anything was given for it, although a refund row of Happy Returns says that it is
 -- refunded: no money leaves, and a shopper waits for it. A row that names no units is for those that were approved by then.

@@ -9,7 +9,7 @@
 -- severity:     warning
 -- family:       stock_gaps
 -- opens:        The unit was graded, its restock hold is over, and Centra does not have the stock movement:
---               sellable goods that nobody can buy, or damaged ones that can be sold.
+--               sellable goods that cannot be bought, or damaged ones that can.
 -- closes:       the stock change is seen in Centra.
 
 -- A graded unit that was not put where its grade says.

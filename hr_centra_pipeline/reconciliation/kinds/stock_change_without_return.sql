@@ -8,7 +8,7 @@
 -- precedence:   137
 -- severity:     warning
 -- family:       stock_gaps
--- opens:        Somebody booked goods into stock as a customer return, and no return is told.
+-- opens:        Goods were booked into stock as a customer return, and no return is reported.
 -- closes:       a return or order that the text names is told.
 
 -- Somebody booked a customer return that Happy Returns knows nothing of.

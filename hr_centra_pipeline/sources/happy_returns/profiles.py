@@ -92,7 +92,7 @@ class Profile(_Section):
         for kind, mapped in self.columns.items():
             unknown = sorted(set(mapped) - KINDS[kind].known)
             if unknown:
-                raise ValueError(f"columns.{kind}: {', '.join(unknown)}: no such column of ours")
+                raise ValueError(f"columns.{kind}: {', '.join(unknown)}: no such column")
             missing = sorted(KINDS[kind].required - set(mapped))
             if missing:
                 raise ValueError(f"columns.{kind}: {', '.join(missing)}: must be mapped")
@@ -105,7 +105,7 @@ class Profile(_Section):
     def _known_words(self) -> Self:
         for column, words in self.words.items():
             if column not in _TEXT_COLUMNS:
-                raise ValueError(f"words.{column}: no such text column of ours")
+                raise ValueError(f"words.{column}: no such text column")
             allowed = _CLOSED_LISTS.get(column)
             for theirs, ours in words.items():
                 if allowed is not None and ours not in allowed:

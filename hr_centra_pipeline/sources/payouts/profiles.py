@@ -151,7 +151,7 @@ class PayoutProfile(_Section):
     def _complete(self) -> Self:
         unknown = sorted(set(self.columns) - COLUMNS)
         if unknown:
-            raise ValueError(f"columns: {', '.join(unknown)}: no such column of ours")
+            raise ValueError(f"columns: {', '.join(unknown)}: no such column")
         if needed := sorted((self.optional & NEVER_OPTIONAL) | (self.optional - set(self.columns))):
             raise ValueError(f"optional: {', '.join(needed)}: has to be mapped, and not one that every line needs")
         missing = sorted(REQUIRED - set(self.columns))

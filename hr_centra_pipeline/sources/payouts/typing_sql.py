@@ -74,7 +74,7 @@ def type_lines(
             for column in ("reference", "payment_reference", "order_number")
         ),
         *(
-            f"when not regexp_full_match({column}, '[A-Z]{{3}}') then {_told(column, _quoted('is no currency code'))}"
+            f"when not regexp_full_match({column}, '[A-Z]{{3}}') then {_told(column, _quoted('is not a currency code'))}"
             for column in ("currency", "settlement_currency")
         ),
         f"when greatest(abs(gross_amount), abs(net_amount), abs(fee_amount)) >= {LIMIT} then "
@@ -85,7 +85,7 @@ def type_lines(
         missing = _told("reference", _quoted("is missing"))
         wrong.append(f"when line_type in ('refund', 'refund_reversed') and reference is null then {missing}")
     wrong.append(
-        f"when line_type is null then {_told('line_type', _quoted('is no line type that the layout maps: ') + ' || told_type')}"
+        f"when line_type is null then {_told('line_type', _quoted('is not a line type that the layout maps: ') + ' || told_type')}"
     )
     connection.execute(
         f"""

@@ -37,7 +37,7 @@ ORDERS = table(
         "market_id": whole("Centra market", null=True),
         "pricelist_id": whole("Centra price list", null=True),
         "our_note": text("our own delimited lines in the internal comment", null=True),
-        "effect_keys": texts("effect keys that stand in the internal comment"),
+        "effect_keys": texts("effect keys in the internal comment"),
         "origin_return_key": text("packet key of the exchange that made this order", null=True),
         "created_at": instant("placed"),
         "updated_at": instant("last change that Centra shows"),
@@ -275,7 +275,7 @@ REPLACEMENT_STOCK = table(
 
 STATUS_MARKS = table(
     "staging.status_marks",
-    "One row per order or customer that was read for what of ours it shows, where the policy writes it there.",
+    "One row per order or customer that was read for our texts on it, where the policy writes them there.",
     ["mark"],
     {
         "mark": text("kind and id of the object"),

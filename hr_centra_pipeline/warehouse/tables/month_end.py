@@ -30,7 +30,7 @@ MONTH_END = table(
         "component": text("part of the refund", values=COMPONENTS),
         "is_late": flag("facts of closed months that turned up after their close, so that months sum to all facts"),
         "expected_amount": total("by our policy"),
-        "happy_returns_amount": total("as Happy Returns told"),
+        "happy_returns_amount": total("as Happy Returns reported"),
         "centra_amount": total("in Centra's Returns"),
         "provider_amount": total("as the payment provider settled (null: no payouts are read)", null=True),
         "difference": total("Happy Returns minus Centra = explained + within tolerance + unexplained"),
@@ -128,7 +128,7 @@ GOODS_IN_TRANSIT = table(
         "currency": text("ISO 4217 (null: no order line is known)", null=True),
         "units": whole("units", at_least=0),
         "selling_value": total("what they cost the customers, with tax, less vouchers"),
-        "cost": total("what they cost the shop, where costs.csv tells it", null=True),
+        "cost": total("what they cost the shop, where costs.csv has it", null=True),
         "units_without_cost": whole("units of which the cost is not known", at_least=0),
         "refunded_units": whole("of the units: credited before they were received", at_least=0),
         "refunded_value": total("their selling value"),
@@ -202,7 +202,7 @@ REFUND_DIFFERENCES = table(
             "facts of closed months that turned up after their close", null=True
         ),  # null: closed before it was kept
         "expected_amount": money("by our policy", null=True),
-        "happy_returns_amount": money("as Happy Returns told", null=True),
+        "happy_returns_amount": money("as Happy Returns reported", null=True),
         "centra_amount": money("in Centra's Returns", null=True),
         "provider_amount": money("as the payment provider settled", null=True),
         "difference": money("Happy Returns minus Centra = explained + within tolerance + unexplained"),
@@ -253,12 +253,12 @@ EXCHANGES = table(
         ),
         "currency": text("ISO 4217", null=True),
         "unit_price": money("what the unit cost the customer", null=True),
-        "price_difference": money("replacement minus returned, as Happy Returns told", null=True),
-        "is_settled": flag("a difference is settled by a refund row (null: none is told)", null=True),
+        "price_difference": money("replacement minus returned, as Happy Returns reported", null=True),
+        "is_settled": flag("a difference is settled by a refund row (null: none is reported)", null=True),
         "approved_at": instant("approved", null=True),
         "replacement_order_number": text("order of the replacement", null=True),
         "is_shipped": flag("the replacement left the warehouse"),
-        "is_refunded": flag("somebody gave the money instead", null=True),  # null: closed before it was told
+        "is_refunded": flag("the money was refunded instead", null=True),  # null: closed before it was told
         "is_back": flag("the unit is booked into a warehouse"),
     },
 )
@@ -280,7 +280,7 @@ LATE_ITEMS = table(
         "happened_at": instant("when it happened"),
         "recorded_at": instant("when we learnt it"),
         "is_beyond_tolerance": flag(
-            "its return's change of that month is beyond the tolerance: the certification falls"
+            "its return's change of that month is beyond the tolerance: the month is no longer certified"
         ),
     },
 )
@@ -319,7 +319,7 @@ TURNAROUND = table(
         "month": _MONTH,
         "dropoff_method": text("drop-off method"),
         "stretch": text("from drop-off to", values=("refund", "restock")),
-        "units": whole("units that came to its end in the month", at_least=1),
+        "units": whole("units whose stretch ended in the month", at_least=1),
         "median_hours": whole("half of them were faster"),
         "p90_hours": whole("nine of ten were faster"),
     },
@@ -327,7 +327,7 @@ TURNAROUND = table(
 
 MONEY_SAVED = table(
     "month_end.money_saved",
-    "One row per month, measure and currency: money that would have leaked, or lies idle. Each number traces to units.",
+    "One row per month, measure and currency: money at risk or idle. Each number traces to units.",
     ["month", "measure", "currency"],
     {
         "month": _MONTH,

@@ -47,14 +47,14 @@ EXCHANGE_GAPS = _family(
     "reconciliation.exchange_gaps",
     "One row per exchange without its order, refused, or whose order differs, was canceled or is not shipped.",
 )
-STALLED_RETURNS = _family("reconciliation.stalled_returns", "One row per unit that stands still or is not graded.")
+STALLED_RETURNS = _family("reconciliation.stalled_returns", "One row per unit that is stalled or not graded.")
 
 UNMAPPED_DISPOSITIONS = table(
     "reconciliation.unmapped_dispositions",
     "One row per disposition word that the policy does not map.",
     ["disposition"],
     {
-        "disposition": text("the word as told"),
+        "disposition": text("the word as reported"),
         "units": whole("units that wait for it"),
         "first_seen_at": instant("first unit graded so"),
         "example_return_id": text("one of the returns"),
@@ -66,16 +66,16 @@ SIDES = ("expected", "happy_returns", "centra", "provider")
 
 REFUND_FACTS = table(
     "reconciliation.refund_facts",
-    "One row per amount that one side tells of one unit (or of one return on one order), by component.",
+    "One row per amount that one side reports for one unit (or for one return on one order), by component.",
     ["fact_id"],
     {
-        "side": text("who tells it: our policy, Happy Returns, Centra or the payment provider", values=SIDES),
+        "side": text("who reports it: our policy, Happy Returns, Centra or the payment provider", values=SIDES),
         "fact_id": text("stable: side, its own id, unit, component"),
         "return_id": text("its return (null: Happy Returns knows of none)", null=True),
         "order_number": text("order number"),
-        "return_item_id": text("its unit (null: the whole return on that order, or a unit of nobody)", null=True),
+        "return_item_id": text("its unit (null: the whole return on that order, or an unknown unit)", null=True),
         "component": text("items and tax net of discount, shipping with handling, fee, exchange", values=COMPONENTS),
-        "currency": text("ISO 4217, the order's or as told"),
+        "currency": text("ISO 4217, the order's or as reported"),
         "amount": money("money given back: a fee is negative; of an exchange only what is paid out"),
         "in_goods": money("of an exchange: value given back as a replacement instead of money; else 0"),
         "happened_at": instant("when its own event happened: due, issued, made in Centra, settled"),
@@ -90,7 +90,7 @@ _FOUR_AMOUNTS = {
     "component": text("part of the refund", values=COMPONENTS),
     "currency": text("ISO 4217"),
     "expected_amount": money("by our policy (null: it does not say)", null=True),
-    "happy_returns_amount": money("as Happy Returns told (null: not told)", null=True),
+    "happy_returns_amount": money("as Happy Returns reported (null: not reported)", null=True),
     "centra_amount": money("in Centra's Returns (null: not read)", null=True),
     "provider_amount": money("as the payment provider settled (null: not covered)", null=True),
 }
@@ -102,9 +102,9 @@ REFUND_MATCH = table(
     {
         **_FOUR_AMOUNTS,
         "difference": money("Happy Returns minus Centra (null: one of them is not known)", null=True),
-        "is_compared": flag("both sides tell of the same units: only then a difference is anybody's mistake"),
+        "is_compared": flag("both sides report the same units: only then is a difference an error"),
         "deviation": money("money at stake: how far the deviating side is from the others, always positive"),
-        "culprit": text("who deviates (null: nobody, or not compared)", null=True, values=CULPRITS),
+        "culprit": text("who deviates (null: no side, or not compared)", null=True, values=CULPRITS),
         "within_tolerance": flag("the deviation is not larger than the policy tolerates"),
         "tolerance_used": money("the deviation that the tolerance let pass; 0 where the sides agree"),
         "allowed_difference": money("how far two sides may be apart (null: not compared)", null=True),
@@ -246,7 +246,7 @@ TAX_READINGS = table(
     ["centra_return_id"],
     {
         "centra_return_id": whole("Centra's return id"),
-        "return_id": text("the return whose units it has (null: several, or nobody's)", null=True),
+        "return_id": text("the return whose units it has (null: several, or none)", null=True),
         "order_number": text("order number"),
         "currency": text("ISO 4217"),
         "is_ours": flag("made by us"),
@@ -267,7 +267,7 @@ TAX_READINGS = table(
 
 SYSTEMATIC_CENTS = table(
     "reconciliation.systematic_cents",
-    "One row per group of refunds that are off by small amounts of one sign: somebody rounds by another rule.",
+    "One row per group of refunds that are off by small amounts of one sign: one side rounds by another rule.",
     ["component", "currency", "tax_percent", "discount_percent", "has_voucher", "culprit"],
     {
         "component": text("part of the refund", values=COMPONENTS),

@@ -5,7 +5,7 @@ from hr_centra_pipeline_tests.reconciliation.kinds.alone import NOW, Alone, proo
 PAID = proof("paid_instead", "the money was given instead: Return 9")
 
 
-def test_a_replacement_that_somebody_canceled_and_about_which_nobody_has_decided() -> None:
+def test_a_replacement_that_someone_canceled_and_about_which_nobody_has_decided() -> None:
     alone = Alone("exchange_canceled")
     unit = {
         "refund_type": "exchange",

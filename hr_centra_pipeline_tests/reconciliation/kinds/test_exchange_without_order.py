@@ -24,7 +24,7 @@ def test_an_exchange_that_is_due_and_has_no_order() -> None:
     ]  # fmt: skip
 
 
-def test_an_exchange_that_somebody_refunded_unasked() -> None:
+def test_an_exchange_that_someone_refunded_unasked() -> None:
     alone = Alone("exchange_without_order")
     alone.put("matching.orders_in_play", order_number="1001")
     for unit, return_id in (("IT-1", 9), ("IT-2", 10)):

@@ -26,7 +26,7 @@ def test_a_note_that_was_not_written() -> None:
     ]
 
 
-def test_a_note_that_somebody_overwrote() -> None:
+def test_a_note_that_someone_overwrote() -> None:
     alone = Alone("status_not_updated")
     alone.put("policy.status_targets", effect_kind="status_update")
     for order, key, keys in (("1001", "HR1", []), ("1002", "HR2", ["HR2"])):

@@ -135,7 +135,7 @@ def test_another_integration_uses_the_same_buckets_and_rate_limits_shows_it(tmp_
     assert left["REQUEST_COUNT", "TEN_SECONDS"] == 59
 
 
-def test_a_query_beyond_the_bucket_is_refused_and_the_cost_is_always_told(sandbox: RunningSandbox) -> None:
+def test_a_query_beyond_the_bucket_is_refused_and_the_cost_is_always_reported(sandbox: RunningSandbox) -> None:
     deep = "orders(limit: 200) { shipments { lines { orderLine { productSize { stock(limit: 200) { physicalQuantity } } } } } }"
     assert ask(sandbox, "{ %s }" % deep).status_code == 400
     assert ask(sandbox, "{ warehouses { id } }").json()["extensions"]["complexity"] > 0
@@ -263,7 +263,7 @@ def test_a_fault_before_the_effect_leaves_nothing(sandbox: RunningSandbox, kind:
     assert sandbox.store.books()["stock_changes"] == []
 
 
-def test_the_log_tells_which_requests_could_have_written(sandbox: RunningSandbox) -> None:
+def test_the_log_shows_which_requests_could_have_written(sandbox: RunningSandbox) -> None:
     ask(sandbox, "query Look { warehouses { id } }")
     ask(sandbox, "mutation Do { completeReturn(id: 1) { userErrors { message } } }")
     log = control(sandbox, "log")

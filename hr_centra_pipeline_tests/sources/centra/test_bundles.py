@@ -46,7 +46,7 @@ def shipment_of(lines: Sequence[Node], shipment_id: int = 50) -> Node:
 SHARES = "select order_line_id, bundle_share, per_bundle, quantity from staging.order_lines order by order_line_id::int"
 
 
-def test_in_place_of_a_bundle_stand_its_parts_with_their_shares_of_its_price(
+def test_in_place_of_a_bundle_are_its_parts_with_their_shares_of_its_price(
     warehouse: Warehouse, land: Land, rows: Rows
 ) -> None:
     lines = [line(10, "ProductOrderLine", "95"), bundle(11, "100"), part(12, "60"), part(13, "60"), part(14, "60")]

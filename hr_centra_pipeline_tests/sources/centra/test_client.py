@@ -51,7 +51,7 @@ def test_amounts_go_to_centra_and_come_back_without_losing_a_digit(clock: Clock)
     assert answer.data["createReturn"]["return"]["grandTotal"]["value"] == Decimal("98765432109876.5432")
 
 
-def test_an_answer_tells_its_request_id_cost_and_refusals(shop: Shop) -> None:
+def test_an_answer_shows_its_request_id_cost_and_refusals(shop: Shop) -> None:
     made = an_exchange(shop)
     answer = shop.client.execute("CreateReturn", made)
     assert answer.errors == []
@@ -208,7 +208,7 @@ def test_a_token_that_was_copied_badly_is_refused_without_showing_it(token: str)
 
 
 @pytest.mark.parametrize("style", ["http_date", "iso", "unix"])
-def test_a_limited_mutation_waits_as_long_as_it_is_told_and_is_then_sent_once(clock: Clock, style: str) -> None:
+def test_a_limited_mutation_waits_as_long_as_the_answer_says_and_is_then_sent_once(clock: Clock, style: str) -> None:
     until = datetime.fromtimestamp(clock.now + 42, UTC)
     text = {
         "http_date": format_datetime(until, usegmt=True),

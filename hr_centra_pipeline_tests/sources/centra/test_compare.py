@@ -72,7 +72,7 @@ def test_a_silent_edit_and_a_deletion_are_found_within_a_week_and_staged(
 
 
 @pytest.mark.slow
-def test_what_was_compared_is_left_alone_for_a_week_and_no_difference_is_told_twice(
+def test_what_was_compared_is_left_alone_for_a_week_and_no_difference_is_reported_twice(
     shop: Shop, warehouse: Warehouse, policy: Policy, rows: Rows
 ) -> None:
     edited, _, _ = old_books(shop)

@@ -151,7 +151,7 @@ def test_a_word_whose_meaning_has_another_word_here_stops_nothing() -> None:
     assert row.remedy == "Nothing to set: CANCELLED means cancelled as well."
 
 
-def test_a_word_that_nobody_gave_a_meaning_is_told_with_the_setting() -> None:
+def test_a_word_that_nobody_gave_a_meaning_is_reported_with_the_setting() -> None:
     row = only(("ARCHIVED DELETED }", "ARCHIVED DELETED AWAITING_REVIEW }"))
     assert (row.coordinate, row.stops) == ("OrderStatus.AWAITING_REVIEW", False)
     assert row.remedy.startswith("Say in [centra.words.order_status] what it means")
@@ -183,7 +183,7 @@ def test_an_enum_that_is_not_there_cannot_be_seen() -> None:
 # ---------------------------------------------------------------- nothing escapes
 
 
-def test_a_document_that_is_not_valid_for_another_reason_is_told_as_a_whole() -> None:
+def test_a_document_that_is_not_valid_for_another_reason_is_reported_as_a_whole() -> None:
     # Two fields of one name that cannot be merged: no coordinate is missing.
     text = operations.load("PullWarehouses").text
     found = list(

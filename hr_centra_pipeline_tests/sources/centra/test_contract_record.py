@@ -247,7 +247,7 @@ def test_old_objects_show_signs_words_and_keys(shop: Shop, policy: Policy) -> No
     }
 
 
-def test_other_signs_and_references_are_told_as_they_are(shop: Shop, policy: Policy) -> None:
+def test_other_signs_and_references_are_reported_as_they_are(shop: Shop, policy: Policy) -> None:
     shop.sandbox.sandbox.configure(
         negative_entries=["REFUND"], negative_totals=["returnCost"], authorisation_references=["card"]
     )

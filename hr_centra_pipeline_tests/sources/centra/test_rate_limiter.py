@@ -120,7 +120,7 @@ def test_reserved_mutations_are_kept_and_given_back(clock: Clock) -> None:
     assert limiter.seconds_for(1_800) > 300
 
 
-def test_after_a_limit_the_quotas_are_read_anew(clock: Clock) -> None:
+def test_after_a_limit_the_quotas_are_read_again(clock: Clock) -> None:
     vendor, limiter = Vendor(clock), RateLimiter(clock, clock.sleep)
     limiter.admit("ChangeStock", 1, vendor.read)
     vendor.buckets.use("MUTATION_COUNT", "TEN_SECONDS", 15)

@@ -103,7 +103,7 @@ def test_no_amount_changes_by_a_digit_between_centra_and_staging(
     assert [total for (total,) in staged][: len(amounts)] == amounts
 
 
-def test_a_line_that_is_no_ordinary_product_is_told_apart(warehouse: Warehouse, land: Land, rows: Rows) -> None:
+def test_a_line_that_is_no_ordinary_product_is_recognised(warehouse: Warehouse, land: Land, rows: Rows) -> None:
     bundle = payloads.order_line(2, "50", __typename="BundleOrderLine", productSize=None)
     land("order", payloads.order(1001, lines=[payloads.order_line(1, "50"), bundle]))
     refresh(warehouse, NOW)

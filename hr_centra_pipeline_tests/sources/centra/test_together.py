@@ -92,7 +92,7 @@ def test_when_the_request_fails_each_of_them_is_in_doubt_and_none_is_sent_again(
     assert shop.asked().count("CreateReturn") == 1
 
 
-def test_a_limited_request_that_was_reserved_is_told_at_once_and_nothing_was_done(shop: Shop) -> None:
+def test_a_limited_request_that_was_reserved_is_reported_at_once_and_nothing_was_done(shop: Shop) -> None:
     asked = returns_of(shop, 2)
     shop.client.reserve(2)
     shop.fault(kind="rate_limited", target="CreateReturn", seconds=3)
@@ -104,7 +104,7 @@ def test_a_limited_request_that_was_reserved_is_told_at_once_and_nothing_was_don
     assert shop.store.books()["returns"] == []
 
 
-def test_what_stands_before_the_request_can_stop_it_and_nothing_leaves(shop: Shop) -> None:
+def test_what_comes_before_the_request_can_stop_it_and_nothing_leaves(shop: Shop) -> None:
     def stop() -> None:
         raise RuntimeError("stop")
 

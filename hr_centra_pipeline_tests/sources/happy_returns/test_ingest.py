@@ -23,7 +23,7 @@ from hr_centra_pipeline_tests.sources.happy_returns.conftest import (
 )
 
 
-def test_each_kind_lands_typed_and_stands_in_the_common_view(desk: Desk) -> None:
+def test_each_kind_lands_typed_and_is_in_the_common_view(desk: Desk) -> None:
     for kind, row in COMPLETE.items():
         desk.csv(kind, row)
     report = desk.ingest()
@@ -182,7 +182,7 @@ def test_a_row_over_several_lines_that_is_not_utf_8_is_rejected_alone(desk: Desk
     assert [row[0] for row in desk.rejected()] == [3]
 
 
-def test_lines_are_counted_as_they_stand_in_the_file(desk: Desk) -> None:
+def test_lines_are_counted_as_they_are_in_the_file(desk: Desk) -> None:
     rows = [
         ITEM | {"product_name": "two\nlines"},
         ITEM | {"item_id": "IT-2"},
@@ -465,7 +465,7 @@ def test_a_decimal_comma_is_not_mistaken_for_thousands(desk: Desk) -> None:
 # ---------------------------------------------------------------- people
 
 
-def test_an_e_mail_stands_in_landing_personal_and_nowhere_else(desk: Desk) -> None:
+def test_an_e_mail_is_in_landing_personal_and_nowhere_else(desk: Desk) -> None:
     desk.csv("returns", RETURN | {"customer_email": "Jane.Doe@shop.example"})
     mail = {"email": "jane.doe@shop.example"}
     header = [*desk.header("items"), "email"]

@@ -418,7 +418,7 @@ def test_a_file_that_other_profiles_refuse_as_before_is_opened_once_for_each_of_
     assert len(desk.rejected()) == 1
 
 
-def test_a_fact_that_a_mended_profile_says_otherwise_is_said_anew_and_what_is_only_looked_at_again_is_not(
+def test_a_fact_that_a_corrected_profile_says_otherwise_is_said_again_and_what_is_only_looked_at_again_is_not(
     desk: Desk,
 ) -> None:
     _with_profile(desk, 'A-Ware = "damaged"')
@@ -451,7 +451,7 @@ def test_a_fact_that_a_mended_profile_says_otherwise_is_said_anew_and_what_is_on
     assert said[2][1] > second
 
 
-def test_rows_and_files_that_a_profile_refused_are_read_again_with_a_mended_one(desk: Desk) -> None:
+def test_rows_and_files_that_a_profile_refused_are_read_again_with_a_corrected_one(desk: Desk) -> None:
     desk.put("items-2026-09-21.csv", _ROWS.encode())
     assert desk.ingest().refused_files == 1
     _with_profile(desk, "")

@@ -9,7 +9,7 @@ from hr_centra_pipeline.sources.centra import belonging
 from hr_centra_pipeline_tests.sources.happy_returns.conftest import RETURN, Desk
 
 
-def test_returns_of_another_retailer_are_rejected_until_somebody_accepts_it(desk: Desk) -> None:
+def test_returns_of_another_retailer_are_rejected_until_someone_accepts_it(desk: Desk) -> None:
     desk.csv("returns", {**RETURN, "retailer_id": "north"})
     desk.ingest()
     desk.csv(

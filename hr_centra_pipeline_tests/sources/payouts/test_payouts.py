@@ -132,7 +132,7 @@ def test_a_line_of_an_unknown_type_is_quarantined_with_its_text_and_the_others_a
     place.deliver("batch_7.csv", GOOD + odd + "\n")
     assert place.ingest() == PayoutReport(files=1, rows_read=6, rows_landed=5, rows_rejected=1)
     assert place.rows("select source_line, column_name, reason, raw_text, kind from quarantine.rejected_rows") == [
-        (7, "line_type", "is no line type that the layout maps: Teleported", odd, "payouts")
+        (7, "line_type", "is not a line type that the layout maps: Teleported", odd, "payouts")
     ]
 
 
@@ -256,7 +256,7 @@ def test_no_line_is_lost_of_a_large_file(place: Place) -> None:
     ]
 
 
-def test_a_layout_of_one_s_own_wins_and_its_mistakes_are_told_with_their_place(tmp_path: Path) -> None:
+def test_a_layout_of_one_s_own_wins_and_its_mistakes_are_reported_with_their_place(tmp_path: Path) -> None:
     own = tmp_path / "mine.toml"
     own.write_text(
         'name = "mine"\nprovider = "bank"\n[columns]\nreference = "Ref"\nhappened_at = "Day"\n'
@@ -350,7 +350,7 @@ def test_one_transaction_in_the_files_of_two_accounts_counts_once_and_two_with_o
     assert len(money_back(place)) == 2
 
 
-def test_lines_that_were_landed_before_accounts_were_kept_are_told_again_with_them(place: Place) -> None:
+def test_lines_that_were_landed_before_accounts_were_kept_are_reported_again_with_them(place: Place) -> None:
     place.deliver("batch.csv", batch_of("ShopA"))
     place.ingest()
     with place.warehouse.transaction() as connection:
@@ -511,7 +511,7 @@ def test_a_file_that_no_layout_knew_is_read_when_one_is_added(place: Place) -> N
     ],
     ids=["another header", "another decimal sign", "the other way", "another payout"],
 )
-def test_a_mended_layout_mends_what_has_landed_and_nothing_counts_twice(
+def test_a_corrected_layout_corrects_what_has_landed_and_nothing_counts_twice(
     place: Place, change: tuple[str, str], line: tuple[Any, ...] | None
 ) -> None:
     with_bank(place)
