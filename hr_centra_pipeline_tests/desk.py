@@ -36,16 +36,16 @@ from hr_centra_pipeline.sandbox.centra.store import (
 from hr_centra_pipeline.sandbox.clock import SandboxClock
 from hr_centra_pipeline.sandbox.payouts.settlements import Movement, card_file
 from hr_centra_pipeline.sandbox.server import RunningSandbox, SandboxSettings, running_sandbox
+from hr_centra_pipeline.sources.centra import centra_staging as centra_staging
 from hr_centra_pipeline.sources.centra import pull
-from hr_centra_pipeline.sources.centra import staging as centra_staging
 from hr_centra_pipeline.sources.centra.client import CentraClient
 from hr_centra_pipeline.sources.centra.order_api import OrderApiClient
-from hr_centra_pipeline.sources.happy_returns import staging as happy_returns_staging
-from hr_centra_pipeline.sources.happy_returns.ingest import ingest
-from hr_centra_pipeline.sources.happy_returns.profiles import load_profiles
-from hr_centra_pipeline.sources.payouts import staging as payout_staging
-from hr_centra_pipeline.sources.payouts.ingest import ingest_payouts
-from hr_centra_pipeline.sources.payouts.profiles import load_payout_profiles
+from hr_centra_pipeline.sources.happy_returns import export_staging as happy_returns_staging
+from hr_centra_pipeline.sources.happy_returns.export_intake import ingest
+from hr_centra_pipeline.sources.happy_returns.export_profiles import load_profiles
+from hr_centra_pipeline.sources.payouts import settlement_staging as payout_staging
+from hr_centra_pipeline.sources.payouts.settlement_intake import ingest_payouts
+from hr_centra_pipeline.sources.payouts.settlement_profiles import load_payout_profiles
 from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 from hr_centra_pipeline.warehouse.derived import forget_stale

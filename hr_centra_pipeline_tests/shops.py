@@ -17,7 +17,7 @@ from hr_centra_pipeline.core.policy import load_policy
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.effects.plan import plan
 from hr_centra_pipeline.matching.match import match
-from hr_centra_pipeline.month_end.journal import remember
+from hr_centra_pipeline.month_end.fact_journal import remember
 from hr_centra_pipeline.push.record import record_plan
 from hr_centra_pipeline.push.sender import push
 from hr_centra_pipeline.reconciliation.reconcile import reconcile
@@ -25,16 +25,16 @@ from hr_centra_pipeline.sandbox.centra.store import GIFT_CARD_BY_EMAIL, CentraSe
 from hr_centra_pipeline.sandbox.server import RunningSandbox, SandboxSettings, running_sandbox
 from hr_centra_pipeline.sandbox.shop.shop import Shop
 from hr_centra_pipeline.sandbox.shop.variety import PLAIN, VARIED, VARIED_CENTRA
+from hr_centra_pipeline.sources.centra import centra_staging as centra_staging
 from hr_centra_pipeline.sources.centra import contract_record, pull
-from hr_centra_pipeline.sources.centra import staging as centra_staging
 from hr_centra_pipeline.sources.centra.client import CentraClient
 from hr_centra_pipeline.sources.centra.order_api import OrderApiClient
-from hr_centra_pipeline.sources.happy_returns import staging as happy_returns_staging
-from hr_centra_pipeline.sources.happy_returns.ingest import ingest
-from hr_centra_pipeline.sources.happy_returns.profiles import load_profiles
-from hr_centra_pipeline.sources.payouts import staging as payout_staging
-from hr_centra_pipeline.sources.payouts.ingest import ingest_payouts
-from hr_centra_pipeline.sources.payouts.profiles import load_payout_profiles
+from hr_centra_pipeline.sources.happy_returns import export_staging as happy_returns_staging
+from hr_centra_pipeline.sources.happy_returns.export_intake import ingest
+from hr_centra_pipeline.sources.happy_returns.export_profiles import load_profiles
+from hr_centra_pipeline.sources.payouts import settlement_staging as payout_staging
+from hr_centra_pipeline.sources.payouts.settlement_intake import ingest_payouts
+from hr_centra_pipeline.sources.payouts.settlement_profiles import load_payout_profiles
 from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline.warehouse.derived import forget_stale

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import hr_centra_pipeline
 from hr_centra_pipeline.cli import sandbox
-from hr_centra_pipeline.cli.progress import progress
+from hr_centra_pipeline.cli.progress_bar import progress
 from hr_centra_pipeline.cli.screen import Left, left_to_send, sent_so_far, show_result
 from hr_centra_pipeline.cli.sync import run_sync
 from hr_centra_pipeline.cli.table import echo

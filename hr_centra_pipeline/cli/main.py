@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from hr_centra_pipeline.cli import trouble
+from hr_centra_pipeline.cli import trouble_commands
 from hr_centra_pipeline.cli.table import echo
 from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
 
@@ -64,7 +64,7 @@ def backfill(
     again: Annotated[bool, typer.Option("--again", help="Read days again that an earlier backfill has read.")] = False,
 ) -> None:
     """Read past days from both sides and plan; sends nothing. Resumes where it was stopped; the hourly sync can run in between."""
-    from hr_centra_pipeline.cli.backfill import run_backfill
+    from hr_centra_pipeline.cli.backfill_command import run_backfill
 
     run_backfill(from_, to, again=again)
 
@@ -77,7 +77,7 @@ def plan(
     as_json: Annotated[bool, typer.Option("--json", help="Every call with its variables, as JSON.")] = False,
 ) -> None:
     """What a live run would send, call by call, and what it would hold back and why. Sends nothing."""
-    from hr_centra_pipeline.cli.plan import show_plan
+    from hr_centra_pipeline.cli.plan_command import show_plan
 
     show_plan(every=every, as_json=as_json)
 
@@ -104,7 +104,7 @@ def doctor(
 
     Exit code 0: ready to sync; 1: something is broken; 2: a setting is wrong.
     """
-    from hr_centra_pipeline.cli.doctor import run_doctor
+    from hr_centra_pipeline.cli.doctor_command import run_doctor
 
     code = run_doctor(
         is_offline=offline, as_json=as_json, every_setting=settings, whole_contract=contract,
@@ -364,7 +364,7 @@ def downloads(
 @app.command()
 def compare() -> None:
     """Compare all of Centra's history with what was read: what was edited, deleted or missed without a trace."""
-    from hr_centra_pipeline.cli.compare import compare_now
+    from hr_centra_pipeline.cli.compare_command import compare_now
 
     compare_now()
 
@@ -375,7 +375,7 @@ def shadow(
     until: Annotated[str | None, typer.Option("--to", help="The UTC day after the last.")] = None,
 ) -> None:
     """What hr-centra would have done next to what people did in Centra, and whether that is enough to go live."""
-    from hr_centra_pipeline.cli.shadow import show_shadow
+    from hr_centra_pipeline.cli.shadow_command import show_shadow
 
     show_shadow(since, until)
 
@@ -387,7 +387,7 @@ def forget(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
     """Erase a person's data for good, backups included; amounts, effects and reports stay as they are."""
-    from hr_centra_pipeline.cli.forget import forget_person
+    from hr_centra_pipeline.cli.forget_command import forget_person
 
     forget_person(who, by=by, is_sure=yes)
 
@@ -422,10 +422,10 @@ def main() -> None:
     try:
         app()
     except (ConfigurationError, RunFailed) as error:
-        echo(trouble.of_opening(error) or str(error), err=True)
+        echo(trouble_commands.of_opening(error) or str(error), err=True)
         sys.exit(2 if isinstance(error, ConfigurationError) else 1)
     except Exception as error:
-        line = trouble.told(error)
+        line = trouble_commands.told(error)
         if line is None:
             raise
         echo(line, err=True)

@@ -13,7 +13,7 @@ from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.policy import load_policy
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.month_end import close as closing
-from hr_centra_pipeline.month_end import costs, due
+from hr_centra_pipeline.month_end import cost_intake, due
 from hr_centra_pipeline.month_end.close import Role
 from hr_centra_pipeline.month_end.compute import compute
 from hr_centra_pipeline.publishing.pack import Pack, export_month
@@ -84,7 +84,7 @@ def run_close(month: str, by: str, accept: str | None) -> None:
         with books.warehouse.transaction() as connection:
             closing.close(
                 connection, month, books.now, by=by, policy_sha256=books.policy_sha256, accept=accept,
-                cost_file=books.settings.home / costs.NAME,
+                cost_file=books.settings.home / cost_intake.NAME,
             )  # fmt: skip
         pack = books.export(month)
     echo(f"{month} is closed by {by}. Next: hr-centra sign --month {month} --as preparer --by NAME")

@@ -6,7 +6,7 @@ import os
 
 from rich import box
 
-from hr_centra_pipeline.cli.progress import progress
+from hr_centra_pipeline.cli.progress_bar import progress
 from hr_centra_pipeline.cli.sync import run_sync
 from hr_centra_pipeline.cli.table import DataConsole, DataTable, echo
 from hr_centra_pipeline.core.settings import Settings

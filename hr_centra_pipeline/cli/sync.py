@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hr_centra_pipeline.cli.progress import progress
+from hr_centra_pipeline.cli.progress_bar import progress
 from hr_centra_pipeline.cli.screen import show_result
 from hr_centra_pipeline.core import clock
 from hr_centra_pipeline.core.policy import load_policy

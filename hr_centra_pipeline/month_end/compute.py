@@ -9,10 +9,10 @@ from pathlib import Path
 from hr_centra_pipeline.core import months
 from hr_centra_pipeline.core.errors import RunFailed
 from hr_centra_pipeline.core.version import code_version
-from hr_centra_pipeline.month_end import costs, frozen
+from hr_centra_pipeline.month_end import cost_intake, frozen
 from hr_centra_pipeline.warehouse import models
 from hr_centra_pipeline.warehouse.database import Connection
-from hr_centra_pipeline.warehouse.tables.month_end import MONTHLY
+from hr_centra_pipeline.warehouse.tables.month_end_tables import MONTHLY
 
 _TABLES = tuple(declared.name for declared in MONTHLY.values())
 _JOURNAL = "month_end/journal.sql"
@@ -55,7 +55,7 @@ def compute(
     """
     if months.start(month) > as_of:
         raise RunFailed(f"{month} has not begun: it is {as_of:%Y-%m-%d %H:%M} UTC.")
-    costs.load(connection, cost_file)
+    cost_intake.load(connection, cost_file)
     given = {
         "as_of": as_of, "month": month, "cut_off": cut_off(month, as_of), "code_version": code_version(),
         "policy_sha256": policy_sha256,

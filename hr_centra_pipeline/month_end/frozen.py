@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from hr_centra_pipeline.warehouse.database import Connection
 from hr_centra_pipeline.warehouse.declare import Table
 from hr_centra_pipeline.warehouse.made import makes
-from hr_centra_pipeline.warehouse.tables.month_end import MONTHLY
+from hr_centra_pipeline.warehouse.tables.month_end_tables import MONTHLY
 
 # What a close covers. Late items change afterwards, that is their purpose.
 COVERED = {name: declared for name, declared in MONTHLY.items() if name != "late_items"}

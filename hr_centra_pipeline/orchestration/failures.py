@@ -14,7 +14,7 @@ import dagster as dg
 
 from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed, Unreachable
 from hr_centra_pipeline.orchestration.run import Run
-from hr_centra_pipeline.sources.centra.errors import CentraError, Misconfigured, Transient, UnknownOutcome
+from hr_centra_pipeline.sources.centra.centra_errors import CentraError, Misconfigured, Transient, UnknownOutcome
 
 RETRIES = 2  # of one step
 

@@ -9,12 +9,12 @@ import dagster as dg
 
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.settings import Settings
-from hr_centra_pipeline.orchestration.assets.backfill import REPORTS
+from hr_centra_pipeline.orchestration.asset_tables import keys
+from hr_centra_pipeline.orchestration.assets.backfill_assets import REPORTS
 from hr_centra_pipeline.orchestration.executor import in_process_behind_the_lock
 from hr_centra_pipeline.orchestration.failures import NO_RUN_RETRY
 from hr_centra_pipeline.orchestration.partitions import JOB_TAG, is_backfill, partition_now
 from hr_centra_pipeline.orchestration.presentation import group_in_flow
-from hr_centra_pipeline.orchestration.tables import keys
 from hr_centra_pipeline.publishing.publish import read_due
 
 _MONTHLY = dg.AssetSelection.groups(group_in_flow("month_end"))

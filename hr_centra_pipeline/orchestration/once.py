@@ -11,7 +11,7 @@ import dagster as dg
 from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.orchestration import door
-from hr_centra_pipeline.orchestration.assets.backfill import READ_AGAIN
+from hr_centra_pipeline.orchestration.assets.backfill_assets import READ_AGAIN
 from hr_centra_pipeline.orchestration.failures import words_of
 from hr_centra_pipeline.orchestration.instance import prepare_dagster_home
 from hr_centra_pipeline.orchestration.jobs import BACKFILL, FOLLOWED_TAG, MONTH_END, SYNC, range_tags

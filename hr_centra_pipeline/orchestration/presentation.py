@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import dagster as dg
 
-from hr_centra_pipeline.orchestration.tables import external
+from hr_centra_pipeline.orchestration.asset_tables import external
 
 FLOW = (
     "inputs", "landing", "staging", "matching", "effects", "push", "reconciliation", "month_end", "publishing", "oversight",

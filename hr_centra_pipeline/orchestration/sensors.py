@@ -16,8 +16,8 @@ from hr_centra_pipeline.core.money import shown
 from hr_centra_pipeline.core.policy import Policy, load_policy
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.orchestration import door
+from hr_centra_pipeline.orchestration.asset_tables import LINES, TEAM, TOLD_ELSEWHERE
 from hr_centra_pipeline.orchestration.failures import words_of
-from hr_centra_pipeline.orchestration.tables import LINES, TEAM, TOLD_ELSEWHERE
 from hr_centra_pipeline.oversight import delivery, published
 from hr_centra_pipeline.oversight.alerts import Alert, Line, TellReport, fingerprint, over, tell
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.oversight.findings import Finding
-from hr_centra_pipeline.sources.centra import contract, contract_record
+from hr_centra_pipeline.sources.centra import centra_contract, contract_record
+from hr_centra_pipeline.sources.centra.centra_contract import NotASchema, Row, Verdict
 from hr_centra_pipeline.sources.centra.client import CentraClient
-from hr_centra_pipeline.sources.centra.contract import NotASchema, Row, Verdict
 from hr_centra_pipeline.sources.centra.contract_record import Looked
 
 SECTION = "Contract with Centra"
@@ -37,9 +37,9 @@ def save_schema(client: CentraClient, path: Path) -> int:
         CentraError: it refuses, or does not answer.
         ConfigurationError: the file cannot be written, or the answer is not a schema.
     """
-    answer = contract.asked(client)
+    answer = centra_contract.asked(client)
     try:
-        types = contract.schema_of(answer).type_map
+        types = centra_contract.schema_of(answer).type_map
         path.write_text(json.dumps({"data": answer}, indent=1, default=str) + "\n", encoding="utf-8")
     except (OSError, NotASchema) as error:
         raise ConfigurationError(f"--write-schema {path}: {error}") from error

@@ -23,12 +23,12 @@ from hr_centra_pipeline.oversight import contract, delivery, published
 from hr_centra_pipeline.oversight.findings import Finding, Level, guarded
 from hr_centra_pipeline.push.guards import refuse_unguarded
 from hr_centra_pipeline.sources.centra import contract_record, judged, permissions, probes
+from hr_centra_pipeline.sources.centra.centra_objects import Warehouse as CentraWarehouse
 from hr_centra_pipeline.sources.centra.client import CentraClient
-from hr_centra_pipeline.sources.centra.models import Warehouse as CentraWarehouse
 from hr_centra_pipeline.sources.centra.order_api import OrderApiClient
-from hr_centra_pipeline.sources.happy_returns.ingest import VARIABLE, recognised
-from hr_centra_pipeline.sources.happy_returns.kinds import KIND_NAMES
-from hr_centra_pipeline.sources.happy_returns.profiles import Profile, load_profiles
+from hr_centra_pipeline.sources.happy_returns.export_intake import VARIABLE, recognised
+from hr_centra_pipeline.sources.happy_returns.export_kinds import KIND_NAMES
+from hr_centra_pipeline.sources.happy_returns.export_profiles import Profile, load_profiles
 from hr_centra_pipeline.sources.intake.arrivals import Refusal, arrivals
 from hr_centra_pipeline.sources.intake.places import Place
 from hr_centra_pipeline.warehouse import backups, lock, versions

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hr_centra_pipeline.core.money import decimals
 from hr_centra_pipeline.publishing.content import Content, Row
-from hr_centra_pipeline.warehouse.tables.reconciliation import AGE_BUCKETS, COMPONENTS
+from hr_centra_pipeline.warehouse.tables.reconciliation_tables import AGE_BUCKETS, COMPONENTS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -17,7 +17,7 @@ from hr_centra_pipeline.month_end.close import Certificate, certificate_of
 from hr_centra_pipeline.month_end.compute import MonthReport, cut_off
 from hr_centra_pipeline.warehouse.database import Connection
 from hr_centra_pipeline.warehouse.declare import Table
-from hr_centra_pipeline.warehouse.tables.month_end import MONTHLY
+from hr_centra_pipeline.warehouse.tables.month_end_tables import MONTHLY
 
 Row = dict[str, Any]
 _AT_ONCE = 5_000

@@ -11,14 +11,14 @@ from typing import Any
 
 from hr_centra_pipeline.core import months
 from hr_centra_pipeline.core.settings import Settings
-from hr_centra_pipeline.month_end import costs
+from hr_centra_pipeline.month_end import cost_intake
 from hr_centra_pipeline.month_end.compute import MonthReport, compute
-from hr_centra_pipeline.publishing import tables
+from hr_centra_pipeline.publishing import published_tables
 from hr_centra_pipeline.publishing.content import Content, workbook_key
 from hr_centra_pipeline.publishing.summary import summary_page
 from hr_centra_pipeline.publishing.workbook import write_workbook
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
-from hr_centra_pipeline.warehouse.tables.month_end import MONTHLY
+from hr_centra_pipeline.warehouse.tables.month_end_tables import MONTHLY
 
 MANIFEST = "manifest.json"
 SUMMARY = "summary.html"
@@ -97,7 +97,7 @@ def write_pack(
 ) -> Pack:
     """The same inside a transaction of the caller's, which a look at another day has to roll back."""
     moment = min(as_of or last_known(connection) or now, now)
-    report = compute(connection, month, moment, policy_sha256=policy_sha256, cost_file=settings.home / costs.NAME)
+    report = compute(connection, month, moment, policy_sha256=policy_sha256, cost_file=settings.home / cost_intake.NAME)
     folder = settings.exported / month
     if as_of is not None:
         folder = folder / f"as-of-{as_of:%Y-%m-%d}"
@@ -113,8 +113,8 @@ def _write(content: Content, folder: Path) -> Pack:
     _beside(folder, SUMMARY).write_text(summary_page(content), encoding="utf-8")
     for name in MONTHLY:
         names += [f"{name}.csv", f"{name}.parquet"]
-        rows[f"{name}.csv"] = tables.write_csv(content, name, _beside(folder, f"{name}.csv"))
-        tables.write_parquet(content, name, _beside(folder, f"{name}.parquet"))
+        rows[f"{name}.csv"] = published_tables.write_csv(content, name, _beside(folder, f"{name}.csv"))
+        published_tables.write_parquet(content, name, _beside(folder, f"{name}.parquet"))
         rows[f"{name}.parquet"] = rows[f"{name}.csv"]
     files = [
         {

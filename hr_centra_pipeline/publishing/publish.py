@@ -15,7 +15,7 @@ from hr_centra_pipeline.month_end.due import due_months
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 from hr_centra_pipeline.warehouse.declare import Table
 from hr_centra_pipeline.warehouse.tables import DERIVED
-from hr_centra_pipeline.warehouse.tables.month_end import CLOSES, PUBLISHED_AS
+from hr_centra_pipeline.warehouse.tables.month_end_tables import CLOSES, PUBLISHED_AS
 
 DATABASE, HISTORY_DATABASE = "published.duckdb", "history.duckdb"
 DUE = "due_months.json"

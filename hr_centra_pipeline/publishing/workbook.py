@@ -14,7 +14,7 @@ from hr_centra_pipeline.core import months
 from hr_centra_pipeline.publishing.content import Content, Row
 from hr_centra_pipeline.publishing.sheet import HEADER_ROW, Book, Column, Sheet, columns
 from hr_centra_pipeline.reconciliation.notes import DECISIONS
-from hr_centra_pipeline.warehouse.tables.reconciliation import AGE_BUCKETS
+from hr_centra_pipeline.warehouse.tables.reconciliation_tables import AGE_BUCKETS
 
 SUMMARY, ROLLFORWARD, LIABILITY, GOODS = "1 Summary", "2 Roll-forward", "3 Refund liability", "4 Goods in transit"
 OPEN_ITEMS, MISMATCHES, ORPHANS = "5 Open items", "6 Refund mismatches", "7 Orphans"

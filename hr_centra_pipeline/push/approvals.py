@@ -17,7 +17,7 @@ from hr_centra_pipeline.core import codes
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.kinds import EFFECT_TYPE_OF
 from hr_centra_pipeline.core.money import allocate
-from hr_centra_pipeline.push import guards, journal, ledger
+from hr_centra_pipeline.push import call_journal, guards, ledger
 from hr_centra_pipeline.push.packets import Effect, planned_effects
 from hr_centra_pipeline.warehouse.database import Connection
 from hr_centra_pipeline.warehouse.made import makes
@@ -143,7 +143,7 @@ def _keep(connection: Connection, signature: Signature, effect_keys: Iterable[st
 
 def _approve_packet(connection: Connection, signature: Signature, key: str) -> bool:
     """Let the payment of a packet, or a step that Centra refused, be tried once more; or accept its order as it is."""
-    found = journal.load(
+    found = call_journal.load(
         connection, "packet_key = ? and state = 'unknown' and trouble in ('unpaid', 'refused', 'differs')", [key]
     )
     if not found:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from hr_centra_pipeline.core.codes import say
 from hr_centra_pipeline.core.kinds import EFFECT_TYPE_OF, OPERATION_OF
 from hr_centra_pipeline.core.policy import Policy
-from hr_centra_pipeline.push import contract, coverage, facts, guards
+from hr_centra_pipeline.push import coverage, facts, guards, refusal_contract
 from hr_centra_pipeline.push.operations.registry import OPERATIONS, cut
 from hr_centra_pipeline.push.packets import Effect, Packet, considered_effects
 from hr_centra_pipeline.push.steps import Call
@@ -48,7 +48,7 @@ def preview(connection: Connection, policy: Policy, now: datetime) -> Preview:
     considered = considered_effects(connection, now)
     effects = [effect for effect in considered if effect.ledger_state == "planned"]
     modes: dict[str, str] = policy.modes.model_dump()
-    unfit = contract.unfit(connection, policy)
+    unfit = refusal_contract.unfit(connection, policy)
     uncovered = coverage.uncovered(connection)
 
     def reason(effect: Effect) -> str | None:

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from hr_centra_pipeline.push import journal, ledger, recover
+from hr_centra_pipeline.push import call_journal, ledger, recover
 from hr_centra_pipeline.warehouse import models, watermarks
 from hr_centra_pipeline.warehouse.database import Connection
 from hr_centra_pipeline.warehouse.made import makes
@@ -38,7 +38,7 @@ def record_plan(connection: Connection, now: datetime) -> PlanRecord:
     Raises:
         ForbiddenMoveError: the plan asks for a move that the table of states does not allow; nothing is written.
     """
-    journal.note_crashed(connection, now)  # a crash left these: their attempts are kept before anything else moves
+    call_journal.note_crashed(connection, now)  # a crash left these: their attempts are kept before anything else moves
     models.run_file(connection, "push/release_foreign.sql", {"now": now})
     ledger.apply(connection, allowed=ledger.REOPENED_MOVES)
     since = watermarks.read(connection, watermarks.LEDGER)

@@ -13,7 +13,7 @@ from typing import Any
 
 from hr_centra_pipeline.core.codes import say
 from hr_centra_pipeline.core.keys import packet_key
-from hr_centra_pipeline.push import journal, ledger
+from hr_centra_pipeline.push import call_journal, ledger
 from hr_centra_pipeline.push.operations import credit, exchange
 from hr_centra_pipeline.push.operations.credit import CreditPayload
 from hr_centra_pipeline.push.packets import MOST_PAYMENTS, Packet
@@ -49,7 +49,7 @@ def half_done(connection: Connection, now: datetime) -> int:
         for packet in packets
     ]
     ledger.move(connection, moves, now)
-    journal.write(connection, packets, now)
+    call_journal.write(connection, packets, now)
     return len(members)
 
 
@@ -60,7 +60,7 @@ def _packet(connection: Connection, row: dict[str, Any]) -> Packet | None:
         return None
     if row["is_completed"] and not row["is_desired"]:
         return None  # nothing is left to do, and it is not ours to take back what somebody completed
-    known = next(iter(journal.load(connection, "packet_key = ?", [row["packet_key"]])), None)
+    known = next(iter(call_journal.load(connection, "packet_key = ?", [row["packet_key"]])), None)
     found = _exchange(row, members, known) if row["is_exchange"] else _credit(row, members, known)
     check_packet(found.state, "unknown")
     found.payload.STEPS.check_begin(found.step)

@@ -17,12 +17,11 @@ from hr_centra_pipeline.core.kinds import OPERATION_OF, OperationName
 from hr_centra_pipeline.core.money import shown
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.core.settings import Settings
-from hr_centra_pipeline.push import contract, coverage, facts, guards, journal, ledger, still_due
+from hr_centra_pipeline.push import call_journal, coverage, facts, guards, ledger, refusal_contract, still_due
 from hr_centra_pipeline.push.approvals import machine_user
-from hr_centra_pipeline.push.contract import Unfit
+from hr_centra_pipeline.push.call_journal import Journal
 from hr_centra_pipeline.push.facts import Facts
 from hr_centra_pipeline.push.guards import Breach, Gate, Halted
-from hr_centra_pipeline.push.journal import Journal
 from hr_centra_pipeline.push.operations.registry import OPERATIONS, cut
 from hr_centra_pipeline.push.packets import (
     MOST_PAYMENTS,
@@ -31,6 +30,7 @@ from hr_centra_pipeline.push.packets import (
     considered_effects,
     planned_effects,
 )
+from hr_centra_pipeline.push.refusal_contract import Unfit
 from hr_centra_pipeline.push.steps import (
     Absent,
     Advance,
@@ -131,7 +131,7 @@ def _rehearse(warehouse: Warehouse, policy: Policy, now: datetime, report: PushR
         _begin_record(connection, push_id, report.mode, policy, now)
         effects = planned_effects(connection, now)
         report.waiting.update((effect.effect_key, effect.waits_for) for effect in effects if effect.waits_for)
-        unfit = contract.unfit(connection, policy)
+        unfit = refusal_contract.unfit(connection, policy)
         due = [effect for effect in effects if effect.waits_for is None and effect.mode != "off"]
         report.waiting.update((effect.effect_key, why) for effect in due if (why := unfit.of(effect)))
         would = [effect for effect in due if not unfit.of(effect)]
@@ -156,11 +156,11 @@ def _push(
     with warehouse.transaction() as connection:
         _begin_record(connection, push_id, report.mode, policy, now)
         before = _confirmed(connection)
-        doubtful = journal.in_doubt(connection, now)
+        doubtful = call_journal.in_doubt(connection, now)
         effects = considered_effects(connection, now)
         known = facts.load(connection, policy, effects)
         uncovered = coverage.uncovered(connection)
-        unfit = contract.unfit(connection, policy)
+        unfit = refusal_contract.unfit(connection, policy)
         due = [
             effect
             for effect in effects
@@ -180,7 +180,9 @@ def _push(
         # What this push itself left in doubt: an answer that was lost is often there to be seen at once.
         with warehouse.transaction() as connection:
             left = [
-                packet for packet in journal.load(connection, "state = 'unknown'") if packet.key in sender.worked_on
+                packet
+                for packet in call_journal.load(connection, "state = 'unknown'")
+                if packet.key in sender.worked_on
             ]
         sender.look_up(left)
     except Halted as halted:

@@ -15,13 +15,13 @@ from functools import partial
 from typing import Any
 
 from hr_centra_pipeline.core.codes import say
+from hr_centra_pipeline.push.call_journal import Attempt, Journal
 from hr_centra_pipeline.push.guards import Gate, Halted
-from hr_centra_pipeline.push.journal import Attempt, Journal
 from hr_centra_pipeline.push.packets import Packet
 from hr_centra_pipeline.push.steps import Again, Answered, Ask, Call, InDoubt, NotNow, Steps, Tell
-from hr_centra_pipeline.sources.centra import operations
+from hr_centra_pipeline.sources.centra import centra_operations
+from hr_centra_pipeline.sources.centra.centra_errors import CentraError, Limited, Permanent, UnknownOutcome
 from hr_centra_pipeline.sources.centra.client import Answer, Asked, CentraClient
-from hr_centra_pipeline.sources.centra.errors import CentraError, Limited, Permanent, UnknownOutcome
 from hr_centra_pipeline.sources.centra.order_api import CREATE_ORDER, OrderApiClient
 from hr_centra_pipeline.sources.centra.texts import OUR_LINE, without_contacts
 
@@ -262,7 +262,7 @@ def _remembered(talk: _Talk) -> Mapping[str, Any]:
 
 
 def _made(call: Call, answer: Answer) -> _Made:
-    payload = answer.data[operations.load(call.operation).mutations[0]]
+    payload = answer.data[centra_operations.load(call.operation).mutations[0]]
     if not answer.errors:
         return _Made(Answered(payload), answer.request_id, answer.http_status)
     # Centra may repeat in its message what was sent, and the message is kept.

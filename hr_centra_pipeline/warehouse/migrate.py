@@ -9,7 +9,7 @@ from hr_centra_pipeline.core.errors import RunFailed
 from hr_centra_pipeline.warehouse import backups, place, versions
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse, sql_text
 from hr_centra_pipeline.warehouse.tables import DERIVED
-from hr_centra_pipeline.warehouse.tables.month_end import CLOSES, PUBLISHED_AS
+from hr_centra_pipeline.warehouse.tables.month_end_tables import CLOSES, PUBLISHED_AS
 
 _SCHEMAS = ("staging", "matching", "effects", "reconciliation", "month_end", "policy", "operations")
 

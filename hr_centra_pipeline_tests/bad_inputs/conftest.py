@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from hr_centra_pipeline.cli.main import main
-from hr_centra_pipeline.sources.happy_returns.ingest import ingest
-from hr_centra_pipeline.sources.happy_returns.profiles import load_profiles
+from hr_centra_pipeline.sources.happy_returns.export_intake import ingest
+from hr_centra_pipeline.sources.happy_returns.export_profiles import load_profiles
 from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY

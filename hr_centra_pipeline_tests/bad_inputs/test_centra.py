@@ -12,9 +12,9 @@ import simplejson
 
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.sources.centra import pull
+from hr_centra_pipeline.sources.centra.centra_errors import CentraError, Misconfigured, Transient
 from hr_centra_pipeline.sources.centra.client import CentraClient
-from hr_centra_pipeline.sources.centra.errors import CentraError, Misconfigured, Transient
-from hr_centra_pipeline.sources.centra.progress import PullReport
+from hr_centra_pipeline.sources.centra.pull_progress import PullReport
 from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline_tests.bad_inputs.conftest import NOW, content
 from hr_centra_pipeline_tests.sources.centra import payloads

@@ -12,9 +12,9 @@ import duckdb
 import pandas as pd
 import pandera.pandas as pa
 
-from hr_centra_pipeline.sources.happy_returns.ingest import ingest
-from hr_centra_pipeline.sources.happy_returns.kinds import KINDS
-from hr_centra_pipeline.sources.happy_returns.profiles import load_profiles
+from hr_centra_pipeline.sources.happy_returns.export_intake import ingest
+from hr_centra_pipeline.sources.happy_returns.export_kinds import KINDS
+from hr_centra_pipeline.sources.happy_returns.export_profiles import load_profiles
 from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline_tests.bench.measured import Measured, in_turn

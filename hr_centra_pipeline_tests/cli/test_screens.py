@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from hr_centra_pipeline.cli import demo, plan, screen
+from hr_centra_pipeline.cli import demo, plan_command, screen
 from hr_centra_pipeline.cli.exceptions import show_exceptions
 from hr_centra_pipeline.cli.screen import Left
 from hr_centra_pipeline.cli.table import DataConsole, DataTable
@@ -57,13 +57,13 @@ def test_a_plan_that_an_edited_policy_did_not_make_says_so(home: Path) -> None:
     warehouse = _planned_with(home, "as planned")
     with warehouse.transaction() as connection:
         same, edited = (
-            plan._standing(connection, Settings.from_environment(), sha) for sha in ("as planned", "edited")
+            plan_command._standing(connection, Settings.from_environment(), sha) for sha in ("as planned", "edited")
         )
     assert same.warnings == []
     assert edited.warnings == [
         "As of the last sync at 2026-10-01 12:00 UTC; the policy has changed since: run `hr-centra sync`."
     ]
-    said = json.loads(plan._json(Preview([], []), load_policy(EXAMPLE_POLICY).policy, edited))
+    said = json.loads(plan_command._json(Preview([], []), load_policy(EXAMPLE_POLICY).policy, edited))
     assert said["as_of"].startswith("2026-10-01 12:00")
     assert said["out_of_date"] == edited.out_of_date
 
@@ -74,8 +74,8 @@ def test_a_plan_and_the_screen_of_a_sync_name_the_kill_switch(home: Path, capsys
         if is_on:
             (home / "STOP").touch()
         with warehouse.transaction() as connection:
-            standing = plan._standing(connection, Settings.from_environment(), "as planned")
-        plan._print(Preview([], []), load_policy(EXAMPLE_POLICY).policy, standing, every=False)
+            standing = plan_command._standing(connection, Settings.from_environment(), "as planned")
+        plan_command._print(Preview([], []), load_policy(EXAMPLE_POLICY).policy, standing, every=False)
         assert (f"{home}/STOP" in re.sub(r"\s", "", capsys.readouterr().out)) is is_on
         screen.show_result(Settings.from_environment())
         assert (f"{home}/STOP" in re.sub(r"\s", "", capsys.readouterr().out)) is is_on

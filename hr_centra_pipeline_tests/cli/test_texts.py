@@ -15,8 +15,8 @@ from pydantic import SecretStr
 from rich.text import Text
 
 import hr_centra_pipeline.cli
-from hr_centra_pipeline.cli import doctor, explain, plan, table
-from hr_centra_pipeline.cli.progress import progress
+from hr_centra_pipeline.cli import doctor_command, explain, plan_command, table
+from hr_centra_pipeline.cli.progress_bar import progress
 from hr_centra_pipeline.cli.table import DataConsole, DataTable, echo
 from hr_centra_pipeline.core.policy import load_policy
 from hr_centra_pipeline.oversight.delivery import Mail
@@ -60,11 +60,11 @@ def test_a_story_with_brackets_and_escapes_is_reported(capsys: pytest.CaptureFix
 
 
 def test_findings_and_a_plan_keep_the_brackets_of_our_own_advice(capsys: pytest.CaptureFixture[str]) -> None:
-    doctor._print([Finding("policy", "warning", EVIL, 'Write [modes] credit_note = "live".')])
+    doctor_command._print([Finding("policy", "warning", EVIL, 'Write [modes] credit_note = "live".')])
     out = capsys.readouterr().out
     assert is_shown(out)
     assert "Write [modes] credit_note" in out
-    plan._print(Preview([], []), load_policy(EXAMPLE_POLICY).policy, plan.Standing(), every=False)
+    plan_command._print(Preview([], []), load_policy(EXAMPLE_POLICY).policy, plan_command.Standing(), every=False)
     assert "Would be sent: nothing" in capsys.readouterr().out
 
 

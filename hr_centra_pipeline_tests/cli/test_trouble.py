@@ -14,7 +14,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from hr_centra_pipeline.cli import main, trouble
+from hr_centra_pipeline.cli import main, trouble_commands
 from hr_centra_pipeline.core.errors import ConfigurationError, NotOpened
 from hr_centra_pipeline.core.policy import load_policy
 from hr_centra_pipeline.core.settings import Settings
@@ -51,7 +51,7 @@ from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY
 def test_trouble_of_the_machine_is_one_line_with_its_place_and_the_remedy(
     error: Exception, words: tuple[str, ...]
 ) -> None:
-    line = trouble.told(error)
+    line = trouble_commands.told(error)
     assert line is not None
     assert "\n" not in line
     assert all(word in line for word in words), line
@@ -60,8 +60,8 @@ def test_trouble_of_the_machine_is_one_line_with_its_place_and_the_remedy(
 def test_the_root_of_a_chain_is_reported_and_our_own_mistake_is_not() -> None:
     failed = RuntimeError("step failed")
     failed.__cause__ = OSError(errno.ENOSPC, "No space left on device", "/x")
-    assert "/x: the disk is full" in (trouble.told(failed) or "")
-    assert trouble.told(KeyError("what")) is None
+    assert "/x: the disk is full" in (trouble_commands.told(failed) or "")
+    assert trouble_commands.told(KeyError("what")) is None
 
 
 @pytest.mark.parametrize(
@@ -79,14 +79,14 @@ def test_our_own_mistake_in_the_database_keeps_its_traceback(error: Exception, m
     def fail() -> None:
         raise error
 
-    assert trouble.told(error) is None
+    assert trouble_commands.told(error) is None
     monkeypatch.setattr(main, "app", fail)
     with pytest.raises(type(error)):
         main.main()
 
 
 def test_a_payment_type_that_a_file_error_names_is_no_damaged_database() -> None:
-    line = trouble.told(duckdb.IOException('IO Error: Could not open file "withdrawal.csv"'))
+    line = trouble_commands.told(duckdb.IOException('IO Error: Could not open file "withdrawal.csv"'))
     assert line is not None
     assert "restore" not in line
 

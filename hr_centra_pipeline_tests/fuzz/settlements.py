@@ -14,9 +14,9 @@ from decimal import Decimal
 from pathlib import Path
 
 from hr_centra_pipeline.core.policy import load_policy
-from hr_centra_pipeline.sources.payouts import staging
-from hr_centra_pipeline.sources.payouts.ingest import ingest_payouts
-from hr_centra_pipeline.sources.payouts.profiles import load_payout_profiles
+from hr_centra_pipeline.sources.payouts import settlement_staging
+from hr_centra_pipeline.sources.payouts.settlement_intake import ingest_payouts
+from hr_centra_pipeline.sources.payouts.settlement_profiles import load_payout_profiles
 from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 from hr_centra_pipeline.warehouse.policy_tables import write_policy
@@ -74,7 +74,7 @@ def run(count: int, seed: int) -> Counter[str]:
         profiles = load_payout_profiles(Path(scratch))
         with warehouse.kept_open():
             ingest_payouts(warehouse, str(folder), profiles, NOW)
-            staging.refresh(warehouse, NOW, profiles)
+            settlement_staging.refresh(warehouse, NOW, profiles)
             with warehouse.transaction() as connection:
                 for name, some in rows.items():
                     found.update(_outcomes(connection, name, some))

@@ -13,7 +13,7 @@ from typing import Any
 from hr_centra_pipeline.core.policy import load_policy
 from hr_centra_pipeline.month_end import compute as month_end
 from hr_centra_pipeline.month_end.compute import MonthReport
-from hr_centra_pipeline.month_end.journal import remember
+from hr_centra_pipeline.month_end.fact_journal import remember
 from hr_centra_pipeline.reconciliation.reconcile import find, next_run, settle
 from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse

@@ -7,7 +7,7 @@ import duckdb
 import pytest
 
 from hr_centra_pipeline.core.errors import ConfigurationError
-from hr_centra_pipeline.month_end import costs
+from hr_centra_pipeline.month_end import cost_intake
 
 HEADER = b"sku,currency,unit_cost\n"
 
@@ -15,7 +15,7 @@ HEADER = b"sku,currency,unit_cost\n"
 def loaded(path: Path, raw: bytes) -> list[tuple[object, ...]]:
     path.write_bytes(raw)
     with duckdb.connect() as connection:
-        count = costs.load(connection, path)
+        count = cost_intake.load(connection, path)
         rows = connection.execute("from unit_costs order by all").fetchall()
     assert count == len(rows)
     return rows
@@ -37,8 +37,8 @@ def test_line_ends_of_an_old_macintosh_are_line_ends(path: Path) -> None:
 
 def test_there_need_be_no_file(tmp_path: Path) -> None:
     with duckdb.connect() as connection:
-        assert costs.load(connection, None) == 0
-        assert costs.load(connection, tmp_path / "costs.csv") == 0
+        assert cost_intake.load(connection, None) == 0
+        assert cost_intake.load(connection, tmp_path / "costs.csv") == 0
         assert connection.execute("from unit_costs").fetchall() == []
 
 
@@ -70,4 +70,4 @@ def test_what_cannot_be_read_is_named_with_its_line(path: Path, raw: bytes, said
 def test_a_folder_in_its_place_is_named(path: Path) -> None:
     path.mkdir()
     with duckdb.connect() as connection, pytest.raises(ConfigurationError, match="is a folder, pipe, socket or device"):
-        costs.load(connection, path)
+        cost_intake.load(connection, path)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hr_centra_pipeline.core import months
 from hr_centra_pipeline.core.errors import RunFailed
 from hr_centra_pipeline.month_end import close as closing
-from hr_centra_pipeline.warehouse.tables.month_end import MONTHLY
+from hr_centra_pipeline.warehouse.tables.month_end_tables import MONTHLY
 from hr_centra_pipeline_tests.month_end.books import Books, open_books, utc
 
 Finding = dict[str, Any]

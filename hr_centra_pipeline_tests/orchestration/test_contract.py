@@ -9,9 +9,9 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from hr_centra_pipeline.orchestration.assets import contract, oversight
+from hr_centra_pipeline.orchestration.asset_tables import LINES
+from hr_centra_pipeline.orchestration.assets import contract_assets, oversight
 from hr_centra_pipeline.orchestration.run import Run
-from hr_centra_pipeline.orchestration.tables import LINES
 from hr_centra_pipeline.sandbox.server import RunningSandbox, SandboxSettings, running_sandbox
 from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY
 from hr_centra_pipeline_tests.sources.centra.schemas import FIVE, write_introspection
@@ -36,7 +36,10 @@ def checks() -> dict[str, Any]:
     """The checks of one run of the step and the standing alarms, by name."""
     with dg.instance_for_test() as instance:
         run = dg.materialize(
-            [*contract.ASSETS, *oversight.CHECKS], resources={"run": Run()}, instance=instance, raise_on_error=False
+            [*contract_assets.ASSETS, *oversight.CHECKS],
+            resources={"run": Run()},
+            instance=instance,
+            raise_on_error=False,
         )
         assert run.success
         return {check.check_name: check for check in run.get_asset_check_evaluations()}

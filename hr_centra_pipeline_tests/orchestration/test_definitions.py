@@ -13,12 +13,12 @@ import pytest
 import yaml
 
 from hr_centra_pipeline.definitions import defs
+from hr_centra_pipeline.orchestration.asset_tables import POOL
 from hr_centra_pipeline.orchestration.assets import oversight
 from hr_centra_pipeline.orchestration.executor import in_process_behind_the_lock
 from hr_centra_pipeline.orchestration.jobs import SYNC, hourly_sync
 from hr_centra_pipeline.orchestration.partitions import more_tags
 from hr_centra_pipeline.orchestration.presentation import FLOW, group_in_flow
-from hr_centra_pipeline.orchestration.tables import POOL
 from hr_centra_pipeline.oversight.watch import RULES
 from hr_centra_pipeline.warehouse.tables import DERIVED
 

@@ -21,7 +21,7 @@ import dagster as dg
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.orchestration.executor import in_process_behind_the_lock
 from hr_centra_pipeline.orchestration.instance import prepare_dagster_home
-from hr_centra_pipeline.orchestration.tables import POOL
+from hr_centra_pipeline.orchestration.asset_tables import POOL
 
 @dg.asset(pool=POOL)
 def hangs():

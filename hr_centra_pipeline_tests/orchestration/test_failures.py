@@ -11,13 +11,13 @@ import pytest
 
 from hr_centra_pipeline.core.errors import RunFailed
 from hr_centra_pipeline.definitions import defs
-from hr_centra_pipeline.orchestration.assets import landing
+from hr_centra_pipeline.orchestration.assets import landing_assets
 from hr_centra_pipeline.orchestration.executor import in_process_behind_the_lock
 from hr_centra_pipeline.orchestration.run import Run
 from hr_centra_pipeline.sandbox.server import RunningSandbox, running_sandbox
 from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY
 
-_BY_NAME = {asset.op.name: asset for asset in landing.ASSETS}
+_BY_NAME = {asset.op.name: asset for asset in landing_assets.ASSETS}
 EXPORTS, WAREHOUSES, STOCK = (
     _BY_NAME[name] for name in ("happy_returns_exports", "centra_warehouses", "centra_stock_changes")
 )

@@ -15,8 +15,8 @@ from sqlglot import exp
 
 import hr_centra_pipeline
 from hr_centra_pipeline.definitions import defs
+from hr_centra_pipeline.orchestration.asset_tables import INPUTS
 from hr_centra_pipeline.orchestration.presentation import group_in_flow
-from hr_centra_pipeline.orchestration.tables import INPUTS
 from hr_centra_pipeline.warehouse import models, policy_tables
 
 HERE = Path(hr_centra_pipeline.__file__).parent

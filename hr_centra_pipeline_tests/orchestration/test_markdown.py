@@ -8,7 +8,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from hr_centra_pipeline.orchestration import markdown
-from hr_centra_pipeline.orchestration.assets import backfill
+from hr_centra_pipeline.orchestration.assets import backfill_assets
 
 ODD = [
     "a | b", "**bold** _it_ ~~no~~", "[see](https://evil.example/x)", "![x](https://evil.example/pixel.png)",
@@ -45,6 +45,6 @@ def test_a_link_that_a_reader_would_make_of_a_bare_address_is_broken() -> None:
 
 def test_what_a_backfill_left_unsent_is_named_as_text() -> None:
     unsent = [("credit_note", "E|R", 2, Decimal("12.50"), "waits for <b>anna|bob</b>")]
-    assert cells(backfill._as_markdown(unsent))[1] == [
+    assert cells(backfill_assets._as_markdown(unsent))[1] == [
         "credit note", "2", "12.50 E|R", "waits for <b>anna|bob</b>",
     ]  # fmt: skip

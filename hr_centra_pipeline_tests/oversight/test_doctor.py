@@ -12,13 +12,13 @@ import pytest
 from hr_centra_pipeline.cli.main import main
 from hr_centra_pipeline.core.policy import load_policy
 from hr_centra_pipeline.core.settings import Settings
-from hr_centra_pipeline.orchestration import doctor as dagster_doctor
+from hr_centra_pipeline.orchestration import instance_doctor as dagster_doctor
 from hr_centra_pipeline.oversight import contract
 from hr_centra_pipeline.oversight.doctor import examine, settings_table
 from hr_centra_pipeline.oversight.findings import Finding, exit_code
 from hr_centra_pipeline.sandbox.centra.api import Grant
 from hr_centra_pipeline.sandbox.server import RunningSandbox, SandboxSettings, running_sandbox
-from hr_centra_pipeline.sources.centra.contract import compared, schema_of
+from hr_centra_pipeline.sources.centra.centra_contract import compared, schema_of
 from hr_centra_pipeline.sources.centra.permissions import least, used
 from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Warehouse

@@ -14,9 +14,9 @@ from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.oversight import forget
 from hr_centra_pipeline.oversight.forget import _erase, find
 from hr_centra_pipeline.oversight.person_files import in_folder
-from hr_centra_pipeline.sources.happy_returns.ingest import ingest
-from hr_centra_pipeline.sources.happy_returns.profiles import load_profiles
-from hr_centra_pipeline.sources.happy_returns.staging import refresh
+from hr_centra_pipeline.sources.happy_returns.export_intake import ingest
+from hr_centra_pipeline.sources.happy_returns.export_profiles import load_profiles
+from hr_centra_pipeline.sources.happy_returns.export_staging import refresh
 from hr_centra_pipeline.warehouse import backups, migrate, versions
 from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline_tests.cases import mostly_slow

@@ -15,7 +15,7 @@ from openpyxl.worksheet.worksheet import Worksheet
 
 from hr_centra_pipeline.month_end import close as closing
 from hr_centra_pipeline.publishing.pack import read_manifest
-from hr_centra_pipeline.warehouse.tables.month_end import MONTHLY
+from hr_centra_pipeline.warehouse.tables.month_end_tables import MONTHLY
 from hr_centra_pipeline_tests.month_end.books import utc
 from hr_centra_pipeline_tests.publishing.conftest import MONTH, ODD, Shop
 

@@ -13,7 +13,7 @@ import pytest
 from openpyxl import Workbook, load_workbook
 from openpyxl.worksheet.worksheet import Worksheet
 
-from hr_centra_pipeline.publishing.round_trip import WorkbookReport, take_workbooks
+from hr_centra_pipeline.publishing.workbook_intake import WorkbookReport, take_workbooks
 from hr_centra_pipeline_tests.month_end.books import utc
 from hr_centra_pipeline_tests.publishing.conftest import MONTH, Shop, finding
 

@@ -14,8 +14,8 @@ import pytest
 from hr_centra_pipeline.push import returns
 from hr_centra_pipeline.push.operations import attribute, credit, exchange, note, release, stock
 from hr_centra_pipeline.push.preview import preview
-from hr_centra_pipeline.sources.centra import contract_record, operations, permissions
-from hr_centra_pipeline.sources.centra.contract import without_schema
+from hr_centra_pipeline.sources.centra import centra_operations, contract_record, permissions
+from hr_centra_pipeline.sources.centra.centra_contract import without_schema
 from hr_centra_pipeline.sources.centra.contract_record import Looked
 from hr_centra_pipeline_tests.desk import Desk, desk
 from hr_centra_pipeline_tests.sources.centra.schemas import FIVE, introspection, write_introspection
@@ -210,7 +210,7 @@ def named_in(*modules: ModuleType) -> set[str]:
     """Operations that modules name."""
     trees: Iterable[Any] = (ast.walk(ast.parse(inspect.getsource(module))) for module in modules)
     texts = {node.value for tree in trees for node in tree if isinstance(node, ast.Constant)}
-    return {str(text) for text in texts} & set(operations.names())
+    return {str(text) for text in texts} & set(centra_operations.names())
 
 
 @pytest.mark.parametrize(

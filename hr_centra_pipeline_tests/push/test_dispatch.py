@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from hr_centra_pipeline.cli.main import app
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.month_end.compute import compute
-from hr_centra_pipeline.month_end.journal import remember
+from hr_centra_pipeline.month_end.fact_journal import remember
 from hr_centra_pipeline.push import approvals
 from hr_centra_pipeline.push.approvals import Signature
 from hr_centra_pipeline.push.sender import Sender

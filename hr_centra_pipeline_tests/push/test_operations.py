@@ -22,8 +22,8 @@ from hr_centra_pipeline.core.errors import RunFailed
 from hr_centra_pipeline.core.keys import effect_key, packet_key
 from hr_centra_pipeline.core.kinds import EFFECT_KINDS, EFFECT_TYPE_OF, OPERATION_OF, OperationName, Step
 from hr_centra_pipeline.core.policy import Policy
-from hr_centra_pipeline.push import journal
-from hr_centra_pipeline.push.journal import Journal
+from hr_centra_pipeline.push import call_journal
+from hr_centra_pipeline.push.call_journal import Journal
 from hr_centra_pipeline.push.operations import attribute, credit, diagram, exchange, note, registry, release, stock
 from hr_centra_pipeline.push.operations.credit import CreditPayload
 from hr_centra_pipeline.push.operations.exchange import ExchangePayload
@@ -252,13 +252,13 @@ def test_a_move_that_is_not_allowed_is_not_written(tmp_path: Path) -> None:
                 " values (?, 'credit_note', 'unknown', false, false, ?, ?)",
                 [members[0], NOW, NOW],
             )
-            journal.write(connection, [packet], NOW)
+            call_journal.write(connection, [packet], NOW)
         writes = Journal(warehouse, NOW)
         with pytest.raises(ForbiddenMoveError, match="a packet of credit may not go from step refund to create_order"):
             writes.settle([(packet, Advance("create_order"))])
         with warehouse.transaction() as connection:
             assert connection.execute("select state from push.ledger").fetchall() == [("unknown",)]
-            assert journal.load(connection, "true")[0].step == "refund"
+            assert call_journal.load(connection, "true")[0].step == "refund"
         (after,) = writes.settle([(packet, Advance("complete"))])
         assert (after.step, after.state) == ("complete", "sending")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hr_centra_pipeline.push import coverage
-from hr_centra_pipeline.push.journal import Attempt, Journal
+from hr_centra_pipeline.push.call_journal import Attempt, Journal
 from hr_centra_pipeline.push.packets import Packet
 from hr_centra_pipeline.warehouse import backups, log, place
 from hr_centra_pipeline_tests.desk import MAIN, Desk

@@ -24,10 +24,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from hr_centra_pipeline.core.keys import effect_key, packet_key
 from hr_centra_pipeline.core.policy import Policy
-from hr_centra_pipeline.push import journal as journals
+from hr_centra_pipeline.push import call_journal as journals
 from hr_centra_pipeline.push import ledger
+from hr_centra_pipeline.push.call_journal import Attempt, Journal
 from hr_centra_pipeline.push.facts import Facts
-from hr_centra_pipeline.push.journal import Attempt, Journal
 from hr_centra_pipeline.push.ledger import Move
 from hr_centra_pipeline.push.operations.credit import CreditPayload
 from hr_centra_pipeline.push.packets import Packet

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from hr_centra_pipeline.month_end import compute as month_end
-from hr_centra_pipeline.month_end.journal import remember
+from hr_centra_pipeline.month_end.fact_journal import remember
 from hr_centra_pipeline.push import approvals
 from hr_centra_pipeline.push.approvals import Signature
 from hr_centra_pipeline.sandbox.centra.store import CentraSettings

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from hr_centra_pipeline.core.policy import Policy
-from hr_centra_pipeline.sources.happy_returns.ingest import ingest
-from hr_centra_pipeline.sources.happy_returns.profiles import load_profiles
-from hr_centra_pipeline.sources.happy_returns.staging import refresh
+from hr_centra_pipeline.sources.happy_returns.export_intake import ingest
+from hr_centra_pipeline.sources.happy_returns.export_profiles import load_profiles
+from hr_centra_pipeline.sources.happy_returns.export_staging import refresh
 from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 from hr_centra_pipeline.warehouse.policy_tables import write_policy

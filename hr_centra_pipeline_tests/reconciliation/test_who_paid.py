@@ -7,7 +7,7 @@ from datetime import datetime
 import pytest
 
 from hr_centra_pipeline.core.keys import effect_key, packet_key
-from hr_centra_pipeline.month_end.journal import remember
+from hr_centra_pipeline.month_end.fact_journal import remember
 from hr_centra_pipeline_tests.reconciliation.books import DROPPED, HOUR, NOW, Books
 
 

@@ -32,8 +32,9 @@ def with_another_end(package: Path, name: str) -> str:
 @pytest.mark.parametrize(
     "name",
     [
-        "core/money.py", "core/keys.py", "core/words.py", "sources/happy_returns/parsing.py", "sources/payouts/typing_sql.py",
-        "sources/happy_returns/header_profiles/default.toml", "sources/centra/models.py", "warehouse/policy_tables.py",
+        "core/money.py", "core/keys.py", "core/words.py", "sources/happy_returns/parsing.py",
+        "sources/payouts/settlement_typing.py", "sources/happy_returns/header_profiles/default.toml",
+        "sources/centra/centra_objects.py", "warehouse/policy_tables.py",
         "matching/matched_items.sql", "effects/credit_notes.sql", "month_end/items.sql",
     ],
 )  # fmt: skip

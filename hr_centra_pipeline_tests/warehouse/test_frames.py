@@ -14,14 +14,14 @@ import pyarrow
 import pytest
 
 from hr_centra_pipeline.core.settings import Settings
-from hr_centra_pipeline.publishing import tables
+from hr_centra_pipeline.publishing import published_tables
 from hr_centra_pipeline.publishing.content import Content
 from hr_centra_pipeline.publishing.publish import DATABASE, publish
 from hr_centra_pipeline.warehouse import frames
 from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline.warehouse.declare import flag, instant, money, table, text, texts, whole
 from hr_centra_pipeline.warehouse.tables import DERIVED
-from hr_centra_pipeline.warehouse.tables.month_end import MONTHLY
+from hr_centra_pipeline.warehouse.tables.month_end_tables import MONTHLY
 from hr_centra_pipeline_tests.staged import put, template
 
 NOW = datetime(2026, 9, 30, 12, tzinfo=UTC)
@@ -138,7 +138,9 @@ class _Rows:
 def test_a_bad_row_of_a_month_is_not_written_into_its_pack(tmp_path: Path) -> None:
     assert tuple(MONTHLY["money_saved"].columns) == ("month", "measure", "currency", "units", "amount")
     row = {"month": "2026-09", "measure": "unbooked_units_value", "currency": "EUR", "units": 1, "amount": Decimal(1)}
-    tables.write_parquet(cast(Content, _Rows(row)), "money_saved", tmp_path / "good.parquet")
+    published_tables.write_parquet(cast(Content, _Rows(row)), "money_saved", tmp_path / "good.parquet")
     assert pyarrow.parquet.read_table(tmp_path / "good.parquet").num_rows == 1
     with pytest.raises(frames.BadFrame, match=r"month_end\.money_saved is not as declared \(currency: str_matches"):
-        tables.write_parquet(cast(Content, _Rows({**row, "currency": "euro"})), "money_saved", tmp_path / "bad.parquet")
+        published_tables.write_parquet(
+            cast(Content, _Rows({**row, "currency": "euro"})), "money_saved", tmp_path / "bad.parquet"
+        )

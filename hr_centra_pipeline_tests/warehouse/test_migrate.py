@@ -11,7 +11,7 @@ import pytest
 from hr_centra_pipeline.core.errors import RunFailed
 from hr_centra_pipeline.warehouse import backups, derived, migrate, versions
 from hr_centra_pipeline.warehouse.database import Warehouse
-from hr_centra_pipeline.warehouse.tables.month_end import MONTHLY, PUBLISHED_AS
+from hr_centra_pipeline.warehouse.tables.month_end_tables import MONTHLY, PUBLISHED_AS
 
 FIRST = versions.migrations()[:1]
 EVERY = versions.migrations()

@@ -6,8 +6,8 @@ from typing import Any
 
 import dagster as dg
 
+from hr_centra_pipeline.orchestration.asset_tables import LINES, POOL, TEAM, declaration_checks, key, results, spec
 from hr_centra_pipeline.orchestration.run import Run
-from hr_centra_pipeline.orchestration.tables import LINES, POOL, TEAM, declaration_checks, key, results, spec
 from hr_centra_pipeline.oversight.watch import RULES, alarms, refresh
 from hr_centra_pipeline.warehouse import models
 

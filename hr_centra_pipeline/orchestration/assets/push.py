@@ -7,8 +7,8 @@ from typing import Any
 
 import dagster as dg
 
+from hr_centra_pipeline.orchestration.asset_tables import POOL, results, spec
 from hr_centra_pipeline.orchestration.run import Run
-from hr_centra_pipeline.orchestration.tables import POOL, results, spec
 from hr_centra_pipeline.push.record import record_plan
 from hr_centra_pipeline.push.sender import push
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.sources.centra.client import CentraClient
-from hr_centra_pipeline.sources.centra.progress import Raw, text_of
+from hr_centra_pipeline.sources.centra.pull_progress import Raw, text_of
 from hr_centra_pipeline.warehouse import place
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 

@@ -11,8 +11,8 @@ from typing import Any
 from pydantic import SecretStr
 
 from hr_centra_pipeline.core import addresses
-from hr_centra_pipeline.sources.centra import judged, operations
-from hr_centra_pipeline.sources.centra.errors import (
+from hr_centra_pipeline.sources.centra import centra_operations, judged
+from hr_centra_pipeline.sources.centra.centra_errors import (
     AnswerTooLarge,
     CentraError,
     Limited,
@@ -21,8 +21,8 @@ from hr_centra_pipeline.sources.centra.errors import (
     Transient,
     UnknownOutcome,
 )
+from hr_centra_pipeline.sources.centra.centra_operations import Operation
 from hr_centra_pipeline.sources.centra.judged import Unreadable
-from hr_centra_pipeline.sources.centra.operations import Operation
 from hr_centra_pipeline.sources.centra.rate_limiter import LEFT_TO_OTHERS, RateLimiter
 from hr_centra_pipeline.sources.centra.transport import BeforeCall, Clock, Credential, Reply, Sleep, Transport
 
@@ -92,7 +92,7 @@ class CentraClient:
             Permanent: nothing was done; the message names the missing permission or the mistake.
             UnknownOutcome: a mutation left and its answer did not arrive, or cannot be read.
         """
-        operation = operations.load(operation_name)
+        operation = centra_operations.load(operation_name)
         self._limiter.admit(operation.name, len(operation.mutations), self.rate_limits)
         answer = self._executed(operation, variables)
         self._limiter.learn(operation.name, judged.complexity_of(answer.extensions))
@@ -121,12 +121,12 @@ class CentraClient:
         waited out, but told as ``Limited``. ``gate`` is passed right before a request leaves; what it raises comes out.
         """
         if len(asked) == 1:
-            operation = operations.load(asked[0].operation)
+            operation = centra_operations.load(asked[0].operation)
             variables = dict(asked[0].variables)
         else:
-            operation = operations.together(tuple(one.operation for one in asked))
+            operation = centra_operations.together(tuple(one.operation for one in asked))
             variables = {
-                operations.at_place(name, place): value
+                centra_operations.at_place(name, place): value
                 for place, one in enumerate(asked)
                 for name, value in one.variables.items()
             }
@@ -175,7 +175,7 @@ class CentraClient:
 
     def rate_limits(self) -> list[dict[str, Any]]:
         """The six quota buckets as they stand."""
-        operation = operations.load(_READ_LIMITS)
+        operation = centra_operations.load(_READ_LIMITS)
         reply = self._sent(operation, {})
         answer = self._judged(operation, reply)
         try:
@@ -273,9 +273,9 @@ class CentraClient:
 
     def _outcome(self, asked: Asked, place: int, whole: Operation, reply: Reply) -> Answer | CentraError:
         """What became of one operation of a request that was answered."""
-        operation = operations.load(asked.operation)
+        operation = centra_operations.load(asked.operation)
         alone = whole.name == operation.name and whole.fields == operation.fields
-        keys = [field if alone else operations.at_place(field, place) for field in operation.fields]
+        keys = [field if alone else centra_operations.at_place(field, place) for field in operation.fields]
         data, errors = reply.body.get("data"), judged.errors_in(reply.body)
         mine = [error for error in errors if judged.path_of(error)[:1] and judged.path_of(error)[0] in keys]
         if isinstance(data, dict) and all(data.get(key) is not None for key in keys) and not mine:

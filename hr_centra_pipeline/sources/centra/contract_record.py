@@ -13,10 +13,10 @@ from graphql import GraphQLEnumType, GraphQLSchema
 from hr_centra_pipeline.core.codes import say
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.core.version import code_version
-from hr_centra_pipeline.sources.centra import contract, old_objects, permissions, variables
+from hr_centra_pipeline.sources.centra import centra_contract, old_objects, permissions, variables
+from hr_centra_pipeline.sources.centra.centra_contract import Row
+from hr_centra_pipeline.sources.centra.centra_errors import CentraError, Permanent
 from hr_centra_pipeline.sources.centra.client import CentraClient
-from hr_centra_pipeline.sources.centra.contract import Row
-from hr_centra_pipeline.sources.centra.errors import CentraError, Permanent
 from hr_centra_pipeline.sources.centra.order_api import OrderApiClient
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 from hr_centra_pipeline.warehouse.made import makes
@@ -56,16 +56,16 @@ def look(client: CentraClient, order_api: OrderApiClient | None, policy: Policy)
     """
     introspection: Mapping[str, Any] | None = None
     try:
-        introspection = contract.asked(client)
-        schema = contract.schema_of(introspection)
+        introspection = centra_contract.asked(client)
+        schema = centra_contract.schema_of(introspection)
         rows = _compared(schema, policy)
         words = schema.get_type("OrderStatus")
         order_words = list(words.values) if isinstance(words, GraphQLEnumType) else []
-    except (Permanent, contract.NotASchema) as error:
-        rows, order_words = [contract.without_schema(str(error))], policy.centra.words.order_status.cancelled[:1]
+    except (Permanent, centra_contract.NotASchema) as error:
+        rows, order_words = [centra_contract.without_schema(str(error))], policy.centra.words.order_status.cancelled[:1]
         introspection = None
     rows += old_objects.look(client, order_api, policy, order_words)
-    return Looked([*rows, *contract.unseen(row.coordinate for row in rows)], introspection)
+    return Looked([*rows, *centra_contract.unseen(row.coordinate for row in rows)], introspection)
 
 
 def look_at_file(introspection: Any, policy: Policy) -> Looked:
@@ -74,13 +74,13 @@ def look_at_file(introspection: Any, policy: Policy) -> Looked:
     Raises:
         NotASchema: it is not the result of an introspection.
     """
-    rows = _compared(contract.schema_of(introspection), policy)
-    return Looked([*rows, *contract.unseen()], introspection)
+    rows = _compared(centra_contract.schema_of(introspection), policy)
+    return Looked([*rows, *centra_contract.unseen()], introspection)
 
 
 def _compared(schema: GraphQLSchema, policy: Policy) -> list[Row]:
-    words = contract.words_read(policy.centra.words)
-    return contract.compared(schema, permissions.needed(policy), words, variables.widest(policy))
+    words = centra_contract.words_read(policy.centra.words)
+    return centra_contract.compared(schema, permissions.needed(policy), words, variables.widest(policy))
 
 
 # ---------------------------------------------------------------- keeping

@@ -14,9 +14,9 @@ from datetime import datetime, timedelta
 
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.sources.centra import pull
+from hr_centra_pipeline.sources.centra.centra_errors import CentraError, Permanent
 from hr_centra_pipeline.sources.centra.client import CentraClient
-from hr_centra_pipeline.sources.centra.errors import CentraError, Permanent
-from hr_centra_pipeline.sources.centra.progress import Pull, text_of
+from hr_centra_pipeline.sources.centra.pull_progress import Pull, text_of
 from hr_centra_pipeline.warehouse import watermarks
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 from hr_centra_pipeline.warehouse.made import makes

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.sources.centra.assumptions import ledger
+from hr_centra_pipeline.sources.centra.centra_contract import Row, Verdict
+from hr_centra_pipeline.sources.centra.centra_errors import CentraError, Permanent
 from hr_centra_pipeline.sources.centra.client import CentraClient
-from hr_centra_pipeline.sources.centra.contract import Row, Verdict
-from hr_centra_pipeline.sources.centra.errors import CentraError, Permanent
 from hr_centra_pipeline.sources.centra.order_api import OrderApiClient
 from hr_centra_pipeline.sources.centra.texts import values_at
 

@@ -15,9 +15,9 @@ from graphql import DirectiveNode, FieldNode, OperationDefinitionNode, parse, pr
 from graphql.language import ArgumentNode, BooleanValueNode, NameNode
 
 from hr_centra_pipeline.core.policy import Policy
-from hr_centra_pipeline.sources.centra import operations, permissions
+from hr_centra_pipeline.sources.centra import centra_operations, permissions
+from hr_centra_pipeline.sources.centra.centra_errors import CentraError, Misconfigured
 from hr_centra_pipeline.sources.centra.client import CentraClient
-from hr_centra_pipeline.sources.centra.errors import CentraError, Misconfigured
 from hr_centra_pipeline.sources.centra.variables import plain, widest
 
 # What a token of ours need not be allowed: one question each.
@@ -56,10 +56,10 @@ def operations_answer(client: CentraClient, policy: Policy) -> Iterator[Probed]:
     """Each operation that the policy uses: is it valid in this Centra, and may our token execute it?"""
     used = permissions.used(policy)
     variables = widest(policy)
-    for name in operations.names():
+    for name in centra_operations.names():
         if name not in used:
             continue
-        operation = operations.load(name)
+        operation = centra_operations.load(name)
         text = skipped(operation.text) if operation.is_mutation else operation.text
         yield _asked(client, name, text, plain(variables[name]), is_write=operation.is_mutation)
 

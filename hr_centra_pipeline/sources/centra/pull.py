@@ -11,11 +11,9 @@ from itertools import islice
 from typing import Literal, TypeVar
 
 from hr_centra_pipeline.core.policy import Policy
-from hr_centra_pipeline.sources.centra import landing
-from hr_centra_pipeline.sources.centra.client import CentraClient
-from hr_centra_pipeline.sources.centra.errors import Permanent
-from hr_centra_pipeline.sources.centra.judged import Unreadable, identity, nodes_of
-from hr_centra_pipeline.sources.centra.models import (
+from hr_centra_pipeline.sources.centra import centra_landing
+from hr_centra_pipeline.sources.centra.centra_errors import Permanent
+from hr_centra_pipeline.sources.centra.centra_objects import (
     MarkedCustomer,
     MarkedOrder,
     Order,
@@ -25,8 +23,10 @@ from hr_centra_pipeline.sources.centra.models import (
     StatusMark,
     StockChange,
 )
-from hr_centra_pipeline.sources.centra.models import Warehouse as CentraWarehouse
-from hr_centra_pipeline.sources.centra.progress import Pull, PullReport, Raw, recorded, text_of
+from hr_centra_pipeline.sources.centra.centra_objects import Warehouse as CentraWarehouse
+from hr_centra_pipeline.sources.centra.client import CentraClient
+from hr_centra_pipeline.sources.centra.judged import Unreadable, identity, nodes_of
+from hr_centra_pipeline.sources.centra.pull_progress import Pull, PullReport, Raw, recorded, text_of
 from hr_centra_pipeline.warehouse import watermarks
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 from hr_centra_pipeline.warehouse.made import makes
@@ -131,7 +131,7 @@ def pull_returns(client: CentraClient, warehouse: Warehouse, policy: Policy, now
                 continue  # one of them is there, and cannot be read: which one is not known
             gone = sorted(set(ids) - found)
             with warehouse.transaction() as connection:
-                pull.rows_landed += landing.land_deleted(connection, gone, now)
+                pull.rows_landed += centra_landing.land_deleted(connection, gone, now)
 
     return recorded(Pull("returns", client, warehouse, policy, now), work)
 
@@ -157,7 +157,7 @@ def pull_warehouses(client: CentraClient, warehouse: Warehouse, policy: Policy, 
         for number in range(1, _MOST_LISTS + 1):
             raws = client.objects("PullWarehouses", {"limit": _LIST_LIMIT, "page": number}, "warehouses")
             page = pull.fitting(CentraWarehouse, raws)
-            pull.land(landing.WAREHOUSES, [landing.warehouse_row(found) for found in page])
+            pull.land(centra_landing.WAREHOUSES, [centra_landing.warehouse_row(found) for found in page])
             if len(raws) < _LIST_LIMIT:
                 return
             if known.issuperset(ids := {identity(raw) for raw in raws}):
@@ -246,14 +246,17 @@ def _land_shipments(pull: Pull, where: Raw) -> Iterator[Shipment]:
     """Land the shipments of one list; those that fit."""
     for raws in pull.client.pages("PullShipments", {"where": where}, "shipmentConnection", pull.page_size):
         page = pull.fitting(Shipment, consumer(raws), is_own=True)
-        pull.land(landing.SHIPMENTS, [landing.shipment_row(shipment) for shipment in page])
+        pull.land(centra_landing.SHIPMENTS, [centra_landing.shipment_row(shipment) for shipment in page])
         yield from page
 
 
 def land_orders(pull: Pull, orders: Sequence[Order]) -> None:
     """Land a page. Shipments first: an order that was landed is not asked for by number again."""
     with pull.warehouse.transaction() as connection:
-        news = {row.key for row in landing.changed(connection, landing.ORDERS, map(landing.order_row, orders))}
+        news = {
+            row.key
+            for row in centra_landing.changed(connection, centra_landing.ORDERS, map(centra_landing.order_row, orders))
+        }
     if not news:
         return
     where = {"orderId": [order.id for order in orders if str(order.number) in news]}
@@ -261,7 +264,7 @@ def land_orders(pull: Pull, orders: Sequence[Order]) -> None:
     for raws in pull.client.pages("PullShipments", {"where": where}, "shipmentConnection", pull.page_size):
         given = consumer(raws)
         page = pull.fitting(Shipment, given, is_own=None)
-        pull.land(landing.SHIPMENTS, [landing.shipment_row(shipment) for shipment in page])
+        pull.land(centra_landing.SHIPMENTS, [centra_landing.shipment_row(shipment) for shipment in page])
         fitting = {shipment.id for shipment in page}
         unread |= {_number_of_order(raw) for raw in given if raw.get("id") not in fitting}
     for number in unread:
@@ -271,7 +274,7 @@ def land_orders(pull: Pull, orders: Sequence[Order]) -> None:
             pull.has_nameless = True
     if "" not in unread:
         whole = [order for order in orders if str(order.number) not in unread]
-        pull.land(landing.ORDERS, [landing.order_row(order) for order in whole])
+        pull.land(centra_landing.ORDERS, [centra_landing.order_row(order) for order in whole])
 
 
 def _number_of_order(raw: Raw) -> str:
@@ -368,7 +371,7 @@ def land_returns(pull: Pull, where: Raw, *, is_window: bool = False) -> set[int 
     for raws in pull.client.pages("PullReturns", {"where": where}, "returnConnection", pull.page_size):
         shown |= {identity(raw) for raw in raws}
         page = pull.fitting(Return, consumer(raws), is_own=True)
-        pull.land(landing.RETURNS, [landing.return_row(found) for found in page])
+        pull.land(centra_landing.RETURNS, [centra_landing.return_row(found) for found in page])
         for found in page if is_window else []:
             pull.saw(found.created_at)
     return shown
@@ -420,7 +423,7 @@ def land_stock_changes(pull: Pull, where: Raw, *, is_window: bool = True) -> Non
     variables = {"where": where, "lines": CHANGE_LINES}
     for raws in pull.client.pages("PullStockChanges", variables, "stockChangeConnection", pull.page_size):
         page = pull.fitting(StockChange, [with_all_lines(pull.client, raw) for raw in raws], is_own=True)
-        pull.land(landing.STOCK_CHANGES, [landing.stock_change_row(change) for change in page])
+        pull.land(centra_landing.STOCK_CHANGES, [centra_landing.stock_change_row(change) for change in page])
         for change in page if is_window else []:
             pull.saw(change.created_at)
 
@@ -556,7 +559,7 @@ def _land_marks(
     shown = {identity(raw, "number" if object_type == "order" else "id") for raw in raws}
     if len(pull.problems) == problems:  # else what is not shown may be what cannot be read
         marks += [StatusMark(object_type=object_type, object_id=str(one)) for one in asked if one not in shown]
-    pull.land(landing.STATUS_MARKS, [landing.status_mark_row(mark) for mark in marks], again=written)
+    pull.land(centra_landing.STATUS_MARKS, [centra_landing.status_mark_row(mark) for mark in marks], again=written)
 
 
 def _batches(values: Sequence[Key], size: int) -> Iterator[list[Key]]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hr_centra_pipeline.sources.centra.errors import Transient
+from hr_centra_pipeline.sources.centra.centra_errors import Transient
 from hr_centra_pipeline.sources.centra.transport import Clock, Sleep
 
 Read = Callable[[], Sequence[Mapping[str, Any]]]

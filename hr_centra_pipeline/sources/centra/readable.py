@@ -18,7 +18,7 @@ from graphql import (
 )
 from pydantic import BaseModel
 
-from hr_centra_pipeline.sources.centra.models import Order, Return, Shipment, SizeStock, StockChange, Warehouse
+from hr_centra_pipeline.sources.centra.centra_objects import Order, Return, Shipment, SizeStock, StockChange, Warehouse
 from hr_centra_pipeline.sources.centra.uses import Use
 
 READ_AS: Mapping[str, tuple[str, type[BaseModel]]] = {

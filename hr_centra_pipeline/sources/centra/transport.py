@@ -22,7 +22,7 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 from hr_centra_pipeline.core import addresses
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.sources.centra.bounded import BoundedSession, Received, TooLarge, Unbounded
-from hr_centra_pipeline.sources.centra.errors import (
+from hr_centra_pipeline.sources.centra.centra_errors import (
     AnswerTooLarge,
     CentraError,
     Limited,

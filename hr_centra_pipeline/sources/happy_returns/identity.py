@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hr_centra_pipeline.sources.happy_returns.kinds import Kind
+from hr_centra_pipeline.sources.happy_returns.export_kinds import Kind
 from hr_centra_pipeline.warehouse.database import Connection
 
 ABOUT: dict[str, tuple[str, ...]] = {"items": ("return_id", "order_number"), "refunds": ("return_id", "order_number")}

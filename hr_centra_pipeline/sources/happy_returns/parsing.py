@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 
 from hr_centra_pipeline.core.money import LIMIT, SQL_TYPE
-from hr_centra_pipeline.sources.happy_returns.kinds import Kind
-from hr_centra_pipeline.sources.happy_returns.profiles import Profile
+from hr_centra_pipeline.sources.happy_returns.export_kinds import Kind
+from hr_centra_pipeline.sources.happy_returns.export_profiles import Profile
 from hr_centra_pipeline.sources.intake.instants import instant
 
 _UNIT = r"^(.+)-(\d{1,9})-(\d{1,9})$"

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from hr_centra_pipeline.sources.happy_returns import parsing
-from hr_centra_pipeline.sources.happy_returns.kinds import KINDS, Kind, KindName
-from hr_centra_pipeline.sources.happy_returns.profiles import Profile
+from hr_centra_pipeline.sources.happy_returns.export_kinds import KINDS, Kind, KindName
+from hr_centra_pipeline.sources.happy_returns.export_profiles import Profile
 from hr_centra_pipeline.warehouse import watermarks
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 

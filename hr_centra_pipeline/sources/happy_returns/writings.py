@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from typing import NamedTuple
 
-from hr_centra_pipeline.sources.happy_returns.kinds import Kind
+from hr_centra_pipeline.sources.happy_returns.export_kinds import Kind
 from hr_centra_pipeline.warehouse.database import Connection
 
 

@@ -12,7 +12,7 @@ from hr_centra_pipeline.core.money import minor_units
 from hr_centra_pipeline.sources.intake import bounds, cutting
 from hr_centra_pipeline.sources.intake.contents import Content
 from hr_centra_pipeline.sources.intake.cutting import BadRow, Cut
-from hr_centra_pipeline.sources.payouts.profiles import PayoutProfile, Spot, missing_headers
+from hr_centra_pipeline.sources.payouts.settlement_profiles import PayoutProfile, Spot, missing_headers
 
 Footers = dict[str, dict[str, Decimal]]
 

@@ -24,7 +24,7 @@ from pydantic import BaseModel
 
 from hr_centra_pipeline.core.words import GRAPHQL_ENUMS, CentraWords
 from hr_centra_pipeline.sandbox.centra import order_api
-from hr_centra_pipeline.sources.centra import old_objects, operations, probes
+from hr_centra_pipeline.sources.centra import centra_operations, old_objects, probes
 from hr_centra_pipeline.sources.centra.assumptions import CoordinateKind, Unreadable, ledger, read, unlisted
 from hr_centra_pipeline.sources.centra.readable import READ_AS, key_of
 from hr_centra_pipeline.sources.centra.uses import Kind, uses
@@ -35,7 +35,7 @@ LISTED_AS: Mapping[Kind, CoordinateKind] = {
     "root field": "field", "field": "field", "argument": "argument", "input member": "input member", "word": "word",
 }  # fmt: skip
 DOCUMENTS: dict[str, tuple[str, Mapping[str, Any]]] = {
-    **{name: (operations.load(name).text, WIDEST[name]) for name in operations.names()},
+    **{name: (centra_operations.load(name).text, WIDEST[name]) for name in centra_operations.names()},
     **{f"probe of {name}": (text, {}) for name, text in probes.TOO_MUCH.items()},
     **old_objects.QUESTIONS,
 }
@@ -117,7 +117,7 @@ def test_an_interface_of_the_ledger_is_implemented_as_it_says() -> None:
 @pytest.mark.parametrize("name", READ_AS)
 def test_every_field_of_a_model_is_selected_by_its_operation(name: str) -> None:
     path, model = READ_AS[name]
-    (definition,) = parse(operations.load(name).text).definitions
+    (definition,) = parse(centra_operations.load(name).text).definitions
     selected: Any = definition
     for part in path.split("."):
         selected = _selected(selected)[part]

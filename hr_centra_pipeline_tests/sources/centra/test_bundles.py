@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
-from hr_centra_pipeline.sources.centra.staging import refresh
+from hr_centra_pipeline.sources.centra.centra_staging import refresh
 from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline_tests.sources.centra import payloads
 from hr_centra_pipeline_tests.sources.centra.conftest import NOW, Rows

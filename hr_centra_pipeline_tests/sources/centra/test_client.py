@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from hr_centra_pipeline.core.errors import ConfigurationError
-from hr_centra_pipeline.sources.centra import operations, permissions
+from hr_centra_pipeline.sources.centra import centra_operations, permissions
+from hr_centra_pipeline.sources.centra.centra_errors import CentraError, Permanent, Transient, UnknownOutcome
 from hr_centra_pipeline.sources.centra.client import CentraClient
-from hr_centra_pipeline.sources.centra.errors import CentraError, Permanent, Transient, UnknownOutcome
 from hr_centra_pipeline.sources.centra.retry_after import seconds_to_wait
 from hr_centra_pipeline_tests.sources.centra.conftest import NOW, Clock, Shop
 from hr_centra_pipeline_tests.sources.centra.server import always, answering
@@ -285,4 +285,4 @@ def test_pages_go_on_from_where_the_last_one_ended(clock: Clock) -> None:
         assert len(list(client_of(url, clock).pages("PullOrders", {"where": {}}, "orderConnection", 10))) == 3
     assert [request["variables"]["after"] for request in asked] == [None, "a", "b"]
     assert {request["variables"]["first"] for request in asked} == {10}
-    assert operations.load("PullOrders").text == asked[0]["query"]
+    assert centra_operations.load("PullOrders").text == asked[0]["query"]

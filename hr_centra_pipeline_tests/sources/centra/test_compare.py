@@ -7,8 +7,8 @@ import pytest
 
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.sources.centra import pull
-from hr_centra_pipeline.sources.centra.compare import CompareReport, compare_with_centra
-from hr_centra_pipeline.sources.centra.staging import refresh
+from hr_centra_pipeline.sources.centra.centra_staging import refresh
+from hr_centra_pipeline.sources.centra.full_compare import CompareReport, compare_with_centra
 from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline_tests.sources.centra.conftest import NOW, Rows, Shop
 

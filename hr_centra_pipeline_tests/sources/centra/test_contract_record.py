@@ -14,7 +14,7 @@ from graphql import build_schema, graphql_sync
 from hr_centra_pipeline.core.policy import GiftCards, Policy
 from hr_centra_pipeline.sandbox.centra import order_api as sandbox_order_api
 from hr_centra_pipeline.sandbox.server import SandboxSettings, running_sandbox
-from hr_centra_pipeline.sources.centra import contract, contract_record, old_objects, permissions
+from hr_centra_pipeline.sources.centra import centra_contract, contract_record, old_objects, permissions
 from hr_centra_pipeline.sources.centra.client import CentraClient
 from hr_centra_pipeline.sources.centra.contract_record import ContractReport
 from hr_centra_pipeline.sources.centra.order_api import OrderApiClient
@@ -112,7 +112,7 @@ def test_a_deprecated_member_works_as_well_and_is_no_difference(tmp_path: Path, 
         "input DirectToConsumerOrderUpdateInput {",
         "input DirectToConsumerOrderUpdateInput { old: Int @deprecated ",
     )
-    fullest, plainest = contract._INTROSPECTIONS
+    fullest, plainest = centra_contract._INTROSPECTIONS
     assert "includeDeprecated" in fullest
     text = edited(edit).replace("internalComment: String", "internalComment: String @deprecated")
     answer = graphql_sync(build_schema(text, assume_valid=True), fullest).data

@@ -10,7 +10,7 @@ import pytest
 
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.sources.centra import history
-from hr_centra_pipeline.sources.centra.errors import Misconfigured, Transient
+from hr_centra_pipeline.sources.centra.centra_errors import Misconfigured, Transient
 from hr_centra_pipeline.sources.centra.history import HistoryReport
 from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline_tests.sources.centra.conftest import NOW, Rows, Shop, add_item

@@ -15,8 +15,8 @@ import pytest
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.sources.centra import bounded, pull
 from hr_centra_pipeline.sources.centra.bounded import BoundedSession
+from hr_centra_pipeline.sources.centra.centra_errors import CentraError, Permanent, Transient, UnknownOutcome
 from hr_centra_pipeline.sources.centra.client import Answer, Asked, CentraClient
-from hr_centra_pipeline.sources.centra.errors import CentraError, Permanent, Transient, UnknownOutcome
 from hr_centra_pipeline.sources.centra.order_api import OrderApiClient
 from hr_centra_pipeline.sources.centra.texts import our_marks, without_contacts
 from hr_centra_pipeline.sources.centra.transport import Credential

@@ -11,15 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hr_centra_pipeline.sandbox.centra.api import load_schema
-from hr_centra_pipeline.sources.centra import operations
+from hr_centra_pipeline.sources.centra import centra_operations
+from hr_centra_pipeline.sources.centra.centra_errors import Limited, Permanent, Transient, UnknownOutcome
 from hr_centra_pipeline.sources.centra.client import Answer, Asked, CentraClient
-from hr_centra_pipeline.sources.centra.errors import Limited, Permanent, Transient, UnknownOutcome
 from hr_centra_pipeline_tests.sources.centra.conftest import NOW, Clock, Shop
 from hr_centra_pipeline_tests.sources.centra.server import always, answering
 
 SCHEMA = load_schema()
-QUERIES = [name for name in operations.names() if not operations.load(name).is_mutation]
-MUTATIONS = [name for name in operations.names() if operations.load(name).is_mutation]
+QUERIES = [name for name in centra_operations.names() if not centra_operations.load(name).is_mutation]
+MUTATIONS = [name for name in centra_operations.names() if centra_operations.load(name).is_mutation]
 
 
 def returns_of(shop: Shop, count: int) -> list[Asked]:
@@ -52,15 +52,15 @@ def kinds(outcomes: list[Any]) -> list[str]:
     | st.lists(st.sampled_from(MUTATIONS), min_size=1, max_size=5)
 )
 def test_whatever_goes_together_is_valid_and_costs_each_of_its_mutations(names: list[str]) -> None:
-    whole = operations.together(tuple(names))
+    whole = centra_operations.together(tuple(names))
     assert validate(SCHEMA, parse(whole.text)) == []
     assert len(whole.fields) == len(set(whole.fields))
-    assert len(whole.mutations) == sum(len(operations.load(name).mutations) for name in names)
+    assert len(whole.mutations) == sum(len(centra_operations.load(name).mutations) for name in names)
 
 
 def test_a_query_and_a_mutation_do_not_go_together() -> None:
     with pytest.raises(ValueError, match="do not go together"):
-        operations.together(("LookAtOrder", "DeleteReturn"))
+        centra_operations.together(("LookAtOrder", "DeleteReturn"))
 
 
 def test_each_gets_its_own_answer_and_a_refused_one_leaves_the_others_done(shop: Shop) -> None:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.sandbox.shop.shop import Shop as SimulatedShop
 from hr_centra_pipeline.sources.centra import pull
-from hr_centra_pipeline.sources.centra.staging import refresh
+from hr_centra_pipeline.sources.centra.centra_staging import refresh
 from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline_tests.sources.centra.conftest import NOW, Rows, Shop
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from hr_centra_pipeline.sources.happy_returns.ingest import IngestReport, ingest
-from hr_centra_pipeline.sources.happy_returns.profiles import Profile, load_profiles
-from hr_centra_pipeline.sources.happy_returns.staging import StagingReport, refresh
+from hr_centra_pipeline.sources.happy_returns.export_intake import IngestReport, ingest
+from hr_centra_pipeline.sources.happy_returns.export_profiles import Profile, load_profiles
+from hr_centra_pipeline.sources.happy_returns.export_staging import StagingReport, refresh
 from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Warehouse
 

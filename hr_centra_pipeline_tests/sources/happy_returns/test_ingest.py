@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
-from hr_centra_pipeline.sources.happy_returns import landing
+from hr_centra_pipeline.sources.happy_returns import export_landing
 from hr_centra_pipeline_tests.sources.happy_returns.conftest import (
     COMPLETE,
     ITEM,
@@ -335,16 +335,16 @@ def test_a_crash_between_two_files_loses_nothing_and_the_next_run_lands_the_rest
     desk.csv("items", ITEM, name="items-2026-09-20T0000Z.csv")
     desk.csv("returns", RETURN, name="returns-2026-09-21T0000Z.csv")
     desk.csv("refunds", REFUND, name="refunds-2026-09-22T0000Z.csv")
-    begun, real = [], landing.land
+    begun, real = [], export_landing.land
 
-    def dies(*given: Any) -> list[landing.Counts]:
+    def dies(*given: Any) -> list[export_landing.Counts]:
         begun.append(given)
         if len(begun) == 3:
             real(*given)
             raise KeyboardInterrupt
         return real(*given)
 
-    monkeypatch.setattr(landing, "land", dies)
+    monkeypatch.setattr(export_landing, "land", dies)
     with pytest.raises(KeyboardInterrupt):
         desk.ingest()
     monkeypatch.undo()

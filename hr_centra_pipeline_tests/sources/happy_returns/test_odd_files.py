@@ -207,16 +207,16 @@ def test_small_files_land_together_with_the_counts_and_lines_of_each(desk: Desk)
 
 
 def test_small_files_are_landed_with_a_handful_of_statements(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    from hr_centra_pipeline.sources.happy_returns import landing
+    from hr_centra_pipeline.sources.happy_returns import export_landing
 
     groups: list[int] = []
-    real = landing.land
+    real = export_landing.land
 
-    def counted(connection: object, group: landing.Group, *rest: object) -> list[landing.Counts]:
+    def counted(connection: object, group: export_landing.Group, *rest: object) -> list[export_landing.Counts]:
         groups.append(len(group.members))
         return real(connection, group, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(landing, "land", counted)
+    monkeypatch.setattr(export_landing, "land", counted)
     for number in range(120):
         desk.csv("items", ITEM | {"item_id": f"IT-{number}"}, name=f"items-{number:03}.csv")
         desk.csv("refunds", REFUND | {"refund_id": f"RF-{number}"}, name=f"refunds-{number:03}.csv")

@@ -328,7 +328,7 @@ _ROWS = (
 
 
 def _with_profile(desk: Desk, words: str, zone: str = "UTC", decimal: str = ",", more: str = "") -> None:
-    from hr_centra_pipeline.sources.happy_returns.profiles import load_profiles
+    from hr_centra_pipeline.sources.happy_returns.export_profiles import load_profiles
 
     folder = desk.folder.parent / "profiles"
     folder.mkdir(exist_ok=True)
@@ -373,7 +373,7 @@ def test_a_zone_or_decimal_that_is_corrected_mends_times_and_amounts_that_have_l
 
 
 def test_a_column_that_is_mapped_to_another_header_mends_the_files_that_have_landed(desk: Desk) -> None:
-    from hr_centra_pipeline.sources.happy_returns.profiles import load_profiles
+    from hr_centra_pipeline.sources.happy_returns.export_profiles import load_profiles
 
     rows = (
         "Teil;Retoure;Bestellung;Artikel;Wunsch;Freigabe;Befund;Note;Stand\n"

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from hr_centra_pipeline.core.errors import RunFailed
-from hr_centra_pipeline.sources.happy_returns.ingest import ingest
+from hr_centra_pipeline.sources.happy_returns.export_intake import ingest
 from hr_centra_pipeline_tests.sources.happy_returns.conftest import COMPLETE, NOW, Desk
 
 SSHD = shutil.which("sshd") or "/usr/sbin/sshd"

@@ -14,8 +14,8 @@ from fsspec.implementations.local import LocalFileSystem
 
 from hr_centra_pipeline.core.errors import Unreachable
 from hr_centra_pipeline.sources.intake import bounds
-from hr_centra_pipeline.sources.payouts.ingest import ingest_payouts
-from hr_centra_pipeline.sources.payouts.profiles import load_payout_profiles
+from hr_centra_pipeline.sources.payouts.settlement_intake import ingest_payouts
+from hr_centra_pipeline.sources.payouts.settlement_profiles import load_payout_profiles
 from hr_centra_pipeline_tests.sources.happy_returns.conftest import ITEM, NOW, Desk
 
 

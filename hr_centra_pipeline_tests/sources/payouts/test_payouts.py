@@ -13,9 +13,9 @@ import pytest
 from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
 from hr_centra_pipeline.sources.intake import cutting
 from hr_centra_pipeline.sources.intake.contents import Content
-from hr_centra_pipeline.sources.payouts import profiles, settlement_reading, staging
-from hr_centra_pipeline.sources.payouts.ingest import PayoutReport, ingest_payouts
-from hr_centra_pipeline.sources.payouts.profiles import load_payout_profiles
+from hr_centra_pipeline.sources.payouts import settlement_profiles, settlement_reading, settlement_staging
+from hr_centra_pipeline.sources.payouts.settlement_intake import PayoutReport, ingest_payouts
+from hr_centra_pipeline.sources.payouts.settlement_profiles import load_payout_profiles
 from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Warehouse
 
@@ -49,7 +49,7 @@ class Place:
     def ingest(self) -> PayoutReport:
         layouts = load_payout_profiles(self.home / "payout_profiles")
         report = ingest_payouts(self.warehouse, str(self.folder), layouts, NOW)
-        staging.refresh(self.warehouse, NOW, layouts)
+        settlement_staging.refresh(self.warehouse, NOW, layouts)
         return report
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
@@ -292,7 +292,7 @@ def test_a_file_that_cannot_be_read_is_named_once_tried_again_and_stops_no_other
 
 
 def test_a_time_format_that_the_database_does_not_know_is_refused_with_the_layout(tmp_path: Path) -> None:
-    shipped = Path(profiles.__file__).parent / "header_profiles" / "wallet.toml"
+    shipped = Path(settlement_profiles.__file__).parent / "header_profiles" / "wallet.toml"
     (tmp_path / "mine.toml").write_text(shipped.read_text("utf-8").replace("%H:%M:%S %z", "%Q"), "utf-8")
     with pytest.raises(ConfigurationError, match=r"mine\.toml: times: format '%Y/%m/%d %Q' is none"):
         load_payout_profiles(tmp_path)
@@ -446,11 +446,11 @@ def test_a_type_that_the_layout_maps_later_is_read_without_another_delivery(plac
     assert place.rows("select line_type from staging.payout_lines where reference = 'R1'") == [("unknown",)]
     shipped = next(profile for profile in load_payout_profiles(place.home) if profile.name == "card-psp")
     mine = shipped.model_copy(update={"line_types": {**shipped.line_types, "Teleported": "chargeback"}})
-    assert staging.refresh(place.warehouse, NOW, [mine]) == 1
+    assert settlement_staging.refresh(place.warehouse, NOW, [mine]) == 1
     assert place.rows("select line_type, gross_amount from staging.payout_lines where reference = 'R1'") == [
         ("chargeback", Decimal(-125))
     ]
-    assert staging.refresh(place.warehouse, NOW, [mine]) == 0
+    assert settlement_staging.refresh(place.warehouse, NOW, [mine]) == 0
 
 
 # ---------------------------------------------------------------- layouts that are added or mended

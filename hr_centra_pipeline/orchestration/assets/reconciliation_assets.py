@@ -8,10 +8,9 @@ from typing import Any
 
 import dagster as dg
 
-from hr_centra_pipeline.month_end.journal import remember
+from hr_centra_pipeline.month_end.fact_journal import remember
 from hr_centra_pipeline.orchestration import markdown
-from hr_centra_pipeline.orchestration.run import Run
-from hr_centra_pipeline.orchestration.tables import (
+from hr_centra_pipeline.orchestration.asset_tables import (
     POOL,
     TOLD_ELSEWHERE,
     declaration_checks,
@@ -20,8 +19,9 @@ from hr_centra_pipeline.orchestration.tables import (
     results,
     spec,
 )
+from hr_centra_pipeline.orchestration.run import Run
 from hr_centra_pipeline.publishing.publish import SOURCES, publish
-from hr_centra_pipeline.publishing.round_trip import take_workbooks
+from hr_centra_pipeline.publishing.workbook_intake import take_workbooks
 from hr_centra_pipeline.reconciliation.reconcile import reconcile
 from hr_centra_pipeline.warehouse.database import Connection
 

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from hr_centra_pipeline.publishing.content import Content
 from hr_centra_pipeline.publishing.sheet import FORMULA_STARTS
-from hr_centra_pipeline.warehouse.tables.month_end import MONTHLY
+from hr_centra_pipeline.warehouse.tables.month_end_tables import MONTHLY
 
 _TYPES = {
     "VARCHAR": pa.string(), "BIGINT": pa.int64(), "BOOLEAN": pa.bool_(),

@@ -14,7 +14,7 @@ from rich import box
 from rich.console import Console
 from rich.text import Text
 
-from hr_centra_pipeline.cli import trouble
+from hr_centra_pipeline.cli import trouble_commands
 from hr_centra_pipeline.cli.screen import width
 from hr_centra_pipeline.cli.table import DataConsole, DataTable, echo
 from hr_centra_pipeline.core import clock
@@ -71,14 +71,14 @@ def _written(settings: Settings, file: Path) -> Iterator[Finding]:
 
 def _dagster(settings: Settings) -> Any:
     # Imported here: Dagster takes seconds.
-    from hr_centra_pipeline.orchestration import doctor as dagster_doctor
+    from hr_centra_pipeline.orchestration import instance_doctor as dagster_doctor
 
     try:
         yield from dagster_doctor.findings(settings)
     except (ConfigurationError, RunFailed):
         raise
     except Exception as error:
-        if (line := trouble.told(error)) is None:
+        if (line := trouble_commands.told(error)) is None:
             raise
         yield Finding("Dagster", "error", line)
 

@@ -16,8 +16,8 @@ from hr_centra_pipeline.sources.intake.arrivals import UNREAD, Arrival, Refusal,
 from hr_centra_pipeline.sources.intake.contents import Content
 from hr_centra_pipeline.sources.intake.file_log import FileLog, Fingerprint, LogTable
 from hr_centra_pipeline.sources.intake.places import Place
-from hr_centra_pipeline.sources.payouts import settlement_reading, typing_sql
-from hr_centra_pipeline.sources.payouts.profiles import PayoutProfile, fingerprint
+from hr_centra_pipeline.sources.payouts import settlement_reading, settlement_typing
+from hr_centra_pipeline.sources.payouts.settlement_profiles import PayoutProfile, fingerprint
 from hr_centra_pipeline.sources.payouts.settlement_totals import count, total_problem
 from hr_centra_pipeline.warehouse import watermarks
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
@@ -138,7 +138,7 @@ class _Run:
         clean = scratch / "lines.csv"
         clean.write_bytes(cutting.as_csv(read.cut))
         name = before.source_file if before is not None else listed.name
-        typing_sql.type_lines(connection, read.profile, read.columns, read.cut.headers, clean, name, self._now)
+        settlement_typing.type_lines(connection, read.profile, read.columns, read.cut.headers, clean, name, self._now)
         if problem := total_problem(connection, read):
             return Refusal(listed, content.sha256, problem, more=of_profile)
         batch = watermarks.next_batch(connection)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from hr_centra_pipeline.cli.progress import progress
+from hr_centra_pipeline.cli.progress_bar import progress
 from hr_centra_pipeline.cli.table import echo
 from hr_centra_pipeline.core import clock
 from hr_centra_pipeline.core.errors import ConfigurationError

@@ -12,9 +12,7 @@ from hr_centra_pipeline.core import months
 from hr_centra_pipeline.core.money import minor_units
 from hr_centra_pipeline.month_end import due
 from hr_centra_pipeline.orchestration import markdown
-from hr_centra_pipeline.orchestration.partitions import MONTHLY, SINGLE_RUN
-from hr_centra_pipeline.orchestration.run import Run
-from hr_centra_pipeline.orchestration.tables import (
+from hr_centra_pipeline.orchestration.asset_tables import (
     POOL,
     TOLD_ELSEWHERE,
     declaration_checks,
@@ -23,12 +21,14 @@ from hr_centra_pipeline.orchestration.tables import (
     results,
     spec,
 )
+from hr_centra_pipeline.orchestration.partitions import MONTHLY, SINGLE_RUN
+from hr_centra_pipeline.orchestration.run import Run
 from hr_centra_pipeline.publishing import charts
 from hr_centra_pipeline.publishing.content import Content, workbook_key
 from hr_centra_pipeline.publishing.pack import PACKED, Pack, export_month
 from hr_centra_pipeline.publishing.publish import publish
 from hr_centra_pipeline.publishing.workbook import rollforward_rows, summary_rows
-from hr_centra_pipeline.warehouse.tables.month_end import MONTHLY as TABLES
+from hr_centra_pipeline.warehouse.tables.month_end_tables import MONTHLY as TABLES
 
 NAMES = [declared.name for declared in TABLES.values()]
 _PACK = dg.AssetKey(["exports", "month_pack"])

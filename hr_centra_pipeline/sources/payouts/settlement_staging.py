@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 
-from hr_centra_pipeline.sources.payouts.profiles import PayoutProfile
-from hr_centra_pipeline.sources.payouts.typing_sql import type_of
+from hr_centra_pipeline.sources.payouts.settlement_profiles import PayoutProfile
+from hr_centra_pipeline.sources.payouts.settlement_typing import type_of
 from hr_centra_pipeline.warehouse import models, watermarks
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 from hr_centra_pipeline.warehouse.made import makes

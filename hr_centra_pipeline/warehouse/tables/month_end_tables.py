@@ -5,7 +5,7 @@ from __future__ import annotations
 from hr_centra_pipeline.core.exception_kinds import EXCEPTION_KINDS
 from hr_centra_pipeline.core.kinds import OWNERS
 from hr_centra_pipeline.warehouse.declare import Table, flag, instant, money, table, text, total, whole
-from hr_centra_pipeline.warehouse.tables.reconciliation import AGE_BUCKETS, COMPONENTS
+from hr_centra_pipeline.warehouse.tables.reconciliation_tables import AGE_BUCKETS, COMPONENTS
 
 BEFORE_CUTOVER = "before_cutover"
 STATUSES = ("ties", "does_not_tie", "not_covered", "late")

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import duckdb
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from hr_centra_pipeline.sources.happy_returns.kinds import KINDS, KindName
+from hr_centra_pipeline.sources.happy_returns.export_kinds import KINDS, KindName
 from hr_centra_pipeline.sources.intake.file_log import Fingerprint
 from hr_centra_pipeline.sources.intake.profile_files import read_profiles
 

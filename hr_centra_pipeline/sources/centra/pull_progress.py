@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from hr_centra_pipeline.core.policy import Policy
-from hr_centra_pipeline.sources.centra import landing
+from hr_centra_pipeline.sources.centra import centra_landing
+from hr_centra_pipeline.sources.centra.centra_errors import CentraError
+from hr_centra_pipeline.sources.centra.centra_landing import Row, Target
 from hr_centra_pipeline.sources.centra.client import CentraClient
-from hr_centra_pipeline.sources.centra.errors import CentraError
 from hr_centra_pipeline.sources.centra.judged import identity, shown
-from hr_centra_pipeline.sources.centra.landing import Row, Target
 from hr_centra_pipeline.warehouse import watermarks
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 from hr_centra_pipeline.warehouse.made import makes
@@ -140,7 +140,7 @@ class Pull:
             self.problems.append(
                 f"Centra {self.object}: {len(refused)} of {len(given)} objects were not landed: "
                 f"{'; '.join(refused[:_MESSAGES])}{more}. "
-                "Centra shows something that sources/centra/models.py does not expect."
+                "Centra shows something that sources/centra/centra_objects.py does not expect."
             )
         return fitting
 
@@ -162,7 +162,7 @@ class Pull:
     def land(self, target: Target, rows: Sequence[Row], *, again: Collection[str] = ()) -> None:
         """Land one page in one short transaction."""
         with self.warehouse.transaction() as connection:
-            self.rows_landed += landing.land(connection, target, rows, self.now, again=again)
+            self.rows_landed += centra_landing.land(connection, target, rows, self.now, again=again)
 
 
 def recorded(pull: Pull, work: Callable[[Pull], None]) -> PullReport:
@@ -209,7 +209,7 @@ def _write(pull: Pull, elapsed: timedelta) -> PullReport:
         )  # fmt: skip
         if pull.object in _FOLLOWED and (pull.unreadable or not pull.problems):
             _note_unreadable(connection, pull, _watermark(pull, elapsed))
-        landing.note_version(connection, pull.client.app_version, pull.client.deprecated_fields, pull.now)
+        centra_landing.note_version(connection, pull.client.app_version, pull.client.deprecated_fields, pull.now)
     return pull.report()
 
 

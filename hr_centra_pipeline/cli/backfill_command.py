@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from rich import box
 from rich.text import Text
 
-from hr_centra_pipeline.cli.progress import progress
+from hr_centra_pipeline.cli.progress_bar import progress
 from hr_centra_pipeline.cli.screen import width
 from hr_centra_pipeline.cli.table import DataConsole, DataTable, echo
 from hr_centra_pipeline.core import clock

@@ -5,8 +5,8 @@ from typing import Any
 
 import dagster as dg
 
+from hr_centra_pipeline.orchestration.asset_tables import POOL, key, results, spec
 from hr_centra_pipeline.orchestration.run import Run
-from hr_centra_pipeline.orchestration.tables import POOL, key, results, spec
 from hr_centra_pipeline.sources.centra.contract_record import ContractReport, refresh
 
 TABLE = "operations.contract"

@@ -9,8 +9,8 @@ import dagster as dg
 
 from hr_centra_pipeline.effects.plan import plan
 from hr_centra_pipeline.matching.match import match
+from hr_centra_pipeline.orchestration.asset_tables import POOL, declaration_checks, key, results, spec
 from hr_centra_pipeline.orchestration.run import Run
-from hr_centra_pipeline.orchestration.tables import POOL, declaration_checks, key, results, spec
 from hr_centra_pipeline.warehouse.tables import DERIVED
 
 _MATCHED = "matching.matched_items"

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from hr_centra_pipeline.core.money import LIMIT
-from hr_centra_pipeline.sources.payouts.profiles import PayoutProfile
+from hr_centra_pipeline.sources.payouts.settlement_profiles import PayoutProfile
 from hr_centra_pipeline.warehouse.database import Connection
 
 _EXACT = {".": r"[+-]?\d{1,12}(\.\d{1,4})?", ",": r"[+-]?(\d{1,12}|\d{1,3}(\.\d{3}){1,3})(,\d{1,4})?"}

@@ -7,16 +7,16 @@ import dagster as dg
 
 from hr_centra_pipeline.core.errors import ConfigurationError, Unreachable
 from hr_centra_pipeline.orchestration import failures
-from hr_centra_pipeline.orchestration.assets.backfill import read_history
+from hr_centra_pipeline.orchestration.asset_tables import POOL, key, results, spec
+from hr_centra_pipeline.orchestration.assets.backfill_assets import read_history
 from hr_centra_pipeline.orchestration.partitions import DAILY, SINGLE_RUN
 from hr_centra_pipeline.orchestration.run import Run
-from hr_centra_pipeline.orchestration.tables import POOL, key, results, spec
 from hr_centra_pipeline.sources.centra import pull
-from hr_centra_pipeline.sources.centra.compare import compare_with_centra
-from hr_centra_pipeline.sources.happy_returns.ingest import IngestReport, ingest
-from hr_centra_pipeline.sources.happy_returns.profiles import load_profiles
-from hr_centra_pipeline.sources.payouts.ingest import PayoutReport, ingest_payouts
-from hr_centra_pipeline.sources.payouts.profiles import load_payout_profiles
+from hr_centra_pipeline.sources.centra.full_compare import compare_with_centra
+from hr_centra_pipeline.sources.happy_returns.export_intake import IngestReport, ingest
+from hr_centra_pipeline.sources.happy_returns.export_profiles import load_profiles
+from hr_centra_pipeline.sources.payouts.settlement_intake import PayoutReport, ingest_payouts
+from hr_centra_pipeline.sources.payouts.settlement_profiles import load_payout_profiles
 
 Report = TypeVar("Report", IngestReport, PayoutReport)
 

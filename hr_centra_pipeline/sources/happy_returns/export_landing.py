@@ -11,8 +11,8 @@ from datetime import datetime
 from pathlib import Path
 
 from hr_centra_pipeline.sources.happy_returns import identity, parsing, writings
-from hr_centra_pipeline.sources.happy_returns.kinds import KINDS, Kind, KindName
-from hr_centra_pipeline.sources.happy_returns.profiles import Profile
+from hr_centra_pipeline.sources.happy_returns.export_kinds import KINDS, Kind, KindName
+from hr_centra_pipeline.sources.happy_returns.export_profiles import Profile
 from hr_centra_pipeline.sources.intake import bounds, cutting, rejected
 from hr_centra_pipeline.sources.intake.contents import Content
 from hr_centra_pipeline.sources.intake.cutting import BadRow

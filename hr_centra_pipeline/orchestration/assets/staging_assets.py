@@ -7,12 +7,12 @@ from typing import Any
 
 import dagster as dg
 
+from hr_centra_pipeline.orchestration.asset_tables import POOL, declaration_checks, results, spec
 from hr_centra_pipeline.orchestration.run import Run
-from hr_centra_pipeline.orchestration.tables import POOL, declaration_checks, results, spec
-from hr_centra_pipeline.sources.centra.staging import refresh as refresh_centra
-from hr_centra_pipeline.sources.happy_returns.staging import refresh as refresh_happy_returns
-from hr_centra_pipeline.sources.payouts.profiles import load_payout_profiles
-from hr_centra_pipeline.sources.payouts.staging import refresh as refresh_payouts
+from hr_centra_pipeline.sources.centra.centra_staging import refresh as refresh_centra
+from hr_centra_pipeline.sources.happy_returns.export_staging import refresh as refresh_happy_returns
+from hr_centra_pipeline.sources.payouts.settlement_profiles import load_payout_profiles
+from hr_centra_pipeline.sources.payouts.settlement_staging import refresh as refresh_payouts
 from hr_centra_pipeline.warehouse import models
 
 HAPPY_RETURNS = models.made_in("sources/happy_returns")

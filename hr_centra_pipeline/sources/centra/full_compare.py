@@ -13,13 +13,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from hr_centra_pipeline.core.policy import Policy
-from hr_centra_pipeline.sources.centra import landing
+from hr_centra_pipeline.sources.centra import centra_landing
+from hr_centra_pipeline.sources.centra.centra_landing import Row, Target
+from hr_centra_pipeline.sources.centra.centra_objects import Order, Return, Shipment, StockChange
 from hr_centra_pipeline.sources.centra.client import CentraClient
 from hr_centra_pipeline.sources.centra.judged import identity
-from hr_centra_pipeline.sources.centra.landing import Row, Target
-from hr_centra_pipeline.sources.centra.models import Order, Return, Shipment, StockChange
-from hr_centra_pipeline.sources.centra.progress import Pull, Raw, recorded, text_of
 from hr_centra_pipeline.sources.centra.pull import CHANGE_LINES, consumer, with_all_lines
+from hr_centra_pipeline.sources.centra.pull_progress import Pull, Raw, recorded, text_of
 from hr_centra_pipeline.warehouse import watermarks
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 from hr_centra_pipeline.warehouse.made import makes
@@ -54,19 +54,19 @@ class _Compared:
 
 _OBJECTS = (
     _Compared(
-        "returns", "PullReturns", "returnConnection", landing.RETURNS, Return, landing.return_row, "created_at",
+        "returns", "PullReturns", "returnConnection", centra_landing.RETURNS, Return, centra_landing.return_row, "created_at",
         "order_number", follows_changes=False,
     ),
     _Compared(
-        "stock_changes", "PullStockChanges", "stockChangeConnection", landing.STOCK_CHANGES, StockChange,
-        landing.stock_change_row, "created_at", "null", follows_changes=False,
+        "stock_changes", "PullStockChanges", "stockChangeConnection", centra_landing.STOCK_CHANGES, StockChange,
+        centra_landing.stock_change_row, "created_at", "null", follows_changes=False,
     ),
     _Compared(
-        "orders", "PullOrders", "orderConnection", landing.ORDERS, Order, landing.order_row,
+        "orders", "PullOrders", "orderConnection", centra_landing.ORDERS, Order, centra_landing.order_row,
         "(payload ->> 'createdAt')::timestamptz", "order_number", follows_changes=True,
     ),
     _Compared(
-        "shipments", "PullShipments", "shipmentConnection", landing.SHIPMENTS, Shipment, landing.shipment_row,
+        "shipments", "PullShipments", "shipmentConnection", centra_landing.SHIPMENTS, Shipment, centra_landing.shipment_row,
         "(payload ->> 'createdAt')::timestamptz", "order_number", follows_changes=True,
     ),
 )  # fmt: skip
@@ -173,7 +173,7 @@ def _compare(pull: Pull, one: _Compared, end: datetime) -> None:
         rows = [one.row(node) for node in pull.fitting(one.model, nodes)]
         with pull.warehouse.transaction() as connection:
             _note_changed(connection, one, rows, pull.now)
-            pull.rows_landed += landing.land(connection, one.target, rows, pull.now)
+            pull.rows_landed += centra_landing.land(connection, one.target, rows, pull.now)
     if str(None) in shown:
         return  # one of them cannot be read, so that nobody knows which ones are not there
     _find_deleted(pull, one, begin, end, shown)
@@ -183,7 +183,7 @@ def _compare(pull: Pull, one: _Compared, end: datetime) -> None:
 def _note_changed(connection: Connection, one: _Compared, rows: Sequence[Row], now: datetime) -> None:
     """Note the rows that differ from what was landed last, unless the increments would have shown it."""
     batch: int | None = None
-    for row in landing.changed(connection, one.target, rows):
+    for row in centra_landing.changed(connection, one.target, rows):
         before = connection.execute(
             f"select payload, content_sha256 from {one.target.table} where {one.target.key} = ?"  # noqa: S608 - our own names
             " order by batch desc limit 1",
@@ -244,7 +244,7 @@ def _find_deleted(pull: Pull, one: _Compared, begin: datetime, end: datetime, sh
                 [one.name, str(key), number, created, pull.now, batch],
             )
         if one.name == "returns":
-            pull.rows_landed += landing.land_deleted(connection, [int(row[0]) for row in gone], pull.now)
+            pull.rows_landed += centra_landing.land_deleted(connection, [int(row[0]) for row in gone], pull.now)
 
 
 def _is_there(pull: Pull, return_id: int) -> bool:

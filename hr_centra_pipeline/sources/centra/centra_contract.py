@@ -23,10 +23,10 @@ from graphql import (
 )
 
 from hr_centra_pipeline.core.words import GRAPHQL_ENUMS, CentraWords
-from hr_centra_pipeline.sources.centra import operations
+from hr_centra_pipeline.sources.centra import centra_operations
 from hr_centra_pipeline.sources.centra.assumptions import CoordinateKind, Known, Ledger, ledger
+from hr_centra_pipeline.sources.centra.centra_errors import Permanent
 from hr_centra_pipeline.sources.centra.client import CentraClient
-from hr_centra_pipeline.sources.centra.errors import Permanent
 from hr_centra_pipeline.sources.centra.readable import unreadable
 from hr_centra_pipeline.sources.centra.uses import Kind, Use, uses
 from hr_centra_pipeline.sources.centra.variables import WIDEST, Variables, plain
@@ -133,7 +133,7 @@ def compared(
     of each operation.
     """
     listed = ledger()
-    by_operation = {name: list(_uses_of(schema, name, variables[name])) for name in operations.names()}
+    by_operation = {name: list(_uses_of(schema, name, variables[name])) for name in centra_operations.names()}
     rows = [
         *_of_uses(by_operation, needed, listed),
         *_of_words(schema, by_operation, needed, {**words, **_FIXED}, listed),
@@ -143,7 +143,7 @@ def compared(
 
 def _uses_of(schema: GraphQLSchema, name: str, variables: Variables) -> Iterator[Use]:
     """What one operation uses. Should the validation find more than the coordinates show, it is a use as well."""
-    text = operations.load(name).text
+    text = centra_operations.load(name).text
     found = [*uses(schema, text, variables), *unreadable(schema, name)]
     yield from found
     if not any(use.problem for use in found):

@@ -10,7 +10,7 @@ from hr_centra_pipeline.core.errors import RunFailed
 from hr_centra_pipeline.core.policy import load_policy
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.sources.centra.client import CentraClient
-from hr_centra_pipeline.sources.centra.compare import compare_with_centra
+from hr_centra_pipeline.sources.centra.full_compare import compare_with_centra
 from hr_centra_pipeline.warehouse import lock, migrate
 from hr_centra_pipeline.warehouse.database import Warehouse
 

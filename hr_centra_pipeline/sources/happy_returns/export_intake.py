@@ -13,10 +13,10 @@ from pathlib import Path
 import duckdb
 
 from hr_centra_pipeline.core.errors import Unreachable
-from hr_centra_pipeline.sources.happy_returns import landing, retyping
-from hr_centra_pipeline.sources.happy_returns.kinds import KINDS
-from hr_centra_pipeline.sources.happy_returns.landing import Counts, ExportFile, Group
-from hr_centra_pipeline.sources.happy_returns.profiles import Profile, Recognised, fingerprint, recognise
+from hr_centra_pipeline.sources.happy_returns import export_landing, retyping
+from hr_centra_pipeline.sources.happy_returns.export_kinds import KINDS
+from hr_centra_pipeline.sources.happy_returns.export_landing import Counts, ExportFile, Group
+from hr_centra_pipeline.sources.happy_returns.export_profiles import Profile, Recognised, fingerprint, recognise
 from hr_centra_pipeline.sources.intake import bounds, cutting
 from hr_centra_pipeline.sources.intake.arrivals import UNREAD, Arrival, Refusal, arrivals
 from hr_centra_pipeline.sources.intake.contents import Content
@@ -169,8 +169,8 @@ class _Run:
         self._warehouse = warehouse
         self._now = now
         with warehouse.transaction() as connection:
-            self.log = FileLog(connection, landing.FILES, present)
-            self._landed = landing.landed_hashes(connection)
+            self.log = FileLog(connection, export_landing.FILES, present)
+            self._landed = export_landing.landed_hashes(connection)
 
     def land(self, portion: Sequence[ExportFile | Refusal], report: IngestReport) -> IngestReport:
         """Land files that were read: the oldest first within a kind, returns before others: they tell how many units they have."""
@@ -199,7 +199,7 @@ class _Run:
                 (repeated if is_known else fresh).append(file)
                 self._landed.add(one.content.sha256)
             report = self._refuse(connection, refused, report)
-            landing.note_repeated(connection, self.log, repeated, self._now)
+            export_landing.note_repeated(connection, self.log, repeated, self._now)
             for _ in repeated:
                 report = report.plus(Counts())
             _next_transaction(connection, "commit")
@@ -247,12 +247,12 @@ class _Run:
     def _landed_together(self, connection: Connection, group: Group) -> list[Counts] | None:
         """Counts of each file; none: they are not to be read so, and nothing was landed."""
         with tempfile.TemporaryDirectory() as scratch:
-            if not landing.read(connection, group, Path(scratch), self._now) and not group.is_cut_by_hand:
+            if not export_landing.read(connection, group, Path(scratch), self._now) and not group.is_cut_by_hand:
                 return None
             # A unit without an id is known by what was landed before it, file by file.
-            if len(group.members) > 1 and group.kind.name == "items" and landing.some_have_no_id(connection):
+            if len(group.members) > 1 and group.kind.name == "items" and export_landing.some_have_no_id(connection):
                 return None
-            return landing.land(connection, group, self.log, self._now)
+            return export_landing.land(connection, group, self.log, self._now)
 
     def _refuse(self, connection: Connection, refused: Mapping[int, Refusal], report: IngestReport) -> IngestReport:
         for _ in range(self.log.refuse(connection, refused, self._now)):

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from hr_centra_pipeline.sources.centra.models import Order, Return, Shipment, StatusMark, StockChange, Warehouse
+from hr_centra_pipeline.sources.centra.centra_objects import Order, Return, Shipment, StatusMark, StockChange, Warehouse
 from hr_centra_pipeline.warehouse import watermarks
 from hr_centra_pipeline.warehouse.database import Connection
 from hr_centra_pipeline.warehouse.made import makes

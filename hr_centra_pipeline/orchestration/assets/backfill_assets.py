@@ -9,16 +9,16 @@ import dagster as dg
 from hr_centra_pipeline.effects.plan import plan
 from hr_centra_pipeline.matching.match import match
 from hr_centra_pipeline.orchestration import failures, markdown
+from hr_centra_pipeline.orchestration.asset_tables import POOL, results, spec
 from hr_centra_pipeline.orchestration.door import BehindTheLock
 from hr_centra_pipeline.orchestration.partitions import DAILY, SINGLE_RUN, days_of
 from hr_centra_pipeline.orchestration.run import Run
-from hr_centra_pipeline.orchestration.tables import POOL, results, spec
 from hr_centra_pipeline.sources.centra import history
+from hr_centra_pipeline.sources.centra.centra_staging import refresh as refresh_centra
 from hr_centra_pipeline.sources.centra.history import HistoryReport
-from hr_centra_pipeline.sources.centra.staging import refresh as refresh_centra
-from hr_centra_pipeline.sources.happy_returns.ingest import ingest
-from hr_centra_pipeline.sources.happy_returns.profiles import load_profiles
-from hr_centra_pipeline.sources.happy_returns.staging import refresh as refresh_happy_returns
+from hr_centra_pipeline.sources.happy_returns.export_intake import ingest
+from hr_centra_pipeline.sources.happy_returns.export_profiles import load_profiles
+from hr_centra_pipeline.sources.happy_returns.export_staging import refresh as refresh_happy_returns
 from hr_centra_pipeline.warehouse import models
 
 _LOG = logging.getLogger(__name__)
