@@ -50,7 +50,7 @@ EXAMPLE_POLICY = Path(__file__).parents[1] / "data" / "policy.example.toml"
 
 
 @dataclass(frozen=True)
-class ShopWorld:
+class ShopScenario:
     """A sandbox, its shop, and the pipeline pointed at both through the environment of this process."""
 
     sandbox: RunningSandbox
@@ -114,7 +114,7 @@ class ShopWorld:
 
 
 @contextmanager
-def shop_world(
+def shop_scenario(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     *,
@@ -123,7 +123,7 @@ def shop_world(
     days: int = 45,
     mode: str = "live",
     varied: bool = False,
-) -> Iterator[ShopWorld]:
+) -> Iterator[ShopScenario]:
     """A seeded shop that answers. ``varied``: the demo's, with all that real shops and their providers have."""
     home = tmp_path / "data"
     home.mkdir(exist_ok=True)
@@ -137,16 +137,16 @@ def shop_world(
             seed=seed, returns=returns, start=UNTIL - timedelta(days=days), until=UNTIL,
             variety=VARIED if varied else PLAIN,
         )  # fmt: skip
-        yield pointed_at(ShopWorld(sandbox, shop, home), monkeypatch, mode=mode)
+        yield pointed_at(ShopScenario(sandbox, shop, home), monkeypatch, mode=mode)
 
 
-def pointed_at(world: ShopWorld, monkeypatch: pytest.MonkeyPatch, *, mode: str = "live") -> ShopWorld:
+def pointed_at(scenario: ShopScenario, monkeypatch: pytest.MonkeyPatch, *, mode: str = "live") -> ShopScenario:
     """The world, to which the environment of this process points now."""
     for variable in [name for name in os.environ if name.startswith(("HR_CENTRA_", "DAGSTER_"))]:
         monkeypatch.delenv(variable)
     for name, value in {
-        **world.sandbox.environment(), "HR_CENTRA_HOME": str(world.home), "HR_CENTRA_MODE": mode,
-        "DAGSTER_HOME": str(world.home / "dagster"),
+        **scenario.sandbox.environment(), "HR_CENTRA_HOME": str(scenario.home), "HR_CENTRA_MODE": mode,
+        "DAGSTER_HOME": str(scenario.home / "dagster"),
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)
-    return world
+    return scenario

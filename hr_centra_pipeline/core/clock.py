@@ -16,7 +16,7 @@ VARIABLE = "HR_CENTRA_NOW"
 def now(environment: Mapping[str, str] | None = None) -> datetime:
     """Return the decision time, in UTC.
 
-    ``HR_CENTRA_NOW`` unset: the real clock. ISO 8601 text: that instant. ``@file``: the instant in the file, read anew.
+    ``HR_CENTRA_NOW`` unset: the real clock. ISO 8601 text: that instant. ``@file``: the instant in the file, read again.
 
     Raises:
         ConfigurationError: the text is no instant with an offset, the file cannot be read, or it lies in the future

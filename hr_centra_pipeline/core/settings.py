@@ -106,7 +106,7 @@ class Settings(BaseModel):
 
     @property
     def lock_path(self) -> Path:
-        """The kernel file lock that every door takes before a run starts."""
+        """The kernel file lock that every entry point takes before a run starts."""
         return self.home / "sync.lock"
 
     @property

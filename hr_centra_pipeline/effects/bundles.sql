@@ -177,7 +177,7 @@ from (
 where credits.effect_key = pending.effect_key;
 
 -- What belongs to a whole return waits with its units.
-update effects.pending_credit_notes as riders
+update effects.pending_credit_notes as return_level
 set blocked_by = held.blocked_by, blocked_code = held.blocked_code, approval_codes = held.approval_codes
 from (
     select
@@ -192,7 +192,7 @@ from (
     having bool_and(credits.blocked_code is not null)
         and bool_or(credits.effect_key in (select effect_key from bundle_credits where blocked_code is not null))
 ) as held
-where riders.effect_kind in ('shipping_refund', 'return_fee')
-    and riders.blocked_code is null
-    and riders.state = 'planned'
-    and riders.return_id = held.return_id and riders.order_number = held.order_number;
+where return_level.effect_kind in ('shipping_refund', 'return_fee')
+    and return_level.blocked_code is null
+    and return_level.state = 'planned'
+    and return_level.return_id = held.return_id and return_level.order_number = held.order_number;

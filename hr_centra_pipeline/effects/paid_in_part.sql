@@ -87,8 +87,8 @@ set blocked_by = reasons.sentence, blocked_code = reasons.code
 from (
     select effect_key, 'paid_in_part' as code from paid_to_others where not fits
     union
-    select riders.effect_key, 'paid_in_part' as code
-    from effects.pending_credit_notes as riders
+    select return_level.effect_key, 'paid_in_part' as code
+    from effects.pending_credit_notes as return_level
     join (
         select credits.return_id, credits.order_number
         from effects.pending_credit_notes as credits
@@ -97,7 +97,7 @@ from (
         group by all
         having bool_and(credits.blocked_code is not null or not coalesce(paid.fits, true)) and bool_or(not paid.fits)
     ) as without using (return_id, order_number)
-    where riders.effect_kind in ('shipping_refund', 'return_fee') and riders.pays_through = 'centra'
+    where return_level.effect_kind in ('shipping_refund', 'return_fee') and return_level.pays_through = 'centra'
 ) as unpaid
 join policy.reasons using (code)
 where unpaid.effect_key = pending.effect_key;

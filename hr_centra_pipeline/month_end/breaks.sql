@@ -1,7 +1,7 @@
 -- kind:  query
 -- grain: one row per place where the roll-forward does not tie, as a sentence
 
--- Where the roll-forward does not tie, in words. Its closing is a sum of movements; here it is counted anew, exception by
+-- Where the roll-forward does not tie, in words. Its closing is a sum of movements; here it is counted again, exception by
 -- exception, and compared with the month before, with what was frozen, and with what is open now.
 with
 closings as (

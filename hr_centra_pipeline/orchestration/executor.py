@@ -1,4 +1,4 @@
-"""Runs every step in one process, behind the file lock: the door for runs that the UI, a schedule or a backfill starts."""
+"""Runs every step in one process, behind the file lock: the entry point of runs that the UI, a schedule or a backfill starts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 
 from hr_centra_pipeline.core.settings import Settings
-from hr_centra_pipeline.orchestration import door, partitions
+from hr_centra_pipeline.orchestration import partitions, run_lock
 
 _CONFIG: Any = dg.in_process_executor.config_schema
 
@@ -27,12 +27,14 @@ class _LockedExecutor(dg.Executor):
     def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[Any]:
         """Hold the lock for the whole run: the sync's, or a backfill's own."""
         run, instance, settings = plan_context.dagster_run, plan_context.instance, Settings.from_environment()
-        instance.add_run_tags(run.run_id, {door.PROCESS_TAG: door.this_process(), **partitions.more_tags(run.tags)})
+        instance.add_run_tags(
+            run.run_id, {run_lock.PROCESS_TAG: run_lock.this_process(), **partitions.more_tags(run.tags)}
+        )
         is_backfill = partitions.is_backfill(run.tags)
         path = settings.backfill_lock_path if is_backfill else settings.lock_path
-        with door.held(path, f"run {run.run_id[:8]}", wait_seconds=door.RUN_WAIT_SECONDS):
+        with run_lock.held(path, f"run {run.run_id[:8]}", wait_seconds=run_lock.RUN_WAIT_SECONDS):
             if not is_backfill:
-                door.fail_orphaned_runs(instance, but=run.run_id)
+                run_lock.fail_orphaned_runs(instance, but=run.run_id)
             yield from self._inner.execute(plan_context, execution_plan)
 
 

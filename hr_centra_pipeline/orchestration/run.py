@@ -14,7 +14,7 @@ from pydantic import PrivateAttr
 from hr_centra_pipeline.core import clock, private
 from hr_centra_pipeline.core.policy import LoadedPolicy, load_policy
 from hr_centra_pipeline.core.settings import Settings
-from hr_centra_pipeline.orchestration import door, partitions
+from hr_centra_pipeline.orchestration import partitions, run_lock
 from hr_centra_pipeline.sources.centra import belonging
 from hr_centra_pipeline.sources.centra.client import CentraClient
 from hr_centra_pipeline.sources.centra.order_api import OrderApiClient
@@ -62,7 +62,7 @@ class Run(dg.ConfigurableResource):  # type: ignore[type-arg]
         self._now = clock.now()
         settings = self._settings
         self._warehouse = (
-            door.BehindTheLock(settings.database, settings.lock_path, f"a slice of backfill {self._run_id[:8]}")
+            run_lock.BehindTheLock(settings.database, settings.lock_path, f"a slice of backfill {self._run_id[:8]}")
             if is_backfill
             else Warehouse(settings.database)
         )

@@ -15,7 +15,7 @@ from hr_centra_pipeline.core import clock
 from hr_centra_pipeline.core.money import shown
 from hr_centra_pipeline.core.policy import Policy, load_policy
 from hr_centra_pipeline.core.settings import Settings
-from hr_centra_pipeline.orchestration import door
+from hr_centra_pipeline.orchestration import run_lock
 from hr_centra_pipeline.orchestration.asset_tables import LINES, TEAM, TOLD_ELSEWHERE
 from hr_centra_pipeline.orchestration.failures import words_of
 from hr_centra_pipeline.oversight import delivery, published
@@ -116,10 +116,10 @@ def failure_of(instance: dg.DagsterInstance, run: dg.DagsterRun, event: dg.Dagst
         steps.append(failed.step_key or "")
         told = data.user_failure_data.description if data.user_failure_data else None
         words.append(told or (words_of(data.error) if data.error else "no message"))
-    process = run.tags.get(door.PROCESS_TAG)
-    if not words and process is not None and door.is_dead(process):
+    process = run.tags.get(run_lock.PROCESS_TAG)
+    if not words and process is not None and run_lock.is_dead(process):
         # Dagster's monitoring may notice a death before us, and says only that it noticed.
-        words.append(door.crash_message(process))
+        words.append(run_lock.crash_message(process))
     return ", ".join(dict.fromkeys(steps)), "\n".join(
         dict.fromkeys(words)
     ) or event.message or "It ended without a message."
@@ -252,7 +252,7 @@ def alert_on_silence(context: dg.SensorEvaluationContext) -> Outcome:
 )
 def fail_orphaned_runs(context: dg.SensorEvaluationContext) -> Outcome:
     """Dagster's default launcher does not notice a killed run before ``max_runtime_seconds`` is over."""
-    orphaned = door.fail_orphaned_runs(context.instance)
+    orphaned = run_lock.fail_orphaned_runs(context.instance)
     return dg.SkipReason(
         f"Marked as failed: {', '.join(one[:8] for one in orphaned)}." if orphaned else "Every active run is alive."
     )

@@ -216,7 +216,7 @@ def raise_guards(
 
 @dataclass(frozen=True)
 class Adopted:
-    """What adopting a return did: its effects of before the cut-over are planned from now on; ``reopened`` are sent anew."""
+    """What adopting a return did: its effects of before the cut-over are planned from now on; ``reopened`` are sent again."""
 
     return_id: str
     was_before_cutover: bool

@@ -169,16 +169,16 @@ class Journal:
             case InDoubt(message, trouble, remember):
                 return self._doubt(packet.joined(remember), message, trouble)
             case Undone(reason):
-                return self._dissolved(packet, reason)
+                return self._disbanded(packet, reason)
             case Held(held, reason):
                 if packet.state == "new":
                     return _Change(packet, is_kept=False, stays=((held, "planned", reason),))
-                return self._dissolved(packet, reason)
+                return self._disbanded(packet, reason)
             case NotNow(reason):
                 if packet.state == "new":
                     return _Change(packet, is_kept=False, stays=((members, "planned", reason),))
                 if not packet.is_begun:
-                    return self._dissolved(packet, reason)
+                    return self._disbanded(packet, reason)
                 # Half done: the rest is finished by the next push, after Centra was asked how far it came.
                 return self._doubt(packet, say("half_done", packet.step, reason), None)
             case Again():
@@ -191,8 +191,8 @@ class Journal:
             return _Change(after, stays=((packet.members, "unknown", message),))
         return _Change(after, moves=(Move(packet.members, "unknown", packet_key=packet.key, reason=message),))
 
-    def _dissolved(self, packet: Packet, reason: str) -> _Change:
-        after = replace(packet, state="dissolved", message=reason, trouble=None)
+    def _disbanded(self, packet: Packet, reason: str) -> _Change:
+        after = replace(packet, state="disbanded", message=reason, trouble=None)
         return _Change(after, moves=(Move(packet.members, "planned", reason=reason),))
 
     def _refused(self, packet: Packet, refused: Refused) -> _Change:
@@ -209,7 +209,7 @@ class Journal:
         if others:
             why = say("sent_without_refused") if blamed else say("sent_alone")
             moves.append(Move(others, "planned", reason=why, travels_alone=not blamed or None))
-        after = replace(packet, state="rejected" if blamed else "dissolved", message=refused.message, trouble=None)
+        after = replace(packet, state="rejected" if blamed else "disbanded", message=refused.message, trouble=None)
         return _Change(after, moves=tuple(moves))
 
     def _write(self, connection: Connection, packets: Sequence[Packet]) -> None:

@@ -8,8 +8,8 @@
 create or replace temp table desired as
 with
 -- One row per return and order: what belongs to the whole of it and leaves with its credits, or has left before them.
-riders as (
-    select return_id, order_number, string_agg(effect_kind || ' ' || amount, ', ' order by effect_kind) as riders
+return_level as (
+    select return_id, order_number, string_agg(effect_kind || ' ' || amount, ', ' order by effect_kind) as return_level
     from (
         select return_id, order_number, effect_kind, amount from effects.pending_credit_notes
         where effect_kind in ('shipping_refund', 'return_fee')
@@ -53,7 +53,7 @@ select
     pending.* exclude (sent),
     sha256(concat_ws(chr(31), policy_sha256, sent)) as input_sha256,
     sha256(concat_ws(
-        chr(31), sent, coalesce(origin_return_id::varchar, '-'), coalesce(riders, '-'),
+        chr(31), sent, coalesce(origin_return_id::varchar, '-'), coalesce(return_level, '-'),
         case when pays_through = 'gift_card' then (select gift_card_template from policy.parameters) end
     )) as approval_sha256,
     -- Held by a setting; a hold by what happened (nothing captured, no shipment line, …) ends by what happens.
@@ -68,7 +68,7 @@ select
                     coalesce(pays_through, '-'),
                     amount::varchar,
                     coalesce(fee, 0)::varchar,
-                    coalesce(riders, '-'),
+                    coalesce(return_level, '-'),
                     is_held::varchar
                 ))
         when effect_kind = 'exchange_order' then sha256(concat_ws(chr(31), coalesce(sku, '-'), is_held::varchar))
@@ -104,5 +104,5 @@ from (
 ) as pending
 cross join policy_said
 left join policy.reasons as blocks on blocks.code = pending.blocked_code
-left join riders on riders.return_id = pending.return_id and riders.order_number = pending.order_number
+left join return_level on return_level.return_id = pending.return_id and return_level.order_number = pending.order_number
     and pending.effect_kind in ('credit_note', 'shipping_refund', 'return_fee');

@@ -44,7 +44,7 @@ class Facts:
         """Those of a packet's members that are not desired any more."""
         return tuple(member for member in members if member not in self.today)
 
-    def riders_of(self, order_number: str) -> Sequence[Effect]:
+    def return_level_of(self, order_number: str) -> Sequence[Effect]:
         """Shipping and fees of an order, planned or under way."""
         return self._riders.get(order_number, ())
 

@@ -14,7 +14,7 @@ pending_returns as (
             select centra_id from effects.observed where place = 'return' and not is_complete
         ))
         and len(coalesce(returns.effect_keys, [])) > 0
-        and (packets.packet_key is null or packets.state in ('dissolved', 'rejected'))
+        and (packets.packet_key is null or packets.state in ('disbanded', 'rejected'))
 ),
 
 keys as (

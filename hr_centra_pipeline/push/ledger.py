@@ -131,7 +131,7 @@ def reopen_gone(connection: Connection, return_id: str, now: datetime, reason: S
         """
         select packet_key, members from gone_returns
         where packet_key in (select packet_key from push.ledger where return_id = $return_id)
-            -- What was ordered again since then has its goods: beginning anew would give them twice.
+            -- What was ordered again since then has its goods: beginning again would give them twice.
             and not exists (
                 select 1 from push.ledger as again
                 join push.ledger as first using (return_item_id)
@@ -159,11 +159,11 @@ def reopen_gone(connection: Connection, return_id: str, now: datetime, reason: S
     )
     apply(connection, allowed=[*ALLOWED_MOVES, *REOPENED_MOVES])
     connection.execute(
-        "update push.packets set state = 'dissolved', message = ?, message_code = ?, trouble = null, updated_at = ?"
+        "update push.packets set state = 'disbanded', message = ?, message_code = ?, trouble = null, updated_at = ?"
         " where packet_key in (select unnest(?::varchar[]))",
         [reason, reason.code, now, [key for key, _ in gone]],
     )
-    # A replacement that somebody canceled is ordered anew, on the Return that is still there.
+    # A replacement that somebody canceled is ordered again, on the Return that is still there.
     canceled = connection.execute(
         """
         update push.packets set step = 'create_order', trouble = null, message = $reason, message_code = $reason_code,

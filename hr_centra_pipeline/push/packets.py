@@ -1,4 +1,4 @@
-"""Effects as the last plan has them, and the packets in which they travel. Once sent, a packet is never cut anew.
+"""Effects as the last plan has them, and the packets in which they travel. Once sent, a packet is never cut again.
 
 What is in a packet is its operation's to say (``operations/``): each has a frozen payload of its own, stored as JSON.
 """

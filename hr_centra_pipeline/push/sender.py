@@ -116,7 +116,7 @@ def push(
     if settings.mode == "live":
         guards.refuse_unguarded(settings, policy)
         belonging.refuse_another(warehouse, client, settings)
-        # The door's lock is the home's; two homes with one database must not send at once either.
+        # The run lock is the home's; two homes with one database must not send at once either.
         with lock.held(settings.push_lock_path, "a push"):
             _push(warehouse, client, order_api, policy, settings, now, report)
     else:
@@ -431,7 +431,7 @@ class Sender:
             )
             going = [packet for packet in batch if packet.key not in staying]
             for before, after in zip(going, self._run(going), strict=True):
-                if len(before.members) > 1 and (after.state in ("dissolved", "rejected") or after.key in self.held):
+                if len(before.members) > 1 and (after.state in ("disbanded", "rejected") or after.key in self.held):
                     again.add(before.key)
                 if after.state not in ("confirmed", "rejected"):
                     unannounced.update(before.payload.announced_orders)

@@ -51,18 +51,18 @@ def check(before: State | None, after: State) -> None:
 
 # ---------------------------------------------------------------- packets
 
-PacketState = Literal["new", "sending", "unknown", "confirmed", "rejected", "dissolved"]
+PacketState = Literal["new", "sending", "unknown", "confirmed", "rejected", "disbanded"]
 
 # ``new`` is cut and not written down yet. What ended without effect may be cut again from the same members (``new``), or
 # found half done in Centra after all (``unknown``). Nothing leads back from ``confirmed`` but what somebody has deleted in
 # Centra, when a person adopts its return (``ledger.reopen_gone``).
 PACKETS: dict[PacketState, frozenset[PacketState]] = {
-    "new": frozenset({"sending", "unknown", "confirmed", "rejected", "dissolved"}),
-    "sending": frozenset({"sending", "unknown", "confirmed", "rejected", "dissolved"}),
-    "unknown": frozenset({"sending", "unknown", "confirmed", "rejected", "dissolved"}),
+    "new": frozenset({"sending", "unknown", "confirmed", "rejected", "disbanded"}),
+    "sending": frozenset({"sending", "unknown", "confirmed", "rejected", "disbanded"}),
+    "unknown": frozenset({"sending", "unknown", "confirmed", "rejected", "disbanded"}),
     "rejected": frozenset({"new", "unknown"}),
-    "dissolved": frozenset({"new", "unknown"}),
-    "confirmed": frozenset({"dissolved"}),
+    "disbanded": frozenset({"new", "unknown"}),
+    "confirmed": frozenset({"disbanded"}),
 }
 
 

@@ -30,7 +30,7 @@ class ReconciliationReport:
 
 
 def reconcile(connection: Connection, now: datetime) -> ReconciliationReport:
-    """Fill ``reconciliation.*`` anew and append what changed to ``reconciliation.exception_events``.
+    """Fill ``reconciliation.*`` again and append what changed to ``reconciliation.exception_events``.
 
     Looks at the orders in play and at what is open. Reads ``push.ledger``'s last committed state: what a push has just
     confirmed is no gap.

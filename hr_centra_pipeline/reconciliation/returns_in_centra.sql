@@ -3,7 +3,7 @@
 -- grain: one row per Return of the orders whose facts are made again: what it was paid, and which effects of ours it
 --        carries
 
--- The single entry of all that is about money: one row per order whose facts are made anew. Orders that one return joins
+-- The single entry of all that is about money: one row per order whose facts are made again. Orders that one return joins
 -- are in play together, since a fee per return is charged on one of them.
 create or replace temp table money_orders as
 from matching.orders_in_play;

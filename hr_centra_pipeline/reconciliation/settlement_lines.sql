@@ -5,7 +5,7 @@
 
 -- Refunds in Centra, and the lines of the payment providers about money given back: what payouts are made of.
 
--- Orders whose refunds are looked at: those whose facts are made anew, those of which something was settled since the last run
+-- Orders whose refunds are looked at: those whose facts are made again, those of which something was settled since the last run
 -- (since: the last batch that was looked at), and those of which something is not settled yet.
 create or replace temp table payout_orders as
 select order_number from money_orders

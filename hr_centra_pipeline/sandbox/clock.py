@@ -14,7 +14,7 @@ class SandboxClock:
         self.path = path
 
     def now(self) -> datetime:
-        """The present instant of the sandbox, read anew."""
+        """The present instant of the sandbox, read again."""
         return datetime.fromisoformat(self.path.read_text(encoding="utf-8").strip()).astimezone(UTC)
 
     def advance_to(self, instant: datetime) -> None:

@@ -1,4 +1,4 @@
-"""The control door of the sandbox: faults, the request log, the clock. Loopback only, never part of a vendor's API."""
+"""The control API of the sandbox: faults, the request log, the clock. Loopback only, never part of a vendor's API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people do in Centra's admin, at the worst moment: asked for by the control door, or armed to happen around a request."""
+"""What people do in Centra's admin, at the worst moment: asked for by the control API, or armed to happen around a request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sandbox as one HTTP server on loopback: Centra's two APIs, the control door, and the shop behind them."""
+"""The sandbox as one HTTP server on loopback: Centra's two APIs, the control API, and the shop behind them."""
 
 from __future__ import annotations
 

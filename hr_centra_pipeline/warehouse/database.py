@@ -54,7 +54,7 @@ class Warehouse:
                 self._release()
 
     def yield_to_others(self) -> None:
-        """Before a wait: close a kept connection if another process wants the file; the next transaction opens anew."""
+        """Before a wait: close a kept connection if another process wants the file; the next transaction opens again."""
         if self._kept is not None and self._wanted.exists():
             self._release()
 

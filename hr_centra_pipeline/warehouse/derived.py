@@ -31,7 +31,7 @@ def code_of(package: Path) -> str:
     """A hash of the code below a package that can take part in a derived table, and of the DuckDB that computes it.
 
     Those are the SQL files from which a derived table comes, by the lineage, and what the packages that make these tables say
-    in Python (macros, keys, words, typing). Doors and readers (command line, assets, what is published) and the sandbox take
+    in Python (macros, keys, words, typing). Entry points and readers (command line, assets, what is published) and the sandbox take
     no part.
     """
     found = hashlib.sha256(duckdb.__version__.encode())

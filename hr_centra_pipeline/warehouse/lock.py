@@ -1,4 +1,4 @@
-"""The one kernel file lock that every door (CLI, schedule, UI, backfill) takes; freed by the holder's death."""
+"""The one kernel file lock that every entry point (CLI, schedule, UI, backfill) takes; freed by the holder's death."""
 
 from __future__ import annotations
 

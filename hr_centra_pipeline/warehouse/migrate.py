@@ -18,7 +18,7 @@ def prepare(warehouse: Warehouse) -> None:
     """Bring a database to this program's version, then create the derived tables that do not exist.
 
     Each missing migration runs in one transaction, after a backup of the file beside it (``backups/``); its number need
-    not be the highest, since branches number theirs in ranges. Derived tables are computed anew after one. Hold the sync lock.
+    not be the highest, since branches number theirs in ranges. Derived tables are computed again after one. Hold the sync lock.
 
     Raises:
         RunFailed: the database was made by a newer program, or a migration cannot be done; then nothing was changed by it.

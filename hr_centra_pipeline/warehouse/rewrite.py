@@ -1,4 +1,4 @@
-"""Write the database anew into a fresh file: what was erased in the old one is in no block of it any more."""
+"""Rewrite the database into a fresh file: what was erased in the old one is in no block of it any more."""
 
 from __future__ import annotations
 

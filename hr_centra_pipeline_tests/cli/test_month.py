@@ -13,7 +13,7 @@ from hr_centra_pipeline.core.policy import load_policy
 from hr_centra_pipeline.warehouse import watermarks
 from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline.warehouse.derived import forget_stale
-from hr_centra_pipeline_tests.month_end.books import open_books, utc
+from hr_centra_pipeline_tests.month_end.ledger_fixture import open_ledger, utc
 
 MONTH = "2026-03"
 
@@ -21,12 +21,12 @@ MONTH = "2026-03"
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home whose last sync was on the second of April, with a clean March."""
-    with open_books(tmp_path) as books:
-        forget_stale(books.connection, load_policy(tmp_path / "policy.toml").sha256)
-        watermarks.write(books.connection, watermarks.MATCHING, 0, utc("2026-04-02"))
-        books.pulled("2026-04-02")
-        books.three_sides("100", "2026-03-10")
-        books.learn("2026-04-02")
+    with open_ledger(tmp_path) as ledger:
+        forget_stale(ledger.connection, load_policy(tmp_path / "policy.toml").sha256)
+        watermarks.write(ledger.connection, watermarks.MATCHING, 0, utc("2026-04-02"))
+        ledger.pulled("2026-04-02")
+        ledger.three_sides("100", "2026-03-10")
+        ledger.learn("2026-04-02")
     for name, value in {"HR_CENTRA_HOME": str(tmp_path), "HR_CENTRA_NOW": "2026-04-05T12:00:00Z"}.items():
         monkeypatch.setenv(name, value)
     for name in ("HR_CENTRA_DATABASE", "HR_CENTRA_POLICY", "HR_CENTRA_MODE"):

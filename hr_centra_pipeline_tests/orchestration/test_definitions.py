@@ -29,7 +29,7 @@ KEYS = sorted(GRAPH.materializable_asset_keys)
 
 
 def test_the_graph_is_the_one_that_was_reviewed() -> None:
-    """Write it anew with: python -m hr_centra_pipeline_tests.orchestration.test_definitions"""
+    """Write it again with: python -m hr_centra_pipeline_tests.orchestration.test_definitions"""
     assert snapshot() == json.loads(SNAPSHOT.read_text(encoding="utf-8"))
 
 

@@ -14,7 +14,7 @@ import duckdb
 import pytest
 
 from hr_centra_pipeline.core.errors import RunFailed
-from hr_centra_pipeline.orchestration import door, sensors
+from hr_centra_pipeline.orchestration import run_lock, sensors
 from hr_centra_pipeline_tests.receivers import Hook, webhook
 from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY
 
@@ -69,7 +69,7 @@ def _all_is_well() -> None:
         dg.AssetCheckSpec("goods_tie", asset=["books", "goods"]),
     ],
 )
-def books() -> Iterator[Any]:
+def ledger() -> Iterator[Any]:
     if words.error:
         raise words.error
     yield dg.MaterializeResult(
@@ -95,7 +95,7 @@ def books() -> Iterator[Any]:
     )  # fmt: skip
 
 
-DEFS = dg.Definitions(assets=[books], jobs=[dg.define_asset_job("sync", selection="*")], sensors=sensors.SENSORS)
+DEFS = dg.Definitions(assets=[ledger], jobs=[dg.define_asset_job("sync", selection="*")], sensors=sensors.SENSORS)
 SYNC = DEFS.resolve_job_def("sync")
 
 
@@ -165,8 +165,8 @@ def test_automatic_retries_are_not_reported(hook: Hook, instance: dg.DagsterInst
 
 def started_in(instance: dg.DagsterInstance, process: subprocess.Popen[bytes]) -> dg.DagsterRun:
     """A run that a process of this machine executes."""
-    alive = door.this_process().partition(":")[0] + f":{process.pid}@{door._began(process.pid)}"
-    return instance.create_run_for_job(SYNC, status=dg.DagsterRunStatus.STARTED, tags={door.PROCESS_TAG: alive})
+    alive = run_lock.this_process().partition(":")[0] + f":{process.pid}@{run_lock._began(process.pid)}"
+    return instance.create_run_for_job(SYNC, status=dg.DagsterRunStatus.STARTED, tags={run_lock.PROCESS_TAG: alive})
 
 
 def test_a_run_that_was_killed_is_marked_as_failed_and_reported_although_no_step_failed(
@@ -202,7 +202,7 @@ def test_a_death_that_dagster_notices_first_is_reported_in_the_same_words(
 
 
 def test_a_run_of_another_machine_is_left_alone(instance: dg.DagsterInstance, hook: Hook) -> None:
-    tags = {door.PROCESS_TAG: "elsewhere:1@1"}
+    tags = {run_lock.PROCESS_TAG: "elsewhere:1@1"}
     started = instance.create_run_for_job(SYNC, status=dg.DagsterRunStatus.STARTED, tags=tags)
     assert Ticks(sensors.fail_orphaned_runs, instance)() == "Every active run is alive."
     found = instance.get_run_by_id(started.run_id)

@@ -96,9 +96,9 @@ def test_a_shop_in_good_order_has_nothing_to_mend(environment: dict[str, str]) -
 
 def test_looking_changes_nothing_in_centra_nor_here(environment: dict[str, str], centra: RunningSandbox) -> None:
     home = Path(environment["HR_CENTRA_HOME"])
-    books, files = centra.store.books(), sorted(home.rglob("*"))
+    ledger, files = centra.store.books(), sorted(home.rglob("*"))
     list(examine(environment))
-    assert centra.store.books() == books
+    assert centra.store.books() == ledger
     assert [file for file in sorted(home.rglob("*")) if file.name != "sync.lock"] == files
 
 
@@ -204,7 +204,7 @@ def test_clocks_that_differ_are_reported(environment: dict[str, str], monkeypatc
     assert "its clock and this machine's differ by 4" in only(environment).told
 
 
-def test_a_centra_that_does_not_answer_is_an_error_of_the_world_not_of_the_configuration(
+def test_a_centra_that_does_not_answer_is_an_error_of_the_scenario_not_of_the_configuration(
     environment: dict[str, str], centra: RunningSandbox
 ) -> None:
     centra.sandbox.faults.arm({"kind": "error_before", "target": "Hello", "times": 4, "status": 503})

@@ -15,7 +15,7 @@ from hr_centra_pipeline.sandbox.centra.api import Grant
 from hr_centra_pipeline.sandbox.server import RunningSandbox, SandboxSettings, running_sandbox
 from hr_centra_pipeline.sources.centra import centra_contract, permissions, variables
 from hr_centra_pipeline.sources.centra.permissions import least, used
-from hr_centra_pipeline_tests.desk import POLICY
+from hr_centra_pipeline_tests.harness import POLICY
 from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY, WITH_GIFT_CARDS
 from hr_centra_pipeline_tests.sources.centra.schemas import introspection
 

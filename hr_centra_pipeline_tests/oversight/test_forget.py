@@ -77,7 +77,7 @@ def everything(warehouse: Warehouse) -> str:
         return "\n".join(str(connection.execute(f"from {name}").fetchall()) for (name,) in tables)
 
 
-def books(warehouse: Warehouse) -> list[tuple[object, ...]]:
+def ledger(warehouse: Warehouse) -> list[tuple[object, ...]]:
     """What has to tie before and after."""
     with warehouse.transaction() as connection:
         return [
@@ -99,14 +99,14 @@ def about(text: str, *words: str) -> set[str]:
 @pytest.mark.parametrize(
     "who", mostly_slow([ANNA, ANNA.upper(), "RT-1", "HRAAAAAA", "1001", "#1001"], ANNA.upper(), "#1001")
 )
-def test_a_person_is_gone_from_every_table_and_every_block_and_the_books_tie(shop: Warehouse, who: str) -> None:
-    before = books(shop)
+def test_a_person_is_gone_from_every_table_and_every_block_and_the_ledger_tie(shop: Warehouse, who: str) -> None:
+    before = ledger(shop)
     assert about(everything(shop), ANNA, "Mill Lane", "5 Mill") == {ANNA, "Mill Lane", "5 Mill"}
     erased = forget.forget(shop, who, "dpo", NOW)
     after = everything(shop)
     assert about(after, ANNA, "Anna Smith", "5 Mill Lane") == set()
     assert about(after, BERT, "Bert Jones", "7 Mill Lane") == {BERT, "Bert Jones", "7 Mill Lane"}
-    assert books(shop) == before
+    assert ledger(shop) == before
     assert erased.files == ("returns-20260902T0900Z.csv",)
     assert erased.places["landing.personal"] == 1
     assert erased.places["quarantine.rejected_rows"] == 2

@@ -17,13 +17,13 @@ from hr_centra_pipeline.push.preview import preview
 from hr_centra_pipeline.sources.centra import centra_operations, contract_record, permissions
 from hr_centra_pipeline.sources.centra.centra_contract import without_schema
 from hr_centra_pipeline.sources.centra.contract_record import Looked
-from hr_centra_pipeline_tests.desk import Desk, desk
+from hr_centra_pipeline_tests.harness import Harness, harness
 from hr_centra_pipeline_tests.sources.centra.schemas import FIVE, introspection, write_introspection
 
 SORT, CANCEL, CREDIT, MEMBER, WORD = FIVE
 
 
-def look(shop: Desk, *edits: tuple[str, str]) -> None:
+def look(shop: Harness, *edits: tuple[str, str]) -> None:
     """Keep the contract with a schema, as if the sync had looked at it just now."""
     looked = contract_record.look_at_file(introspection(*edits), shop.policy)
     with shop.warehouse.transaction() as connection:
@@ -31,15 +31,15 @@ def look(shop: Desk, *edits: tuple[str, str]) -> None:
 
 
 @pytest.fixture
-def shop(at_desk: Desk) -> Desk:
+def shop(at_harness: Harness) -> Harness:
     """A refund whose goods are put back, an exchange, and the notes about them: planned, and not sent yet."""
-    at_desk.comes_back(at_desk.sell(("DRESS-S", 1, "100.00")), grade="sellable")
-    at_desk.comes_back(at_desk.sell(("DRESS-S", 1, "100.00")), refund_type="exchange", exchange_sku="DRESS-M")
-    at_desk.plan()
-    return at_desk
+    at_harness.comes_back(at_harness.sell(("DRESS-S", 1, "100.00")), grade="sellable")
+    at_harness.comes_back(at_harness.sell(("DRESS-S", 1, "100.00")), refund_type="exchange", exchange_sku="DRESS-M")
+    at_harness.plan()
+    return at_harness
 
 
-def states(shop: Desk) -> dict[str, set[str]]:
+def states(shop: Harness) -> dict[str, set[str]]:
     """The states of each kind of effect; a note that a later one overtook is none."""
     found: dict[str, set[str]] = {}
     for kind, state in shop.rows("select effect_kind, state from push.ledger where state <> 'withdrawn'"):
@@ -75,7 +75,7 @@ DONE_BY = {
     ],
 )  # fmt: skip
 def test_what_still_fits_is_sent_and_nothing_else(
-    shop: Desk, edits: tuple[tuple[str, str], ...], waiting: set[str]
+    shop: Harness, edits: tuple[tuple[str, str], ...], waiting: set[str]
 ) -> None:
     look(shop, *edits)
     shop.settle()
@@ -86,7 +86,7 @@ def test_what_still_fits_is_sent_and_nothing_else(
     assert {kind for kind in KINDS if DONE_BY[kind] <= done} == set(KINDS) - waiting
 
 
-def test_what_waits_goes_out_once_the_remedy_was_applied(shop: Desk) -> None:
+def test_what_waits_goes_out_once_the_remedy_was_applied(shop: Harness) -> None:
     look(shop, WORD)
     shop.push()
     assert states(shop)["credit_note"] == {"planned"}
@@ -96,21 +96,21 @@ def test_what_waits_goes_out_once_the_remedy_was_applied(shop: Desk) -> None:
     assert states(shop)["credit_note"] == {"confirmed"}
 
 
-def test_a_gift_card_waits_where_there_is_no_mutation_for_it_and_a_refund_does_not(at_desk: Desk) -> None:
-    card = at_desk.comes_back(at_desk.sell(("DRESS-S", 1, "100.00")), refund_type="gift-card")
-    refund = at_desk.comes_back(at_desk.sell(("DRESS-S", 1, "100.00")))
-    at_desk.plan()
-    look(at_desk, CREDIT)
-    at_desk.push()
-    assert at_desk.states() == {card.item: "planned", refund.item: "confirmed"}
-    ((reason,),) = at_desk.rows("select reason from push.ledger where return_item_id = ?", card.item)
+def test_a_gift_card_waits_where_there_is_no_mutation_for_it_and_a_refund_does_not(at_harness: Harness) -> None:
+    card = at_harness.comes_back(at_harness.sell(("DRESS-S", 1, "100.00")), refund_type="gift-card")
+    refund = at_harness.comes_back(at_harness.sell(("DRESS-S", 1, "100.00")))
+    at_harness.plan()
+    look(at_harness, CREDIT)
+    at_harness.push()
+    assert at_harness.states() == {card.item: "planned", refund.item: "confirmed"}
+    ((reason,),) = at_harness.rows("select reason from push.ledger where return_item_id = ?", card.item)
     assert str(reason).startswith("it does not fit this Centra: Mutation.issueCredit (this Centra: nothing like it).")
-    assert "createReturn" in at_desk.mutations()
-    assert at_desk.returns_of(card.sold) == []
+    assert "createReturn" in at_harness.mutations()
+    assert at_harness.returns_of(card.sold) == []
 
 
 @pytest.mark.slow
-def test_the_reason_is_an_exception_of_the_data_team_which_closes_by_itself(shop: Desk) -> None:
+def test_the_reason_is_an_exception_of_the_data_team_which_closes_by_itself(shop: Harness) -> None:
     look(shop, MEMBER)
     report = shop.push()
     assert [told for told in report.breached if "StockChangeInput.reason" in told]
@@ -128,7 +128,7 @@ def test_the_reason_is_an_exception_of_the_data_team_which_closes_by_itself(shop
     assert shop.rows(query) == []
 
 
-def test_a_dry_run_and_the_preview_show_the_same(shop: Desk) -> None:
+def test_a_dry_run_and_the_preview_show_the_same(shop: Harness) -> None:
     look(shop, MEMBER)
     shop.mode = "dry_run"
     report = shop.push()
@@ -142,31 +142,31 @@ def test_a_dry_run_and_the_preview_show_the_same(shop: Desk) -> None:
     }
 
 
-def test_a_credit_that_is_half_done_is_not_paid_where_its_mutation_has_gone(at_desk: Desk) -> None:
-    sold = at_desk.sell(("DRESS-S", 1, "100.00"))
-    at_desk.comes_back(sold)
-    at_desk.with_policy(settling_minutes=60)
-    at_desk.fault("error_before", "RefundReturn", status=500)
-    at_desk.sync()
-    at_desk.with_policy()
-    look(at_desk, ("  refundReturn(id: Int!, input: ReturnRefundInput): ReturnRefundPayload!", ""))
-    at_desk.push()
-    assert at_desk.refunded(sold) == 0
-    ((message,),) = at_desk.rows("select message from push.packets where operation = 'credit'")
+def test_a_credit_that_is_half_done_is_not_paid_where_its_mutation_has_gone(at_harness: Harness) -> None:
+    sold = at_harness.sell(("DRESS-S", 1, "100.00"))
+    at_harness.comes_back(sold)
+    at_harness.with_policy(settling_minutes=60)
+    at_harness.fault("error_before", "RefundReturn", status=500)
+    at_harness.sync()
+    at_harness.with_policy()
+    look(at_harness, ("  refundReturn(id: Int!, input: ReturnRefundInput): ReturnRefundPayload!", ""))
+    at_harness.push()
+    assert at_harness.refunded(sold) == 0
+    ((message,),) = at_harness.rows("select message from push.packets where operation = 'credit'")
     assert str(message).startswith("half done, before refund: it does not fit this Centra: Mutation.refundReturn")
-    look(at_desk)
-    at_desk.push()
-    assert at_desk.refunded(sold) == 100
+    look(at_harness)
+    at_harness.push()
+    assert at_harness.refunded(sold) == 100
 
 
 @pytest.mark.slow
-def test_before_the_first_look_nothing_is_refused(shop: Desk) -> None:
+def test_before_the_first_look_nothing_is_refused(shop: Harness) -> None:
     shop.settle()
     assert states(shop) == {kind: {"confirmed"} for kind in KINDS}
 
 
 @pytest.mark.slow
-def test_a_schema_that_cannot_be_seen_refuses_nothing(shop: Desk) -> None:
+def test_a_schema_that_cannot_be_seen_refuses_nothing(shop: Harness) -> None:
     with shop.warehouse.transaction() as connection:
         looked = Looked([without_schema("introspection is disabled")])
         contract_record.keep(connection, looked, shop.policy, shop.clock.now(), app_version=None)
@@ -187,7 +187,7 @@ def test_on_a_centra_with_another_schema_only_what_fits_is_called(
     tmp_path: Path, edits: tuple[tuple[str, str], ...], fitting: set[str]
 ) -> None:
     file = write_introspection(tmp_path / "schema.json", *edits)
-    with desk(tmp_path, schema_path=file) as odd:
+    with harness(tmp_path, schema_path=file) as odd:
         odd.comes_back(odd.sell(("DRESS-S", 1, "100.00")), grade="sellable")
         odd.comes_back(odd.sell(("DRESS-S", 1, "100.00")), refund_type="exchange", exchange_sku="DRESS-M")
         card = odd.comes_back(odd.sell(("DRESS-S", 1, "100.00")), refund_type="gift-card")

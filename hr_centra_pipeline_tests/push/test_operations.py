@@ -33,7 +33,7 @@ from hr_centra_pipeline.push.returns import ReturnLine
 from hr_centra_pipeline.push.states import PACKETS, ForbiddenMoveError, StepTable
 from hr_centra_pipeline.push.steps import Advance
 from hr_centra_pipeline.warehouse.database import Warehouse
-from hr_centra_pipeline_tests.desk import POLICY
+from hr_centra_pipeline_tests.harness import POLICY
 from hr_centra_pipeline_tests.staged import template
 
 NOW = datetime(2026, 9, 30, 12, tzinfo=UTC)

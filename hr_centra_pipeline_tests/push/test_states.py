@@ -47,7 +47,7 @@ from hr_centra_pipeline.push.steps import (
     StepResult,
 )
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
-from hr_centra_pipeline_tests.desk import POLICY
+from hr_centra_pipeline_tests.harness import POLICY
 from hr_centra_pipeline_tests.staged import template
 
 NOW = datetime(2026, 9, 30, 12, tzinfo=UTC)

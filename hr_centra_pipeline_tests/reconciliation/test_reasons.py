@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hr_centra_pipeline.core.codes import REASONS, say
-from hr_centra_pipeline_tests.reconciliation.books import DAY, NOW, Books
+from hr_centra_pipeline_tests.reconciliation.ledger_fixture import DAY, NOW, LedgerFixture
 
 ANSWER = "class, cause, culprit, split_part(next_step, ' More: ', 1)"
 
@@ -27,44 +27,44 @@ def answer(code: str) -> tuple[Any, ...]:
     ],
 )
 def test_a_credit_that_is_held_names_its_reason_and_its_exception_says_what_that_takes(
-    books: Books, order: dict[str, Any], code: str, figures: tuple[str, ...]
+    ledger: LedgerFixture, order: dict[str, Any], code: str, figures: tuple[str, ...]
 ) -> None:
-    books.sold("1001", **order)
-    books.returned("1001")
-    books.reconcile()
-    held = books.rows("select blocked_code, blocked_by from effects.pending_credit_notes")
+    ledger.sold("1001", **order)
+    ledger.returned("1001")
+    ledger.reconcile()
+    held = ledger.rows("select blocked_code, blocked_by from effects.pending_credit_notes")
     assert held == [(code, say(code, *figures))]
     query = f"select {ANSWER} from reconciliation.exceptions where kind = 'return_without_credit_note'"
-    assert books.rows(query) == [answer(code)]
+    assert ledger.rows(query) == [answer(code)]
 
 
-def test_a_movement_to_where_the_policy_does_not_say_names_the_word(books: Books) -> None:
-    books.sold("1001")
-    books.returned("1001", disposition="odd", disposition_at=NOW - 5 * DAY)
-    books.reconcile()
-    held = books.rows("select blocked_code, blocked_by from effects.pending_inventory_adjustments")
+def test_a_movement_to_where_the_policy_does_not_say_names_the_word(ledger: LedgerFixture) -> None:
+    ledger.sold("1001")
+    ledger.returned("1001", disposition="odd", disposition_at=NOW - 5 * DAY)
+    ledger.reconcile()
+    held = ledger.rows("select blocked_code, blocked_by from effects.pending_inventory_adjustments")
     assert held == [("disposition_unmapped", "the policy does not map the disposition odd")]
 
 
-def left(books: Books, reason: str, code: str | None) -> list[tuple[Any, ...]]:
+def left(ledger: LedgerFixture, reason: str, code: str | None) -> list[tuple[Any, ...]]:
     """The exception of a credit that the last push has left with a reason."""
-    books.sold("1001")
-    books.returned("1001")
-    books.reconcile()
-    books.connection.execute("update push.ledger set reason = ?, reason_code = ?", [reason, code])
-    books.reconcile()
-    return books.rows(f"select {ANSWER} from reconciliation.exceptions where kind = 'return_without_credit_note'")
+    ledger.sold("1001")
+    ledger.returned("1001")
+    ledger.reconcile()
+    ledger.connection.execute("update push.ledger set reason = ?, reason_code = ?", [reason, code])
+    ledger.reconcile()
+    return ledger.rows(f"select {ANSWER} from reconciliation.exceptions where kind = 'return_without_credit_note'")
 
 
-def test_what_a_push_has_left_is_judged_by_its_code_whatever_its_words(books: Books) -> None:
-    assert left(books, "words of tomorrow", "no_email_address") == [answer("no_email_address")]
+def test_what_a_push_has_left_is_judged_by_its_code_whatever_its_words(ledger: LedgerFixture) -> None:
+    assert left(ledger, "words of tomorrow", "no_email_address") == [answer("no_email_address")]
 
 
-def test_words_without_a_code_decide_nothing(books: Books) -> None:
-    ((found, *_),) = left(books, say("no_email_address"), None)
+def test_words_without_a_code_decide_nothing(ledger: LedgerFixture) -> None:
+    ((found, *_),) = left(ledger, say("no_email_address"), None)
     assert found == "fix_pipeline"
 
 
-def test_what_a_guard_stops_is_no_exception_of_each_unit(books: Books) -> None:
-    left(books, "words of tomorrow", "guard")
-    assert books.rows("from missing_effects where effect_kind = 'credit_note'") == []
+def test_what_a_guard_stops_is_no_exception_of_each_unit(ledger: LedgerFixture) -> None:
+    left(ledger, "words of tomorrow", "guard")
+    assert ledger.rows("from missing_effects where effect_kind = 'credit_note'") == []

@@ -10,9 +10,9 @@ from hr_centra_pipeline.effects.plan import plan
 from hr_centra_pipeline.matching.match import match
 from hr_centra_pipeline.orchestration import failures, markdown
 from hr_centra_pipeline.orchestration.asset_tables import POOL, results, spec
-from hr_centra_pipeline.orchestration.door import BehindTheLock
 from hr_centra_pipeline.orchestration.partitions import DAILY, SINGLE_RUN, days_of
 from hr_centra_pipeline.orchestration.run import Run
+from hr_centra_pipeline.orchestration.run_lock import BehindTheLock
 from hr_centra_pipeline.sources.centra import history
 from hr_centra_pipeline.sources.centra.centra_staging import refresh as refresh_centra
 from hr_centra_pipeline.sources.centra.history import HistoryReport

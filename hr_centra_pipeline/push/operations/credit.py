@@ -219,16 +219,16 @@ def _cut_returns(effects: Sequence[Effect], policy: Policy, result: Cut) -> None
 
     for group in grouped(effects, same_return):
         units = [effect for effect in group if effect.shipment_line_id is not None]
-        riders = [effect for effect in group if effect.shipment_line_id is None]
+        return_level = [effect for effect in group if effect.shipment_line_id is None]
         if not units:
-            result.skipped += [(rider, say("waits_for_unit")) for rider in riders]
+            result.skipped += [(effect, say("waits_for_unit")) for effect in return_level]
             continue
 
-        def fits(some: Sequence[Effect], riders: list[Effect] = riders) -> bool:
-            return returns.comment_fits([*riders, *some], policy)
+        def fits(some: Sequence[Effect], return_level: list[Effect] = return_level) -> bool:
+            return returns.comment_fits([*return_level, *some], policy)
 
         first, *others = filled(units, fits)
-        for members in ([*riders, *first], *others):
+        for members in ([*return_level, *first], *others):
             _add_credit(members, policy, result)
 
 
@@ -655,9 +655,9 @@ def _changed(packet: CreditPacket, today: Sequence[Effect], facts: Facts) -> str
         if _value(wanted["kept"], wanted["voucher"], payload) != _value(payload.before_tax, payload.voucher, payload):
             return say("amount_changed")
     late = [
-        rider
-        for rider in facts.riders_of(payload.order_number)
-        if rider.effect_key not in packet.members and _joins(rider, packet, {effect.return_id for effect in units})
+        cost
+        for cost in facts.return_level_of(payload.order_number)
+        if cost.effect_key not in packet.members and _joins(cost, packet, {effect.return_id for effect in units})
     ]
     return say("fee_or_shipping_came") if late else None
 
@@ -666,17 +666,17 @@ def _value(before_tax: Decimal, voucher: Decimal, payload: CreditPayload) -> Dec
     return rounded(before_tax, payload.currency) + rounded(voucher, payload.currency)
 
 
-def _joins(rider: Effect, packet: CreditPacket, return_ids: set[str]) -> bool:
+def _joins(cost: Effect, packet: CreditPacket, return_ids: set[str]) -> bool:
     """It was planned since the packet was cut, and would have travelled with it."""
     payload = packet.payload
     return (
         packet.created_at is not None
-        and rider.ledger_state == "planned"
-        and rider.planned_at > packet.created_at
-        and rider.held_by is None
+        and cost.ledger_state == "planned"
+        and cost.planned_at > packet.created_at
+        and cost.held_by is None
         and not packet.has_origin
-        and rider.return_id in return_ids
-        and (rider.shipment_id, rider.pays_through) == (payload.shipment_id, payload.pays_through)
+        and cost.return_id in return_ids
+        and (cost.shipment_id, cost.pays_through) == (payload.shipment_id, payload.pays_through)
     )
 
 

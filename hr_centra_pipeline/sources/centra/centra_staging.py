@@ -23,7 +23,7 @@ _LANDED = (
 
 @dataclass(frozen=True)
 class StagingReport:
-    """``rows_new``: landed rows that were taken over, over all objects; ``rebuilt``: everything was made anew."""
+    """``rows_new``: landed rows that were taken over, over all objects; ``rebuilt``: everything was made again."""
 
     rows_new: int
     rebuilt: bool
@@ -32,7 +32,7 @@ class StagingReport:
 def refresh(warehouse: Warehouse, now: datetime) -> StagingReport:
     """Bring ``staging.*`` of Centra to what was landed last, in one transaction.
 
-    Everything is made anew when this SQL or the policy's customer return patterns or words changed since the last time.
+    Everything is made again when this SQL or the policy's customer return patterns or words changed since the last time.
     """
     with warehouse.transaction() as connection:
         made_with = _fingerprint(connection)

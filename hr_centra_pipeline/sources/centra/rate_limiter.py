@@ -132,7 +132,7 @@ class RateLimiter:
             bucket.take(-mutations)
 
     def distrust(self) -> None:
-        """Centra has limited us all the same: read anew before the next request."""
+        """Centra has limited us all the same: read again before the next request."""
         self._is_stale = True
 
     def _take(self, costs: Mapping[str, float], read: Read) -> None:

@@ -8,3 +8,5 @@ update quarantine.rejected_rows set word = case
     when column_name = 'retailer_id' and starts_with(reason, 'is of another retailer') then split_part(reason, ' --retailer ', 2)
 end;
 update landing.centra_pulls set rows_refused = 1 where contains(problem, 'does not expect');
+-- The word for a packet whose members are planned again.
+update push.packets set state = 'disbanded' where state = 'dissolved';

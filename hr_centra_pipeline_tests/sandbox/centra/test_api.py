@@ -276,10 +276,10 @@ def test_the_log_shows_which_requests_could_have_written(sandbox: RunningSandbox
 def test_what_was_acknowledged_survives_a_restart(tmp_path: Path) -> None:
     with running_sandbox(tmp_path) as sandbox:
         furnish(sandbox.store)
-        books, token = sell(sandbox.store) and sandbox.store.books(), sandbox.token
+        ledger, token = sell(sandbox.store) and sandbox.store.books(), sandbox.token
     with running_sandbox(tmp_path) as again:
         assert again.token == token
-        assert again.store.books() == books
+        assert again.store.books() == ledger
 
 
 def test_credentials_are_for_this_user_only(sandbox: RunningSandbox) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 from hr_centra_pipeline.sandbox.centra.store import CentraSettings
 from hr_centra_pipeline.warehouse import backups
-from hr_centra_pipeline_tests.desk import MAIN, POLICY, Desk, Sold, Unit, desk
+from hr_centra_pipeline_tests.harness import MAIN, POLICY, Harness, Sold, Unit, harness
 
 ARTICLES = [f"ART-{number:02d}" for number in range(24)]
 REPLACEMENTS = [f"NEW-{number:02d}" for number in range(24)]
@@ -60,10 +60,10 @@ class Planted:
 
 
 @dataclass
-class World:
-    """A desk whose pipeline runs in processes of its own."""
+class Scenario:
+    """A harness whose pipeline runs in processes of its own."""
 
-    desk: Desk
+    harness: Harness
     seed: int
     random: Random
     broken: str | None
@@ -94,7 +94,7 @@ class World:
         for _ in range(count):
             found += self._plant_one()
         self.units += found
-        self.desk.export()
+        self.harness.export()
         return found
 
     def _plant_one(self) -> list[Planted]:
@@ -105,12 +105,12 @@ class World:
         quantity, back = random.choice(((1, 1), (2, 1), (2, 2), (3, 2)))
         shipping = Decimal("4.90") if way == "refund" and random.random() < 0.3 else Decimal(0)
         fee = Decimal("3.00") if way == "refund" and random.random() < 0.3 else Decimal(0)
-        sold = self.desk.sell((sku, quantity, random.choice(("49.90", "100.00", "19.99"))), shipping="4.90")
+        sold = self.harness.sell((sku, quantity, random.choice(("49.90", "100.00", "19.99"))), shipping="4.90")
         found: list[Planted] = []
         for number in range(back):
             replacement = REPLACEMENTS[self._articles % len(REPLACEMENTS)] if way == "exchange" else None
             grade = random.choice(("sellable", "damaged", None))
-            unit = self.desk.comes_back(
+            unit = self.harness.comes_back(
                 sold, refund_type=way, grade=grade, exchange_sku=replacement, shipping=str(shipping), fee=str(fee),
                 with_unit=found[0].unit if found else None,
             )  # fmt: skip
@@ -126,13 +126,13 @@ class World:
     def regrade(self, planted: Planted) -> None:
         """The warehouse looks again."""
         planted.grade = "damaged" if planted.grade == "sellable" else "sellable"
-        self.desk.change(planted.unit, disposition=planted.grade)
+        self.harness.change(planted.unit, disposition=planted.grade)
 
     def read_words(self) -> None:
         """The profile reads every word of a grade that was exported so far."""
         package = resources.files("hr_centra_pipeline.sources.happy_returns.header_profiles")
         words = "".join(f'"{word}" = "sellable"\n' for word in self.words)
-        folder = self.desk.home / "profiles"
+        folder = self.harness.home / "profiles"
         folder.mkdir(exist_ok=True)
         text = package.joinpath("default.toml").read_text(encoding="utf-8")
         (folder / "shop.toml").write_text(f"{text}\n[words.disposition]\n{words}", encoding="utf-8")
@@ -141,7 +141,7 @@ class World:
         """It was another article, or nothing was in the bag."""
         planted.refused = True
         planted.grade = self.random.choice(("wrong-item", "missing"))
-        self.desk.change(planted.unit, disposition=planted.grade)
+        self.harness.change(planted.unit, disposition=planted.grade)
 
     def of(self, sold: Sold) -> list[Planted]:
         """The units of an order."""
@@ -149,26 +149,26 @@ class World:
 
     def with_policy(self, **changes: Any) -> None:
         """Another setting from now on; the others stay."""
-        policy = self.desk.policy
-        self.desk.policy = type(policy).model_validate({**policy.model_dump(exclude_unset=True), **changes})
+        policy = self.harness.policy
+        self.harness.policy = type(policy).model_validate({**policy.model_dump(exclude_unset=True), **changes})
 
     # ---------------------------------------------------------------- the database
 
     def back_up(self) -> None:
         """As an operator does it each night."""
         self.backups.append(
-            backups.take(self.desk.settings.database, self.desk.home / f"backup-{len(self.backups)}.duckdb").path
+            backups.take(self.harness.settings.database, self.harness.home / f"backup-{len(self.backups)}.duckdb").path
         )
 
     def lose_the_database(self) -> None:
         """The file is gone from its place."""
         self.copy_what_is_lost()
-        self.desk.forget()
+        self.harness.forget()
 
     def copy_what_is_lost(self) -> None:
-        """A finding may have to be traced in a database that is put away later in the storm."""
-        database = self.desk.settings.database
-        folder = self.desk.home / "lost" / str(self.runs)
+        """A finding may have to be traced in a database that is put away later in the chaos run."""
+        database = self.harness.settings.database
+        folder = self.harness.home / "lost" / str(self.runs)
         folder.mkdir(parents=True, exist_ok=True)
         for file in database.parent.glob(database.name + "*"):
             shutil.copy(file, folder)
@@ -177,7 +177,7 @@ class World:
         """Put one of the last backups back, if there is one: with the command's functions, or by copying the file over it."""
         if not self.backups:
             return False
-        backup, database = self.random.choice(self.backups[-2:]), self.desk.settings.database
+        backup, database = self.random.choice(self.backups[-2:]), self.harness.settings.database
         if by_hand:
             self.lose_the_database()
             shutil.copy(backup, database)
@@ -196,11 +196,11 @@ class World:
 
     def run(self, what: str, *, kill_at: int | None = None, kill_after: float | None = None) -> int:
         """Run a process of the pipeline; answers how it ended (minus a signal's number when it was killed)."""
-        self.desk.export()
-        policy = json.loads(self.desk.policy.model_dump_json())
+        self.harness.export()
+        policy = json.loads(self.harness.policy.model_dump_json())
         command = {
-            "what": what, "kill_at": kill_at, "kill_after": kill_after, "broken": self.broken, "home": str(self.desk.home),
-            "clock": str(self.desk.clock.path), "note": dict(self.desk.note), "policy": policy, "mode": self.desk.mode,
+            "what": what, "kill_at": kill_at, "kill_after": kill_after, "broken": self.broken, "home": str(self.harness.home),
+            "clock": str(self.harness.clock.path), "note": dict(self.harness.note), "policy": policy, "mode": self.harness.mode,
         }  # fmt: skip
         assert self.zygote.stdin
         assert self.zygote.stdout
@@ -216,40 +216,40 @@ class World:
 
     def calm(self) -> None:
         """No faults, nobody acts, holds and windows pass: whatever can be settled settles, the rest is told."""
-        self.desk.calm_down()
-        self.desk.clock.advance_to(self.desk.clock.now() + _OVER_ALL_HOLDS)
+        self.harness.calm_down()
+        self.harness.clock.advance_to(self.harness.clock.now() + _OVER_ALL_HOLDS)
         for _ in range(8):
-            before = len(self.desk.mutations())
-            if self.run("stages") == 0 and len(self.desk.mutations()) == before and not self._in_doubt():
+            before = len(self.harness.mutations())
+            if self.run("stages") == 0 and len(self.harness.mutations()) == before and not self._in_doubt():
                 return
 
     def keep(self, folder: Path, told: str) -> None:
         """Put down what a person needs to understand a verdict: the database, Centra's books, every request."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "verdict.txt").write_text(told + "\n", encoding="utf-8")
-        self.desk.warehouse.fold_log_in()
-        shutil.copy(self.desk.settings.database, folder)
-        shutil.copy(self.desk.home.parent / "worker.log", folder)
-        if (lost := self.desk.home / "lost").exists():
+        self.harness.warehouse.fold_log_in()
+        shutil.copy(self.harness.settings.database, folder)
+        shutil.copy(self.harness.home.parent / "worker.log", folder)
+        if (lost := self.harness.home / "lost").exists():
             shutil.copytree(lost, folder / "lost", dirs_exist_ok=True)
-        (folder / "books.json").write_text(json.dumps(self.desk.books, default=str, indent=1), encoding="utf-8")
-        (folder / "log.json").write_text(json.dumps(self.desk.log(), default=str, indent=1), encoding="utf-8")
+        (folder / "books.json").write_text(json.dumps(self.harness.records, default=str, indent=1), encoding="utf-8")
+        (folder / "log.json").write_text(json.dumps(self.harness.log(), default=str, indent=1), encoding="utf-8")
 
     def _in_doubt(self) -> bool:
-        found = self.desk.rows(
+        found = self.harness.rows(
             "select 1 from push.packets where state in ('sending', 'unknown') and trouble is null limit 1"
         )
         return bool(found)
 
 
 @contextmanager
-def world(
+def scenario(
     folder: Path, seed: int, *, broken: str | None = None, policy: dict[str, Any] | None = None, **settings: Any
-) -> Iterator[World]:
+) -> Iterator[Scenario]:
     """A furnished world; its processes are forked from one that has everything imported."""
     # A shipment is made with each order, and the policy asks for it to be released.
     settings.setdefault("centra", CentraSettings(creates_shipments=True))
-    with desk(folder, **settings) as opened:
+    with harness(folder, **settings) as opened:
         for sku in (*ARTICLES, *REPLACEMENTS):
             opened.article(sku, stock=5000)
         opened.with_policy(**{"settling_minutes": 0.02, "exchange": {"release": "paid"}, **(policy or {})})
@@ -260,7 +260,7 @@ def world(
             stdout=subprocess.PIPE, stderr=log, text=True,
         )  # fmt: skip
         try:
-            yield World(opened, seed, Random(seed), broken, process)
+            yield Scenario(opened, seed, Random(seed), broken, process)
         finally:
             assert process.stdin
             process.stdin.close()

@@ -43,7 +43,7 @@ def utc(text: str) -> datetime:
 
 
 @dataclass
-class Books:
+class LedgerFixture:
     """One open transaction on a prepared database. Amounts are texts, times ISO texts in UTC."""
 
     connection: Connection
@@ -127,7 +127,7 @@ class Books:
 
         A mismatch of order 1001 that is not found any more is one whose sides agree now, which closes it.
         """
-        self.connection.execute("delete from matching.orders_in_play")  # no order's facts are made anew
+        self.connection.execute("delete from matching.orders_in_play")  # no order's facts are made again
         find(self.connection, at)
         self.connection.execute("delete from findings")
         for row in rows:
@@ -158,11 +158,11 @@ class Books:
 
 
 @contextmanager
-def open_books(folder: Path, policy: str = POLICY) -> Iterator[Books]:
+def open_ledger(folder: Path, policy: str = POLICY) -> Iterator[LedgerFixture]:
     """An empty database with this policy, in one transaction."""
     warehouse = Warehouse(folder / "warehouse.duckdb")
     migrate.prepare(warehouse)
     (folder / "policy.toml").write_text(policy, encoding="utf-8")
     with warehouse.transaction() as connection:
         write_policy(connection, load_policy(folder / "policy.toml").policy, "live")
-        yield Books(connection)
+        yield LedgerFixture(connection)

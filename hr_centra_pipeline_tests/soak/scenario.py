@@ -19,7 +19,7 @@ import dagster as dg
 import psutil
 
 from hr_centra_pipeline.core.settings import Settings
-from hr_centra_pipeline.orchestration import door
+from hr_centra_pipeline.orchestration import run_lock
 from hr_centra_pipeline.sandbox.server import RunningSandbox, SandboxSettings, running_sandbox
 from hr_centra_pipeline.sandbox.shop.shop import Shop
 from hr_centra_pipeline.warehouse import lock
@@ -36,7 +36,7 @@ _UNFINISHED = [
 
 
 @dataclass
-class World:
+class Scenario:
     """The pipeline under soak. ``hour``: hours of the shop's life so far."""
 
     folder: Path
@@ -152,8 +152,8 @@ class World:
     def running(self) -> tuple[str, int] | None:
         """The sync that holds the lock now, and its process."""
         for run in self.unfinished():
-            tag = run.tags.get(door.PROCESS_TAG)
-            if run.status is dg.DagsterRunStatus.STARTED and tag and not door.is_dead(tag):
+            tag = run.tags.get(run_lock.PROCESS_TAG)
+            if run.status is dg.DagsterRunStatus.STARTED and tag and not run_lock.is_dead(tag):
                 return run.run_id, int(tag.partition(":")[2].partition("@")[0])
         return None
 
@@ -180,7 +180,7 @@ def kill(pid: int) -> None:
 
 
 @contextmanager
-def opened(folder: Path, *, returns: int, pace: float, seed: int) -> Iterator[World]:
+def opened(folder: Path, *, returns: int, pace: float, seed: int) -> Iterator[Scenario]:
     """A shop without planted trouble, so that every alert is about a fault of the soak."""
     home = folder / "data"
     home.mkdir(parents=True)
@@ -212,12 +212,12 @@ def opened(folder: Path, *, returns: int, pace: float, seed: int) -> Iterator[Wo
                 for team in ("finance", "warehouse", "customer_service")
             },
         }  # fmt: skip
-        world = World(folder, sandbox, shop, postgres, hook, environment)
-        world.workspace.write_text(
-            f"load_from: [{{grpc_server: {{host: 127.0.0.1, port: {world.code_port}, location_name: hr_centra_pipeline}}}}]\n",
+        scenario = Scenario(folder, sandbox, shop, postgres, hook, environment)
+        scenario.workspace.write_text(
+            f"load_from: [{{grpc_server: {{host: 127.0.0.1, port: {scenario.code_port}, location_name: hr_centra_pipeline}}}}]\n",
             encoding="utf-8",
         )
         try:
-            yield world
+            yield scenario
         finally:
-            world.kill_pipeline()
+            scenario.kill_pipeline()

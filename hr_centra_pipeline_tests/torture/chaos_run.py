@@ -1,4 +1,4 @@
-"""The storm: kills at random boundaries, every fault, people and corrections in between; then calm, and the verdict."""
+"""The chaos run: kills at random boundaries, every fault, people and corrections in between; then calm, and the verdict."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from hr_centra_pipeline.core.kinds import EFFECT_TYPE_OF
 from hr_centra_pipeline.push import approvals
 from hr_centra_pipeline.push.approvals import Signature
 from hr_centra_pipeline_tests.torture.histories import happen
+from hr_centra_pipeline_tests.torture.scenario import Planted, Scenario, scenario
 from hr_centra_pipeline_tests.torture.verdict import Verdict, judge
-from hr_centra_pipeline_tests.torture.world import Planted, World, world
 
 FAULTS = (
     "delay", "rate_limited", "error_before", "error_after", "dropped_after", "dropped_before", "truncated", "wrong_content_type",
@@ -36,7 +36,7 @@ _DELAY = 0.4  # seconds: well below the settling time, so that what is absent th
 
 @dataclass
 class Figures:
-    """What a storm did and what came of it."""
+    """What a chaos run did and what came of it."""
 
     seed: int
     kills: int = 0
@@ -69,7 +69,7 @@ class Figures:
 
 @dataclass
 class Mix:
-    """What a storm is made of. Probabilities per step of a wave."""
+    """What a chaos run is made of. Probabilities per step of a wave."""
 
     returns: int = 12
     steps: int = 24
@@ -84,19 +84,19 @@ class Mix:
     lost_ledgers: float = 0.0
 
 
-def storm(
+def chaos_run(
     folder: Path, seed: int, waves: int, mix: Mix, *, broken: str | None = None, until_caught: bool = False,
     keep: Path | None = None, **settings: Any,
 ) -> Figures:  # fmt: skip
-    """Waves of returns through the storm, each judged after it; a new world every few waves keeps them small.
+    """Waves of returns through the chaos run, each judged after it; a new world every few waves keeps them small.
 
     ``keep``: where to put down a world in which something was found.
     """
     figures, started = Figures(seed), time.monotonic()
-    per_world = 5
-    for number in range(0, waves, per_world):
-        with world(folder / f"world-{number}", seed * 1000 + number, broken=broken, **settings) as opened:
-            for wave in range(min(per_world, waves - number)):
+    per_scenario = 5
+    for number in range(0, waves, per_scenario):
+        with scenario(folder / f"world-{number}", seed * 1000 + number, broken=broken, **settings) as opened:
+            for wave in range(min(per_scenario, waves - number)):
                 _wave(opened, mix, figures)
                 found = judge(opened, opened.units)
                 opened_effects = found.effects
@@ -112,7 +112,7 @@ def storm(
             figures.verdict.effects += opened_effects
             figures.kills += opened.kills
             figures.runs += opened.runs
-            for entry in opened.desk.log():
+            for entry in opened.harness.log():
                 figures.by_fault[entry.get("fault") or ""] += 1
                 figures.by_act[entry.get("person") or ""] += 1
         if until_caught and not figures.verdict.is_clean:
@@ -127,12 +127,12 @@ def _fresh(known: list[str], found: list[str]) -> list[str]:
     return [*known, *(one for one in found if one not in known)]
 
 
-def _wave(opened: World, mix: Mix, figures: Figures) -> None:
-    random, desk = opened.random, opened.desk
+def _wave(opened: Scenario, mix: Mix, figures: Figures) -> None:
+    random, harness = opened.random, opened.harness
     # Short budgets, so that whoever is not killed does not send all of it at once.
-    desk.policy = desk.policy.model_copy(
+    harness.policy = harness.policy.model_copy(
         update={
-            "centra": desk.policy.centra.model_copy(update={"calls_per_request": random.choice((1, 1, 2, 5))}),
+            "centra": harness.policy.centra.model_copy(update={"calls_per_request": random.choice((1, 1, 2, 5))}),
             "push_budget_minutes": 0.004,
         }
     )
@@ -160,9 +160,9 @@ def _wave(opened: World, mix: Mix, figures: Figures) -> None:
             figures.syncs += 1
             opened.kills += _real_sync(opened, kill_after=random.uniform(1.0, 14.0))
         if random.random() < 0.1:
-            desk.clock.advance_to(desk.clock.now() + timedelta(hours=1))
+            harness.clock.advance_to(harness.clock.now() + timedelta(hours=1))
         _killed_run(opened, mix, "push")
-    desk.policy = desk.policy.model_copy(update={"push_budget_minutes": 40.0})
+    harness.policy = harness.policy.model_copy(update={"push_budget_minutes": 40.0})
     opened.calm()
     _decide(opened)
     _decide_about_canceled(opened)
@@ -172,7 +172,7 @@ _BOUNDARIES = {"plan": 200, "push": 40}
 _SECONDS = {"plan": 1.5, "push": 0.6}
 
 
-def _killed_run(opened: World, mix: Mix, what: str) -> None:
+def _killed_run(opened: Scenario, mix: Mix, what: str) -> None:
     """One process, which is killed as a rule: at a boundary, or at any moment."""
     random = opened.random
     if random.random() >= mix.kills:
@@ -183,7 +183,7 @@ def _killed_run(opened: World, mix: Mix, what: str) -> None:
         opened.run(what, kill_after=random.uniform(0.0, _SECONDS[what]))
 
 
-def _fault(opened: World) -> None:
+def _fault(opened: Scenario) -> None:
     random = opened.random
     kind = random.choice(FAULTS)
     target = _target(opened)
@@ -192,10 +192,10 @@ def _fault(opened: World) -> None:
         more["seconds"] = _DELAY
     if kind in ("error_before", "error_after", "error_half_way"):
         more["status"] = random.choice((499, 500, 502, 503, 504))
-    opened.desk.fault(kind, target, **more)
+    opened.harness.fault(kind, target, **more)
 
 
-def _target(opened: World) -> str:
+def _target(opened: Scenario) -> str:
     (target,) = opened.random.choices(list(TARGETS), list(TARGETS.values()))
     return target
 
@@ -205,11 +205,11 @@ _ACTS = (
 )  # fmt: skip
 
 
-def _act(opened: World, fresh: list[Planted], by_hand: int) -> None:
+def _act(opened: Scenario, fresh: list[Planted], by_hand: int) -> None:
     """Somebody acts in Centra: on a line that comes back, on a Return of ours, on a replacement; now, or around a request."""
-    random, desk = opened.random, opened.desk
+    random, harness = opened.random, opened.harness
     sold = random.choice(fresh).unit.sold
-    made = [row for row in desk.books["returns"] if row["created_from"] == "API"]
+    made = [row for row in harness.records["returns"] if row["created_from"] == "API"]
     (name,) = random.choices(_ACTS, [by_hand, *[1] * (len(_ACTS) - 1)])
     given: dict[str, Any] = {}
     if name == "return_and_refund":
@@ -218,7 +218,7 @@ def _act(opened: World, fresh: list[Planted], by_hand: int) -> None:
         given = {"shipment_id": sold.shipment, "lines": {str(sold.lines[0]): 1}}
     elif name in ("refund_return", "complete_return", "delete_return", "edit_return_comment"):
         pending = [row for row in made if row["status"] == "PENDING"]
-        exchanged = {row["origin"][1] for row in desk.orders_of_ours()}
+        exchanged = {row["origin"][1] for row in harness.orders_of_ours()}
         pending = [row for row in pending if row["id"] not in exchanged]
         if not pending:
             return
@@ -231,21 +231,21 @@ def _act(opened: World, fresh: list[Planted], by_hand: int) -> None:
     elif name == "note":
         given = {"order_number": sold.number, "text": f"Called {random.randrange(100)}"}
     else:
-        live = [row for row in desk.orders_of_ours() if row["status"] != "DELETED"]
+        live = [row for row in harness.orders_of_ours() if row["status"] != "DELETED"]
         if not live:
             return
         given = {"order_number": random.choice(live)["number"]}
     order = next((row["order_number"] for row in made if row["id"] == given.get("return_id")), sold.number)
     if random.random() < 0.5:
-        desk.act(name, **given)
-        opened.given_by_hand[order] = desk.given(order)
+        harness.act(name, **given)
+        opened.given_by_hand[order] = harness.given(order)
     else:
         opened.raced.add(order)
         when = random.choice(("person_before", "person_after"))
-        desk.fault(when, _target(opened), act=name, given=given, after=random.choice((0, 1)))
+        harness.fault(when, _target(opened), act=name, given=given, after=random.choice((0, 1)))
 
 
-def _correct(opened: World, fresh: list[Planted]) -> None:
+def _correct(opened: Scenario, fresh: list[Planted]) -> None:
     """Happy Returns changes its mind about a unit."""
     planted = opened.random.choice(fresh)
     if planted.refused or planted.corrected:
@@ -256,31 +256,31 @@ def _correct(opened: World, fresh: list[Planted]) -> None:
         opened.refuse(planted)
 
 
-def _pay_elsewhere(opened: World, fresh: list[Planted]) -> None:
+def _pay_elsewhere(opened: Scenario, fresh: list[Planted]) -> None:
     """Happy Returns issues a gift card for a return that nothing was given for. Once a plan knows it, nothing is due from us."""
-    desk = opened.desk
+    harness = opened.harness
     unpaid = [
         planted
         for planted in fresh
-        if planted.way != "exchange" and not planted.refused and not desk.given(planted.unit.sold.number)
+        if planted.way != "exchange" and not planted.refused and not harness.given(planted.unit.sold.number)
     ]
     if not unpaid:
         return
     sold = opened.random.choice(unpaid).unit.sold
-    desk.change_refund(opened.of(sold)[0].unit, gift_card_id=f"GC-{sold.number}")
+    harness.change_refund(opened.of(sold)[0].unit, gift_card_id=f"GC-{sold.number}")
     for planted in opened.of(sold):
         planted.is_paid_elsewhere = True
     opened.run("plan")
     time.sleep(2 * _DELAY)  # what was called for before is there by now
-    opened.given_by_hand[sold.number] = desk.given(sold.number)
+    opened.given_by_hand[sold.number] = harness.given(sold.number)
 
 
-def _decide(opened: World) -> None:
+def _decide(opened: Scenario) -> None:
     """What waits for a person gets one: who deleted or canceled ours by mistake adopts the return."""
-    desk = opened.desk
+    harness = opened.harness
     _let_through(opened)
     for _ in range(3):
-        doubtful = desk.rows(
+        doubtful = harness.rows(
             """
             select distinct ledger.return_id, packets.trouble, packets.packet_key, packets.centra_id
             from push.packets join push.ledger using (packet_key)
@@ -290,51 +290,53 @@ def _decide(opened: World) -> None:
         if not doubtful:
             return
         for return_id, trouble, key, centra_id in doubtful:
-            signature = Signature("Nora Night", "a slip of the hand", desk.clock.now())
-            with desk.warehouse.transaction() as connection:
+            signature = Signature("Nora Night", "a slip of the hand", harness.clock.now())
+            with harness.warehouse.transaction() as connection:
                 if trouble in ("gone", "canceled"):
                     _quietly(lambda: approvals.adopt(connection, signature, return_id))  # noqa: B023
                 elif trouble in ("unpaid", "refused"):
                     _quietly(lambda: approvals.approve(connection, signature, keys=[key]))  # noqa: B023
             if trouble == "not_ours" and centra_id:
-                desk.act("delete_return", return_id=int(centra_id))
+                harness.act("delete_return", return_id=int(centra_id))
         opened.calm()
 
 
-def _let_through(opened: World) -> None:
+def _let_through(opened: Scenario) -> None:
     """What a changed setting makes due about the past is asked for; somebody says yes to all of it, however much it is."""
-    desk = opened.desk
+    harness = opened.harness
     for _ in range(4):
-        signature = Signature("Nora Night", "seen", desk.clock.now())
-        with desk.warehouse.transaction() as connection:
-            keys = [effect.effect_key for effect in approvals.waiting(connection, desk.clock.now())]
+        signature = Signature("Nora Night", "seen", harness.clock.now())
+        with harness.warehouse.transaction() as connection:
+            keys = [effect.effect_key for effect in approvals.waiting(connection, harness.clock.now())]
             approved = bool(keys) and _quietly(lambda: approvals.approve(connection, signature, keys=keys))  # noqa: B023
         stopped = {
             str(kind)
-            for (kind,) in desk.rows("select distinct effect_kind from push.ledger where reason like 'guard: surge%'")
+            for (kind,) in harness.rows(
+                "select distinct effect_kind from push.ledger where reason like 'guard: surge%'"
+            )
         }
         for kind in stopped:
-            with desk.warehouse.transaction() as connection:
+            with harness.warehouse.transaction() as connection:
                 _quietly(lambda: approvals.raise_guards(connection, signature, EFFECT_TYPE_OF[kind], hours=168))  # noqa: B023
         if not approved and not stopped:
             return
         opened.calm()
 
 
-def _decide_about_canceled(opened: World) -> None:
+def _decide_about_canceled(opened: Scenario) -> None:
     """Customer service has each canceled replacement ordered again, or gives the money; and says it twice."""
-    desk = opened.desk
+    harness = opened.harness
     for _ in range(3):
-        rows = desk.rows(
+        rows = harness.rows(
             "select return_item_id from reconciliation.exceptions where kind = 'exchange_canceled' order by 1"
         )
         if not rows:
             return
         for (unit,) in rows:
             decide = opened.random.choice((approvals.order_again, approvals.pay_instead))
-            signature = Signature("Carla Customer", "asked the shopper", desk.clock.now())
+            signature = Signature("Carla Customer", "asked the shopper", harness.clock.now())
             for _ in range(2):
-                with desk.warehouse.transaction() as connection:
+                with harness.warehouse.transaction() as connection:
                     done = _quietly(lambda: decide(connection, signature, unit))  # noqa: B023
                 paid = {one.return_item_id for one in done} if isinstance(done, list) else set()
                 for planted in opened.units:
@@ -351,18 +353,18 @@ def _quietly(decide: Callable[[], Any]) -> Any:
         return None
 
 
-def _real_sync(opened: World, *, kill_after: float) -> bool:
+def _real_sync(opened: Scenario, *, kill_after: float) -> bool:
     """The whole hourly job through Dagster, as an operator starts it, killed after some seconds; answers whether it was."""
-    desk = opened.desk
-    desk.export()
-    policy = desk.home / "policy.toml"
-    policy.write_text(_toml(desk.policy), encoding="utf-8")
+    harness = opened.harness
+    harness.export()
+    policy = harness.home / "policy.toml"
+    policy.write_text(_toml(harness.policy), encoding="utf-8")
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("HR_CENTRA_", "DAGSTER_"))},
-        "HR_CENTRA_HOME": str(desk.home), "HR_CENTRA_MODE": "live", "HR_CENTRA_NOW": f"@{desk.clock.path}",
-        "HR_CENTRA_POLICY": str(policy), "HAPPY_RETURNS_EXPORTS": str(desk.note["exports"]),
-        "CENTRA_GRAPHQL_URL": str(desk.note["graphql_url"]), "CENTRA_TOKEN": str(desk.note["token"]),
-        "CENTRA_ORDER_API_URL": str(desk.note["order_api_url"]), "CENTRA_ORDER_API_KEY": str(desk.note["order_api_key"]),
+        "HR_CENTRA_HOME": str(harness.home), "HR_CENTRA_MODE": "live", "HR_CENTRA_NOW": f"@{harness.clock.path}",
+        "HR_CENTRA_POLICY": str(policy), "HAPPY_RETURNS_EXPORTS": str(harness.note["exports"]),
+        "CENTRA_GRAPHQL_URL": str(harness.note["graphql_url"]), "CENTRA_TOKEN": str(harness.note["token"]),
+        "CENTRA_ORDER_API_URL": str(harness.note["order_api_url"]), "CENTRA_ORDER_API_KEY": str(harness.note["order_api_key"]),
     }  # fmt: skip
     process = subprocess.Popen(
         [sys.executable, "-m", "hr_centra_pipeline.cli.main", "sync"], env=environment, stdout=subprocess.DEVNULL,

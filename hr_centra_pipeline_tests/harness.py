@@ -1,4 +1,4 @@
-"""A returns desk for tests of the push: a sandbox with the orders that a test wants, exports written by hand, the stages.
+"""A returns harness for tests of the push: a sandbox with the orders that a test wants, exports written by hand, the stages.
 
 Sales and returns are put down here from what a test says, not by rules of the pipeline.
 """
@@ -112,7 +112,7 @@ class Unit:
 
 
 @dataclass
-class Desk:
+class Harness:
     """``policy`` may be changed between two syncs; ``mode`` too."""
 
     home: Path
@@ -230,13 +230,13 @@ class Desk:
         return [name for entry in self.log() for name in entry["mutations"]]
 
     @property
-    def books(self) -> dict[str, Any]:
+    def records(self) -> dict[str, Any]:
         """Centra's own books."""
         return self.store.books()
 
     def returns_of(self, sold: Sold) -> list[dict[str, Any]]:
         """The Returns of an order."""
-        return [row for row in self.books["returns"] if row["order_number"] == sold.number]
+        return [row for row in self.records["returns"] if row["order_number"] == sold.number]
 
     def refunded(self, sold: Sold) -> Decimal:
         """What was given back on an order, in money and store credit."""
@@ -247,7 +247,7 @@ class Desk:
         return sum(
             (
                 Decimal(value)
-                for number, _, kind, status, value in self.books["payments"]
+                for number, _, kind, status, value in self.records["payments"]
                 if number == order_number and kind in ("REFUND", "REFUND_GIFT_CARD") and status == "SUCCESS"
             ),
             Decimal(0),
@@ -257,7 +257,7 @@ class Desk:
         """Units of an article that stock changes with our keys have put into a warehouse, net."""
         return sum(
             quantity
-            for change in self.books["stock_changes"]
+            for change in self.records["stock_changes"]
             if effect_keys_in(change["comment"])
             for of, where, quantity in change["lines"]
             if (of, where) == (sku, warehouse)
@@ -265,11 +265,11 @@ class Desk:
 
     def orders_of_ours(self) -> list[dict[str, Any]]:
         """Replacement orders."""
-        return [row for row in self.books["orders"] if row["origin"][0] == "return"]
+        return [row for row in self.records["orders"] if row["origin"][0] == "return"]
 
     def comment_of(self, sold: Sold) -> str:
         """An order's internal comment."""
-        return next(str(row["internal_comment"]) for row in self.books["orders"] if row["number"] == sold.number)
+        return next(str(row["internal_comment"]) for row in self.records["orders"] if row["number"] == sold.number)
 
     # ---------------------------------------------------------------- Happy Returns
 
@@ -531,7 +531,7 @@ def _text(instant: datetime) -> str:
 
 
 @contextmanager
-def desk(folder: Path, *, centra: CentraSettings | None = None, **settings: Any) -> Iterator[Desk]:
+def harness(folder: Path, *, centra: CentraSettings | None = None, **settings: Any) -> Iterator[Harness]:
     """An empty shop on a sandbox of its own, with three warehouses and three articles."""
     home = folder / "data"
     home.mkdir(parents=True, exist_ok=True)
@@ -544,6 +544,6 @@ def desk(folder: Path, *, centra: CentraSettings | None = None, **settings: Any)
             "token": sandbox.token, "order_api_key": sandbox.order_api_key, "exports": str(sandbox.exports),
             "payouts": str(sandbox.payouts), "pid": os.getpid(),
         }  # fmt: skip
-        opened = Desk(home, sandbox.store, sandbox.clock, note, sandbox=sandbox)
+        opened = Harness(home, sandbox.store, sandbox.clock, note, sandbox=sandbox)
         opened.furnish("DRESS-S", "DRESS-M", "SHIRT-M")
         yield opened

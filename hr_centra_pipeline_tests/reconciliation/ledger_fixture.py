@@ -22,7 +22,7 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 ZERO = Decimal(0)
 
 
-class Books:
+class LedgerFixture:
     """Orders of one piece at 125.00 EUR (25 % tax: 100.00 and 25.00), dropped off at a bar, unless said otherwise."""
 
     def __init__(self, connection: Connection) -> None:
@@ -122,17 +122,19 @@ class Books:
         made_by = more.pop("made_by", "person" if by_person else "integration")
         pieces = len(units) or 1
         total = pieces * Decimal(price) + Decimal(shipping) - Decimal(fee) - Decimal(voucher)
-        riders = {"shipping_refund": Decimal(shipping), "return_fee": Decimal(fee)}
-        rider_keys = {name: effect_key(name, f"R-{number}", number) for name, amount in riders.items() if amount}
+        return_level = {"shipping_refund": Decimal(shipping), "return_fee": Decimal(fee)}
+        return_level_keys = {
+            name: effect_key(name, f"R-{number}", number) for name, amount in return_level.items() if amount
+        }
         if by_person:
-            rider_keys = {}
+            return_level_keys = {}
         put(
             self.connection, "staging.centra_returns", centra_return_id=return_id, order_number=number,
             shipment_id=int(number), status="COMPLETED", currency=currency, grand_total=total,
             line_values=pieces * Decimal(price), shipping=Decimal(shipping), return_cost=Decimal(fee), discounts=Decimal(voucher),
             tax=pieces * Decimal(tax), created_at=at, fetched_at=NOW, created_from="AMS" if by_person else "API",
             made_by=made_by,
-            packet_key=None if by_person else packet_key(keys), effect_keys=[*keys, *rider_keys.values()],
+            packet_key=None if by_person else packet_key(keys), effect_keys=[*keys, *return_level_keys.values()],
             express_codes=[f"HRX{number}"] if by_person and units else [], deleted_at=deleted_at, **more,
         )  # fmt: skip
         put(
@@ -144,8 +146,8 @@ class Books:
             self.paid(number, return_id, total, at=at, reference=reference)
         for unit, key in zip(units, keys, strict=False):
             self._ledger(key, kind, number, unit, Decimal(price), return_id)
-        for name, key in rider_keys.items():
-            self._ledger(key, name, number, None, riders[name], return_id)
+        for name, key in return_level_keys.items():
+            self._ledger(key, name, number, None, return_level[name], return_id)
 
     def paid(
         self, number: str, return_id: int | None, amount: Decimal | str, *, entry_type: str = "REFUND",
@@ -191,7 +193,7 @@ class Books:
     # ---------------------------------------------------------------- looking
 
     def reconcile(self, now: datetime = NOW) -> None:
-        """Match, plan and reconcile, everything anew."""
+        """Match, plan and reconcile, everything again."""
         self.connection.execute("delete from reconciliation.settled_orders")
         match(self.connection, now)
         plan(self.connection, now)

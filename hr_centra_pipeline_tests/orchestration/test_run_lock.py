@@ -11,7 +11,7 @@ import pytest
 
 from hr_centra_pipeline.core.errors import RunFailed
 from hr_centra_pipeline.core.settings import Settings
-from hr_centra_pipeline.orchestration import door
+from hr_centra_pipeline.orchestration import run_lock
 from hr_centra_pipeline.orchestration.instance import prepare_dagster_home
 
 # A run of a job like ours (same executor, same pool) that hangs in its only step.
@@ -62,10 +62,10 @@ def test_a_killed_run_frees_lock_and_pool_slot_and_the_next_one_starts_at_once(h
     assert killed.stdout is not None
     assert killed.stdout.readline().strip() == "hanging"
     lock_path = home / "sync.lock"
-    assert door.is_held(lock_path)
+    assert run_lock.is_held(lock_path)
     killed.send_signal(signal.SIGKILL)
     killed.wait()
-    assert not door.is_held(lock_path)
+    assert not run_lock.is_held(lock_path)
     following = start(home, 0)
     assert following.stdout is not None
     assert following.stdout.read().split() == ["hanging", "success"]
@@ -82,7 +82,7 @@ def test_who_comes_second_learns_who_holds_the_lock(home: Path, monkeypatch: pyt
     assert first.stdout.readline().strip() == "hanging"
     with (
         pytest.raises(RunFailed, match=rf"held by run \w+ \(pid {first.pid}"),
-        door.held(home / "sync.lock", "test", wait_seconds=0.2),
+        run_lock.held(home / "sync.lock", "test", wait_seconds=0.2),
     ):
         pass
     first.kill()
