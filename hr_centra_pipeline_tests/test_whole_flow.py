@@ -67,7 +67,7 @@ def found(scenario: ShopScenario) -> Counter[Case]:
 
 
 def effects_in_centra(scenario: ShopScenario) -> Counter[tuple[str, str]]:
-    """How often each effect key stands in Returns, in stock changes and in orders' comments (an exchange's in two of them)."""
+    """How often each effect key is in Returns, in stock changes and in orders' comments (an exchange's in two of them)."""
     ledger = scenario.sandbox.store.books()
     texts = [("return", row["comment"]) for row in ledger["returns"]]
     texts += [("stock change", row["comment"]) for row in ledger["stock_changes"]]

@@ -41,7 +41,7 @@ class Standing:
 
 
 def show_plan(*, every: bool = False, as_json: bool = False) -> None:
-    """Print the last sync's plan as it stands now.
+    """Print the last sync's plan as it is now.
 
     Raises:
         ConfigurationError: there is no database yet, or the policy is wrong.

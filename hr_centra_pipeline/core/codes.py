@@ -117,7 +117,7 @@ _BUNDLE: _Answer = (
 )  # fmt: skip
 _APPROVE: _Answer = (
     "fix_pipeline", "policy_gap", "policy",
-    "`hr-centra approve` lists it; whoever neither planned it nor changed the policy last may let it through.",
+    "`hr-centra approve` lists it; anyone except the person who ran the plan or last changed the policy can approve it.",
 )  # fmt: skip
 
 # ---------------------------------------------------------------- what the plan holds back

@@ -372,7 +372,7 @@ class Publishing(_Section):
 
 
 class Alerts(_Section):
-    """Who is told what, and how often. Addresses with secrets (webhooks, mail server) come from the environment."""
+    """Who is alerted of what, and how often. Addresses with secrets (webhooks, mail server) come from the environment."""
 
     repeat_hours: Annotated[Hours, Field(gt=0)] = 24
     silent_after_hours: Annotated[Hours, Field(gt=0)] = 3

@@ -3,7 +3,7 @@
 -- grain: one row per stock movement of an active unit that was sent
 -- loop:  push.ledger, push.packets: what was sent is not due again; the push that follows commits its own later
 
--- One row per stock movement of a unit in play that was sent, with the article that was booked: by the packet that carried it;
+-- One row per stock movement of a active unit that was sent, with the article that was booked: by the packet that carried it;
 -- when that is lost, by a stock change of a single article (null: not known).
 create or replace temp table booked_movements as
 with

@@ -6,7 +6,7 @@
 -- Credits of parts of bundles. A bundle is sold as one line and credited as one: once all of its parts are to be credited,
 -- together and by one way. Until then the policy says whether a part waits, or is credited alone with its share of the price.
 
--- One row per bundle that units of the orders in play are parts of, and shipment line of a part: how many pieces of it are in
+-- One row per bundle that units of the active orders are parts of, and shipment line of a part: how many pieces of it are in
 -- one bundle, and what has become of them.
 create or replace temp table bundle_parts as
 with

@@ -5,7 +5,7 @@
 
 -- A chargeback (less what of it was won back) is about an order and names no unit: it counts on the returned units for which
 -- something is still to be given, those first whose credit is due, in the order of ids, up to what they cost, so that nothing is
--- given on top of it. Only what blocks a credit that is due is counted: the rest the payouts tell as given twice.
+-- given on top of it. Only what blocks a credit that is due is counted: the rest the payouts report as given twice.
 create or replace temp table chargeback_amounts as
 select
     lines.order_number,

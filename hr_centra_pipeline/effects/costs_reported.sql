@@ -5,7 +5,7 @@
 -- One row per return on an order of which refund rows report its costs, in the order's own currency and rounded to what can be paid,
 -- the one place before anything is planned: the shipping that is given back, the fee of the whole return, and those of its units.
 -- Of several rows that name one unit only the one that pays it counts. A row for which no unit is left, since others pay them all,
--- tells of the same goods again; one that reports no goods is about costs alone.
+-- reports the same goods again; one that reports no goods is about costs alone.
 create or replace temp table costs_reported as
 with
 open_units as (

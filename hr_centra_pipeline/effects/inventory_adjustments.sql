@@ -5,7 +5,7 @@
 
 -- One row per stock movement of a unit that is due and not in Centra. A regrade is a transfer; net stock put back is 0 or 1.
 
--- One row per unit and ordinal whose movement is in Centra (or on its way), with the warehouse that the unit lies in since.
+-- One row per unit and ordinal whose movement is in Centra (or on its way), with the warehouse that the unit is in since.
 -- A movement is looked for only where the one before it was found.
 create or replace temp table unit_movements as
 with recursive
@@ -63,7 +63,7 @@ group by unit_movements.return_item_id;
 delete from effects.pending_inventory_adjustments;
 insert into effects.pending_inventory_adjustments by name
 with
--- Where each unit lies by what is booked. Somebody else's Return that put the goods back counts as the first movement.
+-- Where each unit is by what is booked. An external Return that put the goods back counts as the first movement.
 booked as (
     select
         return_item_id, max(ordinal) as last_ordinal,

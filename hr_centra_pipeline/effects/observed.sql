@@ -15,7 +15,7 @@ select order_number, max(batch) as landed_batch from landing.centra_orders where
 create or replace temp table newly_landed_marks as
 select mark, max(batch) as landed_batch from landing.centra_status_marks where batch > $since group by all;
 
--- Its text stands on each of its lines.
+-- Its text is on each of its lines.
 create or replace temp table newly_landed_stock_changes as
 select
     stock_change_id, any_value(effect_keys) as effect_keys, min(created_at) as created_at,
@@ -120,7 +120,7 @@ select
     warehouse_id, true as is_complete, created_at as seen_at, landed_batch
 from newly_landed_stock_changes
 union all by name
--- The keys in a replacement order's comment are an exchange's: its Return tells how far that came.
+-- The keys in a replacement order's comment are an exchange's: its Return shows how far that came.
 select
     unnest(effect_keys) as effect_key,
     'order' as place,
@@ -176,9 +176,9 @@ select
 from staging.status_marks
 join newly_landed_marks using (mark);
 
--- One row per effect key that is in Centra for the orders in play (or for their units, on the orders that they were of before): by
+-- One row per effect key that is in Centra for the active orders (or for their units, on the orders that they were of before): by
 -- the ledger, or by what it has not taken over yet. A key whose unit is not known (our database was lost) counts everywhere.
--- What somebody else had done counts while it is there, and as long as no person has tied it to others.
+-- What another user had done counts while it is there, and as long as no person has tied it to others.
 create or replace temp table done as
 select effect_key from push.ledger
 where state = 'confirmed' and (

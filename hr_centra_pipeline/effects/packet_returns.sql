@@ -3,7 +3,7 @@
 -- grain: one row per packet of the active orders, with the Return that it made
 -- loop:  push.ledger, push.packets: what was sent is not due again; the push that follows commits its own later
 
--- One row per packet of the orders in play whose Return is known. The same effects are sent under the same key again, so what a
+-- One row per packet of the active orders whose Return is known. The same effects are sent under the same key again, so what a
 -- restored database says of a packet may name the Return of the time before, which is gone: what Centra shows under the key counts.
 create or replace temp table packet_returns as
 with

@@ -3,11 +3,11 @@
 -- grain: one row per unit and issued refund row of it, with who paid it
 -- loop:  push.ledger, push.packets: what was sent is not due again; the push that follows commits its own later
 
--- Who paid the units of the orders in play. Fills `paid_through`, one row per unit and issued refund row of it (without one: one row
+-- Who paid the units of the active orders. Fills `paid_through`, one row per unit and issued refund row of it (without one: one row
 -- per unit; of a refund row that names no unit: one row without a unit).
 -- `sent_with`: the payer that a credit of ours was sent with; without its packet (our database was lost) Centra, where the Return
 -- shows a payment. `seen_payers`: who may have paid at the time of the row, as the settings' history has it (payers_seen.sql).
--- `row_payer`: who paid what the row tells. `unit_payer`: the same, but what is not credited yet is paid by who pays now.
+-- `row_payer`: who paid what the row shows. `unit_payer`: the same, but what is not credited yet is paid by who pays now.
 create or replace temp table paid_through as
 with
 issued_rows as (

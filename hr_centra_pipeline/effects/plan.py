@@ -20,7 +20,7 @@ class PlanReport:
 
 
 def plan(connection: Connection, now: datetime) -> PlanReport:
-    """Fill ``effects.*`` again, of the orders in play. Planning twice gives the same keys.
+    """Fill ``effects.*`` again, of the active orders. Planning twice gives the same keys.
 
     Reads ``push.ledger``'s last committed state, and what of Centra's landed objects it has not taken over yet.
     """

@@ -3,7 +3,7 @@
 -- grain: one row per confirmed replacement of a unit of the active orders, and the order in Centra made for it
 -- loop:  push.ledger: what was sent is not due again; the push that follows commits its own later
 
--- One row per confirmed replacement of a unit of the orders in play: the orders in Centra that were made for it, and what became
+-- One row per confirmed replacement of a unit of the active orders: the orders in Centra that were made for it, and what became
 -- of its piece of them. What one packet made (or what a person has tied together) is shared by its units.
 create or replace temp table confirmed_exchanges as
 select

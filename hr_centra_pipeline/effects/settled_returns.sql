@@ -3,7 +3,7 @@
 -- grain: one row per Return of the active orders: what was paid on it, and what one payment of it is
 -- loop:  push.ledger, push.packets: what was sent is not due again; the push that follows commits its own later
 
--- What was paid on each Return of the orders in play, and what one payment of it is (`settled`): its total. Where Centra adds the
+-- What was paid on each Return of the active orders, and what one payment of it is (`settled`): its total. Where Centra adds the
 -- tax it may settle it after the payment: then it is what was paid. That is as far as what was paid beyond the value can be its
 -- tax: what Centra says of it now, or said when we made the Return, and what the policy allows. More was paid on top of it.
 create or replace temp table settled_returns as

@@ -59,7 +59,7 @@ milestones as (
     semi join matching.orders_in_play on orders_in_play.order_number = items.order_number
     where events.event in ('dropped_off', 'received', 'departed', 'graded')
     union all by name
-    -- Refunded is what Centra shows as given (`done`: by the ledger, or read back), by us or by somebody else; so is a unit for
+    -- Refunded is what Centra shows as given (`done`: by the ledger, or read back), by us or by another user; so is a unit for
     -- which the money was given instead of the replacement.
     select
         units.return_id, units.order_number, units.return_item_id,

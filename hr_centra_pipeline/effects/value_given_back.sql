@@ -14,7 +14,7 @@ sums_given as (
         sum(amount) filter (where way = 'gift_card') as gift_card,
         sum(amount) filter (where way = 'exchange') as exchange,
         sum(amount) filter (where way = 'elsewhere') as elsewhere,
-        sum(amount) filter (where way = 'foreign') as foreign_refund,
+        sum(amount) filter (where way = 'external') as foreign_refund,
         sum(amount) filter (where way = 'tied') as tied_refund,
         sum(amount) filter (where way = 'chargeback') as chargeback,
         sum(amount) as given,

@@ -3,7 +3,7 @@
 -- grain: one row per unit, way and source of value: what was given back for it
 -- loop:  push.ledger, push.packets: what was sent is not due again; the push that follows commits its own later
 
--- What each matched unit of the orders in play cost, and every value that was given back for it, by whatever way and hand.
+-- What each matched unit of the active orders cost, and every value that was given back for it, by whatever way and hand.
 
 -- One row per matched unit: what it cost.
 create or replace temp table valued_units as
@@ -44,7 +44,7 @@ create or replace temp macro more_than(amount, slack) as case when amount > slac
 create or replace temp table values_given as
 with
 -- One row per unit and Return of ours that it is on. The Return of an exchange may have several effects of the unit: a
--- replacement that was ordered again, or the money that was given instead; the money tells what was called for.
+-- replacement that was ordered again, or the money that was given instead; the money shows what was called for.
 our_returns as (
     select
         units.*, ledger.effect_kind, ledger.state,
@@ -136,7 +136,7 @@ exchange_values as (
         and ledger.effect_key not in (select effect_key from effects.replacements where state = 'canceled')
 ),
 
--- Paid by Happy Returns or somebody else, as its rows tell.
+-- Paid by Happy Returns or another party, as its rows show.
 values_elsewhere as (
     select units.return_item_id, 'elsewhere' as way, false as is_in_doubt, any_value(units.paid) as amount
     from valued_units as units
@@ -155,10 +155,10 @@ values_elsewhere as (
         )
 ),
 
--- On a Return that somebody else made for it.
+-- On an external Return for it.
 foreign_payments as (
     select
-        units.return_item_id, 'foreign' as way, true as is_instead, false as is_in_doubt,
+        units.return_item_id, 'external' as way, true as is_instead, false as is_in_doubt,
         part_of_payment(units.paid, payments.refunded + payments.gifted, payments.grand_total, units.currency) as amount
     from valued_units as units
     join payments_of_returns as payments on payments.centra_return_id = units.foreign_centra_return_id

@@ -4,7 +4,7 @@
 -- loop:  push.ledger, push.packets: what was sent is not due again; the push that follows commits its own later
 
 -- One row per order with a voucher: what is left of it, and how many pieces have not come back. A Return carries the part
--- that it carries, whoever made it; an exchanged unit whose Return carries none (an order in several shipments, a Return made
+-- that it carries, no matter who made it; an exchanged unit whose Return carries none (an order in several shipments, a Return made
 -- by hand or by an earlier version) takes its share with it; a Return of ours that no pull has shown yet, what its packet says.
 create or replace temp table vouchers_left as
 with

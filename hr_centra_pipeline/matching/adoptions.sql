@@ -1,12 +1,12 @@
 -- makes: foreign_lines, return_ties, adoptions, pieces_given
 -- kind:  step
--- grain: one row per unit that is on a Return that somebody else made
+-- grain: one row per unit that is on an external Return
 -- loop:  push.ledger: a match is frozen once an effect of its unit was sent
 
 -- Returns that others made, and the units that they are for: those that had one before, those that a Return's comment names, and
 -- all others whose return was started before it.
 
--- One row per line of a Return that somebody else made.
+-- One row per line of an external Return.
 create or replace temp table foreign_lines as
 select
     lines.centra_return_id,
@@ -22,12 +22,12 @@ semi join matching.orders_in_play on orders_in_play.order_number = lines.order_n
 where returns.deleted_at is null and returns.packet_key is null and len(coalesce(returns.effect_keys, [])) = 0
     and lines.quantity > 0;
 
--- One row per Return of somebody else that a person has tied: to a unit, or (null) to none.
+-- One row per external Return that a person has tied: to a unit, or (null) to none.
 create or replace temp table return_ties as
 select try_cast(centra_id as bigint) as centra_return_id, return_item_id from push.ties where what = 'return'
 qualify row_number() over (partition by centra_id, return_item_id order by tied_at desc) = 1;
 
--- One row per unit: the Return of somebody else that it was adopted for before, or that a person has tied to it. What never
+-- One row per unit: the external Return that it was adopted for before, or that a person has tied to it. What never
 -- came back does not hold one that another unit may be.
 create or replace temp table kept_returns as
 with
@@ -59,7 +59,7 @@ from ties
 union all
 from earlier_adoptions;
 
--- One row per line of a Return of somebody else and unit that it may be for: the unit that it is held by, those of a return that
+-- One row per line of an external Return and unit that it may be for: the unit that it is held by, those of a return that
 -- its comment names, or those whose return was started before it was made. Only a person knows which article a unit is that
 -- names several.
 create or replace temp table adoption_pairs as

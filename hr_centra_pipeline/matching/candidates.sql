@@ -2,12 +2,12 @@
 -- kind:  step
 -- grain: one row per unit of the active orders and order line that it may be
 
--- Only the orders in play are looked at, each with all of its units; what is settled keeps its place.
+-- Only the active orders are looked at, each with all of its units; what is settled keeps its place.
 
 create or replace temp table items_in_play as
 from staging.return_items semi join matching.orders_in_play using (order_number);
 
--- One row per unit in play: how much has happened for its claim to a piece, and when it began. 0: none, since it was refused, or
+-- One row per active unit: how much has happened for its claim to a piece, and when it began. 0: none, since it was refused, or
 -- its return is over and its goods never came.
 create or replace temp table claims as
 select

@@ -2,7 +2,7 @@
 -- kind:  table
 -- grain: one row per order that is looked at because its customer has an active order
 
--- Orders with returns of a customer who has an order in play, where the policy writes one value for all returns of a customer:
+-- Orders with returns of a customer who has an active order, where the policy writes one value for all returns of a customer:
 -- which of them is the latest is found by looking at all.
 insert into matching.orders_in_play
 select distinct others.order_number

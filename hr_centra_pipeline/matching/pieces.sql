@@ -3,7 +3,7 @@
 -- grain: one row per shipped piece of the active orders that no unit has yet
 -- loop:  push.ledger: a match is frozen once an effect of its unit was sent
 
--- One row per order in play: how many pieces of a line are looked at, one more than it has units. A line may have millions.
+-- One row per active order: how many pieces of a line are looked at, one more than it has units. A line may have millions.
 create or replace temp table most_pieces as
 select orders.order_number, count(items.return_item_id) + 1 as pieces
 from matching.orders_in_play as orders

@@ -26,7 +26,7 @@ join (
     from open_pieces
 ) as places using (order_number, article, unit_price, place);
 
--- Where several prices are left and nothing tells which one a unit cost, a person does: until then its place is but a guess.
+-- Where several prices are left and nothing shows which one a unit cost, a person does: until then its place is but a guess.
 -- When all that is left comes back in one return, they are the same together, whichever is which.
 create or replace temp table places_by_article as
 with

@@ -2,7 +2,7 @@
 -- kind:  step
 -- grain: one row per unit of an article with several prices, and the price that its refund row reports
 
--- One row per unit of an article with several prices, and the price that its refund row tells: what the row gives for its items,
+-- One row per unit of an article with several prices, and the price that its refund row reports: what the row gives for its items,
 -- less those of its other units whose price is known, is as much as pieces of that price cost.
 create or replace temp table reported_prices as
 with

@@ -102,7 +102,7 @@ def close(
 
 
 def reopen(connection: Connection, month: str, now: datetime, *, by: str, why: str) -> None:
-    """Open the last closed month again; its signatures fall. The frozen rows stay for whoever asks how it stood.
+    """Open the last closed month again; its signatures fall. The frozen rows stay for anyone who asks how it stood.
 
     Raises:
         RunFailed: it is not the last closed month, or nobody says who and why.
@@ -117,7 +117,7 @@ def reopen(connection: Connection, month: str, now: datetime, *, by: str, why: s
 
 
 def sign(connection: Connection, month: str, now: datetime, *, role: Role, by: str, comment: str | None = None) -> None:
-    """Sign what was frozen: first the preparer, then a reviewer who is somebody else.
+    """Sign what was frozen: first the preparer, then a reviewer who is another user.
 
     Raises:
         RunFailed: the month is not closed, or signed by them already, or the reviewer is the preparer, or its certification

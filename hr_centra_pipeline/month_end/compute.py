@@ -1,4 +1,4 @@
-"""The tables of a month: as it stands now, or as it stood on a day. A closed month's rows are the frozen ones."""
+"""The tables of a month: as it is now, or as it was on a day. A closed month's rows are the frozen ones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _JOURNAL = "month_end/journal.sql"
 
 @dataclass(frozen=True)
 class MonthReport:
-    """What a month looks like, for whoever asks how it stands."""
+    """What a month looks like, for anyone who asks how it stands."""
 
     month: str
     statuses: dict[str, int]
@@ -68,7 +68,7 @@ def compute(
 
 
 def cut_off(month: str, as_of: datetime) -> datetime:
-    """The instant up to which the month is told: its end, or ``as_of`` when it is not over."""
+    """The instant up to which the month is reported: its end, or ``as_of`` when it is not over."""
     return min(months.end(month), as_of)
 
 

@@ -52,7 +52,7 @@ left join refunded using (source_file, batch)
 qualify row_number() over (partition by months.month, files.source_file, files.file_sha256 order by files.batch desc)
     = 1;
 
--- Days of which no export tells: from the first day of the first file on, until the cut-off.
+-- Days that no export covers: from the first day of the first file on, until the cut-off.
 insert into month_end.control_totals by name
 with
 days as (

@@ -1,4 +1,4 @@
-"""The journal: what became known in which run, so that a month can be told as it stood on any day, and a closed one stays."""
+"""The journal: what became known in which run, so that a month can be reported as it was on any day, and a closed one stays."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ credited as (
     group by ledger.return_item_id
 ),
 
--- Somebody else's Return may have credited the unit, and put it back.
+-- An external Return may have credited the unit, and put it back.
 foreign_returns as (
     select
         matched.return_item_id, returns.created_at as credited_at,

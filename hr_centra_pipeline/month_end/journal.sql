@@ -2,10 +2,10 @@
 -- kind:  table
 -- grain: one row per fact as it was entered or reversed, and per run
 
--- What is known now of the orders in play next to what the journal holds of them: new and changed facts are entered, changed and
+-- What is known now of the active orders next to what the journal holds of them: new and changed facts are entered, changed and
 -- vanished ones reversed. Of other orders nothing can have changed.
 
--- Refunds that were paid: by the provider, as a gift card, by somebody else. A request counts when it is made, and stays where it
+-- Refunds that were paid: by the provider, as a gift card, by another user. A request counts when it is made, and stays where it
 -- was counted: an answer that pays adds nothing to it, one that fails takes it back on its own day. So a Return's facts sum to
 -- what its entries have given.
 create or replace temp table payments as
@@ -58,7 +58,7 @@ where status = 'issued' and issued_at is not null and refund_type <> 'exchange'
     -- by who paid then: another payer from now on changes nothing of the past
     and refund_id in (select refund_id from paid_through where gift_card_id is not null or row_payer = 'elsewhere');
 
--- Which line of which file tells a fact is no part of it: a row that is corrected in one amount is not told again in all others.
+-- Which line of which file tells a fact is no part of it: a row that is corrected in one amount is not reported again in all others.
 create or replace temp table differing as
 with
 facts_now as (
@@ -112,7 +112,7 @@ select
 from differing, range(abs(times)::bigint)
 order by side, fact_id, component, happened_at, times;
 
--- What the match says of each key with a difference, when it is not what it said last; a difference that is gone is told once.
+-- What the match says of each key with a difference, when it is not what it said last; a difference that is gone is reported once.
 insert into month_end.match_journal by name
 with
 told as (

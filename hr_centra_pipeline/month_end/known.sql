@@ -9,7 +9,7 @@ select
     $as_of::timestamptz as as_of, $month::varchar as month, $cut_off::timestamptz as cut_off,
     coalesce(strftime((select cutover from policy.parameters), '%Y-%m'), '') as first_month;
 
--- Every month from the first fact (or the cut-over) on, and up to which instant each is told.
+-- Every month from the first fact (or the cut-over) on, and up to which instant each is reported.
 create or replace temp table all_months as
 with
 first as (

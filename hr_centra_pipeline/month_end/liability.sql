@@ -4,7 +4,7 @@
 
 -- What is owed to shoppers: refundable by our policy, credited in Centra, paid. Exchanges owe goods, not money, and are left out,
 -- but for those for which somebody gave the money instead: it became refundable and was credited when it was given.
--- Returns of before the cut-over that were due then are settled by whoever did so before: they stand in the opening of the
+-- Returns of before the cut-over that were due then are settled by those who did so before: they are in the opening of the
 -- roll-forward, not here.
 create or replace temp table liability_movements as
 with

@@ -78,7 +78,7 @@ select
 from steps where is_open and was_open and was.currency is not distinct from now_is.currency
     and was.owner_team is not distinct from now_is.owner_team and was.amount <> now_is.amount
 union all by name
--- What was due before the cut-over stands in the opening of the first month, whenever it was first seen.
+-- What was due before the cut-over is in the opening of the first month, whenever it was first seen.
 select
     case event when 'opened' then '' else greatest(strftime(recorded_at, '%Y-%m'), first_open_month) end as month,
     'before_cutover' as kind, currency, owner_team, case event when 'opened' then 1 else -1 end as times,

@@ -81,7 +81,7 @@ def _footer(settings: Settings, run: dg.DagsterRun) -> str:
     description="Reports failed runs (first attempt only) to the data team. A failed delivery fails the tick and is retried.",
 )
 def alert_on_failed_runs(context: dg.SensorEvaluationContext) -> Outcome:
-    """One alert per failed run; the same failure again within ``repeat_hours`` is counted, not told."""
+    """One alert per failed run; the same failure again within ``repeat_hours`` is counted, not reported."""
     settings, policy, now = _watch()
     changes, cursor = _changes(context, dg.DagsterEventType.RUN_FAILURE, dg.DagsterEventType.RUN_SUCCESS)
     alerts = []

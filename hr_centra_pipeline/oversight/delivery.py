@@ -129,7 +129,7 @@ def beat(settings: Settings) -> None:
     """Tell the dead man's switch outside that we live and publish, when there is one.
 
     Raises:
-        RunFailed: it could not be told.
+        RunFailed: it could not be reported.
     """
     url = settings.heartbeat_url.get_secret_value()
     if not url:

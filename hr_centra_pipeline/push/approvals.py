@@ -416,7 +416,7 @@ def release_exchange(connection: Connection, signature: Signature, unit: str) ->
         [unit],
     ).fetchone()
     if row is None:
-        raise ConfigurationError(f"{unit}: no exchange of that unit waits behind a Return of somebody else.")
+        raise ConfigurationError(f"{unit} has no exchange blocked by an external Return.")
     _keep_tie(connection, signature, "release", str(row[1]), row[0], unit, None, None)
 
 

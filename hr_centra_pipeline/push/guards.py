@@ -1,4 +1,4 @@
-"""What keeps a push from doing harm: kill switch, time budget, caps, surge guard; and what live mode must be told first."""
+"""What keeps a push from doing harm: kill switch, time budget, caps, surge guard; and what live mode has to be sure of first."""
 
 from __future__ import annotations
 

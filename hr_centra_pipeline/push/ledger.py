@@ -112,7 +112,7 @@ def note_reason(connection: Connection, effect_keys: Sequence[str], state: State
 def settle_amounts(connection: Connection) -> None:
     """Where Centra settles the tax of a credit, its amount becomes what was really given back.
 
-    Reads staging, what the push itself was answered, and the orders in play.
+    Reads staging, what the push itself was answered, and the active orders.
     """
     models.run(connection, ["push/settled_amounts.sql"])
     connection.execute(

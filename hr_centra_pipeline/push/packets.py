@@ -224,7 +224,7 @@ class Packet(Generic[P]):
 
     @property
     def has_origin(self) -> bool:
-        """It is done on a Return that was there before, ours or somebody else's: that one is not its own, and never deleted."""
+        """It is done on a Return that was there before, ours or another user's: that one is not its own, and never deleted."""
         return self.payload.first_step is not None
 
     @property

@@ -112,7 +112,7 @@ def _pairs(group: Sequence[tuple[int, Payment]]) -> Iterator[tuple[int, int]]:
 
 
 def _taken_back(group: Sequence[tuple[int, Payment]], requests: Mapping[int, int]) -> Iterator[tuple[int, int]]:
-    """(refund, the failure that was told of it afterwards) of one group. A refund that only was not possible takes nothing back."""
+    """(refund, the failure reported afterwards) of one group. A refund that only was not possible takes nothing back."""
     given: list[int] = []
     for entry_id, did in group:
         if did.money == "refunded" and did.step == "refund_answer":

@@ -30,7 +30,7 @@ def record_plan(connection: Connection, now: datetime) -> PlanRecord:
     """Merge the plan (``effects.pending_*``) and what Centra shows (``effects.observed``) into the ledger.
 
     New effects become planned; what is not desired any more before it was sent is withdrawn; a refused effect is planned
-    again when its input or the policy changed; keys that Centra shows are confirmed; what somebody else did for a unit is
+    again when its input or the policy changed; keys that Centra shows are confirmed; what another user did for a unit is
     adopted, and planned again when it is gone. What a change of settings alone makes due, of what was known before, is asked
     about. What Centra shows half done and no packet in doubt carries is in doubt from
     now on (our database was lost, or a call arrived late): it will be finished, never begun again.

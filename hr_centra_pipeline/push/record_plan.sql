@@ -11,7 +11,7 @@
 -- table of desired.sql, since when Happy Returns says what it hangs on in that of said.sql, what of it the changed settings touch
 -- and what people have decided since in those of touched.sql.
 
--- One row per effect not finished whose refund row was issued while somebody else may have paid, in whatever batch it landed
+-- One row per effect not finished whose refund row was issued while another user may have paid, in whatever batch it landed
 -- (effects/payers_seen.sql). A row without a time was issued when it was last changed, at the latest.
 create or replace temp table issued_by_others as
 with
@@ -61,7 +61,7 @@ observed as (
     select
         observed.effect_key,
         coalesce(ledger.effect_kind, desired.effect_kind, observed.effect_kind) as effect_kind,
-        -- The Return that stands in Centra, not one that an earlier packet of ours took back.
+        -- The Return that is in Centra, not one that an earlier packet of ours took back.
         coalesce(observed.packet_key, ledger.packet_key) as packet_key,
         coalesce(ledger.return_id, desired.return_id) as return_id,
         coalesce(ledger.return_item_id, desired.return_item_id) as return_item_id,

@@ -3,7 +3,7 @@
 -- grain: one row per effect key that Centra shows and no plan names, with whose it is
 
 -- After our database was lost: whose effects the keys are that Centra shows and that no plan names. Keys are hashes, so the
--- possible keys of every unit in play are made and compared.
+-- possible keys of every active unit are made and compared.
 -- Computed first: as part of the update the recursion is planned a hundred times slower.
 create or replace temp table possible as
 with recursive

@@ -1,7 +1,7 @@
 -- kind:  step
 -- grain: one row per effect that others had done and that is gone in Centra
 
--- Effects that somebody else had done and that are gone in Centra: ours are due again. Fills `moves`.
+-- Effects that another user had done and that are gone in Centra: ours are due again. Fills `moves`.
 create or replace temp table moves as
 with
 pending as (

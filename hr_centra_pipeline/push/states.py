@@ -31,7 +31,7 @@ ALLOWED: dict[State | None, frozenset[State]] = {
 }
 
 # What was done is never sent again by itself. These two ways lead back all the same: a person adopts a return whose effect
-# somebody has deleted in Centra; or the effect was somebody else's, and is not there any more.
+# somebody has deleted in Centra; or the effect was another user's, and is not there any more.
 REOPENED: dict[State | None, frozenset[State]] = {"confirmed": frozenset({"planned"})}
 
 

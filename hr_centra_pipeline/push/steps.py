@@ -1,7 +1,7 @@
 """How a packet's work is written down: a generator that asks (reads) and tells (writes), and what it can come to.
 
 The sender runs several of them at once: what they ask goes to Centra together, what they tell is committed first and then
-goes together too. A generator tells once at most; whatever follows from the answer is committed before anything else is told.
+goes together too. A generator tells once at most; whatever follows from the answer is committed before anything else is reported.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Several packets at once on the way to Centra: what they ask goes together; what they tell is committed, then goes together.
 
-Nothing personal stands in what is kept of a call.
+Nothing personal is in what is kept of a call.
 """
 
 from __future__ import annotations

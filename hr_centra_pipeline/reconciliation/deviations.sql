@@ -16,7 +16,7 @@ told as (
     group by all
 ),
 
--- The earliest line of each side that tells of what deviates.
+-- The earliest line of each side that reports what deviates.
 sources as (
     select
         facts.return_id, facts.order_number, facts.component, facts.currency,

@@ -2,7 +2,7 @@
 -- kind:  table
 -- grain: one row per open exception
 
--- The open exceptions as the history tells them. One whose finding is gone without a proof stays open as it was last told.
+-- The open exceptions as the history shows them. One whose finding is gone without a proof stays open as it was last reported.
 delete from reconciliation.exceptions;
 insert into reconciliation.exceptions by name
 with

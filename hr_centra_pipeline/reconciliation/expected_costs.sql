@@ -106,7 +106,7 @@ shipping_shares as (
         pair_rules.*,
         (case
             when not gives_shipping then 0
-            -- as told, up to what is left after the returns before; the policy's, to the first
+            -- as reported, up to what is left after the returns before; the policy's, to the first
             else greatest(0, least(asks, order_shipping - coalesce(sum(asks) over before, 0)))
         end)::decimal(18, 4) as shipping_kept
     from (

@@ -35,7 +35,7 @@ case made_by
     else 'Find out who made the Return'
 end;
 
--- One row per unit of the orders in play that has its shipment line, with what the kinds about units need.
+-- One row per unit of the active orders that has its shipment line, with what the kinds about units need.
 create or replace temp table known_units as
 select
     items.return_item_id, items.return_id, items.order_number, matched.sku, matched.currency, matched.unit_price,

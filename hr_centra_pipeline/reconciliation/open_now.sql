@@ -23,7 +23,7 @@ group by exception_id;
 
 create or replace temp table open_now as
 with
--- Where another kind is more telling, what the unit was when something was given for it is told with that.
+-- Where another kind is more telling, what the unit was when something was given for it is reported with that.
 corrections as (
     select return_item_id, subject, arg_min(detail, kind) as detail
     from findings

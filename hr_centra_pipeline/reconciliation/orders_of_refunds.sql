@@ -3,7 +3,7 @@
 -- grain: one row per order whose refunds are looked at
 -- loop:  reconciliation.exceptions: an order with a refund whose credit note was missing is looked at until it is settled
 
--- One row per order whose refunds are looked at: those in play, and those with a refund without a Return (or with one since the
+-- One row per order whose refunds are looked at: active ones, and those with a refund without a Return (or with one since the
 -- exception was opened) that no return names at all, of which nothing else here would ever be looked at.
 create or replace temp table orders_of_refunds as
 select order_number from matching.orders_in_play

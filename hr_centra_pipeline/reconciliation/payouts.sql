@@ -45,7 +45,7 @@ payout_window as (
     select window_hours from policy.exception_kinds where kind = 'payout_mismatch'
 ),
 
--- Amounts of one currency are compared with each other only: what was booked in another one than Centra's is told as text.
+-- Amounts of one currency are compared with each other only: what was booked in another one than Centra's is reported as text.
 amounts_abroad as (
     select payout_tie_id, string_agg(money_text(amount, currency), ' and ' order by currency) as abroad
     from (
@@ -68,7 +68,7 @@ bookings as (
             ),
             0
         )
-        -- What came back was paid, though the line of that lies before the files or in one that was refused.
+        -- What came back was paid, though the line of that is before the files or in one that was refused.
         + case when bool_or(lines.line_type = 'refund' and lines.tied_by <> 'paid again')
                 or any_value(amounts_abroad.abroad) is not null
                 then 0
@@ -108,7 +108,7 @@ providers as (
 searches as (
     select
         provider_payments.payout_tie_id,
-        coalesce(covers.covered_from <= provider_payments.created_at, false) as is_covered, -- else nobody's files tell of that time
+        coalesce(covers.covered_from <= provider_payments.created_at, false) as is_covered, -- else nobody's files report that time
         covers.covered_until >= provider_payments.created_at + to_hours(payout_window.window_hours::integer)
         and coalesce(refused.refused_at < provider_payments.created_at, true)
         -- a line of the order that is not understood may be the refund
@@ -129,7 +129,7 @@ payment_verdicts as (
     select
         provider_payments.payout_tie_id,
         case
-            when bookings.payout_tie_id is null and provider_payments.entry_id is null then null -- somebody else may have paid without a card
+            when bookings.payout_tie_id is null and provider_payments.entry_id is null then null -- another user may have paid without a card
             when bookings.payout_tie_id is null and not searches.is_covered then 'not_covered'
             when bookings.payout_tie_id is null and searches.is_over then 'not_settled'
             when bookings.payout_tie_id is null then 'waits'

@@ -18,7 +18,7 @@ line_amounts as (
     where verdict = 'not_settled'
 ),
 
--- A provider tells one amount: it is shared over what its Return is made of, in proportion.
+-- A provider reports one amount: it is shared over what its Return is made of, in proportion.
 return_shares as (
     select
         facts.*,

@@ -32,7 +32,7 @@ class ReconciliationReport:
 def reconcile(connection: Connection, now: datetime) -> ReconciliationReport:
     """Fill ``reconciliation.*`` again and append what changed to ``reconciliation.exception_events``.
 
-    Looks at the orders in play and at what is open. Reads ``push.ledger``'s last committed state: what a push has just
+    Looks at the active orders and at what is open. Reads ``push.ledger``'s last committed state: what a push has just
     confirmed is no gap.
     """
     before = _events(connection)
@@ -50,7 +50,7 @@ def reconcile(connection: Connection, now: datetime) -> ReconciliationReport:
 
 
 def find(connection: Connection, now: datetime) -> None:
-    """Fill the temporary table ``findings``: what looks wrong now in the orders in play, due or not; and what ``settle`` reads."""
+    """Fill the temporary table ``findings``: what looks wrong now in the active orders, due or not; and what ``settle`` reads."""
     done = {*_settling(), models.makers()["reconciliation.lateness"]}
     models.run(connection, _EXCEPTIONS, {_HERE}, _given(connection, now), again=_AGAIN, done=done)
 

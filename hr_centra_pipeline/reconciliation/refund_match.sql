@@ -2,7 +2,7 @@
 -- kind:  step
 -- grain: one row per unit and component: the four sides, and who deviates
 
--- The four sides next to each other, and who deviates. A difference is anybody's mistake only where the sides tell of the
+-- The four sides next to each other, and who deviates. A difference is anybody's mistake only where the sides report the
 -- same units; until then the missing credit or refund is what is wrong, and that is a kind of its own.
 
 -- One row: what was ever read. A side that was never read says nothing, not zero.
@@ -12,7 +12,7 @@ select
     exists (from landing.centra_pulls where "object" = 'returns' and is_complete) as centra;
 
 -- One row per unit whose money was given back in Centra, with on how many Returns. One that is of another order by now than the
--- one that it was credited on has its exception: what the sides tell on either order is not of the same goods.
+-- one that it was credited on has its exception: what the sides report on either order is not of the same goods.
 create or replace temp table credited_units as
 select credited.return_item_id, count(*) as returns
 from (
@@ -26,7 +26,7 @@ join staging.return_items as items using (return_item_id)
 group by credited.return_item_id
 having bool_and(credited.order_number = items.order_number);
 
--- One row per refund row of which every unit is credited: only then both sides tell of the same goods. A row that pays no unit
+-- One row per refund row of which every unit is credited: only then both sides report the same goods. A row that pays no unit
 -- (another row has paid it) counts as soon as all units of its return on that order are credited. What is reported in another
 -- currency than the order's is a mistake of its own, and not compared.
 create or replace temp table compared_rows as
@@ -168,7 +168,7 @@ with
 filled as (
     select
         sides.*,
-        -- what is told in another currency is told of that one's row
+        -- what is reported in another currency is reported of that one's row
         (
             (compared.return_id is not null and gaps.return_id is not null) or component = 'exchange'
         ) and sides.currency = coalesce(orders.currency, sides.currency) as has_compared_units,

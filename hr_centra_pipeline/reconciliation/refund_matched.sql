@@ -4,7 +4,7 @@
 
 -- What is kept of the match: every key with its figures, the mismatches, and each use of the tolerance.
 
--- One row per return on an order: what its compared units have in common, for whoever looks for a rule behind differences.
+-- One row per return on an order: what its compared units have in common, for anyone who looks for a rule behind differences.
 create or replace temp table traits as
 select
     units.return_id, units.order_number,
@@ -63,7 +63,7 @@ select
     case sides.component
         when 'items' then 'what Centra sold, net of discount and voucher, without tax'
         when 'tax' then 'the tax in what Centra sold'
-        when 'exchange' then 'settled outside Centra: ' || coalesce(rules.source, 'no price difference is told')
+        when 'exchange' then 'settled outside Centra: ' || coalesce(rules.source, 'no price difference is reported')
         else coalesce(rules.source, 'the policy gives none')
     end as rule,
     case when verdicts.component is not null then traits.tax_percent end as tax_percent,
@@ -79,7 +79,7 @@ from (
                 and date_trunc('month', least(happy_returns_at, centra_at, provider_at))
                 <> date_trunc('month', greatest(happy_returns_at, centra_at, provider_at)) then 'other_month'
             -- Nobody acts on a return of before the cut-over, and no exception is opened for what was due before it. Where
-            -- both sides tell of it, they are compared all the same.
+            -- both sides report it, they are compared all the same.
             when early.return_id is not null
                 and (four_sides.return_id, four_sides.order_number, four_sides.component, four_sides.currency) not in (
                     select (return_id, order_number, component, currency) from verdicts
@@ -96,7 +96,7 @@ from (
                         else 'settled_outside'
                     end
             when is_pending or greatest(
-                    -- not told yet, or not credited yet
+                    -- not reported yet, or not credited yet
                     case
                         when coalesce(happy_returns, 0) = 0 then centra_at + to_hours(parameters.amount_wait_hours::integer + 24)
                     end,

@@ -38,7 +38,7 @@ refund_rows as (
     where status in ('issued', 'pending')
 ),
 
--- Costs are compared with tax: what is told before it gets Centra's own tax of that cost, shared over the rows.
+-- Costs are compared with tax: what is reported before it gets Centra's own tax of that cost, shared over the rows.
 rows_with_tax as (
     select
         refund_rows.* replace (

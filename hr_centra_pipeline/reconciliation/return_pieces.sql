@@ -2,7 +2,7 @@
 -- kind:  step
 -- grain: one row per piece on a Return, with its value and tax, and the unit that it is
 
--- One row per piece on a Return that stands, with its value and tax, and the unit that it is (null: a unit of nobody). A line may
+-- One row per piece on a Return that is there, with its value and tax, and the unit that it is (null: a unit of nobody). A line may
 -- have millions: beyond its units and a thousand more, the rest is one row. `pieces`: how many a row is.
 create or replace temp table return_pieces as
 with

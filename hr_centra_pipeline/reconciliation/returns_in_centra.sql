@@ -4,7 +4,7 @@
 --        carries
 
 -- The single entry of all that is about money: one row per order whose facts are made again. Orders that one return joins
--- are in play together, since a fee per return is charged on one of them.
+-- are active together, since a fee per return is charged on one of them.
 create or replace temp table money_orders as
 from matching.orders_in_play;
 

@@ -38,7 +38,7 @@ union
 select order_number from reconciliation.payouts
 where verdict not in ('agrees', 'paid_again', 'chargeback_settled', 'not_covered') and order_number is not null;
 
--- Payments that Centra shows as made by a provider. A Return that somebody else paid has no entry: it is one itself.
+-- Payments that Centra shows as made by a provider. A Return that another user paid has no entry: it is one itself.
 create or replace temp table provider_payments as
 select
     'entry ' || entries.entry_id as payout_tie_id, entries.entry_id, entries.centra_return_id, entries.order_number,

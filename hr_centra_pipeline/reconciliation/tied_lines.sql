@@ -40,7 +40,7 @@ lines_of_payment as (
     where lines.line_type = 'refund'
 ),
 
--- As many as fit, the earliest to the earliest: equal ones cannot be told apart, and need not be.
+-- As many as fit, the earliest to the earliest: equal ones cannot be distinguished, and need not be.
 ties_by_payment as (
     select payout_line_id, payout_tie_id
     from lines_of_payment

@@ -36,7 +36,7 @@ select
                     || ' is in Centra: '
                     || coalesce(ledger.centra_id, 'observed')
                 )
-        -- that unit or order are not told any more does not make it undue
+        -- that unit or order are not reported any more does not make it undue
         when ledger.state = 'withdrawn' and exists (
                 from staging.return_items as items
                 semi join staging.orders using (order_number)

@@ -118,7 +118,7 @@ class Sandbox:
         return self.store.settings
 
     def person(self, name: str, given: Mapping[str, Any]) -> people.Act:
-        """Let somebody act in the admin; it stands in the log between the requests.
+        """Let somebody act in the admin; it is in the log between the requests.
 
         Raises:
             ValueError: see :func:`people.act`.

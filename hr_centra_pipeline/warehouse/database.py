@@ -1,4 +1,4 @@
-"""Short transactions on the one DuckDB file; who waits for another system gives it to whoever else wants it."""
+"""Short transactions on the one DuckDB file; who waits for another system gives it to any other process that wants it."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class Warehouse:
         self._release()
 
     def fold_log_in(self) -> None:
-        """Write what stands in the log into the file, and close it: then the file alone is the database."""
+        """Write what is in the log into the file, and close it: then the file alone is the database."""
         connection = self._kept or self._connect(30)
         self._kept = None
         connection.execute("force checkpoint")
@@ -168,7 +168,7 @@ class Warehouse:
 
 @cache
 def sql_text(package: str, name: str) -> str:
-    """What is run of a ``.sql`` file that lies in a package of ours."""
+    """What is run of a ``.sql`` file that is in a package of ours."""
     return exception_kinds.sql_of(resources.files(package).joinpath(name).read_text(encoding="utf-8"))
 
 

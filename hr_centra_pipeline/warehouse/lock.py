@@ -19,7 +19,7 @@ def held(path: Path, purpose: str, *, wait_seconds: float = 0) -> Iterator[None]
     """Hold the lock; the file's text tells others who holds it (pid, purpose, since).
 
     Raises:
-        RunFailed: somebody else still holds it after ``wait_seconds``; the message names the holder.
+        RunFailed: another user still holds it after ``wait_seconds``; the message names the holder.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

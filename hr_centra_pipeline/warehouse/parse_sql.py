@@ -183,7 +183,7 @@ def parse_all(texts: Iterable[tuple[str, str]] | None = None, python: Iterable[P
     ours = {name for model in parsed for name in (*model.creates, *model.makes)} | {one.table for one in python}
 
     def known(model: Model, names: Iterable[str]) -> tuple[str, ...]:
-        """Without the functions of DuckDB; a private table of another file stays, to be told."""
+        """Without the functions of DuckDB; a private table of another file stays, to be reported."""
         return tuple(name for name in names if "." in name or name in ours or name in model.creates)
 
     found = [

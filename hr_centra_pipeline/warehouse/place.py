@@ -43,7 +43,7 @@ class Mark:
 
 
 def mark_path(database: Path) -> Path:
-    """Where the mark of a database lies: its name begins with a dot, so that ``cp warehouse.duckdb*`` leaves it."""
+    """Where the mark of a database is: its name begins with a dot, so that ``cp warehouse.duckdb*`` leaves it."""
     return database.with_name(f".{database.name}.place")
 
 

@@ -29,7 +29,7 @@ def rewrite(database: Path) -> None:
     with duckdb.connect(fresh) as connection:
         connection.execute(
             "set preserve_insertion_order = true"
-        )  # rows are told apart by it in the history of exceptions
+        )  # rows are distinguished by it in the history of exceptions
         connection.execute(f"attach '{str(database).replace(chr(39), chr(39) * 2)}' as old (read_only)")
         (name,) = connection.execute("select current_database()").fetchone() or ("",)
         connection.execute(f'copy from database old to "{name}"')

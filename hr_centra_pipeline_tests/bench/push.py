@@ -1,6 +1,6 @@
 """What the push makes of Centra's quota: how much of it is used, and how many mutations a return costs, next to a simple sender.
 
-The sandbox's quota clock runs fast, so that hours pass in minutes; the push paces itself by what Centra tells of its buckets
+The sandbox's quota clock runs fast, so that hours pass in minutes; the push paces itself by what Centra reports its buckets
 and knows nothing of it. The hour's mutations are used up when the measurement begins (as an hour of a backlog leaves them):
 what is measured is the long run, not the first full bucket.
 """

@@ -1,4 +1,4 @@
-"""What a machine does to us is told in one line with its place and the remedy, and children end with us."""
+"""What a machine does to us is reported in one line with its place and the remedy, and children end with us."""
 
 from __future__ import annotations
 

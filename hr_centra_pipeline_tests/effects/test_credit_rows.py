@@ -17,7 +17,7 @@ KEY = effect_key("credit_note", "I-1")
 
 
 def due_unit(rows: Rows, **more: Any) -> None:
-    """A unit of an order in play that was matched, approved and is due."""
+    """A unit of an active order that was matched, approved and is due."""
     rows.active("1001")
     rows.put(
         "effects.units",

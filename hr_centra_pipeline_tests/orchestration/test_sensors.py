@@ -1,4 +1,4 @@
-"""Who is told what: sensors on a real Dagster instance, alerts to a real webhook."""
+"""Who is reported what: sensors on a real Dagster instance, alerts to a real webhook."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ RETURNS = (
     HEADER
     + f"RT-1,1001,HRAAAAAA,started,{ANNA},2026-09-01T08:00:00Z\n"
     + f"RT-2,1002,HRBBBBBB,started,{BERT},2026-09-01T08:00:00Z\n"
-    + f"RT-1,1001,HRAAAAAA,bartered,{ANNA},2026-09-02T08:00:00Z\n"  # refused: its words stand in quarantine
+    + f"RT-1,1001,HRAAAAAA,bartered,{ANNA},2026-09-02T08:00:00Z\n"  # refused: its words are in quarantine
 )
 ITEMS = (
     "return_id,order_number,sku,refund_type,item_id,updated_at,recipient\n"

@@ -75,7 +75,7 @@ def test_what_changes_while_a_payment_is_in_doubt_decides_whether_it_is_made(at_
     assert [at_harness.refunded(sold) for sold in (by_card, charged, abroad, refused, disputed)] == [0] * 5
     assert at_harness.refunded(cheaper) == Decimal("91.00")
     assert at_harness.refunded(same) == HUNDRED
-    assert [row["status"] for row in at_harness.returns_of(by_card)] == ["COMPLETED"]  # paid by somebody else
+    assert [row["status"] for row in at_harness.returns_of(by_card)] == ["COMPLETED"]  # paid by another user
     assert [at_harness.returns_of(sold) for sold in (charged, abroad, refused, disputed)] == [[]] * 4
     (order,) = at_harness.orders_of_ours()
     assert (order["origin"][1],) == tuple(row["id"] for row in at_harness.returns_of(swapped))
@@ -94,7 +94,7 @@ def test_a_payer_that_changes_while_a_payment_is_in_doubt_is_the_one_who_pays(at
     half_done(at_harness, "RefundReturn")
     at_harness.with_policy(pays_through={"refund": "elsewhere", "gift-card": "gift_card"})
     at_harness.settle()
-    assert at_harness.returns_of(sold) == []  # nobody has paid it, and only the settings say that somebody else has
+    assert at_harness.returns_of(sold) == []  # nobody has paid it, and only the settings say that another user has
     approve(at_harness, unit.item)
     at_harness.settle()
     assert at_harness.refunded(sold) == 0

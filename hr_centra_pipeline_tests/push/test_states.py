@@ -95,7 +95,7 @@ class Sending(RuleBasedStateMachine):
             shutil.rmtree(self.folder)
 
     def begin_anew(self) -> None:
-        """A process dies and another one begins: all that it knows stands in the database."""
+        """A process dies and another one begins: all that it knows is in the database."""
         self.journal = Journal(self.warehouse, NOW)
         policy = Policy.model_validate(POLICY)
         self.sender = Sender(self.warehouse, SimpleNamespace(), policy, Facts(), PushReport("live"), NOW)  # type: ignore[arg-type]

@@ -30,7 +30,7 @@ PRICE = Decimal(125)
 class Piece:
     """What became of a unit: at most one Return in Centra, and besides it whatever people do."""
 
-    return_by: str = "nobody"  # nobody, us, us in doubt, somebody else
+    return_by: str = "nobody"  # nobody, us, us in doubt, another user
     wants: str = "refund"  # refund, gift-card, exchange
     payments: int = 1  # how often the Return was paid in Centra
     tied_cents: int = 0  # a refund without a Return that a person has tied to it
@@ -73,7 +73,7 @@ class Sale:
 
 SALES = st.one_of(
     st.builds(Sale, st.lists(PIECES, min_size=1, max_size=3), st.sampled_from([0, 0, 1, 12_499, 12_500, 20_000, 90_000])),
-    # Somebody else's Return is adopted for one unit of its line: which one of several is not this test's matter.
+    # An external Return is adopted for one unit of its line: which one of several is not this test's matter.
     st.builds(
         Sale,
         st.lists(

@@ -117,7 +117,7 @@ class LedgerFixture:
         kind: str = "credit_note", deleted_at: datetime | None = None, currency: str = "EUR", reference: str | None = None,
         **more: Any,
     ) -> None:  # fmt: skip
-        """A Return in Centra of pieces at one price each; ours carries its keys and stands in the ledger."""
+        """A Return in Centra of pieces at one price each; ours carries its keys and is in the ledger."""
         keys = [] if by_person else [effect_key(kind, unit) for unit in units]
         made_by = more.pop("made_by", "person" if by_person else "integration")
         pieces = len(units) or 1

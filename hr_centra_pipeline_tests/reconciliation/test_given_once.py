@@ -107,7 +107,7 @@ def test_shipments_of_which_it_is_not_known_which_one_was_captured_all_wait(ledg
 
 
 def two_returns(ledger: LedgerFixture) -> list[str]:
-    """Two units of an order with 10.00 of shipping, one in R-1001 and one in R-B, each of which is told 4.00 of it."""
+    """Two units of an order with 10.00 of shipping, one in R-1001 and one in R-B, each of which is reported 4.00 of it."""
     ledger.sold("1001", pieces=2, shipping="10")
     units = ledger.returned("1001", pieces=2)
     put(ledger.connection, "staging.returns", return_id="R-B", order_number="1001", created_at=DROPPED - DAY)

@@ -112,7 +112,7 @@ def test_a_note_that_was_not_written_is_named_by_what_keeps_it(ledger: LedgerFix
 
 @pytest.mark.slow
 def test_exceptions_that_are_open_stay_so_when_a_source_is_dropped(ledger: LedgerFixture) -> None:
-    """Every source in turn loses what it told; nothing of that is a proof."""
+    """Every source in turn loses what it reported; nothing of that is a proof."""
     for number in ("1001", "1002", "1003"):
         ledger.sold(number)
     ledger.told("1001", ledger.returned("1001"), items="90")

@@ -21,7 +21,7 @@ def refunded(ledger: LedgerFixture, number: str = "1001", **how: object) -> None
 
 
 def covered(ledger: LedgerFixture) -> None:
-    """The provider's files tell of all of the time."""
+    """The provider's files report all of the time."""
     for day in (-30, 15):
         ledger.booked(f"other{day}", "10", line_type="capture", number="1", at=DROPPED + day * DAY)
 

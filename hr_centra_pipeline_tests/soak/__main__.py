@@ -136,7 +136,7 @@ def settle(scenario: Scenario) -> list[str]:
 
 
 def gaps(scenario: Scenario) -> list[str]:
-    """Every pause between two complete pulls of orders stands in the table, and was caught up."""
+    """Every pause between two complete pulls of orders is in the table, and was caught up."""
     times = [
         at
         for (at,) in scenario.rows(
@@ -156,7 +156,7 @@ def gaps(scenario: Scenario) -> list[str]:
 
 
 def doubles(scenario: Scenario) -> list[str]:
-    """Each effect stands in Centra once, and no Return was paid twice."""
+    """Each effect is in Centra once, and no Return was paid twice."""
     ledger = scenario.sandbox.store.books()
     texts = [("return", row["comment"]) for row in ledger["returns"]]
     texts += [("stock change", row["comment"]) for row in ledger["stock_changes"]]
@@ -169,7 +169,7 @@ def doubles(scenario: Scenario) -> list[str]:
 
 
 def alerts(scenario: Scenario, faults: list[Fault]) -> list[str]:
-    """Each fault raised its alerts, once each, and nothing else was told."""
+    """Each fault raised its alerts, once each, and nothing else was reported."""
     left = [(path.strip("/"), text) for path, text in scenario.hook.got]
     print(f"alerts: {len(left)}; the daemon was started again {scenario.daemon_restarts} times")
     problems = []

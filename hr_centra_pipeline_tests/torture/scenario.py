@@ -22,7 +22,9 @@ from hr_centra_pipeline_tests.harness import MAIN, POLICY, Harness, Sold, Unit, 
 
 ARTICLES = [f"ART-{number:02d}" for number in range(24)]
 REPLACEMENTS = [f"NEW-{number:02d}" for number in range(24)]
-_OVER_ALL_HOLDS = timedelta(hours=97)  # longer than each restock hold, and than the windows of whatever has to be told
+_OVER_ALL_HOLDS = timedelta(
+    hours=97
+)  # longer than each restock hold, and than the windows of whatever has to be reported
 
 
 @dataclass
@@ -215,7 +217,7 @@ class Scenario:
         return status
 
     def calm(self) -> None:
-        """No faults, nobody acts, holds and windows pass: whatever can be settled settles, the rest is told."""
+        """No faults, nobody acts, holds and windows pass: whatever can be settled settles, the rest is reported."""
         self.harness.calm_down()
         self.harness.clock.advance_to(self.harness.clock.now() + _OVER_ALL_HOLDS)
         for _ in range(8):

@@ -86,7 +86,7 @@ def _exceptions(scenario: Scenario) -> dict[str, set[str]]:
 
 
 def _judge_keys(ledger: dict[str, Any], units: list[Planted], found: Verdict) -> None:
-    """No key of ours stands in two objects of one kind."""
+    """No key of ours is in two objects of one kind."""
     ours = {key for planted in units for key in _keys(planted)}
     for name, texts in (
         ("Returns", [row["comment"] for row in ledger["returns"]]),

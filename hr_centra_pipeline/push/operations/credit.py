@@ -703,7 +703,7 @@ def rebuilt(row: Mapping[str, Any]) -> CreditPayload:
         "comment": "",
         "shipping_members": (),
         "fee_members": (),
-        # Completed without a payment in Centra: whether we have called for one is not known, and somebody else may have paid.
+        # Completed without a payment in Centra: whether we have called for one is not known, and another user may have paid.
         **({"rows_issued": row["rows_issued"]} if row["rows_issued"] else {}),
     }
     return CreditPayload.model_validate(payload)
@@ -722,7 +722,7 @@ _NOT_UNDERSTOOD = say("payment_of_return_unknown")
 
 
 def _is_paid(packet: CreditPacket, found: ReturnInCentra) -> bool:
-    """A payment stands on the Return, whoever made it. A refund that failed was asked for once: it is not asked for again.
+    """A payment stands on the Return, no matter who made it. A refund that failed was asked for once: it is not asked for again.
 
     On a Return that was there before, what failed earlier was not our payment.
     """

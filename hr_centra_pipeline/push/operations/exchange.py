@@ -54,7 +54,7 @@ _UNREAD_RECIPIENT = {
     "customerId": "<customer>", "deliveryAddress": "<address>", "invoiceAddress": "<address>", "marketId": "<market>",
     "pricelistId": "<price list>",
 }  # fmt: skip
-_NUMBERS = 5  # of a replacement: the first one that is free; more than one are taken only by orders of somebody else
+_NUMBERS = 5  # of a replacement: the first one that is free; more than one are taken only by orders of another user
 
 STEPS = StepTable(
     "exchange",
@@ -153,7 +153,7 @@ class Exchange:
                 if doubt := (yield from _not_as_meant(packet, facts)):
                     return doubt
                 if packet.has_origin:
-                    return _finished(packet)  # its Return is completed already, or somebody else's to complete
+                    return _finished(packet)  # its Return is completed already, or another user's to complete
         if packet.step in ("complete", "complete_anyway"):
             return (yield from _complete(packet, facts))
         return (yield from _delete_return(packet, facts))
@@ -216,7 +216,7 @@ def _cut(effects: Sequence[Effect], policy: Policy, result: Cut) -> None:
             if anyone.origin_return_id is None:
                 result.add("exchange", members, ExchangePayload.model_validate(payload))
             else:
-                # The Return is there, by somebody else or from the first time, and only the order is missing.
+                # The Return is there, by another user or from the first time, and only the order is missing.
                 frozen = ExchangePayload.model_validate({**payload, "first_step": "create_order"})
                 origin = str(anyone.origin_return_id)
                 result.add("exchange", members, frozen, step="create_order", centra_id=origin)
@@ -243,7 +243,7 @@ def order_comment(members: Sequence[Effect], limit: int) -> str:
 def reserved_number(members: Sequence[str], place: int, first: int, last: int) -> int:
     """The number of a replacement order, in the range that is reserved for us: made of the first effect key.
 
-    ``place`` 0 is the one that is used, unless an order of somebody else has it.
+    ``place`` 0 is the one that is used, unless an order of another user has it.
     """
     text = min(members) + (f" {place}" if place else "")
     return first + int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") % (last - first + 1)
@@ -654,7 +654,7 @@ class _Replacements:
     numbered: dict[int, _Replacement]
     candidates: list[int]
     customer_id: int | None
-    tied: list[str]  # orders of somebody else that a person has said to be the replacement of every member
+    tied: list[str]  # orders of another user that a person has said to be the replacement of every member
 
     @property
     def unclear(self) -> str | None:
@@ -684,7 +684,7 @@ class _Replacements:
     def free_number(self, packet: ExchangePacket) -> int | InDoubt:
         """The first of the packet's numbers that nobody has.
 
-        A number of ours whose order was canceled is passed over; so is somebody else's order, loudly. One that we have
+        A number of ours whose order was canceled is passed over; so is another user's order, loudly. One that we have
         tried before, or that looks like our replacement, is a doubt: never the next number.
         """
         for number in self.candidates:
@@ -698,7 +698,7 @@ class _Replacements:
             if is_ours or looks_like_it or number in packet.payload.tried_numbers:
                 return InDoubt(f"order number {number} is taken by an order that is not ours", "number_taken")
             _LOG.warning(
-                "order number %s of our reserved range is taken by an order of somebody else: the next one is used. "
+                "order number %s of our reserved range is taken by another user's order: the next one is used. "
                 "Reserve the range in Centra, or set [exchange_orders] in the policy.",
                 number,
             )

@@ -43,6 +43,6 @@ def cut(effects: Iterable[Effect], policy: Policy, now: datetime) -> Cut:
 
 
 def _turn(packet: Packet) -> tuple[bool, datetime]:
-    """Announcements of refunds come first; then whoever has waited longest, less the patience of its operation."""
+    """Announcements of refunds come first; then what has waited longest, less the patience of its operation."""
     since = packet.waiting_since or datetime.min.replace(tzinfo=UTC)
     return not packet.payload.announced_orders, since + OPERATIONS[packet.operation].traits.patience

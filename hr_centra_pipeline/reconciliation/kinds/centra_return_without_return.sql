@@ -10,7 +10,7 @@
 -- family:       orphaned_returns
 -- opens:        A person or another integration made a Return in Centra for units that Happy Returns does not
 --               know.
--- closes:       its units are told by Happy Returns, or the Return is gone.
+-- closes:       Happy Returns reports its units, or the Return is gone.
 
 -- One row per external Return in Centra with lines that are no unit of Happy Returns.
 insert into findings by name

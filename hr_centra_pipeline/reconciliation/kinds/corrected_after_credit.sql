@@ -8,7 +8,7 @@
 -- precedence:   82
 -- severity:     error
 -- family:       orphaned_returns
--- opens:        Happy Returns says of a unit now that it is of another order, another return or another article
+-- opens:        Happy Returns now reports a unit with another order, another return or another article
 --               (or line, at another price) than the one it was credited or exchanged as.
 -- closes:       Happy Returns names again what was done, the replacement order holds what is asked for, or our
 --               Return is gone. What was settled by hand is closed in the workbook, with the decision

@@ -12,7 +12,7 @@
 --               piece too many of the one, one too few of the other.
 -- closes:       Happy Returns names the booked article again, or the unit is moved out.
 
--- One row per unit that lies in stock as another article than it is.
+-- One row per unit that is in stock as another article than it is.
 insert into findings by name
 with
 booked as (

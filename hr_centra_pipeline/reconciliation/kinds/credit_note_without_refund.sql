@@ -8,12 +8,12 @@
 -- precedence:   134
 -- severity:     warning
 -- family:       orphaned_returns
--- opens:        A Return stands in Centra, and its money did not reach the shopper: somebody made it by hand
---               and never refunded it; the payment provider refused the refund, or has not answered; or who
---               pays elsewhere (`pays_through = "elsewhere"`) has told no refund of it.
--- closes:       Centra shows the refund, the refund is told, or the Return is gone.
+-- opens:        A Return is in Centra, and its money did not reach the shopper: it was made by hand and
+--               never refunded; the payment provider refused the refund, or has not answered; or no
+--               refund was reported by the party that pays elsewhere (`pays_through = "elsewhere"`).
+-- closes:       Centra shows the refund, the refund is reported, or the Return is gone.
 
--- A Return stands in Centra, and its money did not go.
+-- A Return is in Centra, and its money did not go.
 insert into findings by name
 with
 paying as (
@@ -24,7 +24,7 @@ paying as (
         pieces.currency,
         bool_and(pieces.is_foreign) as is_foreign,
         sum(pieces.gross) as goods,
-        -- given by somebody else: a refund row that was issued pays it
+        -- given by another user: a refund row that was issued pays it
         bool_and(
             payers.refund_id is not null
             and (payers.gift_card_id is not null or coalesce(payers.unit_payer, '-') = 'elsewhere')

@@ -9,7 +9,7 @@
 -- severity:     warning
 -- family:       stalled_returns
 -- opens:        The unit arrived 20 days ago and has no grade: it is not known whether it can be sold.
--- closes:       a grade is told.
+-- closes:       a grade is reported.
 
 -- Arrived, and nobody grades it.
 insert into findings by name

@@ -8,7 +8,7 @@
 -- precedence:   92
 -- severity:     error
 -- family:       exchange_gaps
--- opens:        Somebody canceled the replacement order that we made, in Centra, before it was shipped.
+-- opens:        Our replacement order was canceled in Centra before it was shipped.
 -- closes:       it is decided, the money was given on the Return, the unit is refused, or Happy Returns turns
 --               the exchange into a refund (which is then paid on the Return that is there).
 

@@ -11,8 +11,8 @@
 -- family:       exchange_gaps
 -- opens:        The exchange was approved and no replacement is ordered: it has no free stock, its SKU is not
 --               in Centra, the return names none, or a person or another integration made a Return on the unit.
--- closes:       the replacement order is confirmed, or somebody gave the money instead: a Return made by hand
---               that was paid in full after the exception was open, or a person who says so.
+-- closes:       the replacement order is confirmed, or the money was refunded instead: a Return made by
+--               hand that was paid in full after the exception was open, or a person who says so.
 
 insert into findings by name
 select

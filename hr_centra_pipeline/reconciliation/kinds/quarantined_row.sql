@@ -44,7 +44,7 @@ select
     least(coalesce(files.source_time, files.received_at), files.received_at, $now::timestamptz) as fact_at,
     bad_rows.rows_rejected || ' of ' || files.rows_read || ' rows of ' || files.source_file || ' could not be read: '
     || array_to_string(reasons, '; ') as detail,
-    'Correct the rows (they stand in quarantine.rejected_rows with line and reason) and deliver the file again under the same name.'
+    'Correct the rows (quarantine.rejected_rows has them, with line and reason) and deliver the file again under the same name.'
         as next_step,
     json_object(
         'source_file', files.source_file, 'rows', bad_rows.rows_rejected, 'first_lines', first_lines, 'reasons', reasons

@@ -57,7 +57,7 @@ join orders_of_rows as orders using (refund_id)
 where refunds.status in ('issued', 'pending') and orders.currency <> refunds.currency
 group by refund_id, refunds.return_id, refunds.order_number, refunds.currency;
 
--- A row that contradicts itself. Where another component of it is wrong by just that, that is what breaks it, and is told.
+-- A row that contradicts itself. Where another component of it is wrong by just that, that is what breaks it, and is reported.
 insert into findings by name
 with
 wrong as (

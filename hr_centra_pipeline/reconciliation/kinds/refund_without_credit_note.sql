@@ -8,9 +8,9 @@
 -- precedence:   135
 -- severity:     warning
 -- family:       orphaned_returns
--- opens:        Money went back to a shopper and no Return in Centra says for what: somebody refunded the
---               order's payment, whether or not Happy Returns has ever named that order, or deleted or
---               uncompleted a Return of ours after it was paid.
+-- opens:        Money went back to a shopper and no Return in Centra shows what for: the order's
+--               payment was refunded by hand, whether or not Happy Returns has ever named that order,
+--               or one of our Returns was deleted or uncompleted after it was paid.
 -- closes:       it is tied, or has its Return in Centra, completed.
 
 -- One row per refund without a Return that nobody has tied.

@@ -8,7 +8,7 @@
 -- precedence:   70
 -- severity:     error
 -- family:       none
--- opens:        Centra refused a credit, a stock movement or a note of ours.
+-- opens:        Centra refused one of our credits, stock movements or notes.
 -- closes:       the effect is confirmed, or no longer due.
 
 -- rejected_write: Centra said no to something of ours, for good until its input or the policy changes.

@@ -8,13 +8,13 @@
 -- precedence:   110
 -- severity:     warning
 -- family:       stalled_returns
--- opens:        Two things: the goods were handed in at a bar or to the carrier (or seen at the hub, or left
---               it) and nothing was seen of them for 18 days, or for longer than they usually take; or they
---               arrived and nobody approved or refused them for 7 days.
--- closes:       the next physical event, or the approval, is told.
+-- opens:        Two things: the goods were handed in at a bar or to the carrier (or seen at the hub, or
+--               left it) and nothing was seen of them for 18 days, or for longer than they usually
+--               take; or they arrived and were neither approved nor refused for 7 days.
+-- closes:       the next physical event, or the approval, is reported.
 
 -- On its way, and not heard of since: after the drop-off, or after it left the hub. Late is what takes longer than it usually
--- does, as far as our own history tells.
+-- does, as far as our own history shows.
 insert into findings by name
 select
     'stalled_return' as kind,

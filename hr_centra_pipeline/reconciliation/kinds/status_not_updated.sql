@@ -8,10 +8,10 @@
 -- precedence:   150
 -- severity:     warning
 -- family:       orphaned_returns
--- opens:        A place where the policy wants the state of a return does not show it: our text could not be
---               written, or somebody overwrote it.
--- closes:       the place shows a text of ours about the return again; for an attribute, which holds one value,
---               about any return of that order or customer.
+-- opens:        A place where the policy wants the state of a return does not show it: our text could
+--               not be written, or it was overwritten.
+-- closes:       the place shows our text about the return again; for an attribute, which holds one
+--               value, about any return of that order or customer.
 
 -- Customer service does not see where a return stands, in a place where the policy wants it written.
 

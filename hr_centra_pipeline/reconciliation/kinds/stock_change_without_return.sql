@@ -9,7 +9,7 @@
 -- severity:     warning
 -- family:       stock_gaps
 -- opens:        Goods were booked into stock as a customer return, and no return is reported.
--- closes:       a return or order that the text names is told.
+-- closes:       a return or order that the text names is reported.
 
 -- Somebody booked a customer return that Happy Returns knows nothing of.
 insert into findings by name
@@ -23,7 +23,7 @@ select
     sku,
     created_at as fact_at,
     'Stock change ' || stock_change_id || ' puts ' || units_text(units)
-    || ' back as a customer return, and no return is told' as detail,
+    || ' back as a customer return, and no return is reported' as detail,
     'Ask who booked it: find its return, or take the goods out again. A text that names the return''s express code or number is tied to it.'
         as next_step,
     json_object('stock_change_id', stock_change_id, 'named', named) as evidence
@@ -34,7 +34,7 @@ anti join told_stock_changes using (stock_change_id);
 insert into proofs by name
 select
     unseen.exception_id,
-    proven_by('named', 'the stock change names a return that is told') as proof
+    proven_by('named', 'the stock change names a return that is reported') as proof
 from unseen
 semi join told_stock_changes as named on 'Stock change ' || named.stock_change_id = unseen.identity
 where unseen.kind = 'stock_change_without_return';

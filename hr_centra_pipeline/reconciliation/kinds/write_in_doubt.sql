@@ -8,8 +8,8 @@
 -- precedence:   60
 -- severity:     error
 -- family:       none
--- opens:        A call to Centra left and no answer came, and the look-ups since then have not settled whether
---               it was done.
+-- opens:        A call to Centra left and no answer came, and the look-ups since then have not settled
+--               whether it was executed.
 -- closes:       it is found in Centra, or proven absent and planned again.
 
 -- One row per effect whose outcome is not known; fees and shipping only when no unit travels with them.

@@ -350,7 +350,7 @@ class Database:
             self.insert("emails", {"what": what, "object_id": object_id, "created_at": self.clock.now()})
 
     def refusal_of(self, subject: str, target: Any) -> str | None:
-        """A planted refusal: Centra will not do this, whoever asks."""
+        """A planted refusal: Centra will not do this, no matter who asks."""
         found = self.row("select message from refusals where subject = ? and target = ?", [subject, str(target)])
         return found["message"] if found else None
 

@@ -11,7 +11,7 @@ from hr_centra_pipeline.sandbox.centra.database import CentraRefusal, Database, 
 
 @dataclass(frozen=True)
 class Moved:
-    """Units of one size in a stock change; ``path`` is where they stand in the caller's input."""
+    """Units of one size in a stock change; ``path`` is where they are in the caller's input."""
 
     size_id: int
     quantity: int
@@ -19,7 +19,7 @@ class Moved:
 
 
 class StockRoom(Database):
-    """Stock by warehouse and size. Physical is what lies there, allocated is promised to orders."""
+    """Stock by warehouse and size. Physical is what is there, allocated is promised to orders."""
 
     def add_warehouse(self, name: str, *, external_id: str | None = None, stock_master: str = "CENTRA") -> int:
         """Open a warehouse; answers its id (1, 2, …)."""
@@ -142,7 +142,7 @@ class StockRoom(Database):
 
         Raises:
             CentraRefusal: an unknown size or warehouse, a quantity below 1, nothing to move, a text that is too long, or
-                more taken out than lies there unpromised.
+                more taken out than is there unpromised.
         """
         with self.write():
             if into is None and out_of is None:

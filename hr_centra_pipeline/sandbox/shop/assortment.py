@@ -1,4 +1,4 @@
-"""What the shop sells and to whom: warehouses, sizes, customers, orders, shipments. All of it lies in the past."""
+"""What the shop sells and to whom: warehouses, sizes, customers, orders, shipments. All of it is in the past."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ class Order:
 
     @property
     def shipping_told(self) -> Decimal:
-        """The shipping cost as a refund row tells it: what was paid, but where tax was added to it, without that."""
+        """The shipping cost as a refund row reports it: what was paid, but where tax was added to it, without that."""
         return self.shipping - (tax_in(self.shipping, self.tax_percent) if self.tax_mode == "deducted" else ZERO)
 
 

@@ -1,4 +1,4 @@
-"""What can go wrong with a call to Centra: three kinds, told apart by what the caller may do next."""
+"""What can go wrong with a call to Centra: three kinds, distinguished by what the caller may do next."""
 
 from __future__ import annotations
 

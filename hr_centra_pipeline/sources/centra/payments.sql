@@ -79,7 +79,7 @@ join numbered as answers
         and answers.lane = requests.lane and answers.place_in_lane = requests.place_in_lane
 where requests.is_request and not answers.is_request;
 
--- one row per refund of which a failure was told afterwards, though no request was open: it gave nothing. A refund that only was
+-- one row per refund of which a failure was reported afterwards, though no request was open: it gave nothing. A refund that only was
 -- not possible takes nothing back.
 create or replace temp table taken_back as
 with

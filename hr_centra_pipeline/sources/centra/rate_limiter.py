@@ -26,7 +26,7 @@ _FRESH_AT_FIRST = 1.0  # seconds: the same, until we have learned how fast the b
 _LONGEST_WAIT = 3900.0  # seconds: by then even an hour's bucket has been refilled
 _SHORTEST_NAP = 0.01  # seconds
 _LEAST_SECONDS = 1.0  # between two readings, to tell from them how fast a bucket is refilled
-_LEAST_UNITS = 10  # gained in between, for the same: they are told in whole ones
+_LEAST_UNITS = 10  # gained in between, for the same: they are reported in whole ones
 _LEAST_RATE = 0.05  # of the nominal one: however much the others use now, it will not stay so
 
 

@@ -181,7 +181,7 @@ left join made_of on made_of.bundle_line_id = lines.order_line_id
 left join understood on understood.order_number = lines.order_number
 where lines.kind = 'BundleOrderLine';
 
--- One row per part of a known bundle: where it lies in the bundle's price, shared by the parts' own prices (by their number
+-- One row per part of a known bundle: where it is in the bundle's price, shared by the parts' own prices (by their number
 -- where none is shown). What lies between before and upto, of whole, is the part's share of any amount of the bundle.
 create or replace temp table changed_parts as
 select
@@ -345,7 +345,7 @@ from changed_shipments;
 
 delete from staging.shipment_lines where shipment_id in (select shipment_id from changed_shipments);
 
--- One row per part of a known bundle: where it lies in its bundle's price.
+-- One row per part of a known bundle: where it is in its bundle's price.
 create or replace temp table bundle_places as
 select
     order_line_id, bundle_line_id, per_bundle, bundle_share, tax_percent, unit_tax_added,

@@ -46,7 +46,7 @@ _LONGEST_ID = 100  # characters of a request id
 _OUR_MISTAKE_BELOW = 500
 _ACCESS = frozenset({401, 403, 404})  # token, key or address
 _MAY_HOLD_HALVES = re.compile(rb"\\u[dD][89a-fA-F]")  # a surrogate, of a pair or alone
-_CLOSED_BY_CENTRA = 499  # it ran too long: what it did is not told
+_CLOSED_BY_CENTRA = 499  # it ran too long: what it did is not reported
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Credential(AuthBase):
     """Puts the secret into its header; as ``auth`` of the session, so that no ``.netrc`` replaces it.
 
     Raises:
-        ConfigurationError: the secret cannot stand in a header (a line break or a blank was copied with it).
+        ConfigurationError: the secret cannot are in a header (a line break or a blank was copied with it).
     """
 
     def __init__(self, header: str, secret: SecretStr | str, *, prefix: str = "", variable: str) -> None:

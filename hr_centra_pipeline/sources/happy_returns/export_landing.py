@@ -518,7 +518,7 @@ def _conflicting(connection: Connection, kind: Kind) -> dict[int, int]:
             select distinct {key} from identified semi join (from new_lines where is_known) as known using (source_line)
         ),
 
-        -- One row per key and source time of these that was told in several ways.
+        -- One row per key and source time of these that was reported in several ways.
         contradicted as (
             select {key}
             from landing.happy_returns_{kind.name}

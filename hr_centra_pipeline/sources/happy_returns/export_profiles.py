@@ -76,7 +76,7 @@ class Money(_Section):
 class Profile(_Section):
     """One merchant's way to spell. ``columns``: kind -> our column -> header. ``words``: our column -> their word -> ours.
 
-    ``ignored``: kind -> headers that are known and of no use to us; any other header that is not mapped is told as new.
+    ``ignored``: kind -> headers that are known and of no use to us; any other header that is not mapped is reported as new.
     """
 
     name: str

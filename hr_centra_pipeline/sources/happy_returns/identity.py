@@ -111,7 +111,7 @@ def identify(connection: Connection, kind: Kind) -> None:
             )
 
 
-# A row has a place where its unit's offset on its line is known: told, or counted in a file that holds the whole return.
+# A row has a place where its unit's offset on its line is known: reported, or counted in a file that holds the whole return.
 # An id that was landed keeps its unit for good. A place that was landed keeps its unit, too, unless both rows have ids
 # and these differ. Only then a hash is made; the id that turns up later for it is its alias.
 _ITEMS = """

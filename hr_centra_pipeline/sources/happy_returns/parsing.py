@@ -250,7 +250,7 @@ def _is_past(name: str) -> bool:
 
 
 def _latest(name: str) -> str:
-    """The state of a row is not from after now, and no more than an hour ahead of our clock; what it tells may be in local time."""
+    """The state of a row is not from after now, and no more than an hour ahead of our clock: it may report local time."""
     return "$now::timestamptz + interval 1 hour" if name == "updated_at" else "$now::timestamptz + interval 1 day"
 
 

@@ -198,7 +198,7 @@ paying as (
     select *, coalesce(issued_at, source_time) as paid_at from pair_refunds where status in ('issued', 'pending')
 ),
 
--- Ids as told, which may be the alias of a unit that has a hash.
+-- Ids as reported, which may be the alias of a unit that has a hash.
 told as (
     select distinct paying.refund_id, items.return_item_id
     from (

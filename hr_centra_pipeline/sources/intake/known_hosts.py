@@ -1,4 +1,4 @@
-"""SFTP servers are trusted by their key, as ssh itself does: fsspec alone would accept whoever answers."""
+"""SFTP servers are trusted by their key, as ssh itself does: fsspec alone would accept any server that answers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _SYSTEM = Path("/etc/ssh/ssh_known_hosts")
 
 
 class KnownHostsOnly(paramiko.MissingHostKeyPolicy):
-    """Accepts a server whose key stands in the known hosts of this account or machine."""
+    """Accepts a server whose key is in the known hosts of this account or machine."""
 
     def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
         """Pass, or refuse the connection.

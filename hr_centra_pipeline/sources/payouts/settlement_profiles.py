@@ -46,8 +46,8 @@ class Spot(_Section):
 class Records(_Section):
     """For files whose first column tells what a record is: the words of the header, of a line and of the footer.
 
-    ``statement`` and ``account``: where the file says what it tells of (a day, a part of it) and whose it is. A later file that
-    tells of the same takes the place of the earlier one.
+    ``statement`` and ``account``: where the file says what it reports (a day, a part of it) and whose it is. A later file that
+    reports the same takes the place of the earlier one.
     """
 
     header: str
@@ -95,7 +95,7 @@ class Times(_Section):
 class Money(_Section):
     """``decimal``: the sign before the cents. ``smallest_units``: whole numbers of cents. ``debit`` and ``credit``: the words of
     a sign column. ``fees_are_costs``: a fee without a sign is what the provider keeps. ``out`` and ``in``: types (their words)
-    whose amounts go out or come in whether or not they carry a sign; those of other types are as they are told.
+    whose amounts go out or come in whether or not they carry a sign; those of other types are as they are reported.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
@@ -110,7 +110,7 @@ class Money(_Section):
 
 
 class Total(_Section):
-    """How a file's own total is told.
+    """How a file's own total is reported.
 
     ``balances``: net amounts of a payout sum to zero in each currency. ``footer``: a record holds the sums, by place.
     ``summary``: the block above the header holds the sum of all lines under the name ``amount``; looked at where the block's
@@ -170,7 +170,7 @@ class PayoutProfile(_Section):
         return self
 
     def has(self, amount: str) -> bool:
-        """Whether the layout tells this amount (gross, net or fee)."""
+        """Whether the layout shows this amount (gross, net or fee)."""
         return f"{amount}_amount" in self.columns or {f"{amount}_debit", f"{amount}_credit"} <= set(self.columns)
 
     def headers_of(self, column: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Staging of settlement lines: each payout as its last file tells it, each type as the present layouts map it."""
+"""Staging of settlement lines: each payout as its last file reports it, each type as the present layouts map it."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@
 -- loop:  reconciliation.settled_orders: an order that new lines are about is not settled any more: this run looks at
 --        it again
 
--- Settlement lines as they count: each payout of an account as its last file tells it, each transaction once, each type as the
+-- Settlement lines as they count: each payout of an account as its last file reports it, each transaction once, each type as the
 -- present layouts map it.
 create or replace temp table lines_as_typed as
 select
@@ -25,7 +25,7 @@ left join payout_types as types on types.provider = lines.provider and types.tol
 -- Of a file that was read again by another layout the last reading counts, in the place of the first.
 qualify lines.batch = max(lines.batch) over (partition by lines.first_batch);
 
--- The last file that tells of a payout holds: what it told is replaced as a whole. What a file told by another layout than now has
+-- The last file that reports a payout holds: what it reported is replaced as a whole. What a file reported by another layout than now has
 -- replaced what was read before it: a file that is gone by now does not come back.
 create or replace temp table replaced_payouts as
 with
@@ -47,7 +47,7 @@ where told.is_last_reading
     and later.first_batch > told.first_batch
     and (later.is_last_reading or later.batch > told.batch);
 
--- What was landed before accounts and numbers were kept is told again by a file that has them, when the two have a booking in
+-- What was landed before accounts and numbers were kept is reported again by a file that has them, when the two have a booking in
 -- common.
 create or replace temp table told_again as
 select distinct before.provider, before.payout_id
@@ -105,8 +105,8 @@ create or replace temp table counting_lines as
 select
     lines.* exclude (landed_at, transaction_id, set_aside, present_type)
     replace (lines.present_type as line_type, coalesce(happened_at, landed_at) as happened_at),
-    -- A booking is one by its number and order, where the layout has a unique number, whatever account's file tells it; else only
-    -- when all that is told of it is the same.
+    -- A booking is one by its number and order, where the layout has a unique number, whatever account's file reports it; else only
+    -- when all that is reported of it is the same.
     case
         when transaction_id is not null
             then concat_ws(

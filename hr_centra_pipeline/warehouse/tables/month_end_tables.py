@@ -258,7 +258,7 @@ EXCHANGES = table(
         "approved_at": instant("approved", null=True),
         "replacement_order_number": text("order of the replacement", null=True),
         "is_shipped": flag("the replacement left the warehouse"),
-        "is_refunded": flag("the money was refunded instead", null=True),  # null: closed before it was told
+        "is_refunded": flag("the money was refunded instead", null=True),  # null: closed before it was reported
         "is_back": flag("the unit is booked into a warehouse"),
     },
 )

@@ -90,7 +90,7 @@ class Alone:
         return self._connection.execute(f"select {', '.join(columns)} from findings order by all").fetchall()
 
     def was_open(self, exception_id: str = "EX-1", **columns: Any) -> None:
-        """An exception of the kind that is not found any more; a proof is told as its code and sentence."""
+        """An exception of the kind that is not found any more; a proof is reported as its code and sentence."""
         self.put("unseen", exception_id=exception_id, kind=self.kind, **columns)
 
     def closed(self) -> dict[str, str]:

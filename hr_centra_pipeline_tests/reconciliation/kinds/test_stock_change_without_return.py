@@ -16,7 +16,7 @@ def test_a_customer_return_that_names_no_return() -> None:
             "Stock change 51",
             "person",
             NOW,
-            "Stock change 51 puts 2 units back as a customer return, and no return is told",
+            "Stock change 51 puts 2 units back as a customer return, and no return is reported",
         )
     ]
 
@@ -26,4 +26,4 @@ def test_a_return_that_the_text_names_closes_it() -> None:
     alone.put("told_stock_changes", stock_change_id=51)
     alone.was_open("named", identity="Stock change 51")
     alone.was_open("still", identity="Stock change 52")
-    assert alone.closed() == {"named": "the stock change names a return that is told"}
+    assert alone.closed() == {"named": "the stock change names a return that is reported"}
