@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from graphlib import TopologicalSorter
 from typing import Any
 
 import dagster as dg
@@ -147,7 +148,12 @@ def results(
     metadata: Mapping[str, Any] | None = None,
     checks: Mapping[str, Sequence[dg.AssetCheckResult]] | None = None,
 ) -> Iterator[dg.MaterializeResult[Any]]:
-    """One result per table: its row count, first rows, columns, what the step reports, and whether its declaration holds."""
+    """One result per table: its row count, first rows, columns, what the step reports, and whether its declaration holds.
+
+    A table comes after those that it is made from, as Dagster demands of the assets of one step.
+    """
+    made_from = {name: sorted(set(models.lineage(name).upstream) & set(names)) for name in names}
+    names = list(TopologicalSorter(made_from).static_order())
     with warehouse.transaction() as connection:
         counted = {
             name: broken_rows(connection, DERIVED[name]) if name in DERIVED else (_count(connection, name), {})
@@ -175,10 +181,9 @@ def _count(connection: Connection, name: str) -> int:
 def preview(connection: Connection, name: str) -> dict[str, Any]:
     """The last few rows of a table as metadata, and its columns where no declaration tells them."""
     described = connection.execute(f"describe {name}").fetchall()
-    columns = [(column, sql) for column, sql, *_ in described if column not in _NOT_SHOWN]
-    texts = ", ".join(f"left({column}::varchar, {_SHOWN_CHARACTERS}) as {column}" for column, _ in columns)
+    names = [column for column, *_ in described if column not in _NOT_SHOWN]
+    texts = ", ".join(f'left("{column}"::varchar, {_SHOWN_CHARACTERS}) as "{column}"' for column in names)
     rows = connection.execute(f"select {texts} from {name} limit {_SHOWN_ROWS}").fetchall()  # noqa: S608 - our own names
-    names = [column.strip('"') for column, _ in columns]
     table = dg.MetadataValue.table(
         records=[dg.TableRecord(dict(zip(names, (value or "" for value in row), strict=True))) for row in rows],
         schema=dg.TableSchema(columns=[dg.TableColumn(column) for column in names]),
