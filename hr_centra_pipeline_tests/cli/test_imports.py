@@ -14,7 +14,7 @@ HEAVY = {
 
 
 @pytest.mark.parametrize(
-    "module", ["main", "approve", "explain", "plan", "exceptions"],
+    "module", ["main", "approve", "explain", "plan_command", "exceptions"],
 )  # fmt: skip
 def test_a_plain_command_loads_nothing_heavy(module: str) -> None:
     module = {"approve": "decisions"}.get(module, module)

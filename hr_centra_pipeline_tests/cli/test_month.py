@@ -63,7 +63,7 @@ def test_a_month_is_exported_closed_signed_by_two_people_and_opened_again(home: 
 def test_the_same_person_cannot_sign_twice(home: Path) -> None:
     command("close", "--month", MONTH, "--by", "Pia")
     command("sign", "--month", MONTH, "--as", "preparer", "--by", "Pia")
-    with pytest.raises(RunFailed, match="somebody else has to review it"):
+    with pytest.raises(RunFailed, match="another person has to review it"):
         command("sign", "--month", MONTH, "--as", "reviewer", "--by", "PIA")
 
 

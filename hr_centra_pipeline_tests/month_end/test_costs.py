@@ -58,7 +58,7 @@ def test_there_need_be_no_file(tmp_path: Path) -> None:
         (HEADER + b",EUR,1\n", "costs.csv:2: give a SKU"),
         (HEADER + b"A,EURO,1\nB,EUR,x\n", "costs.csv:2: give a SKU"),
         (HEADER + b"AB,EUR,1\nB,EUR,x\nC,E,1\n", "costs.csv:3: 'x' is not an amount"),
-        (HEADER + b"A,EUR,1\nB,EUR,1\nA,EUR,2\nA,EUR,3\n", "costs.csv:4: A in EUR stands in the file twice"),
+        (HEADER + b"A,EUR,1\nB,EUR,1\nA,EUR,2\nA,EUR,3\n", "costs.csv:4: A in EUR is in the file twice"),
     ],
 )
 def test_what_cannot_be_read_is_named_with_its_line(path: Path, raw: bytes, said: str) -> None:
