@@ -99,5 +99,6 @@ def _show(settings: Settings, run_id: str, first: date, last: date) -> None:
         table.add_row(f"{effects:,}", kind.replace("_", " "), money, reason)
     console.print(table)
     echo(
-        "A backfill never sends. The hourly sync sends what is due; returns before the cut-over only by `hr-centra adopt`."
+        "A backfill never sends. The hourly sync sends what is due; returns before the cut-over are sent only after "
+        "`hr-centra adopt`."
     )

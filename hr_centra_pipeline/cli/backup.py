@@ -59,7 +59,7 @@ def restore_backup(backup: Path, by: str | None, why: str | None, *, is_sure: bo
         finally:
             backups.discard(stage)
     echo(
-        f"{database} is restored, signed off by {signature.by}."
+        f"{database} was restored by {signature.by}."
         + (f" The previous database: {aside}." if aside else "")
         + " The next sync reads what has happened since; until Centra and the exports have been read completely, nothing is sent."
     )
@@ -83,7 +83,7 @@ def rebind_here(retailer: str | None, by: str | None, why: str | None) -> None:
                 connection, retailer, by=signature.by, recorded_by=signature.recorded_by, why=signature.why
             )
             echo(
-                f"Returns of {retailer} are accepted, signed off by {signature.by}. Deliver the files that were rejected again."
+                f"Returns of {retailer} are accepted, confirmed by {signature.by}. Deliver the files that were rejected again."
             )
             return
         belonging.rebind(connection, settings, by=signature.by, recorded_by=signature.recorded_by, why=signature.why)

@@ -29,7 +29,9 @@ def run_dev(port: int) -> None:
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:
-            raise ConfigurationError(f"--port {port}: another program has this port; give another one.") from None
+            raise ConfigurationError(
+                f"--port {port}: this port is in use by another program; choose another."
+            ) from None
     # Imported here: Dagster takes seconds.
     from hr_centra_pipeline import definitions  # noqa: F401 - a wrong setting is reported before anything is started
     from hr_centra_pipeline.orchestration.instance import prepare_dagster_home

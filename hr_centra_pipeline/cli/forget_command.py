@@ -1,4 +1,4 @@
-"""``hr-centra forget``: erase a person; the books stay."""
+"""``hr-centra forget``: erase a person; the ledger stays."""
 
 from __future__ import annotations
 

@@ -127,7 +127,9 @@ def approve(
     why: _Why = None,
     as_json: Annotated[bool, typer.Option("--json", help="What waits, as JSON.")] = False,
 ) -> None:
-    """Approve effects that wait for a person; without names, list them. Not by the person who planned or configured them.
+    """Approve effects that wait for a person; without names, list them.
+
+    Anyone except the person who ran the plan or last changed the policy can approve.
 
     The list also has stock movements that wait only until their restock hold is over ("waits until ..."): they are sent
     automatically then. Approving one ends the hold early: the goods are restocked with the next sync.
@@ -182,7 +184,7 @@ def tie(
     a_return: Annotated[bool, typer.Option("--return", help="It is a Return made by hand in Centra.")] = False,
     line: Annotated[bool, typer.Option("--line", help="It is the shipment line that the units belong to.")] = False,
     release: Annotated[
-        bool, typer.Option("--release", help="No replacement was sent for the unit: order ours.")
+        bool, typer.Option("--release", help="No replacement was sent for the unit: let hr-centra order it.")
     ] = False,
     money: Annotated[
         bool, typer.Option("--money", help="Money refunded by hand replaces the unit's replacement.")
@@ -208,7 +210,10 @@ def reorder(
     by: _By = None,
     why: _Why = None,
 ) -> None:
-    """Order a replacement again that was canceled in Centra, once. Not by the person who planned it or last changed the policy."""
+    """Order a replacement again that was canceled in Centra, once.
+
+    Anyone except the person who ran the plan or last changed the policy can do this.
+    """
     from hr_centra_pipeline.cli import decisions
 
     decisions.reorder(unit, by, why)
@@ -255,7 +260,7 @@ def lineage(
     table: Annotated[str, typer.Argument(metavar="TABLE", help="Like effects.pending_credit_notes.")],
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
-    """What a table is made from and what is made from it, with the SQL files on the way."""
+    """What a table is made from and what is made from it, with the SQL files in between."""
     from hr_centra_pipeline.cli.lineage import show_lineage
 
     show_lineage(table, as_json=as_json)
@@ -300,7 +305,7 @@ def rebind(
     by: _By = None,
     why: _Why = None,
 ) -> None:
-    """Bind the database to the Centra of the settings (the same one at another address). All of it is read again."""
+    """Bind the database to the Centra in the settings (the same one, at a new address). Everything is read again."""
     from hr_centra_pipeline.cli.backup import rebind_here
 
     rebind_here(retailer, by, why)
@@ -319,10 +324,12 @@ def export(
 
 @app.command()
 def close(
-    month: Annotated[str, typer.Option(help="Month to close, like 2026-09: over, and the one after the last closed.")],
+    month: Annotated[
+        str, typer.Option(help="Month to close, like 2026-09; it must have ended, and follow the last closed month.")
+    ],
     by: Annotated[str, typer.Option(help="Who closes it; recorded.")],
     accept: Annotated[str | None, typer.Option(help="Why it may be closed although something does not tie.")] = None,
-    reopen: Annotated[bool, typer.Option("--reopen", help="Open the last closed month again.")] = False,
+    reopen: Annotated[bool, typer.Option("--reopen", help="Reopen the last closed month.")] = False,
     why: Annotated[str, typer.Option(help="With --reopen: why; recorded.")] = "",
 ) -> None:
     """Freeze a month with a hash of its content and sources. What comes later is a late item of the next one."""
@@ -374,7 +381,7 @@ def shadow(
     since: Annotated[str | None, typer.Option("--from", help="First UTC day, like 2026-09-01.")] = None,
     until: Annotated[str | None, typer.Option("--to", help="The UTC day after the last.")] = None,
 ) -> None:
-    """What hr-centra would have done next to what people did in Centra, and whether that is enough to go live."""
+    """What hr-centra would have done compared with what people did in Centra, and whether that is enough to go live."""
     from hr_centra_pipeline.cli.shadow_command import show_shadow
 
     show_shadow(since, until)

@@ -1,4 +1,4 @@
-"""``hr-centra export``, ``close`` and ``sign``: a month's pack, its close, and who stands for it."""
+"""``hr-centra export``, ``close`` and ``sign``: a month's pack, its close, and who signs it."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def run_close(month: str, by: str, accept: str | None) -> None:
 
 
 def run_reopen(month: str, by: str, why: str) -> None:
-    """Open the last closed month again.
+    """Reopen the last closed month.
 
     Raises:
         RunFailed: it is not the last closed month, or nobody says who and why.

@@ -35,7 +35,7 @@ _START_SECONDS = 120
 @app.command()
 def serve(
     home: Annotated[Path, typer.Option(help="Where its state and exports are.")] = Path("data/sandbox"),
-    port: Annotated[int, typer.Option(help="Loopback port; 0 takes a free one.", min=0, max=65535)] = 0,
+    port: Annotated[int, typer.Option(help="Loopback port; 0 picks a free one.", min=0, max=65535)] = 0,
     seed: Annotated[int, typer.Option(help="Which shop; only used for a new home.")] = 1,
     returns: Annotated[
         int, typer.Option(help="How many returns; only used for a new home. 0: an empty shop.", min=0)

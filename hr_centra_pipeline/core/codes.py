@@ -129,7 +129,7 @@ _BLOCKS = (
         "start_unknown",
         "the start of its return is not known",
         "fix_happy_returns", "data_gap", "happy_returns",
-        "Have Happy Returns deliver the returns export that tells when this return was started.",
+        "Have Happy Returns deliver the returns export that shows when this return was started.",
     ),
     Reason(
         "before_cutover",
@@ -189,7 +189,7 @@ _BLOCKS = (
         "made_by_person",
         "a person made a Return for the unit in Centra: the replacement may have been sent already",
         "fix_centra", "data_gap", "person",
-        "Look whether the replacement was sent by hand in Centra; if not, send it there.",
+        "Check whether the replacement was sent by hand in Centra; if not, send it there.",
     ),
     Reason(
         "made_by_integration",
@@ -205,7 +205,7 @@ _BLOCKS = (
     ),
     Reason(
         "gift_card_pending",
-        "Happy Returns gives a gift card for it, which is pending: what comes of that decides",
+        "Happy Returns reports a pending gift card for it: waits for the outcome",
         "timing", "data_gap", "happy_returns",
         "Ask Happy Returns what became of the gift card: once its row says issued or failed, the next sync goes on.",
     ),
@@ -244,7 +244,7 @@ _BLOCKS = (
         "untied_refund",
         "the order has a refund without a Return: tie it to units first",
         "fix_centra", "data_gap", "person",
-        "Somebody refunded this order without a Return: say for which units it was, or that it is unrelated.",
+        "Someone refunded this order without a Return: record which units it was for, or that it is unrelated.",
     ),
     Reason(
         "article_unknown",
@@ -304,7 +304,7 @@ _BLOCKS = (
         "voucher_on_several_shipments",
         "waits for approval: a voucher on an order with several shipments",
         "fix_pipeline", "policy_gap", "policy",
-        "Look whether the unit's part of the voucher is right, then `hr-centra approve` it, or credit it by hand.",
+        "Check that the unit's share of the voucher is right, then `hr-centra approve` it, or credit it by hand.",
         needs_approval=True,
     ),
     Reason(
@@ -337,8 +337,8 @@ _WAITS = (
         *_APPROVE, needs_approval=True,
     ),
     Reason("waits_until", "waits until {0}"),
-    Reason("charged_back", "its value was given back already: by a chargeback{0}", *_COMPENSATED),
-    Reason("corrected", "Happy Returns has corrected which order or article it is of: it is planned again as that"),
+    Reason("charged_back", "it was already compensated by a chargeback{0}", *_COMPENSATED),
+    Reason("corrected", "Happy Returns has corrected its order or article: it is planned again accordingly"),
     Reason("mode", "mode {0}"),
     Reason("guard", "guard: {0}"),
     Reason(
@@ -347,8 +347,8 @@ _WAITS = (
         "fix_pipeline", "system_error", "centra",
         "`hr-centra doctor` lists what does not fit this Centra and what to set; until then do it by hand.",
     ),
-    Reason("not_read_since", "{0} were not read to their end since {1}"),
-    Reason("not_read_back", "{0} were not read back to the cut-over yet"),
+    Reason("not_read_since", "{0} have not been read completely since {1}"),
+    Reason("not_read_back", "{0} have not been read back to the cut-over yet"),
     Reason("waits_for_announcement", "waits until its announcement is in Centra"),
     Reason("waits_for_credit", "waits for the credit of its order: one note reports both"),
     Reason("waits_for_bundle", "waits for the other parts of its bundle, which may not be sent now"),
@@ -357,7 +357,7 @@ _WAITS = (
     Reason("fee_too_large", "the fee is larger than what is given back"),
     Reason("no_amount", "the plan gives no amount"),
     Reason("plan_incomplete", "the plan names no {0}"),
-    Reason("marks_too_long", "its marks do not fit into centra.comment_limit = {0}"),
+    Reason("marks_too_long", "its keys do not fit within centra.comment_limit = {0}"),
 )  # fmt: skip
 
 # ---------------------------------------------------------------- what the last look before a call, or the call, showed
@@ -411,28 +411,28 @@ _SEEN = (
         "another user or integration made Return {0} meanwhile, with goods put back: the next pull finds out for which units",
         *_FASTER,
     ),
-    Reason("refunded_meanwhile", "somebody refunded Return {0} meanwhile; the next pull shows it"),
-    Reason("returned_meanwhile", "shipment line {0} has {1} of {2} units left to return: somebody returned it meanwhile"),
+    Reason("refunded_meanwhile", "someone has since refunded Return {0}; the next pull will show it"),
+    Reason("returned_meanwhile", "shipment line {0} has {1} of {2} units left to return: someone else has returned it since"),
     Reason("line_gone", "shipment line {0} is gone in Centra"),
     Reason("in_centra_already", "in Centra already, in {0}; the next pull shows it"),
     Reason("too_many_returns", "{0} {1} Returns: more than we can look through"),
     Reason("not_shown", "Centra does not show the {0}"),
-    Reason("shipment_gone", "Centra does not show shipment {0} any more"),
+    Reason("shipment_gone", "Centra no longer shows shipment {0}"),
     Reason("origin_gone", "Centra does not show Return {0}, which the replacement is made from"),
-    Reason("order_canceled_meanwhile", "somebody canceled the replacement order meanwhile"),
+    Reason("order_canceled_meanwhile", "someone has since canceled the replacement order"),
     Reason("being_refunded", "a refund of Return {0} is under way: the payment provider has not answered yet"),
     # Today's plan, asked before every step (push/still_due.py).
-    Reason("not_due", "it is not due any more"),
+    Reason("not_due", "it is no longer due"),
     Reason("given_back_meanwhile", "its value was given back already", *_COMPENSATED),
-    Reason("paid_by_another", "it is paid through {0} by now"),
+    Reason("paid_by_another", "it is now paid through {0}"),
     Reason("amount_changed", "its amount has changed"),
-    Reason("fee_or_shipping_came", "a fee or shipping has come that goes with it"),
+    Reason("fee_or_shipping_came", "a fee or shipping refund now applies to it"),
     Reason("another_replacement", "another replacement is wanted by now"),
     Reason("another_warehouse", "it goes into another warehouse by now"),
     # What became of a packet.
     Reason("half_done", "half done, before {0}: {1}"),
     Reason("not_looked_up", "could not be looked up: {0}"),
-    Reason("sender_died", "the sender died at {0}"),
+    Reason("sender_died", "the sender process ended unexpectedly at {0}"),
     Reason("no_trace", "its call left no trace in Centra"),
     Reason("sent_without_refused", "sent again without the one that was refused"),
     Reason("sent_alone", "sent alone: its packet was refused"),
@@ -442,12 +442,12 @@ _SEEN = (
 
 _MOVES = (
     Reason("credited_by_others", "another user or integration credited this unit in Centra"),
-    Reason("ordered_by_others", "somebody ordered the replacement in Centra: tied by {0}"),
-    Reason("gone_of_others", "what others had done is gone in Centra"),
+    Reason("ordered_by_others", "the replacement was ordered by hand in Centra: tied by {0}"),
+    Reason("gone_of_others", "what others had done no longer exists in Centra"),
     Reason("not_desired", "no longer desired"),
     Reason("found_half_done", "half done in Centra, and no packet of this database carried it"),
     Reason("adopted", "adopted by {0}: {1}"),
-    Reason("not_wanted", "the return was refused, its approval withdrawn, or it is no exchange any more"),
+    Reason("not_wanted", "the return was refused, its approval withdrawn, or it is no longer an exchange"),
     Reason("release_gone", "its shipment is gone, or its order was canceled"),
 )  # fmt: skip
 _HALTS = (

@@ -44,7 +44,7 @@ class Effect:
 
 @dataclass(frozen=True)
 class Certificate:
-    """How a month stands: its close, who signed, and what moved since. ``why``: what it was closed with, or lost it by."""
+    """A month's status: its close, who signed, and what moved since. ``why``: what it was closed with, or lost it by."""
 
     month: str
     standing: Standing
@@ -89,8 +89,7 @@ def close(
     if not report.is_clean and not (accept or "").strip():
         states = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in report.statuses.items())
         raise RunFailed(
-            f"{month} is not clean ({states}). "
-            "Mend it, or close it with --accept and the reason why it may stand as it is."
+            f"{month} is not clean ({states}). Fix it, or close it with --accept and the reason why it is acceptable."
         )
     run_number = next_run(connection)
     content, sources = frozen.freeze(connection, month, run_number)
@@ -102,7 +101,7 @@ def close(
 
 
 def reopen(connection: Connection, month: str, now: datetime, *, by: str, why: str) -> None:
-    """Open the last closed month again; its signatures fall. The frozen rows stay for anyone who asks how it stood.
+    """Open the last closed month again; its signatures become void. The frozen rows stay for anyone who asks how it stood.
 
     Raises:
         RunFailed: it is not the last closed month, or nobody says who and why.
@@ -246,7 +245,7 @@ def _append(
 def _said(option: str, text: str) -> str:
     stripped = " ".join(text.split())
     if not stripped:
-        raise RunFailed(f"{option} is empty: it is recorded, so say it.")
+        raise RunFailed(f"{option} is empty: give a value; it is recorded.")
     return stripped
 
 

@@ -33,12 +33,12 @@ def findings(settings: Settings) -> Iterator[Finding]:
         newest = max((one.timestamp for one in heard), default=0.0)
         if time.time() - newest > _DAEMON_SECONDS:
             yield Finding(
-                _SECTION, "warning", "no daemon runs: no schedule, no alerts" if not newest else
+                _SECTION, "warning", "no daemon is running: no schedule, no alerts" if not newest else
                 f"the daemon was last heard of {(time.time() - newest) / 3600:.1f} hours ago",
                 "Start dagster-daemon (docs/operations.md), one on this machine.",
             )  # fmt: skip
         else:
-            yield Finding(_SECTION, "ok", "the daemon lives")
+            yield Finding(_SECTION, "ok", "the daemon is running")
         states = {state.instigator_name: state.status.value for state in instance.all_instigator_state()}
         status = states.get(hourly_sync.name, hourly_sync.default_status.value)
         is_on = status in ("RUNNING", "DECLARED_IN_CODE") and (

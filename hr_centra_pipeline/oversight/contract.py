@@ -71,7 +71,7 @@ def findings(looked: Looked, *, is_live: bool) -> Iterator[Finding]:
     if assumed := _counted(looked.rows, "as_assumed"):
         yield Finding(SECTION, "ok", f"as assumed: {assumed}")
     if hidden := _counted(looked.rows, "cannot_be_seen"):
-        yield Finding(SECTION, "note", f"cannot be determined: {hidden}; docs/vendors.md lists them, with what to set")
+        yield Finding(SECTION, "note", f"cannot be determined: {hidden}; see docs/vendors.md for what to set")
 
 
 def _counted(rows: Sequence[Row], verdict: Verdict) -> str:

@@ -94,8 +94,8 @@ select
     case when tells_from <= gap_from + to_hours($exports_every_hours::integer) then received_at end as caught_up_at,
     case
         when tells_from <= gap_from + to_hours($exports_every_hours::integer) then 'No file covers these hours; the next one reports what happened in them.'
-        when gap_to = $now::timestamptz then 'No file of Happy Returns covers these hours yet: ask for the export, or see [coverage] in the policy.'
-        else 'No file of Happy Returns covers these hours: ask for them, or list the days in [coverage] accepted_days.'
+        when gap_to = $now::timestamptz then 'No Happy Returns file covers these hours yet: request one, or see [coverage] in the policy.'
+        else 'No Happy Returns file covers these hours: request one, or list the days in [coverage] accepted_days.'
     end as detail
 from deliveries
 where $exports_every_hours > 0

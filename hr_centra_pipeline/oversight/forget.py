@@ -1,4 +1,4 @@
-"""Erase a person: the address, wherever it stands, and what quarantined rows say about the person's returns. The books stay.
+"""Erase a person: the address, wherever it occurs, and what quarantined rows say about the person's returns. The ledger stays.
 
 What stays is the keyed token in the return rows, which says nothing to who has not the address, and a row without a value in
 ``landing.personal``, so that an export that is delivered again does not bring the address back.

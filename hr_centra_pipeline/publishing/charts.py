@@ -66,7 +66,7 @@ def _plain(axes: Axes, *, along: str = "x") -> None:
 
 
 def open_by_kind_and_age(content: Content) -> str | None:
-    """How many exceptions are open at the cut-off, by kind, each bar cut by age."""
+    """How many exceptions are open at the cut-off, by kind, each bar split by age."""
     found = content.ask(
         """
         select kind, age_bucket, count(*) as items from month_end.open_items

@@ -82,7 +82,7 @@ _SUMMARY = columns(
     """
 )
 _CONTENTS = {
-    ROLLFORWARD: "what was open, what came, what was resolved, what is open at the end",
+    ROLLFORWARD: "what was open, what was added, what was resolved, what is open at the end",
     LIABILITY: "what is owed to shoppers at the cut-off, and each return behind it",
     GOODS: "units that are not in stock again at the cut-off, by stage and age",
     OPEN_ITEMS: "every open exception: whose it is, since when, what to do; three yellow columns to fill in",
@@ -367,7 +367,7 @@ _CODED = columns(
 def _open_items(sheet: Sheet, content: Content) -> None:
     what = (
         "Fill in the three yellow columns, save, and drop the file into the folder workbooks: "
-        "the next sync takes over the notes. Nothing else is read."
+        "the next sync imports the notes. Nothing else is read."
     )
     shape = [*_ITEM, *_ENTERED, *_CODED]
     sheet.begin("Open items", what, shape)

@@ -111,7 +111,7 @@ def refuse_own_work(connection: Connection, signature: Signature) -> None:
     planned_by, changed_by = row
     if changed_by is None:
         raise ConfigurationError(
-            "The policy does not say who changed it last, so nobody can tell who may decide this: set changed_by "
+            "The policy does not say who changed it last, so it is not known who may decide this: set changed_by "
             "in it, and run `hr-centra sync`."
         )
     for did, name in (("planned it", planned_by), ("changed the policy last", changed_by)):
@@ -248,7 +248,7 @@ def adopt(connection: Connection, signature: Signature, named: str) -> Adopted:
         raise ConfigurationError(f"{named}: {earlier} already. Nothing more to adopt.")
     if not is_before and not gone:
         raise ConfigurationError(
-            f"{named}: it is acted on already, and nothing that we made for it is gone in Centra. Nothing to adopt."
+            f"{named} is already included, and everything hr-centra created for it still exists in Centra. Nothing to adopt."
         )
     connection.execute(
         "insert into push.adoptions values (?, ?, ?, ?)", [return_id, signature.by, signature.why, signature.at]

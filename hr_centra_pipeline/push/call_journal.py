@@ -196,7 +196,7 @@ class Journal:
         return _Change(after, moves=(Move(packet.members, "planned", reason=reason),))
 
     def _refused(self, packet: Packet, refused: Refused) -> _Change:
-        """Dissolve a refused packet: who is to blame is rejected, the others are planned again.
+        """Disband a refused packet: who is to blame is rejected, the others are planned again.
 
         When nobody can tell who is to blame, each unit is sent alone once; alone, it is the unit, not what rides with it.
         """

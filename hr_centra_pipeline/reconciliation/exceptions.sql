@@ -17,7 +17,7 @@ current as (
         told ->> 'return_id' as return_id,
         told ->> 'return_item_id' as return_item_id, told ->> 'order_number' as order_number, told ->> 'sku' as sku,
         told ->> 'currency' as currency, (told ->> 'amount')::decimal(18, 4) as amount,
-        (told ->> 'detail') || ' (not covered any more: nothing proves that it is over)' as detail,
+        (told ->> 'detail') || ' (no longer covered: nothing proves that it is resolved)' as detail,
         -- what it was once held back by is not looked at any more
         told ->> 'next_step' as next_step, json_merge_patch(told -> 'evidence', '{"waits_for_live": null}') as evidence
     from told_before

@@ -179,7 +179,7 @@ select
         case
             when told."mode" <> 'live' then 'Do it by hand, or let the pipeline send it: [modes] in the policy, and HR_CENTRA_MODE.'
         end,
-        'Look at the last sync in Dagster: why it did not send this.'
+        'Check the last sync in Dagster for why this was not sent.'
     ) as next_step
 from told
 join known_units as units using (return_item_id)

@@ -1,4 +1,4 @@
-"""Bad export files and rows: quarantined with line, column and reason; the good ones are landed; the books stay as they were."""
+"""Bad export files and rows: quarantined with line, column and reason; the good ones are landed; the ledger stays as they were."""
 
 from __future__ import annotations
 

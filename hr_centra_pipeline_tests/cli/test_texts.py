@@ -75,7 +75,7 @@ def test_a_warning_and_a_progress_line_are_text(capsys: pytest.CaptureFixture[st
     assert is_shown(capsys.readouterr().err)
 
 
-def test_no_command_prints_past_these_two_doors() -> None:
+def test_no_command_prints_except_through_these_two_functions() -> None:
     folder = Path(hr_centra_pipeline.cli.__file__).parent
     for file in folder.glob("*.py"):
         if file != Path(table.__file__):

@@ -51,7 +51,7 @@ def test_a_graded_unit_goes_to_the_warehouse_of_its_grade() -> None:
         assert rows.all(MOVES) == [(MOVED, "RED", 1, None, None)]
 
 
-def test_a_regraded_unit_is_transferred_from_where_it_lies_and_stays_where_it_is_to_be() -> None:
+def test_a_regraded_unit_is_transferred_from_its_current_warehouse_and_stays_where_it_is_to_be() -> None:
     with rows_of("effects/inventory_adjustments.sql") as rows:
         graded(rows, warehouse=2)
         rows.put(

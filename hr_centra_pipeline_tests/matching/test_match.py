@@ -298,7 +298,7 @@ def row(connection: Connection, name: str, items: str, tax: str, *units: str) ->
         put(connection, "staging.refund_units", refund_id=name, return_item_id=item, is_told=True)
 
 
-def test_of_lines_with_several_prices_the_unit_is_the_one_whose_price_its_refund_row_tells(
+def test_of_lines_with_several_prices_the_unit_is_the_one_whose_price_its_refund_row_reports(
     prepared: Connection,
 ) -> None:
     two_prices(prepared)

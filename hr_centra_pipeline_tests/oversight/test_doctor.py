@@ -431,7 +431,7 @@ def test_dagster_s_instance_daemon_and_schedule_are_looked_at(
         monkeypatch.setenv(name, value)
     settings = Settings.from_environment()
     found = {finding.told: finding for finding in dagster_doctor.findings(settings)}
-    assert found["no daemon runs: no schedule, no alerts"].level == "warning"
+    assert found["no daemon is running: no schedule, no alerts"].level == "warning"
     assert found["the schedule hourly_sync is off"].fix
     (settings.home / "dagster" / "dagster.yaml").write_text("storage: {sqlite: [}", encoding="utf-8")
     (finding,) = dagster_doctor.findings(settings)

@@ -796,7 +796,7 @@ def test_happy_returns_changes_a_canceled_exchange_to_a_refund_and_it_is_paid_on
     (made,) = at_harness.returns_of(sold)
     assert made["payments"] == [["REFUND", "SUCCESS", "100.00"]]
     assert kinds(at_harness) == []
-    assert proofs(at_harness, "exchange_canceled") == ["Happy Returns gives the money instead"]
+    assert proofs(at_harness, "exchange_canceled") == ["Happy Returns refunds it instead"]
     assert "paid by itself" in refused(at_harness, "pay", unit) or "money was given" in refused(at_harness, "pay", unit)
 
 

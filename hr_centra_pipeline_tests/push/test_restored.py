@@ -122,7 +122,7 @@ def test_restored_from_before_credits_a_gift_card_an_exchange_and_restocks_nothi
 
 
 @pytest.mark.slow
-def test_put_back_to_a_packet_that_was_taken_back_the_replacement_is_that_of_the_return_that_stands(
+def test_put_back_to_a_packet_that_was_taken_back_the_replacement_is_that_of_the_return_that_remains(
     at_harness: Harness, tmp_path: Path
 ) -> None:
     """The packet for both articles was undone; what was then ordered alone is lost with the database, and canceled later."""

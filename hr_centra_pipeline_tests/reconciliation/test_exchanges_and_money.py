@@ -92,7 +92,7 @@ def test_a_gift_card_that_is_pending_is_waited_for_and_one_that_fails_is_not_giv
     ledger.reconcile()
     pending = "select pays_through, blocked_by from effects.pending_credit_notes"
     assert ledger.rows(pending) == [
-        ("centra", "Happy Returns gives a gift card for it, which is pending: what comes of that decides")
+        ("centra", "Happy Returns reports a pending gift card for it: waits for the outcome")
     ]
     ledger.connection.execute("update staging.refunds set status = 'failed'")
     ledger.reconcile()

@@ -106,7 +106,7 @@ def test_nobody_is_guessed_when_every_side_says_something_else(ledger: LedgerFix
     [("-120", Decimal(5)), ("-130", Decimal(5)), ("0", Decimal(125))],
     ids=["less", "more", "nothing"],
 )
-def test_the_provider_is_named_once_when_it_ledger_another_amount(
+def test_the_provider_is_named_once_when_it_books_another_amount(
     ledger: LedgerFixture, booked: str, amount: Decimal
 ) -> None:
     units = all_agree(ledger)

@@ -13,7 +13,7 @@ from hr_centra_pipeline_tests import staged
 from hr_centra_pipeline_tests.reconciliation.ledger_fixture import DAY, DROPPED, HOUR, NOW, LedgerFixture
 from hr_centra_pipeline_tests.staged import put
 
-PENDING_CARD = "Happy Returns gives a gift card for it, which is pending: what comes of that decides"
+PENDING_CARD = "Happy Returns reports a pending gift card for it: waits for the outcome"
 PAID_IN_PART = "the order was paid in part by gift card"
 
 

@@ -431,7 +431,7 @@ def test_a_chargeback_that_comes_while_a_credit_is_half_done_stops_it_however_it
         effect.return_item_id: effect.waits_for
         for effect in considered_effects(ledger.connection, NOW)
         if effect.effect_kind == "credit_note"
-    } == {units[0]: "its value was given back already: by a chargeback", units[1]: None}
+    } == {units[0]: "it was already compensated by a chargeback", units[1]: None}
     assert ledger.rows("select amount, counted, is_abroad from effects.chargebacks") == [(125, 0, False)]
 
 

@@ -45,7 +45,7 @@ def test_another_macro_key_parser_or_query_makes_another_fingerprint(package: Pa
 @pytest.mark.parametrize(
     "name", ["cli/screen.py", "sandbox/server.py", "publishing/charts.py", "orchestration/run_lock.py"]
 )
-def test_a_door_or_the_sandbox_makes_nothing_that_has_to_be_made_again(package: Path, name: str) -> None:
+def test_an_entry_point_or_the_sandbox_makes_nothing_that_has_to_be_made_again(package: Path, name: str) -> None:
     assert with_another_end(package, name) == derived.code_of(HERE) == derived.code_of(package)
 
 

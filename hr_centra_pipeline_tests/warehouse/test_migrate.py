@@ -95,7 +95,7 @@ def test_a_migration_with_a_lower_number_than_the_newest_is_applied_too(
         assert versions.applied(connection) == {1, 20, 30}
 
 
-def test_a_newer_database_is_refused_at_every_door(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_newer_database_is_refused_by_every_entry_point(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     migrate.prepare(Warehouse(old))
     program_with(monkeypatch, *FIRST)
     with pytest.raises(RunFailed, match="made by a newer hr-centra"):

@@ -31,7 +31,7 @@ def section() -> str:
                 for after in sorted(some)
             ]
         ),
-        "A packet (`push.packets`); *new* is cut and not written down yet:",
+        "A packet (`push.packets`); *new* is planned but not recorded yet:",
         _chart([("[*]", "new"), *((before, after) for before, some in PACKETS.items() for after in sorted(some))]),
         *(part for table in drawn for part in (_title(table), _chart(_moves(table)))),
         "One step each: " + ", ".join(f"{table.operation} (`{table.first}`)" for table in single) + ".",
@@ -42,13 +42,13 @@ def section() -> str:
 def _title(table: StepTable) -> str:
     pays = [step for step, rule in table.rules.items() if rule.pays]
     back = [step for step, rule in table.rules.items() if rule.takes_back]
-    words = [f"The steps of {table.operation}; each may be tried once more."]
+    words = [f"The steps of {table.operation}; each may be retried once."]
     if pays:
         words.append(f"Paying: {_listed(pays)}.")
     if back:
-        words.append(f"Taking back, which today's plan is not asked about: {_listed(back)}.")
+        words.append(f"Taking back (not checked against today's plan): {_listed(back)}.")
     if table.resumes:
-        words.append(f"On a Return that is there already a packet begins at {_listed(sorted(table.resumes))}.")
+        words.append(f"On an existing Return, a packet starts at {_listed(sorted(table.resumes))}.")
     return " ".join(words)
 
 

@@ -68,7 +68,7 @@ select
         || items.order_number,
         'return ' || items.return_id
     ) as detail,
-    'Ask which is right. Settle the difference by hand in Centra; to have it done again as it is now, delete our Return there and '
+    'Ask which is right. Settle the difference by hand in Centra; to redo it with the corrected data, delete our Return there and '
     || '`hr-centra adopt ' || items.return_id || '`.' as next_step,
     json_object(
         'source_file',
@@ -150,7 +150,7 @@ where latest.state in ('ordered', 'shipped') and items.refund_type = 'exchange'
 insert into proofs by name
 select
     unseen.exception_id,
-    proven_by('as_done', 'Happy Returns says again what was done, or what was done is taken back') as proof
+    proven_by('as_done', 'Happy Returns again reports what was done, or it was reverted') as proof
 from unseen
 semi join known_units using (return_item_id)
 where unseen.kind = 'corrected_after_credit';

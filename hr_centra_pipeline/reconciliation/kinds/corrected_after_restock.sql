@@ -66,7 +66,7 @@ where booked.warehouse_id is not null -- else it was moved out again
 insert into proofs by name
 select
     unseen.exception_id,
-    proven_by('as_done', 'Happy Returns says again what was done, or what was done is taken back') as proof
+    proven_by('as_done', 'Happy Returns again reports what was done, or it was reverted') as proof
 from unseen
 semi join known_units using (return_item_id)
 where unseen.kind = 'corrected_after_restock';

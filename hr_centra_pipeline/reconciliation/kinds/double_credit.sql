@@ -47,7 +47,7 @@ select
         case when tied_refund > 0 then 'without a Return ' || money_text(tied_refund, value.currency) end,
         case when chargeback > 0 then 'chargeback ' || money_text(chargeback, value.currency) end
     ) || ')' as detail,
-    'Claim it back from the shopper or accept the loss; money is never clawed back by itself.' as next_step,
+    'Claim it back from the shopper or accept the loss; money is never clawed back automatically.' as next_step,
     json_merge_patch(units.evidence, json_object('root_order', root_order, 'chain_depth', chain_depth)) as evidence
 from effects.value_given_back as value
 join known_units as units using (return_item_id)
@@ -65,7 +65,7 @@ select
     'Return ' || doubled.centra_return_id || ', made by ' || maker_text(doubled.made_by)
     || ', was refunded on the line of a unit that hr-centra credited too (' || coalesce(ours, '-') || ')' as detail,
     ask_maker(doubled.made_by)
-    || ': was it for the same unit? Then claim the money back; else note for which unit it was.' as next_step,
+    || ': was it for the same unit? Then claim the money back; otherwise record which unit it was for.' as next_step,
     json_merge_patch(units.evidence, json_object('centra_return_id', doubled.centra_return_id, 'ours', ours))
         as evidence
 from doubled_returns as doubled

@@ -23,13 +23,13 @@ select
     return_id, return_item_id, order_number, sku, currency,
     unit_price as amount,
     coalesce(order_updated_at, $now) as fact_at,
-    'Somebody canceled replacement order ' || coalesce(nullif(array_to_string(order_numbers, ', '), ''), '-')
+    'Someone canceled replacement order ' || coalesce(nullif(array_to_string(order_numbers, ', '), ''), '-')
     || ' in Centra: the shopper has neither goods nor money' as detail,
     'Ask who canceled it and why. ' || case
         when is_return_gone then 'Our Return is gone, too: to begin the exchange again, `hr-centra adopt ' || return_id || '`.'
         else 'To order it again: `hr-centra reorder '
             || return_item_id
-            || '`. To give the money: `hr-centra pay-instead '
+            || '`. To refund it instead: `hr-centra pay-instead '
             || return_item_id || '`. Either, once.'
     end as next_step,
     evidence
@@ -52,7 +52,7 @@ select
                         || replaced.decided_by
                     )
             when replaced.refund_type <> 'exchange'
-                then proven_by('money_instead', 'Happy Returns gives the money instead')
+                then proven_by('money_instead', 'Happy Returns refunds it instead')
             when replaced.state = 'shipped'
                 then proven_by(
                         'shipped',

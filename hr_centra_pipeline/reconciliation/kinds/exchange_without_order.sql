@@ -64,7 +64,7 @@ select
     || payments.centra_return_id
     || ': the shopper wants an exchange, and no replacement is ordered'
         as detail,
-    'Ask the shopper. Money: `hr-centra tie '
+    'Ask the shopper. If they want the money: `hr-centra tie '
     || units.return_item_id
     || ' --money`, or have Happy Returns make it a refund. Goods that were sent '
     || 'by hand: `hr-centra tie ORDER --order --unit ' || units.return_item_id || '`.' as next_step,

@@ -44,7 +44,7 @@ select
                 || ' came back to the payment provider after it had succeeded'
         when 'not_settled'
             then 'Centra refunded ' || money_text(credited_amount, currency)
-                || ', and no settlement file of the time after it has the refund'
+                || ', and no later settlement file contains the refund'
         when 'chargeback'
             then 'Charged back by the shopper''s bank: '
                 || money_text(settled_amount, currency)
@@ -54,7 +54,7 @@ select
             || ', and Centra knows of no such refund'
     end as detail,
     case verdict
-        when 'reversed' then 'Pay the shopper another way: the credit stands, the money did not arrive.'
+        when 'reversed' then 'Pay the shopper another way: the credit remains valid, but the money did not arrive.'
         when 'not_settled' then 'Ask the payment provider for the refund; if it was never made, pay it by hand.'
         when 'chargeback' then 'Contest the chargeback with the credit as proof, or claim one of the two back.'
         when 'not_credited' then 'Ask who refunded in the provider''s dashboard, and make the Return in Centra.'

@@ -53,7 +53,7 @@ select
     end || ' and not credited, although Happy Returns'' refund ' || promised.refund_id || ' of '
     || money_text(promised.total_refunded, promised.currency) || ' says that it is refunded'
     || case when promised.gift_card_id is not null then ', with a gift card that was given' else '' end as detail,
-    'Tell the shopper why no money comes, or give it by hand in Centra; have Happy Returns correct the grade or the refund row.'
+    'Explain to the shopper why there is no refund, or refund it by hand in Centra; have Happy Returns correct the grade or the refund row.'
         as next_step,
     json_object(
         'source_file', items.source_file, 'source_line', items.source_line, 'refund_id', promised.refund_id,
@@ -92,7 +92,7 @@ select
         when known.return_item_id is not null and not known.is_refused
             then proven_by('accepted', coalesce('graded ' || known.disposition, 'approved') || ' after all')
         when unseen.order_number in (from matching.orders_in_play)
-            then proven_by('not_promised', 'no refund row says any more that it is refunded, or it was credited')
+            then proven_by('not_promised', 'no refund row reports it as refunded any longer, or it was credited')
         else unseen.refusal_proof
     end as proof
 from unseen

@@ -52,7 +52,7 @@ select
     case when (packets.payload ->> 'differs_in') = 'tax'
             then 'Is the tax engine up, and is its tax right? It is tried again once a day, and when [tax] in the policy allows more; '
                 || 'else credit it by hand in Centra.'
-        else 'Mend in Centra what the message names, or do it by hand there. It is tried again when the return or the policy changes.'
+        else 'Fix in Centra what the message names, or do it by hand there. It is retried when the return or the policy changes.'
     end as next_step,
     json_merge_patch(coalesce(units.evidence, '{}'), json_object('effect_key', effect_key, 'packet_key', packet_key))
         as evidence

@@ -9,7 +9,7 @@
 -- severity:     error
 -- family:       none
 -- opens:        An export or settlement file could not be read at all (empty, unknown header, broken), a
---               settlement file does not add up to its own total, or a pull from Centra did not end.
+--               settlement file does not add up to its own total, or a pull from Centra did not complete.
 -- closes:       the file was read under that name, or the pull ended.
 
 -- The latest delivery of a file under its name.
@@ -40,7 +40,7 @@ select
     'system_error' as cause,
     'centra' as culprit,
     fetched_at as fact_at,
-    'The pull of ' || "object" || ' from Centra did not end: ' || coalesce(problem, 'it was interrupted') as detail,
+    'The pull of ' || "object" || ' from Centra did not complete: ' || coalesce(problem, 'it was interrupted') as detail,
     'The next sync pulls the same window again; if it fails again, look at its run in Dagster.' as next_step,
     json_object('object', "object", 'window_from', window_from, 'window_to', window_to) as evidence
 from (
@@ -57,7 +57,7 @@ select
         when exports.source_file is not null and exports.problem is null and exports.rows_rejected = 0
             then proven_by('read_whole', 'the file was delivered again and read whole')
         when exports.source_file is not null then proven_by('delivered_again', 'the file was delivered again')
-        when pulls.is_complete then proven_by('pulled', 'the next pull ended')
+        when pulls.is_complete then proven_by('pulled', 'the next pull completed')
         when settlements.source_file is not null and settlements.problem is null
             then proven_by('adds_up', 'the settlement file was delivered again and adds up')
     end as proof

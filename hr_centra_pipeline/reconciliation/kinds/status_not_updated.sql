@@ -52,7 +52,7 @@ select
     case
         when pending.blocked_by is not null then 'Find the customer of the order in Centra, or set status_target = "order" in [status].'
         when pending."mode" <> 'live' then 'Let the pipeline write it: [modes] in the policy, and HR_CENTRA_MODE.'
-        else 'Look at the last sync in Dagster: why it did not write this.'
+        else 'Check the last sync in Dagster for why this was not written.'
     end as next_step,
     json_object(
         'effect_key',

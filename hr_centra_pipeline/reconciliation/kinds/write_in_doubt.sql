@@ -67,11 +67,11 @@ select
                 'Ask Happy Returns, or who paid these refunds at that time, whether the shopper was paid. Only if nobody paid: '
                 || '`hr-centra approve` the packet for one call.'
         else case trouble
-                when 'gone' then 'Somebody deleted our Return in Centra: ask why. To make it again: `hr-centra adopt` the return.'
-                when 'canceled' then 'The replacement is not in Centra any more: ask why. To order it again: `hr-centra adopt` the return.'
-                when 'number_taken' then 'Look at the order with that number: if it is the replacement, `hr-centra tie` it to the unit; else free our range.'
+                when 'gone' then 'Someone deleted our Return in Centra: find out why. To create it again: `hr-centra adopt` the return.'
+                when 'canceled' then 'The replacement no longer exists in Centra: find out why. To order it again: `hr-centra adopt` the return.'
+                when 'number_taken' then 'Look at the order with that number: if it is the replacement, `hr-centra tie` it to the unit; otherwise clear the number from our reserved range.'
                 when 'unpaid' then 'Look at the payment provider. Not paid: refund the Return in Centra by hand, or `hr-centra approve` the packet for one more call.'
-                when 'refused' then 'Do in Centra what it refused, or mend what it names and `hr-centra approve` the packet.'
+                when 'refused' then 'Do in Centra what it refused, or fix what it names and `hr-centra approve` the packet.'
                 when 'not_ours' then 'Look at what carries our key in Centra, and delete what is wrong there.'
                 else 'Nothing: every sync looks it up, and sends it again only when it is proven absent.'
             end

@@ -29,7 +29,7 @@ class KnownHostsOnly(paramiko.MissingHostKeyPolicy):
             if known.check(hostname, key):
                 return
             raise paramiko.SSHException(
-                f"{hostname} shows another key ({key.fingerprint}) than {file} knows: somebody may stand between. "
+                f"{hostname} shows another key ({key.fingerprint}) than {file} has: the connection may be intercepted. "
                 "If the server's key was changed on purpose, correct that line."
             )
         host, _, port = hostname.strip("[").partition("]:")

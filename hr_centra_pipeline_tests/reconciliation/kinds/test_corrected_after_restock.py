@@ -22,4 +22,4 @@ def test_happy_returns_names_the_booked_article_again() -> None:
     alone.put("known_units", return_item_id="IT-1")
     alone.was_open("again", return_item_id="IT-1")
     alone.was_open("not known", return_item_id="IT-2")
-    assert alone.closed() == {"again": "Happy Returns says again what was done, or what was done is taken back"}
+    assert alone.closed() == {"again": "Happy Returns again reports what was done, or it was reverted"}

@@ -22,7 +22,7 @@ def test_a_replacement_that_someone_canceled_and_about_which_nobody_has_decided(
         {**unit, "return_item_id": "IT-4", "state": "ordered"},
     )
     assert alone.opened("return_item_id", "culprit", "detail") == [
-        ("IT-1", "person", "Somebody canceled replacement order 9 in Centra: the shopper has neither goods nor money")
+        ("IT-1", "person", "Someone canceled replacement order 9 in Centra: the shopper has neither goods nor money")
     ]
 
 
@@ -43,7 +43,7 @@ def test_a_person_has_decided_or_goods_or_money_are_given() -> None:
     alone.put("unseen_replacements", exception_id="paid", is_paid_instead=True, paid_instead_proof=PAID)
     assert alone.closed() == {
         "decided": "to be ordered again, decided by Carla",
-        "refund": "Happy Returns gives the money instead",
+        "refund": "Happy Returns refunds it instead",
         "shipped": "replacement order 9 was shipped on 2026-09-20",
         "ordered": "the replacement is ordered again: 10",
         "refused": "refused by Happy Returns: nothing is due",

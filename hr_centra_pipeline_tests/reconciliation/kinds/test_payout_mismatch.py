@@ -25,7 +25,7 @@ def test_a_refund_that_the_provider_booked_otherwise() -> None:
         ("1", Decimal(10), NOW + DAY, "Centra refunded 100.00 EUR, the payment provider booked 90.00 EUR"),
         (
             "3", Decimal(100), NOW,
-            "Centra refunded 100.00 EUR, and no settlement file of the time after it has the refund",
+            "Centra refunded 100.00 EUR, and no later settlement file contains the refund",
         ),
         (
             "4", Decimal(100), NOW + DAY,

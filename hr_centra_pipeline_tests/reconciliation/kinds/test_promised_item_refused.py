@@ -40,5 +40,5 @@ def test_the_unit_is_accepted_or_the_row_is_gone() -> None:
     alone.was_open("not looked at", return_item_id="IT-3", order_number="1002")
     assert alone.closed() == {
         "approved": "approved after all",
-        "not promised": "no refund row says any more that it is refunded, or it was credited",
+        "not promised": "no refund row reports it as refunded any longer, or it was credited",
     }

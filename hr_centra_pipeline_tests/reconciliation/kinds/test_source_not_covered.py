@@ -14,7 +14,7 @@ def test_a_file_that_could_not_be_read_and_a_pull_that_did_not_end() -> None:
     alone.put("landing.centra_pulls", object="orders", batch=1, fetched_at=NOW - HOUR, is_complete=True)
     alone.put("landing.centra_pulls", object="orders", batch=2, fetched_at=NOW, is_complete=False)
     assert alone.opened("identity", "culprit", "detail") == [
-        ("centra orders", "centra", "The pull of orders from Centra did not end: it was interrupted"),
+        ("centra orders", "centra", "The pull of orders from Centra did not complete: it was interrupted"),
         ("payouts.csv", "provider", "payouts.csv could not be read: does not add up"),
         ("returns.csv", "happy_returns", "returns.csv could not be read: unknown header"),
     ]
@@ -34,5 +34,5 @@ def test_a_file_that_was_read_and_a_pull_that_ended_close_it() -> None:
         "returns.csv": "the file was delivered again and read whole",
         "items.csv": "the file was delivered again",
         "payouts.csv": "the settlement file was delivered again and adds up",
-        "centra orders": "the next pull ended",
+        "centra orders": "the next pull completed",
     }

@@ -22,7 +22,7 @@ PULLS = [
 ]
 
 
-def test_a_whole_shop_is_staged_exactly_as_centra_s_ledger_say(
+def test_a_whole_shop_is_staged_exactly_as_centra_s_records_say(
     shop: Shop, warehouse: Warehouse, policy: Policy, rows: Rows
 ) -> None:
     simulated = SimulatedShop(shop.sandbox.sandbox.home, shop.store, shop.sandbox.clock)
