@@ -182,6 +182,7 @@ def reopen_gone(connection: Connection, return_id: str, now: datetime, reason: S
     "One row per effect and its state.",
     reads=(
         "operations.contract",
+        "push/gone.sql",
         "push/half_done.sql",
         "push/record_plan.sql",
         "push/release_foreign.sql",

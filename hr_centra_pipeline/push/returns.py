@@ -17,7 +17,7 @@ from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.core.words import GIVEN_BACK, CentraWords, Payment
 from hr_centra_pipeline.push import payments
 from hr_centra_pipeline.push.facts import Facts
-from hr_centra_pipeline.push.operations.cutting import ANY_KEY
+from hr_centra_pipeline.push.operations.grouping import ANY_KEY
 from hr_centra_pipeline.push.packets import Effect, Packet, Payload
 from hr_centra_pipeline.push.steps import Answered, Ask, Call, Held, InDoubt, NotNow, Refused, Steps, members_of_path
 

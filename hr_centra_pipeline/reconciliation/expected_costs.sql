@@ -3,7 +3,8 @@
 -- grain: one row per return and order with refunds to the original payment: the shipping and the fee that the policy
 --        gives and takes
 
--- The fee rule of the expected side. effects/fees.sql has that of what is sent; tests hold the two together on random rows.
+-- The fee rule of the expected side. effects/unit_credits.sql (per unit) and effects/return_fees.sql (per return) have that of what is
+-- sent; a test holds the two together on random rows.
 
 -- One row per return and order with refunds to the original payment: the shipping and the fee that the policy gives and takes.
 create or replace temp table expected_costs as

@@ -10,7 +10,7 @@ from hr_centra_pipeline.core.codes import say
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.push.facts import Facts
 from hr_centra_pipeline.push.operations import status
-from hr_centra_pipeline.push.operations.cutting import Cut
+from hr_centra_pipeline.push.operations.grouping import Grouping
 from hr_centra_pipeline.push.operations.operation import Traits
 from hr_centra_pipeline.push.operations.status import StatusPayload
 from hr_centra_pipeline.push.packets import Effect, Packet
@@ -55,8 +55,8 @@ class Attribute:
         seen_in=status.SEEN_IN,
     )
 
-    def cut(self, effects: Sequence[Effect], policy: Policy, now: datetime, result: Cut) -> None:
-        """Cut values: one per object."""
+    def cut(self, effects: Sequence[Effect], policy: Policy, now: datetime, result: Grouping) -> None:
+        """Grouping values: one per object."""
 
         def frozen(members: Sequence[Effect]) -> AttributePayload:
             on_order = members[0].effect_kind == "order_attribute"

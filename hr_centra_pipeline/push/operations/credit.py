@@ -23,7 +23,7 @@ from hr_centra_pipeline.core.policy import PaysThrough, Policy
 from hr_centra_pipeline.core.words import Payment
 from hr_centra_pipeline.push import payments, returns
 from hr_centra_pipeline.push.facts import Facts
-from hr_centra_pipeline.push.operations.cutting import Cut, filled, grouped, summed, without_broken_bundles
+from hr_centra_pipeline.push.operations.grouping import Grouping, filled, grouped, summed, without_broken_bundles
 from hr_centra_pipeline.push.operations.operation import Traits
 from hr_centra_pipeline.push.packets import Effect, Packet
 from hr_centra_pipeline.push.returns import OrderInCentra, ReturnCosts, ReturnInCentra, ReturnPayload, Totals
@@ -159,8 +159,8 @@ class Credit:
         seen_in=("orders", "shipments", "returns", "exports"),
     )
 
-    def cut(self, effects: Sequence[Effect], policy: Policy, now: datetime, result: Cut) -> None:
-        """Cut credits: what belongs to the whole return rides with the first unit, since a Return needs a line."""
+    def cut(self, effects: Sequence[Effect], policy: Policy, now: datetime, result: Grouping) -> None:
+        """Grouping credits: what belongs to the whole return rides with the first unit, since a Return needs a line."""
         _cut_payments([effect for effect in effects if effect.origin_return_id is not None], result)
         made = without_broken_bundles([effect for effect in effects if effect.origin_return_id is None], result)
         _cut_returns(made, policy, result)
@@ -210,10 +210,10 @@ class Credit:
         return _payment_elsewhere(packet, order) or _take_back(packet, "undo", reason)
 
 
-# ---------------------------------------------------------------- cutting
+# ---------------------------------------------------------------- grouping
 
 
-def _cut_returns(effects: Sequence[Effect], policy: Policy, result: Cut) -> None:
+def _cut_returns(effects: Sequence[Effect], policy: Policy, result: Grouping) -> None:
     def same_return(effect: Effect) -> tuple[object, ...]:
         return effect.group_key, effect.order_number, effect.shipment_id, effect.pays_through, effect.currency
 
@@ -232,7 +232,7 @@ def _cut_returns(effects: Sequence[Effect], policy: Policy, result: Cut) -> None
             _add_credit(members, policy, result)
 
 
-def _add_credit(members: Sequence[Effect], policy: Policy, result: Cut) -> None:
+def _add_credit(members: Sequence[Effect], policy: Policy, result: Grouping) -> None:
     anyone = members[0]
     problem = None
     if any(effect.items is None for effect in members if effect.shipment_line_id is not None):
@@ -308,7 +308,7 @@ def total(members: Sequence[Effect]) -> Decimal:
     return summed(given) - summed(effect.fee for effect in members)
 
 
-def _cut_payments(effects: Sequence[Effect], result: Cut) -> None:
+def _cut_payments(effects: Sequence[Effect], result: Grouping) -> None:
     """Credits that are paid on the Return of an exchange whose replacement was canceled: one packet for each such Return."""
     for members in grouped(effects, lambda effect: (effect.origin_return_id, effect.pays_through, effect.currency)):
         anyone = members[0]

@@ -24,7 +24,7 @@ from hr_centra_pipeline.core.money import rounded
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.push import returns
 from hr_centra_pipeline.push.facts import Facts
-from hr_centra_pipeline.push.operations.cutting import Cut, filled, grouped, summed
+from hr_centra_pipeline.push.operations.grouping import Grouping, filled, grouped, summed
 from hr_centra_pipeline.push.operations.operation import Traits
 from hr_centra_pipeline.push.packets import Effect, Packet
 from hr_centra_pipeline.push.returns import ReturnPayload
@@ -125,8 +125,8 @@ class Exchange:
         seen_in=("orders", "shipments", "returns", "exports"),
     )
 
-    def cut(self, effects: Sequence[Effect], policy: Policy, now: datetime, result: Cut) -> None:
-        """Cut exchanges: one replacement order per Return."""
+    def cut(self, effects: Sequence[Effect], policy: Policy, now: datetime, result: Grouping) -> None:
+        """Grouping exchanges: one replacement order per Return."""
         _cut(effects, policy, result)
 
     def calls(self, packet: ExchangePacket, facts: Facts) -> list[Call]:
@@ -179,10 +179,10 @@ class Exchange:
         return Advance("cancel_order", message=reason)
 
 
-# ---------------------------------------------------------------- cutting
+# ---------------------------------------------------------------- grouping
 
 
-def _cut(effects: Sequence[Effect], policy: Policy, result: Cut) -> None:
+def _cut(effects: Sequence[Effect], policy: Policy, result: Grouping) -> None:
     def same_return(effect: Effect) -> tuple[object, ...]:
         return effect.group_key, effect.order_number, effect.shipment_id, effect.origin_return_id
 

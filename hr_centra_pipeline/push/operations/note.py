@@ -14,7 +14,7 @@ from hr_centra_pipeline.core.kinds import OperationName
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.push.facts import Facts
 from hr_centra_pipeline.push.operations import status
-from hr_centra_pipeline.push.operations.cutting import Cut
+from hr_centra_pipeline.push.operations.grouping import Grouping
 from hr_centra_pipeline.push.operations.operation import Traits
 from hr_centra_pipeline.push.operations.status import StatusPayload
 from hr_centra_pipeline.push.packets import Effect, Packet
@@ -68,8 +68,8 @@ class Note:
             seen_in=status.SEEN_IN,
         )
 
-    def cut(self, effects: Sequence[Effect], policy: Policy, now: datetime, result: Cut) -> None:
-        """Cut lines: those about one object together."""
+    def cut(self, effects: Sequence[Effect], policy: Policy, now: datetime, result: Grouping) -> None:
+        """Grouping lines: those about one object together."""
         name = self.traits.name
 
         def frozen(members: Sequence[Effect]) -> NotePayload:

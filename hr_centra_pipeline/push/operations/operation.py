@@ -10,7 +10,7 @@ from typing import Generic, Protocol, TypeVar
 from hr_centra_pipeline.core.kinds import EFFECT_TYPE_OF, OPERATION_OF, OperationName
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.push.facts import Facts
-from hr_centra_pipeline.push.operations.cutting import Cut
+from hr_centra_pipeline.push.operations.grouping import Grouping
 from hr_centra_pipeline.push.packets import Effect, Packet, Payload
 from hr_centra_pipeline.push.states import StepTable
 from hr_centra_pipeline.push.steps import Call, LookUpResult, StepResult, Steps
@@ -59,8 +59,8 @@ class Operation(Protocol[P]):
         """What the push has to know of it."""
         ...
 
-    def cut(self, effects: Sequence[Effect], policy: Policy, now: datetime, result: Cut) -> None:
-        """Cut effects into packets, each frozen at its first step; add them to the result, and what has to stay with the reason.
+    def cut(self, effects: Sequence[Effect], policy: Policy, now: datetime, result: Grouping) -> None:
+        """Grouping effects into packets, each frozen at its first step; add them to the result, and what has to stay with the reason.
 
         Reads of the result what earlier operations have cut.
         """

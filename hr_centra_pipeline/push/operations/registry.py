@@ -10,8 +10,8 @@ from hr_centra_pipeline.core.kinds import OPERATION_OF, OperationName
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.push.operations.attribute import Attribute
 from hr_centra_pipeline.push.operations.credit import Credit
-from hr_centra_pipeline.push.operations.cutting import Cut
 from hr_centra_pipeline.push.operations.exchange import Exchange
+from hr_centra_pipeline.push.operations.grouping import Grouping
 from hr_centra_pipeline.push.operations.note import Note
 from hr_centra_pipeline.push.operations.operation import Operation
 from hr_centra_pipeline.push.operations.release import Release
@@ -30,12 +30,12 @@ _ALL: tuple[Operation[Any], ...] = (
 OPERATIONS: Mapping[OperationName, Operation[Any]] = {one.traits.name: one for one in _ALL}
 
 
-def cut(effects: Iterable[Effect], policy: Policy, now: datetime) -> Cut:
-    """Cut effects into packets, in the order of sending. The same effects, policy and time give the same packets."""
+def cut(effects: Iterable[Effect], policy: Policy, now: datetime) -> Grouping:
+    """Grouping effects into packets, in the order of sending. The same effects, policy and time give the same packets."""
     by_operation: dict[OperationName, list[Effect]] = {name: [] for name in OPERATIONS}
     for effect in effects:
         by_operation[OPERATION_OF[effect.effect_kind]].append(effect)
-    result = Cut()
+    result = Grouping()
     for name, operation in OPERATIONS.items():
         operation.cut(by_operation[name], policy, now, result)
     result.packets.sort(key=_turn)

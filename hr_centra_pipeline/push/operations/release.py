@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 from hr_centra_pipeline.core.codes import say
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.push.facts import Facts
-from hr_centra_pipeline.push.operations.cutting import Cut, grouped
+from hr_centra_pipeline.push.operations.grouping import Grouping, grouped
 from hr_centra_pipeline.push.operations.operation import Traits
 from hr_centra_pipeline.push.packets import Effect, Packet, Payload
 from hr_centra_pipeline.push.returns import unknown_status
@@ -65,7 +65,7 @@ class Release:
         seen_in=("orders", "shipments", "exports"),
     )
 
-    def cut(self, effects: Sequence[Effect], policy: Policy, now: datetime, result: Cut) -> None:
+    def cut(self, effects: Sequence[Effect], policy: Policy, now: datetime, result: Grouping) -> None:
         """One packet for each shipment; ``text`` is the mark."""
         for members in grouped(effects, lambda effect: (effect.order_number, effect.shipment_id, effect.text)):
             anyone = members[0]

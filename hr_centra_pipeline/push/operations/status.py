@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from hr_centra_pipeline.core.codes import say
 from hr_centra_pipeline.core.kinds import OperationName
-from hr_centra_pipeline.push.operations.cutting import Cut, filled, grouped
+from hr_centra_pipeline.push.operations.grouping import Grouping, filled, grouped
 from hr_centra_pipeline.push.packets import Effect, Payload
 
 PATIENCE = timedelta(hours=12)
@@ -41,7 +41,7 @@ class StatusPayload(Payload):
 def cut(
     operation: OperationName,
     effects: Sequence[Effect],
-    result: Cut,
+    result: Grouping,
     now: datetime,
     frozen: Callable[[Sequence[Effect]], Payload],
 ) -> None:
@@ -64,7 +64,7 @@ def target(members: Sequence[Effect], *, on_order: bool) -> dict[str, object]:
     }
 
 
-def _without_those_soon_overtaken(status: Sequence[Effect], result: Cut, now: datetime) -> list[Effect]:
+def _without_those_soon_overtaken(status: Sequence[Effect], result: Grouping, now: datetime) -> list[Effect]:
     """Leave a status whose order gets its money or replacement in the same push: the next plan reports both, in one write.
 
     Only as long as a status may have to wait anyway: a credit that is held up again and again must not hide the return. The

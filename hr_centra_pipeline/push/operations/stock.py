@@ -12,7 +12,7 @@ from hr_centra_pipeline.core.codes import say
 from hr_centra_pipeline.core.keys import PACKET_KEY, effect_keys_in, packet_key
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.push.facts import Facts
-from hr_centra_pipeline.push.operations.cutting import ANY_KEY, Cut, filled, grouped
+from hr_centra_pipeline.push.operations.grouping import ANY_KEY, Grouping, filled, grouped
 from hr_centra_pipeline.push.operations.operation import Traits
 from hr_centra_pipeline.push.packets import Effect, Packet, Payload
 from hr_centra_pipeline.push.states import StepTable, then
@@ -83,8 +83,8 @@ class Stock:
         back_to_cutover=("stock_changes", "returns"),
     )
 
-    def cut(self, effects: Sequence[Effect], policy: Policy, now: datetime, result: Cut) -> None:
-        """Cut movements: one change per pair of warehouses, as many units as their keys fit into its text."""
+    def cut(self, effects: Sequence[Effect], policy: Policy, now: datetime, result: Grouping) -> None:
+        """Grouping movements: one change per pair of warehouses, as many units as their keys fit into its text."""
         _cut(effects, policy, result)
 
     def calls(self, packet: StockPacket, facts: Facts) -> list[Call]:
@@ -127,7 +127,7 @@ class Stock:
         yield
 
 
-def _cut(effects: Sequence[Effect], policy: Policy, result: Cut) -> None:
+def _cut(effects: Sequence[Effect], policy: Policy, result: Grouping) -> None:
     most = (policy.centra.description_limit - len(ANY_KEY)) // 16  # a blank and a short key each
 
     def same_way(effect: Effect) -> tuple[object, ...]:

@@ -12,7 +12,7 @@ from typing import Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import duckdb
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hr_centra_pipeline.sources.happy_returns.export_kinds import KINDS, KindName
 from hr_centra_pipeline.sources.intake.file_log import Fingerprint
@@ -42,6 +42,8 @@ class Times(_Section):
 
     @model_validator(mode="after")
     def _a_zone(self) -> Self:
+        if self.zone == "UTC":
+            return self  # nothing to ask the database, which would load pandas for it
         try:
             ZoneInfo(self.zone)
         except (ZoneInfoNotFoundError, ValueError):
@@ -81,8 +83,8 @@ class Profile(_Section):
 
     name: str
     delimiter: Literal[",", ";", "\t", "|"] = ","
-    times: Times = Times()
-    money: Money = Money()
+    times: Times = Field(default_factory=Times)
+    money: Money = Field(default_factory=Money)
     columns: dict[KindName, dict[str, str]]
     words: dict[str, dict[str, str]] = {}
     ignored: dict[KindName, list[str]] = {}

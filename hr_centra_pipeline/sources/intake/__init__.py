@@ -9,5 +9,7 @@ The steps, in order, and where each is done, once for all kinds of file:
 - land, refuse by name, note: ``file_log`` (what is known of a file, what is said of it once), ``rejected`` (quarantine)
 - put aside: ``put_aside`` (files that people dropped into a folder of ours)
 
-A kind of file is an adapter: ``happy_returns.ingest``, ``payouts.ingest``, ``publishing.round_trip``, ``month_end.costs``.
+A kind of file is an adapter: ``happy_returns.export_intake``, ``payouts.settlement_intake``, and, for a file that a person gives
+and that is answered at once (so that nothing is noted or put into quarantine), ``publishing.workbook_intake`` and
+``month_end.cost_intake``.
 """

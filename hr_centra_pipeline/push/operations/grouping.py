@@ -17,7 +17,7 @@ NOTHING = Decimal(0)
 
 
 @dataclass
-class Cut:
+class Grouping:
     """What was cut out of a plan: packets in the order of sending, and (effect, why it stays)."""
 
     packets: list[Packet] = field(default_factory=list)
@@ -70,7 +70,7 @@ def filled(effects: Sequence[Effect], fits: Callable[[Sequence[Effect]], bool]) 
     return packets
 
 
-def without_broken_bundles(effects: Sequence[Effect], result: Cut) -> list[Effect]:
+def without_broken_bundles(effects: Sequence[Effect], result: Grouping) -> list[Effect]:
     """Credits without those of a bundle of which some part may not be sent now: its line is named once, for all of them."""
     there = Counter(effect.bundle for effect in effects if effect.bundle)
     waiting = [effect for effect in effects if effect.bundle and there[effect.bundle] != effect.bundle_units]
