@@ -44,7 +44,7 @@ class Preview:
 
 
 def preview(connection: Connection, policy: Policy, now: datetime) -> Preview:
-    """Grouping the last plan as a live push would, whatever ``HR_CENTRA_MODE`` says; the policy's modes and guards hold."""
+    """Group the last plan as a live push would, whatever ``HR_CENTRA_MODE`` says; the policy's modes and guards hold."""
     considered = considered_effects(connection, now)
     effects = [effect for effect in considered if effect.ledger_state == "planned"]
     modes: dict[str, str] = policy.modes.model_dump()

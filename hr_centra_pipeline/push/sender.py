@@ -366,7 +366,7 @@ class Sender:
     # ---------------------------------------------------------------- what is planned
 
     def send_planned(self) -> None:
-        """Grouping what is due into packets and send them; members of refused or held packets once more."""
+        """Group what is due into packets and send them; members of refused or held packets once more."""
         tried: set[str] = set()
         for _ in range(_ROUNDS):
             with self.warehouse.transaction() as connection:

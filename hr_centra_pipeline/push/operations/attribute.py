@@ -56,7 +56,7 @@ class Attribute:
     )
 
     def cut(self, effects: Sequence[Effect], policy: Policy, now: datetime, result: Grouping) -> None:
-        """Grouping values: one per object."""
+        """Group values: one per object."""
 
         def frozen(members: Sequence[Effect]) -> AttributePayload:
             on_order = members[0].effect_kind == "order_attribute"

@@ -160,7 +160,7 @@ class Credit:
     )
 
     def cut(self, effects: Sequence[Effect], policy: Policy, now: datetime, result: Grouping) -> None:
-        """Grouping credits: what belongs to the whole return rides with the first unit, since a Return needs a line."""
+        """Group credits: what belongs to the whole return is carried by the first unit, since a Return needs a line."""
         _cut_payments([effect for effect in effects if effect.origin_return_id is not None], result)
         made = without_broken_bundles([effect for effect in effects if effect.origin_return_id is None], result)
         _cut_returns(made, policy, result)

@@ -126,7 +126,7 @@ class Exchange:
     )
 
     def cut(self, effects: Sequence[Effect], policy: Policy, now: datetime, result: Grouping) -> None:
-        """Grouping exchanges: one replacement order per Return."""
+        """Group exchanges: one replacement order per Return."""
         _cut(effects, policy, result)
 
     def calls(self, packet: ExchangePacket, facts: Facts) -> list[Call]:

@@ -69,7 +69,7 @@ class Note:
         )
 
     def cut(self, effects: Sequence[Effect], policy: Policy, now: datetime, result: Grouping) -> None:
-        """Grouping lines: those about one object together."""
+        """Group lines: those about one object together."""
         name = self.traits.name
 
         def frozen(members: Sequence[Effect]) -> NotePayload:

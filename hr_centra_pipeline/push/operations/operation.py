@@ -60,7 +60,7 @@ class Operation(Protocol[P]):
         ...
 
     def cut(self, effects: Sequence[Effect], policy: Policy, now: datetime, result: Grouping) -> None:
-        """Grouping effects into packets, each frozen at its first step; add them to the result, and what has to stay with the reason.
+        """Group effects into packets, each frozen at its first step; add them to the result, and what has to stay with its reason.
 
         Reads of the result what earlier operations have cut.
         """

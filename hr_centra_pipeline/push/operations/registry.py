@@ -31,7 +31,7 @@ OPERATIONS: Mapping[OperationName, Operation[Any]] = {one.traits.name: one for o
 
 
 def cut(effects: Iterable[Effect], policy: Policy, now: datetime) -> Grouping:
-    """Grouping effects into packets, in the order of sending. The same effects, policy and time give the same packets."""
+    """Group effects into packets, in the order of sending. The same effects, policy and time give the same packets."""
     by_operation: dict[OperationName, list[Effect]] = {name: [] for name in OPERATIONS}
     for effect in effects:
         by_operation[OPERATION_OF[effect.effect_kind]].append(effect)

@@ -84,7 +84,7 @@ class Stock:
     )
 
     def cut(self, effects: Sequence[Effect], policy: Policy, now: datetime, result: Grouping) -> None:
-        """Grouping movements: one change per pair of warehouses, as many units as their keys fit into its text."""
+        """Group movements: one change per pair of warehouses, as many units as their keys fit into its text."""
         _cut(effects, policy, result)
 
     def calls(self, packet: StockPacket, facts: Facts) -> list[Call]:
