@@ -27,7 +27,7 @@ test: $(READY)  ## format check, lint, import rules, strict types, lineage, layo
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/python -m hr_centra_pipeline.warehouse.parse_sql --check
-	$(BIN)/sqlfluff lint --exclude-rules LT05 --processes 2 $(SQL)
+	$(BIN)/sqlfluff lint --processes 2 $(SQL)
 	$(BIN)/dg check defs
 	$(IN_MEMORY) $(BIN)/pytest -n 2 --dist worksteal -m "not slow"
 

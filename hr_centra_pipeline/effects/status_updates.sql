@@ -199,7 +199,8 @@ lines_of_places as (
         targets.effect_kind in ('order_attribute', 'customer_attribute') as is_attribute,
         targets.effect_kind in ('customer_note', 'customer_attribute') as is_on_customer,
         case
-            when is_on_customer then coalesce('customer ' || orders.customer_id, 'no customer of ' || latest_milestones.order_number)
+            when is_on_customer
+                then coalesce('customer ' || orders.customer_id, 'no customer of ' || latest_milestones.order_number)
             else latest_milestones.order_number
         end as object,
         about(returns.express_code, latest_milestones.return_id)

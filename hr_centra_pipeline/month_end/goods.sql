@@ -68,7 +68,8 @@ select
     least(credited.credited_at, foreign_returns.credited_at) as credited_at,
     least(booked.booked_at, foreign_returns.booked_at) as booked_at,
     case
-        when grades.stock = 'none' or (units.is_after_cutover is false and items.disposition_at < parameters.cutover) then items.disposition_at
+        when grades.stock = 'none' or (units.is_after_cutover is false and items.disposition_at < parameters.cutover)
+            then items.disposition_at
     end as over_at
 from staging.return_items as items
 cross join policy.parameters

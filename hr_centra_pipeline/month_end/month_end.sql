@@ -78,7 +78,8 @@ select
         -- That both vendors agree in another month explains nothing that is left: the policy may still differ from both.
         when left_over = 0 then 'other_month'
         when month_verdicts.explained_by in ('pending', 'before_cutover') then month_verdicts.explained_by
-        when left_over.side <> 'provider' and month_verdicts.explained_by in ('given_instead', 'settled_outside') then month_verdicts.explained_by
+        when left_over.side <> 'provider' and month_verdicts.explained_by in ('given_instead', 'settled_outside')
+            then month_verdicts.explained_by
     end as explained_by
 from left_over
 left join month_verdicts on month_verdicts.return_id is not distinct from left_over.return_id

@@ -93,8 +93,14 @@ select
     'files of the exports' as source, gap_from, gap_to, date_diff('minute', gap_from, gap_to) // 60 as hours,
     case when tells_from <= gap_from + to_hours($exports_every_hours::integer) then received_at end as caught_up_at,
     case
-        when tells_from <= gap_from + to_hours($exports_every_hours::integer) then 'No file covers these hours; the next one reports what happened in them.'
-        when gap_to = $now::timestamptz then 'No Happy Returns file covers these hours yet: request one, or see [coverage] in the policy.'
+        when tells_from <= gap_from + to_hours(
+                $exports_every_hours::integer
+            )
+            then 'No file covers these hours; the next '
+                || 'one reports what happened in them.'
+        when gap_to = $now::timestamptz
+            then 'No Happy Returns file covers these hours yet: request one, or see [coverage] '
+                || 'in the policy.'
         else 'No Happy Returns file covers these hours: request one, or list the days in [coverage] accepted_days.'
     end as detail
 from deliveries

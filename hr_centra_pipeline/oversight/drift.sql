@@ -132,7 +132,9 @@ union all by name
 select
     'centra' as vendor, object, 'new word' as what, name, value, min(seen_at) as first_seen_at, count(*) as times_seen,
     case any_value(enum)
-        when 'stock_change_type' then 'List it under [centra.words.stock_change_type] expected to stop this report; nothing depends on it.'
+        when 'stock_change_type'
+            then 'List it under [centra.words.stock_change_type] expected to stop this report; nothing '
+                || 'depends on it.'
         else 'Define its meaning in the policy ([centra.words.' || any_value(enum)
             || '], in addition to the default words); until then no decision uses it.'
     end as next_step

@@ -19,7 +19,9 @@ where packets.operation in ('credit', 'exchange') and packets.state = 'confirmed
     -- Sent again under the same key since this row was written: a restored database does not know it.
     and not exists (
         select 1 from staging.centra_returns as again
-        where again.packet_key = packets.packet_key and again.deleted_at is null and again.centra_return_id <> packets.centra_id::bigint
+        where again.packet_key = packets.packet_key
+            and again.deleted_at is null
+            and again.centra_return_id <> packets.centra_id::bigint
     )
     and (
         returns.deleted_at is not null

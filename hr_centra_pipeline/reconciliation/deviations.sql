@@ -105,7 +105,9 @@ select
     end
     || case when deviates = 'happy_returns' then coalesce(claims."text", '') else '' end as detail,
     case deviates
-        when 'happy_returns' then 'Compare the refund with the order: correct it at Happy Returns, and settle the difference by hand.'
+        when 'happy_returns'
+            then 'Compare the refund with the order: correct it at Happy Returns, and settle the '
+                || 'difference by hand.'
         when 'external' then ask_maker(made_by) || ' and why, and settle the difference by hand.'
         when 'centra' then 'Compare the Return with its order in Centra, and have Centra''s figures corrected.'
         when 'pipeline' then 'Settle the difference by hand, and look in the push attempts why it was left out.'

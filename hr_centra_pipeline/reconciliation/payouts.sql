@@ -129,13 +129,15 @@ payment_verdicts as (
     select
         provider_payments.payout_tie_id,
         case
-            when bookings.payout_tie_id is null and provider_payments.entry_id is null then null -- another user may have paid without a card
+            -- another user may have paid without a card
+            when bookings.payout_tie_id is null and provider_payments.entry_id is null then null
             when bookings.payout_tie_id is null and not searches.is_covered then 'not_covered'
             when bookings.payout_tie_id is null and searches.is_over then 'not_settled'
             when bookings.payout_tie_id is null then 'waits'
             when bookings.abroad is not null then 'amount_differs'
             when bookings.reversed > 0 and bookings.refunded - bookings.reversed = provider_payments.amount then 'agrees'
-            when bookings.reversed > 0 and bookings.refunded <= bookings.reversed and again.paid_return_id is not null then 'paid_again'
+            when bookings.reversed > 0 and bookings.refunded <= bookings.reversed and again.paid_return_id is not null
+                then 'paid_again'
             when bookings.reversed > 0 and bookings.refunded - bookings.reversed < provider_payments.amount then 'reversed'
             when bookings.refunded <> provider_payments.amount then 'amount_differs'
             else 'agrees'

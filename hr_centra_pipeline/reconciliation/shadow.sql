@@ -286,7 +286,8 @@ replacements as (
         units.credit_due_at as our_at, states.created_at as their_at, 'us' as sided_with,
         case
             when states.given > 0 then 'an exchange, and the money was refunded by ' || maker_text(returns.made_by)
-            when states.centra_return_id is not null then 'a Return made by ' || maker_text(returns.made_by) || '; the replacement may have been sent too'
+            when states.centra_return_id is not null
+                then 'a Return made by ' || maker_text(returns.made_by) || '; the replacement may have been sent too'
             else 'an exchange, and nobody ordered the replacement'
         end as detail,
         'Return ' || states.centra_return_id as source

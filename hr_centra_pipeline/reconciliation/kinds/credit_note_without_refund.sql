@@ -95,15 +95,21 @@ select
     return_id, order_number, currency, amount,
     coalesce(seen_at, failed_at, asked_at, created_at) as fact_at,
     'Return ' || centra_return_id || ' gives back ' || money_text(amount, currency) || case
-        when seen_at is not null then '; whether it was paid is not known: it shows a payment whose meaning the policy does not know'
+        when seen_at is not null
+            then '; whether it was paid is not known: it shows a payment whose meaning the policy does '
+                || 'not know'
         when failed_at is not null then ', and the payment provider refused the refund'
         when asked_at is not null then '; the refund was asked for, and the payment provider has not answered'
         when is_foreign then ' and was never refunded; it was made by ' || maker_text(made_by)
         else '; no refund row reports that it was paid elsewhere'
     end as detail,
     case
-        when seen_at is not null then 'Add the words of its payment to [centra.words] in the policy: operations.vendor_drift names them.'
-        when failed_at is not null then 'Find another way to pay the shopper: the provider does not take the refund. It is not tried again.'
+        when seen_at is not null
+            then 'Add the words of its payment to [centra.words] in the policy: '
+                || 'operations.vendor_drift names them.'
+        when failed_at is not null
+            then 'Find another way to pay the shopper: the provider does not take the refund. It is '
+                || 'not tried again.'
         when asked_at is not null then 'Ask the payment provider.'
         when is_foreign then 'Refund the Return in Centra, or delete it so that the pipeline credits the unit.'
         else 'Ask who pays these refunds whether it was paid; deliver the refund row.'

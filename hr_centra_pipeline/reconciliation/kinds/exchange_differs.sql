@@ -30,7 +30,8 @@ select
     'The replacement is not what was meant: order '
     || array_to_string(from_json(packets.payload -> 'order_numbers', '["varchar"]'), ', ') || ' differs in '
     || array_to_string(from_json(packets.payload -> 'differs', '["varchar"]'), ', ') as detail,
-    'Correct the order in Centra before it is shipped: the next sync compares again and goes on. To accept it as it is: `hr-centra approve '
+    'Correct the order in Centra before it is shipped: the next sync compares again and goes on. To accept it as it is: '
+    || '`hr-centra approve '
     || packets.packet_key || '`.' as next_step,
     json_merge_patch(units.evidence, json_object(
         'effect_key', ledger.effect_key, 'packet_key', packets.packet_key, 'differs', packets.payload -> 'differs'

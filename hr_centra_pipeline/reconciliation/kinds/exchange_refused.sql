@@ -26,7 +26,8 @@ select
     units.unit_price as amount,
     ledger.updated_at as fact_at,
     'Centra refused the replacement order: ' || coalesce(ledger.reason, 'no reason given') as detail,
-    'Fix what Centra names, or offer the shopper another article or the money. It is tried again when the return or the policy changes.'
+    'Fix what Centra names, or offer the shopper another article or the money. It is tried again when the return or the '
+    || 'policy changes.'
         as next_step,
     json_merge_patch(units.evidence, json_object('effect_key', effect_key, 'packet_key', packet_key)) as evidence
 from push.ledger

@@ -29,7 +29,8 @@ select
     case
         when guard_code in ('contract', 'contract_payer')
             then
-                '`hr-centra doctor` lists what does not fit and what to set. It is looked at again each day, and as soon as the policy changes.'
+                '`hr-centra doctor` lists what does not fit and what to set. It is looked at again each day, and as soon as '
+                || 'the policy changes.'
         else 'Find out why there is so much: a setting at Happy Returns, a peak, a mistake. If it is right: `hr-centra raise '
             || effect_type
             || '` lets it through once.'

@@ -46,7 +46,8 @@ select
         when 'nothing_shipped' then 'Its line of order ' || items.order_number || ' was never shipped'
         when 'refused'
             then 'The unit was refused, all that order ' || items.order_number || ' shipped of '
-                || coalesce(matched.sku, 'this line') || ' is accounted for by other returns, and its goods are waiting to be booked'
+                || coalesce(matched.sku, 'this line') || ' is accounted for by other returns, and its goods are waiting to '
+                || 'be booked'
         else 'The export names neither line, SKU nor barcode of the unit'
     end as detail,
     'Compare the parcel with the order in Centra: correct the item at Happy Returns, or credit and book it by hand.'

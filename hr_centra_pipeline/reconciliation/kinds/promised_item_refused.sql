@@ -53,7 +53,8 @@ select
     end || ' and not credited, although Happy Returns'' refund ' || promised.refund_id || ' of '
     || money_text(promised.total_refunded, promised.currency) || ' says that it is refunded'
     || case when promised.gift_card_id is not null then ', with a gift card that was given' else '' end as detail,
-    'Explain to the shopper why there is no refund, or refund it by hand in Centra; have Happy Returns correct the grade or the refund row.'
+    'Explain to the shopper why there is no refund, or refund it by hand in Centra; have Happy Returns correct the grade or '
+    || 'the refund row.'
         as next_step,
     json_object(
         'source_file', items.source_file, 'source_line', items.source_line, 'refund_id', promised.refund_id,

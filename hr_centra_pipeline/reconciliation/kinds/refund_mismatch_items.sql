@@ -126,7 +126,8 @@ select
         ), ', ' order by value.return_item_id
     )
     || ', which already received replacement goods: hr-centra pays nothing in addition' as detail,
-    'Ask Happy Returns whether the money was really paid. If so, claim it back or cancel the replacement; else have the row corrected.'
+    'Ask Happy Returns whether the money was really paid. If so, claim it back or cancel the replacement; else have the row '
+    || 'corrected.'
         as next_step,
     json_object(
         'refund_id', refunds.refund_id, 'return_item_ids', list(value.return_item_id order by value.return_item_id)

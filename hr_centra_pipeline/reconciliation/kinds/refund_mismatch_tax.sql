@@ -34,7 +34,8 @@ select
     || ': the tax engine settled it '
     || money_text(abs(settled_difference), currency)
     || ' off, ' || money_text(allowed, currency) || ' are allowed' as detail,
-    'Find out which tax the engine filed for the Return, and settle the difference by hand; [tax] in the policy says what may differ.'
+    'Find out which tax the engine filed for the Return, and settle the difference by hand; [tax] in the policy says what '
+    || 'may differ.'
         as next_step,
     json_object(
         'centra_return_id', centra_return_id, 'planned', planned_total::varchar, 'created', created_total::varchar,

@@ -50,7 +50,8 @@ select
     told.updated_at as fact_at,
     'Centra refused the ' || replace(effect_kind, '_', ' ') || ': ' || coalesce(reason, 'no reason given') as detail,
     case when (packets.payload ->> 'differs_in') = 'tax'
-            then 'Is the tax engine up, and is its tax right? It is tried again once a day, and when [tax] in the policy allows more; '
+            then 'Is the tax engine up, and is its tax right? It is tried again once a day, and when [tax] in the policy '
+                || 'allows more; '
                 || 'else credit it by hand in Centra.'
         else 'Fix in Centra what the message names, or do it by hand there. It is retried when the return or the policy changes.'
     end as next_step,

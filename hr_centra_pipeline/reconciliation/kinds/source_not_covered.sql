@@ -24,7 +24,9 @@ select
     least(coalesce(source_time, received_at), received_at, $now::timestamptz) as fact_at,
     source_file || ' could not be read: ' || problem as detail,
     case culprit
-        when 'provider' then 'Have the payment provider deliver the file again, or map its headers in a profile in $HR_CENTRA_HOME/payout_profiles.'
+        when 'provider'
+            then 'Have the payment provider deliver the file again, or map its headers in a profile in '
+                || '$HR_CENTRA_HOME/payout_profiles.'
         else 'Deliver the file again under the same name, or map its headers in a profile in $HR_CENTRA_HOME/profiles.'
     end as next_step,
     json_object('source_file', source_file, 'file_sha256', file_sha256) as evidence

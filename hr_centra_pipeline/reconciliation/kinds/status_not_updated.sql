@@ -50,7 +50,9 @@ select
         'it was not written yet'
     ) as detail,
     case
-        when pending.blocked_by is not null then 'Find the customer of the order in Centra, or set status_target = "order" in [status].'
+        when pending.blocked_by is not null
+            then 'Find the customer of the order in Centra, or set status_target = "order" '
+                || 'in [status].'
         when pending."mode" <> 'live' then 'Let the pipeline write it: [modes] in the policy, and HR_CENTRA_MODE.'
         else 'Check the last sync in Dagster for why this was not written.'
     end as next_step,

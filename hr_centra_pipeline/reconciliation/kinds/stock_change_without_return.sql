@@ -24,7 +24,8 @@ select
     created_at as fact_at,
     'Stock change ' || stock_change_id || ' puts ' || units_text(units)
     || ' back as a customer return, and no return is reported' as detail,
-    'Ask who booked it: find its return, or take the goods out again. A text that names the return''s express code or number is tied to it.'
+    'Ask who booked it: find its return, or take the goods out again. A text that names the return''s express code or '
+    || 'number is tied to it.'
         as next_step,
     json_object('stock_change_id', stock_change_id, 'named', named) as evidence
 from customer_returns

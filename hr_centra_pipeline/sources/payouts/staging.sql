@@ -77,7 +77,8 @@ select
         coalesce(
             order_number,
             case
-                when min(order_number) over same_booking = max(order_number) over same_booking then min(order_number) over same_booking
+                when min(order_number) over same_booking = max(order_number) over same_booking
+                    then min(order_number) over same_booking
             end
         ) as order_number,
         case
