@@ -117,8 +117,30 @@ def settle_amounts(connection: Connection) -> None:
     )
 
 
+def follow_returns(connection: Connection) -> None:
+    """Where Centra shows another Return under the key of a packet than the one of our rows, and that one is gone, they name it.
+
+    So it is after a database was restored that does not know of the second time. Reads staging and the orders in play.
+    """
+    run_sql(connection, "hr_centra_pipeline.effects", "packet_returns.sql")
+    # A replacement order's number is no Return's id: what the ledger names is only changed where it is that Return.
+    for table, theirs in (
+        ("ledger", "state = 'confirmed' and "),
+        ("packets", "state in ('sending', 'unknown', 'confirmed') and "),
+    ):
+        connection.execute(
+            f"""
+            update push.{table} set centra_id = made_return_id::varchar
+            from packet_returns
+            where {theirs} packet_returns.packet_key = {table}.packet_key and made_return_id <> recorded_return_id
+                and {table}.centra_id = recorded_return_id::varchar
+            """  # noqa: S608 - our own words
+        )
+
+
 def reopen_gone(connection: Connection, return_id: str, now: datetime, reason: str) -> list[str]:
     """Plan effects of a return again of which somebody has deleted in Centra what we had made; answers their keys."""
+    run_sql(connection, "hr_centra_pipeline.effects", "packet_returns.sql")
     run_sql(connection, _PACKAGE, "gone.sql")
     gone = connection.execute(
         """
