@@ -435,8 +435,8 @@ def gone(books: Books, known_by: str | None) -> None:
     """Centra does not have Return 77: by a row that says so, by a pull that has not shown it, or (None) nobody knows yet."""
     if known_by == "deleted":
         books.connection.execute(
-            "insert into staging.centra_returns by name"
-            " (select * replace (77 as centra_return_id, ? as deleted_at, null as packet_key) from staging.centra_returns where centra_return_id = 1)",
+            "insert into staging.centra_returns by name (select * replace (77 as centra_return_id, ? as deleted_at,"
+            " null as packet_key) from staging.centra_returns where centra_return_id = 1)",
             [DROPPED],
         )
     if known_by == "a pull":
@@ -472,6 +472,19 @@ def test_a_return_under_the_same_key_that_is_not_completed_takes_the_place_of_no
     again_under_its_key(books, packet_state="confirmed", is_completed=False)
     assert is_gone(books)
     assert made_return(books) == [(77,)]
+
+
+def test_our_return_that_was_made_in_the_place_of_one_that_is_gone_and_is_not_completed_is_an_exception(
+    books: Books,
+) -> None:
+    again_under_its_key(books, packet_state="confirmed", is_completed=False, fetched_at=DROPPED)
+    books.reconcile()
+    assert (
+        "Our Return 1 was made in the place of one that is gone, and is not completed"
+        in books.rows(
+            "select detail from reconciliation.exceptions where subject = 'exchange' and kind = 'return_without_credit_note'"
+        )[0]
+    )
 
 
 def test_of_a_packet_in_doubt_whose_return_is_gone_the_one_under_its_key_is_looked_at_though_it_is_pending(
