@@ -124,6 +124,27 @@ def settle_amounts(connection: Connection) -> None:
     )
 
 
+def follow_returns(connection: Connection) -> None:
+    """Where Centra shows another Return under the key of a packet than the one of our rows, and that one is gone, they name it.
+
+    So it is after a database was restored that does not know of the second time. Reads staging and the active orders.
+    """
+    models.run(connection, ["packet_returns"])
+    # A replacement order's number is no Return's id: what the ledger names is only changed where it is that Return.
+    for table, theirs in (
+        ("ledger", "state = 'confirmed' and "),
+        ("packets", "state in ('sending', 'unknown', 'confirmed') and "),
+    ):
+        connection.execute(
+            f"""
+            update push.{table} set centra_id = made_return_id::varchar
+            from packet_returns
+            where {theirs} packet_returns.packet_key = {table}.packet_key and made_return_id <> recorded_return_id
+                and {table}.centra_id = recorded_return_id::varchar
+            """  # noqa: S608 - our own words
+        )
+
+
 def reopen_gone(connection: Connection, return_id: str, now: datetime, reason: Said) -> list[str]:
     """Plan effects of a return again of which somebody has deleted in Centra what we had made; answers their keys."""
     models.run(connection, ["gone_returns"])
@@ -182,6 +203,7 @@ def reopen_gone(connection: Connection, return_id: str, now: datetime, reason: S
     "One row per effect and its state.",
     reads=(
         "operations.contract",
+        "packet_returns",
         "push/gone.sql",
         "push/half_done.sql",
         "push/record_plan.sql",

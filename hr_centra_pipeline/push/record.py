@@ -39,6 +39,7 @@ def record_plan(connection: Connection, now: datetime) -> PlanRecord:
         ForbiddenMoveError: the plan asks for a move that the table of states does not allow; nothing is written.
     """
     call_journal.note_crashed(connection, now)  # a crash left these: their attempts are kept before anything else moves
+    ledger.follow_returns(connection)
     models.run_file(connection, "push/release_foreign.sql", {"now": now})
     ledger.apply(connection, allowed=ledger.REOPENED_MOVES)
     since = watermarks.read(connection, watermarks.LEDGER)

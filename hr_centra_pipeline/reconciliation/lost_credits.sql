@@ -73,9 +73,17 @@ select
     coalesce(ledger.currency, units.currency) as currency,
     coalesce(ledger.amount, units.unit_price) as amount,
     returns.fetched_at as fact_at,
-    'Our Return ' || returns.centra_return_id || ' is not completed any more: somebody uncompleted it in Centra'
+    'Our Return '
+    || returns.centra_return_id
+    || case
+        when is_another then ' was made in the place of one that is gone, and is not completed'
+        else ' is not completed any more: somebody uncompleted it in Centra'
+    end
     || case when payments.centra_return_id is not null then '; its money was given all the same' else '' end as detail,
-    'Ask who uncompleted it and why, and complete it again in Centra.' as next_step,
+    case
+        when is_another then 'To have it finished: `hr-centra adopt` the return.'
+        else 'Ask who uncompleted it and why, and complete it again in Centra.'
+    end as next_step,
     json_merge_patch(
         units.evidence, json_object('centra_return_id', returns.centra_return_id, 'effect_key', ledger.effect_key)
     ) as evidence
@@ -90,6 +98,13 @@ left join (
     select distinct centra_return_id from staging.payment_entries
     where centra_return_id is not null and is_given_back(money)
 ) as payments on payments.centra_return_id = returns.centra_return_id
+-- A database that was restored knows of the one before, under the same key.
+left join (
+    select packet_key, made_return_id as other_return_id
+    from packet_returns
+    where made_return_id is not null
+) as others on others.packet_key = returns.packet_key
+cross join lateral (select coalesce(other_return_id <> returns.centra_return_id, false) as is_another) as replaced
 where ledger.effect_kind in ('credit_note', 'exchange_order') and ledger.state = 'confirmed'
     -- Seen before we had completed it: that is what the next pull shows.
-    and returns.fetched_at > coalesce(ledger.confirmed_at, ledger.updated_at);
+    and (is_another or returns.fetched_at > coalesce(ledger.confirmed_at, ledger.updated_at));

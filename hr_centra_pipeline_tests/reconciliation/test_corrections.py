@@ -12,7 +12,8 @@ from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.keys import effect_key, packet_key
 from hr_centra_pipeline.push import approvals
 from hr_centra_pipeline.push.approvals import Signature
-from hr_centra_pipeline.warehouse.database import run_sql
+from hr_centra_pipeline.push.ledger import follow_returns
+from hr_centra_pipeline.warehouse import models
 from hr_centra_pipeline_tests.reconciliation.ledger_fixture import DROPPED, HOUR, NOW, LedgerFixture
 from hr_centra_pipeline_tests.staged import put
 
@@ -427,23 +428,113 @@ def test_what_a_restored_database_says_of_a_packet_that_was_sent_again_since_is_
     assert ledger.rows(again) == [(1,)]
 
 
-@pytest.mark.parametrize("is_sent_again", [False, True])
-def test_our_return_is_gone_unless_its_packet_was_sent_again_under_the_same_key(
-    ledger: LedgerFixture, is_sent_again: bool
+def again_under_its_key(
+    ledger: LedgerFixture, *, packet_state: str, known_by: str | None = "deleted", **second: Any
 ) -> None:
+    """Of the replacement's packet our rows know Return 77; under its key Centra shows Return 1. ``known_by``: how 77 is gone."""
     replaced(ledger)
     ledger.connection.execute(
-        "update push.packets set centra_id = '77', state = 'confirmed' where operation = 'exchange'"
+        "update push.packets set centra_id = '77', state = ? where operation = 'exchange'", [packet_state]
     )
+    for name, value in second.items():
+        ledger.connection.execute(f"update staging.centra_returns set {name} = ? where centra_return_id = 1", [value])
+    gone(ledger, known_by)
+
+
+def gone(ledger: LedgerFixture, known_by: str | None) -> None:
+    """Centra does not have Return 77: by a row that says so, by a pull that has not shown it, or (None) nobody knows yet."""
+    if known_by == "deleted":
+        ledger.connection.execute(
+            "insert into staging.centra_returns by name (select * replace (77 as centra_return_id, ? as deleted_at,"
+            " null as packet_key) from staging.centra_returns where centra_return_id = 1)",
+            [DROPPED],
+        )
+    if known_by == "a pull":
+        ledger.connection.execute("update landing.centra_pulls set fetched_at = ? where \"object\" = 'returns'", [NOW])
+    all_active(ledger)
+
+
+def all_active(ledger: LedgerFixture) -> None:
+    ledger.connection.execute("insert into matching.orders_in_play select order_number from staging.orders")
+
+
+def is_gone(ledger: LedgerFixture) -> bool:
+    models.run(ledger.connection, ["gone_returns"])
+    return ledger.rows("select centra_return_id from gone_returns") == [(77,)]
+
+
+def made_return(ledger: LedgerFixture) -> list[tuple[Any, ...]]:
+    models.run(ledger.connection, ["packet_returns"])
+    return ledger.rows("select made_return_id from packet_returns")
+
+
+@pytest.mark.parametrize("known_by", ["deleted", "a pull"])
+def test_our_return_is_not_gone_when_its_packet_was_sent_again_and_completed_under_the_same_key(
+    ledger: LedgerFixture, known_by: str
+) -> None:
+    again_under_its_key(ledger, packet_state="confirmed", known_by=known_by)
+    assert not is_gone(ledger)
+    assert made_return(ledger) == [(1,)]
+
+
+def test_a_return_under_the_same_key_that_is_not_completed_takes_the_place_of_none_that_was(
+    ledger: LedgerFixture,
+) -> None:
+    again_under_its_key(ledger, packet_state="confirmed", is_completed=False)
+    assert is_gone(ledger)
+    assert made_return(ledger) == [(77,)]
+
+
+def test_our_return_that_was_made_in_the_place_of_one_that_is_gone_and_is_not_completed_is_an_exception(
+    ledger: LedgerFixture,
+) -> None:
+    again_under_its_key(ledger, packet_state="confirmed", is_completed=False, fetched_at=DROPPED)
+    ledger.reconcile()
+    told = "select detail from reconciliation.exceptions where kind = 'return_without_credit_note'"
+    assert ("Our Return 1 was made in the place of one that is gone, and is not completed",) in ledger.rows(told)
+
+
+def test_of_a_packet_in_doubt_whose_return_is_gone_the_one_under_its_key_is_looked_at_though_it_is_pending(
+    ledger: LedgerFixture,
+) -> None:
+    again_under_its_key(ledger, packet_state="unknown", is_completed=False)
+    follow_returns(ledger.connection)
+    assert ledger.rows("select centra_id from push.packets") == [("1",)]
+    assert ledger.rows("select centra_id from push.ledger") == [("9001",)]  # the replacement order's number
+
+
+def test_a_return_that_no_pull_can_have_shown_yet_is_the_one_that_was_made(ledger: LedgerFixture) -> None:
+    again_under_its_key(ledger, packet_state="confirmed", known_by=None)
+    assert made_return(ledger) == [(77,)]
+
+
+def test_of_two_returns_under_one_key_the_one_that_was_paid_counts(ledger: LedgerFixture) -> None:
+    again_under_its_key(ledger, packet_state="confirmed")
     ledger.connection.execute(
         "insert into staging.centra_returns by name"
-        " (select * replace (77 as centra_return_id, ? as deleted_at) from staging.centra_returns where centra_return_id = 1)",
-        [DROPPED],
+        " (select * replace (2 as centra_return_id) from staging.centra_returns where centra_return_id = 1)"
     )
-    if not is_sent_again:
-        ledger.connection.execute("delete from staging.centra_returns where centra_return_id = 1")
-    run_sql(ledger.connection, "hr_centra_pipeline.push", "gone.sql")
-    assert ledger.rows("select centra_return_id from gone_returns") == ([] if is_sent_again else [(77,)])
+    ledger.paid("1001", 2, "125")
+    assert made_return(ledger) == [(2,)]
+
+
+def test_the_ledger_names_the_return_that_centra_shows_after_it_was_sent_again(ledger: LedgerFixture) -> None:
+    ledger.sold("1001")
+    (unit,) = ledger.returned("1001")
+    ledger.credited("1001", [unit], 1)
+    key = effect_key("credit_note", unit)
+    ledger.connection.execute("update push.ledger set packet_key = ?, centra_id = '77'", [packet_key([key])])
+    ledger.connection.execute(
+        "insert into push.packets (packet_key, operation, members, payload, step, state, centra_id, payments_sent, created_at,"
+        " updated_at) values (?, 'credit', ?, '{}', 'done', 'confirmed', '77', 1, ?, ?)",
+        [packet_key([key]), [key], DROPPED, DROPPED],
+    )
+    ledger.connection.execute("update staging.centra_returns set packet_key = ?", [packet_key([key])])
+    gone(ledger, "deleted")
+    follow_returns(ledger.connection)
+    assert ledger.rows("select distinct centra_id from push.ledger union select centra_id from push.packets") == [
+        ("1",)
+    ]
 
 
 def test_another_article_that_is_asked_for_after_the_replacement_was_ordered_names_both_and_the_order(
