@@ -149,6 +149,7 @@ about_refunds as (
             when announced.return_id is not null then 'refund held back'
             when credited_units.units > 0 then 'refunded'
         end as milestone,
+        coalesce(announced.goes, false) as is_announcement,
         coalesce(credited_units.units, 0) as units
     from announced
     full join shown_announcements using (return_id, order_number)
@@ -157,7 +158,7 @@ about_refunds as (
 
 latest_milestones as (
     select
-        return_id, order_number, milestone, happened_at,
+        return_id, order_number, milestone, happened_at, is_announcement,
         milestone || case when is_about_refund and units > 0 then ' ' || units else '' end as told_as
     from (
         select
@@ -167,12 +168,15 @@ latest_milestones as (
             happened_at,
             rank,
             false as is_about_refund,
+            false as is_announcement,
             0 as units
         from milestones
         join effects.units as units using (return_item_id)
         where units.is_after_cutover
         union all by name
-        select return_id, order_number, milestone, $now as happened_at, 9 as rank, true as is_about_refund, units
+        select
+            return_id, order_number, milestone, $now as happened_at, 9 as rank, true as is_about_refund, is_announcement,
+            units
         from about_refunds where milestone is not null
     )
     qualify row_number() over (
@@ -244,7 +248,10 @@ select
     no_customer.sentence as blocked_by,
     no_customer.code as blocked_code,
     coalesce(ledger.state, 'planned') as state,
-    json_object('milestone', plain_milestone, 'says', says, 'about', subject, 'customer_id', customer_id) as evidence
+    json_object(
+        'milestone', plain_milestone, 'says', says, 'about', subject, 'customer_id', customer_id,
+        'is_announcement', is_announcement
+    ) as evidence
 from lines_to_write
 join policy.modes on modes.effect_type = 'status_update'
 left join policy.reasons as no_customer

@@ -1,3 +1,4 @@
+-- makes: sent_today, usual_day, under_way, raised
 -- kind:  query
 -- grain: one row per effect type: what was sent today and on the same weekday before
 

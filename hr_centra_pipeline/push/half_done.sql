@@ -1,3 +1,4 @@
+-- makes: half_done
 -- kind:  step
 -- grain: one row per Return of ours that is half done in Centra and that no packet carries
 

@@ -212,24 +212,24 @@ def reopen_gone(connection: Connection, return_id: str, now: datetime, reason: S
     ),
     loops={"push.packets": "a plan is recorded beside the packets of the last push, before it makes its own"},
 )
-def apply(connection: Connection, *, allowed: Sequence[str] | None = None) -> None:
-    """Merge the rows of ``moves``, if every one of them is an allowed move; else write nothing."""
+def apply(connection: Connection, moves: str = "moves", *, allowed: Sequence[str] | None = None) -> None:
+    """Merge the rows of ``moves`` (new ledger rows), if every one of them is an allowed move; else write nothing."""
     forbidden = connection.execute(
-        """
+        f"""
         select moves.effect_key, ledger.state, moves.state
-        from moves
+        from {moves} as moves
         left join push.ledger using (effect_key)
         where not list_contains($allowed::varchar[], concat_ws(' > ', coalesce(ledger.state, 'nothing'), moves.state))
         limit 1
-        """,
+        """,  # noqa: S608 - our own names
         {"allowed": list(ALLOWED_MOVES if allowed is None else allowed)},
     ).fetchone()
     if forbidden:
         key, before, after = forbidden
         raise ForbiddenMoveError(f"effect {key} may not go from {before or 'nothing'} to {after}")
     connection.execute(
-        """
-        merge into push.ledger using moves on ledger.effect_key = moves.effect_key
+        f"""
+        merge into push.ledger using {moves} as moves on ledger.effect_key = moves.effect_key
         when matched then update by name
         when not matched then insert by name
         """

@@ -41,7 +41,7 @@ def record_plan(connection: Connection, now: datetime) -> PlanRecord:
     call_journal.note_crashed(connection, now)  # a crash left these: their attempts are kept before anything else moves
     ledger.follow_returns(connection)
     models.run_file(connection, "push/release_foreign.sql", {"now": now})
-    ledger.apply(connection, allowed=ledger.REOPENED_MOVES)
+    ledger.apply(connection, "released_effects", allowed=ledger.REOPENED_MOVES)
     since = watermarks.read(connection, watermarks.LEDGER)
     done = models.run(connection, ["desired"])
     settings = _settings_now(connection)

@@ -1,3 +1,4 @@
+-- makes: moves
 -- changes: push.ledger
 -- kind:  table
 -- grain: one row per effect key whose ledger row moves, with its whole new row

@@ -1,8 +1,9 @@
+-- makes: released_effects
 -- kind:  step
 -- grain: one row per effect that others had done and that is gone in Centra
 
--- Effects that another user had done and that are gone in Centra: ours are due again. Fills `moves`.
-create or replace temp table moves as
+-- Effects that another user had done and that are gone in Centra: ours are due again. Fills `released_effects`: their new ledger rows.
+create or replace temp table released_effects as
 with
 pending as (
     select effect_key from effects.pending_credit_notes

@@ -1,3 +1,4 @@
+-- makes: sendable
 -- kind:  step
 -- grain: one row per effect of the last plan that is not in Centra, with why it waits
 
@@ -73,7 +74,7 @@ considered as (
         ]), lambda code: code is not null) as waits_for_codes,
         len(waits_for_codes) > 0 and list_has_all(approved_codes, waits_for_codes) as is_approved,
         ledger.decided_sha256 as decided_before,
-        coalesce(desired.evidence::json ->> 'milestone' = 'refund under way', false) as is_announcement,
+        coalesce((desired.evidence::json ->> 'is_announcement')::boolean, false) as is_announcement,
         desired.blocked_code is not null and not (is_approved and coalesce(blocks.needs_approval, false)) as is_blocked,
         charged_back.effect_key is not null as meets_chargeback,
         coalesce(charged_back.is_abroad, false) as is_abroad, charged_back.amount as charged_back,

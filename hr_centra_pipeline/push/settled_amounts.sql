@@ -1,3 +1,4 @@
+-- makes: settled_amounts
 -- kind:  step
 -- grain: one row per credit of ours whose paid amount Centra settled later
 

@@ -1,3 +1,4 @@
+-- makes: shadow_criteria
 -- kind:  step
 -- grain: one row per criterion for going live
 

@@ -209,8 +209,13 @@ def _wrong(found: list[Model], python: list[PythonTable]) -> Iterator[str]:
         if name in makers:
             yield f"{name}: made by {makers[name]} and by {file}"
         makers[name] = file
+    creators: dict[str, str] = {}
     for model in found:
         made = {*model.writes, *model.creates}
+        for name in model.creates:
+            if name in creators and name not in makers:
+                yield f"{name}: created by {creators[name]} and by {model.file}, which run on one connection"
+            creators[name] = model.file
         for name in model.makes:
             if name not in made:
                 yield f"{model.file}: says that it makes {name}, and does not"

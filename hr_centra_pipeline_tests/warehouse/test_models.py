@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import tomllib
 from pathlib import Path
 
@@ -178,3 +180,49 @@ def test_the_plan_reads_the_ledger_as_the_last_push_left_it_and_the_reconciliati
 def test_downstream_is_the_other_side_of_upstream() -> None:
     assert "effects.chargebacks" in models.downstream("staging.payout_lines")
     assert "effects.observed" in models.looped_by("push.packets")
+
+
+def test_two_models_that_create_one_temporary_table_are_refused() -> None:
+    sql = "create or replace temp table mine as select 1 as one"
+    assert "mine: created by effects/a.sql and by effects/b.sql" in refusal(
+        effects__a=model(sql, kind="step"), effects__b=model(sql, kind="step")
+    )
+
+
+def python_files() -> dict[str, str]:
+    return {file: text for file, text in models.files(".py") if not file.startswith("sandbox/")}
+
+
+def test_python_reads_no_temporary_table_that_a_model_keeps_for_itself() -> None:
+    private = {
+        name for model in models.models().values() for name in model.creates if name not in models.makers()
+    }  # fmt: skip
+    statement = re.compile(r"\b(?:from|join|update|using)\s+(\w+)\b")
+    read = {
+        (file, name)
+        for file, text in python_files().items()
+        for name in statement.findall("\n".join(string_literals(text)))
+        if name in private and not re.search(rf"temp table {name}\b|\b{name} as \(", text)
+    }
+    assert read == set()
+
+
+def string_literals(text: str) -> list[str]:
+    return [
+        node.value
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+
+
+def test_a_model_that_python_runs_to_write_a_table_of_the_push_is_named_as_what_the_table_is_made_from() -> None:
+    run = {
+        text
+        for file, source in python_files().items()
+        if file.startswith("push/")
+        for text in string_literals(source)
+        if text in models.models()
+    }
+    named = {read for one in models.python_tables().values() for read in one.reads}
+    # They fill the journal of the settings and of identities, or are asked before a call; no table of the push is made from them.
+    assert run - named <= {"push/recover_identity.sql"}

@@ -29,7 +29,7 @@ def refresh(warehouse: Warehouse, now: datetime) -> StagingReport:
         if newest and newest[0] is not None:
             watermarks.write(connection, watermarks.HAPPY_RETURNS, int(newest[0]), now)
         return StagingReport(
-            returns=_count(connection, "changed_returns"),
+            returns=_count(connection, "returns_with_news"),
             units=_count(connection, "changed_items"),
             refunds=_count(connection, "changed_refunds"),
         )

@@ -1,19 +1,20 @@
 -- makes: staging.refund_units, staging.refunds, staging.return_item_events, staging.return_items,
---        staging.return_shipments, staging.returns
+--        staging.return_shipments, staging.returns, returns_with_news,
+--        changed_items, changed_refunds
 -- kind:  table
 -- grain: one row per return, unit, event, shipment and refund, in the latest state
 
 -- Latest state by source time; at the same source time the later line of the later file. `since`: what was staged before.
 
 -- One row per (return, order) that new rows touch.
-create or replace temp table changed_returns as
+create or replace temp table returns_with_news as
 select distinct return_id, order_number from landing.happy_returns_returns where batch > $since;
 
 -- One row per unit that new rows touch, its return's rows included: they tell when the return started.
 create or replace temp table changed_items as
 select return_item_id from landing.happy_returns_items where batch > $since
 union
-select return_item_id from landing.happy_returns_items semi join changed_returns using (return_id, order_number)
+select return_item_id from landing.happy_returns_items semi join returns_with_news using (return_id, order_number)
 union
 select return_item_id from landing.happy_returns_shipments where batch > $since;
 
@@ -22,13 +23,13 @@ select distinct refund_id from landing.happy_returns_refunds where batch > $sinc
 
 -- ---------------------------------------------------------------- returns
 delete from staging.returns where exists (
-        select 1 from changed_returns as changed
+        select 1 from returns_with_news as changed
         where changed.return_id = returns.return_id and changed.order_number = returns.order_number
     );
 insert into staging.returns by name
 select * exclude (profile, row_sha256, landed_at, texts, batch, said_batch), batch as landed_batch
 from landing.happy_returns_returns
-semi join changed_returns using (return_id, order_number)
+semi join returns_with_news using (return_id, order_number)
 qualify row_number() over (
         partition by return_id, order_number order by source_time desc, batch desc, source_line desc
     ) = 1;

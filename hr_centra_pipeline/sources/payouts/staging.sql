@@ -1,4 +1,4 @@
--- makes: staging.payout_lines
+-- makes: staging.payout_lines, changed_payout_lines
 -- changes: reconciliation.settled_orders
 -- kind:  table
 -- grain: one row per settlement line that counts
