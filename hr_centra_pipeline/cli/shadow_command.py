@@ -11,6 +11,7 @@ from rich.text import Text
 from hr_centra_pipeline.cli.table import DataConsole, DataTable
 from hr_centra_pipeline.core import clock
 from hr_centra_pipeline.core.errors import ConfigurationError
+from hr_centra_pipeline.core.kinds import CALLED
 from hr_centra_pipeline.core.money import shown
 from hr_centra_pipeline.core.policy import load_policy
 from hr_centra_pipeline.core.settings import Settings
@@ -23,7 +24,7 @@ _WORDS = {
     "same": "the same", "amounts_differ": "something else", "we_would_they_did_not": "we would have, they did not",
     "they_did_we_would_not": "they did, we would not have", "too_early": "too early to say",
 }  # fmt: skip
-_EFFECTS = {"credit_note": "credits", "inventory_adjustment": "stock movements", "exchange_order": "exchange orders"}
+_EFFECTS = ("credit_note", "inventory_adjustment", "exchange_order")  # status notes are not compared
 _LISTED = 15
 
 
@@ -126,7 +127,7 @@ def _outcomes(outcomes: list[Outcome]) -> DataTable:
         if one.currency and one.at_stake:
             money = {**money, one.currency: money.get(one.currency, Decimal(0)) + one.at_stake}
         lines[one.effect_kind, one.outcome] = (count + one.decisions, money)
-    for kind, label in _EFFECTS.items():
+    for kind, label in ((kind, CALLED[kind]) for kind in _EFFECTS):
         for outcome, words in _WORDS.items():
             if (kind, outcome) in lines:
                 count, money = lines[kind, outcome]

@@ -50,7 +50,7 @@ select distinct effect_key
 from effects_of_rows
 join policy.effect_types using (effect_kind)
 left join push.ledger using (effect_key)
-where effect_types.effect_type <> 'status_update' and effect_kind not in ('exchange_release', 'inventory_adjustment')
+where effect_types.may_be_asked and policy.subject_of(effect_kind) <> 'stock'
     -- The row of an exchange pays nothing.
     and not (effect_kind = 'exchange_order' and is_exchange)
     and ledger.state is distinct from 'confirmed';
@@ -175,7 +175,7 @@ tied as (
 questioned as (
     select
         desired.*,
-        effect_types.effect_type <> 'status_update' and desired.effect_kind <> 'exchange_release' as may_be_asked,
+        effect_types.may_be_asked,
         others.effect_key is not null as is_issued_by_others,
         is_issued_by_others or ($payers_changed and desired.effect_kind <> 'inventory_adjustment') as is_about_payer,
         case when is_about_payer then coalesce(said.paid_batch, said.batch) else said.batch end as said_batch,

@@ -13,7 +13,7 @@ effects_asked as (
     select desired.effect_key, desired.effect_kind, desired.return_item_id, desired.return_id, desired.order_number
     from desired
     join policy.effect_types using (effect_kind)
-    where $is_asked and effect_types.effect_type <> 'status_update' and desired.effect_kind <> 'exchange_release'
+    where $is_asked and effect_types.may_be_asked
 ),
 
 -- One row per unit of those returns and batch that brought its newest state.

@@ -26,20 +26,12 @@ called as (
 ours as (
     select
         missing.return_item_id, missing.effect_kind, missing.sendable_at, missing.why, called.called_at, called.answer,
-        case missing.effect_kind when 'credit_note' then 'our credit' when 'exchange_order' then 'our replacement order'
-            else 'our stock movement'
-        end as waits_for,
+        effect_types.awaited as waits_for,
         rules.window_hours
     from missing_effects as missing
     left join called using (packet_key)
-    join
-        policy.exception_kinds
-            as rules
-        on rules.kind = case missing.effect_kind
-                when 'credit_note' then 'return_without_credit_note'
-                when 'exchange_order' then 'exchange_without_order'
-                else 'return_without_stock_movement'
-            end
+    join policy.effect_types on effect_types.effect_kind = missing.effect_kind
+    join policy.exception_kinds as rules on rules.kind = effect_types.missing
     qualify row_number() over (partition by missing.return_item_id order by missing.sendable_at, missing.effect_kind)
         = 1
 ),

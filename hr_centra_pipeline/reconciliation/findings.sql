@@ -1,4 +1,4 @@
--- makes: findings, known_units, booked_returns, missing_effects, last_push, subject_of, units_text, maker_text,
+-- makes: findings, known_units, booked_returns, missing_effects, last_push, units_text, maker_text,
 --        ask_maker
 -- kind:  step
 -- grain: one row per trouble that the present facts show, open or not yet
@@ -12,14 +12,6 @@ create or replace temp table findings (
     currency varchar, amount decimal(18, 4), fact_at timestamptz, window_hours bigint,
     detail varchar, next_step varchar, evidence json
 );
-
--- What of a return an effect is about.
-create or replace temp macro subject_of(effect_kind) as case
-    when effect_kind = 'inventory_adjustment' then 'stock'
-    when effect_kind in ('exchange_order', 'exchange_release') then 'exchange'
-    when effect_kind in ('status_update', 'order_attribute', 'customer_note', 'customer_attribute') then 'status'
-    else 'credit'
-end;
 
 create or replace temp macro units_text(units) as units || case when units = 1 then ' unit' else ' units' end;
 
@@ -93,7 +85,7 @@ create or replace temp table missing_effects as
 with
 pending as (
     -- What is not said of a status is a kind of its own.
-    from pending_effects where subject_of(effect_kind) <> 'status'
+    from pending_effects where policy.subject_of(effect_kind) <> 'status'
 ),
 
 -- The refund rows of a unit that were issued while another payer may have paid.

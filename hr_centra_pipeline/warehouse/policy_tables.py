@@ -6,7 +6,7 @@ import json
 
 from hr_centra_pipeline.core.codes import GUARDS, REASONS
 from hr_centra_pipeline.core.exception_kinds import EXCEPTION_KINDS
-from hr_centra_pipeline.core.kinds import EFFECT_TYPE_OF
+from hr_centra_pipeline.core.kinds import EFFECTS
 from hr_centra_pipeline.core.policy import Mode, Policy, more_careful
 from hr_centra_pipeline.core.settings import RunMode
 from hr_centra_pipeline.warehouse.database import Connection
@@ -69,8 +69,10 @@ create or replace macro policy.tax_slack(tax_mode, tax, of_currency) as
     case when coalesce(tax_mode, 'included') = 'included' then 0 else policy.tax_allowed(tax, of_currency) end::decimal(18, 4);
 -- One row per effect type: the more careful of the policy's mode and the run's, and the policy's own.
 create or replace table policy.modes (effect_type varchar, mode varchar, policy_mode varchar);
--- One row per effect kind: the type whose mode and guards it has.
-create or replace table policy.effect_types (effect_kind varchar, effect_type varchar);
+-- One row per effect kind: the type whose mode and guards it has, and what else core/kinds.py says of it.
+create or replace table policy.effect_types (
+    effect_kind varchar, effect_type varchar, missing varchar, awaited varchar, may_be_asked boolean
+);
 -- One row per kind of effect that writes a return's state where the policy wants it.
 create or replace table policy.status_targets (effect_kind varchar);
 -- One row per currency: above this amount an effect waits for a person.
@@ -108,6 +110,9 @@ create or replace macro policy.in_words(sentence, figures) as replace(replace(re
 -- One row per guard that can stop an effect type: who deviates when it does.
 create or replace table policy.guards (guard_code varchar, cause varchar, culprit varchar);
 """
+# What of a return an effect is about (core/kinds.py).
+_SUBJECTS = " ".join(f"when '{kind.name}' then '{kind.subject}'" for kind in EFFECTS)
+DDL += f"create or replace macro policy.subject_of(effect_kind) as case effect_kind {_SUBJECTS} end;\n"
 
 
 def write_policy(connection: Connection, policy: Policy, run_mode: RunMode) -> None:
@@ -175,7 +180,9 @@ def write_policy(connection: Connection, policy: Policy, run_mode: RunMode) -> N
         "tolerance": [(currency, allowed.absolute, allowed.percent) for currency, allowed in policy.tolerance.items()],
         "tax_limits": list(policy.tax.absolute.items()),
         "modes": [(effect_type, more_careful(mode, run_mode), mode) for effect_type, mode in modes.items()],
-        "effect_types": list(EFFECT_TYPE_OF.items()),
+        "effect_types": [
+            (kind.name, kind.effect_type, kind.missing, kind.awaited, kind.may_be_asked) for kind in EFFECTS
+        ],
         "status_targets": [(kind,) for kind in policy.status.effect_kinds],
         "approval_limits": list(policy.approval_above.items()),
         "customer_return_patterns": [(pattern,) for pattern in policy.centra.customer_return_patterns],

@@ -16,7 +16,7 @@
 insert into findings by name
 select
     'guard_breached' as kind,
-    subject_of(effect_type) as subject,
+    policy.subject_of(effect_type) as subject,
     concat_ws(' ', effect_type, case guard_code when 'surge' then 'surge' else guard end, currency) as identity,
     'fix_pipeline' as class,
     guards.cause,

@@ -32,7 +32,7 @@ told as (
 
 select
     'rejected_write' as kind,
-    subject_of(effect_kind) as subject,
+    policy.subject_of(effect_kind) as subject,
     effect_key as identity,
     'fix_centra' as class,
     case when (packets.payload ->> 'differs_in') is not null then 'amount_mismatch' else 'system_error' end as cause,
@@ -41,9 +41,9 @@ select
     told.return_item_id,
     told.order_number,
     units.sku,
-    case when subject_of(effect_kind) <> 'status' then coalesce(told.currency, units.currency) end as currency,
+    case when policy.subject_of(effect_kind) <> 'status' then coalesce(told.currency, units.currency) end as currency,
     case
-        when subject_of(effect_kind) = 'status' then null
+        when policy.subject_of(effect_kind) = 'status' then null
         when effect_kind in ('inventory_adjustment', 'exchange_release') then units.unit_price
         else told.amount
     end as amount,

@@ -38,7 +38,7 @@ told as (
 
 select
     'write_in_doubt' as kind,
-    subject_of(effect_kind) as subject,
+    policy.subject_of(effect_kind) as subject,
     case when told.return_item_id is null then effect_key end as identity,
     case when trouble is null then 'timing' else 'fix_centra' end as class,
     case when trouble in ('gone', 'canceled', 'number_taken') then 'data_gap' else 'system_error' end as cause,
@@ -48,9 +48,9 @@ select
         else 'centra'
     end as culprit,
     told.return_id, told.return_item_id, coalesce(told.order_number, told.of_order) as order_number, units.sku,
-    case when subject_of(effect_kind) <> 'status' then coalesce(told.currency, units.currency) end as currency,
+    case when policy.subject_of(effect_kind) <> 'status' then coalesce(told.currency, units.currency) end as currency,
     case
-        when subject_of(effect_kind) = 'status' then null
+        when policy.subject_of(effect_kind) = 'status' then null
         when effect_kind in ('inventory_adjustment', 'exchange_release') then units.unit_price
         else told.amount
     end as amount,

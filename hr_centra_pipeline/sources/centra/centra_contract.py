@@ -22,6 +22,7 @@ from graphql import (
     validate,
 )
 
+from hr_centra_pipeline.core.kinds import CALLED
 from hr_centra_pipeline.core.words import GRAPHQL_ENUMS, CentraWords
 from hr_centra_pipeline.sources.centra import centra_operations
 from hr_centra_pipeline.sources.centra.assumptions import CoordinateKind, Known, Ledger, ledger
@@ -57,10 +58,7 @@ _FIXED: Words = {
     "RateLimitType": {word: [word] for word in ("REQUEST_COUNT", "MUTATION_COUNT", "QUERY_COMPLEXITY")},
     "RateLimitInterval": {word: [word] for word in ("TEN_SECONDS", "ONE_HOUR")},
 }  # fmt: skip
-_NAMES = {
-    "credit_note": "credit notes", "exchange_order": "exchange orders", "inventory_adjustment": "stock movements",
-    "status_update": "status notes", "credit_note by centra": "refunds through Centra", "credit_note by gift_card": "gift cards",
-}  # fmt: skip
+_NAMES = {**CALLED, "credit_note by centra": "refunds through Centra", "credit_note by gift_card": "gift cards"}
 
 
 @dataclass(frozen=True)
