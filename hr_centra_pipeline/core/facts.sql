@@ -1,5 +1,5 @@
--- makes: is_given_back, is_refunded, is_refund_open, is_refund_failed, is_captured, is_original_payment,
---        is_gift_card, is_returnless, is_received_returnless, is_by_mail, is_at_own_store, is_at_a_store,
+-- makes: is_given_back, is_refunded, is_refund_open, is_refund_failed, is_about_refund, is_captured, is_original_payment,
+--        is_gift_card, is_returnless, is_received_returnless, is_by_mail, is_at_a_store, ends_at_drop_off,
 --        in_warehouse_at, taken_off, age_bucket_of
 -- kind:  macro
 -- grain: one fact per macro
@@ -18,6 +18,8 @@ create or replace macro is_refunded(money) as money = 'refunded';
 create or replace macro is_refund_open(money) as money = 'refund_pending';
 -- What failed gives nothing.
 create or replace macro is_refund_failed(money) as money = 'refund_failed';
+-- Part of giving money back, whatever came of it. Its Python twin: `REFUNDS` in core/words.py.
+create or replace macro is_about_refund(money) as money in ('refunded', 'refund_pending', 'refund_failed', 'refund_answered');
 create or replace macro is_captured(money) as money = 'captured';
 
 -- ---------------------------------------------------------------- by which way it went (`instrument`)
@@ -37,9 +39,10 @@ create or replace macro is_received_returnless(received_channel) as (
 );
 -- By mail goods go straight to the warehouse.
 create or replace macro is_by_mail(dropoff_method) as dropoff_method like 'mail%';
--- Handed in at a store of the shop's own; and of any retailer.
-create or replace macro is_at_own_store(dropoff_method) as dropoff_method = 'in-store';
+-- Handed in at a store of the retailer; Happy Returns spells it in two ways.
 create or replace macro is_at_a_store(dropoff_method) as dropoff_method in ('in-store', 'retailer-store');
+-- Where the first scan is the end of the way: goods by mail are in the warehouse then, goods handed in at a store stay there.
+create or replace macro ends_at_drop_off(dropoff_method) as is_by_mail(dropoff_method) or is_at_a_store(dropoff_method);
 -- When they are in the warehouse: the first scan of what goes straight there is that, too.
 create or replace macro in_warehouse_at(goes_straight, received_at, warehouse_received_at) as
 case when goes_straight then coalesce(received_at, warehouse_received_at) else warehouse_received_at end;

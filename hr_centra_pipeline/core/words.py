@@ -133,9 +133,11 @@ class Payment(NamedTuple):
     @property
     def is_refund(self) -> bool:
         """It is part of giving money back, whatever came of it."""
-        return self.money.startswith("refund")
+        return self.money in REFUNDS
 
 
+REFUNDS: tuple[Money, ...] = ("refunded", "refund_pending", "refund_failed", "refund_answered")
+"""What is part of giving money back, as ``is_about_refund`` in facts.sql has it."""
 GIVEN_BACK: tuple[Money, ...] = ("refunded", "refund_pending")
 """Money that counts as given back, as ``is_given_back`` in facts.sql has it."""
 

@@ -57,11 +57,11 @@ select
         else items.received_at
     end as handed_over_at,
     case
-        when not is_by_mail(items.dropoff_method) and not is_at_a_store(items.dropoff_method) then items.received_at
+        when not ends_at_drop_off(items.dropoff_method) then items.received_at
     end as at_bar_at,
     items.hub_received_at, departed.departed_at,
     in_warehouse_at(
-        is_by_mail(items.dropoff_method) or is_at_a_store(items.dropoff_method),
+        ends_at_drop_off(items.dropoff_method),
         items.received_at,
         items.warehouse_received_at
     ) as arrived_at,

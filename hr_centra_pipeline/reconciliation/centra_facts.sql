@@ -49,7 +49,7 @@ amounts as (
                     gross as value
                 from return_pieces where is_exchange
                 union all by name
-                select centra_return_id, return_id, order_number, currency, 'costs' as place, shipping - fee as value
+                select centra_return_id, return_id, order_number, currency, 'costs' as place, shipping + taken_off(fee) as value
                 from return_costs where is_exchange and shipping <> fee
             )
         ) as exchanged

@@ -48,9 +48,8 @@ select
     items.approval_withdrawn_at,
     units.is_after_cutover, units.is_refused, units.is_mapped, units.credit_trigger, units.credit_due_at,
     is_returnless(items.received_channel, items.dropoff_method) as is_returnless,
-    -- Where it ends: mail goes straight to the warehouse, a unit handed in at a store stays there.
     in_warehouse_at(
-        is_by_mail(items.dropoff_method) or is_at_own_store(items.dropoff_method),
+        ends_at_drop_off(items.dropoff_method),
         items.received_at,
         items.warehouse_received_at
     ) as arrived_at,

@@ -57,7 +57,7 @@ judged as (
         learned.*,
         -- where a unit arrives, the next that is to happen is its grade
         case when stage = 'warehouse_received'
-                or (stage = 'received' and (is_by_mail(dropoff_method) or is_at_own_store(dropoff_method)))
+                or (stage = 'received' and ends_at_drop_off(dropoff_method))
                 then ungraded_hours
             else stalled_hours
         end as policy_hours,

@@ -48,7 +48,7 @@ both_sides as (
         theirs.created_at as their_at,
         theirs.made_by,
         ours.gross as our_gross, theirs.gross as their_gross,
-        coalesce(costs.shipping - costs.fee, 0) as their_costs,
+        coalesce(costs.shipping + taken_off(costs.fee), 0) as their_costs,
         row_number() over (
             partition by ours.return_id, ours.order_number, ours.is_due
             order by theirs.return_item_id is null, ours.return_item_id
@@ -62,7 +62,7 @@ both_sides as (
 select
     both_sides.*,
     case
-        when is_due then our_gross + case when is_first_due then coalesce(pairs.shipping - pairs.fee, 0) else 0 end
+        when is_due then our_gross + case when is_first_due then coalesce(pairs.shipping + taken_off(pairs.fee), 0) else 0 end
     end as our_amount,
     their_gross + their_costs as their_amount
 from both_sides

@@ -11,7 +11,7 @@ import duckdb
 import pytest
 
 import hr_centra_pipeline
-from hr_centra_pipeline.core.words import GIVEN_BACK, CentraWords
+from hr_centra_pipeline.core.words import GIVEN_BACK, REFUNDS, CentraWords
 from hr_centra_pipeline.warehouse.tables.reconciliation_tables import AGE_BUCKETS
 
 HERE = Path(hr_centra_pipeline.__file__).parent
@@ -22,7 +22,7 @@ WRITTEN_OUT = {
     r"'refund_pending', *'refunded'|'refunded', *'refund_pending'": "is_given_back, GIVEN_BACK",
     r"\binstrument (=|<>|(not )?in) \(?'": "is_original_payment, is_gift_card",
     r"from 'returnless'|(channel|method) (=|<>) 'returnless'": "is_returnless, is_received_returnless",
-    r"dropoff_method ((not )?(like|in)|=|<>) \(?'": "is_by_mail, is_at_own_store, is_at_a_store",
+    r"dropoff_method ((not )?(like|in)|=|<>) \(?'": "is_by_mail, is_at_a_store, ends_at_drop_off",
     r"then coalesce\((\w+\.)?received_at, (\w+\.)?warehouse_received_at\)": "in_warehouse_at",
     r"(?<=[ (,])-(\w+\.)?(processing_)?fee\b": "taken_off",
     r"'8-14'": "age_bucket_of, AGE_BUCKETS",
@@ -75,10 +75,30 @@ def test_each_pattern_finds_what_it_is_to_find() -> None:
         assert re.search(pattern, example), example
 
 
-def test_what_python_counts_as_given_back_is_what_sql_does(connection: duckdb.DuckDBPyConnection) -> None:
+@pytest.mark.parametrize(("macro", "twin"), [("is_given_back", GIVEN_BACK), ("is_about_refund", REFUNDS)])
+def test_what_python_counts_as_given_back_or_a_refund_is_what_sql_does(
+    connection: duckdb.DuckDBPyConnection, macro: str, twin: tuple[str, ...]
+) -> None:
     every = {money for _, _, money, *_ in CentraWords().payments()} | {"refund_answered", "capture_answered"}
-    counted = {money for money in every if connection.execute("select is_given_back(?)", [money]).fetchone() == (True,)}
-    assert counted == set(GIVEN_BACK)
+    counted = {money for money in every if connection.execute(f"select {macro}(?)", [money]).fetchone() == (True,)}
+    assert counted == set(twin)
+
+
+@pytest.mark.parametrize(
+    ("method", "ends"),
+    [
+        ("mail", True),
+        ("mail-nobox", True),
+        ("in-store", True),
+        ("retailer-store", True),
+        ("return-bar", False),
+        (None, None),
+    ],
+)
+def test_goods_by_mail_and_goods_at_a_store_are_where_they_go_with_the_first_scan(
+    connection: duckdb.DuckDBPyConnection, method: str | None, ends: bool | None
+) -> None:
+    assert connection.execute("select ends_at_drop_off(?)", [method]).fetchone() == (ends,)
 
 
 def test_every_age_has_a_bucket_and_each_bucket_its_days(connection: duckdb.DuckDBPyConnection) -> None:

@@ -129,7 +129,7 @@ from (
         steps.entry_id, as_answer.request_id as now_request_id,
         case
             when as_request.request_id is null then steps.money
-            when starts_with(steps.money, 'refund') then 'refund_answered'
+            when is_about_refund(steps.money) then 'refund_answered'
             else 'capture_answered'
         end as now_money
     from payment_steps as steps
