@@ -130,7 +130,8 @@ def _judge_money(world: World, books: dict[str, Any], sold: Sold, told: dict[str
     charged_back = world.charged_back.get(sold.number, Decimal(0))
     # Where neither money nor goods were given, what holds them says so.
     says_so = _CHARGED_BACK if given else _CHARGED_BACK | _A_REPLACEMENT_IS_MISSING | {"item_without_shipment_line"}
-    if charged_back and given + charged_back > most and not explained & says_so:
+    # Where nothing was given and nothing is due, a chargeback repeats nothing (docs/rules.md, "a chargeback").
+    if charged_back and most and given + charged_back > most and not explained & says_so:
         found.silent.append(f"{where}, and {charged_back} charged back")
     if given > most:
         is_told = explained & {"double_credit", "centra_return_without_return"}
