@@ -212,7 +212,9 @@ def _judge_stock(
     for planted in units:
         item = planted.unit.item
         places = world.sellable_in if planted.grade == "sellable" else _LIES_IN[planted.grade]
-        explained = told[item] & {"write_in_doubt", "rejected_write", "return_without_stock_movement"}
+        # Refused, and its piece is another's by now: the exception says that its goods wait to be booked.
+        waits = {"item_without_shipment_line"} if planted.refused else set()
+        explained = told[item] & {"write_in_doubt", "rejected_write", "return_without_stock_movement", *waits}
         counts = {warehouse: lies[item, warehouse] for warehouse in (MAIN, OUTLET, QUARANTINE)}
         what = f"{item} graded {planted.grade} lies {counts} (warehouse: times)"
         should = bool(places)
