@@ -12,9 +12,12 @@ from hr_centra_pipeline.cli import decisions
 from hr_centra_pipeline.cli.main import app
 from hr_centra_pipeline.cli.month import run_export
 from hr_centra_pipeline.core.errors import ConfigurationError
+from hr_centra_pipeline.core.policy import load_policy
 from hr_centra_pipeline.push import approvals
 from hr_centra_pipeline.push.approvals import Signature
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
+from hr_centra_pipeline.warehouse.policy_tables import write_policy
+from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY
 from hr_centra_pipeline_tests.staged import put, template
 
 SIGNATURE = Signature("bo", "seen", datetime(2026, 9, 1, 12, tzinfo=UTC))
@@ -55,6 +58,7 @@ def test_the_same_unit_named_twice_is_refused_whatever_its_amounts(units: list[s
 def connection(tmp_path: Path) -> Iterator[Connection]:
     shutil.copyfile(template(), tmp_path / "warehouse.duckdb")
     with Warehouse(tmp_path / "warehouse.duckdb").transaction() as opened:
+        write_policy(opened, load_policy(EXAMPLE_POLICY).policy, "live")
         yield opened
 
 

@@ -132,7 +132,8 @@ def _judge_money(
     charged_back = scenario.charged_back.get(sold.number, Decimal(0))
     # Where neither money nor goods were given, what holds them says so.
     says_so = _CHARGED_BACK if given else _CHARGED_BACK | _A_REPLACEMENT_IS_MISSING | {"item_without_shipment_line"}
-    if charged_back and given + charged_back > most and not explained & says_so:
+    # Where nothing was given and nothing is due, a chargeback repeats nothing (docs/rules.md, "a chargeback").
+    if charged_back and most and given + charged_back > most and not explained & says_so:
         found.silent.append(f"{where}, and {charged_back} charged back")
     if given > most:
         is_told = explained & {"double_credit", "centra_return_without_return"}
@@ -213,7 +214,9 @@ def _judge_stock(
     for planted in units:
         item = planted.unit.item
         places = scenario.sellable_in if planted.grade == "sellable" else _LIES_IN[planted.grade]
-        explained = told[item] & {"write_in_doubt", "rejected_write", "return_without_stock_movement"}
+        # Refused, and its piece is another's by now: the exception says that its goods wait to be booked.
+        waits = {"item_without_shipment_line"} if planted.refused else set()
+        explained = told[item] & {"write_in_doubt", "rejected_write", "return_without_stock_movement", *waits}
         counts = {warehouse: lies[item, warehouse] for warehouse in (MAIN, OUTLET, QUARANTINE)}
         what = f"{item} graded {planted.grade} lies {counts} (warehouse: times)"
         should = bool(places)
