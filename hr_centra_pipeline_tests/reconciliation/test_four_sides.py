@@ -293,7 +293,7 @@ def test_a_mismatch_closes_when_the_sides_agree_and_by_nothing_else(ledger: Ledg
     ledger.reconcile(NOW + DAY)
     assert ledger.open("refund_mismatch") == [("refund_mismatch_items", "R-1001", Decimal("2.50"), "happy_returns")]
     assert (
-        "not covered any more"
+        "no longer covered"
         in ledger.rows("select detail from reconciliation.exceptions where kind like 'refund%'")[0][0]
     )
     ledger.connection.execute("insert into staging.centra_return_lines from lines")
