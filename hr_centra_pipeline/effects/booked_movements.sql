@@ -22,7 +22,7 @@ sent_movements as (
     where ledger.effect_kind = 'inventory_adjustment' and ledger."state" in ('sending', 'unknown', 'confirmed')
 ),
 
-by_packet as (
+packet_skus as (
     select sent_movements.effect_key, min(sizes.size.sku) as sku
     from sent_movements
     join (
@@ -36,13 +36,13 @@ by_packet as (
     group by sent_movements.effect_key
 ),
 
-by_change as (
+change_skus as (
     select stock_change_id::varchar as centra_id, min(sku) as sku
     from staging.stock_changes where stock_change_id::varchar in (select centra_id from sent_movements)
     group by stock_change_id having count(distinct sku) = 1
 )
 
-select sent_movements.*, coalesce(by_packet.sku, by_change.sku) as sku
+select sent_movements.*, coalesce(packet_skus.sku, change_skus.sku) as sku
 from sent_movements
-left join by_packet using (effect_key)
-left join by_change using (centra_id);
+left join packet_skus using (effect_key)
+left join change_skus using (centra_id);

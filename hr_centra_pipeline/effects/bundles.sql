@@ -128,7 +128,7 @@ bundle_decisions as (
     cross join policy.parameters
 ),
 
-held as (
+bundle_verdicts as (
     select
         *,
         case
@@ -154,7 +154,7 @@ select
             then block.said || '; it is a part of the bundle ' || part_of || share_told
         else policy.in_words(reasons.sentence, own_block.figures)
     end as blocked_by
-from held
+from bundle_verdicts
 left join policy.reasons on reasons.code = own_block.code;
 
 update effects.pending_credit_notes as pending set
@@ -178,7 +178,10 @@ where credits.effect_key = pending.effect_key;
 
 -- What belongs to a whole return waits with its units.
 update effects.pending_credit_notes as return_level
-set blocked_by = held.blocked_by, blocked_code = held.blocked_code, approval_codes = held.approval_codes
+set
+    blocked_by = return_verdicts.blocked_by,
+    blocked_code = return_verdicts.blocked_code,
+    approval_codes = return_verdicts.approval_codes
 from (
     select
         credits.return_id, credits.order_number,
@@ -191,8 +194,8 @@ from (
     group by credits.return_id, credits.order_number
     having bool_and(credits.blocked_code is not null)
         and bool_or(credits.effect_key in (select effect_key from bundle_credits where blocked_code is not null))
-) as held
+) as return_verdicts
 where return_level.effect_kind in ('shipping_refund', 'return_fee')
     and return_level.blocked_code is null
     and return_level.state = 'planned'
-    and return_level.return_id = held.return_id and return_level.order_number = held.order_number;
+    and return_level.return_id = return_verdicts.return_id and return_level.order_number = return_verdicts.order_number;

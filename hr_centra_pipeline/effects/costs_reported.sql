@@ -8,7 +8,7 @@
 -- reports the same goods again; one that reports no goods is about costs alone.
 create or replace temp table costs_reported as
 with
-open_units as (
+unpaid_units as (
     select distinct return_id, order_number, refund_type from staging.return_items
     semi join matching.orders_in_play using (order_number)
     anti join (from paid_units where refund_id is not null) as paid using (return_item_id)
@@ -18,12 +18,12 @@ rows_that_count as (
     select refunds.*
     from staging.refunds
     semi join matching.orders_in_play using (order_number)
-    left join open_units using (return_id, order_number, refund_type)
+    left join unpaid_units using (return_id, order_number, refund_type)
     where refunds.status in ('issued', 'pending') and refunds.refund_type = 'refund' and (
             refunds.refund_id in (select refund_id from paid_units where refund_id is not null)
             or (
                 refunds.refund_id not in (select refund_id from staging.refund_units)
-                and (open_units.return_id is not null or coalesce(refunds.item_subtotal, 0) = 0)
+                and (unpaid_units.return_id is not null or coalesce(refunds.item_subtotal, 0) = 0)
             )
         )
 )

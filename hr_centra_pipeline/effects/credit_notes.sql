@@ -52,7 +52,7 @@ all_credits as (
         case when is_blocked then approval_codes end as approval_codes,
         json_object('refund_row', refund_id) as evidence
     from costs_of_returns
-    where effect_key not in (select effect_key from done)
+    where effect_key not in (select effect_key from keys_in_centra)
 )
 
 select

@@ -96,4 +96,4 @@ where
     and not units.is_refused
     and matched.foreign_centra_return_id is null
     and (units.is_after_cutover is distinct from false or units.credit_due_at >= parameters.cutover)
-    and effect_key('credit_note', [units.return_item_id]) not in (select effect_key from done);
+    and effect_key('credit_note', [units.return_item_id]) not in (select effect_key from keys_in_centra);

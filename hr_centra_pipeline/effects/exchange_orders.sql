@@ -15,7 +15,7 @@ release_ties as (
     where what = 'release'
 ),
 
-wanted as (
+wanted_replacements as (
     select
         units.return_item_id,
         1 as ordinal,
@@ -36,15 +36,15 @@ wanted as (
 ),
 
 keyed_exchanges as (
-    select *, effect_key('exchange_order', exchange_ids(return_item_id, ordinal)) as effect_key from wanted
+    select *, effect_key('exchange_order', exchange_ids(return_item_id, ordinal)) as effect_key from wanted_replacements
 )
 
 select
-    wanted.effect_key,
+    exchanges.effect_key,
     units.*,
-    wanted.ordinal,
-    wanted.due_at,
-    wanted.origin_return_id,
+    exchanges.ordinal,
+    exchanges.due_at,
+    exchanges.origin_return_id,
     items.express_code,
     items.exchange_sku,
     matched.shipment_id,
@@ -67,7 +67,7 @@ select
             then policy.reason(
                     'given_in_money', rest_text(value.given - value.exchange, value.paid, matched.currency)
                 )
-        when matched.foreign_centra_return_id is not null and wanted.origin_return_id is null
+        when matched.foreign_centra_return_id is not null and exchanges.origin_return_id is null
             then
                 case external.made_by
                     when 'person' then policy.reason('made_by_person')
@@ -97,7 +97,7 @@ select
         [blocks.chargeback_code, 'unplaced_gift_card ' || unplaced.refund_id, blocks.booking_code],
         lambda code: code is not null
     ) as approval_codes
-from keyed_exchanges as wanted
+from keyed_exchanges as exchanges
 join effects.units as units using (return_item_id)
 cross join policy.parameters
 join staging.return_items as items using (return_item_id)
@@ -125,7 +125,7 @@ where
     and (units.is_after_cutover is distinct from false or units.credit_due_at >= parameters.cutover)
     -- Somebody gave the money instead: the shopper waits for no goods any more.
     and not coalesce(value.is_paid_instead, false)
-    and wanted.effect_key not in (select effect_key from done);
+    and exchanges.effect_key not in (select effect_key from keys_in_centra);
 
 -- One row per replacement that brings its own Return, with the part of the order's voucher that the Return carries: so that
 -- its total is what the unit cost. Credits come first (`credit_notes.sql`). Centra keeps a voucher on one shipment: where an
@@ -270,4 +270,4 @@ join policy.modes on modes.effect_type = 'exchange_order'
 left join effects.value_given_back as value using (return_item_id)
 left join push.ledger on ledger.effect_key = held_replacements.effect_key
 where not units.is_refused and not coalesce(value.is_paid_instead, false)
-    and held_replacements.effect_key not in (select effect_key from done);
+    and held_replacements.effect_key not in (select effect_key from keys_in_centra);

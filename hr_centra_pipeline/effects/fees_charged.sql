@@ -19,7 +19,7 @@ sent_fees as (
         and ledger.state in ('sending', 'unknown', 'confirmed')
 ),
 
-on_returns as (
+fees_on_returns as (
     select
         sent_fees.*, returns.deleted_at is not null as is_deleted,
         coalesce(returns.return_cost + returns.return_cost_tax_added, 0)::decimal(18, 4) as return_cost,
@@ -38,7 +38,7 @@ from (
             when is_of_whole_return or return_cost = 0 then 0
             else coalesce(share_of(return_cost, 1, members, currency), 0)
         end::decimal(18, 4) as fee
-    from on_returns
+    from fees_on_returns
     where not is_deleted
 )
 where fee <> 0;

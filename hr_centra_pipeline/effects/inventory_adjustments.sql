@@ -9,26 +9,26 @@
 -- A movement is looked for only where the one before it was found.
 create or replace temp table unit_movements as
 with recursive
-by_ledger as (
+ledger_movements as (
     select effect_key, state, warehouse_id from push.ledger
     where effect_kind = 'inventory_adjustment' and state in ('sending', 'unknown', 'confirmed')
         and (order_number is null or order_number in (select order_number from matching.orders_in_play))
 ),
 
-by_centra as (
+centra_movements as (
     select effect_key, arg_max_null(warehouse_id, seen_at) as warehouse_id from effects.observed
     where place = 'stock_change'
-        and (landed_batch > $since or effect_key in (select effect_key from by_ledger))
+        and (landed_batch > $since or effect_key in (select effect_key from ledger_movements))
     group by effect_key
 ),
 
 shown_movements as (
     select
         effect_key,
-        coalesce(by_ledger.state in ('sending', 'unknown') and by_centra.effect_key is null, false) as is_on_its_way,
-        coalesce(by_centra.warehouse_id, by_ledger.warehouse_id) as warehouse_id
-    from by_ledger
-    full join by_centra using (effect_key)
+        coalesce(ledger_movements.state in ('sending', 'unknown') and centra_movements.effect_key is null, false) as is_on_its_way,
+        coalesce(centra_movements.warehouse_id, ledger_movements.warehouse_id) as warehouse_id
+    from ledger_movements
+    full join centra_movements using (effect_key)
 ),
 
 movement_chain as (
@@ -64,7 +64,7 @@ delete from effects.pending_inventory_adjustments;
 insert into effects.pending_inventory_adjustments by name
 with
 -- Where each unit is by what is booked. An external Return that put the goods back counts as the first movement.
-booked as (
+unit_positions as (
     select
         return_item_id, max(ordinal) as last_ordinal,
         arg_max_null(warehouse_id, ordinal) as warehouse_id, -- null: it was moved out, and lies nowhere
@@ -85,16 +85,16 @@ graded_units as (
             as sku,
         matched.doubtful_return_id,
         items.disposition_at, items.express_code,
-        coalesce(booked.last_ordinal, 0) + 1 as ordinal,
+        coalesce(unit_positions.last_ordinal, 0) + 1 as ordinal,
         case
-            when booked.return_item_id is not null then booked.warehouse_id
+            when unit_positions.return_item_id is not null then unit_positions.warehouse_id
             when foreign_return.returned_to_stock then foreign_return.warehouse_id
         end as lies_in,
-        coalesce(booked.is_on_its_way, false) as is_on_its_way
+        coalesce(unit_positions.is_on_its_way, false) as is_on_its_way
     from effects.units as units
     join staging.return_items as items using (return_item_id)
     join matching.matched_items as matched using (return_item_id)
-    left join booked using (return_item_id)
+    left join unit_positions using (return_item_id)
     left join booked_articles using (return_item_id)
     left join staging.centra_returns as foreign_return
         on foreign_return.centra_return_id = matched.foreign_centra_return_id

@@ -1,4 +1,4 @@
--- makes: effects.observed, done
+-- makes: effects.observed, keys_in_centra
 -- kind:  table
 -- grain: one row per effect key and object in Centra that shows it
 -- loop:  push.ledger, push.packets: what was sent is not due again; the push that follows commits its own later
@@ -41,7 +41,7 @@ delete from effects.observed where
 
 -- Completed Returns of ours that no packet carries (our database was lost), and without what they were made for: the payment
 -- by our call, or the replacement. Who should have paid it is what the settings were when it was issued, else what they are now.
-create or replace temp table without_result as
+create or replace temp table keys_without_result as
 with
 keys as (
     select
@@ -94,7 +94,7 @@ select
     unnest(effect_keys) as effect_key, 'return' as place, cast(null as varchar) as effect_kind,
     centra_return_id::varchar as centra_id, order_number, packet_key, cast(null as bigint) as warehouse_id,
     coalesce(is_completed, false) and case
-        when packets.packet_key is null then centra_return_id not in (select centra_return_id from without_result)
+        when packets.packet_key is null then centra_return_id not in (select centra_return_id from keys_without_result)
         when packets.operation = 'exchange' then false
         when packets.payload ->> 'pays_through' <> 'elsewhere' and (packets.payload ->> 'total')::decimal(
                 18, 4
@@ -179,7 +179,7 @@ join newly_landed_marks using (mark);
 -- One row per effect key that is in Centra for the active orders (or for their units, on the orders that they were of before): by
 -- the ledger, or by what it has not taken over yet. A key whose unit is not known (our database was lost) counts everywhere.
 -- What another user had done counts while it is there, and as long as no person has tied it to others.
-create or replace temp table done as
+create or replace temp table keys_in_centra as
 select effect_key from push.ledger
 where state = 'confirmed' and (
         order_number is null or order_number in (select order_number from matching.orders_in_play)

@@ -17,7 +17,7 @@ exists (
 -- key counts: a completed Return, a paid one before others; of a packet in doubt one that is pending, too.
 create or replace temp table packet_returns as
 with
-recorded as (
+recorded_packets as (
     select
         packet_key, any_value(packets.state) as packet_state, any_value(try_cast(packets.centra_id as bigint)) as centra_return_id,
         any_value(packets.created_at) as created_at, any_value(packets.updated_at) as updated_at
@@ -28,25 +28,25 @@ recorded as (
     group by packet_key
 ),
 
-not_shown as materialized (
-    select recorded.*
-    from recorded
+packets_without_return as materialized (
+    select recorded_packets.*
+    from recorded_packets
     anti join (select centra_return_id from staging.centra_returns where deleted_at is null) as live using (centra_return_id)
     where centra_return_id is not null
 ),
 
 -- Of what was refused or taken apart we have taken its Return back ourselves.
-gone as (
-    select packet_key from recorded where packet_state in ('rejected', 'disbanded')
+packets_of_gone_returns as (
+    select packet_key from recorded_packets where packet_state in ('rejected', 'disbanded')
     union
-    select packet_key from not_shown
+    select packet_key from packets_without_return
     where centra_return_id in (select centra_return_id from staging.centra_returns) or was_pulled_since(created_at, updated_at)
 ),
 
-shown as (
+shown_returns as (
     select packet_key, returns.centra_return_id
     from staging.centra_returns as returns
-    join recorded using (packet_key)
+    join recorded_packets using (packet_key)
     where returns.deleted_at is null
         and (returns.is_completed or packet_state is null or packet_state in ('sending', 'unknown'))
     qualify row_number() over (
@@ -62,11 +62,11 @@ shown as (
 )
 
 select
-    packet_key, recorded.centra_return_id as recorded_return_id,
+    packet_key, recorded_packets.centra_return_id as recorded_return_id,
     case
-        when recorded.centra_return_id is null or packet_key in (select packet_key from gone)
-            then coalesce(shown.centra_return_id, recorded.centra_return_id)
-        else recorded.centra_return_id
+        when recorded_packets.centra_return_id is null or packet_key in (select packet_key from packets_of_gone_returns)
+            then coalesce(shown_returns.centra_return_id, recorded_packets.centra_return_id)
+        else recorded_packets.centra_return_id
     end as made_return_id
-from recorded
-left join shown using (packet_key);
+from recorded_packets
+left join shown_returns using (packet_key);

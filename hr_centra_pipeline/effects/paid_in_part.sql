@@ -5,7 +5,7 @@
 -- Orders that a gift card paid in part: what does not fit into what is left of the other payments waits.
 
 -- One row per order that a gift card paid in part: what is left of its other payments.
-create or replace temp table left_to_others as
+create or replace temp table other_payment_balances as
 select
     order_number,
     sum(case when is_captured(money) then amount when is_given_back(money) then -amount else 0 end)
@@ -17,7 +17,7 @@ having count(*) filter (where is_captured(money) and is_gift_card(instrument)) >
 -- One row per effect that is refunded to those payments, in the order in which they get it: what fits into what is left goes, and
 -- what does not takes nothing. The parts of a bundle go together. What waits for something else than an approval is not paid now;
 -- what was refunded on a Return that is half done takes nothing any more.
-create or replace temp table paid_to_others as
+create or replace temp table other_payment_refunds as
 with recursive
 paying_effects as (
     select
@@ -29,7 +29,7 @@ paying_effects as (
         "state" in ('sending', 'unknown') as is_under_way, effect_kind, trigger_at,
         case when effect_key in (
                     select unnest(returns.effect_keys) from staging.centra_returns as returns
-                    semi join left_to_others using (order_number)
+                    semi join other_payment_balances using (order_number)
                     semi join (from staging.payment_entries where is_given_back(money)) as entries
                         on entries.centra_return_id = returns.centra_return_id
                     where returns.deleted_at is null
@@ -37,7 +37,7 @@ paying_effects as (
             else coalesce(amount, 0)
         end as amount
     from effects.pending_credit_notes as pending
-    join left_to_others using (order_number)
+    join other_payment_balances using (order_number)
     left join policy.reasons on reasons.code = pending.blocked_code
     where pays_through = 'centra' and effect_kind in ('credit_note', 'shipping_refund')
         and coalesce(reasons.needs_approval, true)
@@ -55,7 +55,7 @@ payment_queue as (
     group by order_number, together
 ),
 
-walk as (
+queue_balances as (
     select
         order_number,
         0 as place,
@@ -68,31 +68,33 @@ walk as (
         payment_queue.order_number,
         payment_queue.place,
         payment_queue.together,
-        payment_queue.amount <= greatest(walk.still_left, 0),
+        payment_queue.amount <= greatest(queue_balances.still_left, 0),
         case
-            when payment_queue.amount <= walk.still_left then walk.still_left - payment_queue.amount else
-                walk.still_left
+            when payment_queue.amount <= queue_balances.still_left then queue_balances.still_left - payment_queue.amount else
+                queue_balances.still_left
         end::decimal(18, 4)
-    from walk
-    join payment_queue on payment_queue.order_number = walk.order_number and payment_queue.place = walk.place + 1
+    from queue_balances
+    join
+        payment_queue
+        on payment_queue.order_number = queue_balances.order_number and payment_queue.place = queue_balances.place + 1
 )
 
-select paying_effects.effect_key, paying_effects.order_number, walk.fits
-from walk
+select paying_effects.effect_key, paying_effects.order_number, queue_balances.fits
+from queue_balances
 join paying_effects using (order_number, together);
 
 -- What belongs to a whole return waits with its units.
 update effects.pending_credit_notes as pending
 set blocked_by = reasons.sentence, blocked_code = reasons.code
 from (
-    select effect_key, 'paid_in_part' as code from paid_to_others where not fits
+    select effect_key, 'paid_in_part' as code from other_payment_refunds where not fits
     union
     select return_level.effect_key, 'paid_in_part' as code
     from effects.pending_credit_notes as return_level
     join (
         select credits.return_id, credits.order_number
         from effects.pending_credit_notes as credits
-        left join paid_to_others as paid using (effect_key)
+        left join other_payment_refunds as paid using (effect_key)
         where credits.effect_kind = 'credit_note'
         group by all
         having bool_and(credits.blocked_code is not null or not coalesce(paid.fits, true)) and bool_or(not paid.fits)

@@ -29,7 +29,7 @@ issued_rows as (
         )
 ),
 
-told as (
+reported_payments as (
     select
         refund_id, return_item_id, coalesce(issued_rows.return_id, items.return_id) as return_id,
         coalesce(issued_rows.order_number, items.order_number) as order_number, gift_card_id, issued_at,
@@ -53,7 +53,7 @@ told as (
 ),
 
 -- What a person has tied to the unit, or a gift card, paid it: then its credit was sent without a payment for that reason.
-paid_otherwise as (
+units_paid_otherwise as (
     select return_item_id from push.ties where what = 'refund' and return_item_id is not null
     union
     select return_item_id from issued_rows where gift_card_id is not null and return_item_id is not null
@@ -73,41 +73,43 @@ credit_payers as (
                                 ) then 'centra'
                         end
                 when packets.payload ->> 'pays_through' <> 'elsewhere'
-                    or ledger.return_item_id not in (from paid_otherwise)
+                    or ledger.return_item_id not in (from units_paid_otherwise)
                     then packets.payload ->> 'pays_through'
             end,
             ledger.updated_at
         ) as sent_with
     from push.ledger
-    semi join told on told.return_item_id = ledger.return_item_id
+    semi join reported_payments on reported_payments.return_item_id = ledger.return_item_id
     left join push.packets using (packet_key)
     where ledger.effect_kind = 'credit_note' and ledger.state in ('sending', 'unknown', 'confirmed')
     group by ledger.return_item_id
 ),
 
-seen as (
-    select told.refund_id, told.refund_type, list(distinct seen.pays_through order by seen.pays_through) as seen_payers
-    from (select distinct refund_id, refund_type, issued_at from told where refund_id is not null) as told
-    join payers_seen as seen
-        on seen.refund_type = told.refund_type and told.issued_at > seen.after and told.issued_at <= seen.until
-    group by told.refund_id, told.refund_type
+row_payers as (
+    select payments.refund_id, payments.refund_type, list(distinct payers.pays_through order by payers.pays_through) as seen_payers
+    from (select distinct refund_id, refund_type, issued_at from reported_payments where refund_id is not null) as payments
+    join payers_seen as payers
+        on payers.refund_type = payments.refund_type and payments.issued_at > payers.after and payments.issued_at <= payers.until
+    group by payments.refund_id, payments.refund_type
 )
 
 select
-    told.return_item_id,
-    told.refund_id,
-    told.return_id,
-    told.order_number,
-    told.refund_type,
-    told.gift_card_id,
-    told.issued_at,
-    credit_payers.sent_with, seen.seen_payers, ways.pays_through as pays_now,
+    reported_payments.return_item_id,
+    reported_payments.refund_id,
+    reported_payments.return_id,
+    reported_payments.order_number,
+    reported_payments.refund_type,
+    reported_payments.gift_card_id,
+    reported_payments.issued_at,
+    credit_payers.sent_with, row_payers.seen_payers, ways.pays_through as pays_now,
     -- Between two plans with different payers it may have been either: what may have been paid elsewhere is not paid again.
-    case when list_contains(seen.seen_payers, 'elsewhere') then 'elsewhere' else seen.seen_payers[1] end as seen_payer,
+    case when list_contains(row_payers.seen_payers, 'elsewhere') then 'elsewhere' else row_payers.seen_payers[1] end as seen_payer,
     coalesce(credit_payers.sent_with, seen_payer, pays_now) as row_payer,
     coalesce(credit_payers.sent_with, case when credit_payers.return_item_id is not null then seen_payer end, pays_now)
         as unit_payer
-from told
-left join credit_payers on credit_payers.return_item_id = told.return_item_id
-left join seen on seen.refund_id = told.refund_id and seen.refund_type = told.refund_type
-left join policy.pays_through as ways on ways.refund_type = told.refund_type;
+from reported_payments
+left join credit_payers on credit_payers.return_item_id = reported_payments.return_item_id
+left join
+    row_payers
+    on row_payers.refund_id = reported_payments.refund_id and row_payers.refund_type = reported_payments.refund_type
+left join policy.pays_through as ways on ways.refund_type = reported_payments.refund_type;

@@ -129,18 +129,18 @@ units as (
     from confirmed_exchanges
 ),
 
-by_article as (
+pieces_by_article as (
     select units.effect_key, pieces.*
     from units
     join replacement_pieces as pieces using (made_by, sku, place)
 ),
 
 -- Somebody put another article into the order: its pieces are for the units that have none.
-by_order as (
+pieces_by_order as (
     select units.effect_key, pieces.*
     from (
         select *, row_number() over (partition by made_by order by return_item_id, effect_key) as turn
-        from units anti join by_article using (effect_key)
+        from units anti join pieces_by_article using (effect_key)
     ) as units
     join (
         select
@@ -148,14 +148,14 @@ by_order as (
             row_number()
                 over (partition by made_by order by is_shipped desc, shipment_id nulls last, sku, place)
                 as turn
-        from replacement_pieces anti join by_article using (made_by, sku, place)
+        from replacement_pieces anti join pieces_by_article using (made_by, sku, place)
     ) as pieces using (made_by, turn)
 ),
 
 piece_places as (
-    from by_article
+    from pieces_by_article
     union all by name
-    select * exclude (turn) from by_order
+    select * exclude (turn) from pieces_by_order
 ),
 
 made_pieces as (

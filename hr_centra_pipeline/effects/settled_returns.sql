@@ -24,7 +24,7 @@ sums_paid as (
 ),
 
 -- one row per Return of ours that was read when it was made
-taxes_when_made as (
+taxes_at_creation as (
     select
         try_cast(centra_id as bigint) as centra_return_id,
         max((payload ->> 'created_total')::decimal(18, 4) - (payload ->> 'created_kept')::decimal(18, 4)) as tax
@@ -40,12 +40,12 @@ known_returns as (
     select
         returns.*, orders.tax_mode, sums_paid.* exclude (centra_return_id),
         -- An export's is deducted, it has none; an order without tax may have a Return to which the engine adds one.
-        greatest(returns.grand_total - returns.net_total, taxes_when_made.tax, 0)::decimal(18, 4) as tax_at_most
+        greatest(returns.grand_total - returns.net_total, taxes_at_creation.tax, 0)::decimal(18, 4) as tax_at_most
     from staging.centra_returns as returns
     semi join matching.orders_in_play on orders_in_play.order_number = returns.order_number
     left join staging.orders as orders on orders.order_number = returns.order_number
     left join sums_paid on sums_paid.centra_return_id = returns.centra_return_id
-    left join taxes_when_made on taxes_when_made.centra_return_id = returns.centra_return_id
+    left join taxes_at_creation on taxes_at_creation.centra_return_id = returns.centra_return_id
 )
 
 select

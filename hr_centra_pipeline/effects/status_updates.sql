@@ -14,7 +14,7 @@ delete from effects.pending_status_updates;
 insert into effects.pending_status_updates by name
 with
 -- One row per exchanged unit: its latest replacement.
-latest_replacements as (
+last_replacements as (
     from effects.replacements
     semi join matching.orders_in_play using (order_number)
     qualify row_number() over (partition by return_item_id order by ordinal desc nulls last, effect_key) = 1
@@ -26,7 +26,7 @@ named_orders as (
         return_id,
         order_number,
         string_agg(distinct replacement_order_number, ' ' order by replacement_order_number) as numbers
-    from latest_replacements where state <> 'canceled'
+    from last_replacements where state <> 'canceled'
     group by return_id, order_number
 ),
 
@@ -38,7 +38,7 @@ unnamed_returns as (
     semi join matching.orders_in_play using (order_number)
     where effect_key('exchange_order', [return_item_id]) in (
             select effect_key
-            from done
+            from keys_in_centra
             anti join (select effect_key from push.ledger where state = 'confirmed') using (effect_key)
         )
 ),
@@ -59,19 +59,19 @@ milestones as (
     semi join matching.orders_in_play on orders_in_play.order_number = items.order_number
     where events.event in ('dropped_off', 'received', 'departed', 'graded')
     union all by name
-    -- Refunded is what Centra shows as given (`done`: by the ledger, or read back), by us or by another user; so is a unit for
+    -- Refunded is what Centra shows as given (`keys_in_centra`: by the ledger, or read back), by us or by another user; so is a unit for
     -- which the money was given instead of the replacement.
     select
         units.return_id, units.order_number, units.return_item_id,
         case
             when items.refund_type <> 'exchange' or value.is_paid_instead then 'refunded'
-            when latest_replacements.state = 'canceled' then 'replacement canceled'
+            when last_replacements.state = 'canceled' then 'replacement canceled'
             else 'exchanged'
         end as milestone,
         4 as rank,
         case
-            when latest_replacements.state = 'canceled'
-                then greatest(units.credit_due_at, latest_replacements.order_updated_at)
+            when last_replacements.state = 'canceled'
+                then greatest(units.credit_due_at, last_replacements.order_updated_at)
             else units.credit_due_at
         end as happened_at
     from effects.units as units
@@ -79,13 +79,13 @@ milestones as (
     join staging.return_items as items using (return_item_id)
     join matching.matched_items as matched using (return_item_id)
     left join effects.value_given_back as value using (return_item_id)
-    left join latest_replacements on latest_replacements.return_item_id = units.return_item_id
+    left join last_replacements on last_replacements.return_item_id = units.return_item_id
     where units.credit_due_at is not null and (
             effect_key(
                 case items.refund_type when 'exchange' then 'exchange_order' else 'credit_note' end,
                 [units.return_item_id]
             )
-            in (select effect_key from done)
+            in (select effect_key from keys_in_centra)
             or (
                 matched.foreign_centra_return_id is not null
                 and (items.refund_type <> 'exchange' or value.is_paid_instead)
@@ -95,13 +95,13 @@ milestones as (
 
 -- How many units of each return on an order are credited: what is written about refunds counts them, so that a second refund
 -- of one return is written too.
-credited_units as (
+credit_counts as (
     select return_id, order_number, count(*) as units from milestones where rank = 4 group by return_id, order_number
 ),
 
 -- Before a refund is sent it is announced, so that nobody refunds it by hand in between (a policy switch: it costs a mutation
 -- per order). The announcement is replaced when the money was refunded, or when the refund is held back after all.
-announced as (
+refund_announcements as (
     select
         credits.return_id, credits.order_number, any_value(credits.express_code) as express_code,
         bool_or(
@@ -144,16 +144,16 @@ about_refunds as (
     select
         return_id, order_number,
         case
-            when announced.goes then 'refund under way'
+            when refund_announcements.goes then 'refund under way'
             when shown_announcements.return_id is null then null
-            when announced.return_id is not null then 'refund held back'
-            when credited_units.units > 0 then 'refunded'
+            when refund_announcements.return_id is not null then 'refund held back'
+            when credit_counts.units > 0 then 'refunded'
         end as milestone,
-        coalesce(announced.goes, false) as is_announcement,
-        coalesce(credited_units.units, 0) as units
-    from announced
+        coalesce(refund_announcements.goes, false) as is_announcement,
+        coalesce(credit_counts.units, 0) as units
+    from refund_announcements
     full join shown_announcements using (return_id, order_number)
-    left join credited_units using (return_id, order_number)
+    left join credit_counts using (return_id, order_number)
 ),
 
 latest_milestones as (
@@ -261,4 +261,4 @@ anti join
     unnamed_returns
     on unnamed_returns.return_id = lines_to_write.return_id
         and unnamed_returns.order_number = lines_to_write.order_number
-where lines_to_write.effect_key not in (select effect_key from done);
+where lines_to_write.effect_key not in (select effect_key from keys_in_centra);

@@ -20,7 +20,7 @@ wanted_lines as (
     from lines where named_order is null and line_type <> 'capture'
 ),
 
-of_payments as (
+orders_by_payment as (
     select reference, min(order_number) as order_number
     from (
         select order_number, unnest(list_append(provider_references, external_reference)) as reference
@@ -33,11 +33,11 @@ of_payments as (
 known_bookings as (
     select lines.*, coalesce(lines.named_order, of_payment.order_number, of_own.order_number) as known_order
     from lines
-    left join of_payments as of_payment on of_payment.reference = lines.payment_reference
-    left join of_payments as of_own on of_own.reference = lines.reference
+    left join orders_by_payment as of_payment on of_payment.reference = lines.payment_reference
+    left join orders_by_payment as of_own on of_own.reference = lines.reference
 ),
 
-of_bookings as (
+orders_by_booking as (
     select provider, reference, min(known_order) as order_number
     from (
         select provider, known_order, unnest([payment_reference, reference]) as reference
@@ -58,10 +58,10 @@ select
         as order_number
 from known_bookings
 left join
-    of_bookings as of_own
+    orders_by_booking as of_own
     on of_own.provider = known_bookings.provider and of_own.reference = known_bookings.reference
 left join
-    of_bookings as of_payment
+    orders_by_booking as of_payment
     on of_payment.provider = known_bookings.provider and of_payment.reference = known_bookings.payment_reference
 where known_bookings.line_type <> 'capture';
 

@@ -31,7 +31,7 @@ rows_of_units as (
     window same_unit as (partition by refund_units.return_item_id)
 ),
 
-nearest as (
+nearest_rows as (
     from rows_of_units
     qualify row_number() over (
             partition by return_item_id
@@ -50,4 +50,4 @@ select
     case when is_in_its_currency and fee_basis = 'item' then
             share_of(processing_fee, place, units, currency) - share_of(processing_fee, place - 1, units, currency)
     end as item_fee
-from nearest;
+from nearest_rows;

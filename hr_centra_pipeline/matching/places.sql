@@ -93,7 +93,7 @@ units as (
     where strength = 0
 ),
 
-by_line as (
+pieces_by_line as (
     select of_line.return_item_id, places.shipment_line_id, places.piece
     from (
         select
@@ -109,7 +109,7 @@ by_line as (
     ) as places using (order_line_id, place)
 )
 
-from by_line
+from pieces_by_line
 union all
 select of_article.return_item_id, places.shipment_line_id, places.piece
 from (
@@ -126,7 +126,7 @@ join (
         *, row_number() over (
             partition by order_number, article order by is_part, shipped_at, shipment_id, shipment_line_id, piece
         ) as place
-    from pieces anti join by_line using (shipment_line_id, piece)
+    from pieces anti join pieces_by_line using (shipment_line_id, piece)
 ) as places using (order_number, article, place);
 
 create or replace temp table places_here as

@@ -4,13 +4,13 @@
 -- Where the roll-forward does not tie, in words. Its closing is a sum of movements; here it is counted again, exception by
 -- exception, and compared with the month before, with what was frozen, and with what is open now.
 with
-closings as (
+month_closings as (
     select kind, currency, owner_team, month, closing_count, closing_amount, opening_count, opening_amount
     from month_end.rollforward
 ),
 
 -- What stands open after the month that is asked for.
-standing as (
+open_sums as (
     select kind, told.owner_team as owner_team, told.currency as currency, count(*) as items, sum(told.amount) as amount
     from (
         select
@@ -18,7 +18,7 @@ standing as (
             arg_max(struct_pack(owner_team := owner_team, currency := currency, amount := amount), place)
             filter (where event in ('opened', 'reopened', 'changed', 'assigned')) as told
         from known_events
-        where posted_month <= (select month from asked)
+        where posted_month <= (select month from report_period)
         group by exception_id
     )
     where last_event <> 'closed'
@@ -26,18 +26,18 @@ standing as (
 )
 
 select
-    'Closing of ' || (select month from asked) || ', ' || coalesce(standing.kind, rolled.kind) || ' '
-    || coalesce(standing.currency, rolled.currency, 'without currency')
+    'Closing of ' || (select month from report_period) || ', ' || coalesce(open_sums.kind, rolled.kind) || ' '
+    || coalesce(open_sums.currency, rolled.currency, 'without currency')
     || ': rolled forward ' || coalesce(closing_count, 0) || ' (' || coalesce(closing_amount, 0) || '), open are '
     || coalesce(items, 0) || ' (' || coalesce(amount, 0) || ').'
-from standing
+from open_sums
 full join (
-    from closings
-    where month = (select month from asked) and kind <> 'before_cutover' and (closing_count <> 0 or closing_amount <> 0)
+    from month_closings
+    where month = (select month from report_period) and kind <> 'before_cutover' and (closing_count <> 0 or closing_amount <> 0)
 )
     as rolled
-    on rolled.kind = standing.kind and rolled.owner_team = standing.owner_team
-        and rolled.currency is not distinct from standing.currency
+    on rolled.kind = open_sums.kind and rolled.owner_team = open_sums.owner_team
+        and rolled.currency is not distinct from open_sums.currency
 where coalesce(closing_count, 0) <> coalesce(items, 0) or coalesce(closing_amount, 0) <> coalesce(amount, 0)
 union all
 -- The opening is the last closing, to the cent: of the frozen month where there is one.
@@ -59,7 +59,7 @@ from (
     where rows.table_name = 'rollforward' and (closing_count <> 0 or closing_amount <> 0)
 ) as before
 full join (
-    select closings.* from closings
+    select month_closings.* from month_closings
     join
         (select strftime((month || '-01')::date + interval 1 month, '%Y-%m') as month from valid_closes) as after
         using (month)
@@ -68,7 +68,7 @@ full join (
     as following
     on following.month = before.next_month and following.kind = before.kind and following.owner_team = before.owner_team
         and following.currency is not distinct from before.currency
-where coalesce(before.next_month, following.month) <= (select strftime(as_of, '%Y-%m') from asked)
+where coalesce(before.next_month, following.month) <= (select strftime(as_of, '%Y-%m') from report_period)
     and (
         coalesce(opening_count, 0) <> coalesce(before.closing_count, 0)
         or coalesce(opening_amount, 0) <> coalesce(before.closing_amount, 0)
@@ -88,15 +88,15 @@ from (
     from reconciliation.exceptions group by all
 ) as live
 full join (
-    from closings
-    where month = (select strftime(as_of, '%Y-%m') from asked)
+    from month_closings
+    where month = (select strftime(as_of, '%Y-%m') from report_period)
         and kind <> 'before_cutover'
         and (closing_count <> 0 or closing_amount <> 0)
 ) as rolled
     on rolled.kind = live.kind
         and rolled.owner_team = live.owner_team
         and rolled.currency is not distinct from live.currency
-where (select as_of from asked)
+where (select as_of from report_period)
     >= coalesce((select max(recorded_at) from reconciliation.exception_events), '-infinity'::timestamptz)
     and exists (select 1 from reconciliation.exceptions)
     and (coalesce(closing_count, 0) <> coalesce(items, 0) or coalesce(closing_amount, 0) <> coalesce(amount, 0))

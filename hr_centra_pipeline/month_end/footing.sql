@@ -4,7 +4,7 @@
 -- Cells of the month's summary that are not the sum of their rows in `refund_differences`, in words. A month that was closed before
 -- those rows were kept cannot be proven so, and is left out.
 with
-summed as (
+row_sums as (
     select
         month, currency, component, is_late,
         sum(
@@ -17,32 +17,32 @@ summed as (
         count(*) filter (where verdict = 'within_tolerance') as within_tolerance_count,
         count(*) filter (where verdict = 'unexplained') as unexplained_count
     from month_end.refund_differences
-    where month = (select month from asked)
+    where month = (select month from report_period)
     group by month, currency, component, is_late
 ),
 
-shown as (
+summary_rows as (
     select
         currency, component, is_late, columns(* exclude (month, currency, component, is_late, status))::decimal(38, 4)
-    from month_end.month_end where month = (select month from asked)
+    from month_end.month_end where month = (select month from report_period)
 ),
 
 shown_cells as (
-    unpivot shown on columns(* exclude (currency, component, is_late)) into name cell value amount
+    unpivot summary_rows on columns(* exclude (currency, component, is_late)) into name cell value amount
 ),
 
-summed_exactly as (
+exact_sums as (
     select currency, component, is_late, columns(* exclude (month, currency, component, is_late))::decimal(38, 4)
-    from summed
+    from row_sums
 ),
 
 summed_cells as (
-    unpivot summed_exactly on columns(* exclude (currency, component, is_late)) into name cell value amount
+    unpivot exact_sums on columns(* exclude (currency, component, is_late)) into name cell value amount
 )
 
 select
     'Summary of '
-    || (select month from asked
+    || (select month from report_period
     )
     || ', '
     || currency
@@ -58,6 +58,6 @@ where shown_cells.amount is distinct from summed_cells.amount
     and not exists (
         select 1
         from month_end.refund_differences
-        where month = (select month from asked) and (verdict is null or is_late is null)
+        where month = (select month from report_period) and (verdict is null or is_late is null)
     )
 order by 1;

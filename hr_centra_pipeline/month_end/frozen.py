@@ -53,7 +53,7 @@ def put_back(connection: Connection) -> None:
         columns = ", ".join(
             f"(content ->> '{column}')::{sql_type} as {column}" for column, sql_type in declared.columns.items()
         )
-        is_there = f"select month from {declared.name} union select month from asked"  # noqa: S608 - our own names
+        is_there = f"select month from {declared.name} union select month from report_period"  # noqa: S608 - our own names
         connection.execute(
             f"""
             create or replace temp table put_back as

@@ -8,7 +8,7 @@
 -- means no movement (missing) is over when it is graded.
 create or replace temp table unit_dates as
 with
-booked as (
+booking_dates as (
     select ledger.return_item_id, min(coalesce(changes.created_at, ledger.updated_at)) as booked_at
     from push.ledger
     left join (
@@ -20,7 +20,7 @@ booked as (
     group by ledger.return_item_id
 ),
 
-credited as (
+credit_dates as (
     select ledger.return_item_id, min(returns.created_at) as credited_at
     from push.ledger
     join
@@ -40,7 +40,7 @@ foreign_returns as (
     where returns.deleted_at is null
 ),
 
-departed as (
+departures as (
     select return_item_id, min(departed_at) as departed_at from staging.return_shipments group by return_item_id
 )
 
@@ -59,14 +59,14 @@ select
     case
         when not ends_at_drop_off(items.dropoff_method) then items.received_at
     end as at_bar_at,
-    items.hub_received_at, departed.departed_at,
+    items.hub_received_at, departures.departed_at,
     in_warehouse_at(
         ends_at_drop_off(items.dropoff_method),
         items.received_at,
         items.warehouse_received_at
     ) as arrived_at,
-    least(credited.credited_at, foreign_returns.credited_at) as credited_at,
-    least(booked.booked_at, foreign_returns.booked_at) as booked_at,
+    least(credit_dates.credited_at, foreign_returns.credited_at) as credited_at,
+    least(booking_dates.booked_at, foreign_returns.booked_at) as booked_at,
     case
         when grades.stock = 'none' or (units.is_after_cutover is false and items.disposition_at < parameters.cutover)
             then items.disposition_at
@@ -76,29 +76,36 @@ cross join policy.parameters
 left join (select return_item_id, is_after_cutover from effects.units) as units using (return_item_id)
 left join staging.returns as returns using (return_id, order_number)
 left join matching.matched_items as matched using (return_item_id)
-left join booked using (return_item_id)
-left join credited using (return_item_id)
+left join booking_dates using (return_item_id)
+left join credit_dates using (return_item_id)
 left join foreign_returns using (return_item_id)
-left join departed using (return_item_id)
+left join departures using (return_item_id)
 left join policy.dispositions as grades using (disposition)
 where not is_returnless(items.received_channel, items.dropoff_method);
 
-delete from month_end.goods_in_transit_units where month = (select month from asked);
+delete from month_end.goods_in_transit_units where month = (select month from report_period);
 insert into month_end.goods_in_transit_units by name
 with
-under_way as (
+units_under_way as (
     select
-        unit_dates.*, asked.month, asked.cut_off,
+        unit_dates.*, report_period.month, report_period.cut_off,
         least(handed_over_at, credited_at) as since
     from unit_dates
-    cross join asked
+    cross join report_period
     where least(handed_over_at, credited_at) < cut_off
         and (booked_at is null or booked_at >= cut_off)
         and (over_at is null or over_at >= cut_off)
 )
 
 select
-    under_way.month, return_item_id, return_id, order_number, under_way.sku, under_way.currency, selling_value, since,
+    units_under_way.month,
+    return_item_id,
+    return_id,
+    order_number,
+    units_under_way.sku,
+    units_under_way.currency,
+    selling_value,
+    since,
     case when credited_at < cut_off then credited_at end as credited_at,
     case
         when arrived_at < cut_off then 'arrived_not_booked'
@@ -111,10 +118,10 @@ select
     greatest(date_diff('minute', since, cut_off) // 1440, 0) as age_days,
     age_bucket_of(age_days) as age_bucket,
     costs.unit_cost as cost
-from under_way
-left join unit_costs as costs on costs.sku = under_way.sku and costs.currency = under_way.currency;
+from units_under_way
+left join unit_costs as costs on costs.sku = units_under_way.sku and costs.currency = units_under_way.currency;
 
-delete from month_end.goods_in_transit where month = (select month from asked);
+delete from month_end.goods_in_transit where month = (select month from report_period);
 insert into month_end.goods_in_transit by name
 select
     month,
@@ -130,14 +137,14 @@ select
         as refunded_value,
     min(since) as oldest_at
 from month_end.goods_in_transit_units
-where month = (select month from asked)
+where month = (select month from report_period)
 group by month, stage, age_bucket, currency;
 
 -- How long it took the units whose refund, or whose restock, came in the month.
-delete from month_end.turnaround where month = (select month from asked);
+delete from month_end.turnaround where month = (select month from report_period);
 insert into month_end.turnaround by name
 with
-ended as (
+ended_stretches as (
     select
         coalesce(dropoff_method, 'unknown') as dropoff_method,
         'refund' as stretch,
@@ -154,10 +161,10 @@ ended as (
 )
 
 select
-    asked.month, dropoff_method, stretch, count(*) as units,
+    report_period.month, dropoff_method, stretch, count(*) as units,
     quantile_disc(greatest(date_diff('minute', handed_over_at, ended_at) // 60, 0), 0.5) as median_hours,
     quantile_disc(greatest(date_diff('minute', handed_over_at, ended_at) // 60, 0), 0.9) as p90_hours
-from ended
-join asked on strftime(ended_at, '%Y-%m') = asked.month and ended_at < asked.cut_off
+from ended_stretches
+join report_period on strftime(ended_at, '%Y-%m') = report_period.month and ended_at < report_period.cut_off
 where handed_over_at is not null
-group by asked.month, dropoff_method, stretch;
+group by report_period.month, dropoff_method, stretch;

@@ -8,9 +8,9 @@
 -- Refunds that were paid: by the provider, as a gift card, by another user. A request counts when it is made, and stays where it
 -- was counted: an answer that pays adds nothing to it, one that fails takes it back on its own day. So a Return's facts sum to
 -- what its entries have given.
-create or replace temp table payments as
+create or replace temp table payment_facts as
 with
-returns_of as (
+returns_by_centra_id as (
     select centra_id, min(return_id) as return_id
     from (
         select centra_id, return_id from push.ledger
@@ -42,7 +42,7 @@ select
     case when is_refund_failed(money) then 'REFUND_FAILED' else entry_type end as source
 from staging.payment_entries as entries
 semi join matching.orders_in_play using (order_number)
-left join returns_of on returns_of.centra_id = entries.centra_return_id::varchar
+left join returns_by_centra_id on returns_by_centra_id.centra_id = entries.centra_return_id::varchar
 where entries.centra_return_id is not null and case
         when request_id is null then is_given_back(money) or money = 'refund_answered' -- a request counts when it was made
         else is_refund_failed(money)
@@ -59,7 +59,7 @@ where status = 'issued' and issued_at is not null and refund_type <> 'exchange'
     and refund_id in (select refund_id from paid_through where gift_card_id is not null or row_payer = 'elsewhere');
 
 -- Which line of which file tells a fact is no part of it: a row that is corrected in one amount is not reported again in all others.
-create or replace temp table differing as
+create or replace temp table differing_facts as
 with
 facts_now as (
     select
@@ -77,10 +77,10 @@ facts_now as (
     from reconciliation.refund_facts
     semi join matching.orders_in_play using (order_number)
     union all by name
-    from payments
+    from payment_facts
 ),
 
-entered as (
+entered_facts as (
     select
         side, fact_id, return_id, order_number, return_item_id, component, currency,
         case when is_reversal then -amount else amount end as amount, happened_at, is_pending, source,
@@ -95,7 +95,7 @@ select
 from (
     select *, 1 as times from facts_now
     union all by name
-    select * replace (-times as times) from entered
+    select * replace (-times as times) from entered_facts
 )
 group by side, fact_id, return_id, order_number, return_item_id, component, currency, amount, happened_at, is_pending
 having sum(times) <> 0;
@@ -109,13 +109,13 @@ select
     strftime(happened_at, '%Y-%m') as month,
     is_pending,
     source
-from differing, range(abs(times)::bigint)
+from differing_facts, range(abs(times)::bigint)
 order by side, fact_id, component, happened_at, times;
 
 -- What the match says of each key with a difference, when it is not what it said last; a difference that is gone is reported once.
 insert into month_end.match_journal by name
 with
-told as (
+entered_matches as (
     from month_end.match_journal
     semi join matching.orders_in_play using (order_number)
     qualify row_number() over (
@@ -123,7 +123,7 @@ told as (
         ) = 1
 ),
 
-said as (
+present_matches as (
     select
         return_id,
         order_number,
@@ -141,40 +141,55 @@ said as (
         or coalesce(provider_amount, centra_amount, 0) is distinct from coalesce(centra_amount, 0)
 )
 
-select $run as run_number, $now as recorded_at, said.*
-from said
-left join told
-    on told.return_id is not distinct from said.return_id and told.order_number is not distinct from said.order_number
-        and told.component = said.component and told.currency = said.currency
+select $run as run_number, $now as recorded_at, present_matches.*
+from present_matches
+left join entered_matches
+    on entered_matches.return_id is not distinct from present_matches.return_id
+        and entered_matches.order_number is not distinct from present_matches.order_number
+        and entered_matches.component = present_matches.component and entered_matches.currency = present_matches.currency
 where (
-    said.expected_amount,
-    said.happy_returns_amount,
-    said.centra_amount,
-    said.provider_amount,
-    said.difference,
-    said.culprit,
-    said.tolerance_used, said.within_tolerance, said.is_explained, said.explained_by, said.allowed_difference
+    present_matches.expected_amount,
+    present_matches.happy_returns_amount,
+    present_matches.centra_amount,
+    present_matches.provider_amount,
+    present_matches.difference,
+    present_matches.culprit,
+    present_matches.tolerance_used,
+    present_matches.within_tolerance,
+    present_matches.is_explained,
+    present_matches.explained_by,
+    present_matches.allowed_difference
 ) is distinct from (
-    told.expected_amount,
-    told.happy_returns_amount,
-    told.centra_amount,
-    told.provider_amount,
-    told.difference,
-    told.culprit,
-    told.tolerance_used, told.within_tolerance, told.is_explained, told.explained_by, told.allowed_difference
+    entered_matches.expected_amount,
+    entered_matches.happy_returns_amount,
+    entered_matches.centra_amount,
+    entered_matches.provider_amount,
+    entered_matches.difference,
+    entered_matches.culprit,
+    entered_matches.tolerance_used,
+    entered_matches.within_tolerance,
+    entered_matches.is_explained,
+    entered_matches.explained_by,
+    entered_matches.allowed_difference
 )
-or told.component is null
+or entered_matches.component is null
 union all by name
 select
-    $run as run_number, $now as recorded_at, told.return_id, told.order_number, told.component, told.currency
-from told
-anti join said
-    on told.return_id is not distinct from said.return_id and told.order_number is not distinct from said.order_number
-        and told.component = said.component and told.currency = said.currency
-where told.within_tolerance is not null;
+    $run as run_number,
+    $now as recorded_at,
+    entered_matches.return_id,
+    entered_matches.order_number,
+    entered_matches.component,
+    entered_matches.currency
+from entered_matches
+anti join present_matches
+    on entered_matches.return_id is not distinct from present_matches.return_id
+        and entered_matches.order_number is not distinct from present_matches.order_number
+        and entered_matches.component = present_matches.component and entered_matches.currency = present_matches.currency
+where entered_matches.within_tolerance is not null;
 
 -- Effects that were due before the cut-over and are not in Centra: what the first month opens with.
-create or replace temp table before_cutover as
+create or replace temp table effects_before_cutover as
 select
     units.return_id, units.return_item_id, subject,
     case subject when 'credit' then 'finance' when 'stock' then 'warehouse' else 'customer_service' end as owner_team,
@@ -210,7 +225,7 @@ where units.is_after_cutover is false and matched.shipment_line_id is not null
 
 insert into month_end.opening_position by name
 with
-standing as (
+entered_positions as (
     from month_end.opening_position
     semi join (
         select return_item_id from staging.return_items semi join matching.orders_in_play using (order_number)
@@ -219,19 +234,19 @@ standing as (
 )
 
 select $run as run_number, $now as recorded_at, 'opened' as event, now_open.*
-from before_cutover as now_open
-left join standing using (return_item_id, subject)
-where standing.event is distinct from 'opened'
+from effects_before_cutover as now_open
+left join entered_positions using (return_item_id, subject)
+where entered_positions.event is distinct from 'opened'
 union all by name
 select
     $run as run_number,
     $now as recorded_at,
     'closed' as event,
-    standing.return_id,
+    entered_positions.return_id,
     return_item_id,
     subject,
-    standing.owner_team,
-    standing.currency, standing.amount
-from standing
-anti join before_cutover using (return_item_id, subject)
-where standing.event = 'opened';
+    entered_positions.owner_team,
+    entered_positions.currency, entered_positions.amount
+from entered_positions
+anti join effects_before_cutover using (return_item_id, subject)
+where entered_positions.event = 'opened';

@@ -1,10 +1,10 @@
--- makes: asked, all_months, valid_closes, known_runs, known_facts, known_events
+-- makes: report_period, all_months, valid_closes, known_runs, known_facts, known_events
 -- kind:  step
 -- grain: one row per fact, event, run and close that was known at the time that is asked for
 
 -- What was known at $as_of, and to which month each fact and event is posted: its own, or, when that was closed before we learnt
 -- it, the first month that was open then. $month: the month that is asked for; $cut_off: its end, or $as_of before that.
-create or replace temp table asked as
+create or replace temp table report_period as
 select
     $as_of::timestamptz as as_of, $month::varchar as month, $cut_off::timestamptz as cut_off,
     coalesce(strftime((select cutover from policy.parameters), '%Y-%m'), '') as first_month;
@@ -12,14 +12,14 @@ select
 -- Every month from the first fact (or the cut-over) on, and up to which instant each is reported.
 create or replace temp table all_months as
 with
-first as (
+first_months as (
     select
         least(
             coalesce(nullif(first_month, ''), strftime(as_of, '%Y-%m')),
             coalesce((select min(month) from month_end.fact_journal), strftime(as_of, '%Y-%m')),
             strftime(as_of, '%Y-%m')
         ) as month
-    from asked
+    from report_period
 )
 
 select
@@ -29,23 +29,23 @@ select
 from (
     select
         unnest(
-            generate_series((first.month || '-01')::timestamp, date_trunc('month', as_of)::timestamp, interval 1 month)
+            generate_series((first_months.month || '-01')::timestamp, date_trunc('month', as_of)::timestamp, interval 1 month)
         ) as day,
         as_of
-    from first, asked
+    from first_months, report_period
 );
 
 -- A close counts until its month is reopened.
 create or replace temp table valid_closes as
 select *
 from month_end.closes
-cross join asked
+cross join report_period
 where event = 'closed' and "at" <= as_of and not exists (
         select 1 from month_end.closes as later
         where later.event = 'reopened'
             and later.month = closes.month
             and later.run_number > closes.run_number
-            and later."at" <= asked.as_of
+            and later."at" <= report_period.as_of
     );
 
 -- Runs that are known, and the first month that was open when each of them learnt something (null: nothing was closed yet).
@@ -71,7 +71,7 @@ locks as (
 select runs.run_number, locks.first_open_month
 from runs
 asof left join locks on runs.run_number > locks.covers_run
-where runs.recorded_at <= (select as_of from asked);
+where runs.recorded_at <= (select as_of from report_period);
 
 create or replace temp view known_facts as
 select entries.*, month as own_month, greatest(month, first_open_month) as posted_month
@@ -82,7 +82,7 @@ join known_runs using (run_number);
 -- of another exception is posted with that one's end, whenever it would have opened by itself: it moves in one month.
 create or replace temp table known_events as
 with
-numbered as (
+numbered_events as (
     select
         exception_id,
         event,
@@ -101,11 +101,11 @@ numbered as (
 )
 
 select
-    numbered.* exclude (place),
+    numbered_events.* exclude (place),
     greatest(own_month, known_runs.first_open_month) as posted_month,
-    row_number() over (partition by exception_id order by numbered.run_number, place) as place,
+    row_number() over (partition by exception_id order by numbered_events.run_number, place) as place,
     subject::json ->> 'owner_team' as owner_team, subject::json ->> 'currency' as currency,
     coalesce((subject::json ->> 'amount')::decimal(18, 4), 0) as amount
-from numbered
+from numbered_events
 join known_runs using (run_number)
-where recorded_at <= (select as_of from asked);
+where recorded_at <= (select as_of from report_period);

@@ -99,13 +99,13 @@ months as (
             ) || '-01')::date,
             date_trunc('month', as_of)::date, interval 1 month
         )), '%Y-%m') as month
-    from asked
+    from report_period
 ),
 
 lines as (select distinct kind, currency, owner_team from movements),
 
 -- Movements before the first month are its opening.
-summed as (
+line_sums as (
     select
         months.month, lines.kind, lines.currency, lines.owner_team,
         coalesce(sum(times) filter (where movements.month < months.month), 0) as opening_count,
@@ -148,6 +148,6 @@ summed as (
 select
     columns(* exclude (opening_count, opening_amount, closing_count, closing_amount)),
     opening_count, opening_amount, closing_count, closing_amount
-from summed
+from line_sums
 where opening_count <> 0 or opening_amount <> 0 or new_count <> 0 or resolved_count <> 0 or reclassified_count <> 0
     or reclassified_amount <> 0 or closing_count <> 0 or closing_amount <> 0;

@@ -118,7 +118,7 @@ group by vendor;
 -- What differs in this Centra, with what to do about it. A schema that cannot be seen stops nothing, and is worth a question to Centra.
 insert into alarms
 with
-differences as (
+contract_differences as (
     select
         case when stops then 'this_centra_fits_every_operation_of_ours' else 'this_centra_is_as_we_assume' end as alarm,
         *
@@ -139,7 +139,7 @@ select
     ) filter (where coordinate is not null
     )
 from (values ('this_centra_fits_every_operation_of_ours'), ('this_centra_is_as_we_assume')) as both_alarms (alarm)
-left join differences using (alarm)
+left join contract_differences using (alarm)
 group by alarm;
 
 -- Row-count identities: what was landed is staged, once; what is planned is in the ledger, once.

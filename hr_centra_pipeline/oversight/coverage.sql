@@ -42,21 +42,21 @@ pauses as (
 ),
 
 -- One row per slice of history that a backfill read.
-backfilled as (
+backfilled_slices as (
     select 'centra ' || "object" as source, window_from, window_to, fetched_at
     from landing.centra_history
     where is_complete
 ),
 
-missed as (
+missed_pauses as (
     select
         source, gap_from, gap_to,
         case
             when reads_from is null or reads_from <= gap_from then gap_to
             else (
-                select max(backfilled.fetched_at) from backfilled
-                where backfilled.source = pauses.source and backfilled.window_from <= pauses.gap_from
-                    and backfilled.window_to >= least(pauses.gap_to, pauses.reads_from)
+                select max(backfilled_slices.fetched_at) from backfilled_slices
+                where backfilled_slices.source = pauses.source and backfilled_slices.window_from <= pauses.gap_from
+                    and backfilled_slices.window_to >= least(pauses.gap_to, pauses.reads_from)
             )
         end as caught_up_at
     from pauses
@@ -87,7 +87,7 @@ select
         else 'Part of it was never read: hr-centra backfill --from ' || strftime(gap_from, '%Y-%m-%d') || ' --to '
             || strftime(gap_to, '%Y-%m-%d')
     end as detail
-from missed
+from missed_pauses
 union all by name
 select
     'files of the exports' as source, gap_from, gap_to, date_diff('minute', gap_from, gap_to) // 60 as hours,

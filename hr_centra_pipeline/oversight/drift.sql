@@ -9,7 +9,7 @@ insert into operations.vendor_drift by name
 with
 -- One row per file that came with the newest of its kind and profile: several may come at once, and not all have the column.
 -- A column that was mapped or ignored since then is not new any more.
-newest as (
+newest_files as (
     select kind, unknown_headers, received_at from landing.files where problem is null and kind is not null
     qualify rank() over (partition by kind, profile order by received_at desc) = 1
 ),
@@ -18,7 +18,7 @@ headers as (
     select
         files.kind as object, header as name, min(files.received_at) as first_seen_at, count(*) as times_seen
     from (select kind, received_at, unnest(unknown_headers) as header from landing.files) as files
-    semi join (select kind, unnest(unknown_headers) as header from newest) as present using (kind, header)
+    semi join (select kind, unnest(unknown_headers) as header from newest_files) as present using (kind, header)
     group by all
 ),
 
@@ -107,7 +107,7 @@ centra_words as (
     anti join policy.centra_words as known on known.enum = words.enum and known.word = words.value
 ),
 
-said as (
+deprecations as (
     select unnest(deprecated_fields) as name, fetched_at from landing.centra_versions
     qualify row_number() over (order by batch desc) = 1
 )
@@ -149,7 +149,7 @@ select
     '' as value,
     min(fetched_at) as first_seen_at,
     1 as times_seen, 'Centra will remove this field: hr-centra needs an update before that.' as next_step
-from said
+from deprecations
 group by all
 union all by name
 select

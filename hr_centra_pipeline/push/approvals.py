@@ -127,7 +127,7 @@ def _keep(connection: Connection, signature: Signature, effect_keys: Iterable[st
         select
             $approval_id as approval_id, effect_key, approval_sha256, codes, currency, amount, $by as approved_by,
             $recorded_by as recorded_by, $why as why, $at as approved_at
-        from sendable -- as they were listed
+        from sendable_effects -- as they were listed
         where effect_key in (select unnest($effect_keys::varchar[]))
         """,
         {

@@ -11,7 +11,7 @@ turns as (
     from meta.turns
 ),
 
-complete as (
+complete_reads as (
     select pulls."object" as source, pulls.batch, coalesce(pulls.window_from <= parameters.cutover, false) as is_back
     from landing.centra_pulls as pulls cross join policy.parameters
     where pulls.is_complete
@@ -21,10 +21,10 @@ complete as (
 
 select
     sources.source,
-    coalesce(bool_or(complete.is_back and complete.batch > turns.rebound_batch), false) as is_back,
-    turns.last_batch = -1 or coalesce(bool_or(complete.batch > turns.last_batch), false) as is_since,
+    coalesce(bool_or(complete_reads.is_back and complete_reads.batch > turns.rebound_batch), false) as is_back,
+    turns.last_batch = -1 or coalesce(bool_or(complete_reads.batch > turns.last_batch), false) as is_since,
     turns.reason
 from (select unnest(['orders', 'shipments', 'returns', 'stock_changes', 'exports']) as source) as sources
 cross join turns
-left join complete using (source)
+left join complete_reads using (source)
 group by sources.source, turns.last_batch, turns.rebound_batch, turns.reason;

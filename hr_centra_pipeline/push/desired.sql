@@ -1,14 +1,14 @@
--- makes: desired
+-- makes: desired_effects
 -- kind:  step
 -- grain: one row per effect that ought to be in Centra and is not, with the hashes of what decides about it
 
 -- One row per effect that ought to be in Centra and is not, with three hashes. input: everything that would be sent and the policy;
 -- when it changes, what was rejected may be tried again. approval: what leaves when it leaves, with the fee and shipping beside
 -- it; what was approved was approved with this. decided: what of the settings decides about it, as the ledger keeps it.
-create or replace temp table desired as
+create or replace temp table desired_effects as
 with
 -- One row per return and order: what belongs to the whole of it and leaves with its credits, or has left before them.
-return_level as (
+return_level_effects as (
     select return_id, order_number, string_agg(effect_kind || ' ' || amount, ', ' order by effect_kind) as return_level
     from (
         select return_id, order_number, effect_kind, amount from effects.pending_credit_notes
@@ -31,7 +31,7 @@ return_level as (
 ),
 
 -- One row: what the policy says that a refusal may hang on. When it changes, what was rejected may be tried again.
-policy_said as (
+policy_digest as (
     select sha256(string_agg(words, chr(31) order by place)) as policy_sha256
     from (
         select 1 as place, coalesce(string_agg(p::varchar, chr(30) order by p::varchar), '') as words
@@ -102,7 +102,9 @@ from (
         ) as sent
     from pending_effects
 ) as pending
-cross join policy_said
+cross join policy_digest
 left join policy.reasons as blocks on blocks.code = pending.blocked_code
-left join return_level on return_level.return_id = pending.return_id and return_level.order_number = pending.order_number
-    and pending.effect_kind in ('credit_note', 'shipping_refund', 'return_fee');
+left join
+    return_level_effects
+    on return_level_effects.return_id = pending.return_id and return_level_effects.order_number = pending.order_number
+        and pending.effect_kind in ('credit_note', 'shipping_refund', 'return_fee');

@@ -7,7 +7,7 @@
 -- know of that.
 create or replace temp table gone_returns as
 with
-not_shown as materialized (
+packets_without_return as materialized (
     select packets.* replace (packets.centra_id::bigint as centra_id)
     from push.packets
     anti join (
@@ -18,7 +18,7 @@ not_shown as materialized (
 )
 
 select packet_key, members, operation, centra_id as centra_return_id, state, updated_at as done_at
-from not_shown
+from packets_without_return
 where (centra_id in (select centra_return_id from staging.centra_returns) or was_pulled_since(created_at, updated_at))
     and packet_key not in (
         select packet_key from staging.centra_returns where deleted_at is null and is_completed and packet_key is not null

@@ -172,11 +172,12 @@ def breaches(connection: Connection, due: Iterable[Effect], policy: Policy, now:
     today = sent_today(connection, now, weeks=policy.surge.weeks)
     leaving = _added(amounts_of(due), under_way(connection))
     raised = {
-        (effect_type, currency): up_to for effect_type, currency, up_to in connection.execute("from raised").fetchall()
+        (effect_type, currency): up_to
+        for effect_type, currency, up_to in connection.execute("from raised_limits").fetchall()
     }
     usual: dict[tuple[str, str | None], Decimal] = {
         (effect_type, currency): amount
-        for effect_type, currency, amount in connection.execute("from usual_day").fetchall()
+        for effect_type, currency, amount in connection.execute("from usual_amounts").fetchall()
     }
     found: list[Breach] = []
     for effect_type, run in leaving.items():
@@ -241,12 +242,12 @@ def _shown(amount: Decimal, currency: str | None) -> str:
 def sent_today(connection: Connection, now: datetime, *, weeks: int = 4) -> dict[str, Amounts]:
     """What went out today by effect type, what is in doubt for good included. Fills the temporary tables of ``guards.sql``."""
     run_sql(connection, "hr_centra_pipeline.push", "guards.sql", {"now": now, "weeks": weeks})
-    return _amounts(connection, "from sent_today")
+    return _amounts(connection, "from todays_amounts")
 
 
 def under_way(connection: Connection) -> dict[str, Amounts]:
     """What is half done, by effect type. Reads a temporary table that :func:`sent_today` fills."""
-    return _amounts(connection, "from under_way")
+    return _amounts(connection, "from amounts_under_way")
 
 
 def _added(some: Mapping[str, Amounts], more: Mapping[str, Amounts]) -> dict[str, Amounts]:

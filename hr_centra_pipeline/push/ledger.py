@@ -56,7 +56,7 @@ def move(connection: Connection, moves: Sequence[Move], now: datetime) -> None:
     }
     connection.execute(
         """
-        create or replace temp table asked as
+        create or replace temp table requested_moves as
         select
             unnest($effect_key::varchar[]) as effect_key, unnest($state::varchar[]) as state,
             unnest($reason::varchar[]) as reason, unnest($reason_code::varchar[]) as reason_code,
@@ -76,12 +76,12 @@ def move(connection: Connection, moves: Sequence[Move], now: datetime) -> None:
             case when asked.state = 'confirmed' then $now end as confirmed_at
         )
         from push.ledger
-        join asked using (effect_key)
+        join requested_moves as asked using (effect_key)
         where ledger.state <> 'confirmed'
         """,
         {"now": now},
     )
-    if _one(connection, "select count(*) from asked anti join push.ledger using (effect_key)"):
+    if _one(connection, "select count(*) from requested_moves anti join push.ledger using (effect_key)"):
         raise ForbiddenMoveError(f"the ledger does not know every one of {', '.join(key for key, _ in rows)}")
     apply(connection)
 

@@ -43,7 +43,7 @@ def record_plan(connection: Connection, now: datetime) -> PlanRecord:
     models.run_file(connection, "push/release_foreign.sql", {"now": now})
     ledger.apply(connection, "released_effects", allowed=ledger.REOPENED_MOVES)
     since = watermarks.read(connection, watermarks.LEDGER)
-    done = models.run(connection, ["desired"])
+    done = models.run(connection, ["desired_effects"])
     settings = _settings_now(connection)
     newest = watermarks.newest_batch(connection)
     changed, done = _settings_changed(connection, settings, done)
@@ -95,15 +95,15 @@ class _Settings:
 @makes(
     "graded_once",
     "One row per unit of which all that was landed says one grade; filled for a first plan only.",
-    reads=("desired", "landing.happy_returns_items"),
+    reads=("desired_effects", "landing.happy_returns_items"),
 )
 def _settings_changed(
     connection: Connection, present: _Settings, done: frozenset[str]
 ) -> tuple[dict[str, object], frozenset[str]]:
     """Up to where everything was planned by other settings (``None``: by these); and whether anything ever was.
 
-    Fills ``said_of_effects`` (when Happy Returns last said what an effect of ``desired`` hangs on), ``decided_since``,
-    ``touched_effects`` (touched.sql) and ``graded_once``: units of ``desired`` of which all that was landed says one grade
+    Fills ``latest_reports`` (when Happy Returns last said what an effect of ``desired_effects`` hangs on), ``decided_effects``,
+    ``touched_effects`` (touched.sql) and ``graded_once``: units of ``desired_effects`` of which all that was landed says one grade
     (filled for a first plan only). ``done``: models that have run; answered with those that ran now.
     """
     last = connection.execute(
@@ -120,7 +120,7 @@ def _settings_changed(
     is_asked = changed_batch is not None or is_first_plan
     is_asked = is_asked or bool(_one(connection, "select count(*) from push.ledger where asked_batch is not null"))
     touched_grades, is_cutover_same = _touched(seen, present)
-    done = models.run(connection, ["said_of_effects"], (), {"is_asked": is_asked}, done=done)
+    done = models.run(connection, ["latest_reports"], (), {"is_asked": is_asked}, done=done)
     parameters = {
         "is_changed": changed_batch is not None,
         "changed_batch": changed_batch,
@@ -134,7 +134,7 @@ def _settings_changed(
         """
         create or replace temp table graded_once as
         select return_item_id from landing.happy_returns_items
-        semi join desired using (return_item_id)
+        semi join desired_effects using (return_item_id)
         where disposition is not null and $is_first_plan
         group by return_item_id having count(distinct disposition) = 1
         """,

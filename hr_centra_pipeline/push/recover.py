@@ -30,7 +30,7 @@ def half_done(connection: Connection, now: datetime) -> int:
     Reads ``effects.pending_*`` and staging as they were planned with.
     """
     models.run(connection, ["push/half_done.sql"])
-    columns = [column[0] for column in (connection.execute("from half_done").description or [])]
+    columns = [column[0] for column in (connection.execute("from half_done_returns").description or [])]
     rows = [dict(zip(columns, row, strict=True)) for row in connection.fetchall()]
     packets = [packet for row in rows if (packet := _packet(connection, row))]
     if not packets:

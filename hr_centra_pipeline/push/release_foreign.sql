@@ -5,7 +5,7 @@
 -- Effects that another user had done and that are gone in Centra: ours are due again. Fills `released_effects`: their new ledger rows.
 create or replace temp table released_effects as
 with
-pending as (
+pending_keys as (
     select effect_key from effects.pending_credit_notes
     union all
     select effect_key from effects.pending_exchange_orders
@@ -22,5 +22,5 @@ select
     )
 from push.ledger
 join policy.reasons as gone on gone.code = 'gone_of_others'
-semi join pending using (effect_key)
+semi join pending_keys using (effect_key)
 where ledger.state = 'confirmed' and ledger.is_foreign;

@@ -1,17 +1,22 @@
--- makes: said_of_effects
+-- makes: latest_reports
 -- kind:  step
 -- grain: one row per desired effect: in which batch Happy Returns last reported something new of it
 
--- When Happy Returns last said something else that an effect hangs on, by batch. Fills `said_of_effects`, one row per effect of
--- the temporary table `desired` (none unless $is_asked): batch: of its unit's own facts (of a fee or shipping: its return's);
+-- When Happy Returns last said something else that an effect hangs on, by batch. Fills `latest_reports`, one row per effect of
+-- the temporary table `desired_effects` (none unless $is_asked): batch: of its unit's own facts (of a fee or shipping: its return's);
 -- paid_batch: whether it paid. A row that only repeats what was known, or comes late with an older state, says nothing.
 -- Rows are in the order of their batches; one that a mended profile has typed again says it since its said_batch. The columns
 -- compared here are those of `_FACTS` in sources/happy_returns/retyping.py.
-create or replace temp table said_of_effects as
+create or replace temp table latest_reports as
 with
-effects_asked as (
-    select desired.effect_key, desired.effect_kind, desired.return_item_id, desired.return_id, desired.order_number
-    from desired
+effects_in_question as (
+    select
+        desired_effects.effect_key,
+        desired_effects.effect_kind,
+        desired_effects.return_item_id,
+        desired_effects.return_id,
+        desired_effects.order_number
+    from desired_effects
     join policy.effect_types using (effect_kind)
     where $is_asked and effect_types.may_be_asked
 ),
@@ -38,7 +43,7 @@ items as (
             end
         } as due
     from landing.happy_returns_items as landed
-    semi join effects_asked using (return_id)
+    semi join effects_in_question using (return_id)
     left join effects.units as units on units.return_item_id = landed.return_item_id
     qualify landed.source_time = max(landed.source_time) over (partition by landed.return_item_id order by landed.batch)
         and row_number() over (
@@ -74,7 +79,7 @@ returns as (
         landed.return_id, landed.order_number, landed.batch, coalesce(landed.said_batch, landed.batch) as said_batch,
         { 'created': landed.created_at, 'failed': landed.refund_status = 'failed' } as facts
     from landing.happy_returns_returns as landed
-    semi join effects_asked using (return_id)
+    semi join effects_in_question using (return_id)
     qualify landed.source_time
         = max(landed.source_time) over (partition by landed.return_id, landed.order_number order by landed.batch)
         and row_number() over (
@@ -109,7 +114,7 @@ refunds as (
             'basis': landed.fee_basis, 'units': landed.item_ids
         } as facts
     from landing.happy_returns_refunds as landed
-    semi join effects_asked using (return_id)
+    semi join effects_in_question using (return_id)
     qualify landed.source_time = max(landed.source_time) over (partition by landed.refund_id order by landed.batch)
         and row_number() over (
             partition by landed.refund_id, landed.batch order by landed.source_time desc, landed.source_line desc
@@ -135,14 +140,14 @@ refund_changes as (
     group by all
 ),
 
-of_units as (
+changes_by_unit as (
     select refund_units.return_item_id, max(changes.batch) as batch, max(changes.paid_batch) as paid_batch
     from refund_changes as changes join staging.refund_units using (refund_id)
     group by all
 ),
 
 -- One row per return and order: for what belongs to the whole of it.
-of_returns as (
+changes_by_return as (
     select return_id, order_number, max(batch) as batch, max(paid_batch) as paid_batch
     from (
         select return_id, order_number, batch, paid_batch from refund_changes
@@ -153,15 +158,17 @@ of_returns as (
 )
 
 select
-    asked.effect_key,
+    questions.effect_key,
     case
-        when asked.effect_kind = 'inventory_adjustment' then greatest(items.stock_batch, returns.batch)
-        when asked.return_item_id is null then greatest(of_returns.batch, returns.batch)
-        else greatest(items.credit_batch, returns.batch, of_units.batch)
+        when questions.effect_kind = 'inventory_adjustment' then greatest(items.stock_batch, returns.batch)
+        when questions.return_item_id is null then greatest(changes_by_return.batch, returns.batch)
+        else greatest(items.credit_batch, returns.batch, changes_by_unit.batch)
     end as batch,
-    case when asked.return_item_id is null then of_returns.paid_batch else of_units.paid_batch end as paid_batch
-from effects_asked as asked
-left join item_changes as items on items.return_item_id = asked.return_item_id
-left join return_changes as returns on returns.return_id = asked.return_id and returns.order_number = asked.order_number
-left join of_units on of_units.return_item_id = asked.return_item_id
-left join of_returns on of_returns.return_id = asked.return_id and of_returns.order_number = asked.order_number;
+    case when questions.return_item_id is null then changes_by_return.paid_batch else changes_by_unit.paid_batch end as paid_batch
+from effects_in_question as questions
+left join item_changes as items on items.return_item_id = questions.return_item_id
+left join return_changes as returns on returns.return_id = questions.return_id and returns.order_number = questions.order_number
+left join changes_by_unit on changes_by_unit.return_item_id = questions.return_item_id
+left join
+    changes_by_return
+    on changes_by_return.return_id = questions.return_id and changes_by_return.order_number = questions.order_number;

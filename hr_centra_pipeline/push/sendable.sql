@@ -1,15 +1,15 @@
--- makes: sendable
+-- makes: sendable_effects
 -- kind:  step
 -- grain: one row per effect of the last plan that is not in Centra, with why it waits
 
 -- One row per effect of the last plan that is not in Centra, with what its packet needs and why it waits by today's plan, policy
 -- and approvals: of those that are planned, and of those that are under way, which are asked again before each call. Reads the
--- temporary table of desired.sql. Fills `sendable`: what an approval keeps is in there, too.
-create or replace temp table sendable as
+-- temporary table of desired.sql. Fills `sendable_effects`: what an approval keeps is in there, too.
+create or replace temp table sendable_effects as
 with
 -- One row per effect that a person approved, as it was when that was done last, with the codes of what it waited for: another
 -- hash, or a reason that has come since, needs another approval.
-approved as (
+approved_effects as (
     select effect_key, approval_sha256, flatten(list(codes)) as codes
     from (
         select
@@ -32,77 +32,78 @@ approved_exchanges as (
 
 -- A chargeback counts on units for which something is still to be given, and the plan takes what is half done for given: here
 -- is what found no other unit. One row per effect that meets it; one in another currency meets every one of its order.
-beyond as (
+uncovered_chargebacks as (
     select order_number, amount - counted as amount, is_abroad from effects.chargebacks where amount > counted
 ),
 
-charged_back as (
+charged_back_effects as (
     select
-        units.effect_key, bool_and(beyond.is_abroad) as is_abroad,
-        max(beyond.amount - units.before) filter (where not beyond.is_abroad) as amount
+        units.effect_key, bool_and(uncovered_chargebacks.is_abroad) as is_abroad,
+        max(uncovered_chargebacks.amount - units.before) filter (where not uncovered_chargebacks.is_abroad) as amount
     from (
         select
-            desired.effect_key, desired.order_number,
-            sum(desired.amount) over (partition by desired.order_number order by desired.return_item_id)
-            - desired.amount as before
-        from desired
+            desired_effects.effect_key, desired_effects.order_number,
+            sum(desired_effects.amount) over (partition by desired_effects.order_number order by desired_effects.return_item_id)
+            - desired_effects.amount as before
+        from desired_effects
         join push.ledger using (effect_key)
-        left join effects.value_given_back as value on value.return_item_id = desired.return_item_id
-        where desired.effect_kind in ('credit_note', 'exchange_order') and coalesce(value.chargeback, 0) = 0
+        left join effects.value_given_back as value on value.return_item_id = desired_effects.return_item_id
+        where desired_effects.effect_kind in ('credit_note', 'exchange_order') and coalesce(value.chargeback, 0) = 0
             and ledger."state" in ('planned', 'sending', 'unknown')
     ) as units
-    join beyond using (order_number)
-    where beyond.is_abroad or units.before < beyond.amount
+    join uncovered_chargebacks using (order_number)
+    where uncovered_chargebacks.is_abroad or units.before < uncovered_chargebacks.amount
     group by units.effect_key
 ),
 
-considered as (
+considered_effects as (
     select
-        desired.* exclude ("state"),
+        desired_effects.* exclude ("state"),
         ledger."state" as ledger_state,
         ledger.travels_alone,
         ledger.planned_at,
         ledger.asked_batch,
         effect_types.effect_type, modes.policy_mode,
         -- Who let the replacement through has let its release through.
-        coalesce(approved.codes, approved_exchanges.codes, []) as approved_codes,
+        coalesce(approved_effects.codes, approved_exchanges.codes, []) as approved_codes,
         -- What of it a person has to let through, but for the limit: that is about what leaves at once.
-        list_filter(list_concat(coalesce(desired.approval_codes, []), [
+        list_filter(list_concat(coalesce(desired_effects.approval_codes, []), [
             case when ledger.asked_batch is not null then 'settings' end,
             case when modes.policy_mode = 'approve' then 'mode' end,
-            case when desired.effect_kind = 'inventory_adjustment' and desired.sendable_at > $now then 'hold' end
+            case when desired_effects.effect_kind = 'inventory_adjustment' and desired_effects.sendable_at > $now then 'hold' end
         ]), lambda code: code is not null) as waits_for_codes,
         len(waits_for_codes) > 0 and list_has_all(approved_codes, waits_for_codes) as is_approved,
         ledger.decided_sha256 as decided_before,
-        coalesce((desired.evidence::json ->> 'is_announcement')::boolean, false) as is_announcement,
-        desired.blocked_code is not null and not (is_approved and coalesce(blocks.needs_approval, false)) as is_blocked,
-        charged_back.effect_key is not null as meets_chargeback,
-        coalesce(charged_back.is_abroad, false) as is_abroad, charged_back.amount as charged_back,
+        coalesce((desired_effects.evidence::json ->> 'is_announcement')::boolean, false) as is_announcement,
+        desired_effects.blocked_code is not null and not (is_approved and coalesce(blocks.needs_approval, false)) as is_blocked,
+        charged_back_effects.effect_key is not null as meets_chargeback,
+        coalesce(charged_back_effects.is_abroad, false) as is_abroad, charged_back_effects.amount as charged_back,
         coalesce(value.given - value.exchange > 0, false) as has_money,
         -- Half done as another article or of another order than Happy Returns names by now, and nothing of it was finished.
-        desired.effect_kind in ('credit_note', 'exchange_order') and desired.origin_return_id is null
+        desired_effects.effect_kind in ('credit_note', 'exchange_order') and desired_effects.origin_return_id is null
         and coalesce(matched.is_corrected, false) and not exists (
             select 1
             from push.ledger as done
-            where done.return_item_id = desired.return_item_id and done."state" = 'confirmed'
+            where done.return_item_id = desired_effects.return_item_id and done."state" = 'confirmed'
                 and done.effect_kind in ('credit_note', 'exchange_order')
         ) as is_corrected
-    from desired
+    from desired_effects
     join push.ledger using (effect_key)
-    join policy.effect_types on effect_types.effect_kind = desired.effect_kind
+    join policy.effect_types on effect_types.effect_kind = desired_effects.effect_kind
     join policy.modes on modes.effect_type = effect_types.effect_type
     left join
-        approved
-        on approved.effect_key = desired.effect_key and approved.approval_sha256 = desired.approval_sha256
-    left join approved_exchanges on approved_exchanges.effect_key = (desired.evidence::json ->> 'exchange')
-    left join effects.value_given_back as value on value.return_item_id = desired.return_item_id
-    left join charged_back on charged_back.effect_key = desired.effect_key
-    left join policy.reasons as blocks on blocks.code = desired.blocked_code
-    left join matching.matched_items as matched on matched.return_item_id = desired.return_item_id
+        approved_effects
+        on approved_effects.effect_key = desired_effects.effect_key
+            and approved_effects.approval_sha256 = desired_effects.approval_sha256
+    left join approved_exchanges on approved_exchanges.effect_key = (desired_effects.evidence::json ->> 'exchange')
+    left join effects.value_given_back as value on value.return_item_id = desired_effects.return_item_id
+    left join charged_back_effects on charged_back_effects.effect_key = desired_effects.effect_key
+    left join policy.reasons as blocks on blocks.code = desired_effects.blocked_code
+    left join matching.matched_items as matched on matched.return_item_id = desired_effects.return_item_id
     where ledger."state" in ('planned', 'sending', 'unknown')
 ),
 
-held as (
+held_effects as (
     select
         * exclude (meets_chargeback, is_abroad, has_money, is_corrected),
         -- How much one in another currency took back is not known: who approves the effect has looked.
@@ -126,11 +127,11 @@ held as (
             when sendable_at > $now and not (is_approved and effect_kind = 'inventory_adjustment') then
                 policy.reason('waits_until', strftime(sendable_at, '%Y-%m-%d %H:%M UTC'))
         end as held_by
-    from considered
+    from considered_effects
 ),
 
 -- What leaves at once: the refund of a shipment by one payer, or the goods of its exchanges, whatever packets they are cut into.
-together as (
+effects_leaving_together as (
     select
         *,
         sum(case effect_kind when 'return_fee' then taken_off(amount) else amount - coalesce(fee, 0) end) filter (
@@ -138,12 +139,12 @@ together as (
         ) over (
             partition by effect_type, order_number, shipment_id, pays_through, origin_return_id, currency
         ) as leaves_at_once
-    from held
+    from held_effects
 ),
 
-reasoned as (
+reasoned_effects as (
     select
-        together.*,
+        effects_leaving_together.*,
         coalesce(leaves_at_once > limits.amount and effect_type in ('credit_note', 'exchange_order'), false)
             as is_above,
         case when is_above then list_append(waits_for_codes, 'limit') else waits_for_codes end as codes,
@@ -154,15 +155,15 @@ reasoned as (
             when not is_approved and asked_batch is not null then policy.reason('changed_by_settings')
             when not is_approved and policy_mode = 'approve' then policy.reason('mode_approve', effect_type)
             when is_above and not list_contains(approved_codes, 'limit')
-                then policy.reason('above_limit', together.currency)
+                then policy.reason('above_limit', effects_leaving_together.currency)
         end as own_reason
-    from together
+    from effects_leaving_together
     left join policy.approval_limits as limits using (currency)
 ),
 
-waiting as (
+waiting_effects as (
     select
-        reasoned.*,
+        reasoned_effects.*,
         coalesce(
             own_reason,
             -- What was approved is the whole amount: a fee or shipping that nobody has seen holds its credit.
@@ -172,7 +173,7 @@ waiting as (
                     then policy.reason('fee_or_shipping_held')
             end
         ) as waits
-    from reasoned
+    from reasoned_effects
     left join policy.reasons on reasons.code = reasoned.own_reason.code
 )
 
@@ -225,7 +226,7 @@ select
     trigger_at,
     approval_sha256,
     codes
-from waiting
+from waiting_effects
 left join policy.reasons on reasons.code = waiting.waits.code;
 
-select * exclude (trigger_at, approval_sha256, codes) from sendable order by trigger_at, effect_key;
+select * exclude (trigger_at, approval_sha256, codes) from sendable_effects order by trigger_at, effect_key;

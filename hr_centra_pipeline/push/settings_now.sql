@@ -6,7 +6,7 @@
 -- counts from now on.
 with
 -- One row per table and hash, in the order in which it is hashed. As subqueries they would be a cross product to be ordered.
-said as (
+setting_words as (
     select
         'fingerprint' as of_hash, 1 as place,
         concat_ws(chr(30), cutover, shipping_rule, shipping_source, fee_basis, fee_source, exchange_trigger) as words
@@ -70,4 +70,4 @@ select
         sha256(string_agg(words, chr(31) order by place) filter (of_hash in ('rules', 'payers') or place in (4, 5))),
         'grades', (select coalesce(list(g order by g.disposition), []) from grades as g)
     )::varchar as parts
-from said;
+from setting_words;

@@ -7,7 +7,7 @@
 create or replace temp table settled_amounts as
 with
 -- one row per Return that a pull has shown with its payment, or completed
-shown as (
+pulled_returns as (
     select
         returns.centra_return_id, returns.currency, settled.settled as total,
         returns.shipping + returns.handling + returns.shipping_tax_added as shipping,
@@ -25,7 +25,7 @@ shown as (
 ),
 
 -- one row per Return that only the push has seen so far: its costs as planned
-answered as (
+pushed_returns as (
     select
         try_cast(centra_id as bigint) as centra_return_id, payload ->> 'currency' as currency,
         coalesce(payload ->> 'paid', payload ->> 'final_total')::decimal(18, 4) as total,
@@ -38,7 +38,7 @@ answered as (
     where operation = 'credit'
         and state = 'confirmed'
         and coalesce(payload ->> 'paid', payload ->> 'final_total') is not null
-        and try_cast(centra_id as bigint) not in (select centra_return_id from shown)
+        and try_cast(centra_id as bigint) not in (select centra_return_id from pulled_returns)
 ),
 
 -- one row per effect of ours that one of them carries
@@ -53,9 +53,9 @@ members as (
         sum(coalesce(ledger.amount, 1)) over so_far as upto,
         sum(coalesce(ledger.amount, 1)) over of_kind as whole
     from (
-        from shown
+        from pulled_returns
         union all by name
-        from answered
+        from pushed_returns
     ) as settled
     join push.ledger on ledger.centra_id = settled.centra_return_id::varchar
     where ledger.state = 'confirmed' and not ledger.is_foreign

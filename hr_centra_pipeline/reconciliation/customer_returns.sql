@@ -1,4 +1,4 @@
--- makes: customer_returns, told_stock_changes
+-- makes: customer_returns, named_stock_changes
 -- kind:  step
 -- grain: one row per stock change that is called a customer return
 
@@ -11,7 +11,7 @@ from booked_returns
 group by stock_change_id;
 
 -- One row per such change whose text names a return or order of Happy Returns.
-create or replace temp table told_stock_changes as
+create or replace temp table named_stock_changes as
 select distinct named.stock_change_id
 from (select stock_change_id, unnest(named) as word from customer_returns) as named
 join (

@@ -14,7 +14,7 @@ delete from reconciliation.delays where order_number in (select order_number fro
 insert into reconciliation.delays by name
 with
 -- The last call of a packet, and what Centra answered.
-called as (
+last_calls as (
     select
         packet_key, max(started_at) as called_at,
         arg_max(concat_ws(' ', outcome, 'HTTP ' || http_status, message), real_started_at) as answer
@@ -23,20 +23,20 @@ called as (
     group by packet_key
 ),
 
-ours as (
+our_waits as (
     select
-        missing.return_item_id, missing.effect_kind, missing.sendable_at, missing.why, called.called_at, called.answer,
+        missing.return_item_id, missing.effect_kind, missing.sendable_at, missing.why, last_calls.called_at, last_calls.answer,
         effect_types.awaited as waits_for,
         rules.window_hours
     from missing_effects as missing
-    left join called using (packet_key)
+    left join last_calls using (packet_key)
     join policy.effect_types on effect_types.effect_kind = missing.effect_kind
     join policy.exception_kinds as rules on rules.kind = effect_types.missing
     qualify row_number() over (partition by missing.return_item_id order by missing.sendable_at, missing.effect_kind)
         = 1
 ),
 
-standing as (
+unit_waits as (
     select
         units.return_item_id,
         units.return_id,
@@ -45,7 +45,7 @@ standing as (
         seen.last_event,
         seen.last_event_at,
         case
-            when ours.return_item_id is not null then 'ours'
+            when our_waits.return_item_id is not null then 'ours'
             when units.is_refused then null
             when seen.last_event is null then null -- only started: the shopper has it
             when units.arrived_at is null and units.disposition is null and not units.is_returnless then 'goods'
@@ -53,12 +53,12 @@ standing as (
             when units.arrived_at is not null and units.disposition is null and not units.is_returnless then 'grade'
         end as waits_code,
         case waits_code
-            when 'ours' then ours.waits_for
+            when 'ours' then our_waits.waits_for
             when 'goods' then 'the goods'
             when 'approval' then 'an approval'
             when 'grade' then 'a grade'
         end as waits_for,
-        ours.sendable_at, ours.why, ours.called_at, ours.answer, ours.window_hours as our_hours,
+        our_waits.sendable_at, our_waits.why, our_waits.called_at, our_waits.answer, our_waits.window_hours as our_hours,
         lateness.p50_hours, lateness.p95_hours, lateness.is_learned,
         coalesce(lateness.window_hours, rules.window_hours) as physical_hours,
         parameters.unapproved_days * 24 as approval_hours,
@@ -66,7 +66,7 @@ standing as (
     from known_units as units
     cross join policy.parameters
     left join last_seen as seen using (return_item_id)
-    left join ours using (return_item_id)
+    left join our_waits using (return_item_id)
     left join reconciliation.lateness as lateness
         on lateness.stage = seen.last_event and lateness.dropoff_method = coalesce(units.dropoff_method, 'unknown')
     join
@@ -74,7 +74,7 @@ standing as (
         on rules.kind = case when units.arrived_at is null then 'stalled_return' else 'disposition_missing' end
 ),
 
-timed as (
+timed_waits as (
     select
         *,
         case
@@ -85,7 +85,7 @@ timed as (
             when waits_code = 'ours' then our_hours when waits_code = 'approval' then approval_hours else
                 physical_hours
         end as window_hours
-    from standing
+    from unit_waits
     where waits_code is not null
 )
 
@@ -104,4 +104,4 @@ select
         else 'happy_returns_delay'
     end as verdict,
     called_at is not null as was_called, called_at, answer, why as reason
-from timed;
+from timed_waits;

@@ -5,7 +5,7 @@
 -- A component of which one side says something else than the others.
 create or replace temp table deviations as
 with
-told as (
+reported_rows as (
     select return_id, order_number, json_group_array(refund_id) as refund_ids
     from (
         select return_id, order_number, refund_id
@@ -31,7 +31,7 @@ sources as (
 ),
 
 -- Refund rows that tell of the same goods: two that claim one unit, and one for which no unit is left.
-claims as (
+repeated_claims as (
     select
         return_id,
         order_number,
@@ -54,7 +54,7 @@ claims as (
     having bool_or(claims_again) and count(*) > 1
 ),
 
-said as (
+deviating_verdicts as (
     select
         *,
         case component when 'exchange' then h - e else distance end as off,
@@ -75,35 +75,35 @@ said as (
 )
 
 select
-    said.component,
+    deviating_verdicts.component,
     case
         when deviates = 'happy_returns' then 'fix_happy_returns'
         when deviates in ('centra', 'external', 'unknown') then 'fix_centra'
         else 'fix_pipeline'
     end as class,
     case deviates when 'policy' then 'policy_gap' else 'amount_mismatch' end as cause,
-    culprit, said.return_id, said.order_number, said.currency,
+    culprit, deviating_verdicts.return_id, deviating_verdicts.order_number, deviating_verdicts.currency,
     abs(off) as amount,
     coalesce(issued_at, made_at) as fact_at,
-    upper(said.component[1]) || said.component[2:] || ': ' || figures || '. ' || case deviates
-        when 'happy_returns' then 'Happy Returns deviates by ' || money_text(off, said.currency)
+    upper(deviating_verdicts.component[1]) || deviating_verdicts.component[2:] || ': ' || figures || '. ' || case deviates
+        when 'happy_returns' then 'Happy Returns deviates by ' || money_text(off, deviating_verdicts.currency)
         when 'external'
             then 'The Return that '
                 || maker_text(made_by)
                 || ' made in Centra deviates by '
-                || money_text(off, said.currency)
-        when 'centra' then 'Centra''s Return deviates from what Centra sold by ' || money_text(off, said.currency)
-        when 'pipeline' then 'Our own credit deviates by ' || money_text(off, said.currency)
+                || money_text(off, deviating_verdicts.currency)
+        when 'centra' then 'Centra''s Return deviates from what Centra sold by ' || money_text(off, deviating_verdicts.currency)
+        when 'pipeline' then 'Our own credit deviates by ' || money_text(off, deviating_verdicts.currency)
         when 'policy'
             then case when is_late_row
                         then 'Happy Returns'' row came when the credit had been made already: '
-                            || money_text(off, said.currency)
+                            || money_text(off, deviating_verdicts.currency)
                             || ' are not settled'
-                    else 'The policy deviates by ' || money_text(off, said.currency)
+                    else 'The policy deviates by ' || money_text(off, deviating_verdicts.currency)
                 end
         else 'Every side says something else'
     end
-    || case when deviates = 'happy_returns' then coalesce(claims."text", '') else '' end as detail,
+    || case when deviates = 'happy_returns' then coalesce(repeated_claims."text", '') else '' end as detail,
     case deviates
         when 'happy_returns'
             then 'Compare the refund with the order: correct it at Happy Returns, and settle the '
@@ -119,12 +119,18 @@ select
         else 'Compare the refund, the Return and the order, and decide which is right.'
     end as next_step,
     json_object(
-        'source', happy_returns_source, 'refund_ids', told.refund_ids, 'centra', centra_source, 'rule', expected_source,
+        'source', happy_returns_source, 'refund_ids', reported_rows.refund_ids, 'centra', centra_source, 'rule', expected_source,
         'expected', e::varchar, 'happy_returns', h::varchar, 'centra_amount', c::varchar, 'provider', p::varchar
     ) as evidence
-from said
+from deviating_verdicts
 left join sources
-    on sources.return_id is not distinct from said.return_id and sources.order_number = said.order_number
-        and sources.component = said.component and sources.currency = said.currency
-left join told on told.return_id is not distinct from said.return_id and told.order_number = said.order_number
-left join claims on claims.return_id = said.return_id and claims.order_number = said.order_number;
+    on sources.return_id is not distinct from deviating_verdicts.return_id
+        and sources.order_number = deviating_verdicts.order_number
+        and sources.component = deviating_verdicts.component and sources.currency = deviating_verdicts.currency
+left join
+    reported_rows
+    on reported_rows.return_id is not distinct from deviating_verdicts.return_id
+        and reported_rows.order_number = deviating_verdicts.order_number
+left join
+    repeated_claims
+    on repeated_claims.return_id = deviating_verdicts.return_id and repeated_claims.order_number = deviating_verdicts.order_number;

@@ -6,7 +6,7 @@
 -- credited by us: made for a return that it names, or while that unit's credit was under way.
 create or replace temp table doubled_returns as
 with
-adopted as (
+adopted_pieces as (
     select foreign_centra_return_id as centra_return_id, shipment_line_id, count(*) as units
     from matching.matched_items where foreign_centra_return_id is not null
     group by all
@@ -20,15 +20,15 @@ surplus as (
         returns.created_at,
         returns.made_by,
         returns.express_codes,
-        lines.shipment_line_id, lines.line_value, lines.quantity, lines.quantity - coalesce(adopted.units, 0) as pieces
+        lines.shipment_line_id, lines.line_value, lines.quantity, lines.quantity - coalesce(adopted_pieces.units, 0) as pieces
     from staging.centra_returns as returns
     semi join matching.orders_in_play using (order_number)
     join staging.centra_return_lines as lines using (centra_return_id)
     left join
-        adopted
-        on adopted.centra_return_id = returns.centra_return_id and adopted.shipment_line_id = lines.shipment_line_id
+        adopted_pieces
+        on adopted_pieces.centra_return_id = returns.centra_return_id and adopted_pieces.shipment_line_id = lines.shipment_line_id
     where returns.deleted_at is null and returns.packet_key is null and len(coalesce(returns.effect_keys, [])) = 0
-        and lines.quantity > coalesce(adopted.units, 0)
+        and lines.quantity > coalesce(adopted_pieces.units, 0)
         and exists (
             select 1 from staging.payment_entries as entries
             where entries.centra_return_id = returns.centra_return_id and is_given_back(entries.money)

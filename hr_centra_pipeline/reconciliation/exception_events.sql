@@ -5,7 +5,7 @@
 -- What is open and was not, and what is said otherwise now than it was: owner ('assigned'), money or cause ('changed').
 insert into reconciliation.exception_events by name
 with
-said as (
+described_exceptions as (
     select
         open_now.*,
         to_json(struct_pack(
@@ -39,14 +39,14 @@ select
     end as event,
     case when before.exception_id is null then opens_at else $now end as "at",
     'hr-centra' as "by",
-    said.kind,
+    described_exceptions.kind,
     told_now::varchar as subject,
     $run as run_number,
     $now as recorded_at,
     closings.exception_id as counterpart
-from said
+from described_exceptions
 left join told_before as before using (exception_id)
-left join closings on closings.counterpart = said.exception_id and closings.proof is not null
+left join closings on closings.counterpart = described_exceptions.exception_id and closings.proof is not null
 where not coalesce(before.is_open, false)
     or [
         before.told ->> 'owner_team', before.told ->> 'currency', before.told ->> 'amount', before.told ->> 'class',

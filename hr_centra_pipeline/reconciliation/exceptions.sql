@@ -6,7 +6,7 @@
 delete from reconciliation.exceptions;
 insert into reconciliation.exceptions by name
 with
-current as (
+current_exceptions as (
     select * exclude (subject, identity, fact_at, opens_at) from open_now
     union all by name
     -- Not found any more, and nothing proves that it is over.
@@ -24,27 +24,27 @@ current as (
     semi join (select exception_id from closings where proof is null) as kept using (exception_id)
 ),
 
-opened as (
+openings as (
     select
         exception_id, min("at") as opened_at, max("at") as last_opened_at
     from reconciliation.exception_events where event in ('opened', 'reopened')
     group by exception_id
 ),
 
-dated as (
+dated_exceptions as (
     select
-        current.* exclude (window_hours),
-        opened.opened_at,
+        current_exceptions.* exclude (window_hours),
+        openings.opened_at,
         greatest(date_diff('minute', opened_at, $now::timestamptz) // 60, 0) as age_hours,
         last_opened_at + to_hours(greatest(window_hours, 24)::integer) as due_at,
         -- Nothing but the dry run holds it back: it is shown, and nobody is late.
         coalesce(evidence ->> 'waits_for_live', 'false') = 'true' as waits_for_live
-    from current
-    join opened using (exception_id)
+    from current_exceptions
+    join openings using (exception_id)
 )
 
 select
-    dated.* exclude (waits_for_live),
+    dated_exceptions.* exclude (waits_for_live),
     case
         when class = 'timing' or waits_for_live then 'info'
         when rules.severity = 'error' or due_at <= $now then 'error'
@@ -52,5 +52,5 @@ select
     end as severity,
     due_at <= $now and not waits_for_live as overdue,
     age_bucket_of(age_hours // 24) as age_bucket
-from dated
+from dated_exceptions
 left join policy.exception_kinds as rules using (kind);

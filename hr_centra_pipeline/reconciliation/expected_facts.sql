@@ -16,7 +16,7 @@ units as (
         unnest(['items', 'tax']) as components (component)
 ),
 
-pairs as (
+cost_facts as (
     select
         return_id, order_number, component, currency,
         case component when 'shipping' then shipping else taken_off(fee) end as amount,
@@ -76,7 +76,7 @@ select
     return_id,
     order_number,
     component, currency, amount, 0 as in_goods, happened_at, is_pending, source
-from pairs where amount <> 0
+from cost_facts where amount <> 0
 union all by name
 select
     'expected' as side,

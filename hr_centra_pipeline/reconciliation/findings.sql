@@ -82,7 +82,7 @@ where changes.is_customer_return and changes.quantity > 0 and len(coalesce(chang
 -- the push: what the ledger has as confirmed is done, what was refused is a kind of its own.
 create or replace temp table missing_effects as
 with
-pending as (
+actionable_effects as (
     -- What is not said of a status is a kind of its own.
     from pending_effects where policy.subject_of(effect_kind) <> 'status'
 ),
@@ -101,21 +101,25 @@ issued_before as (
 refusals as (
     select effect_key, arg_max(message, updated_at) as message, max(updated_at) as refused_at
     from (select unnest(members) as effect_key, message, updated_at from push.packets where state = 'rejected')
-    semi join pending using (effect_key)
+    semi join actionable_effects using (effect_key)
     group by effect_key
 ),
 
-told as (
+due_effects as (
     select
-        pending.effect_key, pending.effect_kind, pending.return_item_id, pending.amount, pending.trigger_at,
-        pending.sendable_at, pending."mode", coalesce(ledger.state, 'planned') as state, ledger.packet_key,
+        actionable_effects.effect_key,
+        actionable_effects.effect_kind,
+        actionable_effects.return_item_id,
+        actionable_effects.amount,
+        actionable_effects.trigger_at,
+        actionable_effects.sendable_at, actionable_effects."mode", coalesce(ledger.state, 'planned') as state, ledger.packet_key,
         case
-            when pending.blocked_code is not null then pending.blocked_code
+            when actionable_effects.blocked_code is not null then actionable_effects.blocked_code
             when ledger.asked_batch is not null then asked.code
             else ledger.reason_code
         end as why_code,
         coalesce(
-            pending.blocked_by,
+            actionable_effects.blocked_by,
             case when ledger.asked_batch is not null then
                     asked.sentence
                     || case when ledger.asks_payer and issued.refunds is not null
@@ -128,53 +132,66 @@ told as (
         ) || coalesce(
             '; Centra refused it on ' || strftime(refusals.refused_at, '%Y-%m-%d') || ': ' || refusals.message, ''
         ) as why
-    from pending
+    from actionable_effects
     left join push.ledger using (effect_key)
     left join refusals using (effect_key)
-    left join issued_before as issued on issued.return_item_id = pending.return_item_id
+    left join issued_before as issued on issued.return_item_id = actionable_effects.return_item_id
     left join policy.reasons as asked
         on asked.code = case when ledger.decided_sha256 is null then 'due_by_settings' else 'changed_by_settings' end
     where ledger.state is distinct from 'confirmed' and ledger.state is distinct from 'rejected'
-        and pending.effect_kind <> 'exchange_release' -- told with the replacement that is not shipped
+        and actionable_effects.effect_kind <> 'exchange_release' -- told with the replacement that is not shipped
         -- What a guard holds back is one exception of that guard, not one of each unit.
-        and (pending.blocked_code is not null or ledger.reason_code is distinct from 'guard')
+        and (actionable_effects.blocked_code is not null or ledger.reason_code is distinct from 'guard')
         -- It lies where the settings wanted it when it was put there: whether to move it is a question, and no trouble.
         and not (
-            ledger.asked_batch is not null and pending.effect_kind = 'inventory_adjustment'
-            and (pending.evidence::json ->> 'ordinal')::integer > 1
+            ledger.asked_batch is not null and actionable_effects.effect_kind = 'inventory_adjustment'
+            and (actionable_effects.evidence::json ->> 'ordinal')::integer > 1
             and ledger.effect_key not in (select effect_key from push.approvals)
         )
 )
 
 select
-    told.* exclude (why),
+    due_effects.* exclude (why),
     units.* exclude (return_item_id, evidence),
     json_merge_patch(units.evidence, json_object(
-        'effect_key', told.effect_key, 'mode', told."mode", 'state', told.state, 'packet_key', told.packet_key,
+        'effect_key',
+        due_effects.effect_key,
+        'mode',
+        due_effects."mode",
+        'state',
+        due_effects.state,
+        'packet_key',
+        due_effects.packet_key,
         'waits_for_live',
-        case when reasons.class is null and told."mode" = 'dry_run' and told.state = 'planned' then true end
+        case
+            when
+                reasons.class is null and due_effects."mode" = 'dry_run' and due_effects.state = 'planned'
+                then true
+        end
     )) as evidence,
     coalesce(
-        told.why,
-        case when told."mode" <> 'live' then 'its effect type is in mode ' || told."mode" end,
-        case told.state when 'planned' then 'planned, and not sent yet' else 'its outcome is in doubt' end
+        due_effects.why,
+        case when due_effects."mode" <> 'live' then 'its effect type is in mode ' || due_effects."mode" end,
+        case due_effects.state when 'planned' then 'planned, and not sent yet' else 'its outcome is in doubt' end
     ) as why,
     coalesce(
         reasons.class,
-        case when told."mode" <> 'live' then 'fix_pipeline' end, 'fix_pipeline'
+        case when due_effects."mode" <> 'live' then 'fix_pipeline' end, 'fix_pipeline'
     ) as class,
-    coalesce(reasons.cause, case when told."mode" <> 'live' then 'policy_gap' end, 'system_error') as cause,
-    coalesce(reasons.culprit, case when told."mode" <> 'live' then 'policy' end, 'pipeline') as culprit,
+    coalesce(reasons.cause, case when due_effects."mode" <> 'live' then 'policy_gap' end, 'system_error') as cause,
+    coalesce(reasons.culprit, case when due_effects."mode" <> 'live' then 'policy' end, 'pipeline') as culprit,
     coalesce(
         reasons.next_step,
         case
-            when told."mode" <> 'live' then 'Do it by hand, or let the pipeline send it: [modes] in the policy, and HR_CENTRA_MODE.'
+            when
+                due_effects."mode" <> 'live'
+                then 'Do it by hand, or let the pipeline send it: [modes] in the policy, and HR_CENTRA_MODE.'
         end,
         'Check the last sync in Dagster for why this was not sent.'
     ) as next_step
-from told
+from due_effects
 join known_units as units using (return_item_id)
-left join policy.reasons on reasons.code = told.why_code;
+left join policy.reasons on reasons.code = due_effects.why_code;
 
 -- The push that was tried last.
 create or replace temp table last_push as

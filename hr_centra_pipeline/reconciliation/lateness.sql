@@ -15,7 +15,7 @@ policy_windows as (
     from policy.exception_kinds
 ),
 
-seen as (
+unit_events as (
     select
         events.return_item_id,
         events.event,
@@ -35,7 +35,7 @@ weeks as (
         event as stage, dropoff_method, date_trunc('week', happened_at) as week, count(*) as units,
         quantile_cont(date_diff('minute', happened_at, next_at) / 60.0, 0.5) as p50,
         quantile_cont(date_diff('minute', happened_at, next_at) / 60.0, 0.95) as p95
-    from seen
+    from unit_events
     cross join policy_windows
     where next_at is not null and event <> 'graded'
         and date_trunc('week', happened_at)
@@ -45,16 +45,16 @@ weeks as (
     group by all
 ),
 
-learned as (
+learned_stages as (
     select
         stage, dropoff_method, sum(units)::bigint as units, count(*) as weeks, round(median(p50))::bigint as p50_hours,
         ceil(median(p95))::bigint as p95_hours
     from weeks group by all
 ),
 
-judged as (
+judged_stages as (
     select
-        learned.*,
+        learned_stages.*,
         -- where a unit arrives, the next that is to happen is its grade
         case when stage = 'warehouse_received'
                 or (stage = 'received' and ends_at_drop_off(dropoff_method))
@@ -63,7 +63,7 @@ judged as (
         end as policy_hours,
         units >= parameters.lateness_least_units and weeks >= parameters.lateness_least_weeks as is_learned,
         parameters.lateness_factor
-    from learned
+    from learned_stages
     cross join policy_windows
     cross join policy.parameters
 )
@@ -76,4 +76,4 @@ select
     end
         as window_hours,
     $now::timestamptz as computed_at
-from judged;
+from judged_stages;

@@ -14,7 +14,7 @@ keys as (
     where deleted_at is not null
 ),
 
-gone as (
+lost_keys as (
     select
         keys.*,
         exists(
@@ -41,22 +41,22 @@ select
     coalesce(ledger.amount, units.unit_price) as amount,
     -- Deleted before a pull has shown it once: some time after we made it.
     coalesce(returns.deleted_at, (
-        select min(done_at) from gone_returns where gone_returns.centra_return_id = gone.centra_return_id
+        select min(done_at) from gone_returns where gone_returns.centra_return_id = lost_keys.centra_return_id
     ), $now) as fact_at,
     'Our Return '
-    || gone.centra_return_id
+    || lost_keys.centra_return_id
     || ' is gone in Centra: somebody deleted it'
     || case when is_paid then ', the money is given all the same'
         else '; it is not made again by itself'
     end as detail,
     'Ask who deleted it and why. To have it made again: `hr-centra adopt` the return.' as next_step,
     json_merge_patch(
-        units.evidence, json_object('centra_return_id', gone.centra_return_id, 'effect_key', ledger.effect_key)
+        units.evidence, json_object('centra_return_id', lost_keys.centra_return_id, 'effect_key', ledger.effect_key)
     ) as evidence
-from gone
+from lost_keys
 join push.ledger using (effect_key)
 join known_units as units on units.return_item_id = ledger.return_item_id
-left join staging.centra_returns as returns on returns.centra_return_id = gone.centra_return_id
+left join staging.centra_returns as returns on returns.centra_return_id = lost_keys.centra_return_id
 where ledger.state = 'confirmed';
 
 -- One row per unit whose confirmed Return somebody has uncompleted: it is no credit note any more, and could be changed, paid once

@@ -23,7 +23,7 @@ where problem is not null
     );
 
 -- The return that an order's money is about, where there is only one.
-create or replace temp table only_returns as
+create or replace temp table sole_returns as
 select order_number, min(return_id) as return_id
 from staging.return_items
 semi join payout_orders using (order_number)
@@ -178,7 +178,7 @@ unknown_lines as (
     select
         'line ' || lines.payout_line_id as payout_tie_id,
         'not_credited' as verdict,
-        only_returns.return_id,
+        sole_returns.return_id,
         lines.order_number,
         lines.provider,
         lines.reference,
@@ -186,7 +186,7 @@ unknown_lines as (
         0 as credited_amount, -lines.gross_amount as settled_amount, lines.happened_at as settled_at, lines.source
     from settlement_lines as lines
     anti join tied_lines using (payout_line_id)
-    left join only_returns using (order_number)
+    left join sole_returns using (order_number)
     -- an order that was never read may have been refunded there
     where lines.line_type = 'refund'
         and (lines.order_number is null or lines.order_number in (select order_number from staging.orders))
@@ -195,7 +195,7 @@ unknown_lines as (
     select
         'line ' || lines.payout_line_id as payout_tie_id,
         'reversed' as verdict,
-        only_returns.return_id,
+        sole_returns.return_id,
         lines.order_number,
         lines.provider,
         lines.reference,
@@ -203,7 +203,7 @@ unknown_lines as (
         lines.gross_amount as credited_amount, 0 as settled_amount, lines.happened_at as settled_at, lines.source
     from settlement_lines as lines
     anti join tied_lines using (payout_line_id)
-    left join only_returns using (order_number)
+    left join sole_returns using (order_number)
     where lines.line_type = 'refund_reversed'
         and (lines.order_number is null or lines.order_number in (select order_number from staging.orders))
 ),
@@ -229,7 +229,7 @@ chargeback_verdicts as (
             when any_value(beyond.amount) > 0 and any_value(coalesce(credited.credited, abroad.credited)) > 0 then 'chargeback'
             else 'chargeback_settled'
         end as verdict,
-        any_value(only_returns.return_id) as return_id, lines.order_number, any_value(lines.provider) as provider,
+        any_value(sole_returns.return_id) as return_id, lines.order_number, any_value(lines.provider) as provider,
         any_value(lines.reference) as reference, lines.currency, 0 as credited_amount,
         -- In another currency than what was credited, nobody knows how much of it was given twice: all of it is in question.
         greatest(
@@ -241,7 +241,7 @@ chargeback_verdicts as (
         max(lines.happened_at) as settled_at, any_value(lines.source) as source
     from settlement_lines as lines
     join chargebacks_beyond as beyond using (order_number, currency)
-    left join only_returns using (order_number)
+    left join sole_returns using (order_number)
     left join
         credited_orders as credited
         on credited.order_number = lines.order_number and credited.currency = lines.currency

@@ -1,4 +1,4 @@
--- makes: compared_units, given_instead, four_sides, verdicts
+-- makes: compared_units, money_instead, four_sides, verdicts
 -- kind:  step
 -- grain: one row per unit and component: the four sides, and who deviates
 
@@ -6,7 +6,7 @@
 -- same units; until then the missing credit or refund is what is wrong, and that is a kind of its own.
 
 -- One row: what was ever read. A side that was never read says nothing, not zero.
-create or replace temp table covered as
+create or replace temp table sides_read as
 select
     exists (from landing.files where kind = 'refunds' and problem is null) as happy_returns,
     exists (from landing.centra_pulls where "object" = 'returns' and is_complete) as centra;
@@ -124,7 +124,7 @@ from facts
 group by return_id, order_number, component, currency;
 
 -- One row per return on an order: what a Happy Returns row of it does not tell.
-create or replace temp table told_gaps as
+create or replace temp table report_gaps as
 select
     return_id, order_number, currency,
     bool_or(item_subtotal is null and refund_type <> 'exchange') as misses_items,
@@ -152,7 +152,7 @@ where pieces.return_id is not null
 group by all;
 
 -- One row per return on an order: the money that was given in Centra instead of replacements.
-create or replace temp table given_instead as
+create or replace temp table money_instead as
 select return_id, order_number, currency, sum(amount) as amount
 from reconciliation.refund_facts
 semi join money_orders using (order_number)
@@ -165,7 +165,7 @@ group by all;
 -- One row per return, order, component and currency with the figures that are compared (where they are, else all of them).
 create or replace temp table four_sides as
 with
-filled as (
+filled_sides as (
     select
         sides.*,
         -- what is reported in another currency is reported of that one's row
@@ -180,7 +180,7 @@ filled as (
         compared.issued_at, compared.landed_at, made.is_partly_foreign, made.made_by, made.made_at
     from sides
     left join compared_pairs as compared using (return_id, order_number)
-    left join told_gaps as gaps using (return_id, order_number, currency)
+    left join report_gaps as gaps using (return_id, order_number, currency)
     left join (select distinct return_id, order_number from known_units) as known using (return_id, order_number)
     left join returns_made as made using (return_id, order_number)
     left join (select order_number, currency from staging.orders) as orders on orders.order_number = sides.order_number
@@ -198,30 +198,30 @@ select
         provider_compared
     ),
     case when (component <> 'exchange' and is_known) or expected is not null then coalesce(expected, 0) end as expected,
-    case when covered.happy_returns and not coalesce(is_not_told, false) then coalesce(filled.happy_returns, 0) end
+    case when sides_read.happy_returns and not coalesce(is_not_told, false) then coalesce(filled_sides.happy_returns, 0) end
         as happy_returns,
-    case when covered.centra then coalesce(filled.centra, 0) end as centra,
+    case when sides_read.centra then coalesce(filled_sides.centra, 0) end as centra,
     case when component <> 'exchange' or expected_compared is not null then coalesce(expected_compared, 0) end
         as expected_compared,
     case when not coalesce(is_not_told, false) then coalesce(happy_returns_compared, 0) end as happy_returns_compared,
     case when component <> 'exchange' then coalesce(centra_compared, 0) end as centra_compared,
     -- one line of the provider pays all components
-    coalesce(filled.provider, case when settled.order_number is not null and component <> 'exchange' then 0 end)
+    coalesce(filled_sides.provider, case when settled.order_number is not null and component <> 'exchange' then 0 end)
         as provider,
     coalesce(provider_compared, case when settled.order_number is not null and component <> 'exchange' then 0 end)
         as provider_compared
-from filled
-cross join covered
+from filled_sides
+cross join sides_read
 left join (
     select distinct return_id, order_number from reconciliation.refund_facts semi join money_orders using (order_number)
     where side = 'provider'
-) as settled on settled.return_id is not distinct from filled.return_id and settled.order_number = filled.order_number;
+) as settled on settled.return_id is not distinct from filled_sides.return_id and settled.order_number = filled_sides.order_number;
 
 -- Which side deviates (`external`: a Return that is not ours), and whose doing that is. `agree` counts as equal what differs by
 -- nothing; the tolerance is looked at afterwards.
 create or replace temp table verdicts as
 with
-compared as (
+compared_sides as (
     select
         sides.*,
         expected_compared as e, happy_returns_compared as h, centra_compared as c, provider_compared as p,
@@ -233,7 +233,7 @@ compared as (
     where has_compared_units and (component <> 'exchange' or expected_compared is not null)
 ),
 
-judged as (
+judged_sides as (
     select
         *,
         case
@@ -254,10 +254,10 @@ judged as (
             when h = c then 'policy'
             else 'unknown'
         end as deviates
-    from compared
+    from compared_sides
 ),
 
-measured as (
+measured_sides as (
     select
         *,
         case
@@ -280,27 +280,27 @@ measured as (
         case when worst <> 0
                 then greatest(
                         coalesce(tolerance.absolute, 0),
-                        smallest_amount(judged.currency) - 0.0001::decimal(5, 4),
+                        smallest_amount(judged_sides.currency) - 0.0001::decimal(5, 4),
                         coalesce(share_of(
                             greatest(abs(coalesce(h, c)), abs(coalesce(c, h))),
                             tolerance.percent,
                             100::decimal(18, 4),
-                            judged.currency
+                            judged_sides.currency
                         ), 0),
                         case when component = 'tax' or orders.tax_mode = 'none' and component = 'items'
                                 then policy.tax_slack(
                                         orders.tax_mode,
                                         greatest(abs(coalesce(e, c)), abs(coalesce(c, h))),
-                                        judged.currency
+                                        judged_sides.currency
                                     )
                             else 0
                         end
                     )
             else 0
         end as allowed
-    from judged
-    left join policy.tolerance as tolerance on tolerance.currency = judged.currency
-    left join staging.orders as orders on orders.order_number = judged.order_number
+    from judged_sides
+    left join policy.tolerance as tolerance on tolerance.currency = judged_sides.currency
+    left join staging.orders as orders on orders.order_number = judged_sides.order_number
 )
 
 select
@@ -315,4 +315,4 @@ select
     landed_at,
     is_late_row,
     is_ours
-from measured;
+from measured_sides;

@@ -90,7 +90,7 @@ from (
             when component = 'exchange'
                 then case
                         when coalesce(happy_returns, 0) <> coalesce(expected, 0)
-                            or coalesce(centra, 0) <> coalesce(given_instead.amount, 0)
+                            or coalesce(centra, 0) <> coalesce(money_instead.amount, 0)
                             then null
                         when centra <> 0 then 'given_instead'
                         else 'settled_outside'
@@ -108,8 +108,8 @@ from (
     left join
         early_returns as early
         on early.return_id = four_sides.return_id and early.order_number = four_sides.order_number
-    left join given_instead on given_instead.return_id = four_sides.return_id
-        and given_instead.order_number = four_sides.order_number and given_instead.currency = four_sides.currency
+    left join money_instead on money_instead.return_id = four_sides.return_id
+        and money_instead.order_number = four_sides.order_number and money_instead.currency = four_sides.currency
 ) as sides
 left join verdicts
     on verdicts.return_id is not distinct from sides.return_id and verdicts.order_number = sides.order_number

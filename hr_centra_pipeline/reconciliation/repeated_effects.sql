@@ -5,7 +5,7 @@
 -- One row per effect key that is in two objects of Centra: ours, done twice.
 create or replace temp table repeated_effects as
 with
-twice as (
+repeated_keys as (
     select
         observed.effect_key,
         observed.place,
@@ -30,10 +30,10 @@ select
     units.sku,
     coalesce(ledger.currency, units.currency) as currency,
     coalesce(ledger.amount, units.unit_price) as amount,
-    twice.seen_at as fact_at,
+    repeated_keys.seen_at as fact_at,
     'One effect of ours stands ' || times || ' times in Centra: ' || centra_ids as detail,
     'Take the surplus back in Centra, and tell the maintainers: this must not happen.' as next_step,
     json_object('effect_key', ledger.effect_key, 'centra_ids', centra_ids) as evidence
-from twice
+from repeated_keys
 join push.ledger using (effect_key)
 left join known_units as units using (return_item_id);

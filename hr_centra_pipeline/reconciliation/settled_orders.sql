@@ -6,21 +6,21 @@
 delete from reconciliation.settled_orders where order_number in (select order_number from matching.orders_in_play);
 insert into reconciliation.settled_orders
 with
-in_trouble as (
+troubled_returns as (
     select return_id, order_number from findings
     union all
     select return_id, order_number from reconciliation.exceptions
 ),
 
-unfinished as (
+unfinished_orders as (
     select order_number from pending_effects
     anti join (select effect_key from push.ledger where state = 'confirmed') as done using (effect_key)
     union all
     select order_number from push.ledger where state not in ('confirmed', 'withdrawn')
     union all
-    select order_number from in_trouble
+    select order_number from troubled_returns
     union all
-    select items.order_number from staging.return_items as items semi join in_trouble using (return_id)
+    select items.order_number from staging.return_items as items semi join troubled_returns using (return_id)
     union all
     -- What is pending inside its window is so by the clock: it ends without anything being landed.
     select order_number from reconciliation.refund_match where explained_by = 'pending'
@@ -31,4 +31,4 @@ unfinished as (
 )
 
 select order_number from matching.orders_in_play
-anti join unfinished using (order_number);
+anti join unfinished_orders using (order_number);

@@ -6,7 +6,7 @@
 -- cut-over say. What we did ourselves is left out. `sided_with`: whom Happy Returns' own rows bear out where the two differ.
 create or replace temp table shadow_credits as
 with
-ours as (
+our_units as (
     select
         units.*,
         units.unit_price - units.voucher_share as gross,
@@ -20,7 +20,7 @@ ours as (
         )
 ),
 
-theirs as (
+their_credits as (
     select
         pieces.return_item_id, pieces.centra_return_id, pieces.gross, states.created_at, returns.made_by,
         row_number() over (partition by pieces.centra_return_id, pieces.return_id order by pieces.return_item_id)
@@ -33,30 +33,32 @@ theirs as (
 
 both_sides as (
     select
-        ours.return_item_id,
-        ours.return_id,
-        ours.order_number,
-        ours.sku,
-        ours.currency,
-        ours.is_due,
-        ours.is_refused,
-        ours.credit_due_at,
-        ours.credit_trigger,
-        ours.tax_mode,
-        ours.unit_tax,
-        theirs.centra_return_id,
-        theirs.created_at as their_at,
-        theirs.made_by,
-        ours.gross as our_gross, theirs.gross as their_gross,
+        our_units.return_item_id,
+        our_units.return_id,
+        our_units.order_number,
+        our_units.sku,
+        our_units.currency,
+        our_units.is_due,
+        our_units.is_refused,
+        our_units.credit_due_at,
+        our_units.credit_trigger,
+        our_units.tax_mode,
+        our_units.unit_tax,
+        their_credits.centra_return_id,
+        their_credits.created_at as their_at,
+        their_credits.made_by,
+        our_units.gross as our_gross, their_credits.gross as their_gross,
         coalesce(costs.shipping + taken_off(costs.fee), 0) as their_costs,
         row_number() over (
-            partition by ours.return_id, ours.order_number, ours.is_due
-            order by theirs.return_item_id is null, ours.return_item_id
+            partition by our_units.return_id, our_units.order_number, our_units.is_due
+            order by their_credits.return_item_id is null, our_units.return_item_id
         ) = 1 as is_first_due
-    from ours
-    left join theirs using (return_item_id)
+    from our_units
+    left join their_credits using (return_item_id)
     left join return_costs as costs
-        on costs.centra_return_id = theirs.centra_return_id and costs.return_id = ours.return_id and theirs.is_first
+        on costs.centra_return_id = their_credits.centra_return_id
+            and costs.return_id = our_units.return_id
+            and their_credits.is_first
 )
 
 select
@@ -74,7 +76,7 @@ left join expected_costs as pairs
 -- One row per return on an order: both totals, and Happy Returns'.
 create or replace temp table shadow_pairs as
 with
-summed as (
+return_sums as (
     select
         return_id, order_number, currency,
         sum(our_amount) filter (where their_amount is not null) as ours,
@@ -85,18 +87,18 @@ summed as (
 )
 
 select
-    summed.* exclude (tax_mode, tax), told.amount as told,
+    return_sums.* exclude (tax_mode, tax), told.amount as told,
     -- where Centra adds the tax, it is nobody's decision to the cent
-    policy.tax_slack(tax_mode, tax, summed.currency) as slack
-from summed
+    policy.tax_slack(tax_mode, tax, return_sums.currency) as slack
+from return_sums
 left join (
     select return_id, order_number, currency, sum(amount) as amount from reconciliation.refund_facts
     semi join money_orders using (order_number)
     where side = 'happy_returns' and component <> 'exchange' group by all
 ) as told
-    on told.return_id = summed.return_id
-        and told.order_number = summed.order_number
-        and told.currency = summed.currency;
+    on told.return_id = return_sums.return_id
+        and told.order_number = return_sums.order_number
+        and told.currency = return_sums.currency;
 
 delete from reconciliation.shadow where order_number in (select order_number from money_orders) or order_number is null;
 insert into reconciliation.shadow by name
@@ -164,7 +166,7 @@ credits as (
 ),
 
 -- External Returns, or parts of them, that are nobody's unit.
-of_nobody as (
+unowned_credits as (
     select
         'Return ' || pieces.centra_return_id as shadow_id,
         'credit_note' as effect_kind,
@@ -194,7 +196,7 @@ of_nobody as (
 ),
 
 -- Goods: an external Return that puts them back, or a stock change whose text names the return.
-booked_by_hand as (
+manual_bookings as (
     select
         units.return_item_id, returns.warehouse_id, returns.created_at, 'Return ' || returns.centra_return_id as source
     from known_units as units
@@ -228,7 +230,7 @@ goods as (
         coalesce(policy_units.restock_due_at <= $now and policy_units.target_warehouse_id is not null, false) as is_due
     from known_units as units
     join effects.units as policy_units using (return_item_id)
-    left join booked_by_hand as hand using (return_item_id)
+    left join manual_bookings as hand using (return_item_id)
     anti join (
         select return_item_id
         from push.ledger
@@ -236,7 +238,7 @@ goods as (
     ) as done using (return_item_id)
 ),
 
-movements as (
+stock_verdicts as (
     select
         'inventory_adjustment ' || return_item_id as shadow_id, 'inventory_adjustment' as effect_kind,
         case
@@ -303,7 +305,7 @@ replacements as (
     where units.refund_type = 'exchange' and units.credit_due_at is not null and not units.is_refused
 ),
 
-nobody_s_goods as (
+unowned_goods as (
     select
         'stock change ' || stock_change_id as shadow_id,
         'inventory_adjustment' as effect_kind,
@@ -314,19 +316,19 @@ nobody_s_goods as (
         || ' of nobody booked as a customer return' as detail,
         'stock change ' || stock_change_id as source
     from customer_returns
-    anti join told_stock_changes using (stock_change_id)
+    anti join named_stock_changes using (stock_change_id)
 ),
 
-every as (
+shadow_rows as (
     from credits
     union all by name
-    from of_nobody
+    from unowned_credits
     union all by name
-    from movements
+    from stock_verdicts
     union all by name
     from replacements
     union all by name
-    from nobody_s_goods
+    from unowned_goods
 )
 
-select *, coalesce(our_at, their_at) as happened_at from every;
+select *, coalesce(our_at, their_at) as happened_at from shadow_rows;

@@ -4,7 +4,7 @@
 -- One return's story: one row per thing that happened or was decided, by whom, in the order of the decision clock.
 -- returns: the return ids; orders: the orders of those returns.
 with
-mine as (
+my_units as (
     select return_item_id, return_id, order_number, refund_type, dropoff_method, sku, express_code
     from staging.return_items where return_id in (select unnest($returns::varchar[]))
 ),
@@ -22,14 +22,14 @@ my_returns as (
     select * from staging.centra_returns
     where list_has_any(coalesce(effect_keys, []), (select coalesce(list(effect_key), []) from my_ledger))
         or centra_return_id in (
-            select foreign_centra_return_id from matching.matched_items semi join mine using (return_item_id)
+            select foreign_centra_return_id from matching.matched_items semi join my_units using (return_item_id)
         )
         or centra_return_id in (
             select try_cast(centra_id as bigint) from my_packets where operation in ('credit', 'exchange')
         )
 ),
 
-happened as (
+happy_returns_events as (
     select
         created_at as "at", 'happy_returns' as who, cast(null as varchar) as unit,
         'started for order '
@@ -41,7 +41,7 @@ happened as (
     from staging.returns where return_id in (select unnest($returns::varchar[]))
     union all by name
     select happened_at as "at", 'happy_returns' as who, return_item_id as unit, event as what
-    from staging.return_item_events semi join mine using (return_item_id)
+    from staging.return_item_events semi join my_units using (return_item_id)
     union all by name
     select
         coalesce(issued_at, source_time) as "at", 'happy_returns' as who,
@@ -52,16 +52,16 @@ happened as (
     from staging.refunds where return_id in (select unnest($returns::varchar[]))
 ),
 
-decided as (
+policy_decisions as (
     select
         credit_due_at as "at", 'policy' as who, return_item_id as unit,
         'money due: trigger ' || credit_trigger || ' ('
         || case
-            when mine.refund_type = 'exchange' then 'triggers.exchange' else
-                'triggers.by_method.' || coalesce(mine.dropoff_method, '-')
+            when my_units.refund_type = 'exchange' then 'triggers.exchange' else
+                'triggers.by_method.' || coalesce(my_units.dropoff_method, '-')
         end
         || '), and approved' as what
-    from effects.units join mine using (return_item_id) where credit_due_at is not null
+    from effects.units join my_units using (return_item_id) where credit_due_at is not null
     union all by name
     select
         restock_due_at as "at", 'policy' as who, return_item_id as unit,
@@ -69,7 +69,7 @@ decided as (
         || disposition
         || coalesce(' into warehouse ' || target_warehouse_id, ', no movement')
         || ', hold over' as what
-    from effects.units semi join mine using (return_item_id) where restock_due_at is not null
+    from effects.units semi join my_units using (return_item_id) where restock_due_at is not null
     union all by name
     select
         planned_at as "at", 'pipeline' as who, return_item_id as unit,
@@ -124,7 +124,7 @@ decided as (
             when 'order_again' then 'has the canceled replacement ordered again: '
             else 'gives the money instead of the canceled replacement: '
         end || why as what
-    from push.exchange_decisions where return_item_id in (select return_item_id from mine)
+    from push.exchange_decisions where return_item_id in (select return_item_id from my_units)
     union all by name
     select
         tied_at as "at",
@@ -132,10 +132,10 @@ decided as (
         return_item_id as unit,
         'tied ' || what || ' ' || centra_id || ': ' || why as what
     from push.ties
-    where order_number in (select unnest($orders::varchar[])) or return_item_id in (select return_item_id from mine)
+    where order_number in (select unnest($orders::varchar[])) or return_item_id in (select return_item_id from my_units)
 ),
 
-called as (
+pipeline_calls as (
     select
         started_at as "at", 'pipeline' as who, cast(null as varchar) as unit,
         'called '
@@ -154,7 +154,7 @@ called as (
     from push.attempts where packet_key in (select packet_key from my_packets)
 ),
 
-shown as (
+centra_records as (
     select
         created_at as "at", coalesce(created_from, 'Centra') as who, cast(null as varchar) as unit,
         'Return ' || centra_return_id || ' in Centra, ' || lower(status) || ', ' || money_text(grand_total, currency)
@@ -206,7 +206,7 @@ shown as (
     from staging.orders where origin_return_key in (select packet_key from my_packets)
 ),
 
-troubled as (
+exception_lines as (
     select
         events."at", 'exception' as who, told ->> 'return_item_id' as unit,
         events.event
@@ -225,15 +225,15 @@ troubled as (
 
 select "at", who, unit, what
 from (
-    select *, 1 as rank, cast(null as timestamptz) as real_started_at from happened
+    select *, 1 as rank, cast(null as timestamptz) as real_started_at from happy_returns_events
     union all by name
-    select *, 2 as rank from decided
+    select *, 2 as rank from policy_decisions
     union all by name
-    select *, 3 as rank from called
+    select *, 3 as rank from pipeline_calls
     union all by name
-    select *, 4 as rank from shown
+    select *, 4 as rank from centra_records
     union all by name
-    select *, 5 as rank from troubled
+    select *, 5 as rank from exception_lines
 )
 where "at" is not null
 order by "at", rank, real_started_at, unit nulls first, what;

@@ -9,7 +9,7 @@ delete from reconciliation.systematic_cents;
 insert into reconciliation.systematic_cents by name
 with
 -- Up to five of the smallest unit of the currency.
-small as (
+small_differences as (
     select return_id, order_number, component, currency, difference, culprit
     from (
         select * exclude (allowed, happened_at) from reconciliation.tolerance_uses
@@ -19,7 +19,7 @@ small as (
     where ten_thousandths(abs(difference)) <= 5 * smallest_unit(currency) and return_id is not null
 ),
 
-compared as (
+compared_refunds as (
     select
         matched.component,
         matched.currency,
@@ -27,15 +27,17 @@ compared as (
         matched.discount_percent,
         matched.has_voucher,
         matched.return_id,
-        coalesce(matched.happy_returns_at, matched.centra_at) as happened_at, small.difference, small.culprit
+        coalesce(matched.happy_returns_at, matched.centra_at) as happened_at,
+        small_differences.difference,
+        small_differences.culprit
     from reconciliation.refund_match as matched
-    left join small using (return_id, order_number, component, currency)
+    left join small_differences using (return_id, order_number, component, currency)
     where matched.is_compared and matched.component <> 'exchange'
-        and (matched.component, matched.currency) in (select (component, currency) from small)
+        and (matched.component, matched.currency) in (select (component, currency) from small_differences)
 ),
 
 -- From the broadest group to the narrowest.
-grouped as (
+refund_groups as (
     select
         component, currency, tax_percent, discount_percent, has_voucher,
         grouping(tax_percent) = 0 as by_tax,
@@ -47,7 +49,7 @@ grouped as (
         min(happened_at) filter (where difference is not null) as first_at,
         max(happened_at) filter (where difference is not null) as last_at,
         min(return_id) filter (where difference is not null) as example_return_id
-    from compared
+    from compared_refunds
     group by grouping sets (
         (component, currency), (component, currency, tax_percent), (component, currency, discount_percent),
         (component, currency, has_voucher), (component, currency, tax_percent, discount_percent),
@@ -56,17 +58,17 @@ grouped as (
     )
 ),
 
-systematic as (
-    select * from grouped
+systematic_groups as (
+    select * from refund_groups
     where off >= 5 and same_sign >= 0.9 * off and off >= 0.6 * compared
         and (not by_tax or tax_percent is not null) and (not by_discount or discount_percent is not null)
 ),
 
 -- What a broader group says already is not said again.
-broadest as (
-    select * from systematic as narrow
+broadest_groups as (
+    select * from systematic_groups as narrow
     where not exists (
-            from systematic as broad
+            from systematic_groups as broad
             where broad.component = narrow.component and broad.currency = narrow.currency
                 and broad.by_tax::int + broad.by_discount::int + broad.by_voucher::int
                 < narrow.by_tax::int + narrow.by_discount::int + narrow.by_voucher::int
@@ -108,4 +110,4 @@ select
     || case
         when by_voucher and has_voucher then ' with a voucher' when by_voucher then ' without a voucher' else ''
     end as named
-from broadest;
+from broadest_groups;

@@ -9,13 +9,13 @@ delete from reconciliation.tax_readings where order_number in (select order_numb
 insert into reconciliation.tax_readings by name
 with
 -- the return that a Return's pieces belong to, where it is one
-of_return as (
+returns_by_centra_id as (
     select centra_return_id, min(return_id) as return_id
     from return_pieces where return_id is not null
     group by centra_return_id having count(distinct return_id) = 1
 ),
 
-planned as (
+planned_totals as (
     select
         try_cast(centra_id as bigint) as centra_return_id, (payload ->> 'total')::decimal(18, 4) as planned_total,
         (payload ->> 'kept')::decimal(18, 4) as planned_kept,
@@ -29,10 +29,10 @@ planned as (
 
 readings as (
     select
-        returns.centra_return_id, of_return.return_id, returns.order_number, returns.currency,
+        returns.centra_return_id, returns_by_centra_id.return_id, returns.order_number, returns.currency,
         returns.packet_key is not null as is_ours,
-        planned.planned_total,
-        planned.created_total,
+        planned_totals.planned_total,
+        planned_totals.created_total,
         settled.given as paid,
         settled.settled,
         case when returns.is_completed and not settled.is_pending then returns.grand_total end as final_total,
@@ -45,13 +45,13 @@ readings as (
     from staging.centra_returns as returns
     semi join money_orders using (order_number)
     join settled_returns as settled using (centra_return_id)
-    left join of_return using (centra_return_id)
-    left join planned using (centra_return_id)
+    left join returns_by_centra_id using (centra_return_id)
+    left join planned_totals using (centra_return_id)
     where returns.deleted_at is null and settled.tax_mode in ('added', 'none') and returns.net_total is not null
         and returns.centra_return_id not in (select centra_return_id from return_pieces where is_exchange)
 ),
 
-compared as (
+reading_differences as (
     select
         *, coalesce(paid, created_total) - planned_total as estimate_difference,
         -- paid twice, or in part, is another trouble
@@ -67,4 +67,4 @@ select
         when coalesce(settled_difference, 0) <> 0 or coalesce(estimate_difference, 0) <> 0 then 'within_limit'
         else 'as_planned'
     end as verdict
-from compared;
+from reading_differences;

@@ -56,7 +56,7 @@ def test_a_unit_is_not_credited_that(why: str) -> None:
     with rows_of("effects/credit_units.sql") as rows:
         due_unit(rows, **ways[why])
         if why == "done":
-            rows.put("done", effect_key=KEY)
+            rows.put("keys_in_centra", effect_key=KEY)
         rows.run()
         assert rows.all("from credit_units") == []
 
@@ -213,7 +213,7 @@ def test_what_is_pending_is_each_units_credit_and_its_returns_costs_with_what_th
                 sendable_at=NOW, is_blocked=False, **{amount: 5},
             )  # fmt: skip
         fee_key = effect_key("return_fee", "R-1", "1001")
-        rows.put("done", effect_key=fee_key)
+        rows.put("keys_in_centra", effect_key=fee_key)
         rows.put("push.ledger", effect_key=KEY, state="unknown", packet_key="PK1")
         rows.run()
         pending = (

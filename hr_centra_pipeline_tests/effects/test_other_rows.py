@@ -103,10 +103,10 @@ def test_a_replacement_is_ordered_unless_it_is_out_of_stock(free: int | None, is
 def test_a_replacement_that_was_ordered_or_paid_out_instead_is_not_ordered() -> None:
     with rows_of("effects/exchange_orders.sql") as rows:
         exchange(rows)
-        rows.put("done", effect_key=EXCHANGED)
+        rows.put("keys_in_centra", effect_key=EXCHANGED)
         rows.run()
         assert rows.all(EXCHANGES) == []
-        rows.connection.execute("delete from done")
+        rows.connection.execute("delete from keys_in_centra")
         rows.put("effects.value_given_back", **UNIT, is_paid_instead=True)
         rows.run()
         assert rows.all(EXCHANGES) == []
@@ -161,7 +161,7 @@ def test_the_latest_milestone_is_written_where_the_policy_wants_it(kind: str) ->
         assert rows.all('select effect_kind, effect_key, group_key, "text" from effects.pending_status_updates') == [
             (kind, key, group, text)
         ]
-        rows.put("done", effect_key=key)
+        rows.put("keys_in_centra", effect_key=key)
         rows.run()
         assert rows.all("from effects.pending_status_updates") == []
 

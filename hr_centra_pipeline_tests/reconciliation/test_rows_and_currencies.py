@@ -354,7 +354,7 @@ def approved(ledger: LedgerFixture, number: str) -> None:
         select 'A' as approval_id, effect_key, approval_sha256, codes, 'Anna' as approved_by,
             'Anna' as recorded_by, 'looked' as why,
             ?::timestamptz as approved_at
-        from sendable where order_number = ?
+        from sendable_effects where order_number = ?
         """,
         [NOW, number],
     )

@@ -182,6 +182,40 @@ def test_downstream_is_the_other_side_of_upstream() -> None:
     assert "effects.observed" in models.looped_by("push.packets")
 
 
+NO_NOUNS = (
+    "adopted announced answered approved backfilled beyond booked called charged_back compared complete "
+    "considered counted covered credited current dated decided delivered departed derived desired differing done "
+    "doubtful ended entered every exchanged filled first gave given gone graded grouped happened held instead "
+    "judged laned late latest learned left_over made_with measured mine missed moved nearest netted newest "
+    "numbered observed opened ours paid_otherwise paired paying pending pivoted planned possible present promised "
+    "questioned raised reached reasoned recorded refunded refused replaced returned running said seen sendable "
+    "sent settled_before shipped small standing summed systematic taken_back theirs tied timed together told "
+    "told_again told_gaps told_stock_changes too_much troubled twice under_way unfinished waiting walked wanted "
+    "withdrawn wrong"
+)
+NO_NOUN_BEGINS = ("by_", "of_", "on_", "not_", "left_to_", "paid_to_", "put_back_", "booked_by_")
+
+
+def named_rows(text: str) -> tuple[set[str], set[str]]:
+    """The names of the temporary tables and of the common table expressions of a file, as sqlfluff lays them out."""
+    tables = re.findall(r"^create or replace temp (?:table|view) (\w+)", text, re.MULTILINE)
+    queries = re.findall(r"^ *(\w+) as (?:materialized )?\((?!\s*(?:partition|order) by)", text, re.MULTILINE)
+    return set(tables), set(queries)
+
+
+def test_rows_are_named_by_nouns_and_one_name_is_one_thing() -> None:
+    rows = {file: named_rows(text) for file, text in models.files()}
+    wrong = {
+        (file, name)
+        for file, (tables, queries) in rows.items()
+        for name in tables | queries
+        if name in NO_NOUNS.split() or name.startswith(NO_NOUN_BEGINS)
+    }
+    assert not wrong, "say what the rows are: told -> reported_payments"
+    tables, queries = (set().union(*(one[place] for one in rows.values())) for place in (0, 1))
+    assert not tables & queries, "a temporary table in one file, a common table expression in another"
+
+
 def test_two_models_that_create_one_temporary_table_are_refused() -> None:
     sql = "create or replace temp table mine as select 1 as one"
     assert "mine: created by effects/a.sql and by effects/b.sql" in refusal(

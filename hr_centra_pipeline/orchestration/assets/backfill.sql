@@ -4,7 +4,7 @@
 
 -- What a backfill leaves unsent: every pending effect that the ledger does not have as done, by kind, currency and reason;
 -- and the units of returns before the cut-over, for which nothing is even planned.
-create or replace temp table left_unsent as
+create or replace temp table unsent_effects as
 select
     pending.effect_kind, pending.currency, count(*) as effects, sum(pending.amount) as amount,
     coalesce(pending.blocked_by, 'left to the hourly sync') as reason
@@ -32,8 +32,8 @@ select
     amount,
     reason,
     $now::timestamptz as finished_at
-from left_unsent;
+from unsent_effects;
 
 select effect_kind, coalesce(currency, ''), effects, coalesce(amount::varchar, ''), reason
-from left_unsent
+from unsent_effects
 order by all;

@@ -15,23 +15,23 @@
 -- One row per external Return in Centra with lines that are no unit of Happy Returns.
 insert into findings by name
 with
-adopted as (
+adopted_pieces as (
     select foreign_centra_return_id as centra_return_id, shipment_line_id, count(*) as units
     from matching.matched_items where foreign_centra_return_id is not null
     group by foreign_centra_return_id, shipment_line_id
 ),
 
-foreign_lines as (
+external_return_lines as (
     select
         returns.centra_return_id,
         lines.quantity,
-        least(coalesce(adopted.units, 0), lines.quantity) as adopted_units,
+        least(coalesce(adopted_pieces.units, 0), lines.quantity) as adopted_units,
         lines.line_value
     from staging.centra_returns as returns
     join staging.centra_return_lines as lines using (centra_return_id)
-    left join adopted
-        on adopted.centra_return_id = returns.centra_return_id
-            and adopted.shipment_line_id = lines.shipment_line_id
+    left join adopted_pieces
+        on adopted_pieces.centra_return_id = returns.centra_return_id
+            and adopted_pieces.shipment_line_id = lines.shipment_line_id
     -- A Return that the ledger knows is ours, even when somebody has emptied its comment.
     anti join push.ledger
         on ledger.centra_id = returns.centra_return_id::varchar
@@ -42,12 +42,12 @@ foreign_lines as (
         )
 ),
 
-left_over as (
+unknown_pieces as (
     -- Paid twice for one unit is a kind of its own.
     select
         centra_return_id, sum(quantity - adopted_units) as units, sum(adopted_units) as adopted_units,
         sum(line_value) as value, list({ value: line_value, part: quantity - adopted_units, whole: quantity }) as parts
-    from foreign_lines
+    from external_return_lines
     anti join doubled_returns using (centra_return_id)
     group by centra_return_id
     having sum(quantity) > sum(adopted_units)
@@ -62,9 +62,9 @@ select
     returns.made_by as culprit,
     returns.order_number,
     returns.currency,
-    case when left_over.adopted_units = 0 then returns.grand_total
+    case when unknown_pieces.adopted_units = 0 then returns.grand_total
         else list_sum(list_transform(
-                left_over.parts,
+                unknown_pieces.parts,
                 lambda p: share_of(p.value, p.part::decimal(18, 4), p.whole::decimal(18, 4), returns.currency)
             ))
     end as amount,
@@ -74,7 +74,7 @@ select
     || ' in Centra, made by '
     || maker_text(returns.made_by)
     || ', credits '
-    || units_text(left_over.units)
+    || units_text(unknown_pieces.units)
     || ' of order '
     || returns.order_number
     || ' that Happy Returns does not know' as detail,
@@ -85,7 +85,7 @@ select
     json_object(
         'centra_return_id', returns.centra_return_id, 'made_at', returns.created_from, 'status', returns.status
     ) as evidence
-from left_over
+from unknown_pieces
 join staging.centra_returns as returns using (centra_return_id);
 
 -- closing

@@ -20,7 +20,7 @@
 -- One row per unit and kind of money or goods that it was given as something else.
 create or replace temp table corrected_credits as
 with
-gave as (
+last_grants as (
     select ledger.*
     from push.ledger
     where ledger.effect_kind in ('credit_note', 'exchange_order')
@@ -34,33 +34,35 @@ gave as (
         ) = 1
 ),
 
-given as (
-    select gave.*, before.sku as sku_before, before.order_number as order_before, before.unit_price as price_before
-    from gave
+granted_goods as (
+    select last_grants.*, before.sku as sku_before, before.order_number as order_before, before.unit_price as price_before
+    from last_grants
     left join (
         select lines.shipment_line_id, lines.order_number, lines.unit_price, sold.sku
         from staging.shipment_lines as lines
-        semi join gave using (shipment_line_id)
+        semi join last_grants using (shipment_line_id)
         join staging.order_lines as sold using (order_line_id)
     ) as before using (shipment_line_id)
 )
 
 select
     'corrected_after_credit' as kind,
-    case given.effect_kind when 'exchange_order' then 'exchange' else 'credit' end as subject,
+    case granted_goods.effect_kind when 'exchange_order' then 'exchange' else 'credit' end as subject,
     'fix_centra' as class,
     'data_gap' as cause,
     'happy_returns' as culprit,
-    items.return_id, items.return_item_id, items.order_number, matched.present_sku as sku, given.currency,
-    coalesce(given.amount, given.price_before) as amount,
+    items.return_id, items.return_item_id, items.order_number, matched.present_sku as sku, granted_goods.currency,
+    coalesce(granted_goods.amount, granted_goods.price_before) as amount,
     items.source_time as fact_at,
-    case given.effect_kind when 'exchange_order' then 'Exchanged' else 'Credited' end || ' as '
+    case granted_goods.effect_kind when 'exchange_order' then 'Exchanged' else 'Credited' end || ' as '
     || concat_ws(
         ', ',
-        coalesce(given.sku_before, 'an article') || ' of order ' || coalesce(given.order_before, given.order_number),
-        case when given.price_before is not null then money_text(given.price_before, given.currency) end,
-        'return ' || given.return_id
-    ) || ' (' || coalesce(given.centra_id, 'in doubt') || '); Happy Returns now says '
+        coalesce(granted_goods.sku_before, 'an article')
+        || ' of order '
+        || coalesce(granted_goods.order_before, granted_goods.order_number),
+        case when granted_goods.price_before is not null then money_text(granted_goods.price_before, granted_goods.currency) end,
+        'return ' || granted_goods.return_id
+    ) || ' (' || coalesce(granted_goods.centra_id, 'in doubt') || '); Happy Returns now says '
     || concat_ws(
         ', ',
         coalesce(matched.present_sku, items.sku, 'an article that it does not name')
@@ -76,16 +78,16 @@ select
         'source_line',
         items.source_line,
         'order_before',
-        coalesce(given.order_before, given.order_number),
-        'sku_before', given.sku_before, 'return_before', given.return_id, 'centra_id', given.centra_id
+        coalesce(granted_goods.order_before, granted_goods.order_number),
+        'sku_before', granted_goods.sku_before, 'return_before', granted_goods.return_id, 'centra_id', granted_goods.centra_id
     ) as evidence
-from given
+from granted_goods
 join staging.return_items as items using (return_item_id)
 semi join matching.orders_in_play as in_play on in_play.order_number = items.order_number
-join matching.matched_items as matched on matched.return_item_id = given.return_item_id
+join matching.matched_items as matched on matched.return_item_id = granted_goods.return_item_id
 where matched.is_corrected
-    or given.return_id is distinct from coalesce(items.return_id, given.return_id)
-    or coalesce(given.order_before, given.order_number) is distinct from items.order_number;
+    or granted_goods.return_id is distinct from coalesce(items.return_id, granted_goods.return_id)
+    or coalesce(granted_goods.order_before, granted_goods.order_number) is distinct from items.order_number;
 
 insert into findings by name from corrected_credits;
 
@@ -93,7 +95,7 @@ insert into findings by name from corrected_credits;
 -- puts into the order, is that person's decision.
 insert into findings by name
 with
-sent as (
+sent_replacements as (
     select
         packet_key,
         replacement ->> 'sku' as sku,
@@ -138,10 +140,10 @@ select
 from latest_replacements as latest
 join staging.return_items as items using (return_item_id)
 join push.ledger on ledger.effect_key = (latest.evidence ->> 'replacement_key') and ledger.packet_key is not null
-left join sent on sent.packet_key = ledger.packet_key and sent.effect_key = ledger.effect_key
+left join sent_replacements on sent_replacements.packet_key = ledger.packet_key and sent_replacements.effect_key = ledger.effect_key
 where latest.state in ('ordered', 'shipped') and items.refund_type = 'exchange'
     and latest.replacement_sku <> items.exchange_sku
-    and sent.sku is distinct from items.exchange_sku
+    and sent_replacements.sku is distinct from items.exchange_sku
     and latest.return_item_id not in (
         select return_item_id from corrected_credits where subject = 'exchange'
     );

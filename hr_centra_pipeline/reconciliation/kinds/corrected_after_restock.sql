@@ -15,7 +15,7 @@
 -- One row per unit that is in stock as another article than it is.
 insert into findings by name
 with
-booked as (
+last_movements as (
     from booked_movements where "state" = 'confirmed'
     qualify row_number() over (
             partition by return_item_id order by confirmed_at desc nulls last, planned_at desc, effect_key
@@ -36,13 +36,13 @@ select
     matched.unit_price as amount,
     items.source_time as fact_at,
     'Booked as '
-    || booked.sku
+    || last_movements.sku
     || ' in warehouse '
-    || booked.warehouse_id
+    || last_movements.warehouse_id
     || ' (stock change '
-    || coalesce(booked.centra_id, '-')
+    || coalesce(last_movements.centra_id, '-')
     || '); Happy Returns now says ' || coalesce(matched.present_sku, items.sku) as detail,
-    'Look which article it is. If it is ' || coalesce(matched.present_sku, items.sku) || ': take one ' || booked.sku
+    'Look which article it is. If it is ' || coalesce(matched.present_sku, items.sku) || ': take one ' || last_movements.sku
     || ' out of that warehouse in Centra and put the other in, then write this off in the workbook.' as next_step,
     json_object(
         'source_file',
@@ -50,16 +50,16 @@ select
         'source_line',
         items.source_line,
         'stock_change_id',
-        booked.centra_id,
+        last_movements.centra_id,
         'sku_before',
-        booked.sku,
-        'warehouse_id', booked.warehouse_id
+        last_movements.sku,
+        'warehouse_id', last_movements.warehouse_id
     ) as evidence
-from booked
+from last_movements
 join staging.return_items as items using (return_item_id)
 join matching.matched_items as matched using (return_item_id)
-where booked.warehouse_id is not null -- else it was moved out again
-    and coalesce(matched.present_sku, items.sku) <> booked.sku
+where last_movements.warehouse_id is not null -- else it was moved out again
+    and coalesce(matched.present_sku, items.sku) <> last_movements.sku
     and coalesce(matched.reason, '') not in ('no_such_order', 'order_not_read_yet');
 
 -- closing

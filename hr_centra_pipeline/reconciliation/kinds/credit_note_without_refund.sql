@@ -16,7 +16,7 @@
 -- A Return is in Centra, and its money did not go.
 insert into findings by name
 with
-paying as (
+return_payments as (
     select
         pieces.centra_return_id,
         pieces.return_id,
@@ -43,18 +43,18 @@ paying as (
 
 states as (
     select
-        paying.*,
+        return_payments.*,
         returns.created_at,
         returns.created_from,
         returns.made_by,
         goods + coalesce(costs.shipping, 0) - coalesce(costs.fee, 0) as amount,
         failed.failed_at, asked.asked_at, unknown.seen_at
-    from paying
+    from return_payments
     join staging.centra_returns as returns using (centra_return_id)
     join return_states using (centra_return_id)
     left join return_costs as costs
-        on costs.centra_return_id = paying.centra_return_id
-            and costs.return_id = paying.return_id
+        on costs.centra_return_id = return_payments.centra_return_id
+            and costs.return_id = return_payments.return_id
             and not costs.is_exchange
     left join (
         select centra_return_id, max(created_at) as failed_at from staging.payment_entries
@@ -70,9 +70,12 @@ states as (
         where money is null
         group by all
     ) as unknown using (centra_return_id)
-    where return_states.paid = 0 and not paying.is_paid_elsewhere
+    where return_states.paid = 0 and not return_payments.is_paid_elsewhere
         and (
-            paying.is_foreign or paying.is_told_elsewhere or failed.failed_at is not null or asked.asked_at is not null
+            return_payments.is_foreign
+            or return_payments.is_told_elsewhere
+            or failed.failed_at is not null
+            or asked.asked_at is not null
         )
 )
 

@@ -16,7 +16,7 @@
 insert into findings by name
 with
 -- Few external Returns put anything back: the keys of our movements are made for those alone.
-put_back_by_hand as materialized (
+manual_restocks as materialized (
     select
         units.return_item_id,
         units.return_id,
@@ -52,7 +52,7 @@ select
         units.evidence,
         json_object('centra_return_id', units.centra_return_id, 'stock_change_id', changes.stock_change_id)
     ) as evidence
-from put_back_by_hand as units
+from manual_restocks as units
 join
     push.ledger
     on ledger.effect_key = effect_key('inventory_adjustment', [units.return_item_id, '1'])

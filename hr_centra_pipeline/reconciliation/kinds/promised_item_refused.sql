@@ -17,7 +17,7 @@
 -- refunded: no money leaves, and a shopper waits for it. A row that names no units is for those that were approved by then.
 insert into findings by name
 with
-promised as (
+promised_refunds as (
     select refund_units.return_item_id, refunds.*
     from staging.refund_units
     join staging.refunds using (refund_id)
@@ -50,21 +50,21 @@ select
         when refused.disposition is not null then 'Graded ' || items.disposition
         when items.approval_withdrawn_at is not null then 'Its approval was withdrawn'
         else 'Its return has failed'
-    end || ' and not credited, although Happy Returns'' refund ' || promised.refund_id || ' of '
-    || money_text(promised.total_refunded, promised.currency) || ' says that it is refunded'
-    || case when promised.gift_card_id is not null then ', with a gift card that was given' else '' end as detail,
+    end || ' and not credited, although Happy Returns'' refund ' || promised_refunds.refund_id || ' of '
+    || money_text(promised_refunds.total_refunded, promised_refunds.currency) || ' says that it is refunded'
+    || case when promised_refunds.gift_card_id is not null then ', with a gift card that was given' else '' end as detail,
     'Explain to the shopper why there is no refund, or refund it by hand in Centra; have Happy Returns correct the grade or '
     || 'the refund row.'
         as next_step,
     json_object(
-        'source_file', items.source_file, 'source_line', items.source_line, 'refund_id', promised.refund_id,
+        'source_file', items.source_file, 'source_line', items.source_line, 'refund_id', promised_refunds.refund_id,
         'disposition', items.disposition
     ) as evidence
 from staging.return_items as items
 semi join matching.orders_in_play using (order_number)
 join matching.matched_items as matched using (return_item_id)
 join effects.units as units using (return_item_id)
-join promised using (return_item_id)
+join promised_refunds using (return_item_id)
 left join policy.refused_dispositions as refused on refused.disposition = items.disposition
 where units.is_refused and items.return_item_id not in (
         select return_item_id from push.ledger
@@ -81,7 +81,7 @@ where units.is_refused and items.return_item_id not in (
 qualify row_number()
         over (
             partition by items.return_item_id
-            order by coalesce(promised.issued_at, promised.source_time), promised.refund_id
+            order by coalesce(promised_refunds.issued_at, promised_refunds.source_time), promised_refunds.refund_id
         )
     = 1;
 

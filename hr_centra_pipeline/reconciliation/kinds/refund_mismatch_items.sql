@@ -60,7 +60,7 @@ group by refund_id, refunds.return_id, refunds.order_number, refunds.currency;
 -- A row that contradicts itself. Where another component of it is wrong by just that, that is what breaks it, and is reported.
 insert into findings by name
 with
-wrong as (
+inconsistent_rows as (
     select
         return_id,
         order_number,
@@ -94,13 +94,13 @@ select
     || money_text(remainder, currency) || ' off the sum of its parts' as detail,
     'Have Happy Returns correct the row: one of its figures is wrong.' as next_step,
     json_object('source_file', source_file, 'source_line', source_line, 'refund_id', refund_id) as evidence
-from wrong
+from inconsistent_rows
 where not exists (
         from verdicts
-        where verdicts.return_id = wrong.return_id
-            and verdicts.order_number = wrong.order_number
-            and verdicts.currency = wrong.currency
-            and verdicts.h - coalesce(verdicts.e, verdicts.c) = -wrong.remainder
+        where verdicts.return_id = inconsistent_rows.return_id
+            and verdicts.order_number = inconsistent_rows.order_number
+            and verdicts.currency = inconsistent_rows.currency
+            and verdicts.h - coalesce(verdicts.e, verdicts.c) = -inconsistent_rows.remainder
     );
 
 -- One row per refund row that says money was given for units whose replacement was ordered: nothing is paid on it by us.

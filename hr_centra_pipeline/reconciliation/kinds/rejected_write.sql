@@ -14,16 +14,16 @@
 -- rejected_write: Centra said no to something of ours, for good until its input or the policy changes.
 insert into findings by name
 with
-refused as (
+refused_effects as (
     select * from push.ledger where state = 'rejected' and effect_kind <> 'exchange_order'
 ),
 
 -- Fees, shipping and notes belong to a return on an order: told only when no unit of it tells the same.
-told as (
-    select * from refused where return_item_id is not null
+reported_refusals as (
+    select * from refused_effects where return_item_id is not null
     union all
-    select * from refused as alone where alone.return_item_id is null and not exists (
-            select 1 from refused as units
+    select * from refused_effects as alone where alone.return_item_id is null and not exists (
+            select 1 from refused_effects as units
             where units.return_item_id is not null
                 and units.return_id = alone.return_id
                 and units.order_number = alone.order_number
@@ -37,17 +37,17 @@ select
     'fix_centra' as class,
     case when (packets.payload ->> 'differs_in') is not null then 'amount_mismatch' else 'system_error' end as cause,
     'centra' as culprit,
-    told.return_id,
-    told.return_item_id,
-    told.order_number,
+    reported_refusals.return_id,
+    reported_refusals.return_item_id,
+    reported_refusals.order_number,
     units.sku,
-    case when policy.subject_of(effect_kind) <> 'status' then coalesce(told.currency, units.currency) end as currency,
+    case when policy.subject_of(effect_kind) <> 'status' then coalesce(reported_refusals.currency, units.currency) end as currency,
     case
         when policy.subject_of(effect_kind) = 'status' then null
         when effect_kind in ('inventory_adjustment', 'exchange_release') then units.unit_price
-        else told.amount
+        else reported_refusals.amount
     end as amount,
-    told.updated_at as fact_at,
+    reported_refusals.updated_at as fact_at,
     'Centra refused the ' || replace(effect_kind, '_', ' ') || ': ' || coalesce(reason, 'no reason given') as detail,
     case when (packets.payload ->> 'differs_in') = 'tax'
             then 'Is the tax engine up, and is its tax right? It is tried again once a day, and when [tax] in the policy '
@@ -57,7 +57,7 @@ select
     end as next_step,
     json_merge_patch(coalesce(units.evidence, '{}'), json_object('effect_key', effect_key, 'packet_key', packet_key))
         as evidence
-from told
+from reported_refusals
 left join push.packets using (packet_key)
 left join known_units as units using (return_item_id);
 

@@ -14,7 +14,7 @@
 -- One row per return and order that Centra does not have. Only a negative answer of Centra proves it.
 insert into findings by name
 with
-named as (
+reported_orders as (
     select
         return_id, order_number, min(created_at) as created_at, any_value(source_file) as source_file,
         any_value(source_line) as source_line, min(source_time) as source_time
@@ -28,7 +28,7 @@ named as (
     group by return_id, order_number
 ),
 
-refunded as (
+refund_sums as (
     select return_id, order_number, sum(total_refunded) as amount, min(currency) as currency
     from staging.refunds where status in ('issued', 'pending')
     group by return_id, order_number having count(distinct currency) = 1
@@ -40,24 +40,24 @@ select
     'fix_happy_returns' as class,
     'data_gap' as cause,
     'happy_returns' as culprit,
-    named.return_id,
-    named.order_number,
-    refunded.currency,
-    refunded.amount,
+    reported_orders.return_id,
+    reported_orders.order_number,
+    refund_sums.currency,
+    refund_sums.amount,
     coalesce(created_at, source_time) as fact_at,
-    'Centra has no order ' || named.order_number || ', which return ' || named.return_id || ' names'
-    || case when refunded.amount is not null
+    'Centra has no order ' || reported_orders.order_number || ', which return ' || reported_orders.return_id || ' names'
+    || case when refund_sums.amount is not null
             then
-                '; Happy Returns has refunded ' || money_text(refunded.amount, refunded.currency)
+                '; Happy Returns has refunded ' || money_text(refund_sums.amount, refund_sums.currency)
         else ''
     end as detail,
     'Ask Happy Returns (or the shopper) for the right order number, and have the export corrected.' as next_step,
     json_object('source_file', source_file, 'source_line', source_line) as evidence
-from named
+from reported_orders
 semi join (
     select order_number from landing.centra_absent_orders anti join staging.orders using (order_number)
 ) as absent using (order_number)
-left join refunded using (return_id, order_number);
+left join refund_sums using (return_id, order_number);
 
 -- closing
 insert into proofs by name

@@ -81,7 +81,7 @@ where coalesce(ledger.state, 'planned') in ('planned', 'withdrawn')
 insert into findings by name
 with
 -- One row per line of ours in a comment, and per attribute, which holds one value whatever the return: as written last.
-latest as (
+latest_writes as (
     select effect_key, effect_kind, return_id, order_number, centra_id, updated_at
     from push.ledger
     semi join matching.orders_in_play using (order_number)
@@ -99,7 +99,7 @@ latest as (
 ),
 
 -- One row per place on an order or customer, with our keys there as they were read last.
-shown as (
+shown_keys as (
     select
         'status_update' as effect_kind,
         order_number as centra_id,
@@ -122,24 +122,24 @@ select
     'fix_centra' as class,
     'data_gap' as cause,
     'person' as culprit,
-    latest.return_id, latest.order_number,
-    shown.changed_at as fact_at,
-    'What we wrote into ' || places.within || ' on ' || strftime(latest.updated_at, '%Y-%m-%d') || ' is gone' as detail,
+    latest_writes.return_id, latest_writes.order_number,
+    shown_keys.changed_at as fact_at,
+    'What we wrote into ' || places.within || ' on ' || strftime(latest_writes.updated_at, '%Y-%m-%d') || ' is gone' as detail,
     'Write the return''s state there by hand, or leave it: it is written again at the next milestone.' as next_step,
     json_object(
         'effect_key',
-        latest.effect_key,
+        latest_writes.effect_key,
         'effect_kind',
         effect_kind,
         'order_number',
-        latest.order_number,
+        latest_writes.order_number,
         'centra_id',
-        latest.centra_id
+        latest_writes.centra_id
     ) as evidence
-from latest
+from latest_writes
 join places using (effect_kind)
-join shown using (effect_kind, centra_id)
-where shown.fetched_at > latest.updated_at and not list_contains(shown.keys, latest.effect_key);
+join shown_keys using (effect_kind, centra_id)
+where shown_keys.fetched_at > latest_writes.updated_at and not list_contains(shown_keys.keys, latest_writes.effect_key);
 
 -- closing
 insert into proofs by name

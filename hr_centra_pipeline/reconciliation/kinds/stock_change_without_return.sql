@@ -29,7 +29,7 @@ select
         as next_step,
     json_object('stock_change_id', stock_change_id, 'named', named) as evidence
 from customer_returns
-anti join told_stock_changes using (stock_change_id);
+anti join named_stock_changes using (stock_change_id);
 
 -- closing
 insert into proofs by name
@@ -37,5 +37,5 @@ select
     unseen.exception_id,
     proven_by('named', 'the stock change names a return that is reported') as proof
 from unseen
-semi join told_stock_changes as named on 'Stock change ' || named.stock_change_id = unseen.identity
+semi join named_stock_changes as named on 'Stock change ' || named.stock_change_id = unseen.identity
 where unseen.kind = 'stock_change_without_return';

@@ -15,7 +15,7 @@
 -- One row per effect whose outcome is not known; fees and shipping only when no unit travels with them.
 insert into findings by name
 with
-doubtful as (
+doubtful_effects as (
     select
         ledger.*, packets.operation, packets.step, packets.trouble, packets.message,
         coalesce(packets.created_at, ledger.updated_at) as since, packets.payload ->> 'order_number' as of_order,
@@ -26,12 +26,12 @@ doubtful as (
     where ledger.state in ('sending', 'unknown') and packets.trouble is distinct from 'differs' -- a kind of its own
 ),
 
-told as (
-    select * from doubtful where return_item_id is not null
+reported_doubts as (
+    select * from doubtful_effects where return_item_id is not null
     union all
-    select * from doubtful as alone where alone.return_item_id is null and not exists (
+    select * from doubtful_effects as alone where alone.return_item_id is null and not exists (
             select 1
-            from doubtful as units
+            from doubtful_effects as units
             where units.return_item_id is not null and units.packet_key = alone.packet_key
         )
 )
@@ -39,7 +39,7 @@ told as (
 select
     'write_in_doubt' as kind,
     policy.subject_of(effect_kind) as subject,
-    case when told.return_item_id is null then effect_key end as identity,
+    case when reported_doubts.return_item_id is null then effect_key end as identity,
     case when trouble is null then 'timing' else 'fix_centra' end as class,
     case when trouble in ('gone', 'canceled', 'number_taken') then 'data_gap' else 'system_error' end as cause,
     case
@@ -47,14 +47,17 @@ select
         when trouble = 'unpaid' then 'provider'
         else 'centra'
     end as culprit,
-    told.return_id, told.return_item_id, coalesce(told.order_number, told.of_order) as order_number, units.sku,
-    case when policy.subject_of(effect_kind) <> 'status' then coalesce(told.currency, units.currency) end as currency,
+    reported_doubts.return_id,
+    reported_doubts.return_item_id,
+    coalesce(reported_doubts.order_number, reported_doubts.of_order) as order_number,
+    units.sku,
+    case when policy.subject_of(effect_kind) <> 'status' then coalesce(reported_doubts.currency, units.currency) end as currency,
     case
         when policy.subject_of(effect_kind) = 'status' then null
         when effect_kind in ('inventory_adjustment', 'exchange_release') then units.unit_price
-        else told.amount
+        else reported_doubts.amount
     end as amount,
-    told.since as fact_at,
+    reported_doubts.since as fact_at,
     'The outcome of the '
     || replace(effect_kind, '_', ' ')
     || ' in Centra is not known, at '
@@ -94,9 +97,9 @@ select
         'trouble',
         trouble,
         'centra_id',
-        told.centra_id
+        reported_doubts.centra_id
     )) as evidence
-from told
+from reported_doubts
 left join known_units as units using (return_item_id);
 
 -- closing

@@ -49,53 +49,53 @@ qualify row_number() over (
 delete from staging.return_items where return_item_id in (select return_item_id from changed_items);
 insert into staging.return_items by name
 with
-latest as (
+latest_states as (
     select * from item_states
     qualify row_number() over (partition by return_item_id order by source_time desc) = 1
 ),
 
 -- One row per unit: since when its present grade stands, unbroken.
-graded as (
+grade_dates as (
     select states.return_item_id, min(states.source_time) as disposition_at
     from item_states as states
-    join latest using (return_item_id)
+    join latest_states using (return_item_id)
     left join (
         select states.return_item_id, max(states.source_time) as other_at
         from item_states as states
-        join latest using (return_item_id)
-        where states.grade is distinct from latest.grade
+        join latest_states using (return_item_id)
+        where states.grade is distinct from latest_states.grade
         group by states.return_item_id
     ) as other using (return_item_id)
-    where latest.grade is not null and (other.other_at is null or states.source_time > other.other_at)
+    where latest_states.grade is not null and (other.other_at is null or states.source_time > other.other_at)
     group by states.return_item_id
 ),
 
 -- One row per unit that was approved once and is not any more: since when.
-withdrawn as (
+withdrawals as (
     select states.return_item_id, min(states.source_time) as approval_withdrawn_at
     from item_states as states
-    join latest using (return_item_id)
+    join latest_states using (return_item_id)
     join (
         select return_item_id, max(source_time) as approved_until
         from item_states where approved_at is not null group by return_item_id
     ) as once using (return_item_id)
-    where latest.approved_at is null and states.source_time > once.approved_until
+    where latest_states.approved_at is null and states.source_time > once.approved_until
     group by states.return_item_id
 )
 
 select
-    latest.* exclude (profile, row_sha256, landed_at, texts, batch, said_batch, grade, disposition),
-    latest.grade as disposition,
-    graded.disposition_at,
-    withdrawn.approval_withdrawn_at,
+    latest_states.* exclude (profile, row_sha256, landed_at, texts, batch, said_batch, grade, disposition),
+    latest_states.grade as disposition,
+    grade_dates.disposition_at,
+    withdrawals.approval_withdrawn_at,
     returns.created_at as return_created_at,
     returns.refund_status as return_status,
-    latest.batch as landed_batch
-from latest
-left join graded using (return_item_id)
-left join withdrawn using (return_item_id)
+    latest_states.batch as landed_batch
+from latest_states
+left join grade_dates using (return_item_id)
+left join withdrawals using (return_item_id)
 left join staging.returns as returns
-    on returns.return_id = latest.return_id and returns.order_number = latest.order_number;
+    on returns.return_id = latest_states.return_id and returns.order_number = latest_states.order_number;
 
 -- ---------------------------------------------------------------- outbound shipments
 delete from staging.return_shipments where return_item_id in (select return_item_id from changed_items);
@@ -195,16 +195,16 @@ delete from staging.refund_units where refund_id in (select refund_id from pair_
 insert into staging.refund_units by name
 with
 -- Failed rows release their units.
-paying as (
+paying_refunds as (
     select *, coalesce(issued_at, source_time) as paid_at from pair_refunds where status in ('issued', 'pending')
 ),
 
 -- Ids as reported, which may be the alias of a unit that has a hash.
-told as (
+reported_units as (
     select distinct paying.refund_id, items.return_item_id
     from (
         select refund_id, return_id, unnest(regexp_split_to_array(trim(item_ids), '[\s,;|]+')) as item_id
-        from paying where item_ids is not null
+        from paying_refunds where item_ids is not null
     ) as paying
     join staging.return_items as items
         on items.return_id = paying.return_id and paying.item_id in (items.item_id, items.return_item_id)
@@ -212,23 +212,25 @@ told as (
 
 -- The units of the same return, order and type that were approved by then: by the row that is nearest to when the unit says
 -- that it was refunded; as long as it says nothing, by the earliest.
-derived as (
+derived_units as (
     select
-        arg_min(paying.refund_id, (
-            coalesce(abs(date_diff('second', items.refunded_at, paying.paid_at)), 0), paying.paid_at, paying.refund_id
+        arg_min(paying_refunds.refund_id, (
+            coalesce(abs(date_diff('second', items.refunded_at, paying_refunds.paid_at)), 0),
+            paying_refunds.paid_at,
+            paying_refunds.refund_id
         )) as refund_id,
         items.return_item_id
     from staging.return_items as items
-    join paying
-        on paying.return_id = items.return_id
-            and paying.order_number = items.order_number
-            and paying.refund_type = items.refund_type
-            and paying.item_ids is null
-            and items.approved_at <= paying.paid_at
-    anti join told on told.return_item_id = items.return_item_id
+    join paying_refunds
+        on paying_refunds.return_id = items.return_id
+            and paying_refunds.order_number = items.order_number
+            and paying_refunds.refund_type = items.refund_type
+            and paying_refunds.item_ids is null
+            and items.approved_at <= paying_refunds.paid_at
+    anti join reported_units on reported_units.return_item_id = items.return_item_id
     group by items.return_item_id
 )
 
-select refund_id, return_item_id, true as is_told from told
+select refund_id, return_item_id, true as is_told from reported_units
 union all by name
-select refund_id, return_item_id, false as is_told from derived;
+select refund_id, return_item_id, false as is_told from derived_units;

@@ -29,7 +29,7 @@ qualify lines.batch = max(lines.batch) over (partition by lines.first_batch);
 -- replaced what was read before it: a file that is gone by now does not come back.
 create or replace temp table replaced_payouts as
 with
-told as (
+file_readings as (
     select
         provider,
         account,
@@ -40,16 +40,16 @@ told as (
     from landing.payout_lines group by provider, account, payout_id, first_batch, batch
 )
 
-select distinct told.provider, told.account, told.payout_id, told.first_batch
-from told
-join told as later using (provider, account, payout_id)
-where told.is_last_reading
-    and later.first_batch > told.first_batch
-    and (later.is_last_reading or later.batch > told.batch);
+select distinct file_readings.provider, file_readings.account, file_readings.payout_id, file_readings.first_batch
+from file_readings
+join file_readings as later using (provider, account, payout_id)
+where file_readings.is_last_reading
+    and later.first_batch > file_readings.first_batch
+    and (later.is_last_reading or later.batch > file_readings.batch);
 
 -- What was landed before accounts and numbers were kept is reported again by a file that has them, when the two have a booking in
 -- common.
-create or replace temp table told_again as
+create or replace temp table repeated_payouts as
 select distinct before.provider, before.payout_id
 from lines_as_typed as before
 join lines_as_typed as since
@@ -59,7 +59,7 @@ join lines_as_typed as since
         and since.reference = before.reference and since.told_type = before.told_type
 where before.account = '' and since.account <> '';
 
-create or replace temp table numbered_since as
+create or replace temp table renumbered_lines as
 select distinct before.provider, before.batch, before.source_line
 from lines_as_typed as before
 join lines_as_typed as since
@@ -132,12 +132,12 @@ select
 from lines_with_orders as lines
 anti join replaced_payouts using (provider, account, payout_id, first_batch)
 anti join
-    told_again
-    on lines.account = '' and told_again.provider = lines.provider and told_again.payout_id = lines.payout_id
-anti join numbered_since
-    on numbered_since.provider = lines.provider
-        and numbered_since.batch = lines.batch
-        and numbered_since.source_line = lines.source_line;
+    repeated_payouts
+    on lines.account = '' and repeated_payouts.provider = lines.provider and repeated_payouts.payout_id = lines.payout_id
+anti join renumbered_lines
+    on renumbered_lines.provider = lines.provider
+        and renumbered_lines.batch = lines.batch
+        and renumbered_lines.source_line = lines.source_line;
 
 create or replace temp table present_lines as
 select
@@ -154,13 +154,13 @@ qualify booking is null or (
 -- An order with a line that counts otherwise than before is not settled any more.
 create or replace temp table changed_payout_lines as
 with
-sides as (
+line_sides as (
     select *, true as is_present from present_lines
     union all by name
     select *, false from staging.payout_lines
 )
 
-select * exclude (is_present), count(*) as sides from sides group by all having count(*) = 1;
+select * exclude (is_present), count(*) as sides from line_sides group by all having count(*) = 1;
 
 delete from reconciliation.settled_orders where order_number in (
         select order_number from changed_payout_lines

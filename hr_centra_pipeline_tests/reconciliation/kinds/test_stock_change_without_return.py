@@ -10,7 +10,7 @@ def test_a_customer_return_that_names_no_return() -> None:
         {"stock_change_id": 51, "units": 2, "by_person": True, "created_at": NOW, "sku": "A"},
         {"stock_change_id": 52, "units": 1, "by_person": True, "created_at": NOW, "sku": "A"},
     )
-    alone.put("told_stock_changes", stock_change_id=52)
+    alone.put("named_stock_changes", stock_change_id=52)
     assert alone.opened("identity", "culprit", "fact_at", "detail") == [
         (
             "Stock change 51",
@@ -23,7 +23,7 @@ def test_a_customer_return_that_names_no_return() -> None:
 
 def test_a_return_that_the_text_names_closes_it() -> None:
     alone = Alone("stock_change_without_return")
-    alone.put("told_stock_changes", stock_change_id=51)
+    alone.put("named_stock_changes", stock_change_id=51)
     alone.was_open("named", identity="Stock change 51")
     alone.was_open("still", identity="Stock change 52")
     assert alone.closed() == {"named": "the stock change names a return that is reported"}

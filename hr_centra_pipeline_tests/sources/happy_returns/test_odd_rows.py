@@ -438,7 +438,7 @@ def test_a_fact_that_a_corrected_profile_says_otherwise_is_said_again_and_what_i
         write_policy(connection, load_policy(EXAMPLE_POLICY).policy, "live")
         connection.execute(
             """
-            create or replace temp table desired as
+            create or replace temp table desired_effects as
             select effect_key('inventory_adjustment', [return_item_id]) as effect_key, 'inventory_adjustment' as effect_kind,
                 return_item_id, return_id, order_number
             from (select distinct return_item_id, return_id, order_number from landing.happy_returns_items)
@@ -446,7 +446,7 @@ def test_a_fact_that_a_corrected_profile_says_otherwise_is_said_again_and_what_i
         )
         run_sql(connection, "hr_centra_pipeline.push", "said.sql", {"is_asked": True})
         said = connection.execute(
-            "select return_item_id, batch from said_of_effects join desired using (effect_key) order by 1"
+            "select return_item_id, batch from latest_reports join desired_effects using (effect_key) order by 1"
         ).fetchall()
     assert said[:2] == [("IT-1", second), ("IT-2", first)], "the grades that hold are what they were"
     assert said[2][0] == "IT-4"
