@@ -42,8 +42,8 @@ def control_routes(sandbox: Sandbox) -> list[Route]:
     def log(_: Body) -> Any:
         return sandbox.log
 
-    def books(_: Body) -> Any:
-        return sandbox.store.books()
+    def records(_: Body) -> Any:
+        return sandbox.store.records()
 
     def used(_: Body) -> Any:
         return sandbox.used()
