@@ -174,7 +174,7 @@ waiting_effects as (
             end
         ) as waits
     from reasoned_effects
-    left join policy.reasons on reasons.code = reasoned.own_reason.code
+    left join policy.reasons on reasons.code = reasoned_effects.own_reason.code
 )
 
 select
@@ -227,6 +227,6 @@ select
     approval_sha256,
     codes
 from waiting_effects
-left join policy.reasons on reasons.code = waiting.waits.code;
+left join policy.reasons on reasons.code = waiting_effects.waits.code;
 
 select * exclude (trigger_at, approval_sha256, codes) from sendable_effects order by trigger_at, effect_key;
