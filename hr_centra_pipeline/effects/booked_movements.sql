@@ -22,6 +22,7 @@ sent_movements as (
     where ledger.effect_kind = 'inventory_adjustment' and ledger."state" in ('sending', 'unknown', 'confirmed')
 ),
 
+-- One row per movement: the article that its packet put into stock.
 packet_skus as (
     select sent_movements.effect_key, min(sizes.size.sku) as sku
     from sent_movements
@@ -36,6 +37,7 @@ packet_skus as (
     group by sent_movements.effect_key
 ),
 
+-- One row per stock change of one article.
 change_skus as (
     select stock_change_id::varchar as centra_id, min(sku) as sku
     from staging.stock_changes where stock_change_id::varchar in (select centra_id from sent_movements)

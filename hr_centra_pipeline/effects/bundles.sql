@@ -21,7 +21,7 @@ units as (
                 }
         end as block,
         case when pending.state in ('planned', 'sending', 'unknown') then pending.approval_codes end as approval_codes,
-        matched.foreign_centra_return_id is not null or coalesce(given.is_given, false) as is_given,
+        matched.foreign_centra_return_id is not null or coalesce(given_units.is_given, false) as is_given,
         items.refund_type = 'exchange' as is_exchange,
         effects_units.is_refused
     from matching.matched_items as matched
@@ -35,7 +35,7 @@ units as (
         select return_item_id, true as is_given from push.ledger
         where effect_kind in ('credit_note', 'exchange_order') and state in ('sending', 'unknown', 'confirmed')
         group by return_item_id
-    ) as given on given.return_item_id = matched.return_item_id
+    ) as given_units on given_units.return_item_id = matched.return_item_id
     where matched.bundle is not null
 ),
 

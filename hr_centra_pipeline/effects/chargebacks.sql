@@ -50,11 +50,11 @@ where running_amounts.amount > 0 and chargeback_amounts.amount > before;
 
 delete from effects.chargebacks where order_number in (select order_number from matching.orders_in_play);
 insert into effects.chargebacks by name
-select chargeback_amounts.*, coalesce(counted.amount, 0)::decimal(18, 4) as counted
+select chargeback_amounts.*, coalesce(counted_chargebacks.amount, 0)::decimal(18, 4) as counted
 from chargeback_amounts
 left join (
     select units.order_number, units.currency, sum(values_given.amount) as amount
     from values_given join valued_units as units using (return_item_id)
     where values_given.way = 'chargeback' and units.is_due
     group by units.order_number, units.currency
-) as counted using (order_number, currency);
+) as counted_chargebacks using (order_number, currency);

@@ -8,6 +8,7 @@
 -- reports the same goods again; one that reports no goods is about costs alone.
 create or replace temp table costs_reported as
 with
+-- One row per return, order and refund type with a unit that no refund row pays.
 unpaid_units as (
     select distinct return_id, order_number, refund_type from staging.return_items
     semi join matching.orders_in_play using (order_number)

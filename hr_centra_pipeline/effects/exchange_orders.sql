@@ -15,6 +15,7 @@ release_ties as (
     where what = 'release'
 ),
 
+-- One row per replacement that a unit may need: the first, and each that a person has ordered again.
 wanted_replacements as (
     select
         units.return_item_id,
@@ -236,8 +237,8 @@ held_replacements as (
         join effects.units as refused using (return_item_id)
         where refused.is_refused and others.shipment_id is not null
     ) as with_refused on with_refused.shipment_id = replacements.shipment_id
-    semi join (select order_number from staging.orders where not is_cancelled) as alive
-        on alive.order_number = replacements.replacement_order_number
+    semi join (select order_number from staging.orders where not is_cancelled) as live_orders
+        on live_orders.order_number = replacements.replacement_order_number
     cross join policy.parameters
     where replacements.state = 'ordered' and replacements.shipment_id is not null and replacements.ordinal is not null
         and case parameters.exchange_release

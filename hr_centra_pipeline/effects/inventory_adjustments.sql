@@ -9,12 +9,14 @@
 -- A movement is looked for only where the one before it was found.
 create or replace temp table unit_movements as
 with recursive
+-- One row per movement that was sent.
 ledger_movements as (
     select effect_key, state, warehouse_id from push.ledger
     where effect_kind = 'inventory_adjustment' and state in ('sending', 'unknown', 'confirmed')
         and (order_number is null or order_number in (select order_number from matching.orders_in_play))
 ),
 
+-- One row per movement that Centra shows.
 centra_movements as (
     select effect_key, arg_max_null(warehouse_id, seen_at) as warehouse_id from effects.observed
     where place = 'stock_change'

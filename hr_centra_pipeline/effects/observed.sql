@@ -138,22 +138,22 @@ where origin_return_key is null
 union all by name
 -- What was ordered again is from a Return that carries the first one's key: its own is in its order alone.
 select
-    again.effect_key, 'order' as place, 'exchange_order' as effect_kind, again.order_number as centra_id,
-    cast(null as varchar) as order_number, again.origin_return_key as packet_key, cast(null as bigint) as warehouse_id,
-    packets.packet_key is null as is_complete, again.created_at as seen_at, again.landed_batch
+    repeated_orders.effect_key, 'order' as place, 'exchange_order' as effect_kind, repeated_orders.order_number as centra_id,
+    cast(null as varchar) as order_number, repeated_orders.origin_return_key as packet_key, cast(null as bigint) as warehouse_id,
+    packets.packet_key is null as is_complete, repeated_orders.created_at as seen_at, repeated_orders.landed_batch
 from (
     select unnest(effect_keys) as effect_key, order_number, origin_return_key, created_at, landed_batch
     from staging.orders
     join newly_landed_orders using (order_number)
     where origin_return_key is not null
-) as again
+) as repeated_orders
 left join (select packet_key from push.packets where state in ('sending', 'unknown')) as packets
-    on packets.packet_key = again.origin_return_key
-where again.effect_key not in (
+    on packets.packet_key = repeated_orders.origin_return_key
+where repeated_orders.effect_key not in (
         select effect_key('exchange_order', [return_item_id]) from staging.return_items
         semi join matching.orders_in_play using (order_number)
         where refund_type = 'exchange'
-    ) and again.effect_key not in (
+    ) and repeated_orders.effect_key not in (
         select unnest(effect_keys) from staging.centra_returns where packet_key is not null
     )
 union all by name

@@ -17,6 +17,7 @@ exists (
 -- key counts: a completed Return, a paid one before others; of a packet in doubt one that is pending, too.
 create or replace temp table packet_returns as
 with
+-- One row per packet of the active orders, as the ledger knows it.
 recorded_packets as (
     select
         packet_key, any_value(packets.state) as packet_state, any_value(try_cast(packets.centra_id as bigint)) as centra_return_id,
@@ -28,6 +29,7 @@ recorded_packets as (
     group by packet_key
 ),
 
+-- One row per packet whose Return Centra does not show.
 packets_without_return as materialized (
     select recorded_packets.*
     from recorded_packets
@@ -43,6 +45,7 @@ packets_of_gone_returns as (
     where centra_return_id in (select centra_return_id from staging.centra_returns) or was_pulled_since(created_at, updated_at)
 ),
 
+-- One row per packet: the Return in Centra that names it.
 shown_returns as (
     select packet_key, returns.centra_return_id
     from staging.centra_returns as returns

@@ -55,6 +55,7 @@ payment_queue as (
     group by order_number, together
 ),
 
+-- One row per order and place in its queue: what is left of its other payments after it.
 queue_balances as (
     select
         order_number,
@@ -100,6 +101,6 @@ from (
         having bool_and(credits.blocked_code is not null or not coalesce(paid.fits, true)) and bool_or(not paid.fits)
     ) as without using (return_id, order_number)
     where return_level.effect_kind in ('shipping_refund', 'return_fee') and return_level.pays_through = 'centra'
-) as unpaid
+) as unpaid_effects
 join policy.reasons using (code)
-where unpaid.effect_key = pending.effect_key;
+where unpaid_effects.effect_key = pending.effect_key;

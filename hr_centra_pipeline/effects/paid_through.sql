@@ -29,6 +29,7 @@ issued_rows as (
         )
 ),
 
+-- One row per unit and issued refund row of it; a unit without a row has one, too.
 reported_payments as (
     select
         refund_id, return_item_id, coalesce(issued_rows.return_id, items.return_id) as return_id,
@@ -85,6 +86,7 @@ credit_payers as (
     group by ledger.return_item_id
 ),
 
+-- One row per refund row and type: who may have paid at its time.
 row_payers as (
     select payments.refund_id, payments.refund_type, list(distinct payers.pays_through order by payers.pays_through) as seen_payers
     from (select distinct refund_id, refund_type, issued_at from reported_payments where refund_id is not null) as payments

@@ -129,6 +129,7 @@ units as (
     from confirmed_exchanges
 ),
 
+-- One row per replacement and piece of its own article.
 pieces_by_article as (
     select units.effect_key, pieces.*
     from units

@@ -32,9 +32,9 @@ fee_shares as (
                     )
             else 0
         end - case
-            when charged.fee is null then 0
-            when charged.currency is distinct from carriers.currency then carriers.most
-            else charged.fee - added_within_part(carriers.fee_rate_tax, charged.fee, carriers.kept, carriers.currency)
+            when fee_sums.fee is null then 0
+            when fee_sums.currency is distinct from carriers.currency then carriers.most
+            else fee_sums.fee - added_within_part(carriers.fee_rate_tax, fee_sums.fee, carriers.kept, carriers.currency)
         end))::decimal(18, 4) as fee_kept
     from credit_carriers as carriers
     left join (
@@ -43,7 +43,7 @@ fee_shares as (
             sum(fee)::decimal(18, 4) as fee,
             case when count(distinct currency) = 1 then min(currency) end as currency
         from fees_charged where effect_kind = 'credit_note' group by return_id
-    ) as charged using (return_id)
+    ) as fee_sums using (return_id)
     cross join policy.parameters
     left join costs_reported as reported using (return_id, order_number)
     left join policy.fees as amounts

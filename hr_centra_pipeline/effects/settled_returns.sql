@@ -31,7 +31,7 @@ taxes_at_creation as (
     from push.packets
     semi join (
         select distinct packet_key from push.ledger semi join matching.orders_in_play using (order_number)
-    ) as concerned using (packet_key)
+    ) as active_packets using (packet_key)
     where operation = 'credit' and state in ('unknown', 'confirmed') and (payload ->> 'tax_mode') in ('added', 'none')
     group by all
 ),

@@ -33,7 +33,7 @@ shipping_wishes as (
         ledger.state in ('sending', 'unknown') as is_under_way,
         -- Its own Return, half done, has not used it up.
         own.shipping as shown,
-        orders.shipping + orders.handling - coalesce(given.shipping, 0) + coalesce(own.shipping, 0) as shipping_left,
+        orders.shipping + orders.handling - coalesce(spent.shipping, 0) + coalesce(own.shipping, 0) as shipping_left,
         greatest(case when parameters.shipping_source = 'policy' then orders.shipping + orders.handling
             else kept_of_told(
                     coalesce(reported.shipping, 0),
@@ -46,7 +46,7 @@ shipping_wishes as (
     from credit_carriers as carriers
     left join (select effect_key, state from push.ledger where effect_kind = 'shipping_refund') as ledger
         on ledger.effect_key = effect_key('shipping_refund', [carriers.return_id, carriers.order_number])
-    left join shipping_so_far as given using (order_number)
+    left join shipping_so_far as spent using (order_number)
     left join (
         select effect_key, sum(shipping)::decimal(18, 4) as shipping
         from (

@@ -55,7 +55,7 @@ select
     unit_triggers.return_id,
     unit_triggers.order_number,
     case
-        when adopted.return_id is not null then true
+        when adopted_returns.return_id is not null then true
         when return_created_at is null then null
         else return_created_at >= cutover
     end as is_after_cutover,
@@ -68,4 +68,4 @@ select
     case when unit_triggers.disposition is not null and not is_returnless then is_listed end as is_mapped,
     case when stock = 'restock' then warehouse_id end as target_warehouse_id
 from unit_triggers
-left join (select distinct return_id from push.adoptions) as adopted on adopted.return_id = unit_triggers.return_id;
+left join (select distinct return_id from push.adoptions) as adopted_returns on adopted_returns.return_id = unit_triggers.return_id;

@@ -27,8 +27,8 @@ create or replace temp table payments_of_returns as
 select
     centra_return_id, deleted_at is not null as is_deleted, settled as grand_total, refunded, gifted,
     exists(
-        select 1 from staging.payment_entries as failed
-        where failed.centra_return_id = settled_returns.centra_return_id and is_refund_failed(failed.money)
+        select 1 from staging.payment_entries as failures
+        where failures.centra_return_id = settled_returns.centra_return_id and is_refund_failed(failures.money)
     ) as has_failed
 from settled_returns;
 

@@ -135,20 +135,20 @@ create or replace temp table kept_pairs as from adoption_pairs where is_held;
 create or replace temp table adoptions_kept as from pieces_given('kept_pairs');
 
 create or replace temp table named_pairs as
-select adoption_pairs.* replace (adoption_pairs.quantity - coalesce(taken.pieces, 0) as quantity)
+select adoption_pairs.* replace (adoption_pairs.quantity - coalesce(taken_pieces.pieces, 0) as quantity)
 from adoption_pairs
 anti join adoptions_kept using (return_item_id)
 left join (
     select centra_return_id, shipment_line_id, count(*) as pieces from adoptions_kept group by all
-) as taken using (centra_return_id, shipment_line_id)
+) as taken_pieces using (centra_return_id, shipment_line_id)
 where adoption_pairs.is_named
     and not adoption_pairs.is_held_by_any
-    and adoption_pairs.quantity > coalesce(taken.pieces, 0);
+    and adoption_pairs.quantity > coalesce(taken_pieces.pieces, 0);
 
 create or replace temp table adoptions_by_name as from pieces_given('named_pairs');
 
 create or replace temp table unnamed_pairs as
-select adoption_pairs.* replace (adoption_pairs.quantity - coalesce(taken.pieces, 0) as quantity)
+select adoption_pairs.* replace (adoption_pairs.quantity - coalesce(taken_pieces.pieces, 0) as quantity)
 from adoption_pairs
 anti join adoptions_kept using (return_item_id)
 anti join adoptions_by_name using (return_item_id)
@@ -159,10 +159,10 @@ left join (
         union all
         from adoptions_by_name
     ) group by all
-) as taken using (centra_return_id, shipment_line_id)
+) as taken_pieces using (centra_return_id, shipment_line_id)
 -- A Return that names another return is not for these.
-anti join (select distinct centra_return_id from adoption_pairs where is_named) as elsewhere using (centra_return_id)
-where not adoption_pairs.is_held_by_any and adoption_pairs.quantity > coalesce(taken.pieces, 0);
+anti join (select distinct centra_return_id from adoption_pairs where is_named) as named_returns using (centra_return_id)
+where not adoption_pairs.is_held_by_any and adoption_pairs.quantity > coalesce(taken_pieces.pieces, 0);
 
 create or replace temp table adoptions as
 from adoptions_kept

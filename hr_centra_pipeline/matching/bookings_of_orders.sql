@@ -20,6 +20,7 @@ wanted_lines as (
     from lines where named_order is null and line_type <> 'capture'
 ),
 
+-- One row per reference of a payment entry.
 orders_by_payment as (
     select reference, min(order_number) as order_number
     from (
@@ -37,6 +38,7 @@ known_bookings as (
     left join orders_by_payment as of_own on of_own.reference = lines.reference
 ),
 
+-- One row per provider and reference of a booking whose order is known.
 orders_by_booking as (
     select provider, reference, min(known_order) as order_number
     from (

@@ -28,7 +28,7 @@ shown_places as (
                 effect_key('credit_note', [return_item_id]), effect_key('exchange_order', [return_item_id])
             ]) as effect_key
         from items_in_play
-    ) as wanted using (effect_key)
+    ) as unit_keys using (effect_key)
     join staging.centra_return_lines as lines using (centra_return_id)
     join candidates using (return_item_id, order_line_id)
     group by candidates.return_item_id

@@ -8,12 +8,12 @@
 -- One row per line of one with pieces left, made before a return was started or named by none; not those of a return that is
 -- known, nor those about which a person has decided.
 create or replace temp table open_lines as
-select lines.* replace (lines.quantity - coalesce(gone.pieces, 0) as quantity)
+select lines.* replace (lines.quantity - coalesce(taken_pieces.pieces, 0) as quantity)
 from foreign_lines as lines
 semi join shipped_lines using (order_line_id)
 left join (
     select centra_return_id, shipment_line_id, count(*) as pieces from adoptions group by all
-) as gone using (centra_return_id, shipment_line_id)
+) as taken_pieces using (centra_return_id, shipment_line_id)
 anti join return_ties using (centra_return_id)
 anti join (
     select distinct lines.centra_return_id
@@ -21,7 +21,7 @@ anti join (
     join items_in_play as items on items.order_number = lines.order_number
         and list_has_any(lines.express_codes, [items.express_code, items.return_id])
 ) as of_known_returns using (centra_return_id)
-where lines.quantity > coalesce(gone.pieces, 0);
+where lines.quantity > coalesce(taken_pieces.pieces, 0);
 
 -- A unit for which no piece is left can only be one of those, whenever the Return was made: the latest first.
 create or replace temp table late_pairs as
@@ -44,7 +44,7 @@ anti join (
     select return_item_id
     from push.ledger
     where effect_kind in ('credit_note', 'exchange_order') and state = 'confirmed'
-) as given using (return_item_id);
+) as given_units using (return_item_id);
 
 -- One row per such unit: the earliest Return that it may be on.
 create or replace temp table doubtful_units as
@@ -55,6 +55,7 @@ join candidates using (return_item_id)
 join open_lines as lines on lines.order_line_id = candidates.order_line_id
 left join (
     select centra_return_id, shipment_line_id, count(*) as pieces from late_adoptions group by all
-) as gone on gone.centra_return_id = lines.centra_return_id and gone.shipment_line_id = lines.shipment_line_id
-where claims.strength > 0 and len(coalesce(lines.express_codes, [])) = 0 and lines.quantity > coalesce(gone.pieces, 0)
+) as taken_pieces
+    on taken_pieces.centra_return_id = lines.centra_return_id and taken_pieces.shipment_line_id = lines.shipment_line_id
+where claims.strength > 0 and len(coalesce(lines.express_codes, [])) = 0 and lines.quantity > coalesce(taken_pieces.pieces, 0)
 group by open_credits.return_item_id;

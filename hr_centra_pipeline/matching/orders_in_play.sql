@@ -35,9 +35,9 @@ touched_orders as (
     select order_number from landing.centra_shipments where batch > $since
     union all
     -- What became of a replacement is about the order whose unit it replaces.
-    select replaced.order_number
-    from (select order_number, unnest(order_numbers) as replacement from effects.replacements) as replaced
-    where replaced.replacement in (
+    select replacements.order_number
+    from (select order_number, unnest(order_numbers) as replacement from effects.replacements) as replacements
+    where replacements.replacement in (
             select order_number from landing.centra_orders where batch > $since
             union all
             select order_number from landing.centra_shipments where batch > $since
@@ -65,7 +65,7 @@ touched_orders as (
     from (
         select unnest(regexp_extract_all(payload ->> 'comment', '\bHR[A-Z2-7]{13}\b')) as effect_key
         from landing.centra_stock_changes where batch > $since
-    ) as moved
+    ) as named_keys
     join push.ledger using (effect_key)
     -- What a person has decided since (adopted a return, tied a refund or an order) is acted on at once.
     union all

@@ -31,6 +31,7 @@ rows_of_units as (
     window same_unit as (partition by refund_units.return_item_id)
 ),
 
+-- One row per unit: the refund row nearest to when the unit says that it was refunded.
 nearest_rows as (
     from rows_of_units
     qualify row_number() over (

@@ -93,6 +93,7 @@ units as (
     where strength = 0
 ),
 
+-- One row per unit that names its line, and the piece of that line that is its own.
 pieces_by_line as (
     select of_line.return_item_id, places.shipment_line_id, places.piece
     from (

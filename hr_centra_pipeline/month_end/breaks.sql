@@ -61,7 +61,7 @@ from (
 full join (
     select month_closings.* from month_closings
     join
-        (select strftime((month || '-01')::date + interval 1 month, '%Y-%m') as month from valid_closes) as after
+        (select strftime((month || '-01')::date + interval 1 month, '%Y-%m') as month from valid_closes) as next_months
         using (month)
     where opening_count <> 0 or opening_amount <> 0
 )

@@ -11,6 +11,7 @@ from month_end.journal_runs
 cross join report_period
 where recorded_at <= as_of;
 
+-- One row per file that came by then: from when to when it reports.
 create or replace temp table delivered_files as
 select
     files.*, coalesce(first_source_time, files.source_time, received_at) as told_from,
@@ -29,6 +30,7 @@ delete from month_end.control_totals;
 -- Export files that tell of a month. A refused one is mended by a later delivery under its name.
 insert into month_end.control_totals by name
 with
+-- One row per file and batch of refund rows.
 refund_sums as (
     select source_file, batch, string_agg(money_text(total, currency), '; ' order by currency) as sums
     from (
@@ -64,6 +66,7 @@ days as (
     from all_months as months
 ),
 
+-- One row per day that an export covers.
 reported_days as (
     select unnest(generate_series(told_from::date, told_to::date, interval 1 day))::date as day
     from delivered_files where problem is null
@@ -95,6 +98,7 @@ pulls as (
     where fetched_at <= (select as_of from report_period)
 ),
 
+-- One row per month and pull that covers some of it.
 month_pulls as (
     select months.month, months.starts_at, months.cut_off, pulls.*
     from all_months as months
@@ -115,6 +119,7 @@ pull_reaches as (
     from month_pulls where is_complete
 ),
 
+-- One row per month and object.
 month_coverage as (
     select
         month, "object", max(fetched_at) as covers_to,
@@ -122,6 +127,7 @@ month_coverage as (
     from pull_reaches group by month, "object"
 ),
 
+-- One row per month and object.
 pull_sums as (
     select
         month,
@@ -136,6 +142,7 @@ pull_sums as (
     from month_pulls group by month, "object"
 ),
 
+-- One row per month: the totals of the Returns made in it.
 return_sums as (
     select month, string_agg(money_text(total, currency), '; ' order by currency) as sums
     from (

@@ -4,6 +4,7 @@
 -- Cells of the month's summary that are not the sum of their rows in `refund_differences`, in words. A month that was closed before
 -- those rows were kept cannot be proven so, and is left out.
 with
+-- One row per currency, component and lateness, summed from the rows.
 row_sums as (
     select
         month, currency, component, is_late,
@@ -21,6 +22,7 @@ row_sums as (
     group by month, currency, component, is_late
 ),
 
+-- One row per currency, component and lateness, as it is published.
 summary_rows as (
     select
         currency, component, is_late, columns(* exclude (month, currency, component, is_late, status))::decimal(38, 4)

@@ -8,6 +8,7 @@
 -- means no movement (missing) is over when it is graded.
 create or replace temp table unit_dates as
 with
+-- One row per unit that was put back into stock.
 booking_dates as (
     select ledger.return_item_id, min(coalesce(changes.created_at, ledger.updated_at)) as booked_at
     from push.ledger
@@ -20,6 +21,7 @@ booking_dates as (
     group by ledger.return_item_id
 ),
 
+-- One row per unit that we credited.
 credit_dates as (
     select ledger.return_item_id, min(returns.created_at) as credited_at
     from push.ledger
@@ -40,6 +42,7 @@ foreign_returns as (
     where returns.deleted_at is null
 ),
 
+-- One row per unit that left a store or hub.
 departures as (
     select return_item_id, min(departed_at) as departed_at from staging.return_shipments group by return_item_id
 )
@@ -86,6 +89,7 @@ where not is_returnless(items.received_channel, items.dropoff_method);
 delete from month_end.goods_in_transit_units where month = (select month from report_period);
 insert into month_end.goods_in_transit_units by name
 with
+-- One row per unit that is under way, or credited, and not in stock at the cut-off.
 units_under_way as (
     select
         unit_dates.*, report_period.month, report_period.cut_off,
@@ -144,7 +148,8 @@ group by month, stage, age_bucket, currency;
 delete from month_end.turnaround where month = (select month from report_period);
 insert into month_end.turnaround by name
 with
-ended_stretches as (
+-- One row per unit and stretch of its way, ended or not.
+stretches as (
     select
         coalesce(dropoff_method, 'unknown') as dropoff_method,
         'refund' as stretch,
@@ -164,7 +169,7 @@ select
     report_period.month, dropoff_method, stretch, count(*) as units,
     quantile_disc(greatest(date_diff('minute', handed_over_at, ended_at) // 60, 0), 0.5) as median_hours,
     quantile_disc(greatest(date_diff('minute', handed_over_at, ended_at) // 60, 0), 0.9) as p90_hours
-from ended_stretches
+from stretches
 join report_period on strftime(ended_at, '%Y-%m') = report_period.month and ended_at < report_period.cut_off
 where handed_over_at is not null
 group by report_period.month, dropoff_method, stretch;

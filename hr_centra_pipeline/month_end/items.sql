@@ -103,6 +103,7 @@ unit_replacements as (
     group by return_item_id
 ),
 
+-- One row per order that was shipped.
 shipping_dates as (
     select order_number, min(shipped_at) as shipped_at from staging.shipments where is_shipped group by order_number
 ),
@@ -121,6 +122,7 @@ refund_dates as (
     group by returns.return_item_id
 ),
 
+-- One row per exchanged unit with a reported price difference.
 price_differences as (
     select units.return_item_id, sum(price_difference) as price_difference, bool_or(status = 'issued') as is_settled
     from staging.refund_units as units

@@ -10,6 +10,7 @@
 -- what its entries have given.
 create or replace temp table payment_facts as
 with
+-- One row per Return or order in Centra that an effect of ours, or an adoption, is on.
 returns_by_centra_id as (
     select centra_id, min(return_id) as return_id
     from (
@@ -80,6 +81,7 @@ facts_now as (
     from payment_facts
 ),
 
+-- One row per entry of the journal for the active orders.
 entered_facts as (
     select
         side, fact_id, return_id, order_number, return_item_id, component, currency,
@@ -115,6 +117,7 @@ order by side, fact_id, component, happened_at, times;
 -- What the match says of each key with a difference, when it is not what it said last; a difference that is gone is reported once.
 insert into month_end.match_journal by name
 with
+-- One row per key: what the journal holds of its match.
 entered_matches as (
     from month_end.match_journal
     semi join matching.orders_in_play using (order_number)
@@ -123,6 +126,7 @@ entered_matches as (
         ) = 1
 ),
 
+-- One row per key with a difference now.
 present_matches as (
     select
         return_id,
@@ -225,6 +229,7 @@ where units.is_after_cutover is false and matched.shipment_line_id is not null
 
 insert into month_end.opening_position by name
 with
+-- One row per unit and subject that the first month opens with.
 entered_positions as (
     from month_end.opening_position
     semi join (

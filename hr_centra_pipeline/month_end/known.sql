@@ -12,6 +12,7 @@ select
 -- Every month from the first fact (or the cut-over) on, and up to which instant each is reported.
 create or replace temp table all_months as
 with
+-- One row: the first month that is reported.
 first_months as (
     select
         least(
@@ -82,6 +83,7 @@ join known_runs using (run_number);
 -- of another exception is posted with that one's end, whenever it would have opened by itself: it moves in one month.
 create or replace temp table known_events as
 with
+-- One row per event of an exception, in its order.
 numbered_events as (
     select
         exception_id,

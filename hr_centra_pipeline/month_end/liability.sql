@@ -8,6 +8,7 @@
 -- roll-forward, not here.
 create or replace temp table liability_movements as
 with
+-- One row per return that was over before the cut-over.
 returns_settled_before as (
     select units.return_id
     from effects.units as units
@@ -26,7 +27,7 @@ payments_instead as (
         where effect_kind = 'exchange_order' and state = 'confirmed'
             and effect_key not in (select effect_key from effects.replacements where state = 'canceled')
         group by return_item_id
-    ) as replaced using (return_item_id)
+    ) as replacement_dates using (return_item_id)
     where side = 'centra' and component = 'exchange' and (replaced_at is null or replaced_at > happened_at)
 ),
 
@@ -62,6 +63,7 @@ months as (
     from report_period
 ),
 
+-- One row per month and currency.
 month_sums as (
     select
         month,
@@ -86,6 +88,7 @@ balances as (
         upto as (partition by return_id, order_number, currency order by month)
 ),
 
+-- One row per month and currency: the returns whose balance is open at its end.
 open_balances as (
     select months.month, balances.currency, count(*) as returns_open, sum(not_credited) as not_credited
     from months
@@ -93,6 +96,7 @@ open_balances as (
     group by months.month, balances.currency
 ),
 
+-- One row per month and currency, with its opening and closing.
 running_sums as (
     select
         months.month, currencies.currency,

@@ -58,6 +58,7 @@ running_differences as (
         upto as (partition by side, return_id, order_number, component, currency order by month, is_late)
 ),
 
+-- One row per key, side and month: what no other month explains.
 leftovers as (
     select
         running_differences.*,
@@ -90,6 +91,7 @@ left join month_verdicts on month_verdicts.return_id is not distinct from leftov
 -- whether the tolerance covers it.
 create or replace temp table judged_differences as
 with
+-- One row per key and side.
 side_sums as (
     select
         return_id, order_number, component, currency, side,
@@ -126,6 +128,7 @@ join
 -- the month are sums of these rows.
 create or replace temp table month_rows as
 with
+-- One row per key, month and lateness: a column per side and verdict.
 month_amounts as (
     select
         return_id, order_number, component, currency, month, is_late,
@@ -200,6 +203,7 @@ select month, count(*) as sources from month_end.control_totals where not is_cov
 delete from month_end.month_end;
 insert into month_end.month_end by name
 with
+-- One row per month, currency, component and lateness.
 component_sums as (
     select
         month, currency, component, is_late,

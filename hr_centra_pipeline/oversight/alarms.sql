@@ -118,6 +118,7 @@ group by vendor;
 -- What differs in this Centra, with what to do about it. A schema that cannot be seen stops nothing, and is worth a question to Centra.
 insert into alarms
 with
+-- One row per difference between Centra and what we assume of it.
 contract_differences as (
     select
         case when stops then 'this_centra_fits_every_operation_of_ours' else 'this_centra_is_as_we_assume' end as alarm,

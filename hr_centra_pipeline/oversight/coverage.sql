@@ -48,6 +48,7 @@ backfilled_slices as (
     where is_complete
 ),
 
+-- One row per pause that is longer than a sync may take.
 missed_pauses as (
     select
         source, gap_from, gap_to,

@@ -18,7 +18,7 @@ headers as (
     select
         files.kind as object, header as name, min(files.received_at) as first_seen_at, count(*) as times_seen
     from (select kind, received_at, unnest(unknown_headers) as header from landing.files) as files
-    semi join (select kind, unnest(unknown_headers) as header from newest_files) as present using (kind, header)
+    semi join (select kind, unnest(unknown_headers) as header from newest_files) as newest_headers using (kind, header)
     group by all
 ),
 
@@ -52,7 +52,7 @@ words as (
     semi join (
         select source_file, file_sha256 from landing.files
         qualify row_number() over (partition by source_file order by batch desc) = 1
-    ) as delivered using (source_file, file_sha256)
+    ) as latest_deliveries_of_files using (source_file, file_sha256)
     where rejected.word is not null and rejected.column_name <> 'retailer_id'
 ),
 
@@ -107,6 +107,7 @@ centra_words as (
     anti join policy.centra_words as known on known.enum = words.enum and known.word = words.value
 ),
 
+-- One row per field that Centra announces to remove.
 deprecations as (
     select unnest(deprecated_fields) as name, fetched_at from landing.centra_versions
     qualify row_number() over (order by batch desc) = 1

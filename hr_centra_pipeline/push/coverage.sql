@@ -11,6 +11,7 @@ turns as (
     from meta.turns
 ),
 
+-- One row per source and batch that read it completely.
 complete_reads as (
     select pulls."object" as source, pulls.batch, coalesce(pulls.window_from <= parameters.cutover, false) as is_back
     from landing.centra_pulls as pulls cross join policy.parameters

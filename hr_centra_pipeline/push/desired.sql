@@ -22,7 +22,7 @@ return_level_effects as (
             ), ledger.amount)
         from push.ledger
         semi join
-            (select return_id, order_number from effects.pending_credit_notes) as concerned
+            (select return_id, order_number from effects.pending_credit_notes) as affected_returns
             using (return_id, order_number)
         where ledger.effect_kind in ('shipping_refund', 'return_fee') and ledger.state = 'confirmed'
             and ledger.effect_key not in (select effect_key from effects.pending_credit_notes)

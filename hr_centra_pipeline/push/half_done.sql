@@ -40,12 +40,14 @@ units as (
     where keys.effect_key = effect_key(kinds.kind, [matched.return_item_id])
 ),
 
+-- One row per effect that is planned now.
 due_effects as (
     select effect_key, sku, quantity, items + tax as goods, tax_added, pays_through from effects.pending_credit_notes
     union all
     select effect_key, sku, quantity, null, null, null from effects.pending_exchange_orders
 ),
 
+-- One row per Return: what its effects come to by the plan.
 unit_sums as (
     select
         units.centra_return_id,

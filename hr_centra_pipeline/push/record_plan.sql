@@ -96,7 +96,7 @@ observed_effects as (
 foreign_returns as (
     select matched.*
     from matching.matched_items as matched
-    semi join (select return_item_id from staging.return_items where refund_type <> 'exchange') as credited
+    semi join (select return_item_id from staging.return_items where refund_type <> 'exchange') as refund_units
         using (return_item_id)
     anti join (
         select return_item_id from push.ledger
@@ -106,6 +106,7 @@ foreign_returns as (
     where matched.foreign_centra_return_id is not null
 ),
 
+-- One row per unit of those, as the ledger keeps its credit.
 adopted_credits as (
     select
         effect_key('credit_note', [return_item_id]) as effect_key,
@@ -144,6 +145,7 @@ tied_orders as (
     from push.ties where what = 'order' and return_item_id is not null
 ),
 
+-- One row per exchange that such an order fulfills.
 tied_exchanges as (
     select
         ties.effect_key,

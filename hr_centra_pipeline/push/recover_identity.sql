@@ -23,6 +23,7 @@ exchange_keys as (
     where ordinal < 9
 ),
 
+-- One row per credit or replacement that a unit can have.
 unit_effects as (
     select
         effect_key, effect_kind, return_id, return_item_id, order_number, shipment_line_id, currency,
@@ -46,6 +47,7 @@ movement_keys as (
     semi join push.ledger using (effect_key)
 ),
 
+-- One row per stock movement that a unit can have.
 movement_effects as (
     select
         effect_key, 'inventory_adjustment' as effect_kind, return_id, return_item_id, order_number, shipment_line_id,
@@ -53,6 +55,7 @@ movement_effects as (
     from movement_keys
 ),
 
+-- One row per fee or shipping that a return on an order can have.
 return_effects as (
     select
         effect_key(kind, [return_id, order_number]) as effect_key, kind as effect_kind, return_id,

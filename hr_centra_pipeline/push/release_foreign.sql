@@ -17,10 +17,10 @@ select
         -- Nobody has decided about it yet: it is due because that is gone.
         'open' as decided_sha256,
         cast(null as timestamptz) as confirmed_at,
-        gone.sentence as reason,
-        gone.code as reason_code
+        gone_reason.sentence as reason,
+        gone_reason.code as reason_code
     )
 from push.ledger
-join policy.reasons as gone on gone.code = 'gone_of_others'
+join policy.reasons as gone_reason on gone_reason.code = 'gone_of_others'
 semi join pending_keys using (effect_key)
 where ledger.state = 'confirmed' and ledger.is_foreign;

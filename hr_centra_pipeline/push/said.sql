@@ -9,6 +9,7 @@
 -- compared here are those of `_FACTS` in sources/happy_returns/retyping.py.
 create or replace temp table latest_reports as
 with
+-- One row per effect that is asked about.
 effects_in_question as (
     select
         desired_effects.effect_key,
@@ -140,6 +141,7 @@ refund_changes as (
     group by all
 ),
 
+-- One row per unit with a refund row.
 changes_by_unit as (
     select refund_units.return_item_id, max(changes.batch) as batch, max(changes.paid_batch) as paid_batch
     from refund_changes as changes join staging.refund_units using (refund_id)

@@ -56,6 +56,7 @@ charged_back_effects as (
     group by units.effect_key
 ),
 
+-- One row per effect of the plan, with what was approved of it.
 considered_effects as (
     select
         desired_effects.* exclude ("state"),
@@ -83,9 +84,9 @@ considered_effects as (
         desired_effects.effect_kind in ('credit_note', 'exchange_order') and desired_effects.origin_return_id is null
         and coalesce(matched.is_corrected, false) and not exists (
             select 1
-            from push.ledger as done
-            where done.return_item_id = desired_effects.return_item_id and done."state" = 'confirmed'
-                and done.effect_kind in ('credit_note', 'exchange_order')
+            from push.ledger as ledger_rows
+            where ledger_rows.return_item_id = desired_effects.return_item_id and ledger_rows."state" = 'confirmed'
+                and ledger_rows.effect_kind in ('credit_note', 'exchange_order')
         ) as is_corrected
     from desired_effects
     join push.ledger using (effect_key)
@@ -103,6 +104,7 @@ considered_effects as (
     where ledger."state" in ('planned', 'sending', 'unknown')
 ),
 
+-- The same rows, with what holds each back whoever approves it.
 held_effects as (
     select
         * exclude (meets_chargeback, is_abroad, has_money, is_corrected),
@@ -142,6 +144,7 @@ effects_leaving_together as (
     from held_effects
 ),
 
+-- The same rows, each with its own reason to wait.
 reasoned_effects as (
     select
         effects_leaving_together.*,
@@ -161,6 +164,7 @@ reasoned_effects as (
     left join policy.approval_limits as limits using (currency)
 ),
 
+-- The same rows, with what they wait for together.
 waiting_effects as (
     select
         reasoned_effects.*,

@@ -9,7 +9,7 @@ with
 -- one row per Return that a pull has shown with its payment, or completed
 pulled_returns as (
     select
-        returns.centra_return_id, returns.currency, settled.settled as total,
+        returns.centra_return_id, returns.currency, settlements.settled as total,
         returns.shipping + returns.handling + returns.shipping_tax_added as shipping,
         returns.return_cost + returns.return_cost_tax_added as fee,
         (
@@ -18,10 +18,10 @@ pulled_returns as (
             where lines.centra_return_id = returns.centra_return_id
         ) as pieces
     from staging.centra_returns as returns
-    join settled_returns as settled using (centra_return_id)
+    join settled_returns as settlements using (centra_return_id)
     where returns.deleted_at is null
-        and settled.tax_mode in ('added', 'none')
-        and (settled.payments > 0 or returns.is_completed)
+        and settlements.tax_mode in ('added', 'none')
+        and (settlements.payments > 0 or returns.is_completed)
 ),
 
 -- one row per Return that only the push has seen so far: its costs as planned
@@ -34,7 +34,7 @@ pushed_returns as (
     from push.packets
     semi join (
         select distinct packet_key from push.ledger semi join matching.orders_in_play using (order_number)
-    ) as concerned using (packet_key)
+    ) as active_packets using (packet_key)
     where operation = 'credit'
         and state = 'confirmed'
         and coalesce(payload ->> 'paid', payload ->> 'final_total') is not null
@@ -45,9 +45,9 @@ pushed_returns as (
 members as (
     select
         -- After our database was lost, nobody knows what a fee was planned as.
-        ledger.effect_key, ledger.effect_kind, coalesce(ledger.amount, 1) as amount, settled.* exclude (shipping),
+        ledger.effect_key, ledger.effect_kind, coalesce(ledger.amount, 1) as amount, settlements.* exclude (shipping),
         coalesce(
-            settled.shipping, sum(ledger.amount) filter (where effect_kind = 'shipping_refund') over of_return, 0
+            settlements.shipping, sum(ledger.amount) filter (where effect_kind = 'shipping_refund') over of_return, 0
         ) as shipping,
         count(*) filter (where effect_kind = 'credit_note') over of_return as units,
         sum(coalesce(ledger.amount, 1)) over so_far as upto,
@@ -56,15 +56,15 @@ members as (
         from pulled_returns
         union all by name
         from pushed_returns
-    ) as settled
-    join push.ledger on ledger.centra_id = settled.centra_return_id::varchar
+    ) as settlements
+    join push.ledger on ledger.centra_id = settlements.centra_return_id::varchar
     where ledger.state = 'confirmed' and not ledger.is_foreign
         and ledger.effect_kind in ('credit_note', 'shipping_refund', 'return_fee')
     window
-        of_return as (partition by settled.centra_return_id),
-        of_kind as (partition by settled.centra_return_id, ledger.effect_kind),
+        of_return as (partition by settlements.centra_return_id),
+        of_kind as (partition by settlements.centra_return_id, ledger.effect_kind),
         so_far as (
-            partition by settled.centra_return_id, ledger.effect_kind order by ledger.effect_key
+            partition by settlements.centra_return_id, ledger.effect_kind order by ledger.effect_key
             rows between unbounded preceding and current row
         )
 )

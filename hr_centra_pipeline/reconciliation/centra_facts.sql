@@ -29,7 +29,7 @@ amounts as (
         paid_part as amount, value - paid_part as in_goods
     from (
         select
-            exchanged.*,
+            exchange_values.*,
             case when given = 0 then 0 else part_of(given, upto - value, upto, whole, currency) end as paid_part
         from (
             select
@@ -52,7 +52,7 @@ amounts as (
                 select centra_return_id, return_id, order_number, currency, 'costs' as place, shipping + taken_off(fee) as value
                 from return_costs where is_exchange and shipping <> fee
             )
-        ) as exchanged
+        ) as exchange_values
         join return_states using (centra_return_id)
     )
 )

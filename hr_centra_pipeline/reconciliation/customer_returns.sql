@@ -12,8 +12,8 @@ group by stock_change_id;
 
 -- One row per such change whose text names a return or order of Happy Returns.
 create or replace temp table named_stock_changes as
-select distinct named.stock_change_id
-from (select stock_change_id, unnest(named) as word from customer_returns) as named
+select distinct named_words.stock_change_id
+from (select stock_change_id, unnest(named) as word from customer_returns) as named_words
 join (
     select return_id as word from staging.returns
     union

@@ -23,6 +23,7 @@ last_calls as (
     group by packet_key
 ),
 
+-- One row per unit: the effect of ours that it waits for first.
 our_waits as (
     select
         missing.return_item_id, missing.effect_kind, missing.sendable_at, missing.why, last_calls.called_at, last_calls.answer,
@@ -36,18 +37,19 @@ our_waits as (
         = 1
 ),
 
+-- One row per unit on its way.
 unit_waits as (
     select
         units.return_item_id,
         units.return_id,
         units.order_number,
         units.dropoff_method,
-        seen.last_event,
-        seen.last_event_at,
+        last_events.last_event,
+        last_events.last_event_at,
         case
             when our_waits.return_item_id is not null then 'ours'
             when units.is_refused then null
-            when seen.last_event is null then null -- only started: the shopper has it
+            when last_events.last_event is null then null -- only started: the shopper has it
             when units.arrived_at is null and units.disposition is null and not units.is_returnless then 'goods'
             when units.received_at is not null and units.approved_at is null then 'approval'
             when units.arrived_at is not null and units.disposition is null and not units.is_returnless then 'grade'
@@ -65,15 +67,16 @@ unit_waits as (
         units.received_at
     from known_units as units
     cross join policy.parameters
-    left join last_seen as seen using (return_item_id)
+    left join last_seen as last_events using (return_item_id)
     left join our_waits using (return_item_id)
     left join reconciliation.lateness as lateness
-        on lateness.stage = seen.last_event and lateness.dropoff_method = coalesce(units.dropoff_method, 'unknown')
+        on lateness.stage = last_events.last_event and lateness.dropoff_method = coalesce(units.dropoff_method, 'unknown')
     join
         policy.exception_kinds as rules
         on rules.kind = case when units.arrived_at is null then 'stalled_return' else 'disposition_missing' end
 ),
 
+-- One row per unit that waits, with since when and how long it may.
 timed_waits as (
     select
         *,

@@ -5,6 +5,7 @@
 -- A component of which one side says something else than the others.
 create or replace temp table deviations as
 with
+-- One row per return on an order with refund rows.
 reported_rows as (
     select return_id, order_number, json_group_array(refund_id) as refund_ids
     from (
@@ -24,9 +25,9 @@ sources as (
         arg_min(facts.source, facts.happened_at) filter (where side = 'happy_returns') as happy_returns_source,
         any_value(facts.source) filter (where side = 'expected') as expected_source
     from reconciliation.refund_facts as facts
-    join (select distinct return_id, order_number, component, currency from verdicts where distance <> 0) as off
-        on off.return_id is not distinct from facts.return_id and off.order_number = facts.order_number
-            and off.component = facts.component and off.currency = facts.currency
+    join (select distinct return_id, order_number, component, currency from verdicts where distance <> 0) as deviating_keys
+        on deviating_keys.return_id is not distinct from facts.return_id and deviating_keys.order_number = facts.order_number
+            and deviating_keys.component = facts.component and deviating_keys.currency = facts.currency
     group by all
 ),
 
@@ -54,6 +55,7 @@ repeated_claims as (
     having bool_or(claims_again) and count(*) > 1
 ),
 
+-- One row per verdict that is a deviation of its own.
 deviating_verdicts as (
     select
         *,

@@ -6,6 +6,7 @@
 -- credited by us: made for a return that it names, or while that unit's credit was under way.
 create or replace temp table doubled_returns as
 with
+-- One row per Return and line that is adopted.
 adopted_pieces as (
     select foreign_centra_return_id as centra_return_id, shipment_line_id, count(*) as units
     from matching.matched_items where foreign_centra_return_id is not null

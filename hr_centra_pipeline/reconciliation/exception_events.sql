@@ -5,6 +5,7 @@
 -- What is open and was not, and what is said otherwise now than it was: owner ('assigned'), money or cause ('changed').
 insert into reconciliation.exception_events by name
 with
+-- One row per open exception, with what the history keeps of it.
 described_exceptions as (
     select
         open_now.*,

@@ -6,6 +6,7 @@
 delete from reconciliation.exceptions;
 insert into reconciliation.exceptions by name
 with
+-- One row per open exception, found now or not disproved.
 current_exceptions as (
     select * exclude (subject, identity, fact_at, opens_at) from open_now
     union all by name
@@ -21,9 +22,10 @@ current_exceptions as (
         -- what it was once held back by is not looked at any more
         told ->> 'next_step' as next_step, json_merge_patch(told -> 'evidence', '{"waits_for_live": null}') as evidence
     from told_before
-    semi join (select exception_id from closings where proof is null) as kept using (exception_id)
+    semi join (select exception_id from closings where proof is null) as unproven_exceptions using (exception_id)
 ),
 
+-- One row per exception that was ever opened.
 openings as (
     select
         exception_id, min("at") as opened_at, max("at") as last_opened_at
@@ -31,6 +33,7 @@ openings as (
     group by exception_id
 ),
 
+-- One row per open exception, with its age and due time.
 dated_exceptions as (
     select
         current_exceptions.* exclude (window_hours),

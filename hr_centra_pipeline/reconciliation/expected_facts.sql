@@ -16,6 +16,7 @@ units as (
         unnest(['items', 'tax']) as components (component)
 ),
 
+-- One row per return on an order and cost component.
 cost_facts as (
     select
         return_id, order_number, component, currency,
@@ -32,9 +33,9 @@ cost_facts as (
 exchanges as (
     select
         refunds.return_id, refunds.order_number, 'exchange' as component, refunds.currency,
-        greatest(0, coalesce(sold.difference, -refunds.price_difference)) as amount,
+        greatest(0, coalesce(price_differences.difference, -refunds.price_difference)) as amount,
         coalesce(refunds.issued_at, refunds.source_time) as happened_at, refunds.status = 'pending' as is_pending,
-        case when sold.difference is not null then 'prices of both articles' else 'price difference as told' end
+        case when price_differences.difference is not null then 'prices of both articles' else 'price difference as told' end
             as source,
         refunds.refund_id
     from staging.refunds
@@ -56,9 +57,9 @@ exchanges as (
         where units.currency = refunds.currency
         group by paid.refund_id
         having count(*) = (select count(*) from staging.refund_units as every where every.refund_id = paid.refund_id)
-    ) as sold using (refund_id)
+    ) as price_differences using (refund_id)
     where refunds.refund_type = 'exchange' and refunds.status in ('issued', 'pending')
-        and coalesce(sold.difference, refunds.price_difference) is not null
+        and coalesce(price_differences.difference, refunds.price_difference) is not null
 )
 
 select

@@ -53,14 +53,14 @@ select
     end::decimal(
         18, 4
     ) as tax,
-    coalesce(waiting.sendable_at, units_due.credit_due_at) + to_hours(rules.window_hours::integer) as opens_at,
-    units_due.centra_return_id is null and waiting.return_item_id is not null as is_missing
+    coalesce(pending_credits.sendable_at, units_due.credit_due_at) + to_hours(rules.window_hours::integer) as opens_at,
+    units_due.centra_return_id is null and pending_credits.return_item_id is not null as is_missing
 from units_due
 join taxes_by_rate
     on taxes_by_rate.together = units_due.together and taxes_by_rate.order_number = units_due.order_number
         and taxes_by_rate.tax_percent = units_due.tax_percent and taxes_by_rate.currency = units_due.currency
 left join (
     select return_item_id, min(sendable_at) as sendable_at from effects.pending_credit_notes group by return_item_id
-) as waiting using (return_item_id)
+) as pending_credits using (return_item_id)
 cross join (select window_hours from policy.exception_kinds where kind = 'return_without_credit_note') as rules
 window same as (partition by units_due.together, units_due.order_number, units_due.tax_percent, units_due.currency);

@@ -115,13 +115,13 @@ due_effects as (
         actionable_effects.sendable_at, actionable_effects."mode", coalesce(ledger.state, 'planned') as state, ledger.packet_key,
         case
             when actionable_effects.blocked_code is not null then actionable_effects.blocked_code
-            when ledger.asked_batch is not null then asked.code
+            when ledger.asked_batch is not null then question_reasons.code
             else ledger.reason_code
         end as why_code,
         coalesce(
             actionable_effects.blocked_by,
             case when ledger.asked_batch is not null then
-                    asked.sentence
+                    question_reasons.sentence
                     || case when ledger.asks_payer and issued.refunds is not null
                             then
                                 '; Happy Returns says that it was refunded (refund ' || issued.refunds || ')'
@@ -136,8 +136,8 @@ due_effects as (
     left join push.ledger using (effect_key)
     left join refusals using (effect_key)
     left join issued_before as issued on issued.return_item_id = actionable_effects.return_item_id
-    left join policy.reasons as asked
-        on asked.code = case when ledger.decided_sha256 is null then 'due_by_settings' else 'changed_by_settings' end
+    left join policy.reasons as question_reasons
+        on question_reasons.code = case when ledger.decided_sha256 is null then 'due_by_settings' else 'changed_by_settings' end
     where ledger.state is distinct from 'confirmed' and ledger.state is distinct from 'rejected'
         and actionable_effects.effect_kind <> 'exchange_release' -- told with the replacement that is not shipped
         -- What a guard holds back is one exception of that guard, not one of each unit.

@@ -10,7 +10,7 @@ fresh_effects as (
     select ledger.*
     from push.ledger
     semi join money_orders using (order_number)
-    anti join (select distinct effect_key from carried_effects) as shown using (effect_key)
+    anti join (select distinct effect_key from carried_effects) as carried_keys using (effect_key)
     where ledger.state = 'confirmed' and not ledger.is_foreign
         and ledger.effect_kind in ('credit_note', 'exchange_order', 'return_fee', 'shipping_refund')
         -- A replacement that was made from a Return that was there (by hand, or ordered again) has no key on it.

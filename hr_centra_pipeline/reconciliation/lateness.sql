@@ -15,6 +15,7 @@ policy_windows as (
     from policy.exception_kinds
 ),
 
+-- One row per physical event of a unit, with when the next came.
 unit_events as (
     select
         events.return_item_id,
@@ -45,6 +46,7 @@ weeks as (
     group by all
 ),
 
+-- One row per stage and drop-off method with history.
 learned_stages as (
     select
         stage, dropoff_method, sum(units)::bigint as units, count(*) as weeks, round(median(p50))::bigint as p50_hours,
@@ -52,6 +54,7 @@ learned_stages as (
     from weeks group by all
 ),
 
+-- The same rows, beside the policy's windows.
 judged_stages as (
     select
         learned_stages.*,

@@ -14,6 +14,7 @@ keys as (
     where deleted_at is not null
 ),
 
+-- One row per key that no Return shows any more.
 lost_keys as (
     select
         keys.*,

@@ -136,7 +136,7 @@ payment_verdicts as (
             when bookings.payout_tie_id is null then 'waits'
             when bookings.abroad is not null then 'amount_differs'
             when bookings.reversed > 0 and bookings.refunded - bookings.reversed = provider_payments.amount then 'agrees'
-            when bookings.reversed > 0 and bookings.refunded <= bookings.reversed and again.paid_return_id is not null
+            when bookings.reversed > 0 and bookings.refunded <= bookings.reversed and repeats.paid_return_id is not null
                 then 'paid_again'
             when bookings.reversed > 0 and bookings.refunded - bookings.reversed < provider_payments.amount then 'reversed'
             when bookings.refunded <> provider_payments.amount then 'amount_differs'
@@ -158,10 +158,10 @@ payment_verdicts as (
     from provider_payments
     left join bookings using (payout_tie_id)
     left join searches using (payout_tie_id)
-    left join repeated_payments as again
-        on again.paid_return_id = provider_payments.centra_return_id
-            and again.last_entry > provider_payments.entry_id
-            and again.paid_amount = provider_payments.amount
+    left join repeated_payments as repeats
+        on repeats.paid_return_id = provider_payments.centra_return_id
+            and repeats.last_entry > provider_payments.entry_id
+            and repeats.paid_amount = provider_payments.amount
     left join (
         select
             centra_return_id, min(return_id) as return_id from (
@@ -226,7 +226,9 @@ chargeback_verdicts as (
     select
         'chargeback ' || lines.order_number || ' ' || lines.currency as payout_tie_id,
         case
-            when any_value(beyond.amount) > 0 and any_value(coalesce(credited.credited, abroad.credited)) > 0 then 'chargeback'
+            when
+                any_value(beyond.amount) > 0 and any_value(coalesce(order_credits.credited, order_maximums.credited)) > 0
+                then 'chargeback'
             else 'chargeback_settled'
         end as verdict,
         any_value(sole_returns.return_id) as return_id, lines.order_number, any_value(lines.provider) as provider,
@@ -234,8 +236,10 @@ chargeback_verdicts as (
         -- In another currency than what was credited, nobody knows how much of it was given twice: all of it is in question.
         greatest(
             case
-                when any_value(credited.credited) is null and any_value(abroad.credited) > 0 then any_value(beyond.amount)
-                else least(any_value(beyond.amount), coalesce(any_value(credited.credited), 0))
+                when
+                    any_value(order_credits.credited) is null and any_value(order_maximums.credited) > 0
+                    then any_value(beyond.amount)
+                else least(any_value(beyond.amount), coalesce(any_value(order_credits.credited), 0))
             end, 0
         ) as settled_amount,
         max(lines.happened_at) as settled_at, any_value(lines.source) as source
@@ -243,11 +247,11 @@ chargeback_verdicts as (
     join chargebacks_beyond as beyond using (order_number, currency)
     left join sole_returns using (order_number)
     left join
-        credited_orders as credited
-        on credited.order_number = lines.order_number and credited.currency = lines.currency
+        credited_orders as order_credits
+        on order_credits.order_number = lines.order_number and order_credits.currency = lines.currency
     left join (
         select order_number, max(credited) as credited from credited_orders group by order_number
-    ) as abroad on abroad.order_number = lines.order_number
+    ) as order_maximums on order_maximums.order_number = lines.order_number
     where lines.line_type in ('chargeback', 'chargeback_reversed') and lines.order_number is not null
     group by lines.order_number, lines.currency
 ),

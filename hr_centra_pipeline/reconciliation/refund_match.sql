@@ -98,7 +98,7 @@ facts as (
     left join (
         select return_id, order_number, list(source_file || ':' || source_line) as sources
         from compared_rows
-        join (select refund_id, source_file, source_line from staging.refunds) as told using (refund_id)
+        join (select refund_id, source_file, source_line from staging.refunds) as row_places using (refund_id)
         group by all
     ) as compared on compared.return_id = facts.return_id and compared.order_number = facts.order_number
 )
@@ -165,6 +165,7 @@ group by all;
 -- One row per return, order, component and currency with the figures that are compared (where they are, else all of them).
 create or replace temp table four_sides as
 with
+-- One row per return, order, component and currency, with what the other tables say of it.
 filled_sides as (
     select
         sides.*,
@@ -206,21 +207,24 @@ select
     case when not coalesce(is_not_told, false) then coalesce(happy_returns_compared, 0) end as happy_returns_compared,
     case when component <> 'exchange' then coalesce(centra_compared, 0) end as centra_compared,
     -- one line of the provider pays all components
-    coalesce(filled_sides.provider, case when settled.order_number is not null and component <> 'exchange' then 0 end)
+    coalesce(filled_sides.provider, case when provider_keys.order_number is not null and component <> 'exchange' then 0 end)
         as provider,
-    coalesce(provider_compared, case when settled.order_number is not null and component <> 'exchange' then 0 end)
+    coalesce(provider_compared, case when provider_keys.order_number is not null and component <> 'exchange' then 0 end)
         as provider_compared
 from filled_sides
 cross join sides_read
 left join (
     select distinct return_id, order_number from reconciliation.refund_facts semi join money_orders using (order_number)
     where side = 'provider'
-) as settled on settled.return_id is not distinct from filled_sides.return_id and settled.order_number = filled_sides.order_number;
+) as provider_keys
+    on provider_keys.return_id is not distinct from filled_sides.return_id
+        and provider_keys.order_number = filled_sides.order_number;
 
 -- Which side deviates (`external`: a Return that is not ours), and whose doing that is. `agree` counts as equal what differs by
 -- nothing; the tolerance is looked at afterwards.
 create or replace temp table verdicts as
 with
+-- Those rows of which units are compared: the four sides as e, h, c, p.
 compared_sides as (
     select
         sides.*,
@@ -233,6 +237,7 @@ compared_sides as (
     where has_compared_units and (component <> 'exchange' or expected_compared is not null)
 ),
 
+-- The same rows, with who deviates.
 judged_sides as (
     select
         *,
@@ -257,6 +262,7 @@ judged_sides as (
     from compared_sides
 ),
 
+-- The same rows, with by how much.
 measured_sides as (
     select
         *,

@@ -24,9 +24,9 @@ planned_costs as (
         carried_effects.centra_return_id,
         carried_effects.return_id,
         sum(carried_effects.amount) filter (where carried_effects.effect_kind = 'shipping_refund') as shipping,
-        sum(charged.fee) as fee
+        sum(fees.fee) as fee
     from carried_effects
-    left join fees_charged as charged using (effect_key)
+    left join fees_charged as fees using (effect_key)
     where not is_deleted
     group by all
 ),

@@ -6,15 +6,17 @@
 delete from reconciliation.settled_orders where order_number in (select order_number from matching.orders_in_play);
 insert into reconciliation.settled_orders
 with
+-- One row per return on an order with a finding or an exception.
 troubled_returns as (
     select return_id, order_number from findings
     union all
     select return_id, order_number from reconciliation.exceptions
 ),
 
+-- One row per reason why an order is not settled.
 unfinished_orders as (
     select order_number from pending_effects
-    anti join (select effect_key from push.ledger where state = 'confirmed') as done using (effect_key)
+    anti join (select effect_key from push.ledger where state = 'confirmed') as confirmed_effects using (effect_key)
     union all
     select order_number from push.ledger where state not in ('confirmed', 'withdrawn')
     union all

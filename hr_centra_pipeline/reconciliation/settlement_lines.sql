@@ -33,7 +33,7 @@ semi join (
     from staging.payout_lines as lines
     join bookings_of_orders as bookings using (payout_line_id)
     where bookings.line_type in ('refund', 'refund_reversed') and bookings.order_number is null
-) as unclear using (reference)
+) as unclear_references using (reference)
 union
 select order_number from reconciliation.payouts
 where verdict not in ('agrees', 'paid_again', 'chargeback_settled', 'not_covered') and order_number is not null;

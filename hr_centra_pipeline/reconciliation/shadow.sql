@@ -6,6 +6,7 @@
 -- cut-over say. What we did ourselves is left out. `sided_with`: whom Happy Returns' own rows bear out where the two differ.
 create or replace temp table shadow_credits as
 with
+-- One row per unit that we may credit.
 our_units as (
     select
         units.*,
@@ -20,6 +21,7 @@ our_units as (
         )
 ),
 
+-- One row per unit that others credited.
 their_credits as (
     select
         pieces.return_item_id, pieces.centra_return_id, pieces.gross, states.created_at, returns.made_by,
@@ -76,6 +78,7 @@ left join expected_costs as pairs
 -- One row per return on an order: both totals, and Happy Returns'.
 create or replace temp table shadow_pairs as
 with
+-- One row per return, order and currency.
 return_sums as (
     select
         return_id, order_number, currency,
@@ -87,7 +90,7 @@ return_sums as (
 )
 
 select
-    return_sums.* exclude (tax_mode, tax), told.amount as told,
+    return_sums.* exclude (tax_mode, tax), reported_returns.amount as told,
     -- where Centra adds the tax, it is nobody's decision to the cent
     policy.tax_slack(tax_mode, tax, return_sums.currency) as slack
 from return_sums
@@ -95,10 +98,10 @@ left join (
     select return_id, order_number, currency, sum(amount) as amount from reconciliation.refund_facts
     semi join money_orders using (order_number)
     where side = 'happy_returns' and component <> 'exchange' group by all
-) as told
-    on told.return_id = return_sums.return_id
-        and told.order_number = return_sums.order_number
-        and told.currency = return_sums.currency;
+) as reported_returns
+    on reported_returns.return_id = return_sums.return_id
+        and reported_returns.order_number = return_sums.order_number
+        and reported_returns.currency = return_sums.currency;
 
 delete from reconciliation.shadow where order_number in (select order_number from money_orders) or order_number is null;
 insert into reconciliation.shadow by name
@@ -209,12 +212,12 @@ manual_bookings as (
         changes.created_at,
         'stock change ' || changes.stock_change_id as source
     from known_units as units
-    join staging.returns as told using (return_id, order_number)
+    join staging.returns as reported_returns using (return_id, order_number)
     join (
         select stock_change_id, sku, warehouse_id, created_at, named
         from booked_returns
     ) as changes
-        on changes.sku = units.sku and list_has_any(changes.named, [told.return_id, told.express_code])
+        on changes.sku = units.sku and list_has_any(changes.named, [reported_returns.return_id, reported_returns.express_code])
     qualify row_number() over (partition by units.return_item_id order by changes.created_at) = 1
 ),
 
@@ -235,9 +238,10 @@ goods as (
         select return_item_id
         from push.ledger
         where effect_kind = 'inventory_adjustment' and state = 'confirmed' and not is_foreign
-    ) as done using (return_item_id)
+    ) as confirmed_units using (return_item_id)
 ),
 
+-- One row per unit whose goods are due or were put back.
 stock_verdicts as (
     select
         'inventory_adjustment ' || return_item_id as shadow_id, 'inventory_adjustment' as effect_kind,
@@ -301,7 +305,7 @@ replacements as (
         select return_item_id
         from push.ledger
         where effect_kind = 'exchange_order' and state = 'confirmed' and not is_foreign
-    ) as done using (return_item_id)
+    ) as confirmed_units using (return_item_id)
     where units.refund_type = 'exchange' and units.credit_due_at is not null and not units.is_refused
 ),
 
@@ -319,6 +323,7 @@ unowned_goods as (
     anti join named_stock_changes using (stock_change_id)
 ),
 
+-- One row per decision of ours or theirs.
 shadow_rows as (
     from credits
     union all by name

@@ -10,6 +10,7 @@ decisions as (
     where happened_at >= $from_at::timestamptz and happened_at < $to_at::timestamptz and outcome <> 'too_early'
 ),
 
+-- One row: how many decisions were compared, over how many days.
 decision_counts as (
     select
         count(*) as decisions, date_diff('day', min(happened_at), $to_at::timestamptz) as days,
@@ -35,6 +36,7 @@ open_ones as (
     from reconciliation.exceptions
 ),
 
+-- One row: what the policy asks for.
 thresholds as (
     select shadow_days, shadow_least_decisions, shadow_most_alone_percent from policy.parameters
 )

@@ -4,6 +4,7 @@
 -- One return's story: one row per thing that happened or was decided, by whom, in the order of the decision clock.
 -- returns: the return ids; orders: the orders of those returns.
 with
+-- One row per unit of the returns that are asked for.
 my_units as (
     select return_item_id, return_id, order_number, refund_type, dropoff_method, sku, express_code
     from staging.return_items where return_id in (select unnest($returns::varchar[]))
@@ -29,6 +30,7 @@ my_returns as (
         )
 ),
 
+-- One row per event that Happy Returns reports.
 happy_returns_events as (
     select
         created_at as "at", 'happy_returns' as who, cast(null as varchar) as unit,
@@ -52,6 +54,7 @@ happy_returns_events as (
     from staging.refunds where return_id in (select unnest($returns::varchar[]))
 ),
 
+-- One row per decision of the policy about a unit.
 policy_decisions as (
     select
         credit_due_at as "at", 'policy' as who, return_item_id as unit,
@@ -135,6 +138,7 @@ policy_decisions as (
     where order_number in (select unnest($orders::varchar[])) or return_item_id in (select return_item_id from my_units)
 ),
 
+-- One row per call of ours.
 pipeline_calls as (
     select
         started_at as "at", 'pipeline' as who, cast(null as varchar) as unit,
@@ -154,6 +158,7 @@ pipeline_calls as (
     from push.attempts where packet_key in (select packet_key from my_packets)
 ),
 
+-- One row per object in Centra.
 centra_records as (
     select
         created_at as "at", coalesce(created_from, 'Centra') as who, cast(null as varchar) as unit,
@@ -206,6 +211,7 @@ centra_records as (
     from staging.orders where origin_return_key in (select packet_key from my_packets)
 ),
 
+-- One row per event of an exception.
 exception_lines as (
     select
         events."at", 'exception' as who, told ->> 'return_item_id' as unit,

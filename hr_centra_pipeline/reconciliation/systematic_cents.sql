@@ -19,6 +19,7 @@ small_differences as (
     where ten_thousandths(abs(difference)) <= 5 * smallest_unit(currency) and return_id is not null
 ),
 
+-- One row per compared refund and component.
 compared_refunds as (
     select
         matched.component,
@@ -58,6 +59,7 @@ refund_groups as (
     )
 ),
 
+-- Groups in which most differ, and in one direction.
 systematic_groups as (
     select * from refund_groups
     where off >= 5 and same_sign >= 0.9 * off and off >= 0.6 * compared

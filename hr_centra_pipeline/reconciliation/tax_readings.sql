@@ -15,6 +15,7 @@ returns_by_centra_id as (
     group by centra_return_id having count(distinct return_id) = 1
 ),
 
+-- One row per Return of ours with a tax that was read at its creation.
 planned_totals as (
     select
         try_cast(centra_id as bigint) as centra_return_id, (payload ->> 'total')::decimal(18, 4) as planned_total,
@@ -23,7 +24,7 @@ planned_totals as (
     from push.packets
     semi join (
         select distinct packet_key from push.ledger semi join money_orders using (order_number)
-    ) as concerned using (packet_key)
+    ) as active_packets using (packet_key)
     where operation = 'credit' and state in ('unknown', 'confirmed') and (payload ->> 'tax_mode') in ('added', 'none')
 ),
 
@@ -33,24 +34,25 @@ readings as (
         returns.packet_key is not null as is_ours,
         planned_totals.planned_total,
         planned_totals.created_total,
-        settled.given as paid,
-        settled.settled,
-        case when returns.is_completed and not settled.is_pending then returns.grand_total end as final_total,
+        settlements.given as paid,
+        settlements.settled,
+        case when returns.is_completed and not settlements.is_pending then returns.grand_total end as final_total,
         returns.grand_total - returns.net_total as tax,
         policy.tax_allowed(
             greatest(abs(coalesce(planned_total - planned_kept, 0)), abs(returns.grand_total - returns.net_total)),
             returns.currency
         ) as allowed,
-        coalesce(settled.given_at, returns.created_at) as happened_at
+        coalesce(settlements.given_at, returns.created_at) as happened_at
     from staging.centra_returns as returns
     semi join money_orders using (order_number)
-    join settled_returns as settled using (centra_return_id)
+    join settled_returns as settlements using (centra_return_id)
     left join returns_by_centra_id using (centra_return_id)
     left join planned_totals using (centra_return_id)
-    where returns.deleted_at is null and settled.tax_mode in ('added', 'none') and returns.net_total is not null
+    where returns.deleted_at is null and settlements.tax_mode in ('added', 'none') and returns.net_total is not null
         and returns.centra_return_id not in (select centra_return_id from return_pieces where is_exchange)
 ),
 
+-- One row per Return of ours, with how far the readings are apart.
 reading_differences as (
     select
         *, coalesce(paid, created_total) - planned_total as estimate_difference,

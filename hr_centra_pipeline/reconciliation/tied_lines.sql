@@ -36,7 +36,7 @@ lines_of_payment as (
     join known_references as known on known.reference = lines.payment_reference
     join provider_payments using (payout_tie_id)
     anti join lines_by_reference as tied on tied.payout_line_id = lines.payout_line_id
-    anti join lines_by_reference as taken on taken.payout_tie_id = known.payout_tie_id
+    anti join lines_by_reference as taken_lines on taken_lines.payout_tie_id = known.payout_tie_id
     where lines.line_type = 'refund'
 ),
 
@@ -77,7 +77,7 @@ fitting_pairs as (
     join provider_payments
         on provider_payments.order_number = lines_left.order_number and provider_payments.currency = lines_left.currency
             and provider_payments.amount = -lines_left.gross_amount
-    anti join lines_by_reference as taken on taken.payout_tie_id = provider_payments.payout_tie_id
+    anti join lines_by_reference as taken_lines on taken_lines.payout_tie_id = provider_payments.payout_tie_id
     anti join ties_by_payment as paid on paid.payout_tie_id = provider_payments.payout_tie_id
 ),
 

@@ -15,12 +15,14 @@
 -- One row per external Return in Centra with lines that are no unit of Happy Returns.
 insert into findings by name
 with
+-- One row per Return and line that is adopted.
 adopted_pieces as (
     select foreign_centra_return_id as centra_return_id, shipment_line_id, count(*) as units
     from matching.matched_items where foreign_centra_return_id is not null
     group by foreign_centra_return_id, shipment_line_id
 ),
 
+-- One row per line of an external Return.
 external_return_lines as (
     select
         returns.centra_return_id,
@@ -42,6 +44,7 @@ external_return_lines as (
         )
 ),
 
+-- One row per Return with pieces that are nobody's.
 unknown_pieces as (
     -- Paid twice for one unit is a kind of its own.
     select

@@ -20,6 +20,7 @@
 -- One row per unit and kind of money or goods that it was given as something else.
 create or replace temp table corrected_credits as
 with
+-- One row per unit and kind: what was granted last.
 last_grants as (
     select ledger.*
     from push.ledger
@@ -34,6 +35,7 @@ last_grants as (
         ) = 1
 ),
 
+-- The same rows, with the article as which it was granted.
 granted_goods as (
     select last_grants.*, before.sku as sku_before, before.order_number as order_before, before.unit_price as price_before
     from last_grants
@@ -95,6 +97,7 @@ insert into findings by name from corrected_credits;
 -- puts into the order, is that person's decision.
 insert into findings by name
 with
+-- One row per replacement and article that its packet sent.
 sent_replacements as (
     select
         packet_key,

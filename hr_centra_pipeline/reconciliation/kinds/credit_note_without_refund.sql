@@ -16,6 +16,7 @@
 -- A Return is in Centra, and its money did not go.
 insert into findings by name
 with
+-- One row per Return and return on it: who pays its pieces.
 return_payments as (
     select
         pieces.centra_return_id,
@@ -48,7 +49,7 @@ states as (
         returns.created_from,
         returns.made_by,
         goods + coalesce(costs.shipping, 0) - coalesce(costs.fee, 0) as amount,
-        failed.failed_at, asked.asked_at, unknown.seen_at
+        failures.failed_at, requests.asked_at, unknown_entries.seen_at
     from return_payments
     join staging.centra_returns as returns using (centra_return_id)
     join return_states using (centra_return_id)
@@ -59,23 +60,23 @@ states as (
     left join (
         select centra_return_id, max(created_at) as failed_at from staging.payment_entries
         where is_refund_failed(money) group by all
-    ) as failed using (centra_return_id)
+    ) as failures using (centra_return_id)
     left join (
         select centra_return_id, max(created_at) as asked_at from staging.payment_entries
         where is_refund_open(money) group by all
-    ) as asked using (centra_return_id)
+    ) as requests using (centra_return_id)
     left join (
         select centra_return_id, max(created_at) as seen_at
         from staging.payment_entries
         where money is null
         group by all
-    ) as unknown using (centra_return_id)
+    ) as unknown_entries using (centra_return_id)
     where return_states.paid = 0 and not return_payments.is_paid_elsewhere
         and (
             return_payments.is_foreign
             or return_payments.is_told_elsewhere
-            or failed.failed_at is not null
-            or asked.asked_at is not null
+            or failures.failed_at is not null
+            or requests.asked_at is not null
         )
 )
 

@@ -17,6 +17,7 @@
 -- refunded: no money leaves, and a shopper waits for it. A row that names no units is for those that were approved by then.
 insert into findings by name
 with
+-- One row per unit and refund row that says it is refunded.
 promised_refunds as (
     select refund_units.return_item_id, refunds.*
     from staging.refund_units

@@ -60,6 +60,7 @@ group by refund_id, refunds.return_id, refunds.order_number, refunds.currency;
 -- A row that contradicts itself. Where another component of it is wrong by just that, that is what breaks it, and is reported.
 insert into findings by name
 with
+-- One row per refund row whose parts do not add up.
 inconsistent_rows as (
     select
         return_id,

@@ -14,6 +14,7 @@
 -- One row per return and order that Centra does not have. Only a negative answer of Centra proves it.
 insert into findings by name
 with
+-- One row per return on an order, as it was reported first.
 reported_orders as (
     select
         return_id, order_number, min(created_at) as created_at, any_value(source_file) as source_file,
@@ -28,6 +29,7 @@ reported_orders as (
     group by return_id, order_number
 ),
 
+-- One row per return on an order with refunds in one currency.
 refund_sums as (
     select return_id, order_number, sum(total_refunded) as amount, min(currency) as currency
     from staging.refunds where status in ('issued', 'pending')
@@ -56,7 +58,7 @@ select
 from reported_orders
 semi join (
     select order_number from landing.centra_absent_orders anti join staging.orders using (order_number)
-) as absent using (order_number)
+) as absent_orders using (order_number)
 left join refund_sums using (return_id, order_number);
 
 -- closing

@@ -23,8 +23,8 @@ select distinct refund_id from landing.happy_returns_refunds where batch > $sinc
 
 -- ---------------------------------------------------------------- returns
 delete from staging.returns where exists (
-        select 1 from returns_with_news as changed
-        where changed.return_id = returns.return_id and changed.order_number = returns.order_number
+        select 1 from returns_with_news as returns_changed
+        where returns_changed.return_id = returns.return_id and returns_changed.order_number = returns.order_number
     );
 insert into staging.returns by name
 select * exclude (profile, row_sha256, landed_at, texts, batch, said_batch), batch as landed_batch
@@ -49,6 +49,7 @@ qualify row_number() over (
 delete from staging.return_items where return_item_id in (select return_item_id from changed_items);
 insert into staging.return_items by name
 with
+-- One row per unit: its newest state.
 latest_states as (
     select * from item_states
     qualify row_number() over (partition by return_item_id order by source_time desc) = 1
@@ -78,8 +79,8 @@ withdrawals as (
     join (
         select return_item_id, max(source_time) as approved_until
         from item_states where approved_at is not null group by return_item_id
-    ) as once using (return_item_id)
-    where latest_states.approved_at is null and states.source_time > once.approved_until
+    ) as approvals using (return_item_id)
+    where latest_states.approved_at is null and states.source_time > approvals.approved_until
     group by states.return_item_id
 )
 
@@ -201,13 +202,13 @@ paying_refunds as (
 
 -- Ids as reported, which may be the alias of a unit that has a hash.
 reported_units as (
-    select distinct paying.refund_id, items.return_item_id
+    select distinct row_items.refund_id, items.return_item_id
     from (
         select refund_id, return_id, unnest(regexp_split_to_array(trim(item_ids), '[\s,;|]+')) as item_id
         from paying_refunds where item_ids is not null
-    ) as paying
+    ) as row_items
     join staging.return_items as items
-        on items.return_id = paying.return_id and paying.item_id in (items.item_id, items.return_item_id)
+        on items.return_id = row_items.return_id and row_items.item_id in (items.item_id, items.return_item_id)
 ),
 
 -- The units of the same return, order and type that were approved by then: by the row that is nearest to when the unit says

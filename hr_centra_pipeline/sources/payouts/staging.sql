@@ -29,6 +29,7 @@ qualify lines.batch = max(lines.batch) over (partition by lines.first_batch);
 -- replaced what was read before it: a file that is gone by now does not come back.
 create or replace temp table replaced_payouts as
 with
+-- One row per payout and reading of its file.
 file_readings as (
     select
         provider,
@@ -59,6 +60,7 @@ join lines_as_typed as since
         and since.reference = before.reference and since.told_type = before.told_type
 where before.account = '' and since.account <> '';
 
+-- One row per line that was landed without its number, and again with it.
 create or replace temp table renumbered_lines as
 select distinct before.provider, before.batch, before.source_line
 from lines_as_typed as before
@@ -154,6 +156,7 @@ qualify booking is null or (
 -- An order with a line that counts otherwise than before is not settled any more.
 create or replace temp table changed_payout_lines as
 with
+-- One row per line, as it is now and as it was.
 line_sides as (
     select *, true as is_present from present_lines
     union all by name
@@ -174,7 +177,7 @@ delete from reconciliation.settled_orders where order_number in (
             select unnest([reference, payment_reference]) as reference
             from changed_payout_lines
             where line_type <> 'capture'
-        ) as changed using (reference)
+        ) as changed_references using (reference)
     );
 
 delete from staging.payout_lines;
