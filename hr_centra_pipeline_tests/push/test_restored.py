@@ -44,7 +44,7 @@ def test_put_back_from_before_a_restock_nothing_is_moved_until_the_stock_changes
     report = at_harness.sync()
     assert at_harness.moved("DRESS-S", MAIN) == 1
     assert (
-        "Centra's stock changes were not read to their end since this database was put back from an earlier time"
+        "Centra's stock changes have not been read completely since this database was put back from an earlier time"
         in set(report.waiting.values())
     )
     at_harness.calm_down()

@@ -36,7 +36,8 @@ def one_by_one(at_harness: Harness) -> None:
         *(
             pytest.param(operation, refund_type, marks=pytest.mark.slow)
             for operation, refund_type in [
-                ("CreateReturn", "refund"), ("IssueCredit", "gift-card"), ("CompleteReturn", "gift-card"), ("CreateReturn", "exchange"), ("CompleteReturn", "exchange"),
+                ("CreateReturn", "refund"), ("CreateReturn", "exchange"), ("IssueCredit", "gift-card"),
+                ("CompleteReturn", "gift-card"), ("CompleteReturn", "exchange"),
             ]
         ),
     ],
