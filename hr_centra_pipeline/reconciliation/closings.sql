@@ -25,7 +25,7 @@ successors as (
         end as counterpart
     from unseen
     join open_now as other on other.return_item_id = unseen.return_item_id and other.subject = unseen.subject
-    left join told_before as before on before.exception_id = other.exception_id
+    left join past_exceptions as before on before.exception_id = other.exception_id
     qualify row_number() over (partition by unseen.exception_id order by other.kind, other.exception_id) = 1
 )
 

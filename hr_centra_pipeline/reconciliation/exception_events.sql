@@ -46,7 +46,7 @@ select
     $now as recorded_at,
     closings.exception_id as counterpart
 from described_exceptions
-left join told_before as before using (exception_id)
+left join past_exceptions as before using (exception_id)
 left join closings on closings.counterpart = described_exceptions.exception_id and closings.proof is not null
 where not coalesce(before.is_open, false)
     or [

@@ -21,7 +21,7 @@ current_exceptions as (
         (told ->> 'detail') || ' (no longer covered: nothing proves that it is resolved)' as detail,
         -- what it was once held back by is not looked at any more
         told ->> 'next_step' as next_step, json_merge_patch(told -> 'evidence', '{"waits_for_live": null}') as evidence
-    from told_before
+    from past_exceptions
     semi join (select exception_id from closings where proof is null) as unproven_exceptions using (exception_id)
 ),
 

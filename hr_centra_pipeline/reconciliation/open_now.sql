@@ -1,4 +1,4 @@
--- makes: told_before, open_now
+-- makes: past_exceptions, open_now
 -- kind:  step
 -- grain: one row per finding that is an exception now
 -- loop:  reconciliation.exception_events: what was open before, and what people wrote off, decides what opens now
@@ -7,7 +7,7 @@
 -- and no more telling kind stands for the same subject of the same unit.
 
 -- One row per exception of the past, with what its last opening or change said.
-create or replace temp table told_before as
+create or replace temp table past_exceptions as
 select
     exception_id,
     any_value(kind) as kind,
@@ -31,7 +31,7 @@ corrections as (
     group by return_item_id, subject
 ),
 
-named as (
+named_findings as (
     select
         'EX' || substr(effect_key('exception ' || findings.kind, [
             findings.subject,
@@ -76,7 +76,7 @@ named as (
 ),
 
 -- One row per return: whether it is to be acted on. What happened after the cut-over counts for the others too.
-begun as (
+returns_in_scope as (
     select return_id, bool_and(is_after_cutover) as is_after_cutover from effects.units group by return_id
     union all
     select return_id, bool_and(created_at >= parameters.cutover)
@@ -86,26 +86,26 @@ begun as (
     group by return_id
 ),
 
-due as (
-    select named.*, fact_at + to_hours(named.window_hours::integer) as opens_at
-    from named
+due_findings as (
+    select named_findings.*, fact_at + to_hours(named_findings.window_hours::integer) as opens_at
+    from named_findings
     cross join policy.parameters
-    left join begun using (return_id)
+    left join returns_in_scope using (return_id)
     where subject = 'source'
-        or coalesce(begun.is_after_cutover, named.return_id is not null)
+        or coalesce(returns_in_scope.is_after_cutover, named_findings.return_id is not null)
         or fact_at >= parameters.cutover
 )
 
 select * exclude (precedence)
-from due
-where opens_at <= $now or exception_id in (select exception_id from told_before where is_open)
+from due_findings
+where opens_at <= $now or exception_id in (select exception_id from past_exceptions where is_open)
 qualify return_item_id is null
     or row_number() over (partition by return_item_id, subject order by precedence, exception_id) = 1;
 
 -- What a person wrote off stays closed as long as no more money is at stake than was written off.
 delete from open_now where exception_id in (
         select before.exception_id
-        from told_before as before
+        from past_exceptions as before
         join open_now using (exception_id)
         where before.is_written_off and not before.is_open
             and open_now.currency is not distinct from (before.told ->> 'currency')

@@ -10,20 +10,20 @@ case when sentence is not null then { 'code': code, 'sentence': sentence } end;
 
 create or replace temp table unseen as
 with
-unfound as (
+missing_exceptions as (
     select
         exception_id, kind, told ->> 'subject' as subject, told ->> 'identity' as identity,
         told ->> 'return_id' as return_id,
         told ->> 'return_item_id' as return_item_id,
         told ->> 'order_number' as order_number,
         told ->> 'currency' as currency, (told -> 'evidence') ->> 'effect_key' as effect_key
-    from told_before
+    from past_exceptions
     anti join open_now using (exception_id)
     where is_open
 )
 
 select
-    unfound.*,
+    missing_exceptions.*,
     ledger.state as effect_state,
     coalesce(ledger.reason_code = 'waits_for_credit', false) as waits_for_its_credit,
     -- The effect that it is about is done, or not due any more.
@@ -40,8 +40,8 @@ select
         when ledger.state = 'withdrawn' and exists (
                 from staging.return_items as items
                 semi join staging.orders using (order_number)
-                where items.return_id = unfound.return_id and items.order_number = unfound.order_number
-                    and coalesce(unfound.return_item_id, items.return_item_id) = items.return_item_id
+                where items.return_id = missing_exceptions.return_id and items.order_number = missing_exceptions.order_number
+                    and coalesce(missing_exceptions.return_item_id, items.return_item_id) = items.return_item_id
             )
             then proven_by('not_due', 'the ' || replace(ledger.effect_kind, '_', ' ') || ' is not due any more')
     end as effect_proof,
@@ -49,33 +49,33 @@ select
     case when ledger.state = 'rejected' then proven_by('refused_by_centra', 'Centra has answered: refused') end
         as answer_proof,
     case
-        when known.is_refused and unfound.subject in ('credit', 'exchange')
+        when known.is_refused and missing_exceptions.subject in ('credit', 'exchange')
             then proven_by('refused', 'refused by Happy Returns: nothing is due')
     end as refusal_proof
-from unfound
-left join push.ledger as ledger on ledger.effect_key = unfound.effect_key
-left join known_units as known on known.return_item_id = unfound.return_item_id;
+from missing_exceptions
+left join push.ledger as ledger on ledger.effect_key = missing_exceptions.effect_key
+left join known_units as known on known.return_item_id = missing_exceptions.return_item_id;
 
 -- One row per exception of an exchange: what became of the unit's replacement, and the money that was given instead.
 create or replace temp table unseen_replacements as
 select
     unseen.exception_id,
-    replaced.state,
-    replaced.decision,
-    replaced.decided_by,
-    replaced.refund_type,
-    replaced.replacement_order_number,
-    replaced.shipped_at,
+    replacements.state,
+    replacements.decision,
+    replacements.decided_by,
+    replacements.refund_type,
+    replacements.replacement_order_number,
+    replacements.shipped_at,
     (unseen.effect_state is distinct from 'confirmed')
     and unseen.return_item_id in (select return_item_id from effects.value_given_back where is_paid_instead)
         as is_paid_instead,
     proven_by(
         'paid_instead',
         'the money was given instead: Return '
-        || coalesce(matched.foreign_centra_return_id, replaced.centra_return_id)
+        || coalesce(matched.foreign_centra_return_id, replacements.centra_return_id)
     ) as paid_instead_proof
 from unseen
-left join latest_replacements as replaced on replaced.return_item_id = unseen.return_item_id
+left join latest_replacements as replacements on replacements.return_item_id = unseen.return_item_id
 left join matching.matched_items as matched on matched.return_item_id = unseen.return_item_id
 where unseen.kind like 'exchange%';
 

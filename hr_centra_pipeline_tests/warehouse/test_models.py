@@ -183,14 +183,14 @@ def test_downstream_is_the_other_side_of_upstream() -> None:
 
 
 NO_NOUNS = (
-    "adopted announced answered approved backfilled beyond booked called charged_back compared complete "
+    "adopted announced answered approved asked backfilled begun beyond booked called charged_back compared complete "
     "considered counted covered credited current dated decided delivered departed derived desired differing done "
-    "doubtful ended entered every exchanged filled first gave given gone graded grouped happened held instead "
-    "judged laned late latest learned left_over made_with measured mine missed moved nearest netted newest "
+    "doubtful due ended entered every exchanged filled first gave given gone graded grouped happened held instead "
+    "judged laned late latest learned left_over made_with measured mine missed moved named nearest netted newest "
     "numbered observed opened ours paid_otherwise paired paying pending pivoted planned possible present promised "
     "questioned raised reached reasoned recorded refunded refused replaced returned running said seen sendable "
     "sent settled_before shipped small standing summed systematic taken_back theirs tied timed together told "
-    "told_again told_gaps told_stock_changes too_much troubled twice under_way unfinished waiting walked wanted "
+    "told_again told_before told_gaps told_stock_changes too_much troubled twice under_way unfinished unfound waiting walked wanted "
     "withdrawn wrong"
 )
 NO_NOUN_BEGINS = ("by_", "of_", "on_", "not_", "left_to_", "paid_to_", "put_back_", "booked_by_")

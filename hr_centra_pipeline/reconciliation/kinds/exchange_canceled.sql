@@ -43,30 +43,30 @@ select
     unseen.exception_id,
     coalesce(
         case
-            when replaced.is_paid_instead then replaced.paid_instead_proof
-            when replaced.decision is not null
+            when replacements.is_paid_instead then replacements.paid_instead_proof
+            when replacements.decision is not null
                 then proven_by(
                         'decided',
-                        case replaced.decision when 'order_again' then 'to be ordered again' else 'to be paid' end
+                        case replacements.decision when 'order_again' then 'to be ordered again' else 'to be paid' end
                         || ', decided by '
-                        || replaced.decided_by
+                        || replacements.decided_by
                     )
-            when replaced.refund_type <> 'exchange'
+            when replacements.refund_type <> 'exchange'
                 then proven_by('money_instead', 'Happy Returns refunds it instead')
-            when replaced.state = 'shipped'
+            when replacements.state = 'shipped'
                 then proven_by(
                         'shipped',
-                        'replacement order ' || replaced.replacement_order_number || ' was shipped on '
-                        || strftime(replaced.shipped_at, '%Y-%m-%d')
+                        'replacement order ' || replacements.replacement_order_number || ' was shipped on '
+                        || strftime(replacements.shipped_at, '%Y-%m-%d')
                     )
-            when replaced.state = 'ordered'
+            when replacements.state = 'ordered'
                 then proven_by(
-                        'ordered_again', 'the replacement is ordered again: ' || replaced.replacement_order_number
+                        'ordered_again', 'the replacement is ordered again: ' || replacements.replacement_order_number
                     )
             else coalesce(unseen.effect_proof, unseen.answer_proof)
         end,
         unseen.refusal_proof
     ) as proof
 from unseen
-left join unseen_replacements as replaced using (exception_id)
+left join unseen_replacements as replacements using (exception_id)
 where unseen.kind = 'exchange_canceled';

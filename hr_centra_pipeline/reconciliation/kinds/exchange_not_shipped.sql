@@ -63,17 +63,17 @@ select
     unseen.exception_id,
     coalesce(
         case
-            when replaced.is_paid_instead then replaced.paid_instead_proof
-            when replaced.state = 'shipped'
+            when replacements.is_paid_instead then replacements.paid_instead_proof
+            when replacements.state = 'shipped'
                 then proven_by(
                         'shipped',
-                        'replacement order ' || replaced.replacement_order_number || ' was shipped on '
-                        || strftime(replaced.shipped_at, '%Y-%m-%d')
+                        'replacement order ' || replacements.replacement_order_number || ' was shipped on '
+                        || strftime(replacements.shipped_at, '%Y-%m-%d')
                     )
             else coalesce(unseen.effect_proof, unseen.answer_proof)
         end,
         unseen.refusal_proof
     ) as proof
 from unseen
-left join unseen_replacements as replaced using (exception_id)
+left join unseen_replacements as replacements using (exception_id)
 where unseen.kind = 'exchange_not_shipped';

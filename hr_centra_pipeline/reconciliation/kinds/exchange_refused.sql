@@ -40,7 +40,7 @@ select
     unseen.exception_id,
     coalesce(
         case
-            when replaced.is_paid_instead then replaced.paid_instead_proof
+            when replacements.is_paid_instead then replacements.paid_instead_proof
             else coalesce(
                     unseen.effect_proof,
                     case
@@ -52,5 +52,5 @@ select
         unseen.refusal_proof
     ) as proof
 from unseen
-left join unseen_replacements as replaced using (exception_id)
+left join unseen_replacements as replacements using (exception_id)
 where unseen.kind = 'exchange_refused';

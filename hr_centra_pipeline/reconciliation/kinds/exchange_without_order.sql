@@ -44,7 +44,7 @@ payments as (
     group by centra_return_id
 ),
 
-asked as (
+first_openings as (
     select subject::json ->> 'return_item_id' as return_item_id, min("at") as asked_at
     from reconciliation.exception_events
     where kind like 'exchange%' and event = 'opened' and kind <> 'exchange_not_shipped'
@@ -74,14 +74,14 @@ join effects.value_given_back as value using (return_item_id)
 left join latest_replacements as latest using (return_item_id)
 join payments on payments.centra_return_id = coalesce(units.foreign_centra_return_id, latest.centra_return_id)
 left join staging.centra_returns as returns on returns.centra_return_id = units.foreign_centra_return_id
-left join asked using (return_item_id)
+left join first_openings using (return_item_id)
 where units.refund_type = 'exchange'
     and value.is_paid_instead
     and units.credit_due_at is not null
     and not units.is_refused
     and len(coalesce(latest.order_numbers, [])) = 0 -- nothing was ordered, or canceled, either
     and latest.decision is null
-    and (asked.asked_at is null or asked.asked_at > payments.paid_at)
+    and (first_openings.asked_at is null or first_openings.asked_at > payments.paid_at)
     and units.return_item_id not in (
         select return_item_id from push.ties where what in ('money', 'order') and return_item_id is not null
     );
@@ -92,11 +92,11 @@ select
     unseen.exception_id,
     coalesce(
         case
-            when replaced.is_paid_instead then replaced.paid_instead_proof
+            when replacements.is_paid_instead then replacements.paid_instead_proof
             else coalesce(unseen.effect_proof, unseen.answer_proof)
         end,
         unseen.refusal_proof
     ) as proof
 from unseen
-left join unseen_replacements as replaced using (exception_id)
+left join unseen_replacements as replacements using (exception_id)
 where unseen.kind = 'exchange_without_order';
