@@ -190,8 +190,8 @@ NO_NOUNS = (
     "numbered observed opened ours paid_otherwise paired paying pending pivoted planned possible present promised "
     "questioned raised reached reasoned recorded refunded refused replaced returned running said seen sendable "
     "sent settled_before shipped small standing summed systematic taken_back theirs tied timed together told "
-    "told_again told_before told_gaps told_stock_changes too_much troubled twice under_way unfinished unfound waiting walked wanted "
-    "withdrawn wrong"
+    "told_again told_before told_gaps told_stock_changes too_much troubled twice under_way unfinished unfound waiting "
+    "walked wanted withdrawn wrong"
 )
 NO_NOUN_BEGINS = ("by_", "of_", "on_", "not_", "left_to_", "paid_to_", "put_back_", "booked_by_")
 
