@@ -11,6 +11,8 @@ Cause = Literal["system_error", "logistics_delay", "data_gap", "policy_gap", "am
 Culprit = Literal[
     "happy_returns", "centra", "provider", "policy", "person", "integration", "pipeline", "logistics", "unknown"
 ]
+# Part of a refund: items and tax net of discount, shipping with handling, the fee, and what an exchange pays or costs.
+Component = Literal["items", "tax", "shipping", "fee", "exchange"]
 
 # What is sent, and the steps of it; which may follow which is in push/operations/.
 OperationName = Literal["credit", "exchange", "release", "stock", "note", "customer_note", "attribute"]
@@ -109,3 +111,4 @@ CLASSES: tuple[str, ...] = get_args(Class)
 CAUSES: tuple[str, ...] = get_args(Cause)
 CULPRITS: tuple[str, ...] = get_args(Culprit)
 OWNERS: tuple[str, ...] = get_args(Owner)
+COMPONENTS: tuple[str, ...] = get_args(Component)

@@ -256,12 +256,12 @@ select
     asked.month, 'over_credits_found' as measure, currency, count(distinct exception_id) as units, sum(amount) as amount
 from known_events
 join asked on known_events.posted_month = asked.month
+semi join policy.exception_kinds as rules on rules.kind = known_events.kind and rules.measure = 'over_credits_found'
 where event = 'opened' and currency is not null
-    and kind in ('double_credit', 'credited_item_refused', 'centra_return_without_return', 'refund_without_credit_note')
 group by asked.month, currency
 union all by name
 select month, 'unbooked_units_value' as measure, currency, count(*) as units, sum(amount) as amount
 from month_end.open_items
+semi join policy.exception_kinds as rules on rules.kind = open_items.kind and rules.measure = 'unbooked_units_value'
 where month = (select month from asked) and currency is not null
-    and kind in ('return_without_stock_movement', 'unmapped_disposition', 'disposition_missing', 'stalled_return')
 group by month, currency;

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from hr_centra_pipeline.core.kinds import COMPONENTS
 from hr_centra_pipeline.core.money import decimals
 from hr_centra_pipeline.publishing.content import Content, Row
-from hr_centra_pipeline.warehouse.tables.reconciliation_tables import AGE_BUCKETS, COMPONENTS
+from hr_centra_pipeline.warehouse.tables.reconciliation_tables import AGE_BUCKETS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

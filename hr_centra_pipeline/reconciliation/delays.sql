@@ -71,7 +71,7 @@ standing as (
         on lateness.stage = seen.last_event and lateness.dropoff_method = coalesce(units.dropoff_method, 'unknown')
     join
         policy.exception_kinds as rules
-        on rules.kind = case when units.arrived_at is null then 'stalled_return' else 'disposition_missing' end
+        on rules.awaits = case when units.arrived_at is null then 'goods' else 'grade' end
 ),
 
 timed as (

@@ -10,8 +10,8 @@ insert into reconciliation.lateness by name
 with
 policy_windows as (
     select
-        max(window_hours) filter (where kind = 'stalled_return') as stalled_hours,
-        max(window_hours) filter (where kind = 'disposition_missing') as ungraded_hours
+        max(window_hours) filter (where awaits = 'goods') as stalled_hours,
+        max(window_hours) filter (where awaits = 'grade') as ungraded_hours
     from policy.exception_kinds
 ),
 

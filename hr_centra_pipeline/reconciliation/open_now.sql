@@ -23,11 +23,12 @@ group by exception_id;
 
 create or replace temp table open_now as
 with
--- Where another kind is more telling, what the unit was when something was given for it is reported with that.
+-- Where another kind is more telling, some are reported with it: what the unit was when something was given for it.
 corrections as (
     select return_item_id, subject, arg_min(detail, kind) as detail
     from findings
-    where kind in ('corrected_after_credit', 'corrected_after_restock') and return_item_id is not null
+    semi join policy.exception_kinds as rules on rules.kind = findings.kind and rules.outranked = 'told'
+    where return_item_id is not null
     group by return_item_id, subject
 ),
 

@@ -77,7 +77,7 @@ select
 from unseen
 left join latest_replacements as replaced on replaced.return_item_id = unseen.return_item_id
 left join matching.matched_items as matched on matched.return_item_id = unseen.return_item_id
-where unseen.kind like 'exchange%';
+semi join policy.exception_kinds as rules on rules.kind = unseen.kind and rules.family = 'exchange_gaps';
 
 -- One row per mismatch: whether its refund has failed, and whether the sides agree by now or another kind says it.
 create or replace temp table unseen_mismatches as
@@ -109,4 +109,4 @@ left join reconciliation.refund_match as matched
         and matched.order_number = unseen.order_number
         and matched.component = unseen.subject
         and matched.currency is not distinct from unseen.currency
-where unseen.kind like 'refund_mismatch%';
+semi join policy.exception_kinds as rules on rules.kind = unseen.kind and rules.component is not null;

@@ -8,6 +8,8 @@
 -- precedence:   136
 -- severity:     warning
 -- family:       orphaned_returns
+-- counterpart:  return_at_happy_returns
+-- measure:      over_credits_found
 -- opens:        A person or another integration made a Return in Centra for units that Happy Returns does not
 --               know.
 -- closes:       Happy Returns reports its units, or the Return is gone.

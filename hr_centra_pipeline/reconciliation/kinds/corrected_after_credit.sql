@@ -8,6 +8,7 @@
 -- precedence:   82
 -- severity:     error
 -- family:       orphaned_returns
+-- outranked:    told
 -- opens:        Happy Returns now reports a unit with another order, another return or another article
 --               (or line, at another price) than the one it was credited or exchanged as.
 -- closes:       Happy Returns names again what was done, the replacement order holds what is asked for, or our

@@ -8,6 +8,7 @@
 -- precedence:   134
 -- severity:     warning
 -- family:       orphaned_returns
+-- counterpart:  refund
 -- opens:        A Return is in Centra, and its money did not reach the shopper: it was made by hand and
 --               never refunded; the payment provider refused the refund, or has not answered; or no
 --               refund was reported by the party that pays elsewhere (`pays_through = "elsewhere"`).

@@ -8,6 +8,7 @@
 -- precedence:   80
 -- severity:     error
 -- family:       none
+-- measure:      over_credits_found
 -- opens:        The money was given back (or the replacement sent), and then the unit was graded *wrong item*
 --               or *missing*, or its approval was withdrawn.
 -- closes:       the grade is corrected, the approval returns, or the replacement is canceled before it was

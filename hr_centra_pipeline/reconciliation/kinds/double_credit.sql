@@ -8,6 +8,7 @@
 -- precedence:   40
 -- severity:     error
 -- family:       none
+-- measure:      over_credits_found
 -- opens:        More was given back for one unit than was paid for it: by a refund, a gift card, a replacement,
 --               a chargeback, or an external Return, in any combination.
 -- closes:       Centra shows the value given once.

@@ -8,6 +8,7 @@
 -- precedence:   140
 -- severity:     warning
 -- family:       none
+-- component:    items
 -- opens:        For a refund of which every unit is credited, the goods (net of discount, without tax) differ.
 -- closes:       the sides agree within the tolerance; a row in another currency, when it is in its order's; a
 --               row for units that were given goods, when it has failed or does not name them any more, or the

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hr_centra_pipeline.core.exception_kinds import EXCEPTION_KINDS
-from hr_centra_pipeline.core.kinds import CAUSES, CLASSES, CULPRITS, EFFECT_KINDS, OWNERS
+from hr_centra_pipeline.core.kinds import CAUSES, CLASSES, COMPONENTS, CULPRITS, EFFECT_KINDS, OWNERS
 from hr_centra_pipeline.warehouse.declare import Table, flag, instant, money, table, text, whole
 
 AGE_BUCKETS = ("0-3", "4-7", "8-14", "15-30", "31-60", "61-90", "over 90")
@@ -61,7 +61,6 @@ UNMAPPED_DISPOSITIONS = table(
     },
 )
 
-COMPONENTS = ("items", "tax", "shipping", "fee", "exchange")
 SIDES = ("expected", "happy_returns", "centra", "provider")
 
 REFUND_FACTS = table(
