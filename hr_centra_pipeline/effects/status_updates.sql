@@ -200,8 +200,8 @@ lines_of_places as (
         returns.express_code,
         returns.created_at as started_at,
         orders.customer_id,
-        targets.effect_kind in ('order_attribute', 'customer_attribute') as is_attribute,
-        targets.effect_kind in ('customer_note', 'customer_attribute') as is_on_customer,
+        sets_an_attribute(targets.effect_kind) as is_attribute,
+        is_on_the_customer(targets.effect_kind) as is_on_customer,
         case
             when is_on_customer
                 then coalesce('customer ' || orders.customer_id, 'no customer of ' || latest_milestones.order_number)

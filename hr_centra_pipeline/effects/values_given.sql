@@ -58,7 +58,7 @@ our_returns as (
     join valued_units as units using (return_item_id)
     left join push.packets using (packet_key)
     left join packet_returns using (packet_key)
-    where ledger.effect_kind in ('credit_note', 'exchange_order') and not ledger.is_foreign
+    where gives_value(ledger.effect_kind) and not ledger.is_foreign
         and ledger.state in ('sending', 'unknown', 'confirmed')
         -- A Return by hand from which our replacement was made: what is paid on it is counted as such.
         and (units.foreign_centra_return_id is null or centra_return_id is distinct from units.foreign_centra_return_id)

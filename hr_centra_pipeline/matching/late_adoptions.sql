@@ -43,7 +43,7 @@ select return_item_id from known_places
 anti join (
     select return_item_id
     from push.ledger
-    where effect_kind in ('credit_note', 'exchange_order') and state = 'confirmed'
+    where gives_value(effect_kind) and state = 'confirmed'
 ) as given using (return_item_id);
 
 -- One row per such unit: the earliest Return that it may be on.

@@ -14,7 +14,7 @@ returns_of as (
     select centra_id, min(return_id) as return_id
     from (
         select centra_id, return_id from push.ledger
-        where effect_kind in ('credit_note', 'exchange_order', 'shipping_refund', 'return_fee') and state = 'confirmed'
+        where is_on_a_return(effect_kind) and state = 'confirmed'
         union all
         select foreign_centra_return_id::varchar, return_id
         from matching.matched_items

@@ -48,7 +48,7 @@ charged_back as (
         from desired
         join push.ledger using (effect_key)
         left join effects.value_given_back as value on value.return_item_id = desired.return_item_id
-        where desired.effect_kind in ('credit_note', 'exchange_order') and coalesce(value.chargeback, 0) = 0
+        where gives_value(desired.effect_kind) and coalesce(value.chargeback, 0) = 0
             and ledger."state" in ('planned', 'sending', 'unknown')
     ) as units
     join beyond using (order_number)
@@ -80,12 +80,12 @@ considered as (
         coalesce(charged_back.is_abroad, false) as is_abroad, charged_back.amount as charged_back,
         coalesce(value.given - value.exchange > 0, false) as has_money,
         -- Half done as another article or of another order than Happy Returns names by now, and nothing of it was finished.
-        desired.effect_kind in ('credit_note', 'exchange_order') and desired.origin_return_id is null
+        gives_value(desired.effect_kind) and desired.origin_return_id is null
         and coalesce(matched.is_corrected, false) and not exists (
             select 1
             from push.ledger as done
             where done.return_item_id = desired.return_item_id and done."state" = 'confirmed'
-                and done.effect_kind in ('credit_note', 'exchange_order')
+                and gives_value(done.effect_kind)
         ) as is_corrected
     from desired
     join push.ledger using (effect_key)
@@ -167,7 +167,7 @@ waiting as (
             own_reason,
             -- What was approved is the whole amount: a fee or shipping that nobody has seen holds its credit.
             case when effect_kind = 'credit_note' and bool_or(
-                        effect_kind in ('return_fee', 'shipping_refund') and coalesce(reasons.needs_approval, false)
+                        is_of_the_return(effect_kind) and coalesce(reasons.needs_approval, false)
                     ) over (partition by return_id, order_number)
                     then policy.reason('fee_or_shipping_held')
             end

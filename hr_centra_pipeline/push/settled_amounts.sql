@@ -59,7 +59,7 @@ members as (
     ) as settled
     join push.ledger on ledger.centra_id = settled.centra_return_id::varchar
     where ledger.state = 'confirmed' and not ledger.is_foreign
-        and ledger.effect_kind in ('credit_note', 'shipping_refund', 'return_fee')
+        and is_part_of_a_credit(ledger.effect_kind)
     window
         of_return as (partition by settled.centra_return_id),
         of_kind as (partition by settled.centra_return_id, ledger.effect_kind),

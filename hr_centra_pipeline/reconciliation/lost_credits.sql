@@ -105,6 +105,6 @@ left join (
     where made_return_id is not null
 ) as others on others.packet_key = returns.packet_key
 cross join lateral (select coalesce(other_return_id <> returns.centra_return_id, false) as is_another) as replaced
-where ledger.effect_kind in ('credit_note', 'exchange_order') and ledger.state = 'confirmed'
+where gives_value(ledger.effect_kind) and ledger.state = 'confirmed'
     -- Seen before we had completed it: that is what the next pull shows.
     and (is_another or returns.fetched_at > coalesce(ledger.confirmed_at, ledger.updated_at));

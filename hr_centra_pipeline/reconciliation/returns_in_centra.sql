@@ -35,7 +35,7 @@ remembered_effects as (
     from (from push.ledger semi join money_orders using (order_number)) as ledger
     join staging.centra_returns as returns on returns.centra_return_id::varchar = ledger.centra_id
     anti join marked_effects on marked_effects.effect_key = ledger.effect_key
-    where ledger.effect_kind in ('credit_note', 'return_fee', 'shipping_refund') and not ledger.is_foreign
+    where is_part_of_a_credit(ledger.effect_kind) and not ledger.is_foreign
 )
 
 select
@@ -52,4 +52,4 @@ from (
     from remembered_effects
 ) as keys
 join push.ledger using (effect_key)
-where ledger.effect_kind in ('credit_note', 'exchange_order', 'return_fee', 'shipping_refund');
+where is_on_a_return(ledger.effect_kind);

@@ -37,7 +37,7 @@ foreign_lines as (
     -- A Return that the ledger knows is ours, even when somebody has emptied its comment.
     anti join push.ledger
         on ledger.centra_id = returns.centra_return_id::varchar
-            and ledger.effect_kind in ('credit_note', 'exchange_order') and not ledger.is_foreign
+            and gives_value(ledger.effect_kind) and not ledger.is_foreign
     where returns.deleted_at is null and returns.packet_key is null and len(coalesce(returns.effect_keys, [])) = 0
         and returns.centra_return_id::varchar not in (
             select centra_id from push.ties where what = 'return' and return_item_id is null

@@ -24,7 +24,7 @@ with
 gave as (
     select ledger.*
     from push.ledger
-    where ledger.effect_kind in ('credit_note', 'exchange_order')
+    where gives_value(ledger.effect_kind)
         and ledger.state in ('sending', 'unknown', 'confirmed')
         and ledger.return_item_id in (
             select return_item_id from staging.return_items semi join matching.orders_in_play using (order_number)

@@ -56,7 +56,7 @@ left join (
     where units.credit_due_at is not null and not units.is_refused
     group by exchange_links.parent_id
 ) as back on back.parent_id = units.return_item_id and ledger.effect_kind = 'exchange_order'
-where ledger.effect_kind in ('credit_note', 'exchange_order') and ledger.state = 'confirmed' and units.is_refused
+where gives_value(ledger.effect_kind) and ledger.state = 'confirmed' and units.is_refused
     and coalesce(disposition_at, approval_withdrawn_at) is not null
     -- A replacement that was canceled has not left.
     and ledger.effect_key not in (select effect_key from effects.replacements where state = 'canceled');

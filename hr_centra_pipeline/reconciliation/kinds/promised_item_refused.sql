@@ -68,7 +68,7 @@ join promised using (return_item_id)
 left join policy.refused_dispositions as refused on refused.disposition = items.disposition
 where units.is_refused and items.return_item_id not in (
         select return_item_id from push.ledger
-        where effect_kind in ('credit_note', 'exchange_order') and state in ('sending', 'unknown', 'confirmed')
+        where gives_value(effect_kind) and state in ('sending', 'unknown', 'confirmed')
             and return_item_id is not null
             -- A replacement that was canceled is nothing that was given, unless it was paid in its place.
             and (

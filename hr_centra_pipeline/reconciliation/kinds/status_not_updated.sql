@@ -91,7 +91,7 @@ latest as (
             partition by
                 effect_kind,
                 case
-                    when effect_kind in ('order_attribute', 'customer_attribute') then centra_id else
+                    when sets_an_attribute(effect_kind) then centra_id else
                         return_id || ' ' || order_number
                 end
             order by updated_at desc, planned_at desc, effect_key

@@ -51,7 +51,7 @@ select
     case when policy.subject_of(effect_kind) <> 'status' then coalesce(told.currency, units.currency) end as currency,
     case
         when policy.subject_of(effect_kind) = 'status' then null
-        when effect_kind in ('inventory_adjustment', 'exchange_release') then units.unit_price
+        when is_worth_its_unit(effect_kind) then units.unit_price
         else told.amount
     end as amount,
     told.since as fact_at,
