@@ -100,7 +100,7 @@ class ExceptionKind:
     opens: str
     closes: str
     awaits: Stage | None = None
-    """The stage of the way of which its window is the usual time, until our own history tells it."""
+    """The stage of the way of which its window is the usual time, until our own history reports it."""
     component: Component | None = None
     """The component of a refund on which the sides do not agree."""
     asks: Question | None = None
