@@ -133,7 +133,7 @@ def _read(connection: Connection) -> Panel:
 
 
 def _new_words(connection: Connection) -> str:
-    """Words that nobody gave a meaning, by vendor: they are data, and what they are about was read all the same."""
+    """Words without a configured meaning, by vendor: they are data, and what they are about was read nevertheless."""
     rows = connection.execute(
         "select vendor, list(distinct value order by value) from operations.vendor_drift where what = 'new word'"
         " group by vendor order by vendor"

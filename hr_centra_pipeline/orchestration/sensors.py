@@ -106,7 +106,7 @@ def _known(settings: Settings) -> list[str]:
 
 
 def failure_of(instance: dg.DagsterInstance, run: dg.DagsterRun, event: dg.DagsterEvent) -> tuple[str, str]:
-    """Where a run failed and why, in its own words; a death without a failed step says so."""
+    """Where a run failed and why, as it reported it; a crash without a failed step is reported as such."""
     steps, words = [], []
     for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
         failed = entry.dagster_event
@@ -118,7 +118,7 @@ def failure_of(instance: dg.DagsterInstance, run: dg.DagsterRun, event: dg.Dagst
         words.append(told or (words_of(data.error) if data.error else "no message"))
     process = run.tags.get(run_lock.PROCESS_TAG)
     if not words and process is not None and run_lock.is_dead(process):
-        # Dagster's monitoring may notice a death before us, and says only that it noticed.
+        # Dagster's monitoring may notice a crash before us, and reports only that it did.
         words.append(run_lock.crash_message(process))
     return ", ".join(dict.fromkeys(steps)), "\n".join(
         dict.fromkeys(words)
@@ -224,7 +224,7 @@ def escalate_overdue_exceptions(context: dg.SensorEvaluationContext) -> Outcome:
     description="Alerts the data team after [alerts] silent_after_hours without a publication; else pings the external heartbeat.",
 )
 def alert_on_silence(context: dg.SensorEvaluationContext) -> Outcome:
-    """A sync that never starts fails nothing: only the age of what is published tells."""
+    """A sync that never starts fails nothing: only the age of the published tables shows it."""
     settings, policy, now = _watch()
     last = published.as_of(settings)
     if last is None:

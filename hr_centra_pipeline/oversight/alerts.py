@@ -114,7 +114,7 @@ def over(fingerprints: Iterable[str], settings: Settings, now: datetime) -> None
 
 
 def _judged(memory: dict[str, _Told], line: Line, now: datetime, policy: Policy) -> str:
-    """``due``, ``held back``, or ``told`` (this very event was reported or suppressed before: its tick runs again)."""
+    """``due``, ``held back``, or ``told`` (this very event was reported or suppressed before, and its tick runs again)."""
     told = memory.get(line.fingerprint)
     if told is None or not told.is_done:
         return "due"
@@ -166,7 +166,7 @@ def _read(path: Path) -> dict[str, _Told]:
     except FileNotFoundError:
         return {}
     except (ValueError, TypeError, AttributeError):
-        return {}  # a damaged memory: better told twice than not at all
+        return {}  # a damaged memory: better an alert twice than none
 
 
 def _write(path: Path, memory: dict[str, _Told], now: datetime) -> None:

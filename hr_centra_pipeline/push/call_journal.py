@@ -198,7 +198,7 @@ class Journal:
     def _refused(self, packet: Packet, refused: Refused) -> _Change:
         """Disband a refused packet: who is to blame is rejected, the others are planned again.
 
-        When nobody can tell who is to blame, each unit is sent alone once; alone, it is the unit, not what it carries.
+        When it is not known which unit is to blame, each is sent alone once; alone, it is the unit, not what it carries.
         """
         units = packet.payload.units or packet.members
         blamed = set(refused.members) or (set(units) if len(units) == 1 else set())

@@ -291,7 +291,7 @@ class Sender:
     _told_at: float = 0.0
 
     def stop(self, breached: Iterable[Breach], uncovered: Mapping[OperationName, str]) -> None:
-        """Operations that may not write: their mode is not live, a guard is breached, a source was not read to its end, or
+        """Operations that may not write: their mode is not live, a guard is breached, a source was not read completely, or
         this Centra does not fit.
         """
         modes: dict[str, str] = self.policy.modes.model_dump()
@@ -473,7 +473,7 @@ class Sender:
             limited = [result.seconds for _, result in outcomes if isinstance(result, Again)]
             if limited:
                 self._wait(max(limited), active)
-        raise AssertionError(f"packet {active[0].key} does not come to an end at step {active[0].step}")
+        raise AssertionError(f"packet {active[0].key} never completes at step {active[0].step}")
 
     def _next_step(self, packet: Packet) -> Steps[StepResult]:
         """A packet's next step, if today's plan still wants it."""

@@ -80,7 +80,7 @@ class Finished:
 
 @dataclass(frozen=True)
 class Refused:
-    """Centra refused it and nothing of it is there. ``members``: those to blame; empty when nobody can tell."""
+    """Centra refused it and nothing of it is there. ``members``: those to blame; empty when it is not known."""
 
     message: str
     members: tuple[str, ...] = ()
@@ -118,7 +118,7 @@ class Again:
 
 @dataclass(frozen=True)
 class InDoubt:
-    """Nobody knows whether the step was done. With a ``trouble``, looking again will not tell: a person must.
+    """Nobody knows whether the step was done. With a ``trouble``, looking again will not settle it: a person must.
 
     ``remember`` joins the packet's payload.
     """

@@ -33,7 +33,7 @@ Start = Callable[[Packet], Steps[Any]]
 
 @dataclass
 class _Talk:
-    """One packet's steps under way. ``told``: a writing call of it has left; ``result``: what it came to."""
+    """One packet's steps under way. ``told``: one of its mutations has left; ``result``: its outcome."""
 
     packet: Packet
     steps: Steps[Any]
@@ -80,10 +80,10 @@ class Wire:
         """Run the steps of several packets to their end; answers each packet as it was committed last, and its result.
 
         A call that could not be made is a result too: ``NotNow``, ``Again`` or ``InDoubt``. Without ``may_tell``, nothing
-        is reserved; who tells all the same is a mistake.
+        is reserved; a caller that sends one nevertheless has a bug.
 
         Raises:
-            Halted: after :meth:`halted` was asked; nothing is lost, results stand.
+            Halted: after :meth:`halted` was called; nothing is lost, results are kept.
         """
         spent = 0
         talks = [_Talk(packet, start(packet)) for packet in packets]

@@ -93,7 +93,7 @@ def _judge_keys(ledger: dict[str, Any], units: list[Planted], found: Verdict) ->
         ("stock changes", [row["comment"] for row in ledger["stock_changes"]]),
     ):
         times = Counter(key for text in texts for key in set(effect_keys_in(text)) & ours)
-        found.doubles += [f"{key} stands in {count} {name}" for key, count in times.items() if count > 1]
+        found.doubles += [f"{key} is in {count} {name}" for key, count in times.items() if count > 1]
 
 
 def _keys(planted: Planted) -> list[str]:

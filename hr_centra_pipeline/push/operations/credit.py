@@ -166,7 +166,7 @@ class Credit:
         _cut_returns(made, policy, result)
 
     def calls(self, packet: CreditPacket, facts: Facts) -> list[Call]:
-        """Every writing call of this packet in order; ``<…>`` stands for what Centra gives, or what is read right before."""
+        """Every writing call of this packet in order; ``<…>``: made by Centra, or read right before."""
         steps: list[Step] = [packet.step] if packet.has_origin else ["create_return", _step_after_creation(packet)]
         if steps[-1] == "issue_credit":
             steps.append("complete")
@@ -342,7 +342,7 @@ def _call(
         case "issue_credit":
             return _issue(packet, return_id, facts, email, amount)
         case "complete":
-            # Put back as it was, it is no news to the shopper.
+            # Put back as it was, it is not news to the shopper.
             return returns.complete(return_id, sends_email=facts.emails.completion and not packet.payload.is_put_back)
         case "uncomplete":
             return Call("UncompleteReturn", {"id": return_id})
@@ -614,7 +614,7 @@ def _open_again(packet: CreditPacket, facts: Facts) -> Steps[StepResult]:
 
 def _gone(packet: CreditPacket) -> InDoubt:
     paid = "whether it was paid is not certain" if packet.payments_sent else "nothing was paid"
-    return InDoubt(f"our Return {packet.centra_id} is gone: somebody deleted it, {paid}", "gone")
+    return InDoubt(f"our Return {packet.centra_id} is gone: someone deleted it, {paid}", "gone")
 
 
 def _refused_later(packet: CreditPacket, facts: Facts, message: str, return_id: int) -> Steps[StepResult]:
@@ -684,7 +684,7 @@ def _joins(cost: Effect, packet: CreditPacket, return_ids: set[str]) -> bool:
 
 
 def rebuilt(row: Mapping[str, Any]) -> CreditPayload:
-    """The payload of a Return of ours that is half done in Centra and whose packet is lost (a row of ``half_done.sql``).
+    """The payload of our Return that is half done in Centra and whose packet is lost (a row of ``half_done.sql``).
 
     Costs as they are on the Return, goods as the plan has them: together they must be what Centra gives back.
     """
@@ -722,7 +722,7 @@ _NOT_UNDERSTOOD = say("payment_of_return_unknown")
 
 
 def _is_paid(packet: CreditPacket, found: ReturnInCentra) -> bool:
-    """A payment stands on the Return, no matter who made it. A refund that failed was asked for once: it is not asked for again.
+    """A payment is on the Return, no matter who made it. A refund that failed was requested once: it is not requested again.
 
     On a Return that was there before, what failed earlier was not our payment.
     """

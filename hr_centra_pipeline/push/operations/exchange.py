@@ -130,7 +130,7 @@ class Exchange:
         _cut(effects, policy, result)
 
     def calls(self, packet: ExchangePacket, facts: Facts) -> list[Call]:
-        """Every writing call in order; ``<…>`` stands for what is read right before and never stored, or made by Centra."""
+        """Every writing call in order; ``<…>``: read right before and never stored, or made by Centra."""
         number = packet.payload.new_order_number
         if packet.has_origin:
             return [order_call(packet, number, packet.centra_id or "<return>", _UNREAD_RECIPIENT, facts)]
@@ -253,7 +253,7 @@ def reserved_number(members: Sequence[str], place: int, first: int, last: int) -
 
 
 def rebuilt(row: Mapping[str, Any], members: Sequence[str]) -> ExchangePayload:
-    """The payload of a Return of ours that is half done in Centra and whose packet is lost (a row of ``half_done.sql``)."""
+    """The payload of our Return that is half done in Centra and whose packet is lost (a row of ``half_done.sql``)."""
     number = reserved_number(members, 0, row["first_number"], row["last_number"])
     payload = {
         "order_number": row["order_number"],
@@ -383,7 +383,7 @@ def _create_order(packet: ExchangePacket, facts: Facts) -> Steps[StepResult]:
         case None if not answer.refusal:
             return Advance("complete", remember={"order_numbers": answer.payload["orders"]})
         case -5:
-            # Taken since we looked: by a call of ours that was thought lost, or by somebody in our range.
+            # Taken since we looked: by our own call that was thought lost, or by someone in our range.
             if made := (yield from _ours(packet, facts)).made_by(packet):
                 return Advance("complete", remember={"order_numbers": made})
             return InDoubt(f"order number {number} is taken by an order that is not ours", "number_taken")
@@ -455,7 +455,7 @@ def _problem_with_return(packet: ExchangePacket, facts: Facts) -> Steps[StepResu
 
 def _paid_by_hand(return_id: int) -> Finished:
     """Nothing is left to do for the exchange: its Return is what the ledger keeps, there is no order."""
-    return Finished(str(return_id), f"somebody refunded Return {return_id}: no replacement is sent")
+    return Finished(str(return_id), f"someone refunded Return {return_id}: no replacement is sent")
 
 
 def _finished(packet: ExchangePacket) -> Finished:
@@ -477,7 +477,7 @@ def _deleted(packet: ExchangePacket) -> Refused | Undone:
 
 @dataclass(frozen=True)
 class _Short:
-    """Members whose replacements are out of stock (empty: nobody can tell which), and why."""
+    """Members whose replacements are out of stock (empty: it is not known which), and why."""
 
     members: tuple[str, ...]
     reason: str
@@ -684,7 +684,7 @@ class _Replacements:
     def free_number(self, packet: ExchangePacket) -> int | InDoubt:
         """The first of the packet's numbers that nobody has.
 
-        A number of ours whose order was canceled is passed over; so is another user's order, loudly. One that we have
+        One of our numbers whose order was canceled is skipped; so is another user's order, with a warning. One that we have
         tried before, or that looks like our replacement, is a doubt: never the next number.
         """
         for number in self.candidates:
@@ -770,9 +770,7 @@ def _look_up(packet: ExchangePacket, facts: Facts) -> Steps[LookUpResult]:
     if found is None:
         if known.live:
             return InDoubt(f"order {known.shown} was made, but our Return is gone", "gone")
-        return (
-            Absent() if packet.step == "create_return" else InDoubt("our Return is gone: somebody deleted it", "gone")
-        )
+        return Absent() if packet.step == "create_return" else InDoubt("our Return is gone: someone deleted it", "gone")
     return_id = str(found.return_id)
     if made := known.made_by(packet):
         after = Advance("complete", return_id, remember={"order_numbers": made})

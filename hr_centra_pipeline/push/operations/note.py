@@ -36,7 +36,7 @@ STEPS = StepTable("note", first="write_note", rules={"write_note": then("done")}
 
 
 class NoteLine(BaseModel):
-    """One line of ours: its effect, what it is about, and the whole of it."""
+    """One of our lines: its effect, what it is about, and the whole of it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -79,7 +79,7 @@ class Note:
         status.cut(name, effects, result, now, frozen)
 
     def calls(self, packet: NotePacket, facts: Facts) -> list[Call]:
-        """The one writing call; ``<the rest>`` stands for what other people wrote, which is read right before."""
+        """The one writing call; ``<the rest>``: what other people wrote, which is read right before."""
         return [_call(packet, "\n".join(["<the rest>", *(line.text for line in packet.payload.lines)]))]
 
     def advance(self, packet: NotePacket, facts: Facts) -> Steps[StepResult]:

@@ -67,7 +67,7 @@ class Operation(Protocol[P]):
         ...
 
     def calls(self, packet: Packet[P], facts: Facts) -> list[Call]:
-        """Describe it: every writing call in order; ``<…>`` stands for what is read right before, or made by Centra."""
+        """Describe it: every writing call in order; ``<…>``: read right before, or made by Centra."""
         ...
 
     def advance(self, packet: Packet[P], facts: Facts) -> Steps[StepResult]:

@@ -132,7 +132,7 @@ select
                 from paid_through as payers
                 where payers.return_id = unseen.return_id and payers.order_number = unseen.order_number
                     and payers.refund_id is not null and payers.row_payer = 'elsewhere'
-            ) then proven_by('paid_elsewhere', 'paid elsewhere, as Happy Returns tells')
+            ) then proven_by('paid_elsewhere', 'paid elsewhere, as Happy Returns reports')
     end as proof
 from unseen
 left join staging.centra_returns as returns on 'Return ' || returns.centra_return_id = unseen.identity

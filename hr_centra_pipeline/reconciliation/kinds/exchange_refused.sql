@@ -9,7 +9,7 @@
 -- severity:     error
 -- family:       exchange_gaps
 -- opens:        Centra's Order API refused the replacement order.
--- closes:       the replacement is ordered, or the money was given instead.
+-- closes:       the replacement is ordered, or the money was refunded instead.
 
 insert into findings by name
 select
