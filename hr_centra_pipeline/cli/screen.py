@@ -86,7 +86,7 @@ def stopped(settings: Settings) -> str | None:
 
 
 def show_result(settings: Settings, *, before: dict[str, Sent] | None = None, footer: str = "") -> None:
-    """Print the screen. ``before``: what was sent before this command, to tell the two apart."""
+    """Print the screen. ``before``: what was sent before this command, to distinguish the two."""
     console = DataConsole(width=min(width(), 118))
     with Warehouse(settings.database).transaction() as connection:
         sent = _sent_so_far(connection)

@@ -488,4 +488,4 @@ UNMATCHED = (
     "no_such_order", "order_not_read_yet", "no_key", "bundle_line", "article_not_on_order", "ambiguous_article",
     "nothing_shipped", "goods_never_came", "refused", "more_units_than_shipped",
 )  # fmt: skip
-"""Why a unit is no shipped piece (``matching.matched_items.reason``)."""
+"""Why a unit is not a shipped piece (``matching.matched_items.reason``)."""

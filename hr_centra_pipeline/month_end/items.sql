@@ -107,7 +107,7 @@ shipped as (
     select order_number, min(shipped_at) as shipped_at from staging.shipments where is_shipped group by order_number
 ),
 
--- Units for which the money was given instead, and when: on a Return by hand, or on that of the exchange.
+-- Units for which the money was refunded instead, and when: on a Return by hand, or on that of the exchange.
 refunded as (
     select returns.return_item_id, min(entries.created_at) as refunded_at
     from (
@@ -236,7 +236,7 @@ left join closed_sums on closed_sums.of_month = late.of_month and closed_sums.so
 
 delete from month_end.money_saved where month = (select month from asked);
 insert into month_end.money_saved by name
--- Somebody else had given the money; without looking, we would have given it again.
+-- Another user had refunded it; without looking, we would have refunded it again.
 select
     asked.month,
     'double_credits_prevented' as measure,

@@ -459,7 +459,7 @@ def order_again(connection: Connection, signature: Signature, unit: str) -> Repl
 
 
 def pay_instead(connection: Connection, signature: Signature, unit: str) -> list[Replacement]:
-    """Give the money for a unit whose replacement somebody canceled in Centra: its Return is refunded, once.
+    """Refund a unit whose replacement someone canceled in Centra: its Return is refunded, once.
 
     A Return is refunded whole: with all units that it carries, which must all have lost their replacement. Answers them.
 

@@ -77,7 +77,7 @@ class Wire:
     _halted: Halted | None = field(default=None, repr=False)
 
     def converse(self, packets: Sequence[Packet], start: Start, *, may_tell: bool = True) -> list[tuple[Packet, Any]]:
-        """Run the steps of several packets to their end; answers each packet as it was committed last, and its result.
+        """Run the steps of several packets until they complete; answers each packet as it was committed last, and its result.
 
         A call that could not be made is a result too: ``NotNow``, ``Again`` or ``InDoubt``. Without ``may_tell``, nothing
         is reserved; a caller that sends one nevertheless has a bug.

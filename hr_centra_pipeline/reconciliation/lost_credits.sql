@@ -59,7 +59,7 @@ join known_units as units on units.return_item_id = ledger.return_item_id
 left join staging.centra_returns as returns on returns.centra_return_id = gone.centra_return_id
 where ledger.state = 'confirmed';
 
--- One row per unit whose confirmed Return somebody has uncompleted: it is no credit note any more, and could be changed, paid once
+-- One row per unit whose confirmed Return somebody has uncompleted: it is no longer a credit note, and could be changed, paid once
 -- more or (unpaid) deleted. It is not completed again by itself.
 insert into lost_credits by name
 select

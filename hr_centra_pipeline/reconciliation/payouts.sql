@@ -208,7 +208,7 @@ unknown_lines as (
         and (lines.order_number is null or lines.order_number in (select order_number from staging.orders))
 ),
 
--- A chargeback on an order of which something was credited gives the money twice, as far as it does not count on what is still to
+-- A chargeback on an order of which something was credited pays the money twice, as far as it does not count on what is still to
 -- be given (whose credits it blocks).
 chargebacks_beyond as (
     select

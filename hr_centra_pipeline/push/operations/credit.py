@@ -515,7 +515,7 @@ def _final(
 
 
 def _pay(packet: CreditPacket, facts: Facts) -> Steps[StepResult]:
-    """The payment is the one call that cannot be undone: look once more at the Return and at what was given back meanwhile."""
+    """The payment is the one call that cannot be reverted: look once more at the Return and at what was given back meanwhile."""
     return_id = int(packet.centra_id or 0)
     order = yield from returns.look(packet.payload.order_number, facts)
     found = returns.by_id(order, return_id)

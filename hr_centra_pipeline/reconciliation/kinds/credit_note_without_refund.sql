@@ -33,7 +33,7 @@ paying as (
             as is_told_elsewhere
     from return_pieces as pieces
     left join paid_through as payers on payers.return_item_id = pieces.return_item_id
-    -- Of an exchange: once money was given in place of its replacement.
+    -- Of an exchange: once money was refunded in place of its replacement.
     where not pieces.is_exchange or pieces.return_item_id in (
             select return_item_id from push.ledger
             where effect_kind = 'credit_note' and not is_foreign and state in ('sending', 'unknown', 'confirmed')
