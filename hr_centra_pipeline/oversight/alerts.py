@@ -56,7 +56,7 @@ class _Told:
 
 
 @dataclass(frozen=True)
-class TellReport:
+class AlertReport:
     """How many alerts left, and how many lines were held back."""
 
     sent: int = 0
@@ -69,9 +69,9 @@ def fingerprint(*parts: str) -> str:
     return " | ".join(_CHANGING.sub("#", part) for part in parts)
 
 
-def tell(
+def send_alerts(
     alerts: Iterable[Alert], settings: Settings, policy: Policy, now: datetime, channels: Channels = delivery.channels
-) -> TellReport:
+) -> AlertReport:
     """Deliver what is due.
 
     Raises:
@@ -95,7 +95,7 @@ def tell(
                 sent += 1
         finally:
             _write(settings.home / "alerts.json", memory, now)
-    return TellReport(sent, held_back, nobody)
+    return AlertReport(sent, held_back, nobody)
 
 
 def over(fingerprints: Iterable[str], settings: Settings, now: datetime) -> None:

@@ -24,9 +24,9 @@ from hr_centra_pipeline.push.steps import (
     InDoubt,
     NotNow,
     Refused,
+    Reverted,
     StepResult,
     Trouble,
-    Undone,
 )
 from hr_centra_pipeline.warehouse import place
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
@@ -168,7 +168,7 @@ class Journal:
                 return self._refused(packet, result)
             case InDoubt(message, trouble, remember):
                 return self._doubt(packet.joined(remember), message, trouble)
-            case Undone(reason):
+            case Reverted(reason):
                 return self._disbanded(packet, reason)
             case Held(held, reason):
                 if packet.state == "new":
