@@ -106,7 +106,7 @@ def _until(scenario: Scenario, moment: float) -> None:
 
 
 def judge(scenario: Scenario, hours: int) -> list[str]:
-    """What is wrong: gaps, doubles, alerts, runs; from Centra's books and raw pulls, not from the pipeline's own checks."""
+    """What is wrong: gaps, doubles, alerts, runs; from the sandbox's records and raw pulls, not from the pipeline's own checks."""
     problems = settle(scenario)
     problems += gaps(scenario)
     problems += doubles(scenario)

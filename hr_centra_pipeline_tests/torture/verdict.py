@@ -1,4 +1,4 @@
-"""The sandbox's own books against what was planted: doubles, losses, what is stuck, and what nobody could have prevented."""
+"""The sandbox's own records against what was planted: doubles, losses, what is stuck, and what nobody could have prevented."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Verdict:
 
 
 def judge(scenario: Scenario, units: list[Planted]) -> Verdict:
-    """Compare the books with what was planted, after everything has settled."""
+    """Compare the records with what was planted, after everything has settled."""
     ledger = scenario.harness.records
     found = Verdict()
     told = _exceptions(scenario)
