@@ -231,7 +231,7 @@ class Harness:
 
     @property
     def records(self) -> dict[str, Any]:
-        """Centra's own books."""
+        """The sandbox's own records."""
         return self.store.records()
 
     def returns_of(self, sold: Sold) -> list[dict[str, Any]]:

@@ -43,7 +43,7 @@ class Contact:
     logged: str
 
     def rows(self, query: str) -> list[dict[str, Any]]:
-        """Rows of Centra's own books."""
+        """Rows of the sandbox's own records."""
         return self.scenario.sandbox.store.rows(query)
 
 

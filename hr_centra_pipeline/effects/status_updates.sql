@@ -60,7 +60,7 @@ milestones as (
     where events.event in ('dropped_off', 'received', 'departed', 'graded')
     union all by name
     -- Refunded is what Centra shows as given (`done`: by the ledger, or read back), by us or by another user; so is a unit for
-    -- which the money was given instead of the replacement.
+    -- which the money was refunded instead of the replacement.
     select
         units.return_id, units.order_number, units.return_item_id,
         case

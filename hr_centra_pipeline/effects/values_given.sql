@@ -43,7 +43,7 @@ create or replace temp macro more_than(amount, slack) as case when amount > slac
 -- One row per unit, way and source of value.
 create or replace temp table values_given as
 with
--- One row per unit and Return of ours that it is on. The Return of an exchange may have several effects of the unit: a
+-- One row per unit and each of our Returns that it is on. The Return of an exchange may have several effects of the unit: a
 -- replacement that was ordered again, or the money that was given instead; the money shows what was called for.
 our_returns as (
     select

@@ -26,7 +26,7 @@ where received_at <= (select as_of from asked);
 
 delete from month_end.control_totals;
 
--- Export files that tell of a month. A refused one is mended by a later delivery under its name.
+-- Export files with data of a month. A refused one is replaced by a later delivery under its name.
 insert into month_end.control_totals by name
 with
 refunded as (
@@ -41,7 +41,7 @@ refunded as (
 select
     months.month, files.source_file as source, files.kind as source_kind, files.file_sha256,
     json_object('profile', files.profile, 'source_time_from', files.source_time_from) as parameters,
-    'as each row tells; UTC inside' as time_zone,
+    'as each row states; UTC inside' as time_zone,
     files.rows_read, files.rows_rejected, files.rows_repeated, files.rows_landed, refunded.sums,
     files.told_from as covers_from, files.told_to as covers_to, files.received_at,
     files.last_problem is null as is_covered, files.last_problem as problem, made_with.*
@@ -68,7 +68,7 @@ told as (
     select unnest(generate_series(told_from::date, told_to::date, interval 1 day))::date as day
     from delivered where problem is null
     union
-    -- A file tells that nothing else had changed when it was written.
+    -- A file shows that nothing else had changed when it was written.
     select coalesce(source_time, received_at)::date as day from delivered where problem is null
 )
 

@@ -3,7 +3,7 @@
 -- kind:  table
 -- grain: one row per open item, difference, exchange, late item or saving of the month
 
--- The lists of a month: what was open at its cut-off, what differed, what is exchanged, what came late, what leaked.
+-- The lists of a month: what was open at its cut-off, what differed, what is exchanged, what came late, what money is at risk.
 delete from month_end.open_items where month = (select month from asked);
 insert into month_end.open_items by name
 with
@@ -30,7 +30,7 @@ notes as (
     from known_events where event = 'noted' group by exception_id
 ),
 
--- What the present says in other words without being another matter (its detail tells days, for one).
+-- What the present says in other words without being another matter (its detail names days, for example).
 present as (
     select exception_id, detail, next_step, evidence from reconciliation.exceptions
     where (select as_of from asked)
@@ -107,7 +107,7 @@ shipped as (
     select order_number, min(shipped_at) as shipped_at from staging.shipments where is_shipped group by order_number
 ),
 
--- Units for which the money was given instead, and when: on a Return by hand, or on that of the exchange.
+-- Units for which the money was refunded instead, and when: on a Return by hand, or on that of the exchange.
 refunded as (
     select returns.return_item_id, min(entries.created_at) as refunded_at
     from (
@@ -125,7 +125,7 @@ told as (
     select units.return_item_id, sum(price_difference) as price_difference, bool_or(status = 'issued') as is_settled
     from staging.refund_units as units
     join staging.refunds using (refund_id)
-    semi join staging.orders using (order_number, currency) -- in another currency it is no difference to the unit's price
+    semi join staging.orders using (order_number, currency) -- in another currency it is not a difference to the unit's price
     where refund_type = 'exchange' and price_difference is not null
     group by units.return_item_id
 )
@@ -236,7 +236,7 @@ left join closed_sums on closed_sums.of_month = late.of_month and closed_sums.so
 
 delete from month_end.money_saved where month = (select month from asked);
 insert into month_end.money_saved by name
--- Somebody else had given the money; without looking, we would have given it again.
+-- Another user had refunded it; without looking, we would have refunded it again.
 select
     asked.month,
     'double_credits_prevented' as measure,

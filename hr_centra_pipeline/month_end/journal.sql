@@ -58,7 +58,7 @@ where status = 'issued' and issued_at is not null and refund_type <> 'exchange'
     -- by who paid then: another payer from now on changes nothing of the past
     and refund_id in (select refund_id from paid_through where gift_card_id is not null or row_payer = 'elsewhere');
 
--- Which line of which file tells a fact is no part of it: a row that is corrected in one amount is not reported again in all others.
+-- Which line of which file reports a fact is not part of it: a row corrected in one amount is not reported again in all others.
 create or replace temp table differing as
 with
 facts_now as (

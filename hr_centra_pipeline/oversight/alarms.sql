@@ -1,7 +1,7 @@
 -- kind:  query
 -- grain: one row per standing alarm: how many rows of trouble, and the first of them
 
--- The standing alarms: each asks about everything that is open, never about the last run alone. One row per alarm; found: how
+-- The standing alarms: each covers everything that is open, never the last run alone. One row per alarm; found: how
 -- many rows of trouble, lines: the first of them in words.
 create or replace temp table alarms (alarm varchar, found bigint, lines varchar[]);
 

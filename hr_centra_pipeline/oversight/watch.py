@@ -65,7 +65,7 @@ RULES: dict[str, AlarmRule] = {
 
 @dataclass(frozen=True)
 class Alarm:
-    """How one standing alarm stands: ``found`` troubles, the first of them in words."""
+    """The state of one standing alarm: ``found`` problems, the first of them in words."""
 
     name: str
     found: int

@@ -62,7 +62,7 @@ observed as (
     select
         observed.effect_key,
         coalesce(ledger.effect_kind, desired.effect_kind, observed.effect_kind) as effect_kind,
-        -- The Return that is in Centra, not one that an earlier packet of ours took back.
+        -- The Return that is in Centra, not one that our earlier packet took back.
         coalesce(observed.packet_key, ledger.packet_key) as packet_key,
         coalesce(ledger.return_id, desired.return_id) as return_id,
         coalesce(ledger.return_item_id, desired.return_item_id) as return_item_id,

@@ -1,6 +1,6 @@
 -- makes: settled_amounts
 -- kind:  step
--- grain: one row per credit of ours whose paid amount Centra settled later
+-- grain: one row per credit that we made and whose paid amount Centra settled later
 
 -- What our credits have really given back, where Centra settles their tax: what was paid, else what the completed Return
 -- gives. The ledger's amounts were estimates until then. Fills the temporary table `settled_amounts`: one row per effect.
@@ -41,7 +41,7 @@ answered as (
         and try_cast(centra_id as bigint) not in (select centra_return_id from shown)
 ),
 
--- one row per effect of ours that one of them carries
+-- one row per effect of hr-centra that one of them carries
 members as (
     select
         -- After our database was lost, nobody knows what a fee was planned as.

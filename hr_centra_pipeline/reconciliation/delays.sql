@@ -2,7 +2,7 @@
 -- kind:  table
 -- grain: one row per unit that waits, with what for and since when
 
--- Where each unit under way stands, what it waits for, and whether that is late: in logistics, at Happy Returns, or with us.
+-- Where each unit under way is, what it waits for, and whether that is late: in logistics, at Happy Returns, or with us.
 create or replace temp table last_seen as
 select return_item_id, arg_max(event, happened_at) as last_event, max(happened_at) as last_event_at
 from staging.return_item_events

@@ -3,7 +3,7 @@
 -- grain: one row per stage and drop-off method: how long it usually takes
 
 -- How long each stage of the way takes, by what was seen last and drop-off method, from our own history. The line is the
--- median over weeks of each week's 95th percentile: a week or two in which everything stood still do not move it, a lasting
+-- median over weeks of each week's 95th percentile: a week or two in which nothing moved do not change it, a lasting
 -- change does. Weeks whose slowest units may still be under way are left out.
 delete from reconciliation.lateness;
 insert into reconciliation.lateness by name

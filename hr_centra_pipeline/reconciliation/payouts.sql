@@ -2,7 +2,7 @@
 -- kind:  table
 -- grain: one row per refund in Centra and what the payment providers booked for it
 
--- How far each provider's files tell, and since when a file may be missing: one that was refused may hold what is not found.
+-- How far each provider's files reach, and since when a file may be missing: one that was refused may hold what is not found.
 create or replace temp table provider_covers as
 select provider, min(happened_at) as covered_from, max(happened_at) as covered_until
 from staging.payout_lines where line_type <> 'unknown' group by provider;
@@ -208,7 +208,7 @@ unknown_lines as (
         and (lines.order_number is null or lines.order_number in (select order_number from staging.orders))
 ),
 
--- A chargeback on an order of which something was credited gives the money twice, as far as it does not count on what is still to
+-- A chargeback on an order of which something was credited pays the money twice, as far as it does not count on what is still to
 -- be given (whose credits it blocks).
 chargebacks_beyond as (
     select

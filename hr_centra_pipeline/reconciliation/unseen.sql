@@ -4,7 +4,7 @@
 
 -- What the closings of the kinds look at. That nothing is found any more closes nothing: only a proof does.
 
--- What proves that an exception is over: a code, and the sentence that the history keeps. Without a sentence it is no proof.
+-- What proves that an exception is over: a code, and the sentence that the history keeps. Without a sentence it is not proof.
 create or replace temp macro proven_by(code, sentence) as
 case when sentence is not null then { 'code': code, 'sentence': sentence } end;
 
@@ -71,7 +71,7 @@ select
         as is_paid_instead,
     proven_by(
         'paid_instead',
-        'the money was given instead: Return '
+        'the money was refunded instead: Return '
         || coalesce(matched.foreign_centra_return_id, replaced.centra_return_id)
     ) as paid_instead_proof
 from unseen

@@ -288,7 +288,7 @@ def _graphql(sandbox: Sandbox, request: Request, body: bytes, fault: Fault | Non
         given = simplejson.loads(body, use_decimal=True)
         assert isinstance(given, dict)  # noqa: S101 - answered as a bad request below
     except (ValueError, AssertionError):
-        return Reply(400, {"errors": [{"message": "The body is no JSON object"}]})
+        return Reply(400, {"errors": [{"message": "The body is not a JSON object"}]})
     sandbox.api.refresh()
     ready = sandbox.api.prepare(grant, given)
     if isinstance(ready, Reply):
@@ -316,7 +316,7 @@ def _rest(sandbox: Sandbox, request: Request, body: bytes) -> Reply:
     except ValueError:
         given = None
     if not isinstance(given, dict):
-        return Reply(400, order_api.refused("The body is no JSON object"))
+        return Reply(400, order_api.refused("The body is not a JSON object"))
     store.let_providers_answer(sandbox.clock.now())
     unknown = sandbox.count_rest(call, given)
     if request.method == "GET":

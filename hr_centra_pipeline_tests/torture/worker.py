@@ -76,7 +76,7 @@ def run(command: dict[str, Any]) -> int:
     policy = Policy.model_validate(
         {**command["policy"], "cutover": datetime.fromisoformat(command["policy"]["cutover"])}
     )
-    # The sandbox's books are its own process' business: this one only talks to it.
+    # The sandbox's records belong to its own process: this one only sends requests to it.
     harness = Harness(home, CentraStore.__new__(CentraStore), clock, command["note"], policy, command["mode"])
     harness.may_fail = True  # a pull that is cut short by faults is not covered, and the rest goes on
     try:

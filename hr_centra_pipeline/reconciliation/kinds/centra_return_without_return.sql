@@ -14,7 +14,7 @@
 --               know.
 -- closes:       Happy Returns reports its units, or the Return is gone.
 
--- One row per external Return in Centra with lines that are no unit of Happy Returns.
+-- One row per external Return in Centra with lines that are not units of Happy Returns.
 insert into findings by name
 with
 adopted as (

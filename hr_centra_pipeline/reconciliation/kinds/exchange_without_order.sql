@@ -63,7 +63,7 @@ select
     units.return_id, units.return_item_id, units.order_number, units.sku, units.currency,
     units.unit_price as amount,
     payments.paid_at as fact_at,
-    'Somebody refunded all of it by hand, on Return '
+    'All of it was refunded by hand, on Return '
     || payments.centra_return_id
     || ': the shopper wants an exchange, and no replacement is ordered'
         as detail,

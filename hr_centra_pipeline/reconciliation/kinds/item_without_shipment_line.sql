@@ -1,6 +1,6 @@
 -- changes: findings
 -- kind:  exception
--- grain: one row per unit that is no shipped piece of its order
+-- grain: one row per unit that is not a shipped piece of its order
 -- exception:    item_without_shipment_line
 -- subject:      unit
 -- owner:        customer_service

@@ -10,7 +10,7 @@
 -- family:       orphaned_returns
 -- opens:        A refund row of Happy Returns says that the unit is refunded, and it was graded *wrong item* or
 --               *missing*, its approval withdrawn, or its return failed, before anything was given for it in
---               Centra (a replacement that was canceled is nothing given).
+--               Centra (a canceled replacement does not count).
 -- closes:       the unit is not refused any more, the row is gone or has failed, or the unit was credited by hand.
 
 -- One row per unit that was refused before anything was given for it, although a refund row of Happy Returns says that it is
@@ -52,7 +52,7 @@ select
         else 'Its return has failed'
     end || ' and not credited, although Happy Returns'' refund ' || promised.refund_id || ' of '
     || money_text(promised.total_refunded, promised.currency) || ' says that it is refunded'
-    || case when promised.gift_card_id is not null then ', with a gift card that was given' else '' end as detail,
+    || case when promised.gift_card_id is not null then ', with a gift card that was issued' else '' end as detail,
     'Explain to the shopper why there is no refund, or refund it by hand in Centra; have Happy Returns correct the grade or '
     || 'the refund row.'
         as next_step,

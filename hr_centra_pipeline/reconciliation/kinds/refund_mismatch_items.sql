@@ -104,7 +104,7 @@ where not exists (
             and verdicts.h - coalesce(verdicts.e, verdicts.c) = -wrong.remainder
     );
 
--- One row per refund row that says money was given for units whose replacement was ordered: nothing is paid on it by us.
+-- One row per refund row that reports money for units whose replacement was ordered: nothing is paid on it by us.
 insert into findings by name
 select
     'refund_mismatch_items' as kind,

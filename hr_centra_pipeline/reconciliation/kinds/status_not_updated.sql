@@ -13,7 +13,7 @@
 -- closes:       the place shows our text about the return again; for an attribute, which holds one
 --               value, about any return of that order or customer.
 
--- Customer service does not see where a return stands, in a place where the policy wants it written.
+-- Customer service does not see the state of a return in a place where the policy wants it written.
 
 -- One row per place, as people call it.
 create or replace temp table places as
@@ -80,7 +80,7 @@ where coalesce(ledger.state, 'planned') in ('planned', 'withdrawn')
 -- Written once, and gone since. It is not written again by itself: somebody wanted it otherwise.
 insert into findings by name
 with
--- One row per line of ours in a comment, and per attribute, which holds one value whatever the return: as written last.
+-- One row per line that we wrote in a comment, and per attribute, which holds one value whatever the return: as written last.
 latest as (
     select effect_key, effect_kind, return_id, order_number, centra_id, updated_at
     from push.ledger

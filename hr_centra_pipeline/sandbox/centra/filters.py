@@ -167,7 +167,7 @@ def _condition(column: str, wanted: Any, zone: ZoneInfo) -> tuple[str, list[Any]
 
 
 def _literal(text: str) -> str:
-    """A text that is no pattern."""
+    """A text that is not a pattern."""
     return text.replace("|", "||").replace("%", "|%").replace("_", "|_")
 
 

@@ -171,7 +171,7 @@ def parse_instant(value: Any) -> datetime:
     try:
         return datetime.fromisoformat(str(value))
     except ValueError:
-        raise GraphQLError(f"{value!r} is no ISO 8601 time") from None
+        raise GraphQLError(f"{value!r} is not an ISO 8601 time") from None
 
 
 @instant_scalar.serializer
@@ -184,7 +184,7 @@ def shown_instant(value: Any) -> str:
 def parse_decimal(value: Any) -> Decimal:
     """A JSON number that was read as a decimal."""
     if isinstance(value, bool) or not isinstance(value, Decimal | int):
-        raise GraphQLError(f"{value!r} is no number")
+        raise GraphQLError(f"{value!r} is not a number")
     return Decimal(value)
 
 
@@ -254,7 +254,7 @@ def the_order(_: Any, info: GraphQLResolveInfo, id: str) -> Row | None:
 
 @query.field("rateLimits")
 def rate_limits(_: Any, info: GraphQLResolveInfo) -> list[Row]:
-    """The six buckets as they stand."""
+    """The six buckets as they are now."""
     shown: list[Row] = info.context["quotas"].shown()
     return shown
 

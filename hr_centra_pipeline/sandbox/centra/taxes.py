@@ -95,7 +95,7 @@ class TaxDesk(PaymentDesk):
         return "deducted" if country in self.settings.export_countries else "included"
 
     def taxes_of(self, subject: Subject, row: Row) -> dict[str, Tax]:
-        """The tax of each part of an order, shipment or Return as it stands, by the part's name."""
+        """The tax of each part of an order, shipment or Return as it is now, by the part's name."""
         order = row if subject == "order" else self.order(row["order_number"])
         if order["tax_mode"] == "added":
             return {

@@ -253,7 +253,7 @@ def update_order(
     order: Mapping[str, Any],
     input: Mapping[str, Any],
 ) -> Answer:
-    """``updateDirectToConsumerOrder``: each given field replaces what stood there."""
+    """``updateDirectToConsumerOrder``: each field that is passed replaces the present value."""
     number = _order_number(store, order, ["order"])
     columns = {
         "internalComment": "internal_comment", "otherComment": "other_comment", "isInternal": "is_internal",

@@ -208,14 +208,14 @@ class Shop:
     # ---------------------------------------------------------------- living
 
     def advance(self, hours: int) -> None:
-        """Let hours pass, one after another: what happens in each is exported at its end."""
+        """Let hours pass, one after another: what happens in each is exported when it ends."""
         lived = datetime.fromisoformat(self._records.fact("lived_until") or "")
         random = self._chance(lived)
         for number in range(1, hours + 1):
             self._live(lived + number * _HOUR, random)
 
     def live_until(self, moment: datetime) -> None:
-        """Let the time until a moment pass: what happens in it is exported at once, at its end."""
+        """Let the time until a moment pass: what happens in it is exported at once when it ends."""
         self._live(moment, self._chance(moment))
 
     def _chance(self, moment: datetime) -> Random:

@@ -90,7 +90,7 @@ REFUND_LIABILITY = table(
         "currency": _CURRENCY,
         "opening_amount": total("owed at the start: the closing of the month before"),
         "became_refundable_amount": total("refunds whose trigger was reached"),
-        "paid_amount": total("refunds and gift cards given, requests to the provider included"),
+        "paid_amount": total("refunds and gift cards paid, requests to the provider included"),
         "failed_amount": total("refunds that failed or were reversed: owed again"),
         "closing_amount": total("owed at the end"),
         "credited_amount": total("credited in Centra in the month (no part of the sum)"),

@@ -159,7 +159,7 @@ def test_a_token_with_the_least_permissions_is_enough(sync: Sync, rows: Rows) ->
     sync.shop.add_order(at=NOW - timedelta(days=9))
     sync.shop.client = sync.shop.client_with(*permissions.least())
     sync()
-    assert rows("select * from operations.contract where contains(found, 'could not be asked')") == []
+    assert rows("select * from operations.contract where contains(found, 'could not be queried')") == []
 
 
 # ---------------------------------------------------------------- another schema
