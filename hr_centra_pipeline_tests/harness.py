@@ -232,7 +232,7 @@ class Harness:
     @property
     def records(self) -> dict[str, Any]:
         """Centra's own books."""
-        return self.store.books()
+        return self.store.records()
 
     def returns_of(self, sold: Sold) -> list[dict[str, Any]]:
         """The Returns of an order."""

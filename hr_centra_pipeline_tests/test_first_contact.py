@@ -197,7 +197,7 @@ def test_doctor_shows_the_table_with_each_unlisted_word_and_what_old_objects_sho
 
 def replacements(contact: Contact) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     """(replacement, order that it is for) of every exchange that was ordered, as Centra has them."""
-    orders = {order["number"]: order for order in contact.scenario.sandbox.store.books()["orders"]}
+    orders = {order["number"]: order for order in contact.scenario.sandbox.store.records()["orders"]}
     returns = {row["id"]: row["order_number"] for row in contact.rows("select id, order_number from returns")}
     return [(order, orders[returns[order["origin"][1]]]) for order in orders.values() if order["origin"][0] == "return"]
 

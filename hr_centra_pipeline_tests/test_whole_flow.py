@@ -68,7 +68,7 @@ def found(scenario: ShopScenario) -> Counter[Case]:
 
 def effects_in_centra(scenario: ShopScenario) -> Counter[tuple[str, str]]:
     """How often each effect key is in Returns, in stock changes and in orders' comments (an exchange's in two of them)."""
-    ledger = scenario.sandbox.store.books()
+    ledger = scenario.sandbox.store.records()
     texts = [("return", row["comment"]) for row in ledger["returns"]]
     texts += [("stock change", row["comment"]) for row in ledger["stock_changes"]]
     texts += [("order", row["internal_comment"]) for row in ledger["orders"]]
@@ -117,7 +117,7 @@ def test_no_effect_is_repeated_when_the_graph_runs_twice_and_the_clock_moves(sce
     assert later != first
     assert set(later.values()) == {1}
     refunds = Counter(
-        return_id for _, return_id, kind, _, _ in scenario.sandbox.store.books()["payments"] if kind == "REFUND"
+        return_id for _, return_id, kind, _, _ in scenario.sandbox.store.records()["payments"] if kind == "REFUND"
     )
     assert set(refunds.values()) == {1}
 
@@ -143,7 +143,7 @@ def test_of_two_syncs_started_at_once_one_waits_or_steps_aside_and_nothing_is_se
 @pytest.mark.slow
 def test_with_the_database_deleted_what_is_in_centra_is_observed_and_not_sent_again(scenario: ShopScenario) -> None:
     settle(scenario)
-    ledger = scenario.sandbox.store.books()
+    ledger = scenario.sandbox.store.records()
     # A note replaces the one before it, so that overtaken ones cannot be read back.
     ours = "select effect_key from push.ledger where state = 'confirmed' and effect_kind <> 'status_update' order by 1"
     confirmed = scenario.rows(ours)
@@ -151,10 +151,10 @@ def test_with_the_database_deleted_what_is_in_centra_is_observed_and_not_sent_ag
     scenario.settings.database.unlink()
     scenario.sync()
     settle(scenario)
-    assert scenario.sandbox.store.books()["orders"] == ledger["orders"]
-    assert scenario.sandbox.store.books()["returns"] == ledger["returns"]
-    assert scenario.sandbox.store.books()["stock_changes"] == ledger["stock_changes"]
-    assert scenario.sandbox.store.books()["payments"] == ledger["payments"]
+    assert scenario.sandbox.store.records()["orders"] == ledger["orders"]
+    assert scenario.sandbox.store.records()["returns"] == ledger["returns"]
+    assert scenario.sandbox.store.records()["stock_changes"] == ledger["stock_changes"]
+    assert scenario.sandbox.store.records()["payments"] == ledger["payments"]
     # What Centra refused is asked for once more, since nobody remembers the refusal; nothing else is.
     packets = scenario.rows("select distinct state from push.packets join push.attempts using (packet_key)")
     assert packets == [("rejected",)]

@@ -92,7 +92,7 @@ def test_a_port_that_is_taken_is_reported(command: Command) -> None:
         port = str(taken.getsockname()[1])
         told = command("dev", "--port", port)
     assert told.code == 2
-    told.is_clear(f"--port {port}", "another program has this port")
+    told.is_clear(f"--port {port}", "this port is in use by another program")
 
 
 @pytest.mark.parametrize("name", USAGE)

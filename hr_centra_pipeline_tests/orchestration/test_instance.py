@@ -106,7 +106,7 @@ def test_on_postgres_a_tick_becomes_a_run_with_checks_and_a_restart_in_the_middl
             statuses = Counter(run.status for run in instance.get_runs())
             assert not set(statuses) - {dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE}
             assert instance.event_log_storage.get_concurrency_info("duckdb").active_slot_count == 0
-        ledger = scenario.sandbox.store.books()
+        ledger = scenario.sandbox.store.records()
         texts = [row["comment"] for row in (*ledger["returns"], *ledger["stock_changes"])]
         written = Counter(key for text in texts for key in effect_keys_in(text))
         assert written

@@ -96,9 +96,9 @@ def test_a_shop_in_good_order_has_nothing_to_mend(environment: dict[str, str]) -
 
 def test_looking_changes_nothing_in_centra_nor_here(environment: dict[str, str], centra: RunningSandbox) -> None:
     home = Path(environment["HR_CENTRA_HOME"])
-    ledger, files = centra.store.books(), sorted(home.rglob("*"))
+    ledger, files = centra.store.records(), sorted(home.rglob("*"))
     list(examine(environment))
-    assert centra.store.books() == ledger
+    assert centra.store.records() == ledger
     assert [file for file in sorted(home.rglob("*")) if file.name != "sync.lock"] == files
 
 

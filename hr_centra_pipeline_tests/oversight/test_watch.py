@@ -170,7 +170,7 @@ def test_silence_before_the_cutover_is_nobody_s_concern(prepared: Connection, ri
 def test_exports_that_ceased_ring_now(prepared: Connection, rings: Rings) -> None:
     delivered(prepared, NOW - 40 * HOUR)
     (line,) = rings()["every_hour_has_an_export_file"]
-    assert "ask for the export" in line
+    assert "request one" in line
 
 
 # ---------------------------------------------------------------- drift

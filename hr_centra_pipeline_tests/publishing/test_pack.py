@@ -273,7 +273,7 @@ def test_the_summary_page_needs_no_network_and_has_its_charts_inside(shop: Shop)
     ("text", "said"),
     [
         ("sku;cost\n", "costs.csv:1: the header has to be sku,currency,unit_cost"),
-        ("sku,currency,unit_cost\nA,EUR,12\nA,EUR,13\n", "costs.csv:3: A in EUR stands in the file twice"),
+        ("sku,currency,unit_cost\nA,EUR,12\nA,EUR,13\n", "costs.csv:3: A in EUR is in the file twice"),
         ("sku,currency,unit_cost\nA,EUR,cheap\n", "costs.csv:2: 'cheap' is not an amount"),
         ("sku,currency,unit_cost\nA,EURO,12\n", "costs.csv:2: give a SKU, a currency of three letters"),
     ],

@@ -157,7 +157,7 @@ def gaps(scenario: Scenario) -> list[str]:
 
 def doubles(scenario: Scenario) -> list[str]:
     """Each effect is in Centra once, and no Return was paid twice."""
-    ledger = scenario.sandbox.store.books()
+    ledger = scenario.sandbox.store.records()
     texts = [("return", row["comment"]) for row in ledger["returns"]]
     texts += [("stock change", row["comment"]) for row in ledger["stock_changes"]]
     texts += [("order", row["internal_comment"]) for row in ledger["orders"]]

@@ -234,7 +234,7 @@ class Scenario:
         shutil.copy(self.harness.home.parent / "worker.log", folder)
         if (lost := self.harness.home / "lost").exists():
             shutil.copytree(lost, folder / "lost", dirs_exist_ok=True)
-        (folder / "books.json").write_text(json.dumps(self.harness.records, default=str, indent=1), encoding="utf-8")
+        (folder / "records.json").write_text(json.dumps(self.harness.records, default=str, indent=1), encoding="utf-8")
         (folder / "log.json").write_text(json.dumps(self.harness.log(), default=str, indent=1), encoding="utf-8")
 
     def _in_doubt(self) -> bool:

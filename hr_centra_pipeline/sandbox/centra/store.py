@@ -22,7 +22,7 @@ __all__ = [
 class CentraStore(WordDesk):
     """Products, stock, orders, shipments, returns and payments of one shop."""
 
-    def books(self) -> dict[str, Any]:
+    def records(self) -> dict[str, Any]:
         """Everything that tests compare, as plain values: amounts as text."""
         returns = []
         for row in self.rows("select * from returns order by id"):

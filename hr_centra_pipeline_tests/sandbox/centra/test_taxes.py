@@ -116,7 +116,7 @@ def test_a_return_is_estimated_at_its_creation_and_settled_at_its_completion(ope
     store.refund_return(made, AT)
     settled = store.totals_of(made)
     assert 0 < abs(settled.grand_total - estimated.grand_total) <= Decimal("0.02")
-    assert store.books()["returns"][0]["payments"] == [["REFUND", "SUCCESS", str(estimated.grand_total)]]
+    assert store.records()["returns"][0]["payments"] == [["REFUND", "SUCCESS", str(estimated.grand_total)]]
 
 
 def test_without_the_engine_the_country_s_own_rate_is_used(opened: Opened) -> None:

@@ -87,7 +87,7 @@ def test_a_mutation_that_ends_in_a_server_error_has_an_unknown_outcome_and_is_no
         shop.client.execute("CreateReturn", made)
     assert caught.value.http_status == status
     assert shop.asked().count("CreateReturn") == 1
-    assert len(shop.store.books()["returns"]) == 1
+    assert len(shop.store.records()["returns"]) == 1
 
 
 @pytest.mark.parametrize("kind", ["dropped_after", "dropped_before", "truncated", "wrong_content_type"])

@@ -70,7 +70,7 @@ def test_each_gets_its_own_answer_and_a_refused_one_leaves_the_others_done(shop:
     assert kinds(outcomes) == ["done", "refused", "done"]
     assert "lines" in outcomes[1].errors[0]["path"]  # type: ignore[union-attr]
     ids = [outcome.data["createReturn"]["return"]["id"] for outcome in (outcomes[0], outcomes[2])]  # type: ignore[union-attr]
-    assert ids == [row["id"] for row in shop.store.books()["returns"]]
+    assert ids == [row["id"] for row in shop.store.records()["returns"]]
     assert shop.asked() == ["CreateReturn"]
     assert len({outcome.request_id for outcome in outcomes}) == 1
 
@@ -88,7 +88,7 @@ def test_when_the_request_fails_each_of_them_is_in_doubt_and_none_is_sent_again(
     shop.fault(kind=kind, target="CreateReturn")
     assert kinds(shop.client.execute_together(asked)) == ["UnknownOutcome"] * 4
     done = {"error_half_way": 2, "dropped_half_way": 2, "dropped_before": 0}.get(kind, 4)
-    assert len(shop.store.books()["returns"]) == done
+    assert len(shop.store.records()["returns"]) == done
     assert shop.asked().count("CreateReturn") == 1
 
 
@@ -101,7 +101,7 @@ def test_a_limited_request_that_was_reserved_is_reported_at_once_and_nothing_was
     assert isinstance(outcomes[0], Limited)
     assert 0 < outcomes[0].seconds < 10
     assert shop.client.limited == 1
-    assert shop.store.books()["returns"] == []
+    assert shop.store.records()["returns"] == []
 
 
 def test_what_comes_before_the_request_can_stop_it_and_nothing_leaves(shop: Shop) -> None:

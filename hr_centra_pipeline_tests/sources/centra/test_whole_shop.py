@@ -34,7 +34,7 @@ def test_a_whole_shop_is_staged_exactly_as_centra_s_records_say(
     # The second round found nothing new.
     assert {report.object: report.rows_landed for report in reports if report.rows_landed} == {}
     refresh(warehouse, NOW)
-    ledger = shop.store.books()
+    ledger = shop.store.records()
     assert ledger["returns"]
     staged = rows("select centra_return_id, order_number, status, grand_total from staging.centra_returns")
     assert sorted(staged) == sorted(
