@@ -1,19 +1,14 @@
 """How a table is declared: plain columns, from which DDL, bulk predicates, Dagster's column schema and a pandera schema are made.
 
-Nothing heavy is imported to declare a table: pandas and pandera only when a frame is validated (``Table.schema``).
+Nothing heavy is imported to declare a table: pandas and pandera only when a frame is validated (``warehouse/frames.py``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING
 
 from hr_centra_pipeline.core.money import SQL_TYPE, SUM_TYPE
-
-if TYPE_CHECKING:
-    import pandera.pandas as pa
 
 
 @dataclass(frozen=True)
@@ -118,13 +113,6 @@ class Table:
             for name, column in self.declared.items()
             for reason, broken in column.predicates(name)
         ]
-
-    @cached_property
-    def schema(self) -> pa.DataFrameSchema:
-        """The same as a pandera schema; pandera is imported here and not before."""
-        from hr_centra_pipeline.warehouse.frames import schema_of
-
-        return schema_of(self)
 
 
 def table(name: str, grain: str, key: Sequence[str], columns: Mapping[str, Column]) -> Table:

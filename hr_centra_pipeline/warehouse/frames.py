@@ -115,7 +115,7 @@ def refuse_bad(frame: pd.DataFrame, declared: Table) -> None:
     Raises:
         BadFrame: it does not; the message names the table, and each column with the rule that it breaks.
     """
-    found = failures(frame, declared.schema)
+    found = failures(frame, schema_of(declared))
     if not found:
         return
     rules = dict.fromkeys(f"{one.column}: {one.rule}" for one in found)

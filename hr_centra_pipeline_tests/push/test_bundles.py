@@ -90,6 +90,7 @@ def test_shares_that_are_credited_one_by_one_sum_to_the_bundle_s_price_in_whatev
     assert [kind for kind, *_ in sharing_harness.reconcile() if kind != "not_graded"] == []
 
 
+@pytest.mark.slow
 def test_a_part_for_which_centra_would_give_a_cent_more_is_not_paid(sharing_harness: Harness) -> None:
     sold = sharing_harness.sell_bundle("100.00", *PARTS)
     sharing_harness.store.update("order_lines", "part_of", 1, {"worth": Decimal("50.01")})
@@ -186,6 +187,7 @@ def test_the_tax_of_a_bundle_is_given_back_with_it(tmp_path: Path, country: str,
         assert [kind for kind, *_ in at_harness.reconcile() if kind != "not_graded"] == []
 
 
+@pytest.mark.slow
 def test_a_lost_database_finds_the_credit_of_a_bundle_again(at_harness: Harness) -> None:
     sold = at_harness.sell_bundle("100.00", *PARTS[:2])
     for line in (1, 2):

@@ -62,11 +62,13 @@ DONE_BY = {
         pytest.param((CANCEL,), {"exchange_order"}, marks=pytest.mark.slow),
         pytest.param((CREDIT,), set(), marks=pytest.mark.slow),
         pytest.param((MEMBER,), {"inventory_adjustment"}, marks=pytest.mark.slow),
-        ((WORD,), {"credit_note", "exchange_order"}),
+        pytest.param((WORD,), {"credit_note", "exchange_order"}, marks=pytest.mark.slow),
         ((("input DirectToConsumerOrderUpdateInput { internalComment: String", "input DirectToConsumerOrderUpdateInput {"),),
          {"status_update"}),
         ((SORT, CREDIT, MEMBER), {"exchange_order", "inventory_adjustment"}),
-        ((("trackingNumber: String  returnTrackingNumber", "returnTrackingNumber"),), set()),
+        pytest.param(
+            (("trackingNumber: String  returnTrackingNumber", "returnTrackingNumber"),), set(), marks=pytest.mark.slow
+        ),
         ((("  isCaptured: Boolean!\n", ""),), set(KINDS)),
     ],
     ids=[

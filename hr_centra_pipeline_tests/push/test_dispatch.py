@@ -75,6 +75,7 @@ def replacement_of(at_harness: Harness, unit: Unit) -> dict[str, Any]:
 # ---------------------------------------------------------------- what the two orders say of each other
 
 
+@pytest.mark.slow
 def test_the_replacement_says_in_words_what_it_is_for_and_the_old_order_names_it(at_harness: Harness) -> None:
     sold, units = exchanged(at_harness, 2)
     at_harness.settle()

@@ -116,6 +116,7 @@ def test_a_gift_card_by_hand_is_adopted(at_harness: Harness) -> None:
     assert "issueCredit" not in at_harness.mutations()
 
 
+@pytest.mark.slow
 def test_a_return_whose_template_was_taken_away_half_way_is_taken_back(
     at_harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,6 +155,7 @@ def test_an_order_without_an_e_mail_address_waits_and_no_return_is_made(at_harne
     assert culprit == "centra"
 
 
+@pytest.mark.slow
 def test_a_template_without_an_address_asks_for_none(tmp_path: Path) -> None:
     with harness(tmp_path, centra=CentraSettings(gift_card_members=("note: String",))) as at_harness:
         at_harness.with_policy(

@@ -287,6 +287,7 @@ def test_an_approval_opens_the_restock_gate_before_its_hold_is_over(at_harness: 
     assert at_harness.moved("DRESS-S", MAIN) == 1
 
 
+@pytest.mark.slow
 def test_a_voucher_over_several_shipments_waits_and_can_be_approved(at_harness: Harness) -> None:
     sold = at_harness.sell(("DRESS-S", 1, "100.00"), ("SHIRT-M", 1, "50.00"), voucher="15.00", parts=[1])
     at_harness.comes_back(sold)

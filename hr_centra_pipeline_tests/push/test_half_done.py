@@ -156,6 +156,7 @@ def test_what_is_half_done_and_corrected_to_another_order_or_article_is_given_as
     assert len(at_harness.orders_of_ours()) == 1
 
 
+@pytest.mark.slow
 def test_a_half_done_bundle_of_which_a_part_is_refused_is_not_paid_in_part() -> None:
     with (
         tempfile.TemporaryDirectory() as place,
@@ -230,6 +231,7 @@ def test_what_leaves_at_once_is_one_amount_for_the_approval(at_harness: Harness)
     assert at_harness.refunded(sold) == 2 * HUNDRED
 
 
+@pytest.mark.slow
 def test_a_lost_refund_is_made_again_although_another_return_of_the_order_was_paid_meanwhile(
     at_harness: Harness,
 ) -> None:

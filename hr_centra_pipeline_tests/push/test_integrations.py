@@ -67,6 +67,7 @@ def test_a_unit_that_an_integration_credited_is_not_credited_again(at_harness: H
     assert "was never refunded; it was made by another integration" in detail
 
 
+@pytest.mark.slow
 def test_the_replacement_of_a_unit_that_an_integration_took_back_waits_for_a_person(at_harness: Harness) -> None:
     at_harness.with_policy(centra={"words": {"return_created_from": {"integration": ["Returns agent"]}}})
     sold = at_harness.sell(("DRESS-S", 1, "100.00"))

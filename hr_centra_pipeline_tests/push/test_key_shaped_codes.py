@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import pytest
+
 from hr_centra_pipeline.core.keys import effect_key
 from hr_centra_pipeline_tests.harness import Harness
 
 
+@pytest.mark.slow
 def test_an_express_code_that_is_another_unit_s_key_proves_nothing_and_both_are_paid_once(at_harness: Harness) -> None:
     first = at_harness.sell(("DRESS-S", 1, "100.00"))
     unit = at_harness.comes_back(first, grade="sellable")

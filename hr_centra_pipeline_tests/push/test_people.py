@@ -69,11 +69,11 @@ def test_two_refunds_by_hand_on_one_line_are_for_two_units(at_harness: Harness) 
 @pytest.mark.parametrize(
     ("act", "when", "paid"),
     [
-        ("refund_return", "person_before", 1),
+        pytest.param("refund_return", "person_before", 1, marks=pytest.mark.slow),
         pytest.param("complete_return", "person_before", 1, marks=pytest.mark.slow),
         ("delete_return", "person_before", 0),
         pytest.param("edit_return_comment", "person_before", 1, marks=pytest.mark.slow),
-        ("complete_return", "person_after", 1),
+        pytest.param("complete_return", "person_after", 1, marks=pytest.mark.slow),
     ],
 )
 def test_our_pending_return_is_touched_before_it_is_paid(at_harness: Harness, act: str, when: str, paid: int) -> None:

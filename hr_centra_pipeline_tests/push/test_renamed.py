@@ -110,6 +110,7 @@ def without(body: Any, path: list[str]) -> Any:
 Order = Callable[[CentraStore, Mapping[str, Any]], dict[str, Any]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "kind", "told"),
     [
@@ -144,6 +145,7 @@ def test_a_key_that_the_order_api_does_not_read_any_more_holds_the_exchange_and_
 # ---------------------------------------------------------------- a word
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("word", "coordinate"),
     [

@@ -160,6 +160,7 @@ def test_what_was_issued_while_happy_returns_paid_is_not_paid_again_in_whatever_
     assert at_harness.refunded(before.sold) == Decimal("100.00")
 
 
+@pytest.mark.slow
 def test_what_was_given_by_one_payer_counts_after_another_one_pays(at_harness: Harness) -> None:
     by_centra = returned(at_harness)
     at_harness.settle()

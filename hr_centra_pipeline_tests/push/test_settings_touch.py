@@ -111,6 +111,7 @@ def test_a_return_that_a_person_adopts_is_due_by_that_whatever_setting_changes_w
     assert third not in {name for name, _ in asked(ledger)}
 
 
+@pytest.mark.slow
 def test_an_adoption_after_the_question_answers_it_and_one_before_the_last_plan_does_not(ledger: LedgerFixture) -> None:
     unit = known(ledger, "1001", return_created_at=LONG_AGO)
     assert asked(ledger) == set()
@@ -122,6 +123,7 @@ def test_an_adoption_after_the_question_answers_it_and_one_before_the_last_plan_
     assert asked(ledger) == {(unit, "inventory_adjustment")}
 
 
+@pytest.mark.slow
 def test_only_the_grade_whose_rule_changed_is_asked_about(ledger: LedgerFixture) -> None:
     sellable = known(ledger, "1001")
     damaged = known(ledger, "1002", disposition="damaged")
@@ -131,6 +133,7 @@ def test_only_the_grade_whose_rule_changed_is_asked_about(ledger: LedgerFixture)
     assert sellable not in {name for name, _ in asked(ledger)}
 
 
+@pytest.mark.slow
 def test_what_centra_refused_was_due_before_and_stays_a_rejected_write(ledger: LedgerFixture) -> None:
     unit = known(ledger, "1001")
     stock = known(ledger, "1002")
@@ -144,6 +147,7 @@ def test_what_centra_refused_was_due_before_and_stays_a_rejected_write(ledger: L
     assert asked(ledger) == set()
 
 
+@pytest.mark.slow
 def test_what_centra_refused_and_the_settings_have_changed_since_is_asked_about_and_says_the_refusal(
     ledger: LedgerFixture,
 ) -> None:
@@ -176,6 +180,7 @@ def test_an_order_that_centra_shows_for_the_first_time_is_no_question(ledger: Le
     assert asked(ledger) == set()
 
 
+@pytest.mark.slow
 def test_a_tie_in_the_same_sync_as_a_change_is_no_question(ledger: LedgerFixture) -> None:
     unit = known(ledger, "1001", disposition="odd")
     other = known(ledger, "1002", disposition="odd")

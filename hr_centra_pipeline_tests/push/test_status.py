@@ -107,6 +107,7 @@ def test_the_state_is_written_once_where_the_policy_wants_it_and_nowhere_else(at
     assert gone(at_harness) == []
 
 
+@pytest.mark.slow
 def test_both_are_an_order_s_note_and_a_customer_s_each_with_a_key_of_its_own(at_harness: Harness) -> None:
     at_harness.with_policy(status={"status_target": "both"})
     sold = at_harness.sell(("DRESS-S", 1, "100.00"))
@@ -393,6 +394,7 @@ def test_announcements_are_written_where_the_policy_wants_them_before_the_refund
     assert len(shown(at_harness, "customer_note", sold).splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_policy_that_asks_for_nothing_beside_the_order_s_note_reads_no_customer(at_harness: Harness) -> None:
     sold = at_harness.sell(("DRESS-S", 1, "100.00"))
     at_harness.comes_back(sold)

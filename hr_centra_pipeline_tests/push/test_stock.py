@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hr_centra_pipeline_tests.cases import mostly_slow
 from hr_centra_pipeline_tests.harness import Harness, harness
 
 
@@ -24,7 +25,7 @@ def days_pass(at_harness: Harness, days: int) -> None:
         at_harness.sync()
 
 
-@pytest.mark.parametrize(("grade", "warehouse"), [("sellable", 1), ("damaged", 3)])
+@pytest.mark.parametrize(("grade", "warehouse"), mostly_slow([("sellable", 1), ("damaged", 3)], ("damaged", 3)))
 def test_what_is_missing_after_its_restock_is_moved_out_once(at_harness: Harness, grade: str, warehouse: int) -> None:
     sold = at_harness.sell(("DRESS-S", 1, "100.00"))
     unit = at_harness.comes_back(sold, grade=grade)

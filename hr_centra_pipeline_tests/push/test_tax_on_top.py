@@ -252,6 +252,7 @@ def test_the_policy_may_allow_more(shop: Harness) -> None:
     assert paid(shop) == {sold.number: Decimal("43.15")}
 
 
+@pytest.mark.slow
 def test_units_whose_tax_is_too_far_off_together_are_not_sent_one_by_one(shop: Harness) -> None:
     sold = sell(shop, "CA", ("DRESS-S", 3, "40.00"))
     shop.store.shift_tax_of_returns_on(sold.shipment, 15, is_final=False)
@@ -330,6 +331,7 @@ def test_a_final_tax_beyond_the_limit_is_one_mismatch_and_what_was_paid_stays_in
     ]
 
 
+@pytest.mark.slow
 def test_an_engine_that_is_down_when_the_return_is_completed_has_an_estimate_as_its_last_word(shop: Harness) -> None:
     sold = sell(shop, "TX", ("DRESS-S", 2, "40.00"))
     comes_back(shop, sold, tax="3.30")
@@ -440,6 +442,7 @@ def test_a_return_that_is_paid_elsewhere_counts_as_centra_completes_it(shop: Har
     ]
 
 
+@pytest.mark.slow
 def test_a_person_s_return_with_a_tax_of_its_own_gives_nothing_twice(shop: Harness) -> None:
     sold = sell(shop, "CA", ("DRESS-S", 2, "40.00"))
     shop.store.shift_tax_of_returns_on(sold.shipment, 7, is_final=False)
@@ -456,6 +459,7 @@ def test_a_person_s_return_with_a_tax_of_its_own_gives_nothing_twice(shop: Harne
     ]
 
 
+@pytest.mark.slow
 def test_an_exchange_gives_the_value_with_its_tax_in_goods(shop: Harness) -> None:
     sold = sell(shop, "TX", ("DRESS-S", 1, "100.00"))
     shop.store.shift_tax_of_returns_on(sold.shipment, 0, is_final=True)
@@ -538,7 +542,7 @@ def test_refunds_and_exchanges_of_one_order_share_its_voucher_before_tax(shop: H
 # ---------------------------------------------------------------- fees as large as the goods
 
 
-@pytest.mark.parametrize(("is_taxed", "we_think"), [(False, True), (True, False)])
+@pytest.mark.parametrize(("is_taxed", "we_think"), mostly_slow([(False, True), (True, False)], (True, False)))
 def test_what_is_paid_hangs_on_centras_total_and_not_on_the_planned_one(
     tmp_path: Path, is_taxed: bool, we_think: bool
 ) -> None:
@@ -555,7 +559,7 @@ def test_what_is_paid_hangs_on_centras_total_and_not_on_the_planned_one(
         assert [row for row in at.reconcile() if row[0] == "rejected_write"] == []
 
 
-@pytest.mark.parametrize("basis", ["item", "return"])
+@pytest.mark.parametrize("basis", mostly_slow(["item", "return"], "item"))
 def test_of_an_export_no_more_is_taken_off_than_is_given(tmp_path: Path, basis: str) -> None:
     fee = {"source": "policy", "basis": basis, "amounts": {"return-bar": {"EUR": "9.00"}}}
     with harness(tmp_path, centra=CentraSettings(**SHOP)) as at:

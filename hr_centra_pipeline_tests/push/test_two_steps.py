@@ -91,6 +91,7 @@ def test_a_refund_that_failed_gives_nothing_though_its_request_stays_pending(sho
     assert shop.mutations().count("refundReturn") == 2
 
 
+@pytest.mark.slow
 def test_of_two_shipments_only_the_one_that_is_not_confirmed_is_waited_for(shop: Harness) -> None:
     sold = shop.sell(("DRESS-S", 1, "60.00"), ("SHIRT-M", 1, "40.00"), parts=(1,))
     requests = shop.store.rows("select id, value from payments where is_open order by id")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import pytest
+
 from hr_centra_pipeline.push import approvals
 from hr_centra_pipeline.push.approvals import Signature
 from hr_centra_pipeline_tests.harness import Harness, Sold
@@ -58,6 +60,7 @@ def test_no_payment_gets_more_than_it_paid_and_what_was_not_charged_is_not_given
     assert at_harness.refunded(shipped) == Decimal("140.00")
 
 
+@pytest.mark.slow
 def test_each_share_of_a_voucher_over_two_shipments_gets_through_and_they_sum_back(at_harness: Harness) -> None:
     sold = at_harness.sell(("DRESS-S", 1, "100.00"), ("SHIRT-M", 1, "50.00"), voucher="15.00", parts=[1])
     first = at_harness.comes_back(sold)

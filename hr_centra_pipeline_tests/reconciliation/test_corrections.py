@@ -336,6 +336,7 @@ def test_a_unit_whose_line_nothing_shows_is_credited_as_the_line_that_a_person_n
     assert ledger.rows("select blocked_by, amount from effects.pending_credit_notes") == [(None, Decimal(80))]
 
 
+@pytest.mark.slow
 def test_shipping_of_a_whole_order_is_not_given_back_for_a_piece_that_never_came(ledger: LedgerFixture) -> None:
     ledger.connection.execute(
         "update policy.parameters set shipping_rule = 'when_whole_order_returned', shipping_source = 'policy'"
@@ -537,6 +538,7 @@ def test_the_ledger_names_the_return_that_centra_shows_after_it_was_sent_again(l
     ]
 
 
+@pytest.mark.slow
 def test_another_article_that_is_asked_for_after_the_replacement_was_ordered_names_both_and_the_order(
     ledger: LedgerFixture,
 ) -> None:

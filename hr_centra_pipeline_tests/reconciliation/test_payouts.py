@@ -10,6 +10,7 @@ from hr_centra_pipeline.matching.match import match
 from hr_centra_pipeline.push.record import record_plan
 from hr_centra_pipeline.reconciliation.reconcile import reconcile
 from hr_centra_pipeline.warehouse.database import run_sql
+from hr_centra_pipeline_tests.cases import mostly_slow
 from hr_centra_pipeline_tests.reconciliation.ledger_fixture import DAY, DROPPED, HOUR, NOW, LedgerFixture
 
 
@@ -493,7 +494,10 @@ def settled(ledger: LedgerFixture, number: str | None = None) -> None:
     assert ledger.open("payout") == []
 
 
-@pytest.mark.parametrize("names", ["the refund", "the refund as its payment", "its order", "another booking's payment"])
+@pytest.mark.parametrize(
+    "names",
+    mostly_slow(["the refund", "the refund as its payment", "its order", "another booking's payment"], "its order"),
+)
 def test_a_refund_of_a_settled_order_that_comes_back_is_named_whatever_its_line_names(
     ledger: LedgerFixture, names: str
 ) -> None:
@@ -519,7 +523,7 @@ def test_a_refund_line_without_an_order_stays_tied_while_its_order_is_left_alone
     assert ledger.open("payout") == []
 
 
-@pytest.mark.parametrize("line_type", ["refund", "refund_reversed"])
+@pytest.mark.parametrize("line_type", mostly_slow(["refund", "refund_reversed"], "refund"))
 def test_a_refund_line_of_no_known_payment_is_named_until_its_payment_is_known(
     ledger: LedgerFixture, line_type: str
 ) -> None:

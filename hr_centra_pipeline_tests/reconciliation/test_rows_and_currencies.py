@@ -225,6 +225,7 @@ def with_fee(ledger: LedgerFixture, amount: str) -> None:
     per(ledger, fee_source="policy")
 
 
+@pytest.mark.slow
 def test_what_was_charged_per_item_counts_when_the_policy_turns_to_a_fee_per_return(ledger: LedgerFixture) -> None:
     with_fee(ledger, "4.00")
     per(ledger, fee_basis="return")

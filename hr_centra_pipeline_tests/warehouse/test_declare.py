@@ -6,6 +6,7 @@ import pandera.errors
 import pytest
 
 from hr_centra_pipeline.warehouse.declare import table, text, whole
+from hr_centra_pipeline.warehouse.frames import schema_of
 from hr_centra_pipeline.warehouse.tables import DERIVED
 
 EXAMPLE = table(
@@ -42,7 +43,7 @@ def test_generated_predicates_reject_exactly_what_pandera_rejects() -> None:
         {"id": "string", "word": "string", "code": "string", "units": "Int64"}
     )
     with pytest.raises(pandera.errors.SchemaErrors) as caught:
-        EXAMPLE.schema.validate(frame, lazy=True)
+        schema_of(EXAMPLE).validate(frame, lazy=True)
     cases = caught.value.failure_cases
     by_pandera = {(row.column, ROWS[int(row.index)][0]) for row in cases.itertuples(index=False)}
     assert bad == by_pandera == {("id", None), ("word", "word"), ("code", "code"), ("units", "units")}

@@ -101,7 +101,7 @@ def test_every_declared_table_has_a_schema_that_its_empty_table_meets() -> None:
     with Warehouse(template()).transaction() as connection:
         for name, declared in DERIVED.items():
             rows = connection.execute(f"from {name}").to_arrow_table()
-            assert frames.failures(frames.frame_of(rows), declared.schema) == [], name
+            assert frames.failures(frames.frame_of(rows), frames.schema_of(declared)) == [], name
 
 
 @pytest.fixture

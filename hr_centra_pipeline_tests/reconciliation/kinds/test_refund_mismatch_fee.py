@@ -1,29 +1,11 @@
 from __future__ import annotations
 
-from decimal import Decimal
-
-from hr_centra_pipeline_tests.reconciliation.kinds.alone import Alone, proof
+from hr_centra_pipeline_tests.reconciliation.kinds import mismatches
 
 
 def test_only_a_deviation_of_its_component_counts() -> None:
-    alone = Alone("refund_mismatch_fee")
-    alone.put("deviations", component="fee", return_id="RT-1", amount="5", culprit="centra")
-    alone.put("deviations", component="items", return_id="RT-2", amount="5", culprit="centra")
-    assert alone.opened("return_id", "subject", "amount") == [("RT-1", "fee", Decimal(5))]
+    mismatches.opens_for_its_component_only("fee")
 
 
 def test_the_sides_agree_or_the_refund_has_failed() -> None:
-    alone = Alone("refund_mismatch_fee")
-    mismatch = {"kind": "refund_mismatch_fee", "subject": "fee"}
-    alone.put(
-        "unseen_mismatches",
-        {
-            **mismatch,
-            "exception_id": "agree",
-            "agreement_proof": proof("agree", "the sides agree within the tolerance"),
-        },
-        {**mismatch, "exception_id": "failed", "failure_proof": proof("refund_failed", "the refund has failed")},
-        {**mismatch, "exception_id": "still"},
-        {"kind": "another", "exception_id": "other", "agreement_proof": proof("agree", "the sides agree")},
-    )
-    assert alone.closed() == {"agree": "the sides agree within the tolerance", "failed": "the refund has failed"}
+    mismatches.closes_when_the_sides_agree_or_the_refund_has_failed("fee")

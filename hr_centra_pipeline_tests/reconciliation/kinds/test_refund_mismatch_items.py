@@ -2,14 +2,12 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from hr_centra_pipeline_tests.reconciliation.kinds.alone import NOW, Alone, proof
+from hr_centra_pipeline_tests.reconciliation.kinds import mismatches
+from hr_centra_pipeline_tests.reconciliation.kinds.alone import NOW, Alone
 
 
 def test_only_a_deviation_of_its_component_counts() -> None:
-    alone = Alone("refund_mismatch_items")
-    alone.put("deviations", component="items", return_id="RT-1", amount="5", culprit="centra")
-    alone.put("deviations", component="tax", return_id="RT-2", amount="5", culprit="centra")
-    assert alone.opened("return_id", "subject", "amount") == [("RT-1", "items", Decimal(5))]
+    mismatches.opens_for_its_component_only("items")
 
 
 def test_a_row_in_another_currency_than_its_order() -> None:
@@ -61,20 +59,7 @@ def test_a_row_for_a_unit_that_was_given_goods() -> None:
 
 
 def test_the_sides_agree_or_the_refund_has_failed() -> None:
-    alone = Alone("refund_mismatch_items")
-    mismatch = {"kind": "refund_mismatch_items", "subject": "items"}
-    alone.put(
-        "unseen_mismatches",
-        {
-            **mismatch,
-            "exception_id": "agree",
-            "agreement_proof": proof("agree", "the sides agree within the tolerance"),
-        },
-        {**mismatch, "exception_id": "failed", "failure_proof": proof("refund_failed", "the refund has failed")},
-        {**mismatch, "exception_id": "still"},
-        {"kind": "another", "exception_id": "other", "agreement_proof": proof("agree", "the sides agree")},
-    )
-    assert alone.closed() == {"agree": "the sides agree within the tolerance", "failed": "the refund has failed"}
+    mismatches.closes_when_the_sides_agree_or_the_refund_has_failed("items")
 
 
 def test_the_row_is_in_the_currency_of_its_order() -> None:
