@@ -76,7 +76,7 @@ select
     ) filter (where caught_up_at is null
     )
 from operations.coverage_gaps
-where source <> 'files of the exports' and gap_to < $now;
+where source <> gap_source_text('export_files') and gap_to < $now;
 
 insert into alarms
 select
@@ -93,7 +93,7 @@ select
     ) filter (where caught_up_at is null
     )
 from operations.coverage_gaps
-where source = 'files of the exports';
+where source = gap_source_text('export_files');
 
 insert into alarms
 select

@@ -84,7 +84,7 @@ def send_alerts(
             for alert in alerts:
                 judged = [(line, _judged(memory, line, now, policy)) for line in alert.lines]
                 due = [line for line, what in judged if what == "due"]
-                held_back += sum(what == "held back" for _, what in judged)
+                held_back += sum(what == "held_back" for _, what in judged)
                 if not due:
                     continue
                 ways = channels(settings, policy, alert.team)
@@ -114,7 +114,7 @@ def over(fingerprints: Iterable[str], settings: Settings, now: datetime) -> None
 
 
 def _judged(memory: dict[str, _Told], line: Line, now: datetime, policy: Policy) -> str:
-    """``due``, ``held back``, or ``told`` (this very event was reported or suppressed before, and its tick runs again)."""
+    """``due``, ``held_back``, or ``told`` (this very event was reported or suppressed before: its tick runs again)."""
     told = memory.get(line.fingerprint)
     if told is None or not told.is_done:
         return "due"
@@ -124,7 +124,7 @@ def _judged(memory: dict[str, _Told], line: Line, now: datetime, policy: Policy)
         return "due"
     told.held_back += 1
     told.last_held_back = line.event
-    return "held back"
+    return "held_back"
 
 
 def _deliver(

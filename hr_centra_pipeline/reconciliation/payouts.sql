@@ -69,7 +69,7 @@ bookings as (
             0
         )
         -- What came back was paid, though the line of that is before the files or in one that was refused.
-        + case when bool_or(lines.line_type = 'refund' and lines.tied_by <> 'paid again')
+        + case when bool_or(lines.line_type = 'refund' and lines.tied_by <> 'paid_again')
                 or any_value(amounts_abroad.abroad) is not null
                 then 0
             else any_value(provider_payments.amount)
@@ -153,7 +153,7 @@ payment_verdicts as (
         bookings.abroad as settled_abroad,
         provider_payments.created_at as credited_at,
         bookings.settled_at,
-        bookings.tied_by,
+        case bookings.tied_by when 'paid_again' then 'paid again' else bookings.tied_by end as tied_by,
         bookings.source
     from provider_payments
     left join bookings using (payout_tie_id)

@@ -6,7 +6,7 @@ import duckdb
 
 from hr_centra_pipeline.core import keys, kinds, money
 from hr_centra_pipeline.core.errors import RunFailed
-from hr_centra_pipeline.warehouse import backups, place, versions
+from hr_centra_pipeline.warehouse import backups, place, versions, watermarks
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse, sql_text
 from hr_centra_pipeline.warehouse.tables import DERIVED
 from hr_centra_pipeline.warehouse.tables.month_end_tables import CLOSES, PUBLISHED_AS
@@ -86,6 +86,6 @@ def drop_derived(connection: Connection) -> None:
     """Drop what can be recomputed (and the watermarks of its readers), then create it empty."""
     for name in DERIVED:
         connection.execute(f"drop table if exists {name}")
-    connection.execute("delete from meta.watermarks")
+    watermarks.forget_all(connection)
     connection.execute("delete from meta.derived_from")
     ensure_derived(connection)

@@ -141,7 +141,7 @@ class CreditPayload(ReturnPayload):
 
     @property
     def voucher_mark(self) -> str:
-        """Read again by ``sources/centra/staging.sql``: so much of the return cost is voucher."""
+        """Read again by ``sources/centra/centra_returns.sql``: so much of the return cost is voucher."""
         return f"voucher {self.voucher}"
 
 

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from graphql import GraphQLError
 
-from hr_centra_pipeline.sandbox.centra.database import Database, Row, instant_text
+from hr_centra_pipeline.sandbox.centra.centra_database import Database, Row, instant_text
 
 # Not documented, assumption: behaviour.largest_page
 MOST = 200

@@ -11,12 +11,12 @@ from zoneinfo import ZoneInfo
 from ariadne import convert_camel_case_to_snake
 from graphql import FloatValueNode, GraphQLError, GraphQLResolveInfo, IntValueNode, StringValueNode, ValueNode
 
-from hr_centra_pipeline.sandbox.centra import addresses, filters
+from hr_centra_pipeline.sandbox.centra import filters, postal_addresses
 from hr_centra_pipeline.sandbox.centra.bindings import Fields, OneOfSeveral, Shape, Value
-from hr_centra_pipeline.sandbox.centra.database import Row, rounded
+from hr_centra_pipeline.sandbox.centra.centra_database import Row, rounded
 from hr_centra_pipeline.sandbox.centra.filters import Source
 from hr_centra_pipeline.sandbox.centra.markets import BASE_CURRENCY, RATES, country_of
-from hr_centra_pipeline.sandbox.centra.payments import ZERO
+from hr_centra_pipeline.sandbox.centra.payment_desk import ZERO
 from hr_centra_pipeline.sandbox.centra.providers import METHODS
 from hr_centra_pipeline.sandbox.centra.store import CentraStore
 from hr_centra_pipeline.sandbox.centra.taxes import Subject, Tax, total
@@ -414,7 +414,7 @@ def order_totals(row: Row, info: GraphQLResolveInfo) -> Row:
 @order.field("shippingAddress")
 def shipping_address(row: Row, _info: GraphQLResolveInfo) -> Row | None:
     """Where it goes."""
-    return addresses.shown(addresses.read(row["address"])) if row["address"] else None
+    return postal_addresses.shown(postal_addresses.read(row["address"])) if row["address"] else None
 
 
 @order.field("country")

@@ -11,12 +11,12 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from hr_centra_pipeline.sandbox.centra.database import UnusableHome
+from hr_centra_pipeline.sandbox.centra.centra_database import UnusableHome
 from hr_centra_pipeline.sandbox.centra.store import CentraRefusal, CentraStore
-from hr_centra_pipeline.sandbox.clock import SandboxClock
 from hr_centra_pipeline.sandbox.happy_returns import exports
 from hr_centra_pipeline.sandbox.happy_returns.records import Happening, Records
 from hr_centra_pipeline.sandbox.payouts import settlements
+from hr_centra_pipeline.sandbox.sandbox_clock import SandboxClock
 from hr_centra_pipeline.sandbox.shop import people, warehouse
 from hr_centra_pipeline.sandbox.shop.assortment import Assortment, Order
 from hr_centra_pipeline.sandbox.shop.disagreements import Disagreements

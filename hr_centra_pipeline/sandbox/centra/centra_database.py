@@ -15,7 +15,7 @@ from typing import Any
 from iso4217 import Currency
 
 from hr_centra_pipeline.sandbox.centra.markets import MARKETS, PRICELISTS
-from hr_centra_pipeline.sandbox.clock import SandboxClock
+from hr_centra_pipeline.sandbox.sandbox_clock import SandboxClock
 
 Row = dict[str, Any]
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from hr_centra_pipeline.sandbox.centra.database import CentraRefusal, Row, instant_text, rounded
+from hr_centra_pipeline.sandbox.centra.centra_database import CentraRefusal, Row, instant_text, rounded
 from hr_centra_pipeline.sandbox.centra.orders import OrderDesk
-from hr_centra_pipeline.sandbox.centra.payments import ZERO
+from hr_centra_pipeline.sandbox.centra.payment_desk import ZERO
 from hr_centra_pipeline.sandbox.centra.taxes import Tax, total
 
 FROM_SHIPMENT = Decimal("Infinity")
