@@ -33,8 +33,8 @@ from hr_centra_pipeline.sandbox.centra.store import (
     NewOrder,
     NewPart,
 )
-from hr_centra_pipeline.sandbox.clock import SandboxClock
 from hr_centra_pipeline.sandbox.payouts.settlements import Movement, card_file
+from hr_centra_pipeline.sandbox.sandbox_clock import SandboxClock
 from hr_centra_pipeline.sandbox.server import RunningSandbox, SandboxSettings, running_sandbox
 from hr_centra_pipeline.sources.centra import centra_staging as centra_staging
 from hr_centra_pipeline.sources.centra import pull
@@ -231,7 +231,7 @@ class Harness:
 
     @property
     def records(self) -> dict[str, Any]:
-        """Centra's own books."""
+        """The sandbox's own records."""
         return self.store.records()
 
     def returns_of(self, sold: Sold) -> list[dict[str, Any]]:

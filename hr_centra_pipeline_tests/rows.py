@@ -14,7 +14,7 @@ from typing import Any
 
 import duckdb
 
-from hr_centra_pipeline.core import keys, money
+from hr_centra_pipeline.core import keys, kinds, money
 from hr_centra_pipeline.core.policy import load_policy
 from hr_centra_pipeline.warehouse import models
 from hr_centra_pipeline.warehouse.database import CONFIG, Connection, run_sql, sql_text
@@ -82,7 +82,9 @@ def rows_of(*files: str) -> Iterator[Rows]:
 def _tables_of(files: tuple[str, ...]) -> Connection:
     connection = duckdb.connect(config={**CONFIG})
     connection.execute("set timezone = 'UTC'")
-    for macros in (keys.SQL_MACROS, money.SQL_MACROS, sql_text("hr_centra_pipeline.core", "facts.sql")):
+    for macros in (
+        keys.SQL_MACROS, money.SQL_MACROS, kinds.SQL_MACROS, sql_text("hr_centra_pipeline.core", "facts.sql"),
+    ):  # fmt: skip
         connection.execute(macros)
     made: set[str] = set()
     _make_table(connection, "staging.orders", made)  # a macro of the policy reads it

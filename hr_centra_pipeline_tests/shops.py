@@ -141,7 +141,7 @@ def shop_scenario(
 
 
 def pointed_at(scenario: ShopScenario, monkeypatch: pytest.MonkeyPatch, *, mode: str = "live") -> ShopScenario:
-    """The world, to which the environment of this process points now."""
+    """The scenario that the environment of this process points to now."""
     for variable in [name for name in os.environ if name.startswith(("HR_CENTRA_", "DAGSTER_"))]:
         monkeypatch.delenv(variable)
     for name, value in {

@@ -19,7 +19,7 @@ import pytest
 from hr_centra_pipeline.oversight import contract
 from hr_centra_pipeline.oversight.doctor import examine
 from hr_centra_pipeline.sandbox.centra.orders import CANCELLED
-from hr_centra_pipeline.sandbox.centra.words import PLACES
+from hr_centra_pipeline.sandbox.centra.word_desk import PLACES
 from hr_centra_pipeline.sandbox.shop.warehouse import is_forgotten
 from hr_centra_pipeline_tests.shops import ShopScenario, shop_scenario
 from hr_centra_pipeline_tests.test_whole_flow import Case, found, planted, settle
@@ -43,7 +43,7 @@ class Contact:
     logged: str
 
     def rows(self, query: str) -> list[dict[str, Any]]:
-        """Rows of Centra's own books."""
+        """Rows of the sandbox's own records."""
         return self.scenario.sandbox.store.rows(query)
 
 

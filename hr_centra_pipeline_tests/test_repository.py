@@ -78,6 +78,15 @@ def test_a_fifth_effect_is_twelve_files_at_most_and_they_are_where_the_list_says
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 
+def test_a_module_is_known_by_its_name_alone() -> None:
+    """No two modules of the product have one name: a traceback, a search or a question is about one file."""
+    known: dict[str, list[str]] = {}
+    for path in sorted((ROOT / "hr_centra_pipeline").rglob("*.py")):
+        if path.stem not in ("__init__", "__main__"):
+            known.setdefault(path.stem, []).append(str(path.relative_to(ROOT)))
+    assert [files for files in known.values() if len(files) > 1] == []
+
+
 def test_the_forge_runs_what_ci_runs() -> None:
     workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text("utf-8"))
     steps = [step for job in workflow["jobs"].values() for step in job["steps"]]

@@ -32,7 +32,7 @@ def run_backfill(from_: str, to: str, *, again: bool = False) -> None:
     if last < first:
         raise ConfigurationError(f"--from {first} --to {last}: the first day is after the last one.")
     if first < _EARLIEST or last > today:
-        raise ConfigurationError(f"--from {first} --to {last}: give days from {_EARLIEST} to today, {today}.")
+        raise ConfigurationError(f"--from {first} --to {last}: name days from {_EARLIEST} to today, {today}.")
     settings = Settings.from_environment()
     settings.required("exports", "centra_graphql_url", "centra_token", "centra_order_api_url", "centra_order_api_key")
     load_policy(settings.policy_path)

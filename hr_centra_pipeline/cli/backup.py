@@ -51,7 +51,7 @@ def restore_backup(backup: Path, by: str | None, why: str | None, *, is_sure: bo
             kept = "is kept in backups/" if database.exists() else "does not exist yet"
             question = f"{database} {kept}. Replace it with the backup?"
             if not (is_sure or typer.confirm(plain(question), default=False)):
-                raise ConfigurationError("Nothing was changed. Answer y, or give --yes.")
+                raise ConfigurationError("Nothing was changed. Answer y, or pass --yes.")
             with _nobody_else(settings):
                 aside = backups.put_into_place(
                     database, stage, by=signature.by, recorded_by=signature.recorded_by, why=signature.why

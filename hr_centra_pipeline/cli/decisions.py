@@ -34,7 +34,7 @@ _CLEARS = "The next sync acts on it."
 
 @contextmanager
 def opened() -> Iterator[Connection]:
-    """The database, in one transaction; a push that is under way gives it away between two requests."""
+    """The database, in one transaction; a running push releases it between two requests."""
     settings = Settings.from_environment()
     if not settings.database.exists():
         raise ConfigurationError(f"{settings.database}: there is no database yet; run `hr-centra sync` first.")
@@ -194,7 +194,7 @@ def reorder(unit: str, by: str | None, why: str | None) -> None:
 
 
 def pay_instead(unit: str, by: str | None, why: str | None) -> None:
-    """Give the money for a unit whose replacement was canceled."""
+    """Refund a unit whose replacement was canceled."""
     signature = signed(by, why)
     with opened() as connection:
         paid = approvals.pay_instead(connection, signature, unit)

@@ -54,7 +54,7 @@ def run_dev(port: int) -> None:
 
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """What tells a program to end (SIGTERM, a closed terminal) ends the block as Ctrl-C does: its children are stopped."""
+    """Any signal to end (SIGTERM, a closed terminal) ends the block as Ctrl-C does: its children are stopped."""
 
     def end(number: int, _frame: object) -> None:
         for one in before:
@@ -95,7 +95,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def _is_alive(process: subprocess.Popen[bytes]) -> bool:
-    process.poll()  # a dead child that nobody has asked for still counts as alive
+    process.poll()  # a child that has exited counts as alive until it is polled
     try:
         os.killpg(process.pid, 0)
     except ProcessLookupError:

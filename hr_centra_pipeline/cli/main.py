@@ -45,7 +45,7 @@ def options(
         bool, typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True)
     ] = False,
 ) -> None:
-    """What stands before a command."""
+    """Options that come before a command."""
 
 
 # Each command imports what it needs: `--help` and `plan` must not wait for Dagster or a web server.

@@ -77,7 +77,7 @@ def run_close(month: str, by: str, accept: str | None) -> None:
     """Freeze the month and write its pack.
 
     Raises:
-        RunFailed: it is not over, out of order, or not clean and nobody says why it may stand.
+        RunFailed: it is not over, out of order, or not clean and no reason to close it anyway is recorded.
     """
     months.checked(month)
     with _books(f"hr-centra close --month {month}") as books:

@@ -45,7 +45,7 @@ def show_plan(*, every: bool = False, as_json: bool = False) -> None:
 
     Raises:
         ConfigurationError: there is no database yet, or the policy is wrong.
-        RunFailed: another process had the database for 30 seconds; a push gives it away between two requests.
+        RunFailed: another process held the database for 30 seconds; a push releases it between two requests.
     """
     settings = Settings.from_environment()
     loaded = load_policy(settings.policy_path)

@@ -64,7 +64,7 @@ def serve(
 ) -> None:
     """Serve until stopped, and print the variables that point the pipeline here."""
     # Imported here: nobody else needs a web server.
-    from hr_centra_pipeline.sandbox.centra.database import CentraSettings, UnusableHome
+    from hr_centra_pipeline.sandbox.centra.centra_database import CentraSettings, UnusableHome
     from hr_centra_pipeline.sandbox.centra.quota import PLANS
     from hr_centra_pipeline.sandbox.server import SandboxSettings
     from hr_centra_pipeline.sandbox.server import serve as serve_home
@@ -123,7 +123,7 @@ def _seed(home: Path, settings: SandboxSettings, *, seed: int, returns: int, var
 def is_usable(home: Path) -> bool:
     """Whether this version of the sandbox can go on with a home."""
     # Imported here: only the demo asks.
-    from hr_centra_pipeline.sandbox.centra.database import problem_with
+    from hr_centra_pipeline.sandbox.centra.centra_database import problem_with
 
     return (home / "centra.sqlite").exists() and problem_with(home / "centra.sqlite") is None
 

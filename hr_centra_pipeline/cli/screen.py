@@ -86,7 +86,7 @@ def stopped(settings: Settings) -> str | None:
 
 
 def show_result(settings: Settings, *, before: dict[str, Sent] | None = None, footer: str = "") -> None:
-    """Print the screen. ``before``: what was sent before this command, to tell the two apart."""
+    """Print the screen. ``before``: what was sent before this command, to distinguish the two."""
     console = DataConsole(width=min(width(), 118))
     with Warehouse(settings.database).transaction() as connection:
         sent = _sent_so_far(connection)
@@ -133,7 +133,7 @@ def _read(connection: Connection) -> Panel:
 
 
 def _new_words(connection: Connection) -> str:
-    """Words that nobody gave a meaning, by vendor: they are data, and what they are about was read all the same."""
+    """Words without a configured meaning, by vendor: they are data, and what they are about was read nevertheless."""
     rows = connection.execute(
         "select vendor, list(distinct value order by value) from operations.vendor_drift where what = 'new word'"
         " group by vendor order by vendor"

@@ -13,7 +13,7 @@ from hr_centra_pipeline.core.errors import NotOpened
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 _DAGSTER = frozenset({"dagster", "dagster_shared", "sqlalchemy", "alembic", "sqlite3", "yaml", "psycopg2"})
-# What the disk, the memory or another process does to DuckDB. Its other errors (a binder's, a constraint's) are mistakes of ours.
+# What the disk, the memory or another process does to DuckDB. Its other errors (a binder's, a constraint's) are our own bugs.
 _OF_THE_MACHINE = (
     duckdb.IOException, duckdb.SerializationException, duckdb.FatalException, duckdb.OutOfMemoryException,
 )  # fmt: skip
@@ -26,7 +26,7 @@ _LONGEST = 300
 
 
 def told(error: BaseException) -> str | None:
-    """One line for a person; ``None``: it is a mistake of ours, and its traceback is wanted."""
+    """One line for a person; ``None``: it is our own bug, and its traceback is wanted."""
     for one in _chain(error):
         line = _told(one)
         if line is not None:

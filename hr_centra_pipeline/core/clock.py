@@ -19,7 +19,7 @@ def now(environment: Mapping[str, str] | None = None) -> datetime:
     ``HR_CENTRA_NOW`` unset: the real clock. ISO 8601 text: that instant. ``@file``: the instant in the file, read again.
 
     Raises:
-        ConfigurationError: the text is no instant with an offset, the file cannot be read, or it is in the future
+        ConfigurationError: the text is not an instant with an offset, the file cannot be read, or it is in the future
             (Dagster's partitions follow the real clock, so a decision time after it would have none).
     """
     given = (os.environ if environment is None else environment).get(VARIABLE, "").strip()

@@ -68,7 +68,7 @@ def say(code: str, *figures: object) -> Said:
 
 
 def code_of(text: str | None) -> str | None:
-    """The code of a sentence that :func:`say` made; ``None``: it is not a reason of ours."""
+    """The code of a sentence that :func:`say` made; ``None``: it is not one of our reasons."""
     return text.code if isinstance(text, Said) else None
 
 
@@ -231,7 +231,7 @@ _BLOCKS = (
         "nothing_captured",
         "nothing was captured on the order",
         "fix_centra", "data_gap", "centra",
-        "Find out in Centra how the order was paid: capture it, or give the money back by hand.",
+        "Find out in Centra how the order was paid: capture it, or refund it by hand.",
     ),
     Reason("capture_not_confirmed", "the payment provider has not confirmed the capture yet", *_AWAIT_PROVIDER),
     Reason(
@@ -287,7 +287,7 @@ _BLOCKS = (
     ),
     Reason(
         "gift_card_unplaced",
-        "waits for approval: a gift card was given for a unit of the return, and Happy Returns' refund row {0} does not say"
+        "waits for approval: a gift card was issued for a unit of the return, and Happy Returns' refund row {0} does not say"
         " for which",
         "fix_happy_returns", "data_gap", "happy_returns",
         "Ask Happy Returns which unit the gift card was for, and have the refund row name it: that unit is paid already. "
@@ -353,9 +353,9 @@ _WAITS = (
     Reason("waits_for_credit", "waits for the credit of its order: one note reports both"),
     Reason("waits_for_bundle", "waits for the other parts of its bundle, which may not be sent now"),
     Reason("waits_for_unit", "waits for a unit that is credited on the same shipment"),
-    Reason("fee_waits", "the fee is larger than what is given back: waits for another credit"),
-    Reason("fee_too_large", "the fee is larger than what is given back"),
-    Reason("no_amount", "the plan gives no amount"),
+    Reason("fee_waits", "the fee is larger than the amount given back: waits for another credit"),
+    Reason("fee_too_large", "the fee is larger than the amount given back"),
+    Reason("no_amount", "the plan has no amount"),
     Reason("plan_incomplete", "the plan names no {0}"),
     Reason("marks_too_long", "its keys do not fit within centra.comment_limit = {0}"),
 )  # fmt: skip
@@ -488,4 +488,4 @@ UNMATCHED = (
     "no_such_order", "order_not_read_yet", "no_key", "bundle_line", "article_not_on_order", "ambiguous_article",
     "nothing_shipped", "goods_never_came", "refused", "more_units_than_shipped",
 )  # fmt: skip
-"""Why a unit is no shipped piece (``matching.matched_items.reason``)."""
+"""Why a unit is not a shipped piece (``matching.matched_items.reason``)."""

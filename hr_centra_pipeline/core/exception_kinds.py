@@ -12,6 +12,17 @@ The head of such a file says whose the trouble is and when it counts, in comment
     -- opens:        the first sentence of its entry in docs/exceptions.md
     -- closes:       what closes it, as that entry says
 
+and, before ``opens``, what of these is said of it (``ExceptionKind`` tells what each means)::
+
+    -- awaits:       goods, grade
+    -- component:    items, tax, shipping, fee, exchange
+    -- asks:         goods_or_money
+    -- outranked:    told
+    -- counterpart:  credit, stock_movement, ... (``COUNTERPARTS``)
+    -- measure:      over_credits_found, unbooked_units_value
+
+Nothing else asks for a kind by its name, but for a few places that are about one (``test_names_of_kinds.py`` lists them).
+
 Then come two parts: what opens it (rows for ``findings``), and after the line ``-- closing`` what closes it: one statement that
 inserts into ``proofs`` the exceptions of its kind in ``unseen`` that are over, each with its ``proof``. The closings of all kinds
 are run as one statement (``reconciliation/closings.sql``).
@@ -26,7 +37,7 @@ from importlib.resources.abc import Traversable
 from itertools import pairwise
 from typing import Literal, cast, get_args
 
-from hr_centra_pipeline.core.kinds import OWNERS, Owner
+from hr_centra_pipeline.core.kinds import COMPONENTS, OWNERS, Component, Owner
 
 Subject = Literal[
     "unit", "credit", "stock", "exchange", "status",  # of a unit or a return
@@ -36,10 +47,34 @@ Subject = Literal[
 ]  # fmt: skip
 Severity = Literal["warning", "error"]
 """``error`` at once, or a ``warning`` until it is overdue. What only waits (class ``timing``, or the dry run) is ``info``."""
+Stage = Literal["goods", "grade"]
+Question = Literal["goods_or_money"]
+Outranked = Literal["told"]
+Counterpart = Literal[
+    "credit", "stock_movement", "replacement_order", "order", "shipped_piece", "refund",
+    "return_in_centra", "return_at_happy_returns",
+]  # fmt: skip
+COUNTERPARTS: Mapping[Counterpart, str] = {
+    "credit": "no credit in Centra",
+    "stock_movement": "no stock movement in Centra",
+    "replacement_order": "no replacement order in Centra",
+    "order": "no order in Centra",
+    "shipped_piece": "no shipped piece in Centra",
+    "refund": "the money of a Return",
+    "return_in_centra": "the Return of a refund",
+    "return_at_happy_returns": "the return at Happy Returns",
+}
+"""What can be missing of what one side reports, as the month's list of orphans calls it."""
+REPORTED_BY_CENTRA: frozenset[Counterpart] = frozenset({"return_in_centra", "return_at_happy_returns"})
+"""What is missing of what Centra reports; the others are missing of what Happy Returns reports."""
+Measure = Literal["over_credits_found", "unbooked_units_value"]
+MEASURES: tuple[str, ...] = get_args(Measure)
 FAMILIES = ("orphaned_returns", "stock_gaps", "exchange_gaps", "stalled_returns")
 _CLOSING = "\n-- closing\ninsert into proofs by name\n"
 _EVERY_CLOSING = "-- and the closing of every kind\n"
 _NAMES = ("exception", "subject", "owner", "window_hours", "precedence", "severity", "family", "opens", "closes")
+_OPTIONAL = ("awaits", "component", "asks", "outranked", "counterpart", "measure")
+_OF_EVERY_MODEL = ("changes", "kind", "grain", "loop")
 
 
 class ExceptionKindError(Exception):
@@ -64,6 +99,18 @@ class ExceptionKind:
     """The list in ``reconciliation`` that holds it, too."""
     opens: str
     closes: str
+    awaits: Stage | None = None
+    """The stage of the way of which its window is the usual time, until our own history reports it."""
+    component: Component | None = None
+    """The component of a refund on which the sides do not agree."""
+    asks: Question | None = None
+    """What a person is asked with it: who gives the money after that has decided."""
+    outranked: Outranked | None = None
+    """``told``: its detail is added to that of the kind that comes first, where one does; otherwise it waits its turn."""
+    counterpart: Counterpart | None = None
+    """What is missing, where it is a record of one side without that of the other."""
+    measure: Measure | None = None
+    """The figure of the month that counts it."""
 
 
 def folder() -> Traversable:
@@ -82,6 +129,10 @@ def load(files: Traversable | None = None) -> dict[str, ExceptionKind]:
     for one, other in pairwise(ordered):
         if one.precedence == other.precedence:
             raise ExceptionKindError(f"{one.name} and {other.name} have the same precedence, {one.precedence}")
+    for stage in get_args(Stage):
+        several = [kind.name for kind in ordered if kind.awaits == stage]
+        if len(several) > 1:
+            raise ExceptionKindError(f"{' and '.join(several)} await the same, {stage}: which window is it?")
     return {kind.name: kind for kind in ordered}
 
 
@@ -116,6 +167,12 @@ def _kind(file: str, text: str) -> ExceptionKind:
         ("subject", subjects, get_args(Subject)),
         ("severity", (head["severity"],), get_args(Severity)),
         ("family", (family,), (None, *FAMILIES)),
+        ("awaits", (head.get("awaits"),), (None, *get_args(Stage))),
+        ("component", (head.get("component"),), (None, *COMPONENTS)),
+        ("asks", (head.get("asks"),), (None, *get_args(Question))),
+        ("outranked", (head.get("outranked"),), (None, *get_args(Outranked))),
+        ("counterpart", (head.get("counterpart"),), (None, *COUNTERPARTS)),
+        ("measure", (head.get("measure"),), (None, *MEASURES)),
     ):
         for word in said:
             if word not in known:
@@ -133,6 +190,12 @@ def _kind(file: str, text: str) -> ExceptionKind:
         family=family,
         opens=head["opens"],
         closes=head["closes"],
+        awaits=cast(Stage | None, head.get("awaits")),
+        component=cast(Component | None, head.get("component")),
+        asks=cast(Question | None, head.get("asks")),
+        outranked=cast(Outranked | None, head.get("outranked")),
+        counterpart=cast(Counterpart | None, head.get("counterpart")),
+        measure=cast(Measure | None, head.get("measure")),
     )
 
 
@@ -148,6 +211,9 @@ def _head(file: str, text: str) -> Mapping[str, str]:
             found[last] = rest.strip()
         elif last and line.startswith("--   "):
             found[last] += " " + line[2:].strip()
+    for name in found:
+        if name not in (*_NAMES, *_OPTIONAL, *_OF_EVERY_MODEL):
+            raise ExceptionKindError(f"{file}: nobody reads the line '-- {name}: ...' of its head")
     for name in _NAMES:
         if not found.get(name):
             raise ExceptionKindError(f"{file}: its head needs a line '-- {name}: ...'")

@@ -11,6 +11,8 @@ Cause = Literal["system_error", "logistics_delay", "data_gap", "policy_gap", "am
 Culprit = Literal[
     "happy_returns", "centra", "provider", "policy", "person", "integration", "pipeline", "logistics", "unknown"
 ]
+# Part of a refund: items and tax net of discount, shipping with handling, the fee, and what an exchange pays or costs.
+Component = Literal["items", "tax", "shipping", "fee", "exchange"]
 
 # What is sent, and the steps of it; which may follow which is in push/operations/.
 OperationName = Literal["credit", "exchange", "release", "stock", "note", "customer_note", "attribute"]
@@ -35,6 +37,9 @@ class EffectKind:
     (``None``: it is not about one unit, or is reported with another).
     ``may_be_asked``: a person is asked when only a changed setting makes it due; ``is_optional``: off unless the policy asks
     for it; ``has_money``: its amount is one of money or goods.
+    ``gives_value``: the money or goods of a unit are given with it; ``is_of_the_return``: one for a return on an order, which
+    leaves with its credits; ``is_worth_its_unit``: at stake is the price of its unit, it has no amount of its own;
+    ``is_on_the_customer``: it is written on the customer, not on the order.
     """
 
     name: str
@@ -47,32 +52,51 @@ class EffectKind:
     may_be_asked: bool = True
     is_optional: bool = False
     has_money: bool = True
+    gives_value: bool = False
+    is_of_the_return: bool = False
+    is_worth_its_unit: bool = False
+    is_on_the_customer: bool = False
+
+    @property
+    def is_part_of_a_credit(self) -> bool:
+        """It leaves in a packet of credits, and is an amount of its Return."""
+        return self.operation == "credit"
+
+    @property
+    def is_on_a_return(self) -> bool:
+        """Centra shows it on a Return."""
+        return self.gives_value or self.is_of_the_return
+
+    @property
+    def sets_an_attribute(self) -> bool:
+        """Its text is the whole value of an attribute, not a line among others."""
+        return self.operation == "attribute"
 
 
 EFFECTS = (
     # one unit
     EffectKind(
         "credit_note", "credit_note", "credit", "credit", "credit notes",
-        missing="return_without_credit_note", awaited="our credit",
+        missing="return_without_credit_note", awaited="our credit", gives_value=True,
     ),
     # one (return, order)
-    EffectKind("shipping_refund", "credit_note", "credit", "credit", "shipping refunds"),
+    EffectKind("shipping_refund", "credit_note", "credit", "credit", "shipping refunds", is_of_the_return=True),
     # one (return, order): the per-return fee
-    EffectKind("return_fee", "credit_note", "credit", "credit", "return fees (taken off)"),
+    EffectKind("return_fee", "credit_note", "credit", "credit", "return fees (taken off)", is_of_the_return=True),
     # one unit and ordinal
     EffectKind(
         "inventory_adjustment", "inventory_adjustment", "stock", "stock", "stock movements (goods)",
-        missing="return_without_stock_movement", awaited="our stock movement",
+        missing="return_without_stock_movement", awaited="our stock movement", is_worth_its_unit=True,
     ),
     # one unit; ordered again after somebody canceled it: one more, with its ordinal
     EffectKind(
         "exchange_order", "exchange_order", "exchange", "exchange", "exchange orders (goods)",
-        missing="exchange_without_order", awaited="our replacement order",
+        missing="exchange_without_order", awaited="our replacement order", gives_value=True,
     ),
     # one unit: its replacement's shipment is marked paid, or good to go
     EffectKind(
         "exchange_release", "exchange_order", "release", "exchange", "releases of replacements",
-        may_be_asked=False, is_optional=True, has_money=False,
+        may_be_asked=False, is_optional=True, has_money=False, is_worth_its_unit=True,
     ),
     # one (return, order, milestone): a line in the order's internal comment
     EffectKind(
@@ -86,12 +110,12 @@ EFFECTS = (
     # the same: a line in the customer's internal comment
     EffectKind(
         "customer_note", "status_update", "customer_note", "status", "customer notes",
-        may_be_asked=False, is_optional=True, has_money=False,
+        may_be_asked=False, is_optional=True, has_money=False, is_on_the_customer=True,
     ),
     # the same: the value of the customer's attribute
     EffectKind(
         "customer_attribute", "status_update", "attribute", "status", "customer attributes",
-        may_be_asked=False, is_optional=True, has_money=False,
+        may_be_asked=False, is_optional=True, has_money=False, is_on_the_customer=True,
     ),
 )  # fmt: skip
 # Effect types as the policy names them, in lists.
@@ -103,9 +127,25 @@ EFFECT_KINDS = tuple(effect.name for effect in EFFECTS)
 EFFECT_TYPE_OF = {effect.name: effect.effect_type for effect in EFFECTS}
 OPERATION_OF = {effect.name: effect.operation for effect in EFFECTS}
 WITH_MONEY = frozenset(effect.name for effect in EFFECTS if effect.has_money)
+OF_THE_RETURN = frozenset(effect.name for effect in EFFECTS if effect.is_of_the_return)
+# What SQL asks of an effect's kind, a macro each: `gives_value(effect_kind)`. The names stand in them one by one: a macro with a
+# subquery would take the columns of whoever reads it.
+FACTS = (
+    "gives_value", "is_of_the_return", "is_worth_its_unit", "is_on_the_customer", "is_part_of_a_credit", "is_on_a_return",
+    "sets_an_attribute",
+)  # fmt: skip
+
+
+def _macro(fact: str) -> str:
+    names = ", ".join(f"'{effect.name}'" for effect in EFFECTS if getattr(effect, fact))
+    return f"create or replace macro {fact}(effect_kind) as effect_kind in ({names});\n"
+
+
+SQL_MACROS = "".join(_macro(fact) for fact in FACTS)
 EFFECT_STATES = ("planned", "sending", "confirmed", "rejected", "unknown", "withdrawn")
 
 CLASSES: tuple[str, ...] = get_args(Class)
 CAUSES: tuple[str, ...] = get_args(Cause)
 CULPRITS: tuple[str, ...] = get_args(Culprit)
 OWNERS: tuple[str, ...] = get_args(Owner)
+COMPONENTS: tuple[str, ...] = get_args(Component)

@@ -301,7 +301,7 @@ class Lateness(_Section):
 
 
 class Shadow(_Section):
-    """When a shadow report says *ready to go live*: what has to be observed, and how often we may stand alone."""
+    """When a shadow report says *ready to go live*: what has to be observed, and how often we alone may differ."""
 
     days: Days = 14
     least_decisions: Annotated[int, Field(gt=0)] = 50
@@ -488,7 +488,7 @@ def _told(path: Path, text: str, error: ValidationError) -> list[str]:
 
 
 def _line_of(text: str, location: tuple[int | str, ...]) -> int:
-    """The line that a mistake stands on: the last part of its place that the text spells, from its table on."""
+    """The line that a mistake is on: the last part of its place that the text spells, from its table on."""
     best = 1
     lines = text.splitlines()
     for part in location:

@@ -22,7 +22,7 @@ def keep() -> None:
 
 
 def tighten(folder: Path, *, but: Collection[Path] = ()) -> None:
-    """Take away from others what an earlier program, or a copy, left open to them: a folder of ours and all that is in it.
+    """Take away from others what an earlier program, or a copy, left open to them: one of our folders and all that is in it.
 
     Where somebody was let in by an ACL, the group's bits are that ACL's and stay.
     """

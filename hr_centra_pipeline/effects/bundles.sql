@@ -33,7 +33,7 @@ units as (
     left join policy.reasons on reasons.code = pending.blocked_code
     left join (
         select return_item_id, true as is_given from push.ledger
-        where effect_kind in ('credit_note', 'exchange_order') and state in ('sending', 'unknown', 'confirmed')
+        where gives_value(effect_kind) and state in ('sending', 'unknown', 'confirmed')
         group by return_item_id
     ) as given_units on given_units.return_item_id = matched.return_item_id
     where matched.bundle is not null
@@ -195,7 +195,7 @@ from (
     having bool_and(credits.blocked_code is not null)
         and bool_or(credits.effect_key in (select effect_key from bundle_credits where blocked_code is not null))
 ) as return_verdicts
-where return_level.effect_kind in ('shipping_refund', 'return_fee')
+where is_of_the_return(return_level.effect_kind)
     and return_level.blocked_code is null
     and return_level.state = 'planned'
     and return_level.return_id = return_verdicts.return_id and return_level.order_number = return_verdicts.order_number;

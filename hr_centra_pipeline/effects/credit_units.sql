@@ -4,7 +4,7 @@
 -- loop:  push.ledger: what was sent is not due again; the push that follows commits its own later
 
 -- One row per unit whose replacement somebody has canceled in Centra, and that gets its money after all: a person has decided so,
--- or Happy Returns refunds it now. It is paid on the Return of ours that the replacement was made from, and that says what the
+-- or Happy Returns refunds it now. It is paid on our Return that the replacement was made from, and that says what the
 -- unit cost: as much of a voucher as the Return carries, as Centra keeps it.
 create or replace temp table canceled_replacements as
 select

@@ -54,7 +54,7 @@ select children.return_item_id, children.order_number, parents.parent_id
 from children
 join parents using (order_number, sku, place);
 
--- One row per unit in an exchange chain: its root and how many exchanges lie between; and the last unit before it that was refused.
+-- One row per unit in an exchange chain: its root and how many exchanges are between; and the last unit before it that was refused.
 create or replace temp table exchange_chains as
 with recursive
 ancestors as (

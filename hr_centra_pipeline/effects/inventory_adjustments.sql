@@ -69,7 +69,7 @@ with
 unit_positions as (
     select
         return_item_id, max(ordinal) as last_ordinal,
-        arg_max_null(warehouse_id, ordinal) as warehouse_id, -- null: it was moved out, and lies nowhere
+        arg_max_null(warehouse_id, ordinal) as warehouse_id, -- null: it was moved out, and is in no warehouse
         bool_or(is_on_its_way) as is_on_its_way
     from unit_movements group by return_item_id
 ),

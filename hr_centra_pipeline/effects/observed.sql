@@ -39,7 +39,7 @@ delete from effects.observed where
         and 'customer ' || centra_id in (select mark from newly_landed_marks)
     );
 
--- Completed Returns of ours that no packet carries (our database was lost), and without what they were made for: the payment
+-- Our completed Returns that no packet carries (our database was lost), and without what they were made for: the payment
 -- by our call, or the replacement. Who should have paid it is what the settings were when it was issued, else what they are now.
 create or replace temp table keys_without_result as
 with
@@ -87,7 +87,7 @@ where case units.kind
             )
     end;
 
--- Completed is not paid: somebody may complete a Return of ours that is still to be paid, or still waits for its
+-- Completed is not paid: someone may complete our Return while it is still to be paid, or still waits for its
 -- replacement. As long as its packet is in doubt, only the look-up of that packet says what is left to do.
 insert into effects.observed by name
 select

@@ -3,7 +3,7 @@
 -- grain: one row per packet of the active orders, with the Return that it made
 -- loop:  push.ledger, push.packets: what was sent is not due again; the push that follows commits its own later
 
--- A pull of Returns that must have shown what was made at one time and settled at another came to its end since.
+-- A pull of Returns that must have shown what was made at one time and settled at another has completed since.
 create or replace temp macro was_pulled_since(created_at, settled_at) as
 exists (
     select 1

@@ -100,7 +100,7 @@ from (
         group by all
         having bool_and(credits.blocked_code is not null or not coalesce(paid.fits, true)) and bool_or(not paid.fits)
     ) as without using (return_id, order_number)
-    where return_level.effect_kind in ('shipping_refund', 'return_fee') and return_level.pays_through = 'centra'
+    where is_of_the_return(return_level.effect_kind) and return_level.pays_through = 'centra'
 ) as unpaid_effects
 join policy.reasons using (code)
 where unpaid_effects.effect_key = pending.effect_key;

@@ -51,7 +51,7 @@ made_orders as (
 select
     made_orders.made_by, made_orders.order_number, orders.created_at, orders.updated_at,
     orders.order_number is not null and (orders.is_cancelled is distinct from true) as is_live,
-    -- No pull that must have shown it has come to its end since it was made.
+    -- No pull that must have shown it has completed since it was made.
     orders.order_number is null and not exists (
         select 1 from landing.centra_pulls as pulls
         where pulls."object" = 'orders' and pulls.is_complete and pulls.fetched_at > made_orders.confirmed_at

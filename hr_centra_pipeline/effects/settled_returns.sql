@@ -23,7 +23,7 @@ sums_paid as (
     group by centra_return_id
 ),
 
--- one row per Return of ours that was read when it was made
+-- one row per Return that we made and that was read when it was made
 taxes_at_creation as (
     select
         try_cast(centra_id as bigint) as centra_return_id,

@@ -60,7 +60,7 @@ milestones as (
     where events.event in ('dropped_off', 'received', 'departed', 'graded')
     union all by name
     -- Refunded is what Centra shows as given (`keys_in_centra`: by the ledger, or read back), by us or by another user; so is a unit for
-    -- which the money was given instead of the replacement.
+    -- which the money was refunded instead of the replacement.
     select
         units.return_id, units.order_number, units.return_item_id,
         case
@@ -200,8 +200,8 @@ lines_of_places as (
         returns.express_code,
         returns.created_at as started_at,
         orders.customer_id,
-        targets.effect_kind in ('order_attribute', 'customer_attribute') as is_attribute,
-        targets.effect_kind in ('customer_note', 'customer_attribute') as is_on_customer,
+        sets_an_attribute(targets.effect_kind) as is_attribute,
+        is_on_the_customer(targets.effect_kind) as is_on_customer,
         case
             when is_on_customer
                 then coalesce('customer ' || orders.customer_id, 'no customer of ' || latest_milestones.order_number)

@@ -43,7 +43,7 @@ create or replace temp macro more_than(amount, slack) as case when amount > slac
 -- One row per unit, way and source of value.
 create or replace temp table values_given as
 with
--- One row per unit and Return of ours that it is on. The Return of an exchange may have several effects of the unit: a
+-- One row per unit and each of our Returns that it is on. The Return of an exchange may have several effects of the unit: a
 -- replacement that was ordered again, or the money that was given instead; the money shows what was called for.
 our_returns as (
     select
@@ -58,7 +58,7 @@ our_returns as (
     join valued_units as units using (return_item_id)
     left join push.packets using (packet_key)
     left join packet_returns using (packet_key)
-    where ledger.effect_kind in ('credit_note', 'exchange_order') and not ledger.is_foreign
+    where gives_value(ledger.effect_kind) and not ledger.is_foreign
         and ledger.state in ('sending', 'unknown', 'confirmed')
         -- A Return by hand from which our replacement was made: what is paid on it is counted as such.
         and (units.foreign_centra_return_id is null or centra_return_id is distinct from units.foreign_centra_return_id)

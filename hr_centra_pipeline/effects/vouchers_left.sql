@@ -5,7 +5,7 @@
 
 -- One row per order with a voucher: what is left of it, and how many pieces have not come back. A Return carries the part
 -- that it carries, no matter who made it; an exchanged unit whose Return carries none (an order in several shipments, a Return made
--- by hand or by an earlier version) takes its share with it; a Return of ours that no pull has shown yet, what its packet says.
+-- by hand or by an earlier version) takes its share with it; our Return that no pull has shown yet, what its packet says.
 create or replace temp table vouchers_left as
 with
 orders as (

@@ -10,7 +10,7 @@ sent_places as (
     select return_item_id, any_value(shipment_line_id) as shipment_line_id
     from push.ledger
     semi join items_in_play using (return_item_id)
-    where effect_kind in ('credit_note', 'exchange_order') and not is_foreign
+    where gives_value(effect_kind) and not is_foreign
         and state in ('sending', 'unknown', 'confirmed') and shipment_line_id is not null
     group by return_item_id
 ),

@@ -34,7 +34,7 @@ anti join places_here using (return_item_id);
 
 create or replace temp table late_adoptions as from pieces_given('late_pairs');
 
--- One row per unit that may have been given back on somebody's Return all the same: it has a piece of its own and nothing was
+-- One row per unit that may nevertheless have been given back on an external Return: it has a piece of its own and nothing was
 -- given for it yet, or its credit or replacement is half done.
 create or replace temp table open_credits as
 select return_item_id from places_here
@@ -43,7 +43,7 @@ select return_item_id from known_places
 anti join (
     select return_item_id
     from push.ledger
-    where effect_kind in ('credit_note', 'exchange_order') and state = 'confirmed'
+    where gives_value(effect_kind) and state = 'confirmed'
 ) as given_units using (return_item_id);
 
 -- One row per such unit: the earliest Return that it may be on.

@@ -44,7 +44,7 @@ taken_pieces as (
         from push.ledger
         semi join matching.orders_in_play using (order_number)
         anti join known_places using (return_item_id)
-        where effect_kind in ('credit_note', 'exchange_order') and not is_foreign
+        where gives_value(effect_kind) and not is_foreign
             and state in ('sending', 'unknown', 'confirmed') and shipment_line_id is not null
         group by all
         union all

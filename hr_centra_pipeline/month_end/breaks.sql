@@ -9,7 +9,7 @@ month_closings as (
     from month_end.rollforward
 ),
 
--- What stands open after the month that is asked for.
+-- What is open after the requested month.
 open_sums as (
     select kind, told.owner_team as owner_team, told.currency as currency, count(*) as items, sum(told.amount) as amount
     from (

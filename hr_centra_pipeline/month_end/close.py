@@ -101,7 +101,7 @@ def close(
 
 
 def reopen(connection: Connection, month: str, now: datetime, *, by: str, why: str) -> None:
-    """Open the last closed month again; its signatures become void. The frozen rows stay for anyone who asks how it stood.
+    """Open the last closed month again; its signatures become void. The frozen rows stay, so that its earlier state can be read.
 
     Raises:
         RunFailed: it is not the last closed month, or nobody says who and why.
@@ -162,7 +162,7 @@ def verify(connection: Connection, month: str) -> None:
 
 
 def certificate_of(connection: Connection, month: str, as_of: datetime) -> Certificate:
-    """How a month stood at a time. Reads ``month_end.late_items``: compute the months first."""
+    """The state of a month at a time. Reads ``month_end.late_items``: compute the months first."""
     closed = connection.execute(
         """
         select run_number, "at", "by", why, content_sha256, sources_sha256

@@ -20,7 +20,7 @@ _JOURNAL = "month_end/journal.sql"
 
 @dataclass(frozen=True)
 class MonthReport:
-    """What a month looks like, for anyone who asks how it stands."""
+    """The state of a month."""
 
     month: str
     statuses: dict[str, int]

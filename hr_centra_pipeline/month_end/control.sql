@@ -27,7 +27,7 @@ where received_at <= (select as_of from report_period);
 
 delete from month_end.control_totals;
 
--- Export files that tell of a month. A refused one is mended by a later delivery under its name.
+-- Export files with data of a month. A refused one is replaced by a later delivery under its name.
 insert into month_end.control_totals by name
 with
 -- One row per file and batch of refund rows.
@@ -43,7 +43,7 @@ refund_sums as (
 select
     months.month, files.source_file as source, files.kind as source_kind, files.file_sha256,
     json_object('profile', files.profile, 'source_time_from', files.source_time_from) as parameters,
-    'as each row tells; UTC inside' as time_zone,
+    'as each row states; UTC inside' as time_zone,
     files.rows_read, files.rows_rejected, files.rows_repeated, files.rows_landed, refund_sums.sums,
     files.told_from as covers_from, files.told_to as covers_to, files.received_at,
     files.last_problem is null as is_covered, files.last_problem as problem, provenance.*
@@ -71,7 +71,7 @@ reported_days as (
     select unnest(generate_series(told_from::date, told_to::date, interval 1 day))::date as day
     from delivered_files where problem is null
     union
-    -- A file tells that nothing else had changed when it was written.
+    -- A file shows that nothing else had changed when it was written.
     select coalesce(source_time, received_at)::date as day from delivered_files where problem is null
 )
 

@@ -32,7 +32,7 @@ _LEARNT = """
 
 
 def require_synced(connection: Connection, policy_sha256: str) -> None:
-    """Refuse to tell a month from tables that a changed program or policy has emptied.
+    """Refuse to report a month from tables that a changed program or policy has emptied.
 
     Raises:
         RunFailed: a sync has to fill them first.
@@ -45,7 +45,7 @@ def due_months(connection: Connection, now: datetime) -> list[str]:
     """Months whose pack is older than what is known, in order.
 
     A fact changes its own month and every later one that is open; a closed month only when the fact belongs to it. A pack
-    tells all history, so that it is made once a day, not once an hour; at once when the month has just ended, or was closed.
+    covers all history, so that it is made once a day, not once an hour; at once when the month has just ended, or was closed.
     Older months that never had a pack are made when somebody asks for them.
     """
     made = watermarks.parts(connection, watermarks.MONTH_END)

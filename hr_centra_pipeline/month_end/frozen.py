@@ -1,4 +1,4 @@
-"""Closed months' tables, kept row by row as they were, with the hashes that signatures stand for."""
+"""Closed months' tables, kept row by row as they were, with the hashes that signatures cover."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 -- kind:  table
 -- grain: one row per open item, difference, exchange, late item or saving of the month
 
--- The lists of a month: what was open at its cut-off, what differed, what is exchanged, what came late, what leaked.
+-- The lists of a month: what was open at its cut-off, what differed, what is exchanged, what came late, what money is at risk.
 delete from month_end.open_items where month = (select month from report_period);
 insert into month_end.open_items by name
 with
@@ -30,7 +30,7 @@ notes as (
     from known_events where event = 'noted' group by exception_id
 ),
 
--- What the present says in other words without being another matter (its detail tells days, for one).
+-- What the present says in other words without being another matter (its detail names days, for example).
 present_words as (
     select exception_id, detail, next_step, evidence from reconciliation.exceptions
     where (select as_of from report_period)
@@ -108,7 +108,7 @@ shipping_dates as (
     select order_number, min(shipped_at) as shipped_at from staging.shipments where is_shipped group by order_number
 ),
 
--- Units for which the money was given instead, and when: on a Return by hand, or on that of the exchange.
+-- Units for which the money was refunded instead, and when: on a Return by hand, or on that of the exchange.
 refund_dates as (
     select returns.return_item_id, min(entries.created_at) as refunded_at
     from (
@@ -127,7 +127,7 @@ price_differences as (
     select units.return_item_id, sum(price_difference) as price_difference, bool_or(status = 'issued') as is_settled
     from staging.refund_units as units
     join staging.refunds using (refund_id)
-    semi join staging.orders using (order_number, currency) -- in another currency it is no difference to the unit's price
+    semi join staging.orders using (order_number, currency) -- in another currency it is not a difference to the unit's price
     where refund_type = 'exchange' and price_difference is not null
     group by units.return_item_id
 )
@@ -244,7 +244,7 @@ left join closed_sums on closed_sums.of_month = late_facts.of_month and closed_s
 
 delete from month_end.money_saved where month = (select month from report_period);
 insert into month_end.money_saved by name
--- Somebody else had given the money; without looking, we would have given it again.
+-- Another user had refunded it; without looking, we would have refunded it again.
 select
     report_period.month,
     'double_credits_prevented' as measure,
@@ -264,12 +264,12 @@ select
     report_period.month, 'over_credits_found' as measure, currency, count(distinct exception_id) as units, sum(amount) as amount
 from known_events
 join report_period on known_events.posted_month = report_period.month
+semi join policy.exception_kinds as rules on rules.kind = known_events.kind and rules.measure = 'over_credits_found'
 where event = 'opened' and currency is not null
-    and kind in ('double_credit', 'credited_item_refused', 'centra_return_without_return', 'refund_without_credit_note')
 group by report_period.month, currency
 union all by name
 select month, 'unbooked_units_value' as measure, currency, count(*) as units, sum(amount) as amount
 from month_end.open_items
+semi join policy.exception_kinds as rules on rules.kind = open_items.kind and rules.measure = 'unbooked_units_value'
 where month = (select month from report_period) and currency is not null
-    and kind in ('return_without_stock_movement', 'unmapped_disposition', 'disposition_missing', 'stalled_return')
 group by month, currency;

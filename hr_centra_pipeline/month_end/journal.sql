@@ -15,7 +15,7 @@ returns_by_centra_id as (
     select centra_id, min(return_id) as return_id
     from (
         select centra_id, return_id from push.ledger
-        where effect_kind in ('credit_note', 'exchange_order', 'shipping_refund', 'return_fee') and state = 'confirmed'
+        where is_on_a_return(effect_kind) and state = 'confirmed'
         union all
         select foreign_centra_return_id::varchar, return_id
         from matching.matched_items
@@ -59,7 +59,7 @@ where status = 'issued' and issued_at is not null and refund_type <> 'exchange'
     -- by who paid then: another payer from now on changes nothing of the past
     and refund_id in (select refund_id from paid_through where gift_card_id is not null or row_payer = 'elsewhere');
 
--- Which line of which file tells a fact is no part of it: a row that is corrected in one amount is not reported again in all others.
+-- Which line of which file reports a fact is not part of it: a row corrected in one amount is not reported again in all others.
 create or replace temp table differing_facts as
 with
 facts_now as (

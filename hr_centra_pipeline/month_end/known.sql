@@ -3,7 +3,7 @@
 -- grain: one row per fact, event, run and close that was known at the time that is asked for
 
 -- What was known at $as_of, and to which month each fact and event is posted: its own, or, when that was closed before we learnt
--- it, the first month that was open then. $month: the month that is asked for; $cut_off: its end, or $as_of before that.
+-- it, the first month that was open then. $month: the requested month; $cut_off: its end, or $as_of before that.
 create or replace temp table report_period as
 select
     $as_of::timestamptz as as_of, $month::varchar as month, $cut_off::timestamptz as cut_off,
@@ -79,7 +79,7 @@ select entries.*, month as own_month, greatest(month, first_open_month) as poste
 from month_end.fact_journal as entries
 join known_runs using (run_number);
 
--- Events of exceptions in the order in which they became known; places tell which state each one leaves behind. What came out
+-- Events of exceptions in the order in which they became known; places show which state each one leaves behind. What came out
 -- of another exception is posted with that one's end, whenever it would have opened by itself: it moves in one month.
 create or replace temp table known_events as
 with

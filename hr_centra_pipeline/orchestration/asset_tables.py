@@ -28,7 +28,7 @@ _GRAINS = {
     "reconciliation.exception_events": "One row per event of an exception: opened, changed, assigned, closed, reopened.",
     "month_end.fact_journal": "One row per refund fact as it was entered or reversed, with the run that did.",
     "month_end.match_journal": "One row per verdict of the refund match as it was entered or replaced, with the run that did.",
-    "month_end.opening_position": "One row per return of before the cut-over that was open when the pipeline began.",
+    "month_end.opening_position": "One row per return from before the cut-over that was open when the pipeline began.",
 }
 CHECK = "every_row_meets_its_declaration"
 TEAM, LINES, TOLD_ELSEWHERE = "owner_team", "troubles", "told_elsewhere"
@@ -84,7 +84,7 @@ def deps(*names: str, is_monthly: bool = False) -> list[dg.AssetDep]:
 def external(assets: Iterable[dg.AssetsDefinition]) -> list[dg.AssetSpec]:
     """Whatever is read by these assets, directly or through each other, and is none of them.
 
-    The settings of the policy and what people decided are a group of their own; what a step keeps beside its tables stands
+    The settings of the policy and what people decided are a group of their own; what a step keeps beside its tables is
     in the group of that step.
     """
     made = {".".join(one.path) for asset in assets for one in asset.keys}
@@ -179,7 +179,7 @@ def _count(connection: Connection, name: str) -> int:
 
 
 def preview(connection: Connection, name: str) -> dict[str, Any]:
-    """The last few rows of a table as metadata, and its columns where no declaration tells them."""
+    """The last few rows of a table as metadata, and its columns where no declaration lists them."""
     described = connection.execute(f"describe {name}").fetchall()
     names = [column for column, *_ in described if column not in _NOT_SHOWN]
     texts = ", ".join(f'left("{column}"::varchar, {_SHOWN_CHARACTERS}) as "{column}"' for column in names)

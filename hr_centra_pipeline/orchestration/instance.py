@@ -16,7 +16,7 @@ _PACKAGE = "hr_centra_pipeline.orchestration"
 def prepare_dagster_home(settings: Settings) -> Path:
     """Make ``DAGSTER_HOME`` absolute (default ``$HR_CENTRA_HOME/dagster``) and give it a ``dagster.yaml`` if it has none.
 
-    A ``dagster.yaml`` that somebody put there (see ``dagster.postgres.yaml`` beside this module) is left alone.
+    A ``dagster.yaml`` that is there already (see ``dagster.postgres.yaml`` beside this module) is left alone.
 
     Raises:
         ConfigurationError: the path has a percent sign, which Dagster's SQLite storage takes for something else.

@@ -21,7 +21,7 @@ def findings(settings: Settings) -> Iterator[Finding]:
     home = prepare_dagster_home(settings)
     try:
         instance = dg.DagsterInstance.get()
-    except Exception as error:  # noqa: BLE001 - whatever is wrong with somebody's dagster.yaml or database is a finding
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with a custom dagster.yaml or database is a finding
         yield Finding(
             _SECTION, "error", f"{home / 'dagster.yaml'}: {str(error).strip().splitlines()[0]}",
             "Correct it, or delete the file: the default one is written again.", True,

@@ -75,7 +75,7 @@ def _default_status() -> dg.DefaultScheduleStatus:
     description="Every hour, seven minutes past (HR_CENTRA_SYNC_CRON changes it). A run that is still going is not doubled.",
 )
 def hourly_sync(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-    """One run for now, whatever hours were missed: it takes everything that is new. Missed hours stand as gaps."""
+    """One run for now, whatever hours were missed: it takes everything that is new. Missed hours are shown as gaps."""
     unfinished = context.instance.get_runs(
         filters=dg.RunsFilter(
             job_name=SYNC.name,

@@ -101,7 +101,7 @@ def fail_orphaned_runs(instance: dg.DagsterInstance, *, but: str | None = None) 
     """Mark runs failed whose process died, and free their slots; answers their ids.
 
     Without it, the slots that a killed run left behind would stay taken until ``max_runtime_seconds`` is over: the default
-    launcher does not notice a death. Runs of other machines are left to that limit.
+    launcher does not notice a crash. Runs of other machines are left to that limit.
     """
     orphaned = []
     for run in instance.get_runs(filters=dg.RunsFilter(statuses=UNFINISHED)):
@@ -139,7 +139,7 @@ def is_dead(process: str) -> bool:
 def _began(pid: int) -> str:
     """When a process began, in clock ticks since the machine did; empty when it is gone (or cannot be looked at: ``?``).
 
-    Counted from the start of the machine, it stays the same when somebody sets the clock.
+    Counted from the start of the machine, it stays the same when the clock is set.
     """
     try:
         process = psutil.Process(pid)

@@ -19,7 +19,7 @@ from hr_centra_pipeline.orchestration import run_lock
 from hr_centra_pipeline.orchestration.asset_tables import LINES, TEAM, TOLD_ELSEWHERE
 from hr_centra_pipeline.orchestration.failures import words_of
 from hr_centra_pipeline.oversight import delivery, published
-from hr_centra_pipeline.oversight.alerts import Alert, Line, TellReport, fingerprint, over, tell
+from hr_centra_pipeline.oversight.alerts import Alert, AlertReport, Line, fingerprint, over, send_alerts
 
 _RUNS_AT_ONCE = 50
 _RETRY_TAG = "dagster/retry_number"  # only the first attempt is reported, not its automatic retries
@@ -57,13 +57,13 @@ def _changes(
     return found, (found[-1][0] if found else None)
 
 
-def _ended(context: dg.SensorEvaluationContext, cursor: int | None, report: TellReport, idle: str) -> Outcome:
+def _ended(context: dg.SensorEvaluationContext, cursor: int | None, report: AlertReport, idle: str) -> Outcome:
     if cursor is not None:
         context.update_cursor(str(cursor))
     said = f"{report.sent} sent, {report.held_back} suppressed"
     if report.nobody:
         said += f"; {report.nobody} without a webhook or mail (HR_CENTRA_ALERT_WEBHOOK, HR_CENTRA_SMTP_URL)"
-    return dg.SkipReason(said if report != TellReport() else idle)
+    return dg.SkipReason(said if report != AlertReport() else idle)
 
 
 def _footer(settings: Settings, run: dg.DagsterRun) -> str:
@@ -95,7 +95,7 @@ def alert_on_failed_runs(context: dg.SensorEvaluationContext) -> Outcome:
         where, words = failure_of(context.instance, run, event)
         line = Line(fingerprint("run", run.job_name, where, words), run_id, words)
         alerts.append(Alert(_DATA, f"{run.job_name} failed{where and f' at {where}'}", (line,), _footer(settings, run)))
-    return _ended(context, cursor, tell(alerts, settings, policy, now), "No run has failed since the last tick.")
+    return _ended(context, cursor, send_alerts(alerts, settings, policy, now), "No run has failed since the last tick.")
 
 
 def _known(settings: Settings) -> list[str]:
@@ -106,7 +106,7 @@ def _known(settings: Settings) -> list[str]:
 
 
 def failure_of(instance: dg.DagsterInstance, run: dg.DagsterRun, event: dg.DagsterEvent) -> tuple[str, str]:
-    """Where a run failed and why, in its own words; a death without a failed step says so."""
+    """Where a run failed and why, as it reported it; a crash without a failed step is reported as such."""
     steps, words = [], []
     for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
         failed = entry.dagster_event
@@ -118,7 +118,7 @@ def failure_of(instance: dg.DagsterInstance, run: dg.DagsterRun, event: dg.Dagst
         words.append(told or (words_of(data.error) if data.error else "no message"))
     process = run.tags.get(run_lock.PROCESS_TAG)
     if not words and process is not None and run_lock.is_dead(process):
-        # Dagster's monitoring may notice a death before us, and says only that it noticed.
+        # Dagster's monitoring may notice a crash before us, and reports only that it did.
         words.append(run_lock.crash_message(process))
     return ", ".join(dict.fromkeys(steps)), "\n".join(
         dict.fromkeys(words)
@@ -169,7 +169,9 @@ def alert_on_failed_checks(context: dg.SensorEvaluationContext) -> Outcome:
                 _footer(settings, run))
             for team, lines in sorted(failed.items())
         ]  # fmt: skip
-    return _ended(context, cursor, tell(alerts, settings, policy, now), "No check has failed since the last tick.")
+    return _ended(
+        context, cursor, send_alerts(alerts, settings, policy, now), "No check has failed since the last tick."
+    )
 
 
 def _owner_of(context: dg.SensorEvaluationContext) -> Callable[[dg.AssetCheckEvaluation], str]:
@@ -213,7 +215,7 @@ def escalate_overdue_exceptions(context: dg.SensorEvaluationContext) -> Outcome:
         for team in dict.fromkeys((late.team, _DATA)):
             event = f"{until.isoformat()}"
             alerts.append(Alert(team, title, (Line(f"escalation | {late.team} | {team} | {event}", event, text),)))
-    report = tell(alerts, settings, policy, now)
+    report = send_alerts(alerts, settings, policy, now)
     context.update_cursor(until.isoformat())
     return _ended(context, None, report, "No exception has passed its second window.")
 
@@ -224,7 +226,7 @@ def escalate_overdue_exceptions(context: dg.SensorEvaluationContext) -> Outcome:
     description="Alerts the data team after [alerts] silent_after_hours without a publication; else pings the external heartbeat.",
 )
 def alert_on_silence(context: dg.SensorEvaluationContext) -> Outcome:
-    """A sync that never starts fails nothing: only the age of what is published tells."""
+    """A sync that never starts fails nothing: only the age of the published tables shows it."""
     settings, policy, now = _watch()
     last = published.as_of(settings)
     if last is None:
@@ -239,7 +241,7 @@ def alert_on_silence(context: dg.SensorEvaluationContext) -> Outcome:
         f"The published tables are as of {last:%Y-%m-%d %H:%M} UTC, {age.total_seconds() / 3600:.0f} hours old: since then no "
         "sync has completed. Check the runs, the schedule and the daemon; the next sync catches up on what was missed."
     )
-    report = tell(
+    report = send_alerts(
         [Alert(_DATA, "No sync has succeeded", (Line(known, last.isoformat(), text),))], settings, policy, now
     )
     return _ended(context, None, report, "Reported before.")

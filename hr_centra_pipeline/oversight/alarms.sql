@@ -1,7 +1,7 @@
 -- kind:  query
 -- grain: one row per standing alarm: how many rows of trouble, and the first of them
 
--- The standing alarms: each asks about everything that is open, never about the last run alone. One row per alarm; found: how
+-- The standing alarms: each covers everything that is open, never the last run alone. One row per alarm; found: how
 -- many rows of trouble, lines: the first of them in words.
 create or replace temp table alarms (alarm varchar, found bigint, lines varchar[]);
 
@@ -76,7 +76,7 @@ select
     ) filter (where caught_up_at is null
     )
 from operations.coverage_gaps
-where source <> 'files of the exports' and gap_to < $now;
+where source <> gap_source_text('export_files') and gap_to < $now;
 
 insert into alarms
 select
@@ -93,7 +93,7 @@ select
     ) filter (where caught_up_at is null
     )
 from operations.coverage_gaps
-where source = 'files of the exports';
+where source = gap_source_text('export_files');
 
 insert into alarms
 select

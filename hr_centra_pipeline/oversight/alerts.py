@@ -56,7 +56,7 @@ class _Told:
 
 
 @dataclass(frozen=True)
-class TellReport:
+class AlertReport:
     """How many alerts left, and how many lines were held back."""
 
     sent: int = 0
@@ -69,9 +69,9 @@ def fingerprint(*parts: str) -> str:
     return " | ".join(_CHANGING.sub("#", part) for part in parts)
 
 
-def tell(
+def send_alerts(
     alerts: Iterable[Alert], settings: Settings, policy: Policy, now: datetime, channels: Channels = delivery.channels
-) -> TellReport:
+) -> AlertReport:
     """Deliver what is due.
 
     Raises:
@@ -84,7 +84,7 @@ def tell(
             for alert in alerts:
                 judged = [(line, _judged(memory, line, now, policy)) for line in alert.lines]
                 due = [line for line, what in judged if what == "due"]
-                held_back += sum(what == "held back" for _, what in judged)
+                held_back += sum(what == "held_back" for _, what in judged)
                 if not due:
                     continue
                 ways = channels(settings, policy, alert.team)
@@ -95,7 +95,7 @@ def tell(
                 sent += 1
         finally:
             _write(settings.home / "alerts.json", memory, now)
-    return TellReport(sent, held_back, nobody)
+    return AlertReport(sent, held_back, nobody)
 
 
 def over(fingerprints: Iterable[str], settings: Settings, now: datetime) -> None:
@@ -114,7 +114,7 @@ def over(fingerprints: Iterable[str], settings: Settings, now: datetime) -> None
 
 
 def _judged(memory: dict[str, _Told], line: Line, now: datetime, policy: Policy) -> str:
-    """``due``, ``held back``, or ``told`` (this very event was reported or suppressed before: its tick runs again)."""
+    """``due``, ``held_back``, or ``told`` (this very event was reported or suppressed before: its tick runs again)."""
     told = memory.get(line.fingerprint)
     if told is None or not told.is_done:
         return "due"
@@ -124,7 +124,7 @@ def _judged(memory: dict[str, _Told], line: Line, now: datetime, policy: Policy)
         return "due"
     told.held_back += 1
     told.last_held_back = line.event
-    return "held back"
+    return "held_back"
 
 
 def _deliver(
@@ -166,7 +166,7 @@ def _read(path: Path) -> dict[str, _Told]:
     except FileNotFoundError:
         return {}
     except (ValueError, TypeError, AttributeError):
-        return {}  # a damaged memory: better told twice than not at all
+        return {}  # a damaged memory: better an alert twice than none
 
 
 def _write(path: Path, memory: dict[str, _Told], now: datetime) -> None:

@@ -49,7 +49,7 @@ def save_schema(client: CentraClient, path: Path) -> int:
 def findings(looked: Looked, *, is_live: bool) -> Iterator[Finding]:
     """Each difference with its remedy, then what is as assumed and what cannot be seen, with counts.
 
-    What only stops sending is no error while nothing is sent.
+    What only stops sending is not an error while nothing is sent.
     """
     for row in _sorted(looked.rows):
         if row.verdict == "differs":

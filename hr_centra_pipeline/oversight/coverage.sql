@@ -12,7 +12,7 @@ with
 looks as (
     -- Several pulls at one time of the clock reach as far back as the widest of them.
     select
-        'centra ' || "object" as source, fetched_at as looked_at,
+        'centra_' || "object" as source, fetched_at as looked_at,
         case when bool_and(window_from is not null) then min(window_from) end as reads_from
     from landing.centra_pulls
     where is_complete and "object" in ('orders', 'shipments', 'returns', 'stock_changes')
@@ -23,7 +23,7 @@ looks as (
     -- The run that decides now, for sources that it could not read.
     select distinct source, $now::timestamptz as looked_at, timestamptz 'infinity' as reads_from
     from (
-        select 'centra ' || "object" as source
+        select 'centra_' || "object" as source
         from landing.centra_pulls
         where "object" in ('orders', 'shipments', 'returns', 'stock_changes')
         union all
@@ -43,7 +43,7 @@ pauses as (
 
 -- One row per slice of history that a backfill read.
 backfilled_slices as (
-    select 'centra ' || "object" as source, window_from, window_to, fetched_at
+    select 'centra_' || "object" as source, window_from, window_to, fetched_at
     from landing.centra_history
     where is_complete
 ),
@@ -82,7 +82,7 @@ deliveries as (
 )
 
 select
-    source, gap_from, gap_to, date_diff('minute', gap_from, gap_to) // 60 as hours, caught_up_at,
+    gap_source_text(source) as source, gap_from, gap_to, date_diff('minute', gap_from, gap_to) // 60 as hours, caught_up_at,
     case when caught_up_at is not null then 'Nothing was read in between; the next read caught up.'
         when gap_to = $now::timestamptz then 'It cannot be read now: see the last run.'
         else 'Part of it was never read: hr-centra backfill --from ' || strftime(gap_from, '%Y-%m-%d') || ' --to '
@@ -91,7 +91,7 @@ select
 from missed_pauses
 union all by name
 select
-    'files of the exports' as source, gap_from, gap_to, date_diff('minute', gap_from, gap_to) // 60 as hours,
+    gap_source_text('export_files') as source, gap_from, gap_to, date_diff('minute', gap_from, gap_to) // 60 as hours,
     case when tells_from <= gap_from + to_hours($exports_every_hours::integer) then received_at end as caught_up_at,
     case
         when tells_from <= gap_from + to_hours(

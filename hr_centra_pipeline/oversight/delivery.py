@@ -126,7 +126,7 @@ def channels(settings: Settings, policy: Policy, team: str) -> list[Channel]:
 
 
 def beat(settings: Settings) -> None:
-    """Tell the dead man's switch outside that we live and publish, when there is one.
+    """Ping the external dead man's switch, when there is one: hr-centra runs and publishes.
 
     Raises:
         RunFailed: it could not be reported.

@@ -124,7 +124,7 @@ def addresses_of(connection: Connection, who: str) -> list[str]:
 
 
 def _is_in_texts(connection: Connection, who: str, holding: Sequence[Holds]) -> bool:
-    """A row that was set aside says it, or any other text of ours an address, or a file that is delivered to us."""
+    """A row that was set aside says it, or any other text that we keep an address, or a file that is delivered to us."""
     query = f"select count(*) from quarantine.rejected_rows where {_SAYS}"  # noqa: S608 - our own words
     if len(who.strip()) >= _SHORTEST and _changed(connection, query, {"marks": [_mark(who)]}):
         return True
@@ -226,7 +226,7 @@ def _erase(connection: Connection, person: Person) -> dict[str, int]:
 
 
 def _texts(connection: Connection) -> Iterator[tuple[str, str, str]]:
-    """Every column of ours that can hold a text; those of ``landing.personal`` are keys."""
+    """Each of our columns that can hold a text; those of ``landing.personal`` are keys."""
     rows = connection.execute(
         """
         select schema_name || '.' || table_name, '"' || column_name || '"', data_type from duckdb_columns()

@@ -29,7 +29,7 @@ _OURS = frozenset({"published", "dagster"})  # rewritten by us, or without anyth
 class Holds:
     """One file that holds an address. ``lines``: where, counted from 1, unless it is packed in another or not text.
 
-    ``is_unread``: it could not be searched to its end.
+    ``is_unread``: it could not be searched completely.
     """
 
     name: str

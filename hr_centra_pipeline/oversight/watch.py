@@ -65,7 +65,7 @@ RULES: dict[str, AlarmRule] = {
 
 @dataclass(frozen=True)
 class Alarm:
-    """How one standing alarm stands: ``found`` troubles, the first of them in words."""
+    """The state of one standing alarm: ``found`` problems, the first of them in words."""
 
     name: str
     found: int
@@ -100,5 +100,5 @@ def refresh(connection: Connection, policy: Policy, now: datetime) -> None:
 
 def alarms(connection: Connection, now: datetime) -> list[Alarm]:
     """Every standing alarm, ringing or not."""
-    rows = models.run_file(connection, "oversight/alarms.sql", {"now": now, "owners": list(OWNERS)}).fetchall()
-    return [Alarm(name, found, tuple(lines)) for name, found, lines in rows]
+    models.run(connection, ["oversight/alarms.sql"], (), {"now": now, "owners": list(OWNERS)})
+    return [Alarm(name, found, tuple(lines)) for name, found, lines in connection.fetchall()]

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from hr_centra_pipeline.core.kinds import COMPONENTS
 from hr_centra_pipeline.core.money import decimals
 from hr_centra_pipeline.publishing.content import Content, Row
-from hr_centra_pipeline.warehouse.tables.reconciliation_tables import AGE_BUCKETS, COMPONENTS
+from hr_centra_pipeline.warehouse.tables.reconciliation_tables import AGE_BUCKETS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -99,7 +100,7 @@ def _open_items(rows: Sequence[Row]) -> tuple[Callable[[Figure], None], float, f
                 left = {kind: left[kind] + here.get(kind, 0) for kind in kinds}
         for position, kind in enumerate(kinds):
             axes.text(left[kind], position, f" {left[kind]}", va="center", color=_INK)
-        axes.set_ylim(max(len(kinds), 4) - 0.5, -0.5)  # from above; a bar alone is no wall
+        axes.set_ylim(max(len(kinds), 4) - 0.5, -0.5)  # from above; a bar alone is not a wall
         axes.set_xlabel("open exceptions")
         axes.xaxis.set_major_locator(_whole_numbers())
         _plain(axes)

@@ -1,4 +1,4 @@
-"""The download page: months, how they stand, and their files. Read only, from exported packs, never from the warehouse.
+"""The download page: months, their state, and their files. Read only, from exported packs, never from the warehouse.
 
 What can be fetched is what a month's manifest lists, looked up by name; no path is ever put together from a request.
 """

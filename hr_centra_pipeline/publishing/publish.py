@@ -51,10 +51,10 @@ def publish(
 ) -> list[Path]:
     """Write tables as Parquet, and together into a DuckDB file; answers the files.
 
-    What is open, pending, refused or told of a month is written each time, the tables of ``HISTORY`` when theirs are as old as
+    What is open, pending, refused or reported of a month is written each time, the tables of ``HISTORY`` when theirs are as old as
     ``history_every`` or from another program. When they are, a sample of every declared table is read back from its file and
     validated; in between the assets check the same declarations in SQL, over all rows. Each file is written beside its place and
-    moved there by rename: a reader has the old one or the new one, whole. ``meta.published`` in each DuckDB file tells the run's
+    moved there by rename: a reader has the old one or the new one, whole. ``meta.published`` in each DuckDB file holds the run's
     decision time.
 
     Raises:

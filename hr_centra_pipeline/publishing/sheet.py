@@ -188,7 +188,7 @@ class Sheet:
         self.sheet.set_row(first, 42)
         for position, column in enumerate(shape):
             look = yellow if column.kind == "input" else dark
-            # A little room on the right, as the numbers have it: the next title may stand on the left.
+            # A little room on the right, as the numbers have it: the next title may be on the left.
             side = (
                 {"align": "right", "indent": 1}
                 if column.kind in ("money", "count", "alarm", "right")

@@ -14,7 +14,7 @@ from hr_centra_pipeline.publishing.workbook import mismatch_rows, rollforward_ro
 
 _MEASURES = {
     "double_credits_prevented": "Double credits prevented: the money had already been refunded by others",
-    "over_credits_found": "Over-credits found: more was given than was due",
+    "over_credits_found": "Over-credits found: more was given back than was due",
     "unbooked_units_value": "Units that cannot be sold: not booked, not graded, or lost in transit",
 }
 _SHOWN_MISMATCHES = 15

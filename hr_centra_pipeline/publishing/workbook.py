@@ -11,6 +11,7 @@ from typing import Any
 import xlsxwriter
 
 from hr_centra_pipeline.core import months
+from hr_centra_pipeline.core.exception_kinds import COUNTERPARTS, EXCEPTION_KINDS, REPORTED_BY_CENTRA
 from hr_centra_pipeline.publishing.content import Content, Row
 from hr_centra_pipeline.publishing.sheet import HEADER_ROW, Book, Column, Sheet, columns
 from hr_centra_pipeline.reconciliation.notes import DECISIONS
@@ -438,18 +439,8 @@ def mismatch_rows(content: Content) -> Iterator[Row]:
         }  # fmt: skip
 
 
-_ORPHANS = {
-    "return_without_credit_note": "no credit in Centra",
-    "return_without_stock_movement": "no stock movement in Centra",
-    "exchange_without_order": "no replacement order in Centra",
-    "return_without_order": "no order in Centra",
-    "item_without_shipment_line": "no shipped piece in Centra",
-    "credit_note_without_refund": "the money of a Return",
-    "refund_without_credit_note": "the Return of a refund",
-    "centra_return_without_return": "the return at Happy Returns",
-    "stock_change_without_return": "the return at Happy Returns",
-}
-_FROM_CENTRA = ("refund_without_credit_note", "centra_return_without_return", "stock_change_without_return")
+_COUNTERPARTS = {name: kind.counterpart for name, kind in EXCEPTION_KINDS.items() if kind.counterpart}
+_FROM_CENTRA = tuple(name for name, missing in _COUNTERPARTS.items() if missing in REPORTED_BY_CENTRA)
 _ORPHAN = (
     columns(
         """
@@ -467,10 +458,12 @@ def _orphans(sheet: Sheet, content: Content) -> None:
     rows = (
         {
             **row,
-            "missing": _ORPHANS[row["kind"]],
+            "missing": COUNTERPARTS[_COUNTERPARTS[row["kind"]]],
             "direction": f"{' → '.join(_ends(row['kind']))}",
         }
-        for row in content.rows("open_items", where=f"kind in {tuple(_ORPHANS)}", order=f"kind in {_FROM_CENTRA}, kind")
+        for row in content.rows(
+            "open_items", where=f"kind in {tuple(_COUNTERPARTS)}", order=f"kind in {_FROM_CENTRA}, kind"
+        )
     )
     sheet.table(_ORPHAN, rows, empty="None: each record has its counterpart.")
 

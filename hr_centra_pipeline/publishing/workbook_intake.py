@@ -41,7 +41,7 @@ _LONGEST_NAME = 100
 
 @dataclass(frozen=True)
 class WorkbookReport:
-    """What one workbook brought: notes that were taken, that stood there already, and what was refused and why."""
+    """What one workbook brought: notes that were taken, notes that were recorded already, and what was refused and why."""
 
     name: str
     taken: int
@@ -174,7 +174,7 @@ def _bounded(rows: Iterator[Any]) -> Iterator[Any]:
 
 
 def _header(rows: Iterator[Any]) -> tuple[str, dict[str, int]]:
-    """The month that the sheet's title names, and where the columns stand that we read.
+    """The month that the sheet's title names, and where the columns are that we read.
 
     Raises:
         _Unreadable: title or columns are not ours.

@@ -119,7 +119,7 @@ def refuse_own_work(connection: Connection, signature: Signature) -> None:
             raise ConfigurationError(f"--by {signature.by}: {name} {did}; another person has to decide.")
 
 
-@makes("push.approvals", "One row per effect that somebody let through.", kind="people")
+@makes("push.approvals", "One row per effect that a person approved.", kind="people")
 def _keep(connection: Connection, signature: Signature, effect_keys: Iterable[str]) -> None:
     connection.execute(
         """
@@ -174,7 +174,7 @@ class Raise:
     expires_at: datetime
 
 
-@makes("push.raises", "One row per day and effect type that somebody let through its guard.", kind="people")
+@makes("push.raises", "One row per day and effect type whose guard a person raised.", kind="people")
 def raise_guards(
     connection: Connection, signature: Signature, effect_type: str, *, hours: float, effects: int | None = None
 ) -> Raise:
@@ -223,7 +223,7 @@ class Adopted:
     reopened: list[str]
 
 
-@makes("push.adoptions", "One row per return of before the cut-over that somebody included by name.", kind="people")
+@makes("push.adoptions", "One row per return from before the cut-over that a person adopted.", kind="people")
 def adopt(connection: Connection, signature: Signature, named: str) -> Adopted:
     """Include a return by name (return id, express code or external RMA id): one of before the cut-over, or one of which
     somebody has deleted in Centra what we had made; that is made again.
@@ -298,7 +298,7 @@ def tie_order(connection: Connection, signature: Signature, order_number: str, u
     """Say for which exchanged units somebody made a replacement order by hand.
 
     Raises:
-        ConfigurationError: no such order, or a unit that is no exchange; or it is in place of a canceled replacement, and the
+        ConfigurationError: no such order, or a unit that is not an exchange; or it is in place of a canceled replacement, and the
             same person planned that or changed the policy last.
     """
     if not connection.execute("select 1 from staging.orders where order_number = ?", [order_number]).fetchone():
@@ -349,7 +349,7 @@ def tie_return(connection: Connection, signature: Signature, return_id: int, uni
 
 
 def tie_line(connection: Connection, signature: Signature, shipment_line_id: int, units: Sequence[str]) -> None:
-    """Say which shipment line units are of, where their rows do not tell it. What was said last counts.
+    """Say which shipment line units are of, where their rows do not name it. The latest decision counts.
 
     Raises:
         ConfigurationError: Centra shows no such line, or a unit is not of its order or was credited already.
@@ -396,7 +396,7 @@ def take_money_instead(connection: Connection, signature: Signature, unit: str) 
         raise ConfigurationError(f"{unit}: no exchange of that unit was refunded whole.")
     if row[1] is None:
         raise ConfigurationError(
-            f"{unit}: its money was given, and no Return of it is known yet: sync, so that Centra shows it, and say it then."
+            f"{unit}: it was refunded, but its Return is not known yet: sync, so that Centra shows it, then run this again."
         )
     _keep_tie(connection, signature, "money", str(row[1]), row[0], unit, None, None)
 
@@ -438,7 +438,7 @@ class Replacement:
 
 
 _MOST_ORDERS = 9  # of one unit: so many keys are looked for when the database was lost (effects/replacements.sql)
-_DECIDED = {"order_again": "has it ordered again", "pay": "gives the money instead"}
+_DECIDED = {"order_again": "has it ordered again", "pay": "refunds the money instead"}
 
 
 def order_again(connection: Connection, signature: Signature, unit: str) -> Replacement:
@@ -459,7 +459,7 @@ def order_again(connection: Connection, signature: Signature, unit: str) -> Repl
 
 
 def pay_instead(connection: Connection, signature: Signature, unit: str) -> list[Replacement]:
-    """Give the money for a unit whose replacement somebody canceled in Centra: its Return is refunded, once.
+    """Refund a unit whose replacement someone canceled in Centra: its Return is refunded, once.
 
     A Return is refunded whole: with all units that it carries, which must all have lost their replacement. Answers them.
 
@@ -526,11 +526,13 @@ def _refuse_undecidable(connection: Connection, unit: str) -> Replacement:
     ).fetchone()
     refund_type, is_refused, is_paid, is_return_gone, return_id = row or ("exchange", False, False, False, "")
     if refund_type != "exchange":
-        raise ConfigurationError(f"{unit}: Happy Returns gives a {refund_type} for it now, which is paid by itself.")
+        raise ConfigurationError(
+            f"{unit}: Happy Returns now reports a {refund_type} for it, which is paid automatically."
+        )
     if is_refused:
         raise ConfigurationError(f"{unit}: it was refused or is missing: nothing is due for it.")
     if is_paid:
-        raise ConfigurationError(f"{unit}: its money was given already, on Return {latest.centra_return_id}.")
+        raise ConfigurationError(f"{unit}: it was refunded already, on Return {latest.centra_return_id}.")
     if is_return_gone:
         gone = f"{unit}: its Return {latest.centra_return_id} is gone in Centra"
         raise ConfigurationError(f"{gone}: `hr-centra adopt {return_id}` begins the exchange again.")
@@ -555,7 +557,7 @@ def _latest_replacement(connection: Connection, unit: str) -> Replacement | None
 
 @makes(
     "push.exchange_decisions",
-    "One row per canceled replacement that somebody wants ordered again or paid instead.",
+    "One row per canceled replacement that a person had ordered again or paid instead.",
     kind="people",
 )
 def _keep_decision(connection: Connection, signature: Signature, about: Replacement, decision: str) -> None:
@@ -623,7 +625,7 @@ def _parts(amount: Decimal, currency: str, units: Mapping[str, Decimal | None]) 
     return {**given, **dict(zip(open_units, shares, strict=True))}
 
 
-@makes("push.ties", "One row per unit that somebody tied to a refund, order, Return or line.", kind="people")
+@makes("push.ties", "One row per unit that a person tied to a refund, order, Return or line.", kind="people")
 def _keep_tie(
     connection: Connection,
     signature: Signature,

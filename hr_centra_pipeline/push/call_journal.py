@@ -24,9 +24,9 @@ from hr_centra_pipeline.push.steps import (
     InDoubt,
     NotNow,
     Refused,
+    Reverted,
     StepResult,
     Trouble,
-    Undone,
 )
 from hr_centra_pipeline.warehouse import place
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
@@ -168,7 +168,7 @@ class Journal:
                 return self._refused(packet, result)
             case InDoubt(message, trouble, remember):
                 return self._doubt(packet.joined(remember), message, trouble)
-            case Undone(reason):
+            case Reverted(reason):
                 return self._disbanded(packet, reason)
             case Held(held, reason):
                 if packet.state == "new":
@@ -198,7 +198,7 @@ class Journal:
     def _refused(self, packet: Packet, refused: Refused) -> _Change:
         """Disband a refused packet: who is to blame is rejected, the others are planned again.
 
-        When nobody can tell who is to blame, each unit is sent alone once; alone, it is the unit, not what it carries.
+        When it is not known which unit is to blame, each is sent alone once; alone, it is the unit, not what it carries.
         """
         units = packet.payload.units or packet.members
         blamed = set(refused.members) or (set(units) if len(units) == 1 else set())

@@ -2,7 +2,7 @@
 -- grain: one row per source that proves effects: how far back and since when it was read completely
 
 -- One row per source that proves effects: whether it was read back to the cut-over, and completely since the last turn (and which
--- turn that was). What was read before this database was bound to another address is no proof.
+-- turn that was). What was read before this database was bound to another address proves nothing.
 with
 turns as (
     select

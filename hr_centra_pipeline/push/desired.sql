@@ -12,7 +12,7 @@ return_level_effects as (
     select return_id, order_number, string_agg(effect_kind || ' ' || amount, ', ' order by effect_kind) as return_level
     from (
         select return_id, order_number, effect_kind, amount from effects.pending_credit_notes
-        where effect_kind in ('shipping_refund', 'return_fee')
+        where is_of_the_return(effect_kind)
         union all
         -- As it was approved: by now the tax of it may be settled.
         select
@@ -24,7 +24,7 @@ return_level_effects as (
         semi join
             (select return_id, order_number from effects.pending_credit_notes) as affected_returns
             using (return_id, order_number)
-        where ledger.effect_kind in ('shipping_refund', 'return_fee') and ledger.state = 'confirmed'
+        where is_of_the_return(ledger.effect_kind) and ledger.state = 'confirmed'
             and ledger.effect_key not in (select effect_key from effects.pending_credit_notes)
     )
     group by return_id, order_number
@@ -61,7 +61,7 @@ select
     case
         -- Its amount is known once it has a line: what comes with the line asks nothing.
         when effect_kind = 'credit_note' and shipment_line_id is null and not is_held then 'open'
-        when effect_kind in ('credit_note', 'shipping_refund', 'return_fee')
+        when is_part_of_a_credit(effect_kind)
             then
                 sha256(concat_ws(
                     chr(31),
@@ -107,4 +107,4 @@ left join policy.reasons as blocks on blocks.code = pending.blocked_code
 left join
     return_level_effects
     on return_level_effects.return_id = pending.return_id and return_level_effects.order_number = pending.order_number
-        and pending.effect_kind in ('credit_note', 'shipping_refund', 'return_fee');
+        and is_part_of_a_credit(pending.effect_kind);

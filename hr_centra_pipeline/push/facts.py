@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
+from hr_centra_pipeline.core.kinds import OF_THE_RETURN
 from hr_centra_pipeline.core.policy import Emails, Policy, Tax
 from hr_centra_pipeline.core.words import CentraWords
 from hr_centra_pipeline.push.packets import Effect
@@ -52,7 +53,7 @@ class Facts:
     def _riders(self) -> Mapping[str, Sequence[Effect]]:
         found: dict[str, list[Effect]] = {}
         for effect in self.today.values():
-            if effect.effect_kind in ("shipping_refund", "return_fee"):
+            if effect.effect_kind in OF_THE_RETURN:
                 found.setdefault(effect.order_number, []).append(effect)
         return found
 

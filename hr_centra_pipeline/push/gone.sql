@@ -2,8 +2,8 @@
 -- kind:  step
 -- grain: one row per Return that we made and that Centra does not have any more
 
--- One row per Return that we made and that Centra does not have any more (shown as deleted, or never shown although a pull that must
--- have shown it came to its end since), and that was not made again and completed under the same key: a restored database does not
+-- One row per Return that we made and that Centra does not have any more (shown as deleted, or never although a pull that must
+-- have shown it has completed since), and that was not made again and completed under the same key: a restored database does not
 -- know of that.
 create or replace temp table gone_returns as
 with

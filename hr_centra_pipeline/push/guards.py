@@ -59,7 +59,7 @@ class Gate:
 
 
 def is_stopped(stop_path: Path) -> bool:
-    """The kill switch is on; also when nobody can tell, or the file is a link that leads nowhere."""
+    """The kill switch is on; also when that cannot be read, or the file is a broken link."""
     try:
         os.lstat(stop_path)
     except (FileNotFoundError, NotADirectoryError):

@@ -1,8 +1,8 @@
 -- makes: half_done_returns
 -- kind:  step
--- grain: one row per Return of ours that is half done in Centra and that no packet carries
+-- grain: one row per Return that we made, that is half done in Centra and that no packet carries
 
--- One row per Return of ours that is half done in Centra and that no packet in doubt carries, with what its packet is made of:
+-- One row per Return that we made, that is half done in Centra and carried by no packet in doubt, with what its packet is made of:
 -- pending, or completed by somebody without what it was made for.
 create or replace temp table half_done_returns as
 with

@@ -25,7 +25,7 @@ REOPENED_MOVES = _as_text(REOPENED)
 class Move:
     """Effects that move into a state. ``packet_key`` and ``reason`` are set as given; ``None`` keeps the other two.
 
-    ``reason``: with its code where it is a reason of ours (``core/codes.py``), else words of Centra.
+    ``reason``: with its code where it is one of our reasons (``core/codes.py``), else Centra's words.
     """
 
     effect_keys: Sequence[str]
@@ -130,7 +130,7 @@ def follow_returns(connection: Connection) -> None:
     So it is after a database was restored that does not know of the second time. Reads staging and the active orders.
     """
     models.run(connection, ["packet_returns"])
-    # A replacement order's number is no Return's id: what the ledger names is only changed where it is that Return.
+    # A replacement order's number is not a Return's id: what the ledger names is only changed where it is that Return.
     for table, theirs in (
         ("ledger", "state = 'confirmed' and "),
         ("packets", "state in ('sending', 'unknown', 'confirmed') and "),

@@ -104,7 +104,7 @@ class Payload(BaseModel):
     """All that a packet's calls are made from: frozen when it is cut; what its steps learn joins it (:meth:`joined`).
 
     Amounts are decimals, as text in the JSON; what was never set is not written. A key that no field names is refused:
-    whoever renames or drops a field names the old key in ``RETIRED``, which is passed over when an earlier version's row is
+    anyone who renames or drops a field adds the old key to ``RETIRED``, which is skipped when an earlier version's row is
     read, and refused like any other when a payload is made.
 
     ``first_step``: where the packet began, when it was made from a Return that was there before. ``payments_allowed``: how

@@ -64,7 +64,7 @@ observed_effects as (
     select
         observed.effect_key,
         coalesce(ledger.effect_kind, desired_effects.effect_kind, observed.effect_kind) as effect_kind,
-        -- The Return that is in Centra, not one that an earlier packet of ours took back.
+        -- The Return that is in Centra, not one that our earlier packet took back.
         coalesce(observed.packet_key, ledger.packet_key) as packet_key,
         coalesce(ledger.return_id, desired_effects.return_id) as return_id,
         coalesce(ledger.return_item_id, desired_effects.return_item_id) as return_item_id,
@@ -106,7 +106,7 @@ foreign_returns as (
     where matched.foreign_centra_return_id is not null
 ),
 
--- One row per unit of those, as the ledger keeps its credit.
+-- One row per credit of those Returns.
 adopted_credits as (
     select
         effect_key('credit_note', [return_item_id]) as effect_key,

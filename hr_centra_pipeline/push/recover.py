@@ -1,4 +1,4 @@
-"""Packets rebuilt from Centra: Returns of ours that are half done there, and that no packet in doubt carries.
+"""Packets rebuilt from Centra: our Returns that are half done there, and that no packet in doubt carries.
 
 Our database was lost in between, or a call arrived after it had counted as absent. They are finished or taken back, as
 every half-done packet is: never begun again. One that somebody completed before it was paid is paid when a person says so.

@@ -19,7 +19,7 @@ from hr_centra_pipeline.push import payments
 from hr_centra_pipeline.push.facts import Facts
 from hr_centra_pipeline.push.operations.grouping import ANY_KEY
 from hr_centra_pipeline.push.packets import Effect, Packet, Payload
-from hr_centra_pipeline.push.steps import Answered, Ask, Call, Held, InDoubt, NotNow, Refused, Steps, members_of_path
+from hr_centra_pipeline.push.steps import Answered, Call, Held, InDoubt, NotNow, Query, Refused, Steps, members_of_path
 
 _MOST_RETURNS = 50  # of one order, that LookAtOrder reads
 
@@ -199,7 +199,7 @@ class OrderInCentra:
 
 def look(order_number: str, facts: Facts) -> Steps[OrderInCentra | None]:
     """Read an order with its Returns; ``None`` when Centra does not show it."""
-    data = yield Ask("LookAtOrder", {"orderNumber": [int(order_number)]})
+    data = yield Query("LookAtOrder", {"orderNumber": [int(order_number)]})
     if not data["orders"]:
         return None
     order = data["orders"][0]

@@ -48,7 +48,7 @@ charged_back_effects as (
         from desired_effects
         join push.ledger using (effect_key)
         left join effects.value_given_back as value on value.return_item_id = desired_effects.return_item_id
-        where desired_effects.effect_kind in ('credit_note', 'exchange_order') and coalesce(value.chargeback, 0) = 0
+        where gives_value(desired_effects.effect_kind) and coalesce(value.chargeback, 0) = 0
             and ledger."state" in ('planned', 'sending', 'unknown')
     ) as units
     join uncovered_chargebacks using (order_number)
@@ -81,12 +81,12 @@ considered_effects as (
         coalesce(charged_back_effects.is_abroad, false) as is_abroad, charged_back_effects.amount as charged_back,
         coalesce(value.given - value.exchange > 0, false) as has_money,
         -- Half done as another article or of another order than Happy Returns names by now, and nothing of it was finished.
-        desired_effects.effect_kind in ('credit_note', 'exchange_order') and desired_effects.origin_return_id is null
+        gives_value(desired_effects.effect_kind) and desired_effects.origin_return_id is null
         and coalesce(matched.is_corrected, false) and not exists (
             select 1
             from push.ledger as ledger_rows
             where ledger_rows.return_item_id = desired_effects.return_item_id and ledger_rows."state" = 'confirmed'
-                and ledger_rows.effect_kind in ('credit_note', 'exchange_order')
+                and gives_value(ledger_rows.effect_kind)
         ) as is_corrected
     from desired_effects
     join push.ledger using (effect_key)
@@ -172,7 +172,7 @@ waiting_effects as (
             own_reason,
             -- What was approved is the whole amount: a fee or shipping that nobody has seen holds its credit.
             case when effect_kind = 'credit_note' and bool_or(
-                        effect_kind in ('return_fee', 'shipping_refund') and coalesce(reasons.needs_approval, false)
+                        is_of_the_return(effect_kind) and coalesce(reasons.needs_approval, false)
                     ) over (partition by return_id, order_number)
                     then policy.reason('fee_or_shipping_held')
             end

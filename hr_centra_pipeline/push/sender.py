@@ -39,9 +39,9 @@ from hr_centra_pipeline.push.steps import (
     InDoubt,
     LookUpResult,
     NotNow,
+    Reverted,
     StepResult,
     Steps,
-    Undone,
 )
 from hr_centra_pipeline.push.wire import Wire
 from hr_centra_pipeline.sources.centra import belonging
@@ -291,7 +291,7 @@ class Sender:
     _told_at: float = 0.0
 
     def stop(self, breached: Iterable[Breach], uncovered: Mapping[OperationName, str]) -> None:
-        """Operations that may not write: their mode is not live, a guard is breached, a source was not read to its end, or
+        """Operations that may not write: their mode is not live, a guard is breached, a source was not read completely, or
         this Centra does not fit.
         """
         modes: dict[str, str] = self.policy.modes.model_dump()
@@ -311,8 +311,8 @@ class Sender:
     def look_up(self, doubtful: Sequence[Packet]) -> None:
         """Ask Centra about packets in doubt, and finish those that are half done."""
         for packets in _batches(doubtful, self._batch_size()):
-            looked = self.wire.converse(
-                packets, lambda packet: OPERATIONS[packet.operation].look_up(packet, self.facts), may_tell=False
+            looked = self.wire.run(
+                packets, lambda packet: OPERATIONS[packet.operation].look_up(packet, self.facts), may_mutate=False
             )
             after = self.wire.journal.settle([(packet, self._settled(packet, result)) for packet, result in looked])
             self._run([packet for packet in after if packet.state == "sending"])
@@ -341,14 +341,14 @@ class Sender:
     def _still_in_doubt(self, packet: Packet, message: str) -> InDoubt:
         return InDoubt(message, packet.trouble)
 
-    def _absent(self, packet: Packet, *, paid: bool) -> InDoubt | Undone | Advance:
+    def _absent(self, packet: Packet, *, paid: bool) -> InDoubt | Reverted | Advance:
         """Nothing of the call is there: too early to say, or it never arrived."""
         sent_at = packet.real_sent_at or datetime.min.replace(tzinfo=UTC)
         settled_at = sent_at + timedelta(minutes=self.policy.settling_minutes)
         if datetime.now(UTC) < settled_at:
             return InDoubt(f"not in Centra yet; counts as absent after {settled_at:%H:%M:%S} UTC")
         if not paid:
-            return Undone(say("no_trace"))
+            return Reverted(say("no_trace"))
         if packet.payments_sent >= MOST_PAYMENTS + packet.payload.payments_allowed:
             if (rows := packet.payload.issued_by_platform) and not packet.payload.payments_allowed:
                 return InDoubt(
@@ -418,7 +418,7 @@ class Sender:
         unannounced: set[str] = set()  # orders whose note about the refund to come could not be written
         left = list(packets)
         while left:
-            self._tell_progress(len(packets) - len(left), len(packets), left)
+            self._report_progress(len(packets) - len(left), len(packets), left)
             batch, left = _next_batch(left, self._batch_size())
             staying = {packet.key: why for packet in batch if (why := self._why_not(packet, unannounced))}
             self._leave(
@@ -461,7 +461,7 @@ class Sender:
             self._heed_troubles(active)
             if not active:
                 return [now_at[packet.key] for packet in packets]
-            outcomes = self.wire.converse(active, self._next_step)
+            outcomes = self.wire.run(active, self._next_step)
             self._take_note(outcomes)
             after = self.wire.journal.settle(outcomes)
             now_at.update((packet.key, packet) for packet in after)
@@ -473,7 +473,7 @@ class Sender:
             limited = [result.seconds for _, result in outcomes if isinstance(result, Again)]
             if limited:
                 self._wait(max(limited), active)
-        raise AssertionError(f"packet {active[0].key} does not come to an end at step {active[0].step}")
+        raise AssertionError(f"packet {active[0].key} never completes at step {active[0].step}")
 
     def _next_step(self, packet: Packet) -> Steps[StepResult]:
         """A packet's next step, if today's plan still wants it."""
@@ -518,7 +518,7 @@ class Sender:
         self.wire.journal.settle([(packet, NotNow(halted.reason)) for packet in active])
         raise halted
 
-    def _tell_progress(self, done: int, whole: int, left: Sequence[Packet]) -> None:
+    def _report_progress(self, done: int, whole: int, left: Sequence[Packet]) -> None:
         if time.monotonic() - self._told_at < _TOLD_EVERY:
             return
         self._told_at = time.monotonic()

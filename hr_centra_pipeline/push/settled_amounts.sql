@@ -1,6 +1,6 @@
 -- makes: settled_amounts
 -- kind:  step
--- grain: one row per credit of ours whose paid amount Centra settled later
+-- grain: one row per credit that we made and whose paid amount Centra settled later
 
 -- What our credits have really given back, where Centra settles their tax: what was paid, else what the completed Return
 -- gives. The ledger's amounts were estimates until then. Fills the temporary table `settled_amounts`: one row per effect.
@@ -41,7 +41,7 @@ pushed_returns as (
         and try_cast(centra_id as bigint) not in (select centra_return_id from pulled_returns)
 ),
 
--- one row per effect of ours that one of them carries
+-- one row per effect of hr-centra that one of them carries
 members as (
     select
         -- After our database was lost, nobody knows what a fee was planned as.
@@ -59,7 +59,7 @@ members as (
     ) as settlements
     join push.ledger on ledger.centra_id = settlements.centra_return_id::varchar
     where ledger.state = 'confirmed' and not ledger.is_foreign
-        and ledger.effect_kind in ('credit_note', 'shipping_refund', 'return_fee')
+        and is_part_of_a_credit(ledger.effect_kind)
     window
         of_return as (partition by settlements.centra_return_id),
         of_kind as (partition by settlements.centra_return_id, ledger.effect_kind),

@@ -2,7 +2,7 @@
 -- kind:  step
 -- grain: one row per exception that was open and is not found any more: what proves that it is over (null: nothing does)
 
--- An exception closes only by what proves it: another kind is more telling of the same subject of the same unit, or what the
+-- An exception closes only by what proves it: another kind is more specific about the same subject of the same unit, or what the
 -- file of its own kind says closes it.
 
 -- One row per exception whose kind says that it is over.

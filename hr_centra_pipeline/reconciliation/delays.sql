@@ -2,7 +2,7 @@
 -- kind:  table
 -- grain: one row per unit that waits, with what for and since when
 
--- Where each unit under way stands, what it waits for, and whether that is late: in logistics, at Happy Returns, or with us.
+-- Where each unit under way is, what it waits for, and whether that is late: in logistics, at Happy Returns, or with us.
 create or replace temp table last_seen as
 select return_item_id, arg_max(event, happened_at) as last_event, max(happened_at) as last_event_at
 from staging.return_item_events
@@ -73,7 +73,7 @@ unit_waits as (
         on lateness.stage = last_events.last_event and lateness.dropoff_method = coalesce(units.dropoff_method, 'unknown')
     join
         policy.exception_kinds as rules
-        on rules.kind = case when units.arrived_at is null then 'stalled_return' else 'disposition_missing' end
+        on rules.awaits = case when units.arrived_at is null then 'goods' else 'grade' end
 ),
 
 -- One row per unit that waits, with since when and how long it may.

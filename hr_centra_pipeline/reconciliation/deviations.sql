@@ -31,7 +31,7 @@ sources as (
     group by all
 ),
 
--- Refund rows that tell of the same goods: two that claim one unit, and one for which no unit is left.
+-- Refund rows that claim the same goods: two that claim one unit, and one for which no unit is left.
 repeated_claims as (
     select
         return_id,

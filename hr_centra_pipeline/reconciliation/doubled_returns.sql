@@ -48,7 +48,7 @@ select
     ledger.centra_id as ours
 from surplus
 join push.ledger
-    on ledger.shipment_line_id = surplus.shipment_line_id and ledger.effect_kind in ('credit_note', 'exchange_order')
+    on ledger.shipment_line_id = surplus.shipment_line_id and gives_value(ledger.effect_kind)
         and ledger.state = 'confirmed' and not ledger.is_foreign
 join known_units as units on units.return_item_id = ledger.return_item_id
 join staging.return_items as items on items.return_item_id = ledger.return_item_id

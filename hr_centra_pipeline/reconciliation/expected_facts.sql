@@ -35,7 +35,7 @@ exchanges as (
         refunds.return_id, refunds.order_number, 'exchange' as component, refunds.currency,
         greatest(0, coalesce(price_differences.difference, -refunds.price_difference)) as amount,
         coalesce(refunds.issued_at, refunds.source_time) as happened_at, refunds.status = 'pending' as is_pending,
-        case when price_differences.difference is not null then 'prices of both articles' else 'price difference as told' end
+        case when price_differences.difference is not null then 'prices of both articles' else 'price difference as reported' end
             as source,
         refunds.refund_id
     from staging.refunds

@@ -62,5 +62,8 @@ join taxes_by_rate
 left join (
     select return_item_id, min(sendable_at) as sendable_at from effects.pending_credit_notes group by return_item_id
 ) as pending_credits using (return_item_id)
-cross join (select window_hours from policy.exception_kinds where kind = 'return_without_credit_note') as rules
+cross join (
+    select window_hours from policy.exception_kinds
+    where kind in (select missing from policy.effect_types where effect_kind = 'credit_note')
+) as rules
 window same as (partition by units_due.together, units_due.order_number, units_due.tax_percent, units_due.currency);

@@ -5,7 +5,7 @@
 
 -- What every family of kinds reads and writes. One row of `findings` per trouble that the present facts show, open or not
 -- yet. subject: what of the unit it is about (for one unit and subject the first kind in the order of precedence wins);
--- identity: what tells it apart where return, unit and order do not.
+-- identity: what distinguishes it where return, unit and order do not.
 create or replace temp table findings (
     kind varchar, subject varchar, identity varchar, class varchar, cause varchar, culprit varchar,
     return_id varchar, return_item_id varchar, order_number varchar, sku varchar,
@@ -139,10 +139,10 @@ due_effects as (
     left join policy.reasons as question_reasons
         on question_reasons.code = case when ledger.decided_sha256 is null then 'due_by_settings' else 'changed_by_settings' end
     where ledger.state is distinct from 'confirmed' and ledger.state is distinct from 'rejected'
-        and actionable_effects.effect_kind <> 'exchange_release' -- told with the replacement that is not shipped
+        and actionable_effects.effect_kind <> 'exchange_release' -- reported with the replacement that is not shipped
         -- What a guard holds back is one exception of that guard, not one of each unit.
         and (actionable_effects.blocked_code is not null or ledger.reason_code is distinct from 'guard')
-        -- It lies where the settings wanted it when it was put there: whether to move it is a question, and no trouble.
+        -- It is where the settings wanted it when it was put there: whether to move it is a question, not a problem.
         and not (
             ledger.asked_batch is not null and actionable_effects.effect_kind = 'inventory_adjustment'
             and (actionable_effects.evidence::json ->> 'ordinal')::integer > 1
@@ -163,11 +163,7 @@ select
         'packet_key',
         due_effects.packet_key,
         'waits_for_live',
-        case
-            when
-                reasons.class is null and due_effects."mode" = 'dry_run' and due_effects.state = 'planned'
-                then true
-        end
+        case when reasons.class is null and due_effects."mode" = 'dry_run' and due_effects.state = 'planned' then true end
     )) as evidence,
     coalesce(
         due_effects.why,

@@ -12,7 +12,7 @@ fresh_effects as (
     semi join money_orders using (order_number)
     anti join (select distinct effect_key from carried_effects) as carried_keys using (effect_key)
     where ledger.state = 'confirmed' and not ledger.is_foreign
-        and ledger.effect_kind in ('credit_note', 'exchange_order', 'return_fee', 'shipping_refund')
+        and is_on_a_return(ledger.effect_kind)
         -- A replacement that was made from a Return that was there (by hand, or ordered again) has no key on it.
         and not (ledger.effect_kind = 'exchange_order' and ledger.return_item_id in (
             select return_item_id from return_pieces where return_item_id is not null

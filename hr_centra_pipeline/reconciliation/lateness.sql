@@ -3,15 +3,15 @@
 -- grain: one row per stage and drop-off method: how long it usually takes
 
 -- How long each stage of the way takes, by what was seen last and drop-off method, from our own history. The line is the
--- median over weeks of each week's 95th percentile: a week or two in which everything stood still do not move it, a lasting
+-- median over weeks of each week's 95th percentile: a week or two in which nothing moved do not change it, a lasting
 -- change does. Weeks whose slowest units may still be under way are left out.
 delete from reconciliation.lateness;
 insert into reconciliation.lateness by name
 with
 policy_windows as (
     select
-        max(window_hours) filter (where kind = 'stalled_return') as stalled_hours,
-        max(window_hours) filter (where kind = 'disposition_missing') as ungraded_hours
+        max(window_hours) filter (where awaits = 'goods') as stalled_hours,
+        max(window_hours) filter (where awaits = 'grade') as ungraded_hours
     from policy.exception_kinds
 ),
 

@@ -46,8 +46,8 @@ select
     ), $now) as fact_at,
     'Our Return '
     || lost_keys.centra_return_id
-    || ' is gone in Centra: somebody deleted it'
-    || case when is_paid then ', the money is given all the same'
+    || ' is gone in Centra: someone deleted it'
+    || case when is_paid then ', although its money was paid'
         else '; it is not made again by itself'
     end as detail,
     'Ask who deleted it and why. To have it made again: `hr-centra adopt` the return.' as next_step,
@@ -60,7 +60,7 @@ join known_units as units on units.return_item_id = ledger.return_item_id
 left join staging.centra_returns as returns on returns.centra_return_id = lost_keys.centra_return_id
 where ledger.state = 'confirmed';
 
--- One row per unit whose confirmed Return somebody has uncompleted: it is no credit note any more, and could be changed, paid once
+-- One row per unit whose confirmed Return somebody has uncompleted: it is no longer a credit note, and could be changed, paid once
 -- more or (unpaid) deleted. It is not completed again by itself.
 insert into lost_credits by name
 select
@@ -78,9 +78,9 @@ select
     || returns.centra_return_id
     || case
         when is_another then ' was made in the place of one that is gone, and is not completed'
-        else ' is not completed any more: somebody uncompleted it in Centra'
+        else ' is not completed any more: someone uncompleted it in Centra'
     end
-    || case when payments.centra_return_id is not null then '; its money was given all the same' else '' end as detail,
+    || case when payments.centra_return_id is not null then '; its money was paid nevertheless' else '' end as detail,
     case
         when is_another then 'To have it finished: `hr-centra adopt` the return.'
         else 'Ask who uncompleted it and why, and complete it again in Centra.'
@@ -106,6 +106,6 @@ left join (
     where made_return_id is not null
 ) as others on others.packet_key = returns.packet_key
 cross join lateral (select coalesce(other_return_id <> returns.centra_return_id, false) as is_another) as replaced
-where ledger.effect_kind in ('credit_note', 'exchange_order') and ledger.state = 'confirmed'
+where gives_value(ledger.effect_kind) and ledger.state = 'confirmed'
     -- Seen before we had completed it: that is what the next pull shows.
     and (is_another or returns.fetched_at > coalesce(ledger.confirmed_at, ledger.updated_at));

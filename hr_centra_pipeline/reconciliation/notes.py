@@ -26,7 +26,7 @@ class Note:
 
 @dataclass(frozen=True)
 class NotesReport:
-    """How many notes were appended or stood there already, and why others were refused, each by its place."""
+    """How many notes were appended or recorded already, and why others were refused, each by its place."""
 
     taken: int
     unchanged: int

@@ -4,7 +4,7 @@
 -- loop:  reconciliation.exception_events: what was open before, and what people wrote off, decides what opens now
 
 -- Which findings are exceptions now: their window is over (or was, when it was shorter), they are not older than the cut-over,
--- and no more telling kind stands for the same subject of the same unit.
+-- and no more specific kind is open for the same subject of the same unit.
 
 -- One row per exception of the past, with what its last opening or change said.
 create or replace temp table past_exceptions as
@@ -23,11 +23,12 @@ group by exception_id;
 
 create or replace temp table open_now as
 with
--- Where another kind is more telling, what the unit was when something was given for it is reported with that.
+-- Where another kind is more specific, what the unit was when it was credited or exchanged is reported with that.
 corrections as (
     select return_item_id, subject, arg_min(detail, kind) as detail
     from findings
-    where kind in ('corrected_after_credit', 'corrected_after_restock') and return_item_id is not null
+    semi join policy.exception_kinds as rules on rules.kind = findings.kind and rules.outranked = 'told'
+    where return_item_id is not null
     group by return_item_id, subject
 ),
 
@@ -44,7 +45,7 @@ named_findings as (
             findings.detail
             || case when findings.detail <> corrections.detail then '. ' || corrections.detail else '' end as detail
         ),
-        -- where the unit stands, whether we called, and what Centra said: is it logistics, or us?
+        -- where the unit is, whether we called, and what Centra said: is it logistics, or us?
         json_merge_patch(coalesce(
             evidence, '{}'), case when delays.return_item_id is not null
                 then json_object(

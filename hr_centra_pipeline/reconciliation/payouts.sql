@@ -2,7 +2,7 @@
 -- kind:  table
 -- grain: one row per refund in Centra and what the payment providers booked for it
 
--- How far each provider's files tell, and since when a file may be missing: one that was refused may hold what is not found.
+-- How far each provider's files reach, and since when a file may be missing: one that was refused may hold what is not found.
 create or replace temp table provider_covers as
 select provider, min(happened_at) as covered_from, max(happened_at) as covered_until
 from staging.payout_lines where line_type <> 'unknown' group by provider;
@@ -69,7 +69,7 @@ bookings as (
             0
         )
         -- What came back was paid, though the line of that is before the files or in one that was refused.
-        + case when bool_or(lines.line_type = 'refund' and lines.tied_by <> 'paid again')
+        + case when bool_or(lines.line_type = 'refund' and lines.tied_by <> 'paid_again')
                 or any_value(amounts_abroad.abroad) is not null
                 then 0
             else any_value(provider_payments.amount)
@@ -153,7 +153,7 @@ payment_verdicts as (
         bookings.abroad as settled_abroad,
         provider_payments.created_at as credited_at,
         bookings.settled_at,
-        bookings.tied_by,
+        case bookings.tied_by when 'paid_again' then 'paid again' else bookings.tied_by end as tied_by,
         bookings.source
     from provider_payments
     left join bookings using (payout_tie_id)
@@ -208,7 +208,7 @@ unknown_lines as (
         and (lines.order_number is null or lines.order_number in (select order_number from staging.orders))
 ),
 
--- A chargeback on an order of which something was credited gives the money twice, as far as it does not count on what is still to
+-- A chargeback on an order of which something was credited pays the money twice, as far as it does not count on what is still to
 -- be given (whose credits it blocks).
 chargebacks_beyond as (
     select

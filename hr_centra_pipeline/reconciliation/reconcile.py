@@ -33,7 +33,7 @@ def reconcile(connection: Connection, now: datetime) -> ReconciliationReport:
     """Fill ``reconciliation.*`` again and append what changed to ``reconciliation.exception_events``.
 
     Looks at the active orders and at what is open. Reads ``push.ledger``'s last committed state: what a push has just
-    confirmed is no gap.
+    confirmed is not a gap.
     """
     before = _events(connection)
     done = set() if _is_lateness_old(connection, now) else {models.makers()["reconciliation.lateness"]}

@@ -123,7 +123,7 @@ select
 from facts
 group by return_id, order_number, component, currency;
 
--- One row per return on an order: what a Happy Returns row of it does not tell.
+-- One row per return on an order: what a Happy Returns row of it does not report.
 create or replace temp table report_gaps as
 select
     return_id, order_number, currency,

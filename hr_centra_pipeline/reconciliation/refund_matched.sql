@@ -86,7 +86,7 @@ from (
                     where distance <> 0 and not is_within_tolerance and return_id is not null
                 ) then 'before_cutover'
             when (happy_returns is not distinct from centra) then null
-            -- The difference of an exchange is settled outside Centra; in Centra stands what was given instead of the goods.
+            -- The difference of an exchange is settled outside Centra; Centra shows what was paid instead of the goods.
             when component = 'exchange'
                 then case
                         when coalesce(happy_returns, 0) <> coalesce(expected, 0)

@@ -1,6 +1,6 @@
 -- makes: repeated_effects
 -- kind:  step
--- grain: one row per effect of ours that is in Centra more than once
+-- grain: one row per effect of hr-centra that is in Centra more than once
 
 -- One row per effect key that is in two objects of Centra: ours, done twice.
 create or replace temp table repeated_effects as
@@ -31,8 +31,8 @@ select
     coalesce(ledger.currency, units.currency) as currency,
     coalesce(ledger.amount, units.unit_price) as amount,
     repeated_keys.seen_at as fact_at,
-    'One effect of ours stands ' || times || ' times in Centra: ' || centra_ids as detail,
-    'Take the surplus back in Centra, and tell the maintainers: this must not happen.' as next_step,
+    'One of our effects is in Centra ' || times || ' times: ' || centra_ids as detail,
+    'Take the surplus back in Centra, and inform the maintainers: this must not happen.' as next_step,
     json_object('effect_key', ledger.effect_key, 'centra_ids', centra_ids) as evidence
 from repeated_keys
 join push.ledger using (effect_key)

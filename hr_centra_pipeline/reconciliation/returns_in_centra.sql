@@ -1,6 +1,6 @@
 -- makes: money_orders, return_states, carried_effects
 -- kind:  step
--- grain: one row per Return of the orders whose facts are made again: what it was paid, and which effects of ours it
+-- grain: one row per Return of the orders whose facts are made again: what it was paid, and which of our effects it
 --        carries
 
 -- The single entry of all that is about money: one row per order whose facts are made again. Orders that one return joins
@@ -21,7 +21,7 @@ from settled_returns
 semi join money_orders using (order_number)
 where deleted_at is null;
 
--- One row per effect of ours that a Return carries: by the keys in its comment, else (somebody emptied it) by the ledger.
+-- One row per effect of hr-centra that a Return carries: by the keys in its comment, else (it was emptied) by the ledger.
 create or replace temp table carried_effects as
 with
 marked_effects as (
@@ -35,7 +35,7 @@ remembered_effects as (
     from (from push.ledger semi join money_orders using (order_number)) as ledger
     join staging.centra_returns as returns on returns.centra_return_id::varchar = ledger.centra_id
     anti join marked_effects on marked_effects.effect_key = ledger.effect_key
-    where ledger.effect_kind in ('credit_note', 'return_fee', 'shipping_refund') and not ledger.is_foreign
+    where is_part_of_a_credit(ledger.effect_kind) and not ledger.is_foreign
 )
 
 select
@@ -52,4 +52,4 @@ from (
     from remembered_effects
 ) as keys
 join push.ledger using (effect_key)
-where ledger.effect_kind in ('credit_note', 'exchange_order', 'return_fee', 'shipping_refund');
+where is_on_a_return(ledger.effect_kind);

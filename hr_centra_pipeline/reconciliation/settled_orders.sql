@@ -2,7 +2,7 @@
 -- kind:  table
 -- grain: one row per active order of which nothing is pending, in doubt or in trouble
 
--- Orders in play of which nothing is pending, in doubt or in trouble (open, or about to be): the next run leaves them alone.
+-- Active orders of which nothing is pending, in doubt or in trouble (open, or about to be): the next run leaves them alone.
 delete from reconciliation.settled_orders where order_number in (select order_number from matching.orders_in_play);
 insert into reconciliation.settled_orders
 with

@@ -108,11 +108,13 @@ insert into reconciliation.shadow by name
 with
 windows as (
     select
-        max(window_hours) filter (where kind = 'return_without_credit_note')
+        max(window_hours) filter (where effect_kind = 'credit_note')
         + any_value(amount_wait_hours) as credit_hours,
-        max(window_hours) filter (where kind = 'return_without_stock_movement') as stock_hours,
-        max(window_hours) filter (where kind = 'exchange_without_order') as exchange_hours
-    from policy.exception_kinds cross join policy.parameters
+        max(window_hours) filter (where effect_kind = 'inventory_adjustment') as stock_hours,
+        max(window_hours) filter (where effect_kind = 'exchange_order') as exchange_hours
+    from policy.exception_kinds as rules
+    join policy.effect_types on effect_types.missing = rules.kind
+    cross join policy.parameters
 ),
 
 credits as (

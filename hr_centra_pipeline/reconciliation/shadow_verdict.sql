@@ -58,7 +58,7 @@ select
 from decision_counts cross join thresholds
 union all
 select
-    3, 'decisions in which we stand alone against people and Happy Returns',
+    3, 'decisions in which people and Happy Returns both disagree with us',
     'at most ' || regexp_replace(shadow_most_alone_percent::varchar, '\.?0+$', '') || ' %',
     alone || ' of ' || decisions,
     decisions > 0 and alone * 100 <= shadow_most_alone_percent * decisions

@@ -22,7 +22,7 @@ class Line:
 
 @dataclass(frozen=True)
 class UnitStory:
-    """Where one unit stands. Amounts in ``currency``; ``refundable``: along the chain of exchanges."""
+    """The state of one unit. Amounts in ``currency``; ``refundable``: along the chain of exchanges."""
 
     return_item_id: str
     sku: str | None

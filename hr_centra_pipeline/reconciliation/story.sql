@@ -125,7 +125,7 @@ policy_decisions as (
         decided_at as "at", decided_by as who, return_item_id as unit,
         case decision
             when 'order_again' then 'has the canceled replacement ordered again: '
-            else 'gives the money instead of the canceled replacement: '
+            else 'refunds the money instead of the canceled replacement: '
         end || why as what
     from push.exchange_decisions where return_item_id in (select return_item_id from my_units)
     union all by name

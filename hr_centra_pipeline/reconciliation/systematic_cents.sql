@@ -2,7 +2,7 @@
 -- kind:  table
 -- grain: one row per group of refunds with small differences of one sign
 
--- Small differences of one sign that turn up in most refunds of a group are no accident: somebody rounds by another rule.
+-- Small differences of one sign that turn up in most refunds of a group are not an accident: one side rounds by another rule.
 -- Centra's API shows no discount codes; refunds are grouped by currency, tax rate, the line discount in percent, and whether
 -- an order voucher was shared over them.
 delete from reconciliation.systematic_cents;

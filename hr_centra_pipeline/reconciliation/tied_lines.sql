@@ -160,7 +160,7 @@ later_lines as (
 ),
 
 repayments as (
-    select lines.*, bounced_refunds.payout_tie_id, 'paid again' as tied_by
+    select lines.*, bounced_refunds.payout_tie_id, 'paid_again' as tied_by
     from later_lines
     join settlement_lines as lines using (payout_line_id)
     join bounced_refunds

@@ -4,7 +4,7 @@
 
 -- What the closings of the kinds look at. That nothing is found any more closes nothing: only a proof does.
 
--- What proves that an exception is over: a code, and the sentence that the history keeps. Without a sentence it is no proof.
+-- What proves that an exception is over: a code, and the sentence that the history keeps. Without a sentence it is not proof.
 create or replace temp macro proven_by(code, sentence) as
 case when sentence is not null then { 'code': code, 'sentence': sentence } end;
 
@@ -71,13 +71,13 @@ select
         as is_paid_instead,
     proven_by(
         'paid_instead',
-        'the money was given instead: Return '
+        'the money was refunded instead: Return '
         || coalesce(matched.foreign_centra_return_id, replacements.centra_return_id)
     ) as paid_instead_proof
 from unseen
 left join latest_replacements as replacements on replacements.return_item_id = unseen.return_item_id
 left join matching.matched_items as matched on matched.return_item_id = unseen.return_item_id
-where unseen.kind like 'exchange%';
+semi join policy.exception_kinds as rules on rules.kind = unseen.kind and rules.family = 'exchange_gaps';
 
 -- One row per mismatch: whether its refund has failed, and whether the sides agree by now or another kind says it.
 create or replace temp table unseen_mismatches as
@@ -109,4 +109,4 @@ left join reconciliation.refund_match as matched
         and matched.order_number = unseen.order_number
         and matched.component = unseen.subject
         and matched.currency is not distinct from unseen.currency
-where unseen.kind like 'refund_mismatch%';
+semi join policy.exception_kinds as rules on rules.kind = unseen.kind and rules.component is not null;

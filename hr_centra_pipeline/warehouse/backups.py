@@ -25,7 +25,7 @@ _WAIT_SECONDS = 600.0  # for a sync to come to a wait: it gives the file away th
 
 
 def folder(database: Path) -> Path:
-    """Where the backups of a database lie."""
+    """The folder of a database's backups."""
     return database.parent / "backups"
 
 

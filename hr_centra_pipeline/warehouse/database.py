@@ -100,7 +100,7 @@ class Warehouse:
             return
         connection, self._kept = self._kept, None
         if log.size(self.path) < _MOST_LOG_BYTES:
-            # What is committed stands, synced, in the log; folding it into the file at each closing would cost more.
+            # What is committed is in the log, synced; folding it into the file at each closing would cost more.
             connection.execute("pragma disable_checkpoint_on_shutdown")
         self._close(connection)
 
@@ -168,7 +168,7 @@ class Warehouse:
 
 @cache
 def sql_text(package: str, name: str) -> str:
-    """What is run of a ``.sql`` file that is in a package of ours."""
+    """The statements of a ``.sql`` file in one of our packages."""
     return exception_kinds.sql_of(resources.files(package).joinpath(name).read_text(encoding="utf-8"))
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import duckdb
 
-from hr_centra_pipeline.core import keys, money
+from hr_centra_pipeline.core import keys, kinds, money
 from hr_centra_pipeline.core.errors import RunFailed
-from hr_centra_pipeline.warehouse import backups, place, versions
+from hr_centra_pipeline.warehouse import backups, place, versions, watermarks
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse, sql_text
 from hr_centra_pipeline.warehouse.tables import DERIVED
 from hr_centra_pipeline.warehouse.tables.month_end_tables import CLOSES, PUBLISHED_AS
@@ -64,6 +64,7 @@ def ensure_derived(connection: Connection) -> None:
     """Create our SQL macros, and the derived tables that do not exist, with the views by which readers know some of them."""
     connection.execute(keys.SQL_MACROS)
     connection.execute(money.SQL_MACROS)
+    connection.execute(kinds.SQL_MACROS)
     connection.execute(sql_text("hr_centra_pipeline.core", "facts.sql"))
     for schema in _SCHEMAS:
         connection.execute(f"create schema if not exists {schema}")
@@ -85,6 +86,6 @@ def drop_derived(connection: Connection) -> None:
     """Drop what can be recomputed (and the watermarks of its readers), then create it empty."""
     for name in DERIVED:
         connection.execute(f"drop table if exists {name}")
-    connection.execute("delete from meta.watermarks")
+    watermarks.forget_all(connection)
     connection.execute("delete from meta.derived_from")
     ensure_derived(connection)

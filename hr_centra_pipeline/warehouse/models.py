@@ -95,7 +95,7 @@ class PythonTable:
     file: str
     grain: str
     kind: str
-    """``source``, ``policy``, ``people``, ``run`` (see ``made.makes``), or ``macro``: that is no table, but what it reads."""
+    """``source``, ``policy``, ``people``, ``run`` (see ``made.makes``), or ``macro``: that is not a table, but what it reads."""
     reads: tuple[str, ...] = ()
     loops: Mapping[str, str] = field(default_factory=dict)
 

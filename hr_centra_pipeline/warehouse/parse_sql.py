@@ -149,7 +149,7 @@ def declared(file: str, text: str) -> list[PythonTable]:
     """What the functions of a Python file say that they make (``made.makes``).
 
     Raises:
-        ModelError: an argument is no plain text.
+        ModelError: an argument is not a plain text.
     """
     if "makes(" not in text:
         return []

@@ -1,7 +1,7 @@
 """Whether this database is the one that was here last: a mark beside the file, which no copy of the file takes along.
 
 What was put back from an earlier time, copied from elsewhere or recreated does not know what was sent since; nor does one whose
-log lost its end, which DuckDB drops in silence: so the count in both goes up while a push writes to Centra (each second, and
+log was truncated, which DuckDB does not report: so the count in both goes up while a push writes to Centra (each second, and
 at its end), too. Such a *turn* is kept in ``meta.turns``, and the push sends nothing until whatever proves its effects was read
 completely afterwards.
 """
@@ -25,7 +25,7 @@ TABLES_SINCE = 83
 """The migration that brought the tables of this module."""
 
 _COUNT = "update meta.place set opened = opened + 1"
-_GET_GENERATION = 0x80087601  # FS_IOC_GETVERSION: what tells an inode from a later one of its number
+_GET_GENERATION = 0x80087601  # FS_IOC_GETVERSION: what distinguishes an inode from a later one with its number
 
 
 @dataclass(frozen=True)

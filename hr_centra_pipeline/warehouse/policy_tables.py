@@ -90,9 +90,10 @@ create or replace table policy.payment_words (
 create or replace macro policy.meaning_of(of_enum, of_word) as (
     select words.meaning from policy.centra_words as words where words.enum = of_enum and words.word = of_word
 );
--- One row per kind of exception: whose it is, its window, and its precedence.
+-- One row per kind of exception: whose it is, its window, its precedence, and what else its head says (core/exception_kinds.py).
 create or replace table policy.exception_kinds (
-    kind varchar, owner_team varchar, window_hours integer, precedence integer, severity varchar, family varchar
+    kind varchar, owner_team varchar, window_hours integer, precedence integer, severity varchar, family varchar,
+    awaits varchar, component varchar, asks varchar, outranked varchar, measure varchar
 );
 -- One row per reason of core/codes.py. place: of several the lowest is shown. class to next_step: null, those of the kind.
 create or replace table policy.reasons (
@@ -189,7 +190,10 @@ def write_policy(connection: Connection, policy: Policy, run_mode: RunMode) -> N
         "centra_words": list(policy.centra.words.rows()),
         "payment_words": list(policy.centra.words.payments()),
         "exception_kinds": [
-            (kind, rules[kind].owner_team, rules[kind].window_hours, usual.precedence, usual.severity, usual.family)
+            (
+                kind, rules[kind].owner_team, rules[kind].window_hours, usual.precedence, usual.severity, usual.family,
+                usual.awaits, usual.component, usual.asks, usual.outranked, usual.measure,
+            )
             for kind, usual in EXCEPTION_KINDS.items()
         ],
         "reasons": [

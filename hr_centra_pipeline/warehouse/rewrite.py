@@ -41,4 +41,4 @@ def rewrite(database: Path) -> None:
         os.fsync(written.fileno())
     fresh.replace(database)
     log.path_of(database).unlink(missing_ok=True)
-    log.forget(database)  # last: a log that was left behind by a death in between is refused
+    log.forget(database)  # last: a log that a crash in between left behind is refused

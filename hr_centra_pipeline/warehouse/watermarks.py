@@ -65,6 +65,11 @@ def write(
     )
 
 
+def forget_all(connection: Connection) -> None:
+    """Every consumer reads everything again: what they had made of it is gone."""
+    connection.execute("delete from meta.watermarks")
+
+
 def newest_batch(connection: Connection) -> int:
     """A number that no batch that was landed is beyond, and every later one is. It is drawn: DuckDB's ``last_value`` is one too
     low after a replay of the log, and one too high after a checkpoint.

@@ -13,7 +13,7 @@ from hr_centra_pipeline.cli.main import main
 from hr_centra_pipeline.cli.sandbox import running
 from hr_centra_pipeline.core.errors import RunFailed
 from hr_centra_pipeline.sandbox.centra.store import CentraStore
-from hr_centra_pipeline.sandbox.clock import SandboxClock
+from hr_centra_pipeline.sandbox.sandbox_clock import SandboxClock
 from hr_centra_pipeline.sandbox.server import running_sandbox
 
 

@@ -22,7 +22,11 @@ PAGE = PACKAGE.parent / "docs" / "reasons.md"
 LEFT_OUT = ("sandbox/", "warehouse/migrations/")
 
 # Names of columns and variables that hold sentences for people.
-PROSE = "reason|blocked_by|waits_for|why|detail|message|problem|halted|guard|next_step|sentence|said|own_reason"
+PROSE = (
+    "reason|blocked_by|waits_for|why|detail|message|problem|halted|guard|next_step|sentence|said|own_reason"
+    # … and of words that people read and that once decided something.
+    "|source|tied_by|cause|culprit|class|cls|made_by|what|verdict|trouble|explained_by|settled_by|outcome"
+)
 MATCHED = [
     # like, starts_with, … on prose
     rf"(?:starts_with|ends_with|contains|regexp_\w+|prefix|suffix|instr|strpos|split_part)\(\s*(?:coalesce\(\s*)?[\w.]*?\b(?:{PROSE})\b",
@@ -36,6 +40,7 @@ SQL_ALONE = [rf"\b(?:{PROSE})\b\)*\s*=\s*'\w+ [^'\n]*'"]
 # What is matched all the same: (file, part of the line) and why it is no decision about an effect.
 ALLOWED = {
     ("reconciliation/story.sql", "starts_with(reason, 'waits ')"): "how two words are joined",
+    ("reconciliation/provider_facts.sql", "= 'Return ' || line_amounts.centra_return_id"): "an object's name, made of its id",
 }  # fmt: skip
 
 

@@ -20,7 +20,7 @@ ODD = ("=1+1", "+49 170", "-5", "@SUM(A1)", "\tTab", "\rReturn", '=HYPERLINK("ht
 
 @dataclass
 class Shop:
-    """Hand-made books and a home beside them."""
+    """A ledger fixture and a home beside it."""
 
     ledger: LedgerFixture
     settings: Settings

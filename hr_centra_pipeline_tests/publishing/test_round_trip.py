@@ -42,7 +42,7 @@ class Harness:
         return report
 
     def sync_all(self) -> list[WorkbookReport]:
-        # The books are in one transaction; taking a workbook has transactions of its own.
+        # The ledger fixture is in one transaction; taking a workbook has transactions of its own.
         connection = self.shop.ledger.connection
 
         class Same:

@@ -637,8 +637,8 @@ def test_paid_instead_the_return_of_the_exchange_is_refunded_once_whatever_is_lo
         units = all_canceled(at_harness)
         for _, unit in units:
             decide(at_harness, "pay", unit)
-            assert "gives the money" in refused(at_harness, "pay", unit)
-            assert "gives the money" in refused(at_harness, "reorder", unit)
+            assert "refunds the money" in refused(at_harness, "pay", unit)
+            assert "refunds the money" in refused(at_harness, "reorder", unit)
         for kind in FAULTS:
             at_harness.fault(kind, operation)
         at_harness.settle()
@@ -651,7 +651,7 @@ def test_paid_instead_the_return_of_the_exchange_is_refunded_once_whatever_is_lo
         assert len(at_harness.orders_of_ours()) == len(units)
         assert set(at_harness.states().values()) == {"confirmed"}
         assert at_harness.reconcile() == []
-        paid = {f"the money was given instead: Return {at_harness.returns_of(sold)[0]['id']}" for sold, _ in units}
+        paid = {f"the money was refunded instead: Return {at_harness.returns_of(sold)[0]['id']}" for sold, _ in units}
         assert set(proofs(at_harness, "exchange_canceled")) == paid
 
 
@@ -798,7 +798,9 @@ def test_happy_returns_changes_a_canceled_exchange_to_a_refund_and_it_is_paid_on
     assert made["payments"] == [["REFUND", "SUCCESS", "100.00"]]
     assert kinds(at_harness) == []
     assert proofs(at_harness, "exchange_canceled") == ["Happy Returns refunds it instead"]
-    assert "paid by itself" in refused(at_harness, "pay", unit) or "money was given" in refused(at_harness, "pay", unit)
+    assert "paid automatically" in refused(at_harness, "pay", unit) or "refunded already" in refused(
+        at_harness, "pay", unit
+    )
 
 
 @pytest.mark.slow
@@ -808,8 +810,8 @@ def test_someone_refunds_the_return_of_a_canceled_exchange_by_hand_and_that_ends
     at_harness.act("refund_return", return_id=made["id"])
     at_harness.settle()
     assert kinds(at_harness) == []
-    assert proofs(at_harness, "exchange_canceled") == [f"the money was given instead: Return {made['id']}"]
-    assert "money was given already" in refused(at_harness, "reorder", unit)
+    assert proofs(at_harness, "exchange_canceled") == [f"the money was refunded instead: Return {made['id']}"]
+    assert "it was refunded already" in refused(at_harness, "reorder", unit)
     at_harness.settle()
     assert f"{unit.code}: refunded " in at_harness.comment_of(sold)
     assert at_harness.refunded(sold) == HUNDRED
@@ -853,7 +855,7 @@ def test_who_cancels_the_order_or_deletes_the_return_right_around_our_completion
     elif when == "person_after":
         assert found == ["return_without_credit_note"]
         ((_, _, detail),) = told(at_harness, "return_without_credit_note")
-        assert "somebody deleted it" in detail
+        assert "someone deleted it" in detail
     else:
         assert found == ["write_in_doubt"]
     assert at_harness.refunded(sold) == 0

@@ -260,7 +260,7 @@ def test_once_someone_gave_the_money_instead_nothing_is_ordered_any_more(at_harn
     at_harness.settle()
     assert not waits()
     proofs = at_harness.rows("select proof from reconciliation.exception_events where event = 'closed'")
-    assert proofs == [(f"the money was given instead: Return {made}",)]
+    assert proofs == [(f"the money was refunded instead: Return {made}",)]
     assert "refunded" in at_harness.comment_of(sold)
     at_harness.act("move_stock", sku="GONE-M", quantity=1, into=1)
     at_harness.settle()

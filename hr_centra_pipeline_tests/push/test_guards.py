@@ -50,14 +50,14 @@ def test_the_kill_switch_is_read_before_every_request_that_writes(
     at_harness.with_policy(centra={"calls_per_request": 1})
     orders = sold_and_back(at_harness, 4)
     at_harness.plan()
-    sent = Wire._tell_together
+    sent = Wire._mutate_together
 
-    def stops_after_the_third(wire: Wire, talks: Any) -> None:
+    def stops_after_the_third(wire: Wire, sessions: Any) -> None:
         if wire.writes == 3:
             at_harness.settings.stop_path.touch()
-        sent(wire, talks)
+        sent(wire, sessions)
 
-    monkeypatch.setattr(Wire, "_tell_together", stops_after_the_third)
+    monkeypatch.setattr(Wire, "_mutate_together", stops_after_the_third)
     report = at_harness.push()
     assert report.halted
     assert "kill switch" in report.halted

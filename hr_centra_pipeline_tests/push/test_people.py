@@ -93,7 +93,7 @@ def test_our_pending_return_is_touched_before_it_is_paid(at_harness: Harness, ac
         at_harness.clock.advance_to(at_harness.clock.now() + timedelta(hours=2))
         at_harness.plan()
         ((_, _, detail),) = [row for row in at_harness.reconcile() if row[0] == "write_in_doubt"]
-        assert "somebody deleted it" in detail
+        assert "someone deleted it" in detail
     else:
         assert at_harness.states() == {"IT-00001": "confirmed"}
 

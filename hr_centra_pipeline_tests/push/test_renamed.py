@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hr_centra_pipeline.oversight.doctor import examine
-from hr_centra_pipeline.sandbox.centra import order_api
+from hr_centra_pipeline.sandbox.centra import order_api_server
 from hr_centra_pipeline.sandbox.centra.store import CentraStore
 from hr_centra_pipeline.sources.centra import contract_record
 from hr_centra_pipeline_tests.harness import Harness, Sold
@@ -123,13 +123,15 @@ Order = Callable[[CentraStore, Mapping[str, Any]], dict[str, Any]]
 def test_a_key_that_the_order_api_does_not_read_any_more_holds_the_exchange_and_says_why(
     at_harness: Harness, monkeypatch: pytest.MonkeyPatch, path: str, kind: str, told: str
 ) -> None:
-    create: Order = order_api.create_order
+    create: Order = order_api_server.create_order
     sold = at_harness.sell(("DRESS-S", 1, "100.00"))
     with at_harness.store.write():
         (row,) = at_harness.store.rows("select address from orders where number = ?", [sold.number])
         address = json.dumps({**json.loads(row["address"]), "address2": "c/o Bea"})
         at_harness.store.rows("update orders set address = ? where number = ?", [address, sold.number])
-    monkeypatch.setattr(order_api, "create_order", lambda store, body: create(store, without(body, path.split("."))))
+    monkeypatch.setattr(
+        order_api_server, "create_order", lambda store, body: create(store, without(body, path.split(".")))
+    )
     at_harness.comes_back(sold, refund_type="exchange", exchange_sku="DRESS-M")
     for _ in range(4):
         hourly(at_harness)

@@ -12,7 +12,7 @@ import pytest
 from hr_centra_pipeline.push import returns
 from hr_centra_pipeline.push.facts import Facts
 from hr_centra_pipeline.push.returns import OrderInCentra
-from hr_centra_pipeline.push.steps import Ask
+from hr_centra_pipeline.push.steps import Query
 from hr_centra_pipeline.sandbox.centra.store import CentraSettings
 from hr_centra_pipeline_tests.harness import Harness, Sold, harness
 
@@ -32,7 +32,7 @@ def seen_live(shop: Harness, sold: Sold) -> OrderInCentra:
     """An order as the push looks at it."""
     looking = returns.look(str(sold.number), Facts())
     ask = next(looking)
-    assert isinstance(ask, Ask)
+    assert isinstance(ask, Query)
     answer = shop.client().execute(ask.operation, ask.variables)
     try:
         looking.send(answer.data)

@@ -1,4 +1,4 @@
-"""Hand-made books of all sides about a few returns, and the stages that make exceptions of them."""
+"""A hand-made ledger of all sides about a few returns, and the stages that make exceptions of them."""
 
 from __future__ import annotations
 

@@ -212,7 +212,7 @@ def test_an_exchange_ties_by_its_price_difference_and_by_the_money_that_was_give
     ledger.reconcile()
     assert ledger.open("refund_mismatch", "exchange_without_order", "double_credit") == []
     assert ledger.rows("select proof from reconciliation.exception_events where event = 'closed'") == [
-        ("the money was given instead: Return 1002",)
+        ("the money was refunded instead: Return 1002",)
     ]
 
 

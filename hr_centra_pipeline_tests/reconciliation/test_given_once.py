@@ -65,7 +65,7 @@ def test_a_gift_card_that_was_issued_before_its_unit_was_approved_holds_the_retu
         ledger.told(number, [], refund_type="gift-card", gift_card_id=f"GC-{number}", at=DROPPED - HOUR, status=status)
     planned(ledger)
     assert held(ledger) == [
-        ("1001-0", payer, "waits for approval: a gift card was given"[:28]),
+        ("1001-0", payer, "waits for approval: a gift card was issued"[:28]),
         ("1002-0", payer, PENDING_CARD[:28]),
         ("1003-0", payer, None),
     ]

@@ -315,7 +315,7 @@ def test_a_gift_card_that_one_of_two_rows_of_a_unit_reports_is_not_paid_on_top_o
     ledger.reconcile()
     assert ledger.rows("select order_number, pays_through, blocked_by from effects.pending_credit_notes order by 1") == [
         ("1001", "elsewhere", None),
-        ("1002", "centra", "waits for approval: a gift card was given for a unit of the return, and Happy Returns' refund row"
+        ("1002", "centra", "waits for approval: a gift card was issued for a unit of the return, and Happy Returns' refund row"
          " RF-1002g does not say for which"),
     ]  # fmt: skip
     # Approving without a look would pay it twice.
@@ -501,7 +501,7 @@ def test_money_for_an_exchange_is_not_said_of_a_return_that_nobody_knows(ledger:
     (unit,) = ledger.returned("1001", refund_type="exchange", exchange_sku="OTHER")
     ledger.reconcile()
     ledger.connection.execute("update effects.value_given_back set is_paid_instead = true")
-    with pytest.raises(ConfigurationError, match="no Return of it is known yet"):
+    with pytest.raises(ConfigurationError, match="its Return is not known yet"):
         approvals.take_money_instead(ledger.connection, Signature("Carl", "asked", NOW), unit)
     assert ledger.rows("select count(*) from push.ties") == [(0,)]
 

@@ -113,7 +113,7 @@ def test_ready_to_go_live_is_said_when_every_criterion_is_met_and_only_then(ledg
     ledger.reconcile()
     found = shadow.report(ledger.connection, NOW - 28 * DAY, NOW)
     assert [one.criterion for one in found.criteria if not one.passed] == [
-        "decisions in which we stand alone against people and Happy Returns"
+        "decisions in which people and Happy Returns both disagree with us"
     ]
     assert not shadow.report(ledger.connection, NOW - 28 * DAY, DROPPED - DAY).is_ready  # nothing was observed
     assert ledger.rows("select count(*), count(*) filter (where passed) from reconciliation.shadow_verdict") == [(6, 5)]

@@ -86,7 +86,7 @@ def test_what_is_paid_elsewhere_at_last_is_over_although_centra_pays_by_now(ledg
     ledger.connection.execute("update staging.refunds set status = 'issued'")
     ledger.reconcile(NOW + HOUR)
     assert ledger.open("credit_note_without_refund") == []
-    assert ("paid elsewhere, as Happy Returns tells",) in ledger.rows(
+    assert ("paid elsewhere, as Happy Returns reports",) in ledger.rows(
         "select proof from reconciliation.exception_events where event = 'closed' and kind = 'credit_note_without_refund'"
     )
 

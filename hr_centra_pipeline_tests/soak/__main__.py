@@ -106,7 +106,7 @@ def _until(scenario: Scenario, moment: float) -> None:
 
 
 def judge(scenario: Scenario, hours: int) -> list[str]:
-    """What is wrong: gaps, doubles, alerts, runs; from Centra's books and raw pulls, not from the pipeline's own checks."""
+    """What is wrong: gaps, doubles, alerts, runs; from the sandbox's records and raw pulls, not from the pipeline's own checks."""
     problems = settle(scenario)
     problems += gaps(scenario)
     problems += doubles(scenario)
@@ -164,7 +164,7 @@ def doubles(scenario: Scenario) -> list[str]:
     counted = Counter((place, key) for place, text in texts for key in effect_keys_in(text))
     refunds = Counter(return_id for _, return_id, kind, _, _ in ledger["payments"] if kind == "REFUND")
     print(f"effect keys in Centra: {len(counted)}; Returns paid: {len(refunds)}")
-    problems = [f"{key} stands {times} times as {place}" for (place, key), times in counted.items() if times > 1]
+    problems = [f"{key} is there {times} times as {place}" for (place, key), times in counted.items() if times > 1]
     return problems + [f"Return {one} was paid {times} times" for one, times in refunds.items() if times > 1]
 
 
@@ -177,7 +177,7 @@ def alerts(scenario: Scenario, faults: list[Fault]) -> list[str]:
         for team, pattern in fault.alerts:
             found = [one for one in left if one[0] == team and re.search(pattern, one[1], re.DOTALL)]
             if not found:
-                problems.append(f"{fault.name}: nobody was told ({team}, {pattern})")
+                problems.append(f"{fault.name}: nobody was alerted ({team}, {pattern})")
                 continue
             left.remove(found[0])
             print(f"  {fault.name}: told to {team}: {found[0][1].splitlines()[0]}")

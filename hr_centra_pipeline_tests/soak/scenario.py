@@ -66,7 +66,7 @@ class Scenario:
     # ---------------------------------------------------------------- the pipeline
 
     def start_daemon(self) -> None:
-        """As in production: one code server, one daemon that talks to it."""
+        """As in production: one code server, one daemon that connects to it."""
         self.daemon_is_wanted = True
         with (self.folder / "daemon.log").open("ab") as output:
             if self.code_server is None or self.code_server.poll() is not None:

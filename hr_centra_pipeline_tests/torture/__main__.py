@@ -19,7 +19,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--least", type=int, default=1000, help="kills and faults")
     parser.add_argument("--broken", choices=KINDS)
-    parser.add_argument("--keep", type=Path, help="where to put a world in which something was found")
+    parser.add_argument("--keep", type=Path, help="where to keep a scenario in which something was found")
     given = parser.parse_args()
     whole = Figures(given.seed)
     rounds = 0

@@ -13,7 +13,7 @@ from hr_centra_pipeline.push.operations.stock import StockPacket
 from hr_centra_pipeline.push.packets import Packet
 from hr_centra_pipeline.push.returns import ReturnPayload
 from hr_centra_pipeline.push.sender import Sender
-from hr_centra_pipeline.push.steps import Call, Undone
+from hr_centra_pipeline.push.steps import Call, Reverted
 
 KINDS = ("no_read_back", "new_key_per_attempt", "no_last_look", "no_second_question")
 
@@ -34,8 +34,8 @@ def _nothing(*_: Any, **__: Any) -> Generator[Any, Any, None]:
 def _no_read_back() -> None:
     """A timeout counts as a failure: whatever is in doubt is sent again, as if nothing had left."""
 
-    def never_arrived(_: Sender, __: Packet, ___: Any) -> Undone:
-        return Undone("it failed, I suppose")
+    def never_arrived(_: Sender, __: Packet, ___: Any) -> Reverted:
+        return Reverted("it failed, I suppose")
 
     Sender._settled = never_arrived  # type: ignore[method-assign, assignment]
     # Looking for one's own key right before creating is reading back, too.

@@ -88,14 +88,14 @@ def chaos_run(
     folder: Path, seed: int, waves: int, mix: Mix, *, broken: str | None = None, until_caught: bool = False,
     keep: Path | None = None, **settings: Any,
 ) -> Figures:  # fmt: skip
-    """Waves of returns through the chaos run, each judged after it; a new world every few waves keeps them small.
+    """Waves of returns through the chaos run, each judged after it; a new scenario every few waves keeps them small.
 
-    ``keep``: where to put down a world in which something was found.
+    ``keep``: where to keep a scenario in which something was found.
     """
     figures, started = Figures(seed), time.monotonic()
     per_scenario = 5
     for number in range(0, waves, per_scenario):
-        with scenario(folder / f"world-{number}", seed * 1000 + number, broken=broken, **settings) as opened:
+        with scenario(folder / f"scenario-{number}", seed * 1000 + number, broken=broken, **settings) as opened:
             for wave in range(min(per_scenario, waves - number)):
                 _wave(opened, mix, figures)
                 found = judge(opened, opened.units)

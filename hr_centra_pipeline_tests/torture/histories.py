@@ -1,7 +1,7 @@
 """What a year brings, in the middle of sending: settings that turn, backups put back, corrections, the shopper's bank.
 
 Each event writes down what it makes true of the units that it touches (``Planted``, ``World``); the verdict compares
-Centra's books with that.
+the sandbox's records with that.
 """
 
 from __future__ import annotations

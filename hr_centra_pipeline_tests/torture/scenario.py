@@ -226,7 +226,7 @@ class Scenario:
                 return
 
     def keep(self, folder: Path, told: str) -> None:
-        """Put down what a person needs to understand a verdict: the database, Centra's books, every request."""
+        """Put down what a person needs to understand a verdict: the database, the sandbox's records, every request."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "verdict.txt").write_text(told + "\n", encoding="utf-8")
         self.harness.warehouse.fold_log_in()
@@ -248,7 +248,7 @@ class Scenario:
 def scenario(
     folder: Path, seed: int, *, broken: str | None = None, policy: dict[str, Any] | None = None, **settings: Any
 ) -> Iterator[Scenario]:
-    """A furnished world; its processes are forked from one that has everything imported."""
+    """A prepared scenario; its processes are forked from one that has everything imported."""
     # A shipment is made with each order, and the policy asks for it to be released.
     settings.setdefault("centra", CentraSettings(creates_shipments=True))
     with harness(folder, **settings) as opened:

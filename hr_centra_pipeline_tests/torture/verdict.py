@@ -1,4 +1,4 @@
-"""The sandbox's own books against what was planted: doubles, losses, what is stuck, and what nobody could have prevented."""
+"""The sandbox's own records against what was planted: doubles, losses, what is stuck, and what nobody could have prevented."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Verdict:
 
 
 def judge(scenario: Scenario, units: list[Planted]) -> Verdict:
-    """Compare the books with what was planted, after everything has settled."""
+    """Compare the records with what was planted, after everything has settled."""
     ledger = scenario.harness.records
     found = Verdict()
     told = _exceptions(scenario)
@@ -93,7 +93,7 @@ def _judge_keys(ledger: dict[str, Any], units: list[Planted], found: Verdict) ->
         ("stock changes", [row["comment"] for row in ledger["stock_changes"]]),
     ):
         times = Counter(key for text in texts for key in set(effect_keys_in(text)) & ours)
-        found.doubles += [f"{key} stands in {count} {name}" for key, count in times.items() if count > 1]
+        found.doubles += [f"{key} is in {count} {name}" for key, count in times.items() if count > 1]
 
 
 def _keys(planted: Planted) -> list[str]:

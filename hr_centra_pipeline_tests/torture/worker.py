@@ -21,7 +21,7 @@ import requests
 from hr_centra_pipeline.core.errors import RunFailed
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.sandbox.centra.store import CentraStore
-from hr_centra_pipeline.sandbox.clock import SandboxClock
+from hr_centra_pipeline.sandbox.sandbox_clock import SandboxClock
 from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 from hr_centra_pipeline.warehouse.derived import forget_stale
@@ -76,7 +76,7 @@ def run(command: dict[str, Any]) -> int:
     policy = Policy.model_validate(
         {**command["policy"], "cutover": datetime.fromisoformat(command["policy"]["cutover"])}
     )
-    # The sandbox's books are its own process' business: this one only talks to it.
+    # The sandbox's records belong to its own process: this one only sends requests to it.
     harness = Harness(home, CentraStore.__new__(CentraStore), clock, command["note"], policy, command["mode"])
     harness.may_fail = True  # a pull that is cut short by faults is not covered, and the rest goes on
     try:

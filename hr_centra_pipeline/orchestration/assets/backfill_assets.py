@@ -64,7 +64,7 @@ def backfill(context: dg.AssetExecutionContext, run: Run) -> Iterator[dg.Materia
     Dagster keeps an event per asset and day.
     """
     if run.window is None:
-        yield from results(run.warehouse, [REPORTS], {"note": "the sync reads today: give days before today"})
+        yield from results(run.warehouse, [REPORTS], {"note": "the sync reads today: name days before today"})
         return
     warehouse, now = _behind_the_lock(run), run.now
     with failures.permanent_unless_transient(context, run):

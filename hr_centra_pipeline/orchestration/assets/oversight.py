@@ -1,4 +1,4 @@
-"""Oversight: what was not read in time, what is new at the vendors, and the alarms that stand over everything that is open."""
+"""Oversight: what was not read in time, what is new at the vendors, and the standing alarms over everything that is open."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -42,7 +42,7 @@ def coverage_and_drift(context: dg.AssetExecutionContext, run: Run) -> Iterator[
     pool=POOL,
 )  # fmt: skip
 def standing_alarms(context: dg.AssetCheckExecutionContext, run: Run) -> Iterator[dg.AssetCheckResult]:
-    """Each asks about everything that is open, so that a later day cannot hide an earlier one."""
+    """Each covers everything that is open, so that a later day cannot hide an earlier one."""
     with run.warehouse.transaction() as connection:
         found = alarms(connection, run.now)
     wanted = {check.name for check in context.selected_asset_check_keys}

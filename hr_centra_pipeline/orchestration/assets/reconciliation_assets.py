@@ -50,8 +50,8 @@ TABLES = {
     "month_end.match_journal": "finance",
     "month_end.opening_position": "finance",
 }
-# Over all open exceptions, not only today's: a later run that is clean does not hide an older trouble. They say how things stand;
-# what is overdue, and whose it is, the standing alarms tell.
+# Over all open exceptions, not only today's: a later run that is clean does not hide an older problem. They show the state;
+# what is overdue, and whose it is, the standing alarms report.
 _CHECKS = {
     "no_open_exception_is_an_error": (
         "severity = 'error'", dg.AssetCheckSeverity.ERROR, "Money or goods went wrong, or a due time has passed.",

@@ -17,15 +17,15 @@ from hr_centra_pipeline.push.packets import Effect, Packet
 from hr_centra_pipeline.push.states import StepTable, then
 from hr_centra_pipeline.push.steps import (
     Absent,
-    Ask,
     Call,
     Finished,
     LookUpResult,
+    Mutation,
     NotNow,
+    Query,
     Refused,
     StepResult,
     Steps,
-    Tell,
 )
 
 STEPS = StepTable("attribute", first="assign", rules={"assign": then("done")}, gives_nothing=True)
@@ -77,7 +77,7 @@ class Attribute:
             return NotNow(say("not_shown", "order" if _is_on_order(packet) else "customer"))
         if packet.payload.value in present:
             return Finished(str(_object_id(packet)))
-        answer = yield Tell(_call(packet))
+        answer = yield Mutation(_call(packet))
         return Refused(answer.refusal) if answer.refusal else Finished(str(_object_id(packet)))
 
     def look_up(self, packet: AttributePacket, facts: Facts) -> Steps[LookUpResult]:
@@ -110,9 +110,9 @@ def _present(packet: AttributePacket) -> Steps[list[str] | None]:
     """The values of our element; ``None`` when Centra does not show the object."""
     object_id = _object_id(packet)
     if _is_on_order(packet):
-        rows = (yield Ask("ReadOrderAttributes", {"number": [object_id], "limit": 1}))["orders"]
+        rows = (yield Query("ReadOrderAttributes", {"number": [object_id], "limit": 1}))["orders"]
     else:
-        rows = (yield Ask("ReadCustomerAttributes", {"id": [object_id], "limit": 1}))["customers"]
+        rows = (yield Query("ReadCustomerAttributes", {"id": [object_id], "limit": 1}))["customers"]
     if not rows:
         return None
     return [

@@ -32,17 +32,17 @@ from hr_centra_pipeline.push.steps import (
     Absent,
     Advance,
     Answered,
-    Ask,
     Call,
     Finished,
     InDoubt,
     LookUpResult,
+    Mutation,
     NotNow,
+    Query,
     Refused,
+    Reverted,
     StepResult,
     Steps,
-    Tell,
-    Undone,
 )
 
 STEPS = StepTable(
@@ -141,7 +141,7 @@ class CreditPayload(ReturnPayload):
 
     @property
     def voucher_mark(self) -> str:
-        """Read again by ``sources/centra/staging.sql``: so much of the return cost is voucher."""
+        """Read again by ``sources/centra/centra_returns.sql``: so much of the return cost is voucher."""
         return f"voucher {self.voucher}"
 
 
@@ -166,7 +166,7 @@ class Credit:
         _cut_returns(made, policy, result)
 
     def calls(self, packet: CreditPacket, facts: Facts) -> list[Call]:
-        """Every writing call of this packet in order; ``<…>`` stands for what Centra gives, or what is read right before."""
+        """Every writing call of this packet in order; ``<…>``: made by Centra, or read right before."""
         steps: list[Step] = [packet.step] if packet.has_origin else ["create_return", _step_after_creation(packet)]
         if steps[-1] == "issue_credit":
             steps.append("complete")
@@ -342,7 +342,7 @@ def _call(
         case "issue_credit":
             return _issue(packet, return_id, facts, email, amount)
         case "complete":
-            # Put back as it was, it is no news to the shopper.
+            # Put back as it was, it is not news to the shopper.
             return returns.complete(return_id, sends_email=facts.emails.completion and not packet.payload.is_put_back)
         case "uncomplete":
             return Call("UncompleteReturn", {"id": return_id})
@@ -374,7 +374,7 @@ def _issue(packet: CreditPacket, return_id: int | str, facts: Facts, email: str,
 def _finish(packet: CreditPacket, facts: Facts) -> Steps[StepResult]:
     """Complete the Return, or delete it."""
     return_id = int(packet.centra_id or 0)
-    answer = yield Tell(_call(packet, return_id, facts))
+    answer = yield Mutation(_call(packet, return_id, facts))
     if answer.refusal:
         return (yield from _refused_later(packet, facts, answer.refusal, return_id))
     if packet.step == "complete":
@@ -394,7 +394,7 @@ def _create(packet: CreditPacket, facts: Facts) -> Steps[StepResult]:
         recipient = yield from _recipient(packet, facts)
         if isinstance(recipient, NotNow):
             return recipient
-    answer = yield Tell(_call(packet, 0, facts))
+    answer = yield Mutation(_call(packet, 0, facts))
     if answer.refusal:
         if _may_carry_voucher_as_cost(packet, answer, facts):
             return Advance("create_return", remember={"voucher_as_cost": True})
@@ -515,7 +515,7 @@ def _final(
 
 
 def _pay(packet: CreditPacket, facts: Facts) -> Steps[StepResult]:
-    """The payment is the one call that cannot be undone: look once more at the Return and at what was given back meanwhile."""
+    """The payment is the one call that cannot be reverted: look once more at the Return and at what was given back meanwhile."""
     return_id = int(packet.centra_id or 0)
     order = yield from returns.look(packet.payload.order_number, facts)
     found = returns.by_id(order, return_id)
@@ -538,7 +538,7 @@ def _pay(packet: CreditPacket, facts: Facts) -> Steps[StepResult]:
         if isinstance(recipient, NotNow):
             return _take_back(packet, "undo", recipient.reason)
         email = recipient
-    answer = yield Tell(
+    answer = yield Mutation(
         _call(packet, return_id, facts, email, totals.total),
         remember={"given_without_return": order.given_without_return},
     )
@@ -563,25 +563,25 @@ def _recipient(packet: CreditPacket, facts: Facts) -> Steps[str | NotNow]:
         return NotNow(say("no_gift_card_template"))
     if not gift_card.uses(facts.gift_card, "email"):
         return ""
-    data = yield Ask("ReadRecipient", {"orderNumber": [int(packet.payload.order_number)]})
+    data = yield Query("ReadRecipient", {"orderNumber": [int(packet.payload.order_number)]})
     order = data["orders"][0] if data["orders"] else {}
     address, customer = order.get("shippingAddress") or {}, order.get("customer") or {}
     email: str | None = customer.get("email") or address.get("email")
     return email or NotNow(say("no_email_address"))
 
 
-def _deleted(packet: CreditPacket) -> Refused | Undone:
+def _deleted(packet: CreditPacket) -> Refused | Reverted:
     """Nothing of it is left: what Centra refused is rejected, what only did not fit any more is planned again."""
     message = packet.message or "its Return was deleted"
     if packet.step == "undo":
-        return Undone(message)
+        return Reverted(message)
     # Sent one by one, what is too much together would pass in parts.
     return Refused(message, packet.members if packet.payload.differs_in == "tax" else ())
 
 
 def _take_back(
     packet: CreditPacket, step: Literal["delete", "undo"], message: str, remember: dict[str, str] | None = None
-) -> Advance | NotNow | Refused | Undone:
+) -> Advance | NotNow | Refused | Reverted:
     """Go on to delete our Return, unpaid as it is. One that was there before is put back as it was."""
     if not packet.has_origin:
         return Advance(step, message=message, remember=remember or {})
@@ -592,7 +592,7 @@ def _take_back(
     return _deleted(packet.at(step, message=message))
 
 
-def _completed(packet: CreditPacket, record: dict[str, Decimal]) -> Finished | Refused | Undone:
+def _completed(packet: CreditPacket, record: dict[str, Decimal]) -> Finished | Refused | Reverted:
     """It is paid, or needs no payment; or it is put back as it was."""
     if step := packet.payload.put_back:
         return _deleted(packet.at(step))
@@ -602,7 +602,7 @@ def _completed(packet: CreditPacket, record: dict[str, Decimal]) -> Finished | R
 def _open_again(packet: CreditPacket, facts: Facts) -> Steps[StepResult]:
     """Centra did not refund a completed Return: open it, then ask once more."""
     return_id = int(packet.centra_id or 0)
-    answer = yield Tell(_call(packet, return_id, facts), remember={"uncompleted": True})
+    answer = yield Mutation(_call(packet, return_id, facts), remember={"uncompleted": True})
     if answer.refusal:
         found = returns.by_id((yield from returns.look(packet.payload.order_number, facts)), return_id)
         if found is None:
@@ -614,7 +614,7 @@ def _open_again(packet: CreditPacket, facts: Facts) -> Steps[StepResult]:
 
 def _gone(packet: CreditPacket) -> InDoubt:
     paid = "whether it was paid is not certain" if packet.payments_sent else "nothing was paid"
-    return InDoubt(f"our Return {packet.centra_id} is gone: somebody deleted it, {paid}", "gone")
+    return InDoubt(f"our Return {packet.centra_id} is gone: someone deleted it, {paid}", "gone")
 
 
 def _refused_later(packet: CreditPacket, facts: Facts, message: str, return_id: int) -> Steps[StepResult]:
@@ -684,7 +684,7 @@ def _joins(cost: Effect, packet: CreditPacket, return_ids: set[str]) -> bool:
 
 
 def rebuilt(row: Mapping[str, Any]) -> CreditPayload:
-    """The payload of a Return of ours that is half done in Centra and whose packet is lost (a row of ``half_done.sql``).
+    """The payload of our Return that is half done in Centra and whose packet is lost (a row of ``half_done.sql``).
 
     Costs as they are on the Return, goods as the plan has them: together they must be what Centra gives back.
     """
@@ -722,7 +722,7 @@ _NOT_UNDERSTOOD = say("payment_of_return_unknown")
 
 
 def _is_paid(packet: CreditPacket, found: ReturnInCentra) -> bool:
-    """A payment stands on the Return, no matter who made it. A refund that failed was asked for once: it is not asked for again.
+    """A payment is on the Return, no matter who made it. A refund that failed was requested once: it is not requested again.
 
     On a Return that was there before, what failed earlier was not our payment.
     """

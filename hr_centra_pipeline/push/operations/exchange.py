@@ -32,19 +32,19 @@ from hr_centra_pipeline.push.states import StepTable, then
 from hr_centra_pipeline.push.steps import (
     Absent,
     Advance,
-    Ask,
     Call,
     Finished,
     Held,
     InDoubt,
     LookUpResult,
+    Mutation,
     NotNow,
+    Query,
     Refused,
+    Reverted,
     StepResult,
     Steps,
-    Tell,
     Trouble,
-    Undone,
 )
 
 _LOG = logging.getLogger(__name__)
@@ -130,7 +130,7 @@ class Exchange:
         _cut(effects, policy, result)
 
     def calls(self, packet: ExchangePacket, facts: Facts) -> list[Call]:
-        """Every writing call in order; ``<…>`` stands for what is read right before and never stored, or made by Centra."""
+        """Every writing call in order; ``<…>``: read right before and never stored, or made by Centra."""
         number = packet.payload.new_order_number
         if packet.has_origin:
             return [order_call(packet, number, packet.centra_id or "<return>", _UNREAD_RECIPIENT, facts)]
@@ -253,7 +253,7 @@ def reserved_number(members: Sequence[str], place: int, first: int, last: int) -
 
 
 def rebuilt(row: Mapping[str, Any], members: Sequence[str]) -> ExchangePayload:
-    """The payload of a Return of ours that is half done in Centra and whose packet is lost (a row of ``half_done.sql``)."""
+    """The payload of our Return that is half done in Centra and whose packet is lost (a row of ``half_done.sql``)."""
     number = reserved_number(members, 0, row["first_number"], row["last_number"])
     payload = {
         "order_number": row["order_number"],
@@ -313,7 +313,7 @@ def order_call(
 
 def _complete(packet: ExchangePacket, facts: Facts) -> Steps[StepResult]:
     return_id = int(packet.centra_id or 0)
-    answer = yield Tell(returns.complete(return_id, sends_email=facts.emails.completion))
+    answer = yield Mutation(returns.complete(return_id, sends_email=facts.emails.completion))
     if answer.refusal:
         order = yield from returns.look(packet.payload.order_number, facts)
         found = returns.by_id(order, return_id)
@@ -326,7 +326,7 @@ def _delete_return(packet: ExchangePacket, facts: Facts) -> Steps[StepResult]:
     """Take our own Return back, unless somebody refunds it: a refund that is under way may still fail."""
     if outcome := (yield from _why_not_to_delete(packet, facts)):
         return outcome
-    answer = yield Tell(returns.delete(int(packet.centra_id or 0)))
+    answer = yield Mutation(returns.delete(int(packet.centra_id or 0)))
     if answer.refusal:
         refused = InDoubt(f"{packet.step} was refused: {answer.refusal}", "refused")
         return (yield from _why_not_to_delete(packet, facts)) or refused
@@ -354,7 +354,7 @@ def _create_return(packet: ExchangePacket, facts: Facts) -> Steps[StepResult]:
         return NotNow(say("not_shown", "order"))
     if problem := returns.problem_with(packet, order, facts):
         return problem
-    answer = yield Tell(returns.create(packet))
+    answer = yield Mutation(returns.create(packet))
     if answer.refusal:
         return returns.creation_refused(packet, answer)
     return Advance("create_order", str(answer.payload["return"]["id"]))
@@ -376,14 +376,14 @@ def _create_order(packet: ExchangePacket, facts: Facts) -> Steps[StepResult]:
         return _taken_back(packet, "delete", say("no_address"))
     tried = sorted({*packet.payload.tried_numbers, number})
     remember = {"new_order_number": number, "tried_numbers": tried}
-    answer = yield Tell(
+    answer = yield Mutation(
         order_call(packet, number, int(packet.centra_id or 0), _recipient(replaced), facts), remember=remember
     )
     match answer.code:
         case None if not answer.refusal:
             return Advance("complete", remember={"order_numbers": answer.payload["orders"]})
         case -5:
-            # Taken since we looked: by a call of ours that was thought lost, or by somebody in our range.
+            # Taken since we looked: by our own call that was thought lost, or by someone in our range.
             if made := (yield from _ours(packet, facts)).made_by(packet):
                 return Advance("complete", remember={"order_numbers": made})
             return InDoubt(f"order number {number} is taken by an order that is not ours", "number_taken")
@@ -401,7 +401,7 @@ def _cancel_order(packet: ExchangePacket, facts: Facts) -> Steps[StepResult]:
         return _taken_back(packet, "undo")
     if known.unclear:
         return NotNow(known.unclear)
-    answer = yield Tell(_cancel(packet, known.live[0].order_id, facts))
+    answer = yield Mutation(_cancel(packet, known.live[0].order_id, facts))
     # Centra cancels no order that was shipped: then the customer has the replacement, and completing is true.
     if answer.refusal:
         too_late = f"{packet.message}; too late: {answer.refusal}"
@@ -411,7 +411,7 @@ def _cancel_order(packet: ExchangePacket, facts: Facts) -> Steps[StepResult]:
 
 def _taken_back(
     packet: ExchangePacket, step: Literal["delete", "undo"], message: str | None = None
-) -> Advance | Refused | Undone:
+) -> Advance | Refused | Reverted:
     """Go on to delete our Return; one that was there before stays."""
     if packet.has_origin:
         return _deleted(packet.at(step, message=message or packet.message))
@@ -455,7 +455,7 @@ def _problem_with_return(packet: ExchangePacket, facts: Facts) -> Steps[StepResu
 
 def _paid_by_hand(return_id: int) -> Finished:
     """Nothing is left to do for the exchange: its Return is what the ledger keeps, there is no order."""
-    return Finished(str(return_id), f"somebody refunded Return {return_id}: no replacement is sent")
+    return Finished(str(return_id), f"someone refunded Return {return_id}: no replacement is sent")
 
 
 def _finished(packet: ExchangePacket) -> Finished:
@@ -463,12 +463,12 @@ def _finished(packet: ExchangePacket) -> Finished:
     return Finished(" ".join(str(number) for number in numbers), packet.message)
 
 
-def _deleted(packet: ExchangePacket) -> Refused | Undone:
+def _deleted(packet: ExchangePacket) -> Refused | Reverted:
     """Nothing of it is left: what was refused is rejected, what only did not fit any more is planned again."""
     message = packet.message or "unwound"
     refused = packet.payload.refused
     if packet.step == "undo" and not refused:
-        return Undone(message)
+        return Reverted(message)
     return Refused(message, refused)
 
 
@@ -477,7 +477,7 @@ def _deleted(packet: ExchangePacket) -> Refused | Undone:
 
 @dataclass(frozen=True)
 class _Short:
-    """Members whose replacements are out of stock (empty: nobody can tell which), and why."""
+    """Members whose replacements are out of stock (empty: it is not known which), and why."""
 
     members: tuple[str, ...]
     reason: str
@@ -493,7 +493,7 @@ def _out_of_stock(packet: ExchangePacket) -> Steps[_Short | None]:
     short: list[str] = []
     reasons = []
     for sku, members in wanted.items():
-        data = yield Ask("LookAtReplacementStock", {"sku": [sku]})
+        data = yield Query("LookAtReplacementStock", {"sku": [sku]})
         free = sum(stock["freeToAllocateQuantity"] for size in data["productSizes"] for stock in size["stock"])
         if free < len(members):
             short += members[max(0, free) :]
@@ -506,7 +506,7 @@ Order = dict[str, Any]  # as a query answers it
 
 def _order_to_replace(packet: ExchangePacket) -> Steps[Order | None]:
     """Where the shopper's order went, and in which market: read right before it is needed, and kept nowhere."""
-    data = yield Ask("ReadRecipient", {"orderNumber": [int(packet.payload.order_number)]})
+    data = yield Query("ReadRecipient", {"orderNumber": [int(packet.payload.order_number)]})
     order: Order | None = data["orders"][0] if data["orders"] else None
     if order is None or not order["shippingAddress"] or not order["shippingAddress"].get("country"):
         return None
@@ -577,7 +577,7 @@ def _differences(packet: ExchangePacket, known: _Replacements) -> Steps[list[str
     if surplus or (missing and not known.canceled):
         differs.append("lines")
     meant: Order = (yield from _order_to_replace(packet)) or {}
-    data = yield Ask("LookAtReplacementOrder", {"number": [order.number for order in known.live]})
+    data = yield Query("LookAtReplacementOrder", {"number": [order.number for order in known.live]})
     for made in data["orders"]:
         differs += _differing_parts(meant.get("shippingAddress") or {}, made["shippingAddress"] or {})
         differs += [
@@ -684,7 +684,7 @@ class _Replacements:
     def free_number(self, packet: ExchangePacket) -> int | InDoubt:
         """The first of the packet's numbers that nobody has.
 
-        A number of ours whose order was canceled is passed over; so is another user's order, loudly. One that we have
+        One of our numbers whose order was canceled is skipped; so is another user's order, with a warning. One that we have
         tried before, or that looks like our replacement, is a doubt: never the next number.
         """
         for number in self.candidates:
@@ -714,7 +714,7 @@ def _wanted(packet: ExchangePacket) -> Counter[str]:
 
 def _ours(packet: ExchangePacket, facts: Facts) -> Steps[_Replacements]:
     """Look for the packet's replacement by its numbers and among the customer's internal orders, whatever Centra made of it."""
-    asked = yield Ask("ReadCustomer", {"orderNumber": [int(packet.payload.order_number)]})
+    asked = yield Query("ReadCustomer", {"orderNumber": [int(packet.payload.order_number)]})
     customer = (asked["orders"][0].get("customer") if asked["orders"] else None) or {}
     candidates = [
         reserved_number(packet.members, place, facts.first_order_number, facts.last_order_number)
@@ -723,7 +723,7 @@ def _ours(packet: ExchangePacket, facts: Facts) -> Steps[_Replacements]:
     # The number that was planned or tried stays the first, should the policy's range have changed since.
     first = [packet.payload.new_order_number, *packet.payload.tried_numbers]
     candidates = list(dict.fromkeys([*first, *candidates]))
-    data = yield Ask("LookAtReplacements", {"number": candidates, "customerId": [customer.get("id") or 0]})
+    data = yield Query("LookAtReplacements", {"number": candidates, "customerId": [customer.get("id") or 0]})
     numbered = {row["number"]: _replacement(row, facts) for row in data["numbered"]}
     every = {**{row["number"]: _replacement(row, facts) for row in data["internal"]}, **numbered}
     marks = {packet.key, *packet.members}
@@ -770,9 +770,7 @@ def _look_up(packet: ExchangePacket, facts: Facts) -> Steps[LookUpResult]:
     if found is None:
         if known.live:
             return InDoubt(f"order {known.shown} was made, but our Return is gone", "gone")
-        return (
-            Absent() if packet.step == "create_return" else InDoubt("our Return is gone: somebody deleted it", "gone")
-        )
+        return Absent() if packet.step == "create_return" else InDoubt("our Return is gone: someone deleted it", "gone")
     return_id = str(found.return_id)
     if made := known.made_by(packet):
         after = Advance("complete", return_id, remember={"order_numbers": made})

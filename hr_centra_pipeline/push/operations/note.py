@@ -21,22 +21,22 @@ from hr_centra_pipeline.push.packets import Effect, Packet
 from hr_centra_pipeline.push.states import StepTable, then
 from hr_centra_pipeline.push.steps import (
     Absent,
-    Ask,
     Call,
     Finished,
     LookUpResult,
+    Mutation,
     NotNow,
+    Query,
     Refused,
     StepResult,
     Steps,
-    Tell,
 )
 
 STEPS = StepTable("note", first="write_note", rules={"write_note": then("done")}, gives_nothing=True)
 
 
 class NoteLine(BaseModel):
-    """One line of ours: its effect, what it is about, and the whole of it."""
+    """One of our lines: its effect, what it is about, and the whole of it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -79,7 +79,7 @@ class Note:
         status.cut(name, effects, result, now, frozen)
 
     def calls(self, packet: NotePacket, facts: Facts) -> list[Call]:
-        """The one writing call; ``<the rest>`` stands for what other people wrote, which is read right before."""
+        """The one writing call; ``<the rest>``: what other people wrote, which is read right before."""
         return [_call(packet, "\n".join(["<the rest>", *(line.text for line in packet.payload.lines)]))]
 
     def advance(self, packet: NotePacket, facts: Facts) -> Steps[StepResult]:
@@ -90,7 +90,7 @@ class Note:
         wanted = with_our_lines(present, packet.payload.lines)
         if wanted == present:
             return Finished(_object_id(packet))
-        answer = yield Tell(_call(packet, wanted))
+        answer = yield Mutation(_call(packet, wanted))
         return Refused(answer.refusal) if answer.refusal else Finished(_object_id(packet))
 
     def look_up(self, packet: NotePacket, facts: Facts) -> Steps[LookUpResult]:
@@ -135,10 +135,10 @@ def _present(packet: NotePacket) -> Steps[str | None]:
     """The internal comment as it is now; ``None`` when Centra does not show the object."""
     if _is_on_customer(packet):
         customer = {"id": [packet.payload.customer_id], "limit": 1}
-        rows = (yield Ask("ReadCustomerComments", customer))["customers"]
+        rows = (yield Query("ReadCustomerComments", customer))["customers"]
     else:
         order = {"orderNumber": [int(_object_id(packet))]}
-        rows = (yield Ask("ReadInternalComment", order))["orders"]
+        rows = (yield Query("ReadInternalComment", order))["orders"]
     return (rows[0]["internalComment"] or "") if rows else None
 
 

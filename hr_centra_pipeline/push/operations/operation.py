@@ -24,7 +24,7 @@ class Traits(Generic[P]):
 
     ``patience``: how long it may be passed over by those before
     it; what has waited longer goes first, so that nothing starves. ``mutations``: of a packet, as a rule, to reckon the end.
-    ``seen_in``: sources (of Centra, or ``exports``) that have to be read to their end before it may be sent after a turn;
+    ``seen_in``: sources (of Centra, or ``exports``) that have to be read completely before it may be sent after a turn;
     ``back_to_cutover``: those that have to be read back to the cut-over at any time.
     """
 
@@ -67,7 +67,7 @@ class Operation(Protocol[P]):
         ...
 
     def calls(self, packet: Packet[P], facts: Facts) -> list[Call]:
-        """Describe it: every writing call in order; ``<…>`` stands for what is read right before, or made by Centra."""
+        """Describe it: every writing call in order; ``<…>``: read right before, or made by Centra."""
         ...
 
     def advance(self, packet: Packet[P], facts: Facts) -> Steps[StepResult]:

@@ -18,17 +18,17 @@ from hr_centra_pipeline.push.returns import unknown_status
 from hr_centra_pipeline.push.states import StepTable, then
 from hr_centra_pipeline.push.steps import (
     Absent,
-    Ask,
     Call,
     Finished,
     Held,
     LookUpResult,
+    Mutation,
     NotNow,
+    Query,
     Refused,
+    Reverted,
     StepResult,
     Steps,
-    Tell,
-    Undone,
 )
 
 _MARKS = {"paid": "isPaid", "good_to_go": "isGoodToGo"}
@@ -88,7 +88,7 @@ class Release:
             return Held(packet.members, say("order_canceled_meanwhile"))
         if _is_released(packet, found):
             return Finished(str(found["id"]))
-        answer = yield Tell(_call(packet))
+        answer = yield Mutation(_call(packet))
         return Refused(answer.refusal) if answer.refusal else Finished(str(found["id"]))
 
     def look_up(self, packet: ReleasePacket, facts: Facts) -> Steps[LookUpResult]:
@@ -97,7 +97,7 @@ class Release:
         if found is not None and _is_released(packet, found):
             return Finished(str(found["id"]))
         if found is None or _meaning(found, facts) == "cancelled":
-            return Undone(say("release_gone"))
+            return Reverted(say("release_gone"))
         return Absent()
 
     def changed(self, packet: ReleasePacket, today: Sequence[Effect], facts: Facts) -> str | None:
@@ -116,7 +116,7 @@ def _call(packet: ReleasePacket) -> Call:
 
 
 def _shipment(packet: ReleasePacket) -> Steps[dict[str, Any] | None]:
-    data = yield Ask("LookAtShipment", {"id": [packet.payload.shipment_id]})
+    data = yield Query("LookAtShipment", {"id": [packet.payload.shipment_id]})
     return data["shipments"][0] if data["shipments"] else None
 
 

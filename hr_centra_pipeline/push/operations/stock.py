@@ -18,17 +18,17 @@ from hr_centra_pipeline.push.packets import Effect, Packet, Payload
 from hr_centra_pipeline.push.states import StepTable, then
 from hr_centra_pipeline.push.steps import (
     Absent,
-    Ask,
     Call,
     Finished,
     Held,
     InDoubt,
     LookUpResult,
+    Mutation,
     NotNow,
+    Query,
     Refused,
     StepResult,
     Steps,
-    Tell,
     members_of_path,
 )
 
@@ -97,7 +97,7 @@ class Stock:
             return problem
         if problem := (yield from _arrived_late(packet, facts)):
             return problem
-        answer = yield Tell(call(packet))
+        answer = yield Mutation(call(packet))
         if answer.refusal:
             members = [size.members for size in packet.payload.sizes]
             return Refused(answer.refusal, members_of_path(answer.path, {"productSizes": members}))
@@ -176,7 +176,7 @@ def call(packet: StockPacket) -> Call:
 def _put_back_meanwhile(packet: StockPacket, facts: Facts) -> Steps[Held | NotNow | None]:
     """One stock mechanism per unit: a Return that somebody made by hand may have put the goods back already."""
     lines = packet.payload.shipment_lines
-    data = yield Ask("LookAtReturns", {"orderNumber": [int(number) for number in packet.payload.order_numbers]})
+    data = yield Query("LookAtReturns", {"orderNumber": [int(number) for number in packet.payload.order_numbers]})
     if len(data["returns"]) >= _MOST_RETURNS:
         return NotNow(say("too_many_returns", "its orders have", len(data["returns"])))
     for found in data["returns"]:
@@ -209,7 +209,7 @@ def _since(packet: StockPacket, instant: datetime) -> Steps[list[dict[str, Any]]
     found: list[dict[str, Any]] = []
     after: str | None = None
     while True:
-        data = yield Ask("LookAtStockChanges", {"where": where, "first": _PAGE_SIZE, "after": after})
+        data = yield Query("LookAtStockChanges", {"where": where, "first": _PAGE_SIZE, "after": after})
         page = data["stockChangeConnection"]
         found += [edge["node"] for edge in page["edges"]]
         following = page["pageInfo"]["endCursor"] if page["pageInfo"]["hasNextPage"] else None

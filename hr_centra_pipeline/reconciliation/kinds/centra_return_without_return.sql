@@ -8,11 +8,13 @@
 -- precedence:   136
 -- severity:     warning
 -- family:       orphaned_returns
+-- counterpart:  return_at_happy_returns
+-- measure:      over_credits_found
 -- opens:        A person or another integration made a Return in Centra for units that Happy Returns does not
 --               know.
 -- closes:       Happy Returns reports its units, or the Return is gone.
 
--- One row per external Return in Centra with lines that are no unit of Happy Returns.
+-- One row per external Return in Centra with lines that are not units of Happy Returns.
 insert into findings by name
 with
 -- One row per Return and line that is adopted.
@@ -37,7 +39,7 @@ external_return_lines as (
     -- A Return that the ledger knows is ours, even when somebody has emptied its comment.
     anti join push.ledger
         on ledger.centra_id = returns.centra_return_id::varchar
-            and ledger.effect_kind in ('credit_note', 'exchange_order') and not ledger.is_foreign
+            and gives_value(ledger.effect_kind) and not ledger.is_foreign
     where returns.deleted_at is null and returns.packet_key is null and len(coalesce(returns.effect_keys, [])) = 0
         and returns.centra_return_id::varchar not in (
             select centra_id from push.ties where what = 'return' and return_item_id is null

@@ -8,6 +8,7 @@
 -- precedence:   82
 -- severity:     error
 -- family:       orphaned_returns
+-- outranked:    told
 -- opens:        Happy Returns now reports a unit with another order, another return or another article
 --               (or line, at another price) than the one it was credited or exchanged as.
 -- closes:       Happy Returns names again what was done, the replacement order holds what is asked for, or our
@@ -24,7 +25,7 @@ with
 last_grants as (
     select ledger.*
     from push.ledger
-    where ledger.effect_kind in ('credit_note', 'exchange_order')
+    where gives_value(ledger.effect_kind)
         and ledger.state in ('sending', 'unknown', 'confirmed')
         and ledger.return_item_id in (
             select return_item_id from staging.return_items semi join matching.orders_in_play using (order_number)

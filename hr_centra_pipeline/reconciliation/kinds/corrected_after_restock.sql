@@ -8,6 +8,7 @@
 -- precedence:   83
 -- severity:     error
 -- family:       stock_gaps
+-- outranked:    told
 -- opens:        The unit was booked into stock as one article, and Happy Returns names another one now: one
 --               piece too many of the one, one too few of the other.
 -- closes:       Happy Returns names the booked article again, or the unit is moved out.

@@ -8,6 +8,7 @@
 -- precedence:   134
 -- severity:     warning
 -- family:       orphaned_returns
+-- counterpart:  refund
 -- opens:        A Return is in Centra, and its money did not reach the shopper: it was made by hand and
 --               never refunded; the payment provider refused the refund, or has not answered; or no
 --               refund was reported by the party that pays elsewhere (`pays_through = "elsewhere"`).
@@ -34,7 +35,7 @@ return_payments as (
             as is_told_elsewhere
     from return_pieces as pieces
     left join paid_through as payers on payers.return_item_id = pieces.return_item_id
-    -- Of an exchange: once money was given in place of its replacement.
+    -- Of an exchange: once money was refunded in place of its replacement.
     where not pieces.is_exchange or pieces.return_item_id in (
             select return_item_id from push.ledger
             where effect_kind = 'credit_note' and not is_foreign and state in ('sending', 'unknown', 'confirmed')
@@ -136,7 +137,7 @@ select
                 from paid_through as payers
                 where payers.return_id = unseen.return_id and payers.order_number = unseen.order_number
                     and payers.refund_id is not null and payers.row_payer = 'elsewhere'
-            ) then proven_by('paid_elsewhere', 'paid elsewhere, as Happy Returns tells')
+            ) then proven_by('paid_elsewhere', 'paid elsewhere, as Happy Returns reports')
     end as proof
 from unseen
 left join staging.centra_returns as returns on 'Return ' || returns.centra_return_id = unseen.identity

@@ -8,6 +8,7 @@
 -- precedence:   80
 -- severity:     error
 -- family:       none
+-- measure:      over_credits_found
 -- opens:        The money was given back (or the replacement sent), and then the unit was graded *wrong item*
 --               or *missing*, or its approval was withdrawn.
 -- closes:       the grade is corrected, the approval returns, or the replacement is canceled before it was
@@ -55,7 +56,7 @@ left join (
     where units.credit_due_at is not null and not units.is_refused
     group by exchange_links.parent_id
 ) as back on back.parent_id = units.return_item_id and ledger.effect_kind = 'exchange_order'
-where ledger.effect_kind in ('credit_note', 'exchange_order') and ledger.state = 'confirmed' and units.is_refused
+where gives_value(ledger.effect_kind) and ledger.state = 'confirmed' and units.is_refused
     and coalesce(disposition_at, approval_withdrawn_at) is not null
     -- A replacement that was canceled has not left.
     and ledger.effect_key not in (select effect_key from effects.replacements where state = 'canceled');

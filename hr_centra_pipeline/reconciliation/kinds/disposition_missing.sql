@@ -8,6 +8,8 @@
 -- precedence:   120
 -- severity:     warning
 -- family:       stalled_returns
+-- awaits:       grade
+-- measure:      unbooked_units_value
 -- opens:        The unit arrived 20 days ago and has no grade: it is not known whether it can be sold.
 -- closes:       a grade is reported.
 

@@ -8,6 +8,7 @@
 -- precedence:   40
 -- severity:     error
 -- family:       none
+-- measure:      over_credits_found
 -- opens:        More was given back for one unit than was paid for it: by a refund, a gift card, a replacement,
 --               a chargeback, or an external Return, in any combination.
 -- closes:       Centra shows the value given once.
@@ -71,7 +72,7 @@ select
 from doubled_returns as doubled
 join known_units as units using (return_item_id);
 
--- One row per credit of ours that is in two Returns.
+-- One row per credit that we made and that is in two Returns.
 insert into findings by name
 select 'double_credit' as kind, 'credit' as subject, * exclude (place) from repeated_effects where place = 'return';
 

@@ -62,7 +62,7 @@ join (
 ) as changes on changes.stock_change_id::varchar = ledger.centra_id
 where changes.is_in;
 
--- One row per movement of ours that is in two stock changes.
+-- One row per movement that we made and that is in two stock changes.
 insert into findings by name
 select 'double_restock' as kind, 'stock' as subject, * exclude (place)
 from repeated_effects

@@ -8,8 +8,9 @@
 -- precedence:   92
 -- severity:     error
 -- family:       exchange_gaps
+-- asks:         goods_or_money
 -- opens:        Our replacement order was canceled in Centra before it was shipped.
--- closes:       it is decided, the money was given on the Return, the unit is refused, or Happy Returns turns
+-- closes:       it is decided, the money was refunded on the Return, the unit is refused, or Happy Returns turns
 --               the exchange into a refund (which is then paid on the Return that is there).
 
 -- Neither goods nor money: a person decides which, once.

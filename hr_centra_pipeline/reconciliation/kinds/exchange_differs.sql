@@ -8,6 +8,7 @@
 -- precedence:   91
 -- severity:     error
 -- family:       exchange_gaps
+-- asks:         goods_or_money
 -- opens:        The replacement order was made and read back, and it is not what was meant: another address,
 --               market, price list or currency, a total that is not zero, or other lines.
 -- closes:       the order is what was meant, or was accepted, and the exchange is confirmed.

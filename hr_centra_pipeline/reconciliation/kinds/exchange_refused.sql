@@ -8,8 +8,9 @@
 -- precedence:   90
 -- severity:     error
 -- family:       exchange_gaps
+-- asks:         goods_or_money
 -- opens:        Centra's Order API refused the replacement order.
--- closes:       the replacement is ordered, or the money was given instead.
+-- closes:       the replacement is ordered, or the money was refunded instead.
 
 insert into findings by name
 select

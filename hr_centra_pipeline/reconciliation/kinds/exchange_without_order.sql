@@ -9,6 +9,8 @@
 -- precedence:   132
 -- severity:     warning
 -- family:       exchange_gaps
+-- asks:         goods_or_money
+-- counterpart:  replacement_order
 -- opens:        The exchange was approved and no replacement is ordered: it has no free stock, its SKU is not
 --               in Centra, the return names none, or a person or another integration made a Return on the unit.
 -- closes:       the replacement order is confirmed, or the money was refunded instead: a Return made by
@@ -47,7 +49,8 @@ payments as (
 first_openings as (
     select subject::json ->> 'return_item_id' as return_item_id, min("at") as asked_at
     from reconciliation.exception_events
-    where kind like 'exchange%' and event = 'opened' and kind <> 'exchange_not_shipped'
+    semi join policy.exception_kinds as rules on rules.kind = exception_events.kind and rules.asks = 'goods_or_money'
+    where event = 'opened'
     group by all
 )
 
@@ -60,7 +63,7 @@ select
     units.return_id, units.return_item_id, units.order_number, units.sku, units.currency,
     units.unit_price as amount,
     payments.paid_at as fact_at,
-    'Somebody refunded all of it by hand, on Return '
+    'All of it was refunded by hand, on Return '
     || payments.centra_return_id
     || ': the shopper wants an exchange, and no replacement is ordered'
         as detail,

@@ -1,6 +1,6 @@
 -- changes: findings
 -- kind:  exception
--- grain: one row per unit that is no shipped piece of its order
+-- grain: one row per unit that is not a shipped piece of its order
 -- exception:    item_without_shipment_line
 -- subject:      unit
 -- owner:        customer_service
@@ -8,6 +8,7 @@
 -- precedence:   30
 -- severity:     warning
 -- family:       orphaned_returns
+-- counterpart:  shipped_piece
 -- opens:        The order exists, but no shipped piece of it is this unit: the article is not on the order, its
 --               row names two articles of the order (such as the EAN of one and the barcode of another), more
 --               units come back than were shipped, the line was never shipped, the unit names a whole bundle,

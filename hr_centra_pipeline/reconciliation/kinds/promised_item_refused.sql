@@ -10,7 +10,7 @@
 -- family:       orphaned_returns
 -- opens:        A refund row of Happy Returns says that the unit is refunded, and it was graded *wrong item* or
 --               *missing*, its approval withdrawn, or its return failed, before anything was given for it in
---               Centra (a replacement that was canceled is nothing given).
+--               Centra (a canceled replacement does not count).
 -- closes:       the unit is not refused any more, the row is gone or has failed, or the unit was credited by hand.
 
 -- One row per unit that was refused before anything was given for it, although a refund row of Happy Returns says that it is
@@ -53,7 +53,7 @@ select
         else 'Its return has failed'
     end || ' and not credited, although Happy Returns'' refund ' || promised_refunds.refund_id || ' of '
     || money_text(promised_refunds.total_refunded, promised_refunds.currency) || ' says that it is refunded'
-    || case when promised_refunds.gift_card_id is not null then ', with a gift card that was given' else '' end as detail,
+    || case when promised_refunds.gift_card_id is not null then ', with a gift card that was issued' else '' end as detail,
     'Explain to the shopper why there is no refund, or refund it by hand in Centra; have Happy Returns correct the grade or '
     || 'the refund row.'
         as next_step,
@@ -69,7 +69,7 @@ join promised_refunds using (return_item_id)
 left join policy.refused_dispositions as refused on refused.disposition = items.disposition
 where units.is_refused and items.return_item_id not in (
         select return_item_id from push.ledger
-        where effect_kind in ('credit_note', 'exchange_order') and state in ('sending', 'unknown', 'confirmed')
+        where gives_value(effect_kind) and state in ('sending', 'unknown', 'confirmed')
             and return_item_id is not null
             -- A replacement that was canceled is nothing that was given, unless it was paid in its place.
             and (

@@ -8,6 +8,7 @@
 -- precedence:   144
 -- severity:     warning
 -- family:       none
+-- component:    exchange
 -- opens:        What an exchange paid out is not its price difference: the row contradicts itself
 --               (`total_refunded` is not the negative of `price_difference`, or 0), or the prices of both
 --               articles in Centra say otherwise.

@@ -8,6 +8,7 @@
 -- precedence:   143
 -- severity:     warning
 -- family:       none
+-- component:    fee
 -- opens:        The processing fee that is taken off differs from the policy's fee of that drop-off method, or
 --               was charged in one system only.
 -- closes:       the sides agree within the tolerance.

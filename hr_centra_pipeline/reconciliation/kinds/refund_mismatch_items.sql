@@ -8,6 +8,7 @@
 -- precedence:   140
 -- severity:     warning
 -- family:       none
+-- component:    items
 -- opens:        For a refund of which every unit is credited, the goods (net of discount, without tax) differ.
 -- closes:       the sides agree within the tolerance; a row in another currency, when it is in its order's; a
 --               row for units that were given goods, when it has failed or does not name them any more, or the
@@ -104,7 +105,7 @@ where not exists (
             and verdicts.h - coalesce(verdicts.e, verdicts.c) = -inconsistent_rows.remainder
     );
 
--- One row per refund row that says money was given for units whose replacement was ordered: nothing is paid on it by us.
+-- One row per refund row that reports money for units whose replacement was ordered: nothing is paid on it by us.
 insert into findings by name
 select
     'refund_mismatch_items' as kind,

@@ -8,6 +8,7 @@
 -- precedence:   142
 -- severity:     warning
 -- family:       none
+-- component:    shipping
 -- opens:        The shipping cost (with handling) that is given back differs.
 -- closes:       the sides agree within the tolerance.
 

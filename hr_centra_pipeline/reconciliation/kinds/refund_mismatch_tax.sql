@@ -8,6 +8,7 @@
 -- precedence:   141
 -- severity:     warning
 -- family:       none
+-- component:    tax
 -- opens:        The same for the tax of the units.
 -- closes:       the sides agree within the tolerance, or the policy allows the difference.
 

@@ -8,6 +8,8 @@
 -- precedence:   135
 -- severity:     warning
 -- family:       orphaned_returns
+-- counterpart:  return_in_centra
+-- measure:      over_credits_found
 -- opens:        Money went back to a shopper and no Return in Centra shows what for: the order's
 --               payment was refunded by hand, whether or not Happy Returns has ever named that order,
 --               or one of our Returns was deleted or uncompleted after it was paid.

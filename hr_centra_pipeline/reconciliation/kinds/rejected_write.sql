@@ -11,14 +11,14 @@
 -- opens:        Centra refused one of our credits, stock movements or notes.
 -- closes:       the effect is confirmed, or no longer due.
 
--- rejected_write: Centra said no to something of ours, for good until its input or the policy changes.
+-- rejected_write: Centra refused one of our calls; it is not sent again until its input or the policy changes.
 insert into findings by name
 with
 refused_effects as (
     select * from push.ledger where state = 'rejected' and effect_kind <> 'exchange_order'
 ),
 
--- Fees, shipping and notes belong to a return on an order: told only when no unit of it tells the same.
+-- Fees, shipping and notes belong to a return on an order: reported only when none of its units reports the same.
 reported_refusals as (
     select * from refused_effects where return_item_id is not null
     union all
@@ -44,7 +44,7 @@ select
     case when policy.subject_of(effect_kind) <> 'status' then coalesce(reported_refusals.currency, units.currency) end as currency,
     case
         when policy.subject_of(effect_kind) = 'status' then null
-        when effect_kind in ('inventory_adjustment', 'exchange_release') then units.unit_price
+        when is_worth_its_unit(effect_kind) then units.unit_price
         else reported_refusals.amount
     end as amount,
     reported_refusals.updated_at as fact_at,

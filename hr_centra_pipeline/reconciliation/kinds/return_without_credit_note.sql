@@ -8,6 +8,7 @@
 -- precedence:   130
 -- severity:     warning
 -- family:       orphaned_returns
+-- counterpart:  credit
 -- opens:        The credit of a unit was due and is not in Centra.
 -- closes:       the credit is confirmed in Centra, ours or a person's.
 

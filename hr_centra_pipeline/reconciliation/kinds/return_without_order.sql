@@ -8,6 +8,7 @@
 -- precedence:   20
 -- severity:     warning
 -- family:       orphaned_returns
+-- counterpart:  order
 -- opens:        Happy Returns names an order that Centra says it does not have.
 -- closes:       Centra answers with the order, or the export names another one.
 

@@ -8,6 +8,8 @@
 -- precedence:   131
 -- severity:     warning
 -- family:       stock_gaps
+-- counterpart:  stock_movement
+-- measure:      unbooked_units_value
 -- opens:        The unit was graded, its restock hold is over, and Centra does not have the stock movement:
 --               sellable goods that cannot be bought, or damaged ones that can.
 -- closes:       the stock change is seen in Centra.

@@ -8,6 +8,8 @@
 -- precedence:   110
 -- severity:     warning
 -- family:       stalled_returns
+-- awaits:       goods
+-- measure:      unbooked_units_value
 -- opens:        Two things: the goods were handed in at a bar or to the carrier (or seen at the hub, or
 --               left it) and nothing was seen of them for 18 days, or for longer than they usually
 --               take; or they arrived and were neither approved nor refused for 7 days.

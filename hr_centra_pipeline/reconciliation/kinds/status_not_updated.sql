@@ -13,7 +13,7 @@
 -- closes:       the place shows our text about the return again; for an attribute, which holds one
 --               value, about any return of that order or customer.
 
--- Customer service does not see where a return stands, in a place where the policy wants it written.
+-- Customer service does not see the state of a return in a place where the policy wants it written.
 
 -- One row per place, as people call it.
 create or replace temp table places as
@@ -80,7 +80,7 @@ where coalesce(ledger.state, 'planned') in ('planned', 'withdrawn')
 -- Written once, and gone since. It is not written again by itself: somebody wanted it otherwise.
 insert into findings by name
 with
--- One row per line of ours in a comment, and per attribute, which holds one value whatever the return: as written last.
+-- One row per line that we wrote in a comment, and per attribute, which holds one value whatever the return: as written last.
 latest_writes as (
     select effect_key, effect_kind, return_id, order_number, centra_id, updated_at
     from push.ledger
@@ -91,7 +91,7 @@ latest_writes as (
             partition by
                 effect_kind,
                 case
-                    when effect_kind in ('order_attribute', 'customer_attribute') then centra_id else
+                    when sets_an_attribute(effect_kind) then centra_id else
                         return_id || ' ' || order_number
                 end
             order by updated_at desc, planned_at desc, effect_key

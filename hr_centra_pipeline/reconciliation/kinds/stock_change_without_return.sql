@@ -8,6 +8,7 @@
 -- precedence:   137
 -- severity:     warning
 -- family:       stock_gaps
+-- counterpart:  return_at_happy_returns
 -- opens:        Goods were booked into stock as a customer return, and no return is reported.
 -- closes:       a return or order that the text names is reported.
 

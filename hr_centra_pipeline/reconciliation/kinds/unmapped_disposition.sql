@@ -8,6 +8,7 @@
 -- precedence:   100
 -- severity:     warning
 -- family:       stock_gaps
+-- measure:      unbooked_units_value
 -- opens:        The unit was graded with a word that the policy does not map.
 -- closes:       the unit is booked.
 

@@ -55,7 +55,7 @@ select
     case when policy.subject_of(effect_kind) <> 'status' then coalesce(reported_doubts.currency, units.currency) end as currency,
     case
         when policy.subject_of(effect_kind) = 'status' then null
-        when effect_kind in ('inventory_adjustment', 'exchange_release') then units.unit_price
+        when is_worth_its_unit(effect_kind) then units.unit_price
         else reported_doubts.amount
     end as amount,
     reported_doubts.since as fact_at,

@@ -128,7 +128,7 @@ class IntegrationApi:
         return token
 
     def prepare(self, grant: Grant, body: Mapping[str, Any]) -> Prepared | Reply:
-        """Check a request: 400 when it is no valid query, errors when a permission is missing."""
+        """Check a request: 400 when it is not a valid query, errors when a permission is missing."""
         read = self._read(str(body.get("query") or ""))
         document = read.document
         if document is None or read.mistakes:

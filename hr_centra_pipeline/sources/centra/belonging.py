@@ -121,7 +121,7 @@ def note(
 
 
 def address(url: str) -> str:
-    """An address as it is compared: without credentials, query and a slash at its end."""
+    """An address as it is compared: without credentials, query and trailing slash."""
     parts = urlsplit(url)
     port = f":{parts.port}" if parts.port else ""
     return f"{parts.scheme.lower()}://{(parts.hostname or '').lower()}{port}{parts.path.rstrip('/')}"

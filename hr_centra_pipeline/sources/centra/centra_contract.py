@@ -1,6 +1,6 @@
 """The contract with this Centra: what the ledger of assumptions says next to what its schema says.
 
-Whatever an operation of ours uses is looked up by coordinate; then the whole document and its variables are validated, so that
+Whatever one of our operations uses is looked up by coordinate; then the whole document and its variables are validated, so that
 nothing escapes. What a schema cannot show (the REST Order API, behaviours) is listed as such.
 """
 
@@ -154,7 +154,7 @@ def problems(schema: GraphQLSchema, text: str, variables: Mapping[str, Any]) -> 
     document = parse(text)
     yield from (error.message for error in validate(schema, document))
     operation = get_operation_ast(document)
-    assert operation is not None  # noqa: S101 - a document of ours holds one operation
+    assert operation is not None  # noqa: S101 - each of our documents holds one operation
     values = get_variable_values(schema, operation.variable_definitions, dict(variables))
     if isinstance(values, list):  # of mistakes
         yield from (error.message for error in values)

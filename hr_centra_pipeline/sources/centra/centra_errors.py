@@ -57,4 +57,4 @@ class UnknownOutcome(CentraError):
 
 
 class Misconfigured(Permanent):
-    """A setting of ours is wrong: the token, its permissions, a key or an address. Every other call will fail, too."""
+    """One of our settings is wrong: the token, its permissions, a key or an address. Every other call will fail, too."""

@@ -72,7 +72,7 @@ def warehouse_row(warehouse: Warehouse) -> Row:
 
 
 def status_mark_row(mark: StatusMark) -> Row:
-    """The landing row of what of ours an order or customer shows."""
+    """The landing row of our texts that an order or customer shows."""
     key = f"{mark.object_type} {mark.object_id}"
     return _row(key, mark, object_type=mark.object_type, object_id=mark.object_id)
 

@@ -335,7 +335,7 @@ def _our_value(attributes: list[Attribute], type_name: str | None, element: str)
 
 
 class StatusMark(_Node):
-    """What of ours an order or customer shows, and nothing else; both empty: nothing, or Centra does not show the object."""
+    """Our texts that an order or customer shows, and nothing else; both empty: nothing, or Centra does not show the object."""
 
     object_type: Literal["order", "customer"]
     object_id: str

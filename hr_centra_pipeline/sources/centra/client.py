@@ -76,7 +76,7 @@ class CentraClient:
         credential = Credential("Authorization", token, prefix="Bearer ", variable="CENTRA_TOKEN")
         self._transport = Transport(credential, vendor="Centra", clock=clock, sleep=sleep, before_call=before_call)
         self._limiter = RateLimiter(clock, sleep, left_to_others=left_to_others)
-        self.requests = 0  # that reached Centra, so that a run can tell what it used
+        self.requests = 0  # that reached Centra, so that a run can report what it used
         self.limited = 0  # of them those that were answered with 429
         self.app_version: str | None = None
         self.deprecated_fields: set[str] = set()
@@ -118,7 +118,7 @@ class CentraClient:
 
         What Centra refused is an answer with ``errors``, as ever; the others go on. When the request fails half way, those
         without an answer of their own are in doubt. ``reserved``: its mutations were reserved before; then a 429 is not
-        waited out, but told as ``Limited``. ``gate`` is passed right before a request leaves; what it raises comes out.
+        waited out, but reported as ``Limited``. ``gate`` is passed right before a request leaves; what it raises comes out.
         """
         if len(asked) == 1:
             operation = centra_operations.load(asked[0].operation)
@@ -157,7 +157,7 @@ class CentraClient:
         self._limiter.give_back(mutations)
 
     def seconds_for(self, mutations: int) -> float:
-        """How long so many mutations will take, as the quotas stand."""
+        """How long so many mutations will take with the present quotas."""
         return self._limiter.seconds_for(mutations)
 
     def most_at_once(self) -> int:
@@ -165,7 +165,7 @@ class CentraClient:
         return self._limiter.most_at_once()
 
     def ask(self, name: str, text: str, variables: Mapping[str, Any]) -> Answer:
-        """Ask a question whose text is no operation of ours, and that changes nothing: what ``doctor`` looks into.
+        """Send a query whose text is not one of our operations, and that changes nothing: for ``doctor``.
 
         Raises:
             Transient, Permanent: as ``execute``.
@@ -174,7 +174,7 @@ class CentraClient:
         return self._executed(Operation(name, text, (), ()), variables)
 
     def rate_limits(self) -> list[dict[str, Any]]:
-        """The six quota buckets as they stand."""
+        """The six quota buckets as they are now."""
         operation = centra_operations.load(_READ_LIMITS)
         reply = self._sent(operation, {})
         answer = self._judged(operation, reply)

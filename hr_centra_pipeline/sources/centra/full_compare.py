@@ -88,7 +88,7 @@ def compare_with_centra(
 ) -> CompareReport:
     """Read again what is due, up to ``centra.compare_pages`` pages, and land what differs; ``everything``: all, now.
 
-    Run it after the increments: what they follow is no difference. Each is noted in ``landing.centra_differences``.
+    Run it after the increments: what they follow is not a difference. Each is noted in ``landing.centra_differences``.
     """
     slices = objects = 0
     problems: list[str] = []

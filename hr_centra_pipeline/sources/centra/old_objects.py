@@ -84,7 +84,7 @@ def _rows(behaviours: Sequence[str], question: Callable[[_Asker], Json], asker: 
     try:
         found: Mapping[str, Seen] = question(asker)
     except CentraError as error:
-        found = dict.fromkeys(behaviours, Seen("cannot_be_seen", f"could not be asked: {error}"[:300]))
+        found = dict.fromkeys(behaviours, Seen("cannot_be_seen", f"could not be queried: {error}"[:300]))
     except (KeyError, TypeError, AttributeError, ArithmeticError) as error:
         found = dict.fromkeys(behaviours, Seen("cannot_be_seen", f"an odd answer ({type(error).__name__})"))
     for name in behaviours:

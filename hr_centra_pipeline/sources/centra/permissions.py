@@ -20,7 +20,7 @@ NEEDED: Mapping[str, frozenset[str]] = {
     "ReadRateLimits": frozenset(),
     "PullOrders": _ORDERS | _CUSTOMER | _MARKET | {"Order.internalComment:read", "ProductSize:read", "Return:read"},
     "PullShipments": frozenset({"Shipment:read", "Order:read"}),
-    # AdminUser: only the id is read, which tells a person's Return from another integration's.
+    # AdminUser: only the id is read, which distinguishes a person's Return from another integration's.
     "PullReturns": _ORDERS
     | {"Return:read", "Return.comment:read", "Shipment:read", "Warehouse:read", "AdminUser:read"},
     "PullStockChanges": frozenset({"StockChange:read", "ProductSize:read", "Warehouse:read", "AdminUser:read"}),

@@ -1,7 +1,7 @@
-"""What a token may do, found out without doing it: each of our operations asked about nothing, each mutation told to be skipped.
+"""What a token may do, found out without doing it: each of our queries run for nothing, each mutation skipped by a directive.
 
 GraphQL itself guarantees that a field with ``@skip(if: true)`` is not executed; the ids in it (0) would be refused besides.
-Whether Centra checks the permission of a skipped mutation is not documented: "not refused" is no proof for those.
+Whether Centra checks the permission of a skipped mutation is not documented: "not refused" proves nothing for those.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from hr_centra_pipeline.sources.centra.centra_errors import CentraError, Misconf
 from hr_centra_pipeline.sources.centra.client import CentraClient
 from hr_centra_pipeline.sources.centra.variables import plain, widest
 
-# What a token of ours need not be allowed: one question each.
+# What our token need not be allowed: one query each.
 TOO_MUCH: Mapping[str, str] = {
     "Event:read": "query Probe { events(limit: 1) { id } }",
     "IdConversion:read": "query Probe { idConversions(limit: 1) { externalId } }",

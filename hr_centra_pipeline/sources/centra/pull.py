@@ -110,7 +110,7 @@ def pull_shipments(client: CentraClient, warehouse: Warehouse, policy: Policy, n
 def pull_returns(client: CentraClient, warehouse: Warehouse, policy: Policy, now: datetime) -> PullReport:
     """Returns: those made in the window, those of orders with open return items, and by id those still under way.
 
-    Centra tells neither that a Return changed nor that it is gone: what was landed and is in none of the lists is
+    Centra reports neither that a Return changed nor that it is gone: what was landed and is in none of the lists is
     asked for by id, and is deleted when Centra does not know it any more.
     """
 
@@ -200,7 +200,7 @@ def pull_replacement_stock(client: CentraClient, warehouse: Warehouse, policy: P
     kind="source",
 )
 def pull_status_marks(client: CentraClient, warehouse: Warehouse, policy: Policy, now: datetime) -> PullReport:
-    """What of ours the orders with open return items and their customers show, where the policy writes it there.
+    """Our texts that the orders with open return items and their customers show, where the policy writes it there.
 
     Only our own lines and our own attribute are kept. Centra does not say which of them have changed, so all are read again.
     """

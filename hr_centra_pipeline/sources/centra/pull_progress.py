@@ -30,7 +30,7 @@ _MESSAGES = 3  # of refused objects, in one problem
 
 @dataclass(frozen=True)
 class PullReport:
-    """What one pull did. ``complete``: it came to its end and every object fitted; else ``problem`` says why not, and
+    """What one pull did. ``complete``: it completed and every object fitted; else ``problem`` says why not, and
     ``error`` is what Centra's client raised, if it was that.
 
     ``rows_read`` and ``rows_landed`` count every object, the shipments that come along with orders too.
@@ -214,7 +214,7 @@ def _write(pull: Pull, elapsed: timedelta) -> PullReport:
 
 
 def _note_unreadable(connection: Connection, pull: Pull, watermark: datetime | None) -> None:
-    """What did not fit, since when; and that the window was read to its end all the same, unless something else stopped it."""
+    """What did not fit, since when; and that the window was nevertheless read completely, unless something else stopped it."""
     is_at_end = pull.error is None and not pull.has_nameless
     if is_at_end:
         connection.execute(

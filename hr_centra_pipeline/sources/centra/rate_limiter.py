@@ -25,7 +25,7 @@ _FRESH = 10.0  # seconds: before we sleep, the reading is no older than this; an
 _FRESH_AT_FIRST = 1.0  # seconds: the same, until we have learned how fast the bucket is refilled
 _LONGEST_WAIT = 3900.0  # seconds: by then even an hour's bucket has been refilled
 _SHORTEST_NAP = 0.01  # seconds
-_LEAST_SECONDS = 1.0  # between two readings, to tell from them how fast a bucket is refilled
+_LEAST_SECONDS = 1.0  # between two readings, to learn from them how fast a bucket is refilled
 _LEAST_UNITS = 10  # gained in between, for the same: they are reported in whole ones
 _LEAST_RATE = 0.05  # of the nominal one: however much the others use now, it will not stay so
 
@@ -167,7 +167,7 @@ class RateLimiter:
         return max(1, int(size * most / cost)) if 0 < most < cost else size
 
     def seconds_for(self, mutations: int) -> float:
-        """How long so many mutations will take, as the quotas stand: the binding bucket decides."""
+        """How long so many mutations will take with the present quotas: the binding bucket decides."""
         self._refill()
         return max(
             (

@@ -51,7 +51,7 @@ _CLOSED_BY_CENTRA = 499  # it ran too long: what it did is not reported
 
 @dataclass(frozen=True)
 class Reply:
-    """A JSON object that came back. ``latency`` in seconds; ``server_time``: the other side's clock, if it told."""
+    """A JSON object that came back. ``latency`` in seconds; ``server_time``: the other side's clock, if it sent one."""
 
     body: dict[str, Any]
     request_id: str

@@ -1,4 +1,4 @@
-"""What a GraphQL document of ours, sent with our variables, uses of a schema: one :class:`Use` per coordinate.
+"""What one of our GraphQL documents, sent with our variables, uses of a schema: one :class:`Use` per coordinate.
 
 Coordinates are written as GraphQL writes them: ``Order.status``, ``Mutation.createReturn(input:)``, ``OrderFilter.number``,
 ``OrderSort.number_ASC``.
@@ -251,7 +251,7 @@ class _Walk:
 
 
 def _required(owner: GraphQLInputObjectType, always: set[str], sometimes: set[str]) -> Iterator[Use]:
-    """Members that this schema requires and that not every call of ours sends."""
+    """Members that this schema requires and that not each of our calls sends."""
     for name, definition in owner.fields.items():
         if name not in always and is_required_input_field(definition):
             expected = "not always sent" if name in sometimes else "not required"

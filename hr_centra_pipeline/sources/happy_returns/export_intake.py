@@ -61,7 +61,7 @@ def ingest(warehouse: Warehouse, exports_url: str, profiles: Sequence[Profile], 
     """Land all new files of a folder or fsspec address, the oldest first; small ones of one shape in one transaction.
 
     A file is new by its name, size and time, its content by its SHA-256. What cannot be used is refused as a whole and
-    noted once; the others go on. A file that could not be read, or not for a reason of ours, is tried again by the next run;
+    noted once; the others go on. A file that could not be read, or failed for a reason on our side, is tried again by the next run;
     one that was refused, or of which rows were, is tried again with other profiles, and every one with profiles that find
     columns under other headers. Rows that were landed are typed again by a profile that was changed otherwise.
 
@@ -173,7 +173,7 @@ class _Run:
             self._landed = export_landing.landed_hashes(connection)
 
     def land(self, portion: Sequence[ExportFile | Refusal], report: IngestReport) -> IngestReport:
-        """Land files that were read: the oldest first within a kind, returns before others: they tell how many units they have."""
+        """Land files that were read: the oldest first within a kind, returns before others: they state how many units they have."""
         portion = [one for one in portion if isinstance(one, ExportFile) or not self.log.is_still_unread(one)]
         if not portion:
             return report

@@ -513,7 +513,7 @@ def _conflicting(connection: Connection, kind: Kind) -> dict[int, int]:
     rows = connection.execute(
         f"""
         with
-        -- One row per key and source time that these files tell again.
+        -- One row per key and source time that these files report again.
         again as (
             select distinct {key} from identified semi join (from new_lines where is_known) as known using (source_line)
         ),

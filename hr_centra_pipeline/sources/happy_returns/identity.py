@@ -117,7 +117,7 @@ def identify(connection: Connection, kind: Kind) -> None:
 _ITEMS = """
 create or replace temp table identified as
 with
--- One row per return and order: how many units it has, as last told before this file.
+-- One row per return and order: how many units it has, as last reported before this file.
 told as (
     select return_id, order_number, arg_max(items_total, (source_time, batch, source_line)) as items_total
     from landing.happy_returns_returns

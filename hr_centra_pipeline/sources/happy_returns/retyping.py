@@ -1,4 +1,4 @@
-"""Landed rows are typed again when their profile says something else: a mended profile mends the past."""
+"""Landed rows are typed again when their profile changes: a corrected profile corrects the past, too."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@
 create or replace temp table returns_with_news as
 select distinct return_id, order_number from landing.happy_returns_returns where batch > $since;
 
--- One row per unit that new rows touch, its return's rows included: they tell when the return started.
+-- One row per unit that new rows touch, its return's rows included: they state when the return started.
 create or replace temp table changed_items as
 select return_item_id from landing.happy_returns_items where batch > $since
 union
@@ -55,7 +55,7 @@ latest_states as (
     qualify row_number() over (partition by return_item_id order by source_time desc) = 1
 ),
 
--- One row per unit: since when its present grade stands, unbroken.
+-- One row per unit: since when it has had its present grade, without a break.
 grade_dates as (
     select states.return_item_id, min(states.source_time) as disposition_at
     from item_states as states

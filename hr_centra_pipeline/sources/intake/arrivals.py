@@ -11,7 +11,7 @@ from hr_centra_pipeline.sources.intake.contents import Content
 from hr_centra_pipeline.sources.intake.places import Listed, Place, TooLarge
 
 UNREAD = ""
-"""Stands for the hash of a file that the next run looks at again: it could not be read, or not landed for a reason of ours."""
+"""In place of the hash of a file that the next run looks at again: it could not be read, or not landed for a reason on our side."""
 
 
 @dataclass(frozen=True)

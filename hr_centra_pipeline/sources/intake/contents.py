@@ -15,7 +15,7 @@ OTHER_FORMATS = (
     ".xlsx", ".xls", ".xlsm", ".ods", ".zip", ".7z", ".rar", ".tar", ".tgz", ".bz2", ".xz", ".zst", ".parquet", ".xml", ".pdf",
 )  # fmt: skip
 _UTF8_MARK = b"\xef\xbb\xbf"
-_MOST_TIMES_ITS_SIZE = 200  # texts shrink to a tenth; what unpacks to more than this is no export
+_MOST_TIMES_ITS_SIZE = 200  # texts shrink to a tenth; what unpacks to more than this is not an export
 _MOST_MEMBERS, _PIECE = 100_000, 16_000  # gzip archives after each other; bytes of them at a time
 _ZEROS = re.compile(rb"\0*")
 _MOST_BYTES_OF_AN_ARRAY = 64_000_000
@@ -98,7 +98,7 @@ def _unpacked(raw: bytes) -> tuple[bytes, bool] | str:
             return b"".join(parts), True
         whole = len(parts)
         at -= len(unpacker.unused_data)
-        zeros = _ZEROS.match(raw, at)  # that fill a block up are no damage
+        zeros = _ZEROS.match(raw, at)  # that fill a block up are not damage
         at = zeros.end() if zeros else at
     return b"".join(parts), False
 

@@ -30,7 +30,7 @@ csv.field_size_limit(1 << 30)
 
 @dataclass(frozen=True)
 class BadRow:
-    """A row that is no row: its physical line, why, and its text as far as it can be read."""
+    """A row that cannot be cut: its physical line, why, and its text as far as it can be read."""
 
     line: int
     reason: str
@@ -212,7 +212,7 @@ def _shape(value: str) -> str:
 
 
 def cut_json(content: Content, keep: Keep | None = None, headers: list[str] | None = None) -> Cut:
-    """Cut a JSON-lines file; lines that are no JSON object are bad ones. The header is all names in it.
+    """Cut a JSON-lines file; lines that are not JSON objects are bad ones. The header is all names in it.
 
     Rows are in ``rows``, or given to ``keep`` one by one, as the ``headers`` that an earlier cut found say.
     """

@@ -1,4 +1,4 @@
-"""SQL that reads an instant from a text: every offset counts, and what is no time by itself is none."""
+"""SQL that reads an instant from a text: every offset counts, and what is not a time by itself is none."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ class Place:
         found = []
         for entry in entries:
             raw_name = Path(str(entry["name"])).name
-            is_file = entry["type"] in ("file", "link", "other")  # a dead link is refused by name, not passed over
+            is_file = entry["type"] in ("file", "link", "other")  # a broken link is refused by name, not skipped
             if is_file and _may_hold_rows(raw_name) and not raw_name.startswith("."):
                 found.append(
                     Listed(shown(raw_name), str(entry["name"]), int(entry["size"] or 0), _modified(entry), now)
@@ -181,7 +181,7 @@ class Place:
             parts: list[bytes] = []
             size = 0
             with filesystem.open(file.address, "rb") as stream:
-                # What it is listed with is no promise: a stream may have no end.
+                # The listed size is not a promise: a stream may have no end.
                 while (
                     size <= bounds.MOST_BYTES_OF_A_FILE and not given_up.is_set() and (part := stream.read(_AT_A_TIME))
                 ):
@@ -195,7 +195,7 @@ class Place:
         except (FileNotFoundError, PermissionError):
             raise
         except Exception:
-            self.close()  # the line may be dead, and would fail every file after this one
+            self.close()  # the connection may be broken, and would fail every file after this one
             raise
 
     def _bounded(self, seconds: float, work: Callable[[threading.Event], _Result], done: str, more: int = 0) -> _Result:

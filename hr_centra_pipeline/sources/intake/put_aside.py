@@ -1,4 +1,4 @@
-"""Files that people dropped into a folder of ours, moved to a folder below it once they were looked at."""
+"""Files that people dropped into one of our folders, moved to a folder below it once they were looked at."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def ingest_payouts(
 ) -> PayoutReport:
     """Land all new settlement files of a folder or fsspec address, the oldest first, one transaction per file.
 
-    A file that was delivered again with other bytes takes the place of the payouts that it tells. A line that cannot be used is
+    A file that was delivered again with other bytes takes the place of the payouts that it reports. A line that cannot be used is
     quarantined; where it may be about an order's money it is kept as well, as ``unknown``, and holds the order's credits.
 
     A file that was refused, or of which lines were, is read again when a layout says something else than before, and every one

@@ -44,7 +44,7 @@ class Spot(_Section):
 
 
 class Records(_Section):
-    """For files whose first column tells what a record is: the words of the header, of a line and of the footer.
+    """For files whose first column states what a record is: the words of the header, of a line and of the footer.
 
     ``statement`` and ``account``: where the file says what it reports (a day, a part of it) and whose it is. A later file that
     reports the same takes the place of the earlier one.
@@ -174,7 +174,7 @@ class PayoutProfile(_Section):
         return f"{amount}_amount" in self.columns or {f"{amount}_debit", f"{amount}_credit"} <= set(self.columns)
 
     def headers_of(self, column: str) -> tuple[str, ...]:
-        """The headers that a column of ours may have, the best first; none: it is not mapped."""
+        """The headers that one of our columns may have, the best first; none: it is not mapped."""
         headers = self.columns.get(column, ())
         return (headers,) if isinstance(headers, str) else headers
 

@@ -46,7 +46,7 @@ class Settlement:
                 row.append(cell)
 
     def told_above(self, name: str | None) -> str | None:
-        """What the block above the header tells under a name."""
+        """The value under a name in the block above the header."""
         for row, below in zip(self.summary, [*self.summary[1:], []], strict=True):
             if name is not None and name in row:
                 place = row.index(name)
@@ -129,7 +129,7 @@ def _cut_lines(content: Content, profile: PayoutProfile) -> Settlement:
 
 
 def _cut_records(content: Content, profile: PayoutProfile) -> Settlement:
-    """Cut a file whose first column tells what a record is; records of other kinds are left out."""
+    """Cut a file whose first column states what a record is; records of other kinds are left out."""
     records = profile.records
     assert records is not None  # noqa: S101 - the caller looked
     cut = Cut([])

@@ -32,7 +32,7 @@ ORDERS = table(
             "tax that Centra adds to the vouchers, which are taken off (negative: deducts); estimated"
         ),
         "captured": money("sum of successful captures"),
-        "capture_pending": money("asked of the payment provider, and not confirmed yet"),
+        "capture_pending": money("requested from the payment provider, and not confirmed yet"),
         "has_unknown_payment": flag("a payment entry has a word without a meaning: nothing may be paid by its history"),
         "market_id": whole("Centra market", null=True),
         "pricelist_id": whole("Centra price list", null=True),

@@ -38,7 +38,7 @@ MATCHED_ITEMS = table(
         "voucher_tax_added": money("of that share, the tax that Centra adds to it (negative: deducts)", null=True),
         "foreign_centra_return_id": whole("external Return that already credited this unit", null=True),
         "doubt": text(
-            "why nothing is paid until a person has tied it: foreign_return (somebody's Return may be for it, or for another "
+            "why nothing is paid until a person has tied it: foreign_return (an external Return may be for it, or for another "
             "piece), several_prices (null: nothing is in doubt)",
             null=True,
         ),
@@ -206,7 +206,7 @@ CHARGEBACKS = table(
 
 VALUE_GIVEN_BACK = table(
     "effects.value_given_back",
-    "One row per matched unit: what it cost, and what was given back for it by every way and hand. Never more than was paid.",
+    "One row per matched unit: what it cost, and what was given back for it in any way, by anyone. Never more than was paid.",
     ["return_item_id"],
     {
         "return_item_id": text("the unit"),
@@ -225,11 +225,11 @@ VALUE_GIVEN_BACK = table(
         "tied_refund": money("paid without a Return, tied to it by a person"),
         "chargeback": money("taken back through the payment provider"),
         "given": money("all of it"),
-        "is_in_doubt": flag("part of it is in doubt: it counts until Centra was asked"),
+        "is_in_doubt": flag("part of it is in doubt: it counts until Centra has been read again"),
         "is_paid_instead": flag(
             "an exchange, and all that the unit cost was paid on its Return, ours or an external one"
         ),
         "refundable": money("what may still be given back in money, along the chain"),
-        "too_much": money("given beyond what was paid"),
+        "too_much": money("given back beyond what was paid"),
     },
 )

@@ -123,7 +123,7 @@ REFUNDS = table(
         "total_refunded": money("money given back"),
         "exchange_order_number": text("replacement order as reported", null=True),
         "price_difference": money("replacement minus returned, gross", null=True),
-        "gift_card_id": text("a gift card that was given already", null=True),
+        "gift_card_id": text("a gift card that was issued already", null=True),
         "failure_reason": text("why it failed", null=True),
         "item_ids": text("ids of the units that it pays, separated by spaces, commas, semicolons or bars", null=True),
         **_SOURCE,

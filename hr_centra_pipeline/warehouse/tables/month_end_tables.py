@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from hr_centra_pipeline.core.exception_kinds import EXCEPTION_KINDS
-from hr_centra_pipeline.core.kinds import OWNERS
+from hr_centra_pipeline.core.exception_kinds import EXCEPTION_KINDS, MEASURES
+from hr_centra_pipeline.core.kinds import COMPONENTS, OWNERS
 from hr_centra_pipeline.warehouse.declare import Table, flag, instant, money, table, text, total, whole
-from hr_centra_pipeline.warehouse.tables.reconciliation_tables import AGE_BUCKETS, COMPONENTS
+from hr_centra_pipeline.warehouse.tables.reconciliation_tables import AGE_BUCKETS
 
 BEFORE_CUTOVER = "before_cutover"
 STATUSES = ("ties", "does_not_tie", "not_covered", "late")
@@ -90,7 +90,7 @@ REFUND_LIABILITY = table(
         "currency": _CURRENCY,
         "opening_amount": total("owed at the start: the closing of the month before"),
         "became_refundable_amount": total("refunds whose trigger was reached"),
-        "paid_amount": total("refunds and gift cards given, requests to the provider included"),
+        "paid_amount": total("refunds and gift cards paid, requests to the provider included"),
         "failed_amount": total("refunds that failed or were reversed: owed again"),
         "closing_amount": total("owed at the end"),
         "credited_amount": total("credited in Centra in the month (no part of the sum)"),
@@ -331,9 +331,7 @@ MONEY_SAVED = table(
     ["month", "measure", "currency"],
     {
         "month": _MONTH,
-        "measure": text(
-            "what", values=("double_credits_prevented", "over_credits_found", "unbooked_units_value")
-        ),
+        "measure": text("what", values=("double_credits_prevented", *MEASURES)),
         "currency": _CURRENCY,
         "units": whole("units or exceptions", at_least=0),
         "amount": total("their money"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hr_centra_pipeline.core.exception_kinds import EXCEPTION_KINDS
-from hr_centra_pipeline.core.kinds import CAUSES, CLASSES, CULPRITS, EFFECT_KINDS, OWNERS
+from hr_centra_pipeline.core.kinds import CAUSES, CLASSES, COMPONENTS, CULPRITS, EFFECT_KINDS, OWNERS
 from hr_centra_pipeline.warehouse.declare import Table, flag, instant, money, table, text, whole
 
 AGE_BUCKETS = ("0-3", "4-7", "8-14", "15-30", "31-60", "61-90", "over 90")
@@ -61,7 +61,6 @@ UNMAPPED_DISPOSITIONS = table(
     },
 )
 
-COMPONENTS = ("items", "tax", "shipping", "fee", "exchange")
 SIDES = ("expected", "happy_returns", "centra", "provider")
 
 REFUND_FACTS = table(
@@ -79,7 +78,7 @@ REFUND_FACTS = table(
         "amount": money("money given back: a fee is negative; of an exchange only what is paid out"),
         "in_goods": money("of an exchange: value given back as a replacement instead of money; else 0"),
         "happened_at": instant("when its own event happened: due, issued, made in Centra, settled"),
-        "is_pending": flag("not final yet: inside its window, asked for and not answered, not read back"),
+        "is_pending": flag("not final yet: inside its window, requested and not answered, or not read back"),
         "source": text("file and line, Centra id, packet, or the policy's trigger"),
     },
 )
@@ -322,7 +321,7 @@ SHADOW_VERDICT = table(
     {
         "place": whole("order of the criteria"),
         "criterion": text("what is looked at"),
-        "required": text("what is asked for"),
+        "required": text("what is required"),
         "found": text("what is found"),
         "passed": flag("is it met"),
     },

@@ -30,6 +30,7 @@ class Catalog(NamedTuple):
 
     tables: dict[str, dict[str, str]]
     macros: dict[str, str]
+    heads: list[tuple[Any, ...]]
 
 
 @cache
@@ -54,7 +55,8 @@ def catalog() -> Catalog:
                     " where function_type = 'macro' and not internal"
                 ).fetchall()
             }
-    return Catalog(tables, macros)
+            heads = connection.execute("from policy.exception_kinds").fetchall()
+    return Catalog(tables, macros, heads)
 
 
 class Alone:
@@ -122,6 +124,10 @@ class Alone:
         self._schema(name)
         columns = ", ".join(f'"{column}" {of_type}' for column, of_type in self._columns[name].items())
         self._connection.execute(f"create table {name} ({columns})")
+        if name == "policy.exception_kinds":  # what the heads say is no row of a test
+            rows = catalog().heads
+            marks = ", ".join("?" * len(rows[0]))
+            self._connection.executemany(f"insert into {name} values ({marks})", rows)
 
     def _schema(self, name: str) -> None:
         if "." in name:

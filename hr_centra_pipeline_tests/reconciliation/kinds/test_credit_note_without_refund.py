@@ -39,5 +39,5 @@ def test_the_refund_is_shown_or_the_return_is_gone() -> None:
     assert alone.closed() == {
         "7": "the Return was deleted in Centra",
         "8": "refunded in Centra",
-        "9": "paid elsewhere, as Happy Returns tells",
+        "9": "paid elsewhere, as Happy Returns reports",
     }

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from hr_centra_pipeline_tests.reconciliation.kinds.alone import NOW, Alone, proof
 
-PAID = proof("paid_instead", "the money was given instead: Return 9")
+PAID = proof("paid_instead", "the money was refunded instead: Return 9")
 
 
 def test_a_replacement_that_someone_canceled_and_about_which_nobody_has_decided() -> None:
@@ -47,5 +47,5 @@ def test_a_person_has_decided_or_goods_or_money_are_given() -> None:
         "shipped": "replacement order 9 was shipped on 2026-09-20",
         "ordered": "the replacement is ordered again: 10",
         "refused": "refused by Happy Returns: nothing is due",
-        "paid": "the money was given instead: Return 9",
+        "paid": "the money was refunded instead: Return 9",
     }

@@ -4,7 +4,7 @@ import json
 
 from hr_centra_pipeline_tests.reconciliation.kinds.alone import NOW, Alone, proof
 
-PAID = proof("paid_instead", "the money was given instead: Return 9")
+PAID = proof("paid_instead", "the money was refunded instead: Return 9")
 
 
 def test_a_replacement_order_that_is_not_what_was_meant() -> None:
@@ -28,5 +28,5 @@ def test_the_exchange_is_confirmed_or_money_was_given() -> None:
     alone.put("unseen_replacements", exception_id="paid", is_paid_instead=True, paid_instead_proof=PAID)
     assert alone.closed() == {
         "ordered": "the exchange order is in Centra: 5",
-        "paid": "the money was given instead: Return 9",
+        "paid": "the money was refunded instead: Return 9",
     }

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from hr_centra_pipeline_tests.reconciliation.kinds.alone import DAY, NOW, Alone, proof
 
-PAID = proof("paid_instead", "the money was given instead: Return 9")
+PAID = proof("paid_instead", "the money was refunded instead: Return 9")
 
 
 def test_a_replacement_that_has_not_left() -> None:
@@ -36,5 +36,5 @@ def test_centra_shows_it_shipped_or_money_was_given() -> None:
     alone.put("unseen_replacements", exception_id="paid", is_paid_instead=True, paid_instead_proof=PAID)
     assert alone.closed() == {
         "shipped": "replacement order 9 was shipped on 2026-09-20",
-        "paid": "the money was given instead: Return 9",
+        "paid": "the money was refunded instead: Return 9",
     }

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from hr_centra_pipeline_tests.reconciliation.kinds.alone import NOW, Alone, proof
 
-PAID = proof("paid_instead", "the money was given instead: Return 9")
+PAID = proof("paid_instead", "the money was refunded instead: Return 9")
 
 
 def test_a_replacement_order_that_centra_refused() -> None:
@@ -34,5 +34,5 @@ def test_the_replacement_is_ordered_or_planned_again_or_money_was_given() -> Non
     assert alone.closed() == {
         "ordered": "the exchange order is in Centra: 5",
         "planned": "planned again after its input or the policy changed",
-        "paid": "the money was given instead: Return 9",
+        "paid": "the money was refunded instead: Return 9",
     }

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from hr_centra_pipeline_tests.reconciliation.kinds.alone import DAY, NOW, Alone, proof
 
-PAID = proof("paid_instead", "the money was given instead: Return 9")
+PAID = proof("paid_instead", "the money was refunded instead: Return 9")
 
 
 def test_an_exchange_that_is_due_and_has_no_order() -> None:
@@ -44,7 +44,7 @@ def test_an_exchange_that_someone_refunded_unasked() -> None:
     assert alone.opened("return_item_id", "culprit", "detail") == [
         (
             "IT-1", "person",
-            "Somebody refunded all of it by hand, on Return 9: the shopper wants an exchange, and no replacement is ordered",
+            "All of it was refunded by hand, on Return 9: the shopper wants an exchange, and no replacement is ordered",
         )
     ]  # fmt: skip
 
@@ -61,5 +61,5 @@ def test_the_replacement_is_ordered_or_money_was_given() -> None:
     assert alone.closed() == {
         "ordered": "the exchange order is in Centra: 5",
         "answered": "Centra has answered: refused",
-        "paid": "the money was given instead: Return 9",
+        "paid": "the money was refunded instead: Return 9",
     }

@@ -73,6 +73,13 @@ def test_each_kind_has_its_test() -> None:
         ("subject:      unit, parcel", "subject:      unit", "subject 'parcel' is none of unit,"),
         ("severity:     grave", "severity:     warning", "severity 'grave' is none of warning, error"),
         ("family:       lost", "family:       none", "family 'lost' is none of None, orphaned_returns,"),
+        ("awaits:       post\n-- opens: ", "opens: ", "awaits 'post' is none of None, goods, grade"),
+        ("component:    duty\n-- opens: ", "opens: ", "component 'duty' is none of None, items,"),
+        ("asks:         why\n-- opens: ", "opens: ", "asks 'why' is none of None, goods_or_money"),
+        ("outranked:    lost\n-- opens: ", "opens: ", "outranked 'lost' is none of None, told"),
+        ("counterpart:  parcel\n-- opens: ", "opens: ", "counterpart 'parcel' is none of None, credit,"),
+        ("measure:      pieces\n-- opens: ", "opens: ", "measure 'pieces' is none of None, over_credits_found,"),
+        ("colour:       red\n-- opens: ", "opens: ", "nobody reads the line '-- colour: ...'"),
         ("window_hours: soon", "window_hours: 24", "window_hours 'soon' is not a whole number"),
         ("exception:    another", "exception:    article_missing", "its head is that of 'another'"),
         ("-- nothing", "-- closing\n", "nothing closes it"),
@@ -84,6 +91,23 @@ def test_a_head_that_does_not_hold_is_refused_by_name(instead: str, of: str, say
     with pytest.raises(ExceptionKindError, match=r"^article_missing\.sql: ") as refused:
         load(made_up)
     assert says in str(refused.value)
+
+
+def test_what_a_head_says_of_a_kind_is_what_others_ask_it_by(made_up: Path) -> None:
+    said = "-- counterpart:  order\n-- measure:      unbooked_units_value\n-- opens:"
+    (made_up / "article_missing.sql").write_text(MADE_UP.replace("-- opens:", said), encoding="utf-8")
+    kind = load(made_up)["article_missing"]
+    assert (kind.counterpart, kind.measure) == ("order", "unbooked_units_value")
+    assert (kind.awaits, kind.component, kind.asks, kind.outranked) == (None, None, None, None)
+
+
+def test_one_kind_says_how_long_a_stage_takes(made_up: Path) -> None:
+    first = MADE_UP.replace("-- opens:", "-- awaits:       grade\n-- opens:")
+    second = first.replace("article_missing", "sku_missing").replace("precedence:   5", "precedence:   6")
+    (made_up / "article_missing.sql").write_text(first, encoding="utf-8")
+    (made_up / "sku_missing.sql").write_text(second, encoding="utf-8")
+    with pytest.raises(ExceptionKindError, match="article_missing and sku_missing await the same, grade"):
+        load(made_up)
 
 
 def test_two_kinds_have_two_places(made_up: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from hr_centra_pipeline.sandbox.centra.store import CentraSettings, CentraStore
-from hr_centra_pipeline.sandbox.clock import SandboxClock
+from hr_centra_pipeline.sandbox.sandbox_clock import SandboxClock
 from hr_centra_pipeline.sandbox.server import RunningSandbox, running_sandbox
 from hr_centra_pipeline_tests.sandbox.centra.conftest import SHIPPED, ask, control, data, furnish, order_api, sell, slow
 

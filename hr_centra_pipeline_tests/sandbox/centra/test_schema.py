@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from graphql import get_introspection_query
 
-from hr_centra_pipeline.sandbox.centra.database import UnusableHome
+from hr_centra_pipeline.sandbox.centra.centra_database import UnusableHome
 from hr_centra_pipeline.sandbox.centra.schema import schema_text
 from hr_centra_pipeline.sandbox.server import RunningSandbox, running_sandbox
 from hr_centra_pipeline_tests.sandbox.centra.conftest import ask, data, furnish, order_api, sell, slow

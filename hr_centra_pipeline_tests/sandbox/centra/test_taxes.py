@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from hr_centra_pipeline.sandbox.centra.returns import NewReturn
+from hr_centra_pipeline.sandbox.centra.return_desk import NewReturn
 from hr_centra_pipeline.sandbox.centra.store import CentraRefusal, CentraSettings, CentraStore, NewLine, NewOrder
 from hr_centra_pipeline.sandbox.centra.taxes import total
-from hr_centra_pipeline.sandbox.clock import SandboxClock
+from hr_centra_pipeline.sandbox.sandbox_clock import SandboxClock
 
 ZERO = Decimal(0)
 AT = datetime(2026, 9, 1, 12, tzinfo=UTC)

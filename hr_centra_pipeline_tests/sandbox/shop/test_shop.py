@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from hr_centra_pipeline.sandbox.centra.store import CentraStore
-from hr_centra_pipeline.sandbox.clock import SandboxClock
+from hr_centra_pipeline.sandbox.sandbox_clock import SandboxClock
 from hr_centra_pipeline.sandbox.shop.shop import Shop
 
 UNTIL = datetime(2026, 9, 30, 12, tzinfo=UTC)

@@ -23,7 +23,7 @@ from graphql.language import FieldNode, InlineFragmentNode
 from pydantic import BaseModel
 
 from hr_centra_pipeline.core.words import GRAPHQL_ENUMS, CentraWords
-from hr_centra_pipeline.sandbox.centra import order_api
+from hr_centra_pipeline.sandbox.centra import order_api_server
 from hr_centra_pipeline.sources.centra import centra_operations, old_objects, probes
 from hr_centra_pipeline.sources.centra.assumptions import CoordinateKind, Unreadable, ledger, read, unlisted
 from hr_centra_pipeline.sources.centra.readable import READ_AS, key_of
@@ -300,4 +300,4 @@ def test_the_order_api_of_the_sandbox_takes_the_documented_keys_of_the_ledger_an
         given: Any = "x"
         for part in reversed(path.split(".")):
             given = {part: given}
-        assert order_api.unknown_keys(call, given) == ([path] if known.tag == "assumed" else []), coordinate
+        assert order_api_server.unknown_keys(call, given) == ([path] if known.tag == "assumed" else []), coordinate

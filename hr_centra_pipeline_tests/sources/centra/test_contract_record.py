@@ -12,7 +12,7 @@ import pytest
 from graphql import build_schema, graphql_sync
 
 from hr_centra_pipeline.core.policy import GiftCards, Policy
-from hr_centra_pipeline.sandbox.centra import order_api as sandbox_order_api
+from hr_centra_pipeline.sandbox.centra import order_api_server
 from hr_centra_pipeline.sandbox.server import SandboxSettings, running_sandbox
 from hr_centra_pipeline.sources.centra import centra_contract, contract_record, old_objects, permissions
 from hr_centra_pipeline.sources.centra.client import CentraClient
@@ -159,7 +159,7 @@ def test_a_token_with_the_least_permissions_is_enough(sync: Sync, rows: Rows) ->
     sync.shop.add_order(at=NOW - timedelta(days=9))
     sync.shop.client = sync.shop.client_with(*permissions.least())
     sync()
-    assert rows("select * from operations.contract where contains(found, 'could not be asked')") == []
+    assert rows("select * from operations.contract where contains(found, 'could not be queried')") == []
 
 
 # ---------------------------------------------------------------- another schema
@@ -269,9 +269,9 @@ def test_an_order_api_whose_orders_have_no_order_id_differs(
     shop: Shop, policy: Policy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old_shop(shop)
-    as_documented = sandbox_order_api._shown
+    as_documented = order_api_server._shown
     monkeypatch.setattr(
-        sandbox_order_api, "_shown",
+        order_api_server, "_shown",
         lambda store, row: {("order" if key == "orderId" else key): value for key, value in as_documented(store, row).items()},
     )  # fmt: skip
     verdict, found = seen(shop, policy)["order_api_shows_order_id"]
@@ -298,7 +298,7 @@ def test_an_odd_answer_is_said_and_stops_nothing(shop: Shop, policy: Policy, mon
 
 
 def test_a_key_of_the_order_api_that_is_renamed_is_reported(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    keys = sandbox_order_api.KEYS["POST /order"]["deliveryAddress"]
+    keys = order_api_server.KEYS["POST /order"]["deliveryAddress"]
     monkeypatch.delitem(keys, "zipcode")
     monkeypatch.setitem(keys, "postcode", None)
     address = {"email": "jane@doe.example", "country": "DE", "zipcode": "10115"}

@@ -9,8 +9,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from hr_centra_pipeline.sandbox.centra import addresses
-from hr_centra_pipeline.sandbox.centra.database import CentraRefusal
+from hr_centra_pipeline.sandbox.centra import postal_addresses
+from hr_centra_pipeline.sandbox.centra.centra_database import CentraRefusal
 from hr_centra_pipeline.sandbox.centra.store import CentraStore
 
 Given = Mapping[str, Any]
@@ -146,9 +146,9 @@ def _change_order(store: CentraStore, given: Given, at: datetime) -> int:
     with store.write():
         order = store.order(number)
         if given.get("address"):
-            if unknown := sorted(set(given["address"]) - set(addresses.FIELDS)):
-                raise ValueError(f"address has no {', '.join(unknown)}: {', '.join(addresses.FIELDS)}")
-            changes["address"] = addresses.kept({**addresses.read(order["address"]), **given["address"]})
+            if unknown := sorted(set(given["address"]) - set(postal_addresses.FIELDS)):
+                raise ValueError(f"address has no {', '.join(unknown)}: {', '.join(postal_addresses.FIELDS)}")
+            changes["address"] = postal_addresses.kept({**postal_addresses.read(order["address"]), **given["address"]})
         if given.get("unit_price") is not None:
             store.update("order_lines", "order_number", number, {"unit_price": Decimal(str(given["unit_price"]))})
         store.set_order(number, changes, at)

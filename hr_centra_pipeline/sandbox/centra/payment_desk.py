@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from hr_centra_pipeline.sandbox.centra.database import CentraRefusal, Row, instant_text
+from hr_centra_pipeline.sandbox.centra.centra_database import CentraRefusal, Row, instant_text
 from hr_centra_pipeline.sandbox.centra.providers import Transaction, method_of, raw_answer
-from hr_centra_pipeline.sandbox.centra.stock import StockRoom
+from hr_centra_pipeline.sandbox.centra.stock_room import StockRoom
 
 ZERO = Decimal(0)
 # What a provider is asked for -> entries of its yes and its no.

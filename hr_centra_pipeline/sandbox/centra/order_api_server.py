@@ -11,8 +11,8 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from hr_centra_pipeline.sandbox.centra import addresses
-from hr_centra_pipeline.sandbox.centra.database import CentraRefusal, Row
+from hr_centra_pipeline.sandbox.centra import postal_addresses
+from hr_centra_pipeline.sandbox.centra.centra_database import CentraRefusal, Row
 from hr_centra_pipeline.sandbox.centra.markets import COUNTRIES, Country
 from hr_centra_pipeline.sandbox.centra.providers import METHODS
 from hr_centra_pipeline.sandbox.centra.store import CentraStore, NewLine, NewOrder
@@ -21,7 +21,7 @@ from hr_centra_pipeline.sandbox.centra.used import leaves
 Body = dict[str, Any]
 
 _ANYTHING = "anything"  # what is below such a key is the caller's
-_ADDRESS = dict.fromkeys(addresses.KEYS)
+_ADDRESS = dict.fromkeys(postal_addresses.KEYS)
 _PAYMENT = {
     "id": None,
     **dict.fromkeys(
@@ -151,7 +151,7 @@ def _created(store: CentraStore, body: Mapping[str, Any]) -> Body:
                 origin=origin,
                 market_id=market_id,
                 pricelist_id=pricelist["id"],
-                address=addresses.of_order_api(delivery),
+                address=postal_addresses.of_order_api(delivery),
                 payment_method=_method(payment),
                 status="PENDING" if body.get("createOnly") is True else "CONFIRMED",
             )
@@ -274,7 +274,7 @@ def _customer(store: CentraStore, body: Mapping[str, Any], address: Mapping[str,
         return int(found["id"])
     return store.add_customer(
         email=address["email"], first_name=address.get("firstName") or "", last_name=address.get("lastName") or "",
-        country=address["country"], address=addresses.of_order_api(address), is_registered=registers,
+        country=address["country"], address=postal_addresses.of_order_api(address), is_registered=registers,
     )  # fmt: skip
 
 
@@ -356,7 +356,7 @@ def _shown(store: CentraStore, row: Row) -> Body:
         [row["number"]],
     )
     shipments = store.rows("select * from shipments where order_number = ? order by id", [row["number"]])
-    where = addresses.read(row["address"])
+    where = postal_addresses.read(row["address"])
     return {
         "orderId": str(row["number"]), "orderStatus": _STATUS.get(row["status"], row["status"].lower()),
         "selectionId": row["id"], "orderDate": _local(store, row["created_at"]), "orderStore": "retail",

@@ -15,7 +15,7 @@ from typing import Any
 from iso4217 import Currency
 
 from hr_centra_pipeline.sandbox.centra.markets import MARKETS, PRICELISTS
-from hr_centra_pipeline.sandbox.clock import SandboxClock
+from hr_centra_pipeline.sandbox.sandbox_clock import SandboxClock
 
 Row = dict[str, Any]
 
@@ -198,7 +198,7 @@ class CentraSettings:
     bundle_parts_show_prices: bool = True
     # Not documented, assumption: behaviour.bundle_part_returns
     returns_may_name_parts: bool = False
-    # The schema: members of the one-of input of gift cards as SDL; words that are shown in place of ours ("OrderStatus.DELETED":
+    # The schema: members of the one-of input of gift cards as SDL; words shown in place of real ones ("OrderStatus.DELETED":
     # "CANCELLED"); whether one object of each kind has an enum word that no document lists.
     # Not documented, assumption: behaviour.gift_card_input
     gift_card_members: tuple[str, ...] = ()

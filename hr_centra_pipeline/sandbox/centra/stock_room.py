@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from hr_centra_pipeline.sandbox.centra.database import CentraRefusal, Database, Row, instant_text
+from hr_centra_pipeline.sandbox.centra.centra_database import CentraRefusal, Database, Row, instant_text
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any
 from graphql import EnumTypeDefinitionNode, parse
 
 from hr_centra_pipeline.sandbox.centra.orders import NewLine, NewOrder
-from hr_centra_pipeline.sandbox.centra.returns import ReturnDesk
+from hr_centra_pipeline.sandbox.centra.return_desk import ReturnDesk
 from hr_centra_pipeline.sandbox.centra.schema import schema_text
 
 _EMAIL = "popup@example.com"

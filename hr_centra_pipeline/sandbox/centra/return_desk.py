@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from hr_centra_pipeline.sandbox.centra.database import CentraRefusal, Row, instant_text, rounded
+from hr_centra_pipeline.sandbox.centra.centra_database import CentraRefusal, Row, instant_text, rounded
 from hr_centra_pipeline.sandbox.centra.orders import OrderDesk
-from hr_centra_pipeline.sandbox.centra.payments import ZERO
+from hr_centra_pipeline.sandbox.centra.payment_desk import ZERO
 from hr_centra_pipeline.sandbox.centra.taxes import Tax, total
 
 FROM_SHIPMENT = Decimal("Infinity")
@@ -64,7 +64,7 @@ class ReturnDesk(OrderDesk):
         """``createReturn``; answers the Return's id.
 
         Raises:
-            CentraRefusal: unknown, foreign or unshipped lines, more than is left of a line or cost, an unknown warehouse.
+            CentraRefusal: unknown, unshipped or another order's lines, more than is left of a line or cost, an unknown warehouse.
         """
         with self.write():
             at = at or self.clock.now()
@@ -174,7 +174,7 @@ class ReturnDesk(OrderDesk):
         self.record_change("RETURN", lines, comment, at)
 
     def returned(self, shipment_line_id: int) -> int:
-        """Units of a shipment line that stand on Returns."""
+        """Units of a shipment line that are on Returns."""
         found = self.row(
             "select coalesce(sum(quantity), 0) as n from return_lines where shipment_line_id = ?", [shipment_line_id]
         )
