@@ -12,7 +12,7 @@ The head of such a file says whose the trouble is and when it counts, in comment
     -- opens:        the first sentence of its entry in docs/exceptions.md
     -- closes:       what closes it, as that entry says
 
-and, before ``opens``, what of these is said of it (``ExceptionKind`` tells what each means)::
+and, before ``opens``, what of these is said of it (their meanings: ``ExceptionKind``)::
 
     -- awaits:       goods, grade
     -- component:    items, tax, shipping, fee, exchange
@@ -104,7 +104,7 @@ class ExceptionKind:
     component: Component | None = None
     """The component of a refund on which the sides do not agree."""
     asks: Question | None = None
-    """What a person is asked with it: who gives the money after that has decided."""
+    """What a person is asked with it: who refunds the customer afterwards depends on the answer."""
     outranked: Outranked | None = None
     """``told``: its detail is added to that of the kind that comes first, where one does; otherwise it waits its turn."""
     counterpart: Counterpart | None = None

@@ -128,8 +128,8 @@ EFFECT_TYPE_OF = {effect.name: effect.effect_type for effect in EFFECTS}
 OPERATION_OF = {effect.name: effect.operation for effect in EFFECTS}
 WITH_MONEY = frozenset(effect.name for effect in EFFECTS if effect.has_money)
 OF_THE_RETURN = frozenset(effect.name for effect in EFFECTS if effect.is_of_the_return)
-# What SQL asks of an effect's kind, a macro each: `gives_value(effect_kind)`. The names stand in them one by one: a macro with a
-# subquery would take the columns of whoever reads it.
+# What SQL asks of an effect's kind, a macro each: `gives_value(effect_kind)`. Each macro lists the names: a macro with a
+# subquery would capture columns of the query that calls it.
 FACTS = (
     "gives_value", "is_of_the_return", "is_worth_its_unit", "is_on_the_customer", "is_part_of_a_credit", "is_on_a_return",
     "sets_an_attribute",

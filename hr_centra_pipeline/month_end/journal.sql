@@ -10,7 +10,7 @@
 -- what its entries have given.
 create or replace temp table payment_facts as
 with
--- One row per Return or order in Centra that an effect of ours, or an adoption, is on.
+-- One row per Return or order in Centra with one of our effects, or an adoption, on it.
 returns_by_centra_id as (
     select centra_id, min(return_id) as return_id
     from (

@@ -104,7 +104,7 @@ considered_effects as (
     where ledger."state" in ('planned', 'sending', 'unknown')
 ),
 
--- The same rows, with what holds each back whoever approves it.
+-- The same rows, with what holds each back, approved or not.
 held_effects as (
     select
         * exclude (meets_chargeback, is_abroad, has_money, is_corrected),

@@ -325,7 +325,7 @@ unowned_goods as (
     anti join named_stock_changes using (stock_change_id)
 ),
 
--- One row per decision of ours or theirs.
+-- One row per decision, ours or theirs.
 shadow_rows as (
     from credits
     union all by name

@@ -138,7 +138,7 @@ policy_decisions as (
     where order_number in (select unnest($orders::varchar[])) or return_item_id in (select return_item_id from my_units)
 ),
 
--- One row per call of ours.
+-- One row per call that we made.
 pipeline_calls as (
     select
         started_at as "at", 'pipeline' as who, cast(null as varchar) as unit,

@@ -15,7 +15,7 @@ returns_by_centra_id as (
     group by centra_return_id having count(distinct return_id) = 1
 ),
 
--- One row per Return of ours with a tax that was read at its creation.
+-- One row per Return that we made and whose tax was read at its creation.
 planned_totals as (
     select
         try_cast(centra_id as bigint) as centra_return_id, (payload ->> 'total')::decimal(18, 4) as planned_total,
@@ -52,7 +52,7 @@ readings as (
         and returns.centra_return_id not in (select centra_return_id from return_pieces where is_exchange)
 ),
 
--- One row per Return of ours, with how far the readings are apart.
+-- One row per Return that we made, with how far the readings are apart.
 reading_differences as (
     select
         *, coalesce(paid, created_total) - planned_total as estimate_difference,

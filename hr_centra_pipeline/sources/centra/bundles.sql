@@ -73,7 +73,7 @@ left join understood on understood.order_number = lines.order_number
 where lines.kind = 'BundleOrderLine';
 
 -- One row per part of a known bundle: where it is in the bundle's price, shared by the parts' own prices (by their number
--- where none is shown). What lies between before and upto, of whole, is the part's share of any amount of the bundle.
+-- where none is shown). The range from before to upto, out of whole, is the part's share of any amount of the bundle.
 create or replace temp table changed_parts as
 select
     parts.*, bundles.* exclude (bundle_line_id, order_number, quantity, is_known, parts),

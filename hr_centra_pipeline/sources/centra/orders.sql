@@ -41,7 +41,7 @@ taxed as (
         order_number, shipping, handling, discounts, grand_total,
         (case
             when coalesce(tax_mode, 'included') = 'included' or shipping + handling = 0 then 0
-            -- what is no possible tax of the shipping is something else: then it is taxed like the goods
+            -- an amount that cannot be the tax of the shipping is something else; shipping is then taxed like the goods
             when abs(costs_added + discount_added) > shipping + handling
                 or (costs_added + discount_added) * case tax_mode when 'none' then -1 else 1 end < 0 then shipping_added
             else costs_added + discount_added

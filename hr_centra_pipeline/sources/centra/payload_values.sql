@@ -8,7 +8,7 @@
 create or replace temp macro amount(money) as cast(money ->> '$.value' as decimal(18, 4));
 create or replace temp macro currency_of(money) as money ->> '$.currency.code';
 create or replace temp macro keys_in(marks) as list_distinct(regexp_extract_all(marks, '\bHR[A-Z2-7]{13}\b'));
--- express codes and ids alike: every word that is no key of ours
+-- express codes and ids alike: every word except our keys
 create or replace temp macro words_in(marks) as coalesce(
     list_distinct(
         list_filter(
