@@ -37,9 +37,9 @@ class EffectKind:
     (``None``: it is not about one unit, or is reported with another).
     ``may_be_asked``: a person is asked when only a changed setting makes it due; ``is_optional``: off unless the policy asks
     for it; ``has_money``: its amount is one of money or goods.
-    ``gives_value``: the money or goods of a unit are given with it; ``is_of_the_return``: one for a return on an order, which
-    leaves with its credits; ``is_worth_its_unit``: at stake is the price of its unit, it has no amount of its own;
-    ``is_on_the_customer``: it is written on the customer, not on the order.
+    ``is_once_per_unit``: a unit has at most one, ever; ``gives_value``: the money or goods of a unit are given with it;
+    ``is_of_the_return``: one for a return on an order, which leaves with its credits; ``is_worth_its_unit``: at stake is the
+    price of its unit, it has no amount of its own; ``is_on_the_customer``: it is written on the customer, not on the order.
     """
 
     name: str
@@ -52,6 +52,7 @@ class EffectKind:
     may_be_asked: bool = True
     is_optional: bool = False
     has_money: bool = True
+    is_once_per_unit: bool = False
     gives_value: bool = False
     is_of_the_return: bool = False
     is_worth_its_unit: bool = False
@@ -77,7 +78,7 @@ EFFECTS = (
     # one unit
     EffectKind(
         "credit_note", "credit_note", "credit", "credit", "credit notes",
-        missing="return_without_credit_note", awaited="our credit", gives_value=True,
+        missing="return_without_credit_note", awaited="our credit", is_once_per_unit=True, gives_value=True,
     ),
     # one (return, order)
     EffectKind("shipping_refund", "credit_note", "credit", "credit", "shipping refunds", is_of_the_return=True),
@@ -131,8 +132,8 @@ OF_THE_RETURN = frozenset(effect.name for effect in EFFECTS if effect.is_of_the_
 # What SQL asks of an effect's kind, a macro each: `gives_value(effect_kind)`. Each macro lists the names: a macro with a
 # subquery would capture columns of the query that calls it.
 FACTS = (
-    "gives_value", "is_of_the_return", "is_worth_its_unit", "is_on_the_customer", "is_part_of_a_credit", "is_on_a_return",
-    "sets_an_attribute",
+    "is_once_per_unit", "gives_value", "is_of_the_return", "is_worth_its_unit", "is_on_the_customer", "is_part_of_a_credit",
+    "is_on_a_return", "sets_an_attribute",
 )  # fmt: skip
 
 

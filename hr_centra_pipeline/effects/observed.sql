@@ -61,7 +61,8 @@ units as (
     select keys.centra_return_id, keys.packet_key, kinds.kind, items.return_item_id
     from keys
     join staging.return_items as items using (order_number)
-    cross join (select unnest(['credit_note', 'exchange_order']) as kind) as kinds
+    cross join
+        (select effect_kind as kind from policy.effect_types where gives_value(effect_kind)) as kinds
     where keys.effect_key = effect_key(kinds.kind, [items.return_item_id])
 )
 

@@ -36,7 +36,8 @@ units as (
     from keys
     join pending_returns using (centra_return_id)
     join matching.matched_items as matched using (order_number)
-    cross join (select unnest(['credit_note', 'exchange_order']) as kind) as kinds
+    cross join
+        (select effect_kind as kind from policy.effect_types where gives_value(effect_kind)) as kinds
     where keys.effect_key = effect_key(kinds.kind, [matched.return_item_id])
 ),
 

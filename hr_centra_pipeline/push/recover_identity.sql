@@ -29,8 +29,9 @@ unit_effects as (
         effect_key, effect_kind, return_id, return_item_id, order_number, shipment_line_id, currency,
         unit_price - coalesce(voucher_share, 0) as amount
     from (
-        select effect_key('credit_note', [return_item_id]) as effect_key, 'credit_note' as effect_kind, units.*
+        select effect_key(kinds.effect_kind, [return_item_id]) as effect_key, kinds.effect_kind, units.*
         from units
+        cross join (from policy.effect_types where is_once_per_unit(effect_kind)) as kinds
         union all
         select effect_key, 'exchange_order', exchange_keys.* exclude (ordinal, effect_key) from exchange_keys
     )
@@ -58,11 +59,11 @@ movement_effects as (
 -- One row per fee or shipping that a return on an order can have.
 return_effects as (
     select
-        effect_key(kind, [return_id, order_number]) as effect_key, kind as effect_kind, return_id,
+        effect_key(kinds.effect_kind, [return_id, order_number]) as effect_key, kinds.effect_kind, return_id,
         cast(null as varchar) as return_item_id, order_number, cast(null as bigint) as shipment_line_id,
         cast(null as varchar) as currency, cast(null as decimal(18, 4)) as amount
-    from (from staging.returns semi join matching.orders_in_play using (order_number)) as pairs,
-        unnest(['return_fee', 'shipping_refund']) as kinds (kind)
+    from (from staging.returns semi join matching.orders_in_play using (order_number)) as pairs
+    cross join (from policy.effect_types where is_of_the_return(effect_kind)) as kinds
 )
 
 from unit_effects
