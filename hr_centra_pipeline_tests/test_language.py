@@ -118,7 +118,7 @@ def test_no_text_comment_or_description_has_a_word_that_we_have_grown_out_of() -
         ("there is no file; it is no longer here; 12 is no amount", "is no amount"),
         ("we tell the shopper; a row tells the time", "tells the"),
         ("it is given back; the money was given to them", "money was given "),
-        ("a Return of ours", "Return of ours"),
+        ("a Return of ours", "a Return of ours"),
     ],
 )
 def test_the_list_finds_what_it_is_for(text: str, what: str) -> None:

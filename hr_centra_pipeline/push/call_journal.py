@@ -222,7 +222,7 @@ class Journal:
 @makes(
     "push.packets",
     "One row per packet: what was sent together, and its step.",
-    reads=("packet_returns", "push.ledger", "push/half_done.sql", "push/sendable.sql"),
+    reads=("packet_returns", "push.ledger", "push/half_done.sql", "push/sendable_effects.sql"),
 )
 def write(
     connection: Connection, packets: Sequence[Packet], now: datetime, under_way: Mapping[str, Attempt] | None = None

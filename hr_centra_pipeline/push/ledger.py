@@ -204,7 +204,7 @@ def reopen_gone(connection: Connection, return_id: str, now: datetime, reason: S
     reads=(
         "operations.contract",
         "packet_returns",
-        "push/gone.sql",
+        "push/gone_returns.sql",
         "push/half_done.sql",
         "push/record_plan.sql",
         "push/release_foreign.sql",

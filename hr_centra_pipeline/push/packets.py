@@ -264,7 +264,7 @@ def check_move(before: Packet, after: Packet) -> None:
 
 def considered_effects(connection: Connection, now: datetime) -> list[Effect]:
     """Every effect of the last plan that is planned or under way, the earliest trigger first."""
-    models.run(connection, ["push/sendable.sql"], (), {"now": now})
+    models.run(connection, ["push/sendable_effects.sql"], (), {"now": now})
     names = [column[0] for column in connection.description or []]
     return [Effect(**dict(zip(names, row, strict=True))) for row in connection.fetchall()]
 

@@ -103,7 +103,7 @@ def _settings_changed(
     """Up to where everything was planned by other settings (``None``: by these); and whether anything ever was.
 
     Fills ``latest_reports`` (when Happy Returns last said what an effect of ``desired_effects`` hangs on), ``decided_effects``,
-    ``touched_effects`` (touched.sql) and ``graded_once``: units of ``desired_effects`` of which all that was landed says one grade
+    ``touched_effects``, and ``graded_once``: units of ``desired_effects`` of which all that was landed says one grade
     (filled for a first plan only). ``done``: models that have run; answered with those that ran now.
     """
     last = connection.execute(

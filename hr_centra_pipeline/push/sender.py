@@ -394,7 +394,7 @@ class Sender:
         return reason is None
 
     def _leave_held(self, effects: Sequence[Effect]) -> None:
-        """Say why effects are held by what only the push knows (sendable.sql, not the plan): their exception needs it."""
+        """Say why effects are held by what only the push knows (sendable_effects.sql, not the plan): their exception needs it."""
         self._leave(
             [
                 (effect.effect_key, effect.why or "")

@@ -19,7 +19,7 @@ def makes(
     Args:
         name: ``schema.table``, or the temporary table.
         grain: what a row of it is, as a sentence.
-        reads: the tables that it is made from; or a file (``push/sendable.sql``) whose rows Python takes.
+        reads: the tables that it is made from; or a file (``push/sendable_effects.sql``) whose rows Python takes.
         loops: tables that it reads as the last run left them, with the reason.
         kind: ``source`` (brought from outside), ``policy`` (the owner's settings), ``people`` (what somebody decided by a
             command), ``run`` (what a run keeps or computes).

@@ -241,7 +241,7 @@ def order(wanted: Iterable[str], within: Iterable[str], again: Iterable[str] = (
     """The models that make what is wanted, each after what it needs.
 
     Args:
-        wanted: tables and temporary tables; or a file (``push/sendable.sql``), with what it needs.
+        wanted: tables and temporary tables; or a file (``push/sendable_effects.sql``), with what it needs.
         within: packages whose tables are made now; those of others are there. Temporary tables are always made.
         again: tables of other packages that are made once more.
 

@@ -152,8 +152,8 @@ def test_what_changes_a_table_runs_before_those_that_read_it() -> None:
 
 
 def test_a_file_that_answers_rows_runs_last() -> None:
-    files = [one.file for one in models.order(["push/sendable.sql"], ())]
-    assert files == ["effects/pending_effects.sql", "push/desired.sql", "push/sendable.sql"]
+    files = [one.file for one in models.order(["push/sendable_effects.sql"], ())]
+    assert files == ["effects/pending_effects.sql", "push/desired_effects.sql", "push/sendable_effects.sql"]
 
 
 def test_nothing_is_made_for_a_name_that_no_model_makes() -> None:

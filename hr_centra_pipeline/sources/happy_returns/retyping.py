@@ -19,8 +19,8 @@ _FOR_GOOD = frozenset(
     {"item_id", "return_id", "order_number", "order_line_item_id", "unit_offset", "line_quantity", "refund_id", "shipment_id"}
 )  # fmt: skip
 
-# What the push asks about (push/said.sql): a row of which one of these is another now says something new; any other says it
-# since the batch in which it was landed.
+# The facts that push/latest_reports.sql compares: a row in which one of them has changed is a new report as of now; any other
+# row stays a report as of the batch in which it was landed.
 _FACTS: dict[KindName, frozenset[str]] = {
     "returns": frozenset({"created_at", "refund_status"}),
     "items": frozenset(

@@ -444,7 +444,7 @@ def test_a_fact_that_a_corrected_profile_says_otherwise_is_said_again_and_what_i
             from (select distinct return_item_id, return_id, order_number from landing.happy_returns_items)
             """
         )
-        run_sql(connection, "hr_centra_pipeline.push", "said.sql", {"is_asked": True})
+        run_sql(connection, "hr_centra_pipeline.push", "latest_reports.sql", {"is_asked": True})
         said = connection.execute(
             "select return_item_id, batch from latest_reports join desired_effects using (effect_key) order by 1"
         ).fetchall()

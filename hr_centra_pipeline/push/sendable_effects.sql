@@ -4,7 +4,7 @@
 
 -- One row per effect of the last plan that is not in Centra, with what its packet needs and why it waits by today's plan, policy
 -- and approvals: of those that are planned, and of those that are under way, which are asked again before each call. Reads the
--- temporary table of desired.sql. Fills `sendable_effects`: what an approval keeps is in there, too.
+-- temporary table of desired_effects.sql. Fills `sendable_effects`: what an approval keeps is in there, too.
 create or replace temp table sendable_effects as
 with
 -- One row per effect that a person approved, as it was when that was done last, with the codes of what it waited for: another
