@@ -15,6 +15,7 @@ from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.money import shown
 from hr_centra_pipeline.core.policy import load_policy
 from hr_centra_pipeline.core.settings import Settings
+from hr_centra_pipeline.core.words import effect_text
 from hr_centra_pipeline.warehouse.database import Warehouse
 
 _EARLIEST = date(2025, 1, 1)  # the first partition
@@ -96,7 +97,7 @@ def _show(settings: Settings, run_id: str, first: date, last: date) -> None:
     table.add_column("because", overflow="fold")
     for kind, effects, amount, currency, reason in unsent:
         money = "" if amount is None or currency is None else shown(amount, currency)
-        table.add_row(f"{effects:,}", kind.replace("_", " "), money, reason)
+        table.add_row(f"{effects:,}", effect_text(kind), money, reason)
     console.print(table)
     echo(
         "A backfill never sends. The hourly sync sends what is due; returns before the cut-over are sent only after "

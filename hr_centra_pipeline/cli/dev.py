@@ -45,8 +45,9 @@ def run_dev(port: int) -> None:
         echo(f"Downloads:  {addresses.shown(settings.downloads_url)}")
         downloads = [sys.executable, "-m", "hr_centra_pipeline.cli.main", "downloads"]
         command = [
-            sys.executable, "-m", "dagster", "dev", "-m", "hr_centra_pipeline.definitions", "--host", "127.0.0.1",
-            "--port", str(port),
+            # `dg dev`, which it recommends, wants a project's folder: an installed package has none.
+            sys.executable, "-W", "ignore:Function `dev_command` is superseded", "-m", "dagster", "dev",
+            "-m", "hr_centra_pipeline.definitions", "--host", "127.0.0.1", "--port", str(port),
         ]  # fmt: skip
         with running(downloads, stdout=subprocess.DEVNULL), running(command) as dagster:
             dagster.wait()

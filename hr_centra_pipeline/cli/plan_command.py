@@ -19,6 +19,7 @@ from hr_centra_pipeline.core.kinds import WITH_MONEY
 from hr_centra_pipeline.core.money import shown
 from hr_centra_pipeline.core.policy import Policy, load_policy
 from hr_centra_pipeline.core.settings import Settings
+from hr_centra_pipeline.core.words import effect_text
 from hr_centra_pipeline.push.preview import PlannedPacket, Preview, preview
 from hr_centra_pipeline.warehouse import derived
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
@@ -109,9 +110,7 @@ def _print(found: Preview, policy: Policy, standing: Standing, *, every: bool) -
         console.print(Text(f"As of the last sync{_at(standing.as_of)}", style="dim"))
     kinds = Counter(effect.effect_kind for planned in found.packets for effect in planned.effects)
     writes = Counter(call.operation for planned in found.packets for call in planned.calls)
-    what = ", ".join(
-        f"{count} {kind.replace('_', ' ')}{'s' if count > 1 else ''}" for kind, count in kinds.most_common()
-    )
+    what = ", ".join(f"{count} {effect_text(kind)}{'s' if count > 1 else ''}" for kind, count in kinds.most_common())
     console.print(Text.assemble(("Would be sent:", "bold"), f" {what or 'nothing'}"))
     if found.packets:
         calls = ", ".join(f"{count} {name}" for name, count in writes.most_common())
@@ -157,7 +156,7 @@ def _staying(found: Preview) -> DataTable:
     table.add_column("kind")
     table.add_column("because", overflow="fold")
     for (kind, why), count in sorted(Counter((effect.effect_kind, why) for effect, why in found.staying).items()):
-        table.add_row(str(count), kind.replace("_", " "), why)
+        table.add_row(str(count), effect_text(kind), why)
     if found.staying:
         table.caption, table.caption_justify = "Which returns and units: --all", "left"
     return table
@@ -170,7 +169,7 @@ def _each_that_stays(found: Preview) -> DataTable:
     for effect, why in sorted(
         found.staying, key=lambda one: (one[0].return_id, one[0].return_item_id or "", one[0].effect_kind)
     ):
-        table.add_row(effect.return_id, effect.return_item_id or "", effect.effect_kind.replace("_", " "), why)
+        table.add_row(effect.return_id, effect.return_item_id or "", effect_text(effect.effect_kind), why)
     return table
 
 

@@ -10,6 +10,7 @@ from hr_centra_pipeline.cli.progress_bar import progress
 from hr_centra_pipeline.cli.sync import run_sync
 from hr_centra_pipeline.cli.table import DataConsole, DataTable, echo
 from hr_centra_pipeline.core.settings import Settings
+from hr_centra_pipeline.core.words import effect_text
 from hr_centra_pipeline.warehouse.database import Warehouse
 
 _COUNT = """
@@ -35,7 +36,7 @@ def rebuild() -> None:
     for name in ("known before", "confirmed now", "half done: the next live sync finishes"):
         table.add_column(name, justify="right")
     for kind, (confirmed, doubtful) in sorted(after.items()):
-        table.add_row(kind.replace("_", " "), str(before.get(kind, (0, 0))[0]), str(confirmed), str(doubtful))
+        table.add_row(effect_text(kind), str(before.get(kind, (0, 0))[0]), str(confirmed), str(doubtful))
     DataConsole().print(table)
     echo("Check `hr-centra plan` before the next live sync: it lists what Centra does not show.")
 

@@ -1,6 +1,6 @@
 -- makes: is_given_back, is_refunded, is_refund_open, is_refund_failed, is_about_refund, is_captured, is_original_payment,
 --        is_gift_card, is_returnless, is_received_returnless, is_by_mail, is_at_a_store, ends_at_drop_off,
---        in_warehouse_at, taken_off, age_bucket_of
+--        in_warehouse_at, taken_off, age_bucket_of, unmatched_text, effect_text
 -- kind:  macro
 -- grain: one fact per macro
 
@@ -60,4 +60,29 @@ create or replace macro age_bucket_of(days) as case
     when days < 61 then '31-60'
     when days < 91 then '61-90'
     else 'over 90'
+end;
+
+-- ---------------------------------------------------------------- why a unit is not a shipped piece (`reason` of a matched item)
+
+-- As people read it; `UNMATCHED` in core/codes.py lists the reasons.
+create or replace macro unmatched_text(reason) as case reason
+    when 'no_such_order' then 'Centra has no order with its number'
+    when 'order_not_read_yet' then 'its order was not read from Centra yet'
+    when 'no_key' then 'the export names neither line, SKU nor barcode of it'
+    when 'bundle_line' then 'it names a bundle, or is of one whose parts are not known'
+    when 'article_not_on_order' then 'its order has no line with its article'
+    when 'ambiguous_article' then 'the export names two articles of its order for it'
+    when 'nothing_shipped' then 'its line of the order was never shipped'
+    when 'goods_never_came' then 'its goods never came, and another unit holds the piece'
+    when 'refused' then 'it was refused, and another unit holds the piece'
+    when 'more_units_than_shipped' then 'more units come back than its order shipped'
+    else reason
+end;
+
+-- ---------------------------------------------------------------- what people call an effect of a kind (`effect_kind`)
+
+-- Its Python twin: `effect_text` in core/words.py.
+create or replace macro effect_text(effect_kind) as case effect_kind
+    when 'inventory_adjustment' then 'stock movement'
+    else replace(effect_kind, '_', ' ')
 end;

@@ -237,3 +237,8 @@ GRAPHQL_ENUMS: dict[str, str] = {
     "stock_master": "WarehouseStockMaster",
 }
 """The name of each enum in Centra's schema; ``return_created_from`` is a text there."""
+
+
+def effect_text(kind: str) -> str:
+    """What people call an effect of a kind, as the macro of that name in ``core/facts.sql``."""
+    return "stock movement" if kind == "inventory_adjustment" else kind.replace("_", " ")

@@ -58,7 +58,7 @@ select
     case
         when units.is_after_cutover is null then policy.reason('start_unknown')
         when not units.is_after_cutover then policy.reason('before_cutover')
-        when matched.shipment_line_id is null then policy.reason('no_shipment_line', matched.reason)
+        when matched.shipment_line_id is null then policy.reason('no_shipment_line', unmatched_text(matched.reason))
         when matched.doubt is not null then doubt_reason(matched.doubt, matched.doubtful_return_id, matched.sku)
         when matched.bundle is not null and not parameters.return_names_parts
             then policy.reason(

@@ -112,7 +112,7 @@ due_movements as (
             when is_after_cutover is null then policy.reason('start_unknown')
             when not is_after_cutover then policy.reason('before_cutover')
             when not is_mapped then policy.reason('disposition_unmapped', disposition)
-            when shipment_line_id is null then policy.reason('no_shipment_line', unmatched_reason)
+            when shipment_line_id is null then policy.reason('no_shipment_line', unmatched_text(unmatched_reason))
             when graded_units.sku is null then policy.reason('corrected_to_no_line')
             when doubtful.returned_to_stock then doubt_reason('foreign_return', doubtful_return_id, graded_units.sku)
         end as block

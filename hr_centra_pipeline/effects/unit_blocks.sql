@@ -32,7 +32,7 @@ judged_units as (
         case
             when is_after_cutover is null then policy.reason('start_unknown')
             when not is_after_cutover then policy.reason('before_cutover')
-            when shipment_line_id is null then policy.reason('no_shipment_line', unmatched_reason)
+            when shipment_line_id is null then policy.reason('no_shipment_line', unmatched_text(unmatched_reason))
             when doubt is not null then doubt_reason(doubt, doubtful_return_id, sku)
             when chain_depth > 0 and refused_id is not null
                 then policy.reason('replaced_unit_refused', refused_id)

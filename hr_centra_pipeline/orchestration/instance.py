@@ -6,7 +6,7 @@ import os
 from importlib import resources
 from pathlib import Path
 
-from hr_centra_pipeline.core import private
+from hr_centra_pipeline.core import file_permissions
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.settings import Settings
 
@@ -28,7 +28,7 @@ def prepare_dagster_home(settings: Settings) -> Path:
             " folder, or move HR_CENTRA_HOME."
         )
     home.mkdir(parents=True, exist_ok=True)
-    private.close_to_others(home)  # runs and their logs
+    file_permissions.close_to_others(home)  # runs and their logs
     os.environ["DAGSTER_HOME"] = str(home)
     file = home / "dagster.yaml"
     if not file.exists():

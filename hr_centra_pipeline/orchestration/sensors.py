@@ -15,7 +15,7 @@ from hr_centra_pipeline.core import clock
 from hr_centra_pipeline.core.money import shown
 from hr_centra_pipeline.core.policy import Policy, load_policy
 from hr_centra_pipeline.core.settings import Settings
-from hr_centra_pipeline.orchestration import run_lock
+from hr_centra_pipeline.orchestration import markdown, run_lock
 from hr_centra_pipeline.orchestration.asset_tables import LINES, TEAM, TOLD_ELSEWHERE
 from hr_centra_pipeline.orchestration.failures import words_of
 from hr_centra_pipeline.oversight import delivery, published
@@ -160,7 +160,7 @@ def alert_on_failed_checks(context: dg.SensorEvaluationContext) -> Outcome:
             if TOLD_ELSEWHERE in found.metadata:
                 continue
             listed = found.metadata.get(LINES)
-            said = str(listed.value) if listed is not None else found.description or "no details"
+            said = markdown.as_text(str(listed.value)) if listed is not None else found.description or "no details"
             text = f"{'Warning' if found.severity == dg.AssetCheckSeverity.WARN else 'ERROR'}: check failed: {name}\n{said}"
             failed.setdefault(owner(found), []).append(Line(known, run_id, text))
         over(passed, settings, now)

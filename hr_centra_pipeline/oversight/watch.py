@@ -77,10 +77,10 @@ class Alarm:
         return RULES[self.name]
 
     @property
-    def told(self) -> str:
-        """Its troubles as a list, a line each; empty when there are none."""
+    def told(self) -> list[str]:
+        """Its troubles, a line each, and how many more there are; empty when there are none."""
         more = [f"… and {self.found - _SHOWN} more"] if self.found > _SHOWN else []
-        return "\n".join(f"- {line}" for line in [*self.lines[:_SHOWN], *more])
+        return [*self.lines[:_SHOWN], *more]
 
 
 def refresh(connection: Connection, policy: Policy, now: datetime) -> None:

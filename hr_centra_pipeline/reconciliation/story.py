@@ -91,7 +91,7 @@ def _story(connection: Connection, return_id: str) -> Story:
             items.return_item_id, coalesce(matched.sku, items.sku), items.order_number, items.refund_type, items.disposition,
             coalesce((
                 select string_agg(
-                    replace(effect_kind, '_', ' ') || ' ' || replace(state, 'unknown', 'in doubt'), ', ' order by effect_kind
+                    effect_text(effect_kind) || ' ' || replace(state, 'unknown', 'in doubt'), ', ' order by effect_kind
                 )
                 from push.ledger where ledger.return_item_id = items.return_item_id
             ), 'nothing yet') as effects,

@@ -42,7 +42,7 @@ happy_returns_events as (
         || ' by now)' as what
     from staging.returns where return_id in (select unnest($returns::varchar[]))
     union all by name
-    select happened_at as "at", 'happy_returns' as who, return_item_id as unit, event as what
+    select happened_at as "at", 'happy_returns' as who, return_item_id as unit, replace(event, '_', ' ') as what
     from staging.return_item_events semi join my_units using (return_item_id)
     union all by name
     select
@@ -63,7 +63,8 @@ policy_decisions as (
             when my_units.refund_type = 'exchange' then 'triggers.exchange' else
                 'triggers.by_method.' || coalesce(my_units.dropoff_method, '-')
         end
-        || '), and approved' as what
+        || '), and approved' as what,
+        1 as rank
     from effects.units join my_units using (return_item_id) where credit_due_at is not null
     union all by name
     select
@@ -71,15 +72,17 @@ policy_decisions as (
         'goods due: dispositions.'
         || disposition
         || coalesce(' into warehouse ' || target_warehouse_id, ', no movement')
-        || ', hold over' as what
+        || ', hold over' as what,
+        1 as rank
     from effects.units semi join my_units using (return_item_id) where restock_due_at is not null
     union all by name
     select
         planned_at as "at", 'pipeline' as who, return_item_id as unit,
-        replace(effect_kind, '_', ' ')
+        effect_text(effect_kind)
         || ' planned '
         || effect_key
-        || coalesce(': ' || money_text(amount, currency), '') as what
+        || coalesce(': ' || money_text(amount, currency), '') as what,
+        2 as rank
     from my_ledger where planned_at is not null and not is_foreign
     union all by name
     select
@@ -90,23 +93,28 @@ policy_decisions as (
             else coalesce((
                     select nullif(made_by, 'unknown') from staging.centra_returns as returns
                     where returns.centra_return_id = try_cast(my_ledger.centra_id as bigint)
-                ), 'integration or user')
+                ), 'others')
         end as who,
         return_item_id as unit,
-        replace(effect_kind, '_', ' ') || ' ' || case state when 'unknown' then 'in doubt' else state end
-        || coalesce(', Centra ' || centra_id, '') || coalesce(': ' || reason, '') as what
+        effect_text(effect_kind) || ' ' || case state when 'unknown' then 'in doubt' else state end
+        || coalesce(', Centra ' || centra_id, '')
+        -- Of what others made, the reason says only that it was others: who is known by now.
+        || case when is_foreign then ', not by hr-centra' else coalesce(': ' || reason, '') end as what,
+        6 as rank
     from my_ledger where state <> 'planned'
     union all by name
     select
-        updated_at as "at", 'pipeline' as who, return_item_id as unit, replace(effect_kind, '_', ' ')
-        || case when starts_with(reason, 'waits ') then ' ' else ' waits: ' end || reason as what
+        updated_at as "at", 'pipeline' as who, return_item_id as unit, effect_text(effect_kind)
+        || case when starts_with(reason, 'waits ') then ' ' else ' waits: ' end || reason as what,
+        3 as rank
     from my_ledger where state = 'planned' and reason is not null
     union all by name
     select
         approved_at as "at",
         approved_by as who,
         cast(null as varchar) as unit,
-        'approved ' || effect_key || ': ' || why as what
+        'approved ' || effect_key || ': ' || why as what,
+        3 as rank
     from push.approvals
     where effect_key in (
             select effect_key from my_ledger
@@ -118,7 +126,8 @@ policy_decisions as (
         adopted_at as "at",
         adopted_by as who,
         cast(null as varchar) as unit,
-        'adopted the return' || coalesce(': ' || why, '') as what
+        'adopted the return' || coalesce(': ' || why, '') as what,
+        3 as rank
     from push.adoptions where return_id in (select unnest($returns::varchar[]))
     union all by name
     select
@@ -126,14 +135,16 @@ policy_decisions as (
         case decision
             when 'order_again' then 'has the canceled replacement ordered again: '
             else 'refunds the money instead of the canceled replacement: '
-        end || why as what
+        end || why as what,
+        3 as rank
     from push.exchange_decisions where return_item_id in (select return_item_id from my_units)
     union all by name
     select
         tied_at as "at",
         tied_by as who,
         return_item_id as unit,
-        'tied ' || what || ' ' || centra_id || ': ' || why as what
+        'tied ' || what || ' ' || centra_id || ': ' || why as what,
+        3 as rank
     from push.ties
     where order_number in (select unnest($orders::varchar[])) or return_item_id in (select return_item_id from my_units)
 ),
@@ -154,6 +165,7 @@ pipeline_calls as (
         || coalesce(', ' || latency_ms || ' ms', '')
         || coalesce(', request ' || request_id, '')
         || coalesce(': ' || message, '') as what,
+        4 as rank,
         real_started_at
     from push.attempts where packet_key in (select packet_key from my_packets)
 ),
@@ -161,7 +173,9 @@ pipeline_calls as (
 -- One row per object in Centra.
 centra_records as (
     select
-        created_at as "at", coalesce(created_from, 'Centra') as who, cast(null as varchar) as unit,
+        created_at as "at",
+        case when packet_key is not null then 'pipeline' else coalesce(nullif(made_by, 'unknown'), 'others') end as who,
+        cast(null as varchar) as unit,
         'Return ' || centra_return_id || ' in Centra, ' || lower(status) || ', ' || money_text(grand_total, currency)
         || case
             when packet_key is not null then ''
@@ -169,6 +183,7 @@ centra_records as (
             when made_by = 'integration' then ', made by another integration'
             else ', made by another integration or user'
         end
+        || case when packet_key is null then coalesce(' (createdFrom ' || created_from || ')', '') else '' end
         || case when returned_to_stock then ', goods put back' else '' end as what
     from my_returns
     union all by name
@@ -197,7 +212,8 @@ centra_records as (
     union all by name
     select
         min(created_at) as "at", 'Centra' as who, cast(null as varchar) as unit,
-        'stock change ' || stock_change_id || ' ' || lower(any_value(type))
+        'stock change ' || stock_change_id
+        || coalesce(' out of warehouse ' || max(warehouse_id) filter (where quantity < 0), '')
         || coalesce(' into warehouse ' || max(warehouse_id) filter (where quantity > 0), '') as what
     from staging.stock_changes
     where list_has_any(coalesce(effect_keys, []), (select coalesce(list(effect_key), []) from my_ledger))
@@ -229,17 +245,19 @@ exception_lines as (
         )
 )
 
+-- What has the same time is in the order in which it comes about: reported, due, planned, held or let through by people, called,
+-- made in Centra, confirmed, in trouble.
 select "at", who, unit, what
 from (
-    select *, 1 as rank, cast(null as timestamptz) as real_started_at from happy_returns_events
+    select *, 0 as rank, cast(null as timestamptz) as real_started_at from happy_returns_events
     union all by name
-    select *, 2 as rank from policy_decisions
+    select * from policy_decisions
     union all by name
-    select *, 3 as rank from pipeline_calls
+    select * from pipeline_calls
     union all by name
-    select *, 4 as rank from centra_records
+    select *, 5 as rank from centra_records
     union all by name
-    select *, 5 as rank from exception_lines
+    select *, 7 as rank from exception_lines
 )
 where "at" is not null
 order by "at", rank, real_started_at, unit nulls first, what;

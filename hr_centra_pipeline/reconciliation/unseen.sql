@@ -32,7 +32,7 @@ select
             then proven_by(
                     'in_centra',
                     'the '
-                    || replace(ledger.effect_kind, '_', ' ')
+                    || effect_text(ledger.effect_kind)
                     || ' is in Centra: '
                     || coalesce(ledger.centra_id, 'observed')
                 )
@@ -43,7 +43,7 @@ select
                 where items.return_id = missing_exceptions.return_id and items.order_number = missing_exceptions.order_number
                     and coalesce(missing_exceptions.return_item_id, items.return_item_id) = items.return_item_id
             )
-            then proven_by('not_due', 'the ' || replace(ledger.effect_kind, '_', ' ') || ' is not due any more')
+            then proven_by('not_due', 'the ' || effect_text(ledger.effect_kind) || ' is not due any more')
     end as effect_proof,
     -- Centra has refused it, which is a kind of its own.
     case when ledger.state = 'rejected' then proven_by('refused_by_centra', 'Centra has answered: refused') end

@@ -148,6 +148,8 @@ def test_guards_and_unmatched_reasons_are_the_ones_that_are_listed() -> None:
     given = re.search(case_of, sources()["matching/matched_items.sql"], re.DOTALL)
     assert given
     assert set(re.findall(r"(?:then|else) '(\w+)'", given[1])) == set(codes.UNMATCHED)
+    in_words = sources()["core/facts.sql"].partition("macro unmatched_text")[2].partition("end;")[0]
+    assert tuple(re.findall(r"when '(\w+)' then '\w+ ", in_words)) == codes.UNMATCHED
 
 
 # ---------------------------------------------------------------- its use

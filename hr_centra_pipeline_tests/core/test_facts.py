@@ -11,7 +11,8 @@ import duckdb
 import pytest
 
 import hr_centra_pipeline
-from hr_centra_pipeline.core.words import GIVEN_BACK, REFUNDS, CentraWords
+from hr_centra_pipeline.core.kinds import EFFECT_KINDS
+from hr_centra_pipeline.core.words import GIVEN_BACK, REFUNDS, CentraWords, effect_text
 from hr_centra_pipeline.warehouse.tables.reconciliation_tables import AGE_BUCKETS
 
 HERE = Path(hr_centra_pipeline.__file__).parent
@@ -141,3 +142,11 @@ def test_goods_are_in_the_warehouse_at_the_first_scan_only_where_they_go_straigh
         "select in_warehouse_at(?::boolean, ?::varchar, ?::varchar)", [goes_straight, received, warehouse]
     ).fetchone()
     assert row == (arrived,)
+
+
+@pytest.mark.parametrize("kind", EFFECT_KINDS)
+def test_people_read_the_same_word_for_an_effect_from_sql_and_python(
+    connection: duckdb.DuckDBPyConnection, kind: str
+) -> None:
+    assert connection.execute("select effect_text(?)", [kind]).fetchone() == (effect_text(kind),)
+    assert (effect_text(kind) == "stock movement") == (kind == "inventory_adjustment")

@@ -32,6 +32,13 @@ def test_a_text_from_data_reads_in_a_table_as_it_is(odd: str) -> None:
     assert cells(markdown.table(["what", "count"], [[odd, 3]], right=["count"])) == [["what", "count"], [odd, "3"]]
 
 
+@pytest.mark.parametrize("odd", ODD)
+def test_a_list_of_texts_from_data_reads_as_it_is_as_markdown_and_as_plain_lines(odd: str) -> None:
+    drawn = MarkdownIt("commonmark").enable("strikethrough").render(listed := markdown.listed([odd, "2"]))
+    assert [html.unescape(point) for point in re.findall(r"<li>(.*?)</li>", drawn)] == [odd, "2"]
+    assert markdown.as_text(listed) == f"- {odd}\n- 2"
+
+
 def test_line_ends_stay_in_their_cell_and_nothing_is_an_empty_cell() -> None:
     assert cells(markdown.table(["what", "who"], [["one\r\n\n| two |", None]])) == [
         ["what", "who"], ["one | two |", ""],

@@ -89,7 +89,7 @@ def ledger() -> Iterator[Any]:
             dg.AssetCheckResult(
                 asset_key=["books", "goods"], check_name="goods_tie", passed=words.goods_tie, severity=dg.AssetCheckSeverity.WARN,
                 description="2 found, listed below.",
-                metadata={"owner_team": "warehouse", "troubles": dg.MetadataValue.md("- RT-1 is missing\n- RT-2 is missing")},
+                metadata={"owner_team": "warehouse", "troubles": dg.MetadataValue.md("- RT\\-1 is missing\n- RT\\-2 is missing")},
             )
         ],
     )  # fmt: skip

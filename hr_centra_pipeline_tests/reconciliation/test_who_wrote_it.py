@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
 from hr_centra_pipeline.reconciliation.story import stories
 from hr_centra_pipeline_tests.reconciliation.ledger_fixture import DAY, DROPPED, HOUR, NOW, LedgerFixture
+from hr_centra_pipeline_tests.rows import Rows
 from hr_centra_pipeline_tests.staged import put
 
 MAKERS = pytest.mark.parametrize(
@@ -107,6 +110,31 @@ def test_the_shadow_report_and_the_story_name_the_integration(ledger: LedgerFixt
         "Return 1 in Centra, completed, 125.00 EUR, made by another integration"
     ]
     assert ("integration", "credit note confirmed") in {(line.who, line.what.split(",")[0]) for line in story.timeline}
+
+
+def test_what_has_the_same_time_is_in_the_story_in_the_order_in_which_it_comes_about(ledger: LedgerFixture) -> None:
+    ledger.sold("1001")
+    ledger.returned("1001")
+    put = Rows(ledger.connection, ()).put
+    effect = {
+        "effect_kind": "credit_note",
+        "return_id": "R-1001",
+        "return_item_id": "1001-0",
+        "planned_at": NOW,
+        "updated_at": NOW,
+    }
+    put("push.ledger", effect_key="HR1", state="confirmed", packet_key="PK1", confirmed_at=NOW, **effect)
+    put("push.packets", packet_key="PK1", members=["HR1"], operation="credit")
+    for number, call in enumerate(("refundReturn", "createReturn")):
+        put(
+            "push.attempts", attempt_id=call, packet_key="PK1", step="refund", operation=call, outcome="ok", started_at=NOW,
+            real_started_at=NOW - timedelta(seconds=number),
+        )  # fmt: skip
+    (story,) = stories(ledger.connection, "R-1001")
+    said = [re.sub(r" \(.*", "", line.what) for line in story.timeline if line.at == NOW]
+    assert [line for line in said if line.startswith(("credit note", "called"))] == [
+        "credit note planned HR1", "called createReturn", "called refundReturn", "credit note confirmed",
+    ]  # fmt: skip
 
 
 def test_returns_of_several_makers_for_one_return_are_nobody_s_in_particular(ledger: LedgerFixture) -> None:

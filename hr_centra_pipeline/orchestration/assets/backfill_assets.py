@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 
+from hr_centra_pipeline.core.words import effect_text
 from hr_centra_pipeline.effects.plan import plan
 from hr_centra_pipeline.matching.match import match
 from hr_centra_pipeline.orchestration import failures, markdown
@@ -99,7 +100,7 @@ def backfill(context: dg.AssetExecutionContext, run: Run) -> Iterator[dg.Materia
 def _as_markdown(unsent: list[tuple[Any, ...]]) -> str:
     return markdown.table(
         ["left unsent", "effects", "amount", "because"],
-        [(kind.replace("_", " "), count, f"{amount} {currency}", why) for kind, currency, count, amount, why in unsent],
+        [(effect_text(kind), count, f"{amount} {currency}", why) for kind, currency, count, amount, why in unsent],
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 
+from hr_centra_pipeline.orchestration import markdown
 from hr_centra_pipeline.orchestration.asset_tables import LINES, POOL, TEAM, declaration_checks, key, results, spec
 from hr_centra_pipeline.orchestration.run import Run
 from hr_centra_pipeline.oversight.watch import RULES, alarms, refresh
@@ -54,7 +55,7 @@ def standing_alarms(context: dg.AssetCheckExecutionContext, run: Run) -> Iterato
                 description=f"{alarm.found} found, listed below." if alarm.found else None,
                 metadata={
                     "found": alarm.found, TEAM: alarm.rule.owner_team,
-                    **({LINES: dg.MetadataValue.text(alarm.told)} if alarm.found else {}),
+                    **({LINES: dg.MetadataValue.md(markdown.listed(alarm.told))} if alarm.found else {}),
                 },
             )  # fmt: skip
 

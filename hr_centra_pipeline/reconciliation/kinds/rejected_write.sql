@@ -48,7 +48,7 @@ select
         else reported_refusals.amount
     end as amount,
     reported_refusals.updated_at as fact_at,
-    'Centra refused the ' || replace(effect_kind, '_', ' ') || ': ' || coalesce(reason, 'no reason given') as detail,
+    'Centra refused the ' || effect_text(effect_kind) || ': ' || coalesce(reason, 'no reason given') as detail,
     case when (packets.payload ->> 'differs_in') = 'tax'
             then 'Is the tax engine up, and is its tax right? It is tried again once a day, and when [tax] in the policy '
                 || 'allows more; '

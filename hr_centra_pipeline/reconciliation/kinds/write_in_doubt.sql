@@ -60,7 +60,7 @@ select
     end as amount,
     reported_doubts.since as fact_at,
     'The outcome of the '
-    || replace(effect_kind, '_', ' ')
+    || effect_text(effect_kind)
     || ' in Centra is not known, at '
     || coalesce(step, 'an unknown step')
     || ': '

@@ -11,9 +11,20 @@ AGE_BUCKETS = ("0-3", "4-7", "8-14", "15-30", "31-60", "61-90", "over 90")
 _EXCEPTION = {
     "exception_id": text("stable id: kind and subject"),
     "kind": text("kind of trouble", values=tuple(EXCEPTION_KINDS)),
-    "class": text("what it takes", values=CLASSES),
-    "cause": text("closed list of causes", values=CAUSES),
-    "culprit": text("who deviates", values=CULPRITS),
+    "class": text(
+        "where it is fixed: timing (wait), at Happy Returns, in Centra, in the pipeline (settings too), or accept it as it is",
+        values=CLASSES,
+    ),
+    "cause": text(
+        "why it happened: system_error: a call or file failed; logistics_delay: the goods are late; data_gap: data of one side is"
+        " missing or wrong; policy_gap: the policy leaves it open; amount_mismatch: two sides name different amounts",
+        values=CAUSES,
+    ),
+    "culprit": text(
+        "the side that disagrees with the others, logistics for late goods, unknown rather than a guess; of what others do in"
+        " Centra: person (an admin user) or integration (another system)",
+        values=CULPRITS,
+    ),
     "severity": text("info, warning or error", values=("info", "warning", "error")),
     "owner_team": text("whose work it is", values=OWNERS),
     "return_id": text("its return", null=True),

@@ -23,7 +23,7 @@ def test_what_centra_has_refused() -> None:
         {**effect, "effect_key": "HR4", "effect_kind": "status_update", "order_number": "1002"},
     )
     assert alone.opened("identity", "subject", "amount", "detail") == [
-        ("HR1", "stock", Decimal(125), "Centra refused the inventory adjustment: no such line"),
+        ("HR1", "stock", Decimal(125), "Centra refused the stock movement: no such line"),
         ("HR4", "status", None, "Centra refused the status update: no such line"),
     ]
 

@@ -27,10 +27,10 @@ def test_a_graded_unit_whose_movement_is_missing() -> None:
 
 def test_the_stock_change_is_in_centra() -> None:
     alone = Alone("return_without_stock_movement")
-    alone.was_open("booked", effect_proof=proof("in_centra", "the inventory adjustment is in Centra: 5"))
+    alone.was_open("booked", effect_proof=proof("in_centra", "the stock movement is in Centra: 5"))
     alone.was_open("answered", answer_proof=proof("refused_by_centra", "Centra has answered: refused"))
     alone.was_open("still", effect_state="planned", refusal_proof=proof("refused", "only money and goods are refused"))
     assert alone.closed() == {
-        "booked": "the inventory adjustment is in Centra: 5",
+        "booked": "the stock movement is in Centra: 5",
         "answered": "Centra has answered: refused",
     }

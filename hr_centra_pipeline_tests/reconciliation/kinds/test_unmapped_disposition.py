@@ -30,9 +30,9 @@ def test_it_is_booked_or_the_policy_maps_the_word() -> None:
     alone.put("known_units", {"return_item_id": "IT-1", "is_mapped": True, "disposition": "odd"})
     alone.put("known_units", {"return_item_id": "IT-2", "is_mapped": False, "disposition": "odd"})
     alone.was_open("mapped", return_item_id="IT-1")
-    alone.was_open("booked", effect_proof=proof("in_centra", "the inventory adjustment is in Centra: 5"))
+    alone.was_open("booked", effect_proof=proof("in_centra", "the stock movement is in Centra: 5"))
     alone.was_open("still", return_item_id="IT-2")
     assert alone.closed() == {
         "mapped": "the policy maps odd",
-        "booked": "the inventory adjustment is in Centra: 5",
+        "booked": "the stock movement is in Centra: 5",
     }

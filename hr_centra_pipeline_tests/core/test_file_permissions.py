@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from hr_centra_pipeline.core import private
+from hr_centra_pipeline.core import file_permissions
 
 _WRITES = """
 import os, sys
@@ -43,7 +43,7 @@ def test_what_an_earlier_program_left_open_is_closed_and_what_is_not_ours_is_lef
         (folder / "items.csv").write_text("x", encoding="utf-8")
         (folder / "items.csv").chmod(0o644)
         folder.chmod(0o755)
-    private.tighten(tmp_path, but={theirs})
+    file_permissions.tighten(tmp_path, but={theirs})
     modes = {
         path.relative_to(tmp_path).as_posix(): oct(stat.S_IMODE(path.stat().st_mode)) for path in tmp_path.rglob("*")
     }
@@ -52,7 +52,7 @@ def test_what_an_earlier_program_left_open_is_closed_and_what_is_not_ours_is_lef
     }  # fmt: skip
     before = os.umask(0o022)
     try:
-        private.keep()
+        file_permissions.keep()
         assert os.umask(0o022) == 0o077
     finally:
         os.umask(before)
