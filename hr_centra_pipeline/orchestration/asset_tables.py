@@ -30,6 +30,35 @@ _GRAINS = {
     "month_end.match_journal": "One row per verdict of the refund match as it was entered or replaced, with the run that did.",
     "month_end.opening_position": "One row per return from before the cut-over that was open when the pipeline began.",
 }
+# Columns of state that people read in the UI; migrations make it, and say nothing about them.
+_COLUMNS = {
+    "push.ledger": {
+        "effect_key": "HR and 13 characters, made of business ids only; written into Centra with the effect",
+        "effect_kind": "what it does: a credit note, a stock movement (inventory_adjustment), an exchange order, …",
+        "packet_key": "packet that it was last sent in (null: never sent, or not by us)",
+        "return_id": "its return",
+        "return_item_id": "its unit (null: it belongs to the whole return on that order)",
+        "order_number": "order number",
+        "shipment_line_id": "Centra's shipped piece that the unit was matched with",
+        "warehouse_id": "of a stock movement: where the unit goes",
+        "currency": "ISO 4217, the order's",
+        "amount": "money or goods that it is worth: as planned, then as refunded",
+        "state": "planned, sending, unknown (in doubt), confirmed, rejected or withdrawn",
+        "centra_id": "the Return, stock change, order or customer that shows it in Centra",
+        "is_foreign": "made in Centra by others, and counted as given",
+        "input_sha256": "of what it was decided from: a rejected one is sent again only when this changes",
+        "reason": "why it waits, was refused or is left, in words",
+        "travels_alone": "it is sent in a packet of its own, since the packet that it was in was refused",
+        "planned_at": "when it was planned first",
+        "updated_at": "when its state or reason changed last",
+        "first_sent_at": "when it was sent first",
+        "confirmed_at": "when Centra confirmed or showed it",
+        "asked_batch": "batch since which a person has to confirm it, since only settings changed (null: nobody is asked)",
+        "decided_sha256": "of payer, amount and target as they were decided last without a question",
+        "asks_payer": "the question is who pays",
+        "reason_code": "the reason as a code (docs/reasons.md)",
+    },
+}
 CHECK = "every_row_meets_its_declaration"
 TEAM, LINES, TOLD_ELSEWHERE = "owner_team", "troubles", "told_elsewhere"
 """Metadata of a check that alerts read: whose it is, what exactly is wrong, and that it raises no alert of its own."""
@@ -192,7 +221,12 @@ def preview(connection: Connection, name: str) -> dict[str, Any]:
     if name not in DERIVED:
         found["dagster/column_schema"] = dg.TableSchema(
             columns=[
-                dg.TableColumn(column, sql, constraints=dg.TableColumnConstraints(nullable=nullable == "YES"))
+                dg.TableColumn(
+                    column,
+                    sql,
+                    _COLUMNS.get(name, {}).get(column),
+                    dg.TableColumnConstraints(nullable=nullable == "YES"),
+                )
                 for column, sql, nullable, *_ in described
             ]
         )

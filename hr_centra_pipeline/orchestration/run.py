@@ -11,7 +11,7 @@ from pathlib import Path
 import dagster as dg
 from pydantic import PrivateAttr
 
-from hr_centra_pipeline.core import clock, private
+from hr_centra_pipeline.core import clock, file_permissions
 from hr_centra_pipeline.core.policy import LoadedPolicy, load_policy
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.orchestration import partitions, run_lock
@@ -90,7 +90,7 @@ class Run(dg.ConfigurableResource):  # type: ignore[type-arg]
         theirs = {
             Path(place).resolve() for place in (settings.exports, settings.payouts) if place and "://" not in place
         }
-        private.tighten(settings.home, but=theirs | {settings.home / "dagster", settings.home / "sandbox"})
+        file_permissions.tighten(settings.home, but=theirs | {settings.home / "dagster", settings.home / "sandbox"})
         with self._warehouse.kept_open():
             migrate.prepare(self._warehouse)
             belonging.refuse_another(self._warehouse, self._client, settings)

@@ -15,7 +15,7 @@ from typing import Any
 
 import duckdb
 
-from hr_centra_pipeline.core import exception_kinds, private
+from hr_centra_pipeline.core import exception_kinds, file_permissions
 from hr_centra_pipeline.core.errors import NotOpened, RunFailed
 from hr_centra_pipeline.warehouse import log, swap, versions
 
@@ -110,7 +110,7 @@ class Warehouse:
             _open_here[self.path] -= 1
 
     def _connect(self, wait_seconds: float) -> Connection:
-        private.keep()
+        file_permissions.keep()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         deadline = time.monotonic() + wait_seconds
         is_waiting = False

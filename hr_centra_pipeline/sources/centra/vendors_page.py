@@ -39,7 +39,7 @@ def _behaviours(vendor: str, those: list[Behaviour]) -> Iterator[str]:
     yield f"## How {vendor} behaves\n" if vendor == "Centra" else f"## {vendor}\n"
     if vendor == "Payment providers":
         yield (
-            "Settlement files are read by layouts (`sources/payouts/header_profiles/`; your own in"
+            "Settlement files are read by header profiles (`sources/payouts/header_profiles/`; your own in"
             " `$HR_CENTRA_HOME/payout_profiles/`).\n"
         )
     yield "| id | what we rely on | known from | if it is otherwise |"

@@ -165,7 +165,7 @@ OPEN_ITEMS = table(
         "month": _MONTH,
         "exception_id": text("stable id: kind and subject"),
         "kind": text("kind of trouble", values=tuple(EXCEPTION_KINDS)),
-        "class": text("what it takes", null=True),
+        "class": text("where it is fixed", null=True),
         "cause": text("coded cause", null=True),
         "culprit": text("who deviates", null=True),
         "owner_team": text("whose work it is", values=OWNERS),
