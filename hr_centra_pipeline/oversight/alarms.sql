@@ -12,8 +12,7 @@ select
     owner_team || '_has_no_overdue_exception', count(kind),
     list(
         kind
-        || ' '
-        || coalesce(return_id, order_number, '')
+        || coalesce(' ' || coalesce(return_id, order_number), '')
         || told_amount(amount, currency)
         || ', due '
         || strftime(due_at, '%Y-%m-%d %H:%M')
