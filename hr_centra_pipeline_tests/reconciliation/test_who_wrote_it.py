@@ -107,7 +107,7 @@ def test_the_shadow_report_and_the_story_name_the_integration(ledger: LedgerFixt
     ]
     (story,) = stories(ledger.connection, "R-1001")
     assert [line.what for line in story.timeline if "Return 1 in Centra" in line.what] == [
-        "Return 1 in Centra, completed, 125.00 EUR, made by another integration"
+        "Return 1 in Centra, completed, 125.00 EUR, made by another integration (createdFrom AMS)"
     ]
     assert ("integration", "credit note confirmed") in {(line.who, line.what.split(",")[0]) for line in story.timeline}
 
@@ -124,7 +124,17 @@ def test_what_has_the_same_time_is_in_the_story_in_the_order_in_which_it_comes_a
         "updated_at": NOW,
     }
     put("push.ledger", effect_key="HR1", state="confirmed", packet_key="PK1", confirmed_at=NOW, **effect)
-    put("push.packets", packet_key="PK1", members=["HR1"], operation="credit")
+    put(
+        "push.packets",
+        packet_key="PK1",
+        members=["HR1"],
+        operation="credit",
+        payload="{}",
+        step="done",
+        state="confirmed",
+        created_at=NOW,
+        updated_at=NOW,
+    )
     for number, call in enumerate(("refundReturn", "createReturn")):
         put(
             "push.attempts", attempt_id=call, packet_key="PK1", step="refund", operation=call, outcome="ok", started_at=NOW,
