@@ -210,12 +210,6 @@ def sha256_of(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def changed_files() -> list[str]:
-    """SQL files whose lineage is not the one that is kept: empty in anything that is released."""
-    known = {model.file: model.sha256 for model in models().values()}
-    return [file for file, text in files() if known.pop(file, None) != sha256_of(text)] + sorted(known)
-
-
 @cache
 def makers() -> Mapping[str, str]:
     """The file that makes each name."""
