@@ -87,6 +87,14 @@ def test_a_module_is_known_by_its_name_alone() -> None:
     assert [files for files in known.values() if len(files) > 1] == []
 
 
+def test_a_sql_file_is_known_by_its_name_alone() -> None:
+    known: dict[str, list[str]] = {}
+    for path in sorted((ROOT / "hr_centra_pipeline").rglob("*.sql")):
+        if path.parent.name != "migrations":
+            known.setdefault(path.stem, []).append(str(path.relative_to(ROOT)))
+    assert [files for files in known.values() if len(files) > 1] == []
+
+
 def test_the_forge_runs_what_ci_runs() -> None:
     workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text("utf-8"))
     steps = [step for job in workflow["jobs"].values() for step in job["steps"]]

@@ -1,7 +1,7 @@
 -- makes: booked_movements
 -- kind:  step
 -- grain: one row per stock movement of an active unit that was sent
--- loop:  push.ledger, push.packets: what was sent is not due again; the push that follows commits its own later
+-- loop:  push.ledger, push.packets: the article and warehouse of a movement are those that its packet was sent with
 
 -- One row per stock movement of a active unit that was sent, with the article that was booked: by the packet that carried it;
 -- when that is lost, by a stock change of a single article (null: not known).

@@ -2,7 +2,7 @@
 -- kind:  table
 -- grain: one row per credit that is due and not in Centra: of a unit, and the shipping and fee of a return on one
 --        order
--- loop:  push.ledger: what was sent is not due again; the push that follows commits its own later
+-- loop:  push.ledger: a due credit says whether an earlier push has begun it, and in which packet
 
 delete from effects.pending_credit_notes;
 insert into effects.pending_credit_notes by name

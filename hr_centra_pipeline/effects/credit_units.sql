@@ -1,7 +1,7 @@
 -- makes: credit_units
 -- kind:  step
 -- grain: one row per unit whose credit is due and not given by anybody, before its part of the voucher
--- loop:  push.ledger: what was sent is not due again; the push that follows commits its own later
+-- loop:  push.ledger: a canceled replacement is paid out on the Return that an earlier push made for it
 
 -- One row per unit whose replacement somebody has canceled in Centra, and that gets its money after all: a person has decided so,
 -- or Happy Returns refunds it now. It is paid on our Return that the replacement was made from, and that says what the

@@ -1,7 +1,7 @@
 -- makes: due_units
 -- kind:  step
 -- grain: one row per unit whose credit is due, with its part of the voucher
--- loop:  push.ledger: what was sent is not due again; the push that follows commits its own later
+-- loop:  push.ledger: a credit that is under way keeps the share of the voucher it was sent with
 
 -- One row per due unit with its part of the voucher. What is under way, or paid on a Return that is there, keeps the share that
 -- it was sent with.

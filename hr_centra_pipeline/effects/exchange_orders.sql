@@ -2,7 +2,7 @@
 -- kind:  table
 -- grain: one row per replacement of a unit that is due and not in Centra,
 --        and per release of one whose shipment is there
--- loop:  push.ledger: what was sent is not due again; the push that follows commits its own later
+-- loop:  push.ledger: a replacement that is under way keeps the share of the voucher it was sent with
 
 -- One row per replacement of a unit that is due and not in Centra; and per release of one whose shipment is there.
 -- What a person wants ordered again, after somebody had canceled it in Centra, is a replacement with an ordinal of its own.

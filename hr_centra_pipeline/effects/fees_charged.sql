@@ -1,7 +1,7 @@
 -- makes: fees_charged
 -- kind:  step
 -- grain: one row per credit, or fee of a whole return, that was sent with a fee
--- loop:  push.ledger, push.packets: what was sent is not due again; the push that follows commits its own later
+-- loop:  push.ledger, push.packets: the fee that was charged is the one that its packet was sent with
 
 -- One row per credit, or fee of a whole return, that was sent with a fee: what it takes off, with tax. Its packet says so of each
 -- of its members; where the packet is lost, or older, what its Return takes off is shared over the credits on it.

@@ -1,7 +1,7 @@
 -- makes: effects.pending_inventory_adjustments
 -- kind:  table
 -- grain: one row per stock movement of a unit that is due and not in Centra
--- loop:  push.ledger: what was sent is not due again; the push that follows commits its own later
+-- loop:  push.ledger: a movement that was sent has its ordinal and its warehouse, before a pull shows it
 
 -- One row per stock movement of a unit that is due and not in Centra. A regrade is a transfer; net stock put back is 0 or 1.
 

@@ -1,7 +1,7 @@
 -- makes: effects.observed, keys_in_centra
 -- kind:  table
 -- grain: one row per effect key and object in Centra that shows it
--- loop:  push.ledger, push.packets: what was sent is not due again; the push that follows commits its own later
+-- loop:  push.ledger, push.packets: a packet that is under way says what its Return is for; one that nobody knows may be half done
 
 -- One row per effect key and object in Centra that shows it: the comment of a Return, the text of a stock change, an order's
 -- note, a customer's note, an attribute.

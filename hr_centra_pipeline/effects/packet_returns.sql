@@ -1,7 +1,7 @@
 -- makes: packet_returns, was_pulled_since
 -- kind:  step
 -- grain: one row per packet of the active orders, with the Return that it made
--- loop:  push.ledger, push.packets: what was sent is not due again; the push that follows commits its own later
+-- loop:  push.ledger, push.packets: which Return a packet made is known since it was sent
 
 -- A pull of Returns that must have shown what was made at one time and settled at another has completed since.
 create or replace temp macro was_pulled_since(created_at, settled_at) as

@@ -1,7 +1,7 @@
 -- makes: paid_through
 -- kind:  step
 -- grain: one row per unit and issued refund row of it, with who paid it
--- loop:  push.ledger, push.packets: what was sent is not due again; the push that follows commits its own later
+-- loop:  push.ledger, push.packets: the payer of a credit is the one that its packet was sent with
 
 -- Who paid the units of the active orders. Fills `paid_through`, one row per unit and issued refund row of it (without one: one row
 -- per unit; of a refund row that names no unit: one row without a unit).

@@ -1,7 +1,7 @@
 -- makes: effects.replacements
 -- kind:  table
 -- grain: one row per confirmed replacement of a unit of the active orders, and the order in Centra made for it
--- loop:  push.ledger: what was sent is not due again; the push that follows commits its own later
+-- loop:  push.ledger: a replacement is known by the order that an earlier push has confirmed
 
 -- One row per confirmed replacement of a unit of the active orders: the orders in Centra that were made for it, and what became
 -- of its piece of them. What one packet made (or what a person has tied together) is shared by its units.

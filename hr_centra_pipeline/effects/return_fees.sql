@@ -1,7 +1,7 @@
 -- makes: return_fees
 -- kind:  step
 -- grain: one row per return on an order: the fee of the whole return
--- loop:  push.ledger: what was sent is not due again; the push that follows commits its own later
+-- loop:  push.ledger: a fee that an earlier push has sent for the return is not charged again
 
 create or replace temp table return_fees as
 with

@@ -1,7 +1,7 @@
 -- makes: settled_returns
 -- kind:  step
 -- grain: one row per Return of the active orders: what was paid on it, and what one payment of it is
--- loop:  push.ledger, push.packets: what was sent is not due again; the push that follows commits its own later
+-- loop:  push.ledger, push.packets: the tax that Centra showed when a Return was made is kept with its packet
 
 -- What was paid on each Return of the active orders, and what one payment of it is (`settled`): its total. Where Centra adds the
 -- tax it may settle it after the payment: then it is what was paid. That is as far as what was paid beyond the value can be its

@@ -1,7 +1,7 @@
 -- makes: shipping_refunds
 -- kind:  step
 -- grain: one row per return on an order that gives shipping back
--- loop:  push.ledger, push.packets: what was sent is not due again; the push that follows commits its own later
+-- loop:  push.ledger, push.packets: shipping that the last pushes gave counts before a pull shows it
 
 create or replace temp table shipping_refunds as
 with

@@ -1,7 +1,7 @@
 -- makes: effects.pending_status_updates
 -- kind:  table
 -- grain: one row per return on an order and place whose latest milestone Centra does not show there
--- loop:  push.ledger: what was sent is not due again; the push that follows commits its own later
+-- loop:  push.ledger: a note announces only credits that Centra has not refused; one that an earlier push began says so
 
 -- One row per return on an order and place where the policy writes its state (`policy.status_targets`) whose latest milestone
 -- Centra does not show there. Older milestones are skipped. An attribute holds one value: that of the return that began last.

@@ -1,6 +1,7 @@
 -- makes: effects.value_given_back
 -- kind:  table
 -- grain: one row per matched unit of the active orders: what it cost, and what was given back for it by anyone
+-- loop:  effects.value_given_back: members of a chain of exchanges on orders that are not active were valued before
 
 -- Never more than was paid, traced to the root order when the unit was itself sent in exchange.
 

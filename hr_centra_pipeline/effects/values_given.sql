@@ -1,7 +1,7 @@
 -- makes: valued_units, values_given, more_than
 -- kind:  step
 -- grain: one row per unit, way and source of value: what was given back for it
--- loop:  push.ledger, push.packets: what was sent is not due again; the push that follows commits its own later
+-- loop:  push.ledger, push.packets: what the last pushes gave, or may have given, counts before a pull shows it
 
 -- What each matched unit of the active orders cost, and every value that was given back for it, by whatever way and hand.
 

@@ -1,7 +1,7 @@
 -- makes: vouchers_left, voucher_part
 -- kind:  step
 -- grain: one row per order with a voucher: what is left of it, and how many pieces have not come back
--- loop:  push.ledger, push.packets: what was sent is not due again; the push that follows commits its own later
+-- loop:  push.ledger, push.packets: the last pushes used parts of vouchers before a pull shows their Returns
 
 -- One row per order with a voucher: what is left of it, and how many pieces have not come back. A Return carries the part
 -- that it carries, no matter who made it; an exchanged unit whose Return carries none (an order in several shipments, a Return made

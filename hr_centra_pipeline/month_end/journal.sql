@@ -1,6 +1,7 @@
 -- makes: month_end.fact_journal, month_end.match_journal, month_end.opening_position
 -- kind:  table
 -- grain: one row per fact as it was entered or reversed, and per run
+-- loop:  month_end.fact_journal, month_end.match_journal, month_end.opening_position: only what differs from the last entry is entered
 
 -- What is known now of the active orders next to what the journal holds of them: new and changed facts are entered, changed and
 -- vanished ones reversed. Of other orders nothing can have changed.

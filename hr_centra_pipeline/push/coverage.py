@@ -27,7 +27,9 @@ def uncovered(connection: Connection) -> dict[OperationName, str]:
     """
     read = {
         source: (back, since, reason)
-        for source, back, since, reason in run_sql(connection, "hr_centra_pipeline.push", "coverage.sql").fetchall()
+        for source, back, since, reason in run_sql(
+            connection, "hr_centra_pipeline.push", "proving_sources.sql"
+        ).fetchall()
     }
     found: dict[OperationName, str] = {}
     for operation, one in OPERATIONS.items():

@@ -1,6 +1,6 @@
 -- makes: todays_amounts, usual_amounts, amounts_under_way, raised_limits
--- kind:  query
--- grain: one row per effect type: what was sent today and on the same weekday before
+-- kind:  step
+-- grain: one row per effect type and currency (null: the count) of what each table is about: today, under way, usual, raised
 
 -- What we have sent, by effect type: today, and on the same weekday of the weeks before. Days are UTC days of the decision clock.
 

@@ -96,6 +96,7 @@ class _Settings:
     "graded_once",
     "One row per unit of which all that was landed says one grade; filled for a first plan only.",
     reads=("desired_effects", "landing.happy_returns_items"),
+    loops={"push.ledger": "a first plan is one before which the ledger is empty"},
 )
 def _settings_changed(
     connection: Connection, present: _Settings, done: frozenset[str]

@@ -1,5 +1,5 @@
 -- makes: sendable_effects
--- kind:  step
+-- kind:  query
 -- grain: one row per effect of the last plan that is not in Centra, with why it waits
 
 -- One row per effect of the last plan that is not in Centra, with what its packet needs and why it waits by today's plan, policy

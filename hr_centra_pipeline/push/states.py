@@ -1,6 +1,7 @@
 """The states of an effect, of a packet and the steps of an operation, and the moves between them: pure tables.
 
-Every write to the ledger goes through the table of effects, every packet that the journal writes through the other two.
+Every state that the ledger writes goes through the table of effects, every packet that the journal writes through the other two.
+Updates of many packets at once do not; docs/architecture.md names them.
 
 ``planned`` not sent yet · ``sending`` its packet is frozen, a call may be under way · ``unknown`` in doubt: Centra must be
 asked before anything is sent again · ``confirmed`` read back or answered by Centra · ``rejected`` Centra refused it, for

@@ -1,6 +1,7 @@
 -- makes: reconciliation.payouts
 -- kind:  table
 -- grain: one row per refund in Centra and what the payment providers booked for it
+-- loop:  reconciliation.payouts: which return a payment on an order that is not active was for was found before
 
 -- How far each provider's files reach, and since when a file may be missing: one that was refused may hold what is not found.
 create or replace temp table provider_covers as

@@ -64,7 +64,7 @@ def report(connection: Connection, since: datetime, until: datetime) -> ShadowRe
     return ShadowReport(since, until, [Outcome(*row) for row in outcomes], [Criterion(*row) for row in criteria])
 
 
-@makes("reconciliation.shadow_verdict", "", reads=("reconciliation/shadow_verdict.sql",))
+@makes("reconciliation.shadow_verdict", "", reads=("reconciliation/shadow_verdict.sql", "policy.parameters"))
 def keep_verdict(connection: Connection, now: datetime) -> None:
     """Fill ``reconciliation.shadow_verdict``, over twice the days that the policy asks for, up to now."""
     row = connection.execute("select shadow_days from policy.parameters").fetchone()

@@ -132,6 +132,8 @@ def head_of(text: str, file: str) -> dict[str, Any]:
             last = name
         elif last and line.startswith("--   ") and body:
             found[last][-1] += " " + body
+        elif found.get("kind") == ["exception"]:
+            last = ""  # a line of the kind's own (core/exception_kinds.py)
         else:
             break
     for name in ("kind", "grain"):
@@ -380,7 +382,7 @@ class Lineage:
 
 @cache
 def lineage(table: str) -> Lineage:
-    """The tables that a table is made from, through temporary tables and macros; itself aside.
+    """The tables that a table is made from, through temporary tables and macros; itself only as a loop.
 
     A read that a head declares as a loop is one as long as the table that is made belongs to a package that runs before the
     one of the table that is read: the same step that plans by what the last push committed is repeated after the push, and
@@ -389,7 +391,9 @@ def lineage(table: str) -> Lineage:
     found: dict[str, tuple[str, ...]] = {}
     loops: dict[str, str] = {}
     home = layer(makers()[table])
-    own = {name: reason for flow in flows(table) for name, reason in flow.loops.items()}
+    own: dict[str, str] = {}
+    for flow in flows(table):
+        own = {**flow.loops, **own}  # where several files fill it, its maker's reason
     seen: set[str] = set()
 
     def follow(name: str, way: tuple[str, ...]) -> None:
@@ -400,10 +404,12 @@ def lineage(table: str) -> Lineage:
             here = way if way[-1:] == (flow.file,) else (*way, flow.file)
             for read in flow.reads:
                 if read == table:
+                    if why := flow.loops.get(read):
+                        loops.setdefault(read, why)
                     continue
                 if not is_table(read):
                     follow(read, here)
-                elif (why := flow.loops.get(read) or own.get(read)) and home <= layer(makers()[read]):
+                elif (why := own.get(read) or flow.loops.get(read)) and home <= layer(makers()[read]):
                     loops.setdefault(read, why)
                 else:
                     found.setdefault(read, here)

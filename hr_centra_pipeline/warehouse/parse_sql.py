@@ -40,6 +40,8 @@ def _statements(text: str) -> Iterator[_Statement]:
     for statement in sqlglot.parse(text, dialect="duckdb"):
         if statement is None:
             continue
+        if isinstance(statement, exp.Command):
+            raise ModelError(f"sqlglot does not understand {statement.sql()[:60]!r}: its reads would be lost")
         target: exp.Expression | None = None
         name = ""
         if isinstance(statement, exp.Create):
@@ -84,7 +86,9 @@ def _is_cte(table: exp.Table) -> bool:
     above = table.parent
     while above is not None:
         clause = above.args.get("with_") or above.args.get("with")
-        if clause is not None and any(one.alias == table.name for one in clause.expressions):
+        if clause is not None and (mine := [one for one in clause.expressions if one.alias == table.name]):
+            if table.find_ancestor(exp.CTE) in mine and not clause.args.get("recursive"):
+                raise ModelError(f"the CTE {table.name} reads a table of the same name: give it a name of its own")
             return True
         above = above.parent
     return False
@@ -97,7 +101,10 @@ def parse(file: str, text: str) -> Model:
         ModelError: its head does not hold.
     """
     head = models.head_of(text, file)
-    statements = list(_statements(text))
+    try:
+        statements = list(_statements(text))
+    except ModelError as error:
+        raise ModelError(f"{file}: {error}") from error
     created = {one.target for one in statements if one.creates}
     written = {one.target for one in statements if one.target and not one.creates}
     reads = {name for one in statements for name in one.reads}
@@ -106,13 +113,20 @@ def parse(file: str, text: str) -> Model:
         flows.setdefault(one.target, set()).update(one.reads)
     handed_over = [*head["makes"], *head["changes"]]
     private = {name for name in created if name not in handed_over}
+    whole = {name: _through(name, flows, private) for name in handed_over}
+    for name in head["makes"]:
+        if "." in name and name in whole[name] and name not in head["loops"]:
+            raise ModelError(f"{file}: reads {name} as the last run left it: '-- loop: {name}: why'")
+    if head["kind"] != "exception" and statements and (head["kind"] == "query") == bool(statements[-1].target):
+        says = "answers no rows at its end" if head["kind"] == "query" else "answers rows at its end"
+        raise ModelError(f"{file}: is of kind {head['kind']}, and {says}")
     return Model(
         file=file,
         **head,
         reads=tuple(sorted(reads - created)),
         writes=tuple(sorted({name for name in created if "." in name} | (written - created))),
         creates=tuple(sorted(name for name in created if "." not in name)),
-        flows={name: tuple(sorted(_through(name, flows, private) - {name})) for name in handed_over},
+        flows={name: tuple(sorted(reads - ({name} - head["loops"].keys()))) for name, reads in whole.items()},
         sha256=models.sha256_of(text),
     )
 
@@ -258,6 +272,13 @@ def _crossings(found: list[Model], python: list[PythonTable]) -> Iterator[str]:
         for name in one.reads:
             if name not in known and one.kind != "macro":  # a macro may call those of core.money
                 yield f"{one.file}: {one.table} reads {name}, which nobody makes"
+            maker = makers.get(name, one.file)
+            if (
+                not one.is_readable_everywhere
+                and models.layer(maker) > models.layer(one.file)
+                and name not in one.loops
+            ):
+                yield f"{one.file}: {one.table} reads {name} of {maker.rpartition('/')[0]}, a package above its own: loops={{...}}"
 
 
 def text_of(parsed: Parsed) -> str:

@@ -124,10 +124,10 @@ def match_in_sql(connection: Connection) -> None:
 
     As a sync finds the database: without the tables that they make. Beside those of the round before there is less memory.
     """
-    for table in re.findall(r"create or replace temp table (\w+)", sql_text(_PACKAGE, "refund_match.sql")):
+    for table in re.findall(r"create or replace temp table (\w+)", sql_text(_PACKAGE, "four_sides.sql")):
         connection.execute(f"drop table if exists {table}")
     connection.execute("commit; begin")  # what was dropped is let go of
-    run_sql(connection, _PACKAGE, "refund_match.sql", {"now": NOW})
+    run_sql(connection, _PACKAGE, "four_sides.sql", {"now": NOW})
 
 
 def _deviating_in_sql(connection: Connection) -> set[tuple[Any, ...]]:

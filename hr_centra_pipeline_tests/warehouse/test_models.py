@@ -82,6 +82,42 @@ def test_a_read_of_a_package_above_is_refused_until_it_is_declared_as_a_loop() -
     assert parsed(effects__a=loop)["effects/a.sql"].loops == {"push.ledger": "what was sent is not due again"}
 
 
+def test_a_table_made_from_its_own_last_rows_is_refused_until_it_is_declared_as_a_loop() -> None:
+    reads = "create temp table before as from effects.due; delete from effects.due; insert into effects.due from before"
+    assert refusal(effects__a=model(reads, makes="effects.due")) == (
+        "effects/a.sql: reads effects.due as the last run left it: '-- loop: effects.due: why'"
+    )
+    loop = model(reads, makes="effects.due", more="-- loop:  effects.due: other orders keep theirs\n")
+    assert parsed(effects__a=loop)["effects/a.sql"].flows == {"effects.due": ("effects.due",)}
+
+
+def test_what_python_reads_of_a_package_above_is_refused_until_it_is_declared_as_a_loop() -> None:
+    text = '@makes("landing.one", "One row.", reads=("push.ledger",))\ndef one() -> None: ...'
+    (table,) = parse_sql.declared("sources/a.py", text)
+    (_, ledger) = (table, PythonTable("push.ledger", "push/ledger.py", "", "run"))
+    with pytest.raises(
+        ModelError, match=r"sources/a\.py: landing\.one reads push\.ledger of push, a package above its own"
+    ):
+        parse_sql.parse_all([], [table, ledger])
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "says"),
+    [
+        ("create temp table one as select 1; from one", "step", "is of kind step, and answers rows at its end"),
+        ("create temp table one as select 1", "query", "is of kind query, and answers no rows at its end"),
+        (
+            "create temp table one as with two as (from two) from two",
+            "step",
+            "the CTE two reads a table of the same name",
+        ),
+        ("create temp table one as pivot two on three", "step", "sqlglot does not understand"),
+    ],
+)
+def test_what_would_be_read_wrongly_is_refused(text: str, kind: str, says: str) -> None:
+    assert says in refusal(effects__a=model(text, makes="one", kind=kind))
+
+
 def test_a_change_of_what_a_package_above_makes_is_refused_too() -> None:
     above = model("insert into reconciliation.settled select 1", makes="reconciliation.settled")
     changes = model("delete from reconciliation.settled", more="-- changes: reconciliation.settled")
@@ -107,6 +143,11 @@ def test_what_people_decided_may_be_read_from_everywhere() -> None:
 )
 def test_a_head_that_does_not_hold_is_refused(text: str, says: str) -> None:
     assert says in refusal(effects__a=text)
+
+
+def test_a_loop_is_read_wherever_it_is_in_the_head_of_a_kind() -> None:
+    head = "-- kind:  exception\n-- grain: one row per unit\n-- exception: late\n-- opens: when it\n--        is late\n"
+    assert models.head_of(f"{head}-- loop: push.ledger: why\n", "a.sql")["loops"] == {"push.ledger": "why"}
 
 
 def test_the_lineage_that_is_kept_is_that_of_the_sql() -> None:

@@ -1,5 +1,5 @@
 -- makes: operations.backfill_reports
--- kind:  table
+-- kind:  query
 -- grain: one row per kind, currency and reason of what a backfill leaves unsent
 
 -- What a backfill leaves unsent: every pending effect that the ledger does not have as done, by kind, currency and reason;

@@ -106,6 +106,7 @@ def refresh(
 @makes(
     "operations.contract",
     "One row per coordinate or behaviour of Centra that hr-centra relies on: as assumed, different, or unknown.",
+    reads=("landing.centra_versions",),
     kind="source",
 )
 def keep(connection: Connection, looked: Looked, policy: Policy, now: datetime, *, app_version: str | None) -> None:

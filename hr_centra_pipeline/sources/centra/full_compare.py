@@ -80,6 +80,7 @@ _OBJECTS = (
         "landing.centra_shipments",
         "landing.centra_returns",
         "landing.centra_stock_changes",
+        "landing.centra_pulls",
     ),
     kind="source",
 )

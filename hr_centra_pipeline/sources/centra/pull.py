@@ -105,6 +105,10 @@ def pull_shipments(client: CentraClient, warehouse: Warehouse, policy: Policy, n
     "landing.centra_returns",
     "One row per Return as fetched, when it changed or was deleted.",
     reads=("staging.return_items",),
+    loops={
+        "staging.centra_returns": "a Return that the last staging shows as finished is not fetched again",
+        "staging.payment_entries": "a Return that the last staging shows as finished is not fetched again",
+    },
     kind="source",
 )
 def pull_returns(client: CentraClient, warehouse: Warehouse, policy: Policy, now: datetime) -> PullReport:
@@ -171,7 +175,8 @@ def pull_warehouses(client: CentraClient, warehouse: Warehouse, policy: Policy, 
 @makes(
     "landing.centra_replacement_stock",
     "One row per SKU that an open exchange asks for, as fetched.",
-    reads=("staging.return_items",),
+    reads=("staging.return_items", "push.exchange_decisions"),
+    loops={"push.ledger": "an exchange is open until an earlier push has confirmed its replacement"},
     kind="source",
 )
 def pull_replacement_stock(client: CentraClient, warehouse: Warehouse, policy: Policy, now: datetime) -> PullReport:
@@ -197,6 +202,7 @@ def pull_replacement_stock(client: CentraClient, warehouse: Warehouse, policy: P
     "landing.centra_status_marks",
     "One row per order or customer and our texts on it, as fetched, where the policy writes a return's state there.",
     reads=("staging.return_items", "landing.centra_orders"),
+    loops={"push.ledger": "what an earlier push has written is looked for once"},
     kind="source",
 )
 def pull_status_marks(client: CentraClient, warehouse: Warehouse, policy: Policy, now: datetime) -> PullReport:

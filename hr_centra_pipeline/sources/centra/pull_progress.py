@@ -192,6 +192,7 @@ def recorded(pull: Pull, work: Callable[[Pull], None]) -> PullReport:
         "landing.centra_returns",
         "landing.centra_stock_changes",
         "landing.centra_warehouses",
+        "meta.turns",
         "landing.centra_replacement_stock",
         "landing.centra_status_marks",
     ),

@@ -1,7 +1,7 @@
 -- changes: effects.pending_credit_notes
 -- kind:  table
 -- grain: one row per credit of a part of a bundle: whether it goes with the whole, alone, or waits
--- loop:  push.ledger: what was sent is not due again; the push that follows commits its own later
+-- loop:  push.ledger: a part that was given something for by an earlier push does not wait for the others
 
 -- Credits of parts of bundles. A bundle is sold as one line and credited as one: once all of its parts are to be credited,
 -- together and by one way. Until then the policy says whether a part waits, or is credited alone with its share of the price.
