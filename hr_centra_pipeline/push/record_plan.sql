@@ -228,7 +228,7 @@ questioned_effects as (
             -- The ledger was lost. A second movement of a unit that was only ever graded one way is due by a changed setting.
             when $is_first_plan and desired_effects.effect_kind = 'inventory_adjustment'
                 and (desired_effects.evidence::json ->> 'ordinal')::integer > 1
-                and desired_effects.return_item_id in (select return_item_id from graded_once) then coalesce(reports.batch, 0)
+                and desired_effects.return_item_id in (select return_item_id from steady_units) then coalesce(reports.batch, 0)
         end as asked_batch
     from desired_effects
     join policy.effect_types on effect_types.effect_kind = desired_effects.effect_kind
