@@ -132,6 +132,8 @@ def head_of(text: str, file: str) -> dict[str, Any]:
             last = name
         elif last and line.startswith("--   ") and body:
             found[last][-1] += " " + body
+        elif found.get("kind") == ["exception"]:
+            last = ""  # a line of the kind's own (core/exception_kinds.py)
         else:
             break
     for name in ("kind", "grain"):

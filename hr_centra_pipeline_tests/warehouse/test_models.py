@@ -145,6 +145,11 @@ def test_a_head_that_does_not_hold_is_refused(text: str, says: str) -> None:
     assert says in refusal(effects__a=text)
 
 
+def test_a_loop_is_read_wherever_it_is_in_the_head_of_a_kind() -> None:
+    head = "-- kind:  exception\n-- grain: one row per unit\n-- exception: late\n-- opens: when it\n--        is late\n"
+    assert models.head_of(f"{head}-- loop: push.ledger: why\n", "a.sql")["loops"] == {"push.ledger": "why"}
+
+
 def test_the_lineage_that_is_kept_is_that_of_the_sql() -> None:
     """Write it again with: make lineage"""
     kept = Path(models.__file__).with_name(models.LINEAGE).read_text(encoding="utf-8")
