@@ -139,8 +139,11 @@ def load(files: Traversable | None = None) -> dict[str, ExceptionKind]:
 def sql_of(text: str, files: Traversable | None = None) -> str:
     """What of a SQL file is run by itself: of a kind what opens it, of ``closings.sql`` with the closing of every kind."""
     if _EVERY_CLOSING in text:
-        closings = [closing_of(kind) for _, kind in _texts(files)]
-        return text.replace(_EVERY_CLOSING, "".join(f"union all by name (\n{closing}\n)\n" for closing in closings))
+        closings = "".join(
+            f"union all by name (select *, '{file.removesuffix('.sql')}' as kind from (\n{closing_of(kind)}\n))\n"
+            for file, kind in _texts(files)
+        )
+        return text.replace(_EVERY_CLOSING, closings)
     return text.partition(_CLOSING)[0]
 
 

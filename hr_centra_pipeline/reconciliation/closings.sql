@@ -5,9 +5,9 @@
 -- An exception closes only by what proves it: another kind is more specific about the same subject of the same unit, or what the
 -- file of its own kind says closes it.
 
--- One row per exception whose kind says that it is over.
+-- One row per exception whose kind says that it is over; what a kind says of another one's is not heard.
 create or replace temp table proofs as
-select null::varchar as exception_id, null::struct(code varchar, sentence varchar) as proof
+select null::varchar as exception_id, null::struct(code varchar, sentence varchar) as proof, null::varchar as kind
 where false
 -- and the closing of every kind
 ;
@@ -37,4 +37,4 @@ select
     coalesce('became ' || successors.kind, proofs.proof.sentence) as proof
 from unseen
 left join successors using (exception_id)
-left join proofs using (exception_id);
+left join proofs on proofs.exception_id = unseen.exception_id and proofs.kind = unseen.kind;
