@@ -1,4 +1,4 @@
-"""The code location: what exists, wired. No logic."""
+"""The code location: what exists, wired. No logic. It does not load with a lineage that is not that of the SQL."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ from hr_centra_pipeline.orchestration.jobs import BACKFILL, MONTH_END, SYNC, hou
 from hr_centra_pipeline.orchestration.presentation import presented
 from hr_centra_pipeline.orchestration.run import Run
 from hr_centra_pipeline.orchestration.sensors import SENSORS
+from hr_centra_pipeline.warehouse import models
+
+models.refuse_changed()
 
 defs = dg.Definitions(
     assets=presented([

@@ -71,7 +71,7 @@ def summary_page(content: Content) -> str:
         """,
         {"month": content.month},
     )
-    mismatches = [row for row in mismatch_rows(content) if row["verdict"] == "does not tie"]
+    mismatches = [row for row in mismatch_rows(content) if not row["within_tolerance"] and not row["is_explained"]]
     return (
         pages()
         .get_template("summary.html")

@@ -222,7 +222,15 @@ class Journal:
 @makes(
     "push.packets",
     "One row per packet: what was sent together, and its step.",
-    reads=("packet_returns", "push.ledger", "push/half_done.sql", "push/sendable_effects.sql"),
+    reads=(
+        "packet_returns",
+        "push.exchange_decisions",
+        "push.ledger",
+        "push.ties",
+        "push/guards.sql",
+        "push/half_done.sql",
+        "push/sendable_effects.sql",
+    ),
 )
 def write(
     connection: Connection, packets: Sequence[Packet], now: datetime, under_way: Mapping[str, Attempt] | None = None

@@ -49,6 +49,8 @@ LAYERS = (
 """The packages from the lowest to the highest, as import-linter holds them (a test compares)."""
 _LEFT_OUT = "warehouse/migrations"
 _HEAD = ("makes", "changes", "kind", "grain", "loop")
+_MISTAKEN = ("make", "change", "kinds", "grains", "loops", "reads", "writes", "creates")
+"""What one may take for a line of the head."""
 
 
 class ModelError(Exception):
@@ -134,6 +136,8 @@ def head_of(text: str, file: str) -> dict[str, Any]:
             found[last][-1] += " " + body
         elif found.get("kind") == ["exception"]:
             last = ""  # a line of the kind's own (core/exception_kinds.py)
+        elif colon and name in _MISTAKEN:
+            raise ModelError(f"{file}: its head has no line '-- {name}:'; it has {', '.join(_HEAD)}")
         else:
             break
     for name in ("kind", "grain"):
@@ -216,6 +220,16 @@ def changed_files() -> list[str]:
     """SQL files whose lineage is not the one that is kept: empty in anything that is released."""
     known = {model.file: model.sha256 for model in models().values()}
     return [file for file, text in files() if known.pop(file, None) != sha256_of(text)] + sorted(known)
+
+
+def refuse_changed() -> None:
+    """What is drawn and run in order is what the SQL says.
+
+    Raises:
+        ModelError: files have changed since their lineage was read.
+    """
+    if changed := changed_files():
+        raise ModelError(f"the lineage of {', '.join(changed)} is not that of the SQL: make lineage")
 
 
 @cache

@@ -6,15 +6,18 @@ import ast
 import sys
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
+import duckdb
 import sqlglot
 from sqlglot import exp
 
+from hr_centra_pipeline.core import keys, kinds, money
 from hr_centra_pipeline.warehouse import models, policy_tables
 from hr_centra_pipeline.warehouse.models import Model, ModelError, PythonTable
 
-_WRITES = (exp.Insert, exp.Update, exp.Delete, exp.Merge)
+_WRITES = (exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Drop, exp.Alter, exp.TruncateTable)
 _POLICY = "warehouse/policy_tables.py"
 
 
@@ -25,6 +28,8 @@ class _Statement:
     creates: bool
     is_macro: bool
     reads: frozenset[str]
+    texts: frozenset[str]
+    """Texts that it gives to macros that answer tables: one may name a table (``query_table``)."""
     comment: str
 
 
@@ -53,18 +58,27 @@ def _statements(text: str) -> Iterator[_Statement]:
             target = made if isinstance(made, exp.Table) else None
             name = _name(made) if isinstance(made, exp.Table) else made.sql(dialect="duckdb")
         elif isinstance(statement, _WRITES):
-            target = statement.this.this if isinstance(statement.this, exp.Schema) else statement.this
+            written = statement.this or (statement.args.get("tables") or statement.expressions)[0]
+            target = written.this if isinstance(written, exp.Schema) else written
             name = _name(target) if isinstance(target, exp.Table) else ""
         reads = {
             _name(table)
             for table in statement.find_all(exp.Table)
             if table is not target and isinstance(table.this, exp.Identifier) and not _is_cte(table)
         }
-        reads |= {_called(call) for call in statement.find_all(exp.Anonymous)}
+        calls = list(statement.find_all(exp.Anonymous))
+        reads |= {_called(call) for call in calls}
+        texts = {
+            str(one.this)
+            for call in calls
+            if isinstance(call.parent, exp.Table)
+            for one in call.expressions
+            if isinstance(one, exp.Literal) and one.is_string
+        }
         comment = " ".join(" ".join(statement.comments or []).split())
         creates = isinstance(statement, exp.Create)
         is_macro = creates and str(statement.args["kind"]).upper() not in ("TABLE", "VIEW", "SCHEMA", "SEQUENCE")
-        yield _Statement(name, creates, is_macro, frozenset(reads), comment)
+        yield _Statement(name, creates, is_macro, frozenset(reads), frozenset(texts), comment)
 
 
 def _name(table: exp.Table) -> str:
@@ -76,6 +90,8 @@ def _called(call: exp.Anonymous) -> str:
     above = call.parent
     if isinstance(above, exp.Dot) and above.expression is call:
         return f"{above.this.name}.{call.name}"
+    if isinstance(above, exp.Table) and above.db:
+        return f"{above.db}.{call.name}"
     return str(call.name)
 
 
@@ -94,8 +110,10 @@ def _is_cte(table: exp.Table) -> bool:
     return False
 
 
-def parse(file: str, text: str) -> Model:
-    """One model. Reads still hold macros of DuckDB and of ``core``: ``parse_all`` knows which are ours.
+def parse(file: str, text: str, names: Collection[str] = ()) -> Model:
+    """One model. Reads still hold functions of DuckDB and of ``core``: ``parse_all`` knows which are ours.
+
+    names: what all models make; a text that is given to a macro and is one of them, or what this one creates, is read.
 
     Raises:
         ModelError: its head does not hold.
@@ -107,6 +125,10 @@ def parse(file: str, text: str) -> Model:
         raise ModelError(f"{file}: {error}") from error
     created = {one.target for one in statements if one.creates}
     written = {one.target for one in statements if one.target and not one.creates}
+    statements = [
+        replace(one, reads=one.reads | {text for text in one.texts if text in names or text in created})
+        for one in statements
+    ]
     reads = {name for one in statements for name in one.reads}
     flows: dict[str, set[str]] = {}
     for one in statements:
@@ -149,6 +171,17 @@ def _through(name: str, flows: dict[str, set[str]], private: Collection[str]) ->
     return found
 
 
+@cache
+def functions() -> frozenset[str]:
+    """The names of all functions that a connection has from the start."""
+    with duckdb.connect() as connection:
+        for macros in (keys.SQL_MACROS, money.SQL_MACROS, kinds.SQL_MACROS):
+            connection.execute(macros)
+        return frozenset(
+            name for (name,) in connection.execute("select function_name from duckdb_functions()").fetchall()
+        )
+
+
 def policy() -> list[PythonTable]:
     """The tables and macros of the policy, parsed from the SQL in ``policy_tables.py``."""
     found = []
@@ -169,10 +202,10 @@ def declared(file: str, text: str) -> list[PythonTable]:
         return []
     found = []
     for node in ast.walk(ast.parse(text)):
-        if not isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             continue
         for call in node.decorator_list:
-            if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "makes"):
+            if not (isinstance(call, ast.Call) and ast.unparse(call.func).rpartition(".")[2] == "makes"):
                 continue
             try:
                 table, grain = (ast.literal_eval(one) for one in call.args)
@@ -193,12 +226,16 @@ def parse_all(texts: Iterable[tuple[str, str]] | None = None, python: Iterable[P
     if python is None:
         python = [*policy(), *(one for file, text in models.files(".py") for one in declared(file, text))]
     python = sorted(python, key=lambda one: one.table)
-    parsed = [parse(file, text) for file, text in (models.files() if texts is None else texts)]
+    given = list(models.files() if texts is None else texts)
+    names = {name for file, text in given for name in models.head_of(text, file)["makes"]} | {
+        one.table for one in python
+    }
+    parsed = [parse(file, text, names) for file, text in given]
     ours = {name for model in parsed for name in (*model.creates, *model.makes)} | {one.table for one in python}
 
     def known(model: Model, names: Iterable[str]) -> tuple[str, ...]:
-        """Without the functions of DuckDB; a private table of another file stays, to be reported."""
-        return tuple(name for name in names if "." in name or name in ours or name in model.creates)
+        """Without functions of DuckDB and ``core``; what is private to another file, or nobody's, stays, to be reported."""
+        return tuple(name for name in names if name in ours or name in model.creates or name not in functions())
 
     found = [
         replace(

@@ -64,6 +64,36 @@ def test_a_read_that_nobody_makes_is_refused() -> None:
     assert refusal(effects__a=reads) == "effects/a.sql: reads effects.gone, which nobody makes"
 
 
+@pytest.mark.parametrize("text", ["from nothing", "select is_returnles(1)", "from policy.resaon(1)"])
+def test_a_temporary_table_or_macro_that_nobody_makes_is_refused_too(text: str) -> None:
+    said = refusal(effects__a=model(f"create temp table one as {text}", makes="one", kind="step"))
+    assert re.fullmatch(r"effects/a\.sql: reads (nothing|is_returnles|policy\.resaon), which nobody makes", said)
+
+
+@pytest.mark.parametrize("call", ["query_table('effects.due')", "my_macro('due')"])
+def test_a_table_that_is_named_in_a_text_is_read(call: str) -> None:
+    due = model("create temp table due as select 1; insert into effects.due from due", makes="effects.due, due")
+    macro = "create macro my_macro(name) as table from query_table(name);"
+    reads = model(f"{macro} create temp table one as from {call}", makes="one", kind="step")
+    assert {"due", "effects.due"} & set(parsed(effects__a=due, effects__b=reads)["effects/b.sql"].flows["one"])
+
+
+@pytest.mark.parametrize(
+    "statement", ["drop table effects.due", "truncate effects.due", "alter table effects.due add column a int"]
+)
+def test_what_is_dropped_emptied_or_altered_is_written(statement: str) -> None:
+    due = model("insert into effects.due select 1", makes="effects.due")
+    other = model(f"create temp table one as select 1; {statement}", makes="one", kind="step")
+    assert (
+        refusal(effects__a=due, effects__b=other) == "effects/b.sql: writes effects.due, and its head does not say so"
+    )
+
+
+def test_a_line_that_is_none_of_the_head_is_refused() -> None:
+    text = model("create temp table one as select 1", makes="one", kind="step", more="-- reads: effects.due\n")
+    assert refusal(effects__a=text).startswith("effects/a.sql: its head has no line '-- reads:'")
+
+
 def test_a_private_temporary_table_of_another_file_is_refused() -> None:
     mine = model("create temp table mine as select 1; insert into effects.one from mine", makes="effects.one")
     reads = model("insert into effects.two from mine", makes="effects.two")
@@ -161,6 +191,8 @@ def test_a_changed_file_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [(file, text + "-- more\n" if file == "effects/units.sql" else text) for file, text in models.files()]
     monkeypatch.setattr(models, "files", lambda: iter(texts))
     assert models.changed_files() == ["effects/units.sql"]
+    with pytest.raises(ModelError, match=r"the lineage of effects/units\.sql is not that of the SQL: make lineage"):
+        models.refuse_changed()
 
 
 def test_layers_are_those_that_imports_are_held_to() -> None:

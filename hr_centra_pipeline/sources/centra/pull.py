@@ -66,6 +66,10 @@ def pull_orders(client: CentraClient, warehouse: Warehouse, policy: Policy, now:
     "landing.centra_orders",
     "One row per order as fetched, when it changed; orders that open return items name are fetched by number.",
     reads=("staging.return_items",),
+    loops={
+        "landing.centra_pulls": "a pull starts where the last one ended",
+        "landing.centra_absent_orders": "an order that Centra did not know is asked for again, but not each time",
+    },
     kind="source",
 )
 def pull_named_orders(client: CentraClient, warehouse: Warehouse, policy: Policy, now: datetime) -> PullReport:
@@ -86,6 +90,7 @@ def pull_named_orders(client: CentraClient, warehouse: Warehouse, policy: Policy
     "landing.centra_shipments",
     "One row per shipment as fetched, when it changed.",
     reads=("staging.return_items",),
+    loops={"landing.centra_pulls": "a pull starts where the last one ended"},
     kind="source",
 )
 def pull_shipments(client: CentraClient, warehouse: Warehouse, policy: Policy, now: datetime) -> PullReport:
@@ -106,6 +111,7 @@ def pull_shipments(client: CentraClient, warehouse: Warehouse, policy: Policy, n
     "One row per Return as fetched, when it changed or was deleted.",
     reads=("staging.return_items",),
     loops={
+        "landing.centra_pulls": "a pull starts where the last one ended",
         "staging.centra_returns": "a Return that the last staging shows as finished is not fetched again",
         "staging.payment_entries": "a Return that the last staging shows as finished is not fetched again",
     },
@@ -140,7 +146,12 @@ def pull_returns(client: CentraClient, warehouse: Warehouse, policy: Policy, now
     return recorded(Pull("returns", client, warehouse, policy, now), work)
 
 
-@makes("landing.centra_stock_changes", "One row per stock change as fetched.", kind="source")
+@makes(
+    "landing.centra_stock_changes",
+    "One row per stock change as fetched.",
+    loops={"landing.centra_pulls": "a pull starts where the last one ended"},
+    kind="source",
+)
 def pull_stock_changes(client: CentraClient, warehouse: Warehouse, policy: Policy, now: datetime) -> PullReport:
     """Stock changes by Centra's own ``createdAt``, each with all of its lines."""
 
