@@ -258,7 +258,12 @@ _BLOCKS = (
         "the order was paid in part by gift card, and a refund may not give the other payments more than they paid",
         *_SPLIT_BY_HAND,
     ),
-    Reason("no_customer", "the order names no customer in Centra"),
+    Reason(
+        "no_customer",
+        "the order names no customer in Centra",
+        "fix_centra", "data_gap", "centra",
+        'Find the customer of the order in Centra, or set status_target = "order" in [status].',
+    ),
     Reason(
         "bundle_paid_in_several_ways",
         "it is a part of the bundle {0}, whose parts are paid in several ways: credit the bundle by hand{1}",

@@ -1,6 +1,6 @@
 -- makes: is_given_back, is_refunded, is_refund_open, is_refund_failed, is_about_refund, is_captured, is_original_payment,
---        is_gift_card, is_returnless, is_received_returnless, is_by_mail, is_at_a_store, ends_at_drop_off,
---        in_warehouse_at, taken_off, age_bucket_of
+--        is_gift_card, is_returnless, is_received_returnless, is_by_mail, ends_at_drop_off,
+--        in_warehouse_at, taken_off, waiting_since, age_bucket_of
 -- kind:  macro
 -- grain: one fact per macro
 
@@ -51,6 +51,8 @@ case when goes_straight then coalesce(received_at, warehouse_received_at) else w
 
 -- A fee as a part of what is given back: it takes off.
 create or replace macro taken_off(fee) as -fee;
+-- Since when an effect could have been sent.
+create or replace macro waiting_since(sendable_at, planned_at) as greatest(sendable_at, planned_at);
 -- Whole days as a bucket of `AGE_BUCKETS`.
 create or replace macro age_bucket_of(days) as case
     when days < 4 then '0-3'

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Literal, get_args
 
 Owner = Literal["customer_service", "warehouse", "finance", "data"]
@@ -39,7 +41,8 @@ class EffectKind:
     for it; ``has_money``: its amount is one of money or goods.
     ``is_once_per_unit``: a unit has at most one, ever; ``gives_value``: the money or goods of a unit are given with it;
     ``is_of_the_return``: one for a return on an order, which leaves with its credits; ``is_worth_its_unit``: at stake is the
-    price of its unit, it has no amount of its own; ``is_on_the_customer``: it is written on the customer, not on the order.
+    price of its unit, it has no amount of its own; ``is_on_the_customer``: it is written on the customer, not on the order;
+    ``takes_off``: its amount lessens what is given back (:func:`signed`).
     """
 
     name: str
@@ -57,6 +60,7 @@ class EffectKind:
     is_of_the_return: bool = False
     is_worth_its_unit: bool = False
     is_on_the_customer: bool = False
+    takes_off: bool = False
 
     @property
     def is_part_of_a_credit(self) -> bool:
@@ -83,7 +87,9 @@ EFFECTS = (
     # one (return, order)
     EffectKind("shipping_refund", "credit_note", "credit", "credit", "shipping refunds", is_of_the_return=True),
     # one (return, order): the per-return fee
-    EffectKind("return_fee", "credit_note", "credit", "credit", "return fees (taken off)", is_of_the_return=True),
+    EffectKind(
+        "return_fee", "credit_note", "credit", "credit", "return fees (taken off)", is_of_the_return=True, takes_off=True,
+    ),
     # one unit and ordinal
     EffectKind(
         "inventory_adjustment", "inventory_adjustment", "stock", "stock", "stock movements (goods)",
@@ -128,12 +134,17 @@ EFFECT_KINDS = tuple(effect.name for effect in EFFECTS)
 EFFECT_TYPE_OF = {effect.name: effect.effect_type for effect in EFFECTS}
 OPERATION_OF = {effect.name: effect.operation for effect in EFFECTS}
 WITH_MONEY = frozenset(effect.name for effect in EFFECTS if effect.has_money)
+TAKES_OFF = frozenset(effect.name for effect in EFFECTS if effect.takes_off)
 OF_THE_RETURN = frozenset(effect.name for effect in EFFECTS if effect.is_of_the_return)
 # What SQL asks of an effect's kind, a macro each: `gives_value(effect_kind)`. Each macro lists the names: a macro with a
 # subquery would capture columns of the query that calls it.
 FACTS = (
     "is_once_per_unit", "gives_value", "is_of_the_return", "is_worth_its_unit", "is_on_the_customer", "is_part_of_a_credit",
+<<<<<<< HEAD
     "is_on_a_return", "sets_an_attribute", "may_be_asked",
+=======
+    "is_on_a_return", "sets_an_attribute", "takes_off",
+>>>>>>> house
 )  # fmt: skip
 
 
@@ -142,8 +153,27 @@ def _macro(fact: str) -> str:
     return f"create or replace macro {fact}(effect_kind) as effect_kind in ({names});\n"
 
 
-SQL_MACROS = "".join(_macro(fact) for fact in FACTS)
-EFFECT_STATES = ("planned", "sending", "confirmed", "rejected", "unknown", "withdrawn")
+# How long a status may be passed over by what moves money or goods, and left for the note that reports its order's money too.
+STATUS_PATIENCE = timedelta(hours=12)
+# The same as `signed` and `status_may_wait`.
+_TWINS = f"""
+create or replace macro signed_amount(effect_kind, amount) as
+    case when takes_off(effect_kind) then -amount else amount end;
+create or replace macro status_may_wait(waiting_since, now) as
+    waiting_since + to_seconds({STATUS_PATIENCE.total_seconds():.0f}) > now;
+"""
+SQL_MACROS = "".join(_macro(fact) for fact in FACTS) + _TWINS
+
+
+def signed(effect_kind: str, amount: Decimal) -> Decimal:
+    """An effect's amount as a part of what is given back: what takes off is negative."""
+    return -amount if effect_kind in TAKES_OFF else amount
+
+
+def status_may_wait(waiting_since: datetime, now: datetime) -> bool:
+    """Whether a status may be left for the note that reports its order's money too."""
+    return waiting_since + STATUS_PATIENCE > now
+
 
 CLASSES: tuple[str, ...] = get_args(Class)
 CAUSES: tuple[str, ...] = get_args(Cause)

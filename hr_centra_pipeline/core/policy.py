@@ -33,7 +33,6 @@ from hr_centra_pipeline.core.setting_files import mistakes_in, parsed_toml, read
 from hr_centra_pipeline.core.words import CentraWords
 
 DropoffMethod = str
-RefundType = Literal["refund", "gift-card", "exchange"]
 Trigger = Literal["first_scan", "approved", "hub_received", "warehouse_received"]
 PaysThrough = Literal["centra", "gift_card", "elsewhere"]
 Mode = Literal["off", "dry_run", "approve", "live"]

@@ -237,7 +237,9 @@ def _append(
     why: str | None = None, content: str | None = None, sources: str | None = None, policy_sha256: str | None = None,
 ) -> None:  # fmt: skip
     connection.execute(
-        "insert into month_end.closes values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "insert into month_end.closes"
+        ' (run_number, month, event, "at", "by", role, why, content_sha256, sources_sha256, code_version, policy_sha256)'
+        " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [run_number, month, event, at, by, role, why, content, sources, code_version(), policy_sha256],
     )
 

@@ -93,8 +93,3 @@ def _report(connection: Connection, month: str, breaks: list[str]) -> MonthRepor
     ).fetchone()
     open_items, late_items = counted or (0, 0)
     return MonthReport(month, statuses, open_items, late_items, breaks)
-
-
-def is_declared(name: str) -> bool:
-    """Whether a month's table goes by this name."""
-    return name in MONTHLY

@@ -45,7 +45,8 @@ def remember(connection: Connection, now: datetime, policy_sha256: str) -> Journ
     entries, is_other_program = row or (0, False)
     if entries or is_other_program:
         connection.execute(
-            "insert into month_end.journal_runs values (?, ?, ?, ?, ?)",
+            "insert into month_end.journal_runs (run_number, recorded_at, entries, code_version, policy_sha256)"
+            " values (?, ?, ?, ?, ?)",
             [run_number, now, entries, code_version(), policy_sha256],
         )
     return JournalReport(entries)

@@ -149,7 +149,9 @@ def forget(warehouse: Warehouse, who: str, by: str, now: datetime, *, holding: S
     with warehouse.transaction() as connection:
         person = find(connection, who, holding)
         places = _erase(connection, person)
-        connection.execute("insert into operations.erasures values (?, ?, ?)", [now, by, json.dumps(places)])
+        connection.execute(
+            'insert into operations.erasures (erased_at, "by", places) values (?, ?, ?)', [now, by, json.dumps(places)]
+        )
     warehouse.fold_log_in()
     rewrite(warehouse.path)
     cleaned, unreadable = [], []

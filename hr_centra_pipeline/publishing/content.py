@@ -109,7 +109,7 @@ def workbook_key(connection: Connection) -> str:
     if row is not None:
         return str(row[0])
     key = secrets.token_hex(32)
-    connection.execute("insert into meta.keys values ('workbook', ?)", [key])
+    connection.execute("insert into meta.keys (name, value) values ('workbook', ?)", [key])
     return key
 
 

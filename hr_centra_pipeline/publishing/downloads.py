@@ -29,7 +29,6 @@ from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.publishing.pack import MANIFEST, SUMMARY, months_with_packs, read_manifest
 from hr_centra_pipeline.publishing.summary import pages
 
-DEFAULT_PORT = 3080
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _TYPES = {
     ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", ".csv": "text/csv; charset=utf-8",

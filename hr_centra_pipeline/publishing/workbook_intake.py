@@ -92,7 +92,8 @@ def _take(warehouse: Warehouse, path: Path, now: datetime) -> WorkbookReport:
 
 def _record(connection: Connection, report: WorkbookReport, sha256: str, now: datetime) -> None:
     connection.execute(
-        "insert into month_end.workbooks values (?, ?, ?, ?, ?, ?)",
+        "insert into month_end.workbooks (run_number, file_name, file_sha256, notes_taken, notes_refused, taken_at)"
+        " values (?, ?, ?, ?, ?, ?)",
         [next_run(connection), report.name, sha256, report.taken, len(report.refused), now],
     )
 

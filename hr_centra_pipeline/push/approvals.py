@@ -202,7 +202,9 @@ def raise_guards(
     given = Raise(effect_type, count, money, signature.at + timedelta(hours=hours))
     for currency, up_to in [(None, Decimal(count)), *money.items()]:
         connection.execute(
-            "insert into push.raises values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "insert into push.raises"
+            " (raise_id, effect_type, currency, up_to, raised_by, recorded_by, why, raised_at, expires_at)"
+            " values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 secrets.token_hex(8), effect_type, currency, up_to, signature.by, signature.recorded_by,
                 signature.why, signature.at, given.expires_at,
@@ -251,7 +253,8 @@ def adopt(connection: Connection, signature: Signature, named: str) -> Adopted:
             f"{named} is already included, and everything hr-centra created for it still exists in Centra. Nothing to adopt."
         )
     connection.execute(
-        "insert into push.adoptions values (?, ?, ?, ?)", [return_id, signature.by, signature.why, signature.at]
+        "insert into push.adoptions (return_id, adopted_by, why, adopted_at) values (?, ?, ?, ?)",
+        [return_id, signature.by, signature.why, signature.at],
     )
     return Adopted(return_id, bool(is_before), gone)
 
@@ -562,7 +565,9 @@ def _latest_replacement(connection: Connection, unit: str) -> Replacement | None
 )
 def _keep_decision(connection: Connection, signature: Signature, about: Replacement, decision: str) -> None:
     connection.execute(
-        "insert into push.exchange_decisions values (?, ?, ?, ?, ?, ?, ?, ?)",
+        "insert into push.exchange_decisions"
+        " (decision_id, return_item_id, ordinal, decision, decided_by, recorded_by, why, decided_at)"
+        " values (?, ?, ?, ?, ?, ?, ?, ?)",
         [
             secrets.token_hex(8), about.return_item_id, about.ordinal, decision, signature.by, signature.recorded_by,
             signature.why, signature.at,
@@ -637,7 +642,10 @@ def _keep_tie(
     amount: Decimal | None,
 ) -> None:
     connection.execute(
-        "insert into push.ties values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "insert into push.ties"
+        " (tie_id, what, centra_id, order_number, return_item_id, currency, amount, tied_by, recorded_by, why,"
+        " tied_at)"
+        " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             secrets.token_hex(8), what, centra_id, order_number, unit, currency, amount, signature.by,
             signature.recorded_by, signature.why, signature.at,

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from hr_centra_pipeline.core import addresses
 from hr_centra_pipeline.core.codes import Guard, say
 from hr_centra_pipeline.core.errors import ConfigurationError
-from hr_centra_pipeline.core.kinds import EFFECT_TYPE_OF
+from hr_centra_pipeline.core.kinds import EFFECT_TYPE_OF, signed
 from hr_centra_pipeline.core.money import shown
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.core.settings import Settings
@@ -158,8 +158,9 @@ def amounts_of(effects: Iterable[Effect]) -> dict[str, Amounts]:
     found: dict[str, Amounts] = {}
     for effect in effects:
         kind = EFFECT_TYPE_OF[effect.effect_kind]
-        sign = -1 if effect.effect_kind == "return_fee" else 1
-        money = {effect.currency: sign * effect.amount} if effect.currency and effect.amount is not None else {}
+        money = {}
+        if effect.currency and effect.amount is not None:
+            money[effect.currency] = signed(effect.effect_kind, effect.amount)
         found[kind] = found.get(kind, Amounts()) + Amounts(1, money)
     return found
 

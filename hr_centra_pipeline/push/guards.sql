@@ -8,7 +8,7 @@
 create or replace temp table sent_effects as
 select
     effect_type, currency, confirmed_at::date as "day",
-    case effect_kind when 'return_fee' then -1 else 1 end * coalesce(amount, 0) as amount
+    signed_amount(effect_kind, coalesce(amount, 0)) as amount
 from push.ledger
 join policy.effect_types using (effect_kind)
 where (state = 'confirmed' and not is_foreign and confirmed_at is not null);
@@ -19,8 +19,7 @@ select effect_type, currency, count(*) as effects, sum(amount)::decimal(18, 4) a
 from (
     select effect_type, currency, amount from sent_effects where "day" = $now::timestamptz::date
     union all
-    select
-        effect_type, ledger.currency, case effect_kind when 'return_fee' then -1 else 1 end * coalesce(ledger.amount, 0)
+    select effect_type, ledger.currency, signed_amount(effect_kind, coalesce(ledger.amount, 0))
     from push.ledger
     join policy.effect_types using (effect_kind)
     join push.packets using (packet_key)
@@ -34,7 +33,7 @@ group by effect_type, currency;
 create or replace temp table amounts_under_way as
 select
     effect_type, ledger.currency, count(*) as effects,
-    sum(case effect_kind when 'return_fee' then -1 else 1 end * coalesce(ledger.amount, 0))::decimal(18, 4) as amount
+    sum(signed_amount(effect_kind, coalesce(ledger.amount, 0)))::decimal(18, 4) as amount
 from push.ledger
 join policy.effect_types using (effect_kind)
 left join push.packets using (packet_key)

@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from hr_centra_pipeline.core.codes import say
-from hr_centra_pipeline.core.kinds import EFFECT_TYPE_OF, OPERATION_OF
+from hr_centra_pipeline.core.kinds import EFFECT_TYPE_OF, OPERATION_OF, signed
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.push import coverage, facts, guards, refusal_contract
 from hr_centra_pipeline.push.operations.registry import OPERATIONS, cut
@@ -30,8 +30,8 @@ class PlannedPacket:
         total: dict[str, Decimal] = {}
         for effect in self.effects:
             if effect.currency and effect.amount is not None:
-                sign = -1 if effect.effect_kind == "return_fee" else 1
-                total[effect.currency] = total.get(effect.currency, Decimal(0)) + sign * effect.amount
+                amount = signed(effect.effect_kind, effect.amount)
+                total[effect.currency] = total.get(effect.currency, Decimal(0)) + amount
         return total
 
 

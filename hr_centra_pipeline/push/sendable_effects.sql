@@ -136,7 +136,7 @@ held_effects as (
 effects_leaving_together as (
     select
         *,
-        sum(case effect_kind when 'return_fee' then taken_off(amount) else amount - coalesce(fee, 0) end) filter (
+        sum(signed_amount(effect_kind, amount) - case when takes_off(effect_kind) then 0 else coalesce(fee, 0) end) filter (
             held_by is null
         ) over (
             partition by effect_type, order_number, shipment_id, pays_through, origin_return_id, currency
@@ -216,7 +216,7 @@ select
     origin_return_id,
     travels_alone,
     is_announcement,
-    greatest(sendable_at, planned_at) as waiting_since,
+    waiting_since(sendable_at, planned_at) as waiting_since,
     -- The more careful of the policy's and the run's: what a person approved counts as live in a live run.
     case when policy_mode = 'approve' and is_approved and "mode" = 'approve' then 'live' else "mode" end as "mode",
     -- In the plan's words, where the plan holds it.

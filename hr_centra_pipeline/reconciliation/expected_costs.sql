@@ -136,7 +136,6 @@ select
     shipping_rule,
     shipping_source,
     fee_basis,
-    rule_fee is not null as has_fee_rule,
     with_tax_added(shipping_kept, shipping_tax, taxed_shipping, currency) as shipping,
     -- One basis per return: what it was charged, when the policy's basis is another one now.
     least(credited, case

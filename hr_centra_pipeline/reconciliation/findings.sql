@@ -170,10 +170,7 @@ select
         case when due_effects."mode" <> 'live' then 'its effect type is in mode ' || due_effects."mode" end,
         case due_effects.state when 'planned' then 'planned, and not sent yet' else 'its outcome is in doubt' end
     ) as why,
-    coalesce(
-        reasons.class,
-        case when due_effects."mode" <> 'live' then 'fix_pipeline' end, 'fix_pipeline'
-    ) as class,
+    coalesce(reasons.class, 'fix_pipeline') as class,
     coalesce(reasons.cause, case when due_effects."mode" <> 'live' then 'policy_gap' end, 'system_error') as cause,
     coalesce(reasons.culprit, case when due_effects."mode" <> 'live' then 'policy' end, 'pipeline') as culprit,
     coalesce(

@@ -32,7 +32,7 @@ select
         when 'shipping' then fresh_effects.amount
         when 'fee'
             then taken_off(
-                    case fresh_effects.effect_kind when 'return_fee' then fresh_effects.amount else planned.fee end
+                    case when takes_off(fresh_effects.effect_kind) then fresh_effects.amount else planned.fee end
                 )
         else 0
     end as amount,
@@ -52,5 +52,5 @@ where component in ('items', 'tax')
     and coalesce(planned.items, units.gross) is not null
     or component = 'shipping' and fresh_effects.effect_kind = 'shipping_refund'
     or component = 'fee'
-    and (fresh_effects.effect_kind = 'return_fee' or fresh_effects.effect_kind = 'credit_note' and planned.fee <> 0)
+    and (takes_off(fresh_effects.effect_kind) or fresh_effects.effect_kind = 'credit_note' and planned.fee <> 0)
     or component = 'exchange' and fresh_effects.effect_kind = 'exchange_order';

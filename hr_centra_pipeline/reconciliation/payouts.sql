@@ -9,18 +9,19 @@ select provider, min(happened_at) as covered_from, max(happened_at) as covered_u
 from staging.payout_lines where line_type <> 'unknown' group by provider;
 
 create or replace temp table refused_payouts as
-select max(coalesce(modified_at, received_at)) as refused_at
-from (
-    select * from landing.payout_files qualify row_number() over (partition by source_file order by batch desc) = 1
-) as payout_files
-where problem is not null
-    -- or one of its lines could not be read, which may be the one that is looked for
-    or exists (
-        select 1 from quarantine.rejected_rows as rejected
-        where rejected.kind = 'payouts' and rejected.source_file = payout_files.source_file
-            and rejected.file_sha256 = payout_files.file_sha256
-            and rejected.source_line is not null
-            and rejected.column_name is null
+select max(coalesce(source_time, received_at)) as refused_at
+from latest_deliveries as files
+where culprit = 'provider'
+    and (
+        problem is not null
+        -- or one of its lines could not be read, which may be the one that is looked for
+        or exists (
+            select 1 from quarantine.rejected_rows as rejected
+            where rejected.kind = 'payouts' and rejected.source_file = files.source_file
+                and rejected.file_sha256 = files.file_sha256
+                and rejected.source_line is not null
+                and rejected.column_name is null
+        )
     );
 
 -- The return that an order's money is about, where there is only one.

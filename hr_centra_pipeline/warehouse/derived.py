@@ -70,7 +70,9 @@ def forget_stale(connection: Connection, *made_with: str) -> bool:
     if last == present:
         return False
     migrate.drop_derived(connection)
-    connection.execute("insert into meta.derived_from values ('all', ?, current_timestamp)", [present])
+    connection.execute(
+        "insert into meta.derived_from (stage, fingerprint, updated_at) values ('all', ?, current_timestamp)", [present]
+    )
     return last is not None
 
 

@@ -51,7 +51,7 @@ def _migrate(connection: Connection, number: int, sql: str) -> None:
         "create table if not exists meta.schema_versions (version integer not null, applied_at timestamptz)"
     )
     connection.execute(sql)
-    connection.execute("insert into meta.schema_versions values (?, current_timestamp)", [number])
+    connection.execute("insert into meta.schema_versions (version, applied_at) values (?, current_timestamp)", [number])
     connection.execute("delete from meta.derived_from")  # whatever derived tables were made with: they are stale now
 
 

@@ -101,7 +101,7 @@ def arrive(connection: Connection, database: Path) -> Mark:
     row = connection.execute("select database_id, opened from meta.place").fetchone()
     if row is None:
         database_id, opened = secrets.token_hex(16), 0
-        connection.execute("insert into meta.place values (?, 0)", [database_id])
+        connection.execute("insert into meta.place (database_id, opened) values (?, 0)", [database_id])
         # Without a mark nothing was here before: a new home, or the first time that a program looks at this.
         reason = "lost" if mark is not None or is_copy else None
     else:
@@ -141,6 +141,6 @@ def turn(
 ) -> None:
     """Note that from here on everything has to be proven again."""
     connection.execute(
-        "insert into meta.turns values (?, ?, ?, ?, ?, ?)",
+        'insert into meta.turns (reason, batch, turned_at, "by", recorded_by, why) values (?, ?, ?, ?, ?, ?)',
         [reason, watermarks.newest_batch(connection), datetime.now(UTC), by, recorded_by, why],
     )

@@ -120,94 +120,103 @@ def write_policy(connection: Connection, policy: Policy, run_mode: RunMode) -> N
     """Replace schema ``policy`` by this policy, with ``run_mode`` as the upper bound of every mode."""
     connection.execute(DDL)
     fee, shipping = policy.components.fee, policy.components.shipping
-    parameters = (
-        policy.cutover,
-        policy.restock.hold_hours,
-        policy.components.amount_wait_hours,
-        policy.components.on_difference,
-        shipping.rule,
-        shipping.source,
-        fee.basis,
-        fee.source,
-        policy.triggers.exchange,
-        policy.exchange_orders.first_number,
-        policy.exchange_orders.last_number,
-        policy.exchange.release,
-        policy.lateness.unapproved_days,
-        policy.lateness.least_units if policy.lateness.learn else 2**60,
-        policy.lateness.least_weeks,
-        policy.lateness.history_weeks,
-        policy.lateness.factor,
-        policy.shadow.days,
-        policy.shadow.least_decisions,
-        policy.shadow.most_alone_percent,
-        policy.centra.description_limit,
-        policy.centra.comment_limit,
-        policy.settling_minutes,
-        policy.centra.returns_window_days,
-        policy.status.in_flight_note,
-        policy.coverage.exports_every_hours > 0,
-        policy.coverage.accepted_days,
-        None if policy.gift_card.template is None else json.dumps(policy.gift_card.template, sort_keys=True),
-        policy.tax.percent,
-        policy.tax.reported_costs,
-        policy.tax.return_cost_is_taxed,
-        policy.bundles.some_parts,
-        policy.bundles.return_names_parts,
-    )
+    template = policy.gift_card.template
+    parameters: dict[str, object] = {
+        "cutover": policy.cutover,
+        "restock_hold_hours": policy.restock.hold_hours,
+        "amount_wait_hours": policy.components.amount_wait_hours,
+        "on_difference": policy.components.on_difference,
+        "shipping_rule": shipping.rule,
+        "shipping_source": shipping.source,
+        "fee_basis": fee.basis,
+        "fee_source": fee.source,
+        "exchange_trigger": policy.triggers.exchange,
+        "first_exchange_number": policy.exchange_orders.first_number,
+        "last_exchange_number": policy.exchange_orders.last_number,
+        "exchange_release": policy.exchange.release,
+        "unapproved_days": policy.lateness.unapproved_days,
+        "lateness_least_units": policy.lateness.least_units if policy.lateness.learn else 2**60,
+        "lateness_least_weeks": policy.lateness.least_weeks,
+        "lateness_weeks": policy.lateness.history_weeks,
+        "lateness_factor": policy.lateness.factor,
+        "shadow_days": policy.shadow.days,
+        "shadow_least_decisions": policy.shadow.least_decisions,
+        "shadow_most_alone_percent": policy.shadow.most_alone_percent,
+        "description_limit": policy.centra.description_limit,
+        "comment_limit": policy.centra.comment_limit,
+        "settling_minutes": policy.settling_minutes,
+        "returns_window_days": policy.centra.returns_window_days,
+        "in_flight_note": policy.status.in_flight_note,
+        "exports_are_daily": policy.coverage.exports_every_hours > 0,
+        "accepted_days": policy.coverage.accepted_days,
+        "gift_card_template": None if template is None else json.dumps(template, sort_keys=True),
+        "tax_percent": policy.tax.percent,
+        "reported_costs": policy.tax.reported_costs,
+        "return_cost_is_taxed": policy.tax.return_cost_is_taxed,
+        "bundle_some_parts": policy.bundles.some_parts,
+        "return_names_parts": policy.bundles.return_names_parts,
+    }
     modes: dict[str, Mode] = policy.modes.model_dump()
     rules = {kind: policy.exception_rule(kind) for kind in EXCEPTION_KINDS}
+    # By table, with the columns that a row names.
     rows: dict[str, list[tuple[object, ...]]] = {
-        "parameters": [parameters],
-        "dispositions": [
+        f"parameters ({', '.join(parameters)})": [tuple(parameters.values())],
+        "dispositions (disposition, stock, warehouse_id, hold_hours)": [
             (word, grade.stock, grade.warehouse_id, grade.hold_hours) for word, grade in policy.dispositions.items()
         ],
-        "refused_dispositions": [(word,) for word in policy.restock.refused_dispositions],
-        "triggers": list(policy.triggers.by_method.items()),
-        "exchange_triggers": list(policy.triggers.exchange_by_method.items()),
-        "pays_through": list(policy.pays_through.items()),
-        "fees": [
+        "refused_dispositions (disposition)": [(word,) for word in policy.restock.refused_dispositions],
+        "triggers (dropoff_method, trigger)": list(policy.triggers.by_method.items()),
+        "exchange_triggers (dropoff_method, trigger)": list(policy.triggers.exchange_by_method.items()),
+        "pays_through (refund_type, pays_through)": list(policy.pays_through.items()),
+        "fees (dropoff_method, currency, amount)": [
             (method, currency, amount)
             for method, amounts in fee.amounts.items()
             for currency, amount in amounts.items()
         ],
-        "zone_fees": [
+        "zone_fees (dropoff_method, currency, country, amount)": [
             (method, currency, country, amount)
             for zone, methods in fee.zone_amounts.items()
             for method, amounts in methods.items()
             for currency, amount in amounts.items()
             for country in fee.zones[zone]
         ],
-        "tolerance": [(currency, allowed.absolute, allowed.percent) for currency, allowed in policy.tolerance.items()],
-        "tax_limits": list(policy.tax.absolute.items()),
-        "modes": [(effect_type, more_careful(mode, run_mode), mode) for effect_type, mode in modes.items()],
-        "effect_types": [
+        "tolerance (currency, absolute, percent)": [
+            (currency, allowed.absolute, allowed.percent) for currency, allowed in policy.tolerance.items()
+        ],
+        "tax_limits (currency, absolute)": list(policy.tax.absolute.items()),
+        "modes (effect_type, mode, policy_mode)": [
+            (effect_type, more_careful(mode, run_mode), mode) for effect_type, mode in modes.items()
+        ],
+        "effect_types (effect_kind, effect_type, missing, awaited, may_be_asked)": [
             (kind.name, kind.effect_type, kind.missing, kind.awaited, kind.may_be_asked) for kind in EFFECTS
         ],
-        "status_targets": [(kind,) for kind in policy.status.effect_kinds],
-        "approval_limits": list(policy.approval_above.items()),
-        "customer_return_patterns": [(pattern,) for pattern in policy.centra.customer_return_patterns],
-        "centra_words": list(policy.centra.words.rows()),
-        "payment_words": list(policy.centra.words.payments()),
-        "exception_kinds": [
+        "status_targets (effect_kind)": [(kind,) for kind in policy.status.effect_kinds],
+        "approval_limits (currency, amount)": list(policy.approval_above.items()),
+        "customer_return_patterns (pattern)": [(pattern,) for pattern in policy.centra.customer_return_patterns],
+        "centra_words (enum, word, meaning)": list(policy.centra.words.rows()),
+        "payment_words (entry_type, status, money, instrument, is_refund, step, says, takes_back)": list(
+            policy.centra.words.payments()
+        ),
+        "exception_kinds (kind, owner_team, window_hours, precedence, severity, family, awaits, component, asks, outranked,"
+        " measure)": [
             (
                 kind, rules[kind].owner_team, rules[kind].window_hours, usual.precedence, usual.severity, usual.family,
                 usual.awaits, usual.component, usual.asks, usual.outranked, usual.measure,
             )
             for kind, usual in EXCEPTION_KINDS.items()
         ],
-        "reasons": [
+        "reasons (code, place, sentence, class, cause, culprit, next_step, needs_approval, by_settings)": [
             (
                 one.code, place, one.sentence, one.cls, one.cause, one.culprit, one.next_step, one.needs_approval,
                 one.by_settings,
             )
             for place, one in enumerate(REASONS.values())
         ],
-        "guards": [(code, rule.cause, rule.culprit) for code, rule in GUARDS.items()],
+        "guards (guard_code, cause, culprit)": [(code, rule.cause, rule.culprit) for code, rule in GUARDS.items()],
     }  # fmt: skip
-    for name, values in rows.items():
+    for table, values in rows.items():
         if values:
             # One statement per table: one per row is planned that many times.
             marks = ", ".join([f"({', '.join('?' * len(values[0]))})"] * len(values))
             given = [value for row in values for value in row]
-            connection.execute(f"insert into policy.{name} values {marks}", given)  # noqa: S608 - our own names
+            connection.execute(f"insert into policy.{table} values {marks}", given)  # noqa: S608 - our own names

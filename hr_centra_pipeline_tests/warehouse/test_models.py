@@ -335,3 +335,14 @@ def test_a_model_that_python_runs_to_write_a_table_of_the_push_is_named_as_what_
     named = {read for one in models.python_tables().values() for read in one.reads}
     # They fill the journal of the settings and of identities, or are asked before a call; no table of the push is made from them.
     assert run - named <= {"push/recover_identity.sql"}
+
+
+def test_python_inserts_values_by_the_names_of_their_columns() -> None:
+    package = Path(models.__file__).parents[1]
+    found = [
+        f"{path.relative_to(package)}: {insert}"
+        for path in package.rglob("*.py")
+        if "sandbox" not in path.parts
+        for insert in re.findall(r"insert into [\w.]+\s+values", path.read_text(encoding="utf-8"))
+    ]
+    assert not found

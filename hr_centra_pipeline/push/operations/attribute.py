@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from hr_centra_pipeline.core.codes import say
+from hr_centra_pipeline.core.kinds import STATUS_PATIENCE
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.push.facts import Facts
 from hr_centra_pipeline.push.operations import status
@@ -50,7 +51,7 @@ class Attribute:
     traits = Traits(
         name="attribute",
         payload=AttributePayload,
-        patience=status.PATIENCE,
+        patience=STATUS_PATIENCE,
         mutations=1,
         seen_in=status.SEEN_IN,
     )

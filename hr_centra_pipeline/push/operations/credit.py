@@ -233,34 +233,34 @@ def _cut_returns(effects: Sequence[Effect], policy: Policy, result: Grouping) ->
 
 
 def _add_credit(members: Sequence[Effect], policy: Policy, result: Grouping) -> None:
+    def leave(reason: str, some: Sequence[Effect] = members) -> None:
+        result.skipped += [(effect, reason) for effect in some]
+
     anyone = members[0]
-    problem = None
     if any(effect.items is None for effect in members if effect.shipment_line_id is not None):
-        problem = say("no_amount")
+        leave(say("no_amount"))
     elif not returns.comment_fits(members, policy):
-        problem = say("marks_too_long", policy.centra.comment_limit)
+        leave(say("marks_too_long", policy.centra.comment_limit))
     elif anyone.currency is None or anyone.shipment_id is None or anyone.pays_through is None:
-        problem = say("plan_incomplete", "shipment, currency or payer")
+        leave(say("plan_incomplete", "shipment, currency or payer"))
     elif total(members) < 0:
         # A fee never makes an amount negative: the credit goes without it.
         fees = [effect for effect in members if effect.fee and effect.shipment_line_id is None]
         if fees and len(fees) < len(members):
-            result.skipped += [(fee, say("fee_waits")) for fee in fees]
+            leave(say("fee_waits"), fees)
             _add_credit([effect for effect in members if effect not in fees], policy, result)
-            return
-        problem = say("fee_too_large")
-    if problem or anyone.currency is None:
-        result.skipped += [(effect, problem or "") for effect in members]
-        return
-    payload = {
-        **_frozen(members, anyone.currency),
-        "fees": {effect.effect_key: effect.fee for effect in members if effect.fee},
-        "shipping_members": [effect.effect_key for effect in members if effect.shipping],
-        "fee_members": [effect.effect_key for effect in members if effect.fee],
-        "comment": returns.comment(members, policy.centra.comment_limit),
-        "unit_count": sum(effect.shipment_line_id is not None for effect in members),
-    }
-    result.add("credit", members, CreditPayload.model_validate(payload))
+        else:
+            leave(say("fee_too_large"))
+    else:
+        payload = {
+            **_frozen(members, anyone.currency),
+            "fees": {effect.effect_key: effect.fee for effect in members if effect.fee},
+            "shipping_members": [effect.effect_key for effect in members if effect.shipping],
+            "fee_members": [effect.effect_key for effect in members if effect.fee],
+            "comment": returns.comment(members, policy.centra.comment_limit),
+            "unit_count": sum(effect.shipment_line_id is not None for effect in members),
+        }
+        result.add("credit", members, CreditPayload.model_validate(payload))
 
 
 def _frozen(members: Sequence[Effect], currency: str) -> dict[str, Any]:

@@ -46,6 +46,7 @@ from hr_centra_pipeline.push.steps import (
     Steps,
     Trouble,
 )
+from hr_centra_pipeline.sources.centra import order_api
 
 _LOG = logging.getLogger(__name__)
 _UNWINDING = frozenset({"cancel_order", "delete", "undo"})
@@ -305,7 +306,7 @@ def order_call(
         "internalComment": payload.order_comment or "\n".join([packet.key, *packet.members]),
         **recipient,
     }
-    return Call("POST /order", body)
+    return Call(order_api.CREATE_ORDER, body)
 
 
 # ---------------------------------------------------------------- doing
@@ -382,12 +383,12 @@ def _create_order(packet: ExchangePacket, facts: Facts) -> Steps[StepResult]:
     match answer.code:
         case None if not answer.refusal:
             return Advance("complete", remember={"order_numbers": answer.payload["orders"]})
-        case -5:
+        case order_api.NUMBER_IS_TAKEN:
             # Taken since we looked: by our own call that was thought lost, or by someone in our range.
             if made := (yield from _ours(packet, facts)).made_by(packet):
                 return Advance("complete", remember={"order_numbers": made})
             return InDoubt(f"order number {number} is taken by an order that is not ours", "number_taken")
-        case -2:
+        case order_api.OUT_OF_STOCK:
             short = (yield from _out_of_stock(packet)) or _Short((), say("out_of_stock", answer.refusal))
             return _taken_back_for(packet, short)
         case _:

@@ -10,7 +10,7 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict
 
 from hr_centra_pipeline.core.codes import say
-from hr_centra_pipeline.core.kinds import OperationName
+from hr_centra_pipeline.core.kinds import STATUS_PATIENCE, OperationName
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.push.facts import Facts
 from hr_centra_pipeline.push.operations import status
@@ -63,7 +63,7 @@ class Note:
         self.traits = Traits(
             name=name,
             payload=NotePayload,
-            patience=status.PATIENCE,
+            patience=STATUS_PATIENCE,
             mutations=1,
             seen_in=status.SEEN_IN,
         )

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from hr_centra_pipeline.core.codes import say
-from hr_centra_pipeline.core.kinds import OperationName
+from hr_centra_pipeline.core.kinds import OperationName, status_may_wait
 from hr_centra_pipeline.push.operations.grouping import Grouping, filled, grouped
 from hr_centra_pipeline.push.packets import Effect, Payload
 
-PATIENCE = timedelta(hours=12)
 SEEN_IN = ("orders", "exports")
 
 
@@ -68,7 +67,7 @@ def _without_those_soon_overtaken(status: Sequence[Effect], result: Grouping, no
     """Leave a status whose order gets its money or replacement in the same push: the next plan reports both, in one write.
 
     Only as long as a status may have to wait anyway: a credit that is held up again and again must not hide the return. The
-    reconciliation (``kinds/status_not_updated.sql``) knows these words and this time.
+    reconciliation (``kinds/status_not_updated.sql``) asks for this code and the same time.
     """
     orders = {
         order
@@ -78,7 +77,7 @@ def _without_those_soon_overtaken(status: Sequence[Effect], result: Grouping, no
     }
     going: list[Effect] = []
     for effect in status:
-        if effect.order_number in orders and effect.waiting_since + PATIENCE > now:
+        if effect.order_number in orders and status_may_wait(effect.waiting_since, now):
             result.skipped.append((effect, say("waits_for_credit")))
         else:
             going.append(effect)

@@ -67,20 +67,12 @@ select
                 where landed.source_file = unseen.identity
                     and landed.set_aside = 'line_type'
                     and lines.line_type <> 'unknown'
-                    and landed.batch = (
-                        select max(files.batch)
-                        from landing.payout_files as files
-                        where files.source_file = unseen.identity
-                    )
+                    and landed.batch = settlements.batch
             ) then proven_by('mapped', 'the layout maps its lines now')
         when settlements.source_file is not null and settlements.problem is null
             then proven_by('adds_up', 'the settlement file was delivered again and adds up')
     end as proof
 from unseen
-left join (
-    from landing.files qualify row_number() over (partition by source_file order by batch desc) = 1
-) as exports on exports.source_file = unseen.identity
-left join (
-    from landing.payout_files qualify row_number() over (partition by source_file order by batch desc) = 1
-) as settlements on settlements.source_file = unseen.identity
+left join latest_deliveries as exports on exports.source_file = unseen.identity and exports.culprit = 'happy_returns'
+left join latest_deliveries as settlements on settlements.source_file = unseen.identity and settlements.culprit = 'provider'
 where unseen.kind = 'quarantined_row';

@@ -64,14 +64,10 @@ select
             then proven_by('adds_up', 'the settlement file was delivered again and adds up')
     end as proof
 from unseen
-left join (
-    from landing.files qualify row_number() over (partition by source_file order by batch desc) = 1
-) as exports on exports.source_file = unseen.identity
+left join latest_deliveries as exports on exports.source_file = unseen.identity and exports.culprit = 'happy_returns'
 left join (
     from landing.centra_pulls
     qualify row_number() over (partition by "object" order by batch desc, fetched_at desc) = 1
 ) as pulls on 'centra ' || pulls."object" = unseen.identity
-left join (
-    from landing.payout_files qualify row_number() over (partition by source_file order by batch desc) = 1
-) as settlements on settlements.source_file = unseen.identity
+left join latest_deliveries as settlements on settlements.source_file = unseen.identity and settlements.culprit = 'provider'
 where unseen.kind = 'source_not_covered';

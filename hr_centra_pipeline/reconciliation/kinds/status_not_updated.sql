@@ -32,30 +32,23 @@ select
     'status_not_updated' as kind,
     'status' as subject,
     places.identity,
-    case when pending.blocked_by is not null then 'fix_centra' else 'fix_pipeline' end as class,
-    case
-        when pending.blocked_by is not null then 'data_gap' when pending."mode" <> 'live' then 'policy_gap' else
-            'system_error'
-    end as cause,
-    case
-        when pending.blocked_by is not null then 'centra' when pending."mode" <> 'live' then 'policy' else 'pipeline'
-    end as culprit,
+    coalesce(reasons.class, 'fix_pipeline') as class,
+    coalesce(reasons.cause, case when pending."mode" <> 'live' then 'policy_gap' end, 'system_error') as cause,
+    coalesce(reasons.culprit, case when pending."mode" <> 'live' then 'policy' end, 'pipeline') as culprit,
     pending.return_id, pending.order_number,
     sendable_at as fact_at,
     places.at_the_start || ' does not say "' || (pending.evidence::json ->> 'says') || '": '
     || coalesce(
-        blocked_by,
+        pending.blocked_by,
         ledger.reason,
         case when pending."mode" <> 'live' then 'status updates are in mode ' || pending."mode" end,
         'it was not written yet'
     ) as detail,
-    case
-        when pending.blocked_by is not null
-            then 'Find the customer of the order in Centra, or set status_target = "order" '
-                || 'in [status].'
-        when pending."mode" <> 'live' then 'Let the pipeline write it: [modes] in the policy, and HR_CENTRA_MODE.'
-        else 'Check the last sync in Dagster for why this was not written.'
-    end as next_step,
+    coalesce(
+        reasons.next_step,
+        case when pending."mode" <> 'live' then 'Let the pipeline write it: [modes] in the policy, and HR_CENTRA_MODE.' end,
+        'Check the last sync in Dagster for why this was not written.'
+    ) as next_step,
     json_object(
         'effect_key',
         pending.effect_key,
@@ -70,11 +63,12 @@ select
 from effects.pending_status_updates as pending
 join places using (effect_kind)
 left join push.ledger as ledger on ledger.effect_key = pending.effect_key
+left join policy.reasons on reasons.code = pending.blocked_code
 where coalesce(ledger.state, 'planned') in ('planned', 'withdrawn')
-    -- Left by the last push for one that reports the money too: the next one writes it, with or without (`packets.py`).
+    -- Left by the last push for one that reports the money too: the next one writes it, with or without (push/operations/status.py).
     and not (
         coalesce(ledger.reason_code = 'waits_for_credit', false)
-        and ledger.planned_at > $now - to_hours(12)
+        and status_may_wait(waiting_since(pending.sendable_at, ledger.planned_at), $now::timestamptz)
     );
 
 -- Written once, and gone since. It is not written again by itself: somebody wanted it otherwise.

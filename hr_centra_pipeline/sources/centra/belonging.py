@@ -115,7 +115,7 @@ def note(
     """Record what the database belongs to, one row of ``meta.belongs_to`` per name; who signed it, if a person did."""
     for name, value in what.items():
         connection.execute(
-            "insert into meta.belongs_to values (?, ?, ?, ?, ?, ?)",
+            'insert into meta.belongs_to (name, value, since, "by", recorded_by, why) values (?, ?, ?, ?, ?, ?)',
             [name, value, datetime.now(UTC), by, recorded_by, why],
         )
 

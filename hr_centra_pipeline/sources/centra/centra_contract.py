@@ -30,7 +30,12 @@ from hr_centra_pipeline.sources.centra.centra_calls import WIDEST, Variables, pl
 from hr_centra_pipeline.sources.centra.centra_errors import Permanent
 from hr_centra_pipeline.sources.centra.client import CentraClient
 from hr_centra_pipeline.sources.centra.readable import unreadable
+<<<<<<< HEAD
 from hr_centra_pipeline.sources.centra.uses import Kind, Use, uses
+=======
+from hr_centra_pipeline.sources.centra.uses import Kind, Problem, Use, uses
+from hr_centra_pipeline.sources.centra.variables import WIDEST, Variables, plain
+>>>>>>> house
 
 Verdict = Literal["as_assumed", "differs", "cannot_be_seen"]
 Words = Mapping[str, Mapping[str, Sequence[str]]]
@@ -83,6 +88,9 @@ class Row:
 
 class NotASchema(ValueError):
     """What should be the result of an introspection is not one."""
+
+
+_REQUIRED: tuple[Problem | None, ...] = ("required", "required_at_times")
 
 
 def asked(client: CentraClient) -> Mapping[str, Any]:
@@ -174,8 +182,8 @@ def _of_uses(
         known = listed.of(_LISTED_AS[use.kind], use.coordinate) if use.kind in _LISTED_AS else None
         is_needed = bool(effect_types) or any(name.startswith("Pull") for name in names)
         yield Row(
-            "required" if problem == "required" else use.kind, use.coordinate, known.tag if known else "assumed",
-            tuple(names), effect_types, use.expected, use.found, "differs" if problem else "as_assumed",
+            "required" if problem in _REQUIRED else use.kind, use.coordinate, known.tag if known else "assumed", tuple(names),
+            effect_types, use.expected, use.found, "differs" if problem else "as_assumed",
             bool(problem) and is_needed, _remedy(use, known, effect_types) if problem else "",
         )  # fmt: skip
 
@@ -185,8 +193,8 @@ def _effect_types(names: Iterable[str], needed: Mapping[str, frozenset[str]]) ->
 
 
 def _remedy(use: Use, known: Known | None, effect_types: Sequence[str]) -> str:
-    if use.problem == "required":
-        how_often = "in every call" if use.expected == "not always sent" else "at all"
+    if use.problem in _REQUIRED:
+        how_often = "in every call" if use.problem == "required_at_times" else "at all"
         return f"hr-centra does not send it {how_often}. {consequence(effect_types, _UPDATE)}"
     if known and known.remedy:
         return f"{_advice(known)} {consequence(effect_types)}"

@@ -152,5 +152,7 @@ def note_version(connection: Connection, app_version: str | None, deprecated: It
     ).fetchone()
     if last is None or (last[0], list(last[1])) != said:
         connection.execute(
-            "insert into landing.centra_versions values (?, ?, ?, ?)", [*said, now, watermarks.next_batch(connection)]
+            "insert into landing.centra_versions (app_version, deprecated_fields, fetched_at, batch)"
+            " values (?, ?, ?, ?)",
+            [*said, now, watermarks.next_batch(connection)],
         )

@@ -120,7 +120,10 @@ def keep(connection: Connection, looked: Looked, policy: Policy, now: datetime, 
         {"has_schema": looked.introspection is not None},
     )
     connection.executemany(
-        "insert into operations.contract values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "insert into operations.contract"
+        " (kind, coordinate, basis, operations, effect_types, expected, found, verdict, stops, remedy, checked_at,"
+        " app_version, made_with)"
+        " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             (
                 row.kind, row.coordinate, row.basis, list(row.operations), list(row.effect_types), row.expected,

@@ -196,7 +196,9 @@ def _note_changed(connection: Connection, one: _Compared, rows: Sequence[Row], n
         fields = sorted(name for name in {*old, *new} if old.get(name) != new.get(name)) if before else None
         batch = batch or watermarks.next_batch(connection)
         connection.execute(
-            "insert into landing.centra_differences values (?, ?, ?, ?, ?, ?, ?, ?)",
+            "insert into landing.centra_differences"
+            " (object, object_key, order_number, difference, fields, created_at, found_at, batch)"
+            " values (?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 one.name, str(row.key), _number(new), "edited" if before else "missed", fields, new.get("createdAt"), now,
                 batch,
@@ -241,7 +243,9 @@ def _find_deleted(pull: Pull, one: _Compared, begin: datetime, end: datetime, sh
         batch = watermarks.next_batch(connection)
         for key, number, created in gone:
             connection.execute(
-                "insert into landing.centra_differences values (?, ?, ?, 'deleted', null, ?, ?, ?)",
+                "insert into landing.centra_differences"
+                " (object, object_key, order_number, difference, fields, created_at, found_at, batch)"
+                " values (?, ?, ?, 'deleted', null, ?, ?, ?)",
                 [one.name, str(key), number, created, pull.now, batch],
             )
         if one.name == "returns":

@@ -172,7 +172,9 @@ def _slice(pulling: Pull, work: Work, start: datetime, end: datetime) -> None:
 def _note(pulling: Pull, start: datetime, end: datetime, problem: str | None) -> None:
     with pulling.warehouse.transaction() as connection:
         connection.execute(
-            "insert into landing.centra_history values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "insert into landing.centra_history"
+            " (object, window_from, window_to, rows_read, rows_landed, is_complete, problem, batch, fetched_at)"
+            " values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 pulling.object, start, end, pulling.rows_read, pulling.rows_landed, problem is None, problem,
                 watermarks.next_batch(connection), pulling.now,

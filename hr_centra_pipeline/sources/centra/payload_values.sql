@@ -1,4 +1,4 @@
--- makes: amount, amount_at, currency_of, items_of, keys_in, words_in, tax_mode_of, has_taxed_lines, paid_of, added_to,
+-- makes: amount, currency_of, items_of, keys_in, words_in, tax_mode_of, has_taxed_lines, paid_of, added_to,
 --        tax_by_rules, added_by_rules, sum_of, sum_of_counted
 -- kind:  step
 -- grain: one value of a landed payload per macro

@@ -324,7 +324,7 @@ def name_orders(pull: Pull, wanted: Sequence[tuple[str, bool]]) -> None:
         with pull.warehouse.transaction() as connection:
             batch = watermarks.next_batch(connection)
             connection.executemany(
-                "insert into landing.centra_absent_orders values (?, ?, ?)",
+                "insert into landing.centra_absent_orders (order_number, fetched_at, batch) values (?, ?, ?)",
                 [(number, pull.now, batch) for number in absent],
             )
 
@@ -512,7 +512,9 @@ def _land_free_stock(pull: Pull, skus: Sequence[str], sizes: Sequence[SizeStock]
         if news:
             batch = watermarks.next_batch(connection)
             connection.executemany(
-                "insert into landing.centra_replacement_stock values (?, ?, ?, ?, ?)",
+                "insert into landing.centra_replacement_stock"
+                " (sku, product_size_id, free_quantity, fetched_at, batch)"
+                " values (?, ?, ?, ?, ?)",
                 [(*row, pull.now, batch) for row in news],
             )
     pull.rows_landed += len(news)

@@ -202,7 +202,10 @@ def _write(pull: Pull, elapsed: timedelta) -> PullReport:
     problem = " ".join(pull.problems) or None
     with pull.warehouse.transaction() as connection:
         connection.execute(
-            "insert into landing.centra_pulls values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "insert into landing.centra_pulls"
+            " (object, window_from, window_to, rows_read, rows_landed, is_complete, problem, batch, fetched_at,"
+            " rows_refused)"
+            " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 pull.object, pull.window_from, _watermark(pull, elapsed), pull.rows_read, pull.rows_landed,
                 problem is None, problem, watermarks.next_batch(connection), pull.now, pull.rows_refused,
@@ -235,7 +238,7 @@ def _note_unreadable(connection: Connection, pull: Pull, watermark: datetime | N
     )  # fmt: skip
     if is_at_end and pull.unreadable:
         connection.execute(
-            "insert into landing.centra_reached values (?, ?, ?, ?)",
+            "insert into landing.centra_reached (object, window_to, batch, fetched_at) values (?, ?, ?, ?)",
             [pull.object, watermark, watermarks.next_batch(connection), pull.now],
         )
 

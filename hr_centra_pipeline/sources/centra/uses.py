@@ -53,9 +53,11 @@ from graphql.validation.rules.variables_in_allowed_position import allowed_varia
 from hr_centra_pipeline.sources.centra.centra_calls import Sometimes, Variables
 
 Kind = Literal["root field", "field", "argument", "input member", "word", "type"]
-Problem = Literal["missing", "another type", "required"]
+Problem = Literal["missing", "another type", "required", "required_at_times"]
 
 _FEW = 8
+_AT_TIMES: tuple[str, Problem] = ("not always sent", "required_at_times")
+_NEVER: tuple[str, Problem] = ("not required", "required")
 _WORDS_OF = {dict: "an object", list: "a list", str: "a text", bool: "true or false", int: "a whole number"}
 
 
@@ -254,8 +256,8 @@ def _required(owner: GraphQLInputObjectType, always: set[str], sometimes: set[st
     """Members that this schema requires and that not each of our calls sends."""
     for name, definition in owner.fields.items():
         if name not in always and is_required_input_field(definition):
-            expected = "not always sent" if name in sometimes else "not required"
-            yield Use("input member", f"{owner.name}.{name}", expected, f"required: {definition.type}", "required")
+            expected, problem = _AT_TIMES if name in sometimes else _NEVER
+            yield Use("input member", f"{owner.name}.{name}", expected, f"required: {definition.type}", problem)
 
 
 def _word(enum: GraphQLEnumType, word: str) -> Use:

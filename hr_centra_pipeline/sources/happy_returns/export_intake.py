@@ -103,7 +103,8 @@ def _note_look(
 ) -> None:
     with warehouse.transaction() as connection:
         connection.execute(
-            "insert into landing.exports_looks values (?, ?, ?, ?, ?, ?)",
+            "insert into landing.exports_looks (looked_at, files_listed, files_new, is_complete, problem, batch)"
+            " values (?, ?, ?, ?, ?, ?)",
             [now, listed, new, problem is None, problem, watermarks.next_batch(connection)],
         )
 

@@ -365,7 +365,7 @@ def _key(connection: Connection) -> str:
     if row:
         return str(row[0])
     key = secrets.token_hex(16)
-    connection.execute("insert into meta.keys values ('personal', ?)", [key])
+    connection.execute("insert into meta.keys (name, value) values ('personal', ?)", [key])
     return key
 
 

@@ -66,7 +66,8 @@ def retype(warehouse: Warehouse, profiles: Sequence[Profile], now: datetime) -> 
                     "delete from landing.profiles where profile = ? and kind = ?", [profile.name, kind.name]
                 )
                 connection.execute(
-                    "insert into landing.profiles values (?, ?, ?, ?)", [profile.name, kind.name, present, now]
+                    "insert into landing.profiles (profile, kind, sha256, typed_at) values (?, ?, ?, ?)",
+                    [profile.name, kind.name, present, now],
                 )
     return changed
 

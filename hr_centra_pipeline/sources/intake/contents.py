@@ -30,7 +30,6 @@ class Content:
     sha256: str
     problem: str | None = None
     is_cut: bool = False
-    had_mark: bool = False  # a byte order mark, which was taken off
 
 
 def opened(raw: bytes, name: str) -> Content:
@@ -49,9 +48,7 @@ def opened(raw: bytes, name: str) -> Content:
         if isinstance(unpacked, str):
             return Content(b"", sha256, unpacked)
         data, is_cut = unpacked
-    marked = data.startswith(_UTF8_MARK)
-    if marked:
-        data = data[len(_UTF8_MARK) :]
+    data = data.removeprefix(_UTF8_MARK)
     if not data or data.isspace():
         return Content(b"", sha256, "is empty")
     first = re.search(rb"[\r\n]", data)
@@ -62,7 +59,7 @@ def opened(raw: bytes, name: str) -> Content:
         if isinstance(lines, str):
             return Content(b"", sha256, lines)
         data = lines
-    return Content(data, sha256, is_cut=is_cut, had_mark=marked)
+    return Content(data, sha256, is_cut=is_cut)
 
 
 def _unpacked(raw: bytes) -> tuple[bytes, bool] | str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hr_centra_pipeline.core.codes import UNMATCHED
 from hr_centra_pipeline.core.kinds import EFFECT_KINDS
 from hr_centra_pipeline.warehouse.declare import Table, flag, instant, money, table, text, texts, whole
 
@@ -24,7 +25,7 @@ MATCHED_ITEMS = table(
         "shipment_id": whole("Centra shipment", null=True),
         "shipment_line_id": whole("Centra shipment line (null: unmatched)", null=True),
         "matched_by": text("frozen, tied, line_id, sku, ean or upc", null=True),
-        "reason": text("why it is unmatched (null: matched)", null=True),
+        "reason": text("why it is unmatched (null: matched)", values=UNMATCHED, null=True),
         "sku": text("SKU in Centra, else as reported", null=True),
         "currency": text("order's currency", null=True),
         "unit_price": money("what the unit cost the customer, with tax", null=True),

@@ -10,7 +10,6 @@ from hr_centra_pipeline.warehouse.tables.reconciliation_tables import AGE_BUCKET
 BEFORE_CUTOVER = "before_cutover"
 STATUSES = ("ties", "does_not_tie", "not_covered", "late")
 STAGES = ("not_handed_over", "on_its_way", "at_bar", "at_hub", "outbound", "arrived_not_booked")
-DIRECTIONS = ("happy_returns_without_centra", "centra_without_happy_returns")
 
 _MONTH = text("YYYY-MM, UTC", pattern=r"\d{4}-\d{2}")
 _CURRENCY = text("ISO 4217", pattern="[A-Z]{3}")

@@ -42,12 +42,17 @@ def test_a_file_of_which_rows_could_not_be_read() -> None:
 
 def test_a_later_delivery_without_bad_rows_closes_it() -> None:
     alone = Alone("quarantined_row")
-    alone.put("landing.files", source_file="items.csv", batch=2, rows_rejected=0)
-    alone.put("landing.payout_files", source_file="payouts.csv", batch=3)
-    alone.put("landing.payout_files", source_file="new words.csv", batch=3, problem="broken")
-    alone.put("landing.payout_lines", source_file="new words.csv", source_line=2, batch=3, set_aside="line_type")
-    alone.put("staging.payout_lines", source_file="new words.csv", source_line=2, line_type="refund")
-    for identity in ("items.csv", "payouts.csv", "new words.csv", "other.csv"):
+    alone.put(
+        "latest_deliveries",
+        {"source_file": "items.csv", "batch": 2, "rows_rejected": 0, "culprit": "happy_returns"},
+        {"source_file": "payouts.csv", "batch": 3, "culprit": "provider"},
+        {"source_file": "new words.csv", "batch": 3, "problem": "broken", "culprit": "provider"},
+        {"source_file": "old words.csv", "batch": 4, "problem": "broken", "culprit": "provider"},
+    )
+    for file in ("new words.csv", "old words.csv"):
+        alone.put("landing.payout_lines", source_file=file, source_line=2, batch=3, set_aside="line_type")
+        alone.put("staging.payout_lines", source_file=file, source_line=2, line_type="refund")
+    for identity in ("items.csv", "payouts.csv", "new words.csv", "old words.csv", "other.csv"):
         alone.was_open(identity, identity=identity)
     assert alone.closed() == {
         "items.csv": "the file was delivered again and read whole",

@@ -22,10 +22,12 @@ def test_a_file_that_could_not_be_read_and_a_pull_that_did_not_end() -> None:
 
 def test_a_file_that_was_read_and_a_pull_that_ended_close_it() -> None:
     alone = Alone("source_not_covered")
-    alone.put("landing.files", source_file="returns.csv", batch=1, problem="unknown header", rows_rejected=0)
-    alone.put("landing.files", source_file="returns.csv", batch=2, rows_rejected=0)
-    alone.put("landing.files", source_file="items.csv", batch=2, rows_rejected=3)
-    alone.put("landing.payout_files", source_file="payouts.csv", batch=2)
+    alone.put(
+        "latest_deliveries",
+        {"source_file": "returns.csv", "rows_rejected": 0, "culprit": "happy_returns"},
+        {"source_file": "items.csv", "rows_rejected": 3, "culprit": "happy_returns"},
+        {"source_file": "payouts.csv", "culprit": "provider"},
+    )
     alone.put("landing.centra_pulls", object="orders", batch=2, fetched_at=NOW, is_complete=True)
     alone.put("landing.centra_pulls", object="returns", batch=2, fetched_at=NOW, is_complete=False)
     for identity in ("returns.csv", "items.csv", "payouts.csv", "centra orders", "centra returns", "lost.csv"):
