@@ -466,6 +466,8 @@ _HALTS = (
 
 REASONS: Mapping[str, Reason] = {reason.code: reason for reason in (*_BLOCKS, *_WAITS, *_SEEN, *_MOVES, *_HALTS)}
 """Every reason by its code, in the order of precedence."""
+WAITING = tuple(code for code, reason in REASONS.items() if reason.sentence.partition(" ")[0] == "waits")
+"""Codes whose sentence says itself that it waits: "credit note waits for approval", not "credit note waits: waits for approval"."""
 
 # ---------------------------------------------------------------- guards
 

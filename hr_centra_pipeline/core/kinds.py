@@ -140,7 +140,7 @@ OF_THE_RETURN = frozenset(effect.name for effect in EFFECTS if effect.is_of_the_
 # subquery would capture columns of the query that calls it.
 FACTS = (
     "is_once_per_unit", "gives_value", "is_of_the_return", "is_worth_its_unit", "is_on_the_customer", "is_part_of_a_credit",
-    "is_on_a_return", "sets_an_attribute", "takes_off",
+    "is_on_a_return", "sets_an_attribute", "takes_off", "may_be_asked",
 )  # fmt: skip
 
 

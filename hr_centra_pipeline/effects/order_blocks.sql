@@ -18,7 +18,6 @@ create or replace temp macro rest_text(
     else ''
 end;
 
--- One row per order: why nothing may be paid on it.
 create or replace temp table order_blocks as
 select
     orders.order_number,

@@ -3,8 +3,7 @@
 -- grain: one row per unit and issued refund row of it, with who paid it
 -- loop:  push.ledger, push.packets: the payer of a credit is the one that its packet was sent with
 
--- Who paid the units of the active orders. Fills `paid_through`, one row per unit and issued refund row of it (without one: one row
--- per unit; of a refund row that names no unit: one row without a unit).
+-- Of the active orders. A unit without an issued refund row has one row; so has a refund row that names no unit, without a unit.
 -- `sent_with`: the payer that our credit was sent with; without its packet (our database was lost) Centra, where the Return
 -- shows a payment. `seen_payers`: who may have paid at the time of the row, as the settings' history has it (payers_seen.sql).
 -- `row_payer`: who paid what the row shows. `unit_payer`: the same, but what is not credited yet is paid by who pays now.

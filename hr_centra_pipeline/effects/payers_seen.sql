@@ -3,9 +3,8 @@
 -- grain: one row per refund type and stretch of time in which plans were made with one payer
 -- loop:  push.settings_seen: who paid for a refund is what the plans of its time were made with
 
--- Who may have paid when, as the settings' history has it. Fills `payers_seen`, one row per refund type and stretch of time in which
--- plans were made with one payer: from after the last plan with the settings before (the first one: from ever) to the first plan
--- with those after it (the last one: for good). Between two plans nobody knows when the settings were changed: both count there.
+-- A stretch is from after the last plan with the settings before (the first one: from ever) to the first plan with those after it
+-- (the last one: for good). Between two plans nobody knows when the settings were changed: both count there.
 create or replace temp table payers_seen as
 with
 plan_payers as (

@@ -40,7 +40,6 @@ create or replace temp macro more_than(amount, slack) as case when amount > slac
     18, 4
 );
 
--- One row per unit, way and source of value.
 create or replace temp table values_given as
 with
 -- One row per unit and each of our Returns that it is on. The Return of an exchange may have several effects of the unit: a

@@ -2,7 +2,6 @@
 -- kind:  step
 -- grain: one row per order of which everything that was ordered has come back
 
--- One row per order of which everything that was ordered has come back.
 create or replace temp table whole_orders as
 select order_number
 from (

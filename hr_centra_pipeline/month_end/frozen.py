@@ -56,7 +56,7 @@ def put_back(connection: Connection) -> None:
         is_there = f"select month from {declared.name} union select month from report_period"  # noqa: S608 - our own names
         connection.execute(
             f"""
-            create or replace temp table put_back as
+            create or replace temp table frozen_rows as
             select {columns}
             from month_end.closed_rows
             where run_number in (select run_number from valid_closes where month in ({is_there})) and table_name = ?
@@ -66,7 +66,7 @@ def put_back(connection: Connection) -> None:
         connection.execute(
             f"delete from {declared.name} where month in (select month from valid_closes)"  # noqa: S608
         )
-        connection.execute(f"insert into {declared.name} by name from put_back")
+        connection.execute(f"insert into {declared.name} by name from frozen_rows")
 
 
 def _kept(connection: Connection, run_number: int, table_name: str) -> Iterator[tuple[str]]:

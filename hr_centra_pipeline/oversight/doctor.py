@@ -22,7 +22,7 @@ from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.oversight import contract, delivery, published
 from hr_centra_pipeline.oversight.findings import Finding, Level, guarded
 from hr_centra_pipeline.push.guards import refuse_unguarded
-from hr_centra_pipeline.sources.centra import contract_record, judged, permissions, probes
+from hr_centra_pipeline.sources.centra import centra_calls, contract_record, judged, probes
 from hr_centra_pipeline.sources.centra.centra_objects import Warehouse as CentraWarehouse
 from hr_centra_pipeline.sources.centra.client import CentraClient
 from hr_centra_pipeline.sources.centra.order_api import OrderApiClient
@@ -452,7 +452,7 @@ def _quotas(limits: list[dict[str, Any]]) -> Iterator[Finding]:
 
 
 def _least_token(policy: Policy) -> Finding:
-    needed = permissions.least(permissions.used(policy))
+    needed = centra_calls.least(centra_calls.used(policy))
     return Finding("Centra", "note", f"minimal token permissions for this policy: {', '.join(needed)}")
 
 

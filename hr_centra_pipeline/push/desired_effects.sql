@@ -74,8 +74,11 @@ select
         when effect_kind = 'exchange_order' then sha256(concat_ws(chr(31), coalesce(sku, '-'), is_held::varchar))
         -- Its word is mapped for the first time some day: that asks nothing.
         when effect_kind = 'inventory_adjustment' and warehouse_id is null and blocked_code is not null then 'open'
-        when effect_kind = 'inventory_adjustment' then
-            sha256(concat_ws(chr(31), coalesce(warehouse_id::varchar, '-'), is_held::varchar))
+        when effect_kind = 'inventory_adjustment'
+            then
+                sha256(concat_ws(chr(31), coalesce(warehouse_id::varchar, '-'), is_held::varchar))
+        -- Of any other kind: all that would be sent.
+        when may_be_asked(effect_kind) then sha256(concat_ws(chr(31), sent, is_held::varchar))
     end as decided_sha256
 from (
     select

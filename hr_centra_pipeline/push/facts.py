@@ -66,11 +66,11 @@ def load(connection: Connection, policy: Policy, effects: Iterable[Effect]) -> F
 
     known = column(
         """
-        with concerned as (
+        with open_orders as (
             select order_number from push.ledger where state in ('planned', 'sending', 'unknown')
         )
         select centra_return_id from staging.centra_returns
-        semi join concerned using (order_number)
+        semi join open_orders using (order_number)
         where deleted_at is null
         """
     )

@@ -2,9 +2,7 @@
 -- kind:  step
 -- grain: one row per desired effect: in which batch Happy Returns last reported something new of it
 
--- When Happy Returns last said something else that an effect hangs on, by batch. Fills `latest_reports`, one row per effect of
--- the temporary table `desired_effects` (none unless $is_asked): batch: of its unit's own facts (of a fee or shipping: its return's);
--- paid_batch: whether it paid. A row that only repeats what was known, or comes late with an older state, says nothing.
+-- None unless $is_asked. batch: of its unit's own facts (of a fee or shipping: its return's); paid_batch: whether it paid. A row that only repeats what was known, or comes late with an older state, says nothing.
 -- Rows are in the order of their batches; one that a corrected profile has typed again says it since its said_batch. The columns
 -- compared here are those of `_FACTS` in sources/happy_returns/retyping.py.
 create or replace temp table latest_reports as

@@ -93,7 +93,7 @@ class _Settings:
 
 
 @makes(
-    "graded_once",
+    "steady_units",
     "One row per unit of which all that was landed says one grade; filled for a first plan only.",
     reads=("desired_effects", "landing.happy_returns_items"),
     loops={"push.ledger": "a first plan is one before which the ledger is empty"},
@@ -104,7 +104,7 @@ def _settings_changed(
     """Up to where everything was planned by other settings (``None``: by these); and whether anything ever was.
 
     Fills ``latest_reports`` (when Happy Returns last said what an effect of ``desired_effects`` hangs on), ``decided_effects``,
-    ``touched_effects``, and ``graded_once``: units of ``desired_effects`` of which all that was landed says one grade
+    ``touched_effects``, and ``steady_units``: units of ``desired_effects`` of which all that was landed says one grade
     (filled for a first plan only). ``done``: models that have run; answered with those that ran now.
     """
     last = connection.execute(
@@ -133,7 +133,7 @@ def _settings_changed(
     done = models.run(connection, ["touched_effects"], (), parameters, done=done)
     connection.execute(
         """
-        create or replace temp table graded_once as
+        create or replace temp table steady_units as
         select return_item_id from landing.happy_returns_items
         semi join desired_effects using (return_item_id)
         where disposition is not null and $is_first_plan

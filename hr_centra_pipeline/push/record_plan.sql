@@ -4,14 +4,11 @@
 -- grain: one row per effect key whose ledger row moves, with its whole new row
 -- loop:  push.packets: a plan is recorded beside the packets of earlier pushes, before it has its own
 
--- Which ledger rows change, given the desired effects and what Centra shows. Fills the temporary table `moves`
--- (one row per effect key that moves, with its whole new row); `ledger.py` checks each move and merges them.
+-- `ledger.py` checks each move and merges them.
 -- since: the batch up to which the ledger knows what Centra shows.
 -- past_batch: settings that make effects due have changed; up to this batch everything was planned by the old ones.
 -- changed_batch: the same, for those settings and the ones of amounts. payers_changed: who pays has changed.
 -- is_first_plan: the ledger is empty. newest_batch: the batch up to which the sources are known.
--- Reads the effects of desired_effects.sql, when Happy Returns last reported what they depend on (latest_reports.sql), and which of
--- them the changed settings touch and what people have decided since (touched_effects.sql).
 
 -- One row per effect not finished whose refund row was issued while another user may have paid, in whatever batch it landed
 -- (effects/payers_seen.sql). A row without a time was issued when it was last changed, at the latest.
@@ -228,7 +225,7 @@ questioned_effects as (
             -- The ledger was lost. A second movement of a unit that was only ever graded one way is due by a changed setting.
             when $is_first_plan and desired_effects.effect_kind = 'inventory_adjustment'
                 and (desired_effects.evidence::json ->> 'ordinal')::integer > 1
-                and desired_effects.return_item_id in (select return_item_id from graded_once) then coalesce(reports.batch, 0)
+                and desired_effects.return_item_id in (select return_item_id from steady_units) then coalesce(reports.batch, 0)
         end as asked_batch
     from desired_effects
     join policy.effect_types on effect_types.effect_kind = desired_effects.effect_kind

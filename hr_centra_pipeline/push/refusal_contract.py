@@ -12,7 +12,7 @@ from hr_centra_pipeline.core.kinds import EFFECT_TYPE_OF
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.push.guards import Breach
 from hr_centra_pipeline.push.packets import Effect
-from hr_centra_pipeline.sources.centra import contract_record, permissions
+from hr_centra_pipeline.sources.centra import centra_calls, contract_record
 from hr_centra_pipeline.warehouse.database import Connection
 
 GUARD = "contract"
@@ -36,7 +36,7 @@ class Unfit:
 
     def of_payment(self, payer: str, *, instead: bool) -> str | None:
         """Why a payer cannot pay; ``instead``: on the Return of a canceled replacement, which may have to be opened again."""
-        return self.payers.get(payer) or (self.payers.get(permissions.INSTEAD) if instead else None)
+        return self.payers.get(payer) or (self.payers.get(centra_calls.INSTEAD) if instead else None)
 
     def breaches(self, due: Iterable[Effect]) -> list[Breach]:
         """What is stopped of what is due now, as breaches of a guard: its exception names the reason."""
@@ -57,6 +57,6 @@ def unfit(connection: Connection, policy: Policy) -> Unfit:
     """What the last look at the contract forbids under this policy."""
     reasons = contract_record.reasons(connection, policy)
     return Unfit(
-        {name: reason for name, reason in reasons.items() if name in permissions.SENDING},
-        {payer: reasons[name] for payer in permissions.PAYING if (name := permissions.paid_by(payer)) in reasons},
+        {name: reason for name, reason in reasons.items() if name in centra_calls.SENDING},
+        {payer: reasons[name] for payer in centra_calls.PAYING if (name := centra_calls.paid_by(payer)) in reasons},
     )

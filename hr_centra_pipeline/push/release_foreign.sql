@@ -2,7 +2,7 @@
 -- kind:  step
 -- grain: one row per effect that others had done and that is gone in Centra
 
--- Effects that another user had done and that are gone in Centra: ours are due again. Fills `released_effects`: their new ledger rows.
+-- Ours are due again: their new ledger rows.
 create or replace temp table released_effects as
 with
 pending_keys as (

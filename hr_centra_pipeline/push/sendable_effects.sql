@@ -3,8 +3,8 @@
 -- grain: one row per effect of the last plan that is not in Centra, with why it waits
 
 -- One row per effect of the last plan that is not in Centra, with what its packet needs and why it waits by today's plan, policy
--- and approvals: of those that are planned, and of those that are under way, which are asked again before each call. Reads the
--- temporary table of desired_effects.sql. Fills `sendable_effects`: what an approval keeps is in there, too.
+-- and approvals: of those that are planned, and of those that are under way, which are asked again before each call.
+-- What an approval keeps is in there, too.
 create or replace temp table sendable_effects as
 with
 -- One row per effect that a person approved, as it was when that was done last, with the codes of what it waited for: another

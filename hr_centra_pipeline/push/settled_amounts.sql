@@ -3,7 +3,7 @@
 -- grain: one row per credit that we made and whose paid amount Centra settled later
 
 -- What our credits have really given back, where Centra settles their tax: what was paid, else what the completed Return
--- gives. The ledger's amounts were estimates until then. Fills the temporary table `settled_amounts`: one row per effect.
+-- gives. The ledger's amounts were estimates until then.
 create or replace temp table settled_amounts as
 with
 -- one row per Return that a pull has shown with its payment, or completed

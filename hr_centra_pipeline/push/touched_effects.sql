@@ -2,8 +2,8 @@
 -- kind:  step
 -- grain: one row per effect that a change of the settings or a decision of a person touches
 
--- Whether an effect can be due, or different, by a change of the settings alone. Fills `decided_effects` and `touched_effects`, for
--- the effects of the temporary table `desired_effects`. $adoptions, $ties, $exchange_decisions: how many of them the last plan knew.
+-- Whether an effect can be due, or different, by a change of the settings alone.
+-- $adoptions, $ties, $exchange_decisions: how many of them the last plan knew.
 
 -- One row per effect of `desired_effects` that has a reason of its own since the last plan, whatever the settings say: a person has adopted
 -- its return, tied something to its unit or order, or decided about its replacement. No such decision says who has paid.

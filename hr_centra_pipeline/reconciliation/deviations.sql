@@ -59,10 +59,10 @@ repeated_claims as (
 deviating_verdicts as (
     select
         *,
-        case component when 'exchange' then h - e else distance end as off,
+        case component when 'exchange' then happy_returns - expected else distance end as off,
         concat_ws(
-            ', ', 'expected ' || money_text(e, currency), 'Happy Returns ' || money_text(h, currency),
-            'Centra ' || money_text(c, currency), 'payment provider ' || money_text(p, currency)
+            ', ', 'expected ' || money_text(expected, currency), 'Happy Returns ' || money_text(happy_returns, currency),
+            'Centra ' || money_text(centra, currency), 'payment provider ' || money_text(provider, currency)
         ) as figures
     from verdicts
     where distance <> 0 and not is_within_tolerance
@@ -122,7 +122,8 @@ select
     end as next_step,
     json_object(
         'source', happy_returns_source, 'refund_ids', reported_rows.refund_ids, 'centra', centra_source, 'rule', expected_source,
-        'expected', e::varchar, 'happy_returns', h::varchar, 'centra_amount', c::varchar, 'provider', p::varchar
+        'expected', expected::varchar, 'happy_returns', happy_returns::varchar, 'centra_amount', centra::varchar,
+        'provider', provider::varchar
     ) as evidence
 from deviating_verdicts
 left join sources

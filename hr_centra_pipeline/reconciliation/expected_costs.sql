@@ -6,7 +6,6 @@
 -- The fee rule of the expected side. effects/unit_credits.sql (per unit) and effects/return_fees.sql (per return) have that of what is
 -- sent; a test holds the two together on random rows.
 
--- One row per return and order with refunds to the original payment: the shipping and the fee that the policy gives and takes.
 create or replace temp table expected_costs as
 with
 pairs as (

@@ -224,11 +224,12 @@ left join (
 -- nothing; the tolerance is looked at afterwards.
 create or replace temp table verdicts as
 with
--- Those rows of which units are compared: the four sides as e, h, c, p.
+-- Those rows of which units are compared, with what is compared of each side.
 compared_sides as (
     select
-        sides.*,
-        expected_compared as e, happy_returns_compared as h, centra_compared as c, provider_compared as p,
+        sides.* exclude (expected, happy_returns, centra, provider),
+        expected_compared as expected, happy_returns_compared as happy_returns, centra_compared as centra,
+        provider_compared as provider,
         (component in ('shipping', 'fee') and landed_at > made_at) as is_late_row,
         coalesce(not is_partly_foreign, true) as is_ours,
         parameters.shipping_rule, parameters.shipping_source
@@ -242,21 +243,27 @@ judged_sides as (
     select
         *,
         case
-            when h is null and (c is not distinct from e) then null
-            when h is null then case when is_ours then 'centra' else 'external' end
-            when component = 'exchange' then case when h <> e then 'happy_returns' end
-            when h = c and h = e then case when p <> c then 'provider' end
+            when happy_returns is null and (centra is not distinct from expected) then null
+            when happy_returns is null then case when is_ours then 'centra' else 'external' end
+            when component = 'exchange' then case when happy_returns <> expected then 'happy_returns' end
+            when happy_returns = centra and happy_returns = expected then case when provider <> centra then 'provider' end
             -- the setting decides what shipping is credited: a row that reports otherwise deviates, whenever it came
-            when component = 'shipping' and e = c then 'happy_returns'
+            when component = 'shipping' and expected = centra then 'happy_returns'
             -- the row came when the credit had been made already
-            when component in ('shipping', 'fee') and is_late_row and is_ours and h <> c and shipping_rule <> 'never' then 'policy'
-            when e = c then 'happy_returns'
-            when e = h and not is_ours then 'external'
-            when e = h and component in ('items', 'tax') then 'centra'
-            when e = h then 'pipeline'
+            when
+                component in ('shipping', 'fee')
+                and is_late_row
+                and is_ours
+                and happy_returns <> centra
+                and shipping_rule <> 'never'
+                then 'policy'
+            when expected = centra then 'happy_returns'
+            when expected = happy_returns and not is_ours then 'external'
+            when expected = happy_returns and component in ('items', 'tax') then 'centra'
+            when expected = happy_returns then 'pipeline'
             -- our own credit was written from the row, so that the two are one opinion
-            when h = c and is_ours and component in ('shipping', 'fee') then 'happy_returns'
-            when h = c then 'policy'
+            when happy_returns = centra and is_ours and component in ('shipping', 'fee') then 'happy_returns'
+            when happy_returns = centra then 'policy'
             else 'unknown'
         end as deviates
     from compared_sides
@@ -268,18 +275,21 @@ measured_sides as (
         *,
         case
             when deviates is null then 0
-            when deviates = 'provider' then p - c
-            when deviates in ('centra', 'external', 'pipeline') then c - e
-            when deviates = 'policy' and is_late_row then h - c
-            when deviates = 'policy' then e - h
-            when deviates = 'happy_returns' and e = c then h - c
-            when deviates = 'happy_returns' then h - e
-            else h - c
+            when deviates = 'provider' then provider - centra
+            when deviates in ('centra', 'external', 'pipeline') then centra - expected
+            when deviates = 'policy' and is_late_row then happy_returns - centra
+            when deviates = 'policy' then expected - happy_returns
+            when deviates = 'happy_returns' and expected = centra then happy_returns - centra
+            when deviates = 'happy_returns' then happy_returns - expected
+            else happy_returns - centra
         end as distance,
         -- The worst difference of any two sides is what the tolerance has to cover. A provider's is a kind of its own.
-        greatest(e, h, c, p) - least(e, h, c, p) as worst,
+        greatest(expected, happy_returns, centra, provider) - least(expected, happy_returns, centra, provider) as worst,
         case
-            when (deviates is distinct from 'provider') then greatest(e, h, c) - least(e, h, c) else abs(distance)
+            when
+                (deviates is distinct from 'provider')
+                then greatest(expected, happy_returns, centra) - least(expected, happy_returns, centra)
+            else abs(distance)
         end as spread,
         -- Most keys have no difference: what is allowed is worked out where there is one. Less than the currency's smallest
         -- unit can neither be paid nor claimed.
@@ -288,7 +298,7 @@ measured_sides as (
                         coalesce(tolerance.absolute, 0),
                         smallest_amount(judged_sides.currency) - 0.0001::decimal(5, 4),
                         coalesce(share_of(
-                            greatest(abs(coalesce(h, c)), abs(coalesce(c, h))),
+                            greatest(abs(coalesce(happy_returns, centra)), abs(coalesce(centra, happy_returns))),
                             tolerance.percent,
                             100::decimal(18, 4),
                             judged_sides.currency
@@ -296,7 +306,7 @@ measured_sides as (
                         case when component = 'tax' or orders.tax_mode = 'none' and component = 'items'
                                 then policy.tax_slack(
                                         orders.tax_mode,
-                                        greatest(abs(coalesce(e, c)), abs(coalesce(c, h))),
+                                        greatest(abs(coalesce(expected, centra)), abs(coalesce(centra, happy_returns))),
                                         judged_sides.currency
                                     )
                             else 0
@@ -310,7 +320,7 @@ measured_sides as (
 )
 
 select
-    return_id, order_number, component, currency, e, h, c, p, deviates,
+    return_id, order_number, component, currency, expected, happy_returns, centra, provider, deviates,
     case deviates when 'external' then made_by else deviates end as culprit,
     made_by,
     distance::decimal(18, 4) as distance,

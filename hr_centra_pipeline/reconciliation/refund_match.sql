@@ -125,7 +125,8 @@ delete from reconciliation.refund_mismatches where order_number in (select order
 insert into reconciliation.refund_mismatches by name
 select
     verdicts.return_id, verdicts.order_number, verdicts.component, verdicts.currency,
-    e as expected_amount, h as happy_returns_amount, c as centra_amount, p as provider_amount, distance as difference,
+    verdicts.expected as expected_amount, verdicts.happy_returns as happy_returns_amount, verdicts.centra as centra_amount,
+    verdicts.provider as provider_amount, distance as difference,
     verdicts.culprit, rule
 from verdicts
 join reconciliation.refund_match as matched
@@ -136,7 +137,13 @@ where distance <> 0 and not is_within_tolerance;
 delete from reconciliation.tolerance_uses where order_number in (select order_number from money_orders);
 insert into reconciliation.tolerance_uses by name
 select
-    return_id, order_number, component, currency, e as expected_amount, h as happy_returns_amount, c as centra_amount,
-    p as provider_amount, distance as difference, allowed, culprit, coalesce(issued_at, made_at) as happened_at
+    return_id,
+    order_number,
+    component,
+    currency,
+    expected as expected_amount,
+    happy_returns as happy_returns_amount,
+    centra as centra_amount,
+    provider as provider_amount, distance as difference, allowed, culprit, coalesce(issued_at, made_at) as happened_at
 from verdicts
 where distance <> 0 and is_within_tolerance;

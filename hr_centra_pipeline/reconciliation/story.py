@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from hr_centra_pipeline.core import codes
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.warehouse.database import Connection, run_sql
 
@@ -104,7 +105,7 @@ def _story(connection: Connection, return_id: str) -> Story:
         [return_id],
     ).fetchall()
     orders = list(dict.fromkeys([order for order, _ in heads] + [row[2] for row in units]))
-    parameters = {"returns": [return_id], "orders": orders}
+    parameters = {"returns": [return_id], "orders": orders, "waiting": list(codes.WAITING)}
     timeline = run_sql(connection, "hr_centra_pipeline.reconciliation", "story.sql", parameters).fetchall()
     exceptions = connection.execute(
         "select kind, detail, next_step from reconciliation.exceptions where return_id = ? order by opened_at, kind",

@@ -2,7 +2,7 @@
 -- grain: one row per thing that happened to a return, or was decided about it
 
 -- One return's story: one row per thing that happened or was decided, by whom, in the order of the decision clock.
--- returns: the return ids; orders: the orders of those returns.
+-- returns: the return ids; orders: the orders of those returns; waiting: codes whose sentence says itself that it waits.
 with
 -- One row per unit of the returns that are asked for.
 my_units as (
@@ -105,7 +105,7 @@ policy_decisions as (
     union all by name
     select
         updated_at as "at", 'pipeline' as who, return_item_id as unit, effect_text(effect_kind)
-        || case when starts_with(reason, 'waits ') then ' ' else ' waits: ' end || reason as what,
+        || case when reason_code in (select unnest($waiting::varchar[])) then ' ' else ' waits: ' end || reason as what,
         3 as rank
     from my_ledger where state = 'planned' and reason is not null
     union all by name

@@ -39,7 +39,6 @@ MATCHED = [
 SQL_ALONE = [rf"\b(?:{PROSE})\b\)*\s*=\s*'\w+ [^'\n]*'"]
 # What is matched all the same: (file, part of the line) and why it is no decision about an effect.
 ALLOWED = {
-    ("reconciliation/story.sql", "starts_with(reason, 'waits ')"): "how two words are joined",
     ("reconciliation/provider_facts.sql", "= 'Return ' || line_amounts.centra_return_id"): "an object's name, made of its id",
 }  # fmt: skip
 

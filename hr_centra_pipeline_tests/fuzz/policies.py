@@ -16,7 +16,7 @@ from hr_centra_pipeline.core.policy import load_policy
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.oversight.doctor import settings_table
 from hr_centra_pipeline.push.guards import refuse_unguarded
-from hr_centra_pipeline.sources.centra import centra_contract, permissions, variables
+from hr_centra_pipeline.sources.centra import centra_calls, centra_contract
 from hr_centra_pipeline.sources.happy_returns.export_profiles import Profile
 from hr_centra_pipeline.sources.intake.places import Place
 from hr_centra_pipeline.sources.intake.profile_files import parsed
@@ -77,8 +77,8 @@ class _Fuzzing:
         except ConfigurationError as error:
             _must(str(error).startswith(str(self.file)), "a refusal names the file")
             return "policy: refused by name"
-        permissions.needed(loaded.policy)
-        variables.widest(loaded.policy)
+        centra_calls.needed(loaded.policy)
+        centra_calls.widest(loaded.policy)
         centra_contract.words_read(loaded.policy.centra.words)
         if rng.random() < _WRITTEN:
             with self.warehouse.transaction() as connection:

@@ -18,8 +18,8 @@ from hr_centra_pipeline.oversight.doctor import examine, settings_table
 from hr_centra_pipeline.oversight.findings import Finding, exit_code
 from hr_centra_pipeline.sandbox.centra.api import Grant
 from hr_centra_pipeline.sandbox.server import RunningSandbox, SandboxSettings, running_sandbox
+from hr_centra_pipeline.sources.centra.centra_calls import least, used
 from hr_centra_pipeline.sources.centra.centra_contract import compared, schema_of
-from hr_centra_pipeline.sources.centra.permissions import least, used
 from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline_tests.receivers import webhook

@@ -14,7 +14,7 @@ import pytest
 from hr_centra_pipeline.push import returns
 from hr_centra_pipeline.push.operations import attribute, credit, exchange, note, release, stock
 from hr_centra_pipeline.push.preview import preview
-from hr_centra_pipeline.sources.centra import centra_operations, contract_record, permissions
+from hr_centra_pipeline.sources.centra import centra_calls, centra_operations, contract_record
 from hr_centra_pipeline.sources.centra.centra_contract import without_schema
 from hr_centra_pipeline.sources.centra.contract_record import Looked
 from hr_centra_pipeline_tests.harness import Harness, harness
@@ -228,9 +228,9 @@ def test_whatever_operation_an_effect_type_calls_is_among_those_that_it_needs(
     effect_type: str, modules: tuple[ModuleType, ...]
 ) -> None:
     by_policy = {
-        "credit_note": permissions.PAYING.values(),
-        "exchange_order": [permissions.RELEASING],
-        "status_update": permissions.WRITING.values(),
+        "credit_note": centra_calls.PAYING.values(),
+        "exchange_order": [centra_calls.RELEASING],
+        "status_update": centra_calls.WRITING.values(),
     }
-    needed = permissions.SENDING[effect_type].union(*by_policy.get(effect_type, ()))
+    needed = centra_calls.SENDING[effect_type].union(*by_policy.get(effect_type, ()))
     assert named_in(*modules) == {name for name in needed if not name.startswith("Pull") and name != "ReadRateLimits"}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import inspect
 import json
-import re
 import shutil
 from collections import Counter
 from dataclasses import fields
@@ -24,7 +23,7 @@ from hr_centra_pipeline.core.kinds import EFFECT_KINDS, EFFECT_TYPE_OF, OPERATIO
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.push import call_journal
 from hr_centra_pipeline.push.call_journal import Journal
-from hr_centra_pipeline.push.operations import attribute, credit, diagram, exchange, note, registry, release, stock
+from hr_centra_pipeline.push.operations import attribute, credit, diagram, exchange, note, release, stock
 from hr_centra_pipeline.push.operations.credit import CreditPayload
 from hr_centra_pipeline.push.operations.exchange import ExchangePayload
 from hr_centra_pipeline.push.operations.registry import OPERATIONS, cut
@@ -273,14 +272,3 @@ def test_a_packet_begins_only_where_its_operation_may_begin() -> None:
 def test_the_page_about_the_architecture_shows_the_tables_as_they_are() -> None:
     page = diagram.PAGE.read_text("utf-8")
     assert page == diagram.on_page(page), "run python -m hr_centra_pipeline.push.operations.diagram"
-
-
-def test_a_fifth_effect_touches_at_most_twelve_files_and_those_that_are_named_exist() -> None:
-    package = Path(inspect.getfile(registry)).parents[2]
-    text = (package / "push" / "operations" / "README.md").read_text("utf-8")
-    files = re.findall(r"^\| (\d+) \| `([^`]+)`", text.partition("## A fifth effect")[2], re.MULTILINE)
-    assert [int(place) for place, _ in files] == list(range(1, len(files) + 1))
-    assert 0 < len(files) <= 12
-    for _, name in files:
-        if "<" not in name:
-            assert (package / name).exists() or (package.parent / name).exists(), name

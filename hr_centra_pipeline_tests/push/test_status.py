@@ -12,7 +12,7 @@ import requests
 
 from hr_centra_pipeline.push.wire import Wire
 from hr_centra_pipeline.sandbox.centra.store import CentraSettings
-from hr_centra_pipeline.sources.centra.permissions import least, used
+from hr_centra_pipeline.sources.centra.centra_calls import least, used
 from hr_centra_pipeline_tests.cases import mostly_slow
 from hr_centra_pipeline_tests.harness import Harness, Sold, harness
 

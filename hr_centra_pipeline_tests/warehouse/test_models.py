@@ -256,31 +256,33 @@ def test_downstream_is_the_other_side_of_upstream() -> None:
 
 
 NO_NOUNS = (
-    "adopted announced answered approved asked backfilled begun beyond booked called charged_back compared complete "
-    "considered counted covered credited current dated decided delivered departed derived desired differing done "
-    "doubtful due ended entered every exchanged filled first gave given gone graded grouped happened held instead "
-    "judged laned late latest learned left_over made_with measured mine missed moved named nearest netted newest "
-    "numbered observed opened ours paid_otherwise paired paying pending pivoted planned possible present promised "
-    "questioned raised reached reasoned recorded refunded refused replaced returned running said seen sendable "
-    "sent settled_before shipped small standing summed systematic taken_back theirs tied timed together told "
-    "told_again told_before told_gaps told_stock_changes too_much troubled twice under_way unfinished unfound waiting "
-    "walked wanted withdrawn wrong"
+    "adopted again announced answered approved asked backfilled begun beyond booked bound called charged_back claimed "
+    "compared complete concerned considered contradicted counted covered credited current dated decided delivered "
+    "departed derived desired differing done doubtful due ended entered estimated every exchanged filled finished first "
+    "gave given gone good graded graded_once grouped happened held instead judged known landed laned late latest learned "
+    "left_over looked_at made made_of made_with measured mine missed moved named nameless nearest netted newest numbered "
+    "observed opened ours paid_otherwise paired paying pending pivoted placed planned possible present promised "
+    "questioned raised reached reasoned recorded refunded refused replaced resolved returned running said seen sendable "
+    "sent settled_before shipped shown small standing summed systematic taken_back taxed theirs tied timed together told "
+    "told_again told_before told_gaps told_stock_changes too_much troubled twice typed under_way understood unfinished "
+    "unfound waiting walked wanted withdrawn written wrong"
 )
 NO_NOUN_BEGINS = ("by_", "of_", "on_", "not_", "left_to_", "paid_to_", "put_back_", "booked_by_")
 
 
 def named_rows(text: str) -> tuple[set[str], set[str]]:
     """The names of the temporary tables and of the common table expressions of a file, as sqlfluff lays them out."""
-    tables = re.findall(r"^create or replace temp (?:table|view) (\w+)", text, re.MULTILINE)
-    queries = re.findall(r"^ *(\w+) as (?:materialized )?\((?!\s*(?:partition|order) by)", text, re.MULTILINE)
+    tables = re.findall(r"^ *create or replace temp (?:table|view) (\w+)", text, re.MULTILINE)
+    queries = re.findall(r"^ *(?:with )?(\w+) as (?:materialized )?\((?!\s*(?:partition|order) by)", text, re.MULTILINE)
     return set(tables), set(queries)
 
 
 def test_rows_are_named_by_nouns_and_one_name_is_one_thing() -> None:
     rows = {file: named_rows(text) for file, text in models.files()}
+    in_python = {file: named_rows("\n".join(string_literals(text))) for file, text in python_files().items()}
     wrong = {
         (file, name)
-        for file, (tables, queries) in rows.items()
+        for file, (tables, queries) in (rows | in_python).items()
         for name in tables | queries
         if name in NO_NOUNS.split() or name.startswith(NO_NOUN_BEGINS)
     }

@@ -18,7 +18,6 @@
 -- Happy Returns says of a unit now that it is of another order, another return or another article than it was when an effect of it
 -- went out. What was done stays, and a person corrects it.
 
--- One row per unit and kind of money or goods that it was given as something else.
 create or replace temp table corrected_credits as
 with
 -- One row per unit and kind: what was granted last.

@@ -13,7 +13,6 @@
 --               piece too many of the one, one too few of the other.
 -- closes:       Happy Returns names the booked article again, or the unit is moved out.
 
--- One row per unit that is in stock as another article than it is.
 insert into findings by name
 with
 last_movements as (

@@ -102,7 +102,7 @@ where not exists (
         where verdicts.return_id = inconsistent_rows.return_id
             and verdicts.order_number = inconsistent_rows.order_number
             and verdicts.currency = inconsistent_rows.currency
-            and verdicts.h - coalesce(verdicts.e, verdicts.c) = -inconsistent_rows.remainder
+            and verdicts.happy_returns - coalesce(verdicts.expected, verdicts.centra) = -inconsistent_rows.remainder
     );
 
 -- One row per refund row that reports money for units whose replacement was ordered: nothing is paid on it by us.

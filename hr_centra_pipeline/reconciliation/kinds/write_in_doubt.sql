@@ -15,7 +15,6 @@
 -- One row per effect whose outcome is not known; fees and shipping only when no unit travels with them.
 insert into findings by name
 with
--- One row per effect whose outcome is not known.
 doubtful_effects as (
     select
         ledger.*, packets.operation, packets.step, packets.trouble, packets.message,

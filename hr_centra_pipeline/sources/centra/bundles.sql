@@ -7,7 +7,7 @@
 -- about the bundles of the order.
 create or replace temp table parts_as_shown as
 with
-placed as (
+bundle_lines as (
     select
         lines.* exclude (sku, ean, upc, product_name),
         lines.quantity + lines.cancelled_quantity as ordered,
@@ -28,21 +28,21 @@ select
         else coalesce(nullif(parts.unit_original_price, 0), parts.unit_price)
     end as own_price,
     parts.quantity, bundles.quantity as bundles
-from placed as parts
-left join placed as bundles on bundles.order_line_id = parts.bundle_line_id
+from bundle_lines as parts
+left join bundle_lines as bundles on bundles.order_line_id = parts.bundle_line_id
 where parts.kind = 'BundleItemOrderLine';
 
 -- One row per bundle of a changed order, with what of it Centra shows.
 create or replace temp table changed_bundles as
 with
-made_of as (
+part_sums as (
     select
         bundle_line_id, sum(per_bundle)::bigint as parts, sum(own_price * per_bundle) > 0 as has_own_prices
     from parts_as_shown where bundle_line_id is not null
     group by bundle_line_id
 ),
 
-understood as (
+readable_orders as (
     select
         order_number,
         bool_and(coalesce(bundle_line_id is not null and per_bundle > 0 and quantity = per_bundle * bundles, false))
@@ -63,13 +63,13 @@ select
     lines.line_value,
     lines.line_tax_added,
     lines.tax_percent,
-    coalesce(made_of.parts, 0) as parts, coalesce(made_of.has_own_prices, false) as has_own_prices,
-    coalesce(understood.is_known, false) and bool_and(made_of.bundle_line_id is not null) over (
+    coalesce(part_sums.parts, 0) as parts, coalesce(part_sums.has_own_prices, false) as has_own_prices,
+    coalesce(readable_orders.is_known, false) and bool_and(part_sums.bundle_line_id is not null) over (
         partition by lines.order_number
     ) as is_known
 from order_lines_as_shown as lines
-left join made_of on made_of.bundle_line_id = lines.order_line_id
-left join understood on understood.order_number = lines.order_number
+left join part_sums on part_sums.bundle_line_id = lines.order_line_id
+left join readable_orders on readable_orders.order_number = lines.order_number
 where lines.kind = 'BundleOrderLine';
 
 -- One row per part of a known bundle: where it is in the bundle's price, shared by the parts' own prices (by their number

@@ -26,11 +26,11 @@ from hr_centra_pipeline.core.kinds import CALLED
 from hr_centra_pipeline.core.words import GRAPHQL_ENUMS, CentraWords
 from hr_centra_pipeline.sources.centra import centra_operations
 from hr_centra_pipeline.sources.centra.assumptions import CoordinateKind, Known, Ledger, ledger
+from hr_centra_pipeline.sources.centra.centra_calls import WIDEST, Variables, plain
 from hr_centra_pipeline.sources.centra.centra_errors import Permanent
 from hr_centra_pipeline.sources.centra.client import CentraClient
 from hr_centra_pipeline.sources.centra.readable import unreadable
 from hr_centra_pipeline.sources.centra.uses import Kind, Problem, Use, uses
-from hr_centra_pipeline.sources.centra.variables import WIDEST, Variables, plain
 
 Verdict = Literal["as_assumed", "differs", "cannot_be_seen"]
 Words = Mapping[str, Mapping[str, Sequence[str]]]

@@ -13,7 +13,7 @@ from graphql import GraphQLEnumType, GraphQLSchema
 from hr_centra_pipeline.core.codes import say
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.core.version import code_version
-from hr_centra_pipeline.sources.centra import centra_contract, old_objects, permissions, variables
+from hr_centra_pipeline.sources.centra import centra_calls, centra_contract, old_objects
 from hr_centra_pipeline.sources.centra.centra_contract import Row
 from hr_centra_pipeline.sources.centra.centra_errors import CentraError, Permanent
 from hr_centra_pipeline.sources.centra.client import CentraClient
@@ -80,7 +80,7 @@ def look_at_file(introspection: Any, policy: Policy) -> Looked:
 
 def _compared(schema: GraphQLSchema, policy: Policy) -> list[Row]:
     words = centra_contract.words_read(policy.centra.words)
-    return centra_contract.compared(schema, permissions.needed(policy), words, variables.widest(policy))
+    return centra_contract.compared(schema, centra_calls.needed(policy), words, centra_calls.widest(policy))
 
 
 # ---------------------------------------------------------------- keeping
@@ -160,19 +160,19 @@ def _counts(connection: Connection) -> dict[str, int]:
 
 
 def reasons(connection: Connection, policy: Policy) -> dict[str, str]:
-    """Why an effect type of :func:`permissions.needed` cannot be sent, by the last look. Before the first look only gift cards."""
+    """Why an effect type of :func:`centra_calls.needed` cannot be sent, by the last look. Before the first look only gift cards."""
     rows = connection.execute(
         "select coordinate, operations, found, remedy from operations.contract where verdict = 'differs' and stops"
         " order by coordinate"
     ).fetchall()
     found: dict[str, list[str]] = {}
     for coordinate, operations, there, remedy in rows:
-        for effect_type, needed in permissions.needed(policy).items():
+        for effect_type, needed in centra_calls.needed(policy).items():
             if needed & set(operations):
                 found.setdefault(effect_type, []).append(f"{coordinate} (this Centra: {there}). {remedy}")
-    gift_cards = permissions.paid_by("gift_card")
+    gift_cards = centra_calls.paid_by("gift_card")
     if (
-        gift_cards in permissions.needed(policy)
+        gift_cards in centra_calls.needed(policy)
         and gift_cards not in found
         and not _has_seen(connection, "Mutation.issueCredit")
     ):

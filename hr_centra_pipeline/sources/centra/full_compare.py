@@ -218,12 +218,12 @@ def _find_deleted(pull: Pull, one: _Compared, begin: datetime, end: datetime, sh
             (key, number, created)
             for key, number, created in connection.execute(
                 f"""
-                with latest as (
+                with latest_rows as (
                     select * from {one.target.table}
                     qualify row_number() over (partition by {one.target.key} order by batch desc) = 1
                 )
 
-                select {one.target.key}, {one.order_number}, {one.created} from latest
+                select {one.target.key}, {one.order_number}, {one.created} from latest_rows
                 where {one.created} >= $begin and {one.created} < $end
                     and {"not is_deleted" if one.name == "returns" else "true"}
                     and {one.target.key}::varchar not in (

@@ -28,7 +28,7 @@ costs as (
 ),
 
 -- A voucher's tax is that of the goods that it is taken off: Centra shows it of Returns only. The rest is the shipping's.
-estimated as (
+estimates as (
     select
         *, grand_total::decimal(38, 4) - goods - (shipping + handling - discounts) as costs_added,
         coalesce(share_of(goods_added, discounts, goods - goods_added, currency), 0) as discount_added,
@@ -36,7 +36,7 @@ estimated as (
     from costs
 ),
 
-taxed as (
+added_taxes as (
     select
         order_number, shipping, handling, discounts, grand_total,
         (case
@@ -50,7 +50,7 @@ taxed as (
             when shipping + handling = 0 then -costs_added
             else discount_added
         end)::decimal(18, 4) as discount_tax_added
-    from estimated
+    from estimates
 )
 
 select
@@ -63,12 +63,12 @@ select
     payload ->> '$.country.code' as country,
     cast(payload ->> '$.customer.id' as bigint) as customer_id,
     tax_mode,
-    taxed.grand_total,
-    taxed.shipping,
-    taxed.handling,
-    taxed.discounts,
-    taxed.shipping_tax_added,
-    taxed.discount_tax_added,
+    added_taxes.grand_total,
+    added_taxes.shipping,
+    added_taxes.handling,
+    added_taxes.discounts,
+    added_taxes.shipping_tax_added,
+    added_taxes.discount_tax_added,
     -- what its payments say: order_money.sql
     0 as captured,
     0 as capture_pending,
@@ -83,7 +83,7 @@ select
     updated_at,
     fetched_at
 from changed_orders
-join taxed using (order_number);
+join added_taxes using (order_number);
 
 -- One row per order. Shipments are read before the payments of their orders are (order_money.sql), and need this of them.
 create or replace temp view order_tax_modes as

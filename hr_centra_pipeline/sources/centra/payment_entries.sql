@@ -6,7 +6,7 @@
 -- Return's are read again more often
 create or replace temp table changed_entries as
 with
-shown as (
+entries_as_shown as (
     select
         order_number, fetched_at, 0 as rank, unnest(items_of(payload -> 'paymentHistory')) as entry,
         cast(null as bigint) as of_return
@@ -34,7 +34,7 @@ select
     entry ->> 'externalReference' as external_reference,
     coalesce(from_json(entry -> 'providerReferences', '["varchar"]'), []) as provider_references,
     cast(entry ->> 'createdAt' as timestamptz) as created_at
-from shown
+from entries_as_shown
 left join policy.payment_words as did on did.entry_type = (entry ->> 'entryType') and did.status = (entry ->> 'status')
 qualify row_number() over (partition by entry_id order by fetched_at desc, rank desc) = 1;
 

@@ -15,10 +15,10 @@ from graphql import DirectiveNode, FieldNode, OperationDefinitionNode, parse, pr
 from graphql.language import ArgumentNode, BooleanValueNode, NameNode
 
 from hr_centra_pipeline.core.policy import Policy
-from hr_centra_pipeline.sources.centra import centra_operations, permissions
+from hr_centra_pipeline.sources.centra import centra_calls, centra_operations
+from hr_centra_pipeline.sources.centra.centra_calls import plain, widest
 from hr_centra_pipeline.sources.centra.centra_errors import CentraError, Misconfigured
 from hr_centra_pipeline.sources.centra.client import CentraClient
-from hr_centra_pipeline.sources.centra.variables import plain, widest
 
 # What our token need not be allowed: one query each.
 TOO_MUCH: Mapping[str, str] = {
@@ -54,7 +54,7 @@ class Probed:
 
 def operations_answer(client: CentraClient, policy: Policy) -> Iterator[Probed]:
     """Each operation that the policy uses: is it valid in this Centra, and may our token execute it?"""
-    used = permissions.used(policy)
+    used = centra_calls.used(policy)
     variables = widest(policy)
     for name in centra_operations.names():
         if name not in used:
@@ -66,7 +66,7 @@ def operations_answer(client: CentraClient, policy: Policy) -> Iterator[Probed]:
 
 def beyond_need(client: CentraClient, policy: Policy) -> Iterator[Probed]:
     """Permissions that the policy does not need and that the token seems to have."""
-    needed = permissions.least(permissions.used(policy))
+    needed = centra_calls.least(centra_calls.used(policy))
     for permission, text in TOO_MUCH.items():
         if permission in needed:
             continue

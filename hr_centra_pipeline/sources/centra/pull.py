@@ -402,13 +402,13 @@ def _returns_to_ask_for(
         """
         with
         -- one row per Return: as landed last
-        latest as (
+        latest_returns as (
             select centra_return_id, order_number, is_deleted, created_at from landing.centra_returns
             qualify row_number() over (partition by centra_return_id order by batch desc) = 1
         ),
 
         -- one row per Return that the last staging shows as finished: completed, and every payment on it answered
-        finished as (
+        finished_returns as (
             select centra_return_id from staging.centra_returns
             where is_completed and centra_return_id not in (
                 select centra_return_id from staging.payment_entries
@@ -416,14 +416,14 @@ def _returns_to_ask_for(
             )
         )
 
-        select centra_return_id from latest
+        select centra_return_id from latest_returns
         where
             not is_deleted
             and centra_return_id not in (select unnest(?::bigint[]))
             and (
                 created_at >= ?
                 or order_number in (select unnest(?::varchar[]))
-                or centra_return_id not in (from finished)
+                or centra_return_id not in (from finished_returns)
             )
         order by centra_return_id
         """,
@@ -474,15 +474,15 @@ def _replacement_skus(connection: Connection) -> list[str]:
         """
         -- Until the ledger has its replacement as confirmed, an exchange is open, whatever Happy Returns says of it; and again
         -- when a person wants a canceled one ordered again.
-        with again as (
+        with repeated_orders as (
             select return_item_id, count(*) as times from push.exchange_decisions where decision = 'order_again' group by all
         )
 
         select distinct exchange_sku from staging.return_items
         anti join (
-            select return_item_id from push.ledger left join again using (return_item_id)
+            select return_item_id from push.ledger left join repeated_orders using (return_item_id)
             where effect_kind = 'exchange_order' and state = 'confirmed'
-            group by return_item_id having count(*) > coalesce(any_value(again.times), 0)
+            group by return_item_id having count(*) > coalesce(any_value(repeated_orders.times), 0)
         ) as exchanged using (return_item_id)
         where refund_type = 'exchange' and exchange_sku is not null
         order by exchange_sku
@@ -527,13 +527,13 @@ def _customers_of(connection: Connection, orders: Sequence[int]) -> list[int]:
     """The customers of landed orders."""
     rows = connection.execute(
         """
-        with latest as (
+        with latest_orders as (
             select payload ->> '$.customer.id' as customer_id from landing.centra_orders
             where order_number in (select unnest(?::varchar[]))
             qualify row_number() over (partition by order_number order by batch desc) = 1
         )
 
-        select distinct customer_id::bigint from latest where customer_id is not null order by all
+        select distinct customer_id::bigint from latest_orders where customer_id is not null order by all
         """,
         [[str(number) for number in orders]],
     ).fetchall()
@@ -544,7 +544,7 @@ def _written_since_read(connection: Connection) -> frozenset[str]:
     """Keys of marks that were written since they were landed last: whether they are there has to be seen once."""
     rows = connection.execute(
         """
-        with written as (
+        with written_marks as (
             select
                 case when effect_kind = 'order_attribute' then 'order ' else 'customer ' end || centra_id as mark,
                 max(updated_at) as updated_at
@@ -553,9 +553,9 @@ def _written_since_read(connection: Connection) -> frozenset[str]:
             group by all
         )
 
-        select mark from written
+        select mark from written_marks
         where updated_at >= coalesce(
-            (select max(fetched_at) from landing.centra_status_marks as landed where landed.mark = written.mark),
+            (select max(fetched_at) from landing.centra_status_marks as landed where landed.mark = written_marks.mark),
             '-infinity'::timestamptz
         )
         """

@@ -86,19 +86,19 @@ class Pull:
                 """
                 with
                 -- Before it was bound to another address it was about what may have been another Centra.
-                bound as (select coalesce(max(batch), -1) as batch from meta.turns where reason = 'rebound'),
+                last_binding as (select coalesce(max(batch), -1) as batch from meta.turns where reason = 'rebound'),
 
-                known as (
+                complete_pulls as (
                     select coalesce(window_from, '-infinity'::timestamptz) as window_from, window_to
                     from landing.centra_pulls
-                    where object = $object and is_complete and batch > (select batch from bound)
+                    where object = $object and is_complete and batch > (select batch from last_binding)
                     union all
                     select null, window_to from landing.centra_reached
-                    where object = $object and batch > (select batch from bound)
+                    where object = $object and batch > (select batch from last_binding)
                 )
 
                 -- From the watermark on only if what is before it was read: the cut-over may have been moved back.
-                select case when min(window_from) > $cutover then null else max(window_to) end from known
+                select case when min(window_from) > $cutover then null else max(window_to) end from complete_pulls
                 """,
                 {"object": self.object, "cutover": self.policy.cutover},
             ).fetchone()

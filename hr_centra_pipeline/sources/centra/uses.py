@@ -50,7 +50,7 @@ from graphql import (
 from graphql.pyutils import suggestion_list
 from graphql.validation.rules.variables_in_allowed_position import allowed_variable_usage
 
-from hr_centra_pipeline.sources.centra.variables import Sometimes, Variables
+from hr_centra_pipeline.sources.centra.centra_calls import Sometimes, Variables
 
 Kind = Literal["root field", "field", "argument", "input member", "word", "type"]
 Problem = Literal["missing", "another type", "required", "required_at_times"]

@@ -142,7 +142,7 @@ def read(connection: Connection, group: Group, scratch: Path, now: datetime) -> 
     connection.execute(
         f"""
         create or replace temp table checked as
-        with told as (
+        with cell_texts as (
             select {", ".join([*names[: group.is_cut_by_hand], *(f"{sql} as t_{name}" for name, sql in texts.items())])}
             from read_csv(
                 $path, delim = $delimiter, quote = '"', escape = '"', header = true, auto_detect = false,
@@ -151,12 +151,12 @@ def read(connection: Connection, group: Group, scratch: Path, now: datetime) -> 
             )
         ),
 
-        looked_at as (
-            select *, {parsing.looks_mangled()} as looks_mangled from (select *, {parsing.codes(kind)} as codes from told)
+        texts_with_codes as (
+            select *, {parsing.looks_mangled()} as looks_mangled from (select *, {parsing.codes(kind)} as codes from cell_texts)
         ),
 
-        typed as (
-            select *, {", ".join([*(f"{sql} as {name}" for name, sql in typed.items()), *more])} from looked_at
+        typed_rows as (
+            select *, {", ".join([*(f"{sql} as {name}" for name, sql in typed.items()), *more])} from texts_with_codes
         )
 
         select
@@ -165,7 +165,7 @@ def read(connection: Connection, group: Group, scratch: Path, now: datetime) -> 
             {parsing.problem(kind, is_plain=is_plain)} as problem,
             {parsing.row_hash(kind)} as row_sha256,
             {parsing.kept_texts(kind, profile)} as texts
-        from typed
+        from typed_rows
         """,  # noqa: S608 - our own names
         {
             "path": _as_glob(path), "now": now,
@@ -385,15 +385,15 @@ def _compare(connection: Connection, group: Group) -> None:
     if group.members[0].is_again:
         again = f"""exists (
             select 1 from landing.happy_returns_{kind.name} as landed
-            where landed.source_file = $source_file and landed.source_line = good.source_line
-                and landed.row_sha256 = good.row_sha256
+            where landed.source_file = $source_file and landed.source_line = good_rows.source_line
+                and landed.row_sha256 = good_rows.row_sha256
         )"""  # noqa: S608 - our own names
     connection.execute(
         f"""
         create or replace temp table new_lines as
         with
         -- One row per good row, with the one before it of the same key in these files.
-        good as (
+        good_rows as (
             select
                 {key}, source_line, file, row_sha256, lag(row_sha256) over earlier as before, lag(file) over earlier as before_file
                 {carried}{before}
@@ -402,19 +402,19 @@ def _compare(connection: Connection, group: Group) -> None:
         ),
 
         -- One row per key of these files that was landed before: its latest row.
-        latest as (
+        landed_rows as (
             select {key}, arg_max(row_sha256, (batch, source_line)) as row_sha256{latest}
             from landing.happy_returns_{kind.name}
-            semi join good using ({key})
+            semi join good_rows using ({key})
             group by {key}
         )
 
         select
-            good.source_line, good.before is not null or latest.row_sha256 is not null as is_known,
+            good_rows.source_line, good_rows.before is not null or landed_rows.row_sha256 is not null as is_known,
             {identity.names_another(kind)} as names_another
-        from good
-        left join latest using ({key})
-        where good.row_sha256 is distinct from coalesce(good.before, latest.row_sha256) and not {again}
+        from good_rows
+        left join landed_rows using ({key})
+        where good_rows.row_sha256 is distinct from coalesce(good_rows.before, landed_rows.row_sha256) and not {again}
         """,  # noqa: S608 - our own names
         {"source_file": group.members[0].listed.name} if group.members[0].is_again else {},
     )
@@ -514,29 +514,29 @@ def _conflicting(connection: Connection, kind: Kind) -> dict[int, int]:
         f"""
         with
         -- One row per key and source time that these files report again.
-        again as (
+        repeated_keys as (
             select distinct {key} from identified semi join (from new_lines where is_known) as known using (source_line)
         ),
 
         -- One row per key and source time of these that was reported in several ways.
-        contradicted as (
+        contradicted_keys as (
             select {key}
             from landing.happy_returns_{kind.name}
-            semi join again using ({key})
+            semi join repeated_keys using ({key})
             group by {key}
             having min(row_sha256) <> max(row_sha256)
         ),
 
-        told as (
+        later_rows as (
             select batch, row_sha256 <> min(row_sha256) over earlier or row_sha256 <> max(row_sha256) over earlier as differs
             from landing.happy_returns_{kind.name}
-            semi join contradicted using ({key})
+            semi join contradicted_keys using ({key})
             window earlier as (
                 partition by {key} order by batch, source_line rows between unbounded preceding and 1 preceding
             )
         )
 
-        select batch, count(*) from told where batch in (select batch from members) and differs group by batch
+        select batch, count(*) from later_rows where batch in (select batch from members) and differs group by batch
         """  # noqa: S608 - our own names
     ).fetchall()
     return dict(rows)

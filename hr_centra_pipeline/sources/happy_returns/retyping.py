@@ -105,26 +105,26 @@ def _retype(connection: Connection, kind: Kind, profile: Profile, now: datetime)
     connection.execute(
         f"""
         create or replace temp table retyped as
-        with told as (
+        with landed_texts as (
             select rowid as landed_row, {texts} from {table} where profile = $profile
         ),
 
-        looked_at as (
-            select *, {parsing.looks_mangled()} as looks_mangled from (select *, {parsing.codes(kind)} as codes from told)
+        texts_with_codes as (
+            select *, {parsing.looks_mangled()} as looks_mangled from (select *, {parsing.codes(kind)} as codes from landed_texts)
         ),
 
-        typed as (
-            select *, {typed} from looked_at
+        typed_rows as (
+            select *, {typed} from texts_with_codes
         ),
 
-        judged as (
-            select *, {parsing.problem(kind, is_plain=False)} as problem from typed
+        rows_with_problems as (
+            select *, {parsing.problem(kind, is_plain=False)} as problem from typed_rows
         )
 
         select
             landed_row, typed.problem is null or landed.texts is null as fits, {values},
             coalesce(typed.updated_at, landed.source_time) as source_time
-        from judged as typed
+        from rows_with_problems as typed
         join {table} as landed on landed.rowid = typed.landed_row
         """,  # noqa: S608 - our own names
         {"profile": profile.name, "now": now},

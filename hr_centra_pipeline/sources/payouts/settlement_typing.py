@@ -96,7 +96,7 @@ def type_lines(
     connection.execute(
         f"""
         create or replace temp table payout_rows as
-        with typed as (
+        with typed_lines as (
             select
                 $provider as provider,
                 coalesce({text.get("account", nothing)}, '') as account,
@@ -124,8 +124,8 @@ def type_lines(
             )
         ),
 
-        judged as (
-            select *, case {" ".join(wrong)} end as problem from typed
+        lines_with_problems as (
+            select *, case {" ".join(wrong)} end as problem from typed_lines
         )
 
         -- What cannot be used and may be about an order's money holds that order: it is kept beside the good lines.
@@ -136,7 +136,7 @@ def type_lines(
                     and coalesce(order_number, payment_reference, reference) is not null
                 then problem.column_name
             end as set_aside
-        from judged
+        from lines_with_problems
         """,  # noqa: S608 - our own names
         {"provider": profile.provider, "file_name": file_name, "path": str(path), "now": now},
     )

@@ -38,7 +38,7 @@ def test_a_row_that_does_not_add_up_unless_a_component_is_wrong_by_just_that() -
     }
     for refund_id, return_id, total in (("RF-1", "RT-1", "90"), ("RF-2", "RT-2", "100"), ("RF-3", "RT-3", "90")):
         alone.put("staging.refunds", {**row, "refund_id": refund_id, "return_id": return_id, "total_refunded": total})
-    alone.put("verdicts", return_id="RT-3", order_number="1001", currency="EUR", h="30", e="20")
+    alone.put("verdicts", return_id="RT-3", order_number="1001", currency="EUR", happy_returns="30", expected="20")
     assert alone.opened("subject", "identity", "amount") == [("items", "sum of RF-1", Decimal(10))]
 
 

@@ -26,9 +26,9 @@ from hr_centra_pipeline.core.words import GRAPHQL_ENUMS, CentraWords
 from hr_centra_pipeline.sandbox.centra import order_api_server
 from hr_centra_pipeline.sources.centra import centra_operations, old_objects, probes
 from hr_centra_pipeline.sources.centra.assumptions import CoordinateKind, Unreadable, ledger, read, unlisted
+from hr_centra_pipeline.sources.centra.centra_calls import WIDEST
 from hr_centra_pipeline.sources.centra.readable import READ_AS, key_of
 from hr_centra_pipeline.sources.centra.uses import Kind, uses
-from hr_centra_pipeline.sources.centra.variables import WIDEST
 from hr_centra_pipeline_tests.sources.centra.schemas import schema
 
 LISTED_AS: Mapping[Kind, CoordinateKind] = {

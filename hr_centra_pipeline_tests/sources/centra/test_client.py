@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from hr_centra_pipeline.core.errors import ConfigurationError
-from hr_centra_pipeline.sources.centra import centra_operations, permissions
+from hr_centra_pipeline.sources.centra import centra_calls, centra_operations
 from hr_centra_pipeline.sources.centra.centra_errors import CentraError, Permanent, Transient, UnknownOutcome
 from hr_centra_pipeline.sources.centra.client import CentraClient
 from hr_centra_pipeline.sources.centra.retry_after import seconds_to_wait
@@ -67,9 +67,9 @@ def test_an_answer_shows_its_request_id_cost_and_refusals(shop: Shop) -> None:
 def test_the_permissions_that_we_list_are_enough_for_every_operation(shop: Shop) -> None:
     made = an_exchange(shop)
     number = {"orderNumber": [1]}
-    shop.client_with(*permissions.NEEDED["LookAtOrder"]).execute("LookAtOrder", number)
-    shop.client_with(*permissions.NEEDED["ReadRecipient"]).execute("ReadRecipient", number)
-    shop.client_with(*permissions.NEEDED["CreateReturn"]).execute("CreateReturn", made)
+    shop.client_with(*centra_calls.NEEDED["LookAtOrder"]).execute("LookAtOrder", number)
+    shop.client_with(*centra_calls.NEEDED["ReadRecipient"]).execute("ReadRecipient", number)
+    shop.client_with(*centra_calls.NEEDED["CreateReturn"]).execute("CreateReturn", made)
     with pytest.raises(Permanent, match=r"Missing permission Return:write.*Give the token this permission"):
         shop.client_with("Return:read").execute("CreateReturn", made)
 

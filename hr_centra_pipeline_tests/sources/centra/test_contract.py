@@ -8,7 +8,7 @@ import pytest
 
 from hr_centra_pipeline.core.policy import Policy, load_policy
 from hr_centra_pipeline.core.words import CentraWords
-from hr_centra_pipeline.sources.centra import centra_contract, centra_operations, permissions
+from hr_centra_pipeline.sources.centra import centra_calls, centra_contract, centra_operations
 from hr_centra_pipeline.sources.centra.assumptions import ledger
 from hr_centra_pipeline.sources.centra.centra_contract import NotASchema, Row
 from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY
@@ -19,7 +19,7 @@ POLICY = load_policy(EXAMPLE_POLICY).policy
 
 def rows(*edits: tuple[str, str], policy: Policy = POLICY, words: CentraWords | None = None) -> list[Row]:
     read = centra_contract.words_read(words or policy.centra.words)
-    return centra_contract.compared(centra_contract.schema_of(introspection(*edits)), permissions.needed(policy), read)
+    return centra_contract.compared(centra_contract.schema_of(introspection(*edits)), centra_calls.needed(policy), read)
 
 
 def differences(*edits: tuple[str, str], **given: Any) -> dict[str, Row]:
@@ -216,7 +216,7 @@ def test_what_no_schema_shows_is_listed_as_such() -> None:
 
 def test_every_operation_serves_an_effect_type_or_people() -> None:
     by_policy = [
-        *permissions.SENDING.values(), *permissions.PAYING.values(), *permissions.WRITING.values(), permissions.RELEASING,
+        *centra_calls.SENDING.values(), *centra_calls.PAYING.values(), *centra_calls.WRITING.values(), centra_calls.RELEASING,
     ]  # fmt: skip
-    needed = frozenset().union(*by_policy, permissions.FOR_PEOPLE)
-    assert needed == set(centra_operations.names()) == set(permissions.NEEDED)
+    needed = frozenset().union(*by_policy, centra_calls.FOR_PEOPLE)
+    assert needed == set(centra_operations.names()) == set(centra_calls.NEEDED)

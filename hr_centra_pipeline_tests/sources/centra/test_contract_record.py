@@ -14,7 +14,7 @@ from graphql import build_schema, graphql_sync
 from hr_centra_pipeline.core.policy import GiftCards, Policy
 from hr_centra_pipeline.sandbox.centra import order_api_server
 from hr_centra_pipeline.sandbox.server import SandboxSettings, running_sandbox
-from hr_centra_pipeline.sources.centra import centra_contract, contract_record, old_objects, permissions
+from hr_centra_pipeline.sources.centra import centra_calls, centra_contract, contract_record, old_objects
 from hr_centra_pipeline.sources.centra.client import CentraClient
 from hr_centra_pipeline.sources.centra.contract_record import ContractReport
 from hr_centra_pipeline.sources.centra.order_api import OrderApiClient
@@ -157,7 +157,7 @@ def test_a_word_by_which_nothing_is_decided_stops_nothing_when_it_is_missing(tmp
 
 def test_a_token_with_the_least_permissions_is_enough(sync: Sync, rows: Rows) -> None:
     sync.shop.add_order(at=NOW - timedelta(days=9))
-    sync.shop.client = sync.shop.client_with(*permissions.least())
+    sync.shop.client = sync.shop.client_with(*centra_calls.least())
     sync()
     assert rows("select * from operations.contract where contains(found, 'could not be queried')") == []
 

@@ -5,7 +5,7 @@ from graphql import get_operation_ast, parse, validate
 
 from hr_centra_pipeline.sandbox.centra.api import load_schema
 from hr_centra_pipeline.sandbox.centra.cost import cost_of
-from hr_centra_pipeline.sources.centra import centra_operations, permissions
+from hr_centra_pipeline.sources.centra import centra_calls, centra_operations
 
 # What the sending half asks for by name.
 USED_BY_PUSH = {
@@ -31,7 +31,7 @@ def test_the_least_permissions_are_exactly_those_that_centra_asks_for(name: str)
     operation = get_operation_ast(document)
     assert operation is not None
     cost = cost_of(load_schema(), document, operation, {"first": 200, "lines": 50, "limit": 200})
-    assert permissions.NEEDED[name] == set(cost.permissions)
+    assert centra_calls.NEEDED[name] == set(cost.permissions)
     assert list(centra_operations.load(name).mutations) == cost.mutations
     # The smallest bucket that was ever documented holds 150,000 points in 10 seconds.
     assert cost.complexity < 100_000
@@ -51,5 +51,5 @@ def test_an_operation_that_does_not_exist_is_named_in_the_error() -> None:
 
 def test_a_token_that_only_pulls_needs_no_right_to_write() -> None:
     pulling = [name for name in centra_operations.names() if name.startswith("Pull")]
-    assert not [needed for needed in permissions.least(pulling) if needed.endswith(":write")]
-    assert "Return:write" in permissions.least()
+    assert not [needed for needed in centra_calls.least(pulling) if needed.endswith(":write")]
+    assert "Return:write" in centra_calls.least()
