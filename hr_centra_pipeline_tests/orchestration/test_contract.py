@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 
 from hr_centra_pipeline.orchestration.asset_tables import LINES
 from hr_centra_pipeline.orchestration.assets import contract_assets, oversight
+from hr_centra_pipeline.orchestration.markdown import as_text
 from hr_centra_pipeline.orchestration.run import Run
 from hr_centra_pipeline.sandbox.server import RunningSandbox, SandboxSettings, running_sandbox
 from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY
@@ -46,11 +46,6 @@ def checks() -> dict[str, Any]:
         return {check.check_name: check for check in run.get_asset_check_evaluations()}
 
 
-def unescaped(markdown: str) -> str:
-    """As the Dagster UI shows it."""
-    return re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", markdown)
-
-
 def test_the_check_lists_every_difference_with_its_remedy(sandbox: RunningSandbox) -> None:
     found = checks()
     assert found["this_centra_was_checked_within_a_day"].passed
@@ -60,7 +55,7 @@ def test_the_check_lists_every_difference_with_its_remedy(sandbox: RunningSandbo
         dg.AssetCheckSeverity.ERROR,
         "data",
     )
-    told = unescaped(fits.metadata[LINES].value)
+    told = as_text(fits.metadata[LINES].value)
     for place in ("OrderSort.orderDate_DESC", "cancelDirectToConsumerOrder(id:)", "issueCredit", "StockChangeInput.reason",
                   "PaymentHistoryEntryType.REFUND_FAILED"):  # fmt: skip
         assert place in told
@@ -68,7 +63,7 @@ def test_the_check_lists_every_difference_with_its_remedy(sandbox: RunningSandbo
     assert "Not sent until then: gift cards." in told
     words = found[ASSUMED]
     assert (words.passed, words.severity) == (False, dg.AssetCheckSeverity.WARN)
-    assert "REFUND_REJECTED" in unescaped(words.metadata[LINES].value)
+    assert "REFUND_REJECTED" in as_text(words.metadata[LINES].value)
 
 
 def test_a_centra_that_does_not_answer_fails_its_own_check_and_no_run(
