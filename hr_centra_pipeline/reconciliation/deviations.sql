@@ -31,6 +31,14 @@ sources as (
     group by all
 ),
 
+-- One row per unit that several refund rows name.
+units_of_several_rows as (
+    select return_item_id
+    from staging.refund_units
+    group by return_item_id
+    having count(distinct refund_id) > 1
+),
+
 -- Refund rows that claim the same goods: two that claim one unit, and one for which no unit is left.
 repeated_claims as (
     select
@@ -40,11 +48,9 @@ repeated_claims as (
     from (
         select
             refunds.return_id, refunds.order_number, refunds.refund_id,
-            bool_or(units.return_item_id is null or units.return_item_id in (
-                select other.return_item_id
-                from staging.refund_units as other
-                where other.refund_id <> refunds.refund_id
-            )) as claims_again
+            bool_or(
+                units.return_item_id is null or units.return_item_id in (select return_item_id from units_of_several_rows)
+            ) as claims_again
         from staging.refunds
         semi join money_orders using (order_number)
         left join staging.refund_units as units using (refund_id)
