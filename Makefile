@@ -3,10 +3,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv
 READY := .venv/.ready
+SQL := $(shell find hr_centra_pipeline -name '*.sql' -not -path '*/migrations/*')
 # Tests commit to hundreds of small databases: where there is room in memory, they are kept there.
 IN_MEMORY := $(shell df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 4000000 { print "PYTEST_DEBUG_TEMPROOT=/dev/shm" }')
 
-.PHONY: demo test dev slow bench soak torture truth fuzz vendors format clean
+.PHONY: demo test dev slow bench soak torture truth fuzz vendors lineage format clean
 
 $(READY): pyproject.toml uv.lock
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -20,15 +21,17 @@ demo: $(READY)  ## the main job on the embedded sandbox, ending on one screen of
 dev: $(READY)  ## the Dagster UI on the sandbox, on loopback only
 	@$(BIN)/hr-centra dev
 
-test: $(READY)  ## format check, lint, import rules, strict types, tests
+test: $(READY)  ## format check, lint, import rules, strict types, lineage, layout of the SQL, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+	$(BIN)/python -m hr_centra_pipeline.warehouse.parse_sql --check
+	$(BIN)/sqlfluff lint --processes 2 $(SQL)
 	$(BIN)/dg check defs
 	$(IN_MEMORY) $(BIN)/pytest -n 2 --dist worksteal -m "not slow"
 
-slow: $(READY)  ## the tests that `make test` leaves out: broken senders in the storm, random years
+slow: $(READY)  ## the tests that `make test` leaves out: broken senders in the chaos run, random years
 	$(IN_MEMORY) $(BIN)/pytest -n 2 --dist worksteal -m slow
 
 bench: $(READY)  ## ratios measured side by side in one run
@@ -37,22 +40,26 @@ bench: $(READY)  ## ratios measured side by side in one run
 soak: $(READY)  ## 72 hours of a shop, an hour each minute: real daemon, schedule, sensors and Postgres, outages of everything
 	$(BIN)/python -u -m hr_centra_pipeline_tests.soak $(SOAK)
 
-torture: $(READY)  ## 1,000 kills and faults in the middle of sending, people too; then Centra's books against what was planted
+torture: $(READY)  ## 1,000 kills and faults in the middle of sending, people too; then the sandbox's records against what was planted
 	$(BIN)/python -u -m hr_centra_pipeline_tests.torture $(TORTURE)
 
-truth: $(READY)  ## five shops of twelve months each, closed month by month; the tables next to what follows from what happened
+truth: $(READY)  ## five shops simulated for twelve months each, closed month by month; the tables against what follows from what happened
 	$(BIN)/python -u -m hr_centra_pipeline_tests.truth $(TRUTH)
 
-fuzz: $(READY)  ## 200,000 files, rows, policies and answers changed at random; what became of each, and whether one escaped
+fuzz: $(READY)  ## 200,000 files, rows, policies and answers changed at random; what happened to each, and whether one escaped
 	$(BIN)/python -u -m hr_centra_pipeline_tests.fuzz $(FUZZ)
 
 vendors: $(READY)  ## docs/vendors.md from the ledger of assumptions
 	$(BIN)/python -m hr_centra_pipeline.sources.centra.vendors_page > docs/vendors.md.new
 	mv docs/vendors.md.new docs/vendors.md
 
+lineage: $(READY)  ## warehouse/lineage.jsonl: what each SQL model reads and makes, parsed from the SQL
+	$(BIN)/python -m hr_centra_pipeline.warehouse.parse_sql
+
 format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+	$(BIN)/sqlfluff fix --processes 2 $(SQL)
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache

@@ -1,30 +1,33 @@
-"""The code location: what exists, wired. No logic."""
+"""The code location: what exists, wired. No logic. It does not load with a lineage that is not that of the SQL."""
 
 from __future__ import annotations
 
 import dagster as dg
 
 from hr_centra_pipeline.orchestration.assets import (
-    backfill,
-    contract,
-    effects,
-    landing,
-    month_end,
+    backfill_assets,
+    contract_assets,
+    effect_assets,
+    landing_assets,
+    month_end_assets,
     oversight,
     push,
-    reconciliation,
-    staging,
+    reconciliation_assets,
+    staging_assets,
 )
 from hr_centra_pipeline.orchestration.executor import in_process_behind_the_lock
 from hr_centra_pipeline.orchestration.jobs import BACKFILL, MONTH_END, SYNC, hourly_sync, month_end_after_sync
 from hr_centra_pipeline.orchestration.presentation import presented
 from hr_centra_pipeline.orchestration.run import Run
 from hr_centra_pipeline.orchestration.sensors import SENSORS
+from hr_centra_pipeline.warehouse import models
+
+models.refuse_changed()
 
 defs = dg.Definitions(
     assets=presented([
-        *contract.ASSETS, *landing.ASSETS, *staging.ASSETS, *effects.ASSETS, *push.ASSETS, *reconciliation.ASSETS,
-        *month_end.ASSETS, *oversight.ASSETS, *backfill.ASSETS,
+        *contract_assets.ASSETS, *landing_assets.ASSETS, *staging_assets.ASSETS, *effect_assets.ASSETS, *push.ASSETS,
+        *reconciliation_assets.ASSETS, *month_end_assets.ASSETS, *oversight.ASSETS, *backfill_assets.ASSETS,
     ]),
     asset_checks=[*oversight.CHECKS],
     jobs=[SYNC, MONTH_END, BACKFILL],

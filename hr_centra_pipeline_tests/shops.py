@@ -17,7 +17,7 @@ from hr_centra_pipeline.core.policy import load_policy
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.effects.plan import plan
 from hr_centra_pipeline.matching.match import match
-from hr_centra_pipeline.month_end.journal import remember
+from hr_centra_pipeline.month_end.fact_journal import remember
 from hr_centra_pipeline.push.record import record_plan
 from hr_centra_pipeline.push.sender import push
 from hr_centra_pipeline.reconciliation.reconcile import reconcile
@@ -25,16 +25,16 @@ from hr_centra_pipeline.sandbox.centra.store import GIFT_CARD_BY_EMAIL, CentraSe
 from hr_centra_pipeline.sandbox.server import RunningSandbox, SandboxSettings, running_sandbox
 from hr_centra_pipeline.sandbox.shop.shop import Shop
 from hr_centra_pipeline.sandbox.shop.variety import PLAIN, VARIED, VARIED_CENTRA
+from hr_centra_pipeline.sources.centra import centra_staging as centra_staging
 from hr_centra_pipeline.sources.centra import contract_record, pull
-from hr_centra_pipeline.sources.centra import staging as centra_staging
 from hr_centra_pipeline.sources.centra.client import CentraClient
 from hr_centra_pipeline.sources.centra.order_api import OrderApiClient
-from hr_centra_pipeline.sources.happy_returns import staging as happy_returns_staging
-from hr_centra_pipeline.sources.happy_returns.ingest import ingest
-from hr_centra_pipeline.sources.happy_returns.profiles import load_profiles
-from hr_centra_pipeline.sources.payouts import staging as payout_staging
-from hr_centra_pipeline.sources.payouts.ingest import ingest_payouts
-from hr_centra_pipeline.sources.payouts.profiles import load_payout_profiles
+from hr_centra_pipeline.sources.happy_returns import export_staging as happy_returns_staging
+from hr_centra_pipeline.sources.happy_returns.export_intake import ingest
+from hr_centra_pipeline.sources.happy_returns.export_profiles import load_profiles
+from hr_centra_pipeline.sources.payouts import settlement_staging as payout_staging
+from hr_centra_pipeline.sources.payouts.settlement_intake import ingest_payouts
+from hr_centra_pipeline.sources.payouts.settlement_profiles import load_payout_profiles
 from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline.warehouse.derived import forget_stale
@@ -50,7 +50,7 @@ EXAMPLE_POLICY = Path(__file__).parents[1] / "data" / "policy.example.toml"
 
 
 @dataclass(frozen=True)
-class ShopWorld:
+class ShopScenario:
     """A sandbox, its shop, and the pipeline pointed at both through the environment of this process."""
 
     sandbox: RunningSandbox
@@ -114,7 +114,7 @@ class ShopWorld:
 
 
 @contextmanager
-def shop_world(
+def shop_scenario(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     *,
@@ -123,12 +123,12 @@ def shop_world(
     days: int = 45,
     mode: str = "live",
     varied: bool = False,
-) -> Iterator[ShopWorld]:
+) -> Iterator[ShopScenario]:
     """A seeded shop that answers. ``varied``: the demo's, with all that real shops and their providers have."""
     home = tmp_path / "data"
     home.mkdir(exist_ok=True)
     (home / "policy.toml").write_text(EXAMPLE_POLICY.read_text(encoding="utf-8"), encoding="utf-8")
-    # The largest plan: a governor that is new to a shop does not know how fast the sandbox's small buckets are refilled.
+    # The largest plan: a rate limiter that is new to a shop does not know how fast the sandbox's small buckets are refilled.
     centra = VARIED_CENTRA if varied else WITH_GIFT_CARDS
     settings = SandboxSettings(plan="enterprise", speed=1000, centra=centra)
     with running_sandbox(tmp_path / "sandbox", settings) as sandbox:
@@ -137,16 +137,16 @@ def shop_world(
             seed=seed, returns=returns, start=UNTIL - timedelta(days=days), until=UNTIL,
             variety=VARIED if varied else PLAIN,
         )  # fmt: skip
-        yield pointed_at(ShopWorld(sandbox, shop, home), monkeypatch, mode=mode)
+        yield pointed_at(ShopScenario(sandbox, shop, home), monkeypatch, mode=mode)
 
 
-def pointed_at(world: ShopWorld, monkeypatch: pytest.MonkeyPatch, *, mode: str = "live") -> ShopWorld:
-    """The world, to which the environment of this process points now."""
+def pointed_at(scenario: ShopScenario, monkeypatch: pytest.MonkeyPatch, *, mode: str = "live") -> ShopScenario:
+    """The scenario that the environment of this process points to now."""
     for variable in [name for name in os.environ if name.startswith(("HR_CENTRA_", "DAGSTER_"))]:
         monkeypatch.delenv(variable)
     for name, value in {
-        **world.sandbox.environment(), "HR_CENTRA_HOME": str(world.home), "HR_CENTRA_MODE": mode,
-        "DAGSTER_HOME": str(world.home / "dagster"),
+        **scenario.sandbox.environment(), "HR_CENTRA_HOME": str(scenario.home), "HR_CENTRA_MODE": mode,
+        "DAGSTER_HOME": str(scenario.home / "dagster"),
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)
-    return world
+    return scenario

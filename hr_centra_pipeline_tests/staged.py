@@ -46,8 +46,8 @@ def put(connection: Connection, table: str, **given: Any) -> None:
     declared = DERIVED[table]
     given = {**_meanings(table, given), **given}
     row = {
-        name: given.pop(name, None if column.nullable else _PLAIN[column.metadata["sql"]])
-        for name, column in declared.schema.columns.items()
+        name: given.pop(name, None if column.nullable else _PLAIN[column.sql])
+        for name, column in declared.declared.items()
     }
     assert not given, f"{table} has no column {', '.join(given)}"
     marks = ", ".join("?" * len(row))

@@ -19,9 +19,9 @@ import pytest
 from hr_centra_pipeline.oversight import contract
 from hr_centra_pipeline.oversight.doctor import examine
 from hr_centra_pipeline.sandbox.centra.orders import CANCELLED
-from hr_centra_pipeline.sandbox.centra.words import PLACES
+from hr_centra_pipeline.sandbox.centra.word_desk import PLACES
 from hr_centra_pipeline.sandbox.shop.warehouse import is_forgotten
-from hr_centra_pipeline_tests.shops import ShopWorld, shop_world
+from hr_centra_pipeline_tests.shops import ShopScenario, shop_scenario
 from hr_centra_pipeline_tests.test_whole_flow import Case, found, planted, settle
 
 PAGE = 100  # orders on a page, by number
@@ -34,7 +34,7 @@ class Contact:
     what the last sync sent, when nothing was left to send. ``logged``: every message of every logger.
     """
 
-    world: ShopWorld
+    scenario: ShopScenario
     captured_late: int
     payments_before: list[tuple[str, str]]
     credit_before: tuple[str, str]
@@ -43,8 +43,8 @@ class Contact:
     logged: str
 
     def rows(self, query: str) -> list[dict[str, Any]]:
-        """Rows of Centra's own books."""
-        return self.world.sandbox.store.rows(query)
+        """Rows of the sandbox's own records."""
+        return self.scenario.sandbox.store.rows(query)
 
 
 @pytest.fixture(scope="module")
@@ -53,26 +53,28 @@ def contact(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Contact]:
     with (
         pytest.MonkeyPatch.context() as patch,
         every_message() as logged,
-        shop_world(folder, patch, seed=3, returns=20, varied=True) as world,
+        shop_scenario(folder, patch, seed=3, returns=20, varied=True) as scenario,
     ):
-        world.sync_stages()
-        late = world.sandbox.store.rows(
+        scenario.sync_stages()
+        late = scenario.sandbox.store.rows(
             "select order_number from payments where is_open and entry_type = 'CAPTURE_REQUEST'"
         )
         (number,) = {row["order_number"] for row in late}
-        payments = payments_of(world, number)
-        (credit,) = world.rows(
+        payments = payments_of(scenario, number)
+        (credit,) = scenario.rows(
             "select state, blocked_by from effects.pending_credit_notes"
             f" where effect_kind = 'credit_note' and order_number = '{number}'"
         )
-        settle(world)
-        exceptions = [(found(world), planted(world))]
-        world.shop.advance(48)
-        settle(world)
-        before = len(world.writes())
-        world.sync()
-        exceptions.append((found(world), planted(world)))
-        yield Contact(world, number, payments, credit, exceptions, world.writes()[before:], "\n".join(logged.messages))
+        settle(scenario)
+        exceptions = [(found(scenario), planted(scenario))]
+        scenario.shop.advance(48)
+        settle(scenario)
+        before = len(scenario.writes())
+        scenario.sync()
+        exceptions.append((found(scenario), planted(scenario)))
+        yield Contact(
+            scenario, number, payments, credit, exceptions, scenario.writes()[before:], "\n".join(logged.messages)
+        )
 
 
 class Messages(logging.Handler):
@@ -100,9 +102,9 @@ def every_message() -> Iterator[Messages]:
         root.setLevel(level)
 
 
-def payments_of(world: ShopWorld, number: int) -> list[tuple[str, str]]:
+def payments_of(scenario: ShopScenario, number: int) -> list[tuple[str, str]]:
     """(type, status) of an order's payment entries in Centra."""
-    rows = world.sandbox.store.rows("select * from payments where order_number = ? order by id", [number])
+    rows = scenario.sandbox.store.rows("select * from payments where order_number = ? order by id", [number])
     return [(row["entry_type"], row["status"]) for row in rows]
 
 
@@ -123,7 +125,7 @@ def payments_of(world: ShopWorld, number: int) -> list[tuple[str, str]]:
 def test_everything_that_centra_has_is_landed(contact: Contact, in_centra: str, landed: str) -> None:
     everything = {row["id"] for row in contact.rows(in_centra)}
     assert everything
-    assert {row[0] for row in contact.world.rows(landed)} == everything
+    assert {row[0] for row in contact.scenario.rows(landed)} == everything
 
 
 def test_every_page_of_orders_has_cancelled_ones_and_they_are_read_as_such(contact: Contact) -> None:
@@ -133,7 +135,7 @@ def test_every_page_of_orders_has_cancelled_ones_and_they_are_read_as_such(conta
     cancelled = {str(order["number"]) for order in orders if order["status"] == CANCELLED}
     assert abs(20 * len(cancelled) - len(orders)) < 20
     assert {
-        row[0] for row in contact.world.rows("select order_number from staging.orders where is_cancelled")
+        row[0] for row in contact.scenario.rows("select order_number from staging.orders where is_cancelled")
     } == cancelled
     letting_go = contact.rows("select value from payments where entry_type = 'CANCEL'")
     assert len(letting_go) == len(cancelled)
@@ -150,7 +152,7 @@ def test_what_is_open_is_what_was_planted_and_a_sync_without_news_sends_nothing(
 
 
 def test_drift_names_each_word_that_no_document_lists_and_nothing_else(contact: Contact) -> None:
-    said = contact.world.rows("select value from operations.vendor_drift where vendor = 'centra'")
+    said = contact.scenario.rows("select value from operations.vendor_drift where vendor = 'centra'")
     # What Centra says of an agent's Return is a text, which no schema lists.
     assert sorted(said) == sorted([("Returns agent",), *((place.unlisted,) for place in PLACES.values())])
     shown = contact.rows("select enum, word from extra_words")
@@ -163,7 +165,9 @@ def test_an_object_with_an_unlisted_word_is_landed_with_it(contact: Contact) -> 
         ("payment_entries", "status", "payment_status"), ("stock_changes", '"type"', "stock_change"),
         ("warehouses", "status", "warehouse_status"), ("warehouses", "stock_master", "warehouse_stock_master"),
     ):  # fmt: skip
-        rows = contact.world.rows(f"select count(*) from staging.{table} where {column} = '{PLACES[place].unlisted}'")
+        rows = contact.scenario.rows(
+            f"select count(*) from staging.{table} where {column} = '{PLACES[place].unlisted}'"
+        )
         assert rows == [(1,)], place
 
 
@@ -193,7 +197,7 @@ def test_doctor_shows_the_table_with_each_unlisted_word_and_what_old_objects_sho
 
 def replacements(contact: Contact) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     """(replacement, order that it is for) of every exchange that was ordered, as Centra has them."""
-    orders = {order["number"]: order for order in contact.world.sandbox.store.books()["orders"]}
+    orders = {order["number"]: order for order in contact.scenario.sandbox.store.records()["orders"]}
     returns = {row["id"]: row["order_number"] for row in contact.rows("select id, order_number from returns")}
     return [(order, orders[returns[order["origin"][1]]]) for order in orders.values() if order["origin"][0] == "return"]
 
@@ -231,8 +235,8 @@ def test_every_replacement_arrives_at_the_street_in_the_right_market_for_nothing
 
 
 def test_no_key_was_sent_that_the_order_api_does_not_know(contact: Contact) -> None:
-    assert contact.world.sandbox.sandbox.unknown_keys() == []
-    assert "POST /order deliveryAddress.coaddress" in contact.world.sandbox.sandbox.used()["rest_keys"]
+    assert contact.scenario.sandbox.sandbox.unknown_keys() == []
+    assert "POST /order deliveryAddress.coaddress" in contact.scenario.sandbox.sandbox.used()["rest_keys"]
 
 
 def test_replacements_are_shipped_a_day_later_but_for_the_forgotten(contact: Contact) -> None:
@@ -247,7 +251,7 @@ def test_replacements_are_shipped_a_day_later_but_for_the_forgotten(contact: Con
     }
     assert left_in_time == {number: not is_forgotten(number) for number in left_in_time}
     assert set(left_in_time.values()) == {True, False}
-    landed = contact.world.rows("select order_number::bigint from staging.shipments where is_shipped")
+    landed = contact.scenario.rows("select order_number::bigint from staging.shipments where is_shipped")
     assert {number for number, left in left_in_time.items() if left} <= {row[0] for row in landed}
 
 
@@ -257,18 +261,18 @@ def test_replacements_are_shipped_a_day_later_but_for_the_forgotten(contact: Con
 def test_a_capture_under_way_is_waited_for_and_the_credit_is_paid_once_later(contact: Contact) -> None:
     assert contact.payments_before == [("AUTH", "SUCCESS"), ("CAPTURE_REQUEST", "PENDING")]
     assert contact.credit_before == ("planned", "the payment provider has not confirmed the capture yet")
-    (case,) = contact.world.rows(
+    (case,) = contact.scenario.rows(
         "select count(*) from reconciliation.exception_events join reconciliation.exceptions using (exception_id)"
         f" where order_number = '{contact.captured_late}'"
     )
     assert case == (0,)
-    assert payments_of(contact.world, contact.captured_late) == [
+    assert payments_of(contact.scenario, contact.captured_late) == [
         ("AUTH", "SUCCESS"), ("CAPTURE_REQUEST", "SUCCESS"), ("CAPTURE", "SUCCESS"), ("REFUND_REQUEST", "PENDING"),
     ]  # fmt: skip
     (entry,) = contact.rows(
         f"select value from payments where order_number = {contact.captured_late} and entry_type = 'REFUND_REQUEST'"
     )
-    (credit,) = contact.world.rows(
+    (credit,) = contact.scenario.rows(
         "select state, amount from push.ledger"
         f" where effect_kind = 'credit_note' and order_number = '{contact.captured_late}'"
     )
@@ -288,7 +292,7 @@ def test_refunds_by_card_are_answered_later_and_each_return_is_paid_once(contact
     # The reference that Centra shows is the authorisation's; the refund's own is in the provider's answer alone.
     assert all(row["external_reference"] != row["own_reference"] for row in refunds)
     ties = dict(
-        contact.world.rows(
+        contact.scenario.rows(
             "select centra_return_id, tied_by from reconciliation.payouts where verdict = 'agrees' and centra_return_id is not null"
         )
     )
@@ -323,7 +327,7 @@ def test_what_centra_paid_where_the_tax_is_not_in_the_prices_is_what_every_table
     returns = ", ".join(map(str, paid))
 
     def summed(query: str) -> dict[int, Decimal]:
-        return dict(contact.world.rows(f"{query} and centra_return_id in ({returns}) group by all"))
+        return dict(contact.scenario.rows(f"{query} and centra_return_id in ({returns}) group by all"))
 
     ledger = summed(
         "select centra_id::bigint as centra_return_id, sum(case effect_kind when 'return_fee' then -amount else amount end)"
@@ -335,7 +339,7 @@ def test_what_centra_paid_where_the_tax_is_not_in_the_prices_is_what_every_table
 
 
 def test_what_a_tax_engine_settles_within_the_limit_is_recorded_and_no_exception(contact: Contact) -> None:
-    readings = contact.world.rows(
+    readings = contact.scenario.rows(
         "select order_number, currency, verdict, settled_difference from reconciliation.tax_readings"
     )
     settled = {
@@ -343,9 +347,11 @@ def test_what_a_tax_engine_settles_within_the_limit_is_recorded_and_no_exception
     }
     assert len([off for off in settled.values() if off]) > 3
     assert all(abs(off) <= Decimal("0.03") for off in settled.values())
-    (far_off,) = {row["order_number"] for row in contact.world.shop.truth() if "engine settles" in row["description"]}
+    (far_off,) = {
+        row["order_number"] for row in contact.scenario.shop.truth() if "engine settles" in row["description"]
+    }
     assert [number for number, _, verdict, _ in readings if verdict == "beyond_limit"] == [far_off]
-    told = contact.world.rows(
+    told = contact.scenario.rows(
         "select order_number from reconciliation.exceptions join staging.orders using (order_number)"
         " where tax_mode = 'added' and kind = 'refund_mismatch_tax' and culprit = 'centra'"
     )
@@ -355,7 +361,7 @@ def test_what_a_tax_engine_settles_within_the_limit_is_recorded_and_no_exception
 
 
 def test_nothing_is_paid_while_the_tax_of_a_return_is_too_far_from_that_of_its_sale(contact: Contact) -> None:
-    (number,) = {row["order_number"] for row in contact.world.shop.truth() if "engine is down" in row["description"]}
+    (number,) = {row["order_number"] for row in contact.scenario.shop.truth() if "engine is down" in row["description"]}
     assert contact.rows(f"select id from returns where order_number = {number}") == []
     assert (
         contact.rows(f"select 1 as x from payments where order_number = {number} and entry_type like 'REFUND%'") == []
@@ -374,16 +380,16 @@ def test_what_the_provider_says_of_a_shopper_is_in_no_table_file_or_log(contact:
     assert name.search(raw)
     assert email.search(raw)
     texts = {
-        f"{schema}.{table}": str(contact.world.rows(f'from "{schema}"."{table}"'))
-        for schema, table in contact.world.rows(
+        f"{schema}.{table}": str(contact.scenario.rows(f'from "{schema}"."{table}"'))
+        for schema, table in contact.scenario.rows(
             "select table_schema, table_name from information_schema.tables where table_type = 'BASE TABLE'"
         )
     }
     texts["log"] = contact.logged
-    for file in contact.world.home.rglob("*"):
+    for file in contact.scenario.home.rglob("*"):
         if file.is_file():
             texts[str(file)] = file.read_bytes().decode("utf-8", "replace")
     assert [place for place, text in texts.items() if name.search(text)] == []
     # E-mail addresses of the exports have one table.
-    leaks = {place.removeprefix(f"{contact.world.home}/") for place, text in texts.items() if email.search(text)}
+    leaks = {place.removeprefix(f"{contact.scenario.home}/") for place, text in texts.items() if email.search(text)}
     assert leaks <= {"landing.personal", "warehouse.duckdb"}

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 import typer
 from typer.testing import CliRunner
 
 from hr_centra_pipeline.cli.main import app
-from hr_centra_pipeline.core.kinds import CAUSES, CLASSES, CULPRITS, EFFECT_STATES, EXCEPTION_KINDS
+from hr_centra_pipeline.core.exception_kinds import EXCEPTION_KINDS
+from hr_centra_pipeline.core.kinds import CAUSES, CLASSES, CULPRITS
+from hr_centra_pipeline.push.states import State
 from hr_centra_pipeline.warehouse.database import Connection
 
 _PENDING = """
@@ -84,7 +88,7 @@ def test_kinds_classes_causes_culprits_and_states_are_the_public_ones() -> None:
     assert set(CULPRITS) == {
         "happy_returns", "centra", "provider", "policy", "person", "integration", "pipeline", "logistics", "unknown",
     }  # fmt: skip
-    assert set(EFFECT_STATES) == {"planned", "sending", "confirmed", "rejected", "unknown", "withdrawn"}
+    assert set(get_args(State)) == {"planned", "sending", "confirmed", "rejected", "unknown", "withdrawn"}
 
 
 def test_every_command_is_there_and_says_what_it_does() -> None:

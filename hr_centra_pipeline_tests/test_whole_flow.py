@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from hr_centra_pipeline.core.keys import effect_keys_in
-from hr_centra_pipeline_tests.shops import ShopWorld, shop_world
+from hr_centra_pipeline_tests.shops import ShopScenario, shop_scenario
 
 # Seed, and is it a varied shop? Each time the varied shop of test_first_contact.py is held against what was planted.
 SHOPS = [pytest.param(seed, seed % 2 == 0, marks=pytest.mark.slow) for seed in range(1, 6)]
@@ -22,16 +22,16 @@ Case = tuple[Any, ...]
 
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ShopWorld]:
-    with shop_world(tmp_path, monkeypatch, varied=True) as opened:
+def scenario(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ShopScenario]:
+    with shop_scenario(tmp_path, monkeypatch, varied=True) as opened:
         yield opened
 
 
-def planted(world: ShopWorld) -> Counter[Case]:
+def planted(scenario: ShopScenario) -> Counter[Case]:
     """What the truth file says is open now."""
-    now = world.sandbox.clock.now()
+    now = scenario.sandbox.clock.now()
     cases: Counter[Case] = Counter()
-    for row in world.shop.truth():
+    for row in scenario.shop.truth():
         closes = row.get("closes_at")
         if datetime.fromisoformat(row["opens_at"]) > now or (closes and datetime.fromisoformat(closes) <= now):
             continue
@@ -45,9 +45,9 @@ def planted(world: ShopWorld) -> Counter[Case]:
     return cases
 
 
-def found(world: ShopWorld) -> Counter[Case]:
+def found(scenario: ShopScenario) -> Counter[Case]:
     """What the reconciliation says is open now."""
-    rows = world.rows(
+    rows = scenario.rows(
         """
         select kind, return_id, return_item_id, order_number, currency, amount, culprit,
             evidence::json ->> 'source_file'
@@ -66,21 +66,21 @@ def found(world: ShopWorld) -> Counter[Case]:
     )
 
 
-def effects_in_centra(world: ShopWorld) -> Counter[tuple[str, str]]:
-    """How often each effect key stands in Returns, in stock changes and in orders' comments (an exchange's in two of them)."""
-    books = world.sandbox.store.books()
-    texts = [("return", row["comment"]) for row in books["returns"]]
-    texts += [("stock change", row["comment"]) for row in books["stock_changes"]]
-    texts += [("order", row["internal_comment"]) for row in books["orders"]]
+def effects_in_centra(scenario: ShopScenario) -> Counter[tuple[str, str]]:
+    """How often each effect key is in Returns, in stock changes and in orders' comments (an exchange's in two of them)."""
+    ledger = scenario.sandbox.store.records()
+    texts = [("return", row["comment"]) for row in ledger["returns"]]
+    texts += [("stock change", row["comment"]) for row in ledger["stock_changes"]]
+    texts += [("order", row["internal_comment"]) for row in ledger["orders"]]
     return Counter((place, key) for place, text in texts for key in effect_keys_in(text))
 
 
-def settle(world: ShopWorld) -> None:
+def settle(scenario: ShopScenario) -> None:
     """Run the stages until they write nothing; the last time they have seen all of what was written."""
     for _ in range(6):
-        before = len(world.writes())
-        world.sync_stages()
-        if len(world.writes()) == before:
+        before = len(scenario.writes())
+        scenario.sync_stages()
+        if len(scenario.writes()) == before:
             return
     raise AssertionError("five syncs in a row, and each still writes")
 
@@ -89,40 +89,42 @@ def settle(world: ShopWorld) -> None:
 def test_the_exceptions_are_exactly_the_planted_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int, varied: bool
 ) -> None:
-    with shop_world(tmp_path, monkeypatch, seed=seed, returns=25, varied=varied) as world:
-        settle(world)
-        assert found(world) == planted(world)
-        assert {case[0] for case in planted(world)} >= {"rejected_write", "refund_mismatch_tax", "payout_mismatch"}
-        cents = world.rows(
+    with shop_scenario(tmp_path, monkeypatch, seed=seed, returns=25, varied=varied) as scenario:
+        settle(scenario)
+        assert found(scenario) == planted(scenario)
+        assert {case[0] for case in planted(scenario)} >= {"rejected_write", "refund_mismatch_tax", "payout_mismatch"}
+        cents = scenario.rows(
             "select culprit, currency, discount_percent, usual_difference, component from reconciliation.systematic_cents"
         )
         assert {("happy_returns", "SEK", percent, Decimal("-0.01"), "tax") for percent in (None, Decimal(15))} & set(
             cents
         )
-        world.shop.advance(48)
-        settle(world)
-        assert found(world) == planted(world)
+        scenario.shop.advance(48)
+        settle(scenario)
+        assert found(scenario) == planted(scenario)
 
 
-def test_no_effect_is_repeated_when_the_graph_runs_twice_and_the_clock_moves(world: ShopWorld) -> None:
-    world.sync()
-    settle(world)
-    first = effects_in_centra(world)
+def test_no_effect_is_repeated_when_the_graph_runs_twice_and_the_clock_moves(scenario: ShopScenario) -> None:
+    scenario.sync()
+    settle(scenario)
+    first = effects_in_centra(scenario)
     assert first
-    world.sync()
-    assert effects_in_centra(world) == first
-    world.shop.advance(48)
-    settle(world)
-    later = effects_in_centra(world)
+    scenario.sync()
+    assert effects_in_centra(scenario) == first
+    scenario.shop.advance(48)
+    settle(scenario)
+    later = effects_in_centra(scenario)
     assert later != first
     assert set(later.values()) == {1}
     refunds = Counter(
-        return_id for _, return_id, kind, _, _ in world.sandbox.store.books()["payments"] if kind == "REFUND"
+        return_id for _, return_id, kind, _, _ in scenario.sandbox.store.records()["payments"] if kind == "REFUND"
     )
     assert set(refunds.values()) == {1}
 
 
-def test_of_two_syncs_started_at_once_one_waits_or_steps_aside_and_nothing_is_sent_twice(world: ShopWorld) -> None:
+def test_of_two_syncs_started_at_once_one_waits_or_steps_aside_and_nothing_is_sent_twice(
+    scenario: ShopScenario,
+) -> None:
     command = [sys.executable, "-m", "hr_centra_pipeline.cli.main", "sync"]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for _ in range(2)]
     told = [process.communicate()[0] for process in both]
@@ -132,41 +134,41 @@ def test_of_two_syncs_started_at_once_one_waits_or_steps_aside_and_nothing_is_se
         (other,) = [text for text, process in zip(told, both, strict=True) if process.returncode == 1]
         assert "is held by" in other
         assert "hr-centra sync" in other
-    settle(world)
-    found = effects_in_centra(world)
+    settle(scenario)
+    found = effects_in_centra(scenario)
     assert found
     assert set(found.values()) == {1}
 
 
 @pytest.mark.slow
-def test_with_the_database_deleted_what_stands_in_centra_is_observed_and_not_sent_again(world: ShopWorld) -> None:
-    settle(world)
-    books = world.sandbox.store.books()
+def test_with_the_database_deleted_what_is_in_centra_is_observed_and_not_sent_again(scenario: ShopScenario) -> None:
+    settle(scenario)
+    ledger = scenario.sandbox.store.records()
     # A note replaces the one before it, so that overtaken ones cannot be read back.
     ours = "select effect_key from push.ledger where state = 'confirmed' and effect_kind <> 'status_update' order by 1"
-    confirmed = world.rows(ours)
-    open_before = found(world)
-    world.settings.database.unlink()
-    world.sync()
-    settle(world)
-    assert world.sandbox.store.books()["orders"] == books["orders"]
-    assert world.sandbox.store.books()["returns"] == books["returns"]
-    assert world.sandbox.store.books()["stock_changes"] == books["stock_changes"]
-    assert world.sandbox.store.books()["payments"] == books["payments"]
+    confirmed = scenario.rows(ours)
+    open_before = found(scenario)
+    scenario.settings.database.unlink()
+    scenario.sync()
+    settle(scenario)
+    assert scenario.sandbox.store.records()["orders"] == ledger["orders"]
+    assert scenario.sandbox.store.records()["returns"] == ledger["returns"]
+    assert scenario.sandbox.store.records()["stock_changes"] == ledger["stock_changes"]
+    assert scenario.sandbox.store.records()["payments"] == ledger["payments"]
     # What Centra refused is asked for once more, since nobody remembers the refusal; nothing else is.
-    packets = world.rows("select distinct state from push.packets join push.attempts using (packet_key)")
+    packets = scenario.rows("select distinct state from push.packets join push.attempts using (packet_key)")
     assert packets == [("rejected",)]
-    assert world.rows(ours) == confirmed
-    assert found(world) == open_before
+    assert scenario.rows(ours) == confirmed
+    assert found(scenario) == open_before
 
 
 @pytest.mark.slow
-def test_a_look_at_what_is_in_play_finds_what_a_look_at_everything_finds(world: ShopWorld) -> None:
-    settle(world)
-    ((settled,),) = world.rows("select count(*) from reconciliation.settled_orders")
+def test_a_look_at_what_is_affected_finds_what_a_look_at_everything_finds(scenario: ShopScenario) -> None:
+    settle(scenario)
+    ((settled,),) = scenario.rows("select count(*) from reconciliation.settled_orders")
     assert settled > 5
-    world.shop.advance(48)
-    settle(world)
+    scenario.shop.advance(48)
+    settle(scenario)
     tables = (
         "matching.matched_items", "effects.units", "effects.pending_credit_notes", "effects.pending_inventory_adjustments",
         "effects.pending_exchange_orders", "effects.pending_status_updates", "reconciliation.exceptions",
@@ -174,40 +176,40 @@ def test_a_look_at_what_is_in_play_finds_what_a_look_at_everything_finds(world: 
         "reconciliation.refund_match", "reconciliation.payouts", "reconciliation.shadow", "reconciliation.delays",
         "reconciliation.tolerance_uses", "reconciliation.systematic_cents", "reconciliation.tax_readings",
     )  # fmt: skip
-    ((in_play, everything),) = world.rows(
+    ((in_play, everything),) = scenario.rows(
         """
         select (select count(*) from matching.orders_in_play), (select count(distinct order_number) from staging.return_items)
         """
     )
     assert in_play < everything - 5
-    by_play = {table: world.rows(f"from {table} order by all") for table in tables}
-    with world.warehouse.transaction() as connection:
+    by_play = {table: scenario.rows(f"from {table} order by all") for table in tables}
+    with scenario.warehouse.transaction() as connection:
         connection.execute("delete from reconciliation.settled_orders")
-    world.sync_stages()
-    assert {table: world.rows(f"from {table} order by all") for table in tables} == by_play
+    scenario.sync_stages()
+    assert {table: scenario.rows(f"from {table} order by all") for table in tables} == by_play
 
 
 @pytest.mark.slow
 def test_a_dry_run_writes_nothing_and_shows_what_it_would_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with shop_world(tmp_path, monkeypatch, mode="dry_run") as world:
-        world.sync()
-        assert world.writes() == []
-        states = dict(world.rows("select state, count(*) from push.ledger group by state"))
+    with shop_scenario(tmp_path, monkeypatch, mode="dry_run") as scenario:
+        scenario.sync()
+        assert scenario.writes() == []
+        states = dict(scenario.rows("select state, count(*) from push.ledger group by state"))
         assert states["planned"] > 20
-        assert world.rows("select 1 from push.attempts") == []
+        assert scenario.rows("select 1 from push.attempts") == []
         # The shadow report finds the manual mistake that is planted, and says whom Happy Returns bears out.
         (mistake,) = [
-            row for row in world.shop.truth() if row["kind"] == "refund_mismatch_fee" and row["culprit"] == "person"
+            row for row in scenario.shop.truth() if row["kind"] == "refund_mismatch_fee" and row["culprit"] == "person"
         ]
-        assert world.rows(
+        assert scenario.rows(
             "select return_id, at_stake, sided_with from reconciliation.shadow where outcome = 'amounts_differ'"
         ) == [(mistake["return_id"], Decimal(mistake["amount"]), "us")]
 
 
 @pytest.mark.slow
-def test_every_unit_is_matched_or_says_why_not_and_every_row_is_landed_or_refused(world: ShopWorld) -> None:
-    world.sync_stages()
-    ((items, matched, silent),) = world.rows(
+def test_every_unit_is_matched_or_says_why_not_and_every_row_is_landed_or_refused(scenario: ShopScenario) -> None:
+    scenario.sync_stages()
+    ((items, matched, silent),) = scenario.rows(
         """
         select (select count(*) from staging.return_items), count(*),
             count(*) filter (where shipment_line_id is null and reason is null)
@@ -217,7 +219,7 @@ def test_every_unit_is_matched_or_says_why_not_and_every_row_is_landed_or_refuse
     assert items == matched > 0
     assert silent == 0
     assert (
-        world.rows(
+        scenario.rows(
             "select source_file from landing.files where rows_read <> rows_landed + rows_rejected + rows_repeated"
         )
         == []
@@ -225,22 +227,22 @@ def test_every_unit_is_matched_or_says_why_not_and_every_row_is_landed_or_refuse
 
 
 def test_secrets_and_addresses_stay_out_of_logs_events_attempts_and_tables(
-    world: ShopWorld, capfd: pytest.CaptureFixture[str]
+    scenario: ShopScenario, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    world.sync()
-    secrets = [world.sandbox.token, world.sandbox.order_api_key]
-    emails = [row["email"] for row in world.sandbox.store.rows("select email from customers")]
+    scenario.sync()
+    secrets = [scenario.sandbox.token, scenario.sandbox.order_api_key]
+    emails = [row["email"] for row in scenario.sandbox.store.rows("select email from customers")]
     captured = capfd.readouterr()
     texts = {"output": captured.out + captured.err}
-    for file in (world.home / "dagster").rglob("*"):
+    for file in (scenario.home / "dagster").rglob("*"):
         if file.is_file():
             texts[str(file)] = file.read_bytes().decode("utf-8", "replace")
-    for schema, table in world.rows(
+    for schema, table in scenario.rows(
         "select table_schema, table_name from information_schema.tables where table_type = 'BASE TABLE'"
     ):
         if (schema, table) != ("landing", "personal"):
-            texts[f"{schema}.{table}"] = str(world.rows(f"select * from {schema}.{table}"))
-    for file in (world.home / "published").rglob("*"):
+            texts[f"{schema}.{table}"] = str(scenario.rows(f"select * from {schema}.{table}"))
+    for file in (scenario.home / "published").rglob("*"):
         if file.is_file():
             texts[str(file)] = file.read_bytes().decode("utf-8", "replace")
     leaks = [place for place, text in texts.items() if any(secret in text for secret in secrets)]

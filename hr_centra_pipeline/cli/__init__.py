@@ -1,1 +1,1 @@
-"""Thin doors: one file per command or family. Nothing lives only here."""
+"""Thin entry points: one file per command or family. No logic lives only here."""

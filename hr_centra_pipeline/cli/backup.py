@@ -29,7 +29,7 @@ def take_backup(to: Path | None) -> None:
         RunFailed: there is no room, or the copy cannot be read.
     """
     made = backups.take(Settings.from_environment().database, to.resolve() if to else None)
-    echo(f"{made.path}: {_told(made)}. Read from end to end.")
+    echo(f"{made.path}: {_told(made)}. Verified by reading all of it.")
 
 
 def restore_backup(backup: Path, by: str | None, why: str | None, *, is_sure: bool) -> None:
@@ -37,7 +37,7 @@ def restore_backup(backup: Path, by: str | None, why: str | None, *, is_sure: bo
 
     Raises:
         ConfigurationError: nobody signs, or the file is not there.
-        RunFailed: the file is no whole database of this program, or another command is running. Nothing is changed then.
+        RunFailed: the file is not a complete database of this program, or another command is running. Nothing is changed then.
     """
     signature = signed(by, why)
     settings = Settings.from_environment()
@@ -49,9 +49,9 @@ def restore_backup(backup: Path, by: str | None, why: str | None, *, is_sure: bo
             found = backups.looked_at(stage)
             echo(f"{backup}: {_told(found)}.")
             kept = "is kept in backups/" if database.exists() else "does not exist yet"
-            question = f"{database} {kept}. Put the backup in its place?"
+            question = f"{database} {kept}. Replace it with the backup?"
             if not (is_sure or typer.confirm(plain(question), default=False)):
-                raise ConfigurationError("Nothing was changed. Answer y, or give --yes.")
+                raise ConfigurationError("Nothing was changed. Answer y, or pass --yes.")
             with _nobody_else(settings):
                 aside = backups.put_into_place(
                     database, stage, by=signature.by, recorded_by=signature.recorded_by, why=signature.why
@@ -59,9 +59,9 @@ def restore_backup(backup: Path, by: str | None, why: str | None, *, is_sure: bo
         finally:
             backups.discard(stage)
     echo(
-        f"{database} is restored, signed off by {signature.by}."
-        + (f" What was there: {aside}." if aside else "")
-        + " The next sync reads what happened since; until Centra and the exports were read to their end, nothing is sent."
+        f"{database} was restored by {signature.by}."
+        + (f" The previous database: {aside}." if aside else "")
+        + " The next sync reads what has happened since; until Centra and the exports have been read completely, nothing is sent."
     )
 
 
@@ -83,13 +83,13 @@ def rebind_here(retailer: str | None, by: str | None, why: str | None) -> None:
                 connection, retailer, by=signature.by, recorded_by=signature.recorded_by, why=signature.why
             )
             echo(
-                f"Returns of {retailer} are accepted, signed off by {signature.by}. Deliver the files that were rejected again."
+                f"Returns of {retailer} are accepted, confirmed by {signature.by}. Deliver the files that were rejected again."
             )
             return
         belonging.rebind(connection, settings, by=signature.by, recorded_by=signature.recorded_by, why=signature.why)
     echo(
         f"{settings.database} is about {belonging.address(settings.centra_graphql_url)}, signed off by {signature.by}. The next "
-        "sync reads all of it again before anything is sent."
+        "sync rereads all of it before anything is sent."
     )
 
 

@@ -34,7 +34,7 @@ _CLEARS = "The next sync acts on it."
 
 @contextmanager
 def opened() -> Iterator[Connection]:
-    """The database, in one transaction; a push that is under way gives it away between two requests."""
+    """The database, in one transaction; a running push releases it between two requests."""
     settings = Settings.from_environment()
     if not settings.database.exists():
         raise ConfigurationError(f"{settings.database}: there is no database yet; run `hr-centra sync` first.")
@@ -51,7 +51,7 @@ def signed(by: str | None, why: str | None) -> Signature:
         ConfigurationError: one of the two is missing.
     """
     if not by or not why:
-        raise ConfigurationError("--by and --why: say who decides and why; both are kept.")
+        raise ConfigurationError("--by and --why: say who decides and why; both are recorded.")
     return Signature(by, why, clock.now())
 
 
@@ -105,8 +105,8 @@ def _list_waiting(*, as_json: bool) -> None:
         )
     DataConsole(width=width()).print(table)
     if any(effect.waits_for_its_time for effect in found):
-        echo('What "waits until" a time leaves by itself then: approving it cuts its restock hold short.')
-    echo("Approve some by effect, unit, return or order: hr-centra approve RT-1 --by NAME --why REASON")
+        echo('What "waits until" a time is sent automatically then: approving it ends its restock hold early.')
+    echo("Approve by effect, unit, return or order: hr-centra approve RT-1 --by NAME --why REASON")
 
 
 def raise_guard(effect_type: str, hours: float, effects: int | None, by: str | None, why: str | None) -> None:
@@ -128,9 +128,9 @@ def adopt(named: str, by: str | None, why: str | None) -> None:
         done = approvals.adopt(connection, signature, named)
     what = []
     if done.was_before_cutover:
-        what.append("it was started before the cut-over, and is acted on from now on")
+        what.append("it was started before the cut-over, and is included from now on")
     if done.reopened:
-        what.append(f"{len(done.reopened)} effects that somebody had deleted in Centra are sent again")
+        what.append(f"{len(done.reopened)} effects that were deleted in Centra are sent again")
     echo(f"{done.return_id} adopted by {signature.by}: {'; '.join(what)}. {_CLEARS}")
 
 
@@ -160,7 +160,7 @@ def tie(named: str, units: Sequence[str], *, kind: TieKind, unrelated: bool, by:
                 approvals.tie_line(connection, signature, int(named), names)
             case "refund":
                 approvals.tie_refund(connection, signature, int(named), dict(_parts(units)))
-    said = {"release": "its exchange is released", "money": "the money is in place of its replacement"}
+    said = {"release": "its exchange is released", "money": "the money replaces its replacement"}
     told = ", ".join(units) or said.get(kind, "unrelated to any return")
     echo(f"{named}: {told}, signed off by {signature.by}. {_CLEARS}")
 
@@ -173,13 +173,13 @@ def _misfit(kind: TieKind, units: Sequence[str], *, unrelated: bool) -> str | No
                 return f"--{kind} goes with neither --unit nor --unrelated: write `hr-centra tie UNIT --{kind}`."
         case "order" | "line":
             if unrelated or not units:
-                what = "the units that are of that line" if kind == "line" else "the units that the order replaces"
+                what = "the units that belong to that line" if kind == "line" else "the units that the order replaces"
                 no = f" --unrelated does not go with --{kind}." if unrelated else ""
                 return f"--{kind} needs --unit, once or more: {what}.{no}"
         case "refund" | "return":
             if bool(units) == unrelated:
                 what = "Return" if kind == "return" else "refund"
-                return f"Give either --unit, once or more, for the units that the {what} was for, or --unrelated; one of the two."
+                return f"Give either --unit, once or more, for the units that the {what} was for, or --unrelated, not both."
     return None
 
 
@@ -194,12 +194,12 @@ def reorder(unit: str, by: str | None, why: str | None) -> None:
 
 
 def pay_instead(unit: str, by: str | None, why: str | None) -> None:
-    """Give the money for a unit whose replacement was canceled."""
+    """Refund a unit whose replacement was canceled."""
     signature = signed(by, why)
     with opened() as connection:
         paid = approvals.pay_instead(connection, signature, unit)
     units = ", ".join(one.return_item_id for one in paid)
-    echo(f"{units}: {signature.by} gives the money instead, on Return {paid[0].centra_return_id}. {_CLEARS}")
+    echo(f"{units}: {signature.by} has the money refunded instead, on Return {paid[0].centra_return_id}. {_CLEARS}")
 
 
 def _parts(units: Sequence[str]) -> list[tuple[str, Decimal | None]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import hr_centra_pipeline
 from hr_centra_pipeline.cli import sandbox
-from hr_centra_pipeline.cli.progress import progress
+from hr_centra_pipeline.cli.progress_bar import progress
 from hr_centra_pipeline.cli.screen import Left, left_to_send, sent_so_far, show_result
 from hr_centra_pipeline.cli.sync import run_sync
 from hr_centra_pipeline.cli.table import echo
@@ -49,7 +49,7 @@ def opened_home() -> Path:
         place for number in itertools.count(1) if not (place := home.with_name(f"{home.name}.{number}")).exists()
     )
     home.rename(aside)
-    echo(f"{home} is of another version: it is kept as {aside.name}, and a new shop is opened.", err=True)
+    echo(f"{home} was made by another version: it is kept as {aside.name}, and a new shop is opened.", err=True)
     return home
 
 
@@ -87,12 +87,13 @@ def _from_here(path: Path) -> str:
 
 
 def _example_policy() -> str:
-    # The demo is for whoever has the repository: `make demo`.
-    return (Path(hr_centra_pipeline.__file__).parents[1] / "data" / "policy.example.toml").read_text(encoding="utf-8")
+    package = Path(hr_centra_pipeline.__file__).parent
+    found = (place / "data" / "policy.example.toml" for place in (package, package.parent))  # the wheel, the repository
+    return next(path for path in found if path.is_file()).read_text(encoding="utf-8")
 
 
 def _log_to(path: Path) -> None:
-    """The planted trouble's warnings, which would stand above the screen."""
+    """Warnings about planted problems, which would be printed above the screen."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
@@ -102,11 +103,11 @@ def _log_to(path: Path) -> None:
 def _told(left: Left) -> str:
     told = []
     if left.for_their_time:
-        told.append(f"{left.for_their_time} until their time has come")
+        told.append(f"{left.for_their_time} until they are due")
     if left.for_something_else:
-        told.append(f"{left.for_something_else} for a person, stock or whatever else `hr-centra plan` names")
+        told.append(f"{left.for_something_else} for a person, stock or another reason that `hr-centra plan` names")
     count = left.for_their_time + left.for_something_else
-    return f"{count} effects wait: {', '.join(told)}.\n" if told else ""
+    return f"{count} effects are waiting: {', '.join(told)}.\n" if told else ""
 
 
 def run_demo() -> None:
@@ -127,12 +128,12 @@ def run_demo() -> None:
         if is_new:
             status.update("First sync: everything that happened until now …")
             run_sync()
-            status.update("Again: what follows from what was sent just now …")
+            status.update("Second sync: what follows from what was just sent …")
             run_sync()
             status.update(f"{HOURS} hours pass: goods travel, people act, new export files appear …")
             sandbox.let_pass(note, HOURS)
         for number in range(1, _MOST_SYNCS + 1):
-            status.update(f"Sync {number}: what is new, and what Centra shows of the last one …")
+            status.update(f"Sync {number}: what is new, and what Centra shows since the last one …")
             known = sent_so_far(settings)
             run_sync()
             if sent_so_far(settings) == known:
@@ -143,6 +144,6 @@ def run_demo() -> None:
     footer += _told(left)
     footer += "The Dagster UI on this shop: make dev, then http://127.0.0.1:3000\n"
     footer += f"Commands on this shop: . {_from_here(env)}   then: hr-centra exceptions, hr-centra explain RETURN, hr-centra plan\n"
-    footer += f"The trouble in this shop is planted, case by case: {home / 'sandbox' / 'truth.jsonl'}\n"
+    footer += f"The problems in this shop are planted; they are listed in {home / 'sandbox' / 'truth.jsonl'}\n"
     footer += f"What was refused and why: {home / 'demo.log'}"
     show_result(settings, before=before, footer=footer)

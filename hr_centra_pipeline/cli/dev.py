@@ -29,9 +29,11 @@ def run_dev(port: int) -> None:
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:
-            raise ConfigurationError(f"--port {port}: another program has this port; give another one.") from None
+            raise ConfigurationError(
+                f"--port {port}: this port is in use by another program; choose another."
+            ) from None
     # Imported here: Dagster takes seconds.
-    from hr_centra_pipeline import definitions  # noqa: F401 - a wrong setting is told before anything is started
+    from hr_centra_pipeline import definitions  # noqa: F401 - a wrong setting is reported before anything is started
     from hr_centra_pipeline.orchestration.instance import prepare_dagster_home
 
     home = opened_home()
@@ -43,8 +45,9 @@ def run_dev(port: int) -> None:
         echo(f"Downloads:  {addresses.shown(settings.downloads_url)}")
         downloads = [sys.executable, "-m", "hr_centra_pipeline.cli.main", "downloads"]
         command = [
-            sys.executable, "-m", "dagster", "dev", "-m", "hr_centra_pipeline.definitions", "--host", "127.0.0.1",
-            "--port", str(port),
+            # `dg dev`, which it recommends, wants a project's folder: an installed package has none.
+            sys.executable, "-W", "ignore:Function `dev_command` is superseded", "-m", "dagster", "dev",
+            "-m", "hr_centra_pipeline.definitions", "--host", "127.0.0.1", "--port", str(port),
         ]  # fmt: skip
         with running(downloads, stdout=subprocess.DEVNULL), running(command) as dagster:
             dagster.wait()
@@ -52,7 +55,7 @@ def run_dev(port: int) -> None:
 
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """What tells a program to end (SIGTERM, a closed terminal) ends the block as Ctrl-C does: its children are stopped."""
+    """Any signal to end (SIGTERM, a closed terminal) ends the block as Ctrl-C does: its children are stopped."""
 
     def end(number: int, _frame: object) -> None:
         for one in before:
@@ -93,7 +96,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def _is_alive(process: subprocess.Popen[bytes]) -> bool:
-    process.poll()  # a dead child that nobody has asked for still counts as alive
+    process.poll()  # a child that has exited counts as alive until it is polled
     try:
         os.killpg(process.pid, 0)
     except ProcessLookupError:

@@ -10,7 +10,7 @@ from rich import box
 from rich.text import Text
 
 from hr_centra_pipeline.cli.screen import width
-from hr_centra_pipeline.cli.table import DataConsole, DataTable, echo
+from hr_centra_pipeline.cli.table import DataConsole, DataTable, echo, plain
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.kinds import OWNERS
 from hr_centra_pipeline.core.money import shown
@@ -45,24 +45,47 @@ def show_exceptions(owner: str | None, *, as_json: bool = False) -> None:
         echo(simplejson.dumps(rows, indent=2, use_decimal=True, default=str))
         return
     console = DataConsole(width=min(width(), 140))
-    if rows:
-        console.print(_table(rows))
-    else:
+    console.print(Text(f"As of the last sync at {as_of:%Y-%m-%d %H:%M UTC}", "dim"))
+    if not rows:
         console.print("No open exceptions.")
-    console.print(
-        Text(f"As of the last sync at {as_of:%Y-%m-%d %H:%M UTC}; details: hr-centra explain RETURN, or --json", "dim")
-    )
+        return
+    table, left_out = _table(rows, console.width)
+    DataConsole(width=_WIDEST).print(table, soft_wrap=True)
+    hint = f"Not shown for lack of space: {', '.join(left_out)}. " if left_out else ""
+    console.print(Text(f"{hint}Details: hr-centra explain RETURN, or --json", "dim"))
 
 
-def _table(rows: list[dict[str, Any]]) -> DataTable:
-    table = DataTable("kind", "owner", "return", "unit", "order", box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("amount", justify="right")
-    table.add_column("due")
-    for row in rows:
-        amount = shown(row["amount"], row["currency"]) if row["currency"] and row["amount"] is not None else ""
-        due = Text(f"{row['due_at']:%Y-%m-%d}", "red" if row["overdue"] else "")
-        table.add_row(
-            row["kind"], row["owner_team"], *(row[name] or "" for name in ("return_id", "return_item_id", "order_number")),
-            amount, due,
-        )  # fmt: skip
-    return table
+# Columns, and which stay when the terminal is narrow: the first.
+_COLUMNS = ("kind", "owner", "return", "unit", "order", "amount", "due")
+_KEPT = ("kind", "return", "due", "amount", "order", "unit", "owner")
+_BETWEEN = 3  # characters
+_WIDEST = 1_000
+
+
+def _table(rows: list[dict[str, Any]], wide: int) -> tuple[DataTable, list[str]]:
+    """The list, and the columns that do not fit. Nothing in it is broken: whatever it shows is there to be pasted."""
+    cells = [_cells(row) for row in rows]
+    needed = {name: max(len(name), *(len(plain(row[name])) for row in cells)) for name in _COLUMNS}
+    kept: list[str] = []
+    for name in _KEPT:
+        if len(kept) > 2 and sum(needed[one] + _BETWEEN for one in (*kept, name)) > wide + 1:
+            break
+        kept.append(name)
+    table = DataTable(box=box.SIMPLE_HEAD, pad_edge=False)
+    names = [name for name in _COLUMNS if name in kept]
+    for name in names:
+        table.add_whole(name, justify="right" if name == "amount" else "left")
+    for row, given in zip(cells, rows, strict=True):
+        if "order" not in kept:
+            row["return"] = row["return"] or row["order"]
+        table.add_row(*(Text(plain(row[name]), "red" if name == "due" and given["overdue"] else "") for name in names))
+    return table, [name for name in _COLUMNS if name not in kept]
+
+
+def _cells(row: dict[str, Any]) -> dict[str, str]:
+    has_amount = row["currency"] and row["amount"] is not None
+    return {
+        "kind": row["kind"], "owner": row["owner_team"], "return": row["return_id"] or "", "unit": row["return_item_id"] or "",
+        "order": row["order_number"] or "", "amount": shown(row["amount"], row["currency"]) if has_amount else "",
+        "due": f"{row['due_at']:%Y-%m-%d}{' overdue' if row['overdue'] else ''}",
+    }  # fmt: skip

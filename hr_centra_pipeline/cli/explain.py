@@ -10,12 +10,19 @@ from rich import box
 from rich.console import Console
 from rich.text import Text
 
+from hr_centra_pipeline.cli.screen import width
 from hr_centra_pipeline.cli.table import DataConsole, DataTable, echo
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.money import shown
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.reconciliation.story import Story, UnitStory, stories
 from hr_centra_pipeline.warehouse.database import Warehouse
+
+# What the story calls them, as people do.
+_WHO = {"happy_returns": "Happy Returns", "pipeline": "hr-centra"}
+_AMOUNTS = ("paid", "given back", "refundable")
+_NARROW = 100
+"""Below as many columns the amounts of a unit are below each other."""
 
 
 def explain_return(named: str, *, as_json: bool = False) -> None:
@@ -32,7 +39,7 @@ def explain_return(named: str, *, as_json: bool = False) -> None:
     if as_json:
         echo(simplejson.dumps([asdict(story) for story in found], indent=2, use_decimal=True, default=str))
         return
-    console = DataConsole(width=max(100, min(DataConsole().width, 140)))
+    console = DataConsole(width=min(width(), 140))
     for story in found:
         _print(console, story)
 
@@ -40,12 +47,17 @@ def explain_return(named: str, *, as_json: bool = False) -> None:
 def _print(console: Console, story: Story) -> None:
     code = f" ({story.express_code})" if story.express_code else ""
     console.print(Text.assemble((f"Return {story.return_id}", "bold"), f"{code}, order {', '.join(story.orders)}\n"))
-    console.print(_units(story.units))
-    timeline = DataTable("UTC", "who", "unit", "what", box=box.SIMPLE_HEAD, pad_edge=False)
+    console.print(_units(story.units, is_narrow=console.width < _NARROW))
+    timeline = DataTable(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("UTC", "who", "unit"):
+        timeline.add_whole(name)
+    timeline.add_column("what")
     day = ""
     for line in story.timeline:
         same_day, day = day == f"{line.at:%Y-%m-%d}", f"{line.at:%Y-%m-%d}"
-        timeline.add_row(f"{'' if same_day else day:10} {line.at:%H:%M}", line.who, line.unit or "", line.what)
+        timeline.add_row(
+            f"{'' if same_day else day:10} {line.at:%H:%M}", _WHO.get(line.who, line.who), line.unit or "", line.what
+        )
     console.print(timeline)
     if story.exceptions:
         console.print(Text("Open exceptions", "bold"))
@@ -56,15 +68,24 @@ def _print(console: Console, story: Story) -> None:
     console.print()
 
 
-def _units(units: list[UnitStory]) -> DataTable:
-    table = DataTable("unit", "article", "wants", "graded", "effects", box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("paid", "given back", "refundable"):
-        table.add_column(name, justify="right")
+def _units(units: list[UnitStory], *, is_narrow: bool) -> DataTable:
+    table = DataTable(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_whole("unit")
+    for name in ("article", "wants", "graded", "effects"):
+        table.add_column(name)
+    for name in () if is_narrow else _AMOUNTS:
+        table.add_whole(name, justify="right")
     for unit in units:
         chain = f" (root {unit.root_order}, {unit.chain_depth} exchanges)" if unit.chain_depth else ""
+        amounts = [_money(amount, unit.currency) for amount in (unit.paid, unit.given, unit.refundable)]
+        effects = unit.effects
+        if is_narrow:
+            effects = "\n".join(
+                [effects, *(f"{name} {amount}" for name, amount in zip(_AMOUNTS, amounts, strict=True))]
+            )
         table.add_row(
-            unit.return_item_id, unit.sku or "-", (unit.refund_type or "-") + chain, unit.disposition or "-", unit.effects,
-            *(_money(amount, unit.currency) for amount in (unit.paid, unit.given, unit.refundable)),
+            unit.return_item_id, unit.sku or "-", (unit.refund_type or "-") + chain, unit.disposition or "-", effects,
+            *([] if is_narrow else amounts),
         )  # fmt: skip
     return table
 

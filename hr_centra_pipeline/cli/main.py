@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from hr_centra_pipeline.cli import trouble
+from hr_centra_pipeline.cli import trouble_commands
 from hr_centra_pipeline.cli.table import echo
 from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
 
@@ -20,7 +20,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Joins Happy Returns to Centra: reads both, plans and sends effects, says which returns are in trouble.",
+    help="Joins Happy Returns to Centra: reads both, plans and sends effects, reports which returns are in trouble.",
 )
 
 
@@ -29,6 +29,23 @@ class Role(StrEnum):
 
     preparer = "preparer"
     reviewer = "reviewer"
+
+
+def _show_version(is_asked: bool) -> None:
+    if is_asked:
+        from hr_centra_pipeline.core.version import release
+
+        echo(f"hr-centra {release()}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Options that come before a command."""
 
 
 # Each command imports what it needs: `--help` and `plan` must not wait for Dagster or a web server.
@@ -46,29 +63,31 @@ def backfill(
     to: Annotated[str, typer.Option("--to", help="Last day, like 2026-03-31 (UTC).")],
     again: Annotated[bool, typer.Option("--again", help="Read days again that an earlier backfill has read.")] = False,
 ) -> None:
-    """Read past days from both sides and plan; sends nothing. Goes on where it was stopped; the hourly sync gets in between."""
-    from hr_centra_pipeline.cli.backfill import run_backfill
+    """Read past days from both sides and plan; sends nothing. Resumes where it was stopped; the hourly sync can run in between."""
+    from hr_centra_pipeline.cli.backfill_command import run_backfill
 
     run_backfill(from_, to, again=again)
 
 
 @app.command()
 def plan(
-    every: Annotated[bool, typer.Option("--all", help="List every packet, and by return and unit what stays.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="List every packet, and by return and unit what is held back.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Every call with its variables, as JSON.")] = False,
 ) -> None:
-    """What a live run would send, call by call, and what it would leave and why. Sends nothing."""
-    from hr_centra_pipeline.cli.plan import show_plan
+    """What a live run would send, call by call, and what it would hold back and why. Sends nothing."""
+    from hr_centra_pipeline.cli.plan_command import show_plan
 
     show_plan(every=every, as_json=as_json)
 
 
 @app.command()
 def doctor(
-    offline: Annotated[bool, typer.Option("--offline", help="Do not ask Centra anything.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Do not call Centra.")] = False,
     settings: Annotated[bool, typer.Option("--settings", help="List every setting with its value and source.")] = False,
     contract: Annotated[
-        bool, typer.Option("--contract", help="List all that is relied on of Centra, with what this Centra has.")
+        bool, typer.Option("--contract", help="List everything that is relied on in Centra, with what this Centra has.")
     ] = False,
     test_alert: Annotated[bool, typer.Option("--test-alert", help="Send a test alert to every team.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The findings as JSON.")] = False,
@@ -83,9 +102,9 @@ def doctor(
 
     Changes nothing.
 
-    Exit code 0: nothing is in the way of a sync; 1: something is broken; 2: a setting is wrong.
+    Exit code 0: ready to sync; 1: something is broken; 2: a setting is wrong.
     """
-    from hr_centra_pipeline.cli.doctor import run_doctor
+    from hr_centra_pipeline.cli.doctor_command import run_doctor
 
     code = run_doctor(
         is_offline=offline, as_json=as_json, every_setting=settings, whole_contract=contract,
@@ -103,15 +122,17 @@ def approve(
     names: Annotated[
         list[str] | None, typer.Argument(help="Effect keys, units, returns, orders, or a packet in doubt.")
     ] = None,
-    all_of: Annotated[list[str] | None, typer.Option("--all", help="All that wait of an effect type.")] = None,
+    all_of: Annotated[list[str] | None, typer.Option("--all", help="Everything of an effect type that waits.")] = None,
     by: _By = None,
     why: _Why = None,
     as_json: Annotated[bool, typer.Option("--json", help="What waits, as JSON.")] = False,
 ) -> None:
-    """Let effects through that wait for a person; without names, list them. Not by who planned or configured them.
+    """Approve effects that wait for a person; without names, list them.
 
-    The list also has stock movements that wait only until their restock hold is over ("waits until ..."): they leave by
-    themselves then. Approving one cuts the hold short: the goods are restocked with the next sync.
+    Anyone except the person who ran the plan or last changed the policy can approve.
+
+    The list also has stock movements that wait only until their restock hold is over ("waits until ..."): they are sent
+    automatically then. Approving one ends the hold early: the goods are restocked with the next sync.
     """
     from hr_centra_pipeline.cli import decisions
 
@@ -125,7 +146,7 @@ def raise_(
     ],
     hours: Annotated[float, typer.Option(help="Until it expires; at most 168.")] = 24,
     effects: Annotated[
-        int | None, typer.Option(help="Up to so many on one day; default: what waits now, and a tenth.", min=1)
+        int | None, typer.Option(help="At most this many on one day; default: what waits now, and a tenth.", min=1)
     ] = None,
     by: _By = None,
     why: _Why = None,
@@ -142,7 +163,7 @@ def adopt(
     by: _By = None,
     why: _Why = None,
 ) -> None:
-    """Include a return by name: one from before the cut-over, or one whose Return somebody deleted in Centra."""
+    """Include a return by name: one from before the cut-over, or one whose Return was deleted in Centra."""
     from hr_centra_pipeline.cli import decisions
 
     decisions.adopt(name, by, why)
@@ -159,19 +180,19 @@ def tie(
     ],
     unit: Annotated[list[str] | None, typer.Option(help="Unit that it was for, or UNIT=12.50 for its part.")] = None,
     unrelated: Annotated[bool, typer.Option("--unrelated", help="It was for no return.")] = False,
-    order: Annotated[bool, typer.Option("--order", help="It is a replacement order that somebody made.")] = False,
-    a_return: Annotated[bool, typer.Option("--return", help="It is a Return that somebody made in Centra.")] = False,
-    line: Annotated[bool, typer.Option("--line", help="It is the shipment line that the units are of.")] = False,
+    order: Annotated[bool, typer.Option("--order", help="It is a replacement order made by hand.")] = False,
+    a_return: Annotated[bool, typer.Option("--return", help="It is a Return made by hand in Centra.")] = False,
+    line: Annotated[bool, typer.Option("--line", help="It is the shipment line that the units belong to.")] = False,
     release: Annotated[
-        bool, typer.Option("--release", help="Nobody sent the unit's replacement: ours is ordered.")
+        bool, typer.Option("--release", help="No replacement was sent for the unit: let hr-centra order it.")
     ] = False,
     money: Annotated[
-        bool, typer.Option("--money", help="What was refunded by hand is in place of the unit's replacement.")
+        bool, typer.Option("--money", help="Money refunded by hand replaces the unit's replacement.")
     ] = False,
     by: _By = None,
     why: _Why = None,
 ) -> None:
-    """Say for which units a refund, a Return or a replacement order made by hand was, or which line a unit is of."""
+    """Record which units a refund, a Return or a replacement order made by hand was for, or which line a unit belongs to."""
     from hr_centra_pipeline.cli import decisions
 
     flags: dict[decisions.TieKind, bool] = {
@@ -189,7 +210,10 @@ def reorder(
     by: _By = None,
     why: _Why = None,
 ) -> None:
-    """Order a replacement again that somebody canceled in Centra, once. Not by who planned it or changed the policy last."""
+    """Order a replacement again that was canceled in Centra, once.
+
+    Anyone except the person who ran the plan or last changed the policy can do this.
+    """
     from hr_centra_pipeline.cli import decisions
 
     decisions.reorder(unit, by, why)
@@ -201,7 +225,7 @@ def pay_instead(
     by: _By = None,
     why: _Why = None,
 ) -> None:
-    """Refund the Return of an exchange whose replacement somebody canceled in Centra, once. Not by who planned it."""
+    """Refund the Return of an exchange whose replacement was canceled in Centra, once. Not by the person who planned it."""
     from hr_centra_pipeline.cli import decisions
 
     decisions.pay_instead(unit, by, why)
@@ -214,7 +238,7 @@ def exceptions(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="With details and next steps, as JSON.")] = False,
 ) -> None:
-    """What is in trouble as of the last sync, the most urgent first, with the names that `explain` takes."""
+    """Open exceptions as of the last sync, most urgent first, with the names that `explain` takes."""
     from hr_centra_pipeline.cli.exceptions import show_exceptions
 
     show_exceptions(owner, as_json=as_json)
@@ -225,15 +249,26 @@ def explain(
     name: Annotated[str, typer.Argument(metavar="RETURN", help="Return id, express code, unit or order number.")],
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
-    """One return's whole story on a timeline: events, decisions, calls, Centra's ids, money, exceptions."""
+    """The full story of one return on a timeline: events, decisions, calls, Centra's ids, money, exceptions."""
     from hr_centra_pipeline.cli.explain import explain_return
 
     explain_return(name, as_json=as_json)
 
 
+@app.command()
+def lineage(
+    table: Annotated[str, typer.Argument(metavar="TABLE", help="Like effects.pending_credit_notes.")],
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """What a table is made from and what is made from it, with the SQL files in between."""
+    from hr_centra_pipeline.cli.lineage import show_lineage
+
+    show_lineage(table, as_json=as_json)
+
+
 @app.command(name="rebuild-ledger")
 def rebuild_ledger() -> None:
-    """After the database was lost: read both sides anew and take over what Centra shows as done. Sends nothing."""
+    """After the database was lost: read both sides again and take over what Centra shows as done. Sends nothing."""
     from hr_centra_pipeline.cli.rebuild_ledger import rebuild
 
     rebuild()
@@ -243,7 +278,7 @@ def rebuild_ledger() -> None:
 def backup(
     to: Annotated[Path | None, typer.Argument(help="File or folder; default: backups/ in HR_CENTRA_HOME.")] = None,
 ) -> None:
-    """Copy the database as it is at this moment, also while a sync runs; the copy is whole, and read from end to end."""
+    """Copy the database as it is at this moment, also while a sync runs; the copy is complete and verified."""
     from hr_centra_pipeline.cli.backup import take_backup
 
     take_backup(to)
@@ -254,9 +289,9 @@ def restore(
     backup: Annotated[Path, typer.Argument(help="File that `hr-centra backup` or an upgrade has made.")],
     by: _By = None,
     why: _Why = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Put a backup in the place of the database, which is kept in backups/. Nothing is sent until Centra was read since."""
+    """Replace the database with a backup; the old one is kept in backups/. Nothing is sent until Centra has been read again."""
     from hr_centra_pipeline.cli.backup import restore_backup
 
     restore_backup(backup, by, why, is_sure=yes)
@@ -270,7 +305,7 @@ def rebind(
     by: _By = None,
     why: _Why = None,
 ) -> None:
-    """Bind the database to the Centra of the settings (the same one at another address). All of it is read again."""
+    """Bind the database to the Centra in the settings (the same one, at a new address). Everything is read again."""
     from hr_centra_pipeline.cli.backup import rebind_here
 
     rebind_here(retailer, by, why)
@@ -279,7 +314,7 @@ def rebind(
 @app.command()
 def export(
     month: Annotated[str, typer.Option(help="Month to export, like 2026-09.")],
-    as_of: Annotated[str | None, typer.Option(help="As it stood at the end of this day, like 2026-10-05.")] = None,
+    as_of: Annotated[str | None, typer.Option(help="As it was at the end of this day, like 2026-10-05.")] = None,
 ) -> None:
     """A month's pack in $HR_CENTRA_HOME/exports/<month>/: workbook, summary page, CSV and Parquet, manifest."""
     from hr_centra_pipeline.cli.month import run_export
@@ -289,10 +324,12 @@ def export(
 
 @app.command()
 def close(
-    month: Annotated[str, typer.Option(help="Month to close, like 2026-09: over, and the one after the last closed.")],
+    month: Annotated[
+        str, typer.Option(help="Month to close, like 2026-09; it must have ended, and follow the last closed month.")
+    ],
     by: Annotated[str, typer.Option(help="Who closes it; recorded.")],
     accept: Annotated[str | None, typer.Option(help="Why it may be closed although something does not tie.")] = None,
-    reopen: Annotated[bool, typer.Option("--reopen", help="Open the last closed month again.")] = False,
+    reopen: Annotated[bool, typer.Option("--reopen", help="Reopen the last closed month.")] = False,
     why: Annotated[str, typer.Option(help="With --reopen: why; recorded.")] = "",
 ) -> None:
     """Freeze a month with a hash of its content and sources. What comes later is a late item of the next one."""
@@ -307,11 +344,11 @@ def close(
 @app.command()
 def sign(
     month: Annotated[str, typer.Option(help="Closed month to sign, like 2026-09.")],
-    role: Annotated[Role, typer.Option("--as", help="The preparer signs first; the reviewer is somebody else.")],
+    role: Annotated[Role, typer.Option("--as", help="The preparer signs first; the reviewer must be another person.")],
     by: Annotated[str, typer.Option(help="Who signs; recorded.")],
     comment: Annotated[str | None, typer.Option(help="Recorded with the signature.")] = None,
 ) -> None:
-    """Sign a closed month. A signature stands for the hash of the frozen tables."""
+    """Sign a closed month. A signature covers the hash of the frozen tables."""
     from hr_centra_pipeline.cli.month import run_sign
 
     run_sign(month, "preparer" if role is Role.preparer else "reviewer", by, comment)
@@ -322,7 +359,7 @@ def downloads(
     host: Annotated[str, typer.Option(help="Address to listen on; beyond loopback only with a token.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port.", min=1, max=65535)] = 3080,
 ) -> None:
-    """The download page: months, how they stand, and their files. Read only."""
+    """The download page: months, their status, and their files. Read only."""
     from hr_centra_pipeline.core.settings import Settings
     from hr_centra_pipeline.publishing.downloads import serve
 
@@ -334,7 +371,7 @@ def downloads(
 @app.command()
 def compare() -> None:
     """Compare all of Centra's history with what was read: what was edited, deleted or missed without a trace."""
-    from hr_centra_pipeline.cli.compare import compare_now
+    from hr_centra_pipeline.cli.compare_command import compare_now
 
     compare_now()
 
@@ -344,8 +381,8 @@ def shadow(
     since: Annotated[str | None, typer.Option("--from", help="First UTC day, like 2026-09-01.")] = None,
     until: Annotated[str | None, typer.Option("--to", help="The UTC day after the last.")] = None,
 ) -> None:
-    """What we would have done next to what people did in Centra, and whether that is enough to go live."""
-    from hr_centra_pipeline.cli.shadow import show_shadow
+    """What hr-centra would have done compared with what people did in Centra, and whether that is enough to go live."""
+    from hr_centra_pipeline.cli.shadow_command import show_shadow
 
     show_shadow(since, until)
 
@@ -353,18 +390,18 @@ def shadow(
 @app.command()
 def forget(
     who: Annotated[str, typer.Argument(help="E-mail address, return id, express code or order number.")],
-    by: Annotated[str, typer.Option("--by", help="Who erases; stays in the record of erasures.")],
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    by: Annotated[str, typer.Option("--by", help="Who erases; kept in the record of erasures.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
     """Erase a person's data for good, backups included; amounts, effects and reports stay as they are."""
-    from hr_centra_pipeline.cli.forget import forget_person
+    from hr_centra_pipeline.cli.forget_command import forget_person
 
     forget_person(who, by=by, is_sure=yes)
 
 
 @app.command()
 def demo() -> None:
-    """A believable shop on a local sandbox, synced until nothing is pending, ending on one screen."""
+    """A realistic shop on a local sandbox, synced until nothing is pending, ending on one screen."""
     from hr_centra_pipeline.cli.demo import run_demo
 
     run_demo()
@@ -392,10 +429,10 @@ def main() -> None:
     try:
         app()
     except (ConfigurationError, RunFailed) as error:
-        echo(trouble.of_opening(error) or str(error), err=True)
+        echo(trouble_commands.of_opening(error) or str(error), err=True)
         sys.exit(2 if isinstance(error, ConfigurationError) else 1)
     except Exception as error:
-        line = trouble.told(error)
+        line = trouble_commands.told(error)
         if line is None:
             raise
         echo(line, err=True)

@@ -1,4 +1,4 @@
-"""``hr-centra export``, ``close`` and ``sign``: a month's pack, its close, and who stands for it."""
+"""``hr-centra export``, ``close`` and ``sign``: a month's pack, its close, and who signs it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.policy import load_policy
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.month_end import close as closing
-from hr_centra_pipeline.month_end import costs, due
+from hr_centra_pipeline.month_end import cost_intake, due
 from hr_centra_pipeline.month_end.close import Role
 from hr_centra_pipeline.month_end.compute import compute
 from hr_centra_pipeline.publishing.pack import Pack, export_month
@@ -77,14 +77,14 @@ def run_close(month: str, by: str, accept: str | None) -> None:
     """Freeze the month and write its pack.
 
     Raises:
-        RunFailed: it is not over, out of order, or not clean and nobody says why it may stand.
+        RunFailed: it is not over, out of order, or not clean and no reason to close it anyway is recorded.
     """
     months.checked(month)
     with _books(f"hr-centra close --month {month}") as books:
         with books.warehouse.transaction() as connection:
             closing.close(
                 connection, month, books.now, by=by, policy_sha256=books.policy_sha256, accept=accept,
-                cost_file=books.settings.home / costs.NAME,
+                cost_file=books.settings.home / cost_intake.NAME,
             )  # fmt: skip
         pack = books.export(month)
     echo(f"{month} is closed by {by}. Next: hr-centra sign --month {month} --as preparer --by NAME")
@@ -92,7 +92,7 @@ def run_close(month: str, by: str, accept: str | None) -> None:
 
 
 def run_reopen(month: str, by: str, why: str) -> None:
-    """Open the last closed month again.
+    """Reopen the last closed month.
 
     Raises:
         RunFailed: it is not the last closed month, or nobody says who and why.
@@ -107,10 +107,10 @@ def run_reopen(month: str, by: str, why: str) -> None:
 
 
 def run_sign(month: str, role: Role, by: str, comment: str | None) -> None:
-    """Sign the closed month and write its pack anew, with the signature.
+    """Sign the closed month and write its pack again, with the signature.
 
     Raises:
-        RunFailed: it is not closed, its certification fell, or the reviewer is the preparer.
+        RunFailed: it is not closed, it is no longer certified, or the reviewer is the preparer.
     """
     months.checked(month)
     with _books(f"hr-centra sign --month {month}") as books:

@@ -6,10 +6,11 @@ import os
 
 from rich import box
 
-from hr_centra_pipeline.cli.progress import progress
+from hr_centra_pipeline.cli.progress_bar import progress
 from hr_centra_pipeline.cli.sync import run_sync
 from hr_centra_pipeline.cli.table import DataConsole, DataTable, echo
 from hr_centra_pipeline.core.settings import Settings
+from hr_centra_pipeline.core.words import effect_text
 from hr_centra_pipeline.warehouse.database import Warehouse
 
 _COUNT = """
@@ -21,7 +22,7 @@ _COUNT = """
 def rebuild() -> None:
     """Read both sides in dry run, whatever ``HR_CENTRA_MODE`` says, and show what the ledger knows afterwards.
 
-    The keys stand in Centra's texts; a ledger that is there already only gains what it does not know.
+    The keys are in Centra's texts; a ledger that is there already only gains what it does not know.
 
     Raises:
         RunFailed: a step failed; the message holds its own words.
@@ -35,9 +36,9 @@ def rebuild() -> None:
     for name in ("known before", "confirmed now", "half done: the next live sync finishes"):
         table.add_column(name, justify="right")
     for kind, (confirmed, doubtful) in sorted(after.items()):
-        table.add_row(kind.replace("_", " "), str(before.get(kind, (0, 0))[0]), str(confirmed), str(doubtful))
+        table.add_row(effect_text(kind), str(before.get(kind, (0, 0))[0]), str(confirmed), str(doubtful))
     DataConsole().print(table)
-    echo("Look at `hr-centra plan` before the next live sync: what it lists is what Centra does not show.")
+    echo("Check `hr-centra plan` before the next live sync: it lists what Centra does not show.")
 
 
 def _known(settings: Settings) -> dict[str, tuple[int, int]]:

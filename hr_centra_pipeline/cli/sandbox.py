@@ -14,7 +14,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import requests
 import typer
 
 from hr_centra_pipeline.cli.table import echo
@@ -35,8 +34,8 @@ _START_SECONDS = 120
 
 @app.command()
 def serve(
-    home: Annotated[Path, typer.Option(help="Where its state and exports lie.")] = Path("data/sandbox"),
-    port: Annotated[int, typer.Option(help="Loopback port; 0 takes a free one.", min=0, max=65535)] = 0,
+    home: Annotated[Path, typer.Option(help="Where its state and exports are.")] = Path("data/sandbox"),
+    port: Annotated[int, typer.Option(help="Loopback port; 0 picks a free one.", min=0, max=65535)] = 0,
     seed: Annotated[int, typer.Option(help="Which shop; only used for a new home.")] = 1,
     returns: Annotated[
         int, typer.Option(help="How many returns; only used for a new home. 0: an empty shop.", min=0)
@@ -65,7 +64,7 @@ def serve(
 ) -> None:
     """Serve until stopped, and print the variables that point the pipeline here."""
     # Imported here: nobody else needs a web server.
-    from hr_centra_pipeline.sandbox.centra.database import CentraSettings, UnusableHome
+    from hr_centra_pipeline.sandbox.centra.centra_database import CentraSettings, UnusableHome
     from hr_centra_pipeline.sandbox.centra.quota import PLANS
     from hr_centra_pipeline.sandbox.server import SandboxSettings
     from hr_centra_pipeline.sandbox.server import serve as serve_home
@@ -124,7 +123,7 @@ def _seed(home: Path, settings: SandboxSettings, *, seed: int, returns: int, var
 def is_usable(home: Path) -> bool:
     """Whether this version of the sandbox can go on with a home."""
     # Imported here: only the demo asks.
-    from hr_centra_pipeline.sandbox.centra.database import problem_with
+    from hr_centra_pipeline.sandbox.centra.centra_database import problem_with
 
     return (home / "centra.sqlite").exists() and problem_with(home / "centra.sqlite") is None
 
@@ -144,6 +143,8 @@ def environment(note: dict[str, Any]) -> dict[str, str]:
 
 def running(home: Path) -> dict[str, Any] | None:
     """Addresses of the sandbox that is served from a home, if one answers."""
+    import requests
+
     try:
         note: dict[str, Any] = json.loads((home / "sandbox.json").read_text(encoding="utf-8"))
         requests.get(f"{note['control_url']}/health", timeout=5).raise_for_status()
@@ -154,6 +155,8 @@ def running(home: Path) -> dict[str, Any] | None:
 
 def let_pass(note: dict[str, Any], hours: int) -> str:
     """Advance a served sandbox; answers its new time."""
+    import requests
+
     answer = requests.post(f"{note['control_url']}/advance", json={"hours": hours}, timeout=600)
     answer.raise_for_status()
     return str(answer.json()["now"])

@@ -13,23 +13,14 @@ from rich.text import Text
 
 from hr_centra_pipeline.cli.table import DataConsole, DataTable
 from hr_centra_pipeline.core import clock
+from hr_centra_pipeline.core.kinds import EFFECTS
 from hr_centra_pipeline.core.money import shown
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.push.guards import is_stopped
 from hr_centra_pipeline.push.packets import planned_effects
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 
-_EFFECTS = {
-    "credit_note": "credit notes", "shipping_refund": "shipping refunds", "return_fee": "return fees (taken off)",
-    "inventory_adjustment": "stock movements (goods)", "exchange_order": "exchange orders (goods)",
-    "exchange_release": "releases of replacements",
-    "status_update": "status notes", "order_attribute": "order attributes", "customer_note": "customer notes",
-    "customer_attribute": "customer attributes",
-}  # fmt: skip
 _VENDORS = {"centra": "Centra", "happy_returns": "Happy Returns"}
-# Off unless the policy asks for them: a row of zeros would only puzzle.
-_OPTIONAL = frozenset({"order_attribute", "customer_note", "customer_attribute", "exchange_release"})
-_WITHOUT_MONEY = _OPTIONAL | {"status_update"}
 
 
 @dataclass(frozen=True)
@@ -95,7 +86,7 @@ def stopped(settings: Settings) -> str | None:
 
 
 def show_result(settings: Settings, *, before: dict[str, Sent] | None = None, footer: str = "") -> None:
-    """Print the screen. ``before``: what was sent before this command, to tell the two apart."""
+    """Print the screen. ``before``: what was sent before this command, to distinguish the two."""
     console = DataConsole(width=min(width(), 118))
     with Warehouse(settings.database).transaction() as connection:
         sent = _sent_so_far(connection)
@@ -136,13 +127,13 @@ def _read(connection: Connection) -> Panel:
         (f";  {_plural(refused, 'file')} refused" if refused else "", "yellow"),
         ("\nMatched  ", "bold"), f"{matched:,} of {units:,} units in {returns:,} returns; {orders:,} Centra orders read",
         (f";  {units - matched:,} unmatched" if units > matched else "", "yellow"),
-        ("\nNew      " if words else "", "bold"), (f"words without a meaning yet: {words}" if words else "", "yellow"),
+        ("\nNew      " if words else "", "bold"), (f"words not mapped yet: {words}" if words else "", "yellow"),
     )  # fmt: skip
     return Panel(text, title="Happy Returns → Centra", title_align="left", box=box.ROUNDED)
 
 
 def _new_words(connection: Connection) -> str:
-    """Words that nobody gave a meaning, by vendor: they are data, and what they are about was read all the same."""
+    """Words without a configured meaning, by vendor: they are data, and what they are about was read nevertheless."""
     rows = connection.execute(
         "select vendor, list(distinct value order by value) from operations.vendor_drift where what = 'new word'"
         " group by vendor order by vendor"
@@ -164,15 +155,15 @@ def _sent(sent: dict[str, Sent], before: dict[str, Sent] | None, settings: Setti
         table.add_column("this run", justify="right")
     table.add_column("in total", justify="right")
     table.add_column("amount in total")
-    for kind, label in _EFFECTS.items():
-        total = sent.get(kind, NOTHING)
-        if kind in _OPTIONAL and not total.count:
-            continue
-        row = [label]
+    for kind in EFFECTS:
+        total = sent.get(kind.name, NOTHING)
+        if kind.is_optional and not total.count:
+            continue  # a row of zeros would only puzzle
+        row = [kind.called]
         if before is not None:
-            row.append(f"{total.minus(before.get(kind, NOTHING)).count:,}")
+            row.append(f"{total.minus(before.get(kind.name, NOTHING)).count:,}")
         money = "  ".join(shown(amount, currency) for currency, amount in sorted(total.money.items()))
-        table.add_row(*row, f"{total.count:,}", "" if kind in _WITHOUT_MONEY else money)
+        table.add_row(*row, f"{total.count:,}", money if kind.has_money else "")
     return table
 
 

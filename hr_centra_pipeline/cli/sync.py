@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hr_centra_pipeline.cli.progress import progress
+from hr_centra_pipeline.cli.progress_bar import progress
 from hr_centra_pipeline.cli.screen import show_result
 from hr_centra_pipeline.core import clock
 from hr_centra_pipeline.core.policy import load_policy
@@ -20,7 +20,7 @@ def run_sync() -> None:
     """The job in this process, behind the lock.
 
     Raises:
-        ConfigurationError: mistakes are told before Dagster, which takes seconds, is even loaded.
+        ConfigurationError: mistakes are reported before Dagster, which takes seconds, is even loaded.
         RunFailed: a step failed; the message holds the step's own words.
     """
     settings = Settings.from_environment()

@@ -45,6 +45,10 @@ class DataTable(Table):
         """One column; what is too long for it goes on in the next line."""
         super().add_column(header, *rest, **{"overflow": "fold", **given})
 
+    def add_whole(self, header: str, **given: Any) -> None:
+        """A column of ids, dates or amounts: no cell of it is broken."""
+        self.add_column(header, no_wrap=True, **given)
+
     def add_row(self, *cells: RenderableType | None, **given: Any) -> None:
         """One row."""
         super().add_row(*(Text(plain(cell)) if isinstance(cell, str) else cell for cell in cells), **given)

@@ -16,10 +16,10 @@ VARIABLE = "HR_CENTRA_NOW"
 def now(environment: Mapping[str, str] | None = None) -> datetime:
     """Return the decision time, in UTC.
 
-    ``HR_CENTRA_NOW`` unset: the real clock. ISO 8601 text: that instant. ``@file``: the instant in the file, read anew.
+    ``HR_CENTRA_NOW`` unset: the real clock. ISO 8601 text: that instant. ``@file``: the instant in the file, read again.
 
     Raises:
-        ConfigurationError: the text is no instant with an offset, the file cannot be read, or it lies in the future
+        ConfigurationError: the text is not an instant with an offset, the file cannot be read, or it is in the future
             (Dagster's partitions follow the real clock, so a decision time after it would have none).
     """
     given = (os.environ if environment is None else environment).get(VARIABLE, "").strip()
@@ -44,7 +44,9 @@ def now(environment: Mapping[str, str] | None = None) -> datetime:
     try:
         instant = instant.astimezone(UTC)
     except OverflowError:
-        raise ConfigurationError(f"{place}: {text} is no time of UTC; write one like 2026-09-30T12:00:00Z.") from None
+        raise ConfigurationError(
+            f"{place}: {text} is not a time in UTC; write one like 2026-09-30T12:00:00Z."
+        ) from None
     if instant > real:
-        raise ConfigurationError(f"{place}: {text} lies in the future; the clock may only be set back.")
+        raise ConfigurationError(f"{place}: {text} is in the future; the clock may only be set back.")
     return instant

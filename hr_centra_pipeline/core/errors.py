@@ -1,4 +1,4 @@
-"""The two ways in which we tell a person that something is wrong."""
+"""The two errors that report to a person what is wrong."""
 
 
 class ConfigurationError(Exception):

@@ -13,7 +13,7 @@ _FINEST = Decimal("0.0001")
 LIMIT = 10**10
 """No amount of a return reaches this in any currency: a source's amount that does is refused where it is read, so that sums fit."""
 
-# ISO 4217. Codes that are no money (gold, a test code) have no smallest unit.
+# ISO 4217. Codes that are not money (gold, a test code) have no smallest unit.
 _MINOR_UNITS: dict[str, int] = {one.code: one.exponent for one in Currency if one.exponent is not None}
 
 

@@ -26,13 +26,13 @@ from pydantic import (
 
 from hr_centra_pipeline.core import gift_card
 from hr_centra_pipeline.core.errors import ConfigurationError
-from hr_centra_pipeline.core.kinds import EXCEPTION_KINDS, Owner
+from hr_centra_pipeline.core.exception_kinds import EXCEPTION_KINDS
+from hr_centra_pipeline.core.kinds import Owner
 from hr_centra_pipeline.core.money import LIMIT, minor_units, rounded
 from hr_centra_pipeline.core.setting_files import mistakes_in, parsed_toml, read_setting_file
 from hr_centra_pipeline.core.words import CentraWords
 
 DropoffMethod = str
-RefundType = Literal["refund", "gift-card", "exchange"]
 Trigger = Literal["first_scan", "approved", "hub_received", "warehouse_received"]
 PaysThrough = Literal["centra", "gift_card", "elsewhere"]
 Mode = Literal["off", "dry_run", "approve", "live"]
@@ -133,11 +133,11 @@ class Fee(_Section):
     def _known_zones(self) -> Self:
         unknown = sorted(set(self.zone_amounts) - set(self.zones))
         if unknown:
-            raise ValueError(f"zone_amounts: {unknown[0]!r} is no zone of zones")
+            raise ValueError(f"zone_amounts: {unknown[0]!r} is not one of the zones")
         countries = [country for named in self.zones.values() for country in named]
         twice = sorted({country for country in countries if countries.count(country) > 1})
         if twice:
-            raise ValueError(f"zones: {twice[0]} stands in two zones")
+            raise ValueError(f"zones: {twice[0]} is in two zones")
         return self
 
 
@@ -300,7 +300,7 @@ class Lateness(_Section):
 
 
 class Shadow(_Section):
-    """When a shadow report says *ready to go live*: what has to be observed, and how often we may stand alone."""
+    """When a shadow report says *ready to go live*: what has to be observed, and how often we alone may differ."""
 
     days: Days = 14
     least_decisions: Annotated[int, Field(gt=0)] = 50
@@ -371,7 +371,7 @@ class Publishing(_Section):
 
 
 class Alerts(_Section):
-    """Who is told what, and how often. Addresses with secrets (webhooks, mail server) come from the environment."""
+    """Who is alerted of what, and how often. Addresses with secrets (webhooks, mail server) come from the environment."""
 
     repeat_hours: Annotated[Hours, Field(gt=0)] = 24
     silent_after_hours: Annotated[Hours, Field(gt=0)] = 3
@@ -487,7 +487,7 @@ def _told(path: Path, text: str, error: ValidationError) -> list[str]:
 
 
 def _line_of(text: str, location: tuple[int | str, ...]) -> int:
-    """The line that a mistake stands on: the last part of its place that the text spells, from its table on."""
+    """The line that a mistake is on: the last part of its place that the text spells, from its table on."""
     best = 1
     lines = text.splitlines()
     for part in location:

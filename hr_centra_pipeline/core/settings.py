@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from hr_centra_pipeline.core import private
+from hr_centra_pipeline.core import file_permissions
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.kinds import OWNERS
 
@@ -47,7 +47,7 @@ class Settings(BaseModel):
         Raises:
             ConfigurationError: ``HR_CENTRA_MODE`` is neither ``dry_run`` nor ``live``, or ``HR_CENTRA_DATABASE`` is not a file.
         """
-        private.keep()  # a process that knows where our files are is about to write some
+        file_permissions.keep()  # a process that knows where our files are is about to write some
         env = os.environ if environment is None else environment
         home = Path(env.get("HR_CENTRA_HOME", "data")).resolve()
         mode = env.get("HR_CENTRA_MODE", "dry_run")
@@ -106,7 +106,7 @@ class Settings(BaseModel):
 
     @property
     def lock_path(self) -> Path:
-        """The kernel file lock that every door takes before a run starts."""
+        """The kernel file lock that every entry point takes before a run starts."""
         return self.home / "sync.lock"
 
     @property

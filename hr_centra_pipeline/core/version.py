@@ -10,6 +10,14 @@ from pathlib import Path
 import hr_centra_pipeline
 
 
+def release() -> str:
+    """The version of the installed package, like ``0.1.0``; ``0`` in a folder that was never installed."""
+    try:
+        return metadata.version("hr-centra-pipeline")
+    except metadata.PackageNotFoundError:
+        return "0"
+
+
 @cache
 def code_version() -> str:
     """``0.1.0+3f9c2d81a0b4``: the release and the first 12 digits of a hash over every Python, SQL and template file."""
@@ -19,8 +27,4 @@ def code_version() -> str:
         if file.suffix in (".py", ".sql", ".graphql", ".html", ".toml"):
             digest.update(file.relative_to(root).as_posix().encode())
             digest.update(file.read_bytes())
-    try:
-        release = metadata.version("hr-centra-pipeline")
-    except metadata.PackageNotFoundError:  # run from a folder that was never installed
-        release = "0"
-    return f"{release}+{digest.hexdigest()[:12]}"
+    return f"{release()}+{digest.hexdigest()[:12]}"

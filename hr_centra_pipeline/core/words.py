@@ -133,8 +133,13 @@ class Payment(NamedTuple):
     @property
     def is_refund(self) -> bool:
         """It is part of giving money back, whatever came of it."""
-        return self.money.startswith("refund")
+        return self.money in REFUNDS
 
+
+REFUNDS: tuple[Money, ...] = ("refunded", "refund_pending", "refund_failed", "refund_answered")
+"""What is part of giving money back, as ``is_about_refund`` in facts.sql has it."""
+GIVEN_BACK: tuple[Money, ...] = ("refunded", "refund_pending")
+"""Money that counts as given back, as ``is_given_back`` in facts.sql has it."""
 
 _DID: dict[tuple[str, str], Money] = {
     ("captured", "succeeded"): "captured",
@@ -232,3 +237,8 @@ GRAPHQL_ENUMS: dict[str, str] = {
     "stock_master": "WarehouseStockMaster",
 }
 """The name of each enum in Centra's schema; ``return_created_from`` is a text there."""
+
+
+def effect_text(kind: str) -> str:
+    """What people call an effect of a kind, as the macro of that name in ``core/facts.sql``."""
+    return "stock movement" if kind == "inventory_adjustment" else kind.replace("_", " ")

@@ -1,10 +1,15 @@
+-- makes: costs_reported
+-- kind:  step
+-- grain: one row per return on an order: the fee and shipping that Happy Returns reports for it
+
 -- One row per return on an order of which refund rows report its costs, in the order's own currency and rounded to what can be paid,
 -- the one place before anything is planned: the shipping that is given back, the fee of the whole return, and those of its units.
 -- Of several rows that name one unit only the one that pays it counts. A row for which no unit is left, since others pay them all,
--- tells of the same goods again; one that reports no goods is about costs alone.
+-- reports the same goods again; one that reports no goods is about costs alone.
 create or replace temp table costs_reported as
 with
-open_units as (
+-- One row per return, order and refund type with a unit that no refund row pays.
+unpaid_units as (
     select distinct return_id, order_number, refund_type from staging.return_items
     semi join matching.orders_in_play using (order_number)
     anti join (from paid_units where refund_id is not null) as paid using (return_item_id)
@@ -14,14 +19,14 @@ rows_that_count as (
     select refunds.*
     from staging.refunds
     semi join matching.orders_in_play using (order_number)
-    left join open_units using (return_id, order_number, refund_type)
+    left join unpaid_units using (return_id, order_number, refund_type)
     where refunds.status in ('issued', 'pending') and refunds.refund_type = 'refund' and (
-        refunds.refund_id in (select refund_id from paid_units where refund_id is not null)
-        or (
-            refunds.refund_id not in (select refund_id from staging.refund_units)
-            and (open_units.return_id is not null or coalesce(refunds.item_subtotal, 0) = 0)
+            refunds.refund_id in (select refund_id from paid_units where refund_id is not null)
+            or (
+                refunds.refund_id not in (select refund_id from staging.refund_units)
+                and (unpaid_units.return_id is not null or coalesce(refunds.item_subtotal, 0) = 0)
+            )
         )
-    )
 )
 
 select
@@ -34,6 +39,6 @@ select
     min(coalesce(issued_at, source_time)) as told_at,
     min(refund_id) as refund_id
 from rows_that_count
-join staging.orders as orders using (order_number, currency)
+join staging.orders using (order_number, currency)
 left join (select refund_id, sum(item_fee) as fee from paid_units group by refund_id) as of_units using (refund_id)
 group by return_id, order_number;

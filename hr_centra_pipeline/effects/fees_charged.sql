@@ -1,8 +1,13 @@
+-- makes: fees_charged
+-- kind:  step
+-- grain: one row per credit, or fee of a whole return, that was sent with a fee
+-- loop:  push.ledger, push.packets: the fee that was charged is the one that its packet was sent with
+
 -- One row per credit, or fee of a whole return, that was sent with a fee: what it takes off, with tax. Its packet says so of each
 -- of its members; where the packet is lost, or older, what its Return takes off is shared over the credits on it.
 create or replace temp table fees_charged as
 with
-sent as (
+sent_fees as (
     select
         ledger.effect_key, ledger.effect_kind, ledger.return_id, ledger.order_number, ledger.currency, ledger.amount,
         packets.payload -> 'fees' as fees,
@@ -14,14 +19,14 @@ sent as (
         and ledger.state in ('sending', 'unknown', 'confirmed')
 ),
 
-on_returns as (
+fees_on_returns as (
     select
-        sent.*, returns.deleted_at is not null as is_deleted,
+        sent_fees.*, returns.deleted_at is not null as is_deleted,
         coalesce(returns.return_cost + returns.return_cost_tax_added, 0)::decimal(18, 4) as return_cost,
-        count(*) over (partition by sent.centra_return_id) as members,
-        bool_or(effect_kind = 'return_fee') over (partition by sent.centra_return_id) as is_of_whole_return
-    from sent
-    left join staging.centra_returns as returns on returns.centra_return_id = sent.centra_return_id
+        count(*) over (partition by sent_fees.centra_return_id) as members,
+        bool_or(effect_kind = 'return_fee') over (partition by sent_fees.centra_return_id) as is_of_whole_return
+    from sent_fees
+    left join staging.centra_returns as returns on returns.centra_return_id = sent_fees.centra_return_id
 )
 
 from (
@@ -33,7 +38,7 @@ from (
             when is_of_whole_return or return_cost = 0 then 0
             else coalesce(share_of(return_cost, 1, members, currency), 0)
         end::decimal(18, 4) as fee
-    from on_returns
+    from fees_on_returns
     where not is_deleted
 )
 where fee <> 0;

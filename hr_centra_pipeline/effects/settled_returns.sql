@@ -1,46 +1,51 @@
--- What was paid on each Return of the orders in play, and what one payment of it is (`settled`): its total. Where Centra adds the
+-- makes: settled_returns
+-- kind:  step
+-- grain: one row per Return of the active orders: what was paid on it, and what one payment of it is
+-- loop:  push.ledger, push.packets: the tax that Centra showed when a Return was made is kept with its packet
+
+-- What was paid on each Return of the active orders, and what one payment of it is (`settled`): its total. Where Centra adds the
 -- tax it may settle it after the payment: then it is what was paid. That is as far as what was paid beyond the value can be its
 -- tax: what Centra says of it now, or said when we made the Return, and what the policy allows. More was paid on top of it.
 create or replace temp table settled_returns as
 with
-paid_on as (
+sums_paid as (
     select
         centra_return_id, sum(amount)::decimal(18, 4) as given, count(*) as payments,
-        coalesce(sum(amount) filter (where money = 'refunded'), 0)::decimal(18, 4) as paid,
-        max(created_at) filter (where money = 'refunded') as paid_at,
+        coalesce(sum(amount) filter (where is_refunded(money)), 0)::decimal(18, 4) as paid,
+        max(created_at) filter (where is_refunded(money)) as paid_at,
         max(created_at) as given_at,
-        bool_or(money = 'refund_pending') as is_pending,
-        coalesce(sum(amount) filter (where instrument <> 'gift_card'), 0)::decimal(18, 4) as refunded,
-        coalesce(sum(amount) filter (where instrument = 'gift_card'), 0)::decimal(18, 4) as gifted
+        bool_or(is_refund_open(money)) as is_pending,
+        coalesce(sum(amount) filter (where not is_gift_card(instrument)), 0)::decimal(18, 4) as refunded,
+        coalesce(sum(amount) filter (where is_gift_card(instrument)), 0)::decimal(18, 4) as gifted
     from staging.payment_entries
     semi join matching.orders_in_play using (order_number)
-    where policy.is_given(money) and centra_return_id is not null
+    where is_given_back(money) and centra_return_id is not null
     group by centra_return_id
 ),
 
--- one row per Return of ours that was read when it was made
-made as (
+-- one row per Return that we made and that was read when it was made
+taxes_at_creation as (
     select
         try_cast(centra_id as bigint) as centra_return_id,
         max((payload ->> 'created_total')::decimal(18, 4) - (payload ->> 'created_kept')::decimal(18, 4)) as tax
     from push.packets
     semi join (
         select distinct packet_key from push.ledger semi join matching.orders_in_play using (order_number)
-    ) as concerned using (packet_key)
+    ) as active_packets using (packet_key)
     where operation = 'credit' and state in ('unknown', 'confirmed') and (payload ->> 'tax_mode') in ('added', 'none')
     group by all
 ),
 
-known as (
+known_returns as (
     select
-        returns.*, orders.tax_mode, paid_on.* exclude (centra_return_id),
+        returns.*, orders.tax_mode, sums_paid.* exclude (centra_return_id),
         -- An export's is deducted, it has none; an order without tax may have a Return to which the engine adds one.
-        greatest(returns.grand_total - returns.net_total, made.tax, 0)::decimal(18, 4) as tax_at_most
+        greatest(returns.grand_total - returns.net_total, taxes_at_creation.tax, 0)::decimal(18, 4) as tax_at_most
     from staging.centra_returns as returns
     semi join matching.orders_in_play on orders_in_play.order_number = returns.order_number
     left join staging.orders as orders on orders.order_number = returns.order_number
-    left join paid_on on paid_on.centra_return_id = returns.centra_return_id
-    left join made on made.centra_return_id = returns.centra_return_id
+    left join sums_paid on sums_paid.centra_return_id = returns.centra_return_id
+    left join taxes_at_creation on taxes_at_creation.centra_return_id = returns.centra_return_id
 )
 
 select
@@ -53,4 +58,4 @@ select
             and given <= net_total + tax_at_most + policy.tax_allowed(tax_at_most, currency) then given
         else grand_total
     end)::decimal(18, 4) as settled
-from known;
+from known_returns;

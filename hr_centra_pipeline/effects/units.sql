@@ -1,28 +1,30 @@
--- Why nothing is paid for a unit until a person has tied it (`matching.matched_items.doubt`), in words.
-create or replace temp macro doubt_text(doubt, centra_return_id, sku) as case doubt
-    when 'foreign_return' then 'another user''s Return ' || centra_return_id
-        || ' in Centra may be for it or for another piece of its line: tie that Return first'
-    else 'its article ' || coalesce(sku, '-') || ' was sold at several prices on the order, and neither line id nor refund row identifies which'
+-- makes: effects.units, doubt_reason
+-- kind:  table
+-- grain: one row per unit of the active orders: what its grade and dates make due
+
+-- Why nothing is paid for a unit until a person has tied it (`matching.matched_items.doubt`).
+create or replace temp macro doubt_reason(doubt, centra_return_id, sku) as case doubt
+    when 'foreign_return' then policy.reason('external_return_doubtful', centra_return_id::varchar)
+    else policy.reason('several_prices', sku)
 end;
 
 -- One row per return unit: what the policy says about it. Every effect is planned from here.
 delete from effects.units where return_item_id in (
-    select return_item_id from staging.return_items semi join matching.orders_in_play using (order_number)
-);
+        select return_item_id from staging.return_items semi join matching.orders_in_play using (order_number)
+    );
 insert into effects.units by name
 with
-said as (
+unit_rules as (
     select
         items.*,
-        items.received_channel is not distinct from 'returnless' or items.dropoff_method is not distinct from 'returnless'
-            as is_returnless,
+        is_returnless(items.received_channel, items.dropoff_method) as is_returnless,
         dispositions.disposition is not null as is_listed,
         dispositions.stock,
         dispositions.warehouse_id,
         coalesce(dispositions.hold_hours, parameters.restock_hold_hours) as hold_hours,
         case
             when items.refund_type = 'exchange' then coalesce(exchange_triggers.trigger, parameters.exchange_trigger)
-            when items.received_channel is not distinct from 'returnless' then 'approved'
+            when is_received_returnless(items.received_channel) then 'approved'
             else coalesce(triggers.trigger, 'approved')
         end as credit_trigger,
         parameters.cutover
@@ -35,7 +37,7 @@ said as (
 ),
 
 -- When its trigger was reached; each also needs the approval.
-timed as (
+unit_triggers as (
     select
         *,
         case credit_trigger
@@ -43,26 +45,27 @@ timed as (
             when 'approved' then approved_at
             when 'hub_received' then hub_received_at
             when 'warehouse_received' then
-                case when dropoff_method like 'mail%' then coalesce(received_at, warehouse_received_at) else warehouse_received_at end
+                in_warehouse_at(is_by_mail(dropoff_method), received_at, warehouse_received_at)
         end as trigger_at
-    from said
+    from unit_rules
 )
 
 select
-    timed.return_item_id,
-    timed.return_id,
-    timed.order_number,
+    unit_triggers.return_item_id,
+    unit_triggers.return_id,
+    unit_triggers.order_number,
     case
-        when adopted.return_id is not null then true
+        when adopted_returns.return_id is not null then true
         when return_created_at is null then null
         else return_created_at >= cutover
     end as is_after_cutover,
-    policy.is_refused(timed.disposition, approval_withdrawn_at, return_status, approved_at) as is_refused,
+    policy.is_refused(unit_triggers.disposition, approval_withdrawn_at, return_status, approved_at) as is_refused,
     credit_trigger,
-    case when trigger_at is not null and approved_at is not null then greatest(trigger_at, approved_at) end as credit_due_at,
+    case when trigger_at is not null and approved_at is not null then greatest(trigger_at, approved_at) end
+        as credit_due_at,
     case when is_listed and not is_returnless then disposition_at + to_hours(hold_hours::integer) end as restock_due_at,
-    timed.disposition,
-    case when timed.disposition is not null and not is_returnless then is_listed end as is_mapped,
+    unit_triggers.disposition,
+    case when unit_triggers.disposition is not null and not is_returnless then is_listed end as is_mapped,
     case when stock = 'restock' then warehouse_id end as target_warehouse_id
-from timed
-left join (select distinct return_id from push.adoptions) as adopted on adopted.return_id = timed.return_id;
+from unit_triggers
+left join (select distinct return_id from push.adoptions) as adopted_returns on adopted_returns.return_id = unit_triggers.return_id;

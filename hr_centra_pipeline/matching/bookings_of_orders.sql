@@ -1,3 +1,7 @@
+-- makes: bookings_of_orders, new_bookings
+-- kind:  step
+-- grain: one row per settlement line and the order that it is for
+
 -- One row per settlement line that gives money back or takes it back, or that nobody can read, and the order that it is about:
 -- the one that it names, else the one of its payment as Centra knows it, else the one of the bookings that share a reference with
 -- it. Null where none is known.
@@ -11,41 +15,57 @@ lines as (
 ),
 
 -- References of the lines that name no order of Centra's.
-wanted as (
+wanted_lines as (
     select distinct provider, unnest([payment_reference, reference]) as reference
     from lines where named_order is null and line_type <> 'capture'
 ),
 
-of_payments as (
+-- One row per reference of a payment entry.
+orders_by_payment as (
     select reference, min(order_number) as order_number
     from (
-        select order_number, unnest(list_append(provider_references, external_reference)) as reference from staging.payment_entries
+        select order_number, unnest(list_append(provider_references, external_reference)) as reference
+        from staging.payment_entries
     )
-    semi join wanted using (reference)
+    semi join wanted_lines using (reference)
     group by reference having count(distinct order_number) = 1
 ),
 
-known as (
+known_bookings as (
     select lines.*, coalesce(lines.named_order, of_payment.order_number, of_own.order_number) as known_order
     from lines
-    left join of_payments as of_payment on of_payment.reference = lines.payment_reference
-    left join of_payments as of_own on of_own.reference = lines.reference
+    left join orders_by_payment as of_payment on of_payment.reference = lines.payment_reference
+    left join orders_by_payment as of_own on of_own.reference = lines.reference
 ),
 
-of_bookings as (
+-- One row per provider and reference of a booking whose order is known.
+orders_by_booking as (
     select provider, reference, min(known_order) as order_number
-    from (select provider, known_order, unnest([payment_reference, reference]) as reference from known where known_order is not null)
-    semi join wanted using (provider, reference)
+    from (
+        select provider, known_order, unnest([payment_reference, reference]) as reference
+        from known_bookings
+        where known_order is not null
+    )
+    semi join wanted_lines using (provider, reference)
     group by provider, reference having count(distinct known_order) = 1
 )
 
 select
-    known.payout_line_id, known.line_type, known.currency, known.gross_amount, known.named_order is not null as names_order,
-    coalesce(known.known_order, of_own.order_number, of_payment.order_number, known.order_number) as order_number
-from known
-left join of_bookings as of_own on of_own.provider = known.provider and of_own.reference = known.reference
-left join of_bookings as of_payment on of_payment.provider = known.provider and of_payment.reference = known.payment_reference
-where known.line_type <> 'capture';
+    known_bookings.payout_line_id,
+    known_bookings.line_type,
+    known_bookings.currency,
+    known_bookings.gross_amount,
+    known_bookings.named_order is not null as names_order,
+    coalesce(known_bookings.known_order, of_own.order_number, of_payment.order_number, known_bookings.order_number)
+        as order_number
+from known_bookings
+left join
+    orders_by_booking as of_own
+    on of_own.provider = known_bookings.provider and of_own.reference = known_bookings.reference
+left join
+    orders_by_booking as of_payment
+    on of_payment.provider = known_bookings.provider and of_payment.reference = known_bookings.payment_reference
+where known_bookings.line_type <> 'capture';
 
 -- Those of them that were landed, or read otherwise, since the last look.
 create or replace temp table new_bookings as

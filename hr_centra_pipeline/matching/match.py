@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
 from hr_centra_pipeline.core.errors import RunFailed
-from hr_centra_pipeline.warehouse import watermarks
-from hr_centra_pipeline.warehouse.database import Connection, run_sql
+from hr_centra_pipeline.warehouse import models, watermarks
+from hr_centra_pipeline.warehouse.database import Connection
 
-_PACKAGE = "hr_centra_pipeline.matching"
+_IN_PLAY = "matching.orders_in_play"
+_FIRST = "matching/orders_in_play.sql"
 
 
 @dataclass(frozen=True)
@@ -27,9 +29,8 @@ def match(connection: Connection, now: datetime) -> MatchReport:
     Raises:
         RunFailed: units in are not matched + unmatched: a mistake in this program, nothing is kept.
     """
-    _find_orders_in_play(connection, now)
-    for name in ("paid_units.sql", "match.sql"):
-        run_sql(connection, _PACKAGE, name)
+    done = _find_orders_in_play(connection, now)
+    models.run(connection, models.made_in("matching"), {"matching"}, done=done)
     rows = connection.execute("select reason, count(*) from matching.matched_items group by reason").fetchall()
     by_reason = {reason: count for reason, count in rows if reason is not None}
     matched = sum(count for reason, count in rows if reason is None)
@@ -42,18 +43,22 @@ def match(connection: Connection, now: datetime) -> MatchReport:
     return MatchReport(matched, sum(by_reason.values()), by_reason)
 
 
-def _find_orders_in_play(connection: Connection, now: datetime) -> None:
-    since = watermarks.read(connection, watermarks.MATCHING)
-    for name in ("bookings_of_orders.sql", "orders_in_play.sql"):
-        run_sql(connection, _PACKAGE, name, {"since": since})
+def _find_orders_in_play(connection: Connection, now: datetime) -> Collection[str]:
+    """Fill ``matching.orders_in_play``; answers the models that have run."""
+    last = watermarks.find(connection, watermarks.MATCHING)
+    since, looked_at = (last.batch, last.updated_at) if last else (watermarks.NOTHING, None)
+    done = models.run(connection, [_FIRST], (), {"since": since, "looked_at": looked_at})
+    widening = models.changers()[_IN_PLAY]
     before, found = -1, 0
-    # Each round follows the returns, and where it matters the customers, of the last one's orders.
+    # A loop in Python, not in one recursive query: each round follows the returns, and where it matters the customers, of the
+    # last one's orders through two models, and each of them adds to a table that the other reads.
     while found > before:
         before = _in_play(connection)
-        run_sql(connection, _PACKAGE, "orders_of_shared_returns.sql")
-        run_sql(connection, _PACKAGE, "orders_of_shared_customers.sql")
+        for file in widening:
+            models.run_file(connection, file)
         found = _in_play(connection)
     watermarks.write(connection, watermarks.MATCHING, watermarks.newest_batch(connection), now)
+    return {*done, *widening}
 
 
 def _in_play(connection: Connection) -> int:

@@ -1,3 +1,13 @@
+-- makes: matching.orders_in_play
+-- kind:  table
+-- grain: one row per order that this run looks at
+-- loop:  matching.matched_items: a unit that names another order now leaves a place free on the one that it was
+--        matched with
+-- loop:  effects.replacements: what became of a replacement is about the order that the last plan found it for
+-- loop:  push.ledger: a stock change names units by keys that an earlier push has sent
+-- loop:  reconciliation.settled_orders: what the last reconciliation left settled is left alone until something new
+--        touches it
+
 -- Which orders are looked at in this run: those that something new touches, those that are not settled yet, and those that
 -- share a return with them. Everything else was settled by an earlier run and cannot have changed.
 -- since: the last batch that was looked at.
@@ -10,7 +20,7 @@ new_units as (
     select return_item_id, order_number from landing.happy_returns_shipments where batch > $since
 ),
 
-touched as (
+touched_orders as (
     select order_number from new_units
     -- A unit that names another order now has left a place free on the one before.
     union all
@@ -25,12 +35,13 @@ touched as (
     select order_number from landing.centra_shipments where batch > $since
     union all
     -- What became of a replacement is about the order whose unit it replaces.
-    select replaced.order_number
-    from (select order_number, unnest(order_numbers) as replacement from effects.replacements) as replaced
-    where replaced.replacement in (
-        select order_number from landing.centra_orders where batch > $since
-        union all select order_number from landing.centra_shipments where batch > $since
-    )
+    select replacements.order_number
+    from (select order_number, unnest(order_numbers) as replacement from effects.replacements) as replacements
+    where replacements.replacement in (
+            select order_number from landing.centra_orders where batch > $since
+            union all
+            select order_number from landing.centra_shipments where batch > $since
+        )
     union all
     select order_number from landing.centra_returns where batch > $since
     union all
@@ -54,31 +65,31 @@ touched as (
     from (
         select unnest(regexp_extract_all(payload ->> 'comment', '\bHR[A-Z2-7]{13}\b')) as effect_key
         from landing.centra_stock_changes where batch > $since
-    ) as moved
+    ) as named_keys
     join push.ledger using (effect_key)
     -- What a person has decided since (adopted a return, tied a refund or an order) is acted on at once.
     union all
     select items.order_number
     from push.adoptions
     join staging.return_items as items using (return_id)
-    where adopted_at >= (select coalesce(max(updated_at), '-infinity'::timestamptz) from meta.watermarks where consumer = 'matching')
+    where adopted_at >= coalesce($looked_at::timestamptz, '-infinity'::timestamptz)
     union all
     select ties.order_number from push.ties
-    where tied_at >= (select coalesce(max(updated_at), '-infinity'::timestamptz) from meta.watermarks where consumer = 'matching')
+    where tied_at >= coalesce($looked_at::timestamptz, '-infinity'::timestamptz)
     union all
     select items.order_number
     from push.ties
     join staging.return_items as items using (return_item_id)
-    where tied_at >= (select coalesce(max(updated_at), '-infinity'::timestamptz) from meta.watermarks where consumer = 'matching')
+    where tied_at >= coalesce($looked_at::timestamptz, '-infinity'::timestamptz)
     union all
     select items.order_number
     from push.exchange_decisions
     join staging.return_items as items using (return_item_id)
-    where decided_at >= (select coalesce(max(updated_at), '-infinity'::timestamptz) from meta.watermarks where consumer = 'matching')
+    where decided_at >= coalesce($looked_at::timestamptz, '-infinity'::timestamptz)
 ),
 
 -- Every order that either side names with a return.
-named as (
+named_orders as (
     select order_number from staging.return_items
     union
     select order_number from staging.returns
@@ -88,6 +99,6 @@ named as (
     select order_number from staging.centra_returns
 )
 
-select order_number from named
-where order_number in (select order_number from touched)
+select order_number from named_orders
+where order_number in (select order_number from touched_orders)
     or order_number not in (select order_number from reconciliation.settled_orders);

@@ -1,4 +1,8 @@
--- Orders that share a return with an order in play: a fee is charged once per return, whatever its orders.
+-- changes: matching.orders_in_play
+-- kind:  table
+-- grain: one row per order that is looked at because it shares a return with an active order
+
+-- Orders that share a return with an active order: a fee is charged once per return, whatever its orders.
 insert into matching.orders_in_play
 select distinct others.order_number
 from staging.return_items as items

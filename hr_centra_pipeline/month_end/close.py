@@ -1,4 +1,4 @@
-"""Closing a month, signing it, opening it again; and how far its certification holds. ``reconciliation.closes`` is append-only."""
+"""Closing a month, signing it, opening it again; and how far its certification holds. ``month_end.closes`` is append-only."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from hr_centra_pipeline.month_end import frozen
 from hr_centra_pipeline.month_end.compute import MonthReport, compute
 from hr_centra_pipeline.reconciliation.reconcile import next_run
 from hr_centra_pipeline.warehouse.database import Connection
+from hr_centra_pipeline.warehouse.made import makes
 
 Role = Literal["preparer", "reviewer"]
 Standing = Literal["open", "closed", "prepared", "certified", "decertified"]
@@ -43,7 +44,7 @@ class Effect:
 
 @dataclass(frozen=True)
 class Certificate:
-    """How a month stands: its close, who signed, and what moved since. ``why``: what it was closed with, or lost it by."""
+    """A month's status: its close, who signed, and what moved since. ``why``: what it was closed with, or lost it by."""
 
     month: str
     standing: Standing
@@ -88,8 +89,7 @@ def close(
     if not report.is_clean and not (accept or "").strip():
         states = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in report.statuses.items())
         raise RunFailed(
-            f"{month} is not clean ({states}). "
-            "Mend it, or close it with --accept and the reason why it may stand as it is."
+            f"{month} is not clean ({states}). Fix it, or close it with --accept and the reason why it is acceptable."
         )
     run_number = next_run(connection)
     content, sources = frozen.freeze(connection, month, run_number)
@@ -101,7 +101,7 @@ def close(
 
 
 def reopen(connection: Connection, month: str, now: datetime, *, by: str, why: str) -> None:
-    """Open the last closed month again; its signatures fall. The frozen rows stay for whoever asks how it stood.
+    """Open the last closed month again; its signatures become void. The frozen rows stay, so that its earlier state can be read.
 
     Raises:
         RunFailed: it is not the last closed month, or nobody says who and why.
@@ -116,7 +116,7 @@ def reopen(connection: Connection, month: str, now: datetime, *, by: str, why: s
 
 
 def sign(connection: Connection, month: str, now: datetime, *, role: Role, by: str, comment: str | None = None) -> None:
-    """Sign what was frozen: first the preparer, then a reviewer who is somebody else.
+    """Sign what was frozen: first the preparer, then a reviewer who is another user.
 
     Raises:
         RunFailed: the month is not closed, or signed by them already, or the reviewer is the preparer, or its certification
@@ -137,7 +137,7 @@ def sign(connection: Connection, month: str, now: datetime, *, role: Role, by: s
     if role == "reviewer" and "preparer" not in signed:
         raise RunFailed(f"Nobody has prepared {month} yet: the preparer signs first.")
     if any(_same(name, other) for other in signed.values()):
-        raise RunFailed(f"{name} has prepared {month}: somebody else has to review it.")
+        raise RunFailed(f"{name} has prepared {month}: another person has to review it.")
     _append(
         connection, next_run(connection), month, "signed", now, name, role=role, why=(comment or "").strip() or None,
         content=certificate.content_sha256, sources=certificate.sources_sha256,
@@ -152,7 +152,7 @@ def verify(connection: Connection, month: str) -> None:
     """
     row = connection.execute(
         """
-        select run_number, content_sha256 from reconciliation.closes
+        select run_number, content_sha256 from month_end.closes
         where event = 'closed' and month = ? order by run_number desc limit 1
         """,
         [month],
@@ -162,13 +162,13 @@ def verify(connection: Connection, month: str) -> None:
 
 
 def certificate_of(connection: Connection, month: str, as_of: datetime) -> Certificate:
-    """How a month stood at a time. Reads ``reconciliation.late_items``: compute the months first."""
+    """The state of a month at a time. Reads ``month_end.late_items``: compute the months first."""
     closed = connection.execute(
         """
         select run_number, "at", "by", why, content_sha256, sources_sha256
-        from reconciliation.closes as closes
+        from month_end.closes as closes
         where event = 'closed' and month = $month and "at" <= $as_of and not exists (
-            select 1 from reconciliation.closes as later
+            select 1 from month_end.closes as later
             where later.event = 'reopened' and later.month = $month and later.run_number > closes.run_number
                 and later."at" <= $as_of
         )
@@ -182,7 +182,7 @@ def certificate_of(connection: Connection, month: str, as_of: datetime) -> Certi
         Signature(*row)
         for row in connection.execute(
             """
-            select role, "by", "at", why from reconciliation.closes
+            select role, "by", "at", why from month_end.closes
             where event = 'signed' and month = ? and run_number > ? and "at" <= ? order by run_number
             """,
             [month, run_number, as_of],
@@ -193,7 +193,7 @@ def certificate_of(connection: Connection, month: str, as_of: datetime) -> Certi
         for row in connection.execute(
             """
             select source, component, coalesce(currency, ''), coalesce(sum(effect), 0), count(*)
-            from reconciliation.late_items
+            from month_end.late_items
             where of_month = ? and is_beyond_tolerance and recorded_at <= ?
             group by all order by all
             """,
@@ -215,9 +215,9 @@ def closed_through(connection: Connection, as_of: datetime) -> str | None:
     """The last month that was closed at a time; everything until then is."""
     row = connection.execute(
         """
-        select max(month) from reconciliation.closes as closes
+        select max(month) from month_end.closes as closes
         where event = 'closed' and "at" <= $as_of and not exists (
-            select 1 from reconciliation.closes as later
+            select 1 from month_end.closes as later
             where later.event = 'reopened' and later.month = closes.month and later.run_number > closes.run_number
                 and later."at" <= $as_of
         )
@@ -231,12 +231,15 @@ def _last_closed(connection: Connection) -> str | None:
     return closed_through(connection, datetime.max.replace(tzinfo=months.start("2000-01").tzinfo))
 
 
+@makes("month_end.closes", "One row per close, signature and reopening of a month.", kind="people")
 def _append(
     connection: Connection, run_number: int, month: str, event: str, at: datetime, by: str, *, role: str | None = None,
     why: str | None = None, content: str | None = None, sources: str | None = None, policy_sha256: str | None = None,
 ) -> None:  # fmt: skip
     connection.execute(
-        "insert into reconciliation.closes values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "insert into month_end.closes"
+        ' (run_number, month, event, "at", "by", role, why, content_sha256, sources_sha256, code_version, policy_sha256)'
+        " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [run_number, month, event, at, by, role, why, content, sources, code_version(), policy_sha256],
     )
 
@@ -244,7 +247,7 @@ def _append(
 def _said(option: str, text: str) -> str:
     stripped = " ".join(text.split())
     if not stripped:
-        raise RunFailed(f"{option} is empty: it is recorded, so say it.")
+        raise RunFailed(f"{option} is empty: give a value; it is recorded.")
     return stripped
 
 

@@ -1,4 +1,4 @@
-"""The tables of a month: as it stands now, or as it stood on a day. A closed month's rows are the frozen ones."""
+"""The tables of a month: as it is now, or as it was on a day. A closed month's rows are the frozen ones."""
 
 from __future__ import annotations
 
@@ -9,19 +9,18 @@ from pathlib import Path
 from hr_centra_pipeline.core import months
 from hr_centra_pipeline.core.errors import RunFailed
 from hr_centra_pipeline.core.version import code_version
-from hr_centra_pipeline.month_end import costs, frozen
-from hr_centra_pipeline.warehouse.database import Connection, run_sql
-from hr_centra_pipeline.warehouse.tables.month_end import MONTHLY
+from hr_centra_pipeline.month_end import cost_intake, frozen
+from hr_centra_pipeline.warehouse import models
+from hr_centra_pipeline.warehouse.database import Connection
+from hr_centra_pipeline.warehouse.tables.month_end_tables import MONTHLY
 
-_PACKAGE = "hr_centra_pipeline.month_end"
-_FILES = (
-    "known.sql", "control.sql", "rollforward.sql", "month_end.sql", "liability.sql", "goods.sql", "items.sql",
-)  # fmt: skip
+_TABLES = tuple(declared.name for declared in MONTHLY.values())
+_JOURNAL = "month_end/journal.sql"
 
 
 @dataclass(frozen=True)
 class MonthReport:
-    """What a month looks like, for whoever asks how it stands."""
+    """The state of a month."""
 
     month: str
     statuses: dict[str, int]
@@ -45,7 +44,7 @@ def compute(
     policy_sha256: str = "",
     cost_file: Path | None = None,
 ) -> MonthReport:
-    """Fill the month's tables in ``reconciliation`` from what was known at ``as_of``; a close counts from its own time on.
+    """Fill the month's tables in ``month_end`` from what was known at ``as_of``; a close counts from its own time on.
 
     Tables of all months (``month_end``, ``rollforward``, ``refund_liability``, ``late_items``) are filled for every month up
     to ``as_of``, the lists for ``month`` alone.
@@ -56,46 +55,41 @@ def compute(
     """
     if months.start(month) > as_of:
         raise RunFailed(f"{month} has not begun: it is {as_of:%Y-%m-%d %H:%M} UTC.")
-    costs.load(connection, cost_file)
+    cost_intake.load(connection, cost_file)
     given = {
         "as_of": as_of, "month": month, "cut_off": cut_off(month, as_of), "code_version": code_version(),
         "policy_sha256": policy_sha256,
     }  # fmt: skip
-    for name in _FILES:
-        run_sql(connection, _PACKAGE, name, given)
-    breaks = _texts(connection, "breaks.sql")
+    # The journal is read as the sync has kept it.
+    models.run(connection, _TABLES, {"month_end"}, given, done={_JOURNAL})
+    breaks = _texts(connection, "month_end/breaks.sql")
     frozen.put_back(connection)
-    return _report(connection, month, [*breaks, *_texts(connection, "footing.sql")])
+    return _report(connection, month, [*breaks, *_texts(connection, "month_end/footing.sql")])
 
 
 def cut_off(month: str, as_of: datetime) -> datetime:
-    """The instant up to which the month is told: its end, or ``as_of`` when it is not over."""
+    """The instant up to which the month is reported: its end, or ``as_of`` when it is not over."""
     return min(months.end(month), as_of)
 
 
-def _texts(connection: Connection, name: str) -> list[str]:
-    return [row[0] for row in run_sql(connection, _PACKAGE, name).fetchall()]
+def _texts(connection: Connection, file: str) -> list[str]:
+    return [row[0] for row in models.run_file(connection, file).fetchall()]
 
 
 def _report(connection: Connection, month: str, breaks: list[str]) -> MonthReport:
     statuses = dict(
         connection.execute(
-            "select status, count(*) from reconciliation.month_end where month = ? group by status order by status",
+            "select status, count(*) from month_end.month_end where month = ? group by status order by status",
             [month],
         ).fetchall()
     )
     counted = connection.execute(
         """
         select
-            (select count(*) from reconciliation.open_items where month = $month),
-            (select count(*) from reconciliation.late_items where month = $month)
+            (select count(*) from month_end.open_items where month = $month),
+            (select count(*) from month_end.late_items where month = $month)
         """,
         {"month": month},
     ).fetchone()
     open_items, late_items = counted or (0, 0)
     return MonthReport(month, statuses, open_items, late_items, breaks)
-
-
-def is_declared(name: str) -> bool:
-    """Whether a month's table goes by this name."""
-    return name in MONTHLY

@@ -1,4 +1,4 @@
-"""Closed months' tables, kept row by row as they were, with the hashes that signatures stand for."""
+"""Closed months' tables, kept row by row as they were, with the hashes that signatures cover."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from collections.abc import Iterator
 
 from hr_centra_pipeline.warehouse.database import Connection
 from hr_centra_pipeline.warehouse.declare import Table
-from hr_centra_pipeline.warehouse.tables.month_end import MONTHLY
+from hr_centra_pipeline.warehouse.made import makes
+from hr_centra_pipeline.warehouse.tables.month_end_tables import MONTHLY
 
 # What a close covers. Late items change afterwards, that is their purpose.
 COVERED = {name: declared for name, declared in MONTHLY.items() if name != "late_items"}
 
 
+@makes("month_end.closed_rows", "One row per row of a closed month's tables, as it was closed.", kind="people")
 def freeze(connection: Connection, month: str, run_number: int) -> tuple[str, str]:
     """Keep the month's rows as they are now; answers the hash of their content and that of their sources.
 
@@ -21,7 +23,7 @@ def freeze(connection: Connection, month: str, run_number: int) -> tuple[str, st
     for name, declared in COVERED.items():
         connection.execute(
             f"""
-            insert into reconciliation.closed_rows
+            insert into month_end.closed_rows
             select
                 ? as run_number, month, ? as table_name, row_number() over (order by {_key(declared)}) as row_number,
                 to_json(struct_pack({_texts(declared)})) as content
@@ -51,12 +53,12 @@ def put_back(connection: Connection) -> None:
         columns = ", ".join(
             f"(content ->> '{column}')::{sql_type} as {column}" for column, sql_type in declared.columns.items()
         )
-        is_there = f"select month from {declared.name} union select month from asked"  # noqa: S608 - our own names
+        is_there = f"select month from {declared.name} union select month from report_period"  # noqa: S608 - our own names
         connection.execute(
             f"""
-            create or replace temp table put_back as
+            create or replace temp table frozen_rows as
             select {columns}
-            from reconciliation.closed_rows
+            from month_end.closed_rows
             where run_number in (select run_number from valid_closes where month in ({is_there})) and table_name = ?
             """,  # noqa: S608
             [name],
@@ -64,12 +66,12 @@ def put_back(connection: Connection) -> None:
         connection.execute(
             f"delete from {declared.name} where month in (select month from valid_closes)"  # noqa: S608
         )
-        connection.execute(f"insert into {declared.name} by name from put_back")
+        connection.execute(f"insert into {declared.name} by name from frozen_rows")
 
 
 def _kept(connection: Connection, run_number: int, table_name: str) -> Iterator[tuple[str]]:
     cursor = connection.execute(
-        "select content::varchar from reconciliation.closed_rows where run_number = ? and table_name = ? order by row_number",
+        "select content::varchar from month_end.closed_rows where run_number = ? and table_name = ? order by row_number",
         [run_number, table_name],
     )
     while rows := cursor.fetchmany(10_000):

@@ -1,48 +1,53 @@
+-- makes: report_period, all_months, valid_closes, known_runs, known_facts, known_events
+-- kind:  step
+-- grain: one row per fact, event, run and close that was known at the time that is asked for
+
 -- What was known at $as_of, and to which month each fact and event is posted: its own, or, when that was closed before we learnt
--- it, the first month that was open then. $month: the month that is asked for; $cut_off: its end, or $as_of before that.
-create or replace temp table asked as
+-- it, the first month that was open then. $month: the requested month; $cut_off: its end, or $as_of before that.
+create or replace temp table report_period as
 select
     $as_of::timestamptz as as_of, $month::varchar as month, $cut_off::timestamptz as cut_off,
     coalesce(strftime((select cutover from policy.parameters), '%Y-%m'), '') as first_month;
 
--- Every month from the first fact (or the cut-over) on, and up to which instant each is told.
+-- Every month from the first fact (or the cut-over) on, and up to which instant each is reported.
 create or replace temp table all_months as
 with
-first as (
-    select least(
-        coalesce(nullif(first_month, ''), strftime(as_of, '%Y-%m')),
-        coalesce((select min(month) from reconciliation.fact_journal), strftime(as_of, '%Y-%m')),
-        strftime(as_of, '%Y-%m')
-    ) as month
-    from asked
+-- One row: the first month that is reported.
+first_months as (
+    select
+        least(
+            coalesce(nullif(first_month, ''), strftime(as_of, '%Y-%m')),
+            coalesce((select min(month) from month_end.fact_journal), strftime(as_of, '%Y-%m')),
+            strftime(as_of, '%Y-%m')
+        ) as month
+    from report_period
 )
 
-select strftime(day, '%Y-%m') as month, day::timestamptz as starts_at, least((day + interval 1 month)::timestamptz, as_of) as cut_off
+select
+    strftime(day, '%Y-%m') as month,
+    day::timestamptz as starts_at,
+    least((day + interval 1 month)::timestamptz, as_of) as cut_off
 from (
-    select unnest(generate_series((first.month || '-01')::timestamp, date_trunc('month', as_of)::timestamp, interval 1 month)) as day, as_of
-    from first, asked
+    select
+        unnest(
+            generate_series((first_months.month || '-01')::timestamp, date_trunc('month', as_of)::timestamp, interval 1 month)
+        ) as day,
+        as_of
+    from first_months, report_period
 );
-
-create or replace temp macro age_bucket_of(days) as
-    case
-        when days < 4 then '0-3'
-        when days < 8 then '4-7'
-        when days < 15 then '8-14'
-        when days < 31 then '15-30'
-        when days < 61 then '31-60'
-        when days < 91 then '61-90'
-        else 'over 90'
-    end;
 
 -- A close counts until its month is reopened.
 create or replace temp table valid_closes as
 select *
-from reconciliation.closes
-cross join asked
+from month_end.closes
+cross join report_period
 where event = 'closed' and "at" <= as_of and not exists (
-    select 1 from reconciliation.closes as later
-    where later.event = 'reopened' and later.month = closes.month and later.run_number > closes.run_number and later."at" <= asked.as_of
-);
+        select 1 from month_end.closes as later
+        where later.event = 'reopened'
+            and later.month = closes.month
+            and later.run_number > closes.run_number
+            and later."at" <= report_period.as_of
+    );
 
 -- Runs that are known, and the first month that was open when each of them learnt something (null: nothing was closed yet).
 create or replace temp table known_runs as
@@ -50,11 +55,11 @@ with
 runs as (
     select run_number, min(recorded_at) as recorded_at
     from (
-        select distinct run_number, recorded_at from reconciliation.fact_journal
+        select distinct run_number, recorded_at from month_end.fact_journal
         union all
         select distinct coalesce(run_number, 0), coalesce(recorded_at, "at") from reconciliation.exception_events
         union all
-        select distinct run_number, recorded_at from reconciliation.opening_position
+        select distinct run_number, recorded_at from month_end.opening_position
     )
     group by run_number
 ),
@@ -67,31 +72,42 @@ locks as (
 select runs.run_number, locks.first_open_month
 from runs
 asof left join locks on runs.run_number > locks.covers_run
-where runs.recorded_at <= (select as_of from asked);
+where runs.recorded_at <= (select as_of from report_period);
 
 create or replace temp view known_facts as
 select entries.*, month as own_month, greatest(month, first_open_month) as posted_month
-from reconciliation.fact_journal as entries
+from month_end.fact_journal as entries
 join known_runs using (run_number);
 
--- Events of exceptions in the order in which they became known; places tell which state each one leaves behind. What came out
+-- Events of exceptions in the order in which they became known; places show which state each one leaves behind. What came out
 -- of another exception is posted with that one's end, whenever it would have opened by itself: it moves in one month.
 create or replace temp table known_events as
 with
-numbered as (
+-- One row per event of an exception, in its order.
+numbered_events as (
     select
-        exception_id, event, "at", "by", proof, note, decision, kind, subject, counterpart, coalesce(run_number, 0) as run_number,
+        exception_id,
+        event,
+        "at",
+        "by",
+        proof,
+        note,
+        decision,
+        kind,
+        subject,
+        counterpart,
+        coalesce(run_number, 0) as run_number,
         coalesce(recorded_at, "at") as recorded_at, rowid as place,
         strftime(case when counterpart is null then "at" else coalesce(recorded_at, "at") end, '%Y-%m') as own_month
     from reconciliation.exception_events
 )
 
 select
-    numbered.* exclude (place),
+    numbered_events.* exclude (place),
     greatest(own_month, known_runs.first_open_month) as posted_month,
-    row_number() over (partition by exception_id order by numbered.run_number, place) as place,
+    row_number() over (partition by exception_id order by numbered_events.run_number, place) as place,
     subject::json ->> 'owner_team' as owner_team, subject::json ->> 'currency' as currency,
     coalesce((subject::json ->> 'amount')::decimal(18, 4), 0) as amount
-from numbered
+from numbered_events
 join known_runs using (run_number)
-where recorded_at <= (select as_of from asked);
+where recorded_at <= (select as_of from report_period);

@@ -1,11 +1,17 @@
+-- makes: month_end.month_end, month_rows
+-- kind:  table
+-- grain: one row per month, currency, component and whether it is late
+
 -- One row per month, currency and component, and one more for facts of closed months that turned up late. Compared return by
 -- return: a month may tie in its totals and still have returns that do not. The rows behind it are `month_rows`.
 
 -- The pairs that are compared. The provider only when payouts are read, and from then on.
-create or replace temp table pairs as
+create or replace temp table side_pairs as
 select 'happy_returns' as side
-union all select 'expected'
-union all select 'provider' where exists (select 1 from known_facts where side = 'provider');
+union all
+select 'expected'
+union all
+select 'provider' where exists (select 1 from known_facts where side = 'provider');
 
 -- One row per return, order, component, currency, month and whether it is late: what each side says.
 create or replace temp table buckets as
@@ -21,112 +27,137 @@ where side in ('expected', 'happy_returns', 'centra', 'provider')
 group by return_id, order_number, component, currency, posted_month, posted_month > own_month;
 
 -- One row of those and pair whose sides differ in that month.
-create or replace temp table differences as
+create or replace temp table side_differences as
 select
-    buckets.* exclude (centra, happy_returns, expected, provider, since), pairs.side,
-    case pairs.side when 'happy_returns' then happy_returns when 'expected' then expected else provider end as told,
+    buckets.* exclude (centra, happy_returns, expected, provider, since), side_pairs.side,
+    case side_pairs.side when 'happy_returns' then happy_returns when 'expected' then expected else provider end as told,
     told - centra as difference
 from buckets
-cross join pairs
+cross join side_pairs
 where told <> centra;
 
 -- The last word of the match about each key, as of then.
-create or replace temp table verdicts as
-select * from reconciliation.match_journal
-where recorded_at <= (select as_of from asked)
+create or replace temp table month_verdicts as
+select * from month_end.match_journal
+where recorded_at <= (select as_of from report_period)
 qualify row_number() over (partition by return_id, order_number, component, currency order by run_number desc) = 1;
 
 -- A month's difference is explained as far as other months hold the opposite for the same key, earliest first; what is left
 -- stays with the latest months. Of what is left, the match says whether there is a reason.
-create or replace temp table netted as
+create or replace temp table netted_differences as
 with
-running as (
+running_differences as (
     select
         *,
         sum(greatest(difference, 0)) over upto as more_until, sum(greatest(-difference, 0)) over upto as less_until,
         sum(greatest(difference, 0)) over key as more, sum(greatest(-difference, 0)) over key as less,
         bool_or(told <> 0) over key as is_told
-    from differences
+    from side_differences
     window
         key as (partition by side, return_id, order_number, component, currency),
         upto as (partition by side, return_id, order_number, component, currency order by month, is_late)
 ),
 
-left_over as (
+-- One row per key, side and month: what no other month explains.
+leftovers as (
     select
-        running.*,
+        running_differences.*,
         case when difference > 0 then greatest(least(more_until - less, difference), 0)
-            else -greatest(least(less_until - more, -difference), 0) end as left_over
-    from running
+            else -greatest(least(less_until - more, -difference), 0)
+        end as left_over
+    from running_differences
 )
 
 select
-    left_over.* exclude (more_until, less_until, more, less, told, is_told), verdicts.culprit,
-    coalesce(verdicts.allowed_difference, verdicts.tolerance_used, 0) as allowed,
+    leftovers.* exclude (more_until, less_until, more, less, told, is_told), month_verdicts.culprit,
+    coalesce(month_verdicts.allowed_difference, month_verdicts.tolerance_used, 0) as allowed,
     case
         -- A side that does not know the key at all is not compared: our policy with an order that nobody knows, the provider
         -- with a refund of a day whose payouts are not read.
-        when left_over.side = 'expected' and not is_told and verdicts.expected_amount is null then 'not_compared'
-        when left_over.side = 'provider' and not is_told and verdicts.provider_amount is null then 'not_compared'
+        when leftovers.side = 'expected' and not is_told and month_verdicts.expected_amount is null then 'not_compared'
+        when leftovers.side = 'provider' and not is_told and month_verdicts.provider_amount is null then 'not_compared'
         -- That both vendors agree in another month explains nothing that is left: the policy may still differ from both.
         when left_over = 0 then 'other_month'
-        when verdicts.explained_by in ('pending', 'before_cutover') then verdicts.explained_by
-        when left_over.side <> 'provider' and verdicts.explained_by in ('given_instead', 'settled_outside') then verdicts.explained_by
+        when month_verdicts.explained_by in ('pending', 'before_cutover') then month_verdicts.explained_by
+        when leftovers.side <> 'provider' and month_verdicts.explained_by in ('given_instead', 'settled_outside')
+            then month_verdicts.explained_by
     end as explained_by
-from left_over
-left join verdicts on verdicts.return_id is not distinct from left_over.return_id
-    and verdicts.order_number is not distinct from left_over.order_number
-    and verdicts.component = left_over.component and verdicts.currency = left_over.currency;
+from leftovers
+left join month_verdicts on month_verdicts.return_id is not distinct from leftovers.return_id
+    and month_verdicts.order_number is not distinct from leftovers.order_number
+    and month_verdicts.component = leftovers.component and month_verdicts.currency = leftovers.currency;
 
 -- What no reason explains is judged together: the worst difference of any two sides of a key, over all its months, decides
 -- whether the tolerance covers it.
-create or replace temp table judged as
+create or replace temp table judged_differences as
 with
-sides as (
+-- One row per key and side.
+side_sums as (
     select
         return_id, order_number, component, currency, side,
         sum(case when explained_by is null then left_over else 0 end) as left_over, max(allowed) as allowed
-    from netted group by all
+    from netted_differences group by all
 ),
 
 keys as (
     select
-        return_id, order_number, component, currency, greatest(max(left_over), 0) - least(min(left_over), 0) as worst, max(allowed) as allowed
-    from sides group by all
+        return_id,
+        order_number,
+        component,
+        currency,
+        greatest(max(left_over), 0) - least(min(left_over), 0) as worst,
+        max(allowed) as allowed
+    from side_sums group by all
 )
 
 select
-    netted.*,
+    netted_differences.*,
     case
-        when netted.explained_by is not null then 'explained'
+        when netted_differences.explained_by is not null then 'explained'
         when keys.worst <= keys.allowed then 'within_tolerance'
         else 'unexplained'
     end as verdict
-from netted
-join keys on keys.return_id is not distinct from netted.return_id and keys.order_number is not distinct from netted.order_number
-    and keys.component = netted.component and keys.currency = netted.currency;
+from netted_differences
+join
+    keys
+    on keys.return_id is not distinct from netted_differences.return_id
+        and keys.order_number is not distinct from netted_differences.order_number
+        and keys.component = netted_differences.component and keys.currency = netted_differences.currency;
 
 -- One row per bucket: what each side says, and what of each difference to Centra is explained, tolerated and left. All figures of
 -- the month are sums of these rows.
 create or replace temp table month_rows as
 with
-pivoted as (
+-- One row per key, month and lateness: a column per side and verdict.
+month_amounts as (
     select
         return_id, order_number, component, currency, month, is_late,
-        coalesce(sum(left_over) filter (where side = 'happy_returns' and verdict = 'within_tolerance'), 0) as within_tolerance_amount,
-        coalesce(sum(left_over) filter (where side = 'happy_returns' and verdict = 'unexplained'), 0) as unexplained_amount,
-        coalesce(sum(left_over) filter (where side = 'expected' and verdict = 'within_tolerance'), 0) as expected_within_tolerance_amount,
-        coalesce(sum(left_over) filter (where side = 'expected' and verdict = 'unexplained'), 0) as expected_unexplained_amount,
-        coalesce(sum(left_over) filter (where side = 'provider' and verdict = 'within_tolerance'), 0) as provider_within_tolerance_amount,
-        coalesce(sum(left_over) filter (where side = 'provider' and verdict = 'unexplained'), 0) as provider_unexplained_amount,
-        greatest(max(left_over) filter (where verdict <> 'explained'), 0) - least(min(left_over) filter (where verdict <> 'explained'), 0)
+        coalesce(sum(left_over) filter (where side = 'happy_returns' and verdict = 'within_tolerance'), 0)
+            as within_tolerance_amount,
+        coalesce(sum(left_over) filter (where side = 'happy_returns' and verdict = 'unexplained'), 0)
+            as unexplained_amount,
+        coalesce(sum(left_over) filter (where side = 'expected' and verdict = 'within_tolerance'), 0)
+            as expected_within_tolerance_amount,
+        coalesce(sum(left_over) filter (where side = 'expected' and verdict = 'unexplained'), 0)
+            as expected_unexplained_amount,
+        coalesce(sum(left_over) filter (where side = 'provider' and verdict = 'within_tolerance'), 0)
+            as provider_within_tolerance_amount,
+        coalesce(sum(left_over) filter (where side = 'provider' and verdict = 'unexplained'), 0)
+            as provider_unexplained_amount,
+        greatest(max(left_over) filter (where verdict <> 'explained'), 0)
+        - least(min(left_over) filter (where verdict <> 'explained'), 0)
             as worst_difference,
-        case when bool_or(verdict = 'unexplained') then 'unexplained' when bool_or(verdict = 'within_tolerance') then 'within_tolerance'
-            else 'explained' end as verdict,
+        case
+            when bool_or(verdict = 'unexplained') then 'unexplained'
+            when bool_or(verdict = 'within_tolerance') then 'within_tolerance'
+            else 'explained'
+        end as verdict,
         -- A reason of the match says more than that another month holds the other side.
-        coalesce(min(explained_by) filter (where explained_by not in ('other_month', 'not_compared')), min(explained_by)) as explained_by,
+        coalesce(
+            min(explained_by) filter (where explained_by not in ('other_month', 'not_compared')), min(explained_by)
+        ) as explained_by,
         any_value(culprit) as culprit
-    from judged group by return_id, order_number, component, currency, month, is_late
+    from judged_differences group by return_id, order_number, component, currency, month, is_late
 )
 
 select
@@ -143,8 +174,12 @@ select
     coalesce(expected_within_tolerance_amount, 0) as expected_within_tolerance_amount,
     coalesce(expected_unexplained_amount, 0) as expected_unexplained_amount,
     case when has_provider then provider - centra end as provider_difference,
-    case when has_provider then provider - centra - coalesce(provider_within_tolerance_amount, 0) - coalesce(provider_unexplained_amount, 0)
-        end as provider_explained_amount,
+    case
+        when has_provider then provider
+            - centra
+            - coalesce(provider_within_tolerance_amount, 0)
+            - coalesce(provider_unexplained_amount, 0)
+    end as provider_explained_amount,
     case when has_provider then coalesce(provider_within_tolerance_amount, 0) end as provider_within_tolerance_amount,
     case when has_provider then coalesce(provider_unexplained_amount, 0) end as provider_unexplained_amount,
     case when verdict = 'unexplained' then worst_difference else 0 end as worst_unexplained_amount,
@@ -154,22 +189,30 @@ select
     case when verdict <> 'explained' then culprit end as culprit,
     since
 from buckets
-cross join (select count(*) > 0 as has_provider from pairs where side = 'provider') as known
-left join pivoted on pivoted.return_id is not distinct from buckets.return_id
-    and pivoted.order_number is not distinct from buckets.order_number and pivoted.component = buckets.component
-    and pivoted.currency = buckets.currency and pivoted.month = buckets.month and pivoted.is_late = buckets.is_late;
+cross join (select count(*) > 0 as has_provider from side_pairs where side = 'provider') as known
+left join month_amounts on month_amounts.return_id is not distinct from buckets.return_id
+    and month_amounts.order_number is not distinct from buckets.order_number and month_amounts.component = buckets.component
+    and month_amounts.currency = buckets.currency
+    and month_amounts.month = buckets.month
+    and month_amounts.is_late = buckets.is_late;
 
 -- Months of which a source misses something.
 create or replace temp table gaps as
-select month, count(*) as sources from reconciliation.control_totals where not is_covered group by month;
+select month, count(*) as sources from month_end.control_totals where not is_covered group by month;
 
-delete from reconciliation.month_end;
-insert into reconciliation.month_end by name
+delete from month_end.month_end;
+insert into month_end.month_end by name
 with
-summed as (
+-- One row per month, currency, component and lateness.
+component_sums as (
     select
         month, currency, component, is_late,
-        sum(columns(lambda name: ends_with(name, '_amount') or name in ('difference', 'expected_difference', 'provider_difference'))),
+        sum(
+            columns(
+                lambda name: ends_with(name, '_amount')
+                or name in ('difference', 'expected_difference', 'provider_difference')
+            )
+        ),
         count(*) filter (where verdict = 'explained') as explained_count,
         count(*) filter (where verdict = 'within_tolerance') as within_tolerance_count,
         count(*) filter (where verdict = 'unexplained') as unexplained_count
@@ -178,12 +221,12 @@ summed as (
 )
 
 select
-    summed.*,
+    component_sums.*,
     case
         when is_late then 'late'
         when gaps.month is not null then 'not_covered'
         when unexplained_count > 0 then 'does_not_tie'
         else 'ties'
     end as status
-from summed
+from component_sums
 left join gaps using (month);

@@ -14,11 +14,11 @@ import dagster as dg
 
 from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed, Unreachable
 from hr_centra_pipeline.orchestration.run import Run
-from hr_centra_pipeline.sources.centra.errors import CentraError, Misconfigured, Transient, UnknownOutcome
+from hr_centra_pipeline.sources.centra.centra_errors import CentraError, Misconfigured, Transient, UnknownOutcome
 
 RETRIES = 2  # of one step
 
-# A failed step has told why, and the next hourly run looks again: only a crash is worth another run. Whatever the instance's
+# A failed step has reported why, and the next hourly run looks again: only a crash is worth another run. Whatever the instance's
 # configuration says, its daemon reads this tag.
 NO_RUN_RETRY = {"dagster/retry_on_asset_or_op_failure": "false"}
 
@@ -43,7 +43,7 @@ def try_again(context: dg.AssetExecutionContext, run: Run, error: BaseException 
 
 
 def stop_if_misconfigured(context: dg.AssetExecutionContext, error: BaseException | None) -> None:
-    """Fail the step for good when a setting of ours is wrong; else go on.
+    """Fail the step for good when one of our settings is wrong; else go on.
 
     Raises:
         Failure: without op retries; the run is tagged so that nobody runs it again either.
@@ -53,7 +53,7 @@ def stop_if_misconfigured(context: dg.AssetExecutionContext, error: BaseExceptio
 
 
 def permanent(context: dg.AssetExecutionContext, error: BaseException) -> dg.Failure:
-    """A failure that no retry mends."""
+    """A failure that no retry can fix."""
     context.instance.add_run_tags(context.run.run_id, NO_RUN_RETRY)
     return dg.Failure(description=str(error), metadata=told(error), allow_retries=False)
 
@@ -79,7 +79,7 @@ def words_of(error: Any) -> str:
 
 @contextmanager
 def permanent_unless_transient(context: dg.AssetExecutionContext, run: Run) -> Iterator[None]:
-    """Around a step that must come to its end: our errors become retries, or a failure with their own words."""
+    """Around a step that must complete: our errors become retries, or a failure with the error's own message."""
     try:
         yield
     except (RunFailed, ConfigurationError) as error:

@@ -6,7 +6,7 @@ import os
 from importlib import resources
 from pathlib import Path
 
-from hr_centra_pipeline.core import private
+from hr_centra_pipeline.core import file_permissions
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.settings import Settings
 
@@ -16,7 +16,7 @@ _PACKAGE = "hr_centra_pipeline.orchestration"
 def prepare_dagster_home(settings: Settings) -> Path:
     """Make ``DAGSTER_HOME`` absolute (default ``$HR_CENTRA_HOME/dagster``) and give it a ``dagster.yaml`` if it has none.
 
-    A ``dagster.yaml`` that somebody put there (see ``dagster.postgres.yaml`` beside this module) is left alone.
+    A ``dagster.yaml`` that is there already (see ``dagster.postgres.yaml`` beside this module) is left alone.
 
     Raises:
         ConfigurationError: the path has a percent sign, which Dagster's SQLite storage takes for something else.
@@ -28,7 +28,7 @@ def prepare_dagster_home(settings: Settings) -> Path:
             " folder, or move HR_CENTRA_HOME."
         )
     home.mkdir(parents=True, exist_ok=True)
-    private.close_to_others(home)  # runs and their logs
+    file_permissions.close_to_others(home)  # runs and their logs
     os.environ["DAGSTER_HOME"] = str(home)
     file = home / "dagster.yaml"
     if not file.exists():

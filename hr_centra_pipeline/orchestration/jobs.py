@@ -9,12 +9,12 @@ import dagster as dg
 
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.settings import Settings
-from hr_centra_pipeline.orchestration.assets.backfill import REPORTS
+from hr_centra_pipeline.orchestration.asset_tables import keys
+from hr_centra_pipeline.orchestration.assets.backfill_assets import REPORTS
 from hr_centra_pipeline.orchestration.executor import in_process_behind_the_lock
 from hr_centra_pipeline.orchestration.failures import NO_RUN_RETRY
 from hr_centra_pipeline.orchestration.partitions import JOB_TAG, is_backfill, partition_now
 from hr_centra_pipeline.orchestration.presentation import group_in_flow
-from hr_centra_pipeline.orchestration.tables import keys
 from hr_centra_pipeline.publishing.publish import read_due
 
 _MONTHLY = dg.AssetSelection.groups(group_in_flow("month_end"))
@@ -75,7 +75,7 @@ def _default_status() -> dg.DefaultScheduleStatus:
     description="Every hour, seven minutes past (HR_CENTRA_SYNC_CRON changes it). A run that is still going is not doubled.",
 )
 def hourly_sync(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-    """One run for now, whatever hours were missed: it takes everything that is new. Missed hours stand as gaps."""
+    """One run for now, whatever hours were missed: it takes everything that is new. Missed hours are shown as gaps."""
     unfinished = context.instance.get_runs(
         filters=dg.RunsFilter(
             job_name=SYNC.name,

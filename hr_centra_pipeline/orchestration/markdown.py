@@ -8,6 +8,7 @@ from typing import Any
 
 # Every one of them may be escaped by a backslash, and an escaped one begins nothing: no link, no tag, no cell, no formula.
 _PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")
+_ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
 
 
 def text(value: object) -> str:
@@ -27,6 +28,16 @@ def table(names: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Iterabl
             *(_row([text(value) for value in row]) for row in rows),
         ]
     )
+
+
+def listed(lines: Sequence[str]) -> str:
+    """A list, a point for each line; ``as_text`` answers it as plain lines."""
+    return "\n".join(f"- {text(line)}" for line in lines)
+
+
+def as_text(marked: str) -> str:
+    """The lines of a list as they read, for where markdown is not shown."""
+    return _ESCAPED.sub(r"\1", marked)
 
 
 def _row(cells: Iterable[str]) -> str:

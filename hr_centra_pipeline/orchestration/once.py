@@ -10,30 +10,30 @@ import dagster as dg
 
 from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
 from hr_centra_pipeline.core.settings import Settings
-from hr_centra_pipeline.orchestration import door
-from hr_centra_pipeline.orchestration.assets.backfill import READ_AGAIN
+from hr_centra_pipeline.orchestration import run_lock
+from hr_centra_pipeline.orchestration.assets.backfill_assets import READ_AGAIN
 from hr_centra_pipeline.orchestration.failures import words_of
 from hr_centra_pipeline.orchestration.instance import prepare_dagster_home
 from hr_centra_pipeline.orchestration.jobs import BACKFILL, FOLLOWED_TAG, MONTH_END, SYNC, range_tags
 from hr_centra_pipeline.orchestration.partitions import more_tags, partition_now
 from hr_centra_pipeline.publishing.publish import read_due
 
-# Events stand in the UI; the terminal is the caller's.
+# Events are in the UI; the terminal is the caller's.
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 _PARTITION = "dagster/partition"
 _CONFIGURATION = {"ConfigurationError", "Misconfigured"}
 
 
 def sync(defs: dg.Definitions, settings: Settings, *, month_end: bool = True) -> None:
-    """Take the lock, bury who died holding it, run the job; then, if it learnt something, the months that it is about.
+    """Take the lock, fail runs that died holding it, run the job; then, if it brought something new, the months concerned.
 
     Raises:
         ConfigurationError: a step found a mistake in the configuration.
         RunFailed: a step failed; the message holds its own words.
     """
     prepare_dagster_home(settings)
-    with door.held(settings.lock_path, "hr-centra sync"), dg.DagsterInstance.get() as instance:
-        door.bury_dead_runs(instance)
+    with run_lock.held(settings.lock_path, "hr-centra sync"), dg.DagsterInstance.get() as instance:
+        run_lock.fail_orphaned_runs(instance)
         _run(defs, instance, SYNC.name, {_PARTITION: partition_now(), FOLLOWED_TAG: "by its caller"})
         due = read_due(settings) if month_end else []
         if due:
@@ -54,7 +54,7 @@ def backfill(defs: dg.Definitions, settings: Settings, first: date, last: date, 
         **({READ_AGAIN: "yes"} if again else {}),
     }
     with (
-        door.held(settings.backfill_lock_path, "hr-centra backfill", wait_seconds=2),
+        run_lock.held(settings.backfill_lock_path, "hr-centra backfill", wait_seconds=2),
         dg.DagsterInstance.get() as instance,
     ):
         return _run(defs, instance, BACKFILL.name, tags)
@@ -65,7 +65,7 @@ def _run(defs: dg.Definitions, instance: dg.DagsterInstance, job: str, tags: Map
         instance=instance,
         partition_key=tags.get(_PARTITION),
         run_config=_QUIET,
-        tags={door.PROCESS_TAG: door.this_process(), **tags, **more_tags(tags)},
+        tags={run_lock.PROCESS_TAG: run_lock.this_process(), **tags, **more_tags(tags)},
         raise_on_error=False,
     )
     if not result.success:

@@ -13,7 +13,7 @@ from hr_centra_pipeline.core import clock, months
 DAILY = dg.DailyPartitionsDefinition(start_date="2025-01-01", end_offset=1, timezone="UTC")
 
 # Month end: the UTC month. end_offset=1: the present month can be looked at before it is over.
-# Its keys (2026-09) differ from those of days, so that a run tells by its tags which of them it is about.
+# Its keys (2026-09) differ from those of days, so that a run's tags show which of them it is about.
 MONTHLY = dg.MonthlyPartitionsDefinition(start_date="2025-01", end_offset=1, timezone="UTC", fmt="%Y-%m")
 
 # On every asset, so that a range of days is one run: landing takes all new files, whatever the partition.

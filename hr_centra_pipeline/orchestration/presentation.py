@@ -1,14 +1,16 @@
-"""How the assets stand in the UI: groups in the order of the flow, and how old a table may be that people rely on."""
+"""How the assets are shown in the UI: groups in the order of the flow, and how old a table may be that people rely on."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import timedelta
 
 import dagster as dg
 
+from hr_centra_pipeline.orchestration.asset_tables import external
+
 FLOW = (
-    "landing", "staging", "matching", "effects", "push", "reconciliation", "month_end", "publishing", "oversight",
+    "inputs", "landing", "staging", "matching", "effects", "push", "reconciliation", "month_end", "publishing", "oversight",
 )  # fmt: skip
 """The groups in the order of the flow. The UI sorts them by name: each gets its place in front (``1_landing``)."""
 
@@ -17,9 +19,9 @@ FRESH = dg.FreshnessPolicy.time_window(warn_window=timedelta(hours=2), fail_wind
 _RELIED_ON = frozenset({"push", "reconciliation", "publishing"})
 
 
-def presented(assets: Iterable[dg.AssetsDefinition]) -> list[dg.AssetsDefinition]:
-    """The same assets, with their group's place and their freshness policy."""
-    return list(dg.map_asset_specs(_presented, assets))
+def presented(assets: Sequence[dg.AssetsDefinition]) -> list[dg.AssetsDefinition | dg.AssetSpec]:
+    """The same assets with their group's place and their freshness policy, and what else they read as external assets."""
+    return [*dg.map_asset_specs(_presented, assets), *map(_placed, external(assets))]
 
 
 def _presented(spec: dg.AssetSpec) -> dg.AssetSpec:
@@ -28,6 +30,10 @@ def _presented(spec: dg.AssetSpec) -> dg.AssetSpec:
     return spec.replace_attributes(group_name=group_in_flow(group), freshness_policy=fresh)
 
 
+def _placed(spec: dg.AssetSpec) -> dg.AssetSpec:
+    return spec.replace_attributes(group_name=group_in_flow(spec.group_name or ""))
+
+
 def group_in_flow(group: str) -> str:
     """``landing`` as the UI shows it: ``1_landing``."""
-    return f"{FLOW.index(group) + 1}_{group}"
+    return f"{FLOW.index(group)}_{group}"

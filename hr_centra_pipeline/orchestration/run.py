@@ -11,10 +11,10 @@ from pathlib import Path
 import dagster as dg
 from pydantic import PrivateAttr
 
-from hr_centra_pipeline.core import clock, private
+from hr_centra_pipeline.core import clock, file_permissions
 from hr_centra_pipeline.core.policy import LoadedPolicy, load_policy
 from hr_centra_pipeline.core.settings import Settings
-from hr_centra_pipeline.orchestration import door, partitions
+from hr_centra_pipeline.orchestration import partitions, run_lock
 from hr_centra_pipeline.sources.centra import belonging
 from hr_centra_pipeline.sources.centra.client import CentraClient
 from hr_centra_pipeline.sources.centra.order_api import OrderApiClient
@@ -24,7 +24,7 @@ from hr_centra_pipeline.warehouse.derived import forget_stale
 from hr_centra_pipeline.warehouse.policy_tables import write_policy
 
 _BACKFILL_LEAVES = 0.5  # of Centra's quotas, to the hourly sync and everybody else
-_RETRIES = 3  # of failed steps in one run: when Centra is down, each step would wait for it anew
+_RETRIES = 3  # of failed steps in one run: when Centra is down, each step would wait for it again
 
 
 class Run(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -62,7 +62,7 @@ class Run(dg.ConfigurableResource):  # type: ignore[type-arg]
         self._now = clock.now()
         settings = self._settings
         self._warehouse = (
-            door.BehindTheLock(settings.database, settings.lock_path, f"a slice of backfill {self._run_id[:8]}")
+            run_lock.BehindTheLock(settings.database, settings.lock_path, f"a slice of backfill {self._run_id[:8]}")
             if is_backfill
             else Warehouse(settings.database)
         )
@@ -90,7 +90,7 @@ class Run(dg.ConfigurableResource):  # type: ignore[type-arg]
         theirs = {
             Path(place).resolve() for place in (settings.exports, settings.payouts) if place and "://" not in place
         }
-        private.tighten(settings.home, but=theirs | {settings.home / "dagster", settings.home / "sandbox"})
+        file_permissions.tighten(settings.home, but=theirs | {settings.home / "dagster", settings.home / "sandbox"})
         with self._warehouse.kept_open():
             migrate.prepare(self._warehouse)
             belonging.refuse_another(self._warehouse, self._client, settings)
@@ -136,12 +136,12 @@ class Run(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     @property
     def warehouse(self) -> Warehouse:
-        """The DuckDB file; its connection is kept, and during a call given to whoever else wants it."""
+        """The DuckDB file; its connection is kept, and during a call lent to any other command that wants it."""
         return self._warehouse
 
     @property
     def client(self) -> CentraClient:
-        """Centra's GraphQL API; one client, so that its governor sees every request of the run."""
+        """Centra's GraphQL API; one client, so that its rate limiter sees every request of the run."""
         return self._client
 
     @property

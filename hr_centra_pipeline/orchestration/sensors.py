@@ -1,4 +1,4 @@
-"""Who watches: sensors that tell people, and one that buries dead runs. They read Dagster's events and what is published, never
+"""Sensors that alert people, and one that fails orphaned runs. They read Dagster's events and what is published, never
 the warehouse.
 
 Plain sensors with a cursor of their own, not ``run_failure_sensor``: that one moves on when a delivery fails (the alert would be
@@ -15,14 +15,14 @@ from hr_centra_pipeline.core import clock
 from hr_centra_pipeline.core.money import shown
 from hr_centra_pipeline.core.policy import Policy, load_policy
 from hr_centra_pipeline.core.settings import Settings
-from hr_centra_pipeline.orchestration import door
+from hr_centra_pipeline.orchestration import markdown, run_lock
+from hr_centra_pipeline.orchestration.asset_tables import LINES, TEAM, TOLD_ELSEWHERE
 from hr_centra_pipeline.orchestration.failures import words_of
-from hr_centra_pipeline.orchestration.tables import LINES, TEAM, TOLD_ELSEWHERE
 from hr_centra_pipeline.oversight import delivery, published
-from hr_centra_pipeline.oversight.alerts import Alert, Line, TellReport, fingerprint, over, tell
+from hr_centra_pipeline.oversight.alerts import Alert, AlertReport, Line, fingerprint, over, send_alerts
 
 _RUNS_AT_ONCE = 50
-_RETRY_TAG = "dagster/retry_number"  # only the first attempt is told, not its automatic retries
+_RETRY_TAG = "dagster/retry_number"  # only the first attempt is reported, not its automatic retries
 _RUNNING = dg.DefaultSensorStatus.RUNNING
 _DATA = "data"
 
@@ -57,15 +57,13 @@ def _changes(
     return found, (found[-1][0] if found else None)
 
 
-def _ended(context: dg.SensorEvaluationContext, cursor: int | None, report: TellReport, idle: str) -> Outcome:
+def _ended(context: dg.SensorEvaluationContext, cursor: int | None, report: AlertReport, idle: str) -> Outcome:
     if cursor is not None:
         context.update_cursor(str(cursor))
-    said = f"{report.sent} told, {report.held_back} held back"
+    said = f"{report.sent} sent, {report.held_back} suppressed"
     if report.nobody:
-        said += (
-            f"; {report.nobody} for whom no webhook or mail is configured (HR_CENTRA_ALERT_WEBHOOK, HR_CENTRA_SMTP_URL)"
-        )
-    return dg.SkipReason(said if report != TellReport() else idle)
+        said += f"; {report.nobody} without a webhook or mail (HR_CENTRA_ALERT_WEBHOOK, HR_CENTRA_SMTP_URL)"
+    return dg.SkipReason(said if report != AlertReport() else idle)
 
 
 def _footer(settings: Settings, run: dg.DagsterRun) -> str:
@@ -80,10 +78,10 @@ def _footer(settings: Settings, run: dg.DagsterRun) -> str:
 @dg.sensor(
     minimum_interval_seconds=30,
     default_status=_RUNNING,
-    description="A run that failed is told to data, its first attempt only. A failed delivery fails the tick, and is tried again.",
+    description="Reports failed runs (first attempt only) to the data team. A failed delivery fails the tick and is retried.",
 )
 def alert_on_failed_runs(context: dg.SensorEvaluationContext) -> Outcome:
-    """One alert per failed run; the same failure again within ``repeat_hours`` is counted, not told."""
+    """One alert per failed run; the same failure again within ``repeat_hours`` is counted, not reported."""
     settings, policy, now = _watch()
     changes, cursor = _changes(context, dg.DagsterEventType.RUN_FAILURE, dg.DagsterEventType.RUN_SUCCESS)
     alerts = []
@@ -97,7 +95,7 @@ def alert_on_failed_runs(context: dg.SensorEvaluationContext) -> Outcome:
         where, words = failure_of(context.instance, run, event)
         line = Line(fingerprint("run", run.job_name, where, words), run_id, words)
         alerts.append(Alert(_DATA, f"{run.job_name} failed{where and f' at {where}'}", (line,), _footer(settings, run)))
-    return _ended(context, cursor, tell(alerts, settings, policy, now), "No run has failed since the last look.")
+    return _ended(context, cursor, send_alerts(alerts, settings, policy, now), "No run has failed since the last tick.")
 
 
 def _known(settings: Settings) -> list[str]:
@@ -108,7 +106,7 @@ def _known(settings: Settings) -> list[str]:
 
 
 def failure_of(instance: dg.DagsterInstance, run: dg.DagsterRun, event: dg.DagsterEvent) -> tuple[str, str]:
-    """Where a run failed and why, in its own words; a death without a failed step says so."""
+    """Where a run failed and why, as it reported it; a crash without a failed step is reported as such."""
     steps, words = [], []
     for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
         failed = entry.dagster_event
@@ -118,13 +116,13 @@ def failure_of(instance: dg.DagsterInstance, run: dg.DagsterRun, event: dg.Dagst
         steps.append(failed.step_key or "")
         told = data.user_failure_data.description if data.user_failure_data else None
         words.append(told or (words_of(data.error) if data.error else "no message"))
-    process = run.tags.get(door.PROCESS_TAG)
-    if not words and process is not None and door.is_dead(process):
-        # Dagster's monitoring may notice a death before us, and says only that it noticed.
-        words.append(door.words_of_death(process))
+    process = run.tags.get(run_lock.PROCESS_TAG)
+    if not words and process is not None and run_lock.is_dead(process):
+        # Dagster's monitoring may notice a crash before us, and reports only that it did.
+        words.append(run_lock.crash_message(process))
     return ", ".join(dict.fromkeys(steps)), "\n".join(
         dict.fromkeys(words)
-    ) or event.message or "It ended without a word."
+    ) or event.message or "It ended without a message."
 
 
 # ---------------------------------------------------------------- failed checks
@@ -133,10 +131,10 @@ def failure_of(instance: dg.DagsterInstance, run: dg.DagsterRun, event: dg.Dagst
 @dg.sensor(
     minimum_interval_seconds=30,
     default_status=_RUNNING,
-    description="Failed checks of every run that ended, green ones too, told to the team that owns the check or its asset.",
+    description="Reports failed checks of every finished run, successful ones too, to the team that owns the check or its asset.",
 )
 def alert_on_failed_checks(context: dg.SensorEvaluationContext) -> Outcome:
-    """One alert per run and team; a check that stays failed is told again after ``repeat_hours``."""
+    """One alert per run and team; a check that stays failed is reported again after ``repeat_hours``."""
     settings, policy, now = _watch()
     changes, cursor = _changes(
         context, dg.DagsterEventType.RUN_SUCCESS, dg.DagsterEventType.RUN_FAILURE, dg.DagsterEventType.RUN_CANCELED
@@ -162,8 +160,8 @@ def alert_on_failed_checks(context: dg.SensorEvaluationContext) -> Outcome:
             if TOLD_ELSEWHERE in found.metadata:
                 continue
             listed = found.metadata.get(LINES)
-            said = str(listed.value) if listed is not None else found.description or "no more is said"
-            text = f"{'Warning' if found.severity == dg.AssetCheckSeverity.WARN else 'ERROR'}: not so: {name}\n{said}"
+            said = markdown.as_text(str(listed.value)) if listed is not None else found.description or "no details"
+            text = f"{'Warning' if found.severity == dg.AssetCheckSeverity.WARN else 'ERROR'}: check failed: {name}\n{said}"
             failed.setdefault(owner(found), []).append(Line(known, run_id, text))
         over(passed, settings, now)
         alerts += [
@@ -171,7 +169,9 @@ def alert_on_failed_checks(context: dg.SensorEvaluationContext) -> Outcome:
                 _footer(settings, run))
             for team, lines in sorted(failed.items())
         ]  # fmt: skip
-    return _ended(context, cursor, tell(alerts, settings, policy, now), "No check has failed since the last look.")
+    return _ended(
+        context, cursor, send_alerts(alerts, settings, policy, now), "No check has failed since the last tick."
+    )
 
 
 def _owner_of(context: dg.SensorEvaluationContext) -> Callable[[dg.AssetCheckEvaluation], str]:
@@ -194,26 +194,28 @@ def _owner_of(context: dg.SensorEvaluationContext) -> Callable[[dg.AssetCheckEva
 @dg.sensor(
     minimum_interval_seconds=60,
     default_status=_RUNNING,
-    description="An exception that is still overdue after a second window is told to its team and to data, once.",
+    description="Reports an exception that is still overdue after a second window to its team and to the data team, once.",
 )
 def escalate_overdue_exceptions(context: dg.SensorEvaluationContext) -> Outcome:
-    """Reads the published exceptions; the cursor is the publication up to which all were told."""
+    """Reads the published exceptions; the cursor is the publication up to which all were reported."""
     settings, policy, now = _watch()
     until = published.as_of(settings)
     since = datetime.fromisoformat(context.cursor) if context.cursor else None
     if until is None or (since and until <= since):
-        return dg.SkipReason("Nothing was published since the last look.")
+        return dg.SkipReason("Nothing was published since the last tick.")
     after = timedelta(hours=policy.alerts.escalate_after_hours)
     alerts = []
     for late in published.overdue_since(settings, since, until, after):
         money = ", ".join(shown(amount, currency) for currency, amount in sorted(late.amounts.items()))
-        title = f"{late.count} overdue exception{'s' if late.count > 1 else ''} of {late.team.replace('_', ' ')}: nobody has acted"
-        text = f"Overdue for {policy.alerts.escalate_after_hours} hours and more{f', {money} at stake' if money else ''}:\n"
+        title = f"{late.count} overdue exception{'s' if late.count > 1 else ''} of {late.team.replace('_', ' ')}: no action taken"
+        text = (
+            f"Overdue for {policy.alerts.escalate_after_hours} hours or more{f', {money} at stake' if money else ''}:\n"
+        )
         text += "\n".join(late.lines)
         for team in dict.fromkeys((late.team, _DATA)):
             event = f"{until.isoformat()}"
             alerts.append(Alert(team, title, (Line(f"escalation | {late.team} | {team} | {event}", event, text),)))
-    report = tell(alerts, settings, policy, now)
+    report = send_alerts(alerts, settings, policy, now)
     context.update_cursor(until.isoformat())
     return _ended(context, None, report, "No exception has passed its second window.")
 
@@ -221,14 +223,14 @@ def escalate_overdue_exceptions(context: dg.SensorEvaluationContext) -> Outcome:
 @dg.sensor(
     minimum_interval_seconds=60,
     default_status=_RUNNING,
-    description="When nothing was published for [alerts] silent_after_hours, data is told. Else the heartbeat outside is fed.",
+    description="Alerts the data team after [alerts] silent_after_hours without a publication; else pings the external heartbeat.",
 )
 def alert_on_silence(context: dg.SensorEvaluationContext) -> Outcome:
-    """A sync that never starts fails nothing: only the age of what is published tells."""
+    """A sync that never starts fails nothing: only the age of the published tables shows it."""
     settings, policy, now = _watch()
     last = published.as_of(settings)
     if last is None:
-        return dg.SkipReason("Nothing was published yet.")
+        return dg.SkipReason("Nothing has been published yet.")
     known = fingerprint("silence")
     age = now - last
     if age < timedelta(hours=policy.alerts.silent_after_hours):
@@ -236,26 +238,32 @@ def alert_on_silence(context: dg.SensorEvaluationContext) -> Outcome:
         delivery.beat(settings)
         return dg.SkipReason(f"Published {age.total_seconds() / 60:.0f} minutes ago.")
     text = (
-        f"The published tables are those of {last:%Y-%m-%d %H:%M} UTC, {age.total_seconds() / 3600:.0f} hours old: since then no "
-        "sync came to its end. Look at the runs, the schedule and the daemon; what was missed is caught up by the next sync."
+        f"The published tables are as of {last:%Y-%m-%d %H:%M} UTC, {age.total_seconds() / 3600:.0f} hours old: since then no "
+        "sync has completed. Check the runs, the schedule and the daemon; the next sync catches up on what was missed."
     )
-    report = tell(
-        [Alert(_DATA, "No sync has ended well", (Line(known, last.isoformat(), text),))], settings, policy, now
+    report = send_alerts(
+        [Alert(_DATA, "No sync has succeeded", (Line(known, last.isoformat(), text),))], settings, policy, now
     )
-    return _ended(context, None, report, "Told before.")
+    return _ended(context, None, report, "Reported before.")
 
 
 @dg.sensor(
     minimum_interval_seconds=30,
     default_status=_RUNNING,
-    description="Marks runs failed whose process died, so that they free their slot and the next sync starts.",
+    description="Marks runs whose process died as failed, so that they free their slot and the next sync can start.",
 )
-def bury_dead_runs(context: dg.SensorEvaluationContext) -> Outcome:
+def fail_orphaned_runs(context: dg.SensorEvaluationContext) -> Outcome:
     """Dagster's default launcher does not notice a killed run before ``max_runtime_seconds`` is over."""
-    buried = door.bury_dead_runs(context.instance)
+    orphaned = run_lock.fail_orphaned_runs(context.instance)
     return dg.SkipReason(
-        f"Buried {', '.join(one[:8] for one in buried)}." if buried else "Every run that is under way lives."
+        f"Marked as failed: {', '.join(one[:8] for one in orphaned)}." if orphaned else "Every active run is alive."
     )
 
 
-SENSORS = [alert_on_failed_runs, alert_on_failed_checks, escalate_overdue_exceptions, alert_on_silence, bury_dead_runs]
+SENSORS = [
+    alert_on_failed_runs,
+    alert_on_failed_checks,
+    escalate_overdue_exceptions,
+    alert_on_silence,
+    fail_orphaned_runs,
+]

@@ -1,1 +1,1 @@
-"""Does everything that ought to hold, hold; who is told when it does not; doctor; forgetting a person."""
+"""Does everything that ought to hold, hold; who is alerted when it does not; doctor; erasing a person."""

@@ -1,7 +1,7 @@
-"""Alerts: what is told to whom, and what is held back because it was told a short while ago.
+"""Alerts: what is reported to whom, and what is suppressed because it was reported a short while ago.
 
-What was told is kept in ``$HR_CENTRA_HOME/alerts.json``. A line that could not be delivered stays untold: its sensor fails, and
-its next tick tries again, without telling those again who were reached.
+What was reported is kept in ``$HR_CENTRA_HOME/alerts.json``. A line that could not be delivered stays due: its sensor fails, and
+its next tick tries again, without the channels that were reached.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from hr_centra_pipeline.oversight import delivery
 from hr_centra_pipeline.oversight.delivery import Channel
 from hr_centra_pipeline.warehouse import lock
 
-_FLAPS_WITHIN = timedelta(hours=2)  # who recovers and fails again so soon is not told anew
+_FLAPS_WITHIN = timedelta(hours=2)  # what recovers and fails again so soon is not reported again
 _KEPT = timedelta(days=60)
 _CHANGING = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|\b[0-9a-f]{8,}\b|\d+")
 
@@ -37,7 +37,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Alert:
-    """What one team is told at once."""
+    """What one team gets in one message."""
 
     team: str
     title: str
@@ -56,7 +56,7 @@ class _Told:
 
 
 @dataclass(frozen=True)
-class TellReport:
+class AlertReport:
     """How many alerts left, and how many lines were held back."""
 
     sent: int = 0
@@ -69,9 +69,9 @@ def fingerprint(*parts: str) -> str:
     return " | ".join(_CHANGING.sub("#", part) for part in parts)
 
 
-def tell(
+def send_alerts(
     alerts: Iterable[Alert], settings: Settings, policy: Policy, now: datetime, channels: Channels = delivery.channels
-) -> TellReport:
+) -> AlertReport:
     """Deliver what is due.
 
     Raises:
@@ -84,7 +84,7 @@ def tell(
             for alert in alerts:
                 judged = [(line, _judged(memory, line, now, policy)) for line in alert.lines]
                 due = [line for line, what in judged if what == "due"]
-                held_back += sum(what == "held back" for _, what in judged)
+                held_back += sum(what == "held_back" for _, what in judged)
                 if not due:
                     continue
                 ways = channels(settings, policy, alert.team)
@@ -95,11 +95,11 @@ def tell(
                 sent += 1
         finally:
             _write(settings.home / "alerts.json", memory, now)
-    return TellReport(sent, held_back, nobody)
+    return AlertReport(sent, held_back, nobody)
 
 
 def over(fingerprints: Iterable[str], settings: Settings, now: datetime) -> None:
-    """What was told is over: the next time it is told at once, unless it flaps."""
+    """A reported problem is over: the next time it is reported immediately, unless it flaps."""
     wanted = set(fingerprints)
     with lock.held(settings.home / "alerts.lock", "alerts", wait_seconds=30):
         memory = _read(settings.home / "alerts.json")
@@ -114,7 +114,7 @@ def over(fingerprints: Iterable[str], settings: Settings, now: datetime) -> None
 
 
 def _judged(memory: dict[str, _Told], line: Line, now: datetime, policy: Policy) -> str:
-    """``due``, ``held back``, or ``told`` (this very event was told or held back before: its tick runs again)."""
+    """``due``, ``held_back``, or ``told`` (this very event was reported or suppressed before: its tick runs again)."""
     told = memory.get(line.fingerprint)
     if told is None or not told.is_done:
         return "due"
@@ -124,7 +124,7 @@ def _judged(memory: dict[str, _Told], line: Line, now: datetime, policy: Policy)
         return "due"
     told.held_back += 1
     told.last_held_back = line.event
-    return "held back"
+    return "held_back"
 
 
 def _deliver(
@@ -136,7 +136,7 @@ def _deliver(
         held = before.held_back if before else 0
         texts.append(
             line.text
-            + (f"\n({held} more like this since {before.told_at[:16]} were not told)" if before and held else "")
+            + (f"\n({held} more like this since {before.told_at[:16]} were not reported)" if before and held else "")
         )
     text = "\n\n".join([*texts, alert.footer] if alert.footer else texts)
     reached = set.intersection(*(_reached(memory, line) for line in due))
@@ -166,7 +166,7 @@ def _read(path: Path) -> dict[str, _Told]:
     except FileNotFoundError:
         return {}
     except (ValueError, TypeError, AttributeError):
-        return {}  # a damaged memory: better told twice than not at all
+        return {}  # a damaged memory: better an alert twice than none
 
 
 def _write(path: Path, memory: dict[str, _Told], now: datetime) -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.oversight.findings import Finding
-from hr_centra_pipeline.sources.centra import contract, contract_record
+from hr_centra_pipeline.sources.centra import centra_contract, contract_record
+from hr_centra_pipeline.sources.centra.centra_contract import NotASchema, Row, Verdict
 from hr_centra_pipeline.sources.centra.client import CentraClient
-from hr_centra_pipeline.sources.centra.contract import NotASchema, Row, Verdict
 from hr_centra_pipeline.sources.centra.contract_record import Looked
 
 SECTION = "Contract with Centra"
@@ -37,9 +37,9 @@ def save_schema(client: CentraClient, path: Path) -> int:
         CentraError: it refuses, or does not answer.
         ConfigurationError: the file cannot be written, or the answer is not a schema.
     """
-    answer = contract.asked(client)
+    answer = centra_contract.asked(client)
     try:
-        types = contract.schema_of(answer).type_map
+        types = centra_contract.schema_of(answer).type_map
         path.write_text(json.dumps({"data": answer}, indent=1, default=str) + "\n", encoding="utf-8")
     except (OSError, NotASchema) as error:
         raise ConfigurationError(f"--write-schema {path}: {error}") from error
@@ -49,7 +49,7 @@ def save_schema(client: CentraClient, path: Path) -> int:
 def findings(looked: Looked, *, is_live: bool) -> Iterator[Finding]:
     """Each difference with its remedy, then what is as assumed and what cannot be seen, with counts.
 
-    What only stops sending is no error while nothing is sent.
+    What only stops sending is not an error while nothing is sent.
     """
     for row in _sorted(looked.rows):
         if row.verdict == "differs":
@@ -62,7 +62,7 @@ def findings(looked: Looked, *, is_live: bool) -> Iterator[Finding]:
                 row=row,
             )
         elif row.kind == "schema":
-            yield Finding(SECTION, "warning", f"the schema cannot be seen: {row.found}", row.remedy, row=row)
+            yield Finding(SECTION, "warning", f"the schema cannot be read: {row.found}", row.remedy, row=row)
     for row in looked.rows:
         if row.verdict == "as_assumed":
             yield Finding(SECTION, "ok", f"{row.coordinate}: {row.found}", row=row)
@@ -71,7 +71,7 @@ def findings(looked: Looked, *, is_live: bool) -> Iterator[Finding]:
     if assumed := _counted(looked.rows, "as_assumed"):
         yield Finding(SECTION, "ok", f"as assumed: {assumed}")
     if hidden := _counted(looked.rows, "cannot_be_seen"):
-        yield Finding(SECTION, "note", f"cannot be seen: {hidden}; docs/vendors.md lists them, with what to set")
+        yield Finding(SECTION, "note", f"cannot be determined: {hidden}; see docs/vendors.md for what to set")
 
 
 def _counted(rows: Sequence[Row], verdict: Verdict) -> str:

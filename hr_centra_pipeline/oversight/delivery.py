@@ -23,7 +23,7 @@ _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
 class Channel(Protocol):
-    """One way out. ``name`` tells it apart from the others, without a secret."""
+    """One channel. ``name`` distinguishes it from the others, without a secret."""
 
     name: str
 
@@ -126,10 +126,10 @@ def channels(settings: Settings, policy: Policy, team: str) -> list[Channel]:
 
 
 def beat(settings: Settings) -> None:
-    """Tell the dead man's switch outside that we live and publish, when there is one.
+    """Ping the external dead man's switch, when there is one: hr-centra runs and publishes.
 
     Raises:
-        RunFailed: it could not be told.
+        RunFailed: it could not be reported.
     """
     url = settings.heartbeat_url.get_secret_value()
     if not url:
@@ -137,4 +137,4 @@ def beat(settings: Settings) -> None:
     try:
         requests.get(url, timeout=_TIMEOUT).raise_for_status()
     except requests.RequestException as error:
-        raise RunFailed(f"HR_CENTRA_HEARTBEAT_URL: not told ({type(error).__name__}).") from None
+        raise RunFailed(f"HR_CENTRA_HEARTBEAT_URL: not pinged ({type(error).__name__}).") from None

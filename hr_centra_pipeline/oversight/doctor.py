@@ -22,15 +22,15 @@ from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.oversight import contract, delivery, published
 from hr_centra_pipeline.oversight.findings import Finding, Level, guarded
 from hr_centra_pipeline.push.guards import refuse_unguarded
-from hr_centra_pipeline.sources import files
-from hr_centra_pipeline.sources.centra import contract_record, judged, permissions, probes
+from hr_centra_pipeline.sources.centra import centra_calls, contract_record, judged, probes
+from hr_centra_pipeline.sources.centra.centra_objects import Warehouse as CentraWarehouse
 from hr_centra_pipeline.sources.centra.client import CentraClient
-from hr_centra_pipeline.sources.centra.models import Warehouse as CentraWarehouse
 from hr_centra_pipeline.sources.centra.order_api import OrderApiClient
-from hr_centra_pipeline.sources.files import Exports
-from hr_centra_pipeline.sources.happy_returns.ingest import recognised
-from hr_centra_pipeline.sources.happy_returns.kinds import KIND_NAMES
-from hr_centra_pipeline.sources.happy_returns.profiles import Profile, load_profiles
+from hr_centra_pipeline.sources.happy_returns.export_intake import VARIABLE, recognised
+from hr_centra_pipeline.sources.happy_returns.export_kinds import KIND_NAMES
+from hr_centra_pipeline.sources.happy_returns.export_profiles import Profile, load_profiles
+from hr_centra_pipeline.sources.intake.arrivals import Refusal, arrivals
+from hr_centra_pipeline.sources.intake.places import Place
 from hr_centra_pipeline.warehouse import backups, lock, versions
 
 _SECRETS = {
@@ -149,7 +149,7 @@ def examine(
         is_live = settings.mode == "live"
         yield from guarded(contract.SECTION, lambda: contract.findings(contract.of_file(file, policy), is_live=is_live))
     if is_offline:
-        yield Finding("Centra", "note", "not asked (--offline)")
+        yield Finding("Centra", "note", "not called (--offline)")
         if loaded is not None:
             yield _least_token(loaded.policy)
         return
@@ -180,9 +180,9 @@ def _grades(profiles: list[Profile], policy: Policy) -> Iterator[Finding]:
 
 def _bundles(policy: Policy) -> Finding:
     """Where the policy relies on something about bundles that no document of Centra's says."""
-    told = "no document says whether this Centra takes a Return that names a part of a bundle alone"
+    told = "it is not documented whether this Centra accepts a Return that names only a part of a bundle"
     if policy.bundles.return_names_parts:
-        fix = "Seen in a test environment? Else set return_names_parts = false: what Centra refuses is reported, not paid."
+        fix = "Tried in a test environment? Otherwise set return_names_parts = false: what Centra refuses is reported, not paid."
         return Finding("bundles", "warning", f"{told}; [bundles] return_names_parts says it does", fix)
     fix = "Try it in a test environment, then see [bundles] in the policy."
     return Finding("bundles", "note", f"{told}: a bundle is credited once all of its parts are back", fix)
@@ -191,7 +191,7 @@ def _bundles(policy: Policy) -> Finding:
 def _guards(settings: Settings, policy: Policy) -> Iterator[Finding]:
     """What live mode asks for, before a sync refuses it."""
     refuse_unguarded(settings, policy)
-    yield Finding("settings", "ok", "the policy states the guards that live mode asks for")
+    yield Finding("settings", "ok", "the policy states the guards that live mode requires")
 
 
 def _settings(settings: Settings, environment: Mapping[str, str]) -> Iterator[Finding]:
@@ -213,7 +213,10 @@ def _settings(settings: Settings, environment: Mapping[str, str]) -> Iterator[Fi
     }
     for name in sorted(known - set(_VARIABLES) - reserved):
         yield Finding(
-            "settings", "warning", f"{name} is set, and no setting of ours", "Is it misspelt? See the README's table."
+            "settings",
+            "warning",
+            f"{name} is set, but hr-centra has no such setting",
+            "Is it misspelt? See the README's table.",
         )
     for name in ("CENTRA_GRAPHQL_URL", "CENTRA_ORDER_API_URL"):
         value = environment.get(name, "")
@@ -229,7 +232,7 @@ def _settings(settings: Settings, environment: Mapping[str, str]) -> Iterator[Fi
         yield Finding(
             "settings",
             "note",
-            f"HR_CENTRA_NOW={environment[clock.VARIABLE]}: decisions are made as of another time than now",
+            f"HR_CENTRA_NOW={environment[clock.VARIABLE]}: decisions are made as of a time other than now",
             "Unset it for a real shop.",
         )
     if settings.stop_path.exists():
@@ -250,26 +253,26 @@ def _alerts(settings: Settings, policy: Policy) -> Iterator[Finding]:
         yield Finding("alerts", "ok", f"{team.replace('_', ' ')}: {ways}")
     if silent:
         yield Finding(
-            "alerts", "warning", f"nobody is told of what concerns {', '.join(team.replace('_', ' ') for team in silent)}",
+            "alerts", "warning", f"no alerts reach {', '.join(team.replace('_', ' ') for team in silent)}",
             "Set HR_CENTRA_ALERT_WEBHOOK, or HR_CENTRA_SMTP_URL and [alerts.email] in the policy.",
         )  # fmt: skip
     if policy.alerts.email and not settings.smtp_url.get_secret_value():
         yield Finding(
             "alerts",
             "warning",
-            "[alerts.email] names addresses, and there is no mail server",
+            "[alerts.email] has addresses, but there is no mail server",
             "Set HR_CENTRA_SMTP_URL.",
         )
     if not settings.heartbeat_url.get_secret_value():
         yield Finding(
-            "alerts", "note", "no heartbeat: when this machine dies, nobody is told",
-            "Point HR_CENTRA_HEARTBEAT_URL at a dead man's switch outside.",
+            "alerts", "note", "no heartbeat: if this machine fails, no one is alerted",
+            "Point HR_CENTRA_HEARTBEAT_URL at an external dead man's switch.",
         )  # fmt: skip
 
 
 def _database(settings: Settings, now: datetime) -> Iterator[Finding]:
     if not settings.database.exists():
-        yield Finding("database", "note", f"{settings.database} does not exist yet", "The first sync makes it.")
+        yield Finding("database", "note", f"{settings.database} does not exist yet", "The first sync creates it.")
         return
     try:
         with (
@@ -278,7 +281,7 @@ def _database(settings: Settings, now: datetime) -> Iterator[Finding]:
         ):
             done = versions.applied(connection)
     except RunFailed:
-        yield Finding("database", "note", f"in use by {lock.holder(settings.lock_path)}: not looked into")
+        yield Finding("database", "note", f"in use by {lock.holder(settings.lock_path)}: not examined")
     except duckdb.Error as error:
         yield Finding(
             "database",
@@ -297,12 +300,12 @@ def _database(settings: Settings, now: datetime) -> Iterator[Finding]:
         yield Finding(
             "database", "warning" if level == "warning" else "ok",
             f"published as of {last:%Y-%m-%d %H:%M} UTC, {age.total_seconds() / 3600:.1f} hours ago",
-            "Look at the runs in Dagster: no sync came to its end since then." if level == "warning" else "",
+            "Check the runs in Dagster: no sync has completed since then." if level == "warning" else "",
         )  # fmt: skip
     mode = settings.database.stat().st_mode
     if mode & (stat.S_IROTH | stat.S_IWOTH):
         yield Finding(
-            "database", "warning", f"{settings.database} can be read by every user of this machine, and holds e-mail addresses",
+            "database", "warning", f"{settings.database} is readable by every user of this machine, and holds e-mail addresses",
             f"chmod o-rwx {settings.home}",
         )  # fmt: skip
 
@@ -329,14 +332,16 @@ def _version(settings: Settings, done: set[int]) -> Iterator[Finding]:
 def _disk(settings: Settings) -> Iterator[Finding]:
     folder = settings.home if settings.home.exists() else settings.home.parent
     if not os.access(folder, os.W_OK):
-        yield Finding("disk", "error", f"{folder} cannot be written", "Let the service's user own it.", True)
+        yield Finding("disk", "error", f"{folder} cannot be written", "Make the service's user its owner.", True)
     free = shutil.disk_usage(folder).free
     size = settings.database.stat().st_size if settings.database.exists() else 0
     wanted = 3 * size + _GIGABYTE  # the published copy, a backup, and room to grow
     level: Level = "error" if free < size + _GIGABYTE / 4 else "warning" if free < wanted else "ok"
     told = f"{free / _GIGABYTE:.1f} GB free at {folder}"
     fix = (
-        f"Make room: at least {wanted / _GIGABYTE:.1f} GB for the published copy and a backup." if level != "ok" else ""
+        f"Free some space: at least {wanted / _GIGABYTE:.1f} GB for the published copy and a backup."
+        if level != "ok"
+        else ""
     )
     yield Finding("disk", level, told, fix)
 
@@ -345,15 +350,14 @@ def _disk(settings: Settings) -> Iterator[Finding]:
 
 
 def _exports(settings: Settings, profiles: list[Profile], every_hours: int, now: datetime) -> Iterator[Finding]:
-    exports = Exports(settings.exports)
-    try:
-        listed = exports.listed()
+    with Place(settings.exports, VARIABLE) as place:
+        listed = place.listed()
         if not listed:
             yield Finding(
                 "exports",
                 "warning",
-                "the place of the exports is empty",
-                "Have Happy Returns deliver, or correct HAPPY_RETURNS_EXPORTS.",
+                "there are no export files",
+                "Ask Happy Returns to deliver, or correct HAPPY_RETURNS_EXPORTS.",
             )
             return
         newest = listed[-1].source_time[0]
@@ -365,24 +369,18 @@ def _exports(settings: Settings, profiles: list[Profile], every_hours: int, now:
             f"That is {age.total_seconds() / 3600:.0f} hours ago: ask Happy Returns for the exports." if late else "",
         )  # fmt: skip
         seen: dict[str, str] = {}
-        for file in reversed(listed[-_FILES_LOOKED_AT:]):
-            try:
-                content = files.opened(exports.content(file), file.name)
-            except OSError as error:
-                yield Finding(
-                    "exports", "warning", f"{file.name} cannot be read: {error}", "Correct its rights, or the server."
+        for arrived in arrivals(place, reversed(listed[-_FILES_LOOKED_AT:])):
+            file = arrived.listed
+            if isinstance(arrived, Refusal):
+                fix = (
+                    "Have it delivered again under the same name."
+                    if arrived.was_fetched
+                    else "Correct its permissions, or the server."
                 )
-                continue
-            if content.problem:
-                yield Finding(
-                    "exports",
-                    "warning",
-                    f"{file.name} {content.problem}",
-                    "Have it delivered again under the same name.",
-                )
+                yield Finding("exports", "warning", f"{file.name} {arrived.problem}", fix)
                 continue
             try:
-                _, found = recognised(content, profiles)
+                _, found = recognised(arrived.content, profiles)
             except UnicodeDecodeError:
                 found = "its header is not UTF-8"
             if isinstance(found, str):
@@ -403,8 +401,6 @@ def _exports(settings: Settings, profiles: list[Profile], every_hours: int, now:
             yield Finding(
                 "exports", "note", f"no {', '.join(unseen)} among the newest {min(len(listed), _FILES_LOOKED_AT)} files"
             )
-    finally:
-        exports.close()
 
 
 # ---------------------------------------------------------------- Centra
@@ -415,7 +411,7 @@ def _centra(settings: Settings, policy: Policy | None, saved_schema: Path | None
     before = datetime.now(UTC)
     answer = client.ask("Hello", "query Hello { rateLimits { type intervalSeconds quota remainingQuota } }", {})
     yield Finding(
-        "Centra", "ok", f"answers in {1000 * answer.latency:.0f} ms; version {client.app_version or 'not told'}"
+        "Centra", "ok", f"answers in {1000 * answer.latency:.0f} ms; version {client.app_version or 'unknown'}"
     )
     try:
         yield from _quotas(judged.limits_in(answer.data))
@@ -425,7 +421,7 @@ def _centra(settings: Settings, policy: Policy | None, saved_schema: Path | None
         differ = abs(answer.server_time - before)
         yield Finding(
             "Centra", "ok" if differ <= _CLOCKS_DIFFER else "warning",
-            f"its clock and ours differ by {differ.total_seconds():.0f} s",
+            f"its clock and this machine's differ by {differ.total_seconds():.0f} s",
             "" if differ <= _CLOCKS_DIFFER else "Set this machine's clock by NTP: Retry-After is a time of Centra's clock.",
         )  # fmt: skip
     is_live = settings.mode == "live"
@@ -438,7 +434,7 @@ def _centra(settings: Settings, policy: Policy | None, saved_schema: Path | None
             yield from contract.findings(looked, is_live=is_live)
         yield from _permissions(client, policy, misfits, is_live=is_live)
     else:
-        yield Finding("Centra", "note", "what the token needs follows from the policy: not looked at")
+        yield Finding("Centra", "note", "what the token needs depends on the policy: not checked")
 
 
 def _quotas(limits: list[dict[str, Any]]) -> Iterator[Finding]:
@@ -456,8 +452,8 @@ def _quotas(limits: list[dict[str, Any]]) -> Iterator[Finding]:
 
 
 def _least_token(policy: Policy) -> Finding:
-    needed = permissions.least(permissions.used(policy))
-    return Finding("Centra", "note", f"the least token for this policy: {', '.join(needed)}")
+    needed = centra_calls.least(centra_calls.used(policy))
+    return Finding("Centra", "note", f"minimal token permissions for this policy: {', '.join(needed)}")
 
 
 def _permissions(client: CentraClient, policy: Policy, misfits: set[str], *, is_live: bool) -> Iterator[Finding]:
@@ -482,11 +478,11 @@ def _permissions(client: CentraClient, policy: Policy, misfits: set[str], *, is_
     more = [probed.name for probed in probes.beyond_need(client, policy)]
     if more:
         yield Finding(
-            "Centra", "warning", f"the token may do more than is needed: {', '.join(sorted(more))}",
-            "Make one with the least set, which is listed above.",
+            "Centra", "warning", f"the token has more permissions than needed: {', '.join(sorted(more))}",
+            "Make one with the minimal set listed above.",
         )  # fmt: skip
     if not refused and not more:
-        yield Finding("Centra", "ok", "the token may do what is needed, and nothing else that was tried")
+        yield Finding("Centra", "ok", "the token has the permissions that are needed, and no others that were tried")
 
 
 def _dispositions(client: CentraClient, policy: Policy) -> Iterator[Finding]:
@@ -529,9 +525,9 @@ def _order_api_client(settings: Settings) -> OrderApiClient | None:
 def _order_api(api: OrderApiClient, policy: Policy | None) -> Iterator[Finding]:
     number = policy.exchange_orders.first_number if policy else 1
     taken = api.read_order(number)
-    yield Finding("Order API", "ok", "answers, and takes the key")
+    yield Finding("Order API", "ok", "answers, and accepts the key")
     if taken is not None and "PK" not in str(taken.get("internalComment", "")):
         yield Finding(
-            "Order API", "error", f"order {number} of the range that is reserved for replacements is somebody else's",
+            "Order API", "error", f"order {number} of the range reserved for replacements belongs to another order",
             "Reserve another range in [exchange_orders].", True,
         )  # fmt: skip

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
-from hr_centra_pipeline.sources.centra.contract import Row
+from hr_centra_pipeline.sources.centra.centra_contract import Row
 
 Level = Literal["ok", "note", "warning", "error"]
 

@@ -1,4 +1,4 @@
-"""Erase a person: the address, wherever it stands, and what quarantined rows say about the person's returns. The books stay.
+"""Erase a person: the address, wherever it occurs, and what quarantined rows say about the person's returns. The ledger stays.
 
 What stays is the keyed token in the return rows, which says nothing to who has not the address, and a row without a value in
 ``landing.personal``, so that an export that is delivered again does not bring the address back.
@@ -54,7 +54,7 @@ class Person:
     def named(self) -> list[str]:
         """Every file that holds the person, each once."""
         found = {Path(one.path).name for one in self.holding}
-        shown = [f"{one.name}{' (could not be searched to its end)' if one.is_unread else ''}" for one in self.holding]
+        shown = [f"{one.name}{' (could not be searched completely)' if one.is_unread else ''}" for one in self.holding]
         return sorted({*shown, *(name for name in self.files if name not in found)})
 
 
@@ -103,7 +103,7 @@ def find(connection: Connection, who: str, holding: Sequence[Holds] = ()) -> Per
     is_read_of = bool(known or mine)
     if not is_read_of and not _is_in_texts(connection, who, holding):
         raise ConfigurationError(
-            f"{who}: nothing here is about this person. Give an e-mail address, return, code or order, or the name as a "
+            f"{who}: nothing is known about this person. Give an e-mail address, return, code or order, or the name as a "
             "rejected row has it."
         )
     emails = {value for _, value in known if value} | ({who} if _EMAIL.fullmatch(who) else set())
@@ -124,7 +124,7 @@ def addresses_of(connection: Connection, who: str) -> list[str]:
 
 
 def _is_in_texts(connection: Connection, who: str, holding: Sequence[Holds]) -> bool:
-    """A row that was set aside says it, or any other text of ours an address, or a file that is delivered to us."""
+    """A row that was set aside says it, or any other text that we keep an address, or a file that is delivered to us."""
     query = f"select count(*) from quarantine.rejected_rows where {_SAYS}"  # noqa: S608 - our own words
     if len(who.strip()) >= _SHORTEST and _changed(connection, query, {"marks": [_mark(who)]}):
         return True
@@ -140,7 +140,7 @@ def _is_in_texts(connection: Connection, who: str, holding: Sequence[Holds]) -> 
 
 
 def forget(warehouse: Warehouse, who: str, by: str, now: datetime, *, holding: Sequence[Holds] = ()) -> Erased:
-    """Erase and write the file anew, backups of upgrades as well. Hold the sync lock.
+    """Erase and rewrite the file, backups of upgrades as well. Hold the sync lock.
 
     Raises:
         ConfigurationError: nothing here is about this person.
@@ -149,7 +149,9 @@ def forget(warehouse: Warehouse, who: str, by: str, now: datetime, *, holding: S
     with warehouse.transaction() as connection:
         person = find(connection, who, holding)
         places = _erase(connection, person)
-        connection.execute("insert into operations.erasures values (?, ?, ?)", [now, by, json.dumps(places)])
+        connection.execute(
+            'insert into operations.erasures (erased_at, "by", places) values (?, ?, ?)', [now, by, json.dumps(places)]
+        )
     warehouse.fold_log_in()
     rewrite(warehouse.path)
     cleaned, unreadable = [], []
@@ -167,8 +169,8 @@ def forget(warehouse: Warehouse, who: str, by: str, now: datetime, *, holding: S
             cleaned.append(copy)
     if unreadable:
         raise RunFailed(
-            f"{', '.join(unreadable)} in {backups.folder(warehouse.path)} cannot be read, and may still hold the person: delete "
-            "them. Everywhere else the person is erased."
+            f"{', '.join(unreadable)} in {backups.folder(warehouse.path)} cannot be read and may still contain the person: delete "
+            "them. The person is erased everywhere else."
         )
     return Erased(places, tuple(person.named), tuple(cleaned))
 
@@ -226,7 +228,7 @@ def _erase(connection: Connection, person: Person) -> dict[str, int]:
 
 
 def _texts(connection: Connection) -> Iterator[tuple[str, str, str]]:
-    """Every column of ours that can hold a text; those of ``landing.personal`` are keys."""
+    """Each of our columns that can hold a text; those of ``landing.personal`` are keys."""
     rows = connection.execute(
         """
         select schema_name || '.' || table_name, '"' || column_name || '"', data_type from duckdb_columns()

@@ -16,7 +16,7 @@ from typing import IO, Any
 
 from hr_centra_pipeline.core.errors import ConfigurationError, Unreachable
 from hr_centra_pipeline.oversight.spellings import characters, forms
-from hr_centra_pipeline.sources.files import Exports
+from hr_centra_pipeline.sources.intake.places import Place
 
 _AT_ONCE = 1 << 20
 _OVERLAP = 4096  # bytes of one piece that are looked at again with the next: longer than any address in any encoding
@@ -29,7 +29,7 @@ _OURS = frozenset({"published", "dagster"})  # rewritten by us, or without anyth
 class Holds:
     """One file that holds an address. ``lines``: where, counted from 1, unless it is packed in another or not text.
 
-    ``is_unread``: it could not be searched to its end.
+    ``is_unread``: it could not be searched completely.
     """
 
     name: str
@@ -68,8 +68,7 @@ def in_place(address: str, variable: str, emails: Iterable[str]) -> list[Holds]:
     if "://" not in address.removeprefix("file://") and local.is_dir():
         return in_folder(local, emails)
     pattern = _pattern(emails)
-    place = Exports(address, variable)
-    try:
+    with Place(address, variable) as place:
         found = []
         for listed in place.listed():
             try:
@@ -78,8 +77,6 @@ def in_place(address: str, variable: str, emails: Iterable[str]) -> list[Holds]:
                 holds = Holds(listed.name, listed.name, is_unread=True)
             found += [holds] if holds else []
         return found
-    finally:
-        place.close()
 
 
 def everywhere(

@@ -35,7 +35,7 @@ def as_of(settings: Settings) -> datetime | None:
 
 
 def overdue_since(settings: Settings, since: datetime | None, until: datetime, after: timedelta) -> list[Overdue]:
-    """Open exceptions, by team, whose due time plus ``after`` lies behind ``since`` (``None``: ever) and not after ``until``."""
+    """Open exceptions, by team, whose due time plus ``after`` is later than ``since`` (``None``: ever), up to ``until``."""
     with _opened(settings) as connection:
         rows = connection.execute(
             """

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 
 from hr_centra_pipeline.core.kinds import OWNERS
 from hr_centra_pipeline.core.policy import Policy
-from hr_centra_pipeline.warehouse.database import Connection, run_sql
+from hr_centra_pipeline.warehouse import models
+from hr_centra_pipeline.warehouse.database import Connection
 
-_PACKAGE = "hr_centra_pipeline.oversight"
 _SHOWN = 20
 
 
@@ -33,39 +33,39 @@ RULES: dict[str, AlarmRule] = {
     "no_write_is_in_doubt_beyond_its_window": AlarmRule(
         "push.ledger", "data", True, "Every call to Centra whose outcome was unknown was looked up and settled in time."
     ),
-    "every_effect_stands_in_the_ledger_once": AlarmRule(
+    "every_effect_is_in_the_ledger_once": AlarmRule(
         "push.ledger", "data", True, "No effect key has two rows: an effect has one state."
     ),
     "every_disposition_is_mapped": AlarmRule(
-        "reconciliation.unmapped_dispositions", "warehouse", False, "The policy says for every grade where the goods go."
+        "reconciliation.unmapped_dispositions", "warehouse", False, "The policy maps every grade to a warehouse."
     ),
     "every_missed_hour_was_caught_up": AlarmRule(
-        "operations.coverage_gaps", "data", True, "Whatever was not read in time was read afterwards, or stands here."
+        "operations.coverage_gaps", "data", True, "Everything that was not read in time was read later, or is listed here."
     ),
     "every_hour_has_an_export_file": AlarmRule(
-        "operations.coverage_gaps", "data", False, "The exports have no longer pause than [coverage] exports_every_hours."
+        "operations.coverage_gaps", "data", False, "No gap between export files is longer than [coverage] exports_every_hours."
     ),
-    "happy_returns_brings_nothing_that_we_do_not_know": AlarmRule(
+    "happy_returns_has_no_unknown_words": AlarmRule(
         "operations.vendor_drift", "data", False, "No new column or word in the exports."
     ),
-    "centra_brings_nothing_that_we_do_not_know": AlarmRule(
+    "centra_has_no_unknown_words": AlarmRule(
         "operations.vendor_drift", "data", False, "No new word, deprecated field or unexpected shape in Centra's answers."
     ),
     "this_centra_fits_every_operation_of_ours": AlarmRule(
         "operations.contract", "data", True, "This Centra's schema supports every operation that the policy uses."
     ),
     "this_centra_is_as_we_assume": AlarmRule(
-        "operations.contract", "data", False, "What stops nothing is as assumed as well: words, signs, a schema that can be seen."
+        "operations.contract", "data", False, "Assumptions that block nothing hold as well: words, signs, a readable schema."
     ),
     "every_landed_key_is_staged_once": AlarmRule(
-        "staging.return_items", "data", True, "Landed and staged objects are as many, for every kind."
+        "staging.return_items", "data", True, "The number of landed and staged objects is the same, for every kind."
     ),
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Alarm:
-    """How one standing alarm stands: ``found`` troubles, the first of them in words."""
+    """The state of one standing alarm: ``found`` problems, the first of them in words."""
 
     name: str
     found: int
@@ -77,23 +77,20 @@ class Alarm:
         return RULES[self.name]
 
     @property
-    def told(self) -> str:
-        """Its troubles as a list, a line each; empty when there are none."""
+    def told(self) -> list[str]:
+        """Its troubles, a line each, and how many more there are; empty when there are none."""
         more = [f"… and {self.found - _SHOWN} more"] if self.found > _SHOWN else []
-        return "\n".join(f"- {line}" for line in [*self.lines[:_SHOWN], *more])
+        return [*self.lines[:_SHOWN], *more]
 
 
 def refresh(connection: Connection, policy: Policy, now: datetime) -> None:
-    """Fill ``operations.coverage_gaps`` and ``operations.vendor_drift`` anew; let go of personal data that is old enough."""
+    """Refill ``operations.coverage_gaps`` and ``operations.vendor_drift``; erase personal data that is old enough."""
     coverage = policy.coverage
-    run_sql(
-        connection, _PACKAGE, "coverage.sql",
-        {
-            "now": now, "sync_every_minutes": coverage.sync_every_minutes,
-            "exports_every_hours": coverage.exports_every_hours, "accepted_days": coverage.accepted_days,
-        },
-    )  # fmt: skip
-    run_sql(connection, _PACKAGE, "drift.sql")
+    given = {
+        "now": now, "sync_every_minutes": coverage.sync_every_minutes,
+        "exports_every_hours": coverage.exports_every_hours, "accepted_days": coverage.accepted_days,
+    }  # fmt: skip
+    models.run(connection, models.made_in("oversight"), {"oversight"}, given)
     # The row stays, so that a file that is delivered again does not bring the address back.
     connection.execute(
         "update landing.personal set value = null where value is not null and received_at < ?",
@@ -103,5 +100,5 @@ def refresh(connection: Connection, policy: Policy, now: datetime) -> None:
 
 def alarms(connection: Connection, now: datetime) -> list[Alarm]:
     """Every standing alarm, ringing or not."""
-    rows = run_sql(connection, _PACKAGE, "alarms.sql", {"now": now, "owners": list(OWNERS)}).fetchall()
-    return [Alarm(name, found, tuple(lines)) for name, found, lines in rows]
+    models.run(connection, ["oversight/alarms.sql"], (), {"now": now, "owners": list(OWNERS)})
+    return [Alarm(name, found, tuple(lines)) for name, found, lines in connection.fetchall()]

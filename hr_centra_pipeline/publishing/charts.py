@@ -1,6 +1,6 @@
 """The month's charts as still pictures: SVG for the summary page, PNG for the Dagster UI. Same figures, same bytes.
 
-Colours are told apart by people who do not see red and green alike; every bar carries its number.
+Colours can be distinguished by people who confuse red and green; every bar carries its number.
 """
 
 from __future__ import annotations
@@ -9,16 +9,17 @@ import io
 import re
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import matplotlib
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
-
+from hr_centra_pipeline.core.kinds import COMPONENTS
 from hr_centra_pipeline.core.money import decimals
 from hr_centra_pipeline.publishing.content import Content, Row
-from hr_centra_pipeline.warehouse.tables.reconciliation import AGE_BUCKETS, COMPONENTS
+from hr_centra_pipeline.warehouse.tables.reconciliation_tables import AGE_BUCKETS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
 _INK, _QUIET, _LINES = "#22313F", "#5F6B7A", "#DDE3E8"
 _BLUE, _ORANGE, _TEAL, _GREY = "#2C6FAE", "#D9822B", "#2A9D8F", "#9AA7B4"
@@ -35,6 +36,9 @@ _STYLE: Any = {
 
 
 def _drawn(paint: Callable[[Figure], None], width: float, height: float, kind: str) -> bytes:
+    import matplotlib  # takes half a second, and is needed only where something is drawn
+    from matplotlib.figure import Figure
+
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
         paint(figure)
@@ -51,16 +55,22 @@ def _svg(paint: Callable[[Figure], None], width: float, height: float) -> str:
     return text[text.index("<svg") :].replace("'DejaVu Sans'", "'DejaVu Sans', Verdana, sans-serif")
 
 
+def _whole_numbers() -> MaxNLocator:
+    from matplotlib.ticker import MaxNLocator
+
+    return MaxNLocator(integer=True)
+
+
 def _plain(axes: Axes, *, along: str = "x") -> None:
     axes.grid(axis="x" if along == "x" else "y", color=_LINES, linewidth=0.8)
     axes.tick_params(length=0)
 
 
 def open_by_kind_and_age(content: Content) -> str | None:
-    """How many exceptions are open at the cut-off, by kind, each bar cut by age."""
+    """How many exceptions are open at the cut-off, by kind, each bar split by age."""
     found = content.ask(
         """
-        select kind, age_bucket, count(*) as items from reconciliation.open_items
+        select kind, age_bucket, count(*) as items from month_end.open_items
         where month = $month group by kind, age_bucket order by kind, age_bucket
         """,
         {"month": content.month},
@@ -90,9 +100,9 @@ def _open_items(rows: Sequence[Row]) -> tuple[Callable[[Figure], None], float, f
                 left = {kind: left[kind] + here.get(kind, 0) for kind in kinds}
         for position, kind in enumerate(kinds):
             axes.text(left[kind], position, f" {left[kind]}", va="center", color=_INK)
-        axes.set_ylim(max(len(kinds), 4) - 0.5, -0.5)  # from above; a bar alone is no wall
+        axes.set_ylim(max(len(kinds), 4) - 0.5, -0.5)  # from above; a bar alone is not a wall
         axes.set_xlabel("open exceptions")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(_whole_numbers())
         _plain(axes)
         # Beside the bars: with few kinds there is no room below the shortest.
         axes.legend(
@@ -109,7 +119,7 @@ def mismatch_by_component(content: Content) -> str | None:
         select
             currency, component, sum(abs(explained_amount)) as explained, sum(abs(within_tolerance_amount)) as tolerated,
             sum(abs(unexplained_amount)) as left_over
-        from reconciliation.month_end where month = $month
+        from month_end.month_end where month = $month
         group by currency, component
         order by currency
         """,
@@ -168,7 +178,7 @@ def _bridge(content: Content) -> Callable[[Figure], None]:
             coalesce(sum(resolved_count - written_off_count), 0)::bigint as resolved,
             coalesce(sum(written_off_count), 0)::bigint as written_off,
             coalesce(sum(closing_count), 0)::bigint as closing
-        from reconciliation.rollforward where month = $month and kind <> 'before_cutover'
+        from month_end.rollforward where month = $month and kind <> 'before_cutover'
         """,
         {"month": content.month},
     )
@@ -191,7 +201,7 @@ def _bridge(content: Content) -> Callable[[Figure], None]:
         axes.set_xticks(range(len(steps)), [name for name, *_ in steps])
         axes.tick_params(axis="x", labelcolor=_INK)
         axes.set_ylabel("exceptions")
-        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.yaxis.set_major_locator(_whole_numbers())
         axes.margins(y=0.14)
         _plain(axes, along="y")
 

@@ -17,7 +17,7 @@ from hr_centra_pipeline.month_end.close import Certificate, certificate_of
 from hr_centra_pipeline.month_end.compute import MonthReport, cut_off
 from hr_centra_pipeline.warehouse.database import Connection
 from hr_centra_pipeline.warehouse.declare import Table
-from hr_centra_pipeline.warehouse.tables.month_end import MONTHLY
+from hr_centra_pipeline.warehouse.tables.month_end_tables import MONTHLY
 
 Row = dict[str, Any]
 _AT_ONCE = 5_000
@@ -25,7 +25,7 @@ _AT_ONCE = 5_000
 
 @dataclass(frozen=True)
 class Content:
-    """A month as its tables tell it. One table is read at a time, on one connection; none is held whole."""
+    """A month as its tables show it. One table is read at a time, on one connection; none is held whole."""
 
     connection: Connection
     report: MonthReport
@@ -42,7 +42,7 @@ class Content:
 
     @property
     def cut_off(self) -> datetime:
-        """Up to when it is told."""
+        """Up to when its data goes."""
         return cut_off(self.month, self.as_of)
 
     @property
@@ -109,7 +109,7 @@ def workbook_key(connection: Connection) -> str:
     if row is not None:
         return str(row[0])
     key = secrets.token_hex(32)
-    connection.execute("insert into meta.keys values ('workbook', ?)", [key])
+    connection.execute("insert into meta.keys (name, value) values ('workbook', ?)", [key])
     return key
 
 

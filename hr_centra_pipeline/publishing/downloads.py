@@ -1,4 +1,4 @@
-"""The download page: months, how they stand, and their files. Read only, from exported packs, never from the warehouse.
+"""The download page: months, their state, and their files. Read only, from exported packs, never from the warehouse.
 
 What can be fetched is what a month's manifest lists, looked up by name; no path is ever put together from a request.
 """
@@ -29,7 +29,6 @@ from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.publishing.pack import MANIFEST, SUMMARY, months_with_packs, read_manifest
 from hr_centra_pipeline.publishing.summary import pages
 
-DEFAULT_PORT = 3080
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _TYPES = {
     ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", ".csv": "text/csv; charset=utf-8",

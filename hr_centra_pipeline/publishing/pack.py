@@ -11,17 +11,23 @@ from typing import Any
 
 from hr_centra_pipeline.core import months
 from hr_centra_pipeline.core.settings import Settings
-from hr_centra_pipeline.month_end import costs
+from hr_centra_pipeline.month_end import cost_intake
 from hr_centra_pipeline.month_end.compute import MonthReport, compute
-from hr_centra_pipeline.publishing import tables
+from hr_centra_pipeline.publishing import published_tables
 from hr_centra_pipeline.publishing.content import Content, workbook_key
 from hr_centra_pipeline.publishing.summary import summary_page
 from hr_centra_pipeline.publishing.workbook import write_workbook
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
-from hr_centra_pipeline.warehouse.tables.month_end import MONTHLY
+from hr_centra_pipeline.warehouse.tables.month_end_tables import MONTHLY
 
 MANIFEST = "manifest.json"
 SUMMARY = "summary.html"
+
+PACKED = (
+    *(declared.name for declared in MONTHLY.values()), "month_end.closes", "reconciliation.exception_events",
+    "month_end.journal_runs",
+)  # fmt: skip
+"""The tables that a pack is made from."""
 
 
 @dataclass(frozen=True)
@@ -36,15 +42,15 @@ class Pack:
 
 
 def last_known(connection: Connection) -> datetime | None:
-    """The decision time of the last sync, note or close: what is told is told as of then, however late it is exported."""
+    """The decision time of the last sync, note or close: figures are as of then, however late it is exported."""
     row = connection.execute(
         """
         select max(known_at) from (
             select max(fetched_at) as known_at from landing.centra_pulls
             union all select max(received_at) from landing.files
             union all select max(recorded_at) from reconciliation.exception_events
-            union all select max(recorded_at) from reconciliation.journal_runs
-            union all select max("at") from reconciliation.closes
+            union all select max(recorded_at) from month_end.journal_runs
+            union all select max("at") from month_end.closes
         )
         """
     ).fetchone()
@@ -91,7 +97,7 @@ def write_pack(
 ) -> Pack:
     """The same inside a transaction of the caller's, which a look at another day has to roll back."""
     moment = min(as_of or last_known(connection) or now, now)
-    report = compute(connection, month, moment, policy_sha256=policy_sha256, cost_file=settings.home / costs.NAME)
+    report = compute(connection, month, moment, policy_sha256=policy_sha256, cost_file=settings.home / cost_intake.NAME)
     folder = settings.exported / month
     if as_of is not None:
         folder = folder / f"as-of-{as_of:%Y-%m-%d}"
@@ -107,8 +113,8 @@ def _write(content: Content, folder: Path) -> Pack:
     _beside(folder, SUMMARY).write_text(summary_page(content), encoding="utf-8")
     for name in MONTHLY:
         names += [f"{name}.csv", f"{name}.parquet"]
-        rows[f"{name}.csv"] = tables.write_csv(content, name, _beside(folder, f"{name}.csv"))
-        tables.write_parquet(content, name, _beside(folder, f"{name}.parquet"))
+        rows[f"{name}.csv"] = published_tables.write_csv(content, name, _beside(folder, f"{name}.csv"))
+        published_tables.write_parquet(content, name, _beside(folder, f"{name}.parquet"))
         rows[f"{name}.parquet"] = rows[f"{name}.csv"]
     files = [
         {

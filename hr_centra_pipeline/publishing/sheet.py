@@ -166,7 +166,7 @@ class Sheet:
         self.row += 1
 
     def quiet(self, text: str, column: int = 0) -> None:
-        """A sentence, in the next row or (in another column) beside what stands in the last one."""
+        """A sentence, in the next row or (in another column) beside the content of the last one."""
         row = self.row if column == 0 else self.row - 1
         self.sheet.write_string(row, column, text, self.book.format(italic=True, font_color=_QUIET))
         self.row += column == 0
@@ -188,7 +188,7 @@ class Sheet:
         self.sheet.set_row(first, 42)
         for position, column in enumerate(shape):
             look = yellow if column.kind == "input" else dark
-            # A little room on the right, as the numbers have it: the next title may stand on the left.
+            # A little room on the right, as the numbers have it: the next title may be on the left.
             side = (
                 {"align": "right", "indent": 1}
                 if column.kind in ("money", "count", "alarm", "right")

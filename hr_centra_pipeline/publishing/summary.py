@@ -13,9 +13,9 @@ from hr_centra_pipeline.publishing.content import Content
 from hr_centra_pipeline.publishing.workbook import mismatch_rows, rollforward_rows, summary_rows
 
 _MEASURES = {
-    "double_credits_prevented": "Double credits prevented: somebody else had given the money already",
-    "over_credits_found": "Over-credits found: more was given than was due",
-    "unbooked_units_value": "Units that nobody can sell: not booked, not graded, or lost on their way",
+    "double_credits_prevented": "Double credits prevented: the money had already been refunded by others",
+    "over_credits_found": "Over-credits found: more was given back than was due",
+    "unbooked_units_value": "Units that cannot be sold: not booked, not graded, or lost in transit",
 }
 _SHOWN_MISMATCHES = 15
 
@@ -52,26 +52,26 @@ def summary_page(content: Content) -> str:
     open_by_owner = content.ask(
         """
         select owner_team, count(*) as cases, count(*) filter (where is_overdue) as overdue, max(age_days) as oldest
-        from reconciliation.open_items where month = $month group by owner_team order by owner_team
+        from month_end.open_items where month = $month group by owner_team order by owner_team
         """,
         {"month": content.month},
     )
     oldest = content.ask(
         """
         select kind, owner_team, return_id, order_number, currency, amount, age_days, detail
-        from reconciliation.open_items where month = $month
+        from month_end.open_items where month = $month
         order by opened_at, exception_id limit 10
         """,
         {"month": content.month},
     )
     gaps = content.ask(
         """
-        select source, problem from reconciliation.control_totals
+        select source, problem from month_end.control_totals
         where month = $month and not is_covered order by source limit 20
         """,
         {"month": content.month},
     )
-    mismatches = [row for row in mismatch_rows(content) if row["verdict"] == "does not tie"]
+    mismatches = [row for row in mismatch_rows(content) if not row["within_tolerance"] and not row["is_explained"]]
     return (
         pages()
         .get_template("summary.html")
@@ -85,7 +85,7 @@ def summary_page(content: Content) -> str:
                 """
                 select stage, currency, sum(units)::bigint as units, sum(selling_value) as selling_value,
                     sum(refunded_units)::bigint as refunded_units
-                from reconciliation.goods_in_transit where month = $month
+                from month_end.goods_in_transit where month = $month
                 group by stage, currency
                 order by list_position(
                     ['not_handed_over', 'on_its_way', 'at_bar', 'at_hub', 'outbound', 'arrived_not_booked'], stage

@@ -11,9 +11,11 @@ from typing import Any
 import xlsxwriter
 
 from hr_centra_pipeline.core import months
+from hr_centra_pipeline.core.exception_kinds import COUNTERPARTS, EXCEPTION_KINDS, REPORTED_BY_CENTRA
 from hr_centra_pipeline.publishing.content import Content, Row
 from hr_centra_pipeline.publishing.sheet import HEADER_ROW, Book, Column, Sheet, columns
 from hr_centra_pipeline.reconciliation.notes import DECISIONS
+from hr_centra_pipeline.warehouse.tables.reconciliation_tables import AGE_BUCKETS
 
 SUMMARY, ROLLFORWARD, LIABILITY, GOODS = "1 Summary", "2 Roll-forward", "3 Refund liability", "4 Goods in transit"
 OPEN_ITEMS, MISMATCHES, ORPHANS = "5 Open items", "6 Refund mismatches", "7 Orphans"
@@ -81,7 +83,7 @@ _SUMMARY = columns(
     """
 )
 _CONTENTS = {
-    ROLLFORWARD: "what was open, what came, what was resolved, what is open at the end",
+    ROLLFORWARD: "what was open, what was added, what was resolved, what is open at the end",
     LIABILITY: "what is owed to shoppers at the cut-off, and each return behind it",
     GOODS: "units that are not in stock again at the cut-off, by stage and age",
     OPEN_ITEMS: "every open exception: whose it is, since when, what to do; three yellow columns to fill in",
@@ -90,19 +92,19 @@ _CONTENTS = {
     EXCHANGES: "exchanges of the month, and those that are not finished",
     LATE: "facts of closed months that turned up afterwards, with their effect",
     ADJUSTMENTS: "differences within the tolerance, and those that repeat",
-    SIGN_OFF: "who closed and signed, and what the signatures stand for",
+    SIGN_OFF: "who closed and signed, and what the signatures cover",
     ABOUT: "every file and query behind these figures, and what is missing",
 }
 
 
 def _summary(sheet: Sheet, content: Content) -> None:
     what = (
-        "What was given back, by currency and component, as each side tells it. "
+        "What was refunded, by currency and component, as each side reports it. "
         "Compared return by return, never on totals alone: each figure is the sum of its rows in refund_differences.csv, "
         "of which sheet 6 has those that differ."
     )
     end = "the whole month" if content.is_over else f"until {content.cut_off:%Y-%m-%d %H:%M}, the month is not over"
-    standing = f"Told: {end}. Standing: {content.certificate.standing}. Times are UTC."
+    standing = f"Data: {end}. State: {content.certificate.standing}. Times are UTC."
     sheet.begin("Month end", what, _SUMMARY, third_line=standing)
     sheet.table(_SUMMARY, summary_rows(content), filters=False, empty="No refund of this month is known.")
     sheet.heading("The other sheets")
@@ -192,7 +194,7 @@ def _rollforward(sheet: Sheet, content: Content) -> None:
         "Reclassified: became another kind or owner, or its amount changed."
     )
     sheet.begin("Roll-forward of exceptions", what, _ROLLFORWARD)
-    sheet.table(_ROLLFORWARD, rollforward_rows(content), empty="Nothing was open, and nothing came.")
+    sheet.table(_ROLLFORWARD, rollforward_rows(content), empty="No open items.")
     for text in content.report.breaks:
         sheet.line("Does not tie", text, font_color="#9C1C1C")
 
@@ -260,7 +262,7 @@ _OWED = columns(
 def _liability(sheet: Sheet, content: Content) -> None:
     what = (
         "Opening + became refundable − paid + failed = closing: what is owed to shoppers. "
-        "Exchanges owe goods and are left out, unless somebody gave the money instead."
+        "Exchanges owe goods and are left out, unless the money was refunded instead."
     )
     sheet.begin("Refund liability", what, _LIABILITY, is_one_table=False)
     sheet.table(_LIABILITY, content.rows("refund_liability"), filters=False, freeze=False)
@@ -302,13 +304,13 @@ _UNITS = columns(
 _STAGES = (
     "list_position(['not_handed_over', 'on_its_way', 'at_bar', 'at_hub', 'outbound', 'arrived_not_booked'], stage)"
 )
-_AGES = "list_position(['0-3', '4-7', '8-14', '15-30', '31-60', '61-90', 'over 90'], age_bucket)"
+_AGES = f"list_position({list(AGE_BUCKETS)}, age_bucket)"
 
 
 def _goods(sheet: Sheet, content: Content) -> None:
     what = (
         "Units that were handed over or credited and are not in stock again at the cut-off. "
-        "Selling value with tax, less vouchers; cost where costs.csv tells it."
+        "Selling value with tax, less vouchers; cost where costs.csv has it."
     )
     sheet.begin("Goods in transit", what, _GOODS, is_one_table=False)
     summed = content.rows("goods_in_transit", order=f"{_STAGES}, {_AGES}")
@@ -366,7 +368,7 @@ _CODED = columns(
 def _open_items(sheet: Sheet, content: Content) -> None:
     what = (
         "Fill in the three yellow columns, save, and drop the file into the folder workbooks: "
-        "the next sync takes the notes over. Nothing else is read."
+        "the next sync imports the notes. Nothing else is read."
     )
     shape = [*_ITEM, *_ENTERED, *_CODED]
     sheet.begin("Open items", what, shape)
@@ -437,18 +439,8 @@ def mismatch_rows(content: Content) -> Iterator[Row]:
         }  # fmt: skip
 
 
-_ORPHANS = {
-    "return_without_credit_note": "no credit in Centra",
-    "return_without_stock_movement": "no stock movement in Centra",
-    "exchange_without_order": "no replacement order in Centra",
-    "return_without_order": "no order in Centra",
-    "item_without_shipment_line": "no shipped piece in Centra",
-    "credit_note_without_refund": "the money of a Return",
-    "refund_without_credit_note": "the Return of a refund",
-    "centra_return_without_return": "the return at Happy Returns",
-    "stock_change_without_return": "the return at Happy Returns",
-}
-_FROM_CENTRA = ("refund_without_credit_note", "centra_return_without_return", "stock_change_without_return")
+_COUNTERPARTS = {name: kind.counterpart for name, kind in EXCEPTION_KINDS.items() if kind.counterpart}
+_FROM_CENTRA = tuple(name for name, missing in _COUNTERPARTS.items() if missing in REPORTED_BY_CENTRA)
 _ORPHAN = (
     columns(
         """
@@ -461,17 +453,19 @@ _ORPHAN = (
 
 
 def _orphans(sheet: Sheet, content: Content) -> None:
-    what = "One side without the other: what Happy Returns tells and Centra does not have, and the other way round."
+    what = "One side without the other: what Happy Returns reports and Centra does not have, and the reverse."
     sheet.begin("Orphans", what, _ORPHAN)
     rows = (
         {
             **row,
-            "missing": _ORPHANS[row["kind"]],
+            "missing": COUNTERPARTS[_COUNTERPARTS[row["kind"]]],
             "direction": f"{' → '.join(_ends(row['kind']))}",
         }
-        for row in content.rows("open_items", where=f"kind in {tuple(_ORPHANS)}", order=f"kind in {_FROM_CENTRA}, kind")
+        for row in content.rows(
+            "open_items", where=f"kind in {tuple(_COUNTERPARTS)}", order=f"kind in {_FROM_CENTRA}, kind"
+        )
     )
-    sheet.table(_ORPHAN, rows, empty="None: each side has its other side.")
+    sheet.table(_ORPHAN, rows, empty="None: each record has its counterpart.")
 
 
 def _ends(kind: str) -> tuple[str, str]:
@@ -515,7 +509,7 @@ def _exchanges(sheet: Sheet, content: Content) -> None:
 _LATE = columns(
     """
     Belongs to           | of_month            | 11 | text
-    Told by              | source              | 15 | text
+    Reported by          | source              | 15 | text
     Fact                 | fact_id             | 34 | text
     Component or kind    | component           | 28 | text
     Return               | return_id           | 13 | text
@@ -531,8 +525,8 @@ _LATE = columns(
 
 def _late(sheet: Sheet, content: Content) -> None:
     what = (
-        "Facts of closed months that we learnt after their close. They are part of this month; "
-        "beyond the tolerance the old certification falls."
+        "Facts of closed months that became known after their close. They are part of this month; "
+        "beyond the tolerance the old month is no longer certified."
     )
     sheet.begin("Late items", what, _LATE)
     sheet.table(_LATE, content.rows("late_items"), empty="None.")
@@ -566,19 +560,19 @@ _REPEATED = columns(
 
 
 def _adjustments(sheet: Sheet, content: Content) -> None:
-    what = "Small differences that the policy lets pass, so that they stay countable."
+    what = "Small differences within the policy's tolerance, listed so that they can be counted."
     sheet.begin("Adjustments by tolerance", what, _ADJUSTMENTS, is_one_table=False)
     passed = content.rows(
         "refund_differences", where="within_tolerance and not is_explained", order="currency, component, difference"
     )
     sheet.table(_ADJUSTMENTS, passed, empty="None.")
     sheet.heading(
-        "Differences that repeat: one sign, one amount, three returns or more. Usually one rule, not many slips."
+        "Differences that repeat: one sign, one amount, three returns or more. Usually one rule, not many errors."
     )
     repeated = content.ask(
         """
         select currency, component, difference, count(*) as repeats, sum(difference) as amount
-        from reconciliation.refund_differences
+        from month_end.refund_differences
         where month = $month and difference <> 0 and not is_explained
         group by currency, component, difference having count(*) >= 3
         order by repeats desc, currency, component, difference
@@ -602,7 +596,7 @@ _SIGNATURES = columns(
 _MOVED = columns(
     """
     Component or kind   | component | 28 | text
-    Told by             | source    | 12 | text
+    Reported by         | source    | 12 | text
     Currency            | currency  | 9  | text
     Effect on the month | amount    | 14 | money
     Facts               | facts     | 8  | count
@@ -621,27 +615,27 @@ _VIOLATIONS = columns(
 
 def _sign_off(sheet: Sheet, content: Content) -> None:
     certificate = content.certificate
-    what = "Who closed the month and who signed it. A signature stands for the hash of the frozen tables."
+    what = "Who closed the month and who signed it. A signature covers the hash of the frozen tables."
     sheet.begin("Sign-off", what, _SIGN_OFF, is_one_table=False)
     sheet.line("Month", content.month, bold=True)
-    sheet.line("Standing", certificate.standing, bold=True)
+    sheet.line("State", certificate.standing, bold=True)
     sheet.line("Status of its figures", content.status)
     if certificate.closed_at is not None:
         sheet.line("Closed", f"{certificate.closed_at:%Y-%m-%d %H:%M} UTC by {certificate.closed_by}")
-        sheet.line("Accepted as it stands, because", certificate.accepted or "–")
+        sheet.line("Accepted as it is, because", certificate.accepted or "–")
         sheet.line("Hash of the frozen tables", certificate.content_sha256 or "")
         sheet.line("Hash of their sources", certificate.sources_sha256 or "")
     sheet.heading("Signatures")
     signatures = [vars(one) for one in certificate.signatures]
-    sheet.table(_SIGNATURES, signatures, filters=False, freeze=False, empty="Nobody has signed.")
+    sheet.table(_SIGNATURES, signatures, filters=False, freeze=False, empty="Not signed yet.")
     if certificate.moved:
-        sheet.heading("Moved after the close, beyond the tolerance: the certification has fallen")
+        sheet.heading("Changed after the close, beyond the tolerance: no longer certified")
         sheet.table(_MOVED, [vars(one) for one in certificate.moved], filters=False, freeze=False)
     sheet.heading("Open violations: overdue at the cut-off")
     violations = content.ask(
         """
         select owner_team, kind, currency, sum(coalesce(amount, 0)) as amount, count(*) as items
-        from reconciliation.open_items where month = $month and is_overdue
+        from month_end.open_items where month = $month and is_overdue
         group by owner_team, kind, currency order by owner_team, kind, currency
         """,
         {"month": content.month},
@@ -674,8 +668,8 @@ _ABOUT = columns(
 
 def _about(sheet: Sheet, content: Content) -> None:
     what = (
-        "Every file and query that tells of the month: rows read = landed + repeated + rejected. "
-        "What is not covered blocks a clean month."
+        "Every file and query about the month: rows read = landed + repeated + rejected. "
+        "A month is not clean while anything is not covered."
     )
     sheet.begin("About these figures", what, _ABOUT)
     rows = content.rows("control_totals", order="is_covered, source_kind = 'query' desc")

@@ -6,7 +6,6 @@ have a canceled replacement ordered again or paid.
 from __future__ import annotations
 
 import getpass
-import json
 import os
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,12 +13,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import ROUND_UP, Decimal
 
+from hr_centra_pipeline.core import codes
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.kinds import EFFECT_TYPE_OF
 from hr_centra_pipeline.core.money import allocate
-from hr_centra_pipeline.push import guards, journal, ledger
+from hr_centra_pipeline.push import call_journal, guards, ledger
 from hr_centra_pipeline.push.packets import Effect, planned_effects
 from hr_centra_pipeline.warehouse.database import Connection
+from hr_centra_pipeline.warehouse.made import makes
 
 EFFECT_TYPES = tuple(dict.fromkeys(EFFECT_TYPE_OF.values()))
 LONGEST_RAISE = timedelta(days=7)
@@ -60,7 +61,7 @@ def waiting(connection: Connection, now: datetime) -> list[Effect]:
     return [
         effect
         for effect in planned_effects(connection, now)
-        if (effect.waits_for or "").startswith("waits for approval")
+        if codes.needs_approval(effect.waits_for_code)
         or (effect.effect_kind == "inventory_adjustment" and effect.waits_for_its_time)
     ]
 
@@ -110,7 +111,7 @@ def refuse_own_work(connection: Connection, signature: Signature) -> None:
     planned_by, changed_by = row
     if changed_by is None:
         raise ConfigurationError(
-            "The policy does not say who changed it last, so nobody can tell who may decide this: set changed_by "
+            "The policy does not say who changed it last, so it is not known who may decide this: set changed_by "
             "in it, and run `hr-centra sync`."
         )
     for did, name in (("planned it", planned_by), ("changed the policy last", changed_by)):
@@ -118,6 +119,7 @@ def refuse_own_work(connection: Connection, signature: Signature) -> None:
             raise ConfigurationError(f"--by {signature.by}: {name} {did}; another person has to decide.")
 
 
+@makes("push.approvals", "One row per effect that a person approved.", kind="people")
 def _keep(connection: Connection, signature: Signature, effect_keys: Iterable[str]) -> None:
     connection.execute(
         """
@@ -125,7 +127,7 @@ def _keep(connection: Connection, signature: Signature, effect_keys: Iterable[st
         select
             $approval_id as approval_id, effect_key, approval_sha256, codes, currency, amount, $by as approved_by,
             $recorded_by as recorded_by, $why as why, $at as approved_at
-        from sendable -- as they were listed
+        from sendable_effects -- as they were listed
         where effect_key in (select unnest($effect_keys::varchar[]))
         """,
         {
@@ -141,19 +143,15 @@ def _keep(connection: Connection, signature: Signature, effect_keys: Iterable[st
 
 def _approve_packet(connection: Connection, signature: Signature, key: str) -> bool:
     """Let the payment of a packet, or a step that Centra refused, be tried once more; or accept its order as it is."""
-    found = journal.load(
+    found = call_journal.load(
         connection, "packet_key = ? and state = 'unknown' and trouble in ('unpaid', 'refused', 'differs')", [key]
     )
     if not found:
         return False
     packet = found[0]
-    if packet.trouble == "differs":
-        said: dict[str, object] = {"accepted": packet.payload["differs"]}
-    else:
-        said = {"payments_allowed": int(packet.payload.get("payments_allowed", 0)) + (packet.trouble == "unpaid")}
     connection.execute(
-        "update push.packets set trouble = null, payload = json_merge_patch(payload, ?) where packet_key = ?",
-        [json.dumps(said), key],
+        "update push.packets set trouble = null, payload = ? where packet_key = ?",
+        [packet.payload.allowed(packet.trouble).stored(), key],
     )
     connection.execute(
         "insert into push.approvals (approval_id, effect_key, approved_by, recorded_by, why, approved_at)"
@@ -176,6 +174,7 @@ class Raise:
     expires_at: datetime
 
 
+@makes("push.raises", "One row per day and effect type whose guard a person raised.", kind="people")
 def raise_guards(
     connection: Connection, signature: Signature, effect_type: str, *, hours: float, effects: int | None = None
 ) -> Raise:
@@ -203,7 +202,9 @@ def raise_guards(
     given = Raise(effect_type, count, money, signature.at + timedelta(hours=hours))
     for currency, up_to in [(None, Decimal(count)), *money.items()]:
         connection.execute(
-            "insert into push.raises values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "insert into push.raises"
+            " (raise_id, effect_type, currency, up_to, raised_by, recorded_by, why, raised_at, expires_at)"
+            " values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 secrets.token_hex(8), effect_type, currency, up_to, signature.by, signature.recorded_by,
                 signature.why, signature.at, given.expires_at,
@@ -217,13 +218,14 @@ def raise_guards(
 
 @dataclass(frozen=True)
 class Adopted:
-    """What adopting a return did: its effects of before the cut-over are planned from now on; ``reopened`` are sent anew."""
+    """What adopting a return did: its effects of before the cut-over are planned from now on; ``reopened`` are sent again."""
 
     return_id: str
     was_before_cutover: bool
     reopened: list[str]
 
 
+@makes("push.adoptions", "One row per return from before the cut-over that a person adopted.", kind="people")
 def adopt(connection: Connection, signature: Signature, named: str) -> Adopted:
     """Include a return by name (return id, express code or external RMA id): one of before the cut-over, or one of which
     somebody has deleted in Centra what we had made; that is made again.
@@ -243,15 +245,16 @@ def adopt(connection: Connection, signature: Signature, named: str) -> Adopted:
         found = f"{len(row)} returns have that name" if row else "no return has that id or express code"
         raise ConfigurationError(f"{named}: {found}.")
     return_id, is_before = row[0]
-    gone = ledger.reopen_gone(connection, return_id, signature.at, f"adopted by {signature.by}: {signature.why}")
+    gone = ledger.reopen_gone(connection, return_id, signature.at, codes.say("adopted", signature.by, signature.why))
     if not gone and (earlier := _adopted_by(connection, return_id)) is not None:
         raise ConfigurationError(f"{named}: {earlier} already. Nothing more to adopt.")
     if not is_before and not gone:
         raise ConfigurationError(
-            f"{named}: it is acted on already, and nothing that we made for it is gone in Centra. Nothing to adopt."
+            f"{named} is already included, and everything hr-centra created for it still exists in Centra. Nothing to adopt."
         )
     connection.execute(
-        "insert into push.adoptions values (?, ?, ?, ?)", [return_id, signature.by, signature.why, signature.at]
+        "insert into push.adoptions (return_id, adopted_by, why, adopted_at) values (?, ?, ?, ?)",
+        [return_id, signature.by, signature.why, signature.at],
     )
     return Adopted(return_id, bool(is_before), gone)
 
@@ -277,7 +280,7 @@ def tie_refund(
     row = connection.execute(
         """
         select order_number, currency, abs(amount), request_id from staging.payment_entries
-        where entry_id = ? and centra_return_id is null and policy.is_given(money)
+        where entry_id = ? and centra_return_id is null and is_given_back(money)
         """,
         [entry_id],
     ).fetchone()
@@ -298,7 +301,7 @@ def tie_order(connection: Connection, signature: Signature, order_number: str, u
     """Say for which exchanged units somebody made a replacement order by hand.
 
     Raises:
-        ConfigurationError: no such order, or a unit that is no exchange; or it is in place of a canceled replacement, and the
+        ConfigurationError: no such order, or a unit that is not an exchange; or it is in place of a canceled replacement, and the
             same person planned that or changed the policy last.
     """
     if not connection.execute("select 1 from staging.orders where order_number = ?", [order_number]).fetchone():
@@ -349,7 +352,7 @@ def tie_return(connection: Connection, signature: Signature, return_id: int, uni
 
 
 def tie_line(connection: Connection, signature: Signature, shipment_line_id: int, units: Sequence[str]) -> None:
-    """Say which shipment line units are of, where their rows do not tell it. What was said last counts.
+    """Say which shipment line units are of, where their rows do not name it. The latest decision counts.
 
     Raises:
         ConfigurationError: Centra shows no such line, or a unit is not of its order or was credited already.
@@ -396,7 +399,7 @@ def take_money_instead(connection: Connection, signature: Signature, unit: str) 
         raise ConfigurationError(f"{unit}: no exchange of that unit was refunded whole.")
     if row[1] is None:
         raise ConfigurationError(
-            f"{unit}: its money was given, and no Return of it is known yet: sync, so that Centra shows it, and say it then."
+            f"{unit}: it was refunded, but its Return is not known yet: sync, so that Centra shows it, then run this again."
         )
     _keep_tie(connection, signature, "money", str(row[1]), row[0], unit, None, None)
 
@@ -416,7 +419,7 @@ def release_exchange(connection: Connection, signature: Signature, unit: str) ->
         [unit],
     ).fetchone()
     if row is None:
-        raise ConfigurationError(f"{unit}: no exchange of that unit waits behind a Return of somebody else.")
+        raise ConfigurationError(f"{unit} has no exchange blocked by an external Return.")
     _keep_tie(connection, signature, "release", str(row[1]), row[0], unit, None, None)
 
 
@@ -438,7 +441,7 @@ class Replacement:
 
 
 _MOST_ORDERS = 9  # of one unit: so many keys are looked for when the database was lost (effects/replacements.sql)
-_DECIDED = {"order_again": "has it ordered again", "pay": "gives the money instead"}
+_DECIDED = {"order_again": "has it ordered again", "pay": "refunds the money instead"}
 
 
 def order_again(connection: Connection, signature: Signature, unit: str) -> Replacement:
@@ -459,7 +462,7 @@ def order_again(connection: Connection, signature: Signature, unit: str) -> Repl
 
 
 def pay_instead(connection: Connection, signature: Signature, unit: str) -> list[Replacement]:
-    """Give the money for a unit whose replacement somebody canceled in Centra: its Return is refunded, once.
+    """Refund a unit whose replacement someone canceled in Centra: its Return is refunded, once.
 
     A Return is refunded whole: with all units that it carries, which must all have lost their replacement. Answers them.
 
@@ -526,11 +529,13 @@ def _refuse_undecidable(connection: Connection, unit: str) -> Replacement:
     ).fetchone()
     refund_type, is_refused, is_paid, is_return_gone, return_id = row or ("exchange", False, False, False, "")
     if refund_type != "exchange":
-        raise ConfigurationError(f"{unit}: Happy Returns gives a {refund_type} for it now, which is paid by itself.")
+        raise ConfigurationError(
+            f"{unit}: Happy Returns now reports a {refund_type} for it, which is paid automatically."
+        )
     if is_refused:
         raise ConfigurationError(f"{unit}: it was refused or is missing: nothing is due for it.")
     if is_paid:
-        raise ConfigurationError(f"{unit}: its money was given already, on Return {latest.centra_return_id}.")
+        raise ConfigurationError(f"{unit}: it was refunded already, on Return {latest.centra_return_id}.")
     if is_return_gone:
         gone = f"{unit}: its Return {latest.centra_return_id} is gone in Centra"
         raise ConfigurationError(f"{gone}: `hr-centra adopt {return_id}` begins the exchange again.")
@@ -553,9 +558,16 @@ def _latest_replacement(connection: Connection, unit: str) -> Replacement | None
     return None if row is None else Replacement(row[0], row[1], row[2], tuple(row[3] or ()), *row[4:])
 
 
+@makes(
+    "push.exchange_decisions",
+    "One row per canceled replacement that a person had ordered again or paid instead.",
+    kind="people",
+)
 def _keep_decision(connection: Connection, signature: Signature, about: Replacement, decision: str) -> None:
     connection.execute(
-        "insert into push.exchange_decisions values (?, ?, ?, ?, ?, ?, ?, ?)",
+        "insert into push.exchange_decisions"
+        " (decision_id, return_item_id, ordinal, decision, decided_by, recorded_by, why, decided_at)"
+        " values (?, ?, ?, ?, ?, ?, ?, ?)",
         [
             secrets.token_hex(8), about.return_item_id, about.ordinal, decision, signature.by, signature.recorded_by,
             signature.why, signature.at,
@@ -618,6 +630,7 @@ def _parts(amount: Decimal, currency: str, units: Mapping[str, Decimal | None]) 
     return {**given, **dict(zip(open_units, shares, strict=True))}
 
 
+@makes("push.ties", "One row per unit that a person tied to a refund, order, Return or line.", kind="people")
 def _keep_tie(
     connection: Connection,
     signature: Signature,
@@ -629,7 +642,10 @@ def _keep_tie(
     amount: Decimal | None,
 ) -> None:
     connection.execute(
-        "insert into push.ties values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "insert into push.ties"
+        " (tie_id, what, centra_id, order_number, return_item_id, currency, amount, tied_by, recorded_by, why,"
+        " tied_at)"
+        " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             secrets.token_hex(8), what, centra_id, order_number, unit, currency, amount, signature.by,
             signature.recorded_by, signature.why, signature.at,

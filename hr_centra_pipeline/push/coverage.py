@@ -5,21 +5,11 @@ A *turn* is any time at which Centra may have come to hold what this database do
 
 from __future__ import annotations
 
-from hr_centra_pipeline.push.packets import OperationName
+from hr_centra_pipeline.core.codes import say
+from hr_centra_pipeline.core.kinds import OperationName
+from hr_centra_pipeline.push.operations.registry import OPERATIONS
 from hr_centra_pipeline.warehouse.database import Connection, run_sql
 
-# A credit or a replacement is looked for on its own order right before it is made; a stock movement has no such place.
-_BACK_TO_CUTOVER: dict[OperationName, tuple[str, ...]] = {"stock": ("stock_changes", "returns")}
-# After a turn that look is not enough: what people did since then, and what Happy Returns said since then, has to be known, too.
-_SINCE_A_TURN: dict[OperationName, tuple[str, ...]] = {
-    "credit": ("orders", "shipments", "returns", "exports"),
-    "exchange": ("orders", "shipments", "returns", "exports"),
-    "release": ("orders", "shipments", "exports"),
-    "stock": ("stock_changes", "returns", "exports"),
-    "note": ("orders", "exports"),
-    "customer_note": ("orders", "exports"),
-    "attribute": ("orders", "exports"),
-}
 _TURNS = {
     "lost": "this database was recreated",
     "put_back": "this database was put back from an earlier time",
@@ -30,20 +20,26 @@ _TURNS = {
 
 
 def uncovered(connection: Connection) -> dict[OperationName, str]:
-    """Operations whose effects could be in Centra unseen, each with what was not read yet."""
+    """Operations whose effects could be in Centra unseen, each with what was not read yet.
+
+    An operation looks once more right before it sends (``Traits.seen_in``); after a turn that look is not enough: what people
+    did since then, and what Happy Returns said since then, has to be known, too.
+    """
     read = {
         source: (back, since, reason)
-        for source, back, since, reason in run_sql(connection, "hr_centra_pipeline.push", "coverage.sql").fetchall()
+        for source, back, since, reason in run_sql(
+            connection, "hr_centra_pipeline.push", "proving_sources.sql"
+        ).fetchall()
     }
     found: dict[OperationName, str] = {}
-    for operation, needed in _SINCE_A_TURN.items():
-        for source in needed:
+    for operation, one in OPERATIONS.items():
+        for source in one.traits.seen_in:
             is_back, is_since, reason = read[source]
             name = "Happy Returns' exports" if source == "exports" else f"Centra's {source.replace('_', ' ')}"
             if not is_since:
-                found[operation] = f"{name} were not read to their end since {_TURNS.get(reason, reason)}"
+                found[operation] = say("not_read_since", name, _TURNS.get(reason, reason))
                 break
-            if not is_back and source in _BACK_TO_CUTOVER.get(operation, ()):
-                found[operation] = f"{name} were not read back to the cut-over yet"
+            if not is_back and source in one.traits.back_to_cutover:
+                found[operation] = say("not_read_back", name)
                 break
     return found

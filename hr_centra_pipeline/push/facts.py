@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
+from hr_centra_pipeline.core.kinds import OF_THE_RETURN
 from hr_centra_pipeline.core.policy import Emails, Policy, Tax
 from hr_centra_pipeline.core.words import CentraWords
 from hr_centra_pipeline.push.packets import Effect
@@ -44,7 +45,7 @@ class Facts:
         """Those of a packet's members that are not desired any more."""
         return tuple(member for member in members if member not in self.today)
 
-    def riders_of(self, order_number: str) -> Sequence[Effect]:
+    def return_level_of(self, order_number: str) -> Sequence[Effect]:
         """Shipping and fees of an order, planned or under way."""
         return self._riders.get(order_number, ())
 
@@ -52,7 +53,7 @@ class Facts:
     def _riders(self) -> Mapping[str, Sequence[Effect]]:
         found: dict[str, list[Effect]] = {}
         for effect in self.today.values():
-            if effect.effect_kind in ("shipping_refund", "return_fee"):
+            if effect.effect_kind in OF_THE_RETURN:
                 found.setdefault(effect.order_number, []).append(effect)
         return found
 
@@ -65,11 +66,11 @@ def load(connection: Connection, policy: Policy, effects: Iterable[Effect]) -> F
 
     known = column(
         """
-        with concerned as (
+        with open_orders as (
             select order_number from push.ledger where state in ('planned', 'sending', 'unknown')
         )
         select centra_return_id from staging.centra_returns
-        semi join concerned using (order_number)
+        semi join open_orders using (order_number)
         where deleted_at is null
         """
     )

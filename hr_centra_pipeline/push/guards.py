@@ -1,4 +1,4 @@
-"""What keeps a push from doing harm: kill switch, time budget, caps, surge guard; and what live mode must be told first."""
+"""What keeps a push from doing harm: kill switch, time budget, caps, surge guard; and what live mode has to be sure of first."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from hr_centra_pipeline.core import addresses
+from hr_centra_pipeline.core.codes import Guard, say
 from hr_centra_pipeline.core.errors import ConfigurationError
-from hr_centra_pipeline.core.kinds import EFFECT_TYPE_OF
+from hr_centra_pipeline.core.kinds import EFFECT_TYPE_OF, signed
 from hr_centra_pipeline.core.money import shown
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.core.settings import Settings
@@ -23,7 +24,11 @@ from hr_centra_pipeline.warehouse.database import Connection, run_sql
 
 
 class Halted(Exception):
-    """The push has to end now; what was not sent stays planned."""
+    """The push has to end now; what was not sent stays planned. ``reason``: why, with its code."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 @dataclass
@@ -48,14 +53,13 @@ class Gate:
             Halted: the kill switch is on, or the time budget is used up.
         """
         if is_stopped(self.stop_path):
-            raise Halted(f"the kill switch {self.stop_path} is on: remove the file to send again")
+            raise Halted(say("kill_switch", self.stop_path))
         if begins and self.seconds_left <= 0:
-            minutes = f"{self.budget_seconds / 60:g}"
-            raise Halted(f"push_budget_minutes is used up ({minutes}): the next push carries on")
+            raise Halted(say("budget_used", f"{self.budget_seconds / 60:g}"))
 
 
 def is_stopped(stop_path: Path) -> bool:
-    """The kill switch is on; also when nobody can tell, or the file is a link that leads nowhere."""
+    """The kill switch is on; also when that cannot be read, or the file is a broken link."""
     try:
         os.lstat(stop_path)
     except (FileNotFoundError, NotADirectoryError):
@@ -140,6 +144,7 @@ class Breach:
     """A guard that stops an effect type: nothing of it is sent. ``currency``: of what was too much (``None``: the count)."""
 
     effect_type: str
+    code: Guard
     guard: str
     currency: str | None
     effects: int
@@ -153,8 +158,9 @@ def amounts_of(effects: Iterable[Effect]) -> dict[str, Amounts]:
     found: dict[str, Amounts] = {}
     for effect in effects:
         kind = EFFECT_TYPE_OF[effect.effect_kind]
-        sign = -1 if effect.effect_kind == "return_fee" else 1
-        money = {effect.currency: sign * effect.amount} if effect.currency and effect.amount is not None else {}
+        money = {}
+        if effect.currency and effect.amount is not None:
+            money[effect.currency] = signed(effect.effect_kind, effect.amount)
         found[kind] = found.get(kind, Amounts()) + Amounts(1, money)
     return found
 
@@ -167,16 +173,17 @@ def breaches(connection: Connection, due: Iterable[Effect], policy: Policy, now:
     today = sent_today(connection, now, weeks=policy.surge.weeks)
     leaving = _added(amounts_of(due), under_way(connection))
     raised = {
-        (effect_type, currency): up_to for effect_type, currency, up_to in connection.execute("from raised").fetchall()
+        (effect_type, currency): up_to
+        for effect_type, currency, up_to in connection.execute("from raised_limits").fetchall()
     }
     usual: dict[tuple[str, str | None], Decimal] = {
         (effect_type, currency): amount
-        for effect_type, currency, amount in connection.execute("from usual_day").fetchall()
+        for effect_type, currency, amount in connection.execute("from usual_amounts").fetchall()
     }
     found: list[Breach] = []
     for effect_type, run in leaving.items():
         day = run + today.get(effect_type, Amounts())
-        for guard, currency, amount, allowed in [
+        for code, guard, currency, amount, allowed in [
             *_caps(run, day, policy, with_money=effect_type == "credit_note"),
             *_surges(effect_type, day, usual, policy, now),
         ]:
@@ -185,25 +192,25 @@ def breaches(connection: Connection, due: Iterable[Effect], policy: Policy, now:
                 shown_amount, shown_limit = _shown(amount, currency), _shown(allowed, currency)
                 detail = f"{guard}: {shown_amount} of {effect_type}, {shown_limit} allowed"
                 money = amount if currency else None
-                found.append(Breach(effect_type, guard, currency, run.count, money, allowed, detail))
+                found.append(Breach(effect_type, code, guard, currency, run.count, money, allowed, detail))
     return found
 
 
-Check = tuple[str, str | None, Decimal, Decimal]  # guard, currency, amount, allowed
+Check = tuple[Guard, str, str | None, Decimal, Decimal]  # guard's code and name, currency, amount, allowed
 
 
 def _caps(run: Amounts, day: Amounts, policy: Policy, *, with_money: bool) -> list[Check]:
     caps = policy.caps
     checks: list[Check] = [
-        ("caps.effects_per_run", None, Decimal(run.count), Decimal(caps.effects_per_run)),
-        ("caps.effects_per_day", None, Decimal(day.count), Decimal(caps.effects_per_day)),
+        ("cap", "caps.effects_per_run", None, Decimal(run.count), Decimal(caps.effects_per_run)),
+        ("cap", "caps.effects_per_day", None, Decimal(day.count), Decimal(caps.effects_per_day)),
     ]
     for name, limits, amounts in (("run", caps.money_per_run, run), ("day", caps.money_per_day, day)):
         for currency, amount in amounts.money.items():
             # Where some currencies are capped, one that was forgotten may not pass unseen.
             if with_money and limits:
                 allowed = limits.get(currency, Decimal(0))
-                checks.append((f"caps.money_per_{name}.{currency}", currency, amount, allowed))
+                checks.append(("cap", f"caps.money_per_{name}.{currency}", currency, amount, allowed))
     return checks
 
 
@@ -220,12 +227,12 @@ def _surges(
     if median is None:
         return []
     allowed = max(Decimal(surge.least_effects), surge.factor * median)
-    checks.append((f"surge: {median:.0f} on a usual {weekday}, today", None, Decimal(day.count), allowed))
+    checks.append(("surge", f"surge: {median:.0f} on a usual {weekday}, today", None, Decimal(day.count), allowed))
     for currency, amount in day.money.items():
         of_currency = usual.get((effect_type, currency), Decimal(0))
         if of_currency:
             told = f"surge: {shown(of_currency, currency)} on a usual {weekday}, today"
-            checks.append((told, currency, amount, surge.factor * of_currency))
+            checks.append(("surge", told, currency, amount, surge.factor * of_currency))
     return checks
 
 
@@ -236,12 +243,12 @@ def _shown(amount: Decimal, currency: str | None) -> str:
 def sent_today(connection: Connection, now: datetime, *, weeks: int = 4) -> dict[str, Amounts]:
     """What went out today by effect type, what is in doubt for good included. Fills the temporary tables of ``guards.sql``."""
     run_sql(connection, "hr_centra_pipeline.push", "guards.sql", {"now": now, "weeks": weeks})
-    return _amounts(connection, "from sent_today")
+    return _amounts(connection, "from todays_amounts")
 
 
 def under_way(connection: Connection) -> dict[str, Amounts]:
     """What is half done, by effect type. Reads a temporary table that :func:`sent_today` fills."""
-    return _amounts(connection, "from under_way")
+    return _amounts(connection, "from amounts_under_way")
 
 
 def _added(some: Mapping[str, Amounts], more: Mapping[str, Amounts]) -> dict[str, Amounts]:

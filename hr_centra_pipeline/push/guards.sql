@@ -1,33 +1,39 @@
+-- makes: todays_amounts, usual_amounts, amounts_under_way, raised_limits
+-- kind:  step
+-- grain: one row per effect type and currency (null: the count) of what each table is about: today, under way, usual, raised
+
 -- What we have sent, by effect type: today, and on the same weekday of the weeks before. Days are UTC days of the decision clock.
 
 -- One row per effect that is in Centra by us; a fee lessens the money.
-create or replace temp table sent as
+create or replace temp table sent_effects as
 select
     effect_type, currency, confirmed_at::date as "day",
-    case effect_kind when 'return_fee' then -1 else 1 end * coalesce(amount, 0) as amount
+    signed_amount(effect_kind, coalesce(amount, 0)) as amount
 from push.ledger
 join policy.effect_types using (effect_kind)
 where (state = 'confirmed' and not is_foreign and confirmed_at is not null);
 
 -- One row per effect type and currency: what went out today, what is in doubt for good included.
-create or replace temp table sent_today as
+create or replace temp table todays_amounts as
 select effect_type, currency, count(*) as effects, sum(amount)::decimal(18, 4) as amount
 from (
-    select effect_type, currency, amount from sent where "day" = $now::timestamptz::date
+    select effect_type, currency, amount from sent_effects where "day" = $now::timestamptz::date
     union all
-    select effect_type, ledger.currency, case effect_kind when 'return_fee' then -1 else 1 end * coalesce(ledger.amount, 0)
+    select effect_type, ledger.currency, signed_amount(effect_kind, coalesce(ledger.amount, 0))
     from push.ledger
     join policy.effect_types using (effect_kind)
     join push.packets using (packet_key)
-    where ledger.state in ('sending', 'unknown') and packets.trouble is not null and ledger.updated_at::date = $now::timestamptz::date
+    where ledger.state in ('sending', 'unknown')
+        and packets.trouble is not null
+        and ledger.updated_at::date = $now::timestamptz::date
 )
 group by effect_type, currency;
 
 -- One row per effect type and currency: what is half done since whenever, and may leave with what is due now.
-create or replace temp table under_way as
+create or replace temp table amounts_under_way as
 select
     effect_type, ledger.currency, count(*) as effects,
-    sum(case effect_kind when 'return_fee' then -1 else 1 end * coalesce(ledger.amount, 0))::decimal(18, 4) as amount
+    sum(signed_amount(effect_kind, coalesce(ledger.amount, 0)))::decimal(18, 4) as amount
 from push.ledger
 join policy.effect_types using (effect_kind)
 left join push.packets using (packet_key)
@@ -39,38 +45,43 @@ group by effect_type, ledger.currency;
 create or replace temp table same_weekdays as
 with
 first_days as (
-    select effect_type, min("day") as first_day from sent group by effect_type
+    select effect_type, min("day") as first_day from sent_effects group by effect_type
 ),
 
 days as (
     select effect_type, ($now::timestamptz::date - (7 * week)::integer) as "day"
-    from first_days, range(1, $weeks::bigint + 1) as weeks(week)
+    from first_days, range(1, $weeks::bigint + 1) as weeks (week)
     where $now::timestamptz::date - (7 * week)::integer >= first_day
 ),
 
 currencies as (
-    select distinct effect_type, currency from sent where currency is not null
+    select distinct effect_type, currency from sent_effects where currency is not null
 )
 
-select days.effect_type, cast(null as varchar) as currency, days."day", count(sent.effect_type)::decimal(18, 4) as amount
-from days left join sent on sent.effect_type = days.effect_type and sent."day" = days."day"
+select
+    days.effect_type, cast(null as varchar) as currency, days."day", count(sent_effects.effect_type)::decimal(18, 4) as amount
+from days left join sent_effects on sent_effects.effect_type = days.effect_type and sent_effects."day" = days."day"
 group by days.effect_type, days."day"
 union all by name
-select days.effect_type, currencies.currency, days."day", coalesce(sum(sent.amount), 0)::decimal(18, 4) as amount
+select days.effect_type, currencies.currency, days."day", coalesce(sum(sent_effects.amount), 0)::decimal(18, 4) as amount
 from days
 join currencies using (effect_type)
-left join sent on sent.effect_type = days.effect_type and sent."day" = days."day" and sent.currency = currencies.currency
+left join
+    sent_effects
+    on sent_effects.effect_type = days.effect_type
+        and sent_effects."day" = days."day"
+        and sent_effects.currency = currencies.currency
 group by days.effect_type, currencies.currency, days."day";
 
 -- One row per effect type and currency (null: the count) with enough past: the median day. Four weeks are enough.
-create or replace temp table usual_day as
+create or replace temp table usual_amounts as
 select effect_type, currency, quantile_disc(amount, 0.5) as amount
 from same_weekdays
 group by effect_type, currency
 having count(*) >= 4;
 
 -- One row per effect type and currency (null: the count): up to where a person has raised its guards.
-create or replace temp table raised as
+create or replace temp table raised_limits as
 select effect_type, currency, max(up_to) as up_to
 from push.raises
 where raised_at <= $now and expires_at > $now

@@ -1,6 +1,10 @@
--- One row per Return of ours that is half done in Centra and that no packet in doubt carries, with what its packet is made of:
+-- makes: half_done_returns
+-- kind:  step
+-- grain: one row per Return that we made, that is half done in Centra and that no packet carries
+
+-- One row per Return that we made, that is half done in Centra and carried by no packet in doubt, with what its packet is made of:
 -- pending, or completed by somebody without what it was made for.
-create or replace temp table half_done as
+create or replace temp table half_done_returns as
 with
 pending_returns as (
     select returns.*
@@ -11,7 +15,7 @@ pending_returns as (
             select centra_id from effects.observed where place = 'return' and not is_complete
         ))
         and len(coalesce(returns.effect_keys, [])) > 0
-        and (packets.packet_key is null or packets.state in ('dissolved', 'rejected'))
+        and (packets.packet_key is null or packets.state in ('disbanded', 'rejected'))
 ),
 
 keys as (
@@ -19,7 +23,7 @@ keys as (
 ),
 
 -- What was done once is not in doubt again: somebody has uncompleted the Return.
-done_once as (
+confirmed_returns as (
     select distinct keys.centra_return_id
     from keys join push.ledger using (effect_key)
     where ledger.state = 'confirmed'
@@ -32,37 +36,42 @@ units as (
     from keys
     join pending_returns using (centra_return_id)
     join matching.matched_items as matched using (order_number)
-    cross join (select unnest(['credit_note', 'exchange_order']) as kind) as kinds
+    cross join
+        (select effect_kind as kind from policy.effect_types where gives_value(effect_kind)) as kinds
     where keys.effect_key = effect_key(kinds.kind, [matched.return_item_id])
 ),
 
-wanted as (
+-- One row per effect that is planned now.
+due_effects as (
     select effect_key, sku, quantity, items + tax as goods, tax_added, pays_through from effects.pending_credit_notes
     union all
     select effect_key, sku, quantity, null, null, null from effects.pending_exchange_orders
 ),
 
-of_units as (
+-- One row per Return: what its effects come to by the plan.
+unit_sums as (
     select
         units.centra_return_id,
         bool_or(units.kind = 'exchange_order') as is_exchange,
-        bool_and(wanted.effect_key is not null) as is_desired,
-        sum(wanted.goods)::decimal(18, 4) as planned_goods,
-        sum(wanted.tax_added)::decimal(18, 4) as planned_tax_added,
-        case when count(distinct wanted.pays_through) = 1 then min(wanted.pays_through) end as pays_through,
-        list({effect_key: units.effect_key, sku: wanted.sku, quantity: wanted.quantity} order by units.effect_key)
-            filter (where wanted.sku is not null) as replacements
-    from units left join wanted using (effect_key)
+        bool_and(due_effects.effect_key is not null) as is_desired,
+        sum(due_effects.goods)::decimal(18, 4) as planned_goods,
+        sum(due_effects.tax_added)::decimal(18, 4) as planned_tax_added,
+        case when count(distinct due_effects.pays_through) = 1 then min(due_effects.pays_through) end as pays_through,
+        list({ effect_key: units.effect_key, sku: due_effects.sku, quantity: due_effects.quantity } order by units.effect_key)
+        filter (where due_effects.sku is not null) as replacements
+    from units left join due_effects using (effect_key)
     group by units.centra_return_id
 ),
 
 -- What Happy Returns' rows say of the payment: it may have been paid there when the Return was made.
-told as (
+reported_rows as (
     select centra_return_id, string_agg(refund_row, '; ' order by refund_row) as rows_issued
     from (
         select distinct
             units.centra_return_id,
-            refunds.refund_id || ', issued on ' || strftime(coalesce(refunds.issued_at, refunds.source_time), '%Y-%m-%d') as refund_row
+            refunds.refund_id
+            || ', issued on '
+            || strftime(coalesce(refunds.issued_at, refunds.source_time), '%Y-%m-%d') as refund_row
         from units
         join staging.refund_units using (return_item_id)
         join staging.refunds using (refund_id)
@@ -72,7 +81,7 @@ told as (
 ),
 
 lines as (
-    select centra_return_id, list({shipment_line_id: shipment_line_id, quantity: quantity, members: members}) as lines
+    select centra_return_id, list({ shipment_line_id: shipment_line_id, quantity: quantity, members: members }) as lines
     from (
         select
             lines.centra_return_id, lines.named_line_id as shipment_line_id, sum(lines.quantity)::bigint as quantity,
@@ -84,7 +93,9 @@ lines as (
         from (
             -- A bundle's line is staged as its parts.
             select
-                centra_return_id, centra_return_line_id, coalesce(named_shipment_line_id, shipment_line_id) as named_line_id,
+                centra_return_id,
+                centra_return_line_id,
+                coalesce(named_shipment_line_id, shipment_line_id) as named_line_id,
                 any_value(coalesce(named_quantity, quantity)) as quantity, list(shipment_line_id) as shipment_lines
             from staging.centra_return_lines
             semi join pending_returns using (centra_return_id)
@@ -102,14 +113,14 @@ select
     returns.shipping_tax_added - returns.return_cost_tax_added as costs_tax_added,
     returns.return_cost, returns.return_cost_tax_added,
     (select orders.tax_mode from staging.orders where orders.order_number = returns.order_number) as tax_mode,
-    coalesce(of_units.is_exchange, false) as is_exchange,
-    coalesce(of_units.is_desired, false) as is_desired,
+    coalesce(unit_sums.is_exchange, false) as is_exchange,
+    coalesce(unit_sums.is_desired, false) as is_desired,
     coalesce(returns.is_completed, false) as is_completed,
-    of_units.planned_goods, of_units.planned_tax_added, of_units.pays_through,
-    coalesce(of_units.replacements, []) as replacements,
+    unit_sums.planned_goods, unit_sums.planned_tax_added, unit_sums.pays_through,
+    coalesce(unit_sums.replacements, []) as replacements,
     coalesce(lines.lines, []) as lines,
-    case when returns.is_completed then told.rows_issued end as rows_issued,
-    exists (
+    case when returns.is_completed then reported_rows.rows_issued end as rows_issued,
+    exists(
         select 1 from staging.payment_entries as entries
         where entries.centra_return_id = returns.centra_return_id and entries.is_refund
     ) as is_paid,
@@ -125,8 +136,8 @@ select
     parameters.last_exchange_number as last_number
 from pending_returns as returns
 cross join policy.parameters
-left join of_units using (centra_return_id)
+left join unit_sums using (centra_return_id)
 left join lines using (centra_return_id)
-left join told using (centra_return_id)
-anti join done_once using (centra_return_id)
+left join reported_rows using (centra_return_id)
+anti join confirmed_returns using (centra_return_id)
 order by returns.centra_return_id;

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from hr_centra_pipeline.core.codes import Said, code_of
 from hr_centra_pipeline.push.states import ALLOWED, REOPENED, ForbiddenMoveError, State
-from hr_centra_pipeline.warehouse.database import Connection, run_sql
-
-_PACKAGE = "hr_centra_pipeline.push"
+from hr_centra_pipeline.warehouse import models
+from hr_centra_pipeline.warehouse.database import Connection
+from hr_centra_pipeline.warehouse.made import makes
 
 
 def _as_text(table: Mapping[State | None, frozenset[State]]) -> list[str]:
@@ -22,7 +23,10 @@ REOPENED_MOVES = _as_text(REOPENED)
 
 @dataclass(frozen=True)
 class Move:
-    """Effects that move into a state. ``packet_key`` and ``reason`` are set as given; ``None`` keeps the other two."""
+    """Effects that move into a state. ``packet_key`` and ``reason`` are set as given; ``None`` keeps the other two.
+
+    ``reason``: with its code where it is one of our reasons (``core/codes.py``), else Centra's words.
+    """
 
     effect_keys: Sequence[str]
     state: State
@@ -45,16 +49,18 @@ def move(connection: Connection, moves: Sequence[Move], now: datetime) -> None:
         "effect_key": [key for key, _ in rows],
         "state": [one.state for _, one in rows],
         "reason": [one.reason for _, one in rows],
+        "reason_code": [code_of(one.reason) for _, one in rows],
         "packet_key": [one.packet_key for _, one in rows],
         "centra_id": [one.centra_id for _, one in rows],
         "travels_alone": [one.travels_alone for _, one in rows],
     }
     connection.execute(
         """
-        create or replace temp table asked as
+        create or replace temp table requested_moves as
         select
             unnest($effect_key::varchar[]) as effect_key, unnest($state::varchar[]) as state,
-            unnest($reason::varchar[]) as reason, unnest($packet_key::varchar[]) as packet_key,
+            unnest($reason::varchar[]) as reason, unnest($reason_code::varchar[]) as reason_code,
+            unnest($packet_key::varchar[]) as packet_key,
             unnest($centra_id::varchar[]) as centra_id, unnest($travels_alone::boolean[]) as travels_alone
         """,
         asked,
@@ -63,18 +69,19 @@ def move(connection: Connection, moves: Sequence[Move], now: datetime) -> None:
         """
         create or replace temp table moves as
         select ledger.* replace (
-            asked.state as state, asked.reason as reason, asked.packet_key as packet_key, $now as updated_at,
+            asked.state as state, asked.reason as reason, asked.reason_code as reason_code,
+            asked.packet_key as packet_key, $now as updated_at,
             coalesce(asked.centra_id, ledger.centra_id) as centra_id,
             coalesce(asked.travels_alone, ledger.travels_alone) as travels_alone,
             case when asked.state = 'confirmed' then $now end as confirmed_at
         )
         from push.ledger
-        join asked using (effect_key)
+        join requested_moves as asked using (effect_key)
         where ledger.state <> 'confirmed'
         """,
         {"now": now},
     )
-    if _one(connection, "select count(*) from asked anti join push.ledger using (effect_key)"):
+    if _one(connection, "select count(*) from requested_moves anti join push.ledger using (effect_key)"):
         raise ForbiddenMoveError(f"the ledger does not know every one of {', '.join(key for key, _ in rows)}")
     apply(connection)
 
@@ -94,20 +101,20 @@ def note_reason(connection: Connection, effect_keys: Sequence[str], state: State
     """Say why effects are still in a state (what held them back, what the last look-up showed)."""
     connection.execute(
         """
-        update push.ledger set reason = $reason
-        where state = $state and effect_key in (select unnest($effect_keys::varchar[])) and reason is distinct from $reason
+        update push.ledger set reason = $reason, reason_code = $reason_code
+        where state = $state and effect_key in (select unnest($effect_keys::varchar[]))
+            and (reason is distinct from $reason or reason_code is distinct from $reason_code)
         """,
-        {"reason": reason, "state": state, "effect_keys": list(effect_keys)},
+        {"reason": reason, "reason_code": code_of(reason), "state": state, "effect_keys": list(effect_keys)},
     )
 
 
 def settle_amounts(connection: Connection) -> None:
     """Where Centra settles the tax of a credit, its amount becomes what was really given back.
 
-    Reads staging, what the push itself was answered, and the orders in play.
+    Reads staging, what the push itself was answered, and the active orders.
     """
-    run_sql(connection, "hr_centra_pipeline.effects", "settled_returns.sql")
-    run_sql(connection, _PACKAGE, "settled_amounts.sql")
+    models.run(connection, ["push/settled_amounts.sql"])
     connection.execute(
         """
         update push.ledger set amount = settled_amounts.amount
@@ -120,10 +127,10 @@ def settle_amounts(connection: Connection) -> None:
 def follow_returns(connection: Connection) -> None:
     """Where Centra shows another Return under the key of a packet than the one of our rows, and that one is gone, they name it.
 
-    So it is after a database was restored that does not know of the second time. Reads staging and the orders in play.
+    So it is after a database was restored that does not know of the second time. Reads staging and the active orders.
     """
-    run_sql(connection, "hr_centra_pipeline.effects", "packet_returns.sql")
-    # A replacement order's number is no Return's id: what the ledger names is only changed where it is that Return.
+    models.run(connection, ["packet_returns"])
+    # A replacement order's number is not a Return's id: what the ledger names is only changed where it is that Return.
     for table, theirs in (
         ("ledger", "state = 'confirmed' and "),
         ("packets", "state in ('sending', 'unknown', 'confirmed') and "),
@@ -138,15 +145,14 @@ def follow_returns(connection: Connection) -> None:
         )
 
 
-def reopen_gone(connection: Connection, return_id: str, now: datetime, reason: str) -> list[str]:
+def reopen_gone(connection: Connection, return_id: str, now: datetime, reason: Said) -> list[str]:
     """Plan effects of a return again of which somebody has deleted in Centra what we had made; answers their keys."""
-    run_sql(connection, "hr_centra_pipeline.effects", "packet_returns.sql")
-    run_sql(connection, _PACKAGE, "gone.sql")
+    models.run(connection, ["gone_returns"])
     gone = connection.execute(
         """
         select packet_key, members from gone_returns
         where packet_key in (select packet_key from push.ledger where return_id = $return_id)
-            -- What was ordered again since then has its goods: beginning anew would give them twice.
+            -- What was ordered again since then has its goods: beginning again would give them twice.
             and not exists (
                 select 1 from push.ledger as again
                 join push.ledger as first using (return_item_id)
@@ -164,48 +170,66 @@ def reopen_gone(connection: Connection, return_id: str, now: datetime, reason: s
     connection.execute(
         """
         create or replace temp table moves as
-        select * replace ('planned' as state, $reason as reason, $now as updated_at, null as centra_id, null as confirmed_at)
+        select * replace (
+            'planned' as state, $reason as reason, $reason_code as reason_code, $now as updated_at, null as centra_id,
+            null as confirmed_at
+        )
         from push.ledger where effect_key in (select unnest($keys::varchar[])) and not is_foreign
         """,
-        {"reason": reason, "now": now, "keys": keys},
+        {"reason": reason, "reason_code": reason.code, "now": now, "keys": keys},
     )
     apply(connection, allowed=[*ALLOWED_MOVES, *REOPENED_MOVES])
     connection.execute(
-        "update push.packets set state = 'dissolved', message = ?, trouble = null, updated_at = ?"
+        "update push.packets set state = 'disbanded', message = ?, message_code = ?, trouble = null, updated_at = ?"
         " where packet_key in (select unnest(?::varchar[]))",
-        [reason, now, [key for key, _ in gone]],
+        [reason, reason.code, now, [key for key, _ in gone]],
     )
-    # A replacement that somebody canceled is ordered anew, on the Return that is still there.
+    # A replacement that somebody canceled is ordered again, on the Return that is still there.
     canceled = connection.execute(
         """
-        update push.packets set step = 'create_order', trouble = null, message = $reason, updated_at = $now
+        update push.packets set step = 'create_order', trouble = null, message = $reason, message_code = $reason_code,
+            updated_at = $now
         where state = 'unknown' and trouble = 'canceled'
             and packet_key in (select packet_key from push.ledger where return_id = $return_id)
         returning members
         """,
-        {"reason": reason, "now": now, "return_id": return_id},
+        {"reason": reason, "reason_code": reason.code, "now": now, "return_id": return_id},
     ).fetchall()
     return keys + [key for (members,) in canceled for key in members]
 
 
-def apply(connection: Connection, *, allowed: Sequence[str] | None = None) -> None:
-    """Merge the rows of ``moves``, if every one of them is an allowed move; else write nothing."""
+@makes(
+    "push.ledger",
+    "One row per effect and its state.",
+    reads=(
+        "operations.contract",
+        "packet_returns",
+        "push/gone_returns.sql",
+        "push/half_done.sql",
+        "push/record_plan.sql",
+        "push/release_foreign.sql",
+        "push/settled_amounts.sql",
+    ),
+    loops={"push.packets": "a plan is recorded beside the packets of the last push, before it makes its own"},
+)
+def apply(connection: Connection, moves: str = "moves", *, allowed: Sequence[str] | None = None) -> None:
+    """Merge the rows of ``moves`` (new ledger rows), if every one of them is an allowed move; else write nothing."""
     forbidden = connection.execute(
-        """
+        f"""
         select moves.effect_key, ledger.state, moves.state
-        from moves
+        from {moves} as moves
         left join push.ledger using (effect_key)
         where not list_contains($allowed::varchar[], concat_ws(' > ', coalesce(ledger.state, 'nothing'), moves.state))
         limit 1
-        """,
+        """,  # noqa: S608 - our own names
         {"allowed": list(ALLOWED_MOVES if allowed is None else allowed)},
     ).fetchone()
     if forbidden:
         key, before, after = forbidden
         raise ForbiddenMoveError(f"effect {key} may not go from {before or 'nothing'} to {after}")
     connection.execute(
-        """
-        merge into push.ledger using moves on ledger.effect_key = moves.effect_key
+        f"""
+        merge into push.ledger using {moves} as moves on ledger.effect_key = moves.effect_key
         when matched then update by name
         when not matched then insert by name
         """

@@ -8,9 +8,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from hr_centra_pipeline.core.words import CentraWords, Instrument, Money, Payment, Says
-
-GIVEN: tuple[Money, ...] = ("refunded", "refund_pending")
+from hr_centra_pipeline.core.words import GIVEN_BACK, CentraWords, Instrument, Money, Payment, Says
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,7 @@ class Entry:
     @property
     def is_given(self) -> bool:
         """It gave money back, or is about to."""
-        return self.did is not None and self.did.money in GIVEN
+        return self.did is not None and self.did.money in GIVEN_BACK
 
 
 def read(shown: Sequence[dict[str, Any]], words: CentraWords) -> list[Entry]:
@@ -74,7 +72,7 @@ def read(shown: Sequence[dict[str, Any]], words: CentraWords) -> list[Entry]:
 
 def given(entries: Sequence[Entry]) -> Decimal:
     """What entries have given back, or are about to: what failed, or was answered by another entry, gives nothing."""
-    return total(entries, *GIVEN)
+    return total(entries, *GIVEN_BACK)
 
 
 def by(entries: Sequence[Entry], instrument: Instrument) -> list[Entry]:
@@ -114,7 +112,7 @@ def _pairs(group: Sequence[tuple[int, Payment]]) -> Iterator[tuple[int, int]]:
 
 
 def _taken_back(group: Sequence[tuple[int, Payment]], requests: Mapping[int, int]) -> Iterator[tuple[int, int]]:
-    """(refund, the failure that was told of it afterwards) of one group. A refund that only was not possible takes nothing back."""
+    """(refund, the failure reported afterwards) of one group. A refund that only was not possible takes nothing back."""
     given: list[int] = []
     for entry_id, did in group:
         if did.money == "refunded" and did.step == "refund_answer":

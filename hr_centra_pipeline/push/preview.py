@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from hr_centra_pipeline.core.kinds import EFFECT_TYPE_OF
+from hr_centra_pipeline.core.codes import say
+from hr_centra_pipeline.core.kinds import EFFECT_TYPE_OF, OPERATION_OF, signed
 from hr_centra_pipeline.core.policy import Policy
-from hr_centra_pipeline.push import contract, coverage, facts, guards
-from hr_centra_pipeline.push.packets import OPERATION_OF, Effect, Packet, considered_effects, cut
-from hr_centra_pipeline.push.sender import OPERATIONS
+from hr_centra_pipeline.push import coverage, facts, guards, refusal_contract
+from hr_centra_pipeline.push.operations.registry import OPERATIONS, cut
+from hr_centra_pipeline.push.packets import Effect, Packet, considered_effects
 from hr_centra_pipeline.push.steps import Call
 from hr_centra_pipeline.warehouse.database import Connection
 
@@ -29,8 +30,8 @@ class PlannedPacket:
         total: dict[str, Decimal] = {}
         for effect in self.effects:
             if effect.currency and effect.amount is not None:
-                sign = -1 if effect.effect_kind == "return_fee" else 1
-                total[effect.currency] = total.get(effect.currency, Decimal(0)) + sign * effect.amount
+                amount = signed(effect.effect_kind, effect.amount)
+                total[effect.currency] = total.get(effect.currency, Decimal(0)) + amount
         return total
 
 
@@ -43,23 +44,23 @@ class Preview:
 
 
 def preview(connection: Connection, policy: Policy, now: datetime) -> Preview:
-    """Cut the last plan as a live push would, whatever ``HR_CENTRA_MODE`` says; the policy's modes and guards hold."""
+    """Group the last plan as a live push would, whatever ``HR_CENTRA_MODE`` says; the policy's modes and guards hold."""
     considered = considered_effects(connection, now)
     effects = [effect for effect in considered if effect.ledger_state == "planned"]
     modes: dict[str, str] = policy.modes.model_dump()
-    unfit = contract.unfit(connection, policy)
+    unfit = refusal_contract.unfit(connection, policy)
     uncovered = coverage.uncovered(connection)
 
     def reason(effect: Effect) -> str | None:
         mode = modes[EFFECT_TYPE_OF[effect.effect_kind]]
         if mode in ("off", "dry_run"):
-            return f"mode {mode}"
-        return effect.waits_for or unfit.of(effect) or uncovered.get(OPERATION_OF[effect.effect_kind])
+            return say("mode", mode)
+        return effect.why or unfit.of(effect) or uncovered.get(OPERATION_OF[effect.effect_kind])
 
     staying = [(effect, why) for effect in effects if (why := reason(effect))]
     due = [effect for effect in effects if not reason(effect)]
     stopped = {
-        breach.effect_type: f"guard: {breach.detail}" for breach in guards.breaches(connection, due, policy, now)
+        breach.effect_type: say("guard", breach.detail) for breach in guards.breaches(connection, due, policy, now)
     }
     staying += [(effect, why) for effect in due if (why := stopped.get(EFFECT_TYPE_OF[effect.effect_kind]))]
     result = cut([effect for effect in due if EFFECT_TYPE_OF[effect.effect_kind] not in stopped], policy, now)

@@ -6,11 +6,11 @@ import json
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from hr_centra_pipeline.push import journal, ledger, recover
-from hr_centra_pipeline.warehouse import watermarks
-from hr_centra_pipeline.warehouse.database import Connection, run_sql
+from hr_centra_pipeline.push import call_journal, ledger, recover
+from hr_centra_pipeline.warehouse import models, watermarks
+from hr_centra_pipeline.warehouse.database import Connection
+from hr_centra_pipeline.warehouse.made import makes
 
-_PACKAGE = "hr_centra_pipeline.push"
 _DECISIONS = ("adoptions", "ties", "exchange_decisions")
 
 
@@ -30,7 +30,7 @@ def record_plan(connection: Connection, now: datetime) -> PlanRecord:
     """Merge the plan (``effects.pending_*``) and what Centra shows (``effects.observed``) into the ledger.
 
     New effects become planned; what is not desired any more before it was sent is withdrawn; a refused effect is planned
-    again when its input or the policy changed; keys that Centra shows are confirmed; what somebody else did for a unit is
+    again when its input or the policy changed; keys that Centra shows are confirmed; what another user did for a unit is
     adopted, and planned again when it is gone. What a change of settings alone makes due, of what was known before, is asked
     about. What Centra shows half done and no packet in doubt carries is in doubt from
     now on (our database was lost, or a call arrived late): it will be finished, never begun again.
@@ -38,17 +38,17 @@ def record_plan(connection: Connection, now: datetime) -> PlanRecord:
     Raises:
         ForbiddenMoveError: the plan asks for a move that the table of states does not allow; nothing is written.
     """
-    journal.in_doubt(connection, now)  # a crash left these: their attempts are kept before anything else moves
+    call_journal.note_crashed(connection, now)  # a crash left these: their attempts are kept before anything else moves
     ledger.follow_returns(connection)
-    run_sql(connection, _PACKAGE, "release_foreign.sql", {"now": now})
-    ledger.apply(connection, allowed=ledger.REOPENED_MOVES)
+    models.run_file(connection, "push/release_foreign.sql", {"now": now})
+    ledger.apply(connection, "released_effects", allowed=ledger.REOPENED_MOVES)
     since = watermarks.read(connection, watermarks.LEDGER)
-    run_sql(connection, _PACKAGE, "desired.sql")
+    done = models.run(connection, ["desired_effects"])
     settings = _settings_now(connection)
-    run_sql(connection, "hr_centra_pipeline.effects", "payers_seen.sql")
     newest = watermarks.newest_batch(connection)
-    parameters = {"now": now, "since": since, "newest_batch": newest, **_settings_changed(connection, settings)}
-    run_sql(connection, _PACKAGE, "record_plan.sql", parameters)
+    changed, done = _settings_changed(connection, settings, done)
+    parameters = {"now": now, "since": since, "newest_batch": newest, **changed}
+    models.run(connection, ["push/record_plan.sql"], (), parameters, done=done)
     counts = dict(
         connection.execute(
             "select case when is_foreign then 'adopted' else state end, count(*) from moves group by all"
@@ -58,7 +58,7 @@ def record_plan(connection: Connection, now: datetime) -> PlanRecord:
     _note_settings(connection, settings, now)
     recovered = recover.half_done(connection, now)
     if _one(connection, "select count(*) from push.ledger where return_id is null"):
-        run_sql(connection, _PACKAGE, "recover_identity.sql")
+        models.run_file(connection, "push/recover_identity.sql")
     ledger.settle_amounts(connection)
     watermarks.write(connection, watermarks.LEDGER, watermarks.read(connection, watermarks.OBSERVED), now)
     # A packet whose every member Centra shows finished has nothing left to do.
@@ -92,12 +92,20 @@ class _Settings:
     parts: str | None
 
 
-def _settings_changed(connection: Connection, present: _Settings) -> dict[str, object]:
+@makes(
+    "steady_units",
+    "One row per unit of which all that was landed says one grade; filled for a first plan only.",
+    reads=("desired_effects", "landing.happy_returns_items"),
+    loops={"push.ledger": "a first plan is one before which the ledger is empty"},
+)
+def _settings_changed(
+    connection: Connection, present: _Settings, done: frozenset[str]
+) -> tuple[dict[str, object], frozenset[str]]:
     """Up to where everything was planned by other settings (``None``: by these); and whether anything ever was.
 
-    Fills ``said_of_effects`` (when Happy Returns last said what an effect of ``desired`` hangs on), ``decided_since``,
-    ``touched_effects`` (touched.sql) and ``graded_once``: units of ``desired`` of which all that was landed says one grade
-    (filled for a first plan only).
+    Fills ``latest_reports`` (when Happy Returns last said what an effect of ``desired_effects`` hangs on), ``decided_effects``,
+    ``touched_effects``, and ``steady_units``: units of ``desired_effects`` of which all that was landed says one grade
+    (filled for a first plan only). ``done``: models that have run; answered with those that ran now.
     """
     last = connection.execute(
         "select batch, fingerprint, amounts, payers, parts, decisions from push.settings_seen"
@@ -113,7 +121,7 @@ def _settings_changed(connection: Connection, present: _Settings) -> dict[str, o
     is_asked = changed_batch is not None or is_first_plan
     is_asked = is_asked or bool(_one(connection, "select count(*) from push.ledger where asked_batch is not null"))
     touched_grades, is_cutover_same = _touched(seen, present)
-    run_sql(connection, _PACKAGE, "said.sql", {"is_asked": is_asked})
+    done = models.run(connection, ["latest_reports"], (), {"is_asked": is_asked}, done=done)
     parameters = {
         "is_changed": changed_batch is not None,
         "changed_batch": changed_batch,
@@ -122,23 +130,24 @@ def _settings_changed(connection: Connection, present: _Settings) -> dict[str, o
         # An earlier version did not count them: none is new.
         **(json.loads(last[5]) if last and last[5] else _decisions(connection)),
     }
-    run_sql(connection, _PACKAGE, "touched.sql", parameters)
+    done = models.run(connection, ["touched_effects"], (), parameters, done=done)
     connection.execute(
         """
-        create or replace temp table graded_once as
+        create or replace temp table steady_units as
         select return_item_id from landing.happy_returns_items
-        semi join desired using (return_item_id)
+        semi join desired_effects using (return_item_id)
         where disposition is not null and $is_first_plan
         group by return_item_id having count(distinct disposition) = 1
         """,
         {"is_first_plan": is_first_plan},
     )
-    return {
+    changed = {
         "past_batch": batch if is_due_changed else None,
         "changed_batch": changed_batch,
         "payers_changed": are_payers_changed,
         "is_first_plan": is_first_plan,
     }
+    return changed, done
 
 
 def _touched(seen: _Settings, present: _Settings) -> tuple[list[str] | None, bool]:
@@ -162,9 +171,14 @@ def _decisions(connection: Connection) -> dict[str, int]:
 
 
 def _settings_now(connection: Connection) -> _Settings:
-    return _Settings(*(run_sql(connection, _PACKAGE, "settings_now.sql").fetchone() or ("", "", "", None)))
+    return _Settings(*(models.run_file(connection, "push/settings_now.sql").fetchone() or ("", "", "", None)))
 
 
+@makes(
+    "push.settings_seen",
+    "One row per fingerprint of the settings that plans were made with, and from when to when.",
+    reads=("push/settings_now.sql",),
+)
 def _note_settings(connection: Connection, present: _Settings, now: datetime) -> None:
     """Everything that is known now is planned by the present settings."""
     given = {

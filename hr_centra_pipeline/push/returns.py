@@ -2,20 +2,130 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import groupby
 from typing import Any
 
-from hr_centra_pipeline.core.keys import PACKET_KEY, effect_keys_in
+from pydantic import BaseModel, ConfigDict
+
+from hr_centra_pipeline.core.codes import Said, say
+from hr_centra_pipeline.core.keys import PACKET_KEY, effect_keys_in, packet_key, without_keys
 from hr_centra_pipeline.core.money import kept
-from hr_centra_pipeline.core.words import CentraWords, Payment
+from hr_centra_pipeline.core.policy import Policy
+from hr_centra_pipeline.core.words import GIVEN_BACK, CentraWords, Payment
 from hr_centra_pipeline.push import payments
 from hr_centra_pipeline.push.facts import Facts
-from hr_centra_pipeline.push.packets import Packet
-from hr_centra_pipeline.push.steps import Answered, Ask, Call, Held, InDoubt, NotNow, Refused, Steps, members_of_path
+from hr_centra_pipeline.push.operations.grouping import ANY_KEY
+from hr_centra_pipeline.push.packets import Effect, Packet, Payload
+from hr_centra_pipeline.push.steps import Answered, Call, Held, InDoubt, NotNow, Query, Refused, Steps, members_of_path
 
 _MOST_RETURNS = 50  # of one order, that LookAtOrder reads
+
+
+# ---------------------------------------------------------------- what is frozen
+
+
+class ReturnLine(BaseModel):
+    """One shipment line of a Return, with the units of it that are members: of a bundle its line, and the lines of its parts."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    shipment_line_id: int
+    quantity: int
+    members: tuple[str, ...]
+    part_lines: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class ReturnCosts:
+    """What a Return keeps or adds beside its goods, and its comment, as ``createReturn`` gets them."""
+
+    comment: str
+    voucher: Decimal = Decimal(0)
+    shipping: Decimal = Decimal(0)
+    fee: Decimal = Decimal(0)
+
+
+class ReturnPayload(Payload):
+    """What every packet that makes a Return has in common. ``voucher``: the share of the order's voucher on its units.
+
+    ``comment``: empty where it was rebuilt from Centra; a credit that is paid on an earlier Return writes none.
+    """
+
+    order_number: str
+    shipment_id: int | None
+    currency: str
+    lines: tuple[ReturnLine, ...]
+    voucher: Decimal | None = None
+    comment: str = ""
+
+    @property
+    def orders(self) -> tuple[str, ...]:
+        """The order of its Return."""
+        return (self.order_number,)
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """Members on its lines; fees and shipping ride with them."""
+        return tuple(member for line in self.lines for member in line.members)
+
+    @property
+    def costs(self) -> ReturnCosts:
+        """As they are written."""
+        return ReturnCosts(self.comment, self.voucher or Decimal(0))
+
+
+def lines_of(members: Iterable[Effect]) -> tuple[ReturnLine, ...]:
+    """One per shipment line that is named, with the units of it that are members: of a bundle its parts."""
+    lines: dict[int, dict[str, Any]] = {}
+    seen: set[str] = set()
+    for effect in members:
+        named = effect.bundle_shipment_line_id if effect.bundle else effect.shipment_line_id
+        if named is not None:
+            line = lines.setdefault(named, {"shipment_line_id": named, "quantity": 0, "members": []})
+            line["members"].append(effect.effect_key)
+            if effect.bundle is None:
+                line["quantity"] += effect.quantity
+                continue
+            line["quantity"] += effect.bundle not in seen
+            seen.add(effect.bundle)
+            parts = line.setdefault("part_lines", [])
+            if effect.shipment_line_id not in parts:
+                parts.append(effect.shipment_line_id)
+    return tuple(ReturnLine.model_validate(line) for line in lines.values())
+
+
+def lines_found(row: Mapping[str, Any]) -> tuple[ReturnLine, ...]:
+    """The lines of a Return that was found half done (a row of ``half_done.sql``)."""
+    return tuple(
+        ReturnLine(shipment_line_id=line["shipment_line_id"], quantity=line["quantity"], members=line["members"])
+        for line in row["lines"]
+    )
+
+
+def comment(members: Sequence[Effect], limit: int, key: str | None = None) -> str:
+    """The marks in a Return's comment: packet key, then per return its express code, its id and its members' keys.
+
+    Refund ids come last, where they still fit: nothing is rebuilt from them.
+    """
+    parts = [key or packet_key(effect.effect_key for effect in members)]
+    for return_id, of_return in groupby(sorted(members, key=lambda effect: effect.return_id), lambda e: e.return_id):
+        effects = list(of_return)
+        code = next((effect.express_code for effect in effects if effect.express_code), None)
+        about = [without_keys(part) for part in (code, return_id) if part]
+        parts += ["RMA", *about, *(effect.effect_key for effect in effects)]
+    text = " ".join(parts)
+    refunds = " ".join(
+        dict.fromkeys(f"refund {without_keys(effect.refund_id)}" for effect in members if effect.refund_id)
+    )
+    return f"{text} {refunds}" if refunds and len(text) + 1 + len(refunds) <= limit else text
+
+
+def comment_fits(members: Sequence[Effect], policy: Policy) -> bool:
+    """Whether the marks of these members fit into one comment."""
+    return len(comment(members, 0, ANY_KEY)) <= policy.centra.comment_limit
 
 
 @dataclass(frozen=True)
@@ -52,7 +162,7 @@ class ReturnInCentra:
     @property
     def is_refunded(self) -> bool:
         """Money was given back on it, or was asked for and is not answered yet."""
-        return any(known is not None and known.money in payments.GIVEN for known in self.refunds)
+        return any(known is not None and known.money in GIVEN_BACK for known in self.refunds)
 
     @property
     def is_being_refunded(self) -> bool:
@@ -89,7 +199,7 @@ class OrderInCentra:
 
 def look(order_number: str, facts: Facts) -> Steps[OrderInCentra | None]:
     """Read an order with its Returns; ``None`` when Centra does not show it."""
-    data = yield Ask("LookAtOrder", {"orderNumber": [int(order_number)]})
+    data = yield Query("LookAtOrder", {"orderNumber": [int(order_number)]})
     if not data["orders"]:
         return None
     order = data["orders"][0]
@@ -135,9 +245,9 @@ def _return(row: dict[str, Any], entries: Sequence[payments.Entry], words: Centr
     )
 
 
-def unknown_status(word: str) -> str:
+def unknown_status(word: str) -> Said:
     """Why nothing is done about an order whose status the policy does not know."""
-    return f"the meaning of the order status {word} is not known: add it to [centra.words.order_status] in the policy"
+    return say("order_status_unknown", word)
 
 
 def totals_of(shown: dict[str, Any], tax_mode: str | None) -> Totals:
@@ -162,13 +272,13 @@ def by_id(order: OrderInCentra | None, return_id: int) -> ReturnInCentra | None:
     return next((found for found in (order.returns if order else []) if found.return_id == return_id), None)
 
 
-def ours(packet: Packet, order: OrderInCentra | None) -> ReturnInCentra | InDoubt | None:
+def ours(packet: Packet[ReturnPayload], order: OrderInCentra | None) -> ReturnInCentra | InDoubt | None:
     """The Return that carries a packet: known by its id, else by the marks in its comment; its quantities must agree.
 
     An external id alone proves nothing (Centra lets another Return take it over), and is not overlooked either.
     """
     returns = order.returns if order else []
-    wanted = {line["shipment_line_id"]: line["quantity"] for line in packet.payload["lines"]}
+    wanted = {line.shipment_line_id: line.quantity for line in packet.payload.lines}
     if packet.centra_id is not None:
         known = by_id(order, int(packet.centra_id))
         if known is not None and known.quantities == wanted:
@@ -186,96 +296,65 @@ def ours(packet: Packet, order: OrderInCentra | None) -> ReturnInCentra | InDoub
     return InDoubt(f"Return {ids} carries our key {packet.key}, but not what we sent", "not_ours")
 
 
-def problem_with(packet: Packet, order: OrderInCentra, facts: Facts) -> Held | NotNow | None:
+def problem_with(packet: Packet[ReturnPayload], order: OrderInCentra, facts: Facts) -> Held | NotNow | None:
     """Why a packet may not be made, by what Centra shows right now: its effects exist, or another user was faster."""
     if len(order.returns) >= _MOST_RETURNS:
-        return NotNow(f"the order has {len(order.returns)} Returns: more than we can look through")
+        return NotNow(say("too_many_returns", "the order has", len(order.returns)))
     for found in order.returns:
         there = set(packet.members) & set(effect_keys_in(found.comment))
         if there or packet.key == found.external_id:
             members = tuple(member for member in packet.members if member in there or not there)
-            return Held(members, f"in Centra already, in Return {found.return_id}; the next pull shows it")
+            return Held(members, say("in_centra_already", f"Return {found.return_id}"))
     for found in order.returns:
         if found.return_id not in facts.known_returns and not found.is_ours:
             members = members_on(packet, found.quantities)
             if members:
-                why = "the next pull finds out for which units"
-                return Held(
-                    members,
-                    f"another user or integration made Return {found.return_id} on the same line meanwhile: {why}",
-                )
-    for line in packet.payload["lines"]:
-        left = order.returnable.get(line["shipment_line_id"])
+                return Held(members, say("made_meanwhile", found.return_id))
+    for line in packet.payload.lines:
+        left = order.returnable.get(line.shipment_line_id)
         if left is None:
-            return Held(tuple(line["members"]), f"shipment line {line['shipment_line_id']} is gone in Centra")
-        if left < line["quantity"]:
-            reason = f"shipment line {line['shipment_line_id']} has {left} of {line['quantity']} units left to return"
-            return Held(tuple(line["members"]), f"{reason}: somebody returned it meanwhile")
+            return Held(line.members, say("line_gone", line.shipment_line_id))
+        if left < line.quantity:
+            return Held(line.members, say("returned_meanwhile", line.shipment_line_id, left, line.quantity))
     return None
 
 
-def members_on(packet: Packet, quantities: dict[int, int]) -> tuple[str, ...]:
+def members_on(packet: Packet[ReturnPayload], quantities: dict[int, int]) -> tuple[str, ...]:
     """Members on any of these shipment lines: of a bundle, on its line or on that of any part."""
     return tuple(
         member
-        for line in packet.payload["lines"]
-        if not quantities.keys().isdisjoint([line["shipment_line_id"], *line.get("part_lines", [])])
-        for member in line["members"]
+        for line in packet.payload.lines
+        if not quantities.keys().isdisjoint([line.shipment_line_id, *line.part_lines])
+        for member in line.members
     )
 
 
 # ---------------------------------------------------------------- writing
 
 
-def create(packet: Packet) -> Call:
+def create(packet: Packet[ReturnPayload]) -> Call:
     """``createReturn`` of a packet's lines and costs. The goods are not back yet, so stock is not touched.
 
     Costs are what Centra keeps: with tax where its prices include it, without where it adds tax.
     """
-    payload = packet.payload
-    voucher, fee = Decimal(payload.get("voucher", 0)), Decimal(payload.get("fee", 0))
-    comment = payload["comment"]
-    if payload.get("voucher_as_cost"):
-        comment, voucher, fee = f"{comment} {_voucher_mark(packet)}", Decimal(0), fee + voucher
+    payload, costs = packet.payload, packet.payload.costs
 
-    def money(amount: str | Decimal) -> dict[str, Any]:
-        return {"value": Decimal(amount), "currencyIsoCode": payload["currency"]}
+    def money(amount: Decimal) -> dict[str, Any]:
+        return {"value": amount, "currencyIsoCode": payload.currency}
 
     made: dict[str, Any] = {
-        "shipment": {"id": payload["shipment_id"]},
-        "lines": [
-            {"shipmentLine": {"id": line["shipment_line_id"]}, "quantity": line["quantity"]}
-            for line in payload["lines"]
-        ],
+        "shipment": {"id": payload.shipment_id},
+        "lines": [{"shipmentLine": {"id": line.shipment_line_id}, "quantity": line.quantity} for line in payload.lines],
         "returnStockActionPolicy": {"removeItemsFromStock": True},
-        "comment": comment,
+        "comment": costs.comment,
         "externalId": packet.key,
     }
-    for amount, field in ((Decimal(payload.get("shipping", 0)), "shippingCost"), (voucher, "voucherValue")):
+    for amount, field in ((costs.shipping, "shippingCost"), (costs.voucher, "voucherValue")):
         if amount:
             made[field] = {"value": money(amount)}
-    if fee:
-        made["returnCost"] = money(fee)
+    if costs.fee:
+        made["returnCost"] = money(costs.fee)
     return Call("CreateReturn", {"input": made})
-
-
-def _voucher_mark(packet: Packet) -> str:
-    """Read again by ``sources/centra/staging.sql``: so much of the return cost is voucher."""
-    return f"voucher {packet.payload['voucher']}"
-
-
-def may_carry_voucher_as_cost(packet: Packet, answer: Answered, facts: Facts) -> bool:
-    """Centra keeps an order's voucher on one shipment, and refuses a share of it on the Return of another.
-
-    There the share is taken off as return cost, and marked as what it is: Centra's total is the planned one either way.
-    """
-    payload = packet.payload
-    return (
-        "voucherValue" in answer.path
-        and payload.get("tax_mode", "included") == "included"
-        and not payload.get("voucher_as_cost")
-        and len(f"{payload['comment']} {_voucher_mark(packet)}") <= facts.comment_limit
-    )
 
 
 def complete(return_id: int | str, *, sends_email: bool) -> Call:
@@ -288,12 +367,14 @@ def delete(return_id: int | str) -> Call:
     return Call("DeleteReturn", {"id": return_id})
 
 
-def creation_refused(packet: Packet, answer: Answered) -> Refused:
-    """Who is to blame when Centra refuses ``createReturn``."""
-    blamed = members_of_path(answer.path, {"lines": [line["members"] for line in packet.payload["lines"]]})
-    for field, members in (("shippingCost", "shipping_members"), ("returnCost", "fee_members")):
+def creation_refused(
+    packet: Packet[ReturnPayload], answer: Answered, costs: Mapping[str, Sequence[str]] | None = None
+) -> Refused:
+    """Who is to blame when Centra refuses ``createReturn``. ``costs``: the members that a cost is made of, by its field."""
+    blamed = members_of_path(answer.path, {"lines": [line.members for line in packet.payload.lines]})
+    for field, members in (costs or {}).items():
         if field in answer.path:
-            blamed = _one(packet.payload.get(members, []))
+            blamed = _one(members)
     return Refused(str(answer.refusal), blamed)
 
 

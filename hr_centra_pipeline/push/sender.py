@@ -10,43 +10,27 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from types import ModuleType
 from typing import Any, NoReturn
 
+from hr_centra_pipeline.core.codes import code_of, needs_approval, say
+from hr_centra_pipeline.core.kinds import OPERATION_OF, OperationName
 from hr_centra_pipeline.core.money import shown
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.core.settings import Settings
-from hr_centra_pipeline.push import (
-    attribute,
-    contract,
-    coverage,
-    credit,
-    exchange,
-    facts,
-    guards,
-    journal,
-    ledger,
-    note,
-    release,
-    still_due,
-    stock,
-)
+from hr_centra_pipeline.push import call_journal, coverage, facts, guards, ledger, refusal_contract, still_due
 from hr_centra_pipeline.push.approvals import machine_user
-from hr_centra_pipeline.push.contract import Unfit
+from hr_centra_pipeline.push.call_journal import Journal
 from hr_centra_pipeline.push.facts import Facts
 from hr_centra_pipeline.push.guards import Breach, Gate, Halted
-from hr_centra_pipeline.push.journal import Journal
+from hr_centra_pipeline.push.operations.registry import OPERATIONS, cut
 from hr_centra_pipeline.push.packets import (
     MOST_PAYMENTS,
-    OPERATION_OF,
-    PAYING_STEPS,
     Effect,
-    OperationName,
     Packet,
     considered_effects,
-    cut,
     planned_effects,
 )
+from hr_centra_pipeline.push.refusal_contract import Unfit
 from hr_centra_pipeline.push.steps import (
     Absent,
     Advance,
@@ -55,9 +39,9 @@ from hr_centra_pipeline.push.steps import (
     InDoubt,
     LookUpResult,
     NotNow,
+    Reverted,
     StepResult,
     Steps,
-    Undone,
 )
 from hr_centra_pipeline.push.wire import Wire
 from hr_centra_pipeline.sources.centra import belonging
@@ -65,33 +49,13 @@ from hr_centra_pipeline.sources.centra.client import CentraClient
 from hr_centra_pipeline.sources.centra.order_api import OrderApiClient
 from hr_centra_pipeline.warehouse import lock, place
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
+from hr_centra_pipeline.warehouse.made import makes
 
 _LOG = logging.getLogger(__name__)
-OPERATIONS: dict[OperationName, ModuleType] = {
-    "credit": credit, "exchange": exchange, "release": release, "stock": stock, "note": note, "customer_note": note,
-    "attribute": attribute,
-}  # fmt: skip
-EFFECT_TYPE: dict[OperationName, str] = {
-    "credit": "credit_note", "exchange": "exchange_order", "release": "exchange_order", "stock": "inventory_adjustment",
-    "note": "status_update", "customer_note": "status_update", "attribute": "status_update",
-}  # fmt: skip
-_MUTATIONS: dict[OperationName, int] = {
-    "credit": 2,
-    "exchange": 2,
-    "release": 1,
-    "stock": 1,
-    "note": 1,
-    "customer_note": 1,
-    "attribute": 1,
-}  # as a rule, to reckon the end
 _MOST_STEPS = 12  # an exchange that is unwound has six, and one more for each order that Centra split it into
 _ROUNDS = 3  # members of a refused or held packet are cut again within the same push
 _MOST_TROUBLES = 3  # requests in a row that failed: then Centra is left alone until the next push
 _TOLD_EVERY = 10.0  # seconds between two lines about the progress
-_SAID_BY_THE_PUSH = (
-    "waits for approval",
-    "its value was given back already: by a chargeback",
-)  # sendable.sql, not the plan
 _LOOK_AHEAD = 20  # times a batch's size: how far a batch is filled from behind a packet that has to wait for its order
 
 
@@ -124,12 +88,12 @@ class PushReport:
             "rejected": self.rejected,
             "in_doubt": self.in_doubt,
             "would_send": self.would_send,
-            "waiting": dict(Counter(self.waiting.values()).most_common(20)),
+            "waiting": dict(Counter(map(str, self.waiting.values())).most_common(20)),
             "breached": self.breached,
             "writes": self.writes,
             "requests": self.requests,
             "limited": self.limited,
-            "halted": self.halted or "",
+            "halted": str(self.halted or ""),
         }
 
 
@@ -152,7 +116,7 @@ def push(
     if settings.mode == "live":
         guards.refuse_unguarded(settings, policy)
         belonging.refuse_another(warehouse, client, settings)
-        # The door's lock is the home's; two homes with one database must not send at once either.
+        # The run lock is the home's; two homes with one database must not send at once either.
         with lock.held(settings.push_lock_path, "a push"):
             _push(warehouse, client, order_api, policy, settings, now, report)
     else:
@@ -167,7 +131,7 @@ def _rehearse(warehouse: Warehouse, policy: Policy, now: datetime, report: PushR
         _begin_record(connection, push_id, report.mode, policy, now)
         effects = planned_effects(connection, now)
         report.waiting.update((effect.effect_key, effect.waits_for) for effect in effects if effect.waits_for)
-        unfit = contract.unfit(connection, policy)
+        unfit = refusal_contract.unfit(connection, policy)
         due = [effect for effect in effects if effect.waits_for is None and effect.mode != "off"]
         report.waiting.update((effect.effect_key, why) for effect in due if (why := unfit.of(effect)))
         would = [effect for effect in due if not unfit.of(effect)]
@@ -192,11 +156,11 @@ def _push(
     with warehouse.transaction() as connection:
         _begin_record(connection, push_id, report.mode, policy, now)
         before = _confirmed(connection)
-        doubtful = journal.in_doubt(connection, now)
+        doubtful = call_journal.in_doubt(connection, now)
         effects = considered_effects(connection, now)
         known = facts.load(connection, policy, effects)
         uncovered = coverage.uncovered(connection)
-        unfit = contract.unfit(connection, policy)
+        unfit = refusal_contract.unfit(connection, policy)
         due = [
             effect
             for effect in effects
@@ -216,11 +180,13 @@ def _push(
         # What this push itself left in doubt: an answer that was lost is often there to be seen at once.
         with warehouse.transaction() as connection:
             left = [
-                packet for packet in journal.load(connection, "state = 'unknown'") if packet.key in sender.worked_on
+                packet
+                for packet in call_journal.load(connection, "state = 'unknown'")
+                if packet.key in sender.worked_on
             ]
         sender.look_up(left)
     except Halted as halted:
-        report.halted = str(halted)
+        report.halted = halted.reason
         _LOG.warning("push ends: %s", halted)
     report.writes = wire.writes
     report.requests, report.limited = client.requests - requests, client.limited - limited
@@ -244,6 +210,7 @@ def _push(
 # ---------------------------------------------------------------- the record of a push
 
 
+@makes("push.pushes", "One row per push: when it began and ended, and what it left.", reads=("push.ledger",))
 def _begin_record(connection: Connection, push_id: str, mode: str, policy: Policy, now: datetime) -> None:
     connection.execute(
         """
@@ -259,23 +226,29 @@ def _end_record(connection: Connection, push_id: str, report: PushReport) -> Non
         """
         update push.pushes set
             real_ended_at = ?, confirmed = ?, rejected = ?, in_doubt = ?, waiting = ?, writes = ?, requests = ?,
-            limited = ?, halted = ?
+            limited = ?, halted = ?, halted_code = ?
         where push_id = ?
         """,
         [
             datetime.now(UTC), sum(report.confirmed.values()), report.rejected, report.in_doubt, len(report.waiting),
-            report.writes, report.requests, report.limited, report.halted, push_id,
+            report.writes, report.requests, report.limited, report.halted, code_of(report.halted), push_id,
         ],
     )  # fmt: skip
 
 
+@makes("push.breaches", "One row per push and guard that stopped an effect type.", reads=("push/guards.sql",))
 def _keep_breaches(connection: Connection, push_id: str, breached: Iterable[Breach], now: datetime) -> None:
     for breach in breached:
         _LOG.warning("guard: %s; nothing of it is sent", breach.detail)
         connection.execute(
-            "insert into push.breaches values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            """
+            insert into push.breaches (
+                push_id, effect_type, guard_code, guard, currency, effects, amount, allowed, detail, breached_at
+            )
+            values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            """,
             [
-                push_id, breach.effect_type, breach.guard, breach.currency, breach.effects, breach.amount,
+                push_id, breach.effect_type, breach.code, breach.guard, breach.currency, breach.effects, breach.amount,
                 breach.allowed, breach.detail, now,
             ],
         )  # fmt: skip
@@ -318,27 +291,28 @@ class Sender:
     _told_at: float = 0.0
 
     def stop(self, breached: Iterable[Breach], uncovered: Mapping[OperationName, str]) -> None:
-        """Operations that may not write: their mode is not live, a guard is breached, a source was not read to its end, or
+        """Operations that may not write: their mode is not live, a guard is breached, a source was not read completely, or
         this Centra does not fit.
         """
         modes: dict[str, str] = self.policy.modes.model_dump()
         self.stopped.update(uncovered)
-        breaches = {breach.effect_type: f"guard: {breach.detail}" for breach in breached}
-        for operation, effect_type in EFFECT_TYPE.items():
+        breaches = {breach.effect_type: say("guard", breach.detail) for breach in breached}
+        for name, operation in OPERATIONS.items():
+            effect_type = operation.traits.effect_type
             if effect_type in breaches:
-                self.stopped[operation] = breaches[effect_type]
+                self.stopped[name] = breaches[effect_type]
             if reason := self.unfit.effect_types.get(effect_type):
-                self.stopped[operation] = f"guard: {reason}"
+                self.stopped[name] = say("guard", reason)
             if modes[effect_type] in ("off", "dry_run"):
-                self.stopped[operation] = f"mode {modes[effect_type]}"
+                self.stopped[name] = say("mode", modes[effect_type])
 
     # ---------------------------------------------------------------- what was left in doubt
 
     def look_up(self, doubtful: Sequence[Packet]) -> None:
         """Ask Centra about packets in doubt, and finish those that are half done."""
         for packets in _batches(doubtful, self._batch_size()):
-            looked = self.wire.converse(
-                packets, lambda packet: OPERATIONS[packet.operation].look_up(packet, self.facts), may_tell=False
+            looked = self.wire.run(
+                packets, lambda packet: OPERATIONS[packet.operation].look_up(packet, self.facts), may_mutate=False
             )
             after = self.wire.journal.settle([(packet, self._settled(packet, result)) for packet, result in looked])
             self._run([packet for packet in after if packet.state == "sending"])
@@ -347,7 +321,7 @@ class Sender:
         """What a look-up comes to. Whatever would write again may have to wait: for its time, its operation, a person."""
         match result:
             case NotNow(reason):
-                return self._still_in_doubt(packet, f"could not be looked up: {reason}")
+                return self._still_in_doubt(packet, say("not_looked_up", reason))
             case Absent(paid):
                 result = self._absent(packet, paid=paid)
             case Advance(step) if packet.trouble == "refused" and step == packet.step:
@@ -355,28 +329,28 @@ class Sender:
         if isinstance(result, Advance) and (stopped := self._stopped(packet.at(result.step))):
             # What a person has to correct is still to be corrected.
             trouble = packet.trouble if packet.trouble == "differs" else None
-            return InDoubt(f"half done, before {result.step}: {stopped}", trouble)
+            return InDoubt(say("half_done", result.step, stopped), trouble)
         return result
 
     def _stopped(self, packet: Packet) -> str | None:
         """Why a packet's next step may not be sent."""
-        payer = packet.payload.get("pays_through", "") if packet.step in PAYING_STEPS else ""
+        payer = packet.payload.payer if packet.is_paying else ""
         instead = packet.operation == "credit" and packet.has_origin
         return self.stopped.get(packet.operation) or self.unfit.of_payment(payer, instead=instead)
 
     def _still_in_doubt(self, packet: Packet, message: str) -> InDoubt:
         return InDoubt(message, packet.trouble)
 
-    def _absent(self, packet: Packet, *, paid: bool) -> InDoubt | Undone | Advance:
+    def _absent(self, packet: Packet, *, paid: bool) -> InDoubt | Reverted | Advance:
         """Nothing of the call is there: too early to say, or it never arrived."""
         sent_at = packet.real_sent_at or datetime.min.replace(tzinfo=UTC)
         settled_at = sent_at + timedelta(minutes=self.policy.settling_minutes)
         if datetime.now(UTC) < settled_at:
             return InDoubt(f"not in Centra yet; counts as absent after {settled_at:%H:%M:%S} UTC")
         if not paid:
-            return Undone("its call left no trace in Centra")
-        if packet.payments_sent >= MOST_PAYMENTS + int(packet.payload.get("payments_allowed", 0)):
-            if (rows := packet.payload.get("rows_issued")) and not packet.payload.get("payments_allowed"):
+            return Reverted(say("no_trace"))
+        if packet.payments_sent >= MOST_PAYMENTS + packet.payload.payments_allowed:
+            if (rows := packet.payload.issued_by_platform) and not packet.payload.payments_allowed:
                 return InDoubt(
                     f"Return {packet.centra_id} is completed, and Centra shows no payment, but Happy Returns says that it was "
                     f"refunded (refund {rows}): ask there first whether the shopper was paid",
@@ -392,7 +366,7 @@ class Sender:
     # ---------------------------------------------------------------- what is planned
 
     def send_planned(self) -> None:
-        """Cut what is due into packets and send them; members of refused or held packets once more."""
+        """Group what is due into packets and send them; members of refused or held packets once more."""
         tried: set[str] = set()
         for _ in range(_ROUNDS):
             with self.warehouse.transaction() as connection:
@@ -414,15 +388,20 @@ class Sender:
                 return
 
     def _is_due(self, effect: Effect) -> bool:
-        reason = effect.waits_for or (f"mode {effect.mode}" if effect.mode != "live" else None)
+        reason = effect.held_by
         if reason:
             self.report.waiting[effect.effect_key] = reason
         return reason is None
 
     def _leave_held(self, effects: Sequence[Effect]) -> None:
-        """Say why effects are held by what only the push knows, in the words that their exception needs."""
-        waiting = [(effect.effect_key, effect.waits_for or "") for effect in effects]
-        self._leave([(key, why) for key, why in waiting if why.startswith(_SAID_BY_THE_PUSH)])
+        """Say why effects are held by what only the push knows (sendable_effects.sql, not the plan): their exception needs it."""
+        self._leave(
+            [
+                (effect.effect_key, effect.why or "")
+                for effect in effects
+                if needs_approval(effect.waits_for_code) or effect.waits_for_code == "charged_back"
+            ]
+        )
 
     def _leave(self, reasons: Sequence[tuple[str, str]]) -> None:
         """Say why effects stay planned."""
@@ -439,7 +418,7 @@ class Sender:
         unannounced: set[str] = set()  # orders whose note about the refund to come could not be written
         left = list(packets)
         while left:
-            self._tell_progress(len(packets) - len(left), len(packets), left)
+            self._report_progress(len(packets) - len(left), len(packets), left)
             batch, left = _next_batch(left, self._batch_size())
             staying = {packet.key: why for packet in batch if (why := self._why_not(packet, unannounced))}
             self._leave(
@@ -452,15 +431,15 @@ class Sender:
             )
             going = [packet for packet in batch if packet.key not in staying]
             for before, after in zip(going, self._run(going), strict=True):
-                if len(before.members) > 1 and (after.state in ("dissolved", "rejected") or after.key in self.held):
+                if len(before.members) > 1 and (after.state in ("disbanded", "rejected") or after.key in self.held):
                     again.add(before.key)
-                if before.payload.get("announces") and after.state not in ("confirmed", "rejected"):
-                    unannounced.update(before.payload["order_numbers"])
+                if after.state not in ("confirmed", "rejected"):
+                    unannounced.update(before.payload.announced_orders)
         return again
 
     def _why_not(self, packet: Packet, unannounced: set[str]) -> str | None:
-        if packet.operation == "credit" and packet.payload["order_number"] in unannounced:
-            return "waits until its announcement is in Centra"
+        if packet.operation == "credit" and not unannounced.isdisjoint(packet.payload.orders):
+            return say("waits_for_announcement")
         return self.stopped.get(packet.operation)
 
     def _batch_size(self) -> int:
@@ -482,7 +461,7 @@ class Sender:
             self._heed_troubles(active)
             if not active:
                 return [now_at[packet.key] for packet in packets]
-            outcomes = self.wire.converse(active, self._next_step)
+            outcomes = self.wire.run(active, self._next_step)
             self._take_note(outcomes)
             after = self.wire.journal.settle(outcomes)
             now_at.update((packet.key, packet) for packet in after)
@@ -494,7 +473,7 @@ class Sender:
             limited = [result.seconds for _, result in outcomes if isinstance(result, Again)]
             if limited:
                 self._wait(max(limited), active)
-        raise AssertionError(f"packet {active[0].key} does not come to an end at step {active[0].step}")
+        raise AssertionError(f"packet {active[0].key} never completes at step {active[0].step}")
 
     def _next_step(self, packet: Packet) -> Steps[StepResult]:
         """A packet's next step, if today's plan still wants it."""
@@ -520,14 +499,12 @@ class Sender:
         if self.wire.halted:
             self._end(self.wire.halted, active)
         if self.wire.troubles >= _MOST_TROUBLES:
-            reason = f"Centra has not answered {self.wire.troubles} requests in a row: the next push carries on"
-            self._end(Halted(reason), active)
+            self._end(Halted(say("not_answered", self.wire.troubles)), active)
 
     def _wait(self, seconds: float, active: Sequence[Packet]) -> None:
         """Centra asked for patience; the kill switch and the budget are heeded meanwhile."""
         if seconds > max(0.0, self.wire.gate.seconds_left):
-            reason = f"Centra's quota is used up by others for {seconds / 60:.0f} minutes: the next push carries on"
-            self._end(Halted(reason), active)
+            self._end(Halted(say("quota_used", f"{seconds / 60:.0f}")), active)
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             try:
@@ -538,14 +515,14 @@ class Sender:
 
     def _end(self, halted: Halted, active: Sequence[Packet]) -> NoReturn:
         """End the push; packets that are under way are left as they certainly are: not begun, or half done."""
-        self.wire.journal.settle([(packet, NotNow(str(halted))) for packet in active])
+        self.wire.journal.settle([(packet, NotNow(halted.reason)) for packet in active])
         raise halted
 
-    def _tell_progress(self, done: int, whole: int, left: Sequence[Packet]) -> None:
+    def _report_progress(self, done: int, whole: int, left: Sequence[Packet]) -> None:
         if time.monotonic() - self._told_at < _TOLD_EVERY:
             return
         self._told_at = time.monotonic()
-        seconds = self.wire.client.seconds_for(sum(_MUTATIONS[packet.operation] for packet in left))
+        seconds = self.wire.client.seconds_for(sum(OPERATIONS[packet.operation].traits.mutations for packet in left))
         ends = datetime.now(UTC) + timedelta(seconds=seconds)
         later = "; the next push carries on" if seconds > self.wire.gate.seconds_left else ""
         _LOG.info(

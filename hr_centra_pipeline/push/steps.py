@@ -1,7 +1,7 @@
-"""How a packet's work is written down: a generator that asks (reads) and tells (writes), and what it can come to.
+"""How a packet's work is written down: a generator that yields queries and mutations, and its possible outcomes.
 
-The sender runs several of them at once: what they ask goes to Centra together, what they tell is committed first and then
-goes together too. A generator tells once at most; whatever follows from the answer is committed before anything else is told.
+The sender runs several of them at once: their queries go to Centra together; their mutations are committed first and then
+go together too. A generator yields one mutation at most; what follows from the answer is committed before anything else.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
+
+from hr_centra_pipeline.core.kinds import Step
 
 Result = TypeVar("Result")
 Trouble = Literal["gone", "not_ours", "refused", "unpaid", "number_taken", "canceled", "differs"]
@@ -36,7 +38,7 @@ class Answered:
 
 
 @dataclass(frozen=True)
-class Ask:
+class Query:
     """A query; it is answered by its data."""
 
     operation: str
@@ -44,14 +46,14 @@ class Ask:
 
 
 @dataclass(frozen=True)
-class Tell:
+class Mutation:
     """A writing call; it is answered by :class:`Answered`. ``remember`` joins the packet's payload before the call leaves."""
 
     call: Call
     remember: Mapping[str, Any] = field(default_factory=dict)
 
 
-Steps = Generator[Ask | Tell, Any, Result]
+Steps = Generator[Query | Mutation, Any, Result]
 
 
 # ---------------------------------------------------------------- what it comes to
@@ -61,7 +63,7 @@ Steps = Generator[Ask | Tell, Any, Result]
 class Advance:
     """The step is done; the packet goes on with ``step``. ``remember`` joins its payload."""
 
-    step: str
+    step: Step
     centra_id: str | None = None
     message: str | None = None
     remember: Mapping[str, Any] = field(default_factory=dict)
@@ -78,14 +80,14 @@ class Finished:
 
 @dataclass(frozen=True)
 class Refused:
-    """Centra refused it and nothing of it is there. ``members``: those to blame; empty when nobody can tell."""
+    """Centra refused it and nothing of it is there. ``members``: those to blame; empty when it is not known."""
 
     message: str
     members: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class Undone:
+class Reverted:
     """Nothing of it is left in Centra and nobody is to blame: its effects are planned again."""
 
     reason: str
@@ -116,7 +118,7 @@ class Again:
 
 @dataclass(frozen=True)
 class InDoubt:
-    """Nobody knows whether the step was done. With a ``trouble``, looking again will not tell: a person must.
+    """Nobody knows whether the step was done. With a ``trouble``, looking again will not settle it: a person must.
 
     ``remember`` joins the packet's payload.
     """
@@ -133,8 +135,8 @@ class Absent:
     paid: bool = False  # it was the paying step
 
 
-StepResult = Advance | Finished | Refused | Undone | NotNow | Held | Again | InDoubt
-LookUpResult = Advance | Finished | Refused | Undone | InDoubt | Absent
+StepResult = Advance | Finished | Refused | Reverted | NotNow | Held | Again | InDoubt
+LookUpResult = Advance | Finished | Refused | Reverted | InDoubt | Absent
 
 
 def members_of_path(path: Sequence[str], containers: Mapping[str, Sequence[Sequence[str]]]) -> tuple[str, ...]:

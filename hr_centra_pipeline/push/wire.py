@@ -1,6 +1,6 @@
-"""Several packets at once on the way to Centra: what they ask goes together; what they tell is committed, then goes together.
+"""Several packets at once on the way to Centra: queries go together; mutations are committed, then go together.
 
-Nothing personal stands in what is kept of a call.
+Nothing personal is in what is kept of a call.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from hr_centra_pipeline.core.codes import say
+from hr_centra_pipeline.push.call_journal import Attempt, Journal
 from hr_centra_pipeline.push.guards import Gate, Halted
-from hr_centra_pipeline.push.journal import Attempt, Journal
-from hr_centra_pipeline.push.packets import PAYING_STEPS, Packet
-from hr_centra_pipeline.push.steps import Again, Answered, Ask, Call, InDoubt, NotNow, Steps, Tell
-from hr_centra_pipeline.sources.centra import operations
+from hr_centra_pipeline.push.packets import Packet
+from hr_centra_pipeline.push.steps import Again, Answered, Call, InDoubt, Mutation, NotNow, Query, Steps
+from hr_centra_pipeline.sources.centra import centra_operations
+from hr_centra_pipeline.sources.centra.centra_errors import CentraError, Limited, Permanent, UnknownOutcome
 from hr_centra_pipeline.sources.centra.client import Answer, Asked, CentraClient
-from hr_centra_pipeline.sources.centra.errors import CentraError, Limited, Permanent, UnknownOutcome
 from hr_centra_pipeline.sources.centra.order_api import CREATE_ORDER, OrderApiClient
 from hr_centra_pipeline.sources.centra.texts import OUR_LINE, without_contacts
 
@@ -31,17 +32,17 @@ Start = Callable[[Packet], Steps[Any]]
 
 
 @dataclass
-class _Talk:
-    """One packet's steps under way. ``told``: a writing call of it has left; ``result``: what it came to."""
+class _Session:
+    """One packet's steps under way. ``has_mutated``: one of its mutations has left; ``result``: its outcome."""
 
     packet: Packet
     steps: Steps[Any]
-    wants: Ask | Tell | None = None
-    told: bool = False
+    wants: Query | Mutation | None = None
+    has_mutated: bool = False
     result: Any = None
 
     def go_on(self, answer: Any) -> None:
-        """Give an answer, run to the next question or the end.
+        """Pass an answer on, and run to the next query, mutation or the end.
 
         One odd answer must not stop the others: when it is not understood, its packet is in doubt or has to wait.
         """
@@ -52,7 +53,7 @@ class _Talk:
         except Exception as error:  # noqa: BLE001 - see above: whatever it is, the others go on
             _LOG.exception("packet %s at %s: Centra's answer is not understood", self.packet.key, self.packet.step)
             told = f"Centra's answer is not understood ({type(error).__name__}); the log has the details"
-            self.end(InDoubt(told) if self.told else NotNow(told))
+            self.end(InDoubt(told) if self.has_mutated else NotNow(told))
 
     def end(self, result: Any) -> None:
         """It is over."""
@@ -75,34 +76,34 @@ class Wire:
     rest: Callable[[float], None] = time.sleep
     _halted: Halted | None = field(default=None, repr=False)
 
-    def converse(self, packets: Sequence[Packet], start: Start, *, may_tell: bool = True) -> list[tuple[Packet, Any]]:
-        """Run the steps of several packets to their end; answers each packet as it was committed last, and its result.
+    def run(self, packets: Sequence[Packet], start: Start, *, may_mutate: bool = True) -> list[tuple[Packet, Any]]:
+        """Run the steps of several packets until they complete; answers each packet as it was committed last, and its result.
 
-        A call that could not be made is a result too: ``NotNow``, ``Again`` or ``InDoubt``. Without ``may_tell``, nothing
-        is reserved; who tells all the same is a mistake.
+        A call that could not be made is a result too: ``NotNow``, ``Again`` or ``InDoubt``. Without ``may_mutate``, nothing
+        is reserved; a caller that sends one nevertheless has a bug.
 
         Raises:
-            Halted: after :meth:`halted` was asked; nothing is lost, results stand.
+            Halted: after :meth:`halted` was called; nothing is lost, results are kept.
         """
         spent = 0
-        talks = [_Talk(packet, start(packet)) for packet in packets]
-        if may_tell and packets:
+        sessions = [_Session(packet, start(packet)) for packet in packets]
+        if may_mutate and packets:
             try:
                 self.client.reserve(len(packets))
             except CentraError as error:
-                self._halt(Halted(f"{error} The next push carries on."), talks)
-                return [(talk.packet, talk.result) for talk in talks]
-        for talk in talks:
-            talk.go_on(None)
-        while waiting := [talk for talk in talks if talk.wants is not None]:
-            asking = [talk for talk in waiting if isinstance(talk.wants, Ask)]
-            if asking:
-                self._ask(asking)
+                self._halt(Halted(say("centra_refused", error)), sessions)
+                return [(session.packet, session.result) for session in sessions]
+        for session in sessions:
+            session.go_on(None)
+        while waiting := [session for session in sessions if session.wants is not None]:
+            queries = [session for session in waiting if isinstance(session.wants, Query)]
+            if queries:
+                self._query(queries)
             else:
-                spent += self._tell(waiting)
-        if may_tell:
+                spent += self._mutate(waiting)
+        if may_mutate:
             self.client.give_back(len(packets) - spent)
-        return [(talk.packet, talk.result) for talk in talks]
+        return [(session.packet, session.result) for session in sessions]
 
     @property
     def halted(self) -> Halted | None:
@@ -111,63 +112,67 @@ class Wire:
 
     # ---------------------------------------------------------------- reading
 
-    def _ask(self, talks: Sequence[_Talk]) -> None:
-        for some in _chunks(talks, self.at_once):
+    def _query(self, sessions: Sequence[_Session]) -> None:
+        for some in _chunks(sessions, self.at_once):
             outcomes = self.client.execute_together(
-                [Asked(talk.wants.operation, talk.wants.variables) for talk in some if isinstance(talk.wants, Ask)]
+                [
+                    Asked(session.wants.operation, session.wants.variables)
+                    for session in some
+                    if isinstance(session.wants, Query)
+                ]
             )
             self._notice(outcomes)
-            for talk, outcome in zip(some, outcomes, strict=True):
+            for session, outcome in zip(some, outcomes, strict=True):
                 if isinstance(outcome, Answer):
-                    talk.go_on(outcome.data)
-                elif talk.told:
-                    talk.end(InDoubt(str(outcome)))
+                    session.go_on(outcome.data)
+                elif session.has_mutated:
+                    session.end(InDoubt(str(outcome)))
                 else:
-                    talk.end(NotNow(str(outcome), stops_operation=isinstance(outcome, Permanent)))
+                    session.end(NotNow(str(outcome), stops_operation=isinstance(outcome, Permanent)))
 
     # ---------------------------------------------------------------- writing
 
-    def _tell(self, talks: Sequence[_Talk]) -> int:
+    def _mutate(self, sessions: Sequence[_Session]) -> int:
         """Commit, send, take down the outcomes; answers how many GraphQL mutations were used."""
-        mutations = [talk for talk in talks if _call(talk).operation != CREATE_ORDER]
+        mutations = [session for session in sessions if _call(session).operation != CREATE_ORDER]
         for some in _chunks(mutations, self.at_once):
-            self._tell_together(some)
-        for talk in talks:
-            if talk not in mutations:
-                self._tell_together([talk])
+            self._mutate_together(some)
+        for session in sessions:
+            if session not in mutations:
+                self._mutate_together([session])
         return len(mutations)
 
-    def _tell_together(self, talks: Sequence[_Talk]) -> None:
-        gate = partial(self.gate.check, begins=not any(talk.packet.is_begun for talk in talks))
+    def _mutate_together(self, sessions: Sequence[_Session]) -> None:
+        gate = partial(self.gate.check, begins=not any(session.packet.is_begun for session in sessions))
         try:
             gate()
         except Halted as halted:
-            self._halt(halted, talks)
+            self._halt(halted, sessions)
             return
-        attempts = [self._attempt(talk) for talk in talks]
-        packets = [replace(talk.packet, payload={**talk.packet.payload, **_remembered(talk)}) for talk in talks]
-        for talk, begun in zip(talks, self.journal.begin(list(zip(packets, attempts, strict=True))), strict=True):
-            talk.packet = begun
+        attempts = [self._attempt(session) for session in sessions]
+        packets = [session.packet.joined(_remembered(session)) for session in sessions]
+        for session, begun in zip(sessions, self.journal.begin(list(zip(packets, attempts, strict=True))), strict=True):
+            session.packet = begun
         started = self.clock()
         try:
-            outcomes = self._send([_call(talk) for talk in talks], gate)
+            outcomes = self._send([_call(session) for session in sessions], gate)
         except Halted as halted:
-            for talk, attempt in zip(talks, attempts, strict=True):
-                self._not_done(talk, replace(attempt, message=str(halted)))
-            self._halt(halted, talks)
+            for session, attempt in zip(sessions, attempts, strict=True):
+                self._not_done(session, replace(attempt, message=halted.reason))
+            self._halt(halted, sessions)
             return
         self._notice(outcomes)
         milliseconds = round(1000 * (self.clock() - started))
-        for talk, attempt, outcome in zip(talks, attempts, outcomes, strict=True):
-            self._take_down(talk, replace(attempt, latency_ms=milliseconds), outcome)
+        for session, attempt, outcome in zip(sessions, attempts, outcomes, strict=True):
+            self._take_down(session, replace(attempt, latency_ms=milliseconds), outcome)
 
-    def _attempt(self, talk: _Talk) -> Attempt:
-        call = _call(talk)
+    def _attempt(self, session: _Session) -> Attempt:
+        call = _call(session)
         return Attempt(
             attempt_id=secrets.token_hex(8),
-            packet_key=talk.packet.key,
-            effect_keys=talk.packet.members,
-            step=talk.packet.step,
+            packet_key=session.packet.key,
+            effect_keys=session.packet.members,
+            step=session.packet.step,
             operation=call.operation,
             real_started_at=datetime.now(UTC),
             request=redacted(call.variables),
@@ -190,7 +195,7 @@ class Wire:
             for call, outcome in zip(calls, outcomes, strict=True)
         ]
 
-    def _take_down(self, talk: _Talk, attempt: Attempt, outcome: _Made | CentraError) -> None:
+    def _take_down(self, session: _Session, attempt: Attempt, outcome: _Made | CentraError) -> None:
         """Keep the attempt with its outcome, and go on."""
         if isinstance(outcome, CentraError):
             known = replace(
@@ -199,13 +204,13 @@ class Wire:
             if isinstance(outcome, UnknownOutcome):
                 self.writes += 1
                 self.journal.over(replace(known, outcome="unknown"))
-                talk.end(InDoubt(str(outcome)))
+                session.end(InDoubt(str(outcome)))
                 return
-            self._not_done(talk, known)
+            self._not_done(session, known)
             if isinstance(outcome, Limited):
-                talk.end(Again(outcome.seconds))
+                session.end(Again(outcome.seconds))
             else:
-                talk.end(NotNow(str(outcome), stops_operation=isinstance(outcome, Permanent)))
+                session.end(NotNow(str(outcome), stops_operation=isinstance(outcome, Permanent)))
             return
         self.writes += 1
         answered = outcome.answered
@@ -216,25 +221,25 @@ class Wire:
             )
         )  # fmt: skip
         if answered.refusal:
-            self._not_paid(talk)
-        talk.told = True
-        talk.go_on(answered)
+            self._not_paid(session)
+        session.has_mutated = True
+        session.go_on(answered)
 
-    def _not_done(self, talk: _Talk, attempt: Attempt) -> None:
+    def _not_done(self, session: _Session, attempt: Attempt) -> None:
         """Certainly nothing was done."""
         self.journal.over(replace(attempt, outcome="not_done"))
-        self._not_paid(talk)
+        self._not_paid(session)
 
     @staticmethod
-    def _not_paid(talk: _Talk) -> None:
+    def _not_paid(session: _Session) -> None:
         """A payment that never left, or that Centra refused, does not count as one."""
-        paid = talk.packet.payments_sent - (talk.packet.step in PAYING_STEPS)
-        talk.packet = replace(talk.packet, payments_sent=paid)
+        paid = session.packet.payments_sent - session.packet.is_paying
+        session.packet = replace(session.packet, payments_sent=paid)
 
-    def _halt(self, halted: Halted, talks: Iterable[_Talk]) -> None:
+    def _halt(self, halted: Halted, sessions: Iterable[_Session]) -> None:
         self._halted = halted
-        for talk in talks:
-            talk.end(NotNow(str(halted)))
+        for session in sessions:
+            session.end(NotNow(halted.reason))
 
     def _notice(self, outcomes: Iterable[object]) -> None:
         """Count requests in a row that failed: an outage must not be hammered, nor put every packet in doubt."""
@@ -251,17 +256,17 @@ class _Made:
     http_status: int
 
 
-def _call(talk: _Talk) -> Call:
-    assert isinstance(talk.wants, Tell)  # noqa: S101 - sorted out before
-    return talk.wants.call
+def _call(session: _Session) -> Call:
+    assert isinstance(session.wants, Mutation)  # noqa: S101 - sorted out before
+    return session.wants.call
 
 
-def _remembered(talk: _Talk) -> Mapping[str, Any]:
-    return talk.wants.remember if isinstance(talk.wants, Tell) else {}
+def _remembered(session: _Session) -> Mapping[str, Any]:
+    return session.wants.remember if isinstance(session.wants, Mutation) else {}
 
 
 def _made(call: Call, answer: Answer) -> _Made:
-    payload = answer.data[operations.load(call.operation).mutations[0]]
+    payload = answer.data[centra_operations.load(call.operation).mutations[0]]
     if not answer.errors:
         return _Made(Answered(payload), answer.request_id, answer.http_status)
     # Centra may repeat in its message what was sent, and the message is kept.
@@ -270,13 +275,15 @@ def _made(call: Call, answer: Answer) -> _Made:
     return _Made(Answered(payload, refusal, path), answer.request_id, answer.http_status)
 
 
-def _chunks(talks: Sequence[_Talk], size: int) -> list[list[_Talk]]:
+def _chunks(sessions: Sequence[_Session], size: int) -> list[list[_Session]]:
     """Groups that share a request, in order. One of them holds one operation, several times: what Centra refuses before it is
     executed, for want of a permission or because a field is gone, must not hold back others.
     """
-    groups: dict[str, list[_Talk]] = {}
-    for talk in talks:
-        groups.setdefault(str(getattr(talk.wants, "operation", None) or _call(talk).operation), []).append(talk)
+    groups: dict[str, list[_Session]] = {}
+    for session in sessions:
+        groups.setdefault(str(getattr(session.wants, "operation", None) or _call(session).operation), []).append(
+            session
+        )
     return [group[at : at + size] for _, group in sorted(groups.items()) for at in range(0, len(group), size)]
 
 

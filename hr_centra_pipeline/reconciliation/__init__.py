@@ -1,1 +1,1 @@
-"""What is in trouble, whose it is, how much money it is and what to do: one SQL file per family of exception kinds."""
+"""What is in trouble, whose it is, how much money it is and what to do: one SQL file per kind of exception."""

@@ -10,7 +10,7 @@ from hr_centra_pipeline.reconciliation.reconcile import next_run
 from hr_centra_pipeline.warehouse.database import Connection
 
 DECISIONS = ("chase", "carry_forward", "claim", "write_off")
-"""Ask whoever owes it; leave it open into the next month; claim it from Happy Returns or the carrier; accept the loss."""
+"""Ask the party that owes it; leave it open into the next month; claim it from Happy Returns or the carrier; accept the loss."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Note:
 
 @dataclass(frozen=True)
 class NotesReport:
-    """How many notes were appended or stood there already, and why others were refused, each by its place."""
+    """How many notes were appended or recorded already, and why others were refused, each by its place."""
 
     taken: int
     unchanged: int

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from hr_centra_pipeline.core import reasons
 from hr_centra_pipeline.reconciliation import shadow
-from hr_centra_pipeline.warehouse import watermarks
-from hr_centra_pipeline.warehouse.database import Connection, run_sql
+from hr_centra_pipeline.warehouse import models, watermarks
+from hr_centra_pipeline.warehouse.database import Connection
 
-_PACKAGE = "hr_centra_pipeline.reconciliation"
+_HERE = "reconciliation"
 _LEARNS_EVERY = timedelta(days=1)
-# Families of kinds; each adds rows to the temporary table `findings`.
-_KINDS = (
-    "delays.sql", "sources.sql", "doubts.sql", "doubles.sql",
-    "orphans.sql", "credits.sql", "corrected.sql", "stock.sql", "exchanges.sql", "rejected_writes.sql", "stalled.sql",
-    "status.sql", "stock_of_nobody.sql",
-    "refund_facts.sql", "tax_readings.sql", "unpaid_credits.sql", "payouts.sql", "refund_match.sql", "refund_matched.sql",
-    "refund_mismatches.sql", "systematic_cents.sql",
-)  # fmt: skip
+# Planned before the push, and made once more: what the push has given since counts.
+_EXCEPTIONS = ("reconciliation.exceptions",)
+# From what is found to what is open: these are made from the findings and the history alone.
+_SETTLED = ("open_now", "unseen", "closings", "reconciliation.exception_events", "reconciliation.exceptions")
+_AGAIN = ("effects.replacements", "effects.value_given_back")
 
 
 @dataclass(frozen=True)
@@ -33,18 +30,15 @@ class ReconciliationReport:
 
 
 def reconcile(connection: Connection, now: datetime) -> ReconciliationReport:
-    """Fill ``reconciliation.*`` anew and append what changed to ``reconciliation.exception_events``.
+    """Fill ``reconciliation.*`` again and append what changed to ``reconciliation.exception_events``.
 
-    Looks at the orders in play and at what is open. Reads ``push.ledger``'s last committed state: what a push has just
-    confirmed is no gap.
+    Looks at the active orders and at what is open. Reads ``push.ledger``'s last committed state: what a push has just
+    confirmed is not a gap.
     """
     before = _events(connection)
-    if _is_lateness_old(connection, now):
-        run_sql(connection, _PACKAGE, "lateness.sql", {"now": now})
-    find(connection, now)
-    run_number = next_run(connection)
-    for name in ("shadow.sql", "open_now.sql", "history.sql", "families.sql", "settled_orders.sql"):
-        run_sql(connection, _PACKAGE, name, {"now": now, "run": run_number})
+    done = set() if _is_lateness_old(connection, now) else {models.makers()["reconciliation.lateness"]}
+    given = _given(connection, now) | {"run": next_run(connection)}
+    models.run(connection, models.made_in(_HERE), {_HERE}, given, again=_AGAIN, done=done)
     shadow.keep_verdict(connection, now)
     watermarks.write(connection, watermarks.RECONCILIATION, watermarks.newest_batch(connection), now)
     after = _events(connection)
@@ -56,19 +50,24 @@ def reconcile(connection: Connection, now: datetime) -> ReconciliationReport:
 
 
 def find(connection: Connection, now: datetime) -> None:
-    """Fill the temporary table ``findings``: what looks wrong now in the orders in play, due or not."""
+    """Fill the temporary table ``findings``: what looks wrong now in the active orders, due or not; and what ``settle`` reads."""
+    done = {*_settling(), models.makers()["reconciliation.lateness"]}
+    models.run(connection, _EXCEPTIONS, {_HERE}, _given(connection, now), again=_AGAIN, done=done)
+
+
+def settle(connection: Connection, now: datetime, run_number: int) -> None:
+    """Append to the history what opened, changed and closed since the last run, and fill ``reconciliation.exceptions``."""
+    found = {model.file for model in models.order(_EXCEPTIONS, {_HERE}, _AGAIN)} - _settling()
+    models.run(connection, _EXCEPTIONS, {_HERE}, {"now": now, "run": run_number}, again=_AGAIN, done=found)
+
+
+def _settling() -> set[str]:
+    return {models.makers()[name] for name in _SETTLED}
+
+
+def _given(connection: Connection, now: datetime) -> dict[str, Any]:
     since = watermarks.read(connection, watermarks.RECONCILIATION)
-    for name in ("paid_units.sql", "bookings_of_orders.sql"):
-        run_sql(connection, "hr_centra_pipeline.matching", name, {"since": since})
-    # What the push has given since the plan counts, and what it cannot find any more.
-    for name in (
-        "packet_returns.sql", "replacements.sql", "settled_returns.sql", "payers_seen.sql", "paid_through.sql",
-        "value_given_back.sql", "fees_charged.sql", "costs_reported.sql", "whole_orders.sql", "booked_movements.sql",
-    ):  # fmt: skip
-        run_sql(connection, "hr_centra_pipeline.effects", name)
-    run_sql(connection, "hr_centra_pipeline.push", "gone.sql")
-    for name in ("findings.sql", *_KINDS):
-        run_sql(connection, _PACKAGE, name, {"now": now, "since": since, **reasons.PARAMETERS})
+    return {"now": now, "since": since}
 
 
 def _is_lateness_old(connection: Connection, now: datetime) -> bool:

@@ -1,271 +1,149 @@
--- The four sides next to each other, and who deviates. A difference is anybody's mistake only where the sides tell of the
--- same units; until then the missing credit or refund is what is wrong, and that is a kind of its own.
+-- makes: reconciliation.refund_match, reconciliation.refund_mismatches, reconciliation.tolerance_uses
+-- kind:  table
+-- grain: one row per return, order, component and unit of the match, its mismatches and uses of the tolerance
 
--- One row: what was ever read. A side that was never read says nothing, not zero.
-create or replace temp table covered as
+-- What is kept of the match: every key with its figures, the mismatches, and each use of the tolerance.
+
+-- One row per return on an order: what its compared units have in common, for anyone who looks for a rule behind differences.
+create or replace temp table traits as
 select
-    exists (from landing.files where kind = 'refunds' and problem is null) as happy_returns,
-    exists (from landing.centra_pulls where "object" = 'returns' and is_complete) as centra;
-
--- One row per unit whose money was given back in Centra, with on how many Returns. One that is of another order by now than the
--- one that it was credited on has its exception: what the sides tell on either order is not of the same goods.
-create or replace temp table credited_units as
-select credited.return_item_id, count(*) as returns
-from (
-    select return_item_id, order_number, centra_return_id from return_pieces where return_item_id is not null and not is_exchange
-    union
-    select return_item_id, order_number, null from fresh_facts where component = 'items'
-) as credited
-join staging.return_items as items using (return_item_id)
-group by credited.return_item_id
-having bool_and(credited.order_number = items.order_number);
-
--- One row per refund row of which every unit is credited: only then both sides tell of the same goods. A row that pays no unit
--- (another row has paid it) counts as soon as all units of its return on that order are credited. What is reported in another
--- currency than the order's is a mistake of its own, and not compared.
-create or replace temp table compared_rows as
-with
-credited_returns as (
-    select units.return_id, units.order_number
-    from known_units as units
-    left join credited_units as credited using (return_item_id)
-    where units.refund_type <> 'exchange'
-    group by all
-    having count(*) = count(credited.return_item_id) and max(credited.returns) = 1
-)
-
-select refunds.refund_id, refunds.return_id, refunds.order_number, refunds.currency, refunds.issued_at
-from staging.refunds
-semi join money_orders using (order_number)
-semi join staging.orders as orders on orders.order_number = refunds.order_number and orders.currency = refunds.currency
-left join staging.refund_units as units using (refund_id)
-left join credited_units as credited using (return_item_id)
-left join credited_returns as returns on returns.return_id = refunds.return_id and returns.order_number = refunds.order_number
-where refunds.status = 'issued' and refunds.refund_type <> 'exchange'
-group by all
-having case
-    when count(units.return_item_id) = 0 then bool_and(returns.return_id is not null)
-    else count(*) = count(credited.return_item_id) and max(credited.returns) = 1 -- credited twice is a kind of its own
-end;
-
-create or replace temp table compared_pairs as
-select
-    rows_.return_id, rows_.order_number, max(issued_at) as issued_at, max(landed.first_landed_at) as landed_at
-from compared_rows as rows_
-left join (
-    select refund_id, min(landed_at) as first_landed_at from landing.happy_returns_refunds
-    semi join money_orders using (order_number)
-    group by refund_id
-) as landed using (refund_id)
-group by all;
-
--- Facts that are compared: of the units that both sides know; what belongs to the whole return counts with them.
-create or replace temp table compared_units as
-select return_item_id from staging.refund_units semi join compared_rows using (refund_id)
-union
--- A row that pays no unit is about those of its return.
-select units.return_item_id
+    units.return_id, units.order_number,
+    case when count(distinct units.tax_percent) = 1 then min(units.tax_percent) end as tax_percent,
+    case when count(distinct discounted.discount_percent) = 1 then min(discounted.discount_percent) end
+        as discount_percent,
+    bool_or(units.voucher_share > 0) as has_voucher
 from known_units as units
-semi join (
-    select return_id, order_number from compared_rows
-    anti join staging.refund_units as paid using (refund_id)
-) as without_units using (return_id, order_number)
-where units.refund_type <> 'exchange';
-
--- One row per return, order, component and currency with the sums of each side: of all facts, and of those compared.
-create or replace temp table sides as
-with
-facts as (
+semi join compared_units using (return_item_id)
+join (
     select
-        facts.*,
-        case
-            when facts.component = 'exchange' then true
-            when facts.return_item_id is not null then units.return_item_id is not null
-            when facts.side = 'happy_returns' then list_contains(compared.sources, facts.source)
-            else compared.return_id is not null
-        end as is_compared
-    from reconciliation.refund_facts as facts
+        order_line_id,
+        -- to the nearest whole percent: prices are rounded
+        (
+            (2 * 100 * ten_thousandths(unit_original_price - unit_price) + ten_thousandths(unit_original_price))
+            // nullif(2 * ten_thousandths(unit_original_price), 0)
+        )::decimal(18, 4) as discount_percent
+    from staging.order_lines
     semi join money_orders using (order_number)
-    left join compared_units as units using (return_item_id)
-    left join (
-        select return_id, order_number, list(source_file || ':' || source_line) as sources
-        from compared_rows join (select refund_id, source_file, source_line from staging.refunds) as told using (refund_id)
-        group by all
-    ) as compared on compared.return_id = facts.return_id and compared.order_number = facts.order_number
-)
-
-select
-    return_id, order_number, component, currency,
-    sum(amount) filter (where side = 'expected') as expected,
-    sum(amount) filter (where side = 'happy_returns') as happy_returns,
-    sum(amount) filter (where side = 'centra') as centra,
-    sum(amount) filter (where side = 'provider') as provider,
-    -- Nearly all are compared: what is not is taken off.
-    expected - coalesce(sum(amount) filter (where not is_compared and side = 'expected'), 0) as expected_compared,
-    happy_returns - coalesce(sum(amount) filter (where not is_compared and side = 'happy_returns'), 0) as happy_returns_compared,
-    centra - coalesce(sum(amount) filter (where not is_compared and side = 'centra'), 0) as centra_compared,
-    provider - coalesce(sum(amount) filter (where not is_compared and side = 'provider'), 0) as provider_compared,
-    max(happened_at) filter (where side = 'expected') as expected_at,
-    max(happened_at) filter (where side = 'happy_returns') as happy_returns_at,
-    max(happened_at) filter (where side = 'centra') as centra_at,
-    max(happened_at) filter (where side = 'provider') as provider_at,
-    coalesce(bool_or(is_pending), false) as is_pending
-from facts
-group by return_id, order_number, component, currency;
-
--- One row per return on an order: what a Happy Returns row of it does not tell.
-create or replace temp table told_gaps as
-select
-    return_id, order_number, currency,
-    bool_or(item_subtotal is null and refund_type <> 'exchange') as misses_items,
-    bool_or(tax is null and refund_type <> 'exchange') as misses_tax,
-    bool_or(shipping_refund is null and refund_type <> 'exchange') as misses_shipping,
-    bool_or(processing_fee is null and refund_type <> 'exchange') as misses_fee
-from staging.refunds
-semi join money_orders using (order_number)
-where status in ('issued', 'pending')
+) as discounted using (order_line_id)
 group by all;
 
--- Who made the Returns of a return on an order that are not ours (unknown: several), and when the last one was made.
-create or replace temp table returns_made as
-select
-    pieces.return_id, pieces.order_number, bool_or(pieces.is_foreign) as is_partly_foreign,
-    case when count(distinct returns.made_by) filter (where pieces.is_foreign) = 1
-        then min(returns.made_by) filter (where pieces.is_foreign) else 'unknown' end as made_by,
-    max(states.created_at) as made_at
-from return_pieces as pieces
-join return_states as states using (centra_return_id)
-join staging.centra_returns as returns using (centra_return_id)
-where pieces.return_id is not null
-group by all;
-
--- One row per return on an order: the money that was given in Centra instead of replacements.
-create or replace temp table given_instead as
-select return_id, order_number, currency, sum(amount) as amount
+-- One row per return, order, component and currency: by which rule of the policy that is expected. Goods and tax are what Centra sold.
+create or replace temp table policy_rules as
+select return_id, order_number, component, currency, any_value(source) as source
 from reconciliation.refund_facts
 semi join money_orders using (order_number)
-semi join (
-    select return_item_id from effects.value_given_back where is_paid_instead and exchange = 0
-) as paid using (return_item_id)
-where side = 'centra' and component = 'exchange'
+where side = 'expected' and component not in ('items', 'tax')
 group by all;
 
--- One row per return, order, component and currency with the figures that are compared (where they are, else all of them).
-create or replace temp table four_sides as
-with
-filled as (
-    select
-        sides.*,
-        -- what is told in another currency is told of that one's row
-        (
-            (compared.return_id is not null and gaps.return_id is not null) or component = 'exchange'
-        ) and sides.currency = coalesce(orders.currency, sides.currency) as has_compared_units,
-        case when component = 'items' then gaps.misses_items when component = 'tax' then gaps.misses_tax
-            when component = 'shipping' then gaps.misses_shipping when component = 'fee' then gaps.misses_fee else false end as is_not_told,
-        -- of an order or article that nobody knows the policy says nothing
-        sides.return_id is null or known.return_id is not null as is_known,
-        compared.issued_at, compared.landed_at, made.is_partly_foreign, made.made_by, made.made_at
-    from sides
-    left join compared_pairs as compared using (return_id, order_number)
-    left join told_gaps as gaps using (return_id, order_number, currency)
-    left join (select distinct return_id, order_number from known_units) as known using (return_id, order_number)
-    left join returns_made as made using (return_id, order_number)
-    left join (select order_number, currency from staging.orders) as orders on orders.order_number = sides.order_number
-)
+-- One row per return on an order of which everything was due before the cut-over.
+create or replace temp table early_returns as
+select return_id, order_number
+from known_units
+cross join policy.parameters
+group by return_id, order_number
+having bool_and(is_after_cutover is false and coalesce(credit_due_at < parameters.cutover, true));
 
+delete from reconciliation.refund_match where order_number in (select order_number from money_orders);
+insert into reconciliation.refund_match by name
 select
-    * exclude (happy_returns, centra, expected, provider, happy_returns_compared, centra_compared, expected_compared, provider_compared),
-    case when (component <> 'exchange' and is_known) or expected is not null then coalesce(expected, 0) end as expected,
-    case when covered.happy_returns and not coalesce(is_not_told, false) then coalesce(filled.happy_returns, 0) end as happy_returns,
-    case when covered.centra then coalesce(filled.centra, 0) end as centra,
-    case when component <> 'exchange' or expected_compared is not null then coalesce(expected_compared, 0) end as expected_compared,
-    case when not coalesce(is_not_told, false) then coalesce(happy_returns_compared, 0) end as happy_returns_compared,
-    case when component <> 'exchange' then coalesce(centra_compared, 0) end as centra_compared,
-    -- one line of the provider pays all components
-    coalesce(filled.provider, case when settled.order_number is not null and component <> 'exchange' then 0 end) as provider,
-    coalesce(provider_compared, case when settled.order_number is not null and component <> 'exchange' then 0 end) as provider_compared
-from filled
-cross join covered
-left join (
-    select distinct return_id, order_number from reconciliation.refund_facts semi join money_orders using (order_number)
-    where side = 'provider'
-) as settled on settled.return_id is not distinct from filled.return_id and settled.order_number = filled.order_number;
-
--- Which side deviates (`external`: a Return that is not ours), and whose doing that is. `agree` counts as equal what differs by
--- nothing; the tolerance is looked at afterwards.
-create or replace temp table verdicts as
-with
-compared as (
+    sides.return_id, sides.order_number, sides.component, sides.currency,
+    sides.expected as expected_amount,
+    sides.happy_returns as happy_returns_amount,
+    sides.centra as centra_amount,
+    sides.provider as provider_amount,
+    sides.happy_returns - sides.centra as difference,
+    verdicts.component is not null as is_compared,
+    coalesce(abs(verdicts.distance), 0) as deviation,
+    case when verdicts.distance <> 0 then verdicts.culprit end as culprit,
+    coalesce(verdicts.is_within_tolerance, false) as within_tolerance,
+    verdicts.allowed as allowed_difference,
+    case when verdicts.is_within_tolerance then verdicts.spread else 0 end as tolerance_used,
+    explained_by is not null as is_explained,
+    explained_by,
+    case sides.component
+        when 'items' then 'what Centra sold, net of discount and voucher, without tax'
+        when 'tax' then 'the tax in what Centra sold'
+        when 'exchange' then 'settled outside Centra: ' || coalesce(rules.source, 'no price difference is reported')
+        else coalesce(rules.source, 'the policy gives none')
+    end as rule,
+    case when verdicts.component is not null then traits.tax_percent end as tax_percent,
+    case when verdicts.component is not null then traits.discount_percent end as discount_percent,
+    case when verdicts.component is not null then traits.has_voucher end as has_voucher,
+    sides.expected_at, sides.happy_returns_at, sides.centra_at, sides.provider_at
+from (
     select
-        sides.*,
-        expected_compared as e, happy_returns_compared as h, centra_compared as c, provider_compared as p,
-        (component in ('shipping', 'fee') and landed_at > made_at) as is_late_row,
-        coalesce(not is_partly_foreign, true) as is_ours,
-        parameters.shipping_rule, parameters.shipping_source
-    from four_sides as sides
+        four_sides.*,
+        case
+            when (happy_returns is not distinct from centra)
+                and (coalesce(provider, centra) is not distinct from centra)
+                and date_trunc('month', least(happy_returns_at, centra_at, provider_at))
+                <> date_trunc('month', greatest(happy_returns_at, centra_at, provider_at)) then 'other_month'
+            -- Nobody acts on a return of before the cut-over, and no exception is opened for what was due before it. Where
+            -- both sides report it, they are compared all the same.
+            when early.return_id is not null
+                and (four_sides.return_id, four_sides.order_number, four_sides.component, four_sides.currency) not in (
+                    select (return_id, order_number, component, currency) from verdicts
+                    where distance <> 0 and not is_within_tolerance and return_id is not null
+                ) then 'before_cutover'
+            when (happy_returns is not distinct from centra) then null
+            -- The difference of an exchange is settled outside Centra; Centra shows what was paid instead of the goods.
+            when component = 'exchange'
+                then case
+                        when coalesce(happy_returns, 0) <> coalesce(expected, 0)
+                            or coalesce(centra, 0) <> coalesce(money_instead.amount, 0)
+                            then null
+                        when centra <> 0 then 'given_instead'
+                        else 'settled_outside'
+                    end
+            when is_pending or greatest(
+                    -- not reported yet, or not credited yet
+                    case
+                        when coalesce(happy_returns, 0) = 0 then centra_at + to_hours(parameters.amount_wait_hours::integer + 24)
+                    end,
+                    case when centra = 0 then happy_returns_at + to_hours(24) end
+                ) > $now then 'pending'
+        end as explained_by
+    from four_sides
     cross join policy.parameters
-    where has_compared_units and (component <> 'exchange' or expected_compared is not null)
-),
+    left join
+        early_returns as early
+        on early.return_id = four_sides.return_id and early.order_number = four_sides.order_number
+    left join money_instead on money_instead.return_id = four_sides.return_id
+        and money_instead.order_number = four_sides.order_number and money_instead.currency = four_sides.currency
+) as sides
+left join verdicts
+    on verdicts.return_id is not distinct from sides.return_id and verdicts.order_number = sides.order_number
+        and verdicts.component = sides.component and verdicts.currency = sides.currency
+left join
+    policy_rules
+        as rules
+    on rules.return_id is not distinct from sides.return_id and rules.order_number = sides.order_number
+        and rules.component = sides.component and rules.currency = sides.currency
+left join traits on traits.return_id is not distinct from sides.return_id and traits.order_number = sides.order_number;
 
-judged as (
-    select
-        *,
-        case
-            when h is null and c is not distinct from e then null
-            when h is null then case when is_ours then 'centra' else 'external' end
-            when component = 'exchange' then case when h <> e then 'happy_returns' end
-            when h = c and h = e then case when p <> c then 'provider' end
-            -- the setting decides what shipping is credited: a row that reports otherwise deviates, whenever it came
-            when component = 'shipping' and e = c then 'happy_returns'
-            -- the row came when the credit had been made already
-            when component in ('shipping', 'fee') and is_late_row and is_ours and h <> c and shipping_rule <> 'never' then 'policy'
-            when e = c then 'happy_returns'
-            when e = h and not is_ours then 'external'
-            when e = h and component in ('items', 'tax') then 'centra'
-            when e = h then 'pipeline'
-            -- our own credit was written from the row, so that the two are one opinion
-            when h = c and is_ours and component in ('shipping', 'fee') then 'happy_returns'
-            when h = c then 'policy'
-            else 'unknown'
-        end as deviates
-    from compared
-),
-
-measured as (
-    select
-        *,
-        case
-            when deviates is null then 0
-            when deviates = 'provider' then p - c
-            when deviates in ('centra', 'external', 'pipeline') then c - e
-            when deviates = 'policy' and is_late_row then h - c
-            when deviates = 'policy' then e - h
-            when deviates = 'happy_returns' and e = c then h - c
-            when deviates = 'happy_returns' then h - e
-            else h - c
-        end as distance,
-        -- The worst difference of any two sides is what the tolerance has to cover. A provider's is a kind of its own.
-        greatest(e, h, c, p) - least(e, h, c, p) as worst,
-        case when deviates is distinct from 'provider' then greatest(e, h, c) - least(e, h, c) else abs(distance) end as spread,
-        -- Most keys have no difference: what is allowed is worked out where there is one. Less than the currency's smallest
-        -- unit can neither be paid nor claimed.
-        case when worst <> 0 then greatest(
-            coalesce(tolerance.absolute, 0),
-            smallest_amount(judged.currency) - 0.0001::decimal(5, 4),
-            coalesce(share_of(
-                greatest(abs(coalesce(h, c)), abs(coalesce(c, h))), tolerance.percent, 100::decimal(18, 4), judged.currency
-            ), 0),
-            case when component = 'tax' or orders.tax_mode = 'none' and component = 'items'
-                then policy.tax_slack(orders.tax_mode, greatest(abs(coalesce(e, c)), abs(coalesce(c, h))), judged.currency) else 0 end
-        ) else 0 end as allowed
-    from judged
-    left join policy.tolerance as tolerance on tolerance.currency = judged.currency
-    left join staging.orders as orders on orders.order_number = judged.order_number
-)
-
+delete from reconciliation.refund_mismatches where order_number in (select order_number from money_orders);
+insert into reconciliation.refund_mismatches by name
 select
-    return_id, order_number, component, currency, e, h, c, p, deviates,
-    case deviates when 'external' then made_by else deviates end as culprit, made_by, distance::decimal(18, 4) as distance,
-    spread <= allowed as is_within_tolerance, spread::decimal(18, 4) as spread, worst::decimal(18, 4) as worst,
-    allowed::decimal(18, 4) as allowed, coalesce(issued_at, happy_returns_at) as issued_at, made_at, landed_at, is_late_row, is_ours
-from measured;
+    verdicts.return_id, verdicts.order_number, verdicts.component, verdicts.currency,
+    verdicts.expected as expected_amount, verdicts.happy_returns as happy_returns_amount, verdicts.centra as centra_amount,
+    verdicts.provider as provider_amount, distance as difference,
+    verdicts.culprit, rule
+from verdicts
+join reconciliation.refund_match as matched
+    on matched.return_id is not distinct from verdicts.return_id and matched.order_number = verdicts.order_number
+        and matched.component = verdicts.component and matched.currency = verdicts.currency
+where distance <> 0 and not is_within_tolerance;
+
+delete from reconciliation.tolerance_uses where order_number in (select order_number from money_orders);
+insert into reconciliation.tolerance_uses by name
+select
+    return_id,
+    order_number,
+    component,
+    currency,
+    expected as expected_amount,
+    happy_returns as happy_returns_amount,
+    centra as centra_amount,
+    provider as provider_amount, distance as difference, allowed, culprit, coalesce(issued_at, made_at) as happened_at
+from verdicts
+where distance <> 0 and is_within_tolerance;

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from hr_centra_pipeline.warehouse.database import Connection, run_sql
-
-_PACKAGE = "hr_centra_pipeline.reconciliation"
+from hr_centra_pipeline.warehouse import models
+from hr_centra_pipeline.warehouse.database import Connection
+from hr_centra_pipeline.warehouse.made import makes
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class ShadowReport:
 
 def report(connection: Connection, since: datetime, until: datetime) -> ShadowReport:
     """The decisions from ``since`` until before ``until``, as the last reconciliation saw them."""
-    run_sql(connection, _PACKAGE, "shadow_verdict.sql", {"from_at": since, "to_at": until})
+    models.run_file(connection, "reconciliation/shadow_verdict.sql", {"from_at": since, "to_at": until})
     criteria = connection.execute(
         "select criterion, required, found, passed from shadow_criteria order by place"
     ).fetchall()
@@ -64,10 +64,13 @@ def report(connection: Connection, since: datetime, until: datetime) -> ShadowRe
     return ShadowReport(since, until, [Outcome(*row) for row in outcomes], [Criterion(*row) for row in criteria])
 
 
+@makes("reconciliation.shadow_verdict", "", reads=("reconciliation/shadow_verdict.sql", "policy.parameters"))
 def keep_verdict(connection: Connection, now: datetime) -> None:
     """Fill ``reconciliation.shadow_verdict``, over twice the days that the policy asks for, up to now."""
     row = connection.execute("select shadow_days from policy.parameters").fetchone()
     days = int(row[0]) if row else 0
-    run_sql(connection, _PACKAGE, "shadow_verdict.sql", {"from_at": now - timedelta(days=2 * days), "to_at": now})
+    models.run_file(
+        connection, "reconciliation/shadow_verdict.sql", {"from_at": now - timedelta(days=2 * days), "to_at": now}
+    )
     connection.execute("delete from reconciliation.shadow_verdict")
     connection.execute("insert into reconciliation.shadow_verdict by name from shadow_criteria")

@@ -1,3 +1,7 @@
+-- makes: shadow_criteria
+-- kind:  step
+-- grain: one row per criterion for going live
+
 -- Ready to go live? One row per criterion over the decisions of a period ($from_at to $to_at).
 create or replace temp table shadow_criteria as
 with
@@ -6,7 +10,8 @@ decisions as (
     where happened_at >= $from_at::timestamptz and happened_at < $to_at::timestamptz and outcome <> 'too_early'
 ),
 
-counted as (
+-- One row: how many decisions were compared, over how many days.
+decision_counts as (
     select
         count(*) as decisions, date_diff('day', min(happened_at), $to_at::timestamptz) as days,
         count(*) filter (where outcome <> 'same' and sided_with <> 'us') as alone
@@ -14,7 +19,7 @@ counted as (
 ),
 
 -- Orders on which we would give back more than was captured.
-too_much as (
+overpaid_orders as (
     select count(*) as orders
     from (
         select order_number, sum(our_amount) as ours from decisions
@@ -31,24 +36,35 @@ open_ones as (
     from reconciliation.exceptions
 ),
 
-asked as (
+-- One row: what the policy asks for.
+thresholds as (
     select shadow_days, shadow_least_decisions, shadow_most_alone_percent from policy.parameters
 )
 
-select 1 as place, 'days observed' as criterion, 'at least ' || shadow_days as required, coalesce(days, 0)::varchar as found,
+select
+    1 as place,
+    'days observed' as criterion,
+    'at least ' || shadow_days as required,
+    coalesce(days, 0)::varchar as found,
     coalesce(days, 0) >= shadow_days as passed
-from counted cross join asked
-union all
-select 2, 'decisions compared', 'at least ' || shadow_least_decisions, decisions::varchar, decisions >= shadow_least_decisions
-from counted cross join asked
+from decision_counts cross join thresholds
 union all
 select
-    3, 'decisions in which we stand alone against people and Happy Returns',
-    'at most ' || regexp_replace(shadow_most_alone_percent::varchar, '\.?0+$', '') || ' %', alone || ' of ' || decisions,
-    decisions > 0 and alone * 100 <= shadow_most_alone_percent * decisions
-from counted cross join asked
+    2,
+    'decisions compared',
+    'at least ' || shadow_least_decisions,
+    decisions::varchar,
+    decisions >= shadow_least_decisions
+from decision_counts cross join thresholds
 union all
-select 4, 'orders on which we would give back more than was captured', 'none', orders::varchar, orders = 0 from too_much
+select
+    3, 'decisions in which people and Happy Returns both disagree with us',
+    'at most ' || regexp_replace(shadow_most_alone_percent::varchar, '\.?0+$', '') || ' %',
+    alone || ' of ' || decisions,
+    decisions > 0 and alone * 100 <= shadow_most_alone_percent * decisions
+from decision_counts cross join thresholds
+union all
+select 4, 'orders on which we would give back more than was captured', 'none', orders::varchar, orders = 0 from overpaid_orders
 union all
 select 5, 'sources that are not covered', 'none', sources::varchar, sources = 0 from open_ones
 union all

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from hr_centra_pipeline.core import codes
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.warehouse.database import Connection, run_sql
 
@@ -22,7 +23,7 @@ class Line:
 
 @dataclass(frozen=True)
 class UnitStory:
-    """Where one unit stands. Amounts in ``currency``; ``refundable``: along the chain of exchanges."""
+    """The state of one unit. Amounts in ``currency``; ``refundable``: along the chain of exchanges."""
 
     return_item_id: str
     sku: str | None
@@ -91,7 +92,7 @@ def _story(connection: Connection, return_id: str) -> Story:
             items.return_item_id, coalesce(matched.sku, items.sku), items.order_number, items.refund_type, items.disposition,
             coalesce((
                 select string_agg(
-                    replace(effect_kind, '_', ' ') || ' ' || replace(state, 'unknown', 'in doubt'), ', ' order by effect_kind
+                    effect_text(effect_kind) || ' ' || replace(state, 'unknown', 'in doubt'), ', ' order by effect_kind
                 )
                 from push.ledger where ledger.return_item_id = items.return_item_id
             ), 'nothing yet') as effects,
@@ -104,7 +105,7 @@ def _story(connection: Connection, return_id: str) -> Story:
         [return_id],
     ).fetchall()
     orders = list(dict.fromkeys([order for order, _ in heads] + [row[2] for row in units]))
-    parameters = {"returns": [return_id], "orders": orders}
+    parameters = {"returns": [return_id], "orders": orders, "waiting": list(codes.WAITING)}
     timeline = run_sql(connection, "hr_centra_pipeline.reconciliation", "story.sql", parameters).fetchall()
     exceptions = connection.execute(
         "select kind, detail, next_step from reconciliation.exceptions where return_id = ? order by opened_at, kind",

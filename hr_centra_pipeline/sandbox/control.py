@@ -1,4 +1,4 @@
-"""The control door of the sandbox: faults, the request log, the clock. Loopback only, never part of a vendor's API."""
+"""The control API of the sandbox: faults, the request log, the clock. Loopback only, never part of a vendor's API."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def control_routes(sandbox: Sandbox) -> list[Route]:
     def log(_: Body) -> Any:
         return sandbox.log
 
-    def books(_: Body) -> Any:
-        return sandbox.store.books()
+    def records(_: Body) -> Any:
+        return sandbox.store.records()
 
     def used(_: Body) -> Any:
         return sandbox.used()
@@ -97,7 +97,7 @@ def control_routes(sandbox: Sandbox) -> list[Route]:
 
     return [
         _route("health", health, "GET"), _route("faults", arm, "POST"), _route("faults", armed, "GET"),
-        _route("faults", disarm, "DELETE"), _route("log", log, "GET"), _route("books", books, "GET"),
+        _route("faults", disarm, "DELETE"), _route("log", log, "GET"), _route("records", records, "GET"),
         _route("used", used, "GET"), _route("unknown-keys", unknown_keys, "GET"), _route("settings", settings, "POST"),
         _route("unknown-words", unknown_words, "POST"), _route("word", word, "POST"),
         _route("advance", advance, "POST"), _route("clock", clock, "GET"), _route("quota", quota, "POST"),

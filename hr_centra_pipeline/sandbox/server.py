@@ -1,4 +1,4 @@
-"""The sandbox as one HTTP server on loopback: Centra's two APIs, the control door, and the shop behind them."""
+"""The sandbox as one HTTP server on loopback: Centra's two APIs, the control API, and the shop behind them."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from hr_centra_pipeline.sandbox import people
-from hr_centra_pipeline.sandbox.centra import order_api
+from hr_centra_pipeline.sandbox import interventions
+from hr_centra_pipeline.sandbox.centra import order_api_server
 from hr_centra_pipeline.sandbox.centra.api import Grant, IntegrationApi, Reply
 from hr_centra_pipeline.sandbox.centra.quota import Plan, Quotas, retry_after
 from hr_centra_pipeline.sandbox.centra.store import CentraSettings, CentraStore
 from hr_centra_pipeline.sandbox.centra.used import Used, leaves
-from hr_centra_pipeline.sandbox.clock import SandboxClock
 from hr_centra_pipeline.sandbox.faults import Fault, Faults
+from hr_centra_pipeline.sandbox.sandbox_clock import SandboxClock
 
 _ORDER_API = "/centra/order-api"
 DEFAULT_NOW = datetime(2026, 9, 30, 12, tzinfo=UTC)
@@ -94,7 +94,7 @@ class Sandbox:
 
     def count_rest(self, call: str, given: Any) -> list[str]:
         """Count the keys of a call to the Order API; answers those that its documents don't list."""
-        unknown = order_api.unknown_keys(call, given)
+        unknown = order_api_server.unknown_keys(call, given)
         self._used.rest_keys |= {f"{call} {path}" for path in leaves(given)}
         self._used.unknown_keys |= {f"{call} {path}" for path in unknown}
         return unknown
@@ -117,13 +117,13 @@ class Sandbox:
         self.api.refresh()
         return self.store.settings
 
-    def person(self, name: str, given: Mapping[str, Any]) -> people.Act:
-        """Let somebody act in the admin; it stands in the log between the requests.
+    def person(self, name: str, given: Mapping[str, Any]) -> interventions.Act:
+        """Let somebody act in the admin; it is in the log between the requests.
 
         Raises:
-            ValueError: see :func:`people.act`.
+            ValueError: see :func:`interventions.act`.
         """
-        done = people.act(self.store, name, given, self.clock.now())
+        done = interventions.act(self.store, name, given, self.clock.now())
         self.log.append(
             {
                 "person": name, "given": {key: str(value) for key, value in given.items()}, "made": done.made,
@@ -219,7 +219,7 @@ def _answer(sandbox: Sandbox, request: Request, body: bytes, handler: Handler) -
 def _person(sandbox: Sandbox, fault: Fault, body: bytes) -> None:
     """Somebody acts on what the request is about."""
     given = simplejson.loads(body or b"{}", use_decimal=True)
-    about = people.what_a_request_is_about(given.get("variables") or given, str(given.get("query") or ""))
+    about = interventions.what_a_request_is_about(given.get("variables") or given, str(given.get("query") or ""))
     sandbox.person(fault.act, {**about, **fault.given})
 
 
@@ -288,7 +288,7 @@ def _graphql(sandbox: Sandbox, request: Request, body: bytes, fault: Fault | Non
         given = simplejson.loads(body, use_decimal=True)
         assert isinstance(given, dict)  # noqa: S101 - answered as a bad request below
     except (ValueError, AssertionError):
-        return Reply(400, {"errors": [{"message": "The body is no JSON object"}]})
+        return Reply(400, {"errors": [{"message": "The body is not a JSON object"}]})
     sandbox.api.refresh()
     ready = sandbox.api.prepare(grant, given)
     if isinstance(ready, Reply):
@@ -303,12 +303,12 @@ def _graphql(sandbox: Sandbox, request: Request, body: bytes, fault: Fault | Non
 
 def _rest(sandbox: Sandbox, request: Request, body: bytes) -> Reply:
     if request.headers.get("API-Authorization") != sandbox.order_api_key:
-        return Reply(401, order_api.refused("Unauthorized"))
+        return Reply(401, order_api_server.refused("Unauthorized"))
     store = sandbox.store
     numbered = "number" in request.path_params
     call = "POST /order/{number}" if numbered else f"{request.method} {request.url.path.removeprefix(_ORDER_API)}"
     if call in store.settings.disabled_endpoints:
-        return Reply(200, order_api.refused("This endpoint is disabled in the plugin"))
+        return Reply(200, order_api_server.refused("This endpoint is disabled in the plugin"))
     try:
         given = (
             dict(request.query_params) if request.method == "GET" else simplejson.loads(body or b"{}", use_decimal=True)
@@ -316,18 +316,20 @@ def _rest(sandbox: Sandbox, request: Request, body: bytes) -> Reply:
     except ValueError:
         given = None
     if not isinstance(given, dict):
-        return Reply(400, order_api.refused("The body is no JSON object"))
+        return Reply(400, order_api_server.refused("The body is not a JSON object"))
     store.let_providers_answer(sandbox.clock.now())
     unknown = sandbox.count_rest(call, given)
     if request.method == "GET":
         try:
-            return Reply(200, order_api.read_orders(store, given), unknown_keys=unknown)
+            return Reply(200, order_api_server.read_orders(store, given), unknown_keys=unknown)
         except ValueError:
-            return Reply(200, order_api.refused("Invalid parameter"), unknown_keys=unknown)
+            return Reply(200, order_api_server.refused("Invalid parameter"), unknown_keys=unknown)
     if numbered:
-        answer = order_api.complete_order(store, request.path_params["number"])
+        answer = order_api_server.complete_order(store, request.path_params["number"])
     else:
-        answer = (order_api.update_order if request.method == "PUT" else order_api.create_order)(store, given)
+        answer = (order_api_server.update_order if request.method == "PUT" else order_api_server.create_order)(
+            store, given
+        )
     return Reply(200, answer, mutations=[call], unknown_keys=unknown)
 
 

@@ -25,7 +25,7 @@ _WAIT_SECONDS = 600.0  # for a sync to come to a wait: it gives the file away th
 
 
 def folder(database: Path) -> Path:
-    """Where the backups of a database lie."""
+    """The folder of a database's backups."""
     return database.parent / "backups"
 
 
@@ -131,7 +131,7 @@ def examine(database: Path, backup: Path) -> Path:
     _remove(stage)
     try:
         _copy_file(backup, stage)
-        # What lies beside the database itself is the log of another state.
+        # What is beside the database itself is the log of another state.
         if log.size(backup) and not is_itself:
             _copy_file(log.path_of(backup), log.path_of(stage))
         _folded_and_checked(stage, backup)

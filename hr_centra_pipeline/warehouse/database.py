@@ -1,4 +1,4 @@
-"""Short transactions on the one DuckDB file; who waits for another system gives it to whoever else wants it."""
+"""Short transactions on the one DuckDB file; who waits for another system gives it to any other process that wants it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 
 import duckdb
 
-from hr_centra_pipeline.core import private
+from hr_centra_pipeline.core import exception_kinds, file_permissions
 from hr_centra_pipeline.core.errors import NotOpened, RunFailed
 from hr_centra_pipeline.warehouse import log, swap, versions
 
@@ -54,7 +54,7 @@ class Warehouse:
                 self._release()
 
     def yield_to_others(self) -> None:
-        """Before a wait: close a kept connection if another process wants the file; the next transaction opens anew."""
+        """Before a wait: close a kept connection if another process wants the file; the next transaction opens again."""
         if self._kept is not None and self._wanted.exists():
             self._release()
 
@@ -89,7 +89,7 @@ class Warehouse:
         self._release()
 
     def fold_log_in(self) -> None:
-        """Write what stands in the log into the file, and close it: then the file alone is the database."""
+        """Write what is in the log into the file, and close it: then the file alone is the database."""
         connection = self._kept or self._connect(30)
         self._kept = None
         connection.execute("force checkpoint")
@@ -100,7 +100,7 @@ class Warehouse:
             return
         connection, self._kept = self._kept, None
         if log.size(self.path) < _MOST_LOG_BYTES:
-            # What is committed stands, synced, in the log; folding it into the file at each closing would cost more.
+            # What is committed is in the log, synced; folding it into the file at each closing would cost more.
             connection.execute("pragma disable_checkpoint_on_shutdown")
         self._close(connection)
 
@@ -110,7 +110,7 @@ class Warehouse:
             _open_here[self.path] -= 1
 
     def _connect(self, wait_seconds: float) -> Connection:
-        private.keep()
+        file_permissions.keep()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         deadline = time.monotonic() + wait_seconds
         is_waiting = False
@@ -168,8 +168,8 @@ class Warehouse:
 
 @cache
 def sql_text(package: str, name: str) -> str:
-    """The text of a ``.sql`` file that lies in a package of ours."""
-    return resources.files(package).joinpath(name).read_text(encoding="utf-8")
+    """The statements of a ``.sql`` file in one of our packages."""
+    return exception_kinds.sql_of(resources.files(package).joinpath(name).read_text(encoding="utf-8"))
 
 
 def run_sql(connection: Connection, package: str, name: str, parameters: Mapping[str, Any] | None = None) -> Connection:

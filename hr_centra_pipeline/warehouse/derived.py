@@ -9,15 +9,11 @@ from pathlib import Path
 import duckdb
 
 import hr_centra_pipeline
-from hr_centra_pipeline.warehouse import migrate
+from hr_centra_pipeline.warehouse import migrate, models
 from hr_centra_pipeline.warehouse.database import Connection
 from hr_centra_pipeline.warehouse.tables import DERIVED
 
-_MAKERS = (
-    "core", "sources", "warehouse", "matching", "effects", "push", "reconciliation", "month_end", "oversight",
-)  # fmt: skip
-"""The packages whose code can take part in a derived table: what they say in Python, too (macros, keys, words, typing)."""
-_CODE = (".py", ".sql", ".toml")
+_CODE = (".py", ".toml")
 
 
 def fingerprint(*made_with: str) -> str:
@@ -34,14 +30,33 @@ def _code_of_this_program() -> str:
 def code_of(package: Path) -> str:
     """A hash of the code below a package that can take part in a derived table, and of the DuckDB that computes it.
 
-    Doors and readers (command line, assets, what is published) and the sandbox take no part.
+    Those are the SQL files from which a derived table comes, by the lineage, and what the packages that make these tables say
+    in Python (macros, keys, words, typing). Entry points and readers (command line, assets, what is published) and the sandbox take
+    no part.
     """
     found = hashlib.sha256(duckdb.__version__.encode())
-    for maker in _MAKERS:
-        for file in sorted((package / maker).rglob("*")):
-            if file.suffix in _CODE:
-                found.update(f"\x1e{file.relative_to(package).as_posix()}\x1f".encode() + file.read_bytes())
+    for file in [*_python_files(package), *(package / name for name in sql_files())]:
+        found.update(f"\x1e{file.relative_to(package).as_posix()}\x1f".encode() + file.read_bytes())
     return found.hexdigest()
+
+
+@cache
+def _behind() -> frozenset[str]:
+    return models.files_behind(DERIVED)
+
+
+def sql_files() -> list[str]:
+    """The SQL files from which a derived table comes."""
+    return sorted(name for name in _behind() if name.endswith(".sql"))
+
+
+def packages() -> list[str]:
+    """The packages that make what derived tables come from, and ``core``, which all of them import."""
+    return sorted({"core", *(name.split("/", 1)[0] for name in _behind())})
+
+
+def _python_files(package: Path) -> list[Path]:
+    return [file for name in packages() for file in sorted((package / name).rglob("*")) if file.suffix in _CODE]
 
 
 def is_current(connection: Connection, *made_with: str) -> bool:
@@ -55,7 +70,9 @@ def forget_stale(connection: Connection, *made_with: str) -> bool:
     if last == present:
         return False
     migrate.drop_derived(connection)
-    connection.execute("insert into meta.derived_from values ('all', ?, current_timestamp)", [present])
+    connection.execute(
+        "insert into meta.derived_from (stage, fingerprint, updated_at) values ('all', ?, current_timestamp)", [present]
+    )
     return last is not None
 
 

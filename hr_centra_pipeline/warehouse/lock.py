@@ -1,4 +1,4 @@
-"""The one kernel file lock that every door (CLI, schedule, UI, backfill) takes; freed by the holder's death."""
+"""The one kernel file lock that every entry point (CLI, schedule, UI, backfill) takes; released when its holder exits."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from hr_centra_pipeline.core.errors import RunFailed
 
 @contextmanager
 def held(path: Path, purpose: str, *, wait_seconds: float = 0) -> Iterator[None]:
-    """Hold the lock; the file's text tells others who holds it (pid, purpose, since).
+    """Hold the lock; the file's text shows others who holds it (pid, purpose, since).
 
     Raises:
-        RunFailed: somebody else still holds it after ``wait_seconds``; the message names the holder.
+        RunFailed: another user still holds it after ``wait_seconds``; the message names the holder.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

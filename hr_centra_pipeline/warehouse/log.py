@@ -75,7 +75,7 @@ def _set_aside(database: Path) -> None:
     at = datetime.fromtimestamp(alone.stat().st_mtime, UTC)
     kept = alone.with_name(f"{alone.name}.alone-{at:%Y%m%dT%H%M%S}")
     alone.rename(kept)
-    _LOG.warning("%s lay there without its database: it is kept as %s", alone, kept.name)
+    _LOG.warning("%s was left without its database: it is kept as %s", alone, kept.name)
 
 
 def begin(database: Path, count: int | None) -> None:

@@ -1,7 +1,7 @@
 """Whether this database is the one that was here last: a mark beside the file, which no copy of the file takes along.
 
 What was put back from an earlier time, copied from elsewhere or recreated does not know what was sent since; nor does one whose
-log lost its end, which DuckDB drops in silence: so the count in both goes up while a push writes to Centra (each second, and
+log was truncated, which DuckDB does not report: so the count in both goes up while a push writes to Centra (each second, and
 at its end), too. Such a *turn* is kept in ``meta.turns``, and the push sends nothing until whatever proves its effects was read
 completely afterwards.
 """
@@ -19,12 +19,13 @@ from pathlib import Path
 from hr_centra_pipeline.core.errors import RunFailed
 from hr_centra_pipeline.warehouse import watermarks
 from hr_centra_pipeline.warehouse.database import Connection
+from hr_centra_pipeline.warehouse.made import makes
 
 TABLES_SINCE = 83
 """The migration that brought the tables of this module."""
 
 _COUNT = "update meta.place set opened = opened + 1"
-_GET_GENERATION = 0x80087601  # FS_IOC_GETVERSION: what tells an inode from a later one of its number
+_GET_GENERATION = 0x80087601  # FS_IOC_GETVERSION: what distinguishes an inode from a later one with its number
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Mark:
 
 
 def mark_path(database: Path) -> Path:
-    """Where the mark of a database lies: its name begins with a dot, so that ``cp warehouse.duckdb*`` leaves it."""
+    """Where the mark of a database is: its name begins with a dot, so that ``cp warehouse.duckdb*`` leaves it."""
     return database.with_name(f".{database.name}.place")
 
 
@@ -61,7 +62,9 @@ def read_mark(database: Path) -> tuple[Mark | None, bool]:
     except (ValueError, TypeError, AttributeError):
         return None, True
     except OSError as error:
-        raise RunFailed(f"{path}: cannot be read ({error.strerror}). It says which database lies beside it.") from error
+        raise RunFailed(
+            f"{path}: cannot be read ({error.strerror}). It records which database is beside it."
+        ) from error
     return mark, is_copy
 
 
@@ -98,7 +101,7 @@ def arrive(connection: Connection, database: Path) -> Mark:
     row = connection.execute("select database_id, opened from meta.place").fetchone()
     if row is None:
         database_id, opened = secrets.token_hex(16), 0
-        connection.execute("insert into meta.place values (?, 0)", [database_id])
+        connection.execute("insert into meta.place (database_id, opened) values (?, 0)", [database_id])
         # Without a mark nothing was here before: a new home, or the first time that a program looks at this.
         reason = "lost" if mark is not None or is_copy else None
     else:
@@ -127,6 +130,7 @@ def _what_happened(mark: Mark | None, database_id: str, opened: int, *, is_copy:
     return "put_back" if mark.opened > opened else None
 
 
+@makes("meta.turns", "One row per time that the database was lost, copied, put back or restored.")
 def turn(
     connection: Connection,
     reason: str,
@@ -137,6 +141,6 @@ def turn(
 ) -> None:
     """Note that from here on everything has to be proven again."""
     connection.execute(
-        "insert into meta.turns values (?, ?, ?, ?, ?, ?)",
+        'insert into meta.turns (reason, batch, turned_at, "by", recorded_by, why) values (?, ?, ?, ?, ?, ?)',
         [reason, watermarks.newest_batch(connection), datetime.now(UTC), by, recorded_by, why],
     )

@@ -1,4 +1,4 @@
-"""Write the database anew into a fresh file: what was erased in the old one is in no block of it any more."""
+"""Rewrite the database into a fresh file: what was erased in the old one is in no block of it any more."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def rewrite(database: Path) -> None:
     needed, free = database.stat().st_size, shutil.disk_usage(database.parent).free
     if free < needed * 1.1:
         raise RunFailed(
-            f"{database.parent}: no room to write {database.name} anew ({needed >> 20} MB, {free >> 20} MB free). Make room, "
+            f"{database.parent}: not enough space to rewrite {database.name} ({needed >> 20} MB, {free >> 20} MB free). Make room, "
             "then run it again."
         )
     fresh = database.with_name(f"{database.name}.rewritten")
@@ -29,7 +29,7 @@ def rewrite(database: Path) -> None:
     with duckdb.connect(fresh) as connection:
         connection.execute(
             "set preserve_insertion_order = true"
-        )  # rows are told apart by it in the history of exceptions
+        )  # rows are distinguished by it in the history of exceptions
         connection.execute(f"attach '{str(database).replace(chr(39), chr(39) * 2)}' as old (read_only)")
         (name,) = connection.execute("select current_database()").fetchone() or ("",)
         connection.execute(f'copy from database old to "{name}"')
@@ -41,4 +41,4 @@ def rewrite(database: Path) -> None:
         os.fsync(written.fileno())
     fresh.replace(database)
     log.path_of(database).unlink(missing_ok=True)
-    log.forget(database)  # last: a log that was left behind by a death in between is refused
+    log.forget(database)  # last: a log that a crash in between left behind is refused

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from hr_centra_pipeline.cli.main import main
-from hr_centra_pipeline.sources.happy_returns.ingest import ingest
-from hr_centra_pipeline.sources.happy_returns.profiles import load_profiles
+from hr_centra_pipeline.sources.happy_returns.export_intake import ingest
+from hr_centra_pipeline.sources.happy_returns.export_profiles import load_profiles
 from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY
@@ -53,7 +53,7 @@ Command = Callable[..., Told]
 
 @pytest.fixture
 def command(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Run ``hr-centra …`` in this process, through the same door as the shell."""
+    """Run ``hr-centra …`` in this process, as the shell does."""
 
     def run(*arguments: str) -> Told:
         monkeypatch.setattr("sys.argv", ["hr-centra", *arguments])
@@ -82,7 +82,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def books(template: Path, tmp_path: Path) -> Warehouse:
+def ledger(template: Path, tmp_path: Path) -> Warehouse:
     path = tmp_path / "warehouse.duckdb"
     path.write_bytes(template.read_bytes())
     return Warehouse(path)

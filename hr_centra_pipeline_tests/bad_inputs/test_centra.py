@@ -12,9 +12,9 @@ import simplejson
 
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.sources.centra import pull
+from hr_centra_pipeline.sources.centra.centra_errors import CentraError, Misconfigured, Transient
 from hr_centra_pipeline.sources.centra.client import CentraClient
-from hr_centra_pipeline.sources.centra.errors import CentraError, Misconfigured, Transient
-from hr_centra_pipeline.sources.centra.progress import PullReport
+from hr_centra_pipeline.sources.centra.pull_progress import PullReport
 from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline_tests.bad_inputs.conftest import NOW, content
 from hr_centra_pipeline_tests.sources.centra import payloads
@@ -105,28 +105,28 @@ PULLS: dict[str, Callable[..., PullReport]] = {
 }  # fmt: skip
 
 
-def pulled(books: Warehouse, name: str, respond: Respond) -> PullReport:
+def pulled(ledger: Warehouse, name: str, respond: Respond) -> PullReport:
     with answering(respond) as (url, _):
         client = CentraClient(url, "secret-token", sleep=lambda _: None)
-        return PULLS[name](client, books, POLICY, NOW)
+        return PULLS[name](client, ledger, POLICY, NOW)
 
 
-def objects(books: Warehouse) -> list[tuple[str, str]]:
+def objects(ledger: Warehouse) -> list[tuple[str, str]]:
     """Every landed object and effect; not the notes of the pulls themselves."""
     notes = ("landing.centra_pulls", "landing.centra_reached", "landing.centra_unreadable")
-    return [one for one in content(books, "landing", "push", "effects", "staging") if one[0] not in notes]
+    return [one for one in content(ledger, "landing", "push", "effects", "staging") if one[0] not in notes]
 
 
 @pytest.mark.parametrize("case", NODES)
 def test_an_object_that_does_not_fit_is_named_with_its_field_and_only_the_rest_of_its_page_lands(
-    case: str, books: Warehouse
+    case: str, ledger: Warehouse
 ) -> None:
     name, connection, node, words = NODES[case]
-    before = objects(books)
+    before = objects(ledger)
     fitting = [ORDER | {"number": 1}] if name == "orders" else []
     shown = page(connection, *fitting, node)
     report = pulled(
-        books, name, lambda asked: (200, {}, shown if connection in asked["query"] else page("shipmentConnection"))
+        ledger, name, lambda asked: (200, {}, shown if connection in asked["query"] else page("shipmentConnection"))
     )
     assert not report.complete
     problem = str(report.problem)
@@ -134,19 +134,19 @@ def test_an_object_that_does_not_fit_is_named_with_its_field_and_only_the_rest_o
     assert [word for word in ("Centra", counted, *words) if word not in problem] == [], problem
     assert "\n" not in problem
     if not fitting:
-        assert objects(books) == before
-    with books.transaction() as tables:
+        assert objects(ledger) == before
+    with ledger.transaction() as tables:
         landed = tables.execute("select order_number from landing.centra_orders").fetchall()
     assert landed == [(str(order["number"]),) for order in fitting]
 
 
 @pytest.mark.parametrize("case", ANSWERS)
-def test_an_answer_that_is_none_is_told_with_vendor_operation_request_and_next_step(
-    case: str, books: Warehouse
+def test_an_answer_that_is_none_is_reported_with_vendor_operation_request_and_next_step(
+    case: str, ledger: Warehouse
 ) -> None:
     status, headers, body, kind, words = ANSWERS[case]
-    before = objects(books)
-    report = pulled(books, "orders", lambda _: (status, headers, body))
+    before = objects(ledger)
+    report = pulled(ledger, "orders", lambda _: (status, headers, body))
     assert not report.complete
     assert isinstance(report.error, kind)
     problem = str(report.problem)
@@ -154,8 +154,8 @@ def test_an_answer_that_is_none_is_told_with_vendor_operation_request_and_next_s
     assert "\n" not in problem
     assert "Traceback" not in problem
     assert "secret-token" not in problem
-    assert objects(books) == before
-    with books.transaction() as written:
+    assert objects(ledger) == before
+    with ledger.transaction() as written:
         assert written.execute("select is_complete from landing.centra_pulls").fetchall() == [(False,)]
 
 
@@ -173,14 +173,14 @@ HALVES: dict[str, tuple[str, str, Node]] = {
 
 
 @pytest.mark.parametrize("case", HALVES)
-def test_a_text_with_half_a_character_is_landed_with_a_mark_in_its_place(case: str, books: Warehouse) -> None:
+def test_a_text_with_half_a_character_is_landed_with_a_mark_in_its_place(case: str, ledger: Warehouse) -> None:
     name, connection, node = HALVES[case]
     shown = page(connection, node).replace(b"HALF", HALF.encode())
     report = pulled(
-        books, name, lambda asked: (200, {}, shown if connection in asked["query"] else page("shipmentConnection"))
+        ledger, name, lambda asked: (200, {}, shown if connection in asked["query"] else page("shipmentConnection"))
     )
     assert (report.complete, report.problem, report.rows_landed) == (True, None, 1)
-    with books.transaction() as tables:
+    with ledger.transaction() as tables:
         landed = tables.execute(f"select payload::varchar from landing.centra_{name}").fetchall()
     assert [payload.count("\ufffd") for (payload,) in landed] == [2 if case == "an order" else 1]
 
@@ -189,17 +189,17 @@ def test_a_text_with_half_a_character_is_landed_with_a_mark_in_its_place(case: s
     "params", [{"pspReference": "MOD-7"}, ["MOD-7"], 7, True, None, '{"pspReference": "MOD\\ud800"}']
 )
 def test_a_provider_s_answer_that_is_no_text_holds_no_references_and_its_payment_is_landed(
-    params: Any, books: Warehouse
+    params: Any, ledger: Warehouse
 ) -> None:
     entry = payloads.payment(1, "CAPTURE", "1") | {"paramsJSON": params}
     shown = page("orderConnection", payloads.order(1, paymentHistory=[entry]))
     report = pulled(
-        books,
+        ledger,
         "orders",
         lambda asked: (200, {}, shown if "orderConnection" in asked["query"] else page("shipmentConnection")),
     )
     assert (report.complete, report.problem) == (True, None)
-    with books.transaction() as tables:
+    with ledger.transaction() as tables:
         landed = tables.execute(
             "select payload ->> '$.paymentHistory[0].providerReferences' from landing.centra_orders"
         ).fetchall()

@@ -1,4 +1,4 @@
-"""Bad export files and rows: quarantined with line, column and reason; the good ones are landed; the books stay as they were."""
+"""Bad export files and rows: quarantined with line, column and reason; the good ones are landed; the ledger stays as they were."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hr_centra_pipeline.sources.happy_returns.ingest import ingest
-from hr_centra_pipeline.sources.happy_returns.profiles import load_profiles
+from hr_centra_pipeline.sources.happy_returns.export_intake import ingest
+from hr_centra_pipeline.sources.happy_returns.export_profiles import load_profiles
 from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline_tests.bad_inputs.conftest import NOW, content
 
@@ -112,13 +112,13 @@ PARTS: dict[str, tuple[str, bytes, list[tuple[int, str]], int]] = {
 }  # fmt: skip
 
 
-def landed(books: Warehouse, tmp_path: Path, name: str, data: bytes) -> tuple[object, ...]:
+def landed(ledger: Warehouse, tmp_path: Path, name: str, data: bytes) -> tuple[object, ...]:
     """Ingest one file; answers read, landed, rejected, repeated, problem of it, after checking that they add up."""
     folder = tmp_path / "incoming"
     folder.mkdir()
     (folder / name).write_bytes(data)
-    ingest(books, str(folder), load_profiles(Path("/nowhere")), NOW)
-    with books.transaction() as connection:
+    ingest(ledger, str(folder), load_profiles(Path("/nowhere")), NOW)
+    with ledger.transaction() as connection:
         found = connection.execute(
             "select rows_read, rows_landed, rows_rejected, rows_repeated, problem from landing.files where source_file = ?",
             [name],
@@ -129,8 +129,8 @@ def landed(books: Warehouse, tmp_path: Path, name: str, data: bytes) -> tuple[ob
     return tuple(found[0])
 
 
-def quarantined(books: Warehouse, name: str) -> list[tuple[int | None, str | None, str, str | None]]:
-    with books.transaction() as connection:
+def quarantined(ledger: Warehouse, name: str) -> list[tuple[int | None, str | None, str, str | None]]:
+    with ledger.transaction() as connection:
         return connection.execute(
             "select source_line, column_name, reason, raw_text from quarantine.rejected_rows where source_file = ? order by 1",
             [name],
@@ -139,38 +139,38 @@ def quarantined(books: Warehouse, name: str) -> list[tuple[int | None, str | Non
 
 @pytest.mark.parametrize("case", ROWS)
 def test_a_bad_row_is_set_aside_with_line_column_and_reason_and_its_neighbours_are_landed(
-    case: str, books: Warehouse, tmp_path: Path
+    case: str, ledger: Warehouse, tmp_path: Path
 ) -> None:
     header, row, column, reason = ROWS[case]
-    before = set(content(books, "landing", "push", "effects"))
+    before = set(content(ledger, "landing", "push", "effects"))
     first, last = GOOD_ROWS[header]
     read, good, bad, _, problem = landed(
-        books, tmp_path, "r-20260902.csv", f"{header}\n{first}\n{row}\n{last}\n".encode()
+        ledger, tmp_path, "r-20260902.csv", f"{header}\n{first}\n{row}\n{last}\n".encode()
     )
     assert (read, good, bad, problem) == (3, 2, 1, None)
-    ((line, told_column, told, raw),) = quarantined(books, "r-20260902.csv")
+    ((line, told_column, told, raw),) = quarantined(ledger, "r-20260902.csv")
     assert (line, told_column) == (3, column)
     assert reason in told
     assert "\n" not in told
     assert raw == row
-    assert before <= set(content(books, "landing", "push", "effects"))  # what was there is as it was
+    assert before <= set(content(ledger, "landing", "push", "effects"))  # what was there is as it was
 
 
 @pytest.mark.parametrize("case", FILES)
 def test_a_useless_file_is_refused_as_a_whole_with_one_reason_and_changes_nothing(
-    case: str, books: Warehouse, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    case: str, ledger: Warehouse, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     name, data, reason = FILES[case]
     before = [
-        one for one in content(books, "landing", "push", "effects") if "files" not in one[0] and "looks" not in one[0]
+        one for one in content(ledger, "landing", "push", "effects") if "files" not in one[0] and "looks" not in one[0]
     ]
     with caplog.at_level("WARNING"):
-        read, good, bad, repeated, problem = landed(books, tmp_path, name, data)
+        read, good, bad, repeated, problem = landed(ledger, tmp_path, name, data)
     assert (read, good, bad, repeated) == (0, 0, 0, 0)
     assert reason in str(problem)
-    assert quarantined(books, name) == [(None, None, problem, None)]
+    assert quarantined(ledger, name) == [(None, None, problem, None)]
     after = [
-        one for one in content(books, "landing", "push", "effects") if "files" not in one[0] and "looks" not in one[0]
+        one for one in content(ledger, "landing", "push", "effects") if "files" not in one[0] and "looks" not in one[0]
     ]
     assert after == before
     (warning,) = [record.getMessage() for record in caplog.records if name in record.getMessage()]
@@ -179,13 +179,13 @@ def test_a_useless_file_is_refused_as_a_whole_with_one_reason_and_changes_nothin
 
 
 @pytest.mark.parametrize("case", PARTS)
-def test_what_is_good_of_a_damaged_file_is_landed(case: str, books: Warehouse, tmp_path: Path) -> None:
+def test_what_is_good_of_a_damaged_file_is_landed(case: str, ledger: Warehouse, tmp_path: Path) -> None:
     name, data, expected, at_least = PARTS[case]
-    _, good, _, _, problem = landed(books, tmp_path, name, data)
+    _, good, _, _, problem = landed(ledger, tmp_path, name, data)
     assert problem is None
     assert isinstance(good, int)
     assert good >= at_least
-    found = quarantined(books, name)
+    found = quarantined(ledger, name)
     if expected:
         assert [(line, reason) for line, _, reason, _ in found if any(told in reason for _, told in expected)] != []
         assert [line for line, *_ in found] == [line for line, _ in expected]

@@ -72,7 +72,7 @@ def changed(home: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize("name", MISTAKES)
-def test_a_mistake_in_the_policy_is_told_with_its_place(name: str, home: Path, command: Command) -> None:
+def test_a_mistake_in_the_policy_is_reported_with_its_place(name: str, home: Path, command: Command) -> None:
     old, new, words = MISTAKES[name]
     text = (home / "policy.toml").read_text(encoding="utf-8")
     assert text.count(old) >= 1
@@ -83,7 +83,7 @@ def test_a_mistake_in_the_policy_is_told_with_its_place(name: str, home: Path, c
 
 
 @pytest.mark.parametrize("name", ADDITIONS)
-def test_a_mistake_in_an_optional_setting_is_told_with_its_place(name: str, home: Path, command: Command) -> None:
+def test_a_mistake_in_an_optional_setting_is_reported_with_its_place(name: str, home: Path, command: Command) -> None:
     addition, words = ADDITIONS[name]
     text = (home / "policy.toml").read_text(encoding="utf-8")
     changed(home, f"{text}\n{addition}\n")
@@ -96,7 +96,7 @@ def test_a_mistake_in_an_optional_setting_is_told_with_its_place(name: str, home
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_that_is_no_policy_is_told(name: str, home: Path, command: Command) -> None:
+def test_a_file_that_is_not_a_policy_is_reported(name: str, home: Path, command: Command) -> None:
     data, words = FILES[name]
     (home / "policy.toml").write_bytes(data)
     told = command("plan")
@@ -111,7 +111,7 @@ def test_a_policy_that_is_not_there_says_where_to_copy_it_from(home: Path, comma
     told.is_clear(f"{home}/policy.toml", "No such file", "Copy data/policy.example.toml there")
 
 
-def test_a_folder_instead_of_a_policy_is_told(home: Path, command: Command) -> None:
+def test_a_folder_instead_of_a_policy_is_reported(home: Path, command: Command) -> None:
     (home / "policy.toml").unlink()
     (home / "policy.toml").mkdir()
     told = command("plan")
@@ -119,7 +119,7 @@ def test_a_folder_instead_of_a_policy_is_told(home: Path, command: Command) -> N
     told.is_clear(f"{home}/policy.toml", "is a folder", "Copy data/policy.example.toml there")
 
 
-def test_several_mistakes_are_told_at_once_each_in_its_line(home: Path, command: Command) -> None:
+def test_several_mistakes_are_reported_at_once_each_in_its_line(home: Path, command: Command) -> None:
     text = (home / "policy.toml").read_text(encoding="utf-8")
     changed(home, text.replace("warehouse_id = 2 ", 'warehouse_id = "x" ').replace('EUR = "4.95"', "EUR = 4.95"))
     told = command("plan")

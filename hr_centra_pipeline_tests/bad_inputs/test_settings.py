@@ -9,14 +9,14 @@ import pytest
 
 from hr_centra_pipeline.core.errors import ConfigurationError, Unreachable
 from hr_centra_pipeline.sources.centra.client import CentraClient
-from hr_centra_pipeline.sources.files import Exports
+from hr_centra_pipeline.sources.intake.places import Place
 from hr_centra_pipeline_tests.bad_inputs.conftest import Command
 
 ENVIRONMENT: dict[str, tuple[dict[str, str], tuple[str, ...], tuple[str, ...]]] = {
     "an unknown mode": ({"HR_CENTRA_MODE": "prod"}, ("plan",), ("HR_CENTRA_MODE='prod'", "dry_run", "live")),
     "a clock that is a word": ({"HR_CENTRA_NOW": "noon"}, ("sync",), ("HR_CENTRA_NOW", "'noon'", "ISO 8601")),
     "a clock without an offset": ({"HR_CENTRA_NOW": "2026-09-30T12:00:00"}, ("sync",), ("HR_CENTRA_NOW", "no UTC offset")),
-    "a clock in the future": ({"HR_CENTRA_NOW": "2199-01-01T00:00:00Z"}, ("sync",), ("HR_CENTRA_NOW", "lies in the future")),
+    "a clock in the future": ({"HR_CENTRA_NOW": "2199-01-01T00:00:00Z"}, ("sync",), ("HR_CENTRA_NOW", "is in the future")),
     "a clock file that is not there": ({"HR_CENTRA_NOW": "@/nowhere/clock"}, ("sync",), ("HR_CENTRA_NOW=@/nowhere/clock", "cannot read the clock file")),
     "no exports": ({"HAPPY_RETURNS_EXPORTS": ""}, ("sync",), ("HAPPY_RETURNS_EXPORTS", "not set")),
     "no address": ({"CENTRA_GRAPHQL_URL": ""}, ("sync",), ("CENTRA_GRAPHQL_URL", "not set")),
@@ -30,8 +30,8 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "a month in words": (("export", "--month", "September"), ("--month September", "like 2026-09")),
     "a day that is none": (("backfill", "--from", "2026-02-30", "--to", "2026-03-01"), ("--from 2026-02-30", "like 2026-09-30")),
     "a day in words": (("backfill", "--from", "2026-02-01", "--to", "today"), ("--to today", "like 2026-09-30")),
-    "days in the wrong order": (("backfill", "--from", "2026-03-01", "--to", "2026-02-01"), ("the first day lies after the last one",)),
-    "days before the first partition": (("backfill", "--from", "2019-01-01", "--to", "2019-02-01"), ("give days from 2025-01-01 to today",)),
+    "days in the wrong order": (("backfill", "--from", "2026-03-01", "--to", "2026-02-01"), ("the first day is after the last one",)),
+    "days before the first partition": (("backfill", "--from", "2019-01-01", "--to", "2019-02-01"), ("name days from 2025-01-01 to today",)),
     "days that are not yet": (("backfill", "--from", "2026-09-01", "--to", "2026-12-01"), ("to today, 2026-09-30",)),
 }  # fmt: skip
 
@@ -50,13 +50,13 @@ PROFILES: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
     "empty": ("", ("ours.toml", "name")),
     "no columns": ('name = "ours"', ("ours.toml", "columns")),
     "an unknown kind": (PROFILE.replace("columns.returns", "columns.parcels"), ("ours.toml", "columns.parcels")),
-    "an unknown column": (PROFILE + 'colour = "Colour"\n', ("columns.returns: colour: no such column of ours",)),
+    "an unknown column": (PROFILE + 'colour = "Colour"\n', ("columns.returns: colour: no such column",)),
     "a column that must be mapped": (PROFILE.replace('refund_status = "Status"\n', ""), ("columns.returns: refund_status: must be mapped",)),
     "one header for two columns": (PROFILE.replace('"Status"', '"Order"'), ("the header 'Order' is mapped to two columns",)),
     "an unknown delimiter": ('delimiter = "~"\n' + PROFILE, ("ours.toml", "delimiter")),
     "an unknown zone": (PROFILE + '[times]\nzone = "Mars/Olympus"\n', ("zone 'Mars/Olympus' is not in the IANA list",)),
     "an unknown decimal sign": (PROFILE + '[money]\ndecimal = ";"\n', ("ours.toml", "money.decimal")),
-    "words of a column that is none": (PROFILE + '[words.colour]\nrot = "red"\n', ("words.colour: no such text column of ours",)),
+    "words of a column that is none": (PROFILE + '[words.colour]\nrot = "red"\n', ("words.colour: no such text column",)),
     "a word that we do not know": (PROFILE + '[words.refund_status]\noffen = "open"\n', ("words.refund_status: 'offen' is mapped to 'open'", "started")),
     "an unknown section": (PROFILE + "[sums]\nx = 1\n", ("ours.toml", "sums")),
     "a header that is a number": (PROFILE.replace('"Return"', "7"), ("ours.toml", "columns.returns.return_id")),
@@ -85,14 +85,14 @@ def test_a_wrong_argument_is_named_with_an_example(name: str, home: Path, comman
     assert sorted(file.name for file in home.iterdir()) == ["policy.toml"]
 
 
-def test_a_port_that_is_taken_is_told(command: Command) -> None:
+def test_a_port_that_is_taken_is_reported(command: Command) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
         told = command("dev", "--port", port)
     assert told.code == 2
-    told.is_clear(f"--port {port}", "another program has this port")
+    told.is_clear(f"--port {port}", "this port is in use by another program")
 
 
 @pytest.mark.parametrize("name", USAGE)
@@ -115,7 +115,7 @@ def test_a_wrong_header_profile_is_named_with_its_place(name: str, home: Path, c
 
 
 @pytest.mark.parametrize("token", ["", " ", "abc def", "abc\n", "abc\r\n", "töken", "a\tb", "\x00"], ids=repr)
-def test_a_token_that_cannot_stand_in_a_header_is_told_without_showing_it(token: str) -> None:
+def test_a_token_that_does_not_fit_a_header_is_reported_without_showing_it(token: str) -> None:
     with pytest.raises(
         ConfigurationError, match=r"^CENTRA_TOKEN: empty, or with blanks or line breaks in it\. Copy it again\.$"
     ):
@@ -131,11 +131,11 @@ def test_a_token_that_cannot_stand_in_a_header_is_told_without_showing_it(token:
         ("sftp://user:geheim@127.0.0.1:9/exports", Unreachable, "127.0.0.1"),
     ],
 )
-def test_an_address_of_the_exports_that_leads_nowhere_is_told_without_its_password(
+def test_an_address_of_the_exports_that_leads_nowhere_is_reported_without_its_password(
     address: str, kind: type[Exception], word: str
 ) -> None:
     with pytest.raises(kind) as caught:
-        Exports(address).listed()
+        Place(address, "HAPPY_RETURNS_EXPORTS").listed()
     assert "HAPPY_RETURNS_EXPORTS=" in str(caught.value)
     assert word in str(caught.value)
     assert "geheim" not in str(caught.value)

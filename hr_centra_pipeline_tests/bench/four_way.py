@@ -44,7 +44,7 @@ def everything_in_play(connection: Connection) -> None:
 
 
 def recompute(folder: Path) -> tuple[float, float]:
-    """Match, plan and reconcile everything anew in this process; answers seconds and its peak memory in GiB."""
+    """Match, plan and reconcile everything again in this process; answers seconds and its peak memory in GiB."""
     started = time.perf_counter()
     warehouse = Warehouse(folder / "warehouse.duckdb")
     with warehouse.kept_open():
@@ -124,10 +124,10 @@ def match_in_sql(connection: Connection) -> None:
 
     As a sync finds the database: without the tables that they make. Beside those of the round before there is less memory.
     """
-    for table in re.findall(r"create or replace temp table (\w+)", sql_text(_PACKAGE, "refund_match.sql")):
+    for table in re.findall(r"create or replace temp table (\w+)", sql_text(_PACKAGE, "four_sides.sql")):
         connection.execute(f"drop table if exists {table}")
     connection.execute("commit; begin")  # what was dropped is let go of
-    run_sql(connection, _PACKAGE, "refund_match.sql", {"now": NOW})
+    run_sql(connection, _PACKAGE, "four_sides.sql", {"now": NOW})
 
 
 def _deviating_in_sql(connection: Connection) -> set[tuple[Any, ...]]:
@@ -184,7 +184,7 @@ def measure() -> list[Measured]:
         command = [sys.executable, "-m", "hr_centra_pipeline_tests.bench.four_way", str(folder)]
         told = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
         seconds, peak = float(told[0]), float(told[1])
-        what = f"match, plan, exceptions of {UNITS:,} units anew, peak {peak:.2f} GiB (<= 2)"
+        what = f"match, plan, exceptions of {UNITS:,} units again, peak {peak:.2f} GiB (<= 2)"
         return [*found, Measured(what, seconds, "of it the four-way match", found[0].ours, "-")]
 
 

@@ -198,7 +198,7 @@ def land_history(connection: Connection, units: int, now: datetime, *, spare_ord
         connection.execute(statement, {name: given[name] for name in statement.named_parameters})
     for name in ("orders", "shipments", "returns", "stock_changes"):
         connection.execute(
-            "insert into landing.centra_pulls values (?, ?, ?, 0, 0, true, null, ?, ?)",
+            "insert into landing.centra_pulls values (?, ?, ?, 0, 0, true, null, ?, ?, 0)",
             [name, ENDS, now, given["batch"], now],
         )
     connection.execute("drop table made_units")

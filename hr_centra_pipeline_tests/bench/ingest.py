@@ -12,11 +12,12 @@ import duckdb
 import pandas as pd
 import pandera.pandas as pa
 
-from hr_centra_pipeline.sources.happy_returns.ingest import ingest
-from hr_centra_pipeline.sources.happy_returns.kinds import KINDS
-from hr_centra_pipeline.sources.happy_returns.profiles import load_profiles
+from hr_centra_pipeline.sources.happy_returns.export_intake import ingest
+from hr_centra_pipeline.sources.happy_returns.export_kinds import KINDS
+from hr_centra_pipeline.sources.happy_returns.export_profiles import load_profiles
 from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Warehouse
+from hr_centra_pipeline.warehouse.frames import schema_of
 from hr_centra_pipeline_tests.bench.measured import Measured, in_turn
 
 ROWS = 1_000_000
@@ -109,7 +110,7 @@ def land_with_pandas(file: Path, warehouse: Warehouse) -> int:
         frame[name] = pd.to_datetime(frame[name], format="ISO8601", utc=True).dt.as_unit("us")
     for name in _NUMBERS:
         frame[name] = pd.to_numeric(frame[name]).astype("Int64")
-    declared = _KIND.declared.schema.columns
+    declared = schema_of(_KIND.declared).columns
     schema = pa.DataFrameSchema({name: declared[name] for name in frame.columns if name in declared})
     frame = schema.validate(frame, lazy=True)
     with warehouse.transaction() as connection:

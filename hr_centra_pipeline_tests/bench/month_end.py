@@ -13,11 +13,11 @@ from pathlib import Path
 from hr_centra_pipeline.core.policy import load_policy
 from hr_centra_pipeline.effects.plan import plan
 from hr_centra_pipeline.matching.match import match
-from hr_centra_pipeline.month_end.journal import remember
+from hr_centra_pipeline.month_end.fact_journal import remember
 from hr_centra_pipeline.push.record import record_plan
 from hr_centra_pipeline.reconciliation.reconcile import reconcile
-from hr_centra_pipeline.sources.centra import staging as centra_staging
-from hr_centra_pipeline.sources.happy_returns import staging as happy_returns_staging
+from hr_centra_pipeline.sources.centra import centra_staging as centra_staging
+from hr_centra_pipeline.sources.happy_returns import export_staging as happy_returns_staging
 from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline.warehouse.derived import forget_stale

@@ -22,9 +22,9 @@ from hr_centra_pipeline_tests.staged import put, template
 
 SIGNATURE = Signature("bo", "seen", datetime(2026, 9, 1, 12, tzinfo=UTC))
 
-_LINE = "--line needs --unit, once or more: the units that are of that line."
+_LINE = "--line needs --unit, once or more: the units that belong to that line."
 _BOTH = f"{_LINE} --unrelated does not go with --line."
-_EITHER = "Give either --unit, once or more, for the units that the {} was for, or --unrelated; one of the two."
+_EITHER = "Give either --unit, once or more, for the units that the {} was for, or --unrelated, not both."
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from hr_centra_pipeline.cli.main import main
 from hr_centra_pipeline.cli.sandbox import running
 from hr_centra_pipeline.core.errors import RunFailed
 from hr_centra_pipeline.sandbox.centra.store import CentraStore
-from hr_centra_pipeline.sandbox.clock import SandboxClock
+from hr_centra_pipeline.sandbox.sandbox_clock import SandboxClock
 from hr_centra_pipeline.sandbox.server import running_sandbox
 
 
@@ -52,7 +52,7 @@ def test_a_home_of_another_version_is_kept_aside_and_the_terminal_says_where(
         assert not home.exists()
         assert (home.with_name(aside) / "warehouse.duckdb").read_text(encoding="utf-8") == "what was synced"
         (line,) = capsys.readouterr().err.splitlines()
-        assert line == f"{home} is of another version: it is kept as {aside}, and a new shop is opened."
+        assert line == f"{home} was made by another version: it is kept as {aside}, and a new shop is opened."
 
 
 def test_a_database_whose_sandbox_was_removed_is_kept_aside(home: Path) -> None:

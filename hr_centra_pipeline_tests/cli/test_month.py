@@ -13,7 +13,7 @@ from hr_centra_pipeline.core.policy import load_policy
 from hr_centra_pipeline.warehouse import watermarks
 from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline.warehouse.derived import forget_stale
-from hr_centra_pipeline_tests.month_end.books import open_books, utc
+from hr_centra_pipeline_tests.month_end.ledger_fixture import open_ledger, utc
 
 MONTH = "2026-03"
 
@@ -21,12 +21,12 @@ MONTH = "2026-03"
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home whose last sync was on the second of April, with a clean March."""
-    with open_books(tmp_path) as books:
-        forget_stale(books.connection, load_policy(tmp_path / "policy.toml").sha256)
-        watermarks.write(books.connection, watermarks.MATCHING, 0, utc("2026-04-02"))
-        books.pulled("2026-04-02")
-        books.three_sides("100", "2026-03-10")
-        books.learn("2026-04-02")
+    with open_ledger(tmp_path) as ledger:
+        forget_stale(ledger.connection, load_policy(tmp_path / "policy.toml").sha256)
+        watermarks.write(ledger.connection, watermarks.MATCHING, 0, utc("2026-04-02"))
+        ledger.pulled("2026-04-02")
+        ledger.three_sides("100", "2026-03-10")
+        ledger.learn("2026-04-02")
     for name, value in {"HR_CENTRA_HOME": str(tmp_path), "HR_CENTRA_NOW": "2026-04-05T12:00:00Z"}.items():
         monkeypatch.setenv(name, value)
     for name in ("HR_CENTRA_DATABASE", "HR_CENTRA_POLICY", "HR_CENTRA_MODE"):
@@ -63,11 +63,11 @@ def test_a_month_is_exported_closed_signed_by_two_people_and_opened_again(home: 
 def test_the_same_person_cannot_sign_twice(home: Path) -> None:
     command("close", "--month", MONTH, "--by", "Pia")
     command("sign", "--month", MONTH, "--as", "preparer", "--by", "Pia")
-    with pytest.raises(RunFailed, match="somebody else has to review it"):
+    with pytest.raises(RunFailed, match="another person has to review it"):
         command("sign", "--month", MONTH, "--as", "reviewer", "--by", "PIA")
 
 
-def test_a_month_as_it_stood_on_a_day_lies_in_a_folder_of_its_own(home: Path) -> None:
+def test_a_month_as_it_was_on_a_day_is_in_a_folder_of_its_own(home: Path) -> None:
     command("export", "--month", MONTH, "--as-of", "2026-03-12")
     found = json.loads((home / "exports" / MONTH / "as-of-2026-03-12" / "manifest.json").read_text("utf-8"))
     assert found["cut_off"].startswith("2026-03-12")
@@ -110,5 +110,5 @@ def test_without_a_database_the_way_to_one_is_named(tmp_path: Path, monkeypatch:
 def test_a_warehouse_that_a_command_has_left_can_be_opened_by_the_next(home: Path) -> None:
     command("export", "--month", MONTH)
     with Warehouse(home / "warehouse.duckdb").transaction() as connection:
-        (count,) = connection.execute("select count(*) from reconciliation.month_end").fetchone() or (0,)
+        (count,) = connection.execute("select count(*) from month_end.month_end").fetchone() or (0,)
     assert count > 0

@@ -7,13 +7,15 @@ import json
 import re
 import shutil
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import duckdb
 import pytest
 
-from hr_centra_pipeline.cli import demo, plan, screen
+from hr_centra_pipeline.cli import demo, exceptions, lineage, plan_command, screen
 from hr_centra_pipeline.cli.exceptions import show_exceptions
+from hr_centra_pipeline.cli.lineage import show_lineage
 from hr_centra_pipeline.cli.screen import Left
 from hr_centra_pipeline.cli.table import DataConsole, DataTable
 from hr_centra_pipeline.core.errors import ConfigurationError
@@ -43,7 +45,7 @@ def _planned_with(home: Path, sha256: str) -> Warehouse:
             "insert into meta.derived_from values ('all', ?, current_timestamp)", [derived.fingerprint(sha256)]
         )
         connection.execute(
-            "insert into reconciliation.journal_runs values (1, ?, 0, '0.1.0', 'an older one'), (2, ?, 0, '0.1.0', ?)",
+            "insert into month_end.journal_runs values (1, ?, 0, '0.1.0', 'an older one'), (2, ?, 0, '0.1.0', ?)",
             [AT, AT, sha256],
         )
         connection.execute(
@@ -57,13 +59,13 @@ def test_a_plan_that_an_edited_policy_did_not_make_says_so(home: Path) -> None:
     warehouse = _planned_with(home, "as planned")
     with warehouse.transaction() as connection:
         same, edited = (
-            plan._standing(connection, Settings.from_environment(), sha) for sha in ("as planned", "edited")
+            plan_command._standing(connection, Settings.from_environment(), sha) for sha in ("as planned", "edited")
         )
     assert same.warnings == []
     assert edited.warnings == [
         "As of the last sync at 2026-10-01 12:00 UTC; the policy has changed since: run `hr-centra sync`."
     ]
-    said = json.loads(plan._json(Preview([], []), load_policy(EXAMPLE_POLICY).policy, edited))
+    said = json.loads(plan_command._json(Preview([], []), load_policy(EXAMPLE_POLICY).policy, edited))
     assert said["as_of"].startswith("2026-10-01 12:00")
     assert said["out_of_date"] == edited.out_of_date
 
@@ -74,8 +76,8 @@ def test_a_plan_and_the_screen_of_a_sync_name_the_kill_switch(home: Path, capsys
         if is_on:
             (home / "STOP").touch()
         with warehouse.transaction() as connection:
-            standing = plan._standing(connection, Settings.from_environment(), "as planned")
-        plan._print(Preview([], []), load_policy(EXAMPLE_POLICY).policy, standing, every=False)
+            standing = plan_command._standing(connection, Settings.from_environment(), "as planned")
+        plan_command._print(Preview([], []), load_policy(EXAMPLE_POLICY).policy, standing, every=False)
         assert (f"{home}/STOP" in re.sub(r"\s", "", capsys.readouterr().out)) is is_on
         screen.show_result(Settings.from_environment())
         assert (f"{home}/STOP" in re.sub(r"\s", "", capsys.readouterr().out)) is is_on
@@ -101,8 +103,8 @@ def test_a_file_that_is_read_again_is_counted_once_as_it_is_now(home: Path, caps
 
 def test_what_a_demo_leaves_is_worded_by_what_it_waits_for() -> None:
     assert demo._told(Left(0, 0)) == ""
-    assert "3 effects wait: 3 until their time has come." in demo._told(Left(3, 0))
-    assert "17 effects wait: 3 until their time has come, 14 for a person" in demo._told(Left(3, 14))
+    assert "3 effects are waiting: 3 until they are due." in demo._told(Left(3, 0))
+    assert "17 effects are waiting: 3 until they are due, 14 for a person" in demo._told(Left(3, 14))
 
 
 def test_an_id_is_whole_in_a_narrow_table() -> None:
@@ -127,6 +129,40 @@ def _published(home: Path) -> None:
             return_id=f"RT-{number}", return_item_id=f"IT-{number}", overdue=overdue,
         )  # fmt: skip
     connection.close()
+
+
+@pytest.mark.parametrize(
+    ("wide", "left_out"),
+    [(60, ["owner", "unit", "order", "amount"]), (80, ["owner", "unit", "order"]), (100, ["owner"]), (118, [])],
+)
+def test_a_narrow_list_of_exceptions_breaks_nothing_and_says_what_is_left_out(wide: int, left_out: list[str]) -> None:
+    row = {
+        "kind": "return_without_stock_movement", "owner_team": "customer_service", "return_id": "RT-000146",
+        "return_item_id": "IT-000205", "order_number": "1325", "amount": Decimal("12277.31"), "currency": "EUR", "due_at": AT,
+        "overdue": True,
+    }  # fmt: skip
+    found, missing = exceptions._table([row, {**row, "return_id": None, "overdue": False}], wide)
+    console = DataConsole(width=1_000, file=(out := io.StringIO()))
+    console.print(found)
+    lines = [line.rstrip() for line in out.getvalue().splitlines()]
+    assert missing == left_out
+    assert max(map(len, lines)) <= max(wide, 65)
+    one, other = (line for line in lines if "return_without_stock_movement" in line)
+    assert re.search(rf"RT-000146 .*{AT:%Y-%m-%d} overdue$", one)
+    assert ("1325" in other, other.endswith(f"{AT:%Y-%m-%d}")) == (True, True)
+
+
+def test_the_lineage_of_a_name_that_readers_know_is_that_of_its_table(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("month_end.open_items", "reconciliation.open_items", "month_end/open_items"):
+        show_lineage(name, as_json=True)
+        assert json.loads(capsys.readouterr().out)["table"] == "month_end.open_items"
+    with pytest.raises(ConfigurationError, match="a copy of every published table"):
+        show_lineage("published/tables", as_json=True)
+
+
+def test_a_way_that_goes_on_from_another_s_is_shown_from_there() -> None:
+    ways = {"a": ["x", "y"], "b": ["x", "y", "z"], "c": ["x"], "d": ["x", "y"]}
+    assert lineage._ways(ways) == {"a": "x ← y", "b": "as a ← z", "c": "x", "d": "as a"}
 
 
 def test_the_list_of_exceptions_names_returns_and_units_the_most_urgent_first(

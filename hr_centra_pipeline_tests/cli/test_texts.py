@@ -15,8 +15,8 @@ from pydantic import SecretStr
 from rich.text import Text
 
 import hr_centra_pipeline.cli
-from hr_centra_pipeline.cli import doctor, explain, plan, table
-from hr_centra_pipeline.cli.progress import progress
+from hr_centra_pipeline.cli import doctor_command, explain, plan_command, table
+from hr_centra_pipeline.cli.progress_bar import progress
 from hr_centra_pipeline.cli.table import DataConsole, DataTable, echo
 from hr_centra_pipeline.core.policy import load_policy
 from hr_centra_pipeline.oversight.delivery import Mail
@@ -48,7 +48,7 @@ def test_a_table_a_line_and_a_styled_text_show_what_they_are_given(capsys: pytes
     assert is_shown(capsys.readouterr().out)
 
 
-def test_a_story_with_brackets_and_escapes_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_story_with_brackets_and_escapes_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     at = datetime(2026, 9, 1, tzinfo=UTC)
     open_one = OpenException(kind="refund_mismatch_tax", detail=EVIL, next_step="Set [modes] in the policy.")
     story = Story("R-[/x]", EVIL, ["1001"], [], [Line(at=at, who="centra", unit=None, what=EVIL)], [open_one])
@@ -60,11 +60,11 @@ def test_a_story_with_brackets_and_escapes_is_told(capsys: pytest.CaptureFixture
 
 
 def test_findings_and_a_plan_keep_the_brackets_of_our_own_advice(capsys: pytest.CaptureFixture[str]) -> None:
-    doctor._print([Finding("policy", "warning", EVIL, 'Write [modes] credit_note = "live".')])
+    doctor_command._print([Finding("policy", "warning", EVIL, 'Write [modes] credit_note = "live".')])
     out = capsys.readouterr().out
     assert is_shown(out)
     assert "Write [modes] credit_note" in out
-    plan._print(Preview([], []), load_policy(EXAMPLE_POLICY).policy, plan.Standing(), every=False)
+    plan_command._print(Preview([], []), load_policy(EXAMPLE_POLICY).policy, plan_command.Standing(), every=False)
     assert "Would be sent: nothing" in capsys.readouterr().out
 
 
@@ -75,7 +75,7 @@ def test_a_warning_and_a_progress_line_are_text(capsys: pytest.CaptureFixture[st
     assert is_shown(capsys.readouterr().err)
 
 
-def test_no_command_prints_past_these_two_doors() -> None:
+def test_no_command_prints_except_through_these_two_functions() -> None:
     folder = Path(hr_centra_pipeline.cli.__file__).parent
     for file in folder.glob("*.py"):
         if file != Path(table.__file__):

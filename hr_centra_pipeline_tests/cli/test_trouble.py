@@ -1,4 +1,4 @@
-"""What a machine does to us is told in one line with its place and the remedy, and children end with us."""
+"""What a machine does to us is reported in one line with its place and the remedy, and children end with us."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from hr_centra_pipeline.cli import main, trouble
+from hr_centra_pipeline.cli import main, trouble_commands
 from hr_centra_pipeline.core.errors import ConfigurationError, NotOpened
 from hr_centra_pipeline.core.policy import load_policy
 from hr_centra_pipeline.core.settings import Settings
@@ -51,17 +51,17 @@ from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY
 def test_trouble_of_the_machine_is_one_line_with_its_place_and_the_remedy(
     error: Exception, words: tuple[str, ...]
 ) -> None:
-    line = trouble.told(error)
+    line = trouble_commands.told(error)
     assert line is not None
     assert "\n" not in line
     assert all(word in line for word in words), line
 
 
-def test_the_root_of_a_chain_is_told_and_a_mistake_of_ours_is_not() -> None:
+def test_the_root_of_a_chain_is_reported_and_our_own_mistake_is_not() -> None:
     failed = RuntimeError("step failed")
     failed.__cause__ = OSError(errno.ENOSPC, "No space left on device", "/x")
-    assert "/x: the disk is full" in (trouble.told(failed) or "")
-    assert trouble.told(KeyError("what")) is None
+    assert "/x: the disk is full" in (trouble_commands.told(failed) or "")
+    assert trouble_commands.told(KeyError("what")) is None
 
 
 @pytest.mark.parametrize(
@@ -75,20 +75,18 @@ def test_the_root_of_a_chain_is_told_and_a_mistake_of_ours_is_not() -> None:
         duckdb.TransactionException("TransactionContext Error: cannot start a transaction within a transaction"),
     ],
 )
-def test_a_mistake_of_ours_in_the_database_keeps_its_traceback(
-    error: Exception, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_our_own_mistake_in_the_database_keeps_its_traceback(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> None:
         raise error
 
-    assert trouble.told(error) is None
+    assert trouble_commands.told(error) is None
     monkeypatch.setattr(main, "app", fail)
     with pytest.raises(type(error)):
         main.main()
 
 
 def test_a_payment_type_that_a_file_error_names_is_no_damaged_database() -> None:
-    line = trouble.told(duckdb.IOException('IO Error: Could not open file "withdrawal.csv"'))
+    line = trouble_commands.told(duckdb.IOException('IO Error: Could not open file "withdrawal.csv"'))
     assert line is not None
     assert "restore" not in line
 
@@ -108,11 +106,12 @@ def test_a_full_disk_ends_a_command_with_one_line_and_no_traceback(
 ) -> None:
     assert run_main(monkeypatch, OSError(errno.ENOSPC, "No space left on device", "/x")) == 1
     assert (
-        capsys.readouterr().err == "/x: the disk is full. Make room, then run this again; what was committed is kept.\n"
+        capsys.readouterr().err
+        == "/x: the disk is full. Free some space, then run this again; what was committed is kept.\n"
     )
 
 
-def test_a_file_that_is_no_database_is_told_with_what_to_do(
+def test_a_file_that_is_not_a_database_is_reported_with_what_to_do(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     failed = NotOpened("/x")
@@ -128,7 +127,7 @@ def test_a_home_with_a_percent_sign_is_refused_by_name(tmp_path: Path, monkeypat
         prepare_dagster_home(settings)
 
 
-def test_a_wrong_cron_line_is_told_with_what_to_write(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_cron_line_is_reported_with_what_to_write(monkeypatch: pytest.MonkeyPatch) -> None:
     from hr_centra_pipeline.orchestration import jobs
 
     monkeypatch.setenv("HR_CENTRA_SYNC_CRON", "every hour")

@@ -13,7 +13,7 @@ from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.oversight.delivery import Mail, Webhook
 from hr_centra_pipeline.oversight.doctor import settings_table
 from hr_centra_pipeline.sources.centra.client import CentraClient
-from hr_centra_pipeline.sources.files import Exports
+from hr_centra_pipeline.sources.intake.places import Place
 
 _PASSWORDS = [
     "hunter2/x",
@@ -44,7 +44,7 @@ def test_a_password_with_any_character_in_it_is_never_shown(
     shown = [addresses.shown(given), *(one.value for one in settings_table({"HAPPY_RETURNS_EXPORTS": given}, None, {}))]
     shown.append(repr(Settings.from_environment({"HAPPY_RETURNS_EXPORTS": given, "HR_CENTRA_PAYOUTS": given})))
     try:
-        Exports(given).close()
+        Place(given, "HAPPY_RETURNS_EXPORTS").close()
     except (ConfigurationError, Unreachable) as error:
         shown += [str(error), "".join(traceback.format_exception(error))]
     assert not [text for text in [*shown, caplog.text] if _leaks(text, password)]
@@ -52,7 +52,7 @@ def test_a_password_with_any_character_in_it_is_never_shown(
 
 def test_a_password_with_a_reserved_character_is_refused_with_the_fix() -> None:
     with pytest.raises(ConfigurationError, match=r"sftp://…: a user name or password .* \(/ as %2F") as caught:
-        Exports("sftp://me:hun/ter2@host/in")
+        Place("sftp://me:hun/ter2@host/in", "HAPPY_RETURNS_EXPORTS")
     assert "ter2" not in str(caught.value)
 
 
@@ -97,4 +97,4 @@ def test_webhooks_and_mail_servers_with_such_passwords_are_refused_without_showi
 
 def test_a_folder_that_is_missing_says_so_with_its_name(tmp_path: Path) -> None:
     with pytest.raises(Unreachable, match="nowhere"):
-        Exports(str(tmp_path / "nowhere")).listed()
+        Place(str(tmp_path / "nowhere"), "HAPPY_RETURNS_EXPORTS").listed()

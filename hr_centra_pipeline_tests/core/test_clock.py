@@ -18,7 +18,7 @@ def test_an_offset_is_honoured() -> None:
     assert now({"HR_CENTRA_NOW": "2026-09-30T14:00:00+02:00"}) == datetime(2026, 9, 30, 12, tzinfo=UTC)
 
 
-def test_a_clock_file_is_read_anew_each_time(tmp_path: Path) -> None:
+def test_a_clock_file_is_read_again_each_time(tmp_path: Path) -> None:
     file = tmp_path / "clock"
     environment = {"HR_CENTRA_NOW": f"@{file}"}
     file.write_text("2026-09-30T12:00:00Z\n")
@@ -32,7 +32,7 @@ def test_a_clock_file_is_read_anew_each_time(tmp_path: Path) -> None:
     [
         ("yesterday", "not an ISO 8601 time"),
         ("2026-09-30T12:00:00", "has no UTC offset"),
-        ("2999-01-01T00:00:00Z", "lies in the future"),
+        ("2999-01-01T00:00:00Z", "is in the future"),
         ("@/no/such/file", "cannot read the clock file"),
     ],
 )

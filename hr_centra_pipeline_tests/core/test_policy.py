@@ -82,7 +82,7 @@ def test_each_mistake_gives_one_message_with_its_place(
         assert complaint in message
 
 
-def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
+def test_every_mistake_is_reported_at_once(tmp_path: Path) -> None:
     text = SOUND.replace('"centra"', '"bank"').replace('"none"', '"burn"')
     with pytest.raises(ConfigurationError) as caught:
         load_policy(written(tmp_path, text))

@@ -11,7 +11,7 @@ from hr_centra_pipeline.core import clock
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.policy import load_policy
 from hr_centra_pipeline.core.settings import Settings
-from hr_centra_pipeline.sources.happy_returns.profiles import load_profiles
+from hr_centra_pipeline.sources.happy_returns.export_profiles import load_profiles
 
 _TEXTS = {
     "nested too deeply": "a=" + "[" * 20_000,

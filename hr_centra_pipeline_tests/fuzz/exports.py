@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hr_centra_pipeline.core.errors import ConfigurationError
-from hr_centra_pipeline.sources.happy_returns.ingest import ingest
-from hr_centra_pipeline.sources.happy_returns.profiles import Profile, load_profiles
-from hr_centra_pipeline.sources.happy_returns.staging import refresh
+from hr_centra_pipeline.sources.happy_returns.export_intake import ingest
+from hr_centra_pipeline.sources.happy_returns.export_profiles import Profile, load_profiles
+from hr_centra_pipeline.sources.happy_returns.export_staging import refresh
 from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Warehouse
 

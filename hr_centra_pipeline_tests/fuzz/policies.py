@@ -16,11 +16,11 @@ from hr_centra_pipeline.core.policy import load_policy
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.oversight.doctor import settings_table
 from hr_centra_pipeline.push.guards import refuse_unguarded
-from hr_centra_pipeline.sources.centra import contract, permissions, variables
-from hr_centra_pipeline.sources.files import Exports
-from hr_centra_pipeline.sources.happy_returns.profiles import Profile
-from hr_centra_pipeline.sources.payouts.profiles import PayoutProfile
-from hr_centra_pipeline.sources.profile_files import parsed
+from hr_centra_pipeline.sources.centra import centra_calls, centra_contract
+from hr_centra_pipeline.sources.happy_returns.export_profiles import Profile
+from hr_centra_pipeline.sources.intake.places import Place
+from hr_centra_pipeline.sources.intake.profile_files import parsed
+from hr_centra_pipeline.sources.payouts.settlement_profiles import PayoutProfile
 from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline.warehouse.policy_tables import write_policy
@@ -77,9 +77,9 @@ class _Fuzzing:
         except ConfigurationError as error:
             _must(str(error).startswith(str(self.file)), "a refusal names the file")
             return "policy: refused by name"
-        permissions.needed(loaded.policy)
-        variables.widest(loaded.policy)
-        contract.words_read(loaded.policy.centra.words)
+        centra_calls.needed(loaded.policy)
+        centra_calls.widest(loaded.policy)
+        centra_contract.words_read(loaded.policy.centra.words)
         if rng.random() < _WRITTEN:
             with self.warehouse.transaction() as connection:
                 write_policy(connection, loaded.policy, "live")
@@ -136,7 +136,7 @@ class _Fuzzing:
         for setting in settings_table(given, None, {}):
             _must(secret not in setting.value, f"{setting.name} is shown without its secret")
         try:
-            Exports(settings.exports).close()
+            Place(settings.exports, "HAPPY_RETURNS_EXPORTS").close()
         except (ConfigurationError, Unreachable) as error:
             parts = {secret, *re.split("[/@:#?%]", secret)}
             _must(

@@ -14,13 +14,13 @@ from decimal import Decimal
 from pathlib import Path
 
 from hr_centra_pipeline.core.policy import load_policy
-from hr_centra_pipeline.sources.payouts import staging
-from hr_centra_pipeline.sources.payouts.ingest import ingest_payouts
-from hr_centra_pipeline.sources.payouts.profiles import load_payout_profiles
+from hr_centra_pipeline.sources.payouts import settlement_staging
+from hr_centra_pipeline.sources.payouts.settlement_intake import ingest_payouts
+from hr_centra_pipeline.sources.payouts.settlement_profiles import load_payout_profiles
 from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 from hr_centra_pipeline.warehouse.policy_tables import write_policy
-from hr_centra_pipeline_tests.reconciliation.books import NOW, Books
+from hr_centra_pipeline_tests.reconciliation.ledger_fixture import NOW, LedgerFixture
 from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY
 
 ROWS = 50  # of a file
@@ -74,7 +74,7 @@ def run(count: int, seed: int) -> Counter[str]:
         profiles = load_payout_profiles(Path(scratch))
         with warehouse.kept_open():
             ingest_payouts(warehouse, str(folder), profiles, NOW)
-            staging.refresh(warehouse, NOW, profiles)
+            settlement_staging.refresh(warehouse, NOW, profiles)
             with warehouse.transaction() as connection:
                 for name, some in rows.items():
                     found.update(_outcomes(connection, name, some))
@@ -123,12 +123,12 @@ def _outcomes(connection: Connection, name: str, rows: int) -> Counter[str]:
 def _reconciled(connection: Connection) -> None:
     """Plan and reconcile orders that the rows name: what was landed must not stop a later stage."""
     write_policy(connection, load_policy(EXAMPLE_POLICY).policy, "dry_run")
-    books = Books(connection)
+    ledger = LedgerFixture(connection)
     for number in ("1001", "1002", "1003"):
-        books.sold(number)
-        books.told(number, books.returned(number))
-    books.credited("1001", ["1001-0"], 1001, reference="R-1001")
-    books.reconcile(NOW)
+        ledger.sold(number)
+        ledger.told(number, ledger.returned(number))
+    ledger.credited("1001", ["1001-0"], 1001, reference="R-1001")
+    ledger.reconcile(NOW)
 
 
 # ---------------------------------------------------------------- files

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hr_centra_pipeline.sources import files
+from hr_centra_pipeline.sources.intake import contents, cutting
 from hr_centra_pipeline_tests.fuzz import exports
 
 
@@ -42,14 +42,14 @@ _PIECES = [
     name=st.sampled_from(["a.csv", "a.csv.gz", "a.jsonl", "a.json", "a.zip"]),
 )  # fmt: skip
 def test_a_file_of_any_bytes_is_cut_into_rows_and_bad_rows_or_has_a_problem(data: bytes, name: str) -> None:
-    content = files.opened(data, name)
+    content = contents.opened(data, name)
     if content.problem:
         return
-    if files.is_json(content.data):
-        cut = files.cut_json(content)
+    if cutting.is_json(content.data):
+        cut = cutting.cut_json(content)
     else:
         try:
-            cut = files.cut_csv(content, ",")
+            cut = cutting.cut_csv(content, ",")
         except UnicodeDecodeError:
             return
     assert all(len(values) == len(cut.headers) for _, values in cut.rows)

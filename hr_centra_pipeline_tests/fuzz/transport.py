@@ -21,15 +21,15 @@ import simplejson
 from graphql import build_schema, introspection_from_schema
 
 from hr_centra_pipeline.core.policy import Policy
-from hr_centra_pipeline.sources.centra import contract, landing, operations, staging
+from hr_centra_pipeline.sources.centra import centra_contract, centra_landing, centra_operations, centra_staging
 from hr_centra_pipeline.sources.centra.bounded import BoundedSession, Received
+from hr_centra_pipeline.sources.centra.centra_errors import CentraError, Permanent, UnknownOutcome
+from hr_centra_pipeline.sources.centra.centra_objects import Order, Return, Shipment, StockChange
+from hr_centra_pipeline.sources.centra.centra_objects import Warehouse as CentraWarehouse
 from hr_centra_pipeline.sources.centra.client import Answer, Asked, CentraClient
-from hr_centra_pipeline.sources.centra.errors import CentraError, Permanent, UnknownOutcome
-from hr_centra_pipeline.sources.centra.models import Order, Return, Shipment, StockChange
-from hr_centra_pipeline.sources.centra.models import Warehouse as CentraWarehouse
 from hr_centra_pipeline.sources.centra.order_api import OrderApiClient
-from hr_centra_pipeline.sources.centra.progress import Pull
 from hr_centra_pipeline.sources.centra.pull import consumer, with_all_lines
+from hr_centra_pipeline.sources.centra.pull_progress import Pull
 from hr_centra_pipeline.sources.centra.transport import Credential
 from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Warehouse
@@ -98,7 +98,7 @@ class _Fuzzing:
         self.rng, self.url, self.served = rng, url, served
         self.session = _Answering()
         self.now = 1_790_000_000.0
-        self.rows: dict[landing.Target, list[landing.Row]] = {}
+        self.rows: dict[centra_landing.Target, list[centra_landing.Row]] = {}
         self.warehouse = Warehouse(folder / "warehouse.duckdb")
         migrate.prepare(self.warehouse)
         with self.warehouse.transaction() as connection:
@@ -201,7 +201,7 @@ class _Fuzzing:
     def order_shown(self) -> str:
         return _outcome(self.order_api.read_order, 1001)
 
-    def page(self, operation: str, connection: str, model: Any, target: landing.Target, row: Any) -> str:
+    def page(self, operation: str, connection: str, model: Any, target: centra_landing.Target, row: Any) -> str:
         """A page of objects: each is kept for the tables, or refused by name."""
         pull = Pull(connection, self.client, self.warehouse, _POLICY, _NOW)
         landed = 0
@@ -224,16 +224,16 @@ class _Fuzzing:
         except CentraError:
             return "not covered"
         fitting = pull.fitting(CentraWarehouse, raws)
-        self.rows.setdefault(landing.WAREHOUSES, []).extend(landing.warehouse_row(one) for one in fitting)
+        self.rows.setdefault(centra_landing.WAREHOUSES, []).extend(centra_landing.warehouse_row(one) for one in fitting)
         return "refused by name" if pull.problems else "landed"
 
     def introspection(self) -> str:
         """What should be a schema."""
         try:
-            contract.schema_of(contract.asked(self.client))
+            centra_contract.schema_of(centra_contract.asked(self.client))
         except CentraError:
             return "not covered"
-        except contract.NotASchema:
+        except centra_contract.NotASchema:
             return "refused by name"
         return "read"
 
@@ -241,9 +241,9 @@ class _Fuzzing:
         """What fitted goes into the real tables, and through their SQL."""
         with self.warehouse.transaction() as connection:
             for target, rows in self.rows.items():
-                landing.land(connection, target, rows, _NOW)
+                centra_landing.land(connection, target, rows, _NOW)
         self.rows.clear()
-        staging.refresh(self.warehouse, _NOW + timedelta(seconds=1))
+        centra_staging.refresh(self.warehouse, _NOW + timedelta(seconds=1))
 
 
 def _became(outcome: Answer | CentraError) -> str:
@@ -331,27 +331,33 @@ def _schema(_: random.Random) -> Any:
     return {"data": copy.deepcopy(dict(_SCHEMA))}
 
 
-def _paging(connection: str, operation: str, model: Any, target: landing.Target, row: Any) -> Callable[[_Fuzzing], str]:
+def _paging(
+    connection: str, operation: str, model: Any, target: centra_landing.Target, row: Any
+) -> Callable[[_Fuzzing], str]:
     return lambda fuzzing: fuzzing.page(operation, connection, model, target, row)
 
 
 _EDGES: dict[str, tuple[Callable[[random.Random], Any], Callable[[_Fuzzing], str]]] = {
     "returns": (
         _page("returnConnection", _return),
-        _paging("returnConnection", "PullReturns", Return, landing.RETURNS, landing.return_row),
+        _paging("returnConnection", "PullReturns", Return, centra_landing.RETURNS, centra_landing.return_row),
     ),
     "orders": (
         _page("orderConnection", _order),
-        _paging("orderConnection", "PullOrders", Order, landing.ORDERS, landing.order_row),
+        _paging("orderConnection", "PullOrders", Order, centra_landing.ORDERS, centra_landing.order_row),
     ),
     "shipments": (
         _page("shipmentConnection", payloads.shipment),
-        _paging("shipmentConnection", "PullShipments", Shipment, landing.SHIPMENTS, landing.shipment_row),
+        _paging("shipmentConnection", "PullShipments", Shipment, centra_landing.SHIPMENTS, centra_landing.shipment_row),
     ),
     "stock changes": (
         _page("stockChangeConnection", lambda one, two: payloads.stock_change(one, "PK", (two, "SKU-1", 1))),
         _paging(
-            "stockChangeConnection", "PullStockChanges", StockChange, landing.STOCK_CHANGES, landing.stock_change_row
+            "stockChangeConnection",
+            "PullStockChanges",
+            StockChange,
+            centra_landing.STOCK_CHANGES,
+            centra_landing.stock_change_row,
         ),
     ),
     "warehouses": (
@@ -373,7 +379,7 @@ _EDGES: dict[str, tuple[Callable[[random.Random], Any], Callable[[_Fuzzing], str
     ),
     "introspection": (_schema, _Fuzzing.introspection),
 }
-assert set(operations.names()) >= {"DeleteReturn", "PullWarehouses"}
+assert set(centra_operations.names()) >= {"DeleteReturn", "PullWarehouses"}
 
 
 # ---------------------------------------------------------------- a socket

@@ -114,7 +114,7 @@ def adopted(connection: Connection) -> list[str]:
     return [item for (item,) in rows]
 
 
-def test_somebody_elses_return_counts_for_the_unit_whose_return_it_names(prepared: Connection) -> None:
+def test_an_external_return_counts_for_the_unit_whose_return_it_names(prepared: Connection) -> None:
     order(prepared, "1", ("10", "RED", 2))
     unit(prepared, "a", "1", sku="RED", express_code="HRAAAAAA")
     unit(prepared, "b", "1", sku="RED", express_code="HRBBBBBB")
@@ -123,7 +123,7 @@ def test_somebody_elses_return_counts_for_the_unit_whose_return_it_names(prepare
     assert adopted(prepared) == ["b"]
 
 
-def test_somebody_elses_return_of_the_only_piece_is_the_units_even_from_before_its_return_started(
+def test_an_external_return_of_the_only_piece_is_the_units_even_from_before_its_return_started(
     prepared: Connection,
 ) -> None:
     order(prepared, "1", ("10", "RED", 1))
@@ -148,7 +148,7 @@ def tied(connection: Connection, what: str, centra_id: int, item: str | None) ->
     )
 
 
-def test_somebody_elses_return_that_may_be_another_piece_puts_the_unit_in_doubt_until_a_person_ties_it(
+def test_an_external_return_that_may_be_another_piece_puts_the_unit_in_doubt_until_a_person_ties_it(
     prepared: Connection,
 ) -> None:
     order(prepared, "1", ("10", "RED", 2))
@@ -171,7 +171,7 @@ def test_a_return_that_a_person_has_tied_to_none_is_in_no_units_way(prepared: Co
     assert doubts(prepared) == {}
 
 
-def test_of_two_units_for_two_pieces_the_one_that_is_left_over_is_on_somebody_elses_return(
+def test_of_two_units_for_two_pieces_the_one_that_is_left_over_is_on_an_external_return(
     prepared: Connection,
 ) -> None:
     order(prepared, "1", ("10", "RED", 2))
@@ -183,7 +183,7 @@ def test_of_two_units_for_two_pieces_the_one_that_is_left_over_is_on_somebody_el
     assert doubts(prepared) == {}
 
 
-def test_somebody_elses_return_on_another_line_of_the_article_is_in_the_way_only_of_units_that_may_be_that_line(
+def test_an_external_return_on_another_line_of_the_article_is_in_the_way_only_of_units_that_may_be_that_line(
     prepared: Connection,
 ) -> None:
     order(prepared, "1", ("10", "RED", 1), ("11", "RED", 1))
@@ -262,7 +262,7 @@ def test_what_never_came_has_its_place_as_long_as_nobody_else_wants_it(prepared:
     assert places(prepared) == {"a": 11, "b": 10}
 
 
-def test_somebody_elses_return_goes_from_what_never_came_to_what_did(prepared: Connection) -> None:
+def test_an_external_return_goes_from_what_never_came_to_what_did(prepared: Connection) -> None:
     order(prepared, "1", ("10", "RED", 1))
     unit(prepared, "early", "1", sku="RED", return_created_at=DAY - timedelta(days=10))
     foreign_return(prepared, 10)
@@ -298,7 +298,7 @@ def row(connection: Connection, name: str, items: str, tax: str, *units: str) ->
         put(connection, "staging.refund_units", refund_id=name, return_item_id=item, is_told=True)
 
 
-def test_of_lines_with_several_prices_the_unit_is_the_one_whose_price_its_refund_row_tells(
+def test_of_lines_with_several_prices_the_unit_is_the_one_whose_price_its_refund_row_reports(
     prepared: Connection,
 ) -> None:
     two_prices(prepared)
@@ -308,7 +308,7 @@ def test_of_lines_with_several_prices_the_unit_is_the_one_whose_price_its_refund
     assert doubts(prepared) == {}
 
 
-def test_a_row_in_another_currency_comes_before_the_row_that_pays_a_unit_and_tells_no_price(
+def test_a_row_in_another_currency_comes_before_the_row_that_pays_a_unit_and_shows_no_price(
     prepared: Connection,
 ) -> None:
     two_prices(prepared)
@@ -320,7 +320,7 @@ def test_a_row_in_another_currency_comes_before_the_row_that_pays_a_unit_and_tel
     assert doubts(prepared) == {}
 
 
-def test_a_row_for_several_units_tells_the_price_of_the_one_that_is_not_known(prepared: Connection) -> None:
+def test_a_row_for_several_units_shows_the_price_of_the_one_that_is_not_known(prepared: Connection) -> None:
     two_prices(prepared)
     put(
         prepared, "staging.order_lines", order_line_id="12", order_number="1", sku="HAT", is_product=True, quantity=1,
@@ -334,7 +334,7 @@ def test_a_row_for_several_units_tells_the_price_of_the_one_that_is_not_known(pr
 
 
 @pytest.mark.parametrize("told", [None, ("72.00", "18.00"), ("40.00", "10.00")])
-def test_where_nothing_tells_which_of_several_prices_a_unit_cost_it_is_in_doubt_until_a_person_ties_it(
+def test_where_nothing_shows_which_of_several_prices_a_unit_cost_it_is_in_doubt_until_a_person_ties_it(
     prepared: Connection, told: tuple[str, str] | None
 ) -> None:
     two_prices(prepared)
@@ -357,7 +357,7 @@ def test_when_every_piece_comes_back_in_one_return_it_does_not_matter_which_is_w
     assert set(doubts(prepared)) == {"a", "b"}
 
 
-def test_what_the_rows_tell_places_units_of_two_returns_crosswise(prepared: Connection) -> None:
+def test_what_the_rows_show_places_units_of_two_returns_crosswise(prepared: Connection) -> None:
     two_prices(prepared)
     unit(prepared, "a", "1", sku="RED", approved_at=DAY, return_created_at=DAY - timedelta(days=1))
     unit(prepared, "b", "1", sku="RED", approved_at=DAY)
@@ -529,7 +529,7 @@ def found_as(connection: Connection, how: str, *items: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["named", "started before", "adopted before", "for no piece left"])
-def test_two_units_that_fit_two_lines_are_the_two_pieces_on_somebody_elses_return_one_of_each_line(
+def test_two_units_that_fit_two_lines_are_the_two_pieces_on_an_external_return_one_of_each_line(
     prepared: Connection, how: str
 ) -> None:
     two_lines_returned(prepared, how)
@@ -541,7 +541,7 @@ def test_two_units_that_fit_two_lines_are_the_two_pieces_on_somebody_elses_retur
 
 
 @pytest.mark.parametrize("how", ["named", "started before", "adopted before", "for no piece left"])
-def test_a_unit_that_fits_both_lines_on_somebody_elses_return_leaves_the_piece_of_the_line_that_another_names(
+def test_a_unit_that_fits_both_lines_on_an_external_return_leaves_the_piece_of_the_line_that_another_names(
     prepared: Connection, how: str
 ) -> None:
     two_lines_returned(prepared, how)
@@ -552,7 +552,7 @@ def test_a_unit_that_fits_both_lines_on_somebody_elses_return_leaves_the_piece_o
     assert sorted(adopted(prepared)) == ["any", "one"]
 
 
-def test_a_return_of_somebody_else_that_names_two_returns_has_a_piece_for_the_unit_of_each(
+def test_an_external_return_that_names_two_returns_has_a_piece_for_the_unit_of_each(
     prepared: Connection,
 ) -> None:
     two_lines(prepared, 10, 11)
@@ -567,7 +567,7 @@ def test_a_return_of_somebody_else_that_names_two_returns_has_a_piece_for_the_un
     assert sorted(adopted(prepared)) == ["a", "b"]
 
 
-def test_two_returns_of_somebody_else_for_one_return_have_a_piece_for_each_of_its_units(prepared: Connection) -> None:
+def test_two_external_returns_for_one_return_have_a_piece_for_each_of_its_units(prepared: Connection) -> None:
     two_lines(prepared, 10, named="HR1")
     put(
         prepared, "staging.centra_returns", centra_return_id=8, order_number="1", shipment_id=1, status="COMPLETED",
@@ -586,7 +586,7 @@ def test_two_returns_of_somebody_else_for_one_return_have_a_piece_for_each_of_it
     ]
 
 
-def test_a_unit_that_a_person_has_tied_to_another_line_since_stands_in_nobodys_way_on_the_first(
+def test_a_unit_that_a_person_has_tied_to_another_line_since_is_in_nobodys_way_on_the_first(
     prepared: Connection,
 ) -> None:
     order(prepared, "1", ("10", "RED", 1), ("11", "RED", 1))

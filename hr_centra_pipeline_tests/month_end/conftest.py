@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from hr_centra_pipeline_tests.month_end.books import Books, open_books
+from hr_centra_pipeline_tests.month_end.ledger_fixture import LedgerFixture, open_ledger
 
 
 @pytest.fixture
-def books(tmp_path: Path) -> Iterator[Books]:
-    with open_books(tmp_path) as opened:
+def ledger(tmp_path: Path) -> Iterator[LedgerFixture]:
+    with open_ledger(tmp_path) as opened:
         yield opened

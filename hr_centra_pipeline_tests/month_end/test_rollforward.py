@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from hr_centra_pipeline.core import months
 from hr_centra_pipeline.core.errors import RunFailed
 from hr_centra_pipeline.month_end import close as closing
-from hr_centra_pipeline.warehouse.tables.month_end import MONTHLY
-from hr_centra_pipeline_tests.month_end.books import Books, open_books, utc
+from hr_centra_pipeline.warehouse.tables.month_end_tables import MONTHLY
+from hr_centra_pipeline_tests.month_end.ledger_fixture import LedgerFixture, open_ledger, utc
 
 Finding = dict[str, Any]
 MISMATCH = {
@@ -35,8 +35,8 @@ def finding(
     }  # fmt: skip
 
 
-def rolled(books: Books, month: str, kind: str) -> dict[str, Any]:
-    rows = books.rows(f"from reconciliation.rollforward where month = '{month}' and kind = '{kind}'")
+def rolled(ledger: LedgerFixture, month: str, kind: str) -> dict[str, Any]:
+    rows = ledger.rows(f"from month_end.rollforward where month = '{month}' and kind = '{kind}'")
     assert len(rows) == 1, rows
     return {name: value for name, value in rows[0].items() if name.endswith(("_count", "_amount"))}
 
@@ -48,77 +48,81 @@ def moved(row: dict[str, Any]) -> dict[str, tuple[int, Decimal]]:
     return {name: pair for name, pair in pairs.items() if pair != (0, Decimal(0))}
 
 
-def test_an_exception_is_new_in_the_month_in_which_it_opened_and_resolved_when_it_closed(books: Books) -> None:
+def test_an_exception_is_new_in_the_month_in_which_it_opened_and_resolved_when_it_closed(ledger: LedgerFixture) -> None:
     one = finding("refund_mismatch_items", utc("2026-03-10"), "12.50")
-    books.findings([one], utc("2026-03-20"))
-    books.findings([one], utc("2026-04-20"))
-    books.findings([], utc("2026-05-02"))
-    report = books.compute("2026-05", "2026-05-10")
+    ledger.findings([one], utc("2026-03-20"))
+    ledger.findings([one], utc("2026-04-20"))
+    ledger.findings([], utc("2026-05-02"))
+    report = ledger.compute("2026-05", "2026-05-10")
     assert report.breaks == []
     twelve = (1, Decimal("12.5000"))
     kind = "refund_mismatch_items"
-    assert moved(rolled(books, "2026-03", kind)) == {"new": twelve, "closing": twelve}
-    assert moved(rolled(books, "2026-04", kind)) == {"opening": twelve, "closing": twelve}
-    assert moved(rolled(books, "2026-05", kind)) == {"opening": twelve, "resolved": twelve}
+    assert moved(rolled(ledger, "2026-03", kind)) == {"new": twelve, "closing": twelve}
+    assert moved(rolled(ledger, "2026-04", kind)) == {"opening": twelve, "closing": twelve}
+    assert moved(rolled(ledger, "2026-05", kind)) == {"opening": twelve, "resolved": twelve}
 
 
-def test_what_only_the_dry_run_holds_back_is_open_and_nobody_is_late(books: Books) -> None:
+def test_what_only_the_dry_run_holds_back_is_open_and_nobody_is_late(ledger: LedgerFixture) -> None:
     waiting = {
         **finding("return_without_credit_note", utc("2026-03-10"), "12.50"),
         "evidence": '{"waits_for_live": true}',
     }
     late = finding("return_without_credit_note", utc("2026-03-10"), "12.50", number=2)
-    books.findings([waiting, late], utc("2026-03-20"))
-    books.compute("2026-03", "2026-04-10")
-    found = books.rows(
-        "select is_overdue, evidence ->> 'waits_for_live' as waits from reconciliation.open_items order by 1"
+    ledger.findings([waiting, late], utc("2026-03-20"))
+    ledger.compute("2026-03", "2026-04-10")
+    found = ledger.rows(
+        "select is_overdue, evidence ->> 'waits_for_live' as waits from month_end.open_items order by 1"
     )
     assert found == [{"is_overdue": False, "waits": "true"}, {"is_overdue": True, "waits": None}]
 
 
-def test_what_became_another_kind_moves_between_the_two_and_is_neither_new_nor_resolved(books: Books) -> None:
+def test_what_became_another_kind_moves_between_the_two_and_is_neither_new_nor_resolved(ledger: LedgerFixture) -> None:
     stalled = finding("stalled_return", utc("2026-03-01"), "80", subject="stock", unit=True)
-    books.findings([stalled], utc("2026-03-25"))
+    ledger.findings([stalled], utc("2026-03-25"))
     arrived = finding("disposition_missing", utc("2026-03-20"), "80", subject="stock", unit=True)
-    books.findings([arrived], utc("2026-04-20"))
-    assert books.compute("2026-04", "2026-04-25").breaks == []
+    ledger.findings([arrived], utc("2026-04-20"))
+    assert ledger.compute("2026-04", "2026-04-25").breaks == []
     eighty = (1, Decimal("80.0000"))
-    assert moved(rolled(books, "2026-04", "stalled_return")) == {
+    assert moved(rolled(ledger, "2026-04", "stalled_return")) == {
         "opening": eighty, "reclassified": (-1, Decimal("-80.0000")),
     }  # fmt: skip
-    assert moved(rolled(books, "2026-04", "disposition_missing")) == {"reclassified": eighty, "closing": eighty}
+    assert moved(rolled(ledger, "2026-04", "disposition_missing")) == {"reclassified": eighty, "closing": eighty}
 
 
-def test_an_amount_that_changes_while_it_is_open_is_a_revaluation_and_the_rollforward_still_ties(books: Books) -> None:
-    books.findings([finding("refund_mismatch_items", utc("2026-03-10"), "12.50")], utc("2026-03-20"))
-    books.findings([finding("refund_mismatch_items", utc("2026-03-10"), "9.00")], utc("2026-04-03"))
-    assert books.compute("2026-04", "2026-04-10").breaks == []
-    row = rolled(books, "2026-04", "refund_mismatch_items")
+def test_an_amount_that_changes_while_it_is_open_is_a_revaluation_and_the_rollforward_still_ties(
+    ledger: LedgerFixture,
+) -> None:
+    ledger.findings([finding("refund_mismatch_items", utc("2026-03-10"), "12.50")], utc("2026-03-20"))
+    ledger.findings([finding("refund_mismatch_items", utc("2026-03-10"), "9.00")], utc("2026-04-03"))
+    assert ledger.compute("2026-04", "2026-04-10").breaks == []
+    row = rolled(ledger, "2026-04", "refund_mismatch_items")
     assert moved(row) == {
         "opening": (1, Decimal("12.5000")), "reclassified": (0, Decimal("-3.5000")), "closing": (1, Decimal("9.0000")),
     }  # fmt: skip
     assert row["revalued_amount"] == Decimal("-3.5000")
 
 
-def test_an_exception_of_a_closed_month_that_turns_up_late_is_new_in_the_next_and_a_late_item(books: Books) -> None:
-    books.pulled("2026-06-01")
-    books.compute("2026-03", "2026-04-02")
-    closing.close(books.connection, "2026-03", utc("2026-04-02"), by="Pia", policy_sha256="p", accept="a test")
-    books.findings([finding("refund_mismatch_items", utc("2026-03-10"), "12.50")], utc("2026-04-05"))
-    assert books.compute("2026-04", "2026-04-10").breaks == []
-    assert moved(rolled(books, "2026-04", "refund_mismatch_items"))["new"] == (1, Decimal("12.5000"))
-    (late,) = books.rows("from reconciliation.late_items")
+def test_an_exception_of_a_closed_month_that_turns_up_late_is_new_in_the_next_and_a_late_item(
+    ledger: LedgerFixture,
+) -> None:
+    ledger.pulled("2026-06-01")
+    ledger.compute("2026-03", "2026-04-02")
+    closing.close(ledger.connection, "2026-03", utc("2026-04-02"), by="Pia", policy_sha256="p", accept="a test")
+    ledger.findings([finding("refund_mismatch_items", utc("2026-03-10"), "12.50")], utc("2026-04-05"))
+    assert ledger.compute("2026-04", "2026-04-10").breaks == []
+    assert moved(rolled(ledger, "2026-04", "refund_mismatch_items"))["new"] == (1, Decimal("12.5000"))
+    (late,) = ledger.rows("from month_end.late_items")
     assert (late["month"], late["of_month"], late["source"], late["effect"]) == (
         "2026-04", "2026-03", "exceptions", Decimal("12.5000"),
     )  # fmt: skip
-    assert books.rows("from reconciliation.rollforward where month = '2026-03'") == []
+    assert ledger.rows("from month_end.rollforward where month = '2026-03'") == []
 
 
-def test_what_a_person_wrote_off_is_resolved_and_stays_closed_until_more_is_at_stake(books: Books) -> None:
+def test_what_a_person_wrote_off_is_resolved_and_stays_closed_until_more_is_at_stake(ledger: LedgerFixture) -> None:
     one = finding("credited_item_refused", utc("2026-03-10"), "50", subject="credit")
-    books.findings([one], utc("2026-03-20"))
-    (event,) = books.rows("from reconciliation.exception_events")
-    books.connection.execute(
+    ledger.findings([one], utc("2026-03-20"))
+    (event,) = ledger.rows("from reconciliation.exception_events")
+    ledger.connection.execute(
         """
         insert into reconciliation.exception_events by name
         select ? as exception_id, 'closed' as event, ?::timestamptz as "at", 'Mia' as "by", 'written off' as proof,
@@ -126,21 +130,21 @@ def test_what_a_person_wrote_off_is_resolved_and_stays_closed_until_more_is_at_s
         """,
         [event["exception_id"], utc("2026-04-01"), utc("2026-04-01")],
     )
-    books.connection.execute("select nextval('reconciliation.run_numbers') from range(1001)")
-    books.findings([one], utc("2026-04-02"))
-    assert books.compute("2026-04", "2026-04-03").breaks == []
-    row = rolled(books, "2026-04", "credited_item_refused")
+    ledger.connection.execute("select nextval('reconciliation.run_numbers') from range(1001)")
+    ledger.findings([one], utc("2026-04-02"))
+    assert ledger.compute("2026-04", "2026-04-03").breaks == []
+    row = rolled(ledger, "2026-04", "credited_item_refused")
     assert moved(row) == {"opening": (1, Decimal("50.0000")), "resolved": (1, Decimal("50.0000"))}
     assert (row["written_off_count"], row["written_off_amount"]) == (1, Decimal("50.0000"))
-    books.findings([{**one, "amount": Decimal("70")}], utc("2026-04-04"))
-    assert books.compute("2026-04", "2026-04-05").breaks == []
-    assert moved(rolled(books, "2026-04", "credited_item_refused"))["closing"] == (1, Decimal("70.0000"))
+    ledger.findings([{**one, "amount": Decimal("70")}], utc("2026-04-04"))
+    assert ledger.compute("2026-04", "2026-04-05").breaks == []
+    assert moved(rolled(ledger, "2026-04", "credited_item_refused"))["closing"] == (1, Decimal("70.0000"))
 
 
-def test_a_rollforward_that_does_not_tie_says_where(books: Books) -> None:
-    books.findings([finding("refund_mismatch_items", utc("2026-03-10"), "12.50")], utc("2026-03-20"))
-    books.connection.execute("update reconciliation.exceptions set amount = 12.51")
-    (said,) = books.compute("2026-03", "2026-03-21").breaks
+def test_a_rollforward_that_does_not_tie_says_where(ledger: LedgerFixture) -> None:
+    ledger.findings([finding("refund_mismatch_items", utc("2026-03-10"), "12.50")], utc("2026-03-20"))
+    ledger.connection.execute("update reconciliation.exceptions set amount = 12.51")
+    (said,) = ledger.compute("2026-03", "2026-03-21").breaks
     assert "refund_mismatch_items EUR" in said
     assert "12.51" in said
 
@@ -151,8 +155,8 @@ def test_a_rollforward_that_does_not_tie_says_where(books: Books) -> None:
 class Year:
     """A year in which facts and findings come, change and go, also of closed months, and months close and reopen."""
 
-    def __init__(self, books: Books, seed: int, until: str) -> None:
-        self.books = books
+    def __init__(self, ledger: LedgerFixture, seed: int, until: str) -> None:
+        self.records = ledger
         self.until = utc(until)
         self.random = Random(seed)
         self.now = utc("2026-01-05")
@@ -167,13 +171,13 @@ class Year:
             self.now += timedelta(hours=self.random.uniform(48, 24 * 14))
             self.change_facts()
             self.change_findings()
-            self.books.findings(self.findings.values(), self.now)
-            self.books.learn(self.now.isoformat()[:26])
+            self.records.findings(self.findings.values(), self.now)
+            self.records.learn(self.now.isoformat()[:26])
             if self.random.random() < 0.45:
                 self.close_or_reopen()
             # One transaction a week, as in life; a year in one would hold a year's versions in memory.
-            self.books.connection.execute("commit")
-            self.books.connection.execute("begin")
+            self.records.connection.execute("commit")
+            self.records.connection.execute("begin")
         self.check(is_last=True)
 
     def some_time(self) -> datetime:
@@ -190,15 +194,15 @@ class Year:
             for side in self.random.sample(["expected", "happy_returns", "centra"], self.random.choice((3, 3, 3, 2))):
                 off = self.random.choice(("0", "0", "0", "0.05", "7.30"))
                 told = str(Decimal(amount) + Decimal(off))
-                self.books.fact(
+                self.records.fact(
                     side, told, at, return_id=f"RT-{self.number}", currency=self.random.choice(("EUR", "SEK"))
                 )
         if self.random.random() < 0.5:
-            self.books.connection.execute(
+            self.records.connection.execute(
                 f"update {table} set amount = amount + 1.11 where hash(fact_id, $n) % 9 = 0", {"n": self.number}
             )
         if self.random.random() < 0.3:
-            self.books.connection.execute(f"delete from {table} where hash(fact_id, $n) % 11 = 0", {"n": self.number})
+            self.records.connection.execute(f"delete from {table} where hash(fact_id, $n) % 11 = 0", {"n": self.number})
 
     def change_findings(self) -> None:
         for _ in range(self.random.randrange(4)):
@@ -223,7 +227,7 @@ class Year:
                 del self.findings[number]
 
     def close_or_reopen(self) -> None:
-        connection = self.books.connection
+        connection = self.records.connection
         last = closing.closed_through(connection, self.now)
         if last is not None and self.random.random() < 0.25:
             closing.reopen(connection, last, self.now, by="Ada", why="a correction")
@@ -239,18 +243,18 @@ class Year:
 
     def of(self, month: str) -> list[dict[str, Any]]:
         """All covered rows of a month."""
-        self.books.compute(month, self.now)
+        self.records.compute(month, self.now)
         return [
             {"table": name, **row}
             for name, declared in MONTHLY.items() if name != "late_items"
-            for row in self.books.rows(f"from {declared.name} where month = '{month}' order by all")
+            for row in self.records.rows(f"from {declared.name} where month = '{month}' order by all")
         ]  # fmt: skip
 
     def check(self, *, is_last: bool = False) -> None:
         month = months.of(self.now)
-        report = self.books.compute(month, self.now)
+        report = self.records.compute(month, self.now)
         assert report.breaks == []
-        lines = self.books.rows("from reconciliation.rollforward")
+        lines = self.records.rows("from month_end.rollforward")
         closings: dict[tuple[Any, ...], tuple[int, Decimal]] = {}
         reclassified: dict[str, int] = defaultdict(int)
         for row in lines:
@@ -283,15 +287,15 @@ class Year:
         sides = ("expected", "happy_returns", "centra")
         summed = ", ".join(f"coalesce(sum({side}_amount), 0) as {side}" for side in sides)
         facts = ", ".join(f"coalesce(sum(amount) filter (side = '{side}'), 0) as {side}" for side in sides)
-        (by_months,) = self.books.rows(f"select {summed} from reconciliation.month_end")
-        (by_facts,) = self.books.rows(f"select {facts} from reconciliation.refund_facts")
+        (by_months,) = self.records.rows(f"select {summed} from month_end.month_end")
+        (by_facts,) = self.records.rows(f"select {facts} from reconciliation.refund_facts")
         assert by_months == by_facts
-        for row in self.books.rows("from reconciliation.month_end"):
+        for row in self.records.rows("from month_end.month_end"):
             assert (
                 row["difference"]
                 == row["explained_amount"] + row["within_tolerance_amount"] + row["unexplained_amount"]
             )
-        liability = self.books.rows("from reconciliation.refund_liability order by currency, month")
+        liability = self.records.rows("from month_end.refund_liability order by currency, month")
         for row in liability:
             assert row["closing_amount"] == (
                 row["opening_amount"] + row["became_refundable_amount"] - row["paid_amount"] + row["failed_amount"]
@@ -300,12 +304,12 @@ class Year:
         for before, after in pairwise(liability):
             if before["currency"] == after["currency"]:
                 assert after["opening_amount"] == before["closing_amount"]
-        self.late = len(self.books.rows("from reconciliation.late_items"))
+        self.late = len(self.records.rows("from month_end.late_items"))
 
 
 def a_year(seed: int, until: str = "2027-01-20") -> Year:
-    with tempfile.TemporaryDirectory() as folder, open_books(Path(folder)) as books:
-        year = Year(books, seed, until)
+    with tempfile.TemporaryDirectory() as folder, open_ledger(Path(folder)) as ledger:
+        year = Year(ledger, seed, until)
         year.live()
         return year
 
@@ -324,8 +328,8 @@ def test_any_random_year_ties_and_closed_months_stay(seed: int) -> None:
     a_year(seed)
 
 
-def test_only_the_last_closed_month_can_be_opened_again(books: Books) -> None:
+def test_only_the_last_closed_month_can_be_opened_again(ledger: LedgerFixture) -> None:
     for month, at in (("2026-01", "2026-02-02"), ("2026-02", "2026-03-02")):
-        closing.close(books.connection, month, utc(at), by="Pia", policy_sha256="p", accept="a test")
+        closing.close(ledger.connection, month, utc(at), by="Pia", policy_sha256="p", accept="a test")
     with pytest.raises(RunFailed, match="reopen 2026-02 first"):
-        closing.reopen(books.connection, "2026-01", datetime(2026, 3, 3, tzinfo=UTC), by="Ada", why="why not")
+        closing.reopen(ledger.connection, "2026-01", datetime(2026, 3, 3, tzinfo=UTC), by="Ada", why="why not")

@@ -13,58 +13,58 @@ import pytest
 
 from hr_centra_pipeline.core.errors import RunFailed
 from hr_centra_pipeline.definitions import defs
-from hr_centra_pipeline.orchestration import door, once
+from hr_centra_pipeline.orchestration import once, run_lock
 from hr_centra_pipeline.orchestration.partitions import is_backfill
 from hr_centra_pipeline.warehouse import lock
-from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY, ShopWorld, shop_world
+from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY, ShopScenario, shop_scenario
 
 FIRST, LAST = date(2026, 9, 4), date(2026, 9, 14)
 
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ShopWorld]:
-    with shop_world(tmp_path, monkeypatch, returns=8, days=10) as opened:
+def scenario(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ShopScenario]:
+    with shop_scenario(tmp_path, monkeypatch, returns=8, days=10) as opened:
         text = EXAMPLE_POLICY.read_text(encoding="utf-8")
         text = text.replace("cutover = 2026-08-27", "cutover = 2026-09-24") + "\n[centra]\nretry_wait_seconds = 0\n"
         (opened.home / "policy.toml").write_text(text, encoding="utf-8")
         yield opened
 
 
-def backfill(world: ShopWorld) -> str:
-    return once.backfill(defs, world.settings, FIRST, LAST)
+def backfill(scenario: ShopScenario) -> str:
+    return once.backfill(defs, scenario.settings, FIRST, LAST)
 
 
 @pytest.mark.slow
 def test_a_backfill_lands_and_plans_beside_the_hourly_sync_and_sends_nothing(
-    world: ShopWorld, monkeypatch: pytest.MonkeyPatch
+    scenario: ShopScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In live mode, from the command line, while another process syncs (in dry run, so that whoever writes is the backfill)."""
-    world.sandbox.sandbox.faults.arm({"kind": "delay", "target": "PullOrders", "seconds": 1, "times": 12})
+    scenario.sandbox.sandbox.faults.arm({"kind": "delay", "target": "PullOrders", "seconds": 1, "times": 12})
     command = [
         sys.executable, "-m", "hr_centra_pipeline.cli.main", "backfill", "--from", str(FIRST), "--to", str(LAST),
     ]  # fmt: skip
-    assert world.settings.mode == "live"
+    assert scenario.settings.mode == "live"
     process = subprocess.Popen(command, env=os.environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     monkeypatch.setenv("HR_CENTRA_MODE", "dry_run")
     try:
-        while not (world.settings.database.exists() and door.is_held(world.settings.backfill_lock_path)):
+        while not (scenario.settings.database.exists() and run_lock.is_held(scenario.settings.backfill_lock_path)):
             assert process.poll() is None, process.communicate()[0]
             time.sleep(0.5)
-        world.sync()
+        scenario.sync()
         assert process.poll() is None, "the backfill was over before the sync"
         output, _ = process.communicate(timeout=180)
     finally:
         process.kill()
     assert process.returncode == 0, output
-    assert world.writes() == []
-    created = [row["created_at"] for row in world.sandbox.store.rows("select created_at from orders")]
+    assert scenario.writes() == []
+    created = [row["created_at"] for row in scenario.sandbox.store.rows("select created_at from orders")]
     in_range = [at for at in created if FIRST <= datetime.fromisoformat(at).astimezone(UTC).date() <= LAST]
-    ((landed,),) = world.rows(
+    ((landed,),) = scenario.rows(
         "select count(distinct order_number) from landing.centra_orders where (payload ->> 'createdAt')::timestamptz"
         f" between '{FIRST}' and '{LAST}'::date + 1"
     )
     assert landed == len(in_range) > 5
-    reasons = dict(world.rows("select reason, sum(effects) from operations.backfill_reports group by 1"))
+    reasons = dict(scenario.rows("select reason, sum(effects) from operations.backfill_reports group by 1"))
     assert reasons["left to the hourly sync"] > 0
     assert sum(count for reason, count in reasons.items() if "before the cut-over" in reason) >= 3
     assert "A backfill never sends" in output
@@ -79,12 +79,12 @@ def test_a_backfill_lands_and_plans_beside_the_hourly_sync_and_sends_nothing(
     assert history.tags["hr_centra/window/2026-09"] == "yes"
 
 
-def test_a_second_backfill_is_refused_and_told_who_is_at_it(world: ShopWorld) -> None:
+def test_a_second_backfill_is_refused_and_names_the_running_one(scenario: ShopScenario) -> None:
     with (
-        lock.held(world.settings.backfill_lock_path, "hr-centra backfill"),
+        lock.held(scenario.settings.backfill_lock_path, "hr-centra backfill"),
         pytest.raises(RunFailed, match=r"backfill\.lock is held by hr-centra backfill"),
     ):
-        backfill(world)
+        backfill(scenario)
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,12 @@ import pytest
 import yaml
 
 from hr_centra_pipeline.definitions import defs
+from hr_centra_pipeline.orchestration.asset_tables import POOL
 from hr_centra_pipeline.orchestration.assets import oversight
 from hr_centra_pipeline.orchestration.executor import in_process_behind_the_lock
 from hr_centra_pipeline.orchestration.jobs import SYNC, hourly_sync
 from hr_centra_pipeline.orchestration.partitions import more_tags
 from hr_centra_pipeline.orchestration.presentation import FLOW, group_in_flow
-from hr_centra_pipeline.orchestration.tables import POOL
 from hr_centra_pipeline.oversight.watch import RULES
 from hr_centra_pipeline.warehouse.tables import DERIVED
 
@@ -29,7 +29,7 @@ KEYS = sorted(GRAPH.materializable_asset_keys)
 
 
 def test_the_graph_is_the_one_that_was_reviewed() -> None:
-    """Write it anew with: python -m hr_centra_pipeline_tests.orchestration.test_definitions"""
+    """Write it again with: python -m hr_centra_pipeline_tests.orchestration.test_definitions"""
     assert snapshot() == json.loads(SNAPSHOT.read_text(encoding="utf-8"))
 
 
@@ -51,8 +51,16 @@ def snapshot() -> dict[str, Any]:
                 "partitioned": GRAPH.get(key).is_partitioned,
                 "fresh within hours": _hours(GRAPH.get(key)),
                 "after": sorted(parent.to_user_string() for parent in GRAPH.get(key).parent_keys),
+                "as the last run left it": sorted(_loops(GRAPH.get(key))),
             }
             for key in KEYS
+        },
+        "external": {
+            key.to_user_string(): {
+                "group": GRAPH.get(key).group_name,
+                "after": sorted(parent.to_user_string() for parent in GRAPH.get(key).parent_keys),
+            }
+            for key in sorted(GRAPH.external_asset_keys)
         },
         "checks": {check.to_user_string(): _explained(check) for check in checks},
         "jobs": {
@@ -74,6 +82,11 @@ def _explained(check: dg.AssetCheckKey) -> str | None:
     return str(spec.description) if spec.description else None
 
 
+def _loops(node: Any) -> dict[str, str]:
+    marked = node.metadata.get("reads as the last run left it")
+    return dict(marked.value) if marked else {}
+
+
 def _hours(node: Any) -> float | None:
     policy = node.freshness_policy_or_from_metadata
     return policy.fail_window.to_timedelta().total_seconds() / 3600 if policy else None
@@ -92,8 +105,8 @@ def test_the_code_location_loads_in_a_fresh_interpreter_without_any_variable_set
     assert done.returncode == 0, done.stderr
 
 
-def test_groups_stand_in_the_order_of_the_flow() -> None:
-    groups = sorted({str(GRAPH.get(key).group_name) for key in KEYS})
+def test_groups_are_in_the_order_of_the_flow() -> None:
+    groups = sorted({str(GRAPH.get(key).group_name) for key in GRAPH.get_all_asset_keys()})
     assert [group.split("_", 1)[1] for group in groups] == list(FLOW)
 
 
@@ -160,15 +173,6 @@ def test_every_declared_table_shows_its_columns_and_is_checked(key: dg.AssetKey)
     assert any(check.asset_key == key for check in GRAPH.asset_check_keys)
 
 
-def test_the_back_reads_without_a_lineage_edge_are_the_documented_ones() -> None:
-    """Planning reads the ledger's last committed state; an edge would be a cycle."""
-    ledger = dg.AssetKey(["push", "ledger"])
-    readers = {dg.AssetKey(["matching", "matched_items"]), *(key for key in KEYS if key.path[0] == "effects")}
-    for reader in readers:
-        assert ledger not in GRAPH.get(reader).parent_keys
-        assert "push.ledger" in (GRAPH.get(reader).assets_def.op.description or "")
-
-
 def test_landing_is_partitioned_by_day_with_today_and_runs_a_range_as_one_run() -> None:
     landing = [GRAPH.get(key) for key in KEYS if key.path[0] == "landing"]
     assert landing
@@ -178,7 +182,7 @@ def test_landing_is_partitioned_by_day_with_today_and_runs_a_range_as_one_run() 
         assert node.backfill_policy == dg.BackfillPolicy.single_run()
 
 
-def test_every_run_goes_through_the_lock_whoever_starts_it() -> None:
+def test_every_run_goes_through_the_lock_whatever_starts_it() -> None:
     assert defs.executor is in_process_behind_the_lock
     assert defs.resolve_job_def(SYNC.name).executor_def.name == in_process_behind_the_lock.name
 

@@ -11,13 +11,13 @@ import pytest
 
 from hr_centra_pipeline.core.errors import RunFailed
 from hr_centra_pipeline.definitions import defs
-from hr_centra_pipeline.orchestration.assets import landing
+from hr_centra_pipeline.orchestration.assets import landing_assets
 from hr_centra_pipeline.orchestration.executor import in_process_behind_the_lock
 from hr_centra_pipeline.orchestration.run import Run
 from hr_centra_pipeline.sandbox.server import RunningSandbox, running_sandbox
 from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY
 
-_BY_NAME = {asset.op.name: asset for asset in landing.ASSETS}
+_BY_NAME = {asset.op.name: asset for asset in landing_assets.ASSETS}
 EXPORTS, WAREHOUSES, STOCK = (
     _BY_NAME[name] for name in ("happy_returns_exports", "centra_warehouses", "centra_stock_changes")
 )
@@ -72,14 +72,14 @@ def test_a_step_that_centra_cuts_short_is_tried_again_and_then_complete(sandbox:
     down(sandbox, 4)
     result = Result(WAREHOUSES)
     assert (result.success, result.retries) == (True, 1)
-    assert result.checks["the_pull_came_to_its_end"].passed
+    assert result.checks["the_pull_was_completed"].passed
 
 
 def test_what_stays_cut_short_goes_on_with_a_failed_check_that_says_it_all(sandbox: RunningSandbox) -> None:
     down(sandbox, 999)
     result = Result(WAREHOUSES)
     assert (result.success, result.retries) == (True, 2)
-    check = result.checks["the_pull_came_to_its_end"]
+    check = result.checks["the_pull_was_completed"]
     assert not check.passed
     assert str(check.description).startswith(
         "Centra PullWarehouses: it answered 503, 4 times in a row. Nothing was changed; try again"
@@ -121,7 +121,7 @@ def test_a_place_of_the_exports_that_is_gone_is_tried_again_and_the_rest_goes_on
     monkeypatch.setenv("HAPPY_RETURNS_EXPORTS", "/nowhere/exports")
     result = Result(EXPORTS)
     assert (result.success, result.retries) == (True, 2)
-    check = result.checks["the_place_of_the_exports_could_be_read"]
+    check = result.checks["the_exports_were_readable"]
     assert (check.passed, check.description) == (False, "HAPPY_RETURNS_EXPORTS=/nowhere/exports is not a folder.")
 
 
@@ -142,7 +142,7 @@ def test_a_mistake_of_the_configuration_is_no_weather(
 
 
 @pytest.mark.parametrize("trouble", ["revoked", "down", "broken"])
-def test_no_secret_stands_in_any_event_of_a_run_that_goes_wrong(
+def test_no_secret_is_in_any_event_of_a_run_that_goes_wrong(
     sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], trouble: str
 ) -> None:
     marked = {

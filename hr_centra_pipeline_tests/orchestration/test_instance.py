@@ -15,10 +15,10 @@ import yaml
 
 from hr_centra_pipeline.core.keys import effect_keys_in
 from hr_centra_pipeline.definitions import defs
-from hr_centra_pipeline.orchestration import door
+from hr_centra_pipeline.orchestration import run_lock
 from hr_centra_pipeline.orchestration.jobs import SYNC, hourly_sync
 from hr_centra_pipeline_tests.postgres import Postgres, binaries, running_postgres
-from hr_centra_pipeline_tests.shops import ShopWorld, shop_world
+from hr_centra_pipeline_tests.shops import ShopScenario, shop_scenario
 
 SHIPPED = {
     name: resources.files("hr_centra_pipeline.orchestration").joinpath(f"dagster.{name}.yaml").read_text("utf-8")
@@ -54,11 +54,11 @@ def test_the_address_of_postgres_names_its_driver_and_comes_from_the_environment
     assert {tuple(value) for value in given.values()} == {("env",)}
 
 
-def restarts_when(world: ShopWorld, operation: str, server: Postgres) -> threading.Thread:
+def restarts_when(scenario: ShopScenario, operation: str, server: Postgres) -> threading.Thread:
     """Restart Postgres once, as soon as Centra was asked something."""
 
     def wait() -> None:
-        while operation not in [name for entry in world.sandbox.sandbox.log for name in entry["operations"]]:
+        while operation not in [name for entry in scenario.sandbox.sandbox.log for name in entry["operations"]]:
             time.sleep(0.01)
         server.restart()
 
@@ -74,20 +74,20 @@ def test_on_postgres_a_tick_becomes_a_run_with_checks_and_a_restart_in_the_middl
 ) -> None:
     with (
         running_postgres() as server,
-        shop_world(tmp_path, monkeypatch, returns=4, days=5) as world,
+        shop_scenario(tmp_path, monkeypatch, returns=4, days=5) as scenario,
     ):
         for name, value in server.environment().items():
             monkeypatch.setenv(name, value)
-        (world.home / "dagster").mkdir()
-        (world.home / "dagster" / "dagster.yaml").write_text(SHIPPED["postgres"], encoding="utf-8")
+        (scenario.home / "dagster").mkdir()
+        (scenario.home / "dagster" / "dagster.yaml").write_text(SHIPPED["postgres"], encoding="utf-8")
         with dg.DagsterInstance.get() as instance:
             assert type(instance.event_log_storage).__name__ == "PostgresEventLogStorage"
             request = hourly_sync(dg.build_schedule_context(instance))
             assert isinstance(request, dg.RunRequest)
-            restart = restarts_when(world, "PullReturns", server)
+            restart = restarts_when(scenario, "PullReturns", server)
             first = defs.resolve_job_def(SYNC.name).execute_in_process(
                 instance=instance, partition_key=request.partition_key, raise_on_error=False,
-                tags={door.PROCESS_TAG: door.this_process()},
+                tags={run_lock.PROCESS_TAG: run_lock.this_process()},
             )  # fmt: skip
             restart.join(timeout=30)
             assert not restart.is_alive()
@@ -99,16 +99,16 @@ def test_on_postgres_a_tick_becomes_a_run_with_checks_and_a_restart_in_the_middl
                 if entry.dagster_event is not None
             ]
             assert {check.check_name for check in checks} >= {
-                "the_pull_came_to_its_end",
+                "the_pull_was_completed",
                 "every_landed_key_is_staged_once",
             }
-            world.sync()
+            scenario.sync()
             statuses = Counter(run.status for run in instance.get_runs())
             assert not set(statuses) - {dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE}
             assert instance.event_log_storage.get_concurrency_info("duckdb").active_slot_count == 0
-        books = world.sandbox.store.books()
-        texts = [row["comment"] for row in (*books["returns"], *books["stock_changes"])]
+        ledger = scenario.sandbox.store.records()
+        texts = [row["comment"] for row in (*ledger["returns"], *ledger["stock_changes"])]
         written = Counter(key for text in texts for key in effect_keys_in(text))
         assert written
         assert set(written.values()) == {1}
-        assert world.rows("select count(*) from push.ledger where state in ('sending', 'unknown')") == [(0,)]
+        assert scenario.rows("select count(*) from push.ledger where state in ('sending', 'unknown')") == [(0,)]

@@ -43,7 +43,7 @@ pytestmark = pytest.mark.skipif(
 
 
 @dataclass(frozen=True)
-class Door:
+class Proxy:
     """The proxy, and who may knock."""
 
     port: int
@@ -89,7 +89,7 @@ def started_by(unit: str, port: int, environment: dict[str, str]) -> subprocess.
 
 
 @pytest.fixture(scope="module")
-def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
     folder = tmp_path_factory.mktemp("proxy")
     operators, viewers, outside = free_port(), free_port(), free_port()
     (folder / "exports").mkdir()
@@ -130,7 +130,7 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
         for server in servers:
             stack.callback(server.wait)
             stack.callback(server.terminate)
-        found = Door(outside, str(folder / "tls.crt"))
+        found = Proxy(outside, str(folder / "tls.crt"))
         deadline = time.monotonic() + 120
         while not answers(found, "/", "anna") or not answers(found, "/view/", "victor"):
             ended = [server.args for server in servers if server.poll() is not None]
@@ -145,9 +145,9 @@ def hashed(password: str) -> str:
     return done.stdout.strip()
 
 
-def answers(door: Door, path: str, user: str) -> bool:
+def answers(proxy: Proxy, path: str, user: str) -> bool:
     try:
-        return door.ask(path, user).status_code == 200
+        return proxy.ask(path, user).status_code == 200
     except requests.RequestException:
         return False
 
@@ -158,50 +158,50 @@ PERMISSIONS = "{ permissions { permission value } }"
 @pytest.mark.parametrize(
     "path", ["/", "/graphql", "/server_info", "/view/", "/view/graphql", "/exports/", "/exports/exceptions.csv"]
 )
-def test_without_a_login_nothing_is_shown(door: Door, path: str) -> None:
-    assert door.ask(path).status_code == 401
-    assert door.ask(path, "mallory").status_code == 401
+def test_without_a_login_nothing_is_shown(proxy: Proxy, path: str) -> None:
+    assert proxy.ask(path).status_code == 401
+    assert proxy.ask(path, "mallory").status_code == 401
 
 
-def test_operators_get_the_ui_and_may_change_things(door: Door) -> None:
-    assert "Dagster" in door.ask("/", "anna").text
-    shown = door.ask("/graphql", "anna", json={"query": PERMISSIONS}).json()["data"]["permissions"]
+def test_operators_get_the_ui_and_may_change_things(proxy: Proxy) -> None:
+    assert "Dagster" in proxy.ask("/", "anna").text
+    shown = proxy.ask("/graphql", "anna", json={"query": PERMISSIONS}).json()["data"]["permissions"]
     assert {one["permission"]: one["value"] for one in shown}["launch_pipeline_execution"] is True
 
 
-def test_viewers_see_everything_and_may_change_nothing(door: Door) -> None:
-    assert "Dagster" in door.ask("/view/", "victor").text
-    shown = door.ask("/view/graphql", "victor", json={"query": PERMISSIONS}).json()["data"]["permissions"]
+def test_viewers_see_everything_and_may_change_nothing(proxy: Proxy) -> None:
+    assert "Dagster" in proxy.ask("/view/", "victor").text
+    shown = proxy.ask("/view/graphql", "victor", json={"query": PERMISSIONS}).json()["data"]["permissions"]
     assert {one["permission"] for one in shown if one["value"]} == set()
     assert len(shown) > 5
 
 
 @pytest.mark.parametrize("path", ["/", "/graphql", "/view/../graphql", "/view/%2e%2e/graphql"])
-def test_viewers_do_not_get_to_the_operators_side(door: Door, path: str) -> None:
-    url = f"https://127.0.0.1:{door.port}{path}"
+def test_viewers_do_not_get_to_the_operators_side(proxy: Proxy, path: str) -> None:
+    url = f"https://127.0.0.1:{proxy.port}{path}"
     request = requests.Request("POST", url, json={"query": PERMISSIONS}, auth=("victor", "victor-password")).prepare()
     request.url = url  # as it is written: requests would tidy it
-    answer = requests.Session().send(request, verify=door.certificate, timeout=30)
+    answer = requests.Session().send(request, verify=proxy.certificate, timeout=30)
     assert answer.status_code == 401
 
 
-def test_the_ui_s_websocket_goes_through_with_a_login_only(door: Door) -> None:
-    assert door.upgrade("/graphql").split()[1] == "401"
-    assert door.upgrade("/graphql", "anna").split()[1] == "101"
-    assert door.upgrade("/view/graphql", "victor").split()[1] == "101"
+def test_the_ui_s_websocket_goes_through_with_a_login_only(proxy: Proxy) -> None:
+    assert proxy.upgrade("/graphql").split()[1] == "401"
+    assert proxy.upgrade("/graphql", "anna").split()[1] == "101"
+    assert proxy.upgrade("/view/graphql", "victor").split()[1] == "101"
 
 
-def test_finance_downloads_with_a_login_and_nothing_beside_the_folder(door: Door) -> None:
-    assert door.ask("/exports/exceptions.csv", "victor").text == "kind\n"
-    assert door.ask("/exports/../operators.htpasswd", "victor").status_code in (400, 401, 404)
-    assert door.ask("/exports../operators.htpasswd", "victor").status_code in (400, 401, 404)
+def test_finance_downloads_with_a_login_and_nothing_beside_the_folder(proxy: Proxy) -> None:
+    assert proxy.ask("/exports/exceptions.csv", "victor").text == "kind\n"
+    assert proxy.ask("/exports/../operators.htpasswd", "victor").status_code in (400, 401, 404)
+    assert proxy.ask("/exports../operators.htpasswd", "victor").status_code in (400, 401, 404)
 
 
-def test_answers_carry_the_headers_that_keep_browsers_careful(door: Door) -> None:
-    headers = door.ask("/", "anna").headers
+def test_answers_carry_the_headers_that_keep_browsers_careful(proxy: Proxy) -> None:
+    headers = proxy.ask("/", "anna").headers
     assert headers["Strict-Transport-Security"].startswith("max-age=")
     assert headers["X-Frame-Options"] == "DENY"
-    assert door.ask("/").headers["X-Content-Type-Options"] == "nosniff"
+    assert proxy.ask("/").headers["X-Content-Type-Options"] == "nosniff"
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Who is told what: sensors on a real Dagster instance, alerts to a real webhook."""
+"""Who is reported what: sensors on a real Dagster instance, alerts to a real webhook."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import duckdb
 import pytest
 
 from hr_centra_pipeline.core.errors import RunFailed
-from hr_centra_pipeline.orchestration import door, sensors
+from hr_centra_pipeline.orchestration import run_lock, sensors
 from hr_centra_pipeline_tests.receivers import Hook, webhook
 from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY
 
@@ -69,7 +69,7 @@ def _all_is_well() -> None:
         dg.AssetCheckSpec("goods_tie", asset=["books", "goods"]),
     ],
 )
-def books() -> Iterator[Any]:
+def ledger() -> Iterator[Any]:
     if words.error:
         raise words.error
     yield dg.MaterializeResult(
@@ -89,13 +89,13 @@ def books() -> Iterator[Any]:
             dg.AssetCheckResult(
                 asset_key=["books", "goods"], check_name="goods_tie", passed=words.goods_tie, severity=dg.AssetCheckSeverity.WARN,
                 description="2 found, listed below.",
-                metadata={"owner_team": "warehouse", "troubles": dg.MetadataValue.md("- RT-1 is missing\n- RT-2 is missing")},
+                metadata={"owner_team": "warehouse", "troubles": dg.MetadataValue.md("- RT\\-1 is missing\n- RT\\-2 is missing")},
             )
         ],
     )  # fmt: skip
 
 
-DEFS = dg.Definitions(assets=[books], jobs=[dg.define_asset_job("sync", selection="*")], sensors=sensors.SENSORS)
+DEFS = dg.Definitions(assets=[ledger], jobs=[dg.define_asset_job("sync", selection="*")], sensors=sensors.SENSORS)
 SYNC = DEFS.resolve_job_def("sync")
 
 
@@ -119,7 +119,7 @@ class Ticks:
         return str(said.skip_message)
 
 
-def test_a_failed_run_is_told_once_with_its_step_its_words_and_its_address(
+def test_a_failed_run_is_reported_once_with_its_step_its_words_and_its_address(
     hook: Hook, instance: dg.DagsterInstance
 ) -> None:
     tick = Ticks(sensors.alert_on_failed_runs, instance)
@@ -147,47 +147,49 @@ def test_the_same_failure_every_hour_is_one_alert_and_another_failure_is_another
     for status in (500, 502, 503):
         words.error = RunFailed(f"Centra PullOrders: it answered {status}.")
         run(instance)
-    assert tick() == "1 told, 2 held back"
+    assert tick() == "1 sent, 2 suppressed"
     words.error = RunFailed("The disk is full.")
     run(instance)
-    assert tick() == "1 told, 0 held back"
+    assert tick() == "1 sent, 0 suppressed"
     assert len(hook.got) == 2
 
 
-def test_automatic_retries_are_not_told(hook: Hook, instance: dg.DagsterInstance) -> None:
+def test_automatic_retries_are_not_reported(hook: Hook, instance: dg.DagsterInstance) -> None:
     tick = Ticks(sensors.alert_on_failed_runs, instance)
     tick()
     words.error = RunFailed("boom")
     run(instance, **{"dagster/retry_number": "1", "dagster/parent_run_id": "x"})
-    assert tick() == "No run has failed since the last look."
+    assert tick() == "No run has failed since the last tick."
     assert hook.got == []
 
 
 def started_in(instance: dg.DagsterInstance, process: subprocess.Popen[bytes]) -> dg.DagsterRun:
     """A run that a process of this machine executes."""
-    alive = door.this_process().partition(":")[0] + f":{process.pid}@{door._began(process.pid)}"
-    return instance.create_run_for_job(SYNC, status=dg.DagsterRunStatus.STARTED, tags={door.PROCESS_TAG: alive})
+    alive = run_lock.this_process().partition(":")[0] + f":{process.pid}@{run_lock._began(process.pid)}"
+    return instance.create_run_for_job(SYNC, status=dg.DagsterRunStatus.STARTED, tags={run_lock.PROCESS_TAG: alive})
 
 
-def test_a_run_that_was_killed_is_buried_and_told_although_no_step_failed(
+def test_a_run_that_was_killed_is_marked_as_failed_and_reported_although_no_step_failed(
     hook: Hook, instance: dg.DagsterInstance
 ) -> None:
     tick = Ticks(sensors.alert_on_failed_runs, instance)
     tick()
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         started = started_in(instance, process)
-        bury = Ticks(sensors.bury_dead_runs, instance)
-        assert bury() == "Every run that is under way lives."
+        mark = Ticks(sensors.fail_orphaned_runs, instance)
+        assert mark() == "Every active run is alive."
         process.kill()
         process.wait()
-    assert bury() == f"Buried {started.run_id[:8]}."
-    assert tick() == "1 told, 0 held back"
+    assert mark() == f"Marked as failed: {started.run_id[:8]}."
+    assert tick() == "1 sent, 0 suppressed"
     ((_, text),) = hook.got
     assert text.startswith("*sync failed*\n")
-    assert "died without a word (killed, or out of memory)" in text
+    assert "died without reporting an error (killed, or out of memory)" in text
 
 
-def test_a_death_that_dagster_notices_first_is_told_in_the_same_words(hook: Hook, instance: dg.DagsterInstance) -> None:
+def test_a_death_that_dagster_notices_first_is_reported_in_the_same_words(
+    hook: Hook, instance: dg.DagsterInstance
+) -> None:
     tick = Ticks(sensors.alert_on_failed_runs, instance)
     tick()
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
@@ -195,41 +197,44 @@ def test_a_death_that_dagster_notices_first_is_told_in_the_same_words(hook: Hook
         process.kill()
         process.wait()
     instance.report_run_failed(started)
-    assert tick() == "1 told, 0 held back"
-    assert "died without a word (killed, or out of memory)" in hook.got[0][1]
+    assert tick() == "1 sent, 0 suppressed"
+    assert "died without reporting an error (killed, or out of memory)" in hook.got[0][1]
 
 
-def test_a_run_of_another_machine_is_not_buried(instance: dg.DagsterInstance, hook: Hook) -> None:
-    tags = {door.PROCESS_TAG: "elsewhere:1@1"}
+def test_a_run_of_another_machine_is_left_alone(instance: dg.DagsterInstance, hook: Hook) -> None:
+    tags = {run_lock.PROCESS_TAG: "elsewhere:1@1"}
     started = instance.create_run_for_job(SYNC, status=dg.DagsterRunStatus.STARTED, tags=tags)
-    assert Ticks(sensors.bury_dead_runs, instance)() == "Every run that is under way lives."
+    assert Ticks(sensors.fail_orphaned_runs, instance)() == "Every active run is alive."
     found = instance.get_run_by_id(started.run_id)
     assert found is not None
     assert not found.is_finished
 
 
-def test_failed_checks_of_a_green_run_are_told_to_who_owns_them(hook: Hook, instance: dg.DagsterInstance) -> None:
+def test_failed_checks_of_a_green_run_are_reported_to_who_owns_them(hook: Hook, instance: dg.DagsterInstance) -> None:
     runs, checks = Ticks(sensors.alert_on_failed_runs, instance), Ticks(sensors.alert_on_failed_checks, instance)
     runs(), checks()
     words.refunds_tie = words.goods_tie = False
     run_id = run(instance)
-    assert runs() == "No run has failed since the last look."
-    assert checks() == "2 told, 0 held back"
+    assert runs() == "No run has failed since the last tick."
+    assert checks() == "2 sent, 0 suppressed"
     found = instance.get_run_by_id(run_id)
     assert found is not None
     assert found.status is dg.DagsterRunStatus.SUCCESS
     footer = f"\n\nRun {run_id[:8]} of sync: https://ui.shop.example/runs/{run_id}"
     assert hook.got == [
-        ("/finance", "*1 failed check for finance*\nERROR: not so: books.refunds: refunds tie\n3 of 9 differ" + footer),
+        (
+            "/finance",
+            "*1 failed check for finance*\nERROR: check failed: books.refunds: refunds tie\n3 of 9 differ" + footer,
+        ),
         (
             "/warehouse",
-            "*1 failed check for warehouse*\nWarning: not so: books.goods: goods tie\n- RT-1 is missing\n- RT-2 is missing"
+            "*1 failed check for warehouse*\nWarning: check failed: books.goods: goods tie\n- RT-1 is missing\n- RT-2 is missing"
             + footer,
         ),
     ]
 
 
-def test_a_check_that_stays_failed_is_told_again_a_day_later(
+def test_a_check_that_stays_failed_is_reported_again_a_day_later(
     hook: Hook, instance: dg.DagsterInstance, tmp_path: Path
 ) -> None:
     tick = Ticks(sensors.alert_on_failed_checks, instance)
@@ -256,7 +261,7 @@ def test_an_alert_that_cannot_be_delivered_fails_its_tick_and_comes_with_the_nex
         with pytest.raises(RunFailed, match="it answered 503"):
             tick()
     hook.status = 200
-    assert tick() == "1 told, 0 held back"
+    assert tick() == "1 sent, 0 suppressed"
 
 
 # ---------------------------------------------------------------- what is published
@@ -282,19 +287,19 @@ def publish(home: Path, as_of: datetime, *exceptions: tuple[str, str, datetime])
     fresh.replace(home / "published" / "published.duckdb")
 
 
-def test_an_exception_that_stays_overdue_is_told_to_its_team_and_to_data_once(
+def test_an_exception_that_stays_overdue_is_reported_to_its_team_and_to_data_once(
     hook: Hook, instance: dg.DagsterInstance, tmp_path: Path
 ) -> None:
     tick = Ticks(sensors.escalate_overdue_exceptions, instance)
     late = ("finance", "RT-1", NOW - timedelta(hours=49))
     publish(tmp_path, NOW, late, ("finance", "RT-2", NOW - timedelta(hours=47)), ("warehouse", "RT-3", NOW))
-    assert tick() == "2 told, 0 held back"
+    assert tick() == "2 sent, 0 suppressed"
     assert [path for path, _ in hook.got] == ["/finance", "/data"]
     text = hook.texts()[0]
-    assert text.startswith("*1 overdue exception of finance: nobody has acted*\n")
+    assert text.startswith("*1 overdue exception of finance: no action taken*\n")
     assert "12.50 EUR at stake" in text
     assert "double_credit RT-1 12.50 EUR, due 2026-09-28 11:00: Decide." in text
-    assert tick() == "Nothing was published since the last look."
+    assert tick() == "Nothing was published since the last tick."
     publish(tmp_path, NOW + timedelta(hours=2), late, ("finance", "RT-2", NOW - timedelta(hours=47)))
     tick()
     assert "RT-2" in hook.texts()[2]
@@ -302,20 +307,20 @@ def test_an_exception_that_stays_overdue_is_told_to_its_team_and_to_data_once(
     assert len(hook.got) == 4
 
 
-def test_when_nothing_is_published_for_hours_data_is_told_and_the_heartbeat_stops(
+def test_when_nothing_is_published_for_hours_data_is_alerted_and_the_heartbeat_stops(
     hook: Hook, instance: dg.DagsterInstance, tmp_path: Path
 ) -> None:
     tick = Ticks(sensors.alert_on_silence, instance)
-    assert tick() == "Nothing was published yet."
+    assert tick() == "Nothing has been published yet."
     publish(tmp_path, NOW - timedelta(hours=1))
     assert tick() == "Published 60 minutes ago."
     assert (hook.beats, hook.got) == (1, [])
     publish(tmp_path, NOW - timedelta(hours=5))
-    assert tick() == "1 told, 0 held back"
-    assert tick() == "Told before."
+    assert tick() == "1 sent, 0 suppressed"
+    assert tick() == "Reported before."
     ((path, text),) = hook.got
     assert path == "/data"
-    assert "those of 2026-09-30 07:00 UTC, 5 hours old" in text
+    assert "as of 2026-09-30 07:00 UTC, 5 hours old" in text
     assert hook.beats == 1
 
 

@@ -12,14 +12,14 @@ import pytest
 from hr_centra_pipeline.cli.main import main
 from hr_centra_pipeline.core.policy import load_policy
 from hr_centra_pipeline.core.settings import Settings
-from hr_centra_pipeline.orchestration import doctor as dagster_doctor
+from hr_centra_pipeline.orchestration import instance_doctor as dagster_doctor
 from hr_centra_pipeline.oversight import contract
 from hr_centra_pipeline.oversight.doctor import examine, settings_table
 from hr_centra_pipeline.oversight.findings import Finding, exit_code
 from hr_centra_pipeline.sandbox.centra.api import Grant
 from hr_centra_pipeline.sandbox.server import RunningSandbox, SandboxSettings, running_sandbox
-from hr_centra_pipeline.sources.centra.contract import compared, schema_of
-from hr_centra_pipeline.sources.centra.permissions import least, used
+from hr_centra_pipeline.sources.centra.centra_calls import least, used
+from hr_centra_pipeline.sources.centra.centra_contract import compared, schema_of
 from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline_tests.receivers import webhook
@@ -88,17 +88,17 @@ def test_a_shop_in_good_order_has_nothing_to_mend(environment: dict[str, str]) -
     }
     told = "\n".join(finding.told for finding in findings)
     assert "disposition sellable: warehouse 1 Main" in told
-    assert "its clock and ours differ by" in told
+    assert "its clock and this machine's differ by" in told
     assert "quotas an hour: 5,000 request count, 1,800 mutation count" in told
     assert "as assumed: 1" in told
-    assert "cannot be seen: " in told
+    assert "cannot be determined: " in told
 
 
 def test_looking_changes_nothing_in_centra_nor_here(environment: dict[str, str], centra: RunningSandbox) -> None:
     home = Path(environment["HR_CENTRA_HOME"])
-    books, files = centra.store.books(), sorted(home.rglob("*"))
+    ledger, files = centra.store.records(), sorted(home.rglob("*"))
     list(examine(environment))
-    assert centra.store.books() == books
+    assert centra.store.records() == ledger
     assert [file for file in sorted(home.rglob("*")) if file.name != "sync.lock"] == files
 
 
@@ -111,7 +111,7 @@ def test_missing_variables_are_named_and_a_matter_of_configuration(environment: 
 
 def test_a_misspelt_variable_is_noticed(environment: dict[str, str]) -> None:
     environment["HR_CENTRA_MOD"] = "live"
-    assert "HR_CENTRA_MOD is set, and no setting of ours" in only(environment).told
+    assert "HR_CENTRA_MOD is set, but hr-centra has no such setting" in only(environment).told
 
 
 def test_a_token_that_would_travel_in_the_clear_is_an_error(environment: dict[str, str]) -> None:
@@ -177,9 +177,9 @@ def test_a_missing_right_to_write_is_a_warning_in_dry_run_and_an_error_in_live_m
     assert "CreateReturn" in finding.told
 
 
-def test_rights_that_nobody_needs_are_told(environment: dict[str, str], centra: RunningSandbox) -> None:
+def test_rights_that_nobody_needs_are_reported(environment: dict[str, str], centra: RunningSandbox) -> None:
     environment["CENTRA_TOKEN"] = token(centra, "Event:read", "Customer:write")
-    assert only(environment).told == "the token may do more than is needed: Customer:write, Event:read"
+    assert only(environment).told == "the token has more permissions than needed: Customer:write, Event:read"
 
 
 def test_an_expired_token_says_what_to_do(environment: dict[str, str]) -> None:
@@ -188,7 +188,7 @@ def test_an_expired_token_says_what_to_do(environment: dict[str, str]) -> None:
     assert "The token or key is wrong or has expired (tokens live 30 days): make a new one in Centra." in finding.told
 
 
-def test_quotas_that_others_use_up_are_told(environment: dict[str, str], centra: RunningSandbox) -> None:
+def test_quotas_that_others_use_up_are_reported(environment: dict[str, str], centra: RunningSandbox) -> None:
     centra.sandbox.quotas.speed = 0.001
     centra.sandbox.quotas.use("MUTATION_COUNT", "ONE_HOUR", 1700)
     try:
@@ -198,13 +198,13 @@ def test_quotas_that_others_use_up_are_told(environment: dict[str, str], centra:
         centra.sandbox.quotas.use("MUTATION_COUNT", "ONE_HOUR", -1700)
 
 
-def test_clocks_that_differ_are_told(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clocks_that_differ_are_reported(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     ahead = SimpleNamespace(now=lambda _: datetime.now(UTC) + timedelta(minutes=7))
     monkeypatch.setattr("hr_centra_pipeline.oversight.doctor.datetime", ahead)
-    assert "its clock and ours differ by 4" in only(environment).told
+    assert "its clock and this machine's differ by 4" in only(environment).told
 
 
-def test_a_centra_that_does_not_answer_is_an_error_of_the_world_not_of_the_configuration(
+def test_a_centra_that_does_not_answer_is_an_error_of_the_scenario_not_of_the_configuration(
     environment: dict[str, str], centra: RunningSandbox
 ) -> None:
     centra.sandbox.faults.arm({"kind": "error_before", "target": "Hello", "times": 4, "status": 503})
@@ -213,7 +213,7 @@ def test_a_centra_that_does_not_answer_is_an_error_of_the_world_not_of_the_confi
     assert exit_code(findings) == 1
 
 
-def test_an_order_number_of_the_reserved_range_that_is_taken_is_told(
+def test_an_order_number_of_the_reserved_range_that_is_taken_is_reported(
     environment: dict[str, str], centra: RunningSandbox
 ) -> None:
     from decimal import Decimal
@@ -239,7 +239,7 @@ def test_an_order_number_of_the_reserved_range_that_is_taken_is_told(
     ).number
     policy = Path(environment["HR_CENTRA_HOME"]) / "policy.toml"
     policy.write_text(policy.read_text().replace("first_number = 900000", f"first_number = {number}"))
-    assert "order 910000 of the range that is reserved for replacements is somebody else's" in only(environment).told
+    assert "order 910000 of the range reserved for replacements belongs to another order" in only(environment).told
 
 
 # ---------------------------------------------------------------- the contract with Centra
@@ -269,7 +269,7 @@ def places(findings: list[Finding]) -> set[str]:
     return {one.told.partition(": ")[0] for one in findings if one.section == contract.SECTION}
 
 
-def test_a_schema_that_differs_in_five_places_is_told_place_by_place_with_the_remedy(odd: dict[str, str]) -> None:
+def test_a_schema_that_differs_in_five_places_is_reported_place_by_place_with_the_remedy(odd: dict[str, str]) -> None:
     findings = bad(odd)
     assert places(findings) == FIVE_PLACES
     assert all(one.fix for one in findings)
@@ -286,8 +286,8 @@ def test_a_saved_schema_is_examined_without_a_network(environment: dict[str, str
     findings = list(examine(environment, is_offline=True, saved_schema=file))
     assert places(findings) > FIVE_PLACES
     not_asked, token = [one.told for one in findings if one.section == "Centra"]
-    assert not_asked == "not asked (--offline)"
-    assert token.startswith("the least token for this policy: ")
+    assert not_asked == "not called (--offline)"
+    assert token.startswith("minimal token permissions for this policy: ")
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"data": {}}', "not JSON", "type Query { a: Int }"])
@@ -307,7 +307,7 @@ def test_a_centra_that_hides_its_schema_is_a_warning_and_its_operations_are_aske
     centra.sandbox.faults.arm({"kind": "error_before", "target": "IntrospectionQuery", "times": 2, "status": 400})
     finding = only(environment)
     assert (finding.level, finding.section) == ("warning", contract.SECTION)
-    assert finding.told.startswith("the schema cannot be seen: ")
+    assert finding.told.startswith("the schema cannot be read: ")
 
 
 def test_the_command_writes_the_schema_and_prints_the_differences_as_a_table(
@@ -367,7 +367,7 @@ def test_the_newest_exports_are_held_against_the_profiles(
     assert told in only(environment).told
 
 
-def test_exports_that_ceased_are_told(environment: dict[str, str]) -> None:
+def test_exports_that_ceased_are_reported(environment: dict[str, str]) -> None:
     folder = Path(environment["HAPPY_RETURNS_EXPORTS"])
     (folder / "returns-20260930T0900Z.csv").rename(folder / "returns-20260910T0900Z.csv")
     assert "hours ago: ask Happy Returns for the exports" in only(environment).fix
@@ -388,13 +388,13 @@ def test_a_broken_profile_is_named(environment: dict[str, str]) -> None:
     assert "ours.toml: columns" in finding.told
 
 
-def test_the_database_s_version_is_told_and_a_newer_one_is_an_error(environment: dict[str, str]) -> None:
+def test_the_database_s_version_is_reported_and_a_newer_one_is_an_error(environment: dict[str, str]) -> None:
     path = Path(environment["HR_CENTRA_HOME"]) / "warehouse.duckdb"
     migrate.prepare(Warehouse(path))
     path.chmod(0o600)
     assert "schema version" in "".join(one.told for one in examine(environment) if one.section == "database")
     path.chmod(0o644)
-    assert "can be read by every user" in only(environment).told
+    assert "is readable by every user" in only(environment).told
     path.chmod(0o600)
     with duckdb.connect(path) as connection:
         connection.execute("insert into meta.schema_versions values (9999, now())")
@@ -411,14 +411,14 @@ def test_a_full_disk_is_an_error_and_a_filling_one_a_warning(
         assert only(environment).level == level
 
 
-def test_the_kill_switch_is_told(environment: dict[str, str]) -> None:
+def test_the_kill_switch_is_reported(environment: dict[str, str]) -> None:
     Path(environment["HR_CENTRA_HOME"], "STOP").touch()
     assert "the kill switch" in only(environment).told
 
 
-def test_teams_that_nobody_tells_are_named(environment: dict[str, str]) -> None:
+def test_teams_that_get_no_alerts_are_named(environment: dict[str, str]) -> None:
     environment["HR_CENTRA_ALERT_WEBHOOK_DATA"] = environment.pop("HR_CENTRA_ALERT_WEBHOOK")
-    assert only(environment).told == "nobody is told of what concerns customer service, warehouse, finance"
+    assert only(environment).told == "no alerts reach customer service, warehouse, finance"
 
 
 # ---------------------------------------------------------------- Dagster, and the command
@@ -431,7 +431,7 @@ def test_dagster_s_instance_daemon_and_schedule_are_looked_at(
         monkeypatch.setenv(name, value)
     settings = Settings.from_environment()
     found = {finding.told: finding for finding in dagster_doctor.findings(settings)}
-    assert found["no daemon runs: no schedule, no alerts"].level == "warning"
+    assert found["no daemon is running: no schedule, no alerts"].level == "warning"
     assert found["the schedule hourly_sync is off"].fix
     (settings.home / "dagster" / "dagster.yaml").write_text("storage: {sqlite: [}", encoding="utf-8")
     (finding,) = dagster_doctor.findings(settings)

@@ -13,9 +13,9 @@ from hr_centra_pipeline.core.policy import Policy, load_policy
 from hr_centra_pipeline.oversight.doctor import examine
 from hr_centra_pipeline.sandbox.centra.api import Grant
 from hr_centra_pipeline.sandbox.server import RunningSandbox, SandboxSettings, running_sandbox
-from hr_centra_pipeline.sources.centra import contract, permissions, variables
-from hr_centra_pipeline.sources.centra.permissions import least, used
-from hr_centra_pipeline_tests.desk import POLICY
+from hr_centra_pipeline.sources.centra import centra_calls, centra_contract
+from hr_centra_pipeline.sources.centra.centra_calls import least, used
+from hr_centra_pipeline_tests.harness import POLICY
 from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY, WITH_GIFT_CARDS
 from hr_centra_pipeline_tests.sources.centra.schemas import introspection
 
@@ -86,10 +86,10 @@ def test_a_permission_that_is_missing_is_named_with_what_needs_it(
 
 def test_a_permission_that_only_another_policy_needs_is_too_much(centra: RunningSandbox, tmp_path: Path) -> None:
     assert told(centra, tmp_path / "data", "", more="Customer:write") == [
-        "the token may do more than is needed: Customer:write"
+        "the token has more permissions than needed: Customer:write"
     ]
     assert told(centra, tmp_path / "data", PLACES["customer"][0], more="Attribute:write") == [
-        "the token may do more than is needed: Attribute:write"
+        "the token has more permissions than needed: Attribute:write"
     ]
 
 
@@ -157,9 +157,12 @@ def test_a_place_that_this_centra_cannot_write_stops_the_status_of_a_policy_that
 ) -> None:
     for text, stops in ((PLACES[place][0], True), (PLACES["order"][0], False)):
         policy = Policy.model_validate({**POLICY, "status": tomllib.loads(text).get("status", {})})
-        words = contract.words_read(policy.centra.words)
-        rows = contract.compared(
-            contract.schema_of(introspection(edit)), permissions.needed(policy), words, variables.widest(policy)
+        words = centra_contract.words_read(policy.centra.words)
+        rows = centra_contract.compared(
+            centra_contract.schema_of(introspection(edit)),
+            centra_calls.needed(policy),
+            words,
+            centra_calls.widest(policy),
         )
         (row,) = [one for one in rows if one.coordinate == coordinate and one.verdict == "differs"]
         assert ("status_update" in row.effect_types) is stops

@@ -14,9 +14,9 @@ from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.oversight import forget
 from hr_centra_pipeline.oversight.forget import _erase, find
 from hr_centra_pipeline.oversight.person_files import in_folder
-from hr_centra_pipeline.sources.happy_returns.ingest import ingest
-from hr_centra_pipeline.sources.happy_returns.profiles import load_profiles
-from hr_centra_pipeline.sources.happy_returns.staging import refresh
+from hr_centra_pipeline.sources.happy_returns.export_intake import ingest
+from hr_centra_pipeline.sources.happy_returns.export_profiles import load_profiles
+from hr_centra_pipeline.sources.happy_returns.export_staging import refresh
 from hr_centra_pipeline.warehouse import backups, migrate, versions
 from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline_tests.cases import mostly_slow
@@ -29,7 +29,7 @@ RETURNS = (
     HEADER
     + f"RT-1,1001,HRAAAAAA,started,{ANNA},2026-09-01T08:00:00Z\n"
     + f"RT-2,1002,HRBBBBBB,started,{BERT},2026-09-01T08:00:00Z\n"
-    + f"RT-1,1001,HRAAAAAA,bartered,{ANNA},2026-09-02T08:00:00Z\n"  # refused: its words stand in quarantine
+    + f"RT-1,1001,HRAAAAAA,bartered,{ANNA},2026-09-02T08:00:00Z\n"  # refused: its words are in quarantine
 )
 ITEMS = (
     "return_id,order_number,sku,refund_type,item_id,updated_at,recipient\n"
@@ -77,7 +77,7 @@ def everything(warehouse: Warehouse) -> str:
         return "\n".join(str(connection.execute(f"from {name}").fetchall()) for (name,) in tables)
 
 
-def books(warehouse: Warehouse) -> list[tuple[object, ...]]:
+def ledger(warehouse: Warehouse) -> list[tuple[object, ...]]:
     """What has to tie before and after."""
     with warehouse.transaction() as connection:
         return [
@@ -99,14 +99,14 @@ def about(text: str, *words: str) -> set[str]:
 @pytest.mark.parametrize(
     "who", mostly_slow([ANNA, ANNA.upper(), "RT-1", "HRAAAAAA", "1001", "#1001"], ANNA.upper(), "#1001")
 )
-def test_a_person_is_gone_from_every_table_and_every_block_and_the_books_tie(shop: Warehouse, who: str) -> None:
-    before = books(shop)
+def test_a_person_is_gone_from_every_table_and_every_block_still_ties(shop: Warehouse, who: str) -> None:
+    before = ledger(shop)
     assert about(everything(shop), ANNA, "Mill Lane", "5 Mill") == {ANNA, "Mill Lane", "5 Mill"}
     erased = forget.forget(shop, who, "dpo", NOW)
     after = everything(shop)
     assert about(after, ANNA, "Anna Smith", "5 Mill Lane") == set()
     assert about(after, BERT, "Bert Jones", "7 Mill Lane") == {BERT, "Bert Jones", "7 Mill Lane"}
-    assert books(shop) == before
+    assert ledger(shop) == before
     assert erased.files == ("returns-20260902T0900Z.csv",)
     assert erased.places["landing.personal"] == 1
     assert erased.places["quarantine.rejected_rows"] == 2
@@ -148,7 +148,7 @@ def test_backups_of_upgrades_are_cleaned_too(shop: Warehouse, monkeypatch: pytes
 
 def test_who_is_not_known_is_said_and_nothing_is_changed(shop: Warehouse) -> None:
     before = everything(shop)
-    with pytest.raises(ConfigurationError, match=r"nobody@example\.com: nothing here is about this person"):
+    with pytest.raises(ConfigurationError, match=r"nobody@example\.com: nothing is known about this person"):
         forget.forget(shop, "nobody@example.com", "dpo", NOW)
     assert everything(shop) == before
 
@@ -163,7 +163,7 @@ def test_the_command_erases_and_names_the_files_that_still_hold_the_person(
     assert ended.value.code == 0
     printed = capsys.readouterr().out
     assert "1 in landing.personal" in printed
-    assert "delete them where they lie.\n  exports/returns-20260902T0900Z.csv\n" in printed
+    assert "delete them yourself.\n  exports/returns-20260902T0900Z.csv\n" in printed
     with shop.transaction() as connection:
         ((by, places),) = connection.execute('select "by", places from operations.erasures').fetchall()
     assert by == "dpo"
@@ -207,7 +207,7 @@ def test_a_person_who_is_only_in_a_settlement_row_is_found_and_forgotten(
 ) -> None:
     with shop.transaction() as connection:
         connection.execute(
-            "insert into quarantine.rejected_rows values ('pay.csv', 2, 'payouts', null, 'cut', ?, null, 1, now())",
+            "insert into quarantine.rejected_rows values ('pay.csv', 2, 'payouts', null, 'cut', ?, null, 1, now(), null)",
             ['{"buyer": "carla.o\'hara+x\\u0040example.com", "name": "C. O\'Hara"}'],
         )
     run_forget(CARLA, monkeypatch, capsys)
@@ -256,7 +256,7 @@ def test_every_file_that_holds_the_address_is_named_whatever_it_is_packed_and_wr
     monkeypatch.setenv("HAPPY_RETURNS_EXPORTS", str(exports))
     monkeypatch.setenv("HR_CENTRA_PAYOUTS", str(payouts))
     printed = run_forget(ANNA, monkeypatch, capsys)
-    named = printed.split("delete them where they lie.\n")[1].split()
+    named = printed.split("delete them yourself.\n")[1].split()
     for name in (
         "returns-20260902T0900Z.csv", "items.csv.gz", "wide.csv", "aside/all.zip", "aside/deep/returns.csv.bak", "escaped.jsonl",
         "pay.csv", "broken.csv.gz",

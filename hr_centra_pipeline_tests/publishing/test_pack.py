@@ -15,8 +15,8 @@ from openpyxl.worksheet.worksheet import Worksheet
 
 from hr_centra_pipeline.month_end import close as closing
 from hr_centra_pipeline.publishing.pack import read_manifest
-from hr_centra_pipeline.warehouse.tables.month_end import MONTHLY
-from hr_centra_pipeline_tests.month_end.books import utc
+from hr_centra_pipeline.warehouse.tables.month_end_tables import MONTHLY
+from hr_centra_pipeline_tests.month_end.ledger_fixture import utc
 from hr_centra_pipeline_tests.publishing.conftest import MONTH, ODD, Shop
 
 HEADER = 4
@@ -60,7 +60,7 @@ def test_the_workbook_has_the_twelve_sheets_and_their_figures_are_those_of_the_t
             row["unexplained_amount"],
             row["status"].replace("_", " "),
         )
-        for row in shop.rows(f"from reconciliation.month_end where month = '{MONTH}'")
+        for row in shop.rows(f"from month_end.month_end where month = '{MONTH}'")
     }
     assert told["EUR", "items"] == (Decimal("125.1400"), Decimal("120.0900"), Decimal("5.0500"), "does not tie")
     totals = {
@@ -78,11 +78,11 @@ def test_the_workbook_has_the_twelve_sheets_and_their_figures_are_those_of_the_t
             row["closing_count"],
             row["closing_amount"],
         )
-        for row in shop.rows(f"from reconciliation.rollforward where month = '{MONTH}'")
+        for row in shop.rows(f"from month_end.rollforward where month = '{MONTH}'")
     }
     assert {row["Ties to sheet 5"] for row in sheet_rows(book["2 Roll-forward"])} == {"✓"}
     items = {row["Exception"]: row for row in sheet_rows(book["5 Open items"])}
-    for row in shop.rows(f"from reconciliation.open_items where month = '{MONTH}'"):
+    for row in shop.rows(f"from month_end.open_items where month = '{MONTH}'"):
         shown = items.pop(row["exception_id"])
         assert (shown["Amount"] and exact(shown["Amount"])) == row["amount"]
         assert shown["Currency"] == row["currency"]
@@ -196,7 +196,7 @@ def contents(folder: Path) -> dict[str, str]:
     }
 
 
-def test_the_manifest_names_every_file_with_its_hash_and_nothing_else_lies_there(shop: Shop) -> None:
+def test_the_manifest_names_every_file_with_its_hash_and_nothing_else_is_there(shop: Shop) -> None:
     pack = shop.export()
     manifest = read_manifest(pack.folder)
     assert manifest is not None
@@ -213,8 +213,8 @@ def test_the_same_knowledge_gives_the_same_bytes_whenever_it_is_exported(shop: S
     again = shop.export(now="2026-05-17")
     assert contents(again.folder) == first
     assert not again.is_new
-    shop.books.three_sides("3", "2026-03-31", return_id="RT-17", order="1017")
-    shop.books.learn("2026-05-18")
+    shop.ledger.three_sides("3", "2026-03-31", return_id="RT-17", order="1017")
+    shop.ledger.learn("2026-05-18")
     assert contents(shop.export(now="2026-05-18").folder) != first
 
 
@@ -227,11 +227,11 @@ def test_a_day_of_the_past_has_a_pack_of_its_own_and_the_present_one_stays(shop:
 
 
 def test_a_closed_month_is_exported_as_it_was_closed_whatever_is_learnt_later(shop: Shop) -> None:
-    closing.close(shop.books.connection, MONTH, utc("2026-04-04"), by="Pia", policy_sha256="policy", accept="a test")
+    closing.close(shop.ledger.connection, MONTH, utc("2026-04-04"), by="Pia", policy_sha256="policy", accept="a test")
     closed = shop.export(now="2026-04-04")
     tables = {name: digest for name, digest in contents(closed.folder).items() if name.endswith((".csv", ".parquet"))}
-    shop.books.connection.execute("update reconciliation.refund_facts set amount = amount + 50 where side = 'centra'")
-    shop.books.learn("2026-04-10")
+    shop.ledger.connection.execute("update reconciliation.refund_facts set amount = amount + 50 where side = 'centra'")
+    shop.ledger.learn("2026-04-10")
     later = shop.export(now="2026-04-11")
     assert later.standing == "decertified"
     changed = {name for name, digest in contents(later.folder).items() if name in tables and digest != tables[name]}
@@ -245,7 +245,7 @@ def test_a_closed_month_is_exported_as_it_was_closed_whatever_is_learnt_later(sh
 
 
 def test_no_pack_has_an_address_in_it(shop: Shop) -> None:
-    shop.books.connection.execute(
+    shop.ledger.connection.execute(
         "insert into landing.personal values ('t0ken', 'returns', 'email', 'jane@example.com', now())"
     )
     pack = shop.export()
@@ -273,7 +273,7 @@ def test_the_summary_page_needs_no_network_and_has_its_charts_inside(shop: Shop)
     ("text", "said"),
     [
         ("sku;cost\n", "costs.csv:1: the header has to be sku,currency,unit_cost"),
-        ("sku,currency,unit_cost\nA,EUR,12\nA,EUR,13\n", "costs.csv:3: A in EUR stands in the file twice"),
+        ("sku,currency,unit_cost\nA,EUR,12\nA,EUR,13\n", "costs.csv:3: A in EUR is in the file twice"),
         ("sku,currency,unit_cost\nA,EUR,cheap\n", "costs.csv:2: 'cheap' is not an amount"),
         ("sku,currency,unit_cost\nA,EURO,12\n", "costs.csv:2: give a SKU, a currency of three letters"),
     ],

@@ -16,7 +16,7 @@ NOW = datetime(2026, 9, 30, 12, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("is_kept_open", [False, True])
-def test_what_is_published_stands_in_the_file_alone_while_the_sync_keeps_its_connection(
+def test_what_is_published_is_in_the_file_alone_while_the_sync_keeps_its_connection(
     tmp_path: Path, is_kept_open: bool
 ) -> None:
     settings = Settings.from_environment({"HR_CENTRA_HOME": str(tmp_path)})

@@ -13,15 +13,15 @@ import pytest
 from openpyxl import Workbook, load_workbook
 from openpyxl.worksheet.worksheet import Worksheet
 
-from hr_centra_pipeline.publishing.round_trip import WorkbookReport, take_workbooks
-from hr_centra_pipeline_tests.month_end.books import utc
+from hr_centra_pipeline.publishing.workbook_intake import WorkbookReport, take_workbooks
+from hr_centra_pipeline_tests.month_end.ledger_fixture import utc
 from hr_centra_pipeline_tests.publishing.conftest import MONTH, Shop, finding
 
 HEADER = 4
 Edit = Callable[[Worksheet, dict[str, int]], None]
 
 
-class Desk:
+class Harness:
     """Finance: opens the workbook of the month, edits a copy, drops it into the folder."""
 
     def __init__(self, shop: Shop) -> None:
@@ -42,8 +42,8 @@ class Desk:
         return report
 
     def sync_all(self) -> list[WorkbookReport]:
-        # The books stand in one transaction; taking a workbook has transactions of its own.
-        connection = self.shop.books.connection
+        # The ledger fixture is in one transaction; taking a workbook has transactions of its own.
+        connection = self.shop.ledger.connection
 
         class Same:
             def transaction(self) -> Any:
@@ -73,8 +73,8 @@ class _Kept:
 
 
 @pytest.fixture
-def desk(shop: Shop) -> Desk:
-    return Desk(shop)
+def harness(shop: Shop) -> Harness:
+    return Harness(shop)
 
 
 def write(
@@ -84,38 +84,38 @@ def write(
         sheet.cell(row, columns[title]).value = value  # type: ignore[assignment]
 
 
-def test_an_edited_copy_brings_its_notes_into_the_history_and_into_the_next_workbook(desk: Desk) -> None:
+def test_an_edited_copy_brings_its_notes_into_the_history_and_into_the_next_workbook(harness: Harness) -> None:
     def edit(sheet: Worksheet, columns: dict[str, int]) -> None:
         write(sheet, columns, 5, "Asked Happy Returns on Monday", "chase", "Mia")
         write(sheet, columns, 6, "Ready in April", "carry_forward", "Mia")
 
-    report = desk.drop(edit)
+    report = harness.drop(edit)
     assert (report.taken, report.unchanged, report.refused) == (2, 0, ())
-    assert desk.notes() == [
+    assert harness.notes() == [
         ("Asked Happy Returns on Monday", "chase", "Mia", "noted"), ("Ready in April", "carry_forward", "Mia", "noted"),
     ]  # fmt: skip
-    sheet = load_workbook(desk.shop.export(now="2026-04-07").files[0])["5 Open items"]
+    sheet = load_workbook(harness.shop.export(now="2026-04-07").files[0])["5 Open items"]
     columns = {str(cell.value): cell.column or 0 for cell in sheet[HEADER]}
     assert [sheet.cell(5, columns[title]).value for title in ("Note", "Decision", "By")] == [
         "Asked Happy Returns on Monday", "chase", "Mia",
     ]  # fmt: skip
-    (kept,) = (desk.folder / "taken").glob("*.xlsx")
+    (kept,) = (harness.folder / "taken").glob("*.xlsx")
     assert "2 notes taken" in kept.with_name(f"{kept.name}.txt").read_text("utf-8")
-    assert list(desk.folder.glob("*.xlsx")) == []
+    assert list(harness.folder.glob("*.xlsx")) == []
 
 
-def test_the_same_workbook_twice_changes_nothing(desk: Desk) -> None:
+def test_the_same_workbook_twice_changes_nothing(harness: Harness) -> None:
     def edit(sheet: Worksheet, columns: dict[str, int]) -> None:
         write(sheet, columns, 5, "Once", None, "Mia")
 
-    desk.drop(edit)
-    assert desk.drop(edit, "again.xlsx").unchanged == 1
-    assert len(desk.notes()) == 1
+    harness.drop(edit)
+    assert harness.drop(edit, "again.xlsx").unchanged == 1
+    assert len(harness.notes()) == 1
 
 
-def test_figures_that_somebody_changed_are_not_read(desk: Desk) -> None:
+def test_figures_that_someone_changed_are_not_read(harness: Harness) -> None:
     amounts = "select sum(amount) as amount from reconciliation.exceptions"
-    before = desk.shop.rows(amounts)
+    before = harness.shop.rows(amounts)
 
     def edit(sheet: Worksheet, columns: dict[str, int]) -> None:
         for row in range(5, 12):
@@ -123,12 +123,12 @@ def test_figures_that_somebody_changed_are_not_read(desk: Desk) -> None:
             sheet.cell(row, columns["Kind"]).value = "double_credit"
         write(sheet, columns, 5, "Look at this", None, "Mia")
 
-    assert desk.drop(edit).taken == 1
-    assert desk.shop.rows(amounts) == before
-    assert desk.shop.rows("select 1 from reconciliation.exception_events where kind = 'double_credit'") == []
+    assert harness.drop(edit).taken == 1
+    assert harness.shop.rows(amounts) == before
+    assert harness.shop.rows("select 1 from reconciliation.exception_events where kind = 'double_credit'") == []
 
 
-def test_changed_swapped_and_made_up_ids_are_refused_by_name_and_the_good_rows_are_taken(desk: Desk) -> None:
+def test_changed_swapped_and_made_up_ids_are_refused_by_name_and_the_good_rows_are_taken(harness: Harness) -> None:
     ids: list[Any] = []
 
     def edit(sheet: Worksheet, columns: dict[str, int]) -> None:
@@ -140,14 +140,14 @@ def test_changed_swapped_and_made_up_ids_are_refused_by_name_and_the_good_rows_a
         sheet.cell(7, place).value = "EXAAAAAAAAAAAAA"
         write(sheet, columns, 7, "Made up", None, "Eve")
 
-    report = desk.drop(edit)
+    report = harness.drop(edit)
     assert report.taken == 1
     swapped, made_up = report.refused
     assert str(ids[2]) in swapped
     assert swapped.startswith("5 Open items!L6")
     assert "EXAAAAAAAAAAAAA" in made_up
-    assert [note[0] for note in desk.notes()] == ["Good"]
-    (text,) = (desk.folder / "taken").glob("*.txt")
+    assert [note[0] for note in harness.notes()] == ["Good"]
+    (text,) = (harness.folder / "taken").glob("*.txt")
     assert "EXAAAAAAAAAAAAA" in text.read_text("utf-8")
 
 
@@ -159,53 +159,55 @@ def test_changed_swapped_and_made_up_ids_are_refused_by_name_and_the_good_rows_a
         ("x" * 2001, None, "Mia", "at most 2000 characters"),
     ],
 )  # fmt: skip
-def test_what_a_row_lacks_is_said(desk: Desk, note: object, decision: object, by: object, said: str) -> None:
-    report = desk.drop(lambda sheet, columns: write(sheet, columns, 5, note, decision, by))
+def test_what_a_row_lacks_is_said(harness: Harness, note: object, decision: object, by: object, said: str) -> None:
+    report = harness.drop(lambda sheet, columns: write(sheet, columns, 5, note, decision, by))
     (refused,) = report.refused
     assert said in refused
-    assert desk.notes() == []
+    assert harness.notes() == []
 
 
-def test_a_write_off_closes_its_exception_and_it_stays_closed(desk: Desk) -> None:
-    report = desk.drop(lambda sheet, columns: write(sheet, columns, 5, "Too old to chase", "write_off", "Mia"))
+def test_a_write_off_closes_its_exception_and_it_stays_closed(harness: Harness) -> None:
+    report = harness.drop(lambda sheet, columns: write(sheet, columns, 5, "Too old to chase", "write_off", "Mia"))
     assert report.taken == 1
-    assert [event for *_, event in desk.notes()] == ["noted", "closed"]
-    open_before = len(desk.shop.rows("from reconciliation.exceptions"))
-    desk.shop.books.findings([finding(1), finding(2)], utc("2026-04-07"))
-    desk.shop.export("2026-04", now="2026-04-08")
-    assert len(desk.shop.rows("from reconciliation.open_items where month = '2026-04'")) < open_before
-    (row,) = desk.shop.rows("from reconciliation.rollforward where month = '2026-04' and written_off_count > 0")
+    assert [event for *_, event in harness.notes()] == ["noted", "closed"]
+    open_before = len(harness.shop.rows("from reconciliation.exceptions"))
+    harness.shop.ledger.findings([finding(1), finding(2)], utc("2026-04-07"))
+    harness.shop.export("2026-04", now="2026-04-08")
+    assert len(harness.shop.rows("from month_end.open_items where month = '2026-04'")) < open_before
+    (row,) = harness.shop.rows("from month_end.rollforward where month = '2026-04' and written_off_count > 0")
     assert (row["written_off_count"], row["written_off_by"]) == (1, "Mia")
 
 
-def test_a_file_that_is_no_workbook_of_ours_is_put_aside_with_the_reason(desk: Desk) -> None:
-    (desk.folder / "broken.xlsx").write_bytes(b"PK\x03\x04 not really")
-    assert "is no workbook that can be read" in desk.sync().refused[0]
+def test_a_file_that_is_not_a_workbook_is_put_aside_with_the_reason(harness: Harness) -> None:
+    (harness.folder / "broken.xlsx").write_bytes(b"PK\x03\x04 not really")
+    assert "is not a readable workbook" in harness.sync().refused[0]
     other = Workbook()
-    other.save(desk.folder / "other.xlsx")
-    assert "has no sheet '5 Open items'" in desk.sync().refused[0]
-    assert len(list((desk.folder / "refused").glob("*.xlsx"))) == 2
-    assert desk.notes() == []
+    other.save(harness.folder / "other.xlsx")
+    assert "has no sheet '5 Open items'" in harness.sync().refused[0]
+    assert len(list((harness.folder / "refused").glob("*.xlsx"))) == 2
+    assert harness.notes() == []
 
 
-def test_a_workbook_with_broken_xml_is_refused_by_name_and_set_aside_and_the_next_one_is_taken(desk: Desk) -> None:
-    whole = desk.shop.export().files[0]
-    with zipfile.ZipFile(whole) as parts, zipfile.ZipFile(desk.folder / "torn.xlsx", "w") as torn:
+def test_a_workbook_with_broken_xml_is_refused_by_name_and_set_aside_and_the_next_one_is_taken(
+    harness: Harness,
+) -> None:
+    whole = harness.shop.export().files[0]
+    with zipfile.ZipFile(whole) as parts, zipfile.ZipFile(harness.folder / "torn.xlsx", "w") as torn:
         for name in parts.namelist():
             is_sheet = name.startswith("xl/worksheets/sheet")
             torn.writestr(name, parts.read(name)[:-40] if is_sheet else parts.read(name))
-    report = desk.sync()
+    report = harness.sync()
     assert (report.name, report.taken) == ("torn.xlsx", 0)
-    assert "is no workbook that can be read" in report.refused[0]
-    (aside,) = (desk.folder / "refused").glob("*.xlsx")
-    assert "is no workbook that can be read" in aside.with_name(f"{aside.name}.txt").read_text("utf-8")
-    assert desk.drop(lambda sheet, columns: write(sheet, columns, 5, "Asked", None, "Mia")).taken == 1
+    assert "is not a readable workbook" in report.refused[0]
+    (aside,) = (harness.folder / "refused").glob("*.xlsx")
+    assert "is not a readable workbook" in aside.with_name(f"{aside.name}.txt").read_text("utf-8")
+    assert harness.drop(lambda sheet, columns: write(sheet, columns, 5, "Asked", None, "Mia")).taken == 1
 
 
-def test_whatever_lies_in_the_folder_is_set_aside_by_name_and_the_workbooks_are_taken(
-    desk: Desk, caplog: pytest.LogCaptureFixture
+def test_whatever_is_in_the_folder_is_set_aside_by_name_and_the_workbooks_are_taken(
+    harness: Harness, caplog: pytest.LogCaptureFixture
 ) -> None:
-    whole, folder = desk.shop.export().files[0], desk.folder
+    whole, folder = harness.shop.export().files[0], harness.folder
     os.mkfifo(folder / "pipe.xlsx")
     (folder / "folder.xlsx").mkdir()
     (folder / "dead.xlsx").symlink_to("/nowhere")
@@ -220,7 +222,7 @@ def test_whatever_lies_in_the_folder_is_set_aside_by_name_and_the_workbooks_are_
     shutil.copy(whole, folder / ("n" * 245 + "2.xlsx"))
     shutil.copy(whole, folder / os.fsdecode(b"bytes\xff.xlsx"))
     shutil.copy(whole, folder / "UPPER.XLSX")
-    reports = {report.name: report for report in desk.sync_all()}
+    reports = {report.name: report for report in harness.sync_all()}
     refused = {name: report.refused[0] for name, report in reports.items() if report.refused}
     assert sorted(refused) == [
         "dead.xlsx", "endless.xlsx", "folder.xlsx", "old.xls", "pipe.xlsx", "red\\x1b[31m\\nline.xlsx", "rows.xlsx",
@@ -238,21 +240,21 @@ def test_whatever_lies_in_the_folder_is_set_aside_by_name_and_the_workbooks_are_
     assert "\x1b" not in caplog.text
 
 
-def test_a_workbook_of_another_database_is_refused_row_by_row(desk: Desk) -> None:
+def test_a_workbook_of_another_database_is_refused_row_by_row(harness: Harness) -> None:
     def edit(sheet: Worksheet, columns: dict[str, int]) -> None:
         write(sheet, columns, 5, "From elsewhere", None, "Mia")
-        desk.shop.books.connection.execute("update meta.keys set value = repeat('ab', 32) where name = 'workbook'")
+        harness.shop.ledger.connection.execute("update meta.keys set value = repeat('ab', 32) where name = 'workbook'")
 
-    (refused,) = desk.drop(edit).refused
+    (refused,) = harness.drop(edit).refused
     assert "its id was changed or made up" in refused
 
 
 @pytest.mark.skipif(shutil.which("soffice") is None, reason="LibreOffice is not installed")
-def test_a_copy_that_libreoffice_saved_brings_its_notes(desk: Desk, tmp_path: Path) -> None:
+def test_a_copy_that_libreoffice_saved_brings_its_notes(harness: Harness, tmp_path: Path) -> None:
     def edit(sheet: Worksheet, columns: dict[str, int]) -> None:
         write(sheet, columns, 5, "Through LibreOffice", "chase", "Mia")
 
-    book = load_workbook(desk.shop.export().files[0])
+    book = load_workbook(harness.shop.export().files[0])
     sheet = book["5 Open items"]
     edit(sheet, {str(cell.value): cell.column or 0 for cell in sheet[HEADER]})
     edited = tmp_path / f"{MONTH}.xlsx"
@@ -260,9 +262,9 @@ def test_a_copy_that_libreoffice_saved_brings_its_notes(desk: Desk, tmp_path: Pa
     subprocess.run(
         [
             "soffice", f"-env:UserInstallation=file://{tmp_path}/profile", "--headless", "--convert-to", "xlsx",
-            "--outdir", str(desk.folder), str(edited),
+            "--outdir", str(harness.folder), str(edited),
         ],
         check=True, capture_output=True, timeout=180,
     )  # fmt: skip
-    assert desk.sync().taken == 1
-    assert desk.notes() == [("Through LibreOffice", "chase", "Mia", "noted")]
+    assert harness.sync().taken == 1
+    assert harness.notes() == [("Through LibreOffice", "chase", "Mia", "noted")]

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from hr_centra_pipeline_tests.desk import Desk, desk
+from hr_centra_pipeline_tests.harness import Harness, harness
 
 
 @pytest.fixture
-def at_desk(tmp_path: Path) -> Iterator[Desk]:
-    with desk(tmp_path) as opened:
+def at_harness(tmp_path: Path) -> Iterator[Harness]:
+    with harness(tmp_path) as opened:
         yield opened

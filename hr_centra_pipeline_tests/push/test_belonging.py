@@ -11,18 +11,18 @@ from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.push import coverage
 from hr_centra_pipeline.push.approvals import Signature
 from hr_centra_pipeline.sources.centra import belonging
-from hr_centra_pipeline_tests.desk import Desk, desk
+from hr_centra_pipeline_tests.harness import Harness, harness
 
 
 @pytest.mark.slow
-def test_a_home_that_worked_on_staging_is_refused_on_production_until_somebody_says_it_is_the_same(
-    at_desk: Desk, tmp_path: Path
+def test_a_home_that_worked_on_staging_is_refused_on_production_until_someone_says_it_is_the_same(
+    at_harness: Harness, tmp_path: Path
 ) -> None:
-    at_desk.comes_back(at_desk.sell(("DRESS-S", 1, "100.00")))
-    at_desk.settle()
-    with desk(tmp_path / "production") as production:
+    at_harness.comes_back(at_harness.sell(("DRESS-S", 1, "100.00")))
+    at_harness.settle()
+    with harness(tmp_path / "production") as production:
         production.sell(("DRESS-S", 1, "100.00"))  # a copy: the same order is there
-        moved = replace(at_desk, note={**production.note, "exports": at_desk.note["exports"]})
+        moved = replace(at_harness, note={**production.note, "exports": at_harness.note["exports"]})
         with pytest.raises(
             ConfigurationError, match=r"is about http://127\.0\.0\.1.*home of its own.*hr-centra rebind"
         ):
@@ -45,11 +45,11 @@ def test_a_home_that_worked_on_staging_is_refused_on_production_until_somebody_s
             assert coverage.uncovered(connection) == {}
 
 
-def test_the_same_centra_at_another_address_is_known_by_what_was_made_there(at_desk: Desk) -> None:
-    at_desk.comes_back(at_desk.sell(("DRESS-S", 1, "100.00")))
-    at_desk.settle()
-    elsewhere = at_desk.note["graphql_url"].replace("127.0.0.1", "localhost")
-    moved = replace(at_desk, note={**at_desk.note, "graphql_url": elsewhere})
+def test_the_same_centra_at_another_address_is_known_by_what_was_made_there(at_harness: Harness) -> None:
+    at_harness.comes_back(at_harness.sell(("DRESS-S", 1, "100.00")))
+    at_harness.settle()
+    elsewhere = at_harness.note["graphql_url"].replace("127.0.0.1", "localhost")
+    moved = replace(at_harness, note={**at_harness.note, "graphql_url": elsewhere})
     moved.push()
     assert moved.rows("select count(distinct value) from meta.belongs_to where name = 'centra'") == [(2,)]
     # It is bound to that one now: there is nothing to say.
@@ -59,14 +59,14 @@ def test_the_same_centra_at_another_address_is_known_by_what_was_made_there(at_d
         assert coverage.uncovered(connection) == {}
 
 
-def test_a_token_that_does_not_show_what_was_made_is_of_another_store(at_desk: Desk) -> None:
-    at_desk.comes_back(at_desk.sell(("DRESS-S", 1, "100.00")))
-    at_desk.settle()
-    with at_desk.warehouse.transaction() as connection:
+def test_a_token_that_does_not_show_what_was_made_is_of_another_store(at_harness: Harness) -> None:
+    at_harness.comes_back(at_harness.sell(("DRESS-S", 1, "100.00")))
+    at_harness.settle()
+    with at_harness.warehouse.transaction() as connection:
         connection.execute("update meta.belongs_to set value = 'other' where name = 'store'")
         connection.execute("update push.packets set centra_id = '999999' where operation = 'credit'")
     with pytest.raises(ConfigurationError, match="another store of it"):
-        at_desk.push()
+        at_harness.push()
 
 
 @pytest.mark.parametrize(

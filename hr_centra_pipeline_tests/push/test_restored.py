@@ -10,59 +10,59 @@ from pathlib import Path
 import pytest
 
 from hr_centra_pipeline.push import coverage
-from hr_centra_pipeline.push.journal import Attempt, Journal
+from hr_centra_pipeline.push.call_journal import Attempt, Journal
 from hr_centra_pipeline.push.packets import Packet
 from hr_centra_pipeline.warehouse import backups, log, place
-from hr_centra_pipeline_tests.desk import MAIN, Desk
+from hr_centra_pipeline_tests.harness import MAIN, Harness
 
 
-def kept(desk: Desk, folder: Path) -> Path:
+def kept(harness: Harness, folder: Path) -> Path:
     """A copy of the database as it is now, without its mark."""
-    desk.warehouse.fold_log_in()
-    return Path(shutil.copy(desk.settings.database, folder / "kept.duckdb"))
+    harness.warehouse.fold_log_in()
+    return Path(shutil.copy(harness.settings.database, folder / "kept.duckdb"))
 
 
-def put_back(desk: Desk, backup: Path) -> None:
-    desk.warehouse.fold_log_in()
-    shutil.copy(backup, desk.settings.database)
+def put_back(harness: Harness, backup: Path) -> None:
+    harness.warehouse.fold_log_in()
+    shutil.copy(backup, harness.settings.database)
 
 
 @pytest.mark.slow
 def test_put_back_from_before_a_restock_nothing_is_moved_until_the_stock_changes_were_read_since(
-    at_desk: Desk, tmp_path: Path
+    at_harness: Harness, tmp_path: Path
 ) -> None:
-    at_desk.comes_back(at_desk.sell(("DRESS-S", 1, "100.00")), grade="sellable", approved=False)
-    at_desk.mode = "dry_run"
-    at_desk.sync()
-    backup = kept(at_desk, tmp_path)
-    at_desk.mode = "live"
-    at_desk.settle()
-    assert at_desk.moved("DRESS-S", MAIN) == 1
-    put_back(at_desk, backup)
-    at_desk.may_fail = True
-    at_desk.fault("error_before", "PullStockChanges", times=20)
-    report = at_desk.sync()
-    assert at_desk.moved("DRESS-S", MAIN) == 1
+    at_harness.comes_back(at_harness.sell(("DRESS-S", 1, "100.00")), grade="sellable", approved=False)
+    at_harness.mode = "dry_run"
+    at_harness.sync()
+    backup = kept(at_harness, tmp_path)
+    at_harness.mode = "live"
+    at_harness.settle()
+    assert at_harness.moved("DRESS-S", MAIN) == 1
+    put_back(at_harness, backup)
+    at_harness.may_fail = True
+    at_harness.fault("error_before", "PullStockChanges", times=20)
+    report = at_harness.sync()
+    assert at_harness.moved("DRESS-S", MAIN) == 1
     assert (
-        "Centra's stock changes were not read to their end since this database was put back from an earlier time"
+        "Centra's stock changes have not been read completely since this database was put back from an earlier time"
         in set(report.waiting.values())
     )
-    at_desk.calm_down()
-    at_desk.may_fail = False
-    at_desk.settle()
-    assert at_desk.moved("DRESS-S", MAIN) == 1
-    assert at_desk.rows("select distinct state from push.ledger where effect_kind = 'inventory_adjustment'") == [
+    at_harness.calm_down()
+    at_harness.may_fail = False
+    at_harness.settle()
+    assert at_harness.moved("DRESS-S", MAIN) == 1
+    assert at_harness.rows("select distinct state from push.ledger where effect_kind = 'inventory_adjustment'") == [
         ("confirmed",)
     ]
 
 
 def test_a_log_that_lost_its_end_while_effects_were_sent_has_to_be_proven_and_nothing_is_done_twice(
-    at_desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    at_harness: Harness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A disk that filled up or was repaired: what was committed before the first call is lost, although it was synced."""
-    sold = at_desk.sell(("DRESS-S", 1, "100.00"))
-    at_desk.comes_back(sold, grade="sellable")
-    database, torn = at_desk.settings.database, tmp_path / "torn.wal"
+    sold = at_harness.sell(("DRESS-S", 1, "100.00"))
+    at_harness.comes_back(sold, grade="sellable")
+    database, torn = at_harness.settings.database, tmp_path / "torn.wal"
     begin = Journal.begin
 
     def cut_after(journal: Journal, telling: Sequence[tuple[Packet, Attempt]]) -> list[Packet]:
@@ -75,114 +75,118 @@ def test_a_log_that_lost_its_end_while_effects_were_sent_has_to_be_proven_and_no
         return begun
 
     monkeypatch.setattr(Journal, "begin", cut_after)
-    at_desk.sync()  # one opening: what the mark knows beyond it are the writing calls
-    assert (at_desk.refunded(sold), at_desk.moved("DRESS-S", MAIN)) == (Decimal(100), 1)
-    at_desk.warehouse.fold_log_in()
+    at_harness.sync()  # one opening: what the mark knows beyond it are the writing calls
+    assert (at_harness.refunded(sold), at_harness.moved("DRESS-S", MAIN)) == (Decimal(100), 1)
+    at_harness.warehouse.fold_log_in()
     shutil.copy(tmp_path / "as_it_was.duckdb", database)
     shutil.copy(torn, log.path_of(database))
-    assert at_desk.rows("select count(*) from push.packets") == [(0,)]  # DuckDB says nothing of what it dropped
+    assert at_harness.rows("select count(*) from push.packets") == [(0,)]  # DuckDB says nothing of what it dropped
     monkeypatch.undo()
 
-    at_desk.may_fail = True
-    at_desk.fault("error_before", "PullReturns", times=20)
-    at_desk.sync()
-    assert reasons(at_desk) == ["put_back"]
-    assert (at_desk.refunded(sold), at_desk.moved("DRESS-S", MAIN)) == (Decimal(100), 1)
-    at_desk.calm_down()
-    at_desk.may_fail = False
-    at_desk.settle()
-    assert (at_desk.refunded(sold), at_desk.moved("DRESS-S", MAIN)) == (Decimal(100), 1)
-    assert len(at_desk.returns_of(sold)) == 1
-    assert at_desk.rows("select distinct state from push.ledger where effect_kind <> 'status_update'") == [
-        ("confirmed",)
-    ]
-
-
-def test_restored_from_before_credits_a_gift_card_an_exchange_and_restocks_nothing_is_done_twice(
-    at_desk: Desk, tmp_path: Path
-) -> None:
-    for given in (
-        {"grade": "sellable"}, {"refund_type": "gift-card", "grade": "damaged"},
-        {"refund_type": "exchange", "exchange_sku": "DRESS-M", "grade": "sellable"},
-    ):  # fmt: skip
-        at_desk.comes_back(at_desk.sell(("DRESS-S", 1, "100.00")), **given)  # type: ignore[arg-type]
-    at_desk.plan()
-    database = at_desk.settings.database
-    backup = backups.take(database, tmp_path / "backup.duckdb").path
-    at_desk.settle()
-    books = at_desk.books
-    assert len(at_desk.orders_of_ours()) == 1
-    stage = backups.examine(database, backup)
-    backups.put_into_place(database, stage, by="Anna", recorded_by="anna", why="a test")
-    at_desk.settle()
-    assert at_desk.books == books
-    assert at_desk.rows("select distinct state from push.ledger where effect_kind <> 'status_update'") == [
+    at_harness.may_fail = True
+    at_harness.fault("error_before", "PullReturns", times=20)
+    at_harness.sync()
+    assert reasons(at_harness) == ["put_back"]
+    assert (at_harness.refunded(sold), at_harness.moved("DRESS-S", MAIN)) == (Decimal(100), 1)
+    at_harness.calm_down()
+    at_harness.may_fail = False
+    at_harness.settle()
+    assert (at_harness.refunded(sold), at_harness.moved("DRESS-S", MAIN)) == (Decimal(100), 1)
+    assert len(at_harness.returns_of(sold)) == 1
+    assert at_harness.rows("select distinct state from push.ledger where effect_kind <> 'status_update'") == [
         ("confirmed",)
     ]
 
 
 @pytest.mark.slow
-def test_put_back_to_a_packet_that_was_taken_back_the_replacement_is_that_of_the_return_that_stands(
-    at_desk: Desk, tmp_path: Path
+def test_restored_from_before_credits_a_gift_card_an_exchange_and_restocks_nothing_is_done_twice(
+    at_harness: Harness, tmp_path: Path
+) -> None:
+    for given in (
+        {"grade": "sellable"}, {"refund_type": "gift-card", "grade": "damaged"},
+        {"refund_type": "exchange", "exchange_sku": "DRESS-M", "grade": "sellable"},
+    ):  # fmt: skip
+        at_harness.comes_back(at_harness.sell(("DRESS-S", 1, "100.00")), **given)  # type: ignore[arg-type]
+    at_harness.plan()
+    database = at_harness.settings.database
+    backup = backups.take(database, tmp_path / "backup.duckdb").path
+    at_harness.settle()
+    ledger = at_harness.records
+    assert len(at_harness.orders_of_ours()) == 1
+    stage = backups.examine(database, backup)
+    backups.put_into_place(database, stage, by="Anna", recorded_by="anna", why="a test")
+    at_harness.settle()
+    assert at_harness.records == ledger
+    assert at_harness.rows("select distinct state from push.ledger where effect_kind <> 'status_update'") == [
+        ("confirmed",)
+    ]
+
+
+@pytest.mark.slow
+def test_put_back_to_a_packet_that_was_taken_back_the_replacement_is_that_of_the_return_that_remains(
+    at_harness: Harness, tmp_path: Path
 ) -> None:
     """The packet for both articles was undone; what was then ordered alone is lost with the database, and canceled later."""
-    at_desk.article("LAST-M", stock=1)
-    sold = at_desk.sell(("DRESS-S", 2, "100.00"))
-    first = at_desk.comes_back(sold, refund_type="exchange", exchange_sku="LAST-M")
-    second = at_desk.comes_back(sold, refund_type="exchange", exchange_sku="DRESS-M", with_unit=first)
-    at_desk.fault("person_after", "CreateReturn", act="move_stock", given={"sku": "LAST-M", "quantity": 1, "out_of": 1})
-    at_desk.sync()
+    at_harness.article("LAST-M", stock=1)
+    sold = at_harness.sell(("DRESS-S", 2, "100.00"))
+    first = at_harness.comes_back(sold, refund_type="exchange", exchange_sku="LAST-M")
+    second = at_harness.comes_back(sold, refund_type="exchange", exchange_sku="DRESS-M", with_unit=first)
+    at_harness.fault(
+        "person_after", "CreateReturn", act="move_stock", given={"sku": "LAST-M", "quantity": 1, "out_of": 1}
+    )
+    at_harness.sync()
     undone = "select packets.centra_id from push.packets where state = 'rejected' and len(members) = 2"
-    ((taken_back,),) = at_desk.rows(undone)
-    backup = kept(at_desk, tmp_path)
-    at_desk.settle()
-    (stands,) = at_desk.returns_of(sold)
-    put_back(at_desk, backup)
-    with at_desk.warehouse.transaction() as connection:  # as Centra's refusal of the whole packet leaves it
+    ((taken_back,),) = at_harness.rows(undone)
+    backup = kept(at_harness, tmp_path)
+    at_harness.settle()
+    (stands,) = at_harness.returns_of(sold)
+    put_back(at_harness, backup)
+    with at_harness.warehouse.transaction() as connection:  # as Centra's refusal of the whole packet leaves it
         connection.execute(
             "update push.ledger set state = 'rejected', packet_key = packets.packet_key from push.packets"
             " where packets.state = 'rejected' and len(packets.members) = 2 and return_item_id = ?"
             " and effect_kind = 'exchange_order'",
             [second.item],
         )
-    at_desk.mode = "dry_run"
-    at_desk.sync()
+    at_harness.mode = "dry_run"
+    at_harness.sync()
     of_second = f"select packet_key, centra_id from push.ledger where return_item_id = '{second.item}'"
-    assert at_desk.rows(of_second) == [(stands["comment"].split()[0], str(stands["id"]))]
+    assert at_harness.rows(of_second) == [(stands["comment"].split()[0], str(stands["id"]))]
     assert str(stands["id"]) != taken_back
-    assert len(at_desk.orders_of_ours()) == 1
+    assert len(at_harness.orders_of_ours()) == 1
 
 
-def reasons(desk: Desk) -> list[str]:
-    return [reason for (reason,) in desk.rows("select reason from meta.turns order by batch")]
+def reasons(harness: Harness) -> list[str]:
+    return [reason for (reason,) in harness.rows("select reason from meta.turns order by batch")]
 
 
+@pytest.mark.slow
 def test_a_home_that_was_copied_with_all_its_files_has_to_prove_what_is_in_centra(
-    at_desk: Desk, tmp_path: Path
+    at_harness: Harness, tmp_path: Path
 ) -> None:
-    at_desk.plan()
-    at_desk.plan()
-    assert reasons(at_desk) == []
-    mark = place.mark_path(at_desk.settings.database)
-    was, _ = place.read_mark(at_desk.settings.database)
+    at_harness.plan()
+    at_harness.plan()
+    assert reasons(at_harness) == []
+    mark = place.mark_path(at_harness.settings.database)
+    was, _ = place.read_mark(at_harness.settings.database)
     assert was is not None
     # As after a copy: the file is another one, and says when the first was written.
     text = mark.read_text(encoding="utf-8").replace(str(was.file_id), "1 1")
     mark.write_text(text, encoding="utf-8")
-    at_desk.plan()
-    assert reasons(at_desk) == ["copied"]
+    at_harness.plan()
+    assert reasons(at_harness) == ["copied"]
     mark.unlink()
-    at_desk.plan()
-    assert reasons(at_desk) == ["copied", "copied"]
+    at_harness.plan()
+    assert reasons(at_harness) == ["copied", "copied"]
 
 
-def test_a_new_empty_database_in_a_home_that_has_worked_has_to_prove_what_is_in_centra(at_desk: Desk) -> None:
-    at_desk.plan()
-    at_desk.settings.database.unlink()
-    at_desk.settings.database.with_name("warehouse.duckdb.wal").unlink(missing_ok=True)
-    at_desk.plan()
-    assert reasons(at_desk) == ["lost"]
-    with at_desk.warehouse.transaction() as connection:
+def test_a_new_empty_database_in_a_home_that_has_worked_has_to_prove_what_is_in_centra(at_harness: Harness) -> None:
+    at_harness.plan()
+    at_harness.settings.database.unlink()
+    at_harness.settings.database.with_name("warehouse.duckdb.wal").unlink(missing_ok=True)
+    at_harness.plan()
+    assert reasons(at_harness) == ["lost"]
+    with at_harness.warehouse.transaction() as connection:
         assert coverage.uncovered(connection) == {}
         place.turn(connection, "restored")
         why = coverage.uncovered(connection)
@@ -190,12 +194,12 @@ def test_a_new_empty_database_in_a_home_that_has_worked_has_to_prove_what_is_in_
 
 
 @pytest.mark.parametrize("source", ["orders", "returns", "exports"])
-def test_after_a_restore_no_credit_leaves_while_one_source_is_not_read_since(at_desk: Desk, source: str) -> None:
-    at_desk.plan()
-    with at_desk.warehouse.transaction() as connection:
+def test_after_a_restore_no_credit_leaves_while_one_source_is_not_read_since(at_harness: Harness, source: str) -> None:
+    at_harness.plan()
+    with at_harness.warehouse.transaction() as connection:
         place.turn(connection, "restored")
-    at_desk.plan()
-    with at_desk.warehouse.transaction() as connection:
+    at_harness.plan()
+    with at_harness.warehouse.transaction() as connection:
         assert coverage.uncovered(connection) == {}
         where = "landing.exports_looks set" if source == "exports" else "landing.centra_pulls set"
         only = "" if source == "exports" else f"and object = '{source}'"
@@ -205,14 +209,14 @@ def test_after_a_restore_no_credit_leaves_while_one_source_is_not_read_since(at_
         assert "credit" in coverage.uncovered(connection)
 
 
-def test_a_cut_over_that_was_moved_back_is_read_back_to_once(at_desk: Desk) -> None:
-    at_desk.sell(("DRESS-S", 1, "100.00"))
-    at_desk.plan()
-    earlier = at_desk.policy.cutover.replace(year=2024)
-    at_desk.policy = at_desk.policy.model_copy(update={"cutover": earlier})
-    at_desk.plan()
-    at_desk.plan()
-    froms = at_desk.rows("select window_from from landing.centra_pulls where object = 'orders' order by batch")
+def test_a_cut_over_that_was_moved_back_is_read_back_to_once(at_harness: Harness) -> None:
+    at_harness.sell(("DRESS-S", 1, "100.00"))
+    at_harness.plan()
+    earlier = at_harness.policy.cutover.replace(year=2024)
+    at_harness.policy = at_harness.policy.model_copy(update={"cutover": earlier})
+    at_harness.plan()
+    at_harness.plan()
+    froms = at_harness.rows("select window_from from landing.centra_pulls where object = 'orders' order by batch")
     assert [at_from <= earlier for (at_from,) in froms] == [False, True, False]
-    with at_desk.warehouse.transaction() as connection:
+    with at_harness.warehouse.transaction() as connection:
         assert coverage.uncovered(connection) == {}

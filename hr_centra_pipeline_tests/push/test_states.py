@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,12 +24,14 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from hr_centra_pipeline.core.keys import effect_key, packet_key
 from hr_centra_pipeline.core.policy import Policy
-from hr_centra_pipeline.push import journal as journals
+from hr_centra_pipeline.push import call_journal as journals
 from hr_centra_pipeline.push import ledger
+from hr_centra_pipeline.push.call_journal import Attempt, Journal
 from hr_centra_pipeline.push.facts import Facts
-from hr_centra_pipeline.push.journal import Attempt, Journal
 from hr_centra_pipeline.push.ledger import Move
-from hr_centra_pipeline.push.packets import PAYING_STEPS, Packet
+from hr_centra_pipeline.push.operations.credit import CreditPayload
+from hr_centra_pipeline.push.packets import Packet
+from hr_centra_pipeline.push.returns import ReturnLine
 from hr_centra_pipeline.push.sender import PushReport, Sender
 from hr_centra_pipeline.push.states import ALLOWED, ForbiddenMoveError, State, check
 from hr_centra_pipeline.push.steps import (
@@ -44,13 +47,22 @@ from hr_centra_pipeline.push.steps import (
     StepResult,
 )
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
-from hr_centra_pipeline_tests.desk import POLICY
+from hr_centra_pipeline_tests.harness import POLICY
 from hr_centra_pipeline_tests.staged import template
 
 NOW = datetime(2026, 9, 30, 12, tzinfo=UTC)
 UNITS = [effect_key("credit_note", f"IT-{number}") for number in range(5)]
 # What may become of a call: it arrived or not, and we learn of it or not; or it never left.
 FATES = ("done", "refused", "limited", "not_left", "lost_done", "lost_absent", "died_before", "died_after")
+
+
+def credit_of(members: tuple[str, ...]) -> Packet:
+    """A packet of these units, as it is cut: each on a line of its own."""
+    lines = tuple(ReturnLine(shipment_line_id=place, quantity=1, members=(key,)) for place, key in enumerate(members))
+    payload = CreditPayload(
+        order_number="1001", shipment_id=1, currency="EUR", pays_through="centra", lines=lines, total=Decimal(10)
+    )
+    return Packet(packet_key(members), "credit", members, payload, "create_return")
 
 
 class Sending(RuleBasedStateMachine):
@@ -83,7 +95,7 @@ class Sending(RuleBasedStateMachine):
             shutil.rmtree(self.folder)
 
     def begin_anew(self) -> None:
-        """A process dies and another one begins: all that it knows stands in the database."""
+        """A process dies and another one begins: all that it knows is in the database."""
         self.journal = Journal(self.warehouse, NOW)
         policy = Policy.model_validate(POLICY)
         self.sender = Sender(self.warehouse, SimpleNamespace(), policy, Facts(), PushReport("live"), NOW)  # type: ignore[arg-type]
@@ -98,7 +110,7 @@ class Sending(RuleBasedStateMachine):
             self.created.update(packet.members)
             return number
         found = self.returns[str(packet.centra_id)]
-        if packet.step in PAYING_STEPS:
+        if packet.is_paying:
             found["paid"] = True
             self.paid.update(packet.members)
         else:
@@ -143,7 +155,7 @@ class Sending(RuleBasedStateMachine):
             case "refused":
                 result = Advance("refund")  # the payment stays to be made
             case _:
-                paid = begun.payments_sent - (begun.step in PAYING_STEPS)
+                paid = begun.payments_sent - begun.is_paying
                 begun = replace(begun, payments_sent=paid)
                 result = Again(0) if fate == "limited" else NotNow("the kill switch")
         self.journal.over(replace(attempt, outcome=fate))
@@ -160,8 +172,7 @@ class Sending(RuleBasedStateMachine):
         members = tuple(UNITS[place] for place in sorted(which) if states[UNITS[place]] == "planned")
         if not members or any(self.created[member] for member in members):  # the last look finds what is there
             return
-        lines = [{"members": [member]} for member in members]
-        going: Packet | None = Packet(packet_key(members), "credit", members, {"lines": lines}, "create_return")
+        going: Packet | None = credit_of(members)
         for fate in fates:
             if going is not None:
                 going = self.call(going, fate)
@@ -190,10 +201,7 @@ class Sending(RuleBasedStateMachine):
         """The last look keeps a unit back."""
         if self.states()[UNITS[which]] == "planned":
             members = (UNITS[which],)
-            packet = Packet(
-                packet_key(members), "credit", members, {"lines": [{"members": [*members]}]}, "create_return"
-            )
-            self.journal.settle([(packet, Held(members, "somebody was faster"))])
+            self.journal.settle([(credit_of(members), Held(members, "somebody was faster"))])
 
     @rule(which=st.integers(0, len(UNITS) - 1), state=st.sampled_from(["withdrawn", "planned", "confirmed", "sending"]))
     def the_plan_moves(self, which: int, state: State) -> None:

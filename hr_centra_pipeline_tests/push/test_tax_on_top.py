@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from hr_centra_pipeline.month_end import compute as month_end
-from hr_centra_pipeline.month_end.journal import remember
+from hr_centra_pipeline.month_end.fact_journal import remember
 from hr_centra_pipeline.push import approvals
 from hr_centra_pipeline.push.approvals import Signature
 from hr_centra_pipeline.sandbox.centra.store import CentraSettings
 from hr_centra_pipeline_tests.cases import mostly_slow
-from hr_centra_pipeline_tests.desk import Desk, Sold, Unit, desk
+from hr_centra_pipeline_tests.harness import Harness, Sold, Unit, harness
 
 ZERO = Decimal(0)
 SHOP: dict[str, Any] = {"tax_engine_countries": ("US",), "export_countries": ("CH",)}
@@ -27,19 +27,19 @@ RATES = {"TX": "8.25", "NY": "8.875", "WA": "10.35", "CA": "7.25", "IL": "6.25",
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Desk]:
-    with desk(tmp_path, centra=CentraSettings(**SHOP)) as opened:
+def shop(tmp_path: Path) -> Iterator[Harness]:
+    with harness(tmp_path, centra=CentraSettings(**SHOP)) as opened:
         opened.with_policy(**PAYS)
         yield opened
 
 
-def sell(at: Desk, state: str, *lines: tuple[str, int, str], **more: Any) -> Sold:
+def sell(at: Harness, state: str, *lines: tuple[str, int, str], **more: Any) -> Sold:
     """An order to a state: prices are without tax, which the engine adds."""
     return at.sell(*lines, currency="USD", country="US", state=state, **more)
 
 
 def comes_back(
-    at: Desk, sold: Sold, line: int = 0, *, tax: str | None = None, items: str | None = None, shipping: str = "0",
+    at: Harness, sold: Sold, line: int = 0, *, tax: str | None = None, items: str | None = None, shipping: str = "0",
     fee: str = "0", **more: Any,
 ) -> Unit:  # fmt: skip
     """A unit with a refund row as an American returns system writes it: tax apart, costs before tax."""
@@ -48,7 +48,7 @@ def comes_back(
     return unit
 
 
-def told(at: Desk, unit: Unit, *, items: str, tax: str, shipping: str = "0", fee: str = "0") -> None:
+def told(at: Harness, unit: Unit, *, items: str, tax: str, shipping: str = "0", fee: str = "0") -> None:
     """The refund row of a return, for all of its units."""
     total = Decimal(items) + Decimal(tax) + Decimal(shipping) - Decimal(fee)
     at.change_refund(
@@ -61,10 +61,10 @@ def tax_of(price: str | Decimal, state: str) -> str:
     return str((Decimal(price) * Decimal(RATES[state]) / 100).quantize(Decimal("0.01"), ROUND_HALF_UP))
 
 
-def paid(at: Desk) -> dict[int, Decimal]:
+def paid(at: Harness) -> dict[int, Decimal]:
     """What Centra paid, by order; each Return once."""
     found: dict[int, Decimal] = {}
-    for made in at.books["returns"]:
+    for made in at.records["returns"]:
         amounts = [
             Decimal(value) for kind, status, value in made["payments"] if kind == "REFUND" and status == "SUCCESS"
         ]
@@ -73,11 +73,11 @@ def paid(at: Desk) -> dict[int, Decimal]:
     return found
 
 
-def by_order(at: Desk, query: str) -> dict[int, Decimal]:
+def by_order(at: Harness, query: str) -> dict[int, Decimal]:
     return {int(number): amount for number, amount in at.rows(query)}
 
 
-def the_tables_say_what_was_paid(at: Desk) -> None:
+def the_tables_say_what_was_paid(at: Harness) -> None:
     """The ledger, the facts of Centra's side and the months' figures are what Centra paid, to the cent."""
     given = paid(at)
     assert given == by_order(
@@ -98,12 +98,12 @@ def the_tables_say_what_was_paid(at: Desk) -> None:
         totals[currencies[str(number)]] = totals.get(currencies[str(number)], ZERO) + amount
     assert totals == dict(
         at.rows(
-            "select currency, sum(centra_amount) from reconciliation.month_end group by all having sum(centra_amount) <> 0"
+            "select currency, sum(centra_amount) from month_end.month_end group by all having sum(centra_amount) <> 0"
         )
     )
     assert (
         at.rows(
-            "select currency, component, unexplained_amount, expected_unexplained_amount from reconciliation.month_end"
+            "select currency, component, unexplained_amount, expected_unexplained_amount from month_end.month_end"
             " where unexplained_amount <> 0 or expected_unexplained_amount <> 0"
         )
         == []
@@ -116,7 +116,7 @@ def the_tables_say_what_was_paid(at: Desk) -> None:
     )
 
 
-def days_pass(at: Desk, days: int = 3) -> None:
+def days_pass(at: Harness, days: int = 3) -> None:
     at.clock.advance_to(at.clock.now() + timedelta(days=days))
 
 
@@ -130,7 +130,7 @@ def test_a_us_shop_beside_a_european_one_pays_each_credit_once_and_the_tables_sa
 ) -> None:
     """States, lines that are rounded, exempt goods, vouchers, shipping and fee with tax; export; an engine that fails at times."""
     settings = CentraSettings(**SHOP, tax_engine_fails_every=every, tax_engine_drift_cents=3)
-    with desk(tmp_path, centra=settings) as at:
+    with harness(tmp_path, centra=settings) as at:
         # Where the engine fails, the country's own 8 % is a few dollars off in other states: all of this is within the limit.
         at.with_policy(**PAYS, **({"tax": {"percent": "100", "absolute": {"USD": "20"}}} if every else {}))
         texas = sell(at, "TX", ("DRESS-S", 3, "33.33"), ("SHIRT-M", 1, "19.99"), shipping="5.95", voucher="7.00")
@@ -185,7 +185,7 @@ def test_a_us_shop_beside_a_european_one_pays_each_credit_once_and_the_tables_sa
 # ---------------------------------------------------------------- before the payment
 
 
-def test_what_is_sent_and_planned_is_before_tax(shop: Desk) -> None:
+def test_what_is_sent_and_planned_is_before_tax(shop: Harness) -> None:
     sold = sell(shop, "TX", ("DRESS-S", 1, "100.00"), shipping="10.00")
     comes_back(shop, sold, tax="8.25", shipping="10.00", fee="4.00")
     shop.sync()
@@ -203,7 +203,7 @@ def test_what_is_sent_and_planned_is_before_tax(shop: Desk) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("cents", mostly_slow([10, -10], 10))
-def test_an_estimate_of_the_engine_within_the_limit_is_paid_as_it_is(shop: Desk, cents: int) -> None:
+def test_an_estimate_of_the_engine_within_the_limit_is_paid_as_it_is(shop: Harness, cents: int) -> None:
     sold = sell(shop, "CA", ("DRESS-S", 2, "40.00"))
     for is_final in (False, True):
         shop.store.shift_tax_of_returns_on(sold.shipment, cents, is_final=is_final)
@@ -218,7 +218,7 @@ def test_an_estimate_of_the_engine_within_the_limit_is_paid_as_it_is(shop: Desk,
 
 @pytest.mark.slow
 @pytest.mark.parametrize("cents", mostly_slow([11, -11], -11))
-def test_beyond_the_limit_nothing_is_paid_and_it_is_asked_again_once_a_day(shop: Desk, cents: int) -> None:
+def test_beyond_the_limit_nothing_is_paid_and_it_is_asked_again_once_a_day(shop: Harness, cents: int) -> None:
     sold = sell(shop, "CA", ("DRESS-S", 2, "40.00"))
     shop.store.shift_tax_of_returns_on(sold.shipment, cents, is_final=False)
     unit = comes_back(shop, sold, tax="2.90")
@@ -241,7 +241,7 @@ def test_beyond_the_limit_nothing_is_paid_and_it_is_asked_again_once_a_day(shop:
 
 
 @pytest.mark.slow
-def test_the_policy_may_allow_more(shop: Desk) -> None:
+def test_the_policy_may_allow_more(shop: Harness) -> None:
     sold = sell(shop, "CA", ("DRESS-S", 2, "40.00"))
     shop.store.shift_tax_of_returns_on(sold.shipment, 25, is_final=False)
     comes_back(shop, sold, tax="2.90")
@@ -252,7 +252,8 @@ def test_the_policy_may_allow_more(shop: Desk) -> None:
     assert paid(shop) == {sold.number: Decimal("43.15")}
 
 
-def test_units_whose_tax_is_too_far_off_together_are_not_sent_one_by_one(shop: Desk) -> None:
+@pytest.mark.slow
+def test_units_whose_tax_is_too_far_off_together_are_not_sent_one_by_one(shop: Harness) -> None:
     sold = sell(shop, "CA", ("DRESS-S", 3, "40.00"))
     shop.store.shift_tax_of_returns_on(sold.shipment, 15, is_final=False)
     first = comes_back(shop, sold, tax="5.80", items="80.00")
@@ -262,7 +263,7 @@ def test_units_whose_tax_is_too_far_off_together_are_not_sent_one_by_one(shop: D
     assert set(shop.states().values()) == {"rejected"}
 
 
-def test_anything_but_the_tax_is_planned_to_the_cent(shop: Desk) -> None:
+def test_anything_but_the_tax_is_planned_to_the_cent(shop: Harness) -> None:
     sold = sell(shop, "CA", ("DRESS-S", 2, "40.00"))
     comes_back(shop, sold, tax="2.90")
     shop.plan()
@@ -277,7 +278,7 @@ def test_anything_but_the_tax_is_planned_to_the_cent(shop: Desk) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("is_taxed", [True, False])
 def test_whether_centra_taxes_the_return_cost_is_no_difference(tmp_path: Path, is_taxed: bool) -> None:
-    with desk(tmp_path, centra=CentraSettings(**SHOP, tax_engine_taxes_return_cost=is_taxed)) as at:
+    with harness(tmp_path, centra=CentraSettings(**SHOP, tax_engine_taxes_return_cost=is_taxed)) as at:
         at.with_policy(**PAYS, tax={"return_cost_is_taxed": not is_taxed})
         sold = sell(at, "TX", ("DRESS-S", 1, "100.00"))
         comes_back(at, sold, tax="8.25", fee="10.00")
@@ -290,7 +291,7 @@ def test_whether_centra_taxes_the_return_cost_is_no_difference(tmp_path: Path, i
 
 
 @pytest.mark.slow
-def test_costs_that_happy_returns_reports_with_tax_are_sent_without(shop: Desk) -> None:
+def test_costs_that_happy_returns_reports_with_tax_are_sent_without(shop: Harness) -> None:
     shop.with_policy(**PAYS, tax={"reported_costs": "with_tax"})
     sold = sell(shop, "TX", ("DRESS-S", 1, "100.00"), shipping="10.00")
     comes_back(shop, sold, tax="8.25", shipping="10.83", fee="4.33")
@@ -306,7 +307,7 @@ def test_costs_that_happy_returns_reports_with_tax_are_sent_without(shop: Desk) 
 
 
 @pytest.mark.slow
-def test_a_final_tax_beyond_the_limit_is_one_mismatch_and_what_was_paid_stays_in_the_books(shop: Desk) -> None:
+def test_a_final_tax_beyond_the_limit_is_one_mismatch_and_what_was_paid_stays_in_the_ledger(shop: Harness) -> None:
     sold = sell(shop, "CA", ("DRESS-S", 2, "40.00"))
     shop.store.shift_tax_of_returns_on(sold.shipment, -50, is_final=True)
     comes_back(shop, sold, tax="2.90")
@@ -330,7 +331,8 @@ def test_a_final_tax_beyond_the_limit_is_one_mismatch_and_what_was_paid_stays_in
     ]
 
 
-def test_an_engine_that_is_down_when_the_return_is_completed_has_an_estimate_as_its_last_word(shop: Desk) -> None:
+@pytest.mark.slow
+def test_an_engine_that_is_down_when_the_return_is_completed_has_an_estimate_as_its_last_word(shop: Harness) -> None:
     sold = sell(shop, "TX", ("DRESS-S", 2, "40.00"))
     comes_back(shop, sold, tax="3.30")
     shop.plan()
@@ -345,7 +347,7 @@ def test_an_engine_that_is_down_when_the_return_is_completed_has_an_estimate_as_
 
 
 @pytest.mark.slow
-def test_more_than_was_captured_is_refused_by_centra_and_said(shop: Desk) -> None:
+def test_more_than_was_captured_is_refused_by_centra_and_said(shop: Harness) -> None:
     """Nothing is plugged: that the tax of the last unit is a few cents more than its sale's is for a person."""
     sold = sell(shop, "CA", ("DRESS-S", 1, "40.00"))
     shop.store.shift_tax_of_returns_on(sold.shipment, 5, is_final=False)
@@ -359,7 +361,7 @@ def test_more_than_was_captured_is_refused_by_centra_and_said(shop: Desk) -> Non
 
 @pytest.mark.slow
 def test_centra_may_settle_the_tax_before_it_pays(tmp_path: Path) -> None:
-    with desk(tmp_path, centra=CentraSettings(**SHOP, refund_settles_tax_first=True)) as at:
+    with harness(tmp_path, centra=CentraSettings(**SHOP, refund_settles_tax_first=True)) as at:
         at.with_policy(**PAYS)
         sold = sell(at, "CA", ("DRESS-S", 2, "40.00"))
         at.store.shift_tax_of_returns_on(sold.shipment, 4, is_final=True)
@@ -373,7 +375,7 @@ def test_centra_may_settle_the_tax_before_it_pays(tmp_path: Path) -> None:
         the_tables_say_what_was_paid(at)
 
 
-def test_an_answer_that_was_lost_is_read_back_with_what_was_paid(shop: Desk) -> None:
+def test_an_answer_that_was_lost_is_read_back_with_what_was_paid(shop: Harness) -> None:
     sold = sell(shop, "CA", ("DRESS-S", 2, "40.00"))
     shop.store.shift_tax_of_returns_on(sold.shipment, 6, is_final=False)
     comes_back(shop, sold, tax="2.90")
@@ -388,7 +390,7 @@ def test_an_answer_that_was_lost_is_read_back_with_what_was_paid(shop: Desk) -> 
 
 
 @pytest.mark.slow
-def test_a_lost_database_takes_over_what_was_paid_not_what_was_estimated(shop: Desk) -> None:
+def test_a_lost_database_takes_over_what_was_paid_not_what_was_estimated(shop: Harness) -> None:
     sold = sell(shop, "CA", ("DRESS-S", 2, "40.00"), shipping="5.00")
     shop.store.shift_tax_of_returns_on(sold.shipment, 6, is_final=False)
     comes_back(shop, sold, tax="2.90", shipping="5.00", fee="3.00")
@@ -404,8 +406,8 @@ def test_a_lost_database_takes_over_what_was_paid_not_what_was_estimated(shop: D
 
 
 @pytest.mark.slow
-def test_a_refund_that_the_provider_answers_later_is_in_the_books_as_asked_for(tmp_path: Path) -> None:
-    with desk(
+def test_a_refund_that_the_provider_answers_later_is_in_the_ledger_as_asked_for(tmp_path: Path) -> None:
+    with harness(
         tmp_path, centra=CentraSettings(**SHOP, refunds_in_two_steps=("card", "wallet"), provider_answers_after_hours=5)
     ) as at:
         at.with_policy(**PAYS)
@@ -425,7 +427,7 @@ def test_a_refund_that_the_provider_answers_later_is_in_the_books_as_asked_for(t
 
 
 @pytest.mark.slow
-def test_a_return_that_is_paid_elsewhere_counts_as_centra_completes_it(shop: Desk) -> None:
+def test_a_return_that_is_paid_elsewhere_counts_as_centra_completes_it(shop: Harness) -> None:
     shop.with_policy(pays_through={"refund": "elsewhere", "gift-card": "elsewhere"})
     sold = sell(shop, "CA", ("DRESS-S", 2, "40.00"))
     shop.store.shift_tax_of_returns_on(sold.shipment, 4, is_final=True)
@@ -440,7 +442,8 @@ def test_a_return_that_is_paid_elsewhere_counts_as_centra_completes_it(shop: Des
     ]
 
 
-def test_a_person_s_return_with_a_tax_of_its_own_gives_nothing_twice(shop: Desk) -> None:
+@pytest.mark.slow
+def test_a_person_s_return_with_a_tax_of_its_own_gives_nothing_twice(shop: Harness) -> None:
     sold = sell(shop, "CA", ("DRESS-S", 2, "40.00"))
     shop.store.shift_tax_of_returns_on(sold.shipment, 7, is_final=False)
     comes_back(shop, sold, tax="2.90")
@@ -456,7 +459,8 @@ def test_a_person_s_return_with_a_tax_of_its_own_gives_nothing_twice(shop: Desk)
     ]
 
 
-def test_an_exchange_gives_the_value_with_its_tax_in_goods(shop: Desk) -> None:
+@pytest.mark.slow
+def test_an_exchange_gives_the_value_with_its_tax_in_goods(shop: Harness) -> None:
     sold = sell(shop, "TX", ("DRESS-S", 1, "100.00"))
     shop.store.shift_tax_of_returns_on(sold.shipment, 0, is_final=True)
     shop.comes_back(sold, refund_type="exchange", exchange_sku="DRESS-M")
@@ -471,7 +475,7 @@ def test_an_exchange_gives_the_value_with_its_tax_in_goods(shop: Desk) -> None:
 
 
 @pytest.mark.slow
-def test_the_last_piece_takes_the_rest_of_the_voucher_before_tax(shop: Desk) -> None:
+def test_the_last_piece_takes_the_rest_of_the_voucher_before_tax(shop: Harness) -> None:
     sold = sell(shop, "TX", ("DRESS-S", 3, "33.33"), voucher="10.00")
     for items in ("29.99", "30.00", "30.00"):
         comes_back(shop, sold, items=items, tax="2.48")
@@ -496,7 +500,7 @@ def test_the_last_piece_takes_the_rest_of_the_voucher_before_tax(shop: Desk) -> 
 def test_money_in_place_of_a_canceled_replacement_is_what_the_unit_cost_with_its_tax(
     tmp_path: Path, voucher: str, only_open: bool
 ) -> None:
-    with desk(tmp_path, centra=CentraSettings(**SHOP, refunds_only_open_returns=only_open)) as at:
+    with harness(tmp_path, centra=CentraSettings(**SHOP, refunds_only_open_returns=only_open)) as at:
         at.with_policy(**PAYS)
         sold = sell(at, "TX", ("DRESS-S", 2, "33.33"), voucher=voucher)
         at.store.shift_tax_of_returns_on(sold.shipment, 0, is_final=True)
@@ -521,7 +525,7 @@ def test_money_in_place_of_a_canceled_replacement_is_what_the_unit_cost_with_its
 
 
 @pytest.mark.slow
-def test_refunds_and_exchanges_of_one_order_share_its_voucher_before_tax(shop: Desk) -> None:
+def test_refunds_and_exchanges_of_one_order_share_its_voucher_before_tax(shop: Harness) -> None:
     sold = sell(shop, "TX", ("DRESS-S", 3, "33.33"), voucher="10.00")
     shop.store.shift_tax_of_returns_on(sold.shipment, 0, is_final=True)
     comes_back(shop, sold, items="29.99", tax="2.48")
@@ -538,12 +542,12 @@ def test_refunds_and_exchanges_of_one_order_share_its_voucher_before_tax(shop: D
 # ---------------------------------------------------------------- fees as large as the goods
 
 
-@pytest.mark.parametrize(("is_taxed", "we_think"), [(False, True), (True, False)])
+@pytest.mark.parametrize(("is_taxed", "we_think"), mostly_slow([(False, True), (True, False)], (True, False)))
 def test_what_is_paid_hangs_on_centras_total_and_not_on_the_planned_one(
     tmp_path: Path, is_taxed: bool, we_think: bool
 ) -> None:
     fee = {"source": "policy", "basis": "return", "amounts": {"return-bar": {"USD": "20.00"}}}
-    with desk(tmp_path, centra=CentraSettings(**SHOP, tax_engine_taxes_return_cost=is_taxed)) as at:
+    with harness(tmp_path, centra=CentraSettings(**SHOP, tax_engine_taxes_return_cost=is_taxed)) as at:
         at.with_policy(**PAYS, tax={"return_cost_is_taxed": we_think}, components={"fee": fee})
         sold = sell(at, "TX", ("DRESS-S", 1, "20.00"))
         at.store.shift_tax_of_returns_on(sold.shipment, 0, is_final=True)
@@ -555,10 +559,10 @@ def test_what_is_paid_hangs_on_centras_total_and_not_on_the_planned_one(
         assert [row for row in at.reconcile() if row[0] == "rejected_write"] == []
 
 
-@pytest.mark.parametrize("basis", ["item", "return"])
+@pytest.mark.parametrize("basis", mostly_slow(["item", "return"], "item"))
 def test_of_an_export_no_more_is_taken_off_than_is_given(tmp_path: Path, basis: str) -> None:
     fee = {"source": "policy", "basis": basis, "amounts": {"return-bar": {"EUR": "9.00"}}}
-    with desk(tmp_path, centra=CentraSettings(**SHOP)) as at:
+    with harness(tmp_path, centra=CentraSettings(**SHOP)) as at:
         at.with_policy(**PAYS, components={"fee": fee})
         sold = at.sell(("DRESS-S", 1, "10.00"), country="CH")
         at.comes_back(sold)

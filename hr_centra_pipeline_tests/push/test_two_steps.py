@@ -12,27 +12,27 @@ import pytest
 from hr_centra_pipeline.push import returns
 from hr_centra_pipeline.push.facts import Facts
 from hr_centra_pipeline.push.returns import OrderInCentra
-from hr_centra_pipeline.push.steps import Ask
+from hr_centra_pipeline.push.steps import Query
 from hr_centra_pipeline.sandbox.centra.store import CentraSettings
-from hr_centra_pipeline_tests.desk import Desk, Sold, desk
+from hr_centra_pipeline_tests.harness import Harness, Sold, harness
 
 METHODS = ("card", "wallet")
 HUNDRED = Decimal("100.00")
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Desk]:
-    with desk(
+def shop(tmp_path: Path) -> Iterator[Harness]:
+    with harness(
         tmp_path, centra=CentraSettings(refunds_in_two_steps=METHODS, requests_stay_pending=True, captures_in_two_steps=METHODS)
     ) as opened:  # fmt: skip
         yield opened
 
 
-def seen_live(shop: Desk, sold: Sold) -> OrderInCentra:
+def seen_live(shop: Harness, sold: Sold) -> OrderInCentra:
     """An order as the push looks at it."""
     looking = returns.look(str(sold.number), Facts())
     ask = next(looking)
-    assert isinstance(ask, Ask)
+    assert isinstance(ask, Query)
     answer = shop.client().execute(ask.operation, ask.variables)
     try:
         looking.send(answer.data)
@@ -42,7 +42,7 @@ def seen_live(shop: Desk, sold: Sold) -> OrderInCentra:
     raise AssertionError("it asked twice")
 
 
-def two_credits(shop: Desk, *, succeeded: bool) -> Sold:
+def two_credits(shop: Harness, *, succeeded: bool) -> Sold:
     """Two pieces of one order come back one after the other; the provider answers the refund of the first between them."""
     sold = shop.sell(("DRESS-S", 2, "100.00"))
     shop.act("answer_requests", kind="capture")
@@ -56,7 +56,7 @@ def two_credits(shop: Desk, *, succeeded: bool) -> Sold:
 
 
 @pytest.mark.slow
-def test_a_refund_whose_request_stays_pending_counts_once_and_the_rest_of_the_order_is_paid_too(shop: Desk) -> None:
+def test_a_refund_whose_request_stays_pending_counts_once_and_the_rest_of_the_order_is_paid_too(shop: Harness) -> None:
     sold = two_credits(shop, succeeded=True)
     statuses = shop.store.rows("select entry_type, status from payments where order_number = ?", [sold.number])
     assert {"entry_type": "REFUND_REQUEST", "status": "PENDING"} in statuses
@@ -73,7 +73,7 @@ def test_a_refund_whose_request_stays_pending_counts_once_and_the_rest_of_the_or
 
 
 @pytest.mark.slow
-def test_a_refund_that_failed_gives_nothing_though_its_request_stays_pending(shop: Desk) -> None:
+def test_a_refund_that_failed_gives_nothing_though_its_request_stays_pending(shop: Harness) -> None:
     sold = two_credits(shop, succeeded=False)
     given = shop.rows("select given, refundable from effects.value_given_back order by return_item_id")
     assert given == [(Decimal(0), HUNDRED), (HUNDRED, Decimal(0))]
@@ -91,7 +91,8 @@ def test_a_refund_that_failed_gives_nothing_though_its_request_stays_pending(sho
     assert shop.mutations().count("refundReturn") == 2
 
 
-def test_of_two_shipments_only_the_one_that_is_not_confirmed_is_waited_for(shop: Desk) -> None:
+@pytest.mark.slow
+def test_of_two_shipments_only_the_one_that_is_not_confirmed_is_waited_for(shop: Harness) -> None:
     sold = shop.sell(("DRESS-S", 1, "60.00"), ("SHIRT-M", 1, "40.00"), parts=(1,))
     requests = shop.store.rows("select id, value from payments where is_open order by id")
     assert [row["value"] for row in requests] == [Decimal(60), Decimal(40)]
@@ -116,7 +117,7 @@ def test_of_two_shipments_only_the_one_that_is_not_confirmed_is_waited_for(shop:
 def test_our_return_that_is_being_refunded_by_hand_is_taken_back_or_kept_once_the_provider_has_answered(
     tmp_path: Path, succeeded: bool, left: int
 ) -> None:
-    with desk(tmp_path, centra=CentraSettings(refunds_in_two_steps=METHODS)) as shop:
+    with harness(tmp_path, centra=CentraSettings(refunds_in_two_steps=METHODS)) as shop:
         shop.article("LAST-M", stock=1)
         sold = shop.sell(("DRESS-S", 1, "100.00"))
         unit = shop.comes_back(sold, refund_type="exchange", exchange_sku="LAST-M")

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from hr_centra_pipeline.warehouse.database import Connection
-from hr_centra_pipeline_tests.reconciliation.books import Books
+from hr_centra_pipeline_tests.reconciliation.ledger_fixture import LedgerFixture
 
 
 @pytest.fixture
-def books(prepared: Connection) -> Books:
-    return Books(prepared)
+def ledger(prepared: Connection) -> LedgerFixture:
+    return LedgerFixture(prepared)

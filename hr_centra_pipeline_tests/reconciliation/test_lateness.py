@@ -5,7 +5,7 @@ from random import Random
 from typing import Any
 
 from hr_centra_pipeline.warehouse.database import Connection, run_sql
-from hr_centra_pipeline_tests.reconciliation.books import DAY, DROPPED, HOUR, NOW, Books
+from hr_centra_pipeline_tests.reconciliation.ledger_fixture import DAY, DROPPED, HOUR, NOW, LedgerFixture
 from hr_centra_pipeline_tests.staged import put
 
 TODAY = datetime(2026, 9, 20, 12, tzinfo=UTC)
@@ -94,71 +94,71 @@ def test_a_window_is_never_twice_as_long_as_the_policy_s_nor_shorter_than_a_day(
     assert learned(prepared)[3] == 864
 
 
-def on_its_way(books: Books) -> None:
-    books.sold("1001")
-    books.told("1001", books.returned("1001", warehouse_received_at=None, disposition=None, disposition_at=None))
-    books.credited("1001", ["1001-0"], 1)
-    books.connection.execute(
+def on_its_way(ledger: LedgerFixture) -> None:
+    ledger.sold("1001")
+    ledger.told("1001", ledger.returned("1001", warehouse_received_at=None, disposition=None, disposition_at=None))
+    ledger.credited("1001", ["1001-0"], 1)
+    ledger.connection.execute(
         "delete from staging.return_item_events where event = 'warehouse_received' and return_id = 'R-1001'"
     )
 
 
-def test_a_parcel_is_stalled_by_our_own_history_and_stays_open_when_the_line_moves(books: Books) -> None:
-    on_its_way(books)
-    books.reconcile(DROPPED + 5 * DAY)
-    assert books.open("stalled") == []
-    history(books.connection)
-    books.connection.execute("delete from reconciliation.lateness")
-    books.reconcile(DROPPED + 5 * DAY)
-    assert [(kind, culprit) for kind, _, _, culprit in books.open("stalled")] == [("stalled_return", "logistics")]
-    ((detail, last, waited),) = books.rows(
+def test_a_parcel_is_stalled_by_our_own_history_and_stays_open_when_the_line_moves(ledger: LedgerFixture) -> None:
+    on_its_way(ledger)
+    ledger.reconcile(DROPPED + 5 * DAY)
+    assert ledger.open("stalled") == []
+    history(ledger.connection)
+    ledger.connection.execute("delete from reconciliation.lateness")
+    ledger.reconcile(DROPPED + 5 * DAY)
+    assert [(kind, culprit) for kind, _, _, culprit in ledger.open("stalled")] == [("stalled_return", "logistics")]
+    ((detail, last, waited),) = ledger.rows(
         "select detail, evidence::json ->> 'last_event', (evidence::json ->> 'waited_hours')::bigint from reconciliation.exceptions"
         " where kind = 'stalled_return'"
     )
     assert "95 of 100 take at most" in detail
     assert (last, waited) == ("received", 120)
     # The carrier becomes slow for good: what is open stays open until it is seen.
-    books.connection.execute("update reconciliation.lateness set window_hours = 400, computed_at = ?", [NOW])
-    books.reconcile(DROPPED + 6 * DAY)
-    assert len(books.open("stalled")) == 1
+    ledger.connection.execute("update reconciliation.lateness set window_hours = 400, computed_at = ?", [NOW])
+    ledger.reconcile(DROPPED + 6 * DAY)
+    assert len(ledger.open("stalled")) == 1
     assert (
         "not covered"
-        not in books.rows("select detail from reconciliation.exceptions where kind = 'stalled_return'")[0][0]
+        not in ledger.rows("select detail from reconciliation.exceptions where kind = 'stalled_return'")[0][0]
     )
 
 
-def delay(books: Books) -> tuple[Any, ...]:
-    ((row),) = books.rows("select waits_for, verdict, was_called, answer, reason from reconciliation.delays")
+def delay(ledger: LedgerFixture) -> tuple[Any, ...]:
+    ((row),) = ledger.rows("select waits_for, verdict, was_called, answer, reason from reconciliation.delays")
     return row
 
 
-def test_a_delay_is_logistics_while_the_goods_travel(books: Books) -> None:
-    on_its_way(books)
-    books.reconcile(DROPPED + 10 * DAY)
-    assert delay(books)[:3] == ("the goods", "in_time", False)
-    books.reconcile(DROPPED + 19 * DAY)
-    assert delay(books)[:3] == ("the goods", "logistics_delay", False)
+def test_a_delay_is_logistics_while_the_goods_travel(ledger: LedgerFixture) -> None:
+    on_its_way(ledger)
+    ledger.reconcile(DROPPED + 10 * DAY)
+    assert delay(ledger)[:3] == ("the goods", "in_time", False)
+    ledger.reconcile(DROPPED + 19 * DAY)
+    assert delay(ledger)[:3] == ("the goods", "logistics_delay", False)
 
 
-def test_a_delay_is_ours_when_our_call_is_due_and_shows_what_centra_answered(books: Books) -> None:
-    books.sold("1001")
-    books.told("1001", books.returned("1001"))
-    books.reconcile(DROPPED + 3 * HOUR)
-    assert delay(books)[:3] == ("our credit", "in_time", False)
-    books.connection.execute(
+def test_a_delay_is_ours_when_our_call_is_due_and_shows_what_centra_answered(ledger: LedgerFixture) -> None:
+    ledger.sold("1001")
+    ledger.told("1001", ledger.returned("1001"))
+    ledger.reconcile(DROPPED + 3 * HOUR)
+    assert delay(ledger)[:3] == ("our credit", "in_time", False)
+    ledger.connection.execute(
         "update push.ledger set packet_key = 'PKX', state = 'unknown' where effect_kind = 'credit_note'"
     )
-    books.connection.execute(
+    ledger.connection.execute(
         "insert into push.attempts (attempt_id, packet_key, step, operation, started_at, real_started_at, outcome, http_status,"
         " message) values ('a', 'PKX', 'create_return', 'CreateReturn', ?, ?, 'unknown', 499, 'closed')",
         [DROPPED + 4 * HOUR, DROPPED + 4 * HOUR],
     )
-    books.reconcile(DROPPED + 3 * DAY)
-    assert delay(books)[:4] == ("our credit", "system_error", True, "unknown HTTP 499 closed")
+    ledger.reconcile(DROPPED + 3 * DAY)
+    assert delay(ledger)[:4] == ("our credit", "system_error", True, "unknown HTTP 499 closed")
 
 
-def test_who_does_not_approve_or_grade_is_happy_returns(books: Books) -> None:
-    books.sold("1001")
-    books.returned("1001", approved_at=None, disposition=None, disposition_at=None)
-    books.reconcile(DROPPED + 9 * DAY)
-    assert delay(books)[:2] == ("an approval", "happy_returns_delay")
+def test_who_does_not_approve_or_grade_is_happy_returns(ledger: LedgerFixture) -> None:
+    ledger.sold("1001")
+    ledger.returned("1001", approved_at=None, disposition=None, disposition_at=None)
+    ledger.reconcile(DROPPED + 9 * DAY)
+    assert delay(ledger)[:2] == ("an approval", "happy_returns_delay")

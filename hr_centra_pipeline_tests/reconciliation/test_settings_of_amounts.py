@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from hr_centra_pipeline_tests.reconciliation.books import DAY, NOW, Books
+from hr_centra_pipeline_tests.reconciliation.ledger_fixture import DAY, NOW, LedgerFixture
 
 
-def test_a_credit_that_was_held_for_its_difference_is_asked_about_when_the_tolerance_lets_it_go(books: Books) -> None:
-    books.connection.execute("update policy.parameters set on_difference = 'hold'")
-    books.sold("1001")
-    books.told("1001", books.returned("1001"), items="80")
-    books.reconcile()
-    assert books.rows("select blocked_by is not null from effects.pending_credit_notes") == [(True,)]
-    assert books.rows("select asked_batch from push.ledger where effect_kind = 'credit_note'") == [(None,)]
-    books.connection.execute("update policy.tolerance set absolute = 50 where currency = 'EUR'")
-    books.reconcile(NOW + DAY)
-    assert books.rows("select blocked_by from effects.pending_credit_notes") == [(None,)]
-    assert books.rows("select asked_batch is not null from push.ledger where effect_kind = 'credit_note'") == [(True,)]
+def test_a_credit_that_was_held_for_its_difference_is_asked_about_when_the_tolerance_lets_it_go(
+    ledger: LedgerFixture,
+) -> None:
+    ledger.connection.execute("update policy.parameters set on_difference = 'hold'")
+    ledger.sold("1001")
+    ledger.told("1001", ledger.returned("1001"), items="80")
+    ledger.reconcile()
+    assert ledger.rows("select blocked_by is not null from effects.pending_credit_notes") == [(True,)]
+    assert ledger.rows("select asked_batch from push.ledger where effect_kind = 'credit_note'") == [(None,)]
+    ledger.connection.execute("update policy.tolerance set absolute = 50 where currency = 'EUR'")
+    ledger.reconcile(NOW + DAY)
+    assert ledger.rows("select blocked_by from effects.pending_credit_notes") == [(None,)]
+    assert ledger.rows("select asked_batch is not null from push.ledger where effect_kind = 'credit_note'") == [(True,)]

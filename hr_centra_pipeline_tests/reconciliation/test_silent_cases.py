@@ -8,72 +8,74 @@ from pathlib import Path
 import pytest
 
 from hr_centra_pipeline.core.policy import Policy
-from hr_centra_pipeline.sources.happy_returns.ingest import ingest
-from hr_centra_pipeline.sources.happy_returns.profiles import load_profiles
-from hr_centra_pipeline.sources.happy_returns.staging import refresh
+from hr_centra_pipeline.sources.happy_returns.export_intake import ingest
+from hr_centra_pipeline.sources.happy_returns.export_profiles import load_profiles
+from hr_centra_pipeline.sources.happy_returns.export_staging import refresh
 from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 from hr_centra_pipeline.warehouse.policy_tables import write_policy
-from hr_centra_pipeline_tests.reconciliation.books import DAY, DROPPED, HOUR, NOW, Books
+from hr_centra_pipeline_tests.reconciliation.ledger_fixture import DAY, DROPPED, HOUR, NOW, LedgerFixture
 from hr_centra_pipeline_tests.staged import put
 
 
-def test_a_refund_by_hand_on_an_order_that_happy_returns_never_named_is_an_exception(books: Books) -> None:
-    books.sold("77")
-    entry = books.paid("77", None, "-30.00", at=NOW - 10 * DAY)
-    books.reconcile()
-    assert books.open("refund_without") == [("refund_without_credit_note", None, 30, "person")]
-    books.connection.execute("update staging.payment_entries set centra_return_id = 9 where entry_id = ?", [entry])
-    books.reconcile(NOW + HOUR)
-    assert books.open("refund_without") == []
-    assert books.rows("select proof from reconciliation.exception_events where event = 'closed'") == [
+def test_a_refund_by_hand_on_an_order_that_happy_returns_never_named_is_an_exception(ledger: LedgerFixture) -> None:
+    ledger.sold("77")
+    entry = ledger.paid("77", None, "-30.00", at=NOW - 10 * DAY)
+    ledger.reconcile()
+    assert ledger.open("refund_without") == [("refund_without_credit_note", None, 30, "person")]
+    ledger.connection.execute("update staging.payment_entries set centra_return_id = 9 where entry_id = ?", [entry])
+    ledger.reconcile(NOW + HOUR)
+    assert ledger.open("refund_without") == []
+    assert ledger.rows("select proof from reconciliation.exception_events where event = 'closed'") == [
         ("the refund has its Return in Centra",)
     ]
 
 
 @pytest.mark.parametrize("status", ["FAILED", "SUCCESS"])
-def test_what_is_no_refund_or_was_before_the_cut_over_is_none(books: Books, status: str) -> None:
-    books.sold("77")
-    books.paid(
+def test_what_is_no_refund_or_was_before_the_cut_over_is_none(ledger: LedgerFixture, status: str) -> None:
+    ledger.sold("77")
+    ledger.paid(
         "77",
         None,
         "-30.00",
         at=NOW - 10 * DAY if status == "FAILED" else datetime(2020, 1, 1, tzinfo=UTC),
         status=status,
     )
-    books.paid("77", None, "125.00", entry_type="CAPTURE", at=NOW - 10 * DAY)
-    books.reconcile()
-    assert books.open("refund_without") == []
+    ledger.paid("77", None, "125.00", entry_type="CAPTURE", at=NOW - 10 * DAY)
+    ledger.reconcile()
+    assert ledger.open("refund_without") == []
 
 
 # ---------------------------------------------------------------- parcels
 
 
-def handed_to_the_carrier(books: Books, number: str, *, event: str = "dropped_off", method: str = "mail") -> str:
-    books.sold(number)
-    (unit,) = books.returned(
+def handed_to_the_carrier(
+    ledger: LedgerFixture, number: str, *, event: str = "dropped_off", method: str = "mail"
+) -> str:
+    ledger.sold(number)
+    (unit,) = ledger.returned(
         number, dropoff_method=method, received_at=None, approved_at=None, warehouse_received_at=None, disposition=None,
         disposition_at=None,
     )  # fmt: skip
-    books.connection.execute("delete from staging.return_item_events where return_item_id = ?", [unit])
+    ledger.connection.execute("delete from staging.return_item_events where return_item_id = ?", [unit])
     put(
-        books.connection, "staging.return_item_events", return_item_id=unit, return_id=f"R-{number}", event=event,
+        ledger.connection, "staging.return_item_events", return_item_id=unit, return_id=f"R-{number}", event=event,
         happened_at=DROPPED, is_physical=True,
     )  # fmt: skip
     return unit
 
 
 @pytest.mark.parametrize(("event", "says"), [("dropped_off", "Dropped off on"), ("hub_received", "Seen at the hub on")])
-def test_a_parcel_that_is_lost_after_its_drop_off_stalls(books: Books, event: str, says: str) -> None:
-    unit = handed_to_the_carrier(books, "5", event=event)
-    books.reconcile(DROPPED + 2 * DAY)
-    assert books.open("stalled") == []
-    assert books.rows(f"select waits_for, verdict from reconciliation.delays where return_item_id = '{unit}'") == [
+def test_a_parcel_that_is_lost_after_its_drop_off_stalls(ledger: LedgerFixture, event: str, says: str) -> None:
+    unit = handed_to_the_carrier(ledger, "5", event=event)
+    ledger.reconcile(DROPPED + 2 * DAY)
+    assert ledger.open("stalled") == []
+    assert ledger.rows(f"select waits_for, verdict from reconciliation.delays where return_item_id = '{unit}'") == [
         ("the goods", "in_time")
     ]
-    books.reconcile(DROPPED + 60 * DAY)
-    assert books.open("stalled") == [("stalled_return", "R-5", 125, "logistics")]
-    ((detail,),) = books.rows("select detail from reconciliation.exceptions where kind = 'stalled_return'")
+    ledger.reconcile(DROPPED + 60 * DAY)
+    assert ledger.open("stalled") == [("stalled_return", "R-5", 125, "logistics")]
+    ((detail,),) = ledger.rows("select detail from reconciliation.exceptions where kind = 'stalled_return'")
     assert detail.startswith(f"{says} 2026-09-02 and not heard of since")
 
 
@@ -117,14 +119,14 @@ def in_mode(connection: Connection, mode: str) -> None:
 
 @pytest.mark.parametrize(("mode", "is_late"), [("dry_run", False), ("live", True)])
 def test_what_is_open_only_because_it_is_a_dry_run_is_shown_and_never_overdue(
-    books: Books, mode: str, is_late: bool
+    ledger: LedgerFixture, mode: str, is_late: bool
 ) -> None:
-    in_mode(books.connection, mode)
-    books.sold("5")
-    books.returned("5")
-    books.reconcile(NOW)
-    books.reconcile(NOW + 60 * DAY)
-    found = books.rows(
+    in_mode(ledger.connection, mode)
+    ledger.sold("5")
+    ledger.returned("5")
+    ledger.reconcile(NOW)
+    ledger.reconcile(NOW + 60 * DAY)
+    found = ledger.rows(
         "select distinct kind, overdue, severity from reconciliation.exceptions"
         " where kind in ('return_without_credit_note', 'return_without_stock_movement', 'status_not_updated') order by all"
     )
@@ -136,28 +138,28 @@ def test_what_is_open_only_because_it_is_a_dry_run_is_shown_and_never_overdue(
     assert {row[1:] for row in found} == {(True, "error") if is_late else (False, "info")}
 
 
-def test_what_somebody_has_to_mend_is_overdue_in_a_dry_run_too(books: Books) -> None:
-    in_mode(books.connection, "dry_run")
-    books.sold("5", captured=0)
-    books.returned("5")
-    books.reconcile(NOW)
-    books.reconcile(NOW + 60 * DAY)
-    assert books.rows("select overdue from reconciliation.exceptions where kind = 'return_without_credit_note'") == [
+def test_what_someone_has_to_fix_is_overdue_in_a_dry_run_too(ledger: LedgerFixture) -> None:
+    in_mode(ledger.connection, "dry_run")
+    ledger.sold("5", captured=0)
+    ledger.returned("5")
+    ledger.reconcile(NOW)
+    ledger.reconcile(NOW + 60 * DAY)
+    assert ledger.rows("select overdue from reconciliation.exceptions where kind = 'return_without_credit_note'") == [
         (True,)
     ]
 
 
-def test_a_status_that_the_first_live_sync_leaves_for_one_note_with_the_money_is_closed(books: Books) -> None:
-    in_mode(books.connection, "dry_run")
-    books.sold("5")
-    books.returned("5")
-    books.reconcile(NOW)
-    assert books.open("status_not_updated")
-    in_mode(books.connection, "live")
-    books.connection.execute(
-        "update push.ledger set reason = 'waits for the credit of its order: one note reports both', planned_at = ?"
-        " where effect_kind = 'status_update'",
+def test_a_status_that_the_first_live_sync_leaves_for_one_note_with_the_money_is_closed(ledger: LedgerFixture) -> None:
+    in_mode(ledger.connection, "dry_run")
+    ledger.sold("5")
+    ledger.returned("5")
+    ledger.reconcile(NOW)
+    assert ledger.open("status_not_updated")
+    in_mode(ledger.connection, "live")
+    ledger.connection.execute(
+        "update push.ledger set reason = 'waits for the credit of its order: one note reports both',"
+        " reason_code = 'waits_for_credit', planned_at = ? where effect_kind = 'status_update'",
         [NOW],
     )
-    books.reconcile(NOW + HOUR)
-    assert books.open("status_not_updated") == []
+    ledger.reconcile(NOW + HOUR)
+    assert ledger.open("status_not_updated") == []

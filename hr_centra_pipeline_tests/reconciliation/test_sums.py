@@ -17,7 +17,7 @@ from hr_centra_pipeline.core.policy import load_policy
 from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 from hr_centra_pipeline.warehouse.policy_tables import write_policy
-from hr_centra_pipeline_tests.reconciliation.books import DROPPED, HOUR, Books
+from hr_centra_pipeline_tests.reconciliation.ledger_fixture import DROPPED, HOUR, LedgerFixture
 from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY
 
 CENTS = st.integers(-(10**9), 10**9).map(lambda cents: Decimal(cents) / 100)
@@ -63,7 +63,7 @@ def test_parts_of_an_amount_sum_back_exactly(
         assert abs(part - amount * weight / sum(weights)) <= 2 * unit
 
 
-def fill(books: Books, random: Random) -> None:
+def fill(ledger: LedgerFixture, random: Random) -> None:
     """A dozen orders: discounts, vouchers, fees, shipping, several pieces, returns, Returns by hand, wrong figures."""
     for position in range(12):
         number = str(1001 + position)
@@ -71,8 +71,8 @@ def fill(books: Books, random: Random) -> None:
         price = Decimal(random.randrange(500, 40000)) / 100
         voucher = Decimal(random.randrange(0, 900)) / 100 if random.random() < 0.4 else Decimal(0)
         shipping = random.choice(["0", "4.90", "6.05"])
-        books.sold(number, pieces=pieces, price=str(price), shipping=shipping, discounts=voucher)
-        units = books.returned(
+        ledger.sold(number, pieces=pieces, price=str(price), shipping=shipping, discounts=voucher)
+        units = ledger.returned(
             number, pieces=random.randint(1, pieces + 1), dropoff_method=random.choice(["mail", "return-bar"]),
             return_id=f"R-{random.choice([number, '1001'])}",
         )  # fmt: skip
@@ -83,24 +83,24 @@ def fill(books: Books, random: Random) -> None:
         fee = random.choice(["0", "4.95"])
         kind = random.choice(["credit_note", "credit_note", "exchange_order"])
         if kind == "exchange_order":
-            books.connection.execute(
+            ledger.connection.execute(
                 "update staging.return_items set refund_type = 'exchange' where order_number = ?", [number]
             )
         if given:
             part = (voucher * len(given) / pieces).quantize(Decimal("0.01"))
-            books.credited(
+            ledger.credited(
                 number, given, int(number), by_person=by_person, price=str(price),
                 tax=str((price / 5).quantize(Decimal("0.01"))), shipping=random.choice(["0", shipping]), fee=fee,
                 voucher=str(part), kind=kind, reference=f"psp-{number}", paid=random.random() < 0.8,
             )  # fmt: skip
-            row = books.rows(f"select grand_total from staging.centra_returns where centra_return_id = {number}")
-            books.booked(f"psp-{number}", str(-(row[0][0] + off)))
+            row = ledger.rows(f"select grand_total from staging.centra_returns where centra_return_id = {number}")
+            ledger.booked(f"psp-{number}", str(-(row[0][0] + off)))
         told = random.sample(units, random.randint(0, len(units)))
         if told:
             cut = random.randint(0, len(told))
             for name, some in (("a", told[:cut]), ("b", told[cut:])):
                 if some:
-                    books.told(
+                    ledger.told(
                         number, some, items=str(price * len(some) * 4 / 5 + off), tax=str(price * len(some) / 5), name=name,
                         shipping=random.choice(["0", shipping]), fee=fee, fee_basis=random.choice(["item", "return", None]),
                         refund_type="exchange" if kind == "exchange_order" else "refund",
@@ -112,23 +112,23 @@ def fill(books: Books, random: Random) -> None:
 @settings(max_examples=4, deadline=None)
 @given(seed=st.integers(0, 10**6))
 @example(seed=1)
-def test_facts_sum_back_to_what_each_side_told(seed: int) -> None:
+def test_facts_sum_back_to_what_each_side_reported(seed: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         warehouse = Warehouse(Path(folder) / "warehouse.duckdb")
         migrate.prepare(warehouse)
         with warehouse.transaction() as connection:
             write_policy(connection, load_policy(EXAMPLE_POLICY).policy, "live")
-            books = Books(connection)
-            fill(books, Random(seed))
-            books.reconcile()
-            check(books)
+            ledger = LedgerFixture(connection)
+            fill(ledger, Random(seed))
+            ledger.reconcile()
+            check(ledger)
 
 
-def check(books: Books) -> None:
-    assert books.rows("select count(*) from reconciliation.refund_facts") > [(20,)]
+def check(ledger: LedgerFixture) -> None:
+    assert ledger.rows("select count(*) from reconciliation.refund_facts") > [(20,)]
     # Centra: a Return's facts sum to its grandTotal, its tax to its tax.
     assert (
-        books.rows(
+        ledger.rows(
             """
         select source, told, grand_total from (
             select source, sum(amount + in_goods) as told from reconciliation.refund_facts where side = 'centra' group by source
@@ -140,7 +140,7 @@ def check(books: Books) -> None:
         == []
     )
     assert (
-        books.rows(
+        ledger.rows(
             """
         select source from (
             select source, sum(amount) as tax from reconciliation.refund_facts
@@ -154,7 +154,7 @@ def check(books: Books) -> None:
     )
     # Happy Returns: the facts of a return on an order sum to its rows, component by component.
     assert (
-        books.rows(
+        ledger.rows(
             """
         with rows_ as (
             select
@@ -174,7 +174,7 @@ def check(books: Books) -> None:
     )
     # The provider: its facts sum to its lines.
     assert (
-        books.rows(
+        ledger.rows(
             """
         select source from (
             select source, sum(amount) as told from reconciliation.refund_facts where side = 'provider' group by source
@@ -186,9 +186,9 @@ def check(books: Books) -> None:
         == []
     )
     # No fact twice; a unit has each component at most once per side and source.
-    assert books.rows("select fact_id from reconciliation.refund_facts group by all having count(*) > 1") == []
+    assert ledger.rows("select fact_id from reconciliation.refund_facts group by all having count(*) > 1") == []
     assert (
-        books.rows(
+        ledger.rows(
             """
         select return_item_id, side, component, source from reconciliation.refund_facts
         where return_item_id is not null group by all having count(*) > 1
@@ -198,7 +198,7 @@ def check(books: Books) -> None:
     )
     # Expected: every matched unit whose money is due (or was given) once, at what it cost.
     assert (
-        books.rows(
+        ledger.rows(
             """
         select return_item_id from (
             select return_item_id, sum(amount) as expected from reconciliation.refund_facts
@@ -217,18 +217,18 @@ def check(books: Books) -> None:
     )
     # The match holds every fact once.
     for side in ("expected", "happy_returns", "centra", "provider"):
-        assert books.rows(
+        assert ledger.rows(
             f"""
             select coalesce((select sum(amount) from reconciliation.refund_facts where side = '{side}'), 0)
                 - coalesce((select sum({side}_amount) from reconciliation.refund_match), 0)
             """
         ) == [(Decimal(0),)], side
     # Matching: every unit once, no piece taken twice.
-    assert books.rows("select count(*) - (select count(*) from staging.return_items) from matching.matched_items") == [
+    assert ledger.rows("select count(*) - (select count(*) from staging.return_items) from matching.matched_items") == [
         (0,)
     ]
     assert (
-        books.rows(
+        ledger.rows(
             """
         select shipment_line_id from matching.matched_items
         join (select shipment_line_id, quantity from staging.shipment_lines) as lines using (shipment_line_id)
@@ -240,13 +240,13 @@ def check(books: Books) -> None:
 
 
 def test_a_return_of_millions_of_pieces_is_a_thousand_rows_and_its_rest_and_sums_back(prepared: Connection) -> None:
-    books, millions = Books(prepared), 2_000_000_000
-    books.sold("1001", pieces=5)
-    units = books.returned("1001", pieces=2)
-    books.credited("1001", units, 1, voucher="7.77")
+    ledger, millions = LedgerFixture(prepared), 2_000_000_000
+    ledger.sold("1001", pieces=5)
+    units = ledger.returned("1001", pieces=2)
+    ledger.credited("1001", units, 1, voucher="7.77")
     prepared.execute("update staging.centra_return_lines set quantity = ?", [millions])
-    books.reconcile()
-    pieces = books.rows(
+    ledger.reconcile()
+    pieces = ledger.rows(
         """
         select count(*), sum(pieces), sum(gross), sum(tax), count(return_item_id),
             max(pieces) filter (where return_item_id is not null)
@@ -254,7 +254,7 @@ def test_a_return_of_millions_of_pieces_is_a_thousand_rows_and_its_rest_and_sums
         """
     )
     assert pieces == [(1002, millions, Decimal("242.23"), Decimal(50), 2, 1)]
-    facts = books.rows(
+    facts = ledger.rows(
         "select sum(amount), count(*) < 3000 from reconciliation.refund_facts where side = 'centra' and order_number = '1001'"
     )
     assert facts == [(Decimal("242.23"), True)]

@@ -14,7 +14,7 @@ from hr_centra_pipeline.core.keys import effect_key, packet_key
 from hr_centra_pipeline.core.policy import Policy, Tax
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 from hr_centra_pipeline.warehouse.policy_tables import write_policy
-from hr_centra_pipeline_tests.reconciliation.books import DROPPED, HOUR, NOW, ZERO, Books
+from hr_centra_pipeline_tests.reconciliation.ledger_fixture import DROPPED, HOUR, NOW, ZERO, LedgerFixture
 from hr_centra_pipeline_tests.staged import put, template
 
 CENT = Decimal("0.01")
@@ -70,9 +70,9 @@ def sales(draw: st.DrawFn) -> Sale:
     )
 
 
-def land(books: Books, sale: Sale) -> Decimal:
+def land(ledger: LedgerFixture, sale: Sale) -> Decimal:
     """What Centra and Happy Returns show of it; answers what was paid."""
-    connection, number = books.connection, "1001"
+    connection, number = ledger.connection, "1001"
     unit_tax = sale.tax(sale.net)
     order = {
         "order_number": number, "currency": "USD", "captured": 10_000, "tax_mode": "added", "shipping": sale.shipping,
@@ -92,16 +92,16 @@ def land(books: Books, sale: Sale) -> Decimal:
         connection, "staging.shipment_lines", shipment_line_id=1001, shipment_id=1001, order_number=number, order_line_id=number,
         quantity=sale.pieces, unit_price=sale.net + unit_tax, unit_tax=unit_tax, unit_tax_added=unit_tax, currency="USD",
     )  # fmt: skip
-    units = books.returned(number, pieces=sale.pieces)
-    books.told(
+    units = ledger.returned(number, pieces=sale.pieces)
+    ledger.told(
         number, units, items=str(sale.pieces * sale.net - sale.voucher), tax=str(sale.line_tax - sale.tax(sale.voucher)),
         shipping=str(sale.shipping), fee=str(sale.fee), currency="USD",
     )  # fmt: skip
     paid = sale.total + sale.estimated_off * CENT
     final = paid + sale.settled_off * CENT
     keys = [effect_key("credit_note", unit) for unit in units]
-    riders = {"shipping_refund": sale.shipping, "return_fee": sale.fee}
-    rider_keys = {kind: effect_key(kind, "R-1001", number) for kind, amount in riders.items() if amount}
+    return_level = {"shipping_refund": sale.shipping, "return_fee": sale.fee}
+    return_level_keys = {kind: effect_key(kind, "R-1001", number) for kind, amount in return_level.items() if amount}
     line_tax = sale.line_tax + (sale.estimated_off + sale.settled_off) * CENT
     put(
         connection, "staging.centra_returns", centra_return_id=7, order_number=number, shipment_id=1001, status="COMPLETED",
@@ -109,18 +109,18 @@ def land(books: Books, sale: Sale) -> Decimal:
         shipping=sale.shipping, shipping_tax_added=sale.tax(sale.shipping), discounts=sale.voucher,
         discount_tax_added=sale.tax(sale.voucher), return_cost=sale.fee, return_cost_tax_added=sale.tax(sale.fee),
         tax=line_tax - sale.tax(sale.voucher), created_at=DROPPED + 2 * HOUR, fetched_at=NOW, created_from="API",
-        packet_key=packet_key(keys), effect_keys=[*keys, *rider_keys.values()], express_codes=[],
+        packet_key=packet_key(keys), effect_keys=[*keys, *return_level_keys.values()], express_codes=[],
     )  # fmt: skip
     put(
         connection, "staging.centra_return_lines", centra_return_line_id=7, centra_return_id=7, order_number=number,
         shipment_line_id=1001, order_line_id=number, quantity=sale.pieces, line_value=sale.pieces * sale.net + line_tax,
         line_tax=line_tax,
     )  # fmt: skip
-    books.paid(number, 7, paid, currency="USD")
+    ledger.paid(number, 7, paid, currency="USD")
     for unit, key in zip(units, keys, strict=True):
         _ledger(connection, key, "credit_note", unit, sale.net + unit_tax)
-    for kind, key in rider_keys.items():
-        _ledger(connection, key, kind, None, riders[kind] + sale.tax(riders[kind]))
+    for kind, key in return_level_keys.items():
+        _ledger(connection, key, kind, None, return_level[kind] + sale.tax(return_level[kind]))
     return paid
 
 
@@ -141,11 +141,11 @@ def test_what_was_paid_is_what_every_table_says(tmp_path_factory: pytest.TempPat
     file.write_bytes(template().read_bytes())
     with Warehouse(file).transaction() as connection:
         write_policy(connection, Policy.model_validate(POLICY), "live")
-        books = Books(connection)
-        paid = land(books, sale)
-        books.reconcile()
+        ledger = LedgerFixture(connection)
+        paid = land(ledger, sale)
+        ledger.reconcile()
         centra = dict(
-            books.rows(
+            ledger.rows(
                 "select component, sum(amount) from reconciliation.refund_facts where side = 'centra' group by all"
             )
         )
@@ -154,21 +154,21 @@ def test_what_was_paid_is_what_every_table_says(tmp_path_factory: pytest.TempPat
         assert centra["items"] == sale.pieces * sale.net - sale.voucher
         assert centra.get("shipping", ZERO) == sale.shipping + sale.tax(sale.shipping)
         assert centra.get("fee", ZERO) == -(sale.fee + sale.tax(sale.fee))
-        assert books.rows(
+        assert ledger.rows(
             "select sum(case effect_kind when 'return_fee' then -amount else amount end) from push.ledger"
             " where effect_kind in ('credit_note', 'shipping_refund', 'return_fee')"
         ) == [(paid,)]
-        assert books.rows("select sum(too_much), sum(refundable) from effects.value_given_back") == [(ZERO, ZERO)]
+        assert ledger.rows("select sum(too_much), sum(refundable) from effects.value_given_back") == [(ZERO, ZERO)]
         # Neither a cost that was reported before tax nor a few cents of tax are anybody's mistake.
-        assert books.open("refund_mismatch", "double_credit", "credit_note", "return_without_credit") == []
+        assert ledger.open("refund_mismatch", "double_credit", "credit_note", "return_without_credit") == []
         assert (
-            books.rows(
+            ledger.rows(
                 "select component from reconciliation.refund_match where component in ('shipping', 'fee')"
                 " and happy_returns_amount <> centra_amount"
             )
             == []
         )
-        assert books.rows("select verdict in ('as_planned', 'within_limit') from reconciliation.tax_readings") == [
+        assert ledger.rows("select verdict in ('as_planned', 'within_limit') from reconciliation.tax_readings") == [
             (True,)
         ]
 
@@ -234,17 +234,17 @@ def test_more_than_the_value_and_its_tax_was_given_twice_and_no_tax_engine_is_bl
     file.write_bytes(template().read_bytes())
     with Warehouse(file).transaction() as connection:
         write_policy(connection, Policy.model_validate(POLICY | {"tax": {"absolute": {"EUR": "0.05"}}}), "live")
-        books = Books(connection)
+        ledger = LedgerFixture(connection)
         tax = Decimal(total) - Decimal(net)
-        books.sold("1001", price=total, tax_mode=mode)
+        ledger.sold("1001", price=total, tax_mode=mode)
         connection.execute("update staging.shipment_lines set unit_tax = ?, unit_tax_added = ?", [tax, tax])
-        units = books.returned("1001")
-        books.told("1001", units, items=net, tax=str(tax))
-        books.credited("1001", units, 7, price=total, tax=str(tax), paid=False, net_total=Decimal(net))
-        books.paid("1001", 7, refunded)
-        books.reconcile()
-        assert books.rows("select given, too_much from effects.value_given_back") == [
+        units = ledger.returned("1001")
+        ledger.told("1001", units, items=net, tax=str(tax))
+        ledger.credited("1001", units, 7, price=total, tax=str(tax), paid=False, net_total=Decimal(net))
+        ledger.paid("1001", 7, refunded)
+        ledger.reconcile()
+        assert ledger.rows("select given, too_much from effects.value_given_back") == [
             (Decimal(refunded), Decimal(too_much))
         ]
         doubles = [("double_credit", "R-1001", Decimal(too_much), "unknown")] if Decimal(too_much) else []
-        assert books.open("double_credit", "refund_mismatch_tax") == doubles
+        assert ledger.open("double_credit", "refund_mismatch_tax") == doubles

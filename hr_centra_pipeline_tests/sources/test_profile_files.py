@@ -13,9 +13,9 @@ import pytest
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.policy import load_policy
 from hr_centra_pipeline.oversight import doctor
-from hr_centra_pipeline.sources.files import Exports
-from hr_centra_pipeline.sources.happy_returns.profiles import load_profiles
-from hr_centra_pipeline.sources.payouts.profiles import load_payout_profiles
+from hr_centra_pipeline.sources.happy_returns.export_profiles import load_profiles
+from hr_centra_pipeline.sources.intake.places import Place
+from hr_centra_pipeline.sources.payouts.settlement_profiles import load_payout_profiles
 from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY
 
 LOADERS = [("happy_returns", load_profiles), ("payouts", load_payout_profiles)]
@@ -60,4 +60,4 @@ def test_an_address_of_s3_without_its_package_names_what_to_install(monkeypatch:
 
     monkeypatch.setattr(fsspec.core, "url_to_fs", missing)
     with pytest.raises(ConfigurationError, match=r"s3://shop/exports: .*pip install 'hr-centra-pipeline\[s3\]'"):
-        Exports("s3://shop/exports")
+        Place("s3://shop/exports", "HAPPY_RETURNS_EXPORTS")

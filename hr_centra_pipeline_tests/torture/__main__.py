@@ -1,4 +1,4 @@
-"""``make torture``: the storm until at least so many kills and faults, and its figures. Exit code 1 unless nothing is wrong."""
+"""``make torture``: the chaos run until at least so many kills and faults, and its figures. Exit code 1 unless nothing is wrong."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from hr_centra_pipeline_tests.torture.broken import KINDS
-from hr_centra_pipeline_tests.torture.storm import Figures, Mix, storm
+from hr_centra_pipeline_tests.torture.chaos_run import Figures, Mix, chaos_run
 
 LONG = Mix(returns=20, steps=50, faults=1.3, syncs=0.02, lost_ledgers=0.01, events=0.25)
 
@@ -19,13 +19,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--least", type=int, default=1000, help="kills and faults")
     parser.add_argument("--broken", choices=KINDS)
-    parser.add_argument("--keep", type=Path, help="where to put a world in which something was found")
+    parser.add_argument("--keep", type=Path, help="where to keep a scenario in which something was found")
     given = parser.parse_args()
     whole = Figures(given.seed)
     rounds = 0
     while whole.kills + whole.faults < given.least:
         with tempfile.TemporaryDirectory() as folder:
-            found = storm(Path(folder), given.seed + 7919 * rounds, 5, LONG, broken=given.broken, keep=given.keep)
+            found = chaos_run(Path(folder), given.seed + 7919 * rounds, 5, LONG, broken=given.broken, keep=given.keep)
         rounds += 1
         whole.kills += found.kills
         whole.faults += found.faults

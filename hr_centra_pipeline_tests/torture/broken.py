@@ -6,11 +6,14 @@ import secrets
 from collections.abc import Generator
 from typing import Any
 
-from hr_centra_pipeline.push import credit, exchange, returns, still_due, stock
-from hr_centra_pipeline.push.facts import Facts
+from hr_centra_pipeline.push import returns, still_due
+from hr_centra_pipeline.push.operations import credit, exchange, stock
+from hr_centra_pipeline.push.operations.registry import OPERATIONS
+from hr_centra_pipeline.push.operations.stock import StockPacket
 from hr_centra_pipeline.push.packets import Packet
-from hr_centra_pipeline.push.sender import OPERATIONS, Sender
-from hr_centra_pipeline.push.steps import Call, Undone
+from hr_centra_pipeline.push.returns import ReturnPayload
+from hr_centra_pipeline.push.sender import Sender
+from hr_centra_pipeline.push.steps import Call, Reverted
 
 KINDS = ("no_read_back", "new_key_per_attempt", "no_last_look", "no_second_question")
 
@@ -31,8 +34,8 @@ def _nothing(*_: Any, **__: Any) -> Generator[Any, Any, None]:
 def _no_read_back() -> None:
     """A timeout counts as a failure: whatever is in doubt is sent again, as if nothing had left."""
 
-    def never_arrived(_: Sender, __: Packet, ___: Any) -> Undone:
-        return Undone("it failed, I suppose")
+    def never_arrived(_: Sender, __: Packet, ___: Any) -> Reverted:
+        return Reverted("it failed, I suppose")
 
     Sender._settled = never_arrived  # type: ignore[method-assign, assignment]
     # Looking for one's own key right before creating is reading back, too.
@@ -42,23 +45,23 @@ def _no_read_back() -> None:
 
 def _new_key_per_attempt() -> None:
     """Every attempt writes another key: nothing that was sent is ever found again."""
-    create, change = returns.create, stock.calls
+    create, change = returns.create, stock.call
 
     def fresh() -> str:
         letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
         return "".join(secrets.choice(letters) for _ in range(13))
 
-    def with_fresh_key(packet: Packet) -> Call:
+    def with_fresh_key(packet: Packet[ReturnPayload]) -> Call:
         made = dict(create(packet).variables["input"])
         made |= {"comment": f"PK{fresh()} HR{fresh()}", "externalId": f"PK{fresh()}"}
         return Call("CreateReturn", {"input": made})
 
-    def with_fresh_text(packet: Packet, facts: Facts) -> list[Call]:
-        made = dict(change(packet, facts)[0].variables["input"])
-        return [Call("ChangeStock", {"input": made | {"description": f"PK{fresh()} HR{fresh()}"}})]
+    def with_fresh_text(packet: StockPacket) -> Call:
+        made = dict(change(packet).variables["input"])
+        return Call("ChangeStock", {"input": made | {"description": f"PK{fresh()} HR{fresh()}"}})
 
     returns.create = with_fresh_key
-    stock.calls = with_fresh_text
+    stock.call = with_fresh_text
 
 
 def _no_last_look() -> None:

@@ -1,4 +1,4 @@
-"""A small storm that has to be clean, and senders that are broken on purpose, which the same storm has to catch."""
+"""A small chaos run that has to be clean, and senders that are broken on purpose, which the same chaos run has to catch."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hr_centra_pipeline_tests.torture.storm import Mix, storm
+from hr_centra_pipeline_tests.torture.chaos_run import Mix, chaos_run
 
 SMALL = Mix(returns=6, steps=10, faults=1.0)
 # More of what tells a broken sender: calls that are lost, and people who refund by hand between plan and push.
@@ -16,8 +16,8 @@ CROWDED = Mix(returns=12, steps=8, faults=0.3, acts=2.0, by_hand=8)
 HALF_DONE = Mix(returns=8, steps=10, faults=1.0, paid_elsewhere=0.8)
 
 
-def test_a_small_storm_leaves_nothing_twice_nothing_lost_and_nothing_stuck(tmp_path: Path) -> None:
-    found = storm(tmp_path, 11, 1, SMALL)
+def test_a_small_chaos_run_leaves_nothing_twice_nothing_lost_and_nothing_stuck(tmp_path: Path) -> None:
+    found = chaos_run(tmp_path, 11, 1, SMALL)
     assert found.verdict.told() == ""
     assert found.verdict.effects > 0
     assert found.kills > 0
@@ -33,12 +33,12 @@ def test_a_small_storm_leaves_nothing_twice_nothing_lost_and_nothing_stuck(tmp_p
     ],
 )  # fmt: skip
 def test_a_broken_sender_is_caught(tmp_path: Path, broken: str, mix: Mix) -> None:
-    found = storm(tmp_path, 12, 10, mix, broken=broken, until_caught=True)
+    found = chaos_run(tmp_path, 12, 10, mix, broken=broken, until_caught=True)
     assert not found.verdict.is_clean, f"{found.kills} kills and {found.faults} faults did not show it"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mix", [LOSSY, CROWDED, HALF_DONE])
-def test_the_right_sender_stands_the_storm_that_tells_the_broken_ones(tmp_path: Path, mix: Mix) -> None:
-    verdict = storm(tmp_path, 12, 3, mix).verdict
+def test_the_right_sender_passes_the_chaos_run_that_catches_the_broken_ones(tmp_path: Path, mix: Mix) -> None:
+    verdict = chaos_run(tmp_path, 12, 3, mix).verdict
     assert verdict.is_clean, verdict.told()  # what is raced, nobody can prevent

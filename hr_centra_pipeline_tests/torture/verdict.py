@@ -1,4 +1,4 @@
-"""The sandbox's own books against what was planted: doubles, losses, what is stuck, and what nobody could have prevented."""
+"""The sandbox's own records against what was planted: doubles, losses, what is stuck, and what nobody could have prevented."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from decimal import Decimal
 from typing import Any
 
 from hr_centra_pipeline.core.keys import effect_key, effect_keys_in
-from hr_centra_pipeline_tests.desk import MAIN, OUTLET, QUARANTINE, Sold
-from hr_centra_pipeline_tests.torture.world import Planted, World
+from hr_centra_pipeline_tests.harness import MAIN, OUTLET, QUARANTINE, Sold
+from hr_centra_pipeline_tests.torture.scenario import Planted, Scenario
 
 _LIES_IN = {"damaged": {QUARANTINE}, "wrong-item": {QUARANTINE}, "missing": set[int](), None: set[int]()}
 
@@ -51,33 +51,33 @@ class Verdict:
             getattr(self, name).extend(getattr(other, name))
 
 
-def judge(world: World, units: list[Planted]) -> Verdict:
-    """Compare the books with what was planted, after everything has settled."""
-    books = world.desk.books
+def judge(scenario: Scenario, units: list[Planted]) -> Verdict:
+    """Compare the records with what was planted, after everything has settled."""
+    ledger = scenario.harness.records
     found = Verdict()
-    told = _exceptions(world)
-    _judge_keys(books, units, found)
+    told = _exceptions(scenario)
+    _judge_keys(ledger, units, found)
     for sold in {planted.unit.sold.number: planted.unit.sold for planted in units}.values():
-        _judge_money(world, books, sold, told, found)
-    _judge_exchanges(books, units, told, found)
-    _judge_releases(world, units, told, found)
-    _judge_stock(world, books, units, told, found)
-    _judge_notes(world, units, found)
-    _judge_silence(world, books, units, told, found)
-    found.doubles += world.unasked
-    if world.crashed:
-        found.stuck.append(f"{world.crashed} processes ended in an exception: see worker.log")
-    found.stuck += _stuck(world)
+        _judge_money(scenario, ledger, sold, told, found)
+    _judge_exchanges(ledger, units, told, found)
+    _judge_releases(scenario, units, told, found)
+    _judge_stock(scenario, ledger, units, told, found)
+    _judge_notes(scenario, units, found)
+    _judge_silence(scenario, ledger, units, told, found)
+    found.doubles += scenario.unasked
+    if scenario.crashed:
+        found.stuck.append(f"{scenario.crashed} processes ended in an exception: see worker.log")
+    found.stuck += _stuck(scenario)
     found.effects = int(
-        world.desk.rows("select count(*) from push.ledger where state = 'confirmed' and not is_foreign")[0][0]
+        scenario.harness.rows("select count(*) from push.ledger where state = 'confirmed' and not is_foreign")[0][0]
     )
     return found
 
 
-def _exceptions(world: World) -> dict[str, set[str]]:
+def _exceptions(scenario: Scenario) -> dict[str, set[str]]:
     """Kinds that are open, by unit and by order."""
     told: dict[str, set[str]] = defaultdict(set)
-    for kind, unit, order in world.desk.rows(
+    for kind, unit, order in scenario.harness.rows(
         "select kind, return_item_id, order_number from reconciliation.exceptions"
     ):
         for name in filter(None, (unit, order)):
@@ -85,15 +85,15 @@ def _exceptions(world: World) -> dict[str, set[str]]:
     return told
 
 
-def _judge_keys(books: dict[str, Any], units: list[Planted], found: Verdict) -> None:
-    """No key of ours stands in two objects of one kind."""
+def _judge_keys(ledger: dict[str, Any], units: list[Planted], found: Verdict) -> None:
+    """No key of ours is in two objects of one kind."""
     ours = {key for planted in units for key in _keys(planted)}
     for name, texts in (
-        ("Returns", [row["comment"] for row in books["returns"]]),
-        ("stock changes", [row["comment"] for row in books["stock_changes"]]),
+        ("Returns", [row["comment"] for row in ledger["returns"]]),
+        ("stock changes", [row["comment"] for row in ledger["stock_changes"]]),
     ):
         times = Counter(key for text in texts for key in set(effect_keys_in(text)) & ours)
-        found.doubles += [f"{key} stands in {count} {name}" for key, count in times.items() if count > 1]
+        found.doubles += [f"{key} is in {count} {name}" for key, count in times.items() if count > 1]
 
 
 def _keys(planted: Planted) -> list[str]:
@@ -108,26 +108,28 @@ def _replacement_keys(planted: Planted) -> list[str]:
     return [effect_key("exchange_order", item), *(effect_key("exchange_order", item, str(n)) for n in range(2, 10))]
 
 
-def _judge_money(world: World, books: dict[str, Any], sold: Sold, told: dict[str, set[str]], found: Verdict) -> None:
-    units = world.of(sold)
-    entries = [row for row in books["payments"] if row[0] == sold.number and row[2] in ("REFUND", "REFUND_GIFT_CARD")]
+def _judge_money(
+    scenario: Scenario, ledger: dict[str, Any], sold: Sold, told: dict[str, set[str]], found: Verdict
+) -> None:
+    units = scenario.of(sold)
+    entries = [row for row in ledger["payments"] if row[0] == sold.number and row[2] in ("REFUND", "REFUND_GIFT_CARD")]
     given = sum((Decimal(value) for _, _, _, status, value in entries if status == "SUCCESS"), Decimal(0))
     due = sum((planted.due for planted in units if not planted.is_uncertain), Decimal(0))
     optional = sum((planted.due for planted in units if planted.is_uncertain), Decimal(0))
     explained = {kind for planted in units for kind in told[planted.unit.item]} | told[str(sold.number)]
-    by_hand = _somebody_paid(world, sold)
+    by_hand = _somebody_paid(scenario, sold)
     fees = (
         sum((planted.fee for planted in units), Decimal(0)) if by_hand else Decimal(0)
     )  # who refunds by hand forgets them
-    riders = sum((planted.shipping for planted in units), Decimal(0)) if by_hand else Decimal(0)
+    return_level = sum((planted.shipping for planted in units), Decimal(0)) if by_hand else Decimal(0)
     # The fee of a return rides with whichever of its units is paid, not with the one that it was planted on.
-    riders += sum((planted.fee for planted in units if planted.is_uncertain), Decimal(0))
+    return_level += sum((planted.fee for planted in units if planted.is_uncertain), Decimal(0))
     # A person may give more than is due; whatever stood there before our process began may not be added to.
-    most = max(due + optional + fees, world.given_by_hand.get(sold.number, Decimal(0)))
+    most = max(due + optional + fees, scenario.given_by_hand.get(sold.number, Decimal(0)))
     may_be = f" (and {optional} may be)" if optional else ""
     where = f"order {sold.number}: {given} given, {due} due{may_be}, told {sorted(explained)}"
-    least = Decimal(0) if sold.number in world.elsewhere else due - riders - fees
-    charged_back = world.charged_back.get(sold.number, Decimal(0))
+    least = Decimal(0) if sold.number in scenario.elsewhere else due - return_level - fees
+    charged_back = scenario.charged_back.get(sold.number, Decimal(0))
     # Where neither money nor goods were given, what holds them says so.
     says_so = _CHARGED_BACK if given else _CHARGED_BACK | _A_REPLACEMENT_IS_MISSING | {"item_without_shipment_line"}
     # Where nothing was given and nothing is due, a chargeback repeats nothing (docs/rules.md, "a chargeback").
@@ -135,16 +137,16 @@ def _judge_money(world: World, books: dict[str, Any], sold: Sold, told: dict[str
         found.silent.append(f"{where}, and {charged_back} charged back")
     if given > most:
         is_told = explained & {"double_credit", "centra_return_without_return"}
-        (found.raced if is_told and sold.number in world.raced else found.doubles).append(where)
-    # A rider may have stayed behind with a unit that somebody refunded by hand; goods never.
+        (found.raced if is_told and sold.number in scenario.raced else found.doubles).append(where)
+    # A cost may have stayed behind with a unit that somebody refunded by hand; goods never.
     elif given < least - charged_back and not explained & _WAITS_FOR_A_PERSON:
         found.losses.append(where)
 
 
-def _somebody_paid(world: World, sold: Sold) -> bool:
+def _somebody_paid(scenario: Scenario, sold: Sold) -> bool:
     """A person has refunded something of the order."""
-    mine = {row["id"] for row in world.desk.returns_of(sold)}
-    for entry in world.desk.log():
+    mine = {row["id"] for row in scenario.harness.returns_of(sold)}
+    for entry in scenario.harness.log():
         if entry.get("person") in ("return_and_refund", "refund_return", "refund_order") and entry["refused"] is None:
             given = entry["given"]
             if str(given.get("shipment_id")) == str(sold.shipment) or int(given.get("return_id") or 0) in mine:
@@ -154,13 +156,13 @@ def _somebody_paid(world: World, sold: Sold) -> bool:
     return False
 
 
-def _judge_exchanges(books: dict[str, Any], units: list[Planted], told: dict[str, set[str]], found: Verdict) -> None:
+def _judge_exchanges(ledger: dict[str, Any], units: list[Planted], told: dict[str, set[str]], found: Verdict) -> None:
     """One live replacement per unit, its Return completed and not paid."""
     live: Counter[str] = Counter()
     # By the order's origin, not by the Return's comment: somebody may have wiped that.
-    completed_returns = {row["id"] for row in books["returns"] if row["status"] == "COMPLETED"}
+    completed_returns = {row["id"] for row in ledger["returns"] if row["status"] == "COMPLETED"}
     completed: set[str] = set()
-    for row in books["orders"]:
+    for row in ledger["orders"]:
         if row["origin"][0] == "return" and row["status"] != "DELETED":
             keys = set(effect_keys_in(row["internal_comment"]))
             live.update(keys)
@@ -180,10 +182,10 @@ def _judge_exchanges(books: dict[str, Any], units: list[Planted], told: dict[str
             found.stuck.append(f"{planted.unit.item}: its replacement is ordered, its Return is not completed")
 
 
-def _judge_releases(world: World, units: list[Planted], told: dict[str, set[str]], found: Verdict) -> None:
+def _judge_releases(scenario: Scenario, units: list[Planted], told: dict[str, set[str]], found: Verdict) -> None:
     """The shipment of each replacement that is alive is released, and that of no other."""
     keys = {key: planted for planted in units for key in _replacement_keys(planted)}
-    rows = world.desk.store.rows(
+    rows = scenario.harness.store.rows(
         "select internal_comment, is_paid from shipments join orders on orders.number = order_number where origin_type = 'return'"
     )
     for row in rows:
@@ -199,19 +201,19 @@ def _judge_releases(world: World, units: list[Planted], told: dict[str, set[str]
 
 
 def _judge_stock(
-    world: World, books: dict[str, Any], units: list[Planted], told: dict[str, set[str]], found: Verdict
+    scenario: Scenario, ledger: dict[str, Any], units: list[Planted], told: dict[str, set[str]], found: Verdict
 ) -> None:
     """Each graded unit lies once where its grade says: by our stock changes, or by a Return that somebody made."""
     lies: Counter[tuple[str, int]] = Counter()
     keys = {key: planted for planted in units for key in _keys(planted)}
-    for change in books["stock_changes"]:
+    for change in ledger["stock_changes"]:
         for planted in [keys[key] for key in effect_keys_in(change["comment"]) if key in keys]:
             for sku, warehouse, quantity in change["lines"]:
                 if sku == planted.unit.sold.skus[planted.unit.line]:
                     lies[planted.unit.item, warehouse] += 1 if quantity > 0 else -1
     for planted in units:
         item = planted.unit.item
-        places = world.sellable_in if planted.grade == "sellable" else _LIES_IN[planted.grade]
+        places = scenario.sellable_in if planted.grade == "sellable" else _LIES_IN[planted.grade]
         # Refused, and its piece is another's by now: the exception says that its goods wait to be booked.
         waits = {"item_without_shipment_line"} if planted.refused else set()
         explained = told[item] & {"write_in_doubt", "rejected_write", "return_without_stock_movement", *waits}
@@ -229,9 +231,9 @@ def _judge_stock(
             found.losses.append(what)
 
 
-def _judge_notes(world: World, units: list[Planted], found: Verdict) -> None:
+def _judge_notes(scenario: Scenario, units: list[Planted], found: Verdict) -> None:
     """One line of ours per return on each order."""
-    comments = {row["number"]: str(row["internal_comment"]) for row in world.desk.books["orders"]}
+    comments = {row["number"]: str(row["internal_comment"]) for row in scenario.harness.records["orders"]}
     corrected = {planted.unit.return_id for planted in units if planted.corrected}
     for return_id, number, code in {(p.unit.return_id, p.unit.sold.number, p.unit.code) for p in units}:
         lines = [line for line in comments[number].splitlines() if f" {code}: " in line]
@@ -242,12 +244,12 @@ def _judge_notes(world: World, units: list[Planted], found: Verdict) -> None:
 
 
 def _judge_silence(
-    world: World, books: dict[str, Any], units: list[Planted], told: dict[str, set[str]], found: Verdict
+    scenario: Scenario, ledger: dict[str, Any], units: list[Planted], told: dict[str, set[str]], found: Verdict
 ) -> None:
     """Whatever is wrong has an exception."""
     paid = {
         key
-        for row in books["returns"]
+        for row in ledger["returns"]
         if any(kind in ("REFUND", "REFUND_GIFT_CARD") and status == "SUCCESS" for kind, status, _ in row["payments"])
         for key in effect_keys_in(row["comment"])
     }
@@ -258,14 +260,14 @@ def _judge_silence(
             found.silent.append(f"{unit.item} was refunded, and is graded {planted.grade}")
         if planted.corrected in ("SKU", "order") and not explained:
             found.silent.append(f"{unit.item} has another {planted.corrected}, at which nothing of the kind was sold")
-    for number in world.bounced:
+    for number in scenario.bounced:
         if "payout_mismatch" not in told[str(number)]:
             found.silent.append(f"order {number}: its refund bounced, told {sorted(told[str(number)])}")
 
 
-def _stuck(world: World) -> list[str]:
+def _stuck(scenario: Scenario) -> list[str]:
     """Effects in doubt that no packet looks after, or that wait for nobody; packets that are never finished."""
-    lost = world.desk.rows(
+    lost = scenario.harness.rows(
         """
         select effect_key, effect_kind, state, reason from push.ledger
         where state in ('sending', 'unknown') and not exists (
@@ -273,10 +275,10 @@ def _stuck(world: World) -> list[str]:
         )
         """
     )
-    waiting = world.desk.rows(
+    waiting = scenario.harness.rows(
         "select packet_key, step, state, message from push.packets where state in ('sending', 'unknown') and trouble is null"
     )
-    due = world.desk.rows(
+    due = scenario.harness.rows(
         """
         select ledger.effect_key, ledger.effect_kind, ledger.state, ledger.reason
         from push.ledger

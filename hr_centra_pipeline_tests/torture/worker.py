@@ -21,12 +21,12 @@ import requests
 from hr_centra_pipeline.core.errors import RunFailed
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.sandbox.centra.store import CentraStore
-from hr_centra_pipeline.sandbox.clock import SandboxClock
+from hr_centra_pipeline.sandbox.sandbox_clock import SandboxClock
 from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 from hr_centra_pipeline.warehouse.derived import forget_stale
 from hr_centra_pipeline.warehouse.policy_tables import write_policy
-from hr_centra_pipeline_tests.desk import Desk
+from hr_centra_pipeline_tests.harness import Harness
 from hr_centra_pipeline_tests.torture.broken import break_it
 
 REFUSED = 3  # another process holds the lease or the database
@@ -76,23 +76,23 @@ def run(command: dict[str, Any]) -> int:
     policy = Policy.model_validate(
         {**command["policy"], "cutover": datetime.fromisoformat(command["policy"]["cutover"])}
     )
-    # The sandbox's books are its own process' business: this one only talks to it.
-    desk = Desk(home, CentraStore.__new__(CentraStore), clock, command["note"], policy, command["mode"])
-    desk.may_fail = True  # a pull that is cut short by faults is not covered, and the rest goes on
+    # The sandbox's records belong to its own process: this one only sends requests to it.
+    harness = Harness(home, CentraStore.__new__(CentraStore), clock, command["note"], policy, command["mode"])
+    harness.may_fail = True  # a pull that is cut short by faults is not covered, and the rest goes on
     try:
         if command["what"] in ("plan", "stages"):
-            desk.plan()
+            harness.plan()
         if command["what"] in ("push", "stages"):
             # Each process of the pipeline first notes whether its database was put back or copied (a plan does), and begins with
             # the policy as it is now, and without what another one had derived.
             if command["what"] == "push":
-                migrate.prepare(desk.warehouse)
-            with desk.warehouse.transaction() as connection:
+                migrate.prepare(harness.warehouse)
+            with harness.warehouse.transaction() as connection:
                 forget_stale(connection, policy.model_dump_json())
-                write_policy(connection, policy, desk.settings.mode)
-            desk.push()
+                write_policy(connection, policy, harness.settings.mode)
+            harness.push()
         if command["what"] == "stages":
-            desk.reconcile()
+            harness.reconcile()
     except RunFailed:
         return REFUSED
     return 0

@@ -1,4 +1,4 @@
-"""The tables of each month as they follow from a ``Year``: each as it stood at its close, which is how it has to stay."""
+"""The tables of each month as they follow from a ``Year``: each as it was at its close, which is how it has to stay."""
 
 from __future__ import annotations
 

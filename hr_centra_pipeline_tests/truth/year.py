@@ -1,4 +1,4 @@
-"""What happens in a year, and what follows for the books: postings of each side, matters of dispute, units under way.
+"""What happens in a year, and what follows for the accounts: postings of each side, matters of dispute, units under way.
 
 Nothing here knows how the pipeline works; only the calendar is common. What it is held to are its rules in ``docs/``: when money
 is due, what each side tells, when an exception opens and what closes it. A sync is the only moment at which something becomes

@@ -59,7 +59,7 @@ def restore(path: Path, backup: Path) -> Path | None:
     return backups.put_into_place(path, stage, by="Anna", recorded_by="anna", why="a test")
 
 
-def test_a_backup_holds_what_is_in_the_log_lies_alone_and_leaves_the_database_as_it_is(database: Path) -> None:
+def test_a_backup_holds_what_is_in_the_log_is_alone_and_leaves_the_database_as_it_is(database: Path) -> None:
     assert log.size(database) > 0
     made = backups.take(database)
     assert content(made.path) == ["first"]

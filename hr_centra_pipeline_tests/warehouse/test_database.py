@@ -27,7 +27,7 @@ def warehouse(tmp_path: Path) -> Warehouse:
 
 def test_what_fails_half_way_leaves_nothing_behind(warehouse: Warehouse) -> None:
     with pytest.raises(duckdb.Error), warehouse.transaction() as connection:  # noqa: PT012 - both statements belong to it
-        connection.execute("insert into meta.watermarks values ('reader', 1, now())")
+        connection.execute("insert into meta.watermarks (consumer, batch, updated_at) values ('reader', 1, now())")
         connection.execute("insert into no.such_table values (1)")
     with warehouse.transaction() as connection:
         assert connection.execute("select count(*) from meta.watermarks").fetchone() == (0,)

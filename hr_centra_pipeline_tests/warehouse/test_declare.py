@@ -6,6 +6,7 @@ import pandera.errors
 import pytest
 
 from hr_centra_pipeline.warehouse.declare import table, text, whole
+from hr_centra_pipeline.warehouse.frames import schema_of
 from hr_centra_pipeline.warehouse.tables import DERIVED
 
 EXAMPLE = table(
@@ -42,7 +43,7 @@ def test_generated_predicates_reject_exactly_what_pandera_rejects() -> None:
         {"id": "string", "word": "string", "code": "string", "units": "Int64"}
     )
     with pytest.raises(pandera.errors.SchemaErrors) as caught:
-        EXAMPLE.schema.validate(frame, lazy=True)
+        schema_of(EXAMPLE).validate(frame, lazy=True)
     cases = caught.value.failure_cases
     by_pandera = {(row.column, ROWS[int(row.index)][0]) for row in cases.itertuples(index=False)}
     assert bad == by_pandera == {("id", None), ("word", "word"), ("code", "code"), ("units", "units")}
@@ -53,4 +54,4 @@ def test_each_table_says_its_grain_in_a_sentence_and_its_key_is_among_its_column
         assert declared.grain.startswith("One row per "), name
         assert declared.grain.endswith("."), name
         assert set(declared.key) <= set(declared.columns), name
-        assert all(column.description for column in declared.schema.columns.values()), name
+        assert all(column.description for column in declared.declared.values()), name

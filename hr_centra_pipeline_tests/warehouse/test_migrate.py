@@ -11,6 +11,7 @@ import pytest
 from hr_centra_pipeline.core.errors import RunFailed
 from hr_centra_pipeline.warehouse import backups, derived, migrate, versions
 from hr_centra_pipeline.warehouse.database import Warehouse
+from hr_centra_pipeline.warehouse.tables.month_end_tables import MONTHLY, PUBLISHED_AS
 
 FIRST = versions.migrations()[:1]
 EVERY = versions.migrations()
@@ -94,7 +95,7 @@ def test_a_migration_with_a_lower_number_than_the_newest_is_applied_too(
         assert versions.applied(connection) == {1, 20, 30}
 
 
-def test_a_newer_database_is_refused_at_every_door(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_newer_database_is_refused_by_every_entry_point(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     migrate.prepare(Warehouse(old))
     program_with(monkeypatch, *FIRST)
     with pytest.raises(RunFailed, match="made by a newer hr-centra"):
@@ -103,7 +104,7 @@ def test_a_newer_database_is_refused_at_every_door(old: Path, monkeypatch: pytes
         pass
 
 
-def test_who_only_reads_is_told_to_sync_when_the_database_is_older(old: Path) -> None:
+def test_who_only_reads_has_to_sync_when_the_database_is_older(old: Path) -> None:
     told = r"made by an older hr-centra .*run `hr-centra sync` first"
     with pytest.raises(RunFailed, match=told), Warehouse(old).transaction():
         pass
@@ -117,7 +118,9 @@ def test_an_upgrade_makes_derived_tables_stale_and_keeps_state(old: Path) -> Non
     warehouse = Warehouse(old)
     migrate.prepare(warehouse)
     with warehouse.transaction() as connection:
-        connection.execute("insert into meta.watermarks values ('staging.happy_returns', 7, now())")
+        connection.execute(
+            "insert into meta.watermarks (consumer, batch, updated_at) values ('staging.happy_returns', 7, now())"
+        )
         derived.forget_stale(connection, "policy")
         assert connection.execute("select * from meta.watermarks").fetchall() == []
         assert connection.execute("select return_id from push.adoptions").fetchall() == [("return",)]
@@ -131,3 +134,48 @@ def test_other_code_makes_derived_tables_stale(old: Path, monkeypatch: pytest.Mo
         derived.forget_stale(connection, "policy")
         monkeypatch.setattr(derived, "_code_of_this_program", lambda: "other code")
         assert derived.forget_stale(connection, "policy")
+
+
+def test_the_tables_of_month_end_move_with_their_rows_and_keep_the_names_that_readers_know(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "warehouse.duckdb"
+    program_with(monkeypatch, *(one for one in EVERY if one[0] != 135))
+    migrate.prepare(Warehouse(path))
+    state = ("closed_rows", "closes", "fact_journal", "journal_runs", "match_journal", "opening_position", "workbooks")
+    with Warehouse(path).transaction() as connection:
+        for name in state:
+            columns = connection.execute(f"describe reconciliation.{name}").fetchall()
+            values = ", ".join("'{}'" if sql == "JSON" else _A_VALUE.get(sql, "1") for _, sql, *_ in columns)
+            connection.execute(f"insert into reconciliation.{name} select {values} from range(3)")
+        # What can be recomputed was there, too, by a declaration of those days.
+        connection.execute("create table reconciliation.month_end as select '2026-03' as month")
+        rows = {name: connection.execute(f"from reconciliation.{name}").fetchall() for name in state}
+        described = {name: connection.execute(f"describe reconciliation.{name}").fetchall() for name in state}
+    program_with(monkeypatch, *EVERY)
+    migrate.prepare(Warehouse(path))
+    with Warehouse(path).transaction() as connection:
+        for name in state:
+            assert connection.execute(f"from month_end.{name}").fetchall() == rows[name]
+            assert connection.execute(f"describe month_end.{name}").fetchall() == described[name]
+        assert connection.execute("from reconciliation.closes").fetchall() == rows["closes"]
+        left = connection.execute(
+            "select table_name from duckdb_tables() where schema_name = 'reconciliation'"
+        ).fetchall()
+        assert {name for (name,) in left} & {*state, *MONTHLY} == set()
+
+
+_A_VALUE = {"VARCHAR": "'a'", "BOOLEAN": "true", "TIMESTAMP WITH TIME ZONE": "timestamptz '2026-03-01 00:00:00+00'"}
+
+
+def test_readers_views_follow_a_table_that_is_made_again_with_other_columns(tmp_path: Path) -> None:
+    warehouse = Warehouse(tmp_path / "warehouse.duckdb")
+    migrate.prepare(warehouse)
+    with warehouse.transaction() as connection:
+        for name, public in PUBLISHED_AS.items():
+            assert (
+                connection.execute(f"describe {public}").fetchall() == connection.execute(f"describe {name}").fetchall()
+            )
+        connection.execute("drop table month_end.money_saved; create table month_end.money_saved (other int)")
+        migrate.drop_derived(connection)
+        assert connection.execute("from reconciliation.money_saved").fetchall() == []

@@ -1,4 +1,4 @@
-"""Oversight: what was not read in time, what is new at the vendors, and the alarms that stand over everything that is open."""
+"""Oversight: what was not read in time, what is new at the vendors, and the standing alarms over everything that is open."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -6,24 +6,21 @@ from typing import Any
 
 import dagster as dg
 
+from hr_centra_pipeline.orchestration import markdown
+from hr_centra_pipeline.orchestration.asset_tables import LINES, POOL, TEAM, declaration_checks, key, results, spec
 from hr_centra_pipeline.orchestration.run import Run
-from hr_centra_pipeline.orchestration.tables import LINES, POOL, TEAM, declaration_checks, key, results, spec
 from hr_centra_pipeline.oversight.watch import RULES, alarms, refresh
+from hr_centra_pipeline.warehouse import models
 
-TABLES = {
-    "operations.coverage_gaps": ["landing.centra_orders", "landing.centra_shipments", "landing.centra_returns",
-        "landing.centra_stock_changes", "landing.happy_returns_rows"],
-    "operations.vendor_drift": ["landing.happy_returns_rows", "quarantine.rejected_rows", "staging.return_items",
-        "staging.payment_entries", "staging.centra_returns", "staging.stock_changes", "staging.orders", "staging.warehouses"],
-}  # fmt: skip
+TABLES = models.made_in("oversight")
 
 _AT_ONCE = 50  # old runs that one sync deletes
 
 
 @dg.multi_asset(
     name="coverage_and_drift",
-    specs=[spec(name, "oversight", "data", reads) for name, reads in TABLES.items()],
-    check_specs=declaration_checks(list(TABLES)),
+    specs=[spec(name, "oversight", "data") for name in TABLES],
+    check_specs=declaration_checks(TABLES),
     pool=POOL,
 )
 def coverage_and_drift(context: dg.AssetExecutionContext, run: Run) -> Iterator[dg.MaterializeResult[Any]]:
@@ -31,7 +28,7 @@ def coverage_and_drift(context: dg.AssetExecutionContext, run: Run) -> Iterator[
     with run.warehouse.transaction() as connection:
         refresh(connection, run.policy.policy, run.now)
     forgotten = delete_old_runs(context.instance, run.policy.policy.retention.runs_days)
-    yield from results(run.warehouse, list(TABLES), {"old_runs_deleted": forgotten})
+    yield from results(run.warehouse, TABLES, {"old_runs_deleted": forgotten})
 
 
 @dg.multi_asset_check(
@@ -46,7 +43,7 @@ def coverage_and_drift(context: dg.AssetExecutionContext, run: Run) -> Iterator[
     pool=POOL,
 )  # fmt: skip
 def standing_alarms(context: dg.AssetCheckExecutionContext, run: Run) -> Iterator[dg.AssetCheckResult]:
-    """Each asks about everything that is open, so that a later day cannot hide an earlier one."""
+    """Each covers everything that is open, so that a later day cannot hide an earlier one."""
     with run.warehouse.transaction() as connection:
         found = alarms(connection, run.now)
     wanted = {check.name for check in context.selected_asset_check_keys}
@@ -58,7 +55,7 @@ def standing_alarms(context: dg.AssetCheckExecutionContext, run: Run) -> Iterato
                 description=f"{alarm.found} found, listed below." if alarm.found else None,
                 metadata={
                     "found": alarm.found, TEAM: alarm.rule.owner_team,
-                    **({LINES: dg.MetadataValue.text(alarm.told)} if alarm.found else {}),
+                    **({LINES: dg.MetadataValue.md(markdown.listed(alarm.told))} if alarm.found else {}),
                 },
             )  # fmt: skip
 

@@ -7,25 +7,17 @@ from typing import Any
 
 import dagster as dg
 
+from hr_centra_pipeline.orchestration.asset_tables import POOL, results, spec
 from hr_centra_pipeline.orchestration.run import Run
-from hr_centra_pipeline.orchestration.tables import POOL, results, spec
 from hr_centra_pipeline.push.record import record_plan
 from hr_centra_pipeline.push.sender import push
 
-_PENDING = [
-    "effects.pending_credit_notes", "effects.pending_inventory_adjustments", "effects.pending_exchange_orders",
-    "effects.pending_status_updates", "effects.observed", "operations.contract",
-]  # fmt: skip
-GRAINS = {
-    "push.ledger": "One row per effect and its state.",
-    "push.packets": "One row per packet: what travelled together, how far it came.",
-    "push.attempts": "One row per call to Centra, kept for good.",
-}
+TABLES = ("push.ledger", "push.packets", "push.attempts")
 
 
 @dg.multi_asset(
     name="push",
-    specs=[spec(name, "push", "finance", _PENDING, grain=grain, kinds=["graphql"]) for name, grain in GRAINS.items()],
+    specs=[spec(name, "push", "finance", kinds=["graphql"]) for name in TABLES],
     pool=POOL,
 )
 def push_effects(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
@@ -33,7 +25,7 @@ def push_effects(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
     with run.warehouse.transaction() as connection:
         record_plan(connection, run.now)
     report = push(run.warehouse, run.client, run.order_api, run.policy.policy, run.settings, run.now)
-    yield from results(run.warehouse, list(GRAINS), {"mode": run.settings.mode, **report.metadata()})
+    yield from results(run.warehouse, TABLES, {"mode": run.settings.mode, **report.metadata()})
 
 
 ASSETS = [push_effects]

@@ -128,7 +128,7 @@ class IntegrationApi:
         return token
 
     def prepare(self, grant: Grant, body: Mapping[str, Any]) -> Prepared | Reply:
-        """Check a request: 400 when it is no valid query, errors when a permission is missing."""
+        """Check a request: 400 when it is not a valid query, errors when a permission is missing."""
         read = self._read(str(body.get("query") or ""))
         document = read.document
         if document is None or read.mistakes:
@@ -154,7 +154,7 @@ class IntegrationApi:
         return _Read(document, validate(self.schema, document))
 
     def execute(self, ready: Prepared, *, half: bool = False) -> Reply:
-        """Execute; business refusals stand in ``userErrors`` of their own payload. ``half``: only the first half of its fields."""
+        """Execute; business refusals are in ``userErrors`` of their own payload. ``half``: only the first half of its fields."""
         names = ready.operation.name.value.split("_") if ready.operation.name else []
         reply = Reply(200, {}, operations=names, mutations=ready.cost.mutations)
         extensions = {

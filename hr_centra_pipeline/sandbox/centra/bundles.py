@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from hr_centra_pipeline.sandbox.centra.database import CentraRefusal, Row, rounded_down
-from hr_centra_pipeline.sandbox.centra.payments import ZERO
+from hr_centra_pipeline.sandbox.centra.centra_database import CentraRefusal, Row, rounded_down
+from hr_centra_pipeline.sandbox.centra.payment_desk import ZERO
 from hr_centra_pipeline.sandbox.centra.taxes import TaxDesk
 
 _FINEST = Decimal("0.0001")

@@ -1,6 +1,6 @@
 """What a GraphQL document costs and needs, before it is executed: complexity, mutations, permissions.
 
-Complexity (our own formula, Centra's is not documented): every field costs 1; what stands below a list is multiplied by
+Complexity (our own formula, Centra's is not documented): every field costs 1; what is below a list is multiplied by
 its ``limit``, ``first`` or ``last``, below a list without such an argument by 5; a mutation costs 50 more.
 """
 

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from graphql import GraphQLError
 
-from hr_centra_pipeline.sandbox.centra.database import Database, Row, instant_text
+from hr_centra_pipeline.sandbox.centra.centra_database import Database, Row, instant_text
 
 # Not documented, assumption: behaviour.largest_page
 MOST = 200
@@ -167,7 +167,7 @@ def _condition(column: str, wanted: Any, zone: ZoneInfo) -> tuple[str, list[Any]
 
 
 def _literal(text: str) -> str:
-    """A text that is no pattern."""
+    """A text that is not a pattern."""
     return text.replace("|", "||").replace("%", "|%").replace("_", "|_")
 
 

@@ -9,12 +9,12 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from hr_centra_pipeline.sandbox.centra import addresses
-from hr_centra_pipeline.sandbox.centra.addresses import Address
+from hr_centra_pipeline.sandbox.centra import postal_addresses
 from hr_centra_pipeline.sandbox.centra.bundles import BundleDesk, NewPart
-from hr_centra_pipeline.sandbox.centra.database import CentraRefusal, Row, instant_text, rounded
+from hr_centra_pipeline.sandbox.centra.centra_database import CentraRefusal, Row, instant_text, rounded
 from hr_centra_pipeline.sandbox.centra.markets import country_of
-from hr_centra_pipeline.sandbox.centra.payments import ZERO
+from hr_centra_pipeline.sandbox.centra.payment_desk import ZERO
+from hr_centra_pipeline.sandbox.centra.postal_addresses import Address
 from hr_centra_pipeline.sandbox.centra.providers import method_of
 from hr_centra_pipeline.sandbox.centra.taxes import total
 
@@ -110,10 +110,10 @@ class OrderDesk(BundleDesk):
                     "internal_comment": "", "created_at": now, "updated_at": now, "is_registered": int(is_registered),
                 },
             )  # fmt: skip
-            lives_at = address or addresses.made_up(
+            lives_at = address or postal_addresses.made_up(
                 customer_id, first_name=first_name, last_name=last_name, email=email, country=country
             )
-            self.update("customers", "id", customer_id, {"address": addresses.kept(lives_at)})
+            self.update("customers", "id", customer_id, {"address": postal_addresses.kept(lives_at)})
             return customer_id
 
     def add_order(self, order: NewOrder) -> PlacedOrder:
@@ -170,9 +170,9 @@ class OrderDesk(BundleDesk):
 
     def _address(self, order: NewOrder) -> str:
         if order.address is not None:
-            return addresses.kept(order.address)
+            return postal_addresses.kept(order.address)
         buyer = self.row("select address from customers where id = ?", [order.customer_id]) or {"address": None}
-        return addresses.kept({**addresses.read(buyer["address"]), "country": order.country})
+        return postal_addresses.kept({**postal_addresses.read(buyer["address"]), "country": order.country})
 
     def _add_line(self, number: int, line: NewLine, position: int, currency: str) -> int:
         size = self.size_by(line.sku)

@@ -11,12 +11,12 @@ from zoneinfo import ZoneInfo
 from ariadne import convert_camel_case_to_snake
 from graphql import FloatValueNode, GraphQLError, GraphQLResolveInfo, IntValueNode, StringValueNode, ValueNode
 
-from hr_centra_pipeline.sandbox.centra import addresses, filters
+from hr_centra_pipeline.sandbox.centra import filters, postal_addresses
 from hr_centra_pipeline.sandbox.centra.bindings import Fields, OneOfSeveral, Shape, Value
-from hr_centra_pipeline.sandbox.centra.database import Row, rounded
+from hr_centra_pipeline.sandbox.centra.centra_database import Row, rounded
 from hr_centra_pipeline.sandbox.centra.filters import Source
 from hr_centra_pipeline.sandbox.centra.markets import BASE_CURRENCY, RATES, country_of
-from hr_centra_pipeline.sandbox.centra.payments import ZERO
+from hr_centra_pipeline.sandbox.centra.payment_desk import ZERO
 from hr_centra_pipeline.sandbox.centra.providers import METHODS
 from hr_centra_pipeline.sandbox.centra.store import CentraStore
 from hr_centra_pipeline.sandbox.centra.taxes import Subject, Tax, total
@@ -171,7 +171,7 @@ def parse_instant(value: Any) -> datetime:
     try:
         return datetime.fromisoformat(str(value))
     except ValueError:
-        raise GraphQLError(f"{value!r} is no ISO 8601 time") from None
+        raise GraphQLError(f"{value!r} is not an ISO 8601 time") from None
 
 
 @instant_scalar.serializer
@@ -184,7 +184,7 @@ def shown_instant(value: Any) -> str:
 def parse_decimal(value: Any) -> Decimal:
     """A JSON number that was read as a decimal."""
     if isinstance(value, bool) or not isinstance(value, Decimal | int):
-        raise GraphQLError(f"{value!r} is no number")
+        raise GraphQLError(f"{value!r} is not a number")
     return Decimal(value)
 
 
@@ -254,7 +254,7 @@ def the_order(_: Any, info: GraphQLResolveInfo, id: str) -> Row | None:
 
 @query.field("rateLimits")
 def rate_limits(_: Any, info: GraphQLResolveInfo) -> list[Row]:
-    """The six buckets as they stand."""
+    """The six buckets as they are now."""
     shown: list[Row] = info.context["quotas"].shown()
     return shown
 
@@ -414,7 +414,7 @@ def order_totals(row: Row, info: GraphQLResolveInfo) -> Row:
 @order.field("shippingAddress")
 def shipping_address(row: Row, _info: GraphQLResolveInfo) -> Row | None:
     """Where it goes."""
-    return addresses.shown(addresses.read(row["address"])) if row["address"] else None
+    return postal_addresses.shown(postal_addresses.read(row["address"])) if row["address"] else None
 
 
 @order.field("country")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from hr_centra_pipeline.sandbox.centra import addresses
+from hr_centra_pipeline.sandbox.centra import postal_addresses
 from hr_centra_pipeline.sandbox.centra.bundles import NewPart
-from hr_centra_pipeline.sandbox.centra.database import GIFT_CARD_BY_EMAIL, CentraRefusal, CentraSettings
+from hr_centra_pipeline.sandbox.centra.centra_database import GIFT_CARD_BY_EMAIL, CentraRefusal, CentraSettings
 from hr_centra_pipeline.sandbox.centra.orders import NewLine, NewOrder, PlacedOrder
-from hr_centra_pipeline.sandbox.centra.returns import FROM_SHIPMENT, NewReturn
-from hr_centra_pipeline.sandbox.centra.stock import Moved
-from hr_centra_pipeline.sandbox.centra.words import WordDesk
+from hr_centra_pipeline.sandbox.centra.return_desk import FROM_SHIPMENT, NewReturn
+from hr_centra_pipeline.sandbox.centra.stock_room import Moved
+from hr_centra_pipeline.sandbox.centra.word_desk import WordDesk
 
 __all__ = [
     "FROM_SHIPMENT", "GIFT_CARD_BY_EMAIL", "CentraRefusal", "CentraSettings", "CentraStore",
@@ -22,7 +22,7 @@ __all__ = [
 class CentraStore(WordDesk):
     """Products, stock, orders, shipments, returns and payments of one shop."""
 
-    def books(self) -> dict[str, Any]:
+    def records(self) -> dict[str, Any]:
         """Everything that tests compare, as plain values: amounts as text."""
         returns = []
         for row in self.rows("select * from returns order by id"):
@@ -48,7 +48,7 @@ class CentraStore(WordDesk):
                     "is_internal": row["is_internal"], "internal_comment": row["internal_comment"],
                     "origin": [row["origin_type"], row["origin_id"]], "market_id": row["market_id"],
                     "pricelist_id": row["pricelist_id"], "total": str(self.order_total(row)),
-                    "address": addresses.read(row["address"]),
+                    "address": postal_addresses.read(row["address"]),
                 }
                 for row in self.rows("select * from orders order by number")
             ],

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Literal
 
-from hr_centra_pipeline.sandbox.centra import addresses
-from hr_centra_pipeline.sandbox.centra.database import Row, rounded, tax_in, unrounded_tax_in
+from hr_centra_pipeline.sandbox.centra import postal_addresses
+from hr_centra_pipeline.sandbox.centra.centra_database import Row, rounded, tax_in, unrounded_tax_in
 from hr_centra_pipeline.sandbox.centra.markets import StateTax, country_of, state_tax_of
-from hr_centra_pipeline.sandbox.centra.payments import ZERO, PaymentDesk
+from hr_centra_pipeline.sandbox.centra.payment_desk import ZERO, PaymentDesk
 
 Mode = Literal["included", "added", "deducted"]
 Subject = Literal["order", "shipment", "return"]
@@ -95,7 +95,7 @@ class TaxDesk(PaymentDesk):
         return "deducted" if country in self.settings.export_countries else "included"
 
     def taxes_of(self, subject: Subject, row: Row) -> dict[str, Tax]:
-        """The tax of each part of an order, shipment or Return as it stands, by the part's name."""
+        """The tax of each part of an order, shipment or Return as it is now, by the part's name."""
         order = row if subject == "order" else self.order(row["order_number"])
         if order["tax_mode"] == "added":
             return {
@@ -252,7 +252,7 @@ def _by_own_rules(parts: Sequence[Part], order: Row) -> dict[str, Tax]:
 
 def _by_engine(parts: Sequence[Part], order: Row, *, taxes_return_cost: bool) -> dict[str, Tax]:
     """By the state that it was sent to, rounded line by line; a voucher lessens the tax of what it is taken off."""
-    address = addresses.read(order["address"])
+    address = postal_addresses.read(order["address"])
     state = state_tax_of(order["country"], address["state_code"] or address["state_or_province"] or "")
     rates = {part.name: _rate(part, state, taxes_return_cost) for part in parts}
     lines = [part for part in parts if part.is_line]

@@ -10,7 +10,7 @@ from typing import Any
 from graphql import GraphQLInputObjectType, GraphQLResolveInfo
 
 from hr_centra_pipeline.sandbox.centra.bindings import Fields
-from hr_centra_pipeline.sandbox.centra.database import CentraRefusal, Row, instant_text
+from hr_centra_pipeline.sandbox.centra.centra_database import CentraRefusal, Row, instant_text
 from hr_centra_pipeline.sandbox.centra.filters import in_zone
 from hr_centra_pipeline.sandbox.centra.reading import _store, _zone, listeners, one
 from hr_centra_pipeline.sandbox.centra.schema import GIFT_CARD_INPUT, PLACEHOLDER
@@ -253,7 +253,7 @@ def update_order(
     order: Mapping[str, Any],
     input: Mapping[str, Any],
 ) -> Answer:
-    """``updateDirectToConsumerOrder``: each given field replaces what stood there."""
+    """``updateDirectToConsumerOrder``: each field that is passed replaces the present value."""
     number = _order_number(store, order, ["order"])
     columns = {
         "internalComment": "internal_comment", "otherComment": "other_comment", "isInternal": "is_internal",

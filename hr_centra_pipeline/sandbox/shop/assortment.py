@@ -1,4 +1,4 @@
-"""What the shop sells and to whom: warehouses, sizes, customers, orders, shipments. All of it lies in the past."""
+"""What the shop sells and to whom: warehouses, sizes, customers, orders, shipments. All of it is in the past."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from random import Random
 
-from hr_centra_pipeline.sandbox.centra import addresses
-from hr_centra_pipeline.sandbox.centra.addresses import Address
+from hr_centra_pipeline.sandbox.centra import postal_addresses
 from hr_centra_pipeline.sandbox.centra.markets import PRICELISTS, Country, country_of
+from hr_centra_pipeline.sandbox.centra.postal_addresses import Address
 from hr_centra_pipeline.sandbox.centra.store import CentraStore, NewLine, NewOrder, NewPart
 from hr_centra_pipeline.sandbox.centra.taxes import Mode
 from hr_centra_pipeline.sandbox.shop.variety import PLAIN, Variety
@@ -116,7 +116,7 @@ class Order:
 
     @property
     def shipping_told(self) -> Decimal:
-        """The shipping cost as a refund row tells it: what was paid, but where tax was added to it, without that."""
+        """The shipping cost as a refund row reports it: what was paid, but where tax was added to it, without that."""
         return self.shipping - (tax_in(self.shipping, self.tax_percent) if self.tax_mode == "deducted" else ZERO)
 
 
@@ -198,7 +198,7 @@ class Assortment:
     def address_of(self, customer: int) -> Address:
         """Where a customer lives."""
         found = self.store.row("select address from customers where id = ?", [self._customers[customer][0]])
-        return addresses.read(found["address"] if found else None)
+        return postal_addresses.read(found["address"] if found else None)
 
     def sell(
         self,

@@ -1,7 +1,7 @@
 """Planted disagreements: one side's figures are wrong, a payment provider's, Happy Returns', Centra's, a person's or the
-policy's; and what people and providers do that nobody told anybody about. Each with the truth about it.
+policy's; and what people and providers do without reporting it. Each with the truth about it.
 
-A difference in a cost or a rate, and a Return whose final total is at stake, lie on orders whose prices contain the tax:
+A difference in a cost or a rate, and a Return whose final total is at stake, are on orders whose prices contain the tax:
 elsewhere a cost has tax of its own, and the total moves by a few cents when the Return is completed.
 """
 

@@ -11,12 +11,12 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from hr_centra_pipeline.sandbox.centra.database import UnusableHome
+from hr_centra_pipeline.sandbox.centra.centra_database import UnusableHome
 from hr_centra_pipeline.sandbox.centra.store import CentraRefusal, CentraStore
-from hr_centra_pipeline.sandbox.clock import SandboxClock
 from hr_centra_pipeline.sandbox.happy_returns import exports
 from hr_centra_pipeline.sandbox.happy_returns.records import Happening, Records
 from hr_centra_pipeline.sandbox.payouts import settlements
+from hr_centra_pipeline.sandbox.sandbox_clock import SandboxClock
 from hr_centra_pipeline.sandbox.shop import people, warehouse
 from hr_centra_pipeline.sandbox.shop.assortment import Assortment, Order
 from hr_centra_pipeline.sandbox.shop.disagreements import Disagreements
@@ -208,14 +208,14 @@ class Shop:
     # ---------------------------------------------------------------- living
 
     def advance(self, hours: int) -> None:
-        """Let hours pass, one after another: what happens in each is exported at its end."""
+        """Let hours pass, one after another: what happens in each is exported when it ends."""
         lived = datetime.fromisoformat(self._records.fact("lived_until") or "")
         random = self._chance(lived)
         for number in range(1, hours + 1):
             self._live(lived + number * _HOUR, random)
 
     def live_until(self, moment: datetime) -> None:
-        """Let the time until a moment pass: what happens in it is exported at once, at its end."""
+        """Let the time until a moment pass: what happens in it is exported at once when it ends."""
         self._live(moment, self._chance(moment))
 
     def _chance(self, moment: datetime) -> Random:

@@ -33,8 +33,8 @@ class Piece:
     item_id: str
     refund_type: str = "refund"
     exchange_sku: str | None = None
-    sku: str | None = None  # as the row tells it; None: the true one
-    line_item_id: str | None = None  # as the row tells it; None: the shop's way
+    sku: str | None = None  # as the row shows it; None: the true one
+    line_item_id: str | None = None  # as the row shows it; None: the shop's way
 
 
 @dataclass
@@ -49,19 +49,19 @@ class Story:
     method: str
     created_at: datetime
     hash_mark: bool = False
-    order_numbers: dict[int, str] = field(default_factory=dict)  # what is told where it is not the true number
+    order_numbers: dict[int, str] = field(default_factory=dict)  # what is reported where it is not the true number
     happenings: list[Happening] = field(default_factory=list)
     refunds: int = 0
 
     # ---------------------------------------------------------------- rows
 
     def number(self, order: int) -> str:
-        """An order number as this return tells it."""
+        """An order number as this return reports it."""
         told = self.order_numbers.get(order, str(order))
         return f"#{told}" if self.hash_mark else told
 
     def at(self, instant: datetime) -> str:
-        """A time as this return's rows tell it."""
+        """A time as this return's rows report it."""
         return shown(instant, self.orders[0].offset_hours if self.random.random() < 0.7 else 0)
 
     def change(self, at: datetime, kind: str, key: str, **changes: Any) -> None:
@@ -170,7 +170,7 @@ class Story:
     ) -> list[Decimal]:  # fmt: skip
         """One refund row per order and type for units that were approved together; answers the totals.
 
-        ``…_off``: what Happy Returns has wrong, for planted mismatches; ``more``: columns that are told otherwise.
+        ``…_off``: what Happy Returns has wrong, for planted mismatches; ``more``: columns that are reported otherwise.
         """
         totals = []
         groups: dict[tuple[int, str], list[Piece]] = {}

@@ -217,7 +217,7 @@ class Trouble:
             )  # fmt: skip
 
     def unmapped_grade(self) -> None:
-        """A grade that nobody has told the pipeline about."""
+        """A grade that the policy does not list."""
         for position in range(2):
             story = self._story(self._order(30), 13 + position)
             graded = self._bar(story, story.created_at + DAY, grade="refurbish")

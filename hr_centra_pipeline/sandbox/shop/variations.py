@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from hr_centra_pipeline.sandbox.centra.markets import state_tax_of
-from hr_centra_pipeline.sandbox.centra.words import PLACES
+from hr_centra_pipeline.sandbox.centra.word_desk import PLACES
 from hr_centra_pipeline.sandbox.happy_returns.records import Happening
 from hr_centra_pipeline.sandbox.shop.trouble import DAY, HOUR, Trouble
 

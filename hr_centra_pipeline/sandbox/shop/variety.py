@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hr_centra_pipeline.sandbox.centra.database import GIFT_CARD_BY_EMAIL, CentraSettings
+from hr_centra_pipeline.sandbox.centra.centra_database import GIFT_CARD_BY_EMAIL, CentraSettings
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ class Workshop:
         return Piece(unit, f"IT-{self._items:06d}", **more)
 
     def story(self, orders: list[Order], pieces: Sequence[Piece], method: str, created_at: datetime) -> Story:
-        """A return that is about to be told."""
+        """A return that is about to be reported."""
         code = "HR" + "".join(self.random.choice(_ALPHABET) for _ in range(6))
         story = Story(
             self.random, f"RT-{len(self.stories) + 1:06d}", code, orders, list(pieces), method,

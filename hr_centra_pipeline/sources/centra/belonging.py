@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.sources.centra.client import CentraClient
-from hr_centra_pipeline.sources.centra.progress import Raw, text_of
+from hr_centra_pipeline.sources.centra.pull_progress import Raw, text_of
 from hr_centra_pipeline.warehouse import place
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 
@@ -90,10 +90,7 @@ def accept_retailer(connection: Connection, retailer: str, *, by: str, recorded_
         raise ConfigurationError(f"Returns of {retailer} are accepted already. Nothing was changed.")
     refused = _retailers(
         connection,
-        """
-        select split_part(reason, ' --retailer ', 2) from quarantine.rejected_rows
-        where column_name = 'retailer_id' and starts_with(reason, 'is of another retailer')
-        """,
+        "select word from quarantine.rejected_rows where column_name = 'retailer_id'",
     )
     if retailer not in refused:
         raise ConfigurationError(
@@ -118,13 +115,13 @@ def note(
     """Record what the database belongs to, one row of ``meta.belongs_to`` per name; who signed it, if a person did."""
     for name, value in what.items():
         connection.execute(
-            "insert into meta.belongs_to values (?, ?, ?, ?, ?, ?)",
+            'insert into meta.belongs_to (name, value, since, "by", recorded_by, why) values (?, ?, ?, ?, ?, ?)',
             [name, value, datetime.now(UTC), by, recorded_by, why],
         )
 
 
 def address(url: str) -> str:
-    """An address as it is compared: without credentials, query and a slash at its end."""
+    """An address as it is compared: without credentials, query and trailing slash."""
     parts = urlsplit(url)
     port = f":{parts.port}" if parts.port else ""
     return f"{parts.scheme.lower()}://{(parts.hostname or '').lower()}{port}{parts.path.rstrip('/')}"

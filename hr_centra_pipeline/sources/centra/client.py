@@ -11,8 +11,8 @@ from typing import Any
 from pydantic import SecretStr
 
 from hr_centra_pipeline.core import addresses
-from hr_centra_pipeline.sources.centra import judged, operations
-from hr_centra_pipeline.sources.centra.errors import (
+from hr_centra_pipeline.sources.centra import centra_operations, judged
+from hr_centra_pipeline.sources.centra.centra_errors import (
     AnswerTooLarge,
     CentraError,
     Limited,
@@ -21,9 +21,9 @@ from hr_centra_pipeline.sources.centra.errors import (
     Transient,
     UnknownOutcome,
 )
-from hr_centra_pipeline.sources.centra.governor import LEFT_TO_OTHERS, Governor
+from hr_centra_pipeline.sources.centra.centra_operations import Operation
 from hr_centra_pipeline.sources.centra.judged import Unreadable
-from hr_centra_pipeline.sources.centra.operations import Operation
+from hr_centra_pipeline.sources.centra.rate_limiter import LEFT_TO_OTHERS, RateLimiter
 from hr_centra_pipeline.sources.centra.transport import BeforeCall, Clock, Credential, Reply, Sleep, Transport
 
 _READ_LIMITS = "ReadRateLimits"
@@ -75,8 +75,8 @@ class CentraClient:
         self._url = url
         credential = Credential("Authorization", token, prefix="Bearer ", variable="CENTRA_TOKEN")
         self._transport = Transport(credential, vendor="Centra", clock=clock, sleep=sleep, before_call=before_call)
-        self._governor = Governor(clock, sleep, left_to_others=left_to_others)
-        self.requests = 0  # that reached Centra, so that a run can tell what it used
+        self._limiter = RateLimiter(clock, sleep, left_to_others=left_to_others)
+        self.requests = 0  # that reached Centra, so that a run can report what it used
         self.limited = 0  # of them those that were answered with 429
         self.app_version: str | None = None
         self.deprecated_fields: set[str] = set()
@@ -92,10 +92,10 @@ class CentraClient:
             Permanent: nothing was done; the message names the missing permission or the mistake.
             UnknownOutcome: a mutation left and its answer did not arrive, or cannot be read.
         """
-        operation = operations.load(operation_name)
-        self._governor.admit(operation.name, len(operation.mutations), self.rate_limits)
+        operation = centra_operations.load(operation_name)
+        self._limiter.admit(operation.name, len(operation.mutations), self.rate_limits)
         answer = self._executed(operation, variables)
-        self._governor.learn(operation.name, judged.complexity_of(answer.extensions))
+        self._limiter.learn(operation.name, judged.complexity_of(answer.extensions))
         return answer
 
     def objects(self, operation_name: str, variables: Mapping[str, Any], field: str) -> list[dict[str, Any]]:
@@ -118,30 +118,30 @@ class CentraClient:
 
         What Centra refused is an answer with ``errors``, as ever; the others go on. When the request fails half way, those
         without an answer of their own are in doubt. ``reserved``: its mutations were reserved before; then a 429 is not
-        waited out, but told as ``Limited``. ``gate`` is passed right before a request leaves; what it raises comes out.
+        waited out, but reported as ``Limited``. ``gate`` is passed right before a request leaves; what it raises comes out.
         """
         if len(asked) == 1:
-            operation = operations.load(asked[0].operation)
+            operation = centra_operations.load(asked[0].operation)
             variables = dict(asked[0].variables)
         else:
-            operation = operations.together(tuple(one.operation for one in asked))
+            operation = centra_operations.together(tuple(one.operation for one in asked))
             variables = {
-                operations.at_place(name, place): value
+                centra_operations.at_place(name, place): value
                 for place, one in enumerate(asked)
                 for name, value in one.variables.items()
             }
         mutations = 0 if reserved else len(operation.mutations)
         try:
-            self._governor.admit(operation.name, mutations, self.rate_limits, times=len(asked))
+            self._limiter.admit(operation.name, mutations, self.rate_limits, times=len(asked))
             reply = self._sent(operation, variables, waits_out_limits=not reserved, gate=gate)
         except Limited as limited:
-            self._governor.distrust()
+            self._limiter.distrust()
             return [limited] * len(asked)
         except CentraError as error:
             return [error] * len(asked)
         complexity = judged.complexity_of(judged.extensions_of(reply.body))
         if complexity:
-            self._governor.learn(operation.name, complexity, times=len(asked))
+            self._limiter.learn(operation.name, complexity, times=len(asked))
         return [self._outcome(one, place, operation, reply) for place, one in enumerate(asked)]
 
     def reserve(self, mutations: int) -> None:
@@ -150,32 +150,32 @@ class CentraClient:
         Raises:
             Transient, Permanent: the quotas could not be read.
         """
-        self._governor.reserve(mutations, self.rate_limits)
+        self._limiter.reserve(mutations, self.rate_limits)
 
     def give_back(self, mutations: int) -> None:
         """Reserved mutations that were not made."""
-        self._governor.give_back(mutations)
+        self._limiter.give_back(mutations)
 
     def seconds_for(self, mutations: int) -> float:
-        """How long so many mutations will take, as the quotas stand."""
-        return self._governor.seconds_for(mutations)
+        """How long so many mutations will take with the present quotas."""
+        return self._limiter.seconds_for(mutations)
 
     def most_at_once(self) -> int:
         """How many mutations can be reserved together."""
-        return self._governor.most_at_once()
+        return self._limiter.most_at_once()
 
     def ask(self, name: str, text: str, variables: Mapping[str, Any]) -> Answer:
-        """Ask a question whose text is no operation of ours, and that changes nothing: what ``doctor`` looks into.
+        """Send a query whose text is not one of our operations, and that changes nothing: for ``doctor``.
 
         Raises:
             Transient, Permanent: as ``execute``.
         """
-        self._governor.admit(name, 0, self.rate_limits)
+        self._limiter.admit(name, 0, self.rate_limits)
         return self._executed(Operation(name, text, (), ()), variables)
 
     def rate_limits(self) -> list[dict[str, Any]]:
-        """The six quota buckets as they stand."""
-        operation = operations.load(_READ_LIMITS)
+        """The six quota buckets as they are now."""
+        operation = centra_operations.load(_READ_LIMITS)
         reply = self._sent(operation, {})
         answer = self._judged(operation, reply)
         try:
@@ -222,7 +222,7 @@ class CentraClient:
                 cursor in cursors or without_news == _MOST_WITHOUT_NEWS or number == _MOST_PAGES
             ):
                 problem = (
-                    f"page {number} of {connection} ends at the cursor {cursor!r}: it is no way on to the next page"
+                    f"page {number} of {connection} ends at the cursor {cursor!r}: it does not lead to the next page"
                 )
                 raise _page_error(answer, operation_name, problem)
             yield nodes
@@ -230,7 +230,7 @@ class CentraClient:
                 return
             after = cursor
             cursors.add(cursor)
-            page_size = self._governor.fitting_size(operation_name, page_size)
+            page_size = self._limiter.fitting_size(operation_name, page_size)
 
     def _sent(
         self,
@@ -273,9 +273,9 @@ class CentraClient:
 
     def _outcome(self, asked: Asked, place: int, whole: Operation, reply: Reply) -> Answer | CentraError:
         """What became of one operation of a request that was answered."""
-        operation = operations.load(asked.operation)
+        operation = centra_operations.load(asked.operation)
         alone = whole.name == operation.name and whole.fields == operation.fields
-        keys = [field if alone else operations.at_place(field, place) for field in operation.fields]
+        keys = [field if alone else centra_operations.at_place(field, place) for field in operation.fields]
         data, errors = reply.body.get("data"), judged.errors_in(reply.body)
         mine = [error for error in errors if judged.path_of(error)[:1] and judged.path_of(error)[0] in keys]
         if isinstance(data, dict) and all(data.get(key) is not None for key in keys) and not mine:

@@ -10,14 +10,16 @@ from typing import Any
 
 from graphql import GraphQLEnumType, GraphQLSchema
 
+from hr_centra_pipeline.core.codes import say
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.core.version import code_version
-from hr_centra_pipeline.sources.centra import contract, old_objects, permissions, variables
+from hr_centra_pipeline.sources.centra import centra_calls, centra_contract, old_objects
+from hr_centra_pipeline.sources.centra.centra_contract import Row
+from hr_centra_pipeline.sources.centra.centra_errors import CentraError, Permanent
 from hr_centra_pipeline.sources.centra.client import CentraClient
-from hr_centra_pipeline.sources.centra.contract import Row
-from hr_centra_pipeline.sources.centra.errors import CentraError, Permanent
 from hr_centra_pipeline.sources.centra.order_api import OrderApiClient
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
+from hr_centra_pipeline.warehouse.made import makes
 
 _LOOKED_AT_EVERY = timedelta(hours=24)
 
@@ -54,16 +56,16 @@ def look(client: CentraClient, order_api: OrderApiClient | None, policy: Policy)
     """
     introspection: Mapping[str, Any] | None = None
     try:
-        introspection = contract.asked(client)
-        schema = contract.schema_of(introspection)
+        introspection = centra_contract.asked(client)
+        schema = centra_contract.schema_of(introspection)
         rows = _compared(schema, policy)
         words = schema.get_type("OrderStatus")
         order_words = list(words.values) if isinstance(words, GraphQLEnumType) else []
-    except (Permanent, contract.NotASchema) as error:
-        rows, order_words = [contract.without_schema(str(error))], policy.centra.words.order_status.cancelled[:1]
+    except (Permanent, centra_contract.NotASchema) as error:
+        rows, order_words = [centra_contract.without_schema(str(error))], policy.centra.words.order_status.cancelled[:1]
         introspection = None
     rows += old_objects.look(client, order_api, policy, order_words)
-    return Looked([*rows, *contract.unseen(row.coordinate for row in rows)], introspection)
+    return Looked([*rows, *centra_contract.unseen(row.coordinate for row in rows)], introspection)
 
 
 def look_at_file(introspection: Any, policy: Policy) -> Looked:
@@ -72,13 +74,13 @@ def look_at_file(introspection: Any, policy: Policy) -> Looked:
     Raises:
         NotASchema: it is not the result of an introspection.
     """
-    rows = _compared(contract.schema_of(introspection), policy)
-    return Looked([*rows, *contract.unseen()], introspection)
+    rows = _compared(centra_contract.schema_of(introspection), policy)
+    return Looked([*rows, *centra_contract.unseen()], introspection)
 
 
 def _compared(schema: GraphQLSchema, policy: Policy) -> list[Row]:
-    words = contract.words_read(policy.centra.words)
-    return contract.compared(schema, permissions.needed(policy), words, variables.widest(policy))
+    words = centra_contract.words_read(policy.centra.words)
+    return centra_contract.compared(schema, centra_calls.needed(policy), words, centra_calls.widest(policy))
 
 
 # ---------------------------------------------------------------- keeping
@@ -101,6 +103,12 @@ def refresh(
         return ContractReport(True, _counts(connection))
 
 
+@makes(
+    "operations.contract",
+    "One row per coordinate or behaviour of Centra that hr-centra relies on: as assumed, different, or unknown.",
+    reads=("landing.centra_versions",),
+    kind="source",
+)
 def keep(connection: Connection, looked: Looked, policy: Policy, now: datetime, *, app_version: str | None) -> None:
     """Replace what the last look showed. What the last schema showed stays while Centra refuses to show the present one."""
     made_with = _made_with(policy)
@@ -112,7 +120,10 @@ def keep(connection: Connection, looked: Looked, policy: Policy, now: datetime, 
         {"has_schema": looked.introspection is not None},
     )
     connection.executemany(
-        "insert into operations.contract values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "insert into operations.contract"
+        " (kind, coordinate, basis, operations, effect_types, expected, found, verdict, stops, remedy, checked_at,"
+        " app_version, made_with)"
+        " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             (
                 row.kind, row.coordinate, row.basis, list(row.operations), list(row.effect_types), row.expected,
@@ -149,19 +160,19 @@ def _counts(connection: Connection) -> dict[str, int]:
 
 
 def reasons(connection: Connection, policy: Policy) -> dict[str, str]:
-    """Why an effect type of :func:`permissions.needed` cannot be sent, by the last look. Before the first look only gift cards."""
+    """Why an effect type of :func:`centra_calls.needed` cannot be sent, by the last look. Before the first look only gift cards."""
     rows = connection.execute(
         "select coordinate, operations, found, remedy from operations.contract where verdict = 'differs' and stops"
         " order by coordinate"
     ).fetchall()
     found: dict[str, list[str]] = {}
     for coordinate, operations, there, remedy in rows:
-        for effect_type, needed in permissions.needed(policy).items():
+        for effect_type, needed in centra_calls.needed(policy).items():
             if needed & set(operations):
                 found.setdefault(effect_type, []).append(f"{coordinate} (this Centra: {there}). {remedy}")
-    gift_cards = permissions.paid_by("gift_card")
+    gift_cards = centra_calls.paid_by("gift_card")
     if (
-        gift_cards in permissions.needed(policy)
+        gift_cards in centra_calls.needed(policy)
         and gift_cards not in found
         and not _has_seen(connection, "Mutation.issueCredit")
     ):
@@ -179,4 +190,4 @@ def _has_seen(connection: Connection, coordinate: str) -> bool:
 
 def _reason(reasons: Sequence[str]) -> str:
     more = f" And {len(reasons) - 1} more: hr-centra doctor lists them." if len(reasons) > 1 else ""
-    return f"it does not fit this Centra: {reasons[0]}{more}"
+    return say("does_not_fit", f"{reasons[0]}{more}")

@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from hr_centra_pipeline.core.policy import Policy
-from hr_centra_pipeline.sources.centra import landing, pull
+from hr_centra_pipeline.sources.centra import pull
+from hr_centra_pipeline.sources.centra.centra_errors import CentraError, Permanent
 from hr_centra_pipeline.sources.centra.client import CentraClient
-from hr_centra_pipeline.sources.centra.errors import CentraError, Permanent
-from hr_centra_pipeline.sources.centra.progress import Pull, text_of
+from hr_centra_pipeline.sources.centra.pull_progress import Pull, text_of
+from hr_centra_pipeline.warehouse import watermarks
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
+from hr_centra_pipeline.warehouse.made import makes
 
 _LOG = logging.getLogger(__name__)
 
@@ -166,13 +168,16 @@ def _slice(pulling: Pull, work: Work, start: datetime, end: datetime) -> None:
     _note(pulling, start, end, None)
 
 
+@makes("landing.centra_history", "One row per slice of Centra's history that a backfill has read.", kind="source")
 def _note(pulling: Pull, start: datetime, end: datetime, problem: str | None) -> None:
     with pulling.warehouse.transaction() as connection:
         connection.execute(
-            "insert into landing.centra_history values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "insert into landing.centra_history"
+            " (object, window_from, window_to, rows_read, rows_landed, is_complete, problem, batch, fetched_at)"
+            " values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 pulling.object, start, end, pulling.rows_read, pulling.rows_landed, problem is None, problem,
-                landing.next_batch(connection), pulling.now,
+                watermarks.next_batch(connection), pulling.now,
             ],
         )  # fmt: skip
 

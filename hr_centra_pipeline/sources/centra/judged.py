@@ -133,7 +133,7 @@ def cursor_after(connection: Mapping[str, Any]) -> str | None:
         return None
     cursor = info.get("endCursor")
     if not isinstance(cursor, str) or not cursor:
-        raise Unreadable(f"it ends at the cursor {shown(cursor)}: it is no way on to the next page")
+        raise Unreadable(f"it ends at the cursor {shown(cursor)}: it does not lead to the next page")
     return cursor
 
 

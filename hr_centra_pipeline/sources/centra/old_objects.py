@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.sources.centra.assumptions import ledger
+from hr_centra_pipeline.sources.centra.centra_contract import Row, Verdict
+from hr_centra_pipeline.sources.centra.centra_errors import CentraError, Permanent
 from hr_centra_pipeline.sources.centra.client import CentraClient
-from hr_centra_pipeline.sources.centra.contract import Row, Verdict
-from hr_centra_pipeline.sources.centra.errors import CentraError, Permanent
 from hr_centra_pipeline.sources.centra.order_api import OrderApiClient
 from hr_centra_pipeline.sources.centra.texts import values_at
 
@@ -84,7 +84,7 @@ def _rows(behaviours: Sequence[str], question: Callable[[_Asker], Json], asker: 
     try:
         found: Mapping[str, Seen] = question(asker)
     except CentraError as error:
-        found = dict.fromkeys(behaviours, Seen("cannot_be_seen", f"could not be asked: {error}"[:300]))
+        found = dict.fromkeys(behaviours, Seen("cannot_be_seen", f"could not be queried: {error}"[:300]))
     except (KeyError, TypeError, AttributeError, ArithmeticError) as error:
         found = dict.fromkeys(behaviours, Seen("cannot_be_seen", f"an odd answer ({type(error).__name__})"))
     for name in behaviours:

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from hr_centra_pipeline.core import addresses
-from hr_centra_pipeline.sources.centra.errors import Permanent, Transient, UnknownOutcome
+from hr_centra_pipeline.sources.centra.centra_errors import Permanent, Transient, UnknownOutcome
 from hr_centra_pipeline.sources.centra.judged import shown
 from hr_centra_pipeline.sources.centra.transport import BeforeCall, Clock, Credential, Reply, Sleep, Transport
 
@@ -96,7 +96,7 @@ class OrderApiClient:
             raise self._transport.refused(Transient, READ_ORDER, "the answer holds no orders. Try again later.", reply)
         if found and not any(isinstance(one, Mapping) and "orderId" in one for one in found):
             problem = (
-                "its orders have no orderId, so that none can be told from another. An update of hr-centra is needed."
+                "its orders have no orderId, so that they cannot be distinguished. An update of hr-centra is needed."
             )
             raise self._transport.refused(Permanent, READ_ORDER, problem, reply)
         orders = [one for one in found if isinstance(one, Mapping)]

@@ -1,3 +1,7 @@
+-- changes: staging.payment_entries
+-- kind:  table
+-- grain: one row per payment entry: what it did, with its answer
+
 -- What the payment entries of the orders in `paying_orders` did, once each request is paired with its answer. The request and the
 -- entry that answers it are one payment, whatever the request goes on to show; push/payments.py reads live entries by the same
 -- rule: of one Return (else of the order), by the same instrument and of the same amount, each answer answers one request that
@@ -19,7 +23,7 @@ where did.step is not null;
 -- one row per request that was answered, with the entry that answers it
 create or replace temp table answered_requests as
 with
-walked as (
+balanced_steps as (
     select
         *, sum(case when is_request then 1 else -1 end) over (
             partition by pairing_group order by entry_id rows between unbounded preceding and current row
@@ -28,94 +32,95 @@ walked as (
 ),
 
 -- An answer that finds no request open takes the balance to a new low.
-opened as (
+counted_steps as (
     select
         *, balance - least(0, min(balance) over (
             partition by pairing_group order by entry_id rows between unbounded preceding and current row
         )) as open_requests
-    from walked
+    from balanced_steps
 ),
 
 -- An answer that finds no request open is a payment of its own. What was open at one time is paired with each other.
-paired as (
+paired_steps as (
     select
         *, count(*) filter (where is_request and open_requests = 1) over (
             partition by pairing_group order by entry_id rows between unbounded preceding and current row
         ) as episode
-    from opened
+    from counted_steps
     qualify is_request or lag(open_requests) over (partition by pairing_group order by entry_id) > 0
 ),
 
-placed as (
+placed_steps as (
     select
         *, row_number() over (partition by pairing_group, episode, is_request, says order by entry_id) as place,
         count(*) filter (where is_request) over (partition by pairing_group, episode, says) as requests,
         count(*) filter (where not is_request) over (partition by pairing_group, episode, says) as answers
-    from paired
+    from paired_steps
 ),
 
 -- A request that shows an outcome takes the answers of that outcome first; what is left answers those that show none, then any.
-laned as (
-    select *, case when says <> 'open' and place <= least(requests, answers) then says else 'rest' end as lane from placed
+laned_steps as (
+    select *, case when says <> 'open' and place <= least(requests, answers) then says else 'rest' end as lane
+    from placed_steps
 ),
 
-numbered as (
+numbered_steps as (
     select
         *, row_number() over (
             partition by pairing_group, episode, is_request, lane order by is_request and says <> 'open', entry_id
         ) as place_in_lane
-    from laned
+    from laned_steps
 )
 
 select requests.entry_id as request_id, answers.entry_id as answer_id
-from numbered as requests
-join numbered as answers
+from numbered_steps as requests
+join numbered_steps as answers
     on answers.pairing_group = requests.pairing_group and answers.episode = requests.episode
-    and answers.lane = requests.lane and answers.place_in_lane = requests.place_in_lane
+        and answers.lane = requests.lane and answers.place_in_lane = requests.place_in_lane
 where requests.is_request and not answers.is_request;
 
--- one row per refund of which a failure was told afterwards, though no request was open: it gave nothing. A refund that only was
+-- one row per refund of which a failure was reported afterwards, though no request was open: it gave nothing. A refund that only was
 -- not possible takes nothing back.
-create or replace temp table taken_back as
+create or replace temp table withdrawn_refunds as
 with
-told as (
-    select *, money = 'refunded' as is_given
+outcomes as (
+    select *, is_refunded(money) as is_given
     from payment_steps
     where not is_request and (
-        money = 'refunded' or (takes_back and entry_id not in (select answer_id from answered_requests))
-    ) and money in ('refunded', 'refund_failed')
+            is_refunded(money) or (takes_back and entry_id not in (select answer_id from answered_requests))
+        ) and (is_refunded(money) or is_refund_failed(money))
 ),
 
-walked as (
+balanced_steps as (
     select
         *, sum(case when is_given then 1 else -1 end) over so_far as balance
-    from told
+    from outcomes
     window so_far as (partition by pairing_group order by entry_id rows between unbounded preceding and current row)
 ),
 
 -- A failure that finds no refund takes the balance to a new low.
-opened as (
+counted_steps as (
     select
         *, balance - least(0, min(balance) over (
             partition by pairing_group order by entry_id rows between unbounded preceding and current row
         )) as still_given
-    from walked
+    from balanced_steps
 ),
 
-paired as (
-    select * from opened qualify is_given or lag(still_given) over (partition by pairing_group order by entry_id) > 0
+paired_steps as (
+    select * from counted_steps qualify is_given or lag(still_given) over (partition by pairing_group order by entry_id) > 0
 ),
 
-placed as (
-    select *, row_number() over (partition by pairing_group, is_given order by entry_id) as place from paired
+placed_steps as (
+    select *, row_number() over (partition by pairing_group, is_given order by entry_id) as place from paired_steps
 )
 
 select refunds.entry_id as refund_id, failures.entry_id as failure_id
-from placed as refunds
-join placed as failures on failures.pairing_group = refunds.pairing_group and failures.place = refunds.place
+from placed_steps as refunds
+join placed_steps as failures on failures.pairing_group = refunds.pairing_group and failures.place = refunds.place
 where refunds.is_given and not failures.is_given;
 
-insert into answered_requests select refund_id, failure_id from taken_back;
+insert into answered_requests select refund_id, failure_id from withdrawn_refunds;
 
 update staging.payment_entries as entries
 set money = steps.now_money, request_id = steps.now_request_id
@@ -124,7 +129,7 @@ from (
         steps.entry_id, as_answer.request_id as now_request_id,
         case
             when as_request.request_id is null then steps.money
-            when starts_with(steps.money, 'refund') then 'refund_answered'
+            when is_about_refund(steps.money) then 'refund_answered'
             else 'capture_answered'
         end as now_money
     from payment_steps as steps

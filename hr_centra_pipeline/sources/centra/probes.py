@@ -1,7 +1,7 @@
-"""What a token may do, found out without doing it: each of our operations asked about nothing, each mutation told to be skipped.
+"""What a token may do, found out without doing it: each of our queries run for nothing, each mutation skipped by a directive.
 
 GraphQL itself guarantees that a field with ``@skip(if: true)`` is not executed; the ids in it (0) would be refused besides.
-Whether Centra checks the permission of a skipped mutation is not documented: "not refused" is no proof for those.
+Whether Centra checks the permission of a skipped mutation is not documented: "not refused" proves nothing for those.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from graphql import DirectiveNode, FieldNode, OperationDefinitionNode, parse, pr
 from graphql.language import ArgumentNode, BooleanValueNode, NameNode
 
 from hr_centra_pipeline.core.policy import Policy
-from hr_centra_pipeline.sources.centra import operations, permissions
+from hr_centra_pipeline.sources.centra import centra_calls, centra_operations
+from hr_centra_pipeline.sources.centra.centra_calls import plain, widest
+from hr_centra_pipeline.sources.centra.centra_errors import CentraError, Misconfigured
 from hr_centra_pipeline.sources.centra.client import CentraClient
-from hr_centra_pipeline.sources.centra.errors import CentraError, Misconfigured
-from hr_centra_pipeline.sources.centra.variables import plain, widest
 
-# What a token of ours need not be allowed: one question each.
+# What our token need not be allowed: one query each.
 TOO_MUCH: Mapping[str, str] = {
     "Event:read": "query Probe { events(limit: 1) { id } }",
     "IdConversion:read": "query Probe { idConversions(limit: 1) { externalId } }",
@@ -54,19 +54,19 @@ class Probed:
 
 def operations_answer(client: CentraClient, policy: Policy) -> Iterator[Probed]:
     """Each operation that the policy uses: is it valid in this Centra, and may our token execute it?"""
-    used = permissions.used(policy)
+    used = centra_calls.used(policy)
     variables = widest(policy)
-    for name in operations.names():
+    for name in centra_operations.names():
         if name not in used:
             continue
-        operation = operations.load(name)
+        operation = centra_operations.load(name)
         text = skipped(operation.text) if operation.is_mutation else operation.text
         yield _asked(client, name, text, plain(variables[name]), is_write=operation.is_mutation)
 
 
 def beyond_need(client: CentraClient, policy: Policy) -> Iterator[Probed]:
     """Permissions that the policy does not need and that the token seems to have."""
-    needed = permissions.least(permissions.used(policy))
+    needed = centra_calls.least(centra_calls.used(policy))
     for permission, text in TOO_MUCH.items():
         if permission in needed:
             continue

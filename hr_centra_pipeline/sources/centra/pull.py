@@ -11,11 +11,9 @@ from itertools import islice
 from typing import Literal, TypeVar
 
 from hr_centra_pipeline.core.policy import Policy
-from hr_centra_pipeline.sources.centra import landing
-from hr_centra_pipeline.sources.centra.client import CentraClient
-from hr_centra_pipeline.sources.centra.errors import Permanent
-from hr_centra_pipeline.sources.centra.judged import Unreadable, identity, nodes_of
-from hr_centra_pipeline.sources.centra.models import (
+from hr_centra_pipeline.sources.centra import centra_landing
+from hr_centra_pipeline.sources.centra.centra_errors import Permanent
+from hr_centra_pipeline.sources.centra.centra_objects import (
     MarkedCustomer,
     MarkedOrder,
     Order,
@@ -25,9 +23,13 @@ from hr_centra_pipeline.sources.centra.models import (
     StatusMark,
     StockChange,
 )
-from hr_centra_pipeline.sources.centra.models import Warehouse as CentraWarehouse
-from hr_centra_pipeline.sources.centra.progress import Pull, PullReport, Raw, recorded, text_of
+from hr_centra_pipeline.sources.centra.centra_objects import Warehouse as CentraWarehouse
+from hr_centra_pipeline.sources.centra.client import CentraClient
+from hr_centra_pipeline.sources.centra.judged import Unreadable, identity, nodes_of
+from hr_centra_pipeline.sources.centra.pull_progress import Pull, PullReport, Raw, recorded, text_of
+from hr_centra_pipeline.warehouse import watermarks
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
+from hr_centra_pipeline.warehouse.made import makes
 
 __all__ = [
     "CHANGE_LINES", "PullReport", "consumer",
@@ -60,6 +62,16 @@ def pull_orders(client: CentraClient, warehouse: Warehouse, policy: Policy, now:
     return recorded(Pull("orders", client, warehouse, policy, now), work)
 
 
+@makes(
+    "landing.centra_orders",
+    "One row per order as fetched, when it changed; orders that open return items name are fetched by number.",
+    reads=("staging.return_items",),
+    loops={
+        "landing.centra_pulls": "a pull starts where the last one ended",
+        "landing.centra_absent_orders": "an order that Centra did not know is asked for again, but not each time",
+    },
+    kind="source",
+)
 def pull_named_orders(client: CentraClient, warehouse: Warehouse, policy: Policy, now: datetime) -> PullReport:
     """Orders that return items name and that were not landed, by number, with their shipments.
 
@@ -74,6 +86,13 @@ def pull_named_orders(client: CentraClient, warehouse: Warehouse, policy: Policy
     return recorded(Pull("named_orders", client, warehouse, policy, now), work)
 
 
+@makes(
+    "landing.centra_shipments",
+    "One row per shipment as fetched, when it changed.",
+    reads=("staging.return_items",),
+    loops={"landing.centra_pulls": "a pull starts where the last one ended"},
+    kind="source",
+)
 def pull_shipments(client: CentraClient, warehouse: Warehouse, policy: Policy, now: datetime) -> PullReport:
     """Shipments by Centra's own ``updatedAt``: whether one touches its order's is not documented."""
 
@@ -87,10 +106,21 @@ def pull_shipments(client: CentraClient, warehouse: Warehouse, policy: Policy, n
     return recorded(Pull("shipments", client, warehouse, policy, now), work)
 
 
+@makes(
+    "landing.centra_returns",
+    "One row per Return as fetched, when it changed or was deleted.",
+    reads=("staging.return_items",),
+    loops={
+        "landing.centra_pulls": "a pull starts where the last one ended",
+        "staging.centra_returns": "a Return that the last staging shows as finished is not fetched again",
+        "staging.payment_entries": "a Return that the last staging shows as finished is not fetched again",
+    },
+    kind="source",
+)
 def pull_returns(client: CentraClient, warehouse: Warehouse, policy: Policy, now: datetime) -> PullReport:
     """Returns: those made in the window, those of orders with open return items, and by id those still under way.
 
-    Centra tells neither that a Return changed nor that it is gone: what was landed and is in none of the lists is
+    Centra reports neither that a Return changed nor that it is gone: what was landed and is in none of the lists is
     asked for by id, and is deleted when Centra does not know it any more.
     """
 
@@ -111,11 +141,17 @@ def pull_returns(client: CentraClient, warehouse: Warehouse, policy: Policy, now
                 continue  # one of them is there, and cannot be read: which one is not known
             gone = sorted(set(ids) - found)
             with warehouse.transaction() as connection:
-                pull.rows_landed += landing.land_deleted(connection, gone, now)
+                pull.rows_landed += centra_landing.land_deleted(connection, gone, now)
 
     return recorded(Pull("returns", client, warehouse, policy, now), work)
 
 
+@makes(
+    "landing.centra_stock_changes",
+    "One row per stock change as fetched.",
+    loops={"landing.centra_pulls": "a pull starts where the last one ended"},
+    kind="source",
+)
 def pull_stock_changes(client: CentraClient, warehouse: Warehouse, policy: Policy, now: datetime) -> PullReport:
     """Stock changes by Centra's own ``createdAt``, each with all of its lines."""
 
@@ -127,6 +163,7 @@ def pull_stock_changes(client: CentraClient, warehouse: Warehouse, policy: Polic
     return recorded(Pull("stock_changes", client, warehouse, policy, now), work)
 
 
+@makes("landing.centra_warehouses", "One row per warehouse as fetched, when it changed.", kind="source")
 def pull_warehouses(client: CentraClient, warehouse: Warehouse, policy: Policy, now: datetime) -> PullReport:
     """Every warehouse."""
 
@@ -135,7 +172,7 @@ def pull_warehouses(client: CentraClient, warehouse: Warehouse, policy: Policy, 
         for number in range(1, _MOST_LISTS + 1):
             raws = client.objects("PullWarehouses", {"limit": _LIST_LIMIT, "page": number}, "warehouses")
             page = pull.fitting(CentraWarehouse, raws)
-            pull.land(landing.WAREHOUSES, [landing.warehouse_row(found) for found in page])
+            pull.land(centra_landing.WAREHOUSES, [centra_landing.warehouse_row(found) for found in page])
             if len(raws) < _LIST_LIMIT:
                 return
             if known.issuperset(ids := {identity(raw) for raw in raws}):
@@ -146,6 +183,13 @@ def pull_warehouses(client: CentraClient, warehouse: Warehouse, policy: Policy, 
     return recorded(Pull("warehouses", client, warehouse, policy, now), work)
 
 
+@makes(
+    "landing.centra_replacement_stock",
+    "One row per SKU that an open exchange asks for, as fetched.",
+    reads=("staging.return_items", "push.exchange_decisions"),
+    loops={"push.ledger": "an exchange is open until an earlier push has confirmed its replacement"},
+    kind="source",
+)
 def pull_replacement_stock(client: CentraClient, warehouse: Warehouse, policy: Policy, now: datetime) -> PullReport:
     """What is free of every SKU that an open exchange asks for; a SKU that Centra does not know has none."""
 
@@ -165,8 +209,15 @@ def pull_replacement_stock(client: CentraClient, warehouse: Warehouse, policy: P
     return recorded(Pull("replacement_stock", client, warehouse, policy, now), work)
 
 
+@makes(
+    "landing.centra_status_marks",
+    "One row per order or customer and our texts on it, as fetched, where the policy writes a return's state there.",
+    reads=("staging.return_items", "landing.centra_orders"),
+    loops={"push.ledger": "what an earlier push has written is looked for once"},
+    kind="source",
+)
 def pull_status_marks(client: CentraClient, warehouse: Warehouse, policy: Policy, now: datetime) -> PullReport:
-    """What of ours the orders with open return items and their customers show, where the policy writes it there.
+    """Our texts that the orders with open return items and their customers show, where the policy writes it there.
 
     Only our own lines and our own attribute are kept. Centra does not say which of them have changed, so all are read again.
     """
@@ -212,14 +263,17 @@ def _land_shipments(pull: Pull, where: Raw) -> Iterator[Shipment]:
     """Land the shipments of one list; those that fit."""
     for raws in pull.client.pages("PullShipments", {"where": where}, "shipmentConnection", pull.page_size):
         page = pull.fitting(Shipment, consumer(raws), is_own=True)
-        pull.land(landing.SHIPMENTS, [landing.shipment_row(shipment) for shipment in page])
+        pull.land(centra_landing.SHIPMENTS, [centra_landing.shipment_row(shipment) for shipment in page])
         yield from page
 
 
 def land_orders(pull: Pull, orders: Sequence[Order]) -> None:
     """Land a page. Shipments first: an order that was landed is not asked for by number again."""
     with pull.warehouse.transaction() as connection:
-        news = {row.key for row in landing.changed(connection, landing.ORDERS, map(landing.order_row, orders))}
+        news = {
+            row.key
+            for row in centra_landing.changed(connection, centra_landing.ORDERS, map(centra_landing.order_row, orders))
+        }
     if not news:
         return
     where = {"orderId": [order.id for order in orders if str(order.number) in news]}
@@ -227,7 +281,7 @@ def land_orders(pull: Pull, orders: Sequence[Order]) -> None:
     for raws in pull.client.pages("PullShipments", {"where": where}, "shipmentConnection", pull.page_size):
         given = consumer(raws)
         page = pull.fitting(Shipment, given, is_own=None)
-        pull.land(landing.SHIPMENTS, [landing.shipment_row(shipment) for shipment in page])
+        pull.land(centra_landing.SHIPMENTS, [centra_landing.shipment_row(shipment) for shipment in page])
         fitting = {shipment.id for shipment in page}
         unread |= {_number_of_order(raw) for raw in given if raw.get("id") not in fitting}
     for number in unread:
@@ -237,7 +291,7 @@ def land_orders(pull: Pull, orders: Sequence[Order]) -> None:
             pull.has_nameless = True
     if "" not in unread:
         whole = [order for order in orders if str(order.number) not in unread]
-        pull.land(landing.ORDERS, [landing.order_row(order) for order in whole])
+        pull.land(centra_landing.ORDERS, [centra_landing.order_row(order) for order in whole])
 
 
 def _number_of_order(raw: Raw) -> str:
@@ -247,6 +301,12 @@ def _number_of_order(raw: Raw) -> str:
     return str(number) if isinstance(number, int) else ""
 
 
+@makes(
+    "landing.centra_absent_orders",
+    "One row per order that return items name and Centra does not have.",
+    reads=("staging.return_items",),
+    kind="source",
+)
 def name_orders(pull: Pull, wanted: Sequence[tuple[str, bool]]) -> None:
     """Ask for orders by number, each with whether it was asked before; note those that Centra does not know."""
     askable = [number for number, _ in wanted if _is_order_number(number)]
@@ -262,9 +322,9 @@ def name_orders(pull: Pull, wanted: Sequence[tuple[str, bool]]) -> None:
             absent += [number for number in numbers if number not in shown]
     if absent:
         with pull.warehouse.transaction() as connection:
-            batch = landing.next_batch(connection)
+            batch = watermarks.next_batch(connection)
             connection.executemany(
-                "insert into landing.centra_absent_orders values (?, ?, ?)",
+                "insert into landing.centra_absent_orders (order_number, fetched_at, batch) values (?, ?, ?)",
                 [(number, pull.now, batch) for number in absent],
             )
 
@@ -328,7 +388,7 @@ def land_returns(pull: Pull, where: Raw, *, is_window: bool = False) -> set[int 
     for raws in pull.client.pages("PullReturns", {"where": where}, "returnConnection", pull.page_size):
         shown |= {identity(raw) for raw in raws}
         page = pull.fitting(Return, consumer(raws), is_own=True)
-        pull.land(landing.RETURNS, [landing.return_row(found) for found in page])
+        pull.land(centra_landing.RETURNS, [centra_landing.return_row(found) for found in page])
         for found in page if is_window else []:
             pull.saw(found.created_at)
     return shown
@@ -342,28 +402,28 @@ def _returns_to_ask_for(
         """
         with
         -- one row per Return: as landed last
-        latest as (
+        latest_returns as (
             select centra_return_id, order_number, is_deleted, created_at from landing.centra_returns
             qualify row_number() over (partition by centra_return_id order by batch desc) = 1
         ),
 
         -- one row per Return that the last staging shows as finished: completed, and every payment on it answered
-        finished as (
+        finished_returns as (
             select centra_return_id from staging.centra_returns
             where is_completed and centra_return_id not in (
                 select centra_return_id from staging.payment_entries
-                where centra_return_id is not null and (money is null or money = 'refund_pending')
+                where centra_return_id is not null and (money is null or is_refund_open(money))
             )
         )
 
-        select centra_return_id from latest
+        select centra_return_id from latest_returns
         where
             not is_deleted
             and centra_return_id not in (select unnest(?::bigint[]))
             and (
                 created_at >= ?
                 or order_number in (select unnest(?::varchar[]))
-                or centra_return_id not in (from finished)
+                or centra_return_id not in (from finished_returns)
             )
         order by centra_return_id
         """,
@@ -380,7 +440,7 @@ def land_stock_changes(pull: Pull, where: Raw, *, is_window: bool = True) -> Non
     variables = {"where": where, "lines": CHANGE_LINES}
     for raws in pull.client.pages("PullStockChanges", variables, "stockChangeConnection", pull.page_size):
         page = pull.fitting(StockChange, [with_all_lines(pull.client, raw) for raw in raws], is_own=True)
-        pull.land(landing.STOCK_CHANGES, [landing.stock_change_row(change) for change in page])
+        pull.land(centra_landing.STOCK_CHANGES, [centra_landing.stock_change_row(change) for change in page])
         for change in page if is_window else []:
             pull.saw(change.created_at)
 
@@ -414,15 +474,15 @@ def _replacement_skus(connection: Connection) -> list[str]:
         """
         -- Until the ledger has its replacement as confirmed, an exchange is open, whatever Happy Returns says of it; and again
         -- when a person wants a canceled one ordered again.
-        with again as (
+        with repeated_orders as (
             select return_item_id, count(*) as times from push.exchange_decisions where decision = 'order_again' group by all
         )
 
         select distinct exchange_sku from staging.return_items
         anti join (
-            select return_item_id from push.ledger left join again using (return_item_id)
+            select return_item_id from push.ledger left join repeated_orders using (return_item_id)
             where effect_kind = 'exchange_order' and state = 'confirmed'
-            group by return_item_id having count(*) > coalesce(any_value(again.times), 0)
+            group by return_item_id having count(*) > coalesce(any_value(repeated_orders.times), 0)
         ) as exchanged using (return_item_id)
         where refund_type = 'exchange' and exchange_sku is not null
         order by exchange_sku
@@ -450,9 +510,11 @@ def _land_free_stock(pull: Pull, skus: Sequence[str], sizes: Sequence[SizeStock]
         }
         news = [row for row in found if landed.get(row[0]) != row[1:]]
         if news:
-            batch = landing.next_batch(connection)
+            batch = watermarks.next_batch(connection)
             connection.executemany(
-                "insert into landing.centra_replacement_stock values (?, ?, ?, ?, ?)",
+                "insert into landing.centra_replacement_stock"
+                " (sku, product_size_id, free_quantity, fetched_at, batch)"
+                " values (?, ?, ?, ?, ?)",
                 [(*row, pull.now, batch) for row in news],
             )
     pull.rows_landed += len(news)
@@ -465,13 +527,13 @@ def _customers_of(connection: Connection, orders: Sequence[int]) -> list[int]:
     """The customers of landed orders."""
     rows = connection.execute(
         """
-        with latest as (
+        with latest_orders as (
             select payload ->> '$.customer.id' as customer_id from landing.centra_orders
             where order_number in (select unnest(?::varchar[]))
             qualify row_number() over (partition by order_number order by batch desc) = 1
         )
 
-        select distinct customer_id::bigint from latest where customer_id is not null order by all
+        select distinct customer_id::bigint from latest_orders where customer_id is not null order by all
         """,
         [[str(number) for number in orders]],
     ).fetchall()
@@ -482,7 +544,7 @@ def _written_since_read(connection: Connection) -> frozenset[str]:
     """Keys of marks that were written since they were landed last: whether they are there has to be seen once."""
     rows = connection.execute(
         """
-        with written as (
+        with written_marks as (
             select
                 case when effect_kind = 'order_attribute' then 'order ' else 'customer ' end || centra_id as mark,
                 max(updated_at) as updated_at
@@ -491,9 +553,9 @@ def _written_since_read(connection: Connection) -> frozenset[str]:
             group by all
         )
 
-        select mark from written
+        select mark from written_marks
         where updated_at >= coalesce(
-            (select max(fetched_at) from landing.centra_status_marks as landed where landed.mark = written.mark),
+            (select max(fetched_at) from landing.centra_status_marks as landed where landed.mark = written_marks.mark),
             '-infinity'::timestamptz
         )
         """
@@ -516,7 +578,7 @@ def _land_marks(
     shown = {identity(raw, "number" if object_type == "order" else "id") for raw in raws}
     if len(pull.problems) == problems:  # else what is not shown may be what cannot be read
         marks += [StatusMark(object_type=object_type, object_id=str(one)) for one in asked if one not in shown]
-    pull.land(landing.STATUS_MARKS, [landing.status_mark_row(mark) for mark in marks], again=written)
+    pull.land(centra_landing.STATUS_MARKS, [centra_landing.status_mark_row(mark) for mark in marks], again=written)
 
 
 def _batches(values: Sequence[Key], size: int) -> Iterator[list[Key]]:

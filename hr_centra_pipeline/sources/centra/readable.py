@@ -18,7 +18,7 @@ from graphql import (
 )
 from pydantic import BaseModel
 
-from hr_centra_pipeline.sources.centra.models import Order, Return, Shipment, SizeStock, StockChange, Warehouse
+from hr_centra_pipeline.sources.centra.centra_objects import Order, Return, Shipment, SizeStock, StockChange, Warehouse
 from hr_centra_pipeline.sources.centra.uses import Use
 
 READ_AS: Mapping[str, tuple[str, type[BaseModel]]] = {
@@ -31,7 +31,7 @@ READ_AS: Mapping[str, tuple[str, type[BaseModel]]] = {
 }
 """Where the objects of an operation are in its answer, and the model that reads them."""
 
-# GraphQL's own scalars that a value of ours cannot be read from; one of Centra's own may be anything.
+# GraphQL's own scalars that our values cannot be read from; one of Centra's own may be anything.
 _UNFIT: Mapping[type, frozenset[str]] = {
     int: frozenset({"String", "ID", "Float", "Boolean"}),
     Decimal: frozenset({"Boolean", "ID"}),

@@ -68,7 +68,7 @@ def references_in(params: object, info: ValidationInfo) -> object:
     """Of a payment provider's raw answer (``paramsJSON``): the references at the policy's paths, in their order.
 
     ``info.context["reference_paths"]``: dotted paths, such as ``PaymentTransactions.0.PaymentTransactionId``. An answer
-    that cannot be read, or is no text, holds none: the payment is landed all the same.
+    that cannot be read, or is not a text, holds none: the payment is landed nevertheless.
     """
     if not isinstance(params, str):
         return []

@@ -22,7 +22,7 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 from hr_centra_pipeline.core import addresses
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.sources.centra.bounded import BoundedSession, Received, TooLarge, Unbounded
-from hr_centra_pipeline.sources.centra.errors import (
+from hr_centra_pipeline.sources.centra.centra_errors import (
     AnswerTooLarge,
     CentraError,
     Limited,
@@ -46,12 +46,12 @@ _LONGEST_ID = 100  # characters of a request id
 _OUR_MISTAKE_BELOW = 500
 _ACCESS = frozenset({401, 403, 404})  # token, key or address
 _MAY_HOLD_HALVES = re.compile(rb"\\u[dD][89a-fA-F]")  # a surrogate, of a pair or alone
-_CLOSED_BY_CENTRA = 499  # it ran too long: what it did is not told
+_CLOSED_BY_CENTRA = 499  # it ran too long: what it did is not reported
 
 
 @dataclass(frozen=True)
 class Reply:
-    """A JSON object that came back. ``latency`` in seconds; ``server_time``: the other side's clock, if it told."""
+    """A JSON object that came back. ``latency`` in seconds; ``server_time``: the other side's clock, if it sent one."""
 
     body: dict[str, Any]
     request_id: str
@@ -64,7 +64,7 @@ class Credential(AuthBase):
     """Puts the secret into its header; as ``auth`` of the session, so that no ``.netrc`` replaces it.
 
     Raises:
-        ConfigurationError: the secret cannot stand in a header (a line break or a blank was copied with it).
+        ConfigurationError: the secret cannot are in a header (a line break or a blank was copied with it).
     """
 
     def __init__(self, header: str, secret: SecretStr | str, *, prefix: str = "", variable: str) -> None:
@@ -189,7 +189,7 @@ class Transport:
         except Unbounded as error:
             self._given_up(call, error)
         except (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema, requests.exceptions.InvalidSchema):
-            problem = f"{addresses.shown(call.url)!r} is no address. Correct the address in the environment."
+            problem = f"{addresses.shown(call.url)!r} is not an address. Correct the address in the environment."
             raise self._error(Misconfigured, call, problem) from None
         except requests.RequestException as error:
             if _is_about_certificate(error):

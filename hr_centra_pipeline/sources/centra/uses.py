@@ -1,4 +1,4 @@
-"""What a GraphQL document of ours, sent with our variables, uses of a schema: one :class:`Use` per coordinate.
+"""What one of our GraphQL documents, sent with our variables, uses of a schema: one :class:`Use` per coordinate.
 
 Coordinates are written as GraphQL writes them: ``Order.status``, ``Mutation.createReturn(input:)``, ``OrderFilter.number``,
 ``OrderSort.number_ASC``.
@@ -50,12 +50,14 @@ from graphql import (
 from graphql.pyutils import suggestion_list
 from graphql.validation.rules.variables_in_allowed_position import allowed_variable_usage
 
-from hr_centra_pipeline.sources.centra.variables import Sometimes, Variables
+from hr_centra_pipeline.sources.centra.centra_calls import Sometimes, Variables
 
 Kind = Literal["root field", "field", "argument", "input member", "word", "type"]
-Problem = Literal["missing", "another type", "required"]
+Problem = Literal["missing", "another type", "required", "required_at_times"]
 
 _FEW = 8
+_AT_TIMES: tuple[str, Problem] = ("not always sent", "required_at_times")
+_NEVER: tuple[str, Problem] = ("not required", "required")
 _WORDS_OF = {dict: "an object", list: "a list", str: "a text", bool: "true or false", int: "a whole number"}
 
 
@@ -251,11 +253,11 @@ class _Walk:
 
 
 def _required(owner: GraphQLInputObjectType, always: set[str], sometimes: set[str]) -> Iterator[Use]:
-    """Members that this schema requires and that not every call of ours sends."""
+    """Members that this schema requires and that not each of our calls sends."""
     for name, definition in owner.fields.items():
         if name not in always and is_required_input_field(definition):
-            expected = "not always sent" if name in sometimes else "not required"
-            yield Use("input member", f"{owner.name}.{name}", expected, f"required: {definition.type}", "required")
+            expected, problem = _AT_TIMES if name in sometimes else _NEVER
+            yield Use("input member", f"{owner.name}.{name}", expected, f"required: {definition.type}", problem)
 
 
 def _word(enum: GraphQLEnumType, word: str) -> Use:

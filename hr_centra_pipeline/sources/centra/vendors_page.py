@@ -16,7 +16,7 @@ _HEAD = """# What we rely on at the vendors
 Made from `hr_centra_pipeline/sources/centra/assumptions.toml` by `make vendors`; change that file, not this page.
 
 - **documented**: the vendor's own documents say so.
-- **seen in a live connector**: somebody whose connector works with live shops relies on it.
+- **seen in a live connector**: a connector that works with live shops relies on it.
 - **assumed**: our reading; the last column says what to set, or what will not work, if it is otherwise.
 
 `hr-centra doctor` compares everything below that a schema can show with your own Centra, and looks at old objects for signs
@@ -39,7 +39,7 @@ def _behaviours(vendor: str, those: list[Behaviour]) -> Iterator[str]:
     yield f"## How {vendor} behaves\n" if vendor == "Centra" else f"## {vendor}\n"
     if vendor == "Payment providers":
         yield (
-            "Settlement files are read by layouts (`sources/payouts/header_profiles/`; your own in"
+            "Settlement files are read by header profiles (`sources/payouts/header_profiles/`; your own in"
             " `$HR_CENTRA_HOME/payout_profiles/`).\n"
         )
     yield "| id | what we rely on | known from | if it is otherwise |"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hr_centra_pipeline.sources.happy_returns.kinds import Kind
+from hr_centra_pipeline.sources.happy_returns.export_kinds import Kind
 from hr_centra_pipeline.warehouse.database import Connection
 
 ABOUT: dict[str, tuple[str, ...]] = {"items": ("return_id", "order_number"), "refunds": ("return_id", "order_number")}
@@ -14,9 +14,9 @@ def names_another(kind: Kind) -> str:
     if kind.name not in ABOUT:
         return "false"
     return """(
-        coalesce(good.before_return_id, latest.latest_return_id) is not null
-            and good.return_id is distinct from coalesce(good.before_return_id, latest.latest_return_id)
-        or good.before_file = good.file and good.order_number is distinct from good.before_order_number
+        coalesce(good_rows.before_return_id, landed_rows.latest_return_id) is not null
+            and good_rows.return_id is distinct from coalesce(good_rows.before_return_id, landed_rows.latest_return_id)
+        or good_rows.before_file = good_rows.file and good_rows.order_number is distinct from good_rows.before_order_number
     )"""
 
 
@@ -41,7 +41,7 @@ def refuse_contradictions(connection: Connection, kind: Kind) -> bool:
         ),
 
         -- One row per suspect that was landed: what it names.
-        landed as (
+        landed_suspects as (
             select {key}, arg_max(return_id, (batch, source_line)) as return_id
             from landing.happy_returns_{kind.name} semi join suspects using ({key})
             group by {key}
@@ -60,32 +60,32 @@ def refuse_contradictions(connection: Connection, kind: Kind) -> bool:
         ),
 
         -- One row per suspect that was not landed: what the first file that is sure of it names.
-        first as (
+        first_claims as (
             select {key}, arg_min(return_id, source_line) as return_id
-            from claims anti join landed using ({key})
+            from claims anti join landed_suspects using ({key})
             where not names_two_returns and not names_two_orders
             group by {key}
         ),
 
-        known as (from landed union all from first)
+        known_suspects as (from landed_suspects union all from first_claims)
 
         select
             claims.source_line,
             case
-                when known.return_id <> claims.return_id
-                    then 'names return ' || claims.return_id || ', and was landed for ' || known.return_id
-                when names_two_orders or names_two_returns and landed.return_id is null
+                when known_suspects.return_id <> claims.return_id
+                    then 'names return ' || claims.return_id || ', and was landed for ' || known_suspects.return_id
+                when names_two_orders or names_two_returns and landed_suspects.return_id is null
                     then 'names several returns or orders in this file, one of them ' || claims.return_id
                         || ' of ' || claims.order_number
             end as reason
         from claims
-        left join known using ({key})
-        left join landed using ({key})
+        left join known_suspects using ({key})
+        left join landed_suspects using ({key})
         """  # noqa: S608 - our own names
     )
     connection.execute(
         f"""
-        update identified set problem = struct_pack(column_name := '{column}', reason := contradictions.reason)
+        update identified set problem = struct_pack(column_name := '{column}', reason := contradictions.reason, word := null)
         from contradictions
         where contradictions.source_line = identified.source_line and contradictions.reason is not null
         """  # noqa: S608 - our own names
@@ -111,14 +111,14 @@ def identify(connection: Connection, kind: Kind) -> None:
             )
 
 
-# A row has a place where its unit's offset on its line is known: told, or counted in a file that holds the whole return.
+# A row has a place where its unit's offset on its line is known: reported, or counted in a file that holds the whole return.
 # An id that was landed keeps its unit for good. A place that was landed keeps its unit, too, unless both rows have ids
 # and these differ. Only then a hash is made; the id that turns up later for it is its alias.
 _ITEMS = """
 create or replace temp table identified as
 with
--- One row per return and order: how many units it has, as last told before this file.
-told as (
+-- One row per return and order: how many units it has, as last reported before this file.
+return_sizes as (
     select return_id, order_number, arg_max(items_total, (source_time, batch, source_line)) as items_total
     from landing.happy_returns_returns
     where exists (from checked where item_id is null) and batch < (select max(batch) from members)
@@ -126,23 +126,23 @@ told as (
 ),
 
 -- One row per incoming row without id or offset whose file holds its whole return: its place by counting.
-counted as (
+counted_places as (
     select source_line, row_number() over (
         partition by return_id, order_number, coalesce(base_line_item_id, sku, upc) order by source_line
     ) - 1 as place
     from lines
-    join told using (return_id, order_number)
+    join return_sizes using (return_id, order_number)
     where exists (from checked where item_id is null)
-    qualify count(*) over (partition by return_id, order_number) = told.items_total
+    qualify count(*) over (partition by return_id, order_number) = return_sizes.items_total
 ),
 
 -- One row per incoming row, with its unit's place on its line where that is known.
-placed as (
+incoming_rows as (
     select
         source_line, file, item_id, return_id, order_number, coalesce(base_line_item_id, sku, upc) as line_key,
-        coalesce(lines.unit_offset, counted.place) as unit_offset, row_sha256, source_time, problem
+        coalesce(lines.unit_offset, counted_places.place) as unit_offset, row_sha256, source_time, problem
     from lines
-    left join counted using (source_line)
+    left join counted_places using (source_line)
 ),
 
 -- One row per id that was landed.
@@ -166,54 +166,54 @@ known_places as (
 ),
 
 -- One row per place of this file for which one row has no id, and all others have the same.
-nameless as (
+places_without_ids as (
     select return_id, order_number, line_key, unit_offset
-    from placed
+    from incoming_rows
     where unit_offset is not null and line_key is not null
     group by all
     having count(*) > count(item_id) and count(distinct item_id) <= 1
 ),
 
 -- One row per place that rows of these files claim with several ids: neither can be the one that was landed without any.
-claimed as (
+contested_places as (
     select return_id, order_number, line_key, unit_offset
-    from placed
+    from incoming_rows
     where unit_offset is not null and item_id is not null and exists (from known_places)
     group by all
     having count(distinct item_id) > 1
 ),
 
 -- One row per incoming row: the unit, as far as it can be known.
-resolved as (
+identified_rows as (
     select
-        placed.source_line, placed.file, placed.return_id, placed.order_number, placed.unit_offset, placed.row_sha256,
-        placed.source_time, placed.problem,
+        incoming.source_line, incoming.file, incoming.return_id, incoming.order_number, incoming.unit_offset,
+        incoming.row_sha256, incoming.source_time, incoming.problem,
         coalesce(
             known_ids.return_item_id,
-            case when placed.item_id is null
-                    or len(list_filter(known_places.item_ids, id -> id is not null)) = 0 and claimed.line_key is null
+            case when incoming.item_id is null
+                    or len(list_filter(known_places.item_ids, id -> id is not null)) = 0 and contested_places.line_key is null
                 then known_places.return_item_id end,
-            case when placed.item_id is null and placed.unit_offset is null then null
-                when placed.item_id is null or nameless.line_key is not null
+            case when incoming.item_id is null and incoming.unit_offset is null then null
+                when incoming.item_id is null or places_without_ids.line_key is not null
                 then 'unit-' || substr(sha256(concat_ws(
-                    chr(31), placed.return_id, placed.order_number, placed.line_key, placed.unit_offset::varchar
+                    chr(31), incoming.return_id, incoming.order_number, incoming.line_key, incoming.unit_offset::varchar
                 )), 1, 20)
-                else placed.item_id end
+                else incoming.item_id end
         ) as return_item_id
-    from placed
+    from incoming_rows as incoming
     left join known_ids using (item_id)
     left join known_places using (return_id, order_number, line_key, unit_offset)
-    left join nameless using (return_id, order_number, line_key, unit_offset)
-    left join claimed using (return_id, order_number, line_key, unit_offset)
+    left join places_without_ids using (return_id, order_number, line_key, unit_offset)
+    left join contested_places using (return_id, order_number, line_key, unit_offset)
 )
 
 select * replace (
     coalesce(problem, case when return_item_id is null then struct_pack(
         column_name := 'item_id',
-        reason := 'is missing, its line id has no unit offset, and the file does not hold the whole return'
+        reason := 'is missing, its line id has no unit offset, and the file does not hold the whole return', word := null
     ) end) as problem
 )
-from resolved
+from identified_rows
 """
 
 # The unit's id may be an alias, and the items file that says so may have come before or after: staging looks again.
@@ -222,7 +222,7 @@ create or replace temp table identified as
 select
     source_line, file, shipment_id, item_id as return_item_id, row_sha256, source_time,
     coalesce(problem, case when item_id is null then struct_pack(
-        column_name := 'item_id', reason := 'is missing'
+        column_name := 'item_id', reason := 'is missing', word := null
     ) end) as problem
 from lines
 """

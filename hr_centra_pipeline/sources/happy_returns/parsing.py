@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 
 from hr_centra_pipeline.core.money import LIMIT, SQL_TYPE
-from hr_centra_pipeline.sources.happy_returns.kinds import Kind
-from hr_centra_pipeline.sources.happy_returns.profiles import Profile
-from hr_centra_pipeline.sources.instants import instant
+from hr_centra_pipeline.sources.happy_returns.export_kinds import Kind
+from hr_centra_pipeline.sources.happy_returns.export_profiles import Profile
+from hr_centra_pipeline.sources.intake.instants import instant
 
 _UNIT = r"^(.+)-(\d{1,9})-(\d{1,9})$"
 _CURRENCY = r"^([A-Z]{3}|[€£])\s*|\s*([A-Z]{3}|[€£])$"
@@ -237,8 +237,10 @@ def problem(kind: Kind, *, is_plain: bool = True) -> str:
     for name, reason, predicate in kind.declared.predicates():
         if name in kind.brought:
             value = name if kind.brought[name] != "VARCHAR" else f"left({name}, 60)"
-            shown = _quoted(reason) if predicate.endswith(" is null") else f"{_quoted(reason + ': ')} || {value}"
-            cases.append(f"when {predicate} then {_told(name, shown)}")
+            is_missing = predicate.endswith(" is null")
+            shown = _quoted(reason) if is_missing else f"{_quoted(reason + ': ')} || {value}"
+            word = "null" if is_missing or kind.declared.declared[name].values is None else value
+            cases.append(f"when {predicate} then {_told(name, shown, word)}")
     return "case " + " ".join(cases) + " end"
 
 
@@ -248,7 +250,7 @@ def _is_past(name: str) -> bool:
 
 
 def _latest(name: str) -> str:
-    """The state of a row is not from after now, and no more than an hour ahead of our clock; what it tells may be in local time."""
+    """The state of a row is not from after now, and no more than an hour ahead of our clock: it may report local time."""
     return "$now::timestamptz + interval 1 hour" if name == "updated_at" else "$now::timestamptz + interval 1 day"
 
 
@@ -276,8 +278,8 @@ def _mangled(kind: Kind) -> list[str]:
     return cases
 
 
-def _told(column: str, reason: str) -> str:
-    return f"struct_pack(column_name := {_quoted(column)}, reason := {reason})"
+def _told(column: str, reason: str, word: str = "null") -> str:
+    return f"struct_pack(column_name := {_quoted(column)}, reason := {reason}, word := {word}::varchar)"
 
 
 def row_hash(kind: Kind) -> str:

@@ -1,4 +1,4 @@
-"""Landed rows are typed again when their profile says something else: a mended profile mends the past."""
+"""Landed rows are typed again when their profile changes: a corrected profile corrects the past, too."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime
 
-from hr_centra_pipeline.sources.happy_returns import landing, parsing
-from hr_centra_pipeline.sources.happy_returns.kinds import KINDS, Kind, KindName
-from hr_centra_pipeline.sources.happy_returns.profiles import Profile
+from hr_centra_pipeline.sources.happy_returns import parsing
+from hr_centra_pipeline.sources.happy_returns.export_kinds import KINDS, Kind, KindName
+from hr_centra_pipeline.sources.happy_returns.export_profiles import Profile
+from hr_centra_pipeline.warehouse import watermarks
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 
 _LOG = logging.getLogger(__name__)
@@ -18,8 +19,8 @@ _FOR_GOOD = frozenset(
     {"item_id", "return_id", "order_number", "order_line_item_id", "unit_offset", "line_quantity", "refund_id", "shipment_id"}
 )  # fmt: skip
 
-# What the push asks about (push/said.sql): a row of which one of these is another now says something new; any other says it
-# since the batch in which it was landed.
+# The facts that push/latest_reports.sql compares: a row in which one of them has changed is a new report as of now; any other
+# row stays a report as of the batch in which it was landed.
 _FACTS: dict[KindName, frozenset[str]] = {
     "returns": frozenset({"created_at", "refund_status"}),
     "items": frozenset(
@@ -65,7 +66,8 @@ def retype(warehouse: Warehouse, profiles: Sequence[Profile], now: datetime) -> 
                     "delete from landing.profiles where profile = ? and kind = ?", [profile.name, kind.name]
                 )
                 connection.execute(
-                    "insert into landing.profiles values (?, ?, ?, ?)", [profile.name, kind.name, present, now]
+                    "insert into landing.profiles (profile, kind, sha256, typed_at) values (?, ?, ?, ?)",
+                    [profile.name, kind.name, present, now],
                 )
     return changed
 
@@ -103,26 +105,26 @@ def _retype(connection: Connection, kind: Kind, profile: Profile, now: datetime)
     connection.execute(
         f"""
         create or replace temp table retyped as
-        with told as (
+        with landed_texts as (
             select rowid as landed_row, {texts} from {table} where profile = $profile
         ),
 
-        looked_at as (
-            select *, {parsing.looks_mangled()} as looks_mangled from (select *, {parsing.codes(kind)} as codes from told)
+        texts_with_codes as (
+            select *, {parsing.looks_mangled()} as looks_mangled from (select *, {parsing.codes(kind)} as codes from landed_texts)
         ),
 
-        typed as (
-            select *, {typed} from looked_at
+        typed_rows as (
+            select *, {typed} from texts_with_codes
         ),
 
-        judged as (
-            select *, {parsing.problem(kind, is_plain=False)} as problem from typed
+        rows_with_problems as (
+            select *, {parsing.problem(kind, is_plain=False)} as problem from typed_rows
         )
 
         select
             landed_row, typed.problem is null or landed.texts is null as fits, {values},
             coalesce(typed.updated_at, landed.source_time) as source_time
-        from judged as typed
+        from rows_with_problems as typed
         join {table} as landed on landed.rowid = typed.landed_row
         """,  # noqa: S608 - our own names
         {"profile": profile.name, "now": now},
@@ -161,7 +163,7 @@ def _retype(connection: Connection, kind: Kind, profile: Profile, now: datetime)
         from retyped
         where retyped.landed_row = landed.rowid and retyped.fits
         """,  # noqa: S608 - our own names
-        {"batch": landing.next_batches(connection, 1)[0]},
+        {"batch": watermarks.next_batch(connection)},
     )
     _show_to_readers(connection, kind)
     return int(count)

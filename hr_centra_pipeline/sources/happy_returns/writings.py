@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from typing import NamedTuple
 
-from hr_centra_pipeline.sources.happy_returns.kinds import Kind
+from hr_centra_pipeline.sources.happy_returns.export_kinds import Kind
 from hr_centra_pipeline.warehouse.database import Connection
 
 
@@ -61,7 +61,7 @@ def refuse_other_writings(connection: Connection, kind: Kind) -> bool:
         connection.execute(_OTHER_LINES)
     connection.execute(
         """
-        update identified set problem = struct_pack(column_name := other.column_name, reason := other.reason)
+        update identified set problem = struct_pack(column_name := other.column_name, reason := other.reason, word := null)
         from (
             select source_line, min_by(column_name, reason) as column_name, min(reason) as reason
             from other_writings group by source_line
@@ -151,7 +151,7 @@ def _other_writings(kind: Kind) -> str:
         create or replace temp table other_writings as
         with
         -- One row per folded id that was landed, with its writings.
-        known as (
+        known_writings as (
             select kind, folded, list(distinct id order by id) as ids
             from (
                 {landed}
@@ -162,16 +162,20 @@ def _other_writings(kind: Kind) -> str:
             group by kind, folded
         ),
 
-        -- The writing in these files that comes first.
-        first as (select kind, folded, arg_min(id, source_line) as id from claims group by kind, folded)
+        -- The writing in these files that comes first_writings.
+        first_writings as (select kind, folded, arg_min(id, source_line) as id from claims group by kind, folded)
 
         select
             claims.source_line, claims.column_name,
-            'differs only in its letters'' case or form from ' || coalesce(known.ids[1], first.id) || ': ' || claims.id as reason
+            'differs only in its letters'' case or form from ' || coalesce(known_writings.ids[1], first_writings.id)
+                || ': ' || claims.id as reason
         from claims
-        join first using (kind, folded)
-        left join known using (kind, folded)
-        where case when known.ids is null then claims.id <> first.id else not list_contains(known.ids, claims.id) end;
+        join first_writings using (kind, folded)
+        left join known_writings using (kind, folded)
+        where case
+            when known_writings.ids is null then claims.id <> first_writings.id
+            else not list_contains(known_writings.ids, claims.id)
+        end;
     """  # noqa: S608 - our own names
 
 
@@ -179,27 +183,29 @@ def _other_writings(kind: Kind) -> str:
 _OTHER_LINES = """
 insert into other_writings
 with
-nameless as (
+rows_without_ids as (
     select source_line, return_id, order_number, coalesce(base_line_item_id, sku, upc) as line_key
     from lines semi join new_lines using (source_line)
     where item_id is null
 ),
 
-known as (
+known_lines as (
     select return_id, order_number, coalesce(base_line_item_id, sku, upc) as line_key, -1 as source_line
-    from landing.happy_returns_items semi join nameless using (return_id, order_number)
+    from landing.happy_returns_items semi join rows_without_ids using (return_id, order_number)
     union all
     select return_id, order_number, coalesce(base_line_item_id, sku, upc), source_line
-    from lines semi join new_lines using (source_line) semi join nameless using (return_id, order_number)
+    from lines semi join new_lines using (source_line) semi join rows_without_ids using (return_id, order_number)
 )
 
 select
-    nameless.source_line, 'order_line_item_id',
-    'differs only in its letters'' case or form from ' || arg_min(known.line_key, known.source_line) || ': ' || nameless.line_key
-from nameless
-join known on known.return_id = nameless.return_id and known.order_number = nameless.order_number
-    and lower(known.line_key) = lower(nameless.line_key)
-group by nameless.source_line, nameless.line_key
-having arg_min(known.line_key, known.source_line) <> nameless.line_key
-    and not bool_or(known.source_line < 0 and known.line_key = nameless.line_key);
+    rows_without_ids.source_line, 'order_line_item_id',
+    'differs only in its letters'' case or form from ' || arg_min(known_lines.line_key, known_lines.source_line)
+        || ': ' || rows_without_ids.line_key
+from rows_without_ids
+join known_lines on known_lines.return_id = rows_without_ids.return_id
+    and known_lines.order_number = rows_without_ids.order_number
+    and lower(known_lines.line_key) = lower(rows_without_ids.line_key)
+group by rows_without_ids.source_line, rows_without_ids.line_key
+having arg_min(known_lines.line_key, known_lines.source_line) <> rows_without_ids.line_key
+    and not bool_or(known_lines.source_line < 0 and known_lines.line_key = rows_without_ids.line_key);
 """

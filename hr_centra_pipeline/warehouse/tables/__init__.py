@@ -5,17 +5,25 @@ from __future__ import annotations
 from hr_centra_pipeline.warehouse.declare import Table
 from hr_centra_pipeline.warehouse.tables import (
     centra,
-    effects,
+    effect_tables,
     happy_returns,
-    month_end,
-    operations,
+    month_end_tables,
+    operation_tables,
     payouts,
-    reconciliation,
+    reconciliation_tables,
 )
 
 DERIVED: dict[str, Table] = {
     declared.name: declared
-    for module in (happy_returns, centra, payouts, effects, reconciliation, month_end, operations)
+    for module in (
+        happy_returns,
+        centra,
+        payouts,
+        effect_tables,
+        reconciliation_tables,
+        month_end_tables,
+        operation_tables,
+    )
     for declared in vars(module).values()
     if isinstance(declared, Table)
 }

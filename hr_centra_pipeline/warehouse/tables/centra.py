@@ -32,12 +32,12 @@ ORDERS = table(
             "tax that Centra adds to the vouchers, which are taken off (negative: deducts); estimated"
         ),
         "captured": money("sum of successful captures"),
-        "capture_pending": money("asked of the payment provider, and not confirmed yet"),
+        "capture_pending": money("requested from the payment provider, and not confirmed yet"),
         "has_unknown_payment": flag("a payment entry has a word without a meaning: nothing may be paid by its history"),
         "market_id": whole("Centra market", null=True),
         "pricelist_id": whole("Centra price list", null=True),
         "our_note": text("our own delimited lines in the internal comment", null=True),
-        "effect_keys": texts("effect keys that stand in the internal comment"),
+        "effect_keys": texts("effect keys in the internal comment"),
         "origin_return_key": text("packet key of the exchange that made this order", null=True),
         "created_at": instant("placed"),
         "updated_at": instant("last change that Centra shows"),
@@ -275,7 +275,7 @@ REPLACEMENT_STOCK = table(
 
 STATUS_MARKS = table(
     "staging.status_marks",
-    "One row per order or customer that was read for what of ours it shows, where the policy writes it there.",
+    "One row per order or customer that was read for our texts on it, where the policy writes them there.",
     ["mark"],
     {
         "mark": text("kind and id of the object"),

@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from hr_centra_pipeline.sandbox.centra.store import CentraSettings, CentraStore
-from hr_centra_pipeline.sandbox.clock import SandboxClock
+from hr_centra_pipeline.sandbox.sandbox_clock import SandboxClock
 from hr_centra_pipeline.sandbox.server import RunningSandbox, running_sandbox
 from hr_centra_pipeline_tests.sandbox.centra.conftest import SHIPPED, ask, control, data, furnish, order_api, sell, slow
 
@@ -43,7 +43,7 @@ def test_a_mutation_without_permission_changes_nothing(sandbox: RunningSandbox) 
     change = """mutation { changeStock(input: {intoWarehouse: {id: 1}, description: "x",
         productSizes: [{productSize: {SKU: "DRESS-S"}, deliveredQuantity: 1}]}) { stockChange { id } } }"""
     assert "StockChange:write" in ask(sandbox, change, token=token).text
-    assert sandbox.store.books()["stock_changes"] == []
+    assert sandbox.store.records()["stock_changes"] == []
 
 
 def test_a_token_of_another_store_sees_nothing_of_this_one(sandbox: RunningSandbox) -> None:
@@ -135,7 +135,7 @@ def test_another_integration_uses_the_same_buckets_and_rate_limits_shows_it(tmp_
     assert left["REQUEST_COUNT", "TEN_SECONDS"] == 59
 
 
-def test_a_query_beyond_the_bucket_is_refused_and_the_cost_is_always_told(sandbox: RunningSandbox) -> None:
+def test_a_query_beyond_the_bucket_is_refused_and_the_cost_is_always_reported(sandbox: RunningSandbox) -> None:
     deep = "orders(limit: 200) { shipments { lines { orderLine { productSize { stock(limit: 200) { physicalQuantity } } } } } }"
     assert ask(sandbox, "{ %s }" % deep).status_code == 400
     assert ask(sandbox, "{ warehouses { id } }").json()["extensions"]["complexity"] > 0
@@ -162,7 +162,7 @@ def test_a_stock_change_with_one_bad_part_is_refused_wholly(sandbox: RunningSand
     )["changeStock"]
     assert answer["stockChange"] is None
     assert answer["userErrors"][0]["path"][-1] == path
-    assert sandbox.store.books()["stock_changes"] == []
+    assert sandbox.store.records()["stock_changes"] == []
 
 
 def test_a_transfer_moves_both_sides_at_once(sandbox: RunningSandbox) -> None:
@@ -171,7 +171,7 @@ def test_a_transfer_moves_both_sides_at_once(sandbox: RunningSandbox) -> None:
         """mutation { changeStock(input: {description: "regrade", outFromWarehouse: {id: 1}, intoWarehouse: {id: 3},
         productSizes: [{productSize: {SKU: "DRESS-S"}, deliveredQuantity: 2}]}) { stockChange { id } } }""",
     )
-    assert [row for row in sandbox.store.books()["stock"] if row[0] == "DRESS-S"] == [
+    assert [row for row in sandbox.store.records()["stock"] if row[0] == "DRESS-S"] == [
         ["DRESS-S", 1, 18, 0],
         ["DRESS-S", 3, 2, 0],
     ]
@@ -247,7 +247,7 @@ def test_a_fault_after_the_effect_leaves_the_effect_done(sandbox: RunningSandbox
     except (requests.ConnectionError, ValueError):
         is_good = False
     assert not is_good
-    assert len(sandbox.store.books()["stock_changes"]) == 1
+    assert len(sandbox.store.records()["stock_changes"]) == 1
     assert ask(sandbox, change).status_code == 200
 
 
@@ -260,10 +260,10 @@ def test_a_fault_before_the_effect_leaves_nothing(sandbox: RunningSandbox, kind:
         assert ask(sandbox, change).status_code in (429, 500)
     except requests.ConnectionError:
         assert kind == "dropped_before"
-    assert sandbox.store.books()["stock_changes"] == []
+    assert sandbox.store.records()["stock_changes"] == []
 
 
-def test_the_log_tells_which_requests_could_have_written(sandbox: RunningSandbox) -> None:
+def test_the_log_shows_which_requests_could_have_written(sandbox: RunningSandbox) -> None:
     ask(sandbox, "query Look { warehouses { id } }")
     ask(sandbox, "mutation Do { completeReturn(id: 1) { userErrors { message } } }")
     log = control(sandbox, "log")
@@ -276,10 +276,10 @@ def test_the_log_tells_which_requests_could_have_written(sandbox: RunningSandbox
 def test_what_was_acknowledged_survives_a_restart(tmp_path: Path) -> None:
     with running_sandbox(tmp_path) as sandbox:
         furnish(sandbox.store)
-        books, token = sell(sandbox.store) and sandbox.store.books(), sandbox.token
+        ledger, token = sell(sandbox.store) and sandbox.store.records(), sandbox.token
     with running_sandbox(tmp_path) as again:
         assert again.token == token
-        assert again.store.books() == books
+        assert again.store.records() == ledger
 
 
 def test_credentials_are_for_this_user_only(sandbox: RunningSandbox) -> None:

@@ -213,7 +213,7 @@ def test_without_market_and_pricelist_those_of_the_country_are_used_and_the_curr
 )
 def test_an_unknown_market_or_pricelist_is_refused(sandbox: RunningSandbox, given: dict[str, Any]) -> None:
     assert order_api(sandbox, **given)["code"] == -7
-    assert sandbox.store.books()["orders"] == []
+    assert sandbox.store.records()["orders"] == []
 
 
 def test_without_a_price_the_article_costs_what_it_was_last_sold_for(sandbox: RunningSandbox) -> None:
@@ -247,7 +247,7 @@ def test_without_a_customer_id_the_customer_is_a_new_unregistered_one(sandbox: R
 
 def test_an_email_is_sent_unless_the_caller_says_no(sandbox: RunningSandbox) -> None:
     numbers = [created(sandbox, sendEmail=asked) for asked in (False, True, None)]
-    assert sandbox.store.books()["emails"] == [["order created", number] for number in numbers[1:]]
+    assert sandbox.store.records()["emails"] == [["order created", number] for number in numbers[1:]]
 
 
 # ---------------------------------------------------------------- refusals
@@ -290,7 +290,7 @@ def test_a_plugin_that_may_not_create_orders_or_has_an_endpoint_disabled_says_no
     sandbox = open_shop(allows_order_create=False, disabled_endpoints=("GET /orders",))
     assert order_api(sandbox)["status"] == "no"
     assert order_api(sandbox, "GET", "orders")["status"] == "no"
-    assert sandbox.store.books()["orders"] == []
+    assert sandbox.store.records()["orders"] == []
 
 
 def test_a_market_that_the_plugin_does_not_serve_is_refused(open_shop: Open) -> None:

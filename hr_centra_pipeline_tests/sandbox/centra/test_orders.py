@@ -47,7 +47,7 @@ def cancel(sandbox: RunningSandbox, number: int, stock: dict[str, Any] | None = 
 
 
 def dresses(sandbox: RunningSandbox) -> list[Any]:
-    return [row[1:] for row in sandbox.store.books()["stock"] if row[0] == "DRESS-S"]
+    return [row[1:] for row in sandbox.store.records()["stock"] if row[0] == "DRESS-S"]
 
 
 # ---------------------------------------------------------------- reading
@@ -212,7 +212,7 @@ def test_an_order_without_a_payment_has_no_authorisation_to_cancel(sandbox: Runn
 def test_an_email_about_a_cancellation_is_sent_as_asked(sandbox: RunningSandbox) -> None:
     for asked in (False, True):
         cancel(sandbox, place(sandbox), emailOptions={"sendEmail": asked})
-    assert [what for what, _ in sandbox.store.books()["emails"]] == ["order cancelled"]
+    assert [what for what, _ in sandbox.store.records()["emails"]] == ["order cancelled"]
 
 
 # ---------------------------------------------------------------- shipments

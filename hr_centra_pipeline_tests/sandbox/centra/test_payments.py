@@ -192,9 +192,9 @@ def test_a_refund_and_a_completion_send_an_email_unless_the_caller_says_no(sandb
         sandbox.store.person_create_return(sale.shipment, {sale.dresses: 1}, at=sandbox.clock.now()) for _ in range(2)
     ]
     data(sandbox, "mutation { refundReturn(id: %d, input: {sendEmail: false}) { userErrors { path } } }" % made[0])
-    assert sandbox.store.books()["emails"] == []
+    assert sandbox.store.records()["emails"] == []
     data(sandbox, "mutation { completeReturn(id: %d) { userErrors { path } } }" % made[1])
-    assert sandbox.store.books()["emails"] == [["return completed", made[1]]]
+    assert sandbox.store.records()["emails"] == [["return completed", made[1]]]
 
 
 # ---------------------------------------------------------------- taxes and gift cards

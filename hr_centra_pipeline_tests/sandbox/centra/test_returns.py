@@ -121,7 +121,7 @@ def test_stock_follows_the_policy_of_the_return_and_deleting_it_takes_it_back(
     assert (stock(sandbox.store, 1) - before, stock(sandbox.store, 2)) == (main, outlet)
     data(sandbox, "mutation { deleteReturn(id: %d) { userErrors { message } } }" % made["return"]["id"])
     assert (stock(sandbox.store, 1) - before, stock(sandbox.store, 2)) == (0, 0)
-    assert sandbox.store.books()["returns"] == []
+    assert sandbox.store.records()["returns"] == []
 
 
 def test_completing_pays_nothing_and_is_refused_the_second_time(sandbox: RunningSandbox) -> None:
@@ -200,7 +200,7 @@ def test_a_refund_that_the_provider_answers_later_is_a_request_first(sandbox: Ru
     assert store.money_of(sale.number)[1] == Decimal("199.90")
     store.settle_refund_request(entry, succeeded=False, at=SHIPPED)
     assert store.money_of(sale.number)[1] == 0
-    assert [row[2:4] for row in store.books()["payments"][2:]] == [
+    assert [row[2:4] for row in store.records()["payments"][2:]] == [
         ["REFUND_REQUEST", "FAILED"],
         ["REFUND_FAILED", "FAILED"],
     ]

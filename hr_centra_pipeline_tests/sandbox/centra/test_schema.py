@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from graphql import get_introspection_query
 
-from hr_centra_pipeline.sandbox.centra.database import UnusableHome
+from hr_centra_pipeline.sandbox.centra.centra_database import UnusableHome
 from hr_centra_pipeline.sandbox.centra.schema import schema_text
 from hr_centra_pipeline.sandbox.server import RunningSandbox, running_sandbox
 from hr_centra_pipeline_tests.sandbox.centra.conftest import ask, data, furnish, order_api, sell, slow
@@ -72,7 +72,7 @@ def test_another_argument_or_a_required_member_more_refuses_what_was_sent_before
         }  # fmt: skip
         answer = ask(sandbox, create, {"input": given}).json()
         assert "cause" in answer["errors"][0]["message"]
-        assert sandbox.store.books()["returns"] == []
+        assert sandbox.store.records()["returns"] == []
 
 
 def test_a_word_that_the_schema_lacks_is_answered_all_the_same_and_can_not_be_sent(tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from hr_centra_pipeline.sandbox.centra.returns import NewReturn
+from hr_centra_pipeline.sandbox.centra.return_desk import NewReturn
 from hr_centra_pipeline.sandbox.centra.store import CentraRefusal, CentraSettings, CentraStore, NewLine, NewOrder
 from hr_centra_pipeline.sandbox.centra.taxes import total
-from hr_centra_pipeline.sandbox.clock import SandboxClock
+from hr_centra_pipeline.sandbox.sandbox_clock import SandboxClock
 
 ZERO = Decimal(0)
 AT = datetime(2026, 9, 1, 12, tzinfo=UTC)
@@ -116,7 +116,7 @@ def test_a_return_is_estimated_at_its_creation_and_settled_at_its_completion(ope
     store.refund_return(made, AT)
     settled = store.totals_of(made)
     assert 0 < abs(settled.grand_total - estimated.grand_total) <= Decimal("0.02")
-    assert store.books()["returns"][0]["payments"] == [["REFUND", "SUCCESS", str(estimated.grand_total)]]
+    assert store.records()["returns"][0]["payments"] == [["REFUND", "SUCCESS", str(estimated.grand_total)]]
 
 
 def test_without_the_engine_the_country_s_own_rate_is_used(opened: Opened) -> None:

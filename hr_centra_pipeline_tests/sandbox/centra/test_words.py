@@ -7,7 +7,7 @@ import pytest
 import requests
 
 from hr_centra_pipeline.sandbox.centra.store import CentraSettings
-from hr_centra_pipeline.sandbox.centra.words import PLACES
+from hr_centra_pipeline.sandbox.centra.word_desk import PLACES
 from hr_centra_pipeline.sandbox.server import RunningSandbox, running_sandbox
 from hr_centra_pipeline_tests.sandbox.centra.conftest import ask, control, data, furnish, sell, shown_order, slow
 

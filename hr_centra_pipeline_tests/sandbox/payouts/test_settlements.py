@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from hr_centra_pipeline.sandbox.centra.store import CentraSettings, CentraStore
-from hr_centra_pipeline.sandbox.clock import SandboxClock
 from hr_centra_pipeline.sandbox.payouts import settlements
+from hr_centra_pipeline.sandbox.sandbox_clock import SandboxClock
 from hr_centra_pipeline_tests.sandbox.centra.conftest import SHIPPED, furnish, sell
 
 END = datetime(2026, 9, 30, tzinfo=UTC)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from hr_centra_pipeline.sandbox.centra.store import CentraStore
-from hr_centra_pipeline.sandbox.clock import SandboxClock
+from hr_centra_pipeline.sandbox.sandbox_clock import SandboxClock
 from hr_centra_pipeline.sandbox.shop.shop import Shop
 
 UNTIL = datetime(2026, 9, 30, 12, tzinfo=UTC)
@@ -157,7 +157,7 @@ def test_no_file_is_half_written(shop: Shop) -> None:
     assert not [name for name in files(shop) if name.endswith(".part")]
 
 
-def test_settlement_files_tell_every_payment_and_add_up_but_the_planted_one(shop: Shop) -> None:
+def test_settlement_files_report_every_payment_and_add_up_but_the_planted_one(shop: Shop) -> None:
     broken = {row["source_file"] for row in shop.truth() if row["culprit"] == "provider" and row["source_file"]}
     told: Counter[str] = Counter()
     for file in sorted((shop.home / "payouts").glob("*.csv")):

@@ -75,7 +75,7 @@ def add_item(warehouse: Warehouse, order_number: str, **given: Any) -> None:
         connection.execute(f"insert into staging.return_items ({names}) values ({marks})", list(item.values()))
 
 
-# ---------------------------------------------------------------- a Centra to talk to
+# ---------------------------------------------------------------- a Centra to connect to
 
 
 class Clock:

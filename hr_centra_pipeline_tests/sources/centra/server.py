@@ -1,4 +1,4 @@
-"""A server that answers as told: for what the sandbox never does."""
+"""A server that answers as reported: for what the sandbox never does."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Respond = Callable[[dict[str, Any]], tuple[int, dict[str, str], bytes]]
 
 @contextmanager
 def answering(respond: Respond) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """A server that answers each request as told (its rate limits apart): for what the sandbox never does."""
+    """A server that answers each request as instructed (its rate limits apart): for what the sandbox never does."""
     asked: list[dict[str, Any]] = []
 
     class Handler(BaseHTTPRequestHandler):

@@ -23,19 +23,19 @@ from graphql.language import FieldNode, InlineFragmentNode
 from pydantic import BaseModel
 
 from hr_centra_pipeline.core.words import GRAPHQL_ENUMS, CentraWords
-from hr_centra_pipeline.sandbox.centra import order_api
-from hr_centra_pipeline.sources.centra import old_objects, operations, probes
+from hr_centra_pipeline.sandbox.centra import order_api_server
+from hr_centra_pipeline.sources.centra import centra_operations, old_objects, probes
 from hr_centra_pipeline.sources.centra.assumptions import CoordinateKind, Unreadable, ledger, read, unlisted
+from hr_centra_pipeline.sources.centra.centra_calls import WIDEST
 from hr_centra_pipeline.sources.centra.readable import READ_AS, key_of
 from hr_centra_pipeline.sources.centra.uses import Kind, uses
-from hr_centra_pipeline.sources.centra.variables import WIDEST
 from hr_centra_pipeline_tests.sources.centra.schemas import schema
 
 LISTED_AS: Mapping[Kind, CoordinateKind] = {
     "root field": "field", "field": "field", "argument": "argument", "input member": "input member", "word": "word",
 }  # fmt: skip
 DOCUMENTS: dict[str, tuple[str, Mapping[str, Any]]] = {
-    **{name: (operations.load(name).text, WIDEST[name]) for name in operations.names()},
+    **{name: (centra_operations.load(name).text, WIDEST[name]) for name in centra_operations.names()},
     **{f"probe of {name}": (text, {}) for name, text in probes.TOO_MUCH.items()},
     **old_objects.QUESTIONS,
 }
@@ -117,7 +117,7 @@ def test_an_interface_of_the_ledger_is_implemented_as_it_says() -> None:
 @pytest.mark.parametrize("name", READ_AS)
 def test_every_field_of_a_model_is_selected_by_its_operation(name: str) -> None:
     path, model = READ_AS[name]
-    (definition,) = parse(operations.load(name).text).definitions
+    (definition,) = parse(centra_operations.load(name).text).definitions
     selected: Any = definition
     for part in path.split("."):
         selected = _selected(selected)[part]
@@ -300,4 +300,4 @@ def test_the_order_api_of_the_sandbox_takes_the_documented_keys_of_the_ledger_an
         given: Any = "x"
         for part in reversed(path.split(".")):
             given = {part: given}
-        assert order_api.unknown_keys(call, given) == ([path] if known.tag == "assumed" else []), coordinate
+        assert order_api_server.unknown_keys(call, given) == ([path] if known.tag == "assumed" else []), coordinate

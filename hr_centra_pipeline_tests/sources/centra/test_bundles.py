@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
-from hr_centra_pipeline.sources.centra.staging import refresh
+from hr_centra_pipeline.sources.centra.centra_staging import refresh
 from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline_tests.sources.centra import payloads
 from hr_centra_pipeline_tests.sources.centra.conftest import NOW, Rows
@@ -46,7 +46,7 @@ def shipment_of(lines: Sequence[Node], shipment_id: int = 50) -> Node:
 SHARES = "select order_line_id, bundle_share, per_bundle, quantity from staging.order_lines order by order_line_id::int"
 
 
-def test_in_place_of_a_bundle_stand_its_parts_with_their_shares_of_its_price(
+def test_in_place_of_a_bundle_are_its_parts_with_their_shares_of_its_price(
     warehouse: Warehouse, land: Land, rows: Rows
 ) -> None:
     lines = [line(10, "ProductOrderLine", "95"), bundle(11, "100"), part(12, "60"), part(13, "60"), part(14, "60")]

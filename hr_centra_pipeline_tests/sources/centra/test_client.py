@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from hr_centra_pipeline.core.errors import ConfigurationError
-from hr_centra_pipeline.sources.centra import operations, permissions
+from hr_centra_pipeline.sources.centra import centra_calls, centra_operations
+from hr_centra_pipeline.sources.centra.centra_errors import CentraError, Permanent, Transient, UnknownOutcome
 from hr_centra_pipeline.sources.centra.client import CentraClient
-from hr_centra_pipeline.sources.centra.errors import CentraError, Permanent, Transient, UnknownOutcome
 from hr_centra_pipeline.sources.centra.retry_after import seconds_to_wait
 from hr_centra_pipeline_tests.sources.centra.conftest import NOW, Clock, Shop
 from hr_centra_pipeline_tests.sources.centra.server import always, answering
@@ -51,7 +51,7 @@ def test_amounts_go_to_centra_and_come_back_without_losing_a_digit(clock: Clock)
     assert answer.data["createReturn"]["return"]["grandTotal"]["value"] == Decimal("98765432109876.5432")
 
 
-def test_an_answer_tells_its_request_id_cost_and_refusals(shop: Shop) -> None:
+def test_an_answer_shows_its_request_id_cost_and_refusals(shop: Shop) -> None:
     made = an_exchange(shop)
     answer = shop.client.execute("CreateReturn", made)
     assert answer.errors == []
@@ -67,9 +67,9 @@ def test_an_answer_tells_its_request_id_cost_and_refusals(shop: Shop) -> None:
 def test_the_permissions_that_we_list_are_enough_for_every_operation(shop: Shop) -> None:
     made = an_exchange(shop)
     number = {"orderNumber": [1]}
-    shop.client_with(*permissions.NEEDED["LookAtOrder"]).execute("LookAtOrder", number)
-    shop.client_with(*permissions.NEEDED["ReadRecipient"]).execute("ReadRecipient", number)
-    shop.client_with(*permissions.NEEDED["CreateReturn"]).execute("CreateReturn", made)
+    shop.client_with(*centra_calls.NEEDED["LookAtOrder"]).execute("LookAtOrder", number)
+    shop.client_with(*centra_calls.NEEDED["ReadRecipient"]).execute("ReadRecipient", number)
+    shop.client_with(*centra_calls.NEEDED["CreateReturn"]).execute("CreateReturn", made)
     with pytest.raises(Permanent, match=r"Missing permission Return:write.*Give the token this permission"):
         shop.client_with("Return:read").execute("CreateReturn", made)
 
@@ -87,7 +87,7 @@ def test_a_mutation_that_ends_in_a_server_error_has_an_unknown_outcome_and_is_no
         shop.client.execute("CreateReturn", made)
     assert caught.value.http_status == status
     assert shop.asked().count("CreateReturn") == 1
-    assert len(shop.store.books()["returns"]) == 1
+    assert len(shop.store.records()["returns"]) == 1
 
 
 @pytest.mark.parametrize("kind", ["dropped_after", "dropped_before", "truncated", "wrong_content_type"])
@@ -115,7 +115,7 @@ def test_a_refused_connection_means_that_nothing_was_sent(clock: Clock) -> None:
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/graphql"
         client = client_of(url, clock)
-        client._governor.observe([])
+        client._limiter.observe([])
         with pytest.raises(Transient):
             client.execute("ReadRateLimits", {})
     assert clock.slept  # a query was tried more than once
@@ -208,7 +208,7 @@ def test_a_token_that_was_copied_badly_is_refused_without_showing_it(token: str)
 
 
 @pytest.mark.parametrize("style", ["http_date", "iso", "unix"])
-def test_a_limited_mutation_waits_as_long_as_it_is_told_and_is_then_sent_once(clock: Clock, style: str) -> None:
+def test_a_limited_mutation_waits_as_long_as_the_answer_says_and_is_then_sent_once(clock: Clock, style: str) -> None:
     until = datetime.fromtimestamp(clock.now + 42, UTC)
     text = {
         "http_date": format_datetime(until, usegmt=True),
@@ -265,7 +265,7 @@ def test_a_cursor_that_leads_nowhere_new_stops_the_reading_loudly(clock: Clock, 
     pages = iter([_page(cursor, more=True) for cursor in cursors])
     with (
         answering(lambda _: (200, {}, json.dumps(next(pages)).encode())) as (url, asked),
-        pytest.raises(Permanent, match="no way on to the next page"),
+        pytest.raises(Permanent, match="does not lead to the next page"),
     ):
         list(client_of(url, clock).pages("PullOrders", {}, "orderConnection", 10))
     assert len(asked) == len(cursors)
@@ -285,4 +285,4 @@ def test_pages_go_on_from_where_the_last_one_ended(clock: Clock) -> None:
         assert len(list(client_of(url, clock).pages("PullOrders", {"where": {}}, "orderConnection", 10))) == 3
     assert [request["variables"]["after"] for request in asked] == [None, "a", "b"]
     assert {request["variables"]["first"] for request in asked} == {10}
-    assert operations.load("PullOrders").text == asked[0]["query"]
+    assert centra_operations.load("PullOrders").text == asked[0]["query"]

@@ -7,8 +7,8 @@ import pytest
 
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.sources.centra import pull
-from hr_centra_pipeline.sources.centra.compare import CompareReport, compare_with_centra
-from hr_centra_pipeline.sources.centra.staging import refresh
+from hr_centra_pipeline.sources.centra.centra_staging import refresh
+from hr_centra_pipeline.sources.centra.full_compare import CompareReport, compare_with_centra
 from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline_tests.sources.centra.conftest import NOW, Rows, Shop
 
@@ -22,7 +22,7 @@ def pull_all(shop: Shop, warehouse: Warehouse, policy: Policy, now: datetime) ->
         one(shop.client, warehouse, policy, now)
 
 
-def old_books(shop: Shop) -> tuple[int, int, int]:
+def old_ledger(shop: Shop) -> tuple[int, int, int]:
     """An order with two Returns and a stock change, all of two months ago; answers the Returns and the change."""
     shipment, lines = shop.shipment_of(shop.add_order(at=NOW - 70 * DAY))
     returns = [shop.store.person_create_return(shipment, {line: 1}, at=NOW - 60 * DAY) for line in lines]
@@ -43,7 +43,7 @@ def differences(rows: Rows) -> list[tuple[object, ...]]:
 def test_a_silent_edit_and_a_deletion_are_found_within_a_week_and_staged(
     shop: Shop, warehouse: Warehouse, policy: Policy, rows: Rows
 ) -> None:
-    edited, deleted, change = old_books(shop)
+    edited, deleted, change = old_ledger(shop)
     pull_all(shop, warehouse, policy, NOW)
     refresh(warehouse, NOW)
     with shop.store.write():
@@ -72,10 +72,10 @@ def test_a_silent_edit_and_a_deletion_are_found_within_a_week_and_staged(
 
 
 @pytest.mark.slow
-def test_what_was_compared_is_left_alone_for_a_week_and_no_difference_is_told_twice(
+def test_what_was_compared_is_left_alone_for_a_week_and_no_difference_is_reported_twice(
     shop: Shop, warehouse: Warehouse, policy: Policy, rows: Rows
 ) -> None:
-    edited, _, _ = old_books(shop)
+    edited, _, _ = old_ledger(shop)
     pull_all(shop, warehouse, policy, NOW)
     with shop.store.write():
         shop.store.update("returns", "id", edited, {"return_cost": Decimal("3.00")})
@@ -91,7 +91,7 @@ def test_what_was_compared_is_left_alone_for_a_week_and_no_difference_is_told_tw
 def test_a_run_reads_a_part_and_the_next_ones_go_on(
     shop: Shop, warehouse: Warehouse, policy: Policy, rows: Rows
 ) -> None:
-    edited, _, _ = old_books(shop)
+    edited, _, _ = old_ledger(shop)
     pull_all(shop, warehouse, policy, NOW)
     with shop.store.write():
         shop.store.update("returns", "id", edited, {"return_cost": Decimal("3.00")})
@@ -125,7 +125,7 @@ def test_what_the_increments_would_have_shown_is_no_silent_edit(
 def test_a_compare_that_is_cut_short_takes_nothing_for_deleted_and_is_done_again(
     shop: Shop, warehouse: Warehouse, policy: Policy, rows: Rows
 ) -> None:
-    old_books(shop)
+    old_ledger(shop)
     pull_all(shop, warehouse, policy, NOW)
     shop.fault(kind="error_before", target="PullReturns", times=20)
     report = compare_with_centra(shop.client, warehouse, policy, WEEK)

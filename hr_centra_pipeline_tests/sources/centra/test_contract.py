@@ -8,9 +8,9 @@ import pytest
 
 from hr_centra_pipeline.core.policy import Policy, load_policy
 from hr_centra_pipeline.core.words import CentraWords
-from hr_centra_pipeline.sources.centra import contract, operations, permissions
+from hr_centra_pipeline.sources.centra import centra_calls, centra_contract, centra_operations
 from hr_centra_pipeline.sources.centra.assumptions import ledger
-from hr_centra_pipeline.sources.centra.contract import NotASchema, Row
+from hr_centra_pipeline.sources.centra.centra_contract import NotASchema, Row
 from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY
 from hr_centra_pipeline_tests.sources.centra.schemas import FIVE, introspection
 
@@ -18,8 +18,8 @@ POLICY = load_policy(EXAMPLE_POLICY).policy
 
 
 def rows(*edits: tuple[str, str], policy: Policy = POLICY, words: CentraWords | None = None) -> list[Row]:
-    read = contract.words_read(words or policy.centra.words)
-    return contract.compared(contract.schema_of(introspection(*edits)), permissions.needed(policy), read)
+    read = centra_contract.words_read(words or policy.centra.words)
+    return centra_contract.compared(centra_contract.schema_of(introspection(*edits)), centra_calls.needed(policy), read)
 
 
 def differences(*edits: tuple[str, str], **given: Any) -> dict[str, Row]:
@@ -151,7 +151,7 @@ def test_a_word_whose_meaning_has_another_word_here_stops_nothing() -> None:
     assert row.remedy == "Nothing to set: CANCELLED means cancelled as well."
 
 
-def test_a_word_that_nobody_gave_a_meaning_is_told_with_the_setting() -> None:
+def test_a_word_that_nobody_gave_a_meaning_is_reported_with_the_setting() -> None:
     row = only(("ARCHIVED DELETED }", "ARCHIVED DELETED AWAITING_REVIEW }"))
     assert (row.coordinate, row.stops) == ("OrderStatus.AWAITING_REVIEW", False)
     assert row.remedy.startswith("Say in [centra.words.order_status] what it means")
@@ -183,11 +183,13 @@ def test_an_enum_that_is_not_there_cannot_be_seen() -> None:
 # ---------------------------------------------------------------- nothing escapes
 
 
-def test_a_document_that_is_not_valid_for_another_reason_is_told_as_a_whole() -> None:
+def test_a_document_that_is_not_valid_for_another_reason_is_reported_as_a_whole() -> None:
     # Two fields of one name that cannot be merged: no coordinate is missing.
-    text = operations.load("PullWarehouses").text
+    text = centra_operations.load("PullWarehouses").text
     found = list(
-        contract.problems(contract.schema_of(introspection()), f"{text} fragment Unused on Order {{ id }}", {})
+        centra_contract.problems(
+            centra_contract.schema_of(introspection()), f"{text} fragment Unused on Order {{ id }}", {}
+        )
     )
     assert found == ["Fragment 'Unused' is never used."]
 
@@ -197,11 +199,11 @@ def test_a_document_that_is_not_valid_for_another_reason_is_told_as_a_whole() ->
 )
 def test_what_is_not_an_introspection_is_refused(given: Any) -> None:
     with pytest.raises(NotASchema, match="not the result of a GraphQL introspection"):
-        contract.schema_of(given)
+        centra_contract.schema_of(given)
 
 
 def test_what_no_schema_shows_is_listed_as_such() -> None:
-    unseen = list(contract.unseen(["behaviour.payment_value_sign"]))
+    unseen = list(centra_contract.unseen(["behaviour.payment_value_sign"]))
     assert {row.verdict for row in unseen} == {"cannot_be_seen"}
     assert {row.kind for row in unseen} == {"REST key", "REST answer", "behaviour"}
     told = {row.coordinate: row.remedy for row in unseen}
@@ -214,7 +216,7 @@ def test_what_no_schema_shows_is_listed_as_such() -> None:
 
 def test_every_operation_serves_an_effect_type_or_people() -> None:
     by_policy = [
-        *permissions.SENDING.values(), *permissions.PAYING.values(), *permissions.WRITING.values(), permissions.RELEASING,
+        *centra_calls.SENDING.values(), *centra_calls.PAYING.values(), *centra_calls.WRITING.values(), centra_calls.RELEASING,
     ]  # fmt: skip
-    needed = frozenset().union(*by_policy, permissions.FOR_PEOPLE)
-    assert needed == set(operations.names()) == set(permissions.NEEDED)
+    needed = frozenset().union(*by_policy, centra_calls.FOR_PEOPLE)
+    assert needed == set(centra_operations.names()) == set(centra_calls.NEEDED)

@@ -12,9 +12,9 @@ import pytest
 from graphql import build_schema, graphql_sync
 
 from hr_centra_pipeline.core.policy import GiftCards, Policy
-from hr_centra_pipeline.sandbox.centra import order_api as sandbox_order_api
+from hr_centra_pipeline.sandbox.centra import order_api_server
 from hr_centra_pipeline.sandbox.server import SandboxSettings, running_sandbox
-from hr_centra_pipeline.sources.centra import contract, contract_record, old_objects, permissions
+from hr_centra_pipeline.sources.centra import centra_calls, centra_contract, contract_record, old_objects
 from hr_centra_pipeline.sources.centra.client import CentraClient
 from hr_centra_pipeline.sources.centra.contract_record import ContractReport
 from hr_centra_pipeline.sources.centra.order_api import OrderApiClient
@@ -112,7 +112,7 @@ def test_a_deprecated_member_works_as_well_and_is_no_difference(tmp_path: Path, 
         "input DirectToConsumerOrderUpdateInput {",
         "input DirectToConsumerOrderUpdateInput { old: Int @deprecated ",
     )
-    fullest, plainest = contract._INTROSPECTIONS
+    fullest, plainest = centra_contract._INTROSPECTIONS
     assert "includeDeprecated" in fullest
     text = edited(edit).replace("internalComment: String", "internalComment: String @deprecated")
     answer = graphql_sync(build_schema(text, assume_valid=True), fullest).data
@@ -157,9 +157,9 @@ def test_a_word_by_which_nothing_is_decided_stops_nothing_when_it_is_missing(tmp
 
 def test_a_token_with_the_least_permissions_is_enough(sync: Sync, rows: Rows) -> None:
     sync.shop.add_order(at=NOW - timedelta(days=9))
-    sync.shop.client = sync.shop.client_with(*permissions.least())
+    sync.shop.client = sync.shop.client_with(*centra_calls.least())
     sync()
-    assert rows("select * from operations.contract where contains(found, 'could not be asked')") == []
+    assert rows("select * from operations.contract where contains(found, 'could not be queried')") == []
 
 
 # ---------------------------------------------------------------- another schema
@@ -247,7 +247,7 @@ def test_old_objects_show_signs_words_and_keys(shop: Shop, policy: Policy) -> No
     }
 
 
-def test_other_signs_and_references_are_told_as_they_are(shop: Shop, policy: Policy) -> None:
+def test_other_signs_and_references_are_reported_as_they_are(shop: Shop, policy: Policy) -> None:
     shop.sandbox.sandbox.configure(
         negative_entries=["REFUND"], negative_totals=["returnCost"], authorisation_references=["card"]
     )
@@ -269,9 +269,9 @@ def test_an_order_api_whose_orders_have_no_order_id_differs(
     shop: Shop, policy: Policy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old_shop(shop)
-    as_documented = sandbox_order_api._shown
+    as_documented = order_api_server._shown
     monkeypatch.setattr(
-        sandbox_order_api, "_shown",
+        order_api_server, "_shown",
         lambda store, row: {("order" if key == "orderId" else key): value for key, value in as_documented(store, row).items()},
     )  # fmt: skip
     verdict, found = seen(shop, policy)["order_api_shows_order_id"]
@@ -298,7 +298,7 @@ def test_an_odd_answer_is_said_and_stops_nothing(shop: Shop, policy: Policy, mon
 
 
 def test_a_key_of_the_order_api_that_is_renamed_is_reported(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    keys = sandbox_order_api.KEYS["POST /order"]["deliveryAddress"]
+    keys = order_api_server.KEYS["POST /order"]["deliveryAddress"]
     monkeypatch.delitem(keys, "zipcode")
     monkeypatch.setitem(keys, "postcode", None)
     address = {"email": "jane@doe.example", "country": "DE", "zipcode": "10115"}

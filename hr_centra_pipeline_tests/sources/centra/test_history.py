@@ -10,7 +10,7 @@ import pytest
 
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.sources.centra import history
-from hr_centra_pipeline.sources.centra.errors import Misconfigured, Transient
+from hr_centra_pipeline.sources.centra.centra_errors import Misconfigured, Transient
 from hr_centra_pipeline.sources.centra.history import HistoryReport
 from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline_tests.sources.centra.conftest import NOW, Rows, Shop, add_item
@@ -65,7 +65,7 @@ def test_orders_of_the_range_are_landed_with_their_shipments_and_no_others(
     assert report.rows_landed == 2 * len(wanted)
 
 
-def test_the_lock_is_taken_anew_for_every_slice_and_given_back_in_between(
+def test_the_lock_is_taken_again_for_every_slice_and_given_back_in_between(
     shop: Shop, old_orders: list[int], warehouse: Warehouse, policy: Policy
 ) -> None:
     slices = Slices()
@@ -102,7 +102,7 @@ def test_a_cut_keeps_what_was_read_and_the_next_one_goes_on_from_there(
     assert len(rows("select order_number from landing.centra_orders")) == 10
 
 
-def test_a_missing_permission_is_a_mistake_of_ours_and_says_which(
+def test_a_missing_permission_is_our_own_mistake_and_says_which(
     shop: Shop, warehouse: Warehouse, policy: Policy
 ) -> None:
     shop.client = shop.client_with("Warehouse:read")

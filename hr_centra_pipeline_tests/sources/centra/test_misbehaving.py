@@ -15,8 +15,8 @@ import pytest
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.sources.centra import bounded, pull
 from hr_centra_pipeline.sources.centra.bounded import BoundedSession
+from hr_centra_pipeline.sources.centra.centra_errors import CentraError, Permanent, Transient, UnknownOutcome
 from hr_centra_pipeline.sources.centra.client import Answer, Asked, CentraClient
-from hr_centra_pipeline.sources.centra.errors import CentraError, Permanent, Transient, UnknownOutcome
 from hr_centra_pipeline.sources.centra.order_api import OrderApiClient
 from hr_centra_pipeline.sources.centra.texts import our_marks, without_contacts
 from hr_centra_pipeline.sources.centra.transport import Credential
@@ -160,7 +160,7 @@ def test_pages_with_ever_new_cursors_and_nothing_new_on_them_end(nodes: list[Any
     endless = answers(
         {"PullReturns": lambda _: {"returnConnection": page(nodes, after=f"c{next(count)}", goes_on=True)}}
     )
-    with answering(endless) as (url, _), pytest.raises(Permanent, match="no way on to the next page"):
+    with answering(endless) as (url, _), pytest.raises(Permanent, match="does not lead to the next page"):
         list(client_of(url, clock).pages("PullReturns", {}, "returnConnection", 10))
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from hr_centra_pipeline.sources.centra.errors import Permanent, UnknownOutcome
+from hr_centra_pipeline.sources.centra.centra_errors import Permanent, UnknownOutcome
 from hr_centra_pipeline.sources.centra.order_api import NUMBER_IS_TAKEN, OUT_OF_STOCK, OrderApiClient
 from hr_centra_pipeline_tests.sources.centra.conftest import NOW, Shop
 

@@ -91,7 +91,7 @@ def test_asked_again_after_a_refusal_the_payment_answers_the_second_request() ->
     assert sums([ASKED, REFUSED, ASKED, PAID]) == {"refund_failed": 100, "refunded": 100}
 
 
-def test_a_failure_that_is_told_after_the_refund_takes_it_back() -> None:
+def test_a_failure_that_is_reported_after_the_refund_takes_it_back() -> None:
     assert sums([PAID, REFUSED]) == {"refund_failed": 100}
     assert sums([ASKED, PAID, REFUSED]) == {"refund_failed": 100}
     assert sums([PAID, PAID, REFUSED]) == {"refunded": 100, "refund_failed": 100}

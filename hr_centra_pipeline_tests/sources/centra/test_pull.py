@@ -7,10 +7,10 @@ import pytest
 import simplejson
 
 from hr_centra_pipeline.core.policy import Policy
-from hr_centra_pipeline.sources.centra import progress, pull
+from hr_centra_pipeline.sources.centra import pull, pull_progress
+from hr_centra_pipeline.sources.centra.centra_staging import refresh
 from hr_centra_pipeline.sources.centra.client import CentraClient
-from hr_centra_pipeline.sources.centra.progress import Pull
-from hr_centra_pipeline.sources.centra.staging import refresh
+from hr_centra_pipeline.sources.centra.pull_progress import Pull
 from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline_tests.sources.centra import payloads
 from hr_centra_pipeline_tests.sources.centra.conftest import NOW, Rows, Shop, add_item
@@ -233,7 +233,7 @@ def test_what_changes_behind_a_long_pull_is_not_missed_by_the_next_one(
 ) -> None:
     long, newest = Pull("orders", shop.client, warehouse, policy, NOW), NOW - HOUR
     long.saw(newest)
-    progress._write(long, elapsed=3 * HOUR)
+    pull_progress._write(long, elapsed=3 * HOUR)
     # It took three hours and the overlap is one: the next one starts where this one did.
     assert Pull("orders", shop.client, warehouse, policy, NOW).since() == newest - 3 * HOUR
 
@@ -241,7 +241,7 @@ def test_what_changes_behind_a_long_pull_is_not_missed_by_the_next_one(
 def test_an_object_dated_into_the_future_does_not_hide_what_comes_until_then(
     shop: Shop, warehouse: Warehouse, policy: Policy
 ) -> None:
-    progress.recorded(Pull("orders", shop.client, warehouse, policy, NOW), lambda pull: pull.saw(NOW + 900 * DAY))
+    pull_progress.recorded(Pull("orders", shop.client, warehouse, policy, NOW), lambda pull: pull.saw(NOW + 900 * DAY))
     assert Pull("orders", shop.client, warehouse, policy, NOW).since() == NOW - HOUR
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.sources.centra import pull
-from hr_centra_pipeline.sources.centra.staging import refresh
+from hr_centra_pipeline.sources.centra.centra_staging import refresh
 from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline_tests.sources.centra.conftest import NOW, Rows, Shop, add_item
 
@@ -17,9 +17,7 @@ HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 
 
-def test_a_return_that_somebody_deleted_is_noticed(
-    shop: Shop, warehouse: Warehouse, policy: Policy, rows: Rows
-) -> None:
+def test_a_return_that_someone_deleted_is_noticed(shop: Shop, warehouse: Warehouse, policy: Policy, rows: Rows) -> None:
     number = shop.add_order(at=NOW - 30 * DAY)
     shipment, lines = shop.shipment_of(number)
     recent = shop.store.person_create_return(shipment, {lines[0]: 1}, at=NOW - DAY, comment="RET-1 by Jane")
@@ -74,7 +72,7 @@ def test_an_old_pending_return_is_read_again_until_it_is_completed(
     assert len(shop.asked()) - before == 1  # only the window is left to read
 
 
-def test_a_mistake_of_ours_is_raised_and_the_pull_still_has_its_row(
+def test_our_own_mistake_is_raised_and_the_pull_still_has_its_row(
     shop: Shop, warehouse: Warehouse, policy: Policy, rows: Rows
 ) -> None:
     with warehouse.transaction() as connection:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from hr_centra_pipeline.core.keys import effect_key, packet_key
 from hr_centra_pipeline.core.policy import Policy
-from hr_centra_pipeline.sources.centra import landing, models
-from hr_centra_pipeline.sources.centra.staging import refresh
+from hr_centra_pipeline.sources.centra import centra_landing, centra_objects
+from hr_centra_pipeline.sources.centra.centra_staging import refresh
 from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline.warehouse.declare import Table
 from hr_centra_pipeline.warehouse.policy_tables import write_policy
@@ -30,11 +30,11 @@ TABLES = [value for value in vars(declared).values() if isinstance(value, Table)
 def land(warehouse: Warehouse, policy: Policy) -> Callable[..., int]:
     """Lands raw objects as a pull would; answers how many rows that made."""
     ways = {
-        "order": (landing.ORDERS, models.Order, landing.order_row),
-        "shipment": (landing.SHIPMENTS, models.Shipment, landing.shipment_row),
-        "return": (landing.RETURNS, models.Return, landing.return_row),
-        "stock_change": (landing.STOCK_CHANGES, models.StockChange, landing.stock_change_row),
-        "warehouse": (landing.WAREHOUSES, models.Warehouse, landing.warehouse_row),
+        "order": (centra_landing.ORDERS, centra_objects.Order, centra_landing.order_row),
+        "shipment": (centra_landing.SHIPMENTS, centra_objects.Shipment, centra_landing.shipment_row),
+        "return": (centra_landing.RETURNS, centra_objects.Return, centra_landing.return_row),
+        "stock_change": (centra_landing.STOCK_CHANGES, centra_objects.StockChange, centra_landing.stock_change_row),
+        "warehouse": (centra_landing.WAREHOUSES, centra_objects.Warehouse, centra_landing.warehouse_row),
     }
 
     context = {"reference_paths": policy.centra.reference_paths}
@@ -43,7 +43,7 @@ def land(warehouse: Warehouse, policy: Policy) -> Callable[..., int]:
         target, model, row = ways[kind]
         with warehouse.transaction() as connection:
             fitting = [row(model.model_validate(node, context=context)) for node in nodes]  # type: ignore[attr-defined, operator]
-            return landing.land(connection, target, fitting, at)
+            return centra_landing.land(connection, target, fitting, at)
 
     return land
 
@@ -103,7 +103,7 @@ def test_no_amount_changes_by_a_digit_between_centra_and_staging(
     assert [total for (total,) in staged][: len(amounts)] == amounts
 
 
-def test_a_line_that_is_no_ordinary_product_is_told_apart(warehouse: Warehouse, land: Land, rows: Rows) -> None:
+def test_a_line_that_is_no_ordinary_product_is_recognised(warehouse: Warehouse, land: Land, rows: Rows) -> None:
     bundle = payloads.order_line(2, "50", __typename="BundleOrderLine", productSize=None)
     land("order", payloads.order(1001, lines=[payloads.order_line(1, "50"), bundle]))
     refresh(warehouse, NOW)
@@ -182,7 +182,7 @@ def test_a_deleted_return_keeps_what_it_was_and_when_it_was_missed(
     refresh(warehouse, NOW)
     later = NOW + timedelta(hours=3)
     with warehouse.transaction() as connection:
-        assert landing.land_deleted(connection, [9], later) == 1
+        assert centra_landing.land_deleted(connection, [9], later) == 1
     refresh(warehouse, later)
     assert rows("select grand_total, deleted_at from staging.centra_returns") == [(Decimal(40), later)]
     # It comes back: somebody restored it. The same content as before its deletion is news.
@@ -379,7 +379,7 @@ def test_of_the_provider_s_answer_only_its_references_are_kept(
 def test_whatever_a_provider_answers_its_payment_is_landed(answer: str) -> None:
     paths = Policy.model_fields["centra"].get_default().reference_paths
     entry = {**payloads.payment(5, "REFUND", "20"), "paramsJSON": answer}
-    kept = models.PaymentEntry.model_validate(entry, context={"reference_paths": paths}).provider_references
+    kept = centra_objects.PaymentEntry.model_validate(entry, context={"reference_paths": paths}).provider_references
     assert all(isinstance(reference, str) and 0 < len(reference) <= 100 for reference in kept)
     "".join(kept).encode()  # no half of a character is left
 

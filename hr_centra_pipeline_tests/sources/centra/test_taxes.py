@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.sandbox.centra.store import NewLine, NewOrder
-from hr_centra_pipeline.sources.centra import landing, models, pull
-from hr_centra_pipeline.sources.centra.staging import refresh
+from hr_centra_pipeline.sources.centra import centra_landing, centra_objects, pull
+from hr_centra_pipeline.sources.centra.centra_staging import refresh
 from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline_tests.sources.centra import payloads
 from hr_centra_pipeline_tests.sources.centra.conftest import NOW, Rows, Shop
@@ -48,14 +48,14 @@ def line(line_id: int, gross: str, net: str, quantity: int = 1) -> Node:
 
 
 def land(warehouse: Warehouse, kind: str, *nodes: Node) -> None:
-    ways: dict[str, tuple[landing.Target, Any, Any]] = {
-        "order": (landing.ORDERS, models.Order, landing.order_row),
-        "shipment": (landing.SHIPMENTS, models.Shipment, landing.shipment_row),
-        "return": (landing.RETURNS, models.Return, landing.return_row),
+    ways: dict[str, tuple[centra_landing.Target, Any, Any]] = {
+        "order": (centra_landing.ORDERS, centra_objects.Order, centra_landing.order_row),
+        "shipment": (centra_landing.SHIPMENTS, centra_objects.Shipment, centra_landing.shipment_row),
+        "return": (centra_landing.RETURNS, centra_objects.Return, centra_landing.return_row),
     }
     target, model, row = ways[kind]
     with warehouse.transaction() as connection:
-        landing.land(connection, target, [row(model.model_validate(node)) for node in nodes], NOW)
+        centra_landing.land(connection, target, [row(model.model_validate(node)) for node in nodes], NOW)
     refresh(warehouse, NOW)
 
 
@@ -234,6 +234,6 @@ def test_net_values_and_taxes_that_centra_does_not_round_are_rounded_half_up_as_
 )
 def test_a_computed_value_is_kept_half_up_to_four_decimals(shown: str, kept: str) -> None:
     node = {"value": Decimal(shown), "currency": {"code": "EUR"}}
-    assert models.ComputedMoney.model_validate(node).model_dump()["value"] == kept
+    assert centra_objects.ComputedMoney.model_validate(node).model_dump()["value"] == kept
     with pytest.raises(ValidationError):
-        models.ComputedMoney.model_validate(node | {"value": Decimal("1e30")})
+        centra_objects.ComputedMoney.model_validate(node | {"value": Decimal("1e30")})

@@ -11,15 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hr_centra_pipeline.sandbox.centra.api import load_schema
-from hr_centra_pipeline.sources.centra import operations
+from hr_centra_pipeline.sources.centra import centra_operations
+from hr_centra_pipeline.sources.centra.centra_errors import Limited, Permanent, Transient, UnknownOutcome
 from hr_centra_pipeline.sources.centra.client import Answer, Asked, CentraClient
-from hr_centra_pipeline.sources.centra.errors import Limited, Permanent, Transient, UnknownOutcome
 from hr_centra_pipeline_tests.sources.centra.conftest import NOW, Clock, Shop
 from hr_centra_pipeline_tests.sources.centra.server import always, answering
 
 SCHEMA = load_schema()
-QUERIES = [name for name in operations.names() if not operations.load(name).is_mutation]
-MUTATIONS = [name for name in operations.names() if operations.load(name).is_mutation]
+QUERIES = [name for name in centra_operations.names() if not centra_operations.load(name).is_mutation]
+MUTATIONS = [name for name in centra_operations.names() if centra_operations.load(name).is_mutation]
 
 
 def returns_of(shop: Shop, count: int) -> list[Asked]:
@@ -52,15 +52,15 @@ def kinds(outcomes: list[Any]) -> list[str]:
     | st.lists(st.sampled_from(MUTATIONS), min_size=1, max_size=5)
 )
 def test_whatever_goes_together_is_valid_and_costs_each_of_its_mutations(names: list[str]) -> None:
-    whole = operations.together(tuple(names))
+    whole = centra_operations.together(tuple(names))
     assert validate(SCHEMA, parse(whole.text)) == []
     assert len(whole.fields) == len(set(whole.fields))
-    assert len(whole.mutations) == sum(len(operations.load(name).mutations) for name in names)
+    assert len(whole.mutations) == sum(len(centra_operations.load(name).mutations) for name in names)
 
 
 def test_a_query_and_a_mutation_do_not_go_together() -> None:
     with pytest.raises(ValueError, match="do not go together"):
-        operations.together(("LookAtOrder", "DeleteReturn"))
+        centra_operations.together(("LookAtOrder", "DeleteReturn"))
 
 
 def test_each_gets_its_own_answer_and_a_refused_one_leaves_the_others_done(shop: Shop) -> None:
@@ -70,7 +70,7 @@ def test_each_gets_its_own_answer_and_a_refused_one_leaves_the_others_done(shop:
     assert kinds(outcomes) == ["done", "refused", "done"]
     assert "lines" in outcomes[1].errors[0]["path"]  # type: ignore[union-attr]
     ids = [outcome.data["createReturn"]["return"]["id"] for outcome in (outcomes[0], outcomes[2])]  # type: ignore[union-attr]
-    assert ids == [row["id"] for row in shop.store.books()["returns"]]
+    assert ids == [row["id"] for row in shop.store.records()["returns"]]
     assert shop.asked() == ["CreateReturn"]
     assert len({outcome.request_id for outcome in outcomes}) == 1
 
@@ -88,11 +88,11 @@ def test_when_the_request_fails_each_of_them_is_in_doubt_and_none_is_sent_again(
     shop.fault(kind=kind, target="CreateReturn")
     assert kinds(shop.client.execute_together(asked)) == ["UnknownOutcome"] * 4
     done = {"error_half_way": 2, "dropped_half_way": 2, "dropped_before": 0}.get(kind, 4)
-    assert len(shop.store.books()["returns"]) == done
+    assert len(shop.store.records()["returns"]) == done
     assert shop.asked().count("CreateReturn") == 1
 
 
-def test_a_limited_request_that_was_reserved_is_told_at_once_and_nothing_was_done(shop: Shop) -> None:
+def test_a_limited_request_that_was_reserved_is_reported_at_once_and_nothing_was_done(shop: Shop) -> None:
     asked = returns_of(shop, 2)
     shop.client.reserve(2)
     shop.fault(kind="rate_limited", target="CreateReturn", seconds=3)
@@ -101,10 +101,10 @@ def test_a_limited_request_that_was_reserved_is_told_at_once_and_nothing_was_don
     assert isinstance(outcomes[0], Limited)
     assert 0 < outcomes[0].seconds < 10
     assert shop.client.limited == 1
-    assert shop.store.books()["returns"] == []
+    assert shop.store.records()["returns"] == []
 
 
-def test_what_stands_before_the_request_can_stop_it_and_nothing_leaves(shop: Shop) -> None:
+def test_what_comes_before_the_request_can_stop_it_and_nothing_leaves(shop: Shop) -> None:
     def stop() -> None:
         raise RuntimeError("stop")
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.sandbox.shop.shop import Shop as SimulatedShop
 from hr_centra_pipeline.sources.centra import pull
-from hr_centra_pipeline.sources.centra.staging import refresh
+from hr_centra_pipeline.sources.centra.centra_staging import refresh
 from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline_tests.sources.centra.conftest import NOW, Rows, Shop
 
@@ -22,7 +22,7 @@ PULLS = [
 ]
 
 
-def test_a_whole_shop_is_staged_exactly_as_centra_s_books_say(
+def test_a_whole_shop_is_staged_exactly_as_centra_s_records_say(
     shop: Shop, warehouse: Warehouse, policy: Policy, rows: Rows
 ) -> None:
     simulated = SimulatedShop(shop.sandbox.sandbox.home, shop.store, shop.sandbox.clock)
@@ -34,20 +34,20 @@ def test_a_whole_shop_is_staged_exactly_as_centra_s_books_say(
     # The second round found nothing new.
     assert {report.object: report.rows_landed for report in reports if report.rows_landed} == {}
     refresh(warehouse, NOW)
-    books = shop.store.books()
-    assert books["returns"]
+    ledger = shop.store.records()
+    assert ledger["returns"]
     staged = rows("select centra_return_id, order_number, status, grand_total from staging.centra_returns")
     assert sorted(staged) == sorted(
         (found["id"], str(found["order_number"]), found["status"], Decimal(found["grand_total"]))
-        for found in books["returns"]
+        for found in ledger["returns"]
     )
     entries = rows("select order_number, centra_return_id, entry_type, status, amount from staging.payment_entries")
     assert Counter(entries) == Counter(
         (str(number), return_id, entry_type, status, Decimal(value))
-        for number, return_id, entry_type, status, value in books["payments"]
+        for number, return_id, entry_type, status, value in ledger["payments"]
     )
     assert rows("select order_number, status, currency from staging.orders order by order_number") == sorted(
-        (str(order["number"]), order["status"], order["currency"]) for order in books["orders"]
+        (str(order["number"]), order["status"], order["currency"]) for order in ledger["orders"]
     )
     # Parts sum to the whole.
     assert (

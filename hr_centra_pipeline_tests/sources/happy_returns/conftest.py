@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from hr_centra_pipeline.sources.happy_returns.ingest import IngestReport, ingest
-from hr_centra_pipeline.sources.happy_returns.profiles import Profile, load_profiles
-from hr_centra_pipeline.sources.happy_returns.staging import StagingReport, refresh
+from hr_centra_pipeline.sources.happy_returns.export_intake import IngestReport, ingest
+from hr_centra_pipeline.sources.happy_returns.export_profiles import Profile, load_profiles
+from hr_centra_pipeline.sources.happy_returns.export_staging import StagingReport, refresh
 from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Warehouse
 
@@ -43,7 +43,7 @@ COMPLETE: dict[str, dict[str, str]] = {"items": ITEM, "returns": RETURN, "refund
 
 
 @dataclass
-class Desk:
+class Harness:
     """One merchant's folder of exports and the database behind it."""
 
     folder: Path
@@ -109,13 +109,13 @@ def as_csv(header: Sequence[str], rows: Sequence[dict[str, Any]], *, end: str = 
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    return new_desk(tmp_path)
+def harness(tmp_path: Path) -> Harness:
+    return new_harness(tmp_path)
 
 
-def new_desk(tmp_path: Path) -> Desk:
+def new_harness(tmp_path: Path) -> Harness:
     folder = tmp_path / "exports"
     folder.mkdir(parents=True)
     warehouse = Warehouse(tmp_path / "warehouse.duckdb")
     migrate.prepare(warehouse)
-    return Desk(folder, warehouse, load_profiles(tmp_path / "profiles"))
+    return Harness(folder, warehouse, load_profiles(tmp_path / "profiles"))

@@ -11,8 +11,8 @@ from hr_centra_pipeline.core.policy import load_policy
 from hr_centra_pipeline.effects.plan import plan
 from hr_centra_pipeline.matching.match import match
 from hr_centra_pipeline.reconciliation.reconcile import reconcile
-from hr_centra_pipeline.sources import files
-from hr_centra_pipeline.sources.instants import instant, quoted
+from hr_centra_pipeline.sources.intake import contents
+from hr_centra_pipeline.sources.intake.instants import instant, quoted
 from hr_centra_pipeline.warehouse.database import run_sql
 from hr_centra_pipeline.warehouse.policy_tables import write_policy
 from hr_centra_pipeline_tests import staged
@@ -24,24 +24,24 @@ from hr_centra_pipeline_tests.sources.happy_returns.conftest import (
     REFUND,
     RETURN,
     SHIPMENT,
-    Desk,
+    Harness,
     as_csv,
 )
 
 _INVISIBLE = ["\u00a0", "\t", "\u200b", "\r", "\ufeff", "\u2003", "\u00ad", "\u2060", "\x00", "\u3000"]
 
 
-def test_an_id_with_blanks_and_invisible_characters_around_or_inside_it_is_the_same_unit(desk: Desk) -> None:
-    desk.csv("items", ITEM | {"item_id": "IT-00001"}, name="items-2026-09-20.csv")
-    desk.ingest()
+def test_an_id_with_blanks_and_invisible_characters_around_or_inside_it_is_the_same_unit(harness: Harness) -> None:
+    harness.csv("items", ITEM | {"item_id": "IT-00001"}, name="items-2026-09-20.csv")
+    harness.ingest()
     for number, extra in enumerate(_INVISIBLE):
         later = {"updated_at": f"2026-09-21T08:00:{number:02}Z"}
-        desk.csv("items", ITEM | later | {"item_id": f"{extra}IT-00001{extra}"}, name=f"items-{number}.csv")
-    desk.csv("items", ITEM | {"item_id": "IT-\u200b00001", "sku": "SKU-2", "updated_at": "2026-09-22T08:00:00Z"})
-    desk.ingest()
-    desk.refresh()
-    assert desk.rejected() == []
-    assert desk.rows("select return_item_id, item_id, sku from staging.return_items") == [
+        harness.csv("items", ITEM | later | {"item_id": f"{extra}IT-00001{extra}"}, name=f"items-{number}.csv")
+    harness.csv("items", ITEM | {"item_id": "IT-\u200b00001", "sku": "SKU-2", "updated_at": "2026-09-22T08:00:00Z"})
+    harness.ingest()
+    harness.refresh()
+    assert harness.rejected() == []
+    assert harness.rows("select return_item_id, item_id, sku from staging.return_items") == [
         ("IT-00001", "IT-00001", "SKU-2")
     ]
 
@@ -57,25 +57,25 @@ def test_an_id_with_blanks_and_invisible_characters_around_or_inside_it_is_the_s
         ("shipments", "item_id", "return_item_id"),
     ],
 )  # fmt: skip
-def test_every_code_is_cleaned_of_what_cannot_be_seen(desk: Desk, kind: str, column: str, stored: str) -> None:
+def test_every_code_is_cleaned_of_what_cannot_be_seen(harness: Harness, kind: str, column: str, stored: str) -> None:
     value = COMPLETE[kind].get(column, "1Z999AA1")
-    desk.csv(kind, COMPLETE[kind] | {column: f"\u200b\u00a0{value}\u00a0\u200b\t"})
-    desk.ingest()
-    assert desk.rejected() == []
-    assert desk.rows(f"select {stored} from landing.happy_returns_{kind}") == [(value,)]
+    harness.csv(kind, COMPLETE[kind] | {column: f"\u200b\u00a0{value}\u00a0\u200b\t"})
+    harness.ingest()
+    assert harness.rejected() == []
+    assert harness.rows(f"select {stored} from landing.happy_returns_{kind}") == [(value,)]
 
 
 @pytest.mark.parametrize("mangled", ["5.32494E+12", "5,32494e+12", "1E+13", "#N/A", "#REF!", "null", "N/A", "None", "######",
                                      '["IT-1"]', "1001.0", "nan"])  # fmt: skip
 def test_ids_that_a_spreadsheet_or_program_spoiled_are_refused_and_fold_no_two_units_into_one(
-    desk: Desk, mangled: str
+    harness: Harness, mangled: str
 ) -> None:
-    desk.csv(
+    harness.csv(
         "items", ITEM | {"item_id": mangled}, ITEM | {"item_id": mangled, "return_id": "RT-2", "order_number": "1002"}
     )
-    desk.ingest()
-    assert desk.totals() == (2, 0, 2, 0)
-    for _, column, reason, _ in desk.rejected():
+    harness.ingest()
+    assert harness.totals() == (2, 0, 2, 0)
+    for _, column, reason, _ in harness.rejected():
         assert column == "item_id"
         assert mangled in reason
 
@@ -88,74 +88,74 @@ def test_ids_that_a_spreadsheet_or_program_spoiled_are_refused_and_fold_no_two_u
         ("shipments", "tracking"), ("returns", "order_number"),
     ],
 )  # fmt: skip
-def test_any_code_that_a_spreadsheet_rounded_is_refused_by_name(desk: Desk, kind: str, column: str) -> None:
-    desk.csv(kind, COMPLETE[kind] | {column: "5.32494E+12"})
-    desk.ingest()
-    ((_, named, reason, _),) = desk.rejected()
+def test_any_code_that_a_spreadsheet_rounded_is_refused_by_name(harness: Harness, kind: str, column: str) -> None:
+    harness.csv(kind, COMPLETE[kind] | {column: "5.32494E+12"})
+    harness.ingest()
+    ((_, named, reason, _),) = harness.rejected()
     assert named == column
     assert "5.32494E+12" in reason
 
 
-def test_a_gift_card_that_is_null_is_none(desk: Desk) -> None:
-    desk.csv("refunds", REFUND | {"gift_card_id": "NULL"})
-    desk.csv("items", ITEM | {"exchange_sku": "n/a", "upc": "None"})
-    desk.ingest()
-    assert desk.rows("select gift_card_id from landing.happy_returns_refunds") == [(None,)]
-    assert desk.rows("select exchange_sku, upc from landing.happy_returns_items") == [(None, None)]
+def test_a_gift_card_that_is_null_is_none(harness: Harness) -> None:
+    harness.csv("refunds", REFUND | {"gift_card_id": "NULL"})
+    harness.csv("items", ITEM | {"exchange_sku": "n/a", "upc": "None"})
+    harness.ingest()
+    assert harness.rows("select gift_card_id from landing.happy_returns_refunds") == [(None,)]
+    assert harness.rows("select exchange_sku, upc from landing.happy_returns_items") == [(None, None)]
 
 
-def test_an_id_that_later_names_another_return_is_a_contradiction_and_no_update(desk: Desk) -> None:
-    desk.csv("items", ITEM, name="items-2026-09-20.csv")
-    desk.ingest()
+def test_an_id_that_later_names_another_return_is_a_contradiction_and_no_update(harness: Harness) -> None:
+    harness.csv("items", ITEM, name="items-2026-09-20.csv")
+    harness.ingest()
     other = ITEM | {"return_id": "RT-2", "order_number": "1002", "updated_at": "2026-09-21T08:00:00Z"}
-    desk.csv("items", other, ITEM | {"item_id": "IT-2"}, name="items-2026-09-21.csv")
-    desk.csv("refunds", REFUND, name="refunds-2026-09-22.csv")
-    desk.csv("refunds", REFUND | {"return_id": "RT-2"}, name="refunds-2026-09-23.csv")
-    desk.ingest()
-    desk.refresh()
-    assert desk.rows("select return_item_id, return_id from staging.return_items order by 1") == [
+    harness.csv("items", other, ITEM | {"item_id": "IT-2"}, name="items-2026-09-21.csv")
+    harness.csv("refunds", REFUND, name="refunds-2026-09-22.csv")
+    harness.csv("refunds", REFUND | {"return_id": "RT-2"}, name="refunds-2026-09-23.csv")
+    harness.ingest()
+    harness.refresh()
+    assert harness.rows("select return_item_id, return_id from staging.return_items order by 1") == [
         ("IT-1", "RT-1"), ("IT-2", "RT-1"),
     ]  # fmt: skip
-    assert [(column, reason) for _, column, reason, _ in desk.rejected()] == [
+    assert [(column, reason) for _, column, reason, _ in harness.rejected()] == [
         ("item_id", "names return RT-2, and was landed for RT-1"),
         ("refund_id", "names return RT-2, and was landed for RT-1"),
     ]
 
 
-def test_an_id_that_names_two_returns_or_orders_in_one_file_is_refused_for_all(desk: Desk) -> None:
-    desk.csv("items", ITEM, ITEM | {"order_number": "1002"}, ITEM | {"item_id": "IT-2"})
-    desk.ingest()
-    assert desk.totals() == (3, 1, 2, 0)
-    assert {column for _, column, _, _ in desk.rejected()} == {"item_id"}
+def test_an_id_that_names_two_returns_or_orders_in_one_file_is_refused_for_all(harness: Harness) -> None:
+    harness.csv("items", ITEM, ITEM | {"order_number": "1002"}, ITEM | {"item_id": "IT-2"})
+    harness.ingest()
+    assert harness.totals() == (3, 1, 2, 0)
+    assert {column for _, column, _, _ in harness.rejected()} == {"item_id"}
 
 
-def test_a_later_file_may_correct_the_order_of_a_unit(desk: Desk) -> None:
-    desk.stage("items", ITEM, name="items-2026-09-20.csv")
-    desk.stage(
+def test_a_later_file_may_correct_the_order_of_a_unit(harness: Harness) -> None:
+    harness.stage("items", ITEM, name="items-2026-09-20.csv")
+    harness.stage(
         "items", ITEM | {"order_number": "1002", "updated_at": "2026-09-21T08:00:00Z"}, name="items-2026-09-21.csv"
     )
-    assert desk.rows("select order_number from staging.return_items") == [("1002",)]
+    assert harness.rows("select order_number from staging.return_items") == [("1002",)]
 
 
-def test_a_source_time_after_now_is_refused_and_later_rows_count(desk: Desk) -> None:
-    desk.csv("items", ITEM | {"sku": "WRONG", "updated_at": "2062-09-20T08:00:00Z"}, name="items-1.csv")
-    desk.csv("items", ITEM | {"sku": "SOON", "updated_at": "2026-09-30T13:00:01Z"}, name="items-2.csv")
-    desk.csv("items", ITEM | {"sku": "RIGHT", "updated_at": "2026-09-30T12:59:00Z"}, name="items-3.csv")
-    desk.ingest()
-    desk.refresh()
-    assert desk.rows("select sku from staging.return_items") == [("RIGHT",)]
-    assert [(column, reason) for _, column, reason, _ in desk.rejected()] == [
+def test_a_source_time_after_now_is_refused_and_later_rows_count(harness: Harness) -> None:
+    harness.csv("items", ITEM | {"sku": "WRONG", "updated_at": "2062-09-20T08:00:00Z"}, name="items-1.csv")
+    harness.csv("items", ITEM | {"sku": "SOON", "updated_at": "2026-09-30T13:00:01Z"}, name="items-2.csv")
+    harness.csv("items", ITEM | {"sku": "RIGHT", "updated_at": "2026-09-30T12:59:00Z"}, name="items-3.csv")
+    harness.ingest()
+    harness.refresh()
+    assert harness.rows("select sku from staging.return_items") == [("RIGHT",)]
+    assert [(column, reason) for _, column, reason, _ in harness.rejected()] == [
         ("updated_at", "is in the future: 2026-09-30T13:00:01Z"), ("updated_at", "is in the future: 2062-09-20T08:00:00Z"),
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("kind", "column"), [("items", "approved_at"), ("items", "received_at"), ("refunds", "issued_at"),
                                               ("shipments", "departed_at"), ("returns", "created_at")])  # fmt: skip
-def test_what_has_not_happened_yet_is_refused(desk: Desk, kind: str, column: str) -> None:
-    desk.csv(kind, COMPLETE[kind] | {column: "2062-01-01T00:00:00Z"})
-    desk.csv("returns", RETURN | {"expired_at": "2026-12-31T00:00:00Z", "return_id": "RT-9"}, name="labels.csv")
-    desk.ingest()
-    assert [named for _, named, _, _ in desk.rejected()] == [column], "a label may expire later"
+def test_what_has_not_happened_yet_is_refused(harness: Harness, kind: str, column: str) -> None:
+    harness.csv(kind, COMPLETE[kind] | {column: "2062-01-01T00:00:00Z"})
+    harness.csv("returns", RETURN | {"expired_at": "2026-12-31T00:00:00Z", "return_id": "RT-9"}, name="labels.csv")
+    harness.ingest()
+    assert [named for _, named, _, _ in harness.rejected()] == [column], "a label may expire later"
 
 
 @pytest.mark.parametrize(
@@ -175,32 +175,34 @@ def test_what_has_not_happened_yet_is_refused(desk: Desk, kind: str, column: str
     ],
 )
 def test_the_day_in_a_name_is_the_last_one_of_a_range_and_one_that_can_be(
-    desk: Desk, name: str, meant: datetime | None
+    harness: Harness, name: str, meant: datetime | None
 ) -> None:
-    path = desk.csv("items", ITEM | {"updated_at": ""}, name=name)
-    desk.ingest()
+    path = harness.csv("items", ITEM | {"updated_at": ""}, name=name)
+    harness.ingest()
     modified = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-    assert desk.rows("select source_time from landing.happy_returns_items") == [(meant or min(modified, NOW),)]
+    assert harness.rows("select source_time from landing.happy_returns_items") == [(meant or min(modified, NOW),)]
 
 
-def test_a_range_that_came_after_a_day_inside_it_is_newer(desk: Desk) -> None:
+def test_a_range_that_came_after_a_day_inside_it_is_newer(harness: Harness) -> None:
     states = {"items_2026-09-20.csv": "", "items_2026-09-01_2026-09-30.csv": "2026-09-25T08:00:00Z"}
     for name, approved in states.items():
-        desk.csv("items", ITEM | {"updated_at": "", "approved_at": approved}, name=name)
-        desk.ingest()
-    desk.refresh()
-    assert desk.rows("select approved_at from staging.return_items") == [(datetime(2026, 9, 25, 8, tzinfo=UTC),)]
+        harness.csv("items", ITEM | {"updated_at": "", "approved_at": approved}, name=name)
+        harness.ingest()
+    harness.refresh()
+    assert harness.rows("select approved_at from staging.return_items") == [(datetime(2026, 9, 25, 8, tzinfo=UTC),)]
 
 
-def test_a_word_for_a_zone_is_refused_and_does_not_reach_the_next_row(desk: Desk) -> None:
-    desk.csv(
+def test_a_word_for_a_zone_is_refused_and_does_not_reach_the_next_row(harness: Harness) -> None:
+    harness.csv(
         "items",
         ITEM | {"approved_at": "2026-09-02 08:00:00 PST"},
         ITEM | {"item_id": "IT-2", "approved_at": "2026-09-02 09:00:00"},
     )
-    desk.ingest()
-    assert desk.rows("select approved_at from landing.happy_returns_items") == [(datetime(2026, 9, 2, 9, tzinfo=UTC),)]
-    assert [(column, reason) for _, column, reason, _ in desk.rejected()] == [
+    harness.ingest()
+    assert harness.rows("select approved_at from landing.happy_returns_items") == [
+        (datetime(2026, 9, 2, 9, tzinfo=UTC),)
+    ]
+    assert [(column, reason) for _, column, reason, _ in harness.rejected()] == [
         ("approved_at", "is not a time: 2026-09-02 08:00:00 PST")
     ]
 
@@ -246,45 +248,45 @@ def test_every_offset_counts_or_the_time_is_none(text: str, zone: str, format: s
 @pytest.mark.parametrize(
     "told", ['["IT-1","IT-2"]', "IT-1, IT-2", "{IT-1,IT-2}", "('IT-1', 'IT-2')", "IT-1\nIT-2", "IT-1|IT-2"]
 )
-def test_units_that_a_refund_row_names_as_a_list_are_paid_by_it(desk: Desk, told: str) -> None:
-    desk.csv("items", ITEM, ITEM | {"item_id": "IT-2"}, ITEM | {"item_id": "IT-3"})
-    desk.csv("refunds", REFUND | {"item_ids": told})
-    desk.ingest()
-    desk.refresh()
-    assert desk.rows("select return_item_id, is_told from staging.refund_units order by 1") == [
+def test_units_that_a_refund_row_names_as_a_list_are_paid_by_it(harness: Harness, told: str) -> None:
+    harness.csv("items", ITEM, ITEM | {"item_id": "IT-2"}, ITEM | {"item_id": "IT-3"})
+    harness.csv("refunds", REFUND | {"item_ids": told})
+    harness.ingest()
+    harness.refresh()
+    assert harness.rows("select return_item_id, is_told from staging.refund_units order by 1") == [
         ("IT-1", True),
         ("IT-2", True),
     ]
 
 
-def test_units_that_json_names_as_a_list_are_paid_and_a_list_is_no_id(desk: Desk) -> None:
-    desk.csv("items", ITEM, ITEM | {"item_id": "IT-2"})
-    desk.json_lines("refunds.jsonl", REFUND | {"item_ids": ["IT-1", "IT-2"]})
-    desk.json_lines("odd.jsonl", SHIPMENT, SHIPMENT | {"item_id": ["A", "B"]}, SHIPMENT | {"item_id": {"id": "A"}})
-    desk.ingest()
-    desk.refresh()
-    assert desk.rows("select count(*) from staging.refund_units where is_told") == [(2,)]
-    assert [(line, column) for line, column, _, _ in desk.rejected()] == [(2, "item_id"), (3, "item_id")]
+def test_units_that_json_names_as_a_list_are_paid_and_a_list_is_no_id(harness: Harness) -> None:
+    harness.csv("items", ITEM, ITEM | {"item_id": "IT-2"})
+    harness.json_lines("refunds.jsonl", REFUND | {"item_ids": ["IT-1", "IT-2"]})
+    harness.json_lines("odd.jsonl", SHIPMENT, SHIPMENT | {"item_id": ["A", "B"]}, SHIPMENT | {"item_id": {"id": "A"}})
+    harness.ingest()
+    harness.refresh()
+    assert harness.rows("select count(*) from staging.refund_units where is_told") == [(2,)]
+    assert [(line, column) for line, column, _, _ in harness.rejected()] == [(2, "item_id"), (3, "item_id")]
 
 
-def test_an_id_longer_than_any_is_refused_and_shown_shortened(desk: Desk) -> None:
-    desk.csv("items", ITEM | {"order_number": "9" * 5000}, ITEM | {"item_id": "IT-2"})
-    desk.ingest()
-    ((_, column, reason, _),) = desk.rejected()
+def test_an_id_longer_than_any_is_refused_and_shown_shortened(harness: Harness) -> None:
+    harness.csv("items", ITEM | {"order_number": "9" * 5000}, ITEM | {"item_id": "IT-2"})
+    harness.ingest()
+    ((_, column, reason, _),) = harness.rejected()
     assert column == "order_number"
     assert len(reason) < 200
-    assert desk.totals() == (2, 1, 1, 0)
+    assert harness.totals() == (2, 1, 1, 0)
 
 
-def test_a_rejected_row_of_many_kilobytes_without_a_blank_is_kept_short(desk: Desk) -> None:
-    row = as_csv(desk.header("items"), [ITEM]).decode().splitlines()[1]
+def test_a_rejected_row_of_many_kilobytes_without_a_blank_is_kept_short(harness: Harness) -> None:
+    row = as_csv(harness.header("items"), [ITEM]).decode().splitlines()[1]
     long = "x" * 200_000 + "@" + "y" * 200_000
-    desk.put("items.csv", (as_csv(desk.header("items"), []).decode() + row + "\n" + long + "\n").encode())
-    desk.ingest()
-    ((line, _, _, raw),) = desk.rejected()
+    harness.put("items.csv", (as_csv(harness.header("items"), []).decode() + row + "\n" + long + "\n").encode())
+    harness.ingest()
+    ((line, _, _, raw),) = harness.rejected()
     assert line == 3
     assert len(raw) < 5000
-    assert desk.totals() == (2, 1, 1, 0)
+    assert harness.totals() == (2, 1, 1, 0)
 
 
 # ---------------------------------------------------------------- a mended profile mends the past
@@ -327,157 +329,159 @@ _ROWS = (
 )
 
 
-def _with_profile(desk: Desk, words: str, zone: str = "UTC", decimal: str = ",", more: str = "") -> None:
-    from hr_centra_pipeline.sources.happy_returns.profiles import load_profiles
+def _with_profile(harness: Harness, words: str, zone: str = "UTC", decimal: str = ",", more: str = "") -> None:
+    from hr_centra_pipeline.sources.happy_returns.export_profiles import load_profiles
 
-    folder = desk.folder.parent / "profiles"
+    folder = harness.folder.parent / "profiles"
     folder.mkdir(exist_ok=True)
     text = PROFILE.format(words=words, zone=zone, decimal=decimal).replace(
         'Geld = "refund"', f'Geld = "refund"\n{more}'
     )
     (folder / "ours.toml").write_text(text, encoding="utf-8")
-    desk.profiles = load_profiles(folder)
+    harness.profiles = load_profiles(folder)
 
 
 def test_a_word_that_is_mapped_later_or_corrected_mends_rows_that_have_landed_although_their_file_is_gone(
-    desk: Desk,
+    harness: Harness,
 ) -> None:
-    _with_profile(desk, 'A-Ware = "damaged"')
-    path = desk.put("items-2026-09-21.csv", _ROWS.encode())
-    desk.ingest()
-    desk.refresh()
+    _with_profile(harness, 'A-Ware = "damaged"')
+    path = harness.put("items-2026-09-21.csv", _ROWS.encode())
+    harness.ingest()
+    harness.refresh()
     graded = "select return_item_id, disposition, disposition_at from staging.return_items order by 1"
     at = datetime(2026, 9, 20, 8, tzinfo=UTC)
-    assert desk.rows(graded) == [("IT-1", "damaged", at), ("IT-2", "kaputt", at)]
+    assert harness.rows(graded) == [("IT-1", "damaged", at), ("IT-2", "kaputt", at)]
     path.unlink()
-    _with_profile(desk, 'A-Ware = "sellable"\nkaputt = "damaged"')
-    desk.ingest(NOW + timedelta(hours=1))
-    desk.refresh(NOW + timedelta(hours=1))
-    assert desk.rows(graded) == [("IT-1", "sellable", at), ("IT-2", "damaged", at)]
-    assert desk.ingest(NOW + timedelta(hours=2)).files == 0
-    assert desk.refresh(NOW + timedelta(hours=2)).units == 0, "once is enough"
+    _with_profile(harness, 'A-Ware = "sellable"\nkaputt = "damaged"')
+    harness.ingest(NOW + timedelta(hours=1))
+    harness.refresh(NOW + timedelta(hours=1))
+    assert harness.rows(graded) == [("IT-1", "sellable", at), ("IT-2", "damaged", at)]
+    assert harness.ingest(NOW + timedelta(hours=2)).files == 0
+    assert harness.refresh(NOW + timedelta(hours=2)).units == 0, "once is enough"
 
 
-def test_a_zone_or_decimal_that_is_corrected_mends_times_and_amounts_that_have_landed(desk: Desk) -> None:
-    _with_profile(desk, "", zone="UTC")
-    desk.put("items-2026-09-21.csv", _ROWS.encode())
+def test_a_zone_or_decimal_that_is_corrected_mends_times_and_amounts_that_have_landed(harness: Harness) -> None:
+    _with_profile(harness, "", zone="UTC")
+    harness.put("items-2026-09-21.csv", _ROWS.encode())
     refunds = "Erstattung;Retoure;Bestellung;Wunsch;Status;Waehrung;Betrag;Stand\nRF-1;RT-1;1001;Geld;issued;EUR;1.234;2026-09-20\n"
-    desk.put("refunds-2026-09-21.csv", refunds.encode())
-    desk.ingest()
-    _with_profile(desk, "", zone="Europe/Berlin", decimal=".")
-    desk.ingest(NOW + timedelta(hours=1))
-    desk.refresh(NOW + timedelta(hours=1))
+    harness.put("refunds-2026-09-21.csv", refunds.encode())
+    harness.ingest()
+    _with_profile(harness, "", zone="Europe/Berlin", decimal=".")
+    harness.ingest(NOW + timedelta(hours=1))
+    harness.refresh(NOW + timedelta(hours=1))
     at = datetime(2026, 9, 20, 6, tzinfo=UTC)
-    assert desk.rows("select distinct approved_at, source_time from staging.return_items") == [(at, at)]
-    assert desk.rows("select total_refunded::varchar from staging.refunds") == [("1.2340",)]
+    assert harness.rows("select distinct approved_at, source_time from staging.return_items") == [(at, at)]
+    assert harness.rows("select total_refunded::varchar from staging.refunds") == [("1.2340",)]
 
 
-def test_a_column_that_is_mapped_to_another_header_mends_the_files_that_have_landed(desk: Desk) -> None:
-    from hr_centra_pipeline.sources.happy_returns.profiles import load_profiles
+def test_a_column_that_is_mapped_to_another_header_mends_the_files_that_have_landed(harness: Harness) -> None:
+    from hr_centra_pipeline.sources.happy_returns.export_profiles import load_profiles
 
     rows = (
         "Teil;Retoure;Bestellung;Artikel;Wunsch;Freigabe;Befund;Note;Stand\n"
         "IT-1;RT-1;1001;A;Geld;;neu;A-Ware;2026-09-20 08:00:00\n"
         "IT-2;RT-1;1001;B;Geld;;alt;alt;2026-09-20 08:00:00\n"
     )
-    _with_profile(desk, 'A-Ware = "sellable"')
-    desk.put("items-2026-09-21.csv", rows.encode())
-    desk.put("items-2026-09-22.csv", rows.encode())  # the same bytes
-    desk.ingest()
-    desk.refresh()
+    _with_profile(harness, 'A-Ware = "sellable"')
+    harness.put("items-2026-09-21.csv", rows.encode())
+    harness.put("items-2026-09-22.csv", rows.encode())  # the same bytes
+    harness.ingest()
+    harness.refresh()
     graded = "select return_item_id, disposition from staging.return_items order by 1"
-    assert desk.rows(graded) == [("IT-1", "neu"), ("IT-2", "alt")]
-    ours = desk.folder.parent / "profiles" / "ours.toml"
+    assert harness.rows(graded) == [("IT-1", "neu"), ("IT-2", "alt")]
+    ours = harness.folder.parent / "profiles" / "ours.toml"
     ours.write_text(ours.read_text("utf-8").replace('"Befund"', '"Note"'), encoding="utf-8")
-    desk.profiles = load_profiles(ours.parent)
-    assert desk.ingest(NOW + timedelta(hours=1)).rows_landed == 1, "only what says something else now"
-    desk.refresh(NOW + timedelta(hours=1))
-    assert desk.rows(graded) == [("IT-1", "sellable"), ("IT-2", "alt")]
-    assert desk.rows("select sum(rows_conflicting) from landing.files") == [(0,)]
-    assert desk.ingest(NOW + timedelta(hours=2)).files == 0, "once is enough"
+    harness.profiles = load_profiles(ours.parent)
+    assert harness.ingest(NOW + timedelta(hours=1)).rows_landed == 1, "only what says something else now"
+    harness.refresh(NOW + timedelta(hours=1))
+    assert harness.rows(graded) == [("IT-1", "sellable"), ("IT-2", "alt")]
+    assert harness.rows("select sum(rows_conflicting) from landing.files") == [(0,)]
+    assert harness.ingest(NOW + timedelta(hours=2)).files == 0, "once is enough"
 
 
 def test_a_file_that_other_profiles_refuse_as_before_is_opened_once_for_each_of_them(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    desk.put("items-2026-09-21.csv", b"Was;auch;immer\n1;2;3\n")
-    assert desk.ingest().refused_files == 1
+    harness.put("items-2026-09-21.csv", b"Was;auch;immer\n1;2;3\n")
+    assert harness.ingest().refused_files == 1
     opened: list[str] = []
-    real = files.opened
+    real = contents.opened
 
-    def noted(data: bytes, name: str) -> files.Content:
+    def noted(data: bytes, name: str) -> contents.Content:
         opened.append(name)
         return real(data, name)
 
-    monkeypatch.setattr(files, "opened", noted)
+    monkeypatch.setattr(contents, "opened", noted)
     for words in ("", 'A-Ware = "sellable"', 'A-Ware = "damaged"'):
-        _with_profile(desk, words)
+        _with_profile(harness, words)
         for _ in range(2):
-            desk.ingest()
+            harness.ingest()
     assert opened == ["items-2026-09-21.csv"] * 3
-    assert len(desk.rejected()) == 1
+    assert len(harness.rejected()) == 1
 
 
-def test_a_fact_that_a_mended_profile_says_otherwise_is_said_anew_and_what_is_only_looked_at_again_is_not(
-    desk: Desk,
+def test_a_fact_that_a_corrected_profile_says_otherwise_is_said_again_and_what_is_only_looked_at_again_is_not(
+    harness: Harness,
 ) -> None:
-    _with_profile(desk, 'A-Ware = "damaged"')
+    _with_profile(harness, 'A-Ware = "damaged"')
     another = "IT-4;RT-1;1001;C;Geld;2026-09-20 08:00:00;A-Ware;2026-09-20 08:00:00\n"
-    desk.put("items-2026-09-21.csv", (_ROWS + another).encode())
+    harness.put("items-2026-09-21.csv", (_ROWS + another).encode())
     later = _ROWS.replace("Freigabe;Befund", "Befund;Freigabe").splitlines()[0] + "\n"
     later += "IT-1;RT-1;1001;A;Geld;kaputt;2026-09-20 08:00:00;2026-09-21 08:00:00\n"
-    desk.put("items-2026-09-22.csv", later.encode())
-    desk.ingest()
-    ((first, second),) = desk.rows("select min(batch), max(batch) from landing.happy_returns_items")
-    _with_profile(desk, 'A-Ware = "sellable"')
-    desk.ingest(NOW + timedelta(hours=1))
-    assert desk.rows("select count(*) from landing.happy_returns_items where batch > ?", second) == [(3,)]
-    with desk.warehouse.transaction() as connection:
+    harness.put("items-2026-09-22.csv", later.encode())
+    harness.ingest()
+    ((first, second),) = harness.rows("select min(batch), max(batch) from landing.happy_returns_items")
+    _with_profile(harness, 'A-Ware = "sellable"')
+    harness.ingest(NOW + timedelta(hours=1))
+    assert harness.rows("select count(*) from landing.happy_returns_items where batch > ?", second) == [(3,)]
+    with harness.warehouse.transaction() as connection:
         write_policy(connection, load_policy(EXAMPLE_POLICY).policy, "live")
         connection.execute(
             """
-            create or replace temp table desired as
+            create or replace temp table desired_effects as
             select effect_key('inventory_adjustment', [return_item_id]) as effect_key, 'inventory_adjustment' as effect_kind,
                 return_item_id, return_id, order_number
             from (select distinct return_item_id, return_id, order_number from landing.happy_returns_items)
             """
         )
-        run_sql(connection, "hr_centra_pipeline.push", "said.sql", {"is_asked": True})
+        run_sql(connection, "hr_centra_pipeline.push", "latest_reports.sql", {"is_asked": True})
         said = connection.execute(
-            "select return_item_id, batch from said_of_effects join desired using (effect_key) order by 1"
+            "select return_item_id, batch from latest_reports join desired_effects using (effect_key) order by 1"
         ).fetchall()
     assert said[:2] == [("IT-1", second), ("IT-2", first)], "the grades that hold are what they were"
     assert said[2][0] == "IT-4"
     assert said[2][1] > second
 
 
-def test_rows_and_files_that_a_profile_refused_are_read_again_with_a_mended_one(desk: Desk) -> None:
-    desk.put("items-2026-09-21.csv", _ROWS.encode())
-    assert desk.ingest().refused_files == 1
-    _with_profile(desk, "")
-    assert desk.ingest().rows_landed == 2
-    assert [(line, column) for line, column, _, _ in desk.rejected() if line] == [(4, "refund_type")]
-    _with_profile(desk, "", more='Tausch = "exchange"')
-    desk.ingest(NOW + timedelta(hours=1))
-    desk.refresh()
-    assert [row for row in desk.rejected() if row[0]] == []
-    assert desk.rows("select count(*), count(distinct return_item_id) from landing.happy_returns_items") == [(3, 3)]
-    assert desk.rows("select return_item_id, refund_type from staging.return_items where return_item_id = 'IT-3'") == [
-        ("IT-3", "exchange")
-    ]
-    assert desk.ingest(NOW + timedelta(hours=2)).files == 0
+def test_rows_and_files_that_a_profile_refused_are_read_again_with_a_corrected_one(harness: Harness) -> None:
+    harness.put("items-2026-09-21.csv", _ROWS.encode())
+    assert harness.ingest().refused_files == 1
+    _with_profile(harness, "")
+    assert harness.ingest().rows_landed == 2
+    assert [(line, column) for line, column, _, _ in harness.rejected() if line] == [(4, "refund_type")]
+    _with_profile(harness, "", more='Tausch = "exchange"')
+    harness.ingest(NOW + timedelta(hours=1))
+    harness.refresh()
+    assert [row for row in harness.rejected() if row[0]] == []
+    assert harness.rows("select count(*), count(distinct return_item_id) from landing.happy_returns_items") == [(3, 3)]
+    assert harness.rows(
+        "select return_item_id, refund_type from staging.return_items where return_item_id = 'IT-3'"
+    ) == [("IT-3", "exchange")]
+    assert harness.ingest(NOW + timedelta(hours=2)).files == 0
 
 
-def test_a_code_like_half_a_pattern_and_an_order_number_of_5000_digits_pass_through_every_step(desk: Desk) -> None:
+def test_a_code_like_half_a_pattern_and_an_order_number_of_5000_digits_pass_through_every_step(
+    harness: Harness,
+) -> None:
     long = "9" * 5_000
-    desk.csv("returns", {**RETURN, "express_code": "HR(1"})
-    desk.csv("items", {**ITEM, "express_code": "HR(1"}, {**ITEM, "item_id": "IT-2", "order_number": long})
-    desk.ingest()
-    desk.refresh()
-    ((line, column, why, _),) = desk.rejected()
+    harness.csv("returns", {**RETURN, "express_code": "HR(1"})
+    harness.csv("items", {**ITEM, "express_code": "HR(1"}, {**ITEM, "item_id": "IT-2", "order_number": long})
+    harness.ingest()
+    harness.refresh()
+    ((line, column, why, _),) = harness.rejected()
     assert (line, column) == (3, "order_number")
     assert why.startswith("is longer than 200 characters")
-    with desk.warehouse.transaction() as connection:
+    with harness.warehouse.transaction() as connection:
         write_policy(connection, load_policy(EXAMPLE_POLICY).policy, "live")
         # What Centra says of them is not refused.
         staged.order(connection, "1001", ("77", "SKU-1", 1))
@@ -513,8 +517,8 @@ def test_a_code_like_half_a_pattern_and_an_order_number_of_5000_digits_pass_thro
 
 
 @pytest.mark.parametrize("column", ["processing_fee", "shipping_refund"])
-def test_a_fee_or_shipping_below_zero_is_refused_by_name(desk: Desk, column: str) -> None:
-    desk.csv("refunds", REFUND | {column: "-5.00"}, REFUND | {"refund_id": "RF-2", column: "5.00"})
-    desk.ingest()
-    ((_, named, reason, _),) = desk.rejected()
+def test_a_fee_or_shipping_below_zero_is_refused_by_name(harness: Harness, column: str) -> None:
+    harness.csv("refunds", REFUND | {column: "-5.00"}, REFUND | {"refund_id": "RF-2", column: "5.00"})
+    harness.ingest()
+    ((_, named, reason, _),) = harness.rejected()
     assert (named, reason) == (column, "is below 0: -5.0000")

@@ -6,7 +6,7 @@ import pytest
 
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.sandbox.happy_returns.exports import COLUMNS
-from hr_centra_pipeline.sources.happy_returns.profiles import Profile, load_profiles, recognise
+from hr_centra_pipeline.sources.happy_returns.export_profiles import Profile, load_profiles, recognise
 from hr_centra_pipeline_tests.sources.happy_returns.conftest import PACKAGE
 
 EXAMPLES = Path(__file__).parents[3] / "data" / "profiles"

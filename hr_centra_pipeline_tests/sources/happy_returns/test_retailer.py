@@ -6,28 +6,28 @@ import pytest
 
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.sources.centra import belonging
-from hr_centra_pipeline_tests.sources.happy_returns.conftest import RETURN, Desk
+from hr_centra_pipeline_tests.sources.happy_returns.conftest import RETURN, Harness
 
 
-def test_returns_of_another_retailer_are_rejected_until_somebody_accepts_it(desk: Desk) -> None:
-    desk.csv("returns", {**RETURN, "retailer_id": "north"})
-    desk.ingest()
-    desk.csv(
+def test_returns_of_another_retailer_are_rejected_until_someone_accepts_it(harness: Harness) -> None:
+    harness.csv("returns", {**RETURN, "retailer_id": "north"})
+    harness.ingest()
+    harness.csv(
         "returns",
         {**RETURN, "return_id": "RT-2", "retailer_id": "south"},
         {**RETURN, "return_id": "RT-3", "retailer_id": "north"},
         {**RETURN, "return_id": "RT-4"},
     )
-    desk.ingest()
-    assert desk.rows("select return_id from landing.happy_returns_returns order by 1") == [
+    harness.ingest()
+    assert harness.rows("select return_id from landing.happy_returns_returns order by 1") == [
         ("RT-1",),
         ("RT-3",),
         ("RT-4",),
     ]
-    ((column, reason),) = desk.rows("select column_name, reason from quarantine.rejected_rows")
+    ((column, reason),) = harness.rows("select column_name, reason from quarantine.rejected_rows")
     assert (column, reason.split(":")[0]) == ("retailer_id", "is of another retailer than this database (north)")
     assert "hr-centra rebind --retailer south" in reason
-    with desk.warehouse.transaction() as connection:
+    with harness.warehouse.transaction() as connection:
         signed = {"by": "Anna", "recorded_by": "anna", "why": "both are ours"}
         with pytest.raises(
             ConfigurationError, match=r"NEWSHOP: no export has named it\. Accepted: north; rejected so far: south"
@@ -36,6 +36,6 @@ def test_returns_of_another_retailer_are_rejected_until_somebody_accepts_it(desk
         belonging.accept_retailer(connection, "south", **signed)
         with pytest.raises(ConfigurationError, match="accepted already"):
             belonging.accept_retailer(connection, "south", **signed)
-    desk.csv("returns", {**RETURN, "return_id": "RT-5", "retailer_id": "south"})
-    desk.ingest()
-    assert desk.rows("select count(*) from landing.happy_returns_returns") == [(4,)]
+    harness.csv("returns", {**RETURN, "return_id": "RT-5", "retailer_id": "south"})
+    harness.ingest()
+    assert harness.rows("select count(*) from landing.happy_returns_returns") == [(4,)]

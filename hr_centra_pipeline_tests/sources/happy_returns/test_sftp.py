@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from hr_centra_pipeline.core.errors import RunFailed
-from hr_centra_pipeline.sources.happy_returns.ingest import ingest
-from hr_centra_pipeline_tests.sources.happy_returns.conftest import COMPLETE, NOW, Desk
+from hr_centra_pipeline.sources.happy_returns.export_intake import ingest
+from hr_centra_pipeline_tests.sources.happy_returns.conftest import COMPLETE, NOW, Harness
 
 SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
 SFTP = next((path for path in ("/usr/lib/openssh/sftp-server", "/usr/libexec/sftp-server") if Path(path).exists()), "")
@@ -78,25 +78,27 @@ def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
             return
 
 
-def test_exports_are_landed_from_an_sftp_server_and_the_same_file_only_once(desk: Desk, server: Server) -> None:
+def test_exports_are_landed_from_an_sftp_server_and_the_same_file_only_once(harness: Harness, server: Server) -> None:
     server.make_known()
     for kind, row in COMPLETE.items():
-        desk.csv(kind, row)
-    first = ingest(desk.warehouse, server.address(desk.folder), desk.profiles, NOW)
+        harness.csv(kind, row)
+    first = ingest(harness.warehouse, server.address(harness.folder), harness.profiles, NOW)
     assert (first.files, first.rows_landed, first.refused_files) == (4, 4, 0)
-    assert ingest(desk.warehouse, server.address(desk.folder), desk.profiles, NOW).files == 0
+    assert ingest(harness.warehouse, server.address(harness.folder), harness.profiles, NOW).files == 0
 
 
 def test_a_server_that_is_not_known_gets_nothing_and_the_message_says_how_to_know_it(
-    desk: Desk, server: Server
+    harness: Harness, server: Server
 ) -> None:
     with pytest.raises(RunFailed, match=r"is not known: its key is SHA256:.*ssh-keyscan -p \d+ 127\.0\.0\.1"):
-        ingest(desk.warehouse, server.address(desk.folder), desk.profiles, NOW)
+        ingest(harness.warehouse, server.address(harness.folder), harness.profiles, NOW)
 
 
-def test_a_server_with_another_key_than_the_known_one_is_refused(desk: Desk, server: Server, tmp_path: Path) -> None:
+def test_a_server_with_another_key_than_the_known_one_is_refused(
+    harness: Harness, server: Server, tmp_path: Path
+) -> None:
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "other"], check=True)
     other = (tmp_path / "other.pub").read_text("utf-8").split()
     server.make_known(f"[127.0.0.1]:{server.port} {other[0]} {other[1]}")
     with pytest.raises(RunFailed, match="shows another key"):
-        ingest(desk.warehouse, server.address(desk.folder), desk.profiles, NOW)
+        ingest(harness.warehouse, server.address(harness.folder), harness.profiles, NOW)

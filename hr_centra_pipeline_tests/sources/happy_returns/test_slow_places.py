@@ -13,10 +13,10 @@ import pytest
 from fsspec.implementations.local import LocalFileSystem
 
 from hr_centra_pipeline.core.errors import Unreachable
-from hr_centra_pipeline.sources import files
-from hr_centra_pipeline.sources.payouts.ingest import ingest_payouts
-from hr_centra_pipeline.sources.payouts.profiles import load_payout_profiles
-from hr_centra_pipeline_tests.sources.happy_returns.conftest import ITEM, NOW, Desk
+from hr_centra_pipeline.sources.intake import bounds
+from hr_centra_pipeline.sources.payouts.settlement_intake import ingest_payouts
+from hr_centra_pipeline.sources.payouts.settlement_profiles import load_payout_profiles
+from hr_centra_pipeline_tests.sources.happy_returns.conftest import ITEM, NOW, Harness
 
 
 class Client:
@@ -77,8 +77,8 @@ class DripFileSystem(LocalFileSystem):  # type: ignore[misc]
 @pytest.fixture
 def connections(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[DripFileSystem]]:
     fsspec.register_implementation("drip", DripFileSystem, clobber=True)
-    monkeypatch.setattr(files, "MOST_SECONDS_OF_A_FILE", 0.4)
-    monkeypatch.setattr(files, "MOST_SECONDS_OF_A_LISTING", 5)
+    monkeypatch.setattr(bounds, "MOST_SECONDS_OF_A_FILE", 0.4)
+    monkeypatch.setattr(bounds, "MOST_SECONDS_OF_A_LISTING", 5)
     monkeypatch.setattr(DripFileSystem, "connections", [])
     yield DripFileSystem.connections
     for one in DripFileSystem.connections:
@@ -86,66 +86,68 @@ def connections(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[DripFileSystem
 
 
 def test_a_file_that_drips_is_given_up_by_name_and_the_next_one_is_read_over_another_line(
-    desk: Desk, connections: list[DripFileSystem]
+    harness: Harness, connections: list[DripFileSystem]
 ) -> None:
-    desk.csv("items", ITEM, name="drip-items-2026-09-01.csv")
-    desk.csv("items", ITEM, name="items-2026-09-02.csv")
+    harness.csv("items", ITEM, name="drip-items-2026-09-01.csv")
+    harness.csv("items", ITEM, name="items-2026-09-02.csv")
 
-    report = desk.ingest(url=f"drip://{desk.folder}")
+    report = harness.ingest(url=f"drip://{harness.folder}")
 
     assert report.rows_landed == 1
-    assert desk.rows("select source_file, reason from quarantine.rejected_rows") == [
+    assert harness.rows("select source_file, reason from quarantine.rejected_rows") == [
         ("drip-items-2026-09-01.csv", "cannot be read: it was not read within 0.4 s")
     ]
     first, second = connections
     assert first.client.is_hung_up.is_set()
     assert first is not second
     # It is asked for again, and once the server is well its row is there.
-    (desk.folder / "drip-items-2026-09-01.csv").rename(desk.folder / "items-2026-09-01.csv")
-    desk.csv("items", ITEM | {"item_id": "IT-2"}, name="items-2026-09-01.csv")
-    assert desk.ingest(url=f"drip://{desk.folder}").rows_landed == 1
+    (harness.folder / "drip-items-2026-09-01.csv").rename(harness.folder / "items-2026-09-01.csv")
+    harness.csv("items", ITEM | {"item_id": "IT-2"}, name="items-2026-09-01.csv")
+    assert harness.ingest(url=f"drip://{harness.folder}").rows_landed == 1
 
 
 def test_a_place_that_hangs_at_each_file_is_waited_for_less_and_less(
-    desk: Desk, connections: list[DripFileSystem]
+    harness: Harness, connections: list[DripFileSystem]
 ) -> None:
     for day in range(1, 4):
-        desk.csv("items", ITEM, name=f"drip-items-2026-09-0{day}.csv")
-    desk.ingest(url=f"drip://{desk.folder}")
-    assert [reason.rpartition(" within ")[2] for _, _, reason, _ in desk.rejected()] == ["0.1 s", "0.2 s", "0.4 s"]
+        harness.csv("items", ITEM, name=f"drip-items-2026-09-0{day}.csv")
+    harness.ingest(url=f"drip://{harness.folder}")
+    assert [reason.rpartition(" within ")[2] for _, _, reason, _ in harness.rejected()] == ["0.1 s", "0.2 s", "0.4 s"]
 
 
 def test_a_place_that_is_never_listed_is_unreachable(
-    desk: Desk, connections: list[DripFileSystem], monkeypatch: pytest.MonkeyPatch
+    harness: Harness, connections: list[DripFileSystem], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(DripFileSystem, "lists", False)
-    monkeypatch.setattr(files, "MOST_SECONDS_OF_A_LISTING", 0.2)
+    monkeypatch.setattr(bounds, "MOST_SECONDS_OF_A_LISTING", 0.2)
     with pytest.raises(Unreachable, match=r"cannot be read: it was not listed within 0\.2 s"):
-        desk.ingest(url=f"drip://{desk.folder}")
-    assert desk.rows("select files_listed, problem like '%not listed within%' from landing.exports_looks") == [
+        harness.ingest(url=f"drip://{harness.folder}")
+    assert harness.rows("select files_listed, problem like '%not listed within%' from landing.exports_looks") == [
         (None, True)
     ]
     assert connections[0].client.is_hung_up.is_set()
 
 
 def test_a_remote_file_without_an_end_is_refused_by_its_size(
-    desk: Desk, connections: list[DripFileSystem], monkeypatch: pytest.MonkeyPatch
+    harness: Harness, connections: list[DripFileSystem], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "MOST_BYTES_OF_A_FILE", 3_000_000)
-    monkeypatch.setattr(files, "MOST_SECONDS_OF_A_FILE", 30)
-    desk.csv("items", ITEM, name="endless-items.csv")
-    desk.ingest(url=f"drip://{desk.folder}")
-    assert desk.rows("select reason from quarantine.rejected_rows") == [
+    monkeypatch.setattr(bounds, "MOST_BYTES_OF_A_FILE", 3_000_000)
+    monkeypatch.setattr(bounds, "MOST_SECONDS_OF_A_FILE", 30)
+    harness.csv("items", ITEM, name="endless-items.csv")
+    harness.ingest(url=f"drip://{harness.folder}")
+    assert harness.rows("select reason from quarantine.rejected_rows") == [
         ("cannot be read: it is larger than 3,000,000 bytes",)
     ]
 
 
-def test_a_settlement_file_that_drips_is_given_up_as_well(desk: Desk, connections: list[DripFileSystem]) -> None:
-    desk.put("drip-settlement.csv", b"")
-    desk.put("settlement.csv", b"a,b\n1,2\n")
-    ingest_payouts(desk.warehouse, f"drip://{desk.folder}", load_payout_profiles(desk.folder / "payout_profiles"), NOW)
-    said = dict(desk.rows("select source_file, problem from landing.payout_files"))
+def test_a_settlement_file_that_drips_is_given_up_as_well(harness: Harness, connections: list[DripFileSystem]) -> None:
+    harness.put("drip-settlement.csv", b"")
+    harness.put("settlement.csv", b"a,b\n1,2\n")
+    ingest_payouts(
+        harness.warehouse, f"drip://{harness.folder}", load_payout_profiles(harness.folder / "payout_profiles"), NOW
+    )
+    said = dict(harness.rows("select source_file, problem from landing.payout_files"))
     assert "within" not in said["settlement.csv"]  # it was read: its header is not known
-    assert desk.rows("select reason from quarantine.rejected_rows where source_file = 'drip-settlement.csv'") == [
+    assert harness.rows("select reason from quarantine.rejected_rows where source_file = 'drip-settlement.csv'") == [
         ("cannot be read: it was not read within 0.4 s",)
     ]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hr_centra_pipeline.sources.happy_returns.writings import folded
-from hr_centra_pipeline_tests.sources.happy_returns.conftest import COMPLETE, ITEM, REFUND, RETURN, SHIPMENT, Desk
+from hr_centra_pipeline_tests.sources.happy_returns.conftest import COMPLETE, ITEM, REFUND, RETURN, SHIPMENT, Harness
 
 WRITINGS: dict[str, Callable[[str], str]] = {
     "lower case": str.lower,
@@ -28,45 +28,45 @@ def told(kind: str, **columns: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("kind", "column"), IDS)
 def test_an_id_in_another_writing_is_refused_and_names_the_known_one_within_one_file_and_over_files(
-    desk: Desk, kind: str, column: str
+    harness: Harness, kind: str, column: str
 ) -> None:
     known = told(kind)[column]
     others = [writing(known) for writing in WRITINGS.values()]
     again = [told(kind, **{column: other, "updated_at": "2026-09-24T08:00:00Z"}) for other in others]
-    desk.csv(kind, told(kind), *again, name=f"{kind}-2026-09-20.csv")
-    desk.ingest()
-    desk.csv(kind, *again, told(kind, updated_at="2026-09-25T08:00:00Z"), name=f"{kind}-2026-09-21.csv")
-    desk.ingest()
-    rejected = desk.rejected()
+    harness.csv(kind, told(kind), *again, name=f"{kind}-2026-09-20.csv")
+    harness.ingest()
+    harness.csv(kind, *again, told(kind, updated_at="2026-09-25T08:00:00Z"), name=f"{kind}-2026-09-21.csv")
+    harness.ingest()
+    rejected = harness.rejected()
     assert {named for _, named, _, _ in rejected} == {column}
     assert sorted(reason for _, _, reason, _ in rejected) == sorted(
         f"differs only in its letters' case or form from {known}: {other}" for other in others * 2
     )
-    assert desk.totals() == (12, 2, 10, 0)
+    assert harness.totals() == (12, 2, 10, 0)
 
 
-def test_the_writing_that_was_landed_first_stays_the_known_one_whatever_it_is(desk: Desk) -> None:
+def test_the_writing_that_was_landed_first_stays_the_known_one_whatever_it_is(harness: Harness) -> None:
     for number, item in enumerate(["it-1", "IT-1", "It-1", "it-1", "\uff49\uff54-\uff11"]):
-        desk.csv(
+        harness.csv(
             "items",
             ITEM | {"item_id": item, "updated_at": f"2026-09-2{number}T08:00:00Z"},
             name=f"items-2026-09-2{number}.csv",
         )
-        desk.ingest()
-    assert desk.rows("select distinct item_id from landing.happy_returns_items") == [("it-1",)]
-    assert len(desk.rejected()) == 3
-    assert all("from it-1: " in reason for _, _, reason, _ in desk.rejected())
+        harness.ingest()
+    assert harness.rows("select distinct item_id from landing.happy_returns_items") == [("it-1",)]
+    assert len(harness.rejected()) == 3
+    assert all("from it-1: " in reason for _, _, reason, _ in harness.rejected())
 
 
-def test_what_refers_to_an_id_in_another_writing_is_refused(desk: Desk) -> None:
-    desk.csv("returns", RETURN, name="returns-2026-09-20.csv")
-    desk.csv("items", ITEM, name="items-2026-09-20.csv")
-    desk.csv("items", ITEM | {"item_id": "IT-2", "return_id": "rt-1"}, name="items-2026-09-21.csv")
-    desk.csv("refunds", REFUND | {"return_id": "rt-1"}, name="refunds-2026-09-22.csv")
-    desk.csv("refunds", REFUND | {"item_ids": "IT-9;it-1"}, name="refunds-2026-09-23.csv")
-    desk.csv("shipments", SHIPMENT | {"item_id": "it-1"}, name="shipments-2026-09-24.csv")
-    desk.ingest()
-    assert sorted((named, reason) for _, named, reason, _ in desk.rejected()) == [
+def test_what_refers_to_an_id_in_another_writing_is_refused(harness: Harness) -> None:
+    harness.csv("returns", RETURN, name="returns-2026-09-20.csv")
+    harness.csv("items", ITEM, name="items-2026-09-20.csv")
+    harness.csv("items", ITEM | {"item_id": "IT-2", "return_id": "rt-1"}, name="items-2026-09-21.csv")
+    harness.csv("refunds", REFUND | {"return_id": "rt-1"}, name="refunds-2026-09-22.csv")
+    harness.csv("refunds", REFUND | {"item_ids": "IT-9;it-1"}, name="refunds-2026-09-23.csv")
+    harness.csv("shipments", SHIPMENT | {"item_id": "it-1"}, name="shipments-2026-09-24.csv")
+    harness.ingest()
+    assert sorted((named, reason) for _, named, reason, _ in harness.rejected()) == [
         ("item_id", "differs only in its letters' case or form from IT-1: it-1"),
         ("item_ids", "differs only in its letters' case or form from IT-1: it-1"),
         ("return_id", "differs only in its letters' case or form from RT-1: rt-1"),
@@ -74,26 +74,26 @@ def test_what_refers_to_an_id_in_another_writing_is_refused(desk: Desk) -> None:
     ]
 
 
-def test_a_unit_without_an_id_whose_line_is_in_another_case_is_no_other_unit(desk: Desk) -> None:
+def test_a_unit_without_an_id_whose_line_is_in_another_case_is_no_other_unit(harness: Harness) -> None:
     nameless = ITEM | {"item_id": "", "order_line_item_id": "line-a-0-2"}
-    desk.csv("items", nameless, name="items-2026-09-20.csv")
-    desk.ingest()
+    harness.csv("items", nameless, name="items-2026-09-20.csv")
+    harness.ingest()
     again = nameless | {"order_line_item_id": "LINE-A-0-2", "updated_at": "2026-09-24T08:00:00Z"}
-    desk.csv("items", again, name="items-2026-09-21.csv")
-    desk.ingest()
-    ((_, named, reason, _),) = desk.rejected()
+    harness.csv("items", again, name="items-2026-09-21.csv")
+    harness.ingest()
+    ((_, named, reason, _),) = harness.rejected()
     assert named == "order_line_item_id"
     assert reason == "differs only in its letters' case or form from line-a: LINE-A"
 
 
-def test_a_reference_alone_makes_no_writing_the_known_one(desk: Desk) -> None:
-    desk.csv("refunds", REFUND | {"item_ids": "it-1", "return_id": "rt-1"}, name="refunds-2026-09-20.csv")
-    desk.ingest()
-    desk.csv("items", ITEM, name="items-2026-09-21.csv")
-    desk.csv("returns", RETURN, name="returns-2026-09-21.csv")
-    desk.csv("shipments", SHIPMENT, name="shipments-2026-09-23.csv")
-    desk.ingest()
-    assert desk.rejected() == []
+def test_a_reference_alone_makes_no_writing_the_known_one(harness: Harness) -> None:
+    harness.csv("refunds", REFUND | {"item_ids": "it-1", "return_id": "rt-1"}, name="refunds-2026-09-20.csv")
+    harness.ingest()
+    harness.csv("items", ITEM, name="items-2026-09-21.csv")
+    harness.csv("returns", RETURN, name="returns-2026-09-21.csv")
+    harness.csv("shipments", SHIPMENT, name="shipments-2026-09-23.csv")
+    harness.ingest()
+    assert harness.rejected() == []
 
 
 def test_ids_that_differ_in_more_than_their_writing_are_different() -> None:

@@ -11,11 +11,11 @@ import duckdb
 import pytest
 
 from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
-from hr_centra_pipeline.sources import files
-from hr_centra_pipeline.sources.files import Content
-from hr_centra_pipeline.sources.payouts import ingest, profiles, staging
-from hr_centra_pipeline.sources.payouts.ingest import PayoutReport, ingest_payouts
-from hr_centra_pipeline.sources.payouts.profiles import load_payout_profiles
+from hr_centra_pipeline.sources.intake import cutting
+from hr_centra_pipeline.sources.intake.contents import Content
+from hr_centra_pipeline.sources.payouts import settlement_profiles, settlement_reading, settlement_staging
+from hr_centra_pipeline.sources.payouts.settlement_intake import PayoutReport, ingest_payouts
+from hr_centra_pipeline.sources.payouts.settlement_profiles import load_payout_profiles
 from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Warehouse
 
@@ -49,7 +49,7 @@ class Place:
     def ingest(self) -> PayoutReport:
         layouts = load_payout_profiles(self.home / "payout_profiles")
         report = ingest_payouts(self.warehouse, str(self.folder), layouts, NOW)
-        staging.refresh(self.warehouse, NOW, layouts)
+        settlement_staging.refresh(self.warehouse, NOW, layouts)
         return report
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
@@ -132,7 +132,7 @@ def test_a_line_of_an_unknown_type_is_quarantined_with_its_text_and_the_others_a
     place.deliver("batch_7.csv", GOOD + odd + "\n")
     assert place.ingest() == PayoutReport(files=1, rows_read=6, rows_landed=5, rows_rejected=1)
     assert place.rows("select source_line, column_name, reason, raw_text, kind from quarantine.rejected_rows") == [
-        (7, "line_type", "is no line type that the layout maps: Teleported", odd, "payouts")
+        (7, "line_type", "is not a line type that the layout maps: Teleported", odd, "payouts")
     ]
 
 
@@ -256,7 +256,7 @@ def test_no_line_is_lost_of_a_large_file(place: Place) -> None:
     ]
 
 
-def test_a_layout_of_one_s_own_wins_and_its_mistakes_are_told_with_their_place(tmp_path: Path) -> None:
+def test_a_layout_of_one_s_own_wins_and_its_mistakes_are_reported_with_their_place(tmp_path: Path) -> None:
     own = tmp_path / "mine.toml"
     own.write_text(
         'name = "mine"\nprovider = "bank"\n[columns]\nreference = "Ref"\nhappened_at = "Day"\n'
@@ -292,7 +292,7 @@ def test_a_file_that_cannot_be_read_is_named_once_tried_again_and_stops_no_other
 
 
 def test_a_time_format_that_the_database_does_not_know_is_refused_with_the_layout(tmp_path: Path) -> None:
-    shipped = Path(profiles.__file__).parent / "header_profiles" / "wallet.toml"
+    shipped = Path(settlement_profiles.__file__).parent / "header_profiles" / "wallet.toml"
     (tmp_path / "mine.toml").write_text(shipped.read_text("utf-8").replace("%H:%M:%S %z", "%Q"), "utf-8")
     with pytest.raises(ConfigurationError, match=r"mine\.toml: times: format '%Y/%m/%d %Q' is none"):
         load_payout_profiles(tmp_path)
@@ -350,7 +350,7 @@ def test_one_transaction_in_the_files_of_two_accounts_counts_once_and_two_with_o
     assert len(money_back(place)) == 2
 
 
-def test_lines_that_were_landed_before_accounts_were_kept_are_told_again_with_them(place: Place) -> None:
+def test_lines_that_were_landed_before_accounts_were_kept_are_reported_again_with_them(place: Place) -> None:
     place.deliver("batch.csv", batch_of("ShopA"))
     place.ingest()
     with place.warehouse.transaction() as connection:
@@ -446,11 +446,11 @@ def test_a_type_that_the_layout_maps_later_is_read_without_another_delivery(plac
     assert place.rows("select line_type from staging.payout_lines where reference = 'R1'") == [("unknown",)]
     shipped = next(profile for profile in load_payout_profiles(place.home) if profile.name == "card-psp")
     mine = shipped.model_copy(update={"line_types": {**shipped.line_types, "Teleported": "chargeback"}})
-    assert staging.refresh(place.warehouse, NOW, [mine]) == 1
+    assert settlement_staging.refresh(place.warehouse, NOW, [mine]) == 1
     assert place.rows("select line_type, gross_amount from staging.payout_lines where reference = 'R1'") == [
         ("chargeback", Decimal(-125))
     ]
-    assert staging.refresh(place.warehouse, NOW, [mine]) == 0
+    assert settlement_staging.refresh(place.warehouse, NOW, [mine]) == 0
 
 
 # ---------------------------------------------------------------- layouts that are added or mended
@@ -511,7 +511,7 @@ def test_a_file_that_no_layout_knew_is_read_when_one_is_added(place: Place) -> N
     ],
     ids=["another header", "another decimal sign", "the other way", "another payout"],
 )
-def test_a_mended_layout_mends_what_has_landed_and_nothing_counts_twice(
+def test_a_corrected_layout_corrects_what_has_landed_and_nothing_counts_twice(
     place: Place, change: tuple[str, str], line: tuple[Any, ...] | None
 ) -> None:
     with_bank(place)
@@ -734,7 +734,7 @@ def test_whatever_goes_wrong_with_a_file_is_named_once_and_stops_no_other(
             raise duckdb.OutOfMemoryException("16 KiB more than there is")
         return "is of no use"
 
-    monkeypatch.setattr(ingest, "_recognised", runs_out)
+    monkeypatch.setattr(settlement_reading, "recognised", runs_out)
     place.deliver("a.csv", "x")
     place.deliver("b.csv", "y")
     assert place.ingest() == PayoutReport(files=2, refused_files=2)
@@ -749,13 +749,13 @@ def test_lines_of_more_columns_than_any_header_are_not_searched_for_one(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     searched: list[int] = []
-    header_of = files.header_of
+    header_of = cutting.header_of
 
     def searching(data: bytes, delimiter: str) -> list[str]:
         searched.append(len(data))
         return header_of(data, delimiter)
 
-    monkeypatch.setattr(files, "header_of", searching)
+    monkeypatch.setattr(cutting, "header_of", searching)
     place.deliver("wide.csv", ("," * 5_000 + ";" * 5_000 + "\t" * 5_000 + "\n") * 10)
     assert place.ingest() == PayoutReport(files=1, refused_files=1)
     assert not any(searched)

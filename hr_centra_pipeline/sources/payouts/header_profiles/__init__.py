@@ -1,1 +1,1 @@
-"""The shipped layouts of settlement files. A shop's own lie in ``$HR_CENTRA_HOME/payout_profiles``."""
+"""The shipped header profiles of settlement files, one per layout. A shop's own are in ``$HR_CENTRA_HOME/payout_profiles``."""

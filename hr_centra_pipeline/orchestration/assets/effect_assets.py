@@ -1,0 +1,61 @@
+"""Matching and effects: which shipment line each unit is, what ought to be true in Centra and is not yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from hr_centra_pipeline.effects.plan import plan
+from hr_centra_pipeline.matching.match import match
+from hr_centra_pipeline.orchestration.asset_tables import POOL, declaration_checks, key, results, spec
+from hr_centra_pipeline.orchestration.run import Run
+from hr_centra_pipeline.warehouse.tables import DERIVED
+
+_MATCHED = "matching.matched_items"
+_IN_PLAY = "matching.orders_in_play"
+_NOBODY_LOST = "every_return_item_is_matched_or_says_why_not"
+EFFECTS = tuple(name for name in DERIVED if name.startswith("effects."))
+
+
+@dg.multi_asset(
+    name="matching",
+    specs=[
+        spec(_IN_PLAY, "matching", "data"),
+        spec(_MATCHED, "matching", "customer_service"),
+    ],
+    check_specs=[
+        *declaration_checks([_IN_PLAY, _MATCHED]),
+        dg.AssetCheckSpec(_NOBODY_LOST, asset=key(_MATCHED), description="Items in = matched + unmatched."),
+    ],
+    pool=POOL,
+)  # fmt: skip
+def matching(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
+    """What is settled is left alone until something new touches its order; a match is frozen once an effect was sent."""
+    with run.warehouse.transaction() as connection:
+        report = match(connection, run.now)
+        row = connection.execute("select count(*) from staging.return_items").fetchone()
+    items = int(row[0]) if row else 0
+    check = dg.AssetCheckResult(
+        asset_key=key(_MATCHED), check_name=_NOBODY_LOST, passed=items == report.matched + report.unmatched,
+        metadata={"items": items, "matched": report.matched, "unmatched": report.unmatched},
+    )  # fmt: skip
+    metadata = {"matched": report.matched, "unmatched": report.unmatched}
+    yield from results(run.warehouse, [_IN_PLAY, _MATCHED], metadata, {_MATCHED: [check]})
+
+
+@dg.multi_asset(
+    name="effects",
+    specs=[spec(name, "effects", "finance") for name in EFFECTS],
+    check_specs=declaration_checks(EFFECTS),
+    pool=POOL,
+)
+def effects(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
+    """Pending = desired - observed, by what the last push committed."""
+    with run.warehouse.transaction() as connection:
+        plan(connection, run.now)
+    yield from results(run.warehouse, EFFECTS)
+
+
+ASSETS = [matching, effects]

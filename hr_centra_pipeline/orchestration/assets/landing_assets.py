@@ -1,0 +1,232 @@
+"""Landing: what the sources brought, as it came; and what was refused."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import dagster as dg
+
+from hr_centra_pipeline.core.errors import ConfigurationError, Unreachable
+from hr_centra_pipeline.orchestration import failures
+from hr_centra_pipeline.orchestration.asset_tables import POOL, key, results, spec
+from hr_centra_pipeline.orchestration.assets.backfill_assets import read_history
+from hr_centra_pipeline.orchestration.partitions import DAILY, SINGLE_RUN
+from hr_centra_pipeline.orchestration.run import Run
+from hr_centra_pipeline.sources.centra import pull
+from hr_centra_pipeline.sources.centra.full_compare import compare_with_centra
+from hr_centra_pipeline.sources.happy_returns.export_intake import IngestReport, ingest
+from hr_centra_pipeline.sources.happy_returns.export_profiles import load_profiles
+from hr_centra_pipeline.sources.payouts.settlement_intake import PayoutReport, ingest_payouts
+from hr_centra_pipeline.sources.payouts.settlement_profiles import load_payout_profiles
+
+Report = TypeVar("Report", IngestReport, PayoutReport)
+
+_ROWS = "landing.happy_returns_rows"
+_LANDED = (
+    _ROWS, "landing.happy_returns_returns", "landing.happy_returns_items", "landing.happy_returns_refunds",
+    "landing.happy_returns_shipments", "landing.files",
+)  # fmt: skip
+_ADDS_UP = "rows_read_are_landed_rejected_or_repeated"
+_PAYOUTS = "landing.payout_lines"
+_PAYOUT_FILES = "landing.payout_files"
+_ITS_TOTAL = "every_file_adds_up_to_its_own_total"
+_DIFFERENCES = "landing.centra_differences"
+_PULLS = "landing.centra_pulls"
+"""Written by every pull; told here, since the compare is the last of them."""
+_READABLE = "the_exports_were_readable"
+_PAYOUTS_READABLE = "settlement_files_were_readable"
+_COMPLETE = "the_pull_was_completed"
+
+
+@dg.multi_asset(
+    name="happy_returns_exports",
+    specs=[
+        *(spec(name, "landing", "data", kinds=["csv"]) for name in _LANDED),
+        spec("quarantine.rejected_rows", "landing", "data"),
+    ],
+    check_specs=[
+        dg.AssetCheckSpec(
+            _ADDS_UP, asset=key(_ROWS), description="For every file: rows read = landed + rejected + repeated."
+        ),
+        dg.AssetCheckSpec(
+            _READABLE, asset=key(_ROWS), description="HAPPY_RETURNS_EXPORTS could be read; if not, nothing new is known."
+        ),
+    ],
+    partitions_def=DAILY,
+    backfill_policy=SINGLE_RUN,
+    pool=POOL,
+)  # fmt: skip
+def happy_returns_exports(context: dg.AssetExecutionContext, run: Run) -> Iterator[dg.MaterializeResult[Any]]:
+    """All new export files, whatever the partition: a partition is the day on which rows were received."""
+
+    def take() -> IngestReport:
+        profiles = load_profiles(run.settings.home / "profiles")
+        return ingest(run.warehouse, run.settings.exports, profiles, run.now)
+
+    report, readable = _taken(context, run, take, IngestReport(), key(_ROWS), _READABLE)
+    with run.warehouse.transaction() as connection:
+        row = connection.execute(
+            "select count(*) from landing.files where rows_read <> rows_landed + rows_rejected + rows_repeated"
+        ).fetchone()
+    wrong = int(row[0]) if row else 0
+    checks = [
+        dg.AssetCheckResult(
+            asset_key=key(_ROWS), check_name=_ADDS_UP, passed=not wrong, metadata={"files": wrong},
+            description=f"{wrong} files do not add up: see landing.files." if wrong else None,
+        ),
+        readable,
+    ]  # fmt: skip
+    yield from results(run.warehouse, [*_LANDED, "quarantine.rejected_rows"], _plain(report), {_ROWS: checks})
+
+
+@dg.multi_asset(
+    name="payout_files",
+    specs=[spec(name, "landing", "finance", kinds=["csv"]) for name in (_PAYOUTS, _PAYOUT_FILES)],
+    check_specs=[
+        dg.AssetCheckSpec(
+            _ITS_TOTAL, asset=key(_PAYOUTS),
+            description="The latest delivery of every settlement file adds up to its own total (else nothing of it is landed).",
+        ),
+        dg.AssetCheckSpec(
+            _PAYOUTS_READABLE, asset=key(_PAYOUTS), description="Folder or address in HR_CENTRA_PAYOUTS, if any."
+        ),
+    ],
+    partitions_def=DAILY,
+    backfill_policy=SINGLE_RUN,
+    pool=POOL,
+)  # fmt: skip
+def payout_files(context: dg.AssetExecutionContext, run: Run) -> Iterator[dg.MaterializeResult[Any]]:
+    """All new settlement files. Without an address payouts are not covered, which the reconciliation says."""
+
+    def take() -> PayoutReport:
+        profiles = load_payout_profiles(run.settings.home / "payout_profiles")
+        return ingest_payouts(run.warehouse, run.settings.payouts, profiles, run.now)
+
+    report, readable = _taken(context, run, take, PayoutReport(), key(_PAYOUTS), _PAYOUTS_READABLE)
+    with run.warehouse.transaction() as connection:
+        refused = connection.execute(
+            """
+            select source_file, problem from (
+                select * from landing.payout_files qualify row_number() over (partition by source_file order by batch desc) = 1
+            ) where problem is not null order by source_file
+            """
+        ).fetchall()
+    checks = [
+        dg.AssetCheckResult(
+            asset_key=key(_PAYOUTS), check_name=_ITS_TOTAL, passed=not refused, severity=dg.AssetCheckSeverity.WARN,
+            description="; ".join(f"{name}: {problem}" for name, problem in refused) or None,
+        ),
+        readable,
+    ]  # fmt: skip
+    yield from results(run.warehouse, [_PAYOUTS, _PAYOUT_FILES], _plain(report), {_PAYOUTS: checks})
+
+
+def _taken(
+    context: dg.AssetExecutionContext,
+    run: Run,
+    take: Callable[[], Report],
+    nothing: Report,
+    asset: dg.AssetKey,
+    check: str,
+) -> tuple[Report, dg.AssetCheckResult]:
+    """Take files from a place that may be out of reach: the report (``nothing`` of it then), and the check that says so.
+
+    The rest of the run goes on without them: what was planned before may be due now.
+    """
+    problem: Unreachable | None = None
+    report = nothing
+    try:
+        report = take()
+    except Unreachable as error:
+        failures.try_again(context, run, error)
+        problem = error
+    except ConfigurationError as error:
+        failures.stop_if_misconfigured(context, error)
+    return report, dg.AssetCheckResult(
+        asset_key=asset, check_name=check, passed=problem is None, description=str(problem) if problem else None,
+        metadata=failures.told(problem) if problem else {},
+    )  # fmt: skip
+
+
+def _plain(report: Any) -> dict[str, Any]:
+    """A report's whole numbers, as metadata."""
+    return {name: value for name, value in vars(report).items() if isinstance(value, int)}
+
+
+Pull = Callable[..., pull.PullReport]
+
+
+def _centra(name: str, *pulls: Pull, history: str | None = None, stops: bool = True) -> dg.AssetsDefinition:
+    """One pull of Centra as an asset.
+
+    ``history``: what a backfill reads of it by creation; the others are read as they are now. ``stops``: without the
+    permission for it nothing is sent; else the rest goes on.
+    """
+    table = f"landing.{name}"
+
+    @dg.multi_asset(
+        name=name,
+        specs=[spec(table, "landing", "data", kinds=["graphql"])],
+        check_specs=[
+            dg.AssetCheckSpec(
+                _COMPLETE, asset=key(table),
+                description="A pull that did not complete covers nothing: what it did not show is not gone.",
+            )
+        ],
+        partitions_def=DAILY,
+        backfill_policy=SINGLE_RUN,
+        pool=POOL,
+    )  # fmt: skip
+    def pulled(context: dg.AssetExecutionContext, run: Run) -> Iterator[dg.MaterializeResult[Any]]:
+        if run.window is None:
+            reports = [one(run.client, run.warehouse, run.policy.policy, run.now) for one in pulls]
+            for report in reports:
+                if stops:
+                    failures.stop_if_misconfigured(context, report.error)
+                failures.try_again(context, run, report.error)
+            metadata: dict[str, Any] = {
+                "rows_read": sum(report.rows_read for report in reports),
+                "rows_landed": sum(report.rows_landed for report in reports),
+            }
+        else:
+            reports = []
+            metadata = (
+                _plain(read_history(context, run, history)) if history else {"note": "left to the sync by a backfill"}
+            )
+        problems = "; ".join(report.problem for report in reports if report.problem)
+        errors = [report.error for report in reports if report.error]
+        check = dg.AssetCheckResult(
+            asset_key=key(table), check_name=_COMPLETE, passed=not problems, description=problems or None,
+            metadata=failures.told(errors[0]) if errors else {},
+        )  # fmt: skip
+        yield from results(run.warehouse, [table], metadata, {table: [check]})
+
+    return pulled
+
+
+@dg.multi_asset(
+    name="full_compare",
+    specs=[spec(name, "landing", "data", kinds=["graphql"]) for name in (_DIFFERENCES, _PULLS)],
+    partitions_def=DAILY,
+    backfill_policy=SINGLE_RUN,
+    pool=POOL,
+)  # fmt: skip
+def full_compare(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
+    """A few months of the history in each run, all of it within a week: silent edits leave no trace that increments follow."""
+    metadata: dict[str, Any] = {"note": "left to the sync by a backfill"}
+    if run.window is None:
+        metadata = _plain(compare_with_centra(run.client, run.warehouse, run.policy.policy, run.now))
+    yield from results(run.warehouse, [_DIFFERENCES, _PULLS], metadata)
+
+
+ASSETS = [
+    happy_returns_exports,
+    payout_files,
+    _centra("centra_warehouses", pull.pull_warehouses),
+    _centra("centra_stock_changes", pull.pull_stock_changes, history="stock_changes"),
+    _centra("centra_orders", pull.pull_orders, pull.pull_named_orders, history="orders"),
+    _centra("centra_shipments", pull.pull_shipments),
+    _centra("centra_returns", pull.pull_returns, history="returns"),
+    _centra("centra_replacement_stock", pull.pull_replacement_stock),
+    _centra("centra_status_marks", pull.pull_status_marks, stops=False),
+    full_compare,
+]

@@ -1,0 +1,58 @@
+"""What ``doctor`` finds about Dagster: its instance, its daemon, the schedule and the sensors."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import dagster as dg
+
+from hr_centra_pipeline.core.settings import Settings
+from hr_centra_pipeline.orchestration.instance import prepare_dagster_home
+from hr_centra_pipeline.orchestration.jobs import hourly_sync
+from hr_centra_pipeline.oversight.findings import Finding
+
+_DAEMON_SECONDS = 300.0
+_SECTION = "Dagster"
+
+
+def findings(settings: Settings) -> Iterator[Finding]:
+    """Every look."""
+    home = prepare_dagster_home(settings)
+    try:
+        instance = dg.DagsterInstance.get()
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with a custom dagster.yaml or database is a finding
+        yield Finding(
+            _SECTION, "error", f"{home / 'dagster.yaml'}: {str(error).strip().splitlines()[0]}",
+            "Correct it, or delete the file: the default one is written again.", True,
+        )  # fmt: skip
+        return
+    with instance:
+        yield Finding(_SECTION, "ok", f"instance {home}, records in {type(instance.run_storage).__name__}")
+        heard = [status.last_heartbeat for status in instance.get_daemon_statuses().values() if status.last_heartbeat]
+        newest = max((one.timestamp for one in heard), default=0.0)
+        if time.time() - newest > _DAEMON_SECONDS:
+            yield Finding(
+                _SECTION, "warning", "no daemon is running: no schedule, no alerts" if not newest else
+                f"the daemon was last heard of {(time.time() - newest) / 3600:.1f} hours ago",
+                "Start dagster-daemon (docs/operations.md), one on this machine.",
+            )  # fmt: skip
+        else:
+            yield Finding(_SECTION, "ok", "the daemon is running")
+        states = {state.instigator_name: state.status.value for state in instance.all_instigator_state()}
+        status = states.get(hourly_sync.name, hourly_sync.default_status.value)
+        is_on = status in ("RUNNING", "DECLARED_IN_CODE") and (
+            status == "RUNNING" or hourly_sync.default_status is dg.DefaultScheduleStatus.RUNNING
+        )
+        yield Finding(
+            _SECTION, "ok" if is_on else "warning", f"the schedule {hourly_sync.name} is {'on' if is_on else 'off'}",
+            "" if is_on else "Switch it on in the UI (Automation), or: dagster schedule start hourly_sync",
+        )  # fmt: skip
+        stopped = sorted(name for name, value in states.items() if value == "STOPPED" and name != hourly_sync.name)
+        if stopped:
+            yield Finding(
+                _SECTION,
+                "warning",
+                f"switched off: {', '.join(stopped)}",
+                "Switch them on in the UI (Automation): alerts come from them.",
+            )
