@@ -16,8 +16,7 @@ effects_in_question as (
         desired_effects.return_id,
         desired_effects.order_number
     from desired_effects
-    join policy.effect_types using (effect_kind)
-    where $is_asked and effect_types.may_be_asked
+    where $is_asked and may_be_asked(effect_kind)
 ),
 
 -- One row per unit of those returns and batch that brought its newest state.

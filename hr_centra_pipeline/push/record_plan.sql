@@ -48,11 +48,10 @@ effects_of_rows as (
 
 select distinct effect_key
 from effects_of_rows
-join policy.effect_types using (effect_kind)
 left join push.ledger using (effect_key)
-where effect_types.may_be_asked and policy.subject_of(effect_kind) <> 'stock'
+where may_be_asked(effects_of_rows.effect_kind) and policy.subject_of(effects_of_rows.effect_kind) <> 'stock'
     -- The row of an exchange pays nothing.
-    and not (effect_kind = 'exchange_order' and is_exchange)
+    and not (effects_of_rows.effect_kind = 'exchange_order' and is_exchange)
     and ledger.state is distinct from 'confirmed';
 
 create or replace temp table moves as
@@ -177,7 +176,6 @@ tied_exchanges as (
 questioned_effects as (
     select
         desired_effects.*,
-        effect_types.may_be_asked,
         others.effect_key is not null as is_issued_by_others,
         is_issued_by_others or ($payers_changed and desired_effects.effect_kind <> 'inventory_adjustment') as is_about_payer,
         case when is_about_payer then coalesce(reports.paid_batch, reports.batch) else reports.batch end as said_batch,
@@ -188,7 +186,7 @@ questioned_effects as (
             touched.effect_key is null or decided.effect_key is not null
         ) as is_due_otherwise,
         case
-            when not may_be_asked then null
+            when not may_be_asked(desired_effects.effect_kind) then null
             when is_issued_by_others
                 then case
                         when was_due and ledger.asks_payer then coalesce(ledger.asked_batch, $newest_batch) else
@@ -228,7 +226,6 @@ questioned_effects as (
                 and desired_effects.return_item_id in (select return_item_id from steady_units) then coalesce(reports.batch, 0)
         end as asked_batch
     from desired_effects
-    join policy.effect_types on effect_types.effect_kind = desired_effects.effect_kind
     left join push.ledger using (effect_key)
     left join latest_reports as reports using (effect_key)
     left join effects_issued_by_others as others using (effect_key)

@@ -71,7 +71,7 @@ create or replace macro policy.tax_slack(tax_mode, tax, of_currency) as
 create or replace table policy.modes (effect_type varchar, mode varchar, policy_mode varchar);
 -- One row per effect kind: the type whose mode and guards it has, and what else core/kinds.py says of it.
 create or replace table policy.effect_types (
-    effect_kind varchar, effect_type varchar, missing varchar, awaited varchar, may_be_asked boolean
+    effect_kind varchar, effect_type varchar, missing varchar, awaited varchar
 );
 -- One row per kind of effect that writes a return's state where the policy wants it.
 create or replace table policy.status_targets (effect_kind varchar);
@@ -187,8 +187,8 @@ def write_policy(connection: Connection, policy: Policy, run_mode: RunMode) -> N
         "modes (effect_type, mode, policy_mode)": [
             (effect_type, more_careful(mode, run_mode), mode) for effect_type, mode in modes.items()
         ],
-        "effect_types (effect_kind, effect_type, missing, awaited, may_be_asked)": [
-            (kind.name, kind.effect_type, kind.missing, kind.awaited, kind.may_be_asked) for kind in EFFECTS
+        "effect_types (effect_kind, effect_type, missing, awaited)": [
+            (kind.name, kind.effect_type, kind.missing, kind.awaited) for kind in EFFECTS
         ],
         "status_targets (effect_kind)": [(kind,) for kind in policy.status.effect_kinds],
         "approval_limits (currency, amount)": list(policy.approval_above.items()),
