@@ -71,6 +71,7 @@ Amount = Annotated[Decimal, BeforeValidator(_exact), Field(ge=0, lt=1000 * LIMIT
 Factor = Annotated[Decimal, BeforeValidator(_exact), Field(strict=False)]
 Hours = Annotated[int, Field(ge=0, le=8_760)]  # a year
 Days = Annotated[int, Field(gt=0, le=36_500)]
+Requests = Annotated[int, Field(ge=0, le=40_000)]  # at half a request a second, a day has 43,200
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 
 
@@ -351,6 +352,23 @@ class CentraLimits(_Section):
     words: CentraWords = CentraWords()
 
 
+class PartnerApi(_Section):
+    """How much Happy Returns' partner API is asked: a request every two seconds is all that it allows.
+
+    ``started_hours``: how long a return may be started and nothing handed in before it is looked up; the later stages go by
+    what is usual for them (``Lateness``). A look-up is repeated after ``again_hours``, then after twice that, and so on.
+    """
+
+    requests_per_run: Requests = 40
+    requests_per_event_run: Requests = 0
+    requests_per_backfill: Requests = 600
+    started_hours: Hours = 72
+    again_hours: Annotated[Hours, Field(gt=0)] = 24
+    most_look_ups: Annotated[int, Field(gt=0, le=20)] = 6
+    look_back_days: Days = 60
+    shipments_overlap_hours: Hours = 48
+
+
 class Coverage(_Section):
     """How often the sources are read and deliver; what is longer is a gap. ``exports_every_hours`` 0: they come when they come."""
 
@@ -418,6 +436,7 @@ class Policy(_Section):
     shadow: Shadow = Shadow()
     exceptions: dict[Annotated[str, AfterValidator(_known_kind)], ExceptionRule] = {}
     centra: CentraLimits = CentraLimits()
+    partner_api: PartnerApi = PartnerApi()
     coverage: Coverage = Coverage()
     publishing: Publishing = Publishing()
     alerts: Alerts = Alerts()
