@@ -11,6 +11,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo
 
 import duckdb
 from pydantic import (
@@ -59,6 +60,14 @@ def _searchable(pattern: str) -> str:
             f"is not a regular expression: {str(error).splitlines()[0].removeprefix('Invalid Input Error: ')}"
         ) from None
     return pattern
+
+
+def _time_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (OSError, ValueError):
+        raise ValueError(f"{name!r} is not the name of a time zone, such as Europe/Stockholm") from None
+    return name
 
 
 def _all_payers(given: dict[str, str]) -> dict[str, str]:
@@ -377,6 +386,20 @@ class Coverage(_Section):
     accepted_days: list[Annotated[date, Field(strict=False)]] = []
 
 
+class Events(_Section):
+    """Deliveries of the vendors: how long a burst of them is gathered, what is late, and when missed ones ring an alarm.
+
+    ``centra_queue``: read and confirm the events that Centra keeps for the integration name of our token.
+    ``centra_time_zone``: of the dates in Centra's webhook, which have no offset.
+    """
+
+    debounce_seconds: Annotated[int, Field(ge=0, le=3_600)] = 60
+    late_minutes: Annotated[int, Field(gt=0, le=525_600)] = 15
+    missed_alarm_percent: Annotated[Amount, Field(le=100)] = Decimal(5)
+    centra_queue: bool = False
+    centra_time_zone: Annotated[str, AfterValidator(_time_zone)] = "UTC"
+
+
 class Publishing(_Section):
     """How old the published tables of all history may grow; what is open, pending or refused is published after each sync."""
 
@@ -438,6 +461,7 @@ class Policy(_Section):
     centra: CentraLimits = CentraLimits()
     partner_api: PartnerApi = PartnerApi()
     coverage: Coverage = Coverage()
+    events: Events = Events()
     publishing: Publishing = Publishing()
     alerts: Alerts = Alerts()
     privacy: Privacy = Privacy()
