@@ -66,7 +66,7 @@ _HOLDERS = ("", "pageInfo", "page", "paging", "pagination", "meta")
 
 
 class PartnerRefused(RunFailed):
-    """The key or the address is refused: every other call will be, until somebody changes something."""
+    """The key or the address is refused: every other call will be, until a person changes something."""
 
 
 @dataclass(frozen=True)
@@ -264,7 +264,7 @@ class PartnerApi:
             left -= wait
             self._bucket.hold(wait)
         raise self._unreachable(
-            call, "its bucket stays full: somebody else uses the same key. The next run asks again."
+            call, "its bucket stays full: another program uses the same key. The next run asks again."
         )
 
     def _sent(

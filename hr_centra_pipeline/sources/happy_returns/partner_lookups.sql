@@ -17,7 +17,7 @@ ended_look_ups as (
 ),
 
 -- One row per unit that may still be under way: where it is, as far as anybody has reported.
-open_units as (
+units_under_way as (
     select
         items.return_item_id, items.return_id, items.order_number, items.dropoff_method, items.source_time,
         items.received_at, items.approved_at, items.disposition, items.return_created_at,
@@ -43,7 +43,7 @@ open_units as (
 last_sightings as (
     select return_item_id, arg_max(event, happened_at) as last_event, max(happened_at) as last_event_at
     from staging.return_item_events
-    semi join open_units using (return_item_id)
+    semi join units_under_way using (return_item_id)
     where is_physical
     group by return_item_id
 ),
@@ -68,7 +68,7 @@ unit_waits as (
             when 'approval' then parameters.unapproved_days * 24::bigint
             else coalesce(lateness.window_hours, rules.window_hours)
         end as usual_hours
-    from open_units as units
+    from units_under_way as units
     cross join policy.parameters
     left join last_sightings using (return_item_id)
     left join reconciliation.lateness as lateness
@@ -145,7 +145,7 @@ known_returns as (
 
 -- One row per return that a feed knows a part of: units without their return, a parcel's units, or a return without its units.
 parts_of_returns as (
-    select 'return_not_reported' as reason, order_number, express_code, source_time from open_units where is_without_return
+    select 'return_not_reported' as reason, order_number, express_code, source_time from units_under_way where is_without_return
     union all by name
     select 'unit_not_reported' as reason, order_number, express_code, source_time
     from staging.return_shipments

@@ -18,6 +18,7 @@ from pydantic import SecretStr
 
 from hr_centra_pipeline.core.errors import ConfigurationError, Unreachable
 from hr_centra_pipeline.core.settings import Settings
+from hr_centra_pipeline.sources.calls.bounded import Received
 from hr_centra_pipeline.sources.happy_returns import partner_api
 from hr_centra_pipeline.sources.happy_returns.partner_api import (
     READS,
@@ -274,7 +275,7 @@ def test_an_odd_answer_is_refused_by_name_and_not_asked_again(
 def test_a_204_with_a_body_is_refused_by_name(at: Callable[..., PartnerApi]) -> None:
     """HTTP forbids it, so that most stacks drop the body: what is left of it is judged all the same."""
     client = at("http://127.0.0.1:1")
-    answer = client._read("returns", partner_api.Received(204, b'{"items": []}'))
+    answer = client._read("returns", Received(204, b'{"items": []}'))
     assert answer.problem == "it says 204 (nothing) and sends a body"
 
 
