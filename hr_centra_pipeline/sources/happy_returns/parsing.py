@@ -87,7 +87,7 @@ def texts(
     found = {}
     more = [STARTED_AT] if is_partial and kind.name == "items" else []
     for column in [*kind.brought, *(kind.known - set(kind.brought)), *more]:
-        header = mapped.get(column)
+        header = column if column in more else mapped.get(column)
         if header in position:
             found[column] = _cleaned(position[header], column, is_plain=is_plain)
         else:

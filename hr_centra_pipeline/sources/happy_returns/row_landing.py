@@ -21,7 +21,10 @@ from hr_centra_pipeline.warehouse.made import makes
 _MOST_BYTES_OF_A_LINE = 2_000_000
 _BUFFER_BYTES = 32_000_000
 
-_OTHER_RETAILER = "is of another retailer than this database (KNOWN): OTHER. Give it a home of its own, or: hr-centra rebind --retailer OTHER"
+_OTHER_RETAILER = (
+    "is of another retailer than this database (KNOWN): OTHER. "
+    "Give it a home of its own, or: hr-centra rebind --retailer OTHER"
+)
 
 Feed = Literal["files", "events", "api"]
 
@@ -199,7 +202,6 @@ def _source_time(rows: Rows, of_source: str) -> str:
         "landing.happy_returns_items",
         "landing.happy_returns_refunds",
         "landing.happy_returns_shipments",
-        "landing.happy_returns_bags",
     ),
     kind="source",
 )
@@ -207,7 +209,12 @@ def _source_time(rows: Rows, of_source: str) -> str:
 @makes("landing.happy_returns_items", "One row per reported state of a unit, by feed.", kind="source")
 @makes("landing.happy_returns_refunds", "One row per row of an export file of refunds.", kind="source")
 @makes("landing.happy_returns_shipments", "One row per reported state of a unit in a shipment, by feed.", kind="source")
-@makes("landing.happy_returns_bags", "One row per report of the bag that a return is in.", kind="source")
+@makes(
+    "landing.happy_returns_bags",
+    "One row per report of the bag that a return is in.",
+    reads=("landing.events",),
+    kind="source",
+)
 def land(connection: Connection, rows: Rows, now: datetime) -> None:
     """Compare what ``checked`` holds with what is landed, and insert what is new.
 
