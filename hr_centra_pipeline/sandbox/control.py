@@ -67,9 +67,76 @@ def control_routes(sandbox: Sandbox) -> list[Route]:
         # Imported here: the shop is only needed when its clock moves.
         from hr_centra_pipeline.sandbox.shop.shop import Shop
 
+        hours = float(body.get("hours", 1))
         with advancing:
-            Shop(sandbox.home, sandbox.store, sandbox.clock).advance(int(body.get("hours", 1)))
-        return health({})
+            shop = Shop(sandbox.home, sandbox.store, sandbox.clock)
+            try:
+                if hours.is_integer():
+                    shop.advance(int(hours))
+                else:
+                    shop.live(3600 * hours)
+            finally:
+                shop.close()
+        return passed(body)
+
+    def live(body: Body) -> Any:
+        # Imported here: the shop is only needed when its clock moves.
+        from hr_centra_pipeline.sandbox.shop.shop import Shop
+
+        with advancing:
+            shop = Shop(sandbox.home, sandbox.store, sandbox.clock)
+            try:
+                shop.live(float(body["seconds"]))
+            finally:
+                shop.close()
+        return passed(body)
+
+    def scan(body: Body) -> Any:
+        # Imported here: the shop is only needed when something happens in it.
+        from hr_centra_pipeline.sandbox.shop.scans import Scans
+
+        with advancing:
+            planted = Scans(sandbox.home, sandbox.store, sandbox.clock).scan(body)
+        return {**passed(body), **planted}
+
+    def sell(body: Body) -> Any:
+        # Imported here: the shop is only needed when something happens in it.
+        from hr_centra_pipeline.sandbox.shop.scans import Scans
+
+        with advancing:
+            return {"orders": Scans(sandbox.home, sandbox.store, sandbox.clock).sell(int(body.get("orders", 1)))}
+
+    def passed(body: Body) -> Any:
+        sandbox.postman.wake()
+        left = sandbox.postman.drain(float(body.get("seconds_to_drain", 60))) if body.get("drain") else None
+        return {**health({}), **({"due": left} if left is not None else {})}
+
+    def drain(body: Body) -> Any:
+        return {**health({}), "due": sandbox.postman.drain(float(body.get("seconds", 60)))}
+
+    def subscribe(body: Body) -> Any:
+        given = dict(body)
+        vendor, url = str(given.pop("vendor", "happy_returns")), str(given.pop("url"))
+        sandbox.subscribe(vendor, url, given.pop("secret", None), **given)
+        return subscriptions({})
+
+    def unsubscribe(body: Body) -> Any:
+        sandbox.unsubscribe(str(body.get("vendor", "happy_returns")), body.get("url"))
+        return subscriptions({})
+
+    def subscriptions(_: Body) -> Any:
+        return {
+            vendor: sandbox.webhooks_of(vendor).outbox.subscriptions() if sandbox.is_subscribed(vendor) else []
+            for vendor in ("happy_returns", "centra")
+        }
+
+    def webhooks(body: Body) -> Any:
+        given = dict(body)
+        return asdict(sandbox.webhooks_of(str(given.pop("vendor", "happy_returns"))).configure(given))
+
+    def deliveries(body: Body) -> Any:
+        outbox = sandbox.webhooks_of(str(body.get("vendor", "happy_returns"))).outbox
+        return outbox.deliveries(after=int(body.get("after", 0)), with_bodies=bool(body.get("bodies")))
 
     def clock(_: Body) -> Any:
         return {"now": sandbox.clock.now().isoformat()}
@@ -98,9 +165,13 @@ def control_routes(sandbox: Sandbox) -> list[Route]:
     return [
         _route("health", health, "GET"), _route("faults", arm, "POST"), _route("faults", armed, "GET"),
         _route("faults", disarm, "DELETE"), _route("log", log, "GET"), _route("records", records, "GET"),
-        _route("used", used, "GET"), _route("unknown-keys", unknown_keys, "GET"), _route("settings", settings, "POST"),
-        _route("unknown-words", unknown_words, "POST"), _route("word", word, "POST"),
-        _route("advance", advance, "POST"), _route("clock", clock, "GET"), _route("quota", quota, "POST"),
+        _route("used", used, "GET"), _route("unknown-keys", unknown_keys, "GET"),
+        _route("settings", settings, "POST"), _route("unknown-words", unknown_words, "POST"),
+        _route("word", word, "POST"), _route("advance", advance, "POST"), _route("live", live, "POST"),
+        _route("scan", scan, "POST"), _route("sell", sell, "POST"), _route("drain", drain, "POST"),
+        _route("subscribe", subscribe, "POST"), _route("unsubscribe", unsubscribe, "POST"),
+        _route("subscriptions", subscriptions, "GET"), _route("webhooks", webhooks, "POST"),
+        _route("deliveries", deliveries, "GET"), _route("clock", clock, "GET"), _route("quota", quota, "POST"),
         _route("person", person, "POST"), _route("tokens", tokens, "POST"), _route("stop", stop, "POST"),
     ]  # fmt: skip
 
@@ -109,7 +180,7 @@ def _route(name: str, handler: Callable[[Body], Any], method: str) -> Route:
     async def answer(request: Request) -> Response:
         text = await request.body()
         try:
-            body = json.loads(text or b"{}")
+            body = {**request.query_params, **json.loads(text or b"{}")}
             return JSONResponse(await anyio.to_thread.run_sync(handler, body))
         except (ValueError, KeyError) as error:
             return JSONResponse({"message": f"control/{name}: {error}"}, status_code=400)

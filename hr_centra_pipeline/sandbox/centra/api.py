@@ -51,11 +51,12 @@ class Reply:
     """Status, JSON body (decimals and all), headers; ``operations`` and ``unknown_keys`` (of a body) for the request log."""
 
     status: int
-    body: dict[str, Any]
+    body: Any
     headers: dict[str, str] = field(default_factory=dict)
     operations: list[str] = field(default_factory=list)
     mutations: list[str] = field(default_factory=list)
     unknown_keys: list[str] = field(default_factory=list)
+    has_no_body: bool = False
 
 
 @dataclass

@@ -15,6 +15,8 @@ from typing import Any
 from iso4217 import Currency
 
 from hr_centra_pipeline.sandbox.centra.markets import MARKETS, PRICELISTS
+from hr_centra_pipeline.sandbox.centra.webhook_plugin import SCHEMA as PLUGIN_SCHEMA
+from hr_centra_pipeline.sandbox.centra.webhook_plugin import TYPES as PLUGIN_TYPES
 from hr_centra_pipeline.sandbox.sandbox_clock import SandboxClock
 
 Row = dict[str, Any]
@@ -30,7 +32,7 @@ _FLAGS = frozenset(
         "is_internal", "is_on_hold", "is_captured", "is_paid", "is_good_to_go", "is_registered", "captures", "is_confirmed",
     }
 )  # fmt: skip
-_VERSION = 4
+_VERSION = 5
 # The members of the one-of input of gift cards are on no public page. A shop whose schema names this one can issue them.
 GIFT_CARD_BY_EMAIL = ("email: String",)
 
@@ -268,11 +270,13 @@ class Database:
         self._connection.row_factory = _row
         self._connection.execute("pragma journal_mode = wal")
         self._connection.execute("pragma synchronous = normal")
-        self._connection.executescript(f"{_SCHEMA}; pragma user_version = {_VERSION};")
+        self._connection.executescript(f"{_SCHEMA}; {PLUGIN_SCHEMA}; pragma user_version = {_VERSION};")
         for market_id, name in MARKETS.items():
             self.rows("insert or ignore into markets values (?, ?)", [market_id, name])
         for pricelist_id, (name, currency) in PRICELISTS.items():
             self.rows("insert or ignore into pricelists values (?, ?, ?)", [pricelist_id, name, currency])
+        self._pushes = False
+        self.push_changes()
 
     def close(self) -> None:
         """Close the file."""
@@ -332,15 +336,29 @@ class Database:
         with self._lock:
             self._connection.execute(f"delete from {table} where {key} = ?", [value])  # noqa: S608 - our own names
 
-    def happened(self, object_type: str, change_type: str, reference: int) -> None:
+    def push_changes(self) -> None:
+        """Note what changes for the webhook plugin as well, if it has a subscriber."""
+        with self._lock:
+            named = self.row("select 1 as x from sqlite_master where name = 'subscriptions'")
+            self._pushes = named is not None and self.row("select 1 as x from subscriptions limit 1") is not None
+
+    def happened(self, object_type: str, change_type: str, reference: int, at: datetime | None = None) -> None:
         """Keep an event, when somebody listens for it."""
+        if self._pushes and object_type in PLUGIN_TYPES:
+            self.insert(
+                "plugin_events",
+                {
+                    "type": PLUGIN_TYPES[object_type], "action": change_type, "reference": reference,
+                    "at": instant_text(at or self.clock.now()),
+                },
+            )  # fmt: skip
         listener = self.row("select change_types from event_listeners where object_type = ?", [object_type])
         if listener and (not listener["change_types"] or change_type in listener["change_types"].split(",")):
             self.insert(
                 "events",
                 {
                     "object_type": object_type, "change_type": change_type, "object_reference": reference,
-                    "created_at": instant_text(self.clock.now()),
+                    "created_at": instant_text(at or self.clock.now()),
                 },
             )  # fmt: skip
 
