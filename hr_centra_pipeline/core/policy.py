@@ -375,7 +375,7 @@ class PartnerApi(_Section):
     again_hours: Annotated[Hours, Field(gt=0)] = 24
     most_look_ups: Annotated[int, Field(gt=0, le=20)] = 6
     look_back_days: Days = 60
-    shipments_overlap_hours: Hours = 48
+    shipments_overlap_hours: Hours = 6
 
 
 class Coverage(_Section):
