@@ -108,11 +108,13 @@ create table if not exists attributes (
     object_type text, object_id integer, type text, key text, content text, primary key (object_type, object_id, type, key)
 );
 create table if not exists events (
-    id integer primary key autoincrement, object_type text, change_type text, object_reference integer, created_at text,
-    is_confirmed integer default 0
+    id integer primary key autoincrement, integration_name text, object_type text, change_type text,
+    object_reference integer, created_at text, is_confirmed integer default 0
 );
+create index if not exists unconfirmed_events on events (integration_name, id) where not is_confirmed;
 create table if not exists event_listeners (
-    object_type text primary key, change_types text, created_at text, updated_at text
+    integration_name text, object_type text, change_types text, created_at text, updated_at text,
+    primary key (integration_name, object_type)
 );
 create table if not exists emails (
     id integer primary key autoincrement, what text, object_id integer, created_at text
@@ -156,7 +158,10 @@ class CentraSettings:
     """
 
     time_zone: str = "Europe/Stockholm"
-    integration_name: str = "happy-returns"
+    integration_name: str = "happy-returns"  # of tokens that have none of their own
+    # Not documented, assumption: behaviour.event_queue
+    event_queue: bool = False  # whether Centra has switched events on for this shop
+    lists_all_listeners: bool = False  # eventListeners shows those of other integrations, too
     text_limit: int = 255
     attributes: tuple[str, ...] = ()  # "type.element" of orders and customers that are configured
     # Payments. The provider answers a request later: after so many hours, or (None) when somebody makes it answer.
@@ -343,7 +348,7 @@ class Database:
             self._pushes = named is not None and self.row("select 1 as x from subscriptions limit 1") is not None
 
     def happened(self, object_type: str, change_type: str, reference: int, at: datetime | None = None) -> None:
-        """Keep an event, when somebody listens for it."""
+        """Keep an event for the webhook plugin and for each integration that listens for it."""
         if self._pushes and object_type in PLUGIN_TYPES:
             self.insert(
                 "plugin_events",
@@ -352,15 +357,29 @@ class Database:
                     "at": instant_text(at or self.clock.now()),
                 },
             )  # fmt: skip
-        listener = self.row("select change_types from event_listeners where object_type = ?", [object_type])
-        if listener and (not listener["change_types"] or change_type in listener["change_types"].split(",")):
-            self.insert(
-                "events",
-                {
-                    "object_type": object_type, "change_type": change_type, "object_reference": reference,
-                    "created_at": instant_text(at or self.clock.now()),
-                },
-            )  # fmt: skip
+        if not self.settings.event_queue:
+            return
+        for listener in self.rows("select * from event_listeners where object_type = ?", [object_type]):
+            if not listener["change_types"] or change_type in listener["change_types"].split(","):
+                self.insert(
+                    "events",
+                    {
+                        "integration_name": listener["integration_name"], "object_type": object_type,
+                        "change_type": change_type, "object_reference": reference,
+                        "created_at": instant_text(at or self.clock.now()),
+                    },
+                )  # fmt: skip
+
+    def consume_events(self, integration: str, most: int) -> list[int]:
+        """Another program with this integration name confirms the oldest events; answers their ids."""
+        with self.write():
+            found = self.rows(
+                "select id from events where integration_name = ? and not is_confirmed order by id limit ?",
+                [integration, most],
+            )
+            for row in found:
+                self.update("events", "id", row["id"], {"is_confirmed": 1})
+            return [row["id"] for row in found]
 
     def send_email(self, what: str, object_id: int, asked: bool | None) -> None:
         """An e-mail to the customer: sent unless the caller said no, as a careless shop has it configured."""

@@ -39,7 +39,7 @@ class Scans:
         Raises:
             ValueError: an unknown argument or method, or a home without a shop.
         """
-        known = {"units", "method", "refund_type", "count", "first", "disposition", "drain", "seconds_to_drain"}
+        known = {"units", "method", "refund_type", "count", "first", "disposition"}
         if unknown := sorted(set(given) - known):
             raise ValueError(f"no such argument: {', '.join(unknown)} (there are: {', '.join(sorted(known))})")
         if given.get("method", "return-bar") not in _METHODS:
