@@ -13,8 +13,8 @@ from hr_centra_pipeline.orchestration.partitions import DAILY, SINGLE_RUN
 from hr_centra_pipeline.orchestration.run import Run
 from hr_centra_pipeline.sources.happy_returns import partner_asking
 from hr_centra_pipeline.sources.happy_returns.event_reading import load_event_profile
-from hr_centra_pipeline.sources.happy_returns.partner_api import PartnerApi
 from hr_centra_pipeline.sources.happy_returns.partner_asking import PartnerReport
+from hr_centra_pipeline.sources.happy_returns.partner_client import PartnerApi
 
 _ANSWERS, _SHIPMENTS, _LOOKS = "landing.partner_answers", "landing.partner_shipments", "landing.partner_looks"
 _TABLES = (_ANSWERS, _SHIPMENTS, _LOOKS)

@@ -285,13 +285,13 @@ def _number_lines(connection: Connection, group: Group, number: str) -> None:
 )
 @makes(
     "landing.happy_returns_returns",
-    "One row per row of an export file of returns, and per return that an answer of the partner API tells of.",
+    "One row per row of an export file of returns, and per return that an answer of the partner API shows.",
     reads=("landing.partner_answers",),
     kind="source",
 )
 @makes(
     "landing.happy_returns_items",
-    "One row per row of an export file of units, and per unit that an answer of the partner API tells of.",
+    "One row per row of an export file of units, and per unit that an answer of the partner API shows.",
     reads=("landing.partner_answers",),
     kind="source",
 )

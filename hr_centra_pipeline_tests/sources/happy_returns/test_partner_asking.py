@@ -15,8 +15,8 @@ from hr_centra_pipeline.core.policy import PartnerApi as Limits
 from hr_centra_pipeline.core.policy import load_policy
 from hr_centra_pipeline.sources.happy_returns.event_landing import Body, BodyReport
 from hr_centra_pipeline.sources.happy_returns.event_reading import EventProfile, load_event_profile
-from hr_centra_pipeline.sources.happy_returns.partner_api import PartnerApi, PartnerRefused
 from hr_centra_pipeline.sources.happy_returns.partner_asking import LookUp, PartnerReport, ask, due
+from hr_centra_pipeline.sources.happy_returns.partner_client import PartnerApi, PartnerRefused
 from hr_centra_pipeline.sources.happy_returns.partner_facts import ApiFacts
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 from hr_centra_pipeline.warehouse.policy_tables import write_policy
@@ -58,8 +58,8 @@ class Desk:
             shipment = request.path.rpartition("/")[2]
             pages = self.contents.get(shipment, [[]])
             place = int(request.query.get("page[after]", "0"))
-            more = {"page": {"after": str(place + 1)}} if place + 1 < len(pages) else {}
-            return self.odd.get(shipment) or Given(body={"items": pages[place], **more})
+            following: dict[str, Any] = {"page": {"after": str(place + 1)}} if place + 1 < len(pages) else {}
+            return self.odd.get(shipment) or Given(body={"items": pages[place], **following})
         value = request.body.get("orderNumber") or request.body.get("happyReturnsExpressCode")
         if value in self.odd:
             return self.odd[value]
@@ -417,7 +417,7 @@ def test_a_body_that_is_refused_as_a_whole_is_noted_with_its_reason(desk: Desk) 
     def refuse(*given: Any) -> list[BodyReport]:
         return [replace(one, problem="is of another retailer", rows_landed=0) for one in land(*given)]
 
-    desk.land = refuse  # type: ignore[method-assign]
+    desk.land = refuse  # type: ignore[method-assign,assignment]
     desk.ask()
     assert desk.rows("select problem from landing.partner_answers where criterion <> 'window'") == [
         ("is of another retailer",)
