@@ -20,7 +20,7 @@ effects_in_question as (
 ),
 
 -- One row per unit of those returns of which an event or the partner API reports, too.
-partly_reported_items as (
+items_reported_in_parts as (
     select distinct return_item_id from landing.happy_returns_items semi join effects_in_question using (return_id)
     where feed <> 'files'
 ),
@@ -29,7 +29,7 @@ partly_reported_items as (
 -- file, counts no more.
 item_arrivals as (
     select distinct return_item_id, batch
-    from landing.happy_returns_items semi join partly_reported_items using (return_item_id)
+    from landing.happy_returns_items semi join items_reported_in_parts using (return_item_id)
 ),
 
 items_by_then as (
@@ -52,7 +52,7 @@ reported_items as (
         hub_received_at, warehouse_received_at
     from landing.happy_returns_items
     semi join effects_in_question using (return_id)
-    anti join partly_reported_items using (return_item_id)
+    anti join items_reported_in_parts using (return_item_id)
     qualify source_time = max(source_time) over (partition by return_item_id order by batch)
         and row_number() over (partition by return_item_id, batch order by source_time desc, source_line desc) = 1
     union all by name
@@ -114,14 +114,14 @@ item_changes as (
 ),
 
 -- The same of returns.
-partly_reported_returns as (
+returns_reported_in_parts as (
     select distinct return_id, order_number from landing.happy_returns_returns semi join effects_in_question using (return_id)
     where feed <> 'files'
 ),
 
 return_arrivals as (
     select distinct return_id, order_number, batch
-    from landing.happy_returns_returns semi join partly_reported_returns using (return_id, order_number)
+    from landing.happy_returns_returns semi join returns_reported_in_parts using (return_id, order_number)
 ),
 
 returns_by_then as (
@@ -143,7 +143,7 @@ returns as (
         { 'created': created_at, 'failed': refund_status = 'failed' } as facts
     from landing.happy_returns_returns
     semi join effects_in_question using (return_id)
-    anti join partly_reported_returns using (return_id, order_number)
+    anti join returns_reported_in_parts using (return_id, order_number)
     qualify source_time = max(source_time) over (partition by return_id, order_number order by batch)
         and row_number() over (partition by return_id, order_number, batch order by source_time desc, source_line desc) = 1
     union all by name

@@ -8,6 +8,7 @@ import dagster as dg
 
 from hr_centra_pipeline.core.errors import ConfigurationError, Unreachable
 from hr_centra_pipeline.inbox.inbox_store import Inbox
+from hr_centra_pipeline.inbox.signatures import EVENT_PROFILES
 from hr_centra_pipeline.orchestration import failures
 from hr_centra_pipeline.orchestration.asset_tables import POOL, key, results, spec
 from hr_centra_pipeline.orchestration.assets.backfill_assets import read_history
@@ -116,7 +117,7 @@ def happy_returns_events(context: dg.AssetExecutionContext, run: Run) -> Iterato
             is_there = "://" in settings.inbox or Path(settings.inbox).exists()
             if not settings.has_events and not (is_there and inbox.waiting("happy_returns").count):
                 return EventReport()
-            profile = load_event_profile(settings.home)
+            profile = load_event_profile(settings.home / EVENT_PROFILES)
             return take_events(run.warehouse, inbox, profile, run.now, is_only_feed=not settings.exports)
         finally:
             inbox.close()

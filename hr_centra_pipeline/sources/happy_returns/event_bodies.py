@@ -185,12 +185,18 @@ def _read(whole: Any, profile: EventProfile, received_at: datetime, message: Mes
     top = whole if isinstance(whole, _Object) else _object([])
     envelope = profile.envelope
     event, type_id = _text(top, (), envelope.event), _text(top, (), envelope.type_id)
+    is_answer = message is not None
     message = message or _message(whole, top, event, profile)
     reading = Reading(message, event or None, type_id or None)
     if message == "label":
         reading.items = [top]
     else:
-        paths = profile.return_.items if message == "return" else profile.outbound.items
+        paths, of_answers = (
+            (profile.return_.items, profile.api.items)
+            if message == "return"
+            else (profile.outbound.items, profile.api.contents)
+        )
+        paths = (*paths, *filter(None, of_answers)) if is_answer else paths
         reading.items = whole if isinstance(whole, list) else _items(top, paths)
     if len(reading.items) > MOST_ITEMS:
         raise Refused("too_many_items", f"holds more than {MOST_ITEMS:,} units")

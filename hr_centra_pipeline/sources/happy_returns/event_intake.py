@@ -68,7 +68,7 @@ def take_events(
     are those that were refused, in part or whole, once another profile, retailer or unit may say otherwise. Rows that were
     landed are typed again by a profile whose words or times changed; what else it changes takes `hr-centra inbox replay`.
 
-    Each look is noted in ``landing.inbox_looks``. ``is_only_feed``: there are no export files, so that this look stands for theirs.
+    Each look is noted in ``landing.inbox_looks``. ``is_only_feed``: there are no export files, and this look replaces theirs.
 
     Raises:
         Unreachable: the inbox cannot be read or written; what was landed stays.

@@ -11,10 +11,11 @@ from typing import Annotated, Literal, Self, get_args
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hr_centra_pipeline.core.errors import ConfigurationError
-from hr_centra_pipeline.inbox.signatures import EVENT_PROFILES, Signature
+from hr_centra_pipeline.inbox.signatures import Signature
 from hr_centra_pipeline.sources.happy_returns.export_kinds import KINDS, KindName
 from hr_centra_pipeline.sources.happy_returns.export_profiles import Money, Profile, Times
 from hr_centra_pipeline.sources.happy_returns.parsing import STARTED_AT
+from hr_centra_pipeline.sources.happy_returns.partner_facts import ApiFacts
 from hr_centra_pipeline.sources.intake.profile_files import read_profiles
 
 _PACKAGE = "hr_centra_pipeline.sources.happy_returns.event_profiles"
@@ -110,6 +111,7 @@ class EventProfile(_Section):
     label: LabelMessage
     outbound: OutboundMessage
     words: dict[str, dict[str, str]] = {}
+    api: ApiFacts = Field(default_factory=ApiFacts)
 
     @cached_property
     def columns(self) -> Mapping[KindName, Columns]:
@@ -155,7 +157,7 @@ class EventProfile(_Section):
     @cached_property
     def sha256(self) -> str:
         """Of all that decides how a body is read."""
-        return hashlib.sha256(self.model_dump_json(exclude={"signature"}).encode()).hexdigest()
+        return hashlib.sha256(self.model_dump_json(exclude={"signature", "api"}).encode()).hexdigest()
 
 
 # What is said once for all rows of a body.
@@ -165,13 +167,12 @@ _SECTION: dict[KindName, str] = {
 }  # fmt: skip
 
 
-def load_event_profile(home: Path) -> EventProfile:
-    """The profile in use: the one in the home's folder ``event_profiles``, else the shipped one.
+def load_event_profile(folder: Path) -> EventProfile:
+    """The profile in use: the one in ``folder`` (``$HR_CENTRA_HOME/event_profiles``), else the shipped one.
 
     Raises:
         ConfigurationError: one line per mistake, with the file; or there are two in the folder.
     """
-    folder = home / EVENT_PROFILES
     found = read_profiles(EventProfile, _PACKAGE, folder)
     own = sorted(folder.glob("*.toml")) if folder.is_dir() else []
     if len(own) > 1:

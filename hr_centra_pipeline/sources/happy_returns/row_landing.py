@@ -205,10 +205,25 @@ def _source_time(rows: Rows, of_source: str) -> str:
     ),
     kind="source",
 )
-@makes("landing.happy_returns_returns", "One row per reported state of a return on an order, by feed.", kind="source")
-@makes("landing.happy_returns_items", "One row per reported state of a unit, by feed.", kind="source")
+@makes(
+    "landing.happy_returns_returns",
+    "One row per reported state of a return on an order, by feed.",
+    reads=("landing.partner_answers",),
+    kind="source",
+)
+@makes(
+    "landing.happy_returns_items",
+    "One row per reported state of a unit, by feed.",
+    reads=("landing.partner_answers",),
+    kind="source",
+)
 @makes("landing.happy_returns_refunds", "One row per row of an export file of refunds.", kind="source")
-@makes("landing.happy_returns_shipments", "One row per reported state of a unit in a shipment, by feed.", kind="source")
+@makes(
+    "landing.happy_returns_shipments",
+    "One row per reported state of a unit in a shipment, by feed.",
+    reads=("landing.partner_answers",),
+    kind="source",
+)
 @makes(
     "landing.happy_returns_bags",
     "One row per report of the bag that a return is in.",
