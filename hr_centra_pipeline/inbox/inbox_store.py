@@ -45,6 +45,7 @@ _BUSY_SECONDS = 10
 _CONNECT_SECONDS = 5
 _STATEMENT_MILLISECONDS = 30_000
 _SLICE = 500  # ids in one statement
+_BODIES = 50  # of a few megabytes each, at most
 
 
 @dataclass(frozen=True)
@@ -288,19 +289,9 @@ class Inbox:
         since: datetime | None,
         before: datetime | None,
     ) -> int:
-        changed, last = 0, ""
-        while True:
-            query = sa.select(table.c.delivery_id).where(table.c.delivery_id > last)
-            if since is not None:
-                query = query.where(table.c.received_at >= since)
-            if before is not None:
-                query = query.where(table.c.received_at < before)
-            ids = [one for (one,) in self._read(query.order_by(table.c.delivery_id).limit(_SLICE))]
-            if not ids:
-                return changed
-            last = ids[-1]
-            bodies = self._read(sa.select(table.c.delivery_id, table.c.body).where(table.c.delivery_id.in_(ids)))
-            rewritten = [(one, body) for one, was in bodies if (body := erased(bytes(was))) != bytes(was)]
+        changed = 0
+        for found in self._slices_of(table, since, before):
+            rewritten = [(one, body) for one, was in found if (body := erased(was)) != was]
             if rewritten:
                 with self._writing() as connection:
                     for delivery_id, body in rewritten:
@@ -310,6 +301,24 @@ class Inbox:
                             .values(body=body, bytes=len(body), erased_at=now)
                         )
             changed += len(rewritten)
+        return changed
+
+    def _slices_of(
+        self, table: sa.Table, since: datetime | None, before: datetime | None
+    ) -> Iterator[list[tuple[str, bytes]]]:
+        """Ids and bodies, some at a time."""
+        last = ""
+        while True:
+            query = sa.select(table.c.delivery_id, table.c.body).where(table.c.delivery_id > last)
+            if since is not None:
+                query = query.where(table.c.received_at >= since)
+            if before is not None:
+                query = query.where(table.c.received_at < before)
+            found = self._read(query.order_by(table.c.delivery_id).limit(_BODIES))
+            if not found:
+                return
+            last = found[-1].delivery_id
+            yield [(row.delivery_id, bytes(row.body)) for row in found]
 
     def _leave_no_trace(self) -> None:
         """Of what was rewritten, nothing stays in the log of the database or in rows that are dead."""
@@ -506,6 +515,16 @@ class Inbox:
             query = query.where(table.c.landed_at.is_not(None))
         newest = query.order_by(table.c.received_at.desc(), table.c.delivery_id.desc()).limit(most)
         return [Summary(*row) for row in self._read(newest)]
+
+    def bodies(self) -> Iterator[bytes]:
+        """Every body that is kept, those apart as well.
+
+        Raises:
+            StoreFailed: the store cannot be read.
+        """
+        for table in (DELIVERIES, APART):
+            for found in self._slices_of(table, None, None):
+                yield from (body for _, body in found)
 
     def counts(self) -> list[DayCount]:
         """Every day of every vendor, the oldest first.

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import hmac
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -140,6 +141,10 @@ class Served:
         """As the kernel does when memory runs out: no goodbye."""
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
+
+    def limit_files(self, most: int) -> None:
+        """Files of the process cannot grow beyond so many bytes: for SQLite, the disk is full."""
+        resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
 
     def stop(self) -> None:
         """As systemd does."""

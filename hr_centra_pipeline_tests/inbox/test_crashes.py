@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import itertools
+import resource
+import secrets
 import threading
 import time
 from pathlib import Path
 
 from hr_centra_pipeline.inbox.inbox_store import Inbox
+from hr_centra_pipeline_tests.inbox.conftest import address_of
 from hr_centra_pipeline_tests.inbox.receiving import ADDRESS, Served, post, served, sha256, signed
+from hr_centra_pipeline_tests.postgres import PASSWORD, Postgres
 
 
 class Senders:
     """Threads that send bodies of their own until they are stopped, and note what was answered 200, by hash."""
 
     def __init__(self, one: Served, threads: int = 8) -> None:
+        self._run = secrets.token_hex(4)
         self.kept: set[str] = set()
         self.refused = 0
         self.sent: set[str] = set()
@@ -27,7 +32,7 @@ class Senders:
         for number in itertools.count():
             if self._is_over:
                 return
-            body = b'{"event": "return_status_updated", "n": "%d/%d"}' % (part, number)
+            body = b'{"event": "return_status_updated", "n": "%s/%d/%d"}' % (self._run.encode(), part, number)
             with self._lock:
                 self.sent.add(sha256(body))
             try:
@@ -51,6 +56,12 @@ class Senders:
         self._is_over = True
         for thread in self._threads:
             thread.join(30)
+
+    def until_refused(self) -> None:
+        before, end = self.refused, time.monotonic() + 60
+        while self.refused == before:
+            assert time.monotonic() < end
+            time.sleep(0.01)
 
     def until_kept(self, more: int) -> None:
         wanted = len(self.kept) + more
@@ -88,3 +99,41 @@ def test_a_receiver_that_is_stopped_answers_all_that_it_has_begun(tmp_path: Path
         assert one.process.returncode in (0, -15)  # uvicorn ends by the signal that it was sent
     found = stored(str(tmp_path / "home" / "inbox.sqlite"))
     assert senders.kept == found  # nothing was kept without its sender being told
+
+
+def test_while_the_disk_is_full_deliveries_are_answered_503_and_it_goes_on_when_there_is_room(tmp_path: Path) -> None:
+    with served(tmp_path / "home", "--quiet") as one, Senders(one) as senders:
+        senders.until_kept(20)
+        one.limit_files(300_000)
+        senders.until_refused()
+        assert one.process.poll() is None
+        one.limit_files(resource.RLIM_INFINITY)
+        senders.until_kept(100)
+    assert senders.kept <= stored(str(tmp_path / "home" / "inbox.sqlite")) <= senders.sent
+    assert "503" in one.log.read_text("utf-8")
+
+
+def test_nothing_is_lost_when_the_database_server_restarts_and_the_receiver_goes_on(
+    tmp_path: Path, postgres: Postgres
+) -> None:
+    address = address_of(postgres)
+    with served(tmp_path / "home", "--quiet", HR_CENTRA_INBOX=address) as one, Senders(one) as senders:
+        senders.until_kept(100)
+        postgres.restart(seconds_down=0.5)
+        senders.until_kept(100)
+    assert senders.kept <= stored(address) <= senders.sent
+    assert PASSWORD not in one.log.read_text("utf-8")
+
+
+def test_two_receivers_keep_deliveries_in_one_database(tmp_path: Path, postgres: Postgres) -> None:
+    address = address_of(postgres)
+    with (
+        served(tmp_path / "one", "--quiet", HR_CENTRA_INBOX=address) as one,
+        served(tmp_path / "two", "--quiet", HR_CENTRA_INBOX=address) as two,
+    ):
+        before = len(stored(address))
+        with Senders(one, 4) as senders, Senders(two, 4) as others:
+            senders.until_kept(100)
+            others.until_kept(100)
+    assert senders.kept | others.kept <= stored(address)
+    assert len(stored(address)) - before == len(senders.kept) + len(others.kept)

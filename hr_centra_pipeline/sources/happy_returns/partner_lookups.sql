@@ -9,7 +9,7 @@
 -- What is due, the oldest need first. A backfill gives the days that it is about (`window_from`, `window_to`): then what is open
 -- of returns started and orders placed on these days is due, however short it has been silent.
 with
--- One row per look-up that came to an end, or broke on what was answered; what the vendor turned away was not asked.
+-- One row per look-up that was completed, or broke on what was answered; what the vendor turned away was not asked.
 ended_look_ups as (
     select criterion, value, asked_at, is_last, rows_landed
     from landing.partner_answers
@@ -57,13 +57,13 @@ unit_waits as (
             when units.arrived_at is null and units.disposition is null and not units.is_returnless then 'goods'
             when units.approved_at is null then 'approval'
             when units.disposition is null and not units.is_returnless then 'grade'
-        end as awaits,
-        case awaits
+        end as waits_for,
+        case waits_for
             when 'drop_off' then coalesce(units.return_created_at, units.source_time)
             when 'approval' then coalesce(units.received_at, last_sightings.last_event_at, units.source_time)
             else coalesce(last_sightings.last_event_at, units.approved_at)
         end as silent_since,
-        case awaits
+        case waits_for
             when 'drop_off' then $started_hours::bigint
             when 'approval' then parameters.unapproved_days * 24::bigint
             else coalesce(lateness.window_hours, rules.window_hours)
@@ -88,7 +88,7 @@ silent_returns as (
             when $window_from::timestamptz is null then silent_since + to_hours(usual_hours::integer) else silent_since
         end) as since
     from unit_waits
-    where awaits is not null
+    where waits_for is not null
         and case
             when $window_from::timestamptz is null then silent_since + to_hours(usual_hours::integer) <= $now
             else return_created_at >= $window_from::timestamptz and return_created_at < $window_to::timestamptz
