@@ -108,10 +108,10 @@ def test_outbound_shipments_are_listed_for_a_window_and_by_default_for_the_last_
     whole = shop.partner("GET", path).json()
     assert len(whole["items"]) == 3
     assert whole["page"] == {"hasNextPage": False, "endCursor": None}
-    first = shop.partner("GET", path, **{"page[size]": 2}).json()
-    rest = shop.partner("GET", path, **{"page[size]": 2, "page[after]": first["page"]["endCursor"]}).json()
+    first = shop.partner("GET", path, "", **{"page[size]": "2"}).json()
+    rest = shop.partner("GET", path, "", **{"page[size]": "2", "page[after]": first["page"]["endCursor"]}).json()
     assert first["items"] + rest["items"] == whole["items"]
-    assert shop.partner("GET", path, **{"page[size]": 1001}).status_code == 400
+    assert shop.partner("GET", path, "", **{"page[size]": "1001"}).status_code == 400
     assert shop.partner("GET", "outbound-shipment/OUT-1").status_code == 404
 
 
