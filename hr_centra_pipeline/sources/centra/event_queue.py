@@ -1,7 +1,7 @@
 """Centra's event queue: events are landed as hints, then confirmed, so that a crash in between brings them again.
 
-The queue belongs to an integration name, not to a token: whoever else confirms its events takes them from us, and we from
-them. Only events of the types that we listen to are read, so that those of others stay.
+The queue belongs to an integration name, not to a token: another consumer that confirms its events takes them from us, and
+we from it. Only events of the types that we listen to are read, so that those of others stay.
 """
 
 from __future__ import annotations

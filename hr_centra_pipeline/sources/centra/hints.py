@@ -16,7 +16,7 @@ from urllib.parse import parse_qs
 from zoneinfo import ZoneInfo
 
 from hr_centra_pipeline.core.policy import Policy
-from hr_centra_pipeline.inbox.store import Delivery, Inbox
+from hr_centra_pipeline.inbox.inbox_store import Delivery, Inbox
 from hr_centra_pipeline.sources.centra.judged import shown
 from hr_centra_pipeline.sources.intake import rejected
 from hr_centra_pipeline.sources.intake.rejected import Rejected
@@ -132,7 +132,9 @@ def read(body: bytes, zone: ZoneInfo) -> tuple[list[Hint], list[Rejected]]:
         else:
             refused.append(_rejected(place, found, event))
     if len(events) > _MOST_EVENTS:
-        refused.append(_rejected(None, f"it has {len(events):,} events: those beyond {_MOST_EVENTS:,} are not read", None))
+        refused.append(
+            _rejected(None, f"it has {len(events):,} events: those beyond {_MOST_EVENTS:,} are not read", None)
+        )
     return hints, refused
 
 
@@ -248,7 +250,7 @@ def insert(
         "pulled_at": [None if note is None else now for note in notes],
     }
     connection.execute(
-        f"insert into landing.centra_hints ({', '.join(columns)}, feed, landed_at, batch)"  # noqa: S608 - our own names
+        f"insert into landing.centra_hints ({', '.join(columns)}, feed, landed_at, batch)"
         f" select {', '.join(['unnest(?)'] * len(columns))}, ?, ?, ?",
         [*columns.values(), feed, now, batch],
     )
