@@ -12,6 +12,7 @@ from hr_centra_pipeline.orchestration.assets import (
     landing_assets,
     month_end_assets,
     oversight,
+    partner_assets,
     push,
     reconciliation_assets,
     staging_assets,
@@ -35,9 +36,9 @@ models.refuse_changed()
 
 defs = dg.Definitions(
     assets=presented([
-        *contract_assets.ASSETS, *hint_assets.ASSETS,
-        *landing_assets.ASSETS, *staging_assets.ASSETS, *effect_assets.ASSETS, *push.ASSETS,
-        *reconciliation_assets.ASSETS, *month_end_assets.ASSETS, *oversight.ASSETS, *backfill_assets.ASSETS,
+        *contract_assets.ASSETS, *hint_assets.ASSETS, *landing_assets.ASSETS, *partner_assets.ASSETS,
+        *staging_assets.ASSETS, *effect_assets.ASSETS, *push.ASSETS, *reconciliation_assets.ASSETS,
+        *month_end_assets.ASSETS, *oversight.ASSETS, *backfill_assets.ASSETS,
     ]),
     asset_checks=[*oversight.CHECKS],
     jobs=[SYNC, EVENT_SYNC, MONTH_END, BACKFILL],

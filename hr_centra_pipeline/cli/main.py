@@ -425,6 +425,13 @@ def _sandbox() -> typer.Typer:
     return sandbox_app
 
 
+def _inbox() -> typer.Typer:
+    from hr_centra_pipeline.cli.inbox_commands import app as inbox_app
+
+    return inbox_app
+
+
+app.add_typer(_inbox(), name="inbox")
 app.add_typer(_sandbox(), name="sandbox")
 
 

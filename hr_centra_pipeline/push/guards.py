@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import time
 from collections.abc import Iterable, Mapping
@@ -85,7 +84,7 @@ def refuse_unguarded(settings: Settings, policy: Policy) -> None:
         if (problem := addresses.problem(url)) is not None:
             raise ConfigurationError(f"{variable}: {problem}")
         parts = urlsplit(url)
-        if not url or _is_loopback(parts.hostname or ""):
+        if not url or addresses.is_loopback(parts.hostname or ""):
             continue
         if parts.scheme != "https":
             raise ConfigurationError(f"HR_CENTRA_MODE=live is refused: {variable} must begin with https://.")
@@ -110,15 +109,6 @@ def missing_guards(policy: Policy) -> list[str]:
         "surge.factor": "factor" in policy.surge.model_fields_set,
     }
     return [name for name, is_stated in stated.items() if not is_stated]
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 # ---------------------------------------------------------------- caps and surge

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from hr_centra_pipeline.sources.happy_returns.partner_facts import ApiFacts
 from hr_centra_pipeline.sources.intake.profile_files import read_profiles
 
 _PACKAGE = "hr_centra_pipeline.sources.happy_returns.event_profiles"
@@ -19,6 +20,7 @@ class EventProfile(BaseModel):
 
     name: str
     signature: dict[str, Any] = {}
+    api: ApiFacts = ApiFacts()
 
 
 def load_event_profile(folder: Path) -> EventProfile:
