@@ -152,40 +152,45 @@ def listeners(client: CentraClient) -> list[Listener]:
 
 @makes(
     "landing.centra_listeners",
-    "One row per type of object whose events Centra's queue keeps for us, and whether hr-centra switched that on.",
+    "One row per type of object whose events hr-centra has asked Centra's queue to keep, and when it did.",
     reads=("meta.turns",),
     kind="source",
 )
 def set_listeners(client: CentraClient, warehouse: Warehouse, now: datetime) -> None:
     """Have Centra keep the events that we need: once, when the policy has switched the queue on for this Centra.
 
-    A listener that somebody takes away later is not set again: ``doctor`` reports it. Change types that others listen to are
-    kept beside ours.
+    Every kind of change is asked for, and whatever else is listened to, so that another consumer loses nothing. Whose the
+    listeners are that Centra lists is not known, so that they are set even where some are there. A listener that another user
+    removes later is not set again: ``doctor`` reports it.
     """
     with warehouse.transaction() as connection:
-        rows = connection.execute(
-            "select distinct object_type from landing.centra_listeners"
-            " where batch > (select coalesce(max(batch), -1) from meta.turns where reason = 'rebound')"
-        ).fetchall()
-    missing = [one for one in EVENT_TYPES if (one,) not in rows]
+        known = set_types(connection)
+    missing = [one for one in EVENT_TYPES if one not in known]
     if not missing:
         return
-    there = {one.object_type: one.changes for one in listeners(client)}
-    wanted = {}
-    for one in missing:
-        # Without change types Centra keeps all of them.
-        is_there = one in there and (not there[one] or set(there[one]) >= set(EVENT_CHANGES))
-        if not is_there:
-            wanted[one] = list(dict.fromkeys([*there.get(one, ()), *EVENT_CHANGES]))
-    if wanted:
-        given = [{"objectType": one, "changeTypes": changes} for one, changes in wanted.items()]
-        answer = client.execute("SetEventListeners", {"input": given})
-        if answer.errors:
-            raise Permanent(f"Centra refused: {shown(answer.errors[0].get('message'))}", operation="SetEventListeners")
+    wanted = {one: dict.fromkeys(EVENT_CHANGES) for one in missing}
+    for one in listeners(client):
+        if one.object_type in wanted:
+            wanted[one.object_type].update(dict.fromkeys(one.changes))
+    given = [{"objectType": one, "changeTypes": list(changes)} for one, changes in wanted.items()]
+    answer = client.execute("SetEventListeners", {"input": given})
+    if answer.errors:
+        raise Permanent(f"Centra refused: {shown(answer.errors[0].get('message'))}", operation="SetEventListeners")
     with warehouse.transaction() as connection:
         batch = watermarks.next_batch(connection)
         connection.executemany(
-            "insert into landing.centra_listeners (object_type, change_types, is_ours, set_at, batch)"
-            " values (?, ?, ?, ?, ?)",
-            [(one, wanted.get(one, list(there.get(one, ()))), one in wanted, now, batch) for one in missing],
+            "insert into landing.centra_listeners (object_type, change_types, set_at, batch) values (?, ?, ?, ?)",
+            [(one, list(changes), now, batch) for one, changes in wanted.items()],
         )
+
+
+def set_types(connection: Connection) -> dict[str, datetime]:
+    """Types of objects that we have had Centra keep events of, since this database belongs to it; and since when."""
+    rows = connection.execute(
+        """
+        select object_type, max(set_at) from landing.centra_listeners
+        where batch > (select coalesce(max(batch), -1) from meta.turns where reason = 'rebound')
+        group by object_type
+        """
+    ).fetchall()
+    return dict(rows)

@@ -7,9 +7,7 @@ create table landing.centra_hints (
     happened_at timestamptz, received_at timestamptz not null, landed_at timestamptz not null,
     batch bigint not null, pulled_at timestamptz, note varchar
 );
--- One row per type of object whose events Centra's queue keeps for the token's integration name, as hr-centra set it (is_ours), or
--- found it when the policy switched the queue on.
+-- One row per type of object whose events hr-centra has asked Centra's queue to keep for the token's integration name.
 create table landing.centra_listeners (
-    object_type varchar not null, change_types varchar[] not null, is_ours boolean not null,
-    set_at timestamptz not null, batch bigint not null
+    object_type varchar not null, change_types varchar[] not null, set_at timestamptz not null, batch bigint not null
 );

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -13,6 +14,16 @@ from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline_tests.sources.centra.conftest import NOW, Rows, Shop
 
 DAY = timedelta(days=1)
+
+
+def switch(shop: Shop, *, is_on: bool) -> None:
+    """As Centra does it, for a shop that asks."""
+    shop.store.settings = replace(shop.store.settings, event_queue=is_on)
+
+
+@pytest.fixture(autouse=True)
+def _switched_on(shop: Shop) -> None:
+    switch(shop, is_on=True)
 
 
 @pytest.fixture
@@ -32,7 +43,7 @@ def test_listeners_are_set_once_and_events_land_and_are_confirmed(
     shop: Shop, warehouse: Warehouse, policy: Policy, rows: Rows
 ) -> None:
     assert event_queue.take(shop.client, warehouse, policy, NOW).landed == 0
-    assert rows("select object_type, is_ours from landing.centra_listeners") == [(one, True) for one in EVENT_TYPES]
+    assert rows("select object_type from landing.centra_listeners") == [(one,) for one in EVENT_TYPES]
     number = shop.add_order(at=NOW - DAY)
     shipment, lines = shop.shipment_of(number)
     made = shop.store.person_create_return(shipment, {lines[0]: 1}, at=NOW)
@@ -67,26 +78,26 @@ def test_a_crash_before_they_are_confirmed_brings_them_again_and_lands_none_twic
     assert event_queue.take(shop.client, warehouse, policy, NOW).events == 0
 
 
-def test_a_listener_of_others_keeps_what_it_had_and_is_not_called_ours(
-    shop: Shop, warehouse: Warehouse, policy: Policy, rows: Rows
-) -> None:
-    shop.client.execute(
-        "SetEventListeners",
-        {"input": [
-            {"objectType": "Order", "changeTypes": list(EVENT_CHANGES)}, {"objectType": "Return", "changeTypes": ["CREATED"]},
-        ]},
-    )  # fmt: skip
+def test_listeners_that_are_there_lose_nothing(shop: Shop, warehouse: Warehouse, policy: Policy) -> None:
+    shop.client.execute("SetEventListeners", {"input": [{"objectType": "Return", "changeTypes": ["CREATED"]}]})
     event_queue.take(shop.client, warehouse, policy, NOW)
-    assert rows("select object_type from landing.centra_listeners where not is_ours") == [("Order",)]
     there = {one.object_type: set(one.changes) for one in event_queue.listeners(shop.client)}
     assert there == {one: set(EVENT_CHANGES) for one in EVENT_TYPES}
+
+
+def test_a_centra_that_has_no_events_switched_on_is_a_warning(shop: Shop, warehouse: Warehouse, policy: Policy) -> None:
+    switch(shop, is_on=False)
+    report = event_queue.take(shop.client, warehouse, policy, NOW)
+    assert (report.events, len(report.problems)) == (0, 1)
+    assert "Events are not enabled" in report.problems[0]
 
 
 def test_events_of_types_that_others_listen_to_stay_in_the_queue(
     shop: Shop, warehouse: Warehouse, policy: Policy
 ) -> None:
     event_queue.take(shop.client, warehouse, policy, NOW)
-    shop.store.insert("event_listeners", {"object_type": "Customer", "change_types": ""})
+    mine = shop.store.settings.integration_name
+    shop.store.insert("event_listeners", {"integration_name": mine, "object_type": "Customer", "change_types": ""})
     shop.store.happened("Customer", "UPDATED", 1)
     shop.store.happened("Order", "UPDATED", 17)
     assert event_queue.take(shop.client, warehouse, policy, NOW).events == 1
