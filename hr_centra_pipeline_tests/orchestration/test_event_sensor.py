@@ -16,6 +16,7 @@ from hr_centra_pipeline.orchestration import event_sensor
 from hr_centra_pipeline.orchestration.event_sensor import sync_on_events
 from hr_centra_pipeline.orchestration.jobs import EVENT_SYNC, SYNC
 from hr_centra_pipeline.orchestration.partitions import follows_events, is_backfill
+from hr_centra_pipeline.oversight import published
 from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY
 
 NOW = datetime(2026, 9, 30, 12, tzinfo=UTC)
@@ -65,7 +66,7 @@ def bench(tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.Monk
         "HR_CENTRA_HOME": tmp_path, "HR_CENTRA_NOW": f"@{tmp_path / 'clock'}", "HR_CENTRA_INBOX": tmp_path / "inbox.sqlite",
     }.items():  # fmt: skip
         monkeypatch.setenv(name, str(value))
-    monkeypatch.setattr(event_sensor.published, "as_of", lambda _settings: NOW)
+    monkeypatch.setattr(published, "as_of", lambda _settings: NOW)
     event_sensor._inbox.cache_clear()
     yield Bench(tmp_path, instance, monkeypatch)
     for run in instance.get_runs():
@@ -132,7 +133,7 @@ def test_a_sync_that_left_the_oldest_is_tried_again_with_growing_pauses(bench: B
 
 
 def test_the_first_sync_of_a_shop_is_the_hourly_one(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(event_sensor.published, "as_of", lambda _settings: None)
+    monkeypatch.setattr(published, "as_of", lambda _settings: None)
     bench.came(NOW - 90 * SECOND)
     assert "The first sync has to be the hourly one" in str(bench.tick())
 

@@ -150,8 +150,8 @@ def test_a_change_on_a_touched_order_that_is_known_is_seen(
     number = shop.add_order(at=NOW - DAY)
     shipment, lines = shop.shipment_of(number)
     gone = shop.store.person_create_return(shipment, {lines[0]: 1}, at=NOW - 20 * DAY)
-    for one in (pull.pull_orders, pull.pull_shipments, pull.pull_returns):
-        one(shop.client, warehouse, policy, NOW)
+    for poll in (pull.pull_orders, pull.pull_shipments, pull.pull_returns):
+        poll(shop.client, warehouse, policy, NOW)
     shop.store.person_delete_return(gone, at=NOW)
     made = shop.store.person_create_return(shipment, {lines[0]: 1}, at=NOW)
     shop.store.person_refund_return(made, at=NOW)
