@@ -82,7 +82,7 @@ def test_with_a_key_it_is_asked_and_the_check_passes(tmp_path: Path, served: Par
 def test_what_cannot_be_asked_is_a_warning(
     tmp_path: Path, served: Partner, given: Given, problem: type[Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(partner_assets.time, "sleep", lambda _: None)
+    monkeypatch.setattr("hr_centra_pipeline.orchestration.assets.partner_assets.time.sleep", lambda _: None)
     served.respond = lambda _: given
     run = run_of(tmp_path, **key_at(served.url))
     assert isinstance(ask_partner(run)[1], problem)
@@ -103,7 +103,7 @@ def test_an_api_that_is_away_or_misconfigured_lets_the_run_go_on(tmp_path: Path)
 
 def test_runs_of_one_home_share_a_bucket(tmp_path: Path, served: Partner, monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
-    monkeypatch.setattr(partner_assets.time, "sleep", waits.append)
+    monkeypatch.setattr("hr_centra_pipeline.orchestration.assets.partner_assets.time.sleep", waits.append)
     run = run_of(tmp_path, **key_at(served.url))
     ask_partner(run)
     ask_partner(run)
