@@ -369,7 +369,6 @@ class PartnerApi(_Section):
     """
 
     requests_per_run: Requests = 40
-    requests_per_event_run: Requests = 0
     requests_per_backfill: Requests = 600
     started_hours: Hours = 72
     again_hours: Annotated[Hours, Field(gt=0)] = 24

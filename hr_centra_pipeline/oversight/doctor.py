@@ -19,7 +19,7 @@ from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
 from hr_centra_pipeline.core.kinds import OWNERS
 from hr_centra_pipeline.core.policy import LoadedPolicy, Policy, load_policy
 from hr_centra_pipeline.core.settings import Settings
-from hr_centra_pipeline.oversight import contract, delivery, inbox_findings, published
+from hr_centra_pipeline.oversight import contract, delivery, inbox_findings, partner_findings, published
 from hr_centra_pipeline.oversight.findings import Finding, Level, guarded
 from hr_centra_pipeline.push.guards import refuse_unguarded
 from hr_centra_pipeline.sources.centra import centra_calls, contract_record, judged, probes
@@ -144,6 +144,7 @@ def examine(
     yield from guarded("database", lambda: _database(settings, now))
     yield from guarded("disk", lambda: _disk(settings))
     yield from guarded(inbox_findings.SECTION, lambda: inbox_findings.findings(settings, now))
+    yield from guarded(partner_findings.SECTION, lambda: partner_findings.findings(settings, now))
     if settings.exports and profiles:
         hours = loaded.policy.coverage.exports_every_hours if loaded else 0
         yield from guarded("exports", lambda: _exports(settings, profiles, hours, now))
@@ -160,6 +161,7 @@ def examine(
         return
     if settings.centra_graphql_url and settings.centra_token.get_secret_value():
         yield from guarded("Centra", lambda: _centra(settings, loaded.policy if loaded else None, saved_schema))
+    yield from guarded(partner_findings.SECTION, lambda: partner_findings.key(settings))
     if (api := _order_api_client(settings)) is not None:
         yield from guarded("Order API", lambda: _order_api(api, loaded.policy if loaded else None))
 

@@ -283,10 +283,25 @@ def _number_lines(connection: Connection, group: Group, number: str) -> None:
     ),
     kind="source",
 )
-@makes("landing.happy_returns_returns", "One row per row of an export file of returns.", kind="source")
-@makes("landing.happy_returns_items", "One row per row of an export file of units.", kind="source")
+@makes(
+    "landing.happy_returns_returns",
+    "One row per row of an export file of returns, and per return that an answer of the partner API shows.",
+    reads=("landing.partner_answers",),
+    kind="source",
+)
+@makes(
+    "landing.happy_returns_items",
+    "One row per row of an export file of units, and per unit that an answer of the partner API shows.",
+    reads=("landing.partner_answers",),
+    kind="source",
+)
 @makes("landing.happy_returns_refunds", "One row per row of an export file of refunds.", kind="source")
-@makes("landing.happy_returns_shipments", "One row per row of an export file of shipments.", kind="source")
+@makes(
+    "landing.happy_returns_shipments",
+    "One row per row of an export file of shipments, and per unit of a shipment that the partner API names.",
+    reads=("landing.partner_answers",),
+    kind="source",
+)
 def land(connection: Connection, group: Group, log: FileLog, now: datetime) -> list[Counts]:
     """Compare what ``checked`` holds with what is landed, and insert what is new. Answers the counts of each file."""
     kind = group.kind

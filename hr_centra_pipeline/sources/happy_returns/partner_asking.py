@@ -16,7 +16,7 @@ from hr_centra_pipeline.core.errors import RunFailed, Unreachable
 from hr_centra_pipeline.core.policy import PartnerApi as Limits
 from hr_centra_pipeline.sources.happy_returns.event_landing import Body, BodyReport, Message, land_bodies
 from hr_centra_pipeline.sources.happy_returns.event_reading import EventProfile
-from hr_centra_pipeline.sources.happy_returns.partner_api import (
+from hr_centra_pipeline.sources.happy_returns.partner_client import (
     CRITERIA,
     VENDOR,
     Answer,
@@ -85,13 +85,6 @@ class _Asked:
     listed: tuple[ListedShipment, ...] = ()
 
 
-def budget_of(limits: Limits, *, is_backfill: bool = False, is_event_run: bool = False) -> int:
-    """How many requests a run may send."""
-    if is_backfill:
-        return limits.requests_per_backfill
-    return limits.requests_per_event_run if is_event_run else limits.requests_per_run
-
-
 def due(connection: Connection, limits: Limits, now: datetime, window: Window | None = None) -> list[LookUp]:
     """The look-ups that are due, the oldest need first; ``window``: the days that a backfill is about."""
     models.run_file(
@@ -112,15 +105,16 @@ def ask(
     limits: Limits,
     now: datetime,
     *,
-    budget: int,
     window: Window | None = None,
     land: Land = land_bodies,
 ) -> PartnerReport:
     """List outbound shipments, look up what is due, land what comes back. The database is not held while a call waits.
 
+    ``window``: the days that a backfill is about; it has a budget of its own.
     What cannot be asked now (no connection, a full bucket, a refused key) ends the run's questions, not the run: see ``problem``.
     """
-    if budget <= 0:
+    budget = limits.requests_per_backfill if window else limits.requests_per_run
+    if not budget:
         return PartnerReport()
     run = _Run(warehouse, api, profile, limits, now, budget, window, land)
     waiting: list[LookUp] = []

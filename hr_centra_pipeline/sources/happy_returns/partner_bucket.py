@@ -1,6 +1,6 @@
 """The leaky bucket of Happy Returns' partner API: one for everything that this home sends, whichever process sends it.
 
-A file of the home holds the instant (Unix seconds of the real clock) from which on the next request may leave. Whoever wants to
+A file of the home holds the instant (Unix seconds of the real clock) from which on the next request may leave. Anyone who wants to
 send one takes that instant and moves it on, behind a lock of the kernel, and waits for it without holding anything.
 """
 

@@ -19,8 +19,9 @@ from pydantic import SecretStr
 from hr_centra_pipeline.core.errors import ConfigurationError, Unreachable
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.sources.calls.bounded import Received
-from hr_centra_pipeline.sources.happy_returns import partner_api
-from hr_centra_pipeline.sources.happy_returns.partner_api import (
+from hr_centra_pipeline.sources.happy_returns import partner_client
+from hr_centra_pipeline.sources.happy_returns.partner_bucket import LeakyBucket
+from hr_centra_pipeline.sources.happy_returns.partner_client import (
     READS,
     Criterion,
     PartnerApi,
@@ -28,7 +29,6 @@ from hr_centra_pipeline.sources.happy_returns.partner_api import (
     rate_of,
     wait_of,
 )
-from hr_centra_pipeline.sources.happy_returns.partner_bucket import LeakyBucket
 from hr_centra_pipeline.sources.happy_returns.partner_facts import ApiFacts
 from hr_centra_pipeline_tests.receivers import free_port
 from hr_centra_pipeline_tests.sources.happy_returns.partner import (
@@ -227,7 +227,7 @@ def test_nothing_but_the_four_reads_is_ever_requested(at: Callable[..., PartnerA
 
 
 def test_the_client_has_no_other_way_to_send() -> None:
-    source = Path(partner_api.__file__).read_text("utf-8")
+    source = Path(partner_client.__file__).read_text("utf-8")
     assert source.count(".exchange(") == 1
     assert source.count("READS[call]") == 1
     assert {method for method, _ in READS.values()} == {"GET", "POST"}
@@ -280,7 +280,7 @@ def test_a_204_with_a_body_is_refused_by_name(at: Callable[..., PartnerApi]) -> 
 
 
 def test_an_endless_answer_is_given_up(at: Callable[..., PartnerApi], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(partner_api, "_MOST_BYTES", 10_000)
+    monkeypatch.setattr(partner_client, "_MOST_BYTES", 10_000)
     with partner(always(Given(body={"items": [unit(number) for number in range(100)]}))) as server:
         answer = at(server.url).returns("orderNumber", "1001")
     assert answer.problem == "its answer has more than 10,000 bytes; reading stopped"
@@ -496,9 +496,9 @@ def test_without_a_key_there_is_no_api_and_without_a_retailer_it_says_so(tmp_pat
 
 
 def test_whatever_is_asked_is_a_criterion_of_the_vendor() -> None:
-    assert set(partner_api.CRITERIA) == {"orderNumber", "happyReturnsExpressCode"}
+    assert set(partner_client.CRITERIA) == {"orderNumber", "happyReturnsExpressCode"}
     one: Criterion = "orderNumber"
-    assert one in partner_api.CRITERIA
+    assert one in partner_client.CRITERIA
 
 
 def test_each_request_gives_back_what_the_caller_holds_first(tmp_path: Path) -> None:
