@@ -31,8 +31,8 @@ from hr_centra_pipeline.sandbox.centra.store import CentraSettings, CentraStore
 from hr_centra_pipeline.sandbox.centra.used import Used, leaves
 from hr_centra_pipeline.sandbox.centra.webhook_plugin import WebhookPlugin
 from hr_centra_pipeline.sandbox.faults import Fault, Faults
-from hr_centra_pipeline.sandbox.happy_returns import partner_api
-from hr_centra_pipeline.sandbox.happy_returns.partner_api import Answer, PartnerApi
+from hr_centra_pipeline.sandbox.happy_returns import partner_server
+from hr_centra_pipeline.sandbox.happy_returns.partner_server import Answer, PartnerServer
 from hr_centra_pipeline.sandbox.happy_returns.vendor_settings import RETAILER
 from hr_centra_pipeline.sandbox.happy_returns.webhooks import HappyReturnsWebhooks
 from hr_centra_pipeline.sandbox.sandbox_clock import SandboxClock
@@ -87,7 +87,7 @@ class Sandbox:
             vendor: kept.get(f"{vendor}_webhook_secret") or secrets.token_urlsafe(24) for vendor in _VENDORS
         }
         self.api.tokens[self.token] = Grant()
-        self.partner_api = PartnerApi(self.records_path, self.clock, self.partner_api_key, self.settings.speed)
+        self.partner_api = PartnerServer(self.records_path, self.clock, self.partner_api_key, self.settings.speed)
         self.postman = Postman(self.clock.now)
         self._webhooks: dict[str, HappyReturnsWebhooks | WebhookPlugin] = {}
         self._opening = threading.Lock()
@@ -349,7 +349,7 @@ def _before(sandbox: Sandbox, request: Request, fault: Fault | None) -> Reply | 
         case "delay" if fault:
             time.sleep(fault.seconds)
         case "rate_limited" if fault and request.url.path.startswith(_PARTNER_API):
-            return _replied(partner_api.limited(fault.seconds or 1.0, sandbox.happy_returns.mishaps()))
+            return _replied(partner_server.limited(fault.seconds or 1.0, sandbox.happy_returns.mishaps()))
         case "rate_limited" if fault:
             return _limited(sandbox, fault.seconds or 1.0)
         case "error_before" if fault:
@@ -421,7 +421,7 @@ def _partner(sandbox: Sandbox, request: Request, body: bytes, fault: Fault | Non
             case _:
                 answer = api.webhooks([one["url"] for one in sandbox.happy_returns.outbox.subscriptions()])
     if fault and fault.kind == "unknown_enum":
-        answer.body = partner_api.with_unknown_words(answer.body)
+        answer.body = partner_server.with_unknown_words(answer.body)
     return _replied(answer)
 
 

@@ -14,7 +14,7 @@ from hr_centra_pipeline.orchestration.asset_tables import POOL, key, results, sp
 from hr_centra_pipeline.orchestration.assets.backfill_assets import read_history
 from hr_centra_pipeline.orchestration.partitions import DAILY, SINGLE_RUN
 from hr_centra_pipeline.orchestration.run import Run
-from hr_centra_pipeline.sources.centra import pull
+from hr_centra_pipeline.sources.centra import named_pulls, pull
 from hr_centra_pipeline.sources.centra.full_compare import compare_with_centra
 from hr_centra_pipeline.sources.happy_returns.event_intake import EventReport, take_events
 from hr_centra_pipeline.sources.happy_returns.event_reading import load_event_profile
@@ -202,11 +202,15 @@ def _plain(report: Any) -> dict[str, Any]:
 
 
 Pull = Callable[..., pull.PullReport]
+NamedPull = Callable[[named_pulls.Follow], pull.PullReport]
 
 
-def _centra(name: str, *pulls: Pull, history: str | None = None, stops: bool = True) -> dg.AssetsDefinition:
+def _centra(
+    name: str, *pulls: Pull, named: NamedPull | None = None, history: str | None = None, stops: bool = True
+) -> dg.AssetsDefinition:
     """One pull of Centra as an asset.
 
+    ``named``: what is pulled by name because of events, after the others, or in place of them in a run that follows events.
     ``history``: what a backfill reads of it by creation; the others are read as they are now. ``stops``: without the
     permission for it nothing is sent; else the rest goes on.
     """
@@ -227,7 +231,13 @@ def _centra(name: str, *pulls: Pull, history: str | None = None, stops: bool = T
     )  # fmt: skip
     def pulled(context: dg.AssetExecutionContext, run: Run) -> Iterator[dg.MaterializeResult[Any]]:
         if run.window is None:
-            reports = [one(run.client, run.warehouse, run.policy.policy, run.now) for one in pulls]
+            windows = () if run.follows_events else pulls
+            reports = [one(run.client, run.warehouse, run.policy.policy, run.now) for one in windows]
+            if named is not None:
+                follow = named_pulls.Follow(
+                    run.client, run.warehouse, run.policy.policy, run.now, touches=run.follows_events
+                )
+                reports.append(named(follow))
             for report in reports:
                 if stops:
                     failures.stop_if_misconfigured(context, report.error)
@@ -267,16 +277,21 @@ def full_compare(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
     yield from results(run.warehouse, [_DIFFERENCES, _PULLS], metadata)
 
 
+NAMED = [
+    _centra("centra_stock_changes", pull.pull_stock_changes, named=named_pulls.stock_changes, history="stock_changes"),
+    _centra("centra_orders", pull.pull_orders, pull.pull_named_orders, named=named_pulls.orders, history="orders"),
+    _centra("centra_shipments", pull.pull_shipments, named=named_pulls.shipments),
+    _centra("centra_returns", pull.pull_returns, named=named_pulls.returns, history="returns"),
+    _centra("centra_replacement_stock", pull.pull_replacement_stock, named=named_pulls.replacement_stock),
+]
+"""Those of which events name objects."""
+
 ASSETS = [
     happy_returns_exports,
     happy_returns_events,
     payout_files,
     _centra("centra_warehouses", pull.pull_warehouses),
-    _centra("centra_stock_changes", pull.pull_stock_changes, history="stock_changes"),
-    _centra("centra_orders", pull.pull_orders, pull.pull_named_orders, history="orders"),
-    _centra("centra_shipments", pull.pull_shipments),
-    _centra("centra_returns", pull.pull_returns, history="returns"),
-    _centra("centra_replacement_stock", pull.pull_replacement_stock),
+    *NAMED,
     _centra("centra_status_marks", pull.pull_status_marks, stops=False),
     full_compare,
 ]

@@ -113,8 +113,8 @@ marks_in_centra as (
     where is_customer_return and len(coalesce(effect_keys, [])) = 0
 ),
 
--- One row per express code or order by which Centra shows a return that no feed has reported.
-unknown_returns as (
+-- One row per express code or order by which Centra shows a return.
+returns_in_centra as (
     select
         case when is_express_code then 'happyReturnsExpressCode' else 'orderNumber' end as criterion,
         coalesce(marks.code, marks.order_number) as value,
@@ -132,15 +132,19 @@ unknown_returns as (
     group by all
 ),
 
--- One row per express code and order of which a feed has reported a return.
+-- Those of them that a feed has reported after all.
 known_returns as (
     select 'orderNumber' as criterion, order_number as value from staging.returns
+    where order_number in (select value from returns_in_centra)
     union
     select 'orderNumber', order_number from staging.return_items
+    where order_number in (select value from returns_in_centra)
     union
     select 'happyReturnsExpressCode', express_code from staging.returns
+    where express_code in (select value from returns_in_centra)
     union
     select 'happyReturnsExpressCode', express_code from staging.return_items
+    where express_code in (select value from returns_in_centra)
 ),
 
 -- One row per return that a feed knows a part of: units without their return, a parcel's units, or a return without its units.
@@ -155,6 +159,7 @@ parts_of_returns as (
     from staging.returns
     anti join staging.return_items using (return_id, order_number)
     where refund_status not in ('expired', 'failed')
+        and source_time > $now::timestamptz - to_days(2 * $look_back_days::integer)
 ),
 
 -- One row per reason to ask about a return or order.
@@ -167,7 +172,7 @@ needs as (
     from silent_returns
     union all by name
     select 'unknown_in_feeds' as reason, criterion, value, since, since as silent_since
-    from unknown_returns
+    from returns_in_centra
     anti join known_returns using (criterion, value)
     union all by name
     select

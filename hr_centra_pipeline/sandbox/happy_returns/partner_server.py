@@ -31,7 +31,7 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-class PartnerApi:
+class PartnerServer:
     """Reads what Happy Returns' records say now. It has no connection of its own until it is asked something."""
 
     def __init__(self, path: Path, clock: SandboxClock, key: str, speed: float) -> None:
