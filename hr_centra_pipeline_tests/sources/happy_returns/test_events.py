@@ -15,7 +15,7 @@ import pytest
 from hr_centra_pipeline.core.errors import ConfigurationError, Unreachable
 from hr_centra_pipeline.inbox.inbox_store import Inbox
 from hr_centra_pipeline.sources.centra import belonging
-from hr_centra_pipeline.sources.happy_returns import event_intake
+from hr_centra_pipeline.sources.happy_returns import event_intake, event_landing
 from hr_centra_pipeline.sources.happy_returns.export_profiles import load_profiles
 from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline_tests.sources.happy_returns.conftest import ITEM, NOW, RETURN, Harness, new_harness
@@ -402,7 +402,7 @@ def test_a_replay_with_other_paths_brings_what_they_find(events: Events) -> None
 def test_deliveries_that_the_database_chokes_on_are_found_by_halves_and_refused(
     events: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = event_intake.land_bodies
+    real = event_landing.land_bodies
 
     def chokes(connection: Any, bodies: Any, *rest: Any) -> Any:
         if any(b"IT-3" in body.data for body in bodies):
@@ -437,7 +437,7 @@ def test_each_look_is_noted_and_one_that_failed_too(events: Events, tmp_path: Pa
             'unit = ["a"]',
             "return.columns.items: unit: no such column",
         ),
-        ('return_id = ["happyReturnsReturnID"]               # K', "", "must be mapped"),
+        ('return_id = ["happyReturnsReturnID"]', 'return_id = []', "return_id: must be mapped"),
         ("[return.sets]", '[return.sets]\napproved = ["sku"]', "sets.approved: sku: is not a time of a unit"),
         ('"gift_card" = "gift-card"', '"gift_card" = "voucher"', "none of"),
         ('algorithm = "sha256"', 'algorithm = "md5"', "signature.algorithm"),
@@ -449,6 +449,18 @@ def test_a_mistake_in_a_profile_is_named_with_its_file(events: Events, before: s
     with pytest.raises(ConfigurationError, match=r"default\.toml") as caught:
         _ = events.profile
     assert named in str(caught.value)
+
+
+def test_a_profile_says_only_what_is_otherwise(events: Events) -> None:
+    folder = events.home / "event_profiles"
+    folder.mkdir()
+    (folder / "ours.toml").write_text(
+        '[return.columns.items]\nreceived_at = ["seen"]\n[words.refund_status]\nhanded = "dropped-off"'
+    )
+    events.stage(status("handed", UNIT | {"seen": "2026-09-21T08:00:00Z"}))
+    assert events.harness.rows("select received_at, return_status from staging.return_items") == [
+        (datetime(2026, 9, 21, 8, tzinfo=UTC), "dropped-off")
+    ]
 
 
 def test_there_is_one_event_profile(events: Events) -> None:
