@@ -164,7 +164,7 @@ def environment(note: dict[str, Any]) -> dict[str, str]:
         "HAPPY_RETURNS_EXPORTS": note["exports"],
         "HR_CENTRA_PAYOUTS": note["payouts"],
         "HR_CENTRA_NOW": f"@{note['clock_file']}",
-        **(event_environment(note) if note["happy_returns_subscribed"] else {}),
+        **(event_environment(note) if note.get("happy_returns_subscribed") else {}),
     }
 
 

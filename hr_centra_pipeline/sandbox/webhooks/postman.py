@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -92,7 +93,9 @@ class Postman:
             while not self._ends.is_set():
                 self._wake.clear()
                 for sender in dict(self._senders).values():
-                    self._send_due(sender, session)
+                    # A file that is locked for too long: what was not noted is sent again.
+                    with contextlib.suppress(sqlite3.OperationalError):
+                        self._send_due(sender, session)
                 self._wake.wait(_LOOKS_EVERY_SECONDS)
 
     def _send_due(self, sender: Sender, session: requests.Session) -> None:
