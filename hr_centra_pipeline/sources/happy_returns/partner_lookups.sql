@@ -226,19 +226,26 @@ needs_and_look_ups as (
     group by all
 ),
 
--- One row per outbound shipment: how often its contents were read, and what the last time brought.
+-- One row per outbound shipment: since when it has been listed as it was listed last.
+listed_shipments as (
+    select shipment_id as value, max(listed_at) as listed_at
+    from landing.partner_shipments
+    group by shipment_id
+),
+
+-- One row per outbound shipment: how often its contents were read since then, and what the last time brought.
 shipment_reads as (
     select
-        shipments.shipment_id as value, min(shipments.listed_at) as listed_at, max(shipments.listed_at) as changed_at,
-        count(distinct ended_look_ups.asked_at) as look_ups,
+        shipments.value, shipments.listed_at,
+        count(ended_look_ups.asked_at) as look_ups,
         max(ended_look_ups.asked_at) as asked_at,
-        max(ended_look_ups.asked_at) filter (where is_last) as read_at,
-        arg_max(ended_look_ups.rows_landed, ended_look_ups.asked_at) filter (where is_last) as rows_landed,
-        count(distinct ended_look_ups.asked_at) filter (where is_last) as reads
-    from landing.partner_shipments as shipments
+        count(*) filter (where is_last) as reads,
+        arg_max(ended_look_ups.rows_landed, ended_look_ups.asked_at) filter (where is_last) as rows_landed
+    from listed_shipments as shipments
     left join ended_look_ups
-        on ended_look_ups.criterion = 'shipment' and ended_look_ups.value = shipments.shipment_id
-    group by shipments.shipment_id
+        on ended_look_ups.criterion = 'shipment' and ended_look_ups.value = shipments.value
+            and ended_look_ups.asked_at >= shipments.listed_at
+    group by all
 ),
 
 -- What nobody has asked yet, and what was asked long enough ago.
@@ -249,7 +256,7 @@ due_look_ups as (
     select 'shipment' as criterion, value, 'shipment_contents' as reason, listed_at as since, look_ups, asked_at
     from shipment_reads
     -- A shipment may grow for a while: it is read until a look brings nothing new, and again when the list shows another state.
-    where read_at is null or changed_at > read_at or reads = 1 or rows_landed > 0
+    where reads <= 1 or rows_landed > 0
 )
 
 select criterion, value, reason, since
