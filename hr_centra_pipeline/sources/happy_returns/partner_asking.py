@@ -14,8 +14,8 @@ from typing import Literal
 
 from hr_centra_pipeline.core.errors import RunFailed, Unreachable
 from hr_centra_pipeline.core.policy import PartnerApi as Limits
-from hr_centra_pipeline.sources.happy_returns.event_landing import Body, BodyReport, Message, land_bodies
-from hr_centra_pipeline.sources.happy_returns.event_reading import EventProfile
+from hr_centra_pipeline.sources.happy_returns.event_landing import Body, BodyReport, land_bodies
+from hr_centra_pipeline.sources.happy_returns.event_reading import EventProfile, Message
 from hr_centra_pipeline.sources.happy_returns.partner_client import (
     CRITERIA,
     VENDOR,
