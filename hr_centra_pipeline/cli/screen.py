@@ -86,7 +86,7 @@ def stopped(settings: Settings) -> str | None:
     return f"The kill switch {settings.stop_path} is on: nothing is sent. Remove the file to send again."
 
 
-def show_result(settings: Settings, *, before: dict[str, Sent] | None = None, footer: str = "") -> None:
+def show_result(settings: Settings, *, before: dict[str, Sent] | None = None) -> None:
     """Print the screen. ``before``: what was sent before this command, to distinguish the two."""
     console = DataConsole(width=min(width(), 118))
     with Warehouse(settings.database).transaction() as connection:
@@ -95,7 +95,12 @@ def show_result(settings: Settings, *, before: dict[str, Sent] | None = None, fo
     if (switch := stopped(settings)) is not None:
         console.print(Text(f"! {switch}", style="bold yellow"))
     console.print(Group(*parts))
-    console.print(Text(_where(settings) + (f"\n{footer}" if footer else ""), style="dim"), soft_wrap=True)
+
+
+def show_footer(settings: Settings, more: str = "") -> None:
+    """Print where the tables are, and whatever else there is to say below the screen."""
+    text = _where(settings) + (f"\n{more}" if more else "")
+    DataConsole(width=min(width(), 118)).print(Text(text, style="dim"), soft_wrap=True)
 
 
 def width() -> int:
