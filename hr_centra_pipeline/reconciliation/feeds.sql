@@ -1,0 +1,99 @@
+-- makes: reconciliation.feeds
+-- kind:  table
+-- grain: one row per unit that is reported since Happy Returns' events are received: which feed told what of it, and when
+
+-- Units of which a feed has told something new since the last run. None where no event has ever been received.
+create or replace temp table units_with_news as
+select distinct return_item_id
+from landing.happy_returns_items
+where batch > $since and exists (from landing.events);
+
+delete from reconciliation.feeds where return_item_id in (from units_with_news);
+
+insert into reconciliation.feeds by name
+with
+-- One row: since when events are received. What happened before cannot have been told by one.
+beginnings as (
+    select min(received_at) as begun_at from landing.events
+),
+
+-- One row per row of a feed about such a unit, with when we knew it: of an event, when it was received.
+told_rows as (
+    select
+        items.return_item_id, items.return_id, items.order_number, items.feed, items.source_time, items.batch, items.source_line,
+        items.refund_type, items.sku, items.exchange_sku, items.dropoff_method, items.condition, items.received_at, items.approved_at,
+        coalesce(events.received_at, items.landed_at) as known_at
+    from landing.happy_returns_items as items
+    semi join units_with_news using (return_item_id)
+    left join landing.events as events on items.feed = 'events' and items.source_file = 'event ' || events.delivery_id
+),
+
+-- One row per unit and feed: what it says now. An event or an answer that says nothing of something leaves it as it was.
+last_words as (
+    select
+        return_item_id, feed, min(known_at) as known_at, min(known_at) filter (approved_at is not null) as approval_known_at,
+        {
+            'approved_at': date_trunc('second', case when feed = 'files'
+                    then arg_max_null(approved_at, (source_time, batch, source_line))
+                else arg_max(approved_at, (source_time, batch, source_line)) end)::varchar,
+            'condition': arg_max("condition", (source_time, batch, source_line)),
+            'dropoff_method': arg_max(dropoff_method, (source_time, batch, source_line)),
+            'exchange_sku': arg_max(exchange_sku, (source_time, batch, source_line)),
+            'received_at': date_trunc('second', arg_max(received_at, (source_time, batch, source_line)))::varchar,
+            'refund_type': arg_max(refund_type, (source_time, batch, source_line)),
+            'sku': arg_max(sku, (source_time, batch, source_line))
+        } as said
+    from told_rows
+    group by return_item_id, feed
+),
+
+-- One row per unit, feed and column on which it says something.
+answers as (
+    select return_item_id, feed, unnest(map_keys(said)) as column_name, unnest(map_values(said)) as answer
+    from (
+        select return_item_id, feed, map {
+            'approved_at': said.approved_at, 'condition': said."condition", 'dropoff_method': said.dropoff_method,
+            'exchange_sku': said.exchange_sku, 'received_at': said.received_at, 'refund_type': said.refund_type,
+            'sku': said.sku
+        } as said
+        from last_words
+    )
+),
+
+-- One row per unit with feeds that contradict each other: in which columns.
+contradictions as (
+    select return_item_id, string_agg(column_name, ' ' order by column_name) as differs_in
+    from (
+        select return_item_id, column_name from answers where answer is not null
+        group by return_item_id, column_name having count(distinct answer) > 1
+    )
+    group by return_item_id
+),
+
+-- One row per unit.
+known_units as (
+    select
+        return_item_id, string_agg(feed, ' ' order by feed) as feeds,
+        min(known_at) filter (feed = 'events') as started_by_events_at,
+        min(known_at) filter (feed = 'files') as started_by_files_at,
+        min(known_at) filter (feed = 'api') as started_by_api_at,
+        min(approval_known_at) filter (feed = 'events') as approved_by_events_at,
+        min(approval_known_at) filter (feed = 'files') as approved_by_files_at,
+        min(approval_known_at) filter (feed = 'api') as approved_by_api_at
+    from last_words
+    group by return_item_id
+)
+
+select
+    known_units.*, items.return_id, items.order_number, items.return_created_at as started_at, items.approved_at,
+    case
+        when contradictions.differs_in is not null then 'differ'
+        when feeds in ('api', 'events', 'files') then 'only_' || feeds
+        else 'agree'
+    end as verdict,
+    contradictions.differs_in
+from known_units
+join staging.return_items as items using (return_item_id)
+cross join beginnings
+left join contradictions using (return_item_id)
+where items.return_created_at >= begun_at or items.approved_at >= begun_at or started_by_events_at is not null;
