@@ -1,0 +1,517 @@
+"""Where webhook deliveries are kept for good: raw bodies in SQLite or PostgreSQL, whatever is in them.
+
+What is new is what nobody has marked as landed; ids say when a delivery came, but several receivers commit out of order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from hr_centra_pipeline.core import addresses, clock, file_permissions
+from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
+from hr_centra_pipeline.inbox.inbox_tables import APART, COUNTS, DELIVERIES, METADATA, VERSION, VERSIONS
+
+Vendor = Literal["happy_returns", "centra"]
+VENDORS: tuple[Vendor, ...] = ("happy_returns", "centra")
+
+VERIFIED = "verified"
+"""A delivery's verdict: its signature is that of the secret in use."""
+VERIFIED_OLD = "verified_old_secret"
+"""Its signature is that of the secret before."""
+VERIFIED_LATER = "verified_later"
+"""It did not verify when it came; it did after a secret or the signature's description was corrected."""
+
+MOST_APART = 5_000
+"""So many of the newest bodies that did not verify are kept, of each vendor and reason."""
+MOST_APART_BYTES = 32 << 20
+"""And so many bytes of them."""
+
+_BUSY_SECONDS = 10
+_CONNECT_SECONDS = 5
+_STATEMENT_MILLISECONDS = 30_000
+_SLICE = 500  # ids in one statement
+
+
+@dataclass(frozen=True)
+class Received:
+    """A delivery as it arrived. ``verdict``: ``verified`` or ``verified_old_secret``; of those that did not verify, why not."""
+
+    vendor: str
+    shop: str
+    received_at: datetime
+    headers: Mapping[str, str]
+    body: bytes
+    verdict: str = VERIFIED
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A delivery that is kept. ``body_sha256``: of the body as it arrived, which an erased person's is no longer."""
+
+    delivery_id: str
+    vendor: str
+    shop: str
+    received_at: datetime
+    headers: Mapping[str, str]
+    body: bytes
+    body_sha256: str
+    verdict: str
+    landed_at: datetime | None = None
+    erased_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A delivery without its body. ``state``: ``waiting``, ``landed`` or ``apart`` (it did not verify)."""
+
+    delivery_id: str
+    vendor: str
+    shop: str
+    received_at: datetime
+    bytes: int
+    verdict: str
+    state: str
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Deliveries that have not landed; the times are ``None`` when there are none."""
+
+    count: int
+    oldest_at: datetime | None = None
+    newest_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class DayCount:
+    """One UTC day of a vendor. ``unverified``: by reason; ``refused``: by the bound that refused them, unread."""
+
+    vendor: str
+    day: str
+    verified: int = 0
+    unverified: Mapping[str, int] = field(default_factory=dict)
+    refused: Mapping[str, int] = field(default_factory=dict)
+
+
+class StoreFailed(RunFailed):
+    """The store could not be read or written now: the disk is full, the server is away. The same may succeed later."""
+
+
+class Inbox:
+    """The store. Safe for several processes and threads; writes are one transaction each."""
+
+    def __init__(self, engine: sa.Engine, address: str, file: Path | None) -> None:
+        self._engine = engine
+        self.address = address
+        self._file = file
+        self._is_made = False
+        self._ids = _Ids()
+        self._making = threading.Lock()
+
+    @classmethod
+    def open(cls, address: str) -> Self:
+        """Nothing is connected to or made before the first use.
+
+        Raises:
+            ConfigurationError: it is neither a path nor the address of a PostgreSQL server.
+        """
+        if "://" not in address:
+            file = Path(address)
+            return cls(_sqlite(file), address, file)
+        scheme, _, rest = address.partition("://")
+        if scheme not in ("postgresql", "postgres"):
+            raise ConfigurationError(
+                f"HR_CENTRA_INBOX={addresses.shown(address)}: write the path of a SQLite file, or"
+                " postgresql://user:password@host/database."
+            )
+        if said := addresses.problem(address):
+            raise ConfigurationError(f"HR_CENTRA_INBOX: {said}")
+        return cls(_postgresql(f"postgresql+psycopg2://{rest}", address), address, None)
+
+    def close(self) -> None:
+        """Give connections back; the next use opens them again."""
+        self._engine.dispose()
+
+    # ---------------------------------------------------------------- writing
+
+    def keep(self, received: Sequence[Received]) -> list[str]:
+        """Keep deliveries that verified, in one transaction; when this answers, they are on disk. Answers their ids.
+
+        Raises:
+            StoreFailed: none of them is kept.
+        """
+        return self.keep_all(received, [], {})
+
+    def keep_apart(self, received: Sequence[Received]) -> None:
+        """Keep bodies that did not verify, ``verdict`` being the reason; the oldest go when there are too many. All are counted.
+
+        Raises:
+            StoreFailed: none of them is kept.
+        """
+        self.keep_all([], received, {})
+
+    def keep_all(
+        self,
+        received: Sequence[Received],
+        unverified: Sequence[Received],
+        refused: Mapping[tuple[str, str], int],
+    ) -> list[str]:
+        """``keep`` and ``keep_apart`` in one transaction. ``refused``: how many were refused unread, by vendor and bound.
+
+        Raises:
+            StoreFailed: nothing of it is kept.
+        """
+        if not (received or unverified or refused):
+            return []
+        rows = [self._row(one) for one in received]
+        counts: dict[tuple[str, str, str], int] = {}
+        today = clock.now().astimezone(UTC).strftime("%Y-%m-%d")
+        for one in received:
+            _count(counts, one.vendor, _day(one), VERIFIED)
+        for one in unverified:
+            _count(counts, one.vendor, _day(one), f"unverified:{one.verdict}")
+        for (vendor, bound), number in refused.items():
+            _count(counts, vendor, today, f"refused:{bound}", number)
+        with self._writing() as connection:
+            if rows:
+                connection.execute(sa.insert(DELIVERIES), rows)
+            if unverified:
+                self._keep_apart(connection, unverified)
+            self._add_counts(connection, counts)
+        return [row["delivery_id"] for row in rows]
+
+    def mark_landed(self, delivery_ids: Sequence[str]) -> None:
+        """They are in the warehouse now. Ids that are not known are passed over.
+
+        Raises:
+            StoreFailed: none is marked.
+        """
+        self._mark(delivery_ids, clock.now())
+
+    def mark_waiting(self, delivery_ids: Sequence[str]) -> None:
+        """They are to land again. Ids that are not known are passed over.
+
+        Raises:
+            StoreFailed: none is marked.
+        """
+        self._mark(delivery_ids, None)
+
+    def _mark(self, delivery_ids: Sequence[str], landed_at: datetime | None) -> None:
+        if not delivery_ids:
+            return
+        with self._writing() as connection:
+            for chosen in _slices(delivery_ids):
+                connection.execute(
+                    sa.update(DELIVERIES).where(DELIVERIES.c.delivery_id.in_(chosen)).values(landed_at=landed_at)
+                )
+
+    def _keep_apart(self, connection: sa.Connection, unverified: Sequence[Received]) -> None:
+        rows = [self._row(one) for one in unverified]
+        for row in rows:
+            row["reason"] = row.pop("verdict")
+        connection.execute(sa.insert(APART), rows)
+        for vendor, reason in sorted({(row["vendor"], row["reason"]) for row in rows}):
+            newest_first = sa.select(
+                APART.c.delivery_id,
+                sa.func.row_number().over(order_by=APART.c.delivery_id.desc()).label("place"),
+                sa.func.sum(APART.c.bytes).over(order_by=APART.c.delivery_id.desc()).label("total"),
+            ).where(APART.c.vendor == vendor, APART.c.reason == reason)
+            ranked = newest_first.subquery()
+            too_many = sa.select(ranked.c.delivery_id).where(
+                sa.or_(ranked.c.place > MOST_APART, ranked.c.total > MOST_APART_BYTES), ranked.c.place > 1
+            )
+            connection.execute(sa.delete(APART).where(APART.c.delivery_id.in_(too_many)))
+
+    def _row(self, one: Received) -> dict[str, Any]:
+        return {
+            "delivery_id": self._ids.next(), "vendor": one.vendor, "shop": one.shop, "received_at": one.received_at,
+            "headers": json.dumps(dict(one.headers)), "body": one.body, "bytes": len(one.body),
+            "body_sha256": hashlib.sha256(one.body).hexdigest(), "verdict": one.verdict,
+        }  # fmt: skip
+
+    def _add_counts(self, connection: sa.Connection, counts: Mapping[tuple[str, str, str], int]) -> None:
+        dialect = postgresql if self._file is None else sqlite
+        # In one order, so that two receivers never wait for each other.
+        for (vendor, day, what), number in sorted(counts.items()):
+            added = dialect.insert(COUNTS).values(vendor=vendor, day=day, what=what, number=number)
+            connection.execute(
+                added.on_conflict_do_update(
+                    index_elements=["vendor", "day", "what"], set_={"number": COUNTS.c.number + added.excluded.number}
+                )
+            )
+
+    # ---------------------------------------------------------------- reading
+
+    def waiting(self, vendor: str | None = None) -> Waiting:
+        """What has not landed yet: read from an index that holds nothing else.
+
+        Raises:
+            StoreFailed: the store cannot be read.
+        """
+        query = sa.select(
+            sa.func.count(), sa.func.min(DELIVERIES.c.received_at), sa.func.max(DELIVERIES.c.received_at)
+        ).where(DELIVERIES.c.landed_at.is_(None))
+        if vendor:
+            query = query.where(DELIVERIES.c.vendor == vendor)
+        for row in self._read(query):
+            return Waiting(*row)
+        return Waiting(0)
+
+    def take(self, vendor: str, *, most: int, most_bytes: int) -> list[Delivery]:
+        """Deliveries that have not landed, in order of arrival: as many as fit, and at least one. Marks nothing.
+
+        Raises:
+            StoreFailed: the store cannot be read.
+        """
+        sizes = self._read(
+            sa.select(DELIVERIES.c.delivery_id, DELIVERIES.c.bytes)
+            .where(DELIVERIES.c.vendor == vendor, DELIVERIES.c.landed_at.is_(None))
+            .order_by(DELIVERIES.c.received_at, DELIVERIES.c.delivery_id)
+            .limit(most)
+        )
+        chosen: list[str] = []
+        room = most_bytes
+        for delivery_id, size in sizes:
+            room -= size
+            if chosen and room < 0:
+                break
+            chosen.append(delivery_id)
+        found = {one.delivery_id: one for one in self._of(chosen)}
+        return [found[delivery_id] for delivery_id in chosen if delivery_id in found]
+
+    def find(self, delivery_id: str) -> Delivery | None:
+        """One delivery, landed or waiting or apart; ``None``: no delivery has this id.
+
+        Raises:
+            StoreFailed: the store cannot be read.
+        """
+        for one in (*self._of([delivery_id]), *self._apart(sa.select(APART).where(APART.c.delivery_id == delivery_id))):
+            return one
+        return None
+
+    def known(self, delivery_ids: Sequence[str]) -> set[str]:
+        """Those of the ids that are kept here.
+
+        Raises:
+            StoreFailed: the store cannot be read.
+        """
+        return {
+            delivery_id
+            for chosen in _slices(delivery_ids)
+            for (delivery_id,) in self._read(
+                sa.select(DELIVERIES.c.delivery_id).where(DELIVERIES.c.delivery_id.in_(chosen))
+            )
+        }
+
+    def deliveries(
+        self,
+        *,
+        vendor: str | None = None,
+        state: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        most: int = 50,
+    ) -> list[Summary]:
+        """The newest first, without bodies. ``state``: ``waiting``, ``landed``, ``apart``, or all but those apart.
+
+        Raises:
+            StoreFailed: the store cannot be read.
+        """
+        table = APART if state == "apart" else DELIVERIES
+        query = sa.select(
+            table.c.delivery_id, table.c.vendor, table.c.shop, table.c.received_at, table.c.bytes,
+            table.c.reason if table is APART else table.c.verdict,
+            sa.literal("apart")
+            if table is APART
+            else sa.case((table.c.landed_at.is_(None), sa.literal("waiting")), else_=sa.literal("landed")),
+        )  # fmt: skip
+        if vendor:
+            query = query.where(table.c.vendor == vendor)
+        if since:
+            query = query.where(table.c.received_at >= since)
+        if until:
+            query = query.where(table.c.received_at < until)
+        if state == "waiting":
+            query = query.where(table.c.landed_at.is_(None))
+        if state == "landed":
+            query = query.where(table.c.landed_at.is_not(None))
+        newest = query.order_by(table.c.received_at.desc(), table.c.delivery_id.desc()).limit(most)
+        return [Summary(*row) for row in self._read(newest)]
+
+    def counts(self) -> list[DayCount]:
+        """Every day of every vendor, the oldest first.
+
+        Raises:
+            StoreFailed: the store cannot be read.
+        """
+        days: dict[tuple[str, str], DayCount] = {}
+        rows = self._read(
+            sa.select(COUNTS.c.day, COUNTS.c.vendor, COUNTS.c.what, COUNTS.c.number).order_by(
+                COUNTS.c.day, COUNTS.c.vendor
+            )
+        )
+        for day, vendor, what, number in rows:
+            one = days.get((day, vendor), DayCount(vendor, day))
+            kind, _, why = what.partition(":")
+            if kind == VERIFIED:
+                one = DayCount(vendor, day, one.verified + number, one.unverified, one.refused)
+            elif kind == "unverified":
+                one = DayCount(vendor, day, one.verified, {**one.unverified, why: number}, one.refused)
+            else:
+                one = DayCount(vendor, day, one.verified, one.unverified, {**one.refused, why: number})
+            days[day, vendor] = one
+        return list(days.values())
+
+    def _of(self, delivery_ids: Sequence[str]) -> Iterator[Delivery]:
+        for chosen in _slices(delivery_ids):
+            for row in self._read(sa.select(DELIVERIES).where(DELIVERIES.c.delivery_id.in_(chosen))):
+                yield Delivery(
+                    row.delivery_id, row.vendor, row.shop, row.received_at, json.loads(row.headers), bytes(row.body),
+                    row.body_sha256, row.verdict, row.landed_at, row.erased_at,
+                )  # fmt: skip
+
+    def _apart(self, query: sa.Executable) -> Iterator[Delivery]:
+        for row in self._read(query):
+            yield Delivery(
+                row.delivery_id, row.vendor, row.shop, row.received_at, json.loads(row.headers), bytes(row.body),
+                row.body_sha256, row.reason, None, row.erased_at,
+            )  # fmt: skip
+
+    # ---------------------------------------------------------------- connections
+
+    def _read(self, query: sa.Executable) -> Sequence[Any]:
+        """All rows; none where no receiver has ever run: reading makes no store."""
+        if self._file is not None and not self._file.exists():
+            return []
+        try:
+            with self._engine.connect() as connection:
+                if not self._is_made:
+                    if not _is_made(connection):
+                        return []
+                    self._is_made = True
+                return connection.execute(query).fetchall()
+        except sa.exc.SQLAlchemyError as error:
+            raise self._failed("read", error) from error
+
+    @contextmanager
+    def _writing(self) -> Iterator[sa.Connection]:
+        try:
+            if not self._is_made:
+                with self._making:
+                    self._make()
+            with self._engine.connect().execution_options(writes=True) as connection, connection.begin():
+                yield connection
+        except (sa.exc.SQLAlchemyError, OSError) as error:
+            raise self._failed("written", error) from error
+
+    def _make(self) -> None:
+        if self._file is not None:
+            self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.close(os.open(self._file, os.O_CREAT | os.O_RDWR, 0o600))
+            file_permissions.close_to_others(self._file)
+        with self._engine.connect().execution_options(writes=True) as connection, connection.begin():
+            if self._file is None:  # several receivers start at once
+                connection.execute(sa.text("select pg_advisory_xact_lock(4711018)"))
+            if not _is_made(connection):
+                METADATA.create_all(connection)
+                connection.execute(sa.insert(VERSIONS).values(version=VERSION))
+        self._is_made = True
+
+    def _failed(self, what: str, error: Exception) -> StoreFailed:
+        cause = error.orig if isinstance(error, sa.exc.DBAPIError) and error.orig else error
+        said = addresses.hide(str(cause).strip().split("\n")[0], self.address)
+        return StoreFailed(f"{addresses.shown(self.address)}: the inbox cannot be {what} ({said}).")
+
+
+def _is_made(connection: sa.Connection) -> bool:
+    return sa.inspect(connection).has_table(VERSIONS.name)
+
+
+def _sqlite(file: Path) -> sa.Engine:
+    """WAL, and a commit answers only once it is on disk."""
+    engine = sa.create_engine(
+        sa.URL.create("sqlite", database=str(file)),
+        connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False},
+        pool_size=5,
+        poolclass=sa.QueuePool,
+    )
+
+    @sa.event.listens_for(engine, "connect")
+    def _set_up(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # transactions begin below, not where the driver thinks
+        for pragma in (
+            "journal_mode = wal",
+            "synchronous = full",
+            "secure_delete = on",
+            "journal_size_limit = 67108864",
+        ):
+            connection.execute(f"pragma {pragma}").fetchall()
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        is_writing = connection.get_execution_options().get("writes")
+        connection.exec_driver_sql("begin immediate" if is_writing else "begin")
+
+    return engine
+
+
+def _postgresql(url: str, address: str) -> sa.Engine:
+    """A connection that has died is replaced; no statement and no connecting takes for ever."""
+    try:
+        parsed = sa.make_url(url)
+    except sa.exc.ArgumentError:
+        raise ConfigurationError(
+            f"HR_CENTRA_INBOX={addresses.shown(address)}: is not an address like postgresql://user:password@host/database."
+        ) from None
+    return sa.create_engine(
+        parsed,
+        pool_pre_ping=True,
+        pool_size=5,
+        pool_timeout=_BUSY_SECONDS,
+        connect_args={
+            "connect_timeout": _CONNECT_SECONDS,
+            "options": f"-c statement_timeout={_STATEMENT_MILLISECONDS} -c timezone=UTC",
+            "application_name": "hr-centra-inbox",
+        },
+    )
+
+
+class _Ids:
+    """Ids of this process: 32 hexadecimal digits, in order of time; no two processes make the same."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last = 0
+
+    def next(self) -> str:
+        with self._lock:
+            # Milliseconds with room for 65,536 ids in each; a clock that is set back does not set them back.
+            self._last = max(self._last + 1, time.time_ns() // 1_000_000 << 16)
+            return f"{self._last:016x}{secrets.token_hex(8)}"
+
+
+def _count(counts: dict[tuple[str, str, str], int], vendor: str, day: str, what: str, number: int = 1) -> None:
+    counts[vendor, day, what] = counts.get((vendor, day, what), 0) + number
+
+
+def _day(one: Received) -> str:
+    return one.received_at.astimezone(UTC).strftime("%Y-%m-%d")
+
+
+def _slices(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(ids), _SLICE):
+        yield ids[start : start + _SLICE]

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import hashlib
+import stat
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from hr_centra_pipeline.core.errors import ConfigurationError
+from hr_centra_pipeline.inbox import inbox_store
+from hr_centra_pipeline.inbox.inbox_store import DayCount, Inbox, Received, StoreFailed, Waiting
+
+NOW = datetime(2026, 9, 30, 12, tzinfo=UTC)
+
+
+def received(
+    body: bytes = b"{}", *, minutes: float = 0, vendor: str = "happy_returns", verdict: str = "verified"
+) -> Received:
+    return Received(
+        vendor, "main", NOW + timedelta(minutes=minutes), {"content-type": "application/json"}, body, verdict
+    )
+
+
+@pytest.fixture
+def inbox(tmp_path: Path) -> Iterator[Inbox]:
+    opened = Inbox.open(str(tmp_path / "inbox.sqlite"))
+    yield opened
+    opened.close()
+
+
+def test_a_delivery_is_kept_as_it_arrived(inbox: Inbox) -> None:
+    body = b"\x00\xff not JSON {"
+    (delivery_id,) = inbox.keep([received(body)])
+    found = inbox.find(delivery_id)
+    assert found is not None
+    assert (found.body, found.body_sha256) == (body, hashlib.sha256(body).hexdigest())
+    assert (found.vendor, found.shop, found.received_at, found.verdict) == ("happy_returns", "main", NOW, "verified")
+    assert found.headers == {"content-type": "application/json"}
+    assert inbox.find("0" * 32) is None
+
+
+def test_reading_an_inbox_that_was_never_written_finds_nothing_and_makes_nothing(inbox: Inbox, tmp_path: Path) -> None:
+    assert inbox.waiting() == Waiting(0)
+    assert inbox.take("centra", most=9, most_bytes=9) == []
+    assert inbox.counts() == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_waits_is_taken_in_order_of_arrival_until_it_is_marked(inbox: Inbox) -> None:
+    late, early, centra = inbox.keep([received(minutes=2), received(minutes=1), received(vendor="centra")])
+    assert inbox.waiting() == Waiting(3, NOW, NOW + timedelta(minutes=2))
+    assert inbox.waiting("centra").count == 1
+    assert [one.delivery_id for one in inbox.take("happy_returns", most=10, most_bytes=100)] == [early, late]
+    inbox.mark_landed([early, centra])
+    assert [one.delivery_id for one in inbox.take("happy_returns", most=10, most_bytes=100)] == [late]
+    inbox.mark_waiting([early])
+    assert inbox.waiting().count == 2
+
+
+def test_a_batch_is_bounded_by_number_and_bytes_and_never_empty(inbox: Inbox) -> None:
+    inbox.keep([received(b"x" * 600, minutes=minute) for minute in range(4)])
+    assert len(inbox.take("happy_returns", most=3, most_bytes=10_000)) == 3
+    assert len(inbox.take("happy_returns", most=9, most_bytes=1_200)) == 2
+    assert len(inbox.take("happy_returns", most=9, most_bytes=1)) == 1
+
+
+def test_ids_are_in_order_of_time_and_never_the_same(inbox: Inbox) -> None:
+    ids = inbox.keep([received() for _ in range(1_000)])
+    assert ids == sorted(set(ids))
+    assert {len(one) for one in ids} == {32}
+
+
+def test_days_count_what_verified_and_what_did_not_by_reason(inbox: Inbox) -> None:
+    inbox.keep([received(), received(minutes=1)])
+    inbox.keep_apart([received(verdict="wrong_signature"), received(verdict="no_signature")])
+    inbox.keep_apart([received(verdict="wrong_signature")])
+    inbox.keep([received(minutes=12 * 60)])
+    assert inbox.counts() == [
+        DayCount("happy_returns", "2026-09-30", 2, {"wrong_signature": 2, "no_signature": 1}),
+        DayCount("happy_returns", "2026-10-01", 1),
+    ]
+
+
+def test_of_what_did_not_verify_only_the_newest_are_kept(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inbox_store, "MOST_APART", 3)
+    inbox.keep_apart([received(b"genuine", verdict="stale")])
+    for number in range(5):
+        inbox.keep_apart([received(b"noise %d" % number, verdict="wrong_signature")])
+    kept = inbox.deliveries(state="apart")
+    assert [one.verdict for one in kept] == ["wrong_signature"] * 3 + ["stale"]
+    found = inbox.find(kept[0].delivery_id)
+    assert found is not None
+    assert found.body == b"noise 4"
+    monkeypatch.setattr(inbox_store, "MOST_APART_BYTES", 10)
+    inbox.keep_apart([received(b"x" * 100, verdict="wrong_signature")])
+    assert [one.bytes for one in inbox.deliveries(state="apart")] == [100, 7]
+
+
+def test_the_file_is_for_its_owner_only(inbox: Inbox, tmp_path: Path) -> None:
+    inbox.keep([received()])
+    assert {stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()} == {0o600}
+
+
+def test_a_store_that_cannot_be_written_says_so_without_its_password(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreFailed, match="cannot be written"):
+        Inbox.open(str(tmp_path / "file" / "inbox.sqlite")).keep([received()])
+    with pytest.raises(StoreFailed, match="cannot be read") as failed:
+        Inbox.open("postgresql://inbox:s3cret@127.0.0.1:9/inbox").waiting()
+    assert "s3cret" not in str(failed.value)
+
+
+def test_another_kind_of_database_is_refused_by_name() -> None:
+    with pytest.raises(ConfigurationError, match="HR_CENTRA_INBOX=mysql://me:…@host/db: write the path"):
+        Inbox.open("mysql://me:s3cret@host/db")
