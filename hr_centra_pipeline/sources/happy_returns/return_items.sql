@@ -52,7 +52,7 @@ withdrawals as (
 )
 
 select
-    latest_states.* exclude (profile, row_sha256, landed_at, texts, batch, said_batch, grade, disposition),
+    latest_states.* exclude (profile, row_sha256, landed_at, texts, batch, said_batch, feed, grade, disposition),
     latest_states.grade as disposition,
     grade_dates.disposition_at,
     withdrawals.approval_withdrawn_at,

@@ -8,7 +8,7 @@ delete from staging.returns where exists (
         where returns_changed.return_id = returns.return_id and returns_changed.order_number = returns.order_number
     );
 insert into staging.returns by name
-select * exclude (profile, row_sha256, landed_at, texts, batch, said_batch), batch as landed_batch
+select * exclude (profile, row_sha256, landed_at, texts, batch, said_batch, feed), batch as landed_batch
 from landing.happy_returns_returns
 semi join returns_with_news using (return_id, order_number)
 qualify row_number() over (
