@@ -99,7 +99,13 @@ insert into alarms
 select
     'events_told_of_almost_everything', count(*),
     list(
-        strftime(day, '%Y-%m-%d') || ': of ' || milestones || ' starts and approvals, events missed ' || missed || ' and told ' || late
+        strftime(day, '%Y-%m-%d')
+        || ': of '
+        || milestones
+        || ' starts and approvals, events missed '
+        || missed
+        || ' and told '
+        || late
         || ' late; files and the API told ' || repaired || ' of them first. Is the webhook subscribed, and does the inbox answer? '
         || unverified || ' deliveries did not verify'
         order by day desc

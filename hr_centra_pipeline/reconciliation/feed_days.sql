@@ -25,7 +25,10 @@ milestones as (
 -- One row per milestone and feed: when that feed told it, if it did.
 tellings as (
     select
-        happened_at::date as day, happened_at, least(by_events_at, by_files_at, by_api_at) as first_told_at,
+        happened_at::date as day,
+        happened_at,
+        parameters.late_minutes,
+        least(by_events_at, by_files_at, by_api_at) as first_told_at,
         unnest(['events', 'files', 'api']) as feed, unnest([by_events_at, by_files_at, by_api_at]) as told_at
     from milestones
     cross join beginnings
@@ -33,15 +36,16 @@ tellings as (
     where happened_at >= begun_at and happened_at + to_minutes(parameters.late_minutes) < $now
 ),
 
+judged_tellings as (
+    select *, coalesce(told_at > happened_at + to_minutes(late_minutes), true) as is_late_or_missed from tellings
+),
+
 feed_milestones as (
     select
         feed, day, count(*) as milestones, count(told_at) as told, count(*) filter (told_at = first_told_at) as told_first,
-        count(*) filter (told_at > happened_at + to_minutes(parameters.late_minutes)) as late,
-        count(*) filter (told_at is null) as missed,
-        count(*) filter (feed = 'events' and first_told_at < coalesce(told_at, 'infinity')
-            and coalesce(told_at, 'infinity') > happened_at + to_minutes(parameters.late_minutes)) as repaired
-    from tellings
-    cross join policy.parameters
+        count(*) filter (is_late_or_missed and told_at is not null) as late, count(*) filter (told_at is null) as missed,
+        count(*) filter (feed = 'events' and is_late_or_missed and first_told_at is distinct from told_at) as repaired
+    from judged_tellings
     group by feed, day
 ),
 

@@ -20,44 +20,42 @@ beginnings as (
 -- One row per row of a feed about such a unit, with when we knew it: of an event, when it was received.
 told_rows as (
     select
-        items.return_item_id, items.return_id, items.order_number, items.feed, items.source_time, items.batch, items.source_line,
-        items.refund_type, items.sku, items.exchange_sku, items.dropoff_method, items.condition, items.received_at, items.approved_at,
+        items.*,
+        date_trunc('second', items.approved_at)::varchar as approved_second,
+        date_trunc('second', items.received_at)::varchar as received_second,
+        (items.source_time, items.batch, items.source_line) as place,
         coalesce(events.received_at, items.landed_at) as known_at
     from landing.happy_returns_items as items
     semi join units_with_news using (return_item_id)
     left join landing.events as events on items.feed = 'events' and items.source_file = 'event ' || events.delivery_id
 ),
 
--- One row per unit and feed: what it says now. An event or an answer that says nothing of something leaves it as it was.
+-- One row per unit and feed: what it says now. An event or an answer that says nothing of something leaves it as it was; a file
+-- that says nothing takes an approval back.
 last_words as (
     select
-        return_item_id, feed, min(known_at) as known_at, min(known_at) filter (approved_at is not null) as approval_known_at,
-        {
-            'approved_at': date_trunc('second', case when feed = 'files'
-                    then arg_max_null(approved_at, (source_time, batch, source_line))
-                else arg_max(approved_at, (source_time, batch, source_line)) end)::varchar,
-            'condition': arg_max("condition", (source_time, batch, source_line)),
-            'dropoff_method': arg_max(dropoff_method, (source_time, batch, source_line)),
-            'exchange_sku': arg_max(exchange_sku, (source_time, batch, source_line)),
-            'received_at': date_trunc('second', arg_max(received_at, (source_time, batch, source_line)))::varchar,
-            'refund_type': arg_max(refund_type, (source_time, batch, source_line)),
-            'sku': arg_max(sku, (source_time, batch, source_line))
+        return_item_id,
+        feed,
+        min(known_at) as known_at,
+        min(known_at) filter (approved_at is not null) as approval_known_at,
+        map {
+            'approved_at': case
+                when feed = 'files' then arg_max_null(approved_second, place) else arg_max(approved_second, place)
+            end,
+            'condition': arg_max("condition", place),
+            'dropoff_method': arg_max(dropoff_method, place),
+            'exchange_sku': arg_max(exchange_sku, place),
+            'received_at': arg_max(received_second, place),
+            'refund_type': arg_max(refund_type, place),
+            'sku': arg_max(sku, place)
         } as said
     from told_rows
     group by return_item_id, feed
 ),
 
--- One row per unit, feed and column on which it says something.
+-- One row per unit, feed and column.
 answers as (
-    select return_item_id, feed, unnest(map_keys(said)) as column_name, unnest(map_values(said)) as answer
-    from (
-        select return_item_id, feed, map {
-            'approved_at': said.approved_at, 'condition': said."condition", 'dropoff_method': said.dropoff_method,
-            'exchange_sku': said.exchange_sku, 'received_at': said.received_at, 'refund_type': said.refund_type,
-            'sku': said.sku
-        } as said
-        from last_words
-    )
+    select return_item_id, unnest(map_keys(said)) as column_name, unnest(map_values(said)) as answer from last_words
 ),
 
 -- One row per unit with feeds that contradict each other: in which columns.

@@ -24,7 +24,8 @@ def note_inbox_days(warehouse: Warehouse, inbox: Inbox, now: datetime) -> int:
             """
             create or replace temp table counted_days as
             select
-                unnest($vendors::varchar[]) as vendor, unnest($days::varchar[])::date as day, unnest($received::bigint[]) as received,
+                unnest($vendors::varchar[]) as vendor, unnest($days::varchar[])::date as day,
+                unnest($received::bigint[]) as received,
                 unnest($unverified::bigint[]) as unverified, unnest($refused::bigint[]) as refused
             """,
             {
