@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from hr_centra_pipeline.inbox.store import Inbox
+from hr_centra_pipeline.inbox.inbox_store import Inbox
 from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline.warehouse.made import makes
 

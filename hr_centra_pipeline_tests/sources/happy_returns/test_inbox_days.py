@@ -3,7 +3,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from hr_centra_pipeline.inbox.store import Inbox, Received
+from hr_centra_pipeline.inbox.inbox_store import Inbox, Received
 from hr_centra_pipeline.sources.happy_returns.inbox_days import note_inbox_days
 from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Warehouse
