@@ -26,7 +26,11 @@ from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY
 
 NOW = datetime(2026, 9, 20, 12, tzinfo=UTC)
 EARLIER = datetime(2026, 9, 10, 12, tzinfo=UTC)
-PARAMETERS: dict[str, Any] = {"now": NOW, "since": 0, "run": 1}
+PARAMETERS: dict[str, Any] = {
+    "now": NOW, "since": 0, "run": 1,
+    "started_hours": 72, "again_hours": 24, "most_look_ups": 6, "look_back_days": 60, "window_from": None, "window_to": None,
+    "sync_every_minutes": 60, "exports_every_hours": 36, "accepted_days": [],
+}  # fmt: skip
 
 
 class Rows:

@@ -369,13 +369,12 @@ class PartnerApi(_Section):
     """
 
     requests_per_run: Requests = 40
-    requests_per_event_run: Requests = 0
     requests_per_backfill: Requests = 600
     started_hours: Hours = 72
     again_hours: Annotated[Hours, Field(gt=0)] = 24
     most_look_ups: Annotated[int, Field(gt=0, le=20)] = 6
     look_back_days: Days = 60
-    shipments_overlap_hours: Hours = 48
+    shipments_overlap_hours: Hours = 6
 
 
 class Coverage(_Section):

@@ -9,9 +9,10 @@ import hashlib
 import json
 import os
 import secrets
+import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -44,6 +45,7 @@ _BUSY_SECONDS = 10
 _CONNECT_SECONDS = 5
 _STATEMENT_MILLISECONDS = 30_000
 _SLICE = 500  # ids in one statement
+_BODIES = 50  # of a few megabytes each, at most
 
 
 @dataclass(frozen=True)
@@ -194,6 +196,15 @@ class Inbox:
             self._add_counts(connection, counts)
         return [row["delivery_id"] for row in rows]
 
+    def probe(self) -> None:
+        """Write something, to see whether the store can be written.
+
+        Raises:
+            StoreFailed: it cannot.
+        """
+        with self._writing() as connection:
+            connection.execute(sa.update(VERSIONS).values(written_at=datetime.now(UTC)))
+
     def mark_landed(self, delivery_ids: Sequence[str]) -> None:
         """They are in the warehouse now. Ids that are not known are passed over.
 
@@ -209,6 +220,148 @@ class Inbox:
             StoreFailed: none is marked.
         """
         self._mark(delivery_ids, None)
+
+    def accept(self, delivery_id: str) -> bool:
+        """One that was kept apart verifies now: it is kept for good, and waits. ``False``: none is kept apart by this id.
+
+        Raises:
+            StoreFailed: it stays apart.
+        """
+        chosen = APART.c.delivery_id == delivery_id
+        columns = [column for column in APART.columns if column.name != "reason"]
+        with self._writing() as connection:
+            row = connection.execute(
+                sa.select(APART.c.vendor, APART.c.reason, APART.c.received_at).where(chosen)
+            ).first()
+            if row is None:
+                return False
+            connection.execute(
+                sa.insert(DELIVERIES).from_select(
+                    [*(column.name for column in columns), "verdict"],
+                    sa.select(*columns, sa.literal(VERIFIED_LATER)).where(chosen),
+                )
+            )
+            connection.execute(sa.delete(APART).where(chosen))
+            day = row.received_at.strftime("%Y-%m-%d")
+            moved = {(row.vendor, day, VERIFIED): 1, (row.vendor, day, f"unverified:{row.reason}"): -1}
+            self._add_counts(connection, moved)
+        return True
+
+    # ---------------------------------------------------------------- personal data
+
+    def erase(self, erased: Callable[[bytes], bytes], now: datetime) -> int:
+        """Rewrite every body in which ``erased`` changes something, those apart as well; answers how many. The hash stays.
+
+        Raises:
+            StoreFailed: the store cannot be read or written; what was rewritten before stays so.
+        """
+        changed = sum(self._erase_in(table, erased, now, None, None) for table in (DELIVERIES, APART))
+        if changed:
+            self._leave_no_trace()
+        return changed
+
+    def erase_old(self, erased: Callable[[bytes], bytes], now: datetime, before: datetime) -> int:
+        """``erase`` in bodies received before a time, each looked at once.
+
+        Raises:
+            StoreFailed: the store cannot be read or written; what was rewritten before stays so.
+        """
+        since = next((at for (at,) in self._read(sa.select(VERSIONS.c.aged_until))), None)
+        if since is not None and since >= before:
+            return 0
+        oldest = self._read(
+            sa.select(sa.func.min(DELIVERIES.c.received_at)).union_all(sa.select(sa.func.min(APART.c.received_at)))
+        )
+        if not any(at is not None and at < before for (at,) in oldest):
+            return 0
+        changed = sum(self._erase_in(table, erased, now, since, before) for table in (DELIVERIES, APART))
+        with self._writing() as connection:
+            connection.execute(sa.update(VERSIONS).values(aged_until=before))
+        if changed:
+            self._leave_no_trace()
+        return changed
+
+    def _erase_in(
+        self,
+        table: sa.Table,
+        erased: Callable[[bytes], bytes],
+        now: datetime,
+        since: datetime | None,
+        before: datetime | None,
+    ) -> int:
+        changed = 0
+        for found in self._slices_of(table, since, before):
+            rewritten = [(one, body) for one, was in found if (body := erased(was)) != was]
+            if rewritten:
+                with self._writing() as connection:
+                    for delivery_id, body in rewritten:
+                        connection.execute(
+                            sa.update(table)
+                            .where(table.c.delivery_id == delivery_id)
+                            .values(body=body, bytes=len(body), erased_at=now)
+                        )
+            changed += len(rewritten)
+        return changed
+
+    def _slices_of(
+        self, table: sa.Table, since: datetime | None, before: datetime | None
+    ) -> Iterator[list[tuple[str, bytes]]]:
+        """Ids and bodies, some at a time."""
+        last = ""
+        while True:
+            query = sa.select(table.c.delivery_id, table.c.body).where(table.c.delivery_id > last)
+            if since is not None:
+                query = query.where(table.c.received_at >= since)
+            if before is not None:
+                query = query.where(table.c.received_at < before)
+            found = self._read(query.order_by(table.c.delivery_id).limit(_BODIES))
+            if not found:
+                return
+            last = found[-1].delivery_id
+            yield [(row.delivery_id, bytes(row.body)) for row in found]
+
+    def _leave_no_trace(self) -> None:
+        """Of what was rewritten, nothing stays in the log of the database or in rows that are dead."""
+        try:
+            with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                if self._file is not None:
+                    connection.exec_driver_sql("pragma wal_checkpoint(truncate)")
+                else:
+                    connection.exec_driver_sql(f"vacuum {DELIVERIES.name}")
+                    connection.exec_driver_sql(f"vacuum {APART.name}")
+        except sa.exc.SQLAlchemyError as error:
+            raise self._failed("written", error) from error
+
+    def copy_to(self, target: Path) -> None:
+        """Copy a SQLite store as it is now, while deliveries go on; the copy is one file, on disk when this answers.
+
+        Raises:
+            StoreFailed: it cannot be read, or the copy cannot be written.
+        """
+        try:
+            os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+            with self._engine.connect() as connection:
+                source: Any = connection.connection.driver_connection
+                copy = sqlite3.connect(target, isolation_level=None)
+                try:
+                    source.backup(copy)
+                    copy.execute("pragma journal_mode = delete").fetchall()
+                    (found,) = copy.execute("pragma integrity_check").fetchone()
+                finally:
+                    copy.close()
+        except (sa.exc.SQLAlchemyError, sqlite3.Error, OSError) as error:
+            target.unlink(missing_ok=True)
+            raise self._failed("copied", error) from error
+        if found != "ok":
+            target.unlink(missing_ok=True)
+            raise StoreFailed(f"{self.address}: the copy of the inbox is damaged ({found}).")
+        with target.open("rb+") as written:
+            os.fsync(written.fileno())
+
+    @property
+    def file(self) -> Path | None:
+        """The SQLite file; ``None``: the store is a PostgreSQL server's."""
+        return self._file
 
     def _mark(self, delivery_ids: Sequence[str], landed_at: datetime | None) -> None:
         if not delivery_ids:
@@ -271,6 +424,17 @@ class Inbox:
             return Waiting(*row)
         return Waiting(0)
 
+    def last_received_at(self) -> datetime | None:
+        """When the last delivery came that verified; ``None``: none ever did.
+
+        Raises:
+            StoreFailed: the store cannot be read.
+        """
+        for (at,) in self._read(sa.select(sa.func.max(DELIVERIES.c.received_at))):
+            found: datetime | None = at
+            return found
+        return None
+
     def take(self, vendor: str, *, most: int, most_bytes: int) -> list[Delivery]:
         """Deliveries that have not landed, in order of arrival: as many as fit, and at least one. Marks nothing.
 
@@ -317,6 +481,36 @@ class Inbox:
             )
         }
 
+    def landed_count(self, vendor: str) -> int:
+        """How many deliveries have landed.
+
+        Raises:
+            StoreFailed: the store cannot be read.
+        """
+        query = sa.select(sa.func.count()).where(DELIVERIES.c.vendor == vendor, DELIVERIES.c.landed_at.is_not(None))
+        return next((int(count) for (count,) in self._read(query)), 0)
+
+    def landed_ids(self, vendor: str) -> Iterator[list[str]]:
+        """The ids of deliveries that have landed, a few thousand at a time.
+
+        Raises:
+            StoreFailed: the store cannot be read.
+        """
+        last = ""
+        while True:
+            rows = self._read(
+                sa.select(DELIVERIES.c.delivery_id)
+                .where(
+                    DELIVERIES.c.vendor == vendor, DELIVERIES.c.landed_at.is_not(None), DELIVERIES.c.delivery_id > last
+                )
+                .order_by(DELIVERIES.c.delivery_id)
+                .limit(10 * _SLICE)
+            )
+            if not rows:
+                return
+            yield [delivery_id for (delivery_id,) in rows]
+            last = rows[-1][0]
+
     def deliveries(
         self,
         *,
@@ -351,6 +545,16 @@ class Inbox:
             query = query.where(table.c.landed_at.is_not(None))
         newest = query.order_by(table.c.received_at.desc(), table.c.delivery_id.desc()).limit(most)
         return [Summary(*row) for row in self._read(newest)]
+
+    def bodies(self) -> Iterator[bytes]:
+        """Every body that is kept, those apart as well.
+
+        Raises:
+            StoreFailed: the store cannot be read.
+        """
+        for table in (DELIVERIES, APART):
+            for found in self._slices_of(table, None, None):
+                yield from (body for _, body in found)
 
     def counts(self) -> list[DayCount]:
         """Every day of every vendor, the oldest first.

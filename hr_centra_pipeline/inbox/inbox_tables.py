@@ -77,4 +77,12 @@ COUNTS = sa.Table(
     sa.Column("number", sa.BigInteger, nullable=False),
 )
 
-VERSIONS = sa.Table("inbox_versions", METADATA, sa.Column("version", sa.Integer, primary_key=True))
+# One row: the version of these tables; when it was tried last whether they can be written; until when bodies have been looked
+# through for personal data that is too old.
+VERSIONS = sa.Table(
+    "inbox_versions",
+    METADATA,
+    sa.Column("version", sa.Integer, primary_key=True),
+    sa.Column("written_at", Instant()),
+    sa.Column("aged_until", Instant()),
+)

@@ -20,6 +20,8 @@ looks as (
     union all by name
     select distinct 'exports' as source, looked_at from landing.exports_looks where is_complete
     union all by name
+    select distinct 'partner_api' as source, looked_at from landing.partner_looks where is_complete
+    union all by name
     -- The run that decides now, for sources that it could not read.
     select distinct source, $now::timestamptz as looked_at, timestamptz 'infinity' as reads_from
     from (
@@ -28,6 +30,9 @@ looks as (
         where "object" in ('orders', 'shipments', 'returns', 'stock_changes')
         union all
         select 'exports' from landing.exports_looks
+        union all
+        -- it may have been switched off since
+        select 'partner_api' from landing.partner_looks having not arg_max(is_complete, batch)
     )
 ),
 

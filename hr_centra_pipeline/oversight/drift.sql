@@ -164,6 +164,8 @@ select
     left(problem, 500) as next_step
 from (
     select *
-    from landing.centra_pulls qualify row_number() over (partition by "object" order by batch desc, fetched_at desc) = 1
+    from landing.centra_pulls
+    where not starts_with("object", 'event_') -- the polls report the same
+    qualify row_number() over (partition by "object" order by batch desc, fetched_at desc) = 1
 )
 where not is_complete and rows_refused > 0

@@ -7,7 +7,7 @@
 -- One row per effect that is in Centra by us; a fee lessens the money.
 create or replace temp table sent_effects as
 select
-    effect_type, currency, confirmed_at::date as "day",
+    effect_type, currency, confirmed_at, confirmed_at::date as "day",
     signed_amount(effect_kind, coalesce(amount, 0)) as amount
 from push.ledger
 join policy.effect_types using (effect_kind)

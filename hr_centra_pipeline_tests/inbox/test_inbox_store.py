@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from hr_centra_pipeline.core.errors import ConfigurationError
-from hr_centra_pipeline.inbox import inbox_store
+from hr_centra_pipeline.inbox import inbox_store, inbox_tables
 from hr_centra_pipeline.inbox.inbox_store import DayCount, Inbox, Received, StoreFailed, Waiting
+from hr_centra_pipeline_tests.inbox.conftest import address_of
 
 NOW = datetime(2026, 9, 30, 12, tzinfo=UTC)
 
@@ -23,10 +24,15 @@ def received(
     )
 
 
-@pytest.fixture
-def inbox(tmp_path: Path) -> Iterator[Inbox]:
-    opened = Inbox.open(str(tmp_path / "inbox.sqlite"))
+@pytest.fixture(params=["SQLite", "PostgreSQL"])
+def inbox(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Inbox]:
+    is_sqlite = request.param == "SQLite"
+    address = str(tmp_path / "inbox.sqlite") if is_sqlite else address_of(request.getfixturevalue("postgres"))
+    opened = Inbox.open(address)
     yield opened
+    if not is_sqlite:
+        with opened._engine.begin() as connection:
+            inbox_tables.METADATA.drop_all(connection)
     opened.close()
 
 
@@ -98,7 +104,38 @@ def test_of_what_did_not_verify_only_the_newest_are_kept(inbox: Inbox, monkeypat
     assert [one.bytes for one in inbox.deliveries(state="apart")] == [100, 7]
 
 
-def test_the_file_is_for_its_owner_only(inbox: Inbox, tmp_path: Path) -> None:
+def test_what_was_kept_apart_and_verifies_now_waits_like_any_other(inbox: Inbox) -> None:
+    inbox.keep_apart([received(b"genuine", verdict="wrong_signature"), received(b"noise", verdict="wrong_signature")])
+    kept = {one.bytes: one.delivery_id for one in inbox.deliveries(state="apart")}
+    assert inbox.accept(kept[7])
+    assert not inbox.accept(kept[7])
+    (one,) = inbox.take("happy_returns", most=9, most_bytes=100)
+    assert (one.delivery_id, one.body, one.verdict) == (kept[7], b"genuine", "verified_later")
+    assert [left.bytes for left in inbox.deliveries(state="apart")] == [5]
+    assert inbox.counts() == [DayCount("happy_returns", "2026-09-30", 1, {"wrong_signature": 1})]
+
+
+def test_those_that_are_known_are_told_apart_from_those_that_are_not(inbox: Inbox) -> None:
+    (one,) = inbox.keep([received()])
+    assert inbox.known([one, "0" * 32]) == {one}
+    assert inbox.known([]) == set()
+
+
+def test_deliveries_are_listed_newest_first_by_state_vendor_and_time(inbox: Inbox) -> None:
+    first, second, third = inbox.keep([received(), received(minutes=5), received(minutes=9, vendor="centra")])
+    inbox.mark_landed([first])
+    assert [one.delivery_id for one in inbox.deliveries()] == [third, second, first]
+    assert [one.delivery_id for one in inbox.deliveries(most=1)] == [third]
+    assert [one.delivery_id for one in inbox.deliveries(state="landed")] == [first]
+    assert [one.delivery_id for one in inbox.deliveries(state="waiting", vendor="happy_returns")] == [second]
+    soon = NOW + timedelta(minutes=5)
+    assert [one.delivery_id for one in inbox.deliveries(since=soon)] == [third, second]
+    assert [one.delivery_id for one in inbox.deliveries(until=soon)] == [first]
+    assert inbox.last_received_at() == NOW + timedelta(minutes=9)
+
+
+def test_the_file_is_for_its_owner_only(tmp_path: Path) -> None:
+    inbox = Inbox.open(str(tmp_path / "inbox.sqlite"))
     inbox.keep([received()])
     assert {stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()} == {0o600}
 

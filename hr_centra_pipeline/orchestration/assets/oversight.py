@@ -9,6 +9,7 @@ import dagster as dg
 from hr_centra_pipeline.orchestration import markdown
 from hr_centra_pipeline.orchestration.asset_tables import LINES, POOL, TEAM, declaration_checks, key, results, spec
 from hr_centra_pipeline.orchestration.run import Run
+from hr_centra_pipeline.oversight.inbox_privacy import erase_old
 from hr_centra_pipeline.oversight.watch import RULES, alarms, refresh
 from hr_centra_pipeline.warehouse import models
 
@@ -27,6 +28,7 @@ def coverage_and_drift(context: dg.AssetExecutionContext, run: Run) -> Iterator[
     """Over all that was ever read; here, too, what is past its retention goes."""
     with run.warehouse.transaction() as connection:
         refresh(connection, run.policy.policy, run.now)
+    erase_old(run.settings, run.policy.policy.privacy.keep_days, run.now)
     forgotten = delete_old_runs(context.instance, run.policy.policy.retention.runs_days)
     yield from results(run.warehouse, TABLES, {"old_runs_deleted": forgotten})
 

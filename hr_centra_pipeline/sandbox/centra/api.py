@@ -39,11 +39,15 @@ def load_schema() -> GraphQLSchema:
 
 @dataclass(frozen=True)
 class Grant:
-    """What a token may do. ``permissions`` ``None``: everything. ``store_id``: objects of other stores look absent."""
+    """What a token may do. ``permissions`` ``None``: everything. ``store_id``: objects of other stores look absent.
+
+    ``integration_name``: whose event queue it sees; ``None``: the shop's usual one.
+    """
 
     permissions: frozenset[str] | None = None
     expires_at: datetime | None = None
     store_id: int | None = None
+    integration_name: str | None = None
 
 
 @dataclass
@@ -51,11 +55,12 @@ class Reply:
     """Status, JSON body (decimals and all), headers; ``operations`` and ``unknown_keys`` (of a body) for the request log."""
 
     status: int
-    body: dict[str, Any]
+    body: Any
     headers: dict[str, str] = field(default_factory=dict)
     operations: list[str] = field(default_factory=list)
     mutations: list[str] = field(default_factory=list)
     unknown_keys: list[str] = field(default_factory=list)
+    has_no_body: bool = False
 
 
 @dataclass
@@ -173,7 +178,12 @@ class IntegrationApi:
             _first_half(ready) if half else ready.document,
             variable_values=ready.variables,
             operation_name=ready.operation.name.value if ready.operation.name else None,
-            context_value={"store": self.store, "quotas": self.quotas, "store_id": ready.grant.store_id},
+            context_value={
+                "store": self.store,
+                "quotas": self.quotas,
+                "store_id": ready.grant.store_id,
+                "integration_name": ready.grant.integration_name or self.store.settings.integration_name,
+            },
         )
         if result.errors:
             reply.body["errors"] = [_shown(error, "graphql") for error in result.errors]

@@ -1,1 +1,1 @@
-"""HTTP calls to a vendor, whoever it is: bounded in seconds and bytes, with a secret that stays in its header."""
+"""HTTP calls to any vendor: bounded in seconds and bytes, with a secret that stays in its header."""

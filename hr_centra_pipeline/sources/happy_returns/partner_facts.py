@@ -27,7 +27,7 @@ class ApiFacts(BaseModel):
     )
     items: Paths = ("items", "data.items", "return.items")
     cursors: Paths = (
-        "cursor", "nextCursor", "next_cursor", "pageInfo.endCursor", "page.after", "page.next", "paging.next",
+        "cursor", "nextCursor", "next_cursor", "pageInfo.endCursor", "page.endCursor", "page.after", "page.next", "paging.next",
         "paging.cursors.after", "pagination.next", "pagination.nextCursor", "pagination.cursor", "meta.cursor",
         "meta.nextCursor", "meta.next", "links.next", "after", "next",
     )  # fmt: skip
