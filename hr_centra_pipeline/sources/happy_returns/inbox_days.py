@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from hr_centra_pipeline.inbox.inbox_store import Inbox
+from hr_centra_pipeline.core.errors import Unreachable
+from hr_centra_pipeline.inbox.inbox_store import Inbox, StoreFailed
 from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline.warehouse.made import makes
 
@@ -14,9 +15,12 @@ def note_inbox_days(warehouse: Warehouse, inbox: Inbox, now: datetime) -> int:
     """Take over the inbox's counts; answers how many days have changed since the last look.
 
     Raises:
-        StoreFailed: the inbox cannot be read.
+        Unreachable: the inbox cannot be read.
     """
-    counts = inbox.counts()
+    try:
+        counts = inbox.counts()
+    except StoreFailed as error:
+        raise Unreachable(str(error)) from error
     if not counts:
         return 0
     with warehouse.transaction() as connection:
