@@ -94,19 +94,20 @@ select
 from operations.coverage_gaps
 where source = gap_source_text('export_files');
 
--- A few milestones are no rate: a day with fewer than 20 says nothing.
+-- A day with fewer than 20 milestones proves nothing.
 insert into alarms
 select
-    'events_told_of_almost_everything', count(*),
+    'events_reported_almost_everything', count(*),
     list(
         strftime(day, '%Y-%m-%d')
         || ': of '
         || milestones
         || ' starts and approvals, events missed '
         || missed
-        || ' and told '
+        || ' and reported '
         || late
-        || ' late; files and the API told ' || repaired || ' of them first. Is the webhook subscribed, and does the inbox answer? '
+        || ' late; files and the API reported ' || repaired
+        || ' of them first. Is the webhook subscribed, and does the inbox answer? '
         || unverified || ' deliveries did not verify'
         order by day desc
     )

@@ -1,8 +1,8 @@
 -- makes: reconciliation.feeds
 -- kind:  table
--- grain: one row per unit that is reported since Happy Returns' events are received: which feed told what of it, and when
+-- grain: one row per unit that is reported since Happy Returns' events are received: which feed reported what about it, and when
 
--- Units of which a feed has told something new since the last run. None where no event has ever been received.
+-- Units of which a feed has reported something new since the last run. None where no event has ever been received.
 create or replace temp table units_with_news as
 select distinct return_item_id
 from landing.happy_returns_items
@@ -12,13 +12,13 @@ delete from reconciliation.feeds where return_item_id in (from units_with_news);
 
 insert into reconciliation.feeds by name
 with
--- One row: since when events are received. What happened before cannot have been told by one.
+-- One row: since when events are received. What happened before cannot be in one.
 beginnings as (
     select min(received_at) as begun_at from landing.events
 ),
 
 -- One row per row of a feed about such a unit, with when we knew it: of an event, when it was received.
-told_rows as (
+reported_rows as (
     select
         items.*,
         date_trunc('second', items.approved_at)::varchar as approved_second,
@@ -49,7 +49,7 @@ last_words as (
             'refund_type': arg_max(refund_type, place),
             'sku': arg_max(sku, place)
         } as said
-    from told_rows
+    from reported_rows
     group by return_item_id, feed
 ),
 
@@ -86,7 +86,7 @@ select
     known_units.*, items.return_id, items.order_number, items.return_created_at as started_at, items.approved_at,
     case
         when contradictions.differs_in is not null then 'differ'
-        when feeds in ('api', 'events', 'files') then 'only_' || feeds
+        when known_units.feeds in ('api', 'events', 'files') then 'only_' || known_units.feeds
         else 'agree'
     end as verdict,
     contradictions.differs_in

@@ -1,4 +1,4 @@
-"""Which feed told what of each unit, and what the events missed."""
+"""Which feed reported what about each unit, and what the events missed."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def test_a_day_counts_what_each_feed_told_first_told_late_and_missed(prepared: C
     feeds.is_known("A", "B", "C", approved=False)
     feeds.compared()
     day = feeds.days()
-    shown = ("milestones", "told", "told_first", "late", "missed", "repaired")
+    shown = ("milestones", "reported", "reported_first", "late", "missed", "repaired")
     assert [day["events"][name] for name in shown] == [3, 2, 1, 1, 1, 2]
     assert [day["files"][name] for name in shown] == [3, 2, 1, 2, 1, 0]
     assert [day["api"][name] for name in shown] == [3, 1, 1, 1, 2, 0]
@@ -192,7 +192,7 @@ def test_a_day_on_which_events_missed_more_than_the_policy_allows_rings(prepared
         return [
             one.lines
             for one in watch.alarms(prepared, NOW)
-            if one.name == "events_told_of_almost_everything" and one.found
+            if one.name == "events_reported_almost_everything" and one.found
         ]
 
     assert policy.events.missed_alarm_percent == Decimal(5)
@@ -201,4 +201,4 @@ def test_a_day_on_which_events_missed_more_than_the_policy_allows_rings(prepared
     feeds.is_known("U40", approved=False)
     feeds.compared()
     ((line,),) = ringing()
-    assert line.startswith("2026-09-20: of 41 starts and approvals, events missed 3 and told 0 late")
+    assert line.startswith("2026-09-20: of 41 starts and approvals, events missed 3 and reported 0 late")
