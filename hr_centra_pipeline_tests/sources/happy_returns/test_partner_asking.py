@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,10 +24,10 @@ from hr_centra_pipeline.warehouse.policy_tables import write_policy
 from hr_centra_pipeline_tests import staged
 from hr_centra_pipeline_tests.receivers import free_port
 from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY
-from hr_centra_pipeline_tests.sources.happy_returns.conftest import new_harness
 from hr_centra_pipeline_tests.sources.happy_returns.partner import KEY, RETAILER, Given, Request, Time, partner, unit
 
 NOW = datetime(2026, 9, 30, 12, tzinfo=UTC)
+PROFILE = load_event_profile(Path(os.devnull))
 LIMITS = Limits(look_back_days=4)  # the first list of shipments is of four windows
 
 
@@ -122,11 +123,13 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    warehouse = new_harness(tmp_path).warehouse
-    with warehouse.transaction() as connection:
-        write_policy(connection, load_policy(EXAMPLE_POLICY).policy, "live")
-    return Desk(warehouse, tmp_path, load_event_profile(tmp_path))
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    warehouse = Warehouse(tmp_path / "warehouse.duckdb")
+    staged.prepare_a_copy(warehouse)
+    with warehouse.kept_open():
+        with warehouse.transaction() as connection:
+            write_policy(connection, load_policy(EXAMPLE_POLICY).policy, "live")
+        yield Desk(warehouse, tmp_path, PROFILE)
 
 
 CODES = [f"HRAAAAA{letter}" for letter in "ABCDEFGHJK"]

@@ -86,9 +86,9 @@ class Desk:
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
     harness = new_harness(tmp_path / "shop")
-    with harness.warehouse.transaction() as connection:
-        write_policy(connection, load_policy(EXAMPLE_POLICY).policy, "live")
-    with running_sandbox(tmp_path / "sandbox") as running:
+    with harness.warehouse.kept_open(), running_sandbox(tmp_path / "sandbox") as running:
+        with harness.warehouse.transaction() as connection:
+            write_policy(connection, load_policy(EXAMPLE_POLICY).policy, "live")
         running.clock.advance_to(NOW)
         requests.post(f"{running.control_url}/webhooks", json={"blanks": "empty"}, timeout=10).raise_for_status()
         yield Desk(running, harness, tmp_path / "shop", Time())
