@@ -69,7 +69,7 @@ contradictions as (
 ),
 
 -- One row per unit.
-compared_units as (
+units_by_feed as (
     select
         return_item_id, string_agg(feed, ' ' order by feed) as feeds,
         min(known_at) filter (feed = 'events') as started_by_events_at,
@@ -83,14 +83,14 @@ compared_units as (
 )
 
 select
-    compared_units.*, items.return_id, items.order_number, items.return_created_at as started_at, items.approved_at,
+    units_by_feed.*, items.return_id, items.order_number, items.return_created_at as started_at, items.approved_at,
     case
         when contradictions.differs_in is not null then 'differ'
-        when compared_units.feeds in ('api', 'events', 'files') then 'only_' || compared_units.feeds
+        when units_by_feed.feeds in ('api', 'events', 'files') then 'only_' || units_by_feed.feeds
         else 'agree'
     end as verdict,
     contradictions.differs_in
-from compared_units
+from units_by_feed
 join staging.return_items as items using (return_item_id)
 cross join beginnings
 left join contradictions using (return_item_id)
