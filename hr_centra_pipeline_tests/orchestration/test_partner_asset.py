@@ -18,9 +18,9 @@ from hr_centra_pipeline.orchestration.assets import partner_assets
 from hr_centra_pipeline.orchestration.assets.partner_assets import ask_partner
 from hr_centra_pipeline.orchestration.run import Run
 from hr_centra_pipeline.sources.happy_returns.partner_client import PartnerRefused
-from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline.warehouse.policy_tables import write_policy
+from hr_centra_pipeline_tests import staged
 from hr_centra_pipeline_tests.receivers import free_port
 from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY
 from hr_centra_pipeline_tests.sources.happy_returns.partner import KEY, RETAILER, Given, Partner, partner
@@ -37,7 +37,7 @@ def served() -> Iterator[Partner]:
 def run_of(home: Path, **given: Any) -> Run:
     """What the step needs of a run."""
     warehouse = Warehouse(home / "warehouse.duckdb")
-    migrate.prepare(warehouse)
+    staged.prepare_a_copy(warehouse)
     loaded = load_policy(EXAMPLE_POLICY)
     few = loaded.policy.partner_api.model_copy(update={"look_back_days": 1, "requests_per_run": 2})
     policy = LoadedPolicy(policy=loaded.policy.model_copy(update={"partner_api": few}), path=loaded.path, sha256="x")

@@ -5,18 +5,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from functools import cached_property
+from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hr_centra_pipeline.core.errors import ConfigurationError
+from hr_centra_pipeline.core.setting_files import parsed_toml
 from hr_centra_pipeline.inbox.signatures import Signature
 from hr_centra_pipeline.sources.happy_returns.export_kinds import KINDS, KindName
 from hr_centra_pipeline.sources.happy_returns.export_profiles import Money, Profile, Times
 from hr_centra_pipeline.sources.happy_returns.parsing import STARTED_AT
 from hr_centra_pipeline.sources.happy_returns.partner_facts import ApiFacts
-from hr_centra_pipeline.sources.intake.profile_files import read_profiles
+from hr_centra_pipeline.sources.intake.profile_files import text_of, validated
 
 _PACKAGE = "hr_centra_pipeline.sources.happy_returns.event_profiles"
 
@@ -168,15 +170,30 @@ _SECTION: dict[KindName, str] = {
 
 
 def load_event_profile(folder: Path) -> EventProfile:
-    """The profile in use: the one in ``folder`` (``$HR_CENTRA_HOME/event_profiles``), else the shipped one.
+    """The shipped profile, changed by what the one in ``folder`` (``$HR_CENTRA_HOME/event_profiles``) says otherwise.
 
     Raises:
         ConfigurationError: one line per mistake, with the file; or there are two in the folder.
     """
-    found = read_profiles(EventProfile, _PACKAGE, folder)
+    shipped = resources.files(_PACKAGE) / "default.toml"
+    content = parsed_toml(text_of(shipped), str(shipped))
+    place = str(shipped)
     own = sorted(folder.glob("*.toml")) if folder.is_dir() else []
     if len(own) > 1:
         raise ConfigurationError(
             f"{folder}: {', '.join(path.name for path in own)}: there is one event profile; move the others out of the folder."
         )
-    return found[-1]
+    for path in own:
+        place = str(path)
+        content = _changed(content, parsed_toml(text_of(path), place))
+    return validated(EventProfile, content, place)
+
+
+def _changed(shipped: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Tables are merged name by name; anything else is replaced."""
+    found = dict(shipped)
+    for name, value in own.items():
+        before = found.get(name)
+        is_table = isinstance(value, Mapping) and isinstance(before, Mapping)
+        found[name] = _changed(before, value) if is_table else value  # type: ignore[arg-type]
+    return found

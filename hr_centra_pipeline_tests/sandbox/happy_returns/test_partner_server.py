@@ -161,6 +161,14 @@ def test_odd_answers_can_be_had(shop: Place, kind: str, target: str, status: int
     assert shop.control("log")[-1]["fault"] == kind
 
 
+@pytest.mark.parametrize("kind", ["dropped_before", "dropped_after"])
+def test_a_connection_can_be_cut(shop: Place, kind: str) -> None:
+    shop.control("faults", {"kind": kind, "target": "POST /return"})
+    with pytest.raises(requests.ConnectionError):
+        shop.partner("POST", "return", **SHOP, orderNumber="1001")
+    assert shop.partner("POST", "return", **SHOP, orderNumber="1001").status_code == 200
+
+
 def test_nothing_found_may_come_with_a_body_all_the_same(shop: Place) -> None:
     shop.control("faults", {"kind": "no_content_with_body", "target": "GET /webhooks"})
     port = int(shop.running.control_url.rsplit(":", 1)[1].split("/")[0])
