@@ -84,7 +84,12 @@ select
 from days
 cross join provenance
 anti join reported_days using (day)
-where (select exports_are_daily and not list_contains(accepted_days, day) from policy.parameters);
+where (select exports_are_daily and not list_contains(accepted_days, day) from policy.parameters)
+    -- none are expected where webhooks alone bring the returns
+    and (
+        exists (from delivered_files)
+        or not coalesce((select arg_max(is_only_feed, batch) from landing.inbox_looks), false)
+    );
 
 -- What the events of Happy Returns reported about a month, and what they missed: one row per month and feed that reported something.
 insert into month_end.control_totals by name
