@@ -29,6 +29,7 @@ _KEPT_HEADERS = frozenset({"content-type", "content-encoding", "content-length",
 _SECRET_HEADER = re.compile(r"auth|cookie|key|token|secret|session|passw")
 _MOST_HEADER_BYTES = 8 << 10  # of the headers that are kept
 _ANSWER_SECONDS = 45.0  # longer than the store takes to fail
+_STOP_SECONDS = 20.0  # for what is queued to be written
 _HEALTH_SECONDS = 1.0  # how old a health report may be
 _RETRY_SECONDS = 5
 _LOG_EVERY_SECONDS = 10.0
@@ -135,7 +136,7 @@ class Receiver:
                 self._commits.start()
                 await send({"type": "lifespan.startup.complete"})
             else:
-                await asyncio.to_thread(self._commits.stop, _ANSWER_SECONDS)
+                await asyncio.to_thread(self._commits.stop, _STOP_SECONDS)
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
