@@ -11,6 +11,9 @@ import threading
 import time
 from pathlib import Path
 
+import psutil
+import pytest
+
 from hr_centra_pipeline.inbox.inbox_store import Inbox
 from hr_centra_pipeline_tests.inbox.conftest import address_of
 from hr_centra_pipeline_tests.inbox.receiving import ADDRESS, Served, post, raw, request, served, sha256, signed
