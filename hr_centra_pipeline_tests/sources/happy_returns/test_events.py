@@ -17,6 +17,7 @@ from hr_centra_pipeline.inbox.inbox_store import Inbox
 from hr_centra_pipeline.sources.centra import belonging
 from hr_centra_pipeline.sources.happy_returns import event_intake, event_landing
 from hr_centra_pipeline.sources.happy_returns.export_profiles import load_profiles
+from hr_centra_pipeline.warehouse import place
 from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline_tests.sources.happy_returns.conftest import ITEM, NOW, RETURN, Harness, new_harness
 from hr_centra_pipeline_tests.sources.happy_returns.events import LABEL, METHOD, OUTBOUND, STARTED, UNIT, Events, status
@@ -388,8 +389,15 @@ def test_a_restored_or_recreated_database_takes_again_what_it_lacks(events: Even
         connection.execute("delete from landing.events where message = 'return'")
         connection.execute("delete from landing.happy_returns_items")
         connection.execute("delete from landing.happy_returns_returns")
+    assert events.take().deliveries == 0
+    with events.harness.warehouse.transaction() as connection:
+        place.turn(connection, "restored")
     report = events.take()
     assert (report.deliveries, report.rows_landed) == (1, 2)
+    with events.harness.warehouse.transaction() as connection:
+        connection.execute("delete from landing.events")
+    report = events.take(NOW + timedelta(days=1))
+    assert (report.deliveries, report.rows_read, report.rows_repeated) == (2, 3, 3)
 
 
 def test_a_replay_with_other_paths_brings_what_they_find(events: Events) -> None:
