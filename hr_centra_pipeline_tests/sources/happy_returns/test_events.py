@@ -344,6 +344,12 @@ def test_outbound_shipments_come_in_two_forms(events: Events) -> None:
     ]
 
 
+def test_a_notice_without_the_shipments_id_is_about_the_one_with_its_tracking_number(events: Events) -> None:
+    named = {"shipmentID": "45678", "tracking": "1Z1", "items": [{"happyReturnsItemID": "IT-1"}]}
+    events.stage([OUTBOUND], named | {"webhookType": "outbound_shipment.asn", "departureDate": "2026-09-23T08:00:00Z"})
+    assert events.harness.rows("select shipment_id, carrier from staging.return_shipments") == [("45678", "ups")]
+
+
 def test_an_answer_of_the_api_holds_several_returns_and_names_no_event(events: Events) -> None:
     other = UNIT | {"happyReturnsReturnID": "RT-2", "happyReturnsItemID": "IT-2", "orderLineItemID": "78-0-1"}
     report = events.answer({"items": [UNIT | {"receivedAt": "2026-09-21T08:00:00Z"}, other], "cursor": "next"})
