@@ -40,7 +40,7 @@ bench: $(READY)  ## ratios measured side by side in one run
 soak: $(READY)  ## 72 hours of a shop, an hour each minute: real daemon, schedule, sensors and Postgres, outages of everything
 	$(BIN)/python -u -m hr_centra_pipeline_tests.soak $(SOAK)
 
-torture: $(READY)  ## 1,000 kills and faults in the middle of sending, people too; then the sandbox's records against what was planted
+torture: $(READY)  ## 1,000 kills and faults in the middle of sending, people too; then the sandbox's records against what was planted; by files, and by events
 	$(BIN)/python -u -m hr_centra_pipeline_tests.torture $(TORTURE)
 
 truth: $(READY)  ## five shops simulated for twelve months each, closed month by month; the tables against what follows from what happened

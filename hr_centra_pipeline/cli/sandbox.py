@@ -191,13 +191,18 @@ def running(home: Path) -> dict[str, Any] | None:
     return note
 
 
-def let_pass(note: dict[str, Any], hours: int) -> str:
-    """Advance a served sandbox; answers its new time."""
+def control(note: dict[str, Any], name: str, *, method: str = "POST", **given: Any) -> Any:
+    """One call to the control routes of a served sandbox; answers what it answers."""
     import requests
 
-    answer = requests.post(f"{note['control_url']}/advance", json={"hours": hours}, timeout=600)
+    answer = requests.request(method, f"{note['control_url']}/{name}", json=given or None, timeout=600)
     answer.raise_for_status()
-    return str(answer.json()["now"])
+    return answer.json()
+
+
+def let_pass(note: dict[str, Any], hours: int) -> str:
+    """Advance a served sandbox; answers its new time."""
+    return str(control(note, "advance", hours=hours)["now"])
 
 
 @contextmanager

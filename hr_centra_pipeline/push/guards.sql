@@ -1,4 +1,4 @@
--- makes: todays_amounts, usual_amounts, amounts_under_way, raised_limits
+-- makes: todays_amounts, usual_amounts, amounts_under_way, raised_limits, sent_effects
 -- kind:  step
 -- grain: one row per effect type and currency (null: the count) of what each table is about: today, under way, usual, raised
 

@@ -34,7 +34,7 @@ class Body:
 
     ``message``: what it is, where its sender knows (the answer of a look-up of returns is a ``return``); else the profile says.
     ``given``: columns that its sender knows and the body may not hold, such as the shipment whose contents it is.
-    ``is_again``: it was landed before, and may bring more now.
+    ``is_again``: it was landed before, and may bring more now. ``sha256``: of its bytes as they came, should they differ now.
     """
 
     name: str
@@ -44,6 +44,7 @@ class Body:
     message: Message | None = None
     given: Mapping[str, str] = field(default_factory=dict)
     is_again: bool = False
+    sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def land_bodies(
 
 
 def _read(body: Body, batch: int, profile: EventProfile) -> _Read:
-    found = _Read(body, batch, event_bodies.sha256_of(body.data))
+    found = _Read(body, batch, body.sha256 or event_bodies.sha256_of(body.data))
     try:
         found.reading = read_body(body.data, profile, body.received_at, body.message, body.given)
     except Refused as error:
