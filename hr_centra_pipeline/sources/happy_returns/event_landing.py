@@ -186,7 +186,7 @@ def _land_rows(
         [Source(one.body.name, one.batch, one.body.received_at, is_again=one.body.is_again) for one in together],
         bases,
         feed=together[0].body.feed,
-        is_plain=not path.read_bytes().translate(None, delete=_PLAIN),
+        is_plain=_is_plain(path.read_bytes(), sum(len(_rows_of(one, kind.name)) for one in together)),
     )
     row_landing.check(connection, rows, path, now)
     row_landing.land(connection, rows, now)
@@ -207,6 +207,11 @@ def _land_rows(
             "select file, return_item_id from identified where problem.reason = ? order by all", [UNKNOWN_UNIT]
         ).fetchall():
             together[place].waits_for.append(unit)
+
+
+def _is_plain(data: bytes, rows: int) -> bool:
+    """Nothing but characters of ASCII that can be seen, and no line ends inside of values."""
+    return data.count(b"\n") == rows + 1 and not data.translate(None, delete=_PLAIN)
 
 
 def _count_again(connection: Connection, found: Sequence[_Read]) -> None:

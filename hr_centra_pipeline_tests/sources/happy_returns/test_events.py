@@ -225,7 +225,9 @@ _SET_ASIDE: list[tuple[dict[str, Any], str | None, str]] = [
         ({"refundType": None}, "refund_type", "is missing, and no feed knows the unit yet"),
         ({"sku": {"a": 1}}, "sku", 'is a list or an object: {"a": "1"}'),
         ({"sku": "A", "SKU": "B"}, "sku", "is there twice, with two values: sku"),
-        ({"sku": "\ud800"}, None, "holds half a character (a lone surrogate)"),
+        ({"sku": "A\nB"}, "sku", "holds a control character"),
+    ({"sku": "A\0B"}, "sku", "holds a control character"),
+    ({"sku": "\ud800"}, None, "holds half a character (a lone surrogate)"),
         ({"sku": "S" * 201}, "sku", f"is longer than 200 characters: {'S' * 60}"),
         ({"happyReturnsItemID": None, "orderLineItemID": "77"}, "item_id",
          "is missing, its line id has no unit offset, and the file does not hold the whole return"),
@@ -242,6 +244,13 @@ def test_a_unit_that_cannot_be_read_is_set_aside_by_name_and_the_others_land(eve
             f"event {delivery_id}",
         ) == [(1, column, reason)]
     assert events.harness.rows("select distinct return_item_id from landing.happy_returns_items") == [("IT-2",)]
+
+
+def test_texts_are_cleaned_as_those_of_files_are(events: Events) -> None:
+    events.stage(status("started", UNIT | {"sku": " \u00c9\u200bCLAIR\u00a0", "upc": " ", "productName": "Two\nlines"}))
+    assert events.harness.rows("select sku, upc, product_name from staging.return_items") == [
+        ("\u00c9CLAIR", None, "Two\nlines")
+    ]
 
 
 def test_an_item_that_is_not_an_object_and_an_unknown_merged_event_are_set_aside(events: Events) -> None:
