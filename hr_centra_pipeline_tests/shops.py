@@ -26,7 +26,7 @@ from hr_centra_pipeline.sandbox.server import RunningSandbox, SandboxSettings, r
 from hr_centra_pipeline.sandbox.shop.shop import Shop
 from hr_centra_pipeline.sandbox.shop.variety import PLAIN, VARIED, VARIED_CENTRA
 from hr_centra_pipeline.sources.centra import centra_staging as centra_staging
-from hr_centra_pipeline.sources.centra import contract_record, pull
+from hr_centra_pipeline.sources.centra import contract_record, event_queue, named_pulls, pull
 from hr_centra_pipeline.sources.centra.client import CentraClient
 from hr_centra_pipeline.sources.centra.order_api import OrderApiClient
 from hr_centra_pipeline.sources.happy_returns import export_staging as happy_returns_staging
@@ -43,6 +43,9 @@ from hr_centra_pipeline.warehouse.policy_tables import write_policy
 PULLS = (
     pull.pull_warehouses, pull.pull_stock_changes, pull.pull_orders, pull.pull_named_orders, pull.pull_shipments,
     pull.pull_returns, pull.pull_replacement_stock, pull.pull_status_marks,
+)  # fmt: skip
+NAMED_PULLS = (
+    named_pulls.stock_changes, named_pulls.orders, named_pulls.shipments, named_pulls.returns, named_pulls.replacement_stock,
 )  # fmt: skip
 UNTIL = datetime(2026, 9, 30, 12, tzinfo=UTC)
 WITH_GIFT_CARDS = CentraSettings(gift_card_members=GIFT_CARD_BY_EMAIL)
@@ -102,6 +105,32 @@ class ShopScenario:
             with warehouse.transaction() as connection:
                 reconcile(connection, now)
                 remember(connection, now, loaded.sha256)
+
+    def event_stages(self) -> None:
+        """The stages of a sync that follows events, with what the exports bring in the place of events."""
+        settings, now = self.settings, clock.now()
+        loaded = load_policy(settings.policy_path)
+        policy, warehouse = loaded.policy, self.warehouse
+        client = CentraClient(settings.centra_graphql_url, settings.centra_token)
+        order_api = OrderApiClient(settings.centra_order_api_url, settings.centra_order_api_key)
+        with warehouse.kept_open():
+            migrate.prepare(warehouse)
+            with warehouse.transaction() as connection:
+                forget_stale(connection, loaded.sha256)
+                write_policy(connection, policy, settings.mode)
+            event_queue.take(client, warehouse, policy, now)
+            ingest(warehouse, settings.exports, load_profiles(settings.home / "profiles"), now)
+            happy_returns_staging.refresh(warehouse, now)
+            payout_staging.refresh(warehouse, now)
+            follow = named_pulls.Follow(client, warehouse, policy, now, touches=True)
+            for one in NAMED_PULLS:
+                one(follow)
+            centra_staging.refresh(warehouse, now)
+            with warehouse.transaction() as connection:
+                match(connection, now)
+                plan(connection, now)
+                record_plan(connection, now)
+            push(warehouse, client, order_api, policy, settings, now, follows_events=True)
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """Rows of the pipeline's database."""
