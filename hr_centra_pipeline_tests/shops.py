@@ -39,13 +39,11 @@ from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline.warehouse.derived import forget_stale
 from hr_centra_pipeline.warehouse.policy_tables import write_policy
+from hr_centra_pipeline_tests.harness import NAMED_PULLS
 
 PULLS = (
     pull.pull_warehouses, pull.pull_stock_changes, pull.pull_orders, pull.pull_named_orders, pull.pull_shipments,
     pull.pull_returns, pull.pull_replacement_stock, pull.pull_status_marks,
-)  # fmt: skip
-NAMED_PULLS = (
-    named_pulls.stock_changes, named_pulls.orders, named_pulls.shipments, named_pulls.returns, named_pulls.replacement_stock,
 )  # fmt: skip
 UNTIL = datetime(2026, 9, 30, 12, tzinfo=UTC)
 WITH_GIFT_CARDS = CentraSettings(gift_card_members=GIFT_CARD_BY_EMAIL)
