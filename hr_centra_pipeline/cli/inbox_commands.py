@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich import box
 
-from hr_centra_pipeline.cli.screen import width
 from hr_centra_pipeline.cli.table import DataConsole, DataTable, echo
 from hr_centra_pipeline.core.errors import ConfigurationError
-from hr_centra_pipeline.core.settings import Settings
 
 if TYPE_CHECKING:
+    from hr_centra_pipeline.core.settings import Settings
     from hr_centra_pipeline.inbox.inbox_store import Inbox
 
 app = typer.Typer(no_args_is_help=True, help="Webhook deliveries: receive them, and read what was received.")
@@ -69,7 +68,7 @@ def serve(
         per_second=per_second, unverified_per_second=unverified_per_second,
     )  # fmt: skip
     serve_inbox(
-        Settings.from_environment(), host, port, shops=shops, bounds=bounds,
+        _settings(), host, port, shops=shops, bounds=bounds,
         listening=lambda at: echo(f"Inbox: {at}   (Ctrl-C ends it)"),
     )  # fmt: skip
 
@@ -105,8 +104,7 @@ def list_(
         table.add_row(
             one.delivery_id, f"{one.received_at:%Y-%m-%d %H:%M:%S}", one.vendor, one.shop, f"{one.bytes:,}", one.verdict, one.state
         )  # fmt: skip
-    console = DataConsole(width=max(width(), 130))
-    console.print(table)
+    _print(table, 130)
     if len(found) > most:
         echo(f"There are more than {most}: --most, --from and --to choose others.")
 
@@ -199,7 +197,7 @@ def counts(
     table.add_column("refused")
     for one in found:
         table.add_row(one.day, one.vendor, f"{one.verified:,}", _listed(one.unverified), _listed(one.refused))
-    DataConsole(width=max(width(), 100)).print(table)
+    _print(table, 100)
 
 
 def _verify_again(
@@ -208,7 +206,7 @@ def _verify_again(
     from hr_centra_pipeline.inbox.inbox_store import VERIFIED, VERIFIED_OLD
     from hr_centra_pipeline.inbox.signatures import verifiers
 
-    known = verifiers(Settings.from_environment())
+    known = verifiers(_settings())
     apart = inbox.deliveries(vendor=vendor, state="apart", since=since, until=until, most=_EVERY)
     if unknown := sorted(set(deliveries) - {one.delivery_id for one in apart}):
         raise ConfigurationError(f"{', '.join(unknown)}: nothing is kept apart by this id.")
@@ -225,10 +223,22 @@ def _verify_again(
     )
 
 
+def _print(table: DataTable, least: int) -> None:
+    from hr_centra_pipeline.cli.screen import width
+
+    DataConsole(width=max(width(), least)).print(table)
+
+
+def _settings() -> Settings:
+    from hr_centra_pipeline.core.settings import Settings
+
+    return Settings.from_environment()
+
+
 def _opened() -> Inbox:
     from hr_centra_pipeline.inbox.inbox_store import Inbox
 
-    return Inbox.open(Settings.from_environment().inbox)
+    return Inbox.open(_settings().inbox)
 
 
 def _checked(vendor: str | None) -> str | None:

@@ -164,7 +164,7 @@ def environment(note: dict[str, Any]) -> dict[str, str]:
         "HAPPY_RETURNS_EXPORTS": note["exports"],
         "HR_CENTRA_PAYOUTS": note["payouts"],
         "HR_CENTRA_NOW": f"@{note['clock_file']}",
-        **(event_environment(note) if note["happy_returns_subscribed"] else {}),
+        **(event_environment(note) if note.get("happy_returns_subscribed") else {}),
     }
 
 
@@ -191,13 +191,18 @@ def running(home: Path) -> dict[str, Any] | None:
     return note
 
 
-def let_pass(note: dict[str, Any], hours: int) -> str:
-    """Advance a served sandbox; answers its new time."""
+def control(note: dict[str, Any], name: str, *, method: str = "POST", **given: Any) -> Any:
+    """One call to the control routes of a served sandbox; answers what it answers."""
     import requests
 
-    answer = requests.post(f"{note['control_url']}/advance", json={"hours": hours}, timeout=600)
+    answer = requests.request(method, f"{note['control_url']}/{name}", json=given or None, timeout=600)
     answer.raise_for_status()
-    return str(answer.json()["now"])
+    return answer.json()
+
+
+def let_pass(note: dict[str, Any], hours: int) -> str:
+    """Advance a served sandbox; answers its new time."""
+    return str(control(note, "advance", hours=hours)["now"])
 
 
 @contextmanager

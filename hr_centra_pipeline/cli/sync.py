@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hr_centra_pipeline.cli.progress_bar import progress
-from hr_centra_pipeline.cli.screen import show_result
+from hr_centra_pipeline.cli.screen import show_footer, show_result
 from hr_centra_pipeline.core import clock
 from hr_centra_pipeline.core.policy import load_policy
 from hr_centra_pipeline.core.settings import Settings
@@ -13,7 +13,9 @@ def sync_once(*, events: bool = False) -> None:
     """Run the job and say what came of it."""
     with progress("Sync …"):
         run_sync(events=events)
-    show_result(Settings.from_environment())
+    settings = Settings.from_environment()
+    show_result(settings)
+    show_footer(settings)
 
 
 def run_sync(*, events: bool = False) -> None:

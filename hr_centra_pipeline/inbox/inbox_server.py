@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
+import os
 import resource
 import socket
 from collections.abc import Callable, Sequence
@@ -28,6 +29,7 @@ _log = logging.getLogger(__name__)
 _IDLE_SECONDS = 30
 _STOP_SECONDS = 20
 _BACKLOG = 2_048
+_FIRST_PASSED = 3  # where sd_listen_fds(3) begins to count
 
 
 def bounded_protocol(head_bytes: int, head_seconds: float, most_connections: int) -> type[HttpToolsProtocol]:
@@ -96,6 +98,8 @@ def serve(
 ) -> None:
     """Receive until SIGTERM or Ctrl-C; what has been accepted by then is committed or answered 503. ``listening`` gets the address.
 
+    Where systemd passes a socket, that one is listened on, whatever ``host`` and ``port`` are.
+
     Raises:
         ConfigurationError: no webhook secret is set, the store's address or an event profile is wrong.
         RunFailed: nothing can listen there: the host is not one of this machine, or the port is in use.
@@ -109,25 +113,36 @@ def serve(
         )
     inbox = Inbox.open(settings.inbox)
     app = Receiver(inbox, known, shops=shops, bounds=bounds)
-    try:
-        listener = socket.create_server(
-            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=_BACKLOG
-        )
-    except OSError as error:
-        raise RunFailed(
-            f"--host {host} --port {port}: {error.strerror or error}. Choose another with --port."
-        ) from None
+    listener = _inherited() or _listener(host, port)
+    host, port = listener.getsockname()[:2]
     if not _is_loopback(host):
         _log.warning(
             "--host %s can be reached from other machines, without TLS: put a proxy before it (docs/events.md).", host
         )
     _allow_files(bounds.connections * 2)
     with listener:
-        listening(f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}")
+        listening(f"http://{f'[{host}]' if ':' in host else host}:{port}")
         try:
             server(app, bounds).run(sockets=[listener])
         finally:
             inbox.close()
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server(
+            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=_BACKLOG
+        )
+    except OSError as error:
+        raise RunFailed(
+            f"--host {host} --port {port}: {error.strerror or error}. Choose another with --port."
+        ) from None
+
+
+def _inherited() -> socket.socket | None:
+    """The socket that systemd listens on for us (``hr-centra-inbox.socket``): while we restart, senders wait in its queue."""
+    is_ours = os.environ.get("LISTEN_PID") == str(os.getpid()) and os.environ.get("LISTEN_FDS") == "1"
+    return socket.socket(fileno=_FIRST_PASSED) if is_ours else None
 
 
 def server(app: Receiver, bounds: Bounds) -> uvicorn.Server:

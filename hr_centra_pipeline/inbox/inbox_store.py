@@ -481,6 +481,36 @@ class Inbox:
             )
         }
 
+    def landed_count(self, vendor: str) -> int:
+        """How many deliveries have landed.
+
+        Raises:
+            StoreFailed: the store cannot be read.
+        """
+        query = sa.select(sa.func.count()).where(DELIVERIES.c.vendor == vendor, DELIVERIES.c.landed_at.is_not(None))
+        return next((int(count) for (count,) in self._read(query)), 0)
+
+    def landed_ids(self, vendor: str) -> Iterator[list[str]]:
+        """The ids of deliveries that have landed, a few thousand at a time.
+
+        Raises:
+            StoreFailed: the store cannot be read.
+        """
+        last = ""
+        while True:
+            rows = self._read(
+                sa.select(DELIVERIES.c.delivery_id)
+                .where(
+                    DELIVERIES.c.vendor == vendor, DELIVERIES.c.landed_at.is_not(None), DELIVERIES.c.delivery_id > last
+                )
+                .order_by(DELIVERIES.c.delivery_id)
+                .limit(10 * _SLICE)
+            )
+            if not rows:
+                return
+            yield [delivery_id for (delivery_id,) in rows]
+            last = rows[-1][0]
+
     def deliveries(
         self,
         *,

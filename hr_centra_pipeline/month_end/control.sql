@@ -84,7 +84,12 @@ select
 from days
 cross join provenance
 anti join reported_days using (day)
-where (select exports_are_daily and not list_contains(accepted_days, day) from policy.parameters);
+where (select exports_are_daily and not list_contains(accepted_days, day) from policy.parameters)
+    -- none are expected where webhooks alone bring the returns
+    and (
+        exists (from delivered_files)
+        or not coalesce((select arg_max(is_only_feed, batch) from landing.inbox_looks), false)
+    );
 
 -- Queries of Centra: one row per object. A complete pull covers from its window's start until it was made.
 insert into month_end.control_totals by name

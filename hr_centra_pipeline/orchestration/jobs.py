@@ -40,7 +40,8 @@ EVENT_SYNC = dg.define_asset_job(
     EVENT_SYNC_JOB,
     # Not the alarms: they are about tables that the hourly sync makes.
     selection=dg.AssetSelection.assets(
-        *hint_assets.ASSETS, *landing_assets.NAMED, *staging_assets.ASSETS, *effect_assets.ASSETS, *push.ASSETS,
+        *hint_assets.ASSETS, landing_assets.happy_returns_events, *landing_assets.NAMED, *staging_assets.ASSETS,
+        *effect_assets.ASSETS, *push.ASSETS,
     )
     - dg.AssetSelection.checks(*oversight_assets.CHECKS),
     description="When something happened: take the deliveries that wait, pull only what they name, plan and send. What they do "

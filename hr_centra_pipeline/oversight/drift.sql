@@ -52,6 +52,8 @@ words as (
     semi join (
         select source_file, file_sha256 from landing.files
         qualify row_number() over (partition by source_file order by batch desc) = 1
+        union all
+        select 'event ' || delivery_id, body_sha256 from landing.events
     ) as latest_deliveries_of_files using (source_file, file_sha256)
     where rejected.word is not null and rejected.column_name <> 'retailer_id'
 ),

@@ -99,7 +99,8 @@ def find(connection: Connection, who: str, holding: Sequence[Holds] = (), delive
     ).fetchall()
     mine = connection.execute(
         """
-        select return_id, express_code, order_number, external_rma_id, source_file from landing.happy_returns_returns
+        select return_id, express_code, order_number, external_rma_id, case when feed = 'files' then source_file end
+        from landing.happy_returns_returns
         where customer_token in (select unnest(?::varchar[]))
         """,
         [tokens],
@@ -114,7 +115,7 @@ def find(connection: Connection, who: str, holding: Sequence[Holds] = (), delive
     ids = {str(one) for row in mine for one in row[:4] if one}
     if not is_read_of and not emails:
         ids.add(who)
-    files = tuple(sorted({row[4] for row in mine}))
+    files = tuple(sorted({row[4] for row in mine if row[4]}))
     return Person(
         tuple(tokens) if is_read_of else (),
         tuple(sorted(emails)),

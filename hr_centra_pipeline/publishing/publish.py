@@ -24,6 +24,7 @@ _SAMPLE_ROWS = 1_000
 # State that readers need, with the columns that stay behind. landing.personal is never among them.
 _STATE = {
     "landing.files": "",
+    "landing.events": "",
     "landing.payout_files": "",
     "landing.centra_differences": "",
     "quarantine.rejected_rows": "",

@@ -41,14 +41,16 @@ class Time:
                 shop.close()
 
     def advance(self, body: Body) -> Any:
-        """Hours pass, each with its export files; of a fraction, as with seconds."""
+        """Hours pass, each with its export files; of a fraction, as with seconds. With ``drain`` each is sent before the next."""
         hours = float(body.get("hours", 1))
-        with self._shop() as shop:
-            if hours.is_integer():
-                shop.advance(int(hours))
-            else:
-                shop.live(3600 * hours)
-        return self._passed(body)
+        if not hours.is_integer():
+            return self.live({**body, "seconds": 3600 * hours})
+        answer = self._now()
+        for step in [1] * int(hours) if body.get("drain") else [int(hours)]:
+            with self._shop() as shop:
+                shop.advance(step)
+            answer = self._passed(body)
+        return answer
 
     def live(self, body: Body) -> Any:
         """Seconds pass, ``step`` of them at a time; with ``drain`` what is due is sent after each step."""

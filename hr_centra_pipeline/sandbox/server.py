@@ -88,7 +88,7 @@ class Sandbox:
         }
         self.api.tokens[self.token] = Grant()
         self.partner_api = PartnerServer(self.records_path, self.clock, self.partner_api_key, self.settings.speed)
-        self.postman = Postman(self.clock.now)
+        self.postman = Postman(self.clock)
         self._webhooks: dict[str, HappyReturnsWebhooks | WebhookPlugin] = {}
         self._opening = threading.Lock()
 

@@ -133,7 +133,7 @@ class Served:
 
     environment: dict[str, str]
     options: tuple[str, ...]
-    port: int
+    listener: socket.socket
     process: subprocess.Popen[str]
     log: Path
 
@@ -152,39 +152,48 @@ class Served:
         self.process.wait(60)
 
     def start_again(self) -> None:
-        """On the port that it had."""
-        self.process, self.port = _started(self.environment, self.options, self.port, self.log)
+        """On the socket that it had."""
+        self.process = _started(self.environment, self.options, self.listener, self.log)
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self.listener.getsockname()[1])
 
 
 @contextmanager
 def served(home: Path, *options: str, **variables: str) -> Iterator[Served]:
-    """The command, with a log file beside its home."""
+    """The command, with a log file beside its home. Its socket is passed to it, and outlives it, as systemd's does."""
     environment = {
         **os.environ, "HR_CENTRA_HOME": str(home), "HAPPY_RETURNS_WEBHOOK_SECRET": SECRET, "CENTRA_WEBHOOK_SECRET": CENTRA_SECRET,
         **variables,
     }  # fmt: skip
     log = home.with_name(f"{home.name}.log")
-    process, port = _started(environment, options, 0, log)
-    one = Served(environment, options, port, process, log)
-    try:
-        yield one
-    finally:
-        if one.process.poll() is None:
-            one.kill()
+    with socket.create_server(("127.0.0.1", 0), backlog=2_048) as listener:
+        process = _started(environment, options, listener, log)
+        one = Served(environment, options, listener, process, log)
+        try:
+            yield one
+        finally:
+            if one.process.poll() is None:
+                one.kill()
 
 
 def _started(
-    environment: dict[str, str], options: tuple[str, ...], port: int, log: Path
-) -> tuple[subprocess.Popen[str], int]:
+    environment: dict[str, str], options: tuple[str, ...], listener: socket.socket, log: Path
+) -> subprocess.Popen[str]:
+    command = [str(Path(sys.executable).with_name("hr-centra")), "inbox", "serve", *options]
+    passed = listener.fileno()
+    shell = f'exec 3<&{passed} && LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"'
     with log.open("a") as errors:
         process = subprocess.Popen(
-            [str(Path(sys.executable).with_name("hr-centra")), "inbox", "serve", "--port", str(port), *options],
-            env=environment, stdout=subprocess.PIPE, stderr=errors, text=True,
+            ["bash", "-c", shell, "bash", *command],
+            env=environment, stdout=subprocess.PIPE, stderr=errors, text=True, pass_fds=(passed,),
         )  # fmt: skip
     assert process.stdout is not None
     line = process.stdout.readline()
     assert line.startswith("Inbox: http://127.0.0.1:"), (line, log.read_text("utf-8"))
-    return process, int(line.split()[1].rpartition(":")[2])
+    return process
 
 
 def sha256(body: bytes) -> str:

@@ -96,6 +96,7 @@ def test_a_receiver_that_is_stopped_answers_all_that_it_has_begun(tmp_path: Path
     with served(tmp_path / "home", "--quiet") as one, Senders(one) as senders:
         senders.until_kept(100)
         one.stop()
+        one.listener.close()  # otherwise senders would wait in its queue for the next receiver
         assert one.process.returncode in (0, -15)  # uvicorn ends by the signal that it was sent
     found = stored(str(tmp_path / "home" / "inbox.sqlite"))
     assert senders.kept == found  # nothing was kept without its sender being told

@@ -14,9 +14,9 @@ from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.oversight import partner_findings
 from hr_centra_pipeline.oversight.findings import Finding, guarded
-from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline_tests import rows as row_tests
+from hr_centra_pipeline_tests import staged
 from hr_centra_pipeline_tests.receivers import free_port
 from hr_centra_pipeline_tests.rows import Rows, rows_of
 from hr_centra_pipeline_tests.sources.happy_returns.partner import KEY, RETAILER, Given, partner
@@ -94,7 +94,7 @@ def test_without_a_key_it_is_silent_unless_there_is_a_webhook_to_complement(tmp_
 def test_how_many_look_ups_wait_is_said(tmp_path: Path, look: dict[str, Any] | None, level: str, text: str) -> None:
     settings = settings_of(tmp_path)
     warehouse = Warehouse(settings.database)
-    migrate.prepare(warehouse)
+    staged.prepare_a_copy(warehouse)
     if look is not None:
         given = {
             "looked_at": NOW - timedelta(hours=1), "requests": 40, "look_ups": 30, "nothing_found": 4, "rows_landed": 12,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -16,6 +17,7 @@ class Arrived:
     path: str
     headers: dict[str, str]
     body: bytes
+    at: datetime | None = None
 
     @property
     def json(self) -> Any:
@@ -24,11 +26,12 @@ class Arrived:
 
 @dataclass
 class InboxStub:
-    """``statuses``: of the next answers, 200 when there are no more."""
+    """``statuses``: of the next answers, 200 when there are no more. ``now``: what its clock says."""
 
     url: str = ""
     got: list[Arrived] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
+    now: Callable[[], datetime | None] = lambda: None
 
     def events(self) -> list[str]:
         """What arrived of returns: primary, then the others."""
@@ -49,7 +52,7 @@ def inbox_stub() -> Iterator[InboxStub]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             status = stub.statuses.pop(0) if stub.statuses else 200
-            stub.got.append(Arrived(self.path, dict(self.headers), body))
+            stub.got.append(Arrived(self.path, dict(self.headers), body, stub.now()))
             self.send_response(status)
             self.send_header("Content-Length", "0")
             self.end_headers()

@@ -18,7 +18,7 @@ from hr_centra_pipeline.orchestration.run_lock import BehindTheLock
 from hr_centra_pipeline.sources.centra import history
 from hr_centra_pipeline.sources.centra.centra_staging import refresh as refresh_centra
 from hr_centra_pipeline.sources.centra.history import HistoryReport
-from hr_centra_pipeline.sources.happy_returns.export_intake import ingest
+from hr_centra_pipeline.sources.happy_returns.export_intake import IngestReport, ingest
 from hr_centra_pipeline.sources.happy_returns.export_profiles import load_profiles
 from hr_centra_pipeline.sources.happy_returns.export_staging import refresh as refresh_happy_returns
 from hr_centra_pipeline.warehouse import models
@@ -70,7 +70,8 @@ def backfill(context: dg.AssetExecutionContext, run: Run) -> Iterator[dg.Materia
         return
     warehouse, now = _behind_the_lock(run), run.now
     with failures.permanent_unless_transient(context, run):
-        files = ingest(warehouse, run.settings.exports, load_profiles(run.settings.home / "profiles"), now)
+        profiles = load_profiles(run.settings.home / "profiles")
+        files = ingest(warehouse, run.settings.exports, profiles, now) if run.settings.exports else IngestReport()
     reports = [read_history(context, run, name) for name in history.WORK]
     with warehouse.slice_():
         refresh_happy_returns(warehouse, now)

@@ -1,6 +1,6 @@
 -- changes: findings
 -- kind:  exception
--- grain: one row per file of which rows could not be read
+-- grain: one row per file of which rows could not be read, and per thing that is wrong with webhook deliveries
 -- exception:    quarantined_row
 -- subject:      source
 -- owner:        data
@@ -8,8 +8,9 @@
 -- precedence:   15
 -- severity:     warning
 -- family:       none
--- opens:        Some rows of a file could not be read; the others were.
--- closes:       a later delivery of the file has no bad rows.
+-- opens:        Some rows of a file could not be read; the others were. Or something of webhook deliveries, or of answers of
+--               the partner API, could not be read.
+-- closes:       a later delivery of the file has no bad rows; the deliveries were read again, or the API was asked again.
 
 -- The latest delivery of a file under its name.
 insert into findings by name
@@ -53,11 +54,54 @@ from latest_deliveries as files
 join bad_rows using (source_file, file_sha256)
 where files.problem is null;
 
+-- Webhook deliveries, and the latest answers of the partner API, by what is wrong with them: thousands may use the same new word.
+insert into findings by name
+with
+latest_answers as (
+    select 'api ' || answer_id as source_file from landing.partner_answers
+    qualify row_number() over (partition by criterion, value, page order by batch desc) = 1
+),
+
+bad_deliveries as (
+    select
+        rejected.source_file, rejected.rejected_at, coalesce(rejected.column_name || ' ', '') || rejected.reason as why,
+        coalesce(rejected.column_name = 'retailer_id', false) as is_other_retailer,
+        'deliveries: '
+        || coalesce(rejected.column_name || ' ', '')
+        || coalesce(rejected.word, split_part(rejected.reason, ':', 1)) as identity
+    from quarantine.rejected_rows as rejected
+    where starts_with(rejected.source_file, 'event ') or rejected.source_file in (select source_file from latest_answers)
+)
+
+select
+    'quarantined_row' as kind,
+    'source' as subject,
+    identity,
+    'fix_happy_returns' as class,
+    'data_gap' as cause,
+    'happy_returns' as culprit,
+    least(min(rejected_at), $now::timestamptz) as fact_at,
+    count(*) || ' parts of ' || count(distinct source_file) || ' webhook deliveries or answers could not be read: ' || min(why)
+        as detail,
+    case
+        when bool_or(is_other_retailer) then 'Give that retailer a home of its own, or accept it: hr-centra rebind --retailer.'
+        else 'Map it in the event profile ($HR_CENTRA_HOME/event_profiles), and the next sync reads them again; hr-centra inbox '
+            || 'show prints a delivery. What is wrong in itself is corrected by the next file or answer.'
+    end as next_step,
+    json_object(
+        'deliveries', list(distinct source_file order by source_file)[:5], 'rows', count(*),
+        'reasons', list(distinct why order by why)[:5]
+    ) as evidence
+from bad_deliveries
+group by identity;
+
 -- closing
 insert into proofs by name
 select
     unseen.exception_id,
     case
+        -- only reading it again takes out of quarantine what is wrong with a delivery
+        when starts_with(unseen.identity, 'deliveries: ') then proven_by('read_whole', 'the deliveries were read again')
         when exports.source_file is not null and exports.problem is null and exports.rows_rejected = 0
             then proven_by('read_whole', 'the file was delivered again and read whole')
         when exports.source_file is not null then proven_by('delivered_again', 'the file was delivered again')

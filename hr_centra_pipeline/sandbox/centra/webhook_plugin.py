@@ -83,19 +83,23 @@ class WebhookPlugin:
 
     def gather(self) -> None:
         """Put what has happened into deliveries, the oldest first."""
-        settings = self.mishaps()
-        while True:
-            found = self.outbox.rows("select * from plugin_events order by id limit ?", [settings.most_events])
-            if not found:
-                return
-            events = [self._shown(row, settings) for row in found if row["type"] in settings.types]
+        while self.outbox.rows("select 1 as x from plugin_events limit 1"):
+            settings = self.mishaps()
             with self.outbox.transaction():
+                found = self.outbox.rows("select * from plugin_events order by id limit ?", [settings.most_events])
+                if not found:
+                    return
                 self.outbox.rows("delete from plugin_events where id <= ?", [found[-1]["id"]])
-                if events:
-                    body = urlencode({"payload": json.dumps({"events": events})}).encode()
-                    now = self._clock.now()
-                    about = {"events": [f"{one['type']}/{one['action']}/{one['id']}" for one in events]}
-                    self.outbox.put("events", f"events {found[0]['id']}", about, body, now, now, settings)
+                self._put(
+                    [self._shown(row, settings) for row in found if row["type"] in settings.types], found, settings
+                )
+
+    def _put(self, events: list[dict[str, Any]], rows: list[dict[str, Any]], settings: PluginSettings) -> None:
+        if events:
+            body = urlencode({"payload": json.dumps({"events": events})}).encode()
+            now = self._clock.now()
+            about = {"events": [f"{one['type']}/{one['action']}/{one['id']}" for one in events]}
+            self.outbox.put("events", f"events {rows[0]['id']}", about, body, now, now, settings)
 
     def _shown(self, row: dict[str, Any], settings: PluginSettings) -> dict[str, Any]:
         at = datetime.fromisoformat(row["at"]).astimezone(ZoneInfo(settings.time_zone))

@@ -55,6 +55,7 @@ class Notices:
             case "items":
                 self._item_changed(before, after, at)
             case "shipments" if not before:
+                # Not documented, assumption: behaviour.outbound_notices
                 begins = at.replace(hour=0, minute=0, second=0, microsecond=0)
                 self._hold(f"shipment {after['shipment_id']}", "", "shipped", "", at, begins + _CARRIER_HAS_IT)
 

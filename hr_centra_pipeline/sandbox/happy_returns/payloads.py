@@ -153,19 +153,12 @@ def surprised(body: Row, chance: Random) -> Row:
     """The same with something that no document lists; what it says stays true."""
     match chance.randrange(3):
         case 0:
-            return {
-                **body,
-                "schemaRevision": 7,
-                "items": [{**one, "sustainabilityScore": 3.5} for one in body["items"]],
-            }
+            return {**body, "schemaRevision": 7, "items": [{**one, "flags": ["priority"]} for one in body["items"]]}
         case 1:
             more = {"event": "return_photo_added", "typeID": "front"}
-            return {**body, "otherEvents": [*(body.get("otherEvents") or []), more]}
         case _:
-            return {
-                **body,
-                "items": [{**one, "receivedChannel": "locker", "flags": ["priority"]} for one in body["items"]],
-            }
+            more = {"event": STATUS, "typeID": "under-review"}
+    return {**body, "otherEvents": [*(body.get("otherEvents") or []), more]}
 
 
 def looked_up(rows: Mapping[str, Row], key: str) -> Row:

@@ -14,7 +14,7 @@ from hr_centra_pipeline.sandbox.centra.store import CentraStore
 from hr_centra_pipeline.sandbox.happy_returns.records import Records
 from hr_centra_pipeline.sandbox.sandbox_clock import SandboxClock
 from hr_centra_pipeline.sandbox.shop.assortment import Assortment, Order
-from hr_centra_pipeline.sandbox.shop.shop import Shop
+from hr_centra_pipeline.sandbox.shop.shop import Shop, lived_until
 from hr_centra_pipeline.sandbox.shop.stories import Piece, Story
 
 _ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
@@ -46,7 +46,7 @@ class Scans:
             raise ValueError(f"method must be one of {', '.join(_METHODS)}")
         records = Records(self.home / "happy_returns.sqlite")
         try:
-            at = datetime.fromisoformat(records.fact("lived_until") or "")
+            at = lived_until(records)
             planted = [self._plant(records, given, at) for _ in range(int(given.get("count", 1)))]
         finally:
             records.close()
@@ -65,7 +65,7 @@ class Scans:
         """
         records = Records(self.home / "happy_returns.sqlite")
         try:
-            at = datetime.fromisoformat(records.fact("lived_until") or "")
+            at = lived_until(records)
             sold = [self._sell(records, at, 2) for _ in range(orders)]
             waiting = json.loads(records.fact("sold_for_scans") or "[]")
             records.keep("sold_for_scans", json.dumps([*waiting, *sold]))
@@ -83,6 +83,7 @@ class Scans:
         assortment = Assortment.of(self.store, Random(f"{records.fact('seed')} sale {number}"))
         placed_at = (at - timedelta(days=3)).replace(microsecond=0)
         order = assortment.sell(placed_at, assortment.any_lines(units), shipped_at=at - timedelta(days=2))
+        self.store.let_providers_answer(at)
         self.store.set_order(order.number, {}, at)  # it shows among what has changed lately
         return order.number
 

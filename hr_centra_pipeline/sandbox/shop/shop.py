@@ -214,7 +214,7 @@ class Shop:
 
     def advance(self, hours: int) -> None:
         """Let hours pass, one after another: what happens in each is exported when it ends."""
-        lived = datetime.fromisoformat(self._records.fact("lived_until") or "")
+        lived = lived_until(self._records)
         random = self._chance(lived)
         for number in range(1, hours + 1):
             self._live(lived + number * _HOUR, random)
@@ -228,7 +228,7 @@ class Shop:
 
     def live(self, seconds: float) -> None:
         """Let seconds pass; what happens in them is exported when their hour is over."""
-        moment = datetime.fromisoformat(self._records.fact("lived_until") or "")
+        moment = lived_until(self._records)
         until = moment + timedelta(seconds=seconds)
         while (hour := moment.replace(minute=0, second=0, microsecond=0) + _HOUR) <= until:
             self._live(hour, self._chance(hour))
@@ -240,7 +240,7 @@ class Shop:
         """Everything up to a moment happens; the clock moves; the changed rows are exported."""
         notices = Notices.wanted(self._records)
         self._records.begin()
-        moved_from = datetime.fromisoformat(self._records.fact("lived_until") or "")
+        moved_from = lived_until(self._records)
         files: list[tuple[str, bytes, datetime]] = []
         for at, what, arguments in self._records.take_due(until):
             if notices:
@@ -340,6 +340,18 @@ class Shop:
             actions[what](made)
         except CentraRefusal:
             return
+
+
+def lived_until(records: Records) -> datetime:
+    """How far a shop's life has come.
+
+    Raises:
+        ValueError: there is no shop.
+    """
+    found = records.fact("lived_until")
+    if found is None:
+        raise ValueError("there is no shop in this home")
+    return datetime.fromisoformat(found)
 
 
 def _stamp(instant: datetime) -> str:

@@ -42,6 +42,7 @@ class Mishaps:
     """
 
     seed: int = 1
+    # Not documented, assumption: behaviour.webhooks_may_get_lost
     drops: float = 0.0
     duplicates: float = 0.0
     reorders: float = 0.0

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 import threading
 import time
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from collections.abc import Mapping
 from typing import Protocol
 
 import requests
 
+from hr_centra_pipeline.sandbox.sandbox_clock import SandboxClock
 from hr_centra_pipeline.sandbox.webhooks.outbox import Delivery, Mishaps, Outbox
 
 _LOOKS_EVERY_SECONDS = 0.1
@@ -40,8 +41,9 @@ class Sender(Protocol):
 class Postman:
     """Sends for several vendors. It does nothing, and costs nothing, until it is started."""
 
-    def __init__(self, now: Callable[[], datetime]) -> None:
-        self._now = now
+    def __init__(self, clock: SandboxClock) -> None:
+        self._clock = clock
+        self._now = clock.now
         self._senders: dict[str, Sender] = {}
         self._lock = threading.Lock()
         self._wake = threading.Event()
@@ -92,7 +94,9 @@ class Postman:
             while not self._ends.is_set():
                 self._wake.clear()
                 for sender in dict(self._senders).values():
-                    self._send_due(sender, session)
+                    # A file that is locked for too long: what was not noted is sent again.
+                    with contextlib.suppress(sqlite3.OperationalError):
+                        self._send_due(sender, session)
                 self._wake.wait(_LOOKS_EVERY_SECONDS)
 
     def _send_due(self, sender: Sender, session: requests.Session) -> None:
@@ -104,13 +108,15 @@ class Postman:
             mishaps = sender.mishaps()
             status, problem = None, ""
             try:
-                with contextlib.closing(
-                    session.post(
-                        one.url, data=one.body, headers=dict(sender.headers(one)), timeout=mishaps.timeout_seconds,
-                        allow_redirects=False,
-                    )
-                ) as answer:  # fmt: skip
-                    status = answer.status_code
+                with self._clock.held():
+                    status = self._post(one, sender, session, mishaps)
             except requests.RequestException as error:
                 problem = type(error).__name__
             sender.outbox.answered(one, status, problem, self._now(), mishaps)
+
+    def _post(self, one: Delivery, sender: Sender, session: requests.Session, mishaps: Mishaps) -> int:
+        with session.post(
+            one.url, data=one.body, headers=dict(sender.headers(one)), timeout=mishaps.timeout_seconds,
+            allow_redirects=False,
+        ) as answer:  # fmt: skip
+            return answer.status_code

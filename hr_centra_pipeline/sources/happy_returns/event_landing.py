@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import csv
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Literal
 
-from hr_centra_pipeline.inbox.inbox_store import Inbox
-from hr_centra_pipeline.sources.happy_returns.event_reading import EventProfile
-from hr_centra_pipeline.warehouse.database import Connection, Warehouse
+from hr_centra_pipeline.sources.happy_returns import event_bodies, row_landing
+from hr_centra_pipeline.sources.happy_returns.event_bodies import Bad, Problem, Reading, Refused, Row, read_body
+from hr_centra_pipeline.sources.happy_returns.event_reading import EventProfile, Message
+from hr_centra_pipeline.sources.happy_returns.export_kinds import KINDS, Kind, KindName
+from hr_centra_pipeline.sources.happy_returns.identity import UNKNOWN_UNIT
+from hr_centra_pipeline.sources.happy_returns.row_landing import Counts, Rows, Source
+from hr_centra_pipeline.sources.intake import rejected
+from hr_centra_pipeline.warehouse import watermarks
+from hr_centra_pipeline.warehouse.database import Connection
 
 Feed = Literal["events", "api"]
-Message = Literal["return", "label", "outbound"]
+
+# Returns before units, as files are landed.
+_ORDER: tuple[KindName, ...] = ("returns", "items", "shipments", "bags")
+_PLAIN = bytes(range(0x20, 0x7F)) + b"\n"
+OTHER_RETAILER: Problem = "other_retailer"
 
 
 @dataclass(frozen=True)
@@ -20,6 +33,8 @@ class Body:
     """One body. ``name``: its ``source_file``, such as ``event 0190…`` or ``api 17``.
 
     ``message``: what it is, where its sender knows (the answer of a look-up of returns is a ``return``); else the profile says.
+    ``given``: columns that its sender knows and the body may not hold, such as the shipment whose contents it is.
+    ``is_again``: it was landed before, and may bring more now.
     """
 
     name: str
@@ -27,11 +42,16 @@ class Body:
     received_at: datetime
     data: bytes
     message: Message | None = None
+    given: Mapping[str, str] = field(default_factory=dict)
+    is_again: bool = False
 
 
 @dataclass(frozen=True)
 class BodyReport:
-    """What became of one body: rows read = landed + rejected + repeated. ``problem``: it was refused as a whole."""
+    """What became of one body: rows read = landed + rejected + repeated. ``problem``: it was refused as a whole.
+
+    ``waits_for``: units that no feed knows yet, of which it does not say enough. ``source_time``: of its latest row.
+    """
 
     name: str
     rows_read: int = 0
@@ -41,29 +61,205 @@ class BodyReport:
     problem: str | None = None
     problem_code: str | None = None
     batch: int | None = None
+    message: Message | None = None
+    event: str | None = None
+    type_id: str | None = None
+    other_events: tuple[str, ...] = ()
+    waits_for: tuple[str, ...] = ()
+    source_time: datetime | None = None
 
 
-@dataclass(frozen=True)
-class EventReport:
-    """Counts of one look at the inbox. ``refused``: deliveries that could not be used as a whole."""
+@dataclass
+class _Read:
+    """A body on its way. ``wrong``: (kind, what is wrong) of what is rejected."""
 
-    deliveries: int = 0
-    refused: int = 0
-    rows_read: int = 0
-    rows_landed: int = 0
-    rows_rejected: int = 0
-    rows_repeated: int = 0
+    body: Body
+    batch: int
+    sha256: str
+    reading: Reading | None = None
+    refused: Refused | None = None
+    counts: Counts = field(default_factory=Counts)
+    wrong: list[tuple[str | None, Bad]] = field(default_factory=list)
+    waits_for: list[str] = field(default_factory=list)
+    source_time: datetime | None = None
 
 
 def land_bodies(
     connection: Connection, bodies: Sequence[Body], profile: EventProfile, now: datetime
 ) -> list[BodyReport]:
-    """Land bodies in the order of their arrival, in the caller's transaction. Answers a report per body, in the same order."""
-    raise NotImplementedError
+    """Land bodies of one feed in the order of their arrival, in the caller's transaction. Answers a report each, in that order.
+
+    What cannot be read is set aside in ``quarantine.rejected_rows`` under the body's name.
+    """
+    if not bodies:
+        return []
+    batches = watermarks.next_batches(connection, len(bodies))
+    found = [_read(body, batch, profile) for body, batch in zip(bodies, batches, strict=True)]
+    _refuse_other_retailers(connection, found, now)
+    with tempfile.TemporaryDirectory() as scratch:
+        for name in _ORDER:
+            bringing = [one for one in found if one.reading and not one.refused and one.reading.rows.get(name)]
+            for together in _rounds(bringing, name):
+                _land_rows(connection, together, KINDS[name], profile, Path(scratch), now)
+    _count_again(connection, found)
+    for one in found:
+        _set_aside(connection, one, now)
+    return [_report(one) for one in found]
 
 
-def take_events(
-    warehouse: Warehouse, inbox: Inbox, profile: EventProfile, now: datetime, *, is_only_feed: bool = False
-) -> EventReport:
-    """Land every delivery of Happy Returns that waits in the inbox; ``is_only_feed``: there are no export files."""
-    raise NotImplementedError
+def _read(body: Body, batch: int, profile: EventProfile) -> _Read:
+    found = _Read(body, batch, event_bodies.sha256_of(body.data))
+    try:
+        found.reading = read_body(body.data, profile, body.received_at, body.message, body.given)
+    except Refused as error:
+        found.refused = error
+        return found
+    found.wrong = [(_KIND_OF[found.reading.message], bad) for bad in found.reading.bad]
+    found.counts = Counts(read=len(found.wrong), rejected=len(found.wrong))
+    return found
+
+
+_KIND_OF: dict[Message, KindName] = {"return": "items", "label": "bags", "outbound": "shipments"}
+
+
+def _refuse_other_retailers(connection: Connection, found: Sequence[_Read], now: datetime) -> None:
+    """A body of another retailer than those that this database is about is refused; the first that is landed is the one."""
+    known = row_landing.retailers(connection)
+    for one in found:
+        if one.refused or not one.reading or not one.reading.retailers:
+            continue
+        if not known and any(one.reading.rows.values()):
+            known = [one.reading.retailers[0]]
+            row_landing.accept_first_retailer(connection, known[0], now)
+        others = [name for name in one.reading.retailers if name not in known]
+        if others and known:
+            why = row_landing.of_another_retailer(known, others[0][:200])
+            one.refused = Refused(OTHER_RETAILER, why, "retailer_id", others[0][:200])
+            one.wrong, one.counts = [], Counts()
+
+
+def _rounds(bringing: Sequence[_Read], name: KindName) -> Iterator[list[_Read]]:
+    """Bodies that can be landed together. A unit without an id is known by what was landed before it, body by body:
+    of each return and order one body at a time.
+    """
+    if name != "items" or all(row.texts.get("item_id") for one in bringing for row in _rows_of(one, name)):
+        if bringing:
+            yield list(bringing)
+        return
+    rounds: list[list[_Read]] = []
+    last: dict[tuple[str | None, str | None], int] = {}
+    for one in bringing:
+        pairs = {(row.texts.get("return_id"), row.texts.get("order_number")) for row in _rows_of(one, name)}
+        place = 1 + max(last.get(pair, -1) for pair in pairs)
+        last.update(dict.fromkeys(pairs, place))
+        if place == len(rounds):
+            rounds.append([])
+        rounds[place].append(one)
+    yield from rounds
+
+
+def _rows_of(one: _Read, name: KindName) -> Sequence[Row]:
+    return one.reading.rows.get(name, ()) if one.reading else ()
+
+
+def _land_rows(
+    connection: Connection, together: Sequence[_Read], kind: Kind, profile: EventProfile, scratch: Path, now: datetime
+) -> None:
+    """Rows of one kind: texts into a CSV, and from there as those of files."""
+    headers = profile.headers[kind.name]
+    path = scratch / "rows.csv"
+    bases: list[int] = []
+    base = 0
+    with path.open("w", encoding="utf-8", newline="") as target:
+        writer = csv.writer(target, quoting=csv.QUOTE_ALL, lineterminator="\n")
+        writer.writerow(["", *headers])
+        for one in together:
+            bases.append(base)
+            for row in _rows_of(one, kind.name):
+                writer.writerow([base + row.place, *(row.texts.get(column, "") for column in headers)])
+            base += 1 + max(row.place for row in _rows_of(one, kind.name))
+    rows = Rows(
+        kind,
+        profile.as_texts,
+        headers,
+        [Source(one.body.name, one.batch, one.body.received_at, is_again=one.body.is_again) for one in together],
+        bases,
+        feed=together[0].body.feed,
+        is_plain=not path.read_bytes().translate(None, delete=_PLAIN),
+    )
+    row_landing.check(connection, rows, path, now)
+    row_landing.land(connection, rows, now)
+    found = row_landing.accounts(connection)
+    for place, account in found.items():
+        one = together[place]
+        landed = account.counts
+        one.counts = Counts(
+            one.counts.read + landed.read,
+            one.counts.landed + landed.landed,
+            one.counts.rejected + landed.rejected,
+            one.counts.repeated + landed.repeated,
+        )
+        one.wrong += [(kind.name, Bad(*wrong)) for wrong in account.wrong]
+        one.source_time = max(filter(None, (one.source_time, account.last_at)), default=None)
+    if kind.name == "items":
+        for place, unit in connection.execute(
+            "select file, return_item_id from identified where problem.reason = ? order by all", [UNKNOWN_UNIT]
+        ).fetchall():
+            together[place].waits_for.append(unit)
+
+
+def _count_again(connection: Connection, found: Sequence[_Read]) -> None:
+    """Of a body that is read again, what it brought before counts as landed."""
+    again = [one for one in found if one.body.is_again]
+    if not again:
+        return
+    landed = dict(
+        connection.execute(
+            """
+            select source_file, count(distinct (kind, source_line))
+            from (
+                select kind, source_file, source_line from landing.happy_returns_rows
+                union all
+                select 'bags', source_file, source_line from landing.happy_returns_bags
+            )
+            where source_file in (select unnest($names::varchar[])) group by source_file
+            """,
+            {"names": [one.body.name for one in again]},
+        ).fetchall()
+    )
+    for one in again:
+        good = one.counts.read - one.counts.rejected
+        count = min(landed.get(one.body.name, 0), good)
+        one.counts = replace(one.counts, landed=count, repeated=good - count)
+
+
+def _set_aside(connection: Connection, one: _Read, now: datetime) -> None:
+    name = one.body.name
+    if one.body.is_again:
+        rejected.forget(connection, name, one.sha256)
+    if one.refused:
+        refused = one.refused
+        whole: rejected.Rejected = (None, refused.column, refused.problem, None, refused.word)
+        rejected.set_aside(connection, name, None, one.sha256, [whole], one.batch, now)
+    by_kind: dict[str | None, list[rejected.Rejected]] = {}
+    for kind, bad in sorted(one.wrong, key=lambda wrong: wrong[1].place):
+        raw = one.reading.raw(bad.place) if one.reading else None
+        by_kind.setdefault(kind, []).append((bad.place, bad.column, bad.reason, raw, bad.word))
+    for kind, rows in by_kind.items():
+        rejected.set_aside(connection, name, kind, one.sha256, rows, one.batch, now)
+
+
+def _report(one: _Read) -> BodyReport:
+    counts, reading = one.counts, one.reading
+    report = BodyReport(
+        one.body.name, counts.read, counts.landed, counts.rejected, counts.repeated,
+        batch=one.batch, waits_for=tuple(one.waits_for), source_time=one.source_time,
+    )  # fmt: skip
+    if one.refused:
+        report = replace(report, problem=rejected.kept_text(one.refused.problem), problem_code=one.refused.code)
+    if reading:
+        others = tuple(f"{event} {type_id}".strip() for event, type_id in reading.others)
+        report = replace(
+            report, message=reading.message, event=reading.event, type_id=reading.type_id, other_events=others
+        )
+    return report

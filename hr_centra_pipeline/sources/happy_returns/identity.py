@@ -111,6 +111,34 @@ def identify(connection: Connection, kind: Kind) -> None:
             )
 
 
+UNKNOWN_UNIT = "is missing, and no feed knows the unit yet"
+"""Why a row of an event is rejected that another one may make sense of."""
+
+
+def refuse_unknown_units(connection: Connection) -> None:
+    """Refuse rows that do not say what the shopper chose, of units of which nothing else says so, either."""
+    connection.execute(
+        """
+        update identified set problem = struct_pack(column_name := 'refund_type', reason := $reason, word := null)
+        from lines
+        where lines.source_line = identified.source_line and identified.problem is null and lines.refund_type is null
+            and identified.return_item_id not in (
+                select return_item_id from landing.happy_returns_items
+                where refund_type is not null and return_item_id in (
+                    select units.return_item_id from identified as units join lines using (source_line)
+                    where units.return_item_id is not null and lines.refund_type is null
+                )
+                union all
+                select others.return_item_id
+                from identified as others
+                join lines as told using (source_line)
+                where others.problem is null and told.refund_type is not null and others.return_item_id is not null
+            )
+        """,
+        {"reason": UNKNOWN_UNIT},
+    )
+
+
 # A row has a place where its unit's offset on its line is known: reported, or counted in a file that holds the whole return.
 # An id that was landed keeps its unit for good. A place that was landed keeps its unit, too, unless both rows have ids
 # and these differ. Only then a hash is made; the id that turns up later for it is its alias.
@@ -133,7 +161,7 @@ counted_places as (
     from lines
     join return_sizes using (return_id, order_number)
     where exists (from checked where item_id is null)
-    qualify count(*) over (partition by return_id, order_number) = return_sizes.items_total
+    qualify count(*) over (partition by file, return_id, order_number) = return_sizes.items_total
 ),
 
 -- One row per incoming row, with its unit's place on its line where that is known.

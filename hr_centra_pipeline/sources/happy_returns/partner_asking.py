@@ -14,8 +14,8 @@ from typing import Literal
 
 from hr_centra_pipeline.core.errors import RunFailed, Unreachable
 from hr_centra_pipeline.core.policy import PartnerApi as Limits
-from hr_centra_pipeline.sources.happy_returns.event_landing import Body, BodyReport, Message, land_bodies
-from hr_centra_pipeline.sources.happy_returns.event_reading import EventProfile
+from hr_centra_pipeline.sources.happy_returns.event_landing import Body, BodyReport, land_bodies
+from hr_centra_pipeline.sources.happy_returns.event_reading import EventProfile, Message
 from hr_centra_pipeline.sources.happy_returns.partner_client import (
     CRITERIA,
     VENDOR,
@@ -236,8 +236,8 @@ class _Run:
             if has_next and page >= _MOST_PAGES:
                 has_next, problem = False, f"it has more than {_MOST_PAGES} pages: the others were not read"
             answer_id = _new_id()
-            data = self.api.named(answer, one.value) if message == "outbound" and answer.rows else answer.data
-            body = Body(f"api {answer_id}", "api", self.now, data, message) if answer.rows else None
+            given = {"shipment_id": one.value} if message == "outbound" else {}
+            body = Body(f"api {answer_id}", "api", self.now, answer.data, message, given=given) if answer.rows else None
             self._keep(
                 _Asked(
                     answer_id, one.criterion, one.value, one.reason, page, answer,

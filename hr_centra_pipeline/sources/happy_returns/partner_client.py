@@ -215,17 +215,6 @@ class PartnerApi:
         answer = self._asked("shipment_contents", query=query, shipment_id=shipment_id)
         return answer if answer.problem or answer.body is None else self._with_rows(answer, self.facts.contents, after)
 
-    def named(self, answer: Answer, shipment_id: str) -> bytes:
-        """The contents of a shipment with its id beside them: an answer need not repeat what was asked."""
-        body = answer.body
-        if isinstance(body, Mapping):
-            if _first(body, self.facts.shipment_ids[:-2]) is not None:
-                return answer.data
-            body = {"shipmentID": shipment_id, **body}
-        else:
-            body = {"shipmentID": shipment_id, "items": body}
-        return simplejson.dumps(body, use_decimal=True).encode()
-
     def check_key(self) -> Answer:
         """``GET /webhooks``, which answers 200 to a valid key.
 

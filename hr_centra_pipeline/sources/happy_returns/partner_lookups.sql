@@ -3,7 +3,8 @@
 -- loop:  landing.partner_answers, landing.partner_shipments: what was asked and listed before decides what is asked now
 -- loop:  staging.returns, staging.return_items, staging.return_item_events, staging.return_shipments: whom to ask about is
 --        decided by what the last run staged, so that the answers are staged by this one
--- loop:  staging.orders, staging.centra_returns, staging.stock_changes: what Centra showed to the last run
+-- loop:  staging.orders, staging.centra_returns, staging.centra_return_lines, staging.stock_changes: what Centra showed to the
+--        last run
 -- loop:  reconciliation.lateness: how long a stage usually takes was learned by the last reconciliation
 
 -- What is due, the oldest need first. A backfill gives the days that it is about (`window_from`, `window_to`): then what is open
@@ -101,24 +102,40 @@ external_returns as (
     select order_number, created_at, express_codes
     from staging.centra_returns
     where deleted_at is null and packet_key is null and len(coalesce(effect_keys, [])) = 0
+        and ($window_from::timestamptz is not null or created_at > $now::timestamptz - to_days($look_back_days::integer))
+),
+
+-- One row per order with such a Return: the units on all of its Returns, ours included.
+returned_orders as (
+    select lines.order_number, sum(lines.quantity)::bigint as units
+    from staging.centra_return_lines as lines
+    join staging.centra_returns as returns using (centra_return_id)
+    semi join external_returns on external_returns.order_number = lines.order_number
+    where returns.deleted_at is null
+    group by lines.order_number
 ),
 
 -- One row per mark of a return in Centra: the code that its text names, or its order.
 marks_in_centra as (
-    select created_at as shown_at, order_number, unnest(express_codes) as code from external_returns
+    select created_at as shown_at, order_number, unnest(express_codes) as code, 1 as units from external_returns
     union all by name
-    select created_at as shown_at, order_number from external_returns where len(coalesce(express_codes, [])) = 0
+    select created_at as shown_at, order_number, coalesce(units, 1) as units
+    from external_returns
+    left join returned_orders using (order_number)
+    where len(coalesce(express_codes, [])) = 0
     union all by name
-    select created_at as shown_at, unnest(named) as code from staging.stock_changes
+    select created_at as shown_at, unnest(named) as code, 1 as units from staging.stock_changes
     where is_customer_return and len(coalesce(effect_keys, [])) = 0
+        and ($window_from::timestamptz is not null or created_at > $now::timestamptz - to_days($look_back_days::integer))
 ),
 
--- One row per express code or order by which Centra shows a return that no feed has reported.
-unknown_returns as (
+-- One row per express code or order by which Centra shows a return, with the least number of its units.
+returns_in_centra as (
     select
         case when is_express_code then 'happyReturnsExpressCode' else 'orderNumber' end as criterion,
         coalesce(marks.code, marks.order_number) as value,
-        min(marks.shown_at) as since
+        min(marks.shown_at) as since,
+        max(marks.units) as units
     from (
         select *, coalesce(regexp_full_match(code, 'HR[A-Z0-9]{6}'), false) as is_express_code from marks_in_centra
     ) as marks
@@ -132,15 +149,20 @@ unknown_returns as (
     group by all
 ),
 
--- One row per express code and order of which a feed has reported a return.
+-- One row per express code or order of these of which a feed has reported a return, with the number of its units.
 known_returns as (
-    select 'orderNumber' as criterion, order_number as value from staging.returns
-    union
-    select 'orderNumber', order_number from staging.return_items
-    union
-    select 'happyReturnsExpressCode', express_code from staging.returns
-    union
-    select 'happyReturnsExpressCode', express_code from staging.return_items
+    select criterion, value, greatest(sum(units), 1) as units
+    from (
+        select 'orderNumber' as criterion, order_number as value, 0 as units from staging.returns
+        union all
+        select 'orderNumber', order_number, 1 from staging.return_items
+        union all
+        select 'happyReturnsExpressCode', express_code, 0 from staging.returns
+        union all
+        select 'happyReturnsExpressCode', express_code, 1 from staging.return_items
+    )
+    semi join returns_in_centra using (criterion, value)
+    group by criterion, value
 ),
 
 -- One row per return that a feed knows a part of: units without their return, a parcel's units, or a return without its units.
@@ -155,6 +177,7 @@ parts_of_returns as (
     from staging.returns
     anti join staging.return_items using (return_id, order_number)
     where refund_status not in ('expired', 'failed')
+        and source_time > $now::timestamptz - to_days(2 * $look_back_days::integer)
 ),
 
 -- One row per reason to ask about a return or order.
@@ -166,9 +189,11 @@ needs as (
         since, silent_since
     from silent_returns
     union all by name
-    select 'unknown_in_feeds' as reason, criterion, value, since, since as silent_since
-    from unknown_returns
-    anti join known_returns using (criterion, value)
+    select
+        'unknown_in_feeds' as reason, shown.criterion, shown.value, shown.since, shown.since as silent_since
+    from returns_in_centra as shown
+    left join known_returns as known using (criterion, value)
+    where known.units is null or known.units < shown.units
     union all by name
     select
         reason,
@@ -201,19 +226,26 @@ needs_and_look_ups as (
     group by all
 ),
 
--- One row per outbound shipment: how often its contents were read, and what the last time brought.
+-- One row per outbound shipment: since when it has been listed as it was listed last.
+listed_shipments as (
+    select shipment_id as value, max(listed_at) as listed_at
+    from landing.partner_shipments
+    group by shipment_id
+),
+
+-- One row per outbound shipment: how often its contents were read since then, and what the last time brought.
 shipment_reads as (
     select
-        shipments.shipment_id as value, min(shipments.listed_at) as listed_at, max(shipments.listed_at) as changed_at,
-        count(distinct ended_look_ups.asked_at) as look_ups,
+        shipments.value, shipments.listed_at,
+        count(ended_look_ups.asked_at) as look_ups,
         max(ended_look_ups.asked_at) as asked_at,
-        max(ended_look_ups.asked_at) filter (where is_last) as read_at,
-        arg_max(ended_look_ups.rows_landed, ended_look_ups.asked_at) filter (where is_last) as rows_landed,
-        count(distinct ended_look_ups.asked_at) filter (where is_last) as reads
-    from landing.partner_shipments as shipments
+        count(*) filter (where is_last) as reads,
+        arg_max(ended_look_ups.rows_landed, ended_look_ups.asked_at) filter (where is_last) as rows_landed
+    from listed_shipments as shipments
     left join ended_look_ups
-        on ended_look_ups.criterion = 'shipment' and ended_look_ups.value = shipments.shipment_id
-    group by shipments.shipment_id
+        on ended_look_ups.criterion = 'shipment' and ended_look_ups.value = shipments.value
+            and ended_look_ups.asked_at >= shipments.listed_at
+    group by all
 ),
 
 -- What nobody has asked yet, and what was asked long enough ago.
@@ -224,7 +256,7 @@ due_look_ups as (
     select 'shipment' as criterion, value, 'shipment_contents' as reason, listed_at as since, look_ups, asked_at
     from shipment_reads
     -- A shipment may grow for a while: it is read until a look brings nothing new, and again when the list shows another state.
-    where read_at is null or changed_at > read_at or reads = 1 or rows_landed > 0
+    where reads <= 1 or rows_landed > 0
 )
 
 select criterion, value, reason, since

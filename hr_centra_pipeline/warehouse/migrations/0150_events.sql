@@ -22,10 +22,7 @@ select 'refunds' as kind, source_file, source_line, profile, row_sha256, source_
 from landing.happy_returns_refunds
 union all by name
 select 'shipments' as kind, source_file, source_line, profile, row_sha256, source_time, landed_at as received_at, batch, feed
-from landing.happy_returns_shipments
-union all by name
-select 'bags' as kind, source_file, source_line, profile, row_sha256, source_time, landed_at as received_at, batch, feed
-from landing.happy_returns_bags;
+from landing.happy_returns_shipments;
 
 -- One row per webhook delivery of Happy Returns that was read, with its control totals: rows_read = landed + rejected + repeated.
 -- The body stays in the inbox. A delivery that is read again keeps its row and gets other counts.
@@ -39,6 +36,7 @@ create table landing.events (
     problem varchar, -- the whole delivery was refused: why
     problem_code varchar,
     repeats varchar, -- the delivery before it with the same bytes: nothing of this one was landed
+    waits_for varchar[], -- units that no feed knows yet, and of which it does not say enough
     profile varchar, profiles_sha256 varchar,
     source_time timestamptz, -- the latest state that it tells of
     landed_at timestamptz not null, batch bigint not null

@@ -121,3 +121,14 @@ def test_a_clock_that_is_off_shows_in_the_signature_and_a_bad_one_does_not_verif
     at, digest = (part.partition("=")[2] for part in inbox.got[0].headers["X-Centra-Signature"].split(","))
     assert int(at) == int(sandbox.clock.now().timestamp()) - 3600
     assert digest != hmac.new(b"test123", f"{at}.".encode() + inbox.got[0].body, hashlib.sha256).hexdigest()
+
+
+def test_the_clock_stands_still_while_something_is_on_its_way(sandbox: RunningSandbox, inbox: InboxStub) -> None:
+    inbox.now = sandbox.clock.now
+    sale = sell(sandbox.store)
+    for hour in range(60):
+        sandbox.store.set_order(sale.number, {"other_comment": str(hour)})
+        sandbox.clock.advance_to(SHIPPED + timedelta(hours=hour))
+    drained(sandbox, inbox)
+    signed = [arrived.headers["X-Centra-Signature"].split(",")[0].removeprefix("t=") for arrived in inbox.got]
+    assert [str(int(arrived.at.timestamp())) for arrived in inbox.got if arrived.at] == signed

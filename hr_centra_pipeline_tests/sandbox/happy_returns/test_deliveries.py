@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import requests
 
+from hr_centra_pipeline.cli.sandbox import environment, event_environment, running, subscribed
 from hr_centra_pipeline.sandbox.server import running_sandbox
 from hr_centra_pipeline.sandbox.webhooks.outbox import Mishaps, Outbox
 from hr_centra_pipeline_tests.sandbox.happy_returns.conftest import MINUTE, NOW, Place
@@ -172,6 +173,22 @@ def test_who_is_subscribed_can_be_seen_and_changed(place: Place) -> None:
     place.story(place.order()).start()
     place.live(minutes=5)
     assert place.inbox.got == []
+
+
+def test_one_command_subscribes_an_inbox_to_both_vendors_and_the_environment_follows(place: Place) -> None:
+    home = place.running.sandbox.home
+    note = running(home)
+    assert note is not None
+    assert set(event_environment(note)).isdisjoint(environment(note))
+    subscribed(note, place.inbox.url, "main", method_changes=0)
+    urls = {vendor: rows[0]["url"] for vendor, rows in place.control("subscriptions").items()}
+    assert urls == {
+        "happy_returns": f"{place.inbox.url}/happy-returns/main",
+        "centra": f"{place.inbox.url}/centra/main",
+    }
+    note = running(home)
+    assert note is not None
+    assert event_environment(note).items() <= environment(note).items()
 
 
 def test_a_setting_that_there_is_not_is_refused_by_name(place: Place) -> None:

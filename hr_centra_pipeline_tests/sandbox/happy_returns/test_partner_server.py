@@ -116,13 +116,13 @@ def test_outbound_shipments_are_listed_for_a_window_and_by_default_for_the_last_
 
 
 def test_a_full_bucket_says_in_its_body_how_long_to_wait(place: Place) -> None:
-    place.control("webhooks", {"bucket_size": 1, "requests_a_second": 0.5})
-    answers = [place.partner("POST", "return", **SHOP, orderNumber="1") for _ in range(12)]
-    limited = [answer for answer in answers if answer.status_code == 429]
-    assert limited
-    assert "Retry-After" not in limited[0].headers
-    message = limited[0].json()["ErrorMessage"]
-    assert message.startswith("too many requests: limit 0.500000 requests/sec, leaky bucket size 0.00")
+    place.control("webhooks", {"bucket_size": 1, "requests_a_second": 0.0005})
+    passed, limited = (place.partner("POST", "return", **SHOP, orderNumber="1") for _ in range(2))
+    assert (passed.status_code, limited.status_code) == (204, 429)
+    assert "Retry-After" not in limited.headers
+    message, _, wait = limited.json()["ErrorMessage"].rpartition(" ")
+    assert message == "too many requests: limit 0.000500 requests/sec, leaky bucket size"
+    assert 1 < float(wait) <= 2  # two thousand seconds, a thousand times as fast
     assert place.partner("GET", "webhooks").status_code == 200
 
 
@@ -159,6 +159,14 @@ def test_odd_answers_can_be_had(shop: Place, kind: str, target: str, status: int
             answer.json()
     assert shop.control("faults") == []
     assert shop.control("log")[-1]["fault"] == kind
+
+
+@pytest.mark.parametrize("kind", ["dropped_before", "dropped_after"])
+def test_a_connection_can_be_cut(shop: Place, kind: str) -> None:
+    shop.control("faults", {"kind": kind, "target": "POST /return"})
+    with pytest.raises(requests.ConnectionError):
+        shop.partner("POST", "return", **SHOP, orderNumber="1001")
+    assert shop.partner("POST", "return", **SHOP, orderNumber="1001").status_code == 200
 
 
 def test_nothing_found_may_come_with_a_body_all_the_same(shop: Place) -> None:

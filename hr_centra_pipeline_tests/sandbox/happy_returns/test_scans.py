@@ -88,6 +88,13 @@ def test_what_cannot_be_planted_is_refused_by_name(shop: Place) -> None:
         assert message in answer.text
 
 
+def test_a_home_without_a_shop_says_so(place: Place) -> None:
+    for name, given in (("scan", {}), ("sell", {}), ("live", {"seconds": 1}), ("advance", {})):
+        answer = requests.post(f"{place.running.control_url}/{name}", json=given, timeout=5)
+        assert answer.status_code == 400
+        assert "there is no shop in this home" in answer.text
+
+
 def test_seconds_that_pass_are_exported_when_their_hour_is_over(shop: Place) -> None:
     shop.control("scan", {})
     shop.live(minutes=59, seconds=59)

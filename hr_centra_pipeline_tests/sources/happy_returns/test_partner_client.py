@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import logging
 import math
 import re
@@ -186,23 +185,6 @@ def test_contents_are_read_by_id_page_by_page(at: Callable[..., PartnerApi]) -> 
     assert [request.query for request in server.got] == [
         {"page[size]": "1000"}, {"page[size]": "1000", "page[after]": "p2"},
     ]  # fmt: skip
-    assert json.loads(client.named(answer, "45678"))["shipmentID"] == "45678"
-
-
-@pytest.mark.parametrize(
-    ("body", "expected"),
-    [
-        ([{"sku": "A"}], {"shipmentID": "45678", "items": [{"sku": "A"}]}),
-        ({"items": [1]}, {"shipmentID": "45678", "items": [1]}),
-        ({"shipmentId": "45678", "items": [1]}, {"shipmentId": "45678", "items": [1]}),
-    ],
-)
-def test_contents_carry_the_id_that_was_asked_for(
-    at: Callable[..., PartnerApi], body: Any, expected: dict[str, Any]
-) -> None:
-    with partner(always(Given(body=body))) as server:
-        client = at(server.url)
-        assert json.loads(client.named(client.shipment_contents("45678"), "45678")) == expected
 
 
 # ---------------------------------------------------------------- nothing but reads

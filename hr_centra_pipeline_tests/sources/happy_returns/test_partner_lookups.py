@@ -235,6 +235,17 @@ def test_an_express_code_in_its_comment_is_what_it_is_asked_by(rows: Rows) -> No
     assert reasons(rows) == [("happyReturnsExpressCode", "HRGDRQP5", "unknown_in_feeds")]
 
 
+@pytest.mark.parametrize(("units", "is_due"), [(1, False), (2, True)])
+def test_an_external_return_of_more_units_than_the_feeds_know_of_its_order_is_asked_about(
+    rows: Rows, units: int, is_due: bool
+) -> None:
+    put_return(rows, started=ago(hours=1))
+    put_unit(rows, started=ago(hours=1))
+    put_centra_return(rows, order_number="1001")
+    rows.put("staging.centra_return_lines", centra_return_id=7, order_number="1001", quantity=units)
+    assert reasons(rows) == [("orderNumber", "1001", "unknown_in_feeds")] * is_due
+
+
 @pytest.mark.parametrize(
     "more",
     [

@@ -1,0 +1,293 @@
+"""Deliveries of the inbox into the landing tables: each is landed, repeated or refused by name; twice changes nothing."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import duckdb
+
+from hr_centra_pipeline.core.errors import Unreachable
+from hr_centra_pipeline.inbox.inbox_store import Delivery, Inbox, StoreFailed
+from hr_centra_pipeline.sources.happy_returns import retyping
+from hr_centra_pipeline.sources.happy_returns.event_landing import OTHER_RETAILER, Body, BodyReport, land_bodies
+from hr_centra_pipeline.sources.happy_returns.event_reading import EventProfile
+from hr_centra_pipeline.sources.intake import rejected
+from hr_centra_pipeline.warehouse import watermarks
+from hr_centra_pipeline.warehouse.database import Connection, Warehouse
+from hr_centra_pipeline.warehouse.made import makes
+
+_LOG = logging.getLogger(__name__)
+_VENDOR = "happy_returns"
+_AT_ONCE = 2_000  # deliveries that are landed in one transaction
+_BYTES_AT_ONCE = 64_000_000
+
+
+@dataclass(frozen=True)
+class EventReport:
+    """Counts of one look at the inbox. ``refused``: deliveries that could not be used as a whole; ``repeated``: same bytes."""
+
+    deliveries: int = 0
+    refused: int = 0
+    repeated: int = 0
+    rows_read: int = 0
+    rows_landed: int = 0
+    rows_rejected: int = 0
+    rows_repeated: int = 0
+
+    def plus(self, one: BodyReport) -> EventReport:
+        """With one delivery more."""
+        return replace(
+            self,
+            deliveries=self.deliveries + 1,
+            refused=self.refused + (one.problem is not None),
+            rows_read=self.rows_read + one.rows_read,
+            rows_landed=self.rows_landed + one.rows_landed,
+            rows_rejected=self.rows_rejected + one.rows_rejected,
+            rows_repeated=self.rows_repeated + one.rows_repeated,
+        )
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What landing holds of a delivery. ``is_good``: reading it again would bring nothing more."""
+
+    sha256: str
+    is_good: bool
+
+
+def take_events(
+    warehouse: Warehouse, inbox: Inbox, profile: EventProfile, now: datetime, *, is_only_feed: bool = False
+) -> EventReport:
+    """Land every delivery of Happy Returns that waits in the inbox, portion by portion, in the order of arrival.
+
+    A portion is committed before its deliveries are marked as landed: after a crash in between they are found landed
+    already. Deliveries that the store calls landed and this database lacks (it was restored or recreated) are taken again; so
+    are those that were refused, in part or whole, once another profile, retailer or unit may say otherwise. Rows that were
+    landed are typed again by a profile whose words or times changed; what else it changes takes `hr-centra inbox replay`.
+
+    Each look is noted in ``landing.inbox_looks``. ``is_only_feed``: there are no export files, and this look replaces theirs.
+
+    Raises:
+        Unreachable: the inbox cannot be read or written; what was landed stays.
+    """
+    retyping.retype(warehouse, [profile.as_texts], now, is_partial=True)
+    report = EventReport()
+    try:
+        _take_back(warehouse, inbox)
+        _look_again(warehouse, inbox, profile)
+        while deliveries := inbox.take(_VENDOR, most=_AT_ONCE, most_bytes=_BYTES_AT_ONCE):
+            report = _land(warehouse, deliveries, profile, now, report)
+            inbox.mark_landed([one.delivery_id for one in deliveries])
+            warehouse.yield_to_others()
+    except StoreFailed as error:
+        _note_look(warehouse, now, report, is_only_feed=is_only_feed, problem=str(error))
+        raise Unreachable(str(error)) from error
+    _note_look(warehouse, now, report, is_only_feed=is_only_feed)
+    return report
+
+
+@makes("landing.inbox_looks", "One row per look for webhook deliveries in the inbox.", kind="source")
+def _note_look(
+    warehouse: Warehouse, now: datetime, report: EventReport, *, is_only_feed: bool, problem: str | None = None
+) -> None:
+    with warehouse.transaction() as connection:
+        connection.execute(
+            "insert into landing.inbox_looks (looked_at, deliveries, is_only_feed, is_complete, problem, batch)"
+            " values (?, ?, ?, ?, ?, ?)",
+            [now, report.deliveries, is_only_feed, problem is None, problem, watermarks.next_batch(connection)],
+        )  # fmt: skip
+
+
+def _take_back(warehouse: Warehouse, inbox: Inbox) -> None:
+    """Deliveries that the store calls landed and this database lacks wait again."""
+    with warehouse.transaction() as connection:
+        row = connection.execute(
+            """
+            select
+                count(*),
+                (select coalesce(max(batch), -1) from meta.turns)
+                    > (select coalesce(max(batch), -1) from landing.inbox_looks where is_complete)
+            from landing.events
+            """
+        ).fetchone() or (0, False)
+    here, has_turned = int(row[0]), bool(row[1])
+    if not has_turned and inbox.landed_count(_VENDOR) <= here:
+        return
+    for ids in inbox.landed_ids(_VENDOR):
+        with warehouse.transaction() as connection:
+            missing = connection.execute(
+                "select unnest($ids::varchar[]) as delivery_id except select delivery_id from landing.events",
+                {"ids": ids},
+            ).fetchall()
+        if missing:
+            _LOG.info("%s deliveries are not in this database: they are taken again", len(missing))
+            inbox.mark_waiting([delivery_id for (delivery_id,) in missing])
+
+
+def _look_again(warehouse: Warehouse, inbox: Inbox, profile: EventProfile) -> None:
+    """What was refused, in part or whole, and may be read now waits again."""
+    with warehouse.transaction() as connection:
+        rows = connection.execute(
+            """
+            select delivery_id from landing.events as events
+            where (problem is not null or rows_rejected > 0) and (
+                profiles_sha256 is distinct from $profile
+                or (problem_code = $other_retailer and exists (
+                    select 1 from quarantine.rejected_rows as rejected
+                    join meta.belongs_to as accepted on accepted.name = 'retailer' and accepted.value = rejected.word
+                    where rejected.source_file = 'event ' || events.delivery_id and rejected.column_name = 'retailer_id'
+                ))
+                or exists (
+                    select 1 from landing.happy_returns_items
+                    where return_item_id in (select unnest(events.waits_for)) and refund_type is not null
+                )
+            )
+            """,
+            {"profile": profile.sha256, "other_retailer": OTHER_RETAILER},
+        ).fetchall()
+    if rows:
+        _LOG.info("%s deliveries that were refused are read again", len(rows))
+        inbox.mark_waiting([delivery_id for (delivery_id,) in rows])
+
+
+def _land(
+    warehouse: Warehouse, deliveries: Sequence[Delivery], profile: EventProfile, now: datetime, report: EventReport
+) -> EventReport:
+    """Land deliveries in one transaction; those that spoil it are found by halves, and refused."""
+    try:
+        with warehouse.transaction() as connection:
+            return _land_portion(connection, deliveries, profile, now, report)
+    except (duckdb.Error, UnicodeError, MemoryError) as error:
+        if len(deliveries) > 1:
+            middle = len(deliveries) // 2
+            report = _land(warehouse, deliveries[:middle], profile, now, report)
+            return _land(warehouse, deliveries[middle:], profile, now, report)
+        (one,) = deliveries
+        why = f"cannot be landed: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+    with warehouse.transaction() as connection:
+        batch = watermarks.next_batch(connection)
+        refused = BodyReport(_name(one), problem=rejected.kept_text(why), problem_code="cannot_be_landed", batch=batch)
+        rejected.forget(connection, refused.name, one.body_sha256)
+        rejected.set_aside(connection, refused.name, None, one.body_sha256, [(None, None, why, None, None)], batch, now)
+        _keep(connection, [(one, refused, None)], profile, now)
+    return report.plus(refused)
+
+
+def _land_portion(
+    connection: Connection, deliveries: Sequence[Delivery], profile: EventProfile, now: datetime, report: EventReport
+) -> EventReport:
+    known = _known(connection, deliveries, profile)
+    first = _first_of(connection, deliveries)
+    fresh: list[Delivery] = []
+    repeated: list[tuple[Delivery, str]] = []
+    for one in deliveries:
+        noted = known.get(one.delivery_id)
+        if noted is not None and noted.is_good:
+            continue  # landed before a crash, or nothing more to get out of it
+        if (earlier := first.setdefault(one.body_sha256, one.delivery_id)) != one.delivery_id:
+            repeated.append((one, earlier))
+        else:
+            fresh.append(one)
+    bodies = [Body(_name(one), "events", one.received_at, one.body, is_again=one.delivery_id in known) for one in fresh]
+    reports = land_bodies(connection, bodies, profile, now)
+    notes: list[tuple[Delivery, BodyReport, str | None]] = [
+        (one, said, None) for one, said in zip(fresh, reports, strict=True)
+    ]
+    for one, batch in zip(
+        (one for one, _ in repeated), watermarks.next_batches(connection, len(repeated)), strict=True
+    ):
+        notes.append((one, BodyReport(_name(one), batch=batch), first[one.body_sha256]))
+    _keep(connection, notes, profile, now)
+    for _, said, _ in notes:
+        report = report.plus(said)
+    return replace(report, repeated=report.repeated + len(repeated))
+
+
+def _name(one: Delivery) -> str:
+    return f"event {one.delivery_id}"
+
+
+def _known(connection: Connection, deliveries: Sequence[Delivery], profile: EventProfile) -> dict[str, _Known]:
+    """By id: deliveries that were landed or refused already."""
+    rows = connection.execute(
+        """
+        select
+            delivery_id, body_sha256,
+            -- a repeated one brings nothing, whatever is said about the first
+            repeats is not null
+            or (problem is null and rows_rejected = 0 and profiles_sha256 is not distinct from $profile)
+        from landing.events where delivery_id in (select unnest($ids::varchar[]))
+        """,
+        {"ids": [one.delivery_id for one in deliveries], "profile": profile.sha256},
+    ).fetchall()
+    return {delivery_id: _Known(sha256, is_good) for delivery_id, sha256, is_good in rows}
+
+
+def _first_of(connection: Connection, deliveries: Sequence[Delivery]) -> dict[str, str]:
+    """By hash: the delivery that brought these bytes first, of those that were landed or refused."""
+    rows = connection.execute(
+        """
+        select body_sha256, arg_min(delivery_id, batch) from landing.events
+        where repeats is null and body_sha256 in (select unnest($hashes::varchar[]))
+        group by body_sha256
+        """,
+        {"hashes": list({one.body_sha256 for one in deliveries})},
+    ).fetchall()
+    return dict(rows)
+
+
+@makes(
+    "landing.events",
+    "One row per webhook delivery of Happy Returns that was read, with its counts or why it was refused.",
+    reads=("landing.happy_returns_items",),
+    kind="source",
+)
+def _keep(
+    connection: Connection,
+    notes: Sequence[tuple[Delivery, BodyReport, str | None]],
+    profile: EventProfile,
+    now: datetime,
+) -> None:
+    """A row of ``landing.events`` per delivery, in place of the one that it had. The last of each: the delivery that it repeats."""
+    if not notes:
+        return
+    ids = [one.delivery_id for one, _, _ in notes]
+    connection.execute("delete from landing.events where delivery_id in (select unnest(?::varchar[]))", [ids])
+    rows: dict[str, tuple[str, list[object]]] = {
+        "delivery_id": ("varchar", list(ids)),
+        "shop": ("varchar", [one.shop for one, _, _ in notes]),
+        "received_at": ("timestamptz", [one.received_at for one, _, _ in notes]),
+        "body_sha256": ("varchar", [one.body_sha256 for one, _, _ in notes]),
+        "byte_size": ("bigint", [len(one.body) for one, _, _ in notes]),
+        "message": ("varchar", [said.message for _, said, _ in notes]),
+        "event": ("varchar", [_short(said.event) for _, said, _ in notes]),
+        "type_id": ("varchar", [_short(said.type_id) for _, said, _ in notes]),
+        "other_events": ("varchar[]", [[str(_short(one)) for one in said.other_events] for _, said, _ in notes]),
+        "rows_read": ("bigint", [said.rows_read for _, said, _ in notes]),
+        "rows_landed": ("bigint", [said.rows_landed for _, said, _ in notes]),
+        "rows_rejected": ("bigint", [said.rows_rejected for _, said, _ in notes]),
+        "rows_repeated": ("bigint", [said.rows_repeated for _, said, _ in notes]),
+        "problem": ("varchar", [said.problem for _, said, _ in notes]),
+        "problem_code": ("varchar", [said.problem_code for _, said, _ in notes]),
+        "repeats": ("varchar", [earlier for _, _, earlier in notes]),
+        "waits_for": ("varchar[]", [list(said.waits_for) or None for _, said, _ in notes]),
+        "source_time": ("timestamptz", [said.source_time for _, said, _ in notes]),
+        "batch": ("bigint", [said.batch for _, said, _ in notes]),
+    }
+    connection.execute(
+        f"""
+        insert into landing.events ({", ".join(rows)}, profile, profiles_sha256, landed_at)
+        select {", ".join(f"unnest(${name}::{sql}[])" for name, (sql, _) in rows.items())}, $profile_name, $profile_sha256, $now
+        """,
+        {
+            **{name: values for name, (_, values) in rows.items()},
+            "profile_name": profile.name, "profile_sha256": profile.sha256, "now": now,
+        },
+    )  # fmt: skip
+
+
+def _short(word: str | None) -> str | None:
+    return None if word is None else rejected.kept_text(word[:200])
