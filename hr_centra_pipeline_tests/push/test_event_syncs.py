@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from decimal import Decimal
 
+import pytest
+
 from hr_centra_pipeline_tests.harness import NOW, Harness
 
 MINUTE = timedelta(minutes=1)
@@ -53,6 +55,7 @@ def test_what_a_sync_between_two_polls_has_seen_of_a_settled_order_is_still_reco
     ) == [(Decimal(70), "happy_returns")]
 
 
+@pytest.mark.slow
 def test_many_small_syncs_between_two_polls_send_no_more_than_one_run_may(at_harness: Harness) -> None:
     at_harness.with_policy(caps={"money_per_run": {"EUR": Decimal(150)}})
     orders = [at_harness.sell(("DRESS-S", 1, "100.00")) for _ in range(3)]
@@ -67,6 +70,7 @@ def test_many_small_syncs_between_two_polls_send_no_more_than_one_run_may(at_har
     assert at_harness.sync().confirmed["credit_note"] == 1
 
 
+@pytest.mark.slow
 def test_a_packet_in_doubt_is_settled_by_the_next_sync_that_follows_events(at_harness: Harness) -> None:
     sold = at_harness.sell(("DRESS-S", 1, "100.00"))
     first_sync(at_harness)
