@@ -627,6 +627,11 @@ class Inbox:
             self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             os.close(os.open(self._file, os.O_CREAT | os.O_RDWR, 0o600))
             file_permissions.close_to_others(self._file)
+            folder = os.open(self._file.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)  # a new file is there after a power cut, too
+            finally:
+                os.close(folder)
         with self._engine.connect().execution_options(writes=True) as connection, connection.begin():
             if self._file is None:  # several receivers start at once
                 connection.execute(sa.text("select pg_advisory_xact_lock(4711018)"))
@@ -688,7 +693,11 @@ def _postgresql(url: str, address: str) -> sa.Engine:
         pool_timeout=_BUSY_SECONDS,
         connect_args={
             "connect_timeout": _CONNECT_SECONDS,
-            "options": f"-c statement_timeout={_STATEMENT_MILLISECONDS} -c timezone=UTC",
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": _BUSY_SECONDS * 1_000,
+            "options": f"-c statement_timeout={_STATEMENT_MILLISECONDS} -c timezone=UTC -c synchronous_commit=on",
             "application_name": "hr-centra-inbox",
         },
     )

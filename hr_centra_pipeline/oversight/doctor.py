@@ -19,6 +19,7 @@ from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
 from hr_centra_pipeline.core.kinds import OWNERS
 from hr_centra_pipeline.core.policy import LoadedPolicy, Policy, load_policy
 from hr_centra_pipeline.core.settings import Settings
+from hr_centra_pipeline.inbox.signatures import EVENT_PROFILES
 from hr_centra_pipeline.oversight import (
     contract,
     delivery,
@@ -33,6 +34,7 @@ from hr_centra_pipeline.sources.centra import centra_calls, contract_record, jud
 from hr_centra_pipeline.sources.centra.centra_objects import Warehouse as CentraWarehouse
 from hr_centra_pipeline.sources.centra.client import CentraClient
 from hr_centra_pipeline.sources.centra.order_api import OrderApiClient
+from hr_centra_pipeline.sources.happy_returns.event_reading import load_event_profile
 from hr_centra_pipeline.sources.happy_returns.export_intake import VARIABLE, recognised
 from hr_centra_pipeline.sources.happy_returns.export_kinds import KIND_NAMES
 from hr_centra_pipeline.sources.happy_returns.export_profiles import Profile, load_profiles
@@ -131,6 +133,7 @@ def examine(
     profiles: list[Profile] = []
     try:
         profiles = load_profiles(settings.home / "profiles")
+        load_event_profile(settings.home / EVENT_PROFILES)
     except ConfigurationError as error:
         for line in str(error).splitlines():
             yield Finding("profiles", "error", line, is_configuration=True)

@@ -233,6 +233,8 @@ def many(seconds: int, per_second: float, count: int, folder: Path, only: Sequen
 
     if wanted(name := "steady SQLite"):
         yield run(name, int(per_second * seconds), per_second, file(name), home(name))
+    if wanted(name := "overloaded SQLite"):
+        yield run(name, count * 2, per_second * 20, file(name), home(name))
     if wanted(name := "killed SQLite"):
         yield run(name, count, per_second, file(name), home(name), killed)
     if wanted(name := "full disk SQLite"):

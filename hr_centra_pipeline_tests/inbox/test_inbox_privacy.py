@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -96,6 +97,10 @@ OLD = {
     "with umlauts": ('{"email":"jörg@müller.de"}'.encode(), b'{"email":""}'),
     "in a form": (b"payload=%7B%22email%22%3A%22anna%40example.com%22%7D", b"payload=%7B%22email%22%3A%22%22%7D"),
     "with a name": (b'"Anna <anna@example.com>"', b'"Anna <>"'),
+    "all of it escaped": (b'"\\u0061\\u006e\\u0040\\u0078\\u002e\\u0064"', b'""'),
+    "in a form, with a plus": (b"a=1&email=anna%2Bshop%40x.de&b=2", b"a=1&email=&b=2"),
+    "in markup": (b"<a>anna&#64;x.de</a>", b"<a></a>"),
+    "an @ alone": (b'"@ x", "a@", "@b"', b'"@ x", "a@", "@b"'),
     "none": (b'{"sku": "A-1", "price": "12 @ 3"}', b'{"sku": "A-1", "price": "12 @ 3"}'),
     "not text": (b"\xff\xfe\x00", b"\xff\xfe\x00"),
 }  # fmt: skip
@@ -105,6 +110,14 @@ OLD = {
 def test_whatever_looks_like_an_address_is_erased_when_it_is_old(case: str) -> None:
     body, erased = OLD[case]
     assert inbox_privacy.of_anyone(body) == erased
+
+
+@pytest.mark.parametrize("unit", [b"a", b"@", b"a@", b"\\u0040", b"%40", b"%", b"&#64;", b"anna@x.de "])
+def test_looking_for_addresses_takes_no_longer_than_a_body_is_long(unit: bytes) -> None:
+    body = unit * (1_000_000 // len(unit))
+    began = time.process_time()
+    inbox_privacy.of_anyone(body)
+    assert time.process_time() - began < 2
 
 
 def test_only_addresses_in_old_deliveries_are_erased_and_each_is_looked_at_once(settings: Settings) -> None:

@@ -140,6 +140,14 @@ def test_the_file_is_for_its_owner_only(tmp_path: Path) -> None:
     assert {stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()} == {0o600}
 
 
+def test_a_commit_answers_only_once_it_is_on_disk(tmp_path: Path) -> None:
+    inbox = Inbox.open(str(tmp_path / "inbox.sqlite"))
+    inbox.keep([received()])
+    with inbox._engine.connect() as connection:
+        found = [connection.exec_driver_sql(f"pragma {name}").scalar() for name in ("journal_mode", "synchronous")]
+    assert found == ["wal", 2]  # 2: FULL
+
+
 def test_a_store_that_cannot_be_written_says_so_without_its_password(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StoreFailed, match="cannot be written"):

@@ -6,6 +6,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -220,6 +221,31 @@ def test_an_odd_request_is_answered_or_dropped_and_the_next_is_received(inbox: I
     if status == 405:
         assert "allow: post" in answer.head
     assert post(port, ADDRESS, BODY, signed(BODY)).status == 200
+    assert kept(inbox) == [BODY]
+
+
+def test_a_body_that_trickles_in_has_no_more_time_than_any_other(inbox: Inbox, port: int) -> None:
+    began = time.monotonic()
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(request(ADDRESS, b"", {"Content-Length": "1000"}))
+        connection.settimeout(0.05)
+        got = b""
+        while not got and time.monotonic() - began < 5:
+            connection.sendall(b"x")
+            with suppress(TimeoutError):
+                got = connection.recv(65536)
+    assert read_answer(got).status == 408
+    assert time.monotonic() - began < 3
+
+
+def test_a_sender_that_waits_to_be_asked_for_its_body_is_asked(inbox: Inbox, port: int) -> None:
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(
+            request(ADDRESS, b"", {**signed(BODY), "Content-Length": str(len(BODY)), "Expect": "100-continue"})
+        )
+        assert connection.recv(65536).startswith(b"HTTP/1.1 100")
+        connection.sendall(BODY)
+        assert read_answer(connection.recv(65536)).status == 200
     assert kept(inbox) == [BODY]
 
 

@@ -20,6 +20,7 @@ from hr_centra_pipeline.sources.happy_returns.event_intake import EventReport, t
 from hr_centra_pipeline.sources.happy_returns.event_reading import load_event_profile
 from hr_centra_pipeline.sources.happy_returns.export_intake import IngestReport, ingest
 from hr_centra_pipeline.sources.happy_returns.export_profiles import load_profiles
+from hr_centra_pipeline.sources.happy_returns.inbox_days import note_inbox_days
 from hr_centra_pipeline.sources.payouts.settlement_intake import PayoutReport, ingest_payouts
 from hr_centra_pipeline.sources.payouts.settlement_profiles import load_payout_profiles
 
@@ -33,6 +34,7 @@ _LANDED = (
 _EVENTS = "landing.events"
 _BAGS = "landing.happy_returns_bags"
 _LOOKS = "landing.inbox_looks"
+_INBOX_DAYS = "landing.inbox_days"
 _ADDS_UP = "rows_read_are_landed_rejected_or_repeated"
 _PAYOUTS = "landing.payout_lines"
 _PAYOUT_FILES = "landing.payout_files"
@@ -93,7 +95,7 @@ def _adds_up(run: Run, asset: str, log: str, what: str) -> dg.AssetCheckResult:
 
 @dg.multi_asset(
     name="happy_returns_events",
-    specs=[spec(name, "landing", "data", kinds=["json"]) for name in (_EVENTS, _BAGS, _LOOKS)],
+    specs=[spec(name, "landing", "data", kinds=["json"]) for name in (_EVENTS, _BAGS, _LOOKS, _INBOX_DAYS)],
     check_specs=[
         dg.AssetCheckSpec(
             _ADDS_UP, asset=key(_EVENTS), description="For every delivery: rows read = landed + rejected + repeated."
@@ -115,6 +117,8 @@ def happy_returns_events(context: dg.AssetExecutionContext, run: Run) -> Iterato
         inbox = Inbox.open(settings.inbox)
         try:
             is_there = "://" in settings.inbox or Path(settings.inbox).exists()
+            if is_there:
+                note_inbox_days(run.warehouse, inbox, run.now)
             if not settings.has_events and not (is_there and inbox.waiting("happy_returns").count):
                 return EventReport()
             profile = load_event_profile(settings.home / EVENT_PROFILES)
@@ -124,7 +128,7 @@ def happy_returns_events(context: dg.AssetExecutionContext, run: Run) -> Iterato
 
     report, readable = _taken(context, run, take, EventReport(), key(_EVENTS), _INBOX_READABLE)
     checks = [_adds_up(run, _EVENTS, _EVENTS, "deliveries"), readable]
-    yield from results(run.warehouse, [_EVENTS, _BAGS, _LOOKS], _plain(report), {_EVENTS: checks})
+    yield from results(run.warehouse, [_EVENTS, _BAGS, _LOOKS, _INBOX_DAYS], _plain(report), {_EVENTS: checks})
 
 
 @dg.multi_asset(
