@@ -28,9 +28,12 @@ PATHS: Mapping[str, str] = {"happy-returns": "happy_returns", "centra": "centra"
 _KEPT_HEADERS = frozenset({"content-type", "content-encoding", "content-length", "user-agent", "date"})
 _SECRET_HEADER = re.compile(r"auth|cookie|key|token|secret|session|passw")
 _MOST_HEADER_BYTES = 8 << 10  # of the headers that are kept
-_ANSWER_SECONDS = 45.0  # longer than the store takes to fail
+_ANSWER_SECONDS = (
+    15.0  # a store that hangs; one that fails says so sooner. What it keeps after all is kept, and sent again
+)
 _STOP_SECONDS = 20.0  # for what is queued to be written
 _HEALTH_SECONDS = 1.0  # how old a health report may be
+_EXAMINED_SECONDS = 5.0
 _RETRY_SECONDS = 5
 _LOG_EVERY_SECONDS = 10.0
 
@@ -269,13 +272,14 @@ class Receiver:
             asked = self._commits.probe()
             if asked is not None:
                 try:
-                    async with asyncio.timeout(_ANSWER_SECONDS):
+                    async with asyncio.timeout(_EXAMINED_SECONDS):
                         is_written = await asked is not None
                 except TimeoutError:
                     is_written = False
         try:
-            waiting, last = await asyncio.to_thread(lambda: (self._inbox.waiting(), self._inbox.last_received_at()))
-        except StoreFailed:
+            async with asyncio.timeout(_EXAMINED_SECONDS):
+                waiting, last = await asyncio.to_thread(lambda: (self._inbox.waiting(), self._inbox.last_received_at()))
+        except (StoreFailed, TimeoutError):
             waiting, last, is_written = Waiting(0), None, False
         return is_written, {
             "store": "writable" if is_written else "not writable",

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import itertools
+import os
 import resource
 import secrets
+import signal
 import threading
 import time
 from pathlib import Path
 
+import psutil
+import pytest
+
 from hr_centra_pipeline.inbox.inbox_store import Inbox
 from hr_centra_pipeline_tests.inbox.conftest import address_of
-from hr_centra_pipeline_tests.inbox.receiving import ADDRESS, Served, post, served, sha256, signed
+from hr_centra_pipeline_tests.inbox.receiving import ADDRESS, Served, post, raw, request, served, sha256, signed
 from hr_centra_pipeline_tests.postgres import PASSWORD, Postgres
 
 
@@ -138,3 +143,22 @@ def test_two_receivers_keep_deliveries_in_one_database(tmp_path: Path, postgres:
             others.until_kept(100)
     assert senders.kept | others.kept <= stored(address)
     assert len(stored(address)) - before == len(senders.kept) + len(others.kept)
+
+
+@pytest.mark.slow
+def test_a_database_server_that_hangs_is_answered_503_and_the_receiver_goes_on_when_it_answers_again(
+    tmp_path: Path, postgres: Postgres
+) -> None:
+    with served(tmp_path / "home", "--quiet", HR_CENTRA_INBOX=address_of(postgres)) as one:
+        assert post(one.port, ADDRESS, b"1", signed(b"1")).status == 200
+        main = int((postgres.folder / "data" / "postmaster.pid").read_text("utf-8").splitlines()[0])
+        processes = [main, *(child.pid for child in psutil.Process(main).children())]
+        for process in processes:
+            os.kill(process, signal.SIGSTOP)
+        try:
+            assert raw(one.port, request(ADDRESS, b"2", signed(b"2")), seconds=60).status == 503
+            assert raw(one.port, request("/health", method="GET"), seconds=60).status == 503
+        finally:
+            for process in processes:
+                os.kill(process, signal.SIGCONT)
+        assert post(one.port, ADDRESS, b"3", signed(b"3")).status == 200

@@ -19,11 +19,28 @@ qualify row_number() over (
 
 insert into staging.return_shipments by name
 with
+-- The first form of outbound notices holds no id of the shipment: of a unit, what has the same tracking number is one shipment.
+shipments_by_tracking as (
+    select
+        return_item_id, tracking,
+        arg_min(shipment_id, (case feed when 'files' then 0 when 'api' then 1 else 2 end, shipment_id)) as shipment_id
+    from landing.happy_returns_shipments
+    semi join partly_reported_shipments using (return_item_id)
+    where tracking is not null
+    group by all
+),
+
+rows_of_shipments as (
+    select landed.* exclude (shipment_id), coalesce(named.shipment_id, landed.shipment_id) as shipment_id
+    from landing.happy_returns_shipments as landed
+    semi join partly_reported_shipments using (return_item_id)
+    left join shipments_by_tracking as named on named.return_item_id = landed.return_item_id and named.tracking = landed.tracking
+),
+
 -- whole_states: rows of files up to this one; what came before the last of them counts no more.
 reported_rows as (
     select *, count(*) filter (where feed = 'files') over states as whole_states
-    from landing.happy_returns_shipments
-    semi join partly_reported_shipments using (return_item_id)
+    from rows_of_shipments
     window states as (partition by shipment_id, return_item_id order by source_time, batch, source_line)
 )
 
