@@ -439,6 +439,7 @@ def _graphql(sandbox: Sandbox, request: Request, body: bytes, fault: Fault | Non
     grant = sandbox.api.tokens.get(token) if scheme.lower() == "bearer" else None
     if grant is None or (grant.expires_at and grant.expires_at <= datetime.now(UTC)):
         return Reply(403, {"message": "Invalid or expired token"})
+    sandbox.api.refresh()
     wait = sandbox.quotas.take(REQUEST_COUNT=1)
     if wait:
         return _limited(sandbox, wait)
@@ -447,7 +448,6 @@ def _graphql(sandbox: Sandbox, request: Request, body: bytes, fault: Fault | Non
         assert isinstance(given, dict)  # noqa: S101 - answered as a bad request below
     except (ValueError, AssertionError):
         return Reply(400, {"errors": [{"message": "The body is not a JSON object"}]})
-    sandbox.api.refresh()
     ready = sandbox.api.prepare(grant, given)
     if isinstance(ready, Reply):
         return ready

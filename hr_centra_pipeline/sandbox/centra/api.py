@@ -102,7 +102,17 @@ class IntegrationApi:
         self.tokens: dict[str, Grant] = {}
         self._app_version = app_version
         self._text = schema_text(schema_path)
-        self._load(self._wanted())
+        self._schema: GraphQLSchema | None = None
+        if schema_path is not None:
+            self._load(self._wanted())  # a merchant's own may be wrong, and that shows at once
+
+    @property
+    def schema(self) -> GraphQLSchema:
+        """The schema that is served; it is made when it is first needed."""
+        if self._schema is None:
+            self._load(self._wanted())
+        assert self._schema is not None  # noqa: S101 - made just now
+        return self._schema
 
     def _wanted(self) -> Wanted:
         settings = self.store.settings
@@ -111,7 +121,7 @@ class IntegrationApi:
 
     def _load(self, wanted: Wanted) -> None:
         self._served = wanted
-        self.schema = bound_schema(self._text, [*BINDINGS, mutation], wanted)
+        self._schema = bound_schema(self._text, [*BINDINGS, mutation], wanted)
         self._read = lru_cache(maxsize=256)(self._parsed)  # clients send the same few documents again and again
 
     def serve(self, text: str, *, app_version: str) -> None:
@@ -123,8 +133,8 @@ class IntegrationApi:
         """Serve what the settings say now: unlisted words, members of gift cards."""
         if self.store.settings.unknown_words:
             self.store.show_unlisted_words()
-        if (wanted := self._wanted()) != self._served:
-            self._load(wanted)
+        if self._schema is None or self._wanted() != self._served:
+            self._load(self._wanted())
 
     def new_token(self, grant: Grant | None = None) -> str:
         """Issue a token."""
@@ -134,6 +144,7 @@ class IntegrationApi:
 
     def prepare(self, grant: Grant, body: Mapping[str, Any]) -> Prepared | Reply:
         """Check a request: 400 when it is not a valid query, errors when a permission is missing."""
+        schema = self.schema
         read = self._read(str(body.get("query") or ""))
         document = read.document
         if document is None or read.mistakes:
@@ -142,7 +153,7 @@ class IntegrationApi:
         if operation is None:
             return Reply(400, {"errors": [{"message": "Unknown or ambiguous operationName"}]})
         variables = dict(body.get("variables") or {})
-        cost = cost_of(self.schema, document, operation, variables)
+        cost = cost_of(schema, document, operation, variables)
         most = self.quotas.capacity("QUERY_COMPLEXITY")
         if cost.complexity > most:
             return Reply(400, {"errors": [{"message": f"Query complexity {cost.complexity} is above {most}"}]})

@@ -76,7 +76,7 @@ def take_events(
     retyping.retype(warehouse, [profile.as_texts], now, is_partial=True)
     report = EventReport()
     try:
-        _take_back(warehouse, inbox)
+        _take_back(warehouse, inbox, now)
         _look_again(warehouse, inbox, profile)
         while deliveries := inbox.take(_VENDOR, most=_AT_ONCE, most_bytes=_BYTES_AT_ONCE):
             report = _land(warehouse, deliveries, profile, now, report)
@@ -101,20 +101,24 @@ def _note_look(
         )  # fmt: skip
 
 
-def _take_back(warehouse: Warehouse, inbox: Inbox) -> None:
-    """Deliveries that the store calls landed and this database lacks wait again."""
+def _take_back(warehouse: Warehouse, inbox: Inbox, now: datetime) -> None:
+    """Deliveries that the store calls landed and this database lacks wait again.
+
+    That is looked at when the database is new or was put back (``meta.turns``), and by their number with the first look of a day.
+    """
     with warehouse.transaction() as connection:
         row = connection.execute(
             """
             select
-                count(*),
-                (select coalesce(max(batch), -1) from meta.turns)
-                    > (select coalesce(max(batch), -1) from landing.inbox_looks where is_complete)
-            from landing.events
-            """
-        ).fetchone() or (0, False)
-    here, has_turned = int(row[0]), bool(row[1])
-    if not has_turned and inbox.landed_count(_VENDOR) <= here:
+                (select count(*) from landing.events),
+                coalesce((select max(batch) from meta.turns) > max(batch), max(batch) is null),
+                coalesce(max(looked_at) < date_trunc('day', $now::timestamptz), true)
+            from landing.inbox_looks where is_complete
+            """,
+            {"now": now},
+        ).fetchone() or (0, True, True)
+    count, has_turned, is_new_day = int(row[0]), bool(row[1]), bool(row[2])
+    if not has_turned and not (is_new_day and inbox.landed_count(_VENDOR) > count):
         return
     for ids in inbox.landed_ids(_VENDOR):
         with warehouse.transaction() as connection:
@@ -132,19 +136,33 @@ def _look_again(warehouse: Warehouse, inbox: Inbox, profile: EventProfile) -> No
     with warehouse.transaction() as connection:
         rows = connection.execute(
             """
-            select delivery_id from landing.events as events
-            where (problem is not null or rows_rejected > 0) and (
-                profiles_sha256 is distinct from $profile
-                or (problem_code = $other_retailer and exists (
-                    select 1 from quarantine.rejected_rows as rejected
-                    join meta.belongs_to as accepted on accepted.name = 'retailer' and accepted.value = rejected.word
-                    where rejected.source_file = 'event ' || events.delivery_id and rejected.column_name = 'retailer_id'
-                ))
-                or exists (
-                    select 1 from landing.happy_returns_items
-                    where return_item_id in (select unnest(events.waits_for)) and refund_type is not null
-                )
+            with
+            refused_deliveries as (
+                from landing.events where problem is not null or rows_rejected > 0
+            ),
+
+            -- One row per delivery whose unit another feed knows by now.
+            known_units as (
+                select distinct delivery_id
+                from (select delivery_id, unnest(waits_for) as return_item_id from refused_deliveries) as waiting
+                semi join (from landing.happy_returns_items where refund_type is not null) as landed using (return_item_id)
+            ),
+
+            -- One row per delivery of a retailer that was accepted since.
+            accepted_deliveries as (
+                select distinct refused.delivery_id
+                from refused_deliveries as refused
+                join quarantine.rejected_rows as rejected
+                    on rejected.source_file = 'event ' || refused.delivery_id and rejected.column_name = 'retailer_id'
+                join meta.belongs_to as accepted on accepted.name = 'retailer' and accepted.value = rejected.word
+                where refused.problem_code = $other_retailer
             )
+
+            select delivery_id from refused_deliveries where profiles_sha256 is distinct from $profile
+            union
+            from known_units
+            union
+            from accepted_deliveries
             """,
             {"profile": profile.sha256, "other_retailer": OTHER_RETAILER},
         ).fetchall()
@@ -191,7 +209,13 @@ def _land_portion(
             repeated.append((one, earlier))
         else:
             fresh.append(one)
-    bodies = [Body(_name(one), "events", one.received_at, one.body, is_again=one.delivery_id in known) for one in fresh]
+    bodies = [
+        Body(
+            _name(one), "events", one.received_at, one.body,
+            is_again=one.delivery_id in known, sha256=one.body_sha256,
+        )
+        for one in fresh
+    ]  # fmt: skip
     reports = land_bodies(connection, bodies, profile, now)
     notes: list[tuple[Delivery, BodyReport, str | None]] = [
         (one, said, None) for one, said in zip(fresh, reports, strict=True)

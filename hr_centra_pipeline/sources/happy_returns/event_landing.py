@@ -34,7 +34,7 @@ class Body:
 
     ``message``: what it is, where its sender knows (the answer of a look-up of returns is a ``return``); else the profile says.
     ``given``: columns that its sender knows and the body may not hold, such as the shipment whose contents it is.
-    ``is_again``: it was landed before, and may bring more now.
+    ``is_again``: it was landed before, and may bring more now. ``sha256``: of its bytes as they came, should they differ now.
     """
 
     name: str
@@ -44,6 +44,7 @@ class Body:
     message: Message | None = None
     given: Mapping[str, str] = field(default_factory=dict)
     is_again: bool = False
+    sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def land_bodies(
 
 
 def _read(body: Body, batch: int, profile: EventProfile) -> _Read:
-    found = _Read(body, batch, event_bodies.sha256_of(body.data))
+    found = _Read(body, batch, body.sha256 or event_bodies.sha256_of(body.data))
     try:
         found.reading = read_body(body.data, profile, body.received_at, body.message, body.given)
     except Refused as error:
@@ -185,7 +186,7 @@ def _land_rows(
         [Source(one.body.name, one.batch, one.body.received_at, is_again=one.body.is_again) for one in together],
         bases,
         feed=together[0].body.feed,
-        is_plain=not path.read_bytes().translate(None, delete=_PLAIN),
+        is_plain=_is_plain(path.read_bytes(), sum(len(_rows_of(one, kind.name)) for one in together)),
     )
     row_landing.check(connection, rows, path, now)
     row_landing.land(connection, rows, now)
@@ -206,6 +207,11 @@ def _land_rows(
             "select file, return_item_id from identified where problem.reason = ? order by all", [UNKNOWN_UNIT]
         ).fetchall():
             together[place].waits_for.append(unit)
+
+
+def _is_plain(data: bytes, rows: int) -> bool:
+    """Nothing but characters of ASCII that can be seen, and no line ends inside of values."""
+    return data.count(b"\n") == rows + 1 and not data.translate(None, delete=_PLAIN)
 
 
 def _count_again(connection: Connection, found: Sequence[_Read]) -> None:

@@ -13,11 +13,15 @@ import duckdb
 import pytest
 
 from hr_centra_pipeline.core.errors import ConfigurationError, Unreachable
+from hr_centra_pipeline.core.policy import load_policy
 from hr_centra_pipeline.inbox.inbox_store import Inbox
 from hr_centra_pipeline.sources.centra import belonging
 from hr_centra_pipeline.sources.happy_returns import event_intake, event_landing
 from hr_centra_pipeline.sources.happy_returns.export_profiles import load_profiles
-from hr_centra_pipeline.warehouse.database import Warehouse
+from hr_centra_pipeline.warehouse import place
+from hr_centra_pipeline.warehouse.database import Warehouse, run_sql
+from hr_centra_pipeline.warehouse.policy_tables import write_policy
+from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY
 from hr_centra_pipeline_tests.sources.happy_returns.conftest import ITEM, NOW, RETURN, Harness, new_harness
 from hr_centra_pipeline_tests.sources.happy_returns.events import LABEL, METHOD, OUTBOUND, STARTED, UNIT, Events, status
 
@@ -221,7 +225,9 @@ _SET_ASIDE: list[tuple[dict[str, Any], str | None, str]] = [
         ({"refundType": None}, "refund_type", "is missing, and no feed knows the unit yet"),
         ({"sku": {"a": 1}}, "sku", 'is a list or an object: {"a": "1"}'),
         ({"sku": "A", "SKU": "B"}, "sku", "is there twice, with two values: sku"),
-        ({"sku": "\ud800"}, None, "holds half a character (a lone surrogate)"),
+        ({"sku": "A\nB"}, "sku", "holds a control character"),
+    ({"sku": "A\0B"}, "sku", "holds a control character"),
+    ({"sku": "\ud800"}, None, "holds half a character (a lone surrogate)"),
         ({"sku": "S" * 201}, "sku", f"is longer than 200 characters: {'S' * 60}"),
         ({"happyReturnsItemID": None, "orderLineItemID": "77"}, "item_id",
          "is missing, its line id has no unit offset, and the file does not hold the whole return"),
@@ -238,6 +244,13 @@ def test_a_unit_that_cannot_be_read_is_set_aside_by_name_and_the_others_land(eve
             f"event {delivery_id}",
         ) == [(1, column, reason)]
     assert events.harness.rows("select distinct return_item_id from landing.happy_returns_items") == [("IT-2",)]
+
+
+def test_texts_are_cleaned_as_those_of_files_are(events: Events) -> None:
+    events.stage(status("started", UNIT | {"sku": " \u00c9\u200bCLAIR\u00a0", "upc": " ", "productName": "Two\nlines"}))
+    assert events.harness.rows("select sku, upc, product_name from staging.return_items") == [
+        ("\u00c9CLAIR", None, "Two\nlines")
+    ]
 
 
 def test_an_item_that_is_not_an_object_and_an_unknown_merged_event_are_set_aside(events: Events) -> None:
@@ -362,6 +375,50 @@ def test_an_answer_of_the_api_holds_several_returns_and_names_no_event(events: E
     assert events.harness.rows("select count(*) from landing.events") == [(0,)]
 
 
+def _newest_reports(events: Events) -> list[tuple[Any, ...]]:
+    """In which batch Happy Returns last said something new of each unit's credit and stock."""
+    with events.harness.warehouse.transaction() as connection:
+        write_policy(connection, load_policy(EXAMPLE_POLICY).policy, "live")
+        connection.execute(
+            """
+            create or replace temp table desired_effects as
+            select effect_key(effect_kind, [return_item_id]) as effect_key, effect_kind, return_item_id, return_id, order_number
+            from (select distinct return_item_id, return_id, order_number from landing.happy_returns_items)
+            cross join (select unnest(['credit_note', 'inventory_adjustment']) as effect_kind)
+            """
+        )
+        run_sql(connection, "hr_centra_pipeline.push", "latest_reports.sql", {"is_asked": True})
+        return connection.execute(
+            "select batch from latest_reports join desired_effects using (effect_key) order by effect_kind"
+        ).fetchall()
+
+
+def test_a_fact_is_new_in_the_batch_that_reported_it_first_whichever_feed_that_was(events: Events) -> None:
+    def newest() -> int:
+        ((batch,),) = events.harness.rows("select max(batch) from landing.happy_returns_rows")
+        return int(batch)
+
+    events.harness.stage("items", ITEM)
+    started = newest()
+    assert _newest_reports(events) == [(started,), (started,)]
+    events.stage(status("approved", UNIT | {"approvedAt": "2026-09-22T08:00:00Z", "updatedAt": "2026-09-22T08:00:00Z"}))
+    approved = newest()
+    assert _newest_reports(events)[0] == (approved,)
+    stock = _newest_reports(events)[1]
+    # A file that comes later says the same: that is no news.
+    known = {
+        "approved_at": "2026-09-22T08:00:00Z",
+        "order_line_item_id": "77-0-1",
+        "updated_at": "2026-09-22T08:00:00Z",
+    }
+    events.harness.stage("items", ITEM | known)
+    assert newest() > approved
+    assert _newest_reports(events) == [(approved,), stock]
+    # The grade is new, and only the event has it.
+    events.stage(status("dropped-off", UNIT | {"disposition": "damaged", "updatedAt": "2026-09-23T08:00:00Z"}))
+    assert _newest_reports(events)[1] == (newest(),)
+
+
 def test_a_crash_between_landing_and_marking_lands_nothing_twice(
     events: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -388,8 +445,15 @@ def test_a_restored_or_recreated_database_takes_again_what_it_lacks(events: Even
         connection.execute("delete from landing.events where message = 'return'")
         connection.execute("delete from landing.happy_returns_items")
         connection.execute("delete from landing.happy_returns_returns")
+    assert events.take().deliveries == 0
+    with events.harness.warehouse.transaction() as connection:
+        place.turn(connection, "restored")
     report = events.take()
     assert (report.deliveries, report.rows_landed) == (1, 2)
+    with events.harness.warehouse.transaction() as connection:
+        connection.execute("delete from landing.events")
+    report = events.take(NOW + timedelta(days=1))
+    assert (report.deliveries, report.rows_read, report.rows_repeated) == (2, 3, 3)
 
 
 def test_a_replay_with_other_paths_brings_what_they_find(events: Events) -> None:
