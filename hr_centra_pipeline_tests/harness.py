@@ -38,8 +38,9 @@ from hr_centra_pipeline.sandbox.payouts.settlements import Movement, card_file
 from hr_centra_pipeline.sandbox.sandbox_clock import SandboxClock
 from hr_centra_pipeline.sandbox.server import RunningSandbox, SandboxSettings, running_sandbox
 from hr_centra_pipeline.sources.centra import centra_staging as centra_staging
-from hr_centra_pipeline.sources.centra import pull
+from hr_centra_pipeline.sources.centra import hints, named_pulls, pull
 from hr_centra_pipeline.sources.centra.client import CentraClient
+from hr_centra_pipeline.sources.centra.hints import Hint, HintReport
 from hr_centra_pipeline.sources.centra.order_api import OrderApiClient
 from hr_centra_pipeline.sources.happy_returns import export_staging as happy_returns_staging
 from hr_centra_pipeline.sources.happy_returns.event_intake import take_events
@@ -50,7 +51,7 @@ from hr_centra_pipeline.sources.happy_returns.export_profiles import load_profil
 from hr_centra_pipeline.sources.payouts import settlement_staging as payout_staging
 from hr_centra_pipeline.sources.payouts.settlement_intake import ingest_payouts
 from hr_centra_pipeline.sources.payouts.settlement_profiles import load_payout_profiles
-from hr_centra_pipeline.warehouse import migrate
+from hr_centra_pipeline.warehouse import migrate, watermarks
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 from hr_centra_pipeline.warehouse.derived import forget_stale
 from hr_centra_pipeline.warehouse.policy_tables import write_policy
@@ -74,6 +75,9 @@ POLICY: dict[str, Any] = {
 _PULLS = (
     pull.pull_stock_changes, pull.pull_orders, pull.pull_named_orders, pull.pull_shipments, pull.pull_returns,
     pull.pull_replacement_stock, pull.pull_status_marks,
+)  # fmt: skip
+NAMED_PULLS = (
+    named_pulls.stock_changes, named_pulls.orders, named_pulls.shipments, named_pulls.returns, named_pulls.replacement_stock,
 )  # fmt: skip
 _KINDS = {
     "returns": "return_id order_number express_code refund_status return_method created_at updated_at",
@@ -468,8 +472,16 @@ class Harness:
     def order_api(self) -> OrderApiClient:
         return OrderApiClient(self.note["order_api_url"], self.note["order_api_key"])
 
-    def plan(self) -> None:
-        """Everything up to the recorded plan."""
+    def hint(self, object_type: str, *ids: int) -> None:
+        """Centra announces that something changed."""
+        now, report = self.clock.now(), HintReport()
+        with self.warehouse.transaction() as connection:
+            batch = watermarks.next_batch(connection)
+            rows = [("d", now, Hint(place, object_type, one, "update", now)) for place, one in enumerate(ids, start=1)]
+            hints.insert(connection, hints.WEBHOOK, rows, batch, report, now)
+
+    def plan(self, *, follows_events: bool = False) -> None:
+        """Everything up to the recorded plan; ``follows_events``: no polls, only what hints and new rows name."""
         self.export()
         now, warehouse, client = self.clock.now(), self.warehouse, self.client()
         with warehouse.kept_open():
@@ -487,8 +499,10 @@ class Harness:
                     warehouse, self.note["payouts"], load_payout_profiles(self.home / "payout_profiles"), now
                 )
                 payout_staging.refresh(warehouse, now)
-            for one in _PULLS:
-                report = one(client, warehouse, self.policy, now)
+            follow = named_pulls.Follow(client, warehouse, self.policy, now, touches=follows_events)
+            polls = () if follows_events else _PULLS
+            reports = [one(client, warehouse, self.policy, now) for one in polls] + [one(follow) for one in NAMED_PULLS]
+            for report in reports:
                 assert report.complete or self.may_fail, report.problem
                 if report.problem:
                     self.problems.append(report.problem)
@@ -509,17 +523,26 @@ class Harness:
             assert report.problem is None, report.problem
             file.unlink()
 
-    def push(self) -> PushReport:
+    def push(self, *, follows_events: bool = False) -> PushReport:
         """The push alone."""
         warehouse = self.warehouse
         with warehouse.kept_open():
-            return push(warehouse, self.client(), self.order_api(), self.policy, self.settings, self.clock.now())
+            return push(
+                warehouse, self.client(), self.order_api(), self.policy, self.settings, self.clock.now(),
+                follows_events=follows_events,
+            )  # fmt: skip
 
     def sync(self) -> PushReport:
         """Plan and push."""
         with self.one_connection():
             self.plan()
             return self.push()
+
+    def event_sync(self) -> PushReport:
+        """A sync because something happened: the new rows of the exports are in the place of events."""
+        with self.one_connection():
+            self.plan(follows_events=True)
+            return self.push(follows_events=True)
 
     def settle(self, most: int = 6) -> None:
         """Sync until a sync writes nothing."""

@@ -20,7 +20,14 @@ from hr_centra_pipeline.core.kinds import OWNERS
 from hr_centra_pipeline.core.policy import LoadedPolicy, Policy, load_policy
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.inbox.signatures import EVENT_PROFILES
-from hr_centra_pipeline.oversight import contract, delivery, inbox_findings, partner_findings, published
+from hr_centra_pipeline.oversight import (
+    contract,
+    delivery,
+    inbox_findings,
+    partner_findings,
+    published,
+    queue_findings,
+)
 from hr_centra_pipeline.oversight.findings import Finding, Level, guarded
 from hr_centra_pipeline.push.guards import refuse_unguarded
 from hr_centra_pipeline.sources.centra import centra_calls, contract_record, judged, probes
@@ -163,7 +170,7 @@ def examine(
             yield _least_token(loaded.policy)
         return
     if settings.centra_graphql_url and settings.centra_token.get_secret_value():
-        yield from guarded("Centra", lambda: _centra(settings, loaded.policy if loaded else None, saved_schema))
+        yield from guarded("Centra", lambda: _centra(settings, loaded.policy if loaded else None, saved_schema, now))
     yield from guarded(partner_findings.SECTION, lambda: partner_findings.key(settings))
     if (api := _order_api_client(settings)) is not None:
         yield from guarded("Order API", lambda: _order_api(api, loaded.policy if loaded else None))
@@ -411,7 +418,7 @@ def _exports(settings: Settings, profiles: list[Profile], every_hours: int, now:
 # ---------------------------------------------------------------- Centra
 
 
-def _centra(settings: Settings, policy: Policy | None, saved_schema: Path | None) -> Iterator[Finding]:
+def _centra(settings: Settings, policy: Policy | None, saved_schema: Path | None, now: datetime) -> Iterator[Finding]:
     client = CentraClient(settings.centra_graphql_url, settings.centra_token)
     before = datetime.now(UTC)
     answer = client.ask("Hello", "query Hello { rateLimits { type intervalSeconds quota remainingQuota } }", {})
@@ -438,6 +445,7 @@ def _centra(settings: Settings, policy: Policy | None, saved_schema: Path | None
             misfits = {name for row in looked.rows if row.stops for name in row.operations}
             yield from contract.findings(looked, is_live=is_live)
         yield from _permissions(client, policy, misfits, is_live=is_live)
+        yield from queue_findings.findings(client, settings, policy, now)
     else:
         yield Finding("Centra", "note", "what the token needs depends on the policy: not checked")
 
@@ -475,10 +483,13 @@ def _permissions(client: CentraClient, policy: Policy, misfits: set[str], *, is_
                 "An update of hr-centra is needed; report it with this line.",
             )  # fmt: skip
     for permission, names in sorted(missing.items()):
-        is_needed = is_live or not permission.endswith(":write")
+        of_queue = centra_calls.QUEUE.issuperset(names)
+        is_needed = (is_live or not permission.endswith(":write")) and not of_queue
+        without = "Everything but the event queue" if of_queue else "Dry run"
         yield Finding(
             "Centra", "error" if is_needed else "warning", f"the token lacks {permission}, for {', '.join(names)}",
-            "Make a token with it in Centra (AMS, Integrations)." + ("" if is_needed else " Dry run works without it."), is_needed,
+            "Make a token with it in Centra (AMS, Integrations)."
+            + ("" if is_needed else f" {without} works without it."), is_needed,
         )  # fmt: skip
     more = [probed.name for probed in probes.beyond_need(client, policy)]
     if more:

@@ -166,7 +166,7 @@ def breaches(
     """
     today = sent_today(connection, now, weeks=policy.surge.weeks)
     leaving = _added(amounts_of(due), under_way(connection))
-    earlier = _sent_since_the_poll(connection) if since_the_poll else {}
+    earlier = _amounts(connection, "from amounts_since_the_poll") if since_the_poll else {}
     raised = {
         (effect_type, currency): up_to
         for effect_type, currency, up_to in connection.execute("from raised_limits").fetchall()
@@ -244,19 +244,6 @@ def sent_today(connection: Connection, now: datetime, *, weeks: int = 4) -> dict
 def under_way(connection: Connection) -> dict[str, Amounts]:
     """What is half done, by effect type. Reads a temporary table that :func:`sent_today` fills."""
     return _amounts(connection, "from amounts_under_way")
-
-
-def _sent_since_the_poll(connection: Connection) -> dict[str, Amounts]:
-    """What left after the last hourly sync, by effect type. Reads a temporary table that :func:`sent_today` fills."""
-    return _amounts(
-        connection,
-        """
-        select effect_type, currency, count(*), sum(amount)::decimal(18, 4)
-        from sent_effects
-        where confirmed_at > (select max(fetched_at) from landing.centra_pulls where "object" = 'returns')
-        group by effect_type, currency
-        """,
-    )
 
 
 def _added(some: Mapping[str, Amounts], more: Mapping[str, Amounts]) -> dict[str, Amounts]:

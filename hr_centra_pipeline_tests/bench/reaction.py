@@ -145,7 +145,8 @@ class Pipeline:
 
     def runs(self) -> list[dg.RunRecord]:
         """Runs so far."""
-        with dg.DagsterInstance.from_config(str(self.home / "dagster")) as instance:
+        os.environ["DAGSTER_HOME"] = self.environment["DAGSTER_HOME"]  # its dagster.yaml asks for it
+        with dg.DagsterInstance.get() as instance:
             return list(instance.get_run_records())
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -14,16 +14,17 @@ from pydantic import SecretStr
 from hr_centra_pipeline.core.errors import ConfigurationError, Unreachable
 from hr_centra_pipeline.core.policy import LoadedPolicy, load_policy
 from hr_centra_pipeline.core.settings import Settings
-from hr_centra_pipeline.orchestration.assets import partner_assets
+from hr_centra_pipeline.orchestration.assets import backfill_assets, partner_assets
 from hr_centra_pipeline.orchestration.assets.partner_assets import ask_partner
 from hr_centra_pipeline.orchestration.run import Run
+from hr_centra_pipeline.orchestration.run_lock import BehindTheLock, is_held
 from hr_centra_pipeline.sources.happy_returns.partner_client import PartnerRefused
 from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline.warehouse.policy_tables import write_policy
 from hr_centra_pipeline_tests import staged
 from hr_centra_pipeline_tests.receivers import free_port
 from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY
-from hr_centra_pipeline_tests.sources.happy_returns.partner import KEY, RETAILER, Given, Partner, partner
+from hr_centra_pipeline_tests.sources.happy_returns.partner import KEY, RETAILER, Given, Partner, Request, partner
 
 NOW = datetime(2026, 9, 30, 12, tzinfo=UTC)
 
@@ -110,3 +111,31 @@ def test_runs_of_one_home_share_a_bucket(tmp_path: Path, served: Partner, monkey
     assert len(served.got) >= 2
     assert len(waits) == len(served.got) - 1
     assert max(waits) > 1
+
+
+def test_a_backfill_asks_about_its_days_in_short_slices_behind_the_lock(
+    tmp_path: Path, served: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hr_centra_pipeline.orchestration.assets.partner_assets.time.sleep", lambda _: None)
+    run = run_of(tmp_path, **key_at(served.url))
+    lock_path = tmp_path / "sync.lock"
+    warehouse = BehindTheLock(tmp_path / "warehouse.duckdb", lock_path, "a test")
+    given = cast("Any", run)
+    given.warehouse, given.window = warehouse, (NOW - timedelta(days=9), NOW - timedelta(days=8))
+    held: list[bool] = []
+
+    def respond(_: Request) -> Given:
+        held.append(is_held(lock_path))
+        return Given(body={"shipments": []})
+
+    served.respond = respond
+    assert backfill_assets.asked_partner(run, warehouse) == {"look_ups": 0, "look_ups_left": 0}
+    assert [request.query["startDateTime"] for request in served.got] == ["2026-09-21T12:00:00Z"]
+    assert held == [False]
+
+
+def test_a_backfill_without_a_key_asks_nothing(tmp_path: Path, served: Partner) -> None:
+    run = run_of(tmp_path, partner_api_url=served.url)
+    warehouse = BehindTheLock(tmp_path / "warehouse.duckdb", tmp_path / "sync.lock", "a test")
+    assert backfill_assets.asked_partner(run, warehouse) == {}
+    assert served.got == []

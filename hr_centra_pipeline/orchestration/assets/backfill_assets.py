@@ -79,7 +79,7 @@ def backfill(context: dg.AssetExecutionContext, run: Run) -> Iterator[dg.Materia
         reports.append(
             history.read_named_orders(run.client, warehouse, run.policy.policy, now, slice_=warehouse.slice_)
         )
-    asked = _asked_partner(run, warehouse)
+    asked = asked_partner(run, warehouse)
     _LOG.info("backfill: planning what was read …")
     first, last = days_of(context.run.tags) or (now.date(), now.date())
     with warehouse.slice_():
@@ -101,7 +101,7 @@ def backfill(context: dg.AssetExecutionContext, run: Run) -> Iterator[dg.Materia
     yield from results(warehouse, [REPORTS], metadata)
 
 
-def _asked_partner(run: Run, warehouse: BehindTheLock) -> dict[str, Any]:
+def asked_partner(run: Run, warehouse: BehindTheLock) -> dict[str, Any]:
     """Look up at the partner API what is open or unknown of these days, as far as what was just read shows it."""
     if not run.settings.partner_api_key.get_secret_value():
         return {}

@@ -65,7 +65,10 @@ class _Task:
 
 
 def orders(follow: Follow) -> PullReport:
-    """Orders of hints, of payments, and of touched units, with their shipments; and those that were never landed."""
+    """Orders of hints, of payments, and of touched units, with their shipments; and those that were never landed.
+
+    Of an order that a hint names, the Returns too, if there are any: what changed on it may be one of them.
+    """
 
     def work(pull: Pull, task: _Task) -> None:
         ids = task.named.of(hints.ORDER)
@@ -77,6 +80,9 @@ def orders(follow: Follow) -> PullReport:
         shown |= _named_orders(pull, [one for one in numbers if one not in asked and is_order_number(one)])
         _tell(pull, task, hints.ORDER, ids, shown)
         task.done[hints.PAYMENT] = list(task.named.of(hints.PAYMENT))
+        with pull.warehouse.transaction() as connection:
+            known = _with_returns(connection, [*map(str, ids), *task.named.payment_orders])
+        _returns_on(pull, known, [], set())
 
     return _pulled(follow, _ORDERS, (hints.ORDER, hints.PAYMENT), work)
 
@@ -98,7 +104,7 @@ def shipments(follow: Follow) -> PullReport:
 
 
 def returns(follow: Follow) -> PullReport:
-    """Returns of hints, those of touched orders, and of orders that hints name and that have any; one that is gone is deleted.
+    """Returns of hints, and those of touched orders; one that is gone is deleted.
 
     The order of a Return comes along: its payments and returned quantities changed with it.
     """
@@ -108,29 +114,32 @@ def returns(follow: Follow) -> PullReport:
         shown: set[int | None] = set()
         for some in batches(ids, pull.page_size):
             shown |= land_returns(pull, {"id": some})
-        with pull.warehouse.transaction() as connection:
-            hinted = [str(number) for number in task.named.of(hints.ORDER)]
-            of_orders = dict.fromkeys(
-                [*task.touched, *_with_returns(connection, [*hinted, *task.named.payment_orders])]
-            )
-        numbers = [int(number) for number in of_orders if is_order_number(number)]
-        for some in batches(numbers, pull.page_size):
-            shown |= land_returns(pull, {"orderNumber": some})
-        with pull.warehouse.transaction() as connection:
-            doubtful = [one for one in _landed_returns(connection, ids, list(of_orders)) if one not in shown]
-        for some in batches([one for one in doubtful if one not in ids], pull.page_size):
-            shown |= land_returns(pull, {"id": some})
-        if None not in shown:  # else one of them is there, and cannot be read: which one is not known
-            with pull.warehouse.transaction() as connection:
-                gone = [one for one in doubtful if one not in shown]
-                pull.rows_landed += centra_landing.land_deleted(connection, gone, pull.now)
+        _returns_on(pull, task.touched, ids, shown)
         _tell(pull, task, hints.RETURN, ids, shown)
         if follow.touches:
             with pull.warehouse.transaction() as connection:
-                more = [one for one in _orders_of(connection, ids) if one not in of_orders]
+                more = [one for one in _orders_of(connection, ids) if one not in task.touched]
             _named_orders(pull, more)
 
     return _pulled(follow, _RETURNS, (hints.RETURN,), work)
+
+
+def _returns_on(pull: Pull, numbers: Sequence[str], ids: Sequence[int], shown: set[int | None]) -> None:
+    """Land the Returns on some orders. Landed ones on them, or with these ids, that Centra does not show are deleted.
+
+    ``shown``: those that it has shown so far; asked for by id are ``ids``.
+    """
+    for some in batches([int(number) for number in numbers if is_order_number(number)], pull.page_size):
+        shown |= land_returns(pull, {"orderNumber": some})
+    with pull.warehouse.transaction() as connection:
+        doubtful = [one for one in _landed_returns(connection, ids, numbers) if one not in shown]
+    for some in batches([one for one in doubtful if one not in ids], pull.page_size):
+        shown |= land_returns(pull, {"id": some})
+    if None in shown:
+        return  # one of them is there, and cannot be read: which one is not known
+    with pull.warehouse.transaction() as connection:
+        gone = [one for one in doubtful if one not in shown]
+        pull.rows_landed += centra_landing.land_deleted(connection, gone, pull.now)
 
 
 def stock_changes(follow: Follow) -> PullReport:
@@ -166,8 +175,6 @@ def _pulled(follow: Follow, name: str, of: Collection[str], work: Callable[[Pull
         touched = _touched_orders(connection, name) if follow.touches else []
         batch = watermarks.newest_batch(connection) if follow.touches else watermarks.NOTHING
     is_asked = bool(touched) or any(named.of(one) for one in of)
-    if name == _RETURNS:  # orders of hints may have Returns that no hint names
-        is_asked = is_asked or bool(named.of(hints.ORDER) or named.payment_orders)
     if not is_asked and not (follow.touches and name == _ORDERS):
         return PullReport(NAMED_PREFIX + name, 0, 0, True, None)
     task = _Task(follow, named, touched, batch)
