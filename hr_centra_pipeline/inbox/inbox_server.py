@@ -51,7 +51,6 @@ def bounded_protocol(bounds: Bounds, count: Callable[[str, str], None]) -> type[
         _head_size = 0
         _is_in_head = True
         _has_begun = False
-        url = b""
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
@@ -103,7 +102,8 @@ def bounded_protocol(bounds: Bounds, count: Callable[[str, str], None]) -> type[
                 self.transport.close()
 
         def _refuse(self, answer: Answer) -> None:
-            count(self.url.decode("latin-1"), answer.bound or "")
+            path = self.url.decode("latin-1") if self._has_begun else ""
+            count(path, answer.bound or "")
             self.transport.write(written(answer))
             self.transport.close()
 
