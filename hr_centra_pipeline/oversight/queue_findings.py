@@ -23,9 +23,8 @@ _MOST = 200
 
 
 def findings(client: CentraClient, settings: Settings, policy: Policy, now: datetime) -> Iterator[Finding]:
-    """What can be known of a queue that any program with our integration name may empty."""
+    """What can be known of a queue that any program with our integration name may empty; nothing while it is not read."""
     if not policy.events.centra_queue:
-        yield Finding(SECTION, "note", "not read ([events] centra_queue = false): the polls find every change")
         return
     try:
         yield from _of_queue(client, settings, policy, now)

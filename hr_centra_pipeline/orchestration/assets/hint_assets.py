@@ -35,11 +35,14 @@ def centra_hints(context: dg.AssetExecutionContext, run: Run) -> Iterator[dg.Mat
     problems: list[str] = []
     if run.window is None:
         reports = [event_queue.take(run.client, run.warehouse, run.policy.policy, run.now)]
+        inbox = Inbox.open(run.settings.inbox)
         try:
-            reports.append(hints.take(_inbox(run), run.warehouse, run.policy.policy, run.now))
+            reports.append(hints.take(inbox, run.warehouse, run.policy.policy, run.now))
         except StoreFailed as error:
             failures.try_again(context, run, error)
             problems.append(str(error))
+        finally:
+            inbox.close()
         problems += [problem for report in reports for problem in report.problems]
         names = ("deliveries", "events", "landed", "repeated", "rejected", "ignored")
         metadata = {name: sum(getattr(report, name) for report in reports) for name in names}
@@ -47,11 +50,7 @@ def centra_hints(context: dg.AssetExecutionContext, run: Run) -> Iterator[dg.Mat
         asset_key=key(_HINTS), check_name=_READ, passed=not problems, severity=dg.AssetCheckSeverity.WARN,
         description="; ".join(problems) or None,
     )  # fmt: skip
-    yield from results(run.warehouse, [_HINTS, _LISTENERS], metadata, {_HINTS: [check]})
-
-
-def _inbox(run: Run) -> Inbox:
-    return Inbox.open(run.settings.inbox)
+    yield from results(run.warehouse, [_HINTS, _LISTENERS], metadata, {_HINTS: [check]}, is_brief=run.follows_events)
 
 
 ASSETS = [centra_hints]

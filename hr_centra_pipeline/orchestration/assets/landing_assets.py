@@ -128,7 +128,8 @@ def happy_returns_events(context: dg.AssetExecutionContext, run: Run) -> Iterato
 
     report, readable = _taken(context, run, take, EventReport(), key(_EVENTS), _INBOX_READABLE)
     checks = [_adds_up(run, _EVENTS, _EVENTS, "deliveries"), readable]
-    yield from results(run.warehouse, [_EVENTS, _BAGS, _LOOKS, _INBOX_DAYS], _plain(report), {_EVENTS: checks})
+    tables = [_EVENTS, _BAGS, _LOOKS, _INBOX_DAYS]
+    yield from results(run.warehouse, tables, _plain(report), {_EVENTS: checks}, is_brief=run.follows_events)
 
 
 @dg.multi_asset(
@@ -261,7 +262,7 @@ def _centra(
             asset_key=key(table), check_name=_COMPLETE, passed=not problems, description=problems or None,
             metadata=failures.told(errors[0]) if errors else {},
         )  # fmt: skip
-        yield from results(run.warehouse, [table], metadata, {table: [check]})
+        yield from results(run.warehouse, [table], metadata, {table: [check]}, is_brief=run.follows_events)
 
     return pulled
 

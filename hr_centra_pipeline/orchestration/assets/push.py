@@ -28,7 +28,9 @@ def push_effects(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
         run.warehouse, run.client, run.order_api, run.policy.policy, run.settings, run.now,
         follows_events=run.follows_events,
     )  # fmt: skip
-    yield from results(run.warehouse, TABLES, {"mode": run.settings.mode, **report.metadata()})
+    yield from results(
+        run.warehouse, TABLES, {"mode": run.settings.mode, **report.metadata()}, is_brief=run.follows_events
+    )
 
 
 ASSETS = [push_effects]

@@ -114,12 +114,13 @@ WIDEST: Mapping[str, Variables] = {
 
 
 def widest(policy: Policy) -> Mapping[str, Variables]:
-    """The same under a policy: a gift card as its template fills it in."""
+    """The same under a policy: a gift card as its template fills it in, and the event queue only where it is read."""
+    found = {name: of for name, of in WIDEST.items() if policy.events.centra_queue or name not in QUEUE}
     template = policy.gift_card.template
     if template is None:
-        return WIDEST
+        return found
     card = gift_card.filled(template, dict.fromkeys(gift_card.PLACEHOLDERS, "-"))
-    return {**WIDEST, "IssueCredit": {"input": {**WIDEST["IssueCredit"]["input"], "giftCard": card}}}
+    return {**found, "IssueCredit": {"input": {**WIDEST["IssueCredit"]["input"], "giftCard": card}}}
 
 
 def plain(value: Any) -> Any:
