@@ -191,7 +191,7 @@ def _source_time(rows: Rows, of_source: str) -> str:
     """SQL for the time of a row's state. What a body reports has happened by the time it came."""
     if not rows.is_partial:
         return f"coalesce(told_time, {of_source})"
-    return f"coalesce(told_time.updated_at, least(told_time.latest_at, {of_source}), {of_source})"
+    return f"least(coalesce(told_time.updated_at, told_time.latest_at, {of_source}), {of_source})"
 
 
 @makes(
