@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import chain
-from typing import Any
+from typing import Any, TypeGuard
 from urllib.parse import parse_qs
 from zoneinfo import ZoneInfo
 
@@ -173,7 +173,7 @@ def _hint(place: int, event: Any, zone: ZoneInfo) -> Hint | str:
     return Hint(place, of, object_id, action, instant_of(event.get("date"), zone))
 
 
-def _is_word(value: Any) -> bool:
+def _is_word(value: Any) -> TypeGuard[str]:
     """A short text that can be shown: no half of a character is."""
     return isinstance(value, str) and len(value) <= _LONGEST_WORD and value.isprintable()
 
@@ -307,6 +307,8 @@ def named(connection: Connection) -> Named:
         select object_type, object_id, any_value(order_number), max(batch)
         from landing.centra_hints
         where pulled_at is null and object_type in (select unnest(?::varchar[]))
+            -- the others are not read
+            and batch >= (select min(batch) from landing.centra_hints where pulled_at is null)
         group by object_type, object_id
         qualify row_number() over (partition by object_type order by min(batch), object_id) <= ?
         order by min(batch), object_id
