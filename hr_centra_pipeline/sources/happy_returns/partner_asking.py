@@ -118,6 +118,7 @@ def ask(
     budget = limits.requests_per_backfill if window else limits.requests_per_run
     if not budget:
         return PartnerReport()
+    api.wait_left = limits.wait_seconds_per_backfill if window else limits.wait_seconds_per_run
     run = _Run(warehouse, api, profile, limits, now, budget, window, land)
     can_ask = run.goes_on(run.list_shipments)
     run.store()

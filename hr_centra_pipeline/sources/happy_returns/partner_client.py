@@ -6,6 +6,7 @@ Nothing is repeated but what a full bucket (429) turned away: everything else is
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -129,6 +130,7 @@ class PartnerApi:
         self._before_call = before_call
         self.requests = 0  # that left
         self.limited = 0  # of them with 429
+        self.wait_left = math.inf  # seconds that all calls together may still wait
 
     @classmethod
     def from_settings(
@@ -260,7 +262,13 @@ class PartnerApi:
         self, call: Call, method: str, url: str, body: Mapping[str, str] | None, query: Mapping[str, str] | None
     ) -> Received | Answer:
         self._before_call()
-        self._bucket.take()
+        waited = self._bucket.take(self.wait_left)
+        if waited is None:
+            raise self._unreachable(
+                call,
+                "it would have to wait for longer than a run may ([partner_api] wait_seconds_per_run): the next one asks again.",
+            )
+        self.wait_left -= waited
         self.requests += 1
         headers = {"Accept": "application/json"} | ({} if body is None else {"Content-Type": "application/json"})
         data = None if body is None else simplejson.dumps(dict(body)).encode()

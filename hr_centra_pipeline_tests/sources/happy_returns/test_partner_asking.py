@@ -489,3 +489,17 @@ def test_a_backfill_has_a_budget_of_its_own(desk: Desk) -> None:
     window = (NOW - timedelta(days=21), NOW - timedelta(days=19))
     report = desk.ask(limits, window=window)
     assert (report.requests, report.look_ups, report.waiting) == (6, 4, 6)
+
+
+def test_a_full_bucket_holds_a_run_up_no_longer_than_the_policy_says(desk: Desk) -> None:
+    for code in CODES:
+        desk.silent(code)
+        desk.odd[code] = Given(429, {"ErrorMessage": "leaky bucket size 60"})
+    begun = desk.time.now
+    report = desk.ask(LIMITS.model_copy(update={"wait_seconds_per_run": 100}))
+    assert desk.time.now - begun <= 100
+    assert (report.look_ups, report.waiting) == (0, len(CODES))
+    assert "wait_seconds_per_run" in str(report.problem)
+    desk.odd.clear()
+    desk.time.now += 3_600
+    assert desk.ask(now=NOW + timedelta(hours=1)).look_ups == len(CODES)
