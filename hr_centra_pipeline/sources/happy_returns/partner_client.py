@@ -123,7 +123,7 @@ class PartnerApi:
             raise ConfigurationError(
                 "HAPPY_RETURNS_RETAILER_ID: not set, and each look-up names it. It is the retailer's slug, as the exports show it."
             )
-        self._retailer_id = retailer_id
+        self.retailer_id = retailer_id
         self._credential = Credential("X-Hr-Apikey", key, variable="HAPPY_RETURNS_API_KEY")
         self._session = BoundedSession(self._credential, most_bytes=_MOST_BYTES, most_seconds=_MOST_SECONDS)
         self._bucket = LeakyBucket(bucket_path, self.facts.requests_per_second, clock=clock, sleep=sleep)
@@ -168,7 +168,7 @@ class PartnerApi:
         if not value or len(value) > _LONGEST_VALUE or not value.isprintable():
             problem = "not asked: its number or code is empty, too long or has characters that cannot be shown"
             return Answer(None, problem=problem, was_asked=False)
-        body = {"happyReturnsRetailerID": self._retailer_id, criterion: value}
+        body = {"happyReturnsRetailerID": self.retailer_id, criterion: value}
         if cursor is not None:
             body[self.facts.cursor_parameter] = cursor
         answer = self._asked("returns", body=body)
@@ -185,7 +185,7 @@ class PartnerApi:
             Unreachable, PartnerRefused: as ``returns``.
         """
         query = {
-            "retailerID": self._retailer_id, "startDateTime": _instant(start), "endDateTime": _instant(end),
+            "retailerID": self.retailer_id, "startDateTime": _instant(start), "endDateTime": _instant(end),
         }  # fmt: skip
         answer = self._asked("outbound_shipments", query=query)
         return answer if answer.problem or answer.body is None else self._with_rows(answer, self.facts.shipments, None)

@@ -14,7 +14,7 @@ from hr_centra_pipeline.sources.happy_returns import identity, parsing, writings
 from hr_centra_pipeline.sources.happy_returns.export_kinds import Kind
 from hr_centra_pipeline.sources.happy_returns.export_profiles import Profile
 from hr_centra_pipeline.sources.intake import bounds
-from hr_centra_pipeline.warehouse.database import Connection
+from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 from hr_centra_pipeline.warehouse.made import makes
 
 # DuckDB reads a file in pieces of 16 lines of this size, a thread each: a longer line is for those that are cut by hand.
@@ -290,6 +290,14 @@ def accept_first_retailer(connection: Connection, name: str, now: datetime) -> N
     connection.execute(
         "insert into meta.belongs_to select 'retailer', $name, $now, null, null, null", {"name": name, "now": now}
     )
+
+
+def expect_retailer(warehouse: Warehouse, name: str, now: datetime) -> None:
+    """The configured retailer (HAPPY_RETURNS_RETAILER_ID) is the one that a new database is about, whoever is landed first."""
+    if name:
+        with warehouse.transaction() as connection:
+            if not retailers(connection):
+                accept_first_retailer(connection, name, now)
 
 
 def of_another_retailer(known: Sequence[str], name: str) -> str:

@@ -14,7 +14,7 @@ import pytest
 from hr_centra_pipeline.core.errors import Unreachable
 from hr_centra_pipeline.core.policy import PartnerApi as Limits
 from hr_centra_pipeline.core.policy import load_policy
-from hr_centra_pipeline.sources.happy_returns.event_landing import Body, BodyReport
+from hr_centra_pipeline.sources.happy_returns.event_landing import Asked, Body, BodyReport
 from hr_centra_pipeline.sources.happy_returns.event_reading import EventProfile, load_event_profile
 from hr_centra_pipeline.sources.happy_returns.partner_asking import LookUp, PartnerReport, ask, due
 from hr_centra_pipeline.sources.happy_returns.partner_client import PartnerApi, PartnerRefused
@@ -503,3 +503,35 @@ def test_a_full_bucket_holds_a_run_up_no_longer_than_the_policy_says(desk: Desk)
     desk.odd.clear()
     desk.time.now += 3_600
     assert desk.ask(now=NOW + timedelta(hours=1)).look_ups == len(CODES)
+
+
+def test_an_answer_that_spoils_a_transaction_is_noted_alone_and_the_others_land(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for code in CODES[:3]:
+        desk.silent(code)
+        desk.units[code] = [unit(sku=code)]
+    real = Desk.land
+
+    def chokes(self: Desk, connection: Connection, bodies: Sequence[Body], *rest: Any) -> list[BodyReport]:
+        if any(CODES[1].encode() in body.data for body in bodies):
+            raise ZeroDivisionError("too odd")
+        return real(self, connection, bodies, *rest)
+
+    monkeypatch.setattr(Desk, "land", chokes)
+    report = desk.ask()
+    assert (report.look_ups, report.rows_landed, report.odd_answers, report.problem) == (3, 2, 1, None)
+    assert desk.rows("select value, problem from landing.partner_answers where problem is not null") == [
+        (CODES[1], "cannot be landed: too odd")
+    ]
+    assert desk.rows("select reason from quarantine.rejected_rows") == [("cannot be landed: too odd",)]
+
+
+def test_what_an_answer_has_to_be_about_is_told_with_it(desk: Desk) -> None:
+    desk.silent(CODES[0], order="1001")
+    desk.units[CODES[0]] = [unit()]
+    desk.ask()
+    (body,) = desk.landed
+    assert body.asked == Asked(
+        RETAILER, express_code=CODES[0], returns=frozenset({f"RT-{CODES[0]}"}), orders=frozenset({"1001"})
+    )
