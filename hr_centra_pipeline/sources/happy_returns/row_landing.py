@@ -293,7 +293,7 @@ def accept_first_retailer(connection: Connection, name: str, now: datetime) -> N
 
 
 def expect_retailer(warehouse: Warehouse, name: str, now: datetime) -> None:
-    """The configured retailer (HAPPY_RETURNS_RETAILER_ID) is the one that a new database is about, whoever is landed first."""
+    """The configured retailer (HAPPY_RETURNS_RETAILER_ID) is the one that a new database is about."""
     if name:
         with warehouse.transaction() as connection:
             if not retailers(connection):
