@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from hr_centra_pipeline.sources.happy_returns import identity, parsing, writings
+from hr_centra_pipeline.sources.happy_returns import identity, parsing, units_of_feeds, writings
 from hr_centra_pipeline.sources.happy_returns.export_kinds import Kind
 from hr_centra_pipeline.sources.happy_returns.export_profiles import Profile
 from hr_centra_pipeline.sources.intake import bounds
@@ -237,6 +237,8 @@ def land(connection: Connection, rows: Rows, now: datetime) -> None:
     """
     kind = rows.kind
     identity.identify(connection, kind)
+    if kind.name == "items":
+        units_of_feeds.match_across_feeds(connection, rows.feed)
     if rows.is_partial and kind.name == "items":
         identity.refuse_unknown_units(connection)
     if kind.name == "returns":

@@ -229,7 +229,7 @@ _SET_ASIDE: list[tuple[dict[str, Any], str | None, str]] = [
     ({"sku": "A\0B"}, "sku", "holds a control character"),
     ({"sku": "\ud800"}, None, "holds half a character (a lone surrogate)"),
         ({"sku": "S" * 201}, "sku", f"is longer than 200 characters: {'S' * 60}"),
-        ({"happyReturnsItemID": None, "orderLineItemID": "77"}, "item_id",
+        ({"happyReturnsItemID": None, "orderLineItemID": None, "sku": None}, "item_id",
          "is missing, its line id has no unit offset, and the file does not hold the whole return"),
     ]  # fmt: skip
 
