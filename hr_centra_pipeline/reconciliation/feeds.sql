@@ -1,22 +1,39 @@
--- makes: reconciliation.feeds
+-- makes: reconciliation.feeds, beginnings_of_events, days_with_news
 -- kind:  table
 -- grain: one row per unit that is reported since Happy Returns' events are received: which feed reported what about it, and when
 
--- Units of which a feed has reported something new since the last run. None where no event has ever been received.
+-- One row: since when events are received, or at least looked for; null: never. What happened before cannot be in one.
+create or replace temp table beginnings_of_events as
+select min(begun_at) as begun_at
+from (
+    select min(received_at) as begun_at from landing.events
+    union all
+    select min(looked_at) from landing.inbox_looks
+);
+
+-- Units about which a feed has reported something new since the last run, their return's rows included: they state when it started.
 create or replace temp table units_with_news as
-select distinct return_item_id
-from landing.happy_returns_items
-where batch > $since and exists (from landing.events);
+with
+returns_in_the_news as (
+    select distinct return_id, order_number from landing.happy_returns_returns where batch > $since
+)
+
+select return_item_id from landing.happy_returns_items
+where batch > $since and (select begun_at is not null from beginnings_of_events)
+union
+select return_item_id from landing.happy_returns_items semi join returns_in_the_news using (return_id, order_number)
+where (select begun_at is not null from beginnings_of_events);
+
+-- Days of these units' milestones, as they were and as they are.
+create or replace temp table days_with_news as
+select unnest([started_at::date, approved_at::date]) as "day"
+from reconciliation.feeds
+semi join units_with_news using (return_item_id);
 
 delete from reconciliation.feeds where return_item_id in (from units_with_news);
 
 insert into reconciliation.feeds by name
 with
--- One row: since when events are received. What happened before cannot be in one.
-beginnings as (
-    select min(received_at) as begun_at from landing.events
-),
-
 -- One row per row of a feed about such a unit, with when we knew it: of an event, when it was received.
 reported_rows as (
     select
@@ -92,6 +109,11 @@ select
     contradictions.differs_in
 from units_by_feed
 join staging.return_items as items using (return_item_id)
-cross join beginnings
+cross join beginnings_of_events
 left join contradictions using (return_item_id)
 where items.return_created_at >= begun_at or items.approved_at >= begun_at or started_by_events_at is not null;
+
+insert into days_with_news
+select unnest([started_at::date, approved_at::date]) as "day"
+from reconciliation.feeds
+semi join units_with_news using (return_item_id);

@@ -341,7 +341,8 @@ def _names(request: Request, body: bytes) -> list[str]:
         name = named.get("operationName") if isinstance(named, dict) else None
         return str(name).split("_") if name else text.split("{", 1)[0].split("(", 1)[0].split()[1:2]
     path = request.url.path.removeprefix(_ORDER_API).removeprefix(_PARTNER_API)
-    return [f"{request.method} {path}", f"{request.method} /{path.split('/')[1]}"]
+    # Of GET /outbound-shipment/17 also GET /outbound-shipment; a name once.
+    return list(dict.fromkeys([f"{request.method} {path}", f"{request.method} /{path.split('/')[1]}"]))
 
 
 def _before(sandbox: Sandbox, request: Request, fault: Fault | None) -> Reply | None:

@@ -24,6 +24,7 @@ class Feeds:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self._batch = 0
+        self.last_run_at = STARTED - 30 * HOUR
         self.event("first", STARTED - HOUR)
 
     def event(
@@ -62,7 +63,9 @@ class Feeds:
 
     def compared(self, *, now: datetime = NOW, since: int = -1) -> dict[str, dict[str, Any]]:
         for name in ("feeds.sql", "feed_days.sql"):
-            run_sql(self.connection, "hr_centra_pipeline.reconciliation", name, {"since": since, "now": now})
+            given = {"since": since, "now": now, "last_run_at": self.last_run_at}
+            run_sql(self.connection, "hr_centra_pipeline.reconciliation", name, given)
+        self.last_run_at = now
         return {row["return_item_id"]: row for row in self._rows("reconciliation.feeds")}
 
     def days(self) -> dict[str, dict[str, Any]]:
@@ -135,6 +138,58 @@ def test_only_units_with_news_are_compared_again_and_the_others_stay(prepared: C
     prepared.execute("update landing.happy_returns_items set feed = 'api' where return_item_id = 'A'")
     found = feeds.compared(since=2)
     assert (found["A"]["verdict"], found["B"]["verdict"]) == ("only_files", "agree")
+
+
+def test_a_unit_whose_return_lands_later_than_itself_is_compared_once_that_states_when_it_started(
+    prepared: Connection,
+) -> None:
+    feeds = Feeds(prepared)
+    feeds.told("A", "files", STARTED)
+    feeds.is_known("A", approved=False)
+    prepared.execute("update staging.return_items set return_created_at = null")
+    assert feeds.compared() == {}
+    prepared.execute("update staging.return_items set return_created_at = ?", [STARTED])
+    prepared.execute(
+        "insert into landing.happy_returns_returns (return_id, order_number, profile, row_sha256, source_time, source_file,"
+        " source_line, landed_at, batch) values ('R-A', '1', 'default', 'x', ?, 'f', 1, ?, 9)",
+        [STARTED, STARTED],
+    )
+    assert feeds.compared(since=8)["A"]["verdict"] == "only_files"
+    assert feeds.days()["events"]["missed"] == 1
+
+
+def test_webhooks_that_never_brought_anything_are_missed_from_the_first_look_on(prepared: Connection) -> None:
+    feeds = Feeds(prepared)
+    prepared.execute("delete from landing.events")
+    prepared.execute("insert into landing.inbox_looks values (?, 0, false, true, null, 1)", [STARTED - HOUR])
+    feeds.told("A", "files", STARTED)
+    feeds.is_known("A", approved=False)
+    feeds.compared()
+    assert feeds.days()["events"]["missed"] == 1
+
+
+def test_a_day_that_nothing_new_is_about_is_not_counted_again_and_a_unit_that_changes_days_leaves_its_old_one(
+    prepared: Connection,
+) -> None:
+    feeds = Feeds(prepared)
+    feeds.told("A", "files", STARTED)
+    feeds.is_known("A", approved=False)
+    feeds.compared()
+    later = NOW + timedelta(days=3)
+    prepared.execute("update reconciliation.feed_days set milestones = 7")
+    feeds.compared(now=later, since=5)
+    feeds.compared(now=later + HOUR, since=5)
+    assert feeds.days()["events"]["milestones"] == 7
+    feeds.told("A", "files", STARTED)
+    prepared.execute(
+        "update landing.happy_returns_items set batch = 6 where batch = (select max(batch) from landing.happy_returns_items)"
+    )
+    prepared.execute("update staging.return_items set return_created_at = ?", [STARTED + timedelta(days=1)])
+    feeds.compared(now=later + 2 * HOUR, since=5)
+    found = prepared.execute(
+        "select day::varchar, milestones from reconciliation.feed_days where feed = 'events' and milestones > 0"
+    )
+    assert found.fetchall() == [("2026-09-21", 1)]
 
 
 def test_a_day_counts_what_each_feed_told_first_told_late_and_missed(prepared: Connection) -> None:

@@ -91,7 +91,9 @@ class EventFeed:
                 ready += self._on_its_way(self._started(of_return, units), [], now)
             ready += self._on_its_way(self._state(of_return, units), [of_return, *units], now)
             self._known |= {of_return, *units}
-        self._send_refunds([one for one in changed if one[0] == "refunds"])
+        # At once: an amount is waited for only until a day after the drop-off, and these were days ago.
+        if refunds := [one for one in changed if one[0] == "refunds"]:
+            self.harness.write_files(refunds)
         ready += [body for due, body in self._late if due <= now]
         self._late = [one for one in self._late if one[0] > now]
         if self.random.random() < 0.05:
@@ -101,14 +103,6 @@ class EventFeed:
             self._post(body)
         if self.random.random() < 0.4:
             self.repair()
-
-    def _send_refunds(self, rows: Sequence[Key]) -> None:
-        """A correction is in a file at once, since people act on it; a refund that is new may be in a later one."""
-        at_once = [one for one in rows if one in self._known or self.random.random() < 0.7]
-        self._known |= set(rows)
-        self._missed |= dict.fromkeys(one for one in rows if one not in at_once)
-        if at_once:
-            self.harness.write_files(at_once)
 
     def settle(self) -> None:
         """Everything that is still under way arrives, and what was lost is repaired."""

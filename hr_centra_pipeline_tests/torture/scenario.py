@@ -204,10 +204,13 @@ class Scenario:
     def run(self, what: str, *, kill_at: int | None = None, kill_after: float | None = None) -> int:
         """Run a process of the pipeline; answers how it ended (minus a signal's number when it was killed)."""
         self.harness.export()
+        # Most syncs of a shop with deliveries pull only what these name.
+        follows_events = self.feed is not None and what != "stages" and self.feed.random.random() < 0.6
         policy = json.loads(self.harness.policy.model_dump_json())
         command = {
             "what": what, "kill_at": kill_at, "kill_after": kill_after, "broken": self.broken, "home": str(self.harness.home),
             "clock": str(self.harness.clock.path), "note": dict(self.harness.note), "policy": policy, "mode": self.harness.mode,
+            "follows_events": follows_events,
         }  # fmt: skip
         assert self.zygote.stdin
         assert self.zygote.stdout

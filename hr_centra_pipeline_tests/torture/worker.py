@@ -89,7 +89,7 @@ def run(command: dict[str, Any]) -> int:
     harness.may_fail = True  # a pull that is cut short by faults is not covered, and the rest goes on
     try:
         if command["what"] in ("plan", "stages"):
-            harness.plan()
+            harness.plan(follows_events=command["follows_events"])
         if command["what"] in ("push", "stages"):
             # Each process of the pipeline first notes whether its database was put back or copied (a plan does), and begins with
             # the policy as it is now, and without what another one had derived.
@@ -98,7 +98,7 @@ def run(command: dict[str, Any]) -> int:
             with harness.warehouse.transaction() as connection:
                 forget_stale(connection, policy.model_dump_json())
                 write_policy(connection, policy, harness.settings.mode)
-            harness.push()
+            harness.push(follows_events=command["follows_events"])
         if command["what"] == "stages":
             harness.reconcile()
     except RunFailed:

@@ -107,6 +107,11 @@ def _retype(connection: Connection, kind: Kind, profile: Profile, now: datetime,
         else f"case when landed.texts is null then landed.{name} else typed.{name} end as {name}"
         for name in mended
     )
+    source_time, deliveries = "coalesce(typed.updated_at, landed.source_time)", ""
+    if is_partial:  # what a body reports has happened by the time it came
+        bounded = "least(typed.updated_at, events.received_at, landed.landed_at)"
+        source_time = f"case when typed.updated_at is null then landed.source_time else {bounded} end"
+        deliveries = "left join landing.events as events on landed.source_file = 'event ' || events.delivery_id"
     connection.execute(parsing.MACROS)
     connection.execute(
         f"""
@@ -129,9 +134,10 @@ def _retype(connection: Connection, kind: Kind, profile: Profile, now: datetime,
 
         select
             landed_row, typed.problem is null or landed.texts is null as fits, {values},
-            coalesce(typed.updated_at, landed.source_time) as source_time
+            {source_time} as source_time
         from rows_with_problems as typed
         join {table} as landed on landed.rowid = typed.landed_row
+        {deliveries}
         """,  # noqa: S608 - our own names
         {"profile": profile.name, "now": now},
     )
