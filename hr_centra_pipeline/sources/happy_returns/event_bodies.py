@@ -18,6 +18,8 @@ MOST_ITEMS = 10_000
 """A body with more units is refused."""
 MOST_DEPTH = 100
 """A body that is nested deeper is refused."""
+LAST = "last_approved_at"
+"""Of a return: the latest of its units'."""
 _MOST_TEXT = 20_000  # characters of one value
 _MOST_OTHERS = 1_000  # events that were merged into one
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{\]}]')
@@ -58,7 +60,10 @@ class Bad(NamedTuple):
 
 @dataclass
 class Reading:
-    """A body that could be read. ``retailers``: whose it is, as far as it says."""
+    """A body that could be read. ``retailers``: whose it is, as far as it says.
+
+    ``last_of``: by place of a row of ``returns``, different times of its units, of which the latest is its ``last_approved_at``.
+    """
 
     message: Message
     event: str | None = None
@@ -67,6 +72,7 @@ class Reading:
     retailers: list[str] = field(default_factory=list)
     rows: dict[KindName, list[Row]] = field(default_factory=dict)
     bad: list[Bad] = field(default_factory=list)
+    last_of: dict[int, tuple[str, ...]] = field(default_factory=dict)
     items: Sequence[Any] = ()
 
     def raw(self, place: int) -> str | None:
@@ -294,6 +300,10 @@ def _read_return(
         Row(one.place, {**retailer, **one.texts})
         for one in (_of_return(rows, status, method) for rows in returns.values())
     ]
+    for rows in returns.values():
+        approvals = tuple(dict.fromkeys(row.texts[LAST] for row in rows if LAST in row.texts))
+        if len(approvals) > 1:
+            reading.last_of[rows[0].place] = approvals
     reading.rows["items"] = items
 
 
@@ -330,15 +340,11 @@ def _written(received_at: datetime, profile: EventProfile) -> str:
 
 
 def _of_return(rows: Sequence[Row], status: str | None, method: str | None) -> Row:
-    """The row of a return and order, from those of its units: what they say first, of last times the latest."""
+    """The row of a return and order, from those of its units: what they say first."""
     texts: dict[str, str] = {}
     for row in rows:
         for column, text in row.texts.items():
             texts.setdefault(column, text)
-    if "last_approved_at" in texts:
-        texts["last_approved_at"] = _latest(
-            [row.texts["last_approved_at"] for row in rows if "last_approved_at" in row.texts]
-        )
     methods = {row.texts.get("dropoff_method", "") for row in rows}
     if method:
         texts["dropoff_method"] = method
@@ -348,17 +354,6 @@ def _of_return(rows: Sequence[Row], status: str | None, method: str | None) -> R
     at_least = "dropped-off" if texts.get("dropped_off_at") else "started"
     texts["refund_status"] = status or texts.get("refund_status") or at_least
     return Row(rows[0].place, texts)
-
-
-def _latest(times: Sequence[str]) -> str:
-    def instant(text: str) -> datetime:
-        found = datetime.fromisoformat(text)
-        return found if found.tzinfo else found.replace(tzinfo=UTC)
-
-    try:
-        return max(times, key=instant)
-    except ValueError:
-        return max(times)
 
 
 # ---------------------------------------------------------------- values

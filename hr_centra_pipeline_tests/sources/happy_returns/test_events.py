@@ -539,3 +539,13 @@ def test_there_is_one_event_profile(events: Events) -> None:
     (folder / "other.toml").write_text((folder / "default.toml").read_text().replace('"default"', '"other"'))
     with pytest.raises(ConfigurationError, match="there is one event profile"):
         _ = events.profile
+
+
+def test_the_latest_approval_of_a_return_is_found_as_the_profile_reads_times(events: Events) -> None:
+    events.own_profile(('zone = "UTC"', 'zone = "Europe/Berlin"\nformat = "%H:%M %d.%m.%Y"'))
+    times = ("10:00 21.09.2026", "09:00 22.09.2026")
+    units = [UNIT | {"happyReturnsItemID": f"IT-{number}", "approvedAt": time} for number, time in enumerate(times)]
+    events.stage(status("approved", *units))
+    assert events.harness.rows("select last_approved_at from staging.returns") == [
+        (datetime(2026, 9, 22, 7, tzinfo=UTC),)
+    ]

@@ -352,6 +352,34 @@ def test_a_list_with_more_pages_is_asked_for_by_shorter_windows(harness: Partner
     assert report.problem is None
 
 
+def test_after_a_busy_half_day_windows_grow_again(harness: PartnerHarness) -> None:
+    hours: list[float] = []
+
+    def respond(request: Request) -> Given:
+        start, end = (datetime.fromisoformat(request.query[name]) for name in ("startDateTime", "endDateTime"))
+        hours.append((end - start) / timedelta(hours=1))
+        is_busy = start == NOW - timedelta(days=4) and end - start > timedelta(hours=6)
+        return Given(body={"shipments": [shipment("45678", NOW)], **({"cursor": "x"} if is_busy else {})})
+
+    harness.respond = respond  # type: ignore[method-assign]
+    harness.ask()
+    assert hours == [24, 12, 6, 12, 24, 24, 24, 6]
+
+
+def test_more_shipments_than_a_page_holds_in_the_shortest_window_are_a_problem_and_listed_again(
+    harness: PartnerHarness,
+) -> None:
+    harness.silent(CODES[0])
+    busy = Given(body={"shipments": [shipment("45678", NOW)], "cursor": "x"})
+    harness.odd["list"] = busy
+    report = harness.ask(Limits(look_back_days=4, requests_per_run=40))
+    assert "more shipments than one page holds left within 22.5 minutes" in str(report.problem)
+    assert report.look_ups == 2  # the others go on
+    assert harness.rows("select is_complete, shipments_until from landing.partner_looks") == [(False, None)]
+    assert harness.rows("select count(*) filter (where is_last), count(problem) from landing.partner_answers"
+                     " where criterion = 'window'") == [(0, 1)]  # fmt: skip
+
+
 def test_a_list_that_cannot_be_read_is_listed_again_and_the_look_ups_go_on(harness: PartnerHarness) -> None:
     harness.silent(CODES[0])
     harness.odd["list"] = Given(200, b"<html>")
@@ -422,6 +450,19 @@ def test_a_partner_api_that_is_away_is_said_and_nothing_is_lost(harness: Partner
     assert isinstance(report.problem, Unreachable)
     assert harness.rows("select is_complete, shipments_until from landing.partner_looks") == [(False, None)]
     assert [one.value for one in harness.due()] == [CODES[0]]
+    assert (report.waiting, report.waits_since) == (1, harness.due()[0].since)
+    assert harness.rows("select waiting, waits_since is not null from landing.partner_looks") == [(1, True)]
+
+
+def test_numbers_that_cannot_be_asked_by_are_not_the_vendors_fault(harness: PartnerHarness) -> None:
+    for number, code in enumerate(["A\tB", "C\tD", "E\tF", CODES[0]]):
+        harness.silent(code, days=3.9 - number / 10, order=str(number))
+    report = harness.ask()
+    assert (report.look_ups, report.odd_answers, report.problem, report.waiting) == (4, 0, None, 0)
+    assert harness.asked() == [CODES[0]]
+    assert harness.rows("select count(*) from landing.partner_answers where starts_with(problem, 'not asked')") == [
+        (3,)
+    ]
 
 
 def test_a_body_that_is_refused_as_a_whole_is_noted_with_its_reason(harness: PartnerHarness) -> None:
