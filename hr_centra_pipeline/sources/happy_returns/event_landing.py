@@ -213,9 +213,19 @@ def _land_rows(
         kind,
         profile.as_texts,
         headers,
-        [Source(one.body.name, one.batch, one.body.received_at, is_again=one.body.is_again) for one in together],
+        [
+            Source(
+                one.body.name,
+                one.batch,
+                one.body.received_at,
+                is_again=one.body.is_again,
+                tells_method=bool(one.reading and one.reading.tells_method),
+            )
+            for one in together
+        ],
         bases,
         feed=together[0].body.feed,
+        dated=tuple(sorted({column for columns in profile.return_.sets.values() for column in columns})),
         is_plain=_is_plain(path.read_bytes(), sum(len(_rows_of(one, kind.name)) for one in together)),
     )
     row_landing.check(connection, rows, path, now)
