@@ -64,6 +64,7 @@ class Reading:
     """A body that could be read. ``retailers``: whose it is, as far as it says.
 
     ``last_of``: by place of a row of ``returns``, different times of its units, of which the latest is its ``last_approved_at``.
+    ``tells_method``: its newest event is that the drop-off method was chosen.
     """
 
     message: Message
@@ -75,6 +76,7 @@ class Reading:
     bad: list[Bad] = field(default_factory=list)
     last_of: dict[int, tuple[str, ...]] = field(default_factory=dict)
     items: Sequence[Any] = ()
+    tells_method: bool = False
 
     def raw(self, place: int) -> str | None:
         """A unit as it came, for people to look at."""
@@ -279,6 +281,7 @@ def _read_return(
     happened = [(reading.event or "", reading.type_id or ""), *reading.others]
     status = next((type_id for event, type_id in happened if _is_one_of(event, asn.status_events)), None)
     method = next((type_id for event, type_id in happened if _is_one_of(event, asn.method_events) and type_id), None)
+    reading.tells_method = bool(method) and _is_one_of(happened[0][0], asn.method_events)
     if status == "":
         reading.bad.append(Bad(0, "refund_status", "is missing: the event names no status"))
         status = None
@@ -460,7 +463,7 @@ def _retailer(unit: _Object, paths: Paths) -> str:
     """Whose it is; "" where that is not said.
 
     Raises:
-        Refused: by what is not a name.
+        Refused: by something that is not a name.
     """
     if not isinstance(_value(unit, (), paths), str | None):
         raise Refused("wrong_type", "its retailer is not a text", "retailer_id")

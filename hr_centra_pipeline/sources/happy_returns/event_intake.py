@@ -10,6 +10,7 @@ from datetime import datetime
 from hr_centra_pipeline.core.errors import Unreachable
 from hr_centra_pipeline.inbox.inbox_store import Delivery, Inbox, StoreFailed
 from hr_centra_pipeline.sources.happy_returns import retyping
+from hr_centra_pipeline.sources.happy_returns.event_bodies import Refused, read_body
 from hr_centra_pipeline.sources.happy_returns.event_landing import OTHER_RETAILER, Body, BodyReport, land_bodies
 from hr_centra_pipeline.sources.happy_returns.event_reading import EventProfile
 from hr_centra_pipeline.sources.intake import rejected
@@ -157,6 +158,19 @@ def _look_again(warehouse: Warehouse, inbox: Inbox, profile: EventProfile, now: 
                 semi join (from landing.happy_returns_items where refund_type is not null) as landed using (return_item_id)
             ),
 
+            -- One row per delivery of whose return another feed has said more since.
+            known_returns as (
+                select distinct delivery_id
+                from (select delivery_id, batch, unnest(waits_for) as awaited from refused_deliveries) as waiting
+                join (
+                    select 'return ' || return_id || ' of order ' || order_number as awaited, max(batch) as batch
+                    from landing.happy_returns_items
+                    where feed <> 'events' and batch > (select min(batch) from refused_deliveries where waits_for is not null)
+                    group by all
+                ) as landed using (awaited)
+                where landed.batch > waiting.batch
+            ),
+
             -- One row per delivery of a retailer that was accepted since.
             accepted_deliveries as (
                 select distinct refused.delivery_id
@@ -172,6 +186,8 @@ def _look_again(warehouse: Warehouse, inbox: Inbox, profile: EventProfile, now: 
                 or (problem_code = 'cannot_be_landed' and landed_at < date_trunc('day', $now::timestamptz))
             union
             from known_units
+            union
+            from known_returns
             union
             from accepted_deliveries
             """,
@@ -216,11 +232,19 @@ def _land_portion(
     first = _first_of(connection, deliveries)
     fresh: list[Delivery] = []
     repeated: list[tuple[Delivery, str]] = []
-    for one in deliveries:
+    last = dict.fromkeys(first, -1)
+    for place, one in enumerate(deliveries):
         noted = known.get(one.delivery_id)
         if noted is not None and noted.is_good:
             continue  # landed before a crash, or nothing more to get out of it
-        if (earlier := first.setdefault(one.body_sha256, one.delivery_id)) != one.delivery_id:
+        earlier = first.setdefault(one.body_sha256, one.delivery_id)
+        before = last.get(one.body_sha256)
+        last[one.body_sha256] = place
+        if (
+            noted is None
+            and before is not None
+            and not _is_told_again(connection, one, deliveries[before + 1 : place], profile, was_landed=before < 0)
+        ):
             repeated.append((one, earlier))
         else:
             fresh.append(one)
@@ -243,6 +267,42 @@ def _land_portion(
     for _, said, _ in notes:
         report = report.plus(said)
     return replace(report, repeated=report.repeated + len(repeated))
+
+
+def _is_told_again(
+    connection: Connection, one: Delivery, between: Sequence[Delivery], profile: EventProfile, *, was_landed: bool
+) -> bool:
+    """The same bytes are news again once something else was told of their return: a shopper chose a method, another, and
+    the first again. ``between``: what is landed together with them, since they came last or, if they were landed before, since
+    then.
+    """
+    try:
+        rows = read_body(one.body, profile, one.received_at).rows.get("returns", ())
+    except Refused:
+        return False
+    returns = [row.texts["return_id"] for row in rows if row.texts.get("return_id")]
+    if any(
+        other.body_sha256 != one.body_sha256 and any(name.encode() in other.body for name in returns)
+        for other in between
+    ):
+        return True
+    if not was_landed:
+        return False
+    row = connection.execute(
+        """
+        select exists (
+            from (
+                select return_id, batch from landing.happy_returns_returns
+                union all
+                select return_id, batch from landing.happy_returns_items
+            )
+            where return_id in (select unnest($returns::varchar[]))
+                and batch > (select max(batch) from landing.events where body_sha256 = $sha256)
+        )
+        """,
+        {"returns": returns, "sha256": one.body_sha256},
+    ).fetchone()
+    return bool(row and row[0])
 
 
 def _name(one: Delivery) -> str:
@@ -281,7 +341,7 @@ def _first_of(connection: Connection, deliveries: Sequence[Delivery]) -> dict[st
 @makes(
     "landing.events",
     "One row per webhook delivery of Happy Returns that was read, with its counts or why it was refused.",
-    reads=("landing.happy_returns_items", "meta.turns", "quarantine.rejected_rows"),
+    reads=("landing.happy_returns_items", "landing.happy_returns_returns", "meta.turns", "quarantine.rejected_rows"),
     kind="source",
 )
 def _keep(

@@ -14,8 +14,9 @@ from hr_centra_pipeline.sources.happy_returns import event_bodies, parsing, row_
 from hr_centra_pipeline.sources.happy_returns.event_bodies import LAST, Bad, Problem, Reading, Refused, Row, read_body
 from hr_centra_pipeline.sources.happy_returns.event_reading import EventProfile, Message
 from hr_centra_pipeline.sources.happy_returns.export_kinds import KINDS, Kind, KindName
-from hr_centra_pipeline.sources.happy_returns.identity import UNKNOWN_UNIT
+from hr_centra_pipeline.sources.happy_returns.identity import NO_PLACE, UNKNOWN_UNIT
 from hr_centra_pipeline.sources.happy_returns.row_landing import Counts, Rows, Source
+from hr_centra_pipeline.sources.happy_returns.units_of_feeds import MAY_BE
 from hr_centra_pipeline.sources.intake import rejected
 from hr_centra_pipeline.warehouse import watermarks
 from hr_centra_pipeline.warehouse.database import Connection
@@ -84,7 +85,8 @@ class Body:
 class BodyReport:
     """What became of one body: rows read = landed + rejected + repeated. ``problem``: it was refused as a whole.
 
-    ``waits_for``: units that no feed knows yet, of which it does not say enough. ``source_time``: of its latest row.
+    ``waits_for``: units that no feed knows yet, of which it does not say enough, and returns of which another feed has to say
+    more before its units can be distinguished. ``source_time``: of its latest row.
     """
 
     name: str
@@ -265,9 +267,19 @@ def _land_rows(
         kind,
         profile.as_texts,
         headers,
-        [Source(one.body.name, one.batch, one.body.received_at, is_again=one.body.is_again) for one in together],
+        [
+            Source(
+                one.body.name,
+                one.batch,
+                one.body.received_at,
+                is_again=one.body.is_again,
+                tells_method=bool(one.reading and one.reading.tells_method),
+            )
+            for one in together
+        ],
         bases,
         feed=together[0].body.feed,
+        dated=tuple(sorted({column for columns in profile.return_.sets.values() for column in columns})),
         is_plain=_is_plain(path.read_bytes(), sum(len(_rows_of(one, kind.name)) for one in together)),
     )
     row_landing.check(connection, rows, path, now)
@@ -285,10 +297,22 @@ def _land_rows(
         one.wrong += [(kind.name, Bad(*wrong)) for wrong in account.wrong]
         one.source_time = max(filter(None, (one.source_time, account.last_at)), default=None)
     if kind.name == "items":
-        for place, unit in connection.execute(
-            "select file, return_item_id from identified where problem.reason = ? order by all", [UNKNOWN_UNIT]
+        for place, awaited in connection.execute(
+            """
+            select distinct file, return_item_id as awaited
+            from identified where problem.reason = $unknown
+            union
+            -- What is known by its line may be known by another id.
+            select file, 'return ' || return_id || ' of order ' || order_number
+            from identified
+            where problem.reason = $unknown and starts_with(return_item_id, 'unit-')
+                or problem.reason = $no_place or starts_with(problem.reason, $may_be)
+            order by all
+            """,
+            {"unknown": UNKNOWN_UNIT, "no_place": NO_PLACE, "may_be": MAY_BE},
         ).fetchall():
-            together[place].waits_for.append(unit)
+            if awaited is not None:
+                together[place].waits_for.append(awaited)
 
 
 def _is_plain(data: bytes, rows: int) -> bool:

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from hr_centra_pipeline.sources.happy_returns import identity, parsing, writings
+from hr_centra_pipeline.sources.happy_returns import identity, news, parsing, units_of_feeds, writings
 from hr_centra_pipeline.sources.happy_returns.export_kinds import Kind
 from hr_centra_pipeline.sources.happy_returns.export_profiles import Profile
 from hr_centra_pipeline.sources.intake import bounds
@@ -31,12 +31,16 @@ Feed = Literal["files", "events", "api"]
 
 @dataclass(frozen=True)
 class Source:
-    """What one file or body is to its rows. ``time``: the time of a row that has none. ``is_again``: it was landed before."""
+    """What one file or body is to its rows. ``time``: the time of a row that has none. ``is_again``: it was landed before.
+
+    ``tells_method``: it came because the drop-off method was chosen.
+    """
 
     name: str
     batch: int
     time: datetime
     is_again: bool = False
+    tells_method: bool = False
 
 
 @dataclass
@@ -44,7 +48,8 @@ class Rows:
     """Rows of one kind that are landed together, the first source first.
 
     While they are landed, each row has a number of its own: its line in its source plus ``base`` of that.
-    Rows of files are whole states; those of the other feeds say what they say.
+    Rows of files are whole states; those of the other feeds say what they say. ``dated``: times of units that hold the time of
+    the source where nothing else is told.
     """
 
     kind: Kind
@@ -53,6 +58,7 @@ class Rows:
     sources: Sequence[Source]
     bases: Sequence[int]
     feed: Feed = "files"
+    dated: Sequence[str] = ()
     is_cut_by_hand: bool = True
     is_plain: bool = False
 
@@ -156,12 +162,13 @@ def _number_lines(connection: Connection, rows: Rows, number: str) -> None:
         create or replace temp table members as
         select
             unnest($places) as place, unnest($bases) as base, unnest($batches) as batch, unnest($names) as source_file,
-            unnest($times)::timestamptz as file_time, unnest($again) as is_again
+            unnest($times)::timestamptz as file_time, unnest($again) as is_again, unnest($methods) as tells_method
         """,
         {
             "places": list(range(len(rows.sources))), "bases": list(rows.bases),
             "batches": [one.batch for one in rows.sources], "names": [one.name for one in rows.sources],
             "times": [one.time for one in rows.sources], "again": [one.is_again for one in rows.sources],
+            "methods": [one.tells_method for one in rows.sources],
         },
     )  # fmt: skip
     if len(rows.sources) == 1:
@@ -237,6 +244,8 @@ def land(connection: Connection, rows: Rows, now: datetime) -> None:
     """
     kind = rows.kind
     identity.identify(connection, kind)
+    if kind.name == "items":
+        units_of_feeds.match_across_feeds(connection, rows.feed)
     if rows.is_partial and kind.name == "items":
         identity.refuse_unknown_units(connection)
     if kind.name == "returns":
@@ -246,9 +255,20 @@ def land(connection: Connection, rows: Rows, now: datetime) -> None:
         _compare(connection, rows)
     if identity.refuse_contradictions(connection, kind):
         _compare(connection, rows)
+    if rows.is_partial and kind.name in news.TIMES:
+        news.date_news(connection, kind)
     columns = ", ".join(kind.landed)
     known = {"items": ["unit_offset", "return_item_id"], "shipments": ["return_item_id"]}.get(kind.name, [])
-    selected = ", ".join(f"{'identified' if name in known else 'lines'}.{name}" for name in kind.landed)
+    values = {name: f"{'identified' if name in known else 'lines'}.{name}" for name in kind.landed}
+    texts = "lines.texts"
+    if rows.dated and kind.name == "items":
+        for name in rows.dated:
+            is_told = news.was_dated(name)
+            values[name] = f"case when not ({is_told}) then {values[name]} end"
+            texts = (
+                f"case when {is_told} then json_merge_patch({texts}, '{{\"{name}\": null}}')::varchar else {texts} end"
+            )
+    selected = ", ".join(values.values())
     # Of a single source these are constants, which cost less to store than what a join brings.
     told: dict[str, object] = {"profile": rows.profile.name, "now": now, "feed": rows.feed}
     source_file, base, batch, of_sources = (
@@ -265,8 +285,8 @@ def land(connection: Connection, rows: Rows, now: datetime) -> None:
         insert into landing.happy_returns_{kind.name}
             ({columns}, profile, row_sha256, source_time, source_file, source_line, landed_at, batch, texts, feed)
         select
-            {selected}, $profile, lines.row_sha256, lines.source_time, {source_file}, lines.source_line - {base},
-            $now, {batch}, lines.texts, $feed
+            {selected}, $profile, lines.row_sha256, identified.source_time, {source_file}, lines.source_line - {base},
+            $now, {batch}, {texts}, $feed
         from lines
         join (from identified semi join new_lines using (source_line)) as identified using (source_line)
         {of_sources}
@@ -360,6 +380,12 @@ def _compare(connection: Connection, rows: Rows) -> None:
             where members.place = good_rows.file and landed.source_line = good_rows.source_line - members.base
                 and landed.row_sha256 = good_rows.row_sha256
         )"""  # noqa: S608 - our own names
+    # A method that is chosen again is news once another feed has said something since.
+    chosen_again = "false"
+    if any(one.tells_method for one in rows.sources):
+        chosen_again = """good_rows.before is null and landed_rows.other_batch > landed_rows.own_batch and exists (
+            select 1 from members where members.place = good_rows.file and members.tells_method
+        )"""
     latest_sha256 = "arg_max(row_sha256, (batch, source_line)) filter (where feed = $feed)"
     connection.execute(
         f"""
@@ -376,7 +402,9 @@ def _compare(connection: Connection, rows: Rows) -> None:
 
         -- One row per key of these sources that was landed before: its latest row.
         landed_rows as (
-            select {key}, {latest_sha256} as row_sha256{latest}
+            select
+                {key}, {latest_sha256} as row_sha256, max(batch) filter (where feed = $feed) as own_batch,
+                max(batch) filter (where feed <> $feed) as other_batch{latest}
             from landing.happy_returns_{kind.name}
             semi join good_rows using ({key})
             group by {key}
@@ -387,7 +415,9 @@ def _compare(connection: Connection, rows: Rows) -> None:
             {identity.names_another(kind)} as names_another
         from good_rows
         left join landed_rows using ({key})
-        where good_rows.row_sha256 is distinct from coalesce(good_rows.before, landed_rows.row_sha256) and not {again}
+        where (
+            good_rows.row_sha256 is distinct from coalesce(good_rows.before, landed_rows.row_sha256) or ({chosen_again})
+        ) and not {again}
         """,  # noqa: S608 - our own names
         {"feed": rows.feed},
     )

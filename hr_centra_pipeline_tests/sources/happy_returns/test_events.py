@@ -229,7 +229,7 @@ _SET_ASIDE: list[tuple[dict[str, Any], str | None, str]] = [
     ({"sku": "A\0B"}, "sku", "holds a control character"),
     ({"sku": "\ud800"}, None, "holds half a character (a lone surrogate)"),
         ({"sku": "S" * 201}, "sku", f"is longer than 200 characters: {'S' * 60}"),
-        ({"happyReturnsItemID": None, "orderLineItemID": "77"}, "item_id",
+        ({"happyReturnsItemID": None, "orderLineItemID": None, "sku": None}, "item_id",
          "is missing, its line id has no unit offset, and the file does not hold the whole return"),
     ]  # fmt: skip
 
@@ -654,7 +654,7 @@ def test_each_look_is_noted_and_one_that_failed_too(events: Events, tmp_path: Pa
         ('return_id = ["happyReturnsReturnID"]', "return_id = []", "return_id: must be mapped"),
         ("[return.sets]", '[return.sets]\napproved = ["sku"]', "sets.approved: sku: is not a time of a unit"),
         ('"gift_card" = "gift-card"', '"gift_card" = "voucher"', "none of"),
-        ('algorithm = "sha256"', 'algorithm = "md5"', "signature.algorithm"),
+        ('name = "default"', 'name = "default"\nsignature = {algorithm = "md5"}', "signature.algorithm"),
         ('name = "default"', 'name = "default"\nnew = 1', "new"),
     ],
 )
