@@ -49,7 +49,7 @@ class Rows:
 
     While they are landed, each row has a number of its own: its line in its source plus ``base`` of that.
     Rows of files are whole states; those of the other feeds say what they say. ``dated``: times of units that hold the time of
-    the source where nothing else is told.
+    the source where nothing else is reported.
     """
 
     kind: Kind
