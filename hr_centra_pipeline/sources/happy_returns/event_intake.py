@@ -311,7 +311,7 @@ def _first_of(connection: Connection, deliveries: Sequence[Delivery]) -> dict[st
 @makes(
     "landing.events",
     "One row per webhook delivery of Happy Returns that was read, with its counts or why it was refused.",
-    reads=("landing.happy_returns_items", "meta.turns", "quarantine.rejected_rows"),
+    reads=("landing.happy_returns_items", "landing.happy_returns_returns", "meta.turns", "quarantine.rejected_rows"),
     kind="source",
 )
 def _keep(
