@@ -457,6 +457,19 @@ class Inbox:
         found = {one.delivery_id: one for one in self._of(chosen)}
         return [found[delivery_id] for delivery_id in chosen if delivery_id in found]
 
+    def waiting_now(self, vendor: str, *, most: int, most_bytes: int) -> Iterator[list[Delivery]]:
+        """``take`` again and again, each portion being marked before the next: as many as wait now, not those that come meanwhile.
+
+        Counted, not timed: no clock of a receiver decides when this ends.
+
+        Raises:
+            StoreFailed: the store cannot be read.
+        """
+        left = self.waiting(vendor).count
+        while left > 0 and (found := self.take(vendor, most=min(most, left), most_bytes=most_bytes)):
+            left -= len(found)
+            yield found
+
     def find(self, delivery_id: str) -> Delivery | None:
         """One delivery, landed or waiting or apart; ``None``: no delivery has this id.
 
@@ -489,6 +502,28 @@ class Inbox:
         """
         query = sa.select(sa.func.count()).where(DELIVERIES.c.vendor == vendor, DELIVERIES.c.landed_at.is_not(None))
         return next((int(count) for (count,) in self._read(query)), 0)
+
+    def newest_landed(self, vendor: str) -> list[str]:
+        """The ids of a vendor among the newest few hundred deliveries that have landed.
+
+        Raises:
+            StoreFailed: the store cannot be read.
+        """
+        newest = (
+            sa.select(DELIVERIES.c.delivery_id, DELIVERIES.c.vendor)
+            .where(DELIVERIES.c.landed_at.is_not(None))
+            .order_by(DELIVERIES.c.delivery_id.desc())
+            .limit(_SLICE)
+        )
+        return [delivery_id for delivery_id, of in self._read(newest) if of == vendor]
+
+    def oldest_id(self) -> str | None:
+        """The first id that is kept here, of any vendor; ``None``: nothing is.
+
+        Raises:
+            StoreFailed: the store cannot be read.
+        """
+        return next((found for (found,) in self._read(sa.select(sa.func.min(DELIVERIES.c.delivery_id)))), None)
 
     def landed_ids(self, vendor: str) -> Iterator[list[str]]:
         """The ids of deliveries that have landed, a few thousand at a time.

@@ -32,8 +32,8 @@ _FIXES: Mapping[str, str] = {
 }
 
 
-def findings(settings: Settings, now: datetime) -> Iterator[Finding]:
-    """Nothing where no webhook has ever been set up.
+def findings(settings: Settings, now: datetime, wait_hours: int = 0) -> Iterator[Finding]:
+    """Nothing where no webhook has ever been set up. ``wait_hours``: how long a credit waits for a refund row.
 
     Raises:
         ConfigurationError: the store's address or an event profile is wrong.
@@ -54,6 +54,11 @@ def findings(settings: Settings, now: datetime) -> Iterator[Finding]:
             )  # fmt: skip
         yield from _store(inbox)
         yield from _deliveries(inbox, now)
+        if wait_hours and settings.has_events:
+            yield Finding(
+                SECTION, "note", f"a credit waits up to {wait_hours} hours for Happy Returns' refund row, which no webhook brings",
+                "To refund minutes after an event, set [components] amount_wait_hours = 0 (docs/events.md, How fast).",
+            )  # fmt: skip
     finally:
         inbox.close()
 

@@ -11,6 +11,7 @@ from hr_centra_pipeline.orchestration.asset_tables import POOL, key, results, sp
 from hr_centra_pipeline.orchestration.partitions import DAILY, SINGLE_RUN
 from hr_centra_pipeline.orchestration.run import Run
 from hr_centra_pipeline.sources.centra import event_queue, hints
+from hr_centra_pipeline.sources.intake.halves import NotNow
 
 _HINTS, _LISTENERS = "landing.centra_hints", "landing.centra_listeners"
 _READ = "the_inbox_and_the_event_queue_were_read"
@@ -38,7 +39,7 @@ def centra_hints(context: dg.AssetExecutionContext, run: Run) -> Iterator[dg.Mat
         inbox = Inbox.open(run.settings.inbox)
         try:
             reports.append(hints.take(inbox, run.warehouse, run.policy.policy, run.now))
-        except StoreFailed as error:
+        except (StoreFailed, NotNow) as error:
             failures.try_again(context, run, error)
             problems.append(str(error))
         finally:

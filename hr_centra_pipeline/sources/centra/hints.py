@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import chain
-from typing import Any
+from typing import Any, TypeGuard
 from urllib.parse import parse_qs
 from zoneinfo import ZoneInfo
 
@@ -19,6 +19,7 @@ from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.inbox.inbox_store import Delivery, Inbox
 from hr_centra_pipeline.sources.centra.judged import shown
 from hr_centra_pipeline.sources.intake import rejected
+from hr_centra_pipeline.sources.intake.halves import by_halves
 from hr_centra_pipeline.sources.intake.rejected import Rejected
 from hr_centra_pipeline.warehouse import watermarks
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
@@ -68,28 +69,46 @@ class HintReport:
     ignored: int = 0
     problems: list[str] = field(default_factory=list)
 
+    def add(self, more: HintReport) -> None:
+        """Count what came besides."""
+        for name, value in vars(more).items():
+            setattr(self, name, getattr(self, name) + value)
+
 
 # ---------------------------------------------------------------- the webhook
 
 
 def take(inbox: Inbox, warehouse: Warehouse, policy: Policy, now: datetime) -> HintReport:
-    """Land whatever waits in the inbox of Centra's deliveries. A crash before they are marked lands nothing twice.
+    """Land what waits in the inbox of Centra's deliveries. A crash before they are marked lands nothing twice.
 
     Raises:
         StoreFailed: the inbox cannot be read or written.
+        NotNow: the database cannot be written; nothing is marked.
     """
     report = HintReport()
     zone = ZoneInfo(policy.events.centra_time_zone)
-    while deliveries := inbox.take("centra", most=_AT_ONCE, most_bytes=_BYTES_AT_ONCE):
-        with warehouse.transaction() as connection:
-            _land_deliveries(connection, deliveries, zone, report, now)
+    for deliveries in inbox.waiting_now("centra", most=_AT_ONCE, most_bytes=_BYTES_AT_ONCE):
+        for some, landed, why in by_halves(
+            warehouse, deliveries, lambda connection, some: _land_deliveries(connection, some, zone, now)
+        ):
+            report.add(landed or _refuse(warehouse, some[0], why, now))
         inbox.mark_landed([delivery.delivery_id for delivery in deliveries])
     return report
 
 
+def _refuse(warehouse: Warehouse, delivery: Delivery, why: str, now: datetime) -> HintReport:
+    """A delivery that spoils a transaction is set aside as a whole."""
+    with warehouse.transaction() as connection:
+        refused = [_rejected(None, why, None)]
+        batch = watermarks.next_batch(connection)
+        set_aside(connection, delivery.delivery_id, delivery.body_sha256, refused, batch, now)
+    return HintReport(deliveries=1, events=1, rejected=1)
+
+
 def _land_deliveries(
-    connection: Connection, deliveries: Sequence[Delivery], zone: ZoneInfo, report: HintReport, now: datetime
-) -> None:
+    connection: Connection, deliveries: Sequence[Delivery], zone: ZoneInfo, now: datetime
+) -> HintReport:
+    report = HintReport()
     batch = watermarks.next_batch(connection)
     # Delivered once, landed once: what came back (a crash, a replay by a person) is pulled again and not landed again.
     known = _pull_again(connection, WEBHOOK, [delivery.delivery_id for delivery in deliveries])
@@ -105,6 +124,7 @@ def _land_deliveries(
         else:
             rows += [(delivery.delivery_id, delivery.received_at, hint) for hint in hints]
     insert(connection, WEBHOOK, rows, batch, report, now)
+    return report
 
 
 def read(body: bytes, zone: ZoneInfo) -> tuple[list[Hint], list[Rejected]]:
@@ -146,11 +166,16 @@ def _hint(place: int, event: Any, zone: ZoneInfo) -> Hint | str:
     if object_id is None:
         return "id is not the number of an object"
     of, action = event.get("type"), event.get("action")
-    if not isinstance(of, str) or not of or len(of) > _LONGEST_WORD:
+    if not of or not _is_word(of):
         return "type is not a word"
-    if not isinstance(action, str) or len(action) > _LONGEST_WORD:
+    if not _is_word(action):
         return "action is not a word"
     return Hint(place, of, object_id, action, instant_of(event.get("date"), zone))
+
+
+def _is_word(value: Any) -> TypeGuard[str]:
+    """A short text that can be shown: no half of a character is."""
+    return isinstance(value, str) and len(value) <= _LONGEST_WORD and value.isprintable()
 
 
 def id_of(value: Any) -> int | None:
@@ -282,6 +307,8 @@ def named(connection: Connection) -> Named:
         select object_type, object_id, any_value(order_number), max(batch)
         from landing.centra_hints
         where pulled_at is null and object_type in (select unnest(?::varchar[]))
+            -- the others are not read
+            and batch >= (select min(batch) from landing.centra_hints where pulled_at is null)
         group by object_type, object_id
         qualify row_number() over (partition by object_type order by min(batch), object_id) <= ?
         order by min(batch), object_id

@@ -18,7 +18,10 @@ MOST_ITEMS = 10_000
 """A body with more units is refused."""
 MOST_DEPTH = 100
 """A body that is nested deeper is refused."""
+LAST = "last_approved_at"
+"""Of a return: the latest of its units'."""
 _MOST_TEXT = 20_000  # characters of one value
+_MOST_NAME = 200  # of a retailer
 _MOST_OTHERS = 1_000  # events that were merged into one
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{\]}]')
 
@@ -58,8 +61,10 @@ class Bad(NamedTuple):
 
 @dataclass
 class Reading:
-    """A body that could be read. ``retailers``: whose it is, as far as it says. ``tells_method``: its newest event is that the
-    drop-off method was chosen.
+    """A body that could be read. ``retailers``: whose it is, as far as it says.
+
+    ``last_of``: by place of a row of ``returns``, different times of its units, of which the latest is its ``last_approved_at``.
+    ``tells_method``: its newest event is that the drop-off method was chosen.
     """
 
     message: Message
@@ -69,6 +74,7 @@ class Reading:
     retailers: list[str] = field(default_factory=list)
     rows: dict[KindName, list[Row]] = field(default_factory=dict)
     bad: list[Bad] = field(default_factory=list)
+    last_of: dict[int, tuple[str, ...]] = field(default_factory=dict)
     items: Sequence[Any] = ()
     tells_method: bool = False
 
@@ -176,6 +182,8 @@ def read_body(
         found = _read(parsed(data), profile, received_at, message)
     except _Twice as error:
         raise Refused("wrong_type", f"names {error} twice, with two values") from None
+    except _Half as error:
+        raise Refused("wrong_type", str(error)) from None
     for kind, rows in found.rows.items() if given else ():
         more = {column: text for column, text in (given or {}).items() if column in profile.headers[kind]}
         found.rows[kind] = [Row(row.place, {**more, **row.texts}) for row in rows]
@@ -209,7 +217,7 @@ def _read(whole: Any, profile: EventProfile, received_at: datetime, message: Mes
             units.append((place, item))
         else:
             reading.bad.append(Bad(place, None, "is not a JSON object"))
-    told = [_text(top, (), envelope.retailer_id), *(_text(unit, (), envelope.retailer_id) for _, unit in units)]
+    told = [_retailer(one, envelope.retailer_id) for one in (top, *(unit for _, unit in units))]
     reading.retailers = list(dict.fromkeys(one for one in told if one))
     match message:
         case "return":
@@ -298,6 +306,10 @@ def _read_return(
         Row(one.place, {**retailer, **one.texts})
         for one in (_of_return(rows, status, method) for rows in returns.values())
     ]
+    for rows in returns.values():
+        approvals = tuple(dict.fromkeys(row.texts[LAST] for row in rows if LAST in row.texts))
+        if len(approvals) > 1:
+            reading.last_of[rows[0].place] = approvals
     reading.rows["items"] = items
 
 
@@ -311,11 +323,16 @@ def _others(reading: Reading, top: _Object, profile: EventProfile) -> list[tuple
         return []
     found = []
     for one in told:
-        event = _text(one, (), profile.envelope.event) if isinstance(one, _Object) else ""
+        unit = one if isinstance(one, _Object) else _object([])
+        try:
+            event, type_id = _text(unit, (), profile.envelope.event), _text(unit, (), profile.envelope.type_id)
+        except _Half as error:
+            reading.bad.append(Bad(0, "otherEvents", str(error)))
+            continue
         if not event:
             reading.bad.append(Bad(0, "otherEvents", "names no event"))
         elif _is_one_of(event, profile.return_.events):
-            found.append((event, _text(one, (), profile.envelope.type_id)))
+            found.append((event, type_id))
         elif not _is_one_of(event, profile.return_.ignored_events):
             why = f"is an event that the profile does not know: {event[:60]}"
             reading.bad.append(Bad(0, "otherEvents", why, event))
@@ -334,15 +351,11 @@ def _written(received_at: datetime, profile: EventProfile) -> str:
 
 
 def _of_return(rows: Sequence[Row], status: str | None, method: str | None) -> Row:
-    """The row of a return and order, from those of its units: what they say first, of last times the latest."""
+    """The row of a return and order, from those of its units: what they say first."""
     texts: dict[str, str] = {}
     for row in rows:
         for column, text in row.texts.items():
             texts.setdefault(column, text)
-    if "last_approved_at" in texts:
-        texts["last_approved_at"] = _latest(
-            [row.texts["last_approved_at"] for row in rows if "last_approved_at" in row.texts]
-        )
     methods = {row.texts.get("dropoff_method", "") for row in rows}
     if method:
         texts["dropoff_method"] = method
@@ -352,17 +365,6 @@ def _of_return(rows: Sequence[Row], status: str | None, method: str | None) -> R
     at_least = "dropped-off" if texts.get("dropped_off_at") else "started"
     texts["refund_status"] = status or texts.get("refund_status") or at_least
     return Row(rows[0].place, texts)
-
-
-def _latest(times: Sequence[str]) -> str:
-    def instant(text: str) -> datetime:
-        found = datetime.fromisoformat(text)
-        return found if found.tzinfo else found.replace(tzinfo=UTC)
-
-    try:
-        return max(times, key=instant)
-    except ValueError:
-        return max(times)
 
 
 # ---------------------------------------------------------------- values
@@ -380,10 +382,11 @@ def _rows(reading: Reading, top: _Object, units: Iterable[tuple[int, _Object]], 
             except _Twice as error:
                 problem = problem or Bad(place, column, f"is there twice, with two values: {error}")
                 continue
+            except _Half as error:
+                problem = problem or Bad(place, None, str(error))
+                continue
             if text:
                 texts[column] = text
-        if problem is None and _is_half("".join(texts.values())):
-            problem = Bad(place, None, "holds half a character (a lone surrogate)")
         if problem is None:
             rows.append(Row(place, texts))
         elif problem not in reading.bad and all(problem.place != one.place for one in reading.bad):
@@ -393,6 +396,13 @@ def _rows(reading: Reading, top: _Object, units: Iterable[tuple[int, _Object]], 
 
 class _Twice(Exception):
     """A name with two values."""
+
+
+class _Half(Exception):
+    """A text with half of a character in it: it can be neither stored nor compared."""
+
+    def __init__(self) -> None:
+        super().__init__("holds half a character (a lone surrogate)")
 
 
 def _value(unit: _Object, around: Sequence[_Object], paths: Paths) -> Any:
@@ -417,7 +427,11 @@ def _value(unit: _Object, around: Sequence[_Object], paths: Paths) -> Any:
 
 
 def _text(unit: _Object, around: Sequence[_Object], paths: Paths) -> str:
-    """A value as a file would hold it; "" for none. A list of plain values is one text, anything else its JSON."""
+    """A value as a file would hold it; "" for none. A list of plain values is one text, anything else its JSON.
+
+    Raises:
+        _Twice, _Half: it cannot be used.
+    """
     value = _value(unit, around, paths)
     match value:
         case None:
@@ -425,20 +439,35 @@ def _text(unit: _Object, around: Sequence[_Object], paths: Paths) -> str:
         case bool():
             return "true" if value else "false"
         case str():
-            return _bounded(str(value).strip())
+            return _whole(_bounded(str(value).strip()))
         case list() if all(isinstance(one, str) for one in value):
-            return _bounded(", ".join(str(one).strip() for one in value if not _is_blank(one)))
+            return _whole(_bounded(", ".join(str(one).strip() for one in value if not _is_blank(one))))
         case _:
-            return _bounded(json.dumps(value, ensure_ascii=False))
+            return _whole(_bounded(json.dumps(value, ensure_ascii=False)))
 
 
 def _bounded(text: str) -> str:
     return text if len(text) <= _MOST_TEXT else text[:_MOST_TEXT]
 
 
-def _is_half(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return True
-    return False
+def _whole(text: str) -> str:
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise _Half from None
+    return text
+
+
+def _retailer(unit: _Object, paths: Paths) -> str:
+    """Whose it is; "" where that is not said.
+
+    Raises:
+        Refused: by what is no name.
+    """
+    if not isinstance(_value(unit, (), paths), str | None):
+        raise Refused("wrong_type", "its retailer is not a text", "retailer_id")
+    name = _text(unit, (), paths)
+    if len(name) > _MOST_NAME or not name.isprintable():
+        raise Refused("wrong_type", "its retailer is too long, or has characters that cannot be shown", "retailer_id")
+    return name

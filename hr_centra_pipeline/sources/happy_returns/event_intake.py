@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
-
-import duckdb
 
 from hr_centra_pipeline.core.errors import Unreachable
 from hr_centra_pipeline.inbox.inbox_store import Delivery, Inbox, StoreFailed
@@ -16,6 +14,7 @@ from hr_centra_pipeline.sources.happy_returns.event_bodies import Refused, read_
 from hr_centra_pipeline.sources.happy_returns.event_landing import OTHER_RETAILER, Body, BodyReport, land_bodies
 from hr_centra_pipeline.sources.happy_returns.event_reading import EventProfile
 from hr_centra_pipeline.sources.intake import rejected
+from hr_centra_pipeline.sources.intake.halves import by_halves
 from hr_centra_pipeline.warehouse import watermarks
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 from hr_centra_pipeline.warehouse.made import makes
@@ -37,6 +36,10 @@ class EventReport:
     rows_landed: int = 0
     rows_rejected: int = 0
     rows_repeated: int = 0
+
+    def with_all_of(self, others: EventReport) -> EventReport:
+        """With the deliveries of another look."""
+        return EventReport(*(getattr(self, one.name) + getattr(others, one.name) for one in fields(self)))
 
     def plus(self, one: BodyReport) -> EventReport:
         """With one delivery more."""
@@ -66,20 +69,21 @@ def take_events(
 
     A portion is committed before its deliveries are marked as landed: after a crash in between they are found landed
     already. Deliveries that the store calls landed and this database lacks (it was restored or recreated) are taken again; so
-    are those that were refused, in part or whole, once another profile, retailer or unit may say otherwise. Rows that were
+    are those that were refused, in part or whole, once another profile, retailer or unit may say otherwise, and once a day those
+    that could not be landed. What arrives meanwhile is left to the next look: this one ends however much comes. Rows that were
     landed are typed again by a profile whose words or times changed; what else it changes takes `hr-centra inbox replay`.
 
     Each look is noted in ``landing.inbox_looks``. ``is_only_feed``: there are no export files, and this look replaces theirs.
 
     Raises:
-        Unreachable: the inbox cannot be read or written; what was landed stays.
+        Unreachable: the inbox cannot be read or written, or the database cannot be written now; what was landed stays.
     """
     retyping.retype(warehouse, [profile.as_texts], now, is_partial=True)
     report = EventReport()
     try:
         _take_back(warehouse, inbox, now)
-        _look_again(warehouse, inbox, profile)
-        while deliveries := inbox.take(_VENDOR, most=_AT_ONCE, most_bytes=_BYTES_AT_ONCE):
+        _look_again(warehouse, inbox, profile, now)
+        for deliveries in inbox.waiting_now(_VENDOR, most=_AT_ONCE, most_bytes=_BYTES_AT_ONCE):
             report = _land(warehouse, deliveries, profile, now, report)
             inbox.mark_landed([one.delivery_id for one in deliveries])
             warehouse.yield_to_others()
@@ -105,21 +109,26 @@ def _note_look(
 def _take_back(warehouse: Warehouse, inbox: Inbox, now: datetime) -> None:
     """Deliveries that the store calls landed and this database lacks wait again.
 
-    That is looked at when the database is new or was put back (``meta.turns``), and by their number with the first look of a day.
+    All ids are compared when the database is new or was put back (``meta.turns``), when it lacks one of the newest (its file was
+    put back by a copy), and with the first look of a day when it has not as many as the store, back to the oldest one there: a
+    store that was emptied holds fewer.
     """
+    newest, oldest = inbox.newest_landed(_VENDOR), inbox.oldest_id()
     with warehouse.transaction() as connection:
         row = connection.execute(
             """
             select
-                (select count(*) from landing.events),
+                (select count(*) from landing.events where delivery_id >= $oldest),
+                (select count(*) from landing.events where delivery_id in (select unnest($newest::varchar[]))),
                 coalesce((select max(batch) from meta.turns) > max(batch), max(batch) is null),
                 coalesce(max(looked_at) < date_trunc('day', $now::timestamptz), true)
             from landing.inbox_looks where is_complete
             """,
-            {"now": now},
-        ).fetchone() or (0, True, True)
-    count, has_turned, is_new_day = int(row[0]), bool(row[1]), bool(row[2])
-    if not has_turned and not (is_new_day and inbox.landed_count(_VENDOR) > count):
+            {"now": now, "oldest": oldest or "", "newest": newest},
+        ).fetchone() or (0, 0, True, True)
+    count, known, has_turned, is_new_day = int(row[0]), int(row[1]), bool(row[2]), bool(row[3])
+    is_less = known < len(newest) or (is_new_day and inbox.landed_count(_VENDOR) != count)
+    if not has_turned and not is_less:
         return
     for ids in inbox.landed_ids(_VENDOR):
         with warehouse.transaction() as connection:
@@ -132,8 +141,8 @@ def _take_back(warehouse: Warehouse, inbox: Inbox, now: datetime) -> None:
             inbox.mark_waiting([delivery_id for (delivery_id,) in missing])
 
 
-def _look_again(warehouse: Warehouse, inbox: Inbox, profile: EventProfile) -> None:
-    """What was refused, in part or whole, and may be read now waits again."""
+def _look_again(warehouse: Warehouse, inbox: Inbox, profile: EventProfile, now: datetime) -> None:
+    """What was refused, in part or whole, and may be read now waits again; of what could not be landed nobody knows, so daily."""
     with warehouse.transaction() as connection:
         rows = connection.execute(
             """
@@ -159,13 +168,15 @@ def _look_again(warehouse: Warehouse, inbox: Inbox, profile: EventProfile) -> No
                 where refused.problem_code = $other_retailer
             )
 
-            select delivery_id from refused_deliveries where profiles_sha256 is distinct from $profile
+            select delivery_id from refused_deliveries
+            where profiles_sha256 is distinct from $profile
+                or (problem_code = 'cannot_be_landed' and landed_at < date_trunc('day', $now::timestamptz))
             union
             from known_units
             union
             from accepted_deliveries
             """,
-            {"profile": profile.sha256, "other_retailer": OTHER_RETAILER},
+            {"profile": profile.sha256, "other_retailer": OTHER_RETAILER, "now": now},
         ).fetchall()
     if rows:
         _LOG.info("%s deliveries that were refused are read again", len(rows))
@@ -175,24 +186,28 @@ def _look_again(warehouse: Warehouse, inbox: Inbox, profile: EventProfile) -> No
 def _land(
     warehouse: Warehouse, deliveries: Sequence[Delivery], profile: EventProfile, now: datetime, report: EventReport
 ) -> EventReport:
-    """Land deliveries in one transaction; those that spoil it are found by halves, and refused."""
-    try:
+    """Land deliveries, together where that works; those that spoil it are refused.
+
+    Raises:
+        NotNow: what fails is not theirs.
+    """
+    for some, landed, why in by_halves(
+        warehouse, deliveries, lambda connection, some: _land_portion(connection, some, profile, now, EventReport())
+    ):
+        if landed is not None:
+            report = report.with_all_of(landed)
+            continue
+        (one,) = some
         with warehouse.transaction() as connection:
-            return _land_portion(connection, deliveries, profile, now, report)
-    except (duckdb.Error, UnicodeError, MemoryError) as error:
-        if len(deliveries) > 1:
-            middle = len(deliveries) // 2
-            report = _land(warehouse, deliveries[:middle], profile, now, report)
-            return _land(warehouse, deliveries[middle:], profile, now, report)
-        (one,) = deliveries
-        why = f"cannot be landed: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
-    with warehouse.transaction() as connection:
-        batch = watermarks.next_batch(connection)
-        refused = BodyReport(_name(one), problem=rejected.kept_text(why), problem_code="cannot_be_landed", batch=batch)
-        rejected.forget(connection, refused.name, one.body_sha256)
-        rejected.set_aside(connection, refused.name, None, one.body_sha256, [(None, None, why, None, None)], batch, now)
-        _keep(connection, [(one, refused, None)], profile, now)
-    return report.plus(refused)
+            batch = watermarks.next_batch(connection)
+            said = BodyReport(_name(one), problem=rejected.kept_text(why), problem_code="cannot_be_landed", batch=batch)
+            rejected.forget(connection, said.name, one.body_sha256)
+            rejected.set_aside(
+                connection, said.name, None, one.body_sha256, [(None, None, why, None, None)], batch, now
+            )
+            _keep(connection, [(one, said, None)], profile, now)
+        report = report.plus(said)
+    return report
 
 
 def _land_portion(

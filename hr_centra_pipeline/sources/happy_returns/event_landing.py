@@ -10,8 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from hr_centra_pipeline.sources.happy_returns import event_bodies, row_landing
-from hr_centra_pipeline.sources.happy_returns.event_bodies import Bad, Problem, Reading, Refused, Row, read_body
+from hr_centra_pipeline.sources.happy_returns import event_bodies, parsing, row_landing
+from hr_centra_pipeline.sources.happy_returns.event_bodies import LAST, Bad, Problem, Reading, Refused, Row, read_body
 from hr_centra_pipeline.sources.happy_returns.event_reading import EventProfile, Message
 from hr_centra_pipeline.sources.happy_returns.export_kinds import KINDS, Kind, KindName
 from hr_centra_pipeline.sources.happy_returns.identity import UNKNOWN_UNIT
@@ -97,6 +97,7 @@ def land_bodies(
     batches = watermarks.next_batches(connection, len(bodies))
     found = [_read(body, batch, profile) for body, batch in zip(bodies, batches, strict=True)]
     _refuse_other_retailers(connection, found, now)
+    _take_latest(connection, found, profile)
     with tempfile.TemporaryDirectory() as scratch:
         for name in _ORDER:
             bringing = [one for one in found if one.reading and not one.refused and one.reading.rows.get(name)]
@@ -137,6 +138,35 @@ def _refuse_other_retailers(connection: Connection, found: Sequence[_Read], now:
             why = row_landing.of_another_retailer(known, others[0][:200])
             one.refused = Refused(OTHER_RETAILER, why, "retailer_id", others[0][:200])
             one.wrong, one.counts = [], Counts()
+
+
+def _take_latest(connection: Connection, found: Sequence[_Read], profile: EventProfile) -> None:
+    """Of several times of one return the latest, as the profile reads times; what is not a time is left to the check of its row."""
+    told = [
+        (number, place, text)
+        for number, one in enumerate(found)
+        if one.reading
+        for place, texts in one.reading.last_of.items()
+        for text in texts
+    ]
+    if not told:
+        return
+    connection.execute(parsing.MACROS)
+    latest = connection.execute(
+        f"""
+        select number, place, arg_max(text, {parsing.instant_of("text", profile.as_texts)})
+        from (select unnest($numbers::bigint[]) as number, unnest($places::bigint[]) as place, unnest($texts::varchar[]) as text)
+        group by number, place
+        """,  # noqa: S608 - our own words
+        dict(zip(("numbers", "places", "texts"), (list(column) for column in zip(*told, strict=True)), strict=True)),
+    ).fetchall()
+    by_row = {(number, place): text for number, place, text in latest if text is not None}
+    for number, one in enumerate(found):
+        if one.reading and one.reading.last_of:
+            one.reading.rows["returns"] = [
+                Row(row.place, {**row.texts, LAST: by_row.get((number, row.place), row.texts.get(LAST, ""))})
+                for row in one.reading.rows["returns"]
+            ]
 
 
 def _rounds(bringing: Sequence[_Read], name: KindName) -> Iterator[list[_Read]]:

@@ -145,7 +145,7 @@ def typed(kind: Kind, profile: Profile, *, is_partial: bool = False) -> dict[str
 def _typed(text: str, name: str, sql: str, profile: Profile) -> str:
     match sql:
         case "TIMESTAMPTZ":
-            return _instant(text, profile)
+            return instant_of(text, profile)
         case "VARCHAR":
             if name == "order_number":
                 text = f"nullif(ltrim({text}, '# '), '')"
@@ -198,7 +198,8 @@ create or replace temp macro sane_instant(i) as
 """
 
 
-def _instant(text: str, profile: Profile) -> str:
+def instant_of(text: str, profile: Profile) -> str:
+    """SQL for the instant that a text holds, as a profile reads times; null where it holds none. Needs ``MACROS``."""
     return f"sane_instant({instant(text, _quoted(profile.times.zone), profile.times.format)})"
 
 

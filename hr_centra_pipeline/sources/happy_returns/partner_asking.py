@@ -10,14 +10,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, cast
 
 from hr_centra_pipeline.core.errors import RunFailed, Unreachable
 from hr_centra_pipeline.core.policy import PartnerApi as Limits
 from hr_centra_pipeline.sources.happy_returns.event_landing import Body, BodyReport, land_bodies
 from hr_centra_pipeline.sources.happy_returns.event_reading import EventProfile, Message
 from hr_centra_pipeline.sources.happy_returns.partner_client import (
-    CRITERIA,
     VENDOR,
     Answer,
     Criterion,
@@ -38,7 +37,6 @@ _SHORTEST_WINDOW = timedelta(minutes=30)
 Window = tuple[datetime, datetime]
 Land = Callable[[Connection, Sequence[Body], EventProfile, datetime], list[BodyReport]]
 Outcome = Literal["found", "nothing", "odd", "cut_short"]
-_SENT_AS: dict[str, Criterion] = {name: name for name in CRITERIA}
 
 
 @dataclass(frozen=True)
@@ -87,11 +85,15 @@ class _Asked:
 
 def due(connection: Connection, limits: Limits, now: datetime, window: Window | None = None) -> list[LookUp]:
     """The look-ups that are due, the oldest need first; ``window``: the days that a backfill is about."""
+    oldest = now - timedelta(
+        days=2 * limits.look_back_days
+    )  # what was reported, listed or asked before decides nothing
     models.run_file(
         connection, "sources/happy_returns/partner_lookups.sql",
         {
             "now": now, "started_hours": limits.started_hours, "again_hours": limits.again_hours,
             "most_look_ups": limits.most_look_ups, "look_back_days": limits.look_back_days,
+            "oldest": min(oldest, window[0]) if window else oldest,
             "window_from": window[0] if window else None, "window_to": window[1] if window else None,
         },
     )  # fmt: skip
@@ -117,18 +119,12 @@ def ask(
     if not budget:
         return PartnerReport()
     run = _Run(warehouse, api, profile, limits, now, budget, window, land)
-    waiting: list[LookUp] = []
-    try:
-        run.list_shipments()
-        run.store()
-        with warehouse.transaction() as connection:
-            waiting = due(connection, limits, now, window)
-        while waiting and run.left > 0:
-            if not run.look_up(waiting[0]):
-                break
-            waiting.pop(0)
-    except (Unreachable, PartnerRefused) as error:
-        run.report = replace(run.report, problem=error)
+    can_ask = run.goes_on(run.list_shipments)
+    run.store()
+    with warehouse.transaction() as connection:  # whatever became of the list: what waits is counted
+        waiting = due(connection, limits, now, window)
+    if can_ask:
+        run.goes_on(lambda: run.look_up_all(waiting))
     run.store()
     return run.noted(waiting)
 
@@ -153,6 +149,15 @@ class _Run:
     def __post_init__(self) -> None:
         self._before = self.api.requests
 
+    def goes_on(self, step: Callable[[], None]) -> bool:
+        """Whether more can be asked after a step; what stopped it is the run's problem."""
+        try:
+            step()
+        except (Unreachable, PartnerRefused) as error:
+            self.report = replace(self.report, problem=error)
+            return False
+        return True
+
     @property
     def left(self) -> int:
         """Requests that this run may still send."""
@@ -166,26 +171,34 @@ class _Run:
             start, end = self.window or (_listed_until(connection, self.limits, self.now), self.now)
         end = min(end, self.now)
         least_left = self.budget - max(1, self.budget // 2)
-        length = timedelta(hours=self.api.facts.window_hours)
+        length = longest = timedelta(hours=self.api.facts.window_hours)
         while start < end and self.left > least_left:
             until = min(start + length, end)
             answer = self.api.outbound_shipments(start, until)
-            is_cut = answer.cursor is not None and until - start > _SHORTEST_WINDOW
-            if is_cut:  # nobody knows how its next page is asked for: shorter windows fit on one
-                length = (until - start) / 2
+            # Nobody knows how its next page is asked for: shorter windows fit on one, and longer ones again after a busy hour.
+            has_next = answer.cursor is not None
+            is_cut = has_next and until - start > _SHORTEST_WINDOW
+            is_too_long = has_next and not is_cut
+            length = (until - start) / 2 if is_cut else min(2 * length, longest)
             found, nameless = self.api.listed(answer) if answer.body is not None else ([], 0)
             problem = answer.problem
             if not problem and nameless:
                 problem = (
                     f"{nameless} of its {answer.rows} shipments have no id that the profile knows ([api] shipment_ids)"
                 )
+            if is_too_long:
+                minutes = f"{(until - start) / timedelta(minutes=1):.3g}"
+                problem = f"more shipments than one page holds left within {minutes} minutes: the others are not known"
             self._keep(
                 _Asked(
                     _new_id(), "window", f"{start:%Y-%m-%dT%H:%M:%SZ}/{until:%Y-%m-%dT%H:%M:%SZ}", "shipments_listed", 1,
-                    answer, not is_cut and not answer.problem, is_cut, problem, listed=tuple(found),
+                    answer, not has_next and not answer.problem, has_next, problem, listed=tuple(found),
                 )
             )  # fmt: skip
-            if answer.problem or (nameless and not found):
+            if is_too_long:
+                told = f"{VENDOR} (outbound_shipments), from {start:%Y-%m-%d %H:%M} UTC: {problem}"
+                self.report = replace(self.report, problem=Unreachable(told))
+            if is_too_long or answer.problem or (nameless and not found):
                 return  # the next run lists it again
             if not is_cut:
                 start = until
@@ -193,12 +206,17 @@ class _Run:
 
     # ---------------------------------------------------------------- look-ups
 
+    def look_up_all(self, waiting: list[LookUp]) -> None:
+        """Ask one after the other while the budget lasts, and take what was asked out of the line."""
+        while waiting and self.left > 0 and self.look_up(waiting[0]):
+            waiting.pop(0)
+
     def look_up(self, one: LookUp) -> bool:
         """Ask one look-up to its last page; false: the budget ended before."""
         if one.criterion == "shipment":
             outcome = self._pages(one, lambda cursor: self.api.shipment_contents(one.value, cursor), "outbound")
         else:
-            outcome = self._of_return(one, _SENT_AS[one.criterion])
+            outcome = self._of_return(one, cast(Criterion, one.criterion))
         if outcome == "cut_short":
             return False
         self.report = replace(
@@ -260,8 +278,9 @@ class _Run:
             Unreachable: none of the last answers could be used.
         """
         self.pending.append(asked)
-        self.odd_in_a_row = self.odd_in_a_row + 1 if asked.answer.problem else 0
-        self.report = replace(self.report, odd_answers=self.report.odd_answers + bool(asked.answer.problem))
+        if asked.answer.was_asked:  # else it says nothing about the vendor
+            self.odd_in_a_row = self.odd_in_a_row + 1 if asked.answer.problem else 0
+            self.report = replace(self.report, odd_answers=self.report.odd_answers + bool(asked.answer.problem))
         if self.odd_in_a_row >= _MOST_ODD:
             raise Unreachable(
                 f"{VENDOR}: {_MOST_ODD} answers in a row cannot be used, the last one because {asked.answer.problem}"
@@ -371,7 +390,7 @@ def _new_shipments(connection: Connection, listed: Sequence[ListedShipment]) -> 
     known = dict(
         connection.execute(
             "select shipment_id, arg_max(content_sha256, batch) from landing.partner_shipments"
-            " where list_contains(?::varchar[], shipment_id) group by shipment_id",
+            " semi join (select unnest(?::varchar[]) as shipment_id) as listed using (shipment_id) group by shipment_id",
             [[one.shipment_id for one in listed]],
         ).fetchall()
     )

@@ -73,7 +73,7 @@ class PartnerRefused(RunFailed):
 class Answer:
     """What one call answered. ``problem``: why nothing of it can be used; ``rows``: entries of its list.
 
-    ``cursor``: of the next page. Without a body nothing was found.
+    ``cursor``: of the next page. Without a body nothing was found. ``was_asked``: false of what nothing can be asked by.
     """
 
     http_status: int | None
@@ -82,6 +82,7 @@ class Answer:
     rows: int = 0
     cursor: str | None = None
     problem: str | None = None
+    was_asked: bool = True
 
     @property
     def sha256(self) -> str | None:
@@ -128,7 +129,6 @@ class PartnerApi:
         self._before_call = before_call
         self.requests = 0  # that left
         self.limited = 0  # of them with 429
-        self.waited = 0.0  # seconds, for the bucket
 
     @classmethod
     def from_settings(
@@ -164,9 +164,8 @@ class PartnerApi:
         if criterion not in CRITERIA:
             raise ValueError(f"{criterion} is not what returns are looked up by")
         if not value or len(value) > _LONGEST_VALUE or not value.isprintable():
-            return Answer(
-                None, problem="not asked: its number or code is empty, too long or has characters that cannot be shown"
-            )
+            problem = "not asked: its number or code is empty, too long or has characters that cannot be shown"
+            return Answer(None, problem=problem, was_asked=False)
         body = {"happyReturnsRetailerID": self._retailer_id, criterion: value}
         if cursor is not None:
             body[self.facts.cursor_parameter] = cursor
@@ -210,7 +209,8 @@ class PartnerApi:
             Unreachable, PartnerRefused: as ``returns``.
         """
         if not _SHIPMENT.fullmatch(shipment_id):
-            return Answer(None, problem="not asked: its id has characters that an id does not have")
+            problem = "not asked: its id has characters that an id does not have"
+            return Answer(None, problem=problem, was_asked=False)
         query = {"page[size]": str(self.facts.page_size)} | ({} if after is None else {"page[after]": after})
         answer = self._asked("shipment_contents", query=query, shipment_id=shipment_id)
         return answer if answer.problem or answer.body is None else self._with_rows(answer, self.facts.contents, after)
@@ -260,7 +260,7 @@ class PartnerApi:
         self, call: Call, method: str, url: str, body: Mapping[str, str] | None, query: Mapping[str, str] | None
     ) -> Received | Answer:
         self._before_call()
-        self.waited += self._bucket.take()
+        self._bucket.take()
         self.requests += 1
         headers = {"Accept": "application/json"} | ({} if body is None else {"Content-Type": "application/json"})
         data = None if body is None else simplejson.dumps(dict(body)).encode()

@@ -7,14 +7,14 @@
 --        last run
 -- loop:  reconciliation.lateness: how long a stage usually takes was learned by the last reconciliation
 
--- What is due, the oldest need first. A backfill gives the days that it is about (`window_from`, `window_to`): then what is open
+-- What is due, the oldest need first. Nothing is read that was reported, listed or asked before `oldest`. A backfill gives the days that it is about (`window_from`, `window_to`): then what is open
 -- of returns started and orders placed on these days is due, however short it has been silent.
 with
--- One row per look-up that was completed, or broke on what was answered; what the vendor turned away was not asked.
+-- One row per look-up that was completed, or broke on what was answered.
 ended_look_ups as (
     select criterion, value, asked_at, is_last, rows_landed
     from landing.partner_answers
-    where (is_last or problem is not null) and coalesce(http_status, 0) not in (401, 403, 429)
+    where asked_at > $oldest::timestamptz and (is_last or problem is not null)
 ),
 
 -- One row per unit that may still be under way: where it is, as far as anybody has reported.
@@ -153,15 +153,22 @@ returns_in_centra as (
 known_returns as (
     select criterion, value, greatest(sum(units), 1) as units
     from (
-        select 'orderNumber' as criterion, order_number as value, 0 as units from staging.returns
-        union all
-        select 'orderNumber', order_number, 1 from staging.return_items
-        union all
-        select 'happyReturnsExpressCode', express_code, 0 from staging.returns
-        union all
-        select 'happyReturnsExpressCode', express_code, 1 from staging.return_items
+        select 'orderNumber' as criterion, order_number as value, 0 as units
+        from staging.returns
+        semi join returns_in_centra as shown on shown.criterion = 'orderNumber' and shown.value = order_number
+        union all by name
+        select 'orderNumber' as criterion, order_number as value, 1 as units
+        from staging.return_items
+        semi join returns_in_centra as shown on shown.criterion = 'orderNumber' and shown.value = order_number
+        union all by name
+        select 'happyReturnsExpressCode' as criterion, express_code as value, 0 as units
+        from staging.returns
+        semi join returns_in_centra as shown on shown.criterion = 'happyReturnsExpressCode' and shown.value = express_code
+        union all by name
+        select 'happyReturnsExpressCode' as criterion, express_code as value, 1 as units
+        from staging.return_items
+        semi join returns_in_centra as shown on shown.criterion = 'happyReturnsExpressCode' and shown.value = express_code
     )
-    semi join returns_in_centra using (criterion, value)
     group by criterion, value
 ),
 
@@ -172,12 +179,13 @@ parts_of_returns as (
     select 'unit_not_reported' as reason, order_number, express_code, source_time
     from staging.return_shipments
     anti join staging.return_items using (return_item_id)
+    where source_time > $oldest::timestamptz
     union all by name
     select 'units_not_reported' as reason, order_number, express_code, source_time
     from staging.returns
     anti join staging.return_items using (return_id, order_number)
     where refund_status not in ('expired', 'failed')
-        and source_time > $now::timestamptz - to_days(2 * $look_back_days::integer)
+        and source_time > $oldest::timestamptz
 ),
 
 -- One row per reason to ask about a return or order.
@@ -230,6 +238,7 @@ needs_and_look_ups as (
 listed_shipments as (
     select shipment_id as value, max(listed_at) as listed_at
     from landing.partner_shipments
+    where listed_at > $oldest::timestamptz
     group by shipment_id
 ),
 

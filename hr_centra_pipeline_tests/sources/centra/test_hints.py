@@ -106,6 +106,8 @@ def test_an_object_is_named_once_however_often_it_was_announced(
         (body(event("order", 10**30)), "id is not the number of an object"),
         (body(event("", 1)), "type is not a word"),
         (body({**event("order", 1), "action": {}}), "action is not a word"),
+        (body(event("\ud800", 1)), "type is not a word"),
+        (body(event("order", 1, action="\ud800")), "action is not a word"),
     ],
 )
 def test_what_cannot_be_read_is_set_aside_by_name(
@@ -144,3 +146,38 @@ def test_no_more_events_of_one_delivery_are_read_than_it_may_have() -> None:
 )
 def test_dates_without_an_offset_are_read_in_the_shops_zone(text: object, zone: str, expected: datetime | None) -> None:
     assert hints.instant_of(text, ZoneInfo(zone)) == expected
+
+
+def test_a_delivery_that_spoils_a_transaction_is_set_aside_and_the_others_land(
+    inbox: Inbox, warehouse: Warehouse, policy: Policy, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = hints.read
+
+    def chokes(given: bytes, zone: ZoneInfo) -> object:
+        if given == b"odd":
+            raise ZeroDivisionError("too odd")
+        return real(given, zone)
+
+    monkeypatch.setattr(hints, "read", chokes)
+    ids = keep(inbox, body(event("order", 1)), b"odd", body(event("order", 2)))
+    report = hints.take(inbox, warehouse, policy, NOW)
+    assert (report.deliveries, report.events, report.landed, report.rejected) == (3, 3, 2, 1)
+    assert rows("select source_file, reason from quarantine.rejected_rows") == [
+        (f"centra event {ids[1]}", "cannot be landed: too odd")
+    ]
+    assert inbox.waiting().count == 0
+
+
+def test_what_arrives_while_deliveries_are_landed_is_left_to_the_next_run(
+    inbox: Inbox, warehouse: Warehouse, policy: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marks = inbox.mark_landed
+
+    def more_comes(ids: list[str]) -> None:
+        marks(ids)
+        keep(inbox, body(event("order", 2)))
+
+    keep(inbox, body(event("order", 1)))
+    monkeypatch.setattr(inbox, "mark_landed", more_comes)
+    assert hints.take(inbox, warehouse, policy, NOW).landed == 1
+    assert inbox.waiting().count == 1

@@ -445,15 +445,38 @@ def test_a_restored_or_recreated_database_takes_again_what_it_lacks(events: Even
         connection.execute("delete from landing.events where message = 'return'")
         connection.execute("delete from landing.happy_returns_items")
         connection.execute("delete from landing.happy_returns_returns")
-    assert events.take().deliveries == 0
-    with events.harness.warehouse.transaction() as connection:
-        place.turn(connection, "restored")
     report = events.take()
     assert (report.deliveries, report.rows_landed) == (1, 2)
+    assert events.take().deliveries == 0
     with events.harness.warehouse.transaction() as connection:
         connection.execute("delete from landing.events")
     report = events.take(NOW + timedelta(days=1))
     assert (report.deliveries, report.rows_read, report.rows_repeated) == (2, 3, 3)
+
+
+def test_what_an_emptied_inbox_took_since_a_backup_is_taken_again_when_the_backup_is_put_back(
+    events: Events, tmp_path: Path
+) -> None:
+    events.stage(*(status("started", UNIT | {"happyReturnsItemID": f"IT-{one}"}) for one in range(1, 6)))
+    events.inbox = Inbox.open(str(tmp_path / "second.sqlite"))
+    events.post(status("started", UNIT | {"happyReturnsItemID": "IT-7"}))
+    events.take()
+    with events.harness.warehouse.transaction() as connection:
+        connection.execute("delete from landing.events where delivery_id = ?", [events.ids[-1]])
+    report = events.take()
+    assert (report.deliveries, report.rows_repeated) == (1, 2)
+    assert events.take().deliveries == 0
+
+
+def test_a_database_that_was_turned_back_compares_all_ids(events: Events, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Inbox, "newest_landed", lambda _self, _vendor: [])
+    events.stage(STARTED, LABEL)
+    with events.harness.warehouse.transaction() as connection:
+        connection.execute("delete from landing.events where message = 'return'")
+    assert events.take().deliveries == 0
+    with events.harness.warehouse.transaction() as connection:
+        place.turn(connection, "restored")
+    assert events.take().deliveries == 1
 
 
 def test_a_replay_with_other_paths_brings_what_they_find(events: Events) -> None:
@@ -484,6 +507,86 @@ def test_deliveries_that_the_database_chokes_on_are_found_by_halves_and_refused(
     report = events.take()
     assert (report.deliveries, report.refused, report.rows_landed) == (5, 1, 5)
     assert events.rejected() == [(None, None, None, "cannot be landed: Invalid Input Error: too odd")]
+
+
+HALF = "\ud800"
+
+
+@pytest.mark.parametrize("field", ["event", "typeID", "retailerID", "webhookType"])
+def test_half_a_character_in_the_envelope_refuses_its_delivery_alone(events: Events, field: str) -> None:
+    report = events.stage(STARTED, {**STARTED, field: HALF})
+    assert (report.deliveries, report.refused, report.rows_landed) == (2, 1, 2)
+    assert "half a character" in events.rejected()[0][3]
+
+
+def test_half_a_character_in_a_unit_or_another_event_is_set_aside_by_name(events: Events) -> None:
+    odd_unit = UNIT | {"happyReturnsItemID": "IT-2", "sku": f"a{HALF}"}
+    others = [{"event": HALF, "typeID": "mail"}, {"event": "return_status_updated", "typeID": HALF}]
+    report = events.stage({**STARTED, "items": [UNIT, odd_unit], "otherEvents": others})
+    assert (report.refused, report.rows_landed, report.rows_rejected) == (0, 2, 3)
+    assert {reason for *_, reason in events.rejected()} == {"holds half a character (a lone surrogate)"}
+    assert events.stage({**STARTED, "items": [UNIT | {"happyReturnsRetailerID": HALF}]}).refused == 1
+
+
+@pytest.mark.parametrize("retailer", [True, {"id": "shop"}, ["shop"], "x" * 201, "a\x00b", HALF])
+def test_a_retailer_that_is_no_name_is_refused_and_never_adopted(events: Events, retailer: Any) -> None:
+    assert events.stage({**STARTED, "retailerID": retailer}).refused == 1
+    assert events.answer({"items": [UNIT | {"happyReturnsRetailerID": retailer}]}).problem_code == "wrong_type"
+    assert events.harness.rows("select value from meta.belongs_to where name = 'retailer'") == []
+
+
+def test_whatever_a_delivery_raises_refuses_it_alone_and_it_is_tried_again_the_next_day(
+    events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = event_landing.land_bodies
+
+    def chokes(connection: Any, bodies: Any, *rest: Any) -> Any:
+        if any(b"IT-2" in body.data for body in bodies):
+            raise ZeroDivisionError
+        return real(connection, bodies, *rest)
+
+    events.post(*(status("started", UNIT | {"happyReturnsItemID": f"IT-{one}"}) for one in (1, 2, 3)))
+    with monkeypatch.context() as patched:
+        patched.setattr(event_intake, "land_bodies", chokes)
+        assert events.take().refused == 1
+        assert events.rejected() == [(None, None, None, "cannot be landed: ZeroDivisionError")]
+        assert events.take(NOW + timedelta(hours=1)).deliveries == 0
+    report = events.take(NOW + timedelta(days=1))
+    assert (report.deliveries, report.refused) == (1, 0)
+    assert events.rejected() == []
+
+
+@pytest.mark.parametrize(
+    "error", [duckdb.IOException("IO Error: No space left on device"), duckdb.InterruptException("INTERRUPT Error"),
+              duckdb.TransactionException("TransactionContext Error: conflict"), OSError("No space left"), MemoryError()],
+)  # fmt: skip
+def test_an_error_of_this_machine_refuses_nothing_and_the_next_look_lands(
+    events: Events, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fails(*_: Any) -> Any:
+        raise error
+
+    events.post(STARTED, LABEL)
+    with monkeypatch.context() as patched:
+        patched.setattr(event_intake, "land_bodies", fails)
+        with pytest.raises(Unreachable, match="cannot be written now"):
+            event_intake.take_events(events.harness.warehouse, events.inbox, events.profile, NOW)
+    assert events.inbox.waiting().count == 2
+    assert (events.take().refused, events.rejected()) == (0, [])
+
+
+def test_a_look_ends_while_deliveries_keep_coming(events: Events, monkeypatch: pytest.MonkeyPatch) -> None:
+    marks = Inbox.mark_landed
+
+    def more_comes(inbox: Inbox, ids: Any) -> None:
+        marks(inbox, ids)
+        events.post(LABEL, LABEL, at=NOW - timedelta(days=1))  # by a clock that is late
+
+    events.post(STARTED, STARTED, STARTED)
+    monkeypatch.setattr(event_intake, "_AT_ONCE", 2)
+    monkeypatch.setattr(Inbox, "mark_landed", more_comes)
+    report = event_intake.take_events(events.harness.warehouse, events.inbox, events.profile, NOW)
+    assert (report.deliveries, events.inbox.waiting().count) == (3, 4)
 
 
 def test_each_look_is_noted_and_one_that_failed_too(events: Events, tmp_path: Path) -> None:
@@ -539,3 +642,13 @@ def test_there_is_one_event_profile(events: Events) -> None:
     (folder / "other.toml").write_text((folder / "default.toml").read_text().replace('"default"', '"other"'))
     with pytest.raises(ConfigurationError, match="there is one event profile"):
         _ = events.profile
+
+
+def test_the_latest_approval_of_a_return_is_found_as_the_profile_reads_times(events: Events) -> None:
+    events.own_profile(('zone = "UTC"', 'zone = "Europe/Berlin"\nformat = "%H:%M %d.%m.%Y"'))
+    times = ("10:00 21.09.2026", "09:00 22.09.2026")
+    units = [UNIT | {"happyReturnsItemID": f"IT-{number}", "approvedAt": time} for number, time in enumerate(times)]
+    events.stage(status("approved", *units))
+    assert events.harness.rows("select last_approved_at from staging.returns") == [
+        (datetime(2026, 9, 22, 7, tzinfo=UTC),)
+    ]

@@ -346,6 +346,32 @@ def test_a_list_with_more_pages_is_asked_for_by_shorter_windows(desk: Desk) -> N
     assert report.problem is None
 
 
+def test_after_a_busy_half_day_windows_grow_again(desk: Desk) -> None:
+    hours: list[float] = []
+
+    def respond(request: Request) -> Given:
+        start, end = (datetime.fromisoformat(request.query[name]) for name in ("startDateTime", "endDateTime"))
+        hours.append((end - start) / timedelta(hours=1))
+        is_busy = start == NOW - timedelta(days=4) and end - start > timedelta(hours=6)
+        return Given(body={"shipments": [shipment("45678", NOW)], **({"cursor": "x"} if is_busy else {})})
+
+    desk.respond = respond  # type: ignore[method-assign]
+    desk.ask()
+    assert hours == [24, 12, 6, 12, 24, 24, 24, 6]
+
+
+def test_more_shipments_than_a_page_holds_in_the_shortest_window_are_a_problem_and_listed_again(desk: Desk) -> None:
+    desk.silent(CODES[0])
+    busy = Given(body={"shipments": [shipment("45678", NOW)], "cursor": "x"})
+    desk.odd["list"] = busy
+    report = desk.ask(Limits(look_back_days=4, requests_per_run=40))
+    assert "more shipments than one page holds left within 22.5 minutes" in str(report.problem)
+    assert report.look_ups == 2  # the others go on
+    assert desk.rows("select is_complete, shipments_until from landing.partner_looks") == [(False, None)]
+    assert desk.rows("select count(*) filter (where is_last), count(problem) from landing.partner_answers"
+                     " where criterion = 'window'") == [(0, 1)]  # fmt: skip
+
+
 def test_a_list_that_cannot_be_read_is_listed_again_and_the_look_ups_go_on(desk: Desk) -> None:
     desk.silent(CODES[0])
     desk.odd["list"] = Given(200, b"<html>")
@@ -411,6 +437,17 @@ def test_a_partner_api_that_is_away_is_said_and_nothing_is_lost(desk: Desk) -> N
     assert isinstance(report.problem, Unreachable)
     assert desk.rows("select is_complete, shipments_until from landing.partner_looks") == [(False, None)]
     assert [one.value for one in desk.due()] == [CODES[0]]
+    assert (report.waiting, report.waits_since) == (1, desk.due()[0].since)
+    assert desk.rows("select waiting, waits_since is not null from landing.partner_looks") == [(1, True)]
+
+
+def test_numbers_that_cannot_be_asked_by_are_not_the_vendors_fault(desk: Desk) -> None:
+    for number, code in enumerate(["A\tB", "C\tD", "E\tF", CODES[0]]):
+        desk.silent(code, days=3.9 - number / 10, order=str(number))
+    report = desk.ask()
+    assert (report.look_ups, report.odd_answers, report.problem, report.waiting) == (4, 0, None, 0)
+    assert desk.asked() == [CODES[0]]
+    assert desk.rows("select count(*) from landing.partner_answers where starts_with(problem, 'not asked')") == [(3,)]
 
 
 def test_a_body_that_is_refused_as_a_whole_is_noted_with_its_reason(desk: Desk) -> None:
