@@ -176,10 +176,10 @@ def test_a_file_without_times_of_its_rows_takes_back_only_what_a_file_has_told(e
     _undated_file(events, "items-1.csv", bag_barcode="BAG-1")
     assert _unit(events, "approved_at, bag_barcode") == (_at(_APPROVED_AT), "BAG-1")
     _undated_file(events, "items-2.csv", approved_at=_APPROVED_AT, bag_barcode="BAG-1")
-    _undated_file(events, "items-3.csv", bag_barcode="BAG-1")
-    assert _unit(events, "approved_at, bag_barcode") == (None, "BAG-1")
-    _undated_file(events, "items-4.csv", bag_barcode="BAG-2")
+    _undated_file(events, "items-3.csv", bag_barcode="BAG-2")
     assert _unit(events, "approved_at, bag_barcode") == (None, "BAG-2")
+    _undated_file(events, "items-4.csv", bag_barcode="BAG-3")
+    assert _unit(events, "approved_at, bag_barcode") == (None, "BAG-3")
 
 
 def test_a_file_without_times_of_its_rows_does_not_lower_the_status_that_an_event_told(events: Events) -> None:
