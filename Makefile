@@ -4,7 +4,7 @@ BIN := .venv/bin
 UV := $(BIN)/uv
 READY := .venv/.ready
 SQL := $(shell find hr_centra_pipeline -name '*.sql' -not -path '*/migrations/*')
-# Tests commit to hundreds of small databases: where there is room in memory, they are kept there.
+# Three workers on two cores: tests wait for servers and disks about a third of their time. They commit to hundreds of small databases: where there is room in memory, they are kept there.
 IN_MEMORY := $(shell df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 4000000 { print "PYTEST_DEBUG_TEMPROOT=/dev/shm" }')
 
 .PHONY: demo test dev slow bench soak torture truth fuzz inbox vendors lineage format clean
@@ -29,7 +29,7 @@ test: $(READY)  ## format check, lint, import rules, strict types, lineage, layo
 	$(BIN)/python -m hr_centra_pipeline.warehouse.parse_sql --check
 	$(BIN)/sqlfluff lint --processes 2 $(SQL)
 	$(BIN)/dg check defs
-	$(IN_MEMORY) $(BIN)/pytest -n 2 --dist worksteal -m "not slow"
+	$(IN_MEMORY) $(BIN)/pytest -n 3 --dist worksteal -m "not slow"
 
 slow: $(READY)  ## the tests that `make test` leaves out: broken senders in the chaos run, random years
 	$(IN_MEMORY) $(BIN)/pytest -n 2 --dist worksteal -m slow

@@ -140,6 +140,7 @@ def test_no_effect_is_repeated_when_the_graph_runs_twice_and_the_clock_moves(sce
     assert set(refunds.values()) == {1}
 
 
+@pytest.mark.slow
 def test_of_two_syncs_started_at_once_one_waits_or_steps_aside_and_nothing_is_sent_twice(
     scenario: ShopScenario,
 ) -> None:

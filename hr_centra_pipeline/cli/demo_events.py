@@ -27,7 +27,7 @@ from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 
 HOLD_SECONDS = 60
 """How long Happy Returns gathers the events of a return."""
-_STARTS_SECONDS = 30.0
+_VARIABLE = "HAPPY_RETURNS_WEBHOOK_SECRET"
 _ARRIVES_SECONDS = 20.0
 
 
@@ -106,11 +106,15 @@ def show(steps: Sequence[Step]) -> None:
 @contextmanager
 def _secret_of(note: Mapping[str, Any]) -> Iterator[None]:
     """Deliveries are verified with the sandbox's secret meanwhile."""
-    os.environ["HAPPY_RETURNS_WEBHOOK_SECRET"] = note["happy_returns_webhook_secret"]
+    before = os.environ.get(_VARIABLE)
+    os.environ[_VARIABLE] = note["happy_returns_webhook_secret"]
     try:
         yield
     finally:
-        del os.environ["HAPPY_RETURNS_WEBHOOK_SECRET"]
+        if before is None:
+            del os.environ[_VARIABLE]
+        else:
+            os.environ[_VARIABLE] = before
 
 
 @contextmanager

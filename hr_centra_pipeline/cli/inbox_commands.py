@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Webhook deliveries: receive them, and read what was received.")
 
 _STATES = ("waiting", "landed", "apart")
-_VENDORS = ("happy_returns", "centra")
-_EVERY = 1_000_000_000
 
 _Vendor = Annotated[str | None, typer.Option(help="Only those of one vendor: happy_returns or centra.")]
 _From = Annotated[str | None, typer.Option("--from", help="First UTC day, like 2026-09-01.")]
@@ -166,15 +164,13 @@ def replay(
     if deliveries:
         if unknown := sorted(set(deliveries) - inbox.known(deliveries)):
             raise ConfigurationError(f"{', '.join(unknown)}: no delivery that verified has this id.")
-        chosen = deliveries
+        inbox.mark_waiting(deliveries)
+        number = len(deliveries)
     elif since or until:
-        chosen = [
-            one.delivery_id for one in inbox.deliveries(vendor=_checked(vendor), since=since, until=until, most=_EVERY)
-        ]
+        number = inbox.replay(vendor=_checked(vendor), since=since, until=until)
     else:
         raise ConfigurationError("Name deliveries, a period (--from, --to), or --unverified.")
-    inbox.mark_waiting(chosen)
-    echo(f"{len(chosen):,} deliveries land again with the next sync.")
+    echo(f"{number:,} deliveries land again with the next sync.")
 
 
 @app.command()
@@ -184,8 +180,7 @@ def counts(
     """How many deliveries each vendor sent on each day, how many did not verify and why, and what was refused by a bound."""
     from hr_centra_pipeline.core import clock
 
-    first = (clock.now() - timedelta(days=days - 1)).strftime("%Y-%m-%d")
-    found = [one for one in _opened().counts() if one.day >= first]
+    found = _opened().counts(since=(clock.now() - timedelta(days=days - 1)).date())
     if not found:
         echo("No deliveries.")
         return
@@ -207,7 +202,7 @@ def _verify_again(
     from hr_centra_pipeline.inbox.signatures import verifiers
 
     known = verifiers(_settings())
-    apart = inbox.deliveries(vendor=vendor, state="apart", since=since, until=until, most=_EVERY)
+    apart = inbox.deliveries(vendor=vendor, state="apart", since=since, until=until, most=None)
     if unknown := sorted(set(deliveries) - {one.delivery_id for one in apart}):
         raise ConfigurationError(f"{', '.join(unknown)}: nothing is kept apart by this id.")
     accepted = 0
@@ -242,8 +237,10 @@ def _opened() -> Inbox:
 
 
 def _checked(vendor: str | None) -> str | None:
-    if vendor is not None and vendor not in _VENDORS:
-        raise ConfigurationError(f"--vendor {vendor}: one of {', '.join(_VENDORS)}.")
+    from hr_centra_pipeline.inbox.inbox_store import VENDORS
+
+    if vendor is not None and vendor not in VENDORS:
+        raise ConfigurationError(f"--vendor {vendor}: one of {', '.join(VENDORS)}.")
     return vendor
 
 

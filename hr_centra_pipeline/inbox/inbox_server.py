@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import os
 import resource
@@ -15,10 +14,19 @@ from typing import TYPE_CHECKING, cast
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from hr_centra_pipeline.core import addresses
 from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.inbox.inbox_store import Inbox
-from hr_centra_pipeline.inbox.receiver import Bounds, Receiver
+from hr_centra_pipeline.inbox.receiver import (
+    HEAD_TOO_SLOW,
+    TOO_MANY_CONNECTIONS,
+    Answer,
+    Bounds,
+    Receiver,
+    head_too_large,
+    written,
+)
 from hr_centra_pipeline.inbox.signatures import verifiers
 
 if TYPE_CHECKING:
@@ -32,18 +40,22 @@ _BACKLOG = 2_048
 _FIRST_PASSED = 3  # where sd_listen_fds(3) begins to count
 
 
-def bounded_protocol(head_bytes: int, head_seconds: float, most_connections: int) -> type[HttpToolsProtocol]:
-    """Uvicorn's HTTP/1.1 with three bounds more: seconds and bytes of a request's head, and connections at once."""
+def bounded_protocol(bounds: Bounds, count: Callable[[str, str], None]) -> type[HttpToolsProtocol]:
+    """Uvicorn's HTTP/1.1 with three bounds more: seconds and bytes of a request's head, and connections at once.
+
+    ``count`` gets the path, as far as it has come, and the name of the bound. A connection that asks nothing is closed uncounted.
+    """
 
     class BoundedProtocol(HttpToolsProtocol):
         _head_timer: asyncio.TimerHandle | None = None
         _head_size = 0
         _is_in_head = True
+        _has_begun = False
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
-            if len(self.connections) > most_connections:
-                transport.abort()
+            if len(self.connections) > bounds.connections:
+                self._refuse(TOO_MANY_CONNECTIONS)
                 return
             self._await_head()
 
@@ -58,22 +70,23 @@ def bounded_protocol(head_bytes: int, head_seconds: float, most_connections: int
             super().data_received(data)
             if self._is_in_head and was_in_head:
                 self._head_size += len(data)
-                if self._head_size > head_bytes and not self.transport.is_closing():
-                    self.send_400_response(f"At most {head_bytes:,} bytes of headers.")
+                if self._head_size > bounds.head_bytes and not self.transport.is_closing():
+                    self._refuse(head_too_large(bounds))
 
         def on_message_begin(self) -> None:
             self._await_head()
+            self._has_begun = True
             super().on_message_begin()
 
         def on_headers_complete(self) -> None:
-            self._is_in_head = False
+            self._is_in_head = self._has_begun = False
             self._stop_timer()
             super().on_headers_complete()
 
         def _await_head(self) -> None:
             self._is_in_head, self._head_size = True, 0
             self._stop_timer()
-            self._head_timer = self.loop.call_later(head_seconds, self._give_up)
+            self._head_timer = self.loop.call_later(bounds.head_seconds, self._give_up)
 
         def _stop_timer(self) -> None:
             if self._head_timer is not None:
@@ -81,8 +94,18 @@ def bounded_protocol(head_bytes: int, head_seconds: float, most_connections: int
                 self._head_timer = None
 
         def _give_up(self) -> None:
-            if not self.transport.is_closing():
+            if self.transport.is_closing():
+                return
+            if self._has_begun:
+                self._refuse(HEAD_TOO_SLOW)
+            else:
                 self.transport.close()
+
+        def _refuse(self, answer: Answer) -> None:
+            path = self.url.decode("latin-1") if self._has_begun else ""
+            count(path, answer.bound or "")
+            self.transport.write(written(answer))
+            self.transport.close()
 
     return BoundedProtocol
 
@@ -115,7 +138,7 @@ def serve(
     app = Receiver(inbox, known, shops=shops, bounds=bounds)
     listener = _inherited() or _listener(host, port)
     host, port = listener.getsockname()[:2]
-    if not _is_loopback(host):
+    if not addresses.is_loopback(host):
         _log.warning(
             "--host %s can be reached from other machines, without TLS: put a proxy before it (docs/events.md).", host
         )
@@ -149,7 +172,7 @@ def server(app: Receiver, bounds: Bounds) -> uvicorn.Server:
     """Uvicorn with our bounds, not running yet."""
     config = uvicorn.Config(
         cast("ASGIApplication", app),
-        http=bounded_protocol(bounds.head_bytes, bounds.head_seconds, bounds.connections),
+        http=bounded_protocol(bounds, app.count_refused),
         ws="none",
         lifespan="on",
         log_config=None,
@@ -168,12 +191,3 @@ def _allow_files(number: int) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(number, hard)), hard))
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -7,27 +7,28 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
-import secrets
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from hr_centra_pipeline.core import addresses, clock, file_permissions
 from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
+from hr_centra_pipeline.inbox.inbox_engines import DeliveryIds, postgresql_engine, sqlite_engine
 from hr_centra_pipeline.inbox.inbox_tables import APART, COUNTS, DELIVERIES, METADATA, VERSION, VERSIONS
 
-Vendor = Literal["happy_returns", "centra"]
-VENDORS: tuple[Vendor, ...] = ("happy_returns", "centra")
+_log = logging.getLogger(__name__)
+
+VENDORS = ("happy_returns", "centra")
 
 VERIFIED = "verified"
 """A delivery's verdict: its signature is that of the secret in use."""
@@ -41,9 +42,6 @@ MOST_APART = 5_000
 MOST_APART_BYTES = 32 << 20
 """And so many bytes of them."""
 
-_BUSY_SECONDS = 10
-_CONNECT_SECONDS = 5
-_STATEMENT_MILLISECONDS = 30_000
 _SLICE = 500  # ids in one statement
 _BODIES = 50  # of a few megabytes each, at most
 
@@ -121,7 +119,7 @@ class Inbox:
         self.address = address
         self._file = file
         self._is_made = False
-        self._ids = _Ids()
+        self._ids = DeliveryIds()
         self._making = threading.Lock()
 
     @classmethod
@@ -133,7 +131,7 @@ class Inbox:
         """
         if "://" not in address:
             file = Path(address)
-            return cls(_sqlite(file), address, file)
+            return cls(sqlite_engine(file), address, file)
         scheme, _, rest = address.partition("://")
         if scheme not in ("postgresql", "postgres"):
             raise ConfigurationError(
@@ -142,7 +140,7 @@ class Inbox:
             )
         if said := addresses.problem(address):
             raise ConfigurationError(f"HR_CENTRA_INBOX: {said}")
-        return cls(_postgresql(f"postgresql+psycopg2://{rest}", address), address, None)
+        return cls(postgresql_engine(f"postgresql+psycopg2://{rest}", address), address, None)
 
     def close(self) -> None:
         """Give connections back; the next use opens them again."""
@@ -220,6 +218,22 @@ class Inbox:
             StoreFailed: none is marked.
         """
         self._mark(delivery_ids, None)
+
+    def replay(self, *, vendor: str | None = None, since: datetime | None = None, until: datetime | None = None) -> int:
+        """Those that landed and came in a period are to land again; answers how many.
+
+        Raises:
+            StoreFailed: none is marked.
+        """
+        again = sa.update(DELIVERIES).where(DELIVERIES.c.landed_at.is_not(None)).values(landed_at=None)
+        if vendor:
+            again = again.where(DELIVERIES.c.vendor == vendor)
+        if since:
+            again = again.where(DELIVERIES.c.received_at >= since)
+        if until:
+            again = again.where(DELIVERIES.c.received_at < until)
+        with self._writing() as connection:
+            return int(connection.execute(again).rowcount)
 
     def accept(self, delivery_id: str) -> bool:
         """One that was kept apart verifies now: it is kept for good, and waits. ``False``: none is kept apart by this id.
@@ -321,16 +335,27 @@ class Inbox:
             yield [(row.delivery_id, bytes(row.body)) for row in found]
 
     def _leave_no_trace(self) -> None:
-        """Of what was rewritten, nothing stays in the log of the database or in rows that are dead."""
+        """Of what was rewritten, nothing stays in the log of the database or in rows that are dead.
+
+        Where that fails, the bodies are rewritten all the same; PostgreSQL's own vacuum and SQLite's next checkpoint do it later.
+        """
         try:
             with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
                 if self._file is not None:
                     connection.exec_driver_sql("pragma wal_checkpoint(truncate)")
-                else:
-                    connection.exec_driver_sql(f"vacuum {DELIVERIES.name}")
-                    connection.exec_driver_sql(f"vacuum {APART.name}")
+                    return
+                connection.exec_driver_sql(
+                    "set statement_timeout = 0"
+                )  # of this connection: a large inbox takes minutes
+                try:
+                    for table in (DELIVERIES, APART):
+                        connection.exec_driver_sql(f"vacuum {table.name}")
+                finally:
+                    connection.exec_driver_sql("reset statement_timeout")
         except sa.exc.SQLAlchemyError as error:
-            raise self._failed("written", error) from error
+            _log.warning(
+                "%s What was erased may be in its free space until it is vacuumed.", self._failed("vacuumed", error)
+            )
 
     def copy_to(self, target: Path) -> None:
         """Copy a SQLite store as it is now, while deliveries go on; the copy is one file, on disk when this answers.
@@ -553,9 +578,11 @@ class Inbox:
         state: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
-        most: int = 50,
+        most: int | None = 50,
     ) -> list[Summary]:
-        """The newest first, without bodies. ``state``: ``waiting``, ``landed``, ``apart``, or all but those apart.
+        """The newest first, without bodies; all of them if ``most`` is ``None``.
+
+        ``state``: ``waiting``, ``landed``, ``apart``, or all but those apart.
 
         Raises:
             StoreFailed: the store cannot be read.
@@ -591,19 +618,17 @@ class Inbox:
             for found in self._slices_of(table, None, None):
                 yield from (body for _, body in found)
 
-    def counts(self) -> list[DayCount]:
-        """Every day of every vendor, the oldest first.
+    def counts(self, since: date | None = None) -> list[DayCount]:
+        """Each day of each vendor, the oldest first. ``since``: the first of these days.
 
         Raises:
             StoreFailed: the store cannot be read.
         """
         days: dict[tuple[str, str], DayCount] = {}
-        rows = self._read(
-            sa.select(COUNTS.c.day, COUNTS.c.vendor, COUNTS.c.what, COUNTS.c.number).order_by(
-                COUNTS.c.day, COUNTS.c.vendor
-            )
-        )
-        for day, vendor, what, number in rows:
+        query = sa.select(COUNTS.c.day, COUNTS.c.vendor, COUNTS.c.what, COUNTS.c.number)
+        if since is not None:
+            query = query.where(COUNTS.c.day >= since.isoformat())
+        for day, vendor, what, number in self._read(query.order_by(COUNTS.c.day, COUNTS.c.vendor)):
             one = days.get((day, vendor), DayCount(vendor, day))
             kind, _, why = what.partition(":")
             if kind == VERIFIED:
@@ -639,7 +664,7 @@ class Inbox:
         try:
             with self._engine.connect() as connection:
                 if not self._is_made:
-                    if not _is_made(connection):
+                    if not self._is_there(connection):
                         return []
                     self._is_made = True
                 return connection.execute(query).fetchall()
@@ -670,86 +695,31 @@ class Inbox:
         with self._engine.connect().execution_options(writes=True) as connection, connection.begin():
             if self._file is None:  # several receivers start at once
                 connection.execute(sa.text("select pg_advisory_xact_lock(4711018)"))
-            if not _is_made(connection):
+            if not self._is_there(connection):
                 METADATA.create_all(connection)
                 connection.execute(sa.insert(VERSIONS).values(version=VERSION))
         self._is_made = True
+
+    def _is_there(self, connection: sa.Connection) -> bool:
+        """Whether the tables are made.
+
+        Raises:
+            StoreFailed: by a later version, which may keep in them what this one would not read.
+        """
+        if not sa.inspect(connection).has_table(VERSIONS.name):
+            return False
+        version = connection.execute(sa.select(sa.func.max(VERSIONS.c.version))).scalar()
+        if version is not None and version > VERSION:
+            raise StoreFailed(
+                f"{addresses.shown(self.address)}: the inbox was made by a later hr-centra (its version is {version}, this one"
+                f" knows {VERSION}). Install the later one again."
+            )
+        return True
 
     def _failed(self, what: str, error: Exception) -> StoreFailed:
         cause = error.orig if isinstance(error, sa.exc.DBAPIError) and error.orig else error
         said = addresses.hide(str(cause).strip().split("\n")[0], self.address)
         return StoreFailed(f"{addresses.shown(self.address)}: the inbox cannot be {what} ({said}).")
-
-
-def _is_made(connection: sa.Connection) -> bool:
-    return sa.inspect(connection).has_table(VERSIONS.name)
-
-
-def _sqlite(file: Path) -> sa.Engine:
-    """WAL, and a commit answers only once it is on disk."""
-    engine = sa.create_engine(
-        sa.URL.create("sqlite", database=str(file)),
-        connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False},
-        pool_size=5,
-        poolclass=sa.QueuePool,
-    )
-
-    @sa.event.listens_for(engine, "connect")
-    def _set_up(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # transactions begin below, not where the driver thinks
-        for pragma in (
-            "journal_mode = wal",
-            "synchronous = full",
-            "secure_delete = on",
-            "journal_size_limit = 67108864",
-        ):
-            connection.execute(f"pragma {pragma}").fetchall()
-
-    @sa.event.listens_for(engine, "begin")
-    def _begin(connection: sa.Connection) -> None:
-        is_writing = connection.get_execution_options().get("writes")
-        connection.exec_driver_sql("begin immediate" if is_writing else "begin")
-
-    return engine
-
-
-def _postgresql(url: str, address: str) -> sa.Engine:
-    """A connection that has died is replaced; no statement and no connecting takes for ever."""
-    try:
-        parsed = sa.make_url(url)
-    except sa.exc.ArgumentError:
-        raise ConfigurationError(
-            f"HR_CENTRA_INBOX={addresses.shown(address)}: is not an address like postgresql://user:password@host/database."
-        ) from None
-    return sa.create_engine(
-        parsed,
-        pool_pre_ping=True,
-        pool_size=5,
-        pool_timeout=_BUSY_SECONDS,
-        connect_args={
-            "connect_timeout": _CONNECT_SECONDS,
-            "keepalives_idle": 10,
-            "keepalives_interval": 5,
-            "keepalives_count": 3,
-            "tcp_user_timeout": _BUSY_SECONDS * 1_000,
-            "options": f"-c statement_timeout={_STATEMENT_MILLISECONDS} -c timezone=UTC -c synchronous_commit=on",
-            "application_name": "hr-centra-inbox",
-        },
-    )
-
-
-class _Ids:
-    """Ids of this process: 32 hexadecimal digits, in order of time; no two processes make the same."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._last = 0
-
-    def next(self) -> str:
-        with self._lock:
-            # Milliseconds with room for 65,536 ids in each; a clock that is set back does not set them back.
-            self._last = max(self._last + 1, time.time_ns() // 1_000_000 << 16)
-            return f"{self._last:016x}{secrets.token_hex(8)}"
 
 
 def _count(counts: dict[tuple[str, str, str], int], vendor: str, day: str, what: str, number: int = 1) -> None:

@@ -13,6 +13,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 from hr_centra_pipeline.core import clock
@@ -25,12 +26,14 @@ _log = logging.getLogger(__name__)
 PATHS: Mapping[str, str] = {"happy-returns": "happy_returns", "centra": "centra"}
 """Vendors by the first part of their address."""
 
+UNKNOWN = "unknown"
+"""In counts, the vendor of a connection that was refused before it said whom it is of."""
+
 _KEPT_HEADERS = frozenset({"content-type", "content-encoding", "content-length", "user-agent", "date"})
 _SECRET_HEADER = re.compile(r"auth|cookie|key|token|secret|session|passw")
 _MOST_HEADER_BYTES = 8 << 10  # of the headers that are kept
-_ANSWER_SECONDS = (
-    15.0  # a store that hangs; one that fails says so sooner. What it keeps after all is kept, and sent again
-)
+# A store that hangs; one that fails says so sooner. What it keeps after all is kept, and sent again.
+_ANSWER_SECONDS = 15.0
 _STOP_SECONDS = 20.0  # for what is queued to be written
 _HEALTH_SECONDS = 1.0  # how old a health report may be
 _EXAMINED_SECONDS = 5.0
@@ -59,7 +62,9 @@ class Bounds:
 
 
 @dataclass(frozen=True)
-class _Answer:
+class Answer:
+    """``bound``: the name of the bound that refused the request."""
+
     status: int
     text: str
     headers: tuple[tuple[bytes, bytes], ...] = ()
@@ -70,8 +75,17 @@ class _Answer:
 _TOO_BUSY = ((b"retry-after", str(_RETRY_SECONDS).encode()),)
 
 
+TOO_MANY_CONNECTIONS = Answer(503, "Too many connections at once.", _TOO_BUSY, "connections", is_last=True)
+HEAD_TOO_SLOW = Answer(408, "The headers took too long.", (), "head_seconds", is_last=True)
+
+
+def head_too_large(bounds: Bounds) -> Answer:
+    """The answer to too many bytes of headers, whether they come in one packet or in many."""
+    return Answer(431, f"At most {bounds.head_bytes:,} bytes of headers.", (), "head_bytes", is_last=True)
+
+
 class _Refused(Exception):
-    def __init__(self, answer: _Answer) -> None:
+    def __init__(self, answer: Answer) -> None:
         super().__init__(answer.text)
         self.answer = answer
 
@@ -132,6 +146,10 @@ class Receiver:
             answer = await self._delivery_answer(path, method, scope, receive)
         await _respond(send, answer, has_body=method != "HEAD")
 
+    def count_refused(self, path: str, bound: str) -> None:
+        """Count what was refused before it was a request. ``path``: as far as it has come; whose it is may not be known."""
+        self._commits.refused(PATHS.get(path.lstrip("/").partition("/")[0], UNKNOWN), bound)
+
     async def _live(self, receive: _Receive, send: _Send) -> None:
         while True:
             message = await receive()
@@ -145,15 +163,15 @@ class Receiver:
 
     # ---------------------------------------------------------------- deliveries
 
-    async def _delivery_answer(self, path: str, method: str, scope: _Message, receive: _Receive) -> _Answer:
+    async def _delivery_answer(self, path: str, method: str, scope: _Message, receive: _Receive) -> Answer:
         _, _, rest = path.partition("/")
         first, _, shop = rest.partition("/")
         vendor = PATHS.get(first)
         if vendor is None or shop not in self._shops:
             self._log_seldom("unknown address", "A request for an address that is not a vendor's was answered 404.")
-            return _Answer(404, "There is nothing here.", is_last=True)
+            return Answer(404, "There is nothing here.", is_last=True)
         if method != "POST":
-            return _Answer(405, "Deliveries are POSTed.", ((b"allow", b"POST"),), is_last=True)
+            return Answer(405, "Deliveries are POSTed.", ((b"allow", b"POST"),), is_last=True)
         began = time.monotonic()
         self._requests += 1
         try:
@@ -169,17 +187,17 @@ class Receiver:
         )  # fmt: skip
         return answer
 
-    async def _received(self, vendor: str, shop: str, scope: _Message, receive: _Receive) -> _Answer:
+    async def _received(self, vendor: str, shop: str, scope: _Message, receive: _Receive) -> Answer:
         """Raises:
         _Refused: it is not kept.
         """
         verifier = self._verifiers.get(vendor)
         if verifier is None:
             self._log_seldom(vendor, f"A delivery of {vendor} was refused: no secret is set to verify it with.")
-            raise _Refused(_Answer(503, "No secret is set here.", _TOO_BUSY, "no_secret", is_last=True))
+            raise _Refused(Answer(503, "No secret is set here.", _TOO_BUSY, "no_secret", is_last=True))
         if self._requests > self._bounds.requests:
-            raise _Refused(_Answer(503, "Too many requests at once.", _TOO_BUSY, "requests", is_last=True))
-        head = _head(scope["headers"], self._bounds.head_bytes)
+            raise _Refused(Answer(503, "Too many requests at once.", _TOO_BUSY, "requests", is_last=True))
+        head = _head(scope["headers"], self._bounds)
         body = await self._read(head, receive)
         return await self._kept(vendor, shop, verifier, head, body)
 
@@ -198,26 +216,26 @@ class Receiver:
                 while True:
                     message = await receive()
                     if message["type"] != "http.request":  # nobody is there to read the answer
-                        raise _Refused(_Answer(400, "Cut off.", (), "cut_off", is_last=True))
+                        raise _Refused(Answer(400, "Cut off.", (), "cut_off", is_last=True))
                     part = message.get("body", b"")
                     size += len(part)
                     self._held += len(part)
                     if size > self._bounds.body_bytes:
                         raise _Refused(self._too_large())
                     if self._held > self._bounds.held_bytes:
-                        raise _Refused(_Answer(503, "Too much at once.", _TOO_BUSY, "held_bytes", is_last=True))
+                        raise _Refused(Answer(503, "Too much at once.", _TOO_BUSY, "held_bytes", is_last=True))
                     parts.append(part)
                     if not message.get("more_body", False):
                         return parts[0] if len(parts) == 1 else b"".join(parts)
         except TimeoutError:
-            raise _Refused(_Answer(408, "The body took too long.", (), "body_seconds", is_last=True)) from None
+            raise _Refused(Answer(408, "The body took too long.", (), "body_seconds", is_last=True)) from None
         finally:
             self._held -= size
 
-    def _too_large(self) -> _Answer:
-        return _Answer(413, f"At most {self._bounds.body_bytes:,} bytes.", (), "body_bytes", is_last=True)
+    def _too_large(self) -> Answer:
+        return Answer(413, f"At most {self._bounds.body_bytes:,} bytes.", (), "body_bytes", is_last=True)
 
-    async def _kept(self, vendor: str, shop: str, verifier: Verifier, head: Mapping[str, str], body: bytes) -> _Answer:
+    async def _kept(self, vendor: str, shop: str, verifier: Verifier, head: Mapping[str, str], body: bytes) -> Answer:
         """Raises:
         _Refused: it is not kept.
         """
@@ -227,13 +245,13 @@ class Receiver:
         if not is_verified:
             self._log_seldom(f"{vendor} {verdict}", f"A delivery of {vendor}/{shop} did not verify: {verdict}.")
             if not self._unverified_rates[vendor].takes_one():
-                raise _Refused(_Answer(401, verdict, (), "unverified_per_second"))
+                raise _Refused(Answer(401, verdict, (), "unverified_per_second"))
         elif not self._rates[vendor].takes_one():
-            raise _Refused(_Answer(503, "Too many deliveries a second.", _TOO_BUSY, "per_second"))
+            raise _Refused(Answer(503, "Too many deliveries a second.", _TOO_BUSY, "per_second"))
         received = Received(vendor, shop, at, _kept_headers(head, verifier.header), body, verdict)
         queued = self._commits.put(received, is_verified=is_verified)
         if queued is None:
-            raise _Refused(_Answer(503, "Too many deliveries wait to be kept.", _TOO_BUSY, "queued"))
+            raise _Refused(Answer(503, "Too many deliveries wait to be kept.", _TOO_BUSY, "queued"))
         self._held += len(body)
         try:
             async with asyncio.timeout(_ANSWER_SECONDS):
@@ -243,8 +261,8 @@ class Receiver:
         finally:
             self._held -= len(body)
         if delivery_id is None:
-            raise _Refused(_Answer(503, "It cannot be kept now.", _TOO_BUSY, "store"))
-        return _Answer(200, delivery_id) if is_verified else _Answer(401, verdict)
+            raise _Refused(Answer(503, "It cannot be kept now.", _TOO_BUSY, "store"))
+        return Answer(200, delivery_id) if is_verified else Answer(401, verdict)
 
     def _log_seldom(self, topic: str, text: str) -> None:
         """What anybody outside can cause without end is logged now and then."""
@@ -255,16 +273,16 @@ class Receiver:
 
     # ---------------------------------------------------------------- health
 
-    async def _health_answer(self, method: str) -> _Answer:
+    async def _health_answer(self, method: str) -> Answer:
         if method not in ("GET", "HEAD"):
-            return _Answer(405, "GET it.", ((b"allow", b"GET, HEAD"),), is_last=True)
+            return Answer(405, "GET it.", ((b"allow", b"GET, HEAD"),), is_last=True)
         async with self._health_lock:
             if self._health is None or time.monotonic() - self._health[0] > _HEALTH_SECONDS:
                 is_well, report = await self._examined()
                 self._health = (time.monotonic(), is_well, report)
         _, is_well, report = self._health
         kind = ((b"content-type", b"application/json"),)
-        return _Answer(200 if is_well else 503, json.dumps(report), kind)
+        return Answer(200 if is_well else 503, json.dumps(report), kind)
 
     async def _examined(self) -> tuple[bool, dict[str, Any]]:
         is_written = time.monotonic() - self._commits.written_at < _HEALTH_SECONDS
@@ -291,23 +309,33 @@ class Receiver:
         }
 
 
-async def _respond(send: _Send, answer: _Answer, *, has_body: bool) -> None:
-    body = answer.text.encode() + b"\n"
-    headers = [
-        (b"content-length", str(len(body)).encode()),
-        *(
-            []
-            if any(name == b"content-type" for name, _ in answer.headers)
-            else [(b"content-type", b"text/plain; charset=utf-8")]
-        ),
+async def _respond(send: _Send, answer: Answer, *, has_body: bool) -> None:
+    await send({"type": "http.response.start", "status": answer.status, "headers": _headers(answer)})
+    await send({"type": "http.response.body", "body": _body(answer) if has_body else b""})
+
+
+def written(answer: Answer) -> bytes:
+    """An answer as it is on the wire, to a request that was never complete."""
+    status = HTTPStatus(answer.status)
+    head = b"".join(b"%s: %s\r\n" % header for header in _headers(answer))
+    return f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() + head + b"\r\n" + _body(answer)
+
+
+def _body(answer: Answer) -> bytes:
+    return answer.text.encode() + b"\n"
+
+
+def _headers(answer: Answer) -> list[tuple[bytes, bytes]]:
+    is_typed = any(name == b"content-type" for name, _ in answer.headers)
+    return [
+        (b"content-length", str(len(_body(answer))).encode()),
+        *([] if is_typed else [(b"content-type", b"text/plain; charset=utf-8")]),
         *answer.headers,
         *([(b"connection", b"close")] if answer.is_last else []),
     ]
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body if has_body else b""})
 
 
-def _head(headers: Iterable[tuple[bytes, bytes]], most: int) -> dict[str, str]:
+def _head(headers: Iterable[tuple[bytes, bytes]], bounds: Bounds) -> dict[str, str]:
     """Headers by lower-case name; those that come several times are joined.
 
     Raises:
@@ -320,8 +348,8 @@ def _head(headers: Iterable[tuple[bytes, bytes]], most: int) -> dict[str, str]:
         text = value.decode("latin-1")
         key = name.decode("latin-1").lower()
         found[key] = f"{found[key]},{text}" if key in found else text
-    if size > most:
-        raise _Refused(_Answer(431, f"At most {most:,} bytes of headers.", (), "head_bytes", is_last=True))
+    if size > bounds.head_bytes:
+        raise _Refused(head_too_large(bounds))
     return found
 
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
@@ -28,8 +28,6 @@ MALFORMED_SIGNATURE = "malformed_signature"
 WRONG_SIGNATURE = "wrong_signature"
 STALE = "stale"
 """The signature is right, but its time is too far from ours: sent again by others, or a clock is wrong."""
-
-REASONS = (NO_SIGNATURE, MALFORMED_SIGNATURE, WRONG_SIGNATURE, STALE)
 
 WINDOW_SECONDS = 300
 """How far the time in Centra's signature may be from ours."""
@@ -46,6 +44,7 @@ class Signature(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    # Documented: the header. The rest is inferred from a sample of 64 hexadecimal digits.
     header: str = Field(default="X-Hr-Signature", pattern=r"^[A-Za-z0-9-]{1,64}$")
     algorithm: Literal["sha1", "sha256", "sha384", "sha512"] = "sha256"
     encoding: Literal["hex", "base64"] = "hex"
@@ -133,7 +132,7 @@ def verifiers(settings: Settings) -> dict[str, Verifier]:
     """Those of the vendors whose secret is set.
 
     Raises:
-        ConfigurationError: an event profile cannot be read, describes no signature that we can check, or two disagree.
+        ConfigurationError: the event profile cannot be read, there are two, or it describes no signature that we can check.
     """
     found: dict[str, Verifier] = {}
     if settings.happy_returns_secrets:
@@ -144,34 +143,49 @@ def verifiers(settings: Settings) -> dict[str, Verifier]:
 
 
 def load_signature(home: Path) -> Signature:
-    """The table ``[signature]`` of the home's event profiles; without one, a hexadecimal HMAC-SHA-256 in ``X-Hr-Signature``.
+    """The table ``[signature]`` of the home's event profile; what it leaves out is as ``Signature`` has it.
 
     Raises:
-        ConfigurationError: a profile cannot be read, describes no signature that we can check, or two disagree.
+        ConfigurationError: the profile cannot be read, there are two, or it describes no signature that we can check.
     """
-    folder = home / EVENT_PROFILES
-    found: dict[str, Signature] = {}
-    for path in sorted(folder.glob("*.toml")) if folder.is_dir() else []:
+    own = own_event_profile(home / EVENT_PROFILES)
+    if own is None:
+        return Signature()
+    try:
+        return Signature.model_validate(own.content.get("signature", {}))
+    except ValidationError as error:
+        lines = [f"{own.path}: {'.'.join(map(str, ('signature', *at)))}: {what}" for at, what in mistakes_in(error)]
+        raise ConfigurationError("\n".join(lines)) from None
+
+
+@dataclass(frozen=True)
+class OwnProfile:
+    """What the event profile of a home says otherwise than the shipped one."""
+
+    path: Path
+    content: Mapping[str, Any]
+
+
+def own_event_profile(folder: Path) -> OwnProfile | None:
+    """The one file of ``$HR_CENTRA_HOME/event_profiles``, for receiving and for landing; ``None``: there is none.
+
+    Raises:
+        ConfigurationError: it cannot be read, or there are two.
+    """
+    found = sorted(folder.glob("*.toml")) if folder.is_dir() else []
+    if len(found) > 1:
+        raise ConfigurationError(
+            f"{folder}: {', '.join(path.name for path in found)}: there is one event profile; move the others out of the folder."
+        )
+    for path in found:
         try:
-            text = read_setting_file(path).decode("utf-8-sig")
+            text = read_setting_file(path).decode("utf-8-sig")  # editors on Windows begin with a byte order mark
         except OSError as error:
             raise ConfigurationError(f"{path}: cannot read this event profile ({error.strerror}).") from None
         except UnicodeDecodeError:
             raise ConfigurationError(f"{path}: is not UTF-8; save it again in that encoding.") from None
-        content = parsed_toml(text, str(path))
-        if "signature" in content:
-            try:
-                found[path.name] = Signature.model_validate(content["signature"])
-            except ValidationError as error:
-                lines = [
-                    f"{path}: signature{''.join(f'.{one}' for one in at)}: {what}" for at, what in mistakes_in(error)
-                ]
-                raise ConfigurationError("\n".join(lines)) from None
-    if len(set(found.values())) > 1:
-        raise ConfigurationError(
-            f"{folder}: {', '.join(sorted(found))} each have a table [signature], and they differ; there is one way of signing."
-        )
-    return next(iter(found.values()), Signature())
+        return OwnProfile(path, parsed_toml(text, str(path)))
+    return None
 
 
 def _decoded(text: str, encoding: Literal["hex", "base64"]) -> bytes | None:

@@ -86,15 +86,15 @@ def _not_yet(
     context: dg.SensorEvaluationContext, settings: Settings, waiting: Waiting, seen: _Seen, now: float
 ) -> str | None:
     """Why no sync is requested; ``None``: one is."""
-    told = f"{waiting.count:,} deliver{'y is' if waiting.count == 1 else 'ies are'} waiting"
+    waits = f"{waiting.count:,} deliver{'y is' if waiting.count == 1 else 'ies are'} waiting"
     debounce = load_policy(settings.policy_path).policy.events.debounce_seconds
     assert waiting.oldest_at is not None  # noqa: S101 - the caller has looked
     # By the clock that deliveries are stamped with; by the real one should that be stopped.
     age = max((clock.now() - waiting.oldest_at).total_seconds(), now - seen.since)
     if age < debounce:
-        return f"{told}, the oldest for {max(age, 0):.0f} s: gathered for {debounce} s."
+        return f"{waits}, the oldest for {max(age, 0):.0f} s: gathered for {debounce} s."
     if published.as_of(settings) is None:
-        return f"{told}. The first sync has to be the hourly one, which reads everything."
+        return f"{waits}. The first sync has to be the hourly one, which reads everything."
     running = [
         run
         for job in (EVENT_SYNC_JOB, SYNC_JOB)
@@ -102,12 +102,12 @@ def _not_yet(
         if not is_backfill(run.tags)
     ]
     if running:
-        return f"{told}. Run {running[0].run_id[:8]} ({running[0].job_name}) is waiting or running."
+        return f"{waits}. Run {running[0].run_id[:8]} ({running[0].job_name}) is waiting or running."
     if seen.requests:
         # A sync was requested, and has ended without landing the oldest: it failed, or cannot land it.
         wait = min(max(debounce, _INTERVAL_SECONDS) * 2**seen.requests, _LONGEST_WAIT_SECONDS)
         left = seen.requested_at + wait - now
         if left > 0:
             tries = f"{seen.requests} sync{'s' if seen.requests > 1 else ''}"
-            return f"{told}. {tries} did not land the oldest: tried again in {left:.0f} s."
+            return f"{waits}. {tries} did not land the oldest: tried again in {left:.0f} s."
     return None

@@ -96,10 +96,7 @@ def _deliveries(inbox: Inbox, now: datetime) -> Iterator[Finding]:
             f"{waiting.count:,} deliveries wait to land, the oldest since {waiting.oldest_at:%Y-%m-%d %H:%M} UTC",
             "Check the runs in Dagster: no sync has landed them." if is_late else "",
         )  # fmt: skip
-    first = (now - timedelta(days=1)).strftime("%Y-%m-%d")
-    for day in inbox.counts():
-        if day.day < first:
-            continue
+    for day in inbox.counts(since=(now - timedelta(days=1)).date()):
         for reason, number in sorted(day.unverified.items()):
             if number > 0:
                 name = _NAMES.get(day.vendor, day.vendor)

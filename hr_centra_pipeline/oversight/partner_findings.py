@@ -82,13 +82,13 @@ def _last_look(settings: Settings, now: datetime) -> Iterator[Finding]:
         yield Finding(SECTION, "note", "not asked yet: the next sync does")
         return
     looked_at, requests, waiting, waits_since, problem = row
-    told = f"asked {requests} times on {looked_at:%Y-%m-%d %H:%M} UTC; {waiting} look-ups wait"
+    summary = f"asked {requests} times on {looked_at:%Y-%m-%d %H:%M} UTC; {waiting} look-ups wait"
     if problem:
-        yield Finding(SECTION, "warning", f"{told}. It stopped early: {problem}")
+        yield Finding(SECTION, "warning", f"{summary}. It stopped early: {problem}")
     elif waits_since is not None and now - waits_since > _LONG:
         yield Finding(
-            SECTION, "warning", f"{told}, the first since {waits_since:%Y-%m-%d}",
+            SECTION, "warning", f"{summary}, the first since {waits_since:%Y-%m-%d}",
             "Raise [partner_api] requests_per_run in the policy: a run takes two seconds longer for each.",
         )  # fmt: skip
     else:
-        yield Finding(SECTION, "ok", told)
+        yield Finding(SECTION, "ok", summary)

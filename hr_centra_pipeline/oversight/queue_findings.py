@@ -35,20 +35,20 @@ def findings(client: CentraClient, settings: Settings, policy: Policy, now: date
 def _of_queue(client: CentraClient, settings: Settings, policy: Policy, now: datetime) -> Iterator[Finding]:
     listed = event_queue.listeners(client)
     names = sorted({one.integration_name for one in listed})
-    told = f"Centra lists listeners of {', '.join(names)}" if names else "Centra lists no listener"
+    summary = f"Centra lists listeners of {', '.join(names)}" if names else "Centra lists no listener"
     set_at, missed, found = _kept(settings, now, policy) or ({}, 0, 0)
     if set_at:
-        told += f"; hr-centra set its own on {min(set_at.values()):%Y-%m-%d}"
+        summary += f"; hr-centra set its own on {min(set_at.values()):%Y-%m-%d}"
     removed = [one for one in EVENT_TYPES if one in set_at and one not in {each.object_type for each in listed}]
     if removed:
         yield Finding(
-            SECTION, "warning", f"{told}. Gone since: {', '.join(removed)}: events of these are not kept",
+            SECTION, "warning", f"{summary}. Gone since: {', '.join(removed)}: events of these are not kept",
             "Find out which program removed them. The polls go on; or set [events] centra_queue = false.",
         )  # fmt: skip
     elif not set_at:
-        yield Finding(SECTION, "note", f"{told}; the next sync sets those that hr-centra needs")
+        yield Finding(SECTION, "note", f"{summary}; the next sync sets those that hr-centra needs")
     else:
-        yield Finding(SECTION, "ok", told)
+        yield Finding(SECTION, "ok", summary)
     waiting = len(client.objects("ReadEvents", {"objectType": list(EVENT_TYPES), "limit": _MOST}, "events"))
     more = " or more" if waiting == _MOST else ""
     yield Finding(SECTION, "note", f"{waiting}{more} events are not confirmed yet: each sync reads and confirms them")

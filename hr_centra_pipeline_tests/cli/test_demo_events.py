@@ -40,6 +40,18 @@ def test_a_scan_reaches_the_inbox_and_nothing_is_left_running(tmp_path: Path, mo
     assert not [one for one in psutil.Process().children(recursive=True) if "inbox" in " ".join(one.cmdline())]
 
 
+@pytest.mark.parametrize("own", ["the-user's-own", None])
+def test_a_webhook_secret_of_the_user_s_own_is_in_use_again_afterwards(
+    monkeypatch: pytest.MonkeyPatch, own: str | None
+) -> None:
+    monkeypatch.delenv("HAPPY_RETURNS_WEBHOOK_SECRET", raising=False)
+    if own:
+        monkeypatch.setenv("HAPPY_RETURNS_WEBHOOK_SECRET", own)
+    with demo_events._secret_of({"happy_returns_webhook_secret": "sandbox"}):
+        assert os.environ["HAPPY_RETURNS_WEBHOOK_SECRET"] == "sandbox"
+    assert os.environ.get("HAPPY_RETURNS_WEBHOOK_SECRET") == own
+
+
 def test_the_table_tells_the_shop_s_seconds_from_ours(capsys: pytest.CaptureFixture[str]) -> None:
     demo_events.show([Step("gathered", "one delivery", 60, is_shops=True), Step("received", "kept", 0.123)])
     out = capsys.readouterr().out

@@ -3,10 +3,12 @@ from __future__ import annotations
 import hashlib
 import stat
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.inbox import inbox_store, inbox_tables
@@ -134,13 +136,76 @@ def test_deliveries_are_listed_newest_first_by_state_vendor_and_time(inbox: Inbo
     assert inbox.last_received_at() == NOW + timedelta(minutes=9)
 
 
+def test_all_of_a_period_land_again_at_once(inbox: Inbox) -> None:
+    first, second, third = inbox.keep([received(), received(minutes=5), received(minutes=9, vendor="centra")])
+    inbox.mark_landed([first, second, third])
+    soon = NOW + timedelta(minutes=5)
+    assert inbox.replay(since=soon, vendor="centra") == 1
+    assert inbox.replay(until=soon) == 1
+    assert {one.delivery_id for one in inbox.deliveries(state="waiting")} == {first, third}
+    assert inbox.replay() == 1  # the others wait already
+
+
+def test_counts_begin_at_a_day(inbox: Inbox) -> None:
+    inbox.keep([received(), received(minutes=24 * 60)])
+    assert [one.day for one in inbox.counts(since=date(2026, 10, 1))] == ["2026-10-01"]
+
+
+def test_a_store_of_a_later_version_is_refused_by_name(inbox: Inbox) -> None:
+    inbox.keep([received()])
+    with inbox._engine.connect().execution_options(writes=True) as connection, connection.begin():
+        connection.execute(sa.update(inbox_tables.VERSIONS).values(version=inbox_tables.VERSION + 1))
+    again = Inbox.open(inbox.address)
+    for use in (again.waiting, again.probe):
+        with pytest.raises(StoreFailed, match="was made by a later hr-centra"):
+            use()
+    again.close()
+
+
+def erased(body: bytes) -> bytes:
+    return body.replace(b"anna", b"")
+
+
+def test_vacuuming_may_take_longer_than_any_other_statement(inbox: Inbox) -> None:
+    limits: list[str] = []
+
+    @sa.event.listens_for(inbox._engine, "before_cursor_execute")
+    def _note(_connection: sa.Connection, cursor: Any, statement: str, *_: object) -> None:
+        if statement.startswith("vacuum"):
+            cursor.execute("show statement_timeout")
+            limits.append(cursor.fetchone()[0])
+
+    inbox.keep([received(b"anna")])
+    assert inbox.erase(erased, NOW) == 1
+    if inbox.file is None:
+        assert limits == ["0", "0"]
+        with inbox._engine.connect() as connection:
+            assert connection.exec_driver_sql("show statement_timeout").scalar() == "30s"
+
+
+def test_what_was_erased_is_erased_even_if_its_free_space_is_not(
+    inbox: Inbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    @sa.event.listens_for(inbox._engine, "before_cursor_execute")
+    def _fail(_connection: sa.Connection, _cursor: object, statement: str, *_: object) -> None:
+        if statement.startswith(("vacuum", "pragma wal_checkpoint")):
+            raise sa.exc.OperationalError(statement, {}, Exception("canceled"))
+
+    (one,) = inbox.keep([received(b"anna")])
+    assert inbox.erase(erased, NOW) == 1
+    found = inbox.find(one)
+    assert found is not None
+    assert found.body == b""
+    assert "cannot be vacuumed (canceled)" in caplog.text
+
+
 def test_the_file_is_for_its_owner_only(tmp_path: Path) -> None:
     inbox = Inbox.open(str(tmp_path / "inbox.sqlite"))
     inbox.keep([received()])
     assert {stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()} == {0o600}
 
 
-def test_a_commit_answers_only_once_it_is_on_disk(tmp_path: Path) -> None:
+def test_a_file_is_written_ahead_and_synced_at_each_commit(tmp_path: Path) -> None:
     inbox = Inbox.open(str(tmp_path / "inbox.sqlite"))
     inbox.keep([received()])
     with inbox._engine.connect() as connection:

@@ -176,6 +176,8 @@ REFUSED = {
     "a body that never comes": (request(ADDRESS, b"", {"Content-Length": "100"}), 408, "body_seconds"),
     "a body that stops half way": (request(ADDRESS, b"half", {"Content-Length": "100"}), 408, "body_seconds"),
     "huge headers": (request(ADDRESS, BODY, {"X-Large": "x" * 40_000}), 431, "head_bytes"),
+    "a head without end": (b"POST /happy-returns/main HTTP/1.1\r\nX: " + b"x" * 100_000, 431, "head_bytes"),
+    "a head that never comes": (b"POST /happy", 408, "head_seconds"),
     "thousands of headers": (request(ADDRESS, BODY, {f"X-{one}": "12345678" for one in range(4_000)}), 431, "head_bytes"),
 }  # fmt: skip
 
@@ -207,8 +209,6 @@ ODD = {
     "chunks of no size": (
         request(ADDRESS, b"", {"Transfer-Encoding": "chunked"}).replace(b"Content-Length: 0\r\n", b"") + b"zz\r\n", 400,
     ),
-    "a head without end": (b"POST /happy-returns/main HTTP/1.1\r\nX: " + b"x" * 100_000, 400),
-    "a head that never comes": (b"POST /happy", 0),
     "nothing at all": (b"", 0),
 }  # fmt: skip
 
@@ -310,6 +310,28 @@ def test_too_many_a_second_are_refused_by_503_and_unverified_ones_do_not_count_a
     assert all("retry-after: 5" in one.head for one in right if one.status == 503)
     assert len(kept(inbox)) == sum(one.status == 200 for one in right)
     assert refused(inbox, "per_second") == sum(one.status == 503 for one in right)
+
+
+def test_connections_beyond_the_most_are_answered_503_and_counted(inbox: Inbox) -> None:
+    with (
+        receiving(inbox, replace(BOUNDS, connections=1, head_seconds=10)) as port,
+        socket.create_connection(("127.0.0.1", port)) as first,
+    ):
+        first.sendall(request(ADDRESS, BODY, signed(BODY)))
+        assert read_answer(first.recv(65536)).status == 200
+        answer = raw(port, b"")
+        assert (answer.status, "retry-after: 5" in answer.head) == (503, True)
+    until(lambda: refused(inbox, "connections") == 1)
+
+
+def test_of_a_head_that_is_too_large_the_vendor_is_known_as_far_as_its_address_came(inbox: Inbox) -> None:
+    with receiving(inbox, BOUNDS) as port:
+        raw(port, b"POST /centra/main HTTP/1.1\r\nX: " + b"x" * 100_000)
+        raw(port, b"POST /")
+    assert {(one.vendor, *one.refused) for one in inbox.counts()} == {
+        ("centra", "head_bytes"),
+        ("unknown", "head_seconds"),
+    }
 
 
 def test_too_many_at_once_are_refused_by_503(inbox: Inbox) -> None:

@@ -17,6 +17,7 @@ from hr_centra_pipeline.inbox.signatures import (
     load_signature,
     verifiers,
 )
+from hr_centra_pipeline.sources.happy_returns.event_reading import load_event_profile
 
 BODY = b'{"event": "return_label_update"}'
 SECRETS = (SecretStr("new"), SecretStr("old"))
@@ -69,21 +70,42 @@ def test_hexadecimal_is_read_in_either_case_and_with_the_usual_prefix() -> None:
         assert verifier.verdict({"x-hr-signature": text}, BODY) == "verified_old_secret"
 
 
-def test_an_event_profile_of_the_home_says_how_deliveries_are_signed(tmp_path: Path) -> None:
-    assert load_signature(tmp_path) == Signature()
+FOLDERS: dict[str, tuple[dict[str, str], str]] = {
+    "no profile": ({}, ""),
+    "a profile without the table": ({"plain.toml": 'name = "plain"\n'}, ""),
+    "a profile with the table": ({"shop.toml": '[signature]\nalgorithm = "sha512"\nprefix = ""\n'}, ""),
+    "a part of the table": ({"shop.toml": '[signature]\nencoding = "base64"\n'}, ""),
+    "two profiles that agree": ({"a.toml": 'name = "a"\n', "b.toml": 'name = "b"\n'}, "a.toml, b.toml: there is one event profile"),
+    "an unknown algorithm": ({"shop.toml": '[signature]\nalgorithm = "md5"\n'}, "shop.toml: signature.algorithm: "),
+    "no table": ({"shop.toml": "signature = 1\n"}, "shop.toml: signature: must be a table"),
+    "no TOML": ({"shop.toml": "[signature"}, "shop.toml: not valid TOML"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", FOLDERS)
+def test_receiver_and_landing_read_one_folder_by_one_rule(tmp_path: Path, case: str) -> None:
+    files, problem = FOLDERS[case]
     folder = tmp_path / "event_profiles"
     folder.mkdir()
-    (folder / "plain.toml").write_text('name = "plain"\n', encoding="utf-8")
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    if not problem:
+        assert load_signature(tmp_path) == load_event_profile(folder).signature
+        return
+    said = []
+    for read in (lambda: load_signature(tmp_path), lambda: load_event_profile(folder)):
+        with pytest.raises(ConfigurationError) as refused:
+            read()
+        said.append(str(refused.value))
+    assert said[0] == said[1]
+    assert problem in said[0]
+
+
+def test_a_profile_changes_what_it_names_and_no_more(tmp_path: Path) -> None:
     assert load_signature(tmp_path) == Signature()
-    (folder / "shop.toml").write_text('[signature]\nalgorithm = "sha512"\nprefix = ""\n', encoding="utf-8")
-    assert load_signature(tmp_path) == Signature(algorithm="sha512", prefix="")
-    (folder / "plain.toml").write_text('[signature]\nalgorithm = "sha1"\n', encoding="utf-8")
-    with pytest.raises(ConfigurationError, match=r"plain\.toml, shop\.toml each have a table \[signature\]"):
-        load_signature(tmp_path)
-    (folder / "plain.toml").unlink()
-    (folder / "shop.toml").write_text('[signature]\nalgorithm = "md5"\n', encoding="utf-8")
-    with pytest.raises(ConfigurationError, match=r"shop\.toml: signature\.algorithm: "):
-        load_signature(tmp_path)
+    (tmp_path / "event_profiles").mkdir()
+    (tmp_path / "event_profiles" / "shop.toml").write_text('[signature]\nalgorithm = "sha512"\n', encoding="utf-8")
+    assert load_signature(tmp_path) == Signature(algorithm="sha512")
 
 
 def test_only_vendors_whose_secret_is_set_are_verified(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from hr_centra_pipeline.orchestration.event_sensor import sync_on_events
 from hr_centra_pipeline.orchestration.jobs import EVENT_SYNC, SYNC
 from hr_centra_pipeline.orchestration.partitions import follows_events, is_backfill
 from hr_centra_pipeline.oversight import published
+from hr_centra_pipeline_tests.cases import mostly_slow
 from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY
 
 NOW = datetime(2026, 9, 30, 12, tzinfo=UTC)
@@ -96,8 +97,11 @@ def test_a_clock_that_was_stopped_does_not_hold_a_delivery_for_ever(bench: Bench
     assert isinstance(bench.tick(), dg.RunRequest)
 
 
-@pytest.mark.parametrize("job", [SYNC.name, EVENT_SYNC.name])
-@pytest.mark.parametrize("status", [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTED])
+@pytest.mark.parametrize("job", mostly_slow([SYNC.name, EVENT_SYNC.name], EVENT_SYNC.name))
+@pytest.mark.parametrize(
+    "status",
+    mostly_slow([dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTED], dg.DagsterRunStatus.STARTED),
+)
 def test_none_is_requested_beside_a_sync_that_waits_or_runs(
     bench: Bench, job: str, status: dg.DagsterRunStatus
 ) -> None:

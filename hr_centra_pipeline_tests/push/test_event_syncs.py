@@ -37,6 +37,7 @@ def test_what_an_event_brought_is_credited_before_the_next_poll_and_once(at_harn
     assert set(at_harness.states().values()) == {"confirmed"}
 
 
+@pytest.mark.slow
 def test_what_a_sync_between_two_polls_has_seen_of_a_settled_order_is_still_reconciled(at_harness: Harness) -> None:
     sold = at_harness.sell(("DRESS-S", 1, "100.00"))
     unit = at_harness.comes_back(sold, grade="sellable")

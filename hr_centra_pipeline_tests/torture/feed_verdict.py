@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,7 +11,6 @@ from hr_centra_pipeline_tests.torture.event_feed import EventFeed
 from hr_centra_pipeline_tests.torture.scenario import Scenario
 from hr_centra_pipeline_tests.torture.verdict import Verdict
 
-_EVERY = 1_000_000
 # Column of a staged unit -> column of Happy Returns' row.
 _COMPARED = {
     "return_id": "return_id", "order_number": "order_number", "sku": "sku", "express_code": "express_code",
@@ -31,27 +30,35 @@ def judge_feed(scenario: Scenario, found: Verdict) -> None:
 
 def _judge_deliveries(scenario: Scenario, feed: EventFeed, found: Verdict) -> None:
     inbox = Inbox.open(scenario.harness.note["inbox"])
-    kept = {one.delivery_id: one.state for one in inbox.deliveries(vendor="happy_returns", most=_EVERY)}
+    kept = {one.delivery_id: one.state for one in inbox.deliveries(vendor="happy_returns", most=None)}
     inbox.close()
     found.losses += [f"delivery {one} was answered 2xx and is not kept" for one in feed.accepted if one not in kept]
     found.silent += feed.let_in
-    landed: dict[str, list[str]] = {}
-    for delivery_id, sha256 in scenario.harness.rows("select delivery_id, body_sha256 from landing.events"):
-        landed.setdefault(str(delivery_id), []).append(str(sha256))
+    rows = scenario.harness.rows("select delivery_id, body_sha256 from landing.events")
+    landed = {str(delivery_id): str(sha256) for delivery_id, sha256 in rows}
     for delivery_id, state in kept.items():
-        times = len(landed.get(delivery_id, ()))
-        if times > 1:
-            found.doubles.append(f"delivery {delivery_id} landed {times} times")
-        elif not times and state == "landed":
+        if delivery_id not in landed and state == "landed":
             found.losses.append(f"delivery {delivery_id} is marked as landed and is not in landing.events")
         elif state == "waiting":
-            found.stuck.append(f"delivery {delivery_id} still waits, landed {times} times")
+            found.stuck.append(f"delivery {delivery_id} still waits, {'' if delivery_id in landed else 'not '}landed")
+    found.doubles += landed_twice(scenario.harness.rows)
     found.doubles += [f"delivery {one} landed and is not in the inbox" for one in landed if one not in kept]
     found.losses += [
         f"delivery {one} landed with another body"
         for one, sha256 in feed.accepted.items()
-        if landed.get(one, [sha256]) != [sha256]
+        if landed.get(one, sha256) != sha256
     ]
+
+
+def landed_twice(rows: Callable[[str], list[tuple[Any, ...]]]) -> list[str]:
+    """Rows of deliveries that are there twice: landing.events cannot tell, it has one row per delivery, however often it lands."""
+    found = rows(
+        """
+        select source_file, kind, source_line, count(*) from landing.happy_returns_rows
+        where feed = 'events' group by source_file, kind, source_line, row_sha256 having count(*) > 1 order by all
+        """
+    )
+    return [f"{source}: row {line} of {kind} landed {times} times" for source, kind, line, times in found]
 
 
 def _differences(scenario: Scenario) -> Iterator[str]:

@@ -18,6 +18,7 @@ CROWDED = Mix(returns=12, steps=8, faults=0.3, acts=2.0, by_hand=8)
 HALF_DONE = Mix(returns=8, steps=10, faults=1.0, paid_elsewhere=0.8)
 
 
+@pytest.mark.slow  # the one by events has files in between, and is the small form
 def test_a_small_chaos_run_leaves_nothing_twice_nothing_lost_and_nothing_stuck(tmp_path: Path) -> None:
     found = chaos_run(tmp_path, 11, 1, SMALL)
     assert found.verdict.told() == ""

@@ -1,4 +1,4 @@
-"""Pulls of what somebody named: objects of Centra's hints, and orders of units that Happy Returns' events touched.
+"""Pulls of objects that Centra's hints name, and of orders of units that Happy Returns' events touched.
 
 Beside the pulls of the hourly sync, which they never take the place of: they have no window, move no watermark of theirs, and
 are recorded under names of their own (``event_orders``, …), so that the coverage of the polls stays what it is.
@@ -78,7 +78,7 @@ def orders(follow: Follow) -> PullReport:
         asked = {number for number, _ in unknown}
         numbers = dict.fromkeys([*map(str, ids), *task.named.payment_orders, *task.touched])
         shown |= _named_orders(pull, [one for one in numbers if one not in asked and is_order_number(one)])
-        _tell(pull, task, hints.ORDER, ids, shown)
+        _settle_hints(pull, task, hints.ORDER, ids, shown)
         task.done[hints.PAYMENT] = list(task.named.of(hints.PAYMENT))
         with pull.warehouse.transaction() as connection:
             known = _with_returns(connection, [*map(str, ids), *task.named.payment_orders])
@@ -98,7 +98,7 @@ def shipments(follow: Follow) -> PullReport:
         for some_orders in batches(_order_ids(pull, task.touched), pull.page_size):
             for _ in land_shipments(pull, {"orderId": some_orders}):
                 pass
-        _tell(pull, task, hints.SHIPMENT, ids, shown)
+        _settle_hints(pull, task, hints.SHIPMENT, ids, shown)
 
     return _pulled(follow, _SHIPMENTS, (hints.SHIPMENT,), work)
 
@@ -115,7 +115,7 @@ def returns(follow: Follow) -> PullReport:
         for some in batches(ids, pull.page_size):
             shown |= land_returns(pull, {"id": some})
         _returns_on(pull, task.touched, ids, shown)
-        _tell(pull, task, hints.RETURN, ids, shown)
+        _settle_hints(pull, task, hints.RETURN, ids, shown)
         if follow.touches:
             with pull.warehouse.transaction() as connection:
                 more = [one for one in _orders_of(connection, ids) if one not in task.touched]
@@ -193,8 +193,8 @@ def _pulled(follow: Follow, name: str, of: Collection[str], work: Callable[[Pull
     return report
 
 
-def _tell(pull: Pull, task: _Task, object_type: str, ids: Sequence[int], shown: Collection[int | None]) -> None:
-    """Which hints are dealt with. An object that does not fit its model is left to the polls, which ask until it does; one
+def _settle_hints(pull: Pull, task: _Task, object_type: str, ids: Sequence[int], shown: Collection[int | None]) -> None:
+    """Note which hints are dealt with. An object that does not fit its model is left to the polls, which ask until it does; one
     whose id cannot be read may be any that was not shown.
     """
     task.done[object_type] = [one for one in ids if one in shown or one in pull.unreadable]

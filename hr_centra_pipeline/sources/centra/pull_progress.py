@@ -26,7 +26,7 @@ Raw = Mapping[str, Any]
 _LONGEST_ID = 40  # characters of an id that is not one
 _FOLLOWED = frozenset({"orders", "shipments", "returns", "stock_changes"})  # by a watermark
 NAMED_PREFIX = "event_"
-"""Of the names of pulls of what somebody named (``named_pulls.py``): no window, and no proof of anything that was not named."""
+"""Of the names of pulls of objects that hints name (``named_pulls.py``): no window, and no proof of anything that was not named."""
 _MESSAGES = 3  # of refused objects, in one problem
 
 

@@ -11,9 +11,8 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.setting_files import parsed_toml
-from hr_centra_pipeline.inbox.signatures import Signature
+from hr_centra_pipeline.inbox.signatures import Signature, own_event_profile
 from hr_centra_pipeline.sources.happy_returns.export_kinds import KINDS, KindName
 from hr_centra_pipeline.sources.happy_returns.export_profiles import Money, Profile, Times
 from hr_centra_pipeline.sources.happy_returns.parsing import STARTED_AT
@@ -178,14 +177,9 @@ def load_event_profile(folder: Path) -> EventProfile:
     shipped = resources.files(_PACKAGE) / "default.toml"
     content = parsed_toml(text_of(shipped), str(shipped))
     place = str(shipped)
-    own = sorted(folder.glob("*.toml")) if folder.is_dir() else []
-    if len(own) > 1:
-        raise ConfigurationError(
-            f"{folder}: {', '.join(path.name for path in own)}: there is one event profile; move the others out of the folder."
-        )
-    for path in own:
-        place = str(path)
-        content = _changed(content, parsed_toml(text_of(path), place))
+    if (own := own_event_profile(folder)) is not None:
+        place = str(own.path)
+        content = _changed(content, own.content)
     return validated(EventProfile, content, place)
 
 

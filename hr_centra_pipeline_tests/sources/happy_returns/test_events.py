@@ -613,7 +613,7 @@ def test_each_look_is_noted_and_one_that_failed_too(events: Events, tmp_path: Pa
         ('return_id = ["happyReturnsReturnID"]', "return_id = []", "return_id: must be mapped"),
         ("[return.sets]", '[return.sets]\napproved = ["sku"]', "sets.approved: sku: is not a time of a unit"),
         ('"gift_card" = "gift-card"', '"gift_card" = "voucher"', "none of"),
-        ('algorithm = "sha256"', 'algorithm = "md5"', "signature.algorithm"),
+        ('name = "default"', 'name = "default"\nsignature = {algorithm = "md5"}', "signature.algorithm"),
         ('name = "default"', 'name = "default"\nnew = 1', "new"),
     ],
 )

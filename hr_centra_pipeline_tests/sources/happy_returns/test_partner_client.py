@@ -1,4 +1,4 @@
-"""The client of the partner API: one criterion, 204, cursors, its bucket, and every odd answer refused by name."""
+"""The client of the partner API: one criterion, 204, cursors, its bucket, and every unusable answer refused by name."""
 
 from __future__ import annotations
 
@@ -216,7 +216,7 @@ def test_the_client_has_no_other_way_to_send() -> None:
     assert [path for method, path in READS.values() if method == "POST"] == ["/return"]
 
 
-# ---------------------------------------------------------------- odd answers
+# ---------------------------------------------------------------- unusable answers
 
 
 @pytest.mark.parametrize(

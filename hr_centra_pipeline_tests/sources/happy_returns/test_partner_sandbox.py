@@ -33,7 +33,7 @@ STARTED, SCANNED = NOW - timedelta(days=5), NOW - timedelta(days=2)
 
 
 @dataclass
-class Desk:
+class SandboxHarness:
     """The shop's database on one side, Happy Returns' records on the other."""
 
     running: RunningSandbox
@@ -84,46 +84,46 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
+def shop(tmp_path: Path) -> Iterator[SandboxHarness]:
     harness = new_harness(tmp_path / "shop")
     with harness.warehouse.kept_open(), running_sandbox(tmp_path / "sandbox") as running:
         with harness.warehouse.transaction() as connection:
             write_policy(connection, load_policy(EXAMPLE_POLICY).policy, "live")
         running.clock.advance_to(NOW)
         requests.post(f"{running.control_url}/webhooks", json={"blanks": "empty"}, timeout=10).raise_for_status()
-        yield Desk(running, harness, tmp_path / "shop", Time())
+        yield SandboxHarness(running, harness, tmp_path / "shop", Time())
 
 
-def started(desk: Desk) -> None:
+def started(shop: SandboxHarness) -> None:
     """The files have told of the start, and of nothing since."""
     at = f"{STARTED:%Y-%m-%dT%H:%M:%SZ}"
-    desk.harness.stage("returns", {**RETURN, "created_at": at, "updated_at": at})
-    desk.harness.stage("items", {**ITEM, "updated_at": at})
+    shop.harness.stage("returns", {**RETURN, "created_at": at, "updated_at": at})
+    shop.harness.stage("items", {**ITEM, "updated_at": at})
 
 
-def test_a_scan_that_no_feed_brought_is_found_by_looking_up_the_silent_return(desk: Desk) -> None:
-    started(desk)
-    desk.know_scanned()
-    report = desk.ask()
+def test_a_scan_that_no_feed_brought_is_found_by_looking_up_the_silent_return(shop: SandboxHarness) -> None:
+    started(shop)
+    shop.know_scanned()
+    report = shop.ask()
     assert (report.problem, report.look_ups, report.nothing_found, report.rows_rejected) == (None, 1, 0, 0)
-    assert desk.harness.rows("select received_at, approved_at, feeds from staging.return_items") == [
+    assert shop.harness.rows("select received_at, approved_at, feeds from staging.return_items") == [
         (SCANNED, SCANNED, "api files")
     ]
-    assert desk.ask(NOW + timedelta(days=1)).rows_landed == 0
+    assert shop.ask(NOW + timedelta(days=1)).rows_landed == 0
 
 
-def test_what_an_answer_does_not_say_stays_as_the_file_said_it(desk: Desk) -> None:
+def test_what_an_answer_does_not_say_stays_as_the_file_said_it(shop: SandboxHarness) -> None:
     at = f"{STARTED:%Y-%m-%dT%H:%M:%SZ}"
-    desk.harness.stage("returns", {**RETURN, "created_at": at, "updated_at": at})
-    desk.harness.stage("items", {**ITEM, "updated_at": at, "upc": "0123456789012"})
-    desk.know_scanned()
-    desk.ask()
-    assert desk.harness.rows("select upc, sku from staging.return_items") == [("0123456789012", "SKU-1")]
+    shop.harness.stage("returns", {**RETURN, "created_at": at, "updated_at": at})
+    shop.harness.stage("items", {**ITEM, "updated_at": at, "upc": "0123456789012"})
+    shop.know_scanned()
+    shop.ask()
+    assert shop.harness.rows("select upc, sku from staging.return_items") == [("0123456789012", "SKU-1")]
 
 
-def test_a_return_that_only_centra_shows_is_found_by_its_order_and_staged_whole(desk: Desk) -> None:
-    desk.know_scanned(order="2002", code="HRGDRQP5", return_id="RT-9", unit="IT-9")
-    with desk.harness.warehouse.transaction() as connection:
+def test_a_return_that_only_centra_shows_is_found_by_its_order_and_staged_whole(shop: SandboxHarness) -> None:
+    shop.know_scanned(order="2002", code="HRGDRQP5", return_id="RT-9", unit="IT-9")
+    with shop.harness.warehouse.transaction() as connection:
         staged.put(
             connection,
             "staging.centra_returns",
@@ -131,66 +131,66 @@ def test_a_return_that_only_centra_shows_is_found_by_its_order_and_staged_whole(
             order_number="2002",
             created_at=NOW - timedelta(days=1),
         )
-    assert desk.ask().nothing_found == 0
-    assert desk.harness.rows("select return_id, order_number, express_code, feeds from staging.returns") == [
+    assert shop.ask().nothing_found == 0
+    assert shop.harness.rows("select return_id, order_number, express_code, feeds from staging.returns") == [
         ("RT-9", "2002", "HRGDRQP5", "api")
     ]
-    assert desk.harness.rows("select return_item_id, approved_at from staging.return_items") == [("IT-9", SCANNED)]
+    assert shop.harness.rows("select return_item_id, approved_at from staging.return_items") == [("IT-9", SCANNED)]
 
 
-def test_a_return_that_happy_returns_does_not_know_changes_nothing(desk: Desk) -> None:
-    started(desk)
-    before = desk.harness.rows("select * from staging.return_items")
-    assert desk.ask().nothing_found == 1
-    assert desk.harness.rows("select * from staging.return_items") == before
+def test_a_return_that_happy_returns_does_not_know_changes_nothing(shop: SandboxHarness) -> None:
+    started(shop)
+    before = shop.harness.rows("select * from staging.return_items")
+    assert shop.ask().nothing_found == 1
+    assert shop.harness.rows("select * from staging.return_items") == before
 
 
-def test_outbound_shipments_become_expected_arrivals(desk: Desk) -> None:
-    started(desk)
-    desk.know_scanned()
-    desk.know_shipped()
-    report = desk.ask()
+def test_outbound_shipments_become_expected_arrivals(shop: SandboxHarness) -> None:
+    started(shop)
+    shop.know_scanned()
+    shop.know_shipped()
+    report = shop.ask()
     assert (report.shipments, report.rows_rejected) == (1, 0)
-    assert desk.harness.rows(
+    assert shop.harness.rows(
         "select shipment_id, return_item_id, carrier, departed_at from staging.return_shipments"
     ) == [("45678", "IT-1", "ups", NOW - timedelta(hours=3))]
-    assert ("departed",) in desk.harness.rows("select event from staging.return_item_events")
+    assert ("departed",) in shop.harness.rows("select event from staging.return_item_events")
 
 
-def test_a_shipment_that_grows_is_read_again_by_pages_and_each_unit_lands_once(desk: Desk) -> None:
-    desk.know_shipped()
-    desk.ask()
-    desk.know_shipped(unit="IT-2")
-    desk.ask(NOW + timedelta(hours=2))
-    assert desk.harness.rows("select return_item_id from staging.return_shipments order by all") == [
+def test_a_shipment_that_grows_is_read_again_by_pages_and_each_unit_lands_once(shop: SandboxHarness) -> None:
+    shop.know_shipped()
+    shop.ask()
+    shop.know_shipped(unit="IT-2")
+    shop.ask(NOW + timedelta(hours=2))
+    assert shop.harness.rows("select return_item_id from staging.return_shipments order by all") == [
         ("IT-1",),
         ("IT-2",),
     ]
-    assert desk.harness.rows("select count(*) from landing.happy_returns_shipments") == [(2,)]
+    assert shop.harness.rows("select count(*) from landing.happy_returns_shipments") == [(2,)]
 
 
-def test_an_email_of_an_answer_is_a_token_everywhere_but_in_one_table(desk: Desk) -> None:
-    started(desk)
-    desk.know_scanned()
-    desk.ask()
-    assert desk.harness.rows("select value from landing.personal") == [("anna@example.com",)]
+def test_an_email_of_an_answer_is_a_token_everywhere_but_in_one_table(shop: SandboxHarness) -> None:
+    started(shop)
+    shop.know_scanned()
+    shop.ask()
+    assert shop.harness.rows("select value from landing.personal") == [("anna@example.com",)]
     for table in (
         "landing.partner_answers",
         "landing.happy_returns_items",
         "landing.happy_returns_returns",
         "quarantine.rejected_rows",
     ):
-        assert "anna@example.com" not in str(desk.harness.rows(f"select * from {table}"))
+        assert "anna@example.com" not in str(shop.harness.rows(f"select * from {table}"))
 
 
-def test_each_answer_adds_up(desk: Desk) -> None:
-    started(desk)
-    desk.know_scanned()
-    desk.know_shipped()
-    desk.ask()
-    desk.ask(NOW + timedelta(days=2))
+def test_each_answer_adds_up(shop: SandboxHarness) -> None:
+    started(shop)
+    shop.know_scanned()
+    shop.know_shipped()
+    shop.ask()
+    shop.ask(NOW + timedelta(days=2))
     assert (
-        desk.harness.rows(
+        shop.harness.rows(
             "select * from landing.partner_answers where rows_read <> rows_landed + rows_rejected + rows_repeated"
         )
         == []
