@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,11 +15,12 @@ import typer
 from rich import box
 
 from hr_centra_pipeline.cli.table import DataConsole, DataTable, echo
+from hr_centra_pipeline.core import addresses
 from hr_centra_pipeline.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from hr_centra_pipeline.core.settings import Settings
-    from hr_centra_pipeline.inbox.inbox_store import Inbox
+    from hr_centra_pipeline.inbox.inbox_store import Inbox, Summary
 
 app = typer.Typer(no_args_is_help=True, help="Webhook deliveries: receive them, and read what was received.")
 
@@ -88,8 +90,16 @@ def list_(
     inbox = _opened()
     found = inbox.deliveries(vendor=_checked(vendor), state=state, since=since, until=until, most=most + 1)
     if not found:
-        echo("No deliveries.")
-        return
+        echo(_none(inbox))
+    else:
+        _show_deliveries(found, most)
+    if state != "apart" and (apart := inbox.apart_count(vendor=vendor, since=since, until=until)):
+        echo(
+            f"{apart:,} did not verify, and {'is' if apart == 1 else 'are'} kept apart: hr-centra inbox list --state apart"
+        )
+
+
+def _show_deliveries(found: Sequence[Summary], most: int) -> None:
     table = DataTable(box=box.SIMPLE_HEAD)
     for name in ("delivery", "received (UTC)"):
         table.add_whole(name)
@@ -170,7 +180,7 @@ def replay(
         number = inbox.replay(vendor=_checked(vendor), since=since, until=until)
     else:
         raise ConfigurationError("Name deliveries, a period (--from, --to), or --unverified.")
-    echo(f"{number:,} deliveries land again with the next sync.")
+    echo(f"{number:,} {'delivery lands' if number == 1 else 'deliveries land'} again with the next sync.")
 
 
 @app.command()
@@ -180,42 +190,66 @@ def counts(
     """How many deliveries each vendor sent on each day, how many did not verify and why, and what was refused by a bound."""
     from hr_centra_pipeline.core import clock
 
-    found = _opened().counts(since=(clock.now() - timedelta(days=days - 1)).date())
+    inbox = _opened()
+    found = inbox.counts(since=(clock.now() - timedelta(days=days - 1)).date())
     if not found:
-        echo("No deliveries.")
+        echo(_none(inbox))
         return
     table = DataTable(box=box.SIMPLE_HEAD)
     table.add_whole("day (UTC)")
     table.add_column("vendor")
     table.add_whole("verified", justify="right")
     table.add_column("did not verify")
+    table.add_whole("verified later", justify="right")
     table.add_column("refused")
     for one in found:
-        table.add_row(one.day, one.vendor, f"{one.verified:,}", _listed(one.unverified), _listed(one.refused))
-    _print(table, 100)
+        later = sum(one.verified_later.values())
+        table.add_row(
+            one.day, one.vendor, f"{one.verified:,}", _listed(one.unverified), f"{later:,}" if later else "–", _listed(one.refused)
+        )  # fmt: skip
+    _print(table, 115)
 
 
 def _verify_again(
     inbox: Inbox, deliveries: list[str], vendor: str | None, since: datetime | None, until: datetime | None
 ) -> None:
     from hr_centra_pipeline.inbox.inbox_store import VERIFIED, VERIFIED_OLD
-    from hr_centra_pipeline.inbox.signatures import verifiers
+    from hr_centra_pipeline.inbox.signatures import EVENT_PROFILES, WRONG_SIGNATURE, verifiers
 
-    known = verifiers(_settings())
+    settings = _settings()
+    known = verifiers(settings)
     apart = inbox.deliveries(vendor=vendor, state="apart", since=since, until=until, most=None)
     if unknown := sorted(set(deliveries) - {one.delivery_id for one in apart}):
         raise ConfigurationError(f"{', '.join(unknown)}: nothing is kept apart by this id.")
+    chosen = [one for one in apart if not deliveries or one.delivery_id in deliveries]
     accepted = 0
-    for summary in apart:
-        verifier = known.get(summary.vendor)
-        if verifier is None or (deliveries and summary.delivery_id not in deliveries):
+    left: Counter[tuple[str, str]] = Counter()
+    for summary in chosen:
+        verifier, one = known.get(summary.vendor), inbox.find(summary.delivery_id)
+        if one is None:
             continue
-        one = inbox.find(summary.delivery_id)
-        if one is not None and verifier.verdict(one.headers, one.body) in (VERIFIED, VERIFIED_OLD):
+        verdict = verifier.verdict(one.headers, one.body) if verifier else "no_secret_is_set"
+        if verdict in (VERIFIED, VERIFIED_OLD):
             accepted += inbox.accept(one.delivery_id)
-    echo(
-        f"{accepted:,} of {len(deliveries or apart):,} verify now, and land with the next sync; the others stay apart."
+        else:
+            left[summary.vendor, verdict] += 1
+    echo(f"{accepted:,} of {len(chosen):,} verify now, and land with the next sync.")
+    if not left:
+        return
+    reasons = ", ".join(
+        f"{number:,} of {name.replace('_', ' ')} ({why.replace('_', ' ')})"
+        for (name, why), number in sorted(left.items())
     )
+    echo(f"{left.total():,} stay apart: {reasons}. `hr-centra inbox list --state apart` shows them.")
+    for name, verifier in known.items():
+        if (name, WRONG_SIGNATURE) in left:
+            echo(f"Expected of {name.replace('_', ' ')}: {verifier.described}.")
+    if ("happy_returns", WRONG_SIGNATURE) in left:
+        echo(f"If yours differs, say so in [signature] of a profile in {settings.home / EVENT_PROFILES}/.")
+
+
+def _none(inbox: Inbox) -> str:
+    return f"No deliveries in {addresses.shown(inbox.address)}."
 
 
 def _print(table: DataTable, least: int) -> None:

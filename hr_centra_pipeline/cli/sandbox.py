@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -79,9 +80,12 @@ def serve(
         centra = replace(centra, gift_card_members=tuple(gift_card_member))
     settings = SandboxSettings(plan=plan, speed=speed, schema_path=schema, centra=centra)  # type: ignore[arg-type] # checked above
 
+    home = home.resolve()  # what is printed is pasted in any folder
+
     def show(note: dict[str, Any]) -> None:
         lines = [f"Serving {home} on http://127.0.0.1:{note['port']} until Ctrl-C. Paste where the pipeline runs:", ""]
-        lines += [f"export {name}={value}" for name, value in environment(note).items()]
+        variables = {**environment(note), "CONTROL": note["control_url"]}
+        lines += [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
         echo("\n".join(lines))
         sys.stdout.flush()
 

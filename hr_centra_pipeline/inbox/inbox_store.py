@@ -13,7 +13,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -98,13 +98,17 @@ class Waiting:
 
 @dataclass(frozen=True)
 class DayCount:
-    """One UTC day of a vendor. ``unverified``: by reason; ``refused``: by the bound that refused them, unread."""
+    """One UTC day of a vendor. ``verified`` and ``unverified``, by reason: when they came; ``verified_later``: of the latter.
+
+    ``refused``: by the bound that refused them, unread.
+    """
 
     vendor: str
     day: str
     verified: int = 0
     unverified: Mapping[str, int] = field(default_factory=dict)
     refused: Mapping[str, int] = field(default_factory=dict)
+    verified_later: Mapping[str, int] = field(default_factory=dict)
 
 
 class StoreFailed(RunFailed):
@@ -257,8 +261,8 @@ class Inbox:
             )
             connection.execute(sa.delete(APART).where(chosen))
             day = row.received_at.strftime("%Y-%m-%d")
-            moved = {(row.vendor, day, VERIFIED): 1, (row.vendor, day, f"unverified:{row.reason}"): -1}
-            self._add_counts(connection, moved)
+            # That it did not verify when it came stays counted.
+            self._add_counts(connection, {(row.vendor, day, f"{VERIFIED_LATER}:{row.reason}"): 1})
         return True
 
     # ---------------------------------------------------------------- personal data
@@ -608,6 +612,23 @@ class Inbox:
         newest = query.order_by(table.c.received_at.desc(), table.c.delivery_id.desc()).limit(most)
         return [Summary(*row) for row in self._read(newest)]
 
+    def apart_count(
+        self, *, vendor: str | None = None, since: datetime | None = None, until: datetime | None = None
+    ) -> int:
+        """How many are kept apart, because they did not verify.
+
+        Raises:
+            StoreFailed: the store cannot be read.
+        """
+        query = sa.select(sa.func.count()).select_from(APART)
+        if vendor:
+            query = query.where(APART.c.vendor == vendor)
+        if since:
+            query = query.where(APART.c.received_at >= since)
+        if until:
+            query = query.where(APART.c.received_at < until)
+        return next((int(count) for (count,) in self._read(query)), 0)
+
     def bodies(self) -> Iterator[bytes]:
         """Every body that is kept, those apart as well.
 
@@ -632,11 +653,13 @@ class Inbox:
             one = days.get((day, vendor), DayCount(vendor, day))
             kind, _, why = what.partition(":")
             if kind == VERIFIED:
-                one = DayCount(vendor, day, one.verified + number, one.unverified, one.refused)
+                one = replace(one, verified=one.verified + number)
+            elif kind == VERIFIED_LATER:
+                one = replace(one, verified_later={**one.verified_later, why: number})
             elif kind == "unverified":
-                one = DayCount(vendor, day, one.verified, {**one.unverified, why: number}, one.refused)
+                one = replace(one, unverified={**one.unverified, why: number})
             else:
-                one = DayCount(vendor, day, one.verified, one.unverified, {**one.refused, why: number})
+                one = replace(one, refused={**one.refused, why: number})
             days[day, vendor] = one
         return list(days.values())
 

@@ -67,7 +67,8 @@ sa.Index(
 APART = sa.Table("inbox_apart", METADATA, *_arrival(), sa.Column("reason", sa.String(32), nullable=False))
 sa.Index("inbox_apart_newest", APART.c.vendor, APART.c.reason, APART.c.delivery_id, APART.c.bytes)
 
-# One number per vendor, UTC day and what is counted: `verified`, `unverified:<reason>`, `refused:<bound>`.
+# One number per vendor, UTC day and what is counted: `verified`, `unverified:<reason>`, `verified_later:<reason>`,
+# `refused:<bound>`.
 COUNTS = sa.Table(
     "inbox_day_counts",
     METADATA,

@@ -65,6 +65,10 @@ class Verifier(Protocol):
     def header(self) -> str:
         """The header that holds the signature."""
 
+    @property
+    def described(self) -> str:
+        """What it looks for, in a few words."""
+
     def verdict(self, headers: Mapping[str, str], body: bytes, *, at: datetime | None = None) -> str:
         """``verified``, ``verified_old_secret``, or why it did not verify.
 
@@ -83,6 +87,11 @@ class HappyReturnsVerifier:
     def header(self) -> str:
         """The header that holds the signature."""
         return self.signature.header
+
+    @property
+    def described(self) -> str:
+        """Algorithm, encoding and header in use."""
+        return f"HMAC-{self.signature.algorithm.upper()} of the body, in {self.signature.encoding}, in the header {self.header}"
 
     def verdict(self, headers: Mapping[str, str], body: bytes, *, at: datetime | None = None) -> str:
         """``verified``, ``verified_old_secret``, or why it did not verify."""
@@ -106,6 +115,11 @@ class CentraVerifier:
     def header(self) -> str:
         """The header that holds the signature."""
         return "X-Centra-Signature"
+
+    @property
+    def described(self) -> str:
+        """As Centra documents it."""
+        return f"HMAC-SHA256 of time and body, in hex, in the header {self.header}"
 
     def verdict(self, headers: Mapping[str, str], body: bytes, *, at: datetime | None = None) -> str:
         """``verified``, ``verified_old_secret``, or why it did not verify."""

@@ -154,7 +154,8 @@ def examine(
     yield from guarded("database", lambda: _database(settings, now))
     yield from guarded("disk", lambda: _disk(settings))
     wait_hours = loaded.policy.components.amount_wait_hours if loaded else 0
-    yield from guarded(inbox_findings.SECTION, lambda: inbox_findings.findings(settings, now, wait_hours))
+    debounce = loaded.policy.events.debounce_seconds if loaded else 60
+    yield from guarded(inbox_findings.SECTION, lambda: inbox_findings.findings(settings, now, wait_hours, debounce))
     yield from guarded(partner_findings.SECTION, lambda: partner_findings.findings(settings, now))
     if settings.exports and profiles:
         hours = loaded.policy.coverage.exports_every_hours if loaded else 0

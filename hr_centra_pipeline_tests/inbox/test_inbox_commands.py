@@ -51,7 +51,7 @@ def received(
 
 
 def test_deliveries_are_listed_newest_first_with_their_state(inbox: Inbox, run: Run) -> None:
-    assert run("inbox", "list") == "No deliveries.\n"
+    assert run("inbox", "list") == f"No deliveries in {inbox.address}.\n"
     first, second = inbox.keep([received(hours_ago=30), received(vendor="centra")])
     inbox.mark_landed([first])
     lines = [line.split() for line in run("inbox", "list").splitlines() if "main" in line]
@@ -106,7 +106,13 @@ def test_what_did_not_verify_is_verified_again_once_the_secret_is_right(
     noise = Received("happy_returns", "main", NOW, {"x-hr-signature": "00" * 32}, b"noise", "wrong_signature")
     inbox.keep_apart([received(verdict="wrong_signature"), noise, received(vendor="centra", verdict="stale")])
     monkeypatch.setenv("HAPPY_RETURNS_WEBHOOK_SECRET", "not yet")
-    assert "0 of 3 verify now" in run("inbox", "replay", "--unverified")
+    printed = run("inbox", "replay", "--unverified")
+    assert "0 of 3 verify now" in printed
+    assert "3 stay apart: 1 of centra (no secret is set), 2 of happy returns (wrong signature)." in printed
+    assert "HMAC-SHA256 of the body, in hex, in the header X-Hr-Signature" in printed
+    assert f"[signature] of a profile in {Settings.from_environment().home}/event_profiles/" in printed
+    assert "3 did not verify, and are kept apart: hr-centra inbox list --state apart" in run("inbox", "list")
+    assert "kept apart" not in run("inbox", "list", "--to", "2026-09-29")
     monkeypatch.setenv("HAPPY_RETURNS_WEBHOOK_SECRET", SECRET)
     assert "1 of 3 verify now" in run("inbox", "replay", "--unverified")
     (one,) = inbox.take("happy_returns", most=9, most_bytes=1_000)
@@ -116,10 +122,13 @@ def test_what_did_not_verify_is_verified_again_once_the_secret_is_right(
         "inbox", "replay", "--unverified", "--vendor", "centra"
     )  # its age does not matter
     assert [one.verdict for one in inbox.deliveries(state="apart")] == ["wrong_signature"]
+    (centra, happy_returns) = [line.split() for line in run("inbox", "counts").splitlines() if "2026" in line]
+    assert centra[1:] == ["centra", "0", "1", "stale", "1", "–"]
+    assert happy_returns[1:] == ["happy_returns", "0", "2", "wrong", "signature", "1", "–"]
 
 
 def test_counts_show_each_day_of_each_vendor(inbox: Inbox, run: Run) -> None:
-    assert run("inbox", "counts") == "No deliveries.\n"
+    assert run("inbox", "counts") == f"No deliveries in {inbox.address}.\n"
     inbox.keep_all([received()], [received(verdict="no_signature")], {("happy_returns", "per_second"): 3})
     (line,) = [line for line in run("inbox", "counts").splitlines() if "2026" in line]
     assert line.split()[0] == "2026-09-30"
@@ -157,8 +166,8 @@ def test_doctor_says_whether_deliveries_come_verify_and_land(inbox: Inbox, monke
     inbox.keep_all([], [received(verdict="no_signature")], {("happy_returns", "body_bytes"): 2})
     found = told(monkeypatch)
     assert ("ok", "deliveries of Happy Returns are verified by their secrets") in found
-    assert ("warning", "1 deliveries wait to land, the oldest since 2026-09-30 07:00 UTC") in found
-    assert ("warning", "1 deliveries of Happy Returns did not verify on 2026-09-30: no signature") in found
+    assert ("warning", "1 delivery waits to land, the oldest since 2026-09-30 07:00 UTC") in found
+    assert ("warning", "1 delivery of Happy Returns did not verify on 2026-09-30: no signature") in found
     assert ("note", "2 requests of happy_returns were refused on 2026-09-30: body bytes") in found
     monkeypatch.delenv("HAPPY_RETURNS_WEBHOOK_SECRET")
     assert told(monkeypatch)[0][0] == "warning"
@@ -169,3 +178,40 @@ def test_doctor_says_nothing_of_an_inbox_where_no_webhook_was_ever_set_up(
 ) -> None:
     monkeypatch.delenv("HAPPY_RETURNS_WEBHOOK_SECRET")
     assert told(monkeypatch) == []
+
+
+def test_doctor_warns_of_deliveries_that_wait_for_longer_than_syncs_by_events_take(inbox: Inbox) -> None:
+    def levels(debounce: int) -> list[str]:
+        found = inbox_findings.findings(Settings.from_environment(), NOW, debounce_seconds=debounce)
+        return [one.level for one in found if "to land" in one.told]
+
+    inbox.keep([received(hours_ago=0.1)])  # six minutes
+    assert levels(60) == ["warning"]
+    assert levels(120) == ["ok"]
+
+
+def test_doctor_names_what_a_wrong_signature_is_compared_with_until_it_verifies(inbox: Inbox, tmp_path: Path) -> None:
+    inbox.keep_apart([received(verdict="wrong_signature")])
+    inbox.keep([received()])
+
+    def fixes() -> list[str]:
+        found = inbox_findings.findings(Settings.from_environment(), NOW)
+        return [one.fix for one in found if "did not verify" in one.told]
+
+    (fix,) = fixes()
+    assert "HMAC-SHA256 of the body, in hex, in the header X-Hr-Signature" in fix
+    assert f"[signature] of a profile in {tmp_path}/event_profiles/" in fix
+    (apart,) = inbox.deliveries(state="apart")
+    inbox.accept(apart.delivery_id)
+    assert fixes() == []
+
+
+def test_doctor_finds_deliveries_that_wait_in_the_store_of_before(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (one,) = inbox.keep([received()])
+    monkeypatch.setenv("HR_CENTRA_INBOX", str(tmp_path / "other.sqlite"))
+    left = f"1 delivery waits in {tmp_path}/inbox.sqlite, which is not the inbox in the settings"
+    assert ("warning", left) in told(monkeypatch)
+    inbox.mark_landed([one])
+    assert left not in [text for _, text in told(monkeypatch)]

@@ -114,7 +114,13 @@ def test_what_was_kept_apart_and_verifies_now_waits_like_any_other(inbox: Inbox)
     (one,) = inbox.take("happy_returns", most=9, most_bytes=100)
     assert (one.delivery_id, one.body, one.verdict) == (kept[7], b"genuine", "verified_later")
     assert [left.bytes for left in inbox.deliveries(state="apart")] == [5]
-    assert inbox.counts() == [DayCount("happy_returns", "2026-09-30", 1, {"wrong_signature": 1})]
+    assert inbox.counts() == [
+        DayCount(
+            "happy_returns", "2026-09-30", unverified={"wrong_signature": 2}, verified_later={"wrong_signature": 1}
+        )
+    ]
+    assert inbox.apart_count(vendor="happy_returns") == 1
+    assert inbox.apart_count(vendor="centra") == 0
 
 
 def test_those_that_are_known_are_told_apart_from_those_that_are_not(inbox: Inbox) -> None:

@@ -463,7 +463,7 @@ def _retailer(unit: _Object, paths: Paths) -> str:
     """Whose it is; "" where that is not said.
 
     Raises:
-        Refused: by what is no name.
+        Refused: by something that is not a name.
     """
     if not isinstance(_value(unit, (), paths), str | None):
         raise Refused("wrong_type", "its retailer is not a text", "retailer_id")

@@ -158,6 +158,19 @@ def _look_again(warehouse: Warehouse, inbox: Inbox, profile: EventProfile, now: 
                 semi join (from landing.happy_returns_items where refund_type is not null) as landed using (return_item_id)
             ),
 
+            -- One row per delivery of whose return another feed has said more since.
+            known_returns as (
+                select distinct delivery_id
+                from (select delivery_id, batch, unnest(waits_for) as awaited from refused_deliveries) as waiting
+                join (
+                    select 'return ' || return_id || ' of order ' || order_number as awaited, max(batch) as batch
+                    from landing.happy_returns_items
+                    where feed <> 'events' and batch > (select min(batch) from refused_deliveries where waits_for is not null)
+                    group by all
+                ) as landed using (awaited)
+                where landed.batch > waiting.batch
+            ),
+
             -- One row per delivery of a retailer that was accepted since.
             accepted_deliveries as (
                 select distinct refused.delivery_id
@@ -173,6 +186,8 @@ def _look_again(warehouse: Warehouse, inbox: Inbox, profile: EventProfile, now: 
                 or (problem_code = 'cannot_be_landed' and landed_at < date_trunc('day', $now::timestamptz))
             union
             from known_units
+            union
+            from known_returns
             union
             from accepted_deliveries
             """,

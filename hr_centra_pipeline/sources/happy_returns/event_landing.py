@@ -14,8 +14,9 @@ from hr_centra_pipeline.sources.happy_returns import event_bodies, parsing, row_
 from hr_centra_pipeline.sources.happy_returns.event_bodies import LAST, Bad, Problem, Reading, Refused, Row, read_body
 from hr_centra_pipeline.sources.happy_returns.event_reading import EventProfile, Message
 from hr_centra_pipeline.sources.happy_returns.export_kinds import KINDS, Kind, KindName
-from hr_centra_pipeline.sources.happy_returns.identity import UNKNOWN_UNIT
+from hr_centra_pipeline.sources.happy_returns.identity import NO_PLACE, UNKNOWN_UNIT
 from hr_centra_pipeline.sources.happy_returns.row_landing import Counts, Rows, Source
+from hr_centra_pipeline.sources.happy_returns.units_of_feeds import MAY_BE
 from hr_centra_pipeline.sources.intake import rejected
 from hr_centra_pipeline.warehouse import watermarks
 from hr_centra_pipeline.warehouse.database import Connection
@@ -29,12 +30,44 @@ OTHER_RETAILER: Problem = "other_retailer"
 
 
 @dataclass(frozen=True)
+class Asked:
+    """What an answer has to be about. ``retailer``: whose; ``express_code`` or ``order_numbers``: by which returns were asked for.
+
+    ``returns`` and ``orders``: of the returns that are known by that code; none: nothing is known of it.
+    """
+
+    retailer: str
+    express_code: str | None = None
+    order_numbers: tuple[str, ...] = ()
+    returns: frozenset[str] = frozenset()
+    orders: frozenset[str] = frozenset()
+
+    def is_about(self, texts: Mapping[str, str]) -> bool:
+        """Whether a row is what was asked for. An answer need not name a return's code; then the return or its order tells."""
+        order = _order(texts.get("order_number", ""))
+        if self.order_numbers:
+            return order in {_order(one) for one in self.order_numbers}
+        if self.express_code is None:
+            return True
+        code = texts.get("express_code", "").upper()
+        if code and code != self.express_code.upper():
+            return False
+        known = bool(self.returns or self.orders)
+        return not known or texts.get("return_id") in self.returns or order in {_order(one) for one in self.orders}
+
+
+def _order(number: str) -> str:
+    return number.strip().lstrip("#").casefold()
+
+
+@dataclass(frozen=True)
 class Body:
     """One body. ``name``: its ``source_file``, such as ``event 0190…`` or ``api 17``.
 
     ``message``: what it is, where its sender knows (the answer of a look-up of returns is a ``return``); else the profile says.
     ``given``: columns that its sender knows and the body may not hold, such as the shipment whose contents it is.
     ``is_again``: it was landed before, and may bring more now. ``sha256``: of its bytes as they came, should they differ now.
+    ``asked``: what an answer has to be about; its other rows are set aside.
     """
 
     name: str
@@ -45,13 +78,15 @@ class Body:
     given: Mapping[str, str] = field(default_factory=dict)
     is_again: bool = False
     sha256: str | None = None
+    asked: Asked | None = None
 
 
 @dataclass(frozen=True)
 class BodyReport:
     """What became of one body: rows read = landed + rejected + repeated. ``problem``: it was refused as a whole.
 
-    ``waits_for``: units that no feed knows yet, of which it does not say enough. ``source_time``: of its latest row.
+    ``waits_for``: units that no feed knows yet, of which it does not say enough, and returns of which another feed has to say
+    more before its units can be distinguished. ``source_time``: of its latest row.
     """
 
     name: str
@@ -116,9 +151,27 @@ def _read(body: Body, batch: int, profile: EventProfile) -> _Read:
     except Refused as error:
         found.refused = error
         return found
+    if body.asked and found.reading.message == "return":
+        _keep_to(body.asked, found.reading)
     found.wrong = [(_KIND_OF[found.reading.message], bad) for bad in found.reading.bad]
     found.counts = Counts(read=len(found.wrong), rejected=len(found.wrong))
     return found
+
+
+def _keep_to(asked: Asked, reading: Reading) -> None:
+    """Rows that nobody asked for are not landed."""
+    for row in reading.rows.get("items", ()):
+        if not asked.is_about(row.texts):
+            of = row.texts.get("order_number", "") or row.texts.get("return_id", "")
+            reading.bad.append(Bad(row.place, None, f"is not of the return that was asked for, but of order {of[:60]}"))
+    foreign = {bad.place for bad in reading.bad}
+    reading.rows["items"] = [row for row in reading.rows.get("items", ()) if row.place not in foreign]
+    pairs = {(row.texts.get("return_id"), row.texts.get("order_number")) for row in reading.rows["items"]}
+    reading.rows["returns"] = [
+        row
+        for row in reading.rows.get("returns", ())
+        if (row.texts.get("return_id"), row.texts.get("order_number")) in pairs
+    ]
 
 
 _KIND_OF: dict[Message, KindName] = {"return": "items", "label": "bags", "outbound": "shipments"}
@@ -133,9 +186,10 @@ def _refuse_other_retailers(connection: Connection, found: Sequence[_Read], now:
         if not known and any(one.reading.rows.values()):
             known = [one.reading.retailers[0]]
             row_landing.accept_first_retailer(connection, known[0], now)
-        others = [name for name in one.reading.retailers if name not in known]
+        asked = one.body.asked
+        others = [name for name in one.reading.retailers if name not in known or (asked and name != asked.retailer)]
         if others and known:
-            why = row_landing.of_another_retailer(known, others[0][:200])
+            why = row_landing.of_another_retailer([asked.retailer] if asked else known, others[0][:200])
             one.refused = Refused(OTHER_RETAILER, why, "retailer_id", others[0][:200])
             one.wrong, one.counts = [], Counts()
 
@@ -243,10 +297,22 @@ def _land_rows(
         one.wrong += [(kind.name, Bad(*wrong)) for wrong in account.wrong]
         one.source_time = max(filter(None, (one.source_time, account.last_at)), default=None)
     if kind.name == "items":
-        for place, unit in connection.execute(
-            "select file, return_item_id from identified where problem.reason = ? order by all", [UNKNOWN_UNIT]
+        for place, awaited in connection.execute(
+            """
+            select distinct file, return_item_id as awaited
+            from identified where problem.reason = $unknown
+            union
+            -- What is known by its line may be known by another id.
+            select file, 'return ' || return_id || ' of order ' || order_number
+            from identified
+            where problem.reason = $unknown and starts_with(return_item_id, 'unit-')
+                or problem.reason = $no_place or starts_with(problem.reason, $may_be)
+            order by all
+            """,
+            {"unknown": UNKNOWN_UNIT, "no_place": NO_PLACE, "may_be": MAY_BE},
         ).fetchall():
-            together[place].waits_for.append(unit)
+            if awaited is not None:
+                together[place].waits_for.append(awaited)
 
 
 def _is_plain(data: bytes, rows: int) -> bool:

@@ -97,7 +97,7 @@ def identify(connection: Connection, kind: Kind) -> None:
     """``identified``: one narrow row per row of ``lines``: its key, of items and shipments with their unit, its problem."""
     match kind.name:
         case "items":
-            connection.execute(_ITEMS)
+            connection.execute(_ITEMS, {"no_place": NO_PLACE})
         case "shipments":
             connection.execute(_SHIPMENTS)
         case _:
@@ -113,6 +113,10 @@ def identify(connection: Connection, kind: Kind) -> None:
 
 UNKNOWN_UNIT = "is missing, and no feed knows the unit yet"
 """Why a row of an event is rejected that another one may make sense of."""
+
+
+NO_PLACE = "is missing, its line id has no unit offset, and the file does not hold the whole return"
+"""Why a row is rejected that does not say which unit of its line it is about."""
 
 
 def refuse_unknown_units(connection: Connection) -> None:
@@ -238,7 +242,7 @@ identified_rows as (
 select * replace (
     coalesce(problem, case when return_item_id is null then struct_pack(
         column_name := 'item_id',
-        reason := 'is missing, its line id has no unit offset, and the file does not hold the whole return', word := null
+        reason := $no_place, word := null
     ) end) as problem
 )
 from identified_rows

@@ -10,7 +10,7 @@ from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline.warehouse.made import makes
 
 _CHANGES = timedelta(days=90)
-"""So long before the last day a count may change: a delivery that was kept apart verifies once the secret is right."""
+"""So long before the last day a count may change: one kept apart that verifies once the secret is right is received, too."""
 
 
 @makes("landing.inbox_days", "One row per vendor and day: deliveries that the inbox counted.", kind="source")
@@ -40,7 +40,7 @@ def note_inbox_days(warehouse: Warehouse, inbox: Inbox, now: datetime) -> int:
             {
                 "vendors": [one.vendor for one in counts],
                 "days": [one.day for one in counts],
-                "received": [one.verified for one in counts],
+                "received": [one.verified + sum(one.verified_later.values()) for one in counts],
                 "unverified": [sum(one.unverified.values()) for one in counts],
                 "refused": [sum(one.refused.values()) for one in counts],
             },

@@ -9,7 +9,7 @@ TIMES: dict[KindName, tuple[str, ...]] = {
     "returns": ("dropped_off_at", "last_approved_at"),
     "items": ("received_at", "hub_received_at", "warehouse_received_at", "approved_at", "refunded_at"),
 }
-"""What happens once, in this order, and is told with its time."""
+"""What happens once, in this order, and is reported with its time."""
 
 # What may change at any time, without a time of its own.
 _WORDS: dict[KindName, tuple[str, ...]] = {
@@ -26,7 +26,7 @@ def date_news(connection: Connection, kind: Kind) -> None:
 
     Such a row has no ``updated_at``, its times are known already, and the newest file still knows them. It is news if it knows
     of everything that is known to have happened, and either comes because the method was chosen or holds a word that nobody
-    has told of its unit before; or if it adds words of which nothing was told, and contradicts nothing.
+    has reported its unit before; or if it adds words of which nothing was reported, and contradicts nothing.
     """
     key, times, words = ", ".join(kind.key), TIMES[kind.name], _WORDS[kind.name]
     table = f"landing.happy_returns_{kind.name}"

@@ -10,11 +10,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from hr_centra_pipeline.sources.happy_returns import identity, news, parsing, writings
+from hr_centra_pipeline.sources.happy_returns import identity, news, parsing, units_of_feeds, writings
 from hr_centra_pipeline.sources.happy_returns.export_kinds import Kind
 from hr_centra_pipeline.sources.happy_returns.export_profiles import Profile
 from hr_centra_pipeline.sources.intake import bounds
-from hr_centra_pipeline.warehouse.database import Connection
+from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 from hr_centra_pipeline.warehouse.made import makes
 
 # DuckDB reads a file in pieces of 16 lines of this size, a thread each: a longer line is for those that are cut by hand.
@@ -49,7 +49,7 @@ class Rows:
 
     While they are landed, each row has a number of its own: its line in its source plus ``base`` of that.
     Rows of files are whole states; those of the other feeds say what they say. ``dated``: times of units that hold the time of
-    the source where nothing else is told.
+    the source where nothing else is reported.
     """
 
     kind: Kind
@@ -244,6 +244,8 @@ def land(connection: Connection, rows: Rows, now: datetime) -> None:
     """
     kind = rows.kind
     identity.identify(connection, kind)
+    if kind.name == "items":
+        units_of_feeds.match_across_feeds(connection, rows.feed)
     if rows.is_partial and kind.name == "items":
         identity.refuse_unknown_units(connection)
     if kind.name == "returns":
@@ -318,6 +320,14 @@ def accept_first_retailer(connection: Connection, name: str, now: datetime) -> N
     connection.execute(
         "insert into meta.belongs_to select 'retailer', $name, $now, null, null, null", {"name": name, "now": now}
     )
+
+
+def expect_retailer(warehouse: Warehouse, name: str, now: datetime) -> None:
+    """The configured retailer (HAPPY_RETURNS_RETAILER_ID) is the one that a new database is about."""
+    if name:
+        with warehouse.transaction() as connection:
+            if not retailers(connection):
+                accept_first_retailer(connection, name, now)
 
 
 def of_another_retailer(known: Sequence[str], name: str) -> str:

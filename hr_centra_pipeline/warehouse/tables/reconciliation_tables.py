@@ -372,8 +372,11 @@ FEED_DAYS = table(
         "received": whole("events: deliveries that verified", at_least=0),
         "duplicate": whole("of these: the same bytes as an earlier one", at_least=0),
         "refused": whole("of these: nothing of it could be used", at_least=0),
-        "unverified": whole("events: deliveries that did not verify, kept apart in the inbox", at_least=0),
-        "milestones": whole("starts and approvals of units on this day that any feed reported", at_least=0),
+        "unverified": whole("events: deliveries that did not verify when they came", at_least=0),
+        "milestones": whole(
+            "starts and approvals of units on this day that any feed reported, once [events] late_minutes have passed",
+            at_least=0,
+        ),
         "reported": whole("of these: reported by this feed", at_least=0),
         "reported_first": whole("of these: reported by this feed before any other", at_least=0),
         "late": whole("reported by this feed later than [events] late_minutes after they happened", at_least=0),
