@@ -4,7 +4,8 @@ BIN := .venv/bin
 UV := $(BIN)/uv
 READY := .venv/.ready
 SQL := $(shell find hr_centra_pipeline -name '*.sql' -not -path '*/migrations/*')
-# Three workers on two cores: tests wait for servers and disks about a third of their time. They commit to hundreds of small databases: where there is room in memory, they are kept there.
+# Three workers on two cores: tests wait for servers and processes part of their time. They commit to hundreds of small
+# databases: where there is room in memory, they are kept there.
 IN_MEMORY := $(shell df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 4000000 { print "PYTEST_DEBUG_TEMPROOT=/dev/shm" }')
 
 .PHONY: demo test dev slow bench soak torture truth fuzz inbox vendors lineage format clean

@@ -81,6 +81,7 @@ Factor = Annotated[Decimal, BeforeValidator(_exact), Field(strict=False)]
 Hours = Annotated[int, Field(ge=0, le=8_760)]  # a year
 Days = Annotated[int, Field(gt=0, le=36_500)]
 Requests = Annotated[int, Field(ge=0, le=40_000)]  # at half a request a second, a day has 43,200
+Seconds = Annotated[int, Field(ge=0, le=86_400)]
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 
 
@@ -364,12 +365,15 @@ class CentraLimits(_Section):
 class PartnerApi(_Section):
     """How much Happy Returns' partner API is asked: a request every two seconds is all that it allows.
 
+    ``wait_seconds_per_run``: how long the rest of a run waits for all of its questions together, however full the bucket is.
     ``started_hours``: how long a return may be started and nothing handed in before it is looked up; the later stages go by
     what is usual for them (``Lateness``). A look-up is repeated after ``again_hours``, then after twice that, and so on.
     """
 
     requests_per_run: Requests = 40
     requests_per_backfill: Requests = 600
+    wait_seconds_per_run: Seconds = 180
+    wait_seconds_per_backfill: Seconds = 1_800
     started_hours: Hours = 72
     again_hours: Annotated[Hours, Field(gt=0)] = 24
     most_look_ups: Annotated[int, Field(gt=0, le=20)] = 6

@@ -2,7 +2,7 @@
 
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 
@@ -78,7 +78,8 @@ def _seen(cursor: str | None, oldest_at: datetime, now: float) -> _Seen:
     if cursor:
         seen = _Seen(**json.loads(cursor))
         if seen.oldest == oldest:
-            return seen
+            # A clock that was set back: what it has counted begins again, and nothing waits for it to catch up.
+            return replace(seen, since=min(seen.since, now), requested_at=min(seen.requested_at, now))
     return _Seen(oldest, now)
 
 

@@ -97,6 +97,20 @@ def test_a_clock_that_was_stopped_does_not_hold_a_delivery_for_ever(bench: Bench
     assert isinstance(bench.tick(), dg.RunRequest)
 
 
+def test_a_clock_that_was_set_back_does_not_hold_a_delivery_until_it_catches_up(bench: Bench) -> None:
+    bench.came(NOW)
+    assert isinstance(bench.tick(), str)
+    bench.real -= 86_400
+    bench.at(NOW - timedelta(days=1))
+    assert isinstance(bench.tick(), str)
+    bench.real += 61
+    assert isinstance(bench.tick(), dg.RunRequest)
+    bench.real -= 86_400
+    assert isinstance(bench.tick(), str)
+    bench.real += 121
+    assert isinstance(bench.tick(), dg.RunRequest)
+
+
 @pytest.mark.parametrize("job", mostly_slow([SYNC.name, EVENT_SYNC.name], EVENT_SYNC.name))
 @pytest.mark.parametrize(
     "status",

@@ -21,6 +21,7 @@ from hr_centra_pipeline.sources.happy_returns.event_reading import load_event_pr
 from hr_centra_pipeline.sources.happy_returns.export_intake import IngestReport, ingest
 from hr_centra_pipeline.sources.happy_returns.export_profiles import load_profiles
 from hr_centra_pipeline.sources.happy_returns.inbox_days import note_inbox_days
+from hr_centra_pipeline.sources.happy_returns.row_landing import expect_retailer
 from hr_centra_pipeline.sources.payouts.settlement_intake import PayoutReport, ingest_payouts
 from hr_centra_pipeline.sources.payouts.settlement_profiles import load_payout_profiles
 
@@ -73,6 +74,7 @@ def happy_returns_exports(context: dg.AssetExecutionContext, run: Run) -> Iterat
         if not run.settings.exports:
             return IngestReport()  # webhooks bring the returns
         profiles = load_profiles(run.settings.home / "profiles")
+        expect_retailer(run.warehouse, run.settings.retailer_id, run.now)
         return ingest(run.warehouse, run.settings.exports, profiles, run.now)
 
     report, readable = _taken(context, run, take, IngestReport(), key(_ROWS), _READABLE)
@@ -122,6 +124,7 @@ def happy_returns_events(context: dg.AssetExecutionContext, run: Run) -> Iterato
             if not settings.has_events and not (is_there and inbox.waiting("happy_returns").count):
                 return EventReport()
             profile = load_event_profile(settings.home / EVENT_PROFILES)
+            expect_retailer(run.warehouse, settings.retailer_id, run.now)
             return take_events(run.warehouse, inbox, profile, run.now, is_only_feed=not settings.exports)
         finally:
             inbox.close()

@@ -256,10 +256,7 @@ def insert(
     given = list(rows)
     if not given:
         return
-    notes = [
-        None if hint.object_type in PULLED else f"{hint.object_type}: nothing is read because of it"
-        for _, _, hint in given
-    ]
+    notes = [_note(hint) for _, _, hint in given]
     report.landed += len(given)
     report.ignored += sum(note is not None for note in notes)
     columns: dict[str, list[Any]] = {
@@ -279,6 +276,15 @@ def insert(
         f" select {', '.join(['unnest(?)'] * len(columns))}, ?, ?, ?",
         [*columns.values(), feed, now, batch],
     )
+
+
+def _note(hint: Hint) -> str | None:
+    """Why nothing is pulled because of a hint; ``None``: its object is."""
+    if hint.object_type not in PULLED:
+        return f"{hint.object_type}: nothing is read because of it"
+    if hint.object_type == PAYMENT and not hint.order_number:
+        return "payment: it names no order, so that nothing is read because of it"
+    return None
 
 
 # ---------------------------------------------------------------- what is to be pulled

@@ -30,12 +30,44 @@ OTHER_RETAILER: Problem = "other_retailer"
 
 
 @dataclass(frozen=True)
+class Asked:
+    """What an answer has to be about. ``retailer``: whose; ``express_code`` or ``order_numbers``: by which returns were asked for.
+
+    ``returns`` and ``orders``: of the returns that are known by that code; none: nothing is known of it.
+    """
+
+    retailer: str
+    express_code: str | None = None
+    order_numbers: tuple[str, ...] = ()
+    returns: frozenset[str] = frozenset()
+    orders: frozenset[str] = frozenset()
+
+    def is_about(self, texts: Mapping[str, str]) -> bool:
+        """Whether a row is what was asked for. An answer need not name a return's code; then the return or its order tells."""
+        order = _order(texts.get("order_number", ""))
+        if self.order_numbers:
+            return order in {_order(one) for one in self.order_numbers}
+        if self.express_code is None:
+            return True
+        code = texts.get("express_code", "").upper()
+        if code and code != self.express_code.upper():
+            return False
+        known = bool(self.returns or self.orders)
+        return not known or texts.get("return_id") in self.returns or order in {_order(one) for one in self.orders}
+
+
+def _order(number: str) -> str:
+    return number.strip().lstrip("#").casefold()
+
+
+@dataclass(frozen=True)
 class Body:
     """One body. ``name``: its ``source_file``, such as ``event 0190…`` or ``api 17``.
 
     ``message``: what it is, where its sender knows (the answer of a look-up of returns is a ``return``); else the profile says.
     ``given``: columns that its sender knows and the body may not hold, such as the shipment whose contents it is.
     ``is_again``: it was landed before, and may bring more now. ``sha256``: of its bytes as they came, should they differ now.
+    ``asked``: what an answer has to be about; its other rows are set aside.
     """
 
     name: str
@@ -46,6 +78,7 @@ class Body:
     given: Mapping[str, str] = field(default_factory=dict)
     is_again: bool = False
     sha256: str | None = None
+    asked: Asked | None = None
 
 
 @dataclass(frozen=True)
@@ -118,9 +151,27 @@ def _read(body: Body, batch: int, profile: EventProfile) -> _Read:
     except Refused as error:
         found.refused = error
         return found
+    if body.asked and found.reading.message == "return":
+        _keep_to(body.asked, found.reading)
     found.wrong = [(_KIND_OF[found.reading.message], bad) for bad in found.reading.bad]
     found.counts = Counts(read=len(found.wrong), rejected=len(found.wrong))
     return found
+
+
+def _keep_to(asked: Asked, reading: Reading) -> None:
+    """Rows that nobody asked for are not landed."""
+    for row in reading.rows.get("items", ()):
+        if not asked.is_about(row.texts):
+            of = row.texts.get("order_number", "") or row.texts.get("return_id", "")
+            reading.bad.append(Bad(row.place, None, f"is not of the return that was asked for, but of order {of[:60]}"))
+    foreign = {bad.place for bad in reading.bad}
+    reading.rows["items"] = [row for row in reading.rows.get("items", ()) if row.place not in foreign]
+    pairs = {(row.texts.get("return_id"), row.texts.get("order_number")) for row in reading.rows["items"]}
+    reading.rows["returns"] = [
+        row
+        for row in reading.rows.get("returns", ())
+        if (row.texts.get("return_id"), row.texts.get("order_number")) in pairs
+    ]
 
 
 _KIND_OF: dict[Message, KindName] = {"return": "items", "label": "bags", "outbound": "shipments"}
@@ -135,9 +186,10 @@ def _refuse_other_retailers(connection: Connection, found: Sequence[_Read], now:
         if not known and any(one.reading.rows.values()):
             known = [one.reading.retailers[0]]
             row_landing.accept_first_retailer(connection, known[0], now)
-        others = [name for name in one.reading.retailers if name not in known]
+        asked = one.body.asked
+        others = [name for name in one.reading.retailers if name not in known or (asked and name != asked.retailer)]
         if others and known:
-            why = row_landing.of_another_retailer(known, others[0][:200])
+            why = row_landing.of_another_retailer([asked.retailer] if asked else known, others[0][:200])
             one.refused = Refused(OTHER_RETAILER, why, "retailer_id", others[0][:200])
             one.wrong, one.counts = [], Counts()
 

@@ -14,7 +14,7 @@ from typing import Literal, cast
 
 from hr_centra_pipeline.core.errors import RunFailed, Unreachable
 from hr_centra_pipeline.core.policy import PartnerApi as Limits
-from hr_centra_pipeline.sources.happy_returns.event_landing import Body, BodyReport, land_bodies
+from hr_centra_pipeline.sources.happy_returns.event_landing import Asked, Body, BodyReport, land_bodies
 from hr_centra_pipeline.sources.happy_returns.event_reading import EventProfile, Message
 from hr_centra_pipeline.sources.happy_returns.partner_client import (
     VENDOR,
@@ -24,6 +24,9 @@ from hr_centra_pipeline.sources.happy_returns.partner_client import (
     PartnerApi,
     PartnerRefused,
 )
+from hr_centra_pipeline.sources.happy_returns.row_landing import expect_retailer
+from hr_centra_pipeline.sources.intake import rejected
+from hr_centra_pipeline.sources.intake.halves import by_halves
 from hr_centra_pipeline.warehouse import models, watermarks
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 from hr_centra_pipeline.warehouse.made import makes
@@ -81,6 +84,7 @@ class _Asked:
     problem: str | None
     body: Body | None = None
     listed: tuple[ListedShipment, ...] = ()
+    written: tuple[str, ...] = ()  # ways in which the order number may be written
 
 
 def due(connection: Connection, limits: Limits, now: datetime, window: Window | None = None) -> list[LookUp]:
@@ -118,6 +122,8 @@ def ask(
     budget = limits.requests_per_backfill if window else limits.requests_per_run
     if not budget:
         return PartnerReport()
+    expect_retailer(warehouse, api.retailer_id, now)
+    api.wait_left = limits.wait_seconds_per_backfill if window else limits.wait_seconds_per_run
     run = _Run(warehouse, api, profile, limits, now, budget, window, land)
     can_ask = run.goes_on(run.list_shipments)
     run.store()
@@ -260,6 +266,7 @@ class _Run:
                 _Asked(
                     answer_id, one.criterion, one.value, one.reason, page, answer,
                     not has_next and not answer.problem, has_next, problem, body,
+                    written=tuple(form.replace("{}", one.value) for form in self.api.facts.order_numbers),
                 )
             )  # fmt: skip
             if answer.problem:
@@ -299,29 +306,46 @@ class _Run:
         pending, self.pending = self.pending, []
         if not pending:
             return
-        with self.warehouse.transaction() as connection:
-            bodies = [one.body for one in pending if one.body is not None]
-            landed = (
-                {report.name: report for report in self.land(connection, bodies, self.profile, self.now)}
-                if bodies
-                else {}
+        for some, stored, why in by_halves(self.warehouse, pending, self._store):
+            if stored is None:
+                self._refuse(some[0], why)
+                continue
+            shipments, landed = stored
+            self.report = replace(
+                self.report,
+                shipments=self.report.shipments + shipments,
+                rows_read=self.report.rows_read + sum(one.rows_read for one in landed),
+                rows_landed=self.report.rows_landed + sum(one.rows_landed for one in landed),
+                rows_rejected=self.report.rows_rejected + sum(one.rows_rejected for one in landed),
             )
-            self._note_answers(connection, pending, landed)
-            listed = {one.shipment_id: one for asked in pending for one in asked.listed}
-            new = _new_shipments(connection, list(listed.values()))
-            if new:
+
+    def _store(self, connection: Connection, pending: Sequence[_Asked]) -> tuple[int, list[BodyReport]]:
+        """How many shipments are new, and what became of the bodies."""
+        bodies = _about_what_was_asked(connection, self.api.retailer_id, pending)
+        landed = self.land(connection, bodies, self.profile, self.now) if bodies else []
+        self._note_answers(connection, pending, {report.name: report for report in landed})
+        listed = {one.shipment_id: one for asked in pending for one in asked.listed}
+        new = _new_shipments(connection, list(listed.values()))
+        if new:
+            batch = watermarks.next_batch(connection)
+            connection.executemany(
+                "insert into landing.partner_shipments (shipment_id, content_sha256, listed_at, batch) values (?, ?, ?, ?)",
+                [[one.shipment_id, one.content_sha256, self.now, batch] for one in new],
+            )
+        return len(new), landed
+
+    def _refuse(self, asked: _Asked, why: str) -> None:
+        """An answer that spoils a transaction is set aside as a whole, and noted."""
+        with self.warehouse.transaction() as connection:
+            if asked.body is not None:
+                sha256 = asked.answer.sha256 or ""
                 batch = watermarks.next_batch(connection)
-                connection.executemany(
-                    "insert into landing.partner_shipments (shipment_id, content_sha256, listed_at, batch) values (?, ?, ?, ?)",
-                    [[one.shipment_id, one.content_sha256, self.now, batch] for one in new],
+                rejected.set_aside(
+                    connection, asked.body.name, None, sha256, [(None, None, why, None, None)], batch, self.now
                 )
-        self.report = replace(
-            self.report,
-            shipments=self.report.shipments + len(new),
-            rows_read=self.report.rows_read + sum(one.rows_read for one in landed.values()),
-            rows_landed=self.report.rows_landed + sum(one.rows_landed for one in landed.values()),
-            rows_rejected=self.report.rows_rejected + sum(one.rows_rejected for one in landed.values()),
-        )
+            noted = replace(asked, body=None, is_last=False, problem=rejected.kept_text(why), listed=())
+            self._note_answers(connection, [noted], {})
+        self.report = replace(self.report, odd_answers=self.report.odd_answers + 1)
 
     @makes(
         "landing.partner_answers",
@@ -395,6 +419,39 @@ def _new_shipments(connection: Connection, listed: Sequence[ListedShipment]) -> 
         ).fetchall()
     )
     return [one for one in listed if known.get(one.shipment_id) != one.content_sha256]
+
+
+def _about_what_was_asked(connection: Connection, retailer: str, pending: Sequence[_Asked]) -> list[Body]:
+    """The bodies of answers, each with what it has to be about."""
+    codes = [one.value for one in pending if one.criterion == "happyReturnsExpressCode"]
+    known = {
+        code: (frozenset(returns), frozenset(orders))
+        for code, returns, orders in connection.execute(
+            """
+            select express_code, list(distinct return_id), list(distinct order_number)
+            from (
+                select express_code, return_id, order_number from staging.returns
+                union
+                select express_code, return_id, order_number from staging.return_items
+            )
+            where express_code in (select unnest(?::varchar[])) and return_id is not null and order_number is not null
+            group by express_code
+            """,
+            [codes],
+        ).fetchall()
+    } if codes else {}  # fmt: skip
+    bodies = []
+    for one in pending:
+        if one.body is None:
+            continue
+        about = Asked(retailer)
+        if one.criterion == "happyReturnsExpressCode":
+            returns, orders = known.get(one.value, (frozenset(), frozenset()))
+            about = Asked(retailer, express_code=one.value, returns=returns, orders=orders)
+        elif one.criterion == "orderNumber":
+            about = Asked(retailer, order_numbers=(one.value, *one.written))
+        bodies.append(replace(one.body, asked=about))
+    return bodies
 
 
 def _new_id() -> str:

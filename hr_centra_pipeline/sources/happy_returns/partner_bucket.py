@@ -31,12 +31,16 @@ class LeakyBucket:
         self._path, self._clock, self._sleep = path, clock, sleep
         self.interval = 1 / requests_per_second
 
-    def take(self) -> float:
-        """Return when a request may leave, which it has to do at once. Answers the seconds that it waited."""
+    def take(self, most: float = math.inf) -> float | None:
+        """Return when a request may leave, which it has to do at once. Answers the seconds that it waited; ``None``, at once: it
+        would have been more than ``most``, and nothing may leave.
+        """
         with self._instant() as (read, write):
             now = self._clock()
             free_at = read()
             at = now if free_at > now + _LONGEST_WAIT else max(now, free_at)
+            if at - now > most:
+                return None
             write(at + self.interval)
         wait = at - now
         if wait > 0:

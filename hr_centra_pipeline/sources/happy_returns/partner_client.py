@@ -6,6 +6,7 @@ Nothing is repeated but what a full bucket (429) turned away: everything else is
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -122,13 +123,14 @@ class PartnerApi:
             raise ConfigurationError(
                 "HAPPY_RETURNS_RETAILER_ID: not set, and each look-up names it. It is the retailer's slug, as the exports show it."
             )
-        self._retailer_id = retailer_id
+        self.retailer_id = retailer_id
         self._credential = Credential("X-Hr-Apikey", key, variable="HAPPY_RETURNS_API_KEY")
         self._session = BoundedSession(self._credential, most_bytes=_MOST_BYTES, most_seconds=_MOST_SECONDS)
         self._bucket = LeakyBucket(bucket_path, self.facts.requests_per_second, clock=clock, sleep=sleep)
         self._before_call = before_call
         self.requests = 0  # that left
         self.limited = 0  # of them with 429
+        self.wait_left = math.inf  # seconds that all calls together may still wait
 
     @classmethod
     def from_settings(
@@ -166,7 +168,7 @@ class PartnerApi:
         if not value or len(value) > _LONGEST_VALUE or not value.isprintable():
             problem = "not asked: its number or code is empty, too long or has characters that cannot be shown"
             return Answer(None, problem=problem, was_asked=False)
-        body = {"happyReturnsRetailerID": self._retailer_id, criterion: value}
+        body = {"happyReturnsRetailerID": self.retailer_id, criterion: value}
         if cursor is not None:
             body[self.facts.cursor_parameter] = cursor
         answer = self._asked("returns", body=body)
@@ -183,7 +185,7 @@ class PartnerApi:
             Unreachable, PartnerRefused: as ``returns``.
         """
         query = {
-            "retailerID": self._retailer_id, "startDateTime": _instant(start), "endDateTime": _instant(end),
+            "retailerID": self.retailer_id, "startDateTime": _instant(start), "endDateTime": _instant(end),
         }  # fmt: skip
         answer = self._asked("outbound_shipments", query=query)
         return answer if answer.problem or answer.body is None else self._with_rows(answer, self.facts.shipments, None)
@@ -260,7 +262,13 @@ class PartnerApi:
         self, call: Call, method: str, url: str, body: Mapping[str, str] | None, query: Mapping[str, str] | None
     ) -> Received | Answer:
         self._before_call()
-        self._bucket.take()
+        waited = self._bucket.take(self.wait_left)
+        if waited is None:
+            raise self._unreachable(
+                call,
+                "it would have to wait for longer than a run may ([partner_api] wait_seconds_per_run): the next one asks again.",
+            )
+        self.wait_left -= waited
         self.requests += 1
         headers = {"Accept": "application/json"} | ({} if body is None else {"Content-Type": "application/json"})
         data = None if body is None else simplejson.dumps(dict(body)).encode()

@@ -181,3 +181,13 @@ def test_what_arrives_while_deliveries_are_landed_is_left_to_the_next_run(
     monkeypatch.setattr(inbox, "mark_landed", more_comes)
     assert hints.take(inbox, warehouse, policy, NOW).landed == 1
     assert inbox.waiting().count == 1
+
+
+def test_a_payment_that_names_no_order_is_noted_and_not_said_to_be_pulled(
+    inbox: Inbox, warehouse: Warehouse, policy: Policy, rows: Rows
+) -> None:
+    keep(inbox, body(event("payment", 9)))
+    assert hints.take(inbox, warehouse, policy, NOW).ignored == 1
+    assert rows("select note from landing.centra_hints") == [
+        ("payment: it names no order, so that nothing is read because of it",)
+    ]

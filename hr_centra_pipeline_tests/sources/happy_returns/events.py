@@ -10,7 +10,7 @@ from typing import Any
 
 from hr_centra_pipeline.inbox.inbox_store import Inbox, Received
 from hr_centra_pipeline.sources.happy_returns.event_intake import EventReport, take_events
-from hr_centra_pipeline.sources.happy_returns.event_landing import Body, BodyReport, land_bodies
+from hr_centra_pipeline.sources.happy_returns.event_landing import Asked, Body, BodyReport, land_bodies
 from hr_centra_pipeline.sources.happy_returns.event_reading import EventProfile, load_event_profile
 from hr_centra_pipeline_tests.sources.happy_returns.conftest import NOW, Harness
 
@@ -87,13 +87,13 @@ class Events:
         self.harness.refresh()
         return report
 
-    def answer(self, body: Any, at: datetime = NOW - timedelta(hours=1)) -> BodyReport:
+    def answer(self, body: Any, at: datetime = NOW - timedelta(hours=1), asked: Asked | None = None) -> BodyReport:
         """An answer of ``POST /return``, landed."""
         self.number += 1
         data = json.dumps(body).encode()
         with self.harness.warehouse.transaction() as connection:
             (report,) = land_bodies(
-                connection, [Body(f"api {self.number}", "api", at, data, "return")], self.profile, NOW
+                connection, [Body(f"api {self.number}", "api", at, data, "return", asked=asked)], self.profile, NOW
             )
         return report
 

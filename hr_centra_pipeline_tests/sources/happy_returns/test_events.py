@@ -16,7 +16,7 @@ from hr_centra_pipeline.core.errors import ConfigurationError, Unreachable
 from hr_centra_pipeline.core.policy import load_policy
 from hr_centra_pipeline.inbox.inbox_store import Inbox
 from hr_centra_pipeline.sources.centra import belonging
-from hr_centra_pipeline.sources.happy_returns import event_intake, event_landing
+from hr_centra_pipeline.sources.happy_returns import event_intake, event_landing, row_landing
 from hr_centra_pipeline.sources.happy_returns.export_profiles import load_profiles
 from hr_centra_pipeline.warehouse import place
 from hr_centra_pipeline.warehouse.database import Warehouse, run_sql
@@ -587,6 +587,47 @@ def test_a_look_ends_while_deliveries_keep_coming(events: Events, monkeypatch: p
     monkeypatch.setattr(Inbox, "mark_landed", more_comes)
     report = event_intake.take_events(events.harness.warehouse, events.inbox, events.profile, NOW)
     assert (report.deliveries, events.inbox.waiting().count) == (3, 4)
+
+
+BY_CODE = event_landing.Asked("shop", express_code="HRAAAAAA", returns=frozenset({"RT-1"}), orders=frozenset({"1001"}))
+BY_ORDER = event_landing.Asked("shop", order_numbers=("1001",))
+FOREIGN = UNIT | {"happyReturnsReturnID": "RT-9", "happyReturnsItemID": "IT-9", "orderNumber": "1009"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "unit", "is_landed"),
+    [
+        (BY_CODE, UNIT, True),
+        (BY_CODE, UNIT | {"happyReturnsExpressCode": None}, True),  # not documented: an answer may not name it
+        (BY_CODE, UNIT | {"orderNumber": "1002"}, True),  # one return may be on two orders
+        (BY_CODE, UNIT | {"happyReturnsExpressCode": "HRBBBBBB"}, False),
+        (BY_CODE, FOREIGN, False),  # its code is the one that was asked for, and its order another
+        (BY_CODE, FOREIGN | {"happyReturnsExpressCode": None}, False),
+        (event_landing.Asked("shop", express_code="HRAAAAAA"), FOREIGN, True),  # nobody knows whose code it is
+        (BY_ORDER, UNIT, True),
+        (BY_ORDER, UNIT | {"orderNumber": "#1001"}, True),
+        (BY_ORDER, FOREIGN, False),
+    ],
+)
+def test_an_answer_lands_what_was_asked_for_and_sets_the_rest_aside(
+    events: Events, asked: event_landing.Asked, unit: dict[str, Any], is_landed: bool
+) -> None:
+    report = events.answer({"items": [unit]}, asked=asked)
+    assert (report.rows_landed, report.rows_rejected) == ((2, 0) if is_landed else (0, 1))
+    reasons = events.harness.rows("select reason from quarantine.rejected_rows")
+    assert all("not of the return that was asked for" in reason for (reason,) in reasons)
+
+
+def test_an_answer_of_another_retailer_than_the_configured_one_is_refused(events: Events) -> None:
+    row_landing.expect_retailer(events.harness.warehouse, "shop", NOW)
+    row_landing.expect_retailer(events.harness.warehouse, "later", NOW)
+    assert events.harness.rows("select value from meta.belongs_to where name = 'retailer'") == [("shop",)]
+    other = {"items": [UNIT | {"happyReturnsRetailerID": "other"}]}
+    assert events.answer(other, asked=BY_CODE).problem_code == "other_retailer"
+    assert events.stage(STARTED).refused == 0
+    assert events.answer({"items": [UNIT]}, asked=event_landing.Asked("later")).problem is None
+    mine = {"items": [UNIT | {"happyReturnsRetailerID": "shop"}]}
+    assert events.answer(mine, asked=event_landing.Asked("later")).problem_code == "other_retailer"
 
 
 def test_each_look_is_noted_and_one_that_failed_too(events: Events, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from hr_centra_pipeline.core.errors import Unreachable
 from hr_centra_pipeline.core.policy import PartnerApi as Limits
 from hr_centra_pipeline.core.policy import load_policy
-from hr_centra_pipeline.sources.happy_returns.event_landing import Body, BodyReport
+from hr_centra_pipeline.sources.happy_returns.event_landing import Asked, Body, BodyReport
 from hr_centra_pipeline.sources.happy_returns.event_reading import EventProfile, load_event_profile
 from hr_centra_pipeline.sources.happy_returns.partner_asking import LookUp, PartnerReport, ask, due
 from hr_centra_pipeline.sources.happy_returns.partner_client import PartnerApi, PartnerRefused
@@ -506,3 +506,49 @@ def test_a_backfill_has_a_budget_of_its_own(harness: PartnerHarness) -> None:
     window = (NOW - timedelta(days=21), NOW - timedelta(days=19))
     report = harness.ask(limits, window=window)
     assert (report.requests, report.look_ups, report.waiting) == (6, 4, 6)
+
+
+def test_a_full_bucket_holds_a_run_up_no_longer_than_the_policy_says(harness: PartnerHarness) -> None:
+    for code in CODES:
+        harness.silent(code)
+        harness.odd[code] = Given(429, {"ErrorMessage": "leaky bucket size 60"})
+    begun = harness.time.now
+    report = harness.ask(LIMITS.model_copy(update={"wait_seconds_per_run": 100}))
+    assert harness.time.now - begun <= 100
+    assert (report.look_ups, report.waiting) == (0, len(CODES))
+    assert "wait_seconds_per_run" in str(report.problem)
+    harness.odd.clear()
+    harness.time.now += 3_600
+    assert harness.ask(now=NOW + timedelta(hours=1)).look_ups == len(CODES)
+
+
+def test_an_answer_that_spoils_a_transaction_is_noted_alone_and_the_others_land(
+    harness: PartnerHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for code in CODES[:3]:
+        harness.silent(code)
+        harness.units[code] = [unit(sku=code)]
+    real = PartnerHarness.land
+
+    def chokes(self: PartnerHarness, connection: Connection, bodies: Sequence[Body], *rest: Any) -> list[BodyReport]:
+        if any(CODES[1].encode() in body.data for body in bodies):
+            raise ZeroDivisionError("too odd")
+        return real(self, connection, bodies, *rest)
+
+    monkeypatch.setattr(PartnerHarness, "land", chokes)
+    report = harness.ask()
+    assert (report.look_ups, report.rows_landed, report.odd_answers, report.problem) == (3, 2, 1, None)
+    assert harness.rows("select value, problem from landing.partner_answers where problem is not null") == [
+        (CODES[1], "cannot be landed: too odd")
+    ]
+    assert harness.rows("select reason from quarantine.rejected_rows") == [("cannot be landed: too odd",)]
+
+
+def test_what_an_answer_has_to_be_about_is_told_with_it(harness: PartnerHarness) -> None:
+    harness.silent(CODES[0], order="1001")
+    harness.units[CODES[0]] = [unit()]
+    harness.ask()
+    (body,) = harness.landed
+    assert body.asked == Asked(
+        RETAILER, express_code=CODES[0], returns=frozenset({f"RT-{CODES[0]}"}), orders=frozenset({"1001"})
+    )
