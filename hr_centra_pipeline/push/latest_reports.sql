@@ -35,7 +35,10 @@ item_arrivals as (
 items_by_then as (
     select
         item_arrivals.batch as as_of, landed.*, row(landed.source_time, landed.batch, landed.source_line) as place,
-        max(case when landed.feed = 'files' then row(landed.source_time, landed.batch, landed.source_line) end) over (
+        max(case
+            when landed.feed = 'files' and landed.is_whole is not false
+                then row(landed.source_time, landed.batch, landed.source_line)
+        end) over (
             partition by landed.return_item_id, item_arrivals.batch
         ) as whole_from
     from landing.happy_returns_items as landed
@@ -127,7 +130,10 @@ return_arrivals as (
 returns_by_then as (
     select
         return_arrivals.batch as as_of, landed.*, row(landed.source_time, landed.batch, landed.source_line) as place,
-        max(case when landed.feed = 'files' then row(landed.source_time, landed.batch, landed.source_line) end) over (
+        max(case
+            when landed.feed = 'files' and landed.is_whole is not false
+                then row(landed.source_time, landed.batch, landed.source_line)
+        end) over (
             partition by landed.return_id, landed.order_number, return_arrivals.batch
         ) as whole_from
     from landing.happy_returns_returns as landed

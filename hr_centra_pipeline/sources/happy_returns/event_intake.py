@@ -272,7 +272,7 @@ def _land_portion(
 def _is_told_again(
     connection: Connection, one: Delivery, between: Sequence[Delivery], profile: EventProfile, *, was_landed: bool
 ) -> bool:
-    """The same bytes are news again once something else was told of their return: a shopper chose a method, another, and
+    """The same bytes are news again once something else was reported about their return: a shopper chose a method, another, and
     the first again. ``between``: what is landed together with them, since they came last or, if they were landed before, since
     then.
     """

@@ -7,7 +7,7 @@ create or replace temp table item_states as
 with
 whole_states as (
     select
-        * exclude (profile, row_sha256, landed_at, texts, said_batch, feed),
+        * exclude (profile, row_sha256, landed_at, texts, said_batch, feed, is_whole),
         feed as feeds
     from landing.happy_returns_items
     semi join changed_items using (return_item_id)
@@ -21,7 +21,7 @@ whole_states as (
 -- last of them counts no more.
 reported_rows as (
     select
-        *, count(*) filter (where feed = 'files') over (
+        *, count(*) filter (where feed = 'files' and is_whole is not false) over (
             partition by return_item_id order by source_time, batch, source_line
         ) as whole_states
     from landing.happy_returns_items
@@ -34,7 +34,7 @@ folded_states as (
         return_item_id, source_time, source_file, source_line, batch,
         last_value(columns(* exclude (
             return_item_id, source_time, source_file, source_line, batch, profile, row_sha256, landed_at, texts, said_batch, feed,
-            whole_states
+            is_whole, whole_states
         )) ignore nulls) over states
     from reported_rows
     window states as (partition by return_item_id, whole_states order by source_time, batch, source_line rows unbounded preceding)

@@ -1,4 +1,4 @@
-"""Of rows that say what they say: news that has no time of its own is as of its delivery, and sets back nothing known since."""
+"""What rows without a time of their own are: news as of their delivery, or what sets back nothing that is known since."""
 
 from __future__ import annotations
 
@@ -95,6 +95,48 @@ def date_news(connection: Connection, kind: Kind) -> None:
     )
     connection.execute(
         "update identified set source_time = news.file_time from news where news.source_line = identified.source_line"
+    )
+
+
+def find_parts(connection: Connection, kind: Kind) -> None:
+    """``parts``: rows of files that have no time of their own, and take back nothing that the row of a file before them told.
+
+    Such a row may be older than an event that was received by the time of its file: what it leaves out stays as it was.
+    """
+    key, columns = ", ".join(kind.key), [*TIMES[kind.name], *_WORDS[kind.name]]
+    if kind.name == "returns":
+        columns.append("refund_status")
+    ours = ", ".join([f"identified.{name}" for name in kind.key] + [f"lines.{name}" for name in columns])
+    takes_back = " or ".join(f"({name} is null and lag({name}) over earlier is not null)" for name in columns)
+    if kind.name == "returns":
+        takes_back += " or return_status_rank(refund_status) < return_status_rank(lag(refund_status) over earlier)"
+    connection.execute(
+        f"""
+        create or replace temp table parts as
+        with
+        new_rows as (
+            select {ours}, lines.source_line, lines.source_time, lines.batch, lines.told_time is null as is_undated
+            from lines
+            join (from identified semi join new_lines using (source_line)) as identified using (source_line)
+        ),
+
+        reported_rows as (
+            from new_rows
+            union all by name
+            select {key}, {", ".join(columns)}, source_line, source_time, batch, false as is_undated
+            from landing.happy_returns_{kind.name}
+            semi join (from new_rows where is_undated) as undated using ({key})
+            where feed = 'files'
+        ),
+
+        compared_rows as (
+            select source_line, is_undated, coalesce({takes_back}, false) as takes_back
+            from reported_rows
+            window earlier as (partition by {key} order by source_time, batch, source_line)
+        )
+
+        select source_line from compared_rows where is_undated and not takes_back
+        """  # noqa: S608 - our own names
     )
 
 

@@ -8,7 +8,8 @@ delete from staging.returns where exists (
         where returns_changed.return_id = returns.return_id and returns_changed.order_number = returns.order_number
     );
 insert into staging.returns by name
-select * exclude (profile, row_sha256, landed_at, texts, batch, said_batch, feed), feed as feeds, batch as landed_batch
+select
+    * exclude (profile, row_sha256, landed_at, texts, batch, said_batch, feed, is_whole), feed as feeds, batch as landed_batch
 from landing.happy_returns_returns
 semi join returns_with_news using (return_id, order_number)
 anti join partly_reported_returns using (return_id, order_number)
@@ -19,10 +20,11 @@ qualify row_number() over (
 -- Those of which an event or the partner API reports, too.
 insert into staging.returns by name
 with
--- whole_states: rows of files up to this one; what came before the last of them counts no more.
+-- whole_states: whole rows of files up to this one; what came before the last of them counts no more.
 reported_rows as (
     select
-        *, count(*) filter (where feed = 'files') over states as whole_states, return_status_rank(refund_status) as rank
+        *, count(*) filter (where feed = 'files' and is_whole is not false) over states as whole_states,
+        return_status_rank(refund_status) as rank
     from landing.happy_returns_returns
     semi join partly_reported_returns using (return_id, order_number)
     window states as (partition by return_id, order_number order by source_time, batch, source_line)
@@ -35,7 +37,7 @@ folded_states as (
         arg_max(refund_status, rank) over states as refund_status,
         last_value(columns(* exclude (
             return_id, order_number, source_time, source_file, source_line, batch, refund_status, rank, profile, row_sha256,
-            landed_at, texts, said_batch, feed, whole_states
+            landed_at, texts, said_batch, feed, is_whole, whole_states
         )) ignore nulls) over states
     from reported_rows
     window

@@ -257,6 +257,10 @@ def land(connection: Connection, rows: Rows, now: datetime) -> None:
         _compare(connection, rows)
     if rows.is_partial and kind.name in news.TIMES:
         news.date_news(connection, kind)
+    whole = ("", "")
+    if not rows.is_partial and kind.name in news.TIMES and _others_report(connection, kind):
+        news.find_parts(connection, kind)
+        whole = (", is_whole", ", lines.source_line not in (select source_line from parts)")
     columns = ", ".join(kind.landed)
     known = {"items": ["unit_offset", "return_item_id"], "shipments": ["return_item_id"]}.get(kind.name, [])
     values = {name: f"{'identified' if name in known else 'lines'}.{name}" for name in kind.landed}
@@ -283,10 +287,10 @@ def land(connection: Connection, rows: Rows, now: datetime) -> None:
     connection.execute(
         f"""
         insert into landing.happy_returns_{kind.name}
-            ({columns}, profile, row_sha256, source_time, source_file, source_line, landed_at, batch, texts, feed)
+            ({columns}, profile, row_sha256, source_time, source_file, source_line, landed_at, batch, texts, feed{whole[0]})
         select
             {selected}, $profile, lines.row_sha256, identified.source_time, {source_file}, lines.source_line - {base},
-            $now, {batch}, {texts}, $feed
+            $now, {batch}, {texts}, $feed{whole[1]}
         from lines
         join (from identified semi join new_lines using (source_line)) as identified using (source_line)
         {of_sources}
@@ -295,6 +299,12 @@ def land(connection: Connection, rows: Rows, now: datetime) -> None:
     )
     if kind.name == "returns":
         _keep_personal(connection, now)
+
+
+def _others_report(connection: Connection, kind: Kind) -> bool:
+    """A row of an event or of the partner API was ever landed."""
+    row = connection.execute(f"select exists (from landing.happy_returns_{kind.name} where feed <> 'files')").fetchone()
+    return bool(row and row[0])
 
 
 def retailers(connection: Connection) -> list[str]:

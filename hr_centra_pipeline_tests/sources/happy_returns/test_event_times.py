@@ -164,3 +164,30 @@ def test_a_status_dates_a_unit_once(events: Events, is_withdrawn: bool) -> None:
     events.take()
     events.harness.refresh()
     assert _unit(events, "approved_at") == (None if is_withdrawn else _at(_APPROVED_AT),)
+
+
+def _undated_file(events: Events, name: str, **more: str) -> None:
+    row = {column: value for column, value in ITEM.items() if column != "updated_at"}
+    events.harness.stage("items", row | _LINE | more, name=name)
+
+
+def test_a_file_without_times_of_its_rows_takes_back_only_what_a_file_has_told(events: Events) -> None:
+    events.stage(status("approved", UNIT | {"approvedAt": _APPROVED_AT}), at=NOW - timedelta(days=2))
+    _undated_file(events, "items-1.csv", bag_barcode="BAG-1")
+    assert _unit(events, "approved_at, bag_barcode") == (_at(_APPROVED_AT), "BAG-1")
+    _undated_file(events, "items-2.csv", approved_at=_APPROVED_AT, bag_barcode="BAG-1")
+    _undated_file(events, "items-3.csv", bag_barcode="BAG-2")
+    assert _unit(events, "approved_at, bag_barcode") == (None, "BAG-2")
+    _undated_file(events, "items-4.csv", bag_barcode="BAG-3")
+    assert _unit(events, "approved_at, bag_barcode") == (None, "BAG-3")
+
+
+def test_a_file_without_times_of_its_rows_does_not_lower_the_status_that_an_event_told(events: Events) -> None:
+    row = {column: value for column, value in RETURN.items() if column != "updated_at"}
+    events.stage(status("approved", UNIT | {"approvedAt": _APPROVED_AT}), at=NOW - timedelta(days=2))
+    events.harness.stage("returns", row, name="returns-1.csv")
+    query = "select refund_status from staging.returns"
+    assert events.harness.rows(query) == [("approved",)]
+    events.harness.stage("returns", row | {"refund_status": "approved"}, name="returns-2.csv")
+    events.harness.stage("returns", row | {"refund_status": "dropped-off"}, name="returns-3.csv")
+    assert events.harness.rows(query) == [("dropped-off",)]
