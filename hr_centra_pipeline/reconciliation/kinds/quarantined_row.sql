@@ -64,7 +64,7 @@ bad_deliveries as (
         coalesce(rejected.column_name = 'retailer_id', false) as is_other_retailer,
         'deliveries: '
         || coalesce(rejected.column_name || ' ', '')
-        || coalesce(rejected.word, split_part(rejected.reason, ':', 1)) as identity
+        || coalesce(rejected.word, '') as identity
     from quarantine.rejected_rows as rejected
     where starts_with(rejected.source_file, 'event ')
 )
@@ -101,7 +101,7 @@ bad_parts as (
         coalesce(rejected.column_name = 'retailer_id', false) as is_other_retailer,
         'answers: '
         || coalesce(rejected.column_name || ' ', '')
-        || coalesce(rejected.word, split_part(rejected.reason, ':', 1)) as identity,
+        || coalesce(rejected.word, '') as identity,
         answers.criterion, answers.value, answers.asked_at
     from quarantine.rejected_rows as rejected
     left join landing.partner_answers as answers on 'api ' || answers.answer_id = rejected.source_file

@@ -16,7 +16,7 @@ from hr_centra_pipeline.sources.happy_returns.event_reading import EventProfile,
 from hr_centra_pipeline.sources.happy_returns.export_kinds import KINDS, Kind, KindName
 from hr_centra_pipeline.sources.happy_returns.identity import NO_PLACE, UNKNOWN_UNIT
 from hr_centra_pipeline.sources.happy_returns.row_landing import Counts, Rows, Source
-from hr_centra_pipeline.sources.happy_returns.units_of_feeds import MAY_BE
+from hr_centra_pipeline.sources.happy_returns.units_of_feeds import OTHER_FEED
 from hr_centra_pipeline.sources.intake import rejected
 from hr_centra_pipeline.warehouse import watermarks
 from hr_centra_pipeline.warehouse.database import Connection
@@ -306,10 +306,10 @@ def _land_rows(
             select file, 'return ' || return_id || ' of order ' || order_number
             from identified
             where problem.reason = $unknown and starts_with(return_item_id, 'unit-')
-                or problem.reason = $no_place or starts_with(problem.reason, $may_be)
+                or problem.reason = $no_place or problem.word = $other_feed
             order by all
             """,
-            {"unknown": UNKNOWN_UNIT, "no_place": NO_PLACE, "may_be": MAY_BE},
+            {"unknown": UNKNOWN_UNIT, "no_place": NO_PLACE, "other_feed": OTHER_FEED},
         ).fetchall():
             if awaited is not None:
                 together[place].waits_for.append(awaited)

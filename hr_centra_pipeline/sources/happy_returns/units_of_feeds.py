@@ -10,7 +10,9 @@ from datetime import datetime
 from hr_centra_pipeline.sources.happy_returns.identity import NO_PLACE
 from hr_centra_pipeline.warehouse.database import Connection
 
-MAY_BE = "may be a unit that another feed reports: "
+OTHER_FEED = "other_feed"
+"""The word of a row that is set aside because of a unit that another feed reports."""
+_MAY_BE = "may be a unit that another feed reports: "
 """Why a row of an event is set aside until another feed knows more of its return."""
 
 
@@ -249,7 +251,7 @@ def _matched(
         )  # fmt: skip
         if not same or any(one.item_ids and other.item_ids for other in fitting[id(one)]):
             names = ", ".join(str(other.return_item_id) for other in fitting[id(one)][:5])
-            yield from ((line, None, None, MAY_BE + names) for line in one.rows)
+            yield from ((line, None, None, _MAY_BE + names) for line in one.rows)
         elif found:
             del free[id(found[0])]
             yield from ((line, found[0].return_item_id, None, None) for line in one.rows)
@@ -269,7 +271,7 @@ def _write(connection: Connection, found: Sequence[tuple[int, str | None, int | 
             end),
             unit_offset = coalesce(identified.unit_offset, matched.place),
             problem = case when matched.reason is not null
-                then struct_pack(column_name := 'item_id', reason := matched.reason, word := null::varchar) end
+                then struct_pack(column_name := 'item_id', reason := matched.reason, word := $other_feed) end
         from (
             select
                 unnest($lines::bigint[]) as source_line, unnest($units::varchar[]) as return_item_id,
@@ -281,6 +283,6 @@ def _write(connection: Connection, found: Sequence[tuple[int, str | None, int | 
         """,
         {
             "lines": [one[0] for one in found], "units": [one[1] for one in found],
-            "places": [one[2] for one in found], "reasons": [one[3] for one in found],
+            "places": [one[2] for one in found], "reasons": [one[3] for one in found], "other_feed": OTHER_FEED,
         },
     )  # fmt: skip
