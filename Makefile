@@ -4,10 +4,11 @@ BIN := .venv/bin
 UV := $(BIN)/uv
 READY := .venv/.ready
 SQL := $(shell find hr_centra_pipeline -name '*.sql' -not -path '*/migrations/*')
-# Tests commit to hundreds of small databases: where there is room in memory, they are kept there.
+# Three workers on two cores: tests wait for servers and processes part of their time. They commit to hundreds of small
+# databases: where there is room in memory, they are kept there.
 IN_MEMORY := $(shell df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 4000000 { print "PYTEST_DEBUG_TEMPROOT=/dev/shm" }')
 
-.PHONY: demo test dev slow bench soak torture truth fuzz vendors lineage format clean
+.PHONY: demo test dev slow bench soak torture truth fuzz inbox vendors lineage format clean
 
 $(READY): pyproject.toml uv.lock
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -29,7 +30,7 @@ test: $(READY)  ## format check, lint, import rules, strict types, lineage, layo
 	$(BIN)/python -m hr_centra_pipeline.warehouse.parse_sql --check
 	$(BIN)/sqlfluff lint --processes 2 $(SQL)
 	$(BIN)/dg check defs
-	$(IN_MEMORY) $(BIN)/pytest -n 2 --dist worksteal -m "not slow"
+	$(IN_MEMORY) $(BIN)/pytest -n 3 --dist worksteal -m "not slow"
 
 slow: $(READY)  ## the tests that `make test` leaves out: broken senders in the chaos run, random years
 	$(IN_MEMORY) $(BIN)/pytest -n 2 --dist worksteal -m slow
@@ -40,7 +41,7 @@ bench: $(READY)  ## ratios measured side by side in one run
 soak: $(READY)  ## 72 hours of a shop, an hour each minute: real daemon, schedule, sensors and Postgres, outages of everything
 	$(BIN)/python -u -m hr_centra_pipeline_tests.soak $(SOAK)
 
-torture: $(READY)  ## 1,000 kills and faults in the middle of sending, people too; then the sandbox's records against what was planted
+torture: $(READY)  ## 1,000 kills and faults in the middle of sending, people too; then the sandbox's records against what was planted; by files, and by events
 	$(BIN)/python -u -m hr_centra_pipeline_tests.torture $(TORTURE)
 
 truth: $(READY)  ## five shops simulated for twelve months each, closed month by month; the tables against what follows from what happened
@@ -48,6 +49,9 @@ truth: $(READY)  ## five shops simulated for twelve months each, closed month by
 
 fuzz: $(READY)  ## 200,000 files, rows, policies and answers changed at random; what happened to each, and whether one escaped
 	$(BIN)/python -u -m hr_centra_pipeline_tests.fuzz $(FUZZ)
+
+inbox: $(READY)  ## 1,000 webhook deliveries a second for a minute; kills, a full disk, a restarted PostgreSQL; needs wrk
+	$(BIN)/python -u -m hr_centra_pipeline_tests.inbox $(INBOX)
 
 vendors: $(READY)  ## docs/vendors.md from the ledger of assumptions
 	$(BIN)/python -m hr_centra_pipeline.sources.centra.vendors_page > docs/vendors.md.new

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import requests
 
@@ -21,6 +21,7 @@ from hr_centra_pipeline.core.keys import effect_keys_in
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.effects.plan import plan
+from hr_centra_pipeline.inbox.inbox_store import Inbox
 from hr_centra_pipeline.matching.match import match
 from hr_centra_pipeline.push.record import record_plan
 from hr_centra_pipeline.push.sender import PushReport, push
@@ -37,16 +38,20 @@ from hr_centra_pipeline.sandbox.payouts.settlements import Movement, card_file
 from hr_centra_pipeline.sandbox.sandbox_clock import SandboxClock
 from hr_centra_pipeline.sandbox.server import RunningSandbox, SandboxSettings, running_sandbox
 from hr_centra_pipeline.sources.centra import centra_staging as centra_staging
-from hr_centra_pipeline.sources.centra import pull
+from hr_centra_pipeline.sources.centra import hints, named_pulls, pull
 from hr_centra_pipeline.sources.centra.client import CentraClient
+from hr_centra_pipeline.sources.centra.hints import Hint, HintReport
 from hr_centra_pipeline.sources.centra.order_api import OrderApiClient
 from hr_centra_pipeline.sources.happy_returns import export_staging as happy_returns_staging
+from hr_centra_pipeline.sources.happy_returns.event_intake import take_events
+from hr_centra_pipeline.sources.happy_returns.event_landing import Body, land_bodies
+from hr_centra_pipeline.sources.happy_returns.event_reading import load_event_profile
 from hr_centra_pipeline.sources.happy_returns.export_intake import ingest
 from hr_centra_pipeline.sources.happy_returns.export_profiles import load_profiles
 from hr_centra_pipeline.sources.payouts import settlement_staging as payout_staging
 from hr_centra_pipeline.sources.payouts.settlement_intake import ingest_payouts
 from hr_centra_pipeline.sources.payouts.settlement_profiles import load_payout_profiles
-from hr_centra_pipeline.warehouse import migrate
+from hr_centra_pipeline.warehouse import migrate, watermarks
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 from hr_centra_pipeline.warehouse.derived import forget_stale
 from hr_centra_pipeline.warehouse.policy_tables import write_policy
@@ -71,6 +76,9 @@ _PULLS = (
     pull.pull_stock_changes, pull.pull_orders, pull.pull_named_orders, pull.pull_shipments, pull.pull_returns,
     pull.pull_replacement_stock, pull.pull_status_marks,
 )  # fmt: skip
+NAMED_PULLS = (
+    named_pulls.stock_changes, named_pulls.orders, named_pulls.shipments, named_pulls.returns, named_pulls.replacement_stock,
+)  # fmt: skip
 _KINDS = {
     "returns": "return_id order_number express_code refund_status return_method created_at updated_at",
     "items": (
@@ -82,6 +90,17 @@ _KINDS = {
         " shipping_refund processing_fee fee_basis total_refunded gift_card_id item_ids updated_at"
     ),
 }
+
+
+Key = tuple[str, str]  # kind of export, key of a row in it
+
+
+class Feed(Protocol):
+    """Brings to the pipeline what has changed at Happy Returns."""
+
+    def send(self) -> None:
+        """Send what changed since the last time, and what was held back until now."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -128,7 +147,9 @@ class Harness:
     _changed: dict[tuple[str, str], None] = field(default_factory=dict)
     _shared: Warehouse | None = None
     _count: int = 0
+    _states: int = 0
     _files: int = 0
+    feed: Feed | None = None  # what brings changes of Happy Returns to the pipeline; none: export files
 
     # ---------------------------------------------------------------- Centra
 
@@ -351,25 +372,50 @@ class Harness:
         self._changed[kind, key] = None
 
     def export(self) -> None:
-        """Write what changed since the last export."""
+        """What changed since the last time leaves Happy Returns: as files, unless there is another feed."""
+        if self.feed is not None:
+            self.feed.send()
+        elif self._changed:
+            self.write_files(self.take_changes())
+
+    def take_changes(self) -> list[Key]:
+        """What changed since the last time, as (kind, key); from now on each row has the time of its state."""
         if not self._changed:
-            return
+            return []
+        self._states += 1
+        at = max(NOW - timedelta(hours=1), self.clock.now() - timedelta(hours=1)) + timedelta(seconds=self._states)
+        for one in self._changed:
+            self._rows[one]["updated_at"] = _text(at)
+        taken = list(self._changed)
+        self._changed.clear()
+        return taken
+
+    def row(self, key: Key) -> dict[str, Any]:
+        """A row of Happy Returns as it is now."""
+        return self._rows[key]
+
+    def units(self) -> Iterator[tuple[Key, dict[str, Any]]]:
+        """Every unit of Happy Returns as it is now."""
+        return ((key, row) for key, row in self._rows.items() if key[0] == "items")
+
+    def has(self, key: Key) -> bool:
+        """Whether Happy Returns has such a row."""
+        return key in self._rows
+
+    def write_files(self, keys: Iterable[Key]) -> None:
+        """An export of these rows, whole, one file per kind."""
         self._files += 1
-        at = max(NOW - timedelta(hours=1), self.clock.now() - timedelta(hours=1)) + timedelta(seconds=self._files)
+        chosen = list(keys)
         for kind, columns in _KINDS.items():
-            rows = [self._rows[of, key] for of, key in self._changed if of == kind]
+            rows = [self._rows[one] for one in chosen if one[0] == kind]
             if not rows:
                 continue
             file = Path(self.note["exports"]) / f"{kind}-{self._files:04d}.csv"
             with file.with_suffix(".part").open("w", encoding="utf-8", newline="") as text:
                 writer = csv.DictWriter(text, columns.split(), restval="")
                 writer.writeheader()
-                writer.writerows(
-                    {name: "" if value is None else value for name, value in {**row, "updated_at": _text(at)}.items()}
-                    for row in rows
-                )
+                writer.writerows({name: "" if value is None else value for name, value in row.items()} for row in rows)
             file.with_suffix(".part").rename(file)
-        self._changed.clear()
 
     # ---------------------------------------------------------------- the payment provider
 
@@ -393,9 +439,15 @@ class Harness:
                 "HR_CENTRA_HOME": str(self.home), "HR_CENTRA_MODE": self.mode,
                 "HAPPY_RETURNS_EXPORTS": str(self.note["exports"]), "CENTRA_GRAPHQL_URL": self.note["graphql_url"],
                 "CENTRA_TOKEN": self.note["token"], "CENTRA_ORDER_API_URL": self.note["order_api_url"],
-                "CENTRA_ORDER_API_KEY": self.note["order_api_key"],
+                "CENTRA_ORDER_API_KEY": self.note["order_api_key"], **self.event_environment(),
             }
         )  # fmt: skip
+
+    def event_environment(self) -> dict[str, str]:
+        """The variables that switch on deliveries, where there is an inbox."""
+        if "inbox" not in self.note:
+            return {}
+        return {"HR_CENTRA_INBOX": self.note["inbox"], "HAPPY_RETURNS_WEBHOOK_SECRET": self.note["webhook_secret"]}
 
     @property
     def warehouse(self) -> Warehouse:
@@ -420,8 +472,16 @@ class Harness:
     def order_api(self) -> OrderApiClient:
         return OrderApiClient(self.note["order_api_url"], self.note["order_api_key"])
 
-    def plan(self) -> None:
-        """Everything up to the recorded plan."""
+    def hint(self, object_type: str, *ids: int) -> None:
+        """Centra announces that something changed."""
+        now, report = self.clock.now(), HintReport()
+        with self.warehouse.transaction() as connection:
+            batch = watermarks.next_batch(connection)
+            rows = [("d", now, Hint(place, object_type, one, "update", now)) for place, one in enumerate(ids, start=1)]
+            hints.insert(connection, hints.WEBHOOK, rows, batch, report, now)
+
+    def plan(self, *, follows_events: bool = False) -> None:
+        """Everything up to the recorded plan; ``follows_events``: no polls, only what hints and new rows name."""
         self.export()
         now, warehouse, client = self.clock.now(), self.warehouse, self.client()
         with warehouse.kept_open():
@@ -431,14 +491,18 @@ class Harness:
                 write_policy(connection, self.policy, self.settings.mode)
                 _have_seen_gift_cards(connection, now)
             ingest(warehouse, self.settings.exports, load_profiles(self.home / "profiles"), now)
+            if self.settings.has_events:
+                self._land_bodies(warehouse, now)
             happy_returns_staging.refresh(warehouse, now)
             if any(Path(self.note["payouts"]).iterdir()):
                 ingest_payouts(
                     warehouse, self.note["payouts"], load_payout_profiles(self.home / "payout_profiles"), now
                 )
                 payout_staging.refresh(warehouse, now)
-            for one in _PULLS:
-                report = one(client, warehouse, self.policy, now)
+            follow = named_pulls.Follow(client, warehouse, self.policy, now, touches=follows_events)
+            polls = () if follows_events else _PULLS
+            reports = [one(client, warehouse, self.policy, now) for one in polls] + [one(follow) for one in NAMED_PULLS]
+            for report in reports:
                 assert report.complete or self.may_fail, report.problem
                 if report.problem:
                     self.problems.append(report.problem)
@@ -448,17 +512,37 @@ class Harness:
                 plan(connection, now)
                 record_plan(connection, now)
 
-    def push(self) -> PushReport:
+    def _land_bodies(self, warehouse: Warehouse, now: datetime) -> None:
+        """What waits in the inbox, and answers of the partner API that somebody has put down."""
+        profile = load_event_profile(self.home / "event_profiles")
+        take_events(warehouse, Inbox.open(self.settings.inbox), profile, now)
+        for file in sorted(Path(self.note["answers"]).glob("*.json")):
+            body = Body(f"api {file.stem}", "api", now, file.read_bytes(), "return")
+            with warehouse.transaction() as connection:
+                (report,) = land_bodies(connection, [body], profile, now)
+            assert report.problem is None, report.problem
+            file.unlink()
+
+    def push(self, *, follows_events: bool = False) -> PushReport:
         """The push alone."""
         warehouse = self.warehouse
         with warehouse.kept_open():
-            return push(warehouse, self.client(), self.order_api(), self.policy, self.settings, self.clock.now())
+            return push(
+                warehouse, self.client(), self.order_api(), self.policy, self.settings, self.clock.now(),
+                follows_events=follows_events,
+            )  # fmt: skip
 
     def sync(self) -> PushReport:
         """Plan and push."""
         with self.one_connection():
             self.plan()
             return self.push()
+
+    def event_sync(self) -> PushReport:
+        """A sync because something happened: the new rows of the exports are in the place of events."""
+        with self.one_connection():
+            self.plan(follows_events=True)
+            return self.push(follows_events=True)
 
     def settle(self, most: int = 6) -> None:
         """Sync until a sync writes nothing."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -26,7 +26,12 @@ from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY
 
 NOW = datetime(2026, 9, 20, 12, tzinfo=UTC)
 EARLIER = datetime(2026, 9, 10, 12, tzinfo=UTC)
-PARAMETERS: dict[str, Any] = {"now": NOW, "since": 0, "run": 1}
+PARAMETERS: dict[str, Any] = {
+    "now": NOW, "since": 0, "run": 1,
+    "started_hours": 72, "again_hours": 24, "most_look_ups": 6, "look_back_days": 60, "oldest": NOW - timedelta(days=120),
+    "window_from": None, "window_to": None,
+    "sync_every_minutes": 60, "exports_every_hours": 36, "accepted_days": [],
+}  # fmt: skip
 
 
 class Rows:

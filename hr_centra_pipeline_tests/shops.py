@@ -26,7 +26,7 @@ from hr_centra_pipeline.sandbox.server import RunningSandbox, SandboxSettings, r
 from hr_centra_pipeline.sandbox.shop.shop import Shop
 from hr_centra_pipeline.sandbox.shop.variety import PLAIN, VARIED, VARIED_CENTRA
 from hr_centra_pipeline.sources.centra import centra_staging as centra_staging
-from hr_centra_pipeline.sources.centra import contract_record, pull
+from hr_centra_pipeline.sources.centra import contract_record, event_queue, named_pulls, pull
 from hr_centra_pipeline.sources.centra.client import CentraClient
 from hr_centra_pipeline.sources.centra.order_api import OrderApiClient
 from hr_centra_pipeline.sources.happy_returns import export_staging as happy_returns_staging
@@ -39,6 +39,7 @@ from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline.warehouse.derived import forget_stale
 from hr_centra_pipeline.warehouse.policy_tables import write_policy
+from hr_centra_pipeline_tests.harness import NAMED_PULLS
 
 PULLS = (
     pull.pull_warehouses, pull.pull_stock_changes, pull.pull_orders, pull.pull_named_orders, pull.pull_shipments,
@@ -102,6 +103,32 @@ class ShopScenario:
             with warehouse.transaction() as connection:
                 reconcile(connection, now)
                 remember(connection, now, loaded.sha256)
+
+    def event_stages(self) -> None:
+        """The stages of a sync that follows events, with what the exports bring in the place of events."""
+        settings, now = self.settings, clock.now()
+        loaded = load_policy(settings.policy_path)
+        policy, warehouse = loaded.policy, self.warehouse
+        client = CentraClient(settings.centra_graphql_url, settings.centra_token)
+        order_api = OrderApiClient(settings.centra_order_api_url, settings.centra_order_api_key)
+        with warehouse.kept_open():
+            migrate.prepare(warehouse)
+            with warehouse.transaction() as connection:
+                forget_stale(connection, loaded.sha256)
+                write_policy(connection, policy, settings.mode)
+            event_queue.take(client, warehouse, policy, now)
+            ingest(warehouse, settings.exports, load_profiles(settings.home / "profiles"), now)
+            happy_returns_staging.refresh(warehouse, now)
+            payout_staging.refresh(warehouse, now)
+            follow = named_pulls.Follow(client, warehouse, policy, now, touches=True)
+            for one in NAMED_PULLS:
+                one(follow)
+            centra_staging.refresh(warehouse, now)
+            with warehouse.transaction() as connection:
+                match(connection, now)
+                plan(connection, now)
+                record_plan(connection, now)
+            push(warehouse, client, order_api, policy, settings, now, follows_events=True)
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """Rows of the pipeline's database."""

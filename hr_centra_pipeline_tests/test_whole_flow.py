@@ -104,6 +104,24 @@ def test_the_exceptions_are_exactly_the_planted_ones(
         assert found(scenario) == planted(scenario)
 
 
+@pytest.mark.parametrize(("seed", "varied"), SHOPS[:2])
+def test_syncs_that_follow_events_between_the_hourly_ones_leave_the_same_exceptions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int, varied: bool
+) -> None:
+    with shop_scenario(tmp_path, monkeypatch, seed=seed, returns=25, varied=varied) as scenario:
+        settle(scenario)
+        for _ in range(8):
+            scenario.shop.advance(3)
+            scenario.event_stages()
+            scenario.shop.advance(3)
+            scenario.event_stages()
+            if scenario.rows("select count(*) % 3 from landing.centra_pulls") != [(0,)]:
+                scenario.sync_stages()
+        settle(scenario)
+        assert found(scenario) == planted(scenario)
+        assert set(effects_in_centra(scenario).values()) == {1}
+
+
 def test_no_effect_is_repeated_when_the_graph_runs_twice_and_the_clock_moves(scenario: ShopScenario) -> None:
     scenario.sync()
     settle(scenario)
@@ -122,6 +140,7 @@ def test_no_effect_is_repeated_when_the_graph_runs_twice_and_the_clock_moves(sce
     assert set(refunds.values()) == {1}
 
 
+@pytest.mark.slow
 def test_of_two_syncs_started_at_once_one_waits_or_steps_aside_and_nothing_is_sent_twice(
     scenario: ShopScenario,
 ) -> None:

@@ -12,6 +12,7 @@ from hr_centra_pipeline.cli.decisions import opened, signed
 from hr_centra_pipeline.cli.table import echo, plain
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.settings import Settings
+from hr_centra_pipeline.inbox import inbox_backup
 from hr_centra_pipeline.push import approvals
 from hr_centra_pipeline.sources.centra import belonging
 from hr_centra_pipeline.warehouse import backups, lock
@@ -22,14 +23,23 @@ _COMMAND = "hr-centra restore"
 
 
 def take_backup(to: Path | None) -> None:
-    """Make a backup and say what is in it.
+    """Make a backup of the database and of a SQLite inbox, and say what is in it.
 
     Raises:
         ConfigurationError: there is no database, or a file has that name.
         RunFailed: there is no room, or the copy cannot be read.
     """
-    made = backups.take(Settings.from_environment().database, to.resolve() if to else None)
+    settings = Settings.from_environment()
+    made = backups.take(settings.database, to.resolve() if to else None)
     echo(f"{made.path}: {_told(made)}. Verified by reading all of it.")
+    # After the database: whatever has landed in it is in this copy, too.
+    copied = inbox_backup.take(settings.inbox, made.path.parent)
+    if copied is not None:
+        echo(
+            f"{copied}: the webhook deliveries, {copied.stat().st_size / 2**20:,.1f} MB. Verified by reading all of it."
+        )
+    elif "://" in settings.inbox:
+        echo("The webhook deliveries are in PostgreSQL: back that up with its own tools.")
 
 
 def restore_backup(backup: Path, by: str | None, why: str | None, *, is_sure: bool) -> None:

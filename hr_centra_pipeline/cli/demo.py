@@ -5,14 +5,16 @@ from __future__ import annotations
 import itertools
 import logging
 import os
+import re
 import shlex
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import hr_centra_pipeline
-from hr_centra_pipeline.cli import sandbox
+from hr_centra_pipeline.cli import demo_events, sandbox
 from hr_centra_pipeline.cli.progress_bar import progress
-from hr_centra_pipeline.cli.screen import Left, left_to_send, sent_so_far, show_result
+from hr_centra_pipeline.cli.screen import Left, left_to_send, sent_so_far, show_footer, show_result
 from hr_centra_pipeline.cli.sync import run_sync
 from hr_centra_pipeline.cli.table import echo
 from hr_centra_pipeline.core.errors import RunFailed
@@ -22,6 +24,7 @@ from hr_centra_pipeline.warehouse.database import Warehouse
 
 HOURS = 48
 _MOST_SYNCS = 5
+_WAIT = r"(?m)^# amount_wait_hours = 24 "
 _OURS = ("HR_CENTRA_HOME", "HR_CENTRA_MODE", "DAGSTER_HOME")
 
 
@@ -64,7 +67,7 @@ def point_here(home: Path, note: dict[str, str]) -> Settings:
     policy = home / "policy.toml"
     if not policy.exists():
         home.mkdir(parents=True, exist_ok=True)
-        policy.write_text(_example_policy(), encoding="utf-8")
+        policy.write_text(_policy(), encoding="utf-8")
     return Settings.from_environment()
 
 
@@ -86,10 +89,14 @@ def _from_here(path: Path) -> str:
     return shlex.quote(str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path))
 
 
-def _example_policy() -> str:
+def _policy() -> str:
+    """The example, except that a refund does not wait for Happy Returns' row of it: that comes hours after the webhook."""
     package = Path(hr_centra_pipeline.__file__).parent
     found = (place / "data" / "policy.example.toml" for place in (package, package.parent))  # the wheel, the repository
-    return next(path for path in found if path.is_file()).read_text(encoding="utf-8")
+    text = next(path for path in found if path.is_file()).read_text(encoding="utf-8")
+    for pattern, setting in ((r"(?m)^# \[components\]$", "[components]"), (_WAIT, "amount_wait_hours = 0 ")):
+        text, _ = re.subn(pattern, setting, text)
+    return text
 
 
 def _log_to(path: Path) -> None:
@@ -111,39 +118,46 @@ def _told(left: Left) -> str:
 
 
 def run_demo() -> None:
-    """Sync the shop's past, let two days pass, sync again; a later run only looks whether anything is pending."""
+    """Sync the shop's past, let two days pass, sync again, and follow one return by events; a later run only looks whether
+    anything is pending.
+    """
     home = opened_home()
     _log_to(home / "demo.log")
     is_new = not (home / "warehouse.duckdb").exists()
-    with (
-        progress("Opening the shop: 45 days of orders and returns …") as status,
-        sandbox.served(home / "sandbox") as note,
-    ):
-        settings = point_here(home, note)
-        env = write_env(home, note)
-        if not is_new:  # it may be a home of an older program
-            with lock.held(settings.lock_path, "hr-centra demo"):
-                migrate.prepare(Warehouse(settings.database))
-        before = sent_so_far(settings)
-        if is_new:
-            status.update("First sync: everything that happened until now …")
-            run_sync()
-            status.update("Second sync: what follows from what was just sent …")
-            run_sync()
-            status.update(f"{HOURS} hours pass: goods travel, people act, new export files appear …")
-            sandbox.let_pass(note, HOURS)
-        for number in range(1, _MOST_SYNCS + 1):
-            status.update(f"Sync {number}: what is new, and what Centra shows since the last one …")
-            known = sent_so_far(settings)
-            run_sync()
-            if sent_so_far(settings) == known:
-                break
-    left = left_to_send(settings)
-    news = sent_so_far(settings) != before
+    with ExitStack() as stack:
+        with progress("Opening the shop: 45 days of orders and returns …") as status:
+            note = stack.enter_context(sandbox.served(home / "sandbox"))
+            settings = point_here(home, note)
+            env = write_env(home, note)
+            if not is_new:  # it may be a home of an older program
+                with lock.held(settings.lock_path, "hr-centra demo"):
+                    migrate.prepare(Warehouse(settings.database))
+            before = sent_so_far(settings)
+            if is_new:
+                status.update("First sync: everything that happened until now …")
+                run_sync()
+                status.update("Second sync: what follows from what was just sent …")
+                run_sync()
+                status.update(f"{HOURS} hours pass: goods travel, people act, new export files appear …")
+                sandbox.let_pass(note, HOURS)
+            for number in range(1, _MOST_SYNCS + 1):
+                status.update(f"Sync {number}: what is new, and what Centra shows since the last one …")
+                known = sent_so_far(settings)
+                run_sync()
+                if sent_so_far(settings) == known:
+                    break
+        left = left_to_send(settings)
+        news = sent_so_far(settings) != before
+        show_result(settings, before=before)
+        if not demo_events.was_shown(settings):
+            with progress("One more return is scanned, and its webhook received …"):
+                steps = demo_events.one_return(settings, note)
+            demo_events.show(steps)
+            echo("")
     footer = "" if news else "Nothing was due, and nothing was sent.\n"
     footer += _told(left)
     footer += "The Dagster UI on this shop: make dev, then http://127.0.0.1:3000\n"
     footer += f"Commands on this shop: . {_from_here(env)}   then: hr-centra exceptions, hr-centra explain RETURN, hr-centra plan\n"
     footer += f"The problems in this shop are planted; they are listed in {home / 'sandbox' / 'truth.jsonl'}\n"
     footer += f"What was refused and why: {home / 'demo.log'}"
-    show_result(settings, before=before, footer=footer)
+    show_footer(settings, footer)

@@ -50,11 +50,15 @@ def options(
 
 # Each command imports what it needs: `--help` and `plan` must not wait for Dagster or a web server.
 @app.command()
-def sync() -> None:
+def sync(
+    events: Annotated[
+        bool, typer.Option("--events", help="Only take the deliveries that wait, pull what they name, plan and send.")
+    ] = False,
+) -> None:
     """The hourly job once: read, plan, send (in live mode), reconcile, publish."""
     from hr_centra_pipeline.cli.sync import sync_once
 
-    sync_once()
+    sync_once(events=events)
 
 
 @app.command()
@@ -421,6 +425,13 @@ def _sandbox() -> typer.Typer:
     return sandbox_app
 
 
+def _inbox() -> typer.Typer:
+    from hr_centra_pipeline.cli.inbox_commands import app as inbox_app
+
+    return inbox_app
+
+
+app.add_typer(_inbox(), name="inbox")
 app.add_typer(_sandbox(), name="sandbox")
 
 

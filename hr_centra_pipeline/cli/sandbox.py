@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -79,9 +80,12 @@ def serve(
         centra = replace(centra, gift_card_members=tuple(gift_card_member))
     settings = SandboxSettings(plan=plan, speed=speed, schema_path=schema, centra=centra)  # type: ignore[arg-type] # checked above
 
+    home = home.resolve()  # what is printed is pasted in any folder
+
     def show(note: dict[str, Any]) -> None:
         lines = [f"Serving {home} on http://127.0.0.1:{note['port']} until Ctrl-C. Paste where the pipeline runs:", ""]
-        lines += [f"export {name}={value}" for name, value in environment(note).items()]
+        variables = {**environment(note), "CONTROL": note["control_url"]}
+        lines += [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
         echo("\n".join(lines))
         sys.stdout.flush()
 
@@ -105,6 +109,32 @@ def advance(
     echo(f"It is {let_pass(note, hours)} now.")
 
 
+@app.command()
+def subscribe(
+    inbox: Annotated[str, typer.Option(help="Address of the inbox that gets the vendors' webhooks.")],
+    shop: Annotated[str, typer.Option(help="The shop's name at the inbox.")] = "main",
+    home: Annotated[Path, typer.Option(help="The home of a sandbox that is being served.")] = Path("data/sandbox"),
+) -> None:
+    """Let both vendors push to an inbox from now on, and print the variables for it and for the pipeline."""
+    note = running(home)
+    if note is None:
+        raise RunFailed(f"No sandbox is served from {home}: start one with `hr-centra sandbox serve --home {home}`.")
+    subscribed(note, inbox, shop)
+    echo("\n".join(f"export {name}={value}" for name, value in event_environment(note).items()))
+
+
+def subscribed(note: dict[str, Any], inbox: str, shop: str = "main", **settings: Any) -> None:
+    """Subscribe an inbox to both vendors' webhooks; ``settings``: of Happy Returns'."""
+    import requests
+
+    base = inbox.rstrip("/")
+    for body in (
+        {"vendor": "happy_returns", "url": f"{base}/happy-returns/{shop}", **settings},
+        {"vendor": "centra", "url": f"{base}/centra/{shop}"},
+    ):
+        requests.post(f"{note['control_url']}/subscribe", json=body, timeout=60).raise_for_status()
+
+
 def _seed(home: Path, settings: SandboxSettings, *, seed: int, returns: int, variety: Variety) -> None:
     """Make a shop with a past of 45 days, once; a home that was seeded before is left alone."""
     # Imported here: nobody else needs the simulated shop.
@@ -117,7 +147,7 @@ def _seed(home: Path, settings: SandboxSettings, *, seed: int, returns: int, var
             seed=seed, returns=returns, start=UNTIL - timedelta(days=DAYS), until=UNTIL, variety=variety
         )
     finally:
-        sandbox.store.close()
+        sandbox.close()
 
 
 def is_usable(home: Path) -> bool:
@@ -138,6 +168,18 @@ def environment(note: dict[str, Any]) -> dict[str, str]:
         "HAPPY_RETURNS_EXPORTS": note["exports"],
         "HR_CENTRA_PAYOUTS": note["payouts"],
         "HR_CENTRA_NOW": f"@{note['clock_file']}",
+        **(event_environment(note) if note.get("happy_returns_subscribed") else {}),
+    }
+
+
+def event_environment(note: dict[str, Any]) -> dict[str, str]:
+    """The variables that switch on webhooks and the partner API of a served sandbox."""
+    return {
+        "HAPPY_RETURNS_API_URL": note["happy_returns_api_url"],
+        "HAPPY_RETURNS_API_KEY": note["happy_returns_api_key"],
+        "HAPPY_RETURNS_RETAILER_ID": note["happy_returns_retailer_id"],
+        "HAPPY_RETURNS_WEBHOOK_SECRET": note["happy_returns_webhook_secret"],
+        "CENTRA_WEBHOOK_SECRET": note["centra_webhook_secret"],
     }
 
 
@@ -153,13 +195,18 @@ def running(home: Path) -> dict[str, Any] | None:
     return note
 
 
-def let_pass(note: dict[str, Any], hours: int) -> str:
-    """Advance a served sandbox; answers its new time."""
+def control(note: dict[str, Any], name: str, *, method: str = "POST", **given: Any) -> Any:
+    """One call to the control routes of a served sandbox; answers what it answers."""
     import requests
 
-    answer = requests.post(f"{note['control_url']}/advance", json={"hours": hours}, timeout=600)
+    answer = requests.request(method, f"{note['control_url']}/{name}", json=given or None, timeout=600)
     answer.raise_for_status()
-    return str(answer.json()["now"])
+    return answer.json()
+
+
+def let_pass(note: dict[str, Any], hours: int) -> str:
+    """Advance a served sandbox; answers its new time."""
+    return str(control(note, "advance", hours=hours)["now"])
 
 
 @contextmanager

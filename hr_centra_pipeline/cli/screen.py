@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -85,7 +86,7 @@ def stopped(settings: Settings) -> str | None:
     return f"The kill switch {settings.stop_path} is on: nothing is sent. Remove the file to send again."
 
 
-def show_result(settings: Settings, *, before: dict[str, Sent] | None = None, footer: str = "") -> None:
+def show_result(settings: Settings, *, before: dict[str, Sent] | None = None) -> None:
     """Print the screen. ``before``: what was sent before this command, to distinguish the two."""
     console = DataConsole(width=min(width(), 118))
     with Warehouse(settings.database).transaction() as connection:
@@ -94,7 +95,12 @@ def show_result(settings: Settings, *, before: dict[str, Sent] | None = None, fo
     if (switch := stopped(settings)) is not None:
         console.print(Text(f"! {switch}", style="bold yellow"))
     console.print(Group(*parts))
-    console.print(Text(_where(settings) + (f"\n{footer}" if footer else ""), style="dim"), soft_wrap=True)
+
+
+def show_footer(settings: Settings, more: str = "") -> None:
+    """Print where the tables are, and whatever else there is to say below the screen."""
+    text = _where(settings) + (f"\n{more}" if more else "")
+    DataConsole(width=min(width(), 118)).print(Text(text, style="dim"), soft_wrap=True)
 
 
 def width() -> int:
@@ -125,11 +131,30 @@ def _read(connection: Connection) -> Panel:
         ("Read     ", "bold"), f"{files:,} export files: {rows:,} rows = {landed:,} landed + {repeated:,} repeated + ",
         (f"{rejected:,} quarantined", "yellow" if rejected else ""),
         (f";  {_plural(refused, 'file')} refused" if refused else "", "yellow"),
+        *_deliveries(connection),
         ("\nMatched  ", "bold"), f"{matched:,} of {units:,} units in {returns:,} returns; {orders:,} Centra orders read",
         (f";  {units - matched:,} unmatched" if units > matched else "", "yellow"),
         ("\nNew      " if words else "", "bold"), (f"words not mapped yet: {words}" if words else "", "yellow"),
     )  # fmt: skip
     return Panel(text, title="Happy Returns → Centra", title_align="left", box=box.ROUNDED)
+
+
+def _deliveries(connection: Connection) -> Iterator[str | tuple[str, str]]:
+    """What webhooks brought, where there are any."""
+    deliveries, refused, repeated, rows, landed, again, rejected = connection.execute(
+        """
+        select count(*), count(problem), count(repeats), coalesce(sum(rows_read), 0), coalesce(sum(rows_landed), 0),
+            coalesce(sum(rows_repeated), 0), coalesce(sum(rows_rejected), 0)
+        from landing.events
+        """
+    ).fetchone() or (0, 0, 0, 0, 0, 0, 0)
+    if not deliveries:
+        return
+    yield f"\n         {deliveries:,} webhook deliveries, {repeated:,} of them again: {rows:,} rows = {landed:,} landed + "
+    yield f"{again:,} repeated + "
+    yield f"{rejected:,} quarantined", "yellow" if rejected else ""
+    if refused:
+        yield f";  {refused:,} refused", "yellow"
 
 
 def _new_words(connection: Connection) -> str:

@@ -1,23 +1,25 @@
-"""``hr-centra sync``: the hourly job once, in this process."""
+"""``hr-centra sync``: the hourly job once, or the one that follows events, in this process."""
 
 from __future__ import annotations
 
 from hr_centra_pipeline.cli.progress_bar import progress
-from hr_centra_pipeline.cli.screen import show_result
+from hr_centra_pipeline.cli.screen import show_footer, show_result
 from hr_centra_pipeline.core import clock
 from hr_centra_pipeline.core.policy import load_policy
 from hr_centra_pipeline.core.settings import Settings
 
 
-def sync_once() -> None:
+def sync_once(*, events: bool = False) -> None:
     """Run the job and say what came of it."""
     with progress("Sync …"):
-        run_sync()
-    show_result(Settings.from_environment())
+        run_sync(events=events)
+    settings = Settings.from_environment()
+    show_result(settings)
+    show_footer(settings)
 
 
-def run_sync() -> None:
-    """The job in this process, behind the lock.
+def run_sync(*, events: bool = False) -> None:
+    """The job in this process, behind the lock; ``events``: only what the inbox brought, and what that names.
 
     Raises:
         ConfigurationError: mistakes are reported before Dagster, which takes seconds, is even loaded.
@@ -30,4 +32,7 @@ def run_sync() -> None:
     from hr_centra_pipeline.definitions import defs
     from hr_centra_pipeline.orchestration import once
 
-    once.sync(defs, settings)
+    if events:
+        once.event_sync(defs, settings)
+    else:
+        once.sync(defs, settings)

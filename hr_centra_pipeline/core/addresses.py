@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from urllib.parse import unquote, urlsplit
 
@@ -48,6 +49,16 @@ def problem(address: str) -> str | None:
     except ValueError:
         return "its host or port is not valid."
     return None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine itself, without a look at the network."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def without_login(address: str) -> tuple[str, dict[str, str]]:

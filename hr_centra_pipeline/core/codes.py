@@ -155,6 +155,13 @@ _BLOCKS = (
         "then nothing is given.",
     ),
     Reason(
+        "feeds_disagree",
+        "files report a unit {0} of its return that events or the API do not, and these one that files do not: it may be the same",
+        "fix_happy_returns", "data_gap", "happy_returns",
+        "Compare the return at Happy Returns with `reconciliation.feeds`. It is released when one feed reports both units, or the "
+        "same id.",
+    ),
+    Reason(
         "several_prices",
         "its article {0} was sold at several prices on the order, and neither line id nor refund row identifies which",
         "fix_happy_returns", "data_gap", "happy_returns",

@@ -1,6 +1,6 @@
 -- makes: is_given_back, is_refunded, is_refund_open, is_refund_failed, is_about_refund, is_captured, is_original_payment,
 --        is_gift_card, is_returnless, is_received_returnless, is_by_mail, ends_at_drop_off,
---        in_warehouse_at, taken_off, waiting_since, age_bucket_of, unmatched_text, effect_text
+--        in_warehouse_at, return_status_rank, taken_off, waiting_since, age_bucket_of, unmatched_text, effect_text
 -- kind:  macro
 -- grain: one fact per macro
 
@@ -46,6 +46,13 @@ create or replace macro ends_at_drop_off(dropoff_method) as is_by_mail(dropoff_m
 -- When they are in the warehouse: the first scan of what goes straight there is that, too.
 create or replace macro in_warehouse_at(goes_straight, received_at, warehouse_received_at) as
 case when goes_straight then coalesce(received_at, warehouse_received_at) else warehouse_received_at end;
+
+-- ---------------------------------------------------------------- how far a return is (`refund_status`)
+
+-- An event never takes a return back to a lower one.
+create or replace macro return_status_rank(refund_status) as list_position(
+    ['started', 'expired', 'dropped-off', 'failed', 'partly-approved', 'approved'], refund_status
+);
 
 -- ---------------------------------------------------------------- amounts and ages
 

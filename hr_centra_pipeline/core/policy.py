@@ -11,6 +11,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo
 
 import duckdb
 from pydantic import (
@@ -61,6 +62,14 @@ def _searchable(pattern: str) -> str:
     return pattern
 
 
+def _time_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (OSError, ValueError):
+        raise ValueError(f"{name!r} is not the name of a time zone, such as Europe/Stockholm") from None
+    return name
+
+
 def _all_payers(given: dict[str, str]) -> dict[str, str]:
     if missing := {"refund", "gift-card"} - set(given):
         raise ValueError(f"say who pays for {' and '.join(sorted(missing))}: centra, gift_card or elsewhere")
@@ -71,6 +80,8 @@ Amount = Annotated[Decimal, BeforeValidator(_exact), Field(ge=0, lt=1000 * LIMIT
 Factor = Annotated[Decimal, BeforeValidator(_exact), Field(strict=False)]
 Hours = Annotated[int, Field(ge=0, le=8_760)]  # a year
 Days = Annotated[int, Field(gt=0, le=36_500)]
+Requests = Annotated[int, Field(ge=0, le=40_000)]  # at half a request a second, a day has 43,200
+Seconds = Annotated[int, Field(ge=0, le=86_400)]
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 
 
@@ -351,12 +362,45 @@ class CentraLimits(_Section):
     words: CentraWords = CentraWords()
 
 
+class PartnerApi(_Section):
+    """How much Happy Returns' partner API is asked: a request every two seconds is all that it allows.
+
+    ``wait_seconds_per_run``: how long the rest of a run waits for all of its questions together, however full the bucket is.
+    ``started_hours``: how long a return may be started and nothing handed in before it is looked up; the later stages go by
+    what is usual for them (``Lateness``). A look-up is repeated after ``again_hours``, then after twice that, and so on.
+    """
+
+    requests_per_run: Requests = 40
+    requests_per_backfill: Requests = 600
+    wait_seconds_per_run: Seconds = 180
+    wait_seconds_per_backfill: Seconds = 1_800
+    started_hours: Hours = 72
+    again_hours: Annotated[Hours, Field(gt=0)] = 24
+    most_look_ups: Annotated[int, Field(gt=0, le=20)] = 6
+    look_back_days: Days = 60
+    shipments_overlap_hours: Hours = 6
+
+
 class Coverage(_Section):
     """How often the sources are read and deliver; what is longer is a gap. ``exports_every_hours`` 0: they come when they come."""
 
     sync_every_minutes: Annotated[int, Field(gt=0, le=525_600)] = 60
     exports_every_hours: Hours = 36
     accepted_days: list[Annotated[date, Field(strict=False)]] = []
+
+
+class Events(_Section):
+    """Deliveries of the vendors: how long a burst of them is gathered, what is late, and when missed ones ring an alarm.
+
+    ``centra_queue``: read and confirm the events that Centra keeps for the integration name of our token.
+    ``centra_time_zone``: of the dates in Centra's webhook, which have no offset.
+    """
+
+    debounce_seconds: Annotated[int, Field(ge=0, le=3_600)] = 60
+    late_minutes: Annotated[int, Field(gt=0, le=525_600)] = 15
+    missed_alarm_percent: Annotated[Amount, Field(le=100)] = Decimal(5)
+    centra_queue: bool = False
+    centra_time_zone: Annotated[str, AfterValidator(_time_zone)] = "UTC"
 
 
 class Publishing(_Section):
@@ -418,7 +462,9 @@ class Policy(_Section):
     shadow: Shadow = Shadow()
     exceptions: dict[Annotated[str, AfterValidator(_known_kind)], ExceptionRule] = {}
     centra: CentraLimits = CentraLimits()
+    partner_api: PartnerApi = PartnerApi()
     coverage: Coverage = Coverage()
+    events: Events = Events()
     publishing: Publishing = Publishing()
     alerts: Alerts = Alerts()
     privacy: Privacy = Privacy()

@@ -39,6 +39,12 @@ class Settings(BaseModel):
     smtp_url: SecretStr = SecretStr("")
     heartbeat_url: SecretStr = SecretStr("")
     ui_url: Address = ""
+    inbox: Address = ""  # where webhook deliveries are kept: a SQLite file, or postgresql://
+    happy_returns_secrets: tuple[SecretStr, ...] = ()  # of the webhook; the second one while it is being changed
+    centra_secrets: tuple[SecretStr, ...] = ()
+    partner_api_url: Address = "https://partner.happyreturns.com"
+    partner_api_key: SecretStr = SecretStr("")
+    retailer_id: str = ""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
@@ -80,10 +86,16 @@ class Settings(BaseModel):
             smtp_url=SecretStr(env.get("HR_CENTRA_SMTP_URL", "")),
             heartbeat_url=SecretStr(env.get("HR_CENTRA_HEARTBEAT_URL", "")),
             ui_url=env.get("HR_CENTRA_UI_URL", "").rstrip("/"),
+            inbox=_inbox_address(env.get("HR_CENTRA_INBOX", ""), home),
+            happy_returns_secrets=_secrets(env, "HAPPY_RETURNS_WEBHOOK_SECRET"),
+            centra_secrets=_secrets(env, "CENTRA_WEBHOOK_SECRET"),
+            partner_api_url=(env.get("HAPPY_RETURNS_API_URL") or "https://partner.happyreturns.com").rstrip("/"),
+            partner_api_key=SecretStr(env.get("HAPPY_RETURNS_API_KEY", "").strip()),
+            retailer_id=env.get("HAPPY_RETURNS_RETAILER_ID", "").strip(),
         )
 
     def required(self, *names: str) -> None:
-        """Fail early when a variable that this run needs is unset.
+        """Fail early when a variable that this run needs is unset; exports are not needed where webhooks bring the returns.
 
         Raises:
             ConfigurationError: names every missing variable.
@@ -97,12 +109,19 @@ class Settings(BaseModel):
         }
 
         def empty(name: str) -> bool:
+            if name == "exports" and self.has_events:
+                return False
             value = getattr(self, name)
             return not (value.get_secret_value() if isinstance(value, SecretStr) else value)
 
         missing = [variables[name] for name in names if empty(name)]
         if missing:
             raise ConfigurationError(f"{', '.join(missing)}: not set. See the README's table of environment variables.")
+
+    @property
+    def has_events(self) -> bool:
+        """Happy Returns' webhooks are received: there is a secret that they are signed with."""
+        return bool(self.happy_returns_secrets)
 
     @property
     def lock_path(self) -> Path:
@@ -138,3 +157,15 @@ class Settings(BaseModel):
     def workbooks(self) -> Path:
         """Where finance drops workbooks that were filled in."""
         return self.home / "workbooks"
+
+
+def _inbox_address(given: str, home: Path) -> str:
+    """A path is absolute, whatever folder a command runs in; an address of a server stays as it is."""
+    given = given.strip()
+    return given if "://" in given else str(Path(given).resolve() if given else home / "inbox.sqlite")
+
+
+def _secrets(env: Mapping[str, str], variable: str) -> tuple[SecretStr, ...]:
+    """The secret in use, then the one before it, which is accepted as long as it is set."""
+    given = (env.get(name, "").strip() for name in (variable, f"{variable}_OLD"))
+    return tuple(SecretStr(secret) for secret in given if secret)

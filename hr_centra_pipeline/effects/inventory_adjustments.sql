@@ -85,6 +85,7 @@ graded_units as (
         -- What was booked as another article is moved on as that one: a person corrects it whole.
         coalesce(booked_articles.sku, case when matched.is_corrected then matched.present_sku else matched.sku end)
             as sku,
+        matched.doubt,
         matched.doubtful_return_id,
         items.disposition_at, items.express_code,
         coalesce(unit_positions.last_ordinal, 0) + 1 as ordinal,
@@ -114,6 +115,7 @@ due_movements as (
             when not is_mapped then policy.reason('disposition_unmapped', disposition)
             when shipment_line_id is null then policy.reason('no_shipment_line', unmatched_text(unmatched_reason))
             when graded_units.sku is null then policy.reason('corrected_to_no_line')
+            when doubt = 'feeds_disagree' then doubt_reason(doubt, doubtful_return_id, graded_units.sku)
             when doubtful.returned_to_stock then doubt_reason('foreign_return', doubtful_return_id, graded_units.sku)
         end as block
     from graded_units

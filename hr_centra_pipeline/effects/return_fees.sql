@@ -20,7 +20,10 @@ fee_shares as (
                         carriers.currency
                     )
             when row_number()
-                    over (partition by carriers.return_id order by try_cast(order_number as bigint), order_number)
+                    over (
+                        partition by carriers.return_id
+                        order by carriers.most <= 0, try_cast(order_number as bigint), order_number
+                    )
                 = 1
                 then rounded_money(
                         coalesce(

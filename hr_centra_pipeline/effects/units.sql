@@ -5,6 +5,7 @@
 -- Why nothing is paid for a unit until a person has tied it (`matching.matched_items.doubt`).
 create or replace temp macro doubt_reason(doubt, centra_return_id, sku) as case doubt
     when 'foreign_return' then policy.reason('external_return_doubtful', centra_return_id::varchar)
+    when 'feeds_disagree' then policy.reason('feeds_disagree', coalesce(sku, '-'))
     else policy.reason('several_prices', sku)
 end;
 

@@ -45,8 +45,13 @@ def match(connection: Connection, now: datetime) -> MatchReport:
 
 def _find_orders_in_play(connection: Connection, now: datetime) -> Collection[str]:
     """Fill ``matching.orders_in_play``; answers the models that have run."""
-    last = watermarks.find(connection, watermarks.MATCHING)
-    since, looked_at = (last.batch, last.updated_at) if last else (watermarks.NOTHING, None)
+    # What the last reconciliation has not seen is still active: runs that do not reconcile may have matched it in between, and
+    # what was settled before it would be left out for good.
+    last = [watermarks.find(connection, one) for one in (watermarks.MATCHING, watermarks.RECONCILIATION)]
+    known = [one for one in last if one is not None]
+    since, looked_at = watermarks.NOTHING, None
+    if len(known) == len(last):
+        since, looked_at = min(one.batch for one in known), min(one.updated_at for one in known)
     done = models.run(connection, [_FIRST], (), {"since": since, "looked_at": looked_at})
     widening = models.changers()[_IN_PLAY]
     before, found = -1, 0

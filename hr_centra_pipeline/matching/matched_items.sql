@@ -54,6 +54,23 @@ where not exists (
 delete from matching.matched_items where return_item_id in (select return_item_id from items_in_play);
 insert into matching.matched_items by name
 with
+-- Units that only files report, and units of the same article and return that only events or the API do: they may be the same under two
+-- ids. Neither gets anything before a feed reports both.
+contested_units as (
+    select distinct items.return_item_id
+    from items_in_play as items
+    join staging.return_items as others
+        on others.return_id = items.return_id and others.order_number = items.order_number
+            and others.return_item_id <> items.return_item_id
+            and (
+                others.sku = items.sku or others.upc = items.upc or others.base_line_item_id = items.base_line_item_id
+            )
+    where case
+            when items.feeds = 'files' then not contains(others.feeds, 'files')
+            else not contains(items.feeds, 'files') and others.feeds = 'files'
+        end
+),
+
 -- One row per matched unit, with which piece of its order line it is.
 matched_units as (
     select
@@ -184,6 +201,7 @@ select
     matched.foreign_centra_return_id,
     case
         when doubtful_units.centra_return_id is not null then 'foreign_return'
+        when contested_units.return_item_id is not null then 'feeds_disagree'
         when matched.is_price_unclear then 'several_prices'
     end as doubt,
     doubtful_units.centra_return_id as doubtful_return_id,
@@ -197,6 +215,7 @@ from items_in_play as items
 join claims on claims.return_item_id = items.return_item_id
 left join doubtful_units on doubtful_units.return_item_id = items.return_item_id
 left join corrected_units on corrected_units.return_item_id = items.return_item_id
+left join contested_units on contested_units.return_item_id = items.return_item_id
 left join units_with_voucher as matched on matched.return_item_id = items.return_item_id
 left join staging.orders as orders on orders.order_number = items.order_number
 left join absent_orders on absent_orders.order_number = items.order_number

@@ -84,7 +84,30 @@ select
 from days
 cross join provenance
 anti join reported_days using (day)
-where (select exports_are_daily and not list_contains(accepted_days, day) from policy.parameters);
+where (select exports_are_daily and not list_contains(accepted_days, day) from policy.parameters)
+    -- none are expected where webhooks alone bring the returns
+    and (
+        exists (from delivered_files)
+        or not coalesce((select arg_max(is_only_feed, batch) from landing.inbox_looks), false)
+    );
+
+-- What the events of Happy Returns reported about a month, and what they missed: one row per month and feed that reported something.
+insert into month_end.control_totals by name
+select
+    months.month, 'Happy Returns ' || case feed when 'api' then 'partner API' else feed end as source, 'feed' as source_kind,
+    '' as file_sha256,
+    json_object(
+        'starts_and_approvals', sum(milestones), 'reported', sum(reported), 'reported_first', sum(reported_first),
+        'late', sum(late), 'missed', sum(missed), 'repaired', sum(repaired), 'unverified', sum(unverified)
+    ) as parameters,
+    'UTC' as time_zone, sum(received)::bigint as rows_read, sum(refused)::bigint as rows_rejected,
+    sum(duplicate)::bigint as rows_repeated, (sum(received) - sum(refused) - sum(duplicate))::bigint as rows_landed,
+    min(day)::timestamptz as covers_from, max(day)::timestamptz + interval 1 day as covers_to, true as is_covered, provenance.*
+from reconciliation.feed_days
+join all_months as months on day::timestamptz >= months.starts_at and day::timestamptz < months.cut_off
+cross join provenance
+where feed = 'events' or reported > 0
+group by all;
 
 -- Queries of Centra: one row per object. A complete pull covers from its window's start until it was made.
 insert into month_end.control_totals by name

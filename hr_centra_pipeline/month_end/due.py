@@ -28,6 +28,8 @@ _LEARNT = """
     select month, run_number, "at" from month_end.closes
     union all
     select strftime(coalesce(first_source_time, source_time, received_at), '%Y-%m'), null, received_at from landing.files
+    union all
+    select strftime(coalesce(source_time, received_at), '%Y-%m'), null, landed_at from landing.events
 """
 
 

@@ -176,8 +176,12 @@ def results(
     names: Sequence[str],
     metadata: Mapping[str, Any] | None = None,
     checks: Mapping[str, Sequence[dg.AssetCheckResult]] | None = None,
+    *,
+    is_brief: bool = False,
 ) -> Iterator[dg.MaterializeResult[Any]]:
     """One result per table: its row count, first rows, columns, what the step reports, and whether its declaration holds.
+
+    ``is_brief``: without rows and columns, which Dagster would keep of every run of a day.
 
     A table comes after those that it is made from, as Dagster demands of the assets of one step.
     """
@@ -188,7 +192,7 @@ def results(
             name: broken_rows(connection, DERIVED[name]) if name in DERIVED else (_count(connection, name), {})
             for name in names
         }
-        shown = {name: preview(connection, name) for name in names}
+        shown = {name: {} if is_brief else preview(connection, name) for name in names}
     for name, (rows, broken) in counted.items():
         found = [*(checks or {}).get(name, ())]
         if name in DERIVED:

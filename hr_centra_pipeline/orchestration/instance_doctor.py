@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from hr_centra_pipeline.core.settings import Settings
+from hr_centra_pipeline.orchestration.event_sensor import sync_on_events
 from hr_centra_pipeline.orchestration.instance import prepare_dagster_home
 from hr_centra_pipeline.orchestration.jobs import hourly_sync
 from hr_centra_pipeline.oversight.findings import Finding
@@ -31,7 +32,8 @@ def findings(settings: Settings) -> Iterator[Finding]:
         yield Finding(_SECTION, "ok", f"instance {home}, records in {type(instance.run_storage).__name__}")
         heard = [status.last_heartbeat for status in instance.get_daemon_statuses().values() if status.last_heartbeat]
         newest = max((one.timestamp for one in heard), default=0.0)
-        if time.time() - newest > _DAEMON_SECONDS:
+        is_daemon_up = time.time() - newest <= _DAEMON_SECONDS
+        if not is_daemon_up:
             yield Finding(
                 _SECTION, "warning", "no daemon is running: no schedule, no alerts" if not newest else
                 f"the daemon was last heard of {(time.time() - newest) / 3600:.1f} hours ago",
@@ -48,7 +50,10 @@ def findings(settings: Settings) -> Iterator[Finding]:
             _SECTION, "ok" if is_on else "warning", f"the schedule {hourly_sync.name} is {'on' if is_on else 'off'}",
             "" if is_on else "Switch it on in the UI (Automation), or: dagster schedule start hourly_sync",
         )  # fmt: skip
-        stopped = sorted(name for name, value in states.items() if value == "STOPPED" and name != hourly_sync.name)
+        if settings.happy_returns_secrets or settings.centra_secrets:
+            yield _event_sensor(is_on=states.get(sync_on_events.name) != "STOPPED", is_daemon_up=is_daemon_up)
+        own_lines = (hourly_sync.name, sync_on_events.name)
+        stopped = sorted(name for name, value in states.items() if value == "STOPPED" and name not in own_lines)
         if stopped:
             yield Finding(
                 _SECTION,
@@ -56,3 +61,19 @@ def findings(settings: Settings) -> Iterator[Finding]:
                 f"switched off: {', '.join(stopped)}",
                 "Switch them on in the UI (Automation): alerts come from them.",
             )
+
+
+def _event_sensor(*, is_on: bool, is_daemon_up: bool) -> Finding:
+    """The sensor is on by default where a webhook secret is set."""
+    name = sync_on_events.name
+    if not is_on:
+        return Finding(
+            _SECTION, "warning", f"the sensor {name} is off: nothing syncs when something happens",
+            f"Switch it on in the UI (Automation), or: dagster sensor start {name} -m hr_centra_pipeline.definitions",
+        )  # fmt: skip
+    if not is_daemon_up:
+        return Finding(
+            _SECTION, "warning", f"the sensor {name} needs the daemon: nothing syncs when something happens",
+            "Start dagster-daemon (docs/operations.md).",
+        )  # fmt: skip
+    return Finding(_SECTION, "ok", f"the sensor {name} is on")

@@ -10,23 +10,45 @@ import dagster as dg
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.orchestration.asset_tables import keys
+from hr_centra_pipeline.orchestration.assets import effect_assets, hint_assets, landing_assets, push, staging_assets
+from hr_centra_pipeline.orchestration.assets import oversight as oversight_assets
 from hr_centra_pipeline.orchestration.assets.backfill_assets import REPORTS
 from hr_centra_pipeline.orchestration.executor import in_process_behind_the_lock
 from hr_centra_pipeline.orchestration.failures import NO_RUN_RETRY
-from hr_centra_pipeline.orchestration.partitions import JOB_TAG, is_backfill, partition_now
+from hr_centra_pipeline.orchestration.partitions import (
+    EVENT_SYNC_JOB,
+    JOB_TAG,
+    SYNC_JOB,
+    is_backfill,
+    partition_now,
+)
 from hr_centra_pipeline.orchestration.presentation import group_in_flow
 from hr_centra_pipeline.publishing.publish import read_due
 
 _MONTHLY = dg.AssetSelection.groups(group_in_flow("month_end"))
 
 SYNC = dg.define_asset_job(
-    "sync",
+    SYNC_JOB,
     # Daily and monthly partitions in one job are an error.
     selection=dg.AssetSelection.all() - _MONTHLY - dg.AssetSelection.assets(*keys(REPORTS)),
     description="Read both sides, plan, send (in live mode), reconcile, publish. Twice in a row changes nothing.",
     executor_def=in_process_behind_the_lock,
-    tags={JOB_TAG: "sync", **NO_RUN_RETRY},
+    tags={JOB_TAG: SYNC_JOB, **NO_RUN_RETRY},
 )
+
+EVENT_SYNC = dg.define_asset_job(
+    EVENT_SYNC_JOB,
+    # Not the alarms: they are about tables that the hourly sync makes.
+    selection=dg.AssetSelection.assets(
+        *hint_assets.ASSETS, landing_assets.happy_returns_events, *landing_assets.NAMED, *staging_assets.ASSETS,
+        *effect_assets.ASSETS, *push.ASSETS,
+    )
+    - dg.AssetSelection.checks(*oversight_assets.CHECKS),
+    description="When something happened: take the deliveries that wait, pull only what they name, plan and send. What they do "
+    "not name, the reconciliation and what readers get are left to the hourly sync.",
+    executor_def=in_process_behind_the_lock,
+    tags={JOB_TAG: EVENT_SYNC_JOB, **NO_RUN_RETRY},
+)  # fmt: skip
 
 MONTH_END = dg.define_asset_job(
     "month_end",

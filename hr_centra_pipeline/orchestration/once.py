@@ -14,7 +14,7 @@ from hr_centra_pipeline.orchestration import run_lock
 from hr_centra_pipeline.orchestration.assets.backfill_assets import READ_AGAIN
 from hr_centra_pipeline.orchestration.failures import words_of
 from hr_centra_pipeline.orchestration.instance import prepare_dagster_home
-from hr_centra_pipeline.orchestration.jobs import BACKFILL, FOLLOWED_TAG, MONTH_END, SYNC, range_tags
+from hr_centra_pipeline.orchestration.jobs import BACKFILL, EVENT_SYNC, FOLLOWED_TAG, MONTH_END, SYNC, range_tags
 from hr_centra_pipeline.orchestration.partitions import more_tags, partition_now
 from hr_centra_pipeline.publishing.publish import read_due
 
@@ -38,6 +38,19 @@ def sync(defs: dg.Definitions, settings: Settings, *, month_end: bool = True) ->
         due = read_due(settings) if month_end else []
         if due:
             _run(defs, instance, MONTH_END.name, range_tags(due))
+
+
+def event_sync(defs: dg.Definitions, settings: Settings) -> None:
+    """Take the lock and run the job that follows events: what waits, and what it names.
+
+    Raises:
+        ConfigurationError: a step found a mistake in the configuration.
+        RunFailed: a step failed; the message holds its own words.
+    """
+    prepare_dagster_home(settings)
+    with run_lock.held(settings.lock_path, "hr-centra sync --events"), dg.DagsterInstance.get() as instance:
+        run_lock.fail_orphaned_runs(instance)
+        _run(defs, instance, EVENT_SYNC.name, {_PARTITION: partition_now()})
 
 
 def backfill(defs: dg.Definitions, settings: Settings, first: date, last: date, *, again: bool = False) -> str:

@@ -21,6 +21,7 @@ SINGLE_RUN = dg.BackfillPolicy.single_run()
 
 LONGEST_BACKFILL_SECONDS = 7 * 24 * 3600
 JOB_TAG = "hr_centra/job"
+SYNC_JOB, EVENT_SYNC_JOB = "sync", "event_sync"
 _PARTITION = "dagster/partition"
 _RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 _BACKFILL = "dagster/backfill"
@@ -55,7 +56,12 @@ def is_backfill(tags: Mapping[str, str]) -> bool:
         return False
     if _BACKFILL in tags or _RANGE[0] in tags:
         return True
-    return tags.get(JOB_TAG) != "sync" and days[1] < clock.now().date()
+    return tags.get(JOB_TAG) not in (SYNC_JOB, EVENT_SYNC_JOB) and days[1] < clock.now().date()
+
+
+def follows_events(tags: Mapping[str, str]) -> bool:
+    """Whether a run takes what the inbox brought and pulls what that names, and nothing else."""
+    return tags.get(JOB_TAG) == EVENT_SYNC_JOB
 
 
 def window_of(tags: Mapping[str, str]) -> tuple[datetime, datetime]:

@@ -38,6 +38,7 @@ class Run(dg.ConfigurableResource):  # type: ignore[type-arg]
     _order_api: OrderApiClient = PrivateAttr()
     _run_id: str = PrivateAttr(default="")
     _window: tuple[datetime, datetime] | None = PrivateAttr(default=None)
+    _follows_events: bool = PrivateAttr(default=False)
     _retries: int = PrivateAttr(default=_RETRIES)
 
     @contextmanager
@@ -52,6 +53,7 @@ class Run(dg.ConfigurableResource):  # type: ignore[type-arg]
         tags = run.tags if run else {}
         is_backfill = partitions.is_backfill(tags)
         self._window = partitions.window_of(tags) if is_backfill else None
+        self._follows_events = partitions.follows_events(tags)
         self._settings = Settings.from_environment()
         self._settings.required(
             "exports", "centra_graphql_url", "centra_token", "centra_order_api_url", "centra_order_api_key"
@@ -108,6 +110,11 @@ class Run(dg.ConfigurableResource):  # type: ignore[type-arg]
     def window(self) -> tuple[datetime, datetime] | None:
         """The instants whose history a backfill reads; ``None`` for a sync, which reads what is new."""
         return self._window
+
+    @property
+    def follows_events(self) -> bool:
+        """Whether this run pulls only what events name: no windows, no proof of what they do not name."""
+        return self._follows_events
 
     @property
     def sends(self) -> bool:

@@ -94,6 +94,28 @@ select
 from operations.coverage_gaps
 where source = gap_source_text('export_files');
 
+-- A day with fewer than 20 milestones proves nothing.
+insert into alarms
+select
+    'events_reported_almost_everything', count(*),
+    list(
+        strftime(day, '%Y-%m-%d')
+        || ': of '
+        || milestones
+        || ' starts and approvals, events missed '
+        || missed
+        || ' and reported '
+        || late
+        || ' late; files and the API reported ' || repaired
+        || ' of them first. Is the webhook subscribed, and does the inbox answer? '
+        || unverified || ' deliveries did not verify'
+        order by day desc
+    )
+from reconciliation.feed_days
+cross join policy.parameters
+where feed = 'events' and milestones >= 20 and day >= $now::date - 7
+    and 100 * (late + missed) > parameters.missed_alarm_percent * milestones;
+
 insert into alarms
 select
     vendor || '_has_no_unknown_words', count(what),

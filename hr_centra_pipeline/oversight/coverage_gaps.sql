@@ -20,6 +20,11 @@ looks as (
     union all by name
     select distinct 'exports' as source, looked_at from landing.exports_looks where is_complete
     union all by name
+    -- The inbox keeps what comes: whatever waits is read by the next look.
+    select distinct 'inbox' as source, looked_at from landing.inbox_looks where is_complete
+    union all by name
+    select distinct 'partner_api' as source, looked_at from landing.partner_looks where is_complete
+    union all by name
     -- The run that decides now, for sources that it could not read.
     select distinct source, $now::timestamptz as looked_at, timestamptz 'infinity' as reads_from
     from (
@@ -28,6 +33,12 @@ looks as (
         where "object" in ('orders', 'shipments', 'returns', 'stock_changes')
         union all
         select 'exports' from landing.exports_looks
+        where not (select coalesce(arg_max(is_only_feed, batch), false) from landing.inbox_looks)
+        union all
+        -- it may have been switched off since
+        select 'inbox' from landing.inbox_looks having not arg_max(is_complete, batch)
+        union all
+        select 'partner_api' from landing.partner_looks having not arg_max(is_complete, batch)
     )
 ),
 

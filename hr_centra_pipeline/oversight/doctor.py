@@ -19,13 +19,22 @@ from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
 from hr_centra_pipeline.core.kinds import OWNERS
 from hr_centra_pipeline.core.policy import LoadedPolicy, Policy, load_policy
 from hr_centra_pipeline.core.settings import Settings
-from hr_centra_pipeline.oversight import contract, delivery, published
+from hr_centra_pipeline.inbox.signatures import EVENT_PROFILES
+from hr_centra_pipeline.oversight import (
+    contract,
+    delivery,
+    inbox_findings,
+    partner_findings,
+    published,
+    queue_findings,
+)
 from hr_centra_pipeline.oversight.findings import Finding, Level, guarded
 from hr_centra_pipeline.push.guards import refuse_unguarded
 from hr_centra_pipeline.sources.centra import centra_calls, contract_record, judged, probes
 from hr_centra_pipeline.sources.centra.centra_objects import Warehouse as CentraWarehouse
 from hr_centra_pipeline.sources.centra.client import CentraClient
 from hr_centra_pipeline.sources.centra.order_api import OrderApiClient
+from hr_centra_pipeline.sources.happy_returns.event_reading import load_event_profile
 from hr_centra_pipeline.sources.happy_returns.export_intake import VARIABLE, recognised
 from hr_centra_pipeline.sources.happy_returns.export_kinds import KIND_NAMES
 from hr_centra_pipeline.sources.happy_returns.export_profiles import Profile, load_profiles
@@ -39,13 +48,16 @@ _SECRETS = {
     "HR_CENTRA_SMTP_URL",
     "HR_CENTRA_HEARTBEAT_URL",
     "HR_CENTRA_DOWNLOADS_TOKEN",
+    "HAPPY_RETURNS_API_KEY",
 }
 _VARIABLES = (
     "HR_CENTRA_HOME", "HR_CENTRA_DATABASE", "HR_CENTRA_POLICY", "HR_CENTRA_MODE", "HR_CENTRA_NOW", "HR_CENTRA_SYNC_CRON",
     "HAPPY_RETURNS_EXPORTS", "CENTRA_GRAPHQL_URL", "CENTRA_TOKEN", "CENTRA_ORDER_API_URL", "CENTRA_ORDER_API_KEY",
     "HR_CENTRA_ALERT_WEBHOOK", *(f"HR_CENTRA_ALERT_WEBHOOK_{team.upper()}" for team in OWNERS), "HR_CENTRA_SMTP_URL",
     "HR_CENTRA_HEARTBEAT_URL", "HR_CENTRA_UI_URL", "HR_CENTRA_PAYOUTS", "HR_CENTRA_DOWNLOADS_URL", "HR_CENTRA_DOWNLOADS_TOKEN",
-    "DAGSTER_HOME",
+    "DAGSTER_HOME", "HR_CENTRA_INBOX", "HAPPY_RETURNS_WEBHOOK_SECRET", "HAPPY_RETURNS_WEBHOOK_SECRET_OLD",
+    "CENTRA_WEBHOOK_SECRET", "CENTRA_WEBHOOK_SECRET_OLD", "HAPPY_RETURNS_API_URL", "HAPPY_RETURNS_API_KEY",
+    "HAPPY_RETURNS_RETAILER_ID",
 )  # fmt: skip
 _REQUIRED = {
     "HAPPY_RETURNS_EXPORTS",
@@ -75,6 +87,7 @@ def settings_table(environment: Mapping[str, str], policy: Policy | None, given:
         "HR_CENTRA_HOME": str(settings.home), "HR_CENTRA_DATABASE": str(settings.database),
         "HR_CENTRA_POLICY": str(settings.policy_path), "HR_CENTRA_MODE": settings.mode, "HR_CENTRA_NOW": "the real clock",
         "HR_CENTRA_SYNC_CRON": "7 * * * *", "DAGSTER_HOME": str(settings.home / "dagster"),
+        "HR_CENTRA_INBOX": settings.inbox, "HAPPY_RETURNS_API_URL": settings.partner_api_url,
     }  # fmt: skip
     found = []
     for name in _VARIABLES:
@@ -120,6 +133,7 @@ def examine(
     profiles: list[Profile] = []
     try:
         profiles = load_profiles(settings.home / "profiles")
+        load_event_profile(settings.home / EVENT_PROFILES)
     except ConfigurationError as error:
         for line in str(error).splitlines():
             yield Finding("profiles", "error", line, is_configuration=True)
@@ -139,6 +153,10 @@ def examine(
         now = datetime.now(UTC)
     yield from guarded("database", lambda: _database(settings, now))
     yield from guarded("disk", lambda: _disk(settings))
+    wait_hours = loaded.policy.components.amount_wait_hours if loaded else 0
+    debounce = loaded.policy.events.debounce_seconds if loaded else 60
+    yield from guarded(inbox_findings.SECTION, lambda: inbox_findings.findings(settings, now, wait_hours, debounce))
+    yield from guarded(partner_findings.SECTION, lambda: partner_findings.findings(settings, now))
     if settings.exports and profiles:
         hours = loaded.policy.coverage.exports_every_hours if loaded else 0
         yield from guarded("exports", lambda: _exports(settings, profiles, hours, now))
@@ -154,7 +172,8 @@ def examine(
             yield _least_token(loaded.policy)
         return
     if settings.centra_graphql_url and settings.centra_token.get_secret_value():
-        yield from guarded("Centra", lambda: _centra(settings, loaded.policy if loaded else None, saved_schema))
+        yield from guarded("Centra", lambda: _centra(settings, loaded.policy if loaded else None, saved_schema, now))
+    yield from guarded(partner_findings.SECTION, lambda: partner_findings.key(settings))
     if (api := _order_api_client(settings)) is not None:
         yield from guarded("Order API", lambda: _order_api(api, loaded.policy if loaded else None))
 
@@ -195,7 +214,8 @@ def _guards(settings: Settings, policy: Policy) -> Iterator[Finding]:
 
 
 def _settings(settings: Settings, environment: Mapping[str, str]) -> Iterator[Finding]:
-    missing = sorted(name for name in _REQUIRED if not environment.get(name))
+    required = _REQUIRED - ({"HAPPY_RETURNS_EXPORTS"} if settings.has_events else set())
+    missing = sorted(name for name in required if not environment.get(name))
     if missing:
         yield Finding(
             "settings",
@@ -205,13 +225,7 @@ def _settings(settings: Settings, environment: Mapping[str, str]) -> Iterator[Fi
             True,
         )
     known = {name for name in environment if name.startswith(("HR_CENTRA_", "CENTRA_", "HAPPY_RETURNS_"))}
-    reserved = {
-        "HAPPY_RETURNS_API_URL",
-        "HAPPY_RETURNS_API_KEY",
-        "HAPPY_RETURNS_RETAILER_ID",
-        "HAPPY_RETURNS_WEBHOOK_SECRET",
-    }
-    for name in sorted(known - set(_VARIABLES) - reserved):
+    for name in sorted(known - set(_VARIABLES)):
         yield Finding(
             "settings",
             "warning",
@@ -406,7 +420,7 @@ def _exports(settings: Settings, profiles: list[Profile], every_hours: int, now:
 # ---------------------------------------------------------------- Centra
 
 
-def _centra(settings: Settings, policy: Policy | None, saved_schema: Path | None) -> Iterator[Finding]:
+def _centra(settings: Settings, policy: Policy | None, saved_schema: Path | None, now: datetime) -> Iterator[Finding]:
     client = CentraClient(settings.centra_graphql_url, settings.centra_token)
     before = datetime.now(UTC)
     answer = client.ask("Hello", "query Hello { rateLimits { type intervalSeconds quota remainingQuota } }", {})
@@ -433,6 +447,7 @@ def _centra(settings: Settings, policy: Policy | None, saved_schema: Path | None
             misfits = {name for row in looked.rows if row.stops for name in row.operations}
             yield from contract.findings(looked, is_live=is_live)
         yield from _permissions(client, policy, misfits, is_live=is_live)
+        yield from queue_findings.findings(client, settings, policy, now)
     else:
         yield Finding("Centra", "note", "what the token needs depends on the policy: not checked")
 
@@ -470,10 +485,13 @@ def _permissions(client: CentraClient, policy: Policy, misfits: set[str], *, is_
                 "An update of hr-centra is needed; report it with this line.",
             )  # fmt: skip
     for permission, names in sorted(missing.items()):
-        is_needed = is_live or not permission.endswith(":write")
+        of_queue = centra_calls.QUEUE.issuperset(names)
+        is_needed = (is_live or not permission.endswith(":write")) and not of_queue
+        without = "Everything but the event queue" if of_queue else "Dry run"
         yield Finding(
             "Centra", "error" if is_needed else "warning", f"the token lacks {permission}, for {', '.join(names)}",
-            "Make a token with it in Centra (AMS, Integrations)." + ("" if is_needed else " Dry run works without it."), is_needed,
+            "Make a token with it in Centra (AMS, Integrations)."
+            + ("" if is_needed else f" {without} works without it."), is_needed,
         )  # fmt: skip
     more = [probed.name for probed in probes.beyond_need(client, policy)]
     if more:

@@ -52,6 +52,8 @@ words as (
     semi join (
         select source_file, file_sha256 from landing.files
         qualify row_number() over (partition by source_file order by batch desc) = 1
+        union all
+        select 'event ' || delivery_id, body_sha256 from landing.events
     ) as latest_deliveries_of_files using (source_file, file_sha256)
     where rejected.word is not null and rejected.column_name <> 'retailer_id'
 ),
@@ -164,6 +166,8 @@ select
     left(problem, 500) as next_step
 from (
     select *
-    from landing.centra_pulls qualify row_number() over (partition by "object" order by batch desc, fetched_at desc) = 1
+    from landing.centra_pulls
+    where not starts_with("object", 'event_') -- the polls report the same
+    qualify row_number() over (partition by "object" order by batch desc, fetched_at desc) = 1
 )
 where not is_complete and rows_refused > 0

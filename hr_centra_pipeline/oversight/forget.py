@@ -16,6 +16,8 @@ from pathlib import Path
 import duckdb
 
 from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
+from hr_centra_pipeline.core.settings import Settings
+from hr_centra_pipeline.oversight import inbox_privacy
 from hr_centra_pipeline.oversight.person_files import Holds
 from hr_centra_pipeline.oversight.spellings import characters, forms
 from hr_centra_pipeline.warehouse import backups
@@ -36,7 +38,8 @@ _EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
 class Person:
     """Who is to be forgotten, as far as the database knows: tokens and addresses, and the ids of the person's returns.
 
-    ``files``: exports whose rows landed with the person's token; ``holding``: files that were found to hold the address now.
+    ``files``: exports whose rows landed with the person's token; ``holding``: files that were found to hold the address now;
+    ``deliveries``: of webhooks, in the inbox, that hold it.
     """
 
     tokens: tuple[str, ...]
@@ -44,11 +47,12 @@ class Person:
     ids: tuple[str, ...]
     files: tuple[str, ...]
     holding: tuple[Holds, ...] = ()
+    deliveries: int = 0
 
     @property
     def is_known(self) -> bool:
         """Something here is about this person."""
-        return bool(self.tokens or self.ids or self.holding)
+        return bool(self.tokens or self.ids or self.holding or self.deliveries)
 
     @property
     def named(self) -> list[str]:
@@ -67,10 +71,10 @@ class Erased:
     backups: tuple[Path, ...]
 
 
-def find(connection: Connection, who: str, holding: Sequence[Holds] = ()) -> Person:
+def find(connection: Connection, who: str, holding: Sequence[Holds] = (), deliveries: int = 0) -> Person:
     """By e-mail address, return id, express code or order number; or by any text of rows that were set aside.
 
-    ``holding``: files that hold the address, should they have been searched.
+    ``holding``: files that hold the address, and ``deliveries``: how many of the inbox do, should they have been searched.
 
     Raises:
         ConfigurationError: nothing here is about this person.
@@ -95,13 +99,14 @@ def find(connection: Connection, who: str, holding: Sequence[Holds] = ()) -> Per
     ).fetchall()
     mine = connection.execute(
         """
-        select return_id, express_code, order_number, external_rma_id, source_file from landing.happy_returns_returns
+        select return_id, express_code, order_number, external_rma_id, case when feed = 'files' then source_file end
+        from landing.happy_returns_returns
         where customer_token in (select unnest(?::varchar[]))
         """,
         [tokens],
     ).fetchall()
     is_read_of = bool(known or mine)
-    if not is_read_of and not _is_in_texts(connection, who, holding):
+    if not is_read_of and not deliveries and not _is_in_texts(connection, who, holding):
         raise ConfigurationError(
             f"{who}: nothing is known about this person. Give an e-mail address, return, code or order, or the name as a "
             "rejected row has it."
@@ -110,8 +115,15 @@ def find(connection: Connection, who: str, holding: Sequence[Holds] = ()) -> Per
     ids = {str(one) for row in mine for one in row[:4] if one}
     if not is_read_of and not emails:
         ids.add(who)
-    files = tuple(sorted({row[4] for row in mine}))
-    return Person(tuple(tokens) if is_read_of else (), tuple(sorted(emails)), tuple(sorted(ids)), files, tuple(holding))
+    files = tuple(sorted({row[4] for row in mine if row[4]}))
+    return Person(
+        tuple(tokens) if is_read_of else (),
+        tuple(sorted(emails)),
+        tuple(sorted(ids)),
+        files,
+        tuple(holding),
+        deliveries,
+    )
 
 
 def addresses_of(connection: Connection, who: str) -> list[str]:
@@ -139,16 +151,28 @@ def _is_in_texts(connection: Connection, who: str, holding: Sequence[Holds]) -> 
     return False
 
 
-def forget(warehouse: Warehouse, who: str, by: str, now: datetime, *, holding: Sequence[Holds] = ()) -> Erased:
-    """Erase and rewrite the file, backups of upgrades as well. Hold the sync lock.
+def forget(
+    warehouse: Warehouse,
+    who: str,
+    by: str,
+    now: datetime,
+    *,
+    holding: Sequence[Holds] = (),
+    deliveries: int = 0,
+    settings: Settings | None = None,
+) -> Erased:
+    """Erase and rewrite the file, backups of upgrades as well. Hold the sync lock. ``settings``: also erase from the inbox there.
 
     Raises:
         ConfigurationError: nothing here is about this person.
+        StoreFailed: the inbox cannot be read or written: the database is as it was then.
         RunFailed: there is no room to rewrite the file, or a copy of the database cannot be read; all else was erased then.
     """
     with warehouse.transaction() as connection:
-        person = find(connection, who, holding)
+        person = find(connection, who, holding, deliveries)
         places = _erase(connection, person)
+        if settings is not None:
+            places |= inbox_privacy.forget(settings, person.emails, now)
         connection.execute(
             'insert into operations.erasures (erased_at, "by", places) values (?, ?, ?)', [now, by, json.dumps(places)]
         )

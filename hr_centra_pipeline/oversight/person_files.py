@@ -9,7 +9,7 @@ import lzma
 import re
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -97,6 +97,20 @@ def everywhere(
     return list(found.values()), problems
 
 
+def without_addresses(emails: Iterable[str]) -> Callable[[bytes], bytes]:
+    """What takes these addresses out of a text, whatever their spelling, and leaves all else as it is."""
+    pattern = _pattern(emails)
+
+    def erased(text: bytes) -> bytes:
+        kept, at = [], 0
+        for begin, end in sorted(pattern.spans(text)):
+            kept.append(text[at:begin])
+            at = max(at, end)
+        return b"".join((*kept, text[at:])) if at else text
+
+    return erased
+
+
 @dataclass(frozen=True)
 class _Pattern:
     """Addresses as bytes in lower case. Every one has a word of ``words`` in it, or a character of that word spelled as in
@@ -110,9 +124,13 @@ class _Pattern:
 
     def hits(self, text: bytes) -> Iterator[int]:
         """Where addresses begin."""
+        return (begin for begin, _ in self.spans(text))
+
+    def spans(self, text: bytes) -> Iterator[tuple[int, int]]:
+        """Where addresses begin and end."""
         text = text.lower()
         for begin, end in self._around(text) if self.words else [(0, len(text))]:
-            yield from (match.start() for match in self.whole.finditer(text, begin, end))
+            yield from (match.span() for match in self.whole.finditer(text, begin, end))
 
     def _around(self, text: bytes) -> list[tuple[int, int]]:
         places = [match.start() for match in self.escaped.finditer(text)]

@@ -45,6 +45,10 @@ RULES: dict[str, AlarmRule] = {
     "every_hour_has_an_export_file": AlarmRule(
         "operations.coverage_gaps", "data", False, "No gap between export files is longer than [coverage] exports_every_hours."
     ),
+    "events_reported_almost_everything": AlarmRule(
+        "reconciliation.feed_days", "data", False,
+        "Happy Returns' events reported starts and approvals in time: no day missed more than [events] missed_alarm_percent.",
+    ),
     "happy_returns_has_no_unknown_words": AlarmRule(
         "operations.vendor_drift", "data", False, "No new column or word in the exports."
     ),

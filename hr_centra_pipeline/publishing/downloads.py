@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
-import ipaddress
 import socket
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
@@ -23,7 +22,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from hr_centra_pipeline.core import months
+from hr_centra_pipeline.core import addresses, months
 from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.publishing.pack import MANIFEST, SUMMARY, months_with_packs, read_manifest
@@ -101,7 +100,7 @@ def serve(settings: Settings, host: str, port: int, *, listening: Callable[[str]
         RunFailed: nothing can listen there: the host is not one of this machine, or the port is in use.
     """
     token = settings.downloads_token.get_secret_value()
-    if not _is_loopback(host) and len(token) < 16:
+    if not addresses.is_loopback(host) and len(token) < 16:
         raise ConfigurationError(
             f"--host {host} can be reached from other machines: set HR_CENTRA_DOWNLOADS_TOKEN to a secret of 16 characters "
             'or more, and put TLS in front (docs/operations.md, "Behind a login").'
@@ -112,19 +111,10 @@ def serve(settings: Settings, host: str, port: int, *, listening: Callable[[str]
         raise RunFailed(
             f"--host {host} --port {port}: {error.strerror or error}. Choose another with --port."
         ) from None
-    app = downloads(settings, token=token, hosts=_LOOPBACK if _is_loopback(host) else ("*",))
+    app = downloads(settings, token=token, hosts=_LOOPBACK if addresses.is_loopback(host) else ("*",))
     with listener:
         listening(f"http://{f'[{host}]' if ':' in host else host}:{port}")
         uvicorn.Server(uvicorn.Config(app, log_level="warning", server_header=False)).run(sockets=[listener])
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _knows(header: str, token: str) -> bool:

@@ -48,6 +48,7 @@ def last_known(connection: Connection) -> datetime | None:
         select max(known_at) from (
             select max(fetched_at) as known_at from landing.centra_pulls
             union all select max(received_at) from landing.files
+            union all select max(looked_at) from landing.inbox_looks
             union all select max(recorded_at) from reconciliation.exception_events
             union all select max(recorded_at) from month_end.journal_runs
             union all select max("at") from month_end.closes

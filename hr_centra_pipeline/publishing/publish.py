@@ -24,6 +24,7 @@ _SAMPLE_ROWS = 1_000
 # State that readers need, with the columns that stay behind. landing.personal is never among them.
 _STATE = {
     "landing.files": "",
+    "landing.events": "",
     "landing.payout_files": "",
     "landing.centra_differences": "",
     "quarantine.rejected_rows": "",
@@ -39,7 +40,7 @@ SOURCES = {PUBLISHED_AS.get(name, name): name for name in (*DERIVED, *_STATE)}
 TABLES = tuple(SOURCES)
 _DETAILS = (
     "effects.observed", "effects.replacements", "effects.units", "effects.value_given_back", "matching.matched_items",
-    "push.attempts", "push.ledger", "push.packets", "reconciliation.payouts", "reconciliation.refund_facts",
+    "push.attempts", "push.ledger", "push.packets", "reconciliation.feeds", "reconciliation.payouts", "reconciliation.refund_facts",
     "reconciliation.refund_match", "reconciliation.settled_orders", "reconciliation.tax_readings",
 )  # fmt: skip
 HISTORY = tuple(name for name in TABLES if name.startswith("staging.") or name in _DETAILS)

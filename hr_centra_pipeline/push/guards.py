@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import time
 from collections.abc import Iterable, Mapping
@@ -85,7 +84,7 @@ def refuse_unguarded(settings: Settings, policy: Policy) -> None:
         if (problem := addresses.problem(url)) is not None:
             raise ConfigurationError(f"{variable}: {problem}")
         parts = urlsplit(url)
-        if not url or _is_loopback(parts.hostname or ""):
+        if not url or addresses.is_loopback(parts.hostname or ""):
             continue
         if parts.scheme != "https":
             raise ConfigurationError(f"HR_CENTRA_MODE=live is refused: {variable} must begin with https://.")
@@ -110,15 +109,6 @@ def missing_guards(policy: Policy) -> list[str]:
         "surge.factor": "factor" in policy.surge.model_fields_set,
     }
     return [name for name, is_stated in stated.items() if not is_stated]
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 # ---------------------------------------------------------------- caps and surge
@@ -165,13 +155,18 @@ def amounts_of(effects: Iterable[Effect]) -> dict[str, Amounts]:
     return found
 
 
-def breaches(connection: Connection, due: Iterable[Effect], policy: Policy, now: datetime) -> list[Breach]:
+def breaches(
+    connection: Connection, due: Iterable[Effect], policy: Policy, now: datetime, *, since_the_poll: bool = False
+) -> list[Breach]:
     """Guards that what is due now would breach: caps per run and day, and the surge guard on our own past.
 
     ``due``: the effects that would be sent; what is half done may leave with them. A raise by a person counts until it expires.
+    ``since_the_poll``: what left since the last hourly sync counts as of this run, so that many small syncs in an hour send no
+    more than one run may.
     """
     today = sent_today(connection, now, weeks=policy.surge.weeks)
     leaving = _added(amounts_of(due), under_way(connection))
+    earlier = _amounts(connection, "from amounts_since_the_poll") if since_the_poll else {}
     raised = {
         (effect_type, currency): up_to
         for effect_type, currency, up_to in connection.execute("from raised_limits").fetchall()
@@ -184,7 +179,7 @@ def breaches(connection: Connection, due: Iterable[Effect], policy: Policy, now:
     for effect_type, run in leaving.items():
         day = run + today.get(effect_type, Amounts())
         for code, guard, currency, amount, allowed in [
-            *_caps(run, day, policy, with_money=effect_type == "credit_note"),
+            *_caps(run + earlier.get(effect_type, Amounts()), day, policy, with_money=effect_type == "credit_note"),
             *_surges(effect_type, day, usual, policy, now),
         ]:
             limit = max(allowed, raised.get((effect_type, currency), Decimal(0)))

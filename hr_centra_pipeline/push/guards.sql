@@ -1,13 +1,13 @@
--- makes: todays_amounts, usual_amounts, amounts_under_way, raised_limits
+-- makes: todays_amounts, amounts_since_the_poll, usual_amounts, amounts_under_way, raised_limits
 -- kind:  step
--- grain: one row per effect type and currency (null: the count) of what each table is about: today, under way, usual, raised
+-- grain: one row per effect type and currency (null: the count) of what each table is about: today, since the poll, under way, usual, raised
 
 -- What we have sent, by effect type: today, and on the same weekday of the weeks before. Days are UTC days of the decision clock.
 
 -- One row per effect that is in Centra by us; a fee lessens the money.
 create or replace temp table sent_effects as
 select
-    effect_type, currency, confirmed_at::date as "day",
+    effect_type, currency, confirmed_at, confirmed_at::date as "day",
     signed_amount(effect_kind, coalesce(amount, 0)) as amount
 from push.ledger
 join policy.effect_types using (effect_kind)
@@ -27,6 +27,13 @@ from (
         and packets.trouble is not null
         and ledger.updated_at::date = $now::timestamptz::date
 )
+group by effect_type, currency;
+
+-- One row per effect type and currency: what left after the last hourly sync.
+create or replace temp table amounts_since_the_poll as
+select effect_type, currency, count(*) as effects, sum(amount)::decimal(18, 4) as amount
+from sent_effects
+where confirmed_at > (select max(fetched_at) from landing.centra_pulls where "object" = 'returns' and is_complete)
 group by effect_type, currency;
 
 -- One row per effect type and currency: what is half done since whenever, and may leave with what is due now.

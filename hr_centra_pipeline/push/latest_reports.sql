@@ -19,11 +19,60 @@ effects_in_question as (
     where $is_asked and may_be_asked(effect_kind)
 ),
 
--- One row per unit of those returns and batch that brought its newest state.
+-- One row per unit of those returns of which an event or the partner API reports, too.
+items_reported_in_parts as (
+    select distinct return_item_id from landing.happy_returns_items semi join effects_in_question using (return_id)
+    where feed <> 'files'
+),
+
+-- One row per such unit, batch that reported it, and row that was there by then. What came before the last whole state, that of a
+-- file, counts no more.
+item_arrivals as (
+    select distinct return_item_id, batch
+    from landing.happy_returns_items semi join items_reported_in_parts using (return_item_id)
+),
+
+items_by_then as (
+    select
+        item_arrivals.batch as as_of, landed.*, row(landed.source_time, landed.batch, landed.source_line) as place,
+        max(case
+            when landed.feed = 'files' and landed.is_whole is not false
+                then row(landed.source_time, landed.batch, landed.source_line)
+        end) over (
+            partition by landed.return_item_id, item_arrivals.batch
+        ) as whole_from
+    from landing.happy_returns_items as landed
+    join item_arrivals on item_arrivals.return_item_id = landed.return_item_id and landed.batch <= item_arrivals.batch
+    qualify whole_from is null or place >= whole_from
+),
+
+-- One row per unit of those returns and batch that brought its newest state; where rows say what they say, per batch that
+-- reported it: its state by all that was there by then.
+reported_items as (
+    select
+        return_item_id, batch, coalesce(said_batch, batch) as said_batch, return_id, order_number, order_line_item_id, sku, upc,
+        received_channel, dropoff_method, refund_type, exchange_sku, disposition, condition, approved_at, received_at,
+        hub_received_at, warehouse_received_at
+    from landing.happy_returns_items
+    semi join effects_in_question using (return_id)
+    anti join items_reported_in_parts using (return_item_id)
+    qualify source_time = max(source_time) over (partition by return_item_id order by batch)
+        and row_number() over (partition by return_item_id, batch order by source_time desc, source_line desc) = 1
+    union all by name
+    select
+        return_item_id, as_of as batch,
+        max(coalesce(said_batch, batch)) filter (where batch = as_of) as said_batch,
+        arg_max(columns([
+            'return_id', 'order_number', 'order_line_item_id', 'sku', 'upc', 'received_channel', 'dropoff_method', 'refund_type',
+            'exchange_sku', 'disposition', 'condition', 'approved_at', 'received_at', 'hub_received_at', 'warehouse_received_at'
+        ]), place)
+    from items_by_then
+    group by return_item_id, as_of
+),
+
 items as (
     select
-        landed.return_item_id, landed.batch, coalesce(landed.said_batch, landed.batch) as said_batch,
-        landed.return_id, landed.order_number,
+        landed.return_item_id, landed.batch, landed.said_batch, landed.return_id, landed.order_number,
         coalesce(landed.disposition, landed.condition) as grade,
         {
             'order': landed.order_number, 'line': landed.order_line_item_id, 'sku': landed.sku, 'upc': landed.upc,
@@ -40,13 +89,8 @@ items as (
                     )
             end
         } as due
-    from landing.happy_returns_items as landed
-    semi join effects_in_question using (return_id)
+    from reported_items as landed
     left join effects.units as units on units.return_item_id = landed.return_item_id
-    qualify landed.source_time = max(landed.source_time) over (partition by landed.return_item_id order by landed.batch)
-        and row_number() over (
-            partition by landed.return_item_id, landed.batch order by landed.source_time desc, landed.source_line desc
-        ) = 1
 ),
 
 item_changes as (
@@ -72,18 +116,51 @@ item_changes as (
     group by all
 ),
 
+-- The same of returns.
+returns_reported_in_parts as (
+    select distinct return_id, order_number from landing.happy_returns_returns semi join effects_in_question using (return_id)
+    where feed <> 'files'
+),
+
+return_arrivals as (
+    select distinct return_id, order_number, batch
+    from landing.happy_returns_returns semi join returns_reported_in_parts using (return_id, order_number)
+),
+
+returns_by_then as (
+    select
+        return_arrivals.batch as as_of, landed.*, row(landed.source_time, landed.batch, landed.source_line) as place,
+        max(case
+            when landed.feed = 'files' and landed.is_whole is not false
+                then row(landed.source_time, landed.batch, landed.source_line)
+        end) over (
+            partition by landed.return_id, landed.order_number, return_arrivals.batch
+        ) as whole_from
+    from landing.happy_returns_returns as landed
+    join return_arrivals
+        on return_arrivals.return_id = landed.return_id and return_arrivals.order_number = landed.order_number
+            and landed.batch <= return_arrivals.batch
+    qualify whole_from is null or place >= whole_from
+),
+
 returns as (
     select
-        landed.return_id, landed.order_number, landed.batch, coalesce(landed.said_batch, landed.batch) as said_batch,
-        { 'created': landed.created_at, 'failed': landed.refund_status = 'failed' } as facts
-    from landing.happy_returns_returns as landed
+        return_id, order_number, batch, coalesce(said_batch, batch) as said_batch,
+        { 'created': created_at, 'failed': refund_status = 'failed' } as facts
+    from landing.happy_returns_returns
     semi join effects_in_question using (return_id)
-    qualify landed.source_time
-        = max(landed.source_time) over (partition by landed.return_id, landed.order_number order by landed.batch)
-        and row_number() over (
-            partition by landed.return_id, landed.order_number, landed.batch
-            order by landed.source_time desc, landed.source_line desc
-        ) = 1
+    anti join returns_reported_in_parts using (return_id, order_number)
+    qualify source_time = max(source_time) over (partition by return_id, order_number order by batch)
+        and row_number() over (partition by return_id, order_number, batch order by source_time desc, source_line desc) = 1
+    union all by name
+    select
+        return_id, order_number, as_of as batch, max(coalesce(said_batch, batch)) filter (where batch = as_of) as said_batch,
+        {
+            'created': arg_max(created_at, place),
+            'failed': arg_max(refund_status, return_status_rank(refund_status)) = 'failed'
+        } as facts
+    from returns_by_then
+    group by return_id, order_number, as_of
 ),
 
 return_changes as (

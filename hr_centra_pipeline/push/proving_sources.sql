@@ -18,6 +18,9 @@ complete_reads as (
     where pulls.is_complete
     union all
     select 'exports', batch, true from landing.exports_looks where is_complete
+    union all
+    -- Where no export files are delivered, what is not in the inbox is not known to Happy Returns' feeds at all.
+    select 'exports', batch, true from landing.inbox_looks where is_complete and is_only_feed
 )
 
 select

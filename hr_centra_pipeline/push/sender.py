@@ -104,8 +104,10 @@ def push(
     policy: Policy,
     settings: Settings,
     now: datetime,
+    *,
+    follows_events: bool = False,
 ) -> PushReport:
-    """Send what the last plan says; in dry run say what would be sent.
+    """Send what the last plan says; in dry run say what would be sent. ``follows_events``: one of many pushes of an hour.
 
     Raises:
         ConfigurationError: live mode against a real Centra, and the policy does not state every guard; or this Centra is not
@@ -118,13 +120,13 @@ def push(
         belonging.refuse_another(warehouse, client, settings)
         # The run lock is the home's; two homes with one database must not send at once either.
         with lock.held(settings.push_lock_path, "a push"):
-            _push(warehouse, client, order_api, policy, settings, now, report)
+            _push(warehouse, client, order_api, policy, settings, now, report, follows_events)
     else:
-        _rehearse(warehouse, policy, now, report)
+        _rehearse(warehouse, policy, now, report, follows_events)
     return report
 
 
-def _rehearse(warehouse: Warehouse, policy: Policy, now: datetime, report: PushReport) -> None:
+def _rehearse(warehouse: Warehouse, policy: Policy, now: datetime, report: PushReport, follows_events: bool) -> None:
     """Dry run: what would be sent, and which guard would stop it. Nothing leaves."""
     push_id = secrets.token_hex(8)
     with warehouse.transaction() as connection:
@@ -136,7 +138,7 @@ def _rehearse(warehouse: Warehouse, policy: Policy, now: datetime, report: PushR
         report.waiting.update((effect.effect_key, why) for effect in due if (why := unfit.of(effect)))
         would = [effect for effect in due if not unfit.of(effect)]
         report.would_send = len(would)
-        breached = guards.breaches(connection, would, policy, now) + unfit.breaches(due)
+        breached = guards.breaches(connection, would, policy, now, since_the_poll=follows_events) + unfit.breaches(due)
         _keep_breaches(connection, push_id, breached, now)
         report.breached = [breach.detail for breach in breached]
         _end_record(connection, push_id, report)
@@ -150,6 +152,7 @@ def _push(
     settings: Settings,
     now: datetime,
     report: PushReport,
+    follows_events: bool,
 ) -> None:
     push_id = secrets.token_hex(8)
     requests, limited = client.requests, client.limited
@@ -166,7 +169,8 @@ def _push(
             for effect in effects
             if effect.ledger_state == "planned" and effect.mode == "live" and not effect.waits_for
         ]
-        breached = guards.breaches(connection, [effect for effect in due if not unfit.of(effect)], policy, now)
+        fitting = [effect for effect in due if not unfit.of(effect)]
+        breached = guards.breaches(connection, fitting, policy, now, since_the_poll=follows_events)
         misfits = unfit.breaches(due)
         _keep_breaches(connection, push_id, [*breached, *misfits], now)
     gate = Gate(settings.stop_path, 60.0 * policy.push_budget_minutes)

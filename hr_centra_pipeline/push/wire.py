@@ -44,7 +44,7 @@ class _Session:
     def go_on(self, answer: Any) -> None:
         """Pass an answer on, and run to the next query, mutation or the end.
 
-        One odd answer must not stop the others: when it is not understood, its packet is in doubt or has to wait.
+        One unusable answer must not stop the others: when it is not understood, its packet is in doubt or has to wait.
         """
         try:
             self.wants = self.steps.send(answer)

@@ -34,7 +34,7 @@ fees_by_order as (
     group by return_id, order_number
 ),
 
--- A fee per return is charged once: on its lowest order, what is more than that one's credit on the next.
+-- A fee per return is charged once: on its lowest order with a credit that pays, and never more than that credit.
 pair_rules as (
     select
         pairs.*,
@@ -143,6 +143,7 @@ select
         when fee_basis = 'return' and is_charged_per_item then greatest(charged, coalesce(rule_fee, told_fee, 0))
         when rule_fee is null then coalesce(told_fee, 0)
         when fee_basis = 'item' then rule_fee
-        else greatest(0, rule_fee - coalesce(credited_before, 0))
+        when coalesce(credited_before, 0) > 0 then 0
+        else rule_fee
     end)::decimal(18, 4) as fee
 from shipping_shares;

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from hr_centra_pipeline.reconciliation import shadow
@@ -12,6 +12,7 @@ from hr_centra_pipeline.warehouse.database import Connection
 
 _HERE = "reconciliation"
 _LEARNS_EVERY = timedelta(days=1)
+_NEVER = datetime(1990, 1, 1, tzinfo=UTC)
 # Planned before the push, and made once more: what the push has given since counts.
 _EXCEPTIONS = ("reconciliation.exceptions",)
 # From what is found to what is open: these are made from the findings and the history alone.
@@ -66,8 +67,9 @@ def _settling() -> set[str]:
 
 
 def _given(connection: Connection, now: datetime) -> dict[str, Any]:
+    last = watermarks.find(connection, watermarks.RECONCILIATION)
     since = watermarks.read(connection, watermarks.RECONCILIATION)
-    return {"now": now, "since": since}
+    return {"now": now, "since": since, "last_run_at": last.updated_at if last else _NEVER}
 
 
 def _is_lateness_old(connection: Connection, now: datetime) -> bool:

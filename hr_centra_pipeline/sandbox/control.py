@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import threading
-from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import anyio.to_thread
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from hr_centra_pipeline.sandbox.centra.api import Grant
+from hr_centra_pipeline.sandbox.control_route import Body, control_route
+from hr_centra_pipeline.sandbox.control_time import time_routes
+from hr_centra_pipeline.sandbox.control_webhooks import webhook_routes
 
 if TYPE_CHECKING:
     from hr_centra_pipeline.sandbox.server import Sandbox
 
-Body = dict[str, Any]
-
 
 def control_routes(sandbox: Sandbox) -> list[Route]:
     """The routes below ``/control``."""
-    advancing = threading.Lock()
 
     def health(_: Body) -> Any:
         return {"status": "ok", "now": sandbox.clock.now().isoformat()}
@@ -63,17 +57,6 @@ def control_routes(sandbox: Sandbox) -> list[Route]:
         sandbox.api.refresh()
         return body
 
-    def advance(body: Body) -> Any:
-        # Imported here: the shop is only needed when its clock moves.
-        from hr_centra_pipeline.sandbox.shop.shop import Shop
-
-        with advancing:
-            Shop(sandbox.home, sandbox.store, sandbox.clock).advance(int(body.get("hours", 1)))
-        return health({})
-
-    def clock(_: Body) -> Any:
-        return {"now": sandbox.clock.now().isoformat()}
-
     def quota(body: Body) -> Any:
         sandbox.quotas.use(body["type"], body["interval"], int(body["use"]))
         return sandbox.quotas.shown()
@@ -87,6 +70,7 @@ def control_routes(sandbox: Sandbox) -> list[Route]:
             frozenset(permissions) if permissions is not None else None,
             datetime.fromisoformat(expires) if expires else None,
             body.get("store_id"),
+            body.get("integration_name"),
         )
         return {"token": sandbox.api.new_token(grant)}
 
@@ -96,23 +80,12 @@ def control_routes(sandbox: Sandbox) -> list[Route]:
         return {"status": "stopping"}
 
     return [
-        _route("health", health, "GET"), _route("faults", arm, "POST"), _route("faults", armed, "GET"),
-        _route("faults", disarm, "DELETE"), _route("log", log, "GET"), _route("records", records, "GET"),
-        _route("used", used, "GET"), _route("unknown-keys", unknown_keys, "GET"), _route("settings", settings, "POST"),
-        _route("unknown-words", unknown_words, "POST"), _route("word", word, "POST"),
-        _route("advance", advance, "POST"), _route("clock", clock, "GET"), _route("quota", quota, "POST"),
-        _route("person", person, "POST"), _route("tokens", tokens, "POST"), _route("stop", stop, "POST"),
+        control_route("health", health, "GET"), control_route("faults", arm, "POST"),
+        control_route("faults", armed, "GET"), control_route("faults", disarm, "DELETE"),
+        control_route("log", log, "GET"), control_route("records", records, "GET"), control_route("used", used, "GET"),
+        control_route("unknown-keys", unknown_keys, "GET"), control_route("settings", settings, "POST"),
+        control_route("unknown-words", unknown_words, "POST"), control_route("word", word, "POST"),
+        control_route("quota", quota, "POST"), control_route("person", person, "POST"),
+        control_route("tokens", tokens, "POST"), control_route("stop", stop, "POST"),
+        *time_routes(sandbox), *webhook_routes(sandbox),
     ]  # fmt: skip
-
-
-def _route(name: str, handler: Callable[[Body], Any], method: str) -> Route:
-    async def answer(request: Request) -> Response:
-        text = await request.body()
-        try:
-            body = json.loads(text or b"{}")
-            return JSONResponse(await anyio.to_thread.run_sync(handler, body))
-        except (ValueError, KeyError) as error:
-            return JSONResponse({"message": f"control/{name}: {error}"}, status_code=400)
-
-    endpoint: Callable[[Request], Awaitable[Response]] = answer
-    return Route(f"/control/{name}", endpoint, methods=[method])

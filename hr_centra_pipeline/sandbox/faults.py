@@ -20,12 +20,15 @@ FaultKind = Literal[
     "person_after",  # somebody acts right after it
     "truncated",  # a page ends in the middle of its JSON
     "wrong_content_type",  # an HTML page at status 200, the effect was applied
+    "empty_body",  # status 200 and nothing else
+    "no_content_with_body",  # status 204, and a body all the same
+    "unknown_enum",  # the partner API: words and keys that no document lists
 ]
 
 
 @dataclass
 class Fault:
-    """``target``: operation name, mutation field or Order API call that it hits; empty: every request.
+    """``target``: operation name, mutation field, Order API or partner API call that it hits; empty: every request.
 
     ``given``: an act's arguments; those that are missing are taken from the request that it meets.
     """

@@ -71,6 +71,7 @@ def _edit_comment(store: CentraStore, return_id: int, given: Given, _: datetime)
     with store.write():
         store.a_return(return_id)
         store.update("returns", "id", return_id, {"comment": str(given.get("comment") or "")})
+        store.happened("Return", "UPDATED", return_id)
 
 
 _REQUESTS = {"refund": "REFUND_REQUEST", "capture": "CAPTURE_REQUEST", "cancel": "CANCEL_REQUEST"}

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,6 +15,13 @@ class SandboxClock:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._moves = threading.Lock()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """It does not move meanwhile: who signs with a time and who checks it read the same clock."""
+        with self._moves:
+            yield
 
     def now(self) -> datetime:
         """The present instant of the sandbox, read again."""
@@ -22,4 +32,5 @@ class SandboxClock:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         fresh = self.path.with_name(f".{self.path.name}.new")
         fresh.write_text(instant.astimezone(UTC).isoformat(timespec="seconds"), encoding="utf-8")
-        os.replace(fresh, self.path)  # noqa: PTH105 - the atomic rename is the point
+        with self._moves:
+            os.replace(fresh, self.path)  # noqa: PTH105 - the atomic rename is the point

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import sqlite3
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,10 +29,18 @@ from hr_centra_pipeline.sandbox.centra.api import Grant, IntegrationApi, Reply
 from hr_centra_pipeline.sandbox.centra.quota import Plan, Quotas, retry_after
 from hr_centra_pipeline.sandbox.centra.store import CentraSettings, CentraStore
 from hr_centra_pipeline.sandbox.centra.used import Used, leaves
+from hr_centra_pipeline.sandbox.centra.webhook_plugin import WebhookPlugin
 from hr_centra_pipeline.sandbox.faults import Fault, Faults
+from hr_centra_pipeline.sandbox.happy_returns import partner_server
+from hr_centra_pipeline.sandbox.happy_returns.partner_server import Answer, PartnerServer
+from hr_centra_pipeline.sandbox.happy_returns.vendor_settings import RETAILER
+from hr_centra_pipeline.sandbox.happy_returns.webhooks import HappyReturnsWebhooks
 from hr_centra_pipeline.sandbox.sandbox_clock import SandboxClock
+from hr_centra_pipeline.sandbox.webhooks.postman import Postman
 
 _ORDER_API = "/centra/order-api"
+_PARTNER_API = "/happy-returns"
+_VENDORS = ("happy_returns", "centra")
 DEFAULT_NOW = datetime(2026, 9, 30, 12, tzinfo=UTC)
 
 
@@ -69,10 +78,96 @@ class Sandbox:
         self.faults = Faults()
         self.log: list[dict[str, Any]] = []
         self.server: uvicorn.Server | None = None
+        self.port = 0
         kept = self._kept()
         self.token = kept.get("token") or secrets.token_urlsafe(24)
         self.order_api_key = kept.get("order_api_key") or secrets.token_urlsafe(24)
+        self.partner_api_key = kept.get("happy_returns_api_key") or secrets.token_urlsafe(24)
+        self.webhook_secrets = {
+            vendor: kept.get(f"{vendor}_webhook_secret") or secrets.token_urlsafe(24) for vendor in _VENDORS
+        }
         self.api.tokens[self.token] = Grant()
+        self.partner_api = PartnerServer(self.records_path, self.clock, self.partner_api_key, self.settings.speed)
+        self.postman = Postman(self.clock)
+        self._webhooks: dict[str, HappyReturnsWebhooks | WebhookPlugin] = {}
+        self._opening = threading.Lock()
+
+    def close(self) -> None:
+        """Stop sending, and close all files."""
+        self.postman.close()
+        for one in self._webhooks.values():
+            one.outbox.close()
+        self.partner_api.close()
+        self.store.close()
+
+    @property
+    def records_path(self) -> Path:
+        """Happy Returns' own records."""
+        return self.home / "happy_returns.sqlite"
+
+    # ---------------------------------------------------------------- what the vendors push
+
+    @property
+    def happy_returns(self) -> HappyReturnsWebhooks:
+        """Happy Returns' webhooks, and the settings of its partner API."""
+        found = self.webhooks_of("happy_returns")
+        assert isinstance(found, HappyReturnsWebhooks)  # noqa: S101 - made below
+        return found
+
+    def webhooks_of(self, vendor: str) -> HappyReturnsWebhooks | WebhookPlugin:
+        """What a vendor pushes.
+
+        Raises:
+            ValueError: there is no such vendor.
+        """
+        if vendor not in _VENDORS:
+            raise ValueError(f"vendor must be one of {', '.join(_VENDORS)}")
+        with self._opening:
+            if vendor not in self._webhooks:
+                self._webhooks[vendor] = (
+                    WebhookPlugin(self.home / "centra.sqlite", self.clock)
+                    if vendor == "centra"
+                    else HappyReturnsWebhooks(self.records_path)
+                )
+            return self._webhooks[vendor]
+
+    def subscribe(self, vendor: str, url: str, secret: str | None = None, **settings: Any) -> None:
+        """A vendor pushes there from now on, signed with this secret, or with the one in ``sandbox.json``.
+
+        Raises:
+            ValueError: no such vendor or setting.
+        """
+        webhooks = self.webhooks_of(vendor)
+        webhooks.configure(settings)
+        if secret is not None:
+            self.webhook_secrets[vendor] = secret
+        webhooks.outbox.subscribe(url, self.webhook_secrets[vendor], self.clock.now())
+        self.store.push_changes()
+        self.postman.start(vendor, webhooks)
+        if self.port:
+            self.announce(self.port)
+
+    def unsubscribe(self, vendor: str, url: str | None = None) -> None:
+        """A vendor pushes there no more; without a URL: nowhere."""
+        self.webhooks_of(vendor).outbox.unsubscribe(url)
+        self.store.push_changes()
+        if self.port:
+            self.announce(self.port)
+
+    def is_subscribed(self, vendor: str) -> bool:
+        """Whether a vendor pushes to anybody; a file that has no such table yet is left as it is."""
+        path = self.home / "centra.sqlite" if vendor == "centra" else self.records_path
+        if not path.exists():
+            return False
+        with closing(sqlite3.connect(path, timeout=30)) as connection:
+            named = connection.execute("select 1 from sqlite_master where name = 'subscriptions'").fetchone()
+            return bool(named) and connection.execute("select 1 from subscriptions limit 1").fetchone() is not None
+
+    def go_on_sending(self) -> None:
+        """Send what a killed sandbox has left."""
+        for vendor in _VENDORS:
+            if self.is_subscribed(vendor):
+                self.postman.start(vendor, self.webhooks_of(vendor))
 
     @property
     def payouts(self) -> Path:
@@ -147,12 +242,17 @@ class Sandbox:
 
     def announce(self, port: int) -> dict[str, Any]:
         """Write ``sandbox.json``; answers its content."""
+        self.port = port
         base = f"http://127.0.0.1:{port}"
         note = {
             "graphql_url": f"{base}/centra/graphql", "order_api_url": f"{base}{_ORDER_API}",
             "control_url": f"{base}/control", "token": self.token, "order_api_key": self.order_api_key,
             "exports": str(self.exports), "payouts": str(self.payouts),
             "clock_file": str(self.clock.path), "pid": os.getpid(), "port": port,
+            "happy_returns_api_url": f"{base}{_PARTNER_API}", "happy_returns_api_key": self.partner_api_key,
+            "happy_returns_retailer_id": RETAILER,
+            **{f"{vendor}_webhook_secret": secret for vendor, secret in self.webhook_secrets.items()},
+            **{f"{vendor}_subscribed": self.is_subscribed(vendor) for vendor in _VENDORS},
         }  # fmt: skip
         fresh = self.credentials_path.with_suffix(".new")
         fresh.touch(mode=0o600)
@@ -182,12 +282,19 @@ def create_app(sandbox: Sandbox) -> Starlette:
     def rest(request: Request, body: bytes, _: Fault | None) -> Reply:
         return _rest(sandbox, request, body)
 
+    def partner(request: Request, body: bytes, fault: Fault | None) -> Reply:
+        return _partner(sandbox, request, body, fault)
+
     return Starlette(
         routes=[
             Route("/centra/graphql", endpoint(graphql), methods=["POST"]),
             Route(f"{_ORDER_API}/order", endpoint(rest), methods=["POST"]),
             Route(f"{_ORDER_API}/order/{{number:int}}", endpoint(rest), methods=["POST"]),
             Route(f"{_ORDER_API}/orders", endpoint(rest), methods=["GET", "PUT"]),
+            Route(f"{_PARTNER_API}/return", endpoint(partner), methods=["POST"]),
+            Route(f"{_PARTNER_API}/outbound-shipments", endpoint(partner), methods=["GET"]),
+            Route(f"{_PARTNER_API}/outbound-shipment/{{shipment_id}}", endpoint(partner), methods=["GET"]),
+            Route(f"{_PARTNER_API}/webhooks", endpoint(partner), methods=["GET"]),
             *control_routes(sandbox),
         ]
     )
@@ -200,7 +307,7 @@ def _answer(sandbox: Sandbox, request: Request, body: bytes, handler: Handler) -
     fault = sandbox.faults.next_for(names)
     if fault and fault.kind == "person_before":
         _person(sandbox, fault, body)
-    reply = _before(sandbox, fault) or handler(request, body, fault)
+    reply = _before(sandbox, request, fault) or handler(request, body, fault)
     if fault and fault.kind == "person_after":
         _person(sandbox, fault, body)
     response = _after(sandbox, fault, reply)
@@ -233,13 +340,17 @@ def _names(request: Request, body: bytes) -> list[str]:
         text = str(named.get("query") or "") if isinstance(named, dict) else ""
         name = named.get("operationName") if isinstance(named, dict) else None
         return str(name).split("_") if name else text.split("{", 1)[0].split("(", 1)[0].split()[1:2]
-    return [f"{request.method} {request.url.path.removeprefix(_ORDER_API)}"]
+    path = request.url.path.removeprefix(_ORDER_API).removeprefix(_PARTNER_API)
+    # Of GET /outbound-shipment/17 also GET /outbound-shipment; a name once.
+    return list(dict.fromkeys([f"{request.method} {path}", f"{request.method} /{path.split('/')[1]}"]))
 
 
-def _before(sandbox: Sandbox, fault: Fault | None) -> Reply | None:
+def _before(sandbox: Sandbox, request: Request, fault: Fault | None) -> Reply | None:
     match fault.kind if fault else None:
         case "delay" if fault:
             time.sleep(fault.seconds)
+        case "rate_limited" if fault and request.url.path.startswith(_PARTNER_API):
+            return _replied(partner_server.limited(fault.seconds or 1.0, sandbox.happy_returns.mishaps()))
         case "rate_limited" if fault:
             return _limited(sandbox, fault.seconds or 1.0)
         case "error_before" if fault:
@@ -260,6 +371,12 @@ def _after(sandbox: Sandbox, fault: Fault | None, reply: Reply) -> Response:
             return Response(text[: len(text) // 2], 200, media_type="application/json")
         case "wrong_content_type":
             return HTMLResponse("<html><body>Service temporarily unavailable</body></html>", 200)
+        case "empty_body":
+            return Response(b"", 200, media_type="application/json")
+        case "no_content_with_body":
+            return _NoContentWithBody()
+    if reply.has_no_body:
+        return Response(status_code=reply.status, headers=reply.headers)
     return Response(text, reply.status, headers=reply.headers, media_type="application/json")
 
 
@@ -269,6 +386,48 @@ class _Cut(Response):
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Abort the transport: ASGI has no word for it, so that the server's own request object is asked."""
         receive.__self__.transport.abort()
+
+
+class _NoContentWithBody(Response):
+    """204, and a body all the same, which no HTTP server sends by itself: the bytes go to the transport directly."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Write the answer and close."""
+        transport = receive.__self__.transport
+        transport.write(
+            b"HTTP/1.1 204 No Content\r\nContent-Type: application/json\r\nContent-Length: 12\r\n"
+            b'Connection: close\r\n\r\n{"items":[]}'
+        )
+        transport.close()
+
+
+def _partner(sandbox: Sandbox, request: Request, body: bytes, fault: Fault | None) -> Reply:
+    api, settings = sandbox.partner_api, sandbox.happy_returns.mishaps()
+    call = request.url.path.removeprefix(_PARTNER_API).split("/")[1]
+    # Not documented, assumption: behaviour.partner_api_limits
+    is_limited = call == "return" or (call.startswith("outbound") and settings.limits_shipments)
+    answer = api.refused(request.headers.get("X-Hr-Apikey"), is_limited=is_limited, settings=settings)
+    if answer is None:
+        match call:
+            case "return":
+                try:
+                    given = json.loads(body or b"{}")
+                except ValueError:
+                    given = None
+                answer = api.find_returns(given, settings)
+            case "outbound-shipments":
+                answer = api.list_shipments(request.query_params)
+            case "outbound-shipment":
+                answer = api.shipment_contents(request.path_params["shipment_id"], request.query_params)
+            case _:
+                answer = api.webhooks([one["url"] for one in sandbox.happy_returns.outbox.subscriptions()])
+    if fault and fault.kind == "unknown_enum":
+        answer.body = partner_server.with_unknown_words(answer.body)
+    return _replied(answer)
+
+
+def _replied(answer: Answer) -> Reply:
+    return Reply(answer.status, answer.body, answer.headers, has_no_body=answer.body is None)
 
 
 def _limited(sandbox: Sandbox, seconds: float) -> Reply:
@@ -281,6 +440,7 @@ def _graphql(sandbox: Sandbox, request: Request, body: bytes, fault: Fault | Non
     grant = sandbox.api.tokens.get(token) if scheme.lower() == "bearer" else None
     if grant is None or (grant.expires_at and grant.expires_at <= datetime.now(UTC)):
         return Reply(403, {"message": "Invalid or expired token"})
+    sandbox.api.refresh()
     wait = sandbox.quotas.take(REQUEST_COUNT=1)
     if wait:
         return _limited(sandbox, wait)
@@ -289,7 +449,6 @@ def _graphql(sandbox: Sandbox, request: Request, body: bytes, fault: Fault | Non
         assert isinstance(given, dict)  # noqa: S101 - answered as a bad request below
     except (ValueError, AssertionError):
         return Reply(400, {"errors": [{"message": "The body is not a JSON object"}]})
-    sandbox.api.refresh()
     ready = sandbox.api.prepare(grant, given)
     if isinstance(ready, Reply):
         return ready
@@ -359,6 +518,7 @@ def serve(
 ) -> None:
     """Serve a sandbox home on loopback until it is stopped; ``on_start`` gets the content of ``sandbox.json``."""
     sandbox = Sandbox(home, settings)
+    sandbox.go_on_sending()
     server = _configure(sandbox, port)
     sandbox.server = server
 
@@ -372,7 +532,7 @@ def serve(
 
     threading.Thread(target=announce, daemon=True).start()
     server.run()
-    sandbox.store.close()
+    sandbox.close()
 
 
 @dataclass(frozen=True)
@@ -388,6 +548,7 @@ class RunningSandbox:
     exports: Path
     payouts: Path
     clock_file: Path
+    partner_api_url: str
 
     @property
     def store(self) -> CentraStore:
@@ -408,11 +569,21 @@ class RunningSandbox:
             "HR_CENTRA_NOW": f"@{self.clock_file}",
         }  # fmt: skip
 
+    def event_environment(self) -> dict[str, str]:
+        """The variables that switch on webhooks and the partner API, in addition."""
+        return {
+            "HAPPY_RETURNS_API_URL": self.partner_api_url, "HAPPY_RETURNS_API_KEY": self.sandbox.partner_api_key,
+            "HAPPY_RETURNS_RETAILER_ID": RETAILER,
+            "HAPPY_RETURNS_WEBHOOK_SECRET": self.sandbox.webhook_secrets["happy_returns"],
+            "CENTRA_WEBHOOK_SECRET": self.sandbox.webhook_secrets["centra"],
+        }  # fmt: skip
+
 
 @contextmanager
 def running_sandbox(home: Path, settings: SandboxSettings | None = None) -> Iterator[RunningSandbox]:
     """A sandbox in a thread of this process, on a free loopback port. Default: quotas refill 1,000 times faster."""
     sandbox = Sandbox(home, settings or SandboxSettings(speed=1000.0))
+    sandbox.go_on_sending()
     server = _configure(sandbox, 0)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -423,8 +594,9 @@ def running_sandbox(home: Path, settings: SandboxSettings | None = None) -> Iter
         yield RunningSandbox(
             sandbox, note["graphql_url"], note["order_api_url"], note["control_url"], note["token"],
             note["order_api_key"], sandbox.exports, sandbox.payouts, sandbox.clock.path,
+            note["happy_returns_api_url"],
         )  # fmt: skip
     finally:
         server.should_exit = True
         thread.join(timeout=5)
-        sandbox.store.close()
+        sandbox.close()

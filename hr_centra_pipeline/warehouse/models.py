@@ -43,8 +43,8 @@ PACKAGE = "hr_centra_pipeline"
 LINEAGE = "lineage.jsonl"
 KINDS = ("table", "step", "query", "macro", "exception")
 LAYERS = (
-    "core", "warehouse", "sources", "matching", "effects", "push", "reconciliation", "month_end", "publishing", "oversight",
-    "orchestration", "cli",
+    "core", "warehouse", "inbox", "sources", "matching", "effects", "push", "reconciliation", "month_end", "publishing",
+    "oversight", "orchestration", "cli",
 )  # fmt: skip
 """The packages from the lowest to the highest, as import-linter holds them (a test compares)."""
 _LEFT_OUT = "warehouse/migrations"

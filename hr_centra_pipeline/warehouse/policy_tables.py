@@ -24,7 +24,8 @@ create or replace table policy.parameters (
     settling_minutes double, returns_window_days integer, in_flight_note boolean, exports_are_daily boolean,
     accepted_days date[], gift_card_template varchar,
     tax_percent decimal(18, 4), reported_costs varchar, return_cost_is_taxed boolean,
-    bundle_some_parts varchar, return_names_parts boolean
+    bundle_some_parts varchar, return_names_parts boolean,
+    late_minutes integer, missed_alarm_percent decimal(18, 4)
 );
 -- One row per disposition word that the policy maps.
 create or replace table policy.dispositions (
@@ -155,6 +156,8 @@ def write_policy(connection: Connection, policy: Policy, run_mode: RunMode) -> N
         "return_cost_is_taxed": policy.tax.return_cost_is_taxed,
         "bundle_some_parts": policy.bundles.some_parts,
         "return_names_parts": policy.bundles.return_names_parts,
+        "late_minutes": policy.events.late_minutes,
+        "missed_alarm_percent": policy.events.missed_alarm_percent,
     }
     modes: dict[str, Mode] = policy.modes.model_dump()
     rules = {kind: policy.exception_rule(kind) for kind in EXCEPTION_KINDS}

@@ -14,6 +14,8 @@ from hr_centra_pipeline.warehouse.made import makes
 HAPPY_RETURNS = "staging.happy_returns"
 CENTRA = "staging.centra"
 PAYOUTS = "staging.payouts"
+NAMED = "centra.named_pulls"
+"""Parts: objects of Centra. Up to which batch the orders of what Happy Returns' events brought were pulled."""
 MATCHING = "matching"
 OBSERVED = "effects.observed"
 LEDGER = "push.ledger"

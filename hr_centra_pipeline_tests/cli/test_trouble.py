@@ -143,7 +143,8 @@ def test_a_policy_that_begins_with_a_byte_order_mark_is_read(tmp_path: Path) -> 
 
 PARENT = """
 import signal, sys
-from hr_centra_pipeline.cli.dev import ended_by_signals, running
+from hr_centra_pipeline.cli.child_processes import running
+from hr_centra_pipeline.cli.dev import ended_by_signals
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores it
 

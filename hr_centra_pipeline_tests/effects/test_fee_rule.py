@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hr_centra_pipeline_tests.rows import EARLIER, rows_of
@@ -19,6 +19,25 @@ PRICES = st.integers(0, 9_999).map(lambda cents: Decimal(cents) / 100)
 PAIRS = st.lists(st.tuples(st.sampled_from(METHODS), st.lists(PRICES, min_size=1, max_size=3)), min_size=1, max_size=2)
 
 
+# A fee of more than the first order's credit, and a first order that gives nothing.
+@example(
+    "return",
+    "policy",
+    "EUR",
+    {"return-bar": Decimal(15)},
+    None,
+    [("return-bar", [Decimal(10)]), ("return-bar", [Decimal(50)])],
+    False,
+)
+@example(
+    "return",
+    "policy",
+    "EUR",
+    {"return-bar": Decimal(15)},
+    None,
+    [("return-bar", [Decimal(0)]), ("return-bar", [Decimal(50)])],
+    False,
+)
 @settings(max_examples=25, deadline=None)
 @given(
     basis=st.sampled_from(["item", "return"]),

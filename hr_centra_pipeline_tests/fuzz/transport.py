@@ -21,8 +21,9 @@ import simplejson
 from graphql import build_schema, introspection_from_schema
 
 from hr_centra_pipeline.core.policy import Policy
+from hr_centra_pipeline.sources.calls.bounded import BoundedSession, Received
+from hr_centra_pipeline.sources.calls.credential import Credential
 from hr_centra_pipeline.sources.centra import centra_contract, centra_landing, centra_operations, centra_staging
-from hr_centra_pipeline.sources.centra.bounded import BoundedSession, Received
 from hr_centra_pipeline.sources.centra.centra_errors import CentraError, Permanent, UnknownOutcome
 from hr_centra_pipeline.sources.centra.centra_objects import Order, Return, Shipment, StockChange
 from hr_centra_pipeline.sources.centra.centra_objects import Warehouse as CentraWarehouse
@@ -30,7 +31,6 @@ from hr_centra_pipeline.sources.centra.client import Answer, Asked, CentraClient
 from hr_centra_pipeline.sources.centra.order_api import OrderApiClient
 from hr_centra_pipeline.sources.centra.pull import consumer, with_all_lines
 from hr_centra_pipeline.sources.centra.pull_progress import Pull
-from hr_centra_pipeline.sources.centra.transport import Credential
 from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline.warehouse.policy_tables import write_policy

@@ -656,3 +656,28 @@ def test_a_unit_that_names_a_bundle_with_its_article_on_two_lines_is_one_of_them
     prepared.execute("update staging.order_lines set bundle_line_id = '9'")
     unit(prepared, "a", "1", base_line_item_id="9", sku="RED")
     assert places(prepared) == {"a": 10}
+
+
+@pytest.mark.parametrize(("one", "other"), [("files", "events"), ("files", "api events"), ("events", "files")])
+def test_units_that_feeds_report_under_two_ids_get_nothing_until_one_feed_reports_both(
+    prepared: Connection, one: str, other: str
+) -> None:
+    order(prepared, "1", ("10", "RED", 2))
+    unit(prepared, "a", "1", return_id="R", sku="RED", feeds=one, base_line_item_id="10")
+    unit(prepared, "b", "1", return_id="R", sku="RED", feeds=other)
+    doubts = "select return_item_id, doubt from matching.matched_items order by all"
+    match(prepared, DAY)
+    assert prepared.execute(doubts).fetchall() == [("a", "feeds_disagree"), ("b", "feeds_disagree")]
+    prepared.execute("update staging.return_items set feeds = 'events files', landed_batch = 2")
+    match(prepared, DAY)
+    assert prepared.execute(doubts).fetchall() == [("a", None), ("b", None)]
+
+
+def test_units_of_one_feed_or_of_other_returns_and_articles_are_in_no_doubt(prepared: Connection) -> None:
+    order(prepared, "1", ("10", "RED", 2), ("11", "BLUE", 2))
+    unit(prepared, "a", "1", return_id="R", sku="RED", feeds="files")
+    unit(prepared, "b", "1", return_id="R", sku="RED", feeds="events files")
+    unit(prepared, "c", "1", return_id="R", sku="BLUE", feeds="events")
+    unit(prepared, "d", "1", return_id="S", sku="RED", feeds="events")
+    match(prepared, DAY)
+    assert prepared.execute("select distinct doubt from matching.matched_items").fetchall() == [(None,)]

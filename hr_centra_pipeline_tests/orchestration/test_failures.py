@@ -15,6 +15,7 @@ from hr_centra_pipeline.orchestration.assets import landing_assets
 from hr_centra_pipeline.orchestration.executor import in_process_behind_the_lock
 from hr_centra_pipeline.orchestration.run import Run
 from hr_centra_pipeline.sandbox.server import RunningSandbox, running_sandbox
+from hr_centra_pipeline_tests.cases import mostly_slow
 from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY
 
 _BY_NAME = {asset.op.name: asset for asset in landing_assets.ASSETS}
@@ -141,7 +142,7 @@ def test_a_mistake_of_the_configuration_is_no_weather(
     assert ("gopher" if mistake == "address" else "ours.toml") in str(failure.user_failure_data.description)
 
 
-@pytest.mark.parametrize("trouble", ["revoked", "down", "broken"])
+@pytest.mark.parametrize("trouble", mostly_slow(["revoked", "down", "broken"], "revoked"))
 def test_no_secret_is_in_any_event_of_a_run_that_goes_wrong(
     sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], trouble: str
 ) -> None:

@@ -433,6 +433,10 @@ def test_dagster_s_instance_daemon_and_schedule_are_looked_at(
     found = {finding.told: finding for finding in dagster_doctor.findings(settings)}
     assert found["no daemon is running: no schedule, no alerts"].level == "warning"
     assert found["the schedule hourly_sync is off"].fix
+    assert not [told for told in found if "sync_on_events" in told]
+    monkeypatch.setenv("HAPPY_RETURNS_WEBHOOK_SECRET", "of-the-webhook")
+    with_events = {finding.told: finding for finding in dagster_doctor.findings(Settings.from_environment())}
+    assert with_events["the sensor sync_on_events needs the daemon: nothing syncs when something happens"].fix
     (settings.home / "dagster" / "dagster.yaml").write_text("storage: {sqlite: [}", encoding="utf-8")
     (finding,) = dagster_doctor.findings(settings)
     assert (finding.level, finding.is_configuration) == ("error", True)

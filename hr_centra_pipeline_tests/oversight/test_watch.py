@@ -217,7 +217,7 @@ def test_a_word_of_a_closed_list_is_reported_from_quarantine_while_its_file_is_t
 def item(connection: Connection, name: str, **given: Any) -> None:
     row = {
         "return_item_id": name, "item_id": name, "return_id": "R", "order_number": "1", "refund_type": "refund",
-        "source_time": NOW, "source_file": "f", "source_line": 2, "landed_batch": 1, **given,
+        "feeds": "files", "source_time": NOW, "source_file": "f", "source_line": 2, "landed_batch": 1, **given,
     }  # fmt: skip
     connection.execute(
         f"insert into staging.return_items ({', '.join(row)}) values ({', '.join('?' * len(row))})", list(row.values())

@@ -50,6 +50,7 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
         ledger.connection.execute(
             "insert into staging.returns by name select 'RT-' || n as return_id, (1000 + n)::varchar as order_number,"
             " ?::timestamptz as created_at, 'approved' as refund_status, ? as source_time, 'f' as source_file, 1 as source_line,"
+            " 'files' as feeds,"
             " 1 as landed_batch from range(20) as r(n)", [utc("2026-03-01"), utc("2026-03-01")],
         )  # fmt: skip
         for number, (currency, amount) in enumerate(

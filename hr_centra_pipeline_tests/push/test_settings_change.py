@@ -128,6 +128,7 @@ def test_what_happy_returns_has_paid_is_not_paid_again_because_the_payer_was_cha
     assert at_harness.refunded(paid.sold) == 0
 
 
+@pytest.mark.slow
 def test_what_was_issued_while_happy_returns_paid_is_not_paid_again_in_whatever_batch_its_row_lands(
     at_harness: Harness,
 ) -> None:

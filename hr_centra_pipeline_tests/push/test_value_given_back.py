@@ -138,7 +138,7 @@ def in_doubt(ledger: LedgerFixture, number: str, unit: str, kind: str, pays_thro
     )
 
 
-@settings(max_examples=10)
+@settings(max_examples=6)
 @given(sales=st.lists(SALES, min_size=8, max_size=8))
 @example(
     sales=[Sale([Piece(), Piece()], 12_500), Sale([Piece("us", payments=2)]), Sale([Piece("us"), Piece()], 12_500)]

@@ -16,6 +16,7 @@ from typing import Any
 from hr_centra_pipeline.core.kinds import EFFECT_TYPE_OF
 from hr_centra_pipeline.push import approvals
 from hr_centra_pipeline.push.approvals import Signature
+from hr_centra_pipeline_tests.torture.feed_verdict import judge_feed
 from hr_centra_pipeline_tests.torture.histories import happen
 from hr_centra_pipeline_tests.torture.scenario import Planted, Scenario, scenario
 from hr_centra_pipeline_tests.torture.verdict import Verdict, judge
@@ -50,6 +51,9 @@ class Figures:
     by_fault: Counter[str] = field(default_factory=Counter)
     by_act: Counter[str] = field(default_factory=Counter)
     by_event: Counter[str] = field(default_factory=Counter)
+    deliveries: int = 0
+    receiver_kills: int = 0
+    by_fate: Counter[str] = field(default_factory=Counter)
 
     def told(self) -> str:
         """As ``make torture`` prints it."""
@@ -58,6 +62,7 @@ class Figures:
             [
                 f"kills {self.kills:,}, faults {self.faults:,}, acts of people {self.acts:,}, lost ledgers {self.lost_ledgers}",
                 f"events of a year {self.by_event.total():,}",
+                f"deliveries {self.deliveries:,}, kills of the receiver {self.receiver_kills:,}",
                 f"runs {self.runs:,}, whole syncs by Dagster {self.syncs}, effects {found.effects:,},"
                 f" {self.seconds / 60:.1f} minutes",
                 f"doubles {len(found.doubles)}, losses {len(found.losses)}, stuck {len(found.stuck)}, silent {len(found.silent)}",
@@ -65,6 +70,26 @@ class Figures:
                 f"seed {self.seed}",
             ]
         )
+
+    def add(self, other: Figures) -> None:
+        """Put those of another round to them."""
+        for name in (
+            "kills",
+            "faults",
+            "acts",
+            "runs",
+            "syncs",
+            "lost_ledgers",
+            "seconds",
+            "deliveries",
+            "receiver_kills",
+        ):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.verdict.add(other.verdict)
+        self.by_fault += other.by_fault
+        self.by_act += other.by_act
+        self.by_event += other.by_event
+        self.by_fate += other.by_fate
 
 
 @dataclass
@@ -99,6 +124,7 @@ def chaos_run(
             for wave in range(min(per_scenario, waves - number)):
                 _wave(opened, mix, figures)
                 found = judge(opened, opened.units)
+                judge_feed(opened, found)
                 opened_effects = found.effects
                 figures.verdict.doubles = _fresh(figures.verdict.doubles, found.doubles)
                 figures.verdict.losses = _fresh(figures.verdict.losses, found.losses)
@@ -112,6 +138,10 @@ def chaos_run(
             figures.verdict.effects += opened_effects
             figures.kills += opened.kills
             figures.runs += opened.runs
+            if opened.feed is not None:
+                figures.deliveries += len(opened.feed.accepted)
+                figures.receiver_kills += opened.feed.gate.kills
+                figures.by_fate += opened.feed.fates
             for entry in opened.harness.log():
                 figures.by_fault[entry.get("fault") or ""] += 1
                 figures.by_act[entry.get("person") or ""] += 1
@@ -354,7 +384,9 @@ def _quietly(decide: Callable[[], Any]) -> Any:
 
 
 def _real_sync(opened: Scenario, *, kill_after: float) -> bool:
-    """The whole hourly job through Dagster, as an operator starts it, killed after some seconds; answers whether it was."""
+    """The whole hourly job through Dagster, or the one that follows events, as an operator starts it, killed after some seconds;
+    answers whether it was.
+    """
     harness = opened.harness
     harness.export()
     policy = harness.home / "policy.toml"
@@ -365,11 +397,12 @@ def _real_sync(opened: Scenario, *, kill_after: float) -> bool:
         "HR_CENTRA_POLICY": str(policy), "HAPPY_RETURNS_EXPORTS": str(harness.note["exports"]),
         "CENTRA_GRAPHQL_URL": str(harness.note["graphql_url"]), "CENTRA_TOKEN": str(harness.note["token"]),
         "CENTRA_ORDER_API_URL": str(harness.note["order_api_url"]), "CENTRA_ORDER_API_KEY": str(harness.note["order_api_key"]),
+        **harness.event_environment(),
     }  # fmt: skip
-    process = subprocess.Popen(
-        [sys.executable, "-m", "hr_centra_pipeline.cli.main", "sync"], env=environment, stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+    command = [sys.executable, "-m", "hr_centra_pipeline.cli.main", "sync"]
+    if opened.feed is not None and opened.random.random() < 0.5:
+        command.append("--events")
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         process.wait(timeout=kill_after)
     except subprocess.TimeoutExpired:

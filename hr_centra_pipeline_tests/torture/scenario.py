@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -14,11 +15,13 @@ from decimal import Decimal
 from importlib import resources
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 from hr_centra_pipeline.sandbox.centra.store import CentraSettings
 from hr_centra_pipeline.warehouse import backups
 from hr_centra_pipeline_tests.harness import MAIN, POLICY, Harness, Sold, Unit, harness
+from hr_centra_pipeline_tests.torture.event_feed import EventFeed, Gate
+from hr_centra_pipeline_tests.torture.gates import ServedGate, ServedInbox, StoreGate
 
 ARTICLES = [f"ART-{number:02d}" for number in range(24)]
 REPLACEMENTS = [f"NEW-{number:02d}" for number in range(24)]
@@ -70,6 +73,7 @@ class Scenario:
     random: Random
     broken: str | None
     zygote: subprocess.Popen[str]
+    feed: EventFeed | None = None  # none: export files
     units: list[Planted] = field(default_factory=list)
     given_by_hand: dict[int, Decimal] = field(default_factory=dict)  # order -> all given on it, right after such an act
     raced: set[int] = field(default_factory=set)  # orders on which somebody was to act around one of our requests
@@ -131,13 +135,14 @@ class Scenario:
         self.harness.change(planted.unit, disposition=planted.grade)
 
     def read_words(self) -> None:
-        """The profile reads every word of a grade that was exported so far."""
-        package = resources.files("hr_centra_pipeline.sources.happy_returns.header_profiles")
+        """The profiles of files and of events read every word of a grade that was reported so far."""
         words = "".join(f'"{word}" = "sellable"\n' for word in self.words)
-        folder = self.harness.home / "profiles"
-        folder.mkdir(exist_ok=True)
-        text = package.joinpath("default.toml").read_text(encoding="utf-8")
-        (folder / "shop.toml").write_text(f"{text}\n[words.disposition]\n{words}", encoding="utf-8")
+        for shipped, name in (("header_profiles", "profiles"), ("event_profiles", "event_profiles")):
+            text = resources.files(f"hr_centra_pipeline.sources.happy_returns.{shipped}").joinpath("default.toml")
+            folder = self.harness.home / name
+            folder.mkdir(exist_ok=True)
+            file = folder / ("shop.toml" if name == "profiles" else "default.toml")
+            file.write_text(f"{text.read_text('utf-8')}\n[words.disposition]\n{words}", encoding="utf-8")
 
     def refuse(self, planted: Planted) -> None:
         """It was another article, or nothing was in the bag."""
@@ -199,10 +204,13 @@ class Scenario:
     def run(self, what: str, *, kill_at: int | None = None, kill_after: float | None = None) -> int:
         """Run a process of the pipeline; answers how it ended (minus a signal's number when it was killed)."""
         self.harness.export()
+        # Most syncs of a shop with deliveries pull only what these name.
+        follows_events = self.feed is not None and what != "stages" and self.feed.random.random() < 0.6
         policy = json.loads(self.harness.policy.model_dump_json())
         command = {
             "what": what, "kill_at": kill_at, "kill_after": kill_after, "broken": self.broken, "home": str(self.harness.home),
             "clock": str(self.harness.clock.path), "note": dict(self.harness.note), "policy": policy, "mode": self.harness.mode,
+            "follows_events": follows_events,
         }  # fmt: skip
         assert self.zygote.stdin
         assert self.zygote.stdout
@@ -220,6 +228,8 @@ class Scenario:
         """No faults, nobody acts, holds and windows pass: whatever can be settled settles, the rest is reported."""
         self.harness.calm_down()
         self.harness.clock.advance_to(self.harness.clock.now() + _OVER_ALL_HOLDS)
+        if self.feed is not None:
+            self.feed.settle()
         for _ in range(8):
             before = len(self.harness.mutations())
             if self.run("stages") == 0 and len(self.harness.mutations()) == before and not self._in_doubt():
@@ -232,6 +242,8 @@ class Scenario:
         self.harness.warehouse.fold_log_in()
         shutil.copy(self.harness.settings.database, folder)
         shutil.copy(self.harness.home.parent / "worker.log", folder)
+        if self.feed is not None:
+            shutil.copy(self.harness.note["inbox"], folder)
         if (lost := self.harness.home / "lost").exists():
             shutil.copytree(lost, folder / "lost", dirs_exist_ok=True)
         (folder / "records.json").write_text(json.dumps(self.harness.records, default=str, indent=1), encoding="utf-8")
@@ -244,11 +256,18 @@ class Scenario:
         return bool(found)
 
 
+FeedKind = Literal["files", "events"]
+
+
 @contextmanager
 def scenario(
-    folder: Path, seed: int, *, broken: str | None = None, policy: dict[str, Any] | None = None, **settings: Any
-) -> Iterator[Scenario]:
-    """A prepared scenario; its processes are forked from one that has everything imported."""
+    folder: Path, seed: int, *, broken: str | None = None, policy: dict[str, Any] | None = None, feed: FeedKind = "files",
+    serves_inbox: bool = True, **settings: Any,
+) -> Iterator[Scenario]:  # fmt: skip
+    """A prepared scenario; its processes are forked from one that has everything imported.
+
+    ``feed``: what brings Happy Returns' states to the pipeline. ``serves_inbox``: over HTTP, by the real receiver.
+    """
     # A shipment is made with each order, and the policy asks for it to be released.
     settings.setdefault("centra", CentraSettings(creates_shipments=True))
     with harness(folder, **settings) as opened:
@@ -261,10 +280,31 @@ def scenario(
             [sys.executable, "-m", "hr_centra_pipeline_tests.torture.worker"], stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=log, text=True,
         )  # fmt: skip
+        found = _event_feed(opened, seed, serves_inbox=serves_inbox) if feed == "events" else None
+        opened.feed = found
         try:
-            yield Scenario(opened, seed, Random(seed), broken, process)
+            yield Scenario(opened, seed, Random(seed), broken, process, found)
         finally:
+            if found is not None:
+                found.gate.close()
             assert process.stdin
             process.stdin.close()
             process.wait(timeout=30)
             log.close()
+
+
+def _event_feed(opened: Harness, seed: int, *, serves_inbox: bool) -> EventFeed:
+    """Deliveries into an inbox beside the database; chance of its own, so that the same is planted whatever the feed."""
+    secret, random, answers = f"secret of {seed}", Random(f"feed {seed}"), opened.home / "answers"
+    answers.mkdir()
+    opened.note = {
+        **opened.note, "inbox": str(opened.home / "inbox.sqlite"), "webhook_secret": secret, "answers": str(answers),
+    }  # fmt: skip
+    gate: Gate = StoreGate(opened.note["inbox"], secret, opened.clock)
+    if serves_inbox:
+        own = {name: value for name, value in os.environ.items() if not name.startswith(("HR_CENTRA_", "DAGSTER_"))}
+        own |= {
+            "HR_CENTRA_HOME": str(opened.home), "HR_CENTRA_NOW": f"@{opened.clock.path}", **opened.event_environment(),
+        }  # fmt: skip
+        gate = ServedGate(ServedInbox(own), random)
+    return EventFeed(opened, gate, secret, random, answers)

@@ -9,6 +9,8 @@ import pytest
 from hr_centra_pipeline_tests.torture.chaos_run import Mix, chaos_run
 
 SMALL = Mix(returns=6, steps=10, faults=1.0)
+# Most kills while something is landed; corrections and backups that are put back, too.
+BY_EVENTS = Mix(returns=4, steps=3, faults=0.3, corrections=0.7, events=0.3, lost_ledgers=0.3)
 # More of what tells a broken sender: calls that are lost, and people who refund by hand between plan and push.
 LOSSY = Mix(returns=8, steps=10, faults=1.5)
 CROWDED = Mix(returns=12, steps=8, faults=0.3, acts=2.0, by_hand=8)
@@ -16,12 +18,21 @@ CROWDED = Mix(returns=12, steps=8, faults=0.3, acts=2.0, by_hand=8)
 HALF_DONE = Mix(returns=8, steps=10, faults=1.0, paid_elsewhere=0.8)
 
 
+@pytest.mark.slow  # the one by events has files in between, and is the small form
 def test_a_small_chaos_run_leaves_nothing_twice_nothing_lost_and_nothing_stuck(tmp_path: Path) -> None:
     found = chaos_run(tmp_path, 11, 1, SMALL)
     assert found.verdict.told() == ""
     assert found.verdict.effects > 0
     assert found.kills > 0
     assert found.faults > 0
+
+
+def test_deliveries_that_are_lost_doubled_reordered_and_late_lead_to_the_same_books_as_files(tmp_path: Path) -> None:
+    found = chaos_run(tmp_path, 11, 1, BY_EVENTS, feed="events", serves_inbox=False)
+    assert found.verdict.told() == ""
+    assert found.verdict.effects > 0
+    assert found.kills > 0
+    assert found.deliveries > 0
 
 
 @pytest.mark.slow

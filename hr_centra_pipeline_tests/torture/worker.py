@@ -1,6 +1,7 @@
 """One run of the pipeline's stages or of the push alone, in a process that may be killed at a chosen boundary.
 
-A boundary is each moment before and after a commit of the database, and before and after an HTTP request.
+A boundary is each moment before and after a commit of the database, before and after an HTTP request, and before and after the
+inbox is told what has landed.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +21,7 @@ import requests
 
 from hr_centra_pipeline.core.errors import RunFailed
 from hr_centra_pipeline.core.policy import Policy
+from hr_centra_pipeline.inbox.inbox_store import Inbox
 from hr_centra_pipeline.sandbox.centra.store import CentraStore
 from hr_centra_pipeline.sandbox.sandbox_clock import SandboxClock
 from hr_centra_pipeline.warehouse import migrate
@@ -46,8 +48,8 @@ class Boundaries:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def watch(self) -> None:
-        """Put a boundary around every commit and every request of this process."""
-        transaction, request = Warehouse.transaction, requests.Session.request
+        """Put a boundary around every commit, every request and every mark in the inbox of this process."""
+        transaction, request, mark = Warehouse.transaction, requests.Session.request, Inbox.mark_landed
 
         @contextmanager
         def watched(warehouse: Warehouse, *, wait_seconds: float = 30) -> Iterator[Connection]:
@@ -62,8 +64,14 @@ class Boundaries:
             self.pass_one()
             return answer
 
+        def marked(inbox: Inbox, delivery_ids: Sequence[str]) -> None:
+            self.pass_one()
+            mark(inbox, delivery_ids)
+            self.pass_one()
+
         Warehouse.transaction = watched  # type: ignore[method-assign, assignment]
         requests.Session.request = sent  # type: ignore[method-assign, assignment]
+        Inbox.mark_landed = marked  # type: ignore[method-assign, assignment]
 
 
 def run(command: dict[str, Any]) -> int:
@@ -81,7 +89,7 @@ def run(command: dict[str, Any]) -> int:
     harness.may_fail = True  # a pull that is cut short by faults is not covered, and the rest goes on
     try:
         if command["what"] in ("plan", "stages"):
-            harness.plan()
+            harness.plan(follows_events=command["follows_events"])
         if command["what"] in ("push", "stages"):
             # Each process of the pipeline first notes whether its database was put back or copied (a plan does), and begins with
             # the policy as it is now, and without what another one had derived.
@@ -90,7 +98,7 @@ def run(command: dict[str, Any]) -> int:
             with harness.warehouse.transaction() as connection:
                 forget_stale(connection, policy.model_dump_json())
                 write_policy(connection, policy, harness.settings.mode)
-            harness.push()
+            harness.push(follows_events=command["follows_events"])
         if command["what"] == "stages":
             harness.reconcile()
     except RunFailed:

@@ -11,13 +11,14 @@ from hr_centra_pipeline.effects.plan import plan
 from hr_centra_pipeline.matching.match import match
 from hr_centra_pipeline.orchestration import failures, markdown
 from hr_centra_pipeline.orchestration.asset_tables import POOL, results, spec
+from hr_centra_pipeline.orchestration.assets.partner_assets import ask_partner
 from hr_centra_pipeline.orchestration.partitions import DAILY, SINGLE_RUN, days_of
 from hr_centra_pipeline.orchestration.run import Run
 from hr_centra_pipeline.orchestration.run_lock import BehindTheLock
 from hr_centra_pipeline.sources.centra import history
 from hr_centra_pipeline.sources.centra.centra_staging import refresh as refresh_centra
 from hr_centra_pipeline.sources.centra.history import HistoryReport
-from hr_centra_pipeline.sources.happy_returns.export_intake import ingest
+from hr_centra_pipeline.sources.happy_returns.export_intake import IngestReport, ingest
 from hr_centra_pipeline.sources.happy_returns.export_profiles import load_profiles
 from hr_centra_pipeline.sources.happy_returns.export_staging import refresh as refresh_happy_returns
 from hr_centra_pipeline.warehouse import models
@@ -69,7 +70,8 @@ def backfill(context: dg.AssetExecutionContext, run: Run) -> Iterator[dg.Materia
         return
     warehouse, now = _behind_the_lock(run), run.now
     with failures.permanent_unless_transient(context, run):
-        files = ingest(warehouse, run.settings.exports, load_profiles(run.settings.home / "profiles"), now)
+        profiles = load_profiles(run.settings.home / "profiles")
+        files = ingest(warehouse, run.settings.exports, profiles, now) if run.settings.exports else IngestReport()
     reports = [read_history(context, run, name) for name in history.WORK]
     with warehouse.slice_():
         refresh_happy_returns(warehouse, now)
@@ -77,6 +79,7 @@ def backfill(context: dg.AssetExecutionContext, run: Run) -> Iterator[dg.Materia
         reports.append(
             history.read_named_orders(run.client, warehouse, run.policy.policy, now, slice_=warehouse.slice_)
         )
+    asked = asked_partner(run, warehouse)
     _LOG.info("backfill: planning what was read …")
     first, last = days_of(context.run.tags) or (now.date(), now.date())
     with warehouse.slice_():
@@ -91,10 +94,24 @@ def backfill(context: dg.AssetExecutionContext, run: Run) -> Iterator[dg.Materia
     metadata: dict[str, Any] = {f"rows_read {report.object}": report.rows_read for report in reports}
     metadata |= {
         "files": files.files,
+        **asked,
         "left_unsent": dg.MetadataValue.md(_as_markdown(unsent)),
         "effects_left": sum(row[2] for row in unsent),
     }
     yield from results(warehouse, [REPORTS], metadata)
+
+
+def asked_partner(run: Run, warehouse: BehindTheLock) -> dict[str, Any]:
+    """Look up at the partner API what is open or unknown of these days, as far as what was just read shows it."""
+    if not run.settings.partner_api_key.get_secret_value():
+        return {}
+    with warehouse.slice_():
+        refresh_centra(warehouse, run.now)
+    report, problem = ask_partner(run)
+    with warehouse.slice_():
+        refresh_happy_returns(warehouse, run.now)
+    counts = {} if report is None else {"look_ups": report.look_ups, "look_ups_left": report.waiting}
+    return {**counts, **({"partner_api": str(problem)} if problem else {})}
 
 
 def _as_markdown(unsent: list[tuple[Any, ...]]) -> str:

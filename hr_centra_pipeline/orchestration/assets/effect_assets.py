@@ -42,7 +42,7 @@ def matching(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
         metadata={"items": items, "matched": report.matched, "unmatched": report.unmatched},
     )  # fmt: skip
     metadata = {"matched": report.matched, "unmatched": report.unmatched}
-    yield from results(run.warehouse, [_IN_PLAY, _MATCHED], metadata, {_MATCHED: [check]})
+    yield from results(run.warehouse, [_IN_PLAY, _MATCHED], metadata, {_MATCHED: [check]}, is_brief=run.follows_events)
 
 
 @dg.multi_asset(
@@ -55,7 +55,7 @@ def effects(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
     """Pending = desired - observed, by what the last push committed."""
     with run.warehouse.transaction() as connection:
         plan(connection, run.now)
-    yield from results(run.warehouse, EFFECTS)
+    yield from results(run.warehouse, EFFECTS, is_brief=run.follows_events)
 
 
 ASSETS = [matching, effects]

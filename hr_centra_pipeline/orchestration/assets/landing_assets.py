@@ -1,30 +1,41 @@
 """Landing: what the sources brought, as it came; and what was refused."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
 import dagster as dg
 
 from hr_centra_pipeline.core.errors import ConfigurationError, Unreachable
+from hr_centra_pipeline.inbox.inbox_store import Inbox
+from hr_centra_pipeline.inbox.signatures import EVENT_PROFILES
 from hr_centra_pipeline.orchestration import failures
 from hr_centra_pipeline.orchestration.asset_tables import POOL, key, results, spec
 from hr_centra_pipeline.orchestration.assets.backfill_assets import read_history
 from hr_centra_pipeline.orchestration.partitions import DAILY, SINGLE_RUN
 from hr_centra_pipeline.orchestration.run import Run
-from hr_centra_pipeline.sources.centra import pull
+from hr_centra_pipeline.sources.centra import named_pulls, pull
 from hr_centra_pipeline.sources.centra.full_compare import compare_with_centra
+from hr_centra_pipeline.sources.happy_returns.event_intake import EventReport, take_events
+from hr_centra_pipeline.sources.happy_returns.event_reading import load_event_profile
 from hr_centra_pipeline.sources.happy_returns.export_intake import IngestReport, ingest
 from hr_centra_pipeline.sources.happy_returns.export_profiles import load_profiles
+from hr_centra_pipeline.sources.happy_returns.inbox_days import note_inbox_days
+from hr_centra_pipeline.sources.happy_returns.row_landing import expect_retailer
 from hr_centra_pipeline.sources.payouts.settlement_intake import PayoutReport, ingest_payouts
 from hr_centra_pipeline.sources.payouts.settlement_profiles import load_payout_profiles
 
-Report = TypeVar("Report", IngestReport, PayoutReport)
+Report = TypeVar("Report", IngestReport, EventReport, PayoutReport)
 
 _ROWS = "landing.happy_returns_rows"
 _LANDED = (
     _ROWS, "landing.happy_returns_returns", "landing.happy_returns_items", "landing.happy_returns_refunds",
     "landing.happy_returns_shipments", "landing.files",
 )  # fmt: skip
+_EVENTS = "landing.events"
+_BAGS = "landing.happy_returns_bags"
+_LOOKS = "landing.inbox_looks"
+_INBOX_DAYS = "landing.inbox_days"
 _ADDS_UP = "rows_read_are_landed_rejected_or_repeated"
 _PAYOUTS = "landing.payout_lines"
 _PAYOUT_FILES = "landing.payout_files"
@@ -33,6 +44,7 @@ _DIFFERENCES = "landing.centra_differences"
 _PULLS = "landing.centra_pulls"
 """Written by every pull; told here, since the compare is the last of them."""
 _READABLE = "the_exports_were_readable"
+_INBOX_READABLE = "the_inbox_was_readable"
 _PAYOUTS_READABLE = "settlement_files_were_readable"
 _COMPLETE = "the_pull_was_completed"
 
@@ -59,23 +71,68 @@ def happy_returns_exports(context: dg.AssetExecutionContext, run: Run) -> Iterat
     """All new export files, whatever the partition: a partition is the day on which rows were received."""
 
     def take() -> IngestReport:
+        if not run.settings.exports:
+            return IngestReport()  # webhooks bring the returns
         profiles = load_profiles(run.settings.home / "profiles")
+        expect_retailer(run.warehouse, run.settings.retailer_id, run.now)
         return ingest(run.warehouse, run.settings.exports, profiles, run.now)
 
     report, readable = _taken(context, run, take, IngestReport(), key(_ROWS), _READABLE)
+    checks = [_adds_up(run, _ROWS, "landing.files", "files"), readable]
+    yield from results(run.warehouse, [*_LANDED, "quarantine.rejected_rows"], _plain(report), {_ROWS: checks})
+
+
+def _adds_up(run: Run, asset: str, log: str, what: str) -> dg.AssetCheckResult:
+    """Whether each row of a log has as many rows landed, rejected and repeated as it has read."""
     with run.warehouse.transaction() as connection:
         row = connection.execute(
-            "select count(*) from landing.files where rows_read <> rows_landed + rows_rejected + rows_repeated"
+            f"select count(*) from {log} where rows_read <> rows_landed + rows_rejected + rows_repeated"  # noqa: S608
         ).fetchone()
     wrong = int(row[0]) if row else 0
-    checks = [
-        dg.AssetCheckResult(
-            asset_key=key(_ROWS), check_name=_ADDS_UP, passed=not wrong, metadata={"files": wrong},
-            description=f"{wrong} files do not add up: see landing.files." if wrong else None,
+    return dg.AssetCheckResult(
+        asset_key=key(asset), check_name=_ADDS_UP, passed=not wrong, metadata={what: wrong},
+        description=f"{wrong} {what} do not add up: see {log}." if wrong else None,
+    )  # fmt: skip
+
+
+@dg.multi_asset(
+    name="happy_returns_events",
+    specs=[spec(name, "landing", "data", kinds=["json"]) for name in (_EVENTS, _BAGS, _LOOKS, _INBOX_DAYS)],
+    check_specs=[
+        dg.AssetCheckSpec(
+            _ADDS_UP, asset=key(_EVENTS), description="For every delivery: rows read = landed + rejected + repeated."
         ),
-        readable,
-    ]  # fmt: skip
-    yield from results(run.warehouse, [*_LANDED, "quarantine.rejected_rows"], _plain(report), {_ROWS: checks})
+        dg.AssetCheckSpec(
+            _INBOX_READABLE, asset=key(_EVENTS),
+            description="HR_CENTRA_INBOX could be read, if webhooks are received; if not, what they brought is not known.",
+        ),
+    ],
+    partitions_def=DAILY,
+    backfill_policy=SINGLE_RUN,
+    pool=POOL,
+)  # fmt: skip
+def happy_returns_events(context: dg.AssetExecutionContext, run: Run) -> Iterator[dg.MaterializeResult[Any]]:
+    """All webhook deliveries that wait in the inbox. Nothing, as long as none are received."""
+
+    def take() -> EventReport:
+        settings = run.settings
+        inbox = Inbox.open(settings.inbox)
+        try:
+            is_there = "://" in settings.inbox or Path(settings.inbox).exists()
+            if is_there:
+                note_inbox_days(run.warehouse, inbox, run.now)
+            if not settings.has_events and not (is_there and inbox.waiting("happy_returns").count):
+                return EventReport()
+            profile = load_event_profile(settings.home / EVENT_PROFILES)
+            expect_retailer(run.warehouse, settings.retailer_id, run.now)
+            return take_events(run.warehouse, inbox, profile, run.now, is_only_feed=not settings.exports)
+        finally:
+            inbox.close()
+
+    report, readable = _taken(context, run, take, EventReport(), key(_EVENTS), _INBOX_READABLE)
+    checks = [_adds_up(run, _EVENTS, _EVENTS, "deliveries"), readable]
+    tables = [_EVENTS, _BAGS, _LOOKS, _INBOX_DAYS]
+    yield from results(run.warehouse, tables, _plain(report), {_EVENTS: checks}, is_brief=run.follows_events)
 
 
 @dg.multi_asset(
@@ -153,11 +210,15 @@ def _plain(report: Any) -> dict[str, Any]:
 
 
 Pull = Callable[..., pull.PullReport]
+NamedPull = Callable[[named_pulls.Follow], pull.PullReport]
 
 
-def _centra(name: str, *pulls: Pull, history: str | None = None, stops: bool = True) -> dg.AssetsDefinition:
+def _centra(
+    name: str, *pulls: Pull, named: NamedPull | None = None, history: str | None = None, stops: bool = True
+) -> dg.AssetsDefinition:
     """One pull of Centra as an asset.
 
+    ``named``: what is pulled by name because of events, after the others, or in place of them in a run that follows events.
     ``history``: what a backfill reads of it by creation; the others are read as they are now. ``stops``: without the
     permission for it nothing is sent; else the rest goes on.
     """
@@ -178,7 +239,13 @@ def _centra(name: str, *pulls: Pull, history: str | None = None, stops: bool = T
     )  # fmt: skip
     def pulled(context: dg.AssetExecutionContext, run: Run) -> Iterator[dg.MaterializeResult[Any]]:
         if run.window is None:
-            reports = [one(run.client, run.warehouse, run.policy.policy, run.now) for one in pulls]
+            windows = () if run.follows_events else pulls
+            reports = [one(run.client, run.warehouse, run.policy.policy, run.now) for one in windows]
+            if named is not None:
+                follow = named_pulls.Follow(
+                    run.client, run.warehouse, run.policy.policy, run.now, touches=run.follows_events
+                )
+                reports.append(named(follow))
             for report in reports:
                 if stops:
                     failures.stop_if_misconfigured(context, report.error)
@@ -198,7 +265,7 @@ def _centra(name: str, *pulls: Pull, history: str | None = None, stops: bool = T
             asset_key=key(table), check_name=_COMPLETE, passed=not problems, description=problems or None,
             metadata=failures.told(errors[0]) if errors else {},
         )  # fmt: skip
-        yield from results(run.warehouse, [table], metadata, {table: [check]})
+        yield from results(run.warehouse, [table], metadata, {table: [check]}, is_brief=run.follows_events)
 
     return pulled
 
@@ -218,15 +285,21 @@ def full_compare(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
     yield from results(run.warehouse, [_DIFFERENCES, _PULLS], metadata)
 
 
+NAMED = [
+    _centra("centra_stock_changes", pull.pull_stock_changes, named=named_pulls.stock_changes, history="stock_changes"),
+    _centra("centra_orders", pull.pull_orders, pull.pull_named_orders, named=named_pulls.orders, history="orders"),
+    _centra("centra_shipments", pull.pull_shipments, named=named_pulls.shipments),
+    _centra("centra_returns", pull.pull_returns, named=named_pulls.returns, history="returns"),
+    _centra("centra_replacement_stock", pull.pull_replacement_stock, named=named_pulls.replacement_stock),
+]
+"""Those of which events name objects."""
+
 ASSETS = [
     happy_returns_exports,
+    happy_returns_events,
     payout_files,
     _centra("centra_warehouses", pull.pull_warehouses),
-    _centra("centra_stock_changes", pull.pull_stock_changes, history="stock_changes"),
-    _centra("centra_orders", pull.pull_orders, pull.pull_named_orders, history="orders"),
-    _centra("centra_shipments", pull.pull_shipments),
-    _centra("centra_returns", pull.pull_returns, history="returns"),
-    _centra("centra_replacement_stock", pull.pull_replacement_stock),
+    *NAMED,
     _centra("centra_status_marks", pull.pull_status_marks, stops=False),
     full_compare,
 ]

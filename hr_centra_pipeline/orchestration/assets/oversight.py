@@ -8,13 +8,16 @@ import dagster as dg
 
 from hr_centra_pipeline.orchestration import markdown
 from hr_centra_pipeline.orchestration.asset_tables import LINES, POOL, TEAM, declaration_checks, key, results, spec
+from hr_centra_pipeline.orchestration.partitions import EVENT_SYNC_JOB
 from hr_centra_pipeline.orchestration.run import Run
+from hr_centra_pipeline.oversight.inbox_privacy import erase_old
 from hr_centra_pipeline.oversight.watch import RULES, alarms, refresh
 from hr_centra_pipeline.warehouse import models
 
 TABLES = models.made_in("oversight")
 
-_AT_ONCE = 50  # old runs that one sync deletes
+_AT_ONCE = 100  # old runs that one sync deletes: more than syncs may follow events in an hour
+_EVENT_RUNS_DAYS = 7  # of syncs that follow events: what they sent is in push.attempts for good
 
 
 @dg.multi_asset(
@@ -27,7 +30,10 @@ def coverage_and_drift(context: dg.AssetExecutionContext, run: Run) -> Iterator[
     """Over all that was ever read; here, too, what is past its retention goes."""
     with run.warehouse.transaction() as connection:
         refresh(connection, run.policy.policy, run.now)
-    forgotten = delete_old_runs(context.instance, run.policy.policy.retention.runs_days)
+    erase_old(run.settings, run.policy.policy.privacy.keep_days, run.now)
+    days = run.policy.policy.retention.runs_days
+    forgotten = delete_old_runs(context.instance, days)
+    forgotten += delete_old_runs(context.instance, min(days, _EVENT_RUNS_DAYS), job=EVENT_SYNC_JOB)
     yield from results(run.warehouse, TABLES, {"old_runs_deleted": forgotten})
 
 
@@ -60,10 +66,10 @@ def standing_alarms(context: dg.AssetCheckExecutionContext, run: Run) -> Iterato
             )  # fmt: skip
 
 
-def delete_old_runs(instance: dg.DagsterInstance, keep_days: int) -> int:
-    """Delete finished runs of long ago with their events, a few at a time; answers how many."""
+def delete_old_runs(instance: dg.DagsterInstance, keep_days: int, *, job: str | None = None) -> int:
+    """Delete finished runs of long ago with their events, a few at a time; answers how many. ``job``: of this one alone."""
     before = datetime.now(UTC) - timedelta(days=keep_days)
-    old = instance.get_runs(filters=dg.RunsFilter(created_before=before), limit=_AT_ONCE, ascending=True)
+    old = instance.get_runs(filters=dg.RunsFilter(job_name=job, created_before=before), limit=_AT_ONCE, ascending=True)
     finished = [run for run in old if run.is_finished]
     for run in finished:
         instance.delete_run(run.run_id)

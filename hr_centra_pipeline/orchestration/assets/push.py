@@ -24,8 +24,13 @@ def push_effects(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
     """Dry run by default: then nothing is written, and the plan stays planned."""
     with run.warehouse.transaction() as connection:
         record_plan(connection, run.now)
-    report = push(run.warehouse, run.client, run.order_api, run.policy.policy, run.settings, run.now)
-    yield from results(run.warehouse, TABLES, {"mode": run.settings.mode, **report.metadata()})
+    report = push(
+        run.warehouse, run.client, run.order_api, run.policy.policy, run.settings, run.now,
+        follows_events=run.follows_events,
+    )  # fmt: skip
+    yield from results(
+        run.warehouse, TABLES, {"mode": run.settings.mode, **report.metadata()}, is_brief=run.follows_events
+    )
 
 
 ASSETS = [push_effects]

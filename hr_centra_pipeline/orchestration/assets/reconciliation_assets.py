@@ -45,6 +45,8 @@ TABLES = {
     "reconciliation.delays": "customer_service",
     "reconciliation.lateness": "warehouse",
     "reconciliation.settled_orders": "data",
+    "reconciliation.feeds": "data",
+    "reconciliation.feed_days": "data",
     "reconciliation.exception_events": "data",
     "month_end.fact_journal": "finance",
     "month_end.match_journal": "finance",

@@ -33,7 +33,7 @@ def file_staging(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
     """What came as files. Only what new landed rows touch is computed again."""
     refresh_happy_returns(run.warehouse, run.now)
     refresh_payouts(run.warehouse, run.now, load_payout_profiles(run.settings.home / "payout_profiles"))
-    yield from results(run.warehouse, [*HAPPY_RETURNS, PAYOUTS])
+    yield from results(run.warehouse, [*HAPPY_RETURNS, PAYOUTS], is_brief=run.follows_events)
 
 
 @dg.multi_asset(
@@ -45,7 +45,7 @@ def file_staging(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
 def centra_staging(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
     """Only what new landed objects touch is computed again."""
     refresh_centra(run.warehouse, run.now)
-    yield from results(run.warehouse, CENTRA)
+    yield from results(run.warehouse, CENTRA, is_brief=run.follows_events)
 
 
 ASSETS = [file_staging, centra_staging]

@@ -47,6 +47,8 @@ select
     json_object('object', "object", 'window_from', window_from, 'window_to', window_to) as evidence
 from (
     select * from landing.centra_pulls
+    -- What events name is pulled beside the polls, which cover everything.
+    where not starts_with("object", 'event_')
     qualify row_number() over (partition by "object" order by batch desc, fetched_at desc) = 1
 )
 where not is_complete;
@@ -67,6 +69,7 @@ from unseen
 left join latest_deliveries as exports on exports.source_file = unseen.identity and exports.culprit = 'happy_returns'
 left join (
     from landing.centra_pulls
+    where not starts_with("object", 'event_')
     qualify row_number() over (partition by "object" order by batch desc, fetched_at desc) = 1
 ) as pulls on 'centra ' || pulls."object" = unseen.identity
 left join latest_deliveries as settlements on settlements.source_file = unseen.identity and settlements.culprit = 'provider'

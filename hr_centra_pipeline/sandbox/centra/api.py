@@ -39,11 +39,15 @@ def load_schema() -> GraphQLSchema:
 
 @dataclass(frozen=True)
 class Grant:
-    """What a token may do. ``permissions`` ``None``: everything. ``store_id``: objects of other stores look absent."""
+    """What a token may do. ``permissions`` ``None``: everything. ``store_id``: objects of other stores look absent.
+
+    ``integration_name``: whose event queue it sees; ``None``: the shop's usual one.
+    """
 
     permissions: frozenset[str] | None = None
     expires_at: datetime | None = None
     store_id: int | None = None
+    integration_name: str | None = None
 
 
 @dataclass
@@ -51,11 +55,12 @@ class Reply:
     """Status, JSON body (decimals and all), headers; ``operations`` and ``unknown_keys`` (of a body) for the request log."""
 
     status: int
-    body: dict[str, Any]
+    body: Any
     headers: dict[str, str] = field(default_factory=dict)
     operations: list[str] = field(default_factory=list)
     mutations: list[str] = field(default_factory=list)
     unknown_keys: list[str] = field(default_factory=list)
+    has_no_body: bool = False
 
 
 @dataclass
@@ -97,7 +102,17 @@ class IntegrationApi:
         self.tokens: dict[str, Grant] = {}
         self._app_version = app_version
         self._text = schema_text(schema_path)
-        self._load(self._wanted())
+        self._schema: GraphQLSchema | None = None
+        if schema_path is not None:
+            self._load(self._wanted())  # a merchant's own may be wrong, and that shows at once
+
+    @property
+    def schema(self) -> GraphQLSchema:
+        """The schema that is served; it is made when it is first needed."""
+        if self._schema is None:
+            self._load(self._wanted())
+        assert self._schema is not None  # noqa: S101 - made just now
+        return self._schema
 
     def _wanted(self) -> Wanted:
         settings = self.store.settings
@@ -106,7 +121,7 @@ class IntegrationApi:
 
     def _load(self, wanted: Wanted) -> None:
         self._served = wanted
-        self.schema = bound_schema(self._text, [*BINDINGS, mutation], wanted)
+        self._schema = bound_schema(self._text, [*BINDINGS, mutation], wanted)
         self._read = lru_cache(maxsize=256)(self._parsed)  # clients send the same few documents again and again
 
     def serve(self, text: str, *, app_version: str) -> None:
@@ -118,8 +133,8 @@ class IntegrationApi:
         """Serve what the settings say now: unlisted words, members of gift cards."""
         if self.store.settings.unknown_words:
             self.store.show_unlisted_words()
-        if (wanted := self._wanted()) != self._served:
-            self._load(wanted)
+        if self._schema is None or self._wanted() != self._served:
+            self._load(self._wanted())
 
     def new_token(self, grant: Grant | None = None) -> str:
         """Issue a token."""
@@ -129,6 +144,7 @@ class IntegrationApi:
 
     def prepare(self, grant: Grant, body: Mapping[str, Any]) -> Prepared | Reply:
         """Check a request: 400 when it is not a valid query, errors when a permission is missing."""
+        schema = self.schema
         read = self._read(str(body.get("query") or ""))
         document = read.document
         if document is None or read.mistakes:
@@ -137,7 +153,7 @@ class IntegrationApi:
         if operation is None:
             return Reply(400, {"errors": [{"message": "Unknown or ambiguous operationName"}]})
         variables = dict(body.get("variables") or {})
-        cost = cost_of(self.schema, document, operation, variables)
+        cost = cost_of(schema, document, operation, variables)
         most = self.quotas.capacity("QUERY_COMPLEXITY")
         if cost.complexity > most:
             return Reply(400, {"errors": [{"message": f"Query complexity {cost.complexity} is above {most}"}]})
@@ -173,7 +189,12 @@ class IntegrationApi:
             _first_half(ready) if half else ready.document,
             variable_values=ready.variables,
             operation_name=ready.operation.name.value if ready.operation.name else None,
-            context_value={"store": self.store, "quotas": self.quotas, "store_id": ready.grant.store_id},
+            context_value={
+                "store": self.store,
+                "quotas": self.quotas,
+                "store_id": ready.grant.store_id,
+                "integration_name": ready.grant.integration_name or self.store.settings.integration_name,
+            },
         )
         if result.errors:
             reply.body["errors"] = [_shown(error, "graphql") for error in result.errors]

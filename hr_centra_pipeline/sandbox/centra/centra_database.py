@@ -15,6 +15,8 @@ from typing import Any
 from iso4217 import Currency
 
 from hr_centra_pipeline.sandbox.centra.markets import MARKETS, PRICELISTS
+from hr_centra_pipeline.sandbox.centra.webhook_plugin import SCHEMA as PLUGIN_SCHEMA
+from hr_centra_pipeline.sandbox.centra.webhook_plugin import TYPES as PLUGIN_TYPES
 from hr_centra_pipeline.sandbox.sandbox_clock import SandboxClock
 
 Row = dict[str, Any]
@@ -30,7 +32,7 @@ _FLAGS = frozenset(
         "is_internal", "is_on_hold", "is_captured", "is_paid", "is_good_to_go", "is_registered", "captures", "is_confirmed",
     }
 )  # fmt: skip
-_VERSION = 4
+_VERSION = 5
 # The members of the one-of input of gift cards are on no public page. A shop whose schema names this one can issue them.
 GIFT_CARD_BY_EMAIL = ("email: String",)
 
@@ -106,11 +108,13 @@ create table if not exists attributes (
     object_type text, object_id integer, type text, key text, content text, primary key (object_type, object_id, type, key)
 );
 create table if not exists events (
-    id integer primary key autoincrement, object_type text, change_type text, object_reference integer, created_at text,
-    is_confirmed integer default 0
+    id integer primary key autoincrement, integration_name text, object_type text, change_type text,
+    object_reference integer, created_at text, is_confirmed integer default 0
 );
+create index if not exists unconfirmed_events on events (integration_name, id) where not is_confirmed;
 create table if not exists event_listeners (
-    object_type text primary key, change_types text, created_at text, updated_at text
+    integration_name text, object_type text, change_types text, created_at text, updated_at text,
+    primary key (integration_name, object_type)
 );
 create table if not exists emails (
     id integer primary key autoincrement, what text, object_id integer, created_at text
@@ -154,7 +158,10 @@ class CentraSettings:
     """
 
     time_zone: str = "Europe/Stockholm"
-    integration_name: str = "happy-returns"
+    integration_name: str = "happy-returns"  # of tokens that have none of their own
+    # Not documented, assumption: behaviour.event_queue
+    event_queue: bool = False  # whether Centra has switched events on for this shop
+    lists_all_listeners: bool = False  # eventListeners shows those of other integrations, too
     text_limit: int = 255
     attributes: tuple[str, ...] = ()  # "type.element" of orders and customers that are configured
     # Payments. The provider answers a request later: after so many hours, or (None) when somebody makes it answer.
@@ -268,11 +275,13 @@ class Database:
         self._connection.row_factory = _row
         self._connection.execute("pragma journal_mode = wal")
         self._connection.execute("pragma synchronous = normal")
-        self._connection.executescript(f"{_SCHEMA}; pragma user_version = {_VERSION};")
+        self._connection.executescript(f"{_SCHEMA}; {PLUGIN_SCHEMA}; pragma user_version = {_VERSION};")
         for market_id, name in MARKETS.items():
             self.rows("insert or ignore into markets values (?, ?)", [market_id, name])
         for pricelist_id, (name, currency) in PRICELISTS.items():
             self.rows("insert or ignore into pricelists values (?, ?, ?)", [pricelist_id, name, currency])
+        self._pushes = False
+        self.push_changes()
 
     def close(self) -> None:
         """Close the file."""
@@ -332,17 +341,45 @@ class Database:
         with self._lock:
             self._connection.execute(f"delete from {table} where {key} = ?", [value])  # noqa: S608 - our own names
 
-    def happened(self, object_type: str, change_type: str, reference: int) -> None:
-        """Keep an event, when somebody listens for it."""
-        listener = self.row("select change_types from event_listeners where object_type = ?", [object_type])
-        if listener and (not listener["change_types"] or change_type in listener["change_types"].split(",")):
+    def push_changes(self) -> None:
+        """Note what changes for the webhook plugin as well, if it has a subscriber."""
+        with self._lock:
+            named = self.row("select 1 as x from sqlite_master where name = 'subscriptions'")
+            self._pushes = named is not None and self.row("select 1 as x from subscriptions limit 1") is not None
+
+    def happened(self, object_type: str, change_type: str, reference: int, at: datetime | None = None) -> None:
+        """Keep an event for the webhook plugin and for each integration that listens for it."""
+        if self._pushes and object_type in PLUGIN_TYPES:
             self.insert(
-                "events",
+                "plugin_events",
                 {
-                    "object_type": object_type, "change_type": change_type, "object_reference": reference,
-                    "created_at": instant_text(self.clock.now()),
+                    "type": PLUGIN_TYPES[object_type], "action": change_type, "reference": reference,
+                    "at": instant_text(at or self.clock.now()),
                 },
             )  # fmt: skip
+        if not self.settings.event_queue:
+            return
+        for listener in self.rows("select * from event_listeners where object_type = ?", [object_type]):
+            if not listener["change_types"] or change_type in listener["change_types"].split(","):
+                self.insert(
+                    "events",
+                    {
+                        "integration_name": listener["integration_name"], "object_type": object_type,
+                        "change_type": change_type, "object_reference": reference,
+                        "created_at": instant_text(at or self.clock.now()),
+                    },
+                )  # fmt: skip
+
+    def consume_events(self, integration: str, most: int) -> list[int]:
+        """Another program with this integration name confirms the oldest events; answers their ids."""
+        with self.write():
+            found = self.rows(
+                "select id from events where integration_name = ? and not is_confirmed order by id limit ?",
+                [integration, most],
+            )
+            for row in found:
+                self.update("events", "id", row["id"], {"is_confirmed": 1})
+            return [row["id"] for row in found]
 
     def send_email(self, what: str, object_id: int, asked: bool | None) -> None:
         """An e-mail to the customer: sent unless the caller said no, as a careless shop has it configured."""

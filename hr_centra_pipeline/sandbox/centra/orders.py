@@ -151,7 +151,7 @@ class OrderDesk(BundleDesk):
             ]
             if order.external_id:
                 self._convert("Order", order.external_id, number)
-            self.happened("Order", "CREATED", number)
+            self.happened("Order", "CREATED", number, order.created_at)
             self.assess("order", self.order(number))
             to_pay = self.order_total(self.order(number))
             if method and to_pay > 0:
@@ -276,7 +276,7 @@ class OrderDesk(BundleDesk):
                     )
             self.assess("shipment", self.shipment(shipment_id))
             self._progress(order_number, at)
-            self.happened("Shipment", "CREATED", shipment_id)
+            self.happened("Shipment", "CREATED", shipment_id, at)
             return shipment_id
 
     def mark_shipment(
@@ -303,7 +303,7 @@ class OrderDesk(BundleDesk):
                 word = "MARKED_AS_PAID" if paid else "MARKED_AS_UNPAID"
                 self.pay(shipment["order_number"], word, self.shipment_total(shipment), at, shipment_id=shipment_id)
             self._progress(shipment["order_number"], at)
-            self.happened("Shipment", "UPDATED", shipment_id)
+            self.happened("Shipment", "UPDATED", shipment_id, at)
 
     def shipment(self, shipment_id: int) -> Row:
         """One shipment.
@@ -381,11 +381,12 @@ class OrderDesk(BundleDesk):
                 word, status = ("CAPTURE_REQUEST", "PENDING") if in_two_steps else ("CAPTURE", "SUCCESS")
                 self.pay(number, word, to_pay, at, shipment_id=shipment_id, status=status)
             self._progress(number, at)
-            self.happened("Shipment", "COMPLETED", shipment_id)
+            self.happened("Shipment", "COMPLETED", shipment_id, at)
 
     def captured(self, shipment_id: int, at: datetime) -> None:
         """A shipment's money has come."""
         self.update("shipments", "id", shipment_id, {"is_captured": 1, "is_paid": 1, "updated_at": at})
+        self.happened("Shipment", "UPDATED", shipment_id, at)
         self._progress(self.shipment(shipment_id)["order_number"], at)
 
     def _progress(self, number: int, at: datetime) -> None:
@@ -397,6 +398,7 @@ class OrderDesk(BundleDesk):
         )
         status = "SHIPPED" if is_over else "PROCESSING"
         self.update("orders", "number", number, {"status": status, "updated_at": instant_text(at)})
+        self.happened("Order", "UPDATED", number, at)
 
     def _packed(self, order_line_id: int) -> int:
         """Units of a line in shipments, shipped or not."""
@@ -432,7 +434,7 @@ class OrderDesk(BundleDesk):
         with self.write():
             self.order(number)
             self.update("orders", "number", number, {**changes, "updated_at": instant_text(at or self.clock.now())})
-            self.happened("Order", "UPDATED", number)
+            self.happened("Order", "UPDATED", number, at)
 
     def person_set_internal_comment(self, order_number: int, text: str, *, at: datetime) -> None:
         """Customer service writes into an order."""
@@ -458,7 +460,7 @@ class OrderDesk(BundleDesk):
             for shipment in self.rows("select id from shipments where order_number = ?", [number]):
                 self.delete("shipment_lines", "shipment_id", shipment["id"])
                 self.delete("shipments", "id", shipment["id"])
-                self.happened("Shipment", "DELETED", shipment["id"])
+                self.happened("Shipment", "DELETED", shipment["id"], at)
             for line in self.rows("select * from order_lines where order_number = ?", [number]):
                 self._let_go(line, line["quantity"], stock, f"Order {number} cancelled", at)
             self.set_order(number, {"status": CANCELLED}, at)

@@ -77,7 +77,8 @@ class PaymentDesk(StockRoom):
         )  # fmt: skip
         # Not documented, assumption: behaviour.updated_at_of_orders
         self.update("orders", "number", order_number, {"updated_at": instant_text(at)})
-        self.happened("PaymentHistoryEntry", "CREATED", entry_id)
+        self.happened("PaymentHistoryEntry", "CREATED", entry_id, at)
+        self.happened("Order", "DEPENDENT_DATA_CHANGED", order_number, at)
         return entry_id
 
     def _raw(
@@ -141,6 +142,8 @@ class PaymentDesk(StockRoom):
             status = "SUCCESS" if succeeded else "FAILED"
             shown = entry["status"] if self.settings.requests_stay_pending else status
             self.update("payments", "id", entry_id, {"is_open": 0, "status": shown})
+            if shown != entry["status"]:
+                self.happened("PaymentHistoryEntry", "UPDATED", entry_id, at)
             yes, no = REQUESTS[entry["entry_type"]]
             made = self.pay(
                 entry["order_number"], yes if succeeded else no, abs(entry["value"]), at, return_id=entry["return_id"],

@@ -107,9 +107,9 @@ SOURCES: dict[str, Source] = {
         ("external_id",),
     ),
     "event": Source(
-        "select * from events where not is_confirmed",
+        "select * from events",
         "id",
-        {"objectType": "object_type", "changeType": "change_type"},
+        {"objectType": "object_type", "changeType": "change_type", "integration": "integration_name", "done": "is_confirmed"},
     ),
 }  # fmt: skip
 
@@ -234,7 +234,7 @@ def _connection(name: str, of: str) -> None:
 for field_name, object_name in (
     ("orders", "order"), ("shipments", "shipment"), ("returns", "return"), ("orderPaymentHistory", "payment"),
     ("warehouses", "warehouse"), ("productSizes", "size"), ("customers", "customer"),
-    ("idConversions", "id_conversion"), ("events", "event"),
+    ("idConversions", "id_conversion"),
 ):  # fmt: skip
     _list(field_name, object_name)
 for field_name, object_name in (
@@ -257,23 +257,6 @@ def rate_limits(_: Any, info: GraphQLResolveInfo) -> list[Row]:
     """The six buckets as they are now."""
     shown: list[Row] = info.context["quotas"].shown()
     return shown
-
-
-@query.field("eventListeners")
-def event_listeners(_: Any, info: GraphQLResolveInfo) -> list[Row]:
-    """What is listened for."""
-    return listeners(_store(info))
-
-
-def listeners(store: CentraStore) -> list[Row]:
-    """Event listeners as the API shows them."""
-    return [
-        {
-            **row, "integration_name": store.settings.integration_name,
-            "change_types": row["change_types"].split(",") if row["change_types"] else [],
-        }
-        for row in store.rows("select * from event_listeners order by object_type")
-    ]  # fmt: skip
 
 
 def rows_of(store: CentraStore, of: str, key: str, value: Any, order_by: str = "") -> list[Row]:
@@ -856,6 +839,30 @@ _TARGETS = {
     "PaymentHistoryEntry": ("payment", "PaymentHistoryEntry"), "Customer": ("customer", "Customer"),
     "Warehouse": ("warehouse", "Warehouse"), "ProductSize": ("size", "ProductSize"),
 }  # fmt: skip
+
+
+@query.field("events")
+def events(_: Any, info: GraphQLResolveInfo, **arguments: Any) -> list[Row]:
+    """The oldest that nobody of this integration has confirmed; they come back until somebody does."""
+    mine = {"integration": info.context["integration_name"], "done": False}
+    asked = {**arguments, "where": {**(arguments.get("where") or {}), **mine}}
+    return filters.page(_store(info), SOURCES["event"], asked, _zone(info), None)
+
+
+@query.field("eventListeners")
+def event_listeners(_: Any, info: GraphQLResolveInfo) -> list[Row]:
+    """What is listened for."""
+    return listeners(_store(info), info.context["integration_name"])
+
+
+def listeners(store: CentraStore, integration: str) -> list[Row]:
+    """Event listeners of an integration as the API shows them."""
+    found = store.rows("select * from event_listeners order by integration_name, object_type")
+    return [
+        {**row, "change_types": row["change_types"].split(",") if row["change_types"] else []}
+        for row in found
+        if store.settings.event_queue and (row["integration_name"] == integration or store.settings.lists_all_listeners)
+    ]
 
 
 @event.field("object")

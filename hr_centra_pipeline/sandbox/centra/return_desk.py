@@ -111,7 +111,7 @@ class ReturnDesk(OrderDesk):
             # Not documented, assumption: behaviour.external_id_is_no_guard
             if new.external_id:
                 self._convert("Return", new.external_id, return_id)
-            self.happened("Return", "CREATED", return_id)
+            self.happened("Return", "CREATED", return_id, at)
             return return_id
 
     def _check_lines(self, new: NewReturn) -> None:
@@ -216,7 +216,7 @@ class ReturnDesk(OrderDesk):
             row["return_cost"], self.taxes_of("return", row),
         )  # fmt: skip
 
-    def complete_return(self, return_id: int, *, send_email: bool | None = False) -> None:
+    def complete_return(self, return_id: int, at: datetime | None = None, *, send_email: bool | None = False) -> None:
         """``completeReturn``: pays nothing; refused when completed already. ``send_email`` ``None``: as the shop has it."""
         with self.write():
             if self.a_return(return_id)["status"] == "COMPLETED":
@@ -224,7 +224,7 @@ class ReturnDesk(OrderDesk):
             self.update("returns", "id", return_id, {"status": "COMPLETED"})
             self.assess("return", self.a_return(return_id), is_final=True)
             self.send_email("return completed", return_id, send_email)
-            self.happened("Return", "COMPLETED", return_id)
+            self.happened("Return", "COMPLETED", return_id, at)
 
     def uncomplete_return(self, return_id: int) -> None:
         """``uncompleteReturn``: only a completed one."""
@@ -248,7 +248,7 @@ class ReturnDesk(OrderDesk):
             self.rows("delete from taxes where subject = 'return' and subject_id = ?", [return_id])
             self.delete("returns", "id", return_id)
             self.rows("delete from id_conversions where object_type = 'Return' and internal_id = ?", [return_id])
-            self.happened("Return", "DELETED", return_id)
+            self.happened("Return", "DELETED", return_id, at)
             return row
 
     def refund_return(self, return_id: int, at: datetime | None = None, *, send_email: bool | None = False) -> int:
@@ -260,7 +260,7 @@ class ReturnDesk(OrderDesk):
         with self.write():
             # Not documented, assumption: behaviour.refund_pays_the_total_of_the_moment
             if self.settings.refund_settles_tax_first and self.a_return(return_id)["status"] != "COMPLETED":
-                self.complete_return(return_id)
+                self.complete_return(return_id, at)
             row = self.a_return(return_id)
             order = self.order(row["order_number"])
             # Not documented, assumption: behaviour.refund_pays_the_total
@@ -283,7 +283,7 @@ class ReturnDesk(OrderDesk):
             self.send_email("return refunded", return_id, send_email)
             # Not documented, assumption: behaviour.refund_completes_return
             if row["status"] != "COMPLETED":
-                self.complete_return(return_id)
+                self.complete_return(return_id, at)
             return entry_id
 
     def request_refund(self, return_id: int, *, at: datetime) -> int:
@@ -343,7 +343,7 @@ class ReturnDesk(OrderDesk):
 
     def person_complete_return(self, return_id: int, *, at: datetime) -> None:
         """Somebody completes a Return."""
-        self.complete_return(return_id)
+        self.complete_return(return_id, at)
 
     def person_refund_return(self, return_id: int, *, at: datetime) -> int:
         """Somebody refunds a Return."""

@@ -125,7 +125,7 @@ class StockRoom(Database):
                     "quantity": quantity, "free": self.free(size_id, warehouse_id),
                 },
             )  # fmt: skip
-        self.happened("StockChange", "CREATED", change_id)
+        self.happened("StockChange", "CREATED", change_id, at)
         return change_id
 
     def change_stock(

@@ -394,36 +394,50 @@ def set_id_conversions(store: CentraStore, _info: GraphQLResolveInfo, input: lis
 
 
 @_field("setEventListeners", "EventListenersPayload")
-def set_event_listeners(store: CentraStore, _info: GraphQLResolveInfo, input: list[Mapping[str, Any]]) -> Answer:
+def set_event_listeners(store: CentraStore, info: GraphQLResolveInfo, input: list[Mapping[str, Any]]) -> Answer:
     """``setEventListeners``: from now on these changes are kept as events."""
+    integration = _queue_of(store, info)
     now = instant_text(store.clock.now())
     with store.write():
         for row in input:
             store.rows(
-                "insert or replace into event_listeners values (?, ?, ?, ?)",
-                [row["objectType"], ",".join(row.get("changeTypes") or ()), now, now],
+                "insert into event_listeners values (?, ?, ?, ?, ?) on conflict do update"
+                " set change_types = excluded.change_types, updated_at = excluded.updated_at",
+                [integration, row["objectType"], ",".join(row.get("changeTypes") or ()), now, now],
             )
-    return {"event_listeners": listeners(store)}
+    return {"event_listeners": listeners(store, integration)}
 
 
 @_field("unsetEventListeners", "EventListenersPayload")
-def unset_event_listeners(store: CentraStore, _info: GraphQLResolveInfo, input: list[Mapping[str, Any]]) -> Answer:
+def unset_event_listeners(store: CentraStore, info: GraphQLResolveInfo, input: list[Mapping[str, Any]]) -> Answer:
     """``unsetEventListeners``."""
+    integration = _queue_of(store, info)
     with store.write():
         for row in input:
-            store.delete("event_listeners", "object_type", row["objectType"])
-    return {"event_listeners": listeners(store)}
+            store.rows(
+                "delete from event_listeners where integration_name = ? and object_type = ?",
+                [integration, row["objectType"]],
+            )
+    return {"event_listeners": listeners(store, integration)}
 
 
 @_field("confirmEvents", "EventsConfirmPayload")
-def confirm_events(store: CentraStore, _info: GraphQLResolveInfo, input: Mapping[str, Any]) -> Answer:
-    """``confirmEvents``: these do not come back."""
+def confirm_events(store: CentraStore, info: GraphQLResolveInfo, input: Mapping[str, Any]) -> Answer:
+    """``confirmEvents``: these do not come back, to nobody of this integration."""
+    integration = _queue_of(store, info)
     shown = []
     with store.write():
         for event_id in input["eventsIds"]:
-            found = store.row("select * from events where id = ?", [event_id])
+            found = store.row("select * from events where id = ? and integration_name = ?", [event_id, integration])
             if found is None:
                 raise CentraRefusal("Event not found", ["input", "eventsIds"])
             store.update("events", "id", event_id, {"is_confirmed": 1})
             shown.append(found)
     return {"events": shown}
+
+
+def _queue_of(store: CentraStore, info: GraphQLResolveInfo) -> str:
+    """Whose queue a token sees; tokens with one integration name share it."""
+    if not store.settings.event_queue:
+        raise CentraRefusal("Events are not enabled for this store", ["input"])
+    return str(info.context["integration_name"])

@@ -144,6 +144,70 @@ class Assortment:
         self._sold = 0
         self._spare = 0
 
+    @classmethod
+    def of(cls, store: CentraStore, random: Random) -> Assortment:
+        """What a shop that was opened before sells, and to whom."""
+        found = cls(store, random)
+        prices = {name: Decimal(price) for name, price in _PRODUCTS}
+        rows = store.rows(
+            "select sizes.sku, ean, upc, product_name, name, variant_id from sizes"
+            " join variants on variants.id = variant_id order by sizes.id"
+        )
+        for row in rows:
+            if row["product_name"] in prices:
+                siblings = tuple(
+                    one["sku"] for one in rows if one["variant_id"] == row["variant_id"] and one["sku"] != row["sku"]
+                )
+                found.sizes.append(
+                    Size(
+                        row["sku"], row["ean"], row["upc"], f"{row['product_name']} {row['name']}",
+                        prices[row["product_name"]], siblings,
+                    )
+                )  # fmt: skip
+        markets = {market.country: market for market in (*MARKETS, EXPORT)}
+        found._customers = [
+            (row["id"], row["email"], markets[row["country"]])
+            for row in store.rows("select id, email, country from customers where is_registered order by id")
+            if row["country"] in markets
+        ]
+        return found
+
+    def any_lines(self, units: int) -> list[tuple[Size, int]]:
+        """So many units of different sizes that are in stock."""
+        if not self.sizes or not self._customers:
+            raise ValueError("there is no shop in this home")
+        there = [size for size in self.sizes if self.store.free(self.store.rows(
+            "select id from sizes where sku = ?", [size.sku])[0]["id"]) > 10]  # fmt: skip
+        return [(size, 1) for size in self.random.sample(there, units)]
+
+    def order(self, number: int) -> Order:
+        """A shipped order of one shop unit by unit, as it was sold."""
+        row = self.store.order(number)
+        _, email, market = next(one for one in self._customers if one[0] == row["customer_id"])
+        by_sku = {size.sku: size for size in self.sizes}
+        order = Order(
+            number, row["id"], email, market.country, row["currency"], market.in_centra.tax_percent, row["shipping"],
+            row["voucher"], datetime.fromisoformat(row["created_at"]), market.offset_hours, row["tax_mode"],
+        )  # fmt: skip
+        for line in self.store.rows(
+            "select order_lines.*, shipment_lines.id as shipment_line_id, shipment_id, sku from order_lines"
+            " join shipment_lines on order_line_id = order_lines.id join sizes on sizes.id = size_id"
+            " where order_number = ? order by order_lines.id",
+            [number],
+        ):
+            percent = line["tax_percent"]
+            if order.tax_mode == "added":
+                percent = self.store.engine_tax("shipment", line["shipment_id"], line["shipment_line_id"]).percent
+            order.units += [
+                Unit(
+                    number, order.order_id, line["id"], line["shipment_id"], line["shipment_line_id"], offset,
+                    line["quantity"], by_sku[line["sku"]], line["unit_price"], percent, order.tax_mode,
+                )
+                for offset in range(line["quantity"])
+            ]  # fmt: skip
+        _share_voucher(order)
+        return order
+
     def open(self) -> None:
         """Warehouses, sizes and customers."""
         for name in ("Main", "Outlet", "Quarantine"):

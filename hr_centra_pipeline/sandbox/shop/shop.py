@@ -14,6 +14,7 @@ from typing import Any
 from hr_centra_pipeline.sandbox.centra.centra_database import UnusableHome
 from hr_centra_pipeline.sandbox.centra.store import CentraRefusal, CentraStore
 from hr_centra_pipeline.sandbox.happy_returns import exports
+from hr_centra_pipeline.sandbox.happy_returns.notices import Notices
 from hr_centra_pipeline.sandbox.happy_returns.records import Happening, Records
 from hr_centra_pipeline.sandbox.payouts import settlements
 from hr_centra_pipeline.sandbox.sandbox_clock import SandboxClock
@@ -42,6 +43,10 @@ class Shop:
     def __post_init__(self) -> None:
         self.home.mkdir(parents=True, exist_ok=True)
         self._records = Records(self.home / "happy_returns.sqlite")
+
+    def close(self) -> None:
+        """Close Happy Returns' records; Centra's store stays open."""
+        self._records.close()
 
     @property
     def truth_path(self) -> Path:
@@ -209,7 +214,7 @@ class Shop:
 
     def advance(self, hours: int) -> None:
         """Let hours pass, one after another: what happens in each is exported when it ends."""
-        lived = datetime.fromisoformat(self._records.fact("lived_until") or "")
+        lived = lived_until(self._records)
         random = self._chance(lived)
         for number in range(1, hours + 1):
             self._live(lived + number * _HOUR, random)
@@ -221,31 +226,49 @@ class Shop:
     def _chance(self, moment: datetime) -> Random:
         return Random(f"{self._records.fact('seed')} {moment.isoformat()}")
 
-    def _live(self, until: datetime, random: Random) -> None:
+    def live(self, seconds: float) -> None:
+        """Let seconds pass; what happens in them is exported when their hour is over."""
+        moment = lived_until(self._records)
+        until = moment + timedelta(seconds=seconds)
+        while (hour := moment.replace(minute=0, second=0, microsecond=0) + _HOUR) <= until:
+            self._live(hour, self._chance(hour))
+            moment = hour
+        if moment < until or not seconds:
+            self._live(until, self._chance(until), exports_rows=False)
+
+    def _live(self, until: datetime, random: Random, *, exports_rows: bool = True) -> None:
         """Everything up to a moment happens; the clock moves; the changed rows are exported."""
+        notices = Notices.wanted(self._records)
         self._records.begin()
-        moved_from = datetime.fromisoformat(self._records.fact("lived_until") or "")
+        moved_from = lived_until(self._records)
         files: list[tuple[str, bytes, datetime]] = []
         for at, what, arguments in self._records.take_due(until):
+            if notices:
+                notices.pass_until(at)
             if what == "row":
-                self._records.change(arguments["kind"], arguments["key"], arguments["changes"], at)
+                before, after = self._records.change(arguments["kind"], arguments["key"], arguments["changes"], at)
+                if notices:
+                    notices.noticed(arguments["kind"], before, after, at)
             elif what == "file":
                 files.append((arguments["name"], arguments["text"].encode(), at))
             elif what in people.ACTIONS:
                 people.act(self.store, what, arguments, at)
             else:
                 self._person(what, arguments, at)
-        for kind in exports.COLUMNS:
+        if notices:
+            notices.pass_until(until)
+        for kind in exports.COLUMNS if exports_rows else ():
             changed = self._records.changed(kind)
             if changed:
                 rows = [{**state, "updated_at": exports.shown(at, random.choice((0, 2, -4)))} for state, at in changed]
                 ending, data = exports.content(kind, rows)
-                files.append((f"{kind}-{until.astimezone(UTC):%Y%m%dT%H%M}Z.{ending}", data, until))
-        if not files and (until - moved_from >= timedelta(days=1) or until.hour == 0):
+                files.append((f"{kind}-{_stamp(until)}.{ending}", data, until))
+        if exports_rows and not files and (until - moved_from >= timedelta(days=1) or until.hour == 0):
             # Nothing happened: the day's export is a header.
             ending, data = exports.content("returns", [])
-            files.append((f"returns-{until.astimezone(UTC):%Y%m%dT%H%M}Z.{ending}", data, until))
-        files += self._repeated(files, until, random)
+            files.append((f"returns-{_stamp(until)}.{ending}", data, until))
+        if exports_rows:
+            files += self._repeated(files, until, random)
         for name, data, at in files:
             exports.write(self.home / "exports", name, data, at)
         if self._records.fact("ships_replacements"):
@@ -317,3 +340,20 @@ class Shop:
             actions[what](made)
         except CentraRefusal:
             return
+
+
+def lived_until(records: Records) -> datetime:
+    """How far a shop's life has come.
+
+    Raises:
+        ValueError: there is no shop.
+    """
+    found = records.fact("lived_until")
+    if found is None:
+        raise ValueError("there is no shop in this home")
+    return datetime.fromisoformat(found)
+
+
+def _stamp(instant: datetime) -> str:
+    """A moment in the name of a file; with seconds where it is not a whole minute."""
+    return instant.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ" if instant.second else "%Y%m%dT%H%MZ")

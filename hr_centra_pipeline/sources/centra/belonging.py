@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
+from hr_centra_pipeline.core import addresses
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.sources.centra.client import CentraClient
@@ -152,18 +152,11 @@ def _present(connection: Connection, settings: Settings) -> dict[str, str]:
 
 def _goes_with(present: Raw) -> bool:
     hosts = {name: urlsplit(present[name]).hostname or "" for name in ("centra", "order_api")}
-    return hosts["centra"] == hosts["order_api"] or all(_is_loopback(host) for host in hosts.values())
+    return hosts["centra"] == hosts["order_api"] or all(addresses.is_loopback(host) for host in hosts.values())
 
 
 def _is_local(*bound: Raw) -> bool:
-    return all(_is_loopback(urlsplit(one["centra"]).hostname or "") for one in bound)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return all(addresses.is_loopback(urlsplit(one["centra"]).hostname or "") for one in bound)
 
 
 # ---------------------------------------------------------------- what the Centra of this database must show

@@ -34,6 +34,10 @@ _COST = Sometimes({"value": _MONEY})
 _ATTRIBUTES = [{"attributeTypeName": "-", "attributeElementKey": "-", "attributeElementValue": "-"}]
 _SIZES = [{"productSize": {"SKU": "-"}, "deliveredQuantity": 1}]
 
+PAYMENT = "PaymentHistoryEntry"
+EVENT_TYPES = ("Order", "Shipment", "Return", "StockChange", PAYMENT)
+EVENT_CHANGES = ("CREATED", "UPDATED", "DELETED", "COMPLETED", "DEPENDENT_DATA_CHANGED")
+
 WIDEST: Mapping[str, Variables] = {
     "ReadRateLimits": {},
     "PullOrders": {
@@ -95,6 +99,11 @@ WIDEST: Mapping[str, Variables] = {
     "UpdateCustomer": {"customer": {"id": 0}, "input": {"internalComment": "-"}},
     "AssignOrderAttribute": {"objectId": 0, "attributes": _ATTRIBUTES},
     "AssignCustomerAttribute": {"objectId": 0, "attributes": _ATTRIBUTES},
+    "ReadEvents": {"objectType": [one for one in EVENT_TYPES if one != PAYMENT], "limit": 1},
+    "ReadPaymentEvents": {"limit": 1},
+    "ReadEventListeners": {},
+    "SetEventListeners": {"input": [{"objectType": one, "changeTypes": list(EVENT_CHANGES)} for one in EVENT_TYPES]},
+    "ConfirmEvents": {"input": {"eventsIds": [0]}},
     "CancelOrder": {
         "id": "-",
         "input": {
@@ -105,12 +114,13 @@ WIDEST: Mapping[str, Variables] = {
 
 
 def widest(policy: Policy) -> Mapping[str, Variables]:
-    """The same under a policy: a gift card as its template fills it in."""
+    """The same under a policy: a gift card as its template fills it in, and the event queue only where it is read."""
+    found = {name: of for name, of in WIDEST.items() if policy.events.centra_queue or name not in QUEUE}
     template = policy.gift_card.template
     if template is None:
-        return WIDEST
+        return found
     card = gift_card.filled(template, dict.fromkeys(gift_card.PLACEHOLDERS, "-"))
-    return {**WIDEST, "IssueCredit": {"input": {**WIDEST["IssueCredit"]["input"], "giftCard": card}}}
+    return {**found, "IssueCredit": {"input": {**WIDEST["IssueCredit"]["input"], "giftCard": card}}}
 
 
 def plain(value: Any) -> Any:
@@ -170,6 +180,11 @@ NEEDED: Mapping[str, frozenset[str]] = {
     "AssignOrderAttribute": frozenset({"Attribute:write"}),
     "AssignCustomerAttribute": frozenset({"Attribute:write"}),
     "CancelOrder": frozenset({"Order:read", "Order:write"}),
+    "ReadEvents": frozenset({"Event:read"}),
+    "ReadPaymentEvents": frozenset({"Event:read", "Order:read"}),
+    "ReadEventListeners": frozenset({"Event:read"}),
+    "SetEventListeners": frozenset({"Event:write"}),
+    "ConfirmEvents": frozenset({"Event:write"}),
 }
 
 
@@ -223,6 +238,9 @@ RELEASING = frozenset({"LookAtShipment", "UpdateShipment"})
 FOR_PEOPLE = frozenset({"PullWarehouses"})
 """Operations that no effect needs: what they read is shown to people."""
 
+QUEUE = frozenset({"ReadEvents", "ReadPaymentEvents", "ReadEventListeners", "SetEventListeners", "ConfirmEvents"})
+"""Operations of Centra's event queue, where the policy wants it read. No effect needs them: polls find what it does not bring."""
+
 
 def paid_by(payer: str) -> str:
     """How credit notes that a payer pays are called among the effect types."""
@@ -248,4 +266,5 @@ def used(policy: Policy | None = None) -> frozenset[str]:
         return frozenset(NEEDED)
     modes: dict[str, str] = policy.modes.model_dump()
     of_types = [names for of, names in needed(policy).items() if modes[of.partition(" ")[0]] != "off"]
-    return (_READ_FOR_ALL | FOR_PEOPLE).union(*of_types)
+    queue = QUEUE if policy.events.centra_queue else frozenset()
+    return (_READ_FOR_ALL | FOR_PEOPLE | queue).union(*of_types)

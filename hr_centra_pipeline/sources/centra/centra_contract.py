@@ -131,10 +131,11 @@ def compared(
     """Each coordinate that our operations use next to this schema: differences first.
 
     ``needed``: operations by effect type under the present policy; ``words``: see :data:`Words`; ``variables``: the widest
-    of each operation.
+    of each operation that is compared.
     """
     listed = ledger()
-    by_operation = {name: list(_uses_of(schema, name, variables[name])) for name in centra_operations.names()}
+    names = [name for name in centra_operations.names() if name in variables]
+    by_operation = {name: list(_uses_of(schema, name, variables[name])) for name in names}
     rows = [
         *_of_uses(by_operation, needed, listed),
         *_of_words(schema, by_operation, needed, {**words, **_FIXED}, listed),

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from hr_centra_pipeline.core import addresses
+from hr_centra_pipeline.sources.calls.credential import Credential
 from hr_centra_pipeline.sources.centra import centra_operations, judged
 from hr_centra_pipeline.sources.centra.centra_errors import (
     AnswerTooLarge,
@@ -24,7 +25,7 @@ from hr_centra_pipeline.sources.centra.centra_errors import (
 from hr_centra_pipeline.sources.centra.centra_operations import Operation
 from hr_centra_pipeline.sources.centra.judged import Unreadable
 from hr_centra_pipeline.sources.centra.rate_limiter import LEFT_TO_OTHERS, RateLimiter
-from hr_centra_pipeline.sources.centra.transport import BeforeCall, Clock, Credential, Reply, Sleep, Transport
+from hr_centra_pipeline.sources.centra.transport import BeforeCall, Clock, Reply, Sleep, Transport
 
 _READ_LIMITS = "ReadRateLimits"
 _MOST_PAGES = 20_000  # of one list: two million objects

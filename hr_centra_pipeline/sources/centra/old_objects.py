@@ -86,7 +86,7 @@ def _rows(behaviours: Sequence[str], question: Callable[[_Asker], Json], asker: 
     except CentraError as error:
         found = dict.fromkeys(behaviours, Seen("cannot_be_seen", f"could not be queried: {error}"[:300]))
     except (KeyError, TypeError, AttributeError, ArithmeticError) as error:
-        found = dict.fromkeys(behaviours, Seen("cannot_be_seen", f"an odd answer ({type(error).__name__})"))
+        found = dict.fromkeys(behaviours, Seen("cannot_be_seen", f"an unusable answer ({type(error).__name__})"))
     for name in behaviours:
         seen, of = found[name], ledger().behaviours[name]
         advice = f"{of.known.remedy} ({of.known.setting})" if of.known.setting else of.known.remedy

@@ -11,9 +11,10 @@ from typing import Any
 from pydantic import SecretStr
 
 from hr_centra_pipeline.core import addresses
+from hr_centra_pipeline.sources.calls.credential import Credential
 from hr_centra_pipeline.sources.centra.centra_errors import Permanent, Transient, UnknownOutcome
 from hr_centra_pipeline.sources.centra.judged import shown
-from hr_centra_pipeline.sources.centra.transport import BeforeCall, Clock, Credential, Reply, Sleep, Transport
+from hr_centra_pipeline.sources.centra.transport import BeforeCall, Clock, Reply, Sleep, Transport
 
 CREATE_ORDER = "POST /order"
 READ_ORDER = "GET /orders"

@@ -55,7 +55,7 @@ def pull_orders(client: CentraClient, warehouse: Warehouse, policy: Policy, now:
             land_orders(pull, page)
             for order in page:
                 pull.saw(order.updated_at)
-        for numbers in _batches(pull.ask_again(), pull.page_size):
+        for numbers in batches(pull.ask_again(), pull.page_size):
             for page in order_pages(pull, {"number": numbers}):
                 land_orders(pull, page)
 
@@ -65,7 +65,7 @@ def pull_orders(client: CentraClient, warehouse: Warehouse, policy: Policy, now:
 @makes(
     "landing.centra_orders",
     "One row per order as fetched, when it changed; orders that open return items name are fetched by number.",
-    reads=("staging.return_items",),
+    reads=("staging.return_items", "landing.centra_hints"),
     loops={
         "landing.centra_pulls": "a pull starts where the last one ended",
         "landing.centra_absent_orders": "an order that Centra did not know is asked for again, but not each time",
@@ -89,7 +89,7 @@ def pull_named_orders(client: CentraClient, warehouse: Warehouse, policy: Policy
 @makes(
     "landing.centra_shipments",
     "One row per shipment as fetched, when it changed.",
-    reads=("staging.return_items",),
+    reads=("staging.return_items", "landing.centra_hints"),
     loops={"landing.centra_pulls": "a pull starts where the last one ended"},
     kind="source",
 )
@@ -97,10 +97,10 @@ def pull_shipments(client: CentraClient, warehouse: Warehouse, policy: Policy, n
     """Shipments by Centra's own ``updatedAt``: whether one touches its order's is not documented."""
 
     def work(pull: Pull) -> None:
-        for shipment in _land_shipments(pull, {"updatedAt": {"from": text_of(pull.since())}}):
+        for shipment in land_shipments(pull, {"updatedAt": {"from": text_of(pull.since())}}):
             pull.saw(shipment.updated_at)
-        for ids in _batches(pull.ask_again(), pull.page_size):
-            for _ in _land_shipments(pull, {"id": ids}):
+        for ids in batches(pull.ask_again(), pull.page_size):
+            for _ in land_shipments(pull, {"id": ids}):
                 pass
 
     return recorded(Pull("shipments", client, warehouse, policy, now), work)
@@ -109,7 +109,7 @@ def pull_shipments(client: CentraClient, warehouse: Warehouse, policy: Policy, n
 @makes(
     "landing.centra_returns",
     "One row per Return as fetched, when it changed or was deleted.",
-    reads=("staging.return_items",),
+    reads=("staging.return_items", "landing.centra_hints"),
     loops={
         "landing.centra_pulls": "a pull starts where the last one ended",
         "staging.centra_returns": "a Return that the last staging shows as finished is not fetched again",
@@ -128,14 +128,14 @@ def pull_returns(client: CentraClient, warehouse: Warehouse, policy: Policy, now
         window = now - timedelta(days=policy.centra.returns_window_days)
         pull.window_from = since = min(pull.since(), window)
         with warehouse.transaction() as connection:
-            open_orders = [number for number in _open_orders(connection, now, policy) if _is_order_number(number)]
+            open_orders = [number for number in _open_orders(connection, now, policy) if is_order_number(number)]
         shown = land_returns(pull, {"createdAt": {"from": text_of(since)}}, is_window=True)
-        for numbers in _batches(open_orders, pull.page_size):
+        for numbers in batches(open_orders, pull.page_size):
             shown |= land_returns(pull, {"orderNumber": [int(number) for number in numbers]})
         with warehouse.transaction() as connection:
             doubtful = _returns_to_ask_for(connection, since, open_orders, shown)
         doubtful += [one for one in pull.ask_again() if one not in shown and one not in doubtful]
-        for ids in _batches(doubtful, pull.page_size):
+        for ids in batches(doubtful, pull.page_size):
             found = land_returns(pull, {"id": ids})
             if None in found:
                 continue  # one of them is there, and cannot be read: which one is not known
@@ -149,6 +149,7 @@ def pull_returns(client: CentraClient, warehouse: Warehouse, policy: Policy, now
 @makes(
     "landing.centra_stock_changes",
     "One row per stock change as fetched.",
+    reads=("landing.centra_hints",),
     loops={"landing.centra_pulls": "a pull starts where the last one ended"},
     kind="source",
 )
@@ -157,7 +158,7 @@ def pull_stock_changes(client: CentraClient, warehouse: Warehouse, policy: Polic
 
     def work(pull: Pull) -> None:
         land_stock_changes(pull, {"createdAt": {"from": text_of(pull.since())}})
-        for ids in _batches(pull.ask_again(), pull.page_size):
+        for ids in batches(pull.ask_again(), pull.page_size):
             land_stock_changes(pull, {"id": ids}, is_window=False)
 
     return recorded(Pull("stock_changes", client, warehouse, policy, now), work)
@@ -195,16 +196,8 @@ def pull_replacement_stock(client: CentraClient, warehouse: Warehouse, policy: P
 
     def work(pull: Pull) -> None:
         with warehouse.transaction() as connection:
-            wanted = _replacement_skus(connection)
-        for skus in _batches(wanted, _SKUS_AT_ONCE):
-            raws = client.objects("PullReplacementStock", {"sku": skus, "limit": _LIST_LIMIT}, "productSizes")
-            if len(raws) >= _LIST_LIMIT:
-                problem = f"{len(raws)} sizes for {len(skus)} SKUs: the list may go on. Make SKUs unique in Centra."
-                raise Permanent(problem, operation="PullReplacementStock")
-            problems = len(pull.problems)
-            sizes = pull.fitting(SizeStock, raws)
-            if len(pull.problems) == problems:
-                _land_free_stock(pull, skus, sizes)
+            wanted = replacement_skus(connection)
+        free_stock_of(pull, wanted)
 
     return recorded(Pull("replacement_stock", client, warehouse, policy, now), work)
 
@@ -227,18 +220,18 @@ def pull_status_marks(client: CentraClient, warehouse: Warehouse, policy: Policy
         if kinds == ("status_update",):
             return  # the orders' own comments come with the orders
         with warehouse.transaction() as connection:
-            orders = [int(number) for number in _open_orders(connection, now, policy) if _is_order_number(number)]
+            orders = [int(number) for number in _open_orders(connection, now, policy) if is_order_number(number)]
             customers = _customers_of(connection, orders)
             written = _written_since_read(connection)
         if "order_attribute" in kinds:
-            for numbers in _batches(orders, pull.page_size):
+            for numbers in batches(orders, pull.page_size):
                 raws = client.objects("ReadOrderAttributes", {"number": numbers, "limit": len(numbers)}, "orders")
                 _land_marks(pull, "order", numbers, MarkedOrder, raws, written)
         for kind, operation in (
             ("customer_note", "ReadCustomerComments"),
             ("customer_attribute", "ReadCustomerAttributes"),
         ):
-            for ids in _batches(customers if kind in kinds else [], pull.page_size):
+            for ids in batches(customers if kind in kinds else [], pull.page_size):
                 raws = client.objects(operation, {"id": ids, "limit": len(ids)}, "customers")
                 _land_marks(pull, "customer", ids, MarkedCustomer, raws, written)
 
@@ -259,7 +252,7 @@ def order_pages(pull: Pull, where: Raw) -> Iterator[list[Order]]:
         yield pull.fitting(Order, consumer(raws), is_own=True)
 
 
-def _land_shipments(pull: Pull, where: Raw) -> Iterator[Shipment]:
+def land_shipments(pull: Pull, where: Raw) -> Iterator[Shipment]:
     """Land the shipments of one list; those that fit."""
     for raws in pull.client.pages("PullShipments", {"where": where}, "shipmentConnection", pull.page_size):
         page = pull.fitting(Shipment, consumer(raws), is_own=True)
@@ -307,12 +300,13 @@ def _number_of_order(raw: Raw) -> str:
     reads=("staging.return_items",),
     kind="source",
 )
-def name_orders(pull: Pull, wanted: Sequence[tuple[str, bool]]) -> None:
-    """Ask for orders by number, each with whether it was asked before; note those that Centra does not know."""
-    askable = [number for number, _ in wanted if _is_order_number(number)]
+def name_orders(pull: Pull, wanted: Sequence[tuple[str, bool]]) -> set[int]:
+    """Ask for orders by number, each with whether it was asked before; note those that Centra does not know, answer the others."""
+    askable = [number for number, _ in wanted if is_order_number(number)]
     # Centra's numbers are whole: anything else cannot be one of its orders. Asking would be refused; said once.
-    absent = [number for number, was_asked in wanted if not was_asked and not _is_order_number(number)]
-    for numbers in _batches(askable, pull.page_size):
+    absent = [number for number, was_asked in wanted if not was_asked and not is_order_number(number)]
+    known: set[int] = set()
+    for numbers in batches(askable, pull.page_size):
         shown: set[str] = set()
         problems = len(pull.problems)
         for page in order_pages(pull, {"number": [int(number) for number in numbers]}):
@@ -320,6 +314,7 @@ def name_orders(pull: Pull, wanted: Sequence[tuple[str, bool]]) -> None:
             shown |= {str(order.number) for order in page}
         if len(pull.problems) == problems:
             absent += [number for number in numbers if number not in shown]
+        known |= {int(number) for number in shown}
     if absent:
         with pull.warehouse.transaction() as connection:
             batch = watermarks.next_batch(connection)
@@ -327,9 +322,11 @@ def name_orders(pull: Pull, wanted: Sequence[tuple[str, bool]]) -> None:
                 "insert into landing.centra_absent_orders (order_number, fetched_at, batch) values (?, ?, ?)",
                 [(number, pull.now, batch) for number in absent],
             )
+    return known
 
 
-def _is_order_number(text: str) -> bool:
+def is_order_number(text: str) -> bool:
+    """Whether a text can be the number of one of Centra's orders."""
     return text.isascii() and text.isdecimal() and str(int(text)) == text and 0 < int(text) <= _LARGEST_NUMBER
 
 
@@ -469,7 +466,21 @@ def with_all_lines(client: CentraClient, raw: Raw) -> Raw:
     return {**raw, "lines": lines}
 
 
-def _replacement_skus(connection: Connection) -> list[str]:
+def free_stock_of(pull: Pull, wanted: Sequence[str]) -> None:
+    """Land what is free of these SKUs."""
+    for skus in batches(wanted, _SKUS_AT_ONCE):
+        raws = pull.client.objects("PullReplacementStock", {"sku": skus, "limit": _LIST_LIMIT}, "productSizes")
+        if len(raws) >= _LIST_LIMIT:
+            problem = f"{len(raws)} sizes for {len(skus)} SKUs: the list may go on. Make SKUs unique in Centra."
+            raise Permanent(problem, operation="PullReplacementStock")
+        problems = len(pull.problems)
+        sizes = pull.fitting(SizeStock, raws)
+        if len(pull.problems) == problems:
+            _land_free_stock(pull, skus, sizes)
+
+
+def replacement_skus(connection: Connection, orders: Sequence[str] | None = None) -> list[str]:
+    """SKUs that open exchanges ask for; ``orders``: of units on these alone."""
     rows = connection.execute(
         """
         -- Until the ledger has its replacement as confirmed, an exchange is open, whatever Happy Returns says of it; and again
@@ -484,9 +495,12 @@ def _replacement_skus(connection: Connection) -> list[str]:
             where effect_kind = 'exchange_order' and state = 'confirmed'
             group by return_item_id having count(*) > coalesce(any_value(repeated_orders.times), 0)
         ) as exchanged using (return_item_id)
-        where refund_type = 'exchange' and exchange_sku is not null
+        where
+            refund_type = 'exchange' and exchange_sku is not null
+            and ($is_every or order_number in (select unnest($orders::varchar[])))
         order by exchange_sku
-        """
+        """,
+        {"is_every": orders is None, "orders": list(orders or ())},
     ).fetchall()
     return [sku for (sku,) in rows]
 
@@ -581,7 +595,8 @@ def _land_marks(
     pull.land(centra_landing.STATUS_MARKS, [centra_landing.status_mark_row(mark) for mark in marks], again=written)
 
 
-def _batches(values: Sequence[Key], size: int) -> Iterator[list[Key]]:
+def batches(values: Sequence[Key], size: int) -> Iterator[list[Key]]:
+    """Keys that are asked for together."""
     rest = iter(values)
     while batch := list(islice(rest, size)):
         yield batch

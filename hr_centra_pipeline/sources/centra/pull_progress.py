@@ -25,6 +25,8 @@ Raw = Mapping[str, Any]
 
 _LONGEST_ID = 40  # characters of an id that is not one
 _FOLLOWED = frozenset({"orders", "shipments", "returns", "stock_changes"})  # by a watermark
+NAMED_PREFIX = "event_"
+"""Of the names of pulls of objects that hints name (``named_pulls.py``): no window, and no proof of anything that was not named."""
 _MESSAGES = 3  # of refused objects, in one problem
 
 
@@ -62,6 +64,11 @@ class Pull:
     error: CentraError | None = None
     unreadable: dict[int, str] = field(default_factory=dict)  # ids of objects of the pull's own kind, and what is wrong
     has_nameless: bool = False  # one of them has no id that can be read: only the same window can show it again
+
+    @property
+    def kind(self) -> str:
+        """The kind of objects that it lands, whatever it is recorded as."""
+        return self.object.removeprefix(NAMED_PREFIX)
 
     @property
     def overlap(self) -> timedelta:
@@ -145,7 +152,7 @@ class Pull:
         return fitting
 
     def _keep_in_mind(self, raw: Raw, problem: str, *, is_own: bool) -> None:
-        object_id = identity(raw, "number" if self.object == "orders" else "id") if isinstance(raw, Mapping) else None
+        object_id = identity(raw, "number" if self.kind == "orders" else "id") if isinstance(raw, Mapping) else None
         if is_own and object_id is not None:
             self.unreadable[object_id] = problem
         else:
@@ -165,8 +172,8 @@ class Pull:
             self.rows_landed += centra_landing.land(connection, target, rows, self.now, again=again)
 
 
-def recorded(pull: Pull, work: Callable[[Pull], None]) -> PullReport:
-    """Do the pull and write its row into ``landing.centra_pulls``, complete or not.
+def recorded(pull: Pull, work: Callable[[Pull], None], *, only_if_read: bool = False) -> PullReport:
+    """Do the pull and write its row into ``landing.centra_pulls``, complete or not; ``only_if_read``: none if it read nothing.
 
     What goes wrong with Centra is reported; what goes wrong with us is raised, after the row was written.
     """
@@ -180,6 +187,8 @@ def recorded(pull: Pull, work: Callable[[Pull], None]) -> PullReport:
         pull.problems.append(f"stopped by {type(error).__name__}: see the log of the run.")
         _write(pull, timedelta(seconds=time.monotonic() - started))
         raise
+    if only_if_read and not (pull.rows_read or pull.rows_landed or pull.problems):
+        return pull.report()
     return _write(pull, timedelta(seconds=time.monotonic() - started))
 
 
@@ -225,6 +234,16 @@ def _note_unreadable(connection: Connection, pull: Pull, watermark: datetime | N
             "delete from landing.centra_unreadable where object = ? and object_id not in (select unnest(?::bigint[]))",
             [pull.object, list(pull.unreadable)],
         )
+    keep_unreadable(connection, pull)
+    if is_at_end and pull.unreadable:
+        connection.execute(
+            "insert into landing.centra_reached (object, window_to, batch, fetched_at) values (?, ?, ?, ?)",
+            [pull.object, watermark, watermarks.next_batch(connection), pull.now],
+        )
+
+
+def keep_unreadable(connection: Connection, pull: Pull) -> None:
+    """Objects that did not fit: the polls of their kind ask for them until they do."""
     connection.execute(
         """
         insert into landing.centra_unreadable
@@ -233,14 +252,12 @@ def _note_unreadable(connection: Connection, pull: Pull, watermark: datetime | N
         where object_id not in (select object_id from landing.centra_unreadable where object = $object)
         """,
         {
-            "object": pull.object, "now": pull.now, "ids": list(pull.unreadable), "problems": list(pull.unreadable.values()),
+            "object": pull.kind,
+            "now": pull.now,
+            "ids": list(pull.unreadable),
+            "problems": list(pull.unreadable.values()),
         },
-    )  # fmt: skip
-    if is_at_end and pull.unreadable:
-        connection.execute(
-            "insert into landing.centra_reached (object, window_to, batch, fetched_at) values (?, ?, ?, ?)",
-            [pull.object, watermark, watermarks.next_batch(connection), pull.now],
-        )
+    )
 
 
 def _watermark(pull: Pull, elapsed: timedelta) -> datetime | None:

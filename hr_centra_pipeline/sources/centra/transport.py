@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import ssl
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -14,14 +13,12 @@ from typing import Any, NoReturn
 
 import requests
 import simplejson
-from pydantic import SecretStr
-from requests.auth import AuthBase
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from hr_centra_pipeline.core import addresses
-from hr_centra_pipeline.core.errors import ConfigurationError
-from hr_centra_pipeline.sources.centra.bounded import BoundedSession, Received, TooLarge, Unbounded
+from hr_centra_pipeline.sources.calls.bounded import BoundedSession, Received, TooLarge, Unbounded
+from hr_centra_pipeline.sources.calls.credential import Credential
+from hr_centra_pipeline.sources.calls.outcomes import is_about_certificate, no_number, was_never_sent
 from hr_centra_pipeline.sources.centra.centra_errors import (
     AnswerTooLarge,
     CentraError,
@@ -58,30 +55,6 @@ class Reply:
     http_status: int
     latency: float
     server_time: datetime | None = None
-
-
-class Credential(AuthBase):
-    """Puts the secret into its header; as ``auth`` of the session, so that no ``.netrc`` replaces it.
-
-    Raises:
-        ConfigurationError: the secret cannot are in a header (a line break or a blank was copied with it).
-    """
-
-    def __init__(self, header: str, secret: SecretStr | str, *, prefix: str = "", variable: str) -> None:
-        self._secret = secret if isinstance(secret, SecretStr) else SecretStr(secret)
-        self._header, self._prefix = header, prefix
-        plain = self._secret.get_secret_value()
-        if not plain or not plain.isascii() or not plain.isprintable() or " " in plain:
-            raise ConfigurationError(f"{variable}: empty, or with blanks or line breaks in it. Copy it again.")
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Called by requests before it sends."""
-        request.headers[self._header] = self._prefix + self._secret.get_secret_value()
-        return request
-
-    def hidden(self, text: str) -> str:
-        """A text of others without the secret in it."""
-        return text.replace(self._secret.get_secret_value(), "***")
 
 
 class _Again(Exception):
@@ -192,11 +165,11 @@ class Transport:
             problem = f"{addresses.shown(call.url)!r} is not an address. Correct the address in the environment."
             raise self._error(Misconfigured, call, problem) from None
         except requests.RequestException as error:
-            if _is_about_certificate(error):
+            if is_about_certificate(error):
                 problem = "its certificate is not trusted. Correct the address, or install the certificate."
                 raise self._error(Misconfigured, call, problem) from None
             told = f"no connection ({type(error).__name__})"
-            if _was_never_sent(error):
+            if was_never_sent(error):
                 raise _Again(f"{told}; nothing was sent", None) from None
             self._doubtful(call, f"the connection broke ({type(error).__name__})", None)
 
@@ -291,7 +264,7 @@ def _json_object(response: Received) -> dict[str, Any]:
     content_type = response.headers.get("Content-Type", "")
     if "json" not in content_type.lower():
         raise ValueError(f"content type {content_type[:40]!r}")
-    body = simplejson.loads(response.content, use_decimal=True, parse_constant=_no_number)
+    body = simplejson.loads(response.content, use_decimal=True, parse_constant=no_number)
     if _MAY_HOLD_HALVES.search(response.content):
         body = whole_characters(body)
     if not isinstance(body, dict):
@@ -305,30 +278,6 @@ def _time_of(response: Received) -> datetime | None:
     except (LookupError, ValueError, TypeError, ArithmeticError):
         return None
     return at if at.tzinfo else at.replace(tzinfo=UTC)
-
-
-def _no_number(text: str) -> NoReturn:
-    raise ValueError(f"{text} is not a JSON number")
-
-
-def _causes(error: BaseException) -> list[BaseException]:
-    """An error with what it wraps: requests keeps urllib3's in ``args``, urllib3 in ``reason``."""
-    found: list[BaseException] = []
-    waiting: list[object] = [error]
-    while waiting:
-        one = waiting.pop()
-        if isinstance(one, BaseException) and one not in found:
-            found.append(one)
-            waiting += [*one.args, getattr(one, "reason", None), one.__cause__, one.__context__]
-    return found
-
-
-def _was_never_sent(error: BaseException) -> bool:
-    return any(isinstance(cause, NewConnectionError | ConnectTimeoutError) for cause in _causes(error))
-
-
-def _is_about_certificate(error: BaseException) -> bool:
-    return any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error))
 
 
 def _told(response: Received) -> str:

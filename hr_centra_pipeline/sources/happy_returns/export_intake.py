@@ -13,10 +13,11 @@ from pathlib import Path
 import duckdb
 
 from hr_centra_pipeline.core.errors import Unreachable
-from hr_centra_pipeline.sources.happy_returns import export_landing, retyping
+from hr_centra_pipeline.sources.happy_returns import export_landing, retyping, row_landing
 from hr_centra_pipeline.sources.happy_returns.export_kinds import KINDS
-from hr_centra_pipeline.sources.happy_returns.export_landing import Counts, ExportFile, Group
+from hr_centra_pipeline.sources.happy_returns.export_landing import ExportFile, Group
 from hr_centra_pipeline.sources.happy_returns.export_profiles import Profile, Recognised, fingerprint, recognise
+from hr_centra_pipeline.sources.happy_returns.row_landing import Counts
 from hr_centra_pipeline.sources.intake import bounds, cutting
 from hr_centra_pipeline.sources.intake.arrivals import UNREAD, Arrival, Refusal, arrivals
 from hr_centra_pipeline.sources.intake.contents import Content
@@ -251,7 +252,7 @@ class _Run:
             if not export_landing.read(connection, group, Path(scratch), self._now) and not group.is_cut_by_hand:
                 return None
             # A unit without an id is known by what was landed before it, file by file.
-            if len(group.members) > 1 and group.kind.name == "items" and export_landing.some_have_no_id(connection):
+            if len(group.members) > 1 and group.kind.name == "items" and row_landing.some_have_no_id(connection):
                 return None
             return export_landing.land(connection, group, self.log, self._now)
 

@@ -1,4 +1,4 @@
-"""The four kinds of export: which of our columns each brings, and which of those a file must have."""
+"""The kinds of rows: which of our columns each brings, and which of those a file must have."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Literal, get_args
 from hr_centra_pipeline.warehouse.declare import Table
 from hr_centra_pipeline.warehouse.tables import happy_returns
 
-KindName = Literal["returns", "items", "refunds", "shipments"]
+KindName = Literal["returns", "items", "refunds", "shipments", "bags"]
 KIND_NAMES: tuple[KindName, ...] = get_args(KindName)
 
 # Ingest makes these itself; a file does not bring them.
 _MADE = frozenset(
     {
         "source_time", "source_file", "source_line", "landed_batch", "disposition_at", "approval_withdrawn_at",
-        "return_created_at", "return_status", "customer_token", "return_item_id", "base_line_item_id",
+        "return_created_at", "return_status", "feeds", "customer_token", "return_item_id", "base_line_item_id",
     }
 )  # fmt: skip
 
@@ -67,5 +67,9 @@ KINDS: dict[KindName, Kind] = {
     "shipments": Kind(
         "shipments", happy_returns.RETURN_SHIPMENTS, ("shipment_id", "return_item_id"),
         frozenset({"shipment_id", "item_id"}),
+    ),
+    "bags": Kind(
+        "bags", happy_returns.RETURN_BAGS, ("return_id", "bag_barcode"),
+        frozenset({"return_id", "bag_barcode"}),
     ),
 }  # fmt: skip

@@ -25,7 +25,10 @@ def refresh(warehouse: Warehouse, now: datetime) -> StagingReport:
     with warehouse.transaction() as connection:
         since = watermarks.read(connection, watermarks.HAPPY_RETURNS)
         models.run(connection, models.made_in(_HERE), {_HERE}, {"since": since, "now": now})
-        newest = connection.execute("select max(batch) from landing.happy_returns_rows").fetchone()
+        newest = connection.execute(
+            "select greatest((select max(batch) from landing.happy_returns_rows),"
+            " (select max(batch) from landing.happy_returns_bags))"
+        ).fetchone()
         if newest and newest[0] is not None:
             watermarks.write(connection, watermarks.HAPPY_RETURNS, int(newest[0]), now)
         return StagingReport(

@@ -97,7 +97,7 @@ def identify(connection: Connection, kind: Kind) -> None:
     """``identified``: one narrow row per row of ``lines``: its key, of items and shipments with their unit, its problem."""
     match kind.name:
         case "items":
-            connection.execute(_ITEMS)
+            connection.execute(_ITEMS, {"no_place": NO_PLACE})
         case "shipments":
             connection.execute(_SHIPMENTS)
         case _:
@@ -109,6 +109,38 @@ def identify(connection: Connection, kind: Kind) -> None:
                 select source_line, file, {key}{about}, row_sha256, source_time, problem from lines
                 """  # noqa: S608 - our own names
             )
+
+
+UNKNOWN_UNIT = "is missing, and no feed knows the unit yet"
+"""Why a row of an event is rejected that another one may make sense of."""
+
+
+NO_PLACE = "is missing, its line id has no unit offset, and the file does not hold the whole return"
+"""Why a row is rejected that does not say which unit of its line it is about."""
+
+
+def refuse_unknown_units(connection: Connection) -> None:
+    """Refuse rows that do not say what the shopper chose, of units of which nothing else says so, either."""
+    connection.execute(
+        """
+        update identified set problem = struct_pack(column_name := 'refund_type', reason := $reason, word := null)
+        from lines
+        where lines.source_line = identified.source_line and identified.problem is null and lines.refund_type is null
+            and identified.return_item_id not in (
+                select return_item_id from landing.happy_returns_items
+                where refund_type is not null and return_item_id in (
+                    select units.return_item_id from identified as units join lines using (source_line)
+                    where units.return_item_id is not null and lines.refund_type is null
+                )
+                union all
+                select others.return_item_id
+                from identified as others
+                join lines as told using (source_line)
+                where others.problem is null and told.refund_type is not null and others.return_item_id is not null
+            )
+        """,
+        {"reason": UNKNOWN_UNIT},
+    )
 
 
 # A row has a place where its unit's offset on its line is known: reported, or counted in a file that holds the whole return.
@@ -133,7 +165,7 @@ counted_places as (
     from lines
     join return_sizes using (return_id, order_number)
     where exists (from checked where item_id is null)
-    qualify count(*) over (partition by return_id, order_number) = return_sizes.items_total
+    qualify count(*) over (partition by file, return_id, order_number) = return_sizes.items_total
 ),
 
 -- One row per incoming row, with its unit's place on its line where that is known.
@@ -210,7 +242,7 @@ identified_rows as (
 select * replace (
     coalesce(problem, case when return_item_id is null then struct_pack(
         column_name := 'item_id',
-        reason := 'is missing, its line id has no unit offset, and the file does not hold the whole return', word := null
+        reason := $no_place, word := null
     ) end) as problem
 )
 from identified_rows

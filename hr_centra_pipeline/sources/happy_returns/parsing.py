@@ -27,6 +27,7 @@ _FREE = frozenset({"product_name", "return_reason", "failure_reason"})
 _LISTS = frozenset({"item_ids"})
 # A row without one of these, or with another one in its place, is about something else.
 _IDS = frozenset({"item_id", "return_id", "order_number", "order_line_item_id", "refund_id", "shipment_id"})
+_KNOWN_OF_UNIT = frozenset({"refund_type"})
 # Digits that a spreadsheet turns into a number with decimals; an article may be called so.
 _NUMBERS = _IDS | {
     "order_id",
@@ -72,7 +73,9 @@ def _pattern(pattern: str) -> str:
     return _quoted(re.sub(r"\\u([0-9a-f]{4})", r"\\x{\1}", pattern))
 
 
-def texts(kind: Kind, profile: Profile, headers: list[str], *, is_plain: bool = True) -> dict[str, str]:
+def texts(
+    kind: Kind, profile: Profile, headers: list[str], *, is_plain: bool = True, is_partial: bool = False
+) -> dict[str, str]:
     """Our column -> SQL for its trimmed text (``null`` when blank or not in the file).
 
     ``is_plain``: the file holds nothing but characters of ASCII that can be seen. Else blanks and what is invisible are
@@ -82,8 +85,9 @@ def texts(kind: Kind, profile: Profile, headers: list[str], *, is_plain: bool = 
     position = {header: f"h{number}" for number, header in enumerate(headers)}
     mapped = profile.columns[kind.name]
     found = {}
-    for column in [*kind.brought, *(kind.known - set(kind.brought))]:
-        header = mapped.get(column)
+    more = [STARTED_AT] if is_partial and kind.name == "items" else []
+    for column in [*kind.brought, *(kind.known - set(kind.brought)), *more]:
+        header = column if column in more else mapped.get(column)
         if header in position:
             found[column] = _cleaned(position[header], column, is_plain=is_plain)
         else:
@@ -130,16 +134,18 @@ def _is_unit(line: str) -> str:
     return f"coalesce(try_cast({parts}.place as bigint) < try_cast({parts}.pieces as bigint), false)"
 
 
-def typed(kind: Kind, profile: Profile) -> dict[str, str]:
+def typed(kind: Kind, profile: Profile, *, is_partial: bool = False) -> dict[str, str]:
     """Our column -> SQL for its typed value, from its text ``t_…``; what does not fit is null."""
     columns = {**kind.brought, "updated_at": "TIMESTAMPTZ"}
+    if is_partial and kind.name == "items":
+        columns[STARTED_AT] = "TIMESTAMPTZ"
     return {name: _typed(f"t_{name}", name, sql, profile) for name, sql in columns.items()}
 
 
 def _typed(text: str, name: str, sql: str, profile: Profile) -> str:
     match sql:
         case "TIMESTAMPTZ":
-            return _instant(text, profile)
+            return instant_of(text, profile)
         case "VARCHAR":
             if name == "order_number":
                 text = f"nullif(ltrim({text}, '# '), '')"
@@ -156,6 +162,35 @@ def _typed(text: str, name: str, sql: str, profile: Profile) -> str:
             return f"case when regexp_full_match({text}, '[+-]?\\d{{1,18}}') then try_cast({text} as {sql}) end"
 
 
+# When the state of a partial row is from, where it reports no time of its own: what has happened to it last.
+_HAPPENED = {
+    "items": ("received_at", "hub_received_at", "warehouse_received_at", "approved_at", "refunded_at", "started_at"),
+    "returns": ("created_at", "started_at", "dropped_off_at", "last_approved_at"),
+    "shipments": ("departed_at",),
+}
+STARTED_AT = "started_at"
+"""Of a partial row of a unit, beside its columns: when its return was started."""
+
+
+def told_time(kind: Kind, *, is_partial: bool) -> str:
+    """SQL for the time of a row's state as it reports it, from typed values.
+
+    Of partial rows: ``{updated_at, latest_at}``. That a return is in its state is from the time of that state, if it reports it.
+    """
+    if not is_partial:
+        return "updated_at"
+    latest = f"greatest({', '.join(_HAPPENED[kind.name])})" if kind.name in _HAPPENED else "null"
+    if kind.name == "returns":
+        latest = f"""case refund_status
+            when 'dropped-off' then case when dropped_off_at is not null then {latest} end
+            when 'approved' then case when last_approved_at is not null then {latest} end
+            when 'partly-approved' then case when last_approved_at is not null then {latest} end
+            when 'expired' then expired_at
+            when 'failed' then null
+            else {latest} end"""
+    return f"struct_pack(updated_at := updated_at, latest_at := cast({latest} as timestamptz))"
+
+
 # Neither 'infinity' nor the year 1 that some systems write for "none".
 MACROS = """
 create or replace temp macro sane_instant(i) as
@@ -163,7 +198,8 @@ create or replace temp macro sane_instant(i) as
 """
 
 
-def _instant(text: str, profile: Profile) -> str:
+def instant_of(text: str, profile: Profile) -> str:
+    """SQL for the instant that a text holds, as a profile reads times; null where it holds none. Needs ``MACROS``."""
     return f"sane_instant({instant(text, _quoted(profile.times.zone), profile.times.format)})"
 
 
@@ -193,11 +229,12 @@ def looks_mangled() -> str:
     return f"case {cases} else false end"
 
 
-def problem(kind: Kind, *, is_plain: bool = True) -> str:
+def problem(kind: Kind, *, is_plain: bool = True, is_partial: bool = False) -> str:
     """SQL for what is wrong with a row: ``{column, reason}`` of the first thing, or null.
 
     Expects texts (``t_…``) and typed values beside each other, ``looks_mangled``, and the parameter ``now``.
-    Types first, then codes, then the predicates of the declaration.
+    Types first, then codes, then the predicates of the declaration. ``is_partial``: what a row does not say of a known unit
+    is known of it.
     """
     columns = {**kind.brought, "updated_at": "TIMESTAMPTZ"}
     cases = []
@@ -238,6 +275,8 @@ def problem(kind: Kind, *, is_plain: bool = True) -> str:
         if name in kind.brought:
             value = name if kind.brought[name] != "VARCHAR" else f"left({name}, 60)"
             is_missing = predicate.endswith(" is null")
+            if is_missing and is_partial and name in _KNOWN_OF_UNIT:
+                continue
             shown = _quoted(reason) if is_missing else f"{_quoted(reason + ': ')} || {value}"
             word = "null" if is_missing or kind.declared.declared[name].values is None else value
             cases.append(f"when {predicate} then {_told(name, shown, word)}")

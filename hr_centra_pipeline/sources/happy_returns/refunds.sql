@@ -12,7 +12,7 @@ select distinct return_id, order_number from staging.refunds semi join changed_r
 
 delete from staging.refunds where refund_id in (select refund_id from changed_refunds);
 insert into staging.refunds by name
-select * exclude (profile, row_sha256, landed_at, texts, batch, said_batch), batch as landed_batch
+select * exclude (profile, row_sha256, landed_at, texts, batch, said_batch, feed), batch as landed_batch
 from landing.happy_returns_refunds
 semi join changed_refunds using (refund_id)
 qualify row_number() over (partition by refund_id order by source_time desc, batch desc, source_line desc) = 1;

@@ -59,7 +59,7 @@ from items where disposition_at is not null
 union all by name
 select
     shipments.return_item_id, items.return_id, 'departed' as event, departed_at as happened_at, true as is_physical,
-    any_value(shipments.shipment_id) as value
+    min(shipments.shipment_id) as value
 from staging.return_shipments as shipments
 join items using (return_item_id)
 where departed_at is not null

@@ -2,17 +2,6 @@
 -- kind:  table
 -- grain: one row per unit, in its latest state
 
--- One row per landed row of a changed unit, in the order of its states; a later row of the same source time replaces it.
-create or replace temp table item_states as
-select
-    *,
-    coalesce(disposition, condition) as grade
-from landing.happy_returns_items
-semi join changed_items using (return_item_id)
-qualify row_number() over (
-        partition by return_item_id, source_time order by batch desc, source_line desc
-    ) = 1;
-
 delete from staging.return_items where return_item_id in (select return_item_id from changed_items);
 insert into staging.return_items by name
 with
@@ -52,7 +41,7 @@ withdrawals as (
 )
 
 select
-    latest_states.* exclude (profile, row_sha256, landed_at, texts, batch, said_batch, grade, disposition),
+    latest_states.* exclude (batch, grade, disposition),
     latest_states.grade as disposition,
     grade_dates.disposition_at,
     withdrawals.approval_withdrawn_at,

@@ -36,15 +36,17 @@ _FACTS: dict[KindName, frozenset[str]] = {
         }
     ),
     "shipments": frozenset(),
+    "bags": frozenset(),
 }  # fmt: skip
 
 
-def retype(warehouse: Warehouse, profiles: Sequence[Profile], now: datetime) -> int:
+def retype(warehouse: Warehouse, profiles: Sequence[Profile], now: datetime, *, is_partial: bool = False) -> int:
     """Type landed rows by the present profiles, where these say something else than before. Answers how many rows changed.
 
     Words, amounts and times count; which header holds a column does not: only a file can say that. A row that does not fit
     the profile any more stays as it is. Every row of what changed gets a new batch, in the order of the old ones, so that
-    all readers look at it again; since when it says what it says stays in ``said_batch``.
+    all readers look at it again; since when it says what it says stays in ``said_batch``. ``is_partial``: rows that say what they
+    say, of events and of the partner API.
     """
     changed = 0
     with warehouse.transaction() as connection:
@@ -60,7 +62,11 @@ def retype(warehouse: Warehouse, profiles: Sequence[Profile], now: datetime) -> 
                 before = known.get((profile.name, kind.name))
                 if before == present:
                     continue
-                count = _retype(connection, kind, profile, now) if _was_used(connection, kind, profile) else 0
+                count = (
+                    _retype(connection, kind, profile, now, is_partial=is_partial)
+                    if _was_used(connection, kind, profile)
+                    else 0
+                )
                 changed += count
                 connection.execute(
                     "delete from landing.profiles where profile = ? and kind = ?", [profile.name, kind.name]
@@ -84,7 +90,7 @@ def _was_used(connection: Connection, kind: Kind, profile: Profile) -> bool:
     return bool(row and row[0])
 
 
-def _retype(connection: Connection, kind: Kind, profile: Profile, now: datetime) -> int:
+def _retype(connection: Connection, kind: Kind, profile: Profile, now: datetime, *, is_partial: bool) -> int:
     table = f"landing.happy_returns_{kind.name}"
     columns = {**kind.brought, "updated_at": "TIMESTAMPTZ"}
     landed = {
@@ -93,7 +99,7 @@ def _retype(connection: Connection, kind: Kind, profile: Profile, now: datetime)
     }
     texts = ", ".join(f"coalesce(texts ->> '$.{name}', {landed[name]}) as t_{name}" for name in columns)
     typed = ", ".join(f"{sql} as {name}" for name, sql in parsing.typed(kind, profile).items())
-    mended = [name for name in kind.brought if name not in _FOR_GOOD]
+    mended = [name for name in kind.brought if name not in _FOR_GOOD and name not in kind.key]
     # Without texts only words can be read again: amounts and times are what they were.
     values = ", ".join(
         f"typed.{name}"
@@ -101,6 +107,11 @@ def _retype(connection: Connection, kind: Kind, profile: Profile, now: datetime)
         else f"case when landed.texts is null then landed.{name} else typed.{name} end as {name}"
         for name in mended
     )
+    source_time, deliveries = "coalesce(typed.updated_at, landed.source_time)", ""
+    if is_partial:  # what a body reports has happened by the time it came
+        bounded = "least(typed.updated_at, events.received_at, landed.landed_at)"
+        source_time = f"case when typed.updated_at is null then landed.source_time else {bounded} end"
+        deliveries = "left join landing.events as events on landed.source_file = 'event ' || events.delivery_id"
     connection.execute(parsing.MACROS)
     connection.execute(
         f"""
@@ -118,14 +129,15 @@ def _retype(connection: Connection, kind: Kind, profile: Profile, now: datetime)
         ),
 
         rows_with_problems as (
-            select *, {parsing.problem(kind, is_plain=False)} as problem from typed_rows
+            select *, {parsing.problem(kind, is_plain=False, is_partial=is_partial)} as problem from typed_rows
         )
 
         select
             landed_row, typed.problem is null or landed.texts is null as fits, {values},
-            coalesce(typed.updated_at, landed.source_time) as source_time
+            {source_time} as source_time
         from rows_with_problems as typed
         join {table} as landed on landed.rowid = typed.landed_row
+        {deliveries}
         """,  # noqa: S608 - our own names
         {"profile": profile.name, "now": now},
     )

@@ -33,6 +33,7 @@ _COLUMNS: dict[str, tuple[_Id, ...]] = {
         _Id("item_ids", "item", establishes=False),
     ),
     "shipments": (_Id("shipment_id", "shipment"), _Id("item_id", "item", establishes=False)),
+    "bags": (_Id("return_id", "return", establishes=False),),
 }
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -24,18 +26,26 @@ def read_profiles(model: type[Profile], package: str, folder: Path) -> list[Prof
     shipped = [entry for entry in resources.files(package).iterdir() if entry.name.endswith(".toml")]
     own = sorted(folder.glob("*.toml")) if folder.is_dir() else []
     for entry in [*sorted(shipped, key=lambda one: one.name), *own]:
-        try:
-            raw = read_setting_file(entry) if isinstance(entry, Path) else entry.read_bytes()
-            text = raw.decode("utf-8-sig")  # editors on Windows begin with a byte order mark
-        except OSError as error:
-            raise ConfigurationError(
-                f"{entry}: cannot read this layout ({error.strerror}). Move it out of the folder, or put the file there."
-            ) from None
-        except UnicodeDecodeError:
-            raise ConfigurationError(f"{entry}: is not UTF-8; save it again in that encoding.") from None
-        profile = parsed(model, text, str(entry))
+        profile = parsed(model, text_of(entry), str(entry))
         found[profile.model_dump(include={"name"})["name"]] = profile
     return list(found.values())
+
+
+def text_of(entry: Path | Traversable) -> str:
+    """The text of a profile's file.
+
+    Raises:
+        ConfigurationError: it cannot be read, or is not UTF-8.
+    """
+    try:
+        raw = read_setting_file(entry) if isinstance(entry, Path) else entry.read_bytes()
+        return raw.decode("utf-8-sig")  # editors on Windows begin with a byte order mark
+    except OSError as error:
+        raise ConfigurationError(
+            f"{entry}: cannot read this layout ({error.strerror}). Move it out of the folder, or put the file there."
+        ) from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{entry}: is not UTF-8; save it again in that encoding.") from None
 
 
 def parsed(model: type[Profile], text: str, place: str) -> Profile:
@@ -44,8 +54,17 @@ def parsed(model: type[Profile], text: str, place: str) -> Profile:
     Raises:
         ConfigurationError: one line per mistake, with the place.
     """
+    return validated(model, parsed_toml(text, place), place)
+
+
+def validated(model: type[Profile], content: Mapping[str, Any], place: str) -> Profile:
+    """A profile's content. ``place``: where it is from, for messages.
+
+    Raises:
+        ConfigurationError: one line per mistake, with the place.
+    """
     try:
-        return model.model_validate(parsed_toml(text, place))
+        return model.model_validate(content)
     except ValidationError as error:
         raise ConfigurationError("\n".join(_mistakes(place, error))) from None
 

@@ -40,7 +40,7 @@ MATCHED_ITEMS = table(
         "foreign_centra_return_id": whole("external Return that already credited this unit", null=True),
         "doubt": text(
             "why nothing is paid until a person has tied it: foreign_return (an external Return may be for it, or for another "
-            "piece), several_prices (null: nothing is in doubt)",
+            "piece), feeds_disagree (another feed reports such a unit of its return under another id), several_prices (null: none)",
             null=True,
         ),
         "doubtful_return_id": whole("that external Return", null=True),

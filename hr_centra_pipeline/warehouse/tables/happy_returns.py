@@ -18,6 +18,8 @@ _SOURCE = {
     "landed_batch": whole("batch that landed it: what is above a reader's watermark is new to it"),
 }
 
+_FEEDS = text("feeds that have reported it, by blanks: api, events, files")
+
 RETURNS = table(
     "staging.returns",
     "One row per return and order: its latest state.",
@@ -40,6 +42,7 @@ RETURNS = table(
         "last_approved_at": instant("last approval", null=True),
         "expired_at": instant("expired unused", null=True),
         "customer_token": text("keyed token of the customer's e-mail (the e-mail is in landing.personal)", null=True),
+        "feeds": _FEEDS,
         **_SOURCE,
     },
 )
@@ -84,6 +87,7 @@ RETURN_ITEMS = table(
         "bag_barcode": text("bag that it travelled in", null=True),
         "return_created_at": instant("when its return was started (null: not reported yet)", null=True),
         "return_status": text("state of its return", null=True),
+        "feeds": _FEEDS,
         **_SOURCE,
     },
 )
@@ -157,6 +161,18 @@ RETURN_SHIPMENTS = table(
         "inspection_outcome": text("hub's result", null=True),
         "departed_at": instant("left the hub", null=True),
         "destination_address_id": text("merchant's warehouse as Happy Returns names it", null=True),
+        **_SOURCE,
+    },
+)
+
+RETURN_BAGS = table(
+    "staging.return_bags",
+    "One row per return and bag that it is in, whether or not the return is known yet.",
+    ["return_id", "bag_barcode"],
+    {
+        "return_id": text("Happy Returns return id"),
+        "bag_barcode": text("bag that it travels in"),
+        "express_code": text("express code (RMA)", null=True),
         **_SOURCE,
     },
 )

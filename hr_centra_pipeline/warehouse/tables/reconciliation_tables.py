@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hr_centra_pipeline.core.exception_kinds import EXCEPTION_KINDS
 from hr_centra_pipeline.core.kinds import CAUSES, CLASSES, COMPONENTS, CULPRITS, EFFECT_KINDS, OWNERS
-from hr_centra_pipeline.warehouse.declare import Table, flag, instant, money, table, text, whole
+from hr_centra_pipeline.warehouse.declare import Table, day, flag, instant, money, table, text, whole
 
 AGE_BUCKETS = ("0-3", "4-7", "8-14", "15-30", "31-60", "61-90", "over 90")
 
@@ -335,5 +335,52 @@ SHADOW_VERDICT = table(
         "required": text("what is required"),
         "found": text("what is found"),
         "passed": flag("is it met"),
+    },
+)
+
+FEED_VERDICTS = ("agree", "differ", "only_api", "only_events", "only_files")
+
+FEEDS = table(
+    "reconciliation.feeds",
+    "One row per unit that is reported since Happy Returns' events are received: which feed reported what about it, and when.",
+    ["return_item_id"],
+    {
+        "return_item_id": text("the unit"),
+        "return_id": text("its return"),
+        "order_number": text("order number without '#'"),
+        "feeds": text("which feeds know it, alphabetically: api, events, files"),
+        "verdict": text("whether they agree, or who alone knows it", values=FEED_VERDICTS),
+        "differs_in": text("columns on which two feeds say different things, separated by blanks", null=True),
+        "started_at": instant("when its return was started", null=True),
+        "started_by_events_at": instant("when an event first reported it: received", null=True),
+        "started_by_files_at": instant("when a file first reported it: landed", null=True),
+        "started_by_api_at": instant("when an answer of the partner API first reported it: landed", null=True),
+        "approved_at": instant("when it was approved", null=True),
+        "approved_by_events_at": instant("when an event first reported that", null=True),
+        "approved_by_files_at": instant("when a file first reported that", null=True),
+        "approved_by_api_at": instant("when an answer of the partner API first reported that", null=True),
+    },
+)
+
+FEED_DAYS = table(
+    "reconciliation.feed_days",
+    "One row per feed of Happy Returns and day since its events are received: what it reported, and what it missed.",
+    ["feed", "day"],
+    {
+        "feed": text("which feed", values=("api", "events", "files")),
+        "day": day("UTC"),
+        "received": whole("events: deliveries that verified", at_least=0),
+        "duplicate": whole("of these: the same bytes as an earlier one", at_least=0),
+        "refused": whole("of these: nothing of it could be used", at_least=0),
+        "unverified": whole("events: deliveries that did not verify when they came", at_least=0),
+        "milestones": whole(
+            "starts and approvals of units on this day that any feed reported, once [events] late_minutes have passed",
+            at_least=0,
+        ),
+        "reported": whole("of these: reported by this feed", at_least=0),
+        "reported_first": whole("of these: reported by this feed before any other", at_least=0),
+        "late": whole("reported by this feed later than [events] late_minutes after they happened", at_least=0),
+        "missed": whole("not reported by this feed at all", at_least=0),
+        "repaired": whole("events: late or missed, and reported by a file or the API first", at_least=0),
     },
 )

@@ -225,9 +225,13 @@ def test_a_wrong_order_api_key_is_unauthorized(sandbox: RunningSandbox) -> None:
 
 
 def test_events_come_back_oldest_first_until_they_are_confirmed(sandbox: RunningSandbox) -> None:
+    control(sandbox, "settings", {"event_queue": True})
     sell(sandbox.store)
     assert data(sandbox, "{ events { id } }")["events"] == []
-    data(sandbox, "mutation { setEventListeners(input: [{objectType: Order}]) { eventListeners { objectType } } }")
+    data(
+        sandbox,
+        "mutation { setEventListeners(input: [{objectType: Order, changeTypes: [CREATED]}]) { eventListeners { objectType } } }",
+    )
     numbers = [sell(sandbox.store).number for _ in range(2)]
     look = "{ events { id objectReference object { ... on DirectToConsumerOrder { number } } } }"
     shown = data(sandbox, look)["events"]

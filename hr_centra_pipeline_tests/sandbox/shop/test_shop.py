@@ -16,6 +16,7 @@ import pytest
 from hr_centra_pipeline.sandbox.centra.store import CentraStore
 from hr_centra_pipeline.sandbox.sandbox_clock import SandboxClock
 from hr_centra_pipeline.sandbox.shop.shop import Shop
+from hr_centra_pipeline.sandbox.webhooks.outbox import Outbox
 
 UNTIL = datetime(2026, 9, 30, 12, tzinfo=UTC)
 KINDS = {
@@ -69,6 +70,19 @@ def test_the_same_seed_gives_the_same_files_and_another_seed_others(tmp_path: Pa
     one, same, other = seeded(tmp_path / "a"), seeded(tmp_path / "b"), seeded(tmp_path / "c", seed=8)
     assert files(one) == files(same)
     assert files(one) != files(other)
+
+
+def test_a_shop_that_is_pushed_about_is_the_same_shop(tmp_path: Path) -> None:
+    alone = seeded(tmp_path / "a")
+    (tmp_path / "b").mkdir()
+    outbox = Outbox.at(tmp_path / "b" / "happy_returns.sqlite")
+    outbox.subscribe("http://127.0.0.1:9/", "s3", UNTIL)
+    pushed = seeded(tmp_path / "b")
+    assert files(pushed) == files(alone)
+    assert pushed.store.records() == alone.store.records()
+    topics = Counter(row["topic"] for row in outbox.deliveries())
+    assert set(topics) == {"return.asn", "return.label.update", "outbound_shipment.asn", "outbound_shipment.asn.v2"}
+    assert topics["return.asn"] > 80
 
 
 def test_advancing_hour_by_hour_gives_the_same_truth_and_final_rows_as_advancing_at_once(tmp_path: Path) -> None:

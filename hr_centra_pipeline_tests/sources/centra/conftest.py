@@ -67,8 +67,8 @@ def add_item(warehouse: Warehouse, order_number: str, **given: Any) -> None:
     """A staged return unit, as the Happy Returns side leaves it."""
     item = {
         "return_item_id": f"item-{order_number}", "return_id": "RET-1", "order_number": order_number,
-        "refund_type": "refund", "source_time": NOW, "source_file": "items.csv", "source_line": 1, "landed_batch": 1,
-        **given,
+        "refund_type": "refund", "feeds": "files", "source_time": NOW, "source_file": "items.csv", "source_line": 1,
+        "landed_batch": 1, **given,
     }  # fmt: skip
     with warehouse.transaction() as connection:
         names, marks = ", ".join(item), ", ".join("?" * len(item))

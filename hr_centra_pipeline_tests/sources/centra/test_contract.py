@@ -214,9 +214,9 @@ def test_what_no_schema_shows_is_listed_as_such() -> None:
 # ---------------------------------------------------------------- the map of operations
 
 
-def test_every_operation_serves_an_effect_type_or_people() -> None:
+def test_every_operation_serves_an_effect_type_or_people_or_brings_events() -> None:
     by_policy = [
         *centra_calls.SENDING.values(), *centra_calls.PAYING.values(), *centra_calls.WRITING.values(), centra_calls.RELEASING,
     ]  # fmt: skip
-    needed = frozenset().union(*by_policy, centra_calls.FOR_PEOPLE)
+    needed = frozenset().union(*by_policy, centra_calls.FOR_PEOPLE, centra_calls.QUEUE)
     assert needed == set(centra_operations.names()) == set(centra_calls.NEEDED)

@@ -291,7 +291,7 @@ def test_nothing_of_old_objects_is_kept_but_signs_words_and_keys(sync: Sync, row
 def test_an_odd_answer_is_said_and_stops_nothing(shop: Shop, policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
     questions = {**old_objects.QUESTIONS, "OldOrders": ("query OldOrders { warehouses(limit: 1) { id } }", {})}
     monkeypatch.setattr(old_objects, "QUESTIONS", questions)
-    assert seen(shop, policy)["discount_sign"] == ("cannot_be_seen", "an odd answer (KeyError)")
+    assert seen(shop, policy)["discount_sign"] == ("cannot_be_seen", "an unusable answer (KeyError)")
 
 
 # ---------------------------------------------------------------- the Order API: keys that no document lists

@@ -13,13 +13,14 @@ from typing import Any
 import pytest
 
 from hr_centra_pipeline.core.policy import Policy
-from hr_centra_pipeline.sources.centra import bounded, pull
-from hr_centra_pipeline.sources.centra.bounded import BoundedSession
+from hr_centra_pipeline.sources.calls import bounded
+from hr_centra_pipeline.sources.calls.bounded import BoundedSession
+from hr_centra_pipeline.sources.calls.credential import Credential
+from hr_centra_pipeline.sources.centra import pull
 from hr_centra_pipeline.sources.centra.centra_errors import CentraError, Permanent, Transient, UnknownOutcome
 from hr_centra_pipeline.sources.centra.client import Answer, Asked, CentraClient
 from hr_centra_pipeline.sources.centra.order_api import OrderApiClient
 from hr_centra_pipeline.sources.centra.texts import our_marks, without_contacts
-from hr_centra_pipeline.sources.centra.transport import Credential
 from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline_tests.sources.centra import payloads
 from hr_centra_pipeline_tests.sources.centra.conftest import NOW, Clock, Rows

@@ -15,8 +15,8 @@ import pytest
 from hr_centra_pipeline.sources.happy_returns.export_intake import IngestReport, ingest
 from hr_centra_pipeline.sources.happy_returns.export_profiles import Profile, load_profiles
 from hr_centra_pipeline.sources.happy_returns.export_staging import StagingReport, refresh
-from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Warehouse
+from hr_centra_pipeline_tests import staged
 
 NOW = datetime(2026, 9, 30, 12, tzinfo=UTC)
 PACKAGE = Path(__file__).parents[3] / "hr_centra_pipeline" / "sources" / "happy_returns"
@@ -117,5 +117,5 @@ def new_harness(tmp_path: Path) -> Harness:
     folder = tmp_path / "exports"
     folder.mkdir(parents=True)
     warehouse = Warehouse(tmp_path / "warehouse.duckdb")
-    migrate.prepare(warehouse)
+    staged.prepare_a_copy(warehouse)
     return Harness(folder, warehouse, load_profiles(tmp_path / "profiles"))

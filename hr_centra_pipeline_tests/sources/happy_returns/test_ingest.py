@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
-from hr_centra_pipeline.sources.happy_returns import export_landing
+from hr_centra_pipeline.sources.happy_returns import export_landing, row_landing
 from hr_centra_pipeline_tests.sources.happy_returns.conftest import (
     COMPLETE,
     ITEM,
@@ -339,7 +339,7 @@ def test_a_crash_between_two_files_loses_nothing_and_the_next_run_lands_the_rest
     harness.csv("refunds", REFUND, name="refunds-2026-09-22T0000Z.csv")
     begun, real = [], export_landing.land
 
-    def dies(*given: Any) -> list[export_landing.Counts]:
+    def dies(*given: Any) -> list[row_landing.Counts]:
         begun.append(given)
         if len(begun) == 3:
             real(*given)

@@ -207,12 +207,12 @@ def test_small_files_land_together_with_the_counts_and_lines_of_each(harness: Ha
 
 
 def test_small_files_are_landed_with_a_handful_of_statements(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
-    from hr_centra_pipeline.sources.happy_returns import export_landing
+    from hr_centra_pipeline.sources.happy_returns import export_landing, row_landing
 
     groups: list[int] = []
     real = export_landing.land
 
-    def counted(connection: object, group: export_landing.Group, *rest: object) -> list[export_landing.Counts]:
+    def counted(connection: object, group: export_landing.Group, *rest: object) -> list[row_landing.Counts]:
         groups.append(len(group.members))
         return real(connection, group, *rest)  # type: ignore[arg-type]
 

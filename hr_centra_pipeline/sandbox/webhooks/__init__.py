@@ -1,0 +1,1 @@
+"""What the vendors push: deliveries that wait in an outbox, and the thread that sends them."""
