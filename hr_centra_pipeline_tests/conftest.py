@@ -23,7 +23,7 @@ database.CONFIG["threads"] = 1
 
 
 # Of a test of many cases these run with `make test`, spread over all of them, and the others with `make slow`.
-_MOST_CASES = 6
+_MOST_CASES = 4
 # Directories whose tests are too quick for that to matter, or read a text each.
 _ALL_CASES = ("core", "hr_centra_pipeline_tests", "warehouse", "kinds", "effects", "bad_inputs")
 
