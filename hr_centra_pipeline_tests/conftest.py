@@ -22,11 +22,27 @@ recorded.listen()
 database.CONFIG["threads"] = 1
 
 
+# Of a test of many cases these run with `make test`, spread over all of them, and the others with `make slow`.
+_MOST_CASES = 4
+# Directories whose tests are too quick for that to matter, or read a text each.
+_ALL_CASES = ("core", "hr_centra_pipeline_tests", "warehouse", "kinds", "effects", "bad_inputs")
+
 _LONG = ("test_truth.py", "test_whole_flow.py", "test_first_contact.py", "test_instance.py", "test_backfill.py")
 
 
+@pytest.hookimpl(tryfirst=True)  # before cases are chosen by their marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest first: at the end one of them would keep a single core busy."""
+    """Some cases of many; and the longest first: at the end one of them would keep a single core busy."""
+    cases: dict[tuple[Path, str], list[pytest.Item]] = {}
+    for item in items:
+        name = getattr(item, "originalname", item.name)
+        if item.name != name and item.path.parent.name not in _ALL_CASES and not item.get_closest_marker("slow"):
+            cases.setdefault((item.path, name), []).append(item)
+    for many in cases.values():
+        kept = {round(place * (len(many) - 1) / (_MOST_CASES - 1)) for place in range(_MOST_CASES)}
+        for place, item in enumerate(many):
+            if len(many) > _MOST_CASES and place not in kept:
+                item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: item.path.name not in _LONG)
 
 
