@@ -27,6 +27,13 @@ _MOST_CASES = 4
 # Directories whose tests are too quick for that to matter, or read a text each.
 _ALL_CASES = ("core", "hr_centra_pipeline_tests", "warehouse", "kinds", "effects", "bad_inputs")
 
+# Of these, about rarer situations and whole syncs each, the first test runs with `make test`.
+_RARE = (
+    "test_renamed.py", "test_bundles.py", "test_tax_on_top.py", "test_settings_touch.py", "test_integrations.py",
+    "test_emails.py", "test_gift_cards.py", "test_lost_ledger.py", "test_two_steps.py", "test_restored.py", "test_belonging.py",
+    "test_status.py", "test_what_was_charged.py",
+)  # fmt: skip
+
 _LONG = ("test_truth.py", "test_whole_flow.py", "test_first_contact.py", "test_instance.py", "test_backfill.py")
 
 
@@ -38,6 +45,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         name = getattr(item, "originalname", item.name)
         if item.name != name and item.path.parent.name not in _ALL_CASES and not item.get_closest_marker("slow"):
             cases.setdefault((item.path, name), []).append(item)
+    first: dict[Path, pytest.Item] = {}
+    for item in items:
+        is_rare = item.path.name in _RARE and item.path.parent.name == "push" and not item.get_closest_marker("slow")
+        if is_rare and first.setdefault(item.path, item) is not item:
+            item.add_marker(pytest.mark.slow)
     for many in cases.values():
         kept = {round(place * (len(many) - 1) / (_MOST_CASES - 1)) for place in range(_MOST_CASES)}
         for place, item in enumerate(many):

@@ -106,6 +106,7 @@ def test_every_operation_is_used_by_some_policy() -> None:
         {"status": {"status_target": "both"}},
         {"status": {"status_target": "both", "attribute_type": "hr"}},
         {"exchange": {"release": "paid"}},
+        {"events": {"centra_queue": True}},
     ]
     found = {name for changes in policies for name in used(Policy.model_validate({**POLICY, **changes}))}
     assert found == used()

@@ -351,6 +351,10 @@ class _Run:
         "landing.partner_answers",
         "One row per call of Happy Returns' partner API: what was asked, why, and what came of it.",
         reads=("sources/happy_returns/partner_lookups.sql",),
+        loops={
+            "staging.returns": "an answer is about a return that the last staging knows by that code",
+            "staging.return_items": "an answer is about an order that the last staging knows by that code",
+        },
         kind="source",
     )
     def _note_answers(self, connection: Connection, asked: Sequence[_Asked], landed: dict[str, BodyReport]) -> None:
