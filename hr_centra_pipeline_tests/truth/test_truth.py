@@ -9,6 +9,7 @@ import pytest
 from hr_centra_pipeline_tests.truth.lived import live
 
 
+@pytest.mark.slow
 def test_two_months_tables_are_what_follows_from_what_happened_and_stay_as_they_were_closed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
