@@ -39,6 +39,7 @@ class Settings(BaseModel):
     smtp_url: SecretStr = SecretStr("")
     heartbeat_url: SecretStr = SecretStr("")
     ui_url: Address = ""
+    pages_url: Address = "http://127.0.0.1:3080"  # where the pages for the teams are, for links in alerts and reports
     inbox: Address = ""  # where webhook deliveries are kept: a SQLite file, or postgresql://
     happy_returns_secrets: tuple[SecretStr, ...] = ()  # of the webhook; the second one while it is being changed
     centra_secrets: tuple[SecretStr, ...] = ()
@@ -86,6 +87,7 @@ class Settings(BaseModel):
             smtp_url=SecretStr(env.get("HR_CENTRA_SMTP_URL", "")),
             heartbeat_url=SecretStr(env.get("HR_CENTRA_HEARTBEAT_URL", "")),
             ui_url=env.get("HR_CENTRA_UI_URL", "").rstrip("/"),
+            pages_url=(env.get("HR_CENTRA_PAGES_URL") or "http://127.0.0.1:3080").rstrip("/"),
             inbox=_inbox_address(env.get("HR_CENTRA_INBOX", ""), home),
             happy_returns_secrets=_secrets(env, "HAPPY_RETURNS_WEBHOOK_SECRET"),
             centra_secrets=_secrets(env, "CENTRA_WEBHOOK_SECRET"),

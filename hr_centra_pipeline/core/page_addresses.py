@@ -1,0 +1,42 @@
+"""Where each page for the teams is: one place for the pages themselves, and for alerts, workbooks and the Dagster UI that link to them.
+
+Each function answers a path that begins with ``/``, with every name in it percent-encoded; put ``Settings.pages_url`` in front of it.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import quote, urlencode
+
+SEARCH, WORKLIST, WAREHOUSE, FINANCE, HEALTH, DECISIONS, MANUAL = (
+    "/search", "/worklist", "/warehouse", "/finance", "/health", "/decisions", "/manual",
+)  # fmt: skip
+
+
+def of_return(return_id: str) -> str:
+    """One return's story."""
+    return f"/returns/{_name(return_id)}"
+
+
+def of_exception(exception_id: str) -> str:
+    """One exception, open or closed."""
+    return f"/exceptions/{_name(exception_id)}"
+
+
+def of_worklist(**filters: str) -> str:
+    """The worklist with these filters: ``team``, ``kind``, ``state``; those without a value are left out."""
+    given = {name: value for name, value in filters.items() if value}
+    return f"{WORKLIST}?{urlencode(given, quote_via=quote)}" if given else WORKLIST
+
+
+def of_month(month: str) -> str:
+    """A month's status, and its files."""
+    return f"{FINANCE}/{_name(month)}/"
+
+
+def of_manual(page: str, section: str = "") -> str:
+    """A page of the manual, such as ``exceptions``, and the anchor of one entry in it, such as the name of a kind."""
+    return f"{MANUAL}/{_name(page)}{f'#{_name(section)}' if section else ''}"
+
+
+def _name(text: str) -> str:
+    return quote(text, safe="")
