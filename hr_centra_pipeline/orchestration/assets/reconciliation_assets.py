@@ -11,7 +11,6 @@ import dagster as dg
 from hr_centra_pipeline.month_end.fact_journal import remember
 from hr_centra_pipeline.orchestration import markdown
 from hr_centra_pipeline.orchestration.asset_tables import (
-    POOL,
     TOLD_ELSEWHERE,
     declaration_checks,
     deps,
@@ -20,6 +19,7 @@ from hr_centra_pipeline.orchestration.asset_tables import (
     spec,
 )
 from hr_centra_pipeline.orchestration.run import Run
+from hr_centra_pipeline.orchestration.steps import step
 from hr_centra_pipeline.publishing.publish import SOURCES, publish
 from hr_centra_pipeline.publishing.workbook_intake import take_workbooks
 from hr_centra_pipeline.reconciliation.reconcile import reconcile
@@ -67,16 +67,15 @@ _CHECKS = {
 _PREVIEW = 20
 
 
-@dg.multi_asset(
-    name="reconciliation",
+@step(
+    "reconciliation",
     specs=[spec(name, "reconciliation", team) for name, team in TABLES.items()],
     check_specs=[
         *declaration_checks(list(TABLES)),
         *(dg.AssetCheckSpec(name, asset=key(_EXCEPTIONS), description=says) for name, (_, _, says) in _CHECKS.items()),
     ],
-    pool=POOL,
 )
-def reconciliation(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
+def reconciliation(context: Any, run: Run) -> Iterator[dg.MaterializeResult[Any]]:
     """Key by key over all open items; an exception closes only by what proves it. Then what is new is entered in the journal."""
     workbooks = take_workbooks(run.warehouse, run.settings, run.now)
     with run.warehouse.transaction() as connection:
@@ -149,8 +148,8 @@ def _metadata(connection: Connection, *, is_new: bool) -> dict[str, Any]:
     return found
 
 
-@dg.multi_asset(
-    name="publishing",
+@step(
+    "publishing",
     specs=[
         dg.AssetSpec(
             ["published", "tables"], deps=deps(*SOURCES.values()), group_name="publishing", owners=["team:data"],
@@ -158,9 +157,8 @@ def _metadata(connection: Connection, *, is_new: bool) -> dict[str, Any]:
             description="What readers get, replaced by rename: Parquet, published.duckdb, and history.duckdb once a day.",
         ),
     ],
-    pool=POOL,
 )  # fmt: skip
-def publishing(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
+def publishing(context: Any, run: Run) -> Iterator[dg.MaterializeResult[Any]]:
     """Readers never open the warehouse: one open reader would make the next sync fail."""
     publish(run.warehouse, run.settings, run.now, history_every=run.policy.policy.publishing.history_every)
     yield dg.MaterializeResult(
