@@ -24,7 +24,7 @@ def test_every_table_has_rows_and_the_counts_are_those_of_the_rows(tmp_path: Pat
         ).fetchall()
         there = connection.execute("select state, count(*), sum(overdue) from exceptions group by state").fetchall()
         assert sorted(counted) == sorted(there)
-        assert dict((state, count) for state, count, _ in there) == {"open": 40, "dry_run": 4, "closed": 4}
+        assert {state: count for state, count, _ in there} == {"open": 40, "dry_run": 4, "closed": 4}
         (story,) = connection.execute("select story from returns where return_id = ?", [return_id(3)]).fetchone()
         assert json.loads(story)["return_id"] == return_id(3)
         assert connection.execute("select 1 from exceptions where exception_id = ?", [exception_id(0)]).fetchone() == (
