@@ -1,4 +1,4 @@
-"""``published/pages.sqlite``: what the pages for the teams read, rewritten row by row after each sync, in one transaction.
+"""``published/pages.sqlite``: what the pages for the teams read, written after each sync in one transaction.
 
 Times are text in UTC, ``2026-09-12T07:00:00Z``, so that they sort; amounts are exact decimals as text, with their currency beside
 them; flags are 0 or 1; lists and objects are JSON. Nothing in here is kept anywhere else in this form, and nothing is lost with the
