@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import hypothesis
@@ -30,7 +30,7 @@ _ALL_CASES = ("core", "hr_centra_pipeline_tests", "warehouse", "kinds", "effects
 
 # Tests that run a whole sync or a whole reconciliation each. Of these files one test in so many runs with `make test`, beginning
 # with the first, and the others with `make slow`: which file has which share follows from what it costs and how rare it is.
-_SHARES = {
+_SHARES: Mapping[str, Mapping[int, tuple[str, ...]]] = {
     "push": {
         100: (
             "test_renamed.py", "test_bundles.py", "test_tax_on_top.py", "test_settings_touch.py", "test_integrations.py",
@@ -85,7 +85,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _share(path: Path) -> int:
     """One in how many tests of a file runs with `make test`."""
-    shares = _SHARES.get(path.parent.name, {})
+    shares = _SHARES.get(path.parent.name) or {}
     return next((share for share, files in shares.items() if path.name in files), 1)
 
 
