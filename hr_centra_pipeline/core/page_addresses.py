@@ -1,6 +1,6 @@
-"""Where each page for the teams is: one place for the pages themselves, and for alerts, workbooks and the Dagster UI that link to them.
+"""Where each page for the teams is, for the pages themselves and for alerts, workbooks and the Dagster UI that link to them.
 
-Each function answers a path that begins with ``/``, with every name in it percent-encoded; put ``Settings.pages_url`` in front of it.
+Each function answers a path that begins with ``/``, every name in it percent-encoded; put ``Settings.pages_url`` in front of it.
 """
 
 from __future__ import annotations
