@@ -130,17 +130,37 @@ def downloads(
 # ---------------------------------------------------------------- Look
 
 
-@_command(LOOK, "hr-centra exceptions", "hr-centra exceptions --team finance --json")
+@_command(LOOK, "hr-centra status", "hr-centra status --demo", "hr-centra status --json")
+def status(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
+    """How it goes, on one screen: last sync, modes, what waits, exceptions by team, health, months, the next step.
+
+    Exit code 0: the last sync succeeded; 1: it failed, or nothing was synced yet.
+    """
+    from hr_centra_pipeline.cli.status import show_status
+
+    raise typer.Exit(show_status(as_json=as_json))
+
+
+@_command(
+    LOOK,
+    "hr-centra exceptions",
+    "hr-centra exceptions --team finance --limit 10",
+    "hr-centra exceptions --kind stalled_return --json",
+)
 def exceptions(
     team: Annotated[
         str | None, typer.Option(help="Only those of one team: finance, warehouse, customer_service or data.")
+    ] = None,
+    kind: Annotated[str | None, typer.Option(help="Only those of one kind, like refund_mismatch_fee.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="List so many, the most urgent first; the totals are of all.", min=1)
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="With details and next steps, as JSON.")] = False,
 ) -> None:
     """Open exceptions as of the last sync, most urgent first, with the names that `explain` takes."""
     from hr_centra_pipeline.cli.exceptions import show_exceptions
 
-    show_exceptions(team, as_json=as_json)
+    show_exceptions(team, kind=kind, limit=limit, as_json=as_json)
 
 
 @_command(LOOK, "hr-centra explain RT-000145", "hr-centra explain HR1A2B3C --json")
