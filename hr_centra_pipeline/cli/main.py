@@ -515,7 +515,14 @@ def _inbox() -> typer.Typer:
     return inbox_app
 
 
+def _train() -> typer.Typer:
+    from hr_centra_pipeline.cli.train import app as train_app
+
+    return train_app
+
+
 app.add_typer(_inbox(), name="inbox", rich_help_panel=RUN)
+app.add_typer(_train(), name="train", rich_help_panel=LEARN)
 app.add_typer(_sandbox(), name="sandbox", rich_help_panel=LEARN)
 
 
