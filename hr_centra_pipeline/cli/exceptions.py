@@ -7,12 +7,11 @@ from difflib import get_close_matches
 from typing import Any
 
 import duckdb
-import simplejson
 from rich import box
 from rich.text import Text
 
 from hr_centra_pipeline.cli.screen import width
-from hr_centra_pipeline.cli.table import DataConsole, DataTable, echo, plain
+from hr_centra_pipeline.cli.table import DataConsole, DataTable, echo_json, plain
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.exception_kinds import EXCEPTION_KINDS
 from hr_centra_pipeline.core.kinds import OWNERS
@@ -51,7 +50,7 @@ def show_exceptions(
         rows = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
         (as_of,) = published.execute("select as_of from meta.published").fetchone() or (None,)
     if as_json:
-        echo(simplejson.dumps(rows[:limit], indent=2, use_decimal=True, default=str))
+        echo_json(rows[:limit])
         return
     console = DataConsole(width=min(width(), 140))
     console.print(Text(f"As of the last sync at {as_of:%Y-%m-%d %H:%M UTC}", "dim"))

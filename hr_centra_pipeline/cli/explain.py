@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict
 from decimal import Decimal
 
-import simplejson
 from rich import box
 from rich.console import Console
 from rich.text import Text
 
 from hr_centra_pipeline.cli.screen import width
-from hr_centra_pipeline.cli.table import DataConsole, DataTable, echo
+from hr_centra_pipeline.cli.table import DataConsole, DataTable, echo_json
 from hr_centra_pipeline.core import clock
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.money import shown
@@ -39,7 +38,7 @@ def explain_return(named: str, *, as_json: bool = False) -> None:
     with Warehouse(settings.database).transaction() as connection:
         found = stories(connection, named, clock.now())
     if as_json:
-        echo(simplejson.dumps([asdict(story) for story in found], indent=2, use_decimal=True, default=str))
+        echo_json([asdict(story) for story in found])
         return
     console = DataConsole(width=min(width(), 140))
     for story in found:

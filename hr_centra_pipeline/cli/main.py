@@ -86,11 +86,12 @@ def sync(
     events: Annotated[
         bool, typer.Option("--events", help="Only take the deliveries that wait, pull what they name, plan and send.")
     ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="What came of it, as `status --json` shows it.")] = False,
 ) -> None:
     """The hourly job once: read, plan, send (in live mode), reconcile, publish."""
     from hr_centra_pipeline.cli.sync import sync_once
 
-    sync_once(events=events)
+    sync_once(events=events, as_json=as_json)
 
 
 @_command(RUN, "hr-centra backfill --from 2026-01-01 --to 2026-03-31")
@@ -98,19 +99,20 @@ def backfill(
     from_: Annotated[str, typer.Option("--from", help="First day, like 2026-01-01 (UTC).")],
     to: Annotated[str, typer.Option("--to", help="Last day, like 2026-03-31 (UTC).")],
     again: Annotated[bool, typer.Option("--again", help="Read days again that an earlier backfill has read.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Read past days from both sides and plan; sends nothing. Resumes where it was stopped; the hourly sync can run in between."""
     from hr_centra_pipeline.cli.backfill_command import run_backfill
 
-    run_backfill(from_, to, again=again)
+    run_backfill(from_, to, again=again, as_json=as_json)
 
 
 @_command(RUN, "hr-centra compare")
-def compare() -> None:
+def compare(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
     """Compare all of Centra's history with what was read: what was edited, deleted or missed without a trace."""
     from hr_centra_pipeline.cli.compare_command import compare_now
 
-    compare_now()
+    compare_now(as_json=as_json)
 
 
 @_command(RUN, "hr-centra downloads --port 3080")
@@ -191,11 +193,12 @@ def plan(
 def shadow(
     since: Annotated[str | None, typer.Option("--from", help="First UTC day, like 2026-09-01.")] = None,
     until: Annotated[str | None, typer.Option("--to", help="The UTC day after the last.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """What hr-centra would have done compared with what people did in Centra, and whether that is enough to go live."""
     from hr_centra_pipeline.cli.shadow_command import show_shadow
 
-    show_shadow(since, until)
+    show_shadow(since, until, as_json=as_json)
 
 
 @_command(LOOK, "hr-centra lineage effects.pending_credit_notes")
@@ -465,11 +468,11 @@ def restore(
 
 
 @_command(SAFE, "hr-centra rebuild-ledger", name="rebuild-ledger")
-def rebuild_ledger() -> None:
+def rebuild_ledger(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
     """After the database was lost: read both sides again and take over what Centra shows as done. Sends nothing."""
     from hr_centra_pipeline.cli.rebuild_ledger import rebuild
 
-    rebuild()
+    rebuild(as_json=as_json)
 
 
 @_command(SAFE, "hr-centra forget anna@example.com --by bo")

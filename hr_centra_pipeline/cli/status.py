@@ -11,13 +11,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import simplejson
 from rich import box
 from rich.text import Text
 
 from hr_centra_pipeline.cli.dagster_store import DagsterState, LastRun, dagster_state
 from hr_centra_pipeline.cli.screen import stopped, width
-from hr_centra_pipeline.cli.table import DataConsole, DataTable, echo
+from hr_centra_pipeline.cli.table import DataConsole, DataTable, echo_json
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.kinds import CALLED, OWNERS
 from hr_centra_pipeline.core.money import shown
@@ -35,7 +34,7 @@ def show_status(*, as_json: bool = False) -> int:
     """Print the screen. Answers the exit code: 0, or 1 when the last sync failed or nothing was synced yet."""
     found = collected(Settings.from_environment())
     if as_json:
-        echo(simplejson.dumps(found, indent=2, use_decimal=True, default=str))
+        echo_json(found)
     else:
         _print(DataConsole(width=min(width(), 118)), found)
     return 0 if found["is_fine"] else 1

@@ -15,7 +15,7 @@ from rich import box
 from rich.text import Text
 
 from hr_centra_pipeline.cli.command_groups import examples
-from hr_centra_pipeline.cli.table import DataConsole, DataTable, echo
+from hr_centra_pipeline.cli.table import DataConsole, DataTable, echo, echo_json
 from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ def look_up(
     if not rows:
         raise ConfigurationError(f"{name}: neither vendor has an order, shopper, return, unit or refund of that name.")
     if as_json:
-        echo(json.dumps(rows, indent=2))
+        echo_json(rows)
         return
     for row in rows:
         echo("  ".join(f"{field}={value}" for field, value in row.items() if value not in (None, "")))
@@ -239,8 +239,8 @@ def _published(settings: Any) -> Row:
 
     rows = published_rows(
         settings,
-        "select exception_id, at, proof, decision from reconciliation.exception_events where event = 'closed'"
-        " qualify row_number() over (partition by exception_id order by at desc) = 1",
+        "select exception_id, proof, decision from reconciliation.exception_events where event = 'closed'"
+        ' qualify row_number() over (partition by exception_id order by "at" desc) = 1',
     )
     return {
         "open": {one["exception_id"]: one for one in open_exceptions(settings)},
@@ -250,7 +250,7 @@ def _published(settings: Any) -> Row:
 
 def _show(found: Sequence[Row], *, as_json: bool) -> None:
     if as_json:
-        echo(json.dumps(list(found), indent=2, default=str))
+        echo_json(list(found))
         return
     table = DataTable(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("", no_wrap=True)
