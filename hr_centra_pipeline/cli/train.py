@@ -64,8 +64,8 @@ def show(
     from hr_centra_pipeline.core import page_addresses
     from hr_centra_pipeline.core.settings import Settings
 
-    one = _lesson(lesson)
     kept = _kept(lesson)
+    one = _lesson(lesson)
     settings = Settings.from_environment()
     console = DataConsole(width=min(DataConsole().width, 100))
     console.print(Text.assemble((f"{one.title}", "bold"), f"   ({kept['owner_team'].replace('_', ' ')}, {one.kind})"))
@@ -90,6 +90,9 @@ def show(
 @app.command(epilog=examples("hr-centra train check", "hr-centra train check wrong-order new-grade"))
 def check(
     lessons: Annotated[list[str] | None, typer.Argument(metavar="LESSON", help="Only these; default: all.")] = None,
+    hours: Annotated[
+        int, typer.Option(help="Hours that pass before: parcels and providers take theirs.", min=1, max=72)
+    ] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Let an hour pass, sync, and see in the records what is solved.
@@ -103,12 +106,12 @@ def check(
     for name in lessons or []:
         _kept(name)
     with _served() as note:
-        with progress("An hour passes: what you did reaches the exports …") as line:
-            sandbox.let_pass(note, 1)
+        with progress("Time passes: what you did reaches the exports …") as line:
+            sandbox.let_pass(note, hours)
             line.update("Sync …")
             run_sync()
         found = [one for one in _verdicts(note) if not lessons or one["lesson"] in lessons]
-    _show(found, as_json=as_json)
+    _show(found, as_json=as_json, with_missing=True)
     raise typer.Exit(0 if all(one["is_solved"] for one in found) else 1)
 
 
@@ -248,7 +251,7 @@ def _published(settings: Any) -> Row:
     }
 
 
-def _show(found: Sequence[Row], *, as_json: bool) -> None:
+def _show(found: Sequence[Row], *, as_json: bool, with_missing: bool = False) -> None:
     if as_json:
         echo_json(list(found))
         return
@@ -262,11 +265,9 @@ def _show(found: Sequence[Row], *, as_json: bool) -> None:
         table.add_row("", Text(team.replace("_", " "), "bold"), "", "")
         for one in (one for one in found if one["team"] == team):
             sign = Text("✓", "green") if one["is_solved"] else Text("·", "dim")
-            what = (
-                Text(one["title"])
-                if one["is_solved"]
-                else Text.assemble(one["title"], ("\n" + _short(one["missing"]), "dim"))
-            )
+            what = Text(one["title"])
+            if one["missing"] and with_missing:
+                what.append(f"\n{_short(one['missing'])}", "dim")
             table.add_row(sign, one["lesson"], one["about"], what)
     console.print(table)
     solved = sum(one["is_solved"] for one in found)

@@ -29,14 +29,10 @@ class Lesson:
 
 
 def _is_booked(records: Records, one: Row) -> str | None:
-    """A stock change in Centra names the unit's return."""
-    names = {str(one[name]) for name in ("return_id", "return_item_id", "express_code") if one.get(name)}
-    found = any(
-        any(name in str(change["comment"]) for name in names)
-        and any(line[0] == one["sku"] and line[2] > 0 for line in change["lines"])
-        for change in records["stock_changes"]
-    )
-    return None if found else f"Centra has no stock movement of {one['sku']} for {one['return_id']}"
+    """A stock change in Centra holds the key of our effect, or names the return."""
+    names = [str(name) for name in (one["evidence"].get("effect_key"), one["return_id"]) if name]
+    found = any(any(name in str(change["comment"]) for name in names) for change in records["stock_changes"])
+    return None if found else f"Centra has no stock movement for {one['return_item_id']} of {one['return_id']}"
 
 
 def _is_replaced(records: Records, one: Row) -> str | None:
@@ -100,9 +96,9 @@ LESSONS: tuple[Lesson, ...] = (
     ),
     Lesson(
         "not-sold-here", "exchange_refused", "Centra refuses a replacement order",
-        "Have the assortment team list the replacement in this market (target: its SKU, which `explain` shows). A refused write"
+        "Have the assortment team list the replacement in this market (target: its SKU, exchange_sku in the row). A refused write"
         " is tried again when the return changes: have Happy Returns' support note it in the unit's condition.",
-        ("hr-centra explain {return_id} --training", "hr-centra train centra allow subject=order target=THE_REPLACEMENT",
+        ("hr-centra train look-up {return_item_id}", "hr-centra train centra allow subject=order target=THE_REPLACEMENT",
          "hr-centra train happy-returns {return_item_id} condition=seen"),
         proof=_is_replaced,
     ),
@@ -150,9 +146,9 @@ LESSONS: tuple[Lesson, ...] = (
     ),
     Lesson(
         "lost-parcel", "stalled_return", "A parcel that was dropped off and not heard of since",
-        "Happy Returns' support finds the bag at the hub and scans it: give the time as the hub's scan, a day like today.",
+        "The bag turns up in your own warehouse, unscanned: have Happy Returns' support enter that it arrived.",
         ("hr-centra explain {return_id} --training",
-         "hr-centra train happy-returns {return_item_id} hub_received_at={now}"),
+         "hr-centra train happy-returns {return_item_id} warehouse_received_at={now}"),
         about="Dropped off on",
     ),
     Lesson(
@@ -199,9 +195,10 @@ LESSONS: tuple[Lesson, ...] = (
     ),
     Lesson(
         "not-refunded", "credit_note_without_refund", "A Return made by hand that was never refunded",
-        "The shopper waits for her money: refund the Return in Centra.",
+        "The shopper waits for her money: refund the Return in Centra. The provider answers within a day.",
         ("hr-centra explain {return_id} --training",
-         "hr-centra train centra refund_return return_id={evidence[centra_return_id]}"),
+         "hr-centra train centra refund_return return_id={evidence[centra_return_id]}",
+         "hr-centra train check not-refunded --hours 24"),
         about="was never refunded", proof=_is_paid,
     ),
     Lesson(

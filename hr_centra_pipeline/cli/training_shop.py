@@ -97,7 +97,12 @@ def _plant(settings: Settings, note: Row) -> None:
             """
         ).fetchone()
         replaced = connection.execute(
-            "select order_number from push.ledger where effect_kind = 'exchange_order' and state = 'confirmed' order by 1 limit 1"
+            """
+            select order_number from push.ledger
+            where effect_kind = 'exchange_order' and state = 'confirmed' and return_id not in
+                (select return_id from reconciliation.exceptions where return_id is not null)
+            order by 1 limit 1
+            """
         ).fetchone()
     records = sandbox.control(note, "records", method="GET")
     if replaced is not None:
