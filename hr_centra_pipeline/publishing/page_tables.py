@@ -10,7 +10,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from decimal import Decimal
 
 PAGES_DATABASE = "pages.sqlite"
@@ -36,7 +35,7 @@ ACTORS = (
     "nobody",
 )
 """Who must act: a team, somebody outside, hr-centra by itself at its next run, or nobody."""
-NAME_KINDS = ("return", "order", "express_code", "rma", "sku", "unit", "tracking", "email_token")
+NAME_KINDS = ("return", "order", "express_code", "rma", "sku", "unit", "tracking", "bag", "box", "email_token")
 """What a name in ``names`` is of. ``rma``: the merchant's own RMA id, a Return of Centra (id or number), or one of our packets."""
 LEVELS = ("ok", "warning", "error")
 
@@ -81,11 +80,6 @@ class PageTable:
         return f"insert or replace into {self.name} ({names}) values ({values})"  # noqa: S608 - our own names
 
 
-def instant_text(at: datetime) -> str:
-    """A time as the file keeps it: UTC, to the second."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def sort_amount(amount: Decimal | None) -> int | None:
     """An amount to sort by within one currency, in ten-thousandths; never shown."""
     return None if amount is None else int(amount * 10_000)
@@ -101,6 +95,8 @@ def whole(meaning: str, *, null: bool = False) -> PageColumn:
     return PageColumn("integer", meaning, null)
 
 
+_ROW_HASH = text("of what is in this row: one that is the same is not written again")
+
 PUBLICATION = PageTable(
     "publication",
     "one row: when and by what the file was written last",
@@ -112,6 +108,7 @@ PUBLICATION = PageTable(
         "code_version": text("program that wrote it"),
         "mode": text("dry_run or live"),
         "made_with": text("hash of the program and the policy: with another one everything is written again"),
+        "batch": whole("up to which batch the last reconciliation had looked at what was landed"),
         "currencies": text("JSON: the currencies that returns are in, the most frequent first"),
         "cutover": text("returns started before this time are observed, never acted on", null=True),
         "rewritten": whole("returns that were written this time"),
@@ -153,6 +150,7 @@ EXCEPTIONS = PageTable(
         "noted_at": text("when", null=True),
         "closed_at": text("when it closed", null=True),
         "proof": text("what closed it, in words", null=True),
+        "row_hash": _ROW_HASH,
     },
     ("exception_id",),
     (
@@ -200,7 +198,7 @@ RETURNS = PageTable(
         "currency": text("ISO 4217, of the first order with an amount", null=True),
         "paid": text("paid back so far in that currency, exact decimal", null=True),
         "open_exceptions": whole("how many are open"),
-        "sha256": text("hash of what is in this row: one that is the same is not written again"),
+        "row_hash": _ROW_HASH,
         "story": text("JSON: reconciliation/story.py, class Story"),
     },
     ("return_id",),
@@ -242,6 +240,7 @@ ARRIVALS = PageTable(
         "verdict": text("in_time, logistics_delay, … (reconciliation.delays)", null=True),
         "currency": text("ISO 4217", null=True),
         "value": text("what it cost the customer, exact decimal", null=True),
+        "row_hash": _ROW_HASH,
     },
     ("return_item_id",),
     ("expected_by, return_item_id", "shipment_id", "tracking", "bag", "return_id"),
@@ -259,15 +258,18 @@ PUT_AWAYS = PageTable(
         "disposition": text("its grade"),
         "condition": text("condition given at approval", null=True),
         "reason": text("return reason as reported", null=True),
-        "photo": text("https address of a photo, where the source has one", null=True),
         "arrived_at": text("received at the warehouse, else graded", null=True),
         "graded_at": text("when it was graded", null=True),
         "warehouse_id": whole("warehouse of the policy for its grade (null: no movement)", null=True),
         "warehouse": text("its name in Centra", null=True),
-        "movement": text("none, unmapped, due, held, planned, sending, unknown, confirmed, rejected or external"),
+        "movement": text(
+            "none, unmapped (by the policy), held (until held_until), blocked (why says it), planned; sending, unknown, confirmed"
+            " and rejected as in the ledger; external: others booked it"
+        ),
         "held_until": text("end of its hold, where that is known", null=True),
         "why": text("why the goods are not booked, in words", null=True),
         "booked_at": text("when the goods were booked", null=True),
+        "row_hash": _ROW_HASH,
     },
     ("return_item_id",),
     ("warehouse_id, movement, graded_at", "movement, graded_at", "return_id"),
@@ -290,6 +292,7 @@ HOLDS = PageTable(
         "code": text("reason as a code (core/codes.py)", null=True),
         "why": text("reason in words"),
         "must_act": text("who must act: ACTORS"),
+        "row_hash": _ROW_HASH,
     },
     ("effect_key",),
     ("effect_kind, held_until", "must_act, effect_kind", "return_id"),
@@ -336,6 +339,7 @@ PAYOUTS = PageTable(
         "difference": text("settled minus credited, exact decimal"),
         "happened_at": text("settled, else credited", null=True),
         "source": text("file and line of the provider", null=True),
+        "row_hash": _ROW_HASH,
     },
     ("payout_tie_id",),
     ("is_settled, happened_at desc", "verdict, happened_at desc", "return_id", "order_number"),

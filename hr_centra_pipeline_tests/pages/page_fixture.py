@@ -13,10 +13,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from hr_centra_pipeline.core.clock import instant_text
 from hr_centra_pipeline.core.exception_kinds import EXCEPTION_KINDS
 from hr_centra_pipeline.core.money import rounded, shown
 from hr_centra_pipeline.publishing import page_tables
-from hr_centra_pipeline.publishing.page_tables import PageTable, instant_text, sort_amount
+from hr_centra_pipeline.publishing.page_tables import PageTable, sort_amount
 
 NOW = datetime(2026, 9, 30, 12, tzinfo=UTC)
 """When the file claims to have been written."""
@@ -74,7 +75,7 @@ def fill(path: Path, *, returns: int = 20, exceptions: int = 10, seed: int = 1) 
         )
         with connection:
             for table, given in rows:
-                connection.executemany(table.insert, given)
+                connection.executemany(table.insert, ({"row_hash": "", **row} for row in given))
             page_tables.create_indices(connection)
         connection.execute("pragma wal_checkpoint(truncate)")
     path.chmod(0o600)
@@ -100,7 +101,7 @@ _KINDS = tuple(EXCEPTION_KINDS.values())
 def _publication(returns: int) -> Row:
     return {
         "only": 1, "number": 7, "as_of": instant_text(NOW), "written_at": instant_text(NOW + timedelta(minutes=1)),
-        "code_version": "1.0", "mode": "live", "made_with": "0" * 64, "currencies": json.dumps(_CURRENCIES),
+        "code_version": "1.0", "mode": "live", "made_with": "0" * 64, "batch": 1, "currencies": json.dumps(_CURRENCIES),
         "cutover": _at(60), "rewritten": returns,
     }  # fmt: skip
 
@@ -122,14 +123,15 @@ def _return(number: int, chance: random.Random) -> dict[str, Any]:
     words = None if is_paid else chance.choice(("the goods", "a grade", "our credit"))
     centra_id = str(4000 + number)
     waits = [] if is_paid else [{
-        "return_item_id": unit, "code": {"the goods": "goods", "a grade": "grade"}.get(str(words), "credit"), "words": words,
+        "return_item_id": unit, "code": {"the goods": "goods", "a grade": "grade"}.get(str(words), "credit_note"), "words": words,
+        "reason": None, "reason_code": None,
         "since": _at(days / 2), "until": None, "verdict": "in_time",
         "must_act": {"the goods": "carrier", "a grade": "happy_returns"}.get(str(words), "hr_centra"),
     }]  # fmt: skip
     return {
         "return_id": name, "express_code": f"HR{_letters(name)[:6]}", "orders": [order],
         "state": "approved" if is_paid else "dropped-off", "started_at": _at(days), "dropoff_method": "mail",
-        "is_after_cutover": True,
+        "must_act": waits[0]["must_act"] if waits else "nobody",
         "units": [{
             "return_item_id": unit, "sku": sku, "product_name": product, "order_number": order, "refund_type": "refund",
             "exchange_sku": None, "reason": chance.choice(_REASONS), "disposition": "sellable" if is_paid else None,
@@ -156,8 +158,8 @@ def _return(number: int, chance: random.Random) -> dict[str, Any]:
         "refunds": [{
             "order_number": order, "centra_return_id": int(centra_id) if is_paid else None, "packet_key": None,
             "is_external": False, "state": "paid" if is_paid else "planned", "currency": currency, "items": str(items),
-            "voucher": str(voucher), "shipping": "0.0000", "fee": str(fee), "tax_added": "0.0000", "total": str(paid),
-            "paid": str(paid) if is_paid else None, "pays_through": "centra", "paid_at": _at(days / 3) if is_paid else None,
+            "voucher": str(voucher), "shipping": "0.0000", "fee": str(fee), "total": str(paid),
+            "paid": str(paid), "pays_through": "centra", "paid_at": _at(days / 3) if is_paid else None,
             "return_item_ids": [unit],
         }],
         "waits": waits,
@@ -174,20 +176,22 @@ def _add(story: dict[str, Any], exceptions: list[Row]) -> None:
     names = ("exception_id", "kind", "state", "owner_team", "severity", "currency", "amount", "opened_at", "due_at", "detail",
              "next_step")  # fmt: skip
     story["exceptions"] = [{name: row[name] for name in names} for row in exceptions if row["state"] != "closed"]
+    teams = [one["owner_team"] for one in story["exceptions"] if one["state"] == "open"]
+    story["must_act"] = teams[0] if teams else story["must_act"]
 
 
 def _return_row(story: dict[str, Any]) -> Row:
     (unit,), (refund,) = story["units"], story["refunds"]
     wait = next(iter(story["waits"]), None)
     text = json.dumps(story, separators=(",", ":"))
-    teams = [one["owner_team"] for one in story["exceptions"] if one["state"] == "open"]
     return {
         "return_id": story["return_id"], "express_code": story["express_code"], "orders": json.dumps(story["orders"]),
         "state": story["state"], "started_at": story["started_at"], "changed_at": story["timeline"][-1]["at"], "units": 1,
         "waits_for": wait["code"] if wait else None, "waits_until": None,
-        "must_act": teams[0] if teams else wait["must_act"] if wait else "nobody", "currency": unit["currency"],
-        "paid": refund["paid"] or "0.0000", "open_exceptions": len(story["exceptions"]),
-        "sha256": hashlib.sha256(text.encode()).hexdigest(), "story": text,
+        "must_act": story["must_act"], "currency": unit["currency"],
+        "paid": refund["paid"] if refund["state"] == "paid" else "0.0000",
+        "open_exceptions": sum(one["state"] == "open" for one in story["exceptions"]),
+        "row_hash": hashlib.sha256(text.encode()).hexdigest(), "story": text,
     }  # fmt: skip
 
 
@@ -283,7 +287,7 @@ def _put_away(story: dict[str, Any], chance: random.Random) -> Row:
     grade, warehouse_id, warehouse = chance.choice(_GRADES)
     movement = chance.choice(("held", "planned", "confirmed", "rejected"))
     return _unit_columns(story) | {
-        "disposition": grade, "condition": None, "photo": "https://photos.example/1.jpg" if grade == "damaged" else None,
+        "disposition": grade, "condition": None,
         "arrived_at": _at(2), "graded_at": _at(1), "warehouse_id": warehouse_id, "warehouse": warehouse, "movement": movement,
         "held_until": _at(-1) if movement == "held" else None,
         "why": f"waits until {_at(-1)}" if movement == "held" else None,
