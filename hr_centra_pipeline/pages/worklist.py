@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import csv
 import io
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Literal, Self
-from urllib.parse import quote, urlencode
+from typing import Self
 
 from hr_centra_pipeline.core import page_addresses
 from hr_centra_pipeline.core.exception_kinds import EXCEPTION_KINDS
 from hr_centra_pipeline.core.kinds import OWNERS
 from hr_centra_pipeline.pages.finding import ids_named, name_of
 from hr_centra_pipeline.pages.page_file import Row, rows
+from hr_centra_pipeline.pages.paging import cursor_text, read_cursor
 from hr_centra_pipeline.publishing.page_tables import EXCEPTION_STATES
 from hr_centra_pipeline.publishing.sheet import FORMULA_STARTS
 
@@ -28,11 +26,8 @@ MOST_IN_A_FILE = 20_000
 """Exceptions in one CSV file; its last line says so when there are more."""
 _MOST_RETURNS = 2_000  # that a name may find: a SKU is in many
 _LONGEST = 200
-_NO_DUE_TIME = ""
 NOBODY = "-"
 """As assignee: exceptions that nobody has."""
-
-Sort = Literal["due", "amount"]
 
 
 @dataclass(frozen=True)
@@ -122,39 +117,33 @@ def page(connection: sqlite3.Connection, wanted: Filter, assigned: Assigned, *, 
         query = f"select * from exceptions where {condition} and {part} order by {_ORDER} limit $left"  # noqa: S608 - ours
         found += rows(connection, query, {**given, **cursor, "left": left})
     last = found[most - 1] if len(found) > most else None
-    return Page(found[:most], None if last is None else _cursor_text(last))
+    return Page(found[:most], None if last is None else _cursor_of(last))
 
 
 _ORDER = "overdue desc, due_at, exception_id"
 
 
-def _parts(cursor: tuple[int, str, str] | None) -> Iterator[tuple[str, dict[str, object]]]:
+def _parts(cursor: tuple[int, str | None, str] | None) -> Iterator[tuple[str, dict[str, object]]]:
     """What is behind the cursor, in order, each a range of the index: same due time, later ones, those that are not overdue."""
     if cursor is None:
         yield "true", {}
         return
     overdue, due_at, exception_id = cursor
-    at = {"c_overdue": overdue, "c_due": due_at or None, "c_id": exception_id}
+    at = {"c_overdue": overdue, "c_due": due_at, "c_id": exception_id}
     yield "overdue = $c_overdue and due_at is $c_due and exception_id > $c_id", at
-    later = "due_at > $c_due" if due_at else "due_at is not null"
+    later = "due_at > $c_due" if due_at is not None else "due_at is not null"
     yield f"overdue = $c_overdue and {later}", at
     yield "overdue < $c_overdue", at
 
 
-def _cursor_text(row: Row) -> str:
-    text = json.dumps([row["overdue"], row["due_at"] or _NO_DUE_TIME, row["exception_id"]], separators=(",", ":"))
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+def _cursor_of(row: Row) -> str:
+    return cursor_text(row["overdue"], row["due_at"], row["exception_id"])
 
 
-def _cursor(text: str) -> tuple[int, str, str] | None:
-    if not text or len(text) > _LONGEST:
-        return None
-    try:
-        match json.loads(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)):
-            case [0 | 1 as overdue, str(due_at), str(exception_id)]:
-                return int(overdue), due_at, exception_id
-    except (binascii.Error, ValueError, RecursionError):
-        pass
+def _cursor(text: str) -> tuple[int, str | None, str] | None:
+    match read_cursor(text, 3):
+        case [0 | 1 as overdue, str() | None as due_at, str() as exception_id]:
+            return overdue, due_at, exception_id
     return None
 
 
@@ -166,8 +155,8 @@ def counts(connection: sqlite3.Connection, wanted: Filter, assigned: Assigned) -
         query = f"""
             select kind, coalesce(currency, '') as currency, count(*) as exceptions, sum(overdue) as overdue,
                 sum(amount_sort) as ten_thousandths
-            from exceptions where {condition} group by all_kinds.kind, 2
-        """.replace("all_kinds.", "")  # noqa: S608 - our own text
+            from exceptions where {condition} group by 1, 2
+        """  # noqa: S608 - our own text
         found = [
             row | {"amount": Decimal(row["ten_thousandths"] or 0) / 10_000} for row in rows(connection, query, given)
         ]
@@ -260,12 +249,8 @@ def _plain(value: object) -> str:
     return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 
-def _csv(lines: Iterator[list[str]] | list[list[str]] | object) -> str:
+def _csv(lines: Iterable[Sequence[str]]) -> str:
     into = io.StringIO()
-    csv.writer(into).writerows(lines)  # type: ignore[arg-type]
+    csv.writer(into).writerows(lines)
     return into.getvalue()
 
-
-def query_text(**given: str) -> str:
-    """A query string of what is not empty."""
-    return urlencode({name: value for name, value in given.items() if value}, quote_via=quote)
