@@ -176,6 +176,8 @@ EXCEPTION_COUNTS = PageTable(
         "exceptions": whole("how many"),
         "overdue": whole("of these, overdue"),
         "amount": text("their money at stake, exact decimal"),
+        "overdue_amount": text("of this, that of overdue ones"),
+        "oldest": text("when the oldest one opened"),
     },
     ("state", "owner_team", "kind", "currency"),
     is_narrow=True,

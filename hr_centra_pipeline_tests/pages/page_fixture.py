@@ -253,15 +253,16 @@ def _exception(number: int, stories: list[dict[str, Any]], state: str, chance: r
 
 
 def _counts(exceptions: list[Row]) -> list[Row]:
-    found: dict[tuple[str, str, str, str], tuple[int, int, Decimal]] = {}
+    found: dict[tuple[str, str, str, str], list[Row]] = {}
     for row in exceptions:
-        key = (row["state"], row["owner_team"], row["kind"], row["currency"] or "")
-        count, overdue, amount = found.get(key, (0, 0, Decimal("0.0000")))
-        found[key] = (count + 1, overdue + row["overdue"], amount + Decimal(row["amount"] or 0))
+        found.setdefault((row["state"], row["owner_team"], row["kind"], row["currency"] or ""), []).append(row)
+    nothing = Decimal("0.0000")
     return [
-        {"state": state, "owner_team": team, "kind": kind, "currency": currency, "exceptions": count, "overdue": overdue,
-         "amount": str(amount)}
-        for (state, team, kind, currency), (count, overdue, amount) in sorted(found.items())
+        {"state": state, "owner_team": team, "kind": kind, "currency": currency, "exceptions": len(rows),
+         "overdue": sum(row["overdue"] for row in rows), "oldest": min(row["opened_at"] for row in rows),
+         "amount": str(sum((Decimal(row["amount"] or 0) for row in rows), nothing)),
+         "overdue_amount": str(sum((Decimal(row["amount"] or 0) for row in rows if row["overdue"]), nothing))}
+        for (state, team, kind, currency), rows in sorted(found.items())
     ]  # fmt: skip
 
 
