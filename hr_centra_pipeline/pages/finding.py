@@ -56,12 +56,6 @@ def find(connection: sqlite3.Connection, given: str, *, email_key: str | None, a
     return Found(shown, [row["kind"] for row in kinds], ids[PAGE - 1] if len(ids) > PAGE else None)
 
 
-def ids_named(connection: sqlite3.Connection, given: str, most: int) -> list[str]:
-    """At most so many ids of returns that have this name."""
-    query = "select distinct return_id from names where name = $name order by return_id limit $most"
-    return [row["return_id"] for row in rows(connection, query, {"name": name_of(given), "most": most})]
-
-
 _RETURN = """
 select return_id, express_code, orders, state, started_at, changed_at, units, waits_for, waits_until, must_act, currency, paid,
     open_exceptions

@@ -31,7 +31,9 @@ def reading(published: Path) -> Iterator[sqlite3.Connection]:
     path = published / PAGES_DATABASE
     if not path.is_file():
         raise NothingPublished("Nothing was published yet: run `hr-centra sync`.")
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5, isolation_level=None)) as connection:
+    with closing(
+        sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5, isolation_level=None)
+    ) as connection:
         connection.row_factory = _row
         connection.execute("pragma query_only = on")
         connection.execute("begin")

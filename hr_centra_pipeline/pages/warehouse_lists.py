@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from hr_centra_pipeline.pages.page_file import Row, one, rows
 from hr_centra_pipeline.pages.paging import cursor_text, read_cursor
@@ -12,7 +11,10 @@ from hr_centra_pipeline.pages.paging import cursor_text, read_cursor
 BOXES = 25
 """Boxes on one page."""
 IN_A_BOX = 25
-"""Units of a box that are listed where many boxes are."""
+LISTED = 75
+"""Units of one box, and of all of them, that are listed where many boxes are."""
+NO_BOX = "-"
+"""As the number of a box: units that are in no box, bag or parcel."""
 UNITS = 50
 """Units, or holds, on one page."""
 MOST_PRINTED = 500
@@ -64,11 +66,11 @@ def boxes(connection: sqlite3.Connection, warehouse: str, *, after: str = "", mo
             and destination is $destination
         order by return_item_id limit $most
     """
-    shown = [
-        box | {"arrivals": rows(connection, query, {**{name: box[name] for name in _BOX}, "most": IN_A_BOX})}
-        for box in found[:most]
-    ]
-    return Part(shown, cursor_text(skipped + most) if len(found) > most else None)
+    left = LISTED
+    for box in found[:most]:
+        box["arrivals"] = rows(connection, query, {**{name: box[name] for name in _BOX}, "most": min(IN_A_BOX, left)})
+        left -= len(box["arrivals"])
+    return Part(found[:most], cursor_text(skipped + most) if len(found) > most else None)
 
 
 _BOX = ("shipment_id", "bag", "tracking", "carrier", "destination")
@@ -77,14 +79,17 @@ _BOX = ("shipment_id", "bag", "tracking", "carrier", "destination")
 def arrivals(connection: sqlite3.Connection, warehouse: str, named: str, *, after: str = "", most: int = UNITS) -> Part:
     """Units on their way by unit id: to a warehouse, in one box, bag or parcel, or all of them."""
     last = (read_cursor(after, 1) or [""])[0]
+    in_box = "true"
+    if named == NO_BOX:
+        in_box = "shipment_id is null and bag is null and tracking is null"
+    elif named:
+        in_box = " or ".join(f"{name} in ($named, upper($named))" for name in ("shipment_id", "bag", "tracking"))
     found = rows(
         connection,
-        """
-        select * from arrivals
-        where (destination = $warehouse or $warehouse = '') and (lower($named) in (lower(shipment_id), lower(bag), lower(tracking))
-            or $named = '') and return_item_id > $last
+        f"""
+        select * from arrivals where (destination = $warehouse or $warehouse = '') and ({in_box}) and return_item_id > $last
         order by return_item_id limit $most
-        """,
+        """,  # noqa: S608 - our own text
         {"warehouse": warehouse, "named": named, "last": str(last), "most": most + 1},
     )
     return Part(found[:most], cursor_text(found[most - 1]["return_item_id"]) if len(found) > most else None)
@@ -93,31 +98,32 @@ def arrivals(connection: sqlite3.Connection, warehouse: str, named: str, *, afte
 def put_away_counts(connection: sqlite3.Connection, warehouse: str) -> list[Row]:
     """How many units go into each warehouse, and how many of these are booked; units without a movement have no warehouse."""
     query = """
-        select warehouse, count(*) as units, sum(booked_at is not null) as booked, sum(movement = 'held') as held
+        select warehouse, count(*) as units, sum(booked_at is not null) as booked, sum(movement in ('held', 'blocked')) as held
         from put_aways where warehouse = $warehouse or $warehouse = '' group by warehouse order by warehouse is null, warehouse
     """
     return rows(connection, query, {"warehouse": warehouse})
 
 
 def put_aways(connection: sqlite3.Connection, warehouse: str, *, after: str = "", most: int = UNITS) -> Part:
-    """Units that arrived and have a grade, those that were graded last first."""
+    """Units that arrived and have a grade: those that were graded last first, those without a time of it at the end."""
     match read_cursor(after, 2):
         case [str() as graded_at, str() as unit]:
-            pass
+            ranges = ["(graded_at, return_item_id) < ($graded_at, $unit)", "graded_at is null"]
+        case [None, str() as unit]:
+            ranges, graded_at = ["graded_at is null and return_item_id < $unit"], ""
         case _:
-            graded_at, unit = "~", "~"
-    found = rows(
-        connection,
-        """
-        select * from put_aways
-        where (warehouse = $warehouse or $warehouse = '') and (coalesce(graded_at, ''), return_item_id) < ($graded_at, $unit)
-        order by coalesce(graded_at, '') desc, return_item_id desc limit $most
-        """,
-        {"warehouse": warehouse, "graded_at": graded_at, "unit": unit, "most": most + 1},
-    )
+            ranges, graded_at, unit = ["true"], "", ""
+    of_warehouse = "warehouse = $warehouse and" if warehouse else ""
+    given = {"warehouse": warehouse, "graded_at": graded_at, "unit": unit}
+    found: list[Row] = []
+    for behind in ranges:
+        query = f"""
+            select * from put_aways where {of_warehouse} {behind}
+            order by graded_at desc, return_item_id desc limit $left
+        """  # noqa: S608 - our own text
+        found += rows(connection, query, {**given, "left": most + 1 - len(found)})
     last = found[most - 1] if len(found) > most else None
-    shown = [row | {"photo": https_or_none(row["photo"])} for row in found[:most]]
-    return Part(shown, cursor_text(last["graded_at"] or "", last["return_item_id"]) if last else None)
+    return Part(found[:most], cursor_text(last["graded_at"], last["return_item_id"]) if last else None)
 
 
 def holds(connection: sqlite3.Connection, *, after: str = "", most: int = UNITS) -> Part:
@@ -146,13 +152,3 @@ def totals(connection: sqlite3.Connection, warehouse: str) -> Row:
         from arrivals where destination = $warehouse or $warehouse = ''
     """
     return one(connection, query, {"warehouse": warehouse}) or {}
-
-
-def https_or_none(address: str | None) -> str | None:
-    """An address that a page may link to: https, with a host, and no login in it."""
-    try:
-        parts = urlsplit(address or "")
-        is_fine = parts.scheme == "https" and bool(parts.hostname) and parts.username is None
-    except ValueError:
-        return None
-    return address if is_fine else None

@@ -9,8 +9,8 @@ from decimal import Decimal
 
 from markupsafe import Markup, escape
 
-from hr_centra_pipeline.core.kinds import EFFECTS
 from hr_centra_pipeline.core.money import decimals
+from hr_centra_pipeline.core.words import effect_text
 from hr_centra_pipeline.publishing.refund_sentence import ACTORS
 
 _WORDS: Mapping[str, str] = {
@@ -24,8 +24,8 @@ _WORDS: Mapping[str, str] = {
 _MOVEMENTS: Mapping[str, str] = {
     "none": "is not booked: the policy has no warehouse for this grade",
     "unmapped": "cannot be booked: the policy does not know this grade",
-    "due": "will be booked at the next sync",
-    "held": "is held back",
+    "held": "is held",
+    "blocked": "is held back",
     "planned": "will be booked",
     "sending": "is being booked",
     "unknown": "in doubt: we do not know yet whether Centra booked it",
@@ -33,7 +33,6 @@ _MOVEMENTS: Mapping[str, str] = {
     "rejected": "Centra refused it",
     "external": "booked by others in Centra",
 }
-_CALLED = {effect.name: effect.called for effect in EFFECTS}
 _MORE = re.compile(r"\s*More: docs/[\w-]+\.md(?:#[\w-]+)?\.?$")
 _CODE = re.compile(r"`([^`]{1,300})`")
 _LONG_AGO_DAYS = 2
@@ -48,12 +47,12 @@ def words(code: object) -> str:
 def team(code: str) -> str:
     """A team, or who must act, at the beginning of a line."""
     said = ACTORS.get(code, words(code)).removeprefix("the ")
-    return said[:1].upper() + said[1:]
+    return said if said.startswith("hr-centra") else said[:1].upper() + said[1:]
 
 
-def effect(kind: str) -> str:
-    """A kind of effect."""
-    return _CALLED.get(kind, words(kind))
+def many(count: int, one: str) -> str:
+    """A count of things: ``1 error``, ``1,200 errors``."""
+    return f"{count:,} {one}{'' if count == 1 else 's'}"
 
 
 def movement(code: str) -> str:
@@ -113,7 +112,7 @@ def prose(text: str | None) -> Markup:
 
 
 FILTERS: Mapping[str, Callable[..., object]] = {
-    "words": words, "team": team, "effect": effect, "movement": movement, "money": money, "instant": instant, "day": day,
-    "span": span, "prose": prose,
+    "words": words, "team": team, "effect": effect_text, "movement": movement, "money": money, "instant": instant, "day": day,
+    "span": span, "prose": prose, "many": many,
 }  # fmt: skip
 """Of the templates."""

@@ -14,7 +14,7 @@ from typing import Self
 from hr_centra_pipeline.core import page_addresses
 from hr_centra_pipeline.core.exception_kinds import EXCEPTION_KINDS
 from hr_centra_pipeline.core.kinds import OWNERS
-from hr_centra_pipeline.pages.finding import ids_named, name_of
+from hr_centra_pipeline.pages.finding import name_of
 from hr_centra_pipeline.pages.page_file import Row, rows
 from hr_centra_pipeline.pages.paging import cursor_text, read_cursor
 from hr_centra_pipeline.publishing.page_tables import EXCEPTION_STATES
@@ -24,10 +24,9 @@ PAGE = 50
 """Exceptions on one page."""
 MOST_IN_A_FILE = 20_000
 """Exceptions in one CSV file; its last line says so when there are more."""
-_MOST_RETURNS = 2_000  # that a name may find: a SKU is in many
 _LONGEST = 200
-NOBODY = "-"
-"""As assignee: exceptions that nobody has."""
+NOBODY, ANYBODY = "-", "*"
+"""As assignee: exceptions that nobody has, or that somebody has."""
 
 
 @dataclass(frozen=True)
@@ -102,13 +101,15 @@ class Assigned:
     by_exception: Mapping[str, str]
 
     def ids_of(self, who: str) -> list[str]:
-        """The exceptions of a person, or of anybody with ``NOBODY``."""
-        return [one for one, has in self.by_exception.items() if who == NOBODY or has.casefold() == who.casefold()]
+        """The exceptions of a person, or all that somebody has."""
+        return [one for one, has in self.by_exception.items() if who == ANYBODY or has.casefold() == who.casefold()]
 
 
-def page(connection: sqlite3.Connection, wanted: Filter, assigned: Assigned, *, after: str = "", most: int = PAGE) -> Page:
+def page(
+    connection: sqlite3.Connection, wanted: Filter, assigned: Assigned, *, after: str = "", most: int = PAGE
+) -> Page:
     """The exceptions behind the cursor: overdue ones first, then by due time. A cursor that is not ours starts at the beginning."""
-    condition, given = _condition(connection, wanted, assigned)
+    condition, given = _condition(wanted, assigned)
     found: list[Row] = []
     for part, cursor in _parts(_cursor(after)):
         left = most + 1 - len(found)
@@ -149,17 +150,8 @@ def _cursor(text: str) -> tuple[int, str | None, str] | None:
 
 def counts(connection: sqlite3.Connection, wanted: Filter, assigned: Assigned) -> Counts:
     """What the filter finds in all, by kind whatever kind it asks for. Counted beforehand as far as possible."""
-    if wanted.q or wanted.assignee:
-        of_every_kind = replace(wanted, kind="")
-        condition, given = _condition(connection, of_every_kind, assigned)
-        query = f"""
-            select kind, coalesce(currency, '') as currency, count(*) as exceptions, sum(overdue) as overdue,
-                sum(amount_sort) as ten_thousandths
-            from exceptions where {condition} group by 1, 2
-        """  # noqa: S608 - our own text
-        found = [
-            row | {"amount": Decimal(row["ten_thousandths"] or 0) / 10_000} for row in rows(connection, query, given)
-        ]
+    if wanted.q or wanted.assignee not in ("", NOBODY):
+        found = _counted(connection, wanted, assigned)
     else:
         money = "overdue_amount" if wanted.overdue else "amount"
         query = f"""
@@ -170,6 +162,11 @@ def counts(connection: sqlite3.Connection, wanted: Filter, assigned: Assigned) -
             row | {"amount": Decimal(row["amount"])}
             for row in rows(connection, query, {"state": wanted.state, "team": wanted.team})
         ]
+        if wanted.assignee == NOBODY:
+            found += [
+                row | {name: -row[name] for name in ("exceptions", "overdue", "amount")}
+                for row in _counted(connection, replace(wanted, assignee=ANYBODY), assigned)
+            ]
     by_kind: dict[str, int] = {}
     for row in found:
         by_kind[row["kind"]] = by_kind.get(row["kind"], 0) + row["exceptions"]
@@ -186,7 +183,18 @@ def counts(connection: sqlite3.Connection, wanted: Filter, assigned: Assigned) -
     )
 
 
-def _condition(connection: sqlite3.Connection, wanted: Filter, assigned: Assigned) -> tuple[str, dict[str, object]]:
+def _counted(connection: sqlite3.Connection, wanted: Filter, assigned: Assigned) -> list[Row]:
+    """By kind and currency, whatever kind the filter asks for, by looking at each row that it finds."""
+    condition, given = _condition(replace(wanted, kind=""), assigned)
+    query = f"""
+        select kind, coalesce(currency, '') as currency, count(*) as exceptions, sum(overdue) as overdue,
+            sum(amount_sort) as ten_thousandths
+        from exceptions where {condition} group by 1, 2
+    """  # noqa: S608 - our own text
+    return [row | {"amount": Decimal(row["ten_thousandths"] or 0) / 10_000} for row in rows(connection, query, given)]
+
+
+def _condition(wanted: Filter, assigned: Assigned) -> tuple[str, dict[str, object]]:
     """The filter in SQL. Ids that were found elsewhere are looked up in the index, not compared with every row."""
     parts = ["state = $state"]
     given: dict[str, object] = {"state": wanted.state}
@@ -201,16 +209,15 @@ def _condition(connection: sqlite3.Connection, wanted: Filter, assigned: Assigne
     if wanted.assignee:
         excluded = "not " if wanted.assignee == NOBODY else ""
         parts.append(f"exception_id {excluded}in (select value from json_each($assigned))")
-        given["assigned"] = json.dumps(assigned.ids_of(wanted.assignee))
+        given["assigned"] = json.dumps(assigned.ids_of(ANYBODY if wanted.assignee == NOBODY else wanted.assignee))
     if wanted.q:
         parts.append(
             """exception_id in (
-                select exception_id from exceptions where return_id in (select value from json_each($returns))
+                select exception_id from exceptions where return_id in (select return_id from names where name = $name)
                 union all select exception_id from exceptions where order_number = $named
                 union all select exception_id from exceptions where exception_id = upper($name)
             )"""
         )
-        given["returns"] = json.dumps(ids_named(connection, wanted.q, _MOST_RETURNS))
         given["named"] = wanted.q.removeprefix("#")
         given["name"] = name_of(wanted.q)
     return " and ".join(parts), given
@@ -233,7 +240,10 @@ def lines_of_file(connection: sqlite3.Connection, wanted: Filter, assigned: Assi
         left -= len(part.exceptions)
         yield _csv(
             [
-                *(_plain(({"assignee": assigned.by_exception.get(row["exception_id"])} | row).get(name)) for name in COLUMNS),
+                *(
+                    _plain(({"assignee": assigned.by_exception.get(row["exception_id"])} | row).get(name))
+                    for name in COLUMNS
+                ),
                 pages_url + page_addresses.of_exception(row["exception_id"]),
             ]
             for row in part.exceptions
@@ -253,4 +263,3 @@ def _csv(lines: Iterable[Sequence[str]]) -> str:
     into = io.StringIO()
     csv.writer(into).writerows(lines)
     return into.getvalue()
-
