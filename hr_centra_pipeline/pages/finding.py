@@ -15,7 +15,7 @@ _LONGEST = 200
 
 @dataclass(frozen=True)
 class Found:
-    """Returns that a name finds, at most ``PAGE``, in the order of their ids; ``after`` (``None``: these are all) continues behind."""
+    """Returns that a name finds, at most ``PAGE``, by id. ``after``: where the next page begins; ``None``: there is none."""
 
     returns: list[Row]
     kinds: list[str]

@@ -1,4 +1,4 @@
-"""The pages that people work with, as what their templates show: home, search, a return, the worklist, an exception, warehouse, health.
+"""What the pages that people work with show: home, search, a return, the worklist, an exception, the warehouse, health.
 
 Each function reads one snapshot of the publication, and answers the name of a template with what is put into it.
 """
@@ -258,7 +258,8 @@ def _link_returns(found: Sequence[Row]) -> None:
 _AREAS = {
     "sync": ("Syncs", "operations"), "sources": ("Sources", "operations"), "gaps": ("What is not covered", "exceptions"),
     "quota": ("Centra’s quota", "operations"), "in_doubt": ("In doubt", "exceptions"),
-    "contract": ("Centra’s schema", "operations"), "drift": ("Words that are not known", "operations"), "inbox": ("Webhooks", "events"),
+    "contract": ("Centra’s schema", "operations"), "drift": ("Words that are not known", "operations"),
+    "inbox": ("Webhooks", "events"),
 }  # fmt: skip
 _SECTIONS = {"gaps": "source_not_covered", "in_doubt": "write_in_doubt"}
 

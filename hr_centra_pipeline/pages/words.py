@@ -20,6 +20,8 @@ _WORDS: Mapping[str, str] = {
     "credit_note": "our credit", "inventory_adjustment": "our stock movement", "exchange_order": "our replacement order",
     "logistics_delay": "late", "in_time": "in time", "chase": "being chased", "carry_forward": "carry forward", "claim": "claim",
     "write_off": "write off", "in_doubt": "in doubt",
+    "pending": "not due yet", "other_month": "agrees, in another month", "before_cutover": "before the cut-over",
+    "given_instead": "money was given instead", "settled_outside": "settled outside Centra",
 }  # fmt: skip
 _MOVEMENTS: Mapping[str, str] = {
     "none": "is not booked: the policy has no warehouse for this grade",

@@ -130,7 +130,7 @@ def _parts(cursor: tuple[int, str | None, str] | None) -> Iterator[tuple[str, di
         yield "true", {}
         return
     overdue, due_at, exception_id = cursor
-    at = {"c_overdue": overdue, "c_due": due_at, "c_id": exception_id}
+    at: dict[str, object] = {"c_overdue": overdue, "c_due": due_at, "c_id": exception_id}
     yield "overdue = $c_overdue and due_at is $c_due and exception_id > $c_id", at
     later = "due_at > $c_due" if due_at is not None else "due_at is not null"
     yield f"overdue = $c_overdue and {later}", at
@@ -207,8 +207,8 @@ def _condition(wanted: Filter, assigned: Assigned) -> tuple[str, dict[str, objec
     if wanted.overdue:
         parts.append("overdue = 1")
     if wanted.assignee:
-        excluded = "not " if wanted.assignee == NOBODY else ""
-        parts.append(f"exception_id {excluded}in (select value from json_each($assigned))")
+        among = "exception_id in (select value from json_each($assigned))"
+        parts.append(f"not {among}" if wanted.assignee == NOBODY else among)
         given["assigned"] = json.dumps(assigned.ids_of(ANYBODY if wanted.assignee == NOBODY else wanted.assignee))
     if wanted.q:
         parts.append(
