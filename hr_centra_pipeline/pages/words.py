@@ -36,6 +36,7 @@ _MOVEMENTS: Mapping[str, str] = {
     "external": "booked by others in Centra",
 }
 _MORE = re.compile(r"\s*More: docs/[\w-]+\.md(?:#[\w-]+)?\.?$")
+_INSTANT = re.compile(r"\b(\d{4}-\d\d-\d\d)T(\d\d:\d\d):\d\d(?:\.\d+)?(?:Z|\+00:?00)")
 _CODE = re.compile(r"`([^`]{1,300})`")
 _LONG_AGO_DAYS = 2
 
@@ -108,8 +109,8 @@ def span(since: str | datetime | None, now: str | datetime | None) -> str:
 
 
 def prose(text: str | None) -> Markup:
-    """A sentence of ours: escaped, with what is between backquotes as code, and without the link that is beside it anyway."""
-    plain = escape(_MORE.sub("", text or ""))
+    """A sentence: escaped, with what is between backquotes as code, times to the minute, and without its link to the manual."""
+    plain = escape(_INSTANT.sub(r"\1 \2", _MORE.sub("", text or "")))
     return Markup(_CODE.sub(r"<code>\1</code>", str(plain)))  # noqa: S704 - escaped above
 
 
