@@ -353,7 +353,7 @@ HEALTH = PageTable(
     "one row per thing that is looked at",
     {
         "place": whole("order in which they are shown"),
-        "area": text("sync, sources, gaps, quota, in_doubt, contract, drift, inbox"),
+        "area": text("sync, sources, gaps, quota, in_doubt, contract, drift, inbox, quarantine"),
         "name": text("what is looked at"),
         "value": text("what was found"),
         "level": text("ok, warning or error"),
